@@ -1,0 +1,77 @@
+/** What the rooms need from the place where the log lives (implemented in `src/redis/`) and from the sockets (in `src/gateway/`). */
+import type { Result } from '../protocol/codes.ts';
+import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
+
+/** One accepted chat message on its way into the log. */
+export interface ChatEntry {
+  readonly user: string;
+  readonly name: string;
+  readonly text: string;
+  /** 0 none, 1 buyer with an order, 2 moderator, 3 host. */
+  readonly mark: number;
+  readonly at: number;
+}
+
+/**
+ * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values `[i, dtMs, name, text, mark?]` one after the
+ * other, spliced into frames without decoding.
+ */
+export interface ChatBatch {
+  readonly node: string;
+  readonly firstId: number;
+  readonly at: number;
+  readonly count: number;
+  readonly items: Uint8Array;
+}
+
+/** What a committed script announced, in the order Redis committed it. `rev` grows by at least one with each. */
+export interface Commit {
+  readonly rev: number;
+  readonly epoch: string;
+  readonly at: number;
+  readonly events: readonly ShowEvent[];
+  /** Newest values of the sales that changed. */
+  readonly sales: readonly SaleStateView[];
+  /** Reservations that changed; `user` says whose. */
+  readonly reservations: readonly ReservationView[];
+  /** When the next thing falls due in this show (Redis clock), null = nothing planned. */
+  readonly nextDueAt: number | null;
+}
+
+export interface Counts {
+  readonly viewers: number;
+  readonly peak: number;
+  readonly hearts: number;
+}
+
+export type RelayMessage =
+  | { readonly kind: 'commit'; readonly commit: Commit }
+  | { readonly kind: 'chat'; readonly batch: ChatBatch }
+  | { readonly kind: 'counts'; readonly counts: Counts };
+
+export interface RoomSnapshot {
+  readonly snapshot: Snapshot;
+  readonly rev: number;
+  readonly nextDueAt: number | null;
+  readonly chat: readonly ChatBatch[];
+}
+
+export interface RelayListener {
+  /** In publish order. */
+  onMessage(message: RelayMessage): void;
+  /** The line to Redis was lost and is back: messages may have been missed, load again. */
+  onResync(): void;
+}
+
+/** The log and the relay of shows. */
+export interface ShowLog {
+  /** Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the subscription. */
+  subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
+  load(showId: string): Promise<Result<RoomSnapshot>>;
+  /** Events with `offset > after`, complete up to now, or `null` when the log no longer reaches back that far or the epoch differs. */
+  eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>>;
+  /** Appends and publishes one batch in one script; answers the id of its first message. `items` as in ChatBatch. */
+  appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>>;
+  /** Reports this node's viewers and the hearts since the last call; sums over nodes and publishes when something changed. */
+  reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<Counts>>;
+}

@@ -1,0 +1,134 @@
+/**
+ * One catalogue of everything Stampede refuses with. A code says what happened; its policy says what to do next.
+ * `SPEC.md` and the OpenAPI page are proven equal to this table by a test.
+ */
+
+/** What the caller should do: `fix` the request, `retry` later, `resume` (reconnect and catch up), `stop` asking. */
+export type Policy = 'fix' | 'retry' | 'resume' | 'stop';
+
+export interface CodeEntry {
+  /** HTTP status where the code travels over HTTP. */
+  readonly status: number;
+  readonly policy: Policy;
+  /** Short, stable, human-readable title (RFC 9457 `title`). */
+  readonly title: string;
+}
+
+const entry = (status: number, policy: Policy, title: string): CodeEntry => Object.freeze({ status, policy, title });
+
+export const ERRORS = Object.freeze({
+  // Frames and requests
+  bad_frame: entry(400, 'fix', 'The frame is not a message in the negotiated encoding'),
+  frame_too_large: entry(413, 'fix', 'The message is larger than allowed'),
+  unknown_type: entry(400, 'fix', 'The message type is not known'),
+  invalid_message: entry(400, 'fix', 'A field is missing or has a wrong type or value'),
+  invalid_request: entry(400, 'fix', 'The request does not fit its schema'),
+  unsupported_protocol: entry(400, 'fix', 'None of the offered protocols is supported'),
+  not_found: entry(404, 'fix', 'No such route or object'),
+  too_many_in_flight: entry(429, 'retry', 'Too many requests are waiting on this connection'),
+
+  // Who you are
+  unauthenticated: entry(401, 'fix', 'A valid token or API key is required'),
+  token_expired: entry(401, 'fix', 'The token has expired'),
+  forbidden: entry(403, 'stop', 'Your role does not allow this'),
+  muted: entry(403, 'stop', 'You may not chat in this show'),
+  origin_not_allowed: entry(403, 'stop', 'This origin is not allowed'),
+
+  // Shows, products, sales
+  show_not_found: entry(404, 'stop', 'No such show'),
+  show_ended: entry(409, 'stop', 'The show has ended'),
+  product_not_found: entry(404, 'fix', 'No such product in this show'),
+  sale_not_found: entry(404, 'fix', 'No such sale in this show'),
+  sku_not_found: entry(404, 'fix', 'The sale has no such SKU'),
+  already_exists: entry(409, 'fix', 'An object with this id exists and differs'),
+  limit_reached: entry(409, 'fix', 'The show holds as many of these as it may'),
+  illegal_move: entry(409, 'fix', 'The object is not in a state that allows this'),
+  insufficient_units: entry(409, 'fix', 'Fewer units are free than asked for'),
+
+  // Reservations
+  sale_not_open: entry(409, 'retry', 'The sale has not opened yet'),
+  sale_paused: entry(409, 'retry', 'The sale is paused'),
+  sale_ended: entry(409, 'stop', 'The sale has ended'),
+  sale_cancelled: entry(409, 'stop', 'The sale was cancelled'),
+  sold_out: entry(409, 'stop', 'Not enough units are left'),
+  limit_exceeded: entry(409, 'stop', 'The per-buyer limit would be exceeded'),
+  reservation_not_found: entry(404, 'fix', 'No such reservation'),
+  reservation_confirmed: entry(409, 'stop', 'The reservation is already confirmed'),
+  reservation_released: entry(409, 'stop', 'The reservation was released'),
+  reservation_expired: entry(409, 'stop', 'The hold has lapsed'),
+  amount_mismatch: entry(409, 'fix', 'The amount charged is not the amount of the reservation'),
+  idempotency_conflict: entry(409, 'fix', 'The key was used before with another body'),
+  idempotency_in_progress: entry(409, 'retry', 'The first request with this key is still running'),
+
+  // Rates and health
+  rate_limited: entry(429, 'retry', 'Too many requests'),
+  overloaded: entry(503, 'retry', 'The engine sheds load'),
+  redis_unavailable: entry(503, 'retry', 'Redis does not answer; repeat with the same key'),
+  redis_full: entry(503, 'retry', 'Redis is out of memory; nothing was changed'),
+  redis_readonly: entry(503, 'retry', 'Redis accepts no writes; nothing was changed'),
+  draining: entry(503, 'resume', 'This node is stopping; connect again'),
+  at_capacity: entry(503, 'retry', 'This node serves as many connections as it may'),
+  internal: entry(500, 'retry', 'Something unexpected went wrong; repeat with the same key'),
+} as const);
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/**
+ * WebSocket close codes (private range 4000-4999, RFC 6455 section 7.4.2). The hundreds state the policy:
+ * 40xx reconnect and resume, 41xx retry later, 42xx stop until the cause is fixed.
+ */
+export const CLOSE = Object.freeze({
+  draining: 4000,
+  too_slow: 4001,
+  resync: 4002,
+  overloaded: 4100,
+  redis_unavailable: 4101,
+  bad_frames: 4200,
+  token_expired: 4201,
+  forbidden: 4202,
+  show_gone: 4203,
+} as const);
+
+export type CloseReason = keyof typeof CLOSE;
+
+/** The policy of a close code, for codes of ours and for those of the WebSocket layer (1000-1015). */
+export function closePolicy(code: number): Policy {
+  if (code >= 4200 && code < 4300) return 'stop';
+  if (code >= 4100 && code < 4200) return 'retry';
+  if (code === 1000) return 'stop';
+  if (code === 1009) return 'fix';
+  return 'resume';
+}
+
+/** An error as a value: what the rules, the scripts and the doors hand around. */
+export interface Failure {
+  readonly code: ErrorCode;
+  /** Says what happened and what to do, for a person. */
+  readonly message: string;
+  /** Wait at least this long before the next try, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** Facts a program can use (the moment of opening, units left, the reservation that exists). */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Failure };
+
+export const ok = <T>(value: T): Result<T> => ({ ok: true, value });
+
+export function fail(code: ErrorCode, message?: string, more: { retryAfterMs?: number; details?: Record<string, unknown> } = {}): { readonly ok: false; readonly error: Failure } {
+  return { ok: false, error: failure(code, message, more) };
+}
+
+export function failure(code: ErrorCode, message?: string, more: { retryAfterMs?: number; details?: Record<string, unknown> } = {}): Failure {
+  return { code, message: message ?? `${ERRORS[code].title}.`, ...more };
+}
+
+/** A coded error for the doors that throw (Fastify handlers, the CLI). */
+export class StampedeError extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure, options?: { cause?: unknown }) {
+    super(`${failure.code}: ${failure.message}`, options);
+    this.name = 'StampedeError';
+    this.failure = failure;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Every bound of the engine, by name and with its unit last. Nothing in Stampede grows without one of these.
+ * Relations between them are asserted when the module loads, so an inconsistent edit fails at start and in every test.
+ */
+export const LIMITS = Object.freeze({
+  // Frames and connections
+  frameInBytesMax: 16 * 1024,
+  /** uWebSockets.js bypasses its batching buffer from 16 KiB on, so outgoing batches stay below it. */
+  frameOutBytesTarget: 15 * 1024,
+  handshakeTokenBytesMax: 4096,
+  connectionsPerNodeMax: 20_000,
+  connectionsPerAddressMax: 20_000,
+  idleTimeoutSeconds: 60,
+  heartbeatHintMs: 25_000,
+  badFramesPerConnectionMax: 10,
+  requestIdCharsMax: 64,
+  inFlightPerConnectionMax: 32,
+
+  // Slow viewers: over the soft limit the chat lane is dropped, over the hard limit the socket is closed with "resume".
+  backpressureSoftBytes: 64 * 1024,
+  backpressureHardBytes: 1024 * 1024,
+
+  // Ticks
+  tickMinMs: 20,
+  tickMaxMs: 250,
+  stateTickMs: 250,
+  stateTickMaxMs: 1000,
+  countdownTickMs: 1000,
+  countsTickMs: 1000,
+  nodeCountsTtlMs: 15_000,
+  roomLingerMs: 30_000,
+  countdownHorizonMs: 24 * 60 * 60 * 1000,
+
+  // Chat and hearts
+  chatTextCharsMax: 280,
+  chatHistoryMessages: 50,
+  chatBatchMessagesMax: 500,
+  chatBatchBytesMax: 64 * 1024,
+  chatRatePerConnectionPerSecond: 3,
+  chatBurstPerConnection: 6,
+  chatRatePerUserPerSecond: 3,
+  chatBurstPerUser: 6,
+  requestRatePerConnectionPerSecond: 20,
+  requestBurstPerConnection: 40,
+  heartsPerMessageMax: 50,
+  heartsRatePerConnectionPerSecond: 20,
+  heartsBurstPerConnection: 100,
+  chatQueuePerRoomMax: 20_000,
+
+  // Event log and resume
+  eventLogEntriesMax: 10_000,
+  eventRingEntries: 1_000,
+  chatRingBatches: 200,
+  chatRingBytesMax: 1024 * 1024,
+
+  // Names and texts
+  idCharsMax: 64,
+  titleCharsMax: 200,
+  nameCharsMax: 64,
+  userIdCharsMax: 128,
+  keyCharsMax: 128,
+  orderRefCharsMax: 128,
+  announcementCharsMax: 500,
+  urlCharsMax: 2048,
+  mistakesListedMax: 50,
+
+  // Shows, products, sales
+  brandsPerShowMax: 50,
+  productsPerShowMax: 1_000,
+  skusPerProductMax: 100,
+  salesPerShowMax: 200,
+  skusPerSaleMax: 200,
+  unitsPerSkuMax: 10_000_000,
+  priceMinorUnitsMax: 100_000_000_00,
+  perBuyerUnitsMax: 1_000,
+  saleDurationMinMs: 1_000,
+  saleDurationMaxMs: 7 * 24 * 60 * 60 * 1000,
+  saleLeadTimeMaxMs: 365 * 24 * 60 * 60 * 1000,
+  slowModeMaxMs: 60 * 60 * 1000,
+  /** A moment in a request may lie this far back: a command repeated with its key must still reach its recorded answer. */
+  momentPastMaxMs: 2 * 24 * 60 * 60 * 1000,
+
+  // Reservations
+  holdMinMs: 15_000,
+  holdDefaultMs: 120_000,
+  holdMaxMs: 15 * 60 * 1000,
+  /** A confirm that reaches Redis this long after the deadline still wins, if nobody swept the hold before. */
+  confirmGraceMs: 500,
+  linesPerReservationMax: 20,
+  reserveBatchMax: 128,
+  reserveQueuePerShowMax: 20_000,
+  reserveBatchesInFlightMax: 2,
+  sweepSliceMax: 100,
+  idempotencyTtlMs: 24 * 60 * 60 * 1000,
+
+  // HTTP
+  httpBodyBytesMax: 256 * 1024,
+  httpRatePerMinute: 6_000,
+  pageItemsMax: 1_000,
+
+  // Redis and stopping
+  redisCommandTimeoutMs: 4_000,
+  redisRetryMaxMs: 6_000,
+  drainMs: 8_000,
+  drainReconnectSpreadMs: 3_000,
+});
+
+const relations: ReadonlyArray<readonly [string, boolean]> = [
+  ['tickMinMs <= tickMaxMs', LIMITS.tickMinMs <= LIMITS.tickMaxMs],
+  ['holdMinMs <= holdDefaultMs <= holdMaxMs', LIMITS.holdMinMs <= LIMITS.holdDefaultMs && LIMITS.holdDefaultMs <= LIMITS.holdMaxMs],
+  ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
+  ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
+  ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
+  ['eventRingEntries <= eventLogEntriesMax', LIMITS.eventRingEntries <= LIMITS.eventLogEntriesMax],
+  ['a repeated command outlives its moments', LIMITS.momentPastMaxMs >= LIMITS.idempotencyTtlMs],
+  ['idempotency keys live at least 24 h', LIMITS.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
+  ['idleTimeoutSeconds within what uWebSockets.js accepts', LIMITS.idleTimeoutSeconds >= 8 && LIMITS.idleTimeoutSeconds <= 960],
+  ['a heartbeat fits twice into the idle timeout', LIMITS.heartbeatHintMs * 2 <= LIMITS.idleTimeoutSeconds * 1000],
+  ['a Redis retry outlives a command timeout', LIMITS.redisRetryMaxMs > LIMITS.redisCommandTimeoutMs],
+];
+for (const [rule, holds] of relations) {
+  if (!holds) throw new Error(`limits: the relation "${rule}" does not hold`);
+}

@@ -1,0 +1,80 @@
+/** Reads a show's ledger and holds it against the live books. */
+import { type Result, ok } from '../protocol/codes.ts';
+import type { Auditor } from '../sales/ports.ts';
+import { compareBooks, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
+import type { SaleBooks } from '../sales/types.ts';
+import { type ReservationRecord, unpack, unpackAll } from './records.ts';
+import { booksOf } from './sales.ts';
+import { type ScriptSession, textOf } from './session.ts';
+
+const PAGE_ENTRIES = 500;
+const CHECK_SLICE = 500;
+const RECHECKS_MAX = 3;
+
+export class Ledgers implements Auditor {
+  readonly #session: ScriptSession;
+
+  constructor(session: ScriptSession) {
+    this.#session = session;
+  }
+
+  async verify(showId: string): ReturnType<Auditor['verify']> {
+    // Books and ledger position are read in one step; the ledger is append-only, so it can be read up to there at leisure.
+    const live = await this.#session.run('audit', showId, []);
+    if (!live.ok) return live;
+    const sales = booksOf(live.value[1] as Buffer[], live.value[2] as Buffer[], 0);
+    const replay = new LedgerReplay();
+    const until = textOf(live.value[0]);
+    const read = until === '' ? ok('-') : await this.#replay(showId, replay, '-', until);
+    if (!read.ok) return read;
+    for (const problem of compareBooks(replay, sales)) replay.violate(problem);
+    const checked = await this.#checkReservations(showId, replay, read.value);
+    if (!checked.ok) return checked;
+    return ok({ show: showId, entries: replay.entries, reservations: replay.reservations.size, refusals: replay.refusals, sales: sales.map(({ id, skus }: SaleBooks) => ({ id, skus })), violations: replay.violations });
+  }
+
+  /** @param from '-' or '(id'; answers the same for what comes next. */
+  async #replay(showId: string, replay: LedgerReplay, from: string, until: string): Promise<Result<string>> {
+    const key = this.#session.keys.show(showId).of.ledger;
+    let position = from;
+    for (;;) {
+      const page = await this.#session.guard(() => this.#session.link.client.xrangeBuffer(key, position, until, 'COUNT', PAGE_ENTRIES));
+      if (!page.ok) return page;
+      for (const [id, fields] of page.value as Array<[Buffer, Buffer[]]>) {
+        const at = id.toString();
+        for (const entry of unpackAll(fields[1] as Buffer)) replay.apply(entry as LedgerEntry, at);
+        position = `(${at}`;
+      }
+      if (page.value.length < PAGE_ENTRIES) return ok(position);
+    }
+  }
+
+  /** Every reservation record says what the ledger says. The show may run on meanwhile, so what differs is looked at again after the new entries. */
+  async #checkReservations(showId: string, replay: LedgerReplay, from: string): Promise<Result<null>> {
+    const key = this.#session.keys.show(showId).of.reservations;
+    let suspects = [...replay.reservations.keys()];
+    let position = from;
+    let reasons = new Map<string, string>();
+    for (let round = 0; round <= RECHECKS_MAX && suspects.length > 0; round++) {
+      reasons = new Map();
+      for (let at = 0; at < suspects.length; at += CHECK_SLICE) {
+        const ids = suspects.slice(at, at + CHECK_SLICE);
+        const read = await this.#session.guard(() => this.#session.link.client.hmgetBuffer(key, ...ids));
+        if (!read.ok) return read;
+        ids.forEach((id, i) => {
+          const bytes = read.value[i];
+          const state = bytes ? unpack<ReservationRecord>(bytes).state : 'missing';
+          const replayed = replay.reservations.get(id)?.state;
+          if (state !== replayed) reasons.set(id, `reservation ${id} is ${state}, by the ledger ${replayed}`);
+        });
+      }
+      suspects = [...reasons.keys()];
+      if (suspects.length === 0) break;
+      const more = await this.#replay(showId, replay, position, '+');
+      if (!more.ok) return more;
+      position = more.value;
+    }
+    for (const reason of reasons.values()) replay.violate(reason);
+    return ok(null);
+  }
+}

@@ -1,0 +1,61 @@
+/** Connections to Redis: how a URL becomes a client, and what a broken line means for those who wait on it. */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { LIMITS } from '../protocol/limits.ts';
+
+export type RedisClient = Redis | Cluster;
+
+/** Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once. */
+const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
+
+/**
+ * A command in flight when the line breaks may or may not have run. It is never sent again behind our back
+ * (`autoResendUnfulfilledCommands`); it fails at once (`maxRetriesPerRequest: 0`), and the caller repeats its key.
+ * Without a line commands fail instead of queueing without bound.
+ */
+const COMMON = {
+  autoResendUnfulfilledCommands: false,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: LIMITS.redisCommandTimeoutMs,
+  connectTimeout: 5_000,
+  retryStrategy: retryDelayMs,
+  lazyConnect: true,
+} as const satisfies RedisOptions;
+
+/** What a client may do otherwise: a subscriber waits for the line instead of failing. */
+export interface LineOptions {
+  readonly waits?: boolean;
+}
+
+/** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
+export function connect(url: string, { waits = false }: LineOptions = {}): RedisClient {
+  const { commandTimeout, ...patient } = COMMON;
+  const options = waits ? { ...patient, enableOfflineQueue: true, maxRetriesPerRequest: null } : { ...patient, commandTimeout };
+  const urls = url.split(',').map((part) => part.trim());
+  const [first = ''] = urls;
+  if (urls.length > 1) return connectCluster(urls, options);
+  if (first.startsWith('unix://')) return new Redis({ ...options, path: first.slice('unix://'.length) });
+  return new Redis(first, options);
+}
+
+function connectCluster(urls: readonly string[], options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest'> & { enableOfflineQueue: boolean }): Cluster {
+  const nodes = urls.map((text) => new URL(text));
+  const { username, password, protocol } = nodes[0] as URL;
+  const { enableOfflineQueue, retryStrategy: _strategy, ...perNode } = options;
+  return new Cluster(
+    nodes.map((node) => ({ host: node.hostname, port: Number(node.port || 6379) })),
+    {
+      redisOptions: {
+        ...perNode,
+        ...(username ? { username: decodeURIComponent(username) } : {}),
+        ...(password ? { password: decodeURIComponent(password) } : {}),
+        ...(protocol === 'rediss:' ? { tls: {} } : {}),
+      },
+      enableOfflineQueue,
+      lazyConnect: true,
+      clusterRetryStrategy: retryDelayMs,
+      // With the default a sharded subscription in a cluster never settles: it follows MOVED for ever.
+      shardedSubscribers: true,
+    },
+  );
+}

@@ -1,0 +1,139 @@
+/**
+ * The line to Redis: one client for commands, one for subscriptions, the server's identity, its clock, and what is wrong with it.
+ * Commands go out only while the run id of the server is known: a new one means a restart or a failover, and `fence.lua` must see it first.
+ */
+import calculateSlot from 'cluster-key-slot';
+import { Cluster, type Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { StampedeError, failure } from '../protocol/codes.ts';
+import type { Durability } from '../sales/types.ts';
+import { RedisClock } from './clock.ts';
+import { connect, type RedisClient } from './connection.ts';
+
+/** Server facts from INFO, by field. */
+type Info = Readonly<Record<string, string>>;
+
+const parseInfo = (text: string): Info =>
+  Object.fromEntries(
+    text
+      .split('\r\n')
+      .filter((line) => line.includes(':') && !line.startsWith('#'))
+      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
+
+const VERSION_MIN = 7;
+
+export class RedisLink {
+  readonly client: RedisClient;
+  readonly subscriber: RedisClient;
+  readonly clock: RedisClock;
+  readonly #logger: Logger | undefined;
+  /** Run id by node; '' stands for the one server of a standalone Redis. */
+  readonly #runIds = new Map<string, string>();
+  #trouble: string | null = 'Redis has not answered yet';
+  #durability: Durability = 'unknown';
+  #closing = false;
+
+  constructor(url: string, logger: Logger | undefined) {
+    this.#logger = logger;
+    this.client = connect(url);
+    // A subscription outlives a broken line; commands of a subscriber wait for the line instead of failing.
+    this.subscriber = connect(url, { waits: true });
+    this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
+    this.#watch();
+  }
+
+  /** Resolves when Redis answered or its absence is known; rejects when it answers but must not be used. */
+  async open(): Promise<void> {
+    const first = new Promise<void>((resolve, reject) => {
+      this.client.once('ready', () => this.#identify().then(resolve, reject));
+      this.client.once('error', () => setTimeout(resolve, 0));
+    });
+    this.client.connect().catch(() => {});
+    this.subscriber.connect().catch(() => {});
+    await first;
+    this.client.on('ready', () => {
+      this.#identify().catch((error: unknown) => this.#logger?.error({ err: error }, 'Redis came back unusable'));
+    });
+  }
+
+  trouble(): string | null {
+    return this.#trouble;
+  }
+
+  durability(): Durability {
+    return this.#durability;
+  }
+
+  /** The run id of the server that holds a key; null while it is not known. */
+  async runIdOf(key: string): Promise<string | null> {
+    if (!(this.client instanceof Cluster)) return this.#runIds.get('') ?? null;
+    const node = (this.client as unknown as { slots: string[][] }).slots[calculateSlot(key)]?.[0];
+    if (!node) return null;
+    const known = this.#runIds.get(node);
+    if (known) return known;
+    const master = this.client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === node);
+    if (!master) return null;
+    const runId = parseInfo(await master.info('server')).run_id ?? null;
+    if (runId) this.#runIds.set(node, runId);
+    return runId;
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.clock.stop();
+    await Promise.allSettled([this.client.status === 'ready' ? this.client.quit() : undefined]);
+    this.client.disconnect();
+    this.subscriber.disconnect();
+  }
+
+  #watch(): void {
+    const lost = (why: string) => (): void => {
+      if (this.#closing) return;
+      if (this.#trouble === null) this.#logger?.warn(`Redis: ${why}`);
+      this.#runIds.clear();
+      this.#trouble = `Redis: ${why}`;
+    };
+    this.client.on('close', lost('the connection is closed'));
+    this.client.on('error', (error: Error) => {
+      if (this.#trouble !== null) this.#trouble = `Redis: ${error.message || error.name}`;
+    });
+    this.client.on('node error', lost('a cluster node does not answer'));
+    this.client.on('-node', () => this.#runIds.clear());
+    this.client.on('+node', (node: Redis) => node.on('close', () => this.#runIds.clear()));
+    this.subscriber.on('error', () => {});
+  }
+
+  async #identify(): Promise<void> {
+    const info = parseInfo(await this.client.info());
+    const problem = (await this.#unsuitable(info)) ?? null;
+    if (problem) {
+      this.#trouble = problem;
+      throw new StampedeError(failure('redis_readonly', problem));
+    }
+    await this.clock.restart();
+    if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
+    if (this.#trouble !== null) this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
+    this.#trouble = null;
+  }
+
+  /** A replica would refuse or lose writes; an eviction policy would silently delete books. */
+  async #unsuitable(info: Info): Promise<string | undefined> {
+    if (Number.parseInt(info.redis_version ?? '0', 10) < VERSION_MIN) return `Redis ${info.redis_version} is too old: Stampede needs ${VERSION_MIN}.0 or newer`;
+    if (info.role === 'slave') return 'this Redis is a replica: REDIS_URL must name the primary';
+    if (info.maxmemory_policy && info.maxmemory_policy !== 'noeviction') {
+      return `maxmemory-policy is ${info.maxmemory_policy}: Redis would delete books under pressure. Set it to noeviction`;
+    }
+    this.#durability = info.aof_enabled === '1' ? await this.#appendMode() : 'memory';
+    return undefined;
+  }
+
+  async #appendMode(): Promise<Durability> {
+    try {
+      const [, mode] = (await this.client.config('GET', 'appendfsync')) as string[];
+      return mode === 'always' || mode === 'everysec' ? mode : 'memory';
+    } catch {
+      return 'unknown'; // managed Redis may forbid CONFIG
+    }
+  }
+}

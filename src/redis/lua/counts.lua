@@ -1,0 +1,21 @@
+#!lua
+-- counts: a node reports its viewers and the hearts since its last report; sums over nodes, forgets nodes that fell silent, and
+-- publishes when a number changed. ARGV[2]: {node, viewers, hearts, node time to live in ms}. Returns {'ok', viewers, peak, hearts}.
+-- @include show
+
+if args[2] > 0 then call('HSET', K.nodes, args[1], pack({ args[2], now })) else call('HDEL', K.nodes, args[1]) end
+local all, viewers = call('HGETALL', K.nodes), 0
+for i = 1, #all, 2 do
+  local report = unpack_record(all[i + 1])
+  if now - report[2] > args[4] then call('HDEL', K.nodes, all[i]) else viewers = viewers + report[1] end
+end
+local known = call('HMGET', K.show, 'viewers', 'peak', 'hearts')
+local before, peak = tonumber(known[1] or '-1'), tonumber(known[2] or '0')
+local hearts = tonumber(known[3] or '0') + args[3]
+if viewers > peak then peak = viewers end
+if viewers ~= before or args[3] > 0 then
+  call('HSET', K.show, 'viewers', viewers, 'peak', peak, 'hearts', int(hearts))
+  local head = pack({ viewers, peak, hearts })
+  call('SPUBLISH', K.channel, 'n' .. struct.pack('>I4', #head) .. head)
+end
+return { 'ok', viewers, peak, int(hearts) }

@@ -1,0 +1,35 @@
+#!lua
+-- finish: confirms or releases one hold, exactly once.
+-- ARGV[2]: {op = 'confirm' | 'release', id, key, actor, body, user (may be nil: anybody's), orderRef, amount}.
+-- Returns {'ok', next due, '+' or '=' (repeated key), packed reservation} or {'ok', next due, code, packed details}.
+-- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
+-- @include show books clockwork commit
+
+local field = 'finish|' .. args.actor .. '|' .. args.key
+local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
+
+local function decide()
+  local recorded = recall(field, args.body)
+  if recorded == 'conflict' then return 'idempotency_conflict', { key = args.key } end
+  if recorded then return '=', unpack_record(recorded) end
+  local r = reservation_of(args.id)
+  if not r or (args.user and r.user ~= args.user) then return 'reservation_not_found', { reservation = args.id } end
+  if r.state ~= 'held' then return ENDED[r.state], { state = r.state, endedAt = r.endedAt, orderRef = r.orderRef } end
+  if args.op == 'release' then
+    end_hold(r, 'released', AVAILABLE, 'release', args.actor, args.key, 'asked')
+    return '+', r
+  end
+  local sale = sale_at_now(r.sale)
+  if sale.state == 'cancelled' then return 'sale_cancelled', { sale = r.sale } end
+  if args.amount ~= r.amount then return 'amount_mismatch', { amount = r.amount, currency = r.currency } end
+  r.orderRef = args.orderRef
+  end_hold(r, 'confirmed', SOLD, 'confirm', args.actor, args.key, args.orderRef, { amount = args.amount })
+  return '+', r
+end
+
+sweep(SWEEP_SLICE_MAX)
+local tag, value = decide()
+local packed = pack(value)
+local next_due = commit()
+if tag == '+' then remember(field, args.body, packed, IDEMPOTENCY_TTL_MS) end
+return { 'ok', next_due, tag, packed }

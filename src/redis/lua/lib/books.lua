@@ -1,0 +1,152 @@
+-- The books of a show as one script sees them: records are read once, changed in Lua tables, and written together by
+-- commit.lua. Until then nothing is written, so a refusal anywhere leaves no half-done change.
+local AVAILABLE, HELD, SOLD, WITHDRAWN = 2, 3, 4, 5 -- stock record: {allocated, available, held, sold, withdrawn, price, per_buyer, product}
+local sales, stock, reservations, buyers = {}, {}, {}, {}
+local dirty_sales, dirty_stock, dirty_reservations, dirty_buyers = {}, {}, {}, {}
+local due_set, due_clear = {}, {}
+local touched = {}      -- sale id -> {sku -> true}: what the state lane must carry
+local changed = {}      -- reservation ids in the order they changed, for the personal lane
+local changed_seen = {}
+local ledger = {}       -- packed entries, in order
+local events = {}       -- packed events, in order
+
+local function sale_of(id)
+  local sale = sales[id]
+  if sale == nil then
+    local raw = call('HGET', K.sales, id)
+    sale = raw and unpack_record(raw) or false
+    sales[id] = sale
+  end
+  return sale
+end
+
+local function stock_of(sale_id, sku)
+  local field = sale_id .. '/' .. sku
+  local books = stock[field]
+  if books == nil then
+    local raw = call('HGET', K.stock, field)
+    books = raw and unpack_record(raw) or false
+    stock[field] = books
+  end
+  return books
+end
+
+-- Reads many records of one hash with few commands. Lua's unpack() takes some 8,000 values at the most.
+local function fetch(key, into, fields)
+  local wanted, n = {}, 0
+  for i = 1, #fields do
+    local field = fields[i]
+    if into[field] == nil then
+      n = n + 1
+      wanted[n] = field
+      into[field] = false
+    end
+  end
+  for from = 1, n, 1000 do
+    local to = math.min(from + 999, n)
+    local raws = call('HMGET', key, unpack(wanted, from, to))
+    for i = from, to do
+      local raw = raws[i - from + 1]
+      if raw then into[wanted[i]] = unpack_record(raw) end
+    end
+  end
+end
+
+local function reservation_of(id)
+  if reservations[id] == nil then fetch(K.reservations, reservations, { id }) end
+  return reservations[id]
+end
+
+local function buyer_of(user)
+  if buyers[user] == nil then fetch(K.buyers, buyers, { user }) end
+  return buyers[user]
+end
+
+local function touch(sale_id, sku)
+  local skus = touched[sale_id]
+  if not skus then
+    skus = {}
+    touched[sale_id] = skus
+  end
+  if sku then skus[sku] = true end
+end
+
+local function save_sale(sale)
+  dirty_sales[sale.id] = sale
+  touch(sale.id)
+end
+
+local function note_change(id)
+  dirty_reservations[id] = true
+  if not changed_seen[id] then
+    changed_seen[id] = true
+    changed[#changed + 1] = id
+  end
+end
+
+-- Ledger entry: {kind, sale, reservation, user, actor, key, reason, lines, extra}.
+-- A line: {sku, qty, available, held, sold, withdrawn before, the same four after}.
+local function enter(kind, sale_id, reservation_id, user, actor, key, reason, lines, extra)
+  ledger[#ledger + 1] = pack({ kind, sale_id, reservation_id, user, actor, key, reason, lines, extra })
+end
+
+-- Moves units between two columns of a SKU's books; answers the ledger line. The caller has checked that it may.
+local function move_units(sale_id, sku, qty, from, to)
+  local books = stock_of(sale_id, sku)
+  local line = { sku, qty, books[2], books[3], books[4], books[5], 0, 0, 0, 0 }
+  books[from] = books[from] - qty
+  books[to] = books[to] + qty
+  line[7], line[8], line[9], line[10] = books[2], books[3], books[4], books[5]
+  dirty_stock[sale_id .. '/' .. sku] = books
+  touch(sale_id, sku)
+  return line
+end
+
+-- Buyer record: sale id -> {n = units held and owned, k = {sku -> units}, r = {ids of live holds and orders}}.
+local function give(user, sale_id, lines, reservation_id)
+  local buyer = buyer_of(user) or {}
+  buyers[user] = buyer
+  local mine = buyer[sale_id]
+  if not mine then
+    mine = { n = 0, k = {}, r = {} }
+    buyer[sale_id] = mine
+  end
+  for i = 1, #lines do
+    local sku, qty = lines[i][1], lines[i][2]
+    mine.n = mine.n + qty
+    mine.k[sku] = (mine.k[sku] or 0) + qty
+  end
+  mine.r[#mine.r + 1] = reservation_id
+  dirty_buyers[user] = true
+end
+
+local function take_back(user, sale_id, lines, reservation_id)
+  local buyer = buyer_of(user)
+  local mine = buyer[sale_id]
+  for i = 1, #lines do
+    local sku, qty = lines[i][1], lines[i][2]
+    mine.n = mine.n - qty
+    mine.k[sku] = mine.k[sku] - qty
+    if mine.k[sku] == 0 then mine.k[sku] = nil end
+  end
+  for i = 1, #mine.r do
+    if mine.r[i] == reservation_id then
+      table.remove(mine.r, i)
+      break
+    end
+  end
+  if #mine.r == 0 then buyer[sale_id] = nil end
+  if next(buyer) == nil then buyers[user] = false end
+  dirty_buyers[user] = true
+end
+
+-- Ends a hold once: `to` is SOLD (confirmed) or AVAILABLE (released, expired).
+local function end_hold(r, state, to, kind, actor, key, reason, extra)
+  local lines = {}
+  for i = 1, #r.lines do lines[i] = move_units(r.sale, r.lines[i][1], r.lines[i][2], HELD, to) end
+  if to == AVAILABLE then take_back(r.user, r.sale, r.lines, r.id) end
+  r.state, r.endedAt = state, now
+  due_clear[#due_clear + 1] = 'r:' .. r.id
+  note_change(r.id)
+  enter(kind, r.sale, r.id, r.user, actor, key, reason, lines, extra)
+end

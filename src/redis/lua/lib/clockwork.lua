@@ -1,0 +1,86 @@
+-- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens, c:<sale> closes,
+-- r:<reservation> lapses. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
+-- A capped extension, an opening or a lapse reads no other clock than Redis' own.
+local function emit(kind, data)
+  offset = offset + 1
+  events[#events + 1] = { offset, pack(offset) .. pack(now) .. pack(kind) .. pack(data) }
+end
+
+local function sale_view(sale)
+  local fields = {}
+  for i = 1, #sale.skus do fields[i] = sale.id .. '/' .. sale.skus[i] end
+  fetch(K.stock, stock, fields)
+  local skus = {}
+  for i = 1, #sale.skus do
+    local books = stock[fields[i]]
+    skus[i] = { sku = sale.skus[i], product = books[8], price = books[6], left = books[AVAILABLE] }
+    if books[7] > 0 then skus[i].perBuyer = books[7] end
+  end
+  return {
+    id = sale.id, title = sale.title, state = sale.state, opensAt = sale.opensAt, closesAt = sale.closesAt,
+    holdMs = sale.holdMs, perBuyer = sale.perBuyer, currency = sale.currency, skus = skus, rev = rev + 1,
+  }
+end
+
+local function announce_sale(sale, kind)
+  save_sale(sale)
+  emit(kind, { sale = sale_view(sale) })
+end
+
+local live_delta = 0 -- change of the number of sales that are not over
+
+local function open_sale(sale, actor, key)
+  sale.state, sale.openedAt = 'open', now
+  if not sale.opensAt or sale.opensAt > now then sale.opensAt = now end
+  if sale.durationMs and not sale.closesAt then sale.closesAt = sale.opensAt + sale.durationMs end
+  due_clear[#due_clear + 1] = 'o:' .. sale.id
+  if sale.closesAt then due_set['c:' .. sale.id] = sale.closesAt end
+  enter('sale', sale.id, false, false, actor, key, 'open')
+  announce_sale(sale, 'sale.opened')
+end
+
+local function end_sale(sale, state, actor, key)
+  sale.state, sale.endedAt = state, now
+  due_clear[#due_clear + 1] = 'o:' .. sale.id
+  due_clear[#due_clear + 1] = 'c:' .. sale.id
+  due_set['o:' .. sale.id], due_set['c:' .. sale.id] = nil, nil
+  live_delta = live_delta - 1
+  enter('sale', sale.id, false, false, actor, key, state)
+  announce_sale(sale, 'sale.' .. state)
+end
+
+-- A sale opens and closes by time whether or not anybody swept: every script that looks at one looks through this.
+local function sale_at_now(id)
+  local sale = sale_of(id)
+  if not sale then return false end
+  if sale.state == 'scheduled' and sale.opensAt <= now then open_sale(sale, 'time', '') end
+  if (sale.state == 'open' or sale.state == 'paused') and sale.closesAt and sale.closesAt <= now then end_sale(sale, 'ended', 'time', '') end
+  return sale
+end
+
+local function sweep(slice)
+  local members = call('ZRANGE', K.due, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, slice)
+  if #members == 0 then return 0 end
+  local ids = {}
+  for i = 1, #members do
+    if string.sub(members[i], 1, 2) == 'r:' then ids[#ids + 1] = string.sub(members[i], 3) end
+  end
+  fetch(K.reservations, reservations, ids)
+  local users = {}
+  for i = 1, #ids do
+    local r = reservations[ids[i]]
+    if r then users[#users + 1] = r.user end
+  end
+  fetch(K.buyers, buyers, users)
+  for i = 1, #members do
+    local kind, id = string.sub(members[i], 1, 1), string.sub(members[i], 3)
+    due_clear[#due_clear + 1] = members[i]
+    if kind == 'r' then
+      local r = reservations[id]
+      if r and r.state == 'held' then end_hold(r, 'expired', AVAILABLE, 'expire', 'time', '', 'deadline') end
+    else
+      sale_at_now(id)
+    end
+  end
+  return #members
+end

@@ -1,0 +1,25 @@
+#!lua flags=no-writes
+-- load: everything a room or a page needs to stand at one position of the log, read in one step.
+-- ARGV[2]: {chat messages wanted}. Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
+-- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first}.
+-- @include show
+
+local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
+local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers')
+local chat, wanted, newest = {}, args[1], '+'
+while wanted > 0 do
+  local entries = call('XREVRANGE', K.chat, newest, '-', 'COUNT', 10)
+  for i = 1, #entries do
+    if wanted > 0 then
+      table.insert(chat, 1, entries[i][2][4])
+      table.insert(chat, 1, entries[i][2][2])
+      wanted = wanted - unpack_record(entries[i][2][2])[4]
+    end
+  end
+  if #entries < 10 then break end
+  newest = '(' .. entries[#entries][1]
+end
+return {
+  'ok', epoch, int(offset), int(rev), next_due, show_state, more[1], more[2], more[3], more[4] or '0', more[5] or '0', more[6] or '0',
+  call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock), chat,
+}

@@ -1,0 +1,126 @@
+/** How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other way round) and as views. */
+import { Packr } from 'msgpackr';
+import type { Product, ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
+import type { SaleBooks, SkuBooks } from '../sales/types.ts';
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true });
+
+export const pack = (value: unknown): Buffer => packr.pack(value);
+export const unpack = <T>(bytes: Uint8Array): T => packr.unpack(bytes) as T;
+/** MessagePack values back to back. */
+export const unpackAll = (bytes: Uint8Array): unknown[] => (bytes.length === 0 ? [] : ((packr.unpackMultiple(bytes) as unknown[] | undefined) ?? []));
+
+/** {allocated, available, held, sold, withdrawn, price, per buyer (0 = none), product} */
+export type StockRecord = [allocated: number, available: number, held: number, sold: number, withdrawn: number, price: number, perBuyer: number, product: string];
+
+export interface SaleRecord {
+  id: string;
+  title: string;
+  state: SaleState;
+  opensAt?: number;
+  closesAt?: number;
+  durationMs?: number;
+  holdMs: number;
+  perBuyer: number;
+  currency: string;
+  createdAt: number;
+  openedAt?: number;
+  endedAt?: number;
+  soldOut?: boolean;
+  skus: string[];
+}
+
+export interface ReservationRecord {
+  id: string;
+  sale: string;
+  user: string;
+  state: ReservationState;
+  lines: Array<[sku: string, qty: number]>;
+  amount: number;
+  currency: string;
+  createdAt: number;
+  heldUntil: number;
+  key: string;
+  endedAt?: number;
+  orderRef?: string;
+  offer?: true;
+}
+
+export function skuBooks(sku: string, stock: StockRecord): SkuBooks {
+  const [allocated, available, held, sold, withdrawn, price, perBuyer, product] = stock;
+  return { sku, product, price, ...(perBuyer > 0 ? { perBuyer } : {}), allocated, available, held, sold, withdrawn };
+}
+
+export function saleBooks(sale: SaleRecord, stock: readonly StockRecord[], rev: number): SaleBooks {
+  return {
+    id: sale.id,
+    title: sale.title,
+    state: sale.state,
+    opensAt: sale.opensAt ?? null,
+    closesAt: sale.closesAt ?? null,
+    holdMs: sale.holdMs,
+    perBuyer: sale.perBuyer,
+    currency: sale.currency,
+    rev,
+    createdAt: sale.createdAt,
+    openedAt: sale.openedAt ?? null,
+    endedAt: sale.endedAt ?? null,
+    skus: sale.skus.map((sku, i) => skuBooks(sku, stock[i] as StockRecord)),
+  };
+}
+
+/** What the public may know of the books: only what is left. */
+export function saleView(books: SaleBooks): SaleView {
+  const { id, title, state, opensAt, closesAt, holdMs, perBuyer, currency, rev } = books;
+  const skus = books.skus.map(({ sku, product, price, perBuyer: most, available }) => ({ sku, product, price, ...(most === undefined ? {} : { perBuyer: most }), left: available }));
+  return { id, title, state, opensAt, closesAt, holdMs, perBuyer, currency, skus, rev };
+}
+
+export function reservationView(record: ReservationRecord): ReservationView {
+  const { id, sale, user, state, amount, currency, createdAt, heldUntil, endedAt, orderRef, offer } = record;
+  return {
+    id,
+    sale,
+    user,
+    state,
+    lines: record.lines.map(([sku, qty]) => ({ sku, qty })),
+    amount,
+    currency,
+    createdAt,
+    heldUntil,
+    ...(endedAt === undefined ? {} : { endedAt }),
+    ...(orderRef === undefined ? {} : { orderRef }),
+    ...(offer ? { offer } : {}),
+  };
+}
+
+/** The answer as it was given when the hold was made, whatever became of it since (promise I4). */
+export function recordedAnswer(record: ReservationRecord): ReservationView {
+  const { endedAt: _ended, orderRef: _order, ...first } = record;
+  return reservationView({ ...first, state: 'held' });
+}
+
+/** Lua knows no null: a moment that is not planned is missing there and null here. */
+export function eventOf(offset: unknown, at: unknown, type: unknown, data: unknown): ShowEvent {
+  const body = data as Record<string, unknown>;
+  if (body.sale && typeof body.sale === 'object') body.sale = { opensAt: null, closesAt: null, ...body.sale };
+  return { offset: offset as number, at: at as number, type: type as ShowEvent['type'], data: body };
+}
+
+export type SalePatch = [id: string, state: SaleState, opensAt: number, closesAt: number, left: Record<string, number> | []];
+
+export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev: number): SaleStateView => ({
+  id,
+  rev,
+  state,
+  opensAt: opensAt || null,
+  closesAt: closesAt || null,
+  left: Array.isArray(left) ? {} : left,
+});
+
+/** The show record's packed part; `state` and `createdAt` live beside it. */
+export type ShowRecord = Omit<ShowView, 'state' | 'createdAt'>;
+
+export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({ ...record, state, createdAt });
+
+export type ProductRecord = Product;

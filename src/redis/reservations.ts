@@ -1,0 +1,93 @@
+/** Reservations: many decided in one call, one confirmed or released at a time. */
+import { hash } from 'node:crypto';
+import { type Result, fail, failure, ok } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Line, ReservationView } from '../protocol/messages.ts';
+import type { ReservationStore } from '../sales/ports.ts';
+import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest } from '../sales/types.ts';
+import { recordedAnswer, type ReservationRecord, reservationView, unpack } from './records.ts';
+import { refusal } from './sales.ts';
+import { bytesOf, type ScriptSession, textOf } from './session.ts';
+
+/**
+ * A reservation's id follows from the buyer and the key, so a repeated request finds its own reservation: the id is the
+ * idempotency record, kept as long as the show.
+ */
+export const reservationId = (showId: string, user: string, key: string): string => `r${hash('sha256', `${showId}\0${user}\0${key}`, 'base64url').slice(0, 20)}`;
+
+/** Lines of the same SKU count together: each alone might fit where the sum does not. */
+function mergedLines(lines: readonly Line[]): Array<[string, number]> {
+  const [only] = lines;
+  if (lines.length === 1 && only) return [[only.sku, only.qty]];
+  const sums = new Map<string, number>();
+  for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+const wellFormed = ({ lines, key, user }: ReserveRequest): boolean =>
+  lines.length > 0 &&
+  lines.length <= LIMITS.linesPerReservationMax &&
+  key.length > 0 &&
+  key.length <= LIMITS.keyCharsMax &&
+  user.length > 0 &&
+  lines.every(({ sku, qty }) => typeof sku === 'string' && Number.isInteger(qty) && qty > 0 && qty <= LIMITS.perBuyerUnitsMax);
+
+export class Reservations implements ReservationStore {
+  readonly #session: ScriptSession;
+
+  constructor(session: ScriptSession) {
+    this.#session = session;
+  }
+
+  async reserve(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
+    if (requests.length > LIMITS.reserveBatchMax) throw new RangeError(`a batch holds at most ${LIMITS.reserveBatchMax} requests, got ${requests.length}`);
+    const good = requests.filter(wellFormed);
+    const answers: Array<Result<Decision>> = good.length === 0 ? [] : await this.#decide(showId, good);
+    if (good.length === requests.length) return answers;
+    let next = 0;
+    return requests.map((request) => (wellFormed(request) ? (answers[next++] as Result<Decision>) : fail('invalid_request', 'lines: each a SKU and a whole quantity of at least 1.')));
+  }
+
+  async #decide(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
+    const args = requests.map(({ user, key, sale, lines }) => [reservationId(showId, user, key), user, key, sale, mergedLines(lines)]);
+    const reply = await this.#session.run('reserve', showId, args);
+    if (!reply.ok) return requests.map(() => reply);
+    return requests.map((_, i) => {
+      const tag = textOf(reply.value[1 + 2 * i]);
+      const packed = bytesOf(reply.value[2 + 2 * i]);
+      if (tag === '+' || tag === '=') return ok({ reservation: recordedAnswer(unpack<ReservationRecord>(packed)), replayed: tag === '=' });
+      return { ok: false, error: refusal(tag, packed) };
+    });
+  }
+
+  confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>> {
+    const { reservation, orderRef, amount } = request;
+    return this.#finish(showId, { op: 'confirm', id: reservation, orderRef, amount, body: `confirm|${reservation}|${amount}|${orderRef}`, key: command.key, actor: command.actor });
+  }
+
+  release(showId: string, reservation: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>> {
+    const { key, actor, user } = command;
+    return this.#finish(showId, { op: 'release', id: reservation, body: `release|${reservation}`, key, actor, ...(user === undefined ? {} : { user }) });
+  }
+
+  async #finish(showId: string, args: Record<string, unknown>): Promise<Result<Decision>> {
+    const reply = await this.#session.run('finish', showId, args);
+    if (!reply.ok) return reply;
+    const [, tag, packed] = reply.value;
+    const word = textOf(tag);
+    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, bytesOf(packed)) };
+    return ok({ reservation: reservationView(unpack<ReservationRecord>(bytesOf(packed))), replayed: word === '=' });
+  }
+
+  async getReservation(showId: string, id: string): Promise<Result<ReservationView>> {
+    const read = await this.#session.guard(() => this.#session.link.client.hgetBuffer(this.#session.keys.show(showId).of.reservations, id));
+    if (!read.ok) return read;
+    return read.value ? ok(reservationView(unpack<ReservationRecord>(read.value))) : { ok: false, error: failure('reservation_not_found') };
+  }
+
+  async reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>> {
+    const reply = await this.#session.run('mine', showId, users);
+    if (!reply.ok) return reply;
+    return ok((reply.value as Buffer[][]).map((records) => records.map((bytes) => reservationView(unpack<ReservationRecord>(bytes)))));
+  }
+}

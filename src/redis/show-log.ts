@@ -1,0 +1,165 @@
+/**
+ * The log and relay of shows: sharded pub/sub, one channel a show. A message is one kind byte, the length of its head (4 bytes, big endian), the
+ * head in MessagePack, and a body that only its consumer looks into; chat bodies pass through undecoded.
+ */
+import { type Result, ok } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
+import type { ChatBatch, Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
+import { eventOf, type ReservationRecord, reservationView, type SalePatch, saleStateOf, saleView, type ShowRecord, showView, unpack, unpackAll } from './records.ts';
+import { booksOf } from './sales.ts';
+import { bytesOf, type ScriptSession, textOf } from './session.ts';
+
+const KIND_COMMIT = 0x63; // c
+const KIND_CHAT = 0x6d; // m
+const KIND_COUNTS = 0x6e; // n
+const HEAD_AT = 5;
+
+export class ShowLogs implements ShowLog {
+  readonly #session: ScriptSession;
+  readonly #listeners = new Map<string, Set<RelayListener>>();
+  #received = 0;
+
+  constructor(session: ScriptSession) {
+    this.#session = session;
+    const { subscriber } = session.link;
+    subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => this.#deliver(channel.toString(), message));
+    // ioredis subscribes again by itself; what was published meanwhile is gone, so everybody loads again.
+    let wasReady = false;
+    subscriber.on('ready', () => {
+      if (wasReady) setImmediate(() => this.#resync());
+      wasReady = true;
+    });
+  }
+
+  relayStats(): { channels: number; messages: number } {
+    return { channels: this.#listeners.size, messages: this.#received };
+  }
+
+  async subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>> {
+    const { channel } = this.#session.keys.show(showId).of;
+    const known = this.#listeners.get(channel);
+    const listeners = known ?? new Set<RelayListener>();
+    listeners.add(listener);
+    if (!known) this.#listeners.set(channel, listeners);
+    const subscribed = await this.#session.guard(() => this.#session.link.subscriber.ssubscribe(channel));
+    const unsubscribe = async (): Promise<void> => {
+      listeners.delete(listener);
+      if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
+      this.#listeners.delete(channel);
+      await this.#session.guard(() => this.#session.link.subscriber.sunsubscribe(channel));
+    };
+    if (!subscribed.ok) {
+      await unsubscribe();
+      return subscribed;
+    }
+    return ok({ unsubscribe });
+  }
+
+  async load(showId: string): Promise<Result<RoomSnapshot>> {
+    const reply = await this.#session.run('load', showId, [LIMITS.chatHistoryMessages]);
+    if (!reply.ok) return reply;
+    const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, products, sales, stock, chat] = reply.value;
+    const rev = Number(textOf(revText));
+    const chatParts = chat as Buffer[];
+    return ok({
+      rev,
+      nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)),
+      chat: chatParts.flatMap((head, i) => (i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : [])),
+      snapshot: {
+        epoch: textOf(epoch),
+        offset: Number(textOf(offset)),
+        show: showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, Number(textOf(created))),
+        products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)).sort((a, b) => (a.id < b.id ? -1 : 1)),
+        sales: booksOf(stock as Buffer[], sales as Buffer[], rev).map(saleView),
+        state: { viewers: Number(textOf(viewers)), peak: Number(textOf(peak)), hearts: Number(textOf(hearts)) },
+      },
+    });
+  }
+
+  async eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>> {
+    const keys = this.#session.keys.show(showId).of;
+    const read = await this.#session.guard(() => this.#session.link.client.multi().hmget(keys.show, 'epoch', 'offset').xrangeBuffer(keys.log, `(${after}-0`, '+').exec());
+    if (!read.ok) return read;
+    const [meta, entries] = (read.value ?? []).map(([error, value]) => {
+      if (error) throw error;
+      return value;
+    }) as [[string | null, string | null], Array<[Buffer, Buffer[]]>];
+    const last = Number(meta[1] ?? 0);
+    if (meta[0] !== epoch || after > last) return ok(null);
+    const events = entries.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent);
+    // A trimmed log, or one that lost its end, has a hole: the caller needs a snapshot instead.
+    const complete = events.length === last - after && events.every((event, i) => event.offset === after + 1 + i);
+    return ok(complete ? events : null);
+  }
+
+  async appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>> {
+    const items = Buffer.from(batch.items.buffer, batch.items.byteOffset, batch.items.byteLength);
+    const reply = await this.#session.run('chat_append', showId, [batch.node, batch.at, batch.count, authors], items);
+    return reply.ok ? ok({ firstId: Number(textOf(reply.value[0])) }) : reply;
+  }
+
+  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<Counts>> {
+    const reply = await this.#session.run('counts', showId, [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs]);
+    if (!reply.ok) return reply;
+    const [sum, peak, hearts] = reply.value;
+    return ok({ viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)) });
+  }
+
+  #deliver(channel: string, bytes: Buffer): void {
+    this.#received++;
+    const listeners = this.#listeners.get(channel);
+    if (!listeners) return;
+    const message = decodeRelay(bytes);
+    for (const listener of listeners) listener.onMessage(message);
+  }
+
+  #resync(): void {
+    for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.onResync();
+  }
+}
+
+type ChatHead = [node: string, at: number, firstId: number, count: number];
+type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[]];
+
+const chatBatch = ([node, at, firstId, count]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items });
+
+/** Events are four values each: offset, at, type, data. */
+function decodeEvents(bytes: Uint8Array): ShowEvent[] {
+  const values = unpackAll(bytes);
+  const events: ShowEvent[] = [];
+  for (let i = 0; i + 3 < values.length; i += 4) events.push(eventOf(values[i], values[i + 1], values[i + 2], values[i + 3]));
+  return events;
+}
+
+export function decodeRelay(bytes: Buffer): RelayMessage {
+  const bodyAt = HEAD_AT + bytes.readUInt32BE(1);
+  const head = bytes.subarray(HEAD_AT, bodyAt);
+  const body = bytes.subarray(bodyAt);
+  switch (bytes[0]) {
+    case KIND_COMMIT:
+      return { kind: 'commit', commit: decodeCommit(unpack<CommitHead>(head), unpackAll(body)) };
+    case KIND_CHAT:
+      return { kind: 'chat', batch: chatBatch(unpack<ChatHead>(head), body) };
+    case KIND_COUNTS: {
+      const [viewers, peak, hearts] = unpack<[number, number, number]>(head);
+      return { kind: 'counts', counts: { viewers, peak, hearts } };
+    }
+    default:
+      throw new Error(`relay: unknown kind ${bytes[0]}`);
+  }
+}
+
+function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches]: CommitHead, values: unknown[]): Commit {
+  const events: ShowEvent[] = [];
+  for (let i = 0; i < eventCount * 4; i += 4) events.push(eventOf(values[i], values[i + 1], values[i + 2], values[i + 3]));
+  return {
+    rev,
+    epoch,
+    at,
+    events,
+    sales: patches.map((patch) => saleStateOf(patch, rev)),
+    reservations: values.slice(eventCount * 4).map((record) => reservationView(record as ReservationRecord)),
+    nextDueAt: nextDueAt || null,
+  };
+}

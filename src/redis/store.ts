@@ -1,0 +1,107 @@
+/** Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask for. */
+import type { Logger } from 'pino';
+import { type Result, ok } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { ShowLog } from '../fanout/ports.ts';
+import type { Clockwork, Health, Store } from '../sales/ports.ts';
+import { Ledgers } from './auditor.ts';
+import { createKeys } from './keys.ts';
+import { RedisLink } from './link.ts';
+import { Reservations } from './reservations.ts';
+import { Sales } from './sales.ts';
+import { registerScripts } from './scripts.ts';
+import { ScriptSession, textOf } from './session.ts';
+import { ShowLogs } from './show-log.ts';
+import { Shows } from './shows.ts';
+
+export interface StoreOptions {
+  /** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
+  url: string;
+  /** Starts every key; no braces. */
+  keyPrefix?: string;
+  logger?: Logger;
+}
+
+export interface ConnectedStore extends Store, ShowLog {
+  relayStats(): { channels: number; messages: number };
+}
+
+/**
+ * Connects and resolves once Redis answered or is known to be away; then every method answers `redis_unavailable` until it is back, and no restart is needed.
+ * Rejects with a `StampedeError` when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
+ */
+export async function connectStore({ url, keyPrefix = 'stampede:', logger }: StoreOptions): Promise<ConnectedStore> {
+  const link = new RedisLink(url, logger);
+  const keys = createKeys(keyPrefix);
+  const session = new ScriptSession(link, keys, registerScripts(link.client), logger);
+  const shows = new Shows(session);
+  const sales = new Sales(session);
+  const reservations = new Reservations(session);
+  const logs = new ShowLogs(session);
+  const ledgers = new Ledgers(session);
+  try {
+    await link.open();
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+
+  const clockwork: Clockwork = {
+    async tick(showId) {
+      const reply = await session.run('tick', showId, [LIMITS.sweepSliceMax]);
+      if (!reply.ok) return reply;
+      const [nextDue, done, live] = reply.value;
+      if (live === 0) await session.guard(() => link.client.srem(keys.live, showId));
+      return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)) });
+    },
+    liveShows: () => session.guard(() => link.client.smembers(keys.live)),
+  };
+
+  const health: Health = {
+    now: () => link.clock.now(),
+    nowErrorMs: () => link.clock.errorMs(),
+    trouble: () => link.trouble(),
+    durability: () => link.durability(),
+    async ping(): Promise<Result<{ roundTripMs: number }>> {
+      const sent = performance.now();
+      const pong = await session.guard(() => link.client.ping());
+      return pong.ok ? ok({ roundTripMs: performance.now() - sent }) : pong;
+    },
+  };
+
+  return {
+    ...clockwork,
+    ...health,
+    createShow: shows.createShow.bind(shows),
+    getShow: shows.getShow.bind(shows),
+    listShows: shows.listShows.bind(shows),
+    updateShow: shows.updateShow,
+    startShow: shows.startShow,
+    async endShow(showId, actor) {
+      const ended = await sales.endAll(showId, actor);
+      return ended.ok ? shows.endShow(showId, actor) : ended;
+    },
+    putProduct: shows.putProduct.bind(shows),
+    removeProduct: shows.removeProduct.bind(shows),
+    listProducts: shows.listProducts.bind(shows),
+    pinProduct: shows.pinProduct.bind(shows),
+    announce: shows.announce.bind(shows),
+    createSale: sales.createSale.bind(sales),
+    getSale: sales.getSale.bind(sales),
+    listSales: sales.listSales.bind(sales),
+    moveSale: sales.moveSale.bind(sales),
+    reserve: reservations.reserve.bind(reservations),
+    confirm: reservations.confirm.bind(reservations),
+    release: reservations.release.bind(reservations),
+    getReservation: reservations.getReservation.bind(reservations),
+    reservationsOf: reservations.reservationsOf.bind(reservations),
+    verify: ledgers.verify.bind(ledgers),
+    subscribe: logs.subscribe.bind(logs),
+    load: logs.load.bind(logs),
+    eventsAfter: logs.eventsAfter.bind(logs),
+    appendChat: logs.appendChat.bind(logs),
+    reportCounts: logs.reportCounts.bind(logs),
+    relayStats: logs.relayStats.bind(logs),
+    close: () => link.close(),
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * What the doors (gateway, control, jobs, CLI) may ask of the place where state lives. `src/redis/` implements these; nobody else
+ * knows Redis. Every method answers with a coded `Result` and never throws for an operating error: Redis away, full, read-only or
+ * loading come back as `redis_*` failures.
+ */
+import type { Result } from '../protocol/codes.ts';
+import type { Actor, CommandMeta, ConfirmRequest, Decision, Durability, Product, ReservationView, ReserveRequest, SaleBooks, SaleMove, SaleSpec, ShowPatch, ShowSpec, ShowView, Verification } from './types.ts';
+
+export interface ShowStore {
+  /** The same id with the same body answers again; with another body `already_exists`. */
+  createShow(spec: ShowSpec, actor: Actor): Promise<Result<ShowView>>;
+  getShow(showId: string): Promise<Result<ShowView>>;
+  /** Newest first, at most `pageItemsMax`. */
+  listShows(): Promise<Result<ShowView[]>>;
+  updateShow(showId: string, patch: ShowPatch, actor: Actor): Promise<Result<ShowView>>;
+  /** planned -> live -> ended; starting a live show or ending an ended one changes nothing and is no error. */
+  startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
+  /** Open sales end; their holds may still be confirmed until they lapse. */
+  endShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
+  putProduct(showId: string, product: Product, actor: Actor): Promise<Result<Product>>;
+  removeProduct(showId: string, productId: string, actor: Actor): Promise<Result<null>>;
+  listProducts(showId: string): Promise<Result<Product[]>>;
+  pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
+  announce(showId: string, text: string, actor: Actor): Promise<Result<{ offset: number }>>;
+}
+
+export interface SaleStore {
+  createSale(showId: string, spec: SaleSpec, command: CommandMeta): Promise<Result<SaleBooks>>;
+  getSale(showId: string, saleId: string): Promise<Result<SaleBooks>>;
+  listSales(showId: string): Promise<Result<SaleBooks[]>>;
+  moveSale(showId: string, saleId: string, move: SaleMove, command: CommandMeta): Promise<Result<SaleBooks>>;
+}
+
+export interface ReservationStore {
+  /**
+   * Decides requests of one show in order, in one script call: within the batch earlier requests count against later ones.
+   * Answers come in the order of the requests. At most `reserveBatchMax` requests.
+   */
+  reserve(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>>;
+  confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
+  /** `user` given: only that buyer's own reservation may be released (`reservation_not_found` otherwise). */
+  release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;
+  getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
+  /** Live holds and orders of several buyers, one list per user in the order asked. One Redis round trip. */
+  reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>>;
+}
+
+export interface Clockwork {
+  /**
+   * Does what time made due in a show, at most `sweepSliceMax` things: opens and closes sales, lapses holds.
+   * `nextDueAt` is the next moment something falls due (Redis clock), null when nothing is planned. Idempotent.
+   */
+  tick(showId: string): Promise<Result<{ done: number; nextDueAt: number | null }>>;
+  /** Shows with a sale that is not ended or with open holds. */
+  liveShows(): Promise<Result<string[]>>;
+}
+
+export interface Auditor {
+  /** Replays the show's ledger from nothing and holds it against the live books. */
+  verify(showId: string): Promise<Result<Verification>>;
+}
+
+export interface Health {
+  /** Milliseconds since the Unix epoch on the Redis clock, from a monotonic local clock plus a measured offset. */
+  now(): number;
+  /** Half the round trip of the best clock sample: the true Redis time lies within now() +- this. */
+  nowErrorMs(): number;
+  /** null while Redis answers; otherwise why not. */
+  trouble(): string | null;
+  durability(): Durability;
+  ping(): Promise<Result<{ roundTripMs: number }>>;
+}
+
+/** Everything at once: what `connectStore` in `src/redis/` returns. */
+export interface Store extends ShowStore, SaleStore, ReservationStore, Clockwork, Auditor, Health {
+  close(): Promise<void>;
+}

@@ -1,0 +1,113 @@
+/** Shapes of shows, sales and reservations as the rules and the store hand them around. No I/O here. */
+import type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku } from '../protocol/messages.ts';
+
+export type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku };
+
+/** Who caused a change, for the ledger: `host:<api key name>`, `user:<id>`, `job`, `node:<id>`. */
+export type Actor = string;
+
+/** Every command that changes stock carries a key (promise I4). */
+export interface CommandMeta {
+  readonly key: string;
+  readonly actor: Actor;
+}
+
+export interface ShowSpec {
+  id?: string;
+  title: string;
+  startsAt?: number | null;
+  guests?: boolean;
+  slowModeMs?: number;
+  brands?: Brand[];
+}
+
+export type ShowPatch = Partial<Pick<ShowSpec, 'title' | 'startsAt' | 'guests' | 'slowModeMs' | 'brands'>>;
+
+export interface SaleSkuSpec {
+  sku: string;
+  product: string;
+  price: number;
+  quantity: number;
+  perBuyer?: number;
+}
+
+/** The window is absolute (`opensAt`, `closesAt`) or relative to the Redis clock at creation (`opensInMs`, `durationMs`). */
+export interface SaleSpec {
+  id?: string;
+  title: string;
+  currency: string;
+  perBuyer?: number;
+  holdMs?: number;
+  opensAt?: number;
+  opensInMs?: number;
+  closesAt?: number;
+  durationMs?: number;
+  skus: SaleSkuSpec[];
+}
+
+/** The books of one SKU of a sale. I1: available + held + sold + withdrawn = allocated, each >= 0. */
+export interface SkuBooks {
+  sku: string;
+  product: string;
+  price: number;
+  perBuyer?: number;
+  allocated: number;
+  available: number;
+  held: number;
+  sold: number;
+  withdrawn: number;
+}
+
+/** A sale as its host sees it: the view plus the books. */
+export interface SaleBooks extends Omit<SaleView, 'skus'> {
+  skus: SkuBooks[];
+  createdAt: number;
+  openedAt: number | null;
+  endedAt: number | null;
+}
+
+/** A host's move of a sale; `src/README.md` draws the state machine. */
+export type SaleMove =
+  | { op: 'schedule'; opensAt?: number; opensInMs?: number; closesAt?: number; durationMs?: number }
+  | { op: 'open'; durationMs?: number }
+  | { op: 'pause' }
+  | { op: 'resume' }
+  | { op: 'extend'; byMs: number }
+  /** Open holds may still be confirmed until they lapse. */
+  | { op: 'end' }
+  /** Open holds are released at once. */
+  | { op: 'cancel' }
+  /** Positive adds units, negative withdraws free ones. */
+  | { op: 'units'; sku: string; delta: number };
+
+export interface ReserveRequest {
+  readonly user: string;
+  readonly key: string;
+  readonly sale: string;
+  readonly lines: readonly Line[];
+}
+
+/** An accepted decision. `replayed` = the key was known and this is the recorded answer again. */
+export interface Decision {
+  readonly reservation: ReservationView;
+  readonly replayed: boolean;
+}
+
+export interface ConfirmRequest {
+  readonly reservation: string;
+  readonly orderRef: string;
+  /** What was actually charged, minor units; must equal the reservation's amount. */
+  readonly amount: number;
+}
+
+export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
+
+/** What a ledger replay found; `violations` is empty when the books are right. */
+export interface Verification {
+  show: string;
+  entries: number;
+  reservations: number;
+  refusals: number;
+  sales: Array<{ id: string; skus: SkuBooks[] }>;
+  violations: string[];
+}
