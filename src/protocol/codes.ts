@@ -25,6 +25,8 @@ export const ERRORS = Object.freeze({
   invalid_request: entry(400, 'fix', 'The request does not fit its schema'),
   unsupported_protocol: entry(400, 'fix', 'None of the offered protocols is supported'),
   not_found: entry(404, 'fix', 'No such route or object'),
+  method_not_allowed: entry(405, 'fix', 'The route does not know this method'),
+  unsupported_media_type: entry(415, 'fix', 'The body must be application/json'),
   too_many_in_flight: entry(429, 'retry', 'Too many requests are waiting on this connection'),
 
   // Who you are
@@ -57,6 +59,9 @@ export const ERRORS = Object.freeze({
   reservation_released: entry(409, 'stop', 'The reservation was released'),
   reservation_expired: entry(409, 'stop', 'The hold has lapsed'),
   amount_mismatch: entry(409, 'fix', 'The amount charged is not the amount of the reservation'),
+  already_waiting: entry(409, 'stop', 'You are in line for this SKU already'),
+  not_waiting: entry(409, 'fix', 'You are not in line for this SKU'),
+  units_free: entry(409, 'fix', 'Units are free: reserve instead of waiting'),
   idempotency_conflict: entry(409, 'fix', 'The key was used before with another body'),
   idempotency_in_progress: entry(409, 'retry', 'The first request with this key is still running'),
 

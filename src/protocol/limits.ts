@@ -29,6 +29,7 @@ export const LIMITS = Object.freeze({
   countsTickMs: 1000,
   nodeCountsTtlMs: 15_000,
   roomLingerMs: 30_000,
+  roomsPerNodeMax: 20_000,
   countdownHorizonMs: 24 * 60 * 60 * 1000,
 
   // Chat and hearts
@@ -52,6 +53,9 @@ export const LIMITS = Object.freeze({
   eventRingEntries: 1_000,
   chatRingBatches: 200,
   chatRingBytesMax: 1024 * 1024,
+  chatResumeMessagesMax: 500,
+  /** Messages of the relay that wait while a room loads; one more makes it load again. */
+  relayBacklogMax: 20_000,
 
   // Names and texts
   idCharsMax: 64,
@@ -91,11 +95,21 @@ export const LIMITS = Object.freeze({
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
   sweepSliceMax: 100,
+  /** People served from a line in one script call. */
+  waitlistSliceMax: 50,
+  /** People in line for one SKU. */
+  waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
 
   // HTTP
   httpBodyBytesMax: 256 * 1024,
   httpRatePerMinute: 6_000,
+  httpRequestTimeoutMs: 30_000,
+  httpRateKeysMax: 10_000,
+  tokenTtlSecondsMin: 10,
+  tokenTtlSecondsDefault: 12 * 60 * 60,
+  tokenTtlSecondsMax: 30 * 24 * 60 * 60,
+  demoTokenTtlSeconds: 6 * 60 * 60,
   pageItemsMax: 1_000,
 
   // Redis and stopping

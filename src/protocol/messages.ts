@@ -107,6 +107,16 @@ export interface ReservationView {
   offer?: true;
 }
 
+/** A place in the line for a sold-out SKU. */
+export interface WaitView {
+  sale: string;
+  sku: string;
+  qty: number;
+  /** 1 = next. */
+  place: number;
+  joinedAt: number;
+}
+
 // --------------------------------------------------------------------------------------------------------------- events
 
 export type EventType =
@@ -114,6 +124,7 @@ export type EventType =
   | 'show.updated'
   | 'show.started'
   | 'show.ended'
+  | 'show.recovered'
   | 'product.saved'
   | 'product.removed'
   | 'product.pinned'
@@ -261,6 +272,8 @@ export interface Bye {
   reason: string;
   /** Connect again after this long; absent = do not. */
   reconnectAfterMs?: number;
+  /** Connect there instead of where this connection went. */
+  url?: string;
 }
 
 export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Bye;

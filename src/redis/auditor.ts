@@ -1,8 +1,8 @@
 /** Reads a show's ledger and holds it against the live books. */
-import { type Result, ok } from '../protocol/codes.ts';
+import { type Result, fail, ok } from '../protocol/codes.ts';
 import type { Auditor } from '../sales/ports.ts';
-import { compareBooks, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
-import type { SaleBooks } from '../sales/types.ts';
+import { compareBooks, drift, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
+import type { Actor, Reconciliation, SaleBooks, SkuBooks, Verification } from '../sales/types.ts';
 import { type ReservationRecord, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
 import { type ScriptSession, textOf } from './session.ts';
@@ -10,6 +10,7 @@ import { type ScriptSession, textOf } from './session.ts';
 const PAGE_ENTRIES = 500;
 const CHECK_SLICE = 500;
 const RECHECKS_MAX = 3;
+const REPAIR_TRIES_MAX = 5;
 
 export class Ledgers implements Auditor {
   readonly #session: ScriptSession;
@@ -18,7 +19,37 @@ export class Ledgers implements Auditor {
     this.#session = session;
   }
 
-  async verify(showId: string): ReturnType<Auditor['verify']> {
+  async verify(showId: string): Promise<Result<Verification>> {
+    const audit = await this.#audit(showId);
+    return audit.ok ? ok(audit.value.verification) : audit;
+  }
+
+  /**
+   * The ledger is the truth, the books are its sum. Books that drifted (somebody wrote to Redis by hand) are brought back by compensating
+   * entries, provided nothing moved since the ledger was read; a sale whose ledger contradicts itself is paused and left to a person.
+   */
+  async reconcile(showId: string, actor: Actor): Promise<Result<Reconciliation>> {
+    for (let attempt = 0; attempt < REPAIR_TRIES_MAX; attempt++) {
+      const audit = await this.#audit(showId);
+      if (!audit.ok) return audit;
+      const { replay, until, verification } = audit.value;
+      const untrusted = [...replay.suspects];
+      const drifted = verification.sales.filter(({ id }) => !replay.suspects.has(id)).flatMap(({ id, skus }) => skus.filter((books) => drift(replay, id, books)).map((books) => ({ id, sku: books.sku })));
+      if (drifted.length === 0) return ok({ ...verification, repaired: [], untrusted });
+      const wanted = drifted.map(({ id, sku }) => {
+        const { available, held, sold, withdrawn, allocated } = replay.sales.get(id)?.skus.get(sku) as SkuBooks;
+        return [id, sku, available, held, sold, withdrawn, allocated];
+      });
+      const reply = await this.#session.run('repair', showId, [until, actor, wanted]);
+      if (!reply.ok) return reply;
+      if (Number(reply.value[1]) < 0) continue;
+      const after = await this.verify(showId);
+      return after.ok ? ok({ ...after.value, repaired: drifted.map(({ id, sku }) => `${id}/${sku}`), untrusted }) : after;
+    }
+    return fail('overloaded', 'The show moves too fast to repair its books; pause its sales and try again.', { retryAfterMs: 1_000 });
+  }
+
+  async #audit(showId: string): Promise<Result<{ replay: LedgerReplay; until: string; verification: Verification }>> {
     // Books and ledger position are read in one step; the ledger is append-only, so it can be read up to there at leisure.
     const live = await this.#session.run('audit', showId, []);
     if (!live.ok) return live;
@@ -30,7 +61,15 @@ export class Ledgers implements Auditor {
     for (const problem of compareBooks(replay, sales)) replay.violate(problem);
     const checked = await this.#checkReservations(showId, replay, read.value);
     if (!checked.ok) return checked;
-    return ok({ show: showId, entries: replay.entries, reservations: replay.reservations.size, refusals: replay.refusals, sales: sales.map(({ id, skus }: SaleBooks) => ({ id, skus })), violations: replay.violations });
+    const verification = {
+      show: showId,
+      entries: replay.entries,
+      reservations: replay.reservations.size,
+      refusals: replay.refusals,
+      sales: sales.map(({ id, skus }: SaleBooks) => ({ id, skus })),
+      violations: replay.violations,
+    };
+    return ok({ replay, until, verification });
   }
 
   /** @param from '-' or '(id'; answers the same for what comes next. */

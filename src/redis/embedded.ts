@@ -143,3 +143,13 @@ async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions)
   }
   rmSync(leaseFile, { force: true });
 }
+
+/** The URL of the embedded Redis that a running engine keeps on this data folder; null when none runs. */
+export function runningEmbeddedRedis(dataDir: string): string | null {
+  try {
+    const { redisPid, socket } = JSON.parse(readFileSync(join(resolve(dataDir, 'redis'), 'lease.json'), 'utf8')) as Lease;
+    return alive(redisPid) && existsSync(socket) ? `unix://${socket}` : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,2 +1,2 @@
 export { connectStore, type ConnectedStore, type StoreOptions } from './store.ts';
-export { startEmbeddedRedis, type EmbeddedRedis } from './embedded.ts';
+export { runningEmbeddedRedis, startEmbeddedRedis, type EmbeddedRedis } from './embedded.ts';

@@ -44,6 +44,8 @@ export interface ReservationRecord {
   endedAt?: number;
   orderRef?: string;
   offer?: true;
+  /** Set once the hold was given more time: the deadline it had first. */
+  firstUntil?: number;
 }
 
 export function skuBooks(sku: string, stock: StockRecord): SkuBooks {
@@ -97,7 +99,7 @@ export function reservationView(record: ReservationRecord): ReservationView {
 /** The answer as it was given when the hold was made, whatever became of it since (promise I4). */
 export function recordedAnswer(record: ReservationRecord): ReservationView {
   const { endedAt: _ended, orderRef: _order, ...first } = record;
-  return reservationView({ ...first, state: 'held' });
+  return reservationView({ ...first, state: 'held', heldUntil: record.firstUntil ?? record.heldUntil });
 }
 
 /** Lua knows no null: a moment that is not planned is missing there and null here. */

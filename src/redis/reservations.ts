@@ -2,9 +2,9 @@
 import { hash } from 'node:crypto';
 import { type Result, fail, failure, ok } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { Line, ReservationView } from '../protocol/messages.ts';
+import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
-import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest } from '../sales/types.ts';
+import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
 import { recordedAnswer, type ReservationRecord, reservationView, unpack } from './records.ts';
 import { refusal } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
@@ -70,6 +70,23 @@ export class Reservations implements ReservationStore {
     return this.#finish(showId, { op: 'release', id: reservation, body: `release|${reservation}`, key, actor, ...(user === undefined ? {} : { user }) });
   }
 
+  async prolong(showId: string, { reservation, byMs }: { reservation: string; byMs: number }, { key, actor }: CommandMeta): Promise<Result<Decision>> {
+    if (!Number.isInteger(byMs) || byMs < 1 || byMs > LIMITS.holdMaxMs) return fail('invalid_request', `byMs: a whole number from 1 to ${LIMITS.holdMaxMs}.`, { details: { field: 'byMs' } });
+    return this.#finish(showId, { op: 'prolong', id: reservation, byMs, body: `prolong|${reservation}|${byMs}`, key, actor });
+  }
+
+  async waitlist(showId: string, { op, user, key, sale, sku, qty = 1 }: WaitlistRequest): Promise<Result<WaitlistAnswer>> {
+    if (!Number.isInteger(qty) || qty < 1 || qty > LIMITS.perBuyerUnitsMax) return fail('invalid_request', 'qty: a whole number of at least 1.', { details: { field: 'qty' } });
+    // The offer to come has its id already, from a key space of its own: a reserve with the same key is another command.
+    const args = { op, user, key, sale, sku, qty, id: reservationId(showId, user, `waitlist|${key}`), body: `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}` };
+    const reply = await this.#session.run('waitlist', showId, args);
+    if (!reply.ok) return reply;
+    const word = textOf(reply.value[1]);
+    const packed = bytesOf(reply.value[2]);
+    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, packed) };
+    return ok({ ...unpack<{ place: number; waiting: number }>(packed), replayed: word === '=' });
+  }
+
   async #finish(showId: string, args: Record<string, unknown>): Promise<Result<Decision>> {
     const reply = await this.#session.run('finish', showId, args);
     if (!reply.ok) return reply;
@@ -86,8 +103,29 @@ export class Reservations implements ReservationStore {
   }
 
   async reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>> {
+    const standings = await this.standingOf(showId, users);
+    return standings.ok ? ok(standings.value.map(({ reservations }) => reservations)) : standings;
+  }
+
+  async standingOf(showId: string, users: readonly string[]): Promise<Result<Standing[]>> {
     const reply = await this.#session.run('mine', showId, users);
     if (!reply.ok) return reply;
-    return ok((reply.value as Buffer[][]).map((records) => records.map((bytes) => reservationView(unpack<ReservationRecord>(bytes)))));
+    const lists = reply.value as Buffer[][];
+    return ok(
+      users.map((_, i) => ({
+        reservations: (lists[2 * i] ?? []).map((bytes) => reservationView(unpack<ReservationRecord>(bytes))),
+        waits: waitViews((lists[2 * i + 1] ?? []).map(String)),
+      })),
+    );
   }
+}
+
+/** Five texts each, as `mine.lua` lists them. */
+function waitViews(flat: readonly string[]): WaitView[] {
+  const views: WaitView[] = [];
+  for (let i = 0; i + 4 < flat.length; i += 5) {
+    const [sale = '', sku = '', qty, place, joinedAt] = flat.slice(i, i + 5);
+    views.push({ sale, sku, qty: Number(qty), place: Number(place), joinedAt: Number(joinedAt) });
+  }
+  return views;
 }

@@ -8,7 +8,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { RedisClient } from './connection.ts';
 import { SHOW_KEYS } from './keys.ts';
 
-export const SCRIPT_NAMES = ['reserve', 'finish', 'release_slice', 'tick', 'sale_create', 'sale_move', 'show_create', 'show_apply', 'fence', 'load', 'chat_append', 'counts', 'audit', 'mine'] as const;
+export const SCRIPT_NAMES = ['reserve', 'finish', 'release_slice', 'tick', 'sale_create', 'sale_move', 'show_create', 'show_apply', 'fence', 'load', 'chat_append', 'counts', 'audit', 'mine', 'waitlist', 'recover', 'repair'] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 const FOLDER = fileURLToPath(new URL('./lua/', import.meta.url));
@@ -22,6 +22,9 @@ const CONSTANTS: Readonly<Record<string, number>> = {
   PRODUCTS_PER_SHOW_MAX: LIMITS.productsPerShowMax,
   UNITS_PER_SKU_MAX: LIMITS.unitsPerSkuMax,
   SALE_DURATION_MAX_MS: LIMITS.saleDurationMaxMs,
+  WAITLIST_SLICE_MAX: LIMITS.waitlistSliceMax,
+  WAITLIST_MAX: LIMITS.waitlistPerSkuMax,
+  HOLD_MAX_MS: LIMITS.holdMaxMs,
   CHAT_HISTORY_BATCHES: LIMITS.chatRingBatches,
 };
 

@@ -18,6 +18,8 @@ export class ScriptSession {
   readonly keys: Keys;
   readonly #scripts: Scripts;
   readonly #logger: Logger | undefined;
+  /** Called once for a show that another server wrote last, by the process that noticed. */
+  onFenced: ((showId: string) => void) | undefined;
 
   constructor(link: RedisLink, keys: Keys, scripts: Scripts, logger?: Logger) {
     this.#logger = logger;
@@ -37,7 +39,8 @@ export class ScriptSession {
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
-        await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
+        const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
+        if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
       }
       return fail('redis_unavailable', 'Redis changes hands right now; repeat with the same key.', { retryAfterMs: 500 });
     } catch (error) {

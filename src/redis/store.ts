@@ -7,6 +7,7 @@ import type { Clockwork, Health, Store } from '../sales/ports.ts';
 import { Ledgers } from './auditor.ts';
 import { createKeys } from './keys.ts';
 import { RedisLink } from './link.ts';
+import { Recovery } from './recovery.ts';
 import { Reservations } from './reservations.ts';
 import { Sales } from './sales.ts';
 import { registerScripts } from './scripts.ts';
@@ -39,6 +40,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
   const reservations = new Reservations(session);
   const logs = new ShowLogs(session);
   const ledgers = new Ledgers(session);
+  const recovery = new Recovery(session, ledgers, logger);
   try {
     await link.open();
   } catch (error) {
@@ -50,7 +52,8 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     async tick(showId) {
       const reply = await session.run('tick', showId, [LIMITS.sweepSliceMax]);
       if (!reply.ok) return reply;
-      const [nextDue, done, live] = reply.value;
+      const [nextDue, done, live, recovering] = reply.value;
+      if (recovering === 1) void recovery.run(showId);
       if (live === 0) await session.guard(() => link.client.srem(keys.live, showId));
       return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)) });
     },
@@ -95,6 +98,10 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     release: reservations.release.bind(reservations),
     getReservation: reservations.getReservation.bind(reservations),
     reservationsOf: reservations.reservationsOf.bind(reservations),
+    standingOf: reservations.standingOf.bind(reservations),
+    prolong: reservations.prolong.bind(reservations),
+    waitlist: reservations.waitlist.bind(reservations),
+    reconcile: ledgers.reconcile.bind(ledgers),
     verify: ledgers.verify.bind(ledgers),
     subscribe: logs.subscribe.bind(logs),
     load: logs.load.bind(logs),

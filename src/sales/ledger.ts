@@ -9,7 +9,7 @@ import type { SkuBooks } from './types.ts';
 /** {sku, qty, available, held, sold, withdrawn before, the same four after}; refusals carry only {sku, qty}. */
 export type LedgerLine = [sku: string, qty: number, ...counts: number[]];
 export type LedgerEntry = [
-  kind: 'alloc' | 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire' | 'refuse' | 'sale' | 'adjust',
+  kind: 'alloc' | 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire' | 'refuse' | 'sale' | 'adjust' | 'join' | 'leave' | 'prolong',
   sale: string,
   reservation: string | false,
   user: string | false,
@@ -26,6 +26,8 @@ interface ReplayedSale {
   skus: Map<string, SkuBooks>;
   /** user -> units, and user/sku -> units: held and owned. */
   units: Map<string, number>;
+  /** user/sku of everybody in line. */
+  line: Set<string>;
 }
 
 interface ReplayedReservation {
@@ -51,6 +53,8 @@ export class LedgerReplay {
   readonly sales = new Map<string, ReplayedSale>();
   readonly reservations = new Map<string, ReplayedReservation>();
   readonly violations: string[] = [];
+  /** Sales whose ledger contradicts itself. */
+  readonly suspects = new Set<string>();
   entries = 0;
   refusals = 0;
   #at = '';
@@ -63,8 +67,15 @@ export class LedgerReplay {
       case 'sale':
         return this.#saleState(entry);
       case 'alloc':
-      case 'adjust':
         return this.#allocate(entry);
+      case 'adjust':
+        return this.#adjust(entry);
+      case 'join':
+      case 'leave':
+        return this.#line(entry);
+      case 'prolong':
+        if (this.reservations.get(entry[2] || '')?.state !== 'held') this.violate(`more time for reservation ${entry[2]}, which is not held`, entry[1]);
+        return;
       case 'withdraw':
         return this.#move(entry);
       case 'hold':
@@ -80,7 +91,8 @@ export class LedgerReplay {
     }
   }
 
-  violate(what: string): void {
+  violate(what: string, saleId?: string): void {
+    if (saleId !== undefined) this.suspects.add(saleId);
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(this.#at ? `${this.#at}: ${what}` : what);
   }
 
@@ -100,7 +112,7 @@ export class LedgerReplay {
   #allocate([, id, , , , , reason, lines, extra]: LedgerEntry): void {
     if (reason === 'created') {
       if (this.sales.has(id)) return this.violate(`sale ${id} created twice`);
-      const made: ReplayedSale = { state: (extra?.state ?? 'draft') as SaleState, perBuyer: Number(extra?.perBuyer), skus: new Map(), units: new Map() };
+      const made: ReplayedSale = { state: (extra?.state ?? 'draft') as SaleState, perBuyer: Number(extra?.perBuyer), skus: new Map(), units: new Map(), line: new Set() };
       for (const [sku, product, price, , perBuyer] of (extra?.skus ?? []) as Array<[string, string, number, number, number]>) {
         made.skus.set(sku, { sku, product, price, ...(perBuyer > 0 ? { perBuyer } : {}), allocated: 0, available: 0, held: 0, sold: 0, withdrawn: 0 });
       }
@@ -120,16 +132,34 @@ export class LedgerReplay {
     const [, id, reservation, user, , , , lines] = entry;
     const sale = this.#sale(id);
     if (!sale || !reservation || !user) return;
-    if (sale.state !== 'open') this.violate(`hold ${reservation} in sale ${id}, which is ${sale.state}`);
-    if (this.reservations.has(reservation)) this.violate(`reservation ${reservation} made twice (I4)`);
+    if (sale.state !== 'open') this.violate(`hold ${reservation} in sale ${id}, which is ${sale.state}`, id);
+    if (this.reservations.has(reservation)) this.violate(`reservation ${reservation} made twice (I4)`, id);
     const held = (lines || []).map(([sku, qty]): [string, number] => [sku, qty]);
     this.reservations.set(reservation, { sale: id, user, state: 'held', lines: held });
     this.#move(entry);
     this.#count(sale, user, held, 1);
-    if (this.#units(sale, user) > sale.perBuyer) this.violate(`buyer ${user} has ${this.#units(sale, user)} units in sale ${id}, limit ${sale.perBuyer} (I2)`);
+    if (this.#units(sale, user) > sale.perBuyer) this.violate(`buyer ${user} has ${this.#units(sale, user)} units in sale ${id}, limit ${sale.perBuyer} (I2)`, id);
     for (const [sku] of held) {
       const most = sale.skus.get(sku)?.perBuyer;
-      if (most !== undefined && this.#units(sale, `${user}/${sku}`) > most) this.violate(`buyer ${user} has ${this.#units(sale, `${user}/${sku}`)} of ${sku} in sale ${id}, limit ${most} (I2)`);
+      if (most !== undefined && this.#units(sale, `${user}/${sku}`) > most) this.violate(`buyer ${user} has ${this.#units(sale, `${user}/${sku}`)} of ${sku} in sale ${id}, limit ${most} (I2)`, id);
+    }
+  }
+
+  #line([kind, id, , user, , , , lines]: LedgerEntry): void {
+    const sale = this.#sale(id);
+    const who = `${user}/${lines ? lines[0]?.[0] : ''}`;
+    if (!sale) return;
+    if ((kind === 'join') === sale.line.has(who)) this.violate(`${kind} of ${who} in sale ${id}, who was ${kind === 'join' ? 'in line already' : 'not in line'}`, id);
+    if (kind === 'join') sale.line.add(who);
+    else sale.line.delete(who);
+  }
+
+  /** A repair: the books before it had drifted, the books after it are the ledger's again. */
+  #adjust([, id, , , , , , lines]: LedgerEntry): void {
+    const sale = this.#sale(id);
+    for (const line of lines || []) {
+      const books = sale?.skus.get(line[0]);
+      if (books) this.#after(books, id, line);
     }
   }
 
@@ -138,11 +168,11 @@ export class LedgerReplay {
     const sale = this.#sale(id);
     if (!sale || !reservation) return;
     const known = this.reservations.get(reservation);
-    if (!known) return this.violate(`${kind} of reservation ${reservation}, which was never held`);
-    if (known.state !== 'held') this.violate(`${kind} of reservation ${reservation}, which was ${known.state} (I3)`);
+    if (!known) return this.violate(`${kind} of reservation ${reservation}, which was never held`, id);
+    if (known.state !== 'held') this.violate(`${kind} of reservation ${reservation}, which was ${known.state} (I3)`, id);
     if (known.user !== user || known.sale !== id) this.violate(`${kind} of reservation ${reservation} names another buyer or sale`);
     const ended = (lines || []).map(([sku, qty]) => `${sku}x${qty}`).join();
-    if (ended !== known.lines.map(([sku, qty]) => `${sku}x${qty}`).join()) this.violate(`${kind} of reservation ${reservation} moves other units than were held`);
+    if (ended !== known.lines.map(([sku, qty]) => `${sku}x${qty}`).join()) this.violate(`${kind} of reservation ${reservation} moves other units than were held`, id);
     known.state = state;
     this.#move(entry);
     if (state !== 'confirmed') this.#count(sale, known.user, known.lines, -1);
@@ -164,13 +194,13 @@ export class LedgerReplay {
   #before(sale: ReplayedSale | undefined, id: string, line: LedgerLine): SkuBooks | undefined {
     const books = sale?.skus.get(line[0]);
     if (!books) this.violate(`sale ${id} has no SKU ${line[0]}`);
-    else if (COLUMNS.some((column, i) => books[column] !== line[2 + i])) this.violate(`sale ${id}, ${line[0]}: the books before the entry are ${line.slice(2, 6)}, replayed ${COLUMNS.map((column) => books[column])}`);
+    else if (COLUMNS.some((column, i) => books[column] !== line[2 + i])) this.violate(`sale ${id}, ${line[0]}: the books before the entry are ${line.slice(2, 6)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
     return books;
   }
 
   #after(books: SkuBooks, id: string, line: LedgerLine): void {
-    if (COLUMNS.some((column, i) => books[column] !== line[6 + i])) this.violate(`sale ${id}, ${line[0]}: the books after the entry are ${line.slice(6, 10)}, replayed ${COLUMNS.map((column) => books[column])}`);
-    for (const problem of conservation(id, books)) this.violate(problem);
+    if (COLUMNS.some((column, i) => books[column] !== line[6 + i])) this.violate(`sale ${id}, ${line[0]}: the books after the entry are ${line.slice(6, 10)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
+    for (const problem of conservation(id, books)) this.violate(problem, id);
   }
 
   /** Judges a refusal by the replayed state at the moment it was given. */
@@ -182,7 +212,8 @@ export class LedgerReplay {
     const wrong = (): void => this.violate(`refusal ${code} of ${buyer} in sale ${id} was not justified (${JSON.stringify(details)})`);
     switch (code) {
       case 'sold_out':
-        if (!wanted.some(([sku, qty]) => (sale?.skus.get(sku)?.available ?? 0) < qty)) wrong();
+        // Units that came back are promised to the line, in slices: a newcomer may not pass it.
+        if (!wanted.some(([sku, qty]) => (sale?.skus.get(sku)?.available ?? 0) < qty || (details?.promised !== undefined && hasLine(sale, sku)))) wrong();
         return;
       case 'limit_exceeded': {
         const units = wanted.reduce((sum, [, qty]) => sum + qty, 0);
@@ -197,7 +228,7 @@ export class LedgerReplay {
       case 'sale_paused':
       case 'sale_ended':
       case 'sale_cancelled':
-        if (`sale_${sale?.state}` !== code) wrong();
+        if (`sale_${sale?.state}` !== code && details?.recovering !== true) wrong();
         return;
       case 'sale_not_found':
         if (sale) wrong();
@@ -223,6 +254,8 @@ export class LedgerReplay {
   }
 }
 
+const hasLine = (sale: ReplayedSale | undefined, sku: string): boolean => sale !== undefined && [...sale.line].some((who) => who.endsWith(`/${sku}`));
+
 /** I1 for one SKU: available + held + sold + withdrawn = allocated, each at least 0. */
 export function conservation(saleId: string, books: SkuBooks): string[] {
   const { sku, allocated, available, held, sold, withdrawn } = books;
@@ -232,17 +265,24 @@ export function conservation(saleId: string, books: SkuBooks): string[] {
   return problems;
 }
 
+const BOOK_COLUMNS = ['allocated', ...COLUMNS] as const;
+
+/** Do the live books of a SKU differ from what the ledger adds up to? */
+export function drift(replay: LedgerReplay, saleId: string, books: SkuBooks): boolean {
+  const replayed = replay.sales.get(saleId)?.skus.get(books.sku);
+  return !replayed || BOOK_COLUMNS.some((column) => replayed[column] !== books[column]);
+}
+
 /** The live books against the replayed ones, at the same position of the ledger. */
 export function compareBooks(replay: LedgerReplay, live: ReadonlyArray<{ id: string; skus: readonly SkuBooks[] }>): string[] {
   const problems: string[] = [];
   for (const { id, skus } of live) {
     for (const books of skus) {
       problems.push(...conservation(id, books));
+      if (!drift(replay, id, books)) continue;
       const replayed = replay.sales.get(id)?.skus.get(books.sku);
-      const columns = ['allocated', ...COLUMNS] as const;
-      if (!replayed || columns.some((column) => replayed[column] !== books[column])) {
-        problems.push(`sale ${id}, ${books.sku}: the live books ${columns.map((column) => books[column])} differ from the ledger's ${replayed ? columns.map((column) => replayed[column]) : 'none'}`);
-      }
+      const listed = (of: SkuBooks): string => BOOK_COLUMNS.map((column) => `${column} ${of[column]}`).join(', ');
+      problems.push(`sale ${id}, ${books.sku}: the live books (${listed(books)}) differ from the ledger (${replayed ? listed(replayed) : 'nothing'})`);
     }
   }
   for (const id of replay.sales.keys()) if (!live.some((sale) => sale.id === id)) problems.push(`sale ${id} is in the ledger but not in the books`);

@@ -4,7 +4,7 @@
  * loading come back as `redis_*` failures.
  */
 import type { Result } from '../protocol/codes.ts';
-import type { Actor, CommandMeta, ConfirmRequest, Decision, Durability, Product, ReservationView, ReserveRequest, SaleBooks, SaleMove, SaleSpec, ShowPatch, ShowSpec, ShowView, Verification } from './types.ts';
+import type { Actor, CommandMeta, ConfirmRequest, Decision, Durability, Product, Reconciliation, ReservationView, ReserveRequest, SaleBooks, SaleMove, SaleSpec, ShowPatch, ShowSpec, ShowView, Standing, Verification, WaitlistAnswer, WaitlistRequest } from './types.ts';
 
 export interface ShowStore {
   /** The same id with the same body answers again; with another body `already_exists`. */
@@ -40,9 +40,15 @@ export interface ReservationStore {
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
   /** `user` given: only that buyer's own reservation may be released (`reservation_not_found` otherwise). */
   release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;
+  /** More time for a hold: only on success, at most `holdMaxMs` after it was made (`limit_reached`). */
+  prolong(showId: string, request: { reservation: string; byMs: number }, command: CommandMeta): Promise<Result<Decision>>;
+  /** Joins or leaves the line for a sold-out SKU. Freed units become holds marked `offer` for the first in line. */
+  waitlist(showId: string, request: WaitlistRequest): Promise<Result<WaitlistAnswer>>;
   getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
   /** Live holds and orders of several buyers, one list per user in the order asked. One Redis round trip. */
   reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>>;
+  /** The same with the places in line. */
+  standingOf(showId: string, users: readonly string[]): Promise<Result<Standing[]>>;
 }
 
 export interface Clockwork {
@@ -58,6 +64,8 @@ export interface Clockwork {
 export interface Auditor {
   /** Replays the show's ledger from nothing and holds it against the live books. */
   verify(showId: string): Promise<Result<Verification>>;
+  /** Verifies, and repairs drift of the books by compensating ledger entries; pauses sales whose ledger contradicts itself. */
+  reconcile(showId: string, actor: Actor): Promise<Result<Reconciliation>>;
 }
 
 export interface Health {

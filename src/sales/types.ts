@@ -1,5 +1,5 @@
 /** Shapes of shows, sales and reservations as the rules and the store hand them around. No I/O here. */
-import type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku } from '../protocol/messages.ts';
+import type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku, WaitView } from '../protocol/messages.ts';
 
 export type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku };
 
@@ -87,6 +87,29 @@ export interface ReserveRequest {
   readonly lines: readonly Line[];
 }
 
+export interface WaitlistRequest {
+  readonly op: 'join' | 'leave';
+  readonly user: string;
+  readonly key: string;
+  readonly sale: string;
+  readonly sku: string;
+  /** Units wanted, `join` only. */
+  readonly qty?: number;
+}
+
+/** Where a `join` put the buyer when it was made (1 = next) and how many were in line; place 0 after `leave`. */
+export interface WaitlistAnswer {
+  readonly place: number;
+  readonly waiting: number;
+  readonly replayed: boolean;
+}
+
+/** What one buyer holds and owns, and waits for, in a show. */
+export interface Standing {
+  readonly reservations: ReservationView[];
+  readonly waits: WaitView[];
+}
+
 /** An accepted decision. `replayed` = the key was known and this is the recorded answer again. */
 export interface Decision {
   readonly reservation: ReservationView;
@@ -110,4 +133,12 @@ export interface Verification {
   refusals: number;
   sales: Array<{ id: string; skus: SkuBooks[] }>;
   violations: string[];
+}
+
+/** What a reconciliation did. */
+export interface Reconciliation extends Verification {
+  /** Books brought back to the ledger, as `sale/sku`. */
+  repaired: string[];
+  /** Sales whose ledger contradicts itself; they stay paused. */
+  untrusted: string[];
 }

@@ -1,12 +1,24 @@
 #!lua
--- finish: confirms or releases one hold, exactly once.
--- ARGV[2]: {op = 'confirm' | 'release', id, key, actor, body, user (may be nil: anybody's), orderRef, amount}.
+-- finish: confirms or releases one hold, exactly once, or gives it more time.
+-- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil: anybody's), orderRef, amount, byMs}.
 -- Returns {'ok', next due, '+' or '=' (repeated key), packed reservation} or {'ok', next due, code, packed details}.
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
--- @include show books clockwork commit
+-- @include show books waitlist_names waitlist clockwork commit
 
 local field = 'finish|' .. args.actor .. '|' .. args.key
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
+
+-- More time only on success, and never past the longest hold: a failed try must not keep units from others.
+local function prolong(r)
+  local longest = r.createdAt + HOLD_MAX_MS
+  if r.heldUntil + args.byMs > longest then return 'limit_reached', { what = 'hold time', heldUntilMax = longest, heldUntil = r.heldUntil } end
+  r.firstUntil = r.firstUntil or r.heldUntil
+  r.heldUntil = r.heldUntil + args.byMs
+  due_set['r:' .. r.id] = r.heldUntil + CONFIRM_GRACE_MS
+  note_change(r.id)
+  enter('prolong', r.sale, r.id, r.user, args.actor, args.key, 'asked', false, { heldUntil = r.heldUntil })
+  return '+', r
+end
 
 local function decide()
   local recorded = recall(field, args.body)
@@ -21,6 +33,7 @@ local function decide()
   end
   local sale = sale_at_now(r.sale)
   if sale.state == 'cancelled' then return 'sale_cancelled', { sale = r.sale } end
+  if args.op == 'prolong' then return prolong(r) end
   if args.amount ~= r.amount then return 'amount_mismatch', { amount = r.amount, currency = r.currency } end
   r.orderRef = args.orderRef
   end_hold(r, 'confirmed', SOLD, 'confirm', args.actor, args.key, args.orderRef, { amount = args.amount })

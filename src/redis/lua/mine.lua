@@ -1,17 +1,25 @@
 #!lua flags=no-writes
--- mine: the live holds and orders of some buyers. ARGV[2]: array of users. Returns {'ok', one array of packed reservations a user...}.
--- @include show
+-- mine: what some buyers hold, own and wait for. ARGV[2]: array of users.
+-- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...}}.
+-- @include show waitlist_names
 
 local reply = { 'ok' }
 local found = #args > 0 and call('HMGET', K.buyers, unpack(args)) or {}
 for i = 1, #args do
-  local records = {}
+  local records, waits = {}, {}
   if found[i] then
-    for _, mine in pairs(unpack_record(found[i])) do
-      local raws = call('HMGET', K.reservations, unpack(mine.r))
-      for j = 1, #raws do records[#records + 1] = raws[j] end
+    for sale_id, mine in pairs(unpack_record(found[i])) do
+      if #mine.r > 0 then
+        local raws = call('HMGET', K.reservations, unpack(mine.r))
+        for j = 1, #raws do records[#records + 1] = raws[j] end
+      end
+      for sku, wait in pairs(mine.w) do
+        local place = call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), '[' .. wait[1])
+        local view = { sale_id, sku, int(wait[2]), int(place), int(wait[4]) }
+        for j = 1, 5 do waits[#waits + 1] = view[j] end
+      end
     end
   end
-  reply[i + 1] = records
+  reply[2 * i], reply[2 * i + 1] = records, waits
 end
 return reply

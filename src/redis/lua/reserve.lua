@@ -3,7 +3,7 @@
 -- ARGV[2]: array of {reservation id, user, key, sale, lines}; lines: array of {sku, qty}, merged and sorted by SKU.
 -- Returns {'ok', next due, then two values a request}: '+' or '=' (repeated key) and the packed reservation, or a code
 -- and its packed details. Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
--- @include show books clockwork commit
+-- @include show books waitlist_names waitlist clockwork commit
 
 local function same_lines(a, b)
   if #a ~= #b then return false end
@@ -15,25 +15,22 @@ end
 
 local CLOSED = { draft = 'sale_not_open', scheduled = 'sale_not_open', paused = 'sale_paused', ended = 'sale_ended', cancelled = 'sale_cancelled' }
 
--- Answers nil when the request may have its units, otherwise a code, details and the numbers it rested on. Limits are judged before stock:
--- one eager clicker must not make others see "sold out".
-local function refusal(user, sale, lines, mine)
-  local units, seen = 0, {}
+-- Limits are judged before stock: one eager clicker must not make others see "sold out".
+local function refusal(sale, lines, mine)
+  local seen = {}
   for i = 1, #lines do
     local sku, qty = lines[i][1], lines[i][2]
     if seen[sku] or qty < 1 then return 'invalid_request', { sku = sku } end
     seen[sku] = true
-    local books = stock_of(sale.id, sku)
-    if not books then return 'sku_not_found', { sku = sku } end
-    units = units + qty
-    local have = mine and mine.k[sku] or 0
-    if books[7] > 0 and have + qty > books[7] then return 'limit_exceeded', { sku = sku, limit = books[7], have = have } end
+    if not stock_of(sale.id, sku) then return 'sku_not_found', { sku = sku } end
   end
-  local have = mine and mine.n or 0
-  if have + units > sale.perBuyer then return 'limit_exceeded', { limit = sale.perBuyer, have = have } end
+  local code, details = over_limit(sale, lines, mine)
+  if code then return code, details end
   for i = 1, #lines do
-    local left = stock_of(sale.id, lines[i][1])[AVAILABLE]
-    if left < lines[i][2] then return 'sold_out', { sku = lines[i][1], left = left } end
+    local sku = lines[i][1]
+    local left = stock_of(sale.id, sku)[AVAILABLE]
+    if left < lines[i][2] then return 'sold_out', { sku = sku, left = left } end
+    if promised(sale.id, sku) then return 'sold_out', { sku = sku, left = 0, promised = left } end
   end
   return nil
 end
@@ -48,25 +45,11 @@ local function decide(request)
   local sale = sale_at_now(sale_id)
   if not sale then return 'sale_not_found', { sale = sale_id } end
   if sale.state ~= 'open' then return CLOSED[sale.state], { opensAt = sale.opensAt, closesAt = sale.closesAt, now = now } end
-  local code, details = refusal(user, sale, lines, buyers[user] and buyers[user][sale_id])
+  if recovering then return 'sale_paused', { recovering = true } end
+  local code, details = refusal(sale, lines, buyers[user] and buyers[user][sale_id])
   if code then return code, details end
 
-  local moved, amount = {}, 0
-  for i = 1, #lines do
-    local sku, qty = lines[i][1], lines[i][2]
-    amount = amount + qty * stock_of(sale_id, sku)[6]
-    moved[i] = move_units(sale_id, sku, qty, AVAILABLE, HELD)
-  end
-  r = {
-    id = id, sale = sale_id, user = user, state = 'held', lines = lines, amount = amount, currency = sale.currency,
-    createdAt = now, heldUntil = now + sale.holdMs, key = key,
-  }
-  reservations[id] = r
-  give(user, sale_id, lines, id)
-  due_set['r:' .. id] = r.heldUntil + CONFIRM_GRACE_MS
-  note_change(id)
-  enter('hold', sale_id, id, user, 'user', key, '', moved)
-  return '+', r
+  return '+', hold(sale, id, user, key, lines)
 end
 
 sweep(SWEEP_SLICE_MAX)

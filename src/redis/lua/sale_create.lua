@@ -4,7 +4,7 @@
 -- skus = array of {sku, product, price, quantity, perBuyer or 0}}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed details}.
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
--- @include show books clockwork commit
+-- @include show books waitlist_names waitlist clockwork commit
 
 local field = 'sale|' .. args.actor .. '|' .. args.key
 

@@ -3,7 +3,7 @@
 -- ARGV[2]: {id, op, key, actor, body, opensAt, opensInMs, closesAt, durationMs, byMs, sku, delta}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed details}.
 -- Ledger: sale (state changes), alloc, withdraw. Events: sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
--- @include show books clockwork commit
+-- @include show books waitlist_names waitlist clockwork commit
 
 local field = 'sale|' .. args.actor .. '|' .. args.key
 local FROM = {
@@ -46,7 +46,11 @@ end
 
 function move.pause(sale) set_state(sale, 'paused', 'sale.paused') end
 
-function move.resume(sale) set_state(sale, 'open', 'sale.resumed') end
+function move.resume(sale)
+  set_state(sale, 'open', 'sale.resumed')
+  -- Units that came back during the pause go to the line first.
+  for i = 1, #sale.skus do touch(sale.id, sale.skus[i]) end
+end
 
 function move.extend(sale)
   if not sale.closesAt then return 'illegal_move', { state = sale.state, why = 'the sale has no closing time' } end

@@ -102,27 +102,35 @@ local function move_units(sale_id, sku, qty, from, to)
   return line
 end
 
--- Buyer record: sale id -> {n = units held and owned, k = {sku -> units}, r = {ids of live holds and orders}}.
-local function give(user, sale_id, lines, reservation_id)
+-- Buyer record: sale id -> {n = units held and owned, k = {sku -> units}, r = {ids of live holds and orders},
+-- w = {sku -> {place in the waitlist zset, qty, reservation id of the offer to come, joined at}}}.
+local function standing(user, sale_id)
   local buyer = buyer_of(user) or {}
   buyers[user] = buyer
+  if not buyer[sale_id] then buyer[sale_id] = { n = 0, k = {}, r = {}, w = {} } end
+  dirty_buyers[user] = true
+  return buyer[sale_id]
+end
+
+local function forget_if_empty(user, sale_id)
+  local buyer = buyers[user]
   local mine = buyer[sale_id]
-  if not mine then
-    mine = { n = 0, k = {}, r = {} }
-    buyer[sale_id] = mine
-  end
+  if #mine.r == 0 and next(mine.w) == nil then buyer[sale_id] = nil end
+  if next(buyer) == nil then buyers[user] = false end
+end
+
+local function give(user, sale_id, lines, reservation_id)
+  local mine = standing(user, sale_id)
   for i = 1, #lines do
     local sku, qty = lines[i][1], lines[i][2]
     mine.n = mine.n + qty
     mine.k[sku] = (mine.k[sku] or 0) + qty
   end
   mine.r[#mine.r + 1] = reservation_id
-  dirty_buyers[user] = true
 end
 
 local function take_back(user, sale_id, lines, reservation_id)
-  local buyer = buyer_of(user)
-  local mine = buyer[sale_id]
+  local mine = standing(user, sale_id)
   for i = 1, #lines do
     local sku, qty = lines[i][1], lines[i][2]
     mine.n = mine.n - qty
@@ -135,9 +143,41 @@ local function take_back(user, sale_id, lines, reservation_id)
       break
     end
   end
-  if #mine.r == 0 then buyer[sale_id] = nil end
-  if next(buyer) == nil then buyers[user] = false end
-  dirty_buyers[user] = true
+  forget_if_empty(user, sale_id)
+end
+
+-- Answers nil when the buyer may have these lines on top of what they hold and own, otherwise the code and its numbers.
+local function over_limit(sale, lines, mine)
+  local units = 0
+  for i = 1, #lines do
+    local sku, qty = lines[i][1], lines[i][2]
+    local most, have = stock_of(sale.id, sku)[7], mine and mine.k[sku] or 0
+    units = units + qty
+    if most > 0 and have + qty > most then return 'limit_exceeded', { sku = sku, limit = most, have = have } end
+  end
+  local have = mine and mine.n or 0
+  if have + units > sale.perBuyer then return 'limit_exceeded', { limit = sale.perBuyer, have = have } end
+  return nil
+end
+
+-- Makes a hold; the caller has checked everything. `offer`: it comes from the waitlist.
+local function hold(sale, id, user, key, lines, offer)
+  local moved, amount = {}, 0
+  for i = 1, #lines do
+    local sku, qty = lines[i][1], lines[i][2]
+    amount = amount + qty * stock_of(sale.id, sku)[6]
+    moved[i] = move_units(sale.id, sku, qty, AVAILABLE, HELD)
+  end
+  local r = {
+    id = id, sale = sale.id, user = user, state = 'held', lines = lines, amount = amount, currency = sale.currency,
+    createdAt = now, heldUntil = now + sale.holdMs, key = key, offer = offer,
+  }
+  reservations[id] = r
+  give(user, sale.id, lines, id)
+  due_set['r:' .. id] = r.heldUntil + CONFIRM_GRACE_MS
+  note_change(id)
+  enter('hold', sale.id, id, user, offer and 'waitlist' or 'user', key, offer and 'offer' or '', moved)
+  return r
 end
 
 -- Ends a hold once: `to` is SOLD (confirmed) or AVAILABLE (released, expired).
@@ -146,6 +186,7 @@ local function end_hold(r, state, to, kind, actor, key, reason, extra)
   for i = 1, #r.lines do lines[i] = move_units(r.sale, r.lines[i][1], r.lines[i][2], HELD, to) end
   if to == AVAILABLE then take_back(r.user, r.sale, r.lines, r.id) end
   r.state, r.endedAt = state, now
+  due_set['r:' .. r.id] = nil
   due_clear[#due_clear + 1] = 'r:' .. r.id
   note_change(r.id)
   enter(kind, r.sale, r.id, r.user, actor, key, reason, lines, extra)

@@ -1,5 +1,5 @@
 -- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens, c:<sale> closes,
--- r:<reservation> lapses. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
+-- r:<reservation> lapses, w:<sale>/<sku> a line goes on being served. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
 -- A capped extension, an opening or a lapse reads no other clock than Redis' own.
 local function emit(kind, data)
   offset = offset + 1
@@ -78,9 +78,14 @@ local function sweep(slice)
     if kind == 'r' then
       local r = reservations[id]
       if r and r.state == 'held' then end_hold(r, 'expired', AVAILABLE, 'expire', 'time', '', 'deadline') end
+    elseif kind == 'w' then
+      local slash = string.find(id, '/', 1, true)
+      touch(string.sub(id, 1, slash - 1), string.sub(id, slash + 1))
     else
       sale_at_now(id)
     end
   end
+  -- Before anybody new is judged: what came back belongs to the line.
+  serve_lines()
   return #members
 end

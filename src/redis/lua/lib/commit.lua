@@ -57,6 +57,7 @@ local function patch_of(id)
 end
 
 local function commit()
+  serve_lines()
   note_sold_out()
   local flat, records, n = {}, {}, 0
   for i = 1, #changed do

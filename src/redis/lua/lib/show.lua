@@ -14,7 +14,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- tostring() would write 1.7e+12
 local function int(n) return string.format('%.0f', n) end
 
-local show = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev')
+local show = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering')
 if not show[1] then return { 'show_not_found' } end
 if show[1] ~= run_id then return { 'fenced' } end
 local epoch, show_state, offset, rev = show[2], show[3], tonumber(show[4]), tonumber(show[5])
+-- Another server wrote last and the books are being held against the ledger: no new holds until that is done.
+local recovering = show[6] == '1'

@@ -1,0 +1,64 @@
+-- The line for a SKU that is sold out. One sorted set a show, all scores 0, members `sale/sku/<16 digits: order of joining>/user`, so a range by
+-- name is one line in order. Freed units become holds (offers) for the first in line in the same script that freed them.
+local function in_line(sale_id, sku) return call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), line_to(sale_id, sku)) end
+
+local unserved = {} -- sale/sku whose line could not be served in one slice: no newcomer may pass it
+
+-- Are the free units of this SKU spoken for by a line that is still being served?
+local function promised(sale_id, sku)
+  local field = sale_id .. '/' .. sku
+  if unserved[field] == nil then unserved[field] = call('ZSCORE', K.due, 'w:' .. field) ~= false end
+  return unserved[field]
+end
+
+local function step_out(sale_id, sku, user, actor, key, reason)
+  local mine = standing(user, sale_id)
+  local wait = mine.w[sku]
+  call('ZREM', K.waitlist, wait[1])
+  mine.w[sku] = nil
+  forget_if_empty(user, sale_id)
+  enter('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
+end
+
+-- Offers free units to the line, in order; whoever wants more than is free is passed over, so that nothing stays unsold for them.
+local function serve_line(sale, sku)
+  local books = stock_of(sale.id, sku)
+  local field = sale.id .. '/' .. sku
+  unserved[field] = false
+  if books[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= now) then return end
+  local members = call('ZRANGE', K.waitlist, line_from(sale.id, sku), line_to(sale.id, sku), 'BYLEX', 'LIMIT', 0, WAITLIST_SLICE_MAX)
+  local skip = #field + 19 -- '/', 16 digits, '/', and on to the user
+  local users = {}
+  for i = 1, #members do users[i] = string.sub(members[i], skip) end
+  fetch(K.buyers, buyers, users)
+  for i = 1, #members do
+    if books[AVAILABLE] == 0 then return end
+    local user = users[i]
+    local mine = buyers[user] and buyers[user][sale.id]
+    local wait = mine and mine.w[sku]
+    if not wait then
+      call('ZREM', K.waitlist, members[i])
+    elseif wait[2] <= books[AVAILABLE] then
+      local lines = { { sku, wait[2] } }
+      local over = over_limit(sale, lines, mine)
+      step_out(sale.id, sku, user, 'waitlist', '', over and 'limit' or 'offer')
+      if not over then hold(sale, wait[3], user, wait[5], lines, true) end
+    end
+  end
+  if #members == WAITLIST_SLICE_MAX and books[AVAILABLE] > 0 then
+    due_set['w:' .. field] = now
+    unserved[field] = true
+  end
+end
+
+local function serve_lines()
+  if recovering or call('EXISTS', K.waitlist) == 0 then return end
+  for id, skus in pairs(touched) do
+    local sale = sale_of(id)
+    if sale and sale.state == 'open' then
+      local names = {}
+      for sku in pairs(skus) do names[#names + 1] = sku end
+      for i = 1, #names do serve_line(sale, names[i]) end
+    end
+  end
+end
