@@ -50,9 +50,11 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 
   const killOnExit = (): void => void child.kill('SIGTERM');
   process.once('exit', killOnExit);
+  const guard = guardAgainstOurDeath(pid);
   const stop = async (): Promise<void> => {
     process.removeListener('exit', killOnExit);
     await end(child);
+    guard.kill('SIGKILL');
     rmSync(leaseFile, { force: true });
     rmSync(socketFolder, { recursive: true, force: true });
   };
@@ -75,6 +77,18 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: Buffer) => logger?.warn({ redis: text.toString().trim() }, 'embedded Redis says'));
   child.unref();
   return child;
+}
+
+/**
+ * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the system closes our end of this pipe.
+ */
+function guardAgainstOurDeath(pid: number): ChildProcess {
+  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null', 'sh', String(pid)], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guard.on('error', () => {});
+  guard.stdin?.on('error', () => {});
+  guard.unref();
+  (guard.stdin as unknown as { unref?(): void } | null)?.unref?.();
+  return guard;
 }
 
 const missing = (): StampedeError =>
@@ -100,7 +114,10 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((done) => child.once('exit', done));
   child.kill('SIGTERM');
-  const inTime = await Promise.race([ended.then(() => true), sleep(STOP_MS_MAX, false)]);
+  const timer = new AbortController();
+  const late = sleep(STOP_MS_MAX, false, { signal: timer.signal }).catch(() => false);
+  const inTime = await Promise.race([ended.then(() => true), late]);
+  timer.abort();
   if (!inTime) {
     child.kill('SIGKILL');
     await ended;

@@ -59,11 +59,13 @@ fetch(K.reservations, reservations, ids)
 fetch(K.buyers, buyers, users)
 
 local reply = { 'ok', '' }
+local values = {}
 for i = 1, #args do
   local request = args[i]
   local tag, value = decide(request)
+  reply[1 + 2 * i], values[i] = tag, value
   if tag ~= '+' and tag ~= '=' then enter('refuse', request[4], request[1], request[2], 'user', request[3], tag, request[5], value) end
-  reply[1 + 2 * i], reply[2 + 2 * i] = tag, pack(value)
 end
 reply[2] = commit()
+for i = 1, #args do reply[2 + 2 * i] = packed[values[i].id] or pack(values[i]) end
 return reply

@@ -56,13 +56,15 @@ local function patch_of(id)
   return { id, sale.state, sale.opensAt or 0, sale.closesAt or 0, left }
 end
 
+local packed = {} -- reservation id -> its record as written, for replies
+
 local function commit()
   serve_lines()
   note_sold_out()
   local flat, records, n = {}, {}, 0
   for i = 1, #changed do
     local record = pack(reservations[changed[i]])
-    records[i] = record
+    records[i], packed[changed[i]] = record, record
     flat[n + 1], flat[n + 2] = changed[i], record
     n = n + 2
   end

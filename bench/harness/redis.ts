@@ -1,0 +1,48 @@
+/** A redis-server of the bench's own, with the durability the figures are for, and what it has to say about itself. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+
+export type AppendMode = 'off' | 'everysec' | 'always';
+
+export interface BenchRedis {
+  readonly url: string;
+  readonly pid: number;
+  readonly client: Redis;
+  /** Calls per command since the last reset, `evalsha` and the like by name. */
+  commandCalls(): Promise<Map<string, { calls: number; usec: number }>>;
+  stop(): Promise<void>;
+}
+
+export async function startBenchRedis(mode: AppendMode): Promise<BenchRedis> {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-bench-'));
+  const path = join(folder, 'redis.sock');
+  const settings = { port: '0', unixsocket: path, dir: folder, save: '', appendonly: mode === 'off' ? 'no' : 'yes', appendfsync: mode === 'off' ? 'no' : mode, 'maxmemory-policy': 'noeviction' };
+  const child = spawn('redis-server', Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), { stdio: 'ignore' });
+  const stopNow = (): void => void child.kill('SIGKILL');
+  process.once('exit', stopNow);
+  const client = new Redis({ path, retryStrategy: () => 50, maxRetriesPerRequest: null });
+  client.on('error', () => {});
+  while ((await Promise.race([client.ping().catch(() => null), sleep(500, null)])) !== 'PONG') if (child.exitCode !== null) throw new Error('redis-server ended at start');
+  return {
+    url: `unix://${path}`,
+    pid: child.pid ?? 0,
+    client,
+    async commandCalls() {
+      const calls = new Map<string, { calls: number; usec: number }>();
+      for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g)) calls.set(name as string, { calls: Number(count), usec: Number(usec) });
+      return calls;
+    },
+    async stop() {
+      client.disconnect();
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      stopNow();
+      await ended;
+      process.removeListener('exit', stopNow);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
