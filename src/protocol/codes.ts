@@ -120,7 +120,11 @@ export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok
 
 export const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 
-export function fail(code: ErrorCode, message?: string, more: { retryAfterMs?: number; details?: Record<string, unknown> } = {}): { readonly ok: false; readonly error: Failure } {
+export function fail(
+  code: ErrorCode,
+  message?: string,
+  more: { retryAfterMs?: number; details?: Record<string, unknown> } = {},
+): { readonly ok: false; readonly error: Failure } {
   return { ok: false, error: failure(code, message, more) };
 }
 

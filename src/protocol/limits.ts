@@ -91,7 +91,7 @@ export const LIMITS = Object.freeze({
   /** A confirm that reaches Redis this long after the deadline still wins, if nobody swept the hold before. */
   confirmGraceMs: 500,
   linesPerReservationMax: 20,
-  reserveBatchMax: 128,
+  reserveBatchMax: 64,
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
   sweepSliceMax: 100,
@@ -112,6 +112,19 @@ export const LIMITS = Object.freeze({
   demoTokenTtlSeconds: 6 * 60 * 60,
   pageItemsMax: 1_000,
 
+  // Background jobs
+  jobSweepEveryMs: 2_000,
+  /** The schedule of the sweep is written anew this often, because a crash of Redis may have lost it. */
+  jobScheduleGuardMs: 30_000,
+  jobConcurrency: 4,
+  jobShowsAtOnce: 8,
+  jobSlicesPerShowMax: 1_000,
+  jobAttemptsMax: 5,
+  jobBackoffMs: 250,
+  jobsKeptCompleted: 100,
+  jobsKeptFailed: 500,
+  jobStopMs: 3_000,
+
   // Redis and stopping
   redisCommandTimeoutMs: 4_000,
   redisRetryMaxMs: 6_000,
@@ -130,6 +143,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['idempotency keys live at least 24 h', LIMITS.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
   ['idleTimeoutSeconds within what uWebSockets.js accepts', LIMITS.idleTimeoutSeconds >= 8 && LIMITS.idleTimeoutSeconds <= 960],
   ['a heartbeat fits twice into the idle timeout', LIMITS.heartbeatHintMs * 2 <= LIMITS.idleTimeoutSeconds * 1000],
+  ['stopping jobs fits into a drain', LIMITS.jobStopMs < LIMITS.drainMs],
   ['a Redis retry outlives a command timeout', LIMITS.redisRetryMaxMs > LIMITS.redisCommandTimeoutMs],
 ];
 for (const [rule, holds] of relations) {

@@ -50,7 +50,7 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 
   const killOnExit = (): void => void child.kill('SIGTERM');
   process.once('exit', killOnExit);
-  const guard = guardAgainstOurDeath(pid);
+  const guard = guardAgainstOurDeath(pid, socketFolder);
   const stop = async (): Promise<void> => {
     process.removeListener('exit', killOnExit);
     await end(child);
@@ -82,8 +82,8 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
 /**
  * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the system closes our end of this pipe.
  */
-function guardAgainstOurDeath(pid: number): ChildProcess {
-  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null', 'sh', String(pid)], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
+  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   guard.on('error', () => {});
   guard.stdin?.on('error', () => {});
   guard.unref();

@@ -13,7 +13,12 @@ import { bytesOf, type ScriptSession, textOf } from './session.ts';
  * A reservation's id follows from the buyer and the key, so a repeated request finds its own reservation: the id is the
  * idempotency record, kept as long as the show.
  */
-export const reservationId = (showId: string, user: string, key: string): string => `r${hash('sha256', `${showId}\0${user}\0${key}`, 'base64url').slice(0, 20)}`;
+export const reservationId = (showId: string, user: string, key: string): string => `r${idOf(showId, user, key)}`;
+
+/** Of the hold that a place in line may become; another first letter, so that no key of a reserve can name it. */
+const offerId = (showId: string, user: string, key: string): string => `w${idOf(showId, user, key)}`;
+
+const idOf = (...parts: string[]): string => hash('sha256', parts.join('\0'), 'base64url').slice(0, 20);
 
 /** Lines of the same SKU count together: each alone might fit where the sum does not. */
 function mergedLines(lines: readonly Line[]): Array<[string, number]> {
@@ -77,8 +82,7 @@ export class Reservations implements ReservationStore {
 
   async waitlist(showId: string, { op, user, key, sale, sku, qty = 1 }: WaitlistRequest): Promise<Result<WaitlistAnswer>> {
     if (!Number.isInteger(qty) || qty < 1 || qty > LIMITS.perBuyerUnitsMax) return fail('invalid_request', 'qty: a whole number of at least 1.', { details: { field: 'qty' } });
-    // The offer to come has its id already, from a key space of its own: a reserve with the same key is another command.
-    const args = { op, user, key, sale, sku, qty, id: reservationId(showId, user, `waitlist|${key}`), body: `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}` };
+    const args = { op, user, key, sale, sku, qty, id: offerId(showId, user, key), body: `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}` };
     const reply = await this.#session.run('waitlist', showId, args);
     if (!reply.ok) return reply;
     const word = textOf(reply.value[1]);
@@ -113,8 +117,9 @@ export class Reservations implements ReservationStore {
     const lists = reply.value as Buffer[][];
     return ok(
       users.map((_, i) => ({
-        reservations: (lists[2 * i] ?? []).map((bytes) => reservationView(unpack<ReservationRecord>(bytes))),
-        waits: waitViews((lists[2 * i + 1] ?? []).map(String)),
+        reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(unpack<ReservationRecord>(bytes))),
+        waits: waitViews((lists[3 * i + 1] ?? []).map(String)),
+        sales: (lists[3 * i + 2] ?? []).map(String),
       })),
     );
   }

@@ -45,12 +45,15 @@ export class Sales implements SaleStore {
       actor: command.actor,
       body: bodyHash(['create', spec]),
     });
-    return reply.ok ? this.#answer(reply.value) : reply;
+    if (!reply.ok) return reply;
+    // Once more: a tick that found nothing left to do may have taken the show out of the index between the first mark and the script.
+    await this.#markLive(showId);
+    return this.#answer(reply.value);
   }
 
   async listSales(showId: string): Promise<Result<SaleBooks[]>> {
     const reply = await this.#session.run('audit', showId, []);
-    return reply.ok ? ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], 0)) : reply;
+    return reply.ok ? ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], Number(textOf(reply.value[3])))) : reply;
   }
 
   async getSale(showId: string, saleId: string): Promise<Result<SaleBooks>> {
@@ -67,6 +70,7 @@ export class Sales implements SaleStore {
     if (!live.ok) return live;
     const reply = await this.#session.run('sale_move', showId, { ...move, id: saleId, key: command.key, actor: command.actor, body: bodyHash([saleId, move]) });
     if (!reply.ok) return reply;
+    await this.#markLive(showId);
     const answer = this.#answer(reply.value);
     if (answer.ok && move.op === 'cancel') {
       const released = await this.#releaseAll(showId, saleId, command.actor);

@@ -24,10 +24,10 @@ export class ShowLogs implements ShowLog {
     this.#session = session;
     const { subscriber } = session.link;
     subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => this.#deliver(channel.toString(), message));
-    // ioredis subscribes again by itself; what was published meanwhile is gone, so everybody loads again.
+    // What was published while the line was down is gone, so everybody loads again.
     let wasReady = false;
     subscriber.on('ready', () => {
-      if (wasReady) setImmediate(() => this.#resync());
+      if (wasReady) void this.#resync();
       wasReady = true;
     });
   }
@@ -79,12 +79,16 @@ export class ShowLogs implements ShowLog {
 
   async eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>> {
     const keys = this.#session.keys.show(showId).of;
-    const read = await this.#session.guard(() => this.#session.link.client.multi().hmget(keys.show, 'epoch', 'offset').xrangeBuffer(keys.log, `(${after}-0`, '+').exec());
+    if (!Number.isInteger(after) || after < 0) return ok(null);
+    const read = await this.#session.guard(async () => {
+      const replies = (await this.#session.link.client.multi().hmget(keys.show, 'epoch', 'offset').xrangeBuffer(keys.log, `(${after}-0`, '+').exec()) ?? [];
+      return replies.map(([error, value]) => {
+        if (error) throw error;
+        return value;
+      }) as [[string | null, string | null], Array<[Buffer, Buffer[]]>];
+    });
     if (!read.ok) return read;
-    const [meta, entries] = (read.value ?? []).map(([error, value]) => {
-      if (error) throw error;
-      return value;
-    }) as [[string | null, string | null], Array<[Buffer, Buffer[]]>];
+    const [meta, entries] = read.value;
     const last = Number(meta[1] ?? 0);
     if (meta[0] !== epoch || after > last) return ok(null);
     const events = entries.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent);
@@ -114,8 +118,11 @@ export class ShowLogs implements ShowLog {
     for (const listener of listeners) listener.onMessage(message);
   }
 
-  #resync(): void {
-    for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.onResync();
+  /** Listen first, load after: ioredis subscribes again by itself, but only our own SSUBSCRIBE's answer says that Redis has done it. */
+  async #resync(): Promise<void> {
+    const channels = [...this.#listeners.keys()];
+    await Promise.allSettled(channels.map((channel) => this.#session.link.subscriber.ssubscribe(channel)));
+    for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) listener.onResync();
   }
 }
 

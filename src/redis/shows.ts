@@ -1,5 +1,6 @@
 /** Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the show meanwhile. */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
+import { stringify as stableStringify } from 'safe-stable-stringify';
 import { type Result, fail, ok } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { EventType, Product, ShowState, ShowView } from '../protocol/messages.ts';
@@ -20,7 +21,8 @@ interface Change {
 }
 
 export const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('hex')}`;
-export const bodyHash = (body: unknown): string => createHash('sha256').update(JSON.stringify(body)).digest('base64url').slice(0, 22);
+/** The order of a body's fields means nothing. */
+export const bodyHash = (body: unknown): string => hash('sha256', stableStringify(body) ?? '', 'base64url').slice(0, 22);
 
 export class Shows implements ShowStore {
   readonly #session: ScriptSession;

@@ -81,8 +81,11 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     updateShow: shows.updateShow,
     startShow: shows.startShow,
     async endShow(showId, actor) {
+      // The state first: an ended show takes no new sale, so that none slips in behind. Repeating it finishes what a crash left.
+      const show = await shows.endShow(showId, actor);
+      if (!show.ok) return show;
       const ended = await sales.endAll(showId, actor);
-      return ended.ok ? shows.endShow(showId, actor) : ended;
+      return ended.ok ? show : ended;
     },
     putProduct: shows.putProduct.bind(shows),
     removeProduct: shows.removeProduct.bind(shows),

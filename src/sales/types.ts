@@ -108,6 +108,8 @@ export interface WaitlistAnswer {
 export interface Standing {
   readonly reservations: ReservationView[];
   readonly waits: WaitView[];
+  /** Sales in which this buyer ever held or waited for something: a key they repeat there may have a recorded answer. */
+  readonly sales: string[];
 }
 
 /** An accepted decision. `replayed` = the key was known and this is the recorded answer again. */

@@ -28,7 +28,7 @@ const reserve = async (show: string, user: string, key = 'k', qty = 1) => (await
 const join = (show: string, user: string, key = 'join', qty = 1) => store.waitlist(show, { op: 'join', user, key, sale: 'sale', sku: 'S', qty });
 const leave = (show: string, user: string, key = 'leave') => store.waitlist(show, { op: 'leave', user, key, sale: 'sale', sku: 'S' });
 const codeOf = (result: { ok: boolean; error?: { code: string } } | undefined): string => (result?.ok ? 'ok' : (result?.error?.code ?? 'none'));
-const clean = async (test: typeof t, at: ConnectedStore, show: string): Promise<void> => {
+const clean = async (test: Pick<typeof t, 'same'>, at: ConnectedStore, show: string): Promise<void> => {
   const verified = await at.verify(show);
   test.same(verified.ok && verified.value.violations, [], 'the ledger replays clean');
 };
@@ -73,7 +73,7 @@ t.test('a lapsed offer passes on, and an offer is confirmed like any hold', asyn
   const due = `wait:{${show}}:due`;
   // Time travel: the deadlines are moved into the past.
   const lapse = async (): Promise<void> => {
-    for (const member of await client.zrange(due, 0, -1)) if (member.startsWith('r:')) await client.zadd(due, 1, member);
+    for (const member of await client.zrange(due, '0', '-1')) if (member.startsWith('r:')) await client.zadd(due, '1', member);
     await store.tick(show);
   };
   await lapse();

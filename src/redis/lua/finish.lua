@@ -5,7 +5,7 @@
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
 -- @include show books waitlist_names waitlist clockwork commit
 
-local field = 'finish|' .. args.actor .. '|' .. args.key
+local field = pack({ 'finish', args.actor, args.key })
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
 
 -- More time only on success, and never past the longest hold: a failed try must not keep units from others.

@@ -1,25 +1,28 @@
 #!lua flags=no-writes
 -- mine: what some buyers hold, own and wait for. ARGV[2]: array of users.
--- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...}}.
+-- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...}, {sales}}.
 -- @include show waitlist_names
 
 local reply = { 'ok' }
 local found = #args > 0 and call('HMGET', K.buyers, unpack(args)) or {}
 for i = 1, #args do
-  local records, waits = {}, {}
+  local records, waits, known_in = {}, {}, {}
   if found[i] then
     for sale_id, mine in pairs(unpack_record(found[i])) do
+      known_in[#known_in + 1] = sale_id
       if #mine.r > 0 then
         local raws = call('HMGET', K.reservations, unpack(mine.r))
         for j = 1, #raws do records[#records + 1] = raws[j] end
       end
-      for sku, wait in pairs(mine.w) do
+      local sale = next(mine.w) and unpack_record(call('HGET', K.sales, sale_id))
+      local over = not sale or sale.state == 'ended' or sale.state == 'cancelled'
+      for sku, wait in pairs(over and {} or mine.w) do
         local place = call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), '[' .. wait[1])
         local view = { sale_id, sku, int(wait[2]), int(place), int(wait[4]) }
         for j = 1, 5 do waits[#waits + 1] = view[j] end
       end
     end
   end
-  reply[2 * i], reply[2 * i + 1] = records, waits
+  reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = records, waits, known_in
 end
 return reply

@@ -6,7 +6,7 @@
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
 -- @include show books waitlist_names waitlist clockwork commit
 
-local field = 'sale|' .. args.actor .. '|' .. args.key
+local field = pack({ 'sale', args.actor, args.key })
 
 local function refusal(opens_at, closes_at)
   if show_state == 'ended' then return 'show_ended', {} end

@@ -5,7 +5,7 @@
 -- Ledger: sale (state changes), alloc, withdraw. Events: sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
 -- @include show books waitlist_names waitlist clockwork commit
 
-local field = 'sale|' .. args.actor .. '|' .. args.key
+local field = pack({ 'sale', args.actor, args.key })
 local FROM = {
   schedule = { draft = true, scheduled = true },
   open = { draft = true, scheduled = true },
@@ -17,6 +17,9 @@ local FROM = {
   units = { draft = true, scheduled = true, open = true, paused = true },
 }
 
+-- Moves that make or keep a sale sellable: not in a show that has ended.
+local OPENS = { schedule = true, open = true, resume = true, extend = true }
+
 local function set_state(sale, state, kind)
   sale.state = state
   enter('sale', sale.id, false, false, args.actor, args.key, state)
@@ -27,9 +30,10 @@ local move = {}
 
 function move.schedule(sale)
   local opens_at = args.opensAt or (args.opensInMs and now + args.opensInMs)
-  local closes_at = args.closesAt or (args.durationMs and opens_at + args.durationMs)
+  local duration = args.durationMs or (not args.closesAt and sale.durationMs or nil)
+  local closes_at = args.closesAt or (duration and opens_at + duration)
   if closes_at and closes_at <= math.max(now, opens_at) then return 'invalid_request', { field = 'closesAt', now = now } end
-  sale.opensAt, sale.closesAt, sale.durationMs = opens_at, closes_at, args.durationMs
+  sale.opensAt, sale.closesAt, sale.durationMs = opens_at, closes_at, duration
   due_set['o:' .. sale.id] = opens_at
   set_state(sale, 'scheduled', 'sale.scheduled')
   sale_at_now(sale.id)
@@ -57,6 +61,7 @@ function move.extend(sale)
   local longest = (sale.opensAt or now) + SALE_DURATION_MAX_MS
   if sale.closesAt + args.byMs > longest then return 'invalid_request', { field = 'byMs', latestClosesAt = longest } end
   sale.closesAt = sale.closesAt + args.byMs
+  if sale.durationMs then sale.durationMs = sale.durationMs + args.byMs end
   if sale.state ~= 'scheduled' then due_set['c:' .. sale.id] = sale.closesAt end
   enter('sale', sale.id, false, false, args.actor, args.key, 'extended', false, { closesAt = sale.closesAt })
   announce_sale(sale, 'sale.extended')
@@ -91,6 +96,7 @@ local function decide()
   if recorded then return '=', recorded end
   local sale = sale_at_now(args.id)
   if not sale then return 'sale_not_found', pack({ sale = args.id }) end
+  if show_state == 'ended' and OPENS[args.op] then return 'show_ended', pack({}) end
   if not FROM[args.op][sale.state] then return 'illegal_move', pack({ state = sale.state, op = args.op }) end
   local code, details = move[args.op](sale)
   if code then return code, pack(details) end

@@ -5,10 +5,12 @@
 -- Ledger: join, leave.
 -- @include show books waitlist_names waitlist clockwork commit
 
-local field = 'wait|' .. args.user .. '|' .. args.key
+local field = pack({ 'wait', args.user, args.key })
 
 local function join(sale, mine)
   if sale.state ~= 'open' and sale.state ~= 'paused' then return 'sale_' .. (sale.state == 'draft' and 'not_open' or sale.state == 'scheduled' and 'not_open' or sale.state), { opensAt = sale.opensAt, now = now } end
+  -- The key made an offer once, longer ago than keys are remembered.
+  if reservation_of(args.id) then return 'idempotency_conflict', { reservation = args.id } end
   if mine and mine.w[args.sku] then return 'already_waiting', { place = call('ZLEXCOUNT', K.waitlist, line_from(args.sale, args.sku), '[' .. mine.w[args.sku][1]) } end
   local lines = { { args.sku, args.qty } }
   local code, details = over_limit(sale, lines, mine)

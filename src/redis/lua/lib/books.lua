@@ -103,20 +103,14 @@ local function move_units(sale_id, sku, qty, from, to)
 end
 
 -- Buyer record: sale id -> {n = units held and owned, k = {sku -> units}, r = {ids of live holds and orders},
--- w = {sku -> {place in the waitlist zset, qty, reservation id of the offer to come, joined at}}}.
+-- w = {sku -> {place in the waitlist zset, qty, reservation id of the offer to come, joined at, key}}}. It stays when everything ended: a buyer who
+-- once had something in a sale may repeat that key, and no node may answer it without Redis.
 local function standing(user, sale_id)
   local buyer = buyer_of(user) or {}
   buyers[user] = buyer
   if not buyer[sale_id] then buyer[sale_id] = { n = 0, k = {}, r = {}, w = {} } end
   dirty_buyers[user] = true
   return buyer[sale_id]
-end
-
-local function forget_if_empty(user, sale_id)
-  local buyer = buyers[user]
-  local mine = buyer[sale_id]
-  if #mine.r == 0 and next(mine.w) == nil then buyer[sale_id] = nil end
-  if next(buyer) == nil then buyers[user] = false end
 end
 
 local function give(user, sale_id, lines, reservation_id)
@@ -143,7 +137,6 @@ local function take_back(user, sale_id, lines, reservation_id)
       break
     end
   end
-  forget_if_empty(user, sale_id)
 end
 
 -- Answers nil when the buyer may have these lines on top of what they hold and own, otherwise the code and its numbers.

@@ -34,6 +34,7 @@ local function open_sale(sale, actor, key)
   if not sale.opensAt or sale.opensAt > now then sale.opensAt = now end
   if sale.durationMs and not sale.closesAt then sale.closesAt = sale.opensAt + sale.durationMs end
   due_clear[#due_clear + 1] = 'o:' .. sale.id
+  due_set['o:' .. sale.id] = nil
   if sale.closesAt then due_set['c:' .. sale.id] = sale.closesAt end
   enter('sale', sale.id, false, false, actor, key, 'open')
   announce_sale(sale, 'sale.opened')
@@ -81,6 +82,7 @@ local function sweep(slice)
     elseif kind == 'w' then
       local slash = string.find(id, '/', 1, true)
       touch(string.sub(id, 1, slash - 1), string.sub(id, slash + 1))
+      going_on[id] = true
     else
       sale_at_now(id)
     end

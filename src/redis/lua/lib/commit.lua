@@ -71,17 +71,11 @@ local function commit()
   write_hash(K.reservations, flat)
 
   flat, n = {}, 0
-  local gone = {}
   for user in pairs(dirty_buyers) do
-    if buyers[user] then
-      flat[n + 1], flat[n + 2] = user, pack(buyers[user])
-      n = n + 2
-    else
-      gone[#gone + 1] = user
-    end
+    flat[n + 1], flat[n + 2] = user, pack(buyers[user])
+    n = n + 2
   end
   write_hash(K.buyers, flat)
-  if #gone > 0 then call('HDEL', K.buyers, unpack(gone)) end
 
   flat, n = {}, 0
   for field, books in pairs(dirty_stock) do

@@ -16,17 +16,24 @@ local function step_out(sale_id, sku, user, actor, key, reason)
   local wait = mine.w[sku]
   call('ZREM', K.waitlist, wait[1])
   mine.w[sku] = nil
-  forget_if_empty(user, sale_id)
   enter('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
 end
 
--- Offers free units to the line, in order; whoever wants more than is free is passed over, so that nothing stays unsold for them.
+local going_on = {} -- sale/sku whose line goes on being served where the last slice ended
+
+-- Offers free units to the line, in order, a slice a call. Whoever wants more than is free is passed over, so that nothing stays unsold for them;
+-- fresh units begin at the front again. The cursor of a pass is the last member looked at.
 local function serve_line(sale, sku)
   local books = stock_of(sale.id, sku)
   local field = sale.id .. '/' .. sku
-  unserved[field] = false
+  local cursor_field = 'line:' .. field
+  local cursor = going_on[field] and call('HGET', K.show, cursor_field)
+  going_on[field], unserved[field] = nil, false
   if books[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= now) then return end
-  local members = call('ZRANGE', K.waitlist, line_from(sale.id, sku), line_to(sale.id, sku), 'BYLEX', 'LIMIT', 0, WAITLIST_SLICE_MAX)
+  local from = cursor and '(' .. cursor or line_from(sale.id, sku)
+  local members = call('ZRANGE', K.waitlist, from, line_to(sale.id, sku), 'BYLEX', 'LIMIT', 0, WAITLIST_SLICE_MAX + 1)
+  local more = #members > WAITLIST_SLICE_MAX
+  if more then members[#members] = nil end
   local skip = #field + 19 -- '/', 16 digits, '/', and on to the user
   local users = {}
   for i = 1, #members do users[i] = string.sub(members[i], skip) end
@@ -36,7 +43,7 @@ local function serve_line(sale, sku)
     local user = users[i]
     local mine = buyers[user] and buyers[user][sale.id]
     local wait = mine and mine.w[sku]
-    if not wait then
+    if not wait or reservation_of(wait[3]) then
       call('ZREM', K.waitlist, members[i])
     elseif wait[2] <= books[AVAILABLE] then
       local lines = { { sku, wait[2] } }
@@ -45,7 +52,8 @@ local function serve_line(sale, sku)
       if not over then hold(sale, wait[3], user, wait[5], lines, true) end
     end
   end
-  if #members == WAITLIST_SLICE_MAX and books[AVAILABLE] > 0 then
+  if more and books[AVAILABLE] > 0 then
+    call('HSET', K.show, cursor_field, members[#members])
     due_set['w:' .. field] = now
     unserved[field] = true
   end

@@ -1,0 +1,85 @@
+/**
+ * Many open holds that nobody confirms: how long after its deadline does a hold free its units, and how long do scripts take meanwhile? The lapses
+ * are done by one gateway with one viewer; no job runs. The deadline is the reservation's, the moment of freeing the ledger's.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { type ReservationRecord, unpack, unpackAll } from '../../src/redis/records.ts';
+import type { LedgerEntry } from '../../src/sales/ledger.ts';
+import { startBenchEngine } from '../harness/engine.ts';
+import { RawSocket } from '../harness/raw-socket.ts';
+import type { AppendMode } from '../harness/redis.ts';
+import { createHotSale, HOT_SALE, HOT_SKU } from '../harness/shop.ts';
+
+export interface ExpiryResult {
+  readonly holds: number;
+  readonly freedAfterP50Ms: number;
+  readonly freedAfterP99Ms: number;
+  readonly freedAfterMaxMs: number;
+  /** Upper bound of the bucket Redis put the 99th percentile of script calls in, microseconds. */
+  readonly scriptP99Micros: number;
+}
+
+export async function benchExpiry({ holds, append }: { holds: number; append: AppendMode }): Promise<ExpiryResult> {
+  const engine = await startBenchEngine({ append });
+  const show = 'expiry';
+  try {
+    await createHotSale(engine.store, { show, units: holds, holdMs: LIMITS.holdMinMs });
+    const viewer = new RawSocket({ host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json'] }, { onMessage: () => {} });
+    await Promise.all(
+      Array.from({ length: 2 }, async (_, lane) => {
+        for (let from = lane * LIMITS.reserveBatchMax; from < holds; from += 2 * LIMITS.reserveBatchMax) {
+          const size = Math.min(LIMITS.reserveBatchMax, holds - from);
+          await engine.store.reserve(
+            show,
+            Array.from({ length: size }, (_, i) => ({ user: `b${from + i}`, key: 'k', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] })),
+          );
+        }
+      }),
+    );
+    await engine.redis.client.config('RESETSTAT');
+    await engine.redis.client.call('LATENCY', 'RESET');
+    for (;;) {
+      await sleep(1_000);
+      const sale = await engine.store.getSale(show, HOT_SALE);
+      if (sale.ok && sale.value.skus[0]?.held === 0) break;
+    }
+    viewer.destroy();
+    const scriptP99Micros = await scriptPercentile(engine.redis.client, 0.99);
+    const delays = await freeingDelays(engine, show);
+    const at = (share: number): number => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
+    const verified = await engine.store.verify(show);
+    if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
+    return { holds: delays.length, freedAfterP50Ms: at(0.5), freedAfterP99Ms: at(0.99), freedAfterMaxMs: at(1), scriptP99Micros };
+  } finally {
+    await engine.stop();
+  }
+}
+
+type Engine = Awaited<ReturnType<typeof startBenchEngine>>;
+
+async function freeingDelays({ redis }: Engine, show: string): Promise<number[]> {
+  const deadlines = new Map<string, number>();
+  for (const bytes of await redis.client.hvalsBuffer(`stampede:{${show}}:reservations`)) {
+    const record = unpack<ReservationRecord>(bytes);
+    deadlines.set(record.id, record.heldUntil);
+  }
+  const delays: number[] = [];
+  for (const [id, fields] of await redis.client.xrangeBuffer(`stampede:{${show}}:ledger`, '-', '+')) {
+    const freedAt = Number(id.toString().split('-')[0]);
+    for (const [kind, , reservation] of unpackAll(fields[1] as Buffer) as LedgerEntry[]) {
+      if (kind === 'expire' && reservation) delays.push(freedAt - (deadlines.get(reservation) ?? Number.NaN));
+    }
+  }
+  return delays.sort((a, b) => a - b);
+}
+
+/** LATENCY HISTOGRAM counts cumulatively by buckets of powers of two, in microseconds. */
+export async function scriptPercentile(client: Engine['redis']['client'], share: number): Promise<number> {
+  const reply = (await client.call('LATENCY', 'HISTOGRAM', 'evalsha')) as unknown;
+  const flat = (Array.isArray(reply) ? reply : Object.entries(reply as object)).flat(3) as unknown[];
+  const numbers = flat.filter((value) => typeof value === 'number') as number[];
+  const [calls = 0, ...buckets] = numbers;
+  for (let i = 0; i + 1 < buckets.length; i += 2) if ((buckets[i + 1] as number) >= calls * share) return buckets[i] as number;
+  return Number.NaN;
+}

@@ -1,0 +1,225 @@
+/**
+ * The rush over real WebSockets: one gateway process, this generator and Redis on the same machine. Four figures: decisions a second when
+ * everybody keeps pressing, latency at a fixed offered rate (counted from the moment each press was due), the time until a crowd on few units has all its
+ * answers, and refusals a second that cost Redis nothing.
+ */
+import { build as buildHistogram, type Histogram } from 'hdr-histogram-js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSecondsOf, watchLoop } from '../harness/cpu.ts';
+import { type BenchEngine, startBenchEngine } from '../harness/engine.ts';
+import { RawSocket } from '../harness/raw-socket.ts';
+import type { AppendMode } from '../harness/redis.ts';
+import { createHotSale, HOT_SALE, HOT_SKU } from '../harness/shop.ts';
+
+export interface SocketReserveOptions {
+  readonly append: AppendMode;
+  readonly buyers: number;
+  readonly seconds: number;
+}
+
+interface Buyer {
+  readonly socket: RawSocket;
+  /** Due time of each unanswered press by request id, in ms of `performance.now()`. */
+  readonly open: Map<number, number>;
+}
+
+/** Everybody who presses, and what they were told. */
+class Crowd {
+  readonly buyers: Buyer[] = [];
+  readonly answers = new Map<string, number>();
+  answered = 0;
+  latencyMicros: Histogram = buildHistogram({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+  onAnswer: ((buyer: Buyer) => void) | null = null;
+  private nextId = 1;
+
+  async join(engine: BenchEngine, show: string, count: number): Promise<void> {
+    for (let from = 0; from < count; from += 200) {
+      await Promise.all(Array.from({ length: Math.min(200, count - from) }, (_, i) => this.joinOne(engine, show, `buyer-${from + i}`)));
+    }
+  }
+
+  press(buyer: Buyer, dueMs: number): void {
+    const id = this.nextId++;
+    buyer.open.set(id, dueMs);
+    buyer.socket.sendText(`{"t":"reserve","id":${id},"key":"k${id}","sale":"${HOT_SALE}","lines":[{"sku":"${HOT_SKU}","qty":1}]}`);
+  }
+
+  reset(): void {
+    this.answers.clear();
+    this.answered = 0;
+    this.latencyMicros.reset();
+    this.onAnswer = null;
+  }
+
+  leave(): void {
+    for (const { socket } of this.buyers) socket.destroy();
+    this.buyers.length = 0;
+  }
+
+  private joinOne(engine: BenchEngine, show: string, user: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const open = new Map<number, number>();
+      const socket = new RawSocket(
+        { host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json', `token.${engine.token(show, user)}`] },
+        {
+          onMessage: (payload) => {
+            // Broadcast frames are not what is measured: `{"t":"f...`
+            const kind = payload[6];
+            if (kind === 0x66 || kind === 0x79) return;
+            const message = JSON.parse(payload.toString()) as { t: string; id?: number; code?: string };
+            if (message.t === 'welcome') resolve();
+            else if (message.id !== undefined) this.noteAnswer(buyer, message.id, message.code ?? 'accepted');
+          },
+          onClose: (code) => reject(new Error(`closed with ${code}`)),
+        },
+      );
+      const buyer: Buyer = { socket, open };
+      this.buyers.push(buyer);
+    });
+  }
+
+  private noteAnswer(buyer: Buyer, id: number, word: string): void {
+    const dueMs = buyer.open.get(id);
+    if (dueMs === undefined) throw new Error(`a second answer to request ${id}`);
+    buyer.open.delete(id);
+    this.answered++;
+    this.answers.set(word, (this.answers.get(word) ?? 0) + 1);
+    this.latencyMicros.recordValue(Math.max(1, Math.round((performance.now() - dueMs) * 1000)));
+    this.onAnswer?.(buyer);
+  }
+}
+
+export interface SocketReserveResult {
+  readonly decisionsPerSecond: number;
+  readonly batchSize: number;
+  readonly openLoop: { offeredPerSecond: number; p50Ms: number; p99Ms: number; lateSends: number };
+  readonly rush: { buyers: number; units: number; accepted: number; allAnsweredMs: number };
+  readonly refusals: { perSecond: number; redisCommands: number; code: string };
+  readonly cpu: { gatewaySeconds: number; redisSeconds: number; generatorSeconds: number; generatorLoopP99Ms: number };
+}
+
+export async function benchSocketReserve(options: SocketReserveOptions): Promise<SocketReserveResult> {
+  const engine = await startBenchEngine({ append: options.append });
+  try {
+    const saturated = await saturate(engine, options);
+    const openLoop = await offer(engine, 5_000, options);
+    const rush = await rushOn(engine, options.buyers, 500);
+    const refusals = await refuse(engine, options);
+    return { ...saturated, openLoop, rush, refusals };
+  } finally {
+    await engine.stop();
+  }
+}
+
+/** Closed loop: every buyer keeps a few presses in flight. */
+async function saturate(engine: BenchEngine, { seconds }: SocketReserveOptions): Promise<Pick<SocketReserveResult, 'decisionsPerSecond' | 'batchSize' | 'cpu'>> {
+  const show = 'saturate';
+  await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
+  const crowd = new Crowd();
+  await crowd.join(engine, show, 2_000);
+  await engine.redis.client.config('RESETSTAT');
+  const loop = watchLoop();
+  const before = { gateway: cpuSecondsOf(engine.pid), redis: cpuSecondsOf(engine.redis.pid), own: process.cpuUsage() };
+  const startedMs = performance.now();
+  const untilMs = startedMs + seconds * 1000;
+  crowd.onAnswer = (buyer) => {
+    const now = performance.now();
+    if (now < untilMs) crowd.press(buyer, now);
+  };
+  for (const buyer of crowd.buyers) crowd.press(buyer, performance.now());
+  while (performance.now() < untilMs || crowd.buyers.some(({ open }) => open.size > 0)) await sleep(20);
+  const elapsed = (performance.now() - startedMs) / 1000;
+  const own = process.cpuUsage(before.own);
+  const scripts = (await engine.redis.commandCalls()).get('evalsha');
+  const accepted = crowd.answers.get('accepted') ?? 0;
+  const result = {
+    decisionsPerSecond: accepted / elapsed,
+    batchSize: accepted / (scripts?.calls ?? Number.NaN),
+    cpu: {
+      gatewaySeconds: cpuSecondsOf(engine.pid) - before.gateway,
+      redisSeconds: cpuSecondsOf(engine.redis.pid) - before.redis,
+      generatorSeconds: (own.user + own.system) / 1e6,
+      generatorLoopP99Ms: loop.stop().p99Ms,
+    },
+  };
+  if (accepted !== crowd.answered) throw new Error(`not everything was accepted: ${JSON.stringify([...crowd.answers])}`);
+  crowd.leave();
+  return result;
+}
+
+/** Open loop: presses are due on a fixed schedule, whatever the answers do. */
+async function offer(engine: BenchEngine, perSecond: number, { seconds }: SocketReserveOptions): Promise<SocketReserveResult['openLoop']> {
+  const show = 'offer';
+  await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
+  const crowd = new Crowd();
+  await crowd.join(engine, show, 2_000);
+  await sleep(500);
+  const startedMs = performance.now();
+  const total = perSecond * seconds;
+  let sent = 0;
+  let lateSends = 0;
+  while (sent < total) {
+    const now = performance.now();
+    while (sent < total && startedMs + (sent * 1000) / perSecond <= now) {
+      const dueMs = startedMs + (sent * 1000) / perSecond;
+      if (now - dueMs > 5) lateSends++;
+      crowd.press(crowd.buyers[sent % crowd.buyers.length] as Buyer, dueMs);
+      sent++;
+    }
+    await sleep(1);
+  }
+  while (crowd.answered < total) await sleep(10);
+  const at = (percentile: number): number => crowd.latencyMicros.getValueAtPercentile(percentile) / 1000;
+  const result = { offeredPerSecond: perSecond, p50Ms: at(50), p99Ms: at(99), lateSends };
+  crowd.leave();
+  return result;
+}
+
+/** Everybody presses once, in the same instant. */
+async function rushOn(engine: BenchEngine, buyers: number, units: number): Promise<SocketReserveResult['rush']> {
+  const show = 'rush';
+  await createHotSale(engine.store, { show, units });
+  const crowd = new Crowd();
+  await crowd.join(engine, show, buyers);
+  await sleep(1_000);
+  const startedMs = performance.now();
+  for (const buyer of crowd.buyers) crowd.press(buyer, startedMs);
+  while (crowd.answered < buyers) await sleep(1);
+  const allAnsweredMs = performance.now() - startedMs;
+  const accepted = crowd.answers.get('accepted') ?? 0;
+  if (accepted !== units) throw new Error(`${accepted} accepted of ${units} units: ${JSON.stringify([...crowd.answers])}`);
+  const verified = await engine.store.verify(show);
+  if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
+  crowd.leave();
+  return { buyers, units, accepted, allAnsweredMs };
+}
+
+/** Early presses: refused by the gateway alone. */
+async function refuse(engine: BenchEngine, { seconds }: SocketReserveOptions): Promise<SocketReserveResult['refusals']> {
+  const show = 'early';
+  await createHotSale(engine.store, { show, units: 10, opensInMs: 3_600_000 });
+  const crowd = new Crowd();
+  await crowd.join(engine, show, 5_000);
+  await sleep(1_000);
+  await engine.redis.client.config('RESETSTAT');
+  const startedMs = performance.now();
+  const untilMs = startedMs + seconds * 1000;
+  let next = 0;
+  while (performance.now() < untilMs) {
+    if (crowd.answered + 5_000 < next) {
+      await new Promise((resolve) => setImmediate(resolve));
+      continue;
+    }
+    for (let i = 0; i < 500; i++) crowd.press(crowd.buyers[next++ % crowd.buyers.length] as Buyer, performance.now());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  while (crowd.answered < next) await sleep(5);
+  const elapsed = (performance.now() - startedMs) / 1000;
+  const calls = await engine.redis.commandCalls();
+  // What the engine does anyway in a quiet show (its clock, viewer counts) is not a reserve: only scripts that decide would be.
+  const [code = 'none'] = [...crowd.answers.keys()];
+  const refused = crowd.answers.get('sale_not_open') ?? 0;
+  const redisCommands = [...calls].filter(([name]) => name === 'evalsha' || name === 'eval').reduce((sum, [, { calls: count }]) => sum + count, 0);
+  crowd.leave();
+  return { perSecond: refused / elapsed, redisCommands, code };
+}

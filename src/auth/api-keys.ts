@@ -1,0 +1,36 @@
+/** API keys of hosts and back offices. Only their SHA-256 digests stay in memory, and every check looks at all of them in constant time. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+export interface ApiKeys {
+  /** The name of the presented key, or null when it is none of ours. */
+  check(presented: string): string | null;
+}
+
+const SECRET_CHARS_MIN = 16;
+const SECRET_CHARS_MAX = 256;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+const digestOf = (secret: string): Buffer => createHash('sha256').update(secret, 'utf8').digest();
+
+/** `keys` maps a key's name (it appears in the ledger as `host:<name>`) to its secret. Throws on a bad name or a weak or repeated secret. */
+export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
+  const known = Object.entries(keys).map(([name, secret]) => {
+    if (!NAME.test(name)) throw new Error(`the API key name ${JSON.stringify(name)} must match ${NAME.source}`);
+    if (secret.length < SECRET_CHARS_MIN || secret.length > SECRET_CHARS_MAX)
+      throw new Error(`the API key "${name}" must be ${SECRET_CHARS_MIN} to ${SECRET_CHARS_MAX} characters long`);
+    return { name, digest: digestOf(secret) };
+  });
+  if (new Set(known.map(({ digest }) => digest.toString('hex'))).size !== known.length) throw new Error('two API keys share one secret');
+
+  return {
+    check(presented) {
+      if (presented.length > SECRET_CHARS_MAX) return null;
+      const digest = digestOf(presented);
+      let found: string | null = null;
+      for (const key of known) {
+        if (timingSafeEqual(key.digest, digest)) found = key.name;
+      }
+      return found;
+    },
+  };
+}

@@ -1,0 +1,2 @@
+export { createControl } from './app.ts';
+export type { ControlDeps, ControlOptions } from './deps.ts';

@@ -1,0 +1,55 @@
+import type { ErrorCode } from '../../protocol/codes.ts';
+import type { ControlDeps } from '../deps.ts';
+import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
+import { type App, unwrap } from '../routing.ts';
+import { EmptyBody, ReservationParams } from '../schemas/fields.ts';
+import { problems } from '../schemas/problem.ts';
+import { ConfirmBody, DecisionView, Reservation } from '../schemas/sales.ts';
+
+const tags = ['reservations'];
+const headers = IdempotencyHeaders;
+const MISSING: ErrorCode[] = ['show_not_found', 'reservation_not_found'];
+const ENDED: ErrorCode[] = ['reservation_confirmed', 'reservation_released', 'reservation_expired', 'idempotency_conflict', 'idempotency_in_progress'];
+
+export function registerReservations(app: App, { store }: ControlDeps, commands: Commands): void {
+  app.get(
+    '/shows/:show/reservations/:reservation',
+    { schema: { tags, summary: 'One reservation', params: ReservationParams, response: { 200: Reservation, ...problems(MISSING, { bodiless: true }) } } },
+    async (request) => unwrap(await store.getReservation(request.params.show, request.params.reservation)),
+  );
+  app.post(
+    '/shows/:show/reservations/:reservation/confirm',
+    {
+      schema: {
+        tags,
+        headers,
+        summary: 'Turn a hold into an order',
+        description: 'Call it when the money is there. A hold ends once: when it lapsed first, the answer says so and nothing is sold.',
+        params: ReservationParams,
+        body: ConfirmBody,
+        response: { 200: DecisionView, ...problems([...MISSING, ...ENDED, 'amount_mismatch', 'sale_cancelled']) },
+      },
+    },
+    async (request) => {
+      const { show, reservation } = request.params;
+      return unwrap(await commands.run(request, show, (meta) => store.confirm(show, { reservation, ...request.body }, meta)));
+    },
+  );
+  app.post(
+    '/shows/:show/reservations/:reservation/release',
+    {
+      schema: {
+        tags,
+        headers,
+        summary: 'Give the units of a hold back',
+        params: ReservationParams,
+        body: EmptyBody,
+        response: { 200: DecisionView, ...problems([...MISSING, ...ENDED]) },
+      },
+    },
+    async (request) => {
+      const { show, reservation } = request.params;
+      return unwrap(await commands.run(request, show, (meta) => store.release(show, reservation, meta)));
+    },
+  );
+}

@@ -1,0 +1,87 @@
+import { Type } from 'typebox';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Product, ShowState, ShowView } from '../../sales/types.ts';
+import { Count, Id, Moment, MomentOrNull, Name, SkuCode, Title } from './fields.ts';
+
+const Brand = Type.Object({ id: Id, name: Name }, { additionalProperties: false });
+const Brands = Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax });
+const SlowMode = Type.Integer({
+  minimum: 0,
+  maximum: LIMITS.slowModeMaxMs,
+  description: 'Least time between two chat messages of one user in milliseconds; 0 = off',
+});
+const Guests = Type.Boolean({ description: 'May people without a token watch, read only?' });
+const ShowStateName = Type.Unsafe<ShowState>({ type: 'string', enum: ['planned', 'live', 'ended'] satisfies ShowState[] });
+
+export const ShowSchema = Type.Object(
+  {
+    id: Id,
+    title: Title,
+    state: ShowStateName,
+    startsAt: MomentOrNull,
+    guests: Guests,
+    slowModeMs: SlowMode,
+    brands: Type.Array(Type.Object({ id: Id, name: Name })),
+    pinned: Type.Union([Id, Type.Null()], { description: 'Product on stage right now' }),
+    createdAt: Moment,
+  },
+  { $id: 'Show' },
+);
+export const Show = Type.Unsafe<ShowView>({ $ref: 'Show#' });
+
+export const NewShow = Type.Object(
+  {
+    id: Type.Optional(Id),
+    title: Title,
+    startsAt: Type.Optional(MomentOrNull),
+    guests: Type.Optional(Guests),
+    slowModeMs: Type.Optional(SlowMode),
+    brands: Type.Optional(Brands),
+  },
+  { additionalProperties: false },
+);
+
+export const ShowChange = Type.Object(
+  {
+    title: Type.Optional(Title),
+    startsAt: Type.Optional(MomentOrNull),
+    guests: Type.Optional(Guests),
+    slowModeMs: Type.Optional(SlowMode),
+    brands: Type.Optional(Brands),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
+
+export const ShowList = Type.Object({ shows: Type.Array(Show) });
+
+const ImageUrl = Type.String({ maxLength: LIMITS.urlCharsMax, description: 'http or https' });
+
+export const ProductSchema = Type.Object(
+  {
+    id: Id,
+    brand: Id,
+    title: Title,
+    imageUrl: Type.Optional(ImageUrl),
+    skus: Type.Array(Type.Object({ sku: SkuCode, title: Type.Optional(Title) })),
+  },
+  { $id: 'Product' },
+);
+export const ProductView = Type.Unsafe<Product>({ $ref: 'Product#' });
+export const ProductList = Type.Object({ products: Type.Array(ProductView) });
+
+export const ProductBody = Type.Object(
+  {
+    brand: Id,
+    title: Title,
+    imageUrl: Type.Optional(ImageUrl),
+    skus: Type.Array(Type.Object({ sku: SkuCode, title: Type.Optional(Title) }, { additionalProperties: false }), {
+      minItems: 1,
+      maxItems: LIMITS.skusPerProductMax,
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export const PinBody = Type.Object({ product: Type.Union([Id, Type.Null()], { description: 'null takes the pin away' }) }, { additionalProperties: false });
+export const AnnouncementBody = Type.Object({ text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }) }, { additionalProperties: false });
+export const Announced = Type.Object({ offset: Count }, { description: "Position in the show's event log" });

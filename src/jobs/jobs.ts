@@ -1,0 +1,168 @@
+/**
+ * The durable backup of the clock (BullMQ). Gateways open and close sales on the dot while they have viewers; jobs make sure that it also happens when
+ * nobody watches and after every process was gone: one delayed job a moment, and a sweep over all live shows every few seconds.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DelayedError, type Job, Queue, Worker } from 'bullmq';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Clockwork, Health } from '../sales/ports.ts';
+import type { SaleBooks } from '../sales/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { connectionOptions, type JobsConnection } from './connection.ts';
+import { tickLiveShows, tickShow } from './due-work.ts';
+import { type MomentData, planMoments } from './moments.ts';
+
+export interface JobsDeps {
+  readonly store: Clockwork & Health;
+  readonly connection: JobsConnection;
+  /** The same as the store's; jobs live beside it under `{<keyPrefix>jobs}`. */
+  readonly keyPrefix: string;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+}
+
+export interface Jobs {
+  /** Begins as soon as Redis answers. Resolves once it runs, or after a short wait for Redis, which then goes on in the background. */
+  start(): Promise<void>;
+  /** Plans the opening and the closing of a sale anew. Never rejects: what cannot be planned is logged and left to the sweep. */
+  planSale(showId: string, sale: SaleBooks): Promise<void>;
+  /** Ends within `jobStopMs`: running jobs are waited for, and after that left to whoever comes next. */
+  stop(): Promise<void>;
+}
+
+const QUEUE = 'clock';
+const SWEEP = 'sweep';
+const START_WAIT_MS = 2_000;
+const START_RETRY_MS = 500;
+const ERROR_LOG_EVERY_MS = 10_000;
+
+interface Line {
+  readonly queue: Queue;
+  readonly worker: Worker;
+  readonly guard: NodeJS.Timeout;
+}
+
+export function createJobs(deps: JobsDeps): Jobs {
+  const { store, metrics } = deps;
+  const logger = deps.logger.child({ part: 'jobs' });
+  const shared = { connection: connectionOptions(deps.connection), prefix: `{${deps.keyPrefix}jobs}` };
+  const stopping = new AbortController();
+  const onError = errorLog(logger);
+  let line: Line | null = null;
+  let opening: Queue | null = null;
+  let starting: Promise<void> | null = null;
+
+  async function process(job: Job, token?: string): Promise<void> {
+    if (job.name === SWEEP) return tickLiveShows(store);
+    const { show, at } = job.data as MomentData;
+    await tickShow(store, show);
+    // BullMQ counts on the local clock. Early by the clock that decides: come again.
+    const earlyMs = at - store.now();
+    if (earlyMs <= 0) return;
+    await job.moveToDelayed(Date.now() + Math.ceil(earlyMs), token);
+    throw new DelayedError();
+  }
+
+  async function open(): Promise<Line> {
+    const queue = new Queue(QUEUE, {
+      ...shared,
+      defaultJobOptions: {
+        attempts: LIMITS.jobAttemptsMax,
+        backoff: { type: 'exponential', delay: LIMITS.jobBackoffMs, jitter: 0.5 },
+        removeOnComplete: { count: LIMITS.jobsKeptCompleted },
+        removeOnFail: { count: LIMITS.jobsKeptFailed },
+      },
+    });
+    queue.on('error', onError);
+    opening = queue;
+    try {
+      await queue.waitUntilReady();
+      await schedule(queue);
+    } catch (error) {
+      await queue.close().catch(onError);
+      throw error;
+    } finally {
+      opening = null;
+    }
+    const worker = new Worker(QUEUE, process, { ...shared, concurrency: LIMITS.jobConcurrency, maxStalledCount: LIMITS.jobAttemptsMax });
+    worker.on('error', onError);
+    worker.on('completed', () => metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' }));
+    worker.on('failed', (job, err) => {
+      metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });
+      logger.warn({ err, job: job?.name, id: job?.id, attempt: job?.attemptsMade }, 'a job failed');
+    });
+    const guard = setInterval(() => {
+      if (store.trouble() === null) schedule(queue).catch(onError);
+    }, LIMITS.jobScheduleGuardMs);
+    guard.unref();
+    return { queue, worker, guard };
+  }
+
+  async function openWhenUp(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      if (store.trouble() === null) {
+        const opened = await open().catch(onError);
+        if (opened) {
+          line = opened;
+          logger.info('jobs run');
+          return;
+        }
+      }
+      await sleep(START_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => {});
+    }
+  }
+
+  return {
+    async start() {
+      if (stopping.signal.aborted) throw new Error('jobs were stopped and do not start again');
+      starting ??= openWhenUp();
+      await Promise.race([starting, sleep(START_WAIT_MS, undefined, { ref: false })]);
+    },
+    async planSale(showId, sale) {
+      if (!line || store.trouble() !== null) {
+        logger.debug({ show: showId, sale: sale.id }, 'no Redis to plan in: the sweep will do it');
+        return;
+      }
+      await planMoments(line.queue, showId, sale, store.now()).catch((err: unknown) =>
+        logger.warn({ err, show: showId, sale: sale.id }, 'a moment was not planned: the sweep will do it'),
+      );
+    },
+    async stop() {
+      stopping.abort();
+      const ended = Promise.resolve(starting).then(() => (line ? closeLine(line) : undefined));
+      const inTime = await Promise.race([ended.then(() => true), sleep(LIMITS.jobStopMs, false, { ref: false })]);
+      if (inTime) return;
+      logger.warn('jobs did not end in time and are left to the next process');
+      if (line) abandonLine(line);
+      else await opening?.disconnect().catch(onError);
+    },
+  };
+}
+
+/** Repeated every so often and after each start; the same schedule again changes nothing but the next moment. */
+function schedule(queue: Queue): Promise<unknown> {
+  return queue.upsertJobScheduler(SWEEP, { every: LIMITS.jobSweepEveryMs }, { name: SWEEP, opts: { attempts: 1 } });
+}
+
+async function closeLine({ queue, worker, guard }: Line): Promise<void> {
+  clearInterval(guard);
+  await worker.close();
+  await queue.close();
+}
+
+function abandonLine({ queue, worker, guard }: Line): void {
+  clearInterval(guard);
+  for (const closing of [worker.close(true), worker.disconnect(), queue.disconnect()]) Promise.resolve(closing).catch(() => {});
+}
+
+/** While Redis is away every connection reports it at each try: one line every few seconds says enough. */
+function errorLog(logger: Logger): (error: unknown) => void {
+  let quietUntil = 0;
+  return (error) => {
+    const now = performance.now();
+    if (now < quietUntil) return;
+    quietUntil = now + ERROR_LOG_EVERY_MS;
+    logger.warn({ err: error }, 'jobs have trouble with Redis');
+  };
+}

@@ -1,0 +1,44 @@
+/** One JSON line per log record (pino). Tokens, API keys and passwords never reach the output, wherever they were put. */
+import { type DestinationStream, type LevelWithSilent, type Logger, type LoggerOptions, pino, stdSerializers } from 'pino';
+
+export type { Logger };
+
+export interface LogOptions {
+  readonly level?: LevelWithSilent;
+  /** Bound to every line, so the lines of several processes can be told apart. */
+  readonly node?: string;
+  /** Standard output unless given. */
+  readonly destination?: DestinationStream;
+}
+
+const CENSORED = '[redacted]';
+const SECRET_FIELDS = ['token', 'secret', 'apiKey', 'password', 'authorization', 'cookie', 'authSecret', '["x-api-key"]', '["sec-websocket-protocol"]'];
+const REDACTED_PATHS = ['', '*', '*.*'].flatMap((at) =>
+  SECRET_FIELDS.map((field) => (at === '' || field.startsWith('[') ? `${at}${field}` : `${at}.${field}`)),
+);
+
+/** The last net, over the finished line: a JWT in an error text, `?token=` in a URL, the password in a Redis URL. */
+const SECRET_TEXTS: ReadonlyArray<readonly [RegExp, string]> = [
+  [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, CENSORED],
+  [/([?&](?:token|api[-_]?key)=)[^&\s"\\]+/gi, `$1${CENSORED}`],
+  [/(rediss?:\/\/[^:@/\s"]*:)[^@\s"]+@/gi, `$1${CENSORED}@`],
+];
+
+/** A text without the secrets that texts commonly carry (URLs with passwords or tokens, JWTs). */
+export function redactText(text: string): string {
+  let clean = text;
+  for (const [pattern, replacement] of SECRET_TEXTS) clean = clean.replace(pattern, replacement);
+  return clean;
+}
+
+export function createLogger(options: LogOptions = {}): Logger {
+  const settings: LoggerOptions = {
+    level: options.level ?? 'info',
+    base: options.node === undefined ? null : { node: options.node },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: REDACTED_PATHS, censor: CENSORED },
+    serializers: { err: stdSerializers.err, error: stdSerializers.err, cause: stdSerializers.err },
+    hooks: { streamWrite: redactText },
+  };
+  return options.destination ? pino(settings, options.destination) : pino(settings);
+}

@@ -1,0 +1,90 @@
+/**
+ * Everything Stampede counts, in a Prometheus registry of its own. Labels take few values by design (codes, lanes, script names): never a show,
+ * a user or a SKU, or a busy night would fill the memory of whoever scrapes.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly connections: Gauge;
+  readonly rooms: Gauge;
+  readonly joins: Counter<'role'>;
+  readonly joinsRefused: Counter<'code'>;
+  readonly closes: Counter<'code'>;
+  readonly framesIn: Counter<'type'>;
+  readonly badFrames: Counter<'code'>;
+  readonly framesOut: Counter<'lane' | 'variant'>;
+  readonly deliveries: Counter<'lane'>;
+  readonly bytesOut: Counter<'lane'>;
+  readonly demotions: Counter;
+  readonly resumes: Counter<'from'>;
+  readonly chatAccepted: Counter;
+  readonly chatRefused: Counter<'code'>;
+  readonly hearts: Counter;
+  readonly decisions: Counter<'outcome'>;
+  readonly localRefusals: Counter<'code'>;
+  readonly reserveBatchSize: Histogram;
+  readonly reserveQueue: Gauge;
+  readonly decisionSeconds: Histogram;
+  readonly scriptSeconds: Histogram<'script'>;
+  readonly tickSeconds: Histogram;
+  readonly redisUp: Gauge;
+  readonly clockErrorSeconds: Gauge;
+  readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
+  readonly jobs: Counter<'queue' | 'outcome'>;
+}
+
+export interface MetricsOptions {
+  /** Also Node's own: memory, event-loop delay, garbage collection. On unless false. */
+  readonly processMetrics?: boolean;
+  readonly node?: string;
+}
+
+const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
+
+export function createMetrics(options: MetricsOptions = {}): Metrics {
+  const registry = new Registry();
+  if (options.node !== undefined) registry.setDefaultLabels({ node: options.node });
+  if (options.processMetrics !== false) collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []): Counter<L> =>
+    new Counter<L>({ name: `stampede_${name}`, help, labelNames, registers });
+  const gauge = (name: string, help: string): Gauge => new Gauge({ name: `stampede_${name}`, help, registers });
+  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[] = []): Histogram<L> =>
+    new Histogram<L>({ name: `stampede_${name}`, help, buckets, labelNames, registers });
+
+  return Object.freeze({
+    registry,
+    connections: gauge('connections', 'WebSocket connections open on this node'),
+    rooms: gauge('rooms', 'Shows this node has in memory'),
+    joins: counter('joins_total', 'WebSocket connections that were welcomed, by role', ['role']),
+    joinsRefused: counter('joins_refused_total', 'WebSocket upgrades refused, by error code', ['code']),
+    closes: counter('closes_total', 'WebSocket connections closed, by close code', ['code']),
+    framesIn: counter('frames_in_total', 'Messages received from clients, by type', ['type']),
+    badFrames: counter('bad_frames_total', 'Messages that could not be understood, by error code', ['code']),
+    framesOut: counter('frames_out_total', 'Frames encoded and handed out, once however many viewers get them, by lane and wire variant', ['lane', 'variant']),
+    deliveries: counter('deliveries_total', 'Frames put on the sockets of viewers, by lane', ['lane']),
+    bytesOut: counter('bytes_out_total', 'Payload bytes put on the sockets of viewers, by lane', ['lane']),
+    demotions: counter('demotions_total', 'Times a slow viewer left the chat lane until its line drained'),
+    resumes: counter('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', ['from']),
+    chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
+    chatRefused: counter('chat_refused_total', 'Chat messages refused, by error code', ['code']),
+    hearts: counter('hearts_total', 'Hearts received'),
+    decisions: counter('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', ['outcome']),
+    localRefusals: counter('local_refusals_total', 'Reserve requests refused from the local view of a sale without asking Redis, by error code', ['code']),
+    reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
+    reserveQueue: gauge('reserve_queue', 'Reserve requests waiting on this node for their script call'),
+    decisionSeconds: histogram('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
+    scriptSeconds: histogram('script_seconds', 'Round trip of a Redis script, by script', SECONDS_FAST, ['script']),
+    tickSeconds: histogram('tick_seconds', 'Time one flush of one room took', SECONDS_FAST),
+    redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
+    clockErrorSeconds: gauge('clock_error_seconds', 'Half the round trip of the best Redis clock sample'),
+    httpRequestSeconds: histogram('http_request_seconds', 'Time to answer an HTTP request, by method, route and status', SECONDS_FAST, [
+      'method',
+      'route',
+      'status',
+    ]),
+    jobs: counter('jobs_total', 'Background jobs that ended, by queue and outcome', ['queue', 'outcome']),
+  });
+}

@@ -1,0 +1,99 @@
+import t from 'tap';
+import type { Static } from 'typebox';
+import type { ReservationSchema, SaleSchema, VerificationSchema } from '../../src/control/schemas/sales.ts';
+import type { ProductSchema, ShowSchema } from '../../src/control/schemas/shows.ts';
+import { ERRORS } from '../../src/protocol/codes.ts';
+import type { Product, ReservationView, SaleBooks, ShowView, Verification } from '../../src/sales/types.ts';
+import { startControl } from './harness.ts';
+
+/** Compiles only while schema and type say the same. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+const schemasEqualTypes: [
+  Same<Static<typeof ShowSchema>, ShowView>,
+  Same<Static<typeof ProductSchema>, Product>,
+  Same<Static<typeof SaleSchema>, SaleBooks>,
+  Same<Static<typeof ReservationSchema>, ReservationView>,
+  Same<Static<typeof VerificationSchema>, Verification>,
+] = [true, true, true, true, true];
+
+interface Operation {
+  tags?: string[];
+  summary?: string;
+  security?: unknown[];
+  parameters?: Array<{ in: string; name: string }>;
+  responses: Record<string, { description: string; content?: Record<string, unknown> }>;
+}
+
+t.test('the page of the API is equal to the catalogue and to the routes', async (t) => {
+  t.equal(schemasEqualTypes.length, 5);
+  const { ask } = await startControl(t);
+  const answer = await ask('/openapi.json', { key: null });
+  t.equal(answer.status, 200);
+  const spec = answer.body as {
+    openapi: string;
+    info: { description: string };
+    paths: Record<string, Record<string, Operation>>;
+    components: { schemas: Record<string, { properties: { code: { enum: string[] } } }> };
+  };
+  t.equal(spec.openapi, '3.1.0');
+
+  t.strictSame(new Set(spec.components.schemas.Problem?.properties.code.enum), new Set(Object.keys(ERRORS)), 'Problem.code lists the catalogue');
+  const rows = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| (.+) \| .+ \|$/gm)].map(([, code, status, title]) => [code, Number(status), title]);
+  t.strictSame(
+    rows,
+    Object.entries(ERRORS).map(([code, { status, title }]) => [code, status, title]),
+    'and so does the table',
+  );
+
+  const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+  );
+  t.strictSame(
+    new Set(operations.map(({ name }) => name)),
+    new Set([
+      ...['GET /healthz', 'GET /readyz', 'GET /metrics'],
+      ...['POST /v1/shows', 'GET /v1/shows', 'GET /v1/shows/{show}', 'PATCH /v1/shows/{show}', 'POST /v1/shows/{show}/start', 'POST /v1/shows/{show}/end'],
+      ...[
+        'POST /v1/shows/{show}/pin',
+        'POST /v1/shows/{show}/announcements',
+        'POST /v1/shows/{show}/tokens',
+        'GET /v1/shows/{show}/watch',
+        'GET /v1/shows/{show}/verify',
+      ],
+      ...['PUT /v1/shows/{show}/products/{product}', 'GET /v1/shows/{show}/products', 'DELETE /v1/shows/{show}/products/{product}'],
+      ...['POST /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales/{sale}'],
+      ...['schedule', 'open', 'pause', 'resume', 'extend', 'end', 'cancel', 'units'].map((move) => `POST /v1/shows/{show}/sales/{sale}/${move}`),
+      ...[
+        'GET /v1/shows/{show}/reservations/{reservation}',
+        'POST /v1/shows/{show}/reservations/{reservation}/confirm',
+        'POST /v1/shows/{show}/reservations/{reservation}/release',
+      ],
+    ]),
+  );
+  for (const { name, operation } of operations) {
+    t.ok(operation.tags?.length && operation.summary, `${name} has a tag and a summary`);
+    for (const [status, { description, content }] of Object.entries(operation.responses).filter(([status]) => Number(status) >= 400)) {
+      t.strictSame(content, { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }, `${name} ${status}`);
+      for (const [, code] of description.matchAll(/`(\w+)`/g))
+        t.equal(String(ERRORS[code as keyof typeof ERRORS]?.status), status, `${name} ${status} ${code}`);
+    }
+  }
+  const confirm = spec.paths['/v1/shows/{show}/reservations/{reservation}/confirm']?.post;
+  t.ok(confirm?.parameters?.some((parameter) => parameter.in === 'header' && parameter.name === 'idempotency-key'));
+  t.match(confirm?.responses['409']?.description, '`idempotency_conflict`');
+});
+
+t.test('the page at /docs needs nothing from elsewhere', async (t) => {
+  const { ask } = await startControl(t);
+  const page = await ask('/docs/', { key: null });
+  t.equal(page.status, 200);
+  const policy = String(page.headers['content-security-policy']);
+  t.match(policy, /script-src 'self' *;/);
+  t.notMatch(policy, /unsafe-eval|https:|upgrade-insecure-requests|validator/);
+  const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url ?? '');
+  t.ok(assets.length >= 4);
+  for (const url of assets) {
+    t.notMatch(url, /^(?:https?:)?\/\//);
+    t.equal((await ask(new URL(url, 'http://x/docs/').pathname, { key: null })).status, 200, url);
+  }
+});

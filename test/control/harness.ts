@@ -1,0 +1,105 @@
+/** The control API over the real store on a Redis of its own; everything ends with the test. */
+import { randomUUID } from 'node:crypto';
+import type { Test } from 'tap';
+import { createApiKeys } from '../../src/auth/api-keys.ts';
+import { createTokens, type Tokens } from '../../src/auth/tokens.ts';
+import { type ControlDeps, type ControlOptions, createControl } from '../../src/control/index.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+
+export const API_KEY = 'studio-secret-0123456789';
+export const logger = createLogger({ level: 'silent' });
+
+// Whatever came back: tests look into it and say what they expect.
+export type Json = ReturnType<typeof JSON.parse>;
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | number | undefined>;
+  body: Json;
+  text: string;
+}
+
+export interface Ask {
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'HEAD';
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** Left out: the harness's own key. null: none. */
+  key?: string | null;
+}
+
+export interface Control {
+  app: Awaited<ReturnType<typeof createControl>>;
+  store: ConnectedStore;
+  tokens: Tokens;
+  redis: TestRedis;
+  ask(url: string, ask?: Ask): Promise<Answer>;
+  post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+}
+
+export type Change = Partial<Omit<ControlDeps, 'options'>> & { options?: Partial<ControlOptions> };
+
+export const appOptions = (change: Partial<ControlOptions> = {}): ControlOptions => ({
+  version: '0.0.0-test',
+  node: 'n1',
+  publicGatewayUrl: 'ws://gateway.test:8080',
+  gatewayPort: 8080,
+  ...change,
+});
+
+export async function startControl(t: Test, change: Change = {}, onRedis?: TestRedis): Promise<Control> {
+  const redis = onRedis ?? (await startRedis());
+  const store = await connectStore({ url: redis.url, keyPrefix: `t-${randomUUID().slice(0, 8)}:`, logger });
+  const tokens = createTokens({ secret: 'a-secret-of-at-least-thirty-two-bytes', nowMs: () => store.now() });
+  const { options, ...deps } = change;
+  const app = await createControl({
+    store,
+    tokens,
+    apiKeys: createApiKeys({ studio: API_KEY, 'back-office': 'office-secret-0123456789' }),
+    logger,
+    metrics: createMetrics({ processMetrics: false }),
+    ...deps,
+    options: appOptions(options),
+  });
+  t.teardown(async () => {
+    await app.close();
+    await store.close();
+    if (!onRedis) await redis.stop();
+  });
+  const ask: Control['ask'] = async (url, { method = 'GET', body, headers = {}, key = API_KEY } = {}) => {
+    const reply = await app.inject({
+      method,
+      url,
+      headers: { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
+      ...(body === undefined ? {} : { payload: body as object }),
+    });
+    const isJson = String(reply.headers['content-type']).includes('json');
+    return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: isJson && reply.body !== '' ? reply.json() : undefined };
+  };
+  return {
+    app,
+    store,
+    tokens,
+    redis,
+    ask,
+    post: (url, body, headers) => ask(url, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) }),
+  };
+}
+
+/** A live show `gala` with one brand, two products and a sale `drop` of 10 + 5 units at 19.99 and 49.00. */
+export async function planShow({ ask, post }: Control, sale: Record<string, unknown> = {}): Promise<void> {
+  const expect = (answer: Answer, status: number): void => {
+    if (answer.status !== status) throw new Error(`set-up failed: ${answer.status} ${answer.text}`);
+  };
+  expect(await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), 201);
+  expect(await ask('/v1/shows/gala/products/tee', { method: 'PUT', body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] } }), 200);
+  expect(await ask('/v1/shows/gala/products/bag', { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }), 200);
+  expect(await post('/v1/shows/gala/start'), 200);
+  const skus = [
+    { sku: 'TEE-M', product: 'tee', price: 1999, quantity: 10 },
+    { sku: 'BAG', product: 'bag', price: 4900, quantity: 5 },
+  ];
+  expect(await post('/v1/shows/gala/sales', { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 60_000, skus, ...sale }), 201);
+}

@@ -1,0 +1,51 @@
+import t from 'tap';
+import { connectionOptions } from '../../src/jobs/connection.ts';
+import { tickLiveShows, tickShow } from '../../src/jobs/due-work.ts';
+import { momentJobId, momentsOf } from '../../src/jobs/moments.ts';
+import { fail, ok } from '../../src/protocol/codes.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import type { Clockwork } from '../../src/sales/ports.ts';
+
+t.test('the moments that lie ahead follow from the state', async (t) => {
+  const window = { opensAt: 1000, closesAt: 2000 };
+  t.strictSame(momentsOf({ ...window, state: 'scheduled' }), { opens: 1000, closes: 2000 });
+  for (const state of ['open', 'paused'] as const) t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: 2000 });
+  for (const state of ['draft', 'ended', 'cancelled'] as const) t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: null });
+  t.strictSame(momentsOf({ state: 'open', opensAt: 1000, closesAt: null }), { opens: null, closes: null });
+  t.notMatch(momentJobId('a', 'b', 'opens'), ':');
+});
+
+t.test('a URL becomes what BullMQ connects with', async (t) => {
+  t.match(connectionOptions({ url: 'unix:///run/redis.sock' }), { path: '/run/redis.sock' });
+  t.match(connectionOptions({ url: 'redis://localhost' }), { host: 'localhost', port: 6379, db: undefined, tls: undefined });
+  t.match(connectionOptions({ url: 'redis://me:p%40ss@h:7000/3' }), { host: 'h', port: 7000, username: 'me', password: 'p@ss', db: 3 });
+  t.match(connectionOptions({ url: 'rediss://[::1]:6380' }), { host: '::1', port: 6380, tls: {} });
+  t.throws(() => connectionOptions({ url: 'redis://a:1,redis://b:2' }), /Cluster/);
+  t.throws(() => connectionOptions({ url: 'http://a' }), /http:/);
+  const client = { path: '/made/elsewhere.sock' };
+  t.equal(connectionOptions({ client }), client);
+});
+
+t.test('due work goes on slice by slice, and one show does not stop the others', async (t) => {
+  const due = new Map([
+    ['big', LIMITS.sweepSliceMax * 2 + 5],
+    ['small', 3],
+    ['empty', 0],
+  ]);
+  const calls: string[] = [];
+  const store: Clockwork = {
+    async tick(showId) {
+      calls.push(showId);
+      if (showId === 'gone') return fail('show_not_found');
+      if (showId === 'broken') return fail('redis_unavailable');
+      const done = Math.min(LIMITS.sweepSliceMax, due.get(showId) ?? 0);
+      due.set(showId, (due.get(showId) ?? 0) - done);
+      return ok({ done, nextDueAt: null });
+    },
+    liveShows: async () => ok(['big', 'broken', 'gone', 'small', 'empty']),
+  };
+  await tickShow(store, 'gone');
+  await t.rejects(tickLiveShows(store), { message: /redis_unavailable/ });
+  t.strictSame([...due.values()], [0, 0, 0]);
+  t.equal(calls.filter((id) => id === 'big').length, 3);
+});
