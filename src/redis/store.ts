@@ -104,7 +104,15 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     standingOf: reservations.standingOf.bind(reservations),
     prolong: reservations.prolong.bind(reservations),
     waitlist: reservations.waitlist.bind(reservations),
-    reconcile: ledgers.reconcile.bind(ledgers),
+    async reconcile(showId, actor) {
+      const books = await ledgers.reconcile(showId, actor);
+      if (!books.ok) return books;
+      for (const sale of books.value.untrusted) {
+        const paused = await sales.moveSale(showId, sale, { op: 'pause' }, { key: `untrusted:${books.value.entries}`, actor });
+        if (!paused.ok && paused.error.code !== 'illegal_move') return paused;
+      }
+      return books;
+    },
     verify: ledgers.verify.bind(ledgers),
     subscribe: logs.subscribe.bind(logs),
     load: logs.load.bind(logs),

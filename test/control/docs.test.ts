@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { Static } from 'typebox';
-import type { ReservationSchema, SaleSchema, VerificationSchema } from '../../src/control/schemas/sales.ts';
+import type { ReconciliationSchema, ReservationSchema, SaleSchema, VerificationSchema } from '../../src/control/schemas/sales.ts';
 import type { ProductSchema, ShowSchema } from '../../src/control/schemas/shows.ts';
 import { ERRORS } from '../../src/protocol/codes.ts';
-import type { Product, ReservationView, SaleBooks, ShowView, Verification } from '../../src/sales/types.ts';
+import type { Product, Reconciliation, ReservationView, SaleBooks, ShowView, Verification } from '../../src/sales/types.ts';
 import { startControl } from './harness.ts';
 
 /** Compiles only while schema and type say the same. */
@@ -14,7 +14,8 @@ const schemasEqualTypes: [
   Same<Static<typeof SaleSchema>, SaleBooks>,
   Same<Static<typeof ReservationSchema>, ReservationView>,
   Same<Static<typeof VerificationSchema>, Verification>,
-] = [true, true, true, true, true];
+  Same<Static<typeof ReconciliationSchema>, Reconciliation>,
+] = [true, true, true, true, true, true];
 
 interface Operation {
   tags?: string[];
@@ -25,7 +26,7 @@ interface Operation {
 }
 
 t.test('the page of the API is equal to the catalogue and to the routes', async (t) => {
-  t.equal(schemasEqualTypes.length, 5);
+  t.equal(schemasEqualTypes.length, 6);
   const { ask } = await startControl(t);
   const answer = await ask('/openapi.json', { key: null });
   t.equal(answer.status, 200);
@@ -59,6 +60,7 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
         'POST /v1/shows/{show}/tokens',
         'GET /v1/shows/{show}/watch',
         'GET /v1/shows/{show}/verify',
+        'POST /v1/shows/{show}/reconcile',
       ],
       ...['PUT /v1/shows/{show}/products/{product}', 'GET /v1/shows/{show}/products', 'DELETE /v1/shows/{show}/products/{product}'],
       ...['POST /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales/{sale}'],
@@ -67,6 +69,7 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
         'GET /v1/shows/{show}/reservations/{reservation}',
         'POST /v1/shows/{show}/reservations/{reservation}/confirm',
         'POST /v1/shows/{show}/reservations/{reservation}/release',
+        'POST /v1/shows/{show}/reservations/{reservation}/extend',
       ],
     ]),
   );

@@ -4,7 +4,7 @@ import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
 import { type App, unwrap } from '../routing.ts';
 import { EmptyBody, ReservationParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
-import { ConfirmBody, DecisionView, Reservation } from '../schemas/sales.ts';
+import { ConfirmBody, DecisionView, ProlongBody, Reservation } from '../schemas/sales.ts';
 
 const tags = ['reservations'];
 const headers = IdempotencyHeaders;
@@ -50,6 +50,24 @@ export function registerReservations(app: App, { store }: ControlDeps, commands:
     async (request) => {
       const { show, reservation } = request.params;
       return unwrap(await commands.run(request, show, (meta) => store.release(show, reservation, meta)));
+    },
+  );
+  app.post(
+    '/shows/:show/reservations/:reservation/extend',
+    {
+      schema: {
+        tags,
+        headers,
+        summary: 'Give a hold more time',
+        description: 'While a payment is on its way. A try that fails changes nothing, and no hold grows past the longest hold time.',
+        params: ReservationParams,
+        body: ProlongBody,
+        response: { 200: DecisionView, ...problems([...MISSING, ...ENDED, 'limit_reached', 'sale_cancelled']) },
+      },
+    },
+    async (request) => {
+      const { show, reservation } = request.params;
+      return unwrap(await commands.run(request, show, (meta) => store.prolong(show, { reservation, ...request.body }, meta)));
     },
   );
 }

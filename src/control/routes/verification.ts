@@ -1,8 +1,8 @@
 import type { ControlDeps } from '../deps.ts';
-import { type App, unwrap } from '../routing.ts';
-import { ShowParams } from '../schemas/fields.ts';
+import { type App, actorOf, unwrap } from '../routing.ts';
+import { EmptyBody, ShowParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
-import { VerificationSchema } from '../schemas/sales.ts';
+import { ReconciliationSchema, VerificationSchema } from '../schemas/sales.ts';
 
 export function registerVerification(app: App, { store }: ControlDeps): void {
   app.get(
@@ -17,5 +17,20 @@ export function registerVerification(app: App, { store }: ControlDeps): void {
       },
     },
     async (request) => unwrap(await store.verify(request.params.show)),
+  );
+  app.post(
+    '/shows/:show/reconcile',
+    {
+      schema: {
+        tags: ['sales'],
+        summary: 'Verify, and repair books that drifted',
+        description:
+          'Books that differ from the ledger are brought back to it by compensating ledger entries, never overwritten in silence. A sale whose ledger contradicts itself is paused.',
+        params: ShowParams,
+        body: EmptyBody,
+        response: { 200: ReconciliationSchema, ...problems(['show_not_found', 'overloaded']) },
+      },
+    },
+    async (request) => unwrap(await store.reconcile(request.params.show, actorOf(request))),
   );
 }

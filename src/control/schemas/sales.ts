@@ -127,14 +127,33 @@ export const ConfirmBody = Type.Object(
   { additionalProperties: false },
 );
 
-export const VerificationSchema = Type.Object(
+export const ProlongBody = Type.Object(
   {
-    show: Id,
-    entries: Count,
-    reservations: Count,
-    refusals: Count,
-    sales: Type.Array(Type.Object({ id: Id, skus: Type.Array(SkuBooks) })),
-    violations: Type.Array(Type.String(), { description: 'Empty when the books are right' }),
+    byMs: Type.Integer({
+      minimum: 1,
+      maximum: LIMITS.holdMaxMs,
+      description: `More time for the hold, milliseconds; no hold lasts longer than ${LIMITS.holdMaxMs} ms after it was made`,
+    }),
   },
-  { $id: 'Verification' },
+  { additionalProperties: false },
+);
+
+const verificationFields = {
+  show: Id,
+  entries: Count,
+  reservations: Count,
+  refusals: Count,
+  sales: Type.Array(Type.Object({ id: Id, skus: Type.Array(SkuBooks) })),
+  violations: Type.Array(Type.String(), { description: 'Empty when the books are right' }),
+};
+
+export const VerificationSchema = Type.Object(verificationFields, { $id: 'Verification' });
+
+export const ReconciliationSchema = Type.Object(
+  {
+    ...verificationFields,
+    repaired: Type.Array(Type.String(), { description: 'Books brought back to the ledger, as `sale/sku`' }),
+    untrusted: Type.Array(Id, { description: 'Sales whose ledger contradicts itself; they are paused' }),
+  },
+  { $id: 'Reconciliation' },
 );

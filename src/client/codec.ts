@@ -1,0 +1,23 @@
+/** What travels on the socket. JSON needs nothing; MessagePack is loaded only when asked for, so that a plain web page needs no bundler. */
+import type { ClientMessage, ServerMessage, Variant } from '../protocol/messages.ts';
+
+export interface ClientCodec {
+  readonly variant: Variant;
+  encode(message: ClientMessage): string | Uint8Array;
+  /** Throws on anything that is not a message. */
+  decode(data: unknown): ServerMessage;
+}
+
+export const jsonCodec: ClientCodec = {
+  variant: 'json',
+  encode: (message) => JSON.stringify(message),
+  decode: (data) => {
+    if (typeof data !== 'string') throw new TypeError('expected a text frame');
+    return asMessage(JSON.parse(data));
+  },
+};
+
+export function asMessage(value: unknown): ServerMessage {
+  if (typeof value !== 'object' || value === null || typeof (value as { t?: unknown }).t !== 'string') throw new TypeError('not a message');
+  return value as ServerMessage;
+}

@@ -1,0 +1,31 @@
+/** Gathers taps for a moment, so that a happy finger costs one message and not thirty. */
+import { LIMITS } from '../protocol/limits.ts';
+
+const FLUSH_MS = 300;
+
+export class Hearts {
+  readonly #send: (n: number) => void;
+  #count = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(send: (n: number) => void) {
+    this.#send = send;
+  }
+
+  /** More than one message may carry are not counted. */
+  add(count: number): void {
+    this.#count = Math.min(LIMITS.heartsPerMessageMax, this.#count + Math.max(0, Math.floor(count)));
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      const n = this.#count;
+      this.#count = 0;
+      if (n > 0) this.#send(n);
+    }, FLUSH_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#count = 0;
+  }
+}

@@ -1,0 +1,129 @@
+/** Own reservations: the time that is left, a button to give them back, and how they ended. */
+import type { StampedeClient } from '../client/index.ts';
+import type { ReservationView } from '../protocol/messages.ts';
+import { byId, element, setHidden, setText } from './dom.ts';
+import { clockText, money, refusalText } from './words.ts';
+
+const ENDED_SHOWN_MS = 30_000;
+const HURRY_MS = 30_000;
+
+interface HoldCard {
+  readonly node: HTMLElement;
+  readonly head: HTMLElement;
+  readonly time: HTMLElement;
+  readonly bar: HTMLProgressElement;
+  readonly release: HTMLButtonElement;
+}
+
+export class HoldsPanel {
+  readonly #client: StampedeClient;
+  readonly #notify: (text: string) => void;
+  readonly #cards = new Map<string, HoldCard>();
+  readonly #endedAt = new Map<string, number>();
+
+  constructor(client: StampedeClient, notify: (text: string) => void) {
+    this.#client = client;
+    this.#notify = notify;
+    byId('holds').replaceChildren();
+    client.on('you', (reservation) => this.#tell(reservation));
+  }
+
+  render(): void {
+    const now = this.#client.serverNow();
+    const shown = [...this.#client.model.reservations.values()]
+      .filter((reservation) => this.#isShown(reservation, now))
+      .sort((a, b) => b.createdAt - a.createdAt);
+    setHidden(byId('holds'), shown.length === 0);
+    const ids = new Set(shown.map((reservation) => reservation.id));
+    for (const [id, card] of this.#cards) {
+      if (ids.has(id)) continue;
+      card.node.remove();
+      this.#cards.delete(id);
+    }
+    for (const reservation of shown) this.#renderCard(reservation, now);
+  }
+
+  #isShown(reservation: ReservationView, now: number): boolean {
+    if (reservation.state === 'held' || reservation.state === 'confirmed') return true;
+    const endedAt = this.#endedAt.get(reservation.id) ?? reservation.endedAt ?? reservation.heldUntil;
+    this.#endedAt.set(reservation.id, endedAt);
+    return now - endedAt < ENDED_SHOWN_MS;
+  }
+
+  #renderCard(reservation: ReservationView, now: number): void {
+    const card = this.#cards.get(reservation.id) ?? this.#make(reservation);
+    const leftMs = Math.max(0, reservation.heldUntil - now);
+    card.node.dataset.state = reservation.state;
+    card.node.classList.toggle('hurry', reservation.state === 'held' && leftMs < HURRY_MS);
+    setHidden(card.bar, reservation.state !== 'held');
+    setHidden(card.release, reservation.state !== 'held');
+    switch (reservation.state) {
+      case 'held':
+        setText(card.head, 'Held for you');
+        setText(card.time, leftMs > 0 ? clockText(leftMs) : 'time is up');
+        card.bar.value = leftMs / Math.max(1, reservation.heldUntil - reservation.createdAt);
+        return;
+      case 'confirmed':
+        setText(card.head, '✓ Order confirmed');
+        setText(card.time, reservation.orderRef ?? '');
+        return;
+      case 'released':
+        setText(card.head, 'Given back');
+        setText(card.time, '');
+        return;
+      case 'expired':
+        setText(card.head, 'The hold has lapsed');
+        setText(card.time, '');
+        return;
+      default:
+        reservation.state satisfies never;
+    }
+  }
+
+  #make(reservation: ReservationView): HoldCard {
+    const card: HoldCard = {
+      node: element('article', 'hold'),
+      head: element('h3', 'hold-head'),
+      time: element('p', 'hold-time'),
+      bar: element('progress', 'hold-bar'),
+      release: element('button', 'button quiet', 'Give it back'),
+    };
+    card.node.dataset.reservation = reservation.id;
+    card.bar.max = 1;
+    card.bar.setAttribute('aria-label', 'Time left');
+    card.release.type = 'button';
+    card.release.addEventListener('click', () => void this.#release(reservation.id, card.release));
+    const what = element('p', 'hold-what', `${this.#linesText(reservation)} · ${money(reservation.amount, reservation.currency)}`);
+    const words = element('div', 'hold-words');
+    words.append(card.head, what);
+    card.node.append(words, card.time, card.release, card.bar);
+    this.#cards.set(reservation.id, card);
+    byId('holds').prepend(card.node);
+    return card;
+  }
+
+  async #release(id: string, button: HTMLButtonElement): Promise<void> {
+    button.disabled = true;
+    const outcome = await this.#client.release(id);
+    button.disabled = false;
+    if (!outcome.ok) this.#notify(refusalText(outcome.error));
+  }
+
+  #tell(reservation: ReservationView): void {
+    const what = this.#linesText(reservation);
+    if (reservation.state === 'confirmed') this.#notify(`Order confirmed: ${what}.`);
+    if (reservation.state === 'expired') this.#notify(`Your hold has lapsed: ${what}.`);
+    if (reservation.state === 'released') this.#notify(`Given back: ${what}.`);
+  }
+
+  #linesText(reservation: ReservationView): string {
+    const products = [...this.#client.model.products.values()];
+    return reservation.lines
+      .map(({ sku, qty }) => {
+        const product = products.find((candidate) => candidate.skus.some((one) => one.sku === sku));
+        const size = product?.skus.find((one) => one.sku === sku)?.title;
+        return `${qty > 1 ? `${qty} × ` : ''}${product === undefined ? sku : product.title}${size === undefined ? '' : ` (${size})`}`;
+      })
+      .join(', ');
+  }
+}

@@ -1,0 +1,123 @@
+/** The viewer page: joins a show through the SDK and keeps what is on the screen equal to the SDK's model. */
+import { connect, type LineState, type StampedeClient } from '../client/index.ts';
+import { ChatPanel } from './chat-panel.ts';
+import { byId, setHidden, setText } from './dom.ts';
+import { HoldsPanel } from './holds-panel.ts';
+import { getTicket } from './join.ts';
+import { SalePanel } from './sale-panel.ts';
+
+const RENDER_MS = 100;
+const TOAST_MS = 6_000;
+/** How long an announcement stays up. */
+const ANNOUNCEMENT_MS = 45_000;
+const TRIES_BEFORE_DOUBT = 3;
+
+const chat = new ChatPanel();
+let running: { client: StampedeClient; timer: number } | null = null;
+let toastTimer = 0;
+
+async function join(again: boolean): Promise<void> {
+  if (running !== null) {
+    clearInterval(running.timer);
+    running.client.close();
+    running = null;
+  }
+  setHidden(byId('problem'), true);
+  try {
+    const ticket = await getTicket({ again });
+    start(connect({ url: ticket.gatewayUrl, show: ticket.show, ...(ticket.token === null ? {} : { token: ticket.token }) }));
+  } catch (error) {
+    setText(byId('title'), 'Stampede');
+    trouble(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function start(client: StampedeClient): void {
+  chat.attach(client);
+  const sale = new SalePanel(client, { notify, speak });
+  const holds = new HoldsPanel(client, notify);
+  const render = (): void => {
+    renderTop(client);
+    sale.render();
+    holds.render();
+  };
+  client.on('status', showStatus);
+  client.on('event', render);
+  client.on('you', render);
+  client.on('snapshot', render);
+  showStatus(client.status);
+  running = { client, timer: window.setInterval(render, RENDER_MS) };
+}
+
+function renderTop(client: StampedeClient): void {
+  const { model, you } = client;
+  if (model.show === null) return;
+  setText(byId('title'), model.show.title);
+  document.title = model.show.title;
+  const live = byId('live');
+  setHidden(live, model.show.state === 'planned' && model.show.startsAt === null);
+  setText(live, model.show.state === 'live' ? 'Live' : model.show.state === 'ended' ? 'Ended' : 'Soon');
+  live.dataset.state = model.show.state;
+  setText(byId('viewers'), model.viewers.toLocaleString());
+  setHidden(byId('who'), you === null);
+  setText(byId('who'), you === null ? '' : (you.name ?? 'Guest'));
+  const announcement = byId('announcement');
+  const said = model.announcement !== null && client.serverNow() - model.announcement.at < ANNOUNCEMENT_MS ? model.announcement.text : '';
+  setHidden(announcement, said === '');
+  setText(announcement, said);
+}
+
+function showStatus(state: LineState): void {
+  const node = byId('status');
+  node.dataset.state = state.at;
+  switch (state.at) {
+    case 'connecting':
+      // A browser is not told why a connection was refused; a pass that ran out is the likeliest cause that a person can mend.
+      if (state.attempt >= TRIES_BEFORE_DOUBT) trouble('Still no connection. If this goes on, your pass may not be valid any more.');
+      setText(node, 'Connecting');
+      return;
+    case 'open':
+      setHidden(byId('problem'), true);
+      setText(node, 'Connected');
+      return;
+    case 'waiting':
+      setText(node, 'Reconnecting');
+      return;
+    case 'closed':
+      setText(node, 'Disconnected');
+      // 1000 is our own goodbye.
+      if (state.code !== 1000) trouble(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
+      return;
+    default:
+      state satisfies never;
+  }
+}
+
+function trouble(text: string): void {
+  setText(byId('problem-text'), text);
+  setHidden(byId('problem'), false);
+}
+
+function notify(text: string): void {
+  const toast = byId('toast');
+  setText(toast, text);
+  toast.classList.add('shown');
+  clearTimeout(toastTimer);
+  toastTimer = window.setTimeout(() => toast.classList.remove('shown'), TOAST_MS);
+}
+
+function speak(text: string): void {
+  setText(byId('speak'), text);
+}
+
+function showTab(tab: 'shop' | 'chat'): void {
+  document.body.dataset.tab = tab;
+  byId('tab-shop').setAttribute('aria-pressed', String(tab === 'shop'));
+  byId('tab-chat').setAttribute('aria-pressed', String(tab === 'chat'));
+  if (tab === 'chat') chat.shown();
+}
+
+byId('tab-shop').addEventListener('click', () => showTab('shop'));
+byId('tab-chat').addEventListener('click', () => showTab('chat'));
+byId('problem-again').addEventListener('click', () => void join(true));
+void join(false);
