@@ -42,12 +42,15 @@ export const PRODUCTS: readonly Product[] = ITEMS.map((item) => ({
 /** About half as many units as viewers, so that more people want one than can have one. */
 const UNITS_PER_VIEWER = 0.5;
 const PER_BUYER = 2;
+const SKUS_MIN = 3;
 const TITLES: readonly string[] = ['Midnight drop', 'Second wave', 'Last sizes', 'Encore', 'Blue hour'];
 
 export function flashSale(options: { number: number; viewers: number; opensInMs: number; durationMs: number }): SaleSpec {
-  const entries = ITEMS.flatMap((item) => item.sizes.map((size) => ({ item, size, weight: item.weight / item.sizes.length })));
-  const weights = entries.reduce((sum, { weight }) => sum + weight, 0);
+  const all = ITEMS.flatMap((item) => item.sizes.map((size) => ({ item, size, weight: item.weight / item.sizes.length })));
   const units = options.viewers * UNITS_PER_VIEWER;
+  // A unit of every SKU would be too many for a small audience: then only some of them, from all brands, are on sale.
+  const entries = spread(all, Math.min(all.length, Math.max(SKUS_MIN, Math.floor(units))));
+  const weights = entries.reduce((sum, { weight }) => sum + weight, 0);
   const skus = entries.map<SaleSkuSpec>(({ item, size, weight }) => ({
     sku: skuCode(item, size),
     product: item.id,
@@ -65,4 +68,9 @@ export function flashSale(options: { number: number; viewers: number; opensInMs:
     durationMs: options.durationMs,
     skus,
   };
+}
+
+/** `count` of the items, evenly from the whole list. */
+function spread<T>(items: readonly T[], count: number): T[] {
+  return items.filter((_, index) => Math.floor(((index + 1) * count) / items.length) > Math.floor((index * count) / items.length));
 }

@@ -57,7 +57,7 @@ async function run(options: DemoOptions): Promise<number> {
     stopping.abort();
   });
   try {
-    return await playShow(options, engine);
+    return stopping.signal.aborted ? 0 : await playShow(options, engine);
   } finally {
     ourStop = true;
     await engine.stop();

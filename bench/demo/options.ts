@@ -28,7 +28,7 @@ export const HELP = `Plays a live flash sale on this machine: the engine, a show
   --viewers N         simulated people (default 200)
   --seconds N         end after so many seconds with a summary; exit code 1 when anything is wrong with the books
                       (default: go on, with a sale about every minute, until Ctrl-C)
-  --opens-in N        seconds until the first sale opens (default 20)
+  --opens-in N        seconds until the first sale opens (default 20, or a third of --seconds if that is sooner)
   --trace FILE        replay recorded chat, JSON lines {"at_ms":1200,"user":"maya","text":"hi"}, instead of invented chat
   --speed X           play the recording X times as fast (default 1)
   --seed N            another audience: other people, other chat, other habits (default 1)
@@ -43,7 +43,7 @@ export const HELP = `Plays a live flash sale on this machine: the engine, a show
 const FLAGS = {
   viewers: { type: 'string', default: '200' },
   seconds: { type: 'string' },
-  'opens-in': { type: 'string', default: '20' },
+  'opens-in': { type: 'string' },
   trace: { type: 'string' },
   speed: { type: 'string', default: '1' },
   seed: { type: 'string', default: '1' },
@@ -56,6 +56,8 @@ const FLAGS = {
 } as const;
 
 const VIEWERS_MAX = 5_000;
+const SECONDS_MIN = 6;
+const OPENS_IN_SECONDS = 20;
 
 export function readOptions(argv: readonly string[], defaultDataDir: string): OptionsReading {
   let values: ReturnType<typeof parseArgs<{ options: typeof FLAGS }>>['values'];
@@ -76,8 +78,9 @@ export function readOptions(argv: readonly string[], defaultDataDir: string): Op
     return value;
   };
   const viewers = number('viewers', 1, VIEWERS_MAX);
-  const opensInSeconds = number('opens-in', 2, 3_600);
-  const seconds = values.seconds === undefined ? null : number('seconds', 5, 86_400);
+  const seconds = values.seconds === undefined ? null : number('seconds', SECONDS_MIN, 86_400);
+  const opensInSeconds = values['opens-in'] === undefined ? Math.min(OPENS_IN_SECONDS, Math.floor((seconds ?? Infinity) / 3)) : number('opens-in', 2, 3_600);
+  if (seconds !== null && opensInSeconds >= seconds) mistakes.push(`--opens-in ${opensInSeconds} is not before the end of the run (--seconds ${seconds})`);
   const speed = number('speed', 0.01, 1_000, false);
   const seed = number('seed', 0, 0xffff_ffff);
   const gatewayPort = number('gateway-port', 0, 65_535);

@@ -5,8 +5,14 @@ import { type Tally, unitsOf } from '../audience/tally.ts';
 import type { DemoOptions } from './options.ts';
 import type { DemoShow, Outcome } from './show.ts';
 
+type Books = Pick<SkuBooks, 'allocated' | 'sold' | 'held' | 'available'>;
+
+/** After a long evening only the totals of each sale are told. */
+const SALES_IN_FULL_MAX = 3;
 const FRAMES_A_SECOND_TTY = 2;
 const PLAIN_EVERY_MS = 5_000;
+/** Some terminals do not say how wide they are. */
+const COLUMNS_UNKNOWN = 120;
 
 /** One line that is written over on a terminal; elsewhere a plain line every few seconds. */
 export class StatusLine {
@@ -27,7 +33,7 @@ export class StatusLine {
 
   #draw(): void {
     const text = this.#text();
-    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${text.slice(0, Math.max(20, this.#out.columns - 1))}` : `${text}\n`);
+    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${text.slice(0, (this.#out.columns || COLUMNS_UNKNOWN) - 1)}` : `${text}\n`);
   }
 }
 
@@ -121,29 +127,20 @@ function refusalLines(tally: Tally): string[] {
 
 function booksLines({ verification }: Outcome): string[] {
   if (verification === null) return [];
-  const lines: string[] = [];
-  for (const sale of verification.sales) {
-    lines.push(`  ${`units of ${sale.id}`.padEnd(20)} ${['allocated', 'sold', 'held', 'free'].map((word) => word.padStart(9)).join('')}`);
-    lines.push(...sale.skus.map((books) => booksLine(books.sku, books)));
-    lines.push(
-      booksLine(
-        'total',
-        sale.skus.reduce(
-          (sum, books) => ({
-            allocated: sum.allocated + books.allocated,
-            sold: sum.sold + books.sold,
-            held: sum.held + books.held,
-            available: sum.available + books.available,
-          }),
-          { allocated: 0, sold: 0, held: 0, available: 0 },
-        ),
-      ),
-    );
-  }
-  return lines;
+  const inFull = verification.sales.length <= SALES_IN_FULL_MAX;
+  return verification.sales.flatMap((sale) => [
+    `  ${`units of ${sale.id}`.padEnd(20)} ${['allocated', 'sold', 'held', 'free'].map((word) => word.padStart(9)).join('')}`,
+    ...(inFull ? sale.skus.map((books) => booksLine(books.sku, books)) : []),
+    booksLine('total', totalOf(sale.skus)),
+  ]);
 }
 
-const booksLine = (name: string, books: Pick<SkuBooks, 'allocated' | 'sold' | 'held' | 'available'>): string =>
+function totalOf(skus: readonly SkuBooks[]): Books {
+  const sum = (column: keyof Books): number => skus.reduce((units, books) => units + books[column], 0);
+  return { allocated: sum('allocated'), sold: sum('sold'), held: sum('held'), available: sum('available') };
+}
+
+const booksLine = (name: string, books: Books): string =>
   `    ${name.padEnd(18)} ${[books.allocated, books.sold, books.held, books.available].map((n) => count(n).padStart(9)).join('')}`;
 
 const lapsed = (tally: Tally): number => [...tally.reservations.values()].filter((one) => one.state === 'expired').length;

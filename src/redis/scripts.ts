@@ -21,6 +21,7 @@ const CONSTANTS: Readonly<Record<string, number>> = {
   SALES_PER_SHOW_MAX: LIMITS.salesPerShowMax,
   PRODUCTS_PER_SHOW_MAX: LIMITS.productsPerShowMax,
   UNITS_PER_SKU_MAX: LIMITS.unitsPerSkuMax,
+  SALE_DURATION_MIN_MS: LIMITS.saleDurationMinMs,
   SALE_DURATION_MAX_MS: LIMITS.saleDurationMaxMs,
   WAITLIST_SLICE_MAX: LIMITS.waitlistSliceMax,
   WAITLIST_MAX: LIMITS.waitlistPerSkuMax,

@@ -48,13 +48,22 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     throw error;
   }
 
+  /** Takes a show out of the index, then looks again: a sale made between the tick and the removal puts it back, in whatever order the two interleave. */
+  const retire = (showId: string): Promise<Result<unknown>> =>
+    session.guard(async () => {
+      await link.client.srem(keys.live, showId);
+      const { show, due } = keys.show(showId).of;
+      const [liveSales, dueCount] = await Promise.all([link.client.hget(show, 'live_sales'), link.client.zcard(due)]);
+      if (Number(liveSales ?? 0) > 0 || dueCount > 0) await link.client.sadd(keys.live, showId);
+    });
+
   const clockwork: Clockwork = {
     async tick(showId) {
       const reply = await session.run('tick', showId, [LIMITS.sweepSliceMax]);
       if (!reply.ok) return reply;
       const [nextDue, done, live, recovering] = reply.value;
       if (recovering === 1) void recovery.run(showId);
-      if (live === 0) await session.guard(() => link.client.srem(keys.live, showId));
+      if (live === 0) await retire(showId);
       return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)) });
     },
     liveShows: () => session.guard(() => link.client.smembers(keys.live)),

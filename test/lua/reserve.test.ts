@@ -1,14 +1,14 @@
 /** reserve.lua: every answer it can give, through the store. */
 import t from 'tap';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { HOST, outcome, Stage, valueOf } from '../support/stage.ts';
+import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
 
 const stage = await Stage.open('reserve:');
 const { store, travel } = stage;
 
 stage.scene('a hold: its lines, amount, currency and deadline, and the books beside it', async (t) => {
   const show = await stage.openShow({ units: { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } }, perBuyer: 5, holdMs: 60_000 });
-  const decision = valueOf(
+  const decision = unwrap(
     await stage.reserve(show, 'ann', {
       lines: [
         { sku: 'S', qty: 2 },
@@ -29,8 +29,8 @@ stage.scene('a hold: its lines, amount, currency and deadline, and the books bes
   );
   t.same(await stage.books(show, 'S'), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
   t.same(await stage.books(show, 'M'), { allocated: 5, available: 4, held: 1, sold: 0, withdrawn: 0 });
-  t.same(valueOf(await store.getReservation(show, reservation.id)), reservation);
-  t.same(valueOf(await store.reservationsOf(show, ['ann', 'bob'])), [[reservation], []]);
+  t.same(unwrap(await store.getReservation(show, reservation.id)), reservation);
+  t.same(unwrap(await store.reservationsOf(show, ['ann', 'bob'])), [[reservation], []]);
 });
 
 stage.scene('one commit announces exactly the hold and what is left', async (t) => {
@@ -47,19 +47,27 @@ stage.scene('a refusal says its code, changes nothing and announces nothing', as
   const refused: Array<[string, string, () => Promise<unknown>]> = [
     ['sale_not_open', 'draft', () => stage.newSale(show, { id: 'draft', durationMs: 60_000 })],
     ['sale_not_open', 'scheduled', () => stage.newSale(show, { id: 'scheduled', opensInMs: 60_000 })],
-    ['sale_paused', 'paused', () => stage.newSale(show, { id: 'paused' }).then(() => store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST }))],
+    [
+      'sale_paused',
+      'paused',
+      () => stage.newSale(show, { id: 'paused' }).then(() => store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST })),
+    ],
     ['sale_ended', 'ended', () => stage.newSale(show, { id: 'ended' }).then(() => store.moveSale(show, 'ended', { op: 'end' }, { key: 'e', actor: HOST }))],
-    ['sale_cancelled', 'cancelled', () => stage.newSale(show, { id: 'cancelled' }).then(() => store.moveSale(show, 'cancelled', { op: 'cancel' }, { key: 'c', actor: HOST }))],
+    [
+      'sale_cancelled',
+      'cancelled',
+      () => stage.newSale(show, { id: 'cancelled' }).then(() => store.moveSale(show, 'cancelled', { op: 'cancel' }, { key: 'c', actor: HOST })),
+    ],
     ['sale_not_found', 'nowhere', async () => {}],
   ];
   for (const [code, sale, prepare] of refused) {
     await prepare();
-    const books = valueOf(await store.listSales(show));
+    const books = unwrap(await store.listSales(show));
     const heard = await stage.heard(show).during(async () => t.equal(outcome(await stage.reserve(show, 'ann', { sale })), code, `${sale} answers ${code}`));
     t.same(heard, [], `${sale}: nothing is announced`);
-    t.same(valueOf(await store.listSales(show)), books, `${sale}: nothing changed`);
+    t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
   }
-  t.same(valueOf(await store.reservationsOf(show, ['ann'])), [[]]);
+  t.same(unwrap(await store.reservationsOf(show, ['ann'])), [[]]);
 });
 
 stage.scene('early: the answer says how long to wait', async (t) => {
@@ -96,18 +104,24 @@ stage.scene('what is not a request is refused before Redis, and does not spoil i
   const answers = await store.reserve(show, [good, ...bad, { ...good, user: 'bob' }]);
   t.same(answers.map(outcome), ['ok', ...bad.map(() => 'invalid_request'), 'ok']);
   t.same(await store.reserve(show, []), []);
-  await t.rejects(store.reserve(show, Array.from({ length: LIMITS.reserveBatchMax + 1 }, () => good)), RangeError);
+  await t.rejects(
+    store.reserve(
+      show,
+      Array.from({ length: LIMITS.reserveBatchMax + 1 }, () => good),
+    ),
+    RangeError,
+  );
 });
 
 stage.scene('the limit per sale counts what is held and owned, over several SKUs', async (t) => {
   const show = await stage.openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
   const first = await stage.hold(show, 'ann', { key: 'k1', qty: 2 });
   t.match(await stage.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }), { ok: false, error: { code: 'limit_exceeded', details: { limit: 3, have: 2 } } });
-  valueOf(await stage.confirm(show, first));
+  unwrap(await stage.confirm(show, first));
   t.equal(outcome(await stage.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'limit_exceeded', 'an order counts like a hold');
   const second = await stage.hold(show, 'ann', { key: 'k4', sku: 'M' });
   t.equal(outcome(await stage.reserve(show, 'ann', { key: 'k5' })), 'limit_exceeded');
-  valueOf(await stage.release(show, second));
+  unwrap(await stage.release(show, second));
   t.equal(outcome(await stage.reserve(show, 'ann', { key: 'k6' })), 'ok', 'what was released counts no more');
 });
 
@@ -151,32 +165,61 @@ stage.scene('several lines are held together or not at all', async (t) => {
     { sku: 'M', qty: 1 },
   ];
   t.match(await stage.reserve(show, 'bob', { lines: both }), { ok: false, error: { code: 'sold_out', details: { sku: 'M' } } });
-  t.equal(outcome(await stage.reserve(show, 'bob', { key: 'k2', lines: [{ sku: 'S', qty: 1 }, { sku: 'XXL', qty: 1 }] })), 'sku_not_found');
+  t.equal(
+    outcome(
+      await stage.reserve(show, 'bob', {
+        key: 'k2',
+        lines: [
+          { sku: 'S', qty: 1 },
+          { sku: 'XXL', qty: 1 },
+        ],
+      }),
+    ),
+    'sku_not_found',
+  );
   t.same(await stage.books(show, 'S'), { allocated: 5, available: 5, held: 0, sold: 0, withdrawn: 0 }, 'no line was held alone');
 });
 
 stage.scene('within a batch earlier requests count against later ones', async (t) => {
   const show = await stage.openShow({ units: { S: 2 }, perBuyer: 2 });
   const ask = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
-  const answers = await store.reserve(show, [ask('ann', 'k1'), ask('ann', 'k1'), ask('ann', 'k1', 2), ask('ann', 'k2', 2), ask('bob', 'k1'), ask('cyd', 'k1'), ask('cyd', 'k1')]);
+  const answers = await store.reserve(show, [
+    ask('ann', 'k1'),
+    ask('ann', 'k1'),
+    ask('ann', 'k1', 2),
+    ask('ann', 'k2', 2),
+    ask('bob', 'k1'),
+    ask('cyd', 'k1'),
+    ask('cyd', 'k1'),
+  ]);
   t.same(answers.map(outcome), ['ok', 'replayed', 'idempotency_conflict', 'limit_exceeded', 'ok', 'sold_out', 'sold_out']);
   t.same(await stage.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
 stage.scene('the same key answers again, whatever became of the reservation; another body conflicts', async (t) => {
   const show = await stage.openShow({ perBuyer: 2 });
-  const first = valueOf(await stage.reserve(show, 'ann'));
+  const first = unwrap(await stage.reserve(show, 'ann'));
   const replay = async (): Promise<void> => {
     t.same(await stage.reserve(show, 'ann'), { ok: true, value: { reservation: first.reservation, replayed: true } });
   };
   await replay();
-  for (const body of [{ qty: 2 }, { sku: 'M' }, { sale: 'other' }, { lines: [{ sku: 'S', qty: 1 }, { sku: 'M', qty: 1 }] }]) {
+  for (const body of [
+    { qty: 2 },
+    { sku: 'M' },
+    { sale: 'other' },
+    {
+      lines: [
+        { sku: 'S', qty: 1 },
+        { sku: 'M', qty: 1 },
+      ],
+    },
+  ]) {
     t.equal(outcome(await stage.reserve(show, 'ann', body)), 'idempotency_conflict', JSON.stringify(body));
   }
   t.equal(outcome(await stage.reserve(show, 'bob')), 'ok', 'a key belongs to one buyer');
-  valueOf(await stage.confirm(show, first.reservation));
+  unwrap(await stage.confirm(show, first.reservation));
   await replay();
-  valueOf(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
+  unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
   await replay();
   t.equal((await stage.books(show)).sold, 1);
 });
@@ -185,7 +228,7 @@ stage.scene('a refusal is not recorded: the same key may be tried again', async 
   const show = await stage.openShow({ units: { S: 1 } });
   const held = await stage.hold(show, 'ann');
   t.equal(outcome(await stage.reserve(show, 'bob')), 'sold_out');
-  valueOf(await stage.release(show, held));
+  unwrap(await stage.release(show, held));
   t.equal(outcome(await stage.reserve(show, 'bob')), 'ok');
 });
 
@@ -213,7 +256,7 @@ stage.scene('names that look like numbers or blanks stay names', async (t) => {
   const held = await stage.hold(show, '1', { key: '1', sale: '1', sku: '1' });
   await stage.hold(show, 'Zoë 🦊 {a}', { key: ' \n', sale: '1', sku: '2' });
   t.same(held.lines, [{ sku: '1', qty: 1 }]);
-  t.match(valueOf(await store.reservationsOf(show, ['1', 'Zoë 🦊 {a}'])), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
+  t.match(unwrap(await store.reservationsOf(show, ['1', 'Zoë 🦊 {a}'])), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
 });
 
 t.test('every refusal of this file is in the ledger with its key and lines', async (t) => {

@@ -1,6 +1,6 @@
 /** The line for a sold-out SKU, against a real Redis. */
 import t from 'tap';
-import { connectStore, type ConnectedStore } from '../../src/redis/index.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { startRedis } from '../support/redis.ts';
 
 const redis = await startRedis();
@@ -17,14 +17,24 @@ async function openShow(quantity: number, options: { perBuyer?: number } = {}): 
   await store.putProduct(id, { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, 'host');
   const made = await store.createSale(
     id,
-    { id: 'sale', title: 'Flash', currency: 'EUR', opensInMs: 0, durationMs: 600_000, holdMs: 15_000, perBuyer: options.perBuyer ?? 1, skus: [{ sku: 'S', product: 'p', price: 100, quantity }] },
+    {
+      id: 'sale',
+      title: 'Flash',
+      currency: 'EUR',
+      opensInMs: 0,
+      durationMs: 600_000,
+      holdMs: 15_000,
+      perBuyer: options.perBuyer ?? 1,
+      skus: [{ sku: 'S', product: 'p', price: 100, quantity }],
+    },
     { key: 'create', actor: 'host' },
   );
   if (!made.ok) throw new Error(made.error.message);
   return id;
 }
 
-const reserve = async (show: string, user: string, key = 'k', qty = 1) => (await store.reserve(show, [{ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] }]))[0];
+const reserve = async (show: string, user: string, key = 'k', qty = 1) =>
+  (await store.reserve(show, [{ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] }]))[0];
 const join = (show: string, user: string, key = 'join', qty = 1) => store.waitlist(show, { op: 'join', user, key, sale: 'sale', sku: 'S', qty });
 const leave = (show: string, user: string, key = 'leave') => store.waitlist(show, { op: 'leave', user, key, sale: 'sale', sku: 'S' });
 const codeOf = (result: { ok: boolean; error?: { code: string } } | undefined): string => (result?.ok ? 'ok' : (result?.error?.code ?? 'none'));
@@ -83,7 +93,10 @@ t.test('a lapsed offer passes on, and an offer is confirmed like any hold', asyn
   t.match(standing, { ok: true, value: [{ reservations: [] }, { reservations: [{ offer: true }] }] });
   const offer = standing.ok ? standing.value[1]?.reservations[0] : undefined;
   if (!offer) throw new Error('no offer');
-  t.match(await store.confirm(show, { reservation: offer.id, orderRef: 'o-1', amount: 100 }, { key: 'c', actor: 'host' }), { ok: true, value: { reservation: { state: 'confirmed', user: 'bob' } } });
+  t.match(await store.confirm(show, { reservation: offer.id, orderRef: 'o-1', amount: 100 }, { key: 'c', actor: 'host' }), {
+    ok: true,
+    value: { reservation: { state: 'confirmed', user: 'bob' } },
+  });
   t.ok(held?.ok);
   await clean(t, store, show);
 });
@@ -99,7 +112,11 @@ t.test('more stock serves the line first, in slices, and nobody passes it meanwh
   const standing = await store.standingOf(show, people);
   if (!standing.ok) throw new Error('no standing');
   const offered = standing.value.map(({ reservations }) => reservations.length);
-  t.same(offered, people.map((_, i) => (i < 110 ? 1 : 0)), 'exactly the first 110 in line');
+  t.same(
+    offered,
+    people.map((_, i) => (i < 110 ? 1 : 0)),
+    'exactly the first 110 in line',
+  );
   t.equal(standing.value[110]?.waits[0]?.place, 1);
   await clean(t, store, show);
 });
@@ -134,8 +151,14 @@ t.test('more time for a hold: on success only, and capped', async (t) => {
   const held = await reserve(show, 'ann');
   if (!held?.ok) throw new Error('not held');
   const { id, heldUntil } = held.value.reservation;
-  t.match(await store.prolong(show, { reservation: id, byMs: 60_000 }, { key: 'p1', actor: 'host' }), { ok: true, value: { reservation: { heldUntil: heldUntil + 60_000 } } });
-  t.match(await store.prolong(show, { reservation: id, byMs: 60_000 }, { key: 'p1', actor: 'host' }), { ok: true, value: { replayed: true, reservation: { heldUntil: heldUntil + 60_000 } } });
+  t.match(await store.prolong(show, { reservation: id, byMs: 60_000 }, { key: 'p1', actor: 'host' }), {
+    ok: true,
+    value: { reservation: { heldUntil: heldUntil + 60_000 } },
+  });
+  t.match(await store.prolong(show, { reservation: id, byMs: 60_000 }, { key: 'p1', actor: 'host' }), {
+    ok: true,
+    value: { replayed: true, reservation: { heldUntil: heldUntil + 60_000 } },
+  });
   t.equal(codeOf(await store.prolong(show, { reservation: id, byMs: 900_000 }, { key: 'p2', actor: 'host' })), 'limit_reached');
   t.match(await store.getReservation(show, id), { ok: true, value: { heldUntil: heldUntil + 60_000 } }, 'a failed try changes nothing');
   t.match(await reserve(show, 'ann'), { ok: true, value: { replayed: true, reservation: { heldUntil } } }, 'the recorded answer is the first one');

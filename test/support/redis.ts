@@ -21,7 +21,25 @@ export interface TestRedis {
 export async function startRedis(options: { appendfsync?: 'always' | 'everysec' | 'no'; appendonly?: boolean; args?: string[] } = {}): Promise<TestRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-test-'));
   const socketPath = join(folder, 'redis.sock');
-  const args = ['--port', '0', '--unixsocket', socketPath, '--dir', folder, '--save', '', '--appendonly', options.appendonly === false ? 'no' : 'yes', '--appendfsync', options.appendfsync ?? 'everysec', '--maxmemory-policy', 'noeviction', '--loglevel', 'warning', ...(options.args ?? [])];
+  const args = [
+    '--port',
+    '0',
+    '--unixsocket',
+    socketPath,
+    '--dir',
+    folder,
+    '--save',
+    '',
+    '--appendonly',
+    options.appendonly === false ? 'no' : 'yes',
+    '--appendfsync',
+    options.appendfsync ?? 'everysec',
+    '--maxmemory-policy',
+    'noeviction',
+    '--loglevel',
+    'warning',
+    ...(options.args ?? []),
+  ];
   const clients: Redis[] = [];
   let child: ChildProcess;
 

@@ -21,7 +21,7 @@ if recovering then
         sale.state = 'open'
         enter('sale', sale.id, false, false, 'recovery', '', 'open')
         announce_sale(sale, 'sale.resumed')
-        for j = 1, #sale.skus do touch(sale.id, sale.skus[j]) end
+        for j = 1, #sale.skus do units_came_free(sale.id, sale.skus[j]) end
       else
         save_sale(sale)
       end

@@ -15,6 +15,7 @@ for i = 1, #args[3] do
     books[2], books[3], books[4], books[5], books[1] = line[7], line[8], line[9], line[10], args[3][i][7]
     dirty_stock[sale_id .. '/' .. sku] = books
     touch(sale_id, sku)
+    units_came_free(sale_id, sku)
     enter('adjust', sale_id, false, false, args[2], '', 'drift', { line })
     repaired = repaired + 1
   end

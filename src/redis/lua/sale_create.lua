@@ -12,7 +12,8 @@ local function refusal(opens_at, closes_at)
   if show_state == 'ended' then return 'show_ended', {} end
   if sale_of(args.id) then return 'already_exists', { sale = args.id } end
   if call('HLEN', K.sales) >= SALES_PER_SHOW_MAX then return 'limit_reached', { limit = SALES_PER_SHOW_MAX, what = 'sales' } end
-  if closes_at and closes_at <= math.max(now, opens_at or now) then return 'invalid_request', { field = 'closesAt', now = now } end
+  local wrong = wrong_window(opens_at, closes_at)
+  if wrong then return 'invalid_request', wrong end
   local products = {}
   for i = 1, #args.skus do products[i] = args.skus[i][2] end
   local found = call('HMGET', K.products, unpack(products))

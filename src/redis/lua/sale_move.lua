@@ -31,8 +31,9 @@ local move = {}
 function move.schedule(sale)
   local opens_at = args.opensAt or (args.opensInMs and now + args.opensInMs)
   local duration = args.durationMs or (not args.closesAt and sale.durationMs or nil)
-  local closes_at = args.closesAt or (duration and opens_at + duration)
-  if closes_at and closes_at <= math.max(now, opens_at) then return 'invalid_request', { field = 'closesAt', now = now } end
+  local closes_at = args.closesAt or (duration and opens_at + duration) or sale.closesAt
+  local wrong = wrong_window(opens_at, closes_at)
+  if wrong then return 'invalid_request', wrong end
   sale.opensAt, sale.closesAt, sale.durationMs = opens_at, closes_at, duration
   due_set['o:' .. sale.id] = opens_at
   set_state(sale, 'scheduled', 'sale.scheduled')
@@ -43,7 +44,8 @@ function move.open(sale)
   -- A window planned by duration starts when it opens; an absolute end stays.
   local duration = args.durationMs or sale.durationMs
   local closes_at = not duration and sale.closesAt or nil
-  if closes_at and closes_at <= now then return 'invalid_request', { field = 'closesAt', now = now } end
+  local wrong = wrong_window(now, closes_at)
+  if wrong then return 'invalid_request', wrong end
   sale.opensAt, sale.durationMs, sale.closesAt = now, duration, closes_at
   open_sale(sale, args.actor, args.key)
 end
@@ -53,7 +55,7 @@ function move.pause(sale) set_state(sale, 'paused', 'sale.paused') end
 function move.resume(sale)
   set_state(sale, 'open', 'sale.resumed')
   -- Units that came back during the pause go to the line first.
-  for i = 1, #sale.skus do touch(sale.id, sale.skus[i]) end
+  for i = 1, #sale.skus do units_came_free(sale.id, sale.skus[i]) end
 end
 
 function move.extend(sale)
@@ -85,6 +87,7 @@ function move.units(sale)
     dirty_stock[sale.id .. '/' .. args.sku] = books
     enter('alloc', sale.id, false, false, args.actor, args.key, 'added', { line })
     if books[AVAILABLE] > 0 then sale.soldOut = nil end
+    units_came_free(sale.id, args.sku)
   end
   touch(sale.id, args.sku)
   announce_sale(sale, 'sale.stocked')

@@ -4,6 +4,7 @@ local AVAILABLE, HELD, SOLD, WITHDRAWN = 2, 3, 4, 5 -- stock record: {allocated,
 local sales, stock, reservations, buyers = {}, {}, {}, {}
 local dirty_sales, dirty_stock, dirty_reservations, dirty_buyers = {}, {}, {}, {}
 local due_set, due_clear = {}, {}
+local to_serve = {}     -- sale/sku -> {sale, sku}: units came free, the line is to be served
 local touched = {}      -- sale id -> {sku -> true}: what the state lane must carry
 local changed = {}      -- reservation ids in the order they changed, for the personal lane
 local changed_seen = {}
@@ -90,6 +91,8 @@ local function enter(kind, sale_id, reservation_id, user, actor, key, reason, li
   ledger[#ledger + 1] = pack({ kind, sale_id, reservation_id, user, actor, key, reason, lines, extra })
 end
 
+local function units_came_free(sale_id, sku) to_serve[sale_id .. '/' .. sku] = { sale_id, sku } end
+
 -- Moves units between two columns of a SKU's books; answers the ledger line. The caller has checked that it may.
 local function move_units(sale_id, sku, qty, from, to)
   local books = stock_of(sale_id, sku)
@@ -99,6 +102,7 @@ local function move_units(sale_id, sku, qty, from, to)
   line[7], line[8], line[9], line[10] = books[2], books[3], books[4], books[5]
   dirty_stock[sale_id .. '/' .. sku] = books
   touch(sale_id, sku)
+  if to == AVAILABLE then units_came_free(sale_id, sku) end
   return line
 end
 

@@ -27,6 +27,17 @@ local function announce_sale(sale, kind)
   emit(kind, { sale = sale_view(sale) })
 end
 
+-- nil when a window may be: its end lies ahead, and its length, known only here where both ends are on Redis' clock, within bounds.
+local function wrong_window(opens_at, closes_at)
+  if not closes_at then return nil end
+  if closes_at <= math.max(now, opens_at or now) then return { field = 'closesAt', now = now } end
+  local length = opens_at and closes_at - opens_at
+  if length and (length < SALE_DURATION_MIN_MS or length > SALE_DURATION_MAX_MS) then
+    return { field = 'closesAt', lengthMs = length, minMs = SALE_DURATION_MIN_MS, maxMs = SALE_DURATION_MAX_MS }
+  end
+  return nil
+end
+
 local live_delta = 0 -- change of the number of sales that are not over
 
 local function open_sale(sale, actor, key)
@@ -81,7 +92,7 @@ local function sweep(slice)
       if r and r.state == 'held' then end_hold(r, 'expired', AVAILABLE, 'expire', 'time', '', 'deadline') end
     elseif kind == 'w' then
       local slash = string.find(id, '/', 1, true)
-      touch(string.sub(id, 1, slash - 1), string.sub(id, slash + 1))
+      units_came_free(string.sub(id, 1, slash - 1), string.sub(id, slash + 1))
       going_on[id] = true
     else
       sale_at_now(id)

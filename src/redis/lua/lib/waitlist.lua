@@ -59,14 +59,14 @@ local function serve_line(sale, sku)
   end
 end
 
+-- Serves each line once for what came free; its offers take units and free none, so nothing is left to serve afterwards.
 local function serve_lines()
-  if recovering or call('EXISTS', K.waitlist) == 0 then return end
-  for id, skus in pairs(touched) do
-    local sale = sale_of(id)
-    if sale and sale.state == 'open' then
-      local names = {}
-      for sku in pairs(skus) do names[#names + 1] = sku end
-      for i = 1, #names do serve_line(sale, names[i]) end
-    end
+  local wanted = to_serve
+  if recovering or next(wanted) == nil then return end
+  to_serve = {}
+  if call('EXISTS', K.waitlist) == 0 then return end
+  for _, pair in pairs(wanted) do
+    local sale = sale_of(pair[1])
+    if sale and sale.state == 'open' then serve_line(sale, pair[2]) end
   end
 end

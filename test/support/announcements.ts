@@ -1,0 +1,126 @@
+/**
+ * Everything a show announces, kept in order, and held against what is committed: numbers without a hole, revisions that only grow, and the sum
+ * of all announcements equal to the books (promises I6 and I7).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Commit } from '../../src/fanout/ports.ts';
+import type { ReservationView, SaleStateView, ShowEvent } from '../../src/protocol/messages.ts';
+import type { ConnectedStore } from '../../src/redis/index.ts';
+
+const ARRIVAL_MS_MAX = 3_000;
+
+export class Announcements {
+  readonly commits: Commit[] = [];
+  resyncs = 0;
+  readonly #store: ConnectedStore;
+  readonly #show: string;
+  /** The last event and revision before the listening began. */
+  #offset = 0;
+  #rev = 0;
+  #unsubscribe: (() => Promise<void>) | undefined;
+
+  private constructor(store: ConnectedStore, show: string) {
+    this.#store = store;
+    this.#show = show;
+  }
+
+  static async of(store: ConnectedStore, show: string): Promise<Announcements> {
+    const made = new Announcements(store, show);
+    const subscribed = await store.subscribe(show, {
+      onMessage: (message) => {
+        if (message.kind === 'commit') made.commits.push(message.commit);
+      },
+      onResync: () => {
+        made.resyncs++;
+      },
+    });
+    if (!subscribed.ok) throw new Error(`subscribe: ${subscribed.error.code}`);
+    made.#unsubscribe = subscribed.value.unsubscribe;
+    const start = await store.load(show);
+    if (!start.ok) throw new Error(`load: ${start.error.code}`);
+    made.#offset = start.value.snapshot.offset;
+    made.#rev = start.value.rev;
+    return made;
+  }
+
+  /** Waits until everything that is committed by now has been heard. */
+  async settled(): Promise<void> {
+    const loaded = await this.#store.load(this.#show);
+    const rev = loaded.ok ? loaded.value.rev : 0;
+    const until = Date.now() + ARRIVAL_MS_MAX;
+    while ((this.commits.at(-1)?.rev ?? this.#rev) < rev && Date.now() < until) await sleep(2);
+  }
+
+  /** What is announced by `work`, and nothing else: for tests that look at one command. */
+  async during(work: () => Promise<unknown>): Promise<Commit[]> {
+    await this.settled();
+    const from = this.commits.length;
+    await work();
+    await this.settled();
+    return this.commits.slice(from);
+  }
+
+  async close(): Promise<void> {
+    await this.#unsubscribe?.();
+  }
+
+  /** Every way in which the announcements differ from what is committed; empty when they are right. Only for a line that never broke. */
+  async problems(): Promise<string[]> {
+    await this.settled();
+    const loaded = await this.#store.load(this.#show);
+    if (!loaded.ok) return [`load: ${loaded.error.code}`];
+    const { snapshot, rev } = loaded.value;
+    const problems: string[] = [];
+    if ((this.commits.at(-1)?.rev ?? this.#rev) !== rev) problems.push(`the last revision heard is ${this.commits.at(-1)?.rev}, the show stands at ${rev}`);
+    this.commits.forEach((commit, i) => {
+      const before = this.commits[i - 1]?.rev ?? this.#rev;
+      if (commit.rev <= before) problems.push(`revision ${commit.rev} came after ${before}`);
+    });
+
+    const heard = this.commits.flatMap(({ events }) => events);
+    const log = await this.#store.eventsAfter(this.#show, snapshot.epoch, 0);
+    if (!log.ok || log.value === null) return [...problems, 'the log cannot be read from its beginning'];
+    problems.push(...numbering(log.value, 0), ...numbering(heard, this.#offset));
+    if (JSON.stringify(log.value.slice(this.#offset)) !== JSON.stringify(heard)) problems.push('the events heard are not the events in the log');
+    if (snapshot.offset !== log.value.length) problems.push(`the show stands at offset ${snapshot.offset}, the log holds ${log.value.length} events`);
+
+    const { sales, reservations } = sum(this.commits);
+    for (const sale of snapshot.sales) {
+      const { id, state, opensAt, closesAt } = sale;
+      const said = sales.get(id);
+      const left = Object.fromEntries(sale.skus.map(({ sku, left: units }) => [sku, units]));
+      if (JSON.stringify(said && { ...said, left: sorted(said.left) }) !== JSON.stringify({ state, opensAt, closesAt, left: sorted(left) })) {
+        problems.push(`sale ${id} was announced as ${JSON.stringify(said)}, it is ${JSON.stringify({ state, opensAt, closesAt, left })}`);
+      }
+    }
+    for (const [id, view] of reservations) {
+      const now = await this.#store.getReservation(this.#show, id);
+      if (!now.ok || JSON.stringify(now.value) !== JSON.stringify(view))
+        problems.push(`reservation ${id} was announced as ${JSON.stringify(view)}, it is ${JSON.stringify(now)}`);
+    }
+    const verified = await this.#store.verify(this.#show);
+    if (verified.ok && verified.value.reservations !== reservations.size)
+      problems.push(`${reservations.size} reservations were announced, the ledger has ${verified.value.reservations}`);
+    return problems;
+  }
+}
+
+/** Folds announcements the way a client does: newest value wins. */
+function sum(commits: readonly Commit[]): { sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>; reservations: Map<string, ReservationView> } {
+  const sales = new Map<string, Omit<SaleStateView, 'id' | 'rev'>>();
+  const reservations = new Map<string, ReservationView>();
+  for (const commit of commits) {
+    for (const { id, state, opensAt, closesAt, left } of commit.sales) sales.set(id, { state, opensAt, closesAt, left: { ...sales.get(id)?.left, ...left } });
+    for (const view of commit.reservations) reservations.set(view.id, view);
+  }
+  return { sales, reservations };
+}
+
+function numbering(events: readonly ShowEvent[], after: number): string[] {
+  return events.flatMap(({ offset, at }, i) => [
+    ...(offset === after + 1 + i ? [] : [`event ${i + 1} has offset ${offset}, expected ${after + 1 + i}`]),
+    ...(at >= (events[i - 1]?.at ?? 0) ? [] : [`event ${offset} is older than the one before it`]),
+  ]);
+}
+
+const sorted = (left: Readonly<Record<string, number>>): Array<[string, number]> => Object.entries(left).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,0 +1,205 @@
+/**
+ * A real Redis with one or more stores on it, shows to play on, and the promises checked at the end of every scene: the ledger replays clean,
+ * events have no gap, and what was announced is what was committed.
+ */
+import type { Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import type { Result } from '../../src/protocol/codes.ts';
+import type { Line, ReservationView } from '../../src/protocol/messages.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { unpackAll } from '../../src/redis/records.ts';
+import type { LedgerEntry } from '../../src/sales/ledger.ts';
+import type { Decision, SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/sales/types.ts';
+import { Announcements } from './announcements.ts';
+import { startRedis, type TestRedis } from './redis.ts';
+import { TimeTravel } from './time-travel.ts';
+
+export const HOST = 'host:test';
+
+export interface Ask {
+  key?: string;
+  sale?: string;
+  sku?: string;
+  qty?: number;
+  lines?: Line[];
+}
+
+/** The code of a refusal, `replayed` or `ok`: what most tests compare. */
+export function outcome(result: Result<unknown> | undefined): string {
+  if (!result) return 'nothing';
+  if (!result.ok) return result.error.code;
+  return (result.value as { replayed?: boolean } | null)?.replayed ? 'replayed' : 'ok';
+}
+
+export function unwrap<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
+  return result.value;
+}
+
+export class Stage {
+  readonly redis: TestRedis;
+  readonly store: ConnectedStore;
+  readonly client: Redis;
+  readonly travel: TimeTravel;
+  readonly prefix: string;
+  readonly #stores: ConnectedStore[] = [];
+  readonly #open = new Map<string, Announcements>();
+  #shows = 0;
+
+  private constructor(redis: TestRedis, store: ConnectedStore, prefix: string) {
+    this.redis = redis;
+    this.store = store;
+    this.prefix = prefix;
+    this.client = redis.client();
+    this.travel = new TimeTravel(this.client, prefix);
+  }
+
+  static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<Stage> {
+    const redis = await startRedis(options);
+    const stage = new Stage(redis, await connectStore({ url: redis.url, keyPrefix: prefix }), prefix);
+    t.teardown(() => stage.close());
+    return stage;
+  }
+
+  /** One more connection, as another process would have it. */
+  async another(): Promise<ConnectedStore> {
+    const store = await connectStore({ url: this.redis.url, keyPrefix: this.prefix });
+    this.#stores.push(store);
+    return store;
+  }
+
+  async close(): Promise<void> {
+    for (const store of [this.store, ...this.#stores]) await store.close();
+    await this.redis.stop();
+  }
+
+  /** A test whose shows are held against the promises when it is done. */
+  scene(name: string, play: (t: Test) => Promise<void>): void {
+    t.test(name, async (t) => {
+      await play(t);
+      for (const show of [...this.#open.keys()]) await this.curtain(t, show);
+    });
+  }
+
+  async curtain(t: Test, show: string): Promise<void> {
+    const heard = this.#open.get(show);
+    this.#open.delete(show);
+    const verified = await this.store.verify(show);
+    t.same(verified.ok ? verified.value.violations : verified.error, [], `${show}: the ledger replays clean`);
+    t.same(await heard?.problems(), [], `${show}: what was announced is what was committed`);
+    await heard?.close();
+  }
+
+  /** For scenes that break the line to Redis on purpose: announcements are then checked by the scene itself. */
+  forget(show: string): void {
+    this.#open.delete(show);
+  }
+
+  heard(show: string): Announcements {
+    const announcements = this.#open.get(show);
+    if (!announcements) throw new Error(`nobody listens to ${show}`);
+    return announcements;
+  }
+
+  async newShow(): Promise<string> {
+    const id = `show${++this.#shows}`;
+    unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
+    this.#open.set(id, await Announcements.of(this.store, id));
+    unwrap(await this.store.putProduct(id, { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] }, HOST));
+    return id;
+  }
+
+  /** A sale of ten S at 10.00, open now for ten minutes, one a buyer, unless said otherwise. */
+  spec(more: Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> } = {}): SaleSpec {
+    const { units = { S: 10 }, ...rest } = more;
+    const skus = Object.entries(units).map(([sku, quantity]) => ({
+      sku,
+      product: 'p',
+      price: 1000,
+      ...(typeof quantity === 'number' ? { quantity } : { quantity: 10, ...quantity }),
+    }));
+    const timed = ['opensAt', 'opensInMs', 'closesAt', 'durationMs'].some((field) => field in rest);
+    return { id: 'sale', title: 'Flash', currency: 'EUR', perBuyer: 1, ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }), skus, ...rest };
+  }
+
+  async newSale(show: string, more: Parameters<Stage['spec']>[0] = {}): Promise<SaleBooks> {
+    const spec = this.spec(more);
+    return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
+  }
+
+  async openShow(more: Parameters<Stage['spec']>[0] = {}): Promise<string> {
+    const show = await this.newShow();
+    await this.newSale(show, more);
+    return show;
+  }
+
+  async reserve(show: string, user: string, ask: Ask = {}, store: ConnectedStore = this.store): Promise<Result<Decision>> {
+    const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = ask;
+    const [answer] = await store.reserve(show, [{ user, key, sale, lines }]);
+    if (!answer) throw new Error('a reserve without an answer');
+    return answer;
+  }
+
+  async hold(show: string, user: string, ask: Ask = {}): Promise<ReservationView> {
+    return unwrap(await this.reserve(show, user, ask)).reservation;
+  }
+
+  confirm(
+    show: string,
+    { id, amount }: ReservationView,
+    more: { key?: string; orderRef?: string; amount?: number; actor?: string } = {},
+    store: ConnectedStore = this.store,
+  ): Promise<Result<Decision>> {
+    const { key = `confirm:${id}`, orderRef = `order:${id}`, actor = HOST } = more;
+    return store.confirm(show, { reservation: id, orderRef, amount: more.amount ?? amount }, { key, actor });
+  }
+
+  release(
+    show: string,
+    { id, user }: ReservationView,
+    more: { key?: string; user?: string; actor?: string } = {},
+    store: ConnectedStore = this.store,
+  ): Promise<Result<Decision>> {
+    const by = more.user ?? user;
+    return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
+  }
+
+  async books(show: string, sku = 'S', sale = 'sale'): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> {
+    const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
+    if (!found) throw new Error(`sale ${sale} has no ${sku}`);
+    const { allocated, available, held, sold, withdrawn } = found;
+    return { allocated, available, held, sold, withdrawn };
+  }
+
+  async stateOf(show: string, reservation: string): Promise<string> {
+    return unwrap(await this.store.getReservation(show, reservation)).state;
+  }
+
+  async ledger(show: string): Promise<LedgerEntry[]> {
+    const rows = (await this.client.xrangeBuffer(this.travel.key(show, 'ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
+    return rows.flatMap(([, fields]) => unpackAll(fields[1] as Buffer) as LedgerEntry[]);
+  }
+
+  /** Every record of the show as it stands, to prove that nothing was written at all. */
+  async everything(show: string): Promise<Record<string, string[]>> {
+    const keys = (await this.client.keys(`${this.prefix}*`)).filter((key) => key.includes(`{${show}}`)).sort();
+    const contents: Record<string, string[]> = {};
+    for (const key of keys) contents[key] = await this.#content(key);
+    return contents;
+  }
+
+  async #content(key: string): Promise<string[]> {
+    switch (await this.client.type(key)) {
+      case 'hash': {
+        const flat = (await this.client.callBuffer('HGETALL', key)) as Buffer[];
+        return flat.flatMap((field, i) => (i % 2 === 0 ? [`${field.toString('latin1')}=${flat[i + 1]?.toString('latin1')}`] : [])).sort();
+      }
+      case 'zset':
+        return this.client.zrange(key, 0, '-1', 'WITHSCORES');
+      case 'stream':
+        return [String(await this.client.xlen(key)), String((await this.client.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0])];
+      default:
+        return [];
+    }
+  }
+}

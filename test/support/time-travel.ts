@@ -1,0 +1,58 @@
+/**
+ * Moments that would take minutes to come, made to come now. Redis' own clock decides and cannot be turned, so the moments are moved
+ * instead: a plain client writes the deadline back, in the record and in the set of things due. Only for quiet moments: it reads and writes in two steps.
+ */
+import type { Redis } from 'ioredis';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { pack, type ReservationRecord, type SaleRecord, unpack } from '../../src/redis/records.ts';
+
+export class TimeTravel {
+  readonly #client: Redis;
+  readonly #prefix: string;
+
+  constructor(client: Redis, prefix: string) {
+    this.#client = client;
+    this.#prefix = prefix;
+  }
+
+  async #now(): Promise<number> {
+    const [seconds, micros] = (await this.#client.time()) as [number | string, number | string];
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  }
+
+  key(show: string, name: string): string {
+    return `${this.#prefix}{${show}}:${name}`;
+  }
+
+  async #change<T>(show: string, hash: string, field: string, change: (record: T) => T): Promise<void> {
+    const bytes = await this.#client.hgetBuffer(this.key(show, hash), field);
+    if (!bytes) throw new Error(`${hash} of ${show} has no ${field}`);
+    await this.#client.hset(this.key(show, hash), field, pack(change(unpack<T>(bytes))));
+  }
+
+  /** The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the grace for confirms is over too. */
+  async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
+    const heldUntil = (await this.#now()) - agoMs;
+    await this.#change<ReservationRecord>(show, 'reservations', reservation, (record) => ({ ...record, heldUntil }));
+    await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, `r:${reservation}`);
+  }
+
+  /** Every open hold of the show has lapsed, though nobody has noticed yet. */
+  async lapseAll(show: string): Promise<number> {
+    const members = (await this.#client.zrange(this.key(show, 'due'), 0, '-1')).filter((member) => member.startsWith('r:'));
+    for (const member of members) await this.deadline(show, member.slice('r:'.length));
+    return members.length;
+  }
+
+  /** The planned moment of a sale has come, though nobody has noticed yet. */
+  async moment(show: string, sale: string, which: 'opensAt' | 'closesAt', agoMs = 1): Promise<void> {
+    const at = (await this.#now()) - agoMs;
+    await this.#change<SaleRecord>(show, 'sales', sale, (record) => ({ ...record, [which]: at }));
+    await this.#client.zadd(this.key(show, 'due'), at, `${which === 'opensAt' ? 'o' : 'c'}:${sale}`);
+  }
+
+  /** The newest keys are remembered since `agoMs`. */
+  async rememberedSince(show: string, agoMs: number): Promise<void> {
+    await this.#client.hset(this.key(show, 'show'), 'idem_since', String((await this.#now()) - agoMs));
+  }
+}
