@@ -3,7 +3,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Ok, Line as ReservationLine, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { type ClientCodec, jsonCodec } from './codec.ts';
-import type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Reserved } from './contract.ts';
+import type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved } from './contract.ts';
 import { Emitter } from './emitter.ts';
 import { type Outcome, refused } from './failures.ts';
 import { Hearts } from './hearts.ts';
@@ -29,6 +29,8 @@ export class StampedeClient {
   readonly #hearts = new Hearts((n) => void this.#line.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
   #connectStartedAt = 0;
+  /** Where a leaving node sent us: tried once, then the address we were given counts again. */
+  #movedTo: string | null = null;
   #resuming = false;
   #resumesInARow = 0;
   #you: Welcome['you'] | null = null;
@@ -155,15 +157,23 @@ export class StampedeClient {
     const reservation = outcome.value.data?.reservation as ReservationView | undefined;
     if (reservation === undefined) return refused('invalid_message', 'The answer carries no reservation.');
     this.#model.applyReservation(reservation);
+    const { replayed, durability } = outcome.value.data ?? {};
     return {
       ok: true,
-      value: { reservation: this.#model.reservations.get(reservation.id) ?? reservation, replayed: outcome.value.data?.replayed === true, key },
+      value: {
+        reservation: this.#model.reservations.get(reservation.id) ?? reservation,
+        replayed: replayed === true,
+        durability: (durability as Durability | undefined) ?? 'unknown',
+        key,
+      },
     };
   }
 
   #address(base: string): string {
     this.#connectStartedAt = this.#clock.localNow();
-    const address = new URL(`${base}/v1/shows/${encodeURIComponent(this.#options.show)}`);
+    const gateway = this.#movedTo ?? base;
+    this.#movedTo = null;
+    const address = new URL(`${gateway}/v1/shows/${encodeURIComponent(this.#options.show)}`);
     if (this.#model.epoch !== null) {
       address.searchParams.set('epoch', this.#model.epoch);
       address.searchParams.set('offset', String(this.#model.offset));
@@ -203,6 +213,7 @@ export class StampedeClient {
         this.#emitter.emit('you', this.#model.reservations.get(message.reservation.id) ?? message.reservation);
         return;
       case 'bye':
+        this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
         this.#emitter.emit('bye', message);
         return;
       default:
@@ -266,6 +277,15 @@ function gatewayBase(url: string): string {
   if (parsed.protocol === 'https:') parsed.protocol = 'wss:';
   if (parsed.protocol !== 'ws:' && parsed.protocol !== 'wss:') throw new TypeError(`Not a WebSocket address: ${url}`);
   return parsed.href.replace(/\/+$/, '');
+}
+
+/** An address somebody else gave: not worth an exception. */
+function gatewayBaseOrNull(url: string): string | null {
+  try {
+    return gatewayBase(url);
+  } catch {
+    return null;
+  }
 }
 
 async function loadCodec(variant: 'json' | 'msgpack'): Promise<ClientCodec> {

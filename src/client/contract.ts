@@ -48,10 +48,14 @@ export interface ClientStats {
   readonly frames: number;
 }
 
+/** How an answer is kept: `everysec` means that a power cut can lose about a second. */
+export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
+
 export interface Reserved {
   readonly reservation: ReservationView;
   /** The key was known: this is the recorded answer of an earlier try. */
   readonly replayed: boolean;
+  readonly durability: Durability;
   readonly key: string;
 }
 

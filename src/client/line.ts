@@ -152,7 +152,7 @@ export class Line {
     this.#dropSocket();
     const bye = this.#bye;
     const policy = closePolicy(bye?.code ?? code);
-    if (policy === 'stop' || (bye !== undefined && bye.reconnectAfterMs === undefined)) {
+    if (policy === 'stop') {
       this.#enter({ at: 'closed', code: bye?.code ?? code, reason: bye?.reason ?? reason });
       return;
     }

@@ -79,14 +79,14 @@ export class Model implements ShowModel {
   readonly #seenChat = new Set<number>();
 
   applyWelcome(welcome: Welcome): Applied {
-    const snapshot = welcome.snapshot !== undefined && this.#takeSnapshot(welcome.snapshot, true);
+    const snapshot = welcome.snapshot !== undefined && this.#takeSnapshot(welcome.snapshot);
     this.#replaceReservations(welcome.you.reservations);
     return { events: [], chat: this.#takeChat(welcome.chat), snapshot, gap: !snapshot && this.epoch !== welcome.epoch };
   }
 
   applyFrame(frame: Frame): Applied {
-    const snapshot = frame.snapshot !== undefined && this.#takeSnapshot(frame.snapshot, false);
-    const { events, gap } = frame.events === undefined ? { events: [], gap: false } : this.#takeEvents(frame.epoch ?? this.epoch, frame.events);
+    const snapshot = frame.snapshot !== undefined && this.#takeSnapshot(frame.snapshot);
+    const { events, gap } = this.#takeEvents(frame.epoch ?? this.epoch, frame.events ?? []);
     if (frame.state !== undefined) this.#takeState(frame.state);
     return { events, chat: frame.chat === undefined ? [] : this.#takeChat(frame.chat), snapshot, gap };
   }
@@ -99,8 +99,7 @@ export class Model implements ShowModel {
     this.#forgetOldEnds();
   }
 
-  #takeSnapshot(snapshot: Snapshot, fresh: boolean): boolean {
-    if (!fresh && snapshot.epoch === this.epoch && snapshot.offset < this.offset) return false;
+  #takeSnapshot(snapshot: Snapshot): boolean {
     if (snapshot.epoch !== this.epoch) {
       this.chat = [];
       this.lastChat = 0;

@@ -33,11 +33,22 @@ export async function getTicket(options: { again: boolean }): Promise<Ticket> {
   }
   const watch = await loadWatch(show);
   if (options.again) sessionStorage.removeItem(TOKEN_KEY + show);
-  const token = options.again ? null : (new URLSearchParams(location.search).get('token') ?? sessionStorage.getItem(TOKEN_KEY + show));
+  const token = options.again ? null : (takeTokenFromAddress(show) ?? sessionStorage.getItem(TOKEN_KEY + show));
   if (token !== null) return { gatewayUrl: watch.gatewayUrl, show, token };
   const asked = await askForName(show, watch);
   if (asked !== null) sessionStorage.setItem(TOKEN_KEY + show, asked);
   return { gatewayUrl: watch.gatewayUrl, show, token: asked };
+}
+
+/** A token in the address would be shown, copied and bookmarked: it moves into the tab's own storage. */
+function takeTokenFromAddress(show: string): string | null {
+  const address = new URL(location.href);
+  const token = address.searchParams.get('token');
+  if (token === null) return null;
+  sessionStorage.setItem(TOKEN_KEY + show, token);
+  address.searchParams.delete('token');
+  history.replaceState(null, '', address);
+  return token;
 }
 
 async function loadWatch(show: string): Promise<WatchAnswer> {

@@ -1,0 +1,129 @@
+/** The viewer page in a real Chromium against the real engine: join, talk, wait for zero, buy, see the hold run down and the order come. */
+
+import type { Page } from 'playwright-core';
+import t from 'tap';
+import { openHouse, SHOW } from '../client/live-house.ts';
+import { compilePage, findChromium, launchChromium } from './chromium.ts';
+
+const executablePath = findChromium();
+const skip = executablePath === null ? 'no Chromium found: install it or set STAMPEDE_CHROMIUM' : false;
+
+async function joinAs(page: Page, url: string, name: string): Promise<void> {
+  await page.goto(url);
+  await page.getByLabel('Your name in the chat').fill(name);
+  await page.getByRole('button', { name: 'Join', exact: true }).click();
+  await page.getByText('Connected', { exact: true }).waitFor();
+}
+
+t.test('two viewers of a sale', { skip }, async (t) => {
+  const house = await openHouse(t, { scripts: compilePage(t) });
+  const browser = await launchChromium(t, executablePath ?? '');
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const complaints: string[] = [];
+  const open = async (name: string): Promise<Page> => {
+    const page = await context.newPage();
+    page.setDefaultTimeout(8_000);
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await joinAs(page, `${house.controlUrl}/watch/${SHOW}`, name);
+    return page;
+  };
+  const ana = await open('Ana');
+  // The tab keeps its own token, the second person is another tab.
+  const bo = await open('Bo');
+
+  await t.test('chat reaches the other viewer as text, never as markup', async (t) => {
+    await ana.getByLabel('Your message').fill('hi <img src=x onerror=alert(1)> 👋');
+    await ana.getByRole('button', { name: 'Send', exact: true }).click();
+    await bo.getByRole('log').getByText('hi <img src=x onerror=alert(1)> 👋').waitFor();
+    t.equal(await bo.locator('#chat-log img').count(), 0);
+    await bo.getByRole('button', { name: /Send a heart/ }).click();
+    await ana.locator('#hearts', { hasText: '1' }).waitFor();
+    await ana.locator('#viewers', { hasText: '2' }).waitFor();
+  });
+
+  await house.office.pin(SHOW, 'tee');
+  await house.office.createSale(
+    SHOW,
+    {
+      id: 'flash',
+      title: 'Night drop',
+      currency: 'EUR',
+      perBuyer: 1,
+      holdMs: 15_000,
+      opensInMs: 3_000,
+      durationMs: 60_000,
+      skus: [
+        { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 1 },
+        { sku: 'CAP', product: 'cap', price: 900, quantity: 5 },
+      ],
+    },
+    'k-flash',
+  );
+
+  await t.test('before zero the button says when, and pressing it does nothing', async (t) => {
+    const button = ana.locator('button[data-sku="TEE-M"]');
+    await ana.getByText('Opens in', { exact: true }).waitFor();
+    t.match(await button.textContent(), /^Opens in \d\.\d$/);
+    t.equal(await button.getAttribute('aria-disabled'), 'true');
+    // A person can press it all the same: it keeps the focus and says why not.
+    await button.dispatchEvent('click');
+    await ana.locator('#toast', { hasText: 'Opens in' }).waitFor();
+    t.match(await ana.locator('#countdown').textContent(), /^\d\.\d$/, 'tenths in the last ten seconds');
+    t.equal(await ana.locator('#pinned-title').textContent(), 'Plain Tee');
+  });
+
+  await t.test('at zero it can be bought once; the other viewer sees it go', async (t) => {
+    await ana.getByText('Open now, closes in').waitFor();
+    await ana.locator('button[data-sku="TEE-M"]').click();
+    const hold = ana.locator('.hold[data-state="held"]');
+    await hold.waitFor();
+    const time = async (): Promise<number> => Number((await hold.locator('.hold-time').textContent())?.replace('0:', ''));
+    const before = await time();
+    await ana.waitForTimeout(1_200);
+    t.ok((await time()) < before, 'it runs down');
+    t.ok(before <= 15);
+    t.equal(await ana.locator('button[data-sku="TEE-M"]').textContent(), 'Held for you');
+    t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Your limit is reached');
+    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Sold out' }).waitFor();
+    t.equal(await bo.locator('button[data-sku="CAP"]').textContent(), 'Buy');
+  });
+
+  await t.test('giving it back frees the unit; the next buyer pays and sees the order', async (t) => {
+    await ana.getByRole('button', { name: 'Give it back' }).click();
+    await ana.locator('.hold[data-state="released"]').waitFor();
+    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Buy' }).click();
+    const hold = bo.locator('.hold[data-state="held"]');
+    const id = (await hold.getAttribute('data-reservation')) ?? '';
+    await house.office.confirm(SHOW, id, { orderRef: 'ORD-42', amount: 1990 }, 'pay');
+    await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
+    t.equal(await bo.locator('button[data-sku="TEE-M"]').textContent(), 'You have it');
+    await bo.locator('#toast', { hasText: 'Order confirmed' }).waitFor();
+  });
+
+  await t.test('a reload is the same person, with order and chat', async () => {
+    await bo.reload();
+    await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
+    await bo.getByRole('log').getByText('onerror').waitFor();
+  });
+
+  t.same(complaints, [], 'nothing complained, the content security policy neither');
+});
+
+t.test('a phone, a guest, and a show that is not there', { skip }, async (t) => {
+  const house = await openHouse(t, { scripts: compilePage(t) });
+  const browser = await launchChromium(t, executablePath ?? '');
+  const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
+  phone.setDefaultTimeout(8_000);
+  await phone.goto(`${house.controlUrl}/watch/${SHOW}`);
+  await phone.getByRole('button', { name: 'Only watch' }).click();
+  await phone.getByText('Connected', { exact: true }).waitFor();
+  t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'nothing is wider than the phone');
+  t.equal(await phone.locator('#chat').isVisible(), false);
+  await phone.locator('#tab-chat').click();
+  t.equal(await phone.locator('#chat').isVisible(), true);
+  t.equal(await phone.getByLabel('Your message').isDisabled(), true, 'a guest only watches');
+
+  await phone.goto(`${house.controlUrl}/watch/nowhere`);
+  await phone.getByRole('alert').filter({ hasText: /show/i }).waitFor();
+});

@@ -1,0 +1,111 @@
+/** A real engine inside the test: its own Redis, gateway and control API on free ports, and a back office for it. */
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { WebSocket } from 'ws';
+import { BackOffice } from '../../bench/audience/back-office.ts';
+import { createApiKeys } from '../../src/auth/api-keys.ts';
+import { createTokens } from '../../src/auth/tokens.ts';
+import { type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
+import { createControl } from '../../src/control/index.ts';
+import { createGateway, type Gateway } from '../../src/gateway/index.ts';
+import type { Role } from '../../src/protocol/messages.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+
+export const SHOW = 'market';
+export const PRODUCTS = [
+  {
+    id: 'tee',
+    brand: 'nord',
+    title: 'Plain Tee',
+    skus: [
+      { sku: 'TEE-M', title: 'M' },
+      { sku: 'TEE-L', title: 'L' },
+    ],
+  },
+  { id: 'cap', brand: 'sol', title: 'Sun Cap', skus: [{ sku: 'CAP', title: 'One size' }] },
+] as const;
+
+export interface House {
+  readonly redis: TestRedis;
+  readonly store: ConnectedStore;
+  readonly office: BackOffice;
+  readonly gatewayUrl: string;
+  readonly controlUrl: string;
+  token(user: string, role?: Role, name?: string): Promise<string>;
+  /** A client that has its welcome; closed with the test. */
+  join(user: string, more?: Partial<ClientOptions>): Promise<StampedeClient>;
+  readonly gateway: Gateway;
+}
+
+const API_KEY = 'a-key-for-the-tests-only';
+
+/** `scripts`: folder of the compiled page modules; with it the control API serves the viewer page. */
+export async function openHouse(t: Test, options: { scripts?: string } = {}): Promise<House> {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const logger = createLogger({ level: 'silent', node: 'test' });
+  const store = await connectStore({ url: redis.url, keyPrefix: 'sdk:', logger });
+  t.teardown(() => store.close());
+  const tokens = createTokens({ secret: 'a secret of the tests, 32 bytes and more', nowMs: () => store.now() });
+  const gateway = createGateway({
+    store,
+    log: store,
+    tokens,
+    logger,
+    options: { host: '127.0.0.1', port: 0, exclusive: true, node: 'test', allowedOrigins: null },
+  });
+  const { port } = await gateway.listen();
+  t.teardown(() => gateway.drain({ timeoutMs: 500 }));
+  const web = options.scripts === undefined ? null : { pages: fileURLToPath(new URL('../../src/web', import.meta.url)), scripts: options.scripts };
+  const control = await createControl({
+    store,
+    tokens,
+    apiKeys: createApiKeys({ host: API_KEY }),
+    logger,
+    options: { version: 'test', node: 'test', publicGatewayUrl: null, gatewayPort: port, web, demoTokens: true },
+  });
+  const controlUrl = await control.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(() => control.close());
+
+  const office = new BackOffice(controlUrl, API_KEY);
+  const gatewayUrl = `ws://127.0.0.1:${port}`;
+  await office.createShow({
+    id: SHOW,
+    title: 'Night Market',
+    guests: true,
+    brands: [
+      { id: 'nord', name: 'Nord' },
+      { id: 'sol', name: 'Sol' },
+    ],
+  });
+  for (const product of PRODUCTS) await office.putProduct(SHOW, { ...product, skus: [...product.skus] });
+  await office.startShow(SHOW);
+
+  const token: House['token'] = (user, role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
+  return {
+    redis,
+    store,
+    office,
+    gatewayUrl,
+    controlUrl,
+    gateway,
+    token,
+    async join(user, more = {}) {
+      const client = connect({ url: gatewayUrl, show: SHOW, token: await token(user), WebSocket, ...more });
+      t.teardown(() => client.close());
+      await new Promise((resolve) => client.once('welcome', resolve));
+      return client;
+    },
+  };
+}
+
+/** Resolves once `holds` does; looks every 20 ms. */
+export async function until(holds: () => boolean, what: string, timeoutMs = 8_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

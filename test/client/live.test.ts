@@ -1,0 +1,102 @@
+/** The SDK against the real gateway, control API and Redis, in both encodings. */
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { connect } from '../../src/client/index.ts';
+import { openHouse, SHOW, until } from './live-house.ts';
+
+const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
+
+t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
+  const house = await openHouse(t);
+  const ana = await house.join('ana', { variant: 'json' });
+  const bo = await house.join('bo', { variant: 'msgpack' });
+  const said = await ana.chat('hello 👋 <b>');
+  t.ok(said.ok);
+  await until(() => bo.model.chat.length > 0, 'the message reaches the other encoding');
+  t.match(bo.model.chat[0], { name: 'ana', text: 'hello 👋 <b>', id: said.ok ? said.value.chat : -1 });
+  bo.heart(3);
+  await until(() => ana.model.hearts === 3 && ana.model.viewers === 2, 'counters');
+  await house.office.announce(SHOW, 'soon!');
+  await house.office.pin(SHOW, 'cap');
+  await until(() => ana.model.announcement?.text === 'soon!' && bo.model.show?.pinned === 'cap' && bo.model.announcement?.text === 'soon!', 'events');
+  t.equal(ana.stats.gaps + bo.stats.gaps, 0);
+  t.ok(ana.clock().errorMs < 500, `clock error ${ana.clock().errorMs}`);
+  const late = await house.join('cy');
+  t.same(
+    late.model.chat.map(({ text }) => text),
+    ['hello 👋 <b>'],
+    'recent chat comes with the welcome',
+  );
+  t.equal(late.model.show?.pinned, 'cap');
+  const guest = connect({ url: house.gatewayUrl, show: SHOW, WebSocket });
+  t.teardown(() => guest.close());
+  await new Promise((resolve) => guest.once('welcome', resolve));
+  t.match(await guest.chat('let me'), { ok: false, error: { code: 'forbidden' } });
+});
+
+t.test('countdown, reserve, same key again, confirm, release', async (t) => {
+  const house = await openHouse(t);
+  const ana = await house.join('ana', { variant: 'msgpack' });
+  const sale = await house.office.createSale(
+    SHOW,
+    { ...SALE, id: 'flash', opensInMs: 1_200, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 }] },
+    'k-sale',
+  );
+  await until(() => ana.model.sales.has('flash'), 'the sale is announced');
+  const countdown = ana.countdown('flash');
+  t.match(countdown, { to: 'open', at: sale.opensAt });
+  t.ok((countdown?.remainingMs ?? 9_999) <= 1_200);
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), { ok: false, error: { code: 'sale_not_open' } });
+  await until(() => ana.model.sales.get('flash')?.state === 'open', 'it opens by itself');
+  t.match(ana.countdown('flash'), { to: 'close' });
+
+  const lines = [{ sku: 'TEE-M', qty: 2 }];
+  const first = await ana.reserve({ sale: 'flash', lines, key: 'mine' });
+  t.match(first, { ok: true, value: { replayed: false, reservation: { state: 'held', amount: 3980 } } });
+  t.match(await ana.reserve({ sale: 'flash', lines, key: 'mine' }), { ok: true, value: { replayed: true } });
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }], key: 'mine' }), { ok: false, error: { code: 'idempotency_conflict' } });
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), { ok: false, error: { code: 'limit_exceeded' } });
+  await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'units left');
+
+  const id = first.ok ? first.value.reservation.id : '';
+  await house.office.confirm(SHOW, id, { orderRef: 'ORD-1', amount: 3980 }, 'pay-1');
+  await until(() => ana.model.reservations.get(id)?.state === 'confirmed', 'the order is told to its buyer');
+
+  const bo = await house.join('bo');
+  const held = await bo.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 0, 'none left');
+  const released = await bo.release(held.ok ? held.value.reservation.id : '');
+  t.match(released, { ok: true, value: { reservation: { state: 'released' } } });
+  await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'it is back');
+  t.same((await house.office.verify(SHOW)).violations, []);
+});
+
+t.test('a lost line resumes where it was, with what was missed, and a request made meanwhile gets through', async (t) => {
+  const house = await openHouse(t);
+  const ana = await house.join('ana', { random: () => 0.2 });
+  const bo = await house.join('bo');
+  await bo.chat('one');
+  await until(() => ana.model.chat.length === 1, 'first message');
+  await house.office.createSale(SHOW, { ...SALE, id: 'flash', opensInMs: 0, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 5 }] }, 'k-sale');
+  await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
+  const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  const offsets: number[] = [];
+  ana.on('event', ({ offset }) => offsets.push(offset));
+  const before = ana.model.offset;
+  ana.reconnect();
+  t.not(ana.status.at, 'open');
+  await bo.chat('two');
+  await house.office.announce(SHOW, 'while you were away');
+  await house.office.announce(SHOW, 'and again');
+  // The line is still down: this waits, goes out after the reconnect, and is answered.
+  const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  t.ok(during.ok);
+  await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
+  t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
+  t.same(
+    ana.model.chat.map(({ text }) => text),
+    ['one', 'two'],
+  );
+  t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
+  t.equal(ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state, 'held', 'own holds come with the welcome');
+});

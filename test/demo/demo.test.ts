@@ -1,0 +1,126 @@
+/** The demo itself in small size: it ends by itself with right books, says what is wrong before it starts, and leaves no process behind. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+if (!existsSync(join(root, 'dist/cli/main.js')))
+  spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'], { cwd: root, stdio: 'inherit' });
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | null>;
+}
+
+/** The demo as a person starts it, without what the test runner adds to a Node process. */
+function start(t: Test, ...flags: string[]): Run {
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', 'bench/demo/main.ts', ...flags], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+  return { child, output: () => text, ended: new Promise((resolve) => child.once('close', (code) => resolve(code))) };
+}
+
+function dataFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-demo-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  return folder;
+}
+
+const small = (folder: string, ...more: string[]): string[] => [
+  '--viewers',
+  '20',
+  '--opens-in',
+  '3',
+  '--gateway-port',
+  '0',
+  '--control-port',
+  '0',
+  '--data-dir',
+  folder,
+  ...more,
+];
+
+/** The processes that the demo of this data folder started: the engine by its environment, Redis by the lease it holds. */
+function leftovers(folder: string): string[] {
+  const found = spawnSync('ps', ['eww', '-A', '-o', 'pid=,args='], { encoding: 'utf8' }).stdout.split('\n');
+  return found.filter((line) => line.includes(`DATA_DIR=${folder}`) && /redis-server|main\.js/.test(line));
+}
+
+async function until(holds: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+t.test('a whole show: a rush, orders, lapsed holds, and books that balance; the next start finds the data again', async (t) => {
+  const folder = dataFolder(t);
+  const run = start(t, ...small(folder, '--seconds', '22'));
+  t.equal(await run.ended, 0, run.output());
+  const text = run.output();
+  t.match(text, /viewer page +http:\/\/127\.0\.0\.1:\d+\/watch\/night-market-/);
+  t.match(text, /violations +0\n/);
+  t.match(text, /gaps 0, viewers behind 0/);
+  t.match(text, /orders +[1-9]\d* confirmed over HTTP/);
+  t.match(text, /reservations +[1-9]\d* asked, [1-9]\d* accepted/);
+  t.match(text, /delivery +p50 [\d.]+ ms, p99 [\d.]+ ms/);
+  t.match(text, / {4}total +\d+ +\d+ +\d+ +\d+/);
+  t.same(leftovers(folder), []);
+
+  // A second run on the same folder, with a recording, ended by Ctrl-C.
+  const trace = join(folder, 'chat.jsonl');
+  writeFileSync(trace, Array.from({ length: 40 }, (_, i) => JSON.stringify({ at_ms: i * 200, user: `u${i % 7}`, text: `line ${i}` })).join('\n'));
+  const key = /API key +(\S+)/.exec(text)?.[1];
+  const again = start(t, ...small(folder, '--trace', trace, '--speed', '4'));
+  await until(() => /Ctrl-C ends the show/.test(again.output()), 'the second show runs');
+  t.equal(/API key +(\S+)/.exec(again.output())?.[1], key, 'the same key');
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  again.child.kill('SIGINT');
+  t.equal(await again.ended, 0, again.output());
+  t.match(again.output(), /[1-9]\d* of 40 recorded messages replayed/);
+  t.match(again.output(), /violations +0\n/);
+  t.same(leftovers(folder), []);
+});
+
+t.test('a demo that is killed takes its engine and Redis with it', async (t) => {
+  const folder = dataFolder(t);
+  const run = start(t, ...small(folder));
+  await until(() => run.output().includes('Stampede is live'), 'the show runs');
+  t.ok(leftovers(folder).length > 0, 'the check sees the engine');
+  const { redisPid } = JSON.parse(readFileSync(join(folder, 'redis/lease.json'), 'utf8')) as { redisPid: number };
+  run.child.kill('SIGKILL');
+  await until(() => leftovers(folder).length === 0, 'the engine ends');
+  t.throws(() => process.kill(redisPid, 0), 'and so has its Redis');
+});
+
+t.test('mistakes are named before anything starts', async (t) => {
+  const folder = dataFolder(t);
+  const trace = join(folder, 'bad.jsonl');
+  writeFileSync(trace, '{"at_ms":0,"user":"a","text":"fine"}\n{"at_ms":5,"user":"a"}\nnot json\n');
+  const wrong = start(t, '--viewers', 'many', '--trace', trace, '--gateway-port', '99999');
+  t.equal(await wrong.ended, 2);
+  for (const part of [/--viewers must be a whole number/, /--gateway-port must be/, /line 2: "text" must be/, /line 3: not JSON/])
+    t.match(wrong.output(), part);
+
+  const taken = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => taken.close());
+  await new Promise((resolve) => taken.once('listening', resolve));
+  const address = taken.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const clash = start(t, '--gateway-port', String(port), '--control-port', '0', '--data-dir', folder);
+  t.equal(await clash.ended, 1);
+  t.match(clash.output(), new RegExp(`Port ${port} is taken.*--gateway-port`));
+  const help = start(t, '--help');
+  t.equal(await help.ended, 0);
+  t.match(help.output(), /--opens-in N/);
+});
