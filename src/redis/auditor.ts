@@ -66,6 +66,7 @@ export class Ledgers implements Auditor {
       entries: replay.entries,
       reservations: replay.reservations.size,
       refusals: replay.refusals,
+      localRefusals: replay.localRefusals,
       sales: sales.map(({ id, skus }: SaleBooks) => ({ id, skus })),
       violations: replay.violations,
     };

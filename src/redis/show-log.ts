@@ -5,7 +5,7 @@
 import { type Result, ok } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import type { ChatBatch, Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
+import type { ChatBatch, Commit, Counts, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
 import { eventOf, type ReservationRecord, reservationView, type SalePatch, saleStateOf, saleView, type ShowRecord, showView, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
@@ -108,6 +108,11 @@ export class ShowLogs implements ShowLog {
     if (!reply.ok) return reply;
     const [sum, peak, hearts] = reply.value;
     return ok({ viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)) });
+  }
+
+  async reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>> {
+    const reply = await this.#session.run('gate', showId, [node, at, reports.map(({ sale, code, count, offset, rev }) => [sale, code, count, offset, rev])]);
+    return reply.ok ? ok(null) : reply;
   }
 
   #deliver(channel: string, bytes: Buffer): void {

@@ -128,6 +128,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     eventsAfter: logs.eventsAfter.bind(logs),
     appendChat: logs.appendChat.bind(logs),
     reportCounts: logs.reportCounts.bind(logs),
+    reportRefusals: logs.reportRefusals.bind(logs),
     relayStats: logs.relayStats.bind(logs),
     close: () => link.close(),
   };

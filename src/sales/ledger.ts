@@ -9,7 +9,7 @@ import type { SkuBooks } from './types.ts';
 /** {sku, qty, available, held, sold, withdrawn before, the same four after}; refusals carry only {sku, qty}. */
 export type LedgerLine = [sku: string, qty: number, ...counts: number[]];
 export type LedgerEntry = [
-  kind: 'alloc' | 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire' | 'refuse' | 'sale' | 'adjust' | 'join' | 'leave' | 'prolong',
+  kind: 'alloc' | 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire' | 'refuse' | 'sale' | 'adjust' | 'join' | 'leave' | 'prolong' | 'gate',
   sale: string,
   reservation: string | false,
   user: string | false,
@@ -57,6 +57,8 @@ export class LedgerReplay {
   readonly suspects = new Set<string>();
   entries = 0;
   refusals = 0;
+  /** Given by gateways from their view, as they reported them. */
+  localRefusals = 0;
   #at = '';
 
   /** @param at where the entry stands, for messages. */
@@ -70,6 +72,9 @@ export class LedgerReplay {
         return this.#allocate(entry);
       case 'adjust':
         return this.#adjust(entry);
+      case 'gate':
+        this.localRefusals += Number(entry[8]?.count ?? 0);
+        return;
       case 'join':
       case 'leave':
         return this.#line(entry);

@@ -132,7 +132,10 @@ export interface Verification {
   show: string;
   entries: number;
   reservations: number;
+  /** Given by Redis, each judged by the replay. */
   refusals: number;
+  /** Given by gateways from their view of the sale, as they reported them. */
+  localRefusals: number;
   sales: Array<{ id: string; skus: SkuBooks[] }>;
   violations: string[];
 }

@@ -82,12 +82,17 @@ export class Stage {
   }
 
   async curtain(t: Test, show: string): Promise<void> {
+    t.same(await this.endOf(show), [], `${show}: the ledger replays clean, and what was announced is what was committed`);
+  }
+
+  /** What is wrong with a show that is over: with its ledger, its log or its announcements. */
+  async endOf(show: string): Promise<string[]> {
     const heard = this.#open.get(show);
     this.#open.delete(show);
     const verified = await this.store.verify(show);
-    t.same(verified.ok ? verified.value.violations : verified.error, [], `${show}: the ledger replays clean`);
-    t.same(await heard?.problems(), [], `${show}: what was announced is what was committed`);
+    const problems = [...(verified.ok ? verified.value.violations : [verified.error.code]), ...((await heard?.problems()) ?? [])];
     await heard?.close();
+    return problems;
   }
 
   /** For scenes that break the line to Redis on purpose: announcements are then checked by the scene itself. */

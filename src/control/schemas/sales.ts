@@ -143,6 +143,7 @@ const verificationFields = {
   entries: Count,
   reservations: Count,
   refusals: Count,
+  localRefusals: Count,
   sales: Type.Array(Type.Object({ id: Id, skus: Type.Array(SkuBooks) })),
   violations: Type.Array(Type.String(), { description: 'Empty when the books are right' }),
 };
