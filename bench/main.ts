@@ -4,10 +4,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { AppendMode } from './harness/redis.ts';
 import { benchExpiry } from './scenarios/expiry.ts';
 import { benchSocketReserve } from './scenarios/reserve-sockets.ts';
 import { benchStoreReserve } from './scenarios/reserve-store.ts';
-import type { AppendMode } from './harness/redis.ts';
 
 interface Row {
   readonly what: string;
@@ -39,7 +39,10 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
         what: name,
         measured: `${whole(perSecond)}/s, CPU a decision: Redis ${redisCpuMicros.toFixed(1)} us, client ${clientCpuMicros.toFixed(1)} us; a script call ${whole(scriptMicrosPerCall)} us`,
       }));
-      return { raw, rows: [...rows, { what: 'batches against single calls', measured: `${raw.ratio.toFixed(2)} x`, target: '>= 2.5 x', met: raw.ratio >= 2.5 }] };
+      return {
+        raw,
+        rows: [...rows, { what: 'batches against single calls', measured: `${raw.ratio.toFixed(2)} x`, target: '>= 2.5 x', met: raw.ratio >= 2.5 }],
+      };
     },
   },
   'reserve-sockets': {
@@ -50,11 +53,34 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
       return {
         raw,
         rows: [
-          { what: 'decisions, everybody pressing', measured: `${whole(raw.decisionsPerSecond)}/s in batches of ${raw.batchSize.toFixed(1)}`, target: '>= 25,000/s', met: raw.decisionsPerSecond >= 25_000 },
-          { what: 'who was busy', measured: `CPU s: gateway ${cpu.gatewaySeconds.toFixed(1)}, Redis ${cpu.redisSeconds.toFixed(1)}, generator ${cpu.generatorSeconds.toFixed(1)} (loop delay p99 ${ms(cpu.generatorLoopP99Ms)})` },
-          { what: `latency at ${whole(openLoop.offeredPerSecond)}/s offered`, measured: `p50 ${ms(openLoop.p50Ms)}, p99 ${ms(openLoop.p99Ms)} (${whole(openLoop.lateSends)} late sends)`, target: 'p99 <= 15 ms', met: openLoop.p99Ms <= 15 },
-          { what: `${whole(rush.buyers)} buyers on ${rush.units} units`, measured: `all answered after ${ms(rush.allAnsweredMs)}, ${rush.accepted} accepted`, target: '<= 1,000 ms', met: rush.allAnsweredMs <= 1_000 },
-          { what: `refusals (${refusals.code})`, measured: `${whole(refusals.perSecond)}/s, ${refusals.redisCommands} scripts run in Redis`, target: '>= 100,000/s, 0', met: refusals.perSecond >= 100_000 && refusals.redisCommands === 0 },
+          {
+            what: 'decisions, everybody pressing',
+            measured: `${whole(raw.decisionsPerSecond)}/s in batches of ${raw.batchSize.toFixed(1)}`,
+            target: '>= 25,000/s',
+            met: raw.decisionsPerSecond >= 25_000,
+          },
+          {
+            what: 'who was busy',
+            measured: `CPU s: gateway ${cpu.gatewaySeconds.toFixed(1)}, Redis ${cpu.redisSeconds.toFixed(1)}, generator ${cpu.generatorSeconds.toFixed(1)} (loop delay p99 ${ms(cpu.generatorLoopP99Ms)})`,
+          },
+          {
+            what: `latency at ${whole(openLoop.offeredPerSecond)}/s offered`,
+            measured: `p50 ${ms(openLoop.p50Ms)}, p99 ${ms(openLoop.p99Ms)} (${whole(openLoop.lateSends)} late sends)`,
+            target: 'p99 <= 15 ms',
+            met: openLoop.p99Ms <= 15,
+          },
+          {
+            what: `${whole(rush.buyers)} buyers on ${rush.units} units`,
+            measured: `all answered after ${ms(rush.allAnsweredMs)}, ${rush.accepted} accepted`,
+            target: '<= 1,000 ms',
+            met: rush.allAnsweredMs <= 1_000,
+          },
+          {
+            what: `refusals (${refusals.code})`,
+            measured: `${whole(refusals.perSecond)}/s, ${refusals.redisCommands} scripts run in Redis`,
+            target: '>= 100,000/s, 0',
+            met: refusals.perSecond >= 100_000 && refusals.redisCommands === 0,
+          },
         ],
       };
     },
@@ -66,7 +92,12 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
       return {
         raw,
         rows: [
-          { what: `${whole(raw.holds)} holds lapse`, measured: `freed p50 ${ms(raw.freedAfterP50Ms)}, p99 ${ms(raw.freedAfterP99Ms)}, max ${ms(raw.freedAfterMaxMs)} after the deadline`, target: 'p99 <= 1,000 ms', met: raw.freedAfterP99Ms <= 1_000 },
+          {
+            what: `${whole(raw.holds)} holds lapse`,
+            measured: `freed p50 ${ms(raw.freedAfterP50Ms)}, p99 ${ms(raw.freedAfterP99Ms)}, max ${ms(raw.freedAfterMaxMs)} after the deadline`,
+            target: 'p99 <= 1,000 ms',
+            met: raw.freedAfterP99Ms <= 1_000,
+          },
           { what: 'script time p99', measured: `<= ${whole(raw.scriptP99Micros)} us`, target: '<= 1,000 us', met: raw.scriptP99Micros <= 1_024 },
         ],
       };

@@ -20,20 +20,34 @@ export interface BenchRedis {
 export async function startBenchRedis(mode: AppendMode): Promise<BenchRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-bench-'));
   const path = join(folder, 'redis.sock');
-  const settings = { port: '0', unixsocket: path, dir: folder, save: '', appendonly: mode === 'off' ? 'no' : 'yes', appendfsync: mode === 'off' ? 'no' : mode, 'maxmemory-policy': 'noeviction' };
-  const child = spawn('redis-server', Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), { stdio: 'ignore' });
+  const settings = {
+    port: '0',
+    unixsocket: path,
+    dir: folder,
+    save: '',
+    appendonly: mode === 'off' ? 'no' : 'yes',
+    appendfsync: mode === 'off' ? 'no' : mode,
+    'maxmemory-policy': 'noeviction',
+  };
+  const child = spawn(
+    'redis-server',
+    Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    { stdio: 'ignore' },
+  );
   const stopNow = (): void => void child.kill('SIGKILL');
   process.once('exit', stopNow);
   const client = new Redis({ path, retryStrategy: () => 50, maxRetriesPerRequest: null });
   client.on('error', () => {});
-  while ((await Promise.race([client.ping().catch(() => null), sleep(500, null)])) !== 'PONG') if (child.exitCode !== null) throw new Error('redis-server ended at start');
+  while ((await Promise.race([client.ping().catch(() => null), sleep(500, null)])) !== 'PONG')
+    if (child.exitCode !== null) throw new Error('redis-server ended at start');
   return {
     url: `unix://${path}`,
     pid: child.pid ?? 0,
     client,
     async commandCalls() {
       const calls = new Map<string, { calls: number; usec: number }>();
-      for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g)) calls.set(name as string, { calls: Number(count), usec: Number(usec) });
+      for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g))
+        calls.set(name as string, { calls: Number(count), usec: Number(usec) });
       return calls;
     },
     async stop() {

@@ -19,7 +19,16 @@ export async function createHotSale(store: ConnectedStore, { show, units, perBuy
     await store.startShow(show, 'bench'),
     await store.createSale(
       show,
-      { id: HOT_SALE, title: 'Hot', currency: 'EUR', perBuyer, holdMs, opensInMs, durationMs: 3_600_000, skus: [{ sku: HOT_SKU, product: 'product', price: 1000, quantity: units }] },
+      {
+        id: HOT_SALE,
+        title: 'Hot',
+        currency: 'EUR',
+        perBuyer,
+        holdMs,
+        opensInMs,
+        durationMs: 3_600_000,
+        skus: [{ sku: HOT_SKU, product: 'product', price: 1000, quantity: units }],
+      },
       { key: 'create', actor: 'bench' },
     ),
   ];

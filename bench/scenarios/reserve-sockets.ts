@@ -3,8 +3,9 @@
  * everybody keeps pressing, latency at a fixed offered rate (counted from the moment each press was due), the time until a crowd on few units has all its
  * answers, and refusals a second that cost Redis nothing.
  */
-import { build as buildHistogram, type Histogram } from 'hdr-histogram-js';
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import { build as buildHistogram, type Histogram } from 'hdr-histogram-js';
 import { cpuSecondsOf, watchLoop } from '../harness/cpu.ts';
 import { type BenchEngine, startBenchEngine } from '../harness/engine.ts';
 import { RawSocket } from '../harness/raw-socket.ts';
@@ -112,7 +113,10 @@ export async function benchSocketReserve(options: SocketReserveOptions): Promise
 }
 
 /** Closed loop: every buyer keeps a few presses in flight. */
-async function saturate(engine: BenchEngine, { seconds }: SocketReserveOptions): Promise<Pick<SocketReserveResult, 'decisionsPerSecond' | 'batchSize' | 'cpu'>> {
+async function saturate(
+  engine: BenchEngine,
+  { seconds }: SocketReserveOptions,
+): Promise<Pick<SocketReserveResult, 'decisionsPerSecond' | 'batchSize' | 'cpu'>> {
   const show = 'saturate';
   await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
   const crowd = new Crowd();

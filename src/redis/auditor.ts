@@ -1,7 +1,7 @@
 /** Reads a show's ledger and holds it against the live books. */
-import { type Result, fail, ok } from '../protocol/codes.ts';
-import type { Auditor } from '../sales/ports.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
 import { compareBooks, drift, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
+import type { Auditor } from '../sales/ports.ts';
 import type { Actor, Reconciliation, SaleBooks, SkuBooks, Verification } from '../sales/types.ts';
 import { type ReservationRecord, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
@@ -34,17 +34,13 @@ export class Ledgers implements Auditor {
       if (!audit.ok) return audit;
       const { replay, until, verification } = audit.value;
       const untrusted = [...replay.suspects];
-      const drifted = verification.sales.filter(({ id }) => !replay.suspects.has(id)).flatMap(({ id, skus }) => skus.filter((books) => drift(replay, id, books)).map((books) => ({ id, sku: books.sku })));
+      const drifted = verification.sales.flatMap(({ id, skus }) => (replay.suspects.has(id) ? [] : skus.flatMap((books) => repairOf(replay, id, books))));
       if (drifted.length === 0) return ok({ ...verification, repaired: [], untrusted });
-      const wanted = drifted.map(({ id, sku }) => {
-        const { available, held, sold, withdrawn, allocated } = replay.sales.get(id)?.skus.get(sku) as SkuBooks;
-        return [id, sku, available, held, sold, withdrawn, allocated];
-      });
-      const reply = await this.#session.run('repair', showId, [until, actor, wanted]);
+      const reply = await this.#session.run('repair', showId, [until, actor, drifted]);
       if (!reply.ok) return reply;
       if (Number(reply.value[1]) < 0) continue;
       const after = await this.verify(showId);
-      return after.ok ? ok({ ...after.value, repaired: drifted.map(({ id, sku }) => `${id}/${sku}`), untrusted }) : after;
+      return after.ok ? ok({ ...after.value, repaired: drifted.map(([id, sku]) => `${id}/${sku}`), untrusted }) : after;
     }
     return fail('overloaded', 'The show moves too fast to repair its books; pause its sales and try again.', { retryAfterMs: 1_000 });
   }
@@ -117,4 +113,14 @@ export class Ledgers implements Auditor {
     for (const reason of reasons.values()) replay.violate(reason);
     return ok(null);
   }
+}
+
+/** {sale, sku, available, held, sold, withdrawn, allocated by the ledger}, when the live books differ from it. */
+type Repair = [sale: string, sku: string, ...counts: number[]];
+
+function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[] {
+  const replayed = replay.sales.get(sale)?.skus.get(books.sku);
+  if (!replayed || !drift(replay, sale, books)) return [];
+  const { available, held, sold, withdrawn, allocated } = replayed;
+  return [[sale, books.sku, available, held, sold, withdrawn, allocated]];
 }

@@ -38,7 +38,10 @@ export function connect(url: string, { waits = false }: LineOptions = {}): Redis
   return new Redis(first, options);
 }
 
-function connectCluster(urls: readonly string[], options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest'> & { enableOfflineQueue: boolean }): Cluster {
+function connectCluster(
+  urls: readonly string[],
+  options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest'> & { enableOfflineQueue: boolean },
+): Cluster {
   const nodes = urls.map((text) => new URL(text));
   const { username, password, protocol } = nodes[0] as URL;
   const { enableOfflineQueue, retryStrategy: _strategy, ...perNode } = options;

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { StampedeError, failure } from '../protocol/codes.ts';
+import { failure, StampedeError } from '../protocol/codes.ts';
 
 export interface EmbeddedRedis {
   readonly url: string;
@@ -71,10 +71,25 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 function launch(folder: string, socket: string, { appendfsync = 'everysec', logger }: EmbeddedOptions): ChildProcess {
   const binary = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
   if (!binary) throw missing();
-  const settings = { port: '0', unixsocket: socket, unixsocketperm: '700', dir: folder, save: '', appendonly: 'yes', appendfsync, 'maxmemory-policy': 'noeviction', loglevel: 'warning' };
+  const settings = {
+    port: '0',
+    unixsocket: socket,
+    unixsocketperm: '700',
+    dir: folder,
+    save: '',
+    appendonly: 'yes',
+    appendfsync,
+    'maxmemory-policy': 'noeviction',
+    loglevel: 'warning',
+  };
   // A group of its own, so that Ctrl-C in a terminal reaches the engine first and Redis last.
-  const child = spawn(binary, Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: Buffer) => logger?.warn({ redis: text.toString().trim() }, 'embedded Redis says'));
+  const child = spawn(
+    binary,
+    Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+  );
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (text: Buffer) => logger?.warn({ redis: text.toString().trim() }, 'embedded Redis says'));
   child.unref();
   return child;
 }
@@ -83,7 +98,10 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
  * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the system closes our end of this pipe.
  */
 function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
-  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
   guard.on('error', () => {});
   guard.stdin?.on('error', () => {});
   guard.unref();
@@ -92,7 +110,12 @@ function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
 }
 
 const missing = (): StampedeError =>
-  new StampedeError(failure('redis_unavailable', 'Neither redis-server nor valkey-server is on the PATH. Install one (apt-get install redis-server, brew install redis) or set REDIS_URL.'));
+  new StampedeError(
+    failure(
+      'redis_unavailable',
+      'Neither redis-server nor valkey-server is on the PATH. Install one (apt-get install redis-server, brew install redis) or set REDIS_URL.',
+    ),
+  );
 
 async function answering(socket: string, child: ChildProcess): Promise<void> {
   const probe = new Redis({ path: socket, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null });
@@ -101,7 +124,8 @@ async function answering(socket: string, child: ChildProcess): Promise<void> {
   const until = Date.now() + START_MS_MAX;
   try {
     for (;;) {
-      if (child.exitCode !== null) throw new StampedeError(failure('redis_unavailable', `The embedded Redis ended at start with code ${child.exitCode}; its log lines say why.`));
+      if (child.exitCode !== null)
+        throw new StampedeError(failure('redis_unavailable', `The embedded Redis ended at start with code ${child.exitCode}; its log lines say why.`));
       if ((await Promise.race([probe.ping().catch(() => null), sleep(200, null)])) === 'PONG') return;
       if (Date.now() > until) throw new StampedeError(failure('redis_unavailable', `The embedded Redis did not answer within ${START_MS_MAX} ms.`));
     }
@@ -149,7 +173,9 @@ async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions)
     return;
   }
   if (lease.enginePid !== process.pid && alive(lease.enginePid) && alive(lease.redisPid)) {
-    throw new StampedeError(failure('already_exists', `The data folder ${dataDir} is in use by process ${lease.enginePid}. Stop it, or give this engine another DATA_DIR.`));
+    throw new StampedeError(
+      failure('already_exists', `The data folder ${dataDir} is in use by process ${lease.enginePid}. Stop it, or give this engine another DATA_DIR.`),
+    );
   }
   if (alive(lease.redisPid) && isOurs(lease.redisPid, lease.socket)) {
     logger?.warn({ pid: lease.redisPid }, 'a killed engine left its Redis behind; ending it in order');

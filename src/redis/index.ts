@@ -1,3 +1,3 @@
 export { connect } from './connection.ts';
-export { connectStore, type ConnectedStore, type StoreOptions } from './store.ts';
-export { runningEmbeddedRedis, startEmbeddedRedis, type EmbeddedRedis } from './embedded.ts';
+export { type EmbeddedRedis, runningEmbeddedRedis, startEmbeddedRedis } from './embedded.ts';
+export { type ConnectedStore, connectStore, type StoreOptions } from './store.ts';

@@ -3,7 +3,24 @@
  * Cluster slot, so a script may touch everything of one show atomically. Scripts get the whole set, always in this order
  * (`lua/lib/show.lua` names them).
  */
-export const SHOW_KEYS = ['show', 'products', 'sales', 'stock', 'reservations', 'buyers', 'due', 'log', 'ledger', 'chat', 'idem', 'idem-old', 'nodes', 'waitlist', 'waiters', 'channel'] as const;
+export const SHOW_KEYS = [
+  'show',
+  'products',
+  'sales',
+  'stock',
+  'reservations',
+  'buyers',
+  'due',
+  'log',
+  'ledger',
+  'chat',
+  'idem',
+  'idem-old',
+  'nodes',
+  'waitlist',
+  'waiters',
+  'channel',
+] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 
 export interface ShowKeys {

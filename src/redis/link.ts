@@ -5,7 +5,7 @@
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { StampedeError, failure } from '../protocol/codes.ts';
+import { failure, StampedeError } from '../protocol/codes.ts';
 import type { Durability } from '../sales/types.ts';
 import { RedisClock } from './clock.ts';
 import { connect, type RedisClient } from './connection.ts';

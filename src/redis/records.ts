@@ -11,7 +11,16 @@ export const unpack = <T>(bytes: Uint8Array): T => packr.unpack(bytes) as T;
 export const unpackAll = (bytes: Uint8Array): unknown[] => (bytes.length === 0 ? [] : ((packr.unpackMultiple(bytes) as unknown[] | undefined) ?? []));
 
 /** {allocated, available, held, sold, withdrawn, price, per buyer (0 = none), product} */
-export type StockRecord = [allocated: number, available: number, held: number, sold: number, withdrawn: number, price: number, perBuyer: number, product: string];
+export type StockRecord = [
+  allocated: number,
+  available: number,
+  held: number,
+  sold: number,
+  withdrawn: number,
+  price: number,
+  perBuyer: number,
+  product: string,
+];
 
 export interface SaleRecord {
   id: string;
@@ -74,7 +83,13 @@ export function saleBooks(sale: SaleRecord, stock: readonly StockRecord[], rev: 
 /** What the public may know of the books: only what is left. */
 export function saleView(books: SaleBooks): SaleView {
   const { id, title, state, opensAt, closesAt, holdMs, perBuyer, currency, rev } = books;
-  const skus = books.skus.map(({ sku, product, price, perBuyer: most, available }) => ({ sku, product, price, ...(most === undefined ? {} : { perBuyer: most }), left: available }));
+  const skus = books.skus.map(({ sku, product, price, perBuyer: most, available }) => ({
+    sku,
+    product,
+    price,
+    ...(most === undefined ? {} : { perBuyer: most }),
+    left: available,
+  }));
   return { id, title, state, opensAt, closesAt, holdMs, perBuyer, currency, skus, rev };
 }
 

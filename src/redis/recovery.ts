@@ -30,7 +30,11 @@ export class Recovery {
       if (!books.ok) return;
       const { violations, untrusted, repaired } = books.value;
       const resumed = await this.#session.run('recover', showId, { op: 'resume', untrusted, repaired, violations: violations.length });
-      if (resumed.ok) this.#logger?.warn({ show: showId, untrusted, repaired, violations: violations.length }, 'another Redis server holds this show now: books verified, sales resumed');
+      if (resumed.ok)
+        this.#logger?.warn(
+          { show: showId, untrusted, repaired, violations: violations.length },
+          'another Redis server holds this show now: books verified, sales resumed',
+        );
     } finally {
       this.#running.delete(showId);
     }

@@ -1,11 +1,11 @@
 /** Reservations: many decided in one call, one confirmed or released at a time. */
 import { hash } from 'node:crypto';
-import { type Result, fail, failure, ok } from '../protocol/codes.ts';
+import { fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
-import { recordedAnswer, type ReservationRecord, reservationView, unpack } from './records.ts';
+import { type ReservationRecord, recordedAnswer, reservationView, unpack } from './records.ts';
 import { refusal } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -50,7 +50,9 @@ export class Reservations implements ReservationStore {
     const answers: Array<Result<Decision>> = good.length === 0 ? [] : await this.#decide(showId, good);
     if (good.length === requests.length) return answers;
     let next = 0;
-    return requests.map((request) => (wellFormed(request) ? (answers[next++] as Result<Decision>) : fail('invalid_request', 'lines: each a SKU and a whole quantity of at least 1.')));
+    return requests.map((request) =>
+      wellFormed(request) ? (answers[next++] as Result<Decision>) : fail('invalid_request', 'lines: each a SKU and a whole quantity of at least 1.'),
+    );
   }
 
   async #decide(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
@@ -67,7 +69,15 @@ export class Reservations implements ReservationStore {
 
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>> {
     const { reservation, orderRef, amount } = request;
-    return this.#finish(showId, { op: 'confirm', id: reservation, orderRef, amount, body: `confirm|${reservation}|${amount}|${orderRef}`, key: command.key, actor: command.actor });
+    return this.#finish(showId, {
+      op: 'confirm',
+      id: reservation,
+      orderRef,
+      amount,
+      body: `confirm|${reservation}|${amount}|${orderRef}`,
+      key: command.key,
+      actor: command.actor,
+    });
   }
 
   release(showId: string, reservation: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>> {
@@ -76,12 +86,14 @@ export class Reservations implements ReservationStore {
   }
 
   async prolong(showId: string, { reservation, byMs }: { reservation: string; byMs: number }, { key, actor }: CommandMeta): Promise<Result<Decision>> {
-    if (!Number.isInteger(byMs) || byMs < 1 || byMs > LIMITS.holdMaxMs) return fail('invalid_request', `byMs: a whole number from 1 to ${LIMITS.holdMaxMs}.`, { details: { field: 'byMs' } });
+    if (!Number.isInteger(byMs) || byMs < 1 || byMs > LIMITS.holdMaxMs)
+      return fail('invalid_request', `byMs: a whole number from 1 to ${LIMITS.holdMaxMs}.`, { details: { field: 'byMs' } });
     return this.#finish(showId, { op: 'prolong', id: reservation, byMs, body: `prolong|${reservation}|${byMs}`, key, actor });
   }
 
   async waitlist(showId: string, { op, user, key, sale, sku, qty = 1 }: WaitlistRequest): Promise<Result<WaitlistAnswer>> {
-    if (!Number.isInteger(qty) || qty < 1 || qty > LIMITS.perBuyerUnitsMax) return fail('invalid_request', 'qty: a whole number of at least 1.', { details: { field: 'qty' } });
+    if (!Number.isInteger(qty) || qty < 1 || qty > LIMITS.perBuyerUnitsMax)
+      return fail('invalid_request', 'qty: a whole number of at least 1.', { details: { field: 'qty' } });
     const args = { op, user, key, sale, sku, qty, id: offerId(showId, user, key), body: `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}` };
     const reply = await this.#session.run('waitlist', showId, args);
     if (!reply.ok) return reply;

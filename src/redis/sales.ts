@@ -1,13 +1,13 @@
 /** Sales: plan, read, move. The rules of shape are checked here, the rules of state inside the scripts. */
-import { type Failure, type Result, fail, failure, ok } from '../protocol/codes.ts';
+import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { SaleStore } from '../sales/ports.ts';
 import { checkSaleMove, checkSaleSpec } from '../sales/rules.ts';
 import type { CommandMeta, SaleBooks, SaleMove, SaleSpec } from '../sales/types.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import { saleBooks, type SaleRecord, type StockRecord, unpack } from './records.ts';
+import { type SaleRecord, type StockRecord, saleBooks, unpack } from './records.ts';
+import type { ScriptReply } from './scripts.ts';
 import { bytesOf, isErrorCode, type ScriptSession, textOf } from './session.ts';
 import { bodyHash } from './shows.ts';
-import type { ScriptReply } from './scripts.ts';
 
 const CANCEL_SLICE = LIMITS.sweepSliceMax;
 
@@ -17,7 +17,8 @@ export function refusal(code: string, packed: Buffer): Failure {
   if (!isErrorCode(code)) return failure('internal');
   const plain = Array.isArray(details) ? {} : details;
   const { opensAt, now } = plain as { opensAt?: number; now?: number };
-  const wait = code === 'sale_not_open' && opensAt && now ? { retryAfterMs: Math.max(0, opensAt - now) } : code === 'sale_paused' ? { retryAfterMs: 1_000 } : {};
+  const wait =
+    code === 'sale_not_open' && opensAt && now ? { retryAfterMs: Math.max(0, opensAt - now) } : code === 'sale_paused' ? { retryAfterMs: 1_000 } : {};
   return failure(code, undefined, { ...wait, details: plain });
 }
 
@@ -141,4 +142,3 @@ export function booksOf(stockFlat: readonly Buffer[], saleRecords: readonly Buff
       ),
     );
 }
-

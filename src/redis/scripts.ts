@@ -8,7 +8,26 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { RedisClient } from './connection.ts';
 import { SHOW_KEYS } from './keys.ts';
 
-export const SCRIPT_NAMES = ['reserve', 'finish', 'release_slice', 'tick', 'sale_create', 'sale_move', 'show_create', 'show_apply', 'fence', 'load', 'chat_append', 'counts', 'audit', 'mine', 'waitlist', 'recover', 'repair', 'gate'] as const;
+export const SCRIPT_NAMES = [
+  'reserve',
+  'finish',
+  'release_slice',
+  'tick',
+  'sale_create',
+  'sale_move',
+  'show_create',
+  'show_apply',
+  'fence',
+  'load',
+  'chat_append',
+  'counts',
+  'audit',
+  'mine',
+  'waitlist',
+  'recover',
+  'repair',
+  'gate',
+] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 const FOLDER = fileURLToPath(new URL('./lua/', import.meta.url));

@@ -1,7 +1,7 @@
 /** Runs scripts on a show: adds the server's run id, fences a show that another server wrote last, and codes every failure. */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { ERRORS, type ErrorCode, type Result, fail, ok } from '../protocol/codes.ts';
+import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import { redisFailure } from './errors.ts';
 import type { Keys } from './keys.ts';
 import type { RedisLink } from './link.ts';
@@ -61,7 +61,8 @@ export class ScriptSession {
   /** A defect of ours is `internal` to the caller and must be found by us. */
   #coded(error: unknown, what: string): Result<never> {
     const coded = redisFailure(error);
-    if (coded.code === 'internal') this.#logger?.error({ what, reason: error instanceof Error ? error.message : String(error) }, 'Redis refused a command of ours');
+    if (coded.code === 'internal')
+      this.#logger?.error({ what, reason: error instanceof Error ? error.message : String(error) }, 'Redis refused a command of ours');
     return { ok: false, error: coded };
   }
 }

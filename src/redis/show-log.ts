@@ -2,11 +2,23 @@
  * The log and relay of shows: sharded pub/sub, one channel a show. A message is one kind byte, the length of its head (4 bytes, big endian), the
  * head in MessagePack, and a body that only its consumer looks into; chat bodies pass through undecoded.
  */
-import { type Result, ok } from '../protocol/codes.ts';
+
+import type { ChatBatch, Commit, Counts, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
+import { ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import type { ChatBatch, Commit, Counts, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
-import { eventOf, type ReservationRecord, reservationView, type SalePatch, saleStateOf, saleView, type ShowRecord, showView, unpack, unpackAll } from './records.ts';
+import {
+  eventOf,
+  type ReservationRecord,
+  reservationView,
+  type SalePatch,
+  type ShowRecord,
+  saleStateOf,
+  saleView,
+  showView,
+  unpack,
+  unpackAll,
+} from './records.ts';
 import { booksOf } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 

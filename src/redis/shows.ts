@@ -1,7 +1,7 @@
 /** Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the show meanwhile. */
 import { hash, randomBytes } from 'node:crypto';
 import { stringify as stableStringify } from 'safe-stable-stringify';
-import { type Result, fail, ok } from '../protocol/codes.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { EventType, Product, ShowState, ShowView } from '../protocol/messages.ts';
 import type { ShowStore } from '../sales/ports.ts';
@@ -92,7 +92,8 @@ export class Shows implements ShowStore {
     const wrong = checkProduct(product);
     if (wrong) return { ok: false, error: wrong };
     const changed = await this.#change(showId, (show) => {
-      if (!show.brands.some((brand) => brand.id === product.brand)) return fail('invalid_request', `The show has no brand ${product.brand}.`, { details: { field: 'brand' } });
+      if (!show.brands.some((brand) => brand.id === product.brand))
+        return fail('invalid_request', `The show has no brand ${product.brand}.`, { details: { field: 'brand' } });
       return ok({ put: product, events: [['product.saved', { product }]] });
     });
     return changed.ok ? ok(product) : changed;
@@ -120,7 +121,8 @@ export class Shows implements ShowStore {
   }
 
   async announce(showId: string, text: string, _actor: Actor): Promise<Result<{ offset: number }>> {
-    if (text.length === 0 || text.length > LIMITS.announcementCharsMax) return fail('invalid_request', `text: 1 to ${LIMITS.announcementCharsMax} characters.`, { details: { field: 'text' } });
+    if (text.length === 0 || text.length > LIMITS.announcementCharsMax)
+      return fail('invalid_request', `text: 1 to ${LIMITS.announcementCharsMax} characters.`, { details: { field: 'text' } });
     const reply = await this.#session.run('show_apply', showId, { events: ['announcement'] }, NOTHING, NOTHING, pack({ text }));
     return reply.ok ? ok({ offset: Number(textOf(reply.value[0])) }) : reply;
   }
@@ -148,7 +150,13 @@ export class Shows implements ShowStore {
       const reply = await this.#session.run(
         'show_apply',
         showId,
-        { ver: read.value.ver, ...(view ? { view: true, state: view.state } : {}), ...(put ? { put: put.id } : {}), ...(remove ? { remove } : {}), events: events.map(([type]) => type) },
+        {
+          ver: read.value.ver,
+          ...(view ? { view: true, state: view.state } : {}),
+          ...(put ? { put: put.id } : {}),
+          ...(remove ? { remove } : {}),
+          events: events.map(([type]) => type),
+        },
         view ? pack(recordOf(view)) : NOTHING,
         put ? pack(put) : NOTHING,
         ...events.map(([, data]) => pack(data)),

@@ -1,8 +1,8 @@
 /** Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask for. */
 import type { Logger } from 'pino';
-import { type Result, ok } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { ShowLog } from '../fanout/ports.ts';
+import { ok, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { Clockwork, Health, Store } from '../sales/ports.ts';
 import { Ledgers } from './auditor.ts';
 import { createKeys } from './keys.ts';

@@ -117,7 +117,13 @@ export class LedgerReplay {
   #allocate([, id, , , , , reason, lines, extra]: LedgerEntry): void {
     if (reason === 'created') {
       if (this.sales.has(id)) return this.violate(`sale ${id} created twice`);
-      const made: ReplayedSale = { state: (extra?.state ?? 'draft') as SaleState, perBuyer: Number(extra?.perBuyer), skus: new Map(), units: new Map(), line: new Set() };
+      const made: ReplayedSale = {
+        state: (extra?.state ?? 'draft') as SaleState,
+        perBuyer: Number(extra?.perBuyer),
+        skus: new Map(),
+        units: new Map(),
+        line: new Set(),
+      };
       for (const [sku, product, price, , perBuyer] of (extra?.skus ?? []) as Array<[string, string, number, number, number]>) {
         made.skus.set(sku, { sku, product, price, ...(perBuyer > 0 ? { perBuyer } : {}), allocated: 0, available: 0, held: 0, sold: 0, withdrawn: 0 });
       }
@@ -143,10 +149,12 @@ export class LedgerReplay {
     this.reservations.set(reservation, { sale: id, user, state: 'held', lines: held });
     this.#move(entry);
     this.#count(sale, user, held, 1);
-    if (this.#units(sale, user) > sale.perBuyer) this.violate(`buyer ${user} has ${this.#units(sale, user)} units in sale ${id}, limit ${sale.perBuyer} (I2)`, id);
+    if (this.#units(sale, user) > sale.perBuyer)
+      this.violate(`buyer ${user} has ${this.#units(sale, user)} units in sale ${id}, limit ${sale.perBuyer} (I2)`, id);
     for (const [sku] of held) {
       const most = sale.skus.get(sku)?.perBuyer;
-      if (most !== undefined && this.#units(sale, `${user}/${sku}`) > most) this.violate(`buyer ${user} has ${this.#units(sale, `${user}/${sku}`)} of ${sku} in sale ${id}, limit ${most} (I2)`, id);
+      if (most !== undefined && this.#units(sale, `${user}/${sku}`) > most)
+        this.violate(`buyer ${user} has ${this.#units(sale, `${user}/${sku}`)} of ${sku} in sale ${id}, limit ${most} (I2)`, id);
     }
   }
 
@@ -154,7 +162,8 @@ export class LedgerReplay {
     const sale = this.#sale(id);
     const who = `${user}/${lines ? lines[0]?.[0] : ''}`;
     if (!sale) return;
-    if ((kind === 'join') === sale.line.has(who)) this.violate(`${kind} of ${who} in sale ${id}, who was ${kind === 'join' ? 'in line already' : 'not in line'}`, id);
+    if ((kind === 'join') === sale.line.has(who))
+      this.violate(`${kind} of ${who} in sale ${id}, who was ${kind === 'join' ? 'in line already' : 'not in line'}`, id);
     if (kind === 'join') sale.line.add(who);
     else sale.line.delete(who);
   }
@@ -177,7 +186,8 @@ export class LedgerReplay {
     if (known.state !== 'held') this.violate(`${kind} of reservation ${reservation}, which was ${known.state} (I3)`, id);
     if (known.user !== user || known.sale !== id) this.violate(`${kind} of reservation ${reservation} names another buyer or sale`);
     const ended = (lines || []).map(([sku, qty]) => `${sku}x${qty}`).join();
-    if (ended !== known.lines.map(([sku, qty]) => `${sku}x${qty}`).join()) this.violate(`${kind} of reservation ${reservation} moves other units than were held`, id);
+    if (ended !== known.lines.map(([sku, qty]) => `${sku}x${qty}`).join())
+      this.violate(`${kind} of reservation ${reservation} moves other units than were held`, id);
     known.state = state;
     this.#move(entry);
     if (state !== 'confirmed') this.#count(sale, known.user, known.lines, -1);
@@ -199,12 +209,14 @@ export class LedgerReplay {
   #before(sale: ReplayedSale | undefined, id: string, line: LedgerLine): SkuBooks | undefined {
     const books = sale?.skus.get(line[0]);
     if (!books) this.violate(`sale ${id} has no SKU ${line[0]}`);
-    else if (COLUMNS.some((column, i) => books[column] !== line[2 + i])) this.violate(`sale ${id}, ${line[0]}: the books before the entry are ${line.slice(2, 6)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
+    else if (COLUMNS.some((column, i) => books[column] !== line[2 + i]))
+      this.violate(`sale ${id}, ${line[0]}: the books before the entry are ${line.slice(2, 6)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
     return books;
   }
 
   #after(books: SkuBooks, id: string, line: LedgerLine): void {
-    if (COLUMNS.some((column, i) => books[column] !== line[6 + i])) this.violate(`sale ${id}, ${line[0]}: the books after the entry are ${line.slice(6, 10)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
+    if (COLUMNS.some((column, i) => books[column] !== line[6 + i]))
+      this.violate(`sale ${id}, ${line[0]}: the books after the entry are ${line.slice(6, 10)}, replayed ${COLUMNS.map((column) => books[column])}`, id);
     for (const problem of conservation(id, books)) this.violate(problem, id);
   }
 
@@ -223,7 +235,9 @@ export class LedgerReplay {
       case 'limit_exceeded': {
         const units = wanted.reduce((sum, [, qty]) => sum + qty, 0);
         const over = sale !== undefined && this.#units(sale, buyer) + units > sale.perBuyer;
-        const overSku = wanted.some(([sku, qty]) => sale !== undefined && this.#units(sale, `${buyer}/${sku}`) + qty > (sale.skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY));
+        const overSku = wanted.some(
+          ([sku, qty]) => sale !== undefined && this.#units(sale, `${buyer}/${sku}`) + qty > (sale.skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY),
+        );
         if (!over && !overSku) wrong();
         return;
       }
@@ -265,8 +279,10 @@ const hasLine = (sale: ReplayedSale | undefined, sku: string): boolean => sale !
 export function conservation(saleId: string, books: SkuBooks): string[] {
   const { sku, allocated, available, held, sold, withdrawn } = books;
   const problems: string[] = [];
-  if (available + held + sold + withdrawn !== allocated) problems.push(`sale ${saleId}, ${sku}: ${available} available + ${held} held + ${sold} sold + ${withdrawn} withdrawn is not ${allocated} allocated (I1)`);
-  for (const [column, value] of Object.entries({ available, held, sold, withdrawn })) if (value < 0) problems.push(`sale ${saleId}, ${sku}: ${column} is ${value} (I1)`);
+  if (available + held + sold + withdrawn !== allocated)
+    problems.push(`sale ${saleId}, ${sku}: ${available} available + ${held} held + ${sold} sold + ${withdrawn} withdrawn is not ${allocated} allocated (I1)`);
+  for (const [column, value] of Object.entries({ available, held, sold, withdrawn }))
+    if (value < 0) problems.push(`sale ${saleId}, ${sku}: ${column} is ${value} (I1)`);
   return problems;
 }
 

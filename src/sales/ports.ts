@@ -4,7 +4,27 @@
  * loading come back as `redis_*` failures.
  */
 import type { Result } from '../protocol/codes.ts';
-import type { Actor, CommandMeta, ConfirmRequest, Decision, Durability, Product, Reconciliation, ReservationView, ReserveRequest, SaleBooks, SaleMove, SaleSpec, ShowPatch, ShowSpec, ShowView, Standing, Verification, WaitlistAnswer, WaitlistRequest } from './types.ts';
+import type {
+  Actor,
+  CommandMeta,
+  ConfirmRequest,
+  Decision,
+  Durability,
+  Product,
+  Reconciliation,
+  ReservationView,
+  ReserveRequest,
+  SaleBooks,
+  SaleMove,
+  SaleSpec,
+  ShowPatch,
+  ShowSpec,
+  ShowView,
+  Standing,
+  Verification,
+  WaitlistAnswer,
+  WaitlistRequest,
+} from './types.ts';
 
 export interface ShowStore {
   /** The same id with the same body answers again; with another body `already_exists`. */

@@ -1,5 +1,18 @@
 /** Shapes of shows, sales and reservations as the rules and the store hand them around. No I/O here. */
-import type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku, WaitView } from '../protocol/messages.ts';
+import type {
+  Brand,
+  EventType,
+  Line,
+  Product,
+  ReservationView,
+  SaleState,
+  SaleView,
+  ShowEvent,
+  ShowState,
+  ShowView,
+  Sku,
+  WaitView,
+} from '../protocol/messages.ts';
 
 export type { Brand, EventType, Line, Product, ReservationView, SaleState, SaleView, ShowEvent, ShowState, ShowView, Sku };
 

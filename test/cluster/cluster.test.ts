@@ -25,9 +25,16 @@ t.test('shows on every master: sold to the last unit, announced to another node,
     t.match(await store.createSale(show, sale, { key: 'k', actor: 'host' }), { ok: true });
     const press = (user: string) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] });
     const answers = await other.reserve(show, ['a', 'b', 'c', 'd', 'e'].map(press));
-    t.same(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)), ['ok', 'ok', 'ok', 'sold_out', 'sold_out']);
-    for (let i = 0; i < 100 && !heard.some((message) => message.kind === 'commit' && message.commit.events.some(({ type }) => type === 'sale.sold_out')); i++) await sleep(10);
-    t.ok(heard.some((message) => message.kind === 'commit' && message.commit.reservations.length === 3), 'the other node heard of it');
+    t.same(
+      answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)),
+      ['ok', 'ok', 'ok', 'sold_out', 'sold_out'],
+    );
+    for (let i = 0; i < 100 && !heard.some((message) => message.kind === 'commit' && message.commit.events.some(({ type }) => type === 'sale.sold_out')); i++)
+      await sleep(10);
+    t.ok(
+      heard.some((message) => message.kind === 'commit' && message.commit.reservations.length === 3),
+      'the other node heard of it',
+    );
     t.match(await store.verify(show), { ok: true, value: { violations: [], reservations: 3, refusals: 2 } });
   }
   t.match(await store.listShows(), { ok: true, value: { length: SHOWS.length } });

@@ -27,7 +27,22 @@ export async function startCluster(): Promise<TestCluster> {
     const port = await freePort();
     ports.push(port);
     const files = ['--dir', folder, '--cluster-config-file', `nodes-${port}.conf`, '--appendfilename', `${port}.aof`, '--appenddirname', `aof-${port}`];
-    const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes', '--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', '--loglevel', 'warning'];
+    const settings = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'yes',
+      '--cluster-enabled',
+      'yes',
+      '--cluster-node-timeout',
+      '2000',
+      '--loglevel',
+      'warning',
+    ];
     children.push(spawn('redis-server', [...settings, ...files], { stdio: 'ignore' }));
   }
   const stop = async (): Promise<void> => {
@@ -46,7 +61,11 @@ export async function startCluster(): Promise<TestCluster> {
   const clients = ports.map((port) => new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50, maxRetriesPerRequest: null }));
   for (const client of clients) client.on('error', () => {});
   await Promise.all(clients.map((client) => client.ping()));
-  await Promise.all(clients.map((client, i) => client.call('CLUSTER', 'ADDSLOTSRANGE', String(Math.floor((SLOTS * i) / MASTERS)), String(Math.floor((SLOTS * (i + 1)) / MASTERS) - 1))));
+  await Promise.all(
+    clients.map((client, i) =>
+      client.call('CLUSTER', 'ADDSLOTSRANGE', String(Math.floor((SLOTS * i) / MASTERS)), String(Math.floor((SLOTS * (i + 1)) / MASTERS) - 1)),
+    ),
+  );
   for (const [i, port] of ports.entries()) if (i > 0) await clients[0]?.call('CLUSTER', 'MEET', '127.0.0.1', String(port));
   const until = Date.now() + 20_000;
   for (const client of clients) {

@@ -24,6 +24,10 @@ if recovering then
         for j = 1, #sale.skus do units_came_free(sale.id, sale.skus[j]) end
       else
         save_sale(sale)
+        -- Resumed by its host meanwhile: what came free then waits for the line until now.
+        if sale.state == 'open' then
+          for j = 1, #sale.skus do units_came_free(sale.id, sale.skus[j]) end
+        end
       end
     end
   end
