@@ -89,7 +89,7 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
     { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (text: Buffer) => logger?.warn({ redis: text.toString().trim() }, 'embedded Redis says'));
+    stream?.on('data', (text: Buffer) => logger?.info({ redis: text.toString().trim() }, 'embedded Redis says'));
   child.unref();
   return child;
 }

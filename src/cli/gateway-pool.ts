@@ -1,0 +1,125 @@
+/**
+ * Several gateway processes on one port: children of this program, told to drain over their IPC channel, started again when they die.
+ * A child ends by itself when the channel closes, so not even a killed supervisor leaves one behind.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface PoolOptions {
+  readonly workers: number;
+  /** The environment of child 1, 2, ... */
+  readonly environmentOf: (worker: number) => Record<string, string>;
+  readonly logger: Logger;
+}
+
+export interface GatewayPool {
+  /** Resolves when every child serves; rejects (and ends the others) when one gives up before. */
+  start(): Promise<void>;
+  /** Drains all children at once; ends by force what is not gone within the bound. */
+  stop(): Promise<void>;
+  /** SIGKILL, now. */
+  kill(): void;
+}
+
+/** From a child when it serves; to a child when it should drain. */
+export type FromWorker = { readonly kind: 'ready' };
+export type ToWorker = { readonly kind: 'drain' };
+
+const READY_MS_MAX = 20_000;
+const STOP_MS_MAX = LIMITS.drainMs + 4_000;
+const RESTART_MS_MIN = 250;
+const RESTART_MS_MAX = 10_000;
+/** A child that lived this long was healthy: the next restart is prompt again. */
+const HEALTHY_MS = 30_000;
+
+const ENTRY = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
+
+interface Slot {
+  readonly worker: number;
+  child: ChildProcess | null;
+  startedAt: number;
+  restartMs: number;
+  timer: NodeJS.Timeout | null;
+}
+
+export function createGatewayPool({ workers, environmentOf, logger }: PoolOptions): GatewayPool {
+  const slots: Slot[] = Array.from({ length: workers }, (_, at) => ({ worker: at + 1, child: null, startedAt: 0, restartMs: RESTART_MS_MIN, timer: null }));
+  let stopping = false;
+
+  function launch(slot: Slot): ChildProcess {
+    const child = fork(ENTRY, ['serve'], { env: environmentOf(slot.worker), stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    slot.child = child;
+    slot.startedAt = performance.now();
+    child.on('error', (err) => logger.error({ err, worker: slot.worker }, 'gateway worker could not be started or reached'));
+    child.once('exit', (code, signal) => {
+      slot.child = null;
+      if (!stopping) restartLater(slot, code, signal);
+    });
+    return child;
+  }
+
+  function restartLater(slot: Slot, code: number | null, signal: NodeJS.Signals | null): void {
+    if (performance.now() - slot.startedAt > HEALTHY_MS) slot.restartMs = RESTART_MS_MIN;
+    logger.error({ worker: slot.worker, code, signal, restartMs: slot.restartMs }, 'gateway worker ended; its viewers reconnect to the others');
+    slot.timer = setTimeout(() => launch(slot), slot.restartMs);
+    slot.restartMs = Math.min(slot.restartMs * 2, RESTART_MS_MAX);
+  }
+
+  function kill(): void {
+    stopping = true;
+    for (const slot of slots) {
+      if (slot.timer) clearTimeout(slot.timer);
+      slot.child?.kill('SIGKILL');
+    }
+  }
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    const late = setTimeout(kill, STOP_MS_MAX);
+    await Promise.all(
+      slots.map(async ({ child, timer }) => {
+        if (timer) clearTimeout(timer);
+        if (child) await drained(child);
+      }),
+    );
+    clearTimeout(late);
+  }
+
+  return {
+    async start() {
+      const first = await Promise.allSettled(slots.map((slot) => ready(launch(slot), slot.worker)));
+      const failed = first.find((outcome) => outcome.status === 'rejected');
+      if (!failed) return;
+      kill();
+      throw failed.reason;
+    },
+    stop,
+    kill,
+  };
+}
+
+function ready(child: ChildProcess, worker: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`gateway worker ${worker} was not ready within ${READY_MS_MAX / 1000} s`)), READY_MS_MAX);
+    child.once('exit', (code, signal) => {
+      clearTimeout(late);
+      reject(new Error(`gateway worker ${worker} ended before it was ready (${signal ?? `exit code ${code}`}); its output above says why`));
+    });
+    child.on('message', (message: FromWorker) => {
+      if (message.kind !== 'ready') return;
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
+
+function drained(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    if (child.connected) child.send({ kind: 'drain' } satisfies ToWorker);
+    else child.kill('SIGKILL');
+  });
+}

@@ -1,0 +1,135 @@
+/** Parsers of single settings: text in, value or problem out. None throws, none reads anything but its argument. */
+export type Parsed<T> = { readonly value: T } | { readonly problem: string };
+export type Parser<T> = (raw: string) => Parsed<T>;
+
+const value = <T>(parsed: T): Parsed<T> => ({ value: parsed });
+const problem = (text: string): { readonly problem: string } => ({ problem: text });
+
+/** Secrets are never repeated in a message; other values are, shortened. */
+const shown = (raw: string): string => JSON.stringify(raw.length > 60 ? `${raw.slice(0, 57)}...` : raw);
+
+export function integer(min: number, max: number): Parser<number> {
+  return (raw) => {
+    if (!/^-?\d{1,15}$/.test(raw)) return problem(`must be a whole number from ${min} to ${max}, got ${shown(raw)}`);
+    const parsed = Number(raw);
+    return parsed < min || parsed > max ? problem(`must be from ${min} to ${max}, got ${parsed}`) : value(parsed);
+  };
+}
+
+export function oneOf<const T extends string>(allowed: readonly T[]): Parser<T> {
+  return (raw) => {
+    const found = allowed.find((entry) => entry === raw);
+    return found === undefined ? problem(`must be one of ${allowed.join(', ')}, got ${shown(raw)}`) : value(found);
+  };
+}
+
+export const toggle: Parser<boolean> = (raw) => {
+  if (['1', 'true', 'yes', 'on'].includes(raw.toLowerCase())) return value(true);
+  if (['0', 'false', 'no', 'off'].includes(raw.toLowerCase())) return value(false);
+  return problem(`must be true or false, got ${shown(raw)}`);
+};
+
+export function matching(pattern: RegExp, rule: string): Parser<string> {
+  return (raw) => (pattern.test(raw) ? value(raw) : problem(`must be ${rule}, got ${shown(raw)}`));
+}
+
+const parts = (raw: string): string[] =>
+  raw
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+/** Comma-separated, no empty list, no repetitions. The first problem of the first bad part is reported. */
+export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
+  return (raw) => {
+    const texts = parts(raw);
+    if (texts.length === 0) return problem('must not be an empty list');
+    const repeated = texts.find((text, at) => texts.indexOf(text) !== at);
+    if (repeated !== undefined) return problem(`names ${shown(repeated)} twice`);
+    const values: T[] = [];
+    for (const text of texts) {
+      const parsed = parse(text);
+      if ('problem' in parsed) return parsed;
+      values.push(parsed.value);
+    }
+    return value(Object.freeze(values));
+  };
+}
+
+/** A web origin as a browser sends it: scheme and host, no path. */
+export const origin: Parser<string> = (raw) => {
+  const url = parseUrl(raw);
+  if (!url || !/^https?:$/.test(url.protocol) || url.origin !== raw.replace(/\/$/, ''))
+    return problem(`must be an origin such as https://shop.example (no path), got ${shown(raw)}`);
+  return value(url.origin);
+};
+
+/** `*` = any origin, as null. */
+export const originsOrAny: Parser<readonly string[] | null> = (raw) => (raw.trim() === '*' ? value(null) : listOf(origin)(raw));
+
+export function urlWithScheme(...schemes: string[]): Parser<string> {
+  return (raw) => {
+    const url = parseUrl(raw);
+    const fits = url !== null && schemes.includes(url.protocol.slice(0, -1)) && url.hostname !== '' && url.search === '' && url.hash === '';
+    return fits
+      ? value(raw.replace(/\/+$/, ''))
+      : problem(`must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, without query`);
+  };
+}
+
+/** One server (redis://, rediss://), one socket (unix:///path), or the nodes of a cluster. Passwords never reach the message. */
+export const redisUrl: Parser<string> = (raw) => {
+  const urls = parts(raw);
+  if (urls.length === 0) return problem('must not be empty');
+  for (const [at, text] of urls.entries()) {
+    const where = urls.length > 1 ? ` (entry ${at + 1})` : '';
+    if (text.startsWith('unix://')) {
+      if (urls.length > 1) return problem(`cannot list a unix socket beside other servers${where}`);
+      if (!/^unix:\/\/\/[^?#]+$/.test(text)) return problem('must name the socket by its absolute path: unix:///run/redis.sock');
+      continue;
+    }
+    const url = parseUrl(text);
+    if (!url || !/^rediss?:$/.test(url.protocol)) return problem(`must be redis://, rediss:// or unix:// URLs${where}`);
+    if (url.hostname === '') return problem(`must name a host${where}`);
+    if (!/^\/?\d{0,2}$/.test(url.pathname)) return problem(`may name a database number after the host and nothing else${where}`);
+    if (urls.length > 1 && /^\/[1-9]/.test(url.pathname)) return problem(`may not name a database in a cluster${where}`);
+  }
+  return value(urls.join(','));
+};
+
+const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+/** `name:secret` pairs. The name appears in the ledger, the secret in no message. */
+export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<Readonly<Record<string, string>>> {
+  return (raw) => {
+    const keys: Record<string, string> = {};
+    const pairs = parts(raw);
+    if (pairs.length === 0) return problem('must not be an empty list');
+    for (const [at, pair] of pairs.entries()) {
+      const colon = pair.indexOf(':');
+      const [name, secret] = [pair.slice(0, Math.max(colon, 0)), pair.slice(colon + 1)];
+      if (colon < 1 || !KEY_NAME.test(name)) return problem(`entry ${at + 1} must be name:secret, with a name of letters, digits, "_", "." or "-"`);
+      if (secret.length < secretCharsMin || secret.length > secretCharsMax)
+        return problem(`the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, got ${secret.length}`);
+      if (Object.hasOwn(keys, name)) return problem(`names "${name}" twice`);
+      if (Object.values(keys).includes(secret)) return problem(`gives "${name}" the secret of another key`);
+      keys[name] = secret;
+    }
+    return value(Object.freeze(keys));
+  };
+}
+
+export function secretText(bytesMin: number): Parser<string> {
+  return (raw) => {
+    const bytes = Buffer.byteLength(raw);
+    return bytes < bytesMin ? problem(`must be at least ${bytesMin} bytes long, got ${bytes}: try "openssl rand -hex 32"`) : value(raw);
+  };
+}
+
+function parseUrl(text: string): URL | null {
+  try {
+    return new URL(text);
+  } catch {
+    return null;
+  }
+}

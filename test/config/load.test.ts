@@ -1,0 +1,218 @@
+/** Configuration: every mistake is named with its variable or flag and what is allowed, all of them at once, and nothing half right gets through. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { createApiKeys } from '../../src/auth/api-keys.ts';
+import { createTokens } from '../../src/auth/tokens.ts';
+import { type Config, type LoadOptions, loadConfig, mistakesText, SETTINGS, settingsHelp } from '../../src/config/index.ts';
+
+const SECRET = 'a secret of thirty-two bytes, just';
+const SHARED = { REDIS_URL: 'redis://localhost:6379', AUTH_SECRET: SECRET, API_KEYS: 'host:0123456789abcdef' };
+
+const load = (env: Record<string, string> = {}, argv: string[] = [], more: Partial<LoadOptions> = {}): ReturnType<typeof loadConfig> =>
+  loadConfig({ argv, env, ...more });
+
+function configOf(env: Record<string, string> = {}, argv: string[] = [], more: Partial<LoadOptions> = {}): Config {
+  const loaded = load(env, argv, more);
+  if (!loaded.ok) throw new Error(mistakesText(loaded.mistakes));
+  return loaded.config;
+}
+function mistakesOf(env: Record<string, string>, argv: string[] = [], more: Partial<LoadOptions> = {}): string[] {
+  const loaded = load(env, argv, more);
+  return loaded.ok ? [] : loaded.mistakes.map(({ where, problem }) => `${where}: ${problem}`);
+}
+
+t.test('nothing given: all roles, loopback, embedded Redis', async (t) => {
+  const config = configOf();
+  t.match(config, {
+    roles: ['gateway', 'control', 'jobs'],
+    workers: 1,
+    host: '127.0.0.1',
+    gatewayPort: 8080,
+    controlPort: 8081,
+    redisUrl: null,
+    keyPrefix: 'stampede:',
+  });
+  t.match(config, { allowedOrigins: null, corsOrigins: [], authSecret: null, apiKeys: null, appendfsync: 'everysec', demoTokens: false, logLevel: 'info' });
+  t.equal(config.dataDir, resolve('data'), 'an absolute path: a later chdir changes nothing');
+  t.match(config.nodeName, /^[A-Za-z0-9_.-]{1,64}$/);
+});
+
+t.test('the configuration is frozen, deeply', async (t) => {
+  const config = configOf({ ...SHARED, ALLOWED_ORIGINS: 'https://a.example', ROLES: 'jobs,control' });
+  const frozen = [config, config.roles, config.allowedOrigins, config.corsOrigins, config.apiKeys, config.authPublicKeys];
+  for (const part of frozen) t.ok(Object.isFrozen(part));
+  t.same(config.roles, ['control', 'jobs'], 'in one order, however they were written');
+});
+
+t.test('a flag wins over its variable, an empty variable counts as absent', async (t) => {
+  t.equal(configOf({ GATEWAY_PORT: '9000' }, ['--gateway-port', '9001']).gatewayPort, 9001);
+  t.equal(configOf({ GATEWAY_PORT: '9000' }, ['--gateway-port=0']).gatewayPort, 0);
+  t.equal(configOf({ GATEWAY_PORT: '' }).gatewayPort, 8080);
+  const loaded = load({}, ['--gateway-port', '9001', '--log-level=warn']);
+  t.same(loaded.ok && loaded.flagsAsVariables, { GATEWAY_PORT: '9001', LOG_LEVEL: 'warn' });
+});
+
+const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, value: unknown]> = [
+  ['REDIS_URL', 'redis://localhost', 'redisUrl', 'redis://localhost'],
+  ['REDIS_URL', 'rediss://user:pass@redis.example:6380/2', 'redisUrl', 'rediss://user:pass@redis.example:6380/2'],
+  ['REDIS_URL', 'unix:///run/redis/redis.sock', 'redisUrl', 'unix:///run/redis/redis.sock'],
+  ['REDIS_URL', 'redis://a:7000, redis://b:7000', 'redisUrl', 'redis://a:7000,redis://b:7000'],
+  ['KEY_PREFIX', 'shop-1:', 'keyPrefix', 'shop-1:'],
+  ['WORKERS', '64', 'workers', 64],
+  ['HOST', '::1', 'host', '::1'],
+  ['GATEWAY_PORT', '0', 'gatewayPort', 0],
+  ['CONTROL_PORT', '65535', 'controlPort', 65535],
+  ['PUBLIC_GATEWAY_URL', 'wss://live.example/', 'publicGatewayUrl', 'wss://live.example'],
+  ['ALLOWED_ORIGINS', '*', 'allowedOrigins', null],
+  ['ALLOWED_ORIGINS', 'https://a.example,http://localhost:3000/', 'allowedOrigins', ['https://a.example', 'http://localhost:3000']],
+  ['CORS_ORIGINS', '*', 'corsOrigins', null],
+  ['APPENDFSYNC', 'always', 'appendfsync', 'always'],
+  ['DEMO_TOKENS', 'yes', 'demoTokens', true],
+  ['NODE_NAME', 'gateway-1.eu', 'nodeName', 'gateway-1.eu'],
+  ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
+  ['API_KEYS', 'host:0123456789abcdef,back.office:fedcba9876543210', 'apiKeys', { host: '0123456789abcdef', 'back.office': 'fedcba9876543210' }],
+];
+for (const [variable, raw, field, value] of GOOD) {
+  t.test(`${variable}=${raw} is understood`, async (t) => t.same(configOf({ ...SHARED, [variable]: raw })[field], value));
+}
+
+const BAD: ReadonlyArray<[variable: string, raw: string, says: RegExp]> = [
+  ['REDIS_URL', 'localhost:6379', /must be redis:\/\/, rediss:\/\/ or unix:/],
+  ['REDIS_URL', 'http://localhost', /must be redis:/],
+  ['REDIS_URL', 'redis://', /must be redis:|must name a host/],
+  ['REDIS_URL', 'unix://relative.sock', /absolute path/],
+  ['REDIS_URL', 'redis://a,unix:///b.sock', /\(entry 2\)/],
+  ['REDIS_URL', 'redis://a/1,redis://b', /database in a cluster \(entry 1\)/],
+  ['REDIS_URL', 'redis://a/one', /database number/],
+  ['REDIS_URL', ' , ', /must not be empty/],
+  ['KEY_PREFIX', '{shop}:', /no braces/],
+  ['KEY_PREFIX', 'a b', /letters, digits/],
+  ['ROLES', 'gateway,cook', /one of gateway, control, jobs, got "cook"/],
+  ['ROLES', 'gateway,gateway', /"gateway" twice/],
+  ['ROLES', ',', /empty list/],
+  ['WORKERS', '0', /from 1 to 64, got 0/],
+  ['WORKERS', '65', /from 1 to 64, got 65/],
+  ['WORKERS', 'two', /whole number from 1 to 64, got "two"/],
+  ['WORKERS', '1.5', /whole number/],
+  ['HOST', 'two words', /IP address/],
+  ['GATEWAY_PORT', '-1', /from 0 to 65535/],
+  ['GATEWAY_PORT', '65536', /from 0 to 65535/],
+  ['GATEWAY_PORT', '0x50', /whole number/],
+  ['CONTROL_PORT', '99999999999999999999', /whole number/],
+  ['PUBLIC_GATEWAY_URL', 'https://live.example', /ws:\/\/ or wss:/],
+  ['PUBLIC_GATEWAY_URL', 'wss://live.example/?x=1', /without query/],
+  ['ALLOWED_ORIGINS', 'shop.example', /origin such as/],
+  ['ALLOWED_ORIGINS', 'https://shop.example/path', /no path/],
+  ['CORS_ORIGINS', 'https://a.example,https://a.example', /twice/],
+  ['AUTH_SECRET', 'short', /at least 32 bytes long, got 5/],
+  ['AUTH_PUBLIC_KEYS', '/does/not/exist.pem', /\/does\/not\/exist\.pem cannot be read \(ENOENT\)/],
+  ['API_KEYS', 'host', /entry 1 must be name:secret/],
+  ['API_KEYS', 'host:short', /the secret of "host" must be 16 to 256 characters long, got 5/],
+  ['API_KEYS', 'ho st:0123456789abcdef', /entry 1 must be name:secret/],
+  ['API_KEYS', 'a:0123456789abcdef,a:fedcba9876543210', /names "a" twice/],
+  ['API_KEYS', 'a:0123456789abcdef,b:0123456789abcdef', /gives "b" the secret of another key/],
+  ['APPENDFSYNC', 'no', /one of everysec, always/],
+  ['DEMO_TOKENS', 'maybe', /true or false/],
+  ['NODE_NAME', 'a/b', /letters, digits/],
+  ['LOG_LEVEL', 'loud', /one of trace, debug/],
+];
+for (const [variable, raw, says] of BAD) {
+  t.test(`${variable}=${raw} is one mistake that names it`, async (t) => {
+    const mistakes = mistakesOf({ ...SHARED, [variable]: raw });
+    t.equal(mistakes.length, 1, mistakes.join('\n'));
+    t.match(mistakes[0], new RegExp(`^${variable}: `));
+    t.match(mistakes[0], says);
+    if (variable !== 'AUTH_PUBLIC_KEYS') t.ok(mistakes[0]?.includes('Allowed: '), 'says what is allowed');
+  });
+}
+
+t.test('all mistakes come at once, of variables and of flags', async (t) => {
+  const mistakes = mistakesOf({ WORKERS: '0', REDIS_URL: 'nope' }, [
+    '--gateway-port',
+    'http',
+    '--colour',
+    'red',
+    'extra',
+    '--roles=',
+    '--auth-secret',
+    'x',
+    '--log-level',
+    '--host=::1',
+  ]);
+  const where = mistakes.map((mistake) => mistake.slice(0, mistake.indexOf(': ')));
+  t.same(where.sort(), ['"extra"', '--auth-secret', '--colour', '--gateway-port', '--log-level', '--roles', 'REDIS_URL', 'WORKERS', '"red"', '"x"'].sort());
+  t.match(
+    mistakes.find((mistake) => mistake.startsWith('--auth-secret')),
+    /set AUTH_SECRET/,
+    'a secret as a flag is pointed to its variable',
+  );
+});
+
+t.test('no secret ever appears in a mistake', async (t) => {
+  const text = [
+    ...mistakesOf({ REDIS_URL: 'http://user:hunter2hunter2@host' }),
+    ...mistakesOf({ REDIS_URL: 'redis://user:hunter2hunter2@host/x' }),
+    ...mistakesOf({ AUTH_SECRET: 'hunter2hunter2' }),
+    ...mistakesOf({ API_KEYS: 'host:hunter2hunter2,b' }),
+    ...mistakesOf({ API_KEYS: 'hunter2hunter2' }),
+  ].join('\n');
+  t.notMatch(text, /hunter2/);
+});
+
+t.test('settings that contradict each other are named', async (t) => {
+  t.match(mistakesOf({ ROLES: 'gateway' }), [/^REDIS_URL: is needed when roles run apart/]);
+  t.match(mistakesOf({ REDIS_URL: 'redis://a' }), [/^AUTH_SECRET: or AUTH_PUBLIC_KEYS is needed with REDIS_URL/, /^API_KEYS: is needed with REDIS_URL/]);
+  t.match(mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000' }), [/^CONTROL_PORT: must differ from GATEWAY_PORT \(9000\)/]);
+  t.match(mistakesOf({ ...SHARED, ROLES: 'control', WORKERS: '2' }), [/^WORKERS: /]);
+});
+
+t.test('what a role does not use is not asked for', async (t) => {
+  t.same(mistakesOf({ REDIS_URL: 'redis://a', ROLES: 'jobs' }), []);
+  t.same(mistakesOf({ REDIS_URL: 'redis://a', ROLES: 'gateway', AUTH_SECRET: SECRET }), []);
+  t.same(mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000', ROLES: 'gateway' }), [], 'one role, one port');
+  t.same(mistakesOf({ REDIS_URL: 'redis://a' }, [], { purpose: 'inspect' }), []);
+  t.match(mistakesOf({ REDIS_URL: 'redis://a' }, [], { purpose: 'token' }), [/^AUTH_SECRET: is needed to sign/]);
+});
+
+t.test('public keys are read and checked', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-keys-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const write = (name: string, text: string | Buffer): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const good = write('good.pem', publicKey.export({ type: 'spki', format: 'pem' }));
+  const secret = write('private.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const odd = write('odd.pem', 'hello');
+  const env = { REDIS_URL: 'redis://a', API_KEYS: SHARED.API_KEYS };
+  t.equal(configOf({ ...env, AUTH_PUBLIC_KEYS: good }).authPublicKeys.length, 1);
+  t.match(mistakesOf({ ...env, AUTH_PUBLIC_KEYS: `${good},${secret},${odd}` }), [
+    /^AUTH_PUBLIC_KEYS: .*private\.pem is a private key/,
+    /^AUTH_PUBLIC_KEYS: .*odd\.pem is not a PEM/,
+  ]);
+});
+
+t.test("a command's own flags come back beside the configuration", async (t) => {
+  const own = { show: { placeholder: 'ID' }, loud: { placeholder: null } };
+  const loaded = load({}, ['--show', 'friday', '--loud'], { own });
+  t.same(loaded.ok && loaded.own, { show: 'friday', loud: true });
+  t.match(mistakesOf({}, ['--show', '--loud=yes'], { own }), [/^--show: needs a value/]);
+});
+
+t.test('what the configuration accepts, the doors accept', async (t) => {
+  const config = configOf({ ...SHARED, API_KEYS: `a:${'x'.repeat(16)},b.c-d_e:${'y'.repeat(256)}`, AUTH_SECRET: 'z'.repeat(32) });
+  t.doesNotThrow(() => createApiKeys(config.apiKeys ?? {}));
+  t.doesNotThrow(() => createTokens({ secret: config.authSecret ?? '', nowMs: Date.now }));
+});
+
+t.test('the help names every setting', async (t) => {
+  const help = settingsHelp();
+  for (const { variable, flag } of Object.values(SETTINGS)) {
+    t.ok(help.includes(variable), variable);
+    if (flag !== null) t.ok(help.includes(`--${flag} `), flag);
+  }
+});

@@ -1,0 +1,168 @@
+/** The house rules that a reader relies on: imports run one way, one library has one room, files stay readable, nothing is left for later. */
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join, relative, resolve, sep } from 'node:path';
+import t, { type Test } from 'tap';
+import { HOME_OF, LINES_MAX, MAY_IMPORT, MAY_IMPORT_MAIN } from './import-table.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+function filesBelow(folder: string, ...extensions: string[]): string[] {
+  const start = join(root, folder);
+  if (!existsSync(start)) return [];
+  return readdirSync(start, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(start, name))
+    .filter((file) => extensions.includes(extname(file)));
+}
+
+const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+
+function importsOf(file: string): string[] {
+  const text = withoutComments(readFileSync(file, 'utf8'));
+  const found = [
+    ...text.matchAll(/(?:^|[\s;])(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]/g),
+    ...text.matchAll(/(?:^|[\s;(])import\s*\(?\s*['"]([^'"]+)['"]/g),
+  ];
+  return found.flatMap(([, specifier]) => (specifier === undefined ? [] : [specifier]));
+}
+
+/** `src/redis/x.ts` -> `redis`, `src/main.ts` -> `main.ts`. */
+const folderOf = (file: string): string => relative(join(root, 'src'), file).split(sep)[0] ?? '';
+const packageOf = (specifier: string): string => specifier.split('/')[0] ?? specifier;
+const named = (file: string): string => relative(root, file);
+
+const sources = filesBelow('src', '.ts');
+
+t.test('every folder of src stands in the import table', async (t) => {
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  t.same(
+    folders.map(({ name }) => name).filter((name) => !Object.hasOwn(MAY_IMPORT, name)),
+    [],
+  );
+});
+
+t.test('imports run one way', async (t) => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    const from = folderOf(file);
+    if (from === 'main.ts') continue;
+    for (const specifier of importsOf(file).filter((entry) => entry.startsWith('.'))) {
+      const target = resolve(dirname(file), specifier);
+      const to = folderOf(target);
+      const allowed = to === from || MAY_IMPORT[from]?.includes(to) || (to === 'main.ts' && MAY_IMPORT_MAIN.includes(from));
+      // package.json may be read, nothing else outside src.
+      if (!target.startsWith(join(root, 'src')) || !allowed) wrong.push(`${named(file)} imports ${specifier}`);
+      else if (!existsSync(target)) wrong.push(`${named(file)} imports ${specifier}, which does not exist`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+t.test('a library is imported by its home folder only', async (t) => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const specifier of importsOf(file)) {
+      const home = HOME_OF[packageOf(specifier)];
+      if (home !== undefined && home !== folderOf(file)) wrong.push(`${named(file)} imports ${specifier}: ask src/${home} instead`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+t.test('every library that src imports is a dependency, and Node is asked by its node: names', async (t) => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const specifier of importsOf(file).filter((entry) => !entry.startsWith('.') && !entry.startsWith('node:'))) {
+      const name = specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : packageOf(specifier);
+      if (builtinModules.includes(name)) wrong.push(`${named(file)} imports ${specifier}: write node:${specifier}`);
+      else if (!Object.hasOwn(dependencies, name)) wrong.push(`${named(file)} imports ${specifier}, which package.json does not list as a dependency`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+t.test('the SDK runs in a browser: no Node in client, protocol and web', async (t) => {
+  const browser = sources.filter((file) => ['client', 'protocol', 'web'].includes(folderOf(file)));
+  t.same(browser.filter((file) => importsOf(file).some((specifier) => specifier.startsWith('node:'))).map(named), []);
+});
+
+t.test('only src/config reads the environment', async (t) => {
+  const readers = sources.filter((file) =>
+    /\bprocess\s*(?:\.\s*env\b|\[\s*['"]env['"])|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/.test(withoutComments(readFileSync(file, 'utf8'))),
+  );
+  t.same(readers.filter((file) => folderOf(file) !== 'config').map(named), []);
+});
+
+t.test(`no file is longer than ${LINES_MAX} lines`, async (t) => {
+  const files = [
+    ...sources,
+    ...filesBelow('src', '.lua', '.js', '.mjs', '.html'),
+    ...filesBelow('test', '.ts'),
+    ...filesBelow('bench', '.ts'),
+    ...filesBelow('scripts', '.mjs'),
+  ];
+  const long = files.map((file) => ({ file: named(file), lines: readFileSync(file, 'utf8').split('\n').length - 1 }));
+  t.same(
+    long.filter(({ lines }) => lines > LINES_MAX),
+    [],
+  );
+});
+
+t.test('nothing is left for later and nothing is silenced in src', async (t) => {
+  const banned = /\b(?:TODO|FIXME|XXX|HACK)\b|@ts-ignore|@ts-nocheck|@ts-expect-error|biome-ignore|eslint-disable/;
+  const files = [...sources, ...filesBelow('src', '.lua', '.html', '.css', '.js')];
+  t.same(files.filter((file) => banned.test(readFileSync(file, 'utf8'))).map(named), []);
+});
+
+t.test('the linter refuses and allows exactly what the table says', async (t) => {
+  const folders = Object.keys(MAY_IMPORT);
+  const probes = [...folders, 'main.ts'].map((from) => {
+    const up = from === 'main.ts' ? './' : '../';
+    const own = folders.filter((to) => to !== from).map((to) => `${up}${to}/probe.ts`);
+    const main = from === 'main.ts' ? [] : ['../main.ts'];
+    const specifiers = [...own, ...main, ...Object.keys(HOME_OF).map((name) => (name === '@fastify' ? '@fastify/cors' : name))];
+    return { from, path: from === 'main.ts' ? 'src/main.ts' : `src/${from}/probe.ts`, specifiers };
+  });
+  const refusals = linterRefusals(t, probes);
+  for (const { from, path, specifiers } of probes) {
+    const refused = specifiers.filter((specifier) => {
+      if (specifier === '../main.ts') return !MAY_IMPORT_MAIN.includes(from);
+      const home = HOME_OF[packageOf(specifier)];
+      if (home !== undefined) return home !== from;
+      return from !== 'main.ts' && !MAY_IMPORT[from]?.includes(folderOf(resolve(root, dirname(path), specifier)));
+    });
+    t.same(refusals.get(path), refused, path);
+  }
+});
+
+interface Probe {
+  readonly path: string;
+  readonly specifiers: readonly string[];
+}
+
+/** The specifiers that our linter configuration refuses, by file: one import a line, in a scratch folder with our biome.json. */
+function linterRefusals(t: Test, probes: readonly Probe[]): Map<string, string[]> {
+  const scratch = mkdtempSync(join(tmpdir(), 'stampede-lint-'));
+  t.teardown(() => rmSync(scratch, { recursive: true, force: true }));
+  copyFileSync(join(root, 'biome.json'), join(scratch, 'biome.json'));
+  for (const { path, specifiers } of probes) {
+    mkdirSync(dirname(join(scratch, path)), { recursive: true });
+    writeFileSync(join(scratch, path), specifiers.map((specifier) => `import '${specifier}';\n`).join(''));
+  }
+  const biome = join(root, 'node_modules/.bin/biome');
+  const args = ['lint', '--vcs-enabled=false', '--only=style/noRestrictedImports', '--reporter=github', '--max-diagnostics=none', '.'];
+  const ran = spawnSync(biome, args, { cwd: scratch, encoding: 'utf8' });
+  const refusals = new Map(probes.map(({ path }) => [path, [] as string[]]));
+  const lines = [...`${ran.stdout}${ran.stderr}`.matchAll(/noRestrictedImports,file=([^,]+),line=(\d+)/g)];
+  for (const { path, specifiers } of probes) {
+    const at = new Set(lines.filter(([, file]) => file?.endsWith(path)).map(([, , line]) => Number(line)));
+    refusals.set(
+      path,
+      specifiers.filter((_, index) => at.has(index + 1)),
+    );
+  }
+  return refusals;
+}
