@@ -6,7 +6,8 @@ import { type Command, complain, EXIT, print } from './command.ts';
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: { summary: 'run the engine: gateway, control API, jobs', load: async () => (await import('./serve.ts')).serve },
   token: { summary: 'sign a viewer token', load: async () => (await import('./token.ts')).token },
-  verify: { summary: 'replay the ledger of a show and check the books', load: async () => (await import('./verify.ts')).verify },
+  verify: { summary: 'replay the ledger of a show and check the books', load: async () => (await import('./books.ts')).verify },
+  reconcile: { summary: 'verify the books of a show and repair what drifted', load: async () => (await import('./books.ts')).reconcile },
 };
 
 function overview(): string {
