@@ -64,6 +64,15 @@ export interface RelayListener {
 }
 
 /** The log and the relay of shows. */
+/** Refusals of one kind that a node gave from its view within a second, and the view they rested on. */
+export interface GateReport {
+  readonly sale: string;
+  readonly code: string;
+  readonly count: number;
+  readonly offset: number;
+  readonly rev: number;
+}
+
 export interface ShowLog {
   /** Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the subscription. */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
@@ -74,4 +83,6 @@ export interface ShowLog {
   appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>>;
   /** Reports this node's viewers and the hearts since the last call; sums over nodes and publishes when something changed. */
   reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<Counts>>;
+  /** Puts a node's local refusals of the last second into the ledger, `at` Redis time. */
+  reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>>;
 }

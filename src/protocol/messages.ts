@@ -270,6 +270,8 @@ export interface Bye {
   at: number;
   code: number;
   reason: string;
+  /** For a person, where the reason alone does not say enough. */
+  message?: string;
   /** Connect again after this long; absent = do not. */
   reconnectAfterMs?: number;
   /** Connect there instead of where this connection went. */

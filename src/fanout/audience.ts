@@ -1,0 +1,241 @@
+/** The people of a room on this node: who they are, which sockets are theirs, and what they hold. Never listed to anybody. */
+import type { ReservationView, Variant, You } from '../protocol/messages.ts';
+import type { ReservationStore } from '../sales/ports.ts';
+import type { Standing } from '../sales/types.ts';
+import type { Clock, Timer } from './clock.ts';
+import { type EncodeCounts, messageFrame } from './frames.ts';
+import type { TokenBucket } from './token-bucket.ts';
+
+/** A socket, as far as a room knows it. */
+export interface Listener {
+  readonly variant: Variant;
+  /** Personal messages; never called after the listener left. */
+  send(bytes: Uint8Array): void;
+}
+
+/** One person on this node, however many sockets they have. */
+export interface Member {
+  readonly user: string;
+  readonly listeners: Set<Listener>;
+  /** By id: live holds, orders, and some that ended while this node looked on. Null until there is one. */
+  reservations: Map<string, ReservationView> | null;
+  /** Sales in which this person ever held or waited for something: a key repeated there may have a recorded answer. */
+  sales: Set<string> | null;
+  /** True once Redis has told what this person holds, and nothing can have been missed since. */
+  known: boolean;
+  /** Requests of this person that Redis has not answered yet. */
+  reservesInFlight: number;
+  chatBucket: TokenBucket | null;
+  lastChatMs: number;
+}
+
+export interface AudienceOptions {
+  readonly showId: string;
+  readonly store: Pick<ReservationStore, 'standingOf' | 'getReservation'>;
+  readonly clock: Clock;
+  readonly encodes: EncodeCounts;
+  /** Redis time. */
+  readonly now: () => number;
+}
+
+/** People asked for in one Redis round trip. */
+const LOOKUP_USERS_MAX = 200;
+const LOOKUP_RETRY_MS = 1_000;
+/** Reservations kept of one person; ended ones make room. */
+const RESERVATIONS_KEPT_MAX = 32;
+const NO_STANDING: Standing = { reservations: [], waits: [], sales: [] };
+
+const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
+
+interface Lookup {
+  readonly member: Member;
+  readonly done: () => void;
+}
+
+export class Audience {
+  private readonly options: AudienceOptions;
+  private readonly members = new Map<string, Member>();
+  private lookups: Lookup[] = [];
+  private looking = false;
+  private retryTimer: Timer | null = null;
+  /** People whose lookup failed: asked for again together. */
+  private readonly unlearned = new Set<Member>();
+
+  constructor(options: AudienceOptions) {
+    this.options = options;
+  }
+
+  member(user: string): Member | undefined {
+    return this.members.get(user);
+  }
+
+  join(user: string, listener: Listener): Member {
+    let member = this.members.get(user);
+    if (member === undefined) {
+      member = {
+        user,
+        listeners: new Set(),
+        reservations: null,
+        sales: null,
+        known: false,
+        reservesInFlight: 0,
+        chatBucket: null,
+        lastChatMs: Number.NEGATIVE_INFINITY,
+      };
+      this.members.set(user, member);
+    }
+    member.listeners.add(listener);
+    return member;
+  }
+
+  leave(member: Member, listener: Listener): void {
+    member.listeners.delete(listener);
+    if (member.listeners.size === 0) this.members.delete(member.user);
+  }
+
+  /** Resolves when Redis has said what the person holds, or could not; `member.known` says which. */
+  learn(member: Member): Promise<void> {
+    if (member.known) return Promise.resolve();
+    if (this.retryTimer !== null) {
+      this.unlearned.add(member);
+      return Promise.resolve();
+    }
+    return new Promise((done) => {
+      this.lookups.push({ member, done });
+      void this.lookUp();
+    });
+  }
+
+  /** What a person holds or owns, for their welcome. */
+  live(member: Member): ReservationView[] {
+    return member.reservations === null ? [] : [...member.reservations.values()].filter(isLive);
+  }
+
+  /** True when no key of this person can have been answered before in this sale, as far as the gate is concerned. */
+  isNewTo(member: Member, saleId: string): boolean {
+    if (!member.known || member.reservesInFlight > 0) return false;
+    return member.sales === null || !member.sales.has(saleId);
+  }
+
+  /** This person has to do with the sale from now on: their requests there go to Redis. */
+  involve(member: Member, saleId: string): void {
+    member.sales ??= new Set();
+    member.sales.add(saleId);
+  }
+
+  hasOrder(member: Member): boolean {
+    if (member.reservations === null) return false;
+    for (const { state } of member.reservations.values()) if (state === 'confirmed') return true;
+    return false;
+  }
+
+  /** Reservations that changed: remembered for people who are here, and told on all their sockets. */
+  changed(reservations: readonly ReservationView[]): void {
+    for (const reservation of reservations) {
+      const member = this.members.get(reservation.user);
+      if (member === undefined) continue;
+      this.remember(member, reservation);
+      this.tell(member, reservation);
+    }
+  }
+
+  /** Remembers without telling: the answer of a request, which its sender gets anyway. */
+  remember(member: Member, reservation: ReservationView): void {
+    this.involve(member, reservation.sale);
+    member.reservations ??= new Map();
+    const before = member.reservations.get(reservation.id);
+    // An answer recorded long ago may come after news of how the reservation ended.
+    if (before !== undefined && before.state !== 'held' && reservation.state === 'held') return;
+    member.reservations.set(reservation.id, reservation);
+    if (member.reservations.size > RESERVATIONS_KEPT_MAX) this.forgetEnded(member.reservations);
+  }
+
+  /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
+  async relearn(): Promise<void> {
+    const before = new Map<Member, ReservationView[]>();
+    for (const member of this.members.values()) {
+      if (!member.known) continue;
+      member.known = false;
+      before.set(member, this.live(member));
+    }
+    await Promise.all([...before].map(async ([member, held]) => this.relearnOne(member, held)));
+  }
+
+  stop(): void {
+    if (this.retryTimer !== null) this.options.clock.clearTimer(this.retryTimer);
+    this.retryTimer = null;
+    for (const { done } of this.lookups.splice(0)) done();
+  }
+
+  private async relearnOne(member: Member, held: readonly ReservationView[]): Promise<void> {
+    await this.learn(member);
+    if (!member.known) return;
+    for (const reservation of this.live(member)) {
+      const old = held.find(({ id }) => id === reservation.id);
+      if (old === undefined || old.state !== reservation.state || old.heldUntil !== reservation.heldUntil) this.tell(member, reservation);
+    }
+  }
+
+  private tell(member: Member, reservation: ReservationView): void {
+    const message: You = { t: 'you', at: this.options.now(), reservation };
+    const frame = messageFrame(message, this.options.encodes);
+    for (const listener of member.listeners) listener.send(frame.in(listener.variant));
+  }
+
+  private async lookUp(): Promise<void> {
+    if (this.looking) return;
+    this.looking = true;
+    const { showId, store } = this.options;
+    while (this.lookups.length > 0) {
+      const batch = this.lookups.splice(0, LOOKUP_USERS_MAX);
+      const result = await store.standingOf(
+        showId,
+        batch.map(({ member }) => member.user),
+      );
+      for (let i = 0; i < batch.length; i += 1) {
+        const lookup = batch[i];
+        if (lookup === undefined) continue;
+        if (result.ok) await this.learned(lookup.member, result.value[i] ?? NO_STANDING);
+        else this.unlearned.add(lookup.member);
+        lookup.done();
+      }
+      if (!result.ok) this.retryLater();
+    }
+    this.looking = false;
+  }
+
+  private async learned(member: Member, { reservations: found, sales }: Standing): Promise<void> {
+    const { showId, store } = this.options;
+    const ids = new Set(found.map(({ id }) => id));
+    // What this node thought live and Redis does not list ended unseen: how, is asked one by one, because it is rare.
+    const vanished = this.live(member).filter(({ id }) => !ids.has(id));
+    for (const reservation of found) this.remember(member, reservation);
+    for (const sale of sales) this.involve(member, sale);
+    member.known = true;
+    for (const { id } of vanished) {
+      const ended = await store.getReservation(showId, id);
+      if (ended.ok) this.changed([ended.value]);
+    }
+  }
+
+  private retryLater(): void {
+    for (const { member, done } of this.lookups.splice(0)) {
+      this.unlearned.add(member);
+      done();
+    }
+    this.retryTimer ??= this.options.clock.setTimer(() => {
+      this.retryTimer = null;
+      const members = [...this.unlearned];
+      this.unlearned.clear();
+      // Their welcome could not say what they hold, so everything they hold is told now.
+      for (const member of members) if (!member.known && member.listeners.size > 0) void this.relearnOne(member, []);
+    }, LOOKUP_RETRY_MS);
+  }
+
+  private forgetEnded(reservations: Map<string, ReservationView>): void {
+    for (const [id, reservation] of reservations) {
+      if (reservations.size <= RESERVATIONS_KEPT_MAX) return;
+      if (!isLive(reservation)) reservations.delete(id);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Chat on its way in: what this node's viewers of one room wrote, appended to the log in batches. One append is in flight at a time, so
+ * the order of a node's messages is the order they came in; the pause between appends bounds what a room costs Redis.
+ */
+import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Clock, Timer } from './clock.ts';
+import { MessagePackWriter, writeChatItem } from './msgpack-bytes.ts';
+import type { ChatEntry, ShowLog } from './ports.ts';
+
+/** Called once with the message's id, or with why it was not taken. */
+export type ChatAnswer = (result: Result<number>) => void;
+
+export interface ChatIntakeOptions {
+  readonly showId: string;
+  readonly node: string;
+  readonly log: Pick<ShowLog, 'appendChat'>;
+  readonly clock: Clock;
+}
+
+interface Waiting {
+  readonly entry: ChatEntry;
+  readonly answer: ChatAnswer;
+}
+
+const OVERLOAD_RETRY_MS = 1_000;
+
+export class ChatIntake {
+  private readonly options: ChatIntakeOptions;
+  private readonly writer = new MessagePackWriter();
+  private queue: Waiting[] = [];
+  private inFlight: Promise<void> | null = null;
+  private lastAppendMs = Number.NEGATIVE_INFINITY;
+  private timer: Timer | null = null;
+
+  constructor(options: ChatIntakeOptions) {
+    this.options = options;
+  }
+
+  accept(entry: ChatEntry, answer: ChatAnswer): void {
+    if (this.queue.length >= LIMITS.chatQueuePerRoomMax) {
+      answer(fail('overloaded', 'Too many messages are waiting in this show.', { retryAfterMs: OVERLOAD_RETRY_MS }));
+      return;
+    }
+    this.queue.push({ entry, answer });
+    this.pump();
+  }
+
+  /** Resolves when everything accepted so far is answered. */
+  async settled(): Promise<void> {
+    while (this.queue.length > 0 || this.inFlight !== null) {
+      if (this.inFlight === null) this.append();
+      await this.inFlight;
+    }
+  }
+
+  private pump(): void {
+    if (this.inFlight !== null || this.timer !== null || this.queue.length === 0) return;
+    const { clock } = this.options;
+    const waitMs = this.lastAppendMs + LIMITS.tickMinMs - clock.nowMs();
+    if (waitMs <= 0) {
+      this.append();
+    } else {
+      this.timer = clock.setTimer(() => {
+        this.timer = null;
+        if (this.inFlight === null && this.queue.length > 0) this.append();
+      }, waitMs);
+    }
+  }
+
+  private append(): void {
+    this.lastAppendMs = this.options.clock.nowMs();
+    const { batch, items, at } = this.takeBatch();
+    const { log, showId, node } = this.options;
+    const authors = batch.map(({ entry }) => entry.user);
+    this.inFlight = log
+      .appendChat(showId, { node, at, count: batch.length, items }, authors)
+      .catch((error: unknown): Result<{ firstId: number }> => ({ ok: false, error: unexpected(error) }))
+      .then((result) => {
+        this.inFlight = null;
+        for (let i = 0; i < batch.length; i += 1) batch[i]?.answer(result.ok ? ok(result.value.firstId + i) : result);
+        this.pump();
+      });
+  }
+
+  private takeBatch(): { batch: Waiting[]; items: Uint8Array; at: number } {
+    const at = this.queue[0]?.entry.at ?? 0;
+    let count = 0;
+    while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
+      const entry = this.queue[count]?.entry;
+      if (entry === undefined) break;
+      writeChatItem(this.writer, count, Math.max(0, Math.round(entry.at - at)), entry.name, entry.text, entry.mark);
+      count += 1;
+    }
+    const batch = this.queue.slice(0, count);
+    this.queue = this.queue.slice(count);
+    return { batch, items: this.writer.take(), at };
+  }
+}
+
+function unexpected(error: unknown): Failure {
+  return failure('internal', `The message could not be appended: ${error instanceof Error ? error.message : 'unknown error'}.`);
+}

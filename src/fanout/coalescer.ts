@@ -1,0 +1,86 @@
+/**
+ * Decides when what waits in a lane leaves. A quiet lane sends at once; under load the pause between two flushes stretches with what
+ * a flush costs, with how late the event loop runs our timers, and shrinks again when they do.
+ */
+import type { Clock, Timer } from './clock.ts';
+
+export interface CoalescerOptions {
+  readonly clock: Clock;
+  readonly tickMinMs: number;
+  readonly tickMaxMs: number;
+  /** From this many bytes on waiting longer buys nothing: the frame is full. */
+  readonly fullBytes: number;
+  /** Sends everything that waits. */
+  readonly flush: () => void;
+}
+
+/** A room's flushes may take at most this share of the loop's time. */
+const FLUSH_SHARE = 0.5;
+/** With a full frame waiting they may take this share. */
+const FLUSH_SHARE_FULL = 0.8;
+const LATENESS_WEIGHT = 2;
+const SMOOTHING = 0.3;
+
+export class Coalescer {
+  private readonly options: CoalescerOptions;
+  private lastFlushMs = Number.NEGATIVE_INFINITY;
+  private dueMs = Number.POSITIVE_INFINITY;
+  private timer: Timer | null = null;
+  private measuring = false;
+  private costMs = 0;
+  private latenessMs = 0;
+
+  constructor(options: CoalescerOptions) {
+    this.options = options;
+  }
+
+  /** The pause between two flushes right now, in milliseconds. */
+  intervalMs(bytesWaiting = 0): number {
+    const { tickMinMs, tickMaxMs, fullBytes } = this.options;
+    const share = bytesWaiting >= fullBytes ? FLUSH_SHARE_FULL : FLUSH_SHARE;
+    return Math.min(tickMaxMs, Math.max(tickMinMs, this.costMs / share, this.latenessMs * LATENESS_WEIGHT));
+  }
+
+  /** Something waits. Flushes now, or makes sure that it will. */
+  poke(bytesWaiting: number): void {
+    const { clock } = this.options;
+    const now = clock.nowMs();
+    const dueMs = this.lastFlushMs + this.intervalMs(bytesWaiting);
+    if (dueMs <= now) {
+      this.flush(now);
+    } else if (dueMs < this.dueMs) {
+      this.stop();
+      this.dueMs = dueMs;
+      this.timer = clock.setTimer(() => this.onTimer(), dueMs - now);
+    }
+  }
+
+  /** Flushes whatever the tick says (a drain). */
+  flushNow(): void {
+    this.flush(this.options.clock.nowMs());
+  }
+
+  stop(): void {
+    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
+    this.timer = null;
+    this.dueMs = Number.POSITIVE_INFINITY;
+  }
+
+  private onTimer(): void {
+    const now = this.options.clock.nowMs();
+    this.latenessMs += SMOOTHING * (Math.max(0, now - this.dueMs) - this.latenessMs);
+    this.flush(now);
+  }
+
+  private flush(now: number): void {
+    this.stop();
+    this.lastFlushMs = now;
+    this.options.flush();
+    if (this.measuring) return;
+    this.measuring = true;
+    this.options.clock.afterWrites(() => {
+      this.measuring = false;
+      this.costMs += SMOOTHING * (this.options.clock.nowMs() - now - this.costMs);
+    });
+  }
+}

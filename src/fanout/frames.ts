@@ -1,0 +1,165 @@
+/** Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses. */
+import { CODECS, packValue } from '../protocol/codec.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { ServerMessage, ShowEvent, StateView, Variant } from '../protocol/messages.ts';
+import type { ChatPiece } from './chat-piece.ts';
+import { deflateMessage } from './deflate.ts';
+import { MessagePackWriter } from './msgpack-bytes.ts';
+
+/** How often something was encoded, per variant: the proof that encoding does not grow with viewers. */
+export type EncodeCounts = Record<Variant, number>;
+export const newEncodeCounts = (): EncodeCounts => ({ json: 0, msgpack: 0, 'msgpack.deflate': 0 });
+
+export interface FrameSource {
+  json(): string;
+  msgpack(): Uint8Array;
+}
+
+/** One message for many listeners. */
+export class OutgoingFrame {
+  private readonly source: FrameSource;
+  private readonly counts: EncodeCounts;
+  private json: Uint8Array | null = null;
+  private packed: Uint8Array | null = null;
+  private deflated: Uint8Array | null = null;
+
+  constructor(source: FrameSource, counts: EncodeCounts) {
+    this.source = source;
+    this.counts = counts;
+  }
+
+  /** The bytes of this message in a variant. The two MessagePack variants share their plain bytes. */
+  in(variant: Variant): Uint8Array {
+    switch (variant) {
+      case 'json':
+        if (this.json === null) {
+          this.counts.json += 1;
+          this.json = Buffer.from(this.source.json(), 'utf8');
+        }
+        return this.json;
+      case 'msgpack':
+        if (this.packed === null) {
+          this.counts.msgpack += 1;
+          this.packed = this.source.msgpack();
+        }
+        return this.packed;
+      case 'msgpack.deflate':
+        if (this.deflated === null) {
+          const plain = this.in('msgpack');
+          this.counts['msgpack.deflate'] += 1;
+          this.deflated = deflateMessage(plain);
+        }
+        return this.deflated;
+    }
+  }
+}
+
+export function messageFrame(message: ServerMessage, counts: EncodeCounts): OutgoingFrame {
+  return new OutgoingFrame({ json: () => JSON.stringify(message), msgpack: () => packValue(message) }, counts);
+}
+
+/** One message to one listener. Bytes for the socket; text variants as UTF-8. */
+export function encodeFor(variant: Variant, message: ServerMessage): Uint8Array | string {
+  return CODECS[variant].encode(message);
+}
+
+/** An event with its encodings, made when first needed and kept for resumes. */
+export class EventEntry {
+  readonly event: ShowEvent;
+  private text: string | null = null;
+  private bytes: Uint8Array | null = null;
+
+  constructor(event: ShowEvent) {
+    this.event = event;
+  }
+
+  json(): string {
+    this.text ??= JSON.stringify(this.event);
+    return this.text;
+  }
+
+  msgpack(): Uint8Array {
+    this.bytes ??= packValue(this.event);
+    return this.bytes;
+  }
+}
+
+// Single-threaded and used only within one call each, so one writer serves all frames.
+const writer = new MessagePackWriter();
+const FRAME_HEAD = packValue('t').length + packValue('frame').length + packValue('at').length + 9;
+
+export interface FrameParts {
+  readonly at: number;
+  readonly epoch?: string;
+  readonly events?: readonly EventEntry[];
+  readonly state?: StateView;
+  readonly chat?: readonly ChatPiece[];
+  readonly missed?: number;
+}
+
+/** A `frame` message spliced from parts that were encoded before. Field order is that of SPEC.md and means nothing. */
+export function splicedFrame(parts: FrameParts, counts: EncodeCounts): OutgoingFrame {
+  return new OutgoingFrame({ json: () => frameJson(parts), msgpack: () => framePacked(parts) }, counts);
+}
+
+function frameJson({ at, epoch, events, state, chat, missed }: FrameParts): string {
+  let text = `{"t":"frame","at":${at}`;
+  if (epoch !== undefined) text += `,"epoch":${JSON.stringify(epoch)}`;
+  if (events !== undefined) text += `,"events":[${events.map((entry) => entry.json()).join(',')}]`;
+  if (state !== undefined) text += `,"state":${JSON.stringify(state)}`;
+  if (chat !== undefined) text += `,"chat":${chatJson(chat)}`;
+  if (missed !== undefined) text += `,"missed":${missed}`;
+  return `${text}}`;
+}
+
+function framePacked({ at, epoch, events, state, chat, missed }: FrameParts): Uint8Array {
+  const fields =
+    2 + Number(epoch !== undefined) + Number(events !== undefined) + Number(state !== undefined) + Number(chat !== undefined) + Number(missed !== undefined);
+  writer.mapHeader(fields).string('t').string('frame').string('at').number(at);
+  if (epoch !== undefined) writer.string('epoch').string(epoch);
+  if (events !== undefined) {
+    writer.string('events').arrayHeader(events.length);
+    for (const entry of events) writer.raw(entry.msgpack());
+  }
+  if (state !== undefined) writer.string('state').raw(packValue(state));
+  if (chat !== undefined) writeChat(writer.string('chat'), chat);
+  if (missed !== undefined) writer.string('missed').number(missed);
+  return writer.take();
+}
+
+/** Chat groups as a JSON array. */
+export function chatJson(pieces: readonly ChatPiece[]): string {
+  return `[${pieces.map((piece) => `[${piece.firstId},${piece.at},[${piece.json()}]]`).join(',')}]`;
+}
+
+/** Chat groups as a MessagePack array: a few header bytes each, the items as they came from Redis. */
+export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]): void {
+  out.arrayHeader(pieces.length);
+  for (const piece of pieces) out.arrayHeader(3).number(piece.firstId).number(piece.at).arrayHeader(piece.count).raw(piece.items);
+}
+
+const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
+/** JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay below the target. */
+const JSON_SHARE = 0.7;
+
+/** Chat in as few frames as the byte target allows, in order. */
+export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: boolean, counts: EncodeCounts): OutgoingFrame[] {
+  const bytesMax = Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - 16;
+  const frames: OutgoingFrame[] = [];
+  let group: ChatPiece[] = [];
+  let bytes = 0;
+  for (const whole of pieces) {
+    for (const piece of whole.split(bytesMax - GROUP_HEAD_BYTES_MAX)) {
+      const size = piece.items.length + GROUP_HEAD_BYTES_MAX;
+      if (bytes + size > bytesMax && group.length > 0) {
+        frames.push(splicedFrame({ at, chat: group }, counts));
+        group = [];
+        bytes = 0;
+      }
+      group.push(piece);
+      bytes += size;
+    }
+  }
+  if (group.length > 0) frames.push(splicedFrame({ at, chat: group }, counts));
+  return frames;
+}

@@ -1,0 +1,124 @@
+/**
+ * Reserve requests of one show on their way to Redis. A request goes out at once when nothing is in flight; what arrives meanwhile goes together
+ * in the next call, because one call for many costs a fraction per decision. Everything is bounded: requests a call, calls in flight, requests waiting.
+ */
+import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { ReservationStore } from '../sales/ports.ts';
+import type { Decision, ReserveRequest } from '../sales/types.ts';
+import type { Clock } from './clock.ts';
+
+export interface ReserveBatcherOptions {
+  readonly showId: string;
+  readonly store: Pick<ReservationStore, 'reserve'>;
+  readonly clock: Clock;
+  readonly onBatch?: (size: number) => void;
+}
+
+interface Waiting {
+  readonly request: ReserveRequest;
+  readonly enqueuedMs: number;
+  readonly answer: (result: Result<Decision>) => void;
+}
+
+const RETRY_PAUSE_MS = 150;
+const RETRY_AFTER_MIN_MS = 200;
+const RETRY_AFTER_MAX_MS = 5_000;
+/** Decisions a second assumed until some were measured. */
+const FIRST_RATE_PER_SECOND = 5_000;
+const SMOOTHING = 0.3;
+
+export class ReserveBatcher {
+  private readonly options: ReserveBatcherOptions;
+  private queue: Waiting[] = [];
+  private batchesInFlight = 0;
+  private ratePerSecond = FIRST_RATE_PER_SECOND;
+  private idle: Array<() => void> = [];
+
+  constructor(options: ReserveBatcherOptions) {
+    this.options = options;
+  }
+
+  get waiting(): number {
+    return this.queue.length;
+  }
+
+  /** Resolves exactly once, never rejects. */
+  reserve(request: ReserveRequest): Promise<Result<Decision>> {
+    if (this.queue.length >= LIMITS.reserveQueuePerShowMax) {
+      return Promise.resolve(fail('overloaded', 'Too many reservations are waiting; repeat with the same key.', { retryAfterMs: this.retryAfterMs() }));
+    }
+    return new Promise((answer) => {
+      this.queue.push({ request, answer, enqueuedMs: this.options.clock.nowMs() });
+      this.pump();
+    });
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  settled(): Promise<void> {
+    if (this.batchesInFlight === 0 && this.queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  /** When the queue of now will have been decided, at the rate of late. */
+  private retryAfterMs(): number {
+    const queueMs = (this.queue.length / this.ratePerSecond) * 1000;
+    return Math.round(Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, queueMs)));
+  }
+
+  private pump(): void {
+    // A second call only overlaps the first when it is a full one; smaller ones gain by waiting for company.
+    while (
+      this.queue.length > 0 &&
+      (this.batchesInFlight === 0 || (this.batchesInFlight < LIMITS.reserveBatchesInFlightMax && this.queue.length >= LIMITS.reserveBatchMax))
+    ) {
+      const batch = this.queue.splice(0, LIMITS.reserveBatchMax);
+      this.batchesInFlight += 1;
+      void this.run(batch).finally(() => {
+        this.batchesInFlight -= 1;
+        this.pump();
+        if (this.batchesInFlight === 0 && this.queue.length === 0) for (const resolve of this.idle.splice(0)) resolve();
+      });
+    }
+  }
+
+  /** Decides a batch; what Redis did not answer is asked again with the same keys, which changes nothing twice. */
+  private async run(batch: Waiting[]): Promise<void> {
+    const { clock, onBatch } = this.options;
+    const startedMs = clock.nowMs();
+    onBatch?.(batch.length);
+    let open = batch;
+    for (;;) {
+      const results = await this.decide(open);
+      const unanswered: Waiting[] = [];
+      for (let i = 0; i < open.length; i += 1) {
+        const waiting = open[i];
+        const result = results[i] ?? fail('internal', 'No decision came back; repeat with the same key.');
+        if (waiting === undefined) continue;
+        const away = !result.ok && result.error.code === 'redis_unavailable';
+        if (away && clock.nowMs() - waiting.enqueuedMs < LIMITS.redisRetryMaxMs) unanswered.push(waiting);
+        else waiting.answer(result);
+      }
+      if (unanswered.length === 0) break;
+      open = unanswered;
+      await new Promise<void>((resolve) => void clock.setTimer(resolve, RETRY_PAUSE_MS));
+    }
+    const elapsedMs = Math.max(0.1, clock.nowMs() - startedMs);
+    this.ratePerSecond += SMOOTHING * ((batch.length / elapsedMs) * 1000 - this.ratePerSecond);
+  }
+
+  private async decide(batch: readonly Waiting[]): Promise<Array<Result<Decision>>> {
+    try {
+      return await this.options.store.reserve(
+        this.options.showId,
+        batch.map(({ request }) => request),
+      );
+    } catch (error) {
+      const because: Failure = failure(
+        'internal',
+        `The request could not be decided: ${error instanceof Error ? error.message : 'unknown error'}. Repeat with the same key.`,
+      );
+      return batch.map(() => ({ ok: false, error: because }));
+    }
+  }
+}

@@ -1,0 +1,279 @@
+/** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
+import type { Logger } from 'pino';
+import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
+import type { Line, ReservationView, SaleView, ShowEvent } from '../protocol/messages.ts';
+import type { Clockwork, Health, ReservationStore } from '../sales/ports.ts';
+import type { Decision, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
+import { Audience, type Listener, type Member } from './audience.ts';
+import { type ChatAnswer, ChatIntake } from './chat-intake.ts';
+import { ChatLane } from './chat-lane.ts';
+import type { Clock } from './clock.ts';
+import { CountdownTicker } from './countdown.ts';
+import { CountsReporter } from './counts.ts';
+import { DueTimer, spreadOf } from './due-timer.ts';
+import { ShowFollower } from './follower.ts';
+import { type EncodeCounts, messageFrame, splicedFrame } from './frames.ts';
+import { KeyedCalls } from './keyed-calls.ts';
+import type { ChatBatch, ChatEntry, Commit, ShowLog } from './ports.ts';
+import { Listeners, type Publisher } from './publisher.ts';
+import { ReserveBatcher } from './reserve-batcher.ts';
+import { Resumer } from './resume.ts';
+import { EventRing } from './ring.ts';
+import { refuseLocally } from './sale-gate.ts';
+import { StateLane } from './state-lane.ts';
+import type { ShowReplica } from './view.ts';
+import { WelcomeWriter } from './welcome.ts';
+
+export type RoomStore = ReservationStore & Clockwork & Health;
+
+/** What happened on this node, over all rooms. */
+export interface FanoutStats {
+  readonly encodes: EncodeCounts;
+  /** Refusals without asking Redis, per code, with the revision of the view the last one rested on. */
+  readonly localRefusals: Map<ErrorCode, { count: number; rev: number }>;
+}
+
+export interface RoomDeps {
+  readonly node: string;
+  readonly store: RoomStore;
+  readonly log: ShowLog;
+  readonly publisher: Publisher;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stats: FanoutStats;
+  readonly onReserveBatch?: (size: number) => void;
+  readonly onLocalRefusal?: (code: ErrorCode) => void;
+  /** The show was there and is no longer. */
+  readonly onGone: (room: Room) => void;
+}
+
+export class Room {
+  readonly showId: string;
+  readonly audience: Audience;
+  readonly chatLane: ChatLane;
+  readonly resumer: Resumer;
+  readonly welcomes: WelcomeWriter;
+  private readonly deps: RoomDeps;
+  private readonly listeners: Listeners;
+  private readonly follower: ShowFollower;
+  private readonly eventRing = new EventRing();
+  private readonly stateLane: StateLane;
+  private readonly intake: ChatIntake;
+  private readonly counts: CountsReporter;
+  private readonly batcher: ReserveBatcher;
+  private readonly calls: KeyedCalls;
+  private readonly dueTimer: DueTimer;
+  private readonly countdown: CountdownTicker;
+  private closed = false;
+
+  constructor(showId: string, deps: RoomDeps) {
+    this.showId = showId;
+    this.deps = deps;
+    const { clock, store, log, publisher, node, stats } = deps;
+    const { encodes } = stats;
+    const now = (): number => store.now();
+    this.listeners = new Listeners(showId);
+    const lane = { clock, publisher, listeners: this.listeners, encodes, now };
+    this.chatLane = new ChatLane(lane);
+    this.stateLane = new StateLane(lane);
+    this.follower = new ShowFollower({
+      showId,
+      log,
+      clock,
+      handlers: {
+        onCommit: (commit) => this.onCommit(commit),
+        onChat: (batch) => this.chatLane.push(batch),
+        onCounts: (counts) => this.stateLane.pushCounts(counts),
+        onCaughtUp: (events, chat) => this.onCaughtUp(events, chat),
+        onGone: () => deps.onGone(this),
+      },
+    });
+    const { view } = this.follower;
+    this.audience = new Audience({ showId, store, clock, encodes, now });
+    this.resumer = new Resumer({ showId, view, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
+    this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
+    this.intake = new ChatIntake({ showId, node, log, clock });
+    this.batcher = new ReserveBatcher({ showId, store, clock, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
+    this.calls = new KeyedCalls(clock);
+    this.counts = new CountsReporter({
+      showId,
+      node,
+      log,
+      clock,
+      onCounts: (counts) => {
+        if (!this.closed && view.applyCounts(counts)) this.stateLane.pushCounts(counts);
+      },
+    });
+    this.dueTimer = new DueTimer({ showId, store, clock, spreadMs: spreadOf(node), rev: () => view.rev, onNextDue: (at) => view.dueAt(at) });
+    this.countdown = new CountdownTicker({
+      clock,
+      now,
+      sales: () => view.sales.values(),
+      listening: () => this.listeners.total > 0,
+      onTick: (countdowns) => this.stateLane.pushCountdowns(countdowns),
+    });
+  }
+
+  get view(): ShowReplica {
+    return this.follower.view;
+  }
+
+  get viewers(): number {
+    return this.listeners.total;
+  }
+
+  get reservesWaiting(): number {
+    return this.batcher.waiting;
+  }
+
+  /** Subscribes, then loads. A failure leaves nothing behind: the room is to be thrown away. */
+  async open(): Promise<Result<null>> {
+    const opened = await this.follower.open();
+    if (!opened.ok) return opened;
+    this.eventRing.reset(this.view.offset);
+    this.chatLane.fill(opened.value);
+    return { ok: true, value: null };
+  }
+
+  /** From now on the listener gets what is published; its personal news come through `member`. Null for guests. */
+  enter(listener: Listener, user: string | null): Member | null {
+    const first = this.listeners.total === 0;
+    this.listeners.add(listener.variant, 1);
+    this.counts.setViewers(this.listeners.total);
+    if (first) {
+      this.dueTimer.set(this.view.nextDueAt);
+      this.countdown.refresh();
+    }
+    return user === null ? null : this.audience.join(user, listener);
+  }
+
+  leave(listener: Listener, member: Member | null): void {
+    this.listeners.add(listener.variant, -1);
+    if (member !== null) this.audience.leave(member, listener);
+    this.counts.setViewers(this.listeners.total);
+    if (this.listeners.total === 0) {
+      this.countdown.stop();
+      this.dueTimer.set(null);
+    }
+  }
+
+  chat(entry: ChatEntry, answer: ChatAnswer): void {
+    this.intake.accept(entry, answer);
+  }
+
+  hearts(count: number): void {
+    this.counts.addHearts(count);
+  }
+
+  /** Refused from the view where that is certain, decided by Redis otherwise. */
+  async reserve(member: Member, request: { key: string; sale: string; lines: readonly Line[] }): Promise<Result<Decision>> {
+    const refusal = this.refuse(member, request.sale, request.lines);
+    if (refusal !== null) return { ok: false, error: refusal };
+    member.reservesInFlight += 1;
+    const result = await this.batcher.reserve({ user: member.user, ...request });
+    member.reservesInFlight -= 1;
+    this.noteDecision(member, result);
+    return result;
+  }
+
+  async release(member: Member, request: { key: string; reservation: string }): Promise<Result<Decision>> {
+    const { user } = member;
+    const { key, reservation } = request;
+    const result = await this.calls.run(() => this.deps.store.release(this.showId, reservation, { key, actor: `user:${user}`, user }));
+    this.noteDecision(member, result);
+    return result;
+  }
+
+  async waitlist(member: Member, request: Omit<WaitlistRequest, 'user'>): Promise<Result<WaitlistAnswer>> {
+    this.audience.involve(member, request.sale);
+    return this.calls.run(() => this.deps.store.waitlist(this.showId, { ...request, user: member.user }));
+  }
+
+  /** Answers what is in flight, sends what waits; for a drain. */
+  async settle(): Promise<void> {
+    await Promise.all([this.intake.settled(), this.batcher.settled(), this.calls.settled()]);
+    this.chatLane.flushNow();
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.countdown.stop();
+    this.dueTimer.stop();
+    this.chatLane.stop();
+    this.stateLane.clear();
+    this.audience.stop();
+    await Promise.all([this.follower.stop(), this.counts.close()]);
+  }
+
+  private refuse(member: Member, saleId: string, lines: readonly Line[]): Failure | null {
+    const { store, stats, onLocalRefusal } = this.deps;
+    const refusal = refuseLocally({
+      synced: this.follower.synced && store.trouble() === null,
+      sale: this.view.sales.get(saleId),
+      saleId,
+      lines,
+      nowMs: store.now(),
+      errorMs: store.nowErrorMs(),
+      nextDueAt: this.view.nextDueAt,
+      buyerIsNew: this.audience.isNewTo(member, saleId),
+    });
+    if (refusal === null) return null;
+    const seen = stats.localRefusals.get(refusal.code);
+    stats.localRefusals.set(refusal.code, { count: (seen?.count ?? 0) + 1, rev: this.view.rev });
+    onLocalRefusal?.(refusal.code);
+    return refusal;
+  }
+
+  private noteDecision(member: Member, result: Result<Decision>): void {
+    if (result.ok) {
+      this.audience.remember(member, result.value.reservation);
+    } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
+      // The outcome is not known: until Redis has been asked again, this person may hold something nobody here has heard of.
+      member.known = false;
+      if (member.listeners.size > 0) void this.audience.learn(member);
+    }
+  }
+
+  private onCommit(commit: Commit): void {
+    if (commit.events.length > 0) this.publishEvents(commit.events, commit.at);
+    this.stateLane.pushSales(commit.sales);
+    for (const { type, data } of commit.events) {
+      if (type.startsWith('sale.') && data['sale'] !== undefined) this.stateLane.supersede(data['sale'] as SaleView);
+    }
+    this.audience.changed(commit.reservations);
+    this.dueTimer.set(this.listeners.total > 0 ? commit.nextDueAt : null);
+    if (commit.events.length > 0) this.countdown.refresh();
+  }
+
+  /** Events leave at once, whatever the chat tick says. */
+  private publishEvents(events: readonly ShowEvent[], at: number): void {
+    const entries = events.map((event) => this.eventRing.push(event));
+    if (this.listeners.total === 0) return;
+    const frame = splicedFrame({ at: Math.max(at, this.deps.store.now()), epoch: this.view.epoch, events: entries }, this.deps.stats.encodes);
+    this.listeners.publish(this.deps.publisher, 'main', frame);
+  }
+
+  private onCaughtUp(events: readonly ShowEvent[] | null, chat: readonly ChatBatch[]): void {
+    const { store, publisher, stats, logger } = this.deps;
+    this.stateLane.clear();
+    if (events === null) {
+      logger.warn({ show: this.showId, epoch: this.view.epoch }, 'events could not be filled in: everybody gets a snapshot');
+      this.eventRing.reset(this.view.offset);
+      this.chatLane.fill(chat);
+      this.listeners.publish(publisher, 'main', this.welcomes.snapshotFrame(store.now()));
+    } else {
+      if (events.length > 0) this.publishEvents(events, store.now());
+      this.listeners.publish(publisher, 'main', messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes));
+      this.chatLane.catchUp(chat);
+    }
+    this.dueTimer.set(this.listeners.total > 0 ? this.view.nextDueAt : null);
+    this.countdown.refresh();
+    void this.audience.relearn();
+  }
+
+  /** Live holds and orders of a person, for the welcome. */
+  holdings(member: Member | null): ReservationView[] {
+    return member === null ? [] : this.audience.live(member);
+  }
+}

@@ -1,0 +1,125 @@
+/** One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing else. */
+import { encodeFor, type Listener, type Member, type Position, type Room, type TokenBucket, topicOf } from '../fanout/index.ts';
+import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
+import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
+import type { RequestId } from '../protocol/validate.ts';
+import type { WebSocket } from './uws.ts';
+
+/** Who connected, as the token said. `user` null: a guest without one. */
+export interface Identity {
+  readonly user: string | null;
+  readonly name: string | null;
+  readonly role: Role;
+  /** Milliseconds since the Unix epoch; null = never (guests). */
+  readonly expiresAt: number | null;
+}
+
+/** `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and state. `closed`: over. */
+export type Phase = 'joining' | 'live' | 'demoted' | 'closed';
+
+/** The server copies the fields of what it is given onto its own socket object, so the connection travels in a field. */
+export interface SocketData {
+  readonly connection: Connection;
+}
+
+export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAt: null });
+
+export class Connection implements Listener {
+  readonly room: Room;
+  readonly variant: Variant;
+  readonly identity: Identity;
+  readonly address: string;
+  phase: Phase = 'joining';
+  member: Member | null = null;
+  /** Where the client says it stands; used once, for its welcome. */
+  position: Position | null;
+  /** Made when first needed, so that silent viewers have none. */
+  requestBucket: TokenBucket | null = null;
+  chatBucket: TokenBucket | null = null;
+  heartBucket: TokenBucket | null = null;
+  inFlight = 0;
+  badFrames = 0;
+  /** The room's count of chat messages when this viewer left the chat lane. */
+  chatSentAtDemotion = 0;
+  /** While the room opens: resolves when it serves, or could not be opened. */
+  roomOpening: Promise<Result<null>> | null = null;
+  /** Has the room been told of this listener? */
+  entered = false;
+  /** Place in the connection table. */
+  index = -1;
+  private socket: WebSocket<SocketData> | null = null;
+
+  constructor(room: Room, variant: Variant, identity: Identity, address: string, position: Position | null) {
+    this.room = room;
+    this.variant = variant;
+    this.identity = identity;
+    this.address = address;
+    this.position = position;
+  }
+
+  get open(): boolean {
+    return this.socket !== null;
+  }
+
+  attach(socket: WebSocket<SocketData>): void {
+    this.socket = socket;
+  }
+
+  /** The socket is gone; nothing is sent from here on. */
+  detach(): void {
+    this.socket = null;
+    this.phase = 'closed';
+  }
+
+  /** Personal news. Before the welcome they are left out: the welcome will carry them. */
+  send(bytes: Uint8Array): void {
+    if (this.phase !== 'joining') this.write(bytes);
+  }
+
+  message(message: ServerMessage): void {
+    this.write(encodeFor(this.variant, message));
+  }
+
+  write(data: Uint8Array | string): void {
+    this.socket?.send(data, this.variant !== 'json', false);
+  }
+
+  /** The one answer of a request. A socket that closed meanwhile gets none: its client repeats the key on the next one. */
+  answer(id: RequestId, at: number, result: Result<Record<string, unknown> | undefined>): void {
+    if (this.socket === null) return;
+    if (!result.ok) this.refuse(id, at, result.error);
+    else this.message(result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value });
+  }
+
+  refuse(id: RequestId | undefined, at: number, error: Failure): void {
+    if (this.socket === null) return;
+    this.message({ t: 'error', ...(id === undefined ? {} : { id }), at, ...error });
+  }
+
+  /** Several messages in one write. */
+  cork(send: () => void): void {
+    this.socket?.cork(send);
+  }
+
+  subscribe(lane: 'main' | 'chat'): void {
+    this.socket?.subscribe(topicOf(this.room.showId, lane, this.variant));
+  }
+
+  unsubscribe(lane: 'main' | 'chat'): void {
+    this.socket?.unsubscribe(topicOf(this.room.showId, lane, this.variant));
+  }
+
+  bufferedBytes(): number {
+    return this.socket?.getBufferedAmount() ?? 0;
+  }
+
+  /** Closes with a code that tells the client what to do next. The close handler runs before this returns. */
+  end(reason: CloseReason): void {
+    this.socket?.end(CLOSE[reason], reason);
+  }
+
+  /** Cuts the line without a word: for peers that take nothing any more. */
+  cut(): void {
+    this.socket?.close();
+  }
+}

@@ -1,0 +1,344 @@
+/** Builds a gateway from its parts; `listen` opens the port, `drain` closes it without losing anybody's request. */
+import type { Logger } from 'pino';
+import {
+  type EncodeCounts,
+  type FanoutStats,
+  laneOf,
+  newEncodeCounts,
+  type Publisher,
+  type RoomStore,
+  Rooms,
+  type ShowLog,
+  systemClock,
+} from '../fanout/index.ts';
+import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Connection, SocketData } from './connection.ts';
+import { Connections } from './connections.ts';
+import { drainGateway } from './drain.ts';
+import { addHttpRoutes } from './http.ts';
+import { Joiner } from './joining.ts';
+import { Requests } from './requests.ts';
+import { SlowViewers } from './slow-viewers.ts';
+import { Sweeper } from './sweeper.ts';
+import { type TokenVerifier, Upgrader } from './upgrade.ts';
+import {
+  App,
+  checkListenOptions,
+  checkSocketOptions,
+  LIBUS_LISTEN_EXCLUSIVE_PORT,
+  type TemplatedApp,
+  type us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+} from './uws.ts';
+
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** False lets several processes listen on one port; true makes a taken port an error. */
+  readonly exclusive: boolean;
+  /** This process's name in counts and welcomes. */
+  readonly node: string;
+  /** null = any origin. */
+  readonly allowedOrigins: readonly string[] | null;
+  /** Where clients are sent when this node drains; without it they come back to where they were. */
+  readonly reconnectUrl?: string;
+}
+
+export interface GatewayDeps {
+  readonly store: RoomStore;
+  readonly log: ShowLog;
+  readonly tokens: TokenVerifier;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+  readonly options: GatewayOptions;
+}
+
+export interface GatewayStats {
+  readonly connections: number;
+  readonly rooms: number;
+  readonly joins: number;
+  readonly demotions: number;
+  readonly resumes: Readonly<Record<'memory' | 'log' | 'snapshot', number>>;
+  /** Encodings of broadcasts and welcomes, per wire variant. */
+  readonly encodes: Readonly<EncodeCounts>;
+  readonly framesPublished: number;
+  readonly bytesPublished: number;
+  /** Refusals without asking Redis: how many, and the revision of the view the last one rested on. */
+  readonly localRefusals: Readonly<Partial<Record<ErrorCode, { count: number; rev: number }>>>;
+  readonly draining: boolean;
+}
+
+export interface Gateway {
+  /** Rejects with a `StampedeError` when the port is taken. */
+  listen(): Promise<{ port: number }>;
+  /** Sends everybody away with a code and a delay, finishes what is in flight, closes. Takes at most `timeoutMs`. */
+  drain(options?: { timeoutMs?: number }): Promise<void>;
+  stats(): GatewayStats;
+}
+
+/** The server closes on more than this; below it we answer `frame_too_large`, so that the sender learns why. */
+const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
+/** Our own hard limit closes with a code; the server's, a little above, only guards the memory. */
+const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;
+
+export function createGateway(deps: GatewayDeps): Gateway {
+  checkListenOptions(deps.options);
+  checkSocketOptions({ idleTimeoutSeconds: LIMITS.idleTimeoutSeconds, maxPayloadBytes: PAYLOAD_BYTES_MAX, maxBackpressureBytes: BACKPRESSURE_BYTES_MAX });
+  return new SocketGateway(deps);
+}
+
+class SocketGateway implements Gateway {
+  private readonly deps: GatewayDeps;
+  private readonly app: TemplatedApp = App();
+  private readonly connections = new Connections();
+  private readonly rooms: Rooms;
+  private readonly fanout: FanoutStats = { encodes: newEncodeCounts(), localRefusals: new Map() };
+  private readonly resumes = { memory: 0, log: 0, snapshot: 0 };
+  private readonly sweeper: Sweeper;
+  private readonly joiner: Joiner;
+  private readonly slowViewers: SlowViewers;
+  private readonly requests: Requests;
+  /** Peers the server dropped a message for: they are cut, because a gap must never be silent. */
+  private readonly dropped = new Set<Connection>();
+  private listenSocket: us_listen_socket | null = null;
+  private drained: Promise<void> | null = null;
+  private draining = false;
+  private joins = 0;
+  private demotions = 0;
+  private framesPublished = 0;
+  private bytesPublished = 0;
+
+  constructor(deps: GatewayDeps) {
+    this.deps = deps;
+    const { store, log, tokens, logger, metrics, options } = deps;
+    const { node } = options;
+    this.rooms = new Rooms({
+      node,
+      store,
+      log,
+      logger,
+      publisher: this.publisher(),
+      clock: systemClock,
+      stats: this.fanout,
+      onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
+      onLocalRefusal: (code) => metrics?.localRefusals.inc({ code }),
+      onGone: (room) => this.sendAway((connection) => connection.room === room, 'show_gone'),
+    });
+    this.joiner = new Joiner({
+      node,
+      health: store,
+      onTurnedAway: (connection, { code, message, retryAfterMs }) => {
+        metrics?.joinsRefused.inc({ code });
+        this.bye(connection, turnedAwayFor(code), { message, reconnectAfterMs: retryAfterMs });
+      },
+      onWelcomed: (role, resumedFrom) => {
+        this.joins += 1;
+        metrics?.joins.inc({ role });
+        if (resumedFrom === null) return;
+        this.resumes[resumedFrom] += 1;
+        metrics?.resumes.inc({ from: resumedFrom });
+      },
+    });
+    this.slowViewers = new SlowViewers({
+      onDemoted: () => {
+        this.demotions += 1;
+        metrics?.demotions.inc();
+      },
+    });
+    this.sweeper = new Sweeper(
+      this.connections,
+      (connection) => this.visit(connection),
+      () => this.bytesPublished,
+    );
+    this.requests = new Requests({
+      health: store,
+      clock: systemClock,
+      logger,
+      draining: () => this.draining,
+      onBadFrame: ({ code }) => metrics?.badFrames.inc({ code }),
+      onMessage: (type) => metrics?.framesIn.inc({ type }),
+      onAnswer: (type, answer, elapsedMs) => {
+        if (metrics === undefined) return;
+        if (type === 'chat') {
+          if (answer.ok) metrics.chatAccepted.inc();
+          else metrics.chatRefused.inc({ code: answer.error.code });
+        } else if (type === 'reserve' || type === 'release') {
+          const outcome = answer.ok ? (answer.value?.['replayed'] === true ? 'replayed' : 'accepted') : answer.error.code;
+          metrics.decisions.inc({ outcome });
+          metrics.decisionSeconds.observe(elapsedMs / 1000);
+        }
+      },
+      onHopeless: (connection) => this.bye(connection, 'bad_frames'),
+    });
+    this.addRoutes(
+      new Upgrader({
+        rooms: this.rooms,
+        connections: this.connections,
+        tokens,
+        allowedOrigins: options.allowedOrigins,
+        draining: () => this.draining,
+        onRefused: ({ code }) => metrics?.joinsRefused.inc({ code }),
+      }),
+    );
+  }
+
+  listen(): Promise<{ port: number }> {
+    const { host, port, exclusive } = this.deps.options;
+    return new Promise((resolve, reject) => {
+      this.app.listen(host, port, exclusive ? LIBUS_LISTEN_EXCLUSIVE_PORT : 0, (socket) => {
+        if (socket === false) {
+          reject(new StampedeError(failure('already_exists', `Port ${port} on ${host} is taken or may not be used.`)));
+          return;
+        }
+        this.listenSocket = socket;
+        resolve({ port: us_socket_local_port(socket) });
+      });
+    });
+  }
+
+  drain({ timeoutMs = LIMITS.drainMs }: { timeoutMs?: number } = {}): Promise<void> {
+    this.draining = true;
+    this.drained ??= drainGateway({
+      timeoutMs,
+      rooms: this.rooms,
+      connections: this.connections,
+      sendAway: (connection, reconnectAfterMs) => this.bye(connection, 'draining', { reconnectAfterMs }),
+      logger: this.deps.logger,
+    }).then(() => {
+      this.sweeper.stop();
+      if (this.listenSocket !== null) us_listen_socket_close(this.listenSocket);
+      this.listenSocket = null;
+      this.app.close();
+    });
+    return this.drained;
+  }
+
+  stats(): GatewayStats {
+    return {
+      connections: this.connections.size,
+      rooms: this.rooms.size,
+      joins: this.joins,
+      demotions: this.demotions,
+      resumes: { ...this.resumes },
+      encodes: { ...this.fanout.encodes },
+      framesPublished: this.framesPublished,
+      bytesPublished: this.bytesPublished,
+      localRefusals: Object.fromEntries(this.fanout.localRefusals),
+      draining: this.draining,
+    };
+  }
+
+  private addRoutes(upgrader: Upgrader): void {
+    const { store, metrics, options } = this.deps;
+    this.app.ws<SocketData>('/v1/shows/:show', {
+      maxPayloadLength: PAYLOAD_BYTES_MAX,
+      maxBackpressure: BACKPRESSURE_BYTES_MAX,
+      idleTimeout: LIMITS.idleTimeoutSeconds,
+      sendPingsAutomatically: true,
+      upgrade: (res, req, context) => upgrader.upgrade(res, req, context),
+      open: (socket) => {
+        const connection = socket.getUserData().connection;
+        connection.attach(socket);
+        this.connections.add(connection);
+        metrics?.connections.set(this.connections.size);
+        this.sweeper.start();
+        this.joiner.join(connection);
+      },
+      message: (socket, data, isBinary) => this.requests.receive(socket.getUserData().connection, new Uint8Array(data), isBinary),
+      drain: (socket) => this.slowViewers.drained(socket.getUserData().connection),
+      dropped: (socket) => this.onDropped(socket.getUserData().connection),
+      close: (socket, code) => this.onClose(socket.getUserData().connection, code),
+    });
+    addHttpRoutes(this.app, { health: store, draining: () => this.draining, node: options.node, metrics });
+  }
+
+  private publisher(): Publisher {
+    const { metrics } = this.deps;
+    return {
+      publish: (topic, bytes, binary) => {
+        this.framesPublished += 1;
+        this.bytesPublished += bytes.length;
+        this.app.publish(topic, bytes, binary, false);
+        if (metrics === undefined) return;
+        const { lane, variant } = laneOf(topic);
+        const receivers = this.app.numSubscribers(topic);
+        metrics.framesOut.inc({ lane, variant });
+        metrics.deliveries.inc({ lane }, receivers);
+        metrics.bytesOut.inc({ lane }, receivers * bytes.length);
+      },
+    };
+  }
+
+  private visit(connection: Connection): void {
+    const { expiresAt } = connection.identity;
+    if (expiresAt !== null && expiresAt <= this.deps.store.now()) this.bye(connection, 'token_expired');
+    else this.slowViewers.inspect(connection);
+  }
+
+  /** Called in the middle of a publish, where nothing may be closed. */
+  private onDropped(connection: Connection): void {
+    if (this.dropped.size === 0) {
+      setImmediate(() => {
+        for (const slow of this.dropped) slow.cut();
+        this.dropped.clear();
+      });
+    }
+    this.dropped.add(connection);
+  }
+
+  private onClose(connection: Connection, code: number): void {
+    const { metrics } = this.deps;
+    this.dropped.delete(connection);
+    connection.detach();
+    this.connections.remove(connection);
+    if (connection.entered) connection.room.leave(connection, connection.member);
+    if (connection.room.viewers === 0) this.rooms.left(connection.room);
+    metrics?.closes.inc({ code: String(code) });
+    metrics?.connections.set(this.connections.size);
+    metrics?.rooms.set(this.rooms.size);
+  }
+
+  private sendAway(which: (connection: Connection) => boolean, reason: 'show_gone'): void {
+    for (const connection of this.connections.all()) if (which(connection)) this.bye(connection, reason);
+  }
+
+  private bye(
+    connection: Connection,
+    reason: CloseReason,
+    { message, reconnectAfterMs }: { message?: string; reconnectAfterMs?: number | undefined } = {},
+  ): void {
+    const { store, options } = this.deps;
+    const url = reason === 'draining' ? options.reconnectUrl : undefined;
+    connection.message({
+      t: 'bye',
+      at: store.now(),
+      code: CLOSE[reason],
+      reason,
+      ...(message === undefined ? {} : { message }),
+      ...(reconnectAfterMs === undefined ? {} : { reconnectAfterMs }),
+      ...(url === undefined ? {} : { url }),
+    });
+    connection.end(reason);
+  }
+}
+
+/** The close reason of an error that was found behind the upgrade. */
+function turnedAwayFor(code: ErrorCode): CloseReason {
+  switch (code) {
+    case 'show_not_found':
+      return 'show_gone';
+    case 'unauthenticated':
+    case 'forbidden':
+      return 'forbidden';
+    case 'redis_unavailable':
+    case 'redis_readonly':
+    case 'redis_full':
+      return 'redis_unavailable';
+    default:
+      return 'overloaded';
+  }
+}

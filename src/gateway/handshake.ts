@@ -1,0 +1,78 @@
+/** What an upgrade request asks for, read once: the request object dies when its handler returns. */
+
+import type { Position } from '../fanout/index.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, VARIANTS, type Variant } from '../protocol/messages.ts';
+import type { HttpRequest } from './uws.ts';
+
+export interface Handshake {
+  readonly show: string;
+  readonly origin: string;
+  readonly variant: Variant;
+  /** What the server names as its choice; empty when nothing was offered. */
+  readonly subprotocol: string;
+  readonly token: string | null;
+  readonly position: Position | null;
+  readonly key: string;
+  readonly extensions: string;
+}
+
+/** Reads and checks everything that needs no knowledge of shows or tokens. */
+export function readHandshake(req: HttpRequest): Result<Handshake> {
+  const offered = req
+    .getHeader('sec-websocket-protocol')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name.length > 0);
+  const chosen = chooseVariant(offered);
+  if (!chosen.ok) return chosen;
+  const token = offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? (req.getQuery('token') || null);
+  if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
+    return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
+  const position = readPosition(req);
+  if (!position.ok) return position;
+  return ok({
+    show: decodeShow(req.getParameter(0)),
+    origin: req.getHeader('origin'),
+    ...chosen.value,
+    token,
+    position: position.value,
+    key: req.getHeader('sec-websocket-key'),
+    extensions: req.getHeader('sec-websocket-extensions'),
+  });
+}
+
+/** The first offered protocol that is known; JSON when none but a token is offered, so that plain tools can connect. */
+function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; subprotocol: string }> {
+  for (const name of offered) {
+    const variant = VARIANTS.find((known) => subprotocolOf(known) === name);
+    if (variant !== undefined) return ok({ variant, subprotocol: name });
+  }
+  const token = offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX));
+  if (offered.length === (token === undefined ? 0 : 1)) return ok({ variant: 'json', subprotocol: token ?? '' });
+  return fail('unsupported_protocol', `Offer one of ${VARIANTS.map(subprotocolOf).join(', ')}.`, { details: { supported: VARIANTS.map(subprotocolOf) } });
+}
+
+function readPosition(req: HttpRequest): Result<Position | null> {
+  const epoch = req.getQuery('epoch');
+  const offset = req.getQuery('offset');
+  const chat = req.getQuery('chat');
+  if (!epoch || offset === undefined || offset === '') return ok(null);
+  if (epoch.length > LIMITS.idCharsMax || !isCount(offset))
+    return fail('invalid_request', 'The position must be ?epoch=<text>&offset=<whole number>.', { details: { field: 'offset' } });
+  if (chat !== undefined && chat !== '' && !isCount(chat))
+    return fail('invalid_request', 'The chat position must be a whole number.', { details: { field: 'chat' } });
+  return ok({ epoch, offset: Number(offset), ...(chat ? { chat: Number(chat) } : {}) });
+}
+
+const isCount = (text: string): boolean => /^\d{1,15}$/.test(text);
+
+/** A path segment that is no proper percent encoding names no show. */
+function decodeShow(segment: string | undefined): string {
+  try {
+    return decodeURIComponent(segment ?? '');
+  } catch {
+    return '';
+  }
+}

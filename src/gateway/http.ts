@@ -1,0 +1,60 @@
+/** HTTP on the gateway's port: refusals of upgrades, health, readiness, metrics. */
+import { STATUS_CODES } from 'node:http';
+import { ERRORS, type Failure, failure } from '../protocol/codes.ts';
+import type { Health } from '../sales/ports.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { HttpResponse, TemplatedApp } from './uws.ts';
+
+/** Writes a whole answer. Must not be called once the response was aborted. */
+export function respond(res: HttpResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  res.cork(() => {
+    res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+    if (!('Content-Type' in headers)) res.writeHeader('Content-Type', 'application/json');
+    res.writeHeader('Cache-Control', 'no-store');
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    res.end(text);
+  });
+}
+
+/** A coded refusal; `Retry-After` in whole seconds where a wait helps. */
+export function refuse(res: HttpResponse, error: Failure): void {
+  const headers = error.retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+  respond(res, ERRORS[error.code].status, error, headers);
+}
+
+export interface HttpRoutesOptions {
+  readonly health: Health;
+  readonly draining: () => boolean;
+  readonly node: string;
+  readonly metrics?: Metrics | undefined;
+}
+
+export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metrics }: HttpRoutesOptions): void {
+  app.get('/healthz', (res) => respond(res, 200, { status: 'ok', node }));
+  app.get('/readyz', (res) => {
+    const trouble = health.trouble();
+    const ready = trouble === null && !draining();
+    respond(res, ready ? 200 : 503, { ready, draining: draining(), redis: trouble ?? 'ok', durability: health.durability(), node });
+  });
+  if (metrics !== undefined) {
+    app.get('/metrics', (res) => {
+      let aborted = false;
+      res.onAborted(() => {
+        aborted = true;
+      });
+      metrics.registry.metrics().then(
+        (text) => {
+          if (!aborted) respond(res, 200, text, { 'Content-Type': metrics.registry.contentType });
+        },
+        () => {
+          if (!aborted) refuse(res, failure('internal'));
+        },
+      );
+    });
+  }
+  app.get('/v1/shows/:show', (res) =>
+    respond(res, 426, failure('invalid_request', 'This is a WebSocket address: connect with an upgrade.'), { Upgrade: 'websocket' }),
+  );
+  app.any('/*', (res) => refuse(res, failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz, /readyz and /metrics.')));
+}

@@ -1,0 +1,30 @@
+/** `chat`: taken into the log, answered with the message's id once Redis has it. */
+import { fail } from '../../protocol/codes.ts';
+import type { ClientMessage } from '../../protocol/messages.ts';
+import { takeChat } from '../limits.ts';
+import type { Answer, Answered, Connection, RequestContext } from './context.ts';
+
+const MARK_NONE = 0;
+const MARK_ORDER = 1;
+const MARK_MODERATOR = 2;
+const MARK_HOST = 3;
+
+export function onChat(connection: Connection, { text }: Extract<ClientMessage, { t: 'chat' }>, { nowMs, receivedAt, draining }: RequestContext): Answered {
+  const { identity, member, room } = connection;
+  if (identity.role === 'guest' || member === null) return fail('forbidden', 'Guests may watch only: connect with a token to chat.');
+  if (draining) return fail('draining');
+  if (room.view.show.state === 'ended') return fail('show_ended');
+  const allowed = takeChat(connection, nowMs);
+  if (!allowed.ok) return allowed;
+  return new Promise<Answer>((resolve) => {
+    room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) => {
+      resolve(result.ok ? { ok: true, value: { chat: result.value } } : result);
+    });
+  });
+}
+
+function markOf({ identity, member, room }: Connection): number {
+  if (identity.role === 'host') return MARK_HOST;
+  if (identity.role === 'moderator') return MARK_MODERATOR;
+  return member !== null && room.audience.hasOrder(member) ? MARK_ORDER : MARK_NONE;
+}

@@ -1,0 +1,152 @@
+/** From the bytes of a client message to its one answer: guards first, then one switch, then one file a message. */
+import type { Logger } from 'pino';
+import type { Clock } from '../fanout/index.ts';
+import { CODECS } from '../protocol/codec.ts';
+import { type Failure, fail, failure } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { ClientMessage } from '../protocol/messages.ts';
+import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
+import type { Health } from '../sales/ports.ts';
+import type { Connection } from './connection.ts';
+import { takeRequest } from './limits.ts';
+import { onChat } from './messages/chat.ts';
+import type { Answer, Answered, RequestContext } from './messages/context.ts';
+import { onReact } from './messages/react.ts';
+import { onRelease } from './messages/release.ts';
+import { onReserve } from './messages/reserve.ts';
+import { onResume } from './messages/resume.ts';
+import { onSync } from './messages/sync.ts';
+import { onWaitlist } from './messages/waitlist.ts';
+
+export interface RequestsOptions {
+  readonly health: Health;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly draining: () => boolean;
+  readonly onBadFrame: (error: Failure) => void;
+  readonly onMessage: (type: ClientMessage['t']) => void;
+  readonly onAnswer: (type: ClientMessage['t'], answer: Answer, elapsedMs: number) => void;
+  /** The peer does not speak the protocol: close with `bad_frames`. */
+  readonly onHopeless: (connection: Connection) => void;
+}
+
+const IN_FLIGHT_RETRY_MS = 250;
+
+export class Requests {
+  private readonly options: RequestsOptions;
+
+  constructor(options: RequestsOptions) {
+    this.options = options;
+  }
+
+  /** The bytes are only valid until this returns. */
+  receive(connection: Connection, bytes: Uint8Array, isBinary: boolean): void {
+    if (connection.roomOpening !== null) return this.receiveLater(connection, bytes, isBinary, connection.roomOpening);
+    const codec = CODECS[connection.variant];
+    if (bytes.length > LIMITS.frameInBytesMax) {
+      return this.badFrame(
+        connection,
+        undefined,
+        failure('frame_too_large', `A message may have ${LIMITS.frameInBytesMax} bytes; this one has ${bytes.length}.`),
+      );
+    }
+    if (isBinary !== codec.binary) {
+      const wanted = codec.binary ? 'binary' : 'text';
+      return this.badFrame(connection, undefined, failure('bad_frame', `The negotiated encoding takes ${wanted} frames.`));
+    }
+    const decoded = codec.decode(bytes);
+    if (!decoded.ok) return this.badFrame(connection, undefined, decoded.error);
+    const id = requestIdOf(decoded.value);
+    const parsed = parseClientMessage(decoded.value);
+    if (!parsed.ok && !isMessage(decoded.value)) return this.badFrame(connection, id, parsed.error);
+    const allowed = takeRequest(connection, this.options.clock.nowMs());
+    if (!allowed.ok) return connection.refuse(id, this.options.health.now(), allowed.error);
+    if (parsed.ok) return this.serve(connection, parsed.value);
+    this.options.onBadFrame(parsed.error);
+    connection.refuse(id, this.options.health.now(), parsed.error);
+  }
+
+  /** A client that does not wait for its welcome, in a room that is still opening. */
+  private receiveLater(connection: Connection, bytes: Uint8Array, isBinary: boolean, opening: Promise<unknown>): void {
+    if (connection.inFlight >= LIMITS.inFlightPerConnectionMax) {
+      return this.badFrame(connection, undefined, failure('too_many_in_flight', 'Wait for the welcome.', { retryAfterMs: IN_FLIGHT_RETRY_MS }));
+    }
+    const kept = bytes.slice();
+    connection.inFlight += 1;
+    void opening.then(() => {
+      connection.inFlight -= 1;
+      if (connection.open) this.receive(connection, kept, isBinary);
+    });
+  }
+
+  private serve(connection: Connection, message: ClientMessage): void {
+    const { health, clock, draining, onMessage } = this.options;
+    onMessage(message.t);
+    const { id } = message;
+    if (connection.inFlight >= LIMITS.inFlightPerConnectionMax) {
+      if (id !== undefined) connection.refuse(id, health.now(), failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }));
+      return;
+    }
+    const startedMs = clock.nowMs();
+    const answered = this.dispatch(connection, message, { health, nowMs: startedMs, receivedAt: health.now(), draining: draining() });
+    if (!(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, startedMs);
+    connection.inFlight += 1;
+    void answered
+      .catch((error: unknown): Answer => {
+        this.options.logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
+        return fail('internal');
+      })
+      .then((answer) => {
+        connection.inFlight -= 1;
+        this.finish(connection, message.t, id, answer, startedMs);
+      });
+  }
+
+  private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): Answered {
+    switch (message.t) {
+      case 'chat':
+        return onChat(connection, message, context);
+      case 'react':
+        return onReact(connection, message, context);
+      case 'reserve':
+        return onReserve(connection, message, context);
+      case 'release':
+        return onRelease(connection, message, context);
+      case 'sync':
+        return onSync(context);
+      case 'resume':
+        return this.resume(connection, message);
+      case 'waitlist':
+        return onWaitlist(connection, message, context);
+    }
+  }
+
+  /** The answer goes first, then the frames, without a published frame in between. */
+  private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Answer> {
+    const { answer, frames } = await onResume(connection, message);
+    connection.cork(() => {
+      connection.answer(message.id, this.options.health.now(), answer);
+      for (const frame of frames) connection.write(frame.in(connection.variant));
+    });
+    return answer;
+  }
+
+  private finish(connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, answer: Answer, startedMs: number): void {
+    const { health, clock, onAnswer } = this.options;
+    onAnswer(type, answer, clock.nowMs() - startedMs);
+    // A resume was answered together with its frames; hearts without an id want no answer.
+    if (id !== undefined && !(type === 'resume' && answer.ok)) connection.answer(id, health.now(), answer);
+  }
+
+  private badFrame(connection: Connection, id: RequestId | undefined, error: Failure): void {
+    this.options.onBadFrame(error);
+    connection.badFrames += 1;
+    connection.refuse(id, this.options.health.now(), error);
+    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.onHopeless(connection);
+  }
+}
+
+/** Is it a message at all, if perhaps a wrong one? */
+function isMessage(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { t?: unknown }).t === 'string';
+}

@@ -1,0 +1,44 @@
+/** The socket server's module with what its types leave out, and checks of options that would end the process if they were wrong. */
+import { App, LIBUS_LISTEN_EXCLUSIVE_PORT, type us_listen_socket, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
+import { failure, StampedeError } from '../protocol/codes.ts';
+
+declare module 'uWebSockets.js' {
+  interface TemplatedApp {
+    listen(host: string, port: number, options: number, cb: (listenSocket: us_listen_socket | false) => void): TemplatedApp;
+  }
+  const LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}
+
+export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket, us_socket_context_t, WebSocket } from 'uWebSockets.js';
+export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
+
+/** What `WebSocket.send` answers. */
+export const SEND_DROPPED = 2;
+
+export interface SocketOptions {
+  readonly idleTimeoutSeconds: number;
+  readonly maxPayloadBytes: number;
+  readonly maxBackpressureBytes: number;
+}
+
+/** The server ends the process, uncatchably, on an idle timeout outside 8 to 960 s; refuse it first, with a name. */
+export function checkSocketOptions(options: SocketOptions): void {
+  const rules: ReadonlyArray<readonly [keyof SocketOptions, number, number]> = [
+    ['idleTimeoutSeconds', 8, 960],
+    ['maxPayloadBytes', 1, 2 ** 30],
+    ['maxBackpressureBytes', 1, 2 ** 30],
+  ];
+  for (const [name, min, max] of rules) {
+    const value = options[name];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new StampedeError(failure('invalid_request', `${name} must be an integer from ${min} to ${max}, not ${value}.`));
+    }
+  }
+}
+
+/** As `checkSocketOptions`, for where to listen. */
+export function checkListenOptions({ host, port }: { host: string; port: number }): void {
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new StampedeError(failure('invalid_request', `The gateway port must be an integer from 0 to 65535, not ${port}.`));
+  if (host.length === 0) throw new StampedeError(failure('invalid_request', 'The gateway host must not be empty.'));
+}

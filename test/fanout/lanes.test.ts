@@ -1,0 +1,266 @@
+import t from 'tap';
+import { ChatIntake } from '../../src/fanout/chat-intake.ts';
+import { ChatLane } from '../../src/fanout/chat-lane.ts';
+import { CountdownTicker } from '../../src/fanout/countdown.ts';
+import { CountsReporter } from '../../src/fanout/counts.ts';
+import { DueTimer } from '../../src/fanout/due-timer.ts';
+import { newEncodeCounts } from '../../src/fanout/frames.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
+import type { ChatBatch, ChatEntry, Counts } from '../../src/fanout/ports.ts';
+import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
+import { StateLane } from '../../src/fanout/state-lane.ts';
+import { newBucket, take } from '../../src/fanout/token-bucket.ts';
+import { fail, ok, type Result } from '../../src/protocol/codes.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import type { Frame, SaleStateView, SaleView } from '../../src/protocol/messages.ts';
+import { ManualClock } from './manual-clock.ts';
+
+interface Sent {
+  readonly topic: string;
+  readonly frame: Frame;
+}
+
+function lanes(): { clock: ManualClock; sent: Sent[]; listeners: Listeners; options: ConstructorParameters<typeof ChatLane>[0] } {
+  const clock = new ManualClock();
+  const sent: Sent[] = [];
+  const publisher: Publisher = { publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }) };
+  const listeners = new Listeners('show');
+  listeners.add('json', 1);
+  return { clock, sent, listeners, options: { clock, publisher, listeners, encodes: newEncodeCounts(), now: () => clock.time } };
+}
+
+function batch(firstId: number, count: number): ChatBatch {
+  const writer = new MessagePackWriter();
+  for (let i = 0; i < count; i += 1) writeChatItem(writer, i, 0, 'ann', `m${firstId + i}`, 0);
+  return { node: 'n', firstId, at: 5, count, items: writer.take() };
+}
+
+const texts = (sent: Sent[]): string[] => sent.flatMap(({ frame }) => (frame.chat ?? []).flatMap((group) => group[2].map((item) => item[3])));
+
+t.test('chat: batches of many nodes leave in one frame a tick, in the order of the log', async (t) => {
+  const { clock, sent, options } = lanes();
+  const lane = new ChatLane(options);
+  lane.push(batch(1, 2));
+  clock.write();
+  t.equal(sent.length, 1, 'the first at once');
+  lane.push(batch(3, 1));
+  lane.push(batch(4, 2));
+  lane.push(batch(4, 2));
+  t.equal(sent.length, 1);
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.length, 2);
+  t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm5'], 'a batch that came twice is left out');
+  t.equal(lane.sent, 5);
+  lane.catchUp([batch(4, 2), batch(6, 1)]);
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(texts(sent).at(-1), 'm6');
+  lane.catchUp([batch(10, 1)]);
+  clock.advance(LIMITS.tickMinMs);
+  t.ok(
+    sent.some(({ frame }) => frame.missed === 3),
+    'a hole that cannot be filled is counted',
+  );
+});
+
+t.test('nothing is encoded or published for nobody, but history is kept', async (t) => {
+  const { clock, sent, listeners, options } = lanes();
+  listeners.add('json', -1);
+  const lane = new ChatLane(options);
+  lane.push(batch(1, 3));
+  clock.write();
+  t.equal(sent.length, 0);
+  t.same(options.encodes, newEncodeCounts());
+  t.equal(lane.ring.lastId, 3);
+});
+
+const state = (id: string, rev: number, left: Record<string, number>): SaleStateView => ({ id, rev, state: 'open', opensAt: 1, closesAt: 2, left });
+
+t.test('S-1: state: the newest value of each thing, one frame a tick', async (t) => {
+  const { clock, sent, options } = lanes();
+  const lane = new StateLane(options);
+  lane.pushSales([state('s', 1, { a: 9 })]);
+  clock.write();
+  for (let rev = 2; rev < 50; rev += 1) lane.pushSales([state('s', rev, rev % 2 ? { a: 100 - rev } : { b: rev })]);
+  lane.pushSales([state('s', 3, { a: -1 })]);
+  lane.pushCounts({ viewers: 1, peak: 1, hearts: 0 });
+  lane.pushCounts({ viewers: 2, peak: 2, hearts: 5 });
+  t.equal(sent.length, 1);
+  clock.advance(LIMITS.stateTickMs);
+  t.equal(sent.length, 2);
+  t.same(sent[1]?.frame.state, { viewers: 2, peak: 2, hearts: 5, sales: [state('s', 49, { a: 51, b: 48 })] });
+  lane.pushSales([state('s', 50, { a: 0 })]);
+  lane.supersede({ id: 's', rev: 51 } as SaleView);
+  clock.advance(LIMITS.stateTickMs);
+  t.equal(sent.length, 2, 'an event said it all');
+});
+
+t.test('S-4: countdowns tick on whole seconds, only while somebody listens and something counts', async (t) => {
+  const clock = new ManualClock();
+  const ticks: number[] = [];
+  let listening = true;
+  const sale = { id: 's', state: 'scheduled', opensAt: clock.time + 3_400, closesAt: null } as SaleView;
+  const ticker = new CountdownTicker({
+    clock,
+    now: () => clock.time,
+    sales: () => [sale],
+    listening: () => listening,
+    onTick: ([first]) => ticks.push(first?.remainingMs ?? -1),
+  });
+  ticker.refresh();
+  clock.advance(2_500);
+  t.same(ticks, [3_000, 2_000, 1_000]);
+  listening = false;
+  clock.advance(5_000);
+  t.equal(clock.armed, 0, 'no timer for nobody');
+  ticker.stop();
+});
+
+const entry = (n: number): ChatEntry => ({ user: `u${n}`, name: 'N', text: `t${n}`, mark: 0, at: 1_000 + n });
+
+t.test('C-4: intake: one append in flight, everybody gets the id of their message', async (t) => {
+  const clock = new ManualClock();
+  const appends: Array<{ count: number; authors: readonly string[]; answer: (r: Result<{ firstId: number }>) => void }> = [];
+  const intake = new ChatIntake({
+    showId: 's',
+    node: 'n',
+    clock,
+    log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
+  });
+  const answers: Array<Result<number>> = [];
+  for (let i = 0; i < 4; i += 1) intake.accept(entry(i), (r) => answers.push(r));
+  t.same(
+    appends.map(({ count }) => count),
+    [1],
+    'the first at once, the others wait for company',
+  );
+  appends[0]?.answer(ok({ firstId: 10 }));
+  await clock.pass(5);
+  t.equal(appends.length, 1, 'not before the tick');
+  await clock.pass(LIMITS.tickMinMs);
+  t.same(appends[1]?.authors, ['u1', 'u2', 'u3']);
+  appends[1]?.answer(ok({ firstId: 20 }));
+  await intake.settled();
+  t.same(
+    answers.map((r) => r.ok && r.value),
+    [10, 20, 21, 22],
+  );
+  intake.accept(entry(5), (r) => answers.push(r));
+  await clock.pass(LIMITS.tickMinMs * 2);
+  appends[2]?.answer(fail('redis_unavailable'));
+  await intake.settled();
+  t.match(answers.at(-1), { ok: false, error: { code: 'redis_unavailable' } });
+});
+
+t.test('intake: batches and queue are bounded', async (t) => {
+  const clock = new ManualClock();
+  const counts: number[] = [];
+  const bytes: number[] = [];
+  const intake = new ChatIntake({
+    showId: 's',
+    node: 'n',
+    clock,
+    log: {
+      appendChat: async (_show, { count, items }) => {
+        counts.push(count);
+        bytes.push(items.length);
+        return ok({ firstId: 1 });
+      },
+    },
+  });
+  const refused: string[] = [];
+  const accept = (text: string): void => intake.accept({ ...entry(1), text }, (r) => !r.ok && refused.push(r.error.code));
+  for (let i = 0; i < LIMITS.chatQueuePerRoomMax + 5; i += 1) accept(i < 1_000 ? 'x'.repeat(280) : 'short');
+  t.same([...new Set(refused)], ['overloaded']);
+  await intake.settled();
+  t.ok(counts.every((count) => count <= LIMITS.chatBatchMessagesMax));
+  t.ok(bytes.every((size) => size <= LIMITS.chatBatchBytesMax + 1_000));
+  t.equal(
+    counts.reduce((a, b) => a + b),
+    LIMITS.chatQueuePerRoomMax + 5 - refused.length,
+  );
+});
+
+t.test('S-3: counts: at most one report a second, only when something changed, repeated before they lapse', async (t) => {
+  const clock = new ManualClock();
+  const reports: Array<[atMs: number, viewers: number, hearts: number]> = [];
+  const log = {
+    reportCounts: async (_show: string, _node: string, viewers: number, hearts: number): Promise<Result<Counts>> => {
+      reports.push([clock.time - 1_000, viewers, hearts]);
+      return ok({ viewers, peak: viewers, hearts });
+    },
+  };
+  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onCounts: () => {} });
+  counts.setViewers(1);
+  await clock.pass(10);
+  counts.setViewers(2);
+  counts.addHearts(3);
+  counts.addHearts(4);
+  await clock.pass(1_100);
+  t.same(
+    reports.map(([, viewers, hearts]) => [viewers, hearts]),
+    [
+      [1, 0],
+      [2, 7],
+    ],
+  );
+  t.ok((reports[1]?.[0] ?? 0) >= LIMITS.countsTickMs);
+  await clock.pass(LIMITS.nodeCountsTtlMs);
+  t.ok(reports.length >= 4 && reports.length <= 6, 'repeated, rarely');
+  const before = reports.length;
+  await counts.close();
+  t.same(
+    reports.slice(before).map(([, viewers]) => viewers),
+    [0],
+    'says goodbye once',
+  );
+  counts.setViewers(5);
+  t.equal(clock.armed, 0);
+});
+
+t.test('due: asks on the dot, again at once while there is more, and never spins', async (t) => {
+  const clock = new ManualClock();
+  const asked: number[] = [];
+  const answers: Array<Result<{ done: number; nextDueAt: number | null }>> = [];
+  const timer = new DueTimer({
+    showId: 's',
+    clock,
+    spreadMs: 3,
+    rev: () => 1,
+    onNextDue: () => {},
+    store: {
+      now: () => clock.time,
+      tick: async () => {
+        asked.push(clock.time);
+        return answers.shift() ?? ok({ done: 0, nextDueAt: null });
+      },
+    },
+  });
+  answers.push(ok({ done: 100, nextDueAt: 2_000 }), ok({ done: 5, nextDueAt: null }));
+  timer.set(2_000);
+  await clock.pass(999);
+  t.same(asked, []);
+  await clock.pass(60);
+  t.equal(asked.length, 2);
+  t.equal(asked[0], 2_003);
+  t.equal(clock.armed, 0, 'nothing planned, no timer');
+  for (let i = 0; i < 200; i += 1) answers.push(i % 2 ? fail('redis_unavailable') : ok({ done: 0, nextDueAt: 3_000 }));
+  timer.set(3_000);
+  await clock.pass(3_000);
+  t.ok(asked.length < 40, `backs off: ${asked.length}`);
+  timer.stop();
+  t.equal(clock.armed, 0);
+});
+
+t.test('L-1: a token bucket refills by looking at the clock', async (t) => {
+  const rate = { perSecond: 2, burst: 4 };
+  const bucket = newBucket(rate, 0);
+  t.same(
+    [0, 0, 0, 0, 0].map((now) => take(bucket, rate, now)),
+    [0, 0, 0, 0, 500],
+  );
+  t.equal(take(bucket, rate, 500), 0);
+  t.equal(take(bucket, rate, 500, 3), 1_500, 'costs may be more than one');
+  t.equal(take(bucket, rate, 60_000, 4), 0, 'never above the burst');
+  t.equal(take(bucket, rate, 60_000), 500);
+  t.equal(take(bucket, rate, 0), 500, 'a clock that goes back gives nothing');
+});

@@ -1,0 +1,74 @@
+import { decode as peerDecode, encode as peerEncode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import t from 'tap';
+import { deflateMessage } from '../../src/fanout/deflate.ts';
+import { CODECS, inflate, isDeflated, packValue, unpackValues } from '../../src/protocol/index.ts';
+
+const plain = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.string(),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).filter((n) => !Object.is(n, -0)),
+    fc.boolean(),
+    fc.constant(null),
+    fc.array(tie('value'), { maxLength: 5 }),
+    fc.dictionary(
+      fc.string().filter((key) => key !== '__proto__'),
+      tie('value'),
+      { maxKeys: 5, noNullPrototype: true },
+    ),
+  ),
+})).value;
+
+t.test('M-3: what we write another library reads, and the other way round', async (t) => {
+  fc.assert(
+    fc.property(plain, (value) => {
+      t.strictSame(peerDecode(packValue(value)), value);
+      const decoded = CODECS.msgpack.decode(peerEncode(value));
+      if (!decoded.ok) throw new Error(decoded.error.message);
+      t.strictSame(decoded.value, value);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+t.test('M-3: big numbers, missing fields, characters of every width', async (t) => {
+  const message = { t: 'sync', id: 2 ** 40, at: 1795399320496.25, text: 'aé€😀', none: undefined } as const;
+  t.strictSame(peerDecode(packValue(message)), { t: 'sync', id: 2 ** 40, at: 1795399320496.25, text: 'aé€😀' });
+  const uint64 = peerEncode({ n: 2 ** 53 - 1 });
+  t.strictSame(CODECS.msgpack.decode(uint64), { ok: true, value: { n: 2 ** 53 - 1 } }, 'a 64-bit integer is a number');
+});
+
+t.test('M-4: compression is marked by its first byte, and only used where it helps', async (t) => {
+  const long = packValue({ t: 'frame', at: 1, events: Array.from({ length: 20 }, (_, i) => ({ offset: i, type: 'announcement', data: { text: 'hello' } })) });
+  const deflated = deflateMessage(long);
+  t.ok(isDeflated(deflated));
+  t.ok(deflated.length < long.length);
+  t.same(Buffer.from(await inflate(deflated)), Buffer.from(long));
+  const short = packValue({ t: 'ok', id: 1, at: 1 });
+  t.equal(deflateMessage(short), short);
+  t.notOk(isDeflated(short));
+  await t.rejects(inflate(Uint8Array.of(1, 255, 255, 255)));
+});
+
+t.test('decoding never throws', async (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.string(), (bytes, text) => {
+      for (const codec of Object.values(CODECS)) {
+        t.type(codec.decode(bytes).ok, 'boolean');
+        t.type(codec.decode(text).ok, 'boolean');
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+t.test('values back to back', async (t) => {
+  t.strictSame(unpackValues(Buffer.concat([packValue([1, 'a']), packValue([2, 'b', null])])), [
+    [1, 'a'],
+    [2, 'b', null],
+  ]);
+  t.strictSame(unpackValues(new Uint8Array()), []);
+});

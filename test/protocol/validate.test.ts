@@ -1,0 +1,81 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { type ClientMessage, LIMITS, parseClientMessage, requestIdOf } from '../../src/protocol/index.ts';
+
+t.test('Q-6: good messages come out typed, without what does not belong', async (t) => {
+  const good: Array<[unknown, ClientMessage]> = [
+    [
+      { t: 'chat', id: 1, text: ' hi\nthere\u0000 ', more: 1 },
+      { t: 'chat', id: 1, text: 'hi there' },
+    ],
+    [{ t: 'react' }, { t: 'react', n: 1 }],
+    [
+      { t: 'react', id: 'a', n: 5 },
+      { t: 'react', id: 'a', n: 5 },
+    ],
+    [
+      { t: 'reserve', id: 1, key: 'k', sale: 's', lines: [{ sku: 'a', qty: 2, x: 1 }] },
+      { t: 'reserve', id: 1, key: 'k', sale: 's', lines: [{ sku: 'a', qty: 2 }] },
+    ],
+    [
+      { t: 'release', id: 1, key: 'k', reservation: 'r' },
+      { t: 'release', id: 1, key: 'k', reservation: 'r' },
+    ],
+    [
+      { t: 'waitlist', id: 1, key: 'k', op: 'join', sale: 's', sku: 'a', qty: 2 },
+      { t: 'waitlist', id: 1, key: 'k', op: 'join', sale: 's', sku: 'a', qty: 2 },
+    ],
+    [
+      { t: 'resume', id: 1, epoch: 'e', offset: 0, chat: 7 },
+      { t: 'resume', id: 1, epoch: 'e', offset: 0, chat: 7 },
+    ],
+    [
+      { t: 'sync', id: -3, at: 1.5 },
+      { t: 'sync', id: -3, at: 1.5 },
+    ],
+  ];
+  for (const [value, message] of good) t.strictSame(parseClientMessage(value), { ok: true, value: message });
+});
+
+t.test('Q-5: an id is read even from a wrong message', async (t) => {
+  t.equal(requestIdOf({ id: 5 }), 5);
+  t.equal(requestIdOf({ id: 'x' }), 'x');
+  for (const id of ['', 'x'.repeat(LIMITS.requestIdCharsMax + 1), 1.5, Number.NaN, {}, null, undefined, true]) t.equal(requestIdOf({ id }), undefined);
+  for (const value of [null, 5, 'x', [1]]) t.equal(requestIdOf(value), undefined);
+});
+
+t.test('Q-4: whatever comes, the answer is a message or a coded failure', async (t) => {
+  const types = fc.constantFrom('chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'sync', '__proto__', 'constructor', '');
+  const field = fc.oneof(fc.string(), fc.integer(), fc.double(), fc.constant(null), fc.object(), fc.array(fc.object()));
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.anything(),
+        fc.record(
+          {
+            t: types,
+            id: field,
+            key: field,
+            sale: field,
+            lines: field,
+            text: field,
+            n: field,
+            op: field,
+            sku: field,
+            qty: field,
+            epoch: field,
+            offset: field,
+            at: field,
+            reservation: field,
+          },
+          { requiredKeys: [] },
+        ),
+      ),
+      (value) => {
+        const parsed = parseClientMessage(value);
+        if (!parsed.ok) t.match(parsed.error.code, /^(invalid_message|unknown_type)$/);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
