@@ -3,12 +3,12 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Ok, Line as ReservationLine, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { type ClientCodec, jsonCodec } from './codec.ts';
-import type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved } from './contract.ts';
+import type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved, Waiting } from './contract.ts';
 import { Emitter } from './emitter.ts';
 import { type Outcome, refused } from './failures.ts';
 import { Hearts } from './hearts.ts';
 import { Line, type LineState, type SocketClass } from './line.ts';
-import { type Applied, Model, type ShowModel } from './model.ts';
+import { type Applied, Model, type ShowModel, waitKey } from './model.ts';
 import { Requests } from './requests.ts';
 import { SyncLoop } from './sync-loop.ts';
 
@@ -137,6 +137,36 @@ export class StampedeClient {
     const key = options.key ?? newKey();
     const outcome = await this.#requests.repeat((id) => ({ t: 'release', id, key, reservation }), options.deadlineMs ?? KEYED_DEADLINE_MS);
     return this.#reservationOutcome(outcome, key);
+  }
+
+  /**
+   * Joins the line for a sold-out SKU. When units come free and it is your turn they are held for you: a `you` event with `offer` set, on any
+   * device. Refused with `units_free` while there is something to reserve.
+   */
+  async joinWaitlist(request: { sale: string; sku: string; qty?: number; key?: string; deadlineMs?: number }): Promise<Outcome<Waiting>> {
+    const { sale, sku, qty = 1 } = request;
+    const outcome = await this.#waitlist('join', request, { qty });
+    if (outcome.ok) this.#model.waits.set(waitKey(sale, sku), { sale, sku, qty, place: outcome.value.place, joinedAt: this.serverNow() });
+    return outcome;
+  }
+
+  /** Gives up the place in line. */
+  async leaveWaitlist(request: { sale: string; sku: string; key?: string; deadlineMs?: number }): Promise<Outcome<Waiting>> {
+    const outcome = await this.#waitlist('leave', request, {});
+    if (outcome.ok || outcome.error.code === 'not_waiting') this.#model.waits.delete(waitKey(request.sale, request.sku));
+    return outcome;
+  }
+
+  async #waitlist(
+    op: 'join' | 'leave',
+    request: { sale: string; sku: string; key?: string; deadlineMs?: number },
+    more: { qty?: number },
+  ): Promise<Outcome<Waiting>> {
+    const { sale, sku, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
+    const outcome = await this.#requests.repeat((id) => ({ t: 'waitlist', id, key, op, sale, sku, ...more }), deadlineMs);
+    if (!outcome.ok) return outcome;
+    const { place, waiting, replayed } = outcome.value.data ?? {};
+    return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };
   }
 
   /** Drops the connection and comes back at once from the same position, as a lost network would make it. */

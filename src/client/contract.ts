@@ -59,6 +59,15 @@ export interface Reserved {
   readonly key: string;
 }
 
+/** A place in line: 1 is next, 0 after leaving. */
+export interface Waiting {
+  readonly place: number;
+  /** People in line, you included. */
+  readonly waiting: number;
+  readonly replayed: boolean;
+  readonly key: string;
+}
+
 export interface CountdownReading {
   readonly to: 'open' | 'close';
   /** The absolute moment on the server's clock, milliseconds since the Unix epoch. */

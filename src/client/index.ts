@@ -11,10 +11,10 @@ import type { ClientOptions } from './contract.ts';
 
 export { newKey, type StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
-export type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved } from './contract.ts';
+export type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved, Waiting } from './contract.ts';
 export type { ClientErrorCode, ClientFailure, Outcome } from './failures.ts';
 export type { LineState, SocketClass, SocketLike } from './line.ts';
-export type { Announcement, ChatMessage, ShowModel } from './model.ts';
+export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
 
 /** Connects to a show and stays connected until `close()` or a reason to stop. Throws TypeError on options that can never work. */
 export function connect(options: ClientOptions): StampedeClient {

@@ -14,6 +14,7 @@ import type {
   ShowView,
   Snapshot,
   StateView,
+  WaitView,
   Welcome,
 } from '../protocol/messages.ts';
 
@@ -40,6 +41,8 @@ export interface ShowModel {
   readonly sales: ReadonlyMap<string, SaleView>;
   /** Own holds and orders; those that ended during this connection stay, with their end. */
   readonly reservations: ReadonlyMap<string, ReservationView>;
+  /** Own places in line for sold-out SKUs, by `sale/sku`. */
+  readonly waits: ReadonlyMap<string, WaitView>;
   /** Newest last, bounded. */
   readonly chat: readonly ChatMessage[];
   readonly viewers: number;
@@ -68,6 +71,7 @@ export class Model implements ShowModel {
   readonly products = new Map<string, Product>();
   readonly sales = new Map<string, SaleView>();
   readonly reservations = new Map<string, ReservationView>();
+  readonly waits = new Map<string, WaitView>();
   chat: ChatMessage[] = [];
   viewers = 0;
   peak = 0;
@@ -81,6 +85,8 @@ export class Model implements ShowModel {
   applyWelcome(welcome: Welcome): Applied {
     const snapshot = welcome.snapshot !== undefined && this.#takeSnapshot(welcome.snapshot);
     this.#replaceReservations(welcome.you.reservations);
+    this.waits.clear();
+    for (const wait of welcome.you.waits ?? []) this.waits.set(waitKey(wait.sale, wait.sku), wait);
     return { events: [], chat: this.#takeChat(welcome.chat), snapshot, gap: !snapshot && this.epoch !== welcome.epoch };
   }
 
@@ -96,6 +102,8 @@ export class Model implements ShowModel {
     const known = this.reservations.get(reservation.id);
     if (known !== undefined && known.state !== 'held' && reservation.state === 'held') return;
     this.reservations.set(reservation.id, reservation);
+    // An offer is what the line was for.
+    if (reservation.offer) for (const { sku } of reservation.lines) this.waits.delete(waitKey(reservation.sale, sku));
     this.#forgetOldEnds();
   }
 
@@ -219,6 +227,9 @@ export class Model implements ShowModel {
     }
   }
 }
+
+/** How `waits` names a place in line. */
+export const waitKey = (sale: string, sku: string): string => `${sale}/${sku}`;
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 

@@ -1,5 +1,5 @@
 /** The people of a room on this node: who they are, which sockets are theirs, and what they hold. Never listed to anybody. */
-import type { ReservationView, Variant, You } from '../protocol/messages.ts';
+import type { ReservationView, Variant, WaitView, You } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { Standing } from '../sales/types.ts';
 import type { Clock, Timer } from './clock.ts';
@@ -19,6 +19,8 @@ export interface Member {
   readonly listeners: Set<Listener>;
   /** By id: live holds, orders, and some that ended while this node looked on. Null until there is one. */
   reservations: Map<string, ReservationView> | null;
+  /** Places in line, as they were when last asked for. Null until there is one. */
+  waits: WaitView[] | null;
   /** Sales in which this person ever held or waited for something: a key repeated there may have a recorded answer. */
   sales: Set<string> | null;
   /** True once Redis has told what this person holds, and nothing can have been missed since. */
@@ -76,6 +78,7 @@ export class Audience {
         user,
         listeners: new Set(),
         reservations: null,
+        waits: null,
         sales: null,
         known: false,
         reservesInFlight: 0,
@@ -142,12 +145,26 @@ export class Audience {
   /** Remembers without telling: the answer of a request, which its sender gets anyway. */
   remember(member: Member, reservation: ReservationView): void {
     this.involve(member, reservation.sale);
+    // An offer is what the line was for.
+    if (reservation.offer) for (const { sku } of reservation.lines) this.stepOut(member, reservation.sale, sku);
     member.reservations ??= new Map();
     const before = member.reservations.get(reservation.id);
     // An answer recorded long ago may come after news of how the reservation ended.
     if (before !== undefined && before.state !== 'held' && reservation.state === 'held') return;
     member.reservations.set(reservation.id, reservation);
     if (member.reservations.size > RESERVATIONS_KEPT_MAX) this.forgetEnded(member.reservations);
+  }
+
+  /** A place taken in line; places move up as others leave, so it is only as new as this. */
+  stepIn(member: Member, wait: WaitView): void {
+    this.stepOut(member, wait.sale, wait.sku);
+    member.waits = [...(member.waits ?? []), wait];
+  }
+
+  stepOut(member: Member, sale: string, sku: string): void {
+    if (member.waits === null) return;
+    const left = member.waits.filter((wait) => wait.sale !== sale || wait.sku !== sku);
+    member.waits = left.length > 0 ? left : null;
   }
 
   /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
@@ -204,13 +221,14 @@ export class Audience {
     this.looking = false;
   }
 
-  private async learned(member: Member, { reservations: found, sales }: Standing): Promise<void> {
+  private async learned(member: Member, { reservations: found, waits, sales }: Standing): Promise<void> {
     const { showId, store } = this.options;
     const ids = new Set(found.map(({ id }) => id));
     // What this node thought live and Redis does not list ended unseen: how, is asked one by one, because it is rare.
     const vanished = this.live(member).filter(({ id }) => !ids.has(id));
     for (const reservation of found) this.remember(member, reservation);
     for (const sale of sales) this.involve(member, sale);
+    member.waits = waits.length > 0 ? waits : null;
     member.known = true;
     for (const { id } of vanished) {
       const ended = await store.getReservation(showId, id);

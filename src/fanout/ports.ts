@@ -63,7 +63,6 @@ export interface RelayListener {
   onResync(): void;
 }
 
-/** The log and the relay of shows. */
 /** Refusals of one kind that a node gave from its view within a second, and the view they rested on. */
 export interface GateReport {
   readonly sale: string;
@@ -73,6 +72,7 @@ export interface GateReport {
   readonly rev: number;
 }
 
+/** The log and the relay of shows. */
 export interface ShowLog {
   /** Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the subscription. */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;

@@ -1,7 +1,7 @@
 /** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
 import type { Logger } from 'pino';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
-import type { Line, ReservationView, SaleView, ShowEvent } from '../protocol/messages.ts';
+import type { Line, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import type { Clockwork, Health, ReservationStore } from '../sales/ports.ts';
 import type { Decision, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
 import { Audience, type Listener, type Member } from './audience.ts';
@@ -16,6 +16,7 @@ import { type EncodeCounts, messageFrame, splicedFrame } from './frames.ts';
 import { KeyedCalls } from './keyed-calls.ts';
 import type { ChatBatch, ChatEntry, Commit, ShowLog } from './ports.ts';
 import { Listeners, type Publisher } from './publisher.ts';
+import { RefusalReporter } from './refusal-reporter.ts';
 import { ReserveBatcher } from './reserve-batcher.ts';
 import { Resumer } from './resume.ts';
 import { EventRing } from './ring.ts';
@@ -61,6 +62,7 @@ export class Room {
   private readonly intake: ChatIntake;
   private readonly counts: CountsReporter;
   private readonly batcher: ReserveBatcher;
+  private readonly refusals: RefusalReporter;
   private readonly calls: KeyedCalls;
   private readonly dueTimer: DueTimer;
   private readonly countdown: CountdownTicker;
@@ -95,6 +97,7 @@ export class Room {
     this.intake = new ChatIntake({ showId, node, log, clock });
     this.batcher = new ReserveBatcher({ showId, store, clock, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
     this.calls = new KeyedCalls(clock);
+    this.refusals = new RefusalReporter({ showId, node, log, clock, now });
     this.counts = new CountsReporter({
       showId,
       node,
@@ -186,7 +189,11 @@ export class Room {
 
   async waitlist(member: Member, request: Omit<WaitlistRequest, 'user'>): Promise<Result<WaitlistAnswer>> {
     this.audience.involve(member, request.sale);
-    return this.calls.run(() => this.deps.store.waitlist(this.showId, { ...request, user: member.user }));
+    const result = await this.calls.run(() => this.deps.store.waitlist(this.showId, { ...request, user: member.user }));
+    const { op, sale, sku, qty = 1 } = request;
+    if (result.ok && op === 'join') this.audience.stepIn(member, { sale, sku, qty, place: result.value.place, joinedAt: this.deps.store.now() });
+    else if (result.ok) this.audience.stepOut(member, sale, sku);
+    return result;
   }
 
   /** Answers what is in flight, sends what waits; for a drain. */
@@ -203,7 +210,7 @@ export class Room {
     this.chatLane.stop();
     this.stateLane.clear();
     this.audience.stop();
-    await Promise.all([this.follower.stop(), this.counts.close()]);
+    await Promise.all([this.follower.stop(), this.counts.close(), this.refusals.close()]);
   }
 
   private refuse(member: Member, saleId: string, lines: readonly Line[]): Failure | null {
@@ -221,6 +228,7 @@ export class Room {
     if (refusal === null) return null;
     const seen = stats.localRefusals.get(refusal.code);
     stats.localRefusals.set(refusal.code, { count: (seen?.count ?? 0) + 1, rev: this.view.rev });
+    this.refusals.note(saleId, refusal.code, this.view);
     onLocalRefusal?.(refusal.code);
     return refusal;
   }
@@ -272,8 +280,8 @@ export class Room {
     void this.audience.relearn();
   }
 
-  /** Live holds and orders of a person, for the welcome. */
-  holdings(member: Member | null): ReservationView[] {
-    return member === null ? [] : this.audience.live(member);
+  /** Live holds and orders of a person, and their places in line, for the welcome. */
+  holdings(member: Member | null): { reservations: ReservationView[]; waits: WaitView[] } {
+    return member === null ? { reservations: [], waits: [] } : { reservations: this.audience.live(member), waits: member.waits ?? [] };
   }
 }

@@ -51,6 +51,8 @@ export class Joiner {
     connection.entered = true;
     connection.member = room.enter(connection, identity.user);
     const { member } = connection;
+    // Places in line move: who waits is looked up anew.
+    if (member?.waits) member.known = false;
     if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest') this.place(connection);
     else void room.audience.learn(member).then(() => this.place(connection));
   }
@@ -84,7 +86,7 @@ export class Joiner {
     const { node, health } = this.options;
     const { user, name, role, expiresAt } = identity;
     const { epoch, offset } = room.view;
-    const you = { user, name, role, expiresAt, reservations: room.holdings(member) };
+    const you = { user, name, role, expiresAt, ...room.holdings(member) };
     return { t: 'welcome', v: PROTOCOL_VERSION, at: health.now(), node, epoch, offset, you, limits: WIRE_LIMITS };
   }
 }

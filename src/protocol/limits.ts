@@ -28,6 +28,8 @@ export const LIMITS = Object.freeze({
   countdownTickMs: 1000,
   countsTickMs: 1000,
   nodeCountsTtlMs: 15_000,
+  /** Kinds of local refusals (sale, code, view) that wait for their report. */
+  gateReportsMax: 256,
   roomLingerMs: 30_000,
   roomsPerNodeMax: 20_000,
   countdownHorizonMs: 24 * 60 * 60 * 1000,

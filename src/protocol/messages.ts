@@ -216,7 +216,7 @@ export interface Welcome {
   node: string;
   epoch: string;
   offset: number;
-  you: { user: string | null; name: string | null; role: Role; expiresAt: number | null; reservations: ReservationView[] };
+  you: { user: string | null; name: string | null; role: Role; expiresAt: number | null; reservations: ReservationView[]; waits: WaitView[] };
   limits: { frameBytes: number; chatChars: number; chatPerSecond: number; requestsPerSecond: number; heartbeatMs: number; idleMs: number };
   /** What the show looks like now. Absent when a `resume` position in the URL could be served from the log. */
   snapshot?: Snapshot;

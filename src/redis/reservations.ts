@@ -59,10 +59,12 @@ export class Reservations implements ReservationStore {
     const args = requests.map(({ user, key, sale, lines }) => [reservationId(showId, user, key), user, key, sale, mergedLines(lines)]);
     const reply = await this.#session.run('reserve', showId, args);
     if (!reply.ok) return requests.map(() => reply);
+    const epoch = textOf(reply.value[0]);
+    const durability = this.#session.link.durability();
     return requests.map((_, i) => {
       const tag = textOf(reply.value[1 + 2 * i]);
       const packed = bytesOf(reply.value[2 + 2 * i]);
-      if (tag === '+' || tag === '=') return ok({ reservation: recordedAnswer(unpack<ReservationRecord>(packed)), replayed: tag === '=' });
+      if (tag === '+' || tag === '=') return ok({ reservation: recordedAnswer(unpack<ReservationRecord>(packed)), replayed: tag === '=', durability, epoch });
       return { ok: false, error: refusal(tag, packed) };
     });
   }
@@ -106,10 +108,15 @@ export class Reservations implements ReservationStore {
   async #finish(showId: string, args: Record<string, unknown>): Promise<Result<Decision>> {
     const reply = await this.#session.run('finish', showId, args);
     if (!reply.ok) return reply;
-    const [, tag, packed] = reply.value;
+    const [epoch, tag, packed] = reply.value;
     const word = textOf(tag);
     if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, bytesOf(packed)) };
-    return ok({ reservation: reservationView(unpack<ReservationRecord>(bytesOf(packed))), replayed: word === '=' });
+    return ok({
+      reservation: reservationView(unpack<ReservationRecord>(bytesOf(packed))),
+      replayed: word === '=',
+      durability: this.#session.link.durability(),
+      epoch: textOf(epoch),
+    });
   }
 
   async getReservation(showId: string, id: string): Promise<Result<ReservationView>> {

@@ -129,6 +129,9 @@ export interface Standing {
 export interface Decision {
   readonly reservation: ReservationView;
   readonly replayed: boolean;
+  /** How durably Redis keeps it, and the epoch of the show's log it belongs to: a later epoch means that another server took over since. */
+  readonly durability: Durability;
+  readonly epoch: string;
 }
 
 export interface ConfirmRequest {

@@ -59,7 +59,7 @@ export class HoldsPanel {
     setHidden(card.release, reservation.state !== 'held');
     switch (reservation.state) {
       case 'held':
-        setText(card.head, 'Held for you');
+        setText(card.head, reservation.offer ? 'Your turn: held for you' : 'Held for you');
         setText(card.time, leftMs > 0 ? clockText(leftMs) : 'time is up');
         card.bar.value = leftMs / Math.max(1, reservation.heldUntil - reservation.createdAt);
         return;
@@ -111,6 +111,7 @@ export class HoldsPanel {
 
   #tell(reservation: ReservationView): void {
     const what = this.#linesText(reservation);
+    if (reservation.state === 'held' && reservation.offer) this.#notify(`Your turn: ${what} is held for you.`);
     if (reservation.state === 'confirmed') this.#notify(`Order confirmed: ${what}.`);
     if (reservation.state === 'expired') this.#notify(`Your hold has lapsed: ${what}.`);
     if (reservation.state === 'released') this.#notify(`Given back: ${what}.`);

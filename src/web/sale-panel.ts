@@ -1,5 +1,5 @@
 /** The sale on stage: which one it is, what it counts down to, and the products with a button for every SKU that says why it can or cannot be pressed. */
-import type { CountdownReading, ShowModel, StampedeClient } from '../client/index.ts';
+import { type CountdownReading, type ShowModel, type StampedeClient, waitKey } from '../client/index.ts';
 import type { Product, SaleSku, SaleView } from '../protocol/messages.ts';
 import { byId, element, paintArt, setHidden, setText } from './dom.ts';
 import { clockText, money, refusalText } from './words.ts';
@@ -16,6 +16,8 @@ interface SkuRow {
   readonly left: HTMLElement;
   readonly button: HTMLButtonElement;
 }
+
+type Button = { readonly text: string; readonly may: false } | { readonly text: string; readonly may: true; readonly does: 'buy' | 'join' | 'leave' };
 
 const STATE_WORDS: Readonly<Record<SaleView['state'], string>> = {
   draft: 'In preparation',
@@ -167,8 +169,8 @@ export class SalePanel {
     if (row.button.getAttribute('aria-label') !== spoken) row.button.setAttribute('aria-label', spoken);
   }
 
-  #button(sale: SaleView, sku: SaleSku): { text: string; may: boolean } {
-    const no = (text: string): { text: string; may: boolean } => ({ text, may: false });
+  #button(sale: SaleView, sku: SaleSku): Button {
+    const no = (text: string): Button => ({ text, may: false });
     const role = this.#client.you?.role;
     if (role === 'guest' || role === 'viewer') return no('Buyers only');
     if (this.#pressed.has(sku.sku)) return no('Asking …');
@@ -185,8 +187,10 @@ export class SalePanel {
       if (countdown.remainingMs > 0) return no(`Opens in ${clockText(countdown.remainingMs)}`);
     }
     if (!this.#roomFor(sale, sku)) return no('Your limit is reached');
-    if (sku.left <= 0) return no('Sold out');
-    return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', may: true };
+    const wait = this.#client.model.waits.get(waitKey(sale.id, sku.sku));
+    if (wait !== undefined) return { text: `In line: number ${wait.place}. Leave`, may: true, does: 'leave' };
+    if (sku.left <= 0) return { text: 'Sold out: join the line', may: true, does: 'join' };
+    return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', may: true, does: 'buy' };
   }
 
   #roomFor(sale: SaleView, sku: SaleSku): boolean {
@@ -198,17 +202,29 @@ export class SalePanel {
     const sale = this.#client.model.sales.get(saleId);
     const sku = sale?.skus.find((candidate) => candidate.sku === skuId);
     if (sale === undefined || sku === undefined) return;
-    const { may, text } = this.#button(sale, sku);
-    if (!may) {
-      this.#deps.notify(`${label}: ${text}.`);
+    const button = this.#button(sale, sku);
+    if (!button.may) {
+      this.#deps.notify(`${label}: ${button.text}.`);
       return;
     }
     this.#pressed.add(skuId);
     this.render();
-    const outcome = await this.#client.reserve({ sale: saleId, lines: [{ sku: skuId, qty: 1 }] });
+    this.#deps.notify(await this.#do(button.does, saleId, skuId, label));
     this.#pressed.delete(skuId);
-    this.#deps.notify(outcome.ok ? `${label} is held for you until the time runs out.` : refusalText(outcome.error));
     this.render();
+  }
+
+  /** Does it and answers what to tell. */
+  async #do(what: 'buy' | 'join' | 'leave', sale: string, sku: string, label: string): Promise<string> {
+    if (what === 'buy') {
+      const bought = await this.#client.reserve({ sale, lines: [{ sku, qty: 1 }] });
+      return bought.ok ? `${label} is held for you until the time runs out.` : refusalText(bought.error);
+    }
+    const line = what === 'join' ? await this.#client.joinWaitlist({ sale, sku }) : await this.#client.leaveWaitlist({ sale, sku });
+    if (!line.ok) return refusalText(line.error);
+    return what === 'join'
+      ? `You are number ${line.value.place} in line for ${label}. It is held for you when your turn comes.`
+      : `You left the line for ${label}.`;
   }
 }
 

@@ -23,6 +23,9 @@ export function clockText(remainingMs: number): string {
 
 const REFUSALS: Readonly<Record<string, string>> = {
   sold_out: 'Sold out. Units come back when somebody lets a hold lapse: keep an eye on it.',
+  units_free: 'Units are free right now: buy instead of waiting.',
+  already_waiting: 'You are in line already.',
+  not_waiting: 'You were not in line.',
   sale_not_open: 'A moment too early: it is not open yet. Press again.',
   sale_paused: 'The sale is paused for a moment.',
   sale_ended: 'The sale has ended.',

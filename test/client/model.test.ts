@@ -36,7 +36,7 @@ const welcome = (more: Partial<Welcome> = {}): Welcome => ({
   epoch: 'e1',
   offset: 4,
   chat: [],
-  you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [] },
+  you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
   limits: { frameBytes: 1, chatChars: 1, chatPerSecond: 1, requestsPerSecond: 1, heartbeatMs: 1, idleMs: 1 },
   ...more,
 });
@@ -166,7 +166,9 @@ t.test('a hold that ended stays ended', async (t) => {
   model.applyReservation(hold('held'));
   t.equal(model.reservations.get('r1')?.state, 'expired');
   model.applyReservation(hold('held', 'r2'));
-  model.applyWelcome(welcome({ resumed: true, you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [hold('confirmed', 'r3')] } }));
+  model.applyWelcome(
+    welcome({ resumed: true, you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [hold('confirmed', 'r3')], waits: [] } }),
+  );
   t.same([...model.reservations.keys()].sort(), ['r1', 'r3'], 'a welcome says what is live; ends stay to be read');
   for (let i = 0; i < 100; i += 1) model.applyReservation(hold('released', `old${i}`));
   t.ok(model.reservations.size <= 25, 'bounded');

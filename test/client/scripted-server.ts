@@ -28,7 +28,7 @@ export const WELCOME: Welcome = {
   epoch: 'e1',
   offset: 3,
   chat: [],
-  you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [] },
+  you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
   limits: { frameBytes: 16384, chatChars: 280, chatPerSecond: 3, requestsPerSecond: 20, heartbeatMs: 25_000, idleMs: 60_000 },
   snapshot: {
     epoch: 'e1',

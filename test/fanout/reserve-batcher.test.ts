@@ -8,7 +8,12 @@ import { ManualClock } from './manual-clock.ts';
 
 const request = (n: number): ReserveRequest => ({ user: `u${n}`, key: `k${n}`, sale: 's', lines: [{ sku: 'a', qty: 1 }] });
 const decision = ({ user, key }: ReserveRequest): Result<Decision> =>
-  ok({ replayed: false, reservation: { id: key, sale: 's', user, state: 'held', lines: [], amount: 0, currency: 'EUR', createdAt: 0, heldUntil: 0 } });
+  ok({
+    replayed: false,
+    durability: 'everysec',
+    epoch: 'e',
+    reservation: { id: key, sale: 's', user, state: 'held', lines: [], amount: 0, currency: 'EUR', createdAt: 0, heldUntil: 0 },
+  });
 
 interface Call {
   readonly requests: readonly ReserveRequest[];

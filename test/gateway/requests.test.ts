@@ -142,7 +142,12 @@ t.test('a sale from the countdown to the last unit: refused early, opened on the
   await until(() => buyers.every((b) => b.events().some((e) => e.type === 'sale.sold_out')), 'everybody hears it is sold out');
   const late = await Promise.all(buyers.map((b) => b.ask({ t: 'reserve', key: 'late', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })));
   t.ok(late.every((a) => a['code'] === 'sold_out' || a['code'] === 'limit_exceeded'));
-  t.ok((world.node.gateway.stats().localRefusals.sold_out?.count ?? 0) >= 15, 'mostly refused without Redis');
+  const refused = world.node.gateway.stats().localRefusals;
+  t.ok((refused.sold_out?.count ?? 0) >= 15, 'mostly refused without Redis');
+  await until(async () => {
+    const verified = await world.store.verify(world.show);
+    return verified.ok && verified.value.violations.length === 0 && verified.value.refusals >= 16;
+  }, 'and the ledger knows of it');
   const repeated = await Promise.all(buyers.map((b) => b.ask({ t: 'reserve', key: 'rush', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })));
   t.same(
     repeated.map((a) => a['data']?.reservation.id ?? a['code']),

@@ -179,7 +179,9 @@ stage.scene('two listeners of one show, one leaves: the other hears on', async (
   const show = await stage.newShow();
   // What was published while the show was made may still be on its way: only announcements count.
   const announcements = (list: RelayMessage[]): string[] =>
-    list.flatMap((message) => (message.kind === 'commit' ? message.commit.events : [])).flatMap(({ type, data }) => (type === 'announcement' ? [String(data.text)] : []));
+    list
+      .flatMap((message) => (message.kind === 'commit' ? message.commit.events : []))
+      .flatMap(({ type, data }) => (type === 'announcement' ? [String(data.text)] : []));
   const heard = await listen(show);
   const brief: RelayMessage[] = [];
   const { unsubscribe } = unwrap(await store.subscribe(show, { onMessage: (message) => brief.push(message), onResync() {} }));

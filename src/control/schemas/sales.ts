@@ -113,6 +113,10 @@ export const Reservation = Type.Unsafe<ReservationView>({ $ref: 'Reservation#' }
 export const DecisionView = Type.Object({
   reservation: Reservation,
   replayed: Type.Boolean({ description: 'The key was known: this is the recorded answer again' }),
+  durability: Type.Enum(['memory', 'everysec', 'always', 'unknown'], {
+    description: 'How Redis keeps it: `everysec` means that a power cut can lose about a second',
+  }),
+  epoch: Type.String({ description: "The epoch of the show's log; another one later means that another Redis server took over since" }),
 });
 
 export const ConfirmBody = Type.Object(

@@ -7,10 +7,10 @@ import { decided } from './reserve.ts';
 export async function onRelease(
   connection: Connection,
   { key, reservation }: Extract<ClientMessage, { t: 'release' }>,
-  { health, draining }: RequestContext,
+  { draining }: RequestContext,
 ): Promise<Answer> {
   const { identity, member, room } = connection;
   if (member === null || identity.role === 'guest') return fail('forbidden', 'Guests hold nothing: connect with the token of the buyer.');
   if (draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
-  return decided(await room.release(member, { key, reservation }), health.durability());
+  return decided(await room.release(member, { key, reservation }));
 }

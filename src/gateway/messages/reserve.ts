@@ -1,7 +1,7 @@
 /** `reserve`: refused from the local view where that is certain, decided by Redis otherwise. */
 import { fail, ok, type Result } from '../../protocol/codes.ts';
 import type { ClientMessage, Role } from '../../protocol/messages.ts';
-import type { Decision, Durability } from '../../sales/types.ts';
+import type { Decision } from '../../sales/types.ts';
 import type { Answer, Connection, RequestContext } from './context.ts';
 
 /** Roles that may buy. */
@@ -10,17 +10,17 @@ export const BUYERS: ReadonlySet<Role> = new Set<Role>(['buyer', 'moderator', 'h
 export async function onReserve(
   connection: Connection,
   { key, sale, lines }: Extract<ClientMessage, { t: 'reserve' }>,
-  { health, draining }: RequestContext,
+  { draining }: RequestContext,
 ): Promise<Answer> {
   const { identity, member, room } = connection;
   if (member === null || !BUYERS.has(identity.role)) return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
   if (draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
-  return decided(await room.reserve(member, { key, sale, lines }), health.durability());
+  return decided(await room.reserve(member, { key, sale, lines }));
 }
 
 /** The answer of a decision, with how durably Redis keeps it. */
-export function decided(result: Result<Decision>, durability: Durability): Answer {
+export function decided(result: Result<Decision>): Answer {
   if (!result.ok) return result;
-  const { reservation, replayed } = result.value;
-  return ok({ reservation, ...(replayed ? { replayed } : {}), durability });
+  const { reservation, replayed, durability, epoch } = result.value;
+  return ok({ reservation, ...(replayed ? { replayed } : {}), durability, epoch });
 }

@@ -1,7 +1,7 @@
 #!lua
 -- finish: confirms or releases one hold, exactly once, or gives it more time.
 -- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil: anybody's), orderRef, amount, byMs}.
--- Returns {'ok', next due, '+' or '=' (repeated key), packed reservation} or {'ok', next due, code, packed details}.
+-- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed details}.
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
 -- @include show books waitlist_names waitlist clockwork commit
 
@@ -43,6 +43,6 @@ end
 sweep(SWEEP_SLICE_MAX)
 local tag, value = decide()
 local packed = pack(value)
-local next_due = commit()
+commit()
 if tag == '+' then remember(field, args.body, packed, IDEMPOTENCY_TTL_MS) end
-return { 'ok', next_due, tag, packed }
+return { 'ok', epoch, tag, packed }

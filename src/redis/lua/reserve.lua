@@ -1,7 +1,7 @@
 #!lua
 -- reserve: decides a batch of reservation requests of one show, in order; earlier ones count against later ones.
 -- ARGV[2]: array of {reservation id, user, key, sale, lines}; lines: array of {sku, qty}, merged and sorted by SKU.
--- Returns {'ok', next due, then two values a request}: '+' or '=' (repeated key) and the packed reservation, or a code
+-- Returns {'ok', epoch, then two values a request}: '+' or '=' (repeated key) and the packed reservation, or a code
 -- and its packed details. Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
 -- @include show books waitlist_names waitlist clockwork commit
 
@@ -58,7 +58,7 @@ for i = 1, #args do ids[i], users[i] = args[i][1], args[i][2] end
 fetch(K.reservations, reservations, ids)
 fetch(K.buyers, buyers, users)
 
-local reply = { 'ok', '' }
+local reply = { 'ok', epoch }
 local values = {}
 for i = 1, #args do
   local request = args[i]
@@ -66,6 +66,6 @@ for i = 1, #args do
   reply[1 + 2 * i], values[i] = tag, value
   if tag ~= '+' and tag ~= '=' then enter('refuse', request[4], request[1], request[2], 'user', request[3], tag, request[5], value) end
 end
-reply[2] = commit()
+commit()
 for i = 1, #args do reply[2 + 2 * i] = packed[values[i].id] or pack(values[i]) end
 return reply
