@@ -78,7 +78,7 @@ export class Ledgers implements Auditor {
       if (!page.ok) return page;
       for (const [id, fields] of page.value as Array<[Buffer, Buffer[]]>) {
         const at = id.toString();
-        for (const entry of unpackAll(fields[1] as Buffer)) replay.apply(entry as LedgerEntry, at);
+        for (const entry of entriesOf(fields[1], replay, at)) replay.apply(entry, at);
         position = `(${at}`;
       }
       if (page.value.length < PAGE_ENTRIES) return ok(position);
@@ -123,4 +123,14 @@ function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[]
   if (!replayed || !drift(replay, sale, books)) return [];
   const { available, held, sold, withdrawn, allocated } = replayed;
   return [[sale, books.sku, available, held, sold, withdrawn, allocated]];
+}
+
+/** A damaged entry is a finding, not a failure: what it moved is unknown, so no sale of the show can be trusted. */
+function entriesOf(bytes: Buffer | undefined, replay: LedgerReplay, at: string): LedgerEntry[] {
+  try {
+    return unpackAll(bytes ?? Buffer.alloc(0)) as LedgerEntry[];
+  } catch {
+    replay.cannotRead(at);
+    return [];
+  }
 }

@@ -2,10 +2,12 @@
  * The line to Redis: one client for commands, one for subscriptions, the server's identity, its clock, and what is wrong with it.
  * Commands go out only while the run id of the server is known: a new one means a restart or a failover, and `fence.lua` must see it first.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { failure, StampedeError } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { Durability } from '../sales/types.ts';
 import { RedisClock } from './clock.ts';
 import { connect, type RedisClient } from './connection.ts';
@@ -22,6 +24,7 @@ const parseInfo = (text: string): Info =>
   );
 
 const VERSION_MIN = 7;
+const IDENTIFY_RETRY_MS = 250;
 
 export class RedisLink {
   readonly client: RedisClient;
@@ -33,6 +36,8 @@ export class RedisLink {
   #trouble: string | null = 'Redis has not answered yet';
   #durability: Durability = 'unknown';
   #closing = false;
+  /** Redis was fit for use once: what is wrong with it later is trouble, not a reason to refuse the start. */
+  #opened = false;
 
   constructor(url: string, logger: Logger | undefined) {
     this.#logger = logger;
@@ -46,15 +51,14 @@ export class RedisLink {
   /** Resolves when Redis answered or its absence is known; rejects when it answers but must not be used. */
   async open(): Promise<void> {
     const first = new Promise<void>((resolve, reject) => {
-      this.client.once('ready', () => this.#identify().then(resolve, reject));
+      this.client.on('ready', () => void this.#identifyUntilKnown().then(resolve, reject));
       this.client.once('error', () => setTimeout(resolve, 0));
+      // A server that takes the connection and says nothing must not keep the engine from starting.
+      setTimeout(resolve, LIMITS.redisCommandTimeoutMs).unref();
     });
     this.client.connect().catch(() => {});
     this.subscriber.connect().catch(() => {});
     await first;
-    this.client.on('ready', () => {
-      this.#identify().catch((error: unknown) => this.#logger?.error({ err: error }, 'Redis came back unusable'));
-    });
   }
 
   trouble(): string | null {
@@ -104,6 +108,23 @@ export class RedisLink {
     this.subscriber.on('error', () => {});
   }
 
+  /** One lost answer must not leave a standing line unused: asks again until the server is known or the line is gone. */
+  async #identifyUntilKnown(): Promise<void> {
+    while (!this.#closing && this.client.status === 'ready') {
+      try {
+        await this.#identify();
+        return;
+      } catch (error) {
+        if (error instanceof StampedeError) {
+          this.#logger?.error({ reason: error.message }, 'this Redis must not be used');
+          if (!this.#opened) throw error;
+          return;
+        }
+        await sleep(IDENTIFY_RETRY_MS);
+      }
+    }
+  }
+
   async #identify(): Promise<void> {
     const info = parseInfo(await this.client.info());
     const problem = (await this.#unsuitable(info)) ?? null;
@@ -113,6 +134,7 @@ export class RedisLink {
     }
     await this.clock.restart();
     if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
+    this.#opened = true;
     if (this.#trouble !== null) this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
     this.#trouble = null;
   }

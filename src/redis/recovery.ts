@@ -35,6 +35,9 @@ export class Recovery {
           { show: showId, untrusted, repaired, violations: violations.length },
           'another Redis server holds this show now: books verified, sales resumed',
         );
+    } catch (error) {
+      // The show stays paused; the next tick tries again.
+      this.#logger?.error({ err: error, show: showId }, 'the books could not be verified after another Redis server took over');
     } finally {
       this.#running.delete(showId);
     }

@@ -3,6 +3,7 @@
  * head in MessagePack, and a body that only its consumer looks into; chat bodies pass through undecoded.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChatBatch, Commit, Counts, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -54,7 +55,7 @@ export class ShowLogs implements ShowLog {
     const listeners = known ?? new Set<RelayListener>();
     listeners.add(listener);
     if (!known) this.#listeners.set(channel, listeners);
-    const subscribed = await this.#session.guard(() => this.#session.link.subscriber.ssubscribe(channel));
+    const subscribed = await this.#session.guard(() => this.#listen(channel));
     const unsubscribe = async (): Promise<void> => {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
@@ -66,6 +67,17 @@ export class ShowLogs implements ShowLog {
       return subscribed;
     }
     return ok({ unsubscribe });
+  }
+
+  /** A subscriber waits for its line; whoever asks for a show does not wait longer than for a command. */
+  async #listen(channel: string): Promise<void> {
+    const subscribing = this.#session.link.subscriber.ssubscribe(channel).then(() => true);
+    const timer = new AbortController();
+    const late = sleep(LIMITS.redisCommandTimeoutMs, false, { signal: timer.signal }).catch(() => false);
+    if (await Promise.race([subscribing, late])) return timer.abort();
+    // It may still come: nobody listens by then, unless somebody asked again.
+    subscribing.then(() => this.#listeners.has(channel) || this.#session.link.subscriber.sunsubscribe(channel)).catch(() => {});
+    throw new Error('Command timed out');
   }
 
   async load(showId: string): Promise<Result<RoomSnapshot>> {

@@ -54,7 +54,11 @@ export class LedgerReplay {
   readonly reservations = new Map<string, ReplayedReservation>();
   readonly violations: string[] = [];
   /** Sales whose ledger contradicts itself. */
-  readonly suspects = new Set<string>();
+  get suspects(): ReadonlySet<string> {
+    return this.#damaged ? new Set(this.sales.keys()) : this.#suspects;
+  }
+  readonly #suspects = new Set<string>();
+  #damaged = false;
   entries = 0;
   refusals = 0;
   /** Given by gateways from their view, as they reported them. */
@@ -96,8 +100,15 @@ export class LedgerReplay {
     }
   }
 
+  /** The entry at this place is damaged: from here on every sale is suspect. */
+  cannotRead(at: string): void {
+    this.#at = at;
+    this.violate('the entry cannot be read');
+    this.#damaged = true;
+  }
+
   violate(what: string, saleId?: string): void {
-    if (saleId !== undefined) this.suspects.add(saleId);
+    if (saleId !== undefined) this.#suspects.add(saleId);
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(this.#at ? `${this.#at}: ${what}` : what);
   }
 

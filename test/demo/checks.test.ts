@@ -30,7 +30,7 @@ const outcome = (sold: number, reservations: number, more: Partial<Outcome> = {}
     entries: 1,
     reservations,
     refusals: 0,
-  localRefusals: 0,
+    localRefusals: 0,
     violations: [],
     sales: [{ id: 'flash', skus: [{ sku: 'A', product: 'p', price: 100, allocated: 9, available: 9 - sold, held: 0, sold, withdrawn: 0 }] }],
   },

@@ -5,7 +5,7 @@ import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
 const stage = await Stage.open('fence:');
 const { store, client, travel } = stage;
 
-const changeServer = (show: string) => client.hset(travel.key(show, 'show'), 'run', 'another-process');
+const changeServer = (show: string) => travel.anotherServer(show);
 const epochOf = async (show: string): Promise<string> => unwrap(await store.load(show)).snapshot.epoch;
 async function recovered(show: string): Promise<void> {
   for (let i = 0; i < 400; i++) {

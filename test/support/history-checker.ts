@@ -81,6 +81,10 @@ class Checker {
   readonly #asked = new Map<string, { lines: readonly Line[]; sale: string; maybe: boolean }>();
   /** Ends that were granted, by reservation, with the key that asked. */
   readonly #granted = new Map<string, string>();
+  /** Commands that were decided, not repeated: each at most once. */
+  readonly #fresh = new Set<string>();
+  /** Ends asked for before the hold's own answer arrived. */
+  readonly #early = new Map<string, number>();
   readonly #certain = new Map<string, number>();
   readonly #most = new Map<string, number>();
   readonly #rules: Rules;
@@ -147,15 +151,16 @@ class Checker {
       return;
     }
     const id = outcome.reservation ?? '';
+    this.#decided(`reserve ${name}`, outcome);
     if (told !== undefined) {
       if (told !== id) this.#violate('key', `${name} was granted ${told} and then ${id}`);
       return;
     }
     this.#byKey.set(name, id);
     if (this.#holds.has(id)) return this.#violate('key', `${id} was granted to two requests`);
-    const hold: Hold = { user: operation.user, sale: operation.sale, lines: operation.lines, ending: 0 };
+    const hold: Hold = { user: operation.user, sale: operation.sale, lines: operation.lines, ending: this.#early.get(id) ?? 0 };
     this.#holds.set(id, hold);
-    this.#count(hold, 1);
+    if (this.#isCertain(hold)) this.#count(hold, 1);
   }
 
   #ended(operation: Extract<Operation, { do: 'confirm' | 'release' }>, outcome: Outcome): void {
@@ -163,6 +168,7 @@ class Checker {
     if (outcome.type === 'unknown') return;
     if (outcome.type === 'ok') {
       const before = this.#granted.get(id);
+      this.#decided(`${operation.do} ${id} ${key}`, outcome);
       if (before !== undefined && before !== `${operation.do} ${key}`)
         this.#violate('double end', `${id} was ended by "${before}" and by "${operation.do} ${key}"`);
       if (before === undefined && outcome.replayed !== true) this.#granted.set(id, `${operation.do} ${key}`);
@@ -172,6 +178,12 @@ class Checker {
     const told = ENDED_AS[outcome.code];
     if (told !== undefined) this.#end(id, told);
     if (outcome.code === 'reservation_not_found' && this.#holds.has(id)) this.#violate('lost accept', `${id} was granted and is not found`);
+  }
+
+  #decided(what: string, { replayed }: { replayed?: boolean }): void {
+    if (replayed === true) return;
+    if (this.#fresh.has(what)) this.#violate('key', `"${what}" was decided twice`);
+    this.#fresh.add(what);
   }
 
   #end(id: string, state: string): void {
@@ -185,7 +197,7 @@ class Checker {
 
   #mayEnd(id: string): void {
     const hold = this.#holds.get(id);
-    if (!hold) return;
+    if (!hold) return void this.#early.set(id, (this.#early.get(id) ?? 0) + 1);
     const counted = this.#isCertain(hold);
     hold.ending++;
     if (counted && !this.#isCertain(hold)) this.#count(hold, -1);

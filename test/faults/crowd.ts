@@ -1,0 +1,61 @@
+/** The seeded crowd of a scenario: buyers in a rush, and people who only watch. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Prng } from '../../bench/audience/prng.ts';
+import { HistoryRecorder } from '../support/history-checker.ts';
+import { Buyer, type World } from './buyer.ts';
+import type { House } from './house.ts';
+import { PlainClient } from './plain-client.ts';
+import type { StagedShow } from './stage-show.ts';
+
+export interface CrowdPlan {
+  readonly buyers?: number;
+  readonly watchers?: number;
+  readonly spreadMs?: number;
+  /** How long after the opening somebody may still repeat what was lost. */
+  readonly patienceMs?: number;
+  readonly gatewayUrls?: readonly string[];
+}
+
+export interface Crowd {
+  readonly world: World;
+  readonly buyers: readonly Buyer[];
+  readonly watchers: readonly PlainClient[];
+  readonly clients: readonly PlainClient[];
+  /** Everybody plays; resolves when everything is decided. */
+  rush(): Promise<void>;
+  leave(): Promise<void>;
+}
+
+export async function gather(house: House, staged: StagedShow, prng: Prng, plan: CrowdPlan = {}): Promise<Crowd> {
+  const { buyers: count = 40, watchers: watching = 4, spreadMs = 600, patienceMs = 30_000, gatewayUrls = house.gatewayUrls } = plan;
+  const world: World = {
+    staged,
+    gatewayUrls,
+    controlUrls: house.controlUrls,
+    history: new HistoryRecorder(),
+    untilMs: staged.opensAt + patienceMs,
+    spreadMs,
+  };
+  const buyers = Array.from({ length: count }, (_, at) => new Buyer(`buyer-${at}`, world, prng.fork(at)));
+  const watchers = Array.from(
+    { length: watching },
+    // Each node has its own: a watcher never moves, so that a line kept is a line kept.
+    (_, at) => new PlainClient({ urls: [gatewayUrls[at % gatewayUrls.length] ?? ''], show: staged.show, token: null, prng: prng.fork(1_000 + at) }),
+  );
+  const clients = [...buyers.map(({ client }) => client), ...watchers];
+  await Promise.all(clients.map((client) => client.connect()));
+  return {
+    world,
+    buyers,
+    watchers,
+    clients,
+    rush: async () => {
+      await Promise.all(buyers.map((buyer) => buyer.play()));
+      // News of the last decisions is still on its way.
+      await sleep(50);
+    },
+    leave: async () => {
+      await Promise.all(clients.map((client) => client.close()));
+    },
+  };
+}

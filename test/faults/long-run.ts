@@ -1,0 +1,75 @@
+/**
+ * Many seeds of every scenario, outside CI: `node --import=tsx test/faults/long-run.ts --seeds 50`. Prints a table and ends with 1 on any violation.
+ *
+ *   --seeds N       seeds 1 to N of each scenario (default 50)
+ *   --from N        begin with seed N
+ *   --only TEXT     only scenarios whose name contains the text; with --from and --seeds 1, one failed run again
+ *   --parallel N    houses at once (default 2)
+ *   --minutes N     begin nothing new after that time
+ */
+import { parseArgs } from 'node:util';
+import { builtProgram } from './built-program.ts';
+import { SCENARIOS } from './scenarios.ts';
+import type { Verdict } from './verdict.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '50' },
+    from: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+    parallel: { type: 'string', default: '2' },
+    minutes: { type: 'string', default: '600' },
+  },
+});
+const from = Number(values.from);
+const until = performance.now() + Number(values.minutes) * 60_000;
+
+interface Row extends Verdict {
+  scenario: string;
+  seed: number;
+  seconds: number;
+}
+
+const COLUMNS: ReadonlyArray<readonly [title: string, width: number, cell: (row: Row) => string | number]> = [
+  ['scenario', 32, ({ scenario }) => scenario],
+  ['seed', 5, ({ seed }) => seed],
+  ['accepted', 8, ({ accepted }) => accepted],
+  ['confirmed', 9, ({ confirmed }) => confirmed],
+  ['lost as allowed', 15, ({ lost }) => lost],
+  ['violations', 10, ({ violations }) => violations.length],
+  ['s', 5, ({ seconds }) => seconds.toFixed(1)],
+  ['notes', 0, ({ notes }) => notes.join('; ')],
+];
+const line = (cells: ReadonlyArray<string | number>): string =>
+  cells.map((cell, at) => (typeof cell === 'number' ? String(cell).padStart(COLUMNS[at]?.[1] ?? 0) : cell.padEnd(COLUMNS[at]?.[1] ?? 0))).join('  ');
+
+builtProgram();
+const queue = Array.from({ length: Number(values.seeds) }, (_, at) => from + at).flatMap((seed) =>
+  SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) => ({ scenario, seed })),
+);
+const rows: Row[] = [];
+console.log(line(COLUMNS.map(([title]) => title)));
+
+async function work(): Promise<void> {
+  for (let next = queue.shift(); next && performance.now() < until; next = queue.shift()) {
+    const { scenario, seed } = next;
+    const began = performance.now();
+    const verdict = await scenario.play(seed).catch(
+      (error: unknown): Verdict => ({ accepted: 0, confirmed: 0, lost: 0, notes: [], violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`] }),
+    );
+    const row = { ...verdict, scenario: scenario.name, seed, seconds: (performance.now() - began) / 1_000 };
+    rows.push(row);
+    console.log(line(COLUMNS.map(([, , cell]) => cell(row))));
+    for (const violation of row.violations) console.log(`    ${violation}`);
+  }
+}
+
+await Promise.all(Array.from({ length: Number(values.parallel) }, work));
+
+const failed = rows.filter(({ violations }) => violations.length > 0);
+const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
+console.log(
+  `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
+);
+for (const { scenario, seed } of failed) console.log(`again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`);
+process.exitCode = failed.length > 0 ? 1 : 0;

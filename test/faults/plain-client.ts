@@ -1,0 +1,306 @@
+/**
+ * A viewer written from the protocol page alone: plain JSON over WebSocket, nothing shared with the SDK. It keeps its position, resumes, repeats, and
+ * writes down whatever does not fit the rules.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import type { Prng } from '../../bench/audience/prng.ts';
+
+export type Fields = Readonly<Record<string, unknown>>;
+export interface SeenEvent {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly at: number;
+  readonly type: string;
+  readonly data: Fields;
+  /** When it came, on this machine's clock. */
+  readonly seenAt: number;
+}
+export interface Reservation {
+  readonly id: string;
+  readonly sale: string;
+  readonly user: string;
+  readonly state: 'held' | 'confirmed' | 'released' | 'expired';
+  readonly lines: ReadonlyArray<{ sku: string; qty: number }>;
+  readonly amount: number;
+  readonly heldUntil: number;
+  readonly orderRef?: string;
+}
+/** The one answer to a request, or that the line went before it came. */
+export type Answer =
+  | { readonly t: 'ok'; readonly at: number; readonly data?: Fields }
+  | { readonly t: 'error'; readonly at: number; readonly code: string; readonly retryAfterMs?: number; readonly details?: Fields }
+  | { readonly t: 'lost' };
+
+interface SaleOfClient {
+  rev: number;
+  state: string;
+  left: Map<string, number>;
+}
+
+export interface ClientPlan {
+  /** Tried one after the other whenever a line breaks. */
+  readonly urls: readonly string[];
+  readonly show: string;
+  readonly token: string | null;
+  readonly prng: Prng;
+}
+
+/** Longer than any answer may take: a command's time-out, the time a node repeats it, and a slow machine. */
+export const ANSWER_MS_MAX = 20_000;
+const RECONNECT_MS_MAX = 1_000;
+const OPEN_MS_MAX = 15_000;
+
+export class PlainClient {
+  /** Breaches of the protocol, in words. */
+  readonly problems: string[] = [];
+  readonly events: SeenEvent[] = [];
+  readonly mine = new Map<string, Reservation>();
+  readonly sales = new Map<string, SaleOfClient>();
+  readonly answerMs: number[] = [];
+  epoch = '';
+  offset = 0;
+  /** Snapshots taken after the first: each stands for events that were not told one by one. */
+  snapshots = 0;
+  /** Lines lost, for whatever reason. */
+  losses = 0;
+  resumed = 0;
+  node = '';
+  lastClose: { code: number; bye: Fields | null } | null = null;
+  readonly #plan: ClientPlan;
+  readonly #waiting = new Map<number, { sentAt: number; resolve: (answer: Answer) => void }>();
+  #socket: WebSocket | null = null;
+  #welcomed = false;
+  #everWelcomed = false;
+  #wanted = true;
+  #nextId = 1;
+  #at: number;
+  #gap = false;
+  #bye: Fields | null = null;
+  #connecting: Promise<void> | null = null;
+  #changed: Array<() => void> = [];
+
+  constructor(plan: ClientPlan) {
+    this.#plan = plan;
+    this.#at = plan.prng.int(0, plan.urls.length - 1);
+  }
+
+  get connected(): boolean {
+    return this.#welcomed;
+  }
+
+  /** Resolves with the welcome; keeps trying until then and after every loss. */
+  connect(): Promise<void> {
+    this.#connecting ??= this.#keepTrying().finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  async #keepTrying(): Promise<void> {
+    for (let attempt = 0; this.#wanted; attempt++) {
+      if (await this.#open()) return;
+      this.#at++;
+      await sleep(this.#plan.prng.next() * Math.min(RECONNECT_MS_MAX, 50 * 2 ** attempt));
+    }
+  }
+
+  #open(): Promise<boolean> {
+    const { urls, show, token } = this.#plan;
+    const position = this.#everWelcomed ? `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}` : '';
+    const url = `${urls[this.#at % urls.length]}/v1/shows/${show}${position}`;
+    const socket = new WebSocket(url, ['stampede.v1.json', ...(token === null ? [] : [`token.${token}`])], { handshakeTimeout: OPEN_MS_MAX });
+    this.#socket = socket;
+    this.#bye = null;
+    return new Promise((resolve) => {
+      const late = setTimeout(() => socket.terminate(), OPEN_MS_MAX);
+      socket.on('message', (data) => {
+        this.#receive(JSON.parse(String(data)) as Fields);
+        if (this.#welcomed) {
+          clearTimeout(late);
+          resolve(true);
+        }
+      });
+      socket.on('error', () => {});
+      socket.on('close', (code) => {
+        clearTimeout(late);
+        resolve(false);
+        this.#lost(socket, code);
+      });
+    });
+  }
+
+  #lost(socket: WebSocket, code: number): void {
+    if (socket !== this.#socket) return;
+    const had = this.#welcomed;
+    this.#welcomed = false;
+    this.#gap = false;
+    this.lastClose = { code, bye: this.#bye };
+    if (had) this.losses++;
+    for (const { resolve } of this.#waiting.values()) resolve({ t: 'lost' });
+    this.#waiting.clear();
+    this.#tell();
+    if (!this.#wanted) return;
+    // 42xx says stop until the cause is fixed.
+    if (code >= 4200 && code < 4300) this.#wanted = false;
+    else if (had) void this.connect();
+  }
+
+  /** Exactly one answer; a request that is not answered in time on a living line is a breach of Q-5. */
+  request(message: Fields): Promise<Answer> {
+    const socket = this.#socket;
+    if (!this.#welcomed || !socket) return Promise.resolve({ t: 'lost' });
+    const id = this.#nextId++;
+    return new Promise((answer) => {
+      const late = setTimeout(() => {
+        this.#waiting.delete(id);
+        this.problems.push(`Q-5: ${String(message.t)} was not answered within ${ANSWER_MS_MAX} ms`);
+        answer({ t: 'lost' });
+        socket.terminate();
+      }, ANSWER_MS_MAX);
+      this.#waiting.set(id, {
+        sentAt: performance.now(),
+        resolve: (given) => {
+          clearTimeout(late);
+          answer(given);
+        },
+      });
+      socket.send(JSON.stringify({ ...message, id }));
+    });
+  }
+
+  /** Breaks the line from this side, without a word. */
+  drop(): void {
+    this.#socket?.terminate();
+  }
+
+  async close(): Promise<void> {
+    this.#wanted = false;
+    const socket = this.#socket;
+    if (!socket || socket.readyState === WebSocket.CLOSED) return;
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.close(1000);
+    await Promise.race([closed, sleep(1_000)]);
+    socket.terminate();
+  }
+
+  /** Waits for something this client will be told; false when it was not in time. */
+  async until(holds: () => boolean, timeoutMs = 10_000): Promise<boolean> {
+    const until = Date.now() + timeoutMs;
+    while (!holds()) {
+      const left = until - Date.now();
+      if (left <= 0) return false;
+      const stopped = new AbortController();
+      await Promise.race([new Promise<void>((resolve) => this.#changed.push(resolve)), sleep(left, undefined, { signal: stopped.signal }).catch(() => {})]);
+      stopped.abort();
+    }
+    return true;
+  }
+
+  #tell(): void {
+    for (const resolve of this.#changed.splice(0)) resolve();
+  }
+
+  #receive(message: Fields): void {
+    switch (message.t) {
+      case 'welcome':
+        this.#welcome(message);
+        break;
+      case 'frame':
+        if (!this.#welcomed) this.problems.push('W-1: a frame before the welcome');
+        this.#frame(message);
+        break;
+      case 'you':
+        this.own(message.reservation as Reservation | undefined);
+        break;
+      case 'bye':
+        this.#bye = message;
+        break;
+      case 'ok':
+      case 'error':
+        this.#answered(message);
+        break;
+    }
+    this.#tell();
+  }
+
+  #answered(message: Fields): void {
+    const waiting = this.#waiting.get(Number(message.id));
+    if (!waiting) return void this.problems.push(`Q-5: an answer to no request of ours: ${JSON.stringify(message).slice(0, 200)}`);
+    this.#waiting.delete(Number(message.id));
+    this.answerMs.push(performance.now() - waiting.sentAt);
+    waiting.resolve(message as Answer);
+  }
+
+  /** Only ever forward: an ended reservation stays ended (news and answers may overtake each other, M-5). */
+  own(reservation: Reservation | undefined): void {
+    if (!reservation) return;
+    const known = this.mine.get(reservation.id);
+    if (!known || known.state === 'held') this.mine.set(reservation.id, reservation);
+  }
+
+  #welcome(message: Fields): void {
+    const { snapshot, resumed, you, node } = message as { snapshot?: Fields; resumed?: true; you: { reservations: Reservation[] }; node: string };
+    this.node = node;
+    for (const reservation of you.reservations) this.own(reservation);
+    if (snapshot) {
+      if (this.#everWelcomed) this.snapshots++;
+      this.#adopt(snapshot);
+    } else if (resumed && this.#everWelcomed) this.resumed++;
+    else this.problems.push('W-1: a welcome with neither snapshot nor resumed');
+    this.#welcomed = true;
+    this.#everWelcomed = true;
+  }
+
+  #adopt(snapshot: Fields): void {
+    const { epoch, offset, sales } = snapshot as { epoch: string; offset: number; sales: Fields[] };
+    this.epoch = epoch;
+    this.offset = offset;
+    this.#gap = false;
+    this.sales.clear();
+    for (const sale of sales) this.#adoptSale(sale);
+  }
+
+  #adoptSale(view: Fields): void {
+    const { id, rev, state, skus } = view as { id: string; rev: number; state: string; skus: Array<{ sku: string; left: number }> };
+    const known = this.sales.get(id);
+    if (known && rev < known.rev) return;
+    this.sales.set(id, { rev, state, left: new Map(skus.map(({ sku, left }) => [sku, left])) });
+  }
+
+  #frame(message: Fields): void {
+    const { epoch, events = [], snapshot, state } = message as { epoch?: string; events?: Fields[]; snapshot?: Fields; state?: { sales?: Fields[] } };
+    if (snapshot) {
+      this.snapshots++;
+      this.#adopt(snapshot);
+    }
+    for (const event of events) this.#event(epoch ?? this.epoch, event);
+    for (const patch of state?.sales ?? []) {
+      const { id, rev, state: now, left } = patch as { id: string; rev: number; state: string; left: Record<string, number> };
+      const known = this.sales.get(id);
+      if (!known || rev < known.rev) continue;
+      known.rev = rev;
+      known.state = now;
+      for (const [sku, units] of Object.entries(left)) known.left.set(sku, units);
+    }
+  }
+
+  #event(epoch: string, event: Fields): void {
+    const { offset, at, type, data } = event as { offset: number; at: number; type: string; data: Fields };
+    if (epoch === this.epoch && offset <= this.offset) return;
+    if (epoch !== this.epoch || offset > this.offset + 1) return this.#missing();
+    this.offset = offset;
+    this.events.push({ epoch, offset, at, type, data, seenAt: Date.now() });
+    if (data.sale && typeof data.sale === 'object') this.#adoptSale(data.sale as Fields);
+  }
+
+  /** E-2: ask once, ignore events until the hole is filled. */
+  #missing(): void {
+    if (this.#gap) return;
+    this.#gap = true;
+    void this.request({ t: 'resume', epoch: this.epoch, offset: this.offset }).then((answer) => {
+      this.#gap = false;
+      if (answer.t === 'error' && this.#welcomed) setTimeout(() => this.#missing(), 200).unref();
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/** What a scenario is: a function of a seed that opens a house, plays, and says what it found. */
+import { createPrng, type Prng } from '../../bench/audience/prng.ts';
+import { type House, type HousePlan, openHouse } from './house.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface Scenario {
+  readonly name: string;
+  play(seed: number): Promise<Verdict>;
+}
+
+export interface Scene {
+  readonly house: House;
+  readonly prng: Prng;
+  /** Something that must hold; said in words when it does not. */
+  expect(holds: boolean, otherwise: string): void;
+  note(text: string): void;
+}
+
+/** Plays in a house of its own and leaves nothing behind, whatever happens. */
+export function scenario(name: string, plan: HousePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
+  return {
+    name,
+    async play(seed) {
+      const house = await openHouse(plan);
+      const violations: string[] = [];
+      const notes: string[] = [];
+      try {
+        const scene: Scene = {
+          house,
+          prng: createPrng(seed),
+          expect: (holds, otherwise) => void (holds || violations.push(otherwise)),
+          note: (text) => void notes.push(text),
+        };
+        const verdict = await play(scene);
+        verdict.violations.push(...violations);
+        verdict.notes.push(...notes);
+        return verdict;
+      } finally {
+        await house.stop();
+      }
+    },
+  };
+}

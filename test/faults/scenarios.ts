@@ -1,0 +1,21 @@
+/** Every scenario, in the order in which a long run plays them. */
+import { clientLinesDropped, redisLineCut, sentTwice } from './line-scenarios.ts';
+import { controlKilled, gatewayKilled, workerPaused } from './process-scenarios.ts';
+import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
+import { clockOff, endsRace } from './rule-scenarios.ts';
+import type { Scenario } from './scenario.ts';
+
+export const SCENARIOS: readonly Scenario[] = [
+  gatewayKilled,
+  controlKilled,
+  redisKilledAlways,
+  redisKilledEverysec,
+  powerCut,
+  redisFrozen,
+  redisLineCut,
+  clientLinesDropped,
+  sentTwice,
+  clockOff,
+  endsRace,
+  workerPaused,
+];

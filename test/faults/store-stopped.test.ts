@@ -1,0 +1,95 @@
+/** Redis stands still for six seconds (SIGSTOP): every call is answered in bounded time, and afterwards the same keys tell what became of them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { finalState, playCrowd } from '../support/crowd.ts';
+import { checkHistory } from '../support/history-checker.ts';
+import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+
+const stage = await Stage.open('stopped:');
+const { store } = stage;
+const STOP_MS = 6_000;
+/** A call may wait for its own timeout and, where it is two commands, for one more. */
+const BOUND_MS = 2 * LIMITS.redisCommandTimeoutMs + 1_000;
+
+t.test('Redis stands still in mid-rush', async (t) => {
+  const show = await stage.openShow({ units: { S: 30 }, perBuyer: 3 });
+  const rush = await stage.openShow({ units: { S: 20, M: 10 }, perBuyer: 3 });
+  const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
+  const epoch = unwrap(await store.load(show)).snapshot.epoch;
+  const crowd = playCrowd({
+    show: rush,
+    sale: 'sale',
+    skus: ['S', 'M'],
+    stores: [store, await stage.another()],
+    clients: 12,
+    users: 12,
+    actionsPerClient: 40,
+    seed: 7,
+    travel: stage.travel,
+  });
+  await sleep(20);
+
+  stage.redis.signal('SIGSTOP');
+  const began = Date.now();
+  const stopped = sleep(STOP_MS).then(() => stage.redis.signal('SIGCONT'));
+  const calls: Record<string, () => Promise<{ ok: boolean }>> = {
+    reserve: () => stage.reserve(show, 'cyd'),
+    confirm: () => stage.confirm(show, ann),
+    release: () => stage.release(show, bob),
+    tick: () => store.tick(show),
+    load: () => store.load(show),
+    'move a sale': () => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }),
+    'list shows': () => store.listShows(),
+    'events after': () => store.eventsAfter(show, epoch, 1),
+    verify: () => store.verify(show),
+    ping: () => store.ping(),
+    subscribe: () => store.subscribe(show, { onMessage() {}, onResync() {} }),
+    standing: () => store.standingOf(show, ['ann']),
+  };
+  const times: Record<string, number> = {};
+  const answers = await Promise.all(
+    Object.entries(calls).map(async ([name, call]) => {
+      const answer = await call();
+      times[name] = Date.now() - began;
+      return [name, outcome(answer as never)];
+    }),
+  );
+  t.same(
+    answers,
+    Object.keys(calls).map((name) => [name, 'redis_unavailable']),
+  );
+  for (const [name, ms] of Object.entries(times)) t.ok(ms <= BOUND_MS, `${name} was answered after ${ms} ms`);
+
+  let late: ConnectedStore | undefined;
+  const connecting = connectStore({ url: stage.redis.url, keyPrefix: stage.prefix }).then((made) => {
+    late = made;
+  });
+  await stopped;
+  await Promise.race([connecting, sleep(BOUND_MS)]);
+  t.ok(late, 'a store that starts while Redis stands still comes up');
+  for (let i = 0; i < 300 && late?.trouble() !== null; i++) await sleep(10);
+  t.equal(late?.trouble(), null);
+  t.equal(outcome(await (late ?? store).load(show)), 'ok');
+  await late?.close();
+
+  t.equal(store.trouble(), null, 'no restart is needed');
+  const repeated = [await stage.reserve(show, 'cyd'), await stage.confirm(show, ann), await stage.release(show, bob)];
+  for (const answer of repeated) t.ok(answer.ok, `the same key: ${outcome(answer)}`);
+  unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }));
+  t.same(await stage.books(show), { allocated: 31, available: 29, held: 1, sold: 1, withdrawn: 0 }, 'each of them counted once');
+  t.equal(unwrap(await store.load(show)).snapshot.epoch, epoch, 'the same process: the same epoch');
+
+  const report = await crowd;
+  t.equal(report.unanswered, 0);
+  t.same(
+    checkHistory(
+      report.history,
+      { allocated: { sale: { S: 20, M: 10 } }, perBuyer: { sale: 3 } },
+      await finalState(stage.client, stage.travel.key(rush, 'reservations')),
+    ),
+    [],
+  );
+  for (const each of [show, rush]) await stage.curtain(t, each);
+});

@@ -1,0 +1,242 @@
+/** What a run left behind, held against what its crowd was told. Looks into Redis with a plain client, asks the program's own `verify`, and compares. */
+import type { Redis } from 'ioredis';
+import { eventOf, type ReservationRecord, unpack, unpackAll } from '../../src/redis/records.ts';
+import { checkHistory, type Entry } from '../support/history-checker.ts';
+import type { Buyer } from './buyer.ts';
+import type { Crowd } from './crowd.ts';
+import { type House, KEY_PREFIX } from './house.ts';
+import type { PlainClient } from './plain-client.ts';
+import { must } from './plain-http.ts';
+import { PER_BUYER, SALE, SKUS } from './stage-show.ts';
+
+export interface Verdict {
+  accepted: number;
+  confirmed: number;
+  /** Answers that did not survive, where the mode allows it. */
+  lost: number;
+  violations: string[];
+  /** Worth knowing, not wrong. */
+  notes: string[];
+}
+
+export interface Allowances {
+  /** What was answered from this moment on, up to the crash, may be gone (this machine's clock). */
+  readonly mayBeLost?: { fromMs: number; toMs: number };
+  /** Clients that never lost their line must have had every event one by one, not by a snapshot. */
+  readonly unbroken?: readonly PlainClient[];
+}
+
+export interface Books {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly reservations: ReadonlyMap<string, ReservationRecord>;
+  readonly events: ReadonlyMap<number, { at: number; type: string; data: Record<string, unknown> }>;
+}
+
+const CAUGHT_UP_MS_MAX = 15_000;
+const VIEWS_MS_MAX = 4_000;
+
+export async function readBooks(client: Redis, show: string): Promise<Books> {
+  const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
+  const [epoch, offset] = await client.hmget(key('show'), 'epoch', 'offset');
+  const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
+  const log = (await client.xrangeBuffer(key('log'), '-', '+')) as Array<[Buffer, Buffer[]]>;
+  const events = new Map<number, { at: number; type: string; data: Record<string, unknown> }>();
+  for (const [, fields] of log) {
+    const [at, moment, type, data] = unpackAll(fields[1] as Buffer);
+    const event = eventOf(at, moment, type, data);
+    events.set(event.offset, { at: event.at, type: event.type, data: event.data as Record<string, unknown> });
+  }
+  return {
+    epoch: epoch ?? '',
+    offset: Number(offset ?? 0),
+    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpack<ReservationRecord>(bytes)])),
+    events,
+  };
+}
+
+export async function judge(house: House, crowd: Crowd, allowances: Allowances = {}): Promise<Verdict> {
+  const { staged, history } = crowd.world;
+  const violations: string[] = [];
+  const notes: string[] = [];
+  const redis = house.redis.client();
+  const caughtUp = await everybodyCaughtUp(redis, crowd, staged.show);
+  const books = await readBooks(redis, staged.show);
+  violations.push(...caughtUp);
+
+  const verified = await house.verify(staged.show);
+  if (verified.code !== 0)
+    violations.push(`stampede verify ended with ${verified.code}: ${verified.report.violations.slice(0, 5).join('; ') || verified.text.slice(0, 300)}`);
+  const sale = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
+  violations.push(...booksBalance(sale, books), ...limitsHeld(books));
+
+  const window = allowances.mayBeLost;
+  const entries = window ? withUnknownWindow(history.entries, crowd, window) : history.entries;
+  const rules = { allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) }, perBuyer: { [SALE]: PER_BUYER } };
+  const last = [...books.reservations].map(
+    ([id, { user, sale: of, lines, state }]) => [id, { user, sale: of, lines: lines.map(([sku, qty]) => ({ sku, qty })), state }] as const,
+  );
+  for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) })) violations.push(`history: ${kind}: ${text}`);
+
+  const compared = compareAnswers(crowd.buyers, books, window);
+  violations.push(...compared.violations, ...eventsTold(crowd, books, allowances), ...(await inTime(() => viewsAgree(crowd, sale, books, window !== undefined))));
+  for (const client of crowd.clients) violations.push(...client.problems.map((problem) => `protocol: ${problem}`));
+  for (const { user, problems } of crowd.buyers) violations.push(...problems.map((problem) => `${user}: ${problem}`));
+  return {
+    accepted: crowd.buyers.reduce((sum, { grants }) => sum + grants.length, 0),
+    confirmed: [...books.reservations.values()].filter(({ state }) => state === 'confirmed').length,
+    lost: compared.lost,
+    violations,
+    notes,
+  };
+}
+
+/** Everybody is connected and stands where the log ends. */
+async function everybodyCaughtUp(redis: Redis, { clients }: Crowd, show: string): Promise<string[]> {
+  const until = Date.now() + CAUGHT_UP_MS_MAX;
+  for (;;) {
+    const [epoch, offset] = await redis.hmget(`${KEY_PREFIX}{${show}}:show`, 'epoch', 'offset');
+    const late = clients.filter((client) => !client.connected || client.epoch !== epoch || client.offset !== Number(offset));
+    if (late.length === 0) return [];
+    if (Date.now() > until)
+      return late
+        .slice(0, 5)
+        .map(
+          (client) =>
+            `I7: a client stands at ${client.epoch}/${client.offset} (connected: ${client.connected}, node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), the log ends at ${epoch}/${offset}`,
+        );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+interface SkuCounts {
+  sku: string;
+  allocated: number;
+  available: number;
+  held: number;
+  sold: number;
+  withdrawn: number;
+}
+
+function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }: Books): string[] {
+  const wrong: string[] = [];
+  for (const { sku, allocated, available, held, sold, withdrawn } of sale.skus as SkuCounts[]) {
+    const counts = [available, held, sold, withdrawn];
+    if (counts.some((count) => count < 0) || counts.reduce((sum, count) => sum + count, 0) !== allocated)
+      wrong.push(`I1: ${sku}: ${counts} do not make ${allocated}`);
+    const unitsIn = (state: string): number => {
+      let units = 0;
+      for (const reservation of reservations.values()) if (reservation.state === state) for (const [of, qty] of reservation.lines) if (of === sku) units += qty;
+      return units;
+    };
+    if (unitsIn('held') !== held) wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
+    if (unitsIn('confirmed') !== sold) wrong.push(`I1: ${sku}: ${unitsIn('confirmed')} units are in orders, the books say ${sold}`);
+  }
+  return wrong;
+}
+
+function limitsHeld({ reservations }: Books): string[] {
+  const units = new Map<string, number>();
+  for (const { user, state, lines } of reservations.values())
+    if (state === 'held' || state === 'confirmed') for (const [, qty] of lines) units.set(user, (units.get(user) ?? 0) + qty);
+  return [...units].filter(([, has]) => has > PER_BUYER).map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
+}
+
+type Window = { fromMs: number; toMs: number };
+const within = (at: number, { fromMs, toMs }: Window): boolean => at >= fromMs && at <= toMs;
+
+/** What the mode may lose counts as unknown: it may have happened or not. */
+function withUnknownWindow(entries: readonly Entry[], { buyers }: Crowd, window: Window): Entry[] {
+  const shaky = new Set<string>();
+  for (const { user, grants, ended } of buyers) {
+    for (const { key, answeredAt } of grants) if (within(answeredAt, window)) shaky.add(`${user} ${key}`);
+    for (const [id, { answeredAt }] of ended) if (within(answeredAt, window)) shaky.add(id);
+  }
+  const operations = new Map<number, string>();
+  return entries.map((entry) => {
+    if ('invoke' in entry) {
+      const { invoke } = entry;
+      if (invoke.do === 'reserve') operations.set(entry.id, `${invoke.user} ${invoke.key}`);
+      else if (invoke.do === 'confirm' || invoke.do === 'release') operations.set(entry.id, invoke.reservation);
+      return entry;
+    }
+    return shaky.has(operations.get(entry.id) ?? '') && entry.done.type === 'ok' ? { id: entry.id, done: { type: 'unknown' } } : entry;
+  });
+}
+
+/** Every answer is in the books, and nothing is in the books that nobody was told. */
+function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, window: Window | undefined): { lost: number; violations: string[] } {
+  const violations: string[] = [];
+  const granted = new Set<string>();
+  let lost = 0;
+  const missing = (answeredAt: number, text: string): void => {
+    if (window && within(answeredAt, window)) lost++;
+    else violations.push(`lost accept: ${text}`);
+  };
+  for (const { user, grants, ended, unresolved } of buyers) {
+    for (const { key, reservation, answeredAt } of grants) {
+      granted.add(reservation.id);
+      const record = reservations.get(reservation.id);
+      if (!record) missing(answeredAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
+      else if (record.user !== user || record.key !== key)
+        violations.push(`I4: ${reservation.id} stands for ${record.user} and ${record.key}, it was granted to ${user} for ${key}`);
+    }
+    for (const [id, { state, orderRef, answeredAt }] of ended) {
+      const record = reservations.get(id);
+      if (record && (record.state !== state || record.orderRef !== orderRef))
+        missing(
+          answeredAt,
+          `${user} was told that ${id} is ${state} (${orderRef ?? 'no order'}), the books say ${record.state} (${record.orderRef ?? 'no order'})`,
+        );
+    }
+    if (unresolved.length > 0) violations.push(`no answer: ${user} never got the last word on ${unresolved.join(', ')}`);
+  }
+  for (const [id, { user, key }] of reservations)
+    if (!granted.has(id)) violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
+  return { lost, violations };
+}
+
+/** Everybody saw the same events as the log has, each in its place; a line that held had them all. */
+function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost }: Allowances): string[] {
+  const wrong: string[] = [];
+  for (const client of clients) {
+    for (const { epoch, offset, at, type } of client.events) {
+      if (mayBeLost && epoch !== books.epoch) continue; // its log may have lost its end
+      const logged = books.events.get(offset);
+      if (!logged || logged.at !== at || logged.type !== type)
+        wrong.push(`I6: a client saw ${type} at ${offset}, the log has ${logged?.type ?? 'nothing'} there`);
+    }
+  }
+  for (const client of unbroken) {
+    if (client.losses > 0) wrong.push(`a line broke that should have held: ${JSON.stringify(client.lastClose)}`);
+    else if (client.snapshots > 0) wrong.push(`I7: a client on ${client.node} got ${client.snapshots} snapshots in place of events`);
+  }
+  return wrong.slice(0, 10);
+}
+
+/** Newest values leave at a tick and personal news on its own way: a moment's patience. */
+async function inTime(look: () => string[]): Promise<string[]> {
+  const until = Date.now() + VIEWS_MS_MAX;
+  for (;;) {
+    const wrong = look();
+    if (wrong.length === 0 || Date.now() > until) return wrong;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** What stands on people's screens in the end is what stands in the books. */
+function viewsAgree({ clients, buyers }: Crowd, sale: Readonly<Record<string, unknown>>, { reservations }: Books, afterLoss: boolean): string[] {
+  const wrong: string[] = [];
+  for (const client of clients) {
+    const seen = client.sales.get(SALE);
+    if (seen?.state !== sale.state) wrong.push(`view: a client on ${client.node} shows the sale as ${seen?.state}, it is ${String(sale.state)}`);
+    for (const { sku, available } of sale.skus as SkuCounts[])
+      if (seen?.left.get(sku) !== available) wrong.push(`view: a client on ${client.node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
+  }
+  if (!afterLoss)
+    for (const { user, client } of buyers)
+      for (const [id, record] of reservations)
+        if (record.user === user && client.mine.get(id)?.state !== record.state)
+          wrong.push(`view: ${user} sees ${id} as ${client.mine.get(id)?.state ?? 'nothing'}, it is ${record.state}`);
+  return wrong.slice(0, 10);
+}

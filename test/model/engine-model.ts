@@ -1,0 +1,357 @@
+/**
+ * The engine as it should be, in memory and in one thread: sales, holds, limits, the line and the keys, without Redis, Lua or time. A moment has
+ * either come or not; who makes it come is the test. What it answers and what it then holds is what the real scripts must answer and hold.
+ */
+import { LIMITS } from '../../src/protocol/limits.ts';
+import type { Line, SaleState } from '../../src/protocol/messages.ts';
+import type { SaleMove } from '../../src/sales/types.ts';
+
+/** Names a reservation before Redis gave it an id: `r` made by a reserve, `w` offered from the line, then user and key. */
+export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
+
+export interface Ask {
+  user: string;
+  key: string;
+  sale: string;
+  lines: Line[];
+}
+export interface Plan {
+  sale: string;
+  opens: 'draft' | 'later' | 'now';
+  /** Does it have a length, after which it closes? */
+  ends: boolean;
+  perBuyer: number;
+  units: Record<string, { quantity: number; price: number; perBuyer?: number }>;
+}
+export type Step =
+  | { do: 'create'; key: string; plan: Plan }
+  | { do: 'move'; key: string; sale: string; move: SaleMove }
+  | { do: 'reserve'; asks: Ask[] }
+  | { do: 'confirm'; key: string; of: Handle; orderRef: string; amount: number }
+  | { do: 'release'; key: string; of: Handle; by: string | null }
+  | { do: 'prolong'; key: string; of: Handle; byMs: number }
+  | { do: 'join' | 'leave'; key: string; user: string; sale: string; sku: string; qty: number }
+  | { do: 'tick' }
+  /** Another server process took over: sales pause, are verified, and go on, so that nothing is different afterwards. */
+  | { do: 'failover' }
+  /** Time travel: a deadline or a moment has come. */
+  | { do: 'lapse'; of: Handle }
+  | { do: 'arrive'; sale: string; moment: 'opensAt' | 'closesAt' };
+
+export interface Answer {
+  code: string;
+  replayed?: boolean;
+  reservation?: { of: Handle; state: string; lines: Line[]; amount: number; orderRef?: string };
+  sale?: { state: SaleState; books: Record<string, Books> };
+  place?: number;
+  waiting?: number;
+}
+
+export interface Books {
+  allocated: number;
+  available: number;
+  held: number;
+  sold: number;
+  withdrawn: number;
+}
+interface Sku extends Books {
+  price: number;
+  perBuyer: number;
+}
+type Moment = 'never' | 'to come' | 'come';
+interface Sale {
+  state: SaleState;
+  opens: Moment;
+  closes: Moment;
+  length: boolean;
+  perBuyer: number;
+  skus: Record<string, Sku>;
+  line: Array<{ user: string; sku: string; qty: number; key: string }>;
+}
+export interface Reservation {
+  sale: string;
+  user: string;
+  state: 'held' | 'confirmed' | 'released' | 'expired';
+  lines: Line[];
+  amount: number;
+  /** How long after it was made it lapses. */
+  lastsMs: number;
+  deadline: Moment;
+  orderRef?: string;
+}
+
+export const HOLD_MS = 600_000;
+const CLOSED = { draft: 'sale_not_open', scheduled: 'sale_not_open', paused: 'sale_paused', ended: 'sale_ended', cancelled: 'sale_cancelled' } as const;
+const LEGAL: Record<SaleMove['op'], readonly SaleState[]> = {
+  schedule: ['draft', 'scheduled'],
+  open: ['draft', 'scheduled'],
+  pause: ['open'],
+  resume: ['paused'],
+  extend: ['open', 'paused', 'scheduled'],
+  end: ['draft', 'scheduled', 'open', 'paused'],
+  cancel: ['draft', 'scheduled', 'open', 'paused'],
+  units: ['draft', 'scheduled', 'open', 'paused'],
+};
+
+export class EngineModel {
+  sales: Record<string, Sale> = {};
+  reservations: Partial<Record<Handle, Reservation>> = {};
+  /** What was answered to a key, by kind of command and caller. */
+  keys: Record<string, { body: string; answer: Answer }> = {};
+
+  clone(): EngineModel {
+    return Object.assign(new EngineModel(), structuredClone({ sales: this.sales, reservations: this.reservations, keys: this.keys }));
+  }
+
+  /** One answer, or one for each request of a batch. */
+  apply(step: Step): Answer[] {
+    if (step.do === 'lapse') {
+      const hold = this.reservations[step.of];
+      if (hold) hold.deadline = 'come';
+      return [];
+    }
+    if (step.do === 'arrive') {
+      const sale = this.sales[step.sale];
+      if (sale) sale[step.moment === 'opensAt' ? 'opens' : 'closes'] = 'come';
+      return [];
+    }
+    this.#sweep();
+    const answers = step.do === 'reserve' ? step.asks.map((ask) => this.#reserve(ask)) : [this.#once(step)];
+    this.#serveLines();
+    return answers;
+  }
+
+  #sweep(): void {
+    for (const hold of Object.values(this.reservations)) if (hold?.state === 'held' && hold.deadline === 'come') this.#end(hold, 'expired');
+    for (const sale of Object.values(this.sales)) {
+      if (sale.state === 'scheduled' && sale.opens === 'come') sale.state = 'open';
+      if ((sale.state === 'open' || sale.state === 'paused') && sale.closes === 'come') sale.state = 'ended';
+    }
+    this.#serveLines();
+  }
+
+  /** A key is answered once; only what was granted is remembered. */
+  #once(step: Exclude<Step, { do: 'reserve' | 'lapse' | 'arrive' }>): Answer {
+    if (step.do === 'tick' || step.do === 'failover') return { code: 'ok' };
+    const { key, ...body } = step;
+    const kind =
+      step.do === 'create' || step.do === 'move'
+        ? 'sale'
+        : step.do === 'join' || step.do === 'leave'
+          ? `wait ${step.user}`
+          : `finish ${step.do === 'release' ? step.by : null}`;
+    const field = `${kind}|${key}`;
+    const known = this.keys[field];
+    const text = JSON.stringify(body);
+    if (known)
+      return known.body !== text
+        ? { code: 'idempotency_conflict' }
+        : step.do === 'move' && step.move.op === 'cancel'
+          ? this.#told(step.sale)
+          : { ...known.answer, ...('sale' in known.answer ? {} : { replayed: true }) };
+    const answer = this.#decide(step);
+    if (answer.code === 'ok') this.keys[field] = { body: text, answer: structuredClone(answer) };
+    return answer;
+  }
+
+  #decide(step: Exclude<Step, { do: 'reserve' | 'lapse' | 'arrive' | 'tick' | 'failover' }>): Answer {
+    switch (step.do) {
+      case 'create':
+        return this.#create(step.plan);
+      case 'move':
+        return this.#move(step.sale, step.move);
+      case 'join':
+        return this.#join(step);
+      case 'leave':
+        return this.#leave(step);
+      default:
+        return this.#finish(step);
+    }
+  }
+
+  #create({ sale: id, opens, ends, perBuyer, units }: Plan): Answer {
+    if (this.sales[id]) return { code: 'already_exists' };
+    const skus = Object.fromEntries(
+      Object.entries(units).map(([sku, { quantity, price, perBuyer: most }]) => [
+        sku,
+        { allocated: quantity, available: quantity, held: 0, sold: 0, withdrawn: 0, price, perBuyer: most ?? Number.POSITIVE_INFINITY },
+      ]),
+    );
+    const state = { draft: 'draft', later: 'scheduled', now: 'open' } as const;
+    this.sales[id] = {
+      state: state[opens],
+      opens: opens === 'later' ? 'to come' : 'never',
+      closes: ends && opens !== 'draft' ? 'to come' : 'never',
+      length: ends,
+      perBuyer,
+      skus,
+      line: [],
+    };
+    return this.#told(id);
+  }
+
+  #move(id: string, move: SaleMove): Answer {
+    const sale = this.sales[id];
+    if (!sale) return { code: 'sale_not_found' };
+    if (!LEGAL[move.op].includes(sale.state) || (move.op === 'extend' && sale.closes === 'never')) return { code: 'illegal_move' };
+    switch (move.op) {
+      case 'schedule':
+      case 'open':
+        sale.length ||= move.durationMs !== undefined;
+        sale.closes = sale.length ? 'to come' : 'never';
+        if (move.op === 'schedule') sale.opens = 'to come';
+        sale.state = move.op === 'schedule' ? 'scheduled' : 'open';
+        break;
+      case 'pause':
+        sale.state = 'paused';
+        break;
+      case 'resume':
+        sale.state = 'open';
+        break;
+      case 'extend':
+        break;
+      case 'end':
+        sale.state = 'ended';
+        break;
+      case 'cancel':
+        sale.state = 'cancelled';
+        for (const hold of Object.values(this.reservations)) if (hold?.sale === id && hold.state === 'held') this.#end(hold, 'released');
+        break;
+      case 'units': {
+        const books = sale.skus[move.sku];
+        if (!books) return { code: 'sku_not_found' };
+        if (books.available + move.delta < 0) return { code: 'insufficient_units' };
+        if (move.delta > 0) books.allocated += move.delta;
+        else books.withdrawn -= move.delta;
+        books.available += move.delta;
+      }
+    }
+    return this.#told(id, true);
+  }
+
+  #reserve({ user, key, sale: id, lines }: Ask): Answer {
+    const handle: Handle = `r:${user}:${key}`;
+    const merged = mergedLines(lines);
+    const known = this.reservations[handle];
+    if (known) {
+      if (known.sale !== id || JSON.stringify(known.lines) !== JSON.stringify(merged)) return { code: 'idempotency_conflict' };
+      return { ...this.#shown(handle, known, 'held'), replayed: true };
+    }
+    const sale = this.sales[id];
+    if (!sale) return { code: 'sale_not_found' };
+    if (sale.state !== 'open') return { code: CLOSED[sale.state] };
+    if (merged.some(({ sku }) => !sale.skus[sku])) return { code: 'sku_not_found' };
+    if (this.#overLimit(id, user, merged)) return { code: 'limit_exceeded' };
+    if (merged.some(({ sku, qty }) => (sale.skus[sku]?.available ?? 0) < qty)) return { code: 'sold_out' };
+    return this.#shown(handle, this.#hold(handle, id, user, merged), 'held');
+  }
+
+  #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'prolong' }>): Answer {
+    const r = this.reservations[step.of];
+    if (!r || (step.do === 'release' && step.by !== null && step.by !== r.user)) return { code: 'reservation_not_found' };
+    if (r.state !== 'held') return { code: `reservation_${r.state}` };
+    switch (step.do) {
+      case 'release':
+        this.#end(r, 'released');
+        break;
+      case 'prolong':
+        if (r.lastsMs + step.byMs > LIMITS.holdMaxMs) return { code: 'limit_reached' };
+        r.lastsMs += step.byMs;
+        break;
+      case 'confirm':
+        if (step.amount !== r.amount) return { code: 'amount_mismatch' };
+        r.orderRef = step.orderRef;
+        this.#end(r, 'confirmed');
+    }
+    return this.#shown(step.of, r, r.state);
+  }
+
+  #join({ user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): Answer {
+    const sale = this.sales[id];
+    if (!sale) return { code: 'sale_not_found' };
+    if (!sale.skus[sku]) return { code: 'sku_not_found' };
+    if (sale.state !== 'open' && sale.state !== 'paused') return { code: CLOSED[sale.state] };
+    if (sale.line.some((wait) => wait.user === user && wait.sku === sku)) return { code: 'already_waiting' };
+    if (this.#overLimit(id, user, [{ sku, qty }])) return { code: 'limit_exceeded' };
+    if (sale.skus[sku].available >= qty) return { code: 'units_free' };
+    sale.line.push({ user, sku, qty, key });
+    const waiting = sale.line.filter((wait) => wait.sku === sku).length;
+    return { code: 'ok', replayed: false, place: waiting, waiting };
+  }
+
+  #leave({ user, sale: id, sku }: Extract<Step, { do: 'join' | 'leave' }>): Answer {
+    const sale = this.sales[id];
+    if (!sale) return { code: 'sale_not_found' };
+    if (!sale.skus[sku]) return { code: 'sku_not_found' };
+    const at = sale.line.findIndex((wait) => wait.user === user && wait.sku === sku);
+    if (at < 0) return { code: 'not_waiting' };
+    sale.line.splice(at, 1);
+    return { code: 'ok', replayed: false, place: 0, waiting: sale.line.filter((wait) => wait.sku === sku).length };
+  }
+
+  /** Free units go to the line in order; who wants more than is free is passed over, who is over the limit loses the place. */
+  #serveLines(): void {
+    for (const [id, sale] of Object.entries(this.sales)) {
+      if (sale.state !== 'open') continue;
+      sale.line = sale.line.filter(({ user, sku, qty, key }) => {
+        if ((sale.skus[sku]?.available ?? 0) < qty) return true;
+        if (!this.#overLimit(id, user, [{ sku, qty }])) this.#hold(`w:${user}:${key}`, id, user, [{ sku, qty }]);
+        return false;
+      });
+    }
+  }
+
+  #hold(handle: Handle, id: string, user: string, lines: Line[]): Reservation {
+    const sale = this.sales[id] as Sale;
+    const amount = lines.reduce((sum, { sku, qty }) => sum + qty * (sale.skus[sku]?.price ?? 0), 0);
+    for (const { sku, qty } of lines) shift(sale.skus[sku], qty, 'available', 'held');
+    const made: Reservation = { sale: id, user, state: 'held', lines, amount, lastsMs: HOLD_MS, deadline: 'to come' };
+    this.reservations[handle] = made;
+    return made;
+  }
+
+  #end(hold: Reservation, state: 'confirmed' | 'released' | 'expired'): void {
+    hold.state = state;
+    for (const { sku, qty } of hold.lines) shift(this.sales[hold.sale]?.skus[sku], qty, 'held', state === 'confirmed' ? 'sold' : 'available');
+  }
+
+  /** Units a buyer holds and owns in a sale. */
+  has(id: string, user: string, ofSku?: string): number {
+    const mine = Object.values(this.reservations).filter((r) => r?.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'));
+    return mine.flatMap((r) => r?.lines ?? []).reduce((sum, { sku, qty }) => sum + (ofSku === undefined || ofSku === sku ? qty : 0), 0);
+  }
+
+  #overLimit(id: string, user: string, lines: readonly Line[]): boolean {
+    const sale = this.sales[id] as Sale;
+    const wanted = lines.reduce((sum, { qty }) => sum + qty, 0);
+    return this.has(id, user) + wanted > sale.perBuyer || lines.some(({ sku, qty }) => this.has(id, user, sku) + qty > (sale.skus[sku]?.perBuyer ?? 0));
+  }
+
+  books(id: string): Record<string, Books> {
+    const skus = Object.entries(this.sales[id]?.skus ?? {});
+    return Object.fromEntries(skus.map(([sku, { allocated, available, held, sold, withdrawn }]) => [sku, { allocated, available, held, sold, withdrawn }]));
+  }
+
+  /** @param served the line is served in the same script that answers. */
+  #told(id: string, served = false): Answer {
+    if (served) this.#serveLines();
+    return { code: 'ok', sale: { state: this.sales[id]?.state ?? 'draft', books: this.books(id) } };
+  }
+
+  #shown(of: Handle, r: Reservation, state: Reservation['state']): Answer {
+    const order = r.orderRef !== undefined && state === 'confirmed' ? { orderRef: r.orderRef } : {};
+    return { code: 'ok', replayed: false, reservation: { of, state, lines: r.lines, amount: r.amount, ...order } };
+  }
+}
+
+function shift(books: Books | undefined, qty: number, from: keyof Books, to: keyof Books): void {
+  if (!books) return;
+  books[from] -= qty;
+  books[to] += qty;
+}
+
+function mergedLines(lines: readonly Line[]): Line[] {
+  const sums = new Map<string, number>();
+  for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
+  return [...sums].map(([sku, qty]) => ({ sku, qty })).sort((a, b) => (a.sku < b.sku ? -1 : 1));
+}

@@ -1,0 +1,47 @@
+/**
+ * Random commands against the model and the real scripts: equal answers and equal books after every step, a clean ledger and right announcements at
+ * the end of every run. STAMPEDE_LONG=1 plays many more; STAMPEDE_SEED=n plays the runs of an earlier failure again.
+ */
+import fc from 'fast-check';
+import t from 'tap';
+import { Stage } from '../support/stage.ts';
+import { commands, open, replay, USERS, type World } from './commands.ts';
+import { EngineModel } from './engine-model.ts';
+import { RealEngine } from './real-engine.ts';
+
+const long = process.env.STAMPEDE_LONG === '1';
+const seed = process.env.STAMPEDE_SEED === undefined ? Date.now() % 2 ** 31 : Number(process.env.STAMPEDE_SEED);
+const stage = await Stage.open('model:');
+const stores = [stage.store, await stage.another()] as const;
+if (long) t.setTimeout(3_600_000);
+
+t.test(`random commands, seed ${seed}`, async (t) => {
+  let steps = 0;
+  const tally = new Map<string, number>();
+  await fc.assert(
+    fc.asyncProperty(commands(long ? 120 : 60), async (plays) => {
+      const show = await stage.newShow();
+      const world: World = { real: new RealEngine(show, stage.travel, USERS), stores, history: [], tally };
+      const model = new EngineModel();
+      await open(model, world);
+      await fc.asyncModelRun(() => ({ model, real: world }), plays);
+      // What time travel made due and nobody noticed yet.
+      for (const last of replay({ do: 'tick' })) await last.run(model, world);
+      steps += world.history.length;
+      const problems = await stage.endOf(show);
+      for (const [of, id] of world.real.ids) {
+        const state = await stage.stateOf(show, id);
+        if (state !== model.reservations[of]?.state) problems.push(`${of} is ${state}, expected ${model.reservations[of]?.state}`);
+      }
+      if (problems.length > 0) throw new Error(problems.join('\n'));
+    }),
+    { seed, numRuns: long ? 4_000 : 150, interruptAfterTimeLimit: long ? 3_000_000 : 12_000, endOnFailure: false },
+  );
+  t.pass(`${steps} steps, seed ${seed}`);
+  t.comment(
+    [...tally]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([what, times]) => `${what}: ${times}`)
+      .join(', '),
+  );
+});

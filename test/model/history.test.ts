@@ -1,0 +1,28 @@
+/** Four processes' worth of connections and a crowd of clients on one Redis: the history is checked, the ledger replays clean. STAMPEDE_LONG=1 plays fifty seeds. */
+import t from 'tap';
+import { finalState, playCrowd } from '../support/crowd.ts';
+import { checkHistory } from '../support/history-checker.ts';
+import { Stage } from '../support/stage.ts';
+
+const long = process.env.STAMPEDE_LONG === '1';
+const first = process.env.STAMPEDE_SEED === undefined ? Date.now() % 2 ** 20 : Number(process.env.STAMPEDE_SEED);
+const stage = await Stage.open('history:');
+const stores = [stage.store, await stage.another(), await stage.another(), await stage.another()];
+if (long) t.setTimeout(3_600_000);
+
+for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
+  stage.scene(`concurrent clients, seed ${seed}`, async (t) => {
+    const show = await stage.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
+    const crowd = await playCrowd({ show, sale: 'sale', skus: ['S', 'M'], stores, clients: 24, users: 16, actionsPerClient: 25, seed, travel: stage.travel });
+    const violations = checkHistory(
+      crowd.history,
+      { allocated: { sale: { S: 12, M: 6 } }, perBuyer: { sale: 3 } },
+      await finalState(stage.client, stage.travel.key(show, 'reservations')),
+    );
+    t.same(violations, []);
+    t.equal(crowd.unanswered, 0, 'every request was answered');
+    t.comment([...crowd.outcomes].map(([what, times]) => `${what}: ${times}`).join(', '));
+    for (const expected of ['reserve ok', 'reserve sold_out', 'reserve limit_exceeded', 'confirm ok', 'release ok'])
+      t.ok(crowd.outcomes.has(expected), `the crowd met "${expected}"`);
+  });
+}
