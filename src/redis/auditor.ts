@@ -78,7 +78,7 @@ export class Ledgers implements Auditor {
       if (!page.ok) return page;
       for (const [id, fields] of page.value as Array<[Buffer, Buffer[]]>) {
         const at = id.toString();
-        for (const entry of entriesOf(fields[1], replay, at)) replay.apply(entry, at);
+        applyAll(replay, fields[1], at);
         position = `(${at}`;
       }
       if (page.value.length < PAGE_ENTRIES) return ok(position);
@@ -126,11 +126,10 @@ function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[]
 }
 
 /** A damaged entry is a finding, not a failure: what it moved is unknown, so no sale of the show can be trusted. */
-function entriesOf(bytes: Buffer | undefined, replay: LedgerReplay, at: string): LedgerEntry[] {
+function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
   try {
-    return unpackAll(bytes ?? Buffer.alloc(0)) as LedgerEntry[];
+    for (const entry of unpackAll(bytes ?? Buffer.alloc(0))) replay.apply(entry as LedgerEntry, at);
   } catch {
     replay.cannotRead(at);
-    return [];
   }
 }

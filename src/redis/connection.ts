@@ -7,6 +7,9 @@ export type RedisClient = Redis | Cluster;
 /** Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once. */
 const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
 
+/** A subscriber's line outlives a pause of Redis: cutting it would cost everybody what is published meanwhile. */
+const SUBSCRIBER_SILENCE_MS = 15_000;
+
 /**
  * A command in flight when the line breaks may or may not have run. It is never sent again behind our back
  * (`autoResendUnfulfilledCommands`); it fails at once (`maxRetriesPerRequest: 0`), and the caller repeats its key.
@@ -18,6 +21,8 @@ const COMMON = {
   maxRetriesPerRequest: 0,
   commandTimeout: LIMITS.redisCommandTimeoutMs,
   connectTimeout: 5_000,
+  // A line on which nothing comes back is cut and made anew, whichever question it was that stayed unanswered.
+  socketTimeout: LIMITS.redisCommandTimeoutMs,
   retryStrategy: retryDelayMs,
   lazyConnect: true,
 } as const satisfies RedisOptions;
@@ -30,7 +35,9 @@ export interface LineOptions {
 /** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
 export function connect(url: string, { waits = false }: LineOptions = {}): RedisClient {
   const { commandTimeout, ...patient } = COMMON;
-  const options = waits ? { ...patient, enableOfflineQueue: true, maxRetriesPerRequest: null } : { ...patient, commandTimeout };
+  const options = waits
+    ? { ...patient, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SUBSCRIBER_SILENCE_MS }
+    : { ...patient, commandTimeout };
   const urls = url.split(',').map((part) => part.trim());
   const [first = ''] = urls;
   if (urls.length > 1) return connectCluster(urls, options);
@@ -40,7 +47,10 @@ export function connect(url: string, { waits = false }: LineOptions = {}): Redis
 
 function connectCluster(
   urls: readonly string[],
-  options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest'> & { enableOfflineQueue: boolean },
+  options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest' | 'socketTimeout'> & {
+    enableOfflineQueue: boolean;
+    socketTimeout: number;
+  },
 ): Cluster {
   const nodes = urls.map((text) => new URL(text));
   const { username, password, protocol } = nodes[0] as URL;

@@ -57,7 +57,9 @@ export const clientLinesDropped = scenario('client lines dropped for 2 s', {}, a
     });
     await Promise.all([crowd.rush(), ...dropping, announceAllAlong({ staged, everyMs: 40, untilMs: rushEnd })]);
     const verdict = await judge(house, crowd);
-    note(`${sum(crowd, ({ losses }) => losses)} lines lost, ${sum(crowd, ({ resumed }) => resumed)} resumed, ${sum(crowd, ({ snapshots }) => snapshots)} snapshots`);
+    note(
+      `${sum(crowd, ({ losses }) => losses)} lines lost, ${sum(crowd, ({ resumed }) => resumed)} resumed, ${sum(crowd, ({ snapshots }) => snapshots)} snapshots`,
+    );
     await crowd.leave();
     return verdict;
   } finally {

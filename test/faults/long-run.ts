@@ -54,9 +54,17 @@ async function work(): Promise<void> {
   for (let next = queue.shift(); next && performance.now() < until; next = queue.shift()) {
     const { scenario, seed } = next;
     const began = performance.now();
-    const verdict = await scenario.play(seed).catch(
-      (error: unknown): Verdict => ({ accepted: 0, confirmed: 0, lost: 0, notes: [], violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`] }),
-    );
+    const verdict = await scenario
+      .play(seed)
+      .catch(
+        (error: unknown): Verdict => ({
+          accepted: 0,
+          confirmed: 0,
+          lost: 0,
+          notes: [],
+          violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
+        }),
+      );
     const row = { ...verdict, scenario: scenario.name, seed, seconds: (performance.now() - began) / 1_000 };
     rows.push(row);
     console.log(line(COLUMNS.map(([, , cell]) => cell(row))));
@@ -71,5 +79,6 @@ const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => su
 console.log(
   `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
 );
-for (const { scenario, seed } of failed) console.log(`again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`);
+for (const { scenario, seed } of failed)
+  console.log(`again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`);
 process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,8 +1,8 @@
 /** Processes of ours that die or stand still: a gateway, control and jobs, a worker. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { gather } from './crowd.ts';
 import { answerOf, outcomeOf } from './buyer.ts';
+import { gather } from './crowd.ts';
 import type { PlainClient } from './plain-client.ts';
 import { call, must } from './plain-http.ts';
 import { scenario } from './scenario.ts';
@@ -81,8 +81,13 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
     for (const [id, { state, orderRef }] of buyer.ended) {
       if (state !== 'confirmed') continue;
       const amount = books.reservations.get(id)?.amount;
-      const again = outcomeOf(answerOf(await call(staged.control, 'POST', `/v1/shows/${staged.show}/reservations/${id}/confirm`, { orderRef, amount }, `confirm-http-${id}`)));
-      expect(again.type === 'ok' && again.replayed === true && again.reservation === id, `I4: a repeated confirm of ${id} was answered with ${JSON.stringify(again)}`);
+      const again = outcomeOf(
+        answerOf(await call(staged.control, 'POST', `/v1/shows/${staged.show}/reservations/${id}/confirm`, { orderRef, amount }, `confirm-http-${id}`)),
+      );
+      expect(
+        again.type === 'ok' && again.replayed === true && again.reservation === id,
+        `I4: a repeated confirm of ${id} was answered with ${JSON.stringify(again)}`,
+      );
     }
   for (const { client } of crowd.buyers) await client.until(() => [...client.mine.values()].every(({ state }) => state !== 'held'), 3_000);
   const verdict = await judge(house, crowd, { unbroken: crowd.clients });
@@ -94,34 +99,38 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
 /** Longer than BullMQ's lock: the work of the paused process is given to the other one, and done again late. */
 const PAUSED_MS = 36_000;
 
-export const workerPaused = scenario('worker paused past its lock', { gateways: 1, others: ['control', 'jobs', 'jobs'] }, async ({ house, prng, expect, note }) => {
-  const worker = house.other('jobs');
-  const staged = await stageShow(house, 'jobs', { units: 14, opensInMs: 1_500, durationMs: 20_000, holdMs: LIMITS.holdMinMs });
-  const crowd = await gather(house, staged, prng);
-  const freezing = (async () => {
-    await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(-400, 400));
-    worker.signal('SIGSTOP');
-    await sleep(PAUSED_MS);
-  })();
-  await Promise.all([crowd.rush(), freezing]);
-  const redis = house.redis.client();
-  const before = await readBooks(redis, staged.show);
-  worker.signal('SIGCONT');
-  await sleep(5_000);
-  const after = await readBooks(redis, staged.show);
-  expect(before.offset === after.offset, `late jobs appended events ${before.offset + 1} to ${after.offset}`);
-  expect(JSON.stringify([...before.reservations]) === JSON.stringify([...after.reservations]), 'late jobs changed reservations');
-  const { state } = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
-  expect(state === 'ended', `the sale is ${String(state)} in the end`);
-  let lapsed = 0;
-  for (const { id, state } of after.reservations.values()) {
-    expect(state !== 'held', `${id} did not lapse`);
-    if (state !== 'expired') continue;
-    lapsed++;
-    crowd.world.history.entries.push({ id: -1 - crowd.world.history.entries.length, invoke: { do: 'lapse', reservation: id } });
-  }
-  const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-  note(`${lapsed} lapsed meanwhile`);
-  await crowd.leave();
-  return verdict;
-});
+export const workerPaused = scenario(
+  'worker paused past its lock',
+  { gateways: 1, others: ['control', 'jobs', 'jobs'] },
+  async ({ house, prng, expect, note }) => {
+    const worker = house.other('jobs');
+    const staged = await stageShow(house, 'jobs', { units: 14, opensInMs: 1_500, durationMs: 20_000, holdMs: LIMITS.holdMinMs });
+    const crowd = await gather(house, staged, prng);
+    const freezing = (async () => {
+      await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(-400, 400));
+      worker.signal('SIGSTOP');
+      await sleep(PAUSED_MS);
+    })();
+    await Promise.all([crowd.rush(), freezing]);
+    const redis = house.redis.client();
+    const before = await readBooks(redis, staged.show);
+    worker.signal('SIGCONT');
+    await sleep(5_000);
+    const after = await readBooks(redis, staged.show);
+    expect(before.offset === after.offset, `late jobs appended events ${before.offset + 1} to ${after.offset}`);
+    expect(JSON.stringify([...before.reservations]) === JSON.stringify([...after.reservations]), 'late jobs changed reservations');
+    const { state } = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
+    expect(state === 'ended', `the sale is ${String(state)} in the end`);
+    let lapsed = 0;
+    for (const { id, state } of after.reservations.values()) {
+      expect(state !== 'held', `${id} did not lapse`);
+      if (state !== 'expired') continue;
+      lapsed++;
+      crowd.world.history.entries.push({ id: -1 - crowd.world.history.entries.length, invoke: { do: 'lapse', reservation: id } });
+    }
+    const verdict = await judge(house, crowd, { unbroken: crowd.clients });
+    note(`${lapsed} lapsed meanwhile`);
+    await crowd.leave();
+    return verdict;
+  },
+);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Crowd, gather } from './crowd.ts';
 import type { House } from './house.ts';
 import { call } from './plain-http.ts';
-import { type Scene, type Scenario, scenario } from './scenario.ts';
+import { type Scenario, type Scene, scenario } from './scenario.ts';
 import { SALE, stageShow } from './stage-show.ts';
 import { judge, readBooks } from './verdict.ts';
 
@@ -66,7 +66,10 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
     await Promise.all([crowd.rush(), killing]);
     const verdict = await judge(house, crowd, mode === 'everysec' ? { mayBeLost: crash } : {});
     await recoverySaid(scene, crowd, epochBefore);
-    expect(crowd.watchers.every(({ losses }) => losses === 0), 'R-7: a watcher lost its line because Redis was away');
+    expect(
+      crowd.watchers.every(({ losses }) => losses === 0),
+      'R-7: a watcher lost its line because Redis was away',
+    );
     note(`${crowd.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0)} answers redis_unavailable`);
     await crowd.leave();
     return verdict;
@@ -132,7 +135,9 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async ({ house,
     house.redis.signal('SIGCONT');
     expect(await readyAgain(house), `not ready after Redis went on: ${await readiness(house)}`);
     // And events go on.
-    const { body } = (await call(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, { text: 'We are back' })) as { body: Record<string, unknown> };
+    const { body } = (await call(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, { text: 'We are back' })) as {
+      body: Record<string, unknown>;
+    };
     told.push(JSON.stringify(body));
   })();
   await Promise.all([crowd.rush(), freezing]);
@@ -140,7 +145,10 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async ({ house,
   const verdict = await judge(house, crowd, { unbroken: crowd.watchers });
   for (const client of crowd.clients) expect(client.losses === 0, `a line broke because Redis stood still: ${JSON.stringify(client.lastClose)}`);
   const slowest = Math.max(0, ...crowd.clients.flatMap(({ answerMs }) => answerMs));
-  expect(crowd.watchers.every((client) => client.events.some(({ type }) => type === 'announcement')), `a watcher missed what came after: ${told}`);
+  expect(
+    crowd.watchers.every((client) => client.events.some(({ type }) => type === 'announcement')),
+    `a watcher missed what came after: ${told}`,
+  );
   note(`slowest answer ${Math.round(slowest)} ms, sale ${SALE}`);
   await crowd.leave();
   return verdict;

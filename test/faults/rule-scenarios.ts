@@ -1,6 +1,6 @@
 /** Clocks that are wrong, and ends that race. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { outcomeOf, answerOf } from './buyer.ts';
+import { answerOf, outcomeOf } from './buyer.ts';
 import { gather } from './crowd.ts';
 import { type Answer, type Fields, PlainClient, type Reservation } from './plain-client.ts';
 import { call, must, signToken } from './plain-http.ts';
@@ -29,10 +29,12 @@ export const clockOff = scenario('clock of a node off by a minute', { shiftMsOf:
     await Promise.race([shortLived.connect(), sleep(2_000)]);
     expect(shortLived.connected, `a token with 3 s to live was refused by ${name}: ${JSON.stringify(shortLived.lastClose)}`);
     const endsAt = (Math.floor(Date.now() / 1_000) + 3) * 1_000;
-    void shortLived.until(() => !shortLived.connected, 8_000).then(() => {
-      near(`the end of a token on ${name}`, Date.now(), endsAt);
-      expect(shortLived.lastClose?.code === 4201, `H-6: closed with ${JSON.stringify(shortLived.lastClose)}`);
-    });
+    void shortLived
+      .until(() => !shortLived.connected, 8_000)
+      .then(() => {
+        near(`the end of a token on ${name}`, Date.now(), endsAt);
+        expect(shortLived.lastClose?.code === 4201, `H-6: closed with ${JSON.stringify(shortLived.lastClose)}`);
+      });
     const expired = await fetch(`http://127.0.0.1:${port}/v1/shows/${staged.show}?token=${signToken(staged.show, 'late', -10_000)}`, {
       headers: { connection: 'close' },
     }).catch(() => null);

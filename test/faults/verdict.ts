@@ -79,7 +79,11 @@ export async function judge(house: House, crowd: Crowd, allowances: Allowances =
   for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) })) violations.push(`history: ${kind}: ${text}`);
 
   const compared = compareAnswers(crowd.buyers, books, window);
-  violations.push(...compared.violations, ...eventsTold(crowd, books, allowances), ...(await inTime(() => viewsAgree(crowd, sale, books, window !== undefined))));
+  violations.push(
+    ...compared.violations,
+    ...eventsTold(crowd, books, allowances),
+    ...(await inTime(() => viewsAgree(crowd, sale, books, window !== undefined))),
+  );
   for (const client of crowd.clients) violations.push(...client.problems.map((problem) => `protocol: ${problem}`));
   for (const { user, problems } of crowd.buyers) violations.push(...problems.map((problem) => `${user}: ${problem}`));
   return {
