@@ -27,6 +27,10 @@ export interface Member {
   known: boolean;
   /** Requests of this person that Redis has not answered yet. */
   reservesInFlight: number;
+  /** New holds announced while an answer is on its way: perhaps they are that answer. */
+  untold: ReservationView[] | null;
+  /** New holds whose answer came before their announcement: who has been told by it. */
+  answered: Map<string, Listener> | null;
   chatBucket: TokenBucket | null;
   lastChatMs: number;
 }
@@ -48,6 +52,8 @@ const RESERVATIONS_KEPT_MAX = 32;
 const NO_STANDING: Standing = { reservations: [], waits: [], sales: [] };
 
 const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
+
+const isNewHold = ({ state, offer }: ReservationView): boolean => state === 'held' && offer !== true;
 
 interface Lookup {
   readonly member: Member;
@@ -79,6 +85,8 @@ export class Audience {
         listeners: new Set(),
         reservations: null,
         waits: null,
+        untold: null,
+        answered: null,
         sales: null,
         known: false,
         reservesInFlight: 0,
@@ -138,8 +146,36 @@ export class Audience {
       const member = this.members.get(reservation.user);
       if (member === undefined) continue;
       this.remember(member, reservation);
-      this.tell(member, reservation);
+      if (isNewHold(reservation) && member.reservesInFlight > 0) {
+        member.untold ??= [];
+        member.untold.push(reservation);
+        continue;
+      }
+      const asker = member.answered?.get(reservation.id);
+      if (asker !== undefined) member.answered?.delete(reservation.id);
+      this.tell(member, reservation, asker);
     }
+  }
+
+  /**
+   * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so the announcement is for the person's other sockets: in a rush that
+   * is half of what would be written.
+   */
+  answer(member: Member, asker: Listener, hold: ReservationView | null): void {
+    if (hold !== null) {
+      const at = member.untold?.findIndex(({ id }) => id === hold.id) ?? -1;
+      if (at >= 0) {
+        member.untold?.splice(at, 1);
+        this.tell(member, hold, asker);
+      } else {
+        member.answered ??= new Map();
+        member.answered.set(hold.id, asker);
+      }
+    }
+    if (member.reservesInFlight > 0 || member.untold === null) return;
+    const untold = member.untold;
+    member.untold = null;
+    for (const reservation of untold) this.tell(member, reservation);
   }
 
   /** Remembers without telling: the answer of a request, which its sender gets anyway. */
@@ -173,6 +209,7 @@ export class Audience {
     for (const member of this.members.values()) {
       if (!member.known) continue;
       member.known = false;
+      member.answered = null;
       before.set(member, this.live(member));
     }
     await Promise.all([...before].map(async ([member, held]) => this.relearnOne(member, held)));
@@ -193,10 +230,11 @@ export class Audience {
     }
   }
 
-  private tell(member: Member, reservation: ReservationView): void {
+  private tell(member: Member, reservation: ReservationView, except?: Listener): void {
+    if (member.listeners.size === 0 || (except !== undefined && member.listeners.size === 1 && member.listeners.has(except))) return;
     const message: You = { t: 'you', at: this.options.now(), reservation };
     const frame = messageFrame(message, this.options.encodes);
-    for (const listener of member.listeners) listener.send(frame.in(listener.variant));
+    for (const listener of member.listeners) if (listener !== except) listener.send(frame.in(listener.variant));
   }
 
   private async lookUp(): Promise<void> {

@@ -169,13 +169,14 @@ export class Room {
   }
 
   /** Refused from the view where that is certain, decided by Redis otherwise. */
-  async reserve(member: Member, request: { key: string; sale: string; lines: readonly Line[] }): Promise<Result<Decision>> {
+  async reserve(member: Member, asker: Listener, request: { key: string; sale: string; lines: readonly Line[] }): Promise<Result<Decision>> {
     const refusal = this.refuse(member, request.sale, request.lines);
     if (refusal !== null) return { ok: false, error: refusal };
     member.reservesInFlight += 1;
     const result = await this.batcher.reserve({ user: member.user, ...request });
     member.reservesInFlight -= 1;
     this.noteDecision(member, result);
+    this.audience.answer(member, asker, result.ok && !result.value.replayed ? result.value.reservation : null);
     return result;
   }
 

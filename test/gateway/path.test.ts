@@ -4,6 +4,7 @@ import { startWorld, until } from './harness.ts';
 t.test('the whole path: join, chat, reserve, release', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect({ user: 'ann' });
+  const tablet = await world.connect({ user: 'ann' });
   const welcome = await ann.type('welcome');
   t.equal(welcome['v'], 1);
   t.equal(welcome['snapshot'].show.id, world.show);
@@ -20,7 +21,8 @@ t.test('the whole path: join, chat, reserve, release', async (t) => {
   t.ok(opened);
   const got = await ann.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(got, { t: 'ok', data: { reservation: { state: 'held', user: 'ann' }, durability: 'everysec' } });
-  await ann.find((m) => m['t'] === 'you' && m['reservation'].state === 'held');
+  await tablet.find((m) => m['t'] === 'you' && m['reservation'].state === 'held');
+  t.notOk(ann.received.some((m) => m['t'] === 'you'), 'the socket that asked has the hold in its ok');
   await bob.find((m) => m['state']?.sales?.some((s) => s.left['shirt-m'] === 0) ?? m['events']?.some((e) => e.type === 'sale.sold_out'));
   const no = await bob.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(no, { t: 'error', code: 'sold_out' });

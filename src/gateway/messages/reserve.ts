@@ -15,7 +15,7 @@ export async function onReserve(
   const { identity, member, room } = connection;
   if (member === null || !BUYERS.has(identity.role)) return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
   if (draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
-  return decided(await room.reserve(member, { key, sale, lines }));
+  return decided(await room.reserve(member, connection, { key, sale, lines }));
 }
 
 /** The answer of a decision, with how durably Redis keeps it. */
