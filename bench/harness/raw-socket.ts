@@ -54,6 +54,11 @@ export class RawSocket {
     this.socket.write(frame(OPCODE_BINARY, bytes));
   }
 
+  /** Frames made before by `textFrame`, in one write. */
+  sendFrames(frames: Buffer): void {
+    this.socket.write(frames);
+  }
+
   /** Stop reading: a phone in a tunnel. */
   pause(): void {
     this.socket.pause();
@@ -121,6 +126,8 @@ export class RawSocket {
     }
   }
 }
+
+export const textFrame = (text: string): Buffer => frame(OPCODE_TEXT, Buffer.from(text, 'utf8'));
 
 function frame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;

@@ -18,7 +18,7 @@ export interface RefusalReporterOptions {
 
 export class RefusalReporter {
   private readonly options: RefusalReporterOptions;
-  private waiting = new Map<string, GateReport>();
+  private waiting = new Map<string, GateReport & { count: number }>();
   private timer: Timer | null = null;
   private running: Promise<void> | null = null;
 
@@ -31,8 +31,12 @@ export class RefusalReporter {
     if (code === 'sale_not_found') return;
     const key = `${sale}/${code}/${rev}`;
     const before = this.waiting.get(key);
-    if (before === undefined && this.waiting.size >= LIMITS.gateReportsMax) void this.report();
-    this.waiting.set(key, { sale, code, offset, rev, count: (before?.count ?? 0) + 1 });
+    if (before !== undefined) {
+      before.count += 1;
+      return;
+    }
+    if (this.waiting.size >= LIMITS.gateReportsMax) void this.report();
+    this.waiting.set(key, { sale, code, offset, rev, count: 1 });
     this.arm();
   }
 

@@ -168,10 +168,8 @@ export class Room {
     this.counts.addHearts(count);
   }
 
-  /** Refused from the view where that is certain, decided by Redis otherwise. */
+  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. */
   async reserve(member: Member, asker: Listener, request: { key: string; sale: string; lines: readonly Line[] }): Promise<Result<Decision>> {
-    const refusal = this.refuse(member, request.sale, request.lines);
-    if (refusal !== null) return { ok: false, error: refusal };
     member.reservesInFlight += 1;
     const result = await this.batcher.reserve({ user: member.user, ...request });
     member.reservesInFlight -= 1;
@@ -214,7 +212,8 @@ export class Room {
     await Promise.all([this.follower.stop(), this.counts.close(), this.refusals.close()]);
   }
 
-  private refuse(member: Member, saleId: string, lines: readonly Line[]): Failure | null {
+  /** Why the view refuses, or null: ask Redis. Counted, and told to the ledger. */
+  refuse(member: Member, saleId: string, lines: readonly Line[]): Failure | null {
     const { store, stats, onLocalRefusal } = this.deps;
     const refusal = refuseLocally({
       synced: this.follower.synced && store.trouble() === null,

@@ -125,7 +125,7 @@ class SocketGateway implements Gateway {
       clock: systemClock,
       stats: this.fanout,
       onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
-      onLocalRefusal: (code) => metrics?.localRefusals.inc({ code }),
+      onLocalRefusal: (code) => metrics?.localRefusals.add(code),
       onGone: (room) => this.sendAway((connection) => connection.room === room, 'show_gone'),
     });
     this.joiner = new Joiner({
@@ -160,15 +160,15 @@ class SocketGateway implements Gateway {
       logger,
       draining: () => this.draining,
       onBadFrame: ({ code }) => metrics?.badFrames.inc({ code }),
-      onMessage: (type) => metrics?.framesIn.inc({ type }),
+      onMessage: (type) => metrics?.framesIn.add(type),
       onAnswer: (type, answer, elapsedMs) => {
         if (metrics === undefined) return;
         if (type === 'chat') {
           if (answer.ok) metrics.chatAccepted.inc();
-          else metrics.chatRefused.inc({ code: answer.error.code });
-        } else if (type === 'reserve' || type === 'release') {
+          else metrics.chatRefused.add(answer.error.code);
+        } else if ((type === 'reserve' || type === 'release') && elapsedMs !== null) {
           const outcome = answer.ok ? (answer.value?.['replayed'] === true ? 'replayed' : 'accepted') : answer.error.code;
-          metrics.decisions.inc({ outcome });
+          metrics.decisions.add(outcome);
           metrics.decisionSeconds.observe(elapsedMs / 1000);
         }
       },

@@ -25,7 +25,8 @@ export interface RequestsOptions {
   readonly draining: () => boolean;
   readonly onBadFrame: (error: Failure) => void;
   readonly onMessage: (type: ClientMessage['t']) => void;
-  readonly onAnswer: (type: ClientMessage['t'], answer: Answer, elapsedMs: number) => void;
+  /** `elapsedMs` is null for what was answered at once, without asking anybody. */
+  readonly onAnswer: (type: ClientMessage['t'], answer: Answer, elapsedMs: number | null) => void;
   /** The peer does not speak the protocol: close with `bad_frames`. */
   readonly onHopeless: (connection: Connection) => void;
 }
@@ -89,7 +90,7 @@ export class Requests {
     }
     const startedMs = clock.nowMs();
     const answered = this.dispatch(connection, message, { health, nowMs: startedMs, receivedAt: health.now(), draining: draining() });
-    if (!(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, startedMs);
+    if (!(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, null);
     connection.inFlight += 1;
     void answered
       .catch((error: unknown): Answer => {
@@ -98,7 +99,7 @@ export class Requests {
       })
       .then((answer) => {
         connection.inFlight -= 1;
-        this.finish(connection, message.t, id, answer, startedMs);
+        this.finish(connection, message.t, id, answer, clock.nowMs() - startedMs);
       });
   }
 
@@ -131,9 +132,9 @@ export class Requests {
     return answer;
   }
 
-  private finish(connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, answer: Answer, startedMs: number): void {
-    const { health, clock, onAnswer } = this.options;
-    onAnswer(type, answer, clock.nowMs() - startedMs);
+  private finish(connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, answer: Answer, elapsedMs: number | null): void {
+    const { health, onAnswer } = this.options;
+    onAnswer(type, answer, elapsedMs);
     // A resume was answered together with its frames; hearts without an id want no answer.
     if (id !== undefined && !(type === 'resume' && answer.ok)) connection.answer(id, health.now(), answer);
   }

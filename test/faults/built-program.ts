@@ -17,8 +17,15 @@ function newestChange(folder: string): number {
   return Math.round(newest);
 }
 
-/** The path of the `stampede` command, compiled. */
+let built: string | null = null;
+
+/** The path of the `stampede` command, compiled; the same for as long as this process lives. */
 export function builtProgram(): string {
+  built ??= build();
+  return built;
+}
+
+function build(): string {
   const changedAt = newestChange(join(ROOT, 'src'));
   const home = join(CACHE, String(changedAt));
   const entry = join(home, 'dist/cli/main.js');

@@ -87,7 +87,6 @@ export class Buyer {
     if (answer?.t !== 'ok') return null;
     const reservation = answer.data?.reservation as Reservation;
     this.grants.push({ key, reservation, answeredAt: Date.now() });
-    this.client.own(reservation);
     return reservation;
   }
 

@@ -5,7 +5,11 @@ import { HistoryRecorder } from '../support/history-checker.ts';
 import { Buyer, type World } from './buyer.ts';
 import type { House } from './house.ts';
 import { PlainClient } from './plain-client.ts';
+import { signToken } from './plain-http.ts';
 import type { StagedShow } from './stage-show.ts';
+
+/** One buyer in so many has a second device. */
+const DEVICE_EVERY = 3;
 
 export interface CrowdPlan {
   readonly buyers?: number;
@@ -20,6 +24,8 @@ export interface Crowd {
   readonly world: World;
   readonly buyers: readonly Buyer[];
   readonly watchers: readonly PlainClient[];
+  /** Second devices of some buyers, that ask for nothing and must know everything. */
+  readonly devices: ReadonlyArray<{ user: string; client: PlainClient }>;
   readonly clients: readonly PlainClient[];
   /** Everybody plays; resolves when everything is decided. */
   rush(): Promise<void>;
@@ -42,12 +48,19 @@ export async function gather(house: House, staged: StagedShow, prng: Prng, plan:
     // Each node has its own: a watcher never moves, so that a line kept is a line kept.
     (_, at) => new PlainClient({ urls: [gatewayUrls[at % gatewayUrls.length] ?? ''], show: staged.show, token: null, prng: prng.fork(1_000 + at) }),
   );
-  const clients = [...buyers.map(({ client }) => client), ...watchers];
+  const devices = buyers
+    .filter((_, at) => at % DEVICE_EVERY === 0)
+    .map(({ user }, at) => ({
+      user,
+      client: new PlainClient({ urls: gatewayUrls, show: staged.show, token: signToken(staged.show, user), prng: prng.fork(2_000 + at) }),
+    }));
+  const clients = [...[...buyers, ...devices].map(({ client }) => client), ...watchers];
   await Promise.all(clients.map((client) => client.connect()));
   return {
     world,
     buyers,
     watchers,
+    devices,
     clients,
     rush: async () => {
       await Promise.all(buyers.map((buyer) => buyer.play()));

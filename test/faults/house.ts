@@ -121,6 +121,12 @@ function environmentOf({ name, roles, port, shiftMs, redisUrl }: ProcessPlan): R
 
 const LOG_CHARS_MAX = 200_000;
 
+/** However this process ends, it leaves none behind. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 class Process implements Part {
   readonly #plan: ProcessPlan;
   #child: ChildProcess | null = null;
@@ -153,9 +159,8 @@ class Process implements Part {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    const leaveNone = (): void => void child.kill('SIGKILL');
-    process.once('exit', leaveNone);
-    child.once('exit', () => process.removeListener('exit', leaveNone));
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     let ready = false;
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -106,7 +106,6 @@ class Twins {
       if (answer.t !== 'ok') continue;
       const reservation = answer.data?.reservation as Reservation;
       this.#buyer.grants.push({ key, reservation, answeredAt: Date.now() });
-      this.#buyer.client.own(reservation);
       await this.#end(reservation);
     }
   }

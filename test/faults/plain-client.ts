@@ -20,7 +20,8 @@ export interface Reservation {
   readonly id: string;
   readonly sale: string;
   readonly user: string;
-  readonly state: 'held' | 'confirmed' | 'released' | 'expired';
+  /** `gone`: live once, and no longer listed. */
+  readonly state: 'held' | 'confirmed' | 'released' | 'expired' | 'gone';
   readonly lines: ReadonlyArray<{ sku: string; qty: number }>;
   readonly amount: number;
   readonly heldUntil: number;
@@ -211,7 +212,7 @@ export class PlainClient {
         this.#frame(message);
         break;
       case 'you':
-        this.own(message.reservation as Reservation | undefined);
+        this.#own(message.reservation as Reservation | undefined);
         break;
       case 'bye':
         this.#bye = message;
@@ -229,20 +230,30 @@ export class PlainClient {
     if (!waiting) return void this.problems.push(`Q-5: an answer to no request of ours: ${JSON.stringify(message).slice(0, 200)}`);
     this.#waiting.delete(Number(message.id));
     this.answerMs.push(performance.now() - waiting.sentAt);
+    const { reservation, replayed } = (message.data ?? {}) as { reservation?: Reservation; replayed?: true };
+    this.#own(reservation, replayed);
     waiting.resolve(message as Answer);
   }
 
   /** Only ever forward: an ended reservation stays ended (news and answers may overtake each other, M-5). */
-  own(reservation: Reservation | undefined): void {
+  #own(reservation: Reservation | undefined, replayed = false): void {
     if (!reservation) return;
     const known = this.mine.get(reservation.id);
-    if (!known || known.state === 'held') this.mine.set(reservation.id, reservation);
+    if (replayed && known) return; // the answer as it was given then
+    if (!known || known.state === 'held' || known.state === 'gone') this.mine.set(reservation.id, reservation);
+  }
+
+  /** The welcome lists what is live; what it leaves out has ended, unless Redis is away and says more later. */
+  #ownOnly(live: readonly Reservation[]): void {
+    for (const [id, reservation] of this.mine)
+      if (reservation.state === 'held' && !live.some((listed) => listed.id === id)) this.mine.set(id, { ...reservation, state: 'gone' });
+    for (const reservation of live) this.#own(reservation);
   }
 
   #welcome(message: Fields): void {
     const { snapshot, resumed, you, node } = message as { snapshot?: Fields; resumed?: true; you: { reservations: Reservation[] }; node: string };
     this.node = node;
-    for (const reservation of you.reservations) this.own(reservation);
+    this.#ownOnly(you.reservations);
     if (snapshot) {
       if (this.#everWelcomed) this.snapshots++;
       this.#adopt(snapshot);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerOf, outcomeOf } from './buyer.ts';
 import { gather } from './crowd.ts';
-import { type Answer, type Fields, PlainClient, type Reservation } from './plain-client.ts';
+import { type Answer, type Fields, PlainClient } from './plain-client.ts';
 import { call, must, signToken } from './plain-http.ts';
 import { scenario } from './scenario.ts';
 import { SALE, SKUS, stageShow } from './stage-show.ts';
@@ -124,7 +124,6 @@ export const endsRace = scenario('two ends of one hold race', { gateways: 1, oth
     if (told.t === 'error' && winner.orderRef !== null)
       expect(told.details?.orderRef === winner.orderRef, `I3: the loser of ${held.id} was told of ${String(told.details?.orderRef)}, ${winner.orderRef} won`);
     buyer.ended.set(held.id, { state, ...(winner.orderRef === null ? {} : { orderRef: winner.orderRef }), answeredAt: Date.now() });
-    buyer.client.own((winner.answer as Extract<Answer, { t: 'ok' }>).data?.reservation as Reservation);
   };
   await Promise.all(crowd.buyers.map((_, at) => race(at)));
   const verdict = await judge(house, crowd, { unbroken: crowd.clients });

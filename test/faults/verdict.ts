@@ -229,7 +229,7 @@ async function inTime(look: () => string[]): Promise<string[]> {
 }
 
 /** What stands on people's screens in the end is what stands in the books. */
-function viewsAgree({ clients, buyers }: Crowd, sale: Readonly<Record<string, unknown>>, { reservations }: Books, afterLoss: boolean): string[] {
+function viewsAgree({ clients, buyers, devices }: Crowd, sale: Readonly<Record<string, unknown>>, { reservations }: Books, afterLoss: boolean): string[] {
   const wrong: string[] = [];
   for (const client of clients) {
     const seen = client.sales.get(SALE);
@@ -237,10 +237,20 @@ function viewsAgree({ clients, buyers }: Crowd, sale: Readonly<Record<string, un
     for (const { sku, available } of sale.skus as SkuCounts[])
       if (seen?.left.get(sku) !== available) wrong.push(`view: a client on ${client.node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
   }
-  if (!afterLoss)
-    for (const { user, client } of buyers)
-      for (const [id, record] of reservations)
-        if (record.user === user && client.mine.get(id)?.state !== record.state)
-          wrong.push(`view: ${user} sees ${id} as ${client.mine.get(id)?.state ?? 'nothing'}, it is ${record.state}`);
+  if (!afterLoss) for (const screen of buyers) wrong.push(...ownView('the phone', screen, reservations));
+  if (!afterLoss) for (const screen of devices) wrong.push(...ownView('the second device', screen, reservations));
   return wrong.slice(0, 10);
+}
+
+/** W-4: what is live stands on every screen of its owner, and what has ended on none. */
+function ownView(which: string, { user, client }: { user: string; client: PlainClient }, reservations: Books['reservations']): string[] {
+  const wrong: string[] = [];
+  for (const [id, { user: owner, state }] of reservations) {
+    if (owner !== user) continue;
+    const shown = client.mine.get(id)?.state ?? 'gone';
+    const isLive = state === 'held' || state === 'confirmed';
+    if (isLive ? shown !== state : shown === 'held' || shown === 'confirmed')
+      wrong.push(`view: ${which} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} lines lost)`);
+  }
+  return wrong;
 }

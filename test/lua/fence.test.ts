@@ -28,6 +28,20 @@ stage.scene('the first caller gives the show a new epoch, once, and old position
   t.equal(await epochOf(show), epochs[0], 'it stays');
 });
 
+stage.scene('every decision says how durably it is kept and in which epoch', async (t) => {
+  const show = await stage.openShow();
+  const before = await epochOf(show);
+  const first = unwrap(await stage.reserve(show, 'ann'));
+  t.match(first, { durability: 'everysec', epoch: before });
+  await changeServer(show);
+  await epochOf(show);
+  await recovered(show);
+  const again = unwrap(await stage.reserve(show, 'ann'));
+  t.match(again, { replayed: true, epoch: await epochOf(show) });
+  t.not(again.epoch, before, 'a client that remembers the epoch of its answer sees that another server took over');
+  t.equal(unwrap(await stage.confirm(show, again.reservation)).epoch, again.epoch);
+});
+
 stage.scene('open sales pause, the books are verified, the sales go on, and everybody is told', async (t) => {
   const show = await stage.openShow();
   await stage.newSale(show, { id: 'draft', durationMs: 60_000 });

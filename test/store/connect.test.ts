@@ -40,6 +40,25 @@ t.test('a replica is refused with the reason', async (t) => {
   t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
 });
 
+t.test('a Redis that became unfit is not used, and is used again once it is fit', async (t) => {
+  const redis = await startRedis();
+  const store = await connectStore({ url: redis.url });
+  t.teardown(async () => {
+    await store.close();
+    await redis.stop();
+  });
+  const client = redis.client();
+  await client.replicaof('127.0.0.1', 1);
+  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await until(() => /replica/.test(store.trouble() ?? ''));
+  t.match(store.trouble(), /replica/, 'after a reconnect it finds a replica');
+  t.match(await store.createShow({ id: 'show', title: 'T' }, HOST), { ok: false, error: { code: /^redis_/ } });
+  await client.replicaof('NO', 'ONE');
+  await until(() => store.trouble() === null);
+  t.equal(store.trouble(), null, 'the replica was promoted');
+  t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok');
+});
+
 t.test('the durability in force is told', async (t) => {
   const modes = [
     [{ appendfsync: 'always' }, 'always'],

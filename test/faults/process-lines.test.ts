@@ -1,0 +1,9 @@
+/** Lines cut between script and answer, viewers dropped for seconds, every request sent twice: no double, no loss, no silent gap. */
+import t from 'tap';
+import { clientLinesDropped, redisLineCut, sentTwice } from './line-scenarios.ts';
+import { proves } from './proves.ts';
+
+t.jobs = 2;
+proves(redisLineCut, [1]);
+proves(clientLinesDropped, [1]);
+proves(sentTwice, [1]);
