@@ -29,7 +29,7 @@ export interface Member {
   reservesInFlight: number;
   /** New holds announced while an answer is on its way: perhaps they are that answer. */
   untold: ReservationView[] | null;
-  /** New holds whose answer came before their announcement: who has been told by it. */
+  /** Changes whose answer came before their announcement: who has been told by it. */
   answered: Map<string, Listener> | null;
   chatBucket: TokenBucket | null;
   lastChatMs: number;
@@ -153,7 +153,7 @@ export class Audience {
       }
       const asker = member.answered?.get(reservation.id);
       if (asker !== undefined) member.answered?.delete(reservation.id);
-      this.tell(member, reservation, asker);
+      this.tell(member, reservation, isNewHold(reservation) ? asker : undefined);
     }
   }
 
@@ -168,8 +168,7 @@ export class Audience {
         member.untold?.splice(at, 1);
         this.tell(member, hold, asker);
       } else {
-        member.answered ??= new Map();
-        member.answered.set(hold.id, asker);
+        this.noteAnswered(member, asker, hold);
       }
     }
     if (member.reservesInFlight > 0 || member.untold === null) return;
@@ -209,7 +208,6 @@ export class Audience {
     for (const member of this.members.values()) {
       if (!member.known) continue;
       member.known = false;
-      member.answered = null;
       before.set(member, this.live(member));
     }
     await Promise.all([...before].map(async ([member, held]) => this.relearnOne(member, held)));
@@ -224,10 +222,23 @@ export class Audience {
   private async relearnOne(member: Member, held: readonly ReservationView[]): Promise<void> {
     await this.learn(member);
     if (!member.known) return;
+    const answered = member.answered;
+    member.answered = null;
+    for (const [id, asker] of answered ?? []) {
+      const reservation = member.reservations?.get(id);
+      if (reservation !== undefined) this.tell(member, reservation, isNewHold(reservation) ? asker : undefined);
+    }
     for (const reservation of this.live(member)) {
       const old = held.find(({ id }) => id === reservation.id);
-      if (old === undefined || old.state !== reservation.state || old.heldUntil !== reservation.heldUntil) this.tell(member, reservation);
+      const changed = old === undefined || old.state !== reservation.state || old.heldUntil !== reservation.heldUntil;
+      if (changed && !answered?.has(reservation.id)) this.tell(member, reservation);
     }
+  }
+
+  /** An answer that came before its announcement: should that be lost, the person's other sockets are told after the resync. */
+  noteAnswered(member: Member, asker: Listener, { id }: ReservationView): void {
+    member.answered ??= new Map();
+    member.answered.set(id, asker);
   }
 
   private tell(member: Member, reservation: ReservationView, except?: Listener): void {

@@ -178,11 +178,13 @@ export class Room {
     return result;
   }
 
-  async release(member: Member, request: { key: string; reservation: string }): Promise<Result<Decision>> {
+  async release(member: Member, asker: Listener, request: { key: string; reservation: string }): Promise<Result<Decision>> {
     const { user } = member;
     const { key, reservation } = request;
     const result = await this.calls.run(() => this.deps.store.release(this.showId, reservation, { key, actor: `user:${user}`, user }));
+    const announced = result.ok && member.reservations?.get(reservation)?.state === result.value.reservation.state;
     this.noteDecision(member, result);
+    if (result.ok && !result.value.replayed && !announced) this.audience.noteAnswered(member, asker, result.value.reservation);
     return result;
   }
 

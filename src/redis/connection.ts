@@ -21,6 +21,7 @@ const COMMON = {
   maxRetriesPerRequest: 0,
   commandTimeout: LIMITS.redisCommandTimeoutMs,
   connectTimeout: 5_000,
+  keepAlive: 10_000,
   // A line on which nothing comes back is cut and made anew, whichever question it was that stayed unanswered.
   socketTimeout: LIMITS.redisCommandTimeoutMs,
   retryStrategy: retryDelayMs,

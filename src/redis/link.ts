@@ -24,7 +24,8 @@ const parseInfo = (text: string): Info =>
   );
 
 const VERSION_MIN = 7;
-const IDENTIFY_RETRY_MS = 250;
+const IDENTIFY_RETRY_MS = 500;
+const SUBSCRIBER_PULSE_MS = 5_000;
 
 export class RedisLink {
   readonly client: RedisClient;
@@ -36,8 +37,7 @@ export class RedisLink {
   #trouble: string | null = 'Redis has not answered yet';
   #durability: Durability = 'unknown';
   #closing = false;
-  /** Redis was fit for use once: what is wrong with it later is trouble, not a reason to refuse the start. */
-  #opened = false;
+  #pulse: NodeJS.Timeout | undefined;
 
   constructor(url: string, logger: Logger | undefined) {
     this.#logger = logger;
@@ -51,7 +51,7 @@ export class RedisLink {
   /** Resolves when Redis answered or its absence is known; rejects when it answers but must not be used. */
   async open(): Promise<void> {
     const first = new Promise<void>((resolve, reject) => {
-      this.client.on('ready', () => void this.#identifyUntilKnown().then(resolve, reject));
+      this.client.on('ready', () => void this.#identifyUntilKnown(reject).then(resolve));
       this.client.once('error', () => setTimeout(resolve, 0));
       // A server that takes the connection and says nothing must not keep the engine from starting.
       setTimeout(resolve, LIMITS.redisCommandTimeoutMs).unref();
@@ -59,6 +59,9 @@ export class RedisLink {
     this.client.connect().catch(() => {});
     this.subscriber.connect().catch(() => {});
     await first;
+    // A subscriber asks nothing by itself: without a question its driver would never find out that the line is dead.
+    this.#pulse = setInterval(() => void this.subscriber.ping().catch(() => {}), SUBSCRIBER_PULSE_MS);
+    this.#pulse.unref();
   }
 
   trouble(): string | null {
@@ -86,6 +89,7 @@ export class RedisLink {
   async close(): Promise<void> {
     this.#closing = true;
     this.clock.stop();
+    clearInterval(this.#pulse);
     await Promise.allSettled([this.client.status === 'ready' ? this.client.quit() : undefined]);
     this.client.disconnect();
     this.subscriber.disconnect();
@@ -108,18 +112,17 @@ export class RedisLink {
     this.subscriber.on('error', () => {});
   }
 
-  /** One lost answer must not leave a standing line unused: asks again until the server is known or the line is gone. */
-  async #identifyUntilKnown(): Promise<void> {
+  /**
+   * One lost answer must not leave a standing line unused, and a replica may be promoted or a setting put right while it stands: asks again until the
+   * server is known and fit, or the line is gone. `onUnfit` hears why it must not be used.
+   */
+  async #identifyUntilKnown(onUnfit: (error: StampedeError) => void): Promise<void> {
     while (!this.#closing && this.client.status === 'ready') {
       try {
         await this.#identify();
         return;
       } catch (error) {
-        if (error instanceof StampedeError) {
-          this.#logger?.error({ reason: error.message }, 'this Redis must not be used');
-          if (!this.#opened) throw error;
-          return;
-        }
+        if (error instanceof StampedeError) onUnfit(error);
         await sleep(IDENTIFY_RETRY_MS);
       }
     }
@@ -129,12 +132,13 @@ export class RedisLink {
     const info = parseInfo(await this.client.info());
     const problem = (await this.#unsuitable(info)) ?? null;
     if (problem) {
+      if (this.#trouble !== problem) this.#logger?.error({ reason: problem }, 'this Redis must not be used');
       this.#trouble = problem;
+      this.#runIds.clear();
       throw new StampedeError(failure('redis_readonly', problem));
     }
     await this.clock.restart();
     if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
-    this.#opened = true;
     if (this.#trouble !== null) this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
     this.#trouble = null;
   }
