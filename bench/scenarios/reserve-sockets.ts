@@ -18,6 +18,9 @@ export interface SocketReserveOptions {
   readonly seconds: number;
 }
 
+/** People who press in the closed and in the open loop. */
+const CROWD = 6_000;
+
 /** Buyers press several times in one write when refusals are counted: otherwise the generator's own writes are what is measured. */
 const PRESSES_A_WRITE = 5;
 const REFUSALS_UNDER_WAY_MAX = 20_000;
@@ -153,7 +156,7 @@ async function saturate(
   const show = 'saturate';
   await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
   const crowd = new Crowd();
-  await crowd.join(engine, show, 2_000);
+  await crowd.join(engine, show, CROWD);
   await engine.redis.client.config('RESETSTAT');
   const loop = watchLoop();
   const before = { gateway: cpuSecondsOf(engine.pid), redis: cpuSecondsOf(engine.redis.pid), own: process.cpuUsage() };
@@ -189,7 +192,7 @@ async function offer(engine: BenchEngine, perSecond: number, { seconds }: Socket
   const show = 'offer';
   await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
   const crowd = new Crowd();
-  await crowd.join(engine, show, 2_000);
+  await crowd.join(engine, show, CROWD);
   await sleep(500);
   const startedMs = performance.now();
   const total = perSecond * seconds;

@@ -281,7 +281,15 @@ export class Audience {
     member.known = true;
     for (const { id } of vanished) {
       const ended = await store.getReservation(showId, id);
-      if (ended.ok) this.changed([ended.value]);
+      if (ended.ok) {
+        this.changed([ended.value]);
+      } else {
+        // Nobody would ask again before the next gap: this person is learned anew.
+        member.known = false;
+        this.unlearned.add(member);
+        this.retryLater();
+        return;
+      }
     }
   }
 

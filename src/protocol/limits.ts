@@ -96,7 +96,7 @@ export const LIMITS = Object.freeze({
   reserveBatchMax: 64,
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
-  sweepSliceMax: 100,
+  sweepSliceMax: 50,
   /** People served from a line in one script call. */
   waitlistSliceMax: 50,
   /** People in line for one SKU. */

@@ -17,7 +17,9 @@ interface SkuRow {
   readonly button: HTMLButtonElement;
 }
 
-type Button = { readonly text: string; readonly may: false } | { readonly text: string; readonly may: true; readonly does: 'buy' | 'join' | 'leave' };
+type Button =
+  | { readonly text: string; readonly may: false }
+  | { readonly text: string; readonly may: true; readonly does: 'buy' | 'join' | 'leave'; readonly spoken?: string };
 
 const STATE_WORDS: Readonly<Record<SaleView['state'], string>> = {
   draft: 'In preparation',
@@ -158,12 +160,14 @@ export class SalePanel {
     setText(row.price, money(sku.price, sale.currency));
     setText(row.left, sku.left > 0 ? `${sku.left.toLocaleString()} left` : 'none left');
     row.left.classList.toggle('few', sale.state === 'open' && sku.left > 0 && sku.left <= FEW);
-    const { text, may } = this.#button(sale, sku);
+    const button = this.#button(sale, sku);
+    const { text, may } = button;
     setText(row.button, text);
+    row.button.dataset.does = button.may ? button.does : 'nothing';
     // aria-disabled keeps the keyboard focus on the button while it waits for zero; `disabled` would throw it away.
     const disabled = String(!may);
     if (row.button.getAttribute('aria-disabled') !== disabled) row.button.setAttribute('aria-disabled', disabled);
-    const label = `${text}: ${row.button.dataset.label ?? ''}`;
+    const label = `${button.may ? (button.spoken ?? text) : text}: ${row.button.dataset.label ?? ''}`;
     // A countdown in the label would be read out again and again.
     const spoken = sale.state === 'scheduled' ? `Not open yet: ${row.button.dataset.label ?? ''}` : label;
     if (row.button.getAttribute('aria-label') !== spoken) row.button.setAttribute('aria-label', spoken);
@@ -188,8 +192,8 @@ export class SalePanel {
     }
     if (!this.#roomFor(sale, sku)) return no('Your limit is reached');
     const wait = this.#client.model.waits.get(waitKey(sale.id, sku.sku));
-    if (wait !== undefined) return { text: `In line: number ${wait.place}. Leave`, may: true, does: 'leave' };
-    if (sku.left <= 0) return { text: 'Sold out: join the line', may: true, does: 'join' };
+    if (wait !== undefined) return { text: `In line: ${wait.place}  ✕`, spoken: `Number ${wait.place} in line, leave it`, may: true, does: 'leave' };
+    if (sku.left <= 0) return { text: 'Join the line', spoken: 'Sold out, join the line', may: true, does: 'join' };
     return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', may: true, does: 'buy' };
   }
 

@@ -43,6 +43,9 @@ const COLUMNS: ReadonlyArray<readonly [title: string, width: number, cell: (row:
 const line = (cells: ReadonlyArray<string | number>): string =>
   cells.map((cell, at) => (typeof cell === 'number' ? String(cell).padStart(COLUMNS[at]?.[1] ?? 0) : cell.padEnd(COLUMNS[at]?.[1] ?? 0))).join('  ');
 
+// Only an orderly end takes the processes of the open houses along.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
 builtProgram();
 const queue = Array.from({ length: Number(values.seeds) }, (_, at) => from + at).flatMap((seed) =>
   SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) => ({ scenario, seed })),

@@ -68,6 +68,8 @@ export class PlainClient {
   resumed = 0;
   node = '';
   lastClose: { code: number; bye: Fields | null } | null = null;
+  /** The last upgrade that was refused (H-4). */
+  lastRefusal: { status: number; code: string } | null = null;
   readonly #plan: ClientPlan;
   readonly #waiting = new Map<number, { sentAt: number; resolve: (answer: Answer) => void }>();
   #socket: WebSocket | null = null;
@@ -123,6 +125,17 @@ export class PlainClient {
         }
       });
       socket.on('error', () => {});
+      socket.on('unexpected-response', (request, response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => {
+          this.lastRefusal = { status: response.statusCode ?? 0, code: codeIn(text) };
+          request.destroy();
+          socket.terminate();
+        });
+      });
       socket.on('close', (code) => {
         clearTimeout(late);
         resolve(false);
@@ -313,5 +326,13 @@ export class PlainClient {
       this.#gap = false;
       if (answer.t === 'error' && this.#welcomed) setTimeout(() => this.#missing(), 200).unref();
     });
+  }
+}
+
+function codeIn(text: string): string {
+  try {
+    return String((JSON.parse(text) as Fields).code);
+  } catch {
+    return text.slice(0, 100);
   }
 }

@@ -2,7 +2,7 @@
 import { clientLinesDropped, redisLineCut, sentTwice } from './line-scenarios.ts';
 import { controlKilled, gatewayKilled, workerPaused } from './process-scenarios.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
-import { clockOff, endsRace } from './rule-scenarios.ts';
+import { clockOff, confirmRacesDeadline, endsRace } from './rule-scenarios.ts';
 import type { Scenario } from './scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -17,5 +17,6 @@ export const SCENARIOS: readonly Scenario[] = [
   sentTwice,
   clockOff,
   endsRace,
+  confirmRacesDeadline,
   workerPaused,
 ];

@@ -117,6 +117,23 @@ for (const { name, prepare, after } of cases) {
   });
 }
 
+stage.scene('a cancel that breaks half-way: nothing can be bought any more, and its repetition finishes it', async (t) => {
+  const show = await stage.openShow({ units: { S: 4 } });
+  const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
+  const cancel = () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
+  const cut = proxy.next('lose the request', 'zscan');
+  t.equal(outcome(await cancel()), 'redis_unavailable', 'the sale is cancelled, its holds are not released yet');
+  await cut;
+  t.equal(unwrap(await stage.store.getSale(show, 'sale')).state, 'cancelled');
+  t.equal(await stage.stateOf(show, ann.id), 'held');
+  t.equal(outcome(await stage.confirm(show, ann)), 'sale_cancelled');
+  t.equal(outcome(await stage.store.prolong(show, { reservation: ann.id, byMs: 1 }, { key: 'p', actor: HOST })), 'sale_cancelled');
+  t.equal(outcome(await stage.release(show, bob)), 'ok');
+  t.ok((await answered(cancel)).ok);
+  t.equal(await stage.stateOf(show, ann.id), 'released');
+  t.same(await stage.books(show), { allocated: 4, available: 4, held: 0, sold: 0, withdrawn: 0 });
+});
+
 stage.scene('a refusal whose answer is lost leaves nothing behind', async (t) => {
   const show = await stage.openShow({ units: { S: 1 } });
   await stage.hold(show, 'bob');

@@ -22,6 +22,26 @@ stage.scene('nothing due: nothing done, and the next moment is told', async (t) 
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
+stage.scene('every commit tells the next moment, so that nobody has to ask', async (t) => {
+  const show = await stage.newShow();
+  const told = async <T>(work: () => Promise<T>) => {
+    let made: T | undefined;
+    const commits = await stage.heard(show).during(async () => {
+      made = await work();
+    });
+    return { made: made as T, nextDueAt: commits.at(-1)?.nextDueAt };
+  };
+  const planned = await stage.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
+  t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
+  const opened = await told(() => store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
+  const { closesAt } = unwrap(opened.made);
+  t.equal(opened.nextDueAt, closesAt);
+  const held = await told(() => stage.hold(show, 'ann'));
+  t.equal(held.nextDueAt, held.made.heldUntil + LIMITS.confirmGraceMs, 'the end of the grace, not of the hold');
+  t.equal((await told(() => stage.confirm(show, held.made))).nextDueAt, closesAt);
+  t.equal((await told(() => store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }))).nextDueAt, null);
+});
+
 stage.scene('a sale that is open from the start waits for nothing but its end', async (t) => {
   const show = await stage.newShow();
   const sale = await stage.newSale(show);

@@ -4,24 +4,25 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { SaleMove } from '../../src/sales/types.ts';
-import type { Answer, EngineModel, Handle, Step } from './engine-model.ts';
+import type { EngineModel } from './engine-model.ts';
 import { differences, type RealEngine } from './real-engine.ts';
+import type { Answer, Handle, Step } from './steps.ts';
 
 export const USERS = ['u0', 'u1', 'u2', 'u3'];
 const FAR_MS = 600_000;
 
 /** A reservation is named by its number, because nobody knows what will have been made by then. */
-type Pick = { pick: number };
+type Numbered = { pick: number };
 type Draft =
   | Step
-  | (Pick & { do: 'confirm'; key: string; orderRef: string; short: number })
-  | (Pick & { do: 'release'; key: string; by: string | null | 'owner' })
-  | (Pick & { do: 'prolong'; key: string; byMs: number })
-  | (Pick & { do: 'lapse' })
+  | (Numbered & { do: 'confirm'; key: string; orderRef: string; short: number })
+  | (Numbered & { do: 'release'; key: string; by: string | null | 'owner' })
+  | (Numbered & { do: 'prolong'; key: string; byMs: number })
+  | (Numbered & { do: 'lapse' })
   /** Somebody who is in a line leaves it. */
-  | (Pick & { do: 'step out'; key: string })
+  | (Numbered & { do: 'step out'; key: string })
   /** An earlier step again, byte for byte: a duplicate, a retry, a late arrival. */
-  | (Pick & { do: 'repeat' })
+  | (Numbered & { do: 'repeat' })
   /** Two steps at once over two connections. */
   | { do: 'race'; both: [Draft, Draft] };
 

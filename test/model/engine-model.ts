@@ -5,55 +5,8 @@
 import { LIMITS } from '../../src/protocol/limits.ts';
 import type { Line, SaleState } from '../../src/protocol/messages.ts';
 import type { SaleMove } from '../../src/sales/types.ts';
+import { type Answer, type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
 
-/** Names a reservation before Redis gave it an id: `r` made by a reserve, `w` offered from the line, then user and key. */
-export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
-
-export interface Ask {
-  user: string;
-  key: string;
-  sale: string;
-  lines: Line[];
-}
-export interface Plan {
-  sale: string;
-  opens: 'draft' | 'later' | 'now';
-  /** Does it have a length, after which it closes? */
-  ends: boolean;
-  perBuyer: number;
-  units: Record<string, { quantity: number; price: number; perBuyer?: number }>;
-}
-export type Step =
-  | { do: 'create'; key: string; plan: Plan }
-  | { do: 'move'; key: string; sale: string; move: SaleMove }
-  | { do: 'reserve'; asks: Ask[] }
-  | { do: 'confirm'; key: string; of: Handle; orderRef: string; amount: number }
-  | { do: 'release'; key: string; of: Handle; by: string | null }
-  | { do: 'prolong'; key: string; of: Handle; byMs: number }
-  | { do: 'join' | 'leave'; key: string; user: string; sale: string; sku: string; qty: number }
-  | { do: 'tick' }
-  /** Another server process took over: sales pause, are verified, and go on, so that nothing is different afterwards. */
-  | { do: 'failover' }
-  /** Time travel: a deadline or a moment has come. */
-  | { do: 'lapse'; of: Handle }
-  | { do: 'arrive'; sale: string; moment: 'opensAt' | 'closesAt' };
-
-export interface Answer {
-  code: string;
-  replayed?: boolean;
-  reservation?: { of: Handle; state: string; lines: Line[]; amount: number; orderRef?: string };
-  sale?: { state: SaleState; books: Record<string, Books> };
-  place?: number;
-  waiting?: number;
-}
-
-export interface Books {
-  allocated: number;
-  available: number;
-  held: number;
-  sold: number;
-  withdrawn: number;
-}
 interface Sku extends Books {
   price: number;
   perBuyer: number;
@@ -80,7 +33,6 @@ export interface Reservation {
   orderRef?: string;
 }
 
-export const HOLD_MS = 600_000;
 const CLOSED = { draft: 'sale_not_open', scheduled: 'sale_not_open', paused: 'sale_paused', ended: 'sale_ended', cancelled: 'sale_cancelled' } as const;
 const LEGAL: Record<SaleMove['op'], readonly SaleState[]> = {
   schedule: ['draft', 'scheduled'],
@@ -142,7 +94,7 @@ export class EngineModel {
           : `finish ${step.do === 'release' ? step.by : null}`;
     const field = `${kind}|${key}`;
     const known = this.keys[field];
-    const text = JSON.stringify(body);
+    const text = JSON.stringify(Object.entries(body).sort(([a], [b]) => (a < b ? -1 : 1)));
     if (known)
       return known.body !== text
         ? { code: 'idempotency_conflict' }

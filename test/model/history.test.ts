@@ -13,7 +13,19 @@ if (long) t.setTimeout(3_600_000);
 for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
   stage.scene(`concurrent clients, seed ${seed}`, async (t) => {
     const show = await stage.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
+    // The ledger is replayed over and over while the show runs: it must be right at every moment, not only in the end.
+    const audits: string[] = [];
+    let playing = true;
+    const auditing = (async () => {
+      for (let i = 0; playing; i++) {
+        const verified = await (stores[i % stores.length] ?? stage.store).verify(show);
+        audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
+      }
+    })();
     const crowd = await playCrowd({ show, sale: 'sale', skus: ['S', 'M'], stores, clients: 24, users: 16, actionsPerClient: 25, seed, travel: stage.travel });
+    playing = false;
+    await auditing;
+    t.same(audits, [], 'every audit on the way was clean');
     const violations = checkHistory(
       crowd.history,
       { allocated: { sale: { S: 12, M: 6 } }, perBuyer: { sale: 3 } },

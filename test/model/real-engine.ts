@@ -5,7 +5,8 @@ import type { Line, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { Decision, SaleBooks, SaleSpec, Standing, WaitlistAnswer } from '../../src/sales/types.ts';
 import type { TimeTravel } from '../support/time-travel.ts';
-import { type Answer, type Books, type EngineModel, type Handle, HOLD_MS, type Plan, type Step } from './engine-model.ts';
+import type { EngineModel } from './engine-model.ts';
+import { type Answer, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
 
 const HOST = 'host:model';
 const FAR_MS = 600_000;
