@@ -60,7 +60,9 @@ export class RedisLink {
     this.subscriber.connect().catch(() => {});
     await first;
     // A subscriber asks nothing by itself: without a question its driver would never find out that the line is dead.
-    this.#pulse = setInterval(() => void this.subscriber.ping().catch(() => {}), SUBSCRIBER_PULSE_MS);
+    this.#pulse = setInterval(() => {
+      if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
+    }, SUBSCRIBER_PULSE_MS);
     this.#pulse.unref();
   }
 

@@ -153,7 +153,7 @@ class Process implements Part {
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, commandLine(['serve'], this.#plan.shiftMs), {
+    const child = spawn('env', commandLine(['serve'], this.#plan.shiftMs), {
       cwd: ROOT,
       env: environmentOf(this.#plan),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -189,7 +189,7 @@ class Process implements Part {
 
 function verify(show: string, redisUrl: string): Promise<{ code: number | null; report: { violations: string[] }; text: string }> {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, commandLine(['verify', '--show', show, '--json']), {
+  const child = spawn('env', commandLine(['verify', '--show', show, '--json']), {
     cwd: ROOT,
     env: { PATH, HOME, REDIS_URL: redisUrl, KEY_PREFIX },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -18,13 +18,15 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
 
   const redis = house.redis.client();
   const key = (name: string): string => `${KEY_PREFIX}{${staged.show}}:${name}`;
-  const finds = async (pattern: RegExp, text: string): Promise<void> => {
+  /** One look for all of them: each takes a moment, because the judge waits for screens to come right. */
+  const finds = async (forgeries: Readonly<Record<string, RegExp>>): Promise<void> => {
     const { violations } = await judge(house, crowd, { unbroken: crowd.clients });
-    t.ok(
-      violations.some((violation) => pattern.test(violation)),
-      text,
-      { violations },
-    );
+    for (const [text, pattern] of Object.entries(forgeries))
+      t.ok(
+        violations.some((violation) => pattern.test(violation)),
+        text,
+        { violations },
+      );
   };
   const grants = crowd.buyers.flatMap(({ grants }) => grants);
   const [one, two] = grants.map(({ reservation }) => reservation.id);
@@ -33,30 +35,29 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   if (!record) return t.fail('the books have the first hold');
 
   await redis.hdel(key('reservations'), one);
-  await finds(/^lost accept: .* the books do not have it/, 'an accepted answer that is gone');
-  await finds(/^stampede verify ended with 1/, 'by the program itself, too');
-  const { key: of, user, ...rest } = unpack<ReservationRecord>(record);
-  await redis.hset(key('reservations'), one, pack({ ...rest, key: of, user: 'somebody-else' }));
-  await finds(/^I4: /, 'a hold that stands for somebody else');
-  await redis.hset(key('reservations'), one, pack({ ...rest, key: of, user, lines: [[SKUS[0], 11]] }));
-  await finds(/^I2: .* has \d+ units/, 'a buyer over the limit');
-  await finds(/^history: oversell/, 'more units than there are');
-  await redis.hset(key('reservations'), one, record);
-  await redis.hset(key('reservations'), 'r-nobody', pack({ ...rest, id: 'r-nobody', key: 'x', user: 'nobody' }));
-  await finds(/^unasked: /, 'a hold nobody was granted');
-  await redis.hdel(key('reservations'), 'r-nobody');
+  await finds({ 'an accepted answer that is gone': /^lost accept: .* the books do not have it/, 'by the program itself, too': /^stampede verify ended with 1/ });
+
+  const { user, ...rest } = unpack<ReservationRecord>(record);
+  const forged = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };
+  await redis.hset(key('reservations'), one, pack(forged), 'r-nobody', pack({ ...rest, id: 'r-nobody', user: 'nobody' }), two, pack({ ...rest, id: two, user: 'thief' }));
+  await finds({
+    'a buyer over the limit': /^I2: .* has \d+ units/,
+    'more units than there are': /^history: oversell/,
+    'units that do not add up': /^I1: /,
+    'a hold nobody was granted': /^unasked: /,
+    'a hold that stands for somebody else': /^I4: /,
+  });
 
   const { client } = crowd.buyers[0] ?? {};
   const seen = client?.events.at(-1);
   if (!client || !seen) return t.fail('somebody saw an event');
   client.events.push({ ...seen, at: seen.at + 1 });
-  await finds(/^I6: /, 'an event that differs from the log');
-  client.events.pop();
   client.snapshots++;
-  await finds(/^I7: .* snapshots in place of events/, 'a snapshot on a line that held');
-  client.snapshots--;
-  const left = client.sales.get(SALE)?.left;
-  left?.set(SKUS[0], 99);
-  await finds(/^view: .* shows 99 left/, 'a screen that shows the wrong number');
+  client.sales.get(SALE)?.left.set(SKUS[0], 99);
+  await finds({
+    'an event that differs from the log': /^I6: /,
+    'a snapshot on a line that held': /^I7: .* snapshots in place of events/,
+    'a screen that shows the wrong number': /^view: .* shows 99 left/,
+  });
   await crowd.leave();
 });

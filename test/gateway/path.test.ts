@@ -22,7 +22,10 @@ t.test('the whole path: join, chat, reserve, release', async (t) => {
   const got = await ann.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(got, { t: 'ok', data: { reservation: { state: 'held', user: 'ann' }, durability: 'everysec' } });
   await tablet.find((m) => m['t'] === 'you' && m['reservation'].state === 'held');
-  t.notOk(ann.received.some((m) => m['t'] === 'you'), 'the socket that asked has the hold in its ok');
+  t.notOk(
+    ann.received.some((m) => m['t'] === 'you'),
+    'the socket that asked has the hold in its ok',
+  );
   await bob.find((m) => m['state']?.sales?.some((s) => s.left['shirt-m'] === 0) ?? m['events']?.some((e) => e.type === 'sale.sold_out'));
   const no = await bob.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(no, { t: 'error', code: 'sold_out' });
