@@ -11,6 +11,9 @@ import { RawSocket } from '../harness/raw-socket.ts';
 import type { AppendMode } from '../harness/redis.ts';
 import { createHotSale, HOT_SALE, HOT_SKU } from '../harness/shop.ts';
 
+/** All of them are open before the first one lapses: the shortest hold lasts 15 s. */
+export const HOLDS_MADE_PER_SECOND = 10_000;
+
 export interface ExpiryResult {
   readonly holds: number;
   readonly freedAfterP50Ms: number;
@@ -26,17 +29,7 @@ export async function benchExpiry({ holds, append }: { holds: number; append: Ap
   try {
     await createHotSale(engine.store, { show, units: holds, holdMs: LIMITS.holdMinMs });
     const viewer = new RawSocket({ host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json'] }, { onMessage: () => {} });
-    await Promise.all(
-      Array.from({ length: 2 }, async (_, lane) => {
-        for (let from = lane * LIMITS.reserveBatchMax; from < holds; from += 2 * LIMITS.reserveBatchMax) {
-          const size = Math.min(LIMITS.reserveBatchMax, holds - from);
-          await engine.store.reserve(
-            show,
-            Array.from({ length: size }, (_, i) => ({ user: `b${from + i}`, key: 'k', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] })),
-          );
-        }
-      }),
-    );
+    await makeHolds(engine.store, show, holds);
     await engine.redis.client.config('RESETSTAT');
     await engine.redis.client.call('LATENCY', 'RESET');
     for (;;) {
@@ -53,6 +46,20 @@ export async function benchExpiry({ holds, append }: { holds: number; append: Ap
     return { holds: delays.length, freedAfterP50Ms: at(0.5), freedAfterP99Ms: at(0.99), freedAfterMaxMs: at(1), scriptP99Micros };
   } finally {
     await engine.stop();
+  }
+}
+
+/** At a steady rate, as a long evening would: holds lapse as fast as they were made. */
+async function makeHolds(store: Engine['store'], show: string, holds: number): Promise<void> {
+  const startedMs = performance.now();
+  for (let from = 0; from < holds; from += LIMITS.reserveBatchMax) {
+    const size = Math.min(LIMITS.reserveBatchMax, holds - from);
+    await store.reserve(
+      show,
+      Array.from({ length: size }, (_, i) => ({ user: `b${from + i}`, key: 'k', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] })),
+    );
+    const aheadMs = (from / HOLDS_MADE_PER_SECOND) * 1000 - (performance.now() - startedMs);
+    if (aheadMs > 1) await sleep(aheadMs);
   }
 }
 

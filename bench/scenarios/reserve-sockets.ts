@@ -19,7 +19,7 @@ export interface SocketReserveOptions {
 }
 
 /** People who press in the closed and in the open loop. */
-const CROWD = 6_000;
+const CROWD = 2_000;
 
 /** Buyers press several times in one write when refusals are counted: otherwise the generator's own writes are what is measured. */
 const PRESSES_A_WRITE = 5;

@@ -17,8 +17,8 @@ interface Shape {
 
 const SHAPES: readonly Shape[] = [
   { name: 'single calls, 64 in flight', batch: 1, inFlight: 64 },
-  { name: 'batches of 64, 4 in flight', batch: 64, inFlight: 4 },
   { name: `batches of ${LIMITS.reserveBatchMax}, 2 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 2 },
+  { name: `batches of ${LIMITS.reserveBatchMax}, 4 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 4 },
 ];
 
 export interface StoreReserveOptions {

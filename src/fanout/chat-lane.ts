@@ -34,6 +34,8 @@ export class ChatLane {
       tickMinMs: LIMITS.tickMinMs,
       tickMaxMs: LIMITS.tickMaxMs,
       fullBytes: LIMITS.frameOutBytesTarget,
+      flushShare: 0.5,
+      flushShareFull: 0.8,
       flush: () => this.flush(),
     });
   }

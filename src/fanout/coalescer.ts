@@ -10,14 +10,13 @@ export interface CoalescerOptions {
   readonly tickMaxMs: number;
   /** From this many bytes on waiting longer buys nothing: the frame is full. */
   readonly fullBytes: number;
+  /** The lane's flushes may take at most this share of the loop's time; with a full frame waiting, `flushShareFull`. */
+  readonly flushShare: number;
+  readonly flushShareFull: number;
   /** Sends everything that waits. */
   readonly flush: () => void;
 }
 
-/** A room's flushes may take at most this share of the loop's time. */
-const FLUSH_SHARE = 0.5;
-/** With a full frame waiting they may take this share. */
-const FLUSH_SHARE_FULL = 0.8;
 const LATENESS_WEIGHT = 2;
 const SMOOTHING = 0.3;
 
@@ -36,8 +35,8 @@ export class Coalescer {
 
   /** The pause between two flushes right now, in milliseconds. */
   intervalMs(bytesWaiting = 0): number {
-    const { tickMinMs, tickMaxMs, fullBytes } = this.options;
-    const share = bytesWaiting >= fullBytes ? FLUSH_SHARE_FULL : FLUSH_SHARE;
+    const { tickMinMs, tickMaxMs, fullBytes, flushShare, flushShareFull } = this.options;
+    const share = bytesWaiting >= fullBytes ? flushShareFull : flushShare;
     return Math.min(tickMaxMs, Math.max(tickMinMs, this.costMs / share, this.latenessMs * LATENESS_WEIGHT));
   }
 

@@ -18,6 +18,7 @@ export interface StateLaneOptions {
 
 /** State has no queue, only values; with this the byte rule of the coalescer never fires. */
 const NEVER_FULL = Number.POSITIVE_INFINITY;
+const STATE_SHARE = 0.08;
 
 export class StateLane {
   private readonly options: StateLaneOptions;
@@ -34,6 +35,9 @@ export class StateLane {
       tickMinMs: LIMITS.stateTickMs,
       tickMaxMs: LIMITS.stateTickMaxMs,
       fullBytes: NEVER_FULL,
+      // In a rush the loop belongs to those who press: in a large room the numbers on the screens come less often.
+      flushShare: STATE_SHARE,
+      flushShareFull: STATE_SHARE,
       flush: () => this.flush(),
     });
   }

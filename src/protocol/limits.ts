@@ -93,10 +93,10 @@ export const LIMITS = Object.freeze({
   /** A confirm that reaches Redis this long after the deadline still wins, if nobody swept the hold before. */
   confirmGraceMs: 500,
   linesPerReservationMax: 20,
-  reserveBatchMax: 64,
+  reserveBatchMax: 32,
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
-  sweepSliceMax: 50,
+  sweepSliceMax: 25,
   /** People served from a line in one script call. */
   waitlistSliceMax: 50,
   /** People in line for one SKU. */

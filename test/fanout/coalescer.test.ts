@@ -5,7 +5,15 @@ import { ManualClock } from './manual-clock.ts';
 function setUp(options: { fullBytes?: number } = {}): { clock: ManualClock; coalescer: Coalescer; flushes: number[] } {
   const clock = new ManualClock();
   const flushes: number[] = [];
-  const coalescer = new Coalescer({ clock, tickMinMs: 20, tickMaxMs: 250, fullBytes: options.fullBytes ?? 15_000, flush: () => flushes.push(clock.time) });
+  const coalescer = new Coalescer({
+    clock,
+    tickMinMs: 20,
+    tickMaxMs: 250,
+    fullBytes: options.fullBytes ?? 15_000,
+    flushShare: 0.5,
+    flushShareFull: 0.8,
+    flush: () => flushes.push(clock.time),
+  });
   return { clock, coalescer, flushes };
 }
 

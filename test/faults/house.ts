@@ -39,6 +39,7 @@ export interface House {
   readonly redis: TestRedis;
   /** Between Redis and the processes that the plan put behind it. */
   readonly redisLine: LineProxy;
+  readonly parts: readonly Part[];
   readonly gateways: readonly Part[];
   /** By its roles, `control,jobs` for example. */
   other(roles: string): Part;
@@ -76,6 +77,7 @@ export async function openHouse(plan: HousePlan = {}): Promise<House> {
     return {
       redis,
       redisLine,
+      parts,
       gateways,
       other(roles) {
         const found = [...rest].find(([name]) => name.startsWith(`${roles}#`));

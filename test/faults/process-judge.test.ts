@@ -35,11 +35,22 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   if (!record) return t.fail('the books have the first hold');
 
   await redis.hdel(key('reservations'), one);
-  await finds({ 'an accepted answer that is gone': /^lost accept: .* the books do not have it/, 'by the program itself, too': /^stampede verify ended with 1/ });
+  await finds({
+    'an accepted answer that is gone': /^lost accept: .* the books do not have it/,
+    'by the program itself, too': /^stampede verify ended with 1/,
+  });
 
   const { user, ...rest } = unpack<ReservationRecord>(record);
   const forged = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };
-  await redis.hset(key('reservations'), one, pack(forged), 'r-nobody', pack({ ...rest, id: 'r-nobody', user: 'nobody' }), two, pack({ ...rest, id: two, user: 'thief' }));
+  await redis.hset(
+    key('reservations'),
+    one,
+    pack(forged),
+    'r-nobody',
+    pack({ ...rest, id: 'r-nobody', user: 'nobody' }),
+    two,
+    pack({ ...rest, id: two, user: 'thief' }),
+  );
   await finds({
     'a buyer over the limit': /^I2: .* has \d+ units/,
     'more units than there are': /^history: oversell/,
