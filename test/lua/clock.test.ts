@@ -165,3 +165,13 @@ stage.scene('the store knows the Redis clock within its stated error', async (t)
   t.ok(Math.abs(store.now() - redisMs) < 250, 'about the same moment');
   t.ok(store.nowErrorMs() < 250);
 });
+
+stage.scene('a show with a sale that has no end stays in the index until the sale is over', async (t) => {
+  const show = await stage.newShow();
+  await stage.newSale(show, { opensInMs: 0 });
+  await store.tick(show);
+  t.ok(unwrap(await store.liveShows()).includes(show), 'nothing falls due, yet the sale is open');
+  unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
+  await store.tick(show);
+  t.notOk(unwrap(await store.liveShows()).includes(show), 'over, and nothing left to do');
+});
