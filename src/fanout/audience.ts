@@ -49,6 +49,7 @@ const LOOKUP_USERS_MAX = 200;
 const LOOKUP_RETRY_MS = 1_000;
 /** Reservations kept of one person; ended ones make room. */
 const RESERVATIONS_KEPT_MAX = 32;
+const FORGET_EVERY = 16;
 const NO_STANDING: Standing = { reservations: [], waits: [], sales: [] };
 
 const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
@@ -187,7 +188,9 @@ export class Audience {
     // An answer recorded long ago may come after news of how the reservation ended.
     if (before !== undefined && before.state !== 'held' && reservation.state === 'held') return;
     member.reservations.set(reservation.id, reservation);
-    if (member.reservations.size > RESERVATIONS_KEPT_MAX) this.forgetEnded(member.reservations);
+    // Now and then: somebody with many live orders must not be searched through at each of them.
+    const { size } = member.reservations;
+    if (size > RESERVATIONS_KEPT_MAX && size % FORGET_EVERY === 0) this.forgetEnded(member.reservations);
   }
 
   /** A place taken in line; places move up as others leave, so it is only as new as this. */

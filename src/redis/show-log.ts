@@ -27,6 +27,7 @@ const KIND_COMMIT = 0x63; // c
 const KIND_CHAT = 0x6d; // m
 const KIND_COUNTS = 0x6e; // n
 const HEAD_AT = 5;
+const RESYNC_PAUSE_MS = 200;
 
 export class ShowLogs implements ShowLog {
   readonly #session: ScriptSession;
@@ -60,7 +61,7 @@ export class ShowLogs implements ShowLog {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
       this.#listeners.delete(channel);
-      await this.#session.guard(() => this.#session.link.subscriber.sunsubscribe(channel));
+      this.#stopListening(channel);
     };
     if (!subscribed.ok) {
       await unsubscribe();
@@ -69,15 +70,23 @@ export class ShowLogs implements ShowLog {
     return ok({ unsubscribe });
   }
 
-  /** A subscriber waits for its line; whoever asks for a show does not wait longer than for a command. */
+  /**
+   * A subscriber waits for its line, and a command whose line breaks is never answered: whoever asks for a show does not wait longer than for any
+   * other command.
+   */
   async #listen(channel: string): Promise<void> {
     const subscribing = this.#session.link.subscriber.ssubscribe(channel).then(() => true);
     const timer = new AbortController();
     const late = sleep(LIMITS.redisCommandTimeoutMs, false, { signal: timer.signal }).catch(() => false);
     if (await Promise.race([subscribing, late])) return timer.abort();
     // It may still come: nobody listens by then, unless somebody asked again.
-    subscribing.then(() => this.#listeners.has(channel) || this.#session.link.subscriber.sunsubscribe(channel)).catch(() => {});
+    subscribing.then(() => this.#listeners.has(channel) || this.#stopListening(channel)).catch(() => {});
     throw new Error('Command timed out');
+  }
+
+  /** Nobody waits for this: what still arrives is dropped. */
+  #stopListening(channel: string): void {
+    this.#session.link.subscriber.sunsubscribe(channel).catch(() => {});
   }
 
   async load(showId: string): Promise<Result<RoomSnapshot>> {
@@ -142,16 +151,27 @@ export class ShowLogs implements ShowLog {
   #deliver(channel: string, bytes: Buffer): void {
     this.#received++;
     const listeners = this.#listeners.get(channel);
-    if (!listeners) return;
+    // Left over from a line that broke before it could be given up.
+    if (!listeners) return this.#stopListening(channel);
     const message = decodeRelay(bytes);
     for (const listener of listeners) listener.onMessage(message);
   }
 
   /** Listen first, load after: ioredis subscribes again by itself, but only our own SSUBSCRIBE's answer says that Redis has done it. */
   async #resync(): Promise<void> {
-    const channels = [...this.#listeners.keys()];
-    await Promise.allSettled(channels.map((channel) => this.#session.link.subscriber.ssubscribe(channel)));
-    for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) listener.onResync();
+    await Promise.all(
+      [...this.#listeners.keys()].map(async (channel) => {
+        while (this.#listeners.has(channel) && this.#session.link.subscriber.status === 'ready') {
+          const listening = await this.#listen(channel).then(
+            () => true,
+            () => sleep(RESYNC_PAUSE_MS, false),
+          );
+          if (!listening) continue;
+          for (const listener of this.#listeners.get(channel) ?? []) listener.onResync();
+          return;
+        }
+      }),
+    );
   }
 }
 
