@@ -59,7 +59,7 @@ function launch(options: EngineOptions, log: string[]): ChildProcess {
   const child = fork(built, ['serve'], {
     // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the audience has left.
     detached: true,
-    execArgv: ['--import', new URL('leash.mjs', import.meta.url).href],
+    execArgv: ['--max-semi-space-size=64', '--import', new URL('leash.mjs', import.meta.url).href],
     stdio: ['ignore', options.showLogs ? 'inherit' : 'pipe', options.showLogs ? 'inherit' : 'pipe', 'ipc'],
     env: {
       ...plainEnvironment(),

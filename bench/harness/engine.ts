@@ -27,20 +27,24 @@ export async function startBenchEngine(options: { append: AppendMode; env?: Reco
   const redis = await startBenchRedis(options.append);
   const store = await connectStore({ url: redis.url });
   const port = await freePort();
-  const child = spawn(process.execPath, [...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean), entry, 'serve', '--roles', 'gateway'], {
-    env: {
-      ...process.env,
-      REDIS_URL: redis.url,
-      GATEWAY_PORT: String(port),
-      HOST: '127.0.0.1',
-      AUTH_SECRET: SECRET,
-      API_KEYS: 'bench:bench-key-bench-key-bench-key-0001',
-      LOG_LEVEL: 'warn',
-      NODE_ENV: 'production',
-      ...options.env,
+  const child = spawn(
+    process.execPath,
+    ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean), entry, 'serve', '--roles', 'gateway'],
+    {
+      env: {
+        ...process.env,
+        REDIS_URL: redis.url,
+        GATEWAY_PORT: String(port),
+        HOST: '127.0.0.1',
+        AUTH_SECRET: SECRET,
+        API_KEYS: 'bench:bench-key-bench-key-bench-key-0001',
+        LOG_LEVEL: 'warn',
+        NODE_ENV: 'production',
+        ...options.env,
+      },
+      stdio: ['ignore', 'inherit', 'inherit'],
     },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  );
   const stopNow = (): void => void child.kill('SIGKILL');
   process.once('exit', stopNow);
   await ready(port, child);

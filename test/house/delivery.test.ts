@@ -45,7 +45,7 @@ t.test('the image runs the built program, as somebody who is not root, with a he
   const last = instructions.slice(instructions.findLastIndex((line) => line.startsWith('FROM')));
   t.ok(last.includes('USER node'));
   t.ok(last.some((line) => line.startsWith('HEALTHCHECK')));
-  t.ok(last.includes(`ENTRYPOINT ["node", "${manifest.bin.stampede}"]`));
+  t.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=64", "${manifest.bin.stampede}"]`));
   const set = [...last.join('\n').matchAll(/\b([A-Z_]+)=/g)].map(([, name]) => name ?? '');
   t.same(
     set.filter((name) => name !== 'NODE_ENV' && !variables.has(name)),
