@@ -3,7 +3,7 @@
 -- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil: anybody's), orderRef, amount, byMs}.
 -- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed details}.
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'finish', args.actor, args.key })
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }

@@ -3,7 +3,7 @@
 -- except sales that cannot be trusted. Both may be repeated.
 -- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}. Returns {'ok', next due}.
 -- Events: sale.paused, sale.resumed, show.recovered. Ledger: sale.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 if recovering then
   local records = call('HVALS', K.sales)

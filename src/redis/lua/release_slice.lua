@@ -1,7 +1,7 @@
 #!lua
 -- release_slice: releases those of the given reservations that are still held in a cancelled sale. Repeating it does nothing.
 -- ARGV[2]: {sale, ids = array of reservation ids (a bounded slice), actor}. Returns {'ok', next due, number released}.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local released = 0
 local sale = sale_of(args.sale)

@@ -3,7 +3,7 @@
 -- ARGV[2]: array of {reservation id, user, key, sale, lines}; lines: array of {sku, qty}, merged and sorted by SKU.
 -- Returns {'ok', epoch, then two values a request}: '+' or '=' (repeated key) and the packed reservation, or a code
 -- and its packed details. Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local function same_lines(a, b)
   if #a ~= #b then return false end

@@ -4,7 +4,7 @@
 -- skus = array of {sku, product, price, quantity, perBuyer or 0}}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed details}.
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'sale', args.actor, args.key })
 

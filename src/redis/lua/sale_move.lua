@@ -3,7 +3,7 @@
 -- ARGV[2]: {id, op, key, actor, body, opensAt, opensInMs, closesAt, durationMs, byMs, sku, delta}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed details}.
 -- Ledger: sale (state changes), alloc, withdraw. Events: sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'sale', args.actor, args.key })
 local FROM = {

@@ -2,7 +2,7 @@
 -- show_apply: a change of the show or its products, prepared by the caller from version `ver` of the show, with its events.
 -- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or nil, remove = product id or nil,
 -- events = array of types}. ARGV[3]: packed show record; ARGV[4]: packed product; ARGV[5...]: packed event data. Returns {'ok', offset} or {'ok', 'stale' | code}.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local function refusal()
   if args.ver and tonumber(call('HGET', K.show, 'ver')) ~= args.ver then return 'stale' end

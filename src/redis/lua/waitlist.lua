@@ -3,7 +3,7 @@
 -- ARGV[2]: {op = 'join' | 'leave', sale, sku, qty, user, key, body, id = reservation id of the offer to come}.
 -- Returns {'ok', next due, '+' or '=', packed {place, waiting = people in line}} or {'ok', next due, code, packed details}.
 -- Ledger: join, leave.
--- @include show books waitlist_names waitlist clockwork commit
+-- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'wait', args.user, args.key })
 
