@@ -87,7 +87,14 @@ export class Buyer {
     if (answer?.t !== 'ok') return null;
     const reservation = answer.data?.reservation as Reservation;
     this.grants.push({ key, reservation, answeredAt: Date.now() });
+    this.#mayLapse(reservation);
     return reservation;
+  }
+
+  /** From its deadline on, nobody can be certain of a hold. */
+  #mayLapse({ id, heldUntil }: Reservation): void {
+    const { entries } = this.#world.history;
+    setTimeout(() => entries.push({ id: -1 - entries.length, invoke: { do: 'lapse', reservation: id } }), heldUntil - Date.now()).unref();
   }
 
   async release(held: Reservation): Promise<void> {

@@ -57,15 +57,7 @@ async function work(): Promise<void> {
   for (let next = queue.shift(); next && performance.now() < until; next = queue.shift()) {
     const { scenario, seed } = next;
     const began = performance.now();
-    const verdict = await scenario.play(seed).catch(
-      (error: unknown): Verdict => ({
-        accepted: 0,
-        confirmed: 0,
-        lost: 0,
-        notes: [],
-        violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
-      }),
-    );
+    const verdict = await scenario.play(seed);
     const row = { ...verdict, scenario: scenario.name, seed, seconds: (performance.now() - began) / 1_000 };
     rows.push(row);
     console.log(line(COLUMNS.map(([, , cell]) => cell(row))));

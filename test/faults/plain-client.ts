@@ -252,7 +252,7 @@ export class PlainClient {
   #own(reservation: Reservation | undefined, replayed = false): void {
     if (!reservation) return;
     const known = this.mine.get(reservation.id);
-    if (replayed && known) return; // the answer as it was given then
+    if (replayed && known && reservation.state === 'held') return; // the answer as it was given then
     if (!known || known.state === 'held' || known.state === 'gone') this.mine.set(reservation.id, reservation);
   }
 

@@ -75,7 +75,6 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
     const lateMs = endedAt - heldUntil - LIMITS.confirmGraceMs;
     latestMs = Math.max(latestMs, lateMs);
     expect(lateMs >= 0 && lateMs < FREED_WITHIN_MS, `${id} was freed ${lateMs} ms after deadline and grace`);
-    crowd.world.history.entries.push({ id: -1 - crowd.world.history.entries.length, invoke: { do: 'lapse', reservation: id } });
   }
 
   // The recorded answer, from a process that never saw the first request.
@@ -128,7 +127,6 @@ export const workerPaused = scenario(
       expect(state !== 'held', `${id} did not lapse`);
       if (state !== 'expired') continue;
       lapsed++;
-      crowd.world.history.entries.push({ id: -1 - crowd.world.history.entries.length, invoke: { do: 'lapse', reservation: id } });
     }
     const verdict = await judge(house, crowd, { unbroken: crowd.clients });
     note(`${lapsed} lapsed meanwhile`);

@@ -33,6 +33,17 @@ async function readyAgain(house: House): Promise<boolean> {
   return true;
 }
 
+/** Recovery is over when it says so. */
+async function recovered({ house }: Scene, show: string): Promise<void> {
+  const until = Date.now() + READY_AGAIN_MS;
+  const redis = house.redis.client();
+  while (Date.now() < until) {
+    const { events } = await readBooks(redis, show);
+    if ([...events.values()].some(({ type }) => type === 'show.recovered')) return;
+    await sleep(100);
+  }
+}
+
 /** A server that lost something says so: another epoch, what was checked, and the sale paused meanwhile. */
 async function recoverySaid({ house, expect }: Scene, crowd: Crowd, epochBefore: string): Promise<void> {
   const { show } = crowd.world.staged;
@@ -64,6 +75,7 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
       expect(await readyAgain(house), `not ready ${READY_AGAIN_MS} ms after Redis came back: ${await readiness(house)}`);
     })();
     await Promise.all([crowd.rush(), killing]);
+    await recovered(scene, staged.show);
     const verdict = await judge(house, crowd, mode === 'everysec' ? { mayBeLost: crash } : {});
     await recoverySaid(scene, crowd, epochBefore);
     expect(
@@ -110,6 +122,7 @@ export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec
     expect(await readyAgain(house), 'not ready after Redis came back');
   })();
   await Promise.all([crowd.rush(), cutting]);
+  await recovered(scene, staged.show);
   const verdict = await judge(house, crowd, { mayBeLost: window });
   await recoverySaid(scene, crowd, epochBefore);
   note(`${cutBytes} bytes never reached the disk`);

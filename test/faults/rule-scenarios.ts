@@ -148,7 +148,6 @@ export const confirmRacesDeadline = scenario('confirm races the deadline', {}, a
     if (!buyer || !held) return expect(false, `buyer-${at} got no hold`);
     const lapsesAt = held.heldUntil + LIMITS.confirmGraceMs;
     await sleep(lapsesAt - Date.now() + prng.int(-AROUND_MS, AROUND_MS));
-    crowd.world.history.entries.push({ id: -1 - at, invoke: { do: 'lapse', reservation: held.id } });
     const sentAt = Date.now();
     await buyer.confirm(held);
     const confirmed = buyer.ended.get(held.id)?.state === 'confirmed';

@@ -35,6 +35,7 @@ export interface Books {
 
 const CAUGHT_UP_MS_MAX = 15_000;
 const VIEWS_MS_MAX = 4_000;
+const LOOKS_MAX = 4;
 
 export async function readBooks(client: Redis, show: string): Promise<Books> {
   const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
@@ -55,7 +56,21 @@ export async function readBooks(client: Redis, show: string): Promise<Books> {
   };
 }
 
+/** Judges when nothing moves any more: what moved the books meanwhile (a recovery, a lapse) is waited for and judged with the rest. */
 export async function judge(house: House, crowd: Crowd, allowances: Allowances = {}): Promise<Verdict> {
+  const redis = house.redis.client();
+  const position = async (): Promise<string> => {
+    const { epoch, offset, reservations } = await readBooks(redis, crowd.world.staged.show);
+    return JSON.stringify([epoch, offset, [...reservations]]);
+  };
+  for (let looks = 1; ; looks++) {
+    const before = await position();
+    const verdict = await look(house, crowd, allowances);
+    if (looks === LOOKS_MAX || (await position()) === before) return verdict;
+  }
+}
+
+async function look(house: House, crowd: Crowd, allowances: Allowances): Promise<Verdict> {
   const { staged, history } = crowd.world;
   const violations: string[] = [];
   const notes: string[] = [];
@@ -200,6 +215,9 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
   return { lost, violations };
 }
 
+const lastOf = ({ epoch, offset, events }: Books): string =>
+  `it ends at ${epoch}/${offset} with ${[...events].slice(-6).map(([at, { type }]) => `${at} ${type}`)}`;
+
 /** Everybody saw the same events as the log has, each in its place; a line that held had them all. */
 function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost }: Allowances): string[] {
   const wrong: string[] = [];
@@ -208,7 +226,7 @@ function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost
       if (mayBeLost && epoch !== books.epoch) continue; // its log may have lost its end
       const logged = books.events.get(offset);
       if (!logged || logged.at !== at || logged.type !== type)
-        wrong.push(`I6: a client saw ${type} at ${offset}, the log has ${logged?.type ?? 'nothing'} there`);
+        wrong.push(`I6: a client on ${client.node} saw ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; ${lastOf(books)}`);
     }
   }
   for (const client of unbroken) {
