@@ -162,13 +162,13 @@ export class Audience {
    * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so the announcement is for the person's other sockets: in a rush that
    * is half of what would be written.
    */
-  answer(member: Member, asker: Listener, hold: ReservationView | null): void {
+  answer(member: Member, asker: Listener, hold: ReservationView | null, replayed = false): void {
     if (hold !== null) {
       const at = member.untold?.findIndex(({ id }) => id === hold.id) ?? -1;
       if (at >= 0) {
         member.untold?.splice(at, 1);
         this.tell(member, hold, asker);
-      } else {
+      } else if (!replayed) {
         this.noteAnswered(member, asker, hold);
       }
     }
@@ -176,6 +176,17 @@ export class Audience {
     const untold = member.untold;
     member.untold = null;
     for (const reservation of untold) this.tell(member, reservation);
+  }
+
+  /**
+   * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after a broken line, perhaps of long ago. What became of it
+   * only Redis can say; what is live and new is told.
+   */
+  lookAgain(member: Member, saleId: string): void {
+    this.involve(member, saleId);
+    const before = this.live(member);
+    member.known = false;
+    void this.relearnOne(member, before);
   }
 
   /** Remembers without telling: the answer of a request, which its sender gets anyway. */

@@ -174,7 +174,7 @@ export class Room {
     const result = await this.batcher.reserve({ user: member.user, ...request });
     member.reservesInFlight -= 1;
     this.noteDecision(member, result);
-    this.audience.answer(member, asker, result.ok && !result.value.replayed ? result.value.reservation : null);
+    this.audience.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
     return result;
   }
 
@@ -184,7 +184,7 @@ export class Room {
     const result = await this.calls.run(() => this.deps.store.release(this.showId, reservation, { key, actor: `user:${user}`, user }));
     const announced = result.ok && member.reservations?.get(reservation)?.state === result.value.reservation.state;
     this.noteDecision(member, result);
-    if (result.ok && !result.value.replayed && !announced) this.audience.noteAnswered(member, asker, result.value.reservation);
+    if (result.ok && !announced) this.audience.noteAnswered(member, asker, result.value.reservation);
     return result;
   }
 
@@ -237,7 +237,9 @@ export class Room {
 
   private noteDecision(member: Member, result: Result<Decision>): void {
     if (result.ok) {
-      this.audience.remember(member, result.value.reservation);
+      const { reservation, replayed } = result.value;
+      if (replayed && !member.reservations?.has(reservation.id)) this.audience.lookAgain(member, reservation.sale);
+      else this.audience.remember(member, reservation);
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
       // The outcome is not known: until Redis has been asked again, this person may hold something nobody here has heard of.
       member.known = false;

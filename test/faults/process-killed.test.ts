@@ -5,4 +5,4 @@ import { proves } from './proves.ts';
 
 t.jobs = 2;
 proves(gatewayKilled, [1]);
-proves(controlKilled, [2]);
+proves(controlKilled, [102]);
