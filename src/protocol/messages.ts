@@ -272,7 +272,7 @@ export interface Bye {
   reason: string;
   /** For a person, where the reason alone does not say enough. */
   message?: string;
-  /** Connect again after this long; absent = do not. */
+  /** Connect again after this long; absent = the close code's policy alone says what to do. */
   reconnectAfterMs?: number;
   /** Connect there instead of where this connection went. */
   url?: string;

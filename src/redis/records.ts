@@ -1,6 +1,6 @@
 /** How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other way round) and as views. */
 import { Packr } from 'msgpackr';
-import type { Product, ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
+import type { ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
 import type { SaleBooks, SkuBooks } from '../sales/types.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true });
@@ -139,5 +139,3 @@ export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev
 export type ShowRecord = Omit<ShowView, 'state' | 'createdAt'>;
 
 export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({ ...record, state, createdAt });
-
-export type ProductRecord = Product;

@@ -20,7 +20,7 @@ interface Change {
   events: Array<[EventType, Record<string, unknown>]>;
 }
 
-export const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('hex')}`;
+const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('hex')}`;
 /** The order of a body's fields means nothing. */
 export const bodyHash = (body: unknown): string => hash('sha256', stableStringify(body) ?? '', 'base64url').slice(0, 22);
 

@@ -28,14 +28,10 @@ export interface Metrics {
   readonly resumes: Counter<'from'>;
   readonly chatAccepted: Counter;
   readonly chatRefused: Tally;
-  readonly hearts: Counter;
   readonly decisions: Tally;
   readonly localRefusals: Tally;
   readonly reserveBatchSize: Histogram;
-  readonly reserveQueue: Gauge;
   readonly decisionSeconds: Histogram;
-  readonly scriptSeconds: Histogram<'script'>;
-  readonly tickSeconds: Histogram;
   readonly redisUp: Gauge;
   readonly clockErrorSeconds: Gauge;
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
@@ -92,14 +88,10 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     resumes: counter('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', ['from']),
     chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
-    hearts: counter('hearts_total', 'Hearts received'),
     decisions: tally('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', 'outcome'),
     localRefusals: tally('local_refusals_total', 'Reserve requests refused from the local view of a sale without asking Redis, by error code', 'code'),
     reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
-    reserveQueue: gauge('reserve_queue', 'Reserve requests waiting on this node for their script call'),
     decisionSeconds: histogram('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
-    scriptSeconds: histogram('script_seconds', 'Round trip of a Redis script, by script', SECONDS_FAST, ['script']),
-    tickSeconds: histogram('tick_seconds', 'Time one flush of one room took', SECONDS_FAST),
     redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
     clockErrorSeconds: gauge('clock_error_seconds', 'Half the round trip of the best Redis clock sample'),
     httpRequestSeconds: histogram('http_request_seconds', 'Time to answer an HTTP request, by method, route and status', SECONDS_FAST, [
