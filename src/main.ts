@@ -50,7 +50,10 @@ export interface Engine {
   durability(): Durability;
 }
 
-export const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+/** The build keeps the layout of the sources below dist/. */
+const COMPILED = import.meta.url.endsWith('.js');
+const MANIFEST = new URL(COMPILED ? '../../package.json' : '../package.json', import.meta.url);
+export const VERSION: string = (JSON.parse(readFileSync(MANIFEST, 'utf8')) as { version: string }).version;
 
 /** What was started, newest last; stopping goes backwards. */
 interface Part {
@@ -74,9 +77,11 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
     try {
       secrets = ensureSecrets(config);
       const redis = await openRedis(config, logger, parts);
-      store = await connectStore({ url: redis, keyPrefix: config.keyPrefix, logger });
+      const metrics = createMetrics({ node: config.nodeName });
+      const onScript = (script: string, elapsedMs: number): void => metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
+      store = await connectStore({ url: redis, keyPrefix: config.keyPrefix, logger, onScript });
       parts.push({ name: 'store', stop: store.close });
-      return { ...(await startRoles({ config, options, logger, parts, store, secrets, redis })), redis };
+      return { ...(await startRoles({ config, options, logger, metrics, parts, store, secrets, redis })), redis };
     } catch (error) {
       await stop();
       throw error;
@@ -113,6 +118,7 @@ interface Parts {
   readonly config: Config;
   readonly options: EngineOptions;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly parts: Part[];
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
@@ -123,12 +129,11 @@ interface Parts {
 async function startRoles(built: Parts): Promise<Omit<Addresses, 'redis'>> {
   const { config, secrets, store } = built;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
-  const metrics = createMetrics({ node: config.nodeName });
   const tokens = has('gateway') || has('control') ? tokensOf(config, secrets, store) : null;
 
-  const jobs = has('jobs') ? await startJobs(built, metrics) : null;
-  const gatewayPort = has('gateway') && tokens ? await startGateway(built, tokens, metrics) : null;
-  const controlPort = has('control') && tokens ? await startControl(built, tokens, metrics, jobs, gatewayPort ?? config.gatewayPort) : null;
+  const jobs = has('jobs') ? await startJobs(built) : null;
+  const gatewayPort = has('gateway') && tokens ? await startGateway(built, tokens) : null;
+  const controlPort = has('control') && tokens ? await startControl(built, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
   return {
     gateway: gatewayPort === null ? null : (config.publicGatewayUrl ?? `ws://${reachable(config.host)}:${gatewayPort}`),
     gatewayPort,
@@ -151,7 +156,7 @@ function jobsConnection(redis: string, parts: Part[]): { url: string } | { clien
   return { client };
 }
 
-async function startJobs({ config, logger, parts, store, redis }: Parts, metrics: Metrics): Promise<Jobs> {
+async function startJobs({ config, logger, metrics, parts, store, redis }: Parts): Promise<Jobs> {
   const connection = jobsConnection(redis, parts);
   const jobs = createJobs({ store, connection, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
@@ -159,7 +164,7 @@ async function startJobs({ config, logger, parts, store, redis }: Parts, metrics
   return jobs;
 }
 
-async function startGateway({ config, options, logger, parts, store }: Parts, tokens: Tokens, metrics: Metrics): Promise<number> {
+async function startGateway({ config, options, logger, metrics, parts, store }: Parts, tokens: Tokens): Promise<number> {
   const gateway = createGateway({
     store,
     log: store,
@@ -185,8 +190,8 @@ async function startGateway({ config, options, logger, parts, store }: Parts, to
   }
 }
 
-async function startControl(built: Parts, tokens: Tokens, metrics: Metrics, jobs: Jobs | null, gatewayPort: number): Promise<number> {
-  const { config, options, logger, parts, store, secrets } = built;
+async function startControl(built: Parts, tokens: Tokens, jobs: Jobs | null, gatewayPort: number): Promise<number> {
+  const { config, options, logger, metrics, parts, store, secrets } = built;
   const control = await createControl({
     store,
     tokens,
@@ -217,9 +222,8 @@ async function startControl(built: Parts, tokens: Tokens, metrics: Metrics, jobs
 
 /** Pages lie beside this file in src and in dist; browsers get compiled scripts, so from src they come out of the last build. */
 function webFolders(): { pages: string; scripts: string } | null {
-  const compiled = import.meta.url.endsWith('.js');
   const pages = fileURLToPath(new URL('./web', import.meta.url));
-  const scripts = fileURLToPath(new URL(compiled ? '.' : '../dist', import.meta.url));
+  const scripts = fileURLToPath(new URL(COMPILED ? '.' : '../dist/src', import.meta.url));
   return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
 }
 

@@ -31,9 +31,12 @@ const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = LIMITS.drainMs + 4_000;
 const RESTART_MS_MIN = 250;
 const RESTART_MS_MAX = 10_000;
-/** A child that lived this long was healthy: the next restart is prompt again. */
-/** A rush makes short-lived objects by the hundred thousand: with V8's default of 16 MiB they are copied about, with more they just die. */
+/**
+ * A rush makes short-lived objects by the hundred thousand: with V8's default of 16 MiB they are copied about, with more they just die. The first line of
+ * `main.ts` says the same for a single process; a running one cannot ask for it (V8 reads the flag once, when it starts).
+ */
 const YOUNG_HEAP = '--max-semi-space-size=64';
+/** A child that lived this long was healthy: the next restart is prompt again. */
 const HEALTHY_MS = 30_000;
 
 const ENTRY = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));

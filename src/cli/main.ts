@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64
 /** The `stampede` command: finds the command, runs it, sets the exit code (0 done, 1 failed, 2 wrong usage). */
 import { type Command, complain, EXIT, print } from './command.ts';
 
@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
   token: { summary: 'sign a viewer token', load: async () => (await import('./token.ts')).token },
   verify: { summary: 'replay the ledger of a show and check the books', load: async () => (await import('./books.ts')).verify },
   reconcile: { summary: 'verify the books of a show and repair what drifted', load: async () => (await import('./books.ts')).reconcile },
+  bench: { summary: 'put a believable night on an engine and judge it', load: async () => (await import('./bench.ts')).bench },
 };
 
 function overview(): string {
@@ -43,7 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const command = await known.load();
   if (name === 'help' || asksForHelp(rest)) {
-    print(command.help());
+    print(command.help(asksForHelp(rest) ? rest.filter((word) => !asksForHelp([word])) : rest.slice(1)));
     return EXIT.ok;
   }
   return command.run(rest);

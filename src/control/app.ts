@@ -71,8 +71,8 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
     if (trouble !== null)
       throw new StampedeError(failure('redis_unavailable', `Redis is in trouble: ${trouble}. Repeat with the same key.`, { retryAfterMs: REDIS_RETRY_MS }));
   });
-  const commands = createCommands();
-  registerShows(app, deps);
+  const commands = createCommands(deps.store);
+  registerShows(app, deps, commands);
   registerProducts(app, deps);
   registerSales(app, deps, commands);
   registerReservations(app, deps, commands);

@@ -4,6 +4,7 @@ import type { ReservationStore } from '../sales/ports.ts';
 import type { Standing } from '../sales/types.ts';
 import type { Clock, Timer } from './clock.ts';
 import { type EncodeCounts, messageFrame } from './frames.ts';
+import type { ReservationNews } from './ports.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 /** A socket, as far as a room knows it. */
@@ -17,20 +18,20 @@ export interface Listener {
 export interface Member {
   readonly user: string;
   readonly listeners: Set<Listener>;
-  /** By id: live holds, orders, and some that ended while this node looked on. Null until there is one. */
-  reservations: Map<string, ReservationView> | null;
+  /** Live holds, orders, and some that ended while this node looked on: a few. Null until there is one. */
+  reservations: ReservationView[] | null;
   /** Places in line, as they were when last asked for. Null until there is one. */
   waits: WaitView[] | null;
   /** Sales in which this person ever held or waited for something: a key repeated there may have a recorded answer. */
-  sales: Set<string> | null;
+  sales: string[] | null;
   /** True once Redis has told what this person holds, and nothing can have been missed since. */
   known: boolean;
   /** Requests of this person that Redis has not answered yet. */
   reservesInFlight: number;
   /** New holds announced while an answer is on its way: perhaps they are that answer. */
-  untold: ReservationView[] | null;
+  untold: ReservationNews[] | null;
   /** Changes whose answer came before their announcement: who has been told by it. */
-  answered: Map<string, Listener> | null;
+  answered: Array<{ readonly id: string; readonly asker: Listener }> | null;
   chatBucket: TokenBucket | null;
   lastChatMs: number;
 }
@@ -120,41 +121,44 @@ export class Audience {
 
   /** What a person holds or owns, for their welcome. */
   live(member: Member): ReservationView[] {
-    return member.reservations === null ? [] : [...member.reservations.values()].filter(isLive);
+    return member.reservations?.filter(isLive) ?? [];
   }
 
   /** True when no key of this person can have been answered before in this sale, as far as the gate is concerned. */
   isNewTo(member: Member, saleId: string): boolean {
     if (!member.known || member.reservesInFlight > 0) return false;
-    return member.sales === null || !member.sales.has(saleId);
+    return member.sales === null || !member.sales.includes(saleId);
   }
 
   /** This person has to do with the sale from now on: their requests there go to Redis. */
   involve(member: Member, saleId: string): void {
-    member.sales ??= new Set();
-    member.sales.add(saleId);
+    if (member.sales === null) member.sales = [saleId];
+    else if (!member.sales.includes(saleId)) member.sales.push(saleId);
   }
 
   hasOrder(member: Member): boolean {
-    if (member.reservations === null) return false;
-    for (const { state } of member.reservations.values()) if (state === 'confirmed') return true;
-    return false;
+    return member.reservations?.some(({ state }) => state === 'confirmed') ?? false;
+  }
+
+  /** The reservation as this node last heard of it. */
+  reservation(member: Member, id: string): ReservationView | undefined {
+    return member.reservations?.find((known) => known.id === id);
   }
 
   /** Reservations that changed: remembered for people who are here, and told on all their sockets. */
-  changed(reservations: readonly ReservationView[]): void {
-    for (const reservation of reservations) {
-      const member = this.members.get(reservation.user);
+  changed(reservations: readonly ReservationNews[]): void {
+    for (const news of reservations) {
+      const member = this.members.get(news.user);
       if (member === undefined) continue;
-      this.remember(member, reservation);
-      if (isNewHold(reservation) && member.reservesInFlight > 0) {
+      if (news.isNewHold && member.reservesInFlight > 0) {
         member.untold ??= [];
-        member.untold.push(reservation);
+        member.untold.push(news);
         continue;
       }
-      const asker = member.answered?.get(reservation.id);
-      if (asker !== undefined) member.answered?.delete(reservation.id);
-      this.tell(member, reservation, isNewHold(reservation) ? asker : undefined);
+      const asker = this.takeAnswered(member, news.id);
+      // The answer has told the only socket there is, and this node.
+      if (news.isNewHold && asker !== undefined && isOnly(member, asker)) continue;
+      this.spread(member, news.view(), news.isNewHold ? asker : undefined);
     }
   }
 
@@ -175,7 +179,7 @@ export class Audience {
     if (member.reservesInFlight > 0 || member.untold === null) return;
     const untold = member.untold;
     member.untold = null;
-    for (const reservation of untold) this.tell(member, reservation);
+    for (const news of untold) this.spread(member, news.view());
   }
 
   /**
@@ -194,14 +198,20 @@ export class Audience {
     this.involve(member, reservation.sale);
     // An offer is what the line was for.
     if (reservation.offer) for (const { sku } of reservation.lines) this.stepOut(member, reservation.sale, sku);
-    member.reservations ??= new Map();
-    const before = member.reservations.get(reservation.id);
-    // An answer recorded long ago may come after news of how the reservation ended.
-    if (before !== undefined && before.state !== 'held' && reservation.state === 'held') return;
-    member.reservations.set(reservation.id, reservation);
-    // Now and then: somebody with many live orders must not be searched through at each of them.
-    const { size } = member.reservations;
-    if (size > RESERVATIONS_KEPT_MAX && size % FORGET_EVERY === 0) this.forgetEnded(member.reservations);
+    const known = member.reservations;
+    if (known === null) {
+      member.reservations = [reservation];
+      return;
+    }
+    const at = known.findIndex(({ id }) => id === reservation.id);
+    if (at < 0) {
+      known.push(reservation);
+      // Now and then: somebody with many live orders must not be searched through at each of them.
+      if (known.length > RESERVATIONS_KEPT_MAX && known.length % FORGET_EVERY === 0) member.reservations = newest(known);
+    } else if (known[at]?.state === 'held' || reservation.state !== 'held') {
+      // An answer recorded long ago may come after news of how the reservation ended.
+      known[at] = reservation;
+    }
   }
 
   /** A place taken in line; places move up as others leave, so it is only as new as this. */
@@ -238,25 +248,39 @@ export class Audience {
     if (!member.known) return;
     const answered = member.answered;
     member.answered = null;
-    for (const [id, asker] of answered ?? []) {
-      const reservation = member.reservations?.get(id);
+    for (const { id, asker } of answered ?? []) {
+      const reservation = this.reservation(member, id);
       if (reservation !== undefined) this.tell(member, reservation, isNewHold(reservation) ? asker : undefined);
     }
     for (const reservation of this.live(member)) {
       const old = held.find(({ id }) => id === reservation.id);
       const changed = old === undefined || old.state !== reservation.state || old.heldUntil !== reservation.heldUntil;
-      if (changed && !answered?.has(reservation.id)) this.tell(member, reservation);
+      if (changed && !answered?.some(({ id }) => id === reservation.id)) this.tell(member, reservation);
     }
   }
 
   /** An answer that came before its announcement: should that be lost, the person's other sockets are told after the resync. */
   noteAnswered(member: Member, asker: Listener, { id }: ReservationView): void {
-    member.answered ??= new Map();
-    member.answered.set(id, asker);
+    member.answered ??= [];
+    member.answered.push({ id, asker });
+  }
+
+  private takeAnswered(member: Member, id: string): Listener | undefined {
+    const { answered } = member;
+    const at = answered?.findIndex((one) => one.id === id) ?? -1;
+    if (answered === null || at < 0) return undefined;
+    if (answered.length === 1) member.answered = null;
+    return answered.splice(at, 1)[0]?.asker;
+  }
+
+  /** Remembers what was announced and tells it. */
+  private spread(member: Member, reservation: ReservationView, except?: Listener): void {
+    this.remember(member, reservation);
+    this.tell(member, reservation, except);
   }
 
   private tell(member: Member, reservation: ReservationView, except?: Listener): void {
-    if (member.listeners.size === 0 || (except !== undefined && member.listeners.size === 1 && member.listeners.has(except))) return;
+    if (member.listeners.size === 0 || (except !== undefined && isOnly(member, except))) return;
     const message: You = { t: 'you', at: this.options.now(), reservation };
     const frame = messageFrame(message, this.options.encodes);
     for (const listener of member.listeners) if (listener !== except) listener.send(frame.in(listener.variant));
@@ -296,7 +320,7 @@ export class Audience {
     for (const { id } of vanished) {
       const ended = await store.getReservation(showId, id);
       if (ended.ok) {
-        this.changed([ended.value]);
+        this.spread(member, ended.value);
       } else {
         // Nobody would ask again before the next gap: this person is learned anew.
         member.known = false;
@@ -320,11 +344,12 @@ export class Audience {
       for (const member of members) if (!member.known && member.listeners.size > 0) void this.relearnOne(member, []);
     }, LOOKUP_RETRY_MS);
   }
+}
 
-  private forgetEnded(reservations: Map<string, ReservationView>): void {
-    for (const [id, reservation] of reservations) {
-      if (reservations.size <= RESERVATIONS_KEPT_MAX) return;
-      if (!isLive(reservation)) reservations.delete(id);
-    }
-  }
+const isOnly = ({ listeners }: Member, listener: Listener): boolean => listeners.size === 1 && listeners.has(listener);
+
+/** Without the oldest that ended, as far as there are too many. */
+function newest(reservations: readonly ReservationView[]): ReservationView[] {
+  let surplus = reservations.length - RESERVATIONS_KEPT_MAX;
+  return reservations.filter((reservation) => isLive(reservation) || surplus-- <= 0);
 }

@@ -15,6 +15,7 @@ export interface ChatLaneOptions {
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
+  readonly onFlush?: (elapsedMs: number) => void;
 }
 
 export class ChatLane {
@@ -37,6 +38,7 @@ export class ChatLane {
       flushShare: 0.5,
       flushShareFull: 0.8,
       flush: () => this.flush(),
+      ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });
   }
 

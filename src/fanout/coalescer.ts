@@ -15,6 +15,8 @@ export interface CoalescerOptions {
   readonly flushShareFull: number;
   /** Sends everything that waits. */
   readonly flush: () => void;
+  /** How long a flush took, until its writes were out; of flushes in one turn of the loop, the first. */
+  readonly onFlush?: (elapsedMs: number) => void;
 }
 
 const LATENESS_WEIGHT = 2;
@@ -79,7 +81,9 @@ export class Coalescer {
     this.measuring = true;
     this.options.clock.afterWrites(() => {
       this.measuring = false;
-      this.costMs += SMOOTHING * (this.options.clock.nowMs() - now - this.costMs);
+      const elapsedMs = this.options.clock.nowMs() - now;
+      this.costMs += SMOOTHING * (elapsedMs - this.costMs);
+      this.options.onFlush?.(elapsedMs);
     });
   }
 }

@@ -1,14 +1,14 @@
 /** What a node reports about one room: its viewers and the hearts since the last report. Nobody lists members. */
 import { LIMITS } from '../protocol/limits.ts';
 import type { Clock, Timer } from './clock.ts';
-import type { Counts, ShowLog } from './ports.ts';
+import type { CountsAnswer, ShowLog } from './ports.ts';
 
 export interface CountsReporterOptions {
   readonly showId: string;
   readonly node: string;
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
-  readonly onCounts: (counts: Counts) => void;
+  readonly onAnswer: (answer: CountsAnswer) => void;
 }
 
 /** A node's number lapses after `nodeCountsTtlMs`; saying it again well before keeps it alive when nothing changes. */
@@ -72,7 +72,7 @@ export class CountsReporter {
   }
 
   private report(): Promise<void> {
-    const { log, showId, node, clock, onCounts } = this.options;
+    const { log, showId, node, clock, onAnswer } = this.options;
     const { viewers, hearts } = this;
     this.lastReportMs = clock.nowMs();
     this.hearts = 0;
@@ -83,7 +83,7 @@ export class CountsReporter {
         this.running = null;
         if (result?.ok) {
           this.reported = viewers;
-          onCounts(result.value);
+          onAnswer(result.value);
         } else {
           // Hearts of a report whose answer was lost may be counted twice; of one that failed none is lost.
           this.hearts += hearts;

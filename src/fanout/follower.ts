@@ -40,6 +40,8 @@ export class ShowFollower {
   private catchingUp: Promise<void> | null = null;
   /** Something may be missing from what the running catch-up loads: it has to load once more. */
   private missedMore = false;
+  /** Where the show stood when Redis was last asked. */
+  private known = { epoch: '', rev: 0 };
   private stopped = false;
 
   constructor(options: FollowerOptions) {
@@ -71,6 +73,16 @@ export class ShowFollower {
     const unsubscribe = this.unsubscribe;
     this.unsubscribe = null;
     await unsubscribe?.();
+  }
+
+  /**
+   * Redis said where the show stands. What it had published by the time before must have come by now; if it has not, it was lost on a line that nobody saw
+   * break, and nothing came after it to tell.
+   */
+  standsAt(position: { epoch: string; rev: number }): void {
+    const { epoch, rev } = this.known;
+    this.known = position;
+    if (this.inStep && epoch === position.epoch && (this.view.epoch !== epoch || this.view.rev < rev)) this.catchUp();
   }
 
   private async load(): Promise<Result<RoomSnapshot>> {

@@ -24,7 +24,16 @@ export interface ChatBatch {
   readonly items: Uint8Array;
 }
 
-/** What a committed script announced, in the order Redis committed it. `rev` grows by at least one with each. */
+/** A reservation that changed. Most concern nobody on this node, or somebody who has the answer already: the view is made when it is asked for. */
+export interface ReservationNews {
+  readonly user: string;
+  readonly id: string;
+  /** Held, and not an offer of the waitlist: the answer of a reserve tells the same. */
+  readonly isNewHold: boolean;
+  view(): ReservationView;
+}
+
+/** What a committed script announced, in the order Redis committed it. `rev` grows by one with each: a hole is something missed. */
 export interface Commit {
   readonly rev: number;
   readonly epoch: string;
@@ -32,8 +41,8 @@ export interface Commit {
   readonly events: readonly ShowEvent[];
   /** Newest values of the sales that changed. */
   readonly sales: readonly SaleStateView[];
-  /** Reservations that changed; `user` says whose. */
-  readonly reservations: readonly ReservationView[];
+  /** Reservations that changed. */
+  readonly reservations: readonly ReservationNews[];
   /** When the next thing falls due in this show (Redis clock), null = nothing planned. */
   readonly nextDueAt: number | null;
 }
@@ -42,6 +51,13 @@ export interface Counts {
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
+}
+
+/** The answer to a node's report: the sums, and where the show stood when Redis gave it. */
+export interface CountsAnswer {
+  readonly counts: Counts;
+  readonly epoch: string;
+  readonly rev: number;
 }
 
 export type RelayMessage =
@@ -82,7 +98,7 @@ export interface ShowLog {
   /** Appends and publishes one batch in one script; answers the id of its first message. `items` as in ChatBatch. */
   appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>>;
   /** Reports this node's viewers and the hearts since the last call; sums over nodes and publishes when something changed. */
-  reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<Counts>>;
+  reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<CountsAnswer>>;
   /** Puts a node's local refusals of the last second into the ledger, `at` Redis time. */
   reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>>;
 }

@@ -44,6 +44,9 @@ export interface RoomDeps {
   readonly stats: FanoutStats;
   readonly onReserveBatch?: (size: number) => void;
   readonly onLocalRefusal?: (code: ErrorCode) => void;
+  /** A lane sent what waited in it: how long until its writes were out. */
+  readonly onFlush?: (lane: 'chat' | 'state', elapsedMs: number) => void;
+  readonly onHearts?: (count: number) => void;
   /** The show was there and is no longer. */
   readonly onGone: (room: Room) => void;
 }
@@ -76,8 +79,8 @@ export class Room {
     const now = (): number => store.now();
     this.listeners = new Listeners(showId);
     const lane = { clock, publisher, listeners: this.listeners, encodes, now };
-    this.chatLane = new ChatLane(lane);
-    this.stateLane = new StateLane(lane);
+    this.chatLane = new ChatLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('chat', elapsedMs) });
+    this.stateLane = new StateLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('state', elapsedMs) });
     this.follower = new ShowFollower({
       showId,
       log,
@@ -103,8 +106,10 @@ export class Room {
       node,
       log,
       clock,
-      onCounts: (counts) => {
-        if (!this.closed && view.applyCounts(counts)) this.stateLane.pushCounts(counts);
+      onAnswer: ({ counts, ...stands }) => {
+        if (this.closed) return;
+        if (view.applyCounts(counts)) this.stateLane.pushCounts(counts);
+        this.follower.standsAt(stands);
       },
     });
     this.dueTimer = new DueTimer({ showId, store, clock, spreadMs: spreadOf(node), rev: () => view.rev, onNextDue: (at) => view.dueAt(at) });
@@ -166,23 +171,25 @@ export class Room {
 
   hearts(count: number): void {
     this.counts.addHearts(count);
+    this.deps.onHearts?.(count);
   }
 
-  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. */
-  async reserve(member: Member, asker: Listener, request: { key: string; sale: string; lines: readonly Line[] }): Promise<Result<Decision>> {
+  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. Answers exactly once. */
+  reserve(member: Member, asker: Listener, request: { key: string; sale: string; lines: readonly Line[] }, answer: (result: Result<Decision>) => void): void {
     member.reservesInFlight += 1;
-    const result = await this.batcher.reserve({ user: member.user, ...request });
-    member.reservesInFlight -= 1;
-    this.noteDecision(member, result);
-    this.audience.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
-    return result;
+    this.batcher.reserve({ user: member.user, ...request }, (result) => {
+      member.reservesInFlight -= 1;
+      this.noteDecision(member, result);
+      this.audience.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
+      answer(result);
+    });
   }
 
   async release(member: Member, asker: Listener, request: { key: string; reservation: string }): Promise<Result<Decision>> {
     const { user } = member;
     const { key, reservation } = request;
     const result = await this.calls.run(() => this.deps.store.release(this.showId, reservation, { key, actor: `user:${user}`, user }));
-    const announced = result.ok && member.reservations?.get(reservation)?.state === result.value.reservation.state;
+    const announced = result.ok && this.audience.reservation(member, reservation)?.state === result.value.reservation.state;
     this.noteDecision(member, result);
     if (result.ok && !announced) this.audience.noteAnswered(member, asker, result.value.reservation);
     return result;
@@ -238,7 +245,7 @@ export class Room {
   private noteDecision(member: Member, result: Result<Decision>): void {
     if (result.ok) {
       const { reservation, replayed } = result.value;
-      if (replayed && !member.reservations?.has(reservation.id)) this.audience.lookAgain(member, reservation.sale);
+      if (replayed && this.audience.reservation(member, reservation.id) === undefined) this.audience.lookAgain(member, reservation.sale);
       else this.audience.remember(member, reservation);
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
       // The outcome is not known: until Redis has been asked again, this person may hold something nobody here has heard of.

@@ -14,6 +14,7 @@ export interface StateLaneOptions {
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
+  readonly onFlush?: (elapsedMs: number) => void;
 }
 
 /** State has no queue, only values; with this the byte rule of the coalescer never fires. */
@@ -39,6 +40,7 @@ export class StateLane {
       flushShare: STATE_SHARE,
       flushShareFull: STATE_SHARE,
       flush: () => this.flush(),
+      ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });
   }
 

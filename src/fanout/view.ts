@@ -46,6 +46,7 @@ export class ShowReplica {
   apply(commit: Commit): Applied {
     if (commit.epoch !== this.epoch) return 'epoch';
     if (commit.rev <= this.rev) return 'stale';
+    if (commit.rev !== this.rev + 1) return 'gap';
     const first = commit.events[0];
     if (first !== undefined && first.offset !== this.offset + 1) return 'gap';
     for (const event of commit.events) {

@@ -126,6 +126,8 @@ class SocketGateway implements Gateway {
       stats: this.fanout,
       onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
       onLocalRefusal: (code) => metrics?.localRefusals.add(code),
+      onFlush: (lane, elapsedMs) => metrics?.flushSeconds.observe({ lane }, elapsedMs / 1000),
+      onHearts: (count) => metrics?.hearts.inc(count),
       onGone: (room) => this.sendAway((connection) => connection.room === room, 'show_gone'),
     });
     this.joiner = new Joiner({

@@ -90,17 +90,20 @@ export class Requests {
     }
     const startedMs = clock.nowMs();
     const answered = this.dispatch(connection, message, { health, nowMs: startedMs, receivedAt: health.now(), draining: draining() });
-    if (!(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, null);
+    const later = typeof answered === 'function';
+    if (!later && !(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, null);
     connection.inFlight += 1;
+    const done = (answer: Answer): void => {
+      connection.inFlight -= 1;
+      this.finish(connection, message.t, id, answer, clock.nowMs() - startedMs);
+    };
+    if (later) return answered(done);
     void answered
       .catch((error: unknown): Answer => {
         this.options.logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
         return fail('internal');
       })
-      .then((answer) => {
-        connection.inFlight -= 1;
-        this.finish(connection, message.t, id, answer, clock.nowMs() - startedMs);
-      });
+      .then(done);
   }
 
   private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): Answered {

@@ -102,6 +102,8 @@ export const LIMITS = Object.freeze({
   /** People in line for one SKU. */
   waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
+  /** A repeat is told to wait for at most this long when the node that runs the first died; then its key decides. */
+  commandMarkerMs: 5_000,
 
   // HTTP
   httpBodyBytesMax: 256 * 1024,
@@ -142,6 +144,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
   ['eventRingEntries <= eventLogEntriesMax', LIMITS.eventRingEntries <= LIMITS.eventLogEntriesMax],
   ['a repeated command outlives its moments', LIMITS.momentPastMaxMs >= LIMITS.idempotencyTtlMs],
+  ['a running command is marked for longer than Redis may take to answer', LIMITS.commandMarkerMs > LIMITS.redisCommandTimeoutMs],
   ['idempotency keys live at least 24 h', LIMITS.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
   ['idleTimeoutSeconds within what uWebSockets.js accepts', LIMITS.idleTimeoutSeconds >= 8 && LIMITS.idleTimeoutSeconds <= 960],
   ['a heartbeat fits twice into the idle timeout', LIMITS.heartbeatHintMs * 2 <= LIMITS.idleTimeoutSeconds * 1000],

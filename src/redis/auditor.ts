@@ -3,7 +3,7 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import { compareBooks, drift, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
 import type { Auditor } from '../sales/ports.ts';
 import type { Actor, Reconciliation, SaleBooks, SkuBooks, Verification } from '../sales/types.ts';
-import { type ReservationRecord, unpack, unpackAll } from './records.ts';
+import { unpackAll, unpackReservation } from './records.ts';
 import { booksOf } from './sales.ts';
 import { type ScriptSession, textOf } from './session.ts';
 
@@ -99,7 +99,7 @@ export class Ledgers implements Auditor {
         if (!read.ok) return read;
         ids.forEach((id, i) => {
           const bytes = read.value[i];
-          const state = bytes ? unpack<ReservationRecord>(bytes).state : 'missing';
+          const state = bytes ? unpackReservation(bytes).state : 'missing';
           const replayed = replay.reservations.get(id)?.state;
           if (state !== replayed) reasons.set(id, `reservation ${id} is ${state}, by the ledger ${replayed}`);
         });

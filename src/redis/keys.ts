@@ -31,6 +31,8 @@ export interface ShowKeys {
 
 export interface Keys {
   show(showId: string): ShowKeys;
+  /** Marks one running command of a show; lives a moment, and no script touches it. */
+  running(showId: string, command: string): string;
   /** Sorted set of show ids by creation time. */
   readonly shows: string;
   /** Set of shows that may have something falling due. */
@@ -45,6 +47,7 @@ export function createKeys(prefix: string): Keys {
   return {
     shows: `${prefix}shows`,
     live: `${prefix}live`,
+    running: (showId, command) => `${prefix}{${showId}}:running:${command}`,
     show(showId) {
       const known = cache.get(showId);
       if (known) return known;

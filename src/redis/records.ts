@@ -1,6 +1,7 @@
 /** How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other way round) and as views. */
 import { Packr } from 'msgpackr';
-import type { ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
+import type { ReservationNews } from '../fanout/ports.ts';
+import type { Line, ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
 import type { SaleBooks, SkuBooks } from '../sales/types.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true });
@@ -39,11 +40,29 @@ export interface SaleRecord {
   skus: string[];
 }
 
+/** As `lua/lib/books.lua` names the fields: 0 and '' stand for what is not yet known. */
+type PackedReservation = [
+  user: string,
+  id: string,
+  state: ReservationState,
+  offer: 0 | 1,
+  sale: string,
+  lines: Array<[sku: string, qty: number]>,
+  amount: number,
+  currency: string,
+  createdAt: number,
+  heldUntil: number,
+  key: string,
+  endedAt: number,
+  orderRef: string,
+  firstUntil: number,
+];
+
 export interface ReservationRecord {
   id: string;
-  sale: string;
   user: string;
   state: ReservationState;
+  sale: string;
   lines: Array<[sku: string, qty: number]>;
   amount: number;
   currency: string;
@@ -93,29 +112,67 @@ export function saleView(books: SaleBooks): SaleView {
   return { id, title, state, opensAt, closesAt, holdMs, perBuyer, currency, skus, rev };
 }
 
-export function reservationView(record: ReservationRecord): ReservationView {
-  const { id, sale, user, state, amount, currency, createdAt, heldUntil, endedAt, orderRef, offer } = record;
+export function reservationRecord(packed: unknown): ReservationRecord {
+  const [user, id, state, offer, sale, lines, amount, currency, createdAt, heldUntil, key, endedAt, orderRef, firstUntil] = packed as PackedReservation;
   return {
-    id,
-    sale,
-    user,
-    state,
-    lines: record.lines.map(([sku, qty]) => ({ sku, qty })),
-    amount,
-    currency,
-    createdAt,
-    heldUntil,
-    ...(endedAt === undefined ? {} : { endedAt }),
-    ...(orderRef === undefined ? {} : { orderRef }),
-    ...(offer ? { offer } : {}),
+    ...{ user, id, state, sale, lines, amount, currency, createdAt, heldUntil, key },
+    ...(endedAt === 0 ? {} : { endedAt }),
+    ...(orderRef === '' ? {} : { orderRef }),
+    ...(offer === 0 ? {} : { offer: true as const }),
+    ...(firstUntil === 0 ? {} : { firstUntil }),
   };
 }
+
+export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reservationRecord(unpack(bytes));
+
+export function reservationView({ key: _key, firstUntil: _first, lines, ...record }: ReservationRecord): ReservationView {
+  return { ...record, lines: viewLines(lines) };
+}
+
+export const viewLines = (lines: ReadonlyArray<readonly [sku: string, qty: number]>): Line[] => lines.map(([sku, qty]) => ({ sku, qty }));
 
 /** The answer as it was given when the hold was made, whatever became of it since (promise I4). */
 export function recordedAnswer(record: ReservationRecord): ReservationView {
   const { endedAt: _ended, orderRef: _order, ...first } = record;
   return reservationView({ ...first, state: 'held', heldUntil: record.firstUntil ?? record.heldUntil });
 }
+
+/**
+ * A changed reservation as the relay carries it. Whose it is, which one and in what state stand first; the rest is only read for somebody who is
+ * here and has not been told by an answer.
+ */
+export class PackedNews implements ReservationNews {
+  readonly user: string;
+  readonly id: string;
+  readonly isNewHold: boolean;
+  private readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    const idAt = textEnd(bytes, FIELDS_AT);
+    const stateAt = textEnd(bytes, idAt);
+    const offerAt = textEnd(bytes, stateAt);
+    this.user = textBefore(bytes, FIELDS_AT, idAt);
+    this.id = textBefore(bytes, idAt, stateAt);
+    this.isNewHold = bytes[offerAt] === 0 && textBefore(bytes, stateAt, offerAt) === 'held';
+  }
+
+  view(): ReservationView {
+    return reservationView(unpackReservation(this.bytes));
+  }
+}
+
+/** Behind the one byte that says "an array of 14". */
+const FIELDS_AT = 1;
+const textHead = (first: number): number => (first < 0xc0 ? 1 : first === 0xd9 ? 2 : 3);
+
+/** Where a MessagePack string (fixstr, str 8 or str 16) ends. */
+function textEnd(bytes: Buffer, at: number): number {
+  const first = bytes[at] as number;
+  return at + textHead(first) + (first < 0xc0 ? first & 0x1f : first === 0xd9 ? (bytes[at + 1] as number) : bytes.readUInt16BE(at + 1));
+}
+
+const textBefore = (bytes: Buffer, at: number, end: number): string => bytes.toString('utf8', at + textHead(bytes[at] as number), end);
 
 /** Lua knows no null: a moment that is not planned is missing there and null here. */
 export function eventOf(offset: unknown, at: unknown, type: unknown, data: unknown): ShowEvent {

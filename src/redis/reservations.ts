@@ -5,7 +5,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
-import { type ReservationRecord, recordedAnswer, reservationView, unpack } from './records.ts';
+import { recordedAnswer, reservationRecord, reservationView, unpack, unpackReservation, viewLines } from './records.ts';
 import { refusal } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -28,6 +28,21 @@ function mergedLines(lines: readonly Line[]): Array<[string, number]> {
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
   return [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
 }
+
+type ReserveArgs = [id: string, user: string, key: string, sale: string, lines: Array<[sku: string, qty: number]>];
+type NewHold = [amount: number, currency: string, createdAt: number, heldUntil: number];
+
+const newHold = ([id, user, , sale, lines]: ReserveArgs, [amount, currency, createdAt, heldUntil]: NewHold): ReservationView => ({
+  id,
+  sale,
+  user,
+  state: 'held',
+  lines: viewLines(lines),
+  amount,
+  currency,
+  createdAt,
+  heldUntil,
+});
 
 const wellFormed = ({ lines, key, user }: ReserveRequest): boolean =>
   lines.length > 0 &&
@@ -56,16 +71,18 @@ export class Reservations implements ReservationStore {
   }
 
   async #decide(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
-    const args = requests.map(({ user, key, sale, lines }) => [reservationId(showId, user, key), user, key, sale, mergedLines(lines)]);
+    const args = requests.map(({ user, key, sale, lines }): ReserveArgs => [reservationId(showId, user, key), user, key, sale, mergedLines(lines)]);
     const reply = await this.#session.run('reserve', showId, args);
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
+    const answers = unpack<unknown[]>(bytesOf(reply.value[1]));
     const durability = this.#session.link.durability();
-    return requests.map((_, i) => {
-      const tag = textOf(reply.value[1 + 2 * i]);
-      const packed = bytesOf(reply.value[2 + 2 * i]);
-      if (tag === '+' || tag === '=') return ok({ reservation: recordedAnswer(unpack<ReservationRecord>(packed)), replayed: tag === '=', durability, epoch });
-      return { ok: false, error: refusal(tag, packed) };
+    return args.map((asked, i) => {
+      const tag = answers[2 * i] as string;
+      const value = answers[2 * i + 1];
+      if (tag === '+') return ok({ reservation: newHold(asked, value as NewHold), replayed: false, durability, epoch });
+      if (tag === '=') return ok({ reservation: recordedAnswer(reservationRecord(value)), replayed: true, durability, epoch });
+      return { ok: false, error: refusal(tag, value) };
     });
   }
 
@@ -101,7 +118,7 @@ export class Reservations implements ReservationStore {
     if (!reply.ok) return reply;
     const word = textOf(reply.value[1]);
     const packed = bytesOf(reply.value[2]);
-    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, packed) };
+    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, unpack(packed)) };
     return ok({ ...unpack<{ place: number; waiting: number }>(packed), replayed: word === '=' });
   }
 
@@ -110,9 +127,9 @@ export class Reservations implements ReservationStore {
     if (!reply.ok) return reply;
     const [epoch, tag, packed] = reply.value;
     const word = textOf(tag);
-    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, bytesOf(packed)) };
+    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, unpack(bytesOf(packed))) };
     return ok({
-      reservation: reservationView(unpack<ReservationRecord>(bytesOf(packed))),
+      reservation: reservationView(unpackReservation(bytesOf(packed))),
       replayed: word === '=',
       durability: this.#session.link.durability(),
       epoch: textOf(epoch),
@@ -122,7 +139,7 @@ export class Reservations implements ReservationStore {
   async getReservation(showId: string, id: string): Promise<Result<ReservationView>> {
     const read = await this.#session.guard(() => this.#session.link.client.hgetBuffer(this.#session.keys.show(showId).of.reservations, id));
     if (!read.ok) return read;
-    return read.value ? ok(reservationView(unpack<ReservationRecord>(read.value))) : { ok: false, error: failure('reservation_not_found') };
+    return read.value ? ok(reservationView(unpackReservation(read.value))) : { ok: false, error: failure('reservation_not_found') };
   }
 
   async reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>> {
@@ -136,7 +153,7 @@ export class Reservations implements ReservationStore {
     const lists = reply.value as Buffer[][];
     return ok(
       users.map((_, i) => ({
-        reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(unpack<ReservationRecord>(bytes))),
+        reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(unpackReservation(bytes))),
         waits: waitViews((lists[3 * i + 1] ?? []).map(String)),
         sales: (lists[3 * i + 2] ?? []).map(String),
       })),

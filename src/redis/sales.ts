@@ -12,10 +12,10 @@ import { bodyHash } from './shows.ts';
 const CANCEL_SLICE = LIMITS.sweepSliceMax;
 
 /** Details travel packed; the moments in them become advice on when to come back. */
-export function refusal(code: string, packed: Buffer): Failure {
-  const details = unpack<Record<string, unknown>>(packed);
+/** Lua writes details without fields as an empty array. */
+export function refusal(code: string, details: unknown): Failure {
   if (!isErrorCode(code)) return failure('internal');
-  const plain = Array.isArray(details) ? {} : details;
+  const plain = Array.isArray(details) ? {} : (details as Record<string, unknown>);
   const { opensAt, now } = plain as { opensAt?: number; now?: number };
   const wait =
     code === 'sale_not_open' && opensAt && now ? { retryAfterMs: Math.max(0, opensAt - now) } : code === 'sale_paused' ? { retryAfterMs: 1_000 } : {};
@@ -52,15 +52,19 @@ export class Sales implements SaleStore {
     return this.#answer(reply.value);
   }
 
-  async listSales(showId: string): Promise<Result<SaleBooks[]>> {
-    const reply = await this.#session.run('audit', showId, []);
+  listSales(showId: string): Promise<Result<SaleBooks[]>> {
+    return this.#books(showId, []);
+  }
+
+  async #books(showId: string, sale: [] | [id: string]): Promise<Result<SaleBooks[]>> {
+    const reply = await this.#session.run('audit', showId, sale);
     return reply.ok ? ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], Number(textOf(reply.value[3])))) : reply;
   }
 
   async getSale(showId: string, saleId: string): Promise<Result<SaleBooks>> {
-    const sales = await this.listSales(showId);
-    if (!sales.ok) return sales;
-    const sale = sales.value.find(({ id }) => id === saleId);
+    const found = await this.#books(showId, [saleId]);
+    if (!found.ok) return found;
+    const [sale] = found.value;
     return sale ? ok(sale) : fail('sale_not_found');
   }
 
@@ -95,7 +99,7 @@ export class Sales implements SaleStore {
 
   #answer([, tag, packed]: ScriptReply): Result<SaleBooks> {
     const word = textOf(tag);
-    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, bytesOf(packed)) };
+    if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, unpack(bytesOf(packed))) };
     const [sale, stock, rev] = unpack<[SaleRecord, StockRecord[], number]>(bytesOf(packed));
     return ok(saleBooks(sale, stock, rev));
   }

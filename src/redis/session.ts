@@ -13,6 +13,14 @@ export const textOf = (value: ScriptReply[number] | undefined): string => (Buffe
 export const bytesOf = (value: ScriptReply[number] | undefined): Buffer => (Buffer.isBuffer(value) ? value : Buffer.alloc(0));
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
+export interface SessionOptions {
+  readonly link: RedisLink;
+  readonly keys: Keys;
+  readonly scripts: Scripts;
+  readonly logger?: Logger | undefined;
+  readonly onScript?: ((name: ScriptName, elapsedMs: number) => void) | undefined;
+}
+
 export class ScriptSession {
   readonly link: RedisLink;
   readonly keys: Keys;
@@ -20,12 +28,15 @@ export class ScriptSession {
   readonly #logger: Logger | undefined;
   /** Called once for a show that another server wrote last, by the process that noticed. */
   onFenced: ((showId: string) => void) | undefined;
+  /** Told how long each script took, from sending it to its reply. */
+  readonly #onScript: ((name: ScriptName, elapsedMs: number) => void) | undefined;
 
-  constructor(link: RedisLink, keys: Keys, scripts: Scripts, logger?: Logger) {
+  constructor({ link, keys, scripts, logger, onScript }: SessionOptions) {
     this.#logger = logger;
     this.link = link;
     this.keys = keys;
     this.#scripts = scripts;
+    this.#onScript = onScript;
   }
 
   /** The script's reply after its leading 'ok'. Never throws. */
@@ -35,7 +46,9 @@ export class ScriptSession {
       for (let attempt = 0; attempt < 3; attempt++) {
         const runId = await this.link.runIdOf(keys[0] as string);
         if (!runId) return fail('redis_unavailable', this.link.trouble() ?? undefined, { retryAfterMs: 500 });
+        const sentAt = performance.now();
         const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
+        this.#onScript?.(name, performance.now() - sentAt);
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');

@@ -4,22 +4,11 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ChatBatch, Commit, Counts, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
+import type { ChatBatch, Commit, CountsAnswer, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import {
-  eventOf,
-  type ReservationRecord,
-  reservationView,
-  type SalePatch,
-  type ShowRecord,
-  saleStateOf,
-  saleView,
-  showView,
-  unpack,
-  unpackAll,
-} from './records.ts';
+import { eventOf, PackedNews, type SalePatch, type ShowRecord, saleStateOf, saleView, showView, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -136,11 +125,11 @@ export class ShowLogs implements ShowLog {
     return reply.ok ? ok({ firstId: Number(textOf(reply.value[0])) }) : reply;
   }
 
-  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<Counts>> {
+  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<CountsAnswer>> {
     const reply = await this.#session.run('counts', showId, [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs]);
     if (!reply.ok) return reply;
-    const [sum, peak, hearts] = reply.value;
-    return ok({ viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)) });
+    const [sum, peak, hearts, epoch, rev] = reply.value;
+    return ok({ counts: { viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)) }, epoch: textOf(epoch), rev: Number(textOf(rev)) });
   }
 
   async reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>> {
@@ -154,7 +143,11 @@ export class ShowLogs implements ShowLog {
     // Left over from a line that broke before it could be given up.
     if (!listeners) return this.#stopListening(channel);
     const message = decodeRelay(bytes);
-    for (const listener of listeners) listener.onMessage(message);
+    for (const listener of listeners) {
+      // Bytes that only a stranger on our channel, or another release, can have sent: what they hid is loaded.
+      if (message === null) listener.onResync();
+      else listener.onMessage(message);
+    }
   }
 
   /** Listen first, load after: ioredis subscribes again by itself, but only our own SSUBSCRIBE's answer says that Redis has done it. */
@@ -176,7 +169,8 @@ export class ShowLogs implements ShowLog {
 }
 
 type ChatHead = [node: string, at: number, firstId: number, count: number];
-type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[]];
+/** `sizes`: bytes of each reservation record; they end the body, behind the events. */
+type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[], sizes: number[]];
 
 const chatBatch = ([node, at, firstId, count]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items });
 
@@ -188,34 +182,37 @@ function decodeEvents(bytes: Uint8Array): ShowEvent[] {
   return events;
 }
 
-export function decodeRelay(bytes: Buffer): RelayMessage {
-  const bodyAt = HEAD_AT + bytes.readUInt32BE(1);
-  const head = bytes.subarray(HEAD_AT, bodyAt);
-  const body = bytes.subarray(bodyAt);
-  switch (bytes[0]) {
-    case KIND_COMMIT:
-      return { kind: 'commit', commit: decodeCommit(unpack<CommitHead>(head), unpackAll(body)) };
-    case KIND_CHAT:
-      return { kind: 'chat', batch: chatBatch(unpack<ChatHead>(head), body) };
-    case KIND_COUNTS: {
-      const [viewers, peak, hearts] = unpack<[number, number, number]>(head);
-      return { kind: 'counts', counts: { viewers, peak, hearts } };
+/** Null for bytes that are no message of ours. */
+export function decodeRelay(bytes: Buffer): RelayMessage | null {
+  try {
+    const bodyAt = HEAD_AT + bytes.readUInt32BE(1);
+    const head = unpack(bytes.subarray(HEAD_AT, bodyAt));
+    const body = bytes.subarray(bodyAt);
+    switch (bytes[0]) {
+      case KIND_COMMIT:
+        return { kind: 'commit', commit: decodeCommit(head as CommitHead, body) };
+      case KIND_CHAT:
+        return { kind: 'chat', batch: chatBatch(head as ChatHead, body) };
+      case KIND_COUNTS: {
+        const [viewers, peak, hearts] = head as [number, number, number];
+        return { kind: 'counts', counts: { viewers, peak, hearts } };
+      }
+      default:
+        return null;
     }
-    default:
-      throw new Error(`relay: unknown kind ${bytes[0]}`);
+  } catch {
+    return null;
   }
 }
 
-function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches]: CommitHead, values: unknown[]): Commit {
-  const events: ShowEvent[] = [];
-  for (let i = 0; i < eventCount * 4; i += 4) events.push(eventOf(values[i], values[i + 1], values[i + 2], values[i + 3]));
-  return {
-    rev,
-    epoch,
-    at,
-    events,
-    sales: patches.map((patch) => saleStateOf(patch, rev)),
-    reservations: values.slice(eventCount * 4).map((record) => reservationView(record as ReservationRecord)),
-    nextDueAt: nextDueAt || null,
-  };
+function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes]: CommitHead, body: Buffer): Commit {
+  let recordAt = body.length;
+  for (const size of sizes) recordAt -= size;
+  const events = eventCount === 0 ? [] : decodeEvents(body.subarray(0, recordAt));
+  const reservations = sizes.map((size) => {
+    const start = recordAt;
+    recordAt += size;
+    return new PackedNews(body.subarray(start, recordAt));
+  });
+  return { rev, epoch, at, events, sales: patches.map((patch) => saleStateOf(patch, rev)), reservations, nextDueAt: nextDueAt || null };
 }

@@ -120,11 +120,14 @@ export class Shows implements ShowStore {
     });
   }
 
-  async announce(showId: string, text: string, _actor: Actor): Promise<Result<{ offset: number }>> {
+  async announce(showId: string, text: string, actor: Actor, key?: string): Promise<Result<{ offset: number }>> {
     if (text.length === 0 || text.length > LIMITS.announcementCharsMax)
       return fail('invalid_request', `text: 1 to ${LIMITS.announcementCharsMax} characters.`, { details: { field: 'text' } });
-    const reply = await this.#session.run('show_apply', showId, { events: ['announcement'] }, NOTHING, NOTHING, pack({ text }));
-    return reply.ok ? ok({ offset: Number(textOf(reply.value[0])) }) : reply;
+    const repeatable = key === undefined ? {} : { key, actor, body: bodyHash(['announce', text]) };
+    const reply = await this.#session.run('show_apply', showId, { events: ['announcement'], ...repeatable }, NOTHING, NOTHING, pack({ text }));
+    if (!reply.ok) return reply;
+    const outcome = textOf(reply.value[0]);
+    return isErrorCode(outcome) ? fail(outcome, undefined, { details: { key } }) : ok({ offset: Number(outcome) });
   }
 
   async #read(showId: string): Promise<Result<{ view: ShowView; ver: number; products: Product[] }>> {

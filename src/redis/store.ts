@@ -9,6 +9,7 @@ import { createKeys } from './keys.ts';
 import { RedisLink } from './link.ts';
 import { Recovery } from './recovery.ts';
 import { Reservations } from './reservations.ts';
+import { RunningCommands } from './running.ts';
 import { Sales } from './sales.ts';
 import { registerScripts } from './scripts.ts';
 import { ScriptSession, textOf } from './session.ts';
@@ -21,6 +22,8 @@ export interface StoreOptions {
   /** Starts every key; no braces. */
   keyPrefix?: string;
   logger?: Logger;
+  /** Told how long each script took, in milliseconds from sending it to its reply. */
+  onScript?: (script: string, elapsedMs: number) => void;
 }
 
 export interface ConnectedStore extends Store, ShowLog {
@@ -31,13 +34,14 @@ export interface ConnectedStore extends Store, ShowLog {
  * Connects and resolves once Redis answered or is known to be away; then every method answers `redis_unavailable` until it is back, and no restart is needed.
  * Rejects with a `StampedeError` when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
  */
-export async function connectStore({ url, keyPrefix = 'stampede:', logger }: StoreOptions): Promise<ConnectedStore> {
+export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScript }: StoreOptions): Promise<ConnectedStore> {
   const link = new RedisLink(url, logger);
   const keys = createKeys(keyPrefix);
-  const session = new ScriptSession(link, keys, registerScripts(link.client), logger);
+  const session = new ScriptSession({ link, keys, scripts: registerScripts(link.client), logger, onScript });
   const shows = new Shows(session);
   const sales = new Sales(session);
   const reservations = new Reservations(session);
+  const running = new RunningCommands(session);
   const logs = new ShowLogs(session);
   const ledgers = new Ledgers(session);
   const recovery = new Recovery(session, ledgers, logger);
@@ -109,8 +113,8 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger }: Sto
     confirm: reservations.confirm.bind(reservations),
     release: reservations.release.bind(reservations),
     getReservation: reservations.getReservation.bind(reservations),
-    reservationsOf: reservations.reservationsOf.bind(reservations),
     standingOf: reservations.standingOf.bind(reservations),
+    alone: running.alone.bind(running),
     prolong: reservations.prolong.bind(reservations),
     waitlist: reservations.waitlist.bind(reservations),
     async reconcile(showId, actor) {

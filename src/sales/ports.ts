@@ -41,7 +41,8 @@ export interface ShowStore {
   removeProduct(showId: string, productId: string, actor: Actor): Promise<Result<null>>;
   listProducts(showId: string): Promise<Result<Product[]>>;
   pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
-  announce(showId: string, text: string, actor: Actor): Promise<Result<{ offset: number }>>;
+  /** With a key a repeat is told again where the announcement stands, and nobody hears it twice. */
+  announce(showId: string, text: string, actor: Actor, key?: string): Promise<Result<{ offset: number }>>;
 }
 
 export interface SaleStore {
@@ -65,10 +66,16 @@ export interface ReservationStore {
   /** Joins or leaves the line for a sold-out SKU. Freed units become holds marked `offer` for the first in line. */
   waitlist(showId: string, request: WaitlistRequest): Promise<Result<WaitlistAnswer>>;
   getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
-  /** Live holds and orders of several buyers, one list per user in the order asked. One Redis round trip. */
-  reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>>;
-  /** The same with the places in line. */
+  /** Live holds, orders and places in line of several buyers, in the order asked. One Redis round trip. */
   standingOf(showId: string, users: readonly string[]): Promise<Result<Standing[]>>;
+}
+
+export interface CommandGuard {
+  /**
+   * Runs a command unless one with the same actor and key runs on any node (`idempotency_in_progress`). Should the node of the first die, others wait for
+   * at most `commandMarkerMs`; what was decided by then is in the record of the key.
+   */
+  alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>>;
 }
 
 export interface Clockwork {
@@ -100,6 +107,6 @@ export interface Health {
 }
 
 /** Everything at once: what `connectStore` in `src/redis/` returns. */
-export interface Store extends ShowStore, SaleStore, ReservationStore, Clockwork, Auditor, Health {
+export interface Store extends ShowStore, SaleStore, ReservationStore, CommandGuard, Clockwork, Auditor, Health {
   close(): Promise<void>;
 }

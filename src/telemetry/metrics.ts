@@ -28,10 +28,13 @@ export interface Metrics {
   readonly resumes: Counter<'from'>;
   readonly chatAccepted: Counter;
   readonly chatRefused: Tally;
+  readonly hearts: Counter;
   readonly decisions: Tally;
   readonly localRefusals: Tally;
   readonly reserveBatchSize: Histogram;
   readonly decisionSeconds: Histogram;
+  readonly scriptSeconds: Histogram<'script'>;
+  readonly flushSeconds: Histogram<'lane'>;
   readonly redisUp: Gauge;
   readonly clockErrorSeconds: Gauge;
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
@@ -88,10 +91,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     resumes: counter('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', ['from']),
     chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
+    hearts: counter('hearts_total', 'Hearts received from viewers of this node'),
     decisions: tally('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', 'outcome'),
     localRefusals: tally('local_refusals_total', 'Reserve requests refused from the local view of a sale without asking Redis, by error code', 'code'),
     reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
     decisionSeconds: histogram('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
+    scriptSeconds: histogram('script_seconds', 'Time from sending a script to Redis to its reply, by script', SECONDS_FAST, ['script']),
+    flushSeconds: histogram('flush_seconds', 'Time from the flush of a lane until its writes were out, by lane', SECONDS_FAST, ['lane']),
     redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
     clockErrorSeconds: gauge('clock_error_seconds', 'Half the round trip of the best Redis clock sample'),
     httpRequestSeconds: histogram('http_request_seconds', 'Time to answer an HTTP request, by method, route and status', SECONDS_FAST, [

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { RelayMessage } from '../../src/fanout/ports.ts';
+import { ok } from '../../src/protocol/codes.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { startCluster } from '../support/cluster.ts';
 
@@ -38,4 +39,17 @@ t.test('shows on every master: sold to the last unit, announced to another node,
     t.match(await store.verify(show), { ok: true, value: { violations: [], reservations: 3, refusals: 2 } });
   }
   t.match(await store.listShows(), { ok: true, value: { length: SHOWS.length } });
+});
+
+t.test('a command that runs on one node is known to every node, and an announcement with a key is heard once', async (t) => {
+  const command = { key: 'once', actor: 'host' };
+  for (const show of SHOWS) {
+    const outer = await store.alone(show, command, async () => {
+      const inner = await other.alone(show, command, async () => ok(null));
+      t.match(inner, { ok: false, error: { code: 'idempotency_in_progress' } });
+      return store.announce(show, 'Soon!', 'host', 'once');
+    });
+    t.match(outer, { ok: true });
+    t.same(await other.alone(show, command, () => other.announce(show, 'Soon!', 'host', 'once')), outer, 'the recorded answer');
+  }
 });

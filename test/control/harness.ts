@@ -35,11 +35,13 @@ export interface Control {
   store: ConnectedStore;
   tokens: Tokens;
   redis: TestRedis;
+  keyPrefix: string;
   ask(url: string, ask?: Ask): Promise<Answer>;
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
 }
 
-export type Change = Partial<Omit<ControlDeps, 'options'>> & { options?: Partial<ControlOptions> };
+/** `beside`: one more process of the same engine, with a store of its own on the other's Redis. */
+export type Change = Partial<Omit<ControlDeps, 'options'>> & { options?: Partial<ControlOptions>; beside?: Control };
 
 export const appOptions = (change: Partial<ControlOptions> = {}): ControlOptions => ({
   version: '0.0.0-test',
@@ -50,10 +52,12 @@ export const appOptions = (change: Partial<ControlOptions> = {}): ControlOptions
 });
 
 export async function startControl(t: Test, change: Change = {}, onRedis?: TestRedis): Promise<Control> {
-  const redis = onRedis ?? (await startRedis());
-  const store = await connectStore({ url: redis.url, keyPrefix: `t-${randomUUID().slice(0, 8)}:`, logger });
+  const { options, beside, ...deps } = change;
+  const shared = onRedis ?? beside?.redis;
+  const redis = shared ?? (await startRedis());
+  const keyPrefix = beside?.keyPrefix ?? `t-${randomUUID().slice(0, 8)}:`;
+  const store = await connectStore({ url: redis.url, keyPrefix, logger });
   const tokens = createTokens({ secret: 'a-secret-of-at-least-thirty-two-bytes', nowMs: () => store.now() });
-  const { options, ...deps } = change;
   const app = await createControl({
     store,
     tokens,
@@ -66,7 +70,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
   t.teardown(async () => {
     await app.close();
     await store.close();
-    if (!onRedis) await redis.stop();
+    if (!shared) await redis.stop();
   });
   const ask: Control['ask'] = async (url, { method = 'GET', body, headers = {}, key = API_KEY } = {}) => {
     const reply = await app.inject({
@@ -83,6 +87,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
     store,
     tokens,
     redis,
+    keyPrefix,
     ask,
     post: (url, body, headers) => ask(url, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) }),
   };

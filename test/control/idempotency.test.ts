@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
-import { planShow, startControl } from './harness.ts';
+import t, { type Test } from 'tap';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { type Control, planShow, startControl } from './harness.ts';
 
 const key = { 'idempotency-key': '5f0c8e2a-units' };
 
@@ -45,31 +46,88 @@ t.test('without a key every request is a command of its own', async (t) => {
   t.equal(twice.body.skus[1].allocated, 7);
 });
 
-t.test('while the first runs, a second with its key is told to wait; another key holder is not', async (t) => {
-  const inner = await startControl(t);
+/** Two processes on one Redis; what the first does to a sale waits until it is let go. */
+async function twoOffices(t: Test): Promise<{ slow: Control; quick: Control; letGo: () => void }> {
+  const quick = await startControl(t);
   let letGo = (): void => {};
   const held = new Promise<void>((resolve) => {
     letGo = resolve;
   });
-  const control = await startControl(t, {
-    store: {
-      ...inner.store,
-      moveSale: async (...args) => {
-        await held;
-        return inner.store.moveSale(...args);
-      },
-    },
-  });
-  await planShow(inner);
-  const at = '/v1/shows/gala/sales/drop/units';
-  const first = control.post(at, { sku: 'BAG', delta: 1 }, key);
-  await sleep(50);
-  const second = await control.post(at, { sku: 'BAG', delta: 1 }, key);
-  t.equal(second.status, 409);
-  t.match(second.body, { code: 'idempotency_in_progress', retryAfterMs: 500 });
-  const other = control.ask(at, { method: 'POST', body: { sku: 'BAG', delta: 1 }, headers: key, key: 'office-secret-0123456789' });
+  const moveSale: Control['store']['moveSale'] = async (...args) => {
+    await held;
+    return quick.store.moveSale(...args);
+  };
+  const slow = await startControl(t, { beside: quick, store: { ...quick.store, moveSale } });
+  await planShow(quick);
+  return { slow, quick, letGo };
+}
+
+const units = '/v1/shows/gala/sales/drop/units';
+const marker = (control: Control): Promise<string[]> => control.redis.client().keys(`${control.keyPrefix}{gala}:running:*`);
+
+t.test('while the first runs on one process, a second with its key waits on every process; another key holder does not', async (t) => {
+  const { slow, quick, letGo } = await twoOffices(t);
+  const first = slow.post(units, { sku: 'BAG', delta: 1 }, key);
+  while ((await marker(quick)).length === 0) await sleep(5);
+  for (const control of [slow, quick]) {
+    const second = await control.post(units, { sku: 'BAG', delta: 1 }, key);
+    t.equal(second.status, 409);
+    t.match(second.body, { code: 'idempotency_in_progress', retryAfterMs: 500 });
+  }
+  const other = await quick.ask(units, { method: 'POST', body: { sku: 'BAG', delta: 1 }, headers: key, key: 'office-secret-0123456789' });
+  t.equal(other.status, 200);
   letGo();
-  t.equal((await first).status, 200);
-  t.equal((await other).status, 200);
-  t.equal((await control.post(at, { sku: 'BAG', delta: 1 }, key)).status, 200, 'afterwards the recorded answer comes');
+  const answered = await first;
+  t.equal(answered.status, 200);
+  t.same(await marker(quick), [], 'nothing is left behind');
+  t.strictSame((await quick.post(units, { sku: 'BAG', delta: 1 }, key)).body, answered.body, 'afterwards the recorded answer comes, elsewhere too');
+  t.equal((await quick.post(units, { sku: 'BAG', delta: 2 }, key)).body.code, 'idempotency_conflict');
+});
+
+t.test('the marker of a process that died lapses; then the key decides', async (t) => {
+  const { slow, quick, letGo } = await twoOffices(t);
+  const first = slow.post(units, { sku: 'BAG', delta: 1 }, key);
+  while ((await marker(quick)).length === 0) await sleep(5);
+  const [name = ''] = await marker(quick);
+  const client = quick.redis.client();
+  const leftMs = await client.pttl(name);
+  t.ok(leftMs > 0 && leftMs <= LIMITS.commandMarkerMs, `${leftMs} ms to live`);
+  await client.pexpire(name, 1);
+  await sleep(5);
+  const second = await quick.post(units, { sku: 'BAG', delta: 1 }, key);
+  t.equal(second.status, 200);
+  // A third has the key now, and the first, late, must not take the marker from it.
+  await client.set(name, 'somebody else');
+  letGo();
+  t.strictSame((await first).body, second.body, 'whoever comes second gets the recorded answer');
+  t.equal(await client.get(name), 'somebody else');
+});
+
+t.test('a failed command is no longer running', async (t) => {
+  const control = await startControl(t);
+  await planShow(control);
+  for (let i = 0; i < 2; i++) t.equal((await control.post(units, { sku: 'NONE', delta: 1 }, key)).body.code, 'sku_not_found');
+});
+
+t.test('an announcement with a key is heard once, and told again where it stands', async (t) => {
+  const control = await startControl(t);
+  const other = await startControl(t, { beside: control });
+  await planShow(control);
+  const at = '/v1/shows/gala/announcements';
+  const first = await control.post(at, { text: 'Soon!' }, key);
+  t.equal(first.status, 201, first.text);
+  const second = await other.post(at, { text: 'Soon!' }, key);
+  t.equal(second.status, 201);
+  t.strictSame(second.body, first.body);
+  t.equal((await other.post(at, { text: 'Now!' }, key)).body.code, 'idempotency_conflict');
+  t.not((await control.post(at, { text: 'Soon!' })).body.offset, first.body.offset, 'without a key it is said again');
+});
+
+t.test('a show without an id is made once per key', async (t) => {
+  const control = await startControl(t);
+  const first = await control.post('/v1/shows', { title: 'Gala' }, key);
+  t.equal(first.status, 201, first.text);
+  t.strictSame((await control.post('/v1/shows', { title: 'Gala' }, key)).body, first.body);
+  t.equal((await control.post('/v1/shows', { title: 'Another' }, key)).body.code, 'idempotency_conflict');
+  t.not((await control.post('/v1/shows', { title: 'Gala' })).body.id, first.body.id);
 });

@@ -130,6 +130,40 @@ t.test('E-5: a gap in the offsets is filled from the log before anything later i
   t.ok(world.follower.synced);
 });
 
+t.test('a lost commit that carried only state is noticed by the next one, whatever that carries', async (t) => {
+  const world = await opened();
+  send(world, commit(12, []));
+  t.notOk(world.follower.synced);
+  await settle();
+  world.loads.at(-1)?.(ok(loaded(12, 3)));
+  await settle();
+  t.same(world.seen, ['caught up ']);
+  t.same([world.follower.view.rev, world.follower.synced], [12, true]);
+});
+
+t.test('and by the answer to a report, when nothing comes after it', async (t) => {
+  const world = await opened();
+  const stands = (rev: number, epoch = 'e1'): void => world.follower.standsAt({ epoch, rev });
+  stands(10);
+  stands(11);
+  t.ok(world.follower.synced, 'it may be on its way');
+  send(world, commit(11, []));
+  stands(12);
+  stands(12);
+  t.notOk(world.follower.synced, 'what was published a report ago must be here by now');
+  await settle();
+  t.equal(world.loads.length, 1);
+  world.loads.at(-1)?.(ok(loaded(12, 3)));
+  await settle();
+  stands(12);
+  t.same([world.follower.synced, world.loads.length], [true, 1], 'and that is all');
+
+  stands(1, 'e2');
+  t.ok(world.follower.synced);
+  stands(1, 'e2');
+  t.notOk(world.follower.synced, 'another epoch');
+});
+
 t.test('E-4: a new epoch, or a log that does not reach back: a snapshot for everybody', async (t) => {
   const world = await opened();
   send(world, commit(20, [], { epoch: 'e2' }));

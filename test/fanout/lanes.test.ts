@@ -6,7 +6,7 @@ import { CountsReporter } from '../../src/fanout/counts.ts';
 import { DueTimer } from '../../src/fanout/due-timer.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
-import type { ChatBatch, ChatEntry, Counts } from '../../src/fanout/ports.ts';
+import type { ChatBatch, ChatEntry, CountsAnswer } from '../../src/fanout/ports.ts';
 import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
 import { StateLane } from '../../src/fanout/state-lane.ts';
 import { newBucket, take } from '../../src/fanout/token-bucket.ts';
@@ -184,12 +184,12 @@ t.test('S-3: counts: at most one report a second, only when something changed, r
   const clock = new ManualClock();
   const reports: Array<[atMs: number, viewers: number, hearts: number]> = [];
   const log = {
-    reportCounts: async (_show: string, _node: string, viewers: number, hearts: number): Promise<Result<Counts>> => {
+    reportCounts: async (_show: string, _node: string, viewers: number, hearts: number): Promise<Result<CountsAnswer>> => {
       reports.push([clock.time - 1_000, viewers, hearts]);
-      return ok({ viewers, peak: viewers, hearts });
+      return ok({ counts: { viewers, peak: viewers, hearts }, epoch: 'e1', rev: 1 });
     },
   };
-  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onCounts: () => {} });
+  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onAnswer: () => {} });
   counts.setViewers(1);
   await clock.pass(10);
   counts.setViewers(2);

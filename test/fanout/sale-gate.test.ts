@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Audience } from '../../src/fanout/audience.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
+import type { ReservationNews } from '../../src/fanout/ports.ts';
 import { type GateInput, refuseLocally } from '../../src/fanout/sale-gate.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import type { ReservationView, SaleView } from '../../src/protocol/messages.ts';
@@ -103,6 +104,8 @@ const reservation = (more: Partial<ReservationView>): ReservationView => ({
   ...more,
 });
 
+const news = (view: ReservationView): ReservationNews => ({ user: view.user, id: view.id, isNewHold: view.state === 'held' && !view.offer, view: () => view });
+
 t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
   const standings = new Map<string, Standing>([
     ['bob', { reservations: [], waits: [], sales: ['old'] }],
@@ -127,9 +130,9 @@ t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
   ann.reservesInFlight = 1;
   t.notOk(audience.isNewTo(ann, 's'), 'a request is on its way');
   ann.reservesInFlight = 0;
-  audience.changed([reservation({})]);
+  audience.changed([news(reservation({}))]);
   t.notOk(audience.isNewTo(ann, 's'), 'a commit told of a hold');
-  audience.changed([reservation({ state: 'expired' })]);
+  audience.changed([news(reservation({ state: 'expired' }))]);
   t.notOk(audience.isNewTo(ann, 's'), 'its key has a recorded answer also after the hold ended');
   t.ok(audience.isNewTo(ann, 'other'));
   t.same(

@@ -145,11 +145,11 @@ stage.scene('viewers are summed over nodes, hearts over time, and only changes a
   const show = await stage.newShow();
   const other = await stage.another();
   const heard = await listen(show);
-  t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)), { viewers: 30, peak: 30, hearts: 0 });
-  t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)), { viewers: 42, peak: 42, hearts: 7 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)), { viewers: 32, peak: 42, hearts: 10 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 0)), { viewers: 32, peak: 42, hearts: 10 });
-  t.same(unwrap(await other.reportCounts(show, 'n2', 0, 0)), { viewers: 20, peak: 42, hearts: 10 }, 'a node without viewers leaves');
+  t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0 });
+  t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7 });
+  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)).counts, { viewers: 32, peak: 42, hearts: 10 });
+  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 0)).counts, { viewers: 32, peak: 42, hearts: 10 });
+  t.same(unwrap(await other.reportCounts(show, 'n2', 0, 0)).counts, { viewers: 20, peak: 42, hearts: 10 }, 'a node without viewers leaves');
   await until(() => heard.length >= 4);
   t.same(
     heard.map((message) => message.kind === 'counts' && message.counts),
@@ -160,7 +160,9 @@ stage.scene('viewers are summed over nodes, hearts over time, and only changes a
       { viewers: 20, peak: 42, hearts: 10 },
     ],
   );
-  t.match(unwrap(await store.load(show)).snapshot.state, { viewers: 20, peak: 42, hearts: 10 });
+  const loaded = unwrap(await store.load(show));
+  t.match(loaded.snapshot.state, { viewers: 20, peak: 42, hearts: 10 });
+  t.match(unwrap(await store.reportCounts(show, 'n1', 20, 0)), { epoch: loaded.snapshot.epoch, rev: loaded.rev }, 'and the answer says where the show stands');
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
 });
 
@@ -168,10 +170,10 @@ stage.scene('a node that fell silent is forgotten', async (t) => {
   const show = await stage.newShow();
   await store.reportCounts(show, 'dead', 1_000, 0);
   await store.reportCounts(show, 'alive', 5, 0);
-  t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).viewers, 1_005);
+  t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
   // Time travel: its last report is too old.
   await client.hset(travel.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
-  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)), { viewers: 5, peak: 1_005, hearts: 0 });
+  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, { viewers: 5, peak: 1_005, hearts: 0 });
   t.same(await client.hkeys(travel.key(show, 'nodes')), ['alive']);
 });
 

@@ -9,8 +9,11 @@ import type { ConnectedStore } from '../../src/redis/index.ts';
 
 const ARRIVAL_MS_MAX = 3_000;
 
+/** A commit with the reservations as a client is told them. */
+type Announced = Omit<Commit, 'reservations'> & { readonly reservations: readonly ReservationView[] };
+
 export class Announcements {
-  readonly commits: Commit[] = [];
+  readonly commits: Announced[] = [];
   resyncs = 0;
   readonly #store: ConnectedStore;
   readonly #show: string;
@@ -28,7 +31,7 @@ export class Announcements {
     const made = new Announcements(store, show);
     const subscribed = await store.subscribe(show, {
       onMessage: (message) => {
-        if (message.kind === 'commit') made.commits.push(message.commit);
+        if (message.kind === 'commit') made.commits.push({ ...message.commit, reservations: message.commit.reservations.map((news) => news.view()) });
       },
       onResync: () => {
         made.resyncs++;
@@ -52,7 +55,7 @@ export class Announcements {
   }
 
   /** What is announced by `work`, and nothing else: for tests that look at one command. */
-  async during(work: () => Promise<unknown>): Promise<Commit[]> {
+  async during(work: () => Promise<unknown>): Promise<Announced[]> {
     await this.settled();
     const from = this.commits.length;
     await work();
@@ -106,7 +109,7 @@ export class Announcements {
 }
 
 /** Folds announcements the way a client does: newest value wins. */
-function sum(commits: readonly Commit[]): { sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>; reservations: Map<string, ReservationView> } {
+function sum(commits: readonly Announced[]): { sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>; reservations: Map<string, ReservationView> } {
   const sales = new Map<string, Omit<SaleStateView, 'id' | 'rev'>>();
   const reservations = new Map<string, ReservationView>();
   for (const commit of commits) {

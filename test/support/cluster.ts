@@ -1,11 +1,11 @@
 /** A Redis Cluster of three masters on loopback ports, made for one test file. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { freePort } from './free-port.ts';
 
 const SLOTS = 16_384;
 const MASTERS = 3;
@@ -24,7 +24,7 @@ export async function startCluster(): Promise<TestCluster> {
   const ports: number[] = [];
   const children: ChildProcess[] = [];
   for (let i = 0; i < MASTERS; i++) {
-    const port = await freePort();
+    const port = await freePort(BUS_OFFSET);
     ports.push(port);
     const files = ['--dir', folder, '--cluster-config-file', `nodes-${port}.conf`, '--appendfilename', `${port}.aof`, '--appenddirname', `aof-${port}`];
     const settings = [
@@ -77,18 +77,3 @@ export async function startCluster(): Promise<TestCluster> {
   for (const client of clients) client.disconnect();
   return { url: ports.map((port) => `redis://127.0.0.1:${port}`).join(','), ports, stop };
 }
-
-/** The port and its bus port must both be free; the bus must stay below 65536. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
-    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
-  }
-}
-
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });

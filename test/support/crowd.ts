@@ -7,7 +7,7 @@ import type { Redis } from 'ioredis';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Line, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import { type ReservationRecord, reservationView, unpack } from '../../src/redis/records.ts';
+import { reservationView, unpackReservation } from '../../src/redis/records.ts';
 import type { Decision } from '../../src/sales/types.ts';
 import { type FinalState, HistoryRecorder, type Operation, type Outcome } from './history-checker.ts';
 import type { TimeTravel } from './time-travel.ts';
@@ -174,5 +174,5 @@ function judge(answer: Result<unknown>): Outcome {
 /** All reservations of a show as they stand, read past the store. */
 export async function finalState(client: Redis, reservationsKey: string): Promise<FinalState> {
   const values = await client.hvalsBuffer(reservationsKey);
-  return { reservations: new Map(values.map((bytes) => reservationView(unpack<ReservationRecord>(bytes))).map((view) => [view.id, view])) };
+  return { reservations: new Map(values.map((bytes) => reservationView(unpackReservation(bytes))).map((view) => [view.id, view])) };
 }

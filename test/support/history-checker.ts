@@ -29,7 +29,8 @@ export interface Rules {
 
 /** The last look, when everybody is done. */
 export interface FinalState {
-  reservations: ReadonlyMap<string, { user: string; sale: string; lines: readonly Line[]; state: string }>;
+  /** `offer`: made for somebody in line, whom nobody answered with it; it counts, and whether it was due is not judged here. */
+  reservations: ReadonlyMap<string, { user: string; sale: string; lines: readonly Line[]; state: string; offer?: boolean }>;
 }
 
 export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unasked' | 'key';
@@ -246,9 +247,9 @@ class Checker {
     for (const operation of this.#open.values()) if (operation.do === 'reserve') this.#reserved(operation, { type: 'unknown' });
     const taken = new Map<string, number>();
     const asked = new Map([...this.#asked].filter(([, { maybe }]) => maybe));
-    for (const [id, { user, sale, lines, state }] of reservations) {
+    for (const [id, { user, sale, lines, state, offer }] of reservations) {
       if (state === 'held' || state === 'confirmed') for (const { sku, qty } of lines) taken.set(`${sale}/${sku}`, (taken.get(`${sale}/${sku}`) ?? 0) + qty);
-      if (this.#holds.has(id)) continue;
+      if (offer || this.#holds.has(id)) continue;
       const name = [...asked].find(([key, ask]) => key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines))?.[0];
       if (name === undefined) this.#violate('unasked', `${user} has ${id}, which nobody was granted and nobody may still expect`);
       else asked.delete(name);

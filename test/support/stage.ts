@@ -176,6 +176,11 @@ export class Stage {
     return { allocated, available, held, sold, withdrawn };
   }
 
+  /** Live holds and orders, one list a user. */
+  async reservationsOf(show: string, users: readonly string[]): Promise<ReservationView[][]> {
+    return unwrap(await this.store.standingOf(show, users)).map(({ reservations }) => reservations);
+  }
+
   async stateOf(show: string, reservation: string): Promise<string> {
     return unwrap(await this.store.getReservation(show, reservation)).state;
   }

@@ -4,7 +4,8 @@
  */
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { pack, type ReservationRecord, type SaleRecord, unpack } from '../../src/redis/records.ts';
+import { pack, type SaleRecord, unpack, unpackReservation } from '../../src/redis/records.ts';
+import { packReservation } from './packed-reservation.ts';
 
 export class TimeTravel {
   readonly #client: Redis;
@@ -24,16 +25,16 @@ export class TimeTravel {
     return `${this.#prefix}{${show}}:${name}`;
   }
 
-  async #change<T>(show: string, hash: string, field: string, change: (record: T) => T): Promise<void> {
+  async #change(show: string, hash: string, field: string, change: (bytes: Buffer) => Buffer): Promise<void> {
     const bytes = await this.#client.hgetBuffer(this.key(show, hash), field);
     if (!bytes) throw new Error(`${hash} of ${show} has no ${field}`);
-    await this.#client.hset(this.key(show, hash), field, pack(change(unpack<T>(bytes))));
+    await this.#client.hset(this.key(show, hash), field, change(bytes));
   }
 
   /** The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the grace for confirms is over too. */
   async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
-    await this.#change<ReservationRecord>(show, 'reservations', reservation, (record) => ({ ...record, heldUntil }));
+    await this.#change(show, 'reservations', reservation, (bytes) => packReservation({ ...unpackReservation(bytes), heldUntil }));
     await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, `r:${reservation}`);
   }
 
@@ -52,7 +53,7 @@ export class TimeTravel {
   /** The planned moment of a sale has come, though nobody has noticed yet. */
   async moment(show: string, sale: string, which: 'opensAt' | 'closesAt', agoMs = 1): Promise<void> {
     const at = (await this.#now()) - agoMs;
-    await this.#change<SaleRecord>(show, 'sales', sale, (record) => ({ ...record, [which]: at }));
+    await this.#change(show, 'sales', sale, (bytes) => pack({ ...unpack<SaleRecord>(bytes), [which]: at }));
     await this.#client.zadd(this.key(show, 'due'), at, `${which === 'opensAt' ? 'o' : 'c'}:${sale}`);
   }
 

@@ -8,8 +8,9 @@ const DESCRIPTION = `Plan shows, products and flash sales, move them, confirm re
 
 **Keys.** Give an API key as \`Authorization: Bearer <key>\` or \`x-api-key: <key>\`.
 
-**Repeating.** POSTs that change sales or stock take an \`Idempotency-Key\`. Repeat a request whose answer got lost with the same key and the same body, and
-you get the recorded answer, for at least 24 hours. Without the header every request is a command of its own. Shows and products are repeatable by their id.
+**Repeating.** POSTs that create something or change sales or stock take an \`Idempotency-Key\`. Repeat a request whose answer got lost with the same key and the same body, and
+you get the recorded answer, for at least 24 hours. While the first still runs, the repeat is answered
+\`idempotency_in_progress\`. Without the header every request is a command of its own. Shows and products are repeatable by their id.
 
 **Money** is integer minor units (cents). **Times** are milliseconds since the Unix epoch on the clock of Redis, which alone decides.
 

@@ -1,4 +1,6 @@
+import { failure, StampedeError } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
+import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
 import { type App, actorOf, unwrap } from '../routing.ts';
 import { EmptyBody, ShowParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
@@ -6,20 +8,24 @@ import { Announced, AnnouncementBody, NewShow, PinBody, Show, ShowChange, ShowLi
 
 const tags = ['shows'];
 
-export function registerShows(app: App, { store }: ControlDeps): void {
+export function registerShows(app: App, { store }: ControlDeps, commands: Commands): void {
   app.post(
     '/shows',
     {
       schema: {
         tags,
+        headers: IdempotencyHeaders,
         summary: 'Plan a show',
-        description: 'The same id with the same body answers again; without an id the engine makes one up.',
+        description: 'The same id with the same body answers again; without an id the engine makes one up, the same for the same `Idempotency-Key`.',
         body: NewShow,
-        response: { 201: Show, ...problems(['already_exists']) },
+        response: { 201: Show, ...problems(['already_exists', 'idempotency_conflict']) },
       },
     },
     async (request, reply) => {
-      const show = unwrap(await store.createShow(request.body, actorOf(request)));
+      const named = request.body.id === undefined ? commands.nameFor(request, 'show') : null;
+      const made = await store.createShow({ ...request.body, ...(named === null ? {} : { id: named }) }, actorOf(request));
+      if (named !== null && !made.ok && made.error.code === 'already_exists') throw new StampedeError(failure('idempotency_conflict'));
+      const show = unwrap(made);
       reply.code(201).header('location', `/v1/shows/${show.id}`);
       return show;
     },
@@ -85,14 +91,16 @@ export function registerShows(app: App, { store }: ControlDeps): void {
     {
       schema: {
         tags,
+        headers: IdempotencyHeaders,
         summary: 'Tell every viewer something',
         params: ShowParams,
         body: AnnouncementBody,
-        response: { 201: Announced, ...problems(['show_not_found']) },
+        response: { 201: Announced, ...problems(['show_not_found', 'idempotency_conflict', 'idempotency_in_progress']) },
       },
     },
     async (request, reply) => {
-      const announced = unwrap(await store.announce(request.params.show, request.body.text, actorOf(request)));
+      const { show } = request.params;
+      const announced = unwrap(await commands.run(request, show, ({ key, actor }) => store.announce(show, request.body.text, actor, key)));
       reply.code(201);
       return announced;
     },

@@ -14,6 +14,8 @@ export interface RequestContext {
 
 /** The data of the one `ok`, or why not. */
 export type Answer = Result<Record<string, unknown> | undefined>;
+/** Will call back once. What comes by the ten thousand a second answers like this, without promises. */
+export type AnswerLater = (done: (answer: Answer) => void) => void;
 /** A handler answers now or later; it never throws for an operating error. */
-export type Answered = Answer | Promise<Answer>;
+export type Answered = Answer | Promise<Answer> | AnswerLater;
 export type { Connection };

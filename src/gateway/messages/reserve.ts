@@ -14,7 +14,7 @@ export function onReserve(connection: Connection, { key, sale, lines }: Extract<
   // In a rush nearly every request ends here: no promise, no queue.
   const refusal = room.refuse(member, sale, lines);
   if (refusal !== null) return { ok: false, error: refusal };
-  return room.reserve(member, connection, { key, sale, lines }).then(decided);
+  return (done) => room.reserve(member, connection, { key, sale, lines }, (result) => done(decided(result)));
 }
 
 /** The answer of a decision, with how durably Redis keeps it. */

@@ -1,7 +1,19 @@
 #!lua flags=no-writes
 -- audit: the live books together with the ledger position they stand at, in one step.
--- ARGV[2]: {}. Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
+-- ARGV[2]: {} for every sale, {sale id} for one. Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
 -- @include show
 
+local function books_of(id)
+  local record = call('HGET', K.sales, id)
+  if not record then return {}, {} end
+  local fields, flat = {}, {}
+  for i, sku in ipairs(unpack_record(record).skus) do fields[i] = id .. '/' .. sku end
+  local stock = call('HMGET', K.stock, unpack(fields))
+  for i = 1, #fields do flat[2 * i - 1], flat[2 * i] = fields[i], stock[i] end
+  return flat, { record }
+end
+
 local last = call('XREVRANGE', K.ledger, '+', '-', 'COUNT', 1)
-return { 'ok', last[1] and last[1][1] or '', call('HGETALL', K.stock), call('HVALS', K.sales), int(rev) }
+local stock, sales
+if args[1] then stock, sales = books_of(args[1]) else stock, sales = call('HGETALL', K.stock), call('HVALS', K.sales) end
+return { 'ok', last[1] and last[1][1] or '', stock, sales, int(rev) }

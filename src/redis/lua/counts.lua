@@ -1,6 +1,7 @@
 #!lua
 -- counts: a node reports its viewers and the hearts since its last report; sums over nodes, forgets nodes that fell silent, and
--- publishes when a number changed. ARGV[2]: {node, viewers, hearts, node time to live in ms}. Returns {'ok', viewers, peak, hearts}.
+-- publishes when a number changed. ARGV[2]: {node, viewers, hearts, node time to live in ms}. Returns {'ok', viewers, peak, hearts, epoch,
+-- rev}: where the show stands, for a node that may have missed something.
 -- @include show
 
 if args[2] > 0 then call('HSET', K.nodes, args[1], pack({ args[2], now })) else call('HDEL', K.nodes, args[1]) end
@@ -18,4 +19,4 @@ if viewers ~= before or args[3] > 0 then
   local head = pack({ viewers, peak, hearts })
   call('SPUBLISH', K.channel, 'n' .. struct.pack('>I4', #head) .. head)
 end
-return { 'ok', viewers, peak, int(hearts) }
+return { 'ok', viewers, peak, int(hearts), epoch, int(rev) }

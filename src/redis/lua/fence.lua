@@ -11,6 +11,6 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', show_key, 'run', ARGV[1], 'epoch', args[1], 'recovering', 1)
 local rev = redis.call('HINCRBY', show_key, 'rev', 1)
-local head = cmsgpack.pack({ rev, args[1], now, 0, 0, {} })
+local head = cmsgpack.pack({ rev, args[1], now, 0, 0, {}, {} })
 redis.call('SPUBLISH', channel, 'c' .. struct.pack('>I4', #head) .. head)
 return { 'ok', '+', args[1] }

@@ -10,13 +10,13 @@ local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_rel
 
 -- More time only on success, and never past the longest hold: a failed try must not keep units from others.
 local function prolong(r)
-  local longest = r.createdAt + HOLD_MAX_MS
-  if r.heldUntil + args.byMs > longest then return 'limit_reached', { what = 'hold time', heldUntilMax = longest, heldUntil = r.heldUntil } end
-  r.firstUntil = r.firstUntil or r.heldUntil
-  r.heldUntil = r.heldUntil + args.byMs
-  due_set['r:' .. r.id] = r.heldUntil + CONFIRM_GRACE_MS
-  note_change(r.id)
-  enter('prolong', r.sale, r.id, r.user, args.actor, args.key, 'asked', false, { heldUntil = r.heldUntil })
+  local longest = r[R_CREATED] + HOLD_MAX_MS
+  if r[R_UNTIL] + args.byMs > longest then return 'limit_reached', { what = 'hold time', heldUntilMax = longest, heldUntil = r[R_UNTIL] } end
+  if r[R_FIRST] == 0 then r[R_FIRST] = r[R_UNTIL] end
+  r[R_UNTIL] = r[R_UNTIL] + args.byMs
+  due_set['r:' .. r[R_ID]] = r[R_UNTIL] + CONFIRM_GRACE_MS
+  note_change(r[R_ID])
+  enter('prolong', r[R_SALE], r[R_ID], r[R_USER], args.actor, args.key, 'asked', false, { heldUntil = r[R_UNTIL] })
   return '+', r
 end
 
@@ -25,17 +25,17 @@ local function decide()
   if recorded == 'conflict' then return 'idempotency_conflict', { key = args.key } end
   if recorded then return '=', unpack_record(recorded) end
   local r = reservation_of(args.id)
-  if not r or (args.user and r.user ~= args.user) then return 'reservation_not_found', { reservation = args.id } end
-  if r.state ~= 'held' then return ENDED[r.state], { state = r.state, endedAt = r.endedAt, orderRef = r.orderRef } end
+  if not r or (args.user and r[R_USER] ~= args.user) then return 'reservation_not_found', { reservation = args.id } end
+  if r[R_STATE] ~= 'held' then return ENDED[r[R_STATE]], { state = r[R_STATE], endedAt = r[R_ENDED], orderRef = r[R_ORDER] ~= '' and r[R_ORDER] or nil } end
   if args.op == 'release' then
     end_hold(r, 'released', AVAILABLE, 'release', args.actor, args.key, 'asked')
     return '+', r
   end
-  local sale = sale_at_now(r.sale)
-  if sale.state == 'cancelled' then return 'sale_cancelled', { sale = r.sale } end
+  local sale = sale_at_now(r[R_SALE])
+  if sale.state == 'cancelled' then return 'sale_cancelled', { sale = r[R_SALE] } end
   if args.op == 'prolong' then return prolong(r) end
-  if args.amount ~= r.amount then return 'amount_mismatch', { amount = r.amount, currency = r.currency } end
-  r.orderRef = args.orderRef
+  if args.amount ~= r[R_AMOUNT] then return 'amount_mismatch', { amount = r[R_AMOUNT], currency = r[R_CURRENCY] } end
+  r[R_ORDER] = args.orderRef
   end_hold(r, 'confirmed', SOLD, 'confirm', args.actor, args.key, args.orderRef, { amount = args.amount })
   return '+', r
 end

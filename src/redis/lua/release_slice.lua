@@ -9,7 +9,7 @@ if sale and sale.state == 'cancelled' then
   fetch(K.reservations, reservations, args.ids)
   for i = 1, #args.ids do
     local r = reservations[args.ids[i]]
-    if r and r.sale == args.sale and r.state == 'held' then
+    if r and r[R_SALE] == args.sale and r[R_STATE] == 'held' then
       end_hold(r, 'released', AVAILABLE, 'release', args.actor, '', 'sale_cancelled')
       released = released + 1
     end

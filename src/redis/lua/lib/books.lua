@@ -1,6 +1,10 @@
 -- The books of a show as one script sees them: records are read once, changed in Lua tables, and written together by
 -- commit.lua. Until then nothing is written, so a refusal anywhere leaves no half-done change.
 local AVAILABLE, HELD, SOLD, WITHDRAWN = 2, 3, 4, 5 -- stock record: {allocated, available, held, sold, withdrawn, price, per_buyer, product}
+-- Reservation record. Not yet known: 0 for moments, '' for the order; offer: 1 when it came from the waitlist, else 0; first: the deadline before more
+-- time was given. Who, which and what state come first: a reader that is not concerned looks no further.
+local R_USER, R_ID, R_STATE, R_OFFER, R_SALE, R_LINES, R_AMOUNT = 1, 2, 3, 4, 5, 6, 7
+local R_CURRENCY, R_CREATED, R_UNTIL, R_KEY, R_ENDED, R_ORDER, R_FIRST = 8, 9, 10, 11, 12, 13, 14
 local sales, stock, reservations, buyers = {}, {}, {}, {}
 local dirty_sales, dirty_stock, dirty_reservations, dirty_buyers = {}, {}, {}, {}
 local due_set, due_clear = {}, {}
@@ -21,8 +25,24 @@ local function sale_of(id)
   return sale
 end
 
+-- `sale/sku`, the field of its books: made once a call and not at every look.
+local names = {}
+local function name_of(sale_id, sku)
+  local of = names[sale_id]
+  if not of then
+    of = {}
+    names[sale_id] = of
+  end
+  local name = of[sku]
+  if not name then
+    name = sale_id .. '/' .. sku
+    of[sku] = name
+  end
+  return name
+end
+
 local function stock_of(sale_id, sku)
-  local field = sale_id .. '/' .. sku
+  local field = name_of(sale_id, sku)
   local books = stock[field]
   if books == nil then
     local raw = call('HGET', K.stock, field)
@@ -91,7 +111,7 @@ local function enter(kind, sale_id, reservation_id, user, actor, key, reason, li
   ledger[#ledger + 1] = pack({ kind, sale_id, reservation_id, user, actor, key, reason, lines, extra })
 end
 
-local function units_came_free(sale_id, sku) to_serve[sale_id .. '/' .. sku] = { sale_id, sku } end
+local function units_came_free(sale_id, sku) to_serve[name_of(sale_id, sku)] = { sale_id, sku } end
 
 -- Moves units between two columns of a SKU's books; answers the ledger line. The caller has checked that it may.
 local function move_units(sale_id, sku, qty, from, to)
@@ -100,7 +120,7 @@ local function move_units(sale_id, sku, qty, from, to)
   books[from] = books[from] - qty
   books[to] = books[to] + qty
   line[7], line[8], line[9], line[10] = books[2], books[3], books[4], books[5]
-  dirty_stock[sale_id .. '/' .. sku] = books
+  dirty_stock[name_of(sale_id, sku)] = books
   touch(sale_id, sku)
   if to == AVAILABLE then units_came_free(sale_id, sku) end
   return line

@@ -56,15 +56,13 @@ local function patch_of(id)
   return { id, sale.state, sale.opensAt or 0, sale.closesAt or 0, left }
 end
 
-local packed = {} -- reservation id -> its record as written, for replies
-
 local function commit()
   serve_lines()
   note_sold_out()
-  local flat, records, n = {}, {}, 0
+  local flat, records, sizes, n = {}, {}, {}, 0
   for i = 1, #changed do
     local record = pack(reservations[changed[i]])
-    records[i], packed[changed[i]] = record, record
+    records[i], sizes[i] = record, #record
     flat[n + 1], flat[n + 2] = changed[i], record
     n = n + 2
   end
@@ -93,8 +91,11 @@ local function commit()
 
   if #due_clear > 0 then call('ZREM', K.due, unpack(due_clear)) end
   flat, n = {}, 0
+  -- The holds of one call lapse in the same moment.
+  local last, score
   for member, at in pairs(due_set) do
-    flat[n + 1], flat[n + 2] = int(at), member
+    if at ~= last then last, score = at, int(at) end
+    flat[n + 1], flat[n + 2] = score, member
     n = n + 2
   end
   for from = 1, n, 4000 do call('ZADD', K.due, unpack(flat, from, math.min(from + 3999, n))) end
@@ -114,7 +115,7 @@ local function commit()
       parts[i] = events[i][2]
     end
     for i = 1, #records do parts[#parts + 1] = records[i] end
-    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches })
+    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches, sizes })
     call('SPUBLISH', K.channel, 'c' .. struct.pack('>I4', #head) .. head .. table.concat(parts))
   end
   return next_due or ''

@@ -22,13 +22,11 @@ local function hold(sale, id, user, key, lines, offer)
     amount = amount + qty * stock_of(sale.id, sku)[6]
     moved[i] = move_units(sale.id, sku, qty, AVAILABLE, HELD)
   end
-  local r = {
-    id = id, sale = sale.id, user = user, state = 'held', lines = lines, amount = amount, currency = sale.currency,
-    createdAt = now, heldUntil = now + sale.holdMs, key = key, offer = offer,
-  }
+  local lapses = now + sale.holdMs
+  local r = { user, id, 'held', offer and 1 or 0, sale.id, lines, amount, sale.currency, now, lapses, key, 0, '', 0 }
   reservations[id] = r
   give(user, sale.id, lines, id)
-  due_set['r:' .. id] = r.heldUntil + CONFIRM_GRACE_MS
+  due_set['r:' .. id] = lapses + CONFIRM_GRACE_MS
   note_change(id)
   enter('hold', sale.id, id, user, offer and 'waitlist' or 'user', key, offer and 'offer' or '', moved)
   return r
@@ -37,11 +35,11 @@ end
 -- Ends a hold once: `to` is SOLD (confirmed) or AVAILABLE (released, expired).
 local function end_hold(r, state, to, kind, actor, key, reason, extra)
   local lines = {}
-  for i = 1, #r.lines do lines[i] = move_units(r.sale, r.lines[i][1], r.lines[i][2], HELD, to) end
-  if to == AVAILABLE then take_back(r.user, r.sale, r.lines, r.id) end
-  r.state, r.endedAt = state, now
-  due_set['r:' .. r.id] = nil
-  due_clear[#due_clear + 1] = 'r:' .. r.id
-  note_change(r.id)
-  enter(kind, r.sale, r.id, r.user, actor, key, reason, lines, extra)
+  for i = 1, #r[R_LINES] do lines[i] = move_units(r[R_SALE], r[R_LINES][i][1], r[R_LINES][i][2], HELD, to) end
+  if to == AVAILABLE then take_back(r[R_USER], r[R_SALE], r[R_LINES], r[R_ID]) end
+  r[R_STATE], r[R_ENDED] = state, now
+  due_set['r:' .. r[R_ID]] = nil
+  due_clear[#due_clear + 1] = 'r:' .. r[R_ID]
+  note_change(r[R_ID])
+  enter(kind, r[R_SALE], r[R_ID], r[R_USER], actor, key, reason, lines, extra)
 end

@@ -6,9 +6,13 @@ local unserved = {} -- sale/sku whose line could not be served in one slice: no 
 
 -- Are the free units of this SKU spoken for by a line that is still being served?
 local function promised(sale_id, sku)
-  local field = sale_id .. '/' .. sku
-  if unserved[field] == nil then unserved[field] = call('ZSCORE', K.due, 'w:' .. field) ~= false end
-  return unserved[field]
+  local field = name_of(sale_id, sku)
+  local answer = unserved[field]
+  if answer == nil then
+    answer = call('ZSCORE', K.due, 'w:' .. field) ~= false
+    unserved[field] = answer
+  end
+  return answer
 end
 
 local function step_out(sale_id, sku, user, actor, key, reason)
@@ -25,7 +29,7 @@ local going_on = {} -- sale/sku whose line goes on being served where the last s
 -- fresh units begin at the front again. The cursor of a pass is the last member looked at.
 local function serve_line(sale, sku)
   local books = stock_of(sale.id, sku)
-  local field = sale.id .. '/' .. sku
+  local field = name_of(sale.id, sku)
   local cursor_field = 'line:' .. field
   local cursor = going_on[field] and call('HGET', K.show, cursor_field)
   going_on[field], unserved[field] = nil, false

@@ -1,0 +1,7 @@
+/** A reservation's record as `src/redis/lua/lib/books.lua` writes it: what only scripts do otherwise. */
+import { pack, type ReservationRecord } from '../../src/redis/records.ts';
+
+export function packReservation(record: ReservationRecord): Buffer {
+  const { user, id, state, offer, sale, lines, amount, currency, createdAt, heldUntil, key, endedAt = 0, orderRef = '', firstUntil = 0 } = record;
+  return pack([user, id, state, offer ? 1 : 0, sale, lines, amount, currency, createdAt, heldUntil, key, endedAt, orderRef, firstUntil]);
+}
