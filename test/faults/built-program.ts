@@ -28,7 +28,7 @@ export function builtProgram(): string {
 function build(): string {
   const changedAt = newestChange(join(ROOT, 'src'));
   const home = join(CACHE, String(changedAt));
-  const entry = join(home, 'dist/cli/main.js');
+  const entry = join(home, 'dist/src/cli/main.js');
   if (existsSync(entry)) return entry;
   const draft = `${home}-${process.pid}`;
   mkdirSync(draft, { recursive: true });
@@ -38,7 +38,7 @@ function build(): string {
     rmSync(draft, { recursive: true, force: true });
     throw new Error(`the sources do not compile:\n${compiled.stdout}\n${compiled.stderr}`);
   }
-  cpSync(join(ROOT, 'src/redis/lua'), join(draft, 'dist/redis/lua'), { recursive: true });
+  cpSync(join(ROOT, 'src/redis/lua'), join(draft, 'dist/src/redis/lua'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(draft, 'package.json'));
   removeOld(changedAt);
   try {

@@ -20,11 +20,19 @@ export interface World {
   readonly spreadMs: number;
 }
 
+export interface Wanted {
+  readonly sku: string;
+  readonly qty: number;
+}
+
 export interface Grant {
   readonly key: string;
   readonly reservation: Reservation;
   readonly answeredAt: number;
 }
+
+/** How long somebody in line watches the screen. */
+const WAIT_MS_MAX = 900;
 
 /** Put off, not refused: the same key may be tried again. */
 const LATER = new Set(['sale_not_open', 'sale_paused', 'overloaded', 'rate_limited', 'too_many_in_flight', 'draining', 'idempotency_in_progress']);
@@ -35,6 +43,10 @@ export class Buyer {
   readonly user: string;
   readonly client: PlainClient;
   readonly grants: Grant[] = [];
+  /** Offers from the line that this person saw and answered. */
+  readonly offers: Omit<Grant, 'key'>[] = [];
+  /** Every place in line ever asked for: key -> what for, and when it was answered with ok. */
+  readonly joins = new Map<string, { line: Wanted; joinedAt: number | null }>();
   /** Reservation -> how its end was answered. */
   readonly ended = new Map<string, { state: string; orderRef?: string; answeredAt: number }>();
   /** Keys of which the last word was not yet spoken when time was up. */
@@ -43,6 +55,8 @@ export class Buyer {
   readonly problems: string[] = [];
   readonly #world: World;
   readonly #prng: Prng;
+  /** What the last reserve was refused for want of units. */
+  #soldOut: Wanted | undefined;
 
   constructor(user: string, world: World, prng: Prng) {
     this.user = user;
@@ -60,6 +74,7 @@ export class Buyer {
     for (let round = 1; round <= rounds; round++) {
       const held = await this.reserve(`r-${round}`);
       if (held) await this.#decide(held);
+      else if (this.#soldOut) await this.#waitInLine(this.#soldOut, round);
       await sleep(prng.int(0, 150));
     }
   }
@@ -77,6 +92,28 @@ export class Buyer {
     if (way === 'give back by phone') await this.releaseByPhone(held);
   }
 
+  /** Joins, and takes what is offered meanwhile; gives up the place, or goes away and leaves it standing. */
+  async #waitInLine(line: Wanted, round: number): Promise<void> {
+    const key = `w-${round}`;
+    this.joins.set(key, { line, joinedAt: null });
+    const joined = await this.#line('join', key, line);
+    if (joined?.t === 'ok') this.joins.set(key, { line, joinedAt: Date.now() });
+    else if (joined?.t === 'error' && joined.code !== 'already_waiting') return;
+    const offered = (): Reservation | undefined =>
+      [...this.client.mine.values()].find(({ id, offer, state }) => offer && state === 'held' && !this.offers.some(({ reservation }) => reservation.id === id));
+    await this.client.until(() => offered() !== undefined, this.#prng.int(50, WAIT_MS_MAX));
+    const reservation = offered();
+    if (reservation) {
+      this.offers.push({ reservation, answeredAt: Date.now() });
+      await this.#decide(reservation);
+    } else if (this.#prng.chance(0.4)) await this.#line('leave', `l-${round}`, line);
+  }
+
+  #line(op: 'join' | 'leave', key: string, { sku, qty }: Wanted): Promise<Answer | null> {
+    const message = { t: 'waitlist', op, key, sale: SALE, sku, ...(op === 'join' ? { qty } : {}) };
+    return this.#untilDecided(`${op} ${key}`, () => this.#ask(message));
+  }
+
   /** The hold, or null when it was refused for good. */
   async reserve(key: string): Promise<Reservation | null> {
     const lines = this.#prng.chance(0.2) ? SKUS.map((sku) => ({ sku, qty: 1 })) : [{ sku: this.#prng.pick(SKUS), qty: this.#prng.int(1, 2) }];
@@ -84,6 +121,7 @@ export class Buyer {
     const answer = await this.#untilDecided(`reserve ${key}`, () =>
       this.#world.history.record(operation, () => this.#ask({ t: 'reserve', key, sale: SALE, lines }), outcomeOf),
     );
+    this.#soldOut = answer?.t === 'error' && answer.code === 'sold_out' ? lines[0] : undefined;
     if (answer?.t !== 'ok') return null;
     const reservation = answer.data?.reservation as Reservation;
     this.grants.push({ key, reservation, answeredAt: Date.now() });

@@ -1,8 +1,9 @@
-/** The seeded crowd of a scenario: buyers in a rush, and people who only watch. */
+/** The seeded crowd of a scenario: buyers in a rush, people who talk, and people who only watch. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../bench/audience/prng.ts';
 import { HistoryRecorder } from '../support/history-checker.ts';
 import { Buyer, type World } from './buyer.ts';
+import { Talker } from './chatter.ts';
 import type { House } from './house.ts';
 import { PlainClient } from './plain-client.ts';
 import { signToken } from './plain-http.ts';
@@ -14,6 +15,7 @@ const DEVICE_EVERY = 3;
 export interface CrowdPlan {
   readonly buyers?: number;
   readonly watchers?: number;
+  readonly talkers?: number;
   readonly spreadMs?: number;
   /** How long after the opening somebody may still repeat what was lost. */
   readonly patienceMs?: number;
@@ -24,6 +26,7 @@ export interface Crowd {
   readonly world: World;
   readonly buyers: readonly Buyer[];
   readonly watchers: readonly PlainClient[];
+  readonly talkers: readonly Talker[];
   /** Second devices of some buyers, that ask for nothing and must know everything. */
   readonly devices: ReadonlyArray<{ user: string; client: PlainClient }>;
   readonly clients: readonly PlainClient[];
@@ -33,7 +36,7 @@ export interface Crowd {
 }
 
 export async function gather(house: House, staged: StagedShow, prng: Prng, plan: CrowdPlan = {}): Promise<Crowd> {
-  const { buyers: count = 40, watchers: watching = 4, spreadMs = 600, patienceMs = 30_000, gatewayUrls = house.gatewayUrls } = plan;
+  const { buyers: count = 40, watchers: watching = 4, talkers: talking = 3, spreadMs = 600, patienceMs = 30_000, gatewayUrls = house.gatewayUrls } = plan;
   const world: World = {
     staged,
     gatewayUrls,
@@ -54,16 +57,22 @@ export async function gather(house: House, staged: StagedShow, prng: Prng, plan:
       user,
       client: new PlainClient({ urls: gatewayUrls, show: staged.show, token: signToken(staged.show, user), prng: prng.fork(2_000 + at) }),
     }));
-  const clients = [...[...buyers, ...devices].map(({ client }) => client), ...watchers];
+  const talkers = Array.from({ length: talking }, (_, at) => new Talker(`talker-${at}`, world, prng.fork(3_000 + at)));
+  const clients = [...[...buyers, ...devices, ...talkers].map(({ client }) => client), ...watchers];
   await Promise.all(clients.map((client) => client.connect()));
   return {
     world,
     buyers,
     watchers,
+    talkers,
     devices,
     clients,
     rush: async () => {
+      let over = false;
+      const talk = talkers.map((talker) => talker.talk(() => over));
       await Promise.all(buyers.map((buyer) => buyer.play()));
+      over = true;
+      await Promise.all(talk);
       // News of the last decisions is still on its way.
       await sleep(50);
     },

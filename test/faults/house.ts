@@ -1,7 +1,7 @@
 /** The whole engine as it runs in production, roles apart, every part a process that can be killed, stopped and started again on its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../support/free-port.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { commandLine, ROOT } from './built-program.ts';
 import { LineProxy } from './line-proxy.ts';
@@ -212,15 +212,4 @@ function verify(show: string, redisUrl: string): Promise<{ code: number | null; 
       resolve({ code, report, text });
     }),
   );
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
-    });
-  });
 }

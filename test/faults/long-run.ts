@@ -35,6 +35,8 @@ const COLUMNS: ReadonlyArray<readonly [title: string, width: number, cell: (row:
   ['seed', 5, ({ seed }) => seed],
   ['accepted', 8, ({ accepted }) => accepted],
   ['confirmed', 9, ({ confirmed }) => confirmed],
+  ['offers', 6, ({ offers }) => offers],
+  ['said', 4, ({ said }) => said],
   ['lost as allowed', 15, ({ lost }) => lost],
   ['violations', 10, ({ violations }) => violations.length],
   ['s', 5, ({ seconds }) => seconds.toFixed(1)],
@@ -70,7 +72,7 @@ await Promise.all(Array.from({ length: Number(values.parallel) }, work));
 const failed = rows.filter(({ violations }) => violations.length > 0);
 const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
 console.log(
-  `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
+  `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ offers }) => offers)} offers from the line, ${total(({ said }) => said)} chat messages, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
 );
 for (const { scenario, seed } of failed)
   console.log(`again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`);

@@ -26,12 +26,17 @@ export interface Reservation {
   readonly amount: number;
   readonly heldUntil: number;
   readonly orderRef?: string;
+  /** It comes from the waitlist. */
+  readonly offer?: true;
 }
 /** The one answer to a request, or that the line went before it came. */
 export type Answer =
   | { readonly t: 'ok'; readonly at: number; readonly data?: Fields }
   | { readonly t: 'error'; readonly at: number; readonly code: string; readonly retryAfterMs?: number; readonly details?: Fields }
   | { readonly t: 'lost' };
+
+/** C-1. */
+type ChatGroup = [firstId: number, at: number, items: Array<[i: number, dtMs: number, name: string, text: string, mark?: number]>];
 
 interface SaleOfClient {
   rev: number;
@@ -59,6 +64,12 @@ export class PlainClient {
   readonly mine = new Map<string, Reservation>();
   readonly sales = new Map<string, SaleOfClient>();
   readonly answerMs: number[] = [];
+  /** Chat by epoch and id. */
+  readonly heard = new Map<string, string>();
+  /** The last chat message; null: a snapshot said nothing about it, and the next one tells. */
+  chatAt: number | null = null;
+  /** Messages between those that came, less those that were told to be missed. */
+  #chatHoles = 0;
   epoch = '';
   offset = 0;
   /** Snapshots taken after the first: each stands for events that were not told one by one. */
@@ -110,7 +121,8 @@ export class PlainClient {
 
   #open(): Promise<boolean> {
     const { urls, show, token } = this.#plan;
-    const position = this.#everWelcomed ? `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}` : '';
+    const chat = this.chatAt === null ? '' : `&chat=${this.chatAt}`;
+    const position = this.#everWelcomed ? `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}${chat}` : '';
     const url = `${urls[this.#at % urls.length]}/v1/shows/${show}${position}`;
     const socket = new WebSocket(url, ['stampede.v1.json', ...(token === null ? [] : [`token.${token}`])], { handshakeTimeout: OPEN_MS_MAX });
     this.#socket = socket;
@@ -264,12 +276,21 @@ export class PlainClient {
   }
 
   #welcome(message: Fields): void {
-    const { snapshot, resumed, you, node } = message as { snapshot?: Fields; resumed?: true; you: { reservations: Reservation[] }; node: string };
+    const { snapshot, resumed, you, node, chat } = message as {
+      snapshot?: Fields;
+      resumed?: true;
+      you: { reservations: Reservation[] };
+      node: string;
+      chat: ChatGroup[];
+    };
     this.node = node;
     this.#ownOnly(you.reservations);
     if (snapshot) {
       if (this.#everWelcomed) this.snapshots++;
       this.#adopt(snapshot);
+      this.#hear(chat);
+      // Nothing recent: nothing was said yet.
+      this.chatAt ??= 0;
     } else if (resumed && this.#everWelcomed) this.resumed++;
     else this.problems.push('W-1: a welcome with neither snapshot nor resumed');
     this.#welcomed = true;
@@ -281,8 +302,29 @@ export class PlainClient {
     this.epoch = epoch;
     this.offset = offset;
     this.#gap = false;
+    this.chatAt = null;
+    this.#chatHoles = 0;
     this.sales.clear();
     for (const sale of sales) this.#adoptSale(sale);
+  }
+
+  /** How many messages up to the last of the show never came and were not told to be missed; below 0: too many were told. */
+  chatLeftOut(last: number): number {
+    return this.chatAt === null ? 0 : this.#chatHoles + Math.max(0, last - this.chatAt);
+  }
+
+  #hear(groups: readonly ChatGroup[]): void {
+    for (const [firstId, , items] of groups)
+      for (const [i, , , text] of items) {
+        const id = firstId + i;
+        const place = `${this.epoch}/${id}`;
+        const known = this.heard.get(place);
+        if (known !== undefined && known !== text) this.problems.push(`C-4: chat ${id} was ${JSON.stringify(known)} and is ${JSON.stringify(text)}`);
+        this.heard.set(place, text);
+        if (this.chatAt !== null && id <= this.chatAt) continue;
+        if (this.chatAt !== null) this.#chatHoles += id - this.chatAt - 1;
+        this.chatAt = id;
+      }
   }
 
   #adoptSale(view: Fields): void {
@@ -293,11 +335,20 @@ export class PlainClient {
   }
 
   #frame(message: Fields): void {
-    const { epoch, events = [], snapshot, state } = message as { epoch?: string; events?: Fields[]; snapshot?: Fields; state?: { sales?: Fields[] } };
+    const {
+      epoch,
+      events = [],
+      snapshot,
+      state,
+      chat = [],
+      missed = 0,
+    } = message as { epoch?: string; events?: Fields[]; snapshot?: Fields; state?: { sales?: Fields[] }; chat?: ChatGroup[]; missed?: number };
     if (snapshot) {
       this.snapshots++;
       this.#adopt(snapshot);
     }
+    this.#chatHoles -= missed;
+    this.#hear(chat);
     for (const event of events) this.#event(epoch ?? this.epoch, event);
     for (const patch of state?.sales ?? []) {
       const { id, rev, state: now, left } = patch as { id: string; rev: number; state: string; left: Record<string, number> };
@@ -322,7 +373,8 @@ export class PlainClient {
   #missing(): void {
     if (this.#gap) return;
     this.#gap = true;
-    void this.request({ t: 'resume', epoch: this.epoch, offset: this.offset }).then((answer) => {
+    const chat = this.chatAt === null ? {} : { chat: this.chatAt };
+    void this.request({ t: 'resume', epoch: this.epoch, offset: this.offset, ...chat }).then((answer) => {
       this.#gap = false;
       if (answer.t === 'error' && this.#welcomed) setTimeout(() => this.#missing(), 200).unref();
     });

@@ -1,7 +1,8 @@
 /** The judge of the fault runs, held against books and screens that are wrong: it must find each of them. */
 import t from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';
-import { pack, type ReservationRecord, unpack } from '../../src/redis/records.ts';
+import { type ReservationRecord, unpackReservation } from '../../src/redis/records.ts';
+import { packReservation } from '../support/packed-reservation.ts';
 import { gather } from './crowd.ts';
 import { KEY_PREFIX, openHouse } from './house.ts';
 import { SALE, SKUS, stageShow } from './stage-show.ts';
@@ -40,16 +41,19 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
     'by the program itself, too': /^stampede verify ended with 1/,
   });
 
-  const { user, ...rest } = unpack<ReservationRecord>(record);
-  const forged = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };
+  await redis.zadd(key('waitlist'), 0, `${SALE}/${SKUS[0]}/0000000000000000/pusher`);
+  await finds({ 'somebody in line who never joined': /^line: .*pusher/ });
+
+  const { user, ...rest } = unpackReservation(record);
+  const forged: ReservationRecord = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };
   await redis.hset(
     key('reservations'),
     one,
-    pack(forged),
+    packReservation(forged),
     'r-nobody',
-    pack({ ...rest, id: 'r-nobody', user: 'nobody' }),
+    packReservation({ ...rest, id: 'r-nobody', user: 'nobody' }),
     two,
-    pack({ ...rest, id: two, user: 'thief' }),
+    packReservation({ ...rest, id: two, user: 'thief' }),
   );
   await finds({
     'a buyer over the limit': /^I2: .* has \d+ units/,
@@ -64,9 +68,15 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   if (!client || !seen) return t.fail('somebody saw an event');
   client.events.push({ ...seen, at: seen.at + 1 });
   client.snapshots++;
+  const [other] = crowd.watchers;
+  const [place = ''] = [...(other?.heard.keys() ?? [])];
+  other?.heard.set(place, 'something else');
+  await redis.hincrby(key('show'), 'chat_last', 1);
   client.sales.get(SALE)?.left.set(SKUS[0], 99);
   await finds({
     'an event that differs from the log': /^I6: /,
+    'a message that never came': /^chat: \d+ messages up to \d+ never came to a client/,
+    'a message that others know by other words': /^chat: a client on .* elsewhere/,
     'a snapshot on a line that held': /^I7: .* snapshots in place of events/,
     'a screen that shows the wrong number': /^view: .* shows 99 left/,
   });

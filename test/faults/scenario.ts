@@ -67,6 +67,8 @@ export function scenario(name: string, plan: HousePlan, play: (scene: Scene) => 
 const broken = (error: unknown): Verdict => ({
   accepted: 0,
   confirmed: 0,
+  offers: 0,
+  said: 0,
   lost: 0,
   notes: [],
   violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],

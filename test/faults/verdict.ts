@@ -1,10 +1,13 @@
 /** What a run left behind, held against what its crowd was told. Looks into Redis with a plain client, asks the program's own `verify`, and compares. */
 import type { Redis } from 'ioredis';
-import { eventOf, type ReservationRecord, unpack, unpackAll } from '../../src/redis/records.ts';
+import { eventOf, type ReservationRecord, unpackAll, unpackReservation } from '../../src/redis/records.ts';
+import type { LedgerEntry } from '../../src/sales/ledger.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
-import type { Buyer } from './buyer.ts';
+import type { Buyer, Wanted } from './buyer.ts';
+import { judgeChat } from './chatter.ts';
 import type { Crowd } from './crowd.ts';
 import { type House, KEY_PREFIX } from './house.ts';
+import { judgeLines } from './line-judge.ts';
 import type { PlainClient } from './plain-client.ts';
 import { must } from './plain-http.ts';
 import { PER_BUYER, SALE, SKUS } from './stage-show.ts';
@@ -12,6 +15,10 @@ import { PER_BUYER, SALE, SKUS } from './stage-show.ts';
 export interface Verdict {
   accepted: number;
   confirmed: number;
+  /** Holds that were made for people in line. */
+  offers: number;
+  /** Chat messages that were accepted. */
+  said: number;
   /** Answers that did not survive, where the mode allows it. */
   lost: number;
   violations: string[];
@@ -31,6 +38,11 @@ export interface Books {
   readonly offset: number;
   readonly reservations: ReadonlyMap<string, ReservationRecord>;
   readonly events: ReadonlyMap<number, { at: number; type: string; data: Record<string, unknown> }>;
+  /** What each script wrote into the ledger. */
+  readonly ledger: ReadonlyArray<readonly LedgerEntry[]>;
+  /** Members of the waitlist as they stand. */
+  readonly waitlist: readonly string[];
+  readonly chatLast: number;
 }
 
 const CAUGHT_UP_MS_MAX = 15_000;
@@ -39,9 +51,10 @@ const LOOKS_MAX = 4;
 
 export async function readBooks(client: Redis, show: string): Promise<Books> {
   const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
-  const [epoch, offset] = await client.hmget(key('show'), 'epoch', 'offset');
+  const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
   const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
   const log = (await client.xrangeBuffer(key('log'), '-', '+')) as Array<[Buffer, Buffer[]]>;
+  const ledger = (await client.xrangeBuffer(key('ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
   const events = new Map<number, { at: number; type: string; data: Record<string, unknown> }>();
   for (const [, fields] of log) {
     const [at, moment, type, data] = unpackAll(fields[1] as Buffer);
@@ -51,8 +64,11 @@ export async function readBooks(client: Redis, show: string): Promise<Books> {
   return {
     epoch: epoch ?? '',
     offset: Number(offset ?? 0),
-    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpack<ReservationRecord>(bytes)])),
+    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)])),
     events,
+    ledger: ledger.map(([, fields]) => unpackAll(fields[1] as Buffer) as LedgerEntry[]),
+    waitlist: await client.zrange(key('waitlist'), '0', '-1'),
+    chatLast: Number(chatLast ?? 0),
   };
 }
 
@@ -89,14 +105,17 @@ async function look(house: House, crowd: Crowd, allowances: Allowances): Promise
   const entries = window ? withUnknownWindow(history.entries, crowd, window) : history.entries;
   const rules = { allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) }, perBuyer: { [SALE]: PER_BUYER } };
   const last = [...books.reservations].map(
-    ([id, { user, sale: of, lines, state }]) => [id, { user, sale: of, lines: lines.map(([sku, qty]) => ({ sku, qty })), state }] as const,
+    ([id, { user, sale: of, lines, state, offer }]) =>
+      [id, { user, sale: of, lines: lines.map(([sku, qty]) => ({ sku, qty })), state, offer: offer === true }] as const,
   );
   for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) })) violations.push(`history: ${kind}: ${text}`);
 
   const compared = compareAnswers(crowd.buyers, books, window);
   violations.push(
     ...compared.violations,
+    ...linesHeld(crowd.buyers, books, window),
     ...eventsTold(crowd, books, allowances),
+    ...(await inTime(() => chatHeard(crowd, books, window))),
     ...(await inTime(() => viewsAgree(crowd, sale, books, window !== undefined))),
   );
   for (const client of crowd.clients) violations.push(...client.problems.map((problem) => `protocol: ${problem}`));
@@ -104,6 +123,8 @@ async function look(house: House, crowd: Crowd, allowances: Allowances): Promise
   return {
     accepted: crowd.buyers.reduce((sum, { grants }) => sum + grants.length, 0),
     confirmed: [...books.reservations.values()].filter(({ state }) => state === 'confirmed').length,
+    offers: [...books.reservations.values()].filter(({ offer }) => offer).length,
+    said: crowd.talkers.reduce((sum, { said }) => sum + said.length, 0),
     lost: compared.lost,
     violations,
     notes,
@@ -192,7 +213,13 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
     if (window && within(answeredAt, window)) lost++;
     else violations.push(`lost accept: ${text}`);
   };
-  for (const { user, grants, ended, unresolved } of buyers) {
+  const waited = new Map<string, Wanted>();
+  for (const { user, grants, offers, joins, ended, unresolved } of buyers) {
+    for (const [key, { line }] of joins) waited.set(`${user} ${key}`, line);
+    for (const { reservation, answeredAt } of offers) {
+      const record = reservations.get(reservation.id);
+      if (!record?.offer || record.user !== user) missing(answeredAt, `${user} was offered ${reservation.id}, and the books do not have it`);
+    }
     for (const { key, reservation, answeredAt } of grants) {
       granted.add(reservation.id);
       const record = reservations.get(reservation.id);
@@ -210,9 +237,36 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
     }
     if (unresolved.length > 0) violations.push(`no answer: ${user} never got the last word on ${unresolved.join(', ')}`);
   }
-  for (const [id, { user, key }] of reservations)
-    if (!granted.has(id)) violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
+  for (const [id, { user, key, offer, lines }] of reservations) {
+    const wanted = offer ? waited.get(`${user} ${key}`) : undefined;
+    if (!granted.has(id) && !(wanted && lines.length === 1 && lines[0]?.[0] === wanted.sku && lines[0]?.[1] === wanted.qty))
+      violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
+  }
   return { lost, violations };
+}
+
+/** The line as the ledger tells it: in order, as the books have it, and with everybody who was told to stand in it. */
+function linesHeld(buyers: readonly Buyer[], { ledger, waitlist }: Books, window: Window | undefined): string[] {
+  const { standing, joined, violations } = judgeLines(ledger);
+  const told = [...standing].flatMap(([place, line]) => line.map(({ user }) => `${place} ${user}`)).sort();
+  const places = waitlist.map((member) => member.replace(/^(.*)\/\d{16}\/(.*)$/, '$1 $2'));
+  const wrong = [...violations];
+  for (const [place, line] of standing) {
+    const inBooks = places.filter((each) => each.startsWith(`${place} `)).map((each) => each.slice(place.length + 1));
+    const inLedger = line.map(({ user }) => user);
+    if (inBooks.join() !== inLedger.join()) wrong.push(`line: in ${place} stand ${inBooks}, by the ledger ${inLedger}`);
+  }
+  for (const place of places) if (!told.includes(place)) wrong.push(`line: ${place} stands in line, and the ledger knows nothing of it`);
+  for (const { user, joins } of buyers)
+    for (const [key, { joinedAt }] of joins)
+      if (joinedAt !== null && !joined.has(`${user} ${key}`) && !(window && within(joinedAt, window)))
+        wrong.push(`lost accept: ${user} was told to stand in line for ${key}, and the ledger has no such place`);
+  return wrong.slice(0, 10);
+}
+
+function chatHeard({ clients, talkers }: Crowd, { epoch, chatLast }: Books, window: Window | undefined): string[] {
+  const accepted = talkers.flatMap(({ said }) => said).filter(({ answeredAt }) => !(window && within(answeredAt, window)));
+  return judgeChat({ epoch, last: chatLast, accepted, clients }).slice(0, 10);
 }
 
 const lastOf = ({ epoch, offset, events }: Books): string =>
