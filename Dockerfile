@@ -31,5 +31,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
   CMD ["node", "-e", "const ask = (port) => fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => { if (!answer.ok) throw answer; }); Promise.any([ask(process.env.CONTROL_PORT), ask(process.env.GATEWAY_PORT)]).then(() => process.exit(0), () => process.exit(1))"]
 # Room for the short-lived objects of a rush: see bench/README.md.
-ENTRYPOINT ["node", "--max-semi-space-size=64", "dist/cli/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=64", "dist/src/cli/main.js"]
 CMD ["serve"]

@@ -1,11 +1,11 @@
-/** Compiles src/ to dist/ and copies what the compiler does not: the Lua scripts and the web pages' static files. */
+/** Compiles src/ and bench/ to dist/ and copies what the compiler does not: Lua scripts, the web pages' static files, what lies ready as JavaScript. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// Built beside and moved into place, so an engine that serves dist/web never sees half a build. Same depth: source maps stay right.
+// Built beside and moved into place, so an engine that serves pages out of it never sees half a build. Same depth: source maps stay right.
 const next = join(root, `.dist-${process.pid}`);
 const dist = join(root, 'dist');
 
@@ -29,9 +29,11 @@ const tsc = join(root, 'node_modules/typescript/bin/tsc');
 const compiled = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], { stdio: ['ignore', 'inherit', 'inherit'] });
 if (compiled.status !== 0) stop('the compiler found mistakes');
 
-cpSync(luaFolder, join(next, 'redis/lua'), { recursive: true });
-const web = join(root, 'src/web');
-if (existsSync(web)) cpSync(web, join(next, 'web'), { recursive: true, filter: (file) => extname(file) !== '.ts' });
+// The command runs by its first line, which says how much room it needs.
+chmodSync(join(next, 'src/cli/main.js'), 0o755);
+cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
+for (const folder of ['src/web', 'bench'])
+  cpSync(join(root, folder), join(next, folder), { recursive: true, filter: (file) => !['.ts', '.md'].includes(extname(file)) });
 
 rmSync(`${next}-old`, { recursive: true, force: true });
 if (existsSync(dist)) renameSync(dist, `${next}-old`);

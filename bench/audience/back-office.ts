@@ -67,6 +67,23 @@ export class BackOffice {
     return this.#call('GET', `/v1/shows/${show}/sales/${sale}`);
   }
 
+  async listSales(show: string): Promise<SaleBooks[]> {
+    const answer = await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`);
+    return answer.sales;
+  }
+
+  getReservation(show: string, reservation: string): Promise<ReservationView> {
+    return this.#call('GET', `/v1/shows/${show}/reservations/${encodeURIComponent(reservation)}`);
+  }
+
+  endSale(show: string, sale: string, key: string): Promise<SaleBooks> {
+    return this.#call('POST', `/v1/shows/${show}/sales/${sale}/end`, { key });
+  }
+
+  endShow(show: string): Promise<ShowView> {
+    return this.#call('POST', `/v1/shows/${show}/end`, { harmless: true });
+  }
+
   async mintToken(show: string, user: string, name: string, role: Role): Promise<string> {
     const answer = await this.#call<{ token: string }>('POST', `/v1/shows/${show}/tokens`, { body: { user, name, role }, harmless: true });
     return answer.token;

@@ -1,10 +1,10 @@
 /** The engine as the demo runs it: a process of its own on real ports, with the embedded Redis, that never outlives the demo. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../harness/program.ts';
 
 export interface EngineOptions {
   readonly host: string;
@@ -31,7 +31,6 @@ const START_MS_MAX = 40_000;
 /** Longer than the engine's own drain. */
 const STOP_MS_MAX = 20_000;
 const LOG_LINES_KEPT = 30;
-const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 
 export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
   const gatewayPort = await claimPort(options.host, options.gatewayPort, '--gateway-port');
@@ -54,8 +53,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
 }
 
 function launch(options: EngineOptions, log: string[]): ChildProcess {
-  const built = join(root, 'dist/cli/main.js');
-  if (!existsSync(built)) throw new EngineTrouble('The engine is not built: run "npm run build" first.');
+  const built = builtProgram();
+  if (built === null) throw new EngineTrouble('The engine is not built: run "npm run build" first.');
   const child = fork(built, ['serve'], {
     // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the audience has left.
     detached: true,

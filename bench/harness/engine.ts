@@ -1,11 +1,10 @@
-/** A gateway in a process of its own on a Redis of the bench's own: what a load generator talks to. */
+/** A gateway in a process of its own on a Redis of the bench's own, with a control API beside it on request: what a load generator talks to. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { builtProgram } from './program.ts';
 import { type AppendMode, type BenchRedis, startBenchRedis } from './redis.ts';
 
 export interface BenchEngine {
@@ -14,64 +13,99 @@ export interface BenchEngine {
   readonly port: number;
   /** Of the gateway process. */
   readonly pid: number;
+  /** What its processes are called, and their ids: gateway, Redis, and control where it runs. */
+  readonly pids: Readonly<Record<string, number>>;
+  readonly secret: string;
+  /** Null unless it was asked for. */
+  readonly control: { readonly url: string; readonly apiKey: string } | null;
   token(show: string, user: string, role?: Role): string;
   stop(): Promise<void>;
 }
 
 const SECRET = 'bench-secret-bench-secret-bench-secret';
+export const API_KEY = 'bench-key-bench-key-bench-key-0001';
 const START_MS_MAX = 20_000;
 
-export async function startBenchEngine(options: { append: AppendMode; env?: Record<string, string> }): Promise<BenchEngine> {
-  const entry = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-  if (!existsSync(entry)) throw new Error('dist/ is missing: npm run build first');
-  const redis = await startBenchRedis(options.append);
-  const store = await connectStore({ url: redis.url });
-  const port = await freePort();
-  const child = spawn(
-    process.execPath,
-    ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean), entry, 'serve', '--roles', 'gateway'],
-    {
-      env: {
-        ...process.env,
-        REDIS_URL: redis.url,
-        GATEWAY_PORT: String(port),
-        HOST: '127.0.0.1',
-        AUTH_SECRET: SECRET,
-        API_KEYS: 'bench:bench-key-bench-key-bench-key-0001',
-        LOG_LEVEL: 'warn',
-        NODE_ENV: 'production',
-        ...options.env,
-      },
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  );
+export interface BenchEngineOptions {
+  readonly append: AppendMode;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The control API too, in a process of its own, so that it does not show in what the gateway uses. */
+  readonly control?: boolean;
+}
+
+export async function startBenchEngine({ append, env = {}, control = false }: BenchEngineOptions): Promise<BenchEngine> {
+  const program = builtProgram();
+  if (program === null) throw new Error('the engine is not built: npm run build first');
+  const redis = await startBenchRedis(append);
+  const parts: EnginePart[] = [];
+  let store: ConnectedStore | null = null;
+  const stop = async (): Promise<void> => {
+    await Promise.all(parts.map((part) => part.stop()));
+    await store?.close();
+    await redis.stop();
+  };
+  try {
+    store = await connectStore({ url: redis.url });
+    const shared = { REDIS_URL: redis.url, GATEWAY_PORT: String(await freePort()), CONTROL_PORT: String(await freePort()), ...env };
+    const gateway = startPart(program, 'gateway', shared);
+    parts.push(gateway);
+    if (control) parts.push(startPart(program, 'control', shared));
+    await ready(shared.GATEWAY_PORT, gateway.child);
+    for (const { child } of parts.slice(1)) await ready(shared.CONTROL_PORT, child);
+    const tokens = createTokens({ secret: SECRET, nowMs: () => Date.now() });
+    return {
+      redis,
+      store,
+      port: Number(shared.GATEWAY_PORT),
+      pid: gateway.child.pid ?? 0,
+      pids: { ...Object.fromEntries(parts.map(({ role, child }) => [role, child.pid ?? 0])), redis: redis.pid },
+      secret: SECRET,
+      control: control ? { url: `http://127.0.0.1:${shared.CONTROL_PORT}`, apiKey: API_KEY } : null,
+      token: (show, user, role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface EnginePart {
+  readonly role: 'gateway' | 'control';
+  readonly child: ChildProcess;
+  stop(): Promise<void>;
+}
+
+function startPart(program: string, role: EnginePart['role'], env: Readonly<Record<string, string>>): EnginePart {
+  const flags = role === 'gateway' ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)] : [];
+  const child = spawn(process.execPath, [...flags, program, 'serve', '--roles', role], {
+    // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
+    detached: true,
+    env: { ...process.env, HOST: '127.0.0.1', AUTH_SECRET: SECRET, API_KEYS: `bench:${API_KEY}`, LOG_LEVEL: 'warn', NODE_ENV: 'production', ...env },
+    // That it is ready is told by /readyz; what it complains about is for a person.
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const stopNow = (): void => void child.kill('SIGKILL');
   process.once('exit', stopNow);
-  await ready(port, child);
-  const tokens = createTokens({ secret: SECRET, nowMs: () => Date.now() });
   return {
-    redis,
-    store,
-    port,
-    pid: child.pid ?? 0,
-    token: (show, user, role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
+    role,
+    child,
     async stop() {
+      process.removeListener('exit', stopNow);
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       stopNow();
       await ended;
-      process.removeListener('exit', stopNow);
-      await store.close();
-      await redis.stop();
     },
   };
 }
 
-async function ready(port: number, child: ChildProcess): Promise<void> {
+async function ready(port: string, child: ChildProcess): Promise<void> {
   const until = Date.now() + START_MS_MAX;
   for (;;) {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
     if (answer?.ok) return;
-    if (child.exitCode !== null || Date.now() > until) throw new Error(`the gateway did not become ready (exit code ${child.exitCode})`);
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`the engine did not become ready on port ${port} (exit code ${child.exitCode})`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -4,6 +4,8 @@
  */
 
 export const RESULT_SCHEMA = 'stampede.bench/1';
+/** Repetitions of one figure; the exact rank test that compares two results is counted out for each of them. */
+export const FIGURE_RUNS_MAX = 100;
 
 export interface Machine {
   readonly cpus: number;
@@ -46,7 +48,7 @@ export interface Figure {
   readonly name: string;
   readonly unit: string;
   readonly better: 'higher' | 'lower' | 'neither';
-  /** One value a repetition, in order; their median is the result, their spread the noise. */
+  /** One value a repetition, in order (`FIGURE_RUNS_MAX`); their median is the result, their spread the noise. */
   readonly runs: readonly number[];
   /** What it means, for the report. */
   readonly about?: string;
@@ -98,6 +100,8 @@ export interface ServerUse {
 export interface BenchResult {
   readonly schema: typeof RESULT_SCHEMA;
   readonly scenario: string;
+  /** What was put on the engine, one plain sentence for somebody who did not run it. */
+  readonly about?: string;
   /** ISO 8601. */
   readonly startedAt: string;
   readonly seconds: number;
@@ -112,6 +116,7 @@ export interface BenchResult {
   readonly phases: readonly Phase[];
   readonly series: readonly Series[];
   readonly latencies: readonly Latency[];
+  /** The ones that matter most first: the report shows the first six on its first screen. */
   readonly figures: readonly Figure[];
   readonly refusals: ReadonlyArray<{ readonly code: string; readonly count: number }>;
   readonly generator: GeneratorHealth | null;

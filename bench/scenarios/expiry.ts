@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { type ReservationRecord, unpack, unpackAll } from '../../src/redis/records.ts';
+import { unpackAll, unpackReservation } from '../../src/redis/records.ts';
 import type { LedgerEntry } from '../../src/sales/ledger.ts';
 import { startBenchEngine } from '../harness/engine.ts';
 import { RawSocket } from '../harness/raw-socket.ts';
@@ -68,7 +68,7 @@ type Engine = Awaited<ReturnType<typeof startBenchEngine>>;
 async function freeingDelays({ redis }: Engine, show: string): Promise<number[]> {
   const deadlines = new Map<string, number>();
   for (const bytes of await redis.client.hvalsBuffer(`stampede:{${show}}:reservations`)) {
-    const record = unpack<ReservationRecord>(bytes);
+    const record = unpackReservation(bytes);
     deadlines.set(record.id, record.heldUntil);
   }
   const delays: number[] = [];

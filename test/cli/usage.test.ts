@@ -9,7 +9,7 @@ t.jobs = 2;
 t.test('help lists the commands, and each command explains itself', async (t) => {
   const overview = await run(['help']);
   t.equal(overview.code, 0);
-  for (const command of ['serve', 'token', 'verify', 'reconcile']) {
+  for (const command of ['serve', 'token', 'verify', 'reconcile', 'bench']) {
     t.match(overview.stdout, new RegExp(`^  ${command} `, 'm'));
     const page = await run([command, '--help']);
     t.equal(page.code, 0);
@@ -21,7 +21,7 @@ t.test('help lists the commands, and each command explains itself', async (t) =>
 
 t.test('no command, an unknown command', async (t) => {
   t.match(await run([]), { code: 2, stdout: '', stderr: /stampede <command>/ });
-  t.match(await run(['dance']), { code: 2, stdout: '', stderr: /"dance" is not a command\. Commands: serve, token, verify, reconcile, help/ });
+  t.match(await run(['dance']), { code: 2, stdout: '', stderr: /"dance" is not a command\. Commands: serve, token, verify, reconcile, bench, help/ });
 });
 
 t.test('serve names every mistake and does not start', async (t) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-if (!existsSync(join(root, 'dist/cli/main.js')))
+if (!existsSync(join(root, 'dist/src/cli/main.js')))
   spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'], { cwd: root, stdio: 'inherit' });
 
 interface Run {

@@ -1,0 +1,57 @@
+/** What hosts and back offices ask of the HTTP API while a show is on, in the mix of a busy night: mostly looks, some orders, few plans. */
+import { LIMITS } from '../../src/protocol/limits.ts';
+import type { SaleSpec } from '../../src/sales/types.ts';
+import type { HttpRequest, Route } from './http-load.ts';
+
+export interface RoutesOptions {
+  readonly show: string;
+  readonly sale: string;
+  /** Orders made before: looked up, and confirmed again with the same key. */
+  readonly orders: ReadonlyArray<{ readonly reservation: string; readonly amount: number }>;
+  /** Shows that are filled with new sales. */
+  readonly drafts: readonly string[];
+}
+
+export const ORDER_REF = 'BENCH-ORDER';
+export const confirmKey = (reservation: string): string => `pay-${reservation}`;
+
+export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Route[] {
+  const get = (path: string): HttpRequest => ({ method: 'GET', path: `/v1/shows/${path}` });
+  const order = (n: number): RoutesOptions['orders'][number] => orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
+  const selling: Route[] = [
+    { name: 'GET reservation', weight: 25, request: (n) => get(`${show}/reservations/${order(n).reservation}`) },
+    {
+      name: 'POST confirm, repeated key',
+      weight: 10,
+      request: (n) => {
+        const { reservation, amount } = order(n);
+        return {
+          method: 'POST',
+          path: `/v1/shows/${show}/reservations/${reservation}/confirm`,
+          key: confirmKey(reservation),
+          body: { orderRef: ORDER_REF, amount },
+        };
+      },
+    },
+  ];
+  return [
+    { name: 'GET show', weight: 25, request: () => get(show) },
+    { name: 'GET sale', weight: 20, request: () => get(`${show}/sales/${sale}`) },
+    { name: 'GET sales', weight: 5, request: () => get(`${show}/sales`) },
+    { name: 'POST sale, new key', weight: 8, request: (n) => creation(drafts, n) },
+    {
+      name: 'POST token',
+      weight: 5,
+      request: (n) => ({ method: 'POST', path: `/v1/shows/${show}/tokens`, body: { user: `api-${n}`, name: 'Ada', role: 'buyer' } }),
+    },
+    { name: 'POST pin', weight: 2, request: (n) => ({ method: 'POST', path: `/v1/shows/${show}/pin`, body: { product: n % 2 === 0 ? 'tee' : null } }) },
+    ...(orders.length > 0 ? selling : []),
+  ];
+}
+
+/** Shows hold so many sales; when all are full, keys come again and get their recorded answers. */
+function creation(drafts: readonly string[], n: number): HttpRequest {
+  const at = n % (drafts.length * LIMITS.salesPerShowMax);
+  const body: SaleSpec = { id: `s${at}`, title: 'Planned', currency: 'EUR', skus: [{ sku: 'M', product: 'tee', price: 2_500, quantity: 10 }] };
+  return { method: 'POST', path: `/v1/shows/${drafts[at % drafts.length]}/sales`, key: `plan-${at}`, body };
+}

@@ -1,0 +1,188 @@
+/** From the samples of all workers to what a result holds. Counts are added, histograms are added; nothing is averaged. */
+import { decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
+import type { GeneratorHealth, Latency, Series } from '../report/result.ts';
+import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
+import { newHistogram } from './recorder.ts';
+
+/** A stretch of the fleet's clock; a sample belongs to it with its middle. */
+export interface Stretch {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export const ALWAYS: Stretch = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
+
+export function samplesWithin(samples: readonly Sample[], { fromMs, toMs }: Stretch): Sample[] {
+  return samples.filter((sample) => {
+    const middleMs = (sample.fromMs + sample.toMs) / 2;
+    return middleMs >= fromMs && middleMs < toMs;
+  });
+}
+
+function addAll(encoded: Iterable<string | undefined>): Histogram {
+  const sum = newHistogram();
+  for (const one of encoded) if (one !== undefined) sum.add(decodeFromCompressedBase64(one, 32));
+  return sum;
+}
+
+/** Of histograms that came another way than with samples (HdrHistogram V2, compressed, base64). */
+export function latencyFrom(name: string, encoded: Iterable<string>): Latency | undefined {
+  const histogram = addAll(encoded);
+  return histogram.totalCount === 0 ? undefined : describe(name, histogram);
+}
+
+/** Undefined when nothing of that name was measured. */
+export function latencyOf(samples: readonly Sample[], name: string): Latency | undefined {
+  const histogram = addAll(samples.map(({ latencies }) => latencies[name]));
+  return histogram.totalCount === 0 ? undefined : describe(name, histogram);
+}
+
+export function describe(name: string, histogram: Histogram): Latency {
+  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
+  return {
+    name,
+    count: histogram.totalCount,
+    p50Ms: at(50),
+    p90Ms: at(90),
+    p99Ms: at(99),
+    p999Ms: at(99.9),
+    p9999Ms: at(99.99),
+    maxMs: at(100),
+    histogram: encodeIntoCompressedBase64(histogram),
+  };
+}
+
+export function latenciesOf(samples: readonly Sample[]): Latency[] {
+  return namesOf(samples, 'latencies').flatMap((name) => latencyOf(samples, name) ?? []);
+}
+
+export function countOf(samples: readonly Sample[], name: string): number {
+  return samples.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
+}
+
+/** Largest first. */
+export function refusalsOf(samples: readonly Sample[]): Array<{ code: string; count: number }> {
+  return namesOf(samples, 'refusals')
+    .map((code) => ({ code, count: samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) }))
+    .sort((a, b) => b.count - a.count);
+}
+
+/** The newest value of every worker, added up. */
+export function gaugeOf(samples: readonly Sample[], name: string): number {
+  const newest = new Map(samples.map(({ worker, gauges }) => [worker, gauges[name] ?? 0]));
+  return [...newest.values()].reduce((sum, value) => sum + value, 0);
+}
+
+function namesOf(samples: readonly Sample[], field: 'counters' | 'gauges' | 'latencies' | 'refusals'): string[] {
+  return [...new Set(samples.flatMap((sample) => Object.keys(sample[field])))];
+}
+
+/** Samples of the same second, by that second; the time they cover together. */
+function bySecond(samples: readonly Sample[], originMs: number): Array<{ readonly atMs: number; readonly seconds: number; readonly samples: Sample[] }> {
+  const seconds = new Map<number, Sample[]>();
+  for (const sample of samples) {
+    const second = Math.floor(((sample.fromMs + sample.toMs) / 2 - originMs) / 1000);
+    seconds.set(second, [...(seconds.get(second) ?? []), sample]);
+  }
+  return [...seconds]
+    .sort(([a], [b]) => a - b)
+    .map(([, group]) => {
+      const fromMs = Math.min(...group.map((sample) => sample.fromMs));
+      const toMs = Math.max(...group.map((sample) => sample.toMs));
+      return { atMs: toMs - originMs, seconds: Math.max(0.001, (toMs - fromMs) / 1000), samples: group };
+    });
+}
+
+/** Counters a second, p50, p99 and largest of latencies, gauges, refusals, and what the generators used. `originMs` is the result's zero. */
+export function seriesOf(samples: readonly Sample[], originMs: number): Series[] {
+  const seconds = bySecond(samples, originMs);
+  const line = (name: string, unit: string, group: Series['group'], value: (second: (typeof seconds)[number]) => number | undefined): Series => ({
+    name,
+    unit,
+    group,
+    points: seconds.flatMap((second) => {
+      const y = value(second);
+      return y === undefined || Number.isNaN(y) ? [] : [[second.atMs, y] as const];
+    }),
+  });
+  const latencyLines = namesOf(samples, 'latencies').flatMap((name) => {
+    const perSecond = new Map(seconds.map((second) => [second, latencyOf(second.samples, name)]));
+    return (['p50Ms', 'p99Ms', 'maxMs'] as const).map((field) =>
+      line(`${name} ${field.slice(0, -2)}`, 'ms', 'latency', (second) => perSecond.get(second)?.[field]),
+    );
+  });
+  return [
+    ...namesOf(samples, 'counters').map((name) =>
+      line(name, name === 'bytes' ? 'bytes/s' : '/s', 'throughput', (second) => countOf(second.samples, name) / second.seconds),
+    ),
+    ...latencyLines,
+    ...namesOf(samples, 'refusals').map((code) =>
+      line(code, '/s', 'refusals', (second) => second.samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) / second.seconds),
+    ),
+    ...namesOf(samples, 'gauges').map((name) => line(name, '', 'audience', (second) => gaugeOf(second.samples, name))),
+    line('busiest generator', 'CPU cores', 'generator', ({ samples: group }) => Math.max(...group.map(cpuShareOf))),
+    line('loop delay p99', 'ms', 'generator', ({ samples: group }) => loopDelayOf(group).p99Ms),
+    line('late sends', '/s', 'generator', ({ samples: group, seconds: s }) => group.reduce((sum, { lateSends }) => sum + lateSends, 0) / s),
+  ].filter(({ points }) => points.length > 0);
+}
+
+const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number => cpuSeconds / Math.max(0.001, (toMs - fromMs) / 1000);
+
+export const loopDelayOf = (samples: readonly Sample[]): Latency => describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
+
+/** A process that computes nine tenths of the time has no room left for a burst: what it measures is its own queue. */
+export const CPU_SHARE_MAX = 0.9;
+/**
+ * The loop may be this late at the 99th percentile whatever is measured: a few slices of a scheduler that gives two cores to five busy processes. Beyond that
+ * it may be a third of the p99 it is part of, and no more: every latency read by a late loop is too long by up to its delay.
+ */
+export const LOOP_DELAY_P99_MS_MAX = 20;
+export const LOOP_DELAY_PART_MAX = 1 / 3;
+/** Latency counts from the due moment, so late sends do not hide anything; but more than this many mean that another load was offered than was asked for. */
+export const LATE_SENDS_PART_MAX = 0.01;
+
+/** Busiest worker: CPU seconds a second over the whole stretch, and which it was. */
+export function busiestOf(samples: readonly Sample[]): { readonly worker: number; readonly share: number } {
+  const workers = new Map<number, { cpuSeconds: number; ms: number }>();
+  for (const { worker, cpuSeconds, fromMs, toMs } of samples) {
+    const sum = workers.get(worker) ?? { cpuSeconds: 0, ms: 0 };
+    workers.set(worker, { cpuSeconds: sum.cpuSeconds + cpuSeconds, ms: sum.ms + toMs - fromMs });
+  }
+  return [...workers]
+    .map(([worker, { cpuSeconds, ms }]) => ({ worker, share: ms > 0 ? cpuSeconds / (ms / 1000) : 0 }))
+    .reduce((busiest, next) => (next.share > busiest.share ? next : busiest), { worker: 0, share: 0 });
+}
+
+/** `headline`: the latency the run is about; what the generator's own delay is held against. */
+export function healthOf(workers: readonly WorkerInfo[], samples: readonly Sample[], headline?: Latency): GeneratorHealth {
+  const { worker, share } = busiestOf(samples);
+  const loopDelayP99Ms = samples.length === 0 ? 0 : worstLoopDelay(samples);
+  const lateSends = samples.reduce((sum, sample) => sum + sample.lateSends, 0);
+  const sends = samples.reduce((sum, sample) => sum + sample.sends, 0);
+  const loopBoundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (headline?.p99Ms ?? 0) * LOOP_DELAY_PART_MAX);
+  const more = 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
+  const bottlenecks: string[] = [];
+  if (share > CPU_SHARE_MAX) bottlenecks.push(`generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %). ${more}`);
+  if (loopDelayP99Ms > loopBoundMs)
+    bottlenecks.push(
+      `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile (bound ${loopBoundMs.toFixed(1)} ms). ${more}`,
+    );
+  if (lateSends > sends * LATE_SENDS_PART_MAX)
+    bottlenecks.push(`${lateSends} of ${sends} sends left more than ${LATE_SEND_MS} ms after they were due (bound ${LATE_SENDS_PART_MAX * 100} %). ${more}`);
+  return {
+    processes: workers.length,
+    hosts: new Set(workers.map(({ host }) => host)).size,
+    cpuSeconds: samples.reduce((sum, sample) => sum + sample.cpuSeconds, 0),
+    busiestShare: share,
+    loopDelayP99Ms,
+    lateSends,
+    sends,
+    bottlenecks,
+  };
+}
+
+/** Of the worker whose loop was latest: one good process must not hide a bad one. */
+function worstLoopDelay(samples: readonly Sample[]): number {
+  const workers = [...new Set(samples.map(({ worker }) => worker))];
+  return Math.max(...workers.map((worker) => loopDelayOf(samples.filter((sample) => sample.worker === worker)).p99Ms));
+}

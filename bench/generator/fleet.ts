@@ -1,0 +1,334 @@
+/** The coordinator: starts workers, admits those that know the key, tells all of them what to do and when, and gathers what they saw. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { hostId, monotonicMs } from './clock.ts';
+import { type Fleet, FleetError, type FleetOptions, type LoadHandle, type Sample, type Shard, type WorkerInfo } from './contract.ts';
+import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './link.ts';
+import { proofOf, SAMPLE_EVERY_MS } from './worker.ts';
+
+const LOCAL_JOIN_MS_MAX = 30_000;
+const REMOTE_JOIN_MS_MAX = 15 * 60_000;
+const SILENCE_MS_MAX = 10_000;
+const STOP_MS_MAX = 60_000;
+const ASK_EVERY_MS = 20;
+const STRANGERS_MAX = 16;
+
+type WorkerLink = Link<ToWorker, ToCoordinator>;
+
+interface Member {
+  readonly link: WorkerLink;
+  readonly info: { -readonly [K in keyof WorkerInfo]: WorkerInfo[K] };
+  heardMs: number;
+  ready: boolean;
+}
+
+/** Resolves when every worker has joined and its clock is known. Throws `FleetError` when one does not come. */
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const coordinator = new Coordinator(options);
+  try {
+    await coordinator.gather();
+    return coordinator;
+  } catch (error) {
+    await coordinator.close();
+    throw error;
+  }
+}
+
+class Coordinator implements Fleet {
+  readonly samples: Sample[] = [];
+  readonly failed: Promise<never>;
+  readonly #options: FleetOptions;
+  readonly #key: string;
+  readonly #originMs = monotonicMs();
+  readonly #children = new Set<ChildProcess>();
+  readonly #members: Member[] = [];
+  readonly #strangers = new Set<Socket>();
+  readonly #loads = new Map<number, Load>();
+  readonly #listeners: Array<(sample: Sample) => void> = [];
+  readonly #server: Server;
+  #watch: NodeJS.Timeout | null = null;
+  #fail: (error: Error) => void = () => {};
+  #failure: Error | null = null;
+  #closing = false;
+  #loadsMade = 0;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#key = options.key ?? randomBytes(24).toString('base64url');
+    this.failed = new Promise((_, reject) => {
+      this.#fail = (error) => {
+        this.#failure ??= error;
+        reject(error);
+      };
+    });
+    this.failed.catch(() => {});
+    this.#server = createServer((socket) => this.#admit(socket));
+    const { signal } = options;
+    const aborted = (): void => this.#fail(signal?.reason instanceof Error ? signal.reason : new FleetError('the run was stopped'));
+    if (signal?.aborted) aborted();
+    else signal?.addEventListener('abort', aborted, { once: true });
+  }
+
+  get workers(): readonly WorkerInfo[] {
+    return this.#members.map(({ info }) => info);
+  }
+
+  nowMs(): number {
+    return monotonicMs();
+  }
+
+  secondAfter(aheadMs: number): number {
+    return this.#originMs + Math.ceil((this.nowMs() + aheadMs - this.#originMs) / SAMPLE_EVERY_MS) * SAMPLE_EVERY_MS;
+  }
+
+  onSample(listener: (sample: Sample) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async gather(): Promise<void> {
+    const { processes, remote = 0, listen = { host: '127.0.0.1', port: 0 }, onNote } = this.#options;
+    const wanted = processes + remote;
+    if (wanted === 0) throw new FleetError('a fleet needs at least one generator process');
+    await Promise.race([
+      this.failed,
+      new Promise<void>((resolve, reject) => {
+        this.#server.once('error', (error) => reject(new FleetError(`cannot listen for generators on ${listen.host}:${listen.port}: ${error.message}`)));
+        this.#server.listen(listen.port, listen.host, resolve);
+      }),
+    ]);
+    const { port } = this.#server.address() as AddressInfo;
+    const reachable = listen.host === '0.0.0.0' || listen.host === '::' ? '127.0.0.1' : listen.host;
+    for (let i = 0; i < processes; i++) this.#spawn(`${reachable}:${port}`);
+    if (remote > 0) onNote?.(`waiting for ${remote} generators on ${listen.host}:${port} (npm run bench -- join HOST:${port} --key ...)`);
+    const ready = (): boolean => this.#members.length === wanted && this.#members.every((member) => member.ready);
+    await this.when(`all ${wanted} generators to join`, ready, remote > 0 ? REMOTE_JOIN_MS_MAX : LOCAL_JOIN_MS_MAX);
+    this.#watch = setInterval(() => this.#watchSilence(), 1_000).unref();
+  }
+
+  async load<P, C = unknown, R = unknown>(workload: string, params: P | ((shard: Shard) => P)): Promise<LoadHandle<C, R>> {
+    const id = this.#loadsMade++;
+    const load = new Load(workload, id, this.#members, (promise) => this.#orFailed(promise));
+    this.#loads.set(id, load);
+    const of = this.#members.length;
+    for (const [index, { link }] of this.#members.entries()) {
+      const shard = { index, of };
+      const own = typeof params === 'function' ? (params as (shard: Shard) => P)(shard) : params;
+      link.send({ t: 'prepare', load: id, workload, params: own, shard, seed: this.#options.seed });
+    }
+    await this.#orFailed(load.prepared);
+    return load as LoadHandle<C, R>;
+  }
+
+  until(atMs: number): Promise<void> {
+    const stop = new AbortController();
+    return this.#orFailed(sleep(Math.max(0, atMs - this.nowMs()), undefined, { signal: stop.signal })).finally(() => stop.abort());
+  }
+
+  async when(what: string, condition: () => boolean, withinMs: number): Promise<void> {
+    const untilMs = this.nowMs() + withinMs;
+    while (!condition()) {
+      if (this.nowMs() > untilMs) throw new FleetError(`waited ${withinMs / 1000} s in vain for ${what}`);
+      await this.until(this.nowMs() + ASK_EVERY_MS);
+    }
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#watch) clearInterval(this.#watch);
+    for (const { link } of this.#members) link.send({ t: 'bye' });
+    for (const socket of this.#strangers) socket.destroy();
+    this.#server.close();
+    const ended = [...this.#children].map((child) => exited(child));
+    await Promise.race([Promise.all(ended), sleep(2_000, undefined, { ref: false })]);
+    for (const child of this.#children) child.kill('SIGKILL');
+    await Promise.all(ended);
+    for (const { link } of this.#members) link.socket.destroy();
+  }
+
+  #orFailed<T>(promise: Promise<T>): Promise<T> {
+    if (this.#failure !== null) {
+      promise.catch(() => {});
+      return Promise.reject(this.#failure);
+    }
+    return Promise.race([promise, this.failed]);
+  }
+
+  #spawn(address: string): void {
+    const entry = this.#options.entry ?? fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'join.ts' : 'join.js', import.meta.url));
+    const loader = entry.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [];
+    const child = spawn(process.execPath, ['--max-semi-space-size=32', ...loader, entry, address], {
+      env: { ...process.env, BENCH_KEY: this.#key, NODE_OPTIONS: '' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    this.#children.add(child);
+    child.once('error', (error) => this.#fail(new FleetError(`a generator process could not be started: ${error.message}`)));
+    child.once('exit', (code, signal) => {
+      this.#children.delete(child);
+      if (!this.#closing) this.#fail(new FleetError(`generator process ${child.pid} died (${signal ?? `exit code ${code}`}): the run has no result`));
+    });
+  }
+
+  #admit(socket: Socket): void {
+    if (this.#strangers.size >= STRANGERS_MAX) {
+      socket.destroy();
+      return;
+    }
+    this.#strangers.add(socket);
+    const nonce = randomBytes(24).toString('base64url');
+    let member: Member | null = null;
+    const link: WorkerLink = new Link<ToWorker, ToCoordinator>(
+      socket,
+      (message) => {
+        if (member !== null) this.#hear(member, message);
+        else if (message.t === 'join') member = this.#join(link, message, nonce);
+        else socket.destroy();
+      },
+      (why) => {
+        this.#strangers.delete(socket);
+        if (member !== null && !this.#closing) this.#fail(new FleetError(`lost ${named(member.info)}: ${why}; the run has no result`));
+      },
+    );
+    link.send({ t: 'hello', version: FLEET_VERSION, nonce });
+  }
+
+  #join(link: WorkerLink, { version, proof, host, hostId: id, pid }: Extract<ToCoordinator, { t: 'join' }>, nonce: string): Member | null {
+    const { processes, remote = 0, onNote } = this.#options;
+    const local = id === hostId() && [...this.#children].some((child) => child.pid === pid);
+    const taken = this.#members.filter(({ info }) => info.local === local).length;
+    const reason =
+      version !== FLEET_VERSION
+        ? `it speaks version ${version}, the coordinator ${FLEET_VERSION}: run the same release on all machines`
+        : !sameText(proof, proofOf(this.#key, nonce))
+          ? 'wrong key'
+          : taken >= (local ? processes : remote)
+            ? `all ${local ? processes : remote} generators are here already`
+            : null;
+    if (reason !== null) {
+      onNote?.(`refused a generator from ${link.socket.remoteAddress}: ${reason}`);
+      link.send({ t: 'refused', reason });
+      link.socket.end();
+      return null;
+    }
+    this.#strangers.delete(link.socket);
+    link.trust();
+    const index = this.#members.length;
+    const member: Member = { link, info: { index, host, pid, local, clockErrorMs: 0 }, heardMs: this.nowMs(), ready: false };
+    this.#members.push(member);
+    if (!local) onNote?.(`generator ${index} joined from ${host}`);
+    link.send({ t: 'welcome', index, sameClock: id === hostId(), originMs: this.#originMs });
+    return member;
+  }
+
+  #hear(member: Member, message: ToCoordinator): void {
+    member.heardMs = this.nowMs();
+    switch (message.t) {
+      case 'clock':
+        member.link.send({ t: 'clock', sentMs: message.sentMs, answeredMs: this.nowMs() });
+        break;
+      case 'ready':
+        member.ready = true;
+        break;
+      case 'sample': {
+        member.info.clockErrorMs = message.clockErrorMs;
+        const sample = { worker: member.info.index, ...message.sample };
+        this.samples.push(sample);
+        for (const listener of this.#listeners) listener(sample);
+        break;
+      }
+      case 'failed':
+        this.#fail(new FleetError(`${named(member.info)} failed: ${message.reason}`));
+        break;
+      case 'prepared':
+      case 'report':
+      case 'stopped':
+        this.#loads.get(message.load)?.hear(member.info.index, message);
+        break;
+      case 'join':
+        member.link.socket.destroy();
+    }
+  }
+
+  #watchSilence(): void {
+    const { silenceMs = SILENCE_MS_MAX } = this.#options;
+    const quiet = this.#members.find(({ heardMs }) => this.nowMs() - heardMs > silenceMs);
+    if (quiet) this.#fail(new FleetError(`${named(quiet.info)} has been silent for ${silenceMs / 1000} s; the run has no result`));
+  }
+}
+
+class Load implements LoadHandle {
+  readonly name: string;
+  readonly prepared: Promise<void>;
+  readonly #id: number;
+  readonly #members: readonly Member[];
+  readonly #guard: <T>(promise: Promise<T>) => Promise<T>;
+  readonly #listeners: Array<(body: unknown, worker: number) => void> = [];
+  readonly #stopped = new Map<number, unknown>();
+  #unprepared: number;
+  #onPrepared: () => void = () => {};
+  #onStopped: () => void = () => {};
+
+  constructor(name: string, id: number, members: readonly Member[], guard: <T>(promise: Promise<T>) => Promise<T>) {
+    this.name = name;
+    this.#id = id;
+    this.#members = members;
+    this.#guard = guard;
+    this.#unprepared = members.length;
+    this.prepared = new Promise((resolve) => {
+      this.#onPrepared = resolve;
+    });
+  }
+
+  hear(worker: number, message: Extract<ToCoordinator, { load: number }>): void {
+    if (message.t === 'prepared' && --this.#unprepared === 0) this.#onPrepared();
+    if (message.t === 'report') for (const listener of this.#listeners) listener(message.body, worker);
+    if (message.t === 'stopped') {
+      this.#stopped.set(worker, message.value);
+      if (this.#stopped.size === this.#members.length) this.#onStopped();
+    }
+  }
+
+  start(atMs: number): void {
+    for (const { link } of this.#members) link.send({ t: 'start', load: this.#id, atMs });
+  }
+
+  command(command: unknown, worker?: number): void {
+    for (const { link, info } of this.#members) if (worker === undefined || info.index === worker) link.send({ t: 'command', load: this.#id, body: command });
+  }
+
+  onReport(listener: (body: unknown, worker: number) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async stop(): Promise<unknown[]> {
+    const giveUp = new AbortController();
+    const stopped = new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
+      for (const { link } of this.#members) link.send({ t: 'stop', load: this.#id });
+    });
+    const tooLate = sleep(STOP_MS_MAX, undefined, { signal: giveUp.signal }).then(() => {
+      throw new FleetError(`the workload "${this.name}" did not stop within ${STOP_MS_MAX / 1000} s`);
+    });
+    tooLate.catch(() => {});
+    try {
+      await this.#guard(Promise.race([stopped, tooLate]));
+    } finally {
+      giveUp.abort();
+    }
+    return this.#members.map(({ info }) => this.#stopped.get(info.index));
+  }
+}
+
+const named = ({ index, host, pid }: WorkerInfo): string => `generator ${index} (${host}, process ${pid})`;
+
+const exited = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((done) => void child.once('exit', () => done()));
+
+function sameText(left: string, right: string): boolean {
+  const [a, b] = [Buffer.from(left), Buffer.from(right)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

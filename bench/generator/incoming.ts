@@ -1,0 +1,105 @@
+/**
+ * Reading what the server sends, at the price a generator can pay. A broadcast is the same bytes for every viewer, so it is decoded once per worker; that two
+ * frames are the same is decided by comparing all of their bytes, never by a hash alone.
+ */
+import { inflateRawSync } from 'node:zlib';
+import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
+import type { Frame, ServerMessage } from '../../src/protocol/messages.ts';
+import { dueOf } from './stamp.ts';
+
+export type MessageKind = ServerMessage['t'];
+
+/** What a viewer needs to know of a broadcast frame. */
+export interface FrameFacts {
+  readonly frame: Frame;
+  /** Chat messages in it, and the ids of the first and the last (0 when there are none). */
+  readonly chat: number;
+  readonly firstChat: number;
+  readonly lastChat: number;
+  /** Due times of those chat messages that carry one, fleet clock. */
+  readonly dues: Float64Array;
+  /** Offsets of its first and last event; 0 when there are none. */
+  readonly firstEvent: number;
+  readonly lastEvent: number;
+}
+
+const KINDS: ReadonlyMap<number, MessageKind> = new Map(
+  (['welcome', 'frame', 'ok', 'error', 'you', 'bye'] as const).map((kind) => [kind.charCodeAt(0) * 256 + kind.charCodeAt(1), kind]),
+);
+
+/** Of a plain message whose first field is `t`, as the engine writes it, without decoding; null when it must be decoded to know. */
+export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
+  // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", a fixstr's head, `fr...`.
+  const at = binary ? 4 : 6;
+  const plain = binary ? ((payload[0] ?? 0) & 0xf0) === 0x80 && payload[1] === 0xa1 && payload[2] === 0x74 : payload[0] === 0x7b && payload[2] === 0x74;
+  return plain ? (KINDS.get((payload[at] ?? 0) * 256 + (payload[at + 1] ?? 0)) ?? null) : null;
+}
+
+/** One message in any of the variants. Throws on bytes that are none. */
+export function decode(payload: Buffer, binary: boolean): ServerMessage {
+  const plain = binary && isDeflated(payload) ? inflateRawSync(payload.subarray(1)) : payload;
+  const decoded = binary ? CODECS.msgpack.decode(plain) : CODECS.json.decode(plain.toString('utf8'));
+  if (!decoded.ok) throw new Error(`the server sent something that is no message: ${decoded.error.message}`);
+  return decoded.value as ServerMessage;
+}
+
+/** Frames remembered: those of the last second or so. */
+const FRAMES_MAX = 512;
+
+export class FrameCache {
+  /** By a cheap mark of their bytes. */
+  readonly #frames = new Map<number, { readonly bytes: Buffer; readonly facts: FrameFacts | null }>();
+  #decoded = 0;
+
+  /** How many frames were decoded, for tests and for the curious. */
+  get decoded(): number {
+    return this.#decoded;
+  }
+
+  /** Facts of a frame; null when it is no frame. `payload` may be overwritten afterwards. */
+  facts(payload: Buffer, binary: boolean): FrameFacts | null {
+    const mark = markOf(payload);
+    const known = this.#frames.get(mark);
+    if (known?.bytes.equals(payload)) return known.facts;
+    const message = decode(payload, binary);
+    const facts = message.t === 'frame' ? factsOf(message) : null;
+    this.#decoded++;
+    this.#frames.delete(mark);
+    this.#frames.set(mark, { bytes: Buffer.from(payload), facts });
+    if (this.#frames.size > FRAMES_MAX) this.#frames.delete(this.#frames.keys().next().value as number);
+    return facts;
+  }
+}
+
+/** Length, a word of the time stamp and of the first chat id, and the last word: enough to tell most frames apart. */
+function markOf(payload: Buffer): number {
+  const { length } = payload;
+  if (length < 40) return length;
+  const word = payload.readUInt32LE(12) ^ payload.readUInt32LE(28) ^ payload.readUInt32LE(length - 4) ^ payload.readUInt32LE(length >> 1);
+  return (word >>> 0) * 65536 + (length & 0xffff);
+}
+
+function factsOf(frame: Frame): FrameFacts {
+  let chat = 0;
+  let firstChat = 0;
+  let lastChat = 0;
+  const dues: number[] = [];
+  for (const [firstId, , items] of frame.chat ?? []) {
+    for (const [i, , , text] of items) {
+      const dueMs = dueOf(text);
+      if (!Number.isNaN(dueMs)) dues.push(dueMs);
+      lastChat = firstId + i;
+      if (chat++ === 0) firstChat = lastChat;
+    }
+  }
+  const events = frame.events ?? [];
+  return {
+    frame,
+    chat,
+    firstChat,
+    lastChat,
+    dues: Float64Array.from(dues),
+    firstEvent: events[0]?.offset ?? 0,
+    lastEvent: events.at(-1)?.offset ?? 0,
+  };
+}

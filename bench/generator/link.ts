@@ -1,0 +1,101 @@
+/** Messages between coordinator and worker: MessagePack, each after its length as four bytes, big-endian. */
+import type { Socket } from 'node:net';
+import { Packr } from 'msgpackr';
+import type { Sample, Shard } from './contract.ts';
+
+/** Coordinator and workers must be of one release: workloads and samples have no other version. */
+export const FLEET_VERSION = 1;
+
+export type ToWorker =
+  | { t: 'hello'; version: number; nonce: string }
+  | { t: 'refused'; reason: string }
+  | { t: 'welcome'; index: number; sameClock: boolean; originMs: number }
+  | { t: 'clock'; sentMs: number; answeredMs: number }
+  | { t: 'prepare'; load: number; workload: string; params: unknown; shard: Shard; seed: number }
+  | { t: 'start'; load: number; atMs: number }
+  | { t: 'command'; load: number; body: unknown }
+  | { t: 'stop'; load: number }
+  | { t: 'bye' };
+
+export type ToCoordinator =
+  | { t: 'join'; version: number; proof: string; host: string; hostId: string; pid: number }
+  | { t: 'clock'; sentMs: number }
+  | { t: 'ready' }
+  | { t: 'prepared'; load: number }
+  | { t: 'report'; load: number; body: unknown }
+  | { t: 'stopped'; load: number; value: unknown }
+  | { t: 'sample'; sample: Omit<Sample, 'worker'>; clockErrorMs: number }
+  | { t: 'failed'; reason: string };
+
+const HEAD_BYTES = 4;
+/** Parameters may hold a token for every person of a large run. */
+const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
+/** What a stranger may send before it has shown that it knows the key. */
+export const STRANGER_BYTES_MAX = 4096;
+
+// No records: every message stands for itself.
+const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false } as ConstructorParameters<typeof Packr>[0]);
+
+export class Link<Out, In> {
+  readonly socket: Socket;
+  /** Raised once the other side is known. */
+  bytesMax = STRANGER_BYTES_MAX;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #onMessage: (message: In) => void;
+
+  /** `onClose` is called once, with what went wrong if something did. */
+  constructor(socket: Socket, onMessage: (message: In) => void, onClose: (why: string) => void) {
+    this.socket = socket;
+    this.#onMessage = onMessage;
+    let why = 'the connection was closed';
+    socket.setNoDelay(true);
+    socket.on('error', (error) => {
+      why = error.message;
+    });
+    socket.on('close', () => onClose(why));
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#take(chunk);
+      } catch (error) {
+        why = error instanceof Error ? error.message : String(error);
+        socket.destroy();
+      }
+    });
+  }
+
+  trust(): void {
+    this.bytesMax = MESSAGE_BYTES_MAX;
+  }
+
+  send(message: Out): void {
+    const body = packr.pack(message);
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    head.writeUInt32BE(body.length);
+    this.socket.cork();
+    this.socket.write(head);
+    this.socket.write(body);
+    this.socket.uncork();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    while (this.#bytes >= HEAD_BYTES) {
+      const length = this.#peek(HEAD_BYTES).readUInt32BE(0);
+      if (length > this.bytesMax) throw new Error(`a message of ${length} bytes is larger than allowed`);
+      if (this.#bytes < HEAD_BYTES + length) return;
+      const whole = this.#peek(HEAD_BYTES + length);
+      const rest = whole.subarray(HEAD_BYTES + length);
+      this.#chunks = rest.length > 0 ? [rest] : [];
+      this.#bytes -= HEAD_BYTES + length;
+      this.#onMessage(packr.unpack(whole.subarray(HEAD_BYTES, HEAD_BYTES + length)) as In);
+    }
+  }
+
+  /** The first chunk, made long enough; large messages are joined once and not at every chunk. */
+  #peek(bytes: number): Buffer {
+    if ((this.#chunks[0]?.length ?? 0) < bytes) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0] ?? Buffer.alloc(0);
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Chat that comes from another node: accepted there, appended to the show's log, relayed by Redis. What a gateway does with chat of its own viewers, without
+ * them, so that a room can be smaller than its chat would need writers. Only for an engine whose Redis can be reached.
+ */
+import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
+import { systemClock } from '../../../src/fanout/index.ts';
+import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
+import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
+import { Pacer } from '../schedule.ts';
+import { chatPlan, type Talk } from '../talk.ts';
+
+export interface OtherNodeParams {
+  readonly redisUrl: string;
+  readonly show: string;
+  readonly talk: Talk;
+}
+
+const AUTHORS = 1_000;
+
+export const otherNode: Workload<OtherNodeParams> = {
+  name: 'other-node',
+  prepare: async (context) => new OtherNode(context, await connectStore({ url: context.params.redisUrl })),
+};
+
+class OtherNode implements WorkloadRun {
+  readonly #context: WorkloadContext<OtherNodeParams>;
+  readonly #store: ConnectedStore;
+  readonly #intake: ChatIntake;
+  #pacer: Pacer | null = null;
+
+  constructor(context: WorkloadContext<OtherNodeParams>, store: ConnectedStore) {
+    this.#context = context;
+    this.#store = store;
+    this.#intake = new ChatIntake({ showId: context.params.show, node: `bench-${context.shard.index}`, log: store, clock: systemClock });
+  }
+
+  start(atMs: number): void {
+    const { params, seed, shard, recorder, nowMs } = this.#context;
+    const { schedule, textOf } = chatPlan(params.talk, seed, 0);
+    const sent = recorder.counter('chat sent');
+    const accepted = recorder.counter('chat accepted');
+    const answered = recorder.latency('chat answer');
+    this.#pacer = new Pacer(schedule, atMs, nowMs, (dueMs, i) => {
+      if (i % shard.of !== shard.index) return;
+      recorder.sent(dueMs);
+      sent.add();
+      const user = `n${i % AUTHORS}`;
+      this.#intake.accept({ user, name: user, text: textOf(i, dueMs), mark: 0, at: this.#store.now() }, (result) => {
+        if (!result.ok) return recorder.refused(result.error.code);
+        accepted.add();
+        answered.record(nowMs() - dueMs);
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#pacer?.stop();
+    await this.#intake.settled();
+    await this.#store.close();
+  }
+}

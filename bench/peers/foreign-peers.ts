@@ -1,0 +1,194 @@
+/** Peers that are programs of others: NATS over WebSocket, and Nchan in nginx. Their settings go into a folder that is removed with them. */
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageText } from './message.ts';
+import { WAITING_BYTES_MAX } from './node-peers.ts';
+import { pace } from './pace.ts';
+import type { Peer, RunningPeer } from './peer.ts';
+import { findProgram, freePort, startForeignProgram } from './processes.ts';
+
+const HOST = '127.0.0.1';
+const ROOM = 'room';
+/** The user `nobody` of common systems: a server needs no rights of ours. */
+const NOBODY = 65_534;
+
+export const nats: Peer = {
+  name: 'nats',
+  about: 'nats-server, subscribers over WebSocket, the publisher over TCP',
+  startPerSecond: 200,
+  missing: async () => (findProgram('nats-server') === null ? 'nats-server is not installed (apt-get install nats-server)' : null),
+  async start() {
+    const folder = scratch();
+    const [port, webPort] = [await freePort(), await freePort()];
+    const conf = join(folder, 'nats.conf');
+    writeFileSync(
+      conf,
+      `host: "${HOST}"\nport: ${port}\nmax_connections: 20000\npid_file: "${join(folder, 'nats.pid')}"\nwebsocket { host: "${HOST}", port: ${webPort}, no_tls: true, compression: false }\n`,
+    );
+    return withFolder(folder, async () => {
+      const server = await startForeignProgram({
+        name: 'nats-server',
+        command: findProgram('nats-server') ?? '',
+        args: ['-c', conf],
+        port: webPort,
+        uid: NOBODY,
+      });
+      const socket = await openTcp(port, (text) => {
+        if (text.includes('PING')) socket.write('PONG\r\n');
+      });
+      socket.write('CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1}\r\n');
+      return {
+        subscription: { host: HOST, port: webPort, path: '/', protocols: [], dialect: { kind: 'nats', subject: ROOM } },
+        processes: [{ name: 'nats-server', pid: server.pid }],
+        ...publishing(socket, (text) => `PUB ${ROOM} ${text.length}\r\n${text}\r\n`, server.stop),
+      };
+    });
+  },
+};
+
+const NCHAN_MODULES = [
+  '/usr/lib/nginx/modules/ngx_nchan_module.so',
+  '/usr/lib64/nginx/modules/ngx_nchan_module.so',
+  '/usr/local/lib/nginx/modules/ngx_nchan_module.so',
+];
+/** A second of messages at the highest rate asked of it: fewer, and a subscriber that is a little late is not sent what it missed. */
+const NCHAN_BUFFERED_MESSAGES = 5_000;
+
+export const nchan: Peer = {
+  name: 'nchan',
+  about: 'Nchan in nginx with one worker, published to over one kept connection, pipelined',
+  startPerSecond: 20,
+  async missing() {
+    if (findProgram('nginx') === null) return 'nginx is not installed (apt-get install nginx libnginx-mod-nchan)';
+    return NCHAN_MODULES.some(existsSync) ? null : 'the nginx module nchan is not installed (apt-get install libnginx-mod-nchan)';
+  },
+  async start() {
+    const folder = scratch();
+    const port = await freePort();
+    const conf = join(folder, 'nginx.conf');
+    writeFileSync(conf, nchanConf(folder, port));
+    return withFolder(folder, async () => {
+      const server = await startForeignProgram({ name: 'nginx', command: findProgram('nginx') ?? '', args: ['-p', folder, '-c', conf], port });
+      let refusal = '';
+      const socket = await openTcp(port, (text) => {
+        if (/HTTP\/1\.1 [45]/.test(text)) refusal = text.slice(0, text.indexOf('\r\n'));
+      });
+      const head = `POST /say HTTP/1.1\r\nHost: ${HOST}\r\nContent-Type: text/plain\r\nContent-Length: `;
+      const { offer, stop } = publishing(socket, (text) => `${head}${text.length}\r\n\r\n${text}`, server.stop);
+      return {
+        subscription: { host: HOST, port, path: '/listen', protocols: [], dialect: { kind: 'plain' } },
+        processes: [
+          { name: 'nginx worker', pid: onlyChildOf(server.pid) },
+          { name: 'nginx master', pid: server.pid },
+        ],
+        async offer(wanted) {
+          const offered = await offer(wanted);
+          if (refusal !== '') throw new Error(`nchan did not take a message: ${refusal}`);
+          return offered;
+        },
+        stop,
+      };
+    });
+  },
+};
+
+function nchanConf(folder: string, port: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_temp_path ${join(folder, name)};`).join('\n');
+  // The module's own temporary folder lies where nginx was built to have it, and no setting moves it: the master makes it at its first start, the worker has no rights of ours.
+  const user = process.getuid?.() === 0 ? `user nobody ${readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody'};\n` : '';
+  return `${user}load_module ${NCHAN_MODULES.find(existsSync)};
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${join(folder, 'nginx.pid')};
+error_log stderr warn;
+events { worker_connections 16000; }
+http {
+${temporary}
+  access_log off;
+  tcp_nodelay on;
+  keepalive_requests 1000000000;
+  nchan_shared_memory_size 256M;
+  server {
+    listen ${HOST}:${port} backlog=4096;
+    location = /say {
+      nchan_publisher http;
+      nchan_channel_id ${ROOM};
+      nchan_message_buffer_length ${NCHAN_BUFFERED_MESSAGES};
+      nchan_message_timeout 10s;
+    }
+    location = /listen {
+      nchan_subscriber websocket;
+      nchan_channel_id ${ROOM};
+      nchan_subscriber_first_message newest;
+    }
+  }
+}
+`;
+}
+
+function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-peer-'));
+  if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY);
+  return folder;
+}
+
+/** The folder goes when the server stops, or when it never starts. */
+async function withFolder(folder: string, start: () => Promise<RunningPeer>): Promise<RunningPeer> {
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const running = await start();
+    return {
+      ...running,
+      async stop() {
+        await running.stop();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function openTcp(port: number, onText: (text: string) => void): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: HOST, port, noDelay: true }, () => resolve(socket));
+    socket.setEncoding('latin1').on('data', (text) => onText(String(text)));
+    socket.on('error', reject);
+  });
+}
+
+function publishing(socket: Socket, commandOf: (text: string) => string, stopServer: () => Promise<void>): Pick<RunningPeer, 'offer' | 'stop'> {
+  let number = 0;
+  let commands = '';
+  return {
+    async offer(offer) {
+      const offered = await pace({
+        ...offer,
+        firstNumber: number,
+        publish(next, dueMicros) {
+          commands += commandOf(messageText(next, dueMicros));
+        },
+        flush() {
+          if (commands !== '') socket.write(commands, 'latin1');
+          commands = '';
+          return socket.writableLength > WAITING_BYTES_MAX;
+        },
+      });
+      number += offered.sent;
+      return offered;
+    },
+    async stop() {
+      socket.destroy();
+      await stopServer();
+    },
+  };
+}
+
+/** nginx forks its worker; the master only waits. */
+function onlyChildOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+}

@@ -1,0 +1,148 @@
+/** Processes of servers: Node programs of ours that say where they listen, and programs of others that are asked until they do. None outlives this process. */
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { COMPILED } from '../harness/program.ts';
+
+const START_MS_MAX = 15_000;
+const STOP_MS_MAX = 3_000;
+const ASK_EVERY_MS = 20;
+const LOG_CHARS_KEPT = 4_000;
+
+export interface ServerProcess {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** What our own server programs say once they listen. */
+export interface Listening {
+  readonly port: number;
+}
+
+/** A program of `servers/`, by name. It says `{port}` when it listens and is ended by a signal. */
+export async function startServerProgram(name: string, args: readonly string[] = []): Promise<ServerProcess> {
+  const program = fileURLToPath(new URL(`servers/${name}.${COMPILED ? 'js' : 'ts'}`, import.meta.url));
+  const child = fork(program, args, {
+    execArgv: COMPILED ? ['--max-semi-space-size=64'] : ['--import=tsx', '--max-semi-space-size=64'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  const running = guard(name, child);
+  const port = await running.unlessEnded(new Promise<number>((resolve) => child.once('message', (message) => resolve((message as Listening).port))));
+  return { child, pid: child.pid ?? 0, port, stop: running.stop };
+}
+
+export interface ForeignProgram {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  /** Runs as this user when we are root. */
+  readonly uid?: number;
+}
+
+/** Resolves when the port answers. */
+export async function startForeignProgram({ name, command, args, port, uid }: ForeignProgram): Promise<ServerProcess> {
+  const identity = uid === undefined || process.getuid?.() !== 0 ? {} : { uid, gid: uid };
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], ...identity });
+  const running = guard(name, child);
+  await running.unlessEnded(answers(port));
+  return { child, pid: child.pid ?? 0, port, stop: running.stop };
+}
+
+function guard(name: string, child: ChildProcess): { unlessEnded<T>(promise: Promise<T>): Promise<T>; stop(): Promise<void> } {
+  let log = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log = (log + text).slice(-LOG_CHARS_KEPT);
+  });
+  const killNow = (): void => void child.kill('SIGKILL');
+  process.once('exit', killNow);
+  let how = '';
+  const ended = new Promise<void>((resolve) => {
+    const end = (why: string): void => {
+      how = why;
+      resolve();
+    };
+    child.once('error', (error) => end(error.message));
+    child.once('exit', (code, signal) => end(`it ended with ${signal ?? `code ${code}`}`));
+  });
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    if ((await Promise.race([ended.then(() => true), sleep(STOP_MS_MAX, false, { ref: false })])) === false) killNow();
+    await ended;
+    process.removeListener('exit', killNow);
+  };
+  return {
+    stop,
+    async unlessEnded(promise) {
+      const trouble = (why: string) => new Error(`${name} did not start: ${why}\n${log.trim()}`);
+      try {
+        return await Promise.race([
+          promise,
+          ended.then(() => Promise.reject(trouble(how))),
+          sleep(START_MS_MAX, undefined, { ref: false }).then(() => Promise.reject(trouble(`nothing after ${START_MS_MAX / 1000} s`))),
+        ]);
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+  };
+}
+
+/** Bounded by itself: whoever waits may have given up before. */
+async function answers(port: number): Promise<void> {
+  const untilMs = performance.now() + START_MS_MAX;
+  while (performance.now() < untilMs) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port }, () => resolve(true));
+      socket.once('connect', () => socket.destroy());
+      socket.once('error', () => resolve(false));
+    });
+    if (open) return;
+    await sleep(ASK_EVERY_MS, undefined, { ref: false });
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+    });
+  });
+}
+
+/** Servers often lie outside the path of a plain user. */
+const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
+
+/** Where a program lies; null when it is not installed. */
+export function findProgram(name: string): string | null {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...MORE_FOLDERS];
+  return folders.map((folder) => join(folder, name)).find(executable) ?? null;
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Is a library there? Peers are development dependencies: an installed package has none of them. */
+export function hasLibrary(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

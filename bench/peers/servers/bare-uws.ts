@@ -1,0 +1,51 @@
+/**
+ * The bare limit: the socket server with no application. It makes the messages itself, a frame as soon as its last message is due, and publishes it to one topic. Frames are as
+ * large as it is told, so that they can equal another server's.
+ */
+import { App, us_socket_local_port } from '../../../src/gateway/uws.ts';
+import { MESSAGE_BYTES, writeMessage } from '../message.ts';
+import { type Offer, pace } from '../pace.ts';
+
+export interface BareOffer extends Offer {
+  readonly firstNumber: number;
+  readonly messagesPerFrame: number;
+  readonly bytesPerMessage: number;
+}
+
+const BACKPRESSURE_BYTES_MAX = 64 * 1024 * 1024;
+
+const app = App().ws('/*', {
+  maxBackpressure: BACKPRESSURE_BYTES_MAX,
+  idleTimeout: 960,
+  open: (socket) => void socket.subscribe('room'),
+});
+
+async function offer({ perSecond, forMs, firstNumber, messagesPerFrame, bytesPerMessage }: BareOffer): Promise<void> {
+  const stride = Math.max(MESSAGE_BYTES, bytesPerMessage);
+  const frame = Buffer.alloc(messagesPerFrame * stride, 0x20);
+  let filled = 0;
+  const send = (): void => {
+    if (filled > 0) app.publish('room', frame.subarray(0, filled * stride), true);
+    filled = 0;
+  };
+  const offered = await pace({
+    perSecond,
+    forMs,
+    firstNumber,
+    publish(number, dueMicros) {
+      writeMessage(frame, filled * stride, number, dueMicros);
+      filled++;
+      if (filled === messagesPerFrame) send();
+    },
+    flush: () => false,
+  });
+  send();
+  process.send?.(offered);
+}
+
+process.on('message', (message) => void offer(message as BareOffer));
+process.once('disconnect', () => process.exit(0));
+app.listen('127.0.0.1', 0, 0, (listening) => {
+  if (listening === false) process.exit(1);
+  process.send?.({ port: us_socket_local_port(listening) });
+});

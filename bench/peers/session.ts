@@ -1,0 +1,190 @@
+/** One peer under load: the server, its room of receivers in the fleet, and what a stretch of messages at one rate came to. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { latencyFrom } from '../generator/assemble.ts';
+import type { Fleet, LoadHandle } from '../generator/contract.ts';
+import { cpuSecondsOf, machineBusySeconds, memoryBytesOf } from '../harness/cpu.ts';
+import type { Latency } from '../report/result.ts';
+import type { ServerReading } from '../scenarios/target.ts';
+import type { Peer, PeerOptions, RunningPeer } from './peer.ts';
+import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
+
+/** What one rate came to. */
+export interface Stretch {
+  readonly perSecond: number;
+  /** Enough was delivered, soon enough. */
+  readonly held: boolean;
+  /** To all receivers together, up to the bound after the last message was due. */
+  readonly deliveredPerSecond: number;
+  readonly deliveredShare: number;
+  readonly p99Ms: number;
+  readonly latency: Latency | undefined;
+  /** CPU seconds a million messages delivered: of the server alone, and with its helpers. */
+  readonly serverCpuPerMillion: number;
+  readonly allCpuPerMillion: number;
+  readonly serverShare: number;
+  /** CPU seconds a second of the busiest receiving process. */
+  readonly receiversShare: number;
+  /** The same of this process, which publishes. */
+  readonly publisherShare: number;
+  /** What processes that are no part of the comparison took, in cores. */
+  readonly othersShare: number;
+  readonly messagesPerFrame: number;
+  readonly bytesPerMessage: number;
+  readonly missing: number;
+  readonly outOfOrder: number;
+  readonly lost: number;
+  readonly lateShare: number;
+}
+
+export interface Bounds {
+  readonly p99Ms: number;
+  readonly deliveredShare: number;
+}
+
+const WATCHERS = 16;
+const ASK_EVERY_MS = 25;
+const ANSWER_MS_MAX = 15_000;
+const DRAIN_MS_MAX = 10_000;
+/** As many readings without a new message: nothing more comes. */
+const STILL_READINGS = 8;
+/** Until lines have settled and code is compiled. */
+const WARM_UP = { perSecond: 50, forMs: 500 };
+
+export class PeerSession {
+  readonly #fleet: Fleet;
+  readonly #peer: Peer;
+  readonly #running: RunningPeer;
+  readonly #viewers: number;
+  #load: LoadHandle<ReceiversCommand, Received> | null = null;
+  #reports = new Map<number, Received[]>();
+  #asked = 0;
+
+  private constructor(fleet: Fleet, peer: Peer, running: RunningPeer, viewers: number) {
+    this.#fleet = fleet;
+    this.#peer = peer;
+    this.#running = running;
+    this.#viewers = viewers;
+  }
+
+  static async open(fleet: Fleet, peer: Peer, options: PeerOptions, viewers: number): Promise<PeerSession> {
+    return new PeerSession(fleet, peer, await peer.start(options), viewers);
+  }
+
+  read(): ServerReading {
+    const processes = this.#running.processes.map(({ name, pid }) => ({ name, cpuSeconds: cpuSecondsOf(pid), memoryBytes: memoryBytesOf(pid) }));
+    return { processes };
+  }
+
+  /** Memory the server process grew by, a connection that stands in the room and says nothing. */
+  async idleBytes(connections: number): Promise<number> {
+    const memory = (): number => this.read().processes[0]?.memoryBytes ?? Number.NaN;
+    // The first ones make the room; they are not what one more costs.
+    const first = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(Math.min(100, connections)));
+    await sleep(500);
+    const before = memory();
+    const load = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(connections));
+    await sleep(1_000);
+    const grown = memory() - before;
+    await Promise.all([first.stop(), load.stop()]);
+    await sleep(500);
+    return grown / connections;
+  }
+
+  async fillRoom(): Promise<void> {
+    this.#load = await this.#fleet.load<ReceiversParams, ReceiversCommand, Received>('peer-receivers', this.#params(this.#viewers));
+    this.#load.onReport((body) => this.#reports.set(body.ask, [...(this.#reports.get(body.ask) ?? []), body]));
+    await this.#running.prepare?.(WARM_UP.perSecond);
+    await this.#running.offer(WARM_UP);
+    await this.#drained();
+  }
+
+  /** An open schedule at one rate, and everything it led to. */
+  async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<Stretch> {
+    await this.#running.prepare?.(perSecond);
+    await this.#ask({ whole: false, fresh: true });
+    const before = this.read();
+    const usedBefore = { own: process.cpuUsage(), machine: machineBusySeconds() };
+    const startedMs = performance.now();
+    const { sent, late } = await this.#running.offer({ perSecond, forMs });
+    const wanted = sent * this.#viewers;
+    const untilMs = Math.max(performance.now(), startedMs + forMs) + bounds.p99Ms;
+    let got = await this.#ask({ whole: false, fresh: false });
+    while (messagesOf(got) < wanted && performance.now() < untilMs) {
+      await sleep(ASK_EVERY_MS);
+      got = await this.#ask({ whole: false, fresh: false });
+    }
+    const elapsedMs = performance.now() - startedMs;
+    const inTime = messagesOf(got);
+    const after = this.read();
+    const own = process.cpuUsage(usedBefore.own);
+    const ownSeconds = (own.user + own.system) / 1e6;
+    const machineSeconds = machineBusySeconds() - usedBefore.machine;
+    const all = await this.#ask({ whole: true, fresh: false });
+    await this.#drained();
+    const latency = latencyFrom(
+      this.#peer.name,
+      all.flatMap(({ latency: encoded }) => encoded ?? []),
+    );
+    const cpu = after.processes.map(({ cpuSeconds }, i) => cpuSeconds - (before.processes[i]?.cpuSeconds ?? 0));
+    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open'): number => all.reduce((total, one) => total + one[field], 0);
+    const shareOf = (cpuSeconds: number): number => cpuSeconds / (elapsedMs / 1000);
+    const serverSeconds = cpu.reduce((total, one) => total + one, 0);
+    const receiverSeconds = all.map(({ cpuSeconds }) => cpuSeconds);
+    const p99Ms = latency?.p99Ms ?? Number.POSITIVE_INFINITY;
+    const lost = this.#viewers - sum('open');
+    return {
+      perSecond,
+      held: inTime >= wanted * bounds.deliveredShare && p99Ms <= bounds.p99Ms && lost === 0,
+      deliveredPerSecond: inTime / (Math.max(forMs, elapsedMs - bounds.p99Ms) / 1000),
+      deliveredShare: inTime / wanted,
+      p99Ms,
+      latency,
+      serverCpuPerMillion: (cpu[0] ?? Number.NaN) / (inTime / 1e6),
+      allCpuPerMillion: serverSeconds / (inTime / 1e6),
+      serverShare: shareOf(cpu[0] ?? Number.NaN),
+      receiversShare: shareOf(Math.max(...receiverSeconds)),
+      publisherShare: shareOf(ownSeconds),
+      othersShare: Math.max(0, shareOf(machineSeconds - serverSeconds - ownSeconds - receiverSeconds.reduce((total, one) => total + one, 0))),
+      messagesPerFrame: sum('messages') / sum('frames'),
+      bytesPerMessage: sum('bytes') / sum('messages'),
+      missing: sum('missing'),
+      outOfOrder: sum('outOfOrder'),
+      lost,
+      lateShare: late / sent,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#load?.stop();
+    await this.#running.stop();
+  }
+
+  #params(subscribers: number): ReceiversParams {
+    return { ...this.#running.subscription, label: this.#peer.name, subscribers, watchers: WATCHERS };
+  }
+
+  /** One report of every process. */
+  async #ask(how: Omit<ReceiversCommand, 'ask'>): Promise<Received[]> {
+    const ask = ++this.#asked;
+    this.#load?.command({ ask, ...how });
+    const heard = (): Received[] => this.#reports.get(ask) ?? [];
+    await this.#fleet.when('the receivers to say what they have', () => heard().length >= this.#fleet.workers.length, ANSWER_MS_MAX);
+    const reports = heard();
+    this.#reports.delete(ask);
+    return reports;
+  }
+
+  /** What is still under way has come, or never will. */
+  async #drained(): Promise<void> {
+    const untilMs = performance.now() + DRAIN_MS_MAX;
+    let last = -1;
+    for (let still = 0; still < STILL_READINGS && performance.now() < untilMs; ) {
+      const now = messagesOf(await this.#ask({ whole: false, fresh: false }));
+      still = now === last ? still + 1 : 0;
+      last = now;
+      await sleep(ASK_EVERY_MS);
+    }
+  }
+}
+
+const messagesOf = (reports: readonly Received[]): number => reports.reduce((sum, { messages }) => sum + messages, 0);

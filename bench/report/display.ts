@@ -1,0 +1,189 @@
+/** What a run shows while it goes on: a small block that is redrawn in place on a terminal, otherwise a plain line every few seconds. */
+import type { Writable } from 'node:stream';
+import { createLogUpdate } from 'log-update';
+import { plural, writeClock, writeDuration, writeMs, writeNumber, writePercent } from './numbers.ts';
+import { clean, cut, fit, type Palette, padEnd, padStart, palette, type Span, widthOf } from './terminal-text.ts';
+
+export interface DisplayProgress {
+  readonly phase: string;
+  /** Since the run began. */
+  readonly elapsedMs: number;
+  /** Of the whole run; null when nobody knows. */
+  readonly totalMs: number | null;
+  readonly rates: ReadonlyArray<{ readonly name: string; readonly perSecond: number }>;
+  /** What stands (viewers, open holds). */
+  readonly gauges?: ReadonlyArray<{ readonly name: string; readonly value: number }>;
+  readonly latencies: ReadonlyArray<{ readonly name: string; readonly p50Ms: number; readonly p99Ms: number }>;
+  readonly errors: ReadonlyArray<{ readonly code: string; readonly count: number }>;
+  readonly generator: { readonly cpuShare: number; readonly loopDelayP99Ms: number; readonly lateSends: number };
+}
+
+export interface DisplayOptions {
+  readonly stream: Writable & { readonly isTTY?: boolean; readonly columns?: number };
+  /** Redrawn in place. Default: the stream is a terminal that can, and nobody set CI. */
+  readonly interactive?: boolean;
+  /** Pause between lines where nothing is redrawn. Default 5,000. */
+  readonly lineEveryMs?: number;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface Display {
+  /** A phase begins. */
+  phase(name: string): void;
+  progress(progress: DisplayProgress): void;
+  /** Text that stays: above the block, or a line among the lines. */
+  line(text: string): void;
+  /** Takes the block away and gives the cursor back. What follows is the caller's. */
+  done(): void;
+}
+
+const COLUMNS_ASSUMED = 80;
+const NAME_COLUMNS_MAX = 18;
+const NAME_COLUMNS_MIN = 8;
+const AMOUNT_COLUMNS = 12;
+const ROWS_PER_KIND_MAX = 6;
+const SPARK_POINTS = 40;
+const BAR_COLUMNS_MAX = 40;
+const BLOCKS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/** The generator's busiest process above this share is shown as a warning: its numbers get doubtful. */
+const BUSY_SHARE = 0.8;
+
+export function createDisplay(options: DisplayOptions): Display {
+  const { stream, env = process.env } = options;
+  const interactive = options.interactive ?? (stream.isTTY === true && env['TERM'] !== 'dumb' && !env['CI']);
+  return interactive ? inPlace(stream, palette(true, env)) : inLines(stream, options.lineEveryMs ?? 5_000);
+}
+
+function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
+  const update = createLogUpdate(stream);
+  const history = new Map<string, number[]>();
+  let last: DisplayProgress | null = null;
+  let phase = '';
+  const draw = (): void => {
+    if (last) update(block({ ...last, phase: phase || last.phase }, history, stream.columns ?? COLUMNS_ASSUMED, colours).join('\n'));
+  };
+  return {
+    phase(name) {
+      phase = name;
+      draw();
+    },
+    progress(progress) {
+      last = progress;
+      phase = progress.phase;
+      for (const { name, perSecond } of progress.rates) history.set(name, [...(history.get(name) ?? []), perSecond].slice(-SPARK_POINTS));
+      draw();
+    },
+    line(text) {
+      update.persist(clean(text));
+      draw();
+    },
+    done() {
+      last = null;
+      update.clear();
+      update.done();
+    },
+  };
+}
+
+/** The block, line by line, none wider than `columns`. */
+function block(progress: DisplayProgress, history: ReadonlyMap<string, readonly number[]>, columns: number, colours: Palette): string[] {
+  const { dim, bold, red, yellow, cyan } = colours;
+  const nameColumns = Math.min(NAME_COLUMNS_MAX, Math.max(NAME_COLUMNS_MIN, Math.floor(columns / 4)));
+  const row = (name: string, ...rest: Span[]): string => fit([{ text: ` ${padEnd(cut(clean(name), nameColumns), nameColumns)} ` }, ...rest], columns);
+  const rest = (shown: number, what: string): string[] =>
+    shown > ROWS_PER_KIND_MAX ? [fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns)] : [];
+  const { rates, gauges = [], latencies, errors, generator } = progress;
+  return [
+    '',
+    heading(progress, columns, colours),
+    ...(gauges.length === 0 ? [] : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
+    ...rates
+      .slice(0, ROWS_PER_KIND_MAX)
+      .map(({ name, perSecond }) =>
+        row(
+          name,
+          { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
+          { text: `  ${sparkline((history.get(name) ?? []).slice(-Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4)))}`, paint: cyan },
+        ),
+      ),
+    ...rest(rates.length, 'rates'),
+    ...latencies
+      .slice(0, ROWS_PER_KIND_MAX)
+      .map(({ name, p50Ms, p99Ms }) =>
+        row(
+          name,
+          { text: padStart(writeMs(p50Ms), AMOUNT_COLUMNS), paint: bold },
+          { text: ' p50  ', paint: dim },
+          { text: writeMs(p99Ms), paint: bold },
+          { text: ' p99', paint: dim },
+        ),
+      ),
+    ...rest(latencies.length, 'latencies'),
+    ...(errors.length === 0 ? [] : [row('refused', { text: writeErrors(errors), paint: yellow })]),
+    row('generator', { text: writeGenerator(generator), paint: generator.cpuShare >= BUSY_SHARE ? red : dim }),
+  ];
+}
+
+function heading({ phase, elapsedMs, totalMs }: DisplayProgress, columns: number, { bold, dim, green }: Palette): string {
+  const spans: Span[] = [{ text: ` ${clean(phase)}`, paint: bold }, { text: `  ${writeClock(elapsedMs)}` }];
+  if (totalMs === null || totalMs <= 0) return fit(spans, columns);
+  const share = Math.min(1, Math.max(0, elapsedMs / totalMs));
+  const text: Span = { text: ` of ${writeClock(totalMs)}  ` };
+  const percent: Span = { text: ` ${padStart(String(Math.floor(share * 100)), 3)} %`, paint: dim };
+  const used = [...spans, text, percent].reduce((sum, span) => sum + widthOf(span.text), 0);
+  const length = Math.min(BAR_COLUMNS_MAX, columns - used);
+  // Too narrow for a bar that says anything: the number alone.
+  if (length < 6) return fit([...spans, text, percent], columns);
+  const full = Math.round(share * length);
+  return fit([...spans, text, { text: '━'.repeat(full), paint: green }, { text: '─'.repeat(length - full), paint: dim }, percent], columns);
+}
+
+/** From zero to the highest of the values, so that half as high is half as much. */
+export function sparkline(values: readonly number[]): string {
+  const highest = Math.max(...values, 0);
+  return values.map((value) => (highest === 0 ? BLOCKS[0] : BLOCKS[Math.max(0, Math.min(7, Math.ceil((value / highest) * 8) - 1))])).join('');
+}
+
+function writeErrors(errors: DisplayProgress['errors']): string {
+  const sorted = [...errors].sort((a, b) => b.count - a.count);
+  const shown = sorted.slice(0, ROWS_PER_KIND_MAX).map(({ code, count }) => `${clean(code)} ${writeNumber(count)}`);
+  return [...shown, ...(sorted.length > ROWS_PER_KIND_MAX ? [`${sorted.length - ROWS_PER_KIND_MAX} more codes`] : [])].join(', ');
+}
+
+const writeGenerator = ({ cpuShare, loopDelayP99Ms, lateSends }: DisplayProgress['generator']): string =>
+  `${writePercent(cpuShare)} of a core, loop p99 ${writeMs(loopDelayP99Ms)}, ${plural(lateSends, 'late send')}`;
+
+function inLines(stream: DisplayOptions['stream'], everyMs: number): Display {
+  let phase = '';
+  let nextAtMs = Number.NEGATIVE_INFINITY;
+  const write = (text: string): void => void stream.write(`${clean(text)}\n`);
+  const enter = (name: string): void => {
+    if (name === phase) return;
+    phase = name;
+    nextAtMs = Number.NEGATIVE_INFINITY;
+    write(`-- ${name}`);
+  };
+  return {
+    phase: enter,
+    progress(progress) {
+      enter(progress.phase);
+      if (progress.elapsedMs < nextAtMs) return;
+      nextAtMs = progress.elapsedMs + everyMs;
+      write(plainLine(progress));
+    },
+    line: write,
+    done() {},
+  };
+}
+
+function plainLine({ elapsedMs, totalMs, rates, gauges = [], latencies, errors, generator }: DisplayProgress): string {
+  const parts = [
+    totalMs === null ? writeDuration(elapsedMs) : `${writeDuration(elapsedMs)} of ${writeDuration(totalMs)}`,
+    gauges.map(({ name, value }) => `${name} ${writeNumber(value)}`).join(', '),
+    rates.map(({ name, perSecond }) => `${name} ${writeNumber(Math.round(perSecond))}/s`).join(', '),
+    latencies.map(({ name, p50Ms, p99Ms }) => `${name} p50 ${writeMs(p50Ms)} p99 ${writeMs(p99Ms)}`).join(', '),
+    errors.length === 0 ? '' : `refused: ${writeErrors(errors)}`,
+    `generator: ${writeGenerator(generator)}`,
+  ];
+  return parts.filter((part) => part !== '').join(' | ');
+}

@@ -1,0 +1,137 @@
+/** Results on disk: written whole or not at all, believed only after a look at every field. */
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { Value } from 'typebox/value';
+import { renderHtml } from './html.ts';
+import { type BenchResult, RESULT_SCHEMA } from './result.ts';
+import { resultSchema } from './schema.ts';
+
+export const RESULT_BYTES_MAX = 256 * 2 ** 20;
+const MISTAKES_NAMED_MAX = 5;
+const SAME_MOMENT_MAX = 1_000;
+
+export type ResultFileCode = 'not_found' | 'not_readable' | 'too_large' | 'not_json' | 'not_a_result' | 'other_schema' | 'invalid_fields' | 'not_writable';
+
+/** A file that is no result of ours, or cannot be one; the message names the file and what is wrong with it. */
+export class ResultFileError extends Error {
+  readonly code: ResultFileCode;
+  readonly path: string;
+
+  constructor(code: ResultFileCode, path: string, message: string, cause?: unknown) {
+    super(`${path}: ${message}`, cause === undefined ? undefined : { cause });
+    this.name = 'ResultFileError';
+    this.code = code;
+    this.path = path;
+  }
+}
+
+export interface ResultFiles {
+  readonly json: string;
+  readonly html: string;
+}
+
+/**
+ * Writes `<scenario>-<time>.json` and `.html` into `folder` (made when missing) and answers both paths. The JSON is written before it is checked: a long
+ * run with one wrong number keeps its file, and the `ResultFileError` says which field no reader will take.
+ */
+export function writeResult(result: BenchResult, folder: string): ResultFiles {
+  const text = serialise(result);
+  const json = writeUnderFreeName(text, result, folder);
+  parseResult(text, json);
+  const html = json.replace(/json$/, 'html');
+  const page = renderHtml(result, { json: basename(json) });
+  writing(html, (part) => {
+    writeFileSync(part, page, { flush: true });
+    renameSync(part, html);
+  });
+  return { json, html };
+}
+
+/** Throws `ResultFileError`. */
+export function readResult(path: string): BenchResult {
+  let text: string;
+  try {
+    if (statSync(path).size > RESULT_BYTES_MAX) throw new ResultFileError('too_large', path, `larger than ${RESULT_BYTES_MAX / 2 ** 20} MiB`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof ResultFileError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') throw new ResultFileError('not_found', path, 'no such file', error);
+    throw new ResultFileError('not_readable', path, code === 'EISDIR' ? 'is a folder, not a result' : `cannot be read (${code ?? error})`, error);
+  }
+  return parseResult(text, path);
+}
+
+/** `path` is for the message only. Throws `ResultFileError`. */
+export function parseResult(text: string, path: string): BenchResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ResultFileError('not_json', path, `not JSON (${(error as Error).message})`, error);
+  }
+  if (typeof value !== 'object' || value === null || !('schema' in value))
+    throw new ResultFileError('not_a_result', path, 'JSON, but not a result of this bench: it has no "schema"');
+  if (value.schema !== RESULT_SCHEMA)
+    throw new ResultFileError('other_schema', path, `written as ${JSON.stringify(value.schema)?.slice(0, 60)}; this version reads "${RESULT_SCHEMA}"`);
+  if (!Value.Check(resultSchema, value)) throw new ResultFileError('invalid_fields', path, mistakes(value));
+  if (Number.isNaN(Date.parse(value.startedAt))) throw new ResultFileError('invalid_fields', path, '/startedAt is not a time (ISO 8601)');
+  return value as BenchResult;
+}
+
+function mistakes(value: unknown): string {
+  const errors = [...Value.Errors(resultSchema, value)].map(({ instancePath, message }) => `${instancePath || '/'} ${message}`);
+  const named = [...new Set(errors)];
+  const rest = named.length - MISTAKES_NAMED_MAX;
+  return `${named.slice(0, MISTAKES_NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
+}
+
+/** One line a field: readable with grep and diff, without a line for every point. */
+function serialise(result: BenchResult): string {
+  const lines = Object.entries(result).flatMap(([key, value]) => (value === undefined ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`]));
+  return `{\n${lines.join(',\n')}\n}\n`;
+}
+
+/** Written whole under another name first. A hard link takes a name only if nobody has it: two runs that end in the same second get two names. */
+function writeUnderFreeName(text: string, { scenario, startedAt }: BenchResult, folder: string): string {
+  const slug = scenario.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'result';
+  const base = join(folder, `${slug}-${startedAt.replace(/\.\d+/, '').replace(/[^0-9TZ]+/g, '')}`);
+  return writing(`${base}.json`, (part) => {
+    writeFileSync(part, text, { flush: true });
+    for (let nth = 1; nth <= SAME_MOMENT_MAX; nth++) {
+      const path = `${base}${nth === 1 ? '' : `-${nth}`}.json`;
+      if (link(part, path)) return path;
+    }
+    throw new Error(`the folder holds ${SAME_MOMENT_MAX} results of this moment`);
+  });
+}
+
+function link(part: string, path: string): boolean {
+  try {
+    linkSync(part, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Runs `work` with the name of a temporary file beside `path` and leaves none behind. */
+function writing<T>(path: string, work: (part: string) => T): T {
+  const part = `${path}.${process.pid}.part`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return work(part);
+  } catch (error) {
+    throw new ResultFileError('not_writable', path, `cannot be written (${(error as Error).message})`, error);
+  } finally {
+    discard(part);
+  }
+}
+
+/** The error that counts is the one before. */
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
+}

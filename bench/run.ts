@@ -1,0 +1,163 @@
+/** Runs one scenario from its command line to its exit code: flags, target, fleet, display, result. Whatever happens, nothing it started stays behind. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { FleetError, type FleetOptions } from './generator/contract.ts';
+import { startFleet } from './generator/fleet.ts';
+import { runWorker } from './generator/worker.ts';
+import { WORKLOADS } from './generator/workloads/index.ts';
+import { COMPILED } from './harness/program.ts';
+import { createDisplay, renderTable, writeResult } from './report/index.ts';
+import { type BenchResult, RESULT_SCHEMA } from './report/result.ts';
+import { COMMON_FLAGS, type CommonFlags } from './scenarios/common-flags.ts';
+import { FlagError, type FlagTable, flagsHelp, parametersOf, readFlags, secret, shownCommand } from './scenarios/flags.ts';
+import type { ResultHead, Scenario, ScenarioContext } from './scenarios/scenario.ts';
+import { openTarget } from './scenarios/target.ts';
+
+export const EXIT = { held: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130 } as const;
+
+/** Secrets may come by environment: a flag can be read by everybody who lists processes. */
+const SECRETS_BY_ENVIRONMENT = { authSecret: 'BENCH_AUTH_SECRET', apiKey: 'BENCH_API_KEY', key: 'BENCH_KEY' } as const;
+
+export function scenarioHelp({ name, about, flags, defaults = {} }: Scenario): string {
+  return `npm run bench -- ${name} [flags]: ${about}\n\n${flagsHelp(flags)}\n\n${flagsHelp(COMMON_FLAGS, defaults)}\n`;
+}
+
+/** Throws `FlagError` for wrong flags. Answers the exit code. */
+export async function runScenario(scenario: Scenario, argv: readonly string[]): Promise<number> {
+  const table = { ...COMMON_FLAGS, ...scenario.flags };
+  const fromEnvironment = Object.fromEntries(
+    Object.entries(SECRETS_BY_ENVIRONMENT).flatMap(([key, variable]) => (process.env[variable] ? [[key, process.env[variable]]] : [])),
+  );
+  const values = readFlags<FlagTable>(table, argv, { ...scenario.defaults, ...fromEnvironment });
+  const common = values as unknown as CommonFlags;
+  scenario.check?.(values, common);
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    // A second Ctrl-C ends it at once; children see their connection close.
+    if (stop.signal.aborted) process.exit(EXIT.stopped);
+    stop.abort(new FleetError('stopped by a signal'));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const display = createDisplay({ stream: process.stderr });
+  const closers: Array<() => Promise<void>> = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  const context: ScenarioContext<FlagTable> = {
+    flags: values,
+    common,
+    head: headOf(scenario, values, shownCommand([scenario.name, ...argv], table), common),
+    signal: stop.signal,
+    display,
+    async openFleet(overrides) {
+      const fleet = await startFleet({ ...fleetOptions(common), signal: stop.signal, onNote: (line) => display.line(line), ...overrides });
+      closers.push(() => fleet.close());
+      return fleet;
+    },
+    async openTarget(needs) {
+      const target = await openTarget(common, needs);
+      closers.push(() => target.stop());
+      return target;
+    },
+  };
+  try {
+    const result = await scenario.run(context);
+    await closeAll();
+    display.done();
+    return tell(result, common, stop.signal.aborted);
+  } catch (error) {
+    await closeAll().catch(() => {});
+    display.done();
+    if (error instanceof FlagError) throw error;
+    if (stop.signal.aborted) return EXIT.stopped;
+    if (!(error instanceof FleetError)) throw error;
+    process.stderr.write(`${scenario.name}: ${error.message}\n`);
+    return EXIT.untrusted;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
+  }
+}
+
+function tell(result: BenchResult, { json, out }: CommonFlags, stopped: boolean): number {
+  const files = writeResult(result, out);
+  if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else process.stdout.write(`${renderTable(result)}\n${files.json}\n${files.html}\n`);
+  if (stopped) return EXIT.stopped;
+  if ((result.generator?.bottlenecks.length ?? 0) > 0) return EXIT.untrusted;
+  return result.verdict.ok ? EXIT.held : EXIT.failed;
+}
+
+function fleetOptions({ processes, generators, listen, key, seed }: CommonFlags): FleetOptions {
+  if (generators > 0 && (listen === null || key === null))
+    throw new FlagError('--generators needs --listen HOST:PORT and --key, which the other machines use to join');
+  return {
+    processes,
+    seed,
+    remote: generators,
+    ...(listen === null ? {} : { listen: hostAndPort('--listen', listen) }),
+    ...(key === null ? {} : { key }),
+  };
+}
+
+function hostAndPort(what: string, address: string): { host: string; port: number } {
+  const match = /^(.+):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) throw new FlagError(`${what} must be HOST:PORT, got ${JSON.stringify(address)}`);
+  return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
+}
+
+function headOf(scenario: Scenario, values: Readonly<Record<string, string | number | boolean | null>>, command: string, { seed }: CommonFlags): ResultHead {
+  return {
+    schema: RESULT_SCHEMA,
+    scenario: scenario.name,
+    startedAt: new Date().toISOString(),
+    seed,
+    parameters: parametersOf({ ...COMMON_FLAGS, ...scenario.flags }, values as never),
+    command,
+    commit: commit(),
+    version: version(),
+    machine: {
+      cpus: cpus().length,
+      model: cpus()[0]?.model ?? 'unknown',
+      memoryGiB: Math.round(totalmem() / 2 ** 30),
+      platform: `${process.platform} ${process.arch}`,
+      node: process.version,
+    },
+  };
+}
+
+function commit(): string {
+  try {
+    const git = (...words: string[]): string =>
+      execFileSync('git', words, { stdio: ['ignore', 'pipe', 'ignore'] })
+        .toString()
+        .trim();
+    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', 'src', 'bench') === '' ? '' : '+changes'}`;
+  } catch {
+    return 'unknown';
+  }
+}
+
+function version(): string {
+  const manifest = new URL(COMPILED ? '../../package.json' : '../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+}
+
+const JOIN_FLAGS = { key: secret('what the coordinator was given as --key (or BENCH_KEY)') };
+
+/** `join HOST:PORT --key SECRET`: one generator process; run it several times to lend several cores. */
+export async function runJoin([address = '', ...rest]: readonly string[]): Promise<number> {
+  const { host, port } = hostAndPort('what stands behind join', address);
+  const { key } = readFlags(JOIN_FLAGS, rest, process.env.BENCH_KEY ? { key: process.env.BENCH_KEY } : {});
+  if (key === null) throw new FlagError('--key is needed (or BENCH_KEY): the secret the coordinator was given');
+  try {
+    await runWorker({ host, port, key, workloads: WORKLOADS, onNote: (line) => void process.stderr.write(`${line}\n`) });
+    process.stderr.write('the run is over\n');
+    return EXIT.held;
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return EXIT.untrusted;
+  }
+}

@@ -1,0 +1,38 @@
+/** Flags every scenario understands. */
+import { availableParallelism } from 'node:os';
+import { choice, count, duration, type FlagValues, secret, text, toggle } from './flags.ts';
+
+export const WIRE_VARIANTS = ['msgpack', 'deflate', 'json'] as const;
+export type WireVariant = (typeof WIRE_VARIANTS)[number];
+
+/** One generator process leaves the other core of a small machine to the engine. */
+const processes = Math.max(1, Math.floor(availableParallelism() / 2));
+
+const level = (what: string) => duration<number | null>(null, `fail when ${what} latency is above this`);
+
+export const COMMON_FLAGS = {
+  url: text<string | null>(null, 'gateway of a running engine, ws://host:port; without it an engine of its own is started', 'URL'),
+  control: text<string | null>(null, 'control API of that engine, http://host:port', 'URL'),
+  authSecret: secret('AUTH_SECRET of that engine: tokens are made by the generator (or BENCH_AUTH_SECRET)'),
+  apiKey: secret('API key of that engine, to make shows and tokens (or BENCH_API_KEY)'),
+  seconds: count(10, 'length of each measured phase', { max: 86_400 }),
+  rounds: count(1, 'repetitions; figures are medians, their spread is the noise', { max: 100 }),
+  seed: count(1, 'the same seed offers the same load', { min: 0, max: 2 ** 31 - 1 }),
+  processes: count(processes, 'generator processes on this machine', { min: 0, max: 256 }),
+  generators: count(0, 'generator processes on other machines to wait for', { min: 0, max: 256 }),
+  listen: text<string | null>(null, 'where those join, HOST:PORT', 'HOST:PORT'),
+  key: secret('what they must know to join (or BENCH_KEY)'),
+  variant: choice(WIRE_VARIANTS, 'msgpack', 'what viewers speak'),
+  append: choice(['off', 'everysec', 'always'], 'everysec', 'append-only mode of its own Redis'),
+  p50: level('the median'),
+  p90: level('the 90th percentile'),
+  p99: level('the 99th percentile'),
+  p999: level('the 99.9th percentile'),
+  p9999: level('the 99.99th percentile'),
+  max: level('the largest'),
+  out: text('data/bench', 'folder of the JSON and HTML results', 'FOLDER'),
+  json: toggle('print the result as JSON'),
+  help: toggle('this text'),
+};
+
+export type CommonFlags = FlagValues<typeof COMMON_FLAGS>;

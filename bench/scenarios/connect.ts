@@ -1,0 +1,140 @@
+/** How fast people get in, and what one who only sits there costs. */
+import type { Stretch } from '../generator/assemble.ts';
+import type { LoadHandle } from '../generator/contract.ts';
+import type { AudienceParams } from '../generator/workloads/audience.ts';
+import type { BenchResult, Check } from '../report/result.ts';
+import { commonLevels } from '../verdict/levels.ts';
+import { Chronicle } from './chronicle.ts';
+import { figure } from './figures.ts';
+import { count } from './flags.ts';
+import { openRoom } from './room.ts';
+import { defineScenario } from './scenario.ts';
+import { cpuSecondsBetween, type ServerReading } from './target.ts';
+
+const FLAGS = {
+  viewers: count(2_000, 'how many come', { max: 2_000_000 }),
+  joinRate: count(500, 'how many a second, on a fixed schedule', { max: 200_000 }),
+};
+
+/** Somebody who was not let in within this long after the last was due is not waited for. */
+const STRAGGLE_MS = 15_000;
+const BEFORE_MS = 300;
+/** Who comes and goes before anything is measured, so that neither side runs code that is not compiled yet. */
+const WARM_UP_PEOPLE = 500;
+const WARM_UP_MS = 2_000;
+
+export const connect = defineScenario({
+  name: 'connect',
+  about: 'join rate, join latency from the moment each was due, memory of an idle viewer',
+  flags: FLAGS,
+  defaults: { seconds: 5 },
+  async run(context): Promise<BenchResult> {
+    const { flags, common } = context;
+    const target = await context.openTarget();
+    const fleet = await context.openFleet();
+    const chronicle = new Chronicle(context, fleet, target);
+    const rounds: Array<{ joining: Stretch; joined: number; cpuSeconds: number; memoryBytes: number }> = [];
+    await chronicle.unlessStopped(async () => {
+      const prepare = async (people: number): Promise<LoadHandle> => {
+        const show = await openRoom(target, 'connect');
+        const access = await target.access(show, people);
+        const { gate } = target;
+        const params = { gate, show, access, role: 'viewer', variant: common.variant, people, joinPerSecond: flags.joinRate, measureEvery: 50 } as const;
+        return fleet.load<AudienceParams>('audience', params);
+      };
+      chronicle.phase('warm-up');
+      const early = await prepare(Math.min(WARM_UP_PEOPLE, flags.viewers));
+      early.start(fleet.nowMs());
+      await fleet.until(fleet.nowMs() + WARM_UP_MS);
+      await early.stop();
+      for (let round = 1; round <= common.rounds; round++) {
+        chronicle.phase('preparing');
+        const crowd = await prepare(flags.viewers);
+        const before = await chronicle.readServer();
+        const joiningMs = (flags.viewers * 1000) / flags.joinRate;
+        const fromMs = fleet.secondAfter(BEFORE_MS);
+        const joining = chronicle.phase('joining', { fromMs, measured: true });
+        crowd.start(fromMs);
+        await fleet.until(fromMs + joiningMs);
+        // The last may still be on their way, and the samples of a second come when it is over.
+        const untilMs = fleet.nowMs() + STRAGGLE_MS;
+        const settled = (): number => chronicle.count('joined', joining) + refused(chronicle, joining);
+        while (settled() < flags.viewers && fleet.nowMs() < untilMs) await fleet.until(fleet.nowMs() + 50);
+        const after = await chronicle.readServer();
+        const idle = chronicle.phase('idle', { fromMs: fleet.secondAfter(0), forMs: common.seconds * 1000 });
+        await fleet.until(idle.toMs);
+        const rested = await chronicle.readServer();
+        rounds.push({
+          joining,
+          joined: chronicle.gauge('viewers'),
+          cpuSeconds: cpuSecondsBetween('gateway', before, after),
+          memoryBytes: gatewayBytes(rested) - gatewayBytes(before),
+        });
+        chronicle.phase('leaving');
+        await crowd.stop();
+      }
+    });
+    const join = chronicle.latency('join', ...rounds.map(({ joining }) => joining));
+    const seconds = ({ joining }: (typeof rounds)[number]): number => rateSeconds(chronicle, joining);
+    return chronicle.finish({
+      figures: [
+        figure(
+          'joined',
+          '/s',
+          'higher',
+          rounds.map((round) => chronicle.count('joined', round.joining) / seconds(round)),
+          'welcomed a second while they came',
+        ),
+        figure(
+          'join p50',
+          'ms',
+          'lower',
+          rounds.map(({ joining }) => chronicle.latency('join', joining)?.p50Ms ?? Number.NaN),
+          'from due to welcome',
+        ),
+        figure(
+          'join p99',
+          'ms',
+          'lower',
+          rounds.map(({ joining }) => chronicle.latency('join', joining)?.p99Ms ?? Number.NaN),
+          'from due to welcome',
+        ),
+        figure(
+          'server CPU a join',
+          'us',
+          'lower',
+          rounds.map(({ cpuSeconds, joined }) => (cpuSeconds * 1e6) / joined),
+          'of the gateway process',
+        ),
+        // What a later round needs lies in memory that an earlier one left: only the first says what a viewer costs.
+        figure(
+          'memory a viewer',
+          'KiB',
+          'lower',
+          rounds.slice(0, 1).map(({ memoryBytes, joined }) => memoryBytes / 1024 / joined),
+          'growth of the gateway process',
+        ),
+      ],
+      checks: rounds.map(({ joined }, i) => everybodyIn(joined, flags.viewers, i)),
+      levels: commonLevels(common, join),
+      headline: join,
+    });
+  },
+});
+
+const gatewayBytes = (reading: ServerReading | null): number => reading?.processes.find(({ name }) => name === 'gateway')?.memoryBytes ?? Number.NaN;
+
+const refused = (chronicle: Chronicle, stretch: Stretch): number => chronicle.refusals(stretch).reduce((sum, { count: times }) => sum + times, 0);
+
+/** The time the joins took ends with the last second in which somebody came. */
+function rateSeconds(chronicle: Chronicle, { fromMs, toMs }: Stretch): number {
+  const last = chronicle
+    .samples({ fromMs, toMs })
+    .filter(({ counters }) => (counters.joined ?? 0) > 0)
+    .at(-1);
+  return last === undefined ? Number.NaN : (last.toMs - fromMs) / 1000;
+}
+
+function everybodyIn(joined: number, wanted: number, round: number): Check {
+  return { name: `everybody was let in${round === 0 ? '' : `, round ${round + 1}`}`, ok: joined === wanted, detail: `${joined} of ${wanted} were welcomed` };
+}

@@ -1,0 +1,15 @@
+/** The scenarios, in the order of `--help`. */
+
+import { capacity } from './capacity.ts';
+import { chat } from './chat.ts';
+import { compare } from './compare.ts';
+import { connect } from './connect.ts';
+import { control } from './control.ts';
+import { expiry, reserveSockets, reserveStore } from './parts.ts';
+import { rush } from './rush.ts';
+import type { Scenario } from './scenario.ts';
+import { show } from './show.ts';
+import { soak } from './soak.ts';
+import { storm } from './storm.ts';
+
+export const SCENARIOS: readonly Scenario[] = [connect, rush, show, storm, soak, capacity, control, chat, reserveStore, reserveSockets, expiry, compare];

@@ -1,0 +1,55 @@
+/** What the engine says of itself when the load is over, asked over the control API from outside: the verification, the sales and single reservations. */
+
+import type { ReservationView } from '../../src/protocol/messages.ts';
+import type { SaleBooks, Verification } from '../../src/sales/types.ts';
+import { type BackOffice, BackOfficeError } from '../audience/back-office.ts';
+import { createPrng } from '../audience/prng.ts';
+import type { Grant } from './evidence.ts';
+
+export interface Books {
+  readonly verification: Verification;
+  readonly sales: readonly SaleBooks[];
+  /** Granted reservations that were looked up; null = the engine does not know it. */
+  readonly looked: ReadonlyMap<string, ReservationView | null>;
+}
+
+export interface LookUp {
+  /** Most reservations to look up one by one; above it a sample is drawn. */
+  readonly most: number;
+  readonly seed: number;
+  readonly atOnce?: number;
+}
+
+const AT_ONCE = 8;
+
+/** Throws `BackOfficeError` when the engine does not answer: without its books there is no verdict. */
+export async function readBooks(office: BackOffice, show: string, grants: readonly Grant[], { most, seed, atOnce = AT_ONCE }: LookUp): Promise<Books> {
+  const ids = sample([...new Set(grants.map(({ reservation }) => reservation))], most, seed);
+  const looked = new Map<string, ReservationView | null>();
+  const lanes = Array.from({ length: atOnce }, async () => {
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) looked.set(id, await reservation(office, show, id));
+  });
+  await Promise.all(lanes);
+  // Last, so that the books are not older than the reservations.
+  const [verification, sales] = [await office.verify(show), await office.listSales(show)];
+  return { verification, sales, looked };
+}
+
+async function reservation(office: BackOffice, show: string, id: string): Promise<ReservationView | null> {
+  try {
+    return await office.getReservation(show, id);
+  } catch (error) {
+    if (error instanceof BackOfficeError && error.code === 'reservation_not_found') return null;
+    throw error;
+  }
+}
+
+/** `most` of the items in random order, the same for the same seed. */
+function sample<T>(items: T[], most: number, seed: number): T[] {
+  const random = createPrng(seed);
+  for (let at = 0; at < Math.min(most, items.length); at++) {
+    const other = random.int(at, items.length - 1);
+    [items[at], items[other]] = [items[other] as T, items[at] as T];
+  }
+  return items.slice(0, most);
+}

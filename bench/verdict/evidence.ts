@@ -1,0 +1,163 @@
+/**
+ * What the clients of a run saw, as far as the promises go. Every worker writes its own while it loads; the coordinator adds them up and holds the sum
+ * against the books (`checks.ts`). Plain data, because it travels. Server times are those of the answers: one clock, that of Redis.
+ */
+import type { Line } from '../../src/protocol/messages.ts';
+
+/** One accepted answer to a `reserve`; a repeated key that was answered again stands here twice. */
+export interface Grant {
+  readonly reservation: string;
+  readonly user: string;
+  readonly key: string;
+  readonly sale: string;
+  readonly lines: readonly Line[];
+  /** Server times. */
+  readonly createdAt: number;
+  readonly heldUntil: number;
+  readonly replayed: boolean;
+  /** When the key was sent first, on the fleet's clock. */
+  readonly sentMs: number;
+}
+
+/** An end that somebody was told: by the answer to confirm or release, by `you`, or by the code of a refusal. */
+export interface End {
+  readonly reservation: string;
+  readonly state: 'confirmed' | 'released' | 'expired';
+  /** Server time; null where only a refusal said it. */
+  readonly endedAt: number | null;
+}
+
+/** The most telling refusals of one kind; the rest are counted by the recorder. */
+export interface SoldOut {
+  readonly sale: string;
+  readonly lines: readonly Line[];
+  /** Fleet clock: when the earliest such answer came. */
+  readonly answeredMs: number;
+}
+export interface TooEarly {
+  readonly sale: string;
+  /** Server time before which the latest refused request cannot have left, by the client's own clock exchange. */
+  readonly sentAtLeast: number;
+}
+export interface TooLate {
+  readonly sale: string;
+  /** Server time of the earliest such answer. */
+  readonly at: number;
+}
+export interface OverLimit {
+  readonly sale: string;
+  readonly user: string;
+  readonly lines: readonly Line[];
+  readonly answeredMs: number;
+}
+
+/** The moments at which viewers saw a countdown reach zero: by their own synced clocks, and by the event. Fleet clock. */
+export interface Zero {
+  readonly sale: string;
+  readonly viewers: number;
+  readonly clockFirstMs: number;
+  readonly clockLastMs: number;
+  /** Largest error bound of a viewer's clock; part of the spread is this. */
+  readonly clockErrorMs: number;
+  readonly openedSeen: number;
+  readonly openedFirstMs: number;
+  readonly openedLastMs: number;
+}
+
+export interface LineEvidence {
+  /** Viewers that stood connected at the end, and of them those whose position was not the newest. */
+  readonly standing: number;
+  readonly behind: number;
+  readonly events: number;
+  /** Events that were missing on a standing connection without a snapshot in their place. */
+  readonly gaps: number;
+  /** Chat messages that never came: without a word, and announced as missed. */
+  readonly chatGaps: number;
+  readonly missed: number;
+  readonly snapshots: number;
+  readonly reconnects: number;
+  readonly resumed: number;
+}
+
+export interface Requests {
+  readonly sent: number;
+  readonly answered: number;
+  /** Without an answer because the line broke first: their outcome is unknown. */
+  readonly unknown: number;
+  /** Without an answer on a line that stood. */
+  readonly ignored: number;
+  /** Second answers to one request. */
+  readonly doubled: number;
+  /** Reserves among the unknown and ignored: each may have become a reservation. */
+  readonly openReserves: number;
+}
+
+export interface Evidence {
+  readonly grants: readonly Grant[];
+  readonly ends: readonly End[];
+  readonly soldOut: readonly SoldOut[];
+  readonly tooEarly: readonly TooEarly[];
+  readonly tooLate: readonly TooLate[];
+  readonly overLimit: readonly OverLimit[];
+  readonly zeros: readonly Zero[];
+  readonly line: LineEvidence;
+  readonly requests: Requests;
+}
+
+export const NOTHING_SEEN: Evidence = {
+  grants: [],
+  ends: [],
+  soldOut: [],
+  tooEarly: [],
+  tooLate: [],
+  overLimit: [],
+  zeros: [],
+  line: { standing: 0, behind: 0, events: 0, gaps: 0, chatGaps: 0, missed: 0, snapshots: 0, reconnects: 0, resumed: 0 },
+  requests: { sent: 0, answered: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
+};
+
+/** What all workers saw together. Zeros of one sale become one, with the first and the last viewer of all. */
+export function addEvidence(all: readonly Evidence[]): Evidence {
+  return {
+    grants: all.flatMap(({ grants }) => grants),
+    ends: all.flatMap(({ ends }) => ends),
+    soldOut: all.flatMap(({ soldOut }) => soldOut),
+    tooEarly: all.flatMap(({ tooEarly }) => tooEarly),
+    tooLate: all.flatMap(({ tooLate }) => tooLate),
+    overLimit: all.flatMap(({ overLimit }) => overLimit),
+    zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
+    line: addNumbers(
+      NOTHING_SEEN.line,
+      all.map(({ line }) => line),
+    ),
+    requests: addNumbers(
+      NOTHING_SEEN.requests,
+      all.map(({ requests }) => requests),
+    ),
+  };
+}
+
+function addNumbers<T extends { readonly [K in keyof T]: number }>(zero: T, all: readonly T[]): T {
+  const names = Object.keys(zero) as Array<keyof T>;
+  return Object.fromEntries(names.map((name) => [name, all.reduce((sum, one) => sum + one[name], 0)])) as unknown as T;
+}
+
+function addZeros(zeros: readonly Zero[]): Zero[] {
+  const bySale = new Map<string, Zero>();
+  for (const zero of zeros) {
+    const known = bySale.get(zero.sale);
+    bySale.set(zero.sale, known === undefined ? zero : addZero(known, zero));
+  }
+  return [...bySale.values()];
+}
+
+const addZero = (a: Zero, b: Zero): Zero => ({
+  sale: a.sale,
+  viewers: a.viewers + b.viewers,
+  clockFirstMs: Math.min(a.clockFirstMs, b.clockFirstMs),
+  clockLastMs: Math.max(a.clockLastMs, b.clockLastMs),
+  clockErrorMs: Math.max(a.clockErrorMs, b.clockErrorMs),
+  openedSeen: a.openedSeen + b.openedSeen,
+  openedFirstMs: Math.min(a.openedFirstMs, b.openedFirstMs),
+  openedLastMs: Math.max(a.openedLastMs, b.openedLastMs),
+});

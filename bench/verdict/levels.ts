@@ -1,0 +1,55 @@
+/** Service levels: what a flag asked for against what was measured. A level nobody asked for is not judged. */
+import type { Latency, Level } from '../report/result.ts';
+import type { CommonFlags } from '../scenarios/common-flags.ts';
+import { type Flag, flagName } from '../scenarios/flags.ts';
+
+/** `99.9%`, or `0.999`. The value is a share from 0 to 1. */
+export const share = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
+  about,
+  placeholder: 'SHARE',
+  initial,
+  parse(raw) {
+    const match = /^(\d{1,3}(?:\.\d{1,6})?)(%?)$/.exec(raw);
+    const value = Number(match?.[1]) / (match?.[2] === '%' ? 100 : 1);
+    if (match === null || value > 1) return { problem: `must be a share such as 99.9% or 0.999, got ${JSON.stringify(raw)}` };
+    return { value };
+  },
+});
+
+const PERCENTILES = { p50: 'p50Ms', p90: 'p90Ms', p99: 'p99Ms', p999: 'p999Ms', p9999: 'p9999Ms', max: 'maxMs' } as const;
+type Percentile = keyof typeof PERCENTILES;
+
+/** `--p50` to `--max` on the latency the scenario is about. A level on something that never happened is missed. */
+export function commonLevels(common: CommonFlags, latency: Latency | undefined): Level[] {
+  return (Object.keys(PERCENTILES) as Percentile[]).flatMap((name) => latencyLevel(name, common[name], latency, name));
+}
+
+/** `key` is the flag in camelCase: `decisionP99`. */
+export function latencyLevel(key: string, wantedMs: number | null | undefined, latency: Latency | undefined, percentile: Percentile = 'p99'): Level[] {
+  if (wantedMs === null || wantedMs === undefined) return [];
+  const measured = latency !== undefined && latency.count > 0 ? latency[PERCENTILES[percentile]] : null;
+  return [
+    {
+      flag: flagName(key),
+      wanted: `<= ${milliseconds(wantedMs)}`,
+      measured: measured === null ? 'never happened' : `${milliseconds(measured)} (${latency?.name})`,
+      ok: measured !== null && measured <= wantedMs,
+    },
+  ];
+}
+
+export function shareLevel(key: string, wanted: number | null, got: number, of: number): Level[] {
+  if (wanted === null) return [];
+  return [
+    { flag: flagName(key), wanted: `>= ${percent(wanted)}`, measured: of === 0 ? 'nothing was due' : percent(got / of), ok: of > 0 && got / of >= wanted },
+  ];
+}
+
+/** The most a number may be, in its own unit. */
+export function mostLevel(key: string, wanted: number | null, measured: number, say: (value: number) => string): Level[] {
+  return wanted === null ? [] : [{ flag: flagName(key), wanted: `<= ${say(wanted)}`, measured: say(measured), ok: measured <= wanted }];
+}
+
+export const milliseconds = (ms: number): string => (ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+/** Never rounded up to 100 %. */
+export const percent = (value: number): string => `${(Math.floor(value * 100_000) / 1000).toFixed(value === 1 ? 0 : 3)} %`;

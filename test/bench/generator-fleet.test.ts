@@ -1,0 +1,112 @@
+/** Coordinator and workers: who may join, what happens when one goes, who is the bottleneck. */
+import { createConnection } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { healthOf } from '../../bench/generator/assemble.ts';
+import { type Fleet, FleetError, type FleetOptions } from '../../bench/generator/contract.ts';
+import { startFleet } from '../../bench/generator/fleet.ts';
+import { runWorker } from '../../bench/generator/worker.ts';
+import { WORKLOADS } from '../../bench/generator/workloads/index.ts';
+import { freePort } from '../support/free-port.ts';
+
+async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fleet> {
+  const fleet = await startFleet({ processes: 1, seed: 1, ...options });
+  t.teardown(() => fleet.close());
+  return fleet;
+}
+
+t.test('a worker that is killed ends the run: everything that waits is told which one', async (t) => {
+  const fleet = await fleetOf(t, { processes: 2 });
+  await fleet.when('samples of both', () => fleet.samples.length >= 6, 5_000);
+  const idle = healthOf(fleet.workers, fleet.samples.slice(2)).bottlenecks;
+  t.same(
+    idle.filter((reason) => reason.includes('core') || reason.includes('sends')),
+    [],
+    'with nothing to do nobody is a bottleneck',
+  );
+  const waiting = fleet.until(fleet.nowMs() + 60_000);
+  const [, second] = fleet.workers;
+  process.kill(second?.pid ?? 0, 'SIGKILL');
+  await t.rejects(waiting, { message: new RegExp(`generator 1 \\(|process ${second?.pid} died`) });
+  await t.rejects(fleet.load('audience', {}), { message: /the run has no result/ });
+});
+
+t.test('a worker that falls silent ends the run', async (t) => {
+  const fleet = await fleetOf(t, { silenceMs: 2_500 });
+  const pid = fleet.workers[0]?.pid ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  t.teardown(() => process.kill(pid, 'SIGCONT'));
+  await t.rejects(fleet.until(fleet.nowMs() + 60_000), { message: /silent/ });
+});
+
+t.test('another machine joins with the key; a wrong key, one too many and what is no worker are sent away', async (t) => {
+  const port = await freePort();
+  const notes: string[] = [];
+  const gathering = startFleet({
+    processes: 1,
+    remote: 1,
+    seed: 1,
+    key: 'the right key',
+    listen: { host: '127.0.0.1', port },
+    onNote: (line) => notes.push(line),
+  });
+  t.teardown(async () => (await gathering).close());
+  const join = (key: string): Promise<void> => runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS });
+  await listening(port);
+  await t.rejects(join('a wrong key'), { message: /wrong key/ });
+  await new Promise((resolve) => {
+    const stranger = createConnection({ host: '127.0.0.1', port }, () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
+    stranger.on('error', () => {}).on('close', resolve);
+    stranger.resume();
+  });
+  const remote = join('the right key');
+  const fleet = await gathering;
+  t.same(
+    fleet.workers.map(({ local, clockErrorMs }) => ({ local, clockErrorMs })).sort((a, b) => Number(b.local) - Number(a.local)),
+    [
+      { local: true, clockErrorMs: 0 },
+      { local: false, clockErrorMs: 0 },
+    ],
+    'one host, one clock',
+  );
+  await t.rejects(join('the right key'), { message: /here already/ });
+  t.match(notes.join('\n'), /wrong key/);
+  await t.rejects(fleet.load('nonsense', {}), { message: /no workload "nonsense"/ }, 'a workload that is not there ends the run');
+  await fleet.close();
+  await remote;
+});
+
+t.test('Ctrl-C: whatever waits in the fleet stops waiting', async (t) => {
+  const stop = new AbortController();
+  const fleet = await fleetOf(t, { signal: stop.signal });
+  const waiting = fleet.until(fleet.nowMs() + 60_000);
+  stop.abort(new FleetError('stopped by a signal'));
+  await t.rejects(waiting, { message: 'stopped by a signal' });
+});
+
+t.test('a worker without time is named as the bottleneck', async (t) => {
+  const busy = await fleetOf(t, { entry: fileURLToPath(new URL('burning-worker.ts', import.meta.url)) });
+  const load = await busy.load('burn', null);
+  load.start(busy.nowMs());
+  await busy.until(busy.secondAfter(2_100));
+  await load.stop();
+  const health = healthOf(busy.workers, busy.samples.slice(1));
+  t.ok(health.lateSends > 0 && health.loopDelayP99Ms > 30, `${health.lateSends} late, loop ${health.loopDelayP99Ms} ms`);
+  t.match(health.bottlenecks.join('\n'), /event loop .* late/);
+  t.match(health.bottlenecks.join('\n'), /sends left more than 5 ms after/);
+  t.match(health.bottlenecks.join('\n'), /--processes/);
+});
+
+async function listening(port: number): Promise<void> {
+  for (;;) {
+    const open = await new Promise((resolve) => {
+      const socket = createConnection({ host: '127.0.0.1', port }, () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on('error', () => resolve(false));
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

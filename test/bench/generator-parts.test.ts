@@ -1,0 +1,221 @@
+/** The pieces of the generator by themselves: schedules, clocks, sums of samples, frames that come in pieces, flags. */
+import { createServer } from 'node:net';
+import { deflateRawSync } from 'node:zlib';
+import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
+import t from 'tap';
+import { createPrng } from '../../bench/audience/prng.ts';
+import { healthOf, latencyOf, samplesWithin, seriesOf } from '../../bench/generator/assemble.ts';
+import { ClockOffset } from '../../bench/generator/clock.ts';
+import type { Sample } from '../../bench/generator/contract.ts';
+import { FrameCache, kindOf } from '../../bench/generator/incoming.ts';
+import { SecondRecorder } from '../../bench/generator/recorder.ts';
+import { Pacer, poisson, ramp, recorded, steady } from '../../bench/generator/schedule.ts';
+import { dueOf, stamped } from '../../bench/generator/stamp.ts';
+import { RawSocket } from '../../bench/harness/raw-socket.ts';
+import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
+import { count, duration, FlagError, parametersOf, readFlags, shownCommand } from '../../bench/scenarios/flags.ts';
+import { CODECS } from '../../src/protocol/codec.ts';
+
+t.test('schedules', async (t) => {
+  t.same([...steady(4, 1_000)], [0, 250, 500, 750]);
+  t.same([...recorded([0, 100, 300], 2)], [0, 50, 150]);
+  const random = [...poisson(1_000, 10_000, createPrng(3))];
+  t.ok(Math.abs(random.length - 10_000) < 400, `${random.length} of about 10,000`);
+  t.same(random, [...poisson(1_000, 10_000, createPrng(3))], 'the seed decides');
+  t.ok(
+    random.every((atMs, i) => i === 0 || atMs >= (random[i - 1] as number)),
+    'in order',
+  );
+  const rising = [...ramp(0, 100, 10_000)];
+  t.equal(rising.length, 500, 'the area under the ramp');
+  t.ok(Math.abs((rising[125] as number) - 5_000) < 1, 'a quarter of it is due at half time');
+  const falling = [...ramp(100, 0, 10_000)];
+  t.ok(Math.abs((falling[375] as number) - 5_000) < 1);
+});
+
+t.test('a pacer emits everything in order, each with its own due time, also after a stall', async (t) => {
+  const nowMs = (): number => performance.now();
+  const startMs = nowMs() + 5;
+  const dues: number[] = [];
+  await new Promise<void>((resolve) => {
+    new Pacer(
+      steady(1_000, 100),
+      startMs,
+      nowMs,
+      (dueMs, index) => {
+        if (index === 10) while (nowMs() < startMs + 60);
+        dues.push(dueMs);
+      },
+      resolve,
+    );
+  });
+  t.equal(dues.length, 100);
+  t.ok(dues.every((dueMs, i) => Math.abs(dueMs - startMs - i) < 0.001));
+});
+
+t.test('the clock of another host: the shortest round trip decides, and bounds the error', async (t) => {
+  const clock = new ClockOffset();
+  clock.note(0, 1_010, 20);
+  t.equal(clock.offsetMs, 1_000);
+  t.equal(clock.errorMs, 10);
+  clock.note(100, 1_101.5, 102);
+  t.equal(clock.offsetMs, 1_000.5);
+  t.equal(clock.errorMs, 1);
+  clock.note(200, 1_290, 260);
+  t.equal(clock.offsetMs, 1_000.5, 'a slow exchange says less');
+  clock.note(40_000, 41_003, 40_004);
+  t.equal(clock.offsetMs, 1_001, 'old ones are forgotten: clocks drift');
+});
+
+const sampleOf = (worker: number, fromMs: number, values: readonly number[], more: Partial<Sample> = {}): Sample => {
+  const recorder = new SecondRecorder(() => 0);
+  for (const value of values) recorder.latency('x').record(value);
+  recorder.counter('n').add(values.length);
+  const loopDelay = new SecondRecorder(() => 0);
+  loopDelay.latency('d').record(0.1);
+  const delays = loopDelay.take().latencies.d as string;
+  return { worker, fromMs, toMs: fromMs + 1_000, cpuSeconds: 0.2, memoryBytes: 1, loopDelay: delays, ...recorder.take(), ...more };
+};
+
+t.test('histograms of workers are added, percentiles are never averaged', async (t) => {
+  const quick = sampleOf(
+    0,
+    0,
+    Array.from({ length: 99 }, () => 1),
+  );
+  const slow = sampleOf(1, 0, [1_000]);
+  const both = latencyOf([quick, slow], 'x');
+  t.equal(both?.count, 100);
+  t.ok(both && both.p50Ms < 1.01 && both.p99Ms < 1.01, 'one in a hundred is not in the 99th percentile');
+  t.ok(both && Math.abs(both.maxMs - 1_000) < 1 && both.p999Ms === both.maxMs);
+  t.equal(decodeFromCompressedBase64(both?.histogram ?? '').totalCount, 100, 'the result carries the whole distribution');
+  t.equal(latencyOf([quick], 'nothing'), undefined);
+  t.same(
+    samplesWithin([quick, sampleOf(0, 1_000, [5])], { fromMs: 1_000, toMs: 2_000 }).map(({ fromMs }) => fromMs),
+    [1_000],
+  );
+  const counted = seriesOf([quick, slow, sampleOf(0, 1_000, [5])], 0).find(({ name }) => name === 'n');
+  t.same(
+    counted?.points.map(([, value]) => value),
+    [100, 1],
+    'both workers make one point a second',
+  );
+});
+
+t.test('bounds of the generator itself', async (t) => {
+  const workers = [{ index: 0, host: 'a', pid: 1, local: true, clockErrorMs: 0 }];
+  t.same(healthOf(workers, [sampleOf(0, 0, [1])]).bottlenecks, []);
+  t.match(healthOf(workers, [sampleOf(0, 0, [1], { cpuSeconds: 0.97 })]).bottlenecks, [/97 % of a core/]);
+  t.match(healthOf(workers, [sampleOf(0, 0, [1], { sends: 1_000, lateSends: 11 })]).bottlenecks, [/11 of 1000 sends/]);
+  t.same(healthOf(workers, [sampleOf(0, 0, [1], { sends: 1_000, lateSends: 10 })]).bottlenecks, []);
+});
+
+t.test('a stamp carries its moment; foreign texts carry none', async (t) => {
+  t.equal(dueOf(stamped(123_456_789.125, 'hello')), 123_456_789.125);
+  t.ok(Number.isNaN(dueOf('hello')));
+  t.ok(Number.isNaN(dueOf('~')));
+  t.ok(Number.isNaN(dueOf('~ maya ~ hi')));
+});
+
+const frameOf = (at: number, ids: readonly number[]) => ({
+  t: 'frame' as const,
+  at,
+  chat: ids.map((id) => [id, at, [[0, 0, 'ann', stamped(at, 'some words')]]]),
+});
+
+t.test('the same bytes are decoded once; other bytes are never taken for them', async (t) => {
+  const cache = new FrameCache();
+  const plain = Buffer.from(CODECS.msgpack.encode(frameOf(1_795_399_320_496, [41, 42]) as never) as Uint8Array);
+  const facts = cache.facts(plain, true);
+  t.match(facts, { chat: 2, firstChat: 41, lastChat: 42 });
+  t.equal(cache.facts(Buffer.from(plain), true), facts);
+  t.equal(cache.decoded, 1);
+  // One bit, in the middle of a word: same length, same first and last bytes.
+  const other = Buffer.from(plain);
+  other[other.lastIndexOf('words')] = 'l'.charCodeAt(0);
+  t.not(cache.facts(other, true), facts);
+  t.equal(cache.decoded, 2);
+  const packed = Buffer.concat([Buffer.from([1]), deflateRawSync(plain)]);
+  t.equal(kindOf(packed, true), null);
+  t.match(cache.facts(packed, true), { chat: 2, lastChat: 42 });
+  const json = Buffer.from(JSON.stringify(frameOf(7, [1])));
+  t.equal(kindOf(json, false), 'frame');
+  t.match(cache.facts(json, false), { chat: 1, firstChat: 1 });
+});
+
+t.test('frames are read whole, however the network cuts them', async (t) => {
+  const sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 5, 200_000, 3];
+  const bytes = Buffer.concat(
+    sizes.map((size, i) => {
+      const head = size < 126 ? Buffer.from([0x82, size]) : size < 65_536 ? Buffer.from([0x82, 126, size >> 8, size & 255]) : Buffer.alloc(10);
+      if (size >= 65_536) {
+        head.set([0x82, 127]);
+        head.writeBigUInt64BE(BigInt(size), 2);
+      }
+      return Buffer.concat([head, Buffer.alloc(size, i)]);
+    }),
+  );
+  for (const cut of [1, 7, 1_000, 70_000, bytes.length]) {
+    const server = createServer((socket) => {
+      socket.setNoDelay(true).on('error', () => {});
+      socket.once('data', async () => {
+        const all = Buffer.concat([Buffer.from('HTTP/1.1 101 Switching Protocols\r\n\r\n'), bytes]);
+        // The first pieces one byte at a time where that is asked for: all heads are cut somewhere.
+        const end = cut === 1 ? 700 : 0;
+        for (let at = 0; at < all.length; ) {
+          const size = at < end ? 1 : Math.max(cut, 1_000);
+          socket.write(all.subarray(at, at + size));
+          at += size;
+          if (cut < 1_000 || at % 5 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const got: Array<readonly [size: number, right: boolean]> = [];
+    await new Promise<void>((resolve) => {
+      const socket = new RawSocket(
+        { host: '127.0.0.1', port, path: '/', protocols: ['x'] },
+        {
+          onMessage(payload) {
+            got.push([payload.length, payload.every((byte) => byte === got.length)]);
+            if (got.length < sizes.length) return;
+            socket.destroy();
+            resolve();
+          },
+        },
+      );
+    });
+    t.same(
+      got,
+      sizes.map((size) => [size, true]),
+      `pieces of ${cut}`,
+    );
+    server.close();
+  }
+});
+
+t.test('flags: values with units, all mistakes at once, secrets never shown', async (t) => {
+  const table = { viewers: count(10, 'people', { max: 100 }), holdMs: duration(null, 'a time'), ...COMMON_FLAGS };
+  const values = readFlags(table, ['--viewers', '7', '--hold-ms=1.5s', '--p99', '150ms', '--json']);
+  t.match(values, { viewers: 7, holdMs: 1_500, p99: 150, json: true, seconds: 10 });
+  t.match(readFlags(table, [], { viewers: 3 }), { viewers: 3 }, 'a scenario has defaults of its own');
+  const wrong = (...argv: string[]): string => {
+    try {
+      readFlags(table, argv);
+      return '';
+    } catch (error) {
+      return error instanceof FlagError ? error.message : String(error);
+    }
+  };
+  const several = wrong('--viewers', '101', '--p99', 'soon', '--nonsense');
+  t.match(several, /viewers must be from 1 to 100[\s\S]*p99 must be a time[\s\S]*nonsense is not a flag/);
+  t.match(wrong('--viewers'), /needs a value/);
+  t.match(wrong('chat'), /what is "chat"/);
+  const secret = readFlags(table, ['--auth-secret', 'hush', '--url', 'ws://a:1']);
+  t.notMatch(JSON.stringify(parametersOf(table, secret)), /hush/);
+  t.equal(
+    shownCommand(['chat', '--auth-secret', 'hush', '--key=hush', '--out', 'a b'], table),
+    "npm run bench -- chat --auth-secret *** --key=*** --out 'a b'",
+  );
+});

@@ -1,0 +1,20 @@
+/** A result whose every text tries to become markup, or to run: what a report must survive. */
+import type { BenchResult } from '../../bench/report/result.ts';
+import { exampleResult } from './example-result.ts';
+
+export const ATTACK = `"'></script></style></svg><script>document.title='owned'</script><img src=x onerror="document.title='owned'"><b onmouseover=alert(1)>\u0000\u202e`;
+
+/** Every string of the value replaced, except those that mean something to the program. */
+function poisoned(value: unknown): unknown {
+  if (typeof value === 'string') return ATTACK;
+  if (Array.isArray(value)) return value.map(poisoned);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => [key, ['schema', 'startedAt', 'group', 'better', 'histogram'].includes(key) ? entry : poisoned(entry)]),
+  );
+}
+
+export function hostileResult(): BenchResult {
+  const result = poisoned(exampleResult({ kind: 'failing', seconds: 30 })) as BenchResult;
+  return { ...result, parameters: { [ATTACK]: ATTACK } };
+}

@@ -1,0 +1,79 @@
+/** Every server of a comparison, small: everybody gets every message, in order, and the process that did it is known. What is not installed is a note. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { createPrng } from '../../bench/audience/prng.ts';
+import { monotonicMs } from '../../bench/generator/clock.ts';
+import type { WorkloadRun } from '../../bench/generator/contract.ts';
+import { SecondRecorder } from '../../bench/generator/recorder.ts';
+import { cpuSecondsOf, memoryBytesOf } from '../../bench/harness/cpu.ts';
+import { PEERS } from '../../bench/peers/index.ts';
+import type { RunningPeer } from '../../bench/peers/peer.ts';
+import { type Received, type ReceiversCommand, receivers } from '../../bench/peers/receivers.ts';
+
+const SUBSCRIBERS = 12;
+
+interface Audience {
+  readonly run: WorkloadRun<ReceiversCommand>;
+  read(): Received;
+}
+
+async function listen(t: Test, running: RunningPeer): Promise<Audience> {
+  let last: Received | null = null;
+  const recorder = new SecondRecorder(monotonicMs);
+  const run = await receivers.prepare({
+    params: { label: 'peer', ...running.subscription, subscribers: SUBSCRIBERS, watchers: SUBSCRIBERS },
+    shard: { index: 0, of: 1 },
+    seed: 1,
+    prng: createPrng(1),
+    recorder,
+    nowMs: monotonicMs,
+    report: (body) => {
+      last = body;
+    },
+    fail: (reason) => t.fail(reason),
+  });
+  t.teardown(() => run.stop());
+  return {
+    run,
+    read() {
+      run.command?.({ ask: 1, whole: true, fresh: false });
+      if (last === null) throw new Error('no report');
+      return last;
+    },
+  };
+}
+
+for (const peer of PEERS) {
+  t.test(`${peer.name} carries every message to everybody, in order`, async (t) => {
+    const missing = await peer.missing();
+    if (missing !== null) {
+      t.match(missing, /not (installed|built)/, 'says what is missing');
+      return;
+    }
+    const running = await peer.start({ messagesPerFrame: 7, bytesPerMessage: 76 });
+    t.teardown(() => running.stop());
+    const audience = await listen(t, running);
+    await running.prepare?.(100);
+    await sleep(200);
+    audience.run.command?.({ ask: 0, whole: false, fresh: true });
+
+    const first = await running.offer({ perSecond: 200, forMs: 300 });
+    const second = await running.offer({ perSecond: 100, forMs: 300 });
+    t.equal(first.sent, 60);
+    t.equal(second.sent, 30);
+    const wanted = (first.sent + second.sent) * SUBSCRIBERS;
+    for (let i = 0; i < 200 && audience.read().messages < wanted; i++) await sleep(25);
+
+    const got = audience.read();
+    t.equal(got.messages, wanted);
+    t.equal(got.missing, 0);
+    t.equal(got.outOfOrder, 0);
+    t.equal(got.open, SUBSCRIBERS);
+    t.ok(got.frames > 0 && got.bytes >= got.messages * 60, 'frames and bytes are counted');
+    t.ok(got.latency !== null, 'latency was seen');
+    for (const { name, pid } of running.processes) {
+      t.ok(cpuSecondsOf(pid) >= 0, `CPU of ${name}`);
+      t.ok(memoryBytesOf(pid) > 1_000_000, `memory of ${name}`);
+    }
+  });
+}

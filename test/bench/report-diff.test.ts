@@ -1,0 +1,165 @@
+/** Two results compared: what counts as a difference, what as noise, and when nothing can be said. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { diffResults, renderDiff, runDiff } from '../../bench/report/index.ts';
+import { mannWhitneyP, smallestP } from '../../bench/report/rank-test.ts';
+import type { BenchResult, Figure } from '../../bench/report/result.ts';
+import { exampleResult } from './example-result.ts';
+
+const base = exampleResult({ seconds: 20 });
+const withRuns = (runs: readonly number[], more: Partial<Figure> = {}): BenchResult => ({
+  ...base,
+  figures: [{ name: 'chat p99', unit: 'ms', better: 'lower', ...more, runs }],
+});
+const verdictOf = (a: readonly number[], b: readonly number[], more: Partial<Figure> = {}): string =>
+  diffResults(withRuns(a, more), withRuns(b, more)).figures[0]?.verdict ?? 'none';
+
+t.test('the rank test agrees with tables and with counting by hand', async (t) => {
+  // Complete separation of m and n: 2 of the C(m + n, m) ways to deal the ranks.
+  t.ok(Math.abs(mannWhitneyP([1, 2, 3], [4, 5, 6]) - 2 / 20) < 1e-12);
+  t.ok(Math.abs(mannWhitneyP([1, 2, 3, 4], [5, 6, 7, 8]) - 2 / 70) < 1e-12);
+  // U = 1 with 4 and 4: tabled two-sided p 0.057. U = 2 with 5 and 5: 0.032.
+  t.ok(Math.abs(mannWhitneyP([1, 2, 3, 5], [4, 6, 7, 8]) - 4 / 70) < 1e-12);
+  t.ok(Math.abs(mannWhitneyP([1, 2, 3, 4, 7], [5, 6, 8, 9, 10]) - 8 / 252) < 1e-12);
+  t.equal(mannWhitneyP([5, 5, 5], [5, 5, 5]), 1, 'all alike is no difference');
+  t.equal(mannWhitneyP([], [1]), 1);
+  t.equal(mannWhitneyP([1, 2, 9], [3, 4]), mannWhitneyP([3, 4], [1, 2, 9]), 'either way round');
+  t.equal(smallestP(4, 4), 2 / 70);
+  t.equal(smallestP(1, 1), 1);
+});
+
+t.test('ties are counted, not corrected', async (t) => {
+  // Ranks 1.5 1.5 3 4.5 4.5: of the 10 hands of two, those with rank sums as far from 6 as 3: {1.5,1.5} and {4.5,4.5}.
+  t.ok(Math.abs(mannWhitneyP([1, 1], [2, 3, 3]) - 2 / 10) < 1e-12);
+  t.ok(mannWhitneyP([2, 2, 2, 2, 2], [3, 3, 3, 3, 3]) < 0.01, 'two steady counters that differ');
+});
+
+t.test('the test is as wide as it says', async (t) => {
+  const values = Array.from({ length: 100 }, (_, nth) => nth);
+  t.ok(
+    mannWhitneyP(
+      values,
+      values.map((value) => value + 0.5),
+    ) > 0.5,
+  );
+  t.ok(
+    mannWhitneyP(
+      values,
+      values.map((value) => value + 60),
+    ) < 1e-6,
+  );
+});
+
+t.test('better, worse, the same, and what is let pass', async (t) => {
+  const before = [40, 41, 42, 43, 44];
+  t.equal(verdictOf(before, [60, 61, 62, 63, 64]), 'worse');
+  t.equal(verdictOf(before, [20, 21, 22, 23, 24]), 'better');
+  t.equal(verdictOf(before, [60, 61, 62, 63, 64], { better: 'higher' }), 'better');
+  t.equal(verdictOf(before, [60, 61, 62, 63, 64], { better: 'neither' }), 'changed');
+  t.equal(verdictOf(before, [38, 43, 41, 47, 42]), 'same', 'within the noise');
+  t.equal(verdictOf([100, 100.1, 100.2, 100.3], [101, 101.1, 101.2, 101.3]), 'same', 'sure, but 1 % is let pass');
+  t.equal(verdictOf([0, 0, 0, 0], [1, 2, 3, 4]), 'worse', 'from zero');
+});
+
+t.test('too few runs say so', async (t) => {
+  const why = (a: number[], b: number[]): string => diffResults(withRuns(a), withRuns(b)).figures[0]?.why ?? '';
+  t.equal(why([40], [80]), 'one run each: cannot tell');
+  t.equal(why([40, 41, 42], [80, 81, 82]), '3 and 3 runs: too few to tell (4 each are enough)');
+  t.equal(verdictOf([40], [80, 81, 82]), 'cannot_tell');
+  t.same(diffResults(withRuns([]), withRuns([1])).figures, []);
+});
+
+t.test('what differs is named, and another load is not compared', async (t) => {
+  const other: BenchResult = {
+    ...base,
+    seed: 8,
+    commit: 'abc',
+    machine: { ...base.machine, cpus: 4 },
+    parameters: { ...base.parameters, viewers: 9_000, extra: true },
+  };
+  const diff = diffResults(base, other);
+  t.same(
+    diff.differences.map(({ what, blocks }) => [what, blocks]),
+    [
+      ['parameter viewers', true],
+      ['parameter extra', true],
+      ['seed', false],
+      ['machine', false],
+      ['commit', false],
+    ],
+  );
+  t.equal(diff.comparable, false);
+  t.match(renderDiff(diff), /parameter viewers +5000 -> 9000/);
+  t.match(renderDiff(diff), /NOT COMPARED/);
+  t.notMatch(renderDiff(diff), /A, median/);
+  t.match(renderDiff(diff, { anyway: true }), /A, median/);
+  t.equal(diffResults(base, { ...base, scenario: 'rush' }).comparable, false);
+});
+
+t.test('a check that broke is a regression, whatever the figures say; numbers of a full generator are none', async (t) => {
+  const failing = { ...base, verdict: exampleResult({ kind: 'failing' }).verdict };
+  const diff = diffResults(base, failing);
+  t.same(
+    diff.checks.map(({ name, change }) => [name, change]),
+    [['Every unit is accounted for', 'broke']],
+  );
+  t.equal(diff.regression, true);
+  t.match(renderDiff(diff), /BROKE +Every unit is accounted for: sale 2/);
+  t.equal(diffResults(failing, failing).regression, false, 'still broken is not new');
+  t.match(renderDiff(diffResults(failing, base)), /mended/);
+  const untrusted = diffResults(base, { ...exampleResult({ kind: 'untrusted', slower: 3 }), seconds: base.seconds, parameters: base.parameters });
+  t.ok(untrusted.figures.every(({ verdict }) => verdict === 'cannot_tell'));
+  t.match(renderDiff(untrusted), /In B the load generator was the bottleneck/);
+});
+
+t.test('the command', async (t) => {
+  const folder = t.testdir();
+  const save = (name: string, result: BenchResult): string => {
+    const path = join(folder, name);
+    writeFileSync(path, JSON.stringify(result));
+    return path;
+  };
+  const a = save('a.json', base);
+  const slower = save('slower.json', exampleResult({ seconds: 20, slower: 2 }));
+  const single = save('single.json', exampleResult({ seconds: 20, runs: 1 }));
+  const other = save('other.json', { ...base, scenario: 'rush' });
+  const run = async (...argv: string[]): Promise<{ code: number; text: string }> => {
+    const written: string[] = [];
+    const code = await runDiff(argv, { write: (text) => written.push(text) });
+    return { code, text: written.join('') };
+  };
+  const worse = await run(a, slower);
+  t.equal(worse.code, 1);
+  t.match(worse.text, /chat delivered +507,341\/s +253,670\/s +-50 % +p = 0\.008 +5 \+ 5 +WORSE, above the noise/);
+  t.match(worse.text, /^REGRESSION {2}4 worse, 5 the same within the noise or the threshold\.$/m);
+  t.match(
+    worse.text,
+    /Mann-Whitney rank test, two-sided and exact, at 5 %; changes below 5 % are let pass\. Of 9 tested figures, chance alone calls about 0\.45 different/,
+  );
+  t.equal((await run(slower, a)).code, 0, 'better is fine');
+  const same = await run(a, a);
+  t.equal(same.code, 0);
+  t.match(same.text, /^NO REGRESSION/m);
+  const one = await run(single, single);
+  t.equal(one.code, 0);
+  t.match(one.text, /one run each: cannot tell/);
+  t.match(one.text, /^CANNOT TELL/m);
+  t.equal((await run(a, other)).code, 2);
+  t.equal((await run(a, other, '--anyway')).code, 0);
+  t.equal((await run(a, slower, '--threshold', '1000')).code, 0);
+  t.equal((JSON.parse((await run(a, slower, '--json')).text) as { regression: boolean }).regression, true);
+  for (const [argv, message] of [
+    [[a], /two results are compared, 1 given/],
+    [[a, a, '--threshold', 'x'], /--threshold is a percentage/],
+    [[a, a, '--alpha', '0'], /--alpha is a percentage/],
+    [[a, a, '--nonsense'], /nonsense/],
+    [[a, join(folder, 'none.json')], /no such file/],
+    [[a, save('bad.json', {} as BenchResult)], /no "schema"/],
+  ] as const) {
+    const refused = await run(...argv);
+    t.equal(refused.code, 2);
+    t.match(refused.text, message);
+  }
+  t.match(await run('--help'), { code: 0, text: /^bench diff A\.json B\.json/ });
+});

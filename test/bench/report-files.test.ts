@@ -1,0 +1,68 @@
+/** A result comes back as it was written, and whatever is no result is told what is wrong with it. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { parseResult, readResult, writeResult } from '../../bench/report/index.ts';
+import type { BenchResult } from '../../bench/report/result.ts';
+import { exampleResult } from './example-result.ts';
+
+const result = exampleResult({ runs: 2, seconds: 20 });
+const changed = (change: Record<string, unknown>): string => JSON.stringify({ ...result, ...change });
+
+t.test('what is written is read again, and two of one moment get two names', async (t) => {
+  const folder = join(t.testdir(), 'deeper', 'still');
+  const first = writeResult(result, folder);
+  const second = writeResult(result, folder);
+  t.match(first.json, /show-20261123T200004Z\.json$/);
+  t.match(second.json, /show-20261123T200004Z-2\.json$/);
+  t.match(second.html, /show-20261123T200004Z-2\.html$/);
+  t.same(readResult(first.json), result);
+  t.equal(readdirSync(folder).length, 4, 'no temporary files stay');
+  t.match(readFileSync(first.html, 'utf8'), 'show-20261123T200004Z.json', 'the page names its data');
+  t.ok(readFileSync(first.json, 'utf8').split('\n').length < 40, 'a line a field');
+});
+
+t.test('a scenario name cannot leave the folder', async (t) => {
+  const folder = t.testdir();
+  const { json } = writeResult({ ...result, scenario: '../../etc/passwd' }, folder);
+  t.equal(json, join(folder, '-etc-passwd-20261123T200004Z.json'));
+});
+
+t.test('a result with a number that JSON cannot hold is kept and named', async (t) => {
+  const folder = t.testdir();
+  const [figure] = result.figures;
+  const broken = { ...result, figures: [{ ...figure, runs: [Number.NaN] }] } as BenchResult;
+  t.throws(() => writeResult(broken, folder), { code: 'invalid_fields', message: /show-20261123T200004Z\.json: \/figures\/0\/runs\/0 must be number/ });
+  t.same(readdirSync(folder), ['show-20261123T200004Z.json']);
+});
+
+t.test('what is no result is told so', async (t) => {
+  const cases: ReadonlyArray<readonly [text: string, code: string, message: RegExp]> = [
+    ['', 'not_json', /^x\.json: not JSON/],
+    ['{"a": 1', 'not_json', /not JSON/],
+    ['[1, 2]', 'not_a_result', /no "schema"/],
+    ['null', 'not_a_result', /no "schema"/],
+    ['{"schema": "stampede.bench/9"}', 'other_schema', /written as "stampede.bench\/9"; this version reads "stampede.bench\/1"/],
+    ['{"schema": "stampede.bench/1"}', 'invalid_fields', /must have required properties .*scenario/],
+    [changed({ seed: '7' }), 'invalid_fields', /\/seed must be number/],
+    [changed({ seconds: -1 }), 'invalid_fields', /\/seconds/],
+    [changed({ startedAt: 'yesterday' }), 'invalid_fields', /\/startedAt is not a time/],
+    [changed({ figures: [{ name: 'x', unit: '', better: 'bigger', runs: [] }] }), 'invalid_fields', /\/figures\/0\/better/],
+    [changed({ figures: [{ name: 'x', unit: '', better: 'higher', runs: Array(101).fill(1) }] }), 'invalid_fields', /\/figures\/0\/runs/],
+    [changed({ latencies: [{}, {}, {}, {}, {}, {}, {}] }), 'invalid_fields', /and 2 more/],
+  ];
+  for (const [text, code, message] of cases) t.throws(() => parseResult(text, 'x.json'), { name: 'ResultFileError', code, message }, text.slice(0, 50));
+});
+
+t.test('files that are not there, or not files', async (t) => {
+  const folder = t.testdir({ file: 'text' });
+  t.throws(() => readResult(join(folder, 'none.json')), { code: 'not_found', message: /no such file/ });
+  t.throws(() => readResult(folder), { code: 'not_readable', message: /is a folder/ });
+  t.throws(() => writeResult(result, join(folder, 'file')), { code: 'not_writable' });
+});
+
+t.test('fields of a later version do not disturb', async (t) => {
+  const path = join(t.testdir(), 'later.json');
+  writeFileSync(path, changed({ extra: { anything: true } }));
+  t.equal(readResult(path).scenario, 'show');
+});

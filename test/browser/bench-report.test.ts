@@ -1,0 +1,131 @@
+/** The bench report opened in a real Chromium: no errors, no requests, plots that are really drawn, on a phone, on a desk, in the dark and on paper. */
+import { pathToFileURL } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import t, { type Test } from 'tap';
+import { writeResult } from '../../bench/report/index.ts';
+import type { BenchResult } from '../../bench/report/result.ts';
+import { exampleResult } from '../bench/example-result.ts';
+import { hostileResult } from '../bench/hostile-result.ts';
+import { findChromium, launchChromium } from './chromium.ts';
+
+const executablePath = findChromium();
+const skip = executablePath === null ? 'no Chromium found: install it or set STAMPEDE_CHROMIUM' : false;
+
+interface Look {
+  readonly width?: number;
+  readonly colorScheme?: 'light' | 'dark';
+}
+
+/** Opens a result's report; complaints are console errors, page errors and requests for anything but the file. */
+async function openReport(
+  t: Test,
+  browser: Browser,
+  result: BenchResult,
+  { width = 1280, colorScheme = 'light' }: Look = {},
+): Promise<{ page: Page; complaints: string[] }> {
+  const { html } = writeResult(result, t.testdir());
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
+  t.teardown(() => page.close());
+  page.setDefaultTimeout(8_000);
+  const complaints: string[] = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(error.message));
+  const url = pathToFileURL(html).href;
+  page.on('request', (request) => request.url() !== url && complaints.push(`asked for ${request.url()}`));
+  await page.goto(url);
+  return { page, complaints };
+}
+
+/** Every drawn line of every plot, as the browser lays it out. */
+const drawn = (page: Page) =>
+  page.locator('.plot path.line[data-name]').evaluateAll((paths) =>
+    paths.map((path) => {
+      const line = path.getBoundingClientRect();
+      const canvas = (path.closest('svg') as SVGElement).getBoundingClientRect();
+      const inside = line.left >= canvas.left - 1 && line.right <= canvas.right + 1 && line.top >= canvas.top - 1 && line.bottom <= canvas.bottom + 1;
+      return { name: path.getAttribute('data-name'), width: line.width, height: line.height, share: line.width / canvas.width, inside };
+    }),
+  );
+
+const overflow = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+t.test('the report', { skip }, async (t) => {
+  const browser = await launchChromium(t, executablePath ?? '');
+
+  for (const look of [{ width: 1280 }, { width: 390, colorScheme: 'dark' }] as const) {
+    await t.test(`at ${look.width} px`, async (t) => {
+      const result = exampleResult();
+      const { page, complaints } = await openReport(t, browser, result, look);
+      t.equal(await overflow(page), 0, 'nothing sticks out to the side');
+      const lines = await drawn(page);
+      t.equal(lines.length, result.series.length + result.latencies.length);
+      for (const { name, share, inside, height } of lines) {
+        t.ok(share > 0.6 && height > 0, `${name} is drawn`);
+        t.ok(inside, `${name} stays inside`);
+      }
+      t.ok(
+        lines.some(({ height }) => height > 100),
+        'they use the height',
+      );
+      t.same(complaints, []);
+    });
+  }
+
+  await t.test('values can be read off with the keyboard and the pointer', async (t) => {
+    const { page } = await openReport(t, browser, exampleResult());
+    const plot = page.locator('#latency-1');
+    await plot.locator('svg.canvas').focus();
+    for (let press = 0; press < 50; press++) await page.keyboard.press('ArrowRight');
+    await plot.getByText(/^2:00: chat p99 [\d.]+ ms, reservation p99 [\d.]+ ms, chat p50 [\d.]+ ms$/).waitFor();
+    await page.keyboard.press('Escape');
+    t.equal(await plot.locator('.readout').textContent(), '');
+    const waits = page.locator('#distribution-1');
+    await waits.locator('svg.canvas').hover();
+    await waits.getByText(/^9[\d.]+ %: chat, sent to seen [\d.]+ ms/).waitFor();
+  });
+
+  await t.test('everything drawn is also said', async (t) => {
+    const { page } = await openReport(t, browser, exampleResult());
+    const plots = page.locator('.plot');
+    for (let nth = 0; nth < (await plots.count()); nth++) {
+      const title = await plots.nth(nth).locator('h3').textContent();
+      t.equal(
+        await plots
+          .nth(nth)
+          .getByRole('img', { name: title ?? '' })
+          .count(),
+        1,
+        `${title} has a name and a text alternative`,
+      );
+      t.ok((await plots.nth(nth).locator('table').count()) > 0, `${title} has its numbers below`);
+    }
+    t.equal(await page.getByRole('heading', { level: 1 }).count(), 1);
+  });
+
+  await t.test('on paper: light, no plot cut, nothing hidden in what is folded', async (t) => {
+    const { page } = await openReport(t, browser, exampleResult({ kind: 'failing' }), { colorScheme: 'dark', width: 688 });
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    t.equal(await page.evaluate(() => getComputedStyle(document.body).color), 'rgb(22, 25, 31)');
+    t.equal(await overflow(page), 0);
+    t.equal(await page.locator('nav').isVisible(), false);
+    const breaks = await page.locator('.plot').evaluateAll((plots) => plots.map((plot) => getComputedStyle(plot).breakInside));
+    t.same([...new Set(breaks)], ['avoid']);
+    const cut = await page
+      .locator('.plot .scroll')
+      .evaluateAll((boxes) => boxes.filter((box) => box.clientWidth > 0 && box.scrollWidth > box.clientWidth).length);
+    t.equal(cut, 0, 'no table is cut');
+    t.ok((await page.pdf({ format: 'A4', printBackground: true })).length > 10_000);
+  });
+
+  await t.test('a hostile result stays text', async (t) => {
+    const { page, complaints } = await openReport(t, browser, hostileResult(), { width: 390 });
+    t.match(await page.title(), /^FAIL: "'><\/script>/);
+    t.equal(await page.locator('img').count(), 0);
+    t.equal(await page.locator('script').count(), 1);
+    t.equal(await page.locator('[onerror], [onmouseover]').count(), 0);
+    t.equal(await overflow(page), 0, 'long words break');
+    await page.locator('.canvas').first().hover();
+    t.match(await page.locator('.readout').first().textContent(), /<script>/);
+    t.same(complaints, []);
+  });
+});
