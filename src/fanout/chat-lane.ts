@@ -5,13 +5,14 @@ import type { Clock } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatFrames, type EncodeCounts, splicedFrame } from './frames.ts';
 import type { ChatBatch } from './ports.ts';
-import type { Listeners, Publisher } from './publisher.ts';
+import type { Listeners } from './publisher.ts';
 import { ChatRing } from './ring.ts';
 
 export interface ChatLaneOptions {
   readonly clock: Clock;
-  readonly publisher: Publisher;
   readonly listeners: Listeners;
+  /** Runs once what was published has been written. */
+  readonly afterWrites: (run: () => void) => void;
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
@@ -38,6 +39,7 @@ export class ChatLane {
       flushShare: 0.5,
       flushShareFull: 0.8,
       flush: () => this.flush(),
+      afterWrites: options.afterWrites,
       ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });
   }
@@ -70,9 +72,9 @@ export class ChatLane {
   catchUp(batches: readonly ChatBatch[]): void {
     const first = batches.find((batch) => batch.firstId + batch.count - 1 > this.lastQueuedId);
     if (first !== undefined && this.lastQueuedId > 0 && first.firstId > this.lastQueuedId + 1) {
-      const { publisher, listeners, encodes, now } = this.options;
+      const { listeners, encodes, now } = this.options;
       this.flushNow();
-      listeners.publish(publisher, 'chat', splicedFrame({ at: now(), missed: first.firstId - this.lastQueuedId - 1 }, encodes));
+      listeners.publish('chat', splicedFrame({ at: now(), missed: first.firstId - this.lastQueuedId - 1 }, encodes));
     }
     for (const batch of batches) this.push(batch);
   }
@@ -87,7 +89,7 @@ export class ChatLane {
 
   private flush(): void {
     if (this.waiting.length === 0) return;
-    const { publisher, listeners, encodes, now } = this.options;
+    const { listeners, encodes, now } = this.options;
     const pieces = this.waiting;
     this.waiting = [];
     this.waitingBytes = 0;
@@ -96,6 +98,6 @@ export class ChatLane {
       this.sent += piece.count;
     }
     if (listeners.total === 0) return;
-    for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes)) listeners.publish(publisher, 'chat', frame);
+    for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes)) listeners.publish('chat', frame);
   }
 }

@@ -15,6 +15,8 @@ export interface CoalescerOptions {
   readonly flushShareFull: number;
   /** Sends everything that waits. */
   readonly flush: () => void;
+  /** Runs once what was flushed has been written. */
+  readonly afterWrites: (run: () => void) => void;
   /** How long a flush took, until its writes were out; of flushes in one turn of the loop, the first. */
   readonly onFlush?: (elapsedMs: number) => void;
 }
@@ -27,7 +29,9 @@ export class Coalescer {
   private lastFlushMs = Number.NEGATIVE_INFINITY;
   private dueMs = Number.POSITIVE_INFINITY;
   private timer: Timer | null = null;
-  private measuring = false;
+  /** The last flush is not written yet: the next one waits for it, so that a loop that is behind sends fuller frames and not more of them. */
+  private writing = false;
+  private overdue = false;
   private costMs = 0;
   private latenessMs = 0;
 
@@ -48,7 +52,7 @@ export class Coalescer {
     const now = clock.nowMs();
     const dueMs = this.lastFlushMs + this.intervalMs(bytesWaiting);
     if (dueMs <= now) {
-      this.flush(now);
+      this.flushWhenWritten(now);
     } else if (dueMs < this.dueMs) {
       this.stop();
       this.dueMs = dueMs;
@@ -65,25 +69,33 @@ export class Coalescer {
     if (this.timer !== null) this.options.clock.clearTimer(this.timer);
     this.timer = null;
     this.dueMs = Number.POSITIVE_INFINITY;
+    this.overdue = false;
   }
 
   private onTimer(): void {
     const now = this.options.clock.nowMs();
     this.latenessMs += SMOOTHING * (Math.max(0, now - this.dueMs) - this.latenessMs);
-    this.flush(now);
+    this.flushWhenWritten(now);
+  }
+
+  private flushWhenWritten(now: number): void {
+    if (this.writing) this.overdue = true;
+    else this.flush(now);
   }
 
   private flush(now: number): void {
     this.stop();
     this.lastFlushMs = now;
+    this.overdue = false;
     this.options.flush();
-    if (this.measuring) return;
-    this.measuring = true;
-    this.options.clock.afterWrites(() => {
-      this.measuring = false;
+    if (this.writing) return;
+    this.writing = true;
+    this.options.afterWrites(() => {
+      this.writing = false;
       const elapsedMs = this.options.clock.nowMs() - now;
       this.costMs += SMOOTHING * (elapsedMs - this.costMs);
       this.options.onFlush?.(elapsedMs);
+      if (this.overdue) this.flush(this.options.clock.nowMs());
     });
   }
 }

@@ -15,12 +15,13 @@ import { ShowFollower } from './follower.ts';
 import { type EncodeCounts, messageFrame, splicedFrame } from './frames.ts';
 import { KeyedCalls } from './keyed-calls.ts';
 import type { ChatBatch, ChatEntry, Commit, ShowLog } from './ports.ts';
-import { Listeners, type Publisher } from './publisher.ts';
+import { Listeners } from './publisher.ts';
 import { RefusalReporter } from './refusal-reporter.ts';
 import { ReserveBatcher } from './reserve-batcher.ts';
 import { Resumer } from './resume.ts';
 import { EventRing } from './ring.ts';
 import { refuseLocally } from './sale-gate.ts';
+import type { Spreader } from './spreader.ts';
 import { StateLane } from './state-lane.ts';
 import type { ShowReplica } from './view.ts';
 import { WelcomeWriter } from './welcome.ts';
@@ -38,7 +39,8 @@ export interface RoomDeps {
   readonly node: string;
   readonly store: RoomStore;
   readonly log: ShowLog;
-  readonly publisher: Publisher;
+  /** One for all rooms of a node. */
+  readonly spreader: Spreader;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: FanoutStats;
@@ -58,7 +60,7 @@ export class Room {
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   private readonly deps: RoomDeps;
-  private readonly listeners: Listeners;
+  readonly listeners: Listeners;
   private readonly follower: ShowFollower;
   private readonly eventRing = new EventRing();
   private readonly stateLane: StateLane;
@@ -74,11 +76,11 @@ export class Room {
   constructor(showId: string, deps: RoomDeps) {
     this.showId = showId;
     this.deps = deps;
-    const { clock, store, log, publisher, node, stats } = deps;
+    const { clock, store, log, spreader, node, stats } = deps;
     const { encodes } = stats;
     const now = (): number => store.now();
-    this.listeners = new Listeners(showId);
-    const lane = { clock, publisher, listeners: this.listeners, encodes, now };
+    this.listeners = new Listeners(showId, spreader);
+    const lane = { clock, listeners: this.listeners, afterWrites: (run: () => void) => spreader.afterWrites(run), encodes, now };
     this.chatLane = new ChatLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('chat', elapsedMs) });
     this.stateLane = new StateLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('state', elapsedMs) });
     this.follower = new ShowFollower({
@@ -270,20 +272,20 @@ export class Room {
     const entries = events.map((event) => this.eventRing.push(event));
     if (this.listeners.total === 0) return;
     const frame = splicedFrame({ at: Math.max(at, this.deps.store.now()), epoch: this.view.epoch, events: entries }, this.deps.stats.encodes);
-    this.listeners.publish(this.deps.publisher, 'main', frame);
+    this.listeners.publish('main', frame);
   }
 
   private onCaughtUp(events: readonly ShowEvent[] | null, chat: readonly ChatBatch[]): void {
-    const { store, publisher, stats, logger } = this.deps;
+    const { store, stats, logger } = this.deps;
     this.stateLane.clear();
     if (events === null) {
       logger.warn({ show: this.showId, epoch: this.view.epoch }, 'events could not be filled in: everybody gets a snapshot');
       this.eventRing.reset(this.view.offset);
       this.chatLane.fill(chat);
-      this.listeners.publish(publisher, 'main', this.welcomes.snapshotFrame(store.now()));
+      this.listeners.publish('main', this.welcomes.snapshotFrame(store.now()));
     } else {
       if (events.length > 0) this.publishEvents(events, store.now());
-      this.listeners.publish(publisher, 'main', messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes));
+      this.listeners.publish('main', messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes));
       this.chatLane.catchUp(chat);
     }
     this.dueTimer.set(this.listeners.total > 0 ? this.view.nextDueAt : null);

@@ -5,12 +5,13 @@ import type { Clock } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { type EncodeCounts, splicedFrame } from './frames.ts';
 import type { Counts } from './ports.ts';
-import type { Listeners, Publisher } from './publisher.ts';
+import type { Listeners } from './publisher.ts';
 
 export interface StateLaneOptions {
   readonly clock: Clock;
-  readonly publisher: Publisher;
   readonly listeners: Listeners;
+  /** Runs once what was published has been written. */
+  readonly afterWrites: (run: () => void) => void;
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
@@ -40,6 +41,7 @@ export class StateLane {
       flushShare: STATE_SHARE,
       flushShareFull: STATE_SHARE,
       flush: () => this.flush(),
+      afterWrites: options.afterWrites,
       ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });
   }
@@ -93,8 +95,8 @@ export class StateLane {
     if (this.sales.size > 0) state.sales = [...this.sales.values()];
     if (this.countdowns !== null) state.countdowns = this.countdowns;
     this.clear();
-    const { publisher, listeners, encodes, now } = this.options;
+    const { listeners, encodes, now } = this.options;
     if (listeners.total === 0 || Object.keys(state).length === 0) return;
-    listeners.publish(publisher, 'main', splicedFrame({ at: now(), state }, encodes));
+    listeners.publish('main', splicedFrame({ at: now(), state }, encodes));
   }
 }

@@ -1,5 +1,5 @@
 /** One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing else. */
-import { encodeFor, type Listener, type Member, type Position, type Room, type TokenBucket, topicOf } from '../fanout/index.ts';
+import { encodeFor, type Listener, type Member, type Position, type Room, type Seats, type TokenBucket, type TopicLane } from '../fanout/index.ts';
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
@@ -48,6 +48,7 @@ export class Connection implements Listener {
   /** Place in the connection table. */
   index = -1;
   private socket: WebSocket<SocketData> | null = null;
+  private seats: Seats | null = null;
 
   constructor(room: Room, variant: Variant, identity: Identity, address: string, position: Position | null) {
     this.room = room;
@@ -101,12 +102,28 @@ export class Connection implements Listener {
     this.socket?.cork(send);
   }
 
-  subscribe(lane: 'main' | 'chat'): void {
-    this.socket?.subscribe(topicOf(this.room.showId, lane, this.variant));
+  /** Takes a seat in the room: from this moment on it gets what is published. */
+  sit(): void {
+    this.seats = this.room.listeners.take(this.variant);
   }
 
-  unsubscribe(lane: 'main' | 'chat'): void {
-    this.socket?.unsubscribe(topicOf(this.room.showId, lane, this.variant));
+  /** The server forgets the subscriptions of a closed socket by itself. */
+  stand(): void {
+    if (this.seats !== null) this.room.listeners.give(this.seats);
+    this.seats = null;
+  }
+
+  /** What was published but still waits for its turn of the loop is sent, before something that comes after it. */
+  settle(): void {
+    if (this.seats !== null) this.room.listeners.settle(this.seats);
+  }
+
+  subscribe(lane: TopicLane): void {
+    if (this.seats !== null) this.socket?.subscribe(this.seats.topics[lane]);
+  }
+
+  unsubscribe(lane: TopicLane): void {
+    if (this.seats !== null) this.socket?.unsubscribe(this.seats.topics[lane]);
   }
 
   bufferedBytes(): number {

@@ -9,6 +9,7 @@ import {
   type RoomStore,
   Rooms,
   type ShowLog,
+  Spreader,
   systemClock,
 } from '../fanout/index.ts';
 import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
@@ -121,7 +122,7 @@ class SocketGateway implements Gateway {
       store,
       log,
       logger,
-      publisher: this.publisher(),
+      spreader: new Spreader(this.publisher(), systemClock),
       clock: systemClock,
       stats: this.fanout,
       onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
@@ -297,6 +298,7 @@ class SocketGateway implements Gateway {
     this.dropped.delete(connection);
     connection.detach();
     this.connections.remove(connection);
+    connection.stand();
     if (connection.entered) connection.room.leave(connection, connection.member);
     if (connection.room.viewers === 0) this.rooms.left(connection.room);
     metrics?.closes.inc({ code: String(code) });

@@ -72,6 +72,7 @@ export class Joiner {
     if (connection.phase !== 'joining' || !connection.open) return;
     const { room, variant, identity } = connection;
     const personal = this.personal(connection);
+    connection.sit();
     connection.cork(() => {
       connection.write(frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant));
       for (const frame of frames ?? []) connection.write(frame.in(variant));

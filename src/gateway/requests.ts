@@ -128,6 +128,7 @@ export class Requests {
   /** The answer goes first, then the frames, without a published frame in between. */
   private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Answer> {
     const { answer, frames } = await onResume(connection, message);
+    connection.settle();
     connection.cork(() => {
       connection.answer(message.id, this.options.health.now(), answer);
       for (const frame of frames) connection.write(frame.in(connection.variant));

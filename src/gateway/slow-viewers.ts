@@ -32,6 +32,7 @@ export class SlowViewers {
   }
 
   private demote(connection: Connection): void {
+    connection.settle();
     connection.phase = 'demoted';
     connection.unsubscribe('chat');
     connection.chatSentAtDemotion = connection.room.chatLane.sent;
@@ -40,6 +41,7 @@ export class SlowViewers {
 
   private restore(connection: Connection): void {
     const { room } = connection;
+    connection.settle();
     const missed = room.chatLane.sent - connection.chatSentAtDemotion;
     connection.phase = 'live';
     connection.subscribe('chat');

@@ -27,6 +27,8 @@ export const LIMITS = Object.freeze({
   stateTickMaxMs: 1000,
   countdownTickMs: 1000,
   countsTickMs: 1000,
+  /** Viewers written to in one turn of the event loop, some 5 us each: the longest that answers wait for a broadcast. */
+  publishViewersPerTurn: 500,
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, view) that wait for their report. */
   gateReportsMax: 256,

@@ -7,6 +7,7 @@ function setUp(options: { fullBytes?: number } = {}): { clock: ManualClock; coal
   const flushes: number[] = [];
   const coalescer = new Coalescer({
     clock,
+    afterWrites: (run) => clock.afterWrites(run),
     tickMinMs: 20,
     tickMaxMs: 250,
     fullBytes: options.fullBytes ?? 15_000,

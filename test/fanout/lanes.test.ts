@@ -8,6 +8,7 @@ import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
 import type { ChatBatch, ChatEntry, CountsAnswer } from '../../src/fanout/ports.ts';
 import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
+import { Spreader } from '../../src/fanout/spreader.ts';
 import { StateLane } from '../../src/fanout/state-lane.ts';
 import { newBucket, take } from '../../src/fanout/token-bucket.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
@@ -24,9 +25,15 @@ function lanes(): { clock: ManualClock; sent: Sent[]; listeners: Listeners; opti
   const clock = new ManualClock();
   const sent: Sent[] = [];
   const publisher: Publisher = { publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }) };
-  const listeners = new Listeners('show');
+  const listeners = new Listeners('show', new Spreader(publisher, clock));
   listeners.add('json', 1);
-  return { clock, sent, listeners, options: { clock, publisher, listeners, encodes: newEncodeCounts(), now: () => clock.time } };
+  listeners.take('json');
+  return {
+    clock,
+    sent,
+    listeners,
+    options: { clock, listeners, afterWrites: (run) => clock.afterWrites(run), encodes: newEncodeCounts(), now: () => clock.time },
+  };
 }
 
 function batch(firstId: number, count: number): ChatBatch {

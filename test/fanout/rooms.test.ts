@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Listener } from '../../src/fanout/audience.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { Rooms } from '../../src/fanout/rooms.ts';
+import { Spreader } from '../../src/fanout/spreader.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { startRedis } from '../support/redis.ts';
@@ -27,7 +28,7 @@ t.test('a room: opened once for all who ask, lingers, goes, and an empty one cos
     clock,
     stats,
     logger: pino({ level: 'silent' }),
-    publisher: { publish: () => {} },
+    spreader: new Spreader({ publish: () => {} }, clock),
     onGone: () => {},
   });
   const first = rooms.reach(showId);
