@@ -1,4 +1,5 @@
 /** The people of a room on this node: who they are, which sockets are theirs, and what they hold. Never listed to anybody. */
+import { LIMITS } from '../protocol/limits.ts';
 import type { ReservationView, Variant, WaitView, You } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { Standing } from '../sales/types.ts';
@@ -65,6 +66,8 @@ interface Lookup {
 export class Audience {
   private readonly options: AudienceOptions;
   private readonly members = new Map<string, Member>();
+  /** Who left a moment ago and is still kept up to date, oldest first: a storm of reconnects finds everybody known, without a question to Redis. */
+  private readonly gone = new Map<Member, number>();
   private lookups: Lookup[] = [];
   private looking = false;
   private retryTimer: Timer | null = null;
@@ -97,13 +100,26 @@ export class Audience {
       };
       this.members.set(user, member);
     }
+    this.gone.delete(member);
     member.listeners.add(listener);
     return member;
   }
 
   leave(member: Member, listener: Listener): void {
     member.listeners.delete(listener);
-    if (member.listeners.size === 0) this.members.delete(member.user);
+    if (member.listeners.size > 0) return;
+    const now = this.options.clock.nowMs();
+    if (member.known) this.gone.set(member, now);
+    else this.members.delete(member.user);
+    for (const [oldest, leftMs] of this.gone) {
+      if (leftMs + LIMITS.memberLingerMs > now && this.gone.size <= LIMITS.membersLingeringMax) break;
+      this.forget(oldest);
+    }
+  }
+
+  private forget(member: Member): void {
+    this.gone.delete(member);
+    this.members.delete(member.user);
   }
 
   /** Resolves when Redis has said what the person holds, or could not; `member.known` says which. */
@@ -229,6 +245,7 @@ export class Audience {
   /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
   async relearn(): Promise<void> {
     const before = new Map<Member, ReservationView[]>();
+    for (const member of this.gone.keys()) this.forget(member);
     for (const member of this.members.values()) {
       if (!member.known) continue;
       member.known = false;

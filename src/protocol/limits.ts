@@ -33,6 +33,9 @@ export const LIMITS = Object.freeze({
   /** Kinds of local refusals (sale, code, view) that wait for their report. */
   gateReportsMax: 256,
   roomLingerMs: 30_000,
+  /** People whose last socket closed are kept up to date for so long, and so many a room at the most. */
+  memberLingerMs: 30_000,
+  membersLingeringMax: 20_000,
   roomsPerNodeMax: 20_000,
   countdownHorizonMs: 24 * 60 * 60 * 1000,
 

@@ -4,6 +4,7 @@ import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import type { ReservationNews } from '../../src/fanout/ports.ts';
 import { type GateInput, refuseLocally } from '../../src/fanout/sale-gate.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
 import type { ReservationView, SaleView } from '../../src/protocol/messages.ts';
 import type { Standing } from '../../src/sales/types.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -167,4 +168,35 @@ t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
   await clock.pass(1_100);
   t.ok(dan.known, 'asked again later');
   audience.stop();
+});
+
+t.test('who comes back within the linger time is known without a question to Redis, and what happened meanwhile is too', async (t) => {
+  let asked = 0;
+  const store = {
+    standingOf: async (_show: string, users: readonly string[]): Promise<Result<Standing[]>> => {
+      asked += 1;
+      return ok(users.map(() => ({ reservations: [], waits: [], sales: [] })));
+    },
+    getReservation: async (): Promise<Result<ReservationView>> => fail('reservation_not_found'),
+  };
+  const clock = new ManualClock();
+  const audience = new Audience({ showId: 'show', store, clock, encodes: newEncodeCounts(), now: () => 0 });
+  const line = { variant: 'json' as const, send: () => {} };
+  const ann = audience.join('ann', line);
+  await audience.learn(ann);
+  audience.leave(ann, line);
+  audience.changed([news(reservation({ state: 'confirmed' }))]);
+  const back = audience.join('ann', line);
+  t.ok(back.known);
+  t.match(audience.live(back), [{ state: 'confirmed' }]);
+  t.equal(asked, 1);
+
+  audience.leave(back, line);
+  clock.advance(LIMITS.memberLingerMs);
+  const bob = audience.join('bob', line);
+  await audience.learn(bob);
+  audience.leave(bob, line);
+  t.notOk(audience.join('ann', line).known, 'whoever stays away longer is forgotten at the next leave');
+  await audience.relearn();
+  t.notOk(audience.join('bob', line).known, 'after a loss of the line nobody absent is taken for known');
 });
