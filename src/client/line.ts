@@ -96,10 +96,13 @@ export class Line {
   }
 
   #connect(): void {
+    // Good for one try: whatever becomes of it, the next one shows the token.
+    const pass = this.#bye?.pass;
     this.#bye = undefined;
     this.#enter({ at: 'connecting', attempt: this.#backoff.attempts });
     const protocols = [subprotocolOf(this.#codec?.variant ?? 'json')];
-    if (this.#options.token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${this.#options.token}`);
+    const token = pass ?? this.#options.token;
+    if (token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${token}`);
     let socket: SocketLike;
     try {
       socket = new this.#options.Socket(this.#options.address(), protocols);
@@ -118,7 +121,7 @@ export class Line {
     // A close event follows. Browsers hide why an upgrade was refused; the `ws` package names the HTTP status.
     socket.onerror = (event: { message?: unknown }) => {
       const status = typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
-      if (status !== undefined && this.#socket === socket) this.#refused(Number(status));
+      if (status !== undefined && this.#socket === socket) this.#refused(pass === undefined ? Number(status) : 503);
     };
     this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'no welcome in time'), CONNECT_TIMEOUT_MS);
   }

@@ -317,6 +317,7 @@ class SocketGateway implements Gateway {
   ): void {
     const { store, options } = this.deps;
     const url = reason === 'draining' ? options.reconnectUrl : undefined;
+    const pass = reason === 'draining' ? this.passOf(connection) : null;
     connection.message({
       t: 'bye',
       at: store.now(),
@@ -325,8 +326,15 @@ class SocketGateway implements Gateway {
       ...(message === undefined ? {} : { message }),
       ...(reconnectAfterMs === undefined ? {} : { reconnectAfterMs }),
       ...(url === undefined ? {} : { url }),
+      ...(pass === null ? {} : { pass }),
     });
     connection.end(reason);
+  }
+
+  private passOf({ identity, room }: Connection): string | null {
+    const { user, name, role, expiresAt } = identity;
+    if (user === null || name === null || expiresAt === null) return null;
+    return this.deps.tokens.pass?.({ show: room.showId, user, name, role, exp: Math.floor(expiresAt / 1000) }) ?? null;
   }
 }
 

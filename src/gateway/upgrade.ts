@@ -21,6 +21,8 @@ export interface TokenClaims {
 
 export interface TokenVerifier {
   verify(token: string): Result<TokenClaims>;
+  /** Stands for the token on another node for a short while; null where none can be made. */
+  pass?(claims: TokenClaims): string | null;
 }
 
 export interface UpgraderOptions {

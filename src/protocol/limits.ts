@@ -10,6 +10,13 @@ export const LIMITS = Object.freeze({
   handshakeTokenBytesMax: 4096,
   connectionsPerNodeMax: 20_000,
   connectionsPerAddressMax: 20_000,
+  /** Upgrades a node works on; half a second's worth may come at once. */
+  joinsPerSecondPerNode: 10_000,
+  /** From the first byte to a whole request head. Built into uWebSockets.js, which looks every 4 s: 8 to 12 s. */
+  requestHeadTimeoutSeconds: 10,
+  /** Who is refused at the door is told to wait a time between these, so that nobody comes back in step. */
+  refusedRetryMinMs: 1_000,
+  refusedRetryMaxMs: 5_000,
   idleTimeoutSeconds: 60,
   heartbeatHintMs: 25_000,
   badFramesPerConnectionMax: 10,
@@ -139,6 +146,8 @@ export const LIMITS = Object.freeze({
   redisRetryMaxMs: 6_000,
   drainMs: 8_000,
   drainReconnectSpreadMs: 3_000,
+  /** How long a pass stands for the token of somebody who was sent to another node. */
+  passTtlMs: 60_000,
 });
 
 const relations: ReadonlyArray<readonly [string, boolean]> = [
@@ -152,6 +161,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['a running command is marked for longer than Redis may take to answer', LIMITS.commandMarkerMs > LIMITS.redisCommandTimeoutMs],
   ['idempotency keys live at least 24 h', LIMITS.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
   ['idleTimeoutSeconds within what uWebSockets.js accepts', LIMITS.idleTimeoutSeconds >= 8 && LIMITS.idleTimeoutSeconds <= 960],
+  ['refusedRetryMinMs < refusedRetryMaxMs', LIMITS.refusedRetryMinMs < LIMITS.refusedRetryMaxMs],
   ['a heartbeat fits twice into the idle timeout', LIMITS.heartbeatHintMs * 2 <= LIMITS.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', LIMITS.jobStopMs < LIMITS.drainMs],
   ['a Redis retry outlives a command timeout', LIMITS.redisRetryMaxMs > LIMITS.redisCommandTimeoutMs],

@@ -276,6 +276,8 @@ export interface Bye {
   reconnectAfterMs?: number;
   /** Connect there instead of where this connection went. */
   url?: string;
+  /** Stands for your token on the next connection, for a minute. */
+  pass?: string;
 }
 
 export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Bye;

@@ -142,11 +142,6 @@ export class Reservations implements ReservationStore {
     return read.value ? ok(reservationView(unpackReservation(read.value))) : { ok: false, error: failure('reservation_not_found') };
   }
 
-  async reservationsOf(showId: string, users: readonly string[]): Promise<Result<ReservationView[][]>> {
-    const standings = await this.standingOf(showId, users);
-    return standings.ok ? ok(standings.value.map(({ reservations }) => reservations)) : standings;
-  }
-
   async standingOf(showId: string, users: readonly string[]): Promise<Result<Standing[]>> {
     const reply = await this.#session.run('mine', showId, users);
     if (!reply.ok) return reply;

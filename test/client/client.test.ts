@@ -193,16 +193,23 @@ t.test('a leaving node may send its people elsewhere; without a delay the code d
   const server = await serve(t, {
     greet: (visit, index) => {
       visit.say(WELCOME);
-      visit.say({ t: 'bye', at: 1, code: 4000, reason: 'draining', ...(index === 0 ? { reconnectAfterMs: 10, url: other.url } : { url: 'ftp://nonsense' }) });
+      visit.say({
+        t: 'bye',
+        at: 1,
+        code: 4000,
+        reason: 'draining',
+        ...(index === 0 ? { reconnectAfterMs: 10, url: other.url, pass: 'pass1.a.b' } : { url: 'ftp://nonsense' }),
+      });
       visit.socket.close(4000);
     },
   });
   const client = join(t, server.url);
   const moved = await other.visit(0);
   t.equal(moved.url.searchParams.get('offset'), '3', 'with its position');
+  t.ok(moved.protocols.includes('token.pass1.a.b'), 'and its pass');
   await status(client, 'open');
   moved.socket.terminate();
-  await server.visit(1);
+  t.notOk((await server.visit(1)).protocols.includes('token.pass1.a.b'), 'a pass is for one try');
   t.ok(await server.visit(2), 'back to the address it was given, and on');
 });
 

@@ -36,13 +36,12 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   if (!record) return t.fail('the books have the first hold');
 
   await redis.hdel(key('reservations'), one);
+  await redis.zadd(key('waitlist'), 0, `${SALE}/${SKUS[0]}/0000000000000000/pusher`);
   await finds({
+    'somebody in line who never joined': /^line: .*pusher/,
     'an accepted answer that is gone': /^lost accept: .* the books do not have it/,
     'by the program itself, too': /^stampede verify ended with 1/,
   });
-
-  await redis.zadd(key('waitlist'), 0, `${SALE}/${SKUS[0]}/0000000000000000/pusher`);
-  await finds({ 'somebody in line who never joined': /^line: .*pusher/ });
 
   const { user, ...rest } = unpackReservation(record);
   const forged: ReservationRecord = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };

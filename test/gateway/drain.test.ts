@@ -19,6 +19,9 @@ t.test('D-1 D-2: a draining node answers what is in flight, says when to come ba
   const byes = await Promise.all(clients.map((c) => c.type('bye')));
   for (const bye of byes) t.match(bye, { code: 4000, reason: 'draining', reconnectAfterMs: Number, url: 'wss://other.example' });
   t.ok(new Set(byes.map((bye) => bye['reconnectAfterMs'])).size > 20, 'delays differ');
+  const second = await world.addNode();
+  const moved = await world.connect({ user: 'ignored', node: second, token: String((byes[7] as { pass?: string } | undefined)?.pass) });
+  t.match((await moved.type('welcome'))['you'], { user: 'u7', role: 'buyer' }, 'W-5: the pass stands for the token on the next node');
   for (const { code } of await Promise.all(clients.map((c) => c.closed))) t.equal(code, 4000);
   await drained;
   t.equal(world.node.gateway.stats().connections, 0);
