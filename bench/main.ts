@@ -3,8 +3,9 @@ import { runDiff } from './report/index.ts';
 import { EXIT, runJoin, runScenario, scenarioHelp } from './run.ts';
 import { FlagError } from './scenarios/flags.ts';
 import { SCENARIOS } from './scenarios/index.ts';
+import { runTrace } from './traces/command.ts';
 
-const HELP = `npm run bench -- <scenario> [flags]        a scenario's flags: <scenario> --help
+const HELP = `stampede bench <scenario> [flags]        a scenario's flags: <scenario> --help; in a clone: npm run bench -- <scenario>
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
   all              ${SCENARIOS.filter(({ inAll }) => inAll === true)
@@ -12,6 +13,7 @@ ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')
     .join(', ')}, one after the other
 
   diff A.json B.json           what became better or worse, and whether it is above the noise
+  trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE says what one is like
   join HOST:PORT --key SECRET  lend this machine to a run on another one (its --listen, --generators, --key)
 
 Exit code: 0 it held, 1 it did not, 2 wrong flags, 3 no answer: the generator was the bottleneck or a part of it was lost, 130 stopped.
@@ -23,6 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return EXIT.held;
   }
+  if (word === 'trace') return runTrace(rest, process.stdout);
   if (word === 'diff') return runDiff(rest, process.stdout);
   if (word === 'join') return runJoin(rest);
   const chosen = word === 'all' ? SCENARIOS.filter(({ inAll }) => inAll === true) : SCENARIOS.filter(({ name }) => name === word);

@@ -2,12 +2,12 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReservationView } from '../../src/protocol/messages.ts';
+import type { TraceMessage } from '../traces/trace.ts';
 import { type BackOffice, BackOfficeError } from './back-office.ts';
 import { drawTraits, Person } from './person.ts';
 import { createVoice, type Voice } from './phrases.ts';
 import { createPrng, type Prng } from './prng.ts';
 import { Tally } from './tally.ts';
-import type { TraceMessage } from './trace.ts';
 
 export interface CrowdOptions {
   readonly backOffice: BackOffice;

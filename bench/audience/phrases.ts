@@ -5,12 +5,12 @@ import type { Prng } from './prng.ts';
 
 export type Mood = 'waiting' | 'rush' | 'after';
 
-interface Tongue {
+export interface Tongue {
   readonly names: readonly string[];
   readonly says: Readonly<Record<Mood, readonly string[]>>;
 }
 
-const ENGLISH: Tongue = {
+export const ENGLISH: Tongue = {
   names: ['Maya', 'Noah', 'Amara', 'Priya', 'Nia', 'Kofi', 'Emma', 'Arjun', 'Freya', 'Leila'],
   says: {
     waiting: [
@@ -76,7 +76,7 @@ const ENGLISH: Tongue = {
   },
 };
 
-const OTHERS: readonly Tongue[] = [
+export const OTHERS: readonly Tongue[] = [
   {
     names: ['Lucía', 'Mateo', 'Sofía', 'Diego'],
     says: {
@@ -146,6 +146,14 @@ const OTHERS: readonly Tongue[] = [
       waiting: ['привет всем!', 'а {p} маломерит?', '{s} будет?', 'цвет огонь 🔥'],
       rush: ['успела!! 🥳', 'как так, уже нет 😭', 'давай давай'],
       after: ['спасибо за эфир', 'оплатила ✅', 'когда следующий?'],
+    },
+  },
+  {
+    names: ['ليلى', 'عمر'],
+    says: {
+      waiting: ['مرحبا من القاهرة 👋', 'هل {p} متوفر بمقاس {s}؟', 'كم يستغرق الشحن إلى دبي؟', 'اللون رائع 😍', 'متى يبدأ البيع؟'],
+      rush: ['حصلت عليه!! 🎉', 'نفدت الكمية بسرعة 😭', 'بسرعة بسرعة 🔥', 'لا أصدق'],
+      after: ['شكرا على البث ❤️', 'تم الدفع ✅', 'متى العرض القادم؟'],
     },
   },
   {

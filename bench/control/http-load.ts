@@ -15,6 +15,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly key?: string;
   readonly body?: unknown;
+  /** Which of the API keys: an Idempotency-Key belongs to the API key that used it. Any of them, in turns, unless given. */
+  readonly as?: number;
 }
 
 export interface Route {
@@ -27,7 +29,7 @@ export interface Route {
 
 export interface HttpLoadOptions {
   readonly url: string;
-  /** Used in turns: the engine counts requests by key. */
+  /** The engine counts requests by key. */
   readonly apiKeys: readonly string[];
   readonly routes: readonly Route[];
   readonly connections: number;
@@ -77,17 +79,18 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
     const route = prng.weighted(choices);
     const n = counts.get(route.name) ?? 0;
     counts.set(route.name, n + 1);
-    const { method, path, key, body } = route.request(n);
+    const { method, path, key, body, as = sent } = route.request(n);
     const trip = context as Trip;
     // The first request of a connection is made before it is connected: its time would be that of the connection.
     if (sent >= connections) trip.startedMs = performance.now();
     trip.route = route.name;
+    sent++;
     return {
       ...request,
       method,
       path,
       headers: {
-        authorization: `Bearer ${apiKeys[sent++ % apiKeys.length]}`,
+        authorization: `Bearer ${apiKeys[as % apiKeys.length]}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(key === undefined ? {} : { 'idempotency-key': key }),
       },
@@ -105,9 +108,8 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
       connections: perSecond === null ? connections : Math.min(connections, perSecond),
       duration: seconds,
       timeout: TIMEOUT_SECONDS,
-      ignoreCoordinatedOmission: true,
       requests: [{ setupRequest, onResponse }],
-      ...(perSecond === null ? {} : { overallRate: perSecond }),
+      ...(perSecond === null ? {} : { overallRate: perSecond, ignoreCoordinatedOmission: true }),
     },
     signal,
     () => book.refused('no answer'),
@@ -117,18 +119,12 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
 }
 
 function cannonade(options: autocannon.Options, signal: AbortSignal, onError: () => void, everySecond: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const instance = autocannon(options, (error: unknown) => {
-      clearInterval(timer);
-      signal.removeEventListener('abort', stop);
-      if (error) reject(error);
-      else resolve();
-    });
-    const stop = (): void => instance.stop();
-    const timer = setInterval(everySecond, 1_000);
+  const timer = setInterval(everySecond, 1_000);
+  return new Promise<void>((resolve, reject) => {
+    const instance = autocannon(options, (error: unknown) => (error ? reject(error) : resolve()));
     instance.on('reqError', onError);
-    signal.addEventListener('abort', stop, { once: true });
-  });
+    signal.addEventListener('abort', () => instance.stop(), { once: true });
+  }).finally(() => clearInterval(timer));
 }
 
 /** Answers by route, of the whole run and of the second. */

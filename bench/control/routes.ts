@@ -6,7 +6,7 @@ import type { HttpRequest, Route } from './http-load.ts';
 export interface RoutesOptions {
   readonly show: string;
   readonly sale: string;
-  /** Orders made before: looked up, and confirmed again with the same key. */
+  /** Orders made before, the n-th with the n-th API key: looked up, and confirmed again with the same key. */
   readonly orders: ReadonlyArray<{ readonly reservation: string; readonly amount: number }>;
   /** Shows that are filled with new sales. */
   readonly drafts: readonly string[];
@@ -27,6 +27,7 @@ export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Ro
         const { reservation, amount } = order(n);
         return {
           method: 'POST',
+          as: n % orders.length,
           path: `/v1/shows/${show}/reservations/${reservation}/confirm`,
           key: confirmKey(reservation),
           body: { orderRef: ORDER_REF, amount },
@@ -53,5 +54,5 @@ export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Ro
 function creation(drafts: readonly string[], n: number): HttpRequest {
   const at = n % (drafts.length * LIMITS.salesPerShowMax);
   const body: SaleSpec = { id: `s${at}`, title: 'Planned', currency: 'EUR', skus: [{ sku: 'M', product: 'tee', price: 2_500, quantity: 10 }] };
-  return { method: 'POST', path: `/v1/shows/${drafts[at % drafts.length]}/sales`, key: `plan-${at}`, body };
+  return { method: 'POST', as: at, path: `/v1/shows/${drafts[at % drafts.length]}/sales`, key: `plan-${at}`, body };
 }

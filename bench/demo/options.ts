@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { parseTrace, type TraceMessage } from '../audience/trace.ts';
+import { parseTrace, type TraceMessage } from '../traces/trace.ts';
 
 export interface DemoOptions {
   readonly viewers: number;

@@ -132,14 +132,13 @@ export const loopDelayOf = (samples: readonly Sample[]): Latency => describe('lo
 
 /** A process that computes nine tenths of the time has no room left for a burst: what it measures is its own queue. */
 export const CPU_SHARE_MAX = 0.9;
-/**
- * The loop may be this late at the 99th percentile whatever is measured: a few slices of a scheduler that gives two cores to five busy processes. Beyond that
- * it may be a third of the p99 it is part of, and no more: every latency read by a late loop is too long by up to its delay.
- */
+/** The loop may be this late at the 99th percentile whatever is measured: a few slices of a scheduler that gives two cores to five busy processes. */
 export const LOOP_DELAY_P99_MS_MAX = 20;
-export const LOOP_DELAY_PART_MAX = 1 / 3;
-/** Latency counts from the due moment, so late sends do not hide anything; but more than this many mean that another load was offered than was asked for. */
-export const LATE_SENDS_PART_MAX = 0.01;
+/**
+ * Beyond that, and beyond `LATE_SEND_MS` for sends, the generator's own delay (99th percentile) may be a third of the p99 it is part of. All latencies count
+ * from the due moment, so this delay never hides anything: it makes them too long, and at most by this part.
+ */
+export const OWN_DELAY_PART_MAX = 1 / 3;
 
 /** Busiest worker: CPU seconds a second over the whole stretch, and which it was. */
 export function busiestOf(samples: readonly Sample[]): { readonly worker: number; readonly share: number } {
@@ -159,7 +158,10 @@ export function healthOf(workers: readonly WorkerInfo[], samples: readonly Sampl
   const loopDelayP99Ms = samples.length === 0 ? 0 : worstLoopDelay(samples);
   const lateSends = samples.reduce((sum, sample) => sum + sample.lateSends, 0);
   const sends = samples.reduce((sum, sample) => sum + sample.sends, 0);
-  const loopBoundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (headline?.p99Ms ?? 0) * LOOP_DELAY_PART_MAX);
+  const partMs = (headline?.p99Ms ?? 0) * OWN_DELAY_PART_MAX;
+  const loopBoundMs = Math.max(LOOP_DELAY_P99_MS_MAX, partMs);
+  const sendBoundMs = Math.max(LATE_SEND_MS, partMs);
+  const sendDelayP99Ms = addAll(samples.map(({ sendDelay }) => sendDelay)).getValueAtPercentile(99) / 1000;
   const more = 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
   const bottlenecks: string[] = [];
   if (share > CPU_SHARE_MAX) bottlenecks.push(`generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %). ${more}`);
@@ -167,8 +169,10 @@ export function healthOf(workers: readonly WorkerInfo[], samples: readonly Sampl
     bottlenecks.push(
       `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile (bound ${loopBoundMs.toFixed(1)} ms). ${more}`,
     );
-  if (lateSends > sends * LATE_SENDS_PART_MAX)
-    bottlenecks.push(`${lateSends} of ${sends} sends left more than ${LATE_SEND_MS} ms after they were due (bound ${LATE_SENDS_PART_MAX * 100} %). ${more}`);
+  if (sendDelayP99Ms > sendBoundMs)
+    bottlenecks.push(
+      `sends left ${sendDelayP99Ms.toFixed(1)} ms after they were due at the 99th percentile (bound ${sendBoundMs.toFixed(1)} ms; ${lateSends} of ${sends} more than ${LATE_SEND_MS} ms). ${more}`,
+    );
   return {
     processes: workers.length,
     hosts: new Set(workers.map(({ host }) => host)).size,

@@ -88,6 +88,8 @@ export interface Sample {
   readonly latencies: Readonly<Record<string, string>>;
   readonly sends: number;
   readonly lateSends: number;
+  /** HdrHistogram of how long after their moment sends left, as `latencies`. */
+  readonly sendDelay: string;
   /** CPU seconds (user and system) this worker used since the last sample. */
   readonly cpuSeconds: number;
   readonly memoryBytes: number;

@@ -30,7 +30,7 @@ class LatencyHistogram implements LatencyHandle {
   }
 }
 
-export type Recorded = Pick<Sample, 'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends'>;
+export type Recorded = Pick<Sample, 'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'>;
 
 export class SecondRecorder implements Recorder {
   readonly #counters = new Map<string, Counter>();
@@ -38,6 +38,7 @@ export class SecondRecorder implements Recorder {
   readonly #latencies = new Map<string, LatencyHistogram>();
   readonly #refusals = new Map<string, number>();
   readonly #nowMs: () => number;
+  readonly #sendDelay = new LatencyHistogram();
   #sends = 0;
   #lateSends = 0;
 
@@ -63,7 +64,9 @@ export class SecondRecorder implements Recorder {
 
   sent(dueMs: number): void {
     this.#sends++;
-    if (this.#nowMs() - dueMs > LATE_SEND_MS) this.#lateSends++;
+    const delayMs = this.#nowMs() - dueMs;
+    this.#sendDelay.record(delayMs);
+    if (delayMs > LATE_SEND_MS) this.#lateSends++;
   }
 
   /** What was recorded since the last call; counting starts anew, gauges stand. */
@@ -81,7 +84,9 @@ export class SecondRecorder implements Recorder {
       latencies,
       sends: this.#sends,
       lateSends: this.#lateSends,
+      sendDelay: encodeIntoCompressedBase64(this.#sendDelay.histogram),
     };
+    this.#sendDelay.histogram.reset();
     for (const counter of this.#counters.values()) counter.value = 0;
     this.#refusals.clear();
     this.#sends = 0;

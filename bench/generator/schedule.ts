@@ -34,6 +34,16 @@ export function* recorded(offsetsMs: Iterable<number>, speed = 1): Generator<num
   for (const atMs of offsetsMs) yield atMs / speed;
 }
 
+const running = new Set<Pacer>();
+
+/**
+ * Emits what is due by now in all schedules of this process. For code that keeps the loop busy for long: one broadcast to thousands is one long turn of it,
+ * and what becomes due meanwhile must not wait for the next timer.
+ */
+export function pokePacers(): void {
+  for (const pacer of running) pacer.poke();
+}
+
 /**
  * Walks a schedule in real time: `emit` is called with each due moment (fleet clock) and its number as soon as the moment has come. After a stall everything
  * that became due meanwhile is emitted at once, with its own due time. Nothing is left out, so nothing that was slow is hidden.
@@ -55,6 +65,7 @@ export class Pacer {
     this.#nowMs = nowMs;
     this.#emit = emit;
     this.#onEnd = onEnd;
+    running.add(this);
     this.#advance();
     this.#wait();
   }
@@ -62,10 +73,11 @@ export class Pacer {
   /** Nothing more is emitted, `onEnd` is not called. */
   stop(): void {
     this.#stopped = true;
+    running.delete(this);
     if (this.#timer) clearTimeout(this.#timer);
   }
 
-  /** Emits what is due by now. For code that keeps the loop busy for long (thousands of sockets to read), so that nothing waits for the next timer. */
+  /** Emits what is due by now. */
   poke(): void {
     if (this.#stopped || this.#nextMs > this.#nowMs()) return;
     if (this.#timer) clearTimeout(this.#timer);
@@ -79,8 +91,10 @@ export class Pacer {
   }
 
   #wait(): void {
-    if (this.#nextMs === Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#onEnd, 0);
-    else this.#timer = setTimeout(() => this.#emitDue(), Math.max(0, Math.floor(this.#nextMs - this.#nowMs())));
+    if (this.#nextMs === Number.POSITIVE_INFINITY) {
+      running.delete(this);
+      this.#timer = setTimeout(this.#onEnd, 0);
+    } else this.#timer = setTimeout(() => this.#emitDue(), Math.max(0, Math.floor(this.#nextMs - this.#nowMs())));
   }
 
   #emitDue(): void {

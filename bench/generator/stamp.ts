@@ -12,3 +12,6 @@ export function dueOf(text: string): number {
   const match = STAMP.exec(text);
   return match === null ? Number.NaN : Number.parseInt(match[1] as string, 36) / 1000;
 }
+
+/** Characters a stamp takes, at most. */
+export const STAMP_CHARS_MAX = 14;

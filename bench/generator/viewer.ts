@@ -5,6 +5,7 @@ import { RawSocket } from '../harness/raw-socket.ts';
 import type { Gate } from '../scenarios/target.ts';
 import { sourceAddress } from './entry.ts';
 import { decode, type FrameCache, type FrameFacts, kindOf } from './incoming.ts';
+import { pokePacers } from './schedule.ts';
 
 export interface Line {
   readonly gate: Gate;
@@ -27,6 +28,10 @@ export interface ViewerListener {
   /** Close code, HTTP status of a refused upgrade, or 1006. Not called after `leave`. */
   onClose(viewer: Viewer, code: number): void;
 }
+
+/** After so many messages read, a look at what became due meanwhile. */
+const MESSAGES_A_LOOK = 16;
+let messages = 0;
 
 export class Viewer {
   readonly person: number;
@@ -128,6 +133,7 @@ export class Viewer {
 
   #hear(payload: Buffer, binary: boolean): void {
     if (this.#socket === null) return;
+    if (++messages % MESSAGES_A_LOOK === 0) pokePacers();
     const kind = kindOf(payload, binary);
     // A compressed message does not say what it is before it is inflated; all of them but a welcome are broadcasts.
     if (kind === 'frame' || (kind === null && this.welcomed)) {

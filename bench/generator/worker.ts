@@ -16,6 +16,8 @@ export interface WorkerOptions {
   readonly workloads: ReadonlyMap<string, Workload<never>>;
   /** One line for a person: joined, refused. */
   readonly onNote?: (line: string) => void;
+  /** Whose clock this is; for tests, which have one machine. */
+  readonly hostId?: string;
 }
 
 export const SAMPLE_EVERY_MS = 1_000;
@@ -73,7 +75,7 @@ class Worker {
           version: FLEET_VERSION,
           proof: proofOf(this.#options.key, message.nonce),
           host: hostname(),
-          hostId: hostId(),
+          hostId: this.#options.hostId ?? hostId(),
           pid: process.pid,
         });
         break;

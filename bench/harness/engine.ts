@@ -1,6 +1,7 @@
 /** A gateway in a process of its own on a Redis of the bench's own, with a control API beside it on request: what a load generator talks to. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
@@ -24,6 +25,9 @@ export interface BenchEngine {
 
 const SECRET = 'bench-secret-bench-secret-bench-secret';
 export const API_KEY = 'bench-key-bench-key-bench-key-0001';
+/** Ends the engine when this process is gone, however it went. */
+const LEASH = new URL('../demo/leash.mjs', import.meta.url).href;
+const READY_NOTICE = /^(stampede \S+ is ready| {2}(gateway|control|redis) )/;
 const START_MS_MAX = 20_000;
 
 export interface BenchEngineOptions {
@@ -78,13 +82,17 @@ interface EnginePart {
 
 function startPart(program: string, role: EnginePart['role'], env: Readonly<Record<string, string>>): EnginePart {
   const flags = role === 'gateway' ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)] : [];
-  const child = spawn(process.execPath, [...flags, program, 'serve', '--roles', role], {
+  const child = spawn(process.execPath, [...flags, '--import', LEASH, program, 'serve', '--roles', role], {
     // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
     detached: true,
     env: { ...process.env, HOST: '127.0.0.1', AUTH_SECRET: SECRET, API_KEYS: `bench:${API_KEY}`, LOG_LEVEL: 'warn', NODE_ENV: 'production', ...env },
-    // That it is ready is told by /readyz; what it complains about is for a person.
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
+  // That it is ready and where is told by /readyz; what it complains about is for a person.
+  if (child.stderr !== null)
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (!READY_NOTICE.test(line)) process.stderr.write(`${role}: ${line}\n`);
+    });
   const stopNow = (): void => void child.kill('SIGKILL');
   process.once('exit', stopNow);
   return {

@@ -1,11 +1,15 @@
 /** Chat for a run: offsets and texts, the same for the same seed. */
 
 import { readFileSync } from 'node:fs';
+import { LIMITS } from '../../src/protocol/limits.ts';
 import { createVoice } from '../audience/phrases.ts';
 import { createPrng } from '../audience/prng.ts';
-import { parseTrace, type TraceMessage } from '../audience/trace.ts';
 import { poisson } from '../generator/schedule.ts';
+import { STAMP_CHARS_MAX } from '../generator/stamp.ts';
 import { FlagError } from '../scenarios/flags.ts';
+import { DEFAULT_PROFILE } from '../traces/profile.ts';
+import { syntheticTrace } from '../traces/synthetic.ts';
+import { parseTrace, type TraceMessage } from '../traces/trace.ts';
 
 export type Saying = readonly [offsetMs: number, text: string];
 
@@ -48,14 +52,17 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     const recording = readRecording(file);
     const lastMs = recording.at(-1)?.atMs ?? 0;
     const speed = Math.max(1, (lastMs + 1) / forMs);
-    const messages = recording.map(({ atMs, text }) => [atMs / speed, text] as const);
+    const messages = recording.map(({ atMs, text }) => [atMs / speed, fitting(text)] as const);
     return { messages, note: `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ${speed.toFixed(1)} times as fast.` };
   }
-  const calm = inventedChat(seed, perSecond, forMs);
+  const calm = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) }, seconds: forMs / 1000, seed }).map(said);
   const bursts = openings.flatMap((openMs, i) =>
     inventedChat(seed + i + 1, perSecond * BURST, BURST_MS).map(([atMs, text]) => [Math.max(0, openMs - BURST_MS / 2) + atMs, text] as const),
   );
-  return { messages: [...calm, ...bursts].sort(([a], [b]) => a - b), note: `Chat is invented, ${BURST} times as dense around each opening.` };
+  return {
+    messages: [...calm, ...bursts].sort(([a], [b]) => a - b),
+    note: `Chat is synthetic, with the bunching, lengths, scripts and emoji of recorded chat, and ${BURST} times as dense around each opening.`,
+  };
 }
 
 function readRecording(file: string): readonly TraceMessage[] {
@@ -70,3 +77,10 @@ function readRecording(file: string): readonly TraceMessage[] {
   if (messages.length === 0) throw new FlagError(`--trace ${file} holds no messages`);
   return messages;
 }
+
+/** What stands before a text, so that its readers know when it was due, takes room from it. */
+const TEXT_CHARS_MAX = LIMITS.chatTextCharsMax - STAMP_CHARS_MAX;
+
+const said = ({ atMs, text }: TraceMessage): Saying => [atMs, fitting(text)];
+/** Not in the middle of a character. */
+const fitting = (text: string): string => (text.length <= TEXT_CHARS_MAX ? text : text.slice(0, TEXT_CHARS_MAX).replace(/[\ud800-\udbff]$/, ''));

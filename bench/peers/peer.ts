@@ -14,8 +14,6 @@ export interface RunningPeer {
   readonly subscription: Pick<ReceiversParams, 'host' | 'port' | 'path' | 'protocols' | 'dialect'>;
   /** The server first; helpers of its (Redis) behind it. */
   readonly processes: ReadonlyArray<{ readonly name: string; readonly pid: number }>;
-  /** What must stand before an offer of this rate, beyond the one publisher: made here, so that it is not measured. */
-  prepare?(perSecond: number): Promise<void>;
   /** Numbers go on from one offer to the next. */
   offer(offer: Offer): Promise<Offered>;
   stop(): Promise<void>;

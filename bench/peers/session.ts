@@ -93,14 +93,12 @@ export class PeerSession {
   async fillRoom(): Promise<void> {
     this.#load = await this.#fleet.load<ReceiversParams, ReceiversCommand, Received>('peer-receivers', this.#params(this.#viewers));
     this.#load.onReport((body) => this.#reports.set(body.ask, [...(this.#reports.get(body.ask) ?? []), body]));
-    await this.#running.prepare?.(WARM_UP.perSecond);
     await this.#running.offer(WARM_UP);
     await this.#drained();
   }
 
   /** An open schedule at one rate, and everything it led to. */
   async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<Stretch> {
-    await this.#running.prepare?.(perSecond);
     await this.#ask({ whole: false, fresh: true });
     const before = this.read();
     const usedBefore = { own: process.cpuUsage(), machine: machineBusySeconds() };

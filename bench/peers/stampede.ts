@@ -1,30 +1,22 @@
 /**
- * Stampede itself, through the same interface: one gateway process as it is deployed, a Redis of its own, and as many writers as the rate needs under the limits of the
- * protocol. Writers stop reading once they are in, as phones in a pocket do; the engine takes such off the chat lane, so that those who count as the room are the subscribers.
+ * Stampede itself, through the same interface: one gateway process as it is deployed and a Redis of its own. One publisher writes for the whole room, as with the others: for that
+ * the limits of a single person are lifted (`lifted-limits.mjs`), and nothing else.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { packValue } from '../../src/protocol/codec.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, type Variant } from '../../src/protocol/messages.ts';
 import { type BenchEngine, startBenchEngine } from '../harness/engine.ts';
 import { builtProgram } from '../harness/program.ts';
 import type { AppendMode } from '../harness/redis.ts';
 import { Line } from './line.ts';
 import { messageText } from './message.ts';
+import { WAITING_BYTES_MAX } from './node-peers.ts';
 import { pace } from './pace.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, RunningPeer } from './peer.ts';
 import { findProgram } from './processes.ts';
 import { clientFrame, OPCODE } from './websocket-frames.ts';
 
 const HOST = '127.0.0.1';
 const SHOW = 'compare';
-/** Of what a connection may write, so that uneven turns of our timer never hit the limit. */
-const RATE_SHARE = 0.8;
-const WRITERS_AT_ONCE = 100;
-/** Enough chat to fill the buffers of writers that do not read, and a sweep of the engine that sees it. */
-const FILL = { perSecond: 3_000, forMs: 2_000 };
-const SWEEP_MS = 1_500;
-
 export const stampede: Peer = {
   name: 'stampede',
   about: 'the whole path: socket, checks, Redis, relay, frame, socket',
@@ -36,55 +28,48 @@ export const stampede: Peer = {
   start: () => startStampede({ variant: 'msgpack', append: 'everysec' }),
 };
 
-export async function startStampede({ variant, append }: { variant: Variant; append: AppendMode }): ReturnType<Peer['start']> {
-  const engine = await startBenchEngine({ append });
-  const writers: Line[] = [];
-  let number = 0;
-  let requests = 0;
+export async function startStampede({ variant, append }: { variant: Variant; append: AppendMode }): Promise<RunningPeer> {
+  const engine = await startBenchEngine({ append, env: { NODE_OPTIONS: `--import ${new URL('lifted-limits.mjs', import.meta.url).href}` } });
   try {
     await openShow(engine);
+    const publisher = await openPublisher(engine);
+    let number = 0;
+    let frames: Buffer[] = [];
+    return {
+      subscription: {
+        host: HOST,
+        port: engine.port,
+        path: `/v1/shows/${SHOW}`,
+        protocols: [subprotocolOf(variant)],
+        dialect: { kind: 'stampede', variant },
+      },
+      processes: [
+        { name: 'gateway', pid: engine.pid },
+        { name: 'redis', pid: engine.redis.pid },
+      ],
+      async offer(wanted) {
+        const offered = await pace({
+          ...wanted,
+          firstNumber: number,
+          publish: (next, dueMicros) => frames.push(clientFrame(OPCODE.binary, packValue({ t: 'chat', id: next, text: messageText(next, dueMicros) }))),
+          flush() {
+            if (frames.length > 0) publisher.write(Buffer.concat(frames));
+            frames = [];
+            return publisher.waitingBytes > WAITING_BYTES_MAX;
+          },
+        });
+        number += offered.sent;
+        return offered;
+      },
+      async stop() {
+        publisher.destroy();
+        await engine.stop();
+      },
+    };
   } catch (error) {
     await engine.stop();
     throw error;
   }
-  const publish = (next: number, dueMicros: number): void => {
-    const chat = packValue({ t: 'chat', id: ++requests, text: messageText(next, dueMicros) });
-    writers[next % writers.length]?.write(clientFrame(OPCODE.binary, chat));
-  };
-  const offer: Awaited<ReturnType<Peer['start']>>['offer'] = async (wanted) => {
-    const offered = await pace({ ...wanted, firstNumber: number, publish, flush: () => false });
-    number += offered.sent;
-    return offered;
-  };
-  return {
-    subscription: {
-      host: HOST,
-      port: engine.port,
-      path: `/v1/shows/${SHOW}`,
-      protocols: [subprotocolOf(variant)],
-      dialect: { kind: 'stampede', variant },
-    },
-    processes: [
-      { name: 'gateway', pid: engine.pid },
-      { name: 'redis', pid: engine.redis.pid },
-    ],
-    async prepare(perSecond) {
-      const needed = Math.ceil(perSecond / (LIMITS.chatRatePerConnectionPerSecond * RATE_SHARE));
-      if (needed <= writers.length) return;
-      while (writers.length < needed) {
-        const some = Math.min(WRITERS_AT_ONCE, needed - writers.length);
-        writers.push(...(await Promise.all(Array.from({ length: some }, (_, i) => openWriter(engine, `writer-${writers.length + i}`)))));
-      }
-      const affordable = writers.length * LIMITS.chatRatePerConnectionPerSecond * RATE_SHARE;
-      await offer({ ...FILL, perSecond: Math.min(FILL.perSecond, affordable) });
-      await sleep(SWEEP_MS);
-    },
-    offer,
-    async stop() {
-      for (const writer of writers) writer.destroy();
-      await engine.stop();
-    },
-  };
 }
 
 async function openShow({ store }: BenchEngine): Promise<void> {
@@ -93,24 +78,17 @@ async function openShow({ store }: BenchEngine): Promise<void> {
   if (!started.ok) throw new Error(`bench set-up: ${started.error.message}`);
 }
 
-/** In, and reading no more. */
-function openWriter(engine: BenchEngine, user: string): Promise<Line> {
+/** In the room with a token, and welcomed. It is sent what everybody is sent, and its answers; it looks at none of it. */
+function openPublisher(engine: BenchEngine): Promise<Line> {
   return new Promise((resolve, reject) => {
     const line: Line = new Line(
       {
         host: HOST,
         port: engine.port,
         path: `/v1/shows/${SHOW}`,
-        protocols: [subprotocolOf('msgpack'), `${TOKEN_PROTOCOL_PREFIX}${engine.token(SHOW, user, 'viewer')}`],
+        protocols: [subprotocolOf('msgpack'), `${TOKEN_PROTOCOL_PREFIX}${engine.token(SHOW, 'publisher', 'viewer')}`],
       },
-      {
-        onOpen() {},
-        onFrame() {
-          line.pause();
-          resolve(line);
-        },
-        onClose: (why) => reject(new Error(`a writer: ${why}`)),
-      },
+      { onOpen() {}, onFrame: () => resolve(line), onClose: (why) => reject(new Error(`the publisher: ${why}`)) },
     );
   });
 }

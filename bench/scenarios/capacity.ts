@@ -4,10 +4,10 @@ import {
   CPU_SHARE_MAX,
   healthOf,
   LOOP_DELAY_P99_MS_MAX,
-  LOOP_DELAY_PART_MAX,
   latenciesOf,
   latencyOf,
   loopDelayOf,
+  OWN_DELAY_PART_MAX,
   type Stretch,
   samplesWithin,
 } from '../generator/assemble.ts';
@@ -225,7 +225,7 @@ class Climb {
 function fullGenerator(samples: readonly Sample[], { of, decisionP99, deliveryP99 }: Flags): string[] {
   const { share: busiest } = busiestOf(samples);
   const { p99Ms } = loopDelayOf(samples);
-  const boundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (of === 'buyers' ? decisionP99 : deliveryP99) * LOOP_DELAY_PART_MAX);
+  const boundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (of === 'buyers' ? decisionP99 : deliveryP99) * OWN_DELAY_PART_MAX);
   return [
     ...(busiest > CPU_SHARE_MAX ? [`its busiest process used ${Math.round(busiest * 100)} % of a core`] : []),
     ...(p99Ms > boundMs ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile, ${milliseconds(boundMs)} are allowed`] : []),

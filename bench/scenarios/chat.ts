@@ -93,9 +93,11 @@ export const chat = defineScenario({
           forMs: common.seconds * 1000,
           measured: true,
         });
+        const current: Round = { stretch, cpuSeconds: Number.NaN };
+        rounds.push(current);
         await fleet.until(stretch.toMs);
         const after = await chronicle.readServer();
-        rounds.push({ stretch, cpuSeconds: cpuSecondsBetween('gateway', before, after) });
+        current.cpuSeconds = cpuSecondsBetween('gateway', before, after);
         before = after;
       }
       chronicle.phase('trailing');
@@ -118,7 +120,7 @@ const MEASURING_VIEWERS = 50;
 
 interface Round {
   readonly stretch: Stretch;
-  readonly cpuSeconds: number;
+  cpuSeconds: number;
 }
 
 function figures(chronicle: Chronicle, rounds: readonly Round[], viewers: number) {

@@ -84,6 +84,7 @@ export class Chronicle {
     } catch (error) {
       if (!this.#context.signal.aborted) throw error;
       this.#stopped = true;
+      this.#endPhases();
       this.notes.push('Stopped before its end: the result holds what there was until then.');
       return false;
     }
@@ -120,8 +121,7 @@ export class Chronicle {
   /** Ends the run. Only latencies of measured phases are reported, where there are any. */
   finish({ figures, checks, levels, headline, notes = [] }: Findings): BenchResult {
     clearInterval(this.#timer);
-    const endMs = this.#fleet.nowMs();
-    for (const phase of this.#phases) phase.toMs = Math.min(phase.toMs, endMs);
+    const endMs = this.#endPhases();
     const measured = this.#phases.filter((phase) => phase.measured);
     const judged = measured.length === 0 ? this.samples() : measured.flatMap((phase) => this.samples(phase));
     const generator = healthOf(this.#fleet.workers, judged, headline);
@@ -142,6 +142,12 @@ export class Chronicle {
       verdict: { ok: whole && [...checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0, checks, levels },
       notes: [...this.#clockNotes(), ...this.notes, ...notes],
     };
+  }
+
+  #endPhases(): number {
+    const endMs = this.#fleet.nowMs();
+    for (const phase of this.#phases) phase.toMs = Math.min(phase.toMs, endMs);
+    return endMs;
   }
 
   #clockNotes(): string[] {

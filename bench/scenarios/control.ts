@@ -1,6 +1,6 @@
 /** The HTTP API under the load of hosts and back offices, through autocannon: at a rate, and as fast as it goes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BackOffice } from '../audience/back-office.ts';
+import { BackOffice } from '../audience/back-office.ts';
 import { type HttpLoadResult, type HttpSecond, runHttpLoad } from '../control/http-load.ts';
 import { confirmKey, nightlyRoutes, ORDER_REF } from '../control/routes.ts';
 import { CPU_SHARE_MAX, LOOP_DELAY_P99_MS_MAX } from '../generator/assemble.ts';
@@ -51,7 +51,7 @@ export const control = defineScenario({
     const apiKeys = target.own ? keys : [common.apiKey ?? ''];
     const url = target.engine?.control?.url ?? common.control ?? '';
     const originMs = performance.now();
-    const stage = await setStage(context, target);
+    const stage = await setStage(context, target, (n) => new BackOffice(url, apiKeys[n % apiKeys.length] ?? ''));
     const seconds: Array<HttpSecond & { readonly flatOut: boolean }> = [];
     const parts: Part[] = [];
     const loop = watchLoop();
@@ -110,13 +110,13 @@ export const control = defineScenario({
 });
 
 /** A show with a sale that sold, and empty shows to plan sales in. */
-async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target) {
+async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target, officeOf: (n: number) => BackOffice) {
   const { flags, common } = context;
   const { office } = target;
   if (office === null) throw new Error('the control API is what this is about');
   const fleet = await context.openFleet({ processes: 1, remote: 0 });
   const host = await openNight(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
-  const orders = flags.buyers === 0 ? [] : await sellSome(host, fleet, office, flags.buyers);
+  const orders = flags.buyers === 0 ? [] : await sellSome(host, fleet, officeOf, flags.buyers);
   const sale = orders[0]?.sale ?? (await host.sell({ units: 4, opensInMs: 0, durationMs: 3_600_000, holdMs: 900_000, ...NOBODY })).sale;
   await fleet.close();
   const drafts = await Promise.all(Array.from({ length: DRAFT_SHOWS }, () => draftShow(target, office)));
@@ -126,7 +126,7 @@ async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target) 
 const NOBODY = { buyers: 0, withinMs: 0, perBuyer: 2, early: 0, twice: 0, regret: 0 } as const;
 const JOIN_RATE_MS = 5;
 
-async function sellSome(host: Awaited<ReturnType<typeof openNight>>, fleet: Fleet, office: BackOffice, buyers: number) {
+async function sellSome(host: Awaited<ReturnType<typeof openNight>>, fleet: Fleet, officeOf: (n: number) => BackOffice, buyers: number) {
   host.order({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: buyers * JOIN_RATE_MS, shape: 'even' });
   const { sale, zeroMs } = await host.sell({
     units: buyers * 2,
@@ -140,9 +140,9 @@ async function sellSome(host: Awaited<ReturnType<typeof openNight>>, fleet: Flee
   const { evidence } = await host.end(Number.POSITIVE_INFINITY);
   const reservations = [...new Set(evidence.grants.map(({ reservation }) => reservation))];
   const orders: Array<{ sale: string; reservation: string; amount: number }> = [];
-  for (const reservation of reservations) {
-    const { amount } = await office.getReservation(host.show, reservation);
-    await office.confirm(host.show, reservation, { orderRef: ORDER_REF, amount }, confirmKey(reservation));
+  for (const [n, reservation] of reservations.entries()) {
+    const { amount } = await officeOf(n).getReservation(host.show, reservation);
+    await officeOf(n).confirm(host.show, reservation, { orderRef: ORDER_REF, amount }, confirmKey(reservation));
     orders.push({ sale, reservation, amount });
   }
   return orders;

@@ -1,6 +1,7 @@
 /** Flags of the bench: typed, with a default and a rule each. A wrong one is said in words, all wrong ones at once, before anything is started. */
 import { parseArgs } from 'node:util';
 import { integer, oneOf, type Parsed, type Parser, toggle as yesOrNo } from '../../src/config/parsers.ts';
+import { COMMAND } from '../harness/program.ts';
 
 export type FlagValue = string | number | boolean | null;
 
@@ -114,5 +115,5 @@ export function shownCommand(argv: readonly string[], table: FlagTable): string 
     if (value !== undefined && names.has(name)) return `${name}=***`;
     return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
   });
-  return ['npm run bench --', ...words].join(' ');
+  return [COMMAND, ...words].join(' ');
 }

@@ -175,7 +175,7 @@ const HANDLES_AN_HOUR_MAX = 60;
 
 function judge({ name, unit, points, pick, allowed }: Watched): Check {
   const growth = growthOf(points, pick);
-  const title = `${name} does not grow`;
+  const title = `no growth: ${name}`;
   if (growth === null) return { name: title, ok: true, detail: 'the run was too short to tell' };
   const unsure = growth.plusMinus > allowed ? `; a run of this length cannot see less than ${rounded(growth.plusMinus)} ${unit}/h` : '';
   return { name: title, ok: !grows(growth, allowed), detail: `${say(growth, unit)}, allowed ${allowed} ${unit}/h${unsure}` };

@@ -17,7 +17,7 @@ async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fl
 
 t.test('a worker that is killed ends the run: everything that waits is told which one', async (t) => {
   const fleet = await fleetOf(t, { processes: 2 });
-  await fleet.when('samples of both', () => fleet.samples.length >= 6, 5_000);
+  await fleet.when('samples of both', () => fleet.samples.length >= 4, 5_000);
   const idle = healthOf(fleet.workers, fleet.samples.slice(2)).bottlenecks;
   t.same(
     idle.filter((reason) => reason.includes('core') || reason.includes('sends')),
@@ -51,7 +51,7 @@ t.test('another machine joins with the key; a wrong key, one too many and what i
     onNote: (line) => notes.push(line),
   });
   t.teardown(async () => (await gathering).close());
-  const join = (key: string): Promise<void> => runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS });
+  const join = (key: string): Promise<void> => runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS, hostId: 'elsewhere' });
   await listening(port);
   await t.rejects(join('a wrong key'), { message: /wrong key/ });
   await new Promise((resolve) => {
@@ -61,14 +61,14 @@ t.test('another machine joins with the key; a wrong key, one too many and what i
   });
   const remote = join('the right key');
   const fleet = await gathering;
-  t.same(
-    fleet.workers.map(({ local, clockErrorMs }) => ({ local, clockErrorMs })).sort((a, b) => Number(b.local) - Number(a.local)),
-    [
-      { local: true, clockErrorMs: 0 },
-      { local: false, clockErrorMs: 0 },
-    ],
-    'one host, one clock',
-  );
+  await fleet.when('samples', () => fleet.samples.length >= 2, 5_000);
+  const [here, elsewhere] = [...fleet.workers].sort((a, b) => Number(b.local) - Number(a.local));
+  t.match(here, { local: true, clockErrorMs: 0 }, 'one host, one clock');
+  t.equal(elsewhere?.local, false);
+  const errorMs = elsewhere?.clockErrorMs ?? 0;
+  t.ok(errorMs > 0 && errorMs < 50, `${errorMs} ms`);
+  const far = fleet.samples.find(({ worker }) => worker === elsewhere?.index);
+  t.ok(far && Math.abs(far.toMs - fleet.nowMs()) < 5_000, 'its samples are on the clock of the coordinator');
   await t.rejects(join('the right key'), { message: /here already/ });
   t.match(notes.join('\n'), /wrong key/);
   await t.rejects(fleet.load('nonsense', {}), { message: /no workload "nonsense"/ }, 'a workload that is not there ends the run');
@@ -93,7 +93,7 @@ t.test('a worker without time is named as the bottleneck', async (t) => {
   const health = healthOf(busy.workers, busy.samples.slice(1));
   t.ok(health.lateSends > 0 && health.loopDelayP99Ms > 30, `${health.lateSends} late, loop ${health.loopDelayP99Ms} ms`);
   t.match(health.bottlenecks.join('\n'), /event loop .* late/);
-  t.match(health.bottlenecks.join('\n'), /sends left more than 5 ms after/);
+  t.match(health.bottlenecks.join('\n'), /sends left .* ms after they were due/);
   t.match(health.bottlenecks.join('\n'), /--processes/);
 });
 

@@ -34,7 +34,17 @@ async function offer(t: Test, { server: options = {}, fleet = single, people = 1
   const server = await startFakeServer(options);
   t.teardown(() => server.close());
   const access = { kind: 'secret', secret: 'x'.repeat(32) } as const;
-  const params: AudienceParams = { gate: server.gate, show: 's', access, role: 'viewer', variant, people, joinPerSecond: 500, measureEvery: 1 };
+  const params: AudienceParams = {
+    gate: server.gate,
+    show: 's',
+    access,
+    role: 'viewer',
+    variant,
+    people,
+    joinPerSecond: 500,
+    measureEvery: 1,
+    answerWaitMs: 300,
+  };
   const from = fleet.samples.length;
   const room = await fleet.load<AudienceParams, AudienceCommand>('audience', params);
   room.start(fleet.nowMs() + 20);

@@ -106,8 +106,17 @@ t.test('bounds of the generator itself', async (t) => {
   const workers = [{ index: 0, host: 'a', pid: 1, local: true, clockErrorMs: 0 }];
   t.same(healthOf(workers, [sampleOf(0, 0, [1])]).bottlenecks, []);
   t.match(healthOf(workers, [sampleOf(0, 0, [1], { cpuSeconds: 0.97 })]).bottlenecks, [/97 % of a core/]);
-  t.match(healthOf(workers, [sampleOf(0, 0, [1], { sends: 1_000, lateSends: 11 })]).bottlenecks, [/11 of 1000 sends/]);
-  t.same(healthOf(workers, [sampleOf(0, 0, [1], { sends: 1_000, lateSends: 10 })]).bottlenecks, []);
+  const punctual = Array.from({ length: 990 }, () => 1);
+  const sends = (delaysMs: readonly number[]): Partial<Sample> => {
+    const recorder = new SecondRecorder(() => 0);
+    for (const delayMs of delaysMs) recorder.sent(-delayMs);
+    const { sends: all, lateSends, sendDelay } = recorder.take();
+    return { sends: all, lateSends, sendDelay };
+  };
+  const late = sampleOf(0, 0, [1], sends([...punctual, ...Array.from({ length: 20 }, () => 12)]));
+  t.match(healthOf(workers, [late]).bottlenecks, [/12.0 ms after they were due .*bound 5.0 ms; 20 of 1010/]);
+  t.same(healthOf(workers, [late], latencyOf([sampleOf(0, 0, [40])], 'x')).bottlenecks, [], 'a third of 40 ms is more than 12 ms');
+  t.same(healthOf(workers, [sampleOf(0, 0, [1], sends([...punctual, 12, 12]))]).bottlenecks, [], 'one in a thousand is not the 99th percentile');
 });
 
 t.test('a stamp carries its moment; foreign texts carry none', async (t) => {

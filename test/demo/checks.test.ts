@@ -3,9 +3,9 @@ import t from 'tap';
 import { createVoice } from '../../bench/audience/phrases.ts';
 import { createPrng } from '../../bench/audience/prng.ts';
 import { Tally } from '../../bench/audience/tally.ts';
-import { parseTrace } from '../../bench/audience/trace.ts';
 import { judge } from '../../bench/demo/report.ts';
 import type { Outcome } from '../../bench/demo/show.ts';
+import { parseTrace } from '../../bench/traces/trace.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 
 const hold = (id: string, user: string, more: Partial<ReservationView> = {}): ReservationView => ({

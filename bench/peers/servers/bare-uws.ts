@@ -2,7 +2,7 @@
  * The bare limit: the socket server with no application. It makes the messages itself, a frame as soon as its last message is due, and publishes it to one topic. Frames are as
  * large as it is told, so that they can equal another server's.
  */
-import { App, us_socket_local_port } from '../../../src/gateway/uws.ts';
+import { App, us_socket_local_port } from 'uWebSockets.js';
 import { MESSAGE_BYTES, writeMessage } from '../message.ts';
 import { type Offer, pace } from '../pace.ts';
 
@@ -45,7 +45,7 @@ async function offer({ perSecond, forMs, firstNumber, messagesPerFrame, bytesPer
 
 process.on('message', (message) => void offer(message as BareOffer));
 process.once('disconnect', () => process.exit(0));
-app.listen('127.0.0.1', 0, 0, (listening) => {
+app.listen('127.0.0.1', 0, (listening) => {
   if (listening === false) process.exit(1);
   process.send?.({ port: us_socket_local_port(listening) });
 });

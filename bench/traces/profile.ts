@@ -1,0 +1,77 @@
+/** The numbers a synthetic recording is made from, and how they follow from those of a real one. */
+import { type Bursts, fitBursts } from './arrivals.ts';
+import type { Script } from './graphemes.ts';
+import type { TraceStatistics } from './statistics.ts';
+
+/**
+ * Who writes next: somebody new with probability (strength + discount * people so far) / (strength + messages so far), else somebody known, the more likely the more they have
+ * written (J. Pitman, M. Yor, 1997). A few write a lot, many write once, and the longer it goes on the more people there are.
+ */
+export interface Newcomers {
+  readonly discount: number;
+  readonly strength: number;
+}
+
+export interface TraceProfile {
+  readonly perSecond: number;
+  readonly bursts: Bursts;
+  readonly newcomers: Newcomers;
+  /** Graphemes, at `LENGTH_QUANTILES`. */
+  readonly lengths: readonly number[];
+  readonly repeatShare: number;
+  readonly emojiShare: number;
+  readonly scripts: Readonly<Record<Script, number>>;
+}
+
+/** Bunching, lengths, repeats and people as measured in a live stream's chat; scripts and emoji as an international shopping audience would have them. */
+export const DEFAULT_PROFILE: TraceProfile = {
+  perSecond: 2,
+  bursts: { branching: 0.71, decayPerSecond: 0.32 },
+  newcomers: { discount: 0.25, strength: 160 },
+  lengths: [1, 3, 4, 9, 21, 38, 52, 92, 280],
+  repeatShare: 0.34,
+  emojiShare: 0.25,
+  scripts: { latin: 0.7, chinese: 0.07, japanese: 0.06, korean: 0.05, arabic: 0.05, cyrillic: 0.05, none: 0.02 },
+};
+
+export function profileOf(statistics: TraceStatistics): TraceProfile {
+  const { perSecond, burstiness, lengths, repeatShare, emojiShare, scripts } = statistics;
+  return { perSecond, bursts: fitBursts(burstiness), newcomers: fitNewcomers(statistics), lengths, repeatShare, emojiShare, scripts };
+}
+
+const DISCOUNT_MIN = 0.02;
+const DISCOUNT_MAX = 0.9;
+const HALVINGS = 50;
+
+/** The process that leads to as many people, as many of whom wrote once. */
+function fitNewcomers({ onceShare, users, messages }: TraceStatistics): Newcomers {
+  const strengthFor = (discount: number): number => Math.exp(rootOf((log) => expectedPeople({ discount, strength: Math.exp(log) }, messages) - users, -4, 16));
+  const discount = rootOf((tried) => expectedOnce({ discount: tried, strength: strengthFor(tried) }, messages) - onceShare * users, DISCOUNT_MIN, DISCOUNT_MAX);
+  return { discount, strength: strengthFor(discount) };
+}
+
+/** Where a growing function crosses zero; the nearer end where it does not. */
+function rootOf(growing: (x: number) => number, from: number, to: number): number {
+  let [low, high] = [from, to];
+  for (let i = 0; i < HALVINGS; i++) {
+    const middle = (low + high) / 2;
+    if (growing(middle) < 0) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+export const newcomerChance = ({ discount, strength }: Newcomers, people: number, messages: number): number =>
+  people === 0 ? 1 : (strength + discount * people) / (strength + messages);
+
+/** Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006, section 3.3): people, and people with one message, after n messages. */
+const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
+  (Math.exp(logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount)) - strength) / discount;
+const expectedOnce = ({ discount, strength }: Newcomers, n: number): number =>
+  n * Math.exp(logGamma(strength + discount + n - 1) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount));
+
+/** Stirling's series, from where it is exact enough; below, by the recurrence of the function. */
+function logGamma(x: number): number {
+  if (x < 10) return logGamma(x + 1) - Math.log(x);
+  return (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2 + 1 / (12 * x) - 1 / (360 * x ** 3);
+}

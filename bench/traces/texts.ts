@@ -1,0 +1,61 @@
+/** Invented texts of a wanted length in graphemes, in a wanted script, from the words of the phrase book. They look like chat and mean nothing. */
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { ENGLISH, OTHERS } from '../audience/phrases.ts';
+import type { Prng } from '../audience/prng.ts';
+import { graphemesOf, SCRIPT_NAMES, type Script, scriptOf, withoutEmoji } from './graphemes.ts';
+
+const EMOJI = ['😂', '🔥', '❤️', '😭', '👋', '🎉', '😍', '🙏', '👏🏽', '🙋‍♀️', '👨‍👩‍👧‍👦', '🇵🇭', '🏳️‍🌈', '✅', '💀', '1️⃣'] as const;
+const SIGNS = [...'0123456789?!.'] as const;
+/** Scripts without spaces between words. */
+const UNSPACED: ReadonlySet<Script> = new Set(['japanese', 'chinese']);
+const EMOJI_IN_A_ROW_MAX = 4;
+const words = new Intl.Segmenter('und', { granularity: 'word' });
+
+/** Of the phrase book, by script; single words, without what stands for a product or a size. */
+const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
+  const phrases = [ENGLISH, ...OTHERS].flatMap(({ says }) => Object.values(says).flat()).map((phrase) => withoutEmoji(phrase.replace(/\{[ps]\}/g, '')));
+  const found = phrases.flatMap((phrase) => {
+    const script = scriptOf(phrase);
+    const parts = UNSPACED.has(script) ? Array.from(words.segment(phrase), ({ segment }) => segment) : phrase.split(' ');
+    return parts.map((word) => ({ script, word: word.trim() })).filter(({ word }) => word !== '' && scriptOf(word) !== 'none');
+  });
+  return Object.fromEntries(
+    SCRIPT_NAMES.map((script) => [script, [...new Set(found.filter((one) => one.script === script).map(({ word }) => word))]]),
+  ) as Record<Script, string[]>;
+})();
+
+export interface Wanted {
+  readonly graphemes: number;
+  readonly script: Script;
+  readonly emoji: boolean;
+}
+
+/** Never blank, never longer than a chat message may be (in UTF-16 units, as the engine counts). */
+export function inventText(prng: Prng, { graphemes, script, emoji }: Wanted): string {
+  const tail = emoji ? Math.min(graphemes, prng.int(1, EMOJI_IN_A_ROW_MAX)) : 0;
+  const picture = prng.pick(EMOJI);
+  // A text without letters that shows a picture shows nothing else.
+  const letters = script === 'none' ? (emoji ? [] : signs(prng, graphemes)) : lettersOf(prng, script, graphemes - tail);
+  const parts = [...letters, ...Array.from({ length: script === 'none' && emoji ? graphemes : tail }, () => picture)];
+  let units = 0;
+  const fitting = parts.filter((part) => {
+    units += part.length;
+    return units <= LIMITS.chatTextCharsMax;
+  });
+  return fitting.join('');
+}
+
+const signs = (prng: Prng, graphemes: number): string[] => Array.from({ length: graphemes }, () => prng.pick(SIGNS));
+
+function lettersOf(prng: Prng, script: Script, graphemes: number): string[] {
+  if (graphemes <= 0) return [];
+  const between = UNSPACED.has(script) ? '' : ' ';
+  const vocabulary = VOCABULARY[script];
+  let text = prng.pick(vocabulary);
+  // A word has one grapheme at least, so this ends.
+  while (text.length < graphemes * 2) text += between + prng.pick(vocabulary);
+  const cut = graphemesOf(text).slice(0, graphemes);
+  // A blank at the end would be trimmed away.
+  if (cut.at(-1) === ' ') cut[cut.length - 1] = '!';
+  return cut;
+}

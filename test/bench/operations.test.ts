@@ -1,0 +1,155 @@
+/**
+ * The regression watch: counts of operations and ratios between them, never times. What is watched is what makes large rooms and rushes cheap: one encoding a
+ * frame and variant however many listen, many decisions and many chat messages a script call, few bytes a message, one system call a delivery.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { FrameCache } from '../../bench/generator/incoming.ts';
+import { Viewer } from '../../bench/generator/viewer.ts';
+import { startBenchEngine } from '../../bench/harness/engine.ts';
+import { builtProgram } from '../../bench/harness/program.ts';
+import { DEFAULT_PROFILE } from '../../bench/traces/profile.ts';
+import { syntheticTrace } from '../../bench/traces/synthetic.ts';
+import { ChatPiece } from '../../src/fanout/chat-piece.ts';
+import { chatFrames, newEncodeCounts } from '../../src/fanout/frames.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
+import { VARIANTS } from '../../src/protocol/messages.ts';
+import { type Client, startWorld, type World } from '../gateway/harness.ts';
+
+const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
+
+/** Script calls that Redis has run so far. */
+async function scriptCalls({ redis }: World): Promise<number> {
+  const info = await redis.client().info('commandstats');
+  return [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].reduce((sum, [, name = '', calls]) => sum + (SCRIPT_CALL.test(name) ? Number(calls) : 0), 0);
+}
+
+async function crowd(world: World, count: number, protocol: string): Promise<Client[]> {
+  const clients = await Promise.all(
+    Array.from({ length: count }, (_, i) =>
+      world.connect({ user: `${protocol}-${count}-${i}`, protocols: [protocol], encoding: protocol.endsWith('json') ? 'json' : 'msgpack' }),
+    ),
+  );
+  await Promise.all(clients.map((client) => client.type('welcome')));
+  return clients;
+}
+
+const framesOf = (client: Client | undefined): number => client?.received.filter(({ t: type }) => type === 'frame').length ?? 0;
+
+t.test('one encoding a frame and variant, however many listen', async (t) => {
+  const world = await startWorld(t);
+  const ratios: number[] = [];
+  for (const listeners of [2, 20]) {
+    const json = await crowd(world, listeners, 'stampede.v1.json');
+    const packed = await crowd(world, listeners, 'stampede.v1.msgpack');
+    await sleep(300);
+    const before = { encodes: world.node.gateway.stats().encodes, json: framesOf(json[0]), packed: framesOf(packed[0]) };
+    for (let i = 0; i < 6; i++) {
+      await world.store.announce(world.show, `announcement ${i}`, 'test');
+      await sleep(30);
+    }
+    await sleep(300);
+    const { encodes } = world.node.gateway.stats();
+    const seen = { json: framesOf(json[0]) - before.json, packed: framesOf(packed[0]) - before.packed };
+    t.ok(seen.json >= 6 && seen.packed >= 6, `${seen.json} and ${seen.packed} frames were seen`);
+    const ratio = (encodes.json - before.encodes.json + encodes.msgpack - before.encodes.msgpack) / (seen.json + seen.packed);
+    t.ok(ratio <= 1.25, `${ratio.toFixed(2)} encodings a frame that each of ${listeners} listeners got`);
+    ratios.push(ratio);
+    for (const client of [...json, ...packed]) client.cut();
+  }
+  t.ok(Math.abs((ratios[1] ?? 9) - (ratios[0] ?? 0)) <= 0.3, 'ten times the listeners cost no more encodings');
+});
+
+t.test('many decisions a script call', async (t) => {
+  const world = await startWorld(t);
+  const clients = await crowd(world, 40, 'stampede.v1.json');
+  const sale = await world.openSale({ quantity: 1_000, perBuyer: 100 });
+  await sleep(100);
+  const before = await scriptCalls(world);
+  const asked = clients.flatMap((client, i) =>
+    Array.from({ length: 6 }, (_, n) => client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000)),
+  );
+  const answers = await Promise.all(asked);
+  const calls = (await scriptCalls(world)) - before;
+  t.equal(answers.filter(({ t: type }) => type === 'ok').length, 240);
+  t.comment(`${calls} script calls for 240 decisions`);
+  t.ok(calls <= 240 / 8, `${calls} script calls for 240 decisions: batches of 32 would be 8`);
+});
+
+t.test('many chat messages a script call, whoever listens', async (t) => {
+  const world = await startWorld(t);
+  const clients = await crowd(world, 40, 'stampede.v1.json');
+  await sleep(100);
+  const before = await scriptCalls(world);
+  const answers = await Promise.all(clients.flatMap((client, i) => Array.from({ length: 5 }, (_, n) => client.ask({ t: 'chat', text: `${i} ${n}` }, 15_000))));
+  const calls = (await scriptCalls(world)) - before;
+  t.equal(answers.filter(({ t: type }) => type === 'ok').length, 200);
+  t.comment(`${calls} script calls for 200 messages to 40 viewers`);
+  t.ok(calls <= 200 / 8, `${calls} script calls for 200 messages, not one each`);
+});
+
+t.test('bytes a chat message, by variant, on synthetic chat', async (t) => {
+  const messages = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: 20 }, seconds: 60, seed: 1 });
+  const content = messages.reduce((sum, { user, text }) => sum + Buffer.byteLength(user) + Buffer.byteLength(text), 0) / messages.length;
+  const counts = newEncodeCounts();
+  const bytes = { json: 0, msgpack: 0, 'msgpack.deflate': 0 };
+  for (let from = 0; from < messages.length; from += 20) {
+    const writer = new MessagePackWriter();
+    const batch = messages.slice(from, from + 20);
+    for (const [i, { user, text }] of batch.entries()) writeChatItem(writer, i, i * 10, user, text, 0);
+    const piece = new ChatPiece(1_000 + from, 1_795_399_320_000, batch.length, writer.take());
+    for (const frame of chatFrames([piece], 1_795_399_320_496, false, counts)) for (const variant of VARIANTS) bytes[variant] += frame.in(variant).length;
+  }
+  const overhead = (variant: keyof typeof bytes): number => bytes[variant] / messages.length - content;
+  t.comment(
+    VARIANTS.map((variant) => `${variant} ${overhead(variant).toFixed(1)}`).join(', '),
+    `bytes a message beyond its ${content.toFixed(1)} of name and text`,
+  );
+  t.ok(overhead('msgpack') <= 10, 'MessagePack');
+  t.ok(overhead('json') <= 18, 'JSON');
+  t.ok(overhead('msgpack.deflate') <= 0, 'compressed, a message takes less than its name and text');
+});
+
+t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
+  const engine = await startBenchEngine({ append: 'off' });
+  t.teardown(() => engine.stop());
+  const made = await engine.store.createShow({ id: 'calls', title: 'Calls', guests: true }, 'test');
+  t.ok(made.ok && (await engine.store.startShow('calls', 'test')).ok);
+  let frames = 0;
+  const line = { gate: { host: '127.0.0.1', port: engine.port, pathPrefix: '' }, show: 'calls', variant: 'msgpack' as const, frames: new FrameCache() };
+  const listener = { onWelcome() {}, onFrame: () => void frames++, onAnswer() {}, onClose() {} };
+  const viewers = Array.from({ length: 40 }, (_, i) => new Viewer(i, line, listener));
+  for (const viewer of viewers) viewer.join(0);
+  while (!viewers.every(({ welcomed }) => welcomed)) await sleep(20);
+  const tracer = spawn('strace', ['-f', '-c', '-e', 'trace=sendto,sendmsg,sendmmsg,write,writev', '-p', String(engine.pid)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let table = '';
+  tracer.stderr.setEncoding('utf8').on('data', (text: string) => {
+    table += text;
+  });
+  while (!table.includes('attached')) await sleep(20);
+  const before = frames;
+  for (let i = 0; i < 25; i++) {
+    await engine.store.announce('calls', `announcement ${i}`, 'test');
+    await sleep(40);
+  }
+  await sleep(300);
+  const delivered = frames - before;
+  tracer.kill('SIGINT');
+  await new Promise((resolve) => tracer.once('close', resolve));
+  for (const viewer of viewers) viewer.leave();
+  const calls = [...table.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(sendto|sendmsg|sendmmsg|writev?)$/gm)];
+  const sends = calls.reduce((sum, [, count, name]) => sum + (name === 'write' ? 0 : Number(count)), 0);
+  t.comment(`${calls.map(([, count, name]) => `${name} ${count}`).join(', ')} for ${delivered} frames delivered to 40 viewers`);
+  t.ok(delivered >= 25 * 40, 'every viewer got every announcement');
+  t.ok(sends <= delivered * 1.2, `${(sends / delivered).toFixed(2)} sends a frame delivered`);
+});
+
+/** Why not, or false: needs strace, leave to attach, and a build. */
+function cannotTrace(): string | false {
+  if (builtProgram() === null) return 'the engine is not built';
+  const tried = spawnSync('strace', ['-c', 'true'], { encoding: 'utf8' });
+  return tried.status === 0 ? false : 'strace is missing or may not attach here';
+}
