@@ -1,4 +1,5 @@
 /** Steps a load up until a service level breaks, and names the largest that held, what broke and who was full. */
+import { cpus } from 'node:os';
 import {
   busiestOf,
   CPU_SHARE_MAX,
@@ -59,6 +60,8 @@ interface Step {
   readonly levels: readonly Level[];
   /** CPU of each process in it, in cores. */
   readonly cores: ReadonlyArray<readonly [name: string, share: number]>;
+  /** Share of this machine's CPUs that was busy, with whatever. */
+  readonly machine: number;
   /** Why the generator could do no more; empty when it could. */
   readonly generatorFull: readonly string[];
 }
@@ -135,6 +138,13 @@ class Stairs {
   }
 }
 
+interface Measured {
+  readonly stretch: Stretch;
+  /** What the engine had used when it began. */
+  readonly before: ServerReading | null;
+  readonly ticks: CpuTicks;
+}
+
 class Climb {
   readonly host: Host;
   readonly #target: Target;
@@ -157,14 +167,15 @@ class Climb {
   async step(load: number): Promise<Step> {
     const { of, viewers } = this.#flags;
     const arriving = await this.#gather(of === 'chat' ? viewers : load);
-    const before = await this.#target.read();
-    const fromMs = this.#fleet.nowMs();
-    const stretch = of === 'buyers' ? await this.#press(load) : await this.#talk(of === 'chat' ? load : this.#flags.chat, load);
+    const { stretch, before, ticks } = of === 'buyers' ? await this.#press(load) : await this.#talk(of === 'chat' ? load : this.#flags.chat, load);
     const after = await this.#target.read();
+    const machine = busySince(ticks);
     const samples = samplesWithin(this.#fleet.samples, stretch);
     const levels = this.#levels(samples, samplesWithin(this.#fleet.samples, arriving));
-    const cores = coresOf(before, after, (this.#fleet.nowMs() - fromMs) / 1000);
-    return { load, stretch, levels, cores, generatorFull: fullGenerator(samples, this.#flags) };
+    // A rush is over in a moment: what it used is held against the time until nearly all had their answer, not against the wait that follows.
+    const busyMs = of === 'buyers' ? this.#flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : this.#common.seconds * 1000;
+    const cores = coresOf(before, after, busyMs / 1000);
+    return { load, stretch, levels, cores, machine, generatorFull: fullGenerator(samples, this.#flags) };
   }
 
   /** As many as there should be are there; who is too many goes home. */
@@ -183,25 +194,29 @@ class Climb {
     return { fromMs, toMs: this.#fleet.nowMs() };
   }
 
-  async #talk(perSecond: number, load: number): Promise<Stretch> {
+  async #talk(perSecond: number, load: number): Promise<Measured> {
     const forMs = this.#common.seconds * 1000;
     const fromMs = this.#fleet.secondAfter(200);
     const stretch = this.#chronicle.phase(`${load.toLocaleString('en')} ${UNIT[this.#flags.of]}`, { fromMs, forMs });
     this.host.talk(fromMs, inventedChat(this.#common.seed + this.#steps++, perSecond, forMs));
+    await this.#fleet.until(fromMs);
+    const [before, ticks] = [await this.#target.read(), cpuTicks()];
     await this.#fleet.until(fromMs + forMs + 1_000);
-    return { fromMs: stretch.fromMs, toMs: fromMs + forMs };
+    return { stretch: { fromMs: stretch.fromMs, toMs: fromMs + forMs }, before, ticks };
   }
 
-  async #press(buyers: number): Promise<Stretch> {
+  async #press(buyers: number): Promise<Measured> {
     const { within } = this.#flags;
     const rest = { perBuyer: 2, early: 0, twice: 0.05, regret: 0 };
     const units = Math.max(4, Math.round(buyers / 5));
     const { zeroMs } = await this.host.sell({ units, opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: 15_000, buyers, withinMs: within, ...rest });
     this.#chronicle.phase(`${buyers.toLocaleString('en')} ${UNIT.buyers}`, { fromMs: zeroMs });
+    await this.#fleet.until(zeroMs);
+    const [before, ticks] = [await this.#target.read(), cpuTicks()];
     await this.#fleet.until(zeroMs + within + 2_000);
     const untilMs = this.#fleet.nowMs() + ANSWER_WAIT_MS;
     while (this.#chronicle.gauge('presses waiting') > 0 && this.#fleet.nowMs() < untilMs) await this.#fleet.until(this.#fleet.nowMs() + 50);
-    return { fromMs: zeroMs - 1_000, toMs: this.#fleet.nowMs() };
+    return { stretch: { fromMs: zeroMs - 1_000, toMs: this.#fleet.nowMs() }, before, ticks };
   }
 
   #levels(samples: readonly Sample[], arriving: readonly Sample[]): Level[] {
@@ -244,11 +259,29 @@ function broken({ levels, generatorFull }: Step): string | null {
   return missed.length === 0 ? null : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
 }
 
-function fullOf({ cores }: Step): string {
+interface CpuTicks {
+  readonly busy: number;
+  readonly all: number;
+}
+
+/** Of all CPUs of this machine since it started. */
+function cpuTicks(): CpuTicks {
+  const times = cpus().map((cpu) => cpu.times);
+  const all = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
+  return { all, busy: all - times.reduce((sum, { idle }) => sum + idle, 0) };
+}
+
+function busySince(before: CpuTicks): number {
+  const now = cpuTicks();
+  return now.all === before.all ? 0 : (now.busy - before.busy) / (now.all - before.all);
+}
+
+function fullOf({ cores, machine }: Step): string {
   const full = cores.filter(([, used]) => used >= FULL_SHARE);
   const said = (list: Step['cores']): string => list.map(([name, used]) => `${name} ${Math.round(used * 100)} %`).join(', ');
   if (cores.length === 0) return 'what the engine used could not be seen from here';
-  return full.length > 0 ? `full: ${said(full)} of a core` : `no process was full (${said(cores)} of a core)`;
+  const beside = machine >= FULL_SHARE ? `, but the CPUs of this machine were ${Math.round(machine * 100)} % busy` : '';
+  return full.length > 0 ? `full: ${said(full)} of a core` : `no process was full (${said(cores)} of a core)${beside}`;
 }
 
 function conclude(chronicle: Chronicle, fleet: Fleet, flags: Flags, steps: readonly Step[], checks: readonly Check[]): BenchResult {

@@ -3,6 +3,7 @@ import { type Ended, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';
 import { Chronicle } from './chronicle.ts';
+import { figure } from './figures.ts';
 import { count, duration } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 
@@ -102,18 +103,19 @@ export const rush = defineScenario({
 });
 
 function figuresOf(chronicle: Chronicle, rounds: readonly Round[], allAnsweredMs: readonly number[]): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure => ({
-    name,
-    unit,
-    better,
-    about,
-    runs: rounds.flatMap((round) => value(round) ?? []),
-  });
+  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure =>
+    figure(
+      name,
+      unit,
+      better,
+      rounds.map((one) => value(one) ?? Number.NaN),
+      about,
+    );
   const zero = ({ evidence }: Round) => evidence.zeros[0];
   return [
     of('answers', '', 'neither', 'presses that were answered, repeated ones included', ({ rushes }) => rushes[0]?.answers),
     of('accepted', '', 'neither', 'answers that were a reservation, repeated ones included', ({ rushes }) => rushes[0]?.accepted),
-    { name: 'all answered', unit: 'ms', better: 'lower', about: 'from the first press that was due to the last answer', runs: [...allAnsweredMs] },
+    figure('all answered', 'ms', 'lower', allAnsweredMs, 'from the first press that was due to the last answer'),
     of('decision p50', 'ms', 'lower', 'from due to answered', ({ decided }) => chronicle.latency('decision', decided)?.p50Ms),
     of('decision p99', 'ms', 'lower', 'from due to answered', ({ decided }) => chronicle.latency('decision', decided)?.p99Ms),
     of('accepted p99', 'ms', 'lower', 'those who got one', ({ decided }) => chronicle.latency('accept', decided)?.p99Ms),

@@ -6,6 +6,7 @@ import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
 import { Chronicle } from './chronicle.ts';
+import { figure } from './figures.ts';
 import { count, duration, type FlagValues, text } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 
@@ -183,20 +184,16 @@ const due = (chronicle: Chronicle, nights: readonly Ended[]): number =>
   chronicle.count('delivered') + nights.reduce((sum, { evidence: { line } }) => sum + line.missed + line.chatGaps, 0);
 
 function figuresOf(chronicle: Chronicle, nights: readonly Ended[]): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (night: Ended) => number | undefined): Figure => ({
-    name,
-    unit,
-    better,
-    about,
-    runs: nights.flatMap((night) => value(night) ?? []),
-  });
-  const whole = (name: string, unit: string, better: Figure['better'], about: string, value: number | undefined): Figure => ({
-    name,
-    unit,
-    better,
-    about,
-    runs: value === undefined ? [] : [value],
-  });
+  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (night: Ended) => number | undefined): Figure =>
+    figure(
+      name,
+      unit,
+      better,
+      nights.map((one) => value(one) ?? Number.NaN),
+      about,
+    );
+  const whole = (name: string, unit: string, better: Figure['better'], about: string, value: number | undefined): Figure =>
+    figure(name, unit, better, [value ?? Number.NaN], about);
   const sales = nights[0]?.rushes ?? [];
   return [
     whole('chat delivered', '', 'neither', 'messages times readers', chronicle.count('delivered')),

@@ -5,6 +5,7 @@ import { type Ended, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel } from '../verdict/levels.ts';
 import { Chronicle } from './chronicle.ts';
+import { figure } from './figures.ts';
 import { count, duration } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 import type { Target } from './target.ts';
@@ -87,13 +88,14 @@ export const storm = defineScenario({
 });
 
 function figuresOf(chronicle: Chronicle, rounds: readonly Round[], viewers: number, target: Target): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure => ({
-    name,
-    unit,
-    better,
-    about,
-    runs: rounds.flatMap((round) => value(round) ?? []),
-  });
+  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure =>
+    figure(
+      name,
+      unit,
+      better,
+      rounds.map((one) => value(one) ?? Number.NaN),
+      about,
+    );
   return [
     of('all resumed', 'ms', 'lower', 'from the first attempt that was due to the last welcome', ({ allResumedMs }) => allResumedMs),
     of('resume p50', 'ms', 'lower', 'from due to welcome', ({ resuming }) => chronicle.latency('resume', resuming)?.p50Ms),

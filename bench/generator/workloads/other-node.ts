@@ -31,7 +31,7 @@ class OtherNode implements WorkloadRun {
   constructor(context: WorkloadContext<OtherNodeParams>, store: ConnectedStore) {
     this.#context = context;
     this.#store = store;
-    this.#intake = new ChatIntake({ showId: context.params.show, node: `bench-${context.shard.index}`, log: store, clock: systemClock });
+    this.#intake = new ChatIntake({ showId: context.params.show, node: `bench-${context.shard.index}`, log: store, clock: systemClock, shownPerSecond: () => 0 });
   }
 
   start(atMs: number): void {
