@@ -135,7 +135,7 @@ async function startRoles(built: Parts): Promise<Omit<Addresses, 'redis'>> {
   const gatewayPort = has('gateway') && tokens ? await startGateway(built, tokens) : null;
   const controlPort = has('control') && tokens ? await startControl(built, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
   return {
-    gateway: gatewayPort === null ? null : (config.publicGatewayUrl ?? `ws://${reachable(config.host)}:${gatewayPort}`),
+    gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
     control: controlPort === null ? null : `http://${reachable(config.host)}:${controlPort}`,
     controlPort,
@@ -177,6 +177,9 @@ async function startGateway({ config, options, logger, metrics, parts, store }: 
       exclusive: !options.sharedGatewayPort,
       node: config.nodeName,
       allowedOrigins: config.allowedOrigins === null ? null : [...config.allowedOrigins],
+      trustedProxies: config.trustedProxies,
+      tls: config.tls,
+      limits: { perNodeMax: config.connectionsMax, perAddressMax: config.connectionsPerAddress, joinsPerSecond: config.joinsPerSecond },
       ...(config.publicGatewayUrl === null ? {} : { reconnectUrl: config.publicGatewayUrl }),
     },
   });
@@ -206,7 +209,8 @@ async function startControl(built: Parts, tokens: Tokens, jobs: Jobs | null, gat
       corsOrigins: config.corsOrigins ?? ['*'],
       web: webFolders(),
       demoTokens: config.demoTokens,
-      trustProxy: config.trustProxy,
+      trustedProxies: config.trustedProxies,
+      gatewayTls: config.tls !== null,
     },
     ...(jobs === null ? {} : { onSaleChanged: (showId, sale) => jobs.planSale(showId, sale) }),
   });
@@ -225,6 +229,11 @@ function webFolders(): { pages: string; scripts: string } | null {
   const pages = fileURLToPath(new URL('./web', import.meta.url));
   const scripts = fileURLToPath(new URL(COMPILED ? '.' : '../dist/src', import.meta.url));
   return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
+}
+
+/** Where a client connects, without path. */
+export function gatewayUrl({ publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>, port: number): string {
+  return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachable(host)}:${port}`;
 }
 
 /** What a browser on this machine would type. */

@@ -1,6 +1,6 @@
 /** `stampede serve`: the engine, as one process, as a supervisor of gateway processes, or as one of these. */
 import { type Config, environment, loadConfig, probePort, settingsHelp, workerEnvironment, workerNumber } from '../config/index.ts';
-import { type Addresses, createEngine, type Engine, VERSION } from '../main.ts';
+import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, complain, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
@@ -70,7 +70,7 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
         await running.stop();
         throw error;
       }
-      announce(config, { ...addresses, gatewayPort, gateway: config.publicGatewayUrl ?? `ws://${config.host}:${gatewayPort}` }, running, logger);
+      announce(config, { ...addresses, gatewayPort, gateway: gatewayUrl(config, gatewayPort) }, running, logger);
     },
     async stop() {
       await pool?.stop();

@@ -110,10 +110,20 @@ export class StampedeClient {
     return at === null ? null : { to: toOpen ? 'open' : 'close', at, remainingMs: Math.max(0, at - reading.now), errorMs: reading.errorMs };
   }
 
-  /** Says something; answers the message's number. Not repeated by itself: `unknown_outcome` may have been said. */
-  async chat(text: string): Promise<Outcome<{ chat: number }>> {
+  /**
+   * Says something; answers the message's number. Not repeated by itself: `unknown_outcome` may have been said. `leftOut`: the room is louder than it shows,
+   * and only you see this one; it comes as `chat` like the others.
+   */
+  async chat(text: string): Promise<Outcome<{ chat: number; leftOut: boolean }>> {
     const outcome = await this.#requests.once((id) => ({ t: 'chat', id, text }));
-    return outcome.ok ? { ok: true, value: { chat: Number(outcome.value.data?.chat ?? 0) } } : outcome;
+    if (!outcome.ok) return outcome;
+    const { at, data } = outcome.value;
+    const value = { chat: Number(data?.chat ?? 0), leftOut: data?.leftOut === true };
+    if (value.leftOut) {
+      const message = { id: value.chat, at, name: this.#you?.name ?? '', text: text.trim(), mark: 0 };
+      if (this.#model.addOwnChat(message)) this.#emitter.emit('chat', { messages: [message], history: false });
+    }
+    return { ok: true, value };
   }
 
   /** Sends hearts, gathered for a moment into one message; more than one message may carry are not counted. */
@@ -230,7 +240,7 @@ export class StampedeClient {
         return;
       case 'frame':
         this.#stats.frames += 1;
-        this.#announce(this.#model.applyFrame(message), false);
+        this.#announce(this.#model.applyFrame(message), message.snapshot !== undefined);
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
         if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
         return;

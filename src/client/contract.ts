@@ -26,11 +26,11 @@ export interface ClientEvents {
   event: ShowEvent;
   /** Counters and sale states changed; the model already shows them. */
   state: StateView;
-  /** Chat, oldest first. `history`: it came with a welcome, so it was said before this connection stood. */
+  /** Chat, oldest first. `history`: it came with a welcome or a snapshot, so it was said before. */
   chat: { readonly messages: readonly ChatMessage[]; readonly history: boolean };
   /** An own reservation changed, on whatever device. */
   you: ReservationView;
-  /** Chat messages left out for you: the line was too slow or the room too loud. */
+  /** How many more chat messages you were not sent: the line was too slow, the room too loud, or they were taken off. */
   missed: number;
   /** The model was replaced as a whole. */
   snapshot: ShowModel;

@@ -3,19 +3,20 @@
  * wins. Pure: no sockets, no clock.
  */
 import { LIMITS } from '../protocol/limits.ts';
-import type {
-  ChatGroup,
-  Frame,
-  Product,
-  ReservationView,
-  SaleStateView,
-  SaleView,
-  ShowEvent,
-  ShowView,
-  Snapshot,
-  StateView,
-  WaitView,
-  Welcome,
+import {
+  CHAT_TIME_STEP_MS,
+  type ChatGroup,
+  type Frame,
+  type Product,
+  type ReservationView,
+  type SaleStateView,
+  type SaleView,
+  type ShowEvent,
+  type ShowView,
+  type Snapshot,
+  type StateView,
+  type WaitView,
+  type Welcome,
 } from '../protocol/messages.ts';
 
 export interface ChatMessage {
@@ -48,10 +49,12 @@ export interface ShowModel {
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
+  /** Different people with a token so far, estimated. */
+  readonly unique: number;
   readonly announcement: Announcement | null;
   readonly epoch: string | null;
   readonly offset: number;
-  /** The newest chat message seen, 0 = none. */
+  /** Chat up to this id was seen or told as missed, 0 = none. */
   readonly lastChat: number;
 }
 
@@ -76,6 +79,7 @@ export class Model implements ShowModel {
   viewers = 0;
   peak = 0;
   hearts = 0;
+  unique = 0;
   announcement: Announcement | null = null;
   epoch: string | null = null;
   offset = 0;
@@ -97,6 +101,14 @@ export class Model implements ShowModel {
     return { events, chat: frame.chat === undefined ? [] : this.#takeChat(frame.chat), snapshot, gap };
   }
 
+  /** An own message that the display cap showed to nobody: its sender sees it all the same. */
+  addOwnChat(message: ChatMessage): boolean {
+    if (this.#seenChat.has(message.id)) return false;
+    this.#seenChat.add(message.id);
+    this.#keepChat([message]);
+    return true;
+  }
+
   /** A hold that ended never comes back to life, in whatever order answers and personal messages arrive. */
   applyReservation(reservation: ReservationView): void {
     const known = this.reservations.get(reservation.id);
@@ -108,11 +120,10 @@ export class Model implements ShowModel {
   }
 
   #takeSnapshot(snapshot: Snapshot): boolean {
-    if (snapshot.epoch !== this.epoch) {
-      this.chat = [];
-      this.lastChat = 0;
-      this.#seenChat.clear();
-    }
+    // Recent chat comes along; what was on screen may have been taken off since.
+    this.chat = [];
+    this.lastChat = 0;
+    this.#seenChat.clear();
     this.epoch = snapshot.epoch;
     this.offset = snapshot.offset;
     this.show = snapshot.show;
@@ -168,6 +179,7 @@ export class Model implements ShowModel {
     if (state.viewers !== undefined) this.viewers = state.viewers;
     if (state.peak !== undefined) this.peak = state.peak;
     if (state.hearts !== undefined) this.hearts = state.hearts;
+    if (state.unique !== undefined) this.unique = state.unique;
     for (const patch of state.sales ?? []) this.#takeSaleState(patch);
   }
 
@@ -181,12 +193,13 @@ export class Model implements ShowModel {
   #takeChat(groups: readonly ChatGroup[]): ChatMessage[] {
     const messages: ChatMessage[] = [];
     for (const [firstId, at, items] of groups) {
-      for (const [i, dtMs, name, text, mark] of items) {
+      this.lastChat = Math.max(this.lastChat, firstId - 1);
+      for (const [i, dt, name, text, mark] of items) {
         const id = firstId + i;
         if (this.#seenChat.has(id)) continue;
         this.#seenChat.add(id);
         if (id > this.lastChat) this.lastChat = id;
-        messages.push({ id, at: at + dtMs, name, text, mark: mark ?? 0 });
+        messages.push({ id, at: at + dt * CHAT_TIME_STEP_MS, name, text, mark: mark ?? 0 });
       }
     }
     if (messages.length > 0) this.#keepChat(messages);
@@ -206,8 +219,10 @@ export class Model implements ShowModel {
   }
 
   #removeChat(data: Readonly<Record<string, unknown>>): void {
-    const removed = new Set([data.chat, data.id, ...(Array.isArray(data.ids) ? data.ids : [])]);
+    const removed = new Set<unknown>(Array.isArray(data.ids) ? data.ids : []);
     this.chat = this.chat.filter((message) => !removed.has(message.id));
+    // Should one still be on its way, it stays away.
+    for (const id of removed) if (typeof id === 'number') this.#seenChat.add(id);
   }
 
   #replaceReservations(current: readonly ReservationView[]): void {

@@ -1,9 +1,14 @@
 /** The one place that touches the process environment. */
+import { LIMITS } from '../protocol/limits.ts';
 import { SETTINGS } from './settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const environment = (): Environment => process.env;
+
+// uWebSockets.js asks the environment, when it is loaded, how large a request head may be; by itself it says 4 KiB, which a token and a browser's
+// cookies exceed. So this module has to be imported before the gateway, as main.ts does.
+process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(LIMITS.requestHeadBytesMax);
 
 /** Set by the supervisor for its gateway children: `1`, `2` ... Not a setting: a person never sets it. */
 const WORKER_VARIABLE = 'STAMPEDE_WORKER';

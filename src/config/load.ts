@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ENGINE_ROLES, type EngineRole, type LogLevel, SETTINGS, type Setting } from './settings.ts';
+import { readTls, type TlsFiles } from './tls.ts';
 
 export interface Config {
   readonly roles: readonly EngineRole[];
@@ -28,7 +29,14 @@ export interface Config {
   readonly allowedOrigins: readonly string[] | null;
   /** null: any origin; empty: none. */
   readonly corsOrigins: readonly string[] | null;
-  readonly trustProxy: boolean;
+  /** Addresses and CIDR networks of proxies that may say whom they forward. */
+  readonly trustedProxies: readonly string[];
+  /** null: the gateway speaks plain HTTP and WebSocket. The files were read and fit together. */
+  readonly tls: TlsFiles | null;
+  /** Per gateway process. */
+  readonly connectionsMax: number;
+  readonly connectionsPerAddress: number;
+  readonly joinsPerSecond: number;
   readonly demoTokens: boolean;
   readonly nodeName: string;
   readonly logLevel: LogLevel;
@@ -77,6 +85,9 @@ export function loadConfig(options: LoadOptions): Loaded {
     return setting.fallback;
   };
 
+  const readFile = options.readFile ?? ((path: string) => readFileSync(path, 'utf8'));
+  const serves = (options.purpose ?? 'serve') === 'serve';
+  const tlsAsked = { certFile: read(SETTINGS.tlsCertFile), keyFile: read(SETTINGS.tlsKeyFile), passphrase: read(SETTINGS.tlsKeyPassphrase) };
   const config: Config = {
     redisUrl: read(SETTINGS.redisUrl),
     keyPrefix: read(SETTINGS.keyPrefix),
@@ -89,11 +100,15 @@ export function loadConfig(options: LoadOptions): Loaded {
     allowedOrigins: read(SETTINGS.allowedOrigins),
     corsOrigins: read(SETTINGS.corsOrigins),
     authSecret: read(SETTINGS.authSecret),
-    authPublicKeys: readPublicKeys(read(SETTINGS.authPublicKeys), options.readFile ?? ((path) => readFileSync(path, 'utf8')), mistakes),
+    authPublicKeys: readPublicKeys(read(SETTINGS.authPublicKeys), readFile, mistakes),
     apiKeys: read(SETTINGS.apiKeys),
     dataDir: resolve(read(SETTINGS.dataDir)),
     appendfsync: read(SETTINGS.appendfsync),
-    trustProxy: read(SETTINGS.trustProxy),
+    trustedProxies: read(SETTINGS.trustedProxies),
+    tls: serves ? readTls(tlsAsked, readFile, (where, problem) => mistakes.push({ where, problem })) : null,
+    connectionsMax: read(SETTINGS.connectionsMax),
+    connectionsPerAddress: read(SETTINGS.connectionsPerAddress),
+    joinsPerSecond: read(SETTINGS.joinsPerSecond),
     demoTokens: read(SETTINGS.demoTokens),
     nodeName: read(SETTINGS.nodeName),
     logLevel: read(SETTINGS.logLevel),

@@ -1,4 +1,6 @@
 /** Parsers of single settings: text in, value or problem out. None throws, none reads anything but its argument. */
+import { isIP } from 'node:net';
+
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (raw: string) => Parsed<T>;
 
@@ -66,6 +68,14 @@ export const origin: Parser<string> = (raw) => {
 
 /** `*` = any origin, as null. */
 export const originsOrAny: Parser<readonly string[] | null> = (raw) => (raw.trim() === '*' ? value(null) : listOf(origin)(raw));
+
+/** An IP address or a CIDR network, as written. */
+export const network: Parser<string> = (raw) => {
+  const [address = '', prefix, ...rest] = raw.split('/');
+  const bits = isIP(address) === 6 ? 128 : 32;
+  const fits = isIP(address) !== 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
+  return fits ? value(raw) : problem(`must be an IP address or a network such as 10.0.0.0/8, got ${shown(raw)}`);
+};
 
 export function urlWithScheme(...schemes: string[]): Parser<string> {
   return (raw) => {

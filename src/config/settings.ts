@@ -3,7 +3,8 @@
  * `--help` prints this table, README.md is proven to list it, and `load.ts` reads by it.
  */
 import { hostname } from 'node:os';
-import { apiKeys, integer, listOf, matching, oneOf, originsOrAny, type Parser, redisUrl, secretText, toggle, urlWithScheme } from './parsers.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { apiKeys, integer, listOf, matching, network, oneOf, originsOrAny, type Parser, redisUrl, secretText, toggle, urlWithScheme } from './parsers.ts';
 
 export const ENGINE_ROLES = ['gateway', 'control', 'jobs'] as const;
 export type EngineRole = (typeof ENGINE_ROLES)[number];
@@ -118,14 +119,68 @@ export const SETTINGS = Object.freeze({
     fallbackText: 'none',
     parse: originsOrAny,
   }),
-  trustProxy: setting({
-    variable: 'TRUST_PROXY',
-    flag: 'trust-proxy',
-    help: 'Believe the X-Forwarded headers. Only where every request comes through a proxy of your own.',
-    range: 'true or false',
-    fallback: false,
-    fallbackText: 'false',
-    parse: toggle,
+  trustedProxies: setting<readonly string[]>({
+    variable: 'TRUSTED_PROXIES',
+    flag: 'trusted-proxies',
+    help: 'Your own reverse proxies: only from these addresses X-Forwarded-For (and, for the control API, the other X-Forwarded headers) is believed.',
+    range: 'comma-separated IP addresses or networks such as 10.0.0.0/8',
+    fallback: Object.freeze([]),
+    fallbackText: 'none',
+    parse: listOf(network),
+  }),
+  tlsCertFile: setting<string | null>({
+    variable: 'TLS_CERT_FILE',
+    flag: 'tls-cert-file',
+    help: 'Certificate chain (PEM): the gateway then speaks wss:// and https:// itself. The control API stays plain HTTP, for a proxy or a private network.',
+    range: 'a path, together with TLS_KEY_FILE',
+    fallback: null,
+    fallbackText: 'none',
+    parse: matching(/\S/, 'a path'),
+  }),
+  tlsKeyFile: setting<string | null>({
+    variable: 'TLS_KEY_FILE',
+    flag: 'tls-key-file',
+    help: 'Private key (PEM) of the certificate.',
+    range: 'a path, together with TLS_CERT_FILE',
+    fallback: null,
+    fallbackText: 'none',
+    parse: matching(/\S/, 'a path'),
+  }),
+  tlsKeyPassphrase: setting<string | null>({
+    variable: 'TLS_KEY_PASSPHRASE',
+    flag: null,
+    help: 'Opens an encrypted private key.',
+    range: 'a text, together with TLS_KEY_FILE',
+    fallback: null,
+    fallbackText: 'none',
+    parse: (raw) => ({ value: raw }),
+  }),
+  connectionsMax: setting({
+    variable: 'CONNECTIONS_MAX',
+    flag: 'connections-max',
+    help: 'Viewers a gateway process takes; one more is answered 503 with Retry-After. Each needs a file descriptor.',
+    range: '1 to 1000000',
+    fallback: LIMITS.connectionsPerNodeMax,
+    fallbackText: String(LIMITS.connectionsPerNodeMax),
+    parse: integer(1, 1_000_000),
+  }),
+  connectionsPerAddress: setting({
+    variable: 'CONNECTIONS_PER_ADDRESS',
+    flag: 'connections-per-address',
+    help: 'Viewers a gateway process takes from one IPv4 address or one IPv6 /64 network. Thousands share an address behind a carrier or a venue.',
+    range: '1 to 1000000',
+    fallback: LIMITS.connectionsPerAddressMax,
+    fallbackText: String(LIMITS.connectionsPerAddressMax),
+    parse: integer(1, 1_000_000),
+  }),
+  joinsPerSecond: setting({
+    variable: 'JOINS_PER_SECOND',
+    flag: 'joins-per-second',
+    help: 'Upgrades a gateway process works on a second; others are answered 503 with Retry-After before their token is looked at.',
+    range: '1 to 100000',
+    fallback: LIMITS.joinsPerSecondPerNode,
+    fallbackText: String(LIMITS.joinsPerSecondPerNode),
+    parse: integer(1, 100_000),
   }),
   authSecret: setting<string | null>({
     variable: 'AUTH_SECRET',

@@ -16,6 +16,7 @@ import { registerRateLimit } from './plugins/rate-limit.ts';
 import { registerTraffic } from './plugins/traffic.ts';
 import { registerAccess } from './routes/access.ts';
 import { registerHealth } from './routes/health.ts';
+import { registerModeration } from './routes/moderation.ts';
 import { registerProducts } from './routes/products.ts';
 import { registerReservations } from './routes/reservations.ts';
 import { registerSales } from './routes/sales.ts';
@@ -40,7 +41,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     bodyLimit: LIMITS.httpBodyBytesMax,
     requestTimeout: LIMITS.httpRequestTimeoutMs,
     routerOptions: { maxParamLength: LIMITS.keyCharsMax },
-    trustProxy: options.trustProxy === true,
+    trustProxy: options.trustedProxies?.length ? [...options.trustedProxies] : false,
     return503OnClosing: false,
     genReqId: () => randomUUID(),
     frameworkErrors: onFrameworkError,
@@ -73,6 +74,7 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   });
   const commands = createCommands(deps.store);
   registerShows(app, deps, commands);
+  registerModeration(app, deps);
   registerProducts(app, deps);
   registerSales(app, deps, commands);
   registerReservations(app, deps, commands);

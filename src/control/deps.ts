@@ -18,8 +18,10 @@ export interface ControlOptions {
   readonly web?: { readonly pages: string; readonly scripts: string } | null;
   /** Gives a buyer token to anybody who asks. Only for demos: off unless true. */
   readonly demoTokens?: boolean;
-  /** Believe `X-Forwarded-*`. Only behind a proxy of your own: off unless true. */
-  readonly trustProxy?: boolean;
+  /** Proxies (addresses, CIDR networks) whose `X-Forwarded-*` headers are believed; none unless given. */
+  readonly trustedProxies?: readonly string[];
+  /** The gateway speaks TLS itself, whatever this API does. */
+  readonly gatewayTls?: boolean;
   /** Requests a minute per API key, and per address without one; per process. */
   readonly ratePerMinute?: number;
 }

@@ -6,7 +6,6 @@ import type { Standing } from '../sales/types.ts';
 import type { Clock, Timer } from './clock.ts';
 import { type EncodeCounts, messageFrame } from './frames.ts';
 import type { ReservationNews } from './ports.ts';
-import type { TokenBucket } from './token-bucket.ts';
 
 /** A socket, as far as a room knows it. */
 export interface Listener {
@@ -18,7 +17,8 @@ export interface Listener {
 /** One person on this node, however many sockets they have. */
 export interface Member {
   readonly user: string;
-  readonly listeners: Set<Listener>;
+  /** Their sockets here, seldom more than one: an array is a third of a set. */
+  listeners: readonly Listener[];
   /** Live holds, orders, and some that ended while this node looked on: a few. Null until there is one. */
   reservations: ReservationView[] | null;
   /** Places in line, as they were when last asked for. Null until there is one. */
@@ -33,8 +33,6 @@ export interface Member {
   untold: ReservationNews[] | null;
   /** Changes whose answer came before their announcement: who has been told by it. */
   answered: Array<{ readonly id: string; readonly asker: Listener }> | null;
-  chatBucket: TokenBucket | null;
-  lastChatMs: number;
 }
 
 export interface AudienceOptions {
@@ -52,6 +50,7 @@ const LOOKUP_RETRY_MS = 1_000;
 /** Reservations kept of one person; ended ones make room. */
 const RESERVATIONS_KEPT_MAX = 32;
 const FORGET_EVERY = 16;
+const NOBODY: readonly Listener[] = [];
 const NO_STANDING: Standing = { reservations: [], waits: [], sales: [] };
 
 const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
@@ -87,7 +86,7 @@ export class Audience {
     if (member === undefined) {
       member = {
         user,
-        listeners: new Set(),
+        listeners: NOBODY,
         reservations: null,
         waits: null,
         untold: null,
@@ -95,19 +94,17 @@ export class Audience {
         sales: null,
         known: false,
         reservesInFlight: 0,
-        chatBucket: null,
-        lastChatMs: Number.NEGATIVE_INFINITY,
       };
       this.members.set(user, member);
     }
     this.gone.delete(member);
-    member.listeners.add(listener);
+    member.listeners = member.listeners.length === 0 ? [listener] : member.listeners.concat(listener);
     return member;
   }
 
   leave(member: Member, listener: Listener): void {
-    member.listeners.delete(listener);
-    if (member.listeners.size > 0) return;
+    member.listeners = member.listeners.filter((other) => other !== listener);
+    if (member.listeners.length > 0) return;
     const now = this.options.clock.nowMs();
     if (member.known) this.gone.set(member, now);
     else this.members.delete(member.user);
@@ -297,7 +294,7 @@ export class Audience {
   }
 
   private tell(member: Member, reservation: ReservationView, except?: Listener): void {
-    if (member.listeners.size === 0 || (except !== undefined && isOnly(member, except))) return;
+    if (member.listeners.length === 0 || (except !== undefined && isOnly(member, except))) return;
     const message: You = { t: 'you', at: this.options.now(), reservation };
     const frame = messageFrame(message, this.options.encodes);
     for (const listener of member.listeners) if (listener !== except) listener.send(frame.in(listener.variant));
@@ -358,12 +355,12 @@ export class Audience {
       const members = [...this.unlearned];
       this.unlearned.clear();
       // Their welcome could not say what they hold, so everything they hold is told now.
-      for (const member of members) if (!member.known && member.listeners.size > 0) void this.relearnOne(member, []);
+      for (const member of members) if (!member.known && member.listeners.length > 0) void this.relearnOne(member, []);
     }, LOOKUP_RETRY_MS);
   }
 }
 
-const isOnly = ({ listeners }: Member, listener: Listener): boolean => listeners.size === 1 && listeners.has(listener);
+const isOnly = ({ listeners }: Member, listener: Listener): boolean => listeners.length === 1 && listeners[0] === listener;
 
 /** Without the oldest that ended, as far as there are too many. */
 function newest(reservations: readonly ReservationView[]): ReservationView[] {

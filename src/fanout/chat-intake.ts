@@ -4,18 +4,27 @@
  */
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
+import { CHAT_TIME_STEP_MS } from '../protocol/messages.ts';
 import type { Clock, Timer } from './clock.ts';
 import { MessagePackWriter, writeChatItem } from './msgpack-bytes.ts';
-import type { ChatEntry, ShowLog } from './ports.ts';
+import type { ChatAppended, ChatEntry, ShowLog } from './ports.ts';
+
+export interface ChatTaken {
+  readonly id: number;
+  /** The display cap shows it to nobody. */
+  readonly leftOut: boolean;
+}
 
 /** Called once with the message's id, or with why it was not taken. */
-export type ChatAnswer = (result: Result<number>) => void;
+export type ChatAnswer = (result: Result<ChatTaken>) => void;
 
 export interface ChatIntakeOptions {
   readonly showId: string;
   readonly node: string;
   readonly log: Pick<ShowLog, 'appendChat'>;
   readonly clock: Clock;
+  /** The show's display cap, messages a second. */
+  readonly shownPerSecond: () => number;
 }
 
 interface Waiting {
@@ -70,32 +79,43 @@ export class ChatIntake {
 
   private append(): void {
     this.lastAppendMs = this.options.clock.nowMs();
-    const { batch, items, at } = this.takeBatch();
-    const { log, showId, node } = this.options;
+    const { log, showId, node, shownPerSecond } = this.options;
+    const { batch, items, at, ends, marked } = this.takeBatch();
     const authors = batch.map(({ entry }) => entry.user);
+    const cap = { perSecond: shownPerSecond(), ends, marked };
     this.inFlight = log
-      .appendChat(showId, { node, at, count: batch.length, items }, authors)
-      .catch((error: unknown): Result<{ firstId: number }> => ({ ok: false, error: unexpected(error) }))
+      .appendChat(showId, { node, at, count: batch.length, items, cap }, authors)
+      .catch((error: unknown): Result<ChatAppended> => ({ ok: false, error: unexpected(error) }))
       .then((result) => {
         this.inFlight = null;
-        for (let i = 0; i < batch.length; i += 1) batch[i]?.answer(result.ok ? ok(result.value.firstId + i) : result);
+        if (result.ok) tell(batch, result.value);
+        else for (const { answer } of batch) answer(result);
         this.pump();
       });
   }
 
-  private takeBatch(): { batch: Waiting[]; items: Uint8Array; at: number } {
+  private takeBatch(): { batch: Waiting[]; items: Uint8Array; at: number; ends: Uint8Array; marked: number[] } {
     const at = this.queue[0]?.entry.at ?? 0;
+    const ends = Buffer.allocUnsafe(4 * Math.min(this.queue.length, LIMITS.chatBatchMessagesMax));
+    const marked: number[] = [];
     let count = 0;
     while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
       const entry = this.queue[count]?.entry;
       if (entry === undefined) break;
-      writeChatItem(this.writer, count, Math.max(0, Math.round(entry.at - at)), entry.name, entry.text, entry.mark);
+      writeChatItem(this.writer, count, Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)), entry.name, entry.text, entry.mark);
+      if (entry.mark !== 0) marked.push(count);
+      ends.writeUInt32LE(this.writer.bytes, 4 * count);
       count += 1;
     }
     const batch = this.queue.slice(0, count);
     this.queue = this.queue.slice(count);
-    return { batch, items: this.writer.take(), at };
+    return { batch, items: this.writer.take(), at, ends: ends.subarray(0, 4 * count), marked };
   }
+}
+
+function tell(batch: readonly Waiting[], { firstId, shown }: ChatAppended): void {
+  const isShown = shown && new Set(shown);
+  for (const [i, { answer }] of batch.entries()) answer(ok({ id: firstId + i, leftOut: isShown !== undefined && !isShown.has(i) }));
 }
 
 function unexpected(error: unknown): Failure {

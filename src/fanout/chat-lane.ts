@@ -1,7 +1,7 @@
 /** Chat on its way out: what arrived from the log since the last tick, then one frame a tick and variant. */
 import { LIMITS } from '../protocol/limits.ts';
 import { ChatPiece } from './chat-piece.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatFrames, type EncodeCounts, splicedFrame } from './frames.ts';
 import type { ChatBatch } from './ports.ts';
@@ -19,15 +19,21 @@ export interface ChatLaneOptions {
   readonly onFlush?: (elapsedMs: number) => void;
 }
 
+const NO_ITEMS = new Uint8Array();
+
 export class ChatLane {
   readonly ring = new ChatRing();
-  /** Messages sent since the room opened: the difference of two readings is what somebody missed in between. */
+  /** Ids sent or told as left out since the room opened: the difference of two readings is what somebody missed in between. */
   sent = 0;
   private readonly options: ChatLaneOptions;
   private readonly coalescer: Coalescer;
   private waiting: ChatPiece[] = [];
   private waitingBytes = 0;
   private lastQueuedId = 0;
+  /** The newest id taken, shown or not, and the one up to which everybody was sent or told everything. */
+  private takenId = 0;
+  private toldId = 0;
+  private tellTimer: Timer | null = null;
 
   constructor(options: ChatLaneOptions) {
     this.options = options;
@@ -50,7 +56,8 @@ export class ChatLane {
 
   /** A batch from the log. One that came before (a reload found it first) is left out. */
   push(batch: ChatBatch): void {
-    if (batch.count === 0) return;
+    this.takenId = Math.max(this.takenId, batch.firstId + (batch.taken ?? batch.count) - 1);
+    if (batch.count === 0) return this.tellLater();
     const piece = ChatPiece.of(batch).after(this.lastQueuedId);
     if (piece === null) return;
     this.lastQueuedId = piece.lastId;
@@ -59,24 +66,39 @@ export class ChatLane {
     this.coalescer.poke(this.waitingBytes);
   }
 
-  /** History at the opening of a room: nobody is told, it is for those who join. */
-  fill(batches: readonly ChatBatch[]): void {
+  /** History at the opening of a room, and the last id taken: nobody is told, it is for those who join. */
+  fill(batches: readonly ChatBatch[], lastChat: number): void {
     this.stop();
     this.waiting = [];
     this.waitingBytes = 0;
     this.ring.fill(batches);
+    this.ring.skipTo(Math.max(lastChat, this.ring.lastId));
     this.lastQueuedId = this.ring.lastId;
+    this.takenId = this.ring.lastId;
+    this.toldId = this.ring.lastId;
   }
 
   /** After a loss of the line: what the log has beyond our position is sent late, what it no longer has is counted. */
-  catchUp(batches: readonly ChatBatch[]): void {
-    const first = batches.find((batch) => batch.firstId + batch.count - 1 > this.lastQueuedId);
-    if (first !== undefined && this.lastQueuedId > 0 && first.firstId > this.lastQueuedId + 1) {
-      const { listeners, encodes, now } = this.options;
-      this.flushNow();
-      listeners.publish('chat', splicedFrame({ at: now(), missed: first.firstId - this.lastQueuedId - 1 }, encodes));
-    }
+  catchUp(batches: readonly ChatBatch[], lastChat: number): void {
     for (const batch of batches) this.push(batch);
+    this.takenId = Math.max(this.takenId, lastChat);
+    this.tellLater();
+  }
+
+  /** Under a new epoch nobody has any chat: what there is goes to all who listen, as it does to those who join. */
+  startOver(batches: readonly ChatBatch[], lastChat: number): void {
+    this.fill(batches, lastChat);
+    const { listeners, encodes, now } = this.options;
+    if (listeners.total === 0) return;
+    for (const frame of chatFrames(this.ring.history(LIMITS.chatHistoryMessages), now(), listeners.uses('json'), encodes)) listeners.publish('chat', frame);
+  }
+
+  /** Takes messages off: those that wait are not sent, those in the history are forgotten. */
+  remove(ids: ReadonlySet<number>): void {
+    this.waiting = this.waiting.flatMap((piece) => piece.without(ids) ?? []);
+    this.waitingBytes = this.waiting.reduce((sum, { items }) => sum + items.length, 0);
+    this.ring.remove(ids);
+    this.tellLater();
   }
 
   flushNow(): void {
@@ -85,6 +107,8 @@ export class ChatLane {
 
   stop(): void {
     this.coalescer.stop();
+    if (this.tellTimer !== null) this.options.clock.clearTimer(this.tellTimer);
+    this.tellTimer = null;
   }
 
   private flush(): void {
@@ -93,11 +117,39 @@ export class ChatLane {
     const pieces = this.waiting;
     this.waiting = [];
     this.waitingBytes = 0;
-    for (const piece of pieces) {
-      this.ring.push(piece);
-      this.sent += piece.count;
+    for (const piece of pieces) this.ring.push(piece);
+    const told = this.toldId;
+    this.tell(this.ring.lastId);
+    if (listeners.total > 0) {
+      for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes, told)) listeners.publish('chat', frame);
     }
+    this.tellLater();
+  }
+
+  private tell(id: number): void {
+    this.sent += id - this.toldId;
+    this.toldId = id;
+  }
+
+  /** What was left out behind the last message shown: the next chat says it, or this. */
+  private tellLater(): void {
+    if (this.takenId <= this.toldId) return;
+    if (this.options.listeners.total === 0) return this.tellLeftOut();
+    this.tellTimer ??= this.options.clock.setTimer(() => {
+      this.tellTimer = null;
+      this.tellLeftOut();
+    }, LIMITS.chatLeftOutTellMs);
+  }
+
+  private tellLeftOut(): void {
+    const missed = this.takenId - this.toldId;
+    if (missed <= 0 || this.waiting.length > 0) return;
+    const { listeners, encodes, now } = this.options;
+    this.tell(this.takenId);
+    this.ring.skipTo(this.takenId);
     if (listeners.total === 0) return;
-    for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes)) listeners.publish('chat', frame);
+    const at = now();
+    const nothing = new ChatPiece(this.takenId + 1, at, 0, NO_ITEMS);
+    listeners.publish('chat', splicedFrame({ at, chat: [nothing], missed }, encodes));
   }
 }

@@ -1,33 +1,29 @@
 /** A batch of chat as it came from the log: bytes first, everything else only when somebody asks. */
 import { unpackValues } from '../protocol/codec.ts';
-import { valueEnds } from './msgpack-bytes.ts';
+import { chatItemIndex, valueEnds } from './msgpack-bytes.ts';
 import type { ChatBatch } from './ports.ts';
 
-/** A run of messages of one batch. Cutting keeps `firstId` and `at`, because every item carries its own `i`. */
+/** Messages of one batch, in order; ids may be missing among them. Cutting keeps `firstId` and `at`, because every item carries its own `i`. */
 export class ChatPiece {
   readonly firstId: number;
   readonly at: number;
   readonly count: number;
   readonly items: Uint8Array;
-  /** Index of this piece's first item within its batch. */
-  readonly from: number;
+  /** Id of the last message. */
+  readonly lastId: number;
   private ends: Uint32Array | null = null;
   private jsonItems: string | null = null;
 
-  constructor(firstId: number, at: number, count: number, items: Uint8Array, from = 0) {
+  constructor(firstId: number, at: number, count: number, items: Uint8Array, lastId = firstId + count - 1) {
     this.firstId = firstId;
     this.at = at;
     this.count = count;
     this.items = items;
-    this.from = from;
+    this.lastId = lastId;
   }
 
-  static of(batch: ChatBatch): ChatPiece {
-    return new ChatPiece(batch.firstId, batch.at, batch.count, batch.items);
-  }
-
-  get lastId(): number {
-    return this.firstId + this.from + this.count - 1;
+  static of({ firstId, at, count, items, last = count - 1 }: ChatBatch): ChatPiece {
+    return new ChatPiece(firstId, at, count, items, firstId + last);
   }
 
   /** The items as the inside of a JSON array; decoded at most once, and only when somebody listens in JSON. */
@@ -41,13 +37,27 @@ export class ChatPiece {
 
   /** The messages with an id above `id`; null when there are none. */
   after(id: number): ChatPiece | null {
-    const skip = Math.max(0, id - this.firstId - this.from + 1);
-    if (skip === 0) return this;
-    return skip >= this.count ? null : this.slice(skip, this.count);
+    if (id >= this.lastId) return null;
+    if (id < this.firstId) return this;
+    let skip = 0;
+    while (this.idOf(skip) <= id) skip += 1;
+    return skip === 0 ? this : this.slice(skip, this.count);
   }
 
   last(count: number): ChatPiece {
     return count >= this.count ? this : this.slice(this.count - count, this.count);
+  }
+
+  /** Without the messages of these ids: this piece itself when it has none of them, null when nothing is left. */
+  without(ids: ReadonlySet<number>): ChatPiece | null {
+    if (![...ids].some((id) => id >= this.firstId && id <= this.lastId)) return this;
+    const stay: number[] = [];
+    for (let n = 0; n < this.count; n += 1) if (!ids.has(this.idOf(n))) stay.push(n);
+    if (stay.length === this.count) return this;
+    const newest = stay.at(-1);
+    if (newest === undefined) return null;
+    const items = Buffer.concat(stay.map((n) => this.items.subarray(this.startOf(n), this.itemEnds()[n])));
+    return new ChatPiece(this.firstId, this.at, stay.length, items, this.idOf(newest));
   }
 
   /** Pieces of at most `bytesMax` each; a single larger message stays whole. */
@@ -57,7 +67,7 @@ export class ChatPiece {
     const pieces: ChatPiece[] = [];
     let from = 0;
     while (from < this.count) {
-      const start = from === 0 ? 0 : (ends[from - 1] ?? 0);
+      const start = this.startOf(from);
       let to = from + 1;
       while (to < this.count && (ends[to] ?? 0) - start <= bytesMax) to += 1;
       pieces.push(this.slice(from, to));
@@ -67,9 +77,16 @@ export class ChatPiece {
   }
 
   private slice(from: number, to: number): ChatPiece {
-    const ends = this.itemEnds();
-    const start = from === 0 ? 0 : (ends[from - 1] ?? 0);
-    return new ChatPiece(this.firstId, this.at, to - from, this.items.subarray(start, ends[to - 1]), this.from + from);
+    const items = this.items.subarray(this.startOf(from), this.itemEnds()[to - 1]);
+    return new ChatPiece(this.firstId, this.at, to - from, items, to === this.count ? this.lastId : this.idOf(to - 1));
+  }
+
+  private idOf(n: number): number {
+    return this.firstId + chatItemIndex(this.items, this.startOf(n));
+  }
+
+  private startOf(n: number): number {
+    return n === 0 ? 0 : (this.itemEnds()[n - 1] ?? 0);
   }
 
   private itemEnds(): Uint32Array {

@@ -1,4 +1,4 @@
-/** What a node reports about one room: its viewers and the hearts since the last report. Nobody lists members. */
+/** What a node reports about one room: its viewers, and the hearts and the people new to it since the last report. Nobody lists members. */
 import { LIMITS } from '../protocol/limits.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { CountsAnswer, ShowLog } from './ports.ts';
@@ -9,6 +9,8 @@ export interface CountsReporterOptions {
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
   readonly onAnswer: (answer: CountsAnswer) => void;
+  /** There is no such show any more. */
+  readonly onGone: () => void;
 }
 
 /** A node's number lapses after `nodeCountsTtlMs`; saying it again well before keeps it alive when nothing changes. */
@@ -18,6 +20,8 @@ export class CountsReporter {
   private readonly options: CountsReporterOptions;
   private viewers = 0;
   private hearts = 0;
+  /** Not reported yet. */
+  private readonly newcomers = new Set<string>();
   private reported: number | null = null;
   private lastReportMs = Number.NEGATIVE_INFINITY;
   private timer: Timer | null = null;
@@ -34,6 +38,12 @@ export class CountsReporter {
     this.arm();
   }
 
+  /** Somebody this node did not know. Should more wait than may, some are not counted. */
+  addNewcomer(user: string): void {
+    if (this.newcomers.size < LIMITS.uniquesWaitingMax) this.newcomers.add(user);
+    this.arm();
+  }
+
   addHearts(count: number): void {
     this.hearts += count;
     this.arm();
@@ -46,11 +56,11 @@ export class CountsReporter {
     this.closed = true;
     this.viewers = 0;
     await this.running;
-    if (this.reported !== null && this.reported !== 0) await this.report();
+    if ((this.reported ?? 0) !== 0 || this.newcomers.size > 0) await this.report();
   }
 
   private get changed(): boolean {
-    return this.hearts > 0 || this.viewers !== (this.reported ?? 0);
+    return this.hearts > 0 || this.newcomers.size > 0 || this.viewers !== (this.reported ?? 0);
   }
 
   private arm(): void {
@@ -72,24 +82,35 @@ export class CountsReporter {
   }
 
   private report(): Promise<void> {
-    const { log, showId, node, clock, onAnswer } = this.options;
+    const { log, showId, node, clock, onAnswer, onGone } = this.options;
     const { viewers, hearts } = this;
+    const newcomers = [...take(this.newcomers, LIMITS.uniquesPerReportMax)];
     this.lastReportMs = clock.nowMs();
     this.hearts = 0;
     this.running = log
-      .reportCounts(showId, node, viewers, hearts)
+      .reportCounts(showId, node, viewers, hearts, newcomers)
       .catch(() => null)
       .then((result) => {
         this.running = null;
         if (result?.ok) {
           this.reported = viewers;
+          for (const user of newcomers) this.newcomers.delete(user);
           onAnswer(result.value);
         } else {
           // Hearts of a report whose answer was lost may be counted twice; of one that failed none is lost.
           this.hearts += hearts;
+          if (result?.error.code === 'show_not_found') onGone();
         }
         this.arm();
       });
     return this.running;
+  }
+}
+
+function* take<T>(values: Iterable<T>, most: number): Generator<T> {
+  let left = most;
+  for (const value of values) {
+    if (left-- <= 0) return;
+    yield value;
   }
 }

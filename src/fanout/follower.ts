@@ -14,11 +14,16 @@ export interface FollowerHandlers {
   onCommit(commit: Commit): void;
   onChat(batch: ChatBatch): void;
   onCounts(counts: Counts): void;
-  /** In step again. `events` are those that were missed, complete; null: they cannot be had, only the snapshot stands. */
-  onCaughtUp(events: readonly ShowEvent[] | null, chat: readonly ChatBatch[]): void;
+  /**
+   * In step again. `events` are those that were missed, complete; null: they cannot be had, only the snapshot stands. `anew`: under another epoch, so that
+   * ids of chat may have begun anew, too.
+   */
+  onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, anew: boolean): void;
   /** The show is no longer there. */
   onGone(): void;
 }
+
+export type ChatHistory = Pick<RoomSnapshot, 'chat' | 'lastChat'>;
 
 export interface FollowerOptions {
   readonly showId: string;
@@ -42,6 +47,8 @@ export class ShowFollower {
   private missedMore = false;
   /** Where the show stood when Redis was last asked. */
   private known = { epoch: '', rev: 0 };
+  /** The newest chat message that the log has told; ids count up by one. */
+  private chatId = 0;
   private stopped = false;
 
   constructor(options: FollowerOptions) {
@@ -55,15 +62,15 @@ export class ShowFollower {
   }
 
   /** Subscribes and loads; the chat history comes back, everything else is in the view. */
-  async open(): Promise<Result<readonly ChatBatch[]>> {
+  async open(): Promise<Result<ChatHistory>> {
     const loaded = await this.load();
     if (!loaded.ok) {
       await this.stop();
       return loaded;
     }
-    this.view.adopt(loaded.value);
+    this.adopt(loaded.value);
     this.replay();
-    return { ok: true, value: loaded.value.chat };
+    return loaded;
   }
 
   async stop(): Promise<void> {
@@ -83,6 +90,16 @@ export class ShowFollower {
     const { epoch, rev } = this.known;
     this.known = position;
     if (this.inStep && epoch === position.epoch && (this.view.epoch !== epoch || this.view.rev < rev)) this.catchUp();
+  }
+
+  /** The show is said to be gone: finds out. */
+  recheck(): void {
+    this.catchUp();
+  }
+
+  private adopt(loaded: RoomSnapshot): void {
+    this.view.adopt(loaded);
+    this.chatId = loaded.lastChat;
   }
 
   private async load(): Promise<Result<RoomSnapshot>> {
@@ -108,8 +125,7 @@ export class ShowFollower {
     const { handlers } = this.options;
     switch (message.kind) {
       case 'chat':
-        handlers.onChat(message.batch);
-        return;
+        return this.applyChat(message.batch);
       case 'counts':
         if (this.view.applyCounts(message.counts)) handlers.onCounts(message.counts);
         return;
@@ -119,6 +135,13 @@ export class ShowFollower {
         else if (applied !== 'stale') this.catchUp();
       }
     }
+  }
+
+  /** Chat has no revision, but its ids leave no hole: one that is there is a batch that got lost on the way. */
+  private applyChat(batch: ChatBatch): void {
+    if (batch.firstId > this.chatId + 1) return this.catchUp();
+    this.chatId = Math.max(this.chatId, batch.firstId + (batch.taken ?? batch.count) - 1);
+    this.options.handlers.onChat(batch);
   }
 
   private replay(): void {
@@ -168,8 +191,9 @@ export class ShowFollower {
     if (this.stopped) return 'done';
     if (!events.ok) return 'again';
     if (this.missedMore) return 'again';
-    this.view.adopt(loaded.value);
-    this.options.handlers.onCaughtUp(events.value, loaded.value.chat);
+    const anew = loaded.value.snapshot.epoch !== this.view.epoch;
+    this.adopt(loaded.value);
+    this.options.handlers.onCaughtUp(events.value, loaded.value, anew);
     this.replay();
     return 'done';
   }

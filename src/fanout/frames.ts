@@ -1,7 +1,7 @@
 /** Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses. */
 import { CODECS, packValue } from '../protocol/codec.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { ServerMessage, ShowEvent, StateView, Variant } from '../protocol/messages.ts';
+import type { ServerMessage, ShowEvent, Snapshot, StateView, Variant } from '../protocol/messages.ts';
 import type { ChatPiece } from './chat-piece.ts';
 import { deflateMessage } from './deflate.ts';
 import { MessagePackWriter } from './msgpack-bytes.ts';
@@ -93,6 +93,7 @@ export interface FrameParts {
   readonly epoch?: string;
   readonly events?: readonly EventEntry[];
   readonly state?: StateView;
+  readonly snapshot?: Snapshot;
   readonly chat?: readonly ChatPiece[];
   readonly missed?: number;
 }
@@ -102,19 +103,19 @@ export function splicedFrame(parts: FrameParts, counts: EncodeCounts): OutgoingF
   return new OutgoingFrame({ json: () => frameJson(parts), msgpack: () => framePacked(parts) }, counts);
 }
 
-function frameJson({ at, epoch, events, state, chat, missed }: FrameParts): string {
+function frameJson({ at, epoch, events, state, snapshot, chat, missed }: FrameParts): string {
   let text = `{"t":"frame","at":${at}`;
   if (epoch !== undefined) text += `,"epoch":${JSON.stringify(epoch)}`;
   if (events !== undefined) text += `,"events":[${events.map((entry) => entry.json()).join(',')}]`;
   if (state !== undefined) text += `,"state":${JSON.stringify(state)}`;
+  if (snapshot !== undefined) text += `,"snapshot":${JSON.stringify(snapshot)}`;
   if (chat !== undefined) text += `,"chat":${chatJson(chat)}`;
   if (missed !== undefined) text += `,"missed":${missed}`;
   return `${text}}`;
 }
 
-function framePacked({ at, epoch, events, state, chat, missed }: FrameParts): Uint8Array {
-  const fields =
-    2 + Number(epoch !== undefined) + Number(events !== undefined) + Number(state !== undefined) + Number(chat !== undefined) + Number(missed !== undefined);
+function framePacked({ at, epoch, events, state, snapshot, chat, missed }: FrameParts): Uint8Array {
+  const fields = 2 + [epoch, events, state, snapshot, chat, missed].filter((part) => part !== undefined).length;
   writer.mapHeader(fields).string('t').string('frame').string('at').number(at);
   if (epoch !== undefined) writer.string('epoch').string(epoch);
   if (events !== undefined) {
@@ -122,6 +123,7 @@ function framePacked({ at, epoch, events, state, chat, missed }: FrameParts): Ui
     for (const entry of events) writer.raw(entry.msgpack());
   }
   if (state !== undefined) writer.string('state').raw(packValue(state));
+  if (snapshot !== undefined) writer.string('snapshot').raw(packValue(snapshot));
   if (chat !== undefined) writeChat(writer.string('chat'), chat);
   if (missed !== undefined) writer.string('missed').number(missed);
   return writer.take();
@@ -139,27 +141,39 @@ export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]):
 }
 
 const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
+const MISSED_FIELD = 7 + 9;
 /** JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay below the target. */
 const JSON_SHARE = 0.7;
 
-/** Chat in as few frames as the byte target allows, in order. */
-export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: boolean, counts: EncodeCounts): OutgoingFrame[] {
-  const bytesMax = Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - 16;
+/**
+ * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which everybody was sent or told everything, each frame says how
+ * many ids between that and its own last message are not in it.
+ */
+export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: boolean, counts: EncodeCounts, told?: number): OutgoingFrame[] {
+  const bytesMax = Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
   const frames: OutgoingFrame[] = [];
   let group: ChatPiece[] = [];
   let bytes = 0;
+  let count = 0;
+  let before = told;
+  const close = (): void => {
+    const lastId = group.at(-1)?.lastId ?? 0;
+    const missed = before === undefined ? 0 : lastId - before - count;
+    frames.push(splicedFrame(missed > 0 ? { at, chat: group, missed } : { at, chat: group }, counts));
+    if (before !== undefined) before = lastId;
+    group = [];
+    bytes = 0;
+    count = 0;
+  };
   for (const whole of pieces) {
     for (const piece of whole.split(bytesMax - GROUP_HEAD_BYTES_MAX)) {
       const size = piece.items.length + GROUP_HEAD_BYTES_MAX;
-      if (bytes + size > bytesMax && group.length > 0) {
-        frames.push(splicedFrame({ at, chat: group }, counts));
-        group = [];
-        bytes = 0;
-      }
+      if (bytes + size > bytesMax && group.length > 0) close();
       group.push(piece);
       bytes += size;
+      count += piece.count;
     }
   }
-  if (group.length > 0) frames.push(splicedFrame({ at, chat: group }, counts));
+  if (group.length > 0) close();
   return frames;
 }

@@ -108,15 +108,21 @@ export class MessagePackWriter {
   }
 }
 
-/** `[i, dtMs, name, text]`, with a fifth element only for marked authors. */
-export function writeChatItem(writer: MessagePackWriter, i: number, dtMs: number, name: string, text: string, mark: number): void {
+/** `[i, dt, name, text]`, with a fifth element only for marked authors. */
+export function writeChatItem(writer: MessagePackWriter, i: number, dt: number, name: string, text: string, mark: number): void {
   writer
     .arrayHeader(mark === 0 ? 4 : 5)
     .number(i)
-    .number(dtMs)
+    .number(dt)
     .string(name)
     .string(text);
   if (mark !== 0) writer.number(mark);
+}
+
+/** `i` of the chat item that begins at `at`. */
+export function chatItemIndex(bytes: Uint8Array, at: number): number {
+  const type = bytes[at + 1] ?? 0;
+  return type < 0x80 ? type : bigEndian(bytes, at + 2, type === 0xcc ? 1 : type === 0xcd ? 2 : 4);
 }
 
 /** Where each of `count` values that follow one another in `bytes` ends. Throws a RangeError on bytes that are no such values. */

@@ -13,16 +13,44 @@ export interface ChatEntry {
 }
 
 /**
- * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values `[i, dtMs, name, text, mark?]` one after the
+ * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values `[i, dt, name, text, mark?]` one after the
  * other, spliced into frames without decoding.
  */
 export interface ChatBatch {
   readonly node: string;
   readonly firstId: number;
   readonly at: number;
+  /** Messages in `items`. */
   readonly count: number;
   readonly items: Uint8Array;
+  /** Above the display cap some are left out: how many ids the batch took, and `i` of the last item. Absent: `count`, and one less. */
+  readonly taken?: number;
+  readonly last?: number;
+  /** Who wrote, left-out messages included: a packed array, for nodes that did not accept the batch. Absent in the history. */
+  readonly authors?: Uint8Array;
 }
+
+/** A batch on its way into the log. */
+export interface ChatAppend extends Pick<ChatBatch, 'node' | 'at' | 'count' | 'items'> {
+  /** What the log needs to show a sample. Absent: everything is shown. */
+  readonly cap?: {
+    /** Messages shown in any second, over all nodes. */
+    readonly perSecond: number;
+    /** Where each item ends in `items`, 4 bytes each, little endian. */
+    readonly ends: Uint8Array;
+    /** Indexes of marked messages, which are always shown. */
+    readonly marked: readonly number[];
+  };
+}
+
+export interface ChatAppended {
+  readonly firstId: number;
+  /** Indexes of those shown to everybody; absent: all. */
+  readonly shown?: readonly number[];
+}
+
+/** Who may not chat until when (Redis clock); 0 = may again. */
+export type Mute = readonly [user: string, until: number];
 
 /** A reservation that changed. Most concern nobody on this node, or somebody who has the answer already: the view is made when it is asked for. */
 export interface ReservationNews {
@@ -45,12 +73,15 @@ export interface Commit {
   readonly reservations: readonly ReservationNews[];
   /** When the next thing falls due in this show (Redis clock), null = nothing planned. */
   readonly nextDueAt: number | null;
+  readonly mutes?: readonly Mute[];
 }
 
 export interface Counts {
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
+  /** Different people with a token so far, estimated. */
+  readonly unique: number;
 }
 
 /** The answer to a node's report: the sums, and where the show stood when Redis gave it. */
@@ -69,7 +100,11 @@ export interface RoomSnapshot {
   readonly snapshot: Snapshot;
   readonly rev: number;
   readonly nextDueAt: number | null;
+  /** Without messages that were taken off. */
   readonly chat: readonly ChatBatch[];
+  /** The last id of chat that is taken, shown or not. */
+  readonly lastChat: number;
+  readonly mutes: readonly Mute[];
 }
 
 export interface RelayListener {
@@ -96,9 +131,12 @@ export interface ShowLog {
   /** Events with `offset > after`, complete up to now, or `null` when the log no longer reaches back that far or the epoch differs. */
   eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>>;
   /** Appends and publishes one batch in one script; answers the id of its first message. `items` as in ChatBatch. */
-  appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>>;
-  /** Reports this node's viewers and the hearts since the last call; sums over nodes and publishes when something changed. */
-  reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<CountsAnswer>>;
+  appendChat(showId: string, batch: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>>;
+  /**
+   * Reports this node's viewers, and the hearts and the people new to it since the last call (at most `uniquesPerReportMax`); sums over nodes and publishes when
+   * something changed.
+   */
+  reportCounts(showId: string, node: string, viewers: number, heartsDelta: number, newcomers?: readonly string[]): Promise<Result<CountsAnswer>>;
   /** Puts a node's local refusals of the last second into the ledger, `at` Redis time. */
   reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>>;
 }

@@ -41,25 +41,43 @@ export class EventRing {
   }
 }
 
+const NO_ITEMS = new Uint8Array();
+
 export class ChatRing {
   private pieces: ChatPiece[] = [];
   private bytes = 0;
+  /** Ids up to here have been sent or counted as left out. */
+  lastId = 0;
   /** Grows with every change, so that what was made from the ring knows when it is stale. */
   version = 0;
 
   reset(): void {
     this.pieces = [];
     this.bytes = 0;
+    this.lastId = 0;
     this.version += 1;
   }
 
-  get lastId(): number {
-    return this.pieces.at(-1)?.lastId ?? 0;
+  /** What the display cap left out up to this id has been told. */
+  skipTo(id: number): void {
+    this.lastId = id;
+    this.version += 1;
+  }
+
+  /** Takes messages off: whoever comes later does not get them. */
+  remove(ids: ReadonlySet<number>): void {
+    this.pieces = this.pieces.flatMap((piece) => {
+      const left = piece.without(ids);
+      this.bytes -= piece.items.length - (left?.items.length ?? 0);
+      return left === null ? [] : [left];
+    });
+    this.version += 1;
   }
 
   push(piece: ChatPiece): void {
     this.pieces.push(piece);
     this.bytes += piece.items.length;
+    this.lastId = piece.lastId;
     this.version += 1;
     while ((this.pieces.length > LIMITS.chatRingBatches || this.bytes > LIMITS.chatRingBytesMax) && this.pieces.length > 1) {
       this.bytes -= this.pieces.shift()?.items.length ?? 0;
@@ -81,10 +99,10 @@ export class ChatRing {
       found.push(piece);
       missing -= piece.count;
     }
-    return found.reverse();
+    return this.upToNow(found.reverse());
   }
 
-  /** The newest messages with an id above `id`, at most `most`, and how many older ones are left out or no longer there. */
+  /** The newest messages with an id above `id`, at most `most`, and how many ids above it are not among them. */
   after(id: number, most: number): { pieces: ChatPiece[]; missed: number } {
     if (id >= this.lastId) return { pieces: [], missed: 0 };
     const pieces: ChatPiece[] = [];
@@ -95,6 +113,13 @@ export class ChatRing {
       pieces.push(piece);
       count += piece.count;
     }
-    return { pieces: pieces.reverse(), missed: this.lastId - id - count };
+    return { pieces: this.upToNow(pieces.reverse()), missed: this.lastId - id - count };
+  }
+
+  /** With a piece that has no messages where the newest ids have none either: it says how far this reaches. */
+  private upToNow(pieces: ChatPiece[]): ChatPiece[] {
+    const newest = pieces.at(-1);
+    if (this.lastId > (newest?.lastId ?? 0)) pieces.push(new ChatPiece(this.lastId + 1, newest?.at ?? 0, 0, NO_ITEMS));
+    return pieces;
   }
 }

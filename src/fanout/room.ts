@@ -1,17 +1,19 @@
 /** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
 import type { Logger } from 'pino';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import type { Clockwork, Health, ReservationStore } from '../sales/ports.ts';
 import type { Decision, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
 import { Audience, type Listener, type Member } from './audience.ts';
 import { type ChatAnswer, ChatIntake } from './chat-intake.ts';
 import { ChatLane } from './chat-lane.ts';
+import { ChatPace } from './chat-pace.ts';
 import type { Clock } from './clock.ts';
 import { CountdownTicker } from './countdown.ts';
 import { CountsReporter } from './counts.ts';
 import { DueTimer, spreadOf } from './due-timer.ts';
-import { ShowFollower } from './follower.ts';
+import { type ChatHistory, ShowFollower } from './follower.ts';
 import { type EncodeCounts, messageFrame, splicedFrame } from './frames.ts';
 import { KeyedCalls } from './keyed-calls.ts';
 import type { ChatBatch, ChatEntry, Commit, ShowLog } from './ports.ts';
@@ -57,6 +59,8 @@ export class Room {
   readonly showId: string;
   readonly audience: Audience;
   readonly chatLane: ChatLane;
+  /** How fast people write, over all nodes. */
+  readonly pace = new ChatPace();
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   private readonly deps: RoomDeps;
@@ -89,9 +93,9 @@ export class Room {
       clock,
       handlers: {
         onCommit: (commit) => this.onCommit(commit),
-        onChat: (batch) => this.chatLane.push(batch),
+        onChat: (batch) => this.onChat(batch),
         onCounts: (counts) => this.stateLane.pushCounts(counts),
-        onCaughtUp: (events, chat) => this.onCaughtUp(events, chat),
+        onCaughtUp: (events, loaded, anew) => this.onCaughtUp(events, loaded, anew),
         onGone: () => deps.onGone(this),
       },
     });
@@ -99,7 +103,8 @@ export class Room {
     this.audience = new Audience({ showId, store, clock, encodes, now });
     this.resumer = new Resumer({ showId, view, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
     this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
-    this.intake = new ChatIntake({ showId, node, log, clock });
+    const shownPerSecond = (): number => Math.min(view.show.chatShownPerSecond || LIMITS.chatShownPerSecondMax, LIMITS.chatShownPerSecondMax);
+    this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond });
     this.batcher = new ReserveBatcher({ showId, store, clock, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
     this.calls = new KeyedCalls(clock);
     this.refusals = new RefusalReporter({ showId, node, log, clock, now });
@@ -113,6 +118,7 @@ export class Room {
         if (view.applyCounts(counts)) this.stateLane.pushCounts(counts);
         this.follower.standsAt(stands);
       },
+      onGone: () => this.follower.recheck(),
     });
     this.dueTimer = new DueTimer({ showId, store, clock, spreadMs: spreadOf(node), rev: () => view.rev, onNextDue: (at) => view.dueAt(at) });
     this.countdown = new CountdownTicker({
@@ -141,7 +147,7 @@ export class Room {
     const opened = await this.follower.open();
     if (!opened.ok) return opened;
     this.eventRing.reset(this.view.offset);
-    this.chatLane.fill(opened.value);
+    this.chatLane.fill(opened.value.chat, opened.value.lastChat);
     return { ok: true, value: null };
   }
 
@@ -154,7 +160,9 @@ export class Room {
       this.dueTimer.set(this.view.nextDueAt);
       this.countdown.refresh();
     }
-    return user === null ? null : this.audience.join(user, listener);
+    if (user === null) return null;
+    if (this.audience.member(user) === undefined) this.counts.addNewcomer(user);
+    return this.audience.join(user, listener);
   }
 
   leave(listener: Listener, member: Member | null): void {
@@ -169,6 +177,12 @@ export class Room {
 
   chat(entry: ChatEntry, answer: ChatAnswer): void {
     this.intake.accept(entry, answer);
+  }
+
+  /** Redis time until which this person may not chat, null = they may. */
+  mutedUntil(user: string): number | null {
+    const until = this.view.mutes.get(user) ?? 0;
+    return until > this.deps.store.now() ? until : null;
   }
 
   hearts(count: number): void {
@@ -252,8 +266,14 @@ export class Room {
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
       // The outcome is not known: until Redis has been asked again, this person may hold something nobody here has heard of.
       member.known = false;
-      if (member.listeners.size > 0) void this.audience.learn(member);
+      if (member.listeners.length > 0) void this.audience.learn(member);
     }
+  }
+
+  private onChat(batch: ChatBatch): void {
+    this.chatLane.push(batch);
+    const { node, clock } = this.deps;
+    if (batch.node !== node && batch.authors !== undefined) this.pace.charge(batch.authors, clock.nowMs(), this.view.show.slowModeMs);
   }
 
   private onCommit(commit: Commit): void {
@@ -269,25 +289,27 @@ export class Room {
 
   /** Events leave at once, whatever the chat tick says. */
   private publishEvents(events: readonly ShowEvent[], at: number): void {
+    const removed = events.flatMap(({ type, data }) => (type === 'chat.removed' ? (data['ids'] as number[]) : []));
+    if (removed.length > 0) this.chatLane.remove(new Set(removed));
     const entries = events.map((event) => this.eventRing.push(event));
     if (this.listeners.total === 0) return;
     const frame = splicedFrame({ at: Math.max(at, this.deps.store.now()), epoch: this.view.epoch, events: entries }, this.deps.stats.encodes);
     this.listeners.publish('main', frame);
   }
 
-  private onCaughtUp(events: readonly ShowEvent[] | null, chat: readonly ChatBatch[]): void {
+  private onCaughtUp(events: readonly ShowEvent[] | null, { chat, lastChat }: ChatHistory, anew: boolean): void {
     const { store, stats, logger } = this.deps;
     this.stateLane.clear();
     if (events === null) {
       logger.warn({ show: this.showId, epoch: this.view.epoch }, 'events could not be filled in: everybody gets a snapshot');
       this.eventRing.reset(this.view.offset);
-      this.chatLane.fill(chat);
       this.listeners.publish('main', this.welcomes.snapshotFrame(store.now()));
     } else {
       if (events.length > 0) this.publishEvents(events, store.now());
       this.listeners.publish('main', messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes));
-      this.chatLane.catchUp(chat);
     }
+    if (anew) this.chatLane.startOver(chat, lastChat);
+    else this.chatLane.catchUp(chat, lastChat);
     this.dueTimer.set(this.listeners.total > 0 ? this.view.nextDueAt : null);
     this.countdown.refresh();
     void this.audience.relearn();

@@ -15,7 +15,9 @@ export class ShowReplica {
   structureVersion = 0;
   /** Grows when sales or counters change. */
   stateVersion = 0;
-  counts: Counts = { viewers: 0, peak: 0, hearts: 0 };
+  counts: Counts = { viewers: 0, peak: 0, hearts: 0, unique: 0 };
+  /** Who may not chat until when (Redis clock); some are over. */
+  readonly mutes = new Map<string, number>();
   readonly products = new Map<string, Product>();
   readonly sales = new Map<string, SaleView>();
   private currentShow: ShowView | null = null;
@@ -37,8 +39,10 @@ export class ShowReplica {
     for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
     for (const sale of snapshot.sales) this.sales.set(sale.id, structuredClone(sale));
-    const { viewers = this.counts.viewers, peak = this.counts.peak, hearts = this.counts.hearts } = snapshot.state;
-    this.counts = { viewers, peak, hearts };
+    const { viewers = this.counts.viewers, peak = this.counts.peak, hearts = this.counts.hearts, unique = this.counts.unique } = snapshot.state;
+    this.counts = { viewers, peak, hearts, unique };
+    this.mutes.clear();
+    for (const [user, until] of loaded.mutes) this.mutes.set(user, until);
     this.structureVersion += 1;
     this.stateVersion += 1;
   }
@@ -55,6 +59,10 @@ export class ShowReplica {
       this.applyEvent(event);
     }
     for (const state of commit.sales) this.applySaleState(state);
+    for (const [user, until] of commit.mutes ?? []) {
+      if (until === 0) this.mutes.delete(user);
+      else this.mutes.set(user, until);
+    }
     if (commit.events.length > 0 || commit.sales.length > 0) this.stateVersion += 1;
     this.rev = commit.rev;
     this.nextDueAt = commit.nextDueAt;
@@ -68,8 +76,8 @@ export class ShowReplica {
 
   /** Answers whether anything changed. */
   applyCounts(counts: Counts): boolean {
-    const { viewers, peak, hearts } = this.counts;
-    if (counts.viewers === viewers && counts.peak === peak && counts.hearts === hearts) return false;
+    const { viewers, peak, hearts, unique } = this.counts;
+    if (counts.viewers === viewers && counts.peak === peak && counts.hearts === hearts && counts.unique === unique) return false;
     this.counts = counts;
     this.stateVersion += 1;
     return true;

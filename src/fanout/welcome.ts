@@ -6,7 +6,7 @@ import { packValue } from '../protocol/codec.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Variant, Welcome } from '../protocol/messages.ts';
 import type { ChatPiece } from './chat-piece.ts';
-import { chatJson, type EncodeCounts, messageFrame, type OutgoingFrame, writeChat } from './frames.ts';
+import { chatJson, type EncodeCounts, messageFrame, type OutgoingFrame, splicedFrame, writeChat } from './frames.ts';
 import { MessagePackWriter } from './msgpack-bytes.ts';
 import type { ChatRing } from './ring.ts';
 import type { ShowReplica } from './view.ts';
@@ -64,10 +64,10 @@ export class WelcomeWriter {
     return messageFrame({ ...personal, resumed: true, chat: [] }, this.counts).in(variant);
   }
 
-  /** A frame that replaces everything, for everybody. */
+  /** A frame that replaces everything, recent chat too, for everybody. */
   snapshotFrame(at: number): OutgoingFrame {
     const { epoch } = this.view;
-    return messageFrame({ t: 'frame', at, epoch, snapshot: this.view.snapshot() }, this.counts);
+    return splicedFrame({ at, epoch, snapshot: this.view.snapshot(), chat: this.history() }, this.counts);
   }
 
   private fullJson(personal: PersonalWelcome): Uint8Array {
@@ -90,9 +90,9 @@ export class WelcomeWriter {
       writeChat(writer, this.history());
       return writer.take();
     });
-    const fields = Object.entries(personal).filter(([, value]) => value !== undefined);
-    writer.mapHeader(fields.length + 2);
-    for (const [name, value] of fields) writer.string(name).raw(packValue(value));
+    // One call of the library, then its map is opened: a map of fewer than 16 fields has a header of one byte.
+    const fields = packValue(personal);
+    writer.mapHeader(((fields[0] ?? 0) & 0x0f) + 2).raw(fields.subarray(1));
     writer.string('snapshot').mapHeader(6).string('epoch').string(view.epoch).string('offset').number(view.offset).raw(structure).raw(state);
     writer.string('chat').raw(chat);
     return writer.take();

@@ -3,6 +3,7 @@ import { encodeFor, type Listener, type Member, type Position, type Room, type S
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
+import type { Source } from './connections.ts';
 import type { WebSocket } from './uws.ts';
 
 /** Who connected, as the token said. `user` null: a guest without one. */
@@ -10,8 +11,8 @@ export interface Identity {
   readonly user: string | null;
   readonly name: string | null;
   readonly role: Role;
-  /** Milliseconds since the Unix epoch; null = never (guests). */
-  readonly expiresAt: number | null;
+  /** Since the Unix epoch; null = never (guests). Milliseconds would be a heap number of its own for every viewer. */
+  readonly expiresAtSeconds: number | null;
 }
 
 /** `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and state. `closed`: over. */
@@ -22,13 +23,13 @@ export interface SocketData {
   readonly connection: Connection;
 }
 
-export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAt: null });
+export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAtSeconds: null });
 
 export class Connection implements Listener {
   readonly room: Room;
   readonly variant: Variant;
   readonly identity: Identity;
-  readonly address: string;
+  readonly source: Source;
   phase: Phase = 'joining';
   member: Member | null = null;
   /** Where the client says it stands; used once, for its welcome. */
@@ -50,11 +51,11 @@ export class Connection implements Listener {
   private socket: WebSocket<SocketData> | null = null;
   private seats: Seats | null = null;
 
-  constructor(room: Room, variant: Variant, identity: Identity, address: string, position: Position | null) {
+  constructor(room: Room, variant: Variant, identity: Identity, source: Source, position: Position | null) {
     this.room = room;
     this.variant = variant;
     this.identity = identity;
-    this.address = address;
+    this.source = source;
     this.position = position;
   }
 

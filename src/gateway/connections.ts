@@ -1,16 +1,40 @@
-/** Every connection of this node, and how many each address has. */
+/** Every connection of this node, how many each address has, and who may still come in. */
 
-import { fail, ok, type Result } from '../protocol/codes.ts';
+import { newBucket, type Rate, type TokenBucket, take } from '../fanout/index.ts';
+import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Connection } from './connection.ts';
 
-const FULL_RETRY_MS = 2_000;
+export interface ConnectionLimits {
+  readonly perNodeMax: number;
+  readonly perAddressMax: number;
+  readonly joinsPerSecond: number;
+}
+
+/** Where a connection comes from, shared by all that do. */
+export interface Source {
+  readonly address: string;
+  connections: number;
+}
 
 export class Connections {
+  private readonly limits: ConnectionLimits;
+  private readonly joinRate: Rate;
+  private readonly joins: TokenBucket;
   private readonly table: Connection[] = [];
-  private readonly perAddress = new Map<string, number>();
+  private readonly sources = new Map<string, Source>();
   /** Upgrades that were let in and are not open yet. */
   private pending = 0;
+
+  constructor({
+    perNodeMax = LIMITS.connectionsPerNodeMax,
+    perAddressMax = LIMITS.connectionsPerAddressMax,
+    joinsPerSecond = LIMITS.joinsPerSecondPerNode,
+  }: Partial<ConnectionLimits> = {}) {
+    this.limits = { perNodeMax, perAddressMax, joinsPerSecond };
+    this.joinRate = { perSecond: joinsPerSecond, burst: joinsPerSecond };
+    this.joins = newBucket(this.joinRate, performance.now());
+  }
 
   get size(): number {
     return this.table.length;
@@ -20,24 +44,32 @@ export class Connections {
     return this.table[index];
   }
 
-  /** Takes a place for an upgrade, before any work is done for it. `settle` gives it back or hands it to the connection. */
-  admit(address: string): Result<null> {
-    if (this.table.length + this.pending >= LIMITS.connectionsPerNodeMax) {
-      return fail('at_capacity', undefined, { retryAfterMs: FULL_RETRY_MS });
+  /** Why nobody more comes in, null while there is a place: asked before anything is done for an upgrade. */
+  full(): Failure | null {
+    return this.table.length + this.pending >= this.limits.perNodeMax ? failure('at_capacity', undefined, { retryAfterMs: retryAfterMs() }) : null;
+  }
+
+  /** Takes a place for an upgrade, before its token is looked at. `withdraw` gives it back, `add` hands it to the connection. */
+  admit(address: string): Result<Source> {
+    const source = this.sources.get(address) ?? { address, connections: 0 };
+    if (source.connections >= this.limits.perAddressMax) {
+      return fail('rate_limited', 'Too many connections come from this address.', { retryAfterMs: retryAfterMs() });
     }
-    const fromAddress = this.perAddress.get(address) ?? 0;
-    if (fromAddress >= LIMITS.connectionsPerAddressMax) {
-      return fail('rate_limited', 'Too many connections come from this address.', { retryAfterMs: FULL_RETRY_MS });
+    if (take(this.joins, this.joinRate, performance.now()) > 0) {
+      return fail('overloaded', `More than ${this.limits.joinsPerSecond} viewers a second want in; come back a little later.`, {
+        retryAfterMs: retryAfterMs(),
+      });
     }
-    this.perAddress.set(address, fromAddress + 1);
+    if (source.connections === 0) this.sources.set(address, source);
+    source.connections += 1;
     this.pending += 1;
-    return ok(null);
+    return ok(source);
   }
 
   /** An admitted upgrade came to nothing. */
-  withdraw(address: string): void {
+  withdraw(source: Source): void {
     this.pending -= 1;
-    this.release(address);
+    this.release(source);
   }
 
   /** An admitted upgrade is open. */
@@ -54,7 +86,7 @@ export class Connections {
       last.index = connection.index;
     }
     connection.index = -1;
-    this.release(connection.address);
+    this.release(connection.source);
   }
 
   /** A copy, for walks during which connections close. */
@@ -62,9 +94,14 @@ export class Connections {
     return [...this.table];
   }
 
-  private release(address: string): void {
-    const left = (this.perAddress.get(address) ?? 1) - 1;
-    if (left > 0) this.perAddress.set(address, left);
-    else this.perAddress.delete(address);
+  private release(source: Source): void {
+    source.connections -= 1;
+    if (source.connections === 0) this.sources.delete(source.address);
   }
+}
+
+/** Everybody who is refused gets a time of their own: those who came together must not come back together. */
+export function retryAfterMs(): number {
+  const { refusedRetryMinMs, refusedRetryMaxMs } = LIMITS;
+  return Math.round(refusedRetryMinMs + Math.random() * (refusedRetryMaxMs - refusedRetryMinMs));
 }

@@ -15,8 +15,9 @@ import {
 import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { ClientAddresses } from './client-address.ts';
 import type { Connection, SocketData } from './connection.ts';
-import { Connections } from './connections.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
 import { drainGateway } from './drain.ts';
 import { addHttpRoutes } from './http.ts';
 import { Joiner } from './joining.ts';
@@ -25,11 +26,12 @@ import { SlowViewers } from './slow-viewers.ts';
 import { Sweeper } from './sweeper.ts';
 import { type TokenVerifier, Upgrader } from './upgrade.ts';
 import {
-  App,
   checkListenOptions,
   checkSocketOptions,
+  createApp,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
   type TemplatedApp,
+  type TlsFiles,
   type us_listen_socket,
   us_listen_socket_close,
   us_socket_local_port,
@@ -45,6 +47,12 @@ export interface GatewayOptions {
   readonly node: string;
   /** null = any origin. */
   readonly allowedOrigins: readonly string[] | null;
+  /** IP addresses and CIDR networks whose X-Forwarded-For is believed; none unless given. */
+  readonly trustedProxies?: readonly string[];
+  /** Null or absent: plain HTTP and WebSocket. */
+  readonly tls?: TlsFiles | null;
+  /** Who may come in; what is not given is as in `LIMITS`. */
+  readonly limits?: Partial<ConnectionLimits>;
   /** Where clients are sent when this node drains; without it they come back to where they were. */
   readonly reconnectUrl?: string;
 }
@@ -94,8 +102,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
 class SocketGateway implements Gateway {
   private readonly deps: GatewayDeps;
-  private readonly app: TemplatedApp = App();
-  private readonly connections = new Connections();
+  private readonly app: TemplatedApp;
+  private readonly connections: Connections;
   private readonly rooms: Rooms;
   private readonly fanout: FanoutStats = { encodes: newEncodeCounts(), localRefusals: new Map() };
   private readonly resumes = { memory: 0, log: 0, snapshot: 0 };
@@ -115,6 +123,8 @@ class SocketGateway implements Gateway {
 
   constructor(deps: GatewayDeps) {
     this.deps = deps;
+    this.app = createApp(deps.options.tls ?? null);
+    this.connections = new Connections(deps.options.limits);
     const { store, log, tokens, logger, metrics, options } = deps;
     const { node } = options;
     this.rooms = new Rooms({
@@ -135,15 +145,15 @@ class SocketGateway implements Gateway {
       node,
       health: store,
       onTurnedAway: (connection, { code, message, retryAfterMs }) => {
-        metrics?.joinsRefused.inc({ code });
+        metrics?.joinsRefused.add(code);
         this.bye(connection, turnedAwayFor(code), { message, reconnectAfterMs: retryAfterMs });
       },
       onWelcomed: (role, resumedFrom) => {
         this.joins += 1;
-        metrics?.joins.inc({ role });
+        metrics?.joins.add(role);
         if (resumedFrom === null) return;
         this.resumes[resumedFrom] += 1;
-        metrics?.resumes.inc({ from: resumedFrom });
+        metrics?.resumes.add(resumedFrom);
       },
     });
     this.slowViewers = new SlowViewers({
@@ -181,10 +191,11 @@ class SocketGateway implements Gateway {
       new Upgrader({
         rooms: this.rooms,
         connections: this.connections,
+        addresses: new ClientAddresses(options.trustedProxies ?? []),
         tokens,
         allowedOrigins: options.allowedOrigins,
         draining: () => this.draining,
-        onRefused: ({ code }) => metrics?.joinsRefused.inc({ code }),
+        onRefused: ({ code }) => metrics?.joinsRefused.add(code),
       }),
     );
   }
@@ -277,8 +288,8 @@ class SocketGateway implements Gateway {
   }
 
   private visit(connection: Connection): void {
-    const { expiresAt } = connection.identity;
-    if (expiresAt !== null && expiresAt <= this.deps.store.now()) this.bye(connection, 'token_expired');
+    const { expiresAtSeconds } = connection.identity;
+    if (expiresAtSeconds !== null && expiresAtSeconds * 1000 <= this.deps.store.now()) this.bye(connection, 'token_expired');
     else this.slowViewers.inspect(connection);
   }
 
@@ -301,7 +312,7 @@ class SocketGateway implements Gateway {
     connection.stand();
     if (connection.entered) connection.room.leave(connection, connection.member);
     if (connection.room.viewers === 0) this.rooms.left(connection.room);
-    metrics?.closes.inc({ code: String(code) });
+    metrics?.closes.add(String(code));
     metrics?.connections.set(this.connections.size);
     metrics?.rooms.set(this.rooms.size);
   }
@@ -332,9 +343,9 @@ class SocketGateway implements Gateway {
   }
 
   private passOf({ identity, room }: Connection): string | null {
-    const { user, name, role, expiresAt } = identity;
-    if (user === null || name === null || expiresAt === null) return null;
-    return this.deps.tokens.pass?.({ show: room.showId, user, name, role, exp: Math.floor(expiresAt / 1000) }) ?? null;
+    const { user, name, role, expiresAtSeconds: exp } = identity;
+    if (user === null || name === null || exp === null) return null;
+    return this.deps.tokens.pass?.({ show: room.showId, user, name, role, exp }) ?? null;
   }
 }
 

@@ -18,6 +18,8 @@ export interface Handshake {
   readonly extensions: string;
 }
 
+const VARIANT_OF: ReadonlyMap<string, Variant> = new Map(VARIANTS.map((variant) => [subprotocolOf(variant), variant]));
+
 /** Reads and checks everything that needs no knowledge of shows or tokens. */
 export function readHandshake(req: HttpRequest): Result<Handshake> {
   const offered = req
@@ -27,10 +29,12 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
     .filter((name) => name.length > 0);
   const chosen = chooseVariant(offered);
   if (!chosen.ok) return chosen;
-  const token = offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? (req.getQuery('token') || null);
+  const asked = req.getQuery() !== '';
+  const token =
+    offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? ((asked && req.getQuery('token')) || null);
   if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
     return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
-  const position = readPosition(req);
+  const position = asked ? readPosition(req) : ok(null);
   if (!position.ok) return position;
   return ok({
     show: decodeShow(req.getParameter(0)),
@@ -46,12 +50,12 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
 /** The first offered protocol that is known; JSON when none but a token is offered, so that plain tools can connect. */
 function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; subprotocol: string }> {
   for (const name of offered) {
-    const variant = VARIANTS.find((known) => subprotocolOf(known) === name);
+    const variant = VARIANT_OF.get(name);
     if (variant !== undefined) return ok({ variant, subprotocol: name });
   }
   const token = offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX));
   if (offered.length === (token === undefined ? 0 : 1)) return ok({ variant: 'json', subprotocol: token ?? '' });
-  return fail('unsupported_protocol', `Offer one of ${VARIANTS.map(subprotocolOf).join(', ')}.`, { details: { supported: VARIANTS.map(subprotocolOf) } });
+  return fail('unsupported_protocol', `Offer one of ${[...VARIANT_OF.keys()].join(', ')}.`, { details: { supported: [...VARIANT_OF.keys()] } });
 }
 
 function readPosition(req: HttpRequest): Result<Position | null> {

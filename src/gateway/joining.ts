@@ -85,7 +85,8 @@ export class Joiner {
 
   private personal({ room, identity, member }: Connection): PersonalWelcome {
     const { node, health } = this.options;
-    const { user, name, role, expiresAt } = identity;
+    const { user, name, role, expiresAtSeconds } = identity;
+    const expiresAt = expiresAtSeconds === null ? null : expiresAtSeconds * 1000;
     const { epoch, offset } = room.view;
     const you = { user, name, role, expiresAt, ...room.holdings(member) };
     return { t: 'welcome', v: PROTOCOL_VERSION, at: health.now(), node, epoch, offset, you, limits: WIRE_LIMITS };

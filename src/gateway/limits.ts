@@ -1,4 +1,4 @@
-/** Rates of requests, chat and hearts: per connection, and chat also per person on this node. */
+/** Rates of requests, chat and hearts: per connection, and chat also per person over all nodes. */
 import { newBucket, type Rate, take } from '../fanout/index.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -6,7 +6,6 @@ import type { Connection } from './connection.ts';
 
 const REQUESTS: Rate = { perSecond: LIMITS.requestRatePerConnectionPerSecond, burst: LIMITS.requestBurstPerConnection };
 const CHAT_CONNECTION: Rate = { perSecond: LIMITS.chatRatePerConnectionPerSecond, burst: LIMITS.chatBurstPerConnection };
-const CHAT_USER: Rate = { perSecond: LIMITS.chatRatePerUserPerSecond, burst: LIMITS.chatBurstPerUser };
 const HEARTS: Rate = { perSecond: LIMITS.heartsRatePerConnectionPerSecond, burst: LIMITS.heartsBurstPerConnection };
 
 const limited = (what: string, retryAfterMs: number): Result<never> => fail('rate_limited', `Too many ${what}; wait ${retryAfterMs} ms.`, { retryAfterMs });
@@ -25,21 +24,15 @@ export function takeHearts(connection: Connection, count: number, nowMs: number)
 }
 
 /** The connection's rate, the person's rate, then the show's slow mode, which hosts and moderators are free of. */
-export function takeChat(connection: Connection, nowMs: number): Result<null> {
-  const { member, identity, room } = connection;
+export function takeChat(connection: Connection, user: string, nowMs: number): Result<null> {
+  const { identity, room } = connection;
   const { slowModeMs } = room.view.show;
   const free = identity.role === 'moderator' || identity.role === 'host';
-  if (member !== null && slowModeMs > 0 && !free) {
-    const waitMs = Math.ceil(member.lastChatMs + slowModeMs - nowMs);
+  if (slowModeMs > 0 && !free) {
+    const waitMs = room.pace.slowFor(user, slowModeMs, nowMs);
     if (waitMs > 0) return limited('messages: the show is in slow mode', waitMs);
   }
   connection.chatBucket ??= newBucket(CHAT_CONNECTION, nowMs);
-  let waitMs = take(connection.chatBucket, CHAT_CONNECTION, nowMs);
-  if (waitMs === 0 && member !== null) {
-    member.chatBucket ??= newBucket(CHAT_USER, nowMs);
-    waitMs = take(member.chatBucket, CHAT_USER, nowMs);
-  }
-  if (waitMs > 0) return limited('chat messages', waitMs);
-  if (member !== null) member.lastChatMs = nowMs;
-  return ok(null);
+  const waitMs = take(connection.chatBucket, CHAT_CONNECTION, nowMs) || room.pace.take(user, nowMs, slowModeMs);
+  return waitMs === 0 ? ok(null) : limited('chat messages', waitMs);
 }

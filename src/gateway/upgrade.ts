@@ -1,10 +1,11 @@
-/** Lets viewers in: cheap refusals first, then the token, then the show; nothing is held for an upgrade that is turned away. */
+/** Lets viewers in: whether anybody may, then the cheap refusals, then the token, then the show; nothing is held for an upgrade that is turned away. */
 import type { Room, Rooms } from '../fanout/index.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Role } from '../protocol/messages.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { Connection, GUEST, type Identity, type SocketData } from './connection.ts';
-import type { Connections } from './connections.ts';
+import { type Connections, retryAfterMs } from './connections.ts';
 import { type Handshake, readHandshake } from './handshake.ts';
 import { refuse } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
@@ -28,6 +29,7 @@ export interface TokenVerifier {
 export interface UpgraderOptions {
   readonly rooms: Rooms;
   readonly connections: Connections;
+  readonly addresses: ClientAddresses;
   readonly tokens: TokenVerifier;
   /** null = any origin. Requests without an origin do not come from browsers and are let through. */
   readonly allowedOrigins: readonly string[] | null;
@@ -35,7 +37,6 @@ export interface UpgraderOptions {
   readonly onRefused: (error: Failure) => void;
 }
 
-const DRAINING_RETRY_MS = 1_000;
 const ANY_SHOW = '*';
 const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
@@ -48,27 +49,29 @@ export class Upgrader {
 
   /** The server's upgrade handler. */
   upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
-    const { connections, rooms } = this.options;
+    const { addresses, connections, rooms } = this.options;
     if (this.options.draining())
-      return this.turnAway(res, failure('draining', 'This node is stopping; connect to another one.', { retryAfterMs: DRAINING_RETRY_MS }));
-    const address = addressOf(res);
-    const admitted = connections.admit(address);
+      return this.turnAway(res, failure('draining', 'This node is stopping; connect to another one.', { retryAfterMs: retryAfterMs() }));
+    const full = connections.full();
+    if (full !== null) return this.turnAway(res, full);
+    const admitted = connections.admit(addresses.of(res, req));
     if (!admitted.ok) return this.turnAway(res, admitted.error);
+    const source = admitted.value;
     const asked = this.check(req);
     if (!asked.ok) {
-      connections.withdraw(address);
+      connections.withdraw(source);
       return this.turnAway(res, asked.error);
     }
     const { handshake, identity } = asked.value;
     const reached = rooms.reach(handshake.show);
     const allowed = reached.ok && reached.value.opening === null ? mayWatch(identity, reached.value.room) : reached;
     if (!reached.ok || !allowed.ok) {
-      connections.withdraw(address);
+      connections.withdraw(source);
       if (!allowed.ok) this.turnAway(res, allowed.error);
       return;
     }
     const { room, opening } = reached.value;
-    const connection = new Connection(room, handshake.variant, identity, address, handshake.position);
+    const connection = new Connection(room, handshake.variant, identity, source, handshake.position);
     // Always within the handler, never after a wait: uWebSockets.js 20.49 may take a socket that was upgraded later, under a cork, for a finished
     // HTTP response and close it. So a room that is not open yet is waited for behind the upgrade.
     connection.roomOpening = opening;
@@ -87,7 +90,7 @@ export class Upgrader {
     if (!verified.ok) return verified;
     const { show, user, name, role, exp } = verified.value;
     if (show !== handshake.show && show !== ANY_SHOW) return fail('forbidden', 'The token is for another show.');
-    return ok({ handshake, identity: { user, name, role, expiresAt: exp * 1000 } });
+    return ok({ handshake, identity: { user, name, role, expiresAtSeconds: exp } });
   }
 
   private turnAway(res: HttpResponse, error: Failure): void {
@@ -100,8 +103,4 @@ export class Upgrader {
 export function mayWatch(identity: Identity, room: Room): Result<null> {
   if (identity.user !== null || room.view.show.guests) return ok(null);
   return fail('unauthenticated', 'This show needs a token: offer it as the subprotocol "token.<jwt>" or as ?token=.');
-}
-
-function addressOf(res: HttpResponse): string {
-  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }

@@ -1,5 +1,13 @@
 /** The socket server's module with what its types leave out, and checks of options that would end the process if they were wrong. */
-import { App, LIBUS_LISTEN_EXCLUSIVE_PORT, type us_listen_socket, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
+import {
+  App,
+  LIBUS_LISTEN_EXCLUSIVE_PORT,
+  SSLApp,
+  type TemplatedApp,
+  type us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+} from 'uWebSockets.js';
 import { failure, StampedeError } from '../protocol/codes.ts';
 
 declare module 'uWebSockets.js' {
@@ -11,6 +19,19 @@ declare module 'uWebSockets.js' {
 
 export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket, us_socket_context_t, WebSocket } from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly passphrase: string | null;
+}
+
+/** Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them has looked at them. */
+export function createApp(tls: TlsFiles | null): TemplatedApp {
+  if (tls === null) return App();
+  const { certFile, keyFile, passphrase } = tls;
+  return SSLApp({ cert_file_name: certFile, key_file_name: keyFile, ...(passphrase === null ? {} : { passphrase }) });
+}
 
 /** What `WebSocket.send` answers. */
 export const SEND_DROPPED = 2;

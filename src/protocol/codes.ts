@@ -33,7 +33,7 @@ export const ERRORS = Object.freeze({
   unauthenticated: entry(401, 'fix', 'A valid token or API key is required'),
   token_expired: entry(401, 'fix', 'The token has expired'),
   forbidden: entry(403, 'stop', 'Your role does not allow this'),
-  muted: entry(403, 'stop', 'You may not chat in this show'),
+  muted: entry(403, 'retry', 'You may not chat in this show for now'),
   origin_not_allowed: entry(403, 'stop', 'This origin is not allowed'),
 
   // Shows, products, sales

@@ -8,9 +8,11 @@ export const LIMITS = Object.freeze({
   /** uWebSockets.js bypasses its batching buffer from 16 KiB on, so outgoing batches stay below it. */
   frameOutBytesTarget: 15 * 1024,
   handshakeTokenBytesMax: 4096,
+  /** Request line and headers of an upgrade together; a larger one is answered 431. */
+  requestHeadBytesMax: 12 * 1024,
   connectionsPerNodeMax: 20_000,
   connectionsPerAddressMax: 20_000,
-  /** Upgrades a node works on; half a second's worth may come at once. */
+  /** Upgrades a node works on; a second's worth may come at once. */
   joinsPerSecondPerNode: 10_000,
   /** From the first byte to a whole request head. Built into uWebSockets.js, which looks every 4 s: 8 to 12 s. */
   requestHeadTimeoutSeconds: 10,
@@ -61,6 +63,23 @@ export const LIMITS = Object.freeze({
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
+  /** Most chat messages a room shows in any second, over all nodes; a show may set less. */
+  chatShownPerSecondMax: 100_000,
+  /** What the display cap left out is told with the next chat, or by itself after this long. */
+  chatLeftOutTellMs: 1_000,
+  /** Writers of a room whose rate and slow mode a node keeps, whoever they are connected to; the one silent longest makes room. */
+  chatWritersKeptMax: 50_000,
+  /** Ids of removed messages kept to leave them out of the history. */
+  chatRemovedKeptMax: 10_000,
+  chatRemovedPerCallMax: 100,
+  /** Messages a host is listed with their authors. */
+  chatListedMax: 200,
+  mutesPerShowMax: 1_000,
+  muteMinMs: 1_000,
+  muteMaxMs: 30 * 24 * 60 * 60 * 1000,
+  /** People new to a node that one report tells of, and that wait for theirs. */
+  uniquesPerReportMax: 4_000,
+  uniquesWaitingMax: 50_000,
 
   // Event log and resume
   eventLogEntriesMax: 10_000,
@@ -161,6 +180,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['a running command is marked for longer than Redis may take to answer', LIMITS.commandMarkerMs > LIMITS.redisCommandTimeoutMs],
   ['idempotency keys live at least 24 h', LIMITS.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
   ['idleTimeoutSeconds within what uWebSockets.js accepts', LIMITS.idleTimeoutSeconds >= 8 && LIMITS.idleTimeoutSeconds <= 960],
+  ['a token fits into a request head with room for cookies', LIMITS.handshakeTokenBytesMax * 2 <= LIMITS.requestHeadBytesMax],
   ['refusedRetryMinMs < refusedRetryMaxMs', LIMITS.refusedRetryMinMs < LIMITS.refusedRetryMaxMs],
   ['a heartbeat fits twice into the idle timeout', LIMITS.heartbeatHintMs * 2 <= LIMITS.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', LIMITS.jobStopMs < LIMITS.drainMs],

@@ -48,6 +48,8 @@ export interface ShowView {
   guests: boolean;
   /** Least time between two chat messages of one user, in milliseconds; 0 = off. */
   slowModeMs: number;
+  /** Most chat messages shown to everybody in a second; 0 = the engine's own limit. */
+  chatShownPerSecond: number;
   brands: Brand[];
   /** Product shown on stage right now. */
   pinned: string | null;
@@ -174,15 +176,20 @@ export interface StateView {
   viewers?: number;
   peak?: number;
   hearts?: number;
+  /** Different people with a token so far, estimated (HyperLogLog, standard error 0.81 %). */
+  unique?: number;
   sales?: SaleStateView[];
   countdowns?: Countdown[];
 }
 
 /**
- * Chat travels compactly: groups of `[firstId, at, items]`, each item `[i, dtMs, name, text]` or `[i, dtMs, name, text, mark]`.
- * The message's id is `firstId + i`, its time `at + dtMs`; mark: 1 buyer with an order, 2 moderator, 3 host.
+ * Chat travels compactly: groups of `[firstId, at, items]`, each item `[i, dt, name, text]` or `[i, dt, name, text, mark]`.
+ * The message's id is `firstId + i`, its time `at + dt` tenths of a second (nobody reads a chat to the millisecond, and a byte or two a message are saved); mark: 1 buyer with an order, 2 moderator, 3 host. Ids below a group's `firstId` are
+ * dealt with: a group without items says only that.
  */
-export type ChatItem = [i: number, dtMs: number, name: string, text: string, mark?: number];
+/** The unit of `dt`. */
+export const CHAT_TIME_STEP_MS = 100;
+export type ChatItem = [i: number, dt: number, name: string, text: string, mark?: number];
 export type ChatGroup = [firstId: number, at: number, items: ChatItem[]];
 
 export interface Snapshot {
@@ -235,7 +242,7 @@ export interface Frame {
   chat?: ChatGroup[];
   /** Sent instead of events that can no longer be had: replace everything you know. */
   snapshot?: Snapshot;
-  /** Chat messages this viewer did not get, because its line was too slow or the room's display cap left them out. */
+  /** Chat messages this viewer was not sent: its line was too slow, the room's display cap left them out, or they were taken off before. */
   missed?: number;
 }
 
@@ -243,7 +250,7 @@ export interface Ok {
   t: 'ok';
   id: string | number;
   at: number;
-  /** chat: `{chat: messageId}`; reserve, release: `{reservation, replayed?, durability}`; sync: `{received, sent}`; resume: `{resumed}`. */
+  /** chat: `{chat: messageId, leftOut?}`; reserve, release: `{reservation, replayed?, durability}`; sync: `{received, sent}`; resume: `{resumed}`. */
   data?: Record<string, unknown>;
 }
 

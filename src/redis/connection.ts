@@ -7,6 +7,9 @@ export type RedisClient = Redis | Cluster;
 /** Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once. */
 const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
 
+/** A slot that moved may be told by a master that has not heard of it yet: all of them know within a few seconds. */
+const SLOTS_REFRESH_MS = 5_000;
+
 /** A subscriber's line outlives a pause of Redis: cutting it would cost everybody what is published meanwhile. */
 const SUBSCRIBER_SILENCE_MS = 15_000;
 
@@ -68,6 +71,7 @@ function connectCluster(
       enableOfflineQueue,
       lazyConnect: true,
       clusterRetryStrategy: retryDelayMs,
+      slotsRefreshInterval: SLOTS_REFRESH_MS,
       // With the default a sharded subscription in a cluster never settles: it follows MOVED for ever.
       shardedSubscribers: true,
     },

@@ -20,6 +20,9 @@ export const SHOW_KEYS = [
   'waitlist',
   'waiters',
   'channel',
+  'removed',
+  'mutes',
+  'uniques',
 ] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 

@@ -25,7 +25,21 @@ const parseInfo = (text: string): Info =>
 
 const VERSION_MIN = 7;
 const IDENTIFY_RETRY_MS = 500;
+const VERIFY_RETRY_MS = 250;
 const SUBSCRIBER_PULSE_MS = 5_000;
+
+/** What keeps a cluster from serving every slot, or null. */
+async function gapOf(cluster: Cluster): Promise<string | null> {
+  try {
+    await new Promise<void>((resolve, reject) => cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())));
+    const state = parseInfo(String(await cluster.cluster('INFO'))).cluster_state;
+    if (state !== 'ok') return `the cluster does not serve every slot (cluster_state:${state})`;
+    await Promise.all(cluster.nodes('master').map((master) => master.ping()));
+    return null;
+  } catch (error) {
+    return `a cluster node does not answer (${error instanceof Error ? error.message : 'unknown error'})`;
+  }
+}
 
 export class RedisLink {
   readonly client: RedisClient;
@@ -35,6 +49,10 @@ export class RedisLink {
   /** Run id by node; '' stands for the one server of a standalone Redis. */
   readonly #runIds = new Map<string, string>();
   #trouble: string | null = 'Redis has not answered yet';
+  /** What a cluster lacks while the rest of it serves. */
+  #gap: string | null = null;
+  #doubted = false;
+  #verifying = false;
   #durability: Durability = 'unknown';
   #closing = false;
   #pulse: NodeJS.Timeout | undefined;
@@ -67,6 +85,11 @@ export class RedisLink {
   }
 
   trouble(): string | null {
+    return this.#trouble ?? this.#gap;
+  }
+
+  /** Why nothing may be sent at all. While part of a cluster is away, the shows of the other masters go on. */
+  refusal(): string | null {
     return this.#trouble;
   }
 
@@ -82,7 +105,10 @@ export class RedisLink {
     const known = this.#runIds.get(node);
     if (known) return known;
     const master = this.client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === node);
-    if (!master) return null;
+    if (!master) {
+      this.#doubt();
+      return null;
+    }
     const runId = parseInfo(await master.info('server')).run_id ?? null;
     if (runId) this.#runIds.set(node, runId);
     return runId;
@@ -108,10 +134,31 @@ export class RedisLink {
     this.client.on('error', (error: Error) => {
       if (this.#trouble !== null) this.#trouble = `Redis: ${error.message || error.name}`;
     });
-    this.client.on('node error', lost('a cluster node does not answer'));
-    this.client.on('-node', () => this.#runIds.clear());
-    this.client.on('+node', (node: Redis) => node.on('close', () => this.#runIds.clear()));
+    this.client.on('node error', () => this.#doubt());
+    this.client.on('-node', () => this.#doubt());
+    this.client.on('+node', (node: Redis) => node.on('close', () => this.#doubt()));
     this.subscriber.on('error', () => {});
+  }
+
+  /** A master may have died, come back or been replaced. The driver learns of it by asking; nothing would be asked of a master that it does not know. */
+  #doubt(): void {
+    this.#runIds.clear();
+    this.#doubted = true;
+    if (!this.#verifying && this.client instanceof Cluster && this.client.status === 'ready') void this.#verify(this.client);
+  }
+
+  /** Until every slot has a master that answers, or the line to the whole cluster is gone. */
+  async #verify(cluster: Cluster): Promise<void> {
+    this.#verifying = true;
+    while ((this.#doubted || this.#gap !== null) && !this.#closing && cluster.status === 'ready') {
+      this.#doubted = false;
+      const gap = await gapOf(cluster);
+      if (gap !== null && this.#gap === null) this.#logger?.warn(`Redis: ${gap}`);
+      if (gap === null && this.#gap !== null) this.#logger?.info('Redis: every slot has a master again');
+      this.#gap = gap === null ? null : `Redis: ${gap}`;
+      if (gap !== null) await sleep(VERIFY_RETRY_MS);
+    }
+    this.#verifying = false;
   }
 
   /**
@@ -141,6 +188,8 @@ export class RedisLink {
     }
     await this.clock.restart();
     if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
+    // Whatever part of a cluster was missing: it says that it is whole, or it would not be ready.
+    this.#gap = null;
     if (this.#trouble !== null) this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
     this.#trouble = null;
   }

@@ -27,6 +27,7 @@ export const SCRIPT_NAMES = [
   'recover',
   'repair',
   'gate',
+  'moderate',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
@@ -45,6 +46,8 @@ const CONSTANTS: Readonly<Record<string, number>> = {
   WAITLIST_SLICE_MAX: LIMITS.waitlistSliceMax,
   WAITLIST_MAX: LIMITS.waitlistPerSkuMax,
   HOLD_MAX_MS: LIMITS.holdMaxMs,
+  CHAT_REMOVED_KEPT_MAX: LIMITS.chatRemovedKeptMax,
+  MUTES_PER_SHOW_MAX: LIMITS.mutesPerShowMax,
   CHAT_HISTORY_BATCHES: LIMITS.chatRingBatches,
 };
 

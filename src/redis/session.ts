@@ -52,6 +52,8 @@ export class ScriptSession {
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
+        // A slot that moved takes its call along to the new owner; the show must not be fenced in the name of the old one.
+        if ((await this.link.runIdOf(keys[0] as string)) !== runId) continue;
         const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
         if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
       }
@@ -63,7 +65,8 @@ export class ScriptSession {
 
   /** For plain commands: the same coding of failures. */
   async guard<T>(work: () => Promise<T>): Promise<Result<T>> {
-    if (this.link.trouble() !== null) return fail('redis_unavailable', this.link.trouble() ?? undefined, { retryAfterMs: 500 });
+    const refusal = this.link.refusal();
+    if (refusal !== null) return fail('redis_unavailable', refusal, { retryAfterMs: 500 });
     try {
       return ok(await work());
     } catch (error) {

@@ -3,12 +3,26 @@
  * head in MessagePack, and a body that only its consumer looks into; chat bodies pass through undecoded.
  */
 
+import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ChatBatch, Commit, CountsAnswer, GateReport, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../fanout/ports.ts';
+import { ChatPiece } from '../fanout/chat-piece.ts';
+import type {
+  ChatAppend,
+  ChatAppended,
+  ChatBatch,
+  Commit,
+  CountsAnswer,
+  GateReport,
+  Mute,
+  RelayListener,
+  RelayMessage,
+  RoomSnapshot,
+  ShowLog,
+} from '../fanout/ports.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import { eventOf, PackedNews, type SalePatch, type ShowRecord, saleStateOf, saleView, showView, unpack, unpackAll } from './records.ts';
+import { eventOf, PackedNews, pack, type SalePatch, type ShowRecord, saleStateOf, saleView, showView, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -29,10 +43,13 @@ export class ShowLogs implements ShowLog {
     subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => this.#deliver(channel.toString(), message));
     // What was published while the line was down is gone, so everybody loads again.
     let wasReady = false;
-    subscriber.on('ready', () => {
+    const back = (): void => {
       if (wasReady) void this.#resync();
       wasReady = true;
-    });
+    };
+    subscriber.on('ready', back);
+    // Of a cluster single lines break: a slot moved, a master died, a replica took over.
+    subscriber.on('subscribersReady', back);
   }
 
   relayStats(): { channels: number; messages: number } {
@@ -81,20 +98,25 @@ export class ShowLogs implements ShowLog {
   async load(showId: string): Promise<Result<RoomSnapshot>> {
     const reply = await this.#session.run('load', showId, [LIMITS.chatHistoryMessages]);
     if (!reply.ok) return reply;
-    const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, products, sales, stock, chat] = reply.value;
+    const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, products, sales, stock, chat, unique, lastChat, removedIds, mutes] =
+      reply.value;
     const rev = Number(textOf(revText));
     const chatParts = chat as Buffer[];
+    const removed = new Set((removedIds as Buffer[]).map((id) => Number(textOf(id))));
+    const history = chatParts.flatMap((head, i) => (i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : []));
     return ok({
       rev,
       nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)),
-      chat: chatParts.flatMap((head, i) => (i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : [])),
+      chat: removed.size === 0 ? history : history.map((batch) => withoutRemoved(batch, removed)),
+      lastChat: Number(textOf(lastChat)),
+      mutes: pairsOf(mutes as Buffer[]),
       snapshot: {
         epoch: textOf(epoch),
         offset: Number(textOf(offset)),
         show: showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, Number(textOf(created))),
         products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)).sort((a, b) => (a.id < b.id ? -1 : 1)),
         sales: booksOf(stock as Buffer[], sales as Buffer[], rev).map(saleView),
-        state: { viewers: Number(textOf(viewers)), peak: Number(textOf(peak)), hearts: Number(textOf(hearts)) },
+        state: { viewers: Number(textOf(viewers)), peak: Number(textOf(peak)), hearts: Number(textOf(hearts)), unique: Number(textOf(unique)) },
       },
     });
   }
@@ -119,17 +141,20 @@ export class ShowLogs implements ShowLog {
     return ok(complete ? events : null);
   }
 
-  async appendChat(showId: string, batch: Omit<ChatBatch, 'firstId'>, authors: readonly string[]): Promise<Result<{ firstId: number }>> {
-    const items = Buffer.from(batch.items.buffer, batch.items.byteOffset, batch.items.byteLength);
-    const reply = await this.#session.run('chat_append', showId, [batch.node, batch.at, batch.count, authors], items);
-    return reply.ok ? ok({ firstId: Number(textOf(reply.value[0])) }) : reply;
+  async appendChat(showId: string, { node, at, count, items, cap }: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>> {
+    const args = [node, at, count, cap?.perSecond ?? 0, cap?.marked ?? []];
+    const reply = await this.#session.run('chat_append', showId, args, bufferOf(items), cap ? bufferOf(cap.ends) : NOTHING, pack(authors));
+    if (!reply.ok) return reply;
+    const [firstId, shown] = reply.value;
+    return ok({ firstId: Number(textOf(firstId)), ...(shown === undefined ? {} : { shown: shown as number[] }) });
   }
 
-  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number): Promise<Result<CountsAnswer>> {
-    const reply = await this.#session.run('counts', showId, [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs]);
+  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number, newcomers: readonly string[] = []): Promise<Result<CountsAnswer>> {
+    const reply = await this.#session.run('counts', showId, [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous)]);
     if (!reply.ok) return reply;
-    const [sum, peak, hearts, epoch, rev] = reply.value;
-    return ok({ counts: { viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)) }, epoch: textOf(epoch), rev: Number(textOf(rev)) });
+    const [sum, peak, hearts, epoch, rev, unique] = reply.value;
+    const counts = { viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)), unique: Number(unique) };
+    return ok({ counts, epoch: textOf(epoch), rev: Number(textOf(rev)) });
   }
 
   async reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>> {
@@ -168,11 +193,23 @@ export class ShowLogs implements ShowLog {
   }
 }
 
-type ChatHead = [node: string, at: number, firstId: number, count: number];
+type ChatHead = [node: string, at: number, firstId: number, count: number, taken: number, last: number, authorBytes: number];
 /** `sizes`: bytes of each reservation record; they end the body, behind the events. */
-type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[], sizes: number[]];
+type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[], sizes: number[], mutes?: Mute[]];
 
-const chatBatch = ([node, at, firstId, count]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items });
+const NOTHING = Buffer.alloc(0);
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Enough to tell people apart, and not to tell who they are. */
+const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);
+const chatBatch = ([node, at, firstId, count, taken, last]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items, taken, last });
+
+function withoutRemoved(batch: ChatBatch, removed: ReadonlySet<number>): ChatBatch {
+  const piece = batch.count > 0 ? ChatPiece.of(batch).without(removed) : null;
+  return piece === null ? { ...batch, count: 0, items: NOTHING } : { ...batch, count: piece.count, items: piece.items, last: piece.lastId - batch.firstId };
+}
+
+/** Members of a sorted set with their scores. */
+const pairsOf = (flat: readonly Buffer[]): Mute[] => flat.flatMap((user, i) => (i % 2 === 0 ? [[textOf(user), Number(textOf(flat[i + 1]))] as const] : []));
 
 /** Events are four values each: offset, at, type, data. */
 function decodeEvents(bytes: Uint8Array): ShowEvent[] {
@@ -191,11 +228,13 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
     switch (bytes[0]) {
       case KIND_COMMIT:
         return { kind: 'commit', commit: decodeCommit(head as CommitHead, body) };
-      case KIND_CHAT:
-        return { kind: 'chat', batch: chatBatch(head as ChatHead, body) };
+      case KIND_CHAT: {
+        const authorBytes = (head as ChatHead)[6];
+        return { kind: 'chat', batch: { ...chatBatch(head as ChatHead, body.subarray(authorBytes)), authors: body.subarray(0, authorBytes) } };
+      }
       case KIND_COUNTS: {
-        const [viewers, peak, hearts] = head as [number, number, number];
-        return { kind: 'counts', counts: { viewers, peak, hearts } };
+        const [viewers, peak, hearts, unique] = head as [number, number, number, number];
+        return { kind: 'counts', counts: { viewers, peak, hearts, unique } };
       }
       default:
         return null;
@@ -205,7 +244,7 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
   }
 }
 
-function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes]: CommitHead, body: Buffer): Commit {
+function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes, mutes]: CommitHead, body: Buffer): Commit {
   let recordAt = body.length;
   for (const size of sizes) recordAt -= size;
   const events = eventCount === 0 ? [] : decodeEvents(body.subarray(0, recordAt));
@@ -214,5 +253,14 @@ function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes]: C
     recordAt += size;
     return new PackedNews(body.subarray(start, recordAt));
   });
-  return { rev, epoch, at, events, sales: patches.map((patch) => saleStateOf(patch, rev)), reservations, nextDueAt: nextDueAt || null };
+  return {
+    rev,
+    epoch,
+    at,
+    events,
+    sales: patches.map((patch) => saleStateOf(patch, rev)),
+    reservations,
+    nextDueAt: nextDueAt || null,
+    ...(mutes?.length ? { mutes } : {}),
+  };
 }

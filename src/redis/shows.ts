@@ -40,6 +40,7 @@ export class Shows implements ShowStore {
       startsAt: spec.startsAt ?? null,
       guests: spec.guests ?? true,
       slowModeMs: spec.slowModeMs ?? 0,
+      chatShownPerSecond: spec.chatShownPerSecond ?? 0,
       brands: spec.brands ?? [],
       pinned: null,
     };

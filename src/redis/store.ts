@@ -7,6 +7,7 @@ import type { Clockwork, Health, Store } from '../sales/ports.ts';
 import { Ledgers } from './auditor.ts';
 import { createKeys } from './keys.ts';
 import { RedisLink } from './link.ts';
+import { Moderation } from './moderation.ts';
 import { Recovery } from './recovery.ts';
 import { Reservations } from './reservations.ts';
 import { RunningCommands } from './running.ts';
@@ -43,6 +44,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
   const reservations = new Reservations(session);
   const running = new RunningCommands(session);
   const logs = new ShowLogs(session);
+  const moderation = new Moderation(session);
   const ledgers = new Ledgers(session);
   const recovery = new Recovery(session, ledgers, logger);
   try {
@@ -105,6 +107,12 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
     listProducts: shows.listProducts.bind(shows),
     pinProduct: shows.pinProduct.bind(shows),
     announce: shows.announce.bind(shows),
+    removeChat: moderation.removeChat.bind(moderation),
+    mute: moderation.mute.bind(moderation),
+    unmute: moderation.unmute.bind(moderation),
+    mutes: moderation.mutes.bind(moderation),
+    recentChat: moderation.recentChat.bind(moderation),
+    audienceOf: moderation.audienceOf.bind(moderation),
     createSale: sales.createSale.bind(sales),
     getSale: sales.getSale.bind(sales),
     listSales: sales.listSales.bind(sales),

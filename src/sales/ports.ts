@@ -6,10 +6,13 @@
 import type { Result } from '../protocol/codes.ts';
 import type {
   Actor,
+  AudienceNumbers,
+  ChatLine,
   CommandMeta,
   ConfirmRequest,
   Decision,
   Durability,
+  Mute,
   Product,
   Reconciliation,
   ReservationView,
@@ -43,6 +46,20 @@ export interface ShowStore {
   pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
   /** With a key a repeat is told again where the announcement stands, and nobody hears it twice. */
   announce(showId: string, text: string, actor: Actor, key?: string): Promise<Result<{ offset: number }>>;
+}
+
+/** What hosts do about a show's chat, and who is there. */
+export interface ModerationStore {
+  /** For good: off every screen, and out of the history. Ids that never were are `not_found`, and nothing is removed. Repeating changes nothing. */
+  removeChat(showId: string, ids: readonly number[]): Promise<Result<{ removed: number }>>;
+  /** Known to all nodes, survives restarts; a mute of somebody muted replaces the end. */
+  mute(showId: string, user: string, forMs: number): Promise<Result<Mute>>;
+  /** Of somebody who may chat: no error. */
+  unmute(showId: string, user: string): Promise<Result<null>>;
+  mutes(showId: string): Promise<Result<Mute[]>>;
+  /** What was shown and not removed, with authors, oldest first, at most `chatListedMax`. */
+  recentChat(showId: string): Promise<Result<ChatLine[]>>;
+  audienceOf(showId: string): Promise<Result<AudienceNumbers>>;
 }
 
 export interface SaleStore {
@@ -107,6 +124,6 @@ export interface Health {
 }
 
 /** Everything at once: what `connectStore` in `src/redis/` returns. */
-export interface Store extends ShowStore, SaleStore, ReservationStore, CommandGuard, Clockwork, Auditor, Health {
+export interface Store extends ShowStore, ModerationStore, SaleStore, ReservationStore, CommandGuard, Clockwork, Auditor, Health {
   close(): Promise<void>;
 }

@@ -43,6 +43,13 @@ export function checkShowPatch(patch: ShowPatch, nowMs: number): Failure | null 
   return mistakes.failure();
 }
 
+export function checkMute(user: string, forMs: number): Failure | null {
+  const mistakes = new Mistakes();
+  mistakes.text('/user', user, LIMITS.userIdCharsMax);
+  mistakes.integer('/forMs', forMs, LIMITS.muteMinMs, LIMITS.muteMaxMs);
+  return mistakes.failure();
+}
+
 export function checkProduct(product: Product): Failure | null {
   const mistakes = new Mistakes();
   mistakes.id('/id', product.id);
@@ -115,6 +122,7 @@ export function checkSaleMove(move: SaleMove, nowMs: number): Failure | null {
 function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): void {
   if (spec.startsAt !== undefined && spec.startsAt !== null) mistakes.moment('/startsAt', spec.startsAt, nowMs);
   if (spec.slowModeMs !== undefined) mistakes.integer('/slowModeMs', spec.slowModeMs, 0, LIMITS.slowModeMaxMs);
+  if (spec.chatShownPerSecond !== undefined) mistakes.integer('/chatShownPerSecond', spec.chatShownPerSecond, 0, LIMITS.chatShownPerSecondMax);
   if (spec.brands !== undefined) checkBrands(mistakes, spec.brands);
 }
 

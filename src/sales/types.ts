@@ -31,10 +31,36 @@ export interface ShowSpec {
   startsAt?: number | null;
   guests?: boolean;
   slowModeMs?: number;
+  chatShownPerSecond?: number;
   brands?: Brand[];
 }
 
-export type ShowPatch = Partial<Pick<ShowSpec, 'title' | 'startsAt' | 'guests' | 'slowModeMs' | 'brands'>>;
+export type ShowPatch = Partial<Pick<ShowSpec, 'title' | 'startsAt' | 'guests' | 'slowModeMs' | 'chatShownPerSecond' | 'brands'>>;
+
+/** Who may not chat until when, on the Redis clock. */
+export interface Mute {
+  user: string;
+  until: number;
+}
+
+/** A chat message as a host sees it: with its author. */
+export interface ChatLine {
+  id: number;
+  at: number;
+  user: string;
+  name: string;
+  text: string;
+  /** 0 none, 1 buyer with an order, 2 moderator, 3 host. */
+  mark: number;
+}
+
+export interface AudienceNumbers {
+  viewers: number;
+  peak: number;
+  /** Different people with a token so far, estimated: standard error 0.81 %. */
+  unique: number;
+  hearts: number;
+}
 
 export interface SaleSkuSpec {
   sku: string;

@@ -16,16 +16,16 @@ export interface Metrics {
   readonly registry: Registry;
   readonly connections: Gauge;
   readonly rooms: Gauge;
-  readonly joins: Counter<'role'>;
-  readonly joinsRefused: Counter<'code'>;
-  readonly closes: Counter<'code'>;
+  readonly joins: Tally;
+  readonly joinsRefused: Tally;
+  readonly closes: Tally;
   readonly framesIn: Tally;
   readonly badFrames: Counter<'code'>;
   readonly framesOut: Counter<'lane' | 'variant'>;
   readonly deliveries: Counter<'lane'>;
   readonly bytesOut: Counter<'lane'>;
   readonly demotions: Counter;
-  readonly resumes: Counter<'from'>;
+  readonly resumes: Tally;
   readonly chatAccepted: Counter;
   readonly chatRefused: Tally;
   readonly hearts: Counter;
@@ -79,16 +79,16 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     registry,
     connections: gauge('connections', 'WebSocket connections open on this node'),
     rooms: gauge('rooms', 'Shows this node has in memory'),
-    joins: counter('joins_total', 'WebSocket connections that were welcomed, by role', ['role']),
-    joinsRefused: counter('joins_refused_total', 'WebSocket upgrades refused, by error code', ['code']),
-    closes: counter('closes_total', 'WebSocket connections closed, by close code', ['code']),
+    joins: tally('joins_total', 'WebSocket connections that were welcomed, by role', 'role'),
+    joinsRefused: tally('joins_refused_total', 'WebSocket upgrades refused, by error code', 'code'),
+    closes: tally('closes_total', 'WebSocket connections closed, by close code', 'code'),
     framesIn: tally('frames_in_total', 'Messages received from clients, by type', 'type'),
     badFrames: counter('bad_frames_total', 'Messages that could not be understood, by error code', ['code']),
     framesOut: counter('frames_out_total', 'Frames encoded and handed out, once however many viewers get them, by lane and wire variant', ['lane', 'variant']),
     deliveries: counter('deliveries_total', 'Frames put on the sockets of viewers, by lane', ['lane']),
     bytesOut: counter('bytes_out_total', 'Payload bytes put on the sockets of viewers, by lane', ['lane']),
     demotions: counter('demotions_total', 'Times a slow viewer left the chat lane until its line drained'),
-    resumes: counter('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', ['from']),
+    resumes: tally('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', 'from'),
     chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
     hearts: counter('hearts_total', 'Hearts received from viewers of this node'),

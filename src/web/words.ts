@@ -32,7 +32,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   sale_cancelled: 'The sale was cancelled.',
   limit_exceeded: 'That would be more than one buyer may have.',
   forbidden: 'Your pass does not allow this.',
-  muted: 'You may not write in this chat.',
+  muted: 'The host has muted you for a while.',
   rate_limited: 'Too fast. Wait a moment.',
   unknown_outcome: 'No answer came. Press again: you cannot get it twice by that.',
   disconnected: 'Not connected right now. Try again in a moment.',

@@ -14,7 +14,7 @@ import { syntheticTrace } from '../../bench/traces/synthetic.ts';
 import { ChatPiece } from '../../src/fanout/chat-piece.ts';
 import { chatFrames, newEncodeCounts } from '../../src/fanout/frames.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
-import { VARIANTS } from '../../src/protocol/messages.ts';
+import { CHAT_TIME_STEP_MS, VARIANTS } from '../../src/protocol/messages.ts';
 import { type Client, startWorld, type World } from '../gateway/harness.ts';
 
 const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
@@ -97,7 +97,8 @@ t.test('bytes a chat message, by variant, on synthetic chat', async (t) => {
   for (let from = 0; from < messages.length; from += 20) {
     const writer = new MessagePackWriter();
     const batch = messages.slice(from, from + 20);
-    for (const [i, { user, text }] of batch.entries()) writeChatItem(writer, i, i * 10, user, text, 0);
+    const since = batch[0]?.atMs ?? 0;
+    for (const [i, { atMs, user, text }] of batch.entries()) writeChatItem(writer, i, Math.round((atMs - since) / CHAT_TIME_STEP_MS), user, text, 0);
     const piece = new ChatPiece(1_000 + from, 1_795_399_320_000, batch.length, writer.take());
     for (const frame of chatFrames([piece], 1_795_399_320_496, false, counts)) for (const variant of VARIANTS) bytes[variant] += frame.in(variant).length;
   }

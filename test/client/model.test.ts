@@ -25,7 +25,18 @@ const snapshot = (offset: number, more: Partial<Snapshot> = {}): Snapshot => ({
   products: [{ id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'A' }, { sku: 'B' }] }],
   sales: [sale(5, 10)],
   state: { viewers: 3, hearts: 9 },
-  show: { id: 's', title: 'S', state: 'live', startsAt: null, guests: true, slowModeMs: 0, brands: [{ id: 'b', name: 'B' }], pinned: null, createdAt: 0 },
+  show: {
+    id: 's',
+    title: 'S',
+    state: 'live',
+    startsAt: null,
+    guests: true,
+    slowModeMs: 0,
+    chatShownPerSecond: 0,
+    brands: [{ id: 'b', name: 'B' }],
+    pinned: null,
+    createdAt: 0,
+  },
   ...more,
 });
 const welcome = (more: Partial<Welcome> = {}): Welcome => ({
@@ -135,7 +146,7 @@ t.test('chat comes once, also when a resume repeats it, and the newest number is
   );
   t.same(got.chat, [
     { id: 10, at: 1000, name: 'a', text: 'hi', mark: 0 },
-    { id: 11, at: 1005, name: 'b', text: 'yo', mark: 3 },
+    { id: 11, at: 1500, name: 'b', text: 'yo', mark: 3 },
   ]);
   const again = model.applyFrame(
     frame({
@@ -174,11 +185,50 @@ t.test('a hold that ended stays ended', async (t) => {
   t.ok(model.reservations.size <= 25, 'bounded');
 });
 
+t.test('C-7 C-10: groups without items, messages taken off, and own ones that nobody else sees', async (t) => {
+  const model = begun();
+  const first = model.lastChat;
+  model.applyFrame(frame({ chat: [[first + 1, 1000, [[3, 0, 'a', 'hi']]]], missed: 3 }));
+  model.applyFrame(frame({ chat: [[first + 9, 1000, []]], missed: 4 }));
+  t.equal(model.lastChat, first + 8, 'the position counts what was left out');
+  model.applyFrame(frame({ events: [event(5, 'chat.removed', { ids: [first + 4, first + 20] })] }));
+  t.same(
+    model.chat.filter(({ id }) => id > first),
+    [],
+  );
+  t.same(
+    model
+      .applyFrame(
+        frame({
+          chat: [
+            [
+              first + 20,
+              1000,
+              [
+                [0, 0, 'a', 'late'],
+                [1, 0, 'a', 'next'],
+              ],
+            ],
+          ],
+        }),
+      )
+      .chat.map(({ text }) => text),
+    ['next'],
+    'it stays away',
+  );
+  const own = { id: first + 30, at: 1, name: 'me', text: 'only here', mark: 0 };
+  t.equal(model.addOwnChat(own), true);
+  t.equal(model.addOwnChat(own), false);
+  t.equal(model.lastChat, first + 21, 'what others said before it may still be on its way');
+});
+
 t.test('a snapshot replaces everything; one of a new epoch begins anew, and a frame of an unknown epoch is a gap', async (t) => {
   const model = begun();
   model.applyFrame(frame({ events: [event(5, 'announcement', { text: 'x' })], chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
   t.equal(model.applyFrame(frame({ snapshot: snapshot(9) })).snapshot, true);
-  t.same([model.offset, model.chat.length], [9, 1], 'chat of the same epoch stays');
+  t.same([model.offset, model.chat.length], [9, 0], 'the chat on screen too: something may have been taken off');
+  model.applyFrame(frame({ snapshot: snapshot(9), chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
+  t.equal(model.chat.length, 1, 'recent chat comes with it');
   t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
   t.match(model.applyFrame(frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) })), { snapshot: true, gap: false });
   t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat numbers begin anew too');

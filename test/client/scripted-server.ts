@@ -36,7 +36,18 @@ export const WELCOME: Welcome = {
     products: [],
     sales: [],
     state: {},
-    show: { id: 'demo', title: 'Demo', state: 'live', startsAt: null, guests: true, slowModeMs: 0, brands: [], pinned: null, createdAt: 0 },
+    show: {
+      id: 'demo',
+      title: 'Demo',
+      state: 'live',
+      startsAt: null,
+      guests: true,
+      slowModeMs: 0,
+      chatShownPerSecond: 0,
+      brands: [],
+      pinned: null,
+      createdAt: 0,
+    },
   },
 };
 

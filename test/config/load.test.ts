@@ -42,7 +42,7 @@ t.test('nothing given: all roles, loopback, embedded Redis', async (t) => {
 
 t.test('the configuration is frozen, deeply', async (t) => {
   const config = configOf({ ...SHARED, ALLOWED_ORIGINS: 'https://a.example', ROLES: 'jobs,control' });
-  const frozen = [config, config.roles, config.allowedOrigins, config.corsOrigins, config.apiKeys, config.authPublicKeys];
+  const frozen = [config, config.roles, config.trustedProxies, config.allowedOrigins, config.corsOrigins, config.apiKeys, config.authPublicKeys];
   for (const part of frozen) t.ok(Object.isFrozen(part));
   t.same(config.roles, ['control', 'jobs'], 'in one order, however they were written');
 });
@@ -69,6 +69,10 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['ALLOWED_ORIGINS', '*', 'allowedOrigins', null],
   ['ALLOWED_ORIGINS', 'https://a.example,http://localhost:3000/', 'allowedOrigins', ['https://a.example', 'http://localhost:3000']],
   ['CORS_ORIGINS', '*', 'corsOrigins', null],
+  ['TRUSTED_PROXIES', '127.0.0.1, 10.0.0.0/8,2001:db8::/32', 'trustedProxies', ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32']],
+  ['CONNECTIONS_MAX', '50000', 'connectionsMax', 50_000],
+  ['CONNECTIONS_PER_ADDRESS', '100', 'connectionsPerAddress', 100],
+  ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
   ['APPENDFSYNC', 'always', 'appendfsync', 'always'],
   ['DEMO_TOKENS', 'yes', 'demoTokens', true],
   ['NODE_NAME', 'gateway-1.eu', 'nodeName', 'gateway-1.eu'],
@@ -107,6 +111,13 @@ const BAD: ReadonlyArray<[variable: string, raw: string, says: RegExp]> = [
   ['ALLOWED_ORIGINS', 'shop.example', /origin such as/],
   ['ALLOWED_ORIGINS', 'https://shop.example/path', /no path/],
   ['CORS_ORIGINS', 'https://a.example,https://a.example', /twice/],
+  ['TRUSTED_PROXIES', 'true', /IP address or a network such as/],
+  ['TRUSTED_PROXIES', '10.0.0.0/33', /network/],
+  ['TRUSTED_PROXIES', '10/8', /network/],
+  ['TRUSTED_PROXIES', '::1/129', /network/],
+  ['TRUSTED_PROXIES', '10.0.0.0/8/8', /network/],
+  ['CONNECTIONS_MAX', '0', /from 1 to 1000000/],
+  ['JOINS_PER_SECOND', '0', /from 1 to 100000/],
   ['AUTH_SECRET', 'short', /at least 32 bytes long, got 5/],
   ['AUTH_PUBLIC_KEYS', '/does/not/exist.pem', /\/does\/not\/exist\.pem cannot be read \(ENOENT\)/],
   ['API_KEYS', 'host', /entry 1 must be name:secret/],

@@ -62,6 +62,8 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
         'GET /v1/shows/{show}/verify',
         'POST /v1/shows/{show}/reconcile',
       ],
+      ...['GET /v1/shows/{show}/audience', 'GET /v1/shows/{show}/chat', 'DELETE /v1/shows/{show}/chat/{message}', 'GET /v1/shows/{show}/mutes'],
+      ...['PUT /v1/shows/{show}/mutes/{user}', 'DELETE /v1/shows/{show}/mutes/{user}'],
       ...['PUT /v1/shows/{show}/products/{product}', 'GET /v1/shows/{show}/products', 'DELETE /v1/shows/{show}/products/{product}'],
       ...['POST /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales/{sale}'],
       ...['schedule', 'open', 'pause', 'resume', 'extend', 'end', 'cancel', 'units'].map((move) => `POST /v1/shows/{show}/sales/{sale}/${move}`),

@@ -5,7 +5,18 @@ import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import type { SaleView, ShowEvent, ShowView } from '../../src/protocol/messages.ts';
 import { ManualClock } from './manual-clock.ts';
 
-const show: ShowView = { id: 'show', title: 'S', state: 'live', startsAt: null, guests: true, slowModeMs: 0, brands: [], pinned: null, createdAt: 0 };
+const show: ShowView = {
+  id: 'show',
+  title: 'S',
+  state: 'live',
+  startsAt: null,
+  guests: true,
+  slowModeMs: 0,
+  chatShownPerSecond: 0,
+  brands: [],
+  pinned: null,
+  createdAt: 0,
+};
 const sale = (rev: number, left: number): SaleView => ({
   id: 'f',
   title: 'F',
@@ -38,6 +49,8 @@ const loaded = (rev: number, offset: number, epoch = 'e1'): RoomSnapshot => ({
   rev,
   nextDueAt: null,
   chat: [],
+  lastChat: 0,
+  mutes: [],
   snapshot: { epoch, offset, show, products: [], sales: [sale(rev, 5)], state: {} },
 });
 

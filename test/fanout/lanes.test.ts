@@ -1,6 +1,7 @@
 import t from 'tap';
-import { ChatIntake } from '../../src/fanout/chat-intake.ts';
+import { ChatIntake, type ChatTaken } from '../../src/fanout/chat-intake.ts';
 import { ChatLane } from '../../src/fanout/chat-lane.ts';
+import type { ChatPiece } from '../../src/fanout/chat-piece.ts';
 import { CountdownTicker } from '../../src/fanout/countdown.ts';
 import { CountsReporter } from '../../src/fanout/counts.ts';
 import { DueTimer } from '../../src/fanout/due-timer.ts';
@@ -58,15 +59,104 @@ t.test('chat: batches of many nodes leave in one frame a tick, in the order of t
   t.equal(sent.length, 2);
   t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm5'], 'a batch that came twice is left out');
   t.equal(lane.sent, 5);
-  lane.catchUp([batch(4, 2), batch(6, 1)]);
+  lane.catchUp([batch(4, 2), batch(6, 1)], 6);
   clock.advance(LIMITS.tickMinMs);
   t.equal(texts(sent).at(-1), 'm6');
-  lane.catchUp([batch(10, 1)]);
+  lane.catchUp([batch(10, 1)], 10);
   clock.advance(LIMITS.tickMinMs);
   t.ok(
     sent.some(({ frame }) => frame.missed === 3),
     'a hole that cannot be filled is counted',
   );
+});
+
+/** As the log hands it out above the display cap: `shown` of `taken` messages. */
+function sampled(firstId: number, taken: number, shown: readonly number[]): ChatBatch {
+  const writer = new MessagePackWriter();
+  for (const i of shown) writeChatItem(writer, i, 0, 'ann', `m${firstId + i}`, 0);
+  return { node: 'n', firstId, at: 5, count: shown.length, items: writer.take(), taken, last: shown.at(-1) ?? -1 };
+}
+
+const missed = (sent: Sent[]): number => sent.reduce((sum, { frame }) => sum + (frame.missed ?? 0), 0);
+
+t.test('C-9: what was shown and what is told as missed add up, at every frame', async (t) => {
+  const { clock, sent, options } = lanes();
+  const lane = new ChatLane(options);
+  lane.fill([batch(1, 3)], 10);
+  lane.push(sampled(11, 10, [2, 7]));
+  clock.write();
+  t.match(sent.at(-1)?.frame, { missed: 6, chat: [[11, 5, [[2], [7]]]] }, 'up to the last one shown, and nothing of before');
+  lane.push(sampled(21, 5, []));
+  lane.push(sampled(26, 300, [299]));
+  clock.advance(LIMITS.tickMinMs);
+  t.same([texts(sent).length, missed(sent)], [3, 325 - 10 - 3]);
+  lane.push(sampled(326, 40, [0]));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.at(-1)?.frame.missed, undefined, 'what comes behind it may still be told with the next');
+  clock.advance(LIMITS.chatLeftOutTellMs);
+  t.match(sent.at(-1)?.frame, { missed: 39, chat: [[366, Number, []]] }, 'or by itself');
+  t.equal(lane.sent, 365 - 10);
+  t.equal(texts(sent).length + missed(sent), 355);
+  lane.push(batch(366, 1));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.at(-1)?.frame.missed, undefined, 'once');
+  t.equal(clock.armed, 0, 'no timer is left');
+});
+
+t.test('C-9: frames of one flush count each its own', async (t) => {
+  const { clock, sent, options } = lanes();
+  const lane = new ChatLane(options);
+  const long = Array.from({ length: 200 }, (_, i) => 3 * i);
+  const writer = new MessagePackWriter();
+  for (const i of long) writeChatItem(writer, i, 0, 'ann', 'x'.repeat(280), 0);
+  lane.push({ node: 'n', firstId: 1, at: 5, count: 200, items: writer.take(), taken: 600, last: 597 });
+  clock.write();
+  t.ok(sent.length > 3);
+  let id = 0;
+  for (const { frame } of sent) {
+    const count = (frame.chat ?? []).reduce((sum, [, , items]) => sum + items.length, 0);
+    const last = frame.chat?.at(-1)?.[2].at(-1)?.[0] ?? -1;
+    t.equal(count + (frame.missed ?? 0), 1 + last - id);
+    id = 1 + last;
+  }
+});
+
+t.test('C-10: a message taken off is not sent, if it waits, and not kept', async (t) => {
+  const { clock, sent, options } = lanes();
+  const lane = new ChatLane(options);
+  lane.push(batch(1, 3));
+  clock.write();
+  lane.push(batch(4, 3));
+  lane.push(batch(7, 1));
+  const { version } = lane.ring;
+  lane.remove(new Set([2, 5, 7, 99]));
+  t.not(lane.ring.version, version, 'what was made of the history is stale');
+  clock.advance(LIMITS.tickMinMs);
+  t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm6']);
+  clock.advance(LIMITS.chatLeftOutTellMs);
+  t.equal(missed(sent), 2);
+  const idsOf = (pieces: readonly ChatPiece[]): number[] =>
+    pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
+  t.same(idsOf(lane.ring.history(50)), [1, 3, 4, 6]);
+  t.same(idsOf(lane.ring.after(1, 50).pieces), [3, 4, 6]);
+  t.equal(lane.ring.after(1, 50).missed, 3);
+  lane.remove(new Set([1, 3, 4, 6]));
+  t.same(idsOf(lane.ring.history(50)), []);
+  lane.push(batch(8, 1));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(texts(sent).at(-1), 'm8');
+});
+
+t.test('left-out chat arms no timer in a room without viewers', async (t) => {
+  const { clock, listeners, options } = lanes();
+  listeners.add('json', -1);
+  const lane = new ChatLane(options);
+  lane.push(sampled(1, 10, []));
+  t.equal(clock.armed, 0);
+  listeners.add('json', 1);
+  lane.push(batch(11, 1));
+  clock.write();
+  t.equal(lane.sent, 11);
 });
 
 t.test('nothing is encoded or published for nobody, but history is kept', async (t) => {
@@ -89,12 +179,12 @@ t.test('S-1: state: the newest value of each thing, one frame a tick', async (t)
   clock.write();
   for (let rev = 2; rev < 50; rev += 1) lane.pushSales([state('s', rev, rev % 2 ? { a: 100 - rev } : { b: rev })]);
   lane.pushSales([state('s', 3, { a: -1 })]);
-  lane.pushCounts({ viewers: 1, peak: 1, hearts: 0 });
-  lane.pushCounts({ viewers: 2, peak: 2, hearts: 5 });
+  lane.pushCounts({ viewers: 1, peak: 1, hearts: 0, unique: 1 });
+  lane.pushCounts({ viewers: 2, peak: 2, hearts: 5, unique: 2 });
   t.equal(sent.length, 1);
   clock.advance(LIMITS.stateTickMs);
   t.equal(sent.length, 2);
-  t.same(sent[1]?.frame.state, { viewers: 2, peak: 2, hearts: 5, sales: [state('s', 49, { a: 51, b: 48 })] });
+  t.same(sent[1]?.frame.state, { viewers: 2, peak: 2, hearts: 5, unique: 2, sales: [state('s', 49, { a: 51, b: 48 })] });
   lane.pushSales([state('s', 50, { a: 0 })]);
   lane.supersede({ id: 's', rev: 51 } as SaleView);
   clock.advance(LIMITS.stateTickMs);
@@ -131,9 +221,10 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
     showId: 's',
     node: 'n',
     clock,
+    shownPerSecond: () => 10,
     log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
   });
-  const answers: Array<Result<number>> = [];
+  const answers: Array<Result<ChatTaken>> = [];
   for (let i = 0; i < 4; i += 1) intake.accept(entry(i), (r) => answers.push(r));
   t.same(
     appends.map(({ count }) => count),
@@ -148,7 +239,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   appends[1]?.answer(ok({ firstId: 20 }));
   await intake.settled();
   t.same(
-    answers.map((r) => r.ok && r.value),
+    answers.map((r) => r.ok && r.value.id),
     [10, 20, 21, 22],
   );
   intake.accept(entry(5), (r) => answers.push(r));
@@ -166,6 +257,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
     showId: 's',
     node: 'n',
     clock,
+    shownPerSecond: () => 10,
     log: {
       appendChat: async (_show, { count, items }) => {
         counts.push(count);
@@ -187,16 +279,48 @@ t.test('intake: batches and queue are bounded', async (t) => {
   );
 });
 
+t.test('S-3: counts: people new to the node are reported once, in slices, and again when a report was lost', async (t) => {
+  const clock = new ManualClock();
+  const reports: Array<readonly string[]> = [];
+  let works = false;
+  const log = {
+    reportCounts: async (_show: string, _node: string, viewers: number, _hearts: number, newcomers: readonly string[] = []): Promise<Result<CountsAnswer>> => {
+      reports.push(newcomers);
+      return works ? ok({ counts: { viewers, peak: viewers, hearts: 0, unique: 0 }, epoch: 'e1', rev: 1 }) : fail('redis_unavailable');
+    },
+  };
+  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
+  counts.addNewcomer('ann');
+  counts.addNewcomer('ann');
+  await clock.pass(10);
+  t.same(reports, [['ann']]);
+  works = true;
+  await clock.pass(LIMITS.countsTickMs);
+  t.same(reports, [['ann'], ['ann']], 'the answer was lost');
+  await clock.pass(LIMITS.countsTickMs * 3);
+  t.equal(reports.length, 2);
+  for (let i = 0; i < LIMITS.uniquesPerReportMax + 5; i += 1) counts.addNewcomer(`u${i}`);
+  await clock.pass(LIMITS.countsTickMs * 3);
+  t.same(
+    reports.slice(2).map(({ length }) => length),
+    [LIMITS.uniquesPerReportMax, 5],
+  );
+  counts.addNewcomer('last');
+  await counts.close();
+  t.same(reports.at(-1), ['last']);
+  t.equal(clock.armed, 0);
+});
+
 t.test('S-3: counts: at most one report a second, only when something changed, repeated before they lapse', async (t) => {
   const clock = new ManualClock();
   const reports: Array<[atMs: number, viewers: number, hearts: number]> = [];
   const log = {
     reportCounts: async (_show: string, _node: string, viewers: number, hearts: number): Promise<Result<CountsAnswer>> => {
       reports.push([clock.time - 1_000, viewers, hearts]);
-      return ok({ counts: { viewers, peak: viewers, hearts }, epoch: 'e1', rev: 1 });
+      return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
     },
   };
-  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onAnswer: () => {} });
+  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
   counts.setViewers(1);
   await clock.pass(10);
   counts.setViewers(2);

@@ -36,7 +36,7 @@ export type Answer =
   | { readonly t: 'lost' };
 
 /** C-1. */
-type ChatGroup = [firstId: number, at: number, items: Array<[i: number, dtMs: number, name: string, text: string, mark?: number]>];
+type ChatGroup = [firstId: number, at: number, items: Array<[i: number, dt: number, name: string, text: string, mark?: number]>];
 
 interface SaleOfClient {
   rev: number;

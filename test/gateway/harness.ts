@@ -47,15 +47,26 @@ export interface Node {
   readonly port: number;
 }
 
-export interface World {
-  readonly redis: TestRedis;
+/** Nodes over a Redis of the test's choice. */
+export interface Stage {
   readonly store: ConnectedStore;
   readonly node: Node;
   readonly show: string;
-  addNode(options?: Partial<GatewayOptions>): Promise<Node>;
+  addNode(options?: Partial<GatewayOptions>, redisUrl?: string): Promise<Node>;
   token(user: string, more?: { role?: Role; show?: string; name?: string; ttlSeconds?: number }): string;
   connect(options?: ConnectOptions): Promise<Client>;
   openSale(spec?: { quantity?: number; perBuyer?: number; opensInMs?: number; holdMs?: number; id?: string }): Promise<string>;
+}
+
+export interface World extends Stage {
+  readonly redis: TestRedis;
+}
+
+export interface StageOptions {
+  readonly gateway?: Partial<GatewayOptions>;
+  readonly guests?: boolean;
+  /** The show's id; it decides the slot. */
+  readonly show?: string;
 }
 
 export interface ConnectOptions {
@@ -73,16 +84,19 @@ export interface ConnectOptions {
 
 export const logger = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
 
-export async function startWorld(
-  t: Test,
-  options: { redis?: Parameters<typeof startRedis>[0]; gateway?: Partial<GatewayOptions>; guests?: boolean } = {},
-): Promise<World> {
+export async function startWorld(t: Test, options: StageOptions & { redis?: Parameters<typeof startRedis>[0] } = {}): Promise<World> {
   const redis = await startRedis(options.redis);
+  t.teardown(() => redis.stop());
+  return { ...(await startStage(t, redis.url, options)), redis };
+}
+
+/** One node and a live show; more nodes may come. `url` as REDIS_URL takes it: a node may be given another way to the same Redis. */
+export async function startStage(t: Test, url: string, options: StageOptions = {}): Promise<Stage> {
   const keyPrefix = `t${randomUUID().slice(0, 8)}:`;
   const clients: Client[] = [];
   const nodes: Node[] = [];
-  const addNode = async (more: Partial<GatewayOptions> = {}): Promise<Node> => {
-    const store = await connectStore({ url: redis.url, keyPrefix, logger });
+  const addNode = async (more: Partial<GatewayOptions> = {}, redisUrl = url): Promise<Node> => {
+    const store = await connectStore({ url: redisUrl, keyPrefix, logger });
     const tokens = createTokens({ secret: SECRET, nowMs: () => store.now() });
     const gateway = createGateway({
       store,
@@ -99,7 +113,10 @@ export async function startWorld(
   const node = await addNode(options.gateway);
   const { store } = node;
   const tokens = createTokens({ secret: SECRET, nowMs: () => store.now() });
-  const created = await store.createShow({ title: 'Test show', guests: options.guests ?? true, brands: [{ id: 'acme', name: 'Acme' }] }, 'test');
+  const created = await store.createShow(
+    { ...(options.show === undefined ? {} : { id: options.show }), title: 'Test show', guests: options.guests ?? true, brands: [{ id: 'acme', name: 'Acme' }] },
+    'test',
+  );
   if (!created.ok) throw new Error(created.error.message);
   const show = created.value.id;
   await store.putProduct(
@@ -120,12 +137,10 @@ export async function startWorld(
     for (const client of clients) client.cut();
     await Promise.all(nodes.map(({ gateway }) => gateway.drain({ timeoutMs: 1_000 })));
     await Promise.all(nodes.map((each) => each.store.close()));
-    await redis.stop();
   });
   const token: World['token'] = (user, more = {}) =>
     tokens.mint({ show: more.show ?? show, user, name: more.name ?? `Name of ${user}`, role: more.role ?? 'buyer' }, more.ttlSeconds ?? 3600);
   return {
-    redis,
     store,
     node,
     show,

@@ -84,6 +84,28 @@ t.test('every library that src imports is a dependency, and Node is asked by its
   t.same(wrong, []);
 });
 
+/** The files that a program loads when it starts, its own included. */
+function reachableFrom(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file) || !existsSync(file)) return seen;
+  seen.add(file);
+  for (const specifier of importsOf(file)) if (specifier.startsWith('.')) reachableFrom(resolve(dirname(file), specifier), seen);
+  return seen;
+}
+
+t.test('the load tester runs from an installed package: what it imports is a dependency', async (t) => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  const files = [...reachableFrom(join(root, 'bench/main.ts')), ...reachableFrom(join(root, 'bench/generator/join.ts'))];
+  t.ok(files.length > 30);
+  const wrong = files.flatMap((file) =>
+    importsOf(file)
+      .filter((entry) => !entry.startsWith('.') && !entry.startsWith('node:'))
+      .map((specifier) => [specifier, specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : packageOf(specifier)] as const)
+      .filter(([, name]) => !Object.hasOwn(dependencies, name))
+      .map(([specifier]) => `${named(file)} imports ${specifier}`),
+  );
+  t.same(wrong, []);
+});
+
 t.test('the SDK runs in a browser: no Node in client, protocol and web', async (t) => {
   const browser = sources.filter((file) => ['client', 'protocol', 'web'].includes(folderOf(file)));
   t.same(browser.filter((file) => importsOf(file).some((specifier) => specifier.startsWith('node:'))).map(named), []);

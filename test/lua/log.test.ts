@@ -145,25 +145,45 @@ stage.scene('viewers are summed over nodes, hearts over time, and only changes a
   const show = await stage.newShow();
   const other = await stage.another();
   const heard = await listen(show);
-  t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0 });
-  t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)).counts, { viewers: 32, peak: 42, hearts: 10 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 0)).counts, { viewers: 32, peak: 42, hearts: 10 });
-  t.same(unwrap(await other.reportCounts(show, 'n2', 0, 0)).counts, { viewers: 20, peak: 42, hearts: 10 }, 'a node without viewers leaves');
+  t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
+  t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7, unique: 0 });
+  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)).counts, { viewers: 32, peak: 42, hearts: 10, unique: 0 });
+  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 0)).counts, { viewers: 32, peak: 42, hearts: 10, unique: 0 });
+  t.same(unwrap(await other.reportCounts(show, 'n2', 0, 0)).counts, { viewers: 20, peak: 42, hearts: 10, unique: 0 }, 'a node without viewers leaves');
   await until(() => heard.length >= 4);
   t.same(
     heard.map((message) => message.kind === 'counts' && message.counts),
     [
-      { viewers: 30, peak: 30, hearts: 0 },
-      { viewers: 42, peak: 42, hearts: 7 },
-      { viewers: 32, peak: 42, hearts: 10 },
-      { viewers: 20, peak: 42, hearts: 10 },
+      { viewers: 30, peak: 30, hearts: 0, unique: 0 },
+      { viewers: 42, peak: 42, hearts: 7, unique: 0 },
+      { viewers: 32, peak: 42, hearts: 10, unique: 0 },
+      { viewers: 20, peak: 42, hearts: 10, unique: 0 },
     ],
   );
   const loaded = unwrap(await store.load(show));
-  t.match(loaded.snapshot.state, { viewers: 20, peak: 42, hearts: 10 });
+  t.match(loaded.snapshot.state, { viewers: 20, peak: 42, hearts: 10, unique: 0 });
   t.match(unwrap(await store.reportCounts(show, 'n1', 20, 0)), { epoch: loaded.snapshot.epoch, rev: loaded.rev }, 'and the answer says where the show stands');
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
+});
+
+stage.scene('unique viewers: people are counted once, over nodes and visits, with an error of a few per cent', async (t) => {
+  const show = await stage.newShow();
+  const other = await stage.another();
+  const users = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
+  t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0)).counts.unique, 5, 'nobody is forgotten');
+  const heard = await listen(show);
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0, users(0, 5))).counts.unique, 5);
+  for (let from = 0; from < 20_000; from += LIMITS.uniquesPerReportMax)
+    await store.reportCounts(show, 'n1', 0, 0, users(from, from + LIMITS.uniquesPerReportMax));
+  const { unique = 0 } = unwrap(await store.load(show)).snapshot.state;
+  t.ok(Math.abs(unique - 20_000) < 20_000 * 0.04, `${unique} of 20000`);
+  const told = (): number[] => heard.flatMap((message) => (message.kind === 'counts' && message.counts.unique > 5 ? [message.counts.unique] : []));
+  await until(() => told().includes(unique));
+  t.equal(told().length, 20_000 / LIMITS.uniquesPerReportMax, 'only changes are announced');
+  t.ok(((await client.memory('USAGE', travel.key(show, 'uniques'))) ?? 0) < 20_000, 'nobody is listed: the size does not grow with people');
+  t.match(unwrap(await store.audienceOf(show)), { viewers: 2, unique });
 });
 
 stage.scene('a node that fell silent is forgotten', async (t) => {
@@ -173,7 +193,8 @@ stage.scene('a node that fell silent is forgotten', async (t) => {
   t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
   // Time travel: its last report is too old.
   await client.hset(travel.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
-  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, { viewers: 5, peak: 1_005, hearts: 0 });
+  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, { viewers: 5, peak: 1_005, hearts: 0, unique: 0 });
+  t.same(unwrap(await store.audienceOf(show)), { viewers: 5, peak: 1_005, unique: 0, hearts: 0 });
   t.same(await client.hkeys(travel.key(show, 'nodes')), ['alive']);
 });
 

@@ -25,6 +25,7 @@ export async function registerDocs(app: App, version: string): Promise<void> {
       info: { title: 'Stampede control API', version, description: DESCRIPTION + catalogueTable(), license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
       tags: [
         { name: 'shows', description: 'Live events' },
+        { name: 'moderation', description: 'What is said in the chat of a show, who may say it, and how many listen' },
         { name: 'products', description: 'What the brands of a show sell, and what is on stage' },
         { name: 'sales', description: 'Flash sales: units at a price, a per-buyer limit and a window' },
         { name: 'reservations', description: 'Holds on units, and the orders they become' },

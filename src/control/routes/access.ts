@@ -87,7 +87,7 @@ function mint(
 }
 
 /** Viewers reach the gateway under the name they reached us, unless an address of its own is configured. */
-function gatewayUrlFor(request: FastifyRequest, { publicGatewayUrl, gatewayPort }: ControlDeps['options']): string {
+function gatewayUrlFor(request: FastifyRequest, { publicGatewayUrl, gatewayPort, gatewayTls }: ControlDeps['options']): string {
   if (publicGatewayUrl !== null) return publicGatewayUrl.replace(/\/+$/, '');
-  return `${request.protocol === 'https' ? 'wss' : 'ws'}://${request.hostname}:${gatewayPort}`;
+  return `${gatewayTls || request.protocol === 'https' ? 'wss' : 'ws'}://${request.hostname}:${gatewayPort}`;
 }

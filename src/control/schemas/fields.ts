@@ -24,5 +24,11 @@ export const ReservationParams = Type.Object({
   reservation: Type.String({ minLength: 1, maxLength: LIMITS.idCharsMax, pattern: '^[A-Za-z0-9_.:-]+$' }),
 });
 
+export const ChatParams = Type.Object({ show: Id, message: Type.String({ pattern: '^[1-9][0-9]{0,14}$', description: 'Id of a chat message' }) });
+export const UserParams = Type.Object({
+  show: Id,
+  user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'The user of a token (`sub`)' }),
+});
+
 /** A body that may stay away altogether but, when it comes, must not hold fields nobody reads. */
 export const EmptyBody = Type.Object({}, { additionalProperties: false });

@@ -10,6 +10,12 @@ const SlowMode = Type.Integer({
   maximum: LIMITS.slowModeMaxMs,
   description: 'Least time between two chat messages of one user in milliseconds; 0 = off',
 });
+const ShownPerSecond = Type.Integer({
+  minimum: 0,
+  maximum: LIMITS.chatShownPerSecondMax,
+  description:
+    'Most chat messages shown to everybody in any second; of more, everything by hosts, moderators and buyers with an order and a fair sample of the rest. 0 = the limit of the engine',
+});
 const Guests = Type.Boolean({ description: 'May people without a token watch, read only?' });
 const ShowStateName = Type.Unsafe<ShowState>({ type: 'string', enum: ['planned', 'live', 'ended'] satisfies ShowState[] });
 
@@ -21,6 +27,7 @@ export const ShowSchema = Type.Object(
     startsAt: MomentOrNull,
     guests: Guests,
     slowModeMs: SlowMode,
+    chatShownPerSecond: ShownPerSecond,
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
     pinned: Type.Union([Id, Type.Null()], { description: 'Product on stage right now' }),
     createdAt: Moment,
@@ -36,6 +43,7 @@ export const NewShow = Type.Object(
     startsAt: Type.Optional(MomentOrNull),
     guests: Type.Optional(Guests),
     slowModeMs: Type.Optional(SlowMode),
+    chatShownPerSecond: Type.Optional(ShownPerSecond),
     brands: Type.Optional(Brands),
   },
   { additionalProperties: false },
@@ -47,6 +55,7 @@ export const ShowChange = Type.Object(
     startsAt: Type.Optional(MomentOrNull),
     guests: Type.Optional(Guests),
     slowModeMs: Type.Optional(SlowMode),
+    chatShownPerSecond: Type.Optional(ShownPerSecond),
     brands: Type.Optional(Brands),
   },
   { additionalProperties: false, minProperties: 1 },

@@ -1,8 +1,8 @@
 /** `chat`: taken into the log, answered with the message's id once Redis has it. */
-import { fail } from '../../protocol/codes.ts';
+import { fail, ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
 import { takeChat } from '../limits.ts';
-import type { Answer, Answered, Connection, RequestContext } from './context.ts';
+import type { Answered, Connection, RequestContext } from './context.ts';
 
 const MARK_NONE = 0;
 const MARK_ORDER = 1;
@@ -14,13 +14,14 @@ export function onChat(connection: Connection, { text }: Extract<ClientMessage, 
   if (identity.role === 'guest' || member === null) return fail('forbidden', 'Guests may watch only: connect with a token to chat.');
   if (draining) return fail('draining');
   if (room.view.show.state === 'ended') return fail('show_ended');
-  const allowed = takeChat(connection, nowMs);
+  const mutedUntil = room.mutedUntil(member.user);
+  if (mutedUntil !== null) return fail('muted', undefined, { retryAfterMs: Math.ceil(mutedUntil - receivedAt) });
+  const allowed = takeChat(connection, member.user, nowMs);
   if (!allowed.ok) return allowed;
-  return new Promise<Answer>((resolve) => {
-    room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) => {
-      resolve(result.ok ? { ok: true, value: { chat: result.value } } : result);
-    });
-  });
+  return (done) =>
+    room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) =>
+      done(result.ok ? ok({ chat: result.value.id, ...(result.value.leftOut ? { leftOut: true } : {}) }) : result),
+    );
 }
 
 function markOf({ identity, member, room }: Connection): number {

@@ -1,3 +1,6 @@
+-- Mutes for every node to know: {user, until}; until 0 lifts one. Viewers are not told.
+local mutes = {}
+
 -- Writes everything the script decided, appends ledger and events, and publishes, in one go. Nothing below can fail for a reason of
 -- ours: types are known and Redis refuses a script up front when it is out of memory or read-only.
 local function note_sold_out()
@@ -105,7 +108,7 @@ local function commit()
   local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2]
   local patches = {}
   for id in pairs(touched) do patches[#patches + 1] = patch_of(id) end
-  if #patches + #events + #records > 0 then
+  if #patches + #events + #records + #mutes > 0 then
     rev = rev + 1
     call('HSET', K.show, 'rev', int(rev), 'offset', int(offset))
     if live_delta ~= 0 then call('HINCRBY', K.show, 'live_sales', live_delta) end
@@ -115,7 +118,7 @@ local function commit()
       parts[i] = events[i][2]
     end
     for i = 1, #records do parts[#parts + 1] = records[i] end
-    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches, sizes })
+    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches, sizes, mutes })
     call('SPUBLISH', K.channel, 'c' .. struct.pack('>I4', #head) .. head .. table.concat(parts))
   end
   return next_due or ''

@@ -5,6 +5,7 @@ local K = {
   show = KEYS[1], products = KEYS[2], sales = KEYS[3], stock = KEYS[4], reservations = KEYS[5], buyers = KEYS[6],
   due = KEYS[7], log = KEYS[8], ledger = KEYS[9], chat = KEYS[10], idem = KEYS[11], idem_old = KEYS[12],
   nodes = KEYS[13], waitlist = KEYS[14], waiters = KEYS[15], channel = KEYS[16],
+  removed = KEYS[17], mutes = KEYS[18], uniques = KEYS[19],
 }
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
 local run_id = ARGV[1]

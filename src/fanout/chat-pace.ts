@@ -1,0 +1,56 @@
+/**
+ * How fast people write in one room, whichever connection and node they use: what they wrote elsewhere comes with the relay and is charged here too. Kept
+ * beside the people who are connected, so that reconnecting, here or to another node, gives nobody a fresh start.
+ */
+import { unpackValues } from '../protocol/codec.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { newBucket, type Rate, type TokenBucket, take } from './token-bucket.ts';
+
+const RATE: Rate = { perSecond: LIMITS.chatRatePerUserPerSecond, burst: LIMITS.chatBurstPerUser };
+const REFILL_MS = (RATE.burst / RATE.perSecond) * 1000;
+
+interface Writer extends TokenBucket {
+  /** When they last wrote. */
+  lastMs: number;
+}
+
+export class ChatPace {
+  /** By who wrote longest ago. */
+  private readonly writers = new Map<string, Writer>();
+
+  /** Milliseconds until the slow mode lets this person write again, 0 = now. */
+  slowFor(user: string, slowModeMs: number, nowMs: number): number {
+    const writer = this.writers.get(user);
+    return writer === undefined ? 0 : Math.max(0, Math.ceil(writer.lastMs + slowModeMs - nowMs));
+  }
+
+  /** Counts a message accepted here and answers 0, or the milliseconds until it would be. */
+  take(user: string, nowMs: number, slowModeMs: number): number {
+    const writer = this.writers.get(user) ?? { ...newBucket(RATE, nowMs), lastMs: nowMs };
+    const waitMs = take(writer, RATE, nowMs);
+    if (waitMs === 0) this.wrote(user, writer, nowMs, slowModeMs);
+    return waitMs;
+  }
+
+  /** Charges what another node accepted: it may put people into debt, which they wait for. `authors`: a packed array of users. */
+  charge(authors: Uint8Array, nowMs: number, slowModeMs: number): void {
+    const [users] = unpackValues(authors) as [readonly string[] | undefined];
+    for (const user of users ?? []) {
+      const writer = this.writers.get(user) ?? { ...newBucket(RATE, nowMs), lastMs: nowMs };
+      take(writer, RATE, nowMs, 0);
+      writer.tokens -= 1;
+      this.wrote(user, writer, nowMs, slowModeMs);
+    }
+  }
+
+  private wrote(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
+    writer.lastMs = nowMs;
+    this.writers.delete(user);
+    this.writers.set(user, writer);
+    for (const [oldest, { lastMs, tokens }] of this.writers) {
+      const owesMs = Math.max(slowModeMs, REFILL_MS, ((RATE.burst - tokens) / RATE.perSecond) * 1000);
+      if (this.writers.size <= LIMITS.chatWritersKeptMax && lastMs + owesMs > nowMs) return;
+      this.writers.delete(oldest);
+    }
+  }
+}

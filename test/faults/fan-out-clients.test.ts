@@ -1,0 +1,94 @@
+/** Viewers on the SDK whose lines drop, and whose nodes are restarted one after the other: nobody loses an event, and nothing is missed in silence. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { Conversation } from '../gateway/conversation.ts';
+import { type Node, startWorld, until, type World } from '../gateway/harness.ts';
+import { SdkViewer } from '../gateway/sdk-viewer.ts';
+import { freePort } from '../support/free-port.ts';
+import { LineProxy } from './line-proxy.ts';
+
+const VIEWERS = 12;
+const DROPS = 3;
+const DROPPED_MS = 2_000;
+const BETWEEN_DROPS_MS = 800;
+
+async function viewers(t: Test, world: World, urlOf: (i: number) => string): Promise<SdkViewer[]> {
+  const all = Array.from({ length: VIEWERS }, (_, i) => {
+    const token = world.token(`v${i}`, { role: i % 2 ? 'viewer' : 'buyer' });
+    return new SdkViewer({ url: urlOf(i), show: world.show, token, variant: i % 3 ? 'json' : 'msgpack' });
+  });
+  t.teardown(() => {
+    for (const { client } of all) client.close();
+  });
+  await Promise.all(all.map((viewer) => viewer.welcomed()));
+  return all;
+}
+
+/** The talkers stay connected: they are on a node of their own. */
+async function talk(world: World, node: Node): Promise<Conversation> {
+  const talkers = await Promise.all([0, 1, 2].map((i) => world.connect({ user: `t${i}`, node })));
+  await Promise.all(talkers.map((talker) => talker.type('welcome')));
+  const conversation = new Conversation(talkers, world.store, world.show);
+  await until(() => conversation.accepted.length > 3, 'they talk');
+  return conversation;
+}
+
+async function nothingSilent(t: Test, world: World, everybody: readonly SdkViewer[], conversation: Conversation): Promise<void> {
+  await conversation.end();
+  t.same([...conversation.refusals], []);
+  await world.store.announce(world.show, 'the end', 'test');
+  const talker = await world.connect({ user: 'last' });
+  const last = Number((await talker.ask({ t: 'chat', text: 'goodbye' })).data.chat);
+  for (const viewer of everybody) {
+    await until(() => viewer.events.includes('the end') && viewer.heard.has(last), 'they come back and hear the end', 12_000);
+    t.same(viewer.problems, []);
+    const first = conversation.announced.indexOf(viewer.events[0] ?? '');
+    t.same(viewer.events.slice(0, -1), conversation.announced.slice(first), 'every event, once, in order');
+    t.equal(viewer.silent(last), 0, 'chat: heard, or told to be missed');
+  }
+}
+
+t.jobs = 2;
+
+t.test('R-2 R-6: the lines of viewers drop three times in a row', async (t) => {
+  const world = await startWorld(t);
+  const second = await world.addNode();
+  const line = await LineProxy.to({ port: world.node.port });
+  t.teardown(() => line.close());
+  const everybody = await viewers(t, world, () => `ws://127.0.0.1:${line.port}`);
+  const conversation = await talk(world, second);
+  for (let drop = 0; drop < DROPS; drop += 1) {
+    await line.blackout(DROPPED_MS);
+    await sleep(BETWEEN_DROPS_MS);
+  }
+  await nothingSilent(t, world, everybody, conversation);
+  for (const { snapshots } of everybody) t.equal(snapshots, 1, 'only the first welcome brought one: everything else was resumed');
+  t.ok(world.node.gateway.stats().resumes.memory >= VIEWERS);
+  t.match(world.node.gateway.stats().resumes, { log: 0, snapshot: 0 });
+});
+
+t.test('D-1 W-5: two nodes are restarted one after the other while the show goes on', async (t) => {
+  const world = await startWorld(t);
+  const quiet = await world.addNode();
+  // Each node is told to send its viewers to the other one, as a balancer would.
+  const ports = [await freePort(), await freePort()] as const;
+  const [firstUrl, secondUrl] = ports.map((port) => `ws://127.0.0.1:${port}`) as [string, string];
+  let first = await world.addNode({ port: ports[0], reconnectUrl: secondUrl });
+  let second = await world.addNode({ port: ports[1], reconnectUrl: firstUrl });
+  const everybody = await viewers(t, world, (i) => (i % 2 ? first : second).url);
+  const conversation = await talk(world, quiet);
+  const restart = async (node: Node, reconnectUrl: string): Promise<Node> => {
+    await node.gateway.drain({ timeoutMs: 3_000 });
+    return world.addNode({ port: node.port, reconnectUrl });
+  };
+  first = await restart(first, secondUrl);
+  await until(() => second.gateway.stats().connections === VIEWERS, 'the second node has them all', 8_000);
+  t.match(second.gateway.stats().resumes, { memory: VIEWERS / 2, log: 0, snapshot: 0 }, 'from memory');
+  second = await restart(second, firstUrl);
+  await nothingSilent(t, world, everybody, conversation);
+  for (const { byes, snapshots } of everybody) {
+    t.ok(byes.length >= 1 && byes.length <= 2);
+    for (const { reconnectAfterMs, pass } of byes) t.ok(reconnectAfterMs !== undefined && reconnectAfterMs <= 3_000 && pass !== undefined);
+    t.equal(snapshots, 1, 'nobody needed another snapshot');
+  }
+});

@@ -1,0 +1,126 @@
+/** kill -9 of one of two gateway processes while chat and events flow: its viewers go on where they were on the other one, and the counts heal. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { createPrng } from '../../bench/audience/prng.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { pack, unpack } from '../../src/redis/records.ts';
+import { descendants, serve } from '../cli/program.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+import { AUTH_SECRET, KEY_PREFIX, openHouse } from './house.ts';
+import { PlainClient } from './plain-client.ts';
+import { signToken } from './plain-http.ts';
+
+const SHOW = 'night';
+const VIEWERS = 10;
+const CHAT_EVERY_MS = 350;
+const ANNOUNCE_EVERY_MS = 40;
+const AFTERWARDS_MS = 1_500;
+
+async function stage(t: Test, redis: TestRedis): Promise<ConnectedStore> {
+  const store = await connectStore({ url: redis.url, keyPrefix: KEY_PREFIX });
+  t.teardown(() => store.close());
+  await store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test');
+  await store.startShow(SHOW, 'test');
+  return store;
+}
+
+async function viewersOf(store: ConnectedStore): Promise<number> {
+  const loaded = await store.load(SHOW);
+  return loaded.ok ? (loaded.value.snapshot.state.viewers ?? 0) : -1;
+}
+
+/** Every node's last report is so much older than it was. */
+async function letTimePass(redis: TestRedis, byMs: number): Promise<void> {
+  const client = redis.client();
+  const key = `${KEY_PREFIX}{${SHOW}}:nodes`;
+  for (const [node, report] of Object.entries(await client.hgetallBuffer(key))) {
+    const fields = unpack<number[]>(report).map((field) => (field > Date.now() / 2 ? field - byMs : field));
+    await client.hset(key, node, pack(fields));
+  }
+}
+
+async function survives(
+  t: Test,
+  { urls, redis, store, kill }: { urls: readonly string[]; redis: TestRedis; store: ConnectedStore; kill(): Promise<unknown> },
+): Promise<void> {
+  const prng = createPrng(5);
+  const clients = Array.from({ length: VIEWERS }, (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(SHOW, `v${i}`), prng: prng.fork(i) }));
+  t.teardown(() => Promise.all(clients.map((client) => client.close())));
+  await Promise.all(clients.map((client) => client.connect()));
+  const starts = new Map(clients.map((client) => [client, client.offset]));
+  const { epoch } = clients[0] as PlainClient;
+  for (let waited = 0; waited < 100 && (await viewersOf(store)) !== VIEWERS; waited += 1) await sleep(50);
+  t.equal(await viewersOf(store), VIEWERS);
+
+  const accepted: Array<{ id: number; text: string }> = [];
+  let over = false;
+  const talking = clients.slice(0, 6).map(async (client, who) => {
+    for (let n = 0; !over; n += 1, await sleep(CHAT_EVERY_MS)) {
+      const text = `${who} says ${n}`;
+      const answer = await client.request({ t: 'chat', text });
+      if (answer.t === 'ok') accepted.push({ id: Number(answer.data?.['chat']), text });
+    }
+  });
+  const announcing = (async () => {
+    for (let n = 0; !over; n += 1, await sleep(ANNOUNCE_EVERY_MS)) await store.announce(SHOW, `announcement ${n}`, 'test');
+  })();
+  await sleep(600);
+  await kill();
+  await sleep(AFTERWARDS_MS);
+  over = true;
+  await Promise.all([...talking, announcing]);
+  await store.announce(SHOW, 'the end', 'test');
+
+  t.ok(
+    clients.some(({ losses }) => losses > 0),
+    'somebody lost the line',
+  );
+  let last = 0;
+  for (const { id } of accepted) last = Math.max(last, id);
+  for (const client of clients) {
+    t.ok(await client.until(() => client.events.at(-1)?.data['text'] === 'the end', 10_000), 'everybody is back');
+    t.ok(await client.until(() => client.chatLeftOut(last) <= 0, 5_000), `chat: ${client.chatLeftOut(last)} left out in silence`);
+    t.same(client.problems, []);
+    t.equal(client.epoch, epoch);
+    if (client.snapshots > 0) continue;
+    const from = starts.get(client) ?? 0;
+    t.same(
+      client.events.map(({ offset }) => offset),
+      client.events.map((_, i) => from + 1 + i),
+      'every event, once, in order',
+    );
+    const unheard = accepted.filter(({ id, text }) => client.heard.get(`${epoch}/${id}`) !== text);
+    t.ok(unheard.length <= Math.max(0, last - client.heard.size), 'accepted chat was heard or counted');
+  }
+  t.comment(`${clients.filter(({ losses }) => losses > 0).length} lost the line, ${clients.filter(({ resumed }) => resumed > 0).length} resumed`);
+  // What the dead node reported lapses after a while; the next report of anybody, at the latest a third of that later, leaves it out.
+  await letTimePass(redis, LIMITS.nodeCountsTtlMs);
+  const late = new PlainClient({ urls, show: SHOW, token: signToken(SHOW, 'late'), prng });
+  t.teardown(() => late.close());
+  await late.connect();
+  for (let waited = 0; waited < 200 && (await viewersOf(store)) !== VIEWERS + 1; waited += 1) await sleep(50);
+  t.equal(await viewersOf(store), VIEWERS + 1, 'the counts are right again');
+}
+
+t.jobs = 2;
+
+t.test('R-2 S-3: one of two gateways is killed', async (t) => {
+  const house = await openHouse({ gateways: 2, others: [] });
+  t.teardown(() => house.stop());
+  const store = await stage(t, house.redis);
+  await survives(t, { urls: house.gatewayUrls, redis: house.redis, store, kill: async () => house.gateways[0]?.kill() });
+});
+
+t.test('R-2 S-3: one of two workers on one port is killed', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const store = await stage(t, redis);
+  const running = await serve(t, ['--workers', '2', '--roles', 'gateway'], { REDIS_URL: redis.url, KEY_PREFIX, AUTH_SECRET });
+  await survives(t, {
+    urls: [running.ready.gateway ?? ''],
+    redis,
+    store,
+    kill: async () => process.kill(descendants(running.pid)[0] ?? 0, 'SIGKILL'),
+  });
+});
