@@ -180,6 +180,7 @@ async function startGateway({ config, options, logger, metrics, parts, store }: 
       trustedProxies: config.trustedProxies,
       tls: config.tls,
       limits: { perNodeMax: config.connectionsMax, perAddressMax: config.connectionsPerAddress, joinsPerSecond: config.joinsPerSecond },
+      rates: { chatPerSecond: config.chatPerSecond, requestsPerSecond: config.requestsPerSecond },
       ...(config.publicGatewayUrl === null ? {} : { reconnectUrl: config.publicGatewayUrl }),
     },
   });

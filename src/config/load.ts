@@ -37,6 +37,8 @@ export interface Config {
   readonly connectionsMax: number;
   readonly connectionsPerAddress: number;
   readonly joinsPerSecond: number;
+  readonly chatPerSecond: number;
+  readonly requestsPerSecond: number;
   readonly demoTokens: boolean;
   readonly nodeName: string;
   readonly logLevel: LogLevel;
@@ -109,6 +111,8 @@ export function loadConfig(options: LoadOptions): Loaded {
     connectionsMax: read(SETTINGS.connectionsMax),
     connectionsPerAddress: read(SETTINGS.connectionsPerAddress),
     joinsPerSecond: read(SETTINGS.joinsPerSecond),
+    chatPerSecond: read(SETTINGS.chatPerSecond),
+    requestsPerSecond: read(SETTINGS.requestsPerSecond),
     demoTokens: read(SETTINGS.demoTokens),
     nodeName: read(SETTINGS.nodeName),
     logLevel: read(SETTINGS.logLevel),

@@ -115,7 +115,7 @@ export class ChatIntake {
 
 function tell(batch: readonly Waiting[], { firstId, shown }: ChatAppended): void {
   const isShown = shown && new Set(shown);
-  for (const [i, { answer }] of batch.entries()) answer(ok({ id: firstId + i, leftOut: isShown !== undefined && !isShown.has(i) }));
+  for (let i = 0; i < batch.length; i += 1) batch[i]?.answer(ok({ id: firstId + i, leftOut: isShown !== undefined && !isShown.has(i) }));
 }
 
 function unexpected(error: unknown): Failure {

@@ -6,17 +6,19 @@ import { unpackValues } from '../protocol/codec.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { newBucket, type Rate, type TokenBucket, take } from './token-bucket.ts';
 
-const RATE: Rate = { perSecond: LIMITS.chatRatePerUserPerSecond, burst: LIMITS.chatBurstPerUser };
-const REFILL_MS = (RATE.burst / RATE.perSecond) * 1000;
-
 interface Writer extends TokenBucket {
   /** When they last wrote. */
   lastMs: number;
 }
 
 export class ChatPace {
+  private readonly rate: Rate;
   /** By who wrote longest ago. */
   private readonly writers = new Map<string, Writer>();
+
+  constructor(rate: Rate) {
+    this.rate = rate;
+  }
 
   /** Milliseconds until the slow mode lets this person write again, 0 = now. */
   slowFor(user: string, slowModeMs: number, nowMs: number): number {
@@ -26,8 +28,8 @@ export class ChatPace {
 
   /** Counts a message accepted here and answers 0, or the milliseconds until it would be. */
   take(user: string, nowMs: number, slowModeMs: number): number {
-    const writer = this.writers.get(user) ?? { ...newBucket(RATE, nowMs), lastMs: nowMs };
-    const waitMs = take(writer, RATE, nowMs);
+    const writer = this.writers.get(user) ?? { ...newBucket(this.rate, nowMs), lastMs: nowMs };
+    const waitMs = take(writer, this.rate, nowMs);
     if (waitMs === 0) this.wrote(user, writer, nowMs, slowModeMs);
     return waitMs;
   }
@@ -36,8 +38,8 @@ export class ChatPace {
   charge(authors: Uint8Array, nowMs: number, slowModeMs: number): void {
     const [users] = unpackValues(authors) as [readonly string[] | undefined];
     for (const user of users ?? []) {
-      const writer = this.writers.get(user) ?? { ...newBucket(RATE, nowMs), lastMs: nowMs };
-      take(writer, RATE, nowMs, 0);
+      const writer = this.writers.get(user) ?? { ...newBucket(this.rate, nowMs), lastMs: nowMs };
+      take(writer, this.rate, nowMs, 0);
       writer.tokens -= 1;
       this.wrote(user, writer, nowMs, slowModeMs);
     }
@@ -47,8 +49,9 @@ export class ChatPace {
     writer.lastMs = nowMs;
     this.writers.delete(user);
     this.writers.set(user, writer);
+    const { perSecond, burst } = this.rate;
     for (const [oldest, { lastMs, tokens }] of this.writers) {
-      const owesMs = Math.max(slowModeMs, REFILL_MS, ((RATE.burst - tokens) / RATE.perSecond) * 1000);
+      const owesMs = Math.max(slowModeMs, ((burst - Math.min(0, tokens)) / perSecond) * 1000);
       if (this.writers.size <= LIMITS.chatWritersKeptMax && lastMs + owesMs > nowMs) return;
       this.writers.delete(oldest);
     }

@@ -8,5 +8,5 @@ export type { Position } from './resume.ts';
 export { type FanoutStats, Room, type RoomStore } from './room.ts';
 export { Rooms } from './rooms.ts';
 export { Spreader } from './spreader.ts';
-export { newBucket, type Rate, type TokenBucket, take } from './token-bucket.ts';
+export { newBucket, type Rate, type Rates, rateOf, type TokenBucket, take } from './token-bucket.ts';
 export type { PersonalWelcome } from './welcome.ts';

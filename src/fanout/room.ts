@@ -25,6 +25,7 @@ import { EventRing } from './ring.ts';
 import { refuseLocally } from './sale-gate.ts';
 import type { Spreader } from './spreader.ts';
 import { StateLane } from './state-lane.ts';
+import type { Rates } from './token-bucket.ts';
 import type { ShowReplica } from './view.ts';
 import { WelcomeWriter } from './welcome.ts';
 
@@ -43,6 +44,7 @@ export interface RoomDeps {
   readonly log: ShowLog;
   /** One for all rooms of a node. */
   readonly spreader: Spreader;
+  readonly rates: Rates;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: FanoutStats;
@@ -60,7 +62,8 @@ export class Room {
   readonly audience: Audience;
   readonly chatLane: ChatLane;
   /** How fast people write, over all nodes. */
-  readonly pace = new ChatPace();
+  readonly pace: ChatPace;
+  readonly rates: Rates;
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   private readonly deps: RoomDeps;
@@ -81,6 +84,8 @@ export class Room {
     this.showId = showId;
     this.deps = deps;
     const { clock, store, log, spreader, node, stats } = deps;
+    this.rates = deps.rates;
+    this.pace = new ChatPace(deps.rates.chat);
     const { encodes } = stats;
     const now = (): number => store.now();
     this.listeners = new Listeners(showId, spreader);

@@ -5,6 +5,15 @@ export interface Rate {
   readonly burst: number;
 }
 
+/** How fast one connection may ask, and one person chat. */
+export interface Rates {
+  readonly requests: Rate;
+  readonly chat: Rate;
+}
+
+/** Twice a second's worth may come at once. */
+export const rateOf = (perSecond: number): Rate => ({ perSecond, burst: 2 * perSecond });
+
 export interface TokenBucket {
   tokens: number;
   atMs: number;

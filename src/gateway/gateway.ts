@@ -8,6 +8,7 @@ import {
   type Publisher,
   type RoomStore,
   Rooms,
+  rateOf,
   type ShowLog,
   Spreader,
   systemClock,
@@ -53,6 +54,8 @@ export interface GatewayOptions {
   readonly tls?: TlsFiles | null;
   /** Who may come in; what is not given is as in `LIMITS`. */
   readonly limits?: Partial<ConnectionLimits>;
+  /** Chat messages a second and person, requests a second and connection; twice as many at once. As in `LIMITS` unless given. */
+  readonly rates?: { readonly chatPerSecond?: number; readonly requestsPerSecond?: number };
   /** Where clients are sent when this node drains; without it they come back to where they were. */
   readonly reconnectUrl?: string;
 }
@@ -133,6 +136,10 @@ class SocketGateway implements Gateway {
       log,
       logger,
       spreader: new Spreader(this.publisher(), systemClock),
+      rates: {
+        chat: rateOf(options.rates?.chatPerSecond ?? LIMITS.chatRatePerSecond),
+        requests: rateOf(options.rates?.requestsPerSecond ?? LIMITS.requestRatePerSecond),
+      },
       clock: systemClock,
       stats: this.fanout,
       onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
@@ -177,8 +184,10 @@ class SocketGateway implements Gateway {
       onAnswer: (type, answer, elapsedMs) => {
         if (metrics === undefined) return;
         if (type === 'chat') {
-          if (answer.ok) metrics.chatAccepted.inc();
-          else metrics.chatRefused.add(answer.error.code);
+          if (answer.ok) {
+            metrics.chatAccepted.inc();
+            if (answer.value?.['leftOut'] === true) metrics.chatLeftOut.inc();
+          } else metrics.chatRefused.add(answer.error.code);
         } else if ((type === 'reserve' || type === 'release') && elapsedMs !== null) {
           const outcome = answer.ok ? (answer.value?.['replayed'] === true ? 'replayed' : 'accepted') : answer.error.code;
           metrics.decisions.add(outcome);

@@ -16,11 +16,9 @@ export interface JoinerOptions {
   readonly onWelcomed: (role: Role, resumedFrom: 'memory' | 'log' | 'snapshot' | null) => void;
 }
 
-const WIRE_LIMITS: PersonalWelcome['limits'] = Object.freeze({
+const WIRE_LIMITS: Omit<PersonalWelcome['limits'], 'chatPerSecond' | 'requestsPerSecond'> = Object.freeze({
   frameBytes: LIMITS.frameInBytesMax,
   chatChars: LIMITS.chatTextCharsMax,
-  chatPerSecond: LIMITS.chatRatePerConnectionPerSecond,
-  requestsPerSecond: LIMITS.requestRatePerConnectionPerSecond,
   heartbeatMs: LIMITS.heartbeatHintMs,
   idleMs: LIMITS.idleTimeoutSeconds * 1000,
 });
@@ -89,6 +87,15 @@ export class Joiner {
     const expiresAt = expiresAtSeconds === null ? null : expiresAtSeconds * 1000;
     const { epoch, offset } = room.view;
     const you = { user, name, role, expiresAt, ...room.holdings(member) };
-    return { t: 'welcome', v: PROTOCOL_VERSION, at: health.now(), node, epoch, offset, you, limits: WIRE_LIMITS };
+    return {
+      t: 'welcome',
+      v: PROTOCOL_VERSION,
+      at: health.now(),
+      node,
+      epoch,
+      offset,
+      you,
+      limits: { ...WIRE_LIMITS, chatPerSecond: room.rates.chat.perSecond, requestsPerSecond: room.rates.requests.perSecond },
+    };
   }
 }

@@ -4,16 +4,15 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Connection } from './connection.ts';
 
-const REQUESTS: Rate = { perSecond: LIMITS.requestRatePerConnectionPerSecond, burst: LIMITS.requestBurstPerConnection };
-const CHAT_CONNECTION: Rate = { perSecond: LIMITS.chatRatePerConnectionPerSecond, burst: LIMITS.chatBurstPerConnection };
 const HEARTS: Rate = { perSecond: LIMITS.heartsRatePerConnectionPerSecond, burst: LIMITS.heartsBurstPerConnection };
 
 const limited = (what: string, retryAfterMs: number): Result<never> => fail('rate_limited', `Too many ${what}; wait ${retryAfterMs} ms.`, { retryAfterMs });
 
 /** Every message counts, hearts too. */
 export function takeRequest(connection: Connection, nowMs: number): Result<null> {
-  connection.requestBucket ??= newBucket(REQUESTS, nowMs);
-  const waitMs = take(connection.requestBucket, REQUESTS, nowMs);
+  const { requests } = connection.room.rates;
+  connection.requestBucket ??= newBucket(requests, nowMs);
+  const waitMs = take(connection.requestBucket, requests, nowMs);
   return waitMs === 0 ? ok(null) : limited('messages', waitMs);
 }
 
@@ -32,7 +31,8 @@ export function takeChat(connection: Connection, user: string, nowMs: number): R
     const waitMs = room.pace.slowFor(user, slowModeMs, nowMs);
     if (waitMs > 0) return limited('messages: the show is in slow mode', waitMs);
   }
-  connection.chatBucket ??= newBucket(CHAT_CONNECTION, nowMs);
-  const waitMs = take(connection.chatBucket, CHAT_CONNECTION, nowMs) || room.pace.take(user, nowMs, slowModeMs);
+  const { chat } = room.rates;
+  connection.chatBucket ??= newBucket(chat, nowMs);
+  const waitMs = take(connection.chatBucket, chat, nowMs) || room.pace.take(user, nowMs, slowModeMs);
   return waitMs === 0 ? ok(null) : limited('chat messages', waitMs);
 }

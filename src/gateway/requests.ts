@@ -84,7 +84,8 @@ export class Requests {
     const { health, clock, draining, onMessage } = this.options;
     onMessage(message.t);
     const { id } = message;
-    if (connection.inFlight >= LIMITS.inFlightPerConnectionMax) {
+    // Who may ask so often may have a second's worth under way.
+    if (connection.inFlight >= Math.max(LIMITS.inFlightPerConnectionMax, connection.room.rates.requests.perSecond)) {
       if (id !== undefined) connection.refuse(id, health.now(), failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }));
       return;
     }

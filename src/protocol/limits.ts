@@ -53,12 +53,10 @@ export const LIMITS = Object.freeze({
   chatHistoryMessages: 50,
   chatBatchMessagesMax: 500,
   chatBatchBytesMax: 64 * 1024,
-  chatRatePerConnectionPerSecond: 3,
-  chatBurstPerConnection: 6,
-  chatRatePerUserPerSecond: 3,
-  chatBurstPerUser: 6,
-  requestRatePerConnectionPerSecond: 20,
-  requestBurstPerConnection: 40,
+  /** Of one connection and of one person, unless set; twice as many may come at once. */
+  chatRatePerSecond: 3,
+  /** Of one connection, unless set; twice as many may come at once. */
+  requestRatePerSecond: 20,
   heartsPerMessageMax: 50,
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,

@@ -195,4 +195,7 @@ export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev
 /** The show record's packed part; `state` and `createdAt` live beside it. */
 export type ShowRecord = Omit<ShowView, 'state' | 'createdAt'>;
 
-export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({ ...record, state, createdAt });
+export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({ ...withDefaults(record), state, createdAt });
+
+/** A show made by an earlier release knows no display cap. */
+const withDefaults = (record: ShowRecord): ShowRecord => ({ ...record, chatShownPerSecond: record.chatShownPerSecond ?? 0 });

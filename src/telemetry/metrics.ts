@@ -27,6 +27,7 @@ export interface Metrics {
   readonly demotions: Counter;
   readonly resumes: Tally;
   readonly chatAccepted: Counter;
+  readonly chatLeftOut: Counter;
   readonly chatRefused: Tally;
   readonly hearts: Counter;
   readonly decisions: Tally;
@@ -90,6 +91,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     demotions: counter('demotions_total', 'Times a slow viewer left the chat lane until its line drained'),
     resumes: tally('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', 'from'),
     chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
+    chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages that the display cap of their show left out'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
     hearts: counter('hearts_total', 'Hearts received from viewers of this node'),
     decisions: tally('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', 'outcome'),

@@ -7,6 +7,7 @@ const SHOWN_MAX = 200;
 const AT_END_PX = 40;
 const FLOATS_MAX = 12;
 const NOTE_MS = 6_000;
+const MISSED_GATHERED_MS = 2_000;
 const MARKS: Readonly<Record<number, string>> = { 1: 'buyer', 2: 'moderator', 3: 'host' };
 
 export class ChatPanel {
@@ -18,6 +19,8 @@ export class ChatPanel {
   #client: StampedeClient | null = null;
   #unreadCount = 0;
   #noteTimer = 0;
+  #missed = 0;
+  #missedTimer = 0;
   #heartsShown = 0;
 
   constructor() {
@@ -43,7 +46,7 @@ export class ChatPanel {
     client.on('event', (event) => {
       if (event.type === 'chat.removed') this.#redraw();
     });
-    client.on('missed', (count) => this.#say(count === 1 ? 'One message was left out.' : `${count} messages were left out: the chat is busy.`));
+    client.on('missed', (count) => this.#sayMissed(count));
     client.on('state', () => this.#showHearts());
     client.on('welcome', ({ you }) => this.#allow(you.role !== 'guest'));
   }
@@ -114,6 +117,16 @@ export class ChatPanel {
     byId<HTMLButtonElement>('chat-send').disabled = !mayWrite;
     byId<HTMLButtonElement>('heart').disabled = !mayWrite;
     this.#text.placeholder = mayWrite ? 'Say something' : 'You are only watching';
+  }
+
+  /** In a loud room every frame leaves something out: said now and then, because a screen reader reads each note. */
+  #sayMissed(count: number): void {
+    this.#missed += count;
+    this.#missedTimer ||= window.setTimeout(() => {
+      this.#say(this.#missed === 1 ? 'One message was left out.' : `${this.#missed} messages were left out: the chat is busy.`);
+      this.#missed = 0;
+      this.#missedTimer = 0;
+    }, MISSED_GATHERED_MS);
   }
 
   #say(text: string): void {

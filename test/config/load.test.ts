@@ -73,6 +73,8 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['CONNECTIONS_MAX', '50000', 'connectionsMax', 50_000],
   ['CONNECTIONS_PER_ADDRESS', '100', 'connectionsPerAddress', 100],
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
+  ['CHAT_PER_SECOND', '50', 'chatPerSecond', 50],
+  ['REQUESTS_PER_SECOND', '200', 'requestsPerSecond', 200],
   ['APPENDFSYNC', 'always', 'appendfsync', 'always'],
   ['DEMO_TOKENS', 'yes', 'demoTokens', true],
   ['NODE_NAME', 'gateway-1.eu', 'nodeName', 'gateway-1.eu'],

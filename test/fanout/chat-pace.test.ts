@@ -1,9 +1,11 @@
 import t from 'tap';
 import { ChatPace } from '../../src/fanout/chat-pace.ts';
+import { rateOf } from '../../src/fanout/token-bucket.ts';
 import { packValue } from '../../src/protocol/codec.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 
-const { chatBurstPerUser: burst, chatRatePerUserPerSecond: perSecond } = LIMITS;
+const rate = rateOf(LIMITS.chatRatePerSecond);
+const { burst, perSecond } = rate;
 const accepted = (pace: ChatPace, user: string, nowMs: number): number => {
   let count = 0;
   while (pace.take(user, nowMs, 0) === 0) count += 1;
@@ -11,14 +13,14 @@ const accepted = (pace: ChatPace, user: string, nowMs: number): number => {
 };
 
 t.test('L-3: what a person wrote on other nodes is charged here, down into debt', async (t) => {
-  const pace = new ChatPace();
+  const pace = new ChatPace(rate);
   pace.charge(packValue(['ann', 'ann', 'bob']), 0, 0);
   t.equal(accepted(pace, 'ann', 0), burst - 2);
   t.equal(accepted(pace, 'bob', 0), burst - 1);
   t.equal(accepted(pace, 'cyd', 0), burst);
   pace.charge(packValue(Array(burst).fill('ann')), 0, 0);
   t.equal(pace.take('ann', 0, 0), Math.ceil(((burst + 1) / perSecond) * 1000), 'all of it is owed');
-  const longRun = new ChatPace();
+  const longRun = new ChatPace(rate);
   let said = 0;
   for (let ms = 0; ms < 60_000; ms += 10) {
     if (longRun.take('ann', ms, 0) === 0) said += 1;
@@ -31,7 +33,7 @@ t.test('L-3: what a person wrote on other nodes is charged here, down into debt'
 });
 
 t.test('L-2: slow mode counts from the last message, wherever it was written', async (t) => {
-  const pace = new ChatPace();
+  const pace = new ChatPace(rate);
   t.equal(pace.slowFor('ann', 10_000, 0), 0, 'nothing written yet');
   pace.take('ann', 1_000, 10_000);
   t.equal(pace.slowFor('ann', 10_000, 1_500), 9_500);
@@ -43,14 +45,14 @@ t.test('L-2: slow mode counts from the last message, wherever it was written', a
 });
 
 t.test('a refused message charges nothing and delays nothing', async (t) => {
-  const pace = new ChatPace();
+  const pace = new ChatPace(rate);
   accepted(pace, 'ann', 0);
   for (let i = 0; i < 50; i += 1) pace.take('ann', 0, 0);
   t.equal(pace.take('ann', 1_000 / perSecond + 1, 0), 0);
 });
 
 t.test('who wrote long ago is forgotten, and never more are kept than may be', async (t) => {
-  const pace = new ChatPace();
+  const pace = new ChatPace(rate);
   const kept = (): number => (pace as unknown as { writers: Map<string, unknown> }).writers.size;
   for (let i = 0; i < 1_000; i += 1) pace.take(`early${i}`, 0, 0);
   t.equal(kept(), 1_000);
@@ -63,7 +65,7 @@ t.test('who wrote long ago is forgotten, and never more are kept than may be', a
 });
 
 t.test('an empty list of authors is no trouble', async (t) => {
-  const pace = new ChatPace();
+  const pace = new ChatPace(rate);
   pace.charge(packValue([]), 0, 0);
   pace.charge(new Uint8Array(), 0, 0);
   t.equal(accepted(pace, 'ann', 0), burst);

@@ -4,6 +4,7 @@ import type { Listener } from '../../src/fanout/audience.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { Rooms } from '../../src/fanout/rooms.ts';
 import { Spreader } from '../../src/fanout/spreader.ts';
+import { rateOf } from '../../src/fanout/token-bucket.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { startRedis } from '../support/redis.ts';
@@ -28,6 +29,7 @@ t.test('a room: opened once for all who ask, lingers, goes, and an empty one cos
     clock,
     stats,
     logger: pino({ level: 'silent' }),
+    rates: { chat: rateOf(3), requests: rateOf(20) },
     spreader: new Spreader({ publish: () => {} }, clock),
     onGone: () => {},
   });

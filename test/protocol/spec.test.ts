@@ -47,7 +47,7 @@ t.test('the numbers of the page are the limits', async (t) => {
     [`1 to ${LIMITS.linesPerReservationMax} of \`{sku, qty}\`, qty 1 to ${LIMITS.perBuyerUnitsMax}`, LIMITS.linesPerReservationMax],
     [`At most ${LIMITS.inFlightPerConnectionMax} requests`, LIMITS.inFlightPerConnectionMax],
     [
-      `${LIMITS.requestRatePerConnectionPerSecond} messages a second (${LIMITS.requestBurstPerConnection} at once), of them ${LIMITS.chatRatePerConnectionPerSecond} chat messages (${LIMITS.chatBurstPerConnection} at once`,
+      `${LIMITS.requestRatePerSecond} messages a second (${2 * LIMITS.requestRatePerSecond} at once), of them ${LIMITS.chatRatePerSecond} chat messages (${2 * LIMITS.chatRatePerSecond} at once`,
       0,
     ],
     [`${LIMITS.heartsRatePerConnectionPerSecond} hearts (${LIMITS.heartsBurstPerConnection} at once)`, 0],

@@ -31,7 +31,13 @@ class OtherNode implements WorkloadRun {
   constructor(context: WorkloadContext<OtherNodeParams>, store: ConnectedStore) {
     this.#context = context;
     this.#store = store;
-    this.#intake = new ChatIntake({ showId: context.params.show, node: `bench-${context.shard.index}`, log: store, clock: systemClock, shownPerSecond: () => 0 });
+    this.#intake = new ChatIntake({
+      showId: context.params.show,
+      node: `bench-${context.shard.index}`,
+      log: store,
+      clock: systemClock,
+      shownPerSecond: () => 0,
+    });
   }
 
   start(atMs: number): void {
