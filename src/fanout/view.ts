@@ -1,6 +1,7 @@
 /** The local view of one show: what a viewer would see now, kept by commits in the order Redis made them. */
+import { LIMITS } from '../protocol/limits.ts';
 import type { Product, SaleStateView, SaleView, ShowEvent, ShowView, Snapshot, StateView } from '../protocol/messages.ts';
-import type { Commit, Counts, RoomSnapshot } from './ports.ts';
+import type { Commit, Counts, Mute, RoomSnapshot } from './ports.ts';
 
 /** `stale`: known already. `gap`: something is missing before this commit, load again. `epoch`: the log began anew, load again. */
 export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
@@ -59,10 +60,7 @@ export class ShowReplica {
       this.applyEvent(event);
     }
     for (const state of commit.sales) this.applySaleState(state);
-    for (const [user, until] of commit.mutes ?? []) {
-      if (until === 0) this.mutes.delete(user);
-      else this.mutes.set(user, until);
-    }
+    for (const mute of commit.mutes ?? []) this.applyMute(mute, commit.at);
     if (commit.events.length > 0 || commit.sales.length > 0) this.stateVersion += 1;
     this.rev = commit.rev;
     this.nextDueAt = commit.nextDueAt;
@@ -136,6 +134,13 @@ export class ShowReplica {
         if (sale !== undefined) this.sales.set(sale.id, structuredClone(sale));
       }
     }
+  }
+
+  private applyMute([user, until]: Mute, at: number): void {
+    if (until === 0) this.mutes.delete(user);
+    else this.mutes.set(user, until);
+    if (this.mutes.size <= LIMITS.mutesPerShowMax) return;
+    for (const [known, end] of this.mutes) if (end <= at) this.mutes.delete(known);
   }
 
   private applySaleState(state: SaleStateView): void {

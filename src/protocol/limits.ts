@@ -173,6 +173,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
+  ['newcomers of one report fit into one command of Lua (unpack takes some 8,000)', LIMITS.uniquesPerReportMax <= 7_000],
   ['eventRingEntries <= eventLogEntriesMax', LIMITS.eventRingEntries <= LIMITS.eventLogEntriesMax],
   ['a repeated command outlives its moments', LIMITS.momentPastMaxMs >= LIMITS.idempotencyTtlMs],
   ['a running command is marked for longer than Redis may take to answer', LIMITS.commandMarkerMs > LIMITS.redisCommandTimeoutMs],

@@ -2,6 +2,7 @@ import t from 'tap';
 import { ShowFollower } from '../../src/fanout/follower.ts';
 import type { ChatBatch, Commit, RelayListener, RoomSnapshot } from '../../src/fanout/ports.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
+import { LIMITS } from '../../src/protocol/limits.ts';
 import type { SaleView, ShowEvent, ShowView } from '../../src/protocol/messages.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -128,6 +129,24 @@ t.test('listen first, load after: what came meanwhile is applied on top, what th
   t.match(await open, { ok: true });
   t.same(world.seen, ['commit 4', 'commit ']);
   t.same([world.follower.view.offset, world.follower.view.rev, world.follower.synced], [4, 12, true]);
+});
+
+t.test('L-4: mutes of a commit are known, lifted, and those that are over do not pile up', async (t) => {
+  const { view } = new ShowFollower({ showId: 's', clock: new ManualClock(), log: {} as never, handlers: {} as never });
+  view.adopt({ ...loaded(1, 1), mutes: [['old', 500]] });
+  t.equal(view.apply(commit(2, [], { mutes: [['ann', 2_000]] })), 'applied');
+  t.same(
+    [...view.mutes],
+    [
+      ['old', 500],
+      ['ann', 2_000],
+    ],
+  );
+  view.apply(commit(3, [], { at: 600, mutes: [['ann', 0]] }));
+  t.same([...view.mutes.keys()], ['old']);
+  const many = Array.from({ length: 3 * LIMITS.mutesPerShowMax }, (_, i): [string, number] => [`u${i}`, 1]);
+  view.apply(commit(4, [], { at: 600, mutes: many }));
+  t.ok(view.mutes.size <= LIMITS.mutesPerShowMax, String(view.mutes.size));
 });
 
 t.test('E-5: a gap in the offsets is filled from the log before anything later is told', async (t) => {
