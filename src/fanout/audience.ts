@@ -69,6 +69,8 @@ export class Audience {
   private readonly gone = new Map<Member, number>();
   private lookups: Lookup[] = [];
   private looking = false;
+  /** Counts the moments after which what Redis said before is not good enough. */
+  private generation = 0;
   private retryTimer: Timer | null = null;
   /** People whose lookup failed: asked for again together. */
   private readonly unlearned = new Set<Member>();
@@ -201,9 +203,15 @@ export class Audience {
    */
   lookAgain(member: Member, saleId: string): void {
     this.involve(member, saleId);
+    this.doubt(member);
+  }
+
+  /** Until Redis has been asked again, this person may hold something nobody here has heard of; what turns out to be new is told. */
+  doubt(member: Member): void {
     const before = this.live(member);
     member.known = false;
-    void this.relearnOne(member, before);
+    this.generation += 1;
+    if (member.listeners.length > 0) void this.relearnOne(member, before);
   }
 
   /** Remembers without telling: the answer of a request, which its sender gets anyway. */
@@ -242,6 +250,7 @@ export class Audience {
   /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
   async relearn(): Promise<void> {
     const before = new Map<Member, ReservationView[]>();
+    this.generation += 1;
     for (const member of this.gone.keys()) this.forget(member);
     for (const member of this.members.values()) {
       if (!member.known) continue;
@@ -306,10 +315,16 @@ export class Audience {
     const { showId, store } = this.options;
     while (this.lookups.length > 0) {
       const batch = this.lookups.splice(0, LOOKUP_USERS_MAX);
+      const { generation } = this;
       const result = await store.standingOf(
         showId,
         batch.map(({ member }) => member.user),
       );
+      // Something became doubtful while Redis was asked: its answer may be older than the doubt.
+      if (result.ok && generation !== this.generation) {
+        this.lookups.unshift(...batch);
+        continue;
+      }
       for (let i = 0; i < batch.length; i += 1) {
         const lookup = batch[i];
         if (lookup === undefined) continue;

@@ -85,14 +85,6 @@ export class ChatLane {
     this.tellLater();
   }
 
-  /** Under a new epoch nobody has any chat: what there is goes to all who listen, as it does to those who join. */
-  startOver(batches: readonly ChatBatch[], lastChat: number): void {
-    this.fill(batches, lastChat);
-    const { listeners, encodes, now } = this.options;
-    if (listeners.total === 0) return;
-    for (const frame of chatFrames(this.ring.history(LIMITS.chatHistoryMessages), now(), listeners.uses('json'), encodes)) listeners.publish('chat', frame);
-  }
-
   /** Takes messages off: those that wait are not sent, those in the history are forgotten. */
   remove(ids: ReadonlySet<number>): void {
     this.waiting = this.waiting.flatMap((piece) => piece.without(ids) ?? []);

@@ -269,9 +269,8 @@ export class Room {
       if (replayed && this.audience.reservation(member, reservation.id) === undefined) this.audience.lookAgain(member, reservation.sale);
       else this.audience.remember(member, reservation);
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
-      // The outcome is not known: until Redis has been asked again, this person may hold something nobody here has heard of.
-      member.known = false;
-      if (member.listeners.length > 0) void this.audience.learn(member);
+      // The outcome is not known.
+      this.audience.doubt(member);
     }
   }
 
@@ -305,6 +304,8 @@ export class Room {
   private onCaughtUp(events: readonly ShowEvent[] | null, { chat, lastChat }: ChatHistory, anew: boolean): void {
     const { store, stats, logger } = this.deps;
     this.stateLane.clear();
+    // Under a new epoch nobody has any chat: the snapshot brings what there is.
+    if (anew) this.chatLane.fill(chat, lastChat);
     if (events === null) {
       logger.warn({ show: this.showId, epoch: this.view.epoch }, 'events could not be filled in: everybody gets a snapshot');
       this.eventRing.reset(this.view.offset);
@@ -313,8 +314,7 @@ export class Room {
       if (events.length > 0) this.publishEvents(events, store.now());
       this.listeners.publish('main', messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes));
     }
-    if (anew) this.chatLane.startOver(chat, lastChat);
-    else this.chatLane.catchUp(chat, lastChat);
+    if (!anew) this.chatLane.catchUp(chat, lastChat);
     this.dueTimer.set(this.listeners.total > 0 ? this.view.nextDueAt : null);
     this.countdown.refresh();
     void this.audience.relearn();

@@ -46,7 +46,7 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
   await until(async () => (await stage.store.announce(SHOW, 'the end', 'test')).ok, 'events are appended again');
   t.same([...conversation.refusals], ['redis_unavailable']);
   for (const client of clients) {
-    await until(() => client.events().some(({ data }) => data['text'] === 'the end'), 'everybody hears of it', 10_000);
+    await until(() => client.events().some(({ data }) => data['text'] === 'the end'), 'everybody hears of it', 30_000);
     await until(() => judge(client.received).texts.has('and on'), 'and of the chat');
     const { problems, epochs } = judge(client.received);
     t.same(problems, []);

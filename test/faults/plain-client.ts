@@ -24,6 +24,7 @@ export interface Reservation {
   readonly state: 'held' | 'confirmed' | 'released' | 'expired' | 'gone';
   readonly lines: ReadonlyArray<{ sku: string; qty: number }>;
   readonly amount: number;
+  readonly createdAt: number;
   readonly heldUntil: number;
   readonly orderRef?: string;
   /** It comes from the waitlist. */

@@ -31,6 +31,20 @@ async function flood({ store, show }: World, round: number): Promise<void> {
   if (!appended.ok) throw new Error(appended.error.message);
 }
 
+/** Who left the chat lane: on a busy machine a bystander that lives in this process may be slow, too. */
+function watchDemoted(): Set<string | null> {
+  const { unsubscribe } = Connection.prototype;
+  const demoted = new Set<string | null>();
+  Connection.prototype.unsubscribe = function (this: Connection, lane) {
+    demoted.add(this.identity.user);
+    unsubscribe.call(this, lane);
+  };
+  t.teardown(() => {
+    Connection.prototype.unsubscribe = unsubscribe;
+  });
+  return demoted;
+}
+
 /** The most that ever waited for one viewer, as the sweep saw it. */
 function watchBacklog(): () => number {
   const { bufferedBytes } = Connection.prototype;
@@ -48,6 +62,7 @@ function watchBacklog(): () => number {
 
 t.test('B-1 B-2: stalled viewers of every block lose chat, keep events, and are told exactly what they missed; nobody else notices', async (t) => {
   const backlog = watchBacklog();
+  const demoted = watchDemoted();
   const world = await startWorld(t);
   const join = async (user: string): Promise<Client> => {
     const client = await world.connect({ user, encoding: 'msgpack' });
@@ -67,7 +82,7 @@ t.test('B-1 B-2: stalled viewers of every block lose chat, keep events, and are 
   for (const { socket } of slow) socket.pause();
 
   let rounds = 0;
-  for (; world.node.gateway.stats().demotions < slow.length; rounds += 1) {
+  for (; !(demoted.has('slow-first') && demoted.has('slow-second')); rounds += 1) {
     if (rounds > ROUNDS_MAX) throw new Error('not everybody who stalled was demoted');
     await flood(world, rounds);
     await sleep(20);
@@ -81,7 +96,7 @@ t.test('B-1 B-2: stalled viewers of every block lose chat, keep events, and are 
     t.equal(judge(client.received).missed, 0);
     await client.find(({ events }) => events?.some(({ data }) => data['text'] === 'for everybody') ?? false);
   }
-  t.equal(world.node.gateway.stats().demotions, slow.length, 'nobody else was demoted');
+  t.notOk(demoted.has('quick-first') || demoted.has('quick-second'), 'who reads stays');
 
   for (const { socket } of slow) socket.resume();
   for (const client of slow) {

@@ -85,6 +85,7 @@ export async function startCluster(): Promise<TestCluster> {
         await sleep(pauseMs);
         await migrate(from, to, rest);
         for (let left = await keys(); left.length > 0; left = await keys()) await migrate(from, to, left);
+        // The others hear of it by gossip, so whoever asks them meanwhile gets an old answer.
         for (const { client } of [to, from]) await client.call('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
       },
       stop,
