@@ -151,8 +151,9 @@ export interface SocketReserveResult {
 export async function benchSocketReserve(options: SocketReserveOptions): Promise<SocketReserveResult> {
   const engine = await startBenchEngine({ append: options.append });
   try {
-    const saturated = await saturate(engine, options);
+    // Latency first: what tens of thousands who came and went leave to the garbage collectors of both sides is not what a fresh room feels.
     const openLoops = [await offer(engine, 5_000, 500, options), await offer(engine, 5_000, CROWD, options)];
+    const saturated = await saturate(engine, options);
     const rush = await rushOn(engine, options.buyers, 500);
     const refusals = await refuse(engine, options);
     return { ...saturated, openLoops, rush, refusals };
