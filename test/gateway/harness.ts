@@ -181,9 +181,9 @@ export class Client {
   private readonly encoding: 'json' | 'msgpack';
   private nextId = 1;
 
-  constructor(url: string, protocols: string[], encoding: 'json' | 'msgpack') {
+  constructor(url: string, protocols: string[], encoding: 'json' | 'msgpack', ca?: Buffer) {
     this.encoding = encoding;
-    this.socket = new WebSocket(url, protocols, { perMessageDeflate: false });
+    this.socket = new WebSocket(url, protocols, { perMessageDeflate: false, ...(ca === undefined ? {} : { ca }) });
     this.socket.on('message', (data: Buffer, isBinary: boolean) => {
       const value = isBinary ? msgpackDecode(data) : JSON.parse(data.toString());
       this.received.push(value as Message);

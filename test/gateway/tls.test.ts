@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { loadConfig, mistakesText } from '../../src/config/index.ts';
-import { startWorld } from './harness.ts';
+import { Client, startWorld } from './harness.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stampede-tls-'));
 const file = (name: string): string => join(folder, name);
@@ -30,16 +30,11 @@ for (const [what, tls] of [
   t.test(`wss and https with ${what}`, async (t) => {
     const world = await startWorld(t, { gateway: { tls } });
     const { port } = world.node;
-    const socket = new WebSocket(`wss://127.0.0.1:${port}/v1/shows/${world.show}`, ['stampede.v1.json', `token.${world.token('ann')}`], { ca });
-    const [welcome] = (await once(socket, 'message')) as [Buffer];
-    t.match(JSON.parse(welcome.toString()), { t: 'welcome', you: { user: 'ann' } });
-    socket.send(JSON.stringify({ t: 'sync', id: 1, at: 1 }));
-    let answer: { t: string };
-    // Counts may come in between.
-    do answer = JSON.parse(String((await once(socket, 'message'))[0])) as { t: string };
-    while (answer.t === 'frame');
-    t.match(answer, { t: 'ok', id: 1 });
-    socket.terminate();
+    const client = new Client(`wss://127.0.0.1:${port}/v1/shows/${world.show}`, ['stampede.v1.json', `token.${world.token('ann')}`], 'json', ca);
+    await client.opened;
+    t.match(await client.type('welcome'), { you: { user: 'ann' } });
+    t.match(await client.ask({ t: 'sync', at: 1 }), { t: 'ok' });
+    client.cut();
 
     t.same(await Promise.all(['/healthz', '/readyz', '/nothing'].map((path) => statusOf(port, path))), [200, 200, 404]);
     const refused = new WebSocket(`wss://127.0.0.1:${port}/v1/shows/${world.show}`, ['stampede.v1.json', 'token.forged'], { ca });
