@@ -69,8 +69,8 @@ export class Audience {
   private readonly gone = new Map<Member, number>();
   private lookups: Lookup[] = [];
   private looking = false;
-  /** Counts the moments after which what Redis said before is not good enough. */
-  private generation = 0;
+  /** About whom something became doubtful since the question now under way was asked: its answer may be older than the doubt. */
+  private readonly doubted = new Set<Member>();
   private retryTimer: Timer | null = null;
   /** People whose lookup failed: asked for again together. */
   private readonly unlearned = new Set<Member>();
@@ -210,7 +210,7 @@ export class Audience {
   doubt(member: Member): void {
     const before = this.live(member);
     member.known = false;
-    this.generation += 1;
+    this.doubted.add(member);
     if (member.listeners.length > 0) void this.relearnOne(member, before);
   }
 
@@ -250,9 +250,9 @@ export class Audience {
   /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
   async relearn(): Promise<void> {
     const before = new Map<Member, ReservationView[]>();
-    this.generation += 1;
     for (const member of this.gone.keys()) this.forget(member);
     for (const member of this.members.values()) {
+      this.doubted.add(member);
       if (!member.known) continue;
       member.known = false;
       before.set(member, this.live(member));
@@ -315,25 +315,25 @@ export class Audience {
     const { showId, store } = this.options;
     while (this.lookups.length > 0) {
       const batch = this.lookups.splice(0, LOOKUP_USERS_MAX);
-      const { generation } = this;
+      this.doubted.clear();
       const result = await store.standingOf(
         showId,
         batch.map(({ member }) => member.user),
       );
-      // Something became doubtful while Redis was asked: its answer may be older than the doubt.
-      if (result.ok && generation !== this.generation) {
-        this.lookups.unshift(...batch);
-        continue;
-      }
       for (let i = 0; i < batch.length; i += 1) {
         const lookup = batch[i];
         if (lookup === undefined) continue;
+        if (result.ok && this.doubted.has(lookup.member)) {
+          this.lookups.push(lookup);
+          continue;
+        }
         if (result.ok) await this.learned(lookup.member, result.value[i] ?? NO_STANDING);
         else this.unlearned.add(lookup.member);
         lookup.done();
       }
       if (!result.ok) this.retryLater();
     }
+    this.doubted.clear();
     this.looking = false;
   }
 

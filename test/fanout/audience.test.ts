@@ -1,0 +1,96 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import t from 'tap';
+import { Audience, type Listener, type Member } from '../../src/fanout/audience.ts';
+import { newEncodeCounts } from '../../src/fanout/frames.ts';
+import { ok, type Result } from '../../src/protocol/codes.ts';
+import type { ReservationView } from '../../src/protocol/messages.ts';
+import type { Standing } from '../../src/sales/types.ts';
+import { ManualClock } from './manual-clock.ts';
+
+interface Question {
+  readonly users: readonly string[];
+  readonly answer: (standings: Standing[]) => void;
+}
+
+/** A store that answers when the test says so. */
+function setUp(): { audience: Audience; questions: Question[]; join: (user: string) => { member: Member; told: string[] } } {
+  const questions: Question[] = [];
+  const store = {
+    standingOf: (_show: string, users: readonly string[]) =>
+      new Promise<Result<Standing[]>>((resolve) => questions.push({ users, answer: (standings) => resolve(ok(standings)) })),
+    getReservation: () => Promise.reject(new Error('nobody should ask')),
+  };
+  const audience = new Audience({ showId: 'show', store, clock: new ManualClock(), encodes: newEncodeCounts(), now: () => 0 });
+  const join = (user: string): { member: Member; told: string[] } => {
+    const told: string[] = [];
+    const listener: Listener = { variant: 'json', send: (bytes) => told.push(JSON.parse(Buffer.from(bytes).toString()).reservation.id) };
+    return { member: audience.join(user, listener), told };
+  };
+  return { audience, questions, join };
+}
+
+const nothing = (): Standing => ({ reservations: [], waits: [], sales: [] });
+const holding = (id: string): Standing => ({ ...nothing(), reservations: [hold(id)], sales: ['s'] });
+const hold = (id: string): ReservationView => ({ id, sale: 's', state: 'held', lines: [], amount: 0, currency: 'EUR', createdAt: 0, heldUntil: 9 });
+
+t.test('a doubt about one person does not keep others waiting, however often it comes', async (t) => {
+  const { audience, questions, join } = setUp();
+  const { member: doubtful } = join('dora');
+  const learned = audience.learn(doubtful);
+  questions[0]?.answer([nothing()]);
+  await learned;
+
+  let answered = 1;
+  const answerNext = async (): Promise<void> => {
+    audience.lookAgain(doubtful, 's');
+    const question = questions[answered++];
+    question?.answer(question.users.map(nothing));
+    await turn();
+  };
+  for (let round = 0; round < 5; round += 1) {
+    const { member } = join(`u${round}`);
+    void audience.learn(member);
+    // One question may be under way already; the next one has them.
+    await answerNext();
+    await answerNext();
+    t.equal(member.known, true, `round ${round}`);
+  }
+});
+
+t.test('who is doubted while Redis is asked is asked about again, and told what is new', async (t) => {
+  const { audience, questions, join } = setUp();
+  const { member, told } = join('ann');
+  const { member: other } = join('bob');
+  const known = Promise.all([audience.learn(member), audience.learn(other)]);
+  // The first question left with Ann alone.
+  questions[0]?.answer([nothing()]);
+  await turn();
+  t.same(questions[1]?.users, ['bob']);
+  audience.doubt(member);
+  audience.doubt(other);
+  questions[1]?.answer([holding('too-old')]);
+  await turn();
+  t.equal(other.known, false, 'an answer older than the doubt is not believed');
+  const users = questions[2]?.users ?? [];
+  t.ok(users.includes('ann') && users.includes('bob'));
+  questions[2]?.answer(users.map((user) => (user === 'ann' ? holding('new') : nothing())));
+  await known;
+  await turn();
+  t.same([member.known, other.known], [true, true]);
+  t.same(told, ['new']);
+  t.same(audience.live(other), []);
+});
+
+t.test('after a broken line everybody known is asked about again, also those whose answer is on its way', async (t) => {
+  const { audience, questions, join } = setUp();
+  const { member, told } = join('ann');
+  const known = audience.learn(member);
+  const relearned = audience.relearn();
+  questions[0]?.answer([nothing()]);
+  await turn();
+  t.equal(member.known, false);
+  questions[1]?.answer([holding('a')]);
+  await Promise.all([known, relearned]);
+  t.equal(member.known, true);
+  t.same(told, [], 'the welcome that waits for it says it');
+});
