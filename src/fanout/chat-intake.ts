@@ -23,8 +23,10 @@ export interface ChatIntakeOptions {
   readonly node: string;
   readonly log: Pick<ShowLog, 'appendChat'>;
   readonly clock: Clock;
-  /** The show's display cap, messages a second. */
+  /** The show's display cap, messages a second; 0 = all are shown. */
   readonly shownPerSecond: () => number;
+  /** An answer could not be taken: the others of its batch get theirs. */
+  readonly onFault: (error: unknown) => void;
 }
 
 interface Waiting {
@@ -82,16 +84,27 @@ export class ChatIntake {
     const { log, showId, node, shownPerSecond } = this.options;
     const { batch, items, at, ends, marked } = this.takeBatch();
     const authors = batch.map(({ entry }) => entry.user);
-    const cap = { perSecond: shownPerSecond(), ends, marked };
+    const perSecond = shownPerSecond();
+    const append = { node, at, count: batch.length, items };
     this.inFlight = log
-      .appendChat(showId, { node, at, count: batch.length, items, cap }, authors)
+      .appendChat(showId, perSecond === 0 ? append : { ...append, cap: { perSecond, ends, marked } }, authors)
       .catch((error: unknown): Result<ChatAppended> => ({ ok: false, error: unexpected(error) }))
       .then((result) => {
         this.inFlight = null;
-        if (result.ok) tell(batch, result.value);
-        else for (const { answer } of batch) answer(result);
+        this.tell(batch, result);
         this.pump();
       });
+  }
+
+  private tell(batch: readonly Waiting[], result: Result<ChatAppended>): void {
+    const shown = result.ok && result.value.shown ? new Set(result.value.shown) : null;
+    for (const [i, { answer }] of batch.entries()) {
+      try {
+        answer(result.ok ? ok({ id: result.value.firstId + i, leftOut: shown !== null && !shown.has(i) }) : result);
+      } catch (error) {
+        this.options.onFault(error);
+      }
+    }
   }
 
   private takeBatch(): { batch: Waiting[]; items: Uint8Array; at: number; ends: Uint8Array; marked: number[] } {
@@ -111,11 +124,6 @@ export class ChatIntake {
     this.queue = this.queue.slice(count);
     return { batch, items: this.writer.take(), at, ends: ends.subarray(0, 4 * count), marked };
   }
-}
-
-function tell(batch: readonly Waiting[], { firstId, shown }: ChatAppended): void {
-  const isShown = shown && new Set(shown);
-  for (let i = 0; i < batch.length; i += 1) batch[i]?.answer(ok({ id: firstId + i, leftOut: isShown !== undefined && !isShown.has(i) }));
 }
 
 function unexpected(error: unknown): Failure {

@@ -5,7 +5,10 @@ import type { OutgoingFrame } from './frames.ts';
 import type { Spreader } from './spreader.ts';
 
 export interface Publisher {
+  /** To everybody at this topic. A frame for a large room goes to many topics. */
   publish(topic: string, bytes: Uint8Array, binary: boolean): void;
+  /** Called once for each frame and variant in use, however many topics it goes to. */
+  onFrame(lane: TopicLane, variant: Variant, bytes: number): void;
 }
 
 /**
@@ -18,10 +21,7 @@ const VARIANT_LETTERS: Readonly<Record<Variant, string>> = { json: 'j', msgpack:
 const LANE_LETTERS: Readonly<Record<TopicLane, string>> = { main: 'e', chat: 'c' };
 
 /** What a topic carries, for counters. */
-export function laneOf(topic: string): { lane: TopicLane; variant: Variant } {
-  const variant = topic[1] === 'j' ? 'json' : topic[1] === 'm' ? 'msgpack' : 'msgpack.deflate';
-  return { lane: topic[0] === 'e' ? 'main' : 'chat', variant };
-}
+export const laneOf = (topic: string): TopicLane => (topic[0] === LANE_LETTERS.main ? 'main' : 'chat');
 
 /** Viewers of one room and variant who are written to together: a large room has many, so that a flush does not keep the loop for all of them at once. */
 export interface Seats {
@@ -91,6 +91,16 @@ export class Listeners {
   }
 
   publish(lane: TopicLane, frame: OutgoingFrame): void {
-    for (const { variant, blocks } of this.used) for (const seats of blocks) if (seats.taken > 0) this.spreader.publish(seats, lane, frame.in(variant));
+    for (const { variant, blocks } of this.used) {
+      let bytes: Uint8Array | null = null;
+      for (const seats of blocks) {
+        if (seats.taken === 0) continue;
+        if (bytes === null) {
+          bytes = frame.in(variant);
+          this.spreader.publisher.onFrame(lane, variant, bytes.length);
+        }
+        this.spreader.publish(seats, lane, bytes);
+      }
+    }
   }
 }

@@ -13,6 +13,8 @@ export interface ReserveBatcherOptions {
   readonly store: Pick<ReservationStore, 'reserve'>;
   readonly clock: Clock;
   readonly onBatch?: (size: number) => void;
+  /** An answer could not be taken: the others of its batch get theirs. */
+  readonly onFault: (error: unknown) => void;
 }
 
 interface Waiting {
@@ -95,7 +97,7 @@ export class ReserveBatcher {
         if (waiting === undefined) continue;
         const away = !result.ok && result.error.code === 'redis_unavailable';
         if (away && clock.nowMs() - waiting.enqueuedMs < LIMITS.redisRetryMaxMs) unanswered.push(waiting);
-        else waiting.answer(result);
+        else this.answer(waiting, result);
       }
       if (unanswered.length === 0) break;
       open = unanswered;
@@ -103,6 +105,14 @@ export class ReserveBatcher {
     }
     const elapsedMs = Math.max(0.1, clock.nowMs() - startedMs);
     this.ratePerSecond += SMOOTHING * ((batch.length / elapsedMs) * 1000 - this.ratePerSecond);
+  }
+
+  private answer(waiting: Waiting, result: Result<Decision>): void {
+    try {
+      waiting.answer(result);
+    } catch (error) {
+      this.options.onFault(error);
+    }
   }
 
   private async decide(batch: readonly Waiting[]): Promise<Array<Result<Decision>>> {

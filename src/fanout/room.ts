@@ -1,7 +1,6 @@
 /** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
 import type { Logger } from 'pino';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import type { Clockwork, Health, ReservationStore } from '../sales/ports.ts';
 import type { Decision, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
@@ -108,9 +107,9 @@ export class Room {
     this.audience = new Audience({ showId, store, clock, encodes, now });
     this.resumer = new Resumer({ showId, view, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
     this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
-    const shownPerSecond = (): number => Math.min(view.show.chatShownPerSecond || LIMITS.chatShownPerSecondMax, LIMITS.chatShownPerSecondMax);
-    this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond });
-    this.batcher = new ReserveBatcher({ showId, store, clock, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
+    const onFault = (error: unknown): void => deps.logger.error({ err: error, show: showId }, 'an answer could not be taken');
+    this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond: () => view.show.chatShownPerSecond, onFault });
+    this.batcher = new ReserveBatcher({ showId, store, clock, onFault, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
     this.calls = new KeyedCalls(clock);
     this.refusals = new RefusalReporter({ showId, node, log, clock, now });
     this.counts = new CountsReporter({

@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 import type { Publisher, Seats, TopicLane } from './publisher.ts';
 
 export class Spreader {
-  private readonly publisher: Publisher;
+  readonly publisher: Publisher;
   private readonly clock: Clock;
   /** Blocks for which frames wait: first those that wait for an event or for state, then those with chat. Each is in one of them once. */
   private readonly soon = new Set<Seats>();

@@ -283,15 +283,17 @@ class SocketGateway implements Gateway {
     const { metrics } = this.deps;
     return {
       publish: (topic, bytes, binary) => {
-        this.framesPublished += 1;
-        this.bytesPublished += bytes.length;
         this.app.publish(topic, bytes, binary, false);
         if (metrics === undefined) return;
-        const { lane, variant } = laneOf(topic);
+        const lane = laneOf(topic);
         const receivers = this.app.numSubscribers(topic);
-        metrics.framesOut.inc({ lane, variant });
         metrics.deliveries.inc({ lane }, receivers);
         metrics.bytesOut.inc({ lane }, receivers * bytes.length);
+      },
+      onFrame: (lane, variant, bytes) => {
+        this.framesPublished += 1;
+        this.bytesPublished += bytes;
+        metrics?.framesOut.inc({ lane, variant });
       },
     };
   }

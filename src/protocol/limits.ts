@@ -61,7 +61,7 @@ export const LIMITS = Object.freeze({
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
-  /** Most chat messages a room shows in any second, over all nodes; a show may set less. */
+  /** The largest display cap a show may set: messages shown in any second, over all nodes. */
   chatShownPerSecondMax: 100_000,
   /** What the display cap left out is told with the next chat, or by itself after this long. */
   chatLeftOutTellMs: 1_000,

@@ -31,7 +31,17 @@ function setUp(): { audience: Audience; questions: Question[]; join: (user: stri
 
 const nothing = (): Standing => ({ reservations: [], waits: [], sales: [] });
 const holding = (id: string): Standing => ({ ...nothing(), reservations: [hold(id)], sales: ['s'] });
-const hold = (id: string): ReservationView => ({ id, sale: 's', state: 'held', lines: [], amount: 0, currency: 'EUR', createdAt: 0, heldUntil: 9 });
+const hold = (id: string): ReservationView => ({
+  id,
+  sale: 's',
+  user: 'ann',
+  state: 'held',
+  lines: [],
+  amount: 0,
+  currency: 'EUR',
+  createdAt: 0,
+  heldUntil: 9,
+});
 
 t.test('a doubt about one person does not keep others waiting, however often it comes', async (t) => {
   const { audience, questions, join } = setUp();

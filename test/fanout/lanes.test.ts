@@ -7,7 +7,7 @@ import { CountsReporter } from '../../src/fanout/counts.ts';
 import { DueTimer } from '../../src/fanout/due-timer.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
-import type { ChatBatch, ChatEntry, CountsAnswer } from '../../src/fanout/ports.ts';
+import type { ChatAppend, ChatBatch, ChatEntry, CountsAnswer } from '../../src/fanout/ports.ts';
 import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
 import { Spreader } from '../../src/fanout/spreader.ts';
 import { StateLane } from '../../src/fanout/state-lane.ts';
@@ -25,7 +25,7 @@ interface Sent {
 function lanes(): { clock: ManualClock; sent: Sent[]; listeners: Listeners; options: ConstructorParameters<typeof ChatLane>[0] } {
   const clock = new ManualClock();
   const sent: Sent[] = [];
-  const publisher: Publisher = { publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }) };
+  const publisher: Publisher = { publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }), onFrame: () => {} };
   const listeners = new Listeners('show', new Spreader(publisher, clock));
   listeners.add('json', 1);
   listeners.take('json');
@@ -222,6 +222,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
     node: 'n',
     clock,
     shownPerSecond: () => 10,
+    onFault: (error) => t.fail(String(error)),
     log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
   });
   const answers: Array<Result<ChatTaken>> = [];
@@ -249,6 +250,33 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   t.match(answers.at(-1), { ok: false, error: { code: 'redis_unavailable' } });
 });
 
+t.test('intake: an answer that cannot be taken costs nobody else theirs', async (t) => {
+  const faults: unknown[] = [];
+  const perBatch: Array<ChatAppend['cap']> = [];
+  const intake = new ChatIntake({
+    showId: 's',
+    node: 'n',
+    clock: new ManualClock(),
+    shownPerSecond: () => 0,
+    onFault: (error) => faults.push(error),
+    log: {
+      appendChat: async (_show, { cap }) => {
+        perBatch.push(cap);
+        return ok({ firstId: 7 });
+      },
+    },
+  });
+  intake.accept(entry(0), () => {
+    throw new Error('closed');
+  });
+  const answers: Array<Result<ChatTaken>> = [];
+  intake.accept(entry(1), (r) => answers.push(r));
+  await intake.settled();
+  t.match(answers, [{ ok: true, value: { id: 7, leftOut: false } }]);
+  t.equal(faults.length, 1);
+  t.same(perBatch, [undefined, undefined], 'without a display cap the log is given nothing to sample by');
+});
+
 t.test('intake: batches and queue are bounded', async (t) => {
   const clock = new ManualClock();
   const counts: number[] = [];
@@ -258,6 +286,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
     node: 'n',
     clock,
     shownPerSecond: () => 10,
+    onFault: (error) => t.fail(String(error)),
     log: {
       appendChat: async (_show, { count, items }) => {
         counts.push(count);

@@ -20,13 +20,14 @@ interface Call {
   readonly answer: (results: Array<Result<Decision>>) => void;
 }
 
-function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock } {
+function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock; faults: unknown[] } {
   const calls: Call[] = [];
+  const faults: unknown[] = [];
   const clock = new ManualClock();
   const store = {
     reserve: (_show: string, requests: readonly ReserveRequest[]) => new Promise<Array<Result<Decision>>>((answer) => calls.push({ requests, answer })),
   };
-  return { calls, clock, batcher: new ReserveBatcher({ showId: 'show', store, clock }) };
+  return { calls, clock, faults, batcher: new ReserveBatcher({ showId: 'show', store, clock, onFault: (error) => faults.push(error) }) };
 }
 
 const reserve = (batcher: ReserveBatcher, what: ReserveRequest): Promise<Result<Decision>> => new Promise((answer) => batcher.reserve(what, answer));
@@ -136,6 +137,20 @@ t.test('only the unanswered part of a batch is asked again', async (t) => {
 });
 
 t.test('a store that throws is an internal error for its requests, not a lost answer', async (t) => {
-  const batcher = new ReserveBatcher({ showId: 'show', clock: new ManualClock(), store: { reserve: () => Promise.reject(new Error('boom')) } });
+  const store = { reserve: () => Promise.reject(new Error('boom')) };
+  const batcher = new ReserveBatcher({ showId: 'show', clock: new ManualClock(), store, onFault: (error) => t.fail(String(error)) });
   t.match(await reserve(batcher, request(1)), { ok: false, error: { code: 'internal' } });
+});
+
+t.test('an answer that cannot be taken costs nobody else theirs', async (t) => {
+  const { batcher, calls, faults } = setUp();
+  batcher.reserve(request(0), () => {
+    throw new Error('closed');
+  });
+  calls[0]?.answer([decision(request(0))]);
+  await batcher.settled();
+  t.match(faults, [{ message: 'closed' }]);
+  const next = reserve(batcher, request(1));
+  calls[1]?.answer([decision(request(1))]);
+  t.match(await next, { ok: true });
 });

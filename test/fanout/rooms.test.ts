@@ -30,7 +30,7 @@ t.test('a room: opened once for all who ask, lingers, goes, and an empty one cos
     stats,
     logger: pino({ level: 'silent' }),
     rates: { chat: rateOf(3), requests: rateOf(20) },
-    spreader: new Spreader({ publish: () => {} }, clock),
+    spreader: new Spreader({ publish: () => {}, onFrame: () => {} }, clock),
     onGone: () => {},
   });
   const first = rooms.reach(showId);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { OutgoingFrame } from '../../src/fanout/frames.ts';
-import { Listeners } from '../../src/fanout/publisher.ts';
+import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
 import { Spreader } from '../../src/fanout/spreader.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -8,20 +8,25 @@ import { ManualClock } from './manual-clock.ts';
 const PER_TURN = LIMITS.publishViewersPerTurn;
 const frame = (text: string): OutgoingFrame => ({ in: () => Buffer.from(text) }) as unknown as OutgoingFrame;
 
-function house(): { clock: ManualClock; sent: string[]; room(show: string, viewers: number): Listeners; spreader: Spreader } {
+function house(): { clock: ManualClock; sent: string[]; counted: string[]; room(show: string, viewers: number): Listeners; spreader: Spreader } {
   const clock = new ManualClock();
   const sent: string[] = [];
-  const spreader = new Spreader({ publish: (topic, bytes) => sent.push(`${topic} ${Buffer.from(bytes).toString()}`) }, clock);
+  const counted: string[] = [];
+  const publisher: Publisher = {
+    publish: (topic, bytes) => sent.push(`${topic} ${Buffer.from(bytes).toString()}`),
+    onFrame: (lane, variant, bytes) => counted.push(`${lane} ${variant} ${bytes}`),
+  };
+  const spreader = new Spreader(publisher, clock);
   const room = (show: string, viewers: number): Listeners => {
     const listeners = new Listeners(show, spreader);
     for (let i = 0; i < viewers; i += 1) listeners.take('msgpack');
     return listeners;
   };
-  return { clock, sent, room, spreader };
+  return { clock, sent, counted, room, spreader };
 }
 
 t.test('a small room is written to at once; a large one a block of seats a turn', async (t) => {
-  const { clock, sent, room } = house();
+  const { clock, sent, counted, room } = house();
   room('small', 3).publish('chat', frame('a'));
   t.same(sent, ['cm0/small a']);
   clock.write();
@@ -34,6 +39,7 @@ t.test('a small room is written to at once; a large one a block of seats a turn'
   t.same(sent.splice(0), ['cm2/large b']);
   clock.write();
   t.same(sent, [], 'and nothing is left');
+  t.same(counted, ['chat msgpack 1', 'chat msgpack 1'], 'a frame counts once, whatever the number of blocks');
 });
 
 t.test('a block gets its frames in order, all in its turn; events and state of other rooms go before waiting chat', async (t) => {

@@ -37,6 +37,9 @@ class OtherNode implements WorkloadRun {
       log: store,
       clock: systemClock,
       shownPerSecond: () => 0,
+      onFault: (error) => {
+        throw error;
+      },
     });
   }
 
