@@ -66,20 +66,24 @@ export class ChatIntake {
   }
 
   private pump(): void {
-    if (this.inFlight !== null || this.timer !== null || this.queue.length === 0) return;
+    if (this.inFlight !== null || this.queue.length === 0) return;
     const { clock } = this.options;
-    const waitMs = this.lastAppendMs + LIMITS.tickMinMs - clock.nowMs();
+    // A full batch gains nothing by waiting for company.
+    const dueMs = this.queue.length >= LIMITS.chatBatchMessagesMax ? 0 : this.lastAppendMs + LIMITS.tickMinMs;
+    const waitMs = dueMs - clock.nowMs();
     if (waitMs <= 0) {
       this.append();
     } else {
-      this.timer = clock.setTimer(() => {
+      this.timer ??= clock.setTimer(() => {
         this.timer = null;
-        if (this.inFlight === null && this.queue.length > 0) this.append();
+        this.pump();
       }, waitMs);
     }
   }
 
   private append(): void {
+    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
+    this.timer = null;
     this.lastAppendMs = this.options.clock.nowMs();
     const { log, showId, node, shownPerSecond } = this.options;
     const { batch, items, at, ends, marked } = this.takeBatch();

@@ -48,6 +48,8 @@ export class Connection implements Listener {
   entered = false;
   /** Place in the connection table. */
   index = -1;
+  /** Answers that leave at the end of this turn of the loop. */
+  outbox: Array<Uint8Array | string> | null = null;
   private socket: WebSocket<SocketData> | null = null;
   private seats: Seats | null = null;
 
@@ -88,14 +90,21 @@ export class Connection implements Listener {
 
   /** The one answer of a request. A socket that closed meanwhile gets none: its client repeats the key on the next one. */
   answer(id: RequestId, at: number, result: Result<Record<string, unknown> | undefined>): void {
-    if (this.socket === null) return;
-    if (!result.ok) this.refuse(id, at, result.error);
-    else this.message(result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value });
+    if (this.socket !== null) this.message(answerMessage(id, at, result));
   }
 
   refuse(id: RequestId | undefined, at: number, error: Failure): void {
     if (this.socket === null) return;
     this.message({ t: 'error', ...(id === undefined ? {} : { id }), at, ...error });
+  }
+
+  flushOutbox(): void {
+    const answers = this.outbox;
+    this.outbox = null;
+    if (answers === null || this.socket === null) return;
+    this.cork(() => {
+      for (const bytes of answers) this.write(bytes);
+    });
   }
 
   /** Several messages in one write. */
@@ -140,4 +149,9 @@ export class Connection implements Listener {
   cut(): void {
     this.socket?.close();
   }
+}
+
+export function answerMessage(id: RequestId, at: number, result: Result<Record<string, unknown> | undefined>): ServerMessage {
+  if (!result.ok) return { t: 'error', id, at, ...result.error };
+  return result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value };
 }

@@ -1,13 +1,13 @@
 /** From the bytes of a client message to its one answer: guards first, then one switch, then one file a message. */
 import type { Logger } from 'pino';
-import type { Clock } from '../fanout/index.ts';
+import { type Clock, encodeFor } from '../fanout/index.ts';
 import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
 import type { Health } from '../sales/ports.ts';
-import type { Connection } from './connection.ts';
+import { answerMessage, type Connection } from './connection.ts';
 import { takeRequest } from './limits.ts';
 import { onChat } from './messages/chat.ts';
 import type { Answer, Answered, RequestContext } from './messages/context.ts';
@@ -17,6 +17,7 @@ import { onReserve } from './messages/reserve.ts';
 import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
+import { Outbox } from './outbox.ts';
 
 export interface RequestsOptions {
   readonly health: Health;
@@ -35,6 +36,7 @@ const IN_FLIGHT_RETRY_MS = 250;
 
 export class Requests {
   private readonly options: RequestsOptions;
+  private readonly outbox = new Outbox();
 
   constructor(options: RequestsOptions) {
     this.options = options;
@@ -81,7 +83,7 @@ export class Requests {
   }
 
   private serve(connection: Connection, message: ClientMessage): void {
-    const { health, clock, draining, onMessage } = this.options;
+    const { health, clock, draining, onMessage, onAnswer } = this.options;
     onMessage(message.t);
     const { id } = message;
     // Who may ask so often may have a second's worth under way.
@@ -92,11 +94,18 @@ export class Requests {
     const startedMs = clock.nowMs();
     const answered = this.dispatch(connection, message, { health, nowMs: startedMs, receivedAt: health.now(), draining: draining() });
     const later = typeof answered === 'function';
-    if (!later && !(answered instanceof Promise)) return this.finish(connection, message.t, id, answered, null);
+    if (!later && !(answered instanceof Promise)) {
+      onAnswer(message.t, answered, null);
+      if (id !== undefined) connection.answer(id, health.now(), answered);
+      return;
+    }
     connection.inFlight += 1;
     const done = (answer: Answer): void => {
       connection.inFlight -= 1;
-      this.finish(connection, message.t, id, answer, clock.nowMs() - startedMs);
+      onAnswer(message.t, answer, clock.nowMs() - startedMs);
+      // A resume was answered together with its frames; hearts without an id want no answer.
+      if (id === undefined || !connection.open || (message.t === 'resume' && answer.ok)) return;
+      this.outbox.put(connection, encodeFor(connection.variant, answerMessage(id, health.now(), answer)));
     };
     if (later) return answered(done);
     void answered
@@ -135,13 +144,6 @@ export class Requests {
       for (const frame of frames) connection.write(frame.in(connection.variant));
     });
     return answer;
-  }
-
-  private finish(connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, answer: Answer, elapsedMs: number | null): void {
-    const { health, onAnswer } = this.options;
-    onAnswer(type, answer, elapsedMs);
-    // A resume was answered together with its frames; hearts without an id want no answer.
-    if (id !== undefined && !(type === 'resume' && answer.ok)) connection.answer(id, health.now(), answer);
   }
 
   private badFrame(connection: Connection, id: RequestId | undefined, error: Failure): void {

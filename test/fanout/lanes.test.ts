@@ -248,6 +248,14 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   appends[2]?.answer(fail('redis_unavailable'));
   await intake.settled();
   t.match(answers.at(-1), { ok: false, error: { code: 'redis_unavailable' } });
+  for (let i = 0; i < LIMITS.chatBatchMessagesMax; i += 1) intake.accept(entry(i), () => {});
+  t.equal(appends[3]?.count, 1);
+  appends[3]?.answer(ok({ firstId: 30 }));
+  await clock.pass(1);
+  t.equal(clock.armed, 1, 'the others wait for the tick');
+  intake.accept(entry(0), () => {});
+  t.equal(appends[4]?.count, LIMITS.chatBatchMessagesMax, 'a full batch does not wait for the tick');
+  t.equal(clock.armed, 0);
 });
 
 t.test('intake: an answer that cannot be taken costs nobody else theirs', async (t) => {
