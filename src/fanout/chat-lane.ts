@@ -17,6 +17,8 @@ export interface ChatLaneOptions {
   /** Redis time. */
   readonly now: () => number;
   readonly onFlush?: (elapsedMs: number) => void;
+  /** Called right before chat is written to everybody. */
+  readonly beforeFlush?: () => void;
 }
 
 const NO_ITEMS = new Uint8Array();
@@ -105,7 +107,8 @@ export class ChatLane {
 
   private flush(): void {
     if (this.waiting.length === 0) return;
-    const { listeners, encodes, now } = this.options;
+    const { listeners, encodes, now, beforeFlush } = this.options;
+    beforeFlush?.();
     const pieces = this.waiting;
     this.waiting = [];
     this.waitingBytes = 0;

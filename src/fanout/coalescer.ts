@@ -60,6 +60,16 @@ export class Coalescer {
     }
   }
 
+  /** Another lane is about to write to the same viewers: what waits goes along, which costs no write of its own, once the shortest pause is over. */
+  goAlong(): void {
+    const { clock, tickMinMs, flush } = this.options;
+    const now = clock.nowMs();
+    if (this.timer === null || this.lastFlushMs + tickMinMs > now) return;
+    this.stop();
+    this.lastFlushMs = now;
+    flush();
+  }
+
   /** Flushes whatever the tick says (a drain). */
   flushNow(): void {
     this.flush(this.options.clock.nowMs());

@@ -79,7 +79,8 @@ export class EventEntry {
   }
 
   msgpack(): Uint8Array {
-    this.bytes ??= packValue(this.event);
+    // A copy of its own: what the library gives is a view that would keep its whole buffer of 8 KiB for as long as the ring keeps the event.
+    this.bytes ??= new Uint8Array(packValue(this.event));
     return this.bytes;
   }
 }

@@ -89,7 +89,7 @@ export class Room {
     const now = (): number => store.now();
     this.listeners = new Listeners(showId, spreader);
     const lane = { clock, listeners: this.listeners, afterWrites: (run: () => void) => spreader.afterWrites(run), encodes, now };
-    this.chatLane = new ChatLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('chat', elapsedMs) });
+    this.chatLane = new ChatLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('chat', elapsedMs), beforeFlush: () => this.stateLane.goAlong() });
     this.stateLane = new StateLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('state', elapsedMs) });
     this.follower = new ShowFollower({
       showId,

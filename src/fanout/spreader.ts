@@ -13,6 +13,7 @@ export class Spreader {
   /** Blocks for which frames wait: first those that wait for an event or for state, then those with chat. Each is in one of them once. */
   private readonly soon = new Set<Seats>();
   private readonly later = new Set<Seats>();
+  private turn = 1;
   private viewersThisTurn = 0;
   private turning = false;
   private queued = 0;
@@ -50,12 +51,14 @@ export class Spreader {
     else this.awaited.push({ ticket: this.queued, run });
   }
 
-  private fits({ taken }: Seats): boolean {
-    return this.viewersThisTurn === 0 || this.viewersThisTurn + taken <= LIMITS.publishViewersPerTurn;
+  /** Who is written to in this turn already gets what else there is with the same write. */
+  private fits({ taken, turn }: Seats): boolean {
+    return turn === this.turn || this.viewersThisTurn === 0 || this.viewersThisTurn + taken <= LIMITS.publishViewersPerTurn;
   }
 
-  private count({ taken }: Seats): void {
-    this.viewersThisTurn += taken;
+  private count(seats: Seats): void {
+    if (seats.turn !== this.turn) this.viewersThisTurn += seats.taken;
+    seats.turn = this.turn;
     this.turnLater();
   }
 
@@ -77,6 +80,7 @@ export class Spreader {
     this.turning = true;
     this.clock.afterWrites(() => {
       this.turning = false;
+      this.turn += 1;
       this.viewersThisTurn = 0;
       for (const queue of [this.soon, this.later]) {
         for (const seats of queue) {

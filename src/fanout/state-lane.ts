@@ -75,6 +75,11 @@ export class StateLane {
     this.coalescer.flushNow();
   }
 
+  /** Chat is about to be written to everybody: what waits here goes along. */
+  goAlong(): void {
+    this.coalescer.goAlong();
+  }
+
   clear(): void {
     this.sales.clear();
     this.counts = null;

@@ -143,3 +143,8 @@ t.test('the event ring serves exactly what it can', async (t) => {
   t.ok((ring.after(last - LIMITS.eventRingEntries)?.length ?? 0) === LIMITS.eventRingEntries);
   t.equal(ring.after(150), null, 'forgotten');
 });
+
+t.test('an event in the ring keeps its own bytes and no buffer around them', async (t) => {
+  const bytes = new EventEntry({ offset: 1, at: 5, type: 'announcement', data: { text: 'back in stock' } }).msgpack();
+  t.equal(bytes.buffer.byteLength, bytes.length);
+});

@@ -45,6 +45,35 @@ function batch(firstId: number, count: number): ChatBatch {
 
 const texts = (sent: Sent[]): string[] => sent.flatMap(({ frame }) => (frame.chat ?? []).flatMap((group) => group[2].map((item) => item[3])));
 
+t.test('state goes along with chat, which is written to the same viewers', async (t) => {
+  const { clock, sent, options } = lanes();
+  const state = new StateLane(options);
+  const chat = new ChatLane({ ...options, beforeFlush: () => state.goAlong() });
+  const counts = (viewers: number): void => state.pushCounts({ viewers, peak: viewers, hearts: 0, unique: 0 });
+  counts(1);
+  clock.write();
+  t.match(sent.splice(0), [{ topic: 'ej0/show', frame: { state: { viewers: 1 } } }]);
+  counts(2);
+  chat.push(batch(1, 1));
+  t.match(sent.splice(0), [{ topic: 'cj0/show' }], 'not before its shortest pause is over');
+  clock.write();
+  chat.push(batch(2, 1));
+  clock.advance(LIMITS.stateTickMs);
+  t.match(sent.splice(0), [{ topic: 'cj0/show' }, { topic: 'ej0/show', frame: { state: { viewers: 2 } } }]);
+
+  // A room in which a write takes long: by itself the state would wait for the longest tick.
+  clock.writeMs = 200;
+  counts(3);
+  clock.advance(LIMITS.stateTickMs);
+  counts(4);
+  clock.advance(LIMITS.stateTickMs);
+  t.match(sent.splice(0), [{ frame: { state: { viewers: 3 } } }]);
+  chat.push(batch(3, 1));
+  t.match(sent.splice(0), [{ topic: 'ej0/show', frame: { state: { viewers: 4 } } }, { topic: 'cj0/show' }], 'one after the other, in one turn');
+  clock.advance(LIMITS.stateTickMaxMs);
+  t.same(sent, [], 'and nothing is left');
+});
+
 t.test('chat: batches of many nodes leave in one frame a tick, in the order of the log', async (t) => {
   const { clock, sent, options } = lanes();
   const lane = new ChatLane(options);
