@@ -9,7 +9,7 @@ import { registerApiKey } from './plugins/api-key.ts';
 import { registerBodies } from './plugins/bodies.ts';
 import { registerBrowserHeaders } from './plugins/browsers.ts';
 import { registerDocs } from './plugins/docs.ts';
-import { createCommands } from './plugins/idempotency.ts';
+import { registerIdempotency } from './plugins/idempotency.ts';
 import { registerPages } from './plugins/pages.ts';
 import { onClientError, onFrameworkError, registerProblems } from './plugins/problems.ts';
 import { registerRateLimit } from './plugins/rate-limit.ts';
@@ -72,12 +72,12 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
     if (trouble !== null)
       throw new StampedeError(failure('redis_unavailable', `Redis is in trouble: ${trouble}. Repeat with the same key.`, { retryAfterMs: REDIS_RETRY_MS }));
   });
-  const commands = createCommands(deps.store);
-  registerShows(app, deps, commands);
+  registerIdempotency(app, deps.store);
+  registerShows(app, deps);
   registerModeration(app, deps);
   registerProducts(app, deps);
-  registerSales(app, deps, commands);
-  registerReservations(app, deps, commands);
+  registerSales(app, deps);
+  registerReservations(app, deps);
   registerAccess(app, deps);
   registerVerification(app, deps);
 }

@@ -36,6 +36,8 @@ export interface Keys {
   show(showId: string): ShowKeys;
   /** Marks one running command of a show; lives a moment, and no script touches it. */
   running(showId: string, command: string): string;
+  /** The kept answer of one command that no script records; lives a day. */
+  answer(showId: string, command: string): string;
   /** Sorted set of show ids by creation time. */
   readonly shows: string;
   /** Set of shows that may have something falling due. */
@@ -51,6 +53,7 @@ export function createKeys(prefix: string): Keys {
     shows: `${prefix}shows`,
     live: `${prefix}live`,
     running: (showId, command) => `${prefix}{${showId}}:running:${command}`,
+    answer: (showId, command) => `${prefix}{${showId}}:answer:${command}`,
     show(showId) {
       const known = cache.get(showId);
       if (known) return known;

@@ -88,26 +88,18 @@ export class Reservations implements ReservationStore {
 
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>> {
     const { reservation, orderRef, amount } = request;
-    return this.#finish(showId, {
-      op: 'confirm',
-      id: reservation,
-      orderRef,
-      amount,
-      body: `confirm|${reservation}|${amount}|${orderRef}`,
-      key: command.key,
-      actor: command.actor,
-    });
+    return this.#finish(showId, command, { op: 'confirm', id: reservation, orderRef, amount, body: `confirm|${reservation}|${amount}|${orderRef}` });
   }
 
   release(showId: string, reservation: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>> {
-    const { key, actor, user } = command;
-    return this.#finish(showId, { op: 'release', id: reservation, body: `release|${reservation}`, key, actor, ...(user === undefined ? {} : { user }) });
+    const { user } = command;
+    return this.#finish(showId, command, { op: 'release', id: reservation, body: `release|${reservation}`, ...(user === undefined ? {} : { user }) });
   }
 
-  async prolong(showId: string, { reservation, byMs }: { reservation: string; byMs: number }, { key, actor }: CommandMeta): Promise<Result<Decision>> {
+  async prolong(showId: string, { reservation, byMs }: { reservation: string; byMs: number }, command: CommandMeta): Promise<Result<Decision>> {
     if (!Number.isInteger(byMs) || byMs < 1 || byMs > LIMITS.holdMaxMs)
       return fail('invalid_request', `byMs: a whole number from 1 to ${LIMITS.holdMaxMs}.`, { details: { field: 'byMs' } });
-    return this.#finish(showId, { op: 'prolong', id: reservation, byMs, body: `prolong|${reservation}|${byMs}`, key, actor });
+    return this.#finish(showId, command, { op: 'prolong', id: reservation, byMs, body: `prolong|${reservation}|${byMs}` });
   }
 
   async waitlist(showId: string, { op, user, key, sale, sku, qty = 1 }: WaitlistRequest): Promise<Result<WaitlistAnswer>> {
@@ -122,12 +114,13 @@ export class Reservations implements ReservationStore {
     return ok({ ...unpack<{ place: number; waiting: number }>(packed), replayed: word === '=' });
   }
 
-  async #finish(showId: string, args: Record<string, unknown>): Promise<Result<Decision>> {
-    const reply = await this.#session.run('finish', showId, args);
+  async #finish(showId: string, { key, actor, onReplayed }: CommandMeta, args: Record<string, unknown>): Promise<Result<Decision>> {
+    const reply = await this.#session.run('finish', showId, { ...args, key, actor });
     if (!reply.ok) return reply;
     const [epoch, tag, packed] = reply.value;
     const word = textOf(tag);
     if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, unpack(bytesOf(packed))) };
+    if (word === '=') onReplayed?.();
     return ok({
       reservation: reservationView(unpackReservation(bytesOf(packed))),
       replayed: word === '=',

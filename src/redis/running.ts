@@ -1,17 +1,22 @@
 /**
- * Which commands run right now, on whatever node: a key of its own a command, set if it is not there, with a bounded life. It only tells a repeat to
- * wait; what is decided, and whether a key was used before, is known to the scripts alone. So a marker that lapses early or is lost does no harm.
+ * Commands with a key. Which of them run right now, on whatever node: a key of its own a command, set if it is not there, with a bounded life. It only tells
+ * a repeat to wait; what is decided, and whether a key was used before, is known to its record alone. So a marker that lapses early or is lost does no
+ * harm. That record is written by the scripts, in one step with the change; `once` keeps it for commands that have no such script.
  */
 import { hash, randomUUID } from 'node:crypto';
-import { fail, type Result } from '../protocol/codes.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { CommandGuard } from '../sales/ports.ts';
 import type { CommandMeta } from '../sales/types.ts';
 import type { ScriptSession } from './session.ts';
+import { bodyHash } from './shows.ts';
 
 const RETRY_MS = 500;
+const NOT_KEPT = 'It was carried out, but Redis did not keep the answer: repeat it with the same key.';
 /** Takes the marker away if it is still ours: ours may have lapsed, and another request's stand there by now. */
 const GIVE_UP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+const nameOf = ({ key, actor }: CommandMeta): string => hash('sha256', `${actor}\0${key}`, 'base64url');
 
 export class RunningCommands implements CommandGuard {
   readonly #session: ScriptSession;
@@ -20,9 +25,9 @@ export class RunningCommands implements CommandGuard {
     this.#session = session;
   }
 
-  async alone<T>(showId: string, { key, actor }: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>> {
+  async alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>> {
     const { client } = this.#session.link;
-    const marker = this.#session.keys.running(showId, hash('sha256', `${actor}\0${key}`, 'base64url'));
+    const marker = this.#session.keys.running(showId, nameOf(command));
     const ours = randomUUID();
     const taken = await this.#session.guard(() => client.set(marker, ours, 'PX', LIMITS.commandMarkerMs, 'NX'));
     if (!taken.ok) return taken;
@@ -34,4 +39,29 @@ export class RunningCommands implements CommandGuard {
       await this.#session.guard(() => client.eval(GIVE_UP, 1, marker, ours));
     }
   }
+
+  once<T>(showId: string, command: CommandMeta, body: unknown, work: () => Promise<Result<T>>): Promise<Result<T>> {
+    const { client } = this.#session.link;
+    const record = this.#session.keys.answer(showId, nameOf(command));
+    const fingerprint = bodyHash(body);
+    return this.alone(showId, command, async () => {
+      const known = await this.#session.guard(() => client.get(record));
+      if (!known.ok) return known;
+      if (known.value !== null) return recall<T>(known.value, fingerprint, command);
+      const done = await work();
+      if (!done.ok) return done;
+      const kept = JSON.stringify([fingerprint, done.value]);
+      // Where the marker lapsed meanwhile, the first answer kept stands for all. One that could not be kept is not given: its repeat would get another.
+      const earlier = await this.#session.guard(() => client.set(record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET'));
+      if (!earlier.ok) return { ok: false, error: { ...earlier.error, message: NOT_KEPT } };
+      return earlier.value === null || earlier.value === kept ? done : recall<T>(earlier.value, fingerprint, command);
+    });
+  }
+}
+
+function recall<T>(record: string, fingerprint: string, command: CommandMeta): Result<T> {
+  const [body, answer] = JSON.parse(record) as [body: string, answer: T];
+  if (body !== fingerprint) return fail('idempotency_conflict', undefined, { details: { key: command.key } });
+  command.onReplayed?.();
+  return ok(answer);
 }

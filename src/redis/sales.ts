@@ -49,7 +49,7 @@ export class Sales implements SaleStore {
     if (!reply.ok) return reply;
     // Once more: a tick that found nothing left to do may have taken the show out of the index between the first mark and the script.
     await this.#markLive(showId);
-    return this.#answer(reply.value);
+    return this.#answer(reply.value, command);
   }
 
   listSales(showId: string): Promise<Result<SaleBooks[]>> {
@@ -76,13 +76,10 @@ export class Sales implements SaleStore {
     const reply = await this.#session.run('sale_move', showId, { ...move, id: saleId, key: command.key, actor: command.actor, body: bodyHash([saleId, move]) });
     if (!reply.ok) return reply;
     await this.#markLive(showId);
-    const answer = this.#answer(reply.value);
-    if (answer.ok && move.op === 'cancel') {
-      const released = await this.#releaseAll(showId, saleId, command.actor);
-      if (!released.ok) return released;
-      return this.getSale(showId, saleId);
-    }
-    return answer;
+    const answer = this.#answer(reply.value, command);
+    if (!answer.ok || move.op !== 'cancel') return answer;
+    const released = await this.#releaseAll(showId, saleId, command.actor);
+    return released.ok ? ok(withoutHolds(answer.value)) : released;
   }
 
   /** Ends every sale of the show that is not over; open holds may still be confirmed until they lapse. */
@@ -97,9 +94,10 @@ export class Sales implements SaleStore {
     return ok(null);
   }
 
-  #answer([, tag, packed]: ScriptReply): Result<SaleBooks> {
+  #answer([, tag, packed]: ScriptReply, command: CommandMeta): Result<SaleBooks> {
     const word = textOf(tag);
     if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, unpack(bytesOf(packed))) };
+    if (word === '=') command.onReplayed?.();
     const [sale, stock, rev] = unpack<[SaleRecord, StockRecord[], number]>(bytesOf(packed));
     return ok(saleBooks(sale, stock, rev));
   }
@@ -131,6 +129,12 @@ export class Sales implements SaleStore {
     return ok(null);
   }
 }
+
+/** The recorded books of a cancelled sale are those of the move; its holds can only end free. Computed, so that a repeat reads the same. */
+const withoutHolds = (books: SaleBooks): SaleBooks => ({
+  ...books,
+  skus: books.skus.map((sku) => ({ ...sku, available: sku.available + sku.held, held: 0 })),
+});
 
 export function booksOf(stockFlat: readonly Buffer[], saleRecords: readonly Buffer[], rev: number): SaleBooks[] {
   const stock = new Map<string, StockRecord>();

@@ -1,12 +1,12 @@
 /** Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the show meanwhile. */
 import { hash, randomBytes } from 'node:crypto';
 import { stringify as stableStringify } from 'safe-stable-stringify';
-import { fail, ok, type Result } from '../protocol/codes.ts';
+import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { EventType, Product, ShowState, ShowView } from '../protocol/messages.ts';
 import type { ShowStore } from '../sales/ports.ts';
-import { checkProduct, checkShowPatch, checkShowSpec } from '../sales/rules.ts';
-import type { Actor, ShowSpec } from '../sales/types.ts';
+import { checkAnnouncement, checkProduct, checkShowPatch, checkShowSpec } from '../sales/rules.ts';
+import type { Actor, CommandMeta, ShowSpec } from '../sales/types.ts';
 import { pack, type ShowRecord, showView, unpack } from './records.ts';
 import { bytesOf, isErrorCode, newEpoch, type ScriptSession, textOf } from './session.ts';
 
@@ -121,14 +121,16 @@ export class Shows implements ShowStore {
     });
   }
 
-  async announce(showId: string, text: string, actor: Actor, key?: string): Promise<Result<{ offset: number }>> {
-    if (text.length === 0 || text.length > LIMITS.announcementCharsMax)
-      return fail('invalid_request', `text: 1 to ${LIMITS.announcementCharsMax} characters.`, { details: { field: 'text' } });
-    const repeatable = key === undefined ? {} : { key, actor, body: bodyHash(['announce', text]) };
+  async announce(showId: string, text: string, actor: Actor, repeat?: Omit<CommandMeta, 'actor'>): Promise<Result<{ offset: number }>> {
+    const wrong = checkAnnouncement(text);
+    if (wrong) return { ok: false, error: wrong };
+    const repeatable = repeat === undefined ? {} : { key: repeat.key, actor, body: bodyHash(['announce', text]) };
     const reply = await this.#session.run('show_apply', showId, { events: ['announcement'], ...repeatable }, NOTHING, NOTHING, pack({ text }));
     if (!reply.ok) return reply;
-    const outcome = textOf(reply.value[0]);
-    return isErrorCode(outcome) ? fail(outcome, undefined, { details: { key } }) : ok({ offset: Number(outcome) });
+    const [outcome, tag] = reply.value.map(textOf);
+    if (isErrorCode(outcome ?? '')) return fail(outcome as ErrorCode, undefined, { details: { key: repeat?.key } });
+    if (tag === '=') repeat?.onReplayed?.();
+    return ok({ offset: Number(outcome) });
   }
 
   async #read(showId: string): Promise<Result<{ view: ShowView; ver: number; products: Product[] }>> {

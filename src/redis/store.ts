@@ -123,6 +123,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
     getReservation: reservations.getReservation.bind(reservations),
     standingOf: reservations.standingOf.bind(reservations),
     alone: running.alone.bind(running),
+    once: running.once.bind(running),
     prolong: reservations.prolong.bind(reservations),
     waitlist: reservations.waitlist.bind(reservations),
     async reconcile(showId, actor) {

@@ -45,7 +45,7 @@ export interface ShowStore {
   listProducts(showId: string): Promise<Result<Product[]>>;
   pinProduct(showId: string, productId: string | null, actor: Actor): Promise<Result<ShowView>>;
   /** With a key a repeat is told again where the announcement stands, and nobody hears it twice. */
-  announce(showId: string, text: string, actor: Actor, key?: string): Promise<Result<{ offset: number }>>;
+  announce(showId: string, text: string, actor: Actor, repeat?: Omit<CommandMeta, 'actor'>): Promise<Result<{ offset: number }>>;
 }
 
 /** What hosts do about a show's chat, and who is there. */
@@ -93,6 +93,13 @@ export interface CommandGuard {
    * at most `commandMarkerMs`; what was decided by then is in the record of the key.
    */
   alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>>;
+  /**
+   * For commands whose key no script records: runs `work` alone and keeps its answer (anything that JSON can carry) for `idempotencyTtlMs`; repeats with an
+   * equal `body` get it again, others `idempotency_conflict`. `showId` '' = of no show. Failures are not kept. The answer is kept after the change, not with it: should
+   * the process die or Redis fall silent between the two, nobody got an answer and the repeat carries the change out once more. So `work` must be of the
+   * kind that sets something to what the request says, where twice is as good as once.
+   */
+  once<T>(showId: string, command: CommandMeta, body: unknown, work: () => Promise<Result<T>>): Promise<Result<T>>;
 }
 
 export interface Clockwork {

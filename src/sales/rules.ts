@@ -50,6 +50,20 @@ export function checkMute(user: string, forMs: number): Failure | null {
   return mistakes.failure();
 }
 
+export function checkAnnouncement(text: string): Failure | null {
+  const mistakes = new Mistakes();
+  mistakes.text('/text', text.replaceAll('\n', ' '), LIMITS.announcementCharsMax);
+  return mistakes.failure();
+}
+
+/** Whom a token is made out to. */
+export function checkPerson({ user, name }: { readonly user: string; readonly name: string }): Failure | null {
+  const mistakes = new Mistakes();
+  mistakes.text('/user', user, LIMITS.userIdCharsMax);
+  mistakes.text('/name', name, LIMITS.nameCharsMax);
+  return mistakes.failure();
+}
+
 export function checkProduct(product: Product): Failure | null {
   const mistakes = new Mistakes();
   mistakes.id('/id', product.id);

@@ -23,6 +23,8 @@ export type Actor = string;
 export interface CommandMeta {
   readonly key: string;
   readonly actor: Actor;
+  /** Called before the command resolves when its answer is the recorded one of an earlier command with this key. */
+  readonly onReplayed?: () => void;
 }
 
 export interface ShowSpec {

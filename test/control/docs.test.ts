@@ -83,9 +83,13 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
         t.equal(String(ERRORS[code as keyof typeof ERRORS]?.status), status, `${name} ${status} ${code}`);
     }
   }
-  const confirm = spec.paths['/v1/shows/{show}/reservations/{reservation}/confirm']?.post;
-  t.ok(confirm?.parameters?.some((parameter) => parameter.in === 'header' && parameter.name === 'idempotency-key'));
-  t.match(confirm?.responses['409']?.description, '`idempotency_conflict`');
+  for (const { name, operation } of operations.filter(({ name }) => !name.startsWith('GET '))) {
+    t.ok(
+      operation.parameters?.some((parameter) => parameter.in === 'header' && parameter.name === 'idempotency-key'),
+      name,
+    );
+    t.match(operation.responses['409']?.description, /`idempotency_conflict`: .+`idempotency_in_progress`: /, name);
+  }
 });
 
 t.test('the page at /docs needs nothing from elsewhere', async (t) => {

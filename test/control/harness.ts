@@ -1,5 +1,6 @@
 /** The control API over the real store on a Redis of its own; everything ends with the test. */
 import { randomUUID } from 'node:crypto';
+import { Packr } from 'msgpackr';
 import type { Test } from 'tap';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens, type Tokens } from '../../src/auth/tokens.ts';
@@ -11,6 +12,7 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 
 export const API_KEY = 'studio-secret-0123456789';
 export const logger = createLogger({ level: 'silent' });
+const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 // Whatever came back: tests look into it and say what they expect.
 export type Json = ReturnType<typeof JSON.parse>;
@@ -93,18 +95,26 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
   };
 }
 
-/** A live show `gala` with one brand, two products and a sale `drop` of 10 + 5 units at 19.99 and 49.00. */
-export async function planShow({ ask, post }: Control, sale: Record<string, unknown> = {}): Promise<void> {
+/** A live show, `gala` unless named, with one brand, two products and a sale `drop` of 10 + 5 units at 19.99 and 49.00. */
+export async function planShow({ ask, post }: Control, sale: Record<string, unknown> = {}, id = 'gala'): Promise<void> {
+  const show = `/v1/shows/${id}`;
   const expect = (answer: Answer, status: number): void => {
     if (answer.status !== status) throw new Error(`set-up failed: ${answer.status} ${answer.text}`);
   };
-  expect(await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), 201);
-  expect(await ask('/v1/shows/gala/products/tee', { method: 'PUT', body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] } }), 200);
-  expect(await ask('/v1/shows/gala/products/bag', { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }), 200);
-  expect(await post('/v1/shows/gala/start'), 200);
+  expect(await post('/v1/shows', { id, title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), 201);
+  expect(await ask(`${show}/products/tee`, { method: 'PUT', body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] } }), 200);
+  expect(await ask(`${show}/products/bag`, { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }), 200);
+  expect(await post(`${show}/start`), 200);
   const skus = [
     { sku: 'TEE-M', product: 'tee', price: 1999, quantity: 10 },
     { sku: 'BAG', product: 'bag', price: 4900, quantity: 5 },
   ];
-  expect(await post('/v1/shows/gala/sales', { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 60_000, skus, ...sale }), 201);
+  expect(await post(`${show}/sales`, { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 60_000, skus, ...sale }), 201);
+}
+
+/** One batch of chat by one user, as a gateway hands it on. */
+export async function say({ store }: Control, showId: string, user: string, ...texts: string[]): Promise<void> {
+  const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, `Name of ${user}`, text])));
+  const said = await store.appendChat(showId, { node: 'n1', at: 1_000, count: texts.length, items }, Array(texts.length).fill(user));
+  if (!said.ok) throw new Error(said.error.message);
 }

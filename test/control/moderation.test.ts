@@ -1,23 +1,14 @@
-import { Packr } from 'msgpackr';
 import t from 'tap';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { type Control, planShow, startControl } from './harness.ts';
-
-const packr = new Packr({ useRecords: false, variableMapSize: true });
-
-async function say({ store }: Control, user: string, ...texts: string[]): Promise<void> {
-  const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, `Name of ${user}`, text])));
-  const said = await store.appendChat('gala', { node: 'n1', at: 1_000, count: texts.length, items }, Array(texts.length).fill(user));
-  if (!said.ok) throw new Error(said.error.message);
-}
+import { planShow, say, startControl } from './harness.ts';
 
 t.test('a host reads the chat with its authors and takes messages off', async (t) => {
   const control = await startControl(t);
   const { ask } = control;
   await planShow(control);
   t.same((await ask('/v1/shows/gala/chat')).body, { messages: [] });
-  await say(control, 'ann', 'hello', 'buy at my shop');
-  await say(control, 'bob', 'hi');
+  await say(control, 'gala', 'ann', 'hello', 'buy at my shop');
+  await say(control, 'gala', 'bob', 'hi');
   const listed = await ask('/v1/shows/gala/chat');
   t.equal(listed.status, 200);
   t.match(listed.body.messages, [
@@ -39,7 +30,7 @@ t.test('a host reads the chat with its authors and takes messages off', async (t
   t.equal((await ask('/v1/shows/nowhere/chat/1', { method: 'DELETE' })).body.code, 'show_not_found');
   t.equal((await ask('/v1/shows/nowhere/chat')).body.code, 'show_not_found');
   t.equal((await ask('/v1/shows/gala/chat/1', { method: 'DELETE', key: null })).status, 401);
-  for (let i = 0; i < 5; i++) await say(control, 'cyd', ...Array.from({ length: 60 }, (_, n) => `${i}/${n}`));
+  for (let i = 0; i < 5; i++) await say(control, 'gala', 'cyd', ...Array.from({ length: 60 }, (_, n) => `${i}/${n}`));
   const newest = (await ask('/v1/shows/gala/chat')).body.messages;
   t.same([newest.length, newest.at(-1).text, newest[0].text], [LIMITS.chatListedMax, '4/59', '1/40'], 'the newest, oldest first');
 });

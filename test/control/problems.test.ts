@@ -26,6 +26,26 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
     ['a wrong method deeper', '/v1/shows/gala/sales/drop/open', { method: 'GET' }, 'method_not_allowed'],
     ['an unknown field', '/v1/shows', { method: 'POST', body: { title: 'x', titel: 'y' } }, 'invalid_request'],
     ['a field of a body that takes none', '/v1/shows/gala/start', { method: 'POST', body: { now: true } }, 'invalid_request'],
+    ['a body where none is read', '/v1/shows/gala/mutes/ann', { method: 'DELETE', body: { forMs: 1 } }, 'invalid_request'],
+    ['null where no body is read', '/v1/shows/gala/mutes/ann', { method: 'DELETE', body: 'null', headers: json }, 'invalid_request'],
+    [
+      'a deep nest where no body is read',
+      '/v1/shows/gala/products/none',
+      { method: 'DELETE', body: `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`, headers: json },
+      'invalid_request',
+    ],
+    ['bytes that are not UTF-8', '/v1/shows', { method: 'POST', body: Buffer.from('7b227469746c65223a22fffe227d', 'hex'), headers: json }, 'invalid_request'],
+    ['a change of nothing', '/v1/shows/gala', { method: 'PATCH', body: {} }, 'invalid_request'],
+    ['a blank announcement', '/v1/shows/gala/announcements', { method: 'POST', body: { text: ' \n ' } }, 'invalid_request'],
+    ['an announcement with control characters', '/v1/shows/gala/announcements', { method: 'POST', body: { text: 'a\u0000b' } }, 'invalid_request'],
+    ['half a character', '/v1/shows/gala/announcements', { method: 'POST', body: { text: '\ud800' } }, 'invalid_request'],
+    ['a token for nobody', '/v1/shows/gala/tokens', { method: 'POST', body: { user: 'u', name: ' ', role: 'buyer' } }, 'invalid_request'],
+    [
+      'a bad idempotency key elsewhere',
+      '/v1/shows/nowhere',
+      { method: 'PATCH', body: { title: 'x' }, headers: { 'idempotency-key': 'a b' } },
+      'invalid_request',
+    ],
     ['a bad id', '/v1/shows/%7Bx%7D', {}, 'invalid_request'],
     ['a broken address', '/v1/shows/%zz', {}, 'invalid_request'],
     ['a long id', `/v1/shows/${'x'.repeat(100)}`, {}, 'invalid_request'],
@@ -58,6 +78,13 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
   }
   const typo = await control.post('/v1/shows', { title: 'x', titel: 'y' });
   t.strictSame(typo.body.errors, [{ path: '/titel', message: 'This field is not known here: a typing error?' }]);
+  t.strictSame((await control.ask('/v1/shows/gala', { method: 'PATCH', body: {} })).body.errors, [
+    { path: '', message: 'Nothing to change: give at least one field.' },
+  ]);
+  t.match((await control.post('/v1/shows/gala/tokens', { user: 'u', name: 'Ada', role: 'king' })).body.errors, [
+    { path: '/role', message: /^Must be one of guest, viewer, / },
+  ]);
+  t.equal((await control.post('/v1/shows/gala/announcements', { text: 'two\nlines' })).status, 201);
   t.equal((await control.ask('/v1/shows', { method: 'DELETE' })).headers.allow, 'GET, HEAD, POST');
   t.equal((await control.ask('/v1/shows', { key: null })).headers['www-authenticate'], 'Bearer realm="stampede"');
   t.equal((await control.ask('/v1/shows', { key: null, headers: { 'x-api-key': API_KEY } })).status, 200);

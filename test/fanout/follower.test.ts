@@ -3,21 +3,11 @@ import { ShowFollower } from '../../src/fanout/follower.ts';
 import type { ChatBatch, Commit, RelayListener, RoomSnapshot } from '../../src/fanout/ports.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import type { SaleView, ShowEvent, ShowView } from '../../src/protocol/messages.ts';
+import type { SaleView, ShowEvent } from '../../src/protocol/messages.ts';
+import { showView } from '../support/show-view.ts';
 import { ManualClock } from './manual-clock.ts';
 
-const show: ShowView = {
-  id: 'show',
-  title: 'S',
-  state: 'live',
-  startsAt: null,
-  guests: true,
-  slowModeMs: 0,
-  chatShownPerSecond: 0,
-  brands: [],
-  pinned: null,
-  createdAt: 0,
-};
+const show = showView();
 const sale = (rev: number, left: number): SaleView => ({
   id: 'f',
   title: 'F',

@@ -32,7 +32,7 @@ export async function registerBrowserHeaders(app: App, corsOrigins: readonly str
     origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-api-key'],
-    exposedHeaders: ['location', 'retry-after', 'x-request-id'],
+    exposedHeaders: ['idempotent-replayed', 'location', 'retry-after', 'x-request-id'],
     maxAge: 600,
   });
 }

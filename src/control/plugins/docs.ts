@@ -8,9 +8,14 @@ const DESCRIPTION = `Plan shows, products and flash sales, move them, confirm re
 
 **Keys.** Give an API key as \`Authorization: Bearer <key>\` or \`x-api-key: <key>\`.
 
-**Repeating.** POSTs that create something or change sales or stock take an \`Idempotency-Key\`. Repeat a request whose answer got lost with the same key and the same body, and
-you get the recorded answer, for at least 24 hours. While the first still runs, the repeat is answered
-\`idempotency_in_progress\`. Without the header every request is a command of its own. Shows and products are repeatable by their id.
+**Repeating.** Every POST, PUT, PATCH and DELETE takes an \`Idempotency-Key\`. Repeat a request whose answer got lost with the same key and the same body, and
+you get the first answer again, for at least 24 hours, with the header \`Idempotent-Replayed: true\`. With another body it is answered
+\`idempotency_conflict\`, and \`idempotency_in_progress\` while the first still runs. A key names one command: never give it to two. Errors are not recorded: after an error the key may be used again. Without the header every request
+is a command of its own.
+
+Sales, reservations and announcements record key and answer in one step with the change. For everything else the answer is kept right after it: should a process
+die between the two, the repeat does it once more. That sets the same thing again; only a product that is gone by then is \`product_not_found\`, a mute counts from the
+repeat, and a token is minted anew. Kept answers, tokens among them, lie in Redis for a day.
 
 **Money** is integer minor units (cents). **Times** are milliseconds since the Unix epoch on the clock of Redis, which alone decides.
 

@@ -122,12 +122,18 @@ function schemaFailure(validation: readonly SchemaError[], context: string): Fai
   const errors: Mistake[] = [];
   for (const mistake of validation) {
     const path = `${context === 'body' ? '' : context}${mistake.instancePath}${missingOrForeign(mistake.params)}`;
-    const message = mistake.keyword === 'additionalProperties' ? 'This field is not known here: a typing error?' : sentence(mistake.message);
+    const message = messageOf(mistake);
     if (errors.length < LIMITS.mistakesListedMax && !errors.some((known) => known.path === path)) errors.push({ path, message });
   }
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   return failure('invalid_request', first ? `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}` : undefined, { details: { errors } });
+}
+
+function messageOf({ keyword, params, message }: SchemaError): string {
+  if (keyword === 'additionalProperties') return 'This field is not known here: a typing error?';
+  if (keyword === 'enum' && Array.isArray(params.allowedValues)) return `Must be one of ${params.allowedValues.join(', ')}.`;
+  return sentence(message);
 }
 
 function missingOrForeign(params: Record<string, unknown>): string {

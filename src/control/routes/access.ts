@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { failure, StampedeError } from '../../protocol/codes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Role } from '../../protocol/messages.ts';
+import { checkPerson } from '../../sales/rules.ts';
 import type { ControlDeps } from '../deps.ts';
 import { type App, unwrap } from '../routing.ts';
 import { NewDemoToken, NewToken, Token, Watch } from '../schemas/access.ts';
@@ -82,6 +83,8 @@ function mint(
   claims: { show: string; user: string; name: string; role: Role },
   ttlSeconds: number,
 ): { token: string; expiresAt: number; user: string } {
+  const wrong = checkPerson(claims);
+  if (wrong) throw new StampedeError(wrong);
   const token = tokens.mint(claims, ttlSeconds);
   return { token, expiresAt: (Math.floor(store.now() / 1000) + ttlSeconds) * 1000, user: claims.user };
 }

@@ -43,7 +43,8 @@ export function registerModeration(app: App, { store }: ControlDeps): void {
     },
     async (request, reply) => {
       unwrap(await store.removeChat(request.params.show, [Number(request.params.message)]));
-      return reply.code(204).send(null);
+      reply.code(204);
+      return null;
     },
   );
   app.get(
@@ -85,7 +86,8 @@ export function registerModeration(app: App, { store }: ControlDeps): void {
     },
     async (request, reply) => {
       unwrap(await store.unmute(request.params.show, request.params.user));
-      return reply.code(204).send(null);
+      reply.code(204);
+      return null;
     },
   );
 }

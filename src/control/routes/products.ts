@@ -42,7 +42,8 @@ export function registerProducts(app: App, { store }: ControlDeps): void {
     },
     async (request, reply) => {
       unwrap(await store.removeProduct(request.params.show, request.params.product, actorOf(request)));
-      return reply.code(204).send(null);
+      reply.code(204);
+      return null;
     },
   );
 }

@@ -1,17 +1,18 @@
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
-import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
+import { commandOf } from '../plugins/idempotency.ts';
 import { type App, unwrap } from '../routing.ts';
 import { EmptyBody, ReservationParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
 import { ConfirmBody, DecisionView, ProlongBody, Reservation } from '../schemas/sales.ts';
 
 const tags = ['reservations'];
-const headers = IdempotencyHeaders;
+/** Key and change are one script. */
+const config = { keyed: 'script' } as const;
 const MISSING: ErrorCode[] = ['show_not_found', 'reservation_not_found'];
-const ENDED: ErrorCode[] = ['reservation_confirmed', 'reservation_released', 'reservation_expired', 'idempotency_conflict', 'idempotency_in_progress'];
+const ENDED: ErrorCode[] = ['reservation_confirmed', 'reservation_released', 'reservation_expired'];
 
-export function registerReservations(app: App, { store }: ControlDeps, commands: Commands): void {
+export function registerReservations(app: App, { store }: ControlDeps): void {
   app.get(
     '/shows/:show/reservations/:reservation',
     { schema: { tags, summary: 'One reservation', params: ReservationParams, response: { 200: Reservation, ...problems(MISSING, { bodiless: true }) } } },
@@ -20,9 +21,9 @@ export function registerReservations(app: App, { store }: ControlDeps, commands:
   app.post(
     '/shows/:show/reservations/:reservation/confirm',
     {
+      config,
       schema: {
         tags,
-        headers,
         summary: 'Turn a hold into an order',
         description: 'Call it when the money is there. A hold ends once: when it lapsed first, the answer says so and nothing is sold.',
         params: ReservationParams,
@@ -32,15 +33,15 @@ export function registerReservations(app: App, { store }: ControlDeps, commands:
     },
     async (request) => {
       const { show, reservation } = request.params;
-      return unwrap(await commands.run(request, show, (meta) => store.confirm(show, { reservation, ...request.body }, meta)));
+      return unwrap(await store.confirm(show, { reservation, ...request.body }, commandOf(request)));
     },
   );
   app.post(
     '/shows/:show/reservations/:reservation/release',
     {
+      config,
       schema: {
         tags,
-        headers,
         summary: 'Give the units of a hold back',
         params: ReservationParams,
         body: EmptyBody,
@@ -49,15 +50,15 @@ export function registerReservations(app: App, { store }: ControlDeps, commands:
     },
     async (request) => {
       const { show, reservation } = request.params;
-      return unwrap(await commands.run(request, show, (meta) => store.release(show, reservation, meta)));
+      return unwrap(await store.release(show, reservation, commandOf(request)));
     },
   );
   app.post(
     '/shows/:show/reservations/:reservation/extend',
     {
+      config,
       schema: {
         tags,
-        headers,
         summary: 'Give a hold more time',
         description: 'While a payment is on its way. A try that fails changes nothing, and no hold grows past the longest hold time.',
         params: ReservationParams,
@@ -67,7 +68,7 @@ export function registerReservations(app: App, { store }: ControlDeps, commands:
     },
     async (request) => {
       const { show, reservation } = request.params;
-      return unwrap(await commands.run(request, show, (meta) => store.prolong(show, { reservation, ...request.body }, meta)));
+      return unwrap(await store.prolong(show, { reservation, ...request.body }, commandOf(request)));
     },
   );
 }

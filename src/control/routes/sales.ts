@@ -3,36 +3,36 @@ import type { FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { SaleBooks, SaleMove } from '../../sales/types.ts';
 import type { ControlDeps } from '../deps.ts';
-import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
+import { commandOf } from '../plugins/idempotency.ts';
 import { type App, unwrap } from '../routing.ts';
 import { EmptyBody, SaleParams, ShowParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
 import { ExtendBody, NewSale, OpenBody, Sale, SaleList, ScheduleBody, UnitsBody } from '../schemas/sales.ts';
 
 const tags = ['sales'];
-const headers = IdempotencyHeaders;
-const REPEATED: ErrorCode[] = ['idempotency_conflict', 'idempotency_in_progress'];
-const MOVED: ErrorCode[] = ['show_not_found', 'sale_not_found', 'illegal_move', ...REPEATED];
+/** Key and change are one script. */
+const config = { keyed: 'script' } as const;
+const MOVED: ErrorCode[] = ['show_not_found', 'sale_not_found', 'illegal_move'];
 
-export function registerSales(app: App, deps: ControlDeps, commands: Commands): void {
+export function registerSales(app: App, deps: ControlDeps): void {
   const { store } = deps;
   app.post(
     '/shows/:show/sales',
     {
+      config,
       schema: {
         tags,
-        headers,
         summary: 'Plan a flash sale',
         description:
           'Give each end of the window one way: `opensAt` or `opensInMs`, `closesAt` or `durationMs`. Without an opening the sale is a draft and opens by hand.',
         params: ShowParams,
         body: NewSale,
-        response: { 201: Sale, ...problems(['show_not_found', 'show_ended', 'product_not_found', 'already_exists', 'limit_reached', ...REPEATED]) },
+        response: { 201: Sale, ...problems(['show_not_found', 'show_ended', 'product_not_found', 'already_exists', 'limit_reached']) },
       },
     },
     async (request, reply) => {
       const { show } = request.params;
-      const sale = unwrap(await commands.run(request, show, (meta) => store.createSale(show, request.body, meta)));
+      const sale = unwrap(await store.createSale(show, request.body, commandOf(request)));
       tell(deps, request, show, sale);
       reply.code(201).header('location', `/v1/shows/${show}/sales/${sale.id}`);
       return sale;
@@ -64,45 +64,46 @@ export function registerSales(app: App, deps: ControlDeps, commands: Commands): 
     },
     async (request) => unwrap(await store.getSale(request.params.show, request.params.sale)),
   );
-  registerMoves(app, deps, commands);
+  registerMoves(app, deps);
 }
 
-function registerMoves(app: App, deps: ControlDeps, commands: Commands): void {
+function registerMoves(app: App, deps: ControlDeps): void {
   const move = async (request: FastifyRequest & { params: { show: string; sale: string } }, change: SaleMove): Promise<SaleBooks> => {
     const { show, sale } = request.params;
-    const books = unwrap(await commands.run(request, show, (meta) => deps.store.moveSale(show, sale, change, meta)));
+    const books = unwrap(await deps.store.moveSale(show, sale, change, commandOf(request)));
     tell(deps, request, show, books);
     return books;
   };
   const response = { 200: Sale, ...problems(MOVED) };
-  const shared = { tags, headers, params: SaleParams, response };
+  const shared = { tags, params: SaleParams, response };
 
-  app.post('/shows/:show/sales/:sale/schedule', { schema: { ...shared, summary: 'Plan or replan the window', body: ScheduleBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/schedule', { config, schema: { ...shared, summary: 'Plan or replan the window', body: ScheduleBody } }, (request) =>
     move(request, { op: 'schedule', ...request.body }),
   );
-  app.post('/shows/:show/sales/:sale/open', { schema: { ...shared, summary: 'Open now', body: OpenBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/open', { config, schema: { ...shared, summary: 'Open now', body: OpenBody } }, (request) =>
     move(request, { op: 'open', ...request.body }),
   );
-  app.post('/shows/:show/sales/:sale/pause', { schema: { ...shared, summary: 'Refuse new reservations for a while', body: EmptyBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/pause', { config, schema: { ...shared, summary: 'Refuse new reservations for a while', body: EmptyBody } }, (request) =>
     move(request, { op: 'pause' }),
   );
-  app.post('/shows/:show/sales/:sale/resume', { schema: { ...shared, summary: 'Go on after a pause', body: EmptyBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/resume', { config, schema: { ...shared, summary: 'Go on after a pause', body: EmptyBody } }, (request) =>
     move(request, { op: 'resume' }),
   );
-  app.post('/shows/:show/sales/:sale/extend', { schema: { ...shared, summary: 'Close later', body: ExtendBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/extend', { config, schema: { ...shared, summary: 'Close later', body: ExtendBody } }, (request) =>
     move(request, { op: 'extend', ...request.body }),
   );
   app.post(
     '/shows/:show/sales/:sale/end',
-    { schema: { ...shared, summary: 'End now; open holds may still be confirmed until they lapse', body: EmptyBody } },
+    { config, schema: { ...shared, summary: 'End now; open holds may still be confirmed until they lapse', body: EmptyBody } },
     (request) => move(request, { op: 'end' }),
   );
-  app.post('/shows/:show/sales/:sale/cancel', { schema: { ...shared, summary: 'Cancel now; open holds are released', body: EmptyBody } }, (request) =>
+  app.post('/shows/:show/sales/:sale/cancel', { config, schema: { ...shared, summary: 'Cancel now; open holds are released', body: EmptyBody } }, (request) =>
     move(request, { op: 'cancel' }),
   );
   app.post(
     '/shows/:show/sales/:sale/units',
     {
+      config,
       schema: {
         ...shared,
         summary: 'Add units, or withdraw free ones',

@@ -1,6 +1,7 @@
+import { hash } from 'node:crypto';
 import { failure, StampedeError } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
-import { type Commands, IdempotencyHeaders } from '../plugins/idempotency.ts';
+import { commandOf } from '../plugins/idempotency.ts';
 import { type App, actorOf, unwrap } from '../routing.ts';
 import { EmptyBody, ShowParams } from '../schemas/fields.ts';
 import { problems } from '../schemas/problem.ts';
@@ -8,23 +9,25 @@ import { Announced, AnnouncementBody, NewShow, PinBody, Show, ShowChange, ShowLi
 
 const tags = ['shows'];
 
-export function registerShows(app: App, { store }: ControlDeps, commands: Commands): void {
+export function registerShows(app: App, { store }: ControlDeps): void {
   app.post(
     '/shows',
     {
       schema: {
         tags,
-        headers: IdempotencyHeaders,
         summary: 'Plan a show',
         description: 'The same id with the same body answers again; without an id the engine makes one up, the same for the same `Idempotency-Key`.',
         body: NewShow,
-        response: { 201: Show, ...problems(['already_exists', 'idempotency_conflict']) },
+        response: { 201: Show, ...problems(['already_exists']) },
       },
     },
     async (request, reply) => {
-      const named = request.body.id === undefined ? commands.nameFor(request, 'show') : null;
-      const made = await store.createShow({ ...request.body, ...(named === null ? {} : { id: named }) }, actorOf(request));
-      if (named !== null && !made.ok && made.error.code === 'already_exists') throw new StampedeError(failure('idempotency_conflict'));
+      const { key, actor } = commandOf(request);
+      // Named after the key: a repeat finds its show even where a crash kept the first answer from being kept.
+      const id = request.body.id ?? `show-${hash('sha256', `${actor}\0${key}`, 'hex').slice(0, 20)}`;
+      const made = await store.createShow({ ...request.body, id }, actor);
+      const isTaken = !made.ok && made.error.code === 'already_exists';
+      if (isTaken && request.body.id === undefined) throw new StampedeError(failure('idempotency_conflict'));
       const show = unwrap(made);
       reply.code(201).header('location', `/v1/shows/${show.id}`);
       return show;
@@ -89,18 +92,19 @@ export function registerShows(app: App, { store }: ControlDeps, commands: Comman
   app.post(
     '/shows/:show/announcements',
     {
+      config: { keyed: 'script' },
       schema: {
         tags,
-        headers: IdempotencyHeaders,
         summary: 'Tell every viewer something',
         params: ShowParams,
         body: AnnouncementBody,
-        response: { 201: Announced, ...problems(['show_not_found', 'idempotency_conflict', 'idempotency_in_progress']) },
+        response: { 201: Announced, ...problems(['show_not_found']) },
       },
     },
     async (request, reply) => {
       const { show } = request.params;
-      const announced = unwrap(await commands.run(request, show, ({ key, actor }) => store.announce(show, request.body.text, actor, key)));
+      const command = commandOf(request);
+      const announced = unwrap(await store.announce(show, request.body.text, command.actor, command));
       reply.code(201);
       return announced;
     },

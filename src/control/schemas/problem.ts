@@ -44,20 +44,19 @@ export interface ProblemsOf {
 
 /** The error half of a route's `response`: one entry a status, naming the codes that come with it. */
 export function problems(codes: readonly ErrorCode[], { open = false, bodiless = false }: ProblemsOf = {}): object {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set([...ALWAYS, ...(open ? [] : WITH_KEY), ...(bodiless ? [] : WITH_BODY), ...codes])) {
-    const { status } = ERRORS[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  return withProblems({}, [...new Set([...ALWAYS, ...(open ? [] : WITH_KEY), ...(bodiless ? [] : WITH_BODY), ...codes])]);
+}
+
+/** A `response` with more codes, none of which it names yet. */
+export function withProblems(response: object, codes: readonly ErrorCode[]): object {
+  const entries: Record<string, unknown> = { ...response };
+  for (const code of codes) {
+    const { status, title } = ERRORS[code];
+    const said = (entries[status] as { description: string } | undefined)?.description;
+    const description = `${said === undefined ? '' : `${said} `}\`${code}\`: ${title}.`;
+    entries[status] = { description, content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: 'Problem#' } } } };
   }
-  return Object.fromEntries(
-    [...byStatus].map(([status, listed]) => [
-      status,
-      {
-        description: listed.map((code) => `\`${code}\`: ${ERRORS[code].title}.`).join(' '),
-        content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: 'Problem#' } } },
-      },
-    ]),
-  );
+  return entries;
 }
 
 const ADVICE: Readonly<Record<Policy, string>> = {

@@ -58,7 +58,7 @@ export const ShowChange = Type.Object(
     chatShownPerSecond: Type.Optional(ShownPerSecond),
     brands: Type.Optional(Brands),
   },
-  { additionalProperties: false, minProperties: 1 },
+  { additionalProperties: false, description: 'At least one field' },
 );
 
 export const ShowList = Type.Object({ shows: Type.Array(Show) });
