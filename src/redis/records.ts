@@ -125,8 +125,17 @@ export function reservationRecord(packed: unknown): ReservationRecord {
 
 export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reservationRecord(unpack(bytes));
 
-export function reservationView({ key: _key, firstUntil: _first, lines, ...record }: ReservationRecord): ReservationView {
-  return { ...record, lines: viewLines(lines) };
+/**
+ * Fields one by one: with spreads (`...record`, `...(a ? { b } : {})`) V8 gives every object a hidden class of its own, some 400 bytes, and gateways keep the
+ * reservations of everybody who is connected.
+ */
+export function reservationView(record: ReservationRecord): ReservationView {
+  const { id, sale, user, state, lines, amount, currency, createdAt, heldUntil, endedAt, orderRef, offer } = record;
+  const view: ReservationView = { id, sale, user, state, lines: viewLines(lines), amount, currency, createdAt, heldUntil };
+  if (endedAt !== undefined) view.endedAt = endedAt;
+  if (orderRef !== undefined) view.orderRef = orderRef;
+  if (offer !== undefined) view.offer = offer;
+  return view;
 }
 
 export const viewLines = (lines: ReadonlyArray<readonly [sku: string, qty: number]>): Line[] => lines.map(([sku, qty]) => ({ sku, qty }));
