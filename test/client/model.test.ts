@@ -2,6 +2,7 @@
 import t from 'tap';
 import { Model } from '../../src/client/model.ts';
 import type { Frame, ReservationView, SaleView, ShowEvent, Snapshot, Welcome } from '../../src/protocol/messages.ts';
+import { showView } from '../support/show-view.ts';
 
 const sale = (rev: number, left: number, more: Partial<SaleView> = {}): SaleView => ({
   id: 'flash',
@@ -25,18 +26,7 @@ const snapshot = (offset: number, more: Partial<Snapshot> = {}): Snapshot => ({
   products: [{ id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'A' }, { sku: 'B' }] }],
   sales: [sale(5, 10)],
   state: { viewers: 3, hearts: 9 },
-  show: {
-    id: 's',
-    title: 'S',
-    state: 'live',
-    startsAt: null,
-    guests: true,
-    slowModeMs: 0,
-    chatShownPerSecond: 0,
-    brands: [{ id: 'b', name: 'B' }],
-    pinned: null,
-    createdAt: 0,
-  },
+  show: showView({ id: 's', brands: [{ id: 'b', name: 'B' }] }),
   ...more,
 });
 const welcome = (more: Partial<Welcome> = {}): Welcome => ({

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ClientMessage, ServerMessage, Welcome } from '../../src/protocol/messages.ts';
+import { showView } from '../support/show-view.ts';
 
 export interface Visit {
   readonly url: URL;
@@ -36,18 +37,7 @@ export const WELCOME: Welcome = {
     products: [],
     sales: [],
     state: {},
-    show: {
-      id: 'demo',
-      title: 'Demo',
-      state: 'live',
-      startsAt: null,
-      guests: true,
-      slowModeMs: 0,
-      chatShownPerSecond: 0,
-      brands: [],
-      pinned: null,
-      createdAt: 0,
-    },
+    show: showView({ id: 'demo', title: 'Demo' }),
   },
 };
 
