@@ -4,7 +4,7 @@
  */
 import { unpackValues } from '../protocol/codec.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import { newBucket, type Rate, type TokenBucket, take } from './token-bucket.ts';
+import { type Rate, type TokenBucket, take } from './token-bucket.ts';
 
 interface Writer extends TokenBucket {
   /** When they last wrote. */
@@ -28,7 +28,7 @@ export class ChatPace {
 
   /** Counts a message accepted here and answers 0, or the milliseconds until it would be. */
   take(user: string, nowMs: number, slowModeMs: number): number {
-    const writer = this.writers.get(user) ?? { ...newBucket(this.rate, nowMs), lastMs: nowMs };
+    const writer = this.writers.get(user) ?? this.newWriter(nowMs);
     const waitMs = take(writer, this.rate, nowMs);
     if (waitMs === 0) this.wrote(user, writer, nowMs, slowModeMs);
     return waitMs;
@@ -38,11 +38,16 @@ export class ChatPace {
   charge(authors: Uint8Array, nowMs: number, slowModeMs: number): void {
     const [users] = unpackValues(authors) as [readonly string[] | undefined];
     for (const user of users ?? []) {
-      const writer = this.writers.get(user) ?? { ...newBucket(this.rate, nowMs), lastMs: nowMs };
+      const writer = this.writers.get(user) ?? this.newWriter(nowMs);
       take(writer, this.rate, nowMs, 0);
       writer.tokens -= 1;
       this.wrote(user, writer, nowMs, slowModeMs);
     }
+  }
+
+  /** Field by field: objects made with a spread take three times the memory. */
+  private newWriter(nowMs: number): Writer {
+    return { tokens: this.rate.burst, atMs: nowMs, lastMs: nowMs };
   }
 
   private wrote(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
