@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';
+import type { Result } from '../../src/protocol/codes.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
@@ -20,9 +21,18 @@ const AFTERWARDS_MS = 1_500;
 async function stage(t: Test, redis: TestRedis): Promise<ConnectedStore> {
   const store = await connectStore({ url: redis.url, keyPrefix: KEY_PREFIX });
   t.teardown(() => store.close());
-  await store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test');
-  await store.startShow(SHOW, 'test');
+  await carriedOut(() => store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test'));
+  await carriedOut(() => store.startShow(SHOW, 'test'));
   return store;
+}
+
+/** On a slow machine a store may be handed out before its Redis has answered for the first time. */
+async function carriedOut(ask: () => Promise<Result<unknown>>): Promise<void> {
+  const until = Date.now() + 20_000;
+  for (let result = await ask(); !result.ok; result = await ask()) {
+    if (result.error.code !== 'redis_unavailable' || Date.now() > until) throw new Error(result.error.message);
+    await sleep(100);
+  }
 }
 
 async function viewersOf(store: ConnectedStore): Promise<number> {
