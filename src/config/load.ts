@@ -3,8 +3,9 @@ import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { TlsFiles } from '../protocol/tls-files.ts';
 import { ENGINE_ROLES, type EngineRole, type LogLevel, SETTINGS, type Setting } from './settings.ts';
-import { readTls, type TlsFiles } from './tls.ts';
+import { readTls } from './tls.ts';
 
 export interface Config {
   readonly roles: readonly EngineRole[];

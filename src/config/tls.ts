@@ -1,13 +1,7 @@
 /** The files of the gateway's TLS, proven to be what the socket server needs: it only says that it cannot start, not why. */
 import { createSecureContext } from 'node:tls';
+import type { TlsFiles } from '../protocol/tls-files.ts';
 import { SETTINGS } from './settings.ts';
-
-/** Read once and found to fit together; the socket server reads them again by path. */
-export interface TlsFiles {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly passphrase: string | null;
-}
 
 export interface TlsAsked {
   readonly certFile: string | null;

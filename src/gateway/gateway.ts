@@ -15,6 +15,7 @@ import {
 } from '../fanout/index.ts';
 import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
+import type { TlsFiles } from '../protocol/tls-files.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ClientAddresses } from './client-address.ts';
 import type { Connection, SocketData } from './connection.ts';
@@ -32,7 +33,6 @@ import {
   createApp,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
   type TemplatedApp,
-  type TlsFiles,
   type us_listen_socket,
   us_listen_socket_close,
   us_socket_local_port,

@@ -9,6 +9,7 @@ import {
   us_socket_local_port,
 } from 'uWebSockets.js';
 import { failure, StampedeError } from '../protocol/codes.ts';
+import type { TlsFiles } from '../protocol/tls-files.ts';
 
 declare module 'uWebSockets.js' {
   interface TemplatedApp {
@@ -19,12 +20,6 @@ declare module 'uWebSockets.js' {
 
 export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket, us_socket_context_t, WebSocket } from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
-
-export interface TlsFiles {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly passphrase: string | null;
-}
 
 /** Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them has looked at them. */
 export function createApp(tls: TlsFiles | null): TemplatedApp {
