@@ -1,10 +1,11 @@
 /** A gateway in a process of its own on a Redis of the bench's own, with a control API beside it on request: what a load generator talks to. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { freePort } from './free-port.ts';
 import { builtProgram } from './program.ts';
 import { type AppendMode, type BenchRedis, startBenchRedis } from './redis.ts';
 
@@ -20,15 +21,26 @@ export interface BenchEngine {
   /** Null unless it was asked for. */
   readonly control: { readonly url: string; readonly apiKey: string } | null;
   token(show: string, user: string, role?: Role): string;
+  /** Makes the gateway collect all garbage (it stands still for some 20 to 100 ms) and tells what is left; null when it does not answer. */
+  collectGarbage(): Promise<Collected | null>;
   stop(): Promise<void>;
+}
+
+/** V8's heap, and what its objects hold outside of it. */
+export interface Collected {
+  readonly heapBytes: number;
+  readonly externalBytes: number;
 }
 
 const SECRET = 'bench-secret-bench-secret-bench-secret';
 export const API_KEY = 'bench-key-bench-key-bench-key-0001';
 /** Ends the engine when this process is gone, however it went. */
 const LEASH = new URL('../demo/leash.mjs', import.meta.url).href;
+const COLLECTOR = new URL('./collector.mjs', import.meta.url).href;
+const COLLECT_MS_MAX = 5_000;
 const READY_NOTICE = /^(stampede \S+ is ready| {2}(gateway|control|redis) )/;
 const START_MS_MAX = 20_000;
+const STOP_MS_MAX = 10_000;
 
 export interface BenchEngineOptions {
   readonly append: AppendMode;
@@ -66,6 +78,7 @@ export async function startBenchEngine({ append, env = {}, control = false }: Be
       secret: SECRET,
       control: control ? { url: `http://127.0.0.1:${shared.CONTROL_PORT}`, apiKey: API_KEY } : null,
       token: (show, user, role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
+      collectGarbage: () => collectGarbage(gateway.child),
       stop,
     };
   } catch (error) {
@@ -82,7 +95,7 @@ interface EnginePart {
 
 function startPart(program: string, role: EnginePart['role'], env: Readonly<Record<string, string>>): EnginePart {
   const flags = role === 'gateway' ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)] : [];
-  const child = spawn(process.execPath, [...flags, '--import', LEASH, program, 'serve', '--roles', role], {
+  const child = spawn(process.execPath, [...flags, '--import', LEASH, '--import', COLLECTOR, program, 'serve', '--roles', role], {
     // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
     detached: true,
     env: { ...process.env, HOST: '127.0.0.1', AUTH_SECRET: SECRET, API_KEYS: `bench:${API_KEY}`, LOG_LEVEL: 'warn', NODE_ENV: 'production', ...env },
@@ -102,10 +115,20 @@ function startPart(program: string, role: EnginePart['role'], env: Readonly<Reco
       process.removeListener('exit', stopNow);
       if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = new Promise((resolve) => child.once('exit', resolve));
-      stopNow();
+      // Asked first: a profile is written at a regular end.
+      child.kill('SIGTERM');
+      const timer = setTimeout(stopNow, STOP_MS_MAX);
       await ended;
+      clearTimeout(timer);
     },
   };
+}
+
+async function collectGarbage(child: ChildProcess): Promise<Collected | null> {
+  if (!child.connected) return null;
+  child.send({ kind: 'collect' });
+  const answer = await once(child, 'message', { signal: AbortSignal.timeout(COLLECT_MS_MAX) }).catch(() => null);
+  return answer === null ? null : (answer[0] as Collected);
 }
 
 async function ready(port: string, child: ChildProcess): Promise<void> {
@@ -116,15 +139,4 @@ async function ready(port: string, child: ChildProcess): Promise<void> {
     if (child.exitCode !== null || Date.now() > until) throw new Error(`the engine did not become ready on port ${port} (exit code ${child.exitCode})`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
-    });
-  });
 }

@@ -1,14 +1,14 @@
-/** An evening that does not end: the same load for a long time, watched for what grows: memory, handles, Redis, latency. */
+/** An evening that does not end: the same load for a long time, watched for what grows: memory, what garbage collection leaves, handles, Redis, latency. */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
 import { inventedChat } from '../night/chat.ts';
-import { type Growth, grows, growthOf, lowest, middle, type Point } from '../night/growth.ts';
+import { type GrowthRule, type Judgement, judgeGrowth, lowest, middle, type Point, sayGrowth } from '../night/growth.ts';
 import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Check, Figure, Series } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
+import { joinEvenly, openRun } from './chronicle.ts';
 import { count, duration, type FlagValues } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 import type { Target } from './target.ts';
@@ -22,6 +22,8 @@ const FLAGS = {
   saleEvery: duration(20_000, 'a flash sale as often'),
   churnEvery: duration(10_000, 'a twentieth of the people lose their line and come back as often'),
   memoryGrowth: count(64, 'MiB an hour a process of the engine may grow by', { min: 0, max: 1_000_000 }),
+  heapGrowth: count(32, 'MiB an hour by which what full collections leave may grow', { min: 0, max: 1_000_000 }),
+  collectEvery: duration(10_000, 'a full garbage collection of the gateway as often'),
   redisGrowth: count(256, 'MiB an hour Redis may grow by (the ledger is kept: it grows with what is sold)', { min: 0, max: 1_000_000 }),
   latencyGrowth: count(20, 'ms an hour the p99 of chat delivery may grow by', { min: 0, max: 1_000_000 }),
 };
@@ -34,30 +36,29 @@ const SALE_AHEAD_MS = 1_500;
 const ZERO_SPREAD_MS = 250;
 /** A show holds 200 sales. */
 const SALES_MAX = 190;
+/** V8 lets garbage lie until its heap has outgrown what the last full collection left, sizes its spaces, and compiles what runs often. */
+const MEMORY_WARM_UP_MS = 5 * 60_000;
+/** Rings and histories fill, the people's first orders come. */
+const WARM_UP_MS = 60_000;
 
 export const soak = defineScenario({
   name: 'soak',
-  about: 'the same load for long (--seconds 3600): what grows, and how sure that is',
+  about: 'the same load for long (a quarter of an hour or more): what grows, and how sure that is',
   flags: FLAGS,
-  defaults: { seconds: 90 },
+  // Half of it is judged: enough to tell the growth allowed from garbage that comes and goes.
+  defaults: { seconds: 900 },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const forMs = common.seconds * 1000;
-    const watch = new Watch(target, fleet);
+    const watch = new Watch(target, fleet, flags);
     let ended: Ended | null = null;
     let steady: Stretch = { fromMs: 0, toMs: 0 };
     await chronicle.unlessStopped(async () => {
       chronicle.phase('preparing');
       const host = await openNight(target, fleet, common, { label: 'soak', people: flags.viewers, clocks: true, pays: 0.5, payWithinMs: 3_000 });
-      const fromMs = fleet.secondAfter(300);
-      const joinMs = (flags.viewers * 1000) / flags.joinRate;
-      chronicle.phase('joining', { fromMs, forMs: joinMs });
-      host.order({ do: 'join', atMs: fromMs, from: 0, to: flags.viewers, overMs: joinMs, shape: 'even' });
-      await fleet.until(fromMs + joinMs);
-      await fleet.when('everybody to be let in', () => chronicle.gauge('viewers') >= flags.viewers, JOIN_WAIT_MS);
+      await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
       steady = chronicle.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
       host.talk(steady.fromMs, inventedChat(common.seed, flags.chat, forMs));
       host.order({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
@@ -68,25 +69,25 @@ export const soak = defineScenario({
     });
     const delivery = chronicle.latency('delivery');
     const p99s: Point[] = secondsOf(fleet, steady, 'delivery');
-    const lines = [...watch.lines(flags), { name: 'chat delivery p99', unit: 'ms', points: p99s, pick: middle, allowed: flags.latencyGrowth }];
+    const latencyRule = { unit: 'ms', pick: middle, allowedPerHour: flags.latencyGrowth, warmUpMs: WARM_UP_MS };
+    const lines: Watched[] = [...watch.lines(flags), { name: 'chat delivery p99', points: p99s, rule: latencyRule }];
+    const judged = lines.map((line) => ({ ...line, ...judgeGrowth(line.points, line.rule) }));
     const result = chronicle.finish({
-      figures: lines.flatMap(({ name, unit, points, pick }): Figure[] => {
-        const growth = growthOf(points, pick);
-        return growth === null
-          ? []
-          : [
-              {
-                name: `${name} growth`,
-                unit: `${unit}/h`,
-                better: 'lower',
-                runs: [growth.perHour],
-                about: `slope of a line through ${growth.windows} windows, ${say(growth, unit)}`,
-              },
-            ];
+      figures: judged.flatMap(({ name, rule, growth }): Figure[] => {
+        if (growth === null) return [];
+        const about = `slope of a line through ${growth.windows} windows, ${sayGrowth(growth, rule.unit)}`;
+        return [{ name: `${name} growth`, unit: `${rule.unit}/h`, better: 'lower', runs: [growth.perHour], about }];
       }),
-      checks: [...((ended as Ended | null)?.checks ?? []), ...lines.map(judge)],
+      checks: [
+        ...((ended as Ended | null)?.checks ?? []),
+        // What cannot be told is no promise kept: it stands in the notes instead.
+        ...judged.flatMap(({ name, verdict, detail }): Check[] =>
+          verdict === 'inconclusive' ? [] : [{ name: `no growth: ${name}`, ok: verdict === 'steady', detail }],
+        ),
+      ],
       levels: commonLevels(common, delivery),
       headline: delivery,
+      notes: unjudged(judged),
     });
     return { ...result, series: [...result.series, ...watch.series(chronicle.originMs)] };
   },
@@ -109,32 +110,45 @@ async function churn(host: Host, fleet: Fleet, { churnEvery }: Flags, { fromMs, 
   }
 }
 
-interface Watched {
-  readonly name: string;
-  readonly unit: string;
-  readonly points: Point[];
-  readonly pick: (values: readonly number[]) => number;
-  /** A hour. */
-  readonly allowed: number;
+/** One note for all that could not be judged for the same reason. */
+function unjudged(judged: ReadonlyArray<{ readonly name: string } & Judgement>): string[] {
+  const names = new Map<string, string[]>();
+  for (const { name, verdict, detail } of judged) if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);
+  return [...names].map(([detail, of]) => `Growth of ${of.join(', ')}: ${detail}.`);
 }
 
-/** Once a second: memory and handles of the engine's processes, what Redis says of its own memory. */
+interface Watched {
+  readonly name: string;
+  readonly points: readonly Point[];
+  readonly rule: GrowthRule;
+}
+
+/** Once a second: memory and handles of the engine's processes, what Redis says of its own memory; now and then what a full collection leaves. */
 class Watch {
   readonly #target: Target;
   readonly #fleet: Fleet;
+  readonly #collectEveryMs: number;
   readonly #memory = new Map<string, Point[]>();
   readonly #handles = new Map<string, Point[]>();
   readonly #redis: Point[] = [];
+  /** V8's heap and what hangs on it outside, after a full collection of the gateway. */
+  readonly #kept: Point[] = [];
 
-  constructor(target: Target, fleet: Fleet) {
+  constructor(target: Target, fleet: Fleet, { collectEvery }: Flags) {
     this.#target = target;
     this.#fleet = fleet;
+    this.#collectEveryMs = collectEvery;
   }
 
-  async during({ toMs }: Stretch): Promise<void> {
+  async during({ fromMs, toMs }: Stretch): Promise<void> {
+    let collectAtMs = fromMs;
     while (this.#fleet.nowMs() < toMs) {
       await this.#look();
-      await Promise.race([sleep(1_000), this.#fleet.failed]);
+      if (this.#fleet.nowMs() >= collectAtMs) {
+        collectAtMs += this.#collectEveryMs;
+        await this.#collect();
+      }
+      await Promise.race([sleep(LOOK_EVERY_MS), this.#fleet.failed]);
     }
   }
 
@@ -149,41 +163,42 @@ class Watch {
     if (used !== undefined) this.#redis.push([nowMs, Number(used) / 2 ** 20]);
   }
 
-  lines({ memoryGrowth, redisGrowth }: Flags): Watched[] {
+  async #collect(): Promise<void> {
+    const kept = await this.#target.engine?.collectGarbage();
+    if (kept) this.#kept.push([this.#fleet.nowMs(), (kept.heapBytes + kept.externalBytes) / 2 ** 20]);
+  }
+
+  lines({ memoryGrowth, heapGrowth, redisGrowth }: Flags): Watched[] {
+    const memory = { unit: 'MiB', pick: lowest, allowedPerHour: memoryGrowth, warmUpMs: MEMORY_WARM_UP_MS };
+    const handles = { unit: 'handles', pick: middle, allowedPerHour: HANDLES_AN_HOUR_MAX, warmUpMs: WARM_UP_MS };
+    const own: Watched[] = [
+      { name: KEPT, points: this.#kept, rule: { ...memory, allowedPerHour: heapGrowth } },
+      { name: 'Redis used memory', points: this.#redis, rule: { ...memory, allowedPerHour: redisGrowth, warmUpMs: WARM_UP_MS } },
+    ];
     return [
-      ...[...this.#memory].map(([name, points]) => ({ name: `${name} memory`, unit: 'MiB', points, pick: lowest, allowed: memoryGrowth })),
-      ...[...this.#handles].map(([name, points]) => ({ name: `${name} handles`, unit: 'handles', points, pick: middle, allowed: HANDLES_AN_HOUR_MAX })),
-      ...(this.#redis.length === 0 ? [] : [{ name: 'Redis used memory', unit: 'MiB', points: this.#redis, pick: lowest, allowed: redisGrowth }]),
+      ...[...this.#memory].map(([name, points]) => ({ name: `${name} memory`, points, rule: memory })),
+      ...own.filter(({ points }) => points.length > 0),
+      ...[...this.#handles].map(([name, points]) => ({ name: `${name} handles`, points, rule: handles })),
     ];
   }
 
   /** What the plots of every run do not have already. */
   series(originMs: number): Series[] {
-    const line = (name: string, unit: string, points: readonly Point[]): Series => ({
-      name,
-      unit,
-      group: 'server',
-      points: points.map(([atMs, value]) => [atMs - originMs, value] as const),
-    });
-    const handles = [...this.#handles].map(([name, points]) => line(`${name} handles`, '', points));
-    return this.#redis.length === 0 ? handles : [...handles, line('Redis used memory', 'MiB', this.#redis)];
+    const all = [
+      ...[...this.#handles].map(([name, points]) => ({ name: `${name} handles`, unit: '', points })),
+      { name: 'Redis used memory', unit: 'MiB', points: this.#redis },
+      { name: KEPT, unit: 'MiB', points: this.#kept },
+    ];
+    return all.flatMap(({ name, unit, points }): Series[] =>
+      points.length === 0 ? [] : [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - originMs, value] as const) }],
+    );
   }
 }
 
+const KEPT = 'gateway memory after a full collection';
+const LOOK_EVERY_MS = 1_000;
 /** People come and go, so the count breathes; a leak of one a sale would be far above this. */
 const HANDLES_AN_HOUR_MAX = 60;
-
-function judge({ name, unit, points, pick, allowed }: Watched): Check {
-  const growth = growthOf(points, pick);
-  const title = `no growth: ${name}`;
-  if (growth === null) return { name: title, ok: true, detail: 'the run was too short to tell' };
-  const unsure = growth.plusMinus > allowed ? `; a run of this length cannot see less than ${rounded(growth.plusMinus)} ${unit}/h` : '';
-  return { name: title, ok: !grows(growth, allowed), detail: `${say(growth, unit)}, allowed ${allowed} ${unit}/h${unsure}` };
-}
-
-const say = ({ perHour, plusMinus, level }: Growth, unit: string): string =>
-  `${perHour >= 0 ? '+' : ''}${rounded(perHour)} +-${rounded(plusMinus)} ${unit}/h at ${rounded(level)} ${unit}`;
-const rounded = (value: number): string => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1));
 
 function add(map: Map<string, Point[]>, name: string, point: Point): void {
   const points = map.get(name) ?? [];

@@ -7,7 +7,6 @@ import t from 'tap';
 import { builtProgram } from '../../bench/harness/program.ts';
 import { eveningChat } from '../../bench/night/chat.ts';
 import { curve } from '../../bench/night/curve.ts';
-import { grows, growthOf, leastSquares, lowest, middle, type Point } from '../../bench/night/growth.ts';
 import { ViewerClock } from '../../bench/night/viewer-clock.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
@@ -38,26 +37,6 @@ t.test('a clock takes the sample with the shortest way', async (t) => {
   t.equal(clock.errorMs, 1, 'a worse sample changes nothing');
   t.equal(clock.localMs(600_000), 100_000);
   t.equal(clock.serverMs(100_000), 600_000);
-});
-
-t.test('growth: a leak is found, noise is not taken for one, garbage collection is not either', async (t) => {
-  const seconds = Array.from({ length: 240 }, (_, i) => i);
-  const sawtooth = (leakPerSecond: number): Point[] => seconds.map((s) => [s * 1000, 100 + (s % 10) * 3 + s * leakPerSecond + Math.sin(s * 7.3)]);
-  const leaking = growthOf(sawtooth(0.05), lowest);
-  t.ok(leaking !== null && Math.abs(leaking.perHour - 180) < 30, `180 MiB an hour, found ${leaking?.perHour.toFixed(0)}`);
-  t.ok(leaking !== null && grows(leaking, 64));
-  const steady = growthOf(sawtooth(0), lowest);
-  t.ok(steady !== null && !grows(steady, 64), `nothing grows, found ${steady?.perHour.toFixed(1)} +-${steady?.plusMinus.toFixed(1)}`);
-  t.equal(growthOf(sawtooth(1).slice(0, 4), lowest), null, 'too short to tell');
-  t.equal(middle([9, 1, 5]), 5);
-  t.match(
-    leastSquares([
-      [0, 1],
-      [1, 3],
-      [2, 5],
-    ]),
-    { slope: 2, slopeError: 0, level: 3 },
-  );
 });
 
 t.test('chat of an evening: the same for the same seed, denser when a sale opens, short enough to be sent', async (t) => {

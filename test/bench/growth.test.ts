@@ -1,0 +1,116 @@
+/** The verdict of the soak test on series whose truth is known. */
+import t from 'tap';
+import { type GrowthRule, growthOf, judgeableMs, judgeGrowth, leastSquares, lowest, middle, type Point } from '../../bench/night/growth.ts';
+
+const MINUTE_MS = 60_000;
+const RULE: GrowthRule = { unit: 'MiB', pick: lowest, allowedPerHour: 64, warmUpMs: 5 * MINUTE_MS };
+const noise = (second: number, of: number): number => of * Math.sin(second * 7.3) * Math.cos(second * second);
+
+/** One value a second. */
+const series = (minutes: number, at: (second: number) => number): Point[] => Array.from({ length: minutes * 60 }, (_, s): Point => [s * 1000, at(s)]);
+/** Garbage piles up for 10 s and is collected. */
+const sawtooth = (s: number): number => (s % 10) * 3;
+/** Rises by 40 MiB and stays, nearly all of it within the first minutes. */
+const warmUp = (s: number, tauMinutes: number): number => 40 * (1 - Math.exp(-s / (60 * tauMinutes)));
+
+t.test('memory that warms up and then stays passes', async (t) => {
+  const { verdict, growth, detail } = judgeGrowth(
+    series(15, (s) => 80 + warmUp(s, 1) + sawtooth(s) + noise(s, 1)),
+    RULE,
+  );
+  t.equal(verdict, 'steady', detail);
+  t.ok(growth !== null && Math.abs(growth.perHour) < 10, detail);
+  t.match(detail, /over the last 8 min, allowed 64\.0 MiB\/h/);
+});
+
+t.test('a leak fails, with its warm-up and without', async (t) => {
+  for (const [name, start] of [
+    ['from the first second', (): number => 80],
+    ['behind a warm-up', (s: number): number => 80 + warmUp(s, 1)],
+  ] as const) {
+    const { verdict, growth, detail } = judgeGrowth(
+      series(15, (s) => start(s) + sawtooth(s) + noise(s, 1) + s * 0.05),
+      RULE,
+    );
+    t.equal(verdict, 'grows', `${name}: ${detail}`);
+    t.ok(growth !== null && Math.abs(growth.perHour - 180) < 20, `180 MiB an hour, found ${detail}`);
+  }
+});
+
+t.test('a run that is too short to tell warm-up from a leak says how long it must be', async (t) => {
+  t.equal(judgeableMs(RULE.warmUpMs, 1_000), 7 * MINUTE_MS);
+  t.equal(judgeableMs(RULE.warmUpMs, 30_000), 10 * MINUTE_MS, 'seldom looked at');
+  for (const leak of [0, 0.05, 1]) {
+    const { verdict, detail } = judgeGrowth(
+      series(2.5, (s) => 80 + warmUp(s, 1) + s * leak),
+      RULE,
+    );
+    t.equal(verdict, 'inconclusive');
+    t.match(detail, /^inconclusive: run at least 7 min \(the first 5 min, and always the first half, are warm-up/);
+  }
+  t.equal(judgeGrowth([], RULE).verdict, 'inconclusive');
+  t.equal(
+    judgeGrowth(
+      series(7, (s) => s * 0.05),
+      RULE,
+    ).verdict,
+    'grows',
+    'a run as long as was asked for is judged',
+  );
+});
+
+t.test('a warm-up longer than was thought is not taken for a leak', async (t) => {
+  const { verdict, detail } = judgeGrowth(
+    series(15, (s) => 80 + 2 * warmUp(s, 5) + noise(s, 0.1)),
+    RULE,
+  );
+  t.equal(verdict, 'inconclusive', detail);
+  t.match(detail, /run at least 30 min \(it slows down/);
+  t.equal(
+    judgeGrowth(
+      series(30, (s) => 80 + 2 * warmUp(s, 5) + noise(s, 0.1)),
+      RULE,
+    ).verdict,
+    'steady',
+    'and the run it asked for can tell',
+  );
+});
+
+t.test('noise is not taken for growth: steady where it is small, else a longer run is asked for', async (t) => {
+  t.equal(
+    judgeGrowth(
+      series(15, (s) => 100 + noise(s, 3)),
+      RULE,
+    ).verdict,
+    'steady',
+  );
+  const wild = (minutes: number): ReturnType<typeof judgeGrowth> =>
+    judgeGrowth(
+      series(minutes, (s) => 100 + noise(s, 40)),
+      { ...RULE, pick: middle, allowedPerHour: 20 },
+    );
+  const short = wild(8);
+  t.equal(short.verdict, 'inconclusive', short.detail);
+  const needed = Number(/run at least (\d+) min/.exec(short.detail)?.[1]);
+  t.ok(needed > 8 && needed <= 160, short.detail);
+  t.equal(wild(160).verdict, 'steady');
+});
+
+t.test('few exact values are enough, such as what each full collection leaves', async (t) => {
+  const every = (leakPerHour: number): Point[] => Array.from({ length: 45 }, (_, i): Point => [i * 20_000, 30 + noise(i, 0.2) + (leakPerHour * i) / 180]);
+  t.equal(judgeGrowth(every(3), { ...RULE, allowedPerHour: 16 }).verdict, 'steady');
+  t.equal(judgeGrowth(every(40), { ...RULE, allowedPerHour: 16 }).verdict, 'grows');
+  t.equal(growthOf(every(0).slice(0, 9), lowest), null, 'with nine there is no interval worth the name');
+});
+
+t.test('windows and lines', async (t) => {
+  t.equal(middle([9, 1, 5]), 5);
+  t.match(
+    leastSquares([
+      [0, 1],
+      [1, 3],
+      [2, 5],
+    ]),
+    { slope: 2, slopeError: 0, level: 3 },
+  );
+});
