@@ -13,6 +13,7 @@ ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')
     .join(', ')}, one after the other
 
   diff A.json B.json           what became better or worse, and whether it is above the noise
+  diff A1 A2 ... -- B1 B2 ...  the same with several results a side; a folder stands for all in it
   trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE says what one is like
   join HOST:PORT --key SECRET  lend this machine to a run on another one (its --listen, --generators, --key)
 

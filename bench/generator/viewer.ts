@@ -78,6 +78,7 @@ export class Viewer {
         port: gate.port,
         path: `${gate.pathPrefix}/v1/shows/${show}${position}`,
         protocols: [`stampede.v1.${variant}`, ...(token === null ? [] : [`token.${token}`])],
+        ...(gate.tls === undefined ? {} : { tls: gate.tls }),
         ...(localAddress === undefined ? {} : { localAddress }),
       },
       {

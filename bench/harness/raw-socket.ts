@@ -2,7 +2,8 @@
  * A WebSocket client as lean as it can be, so that thousands fit into one process and the generator is not what is measured: one TCP socket, hand-made
  * frames (RFC 6455), no compression, a zero masking key (legal for a server to accept, and it saves the XOR), one read buffer for all sockets.
  */
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
 
 const OPCODE_TEXT = 1;
 const OPCODE_BINARY = 2;
@@ -25,7 +26,29 @@ export interface RawSocketOptions {
   readonly protocols: readonly string[];
   /** Connect from this address of the machine: one has ports for about 28,000 connections to the same server. */
   readonly localAddress?: string;
+  /** Absent: in the clear. */
+  readonly tls?: Trust;
 }
+
+/** Whom a TLS client believes. Plain data: it travels to workers. */
+export interface Trust {
+  /** What the certificate must be for: a name, or an address. */
+  readonly name: string;
+  /** PEM of the authorities; null: those Node knows. */
+  readonly ca: string | null;
+}
+
+/** Reading authorities takes longer than a handshake: once for thousands of connections. */
+const contexts = new Map<string | null, SecureContext>();
+
+function contextOf({ ca }: Trust): SecureContext {
+  const context = contexts.get(ca) ?? createSecureContext(ca === null ? {} : { ca });
+  contexts.set(ca, context);
+  return context;
+}
+
+/** Options of `node:tls` and `node:https` that make a client believe just that. */
+export const trusting = (trust: Trust) => ({ secureContext: contextOf(trust), ...(isIP(trust.name) === 0 ? { servername: trust.name } : {}) });
 
 /** The system reads into it and the socket's callback has used it up before the next read, whichever socket that is for. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
@@ -40,24 +63,25 @@ export class RawSocket {
   private closeCode = 1006;
   bytesIn = 0;
 
-  constructor({ host, port, path, protocols, localAddress }: RawSocketOptions, handlers: RawSocketHandlers) {
+  constructor({ host, port, path, protocols, localAddress, tls }: RawSocketOptions, handlers: RawSocketHandlers) {
     this.handlers = handlers;
-    this.socket = connect({
+    const options = {
       host,
       port,
       noDelay: true,
       ...(localAddress === undefined ? {} : { localAddress }),
       onread: {
         buffer: readBuffer,
-        callback: (length, buffer) => {
+        callback: (length: number, buffer: Uint8Array) => {
           this.onData((buffer as Buffer).subarray(0, length));
           return true;
         },
       },
-    });
-    this.socket.on('connect', () => {
+    } satisfies NetConnectOpts;
+    this.socket = tls === undefined ? connect(options) : tlsConnect({ ...options, ...trusting(tls) });
+    this.socket.on(tls === undefined ? 'connect' : 'secureConnect', () => {
       this.socket.write(
-        `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`,
+        `GET ${path} HTTP/1.1\r\nHost: ${tls?.name ?? host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`,
       );
     });
     this.socket.on('error', () => {});
@@ -72,7 +96,7 @@ export class RawSocket {
     this.socket.write(frame(OPCODE_BINARY, bytes));
   }
 
-  /** Frames made before by `textFrame`, in one write. */
+  /** Frames made before by `textFrame` or `binaryFrame`, in one write. */
   sendFrames(frames: Buffer): void {
     this.socket.write(frames);
   }
@@ -161,6 +185,8 @@ function frameBytes(data: Buffer, at = 0): number {
 }
 
 export const textFrame = (text: string): Buffer => frame(OPCODE_TEXT, Buffer.from(text, 'utf8'));
+
+export const binaryFrame = (bytes: Uint8Array): Buffer => frame(OPCODE_BINARY, bytes);
 
 function frame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;

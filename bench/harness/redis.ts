@@ -14,6 +14,8 @@ export interface BenchRedis {
   readonly client: Redis;
   /** Calls per command since the last reset, `evalsha` and the like by name. */
   commandCalls(): Promise<Map<string, { calls: number; usec: number }>>;
+  /** Commands run so far, those that scripts call included, but for the INFO that asks. */
+  commandsRun(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -40,16 +42,18 @@ export async function startBenchRedis(mode: AppendMode): Promise<BenchRedis> {
   client.on('error', () => {});
   while ((await Promise.race([client.ping().catch(() => null), sleep(500, null)])) !== 'PONG')
     if (child.exitCode !== null) throw new Error('redis-server ended at start');
+  const commandCalls = async (): Promise<Map<string, { calls: number; usec: number }>> => {
+    const calls = new Map<string, { calls: number; usec: number }>();
+    for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g))
+      calls.set(name as string, { calls: Number(count), usec: Number(usec) });
+    return calls;
+  };
   return {
     url: `unix://${path}`,
     pid: child.pid ?? 0,
     client,
-    async commandCalls() {
-      const calls = new Map<string, { calls: number; usec: number }>();
-      for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g))
-        calls.set(name as string, { calls: Number(count), usec: Number(usec) });
-      return calls;
-    },
+    commandCalls,
+    commandsRun: async () => [...(await commandCalls())].reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0),
     async stop() {
       client.disconnect();
       const ended = new Promise((resolve) => child.once('exit', resolve));

@@ -8,6 +8,7 @@ import { poisson } from '../generator/schedule.ts';
 import { STAMP_CHARS_MAX } from '../generator/stamp.ts';
 import { FlagError } from '../scenarios/flags.ts';
 import { DEFAULT_PROFILE } from '../traces/profile.ts';
+import { replay } from '../traces/replay.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
 import { parseTrace, type TraceMessage } from '../traces/trace.ts';
 
@@ -52,7 +53,9 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     const recording = readRecording(file);
     const lastMs = recording.at(-1)?.atMs ?? 0;
     const speed = Math.max(1, (lastMs + 1) / forMs);
-    const messages = recording.map(({ atMs, text }) => [atMs / speed, fitting(text)] as const);
+    const messages = [...replay(recording, { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 })].map(
+      ({ dueMs, text }) => [dueMs, fitting(text)] as const,
+    );
     return { messages, note: `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ${speed.toFixed(1)} times as fast.` };
   }
   const calm = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) }, seconds: forMs / 1000, seed }).map(said);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bye, ErrorMessage, Ok, Welcome, You } from '../../src/protocol/messages.ts';
 import { createPrng, type Prng } from '../audience/prng.ts';
+import { Alarms } from '../generator/alarms.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../generator/contract.ts';
 import { tokenMaker, VARIANTS } from '../generator/entry.ts';
 import { FrameCache, type FrameFacts } from '../generator/incoming.ts';
@@ -66,7 +67,7 @@ class Night implements WorkloadRun<Order>, ViewerListener {
   readonly #witness = new Witness();
   readonly #shopping: Shopping;
   readonly #pacers: Pacer[] = [];
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #alarms: Alarms;
   #speakers = 0;
   #orders = 0;
   #lastResumeMs = 0;
@@ -74,6 +75,7 @@ class Night implements WorkloadRun<Order>, ViewerListener {
 
   constructor(context: WorkloadContext<NightParams, Granted>) {
     this.#context = context;
+    this.#alarms = new Alarms(context.nowMs);
     this.#note = notebook(context);
     const { params, shard } = context;
     this.#line = { gate: params.gate, show: params.show, variant: VARIANTS[params.variant], frames: new FrameCache() };
@@ -173,23 +175,23 @@ class Night implements WorkloadRun<Order>, ViewerListener {
   }
 
   #stall(guest: Guest, atMs: number, forMs: number): void {
-    this.#at(atMs, () => {
+    this.#alarms.at(atMs, () => {
       guest.stalled = true;
       guest.slowUntilMs = atMs + forMs;
       guest.viewer.stall();
     });
-    this.#at(atMs + forMs, () => {
+    this.#alarms.at(atMs + forMs, () => {
       guest.stalled = false;
       guest.viewer.unstall();
     });
   }
 
   #drop(guest: Guest, atMs: number, backMs: number): void {
-    this.#at(atMs, () => {
+    this.#alarms.at(atMs, () => {
       if (!guest.viewer.welcomed) return;
       this.#goHome(guest);
       guest.returning = true;
-      this.#at(atMs + backMs, (dueMs) => this.#join(guest, dueMs));
+      this.#alarms.at(atMs + backMs, (dueMs) => this.#join(guest, dueMs));
     });
   }
 
@@ -286,7 +288,7 @@ class Night implements WorkloadRun<Order>, ViewerListener {
     const most = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** guest.attempts++);
     const waitMs = guest.comeBackMs ?? this.#context.prng.next() * most;
     guest.comeBackMs = null;
-    this.#at(this.#context.nowMs() + waitMs, (dueMs) => this.#join(guest, dueMs));
+    this.#alarms.at(this.#context.nowMs() + waitMs, (dueMs) => this.#join(guest, dueMs));
   }
 
   /** What was asked and not answered is unknown now. */
@@ -304,7 +306,7 @@ class Night implements WorkloadRun<Order>, ViewerListener {
     await this.#until(ANSWER_WAIT_MS, () => this.#guests.every(({ viewer }) => viewer.open.size === 0));
     await this.#lookAtPositions();
     this.#over = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#alarms.clear();
     this.#addUp();
     for (const { viewer } of this.#guests) viewer.leave();
     return { evidence: this.#witness.evidence(), rushes: this.#shopping.rushes, lastResumeMs: this.#lastResumeMs };
@@ -353,17 +355,6 @@ class Night implements WorkloadRun<Order>, ViewerListener {
 
   #pace(schedule: Schedule | readonly number[], atMs: number, emit: (dueMs: number, index: number) => void): void {
     if (!this.#over) this.#pacers.push(new Pacer('next' in schedule ? schedule : schedule.values(), atMs, this.#context.nowMs, emit));
-  }
-
-  #at(atMs: number, run: (atMs: number) => void): void {
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer);
-        run(atMs);
-      },
-      Math.max(0, Math.ceil(atMs - this.#context.nowMs())),
-    );
-    this.#timers.add(timer);
   }
 }
 

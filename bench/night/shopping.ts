@@ -1,6 +1,7 @@
 /** Buying at zero: everybody presses by their own clock, some too early, some twice, some think better of it. One instance serves a worker's people. */
 import type { ErrorMessage, Line, Ok, ReservationView } from '../../src/protocol/messages.ts';
 import { createPrng } from '../audience/prng.ts';
+import { Alarms } from '../generator/alarms.ts';
 import type { WorkloadContext } from '../generator/contract.ts';
 import { userOf } from '../generator/entry.ts';
 import type { Question } from '../generator/viewer.ts';
@@ -36,11 +37,12 @@ export class Shopping {
   readonly #regret = new Map<string, number>();
   readonly #rushes = new Map<string, { -readonly [K in keyof Rush]: Rush[K] }>();
   #granted: Array<readonly [string, string, number]> = [];
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #alarms: Alarms;
   readonly #note;
 
   constructor(context: WorkloadContext<NightParams, Granted>, witness: Witness, guests: readonly Guest[]) {
     this.#context = context;
+    this.#alarms = new Alarms(context.nowMs);
     this.#witness = witness;
     this.#guests = guests;
     const { recorder } = context;
@@ -62,7 +64,7 @@ export class Shopping {
     this.#presses.push(order);
     for (const guest of this.#guests) if (guest.clock.set) this.#plan(guest, order, this.#presses.length);
     const zeros = this.#guests.filter(({ clock }) => clock.set).map(({ clock }) => clock.localMs(order.opensAt));
-    this.#at(Math.max(this.#context.nowMs(), ...zeros.slice(0, 100)) + ZERO_LOOK_MS, () => this.#lookAtClocks(order));
+    this.#alarms.at(Math.max(this.#context.nowMs(), ...zeros.slice(0, 100)) + ZERO_LOOK_MS, () => this.#lookAtClocks(order));
   }
 
   clockSet(guest: Guest): void {
@@ -83,9 +85,9 @@ export class Shopping {
     const qty = order.perBuyer > 1 && prng.chance(0.2) ? 2 : 1;
     const lines = [{ sku: prng.pick(order.skus), qty }];
     const key = `${order.sale}-${person}`;
-    if (early) this.#at(zeroMs - prng.int(...EARLY_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'early'));
-    this.#at(dueMs, (atMs) => this.#ask(guest, order.sale, key, lines, atMs, kind));
-    if (twice) this.#at(dueMs + prng.int(...TWICE_AFTER_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'twice'));
+    if (early) this.#alarms.at(zeroMs - prng.int(...EARLY_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'early'));
+    this.#alarms.at(dueMs, (atMs) => this.#ask(guest, order.sale, key, lines, atMs, kind));
+    if (twice) this.#alarms.at(dueMs + prng.int(...TWICE_AFTER_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'twice'));
     if (regret) this.#regret.set(`${userOf(person)} ${key}`, prng.int(...REGRET_AFTER_MS));
   }
 
@@ -158,12 +160,12 @@ export class Shopping {
     this.#note.accepted.add();
     const regretMs = this.#regret.get(`${user} ${key}`);
     if (regretMs !== undefined) {
-      this.#at(this.#context.nowMs() + regretMs, (atMs) => {
+      this.#alarms.at(this.#context.nowMs() + regretMs, (atMs) => {
         if (guest.ask({ t: 'release', key: `back-${id}`, reservation: id }, atMs)) this.#context.recorder.sent(atMs);
       });
       return;
     }
-    if (this.#granted.length === 0) this.#at(this.#context.nowMs() + GRANTS_TOLD_EVERY_MS, () => this.#tell());
+    if (this.#granted.length === 0) this.#alarms.at(this.#context.nowMs() + GRANTS_TOLD_EVERY_MS, () => this.#tell());
     this.#granted.push([id, user, amount]);
   }
 
@@ -179,8 +181,7 @@ export class Shopping {
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#alarms.clear();
     this.#tell();
   }
 
@@ -193,17 +194,5 @@ export class Shopping {
   #lookAtClocks({ sale, opensAt }: Press): void {
     for (const { viewer, clock, stalled } of this.#guests)
       if (viewer.welcomed && clock.set && !stalled && viewer.dueMs < clock.localMs(opensAt)) this.#witness.zero(sale, clock.localMs(opensAt), clock.errorMs);
-  }
-
-  #at(atMs: number, run: (atMs: number) => void): void {
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer);
-        run(atMs);
-      },
-      // Never early: before zero, a press is refused.
-      Math.max(0, Math.ceil(atMs - this.#context.nowMs())),
-    );
-    this.#timers.add(timer);
   }
 }

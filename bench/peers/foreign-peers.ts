@@ -3,11 +3,12 @@ import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../harness/free-port.ts';
 import { messageText } from './message.ts';
 import { WAITING_BYTES_MAX } from './node-peers.ts';
 import { pace } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { findProgram, freePort, startForeignProgram } from './processes.ts';
+import { findProgram, startForeignProgram } from './processes.ts';
 
 const HOST = '127.0.0.1';
 const ROOM = 'room';

@@ -1,7 +1,7 @@
 /** Processes of servers: Node programs of ours that say where they listen, and programs of others that are asked until they do. None outlives this process. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -106,17 +106,6 @@ async function answers(port: number): Promise<void> {
     if (open) return;
     await sleep(ASK_EVERY_MS, undefined, { ref: false });
   }
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
-    });
-  });
 }
 
 /** Servers often lie outside the path of a plain user. */

@@ -1,8 +1,11 @@
-/** `bench diff A.json B.json`. */
+/** `bench diff A.json B.json`, `bench diff A1.json A2.json -- B1.json B2.json`. */
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { diffResults } from './diff.ts';
 import { renderDiff } from './diff-text.ts';
 import { ResultFileError, readResult } from './files.ts';
+import type { BenchResult } from './result.ts';
 
 export interface DiffOutput {
   write(text: string): unknown;
@@ -10,6 +13,10 @@ export interface DiffOutput {
 }
 
 const HELP = `bench diff A.json B.json [flags]: what became better or worse from A to B, and whether that is above the noise
+bench diff A1.json A2.json ... -- B1.json B2.json ... [flags]: the same with several results a side
+
+  A folder stands for all results in it. Every round of every result is one run of its side: take the sides in turns (A B A B ...) on the same
+  machine, so that a slow hour hits both. A result whose load generator was the bottleneck is left out and named.
 
   --threshold P   changes of a median below P percent are let pass (default 5)
   --alpha P       chance, in percent, of calling noise a difference, for each figure (default 5)
@@ -30,40 +37,64 @@ export async function runDiff(argv: readonly string[], out: DiffOutput): Promise
     out.write(HELP);
     return 0;
   }
-  const { pathA, pathB, options, anyway, json } = asked;
+  const { pathsA, pathsB, options, anyway, json } = asked;
   try {
-    const diff = diffResults(readResult(pathA), readResult(pathB), options);
+    const diff = diffResults(readSide(pathsA), readSide(pathsB), options);
     out.write(json ? `${JSON.stringify(diff, null, 2)}\n` : renderDiff(diff, { anyway, colour: out.isTTY === true }));
     if (!diff.comparable && !anyway) return 2;
     return diff.regression ? 1 : 0;
   } catch (error) {
-    if (!(error instanceof ResultFileError)) throw error;
+    if (!(error instanceof ResultFileError || error instanceof RangeError)) throw error;
     out.write(`${error.message}\n`);
     return 2;
   }
 }
 
+const FLAGS = {
+  threshold: { type: 'string' },
+  alpha: { type: 'string' },
+  anyway: { type: 'boolean' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+/** The sides stand before and after a bare `--`; without one, the first path is A and the second B. Flags may stand anywhere. */
 function readArguments(argv: readonly string[]) {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        threshold: { type: 'string', default: '5' },
-        alpha: { type: 'string', default: '5' },
-        anyway: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    const { anyway, json, help } = values;
-    const [pathA = '', pathB = ''] = positionals;
-    const [threshold, alpha] = [Number(values.threshold) / 100, Number(values.alpha) / 100];
-    if (!help && positionals.length !== 2) return `two results are compared, ${positionals.length} given`;
+    const cut = argv.indexOf('--');
+    const [before, after] = (cut < 0 ? [argv, []] : [argv.slice(0, cut), argv.slice(cut + 1)]).map((args) =>
+      parseArgs({ args: [...args], allowPositionals: true, options: FLAGS }),
+    );
+    const { threshold: thresholdText = '5', alpha: alphaText = '5', anyway = false, json = false, help = false } = { ...before?.values, ...after?.values };
+    const first = before?.positionals ?? [];
+    const [pathsA, pathsB] = cut < 0 ? [first.slice(0, 1), first.slice(1)] : [first, after?.positionals ?? []];
+    const [threshold, alpha] = [Number(thresholdText) / 100, Number(alphaText) / 100];
+    if (!help && cut < 0 && first.length !== 2) return `two results are compared, ${first.length} given; several a side stand before and after a bare --`;
+    if (!help && (pathsA.length === 0 || pathsB.length === 0)) return 'a side has no result';
     if (!(threshold >= 0 && threshold <= 10)) return '--threshold is a percentage from 0 to 1000';
     if (!(alpha > 0 && alpha < 1)) return '--alpha is a percentage between 0 and 100';
-    return { pathA, pathB, options: { threshold, alpha }, anyway, json, help };
+    return { pathsA, pathsB, options: { threshold, alpha }, anyway, json, help };
   } catch (error) {
     return (error as Error).message;
   }
 }
+
+/** In order of time. A result that is named twice counts once more than it was measured: that is refused. */
+function readSide(paths: readonly string[]): BenchResult[] {
+  const files = paths.flatMap(filesOf);
+  const twice = files.find((file, at) => files.findIndex((other) => sameFile(other, file)) < at);
+  if (twice !== undefined) throw new RangeError(`${twice}: named twice on one side`);
+  return files.map(readResult).sort((x, y) => Date.parse(x.startedAt) - Date.parse(y.startedAt));
+}
+
+/** A folder's results; a path that is none is left to whoever reads it. */
+function filesOf(path: string): string[] {
+  if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
+  const files = readdirSync(path)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => join(path, name));
+  if (files.length === 0) throw new RangeError(`${path}: a folder without results`);
+  return files;
+}
+
+const sameFile = (x: string, y: string): boolean => x === y || (existsSync(x) && existsSync(y) && realpathSync(x) === realpathSync(y));

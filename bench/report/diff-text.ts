@@ -1,6 +1,6 @@
 /** A comparison as text. */
-import type { Diff, FigureDiff, Side } from './diff.ts';
-import { plural, writeAmount, writeNumber } from './numbers.ts';
+import { type Diff, type FigureDiff, runsNeeded, type Side } from './diff.ts';
+import { plural, type Spread, writeAmount, writeNumber } from './numbers.ts';
 import { clean, cut, type Palette, padEnd, padStart, palette, widthOf } from './terminal-text.ts';
 
 export interface DiffTextOptions {
@@ -25,7 +25,8 @@ export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
   return `${lines.join('\n')}\n`;
 }
 
-const writeSide = ({ scenario, startedAt, commit }: Side): string => clean(`${scenario}, ${startedAt}, commit ${commit}`);
+const writeSide = ({ scenario, startedAt, commit }: Side): string =>
+  clean(`${scenario}, ${startedAt.length === 1 ? startedAt[0] : `${startedAt.length} results from ${startedAt[0]} to ${startedAt.at(-1)}`}, commit ${commit}`);
 
 function differenceLines({ differences }: Diff, { bold, yellow }: Palette): string[] {
   if (differences.length === 0) return ['', 'Same scenario, parameters, seed, machine and commit.'];
@@ -44,8 +45,11 @@ const refusal = ({ red, bold }: Palette): string =>
   `${red(bold('NOT COMPARED'))}  The load was not the same, so the figures answer different questions. --anyway shows them nevertheless.`;
 
 const doubtLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
-  Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks }]) =>
-    bottlenecks.map((reason) => yellow(clean(`In ${side} the load generator was the bottleneck (${reason}): its numbers are not to be trusted.`))),
+  Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks, leftOut }]) =>
+    [
+      ...bottlenecks.map((reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not to be trusted.`),
+      ...(leftOut.length > 0 ? [`Left out of ${side}, because the load generator was the bottleneck: ${leftOut.join(', ')}.`] : []),
+    ].map((line) => yellow(clean(line))),
   );
 
 function figureLines({ figures }: Diff, colours: Palette): string[] {
@@ -53,16 +57,24 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
   const cells = figures.map((figure) => [
     cut(clean(figure.name), NAME_COLUMNS_MAX),
     writeAmount(figure.a.median, figure.unit),
+    writeFarthest(figure.a),
     writeAmount(figure.b.median, figure.unit),
+    writeFarthest(figure.b),
     writeChange(figure),
     figure.p === null ? '' : `p ${figure.p < 0.001 ? '< 0.001' : `= ${figure.p.toFixed(3)}`}`,
     `${figure.a.runs} + ${figure.b.runs}`,
   ]);
-  const head = ['', 'A, median', 'B, median', 'change', 'rank test', 'runs'];
+  const head = ['', 'A, median', 'spread', 'B, median', 'spread', 'change', 'rank test', 'runs'];
   const widths = head.map((title, at) => Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? '')), widthOf(title)));
   const line = (row: readonly string[], last: string): string =>
     `  ${row.map((cell, at) => (at === 0 ? padEnd(cell, widths[at] ?? 0) : padStart(cell, widths[at] ?? 0))).join('  ')}  ${last}`.trimEnd();
   return ['', colours.bold('figures'), colours.dim(line(head, '')), ...figures.map((figure, at) => line(cells[at] ?? [], writeVerdict(figure, colours)))];
+}
+
+/** How far the run farthest from the median lies from it. */
+function writeFarthest({ median, lowest, highest, runs }: Spread): string {
+  if (runs === 1 || median === 0) return '';
+  return `+-${writeNumber(Math.round((Math.max(highest - median, median - lowest) / Math.abs(median)) * 1000) / 10)} %`;
 }
 
 function writeChange({ change }: FigureDiff): string {
@@ -113,5 +125,9 @@ function summary({ figures, checks, regression, options: { alpha, threshold } }:
     tested === 0
       ? ''
       : `\nMann-Whitney rank test, two-sided and exact, at ${writeNumber(alpha * 100)} %; changes below ${writeNumber(threshold * 100)} % are let pass. Of ${plural(tested, 'tested figure')}, chance alone calls about ${writeNumber(tested * alpha)} different.`;
-  return `${word}  ${parts.length === 0 ? 'nothing to compare' : parts.join(', ')}.${method}`;
+  const few = tested === 0 && figures.some(({ verdict }) => verdict === 'cannot_tell');
+  const more = few
+    ? `\nToo few runs to tell a difference from noise: at ${writeNumber(alpha * 100)} % it takes ${runsNeeded(alpha)} a side. Repeat with --rounds, or give several results a side.`
+    : '';
+  return `${word}  ${parts.length === 0 ? 'nothing to compare' : parts.join(', ')}.${method}${more}`;
 }

@@ -1,7 +1,7 @@
-/** Two results side by side: what became better, what worse, and whether that is more than two runs of the same thing differ by. */
+/** Two sides, each of one result or of several of the same load: what became better, what worse, and whether that is more than runs of the same thing differ by. */
 import { type Spread, spreadOf } from './numbers.ts';
 import { mannWhitneyP, smallestP } from './rank-test.ts';
-import type { BenchResult, Figure } from './result.ts';
+import { type BenchResult, type Check, FIGURE_RUNS_MAX, type Figure } from './result.ts';
 
 export interface DiffOptions {
   /** Chance of calling noise a difference, for each figure. Default 0.05. */
@@ -58,56 +58,108 @@ export interface Diff {
 
 export interface Side {
   readonly scenario: string;
-  readonly startedAt: string;
+  /** Of its results, in their order. */
+  readonly startedAt: readonly string[];
   readonly commit: string;
-  /** Reasons not to trust this run's numbers. */
+  /** Reasons not to trust this side's numbers: every result of it had one. */
   readonly bottlenecks: readonly string[];
+  /** Results whose generator was the bottleneck, beside others that can be trusted: they count in no figure. */
+  readonly leftOut: readonly string[];
 }
 
-export function diffResults(a: BenchResult, b: BenchResult, options: DiffOptions = {}): Diff {
+/** More results of a side mean more runs of each figure: every round of every result is one. Throws RangeError for a side without a result or with too many runs. */
+export function diffResults(a: BenchResult | readonly BenchResult[], b: BenchResult | readonly BenchResult[], options: DiffOptions = {}): Diff {
   const asked = { alpha: options.alpha ?? 0.05, threshold: options.threshold ?? 0.05 };
-  const differences = differencesOf(a, b);
-  const figuresOfB = new Map(b.figures.map((figure) => [figure.name, figure]));
-  const doubtful = [a, b].some(({ generator }) => (generator?.bottlenecks.length ?? 0) > 0);
-  const namesOfA = new Set(a.figures.map(({ name }) => name));
-  const figures = a.figures.flatMap((figure) => {
-    const other = figuresOfB.get(figure.name);
+  const [before, after] = [sideOf([a].flat()), sideOf([b].flat())];
+  const differences = differencesOf([a].flat(), [b].flat());
+  const doubtful = before.bottlenecks.length > 0 || after.bottlenecks.length > 0;
+  const figures = [...before.figures.values()].flatMap((figure) => {
+    const other = after.figures.get(figure.name);
     const diff = other && diffFigure(figure, other, asked);
     return diff ? [doubtful ? { ...diff, p: null, verdict: 'cannot_tell' as const, why: 'the load generator was the bottleneck: cannot tell' } : diff] : [];
   });
-  const checks = diffChecks(a, b);
+  const checks = diffChecks(before.checks, after.checks);
   return {
-    a: sideOf(a),
-    b: sideOf(b),
+    a: before.side,
+    b: after.side,
     options: asked,
     differences,
     comparable: !differences.some(({ blocks }) => blocks),
     figures,
     checks,
-    onlyInA: [...namesOfA].filter((name) => !figuresOfB.has(name)),
-    onlyInB: [...figuresOfB.keys()].filter((name) => !namesOfA.has(name)),
+    onlyInA: [...before.figures.keys()].filter((name) => !after.figures.has(name)),
+    onlyInB: [...after.figures.keys()].filter((name) => !before.figures.has(name)),
     regression: figures.some(({ verdict }) => verdict === 'worse') || checks.some(({ change }) => change === 'broke'),
   };
 }
 
-const sideOf = ({ scenario, startedAt, commit, generator }: BenchResult): Side => ({ scenario, startedAt, commit, bottlenecks: generator?.bottlenecks ?? [] });
+interface Pooled {
+  readonly side: Side;
+  readonly bottlenecks: readonly string[];
+  /** By name, with the runs of all results. */
+  readonly figures: ReadonlyMap<string, Figure>;
+  readonly checks: readonly Check[];
+}
 
-function differencesOf(a: BenchResult, b: BenchResult): Difference[] {
-  const found: Difference[] = [];
-  const compare = (what: string, x: unknown, y: unknown, blocks = false): void => {
-    if (x !== y) found.push({ what, a: x === undefined ? '(not set)' : String(x), b: y === undefined ? '(not set)' : String(y), blocks });
+function sideOf(results: readonly BenchResult[]): Pooled {
+  const trusted = results.filter(({ generator }) => (generator?.bottlenecks.length ?? 0) === 0);
+  const bottlenecks = trusted.length > 0 ? [] : [...new Set(results.flatMap(({ generator }) => generator?.bottlenecks ?? []))];
+  const counted = trusted.length > 0 ? trusted : results;
+  const side = {
+    scenario: distinct(results.map(({ scenario }) => scenario)),
+    startedAt: results.map(({ startedAt }) => startedAt),
+    commit: distinct(results.map(({ commit }) => commit)),
+    bottlenecks,
+    leftOut: results.filter((result) => !counted.includes(result)).map(({ startedAt }) => startedAt),
   };
-  compare('scenario', a.scenario, b.scenario, true);
-  for (const name of new Set([...Object.keys(a.parameters), ...Object.keys(b.parameters)]))
-    compare(`parameter ${name}`, a.parameters[name], b.parameters[name], true);
-  compare('seed', a.seed, b.seed);
-  const machine = ({ cpus, model, memoryGiB, platform, node }: BenchResult['machine']): string =>
-    `${cpus} x ${model}, ${memoryGiB} GiB, ${platform}, Node ${node}`;
-  compare('machine', machine(a.machine), machine(b.machine));
-  compare('target', a.target.own ? 'started for the run' : a.target.url, b.target.own ? 'started for the run' : b.target.url);
-  compare('Redis', a.target.redis, b.target.redis);
-  compare('version', a.version, b.version);
-  compare('commit', a.commit, b.commit);
+  return { side, bottlenecks, figures: pool(counted), checks: worstChecks(results) };
+}
+
+/** A figure of another unit or direction stays another figure: it begins anew, and the newest definition counts. */
+function pool(results: readonly BenchResult[]): Map<string, Figure> {
+  const figures = new Map<string, Figure>();
+  for (const { figures: own } of results)
+    for (const figure of own) {
+      const known = figures.get(figure.name);
+      const same = known !== undefined && known.unit === figure.unit && known.better === figure.better;
+      figures.set(figure.name, same ? { ...figure, runs: [...known.runs, ...figure.runs] } : figure);
+    }
+  for (const { name, runs } of figures.values())
+    if (runs.length > FIGURE_RUNS_MAX) throw new RangeError(`"${name}" has ${runs.length} runs on one side; ${FIGURE_RUNS_MAX} can be compared`);
+  return figures;
+}
+
+/** A check that failed in one result failed. */
+function worstChecks(results: readonly BenchResult[]): Check[] {
+  const checks = new Map<string, Check>();
+  for (const { verdict } of results) for (const check of verdict.checks) if (checks.get(check.name)?.ok !== false) checks.set(check.name, check);
+  return [...checks.values()];
+}
+
+const distinct = (values: readonly string[]): string => [...new Set(values)].join(', ');
+
+/** Where a result is written and how it is shown changes nothing that was measured. */
+const NOT_LOAD: ReadonlySet<string> = new Set(['out', 'json', 'help']);
+/** More repetitions, or levels to judge by: the load is the same. */
+const NOT_BLOCKING: ReadonlySet<string> = new Set(['rounds', 'p50', 'p90', 'p99', 'p999', 'p9999', 'max']);
+
+function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Difference[] {
+  const found: Difference[] = [];
+  /** Results of one side that differ in what blocks are no repetitions of each other. */
+  const compare = (what: string, of: (result: BenchResult) => unknown, blocks = false): void => {
+    const say = (results: readonly BenchResult[]): string => distinct(results.map((result) => String(of(result) ?? '(not set)')));
+    const mixed = [a, b].some((results) => new Set(results.map(of)).size > 1);
+    if (say(a) !== say(b) || (blocks && mixed)) found.push({ what, a: say(a), b: say(b), blocks });
+  };
+  compare('scenario', ({ scenario }) => scenario, true);
+  for (const name of new Set([...a, ...b].flatMap(({ parameters }) => Object.keys(parameters))))
+    if (!NOT_LOAD.has(name)) compare(`parameter ${name}`, ({ parameters }) => parameters[name], !NOT_BLOCKING.has(name));
+  compare('seed', ({ seed }) => seed);
+  compare('machine', ({ machine: { cpus, model, memoryGiB, platform, node } }) => `${cpus} x ${model}, ${memoryGiB} GiB, ${platform}, Node ${node}`);
+  compare('target', ({ target }) => (target.own ? 'started for the run' : target.url));
+  compare('Redis', ({ target }) => target.redis);
+  compare('version', ({ version }) => version);
+  compare('commit', ({ commit }) => commit);
   return found;
 }
 
@@ -143,9 +195,9 @@ export function runsNeeded(alpha: number): number {
   return runs;
 }
 
-function diffChecks(a: BenchResult, b: BenchResult): CheckDiff[] {
-  const before = new Map(a.verdict.checks.map(({ name, ok }) => [name, ok]));
-  return b.verdict.checks.flatMap(({ name, ok, detail }): CheckDiff[] => {
+function diffChecks(a: readonly Check[], b: readonly Check[]): CheckDiff[] {
+  const before = new Map(a.map(({ name, ok }) => [name, ok]));
+  return b.flatMap(({ name, ok, detail }): CheckDiff[] => {
     const was = before.get(name);
     if (ok) return was === false ? [{ name, change: 'mended', detail }] : [];
     return [{ name, change: was === false ? 'still_broken' : 'broke', detail }];

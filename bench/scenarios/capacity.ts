@@ -17,7 +17,7 @@ import { inventedChat } from '../night/chat.ts';
 import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Check, Level } from '../report/result.ts';
 import { latencyLevel, milliseconds, share, shareLevel } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
+import { type Chronicle, openRun } from './chronicle.ts';
 import type { CommonFlags } from './common-flags.ts';
 import { figure } from './figures.ts';
 import { choice, count, duration, FlagError, type FlagValues, optionalCount } from './flags.ts';
@@ -80,9 +80,8 @@ export const capacity = defineScenario({
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const stairs = new Stairs(flags);
     const steps: Step[] = [];
     let ended: Ended | null = null;

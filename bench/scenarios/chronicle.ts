@@ -13,13 +13,16 @@ import {
   samplesWithin,
   seriesOf,
 } from '../generator/assemble.ts';
-import type { Fleet, Sample } from '../generator/contract.ts';
+import type { Fleet, FleetOptions, Sample } from '../generator/contract.ts';
+import type { Host } from '../night/host.ts';
 import type { BenchResult, Check, Figure, Latency, Level, Phase, Series } from '../report/result.ts';
 import type { FlagTable } from './flags.ts';
-import type { ScenarioContext } from './scenario.ts';
+import type { ScenarioContext, TargetNeeds } from './scenario.ts';
 import { type ServerReading, type Target, usedBetween } from './target.ts';
 
 const TOLD_EVERY_MS = 1_000;
+/** Commands reach every worker before the moment they name. */
+export const AHEAD_MS = 300;
 
 export interface PhaseOptions {
   /** Begins now unless it says otherwise (`fleet.secondAfter`). */
@@ -36,6 +39,8 @@ export interface Findings {
   /** The latency the run is about: the generator's own delay is held against it. */
   readonly headline?: Latency | undefined;
   readonly notes?: readonly string[];
+  /** Generators whose own delay is in what was measured; all unless given. The others only make the load. */
+  readonly measuring?: readonly number[];
 }
 
 interface OpenPhase {
@@ -119,12 +124,13 @@ export class Chronicle {
   }
 
   /** Ends the run. Only latencies of measured phases are reported, where there are any. */
-  finish({ figures, checks, levels, headline, notes = [] }: Findings): BenchResult {
+  finish({ figures, checks, levels, headline, notes = [], measuring }: Findings): BenchResult {
     clearInterval(this.#timer);
     const endMs = this.#endPhases();
     const measured = this.#phases.filter((phase) => phase.measured);
     const judged = measured.length === 0 ? this.samples() : measured.flatMap((phase) => this.samples(phase));
-    const generator = healthOf(this.#fleet.workers, judged, headline);
+    const answering = measuring === undefined ? judged : judged.filter(({ worker }) => measuring.includes(worker));
+    const generator = healthOf(this.#fleet.workers, answering, headline);
     const whole = !this.#stopped;
     return {
       ...this.#context.head,
@@ -209,4 +215,27 @@ export class Chronicle {
       },
     });
   }
+}
+
+/** What a run with a fleet begins with: the target, then the generators, then the story. */
+export async function openRun<F extends FlagTable>(context: ScenarioContext<F>, needs?: TargetNeeds, generators?: Partial<FleetOptions>): Promise<Run> {
+  const target = await context.openTarget(needs);
+  const fleet = await context.openFleet(generators);
+  return { target, fleet, chronicle: new Chronicle(context, fleet, target) };
+}
+
+export interface Run {
+  readonly target: Target;
+  readonly fleet: Fleet;
+  readonly chronicle: Chronicle;
+}
+
+/** People of a night come at this rate; rejects when they are not all in after `waitMs` more. */
+export async function joinEvenly({ fleet, chronicle }: Run, host: Pick<Host, 'order'>, people: number, perSecond: number, waitMs: number): Promise<void> {
+  const overMs = (people * 1000) / perSecond;
+  const fromMs = fleet.secondAfter(AHEAD_MS);
+  chronicle.phase('joining', { fromMs, forMs: overMs });
+  host.order({ do: 'join', atMs: fromMs, from: 0, to: people, overMs, shape: 'even' });
+  await fleet.until(fromMs + overMs);
+  await fleet.when('everybody to be let in', () => chronicle.gauge('viewers') >= people, waitMs);
 }

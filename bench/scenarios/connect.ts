@@ -4,7 +4,7 @@ import type { LoadHandle } from '../generator/contract.ts';
 import type { AudienceParams, AudienceSummary } from '../generator/workloads/audience.ts';
 import type { BenchResult, Check } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
+import { type Chronicle, openRun } from './chronicle.ts';
 import { figure } from './figures.ts';
 import { count } from './flags.ts';
 import { openRoom } from './room.ts';
@@ -30,9 +30,8 @@ export const connect = defineScenario({
   defaults: { seconds: 5 },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const rounds: Array<{ joining: Stretch; joined: number; seconds: number; cpuSeconds: number; memoryBytes: number }> = [];
     await chronicle.unlessStopped(async () => {
       const prepare = async (people: number): Promise<LoadHandle> => {

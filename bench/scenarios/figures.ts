@@ -8,3 +8,15 @@ export const figure = (name: string, unit: string, better: Figure['better'], run
   runs: runs.filter((value) => Number.isFinite(value)),
   about,
 });
+
+/** Figures of rounds: `value` is asked of each. */
+export const figuresOfRounds =
+  <R>(rounds: readonly R[]) =>
+  (name: string, unit: string, better: Figure['better'], about: string, value: (round: R) => number | undefined): Figure =>
+    figure(
+      name,
+      unit,
+      better,
+      rounds.map((round) => value(round) ?? Number.NaN),
+      about,
+    );

@@ -5,11 +5,30 @@ import { chat } from './chat.ts';
 import { compare } from './compare.ts';
 import { connect } from './connect.ts';
 import { control } from './control.ts';
+import { events } from './events.ts';
+import { ingest } from './ingest.ts';
 import { expiry, reserveSockets, reserveStore } from './parts.ts';
 import { rush } from './rush.ts';
 import type { Scenario } from './scenario.ts';
 import { show } from './show.ts';
 import { soak } from './soak.ts';
+import { stalled } from './stalled.ts';
 import { storm } from './storm.ts';
 
-export const SCENARIOS: readonly Scenario[] = [connect, rush, show, storm, soak, capacity, control, chat, reserveStore, reserveSockets, expiry, compare];
+export const SCENARIOS: readonly Scenario[] = [
+  connect,
+  rush,
+  show,
+  storm,
+  soak,
+  capacity,
+  control,
+  chat,
+  ingest,
+  events,
+  stalled,
+  reserveStore,
+  reserveSockets,
+  expiry,
+  compare,
+];

@@ -2,8 +2,8 @@
 import { type Ended, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
-import { figure } from './figures.ts';
+import { type Chronicle, joinEvenly, openRun } from './chronicle.ts';
+import { figure, figuresOfRounds } from './figures.ts';
 import { count, duration } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 
@@ -39,9 +39,8 @@ export const rush = defineScenario({
   flags: FLAGS,
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const rounds: Round[] = [];
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
@@ -54,12 +53,7 @@ export const rush = defineScenario({
           payWithinMs: PAY_WITHIN_MS,
         });
         await chronicle.readServer();
-        const joinMs = (flags.buyers * 1000) / flags.joinRate;
-        const joinFromMs = fleet.secondAfter(300);
-        chronicle.phase('joining', { fromMs: joinFromMs, forMs: joinMs });
-        host.order({ do: 'join', atMs: joinFromMs, from: 0, to: flags.buyers, overMs: joinMs, shape: 'even' });
-        await fleet.until(joinFromMs + joinMs);
-        await fleet.when('everybody to be let in', () => chronicle.gauge('viewers') >= flags.buyers, JOIN_WAIT_MS);
+        await joinEvenly(run, host, flags.buyers, flags.joinRate, JOIN_WAIT_MS);
         chronicle.phase('countdown');
         const { zeroMs } = await host.sell({
           units: flags.units,
@@ -103,14 +97,7 @@ export const rush = defineScenario({
 });
 
 function figuresOf(chronicle: Chronicle, rounds: readonly Round[], allAnsweredMs: readonly number[]): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure =>
-    figure(
-      name,
-      unit,
-      better,
-      rounds.map((one) => value(one) ?? Number.NaN),
-      about,
-    );
+  const of = figuresOfRounds(rounds);
   const zero = ({ evidence }: Round) => evidence.zeros[0];
   return [
     of('answers', '', 'neither', 'presses that were answered, repeated ones included', ({ rushes }) => rushes[0]?.answers),

@@ -5,8 +5,8 @@ import { eveningChat, type Saying } from '../night/chat.ts';
 import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
-import { figure } from './figures.ts';
+import { type Chronicle, openRun } from './chronicle.ts';
+import { figure, figuresOfRounds } from './figures.ts';
 import { count, duration, type FlagValues, text } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 
@@ -58,9 +58,8 @@ export const show = defineScenario({
       forMs: flags.evening,
       openings: OPENINGS.map((at) => at * flags.evening),
     });
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const nights: Ended[] = [];
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
@@ -184,14 +183,7 @@ const due = (chronicle: Chronicle, nights: readonly Ended[]): number =>
   chronicle.count('delivered') + nights.reduce((sum, { evidence: { line } }) => sum + line.missed + line.chatGaps, 0);
 
 function figuresOf(chronicle: Chronicle, nights: readonly Ended[]): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (night: Ended) => number | undefined): Figure =>
-    figure(
-      name,
-      unit,
-      better,
-      nights.map((one) => value(one) ?? Number.NaN),
-      about,
-    );
+  const of = figuresOfRounds(nights);
   const whole = (name: string, unit: string, better: Figure['better'], about: string, value: number | undefined): Figure =>
     figure(name, unit, better, [value ?? Number.NaN], about);
   const sales = nights[0]?.rushes ?? [];

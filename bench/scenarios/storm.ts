@@ -4,8 +4,8 @@ import { inventedChat } from '../night/chat.ts';
 import { type Ended, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel } from '../verdict/levels.ts';
-import { Chronicle } from './chronicle.ts';
-import { figure } from './figures.ts';
+import { type Chronicle, joinEvenly, openRun } from './chronicle.ts';
+import { figuresOfRounds } from './figures.ts';
 import { count, duration } from './flags.ts';
 import { defineScenario } from './scenario.ts';
 import type { Target } from './target.ts';
@@ -38,20 +38,14 @@ export const storm = defineScenario({
   flags: FLAGS,
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const target = await context.openTarget();
-    const fleet = await context.openFleet();
-    const chronicle = new Chronicle(context, fleet, target);
+    const run = await openRun(context);
+    const { target, fleet, chronicle } = run;
     const rounds: Round[] = [];
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         chronicle.phase('preparing');
         const host = await openNight(target, fleet, common, { label: 'storm', people: flags.viewers, clocks: false });
-        const joinMs = (flags.viewers * 1000) / flags.joinRate;
-        const fromMs = fleet.secondAfter(300);
-        chronicle.phase('joining', { fromMs, forMs: joinMs });
-        host.order({ do: 'join', atMs: fromMs, from: 0, to: flags.viewers, overMs: joinMs, shape: 'even' });
-        await fleet.until(fromMs + joinMs);
-        await fleet.when('everybody to be let in', () => chronicle.gauge('viewers') >= flags.viewers, WAIT_MS);
+        await joinEvenly(run, host, flags.viewers, flags.joinRate, WAIT_MS);
         const quietMs = fleet.secondAfter(0);
         const breakMs = quietMs + BEFORE_MS;
         const returnMs = breakMs + flags.away;
@@ -88,14 +82,7 @@ export const storm = defineScenario({
 });
 
 function figuresOf(chronicle: Chronicle, rounds: readonly Round[], viewers: number, target: Target): Figure[] {
-  const of = (name: string, unit: string, better: Figure['better'], about: string, value: (round: Round) => number | undefined): Figure =>
-    figure(
-      name,
-      unit,
-      better,
-      rounds.map((one) => value(one) ?? Number.NaN),
-      about,
-    );
+  const of = figuresOfRounds(rounds);
   return [
     of('all resumed', 'ms', 'lower', 'from the first attempt that was due to the last welcome', ({ allResumedMs }) => allResumedMs),
     of('resume p50', 'ms', 'lower', 'from due to welcome', ({ resuming }) => chronicle.latency('resume', resuming)?.p50Ms),
@@ -111,11 +98,7 @@ function figuresOf(chronicle: Chronicle, rounds: readonly Round[], viewers: numb
 
 /** Commands that Redis ran meanwhile, where it is our own to ask. */
 async function commandsOver({ engine }: Target, run: () => Promise<void>, forMs: number | null): Promise<{ commands: number; perMs: number }> {
-  const total = async (): Promise<number> => {
-    if (engine === null) return 0;
-    const calls = await engine.redis.commandCalls();
-    return [...calls].reduce((sum, [name, { calls: times }]) => sum + (name === 'info' ? 0 : times), 0);
-  };
+  const total = async (): Promise<number> => (await engine?.redis.commandsRun()) ?? 0;
   const before = await total();
   await run();
   const commands = (await total()) - before;

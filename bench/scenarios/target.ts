@@ -1,8 +1,15 @@
 /** What is put under load: an engine of the bench's own, or a running one. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { get as httpsGet } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { createSecureContext } from 'node:tls';
 import { BackOffice } from '../audience/back-office.ts';
 import { userOf } from '../generator/entry.ts';
 import { cpuSecondsOf, memoryBytesOf } from '../harness/cpu.ts';
 import { type BenchEngine, startBenchEngine } from '../harness/engine.ts';
+import { type Trust, trusting } from '../harness/raw-socket.ts';
 import type { ServerUse } from '../report/result.ts';
 import type { CommonFlags } from './common-flags.ts';
 import { FlagError } from './flags.ts';
@@ -22,6 +29,8 @@ export interface Gate {
   readonly port: number;
   /** Before `/v1/shows/...`; empty unless the engine stands behind a proxy. */
   readonly pathPrefix: string;
+  /** Absent: without TLS. */
+  readonly tls?: Trust;
 }
 
 /** Usage so far; subtract two of them. */
@@ -65,10 +74,12 @@ export function cpuSecondsBetween(name: string, before: ServerReading | null, af
 /** The HTTP API answers at most 6,000 requests a minute of one key: more people than this need the signing secret. */
 const TOKENS_BY_HTTP_MAX = 5_000;
 const TOKENS_AT_ONCE = 16;
+const GET_MS_MAX = 2_000;
 
 /** Throws `FlagError` when the flags do not say enough to get in. */
 export async function openTarget(common: CommonFlags, { control = true, env = {} }: TargetNeeds = {}): Promise<Target> {
   if (common.url !== null) return remoteTarget(common, common.url, control);
+  if (common.ca !== null) throw new FlagError('--ca is for a --url with wss://');
   const engine = await startBenchEngine({ append: common.append, control, env });
   return {
     url: `ws://127.0.0.1:${engine.port}`,
@@ -86,9 +97,14 @@ export async function openTarget(common: CommonFlags, { control = true, env = {}
   };
 }
 
-function remoteTarget({ authSecret, apiKey, control }: CommonFlags, address: string, needsControl: boolean): Target {
-  const gate = gateOf(address);
+async function remoteTarget({ authSecret, apiKey, control, ca }: CommonFlags, address: string, needsControl: boolean): Promise<Target> {
+  const gate = gateOf(address, ca);
   if (needsControl && (control === null || apiKey === null)) throw new FlagError('--url needs --control and --api-key too: this scenario makes its own show');
+  // Thousands of lines that break would not say why.
+  if (gate.tls !== undefined)
+    await get(gate, '/healthz').catch((error: unknown) => {
+      throw new FlagError(`--url ${address}: ${error instanceof Error ? error.message : String(error)}; --ca FILE names who vouches for its certificate`);
+    });
   const office = control === null || apiKey === null ? null : new BackOffice(control, apiKey);
   return {
     url: address,
@@ -102,18 +118,33 @@ function remoteTarget({ authSecret, apiKey, control }: CommonFlags, address: str
       if (people > TOKENS_BY_HTTP_MAX) throw new FlagError(`tokens for ${people} people are too many to ask for over HTTP: give --auth-secret`);
       return { kind: 'tokens', tokens: await mintAll(office, show, people) };
     },
-    read: () => readMetrics(`http://${gate.host}:${gate.port}/metrics`),
+    read: () => readMetrics(gate),
     stop: async () => {},
   };
 }
 
-function gateOf(address: string): Gate {
+function gateOf(address: string, caFile: string | null): Gate {
   const url = URL.canParse(address) ? new URL(address) : null;
-  if (url === null || !['ws:', 'http:'].includes(url.protocol))
-    throw new FlagError(`--url must be ws://host:port of a gateway, without TLS, got ${JSON.stringify(address)}`);
+  if (url === null || !['ws:', 'http:', 'wss:', 'https:'].includes(url.protocol))
+    throw new FlagError(`--url must be ws://host:port or wss://host:port of a gateway, got ${JSON.stringify(address)}`);
+  const secure = url.protocol === 'wss:' || url.protocol === 'https:';
+  if (caFile !== null && !secure) throw new FlagError('--ca is for a --url with wss://');
+  const name = url.hostname.replace(/^\[|\]$/g, '');
   // One lookup for thousands of connections.
-  const host = url.hostname === 'localhost' ? '127.0.0.1' : url.hostname.replace(/^\[|\]$/g, '');
-  return { host, port: Number(url.port || 80), pathPrefix: url.pathname.replace(/\/+$/, '') };
+  const host = name === 'localhost' ? '127.0.0.1' : name;
+  const gate = { host, port: Number(url.port || (secure ? 443 : 80)), pathPrefix: url.pathname.replace(/\/+$/, '') };
+  return secure ? { ...gate, tls: { name, ca: caFile === null ? null : readAuthorities(caFile) } } : gate;
+}
+
+function readAuthorities(file: string): string {
+  try {
+    const pem = readFileSync(file, 'utf8');
+    createSecureContext({ ca: pem });
+    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
+  } catch (error) {
+    throw new FlagError(`--ca ${file} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  throw new FlagError(`--ca ${file} holds no certificate (PEM)`);
 }
 
 async function mintAll(office: BackOffice, show: string, people: number): Promise<string[]> {
@@ -126,14 +157,31 @@ async function mintAll(office: BackOffice, show: string, people: number): Promis
 }
 
 /** The gateway's own metrics: of one process, also where several share the port. */
-async function readMetrics(url: string): Promise<ServerReading | null> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
-  if (answer?.ok !== true) return null;
-  const text = await answer.text();
-  const value = (name: string): number => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-  const cpuSeconds = value('process_cpu_seconds_total');
+async function readMetrics(gate: Gate): Promise<ServerReading | null> {
+  const text = await metricsText(gate);
+  const cpuSeconds = valueIn(text, 'process_cpu_seconds_total');
   if (Number.isNaN(cpuSeconds)) return null;
-  return { processes: [{ name: 'gateway', cpuSeconds, memoryBytes: value('process_resident_memory_bytes') }] };
+  return { processes: [{ name: 'gateway', cpuSeconds, memoryBytes: valueIn(text, 'process_resident_memory_bytes') }] };
+}
+
+/** Numbers of the gateway's metrics, without labels of their own; NaN for what cannot be had. */
+export async function metricsOf(gate: Gate, names: readonly string[]): Promise<number[]> {
+  const text = await metricsText(gate);
+  return names.map((name) => valueIn(text, name));
+}
+
+const valueIn = (text: string, name: string): number => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+
+const metricsText = (gate: Gate): Promise<string> => get(gate, '/metrics').catch(() => '');
+
+/** What a gateway answers at a path; rejects with no answer in time, or another than 200. */
+async function get({ host, port, tls }: Gate, path: string): Promise<string> {
+  const options = { host, port, path, agent: false, signal: AbortSignal.timeout(GET_MS_MAX) } as const;
+  const request = tls === undefined ? httpGet(options) : httpsGet({ ...options, ...trusting(tls) });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const body = await text(response);
+  if (response.statusCode !== 200) throw new Error(`${path} answered ${response.statusCode}`);
+  return body;
 }
 
 async function redisVersion({ redis }: BenchEngine): Promise<string> {

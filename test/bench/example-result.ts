@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { createPrng, type Prng } from '../../bench/audience/prng.ts';
+import { describe } from '../../bench/generator/assemble.ts';
 import type { BenchResult, Figure, Latency, Phase, Series } from '../../bench/report/result.ts';
 
 export type ExampleKind = 'passing' | 'failing' | 'untrusted';
@@ -113,25 +114,10 @@ function record(prng: Prng, count: number, medianMs: number, widthLog: number, s
   return histogram;
 }
 
-function latencyOf(name: string, histogram: Histogram): Latency {
-  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
-  return {
-    name,
-    count: histogram.totalCount,
-    p50Ms: at(50),
-    p90Ms: at(90),
-    p99Ms: at(99),
-    p999Ms: at(99.9),
-    p9999Ms: at(99.99),
-    maxMs: histogram.maxValue / 1000,
-    histogram: (histogram as Histogram & { encodeIntoCompressedBase64(): string }).encodeIntoCompressedBase64(),
-  };
-}
-
 const latenciesOf = (prng: Prng, slower: number): Latency[] => [
-  latencyOf('chat, sent to seen', record(prng, 60_000, 12 * slower, 0.5, 160 * slower)),
-  latencyOf('reservation, pressed to answered', record(prng, 30_000, 3.1 * slower, 0.7, 90 * slower)),
-  latencyOf('join, opened to in the room', record(prng, 7_500, 8 * slower, 0.6, 400 * slower)),
+  describe('chat, sent to seen', record(prng, 60_000, 12 * slower, 0.5, 160 * slower)),
+  describe('reservation, pressed to answered', record(prng, 30_000, 3.1 * slower, 0.7, 90 * slower)),
+  describe('join, opened to in the room', record(prng, 7_500, 8 * slower, 0.6, 400 * slower)),
 ];
 
 function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower: number): Series[] {

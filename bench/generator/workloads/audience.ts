@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorMessage, Ok, Role } from '../../../src/protocol/messages.ts';
 import type { WireVariant } from '../../scenarios/common-flags.ts';
 import type { Access, Gate } from '../../scenarios/target.ts';
-import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
+import type { Shard, Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { tokenMaker, VARIANTS } from '../entry.ts';
 import { FrameCache, type FrameFacts } from '../incoming.ts';
 import { Pacer, type Schedule, steady } from '../schedule.ts';
+import { dueOf } from '../stamp.ts';
 import { chatPlan, type Talk } from '../talk.ts';
 import { Viewer, type ViewerListener } from '../viewer.ts';
 
@@ -24,6 +25,14 @@ export interface AudienceParams {
   readonly joinPerSecond: number;
   /** Every so many-th viewer measures the latency of each message. */
   readonly measureEvery: number;
+  /** Which of those: the first is this person; 0 unless given. */
+  readonly measureFrom?: number;
+  /** Events with a stamp are timed: from their stamp, or from their commit too, where the engine's Redis goes by this machine's clock. */
+  readonly timesEvents?: 'stamp' | 'commit';
+  /** The first is this one; 0 unless given. A second audience of the same show has people of its own. */
+  readonly firstPerson?: number;
+  /** Dealt out to these workers otherwise than the fleet does. */
+  readonly shard?: Shard;
   /** How long `stop` waits for answers under way; 5 s unless given. */
   readonly answerWaitMs?: number;
 }
@@ -31,6 +40,8 @@ export interface AudienceParams {
 export interface ChatPlan extends Talk {
   /** The first so many people write, in turns. */
   readonly writers: number;
+  /** But for every `skipEvery`-th person, who stalls at times. */
+  readonly skipEvery?: number;
 }
 
 export type AudienceCommand =
@@ -39,7 +50,9 @@ export type AudienceCommand =
   /** Every `every`-th person's line breaks now; they come back with their position from `atMs` on. */
   | { readonly do: 'reconnect'; readonly every: number; readonly atMs: number; readonly joinPerSecond: number }
   /** Every `every`-th person stops reading for so long. */
-  | { readonly do: 'stall'; readonly every: number; readonly forMs: number };
+  | { readonly do: 'stall'; readonly every: number; readonly forMs: number }
+  /** Who has lost the line comes back with their position. */
+  | { readonly do: 'return' };
 
 /** When an event reached this shard: the first and the last viewer, and how many. */
 export interface EventArrival {
@@ -91,10 +104,14 @@ const notebook = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => (
   join: recorder.latency('join'),
   delivery: recorder.latency('delivery'),
   answer: recorder.latency('chat answer'),
+  events: recorder.counter('events'),
+  event: recorder.latency('event'),
+  eventFromOrder: recorder.latency('event from its order'),
 });
 
 class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
   readonly #context: WorkloadContext<AudienceParams>;
+  readonly #shard: Shard;
   readonly #note: ReturnType<typeof notebook>;
   readonly #frames = new FrameCache();
   readonly #people: Viewer[] = [];
@@ -108,9 +125,11 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
   constructor(context: WorkloadContext<AudienceParams>) {
     this.#context = context;
     this.#note = notebook(context);
-    const { params, shard } = context;
+    const { params } = context;
+    const { shard = context.shard, firstPerson = 0 } = params;
+    this.#shard = shard;
     const line = { gate: params.gate, show: params.show, variant: VARIANTS[params.variant], frames: this.#frames };
-    for (let person = shard.index; person < params.people; person += shard.of) this.#people.push(new Viewer(person, line, this));
+    for (let person = shard.index; person < params.people; person += shard.of) this.#people.push(new Viewer(firstPerson + person, line, this));
   }
 
   async makeTokens(): Promise<void> {
@@ -146,6 +165,9 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
         (i) => i * every,
         (viewer) => gone.has(viewer),
       );
+    } else if (command.do === 'return') {
+      const nowMs = this.#context.nowMs();
+      for (const viewer of this.#people) if (!viewer.connected) viewer.join(nowMs);
     } else {
       const stalled = this.#everyNth(command.every);
       for (const viewer of stalled) viewer.stall();
@@ -219,7 +241,8 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
 
   /** Counted over the whole audience, so that the number that measures does not depend on the number of workers. */
   #measures({ person }: Viewer): boolean {
-    return person % this.#context.params.measureEvery === 0;
+    const { measureEvery, measureFrom = 0 } = this.#context.params;
+    return person % measureEvery === measureFrom;
   }
 
   #everyNth(every: number): Viewer[] {
@@ -243,11 +266,12 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
   }
 
   /** Message i of the room is written by person i mod writers; every shard walks the whole plan and sends what its own people write. */
-  #chat({ writers, perSecond, arrivals, forMs, chars }: ChatPlan, atMs: number): void {
+  #chat({ writers, skipEvery, perSecond, arrivals, forMs, chars }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
     const { schedule, textOf } = chatPlan({ perSecond, arrivals, forMs, chars }, seed, this.#chats++);
     this.#pace(schedule, atMs, (dueMs, i) => {
-      const viewer = this.#own(i % writers);
+      const nth = i % writers;
+      const viewer = this.#own(skipEvery === undefined ? nth : nth + Math.floor(nth / (skipEvery - 1)) + 1);
       if (viewer === undefined) return;
       recorder.sent(dueMs);
       this.#note.sent.add();
@@ -256,7 +280,7 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
   }
 
   #own(person: number): Viewer | undefined {
-    const { index, of } = this.#context.shard;
+    const { index, of } = this.#shard;
     return person % of === index ? this.#people[(person - index) / of] : undefined;
   }
 
@@ -267,7 +291,14 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
 
   #noteEvents({ frame }: FrameFacts): void {
     const nowMs = this.#context.nowMs();
-    for (const { offset, type, at } of frame.events ?? []) {
+    const { timesEvents } = this.#context.params;
+    for (const { offset, type, at, data } of frame.events ?? []) {
+      this.#note.events.add();
+      const dueMs = timesEvents !== undefined && typeof data.text === 'string' ? dueOf(data.text) : Number.NaN;
+      if (!Number.isNaN(dueMs)) {
+        this.#note.eventFromOrder.record(nowMs - dueMs);
+        if (timesEvents === 'commit') this.#note.event.record(Date.now() - at);
+      }
       const arrival = this.#arrivals.get(offset);
       if (arrival !== undefined) {
         arrival.lastMs = nowMs;

@@ -1,0 +1,108 @@
+/** The three scenarios behind the targets of the fan-out, small and from end to end: they run, their promises hold, their counts add up. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import t, { type Test } from 'tap';
+import { builtProgram } from '../../bench/harness/program.ts';
+import type { BenchResult } from '../../bench/report/result.ts';
+
+/** They wait more than they work: side by side. */
+t.jobs = 3;
+const small = { skip: builtProgram() === null ? 'the engine is not built' : false, buffered: true };
+
+interface Ran {
+  readonly result: BenchResult;
+  /** First value of a figure whose name begins so. */
+  figure(name: string): number;
+}
+
+async function bench(t: Test, scenario: string, ...flags: string[]): Promise<Ran> {
+  const out = mkdtempSync(join(tmpdir(), `stampede-${scenario}-`));
+  t.teardown(() => rmSync(out, { recursive: true, force: true }));
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const child = spawn(process.execPath, ['--import=tsx', 'bench/main.ts', scenario, ...flags, '--out', out], {
+    cwd: resolve(import.meta.dirname, '../..'),
+    env,
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const code = await new Promise<number | null>((ended) => child.once('exit', ended));
+  // 1 and 3: times on a busy machine are worth nothing. The promises hold all the same.
+  if (code !== 0 && code !== 1 && code !== 3) t.fail(`exit code ${code}\n${said}`);
+  const [file = ''] = readdirSync(out).filter((name) => name.endsWith('.json'));
+  const result = JSON.parse(readFileSync(join(out, file), 'utf8')) as BenchResult;
+  t.same(
+    result.verdict.checks.filter(({ ok }) => !ok),
+    [],
+    'every promise is kept',
+  );
+  t.ok(result.verdict.checks.length >= 3);
+  return { result, figure: (name) => result.figures.find((figure) => figure.name.startsWith(name))?.runs[0] ?? Number.NaN };
+}
+
+t.test('ingest: what is accepted is counted by answers and by the numbers of the messages', small, async (t) => {
+  const flags = ['--sockets', '40', '--shows', '4', '--rate', '200', '--bunch', '4', '--warm-up', '1', '--seconds', '1', '--accepted', '1'];
+  const { result, figure } = await bench(t, 'ingest', ...flags);
+  t.ok(figure('accepted, flat out') > figure('accepted, at 200/s'));
+  t.ok(Math.abs(figure('accepted, at 200/s') - 200) < 100, `${figure('accepted, at 200/s')} of 200/s`);
+  t.match(
+    result.verdict.levels.map(({ flag, ok }) => [flag, ok]),
+    [['--accepted', true]],
+  );
+  t.same(result.refusals, []);
+  for (const name of ['gateway CPU', 'Redis commands', 'answer p99']) t.ok(figure(name) > 0, name);
+});
+
+t.test('events: each is timed at each viewer', small, async (t) => {
+  const { result, figure } = await bench(
+    t,
+    'events',
+    '--viewers',
+    '20',
+    '--rate',
+    '200',
+    '--writers',
+    '10',
+    '--warm-up',
+    '1',
+    '--seconds',
+    '2',
+    '--every',
+    '100',
+  );
+  const event = result.latencies.find(({ name }) => name === 'event');
+  t.ok(event !== undefined && event.count > 0 && event.count % 5 === 0, `${event?.count} by 5 witnesses`);
+  t.ok(Math.abs((event?.count ?? 0) - 2 * 10 * 5) <= 4 * 5);
+  t.ok(figure('event p99 from its order') >= figure('event p50'));
+});
+
+t.test('stalled: the others are measured with and without', small, async (t) => {
+  const flags = [
+    '--viewers',
+    '40',
+    '--rate',
+    '50',
+    '--writers',
+    '10',
+    '--stalled',
+    '10%',
+    '--warm-up',
+    '1',
+    '--recover',
+    '1',
+    '--seconds',
+    '1',
+    '--rounds',
+    '1',
+  ];
+  const { result } = await bench(t, 'stalled', ...flags);
+  const runs = (name: string): number => result.figures.find((figure) => figure.name.startsWith(name))?.runs.length ?? 0;
+  t.equal(runs('p99 of the others'), 1, 'one ratio a round');
+  t.equal(runs('demoted'), 1);
+  t.same(
+    result.phases.map(({ name }) => name).filter((name) => name.includes('round')),
+    ['all read, round 1', '4 stalled, round 1'],
+  );
+  t.equal(result.verdict.levels[0]?.flag, '--others-share');
+});
