@@ -1,0 +1,150 @@
+/**
+ * The bare sketch of the rush: the least that decides reservations over WebSockets. One script call decides a batch, under the engine's own rule of batching: repeated key, limit
+ * a buyer, stock, a record. It leaves out what makes an engine of it: tokens are not verified (what follows `token.` is the buyer), messages are believed
+ * as they come, there is no ledger, no event, no publish, no waitlist, no expiry, no window of the sale, no prices (one for everything), no view that refuses, no rate limit, no metrics, no second try.
+ *
+ * The sale of a show is the hash `sale:<show>` with `left` and `perBuyer`; whoever starts this program makes it.
+ */
+import { App, us_socket_local_port, type WebSocket } from 'uWebSockets.js';
+import { Redis } from 'ioredis';
+import { LIMITS } from '../../../src/protocol/limits.ts';
+import type { ClientMessage, ReservationView } from '../../../src/protocol/messages.ts';
+
+type Reserve = Extract<ClientMessage, { t: 'reserve' }>;
+
+interface Viewer {
+  readonly user: string;
+  readonly queue: Queue;
+  gone: boolean;
+}
+
+interface Waiting {
+  readonly viewer: Viewer;
+  readonly socket: WebSocket<Viewer>;
+  readonly message: Reserve;
+}
+
+const PRICE = 1000;
+const HOLD_MS = 900_000;
+const VALUES_A_REQUEST = 4;
+const TAKEN = '+';
+
+/** Answers a request: `+`, the record that its key has already, or the code of the refusal. */
+const DECIDE = `
+local sale, buyers, reservations = KEYS[1], KEYS[2], KEYS[3]
+local limit = assert(tonumber(redis.call('HGET', sale, 'perBuyer')), 'no such sale')
+local answers = {}
+for at = 1, #ARGV, ${VALUES_A_REQUEST} do
+  local id, user, qty, record = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local answer = redis.call('HGET', reservations, id)
+  if not answer then
+    if redis.call('HINCRBY', buyers, user, qty) > limit then
+      redis.call('HINCRBY', buyers, user, -qty)
+      answer = 'limit_exceeded'
+    elseif redis.call('HINCRBY', sale, 'left', -qty) < 0 then
+      redis.call('HINCRBY', sale, 'left', qty)
+      redis.call('HINCRBY', buyers, user, -qty)
+      answer = 'sold_out'
+    else
+      redis.call('HSET', reservations, id, record)
+      answer = '${TAKEN}'
+    end
+  end
+  answers[#answers + 1] = answer
+end
+return answers`;
+
+const [redisPath = ''] = process.argv.slice(2);
+const redis = new Redis({ path: redisPath });
+const script = (await redis.script('LOAD', DECIDE)) as string;
+
+/** Requests of one show on their way to Redis; at once when nothing is in flight, beside another call only when a full one waits. */
+class Queue {
+  private readonly keys: readonly [string, string, string];
+  private waiting: Waiting[] = [];
+  private inFlight = 0;
+
+  constructor(show: string) {
+    this.keys = [`sale:${show}`, `buyers:${show}`, `reservations:${show}`];
+  }
+
+  push(waiting: Waiting): void {
+    this.waiting.push(waiting);
+    this.pump();
+  }
+
+  private pump(): void {
+    while (
+      this.waiting.length > 0 &&
+      (this.inFlight === 0 || (this.inFlight < LIMITS.reserveBatchesInFlightMax && this.waiting.length >= LIMITS.reserveBatchMax))
+    ) {
+      this.inFlight++;
+      void this.decide(this.waiting.splice(0, LIMITS.reserveBatchMax)).finally(() => {
+        this.inFlight--;
+        this.pump();
+      });
+    }
+  }
+
+  private async decide(batch: readonly Waiting[]): Promise<void> {
+    const now = Date.now();
+    const args: Array<string | number> = [];
+    for (const { viewer, message } of batch) {
+      const record = recordOf(viewer.user, message, now);
+      args.push(record.id, viewer.user, message.lines[0]?.qty ?? 0, JSON.stringify(record));
+    }
+    const answers = (await redis.evalsha(script, this.keys.length, ...this.keys, ...args).catch(() => [])) as string[];
+    const at = Date.now();
+    for (const [i, { viewer, socket, message }] of batch.entries()) {
+      const answer = answers[i] ?? 'internal';
+      const record = answer === TAKEN ? args[i * VALUES_A_REQUEST + VALUES_A_REQUEST - 1] : answer.startsWith('{') ? answer : null;
+      const told =
+        record === null
+          ? `{"t":"error","id":${message.id},"at":${at},"code":"${answer}"}`
+          : `{"t":"ok","id":${message.id},"at":${at},"data":{"reservation":${record}}}`;
+      if (!viewer.gone) socket.send(told);
+    }
+  }
+}
+
+function recordOf(user: string, { key, sale, lines }: Reserve, now: number): ReservationView {
+  const qty = lines[0]?.qty ?? 0;
+  return { id: `${user}:${key}`, sale, user, state: 'held', lines, amount: PRICE * qty, currency: 'EUR', createdAt: now, heldUntil: now + HOLD_MS };
+}
+
+const queues = new Map<string, Queue>();
+
+function queueOf(show: string): Queue {
+  const queue = queues.get(show) ?? new Queue(show);
+  queues.set(show, queue);
+  return queue;
+}
+
+const app = App().ws<Viewer>('/v1/shows/:show', {
+  idleTimeout: 960,
+  upgrade(response, request, context) {
+    const offered = request.getHeader('sec-websocket-protocol').split(', ');
+    const user = offered.find((name) => name.startsWith('token.'))?.slice('token.'.length) ?? '';
+    response.upgrade<Viewer>(
+      { user, queue: queueOf(request.getParameter(0) ?? ''), gone: false },
+      request.getHeader('sec-websocket-key'),
+      offered[0] ?? '',
+      request.getHeader('sec-websocket-extensions'),
+      context,
+    );
+  },
+  open: (socket) => void socket.send(`{"t":"welcome","v":1,"at":${Date.now()}}`),
+  message(socket, bytes) {
+    const viewer = socket.getUserData();
+    viewer.queue.push({ viewer, socket, message: JSON.parse(Buffer.from(bytes).toString()) as Reserve });
+  },
+  close: (socket) => {
+    socket.getUserData().gone = true;
+  },
+});
+
+process.once('disconnect', () => process.exit(0));
+app.listen('127.0.0.1', 0, (listening) => {
+  if (listening === false) process.exit(1);
+  process.send?.({ port: us_socket_local_port(listening) });
+});
