@@ -43,6 +43,8 @@ export class ChatLane {
       clock: options.clock,
       tickMinMs: LIMITS.tickMinMs,
       tickMaxMs: LIMITS.tickMaxMs,
+      sparseBytes: LIMITS.tickSparseBytes,
+      tickSparseMaxMs: LIMITS.tickSparseMaxMs,
       fullBytes: LIMITS.frameOutBytesTarget,
       flushShare: 0.5,
       flushShareFull: 0.8,

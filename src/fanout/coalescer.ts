@@ -8,6 +8,9 @@ export interface CoalescerOptions {
   readonly clock: Clock;
   readonly tickMinMs: number;
   readonly tickMaxMs: number;
+  /** With fewer bytes waiting than `sparseBytes` the share of the loop counts for more than the wait: then this is the longest pause. */
+  readonly sparseBytes: number;
+  readonly tickSparseMaxMs: number;
   /** From this many bytes on waiting longer buys nothing: the frame is full. */
   readonly fullBytes: number;
   /** The lane's flushes may take at most this share of the loop's time; with a full frame waiting, `flushShareFull`. */
@@ -41,9 +44,10 @@ export class Coalescer {
 
   /** The pause between two flushes right now, in milliseconds. */
   intervalMs(bytesWaiting = 0): number {
-    const { tickMinMs, tickMaxMs, fullBytes, flushShare, flushShareFull } = this.options;
+    const { tickMinMs, tickMaxMs, sparseBytes, tickSparseMaxMs, fullBytes, flushShare, flushShareFull } = this.options;
     const share = bytesWaiting >= fullBytes ? flushShareFull : flushShare;
-    return Math.min(tickMaxMs, Math.max(tickMinMs, this.costMs / share, this.latenessMs * LATENESS_WEIGHT));
+    const longestMs = bytesWaiting < sparseBytes ? tickSparseMaxMs : tickMaxMs;
+    return Math.min(longestMs, Math.max(tickMinMs, this.costMs / share, this.latenessMs * LATENESS_WEIGHT));
   }
 
   /** Something waits. Flushes now, or makes sure that it will. */

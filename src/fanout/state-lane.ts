@@ -36,6 +36,8 @@ export class StateLane {
       clock: options.clock,
       tickMinMs: LIMITS.stateTickMs,
       tickMaxMs: LIMITS.stateTickMaxMs,
+      sparseBytes: 0,
+      tickSparseMaxMs: LIMITS.stateTickMaxMs,
       fullBytes: NEVER_FULL,
       // In a rush the loop belongs to those who press: in a large room the numbers on the screens come less often.
       flushShare: STATE_SHARE,

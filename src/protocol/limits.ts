@@ -32,6 +32,9 @@ export const LIMITS = Object.freeze({
   // Ticks
   tickMinMs: 20,
   tickMaxMs: 250,
+  /** Where writing to a room takes so long that its share of the loop asks for longer pauses, less chat than this waits up to that long. */
+  tickSparseBytes: 1024,
+  tickSparseMaxMs: 500,
   stateTickMs: 250,
   stateTickMaxMs: 1000,
   countdownTickMs: 1000,
@@ -168,7 +171,7 @@ export const LIMITS = Object.freeze({
 });
 
 const relations: ReadonlyArray<readonly [string, boolean]> = [
-  ['tickMinMs <= tickMaxMs', LIMITS.tickMinMs <= LIMITS.tickMaxMs],
+  ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', LIMITS.tickMinMs <= LIMITS.tickMaxMs && LIMITS.tickMaxMs <= LIMITS.tickSparseMaxMs],
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', LIMITS.holdMinMs <= LIMITS.holdDefaultMs && LIMITS.holdDefaultMs <= LIMITS.holdMaxMs],
   ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],

@@ -10,6 +10,8 @@ function setUp(options: { fullBytes?: number } = {}): { clock: ManualClock; coal
     afterWrites: (run) => clock.afterWrites(run),
     tickMinMs: 20,
     tickMaxMs: 250,
+    sparseBytes: 1_000,
+    tickSparseMaxMs: 500,
     fullBytes: options.fullBytes ?? 15_000,
     flushShare: 0.5,
     flushShareFull: 0.8,
@@ -59,9 +61,10 @@ t.test('costly flushes stretch the tick up to its maximum, cheap ones bring it b
   for (let i = 0; i < 30; i += 1) {
     coalescer.poke(100);
     clock.write();
-    clock.advance(300);
+    clock.advance(600);
   }
-  t.equal(coalescer.intervalMs(), 250);
+  t.equal(coalescer.intervalMs(), 500, 'little waits until the share is kept, or this long');
+  t.equal(coalescer.intervalMs(1_000), 250, 'more does not');
   clock.writeMs = 0;
   for (let i = 0; i < 60; i += 1) {
     coalescer.poke(100);
@@ -69,6 +72,27 @@ t.test('costly flushes stretch the tick up to its maximum, cheap ones bring it b
     clock.advance(300);
   }
   t.equal(coalescer.intervalMs(), 20);
+});
+
+t.test('what makes enough to write is not kept for the long pause', async (t) => {
+  const { clock, coalescer, flushes } = setUp();
+  clock.writeMs = 200;
+  for (let i = 0; i < 30; i += 1) {
+    coalescer.poke(100);
+    clock.write();
+    clock.advance(600);
+  }
+  const before = flushes.length;
+  coalescer.poke(100);
+  clock.write();
+  const flushedMs = flushes.at(-1) ?? 0;
+  t.equal(flushes.length, before + 1);
+  coalescer.poke(100);
+  clock.advance(flushedMs + 220 - clock.time);
+  t.equal(flushes.length, before + 1);
+  coalescer.poke(1_500);
+  clock.advance(40);
+  t.equal(flushes.at(-1), flushedMs + 250);
 });
 
 t.test('a late event loop stretches the tick too', async (t) => {
