@@ -1,4 +1,4 @@
-/** The highest rate that holds: steps up until one does not, one step between, then a longer look at what was found. */
+/** The highest rate that holds: steps up until one does not, steps between until the two are near, then a longer look at what was found. */
 
 export interface Step {
   readonly perSecond: number;
@@ -23,6 +23,8 @@ export interface Found<S extends Step> {
 const STEP_UP = 1.5;
 const STEP_DOWN = 0.5;
 const STEP_BACK = 0.85;
+/** A rate that held and one that did not are near enough. */
+const NEAR = 1.1;
 const PROBES_MAX = 24;
 const CONFIRMS_MAX = 6;
 
@@ -42,9 +44,10 @@ export async function findSustained<S extends Step>({ startPerSecond, probe, con
     else bad = step;
     perSecond = step.held ? step.perSecond * STEP_UP : step.perSecond * STEP_DOWN;
   }
-  if (good !== null && bad !== null) {
-    const between = await look(probe, Math.round(Math.sqrt(good.perSecond * bad.perSecond)));
+  while (good !== null && bad !== null && bad.perSecond / good.perSecond > NEAR && steps.length < PROBES_MAX) {
+    const between: S = await look(probe, Math.round(Math.sqrt(good.perSecond * bad.perSecond)));
     if (between.held) good = between;
+    else bad = between;
   }
   let candidate = good?.perSecond ?? 0;
   for (let i = 0; i < CONFIRMS_MAX && candidate >= 1; i++) {

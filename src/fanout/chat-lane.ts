@@ -47,7 +47,7 @@ export class ChatLane {
       tickSparseMaxMs: LIMITS.tickSparseMaxMs,
       fullBytes: LIMITS.frameOutBytesTarget,
       flushShare: 0.5,
-      flushShareFull: 0.8,
+      flushShareFull: 1,
       flush: () => this.flush(),
       afterWrites: options.afterWrites,
       ...(options.onFlush ? { onFlush: options.onFlush } : {}),
