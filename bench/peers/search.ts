@@ -35,17 +35,22 @@ export async function findSustained<S extends Step>({ startPerSecond, probe, con
     steps.push(step);
     return step;
   };
+  // One stall of the machine must not decide: a rate has failed when it failed twice.
+  const tried = async (rate: number): Promise<S> => {
+    const first = await look(probe, rate);
+    return first.held ? first : look(probe, rate);
+  };
   let good: S | null = null;
   let bad: S | null = null;
   let perSecond = startPerSecond;
   while ((good === null || bad === null) && steps.length < PROBES_MAX && perSecond >= 1) {
-    const step = await look(probe, Math.round(perSecond));
+    const step = await tried(Math.round(perSecond));
     if (step.held) good = step;
     else bad = step;
     perSecond = step.held ? step.perSecond * STEP_UP : step.perSecond * STEP_DOWN;
   }
   while (good !== null && bad !== null && bad.perSecond / good.perSecond > NEAR && steps.length < PROBES_MAX) {
-    const between: S = await look(probe, Math.round(Math.sqrt(good.perSecond * bad.perSecond)));
+    const between = await tried(Math.round(Math.sqrt(good.perSecond * bad.perSecond)));
     if (between.held) good = between;
     else bad = between;
   }

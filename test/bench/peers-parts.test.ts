@@ -105,12 +105,19 @@ t.test('the search finds the highest rate that holds, and steps back from one th
   };
   const { best, steps } = await search(1_000);
   t.ok(best !== null && best.perSecond > 900 && best.perSecond <= 1_000, `found ${best?.perSecond}`);
-  t.ok(steps.length < 15);
+  t.ok(steps.length < 20);
   const unsteady = await search(1_000, 600);
   t.ok(unsteady.best !== null && unsteady.best.perSecond <= 600 && unsteady.best.perSecond > 450);
   const low = await search(20);
   t.ok(low.best !== null && low.best.perSecond <= 20, 'goes down from a start that is too high');
   t.equal((await search(0)).best, null);
+  let looks = 0;
+  const stalled = await findSustained({
+    startPerSecond: 100,
+    probe: async (perSecond) => ({ perSecond, held: ++looks !== 3 && perSecond <= 1_000 }),
+    confirm: async (perSecond) => ({ perSecond, held: true }),
+  });
+  t.ok((stalled.best?.perSecond ?? 0) > 900, 'one stall of the machine decides nothing');
 });
 
 t.test('what is not installed is known before it is started, and what does not start is said', async (t) => {
