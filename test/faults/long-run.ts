@@ -1,8 +1,8 @@
 /**
  * Many seeds of every scenario, outside CI: `node --import=tsx test/faults/long-run.ts --seeds 50`. Prints a table and ends with 1 on any violation.
  *
- *   --seeds N       seeds 1 to N of each scenario (default 50)
- *   --from N        begin with seed N
+ *   --seeds N       so many seeds of each scenario (default 50)
+ *   --from N        the first of them (default 1)
  *   --only TEXT     only scenarios whose name contains the text; with --from and --seeds 1, one failed run again
  *   --parallel N    houses at once (default 2)
  *   --minutes N     begin nothing new after that time
