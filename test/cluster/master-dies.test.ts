@@ -43,6 +43,8 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
     return (await ann?.ask({ t: 'chat', text: 'and on' }, 9_000))?.t === 'ok';
   };
   await until(saidAgain, 'chat is accepted again', 15_000);
+  // Each node finds the new server in its own time, and its snapshot stands for the events before: the last one comes after all of them.
+  await until(() => clients.every(({ received }) => judge(received).epochs.length === 2), 'everybody has the new epoch', 30_000);
   await until(async () => (await stage.store.announce(SHOW, 'the end', 'test')).ok, 'events are appended again');
   t.same([...conversation.refusals], ['redis_unavailable']);
   for (const client of clients) {
