@@ -84,7 +84,9 @@ export class Connection implements Listener {
     this.write(encodeFor(this.variant, message));
   }
 
+  /** After the answers that wait: whatever comes behind an answer must not overtake it. */
   write(data: Uint8Array | string): void {
+    if (this.outbox !== null) this.flushOutbox();
     this.socket?.send(data, this.variant !== 'json', false);
   }
 

@@ -340,7 +340,6 @@ class SocketGateway implements Gateway {
     const { store, options } = this.deps;
     const url = reason === 'draining' ? options.reconnectUrl : undefined;
     const pass = reason === 'draining' ? this.passOf(connection) : null;
-    connection.flushOutbox();
     connection.message({
       t: 'bye',
       at: store.now(),

@@ -39,6 +39,11 @@ t.test('answers of a turn leave together, a write for each connection', async (t
   outbox.put(ann.connection, '5');
   await turn();
   t.same(ann.writes, ['1+4', '5'], 'the next turn has its own');
+  outbox.put(ann.connection, '6');
+  ann.connection.write('7');
+  t.same(ann.writes.slice(2), ['6', '7'], 'what is written after an answer does not overtake it');
+  await turn();
+  t.equal(ann.writes.length, 4);
 });
 
 t.test('a connection that is sent away has its answers first', async (t) => {
