@@ -7,7 +7,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import { CHAT_TIME_STEP_MS } from '../protocol/messages.ts';
 import type { Clock, Timer } from './clock.ts';
 import { MessagePackWriter, writeChatItem } from './msgpack-bytes.ts';
-import type { ChatAppended, ChatEntry, ShowLog } from './ports.ts';
+import type { ChatAppend, ChatAppended, ChatEntry, ShowLog } from './ports.ts';
 
 export interface ChatTaken {
   readonly id: number;
@@ -86,12 +86,10 @@ export class ChatIntake {
     this.timer = null;
     this.lastAppendMs = this.options.clock.nowMs();
     const { log, showId, node, shownPerSecond } = this.options;
-    const { batch, items, at, ends, marked } = this.takeBatch();
+    const { batch, ...append } = this.takeBatch(shownPerSecond());
     const authors = batch.map(({ entry }) => entry.user);
-    const perSecond = shownPerSecond();
-    const append = { node, at, count: batch.length, items };
     this.inFlight = log
-      .appendChat(showId, perSecond === 0 ? append : { ...append, cap: { perSecond, ends, marked } }, authors)
+      .appendChat(showId, { node, count: batch.length, ...append }, authors)
       .catch((error: unknown): Result<ChatAppended> => ({ ok: false, error: unexpected(error) }))
       .then((result) => {
         this.inFlight = null;
@@ -111,23 +109,32 @@ export class ChatIntake {
     }
   }
 
-  private takeBatch(): { batch: Waiting[]; items: Uint8Array; at: number; ends: Uint8Array; marked: number[] } {
+  private takeBatch(perSecond: number): { batch: Waiting[] } & Pick<ChatAppend, 'items' | 'at' | 'cap'> {
     const at = this.queue[0]?.entry.at ?? 0;
-    const ends = Buffer.allocUnsafe(4 * Math.min(this.queue.length, LIMITS.chatBatchMessagesMax));
+    const ends: number[] = [];
     const marked: number[] = [];
     let count = 0;
     while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
       const entry = this.queue[count]?.entry;
       if (entry === undefined) break;
       writeChatItem(this.writer, count, Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)), entry.name, entry.text, entry.mark);
-      if (entry.mark !== 0) marked.push(count);
-      ends.writeUInt32LE(this.writer.bytes, 4 * count);
+      if (perSecond > 0) {
+        ends.push(this.writer.bytes);
+        if (entry.mark !== 0) marked.push(count);
+      }
       count += 1;
     }
     const batch = this.queue.slice(0, count);
     this.queue = this.queue.slice(count);
-    return { batch, items: this.writer.take(), at, ends: ends.subarray(0, 4 * count), marked };
+    const taken = { batch, items: this.writer.take(), at };
+    return perSecond > 0 ? { ...taken, cap: { perSecond, ends: littleEndian(ends), marked } } : taken;
   }
+}
+
+function littleEndian(values: readonly number[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(4 * values.length);
+  for (const [i, value] of values.entries()) bytes.writeUInt32LE(value, 4 * i);
+  return bytes;
 }
 
 function unexpected(error: unknown): Failure {
