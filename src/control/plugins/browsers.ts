@@ -2,6 +2,7 @@
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import type { App } from '../routing.ts';
+import { REPLAYED_HEADER } from './idempotency.ts';
 
 export async function registerBrowserHeaders(app: App, corsOrigins: readonly string[] | null | undefined): Promise<void> {
   await app.register(helmet, {
@@ -32,7 +33,7 @@ export async function registerBrowserHeaders(app: App, corsOrigins: readonly str
     origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-api-key'],
-    exposedHeaders: ['idempotent-replayed', 'location', 'retry-after', 'x-request-id'],
+    exposedHeaders: [REPLAYED_HEADER, 'location', 'retry-after', 'x-request-id'],
     maxAge: 600,
   });
 }
