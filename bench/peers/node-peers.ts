@@ -1,11 +1,10 @@
 /** Peers that are programs of ours around a library: the bare socket server, the `ws` package, Socket.IO. */
 import type { ChildProcess, Serializable } from 'node:child_process';
-import { startBenchRedis } from '../harness/redis.ts';
 import { Line } from './line.ts';
 import { messageText } from './message.ts';
 import { type Offered, pace } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { findProgram, hasLibrary, type ServerProcess, startServerProgram } from './processes.ts';
+import { findProgram, hasLibrary, type ServerProcess, startServerOnRedis, startServerProgram } from './processes.ts';
 import type { BareOffer } from './servers/bare-uws.ts';
 import { clientText, type FrameHandler } from './websocket-frames.ts';
 
@@ -62,25 +61,19 @@ export const socketIo: Peer = {
     return findProgram('redis-server') === null ? 'redis-server is not installed' : null;
   },
   async start() {
-    const redis = await startBenchRedis('off');
+    const server = await startServerOnRedis('socketio', 'off');
     try {
-      const server = await startServerProgram('socketio', [redis.url.replace('unix://', '')]);
       const line = await openSocketIo(server.port);
-      const { offer, stop } = publishing(line, (text) => clientText(`42["say","${text}"]`), server);
       return {
         subscription: { host: HOST, port: server.port, path: SOCKETIO_PATH, protocols: [], dialect: { kind: 'socketio' } },
         processes: [
           { name: 'socketio', pid: server.pid },
-          { name: 'redis', pid: redis.pid },
+          { name: 'redis', pid: server.redis.pid },
         ],
-        offer,
-        async stop() {
-          await stop();
-          await redis.stop();
-        },
+        ...publishing(line, (text) => clientText(`42["say","${text}"]`), server),
       };
     } catch (error) {
-      await redis.stop();
+      await server.stop();
       throw error;
     }
   },

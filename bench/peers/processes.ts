@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { COMPILED } from '../harness/program.ts';
+import { type AppendMode, type BenchRedis, startBenchRedis } from '../harness/redis.ts';
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 3_000;
@@ -34,6 +35,25 @@ export async function startServerProgram(name: string, args: readonly string[] =
   const running = guard(name, child);
   const port = await running.unlessEnded(new Promise<number>((resolve) => child.once('message', (message) => resolve((message as Listening).port))));
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
+}
+
+/** The same on a Redis of its own, which ends with it. The program is given the socket's path. */
+export async function startServerOnRedis(name: string, append: AppendMode): Promise<ServerProcess & { readonly redis: BenchRedis }> {
+  const redis = await startBenchRedis(append);
+  try {
+    const server = await startServerProgram(name, [redis.url.replace('unix://', '')]);
+    return {
+      ...server,
+      redis,
+      async stop() {
+        await server.stop();
+        await redis.stop();
+      },
+    };
+  } catch (error) {
+    await redis.stop();
+    throw error;
+  }
 }
 
 export interface ForeignProgram {
