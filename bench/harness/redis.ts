@@ -8,12 +8,15 @@ import { Redis } from 'ioredis';
 
 export type AppendMode = 'off' | 'everysec' | 'always';
 
+/** The engine's functions, and scripts of others. */
+const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];
+
 export interface BenchRedis {
   readonly url: string;
   readonly pid: number;
   readonly client: Redis;
-  /** Calls per command since the last reset, `evalsha` and the like by name. */
-  commandCalls(): Promise<Map<string, { calls: number; usec: number }>>;
+  /** Calls of scripts since the last reset, and how long Redis was at them. */
+  scriptCalls(): Promise<{ calls: number; usec: number }>;
   /** Commands run so far, those that scripts call included, but for the INFO that asks. */
   commandsRun(): Promise<number>;
   stop(): Promise<void>;
@@ -48,11 +51,16 @@ export async function startBenchRedis(mode: AppendMode): Promise<BenchRedis> {
       calls.set(name as string, { calls: Number(count), usec: Number(usec) });
     return calls;
   };
+  const scriptCalls = async (): Promise<{ calls: number; usec: number }> => {
+    const counted = await commandCalls();
+    const each = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);
+    return { calls: each.reduce((sum, { calls }) => sum + calls, 0), usec: each.reduce((sum, { usec }) => sum + usec, 0) };
+  };
   return {
     url: `unix://${path}`,
     pid: child.pid ?? 0,
     client,
-    commandCalls,
+    scriptCalls,
     commandsRun: async () => [...(await commandCalls())].reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0),
     async stop() {
       client.disconnect();

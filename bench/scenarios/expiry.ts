@@ -4,8 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/protocol/limits.ts';
-import { unpackAll, unpackReservation } from '../../src/redis/records.ts';
-import type { LedgerEntry } from '../../src/sales/ledger.ts';
+import { unpackLedger, unpackReservation } from '../../src/redis/records.ts';
 import { startBenchEngine } from '../harness/engine.ts';
 import { RawSocket } from '../harness/raw-socket.ts';
 import type { AppendMode } from '../harness/redis.ts';
@@ -74,7 +73,7 @@ async function freeingDelays({ redis }: Engine, show: string): Promise<number[]>
   const delays: number[] = [];
   for (const [id, fields] of await redis.client.xrangeBuffer(`stampede:{${show}}:ledger`, '-', '+')) {
     const freedAt = Number(id.toString().split('-')[0]);
-    for (const [kind, , reservation] of unpackAll(fields[1] as Buffer) as LedgerEntry[]) {
+    for (const [kind, , reservation] of unpackLedger(fields[1] as Buffer)) {
       if (kind === 'expire' && reservation) delays.push(freedAt - (deadlines.get(reservation) ?? Number.NaN));
     }
   }
@@ -83,7 +82,7 @@ async function freeingDelays({ redis }: Engine, show: string): Promise<number[]>
 
 /** LATENCY HISTOGRAM counts cumulatively by buckets of powers of two, in microseconds. */
 export async function scriptPercentile(client: Engine['redis']['client'], share: number): Promise<number> {
-  const reply = (await client.call('LATENCY', 'HISTOGRAM', 'evalsha')) as unknown;
+  const reply = (await client.call('LATENCY', 'HISTOGRAM', 'fcall')) as unknown;
   const flat = (Array.isArray(reply) ? reply : Object.entries(reply as object)).flat(3) as unknown[];
   const numbers = flat.filter((value) => typeof value === 'number') as number[];
   const [calls = 0, ...buckets] = numbers;

@@ -128,13 +128,13 @@ async function saturateOnce(contender: Contender, show: string): Promise<Saturat
   const own = process.cpuUsage(before.own);
   const after = { server: cpuSecondsOf(pid), redis: cpuSecondsOf(redis.pid) };
   const generatorLoopP99Ms = loop.stop().p99Ms;
-  const scripts = (await redis.commandCalls()).get('evalsha');
+  const scripts = await redis.scriptCalls();
   const accepted = crowd.answers.get('accepted') ?? 0;
   if (accepted !== total) throw new Error(`not everything was accepted: ${JSON.stringify([...crowd.answers])}`);
   crowd.leave();
   return {
     perSecond: total / seconds,
-    batchSize: total / (scripts?.calls ?? Number.NaN),
+    batchSize: total / scripts.calls,
     serverMicros: ((after.server - before.server) * 1e6) / total,
     redisMicros: ((after.redis - before.redis) * 1e6) / total,
     generatorMicros: (own.user + own.system) / total,
@@ -223,11 +223,10 @@ async function refuse(engine: BenchEngine, { seconds }: SocketReserveOptions): P
   }
   await crowd.told(next, 5);
   const elapsed = (performance.now() - startedMs) / 1000;
-  const calls = await engine.redis.commandCalls();
+  const { calls: redisCommands } = await engine.redis.scriptCalls();
   // What the engine does anyway in a quiet show (its clock, viewer counts) is not a reserve: only scripts that decide would be.
   const [code = 'none'] = [...crowd.answers.keys()];
   const refused = crowd.answers.get('sale_not_open') ?? 0;
-  const redisCommands = [...calls].filter(([name]) => name === 'evalsha' || name === 'eval').reduce((sum, [, { calls: count }]) => sum + count, 0);
   crowd.leave();
   return { perSecond: refused / elapsed, seconds: Math.ceil(elapsed), redisCommands, code };
 }

@@ -63,13 +63,13 @@ export async function benchStoreReserve({ rounds, decisions, append }: StoreRese
         await Promise.all(Array.from({ length: inFlight }, work));
         const seconds = (performance.now() - startedMs) / 1000;
         const cpu = process.cpuUsage(cpuBefore);
-        const script = (await redis.commandCalls()).get('evalsha');
+        const script = await redis.scriptCalls();
         runs.get(name)?.push({
           name,
           perSecond: sent / seconds,
           redisCpuMicros: ((cpuSecondsOf(redis.pid) - redisBefore) * 1e6) / sent,
           clientCpuMicros: (cpu.user + cpu.system) / sent,
-          scriptMicrosPerCall: script ? script.usec / script.calls : Number.NaN,
+          scriptMicrosPerCall: script.usec / script.calls,
         });
         const verified = await store.verify(show);
         if (!verified.ok || verified.value.violations.length > 0) throw new Error(`the books are wrong: ${JSON.stringify(verified)}`);

@@ -1,9 +1,9 @@
 /** Reads a show's ledger and holds it against the live books. */
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { compareBooks, drift, type LedgerEntry, LedgerReplay } from '../sales/ledger.ts';
+import { compareBooks, drift, LedgerReplay } from '../sales/ledger.ts';
 import type { Auditor } from '../sales/ports.ts';
 import type { Actor, Reconciliation, SaleBooks, SkuBooks, Verification } from '../sales/types.ts';
-import { unpackAll, unpackReservation } from './records.ts';
+import { unpackLedger, unpackReservation } from './records.ts';
 import { booksOf } from './sales.ts';
 import { type ScriptSession, textOf } from './session.ts';
 
@@ -128,7 +128,7 @@ function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[]
 /** A damaged entry is a finding, not a failure: what it moved is unknown, so no sale of the show can be trusted. */
 function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
   try {
-    for (const entry of unpackAll(bytes ?? Buffer.alloc(0))) replay.apply(entry as LedgerEntry, at);
+    for (const entry of unpackLedger(bytes ?? Buffer.alloc(0))) replay.apply(entry, at);
   } catch {
     replay.cannotRead(at);
   }

@@ -11,6 +11,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Durability } from '../sales/types.ts';
 import { RedisClock } from './clock.ts';
 import { connect, type RedisClient } from './connection.ts';
+import { loadScripts } from './scripts.ts';
 
 /** Server facts from INFO, by field. */
 type Info = Readonly<Record<string, string>>;
@@ -202,7 +203,19 @@ export class RedisLink {
       return `maxmemory-policy is ${info.maxmemory_policy}: Redis would delete books under pressure. Set it to noeviction`;
     }
     this.#durability = info.aof_enabled === '1' ? await this.#appendMode() : 'memory';
-    return undefined;
+    return this.#scriptless();
+  }
+
+  /** Why this server will never have our scripts. What keeps it from them for now (it is full, or busy) the first call will say. */
+  async #scriptless(): Promise<string | undefined> {
+    try {
+      await loadScripts(this.client);
+      return undefined;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!/NOPERM|unknown command|unknown subcommand/i.test(reason)) return undefined;
+      return `this Redis refuses the engine's functions (${reason}): let its user run FUNCTION LIST, LOAD and DELETE, and FCALL`;
+    }
   }
 
   async #appendMode(): Promise<Durability> {

@@ -2,6 +2,7 @@
 import { Packr } from 'msgpackr';
 import type { ReservationNews } from '../fanout/ports.ts';
 import type { Line, ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
+import type { LedgerEntry, LedgerLine } from '../sales/ledger.ts';
 import type { SaleBooks, SkuBooks } from '../sales/types.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true });
@@ -40,19 +41,25 @@ export interface SaleRecord {
   skus: string[];
 }
 
+/** SKU and quantity in turns, sorted by SKU. */
+export type FlatLines = Array<string | number>;
+
+/** What a buyer asks for, as `reserve.lua` takes it: the fields that the record of the hold begins with. */
+export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, sale: string, lines: FlatLines, key: string];
+
 /** As `lua/lib/books.lua` names the fields: 0 and '' stand for what is not yet known. */
-type PackedReservation = [
+export type PackedReservation = [
   user: string,
   id: string,
   state: ReservationState,
   offer: 0 | 1,
   sale: string,
-  lines: Array<[sku: string, qty: number]>,
+  lines: FlatLines,
+  key: string,
   amount: number,
   currency: string,
   createdAt: number,
   heldUntil: number,
-  key: string,
   endedAt: number,
   orderRef: string,
   firstUntil: number,
@@ -113,14 +120,20 @@ export function saleView(books: SaleBooks): SaleView {
 }
 
 export function reservationRecord(packed: unknown): ReservationRecord {
-  const [user, id, state, offer, sale, lines, amount, currency, createdAt, heldUntil, key, endedAt, orderRef, firstUntil] = packed as PackedReservation;
+  const [user, id, state, offer, sale, lines, key, amount, currency, createdAt, heldUntil, endedAt, orderRef, firstUntil] = packed as PackedReservation;
   return {
-    ...{ user, id, state, sale, lines, amount, currency, createdAt, heldUntil, key },
+    ...{ user, id, state, sale, lines: linePairs(lines), amount, currency, createdAt, heldUntil, key },
     ...(endedAt === 0 ? {} : { endedAt }),
     ...(orderRef === '' ? {} : { orderRef }),
     ...(offer === 0 ? {} : { offer: true as const }),
     ...(firstUntil === 0 ? {} : { firstUntil }),
   };
+}
+
+export function linePairs(flat: FlatLines): Array<[sku: string, qty: number]> {
+  const pairs: Array<[string, number]> = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as number]);
+  return pairs;
 }
 
 export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reservationRecord(unpack(bytes));
@@ -182,6 +195,24 @@ function textEnd(bytes: Buffer, at: number): number {
 }
 
 const textBefore = (bytes: Buffer, at: number, end: number): string => bytes.toString('utf8', at + textHead(bytes[at] as number), end);
+
+type HoldEntry = [kind: 'hold', lines: LedgerLine[], ...records: PackedReservation[]];
+
+/** The ledger entries of one script, as `enter()` and `end_run()` in `lua/lib/books.lua` write them: holds alike that were made one after the other are one. */
+export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
+  (unpackAll(bytes) as Array<LedgerEntry | HoldEntry>).flatMap((entry) => (entry[0] === 'hold' ? holdEntries(entry as HoldEntry) : [entry as LedgerEntry]));
+
+function holdEntries([kind, lines, ...records]: HoldEntry): LedgerEntry[] {
+  return records.map(([user, id, , offer, sale, , key], i) => {
+    const isLast = i === records.length - 1;
+    const moved = lines.map(([sku, qty, available = 0, held = 0, sold = 0, withdrawn = 0, ...after]): LedgerLine => {
+      const [before, then] = [i * qty, (i + 1) * qty];
+      // The last is taken at its word, so that a run that does not add up is found.
+      return [sku, qty, available - before, held + before, sold, withdrawn, ...(isLast ? after : [available - then, held + then, sold, withdrawn])];
+    });
+    return [kind, sale, id, user, offer === 1 ? 'waitlist' : 'user', key, offer === 1 ? 'offer' : '', moved];
+  });
+}
 
 /** Lua knows no null: a moment that is not planned is missing there and null here. */
 export function eventOf(offset: unknown, at: unknown, type: unknown, data: unknown): ShowEvent {

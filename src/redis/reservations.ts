@@ -5,7 +5,18 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
-import { recordedAnswer, reservationRecord, reservationView, unpack, unpackReservation, viewLines } from './records.ts';
+import {
+  type FlatLines,
+  linePairs,
+  type PackedRequest,
+  pack,
+  recordedAnswer,
+  reservationRecord,
+  reservationView,
+  unpack,
+  unpackReservation,
+  viewLines,
+} from './records.ts';
 import { refusal } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -21,28 +32,20 @@ const offerId = (showId: string, user: string, key: string): string => `w${idOf(
 const idOf = (...parts: string[]): string => hash('sha256', parts.join('\0'), 'base64url').slice(0, 20);
 
 /** Lines of the same SKU count together: each alone might fit where the sum does not. */
-function mergedLines(lines: readonly Line[]): Array<[string, number]> {
+function mergedLines(lines: readonly Line[]): FlatLines {
   const [only] = lines;
-  if (lines.length === 1 && only) return [[only.sku, only.qty]];
+  if (lines.length === 1 && only) return [only.sku, only.qty];
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
-  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
 }
 
-type ReserveArgs = [id: string, user: string, key: string, sale: string, lines: Array<[sku: string, qty: number]>];
-type NewHold = [amount: number, currency: string, createdAt: number, heldUntil: number];
+/** What the holds of one call that cost the same have in common. */
+type Terms = [amount: number, currency: string, createdAt: number, heldUntil: number];
 
-const newHold = ([id, user, , sale, lines]: ReserveArgs, [amount, currency, createdAt, heldUntil]: NewHold): ReservationView => ({
-  id,
-  sale,
-  user,
-  state: 'held',
-  lines: viewLines(lines),
-  amount,
-  currency,
-  createdAt,
-  heldUntil,
-});
+function newHold([user, id, state, , sale, lines]: PackedRequest, [amount, currency, createdAt, heldUntil]: Terms): ReservationView {
+  return { id, sale, user, state, lines: viewLines(linePairs(lines)), amount, currency, createdAt, heldUntil };
+}
 
 const wellFormed = ({ lines, key, user }: ReserveRequest): boolean =>
   lines.length > 0 &&
@@ -71,16 +74,24 @@ export class Reservations implements ReservationStore {
   }
 
   async #decide(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
-    const args = requests.map(({ user, key, sale, lines }): ReserveArgs => [reservationId(showId, user, key), user, key, sale, mergedLines(lines)]);
-    const reply = await this.#session.run('reserve', showId, args);
+    const asked = requests.map(
+      ({ user, key, sale, lines }): PackedRequest => [user, reservationId(showId, user, key), 'held', 0, sale, mergedLines(lines), key],
+    );
+    const packed = asked.map(pack);
+    const reply = await this.#session.run(
+      'reserve',
+      showId,
+      packed.map(({ length }) => length),
+      Buffer.concat(packed),
+    );
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
-    const answers = unpack<unknown[]>(bytesOf(reply.value[1]));
+    const [terms, ...answers] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));
     const durability = this.#session.link.durability();
-    return args.map((asked, i) => {
+    return asked.map((request, i) => {
       const tag = answers[2 * i] as string;
       const value = answers[2 * i + 1];
-      if (tag === '+') return ok({ reservation: newHold(asked, value as NewHold), replayed: false, durability, epoch });
+      if (tag === '+') return ok({ reservation: newHold(request, terms[(value as number) - 1] as Terms), replayed: false, durability, epoch });
       if (tag === '=') return ok({ reservation: recordedAnswer(reservationRecord(value)), replayed: true, durability, epoch });
       return { ok: false, error: refusal(tag, value) };
     });

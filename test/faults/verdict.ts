@@ -1,6 +1,6 @@
 /** What a run left behind, held against what its crowd was told. Looks into Redis with a plain client, asks the program's own `verify`, and compares. */
 import type { Redis } from 'ioredis';
-import { eventOf, type ReservationRecord, unpackAll, unpackReservation } from '../../src/redis/records.ts';
+import { eventOf, type ReservationRecord, unpackAll, unpackLedger, unpackReservation } from '../../src/redis/records.ts';
 import type { LedgerEntry } from '../../src/sales/ledger.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
 import type { Buyer, Wanted } from './buyer.ts';
@@ -66,7 +66,7 @@ export async function readBooks(client: Redis, show: string): Promise<Books> {
     offset: Number(offset ?? 0),
     reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)])),
     events,
-    ledger: ledger.map(([, fields]) => unpackAll(fields[1] as Buffer) as LedgerEntry[]),
+    ledger: ledger.map(([, fields]) => unpackLedger(fields[1] as Buffer)),
     waitlist: await client.zrange(key('waitlist'), '0', '-1'),
     chatLast: Number(chatLast ?? 0),
   };

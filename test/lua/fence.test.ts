@@ -1,5 +1,7 @@
 /** fence.lua and recover.lua: a show that another Redis process wrote last. A changed run id stands in for the other process; the real crash is in test/faults. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pack, unpack } from '../../src/redis/records.ts';
+import { packReservation } from '../support/packed-reservation.ts';
 import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
 
 const stage = await Stage.open('fence:');
@@ -90,7 +92,6 @@ stage.scene('while the books are verified no hold is made; confirms and releases
 stage.scene('books that drifted are brought back by a compensating entry', async (t) => {
   const show = await stage.openShow({ units: { S: 10 } });
   await stage.hold(show, 'ann');
-  const { pack } = await import('../../src/redis/records.ts');
   await client.hset(travel.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
   t.ok(unwrap(await store.verify(show)).violations.length > 0, 'verify sees the drift');
   await changeServer(show);
@@ -108,9 +109,13 @@ stage.scene('a sale whose ledger contradicts itself stays paused', async (t) => 
   const show = await stage.openShow();
   await stage.newSale(show, { id: 'sound' });
   const held = await stage.hold(show, 'ann');
-  const { pack } = await import('../../src/redis/records.ts');
   // A forged entry: the same hold a second time.
-  await client.xadd(travel.key(show, 'ledger'), '*', 'e', pack(['hold', 'sale', held.id, 'ann', 'user', 'k', '', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]]]));
+  await client.xadd(
+    travel.key(show, 'ledger'),
+    '*',
+    'e',
+    pack(['hold', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]], unpack(packReservation({ ...held, lines: [['S', 1]], key: 'k' }))]),
+  );
   await changeServer(show);
   await store.tick(show);
   await recovered(show);

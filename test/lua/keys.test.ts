@@ -42,12 +42,12 @@ stage.scene('two commands never share a record, whatever signs their keys and na
   t.equal(outcome(await stage.release(show, annx, { key: 'r' })), 'ok', 'user "ann", key "x|r" is not user "ann|x", key "r"');
 });
 
-stage.scene('SCRIPT FLUSH in mid-way is not noticed', async (t) => {
+stage.scene('a server that forgets the scripts in mid-way is not noticed', async (t) => {
   const show = await stage.openShow();
   const held = await stage.hold(show, 'ann');
-  await client.script('FLUSH');
+  await client.function('FLUSH');
   t.equal(outcome(await stage.confirm(show, held)), 'ok');
-  await client.script('FLUSH');
+  await client.function('FLUSH');
   const answers = await Promise.all([stage.reserve(show, 'bob'), stage.reserve(show, 'cyd'), store.tick(show), store.listSales(show), store.load(show)]);
   t.same(answers.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok']);
 });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { ERRORS } from '../../src/protocol/codes.ts';
 import { SHOW_KEYS } from '../../src/redis/keys.ts';
-import { SCRIPT_NAMES, scriptSource } from '../../src/redis/scripts.ts';
+import { SCRIPT_NAMES, scriptLibrary } from '../../src/redis/scripts.ts';
 
 const FOLDER = new URL('../../src/redis/lua/', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, FOLDER), 'utf8');
@@ -14,14 +14,13 @@ const codeOf = (text: string): string => text.replace(/--.*$/gm, '');
 t.test('every script has its header: purpose, arguments, what it returns', async (t) => {
   t.ok(scripts.length >= 10, 'the folder was read');
   for (const file of scripts) {
-    const [first = '', ...rest] = read(file).split('\n');
-    const header = rest
+    const lines = read(file).split('\n');
+    const header = lines
       .slice(
         0,
-        rest.findIndex((line) => !line.startsWith('--')),
+        lines.findIndex((line) => !line.startsWith('--')),
       )
       .join('\n');
-    t.match(first, /^#!lua( flags=[a-z,-]+)?$/, `${file}: Redis refuses the whole script up front when it cannot write`);
     t.match(header, new RegExp(`^-- ${file.slice(0, -'.lua'.length)}: `), `${file}: says its purpose`);
     t.match(header, /ARGV\[/, `${file}: names its arguments`);
     t.match(header, /Returns \{/, `${file}: says what it returns`);
@@ -33,15 +32,13 @@ t.test('every part says what it is for', async (t) => {
 });
 
 t.test('keys are declared, never built: the first argument of every command is one of them', async (t) => {
-  const declared = new Set(['K.show', ...[...read('lib/show.lua').matchAll(/(\w+) = KEYS\[\d+\]/g)].map(([, name]) => `K.${name}`)]);
+  const declared = new Set([...(/(K\.show, [^=]+) = unpack\(keys\)/.exec(read('lib/show.lua'))?.[1] ?? '').matchAll(/K\.\w+/g)].map(([name]) => name));
   t.equal(declared.size, SHOW_KEYS.length);
   for (const file of [...scripts, ...parts]) {
     const source = codeOf(read(file));
-    // A local that is bound to a declared key counts as it: `local show_key, log_key = KEYS[1], KEYS[8]`.
-    const locals = [...source.matchAll(/local ([\w, ]+) = (KEYS\[\d+\](?:, KEYS\[\d+\])*)\s*$/gm)].flatMap(([, names = '']) => names.split(', '));
     // A parameter called `key` is checked where the function is called.
     const handed = [...source.matchAll(/local function (\w+)\(key[,)]/g)].map(([, name]) => name ?? '');
-    const allowed = new Set([...declared, ...locals, ...(handed.length > 0 ? ['key'] : [])]);
+    const allowed = new Set([...declared, ...(handed.length > 0 ? ['key'] : [])]);
     for (const [whole, command, key] of source.matchAll(/(?:redis\.)?\bcall\(\s*'([A-Z]+)'(?:,\s*([^,)]+))?/g)) {
       if (command === 'TIME') continue;
       t.ok(key !== undefined && allowed.has(key.trim()), `${file}: ${whole}`);
@@ -51,7 +48,7 @@ t.test('keys are declared, never built: the first argument of every command is o
         t.ok(key && declared.has(key.trim()), `${file}: ${whole}`);
     }
     t.notMatch(source, /redis\.(?:call|pcall)\(\s*[^']/, `${file}: no command whose name is computed`);
-    t.notMatch(source, /KEYS\[\s*[^\d]/, `${file}: no computed index of KEYS`);
+    t.notMatch(source, /KEYS\[/, `${file}: keys have names`);
     t.notMatch(source, /pcall/, `${file}: an error after the first write must not be swallowed`);
   }
 });
@@ -72,14 +69,27 @@ t.test('every refusal in Lua is a code of the catalogue', async (t) => {
   for (const code of found) t.ok(Object.hasOwn(ERRORS, code), code);
 });
 
-t.test('what Redis gets: the shebang first, every include resolved, every constant defined', async (t) => {
-  for (const name of SCRIPT_NAMES) {
-    const source = scriptSource(name);
-    t.ok(source.startsWith('#!lua'), name);
-    t.notMatch(source, /@include/, `${name}: includes`);
-    const used = new Set([...codeOf(source).matchAll(/\b[A-Z][A-Z]+(?:_[A-Z]+)+\b(?!')/g)].map(([constant]) => constant));
-    for (const constant of used) t.match(source, new RegExp(`local (?:[A-Z_, ]*\\b)?${constant}\\b`), `${name}: ${constant}`);
-    t.ok(source.split('\n').length < 700, `${name}: short enough to read`);
+t.test('what Redis gets: one library, every constant defined, a function a script', async (t) => {
+  const { name, source, functionOf } = scriptLibrary();
+  t.ok(source.startsWith(`#!lua name=${name}\n`));
+  t.notMatch(source, /<name>/);
+  const code = codeOf(source);
+  const used = new Set([...code.matchAll(/\b[A-Z][A-Z]+(?:_[A-Z]+)+\b(?!')/g)].map(([constant]) => constant));
+  for (const constant of used) t.match(code, new RegExp(`local (?:[A-Z_, ]*\\b)?${constant}\\b`), constant);
+  for (const script of SCRIPT_NAMES) t.ok(source.includes(`function_name = '${functionOf(script)}'`), script);
+  t.match(name, /^stampede_[0-9a-f]{12}$/, 'named after its content: a release does not take the functions of another');
+});
+
+t.test('what one call learned does not reach the next: every variable of a part says what a call begins with', async (t) => {
+  for (const file of parts) {
+    const source = codeOf(read(file));
+    const begun =
+      file === 'lib/show.lua' ? source.slice(source.indexOf('function begin(')) : [...source.matchAll(/each_call\(function\(\)(.*?)end\)\n/gs)].join('\n');
+    for (const [, names = '', value] of source.matchAll(/^local ([a-z_]+(?:, [a-z_]+)*)(?: = (.*))?$/gm)) {
+      t.notOk(value, `${file}: local ${names} = ${value}: only constants are set while the library is loaded`);
+      for (const variable of names.split(', '))
+        t.match(begun, new RegExp(`\\b${variable}\\b(?:, [\\w, ]+)? =|, ${variable}(?:, [\\w, ]+)? =`), `${file}: ${variable}`);
+    }
   }
 });
 

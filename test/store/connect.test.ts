@@ -40,6 +40,40 @@ t.test('a replica is refused with the reason', async (t) => {
   t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
 });
 
+t.test('a Redis that keeps the engine from its functions is refused with what its user needs', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  for (const forbidden of ['-function|load', '-function|list']) {
+    await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
+    t.match(await refusalOf(connectStore({ url: redis.url })), /functions \(.*NOPERM.*let its user run FUNCTION LIST, LOAD/, forbidden);
+  }
+  await client.call('ACL', 'SETUSER', 'default', '+@all');
+  t.equal(await refusalOf(connectStore({ url: redis.url })), 'taken');
+});
+
+t.test('releases share a server: each has functions of its own, and what many of them left behind is cleared away', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  const libraries = async (): Promise<string[]> =>
+    ((await client.function('LIST')) as unknown[][]).map((fields) => String(fields[fields.indexOf('library_name') + 1])).sort();
+  const older = (release: number): string => `#!lua name=stampede_${release}\nredis.register_function('stampede_${release}_tick', function() return 1 end)`;
+  await client.function('LOAD', older(1));
+  await client.function('LOAD', older(2).replaceAll('stampede', 'other'));
+  const store = await connectStore({ url: redis.url });
+  t.teardown(() => store.close());
+  const kept = await libraries();
+  t.equal(kept.length, 3, 'an older release may still be in use');
+  await client.function('DELETE', kept.find((name) => /^stampede_[0-9a-f]{12}$/.test(name)) ?? '');
+  for (let release = 2; release <= 8; release++) await client.function('LOAD', older(release));
+  t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok', 'whoever misses its own loads it again');
+  t.same(
+    (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own')),
+    ['other_2', 'stampede_own'],
+  );
+});
+
 t.test('a Redis that became unfit is not used, and is used again once it is fit', async (t) => {
   const redis = await startRedis();
   const store = await connectStore({ url: redis.url });

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Line, ReservationView } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { unpackAll } from '../../src/redis/records.ts';
+import { unpackLedger } from '../../src/redis/records.ts';
 import type { LedgerEntry } from '../../src/sales/ledger.ts';
 import type { Decision, SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/sales/types.ts';
 import { Announcements } from './announcements.ts';
@@ -187,7 +187,7 @@ export class Stage {
 
   async ledger(show: string): Promise<LedgerEntry[]> {
     const rows = (await this.client.xrangeBuffer(this.travel.key(show, 'ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
-    return rows.flatMap(([, fields]) => unpackAll(fields[1] as Buffer) as LedgerEntry[]);
+    return rows.flatMap(([, fields]) => unpackLedger(fields[1] as Buffer));
   }
 
   /** Every record of the show as it stands, to prove that nothing was written at all. */

@@ -35,18 +35,18 @@ export class TimeTravel {
   async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
     await this.#change(show, 'reservations', reservation, (bytes) => packReservation({ ...unpackReservation(bytes), heldUntil }));
-    await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, `r:${reservation}`);
+    await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, reservation);
   }
 
   /** The same for a show in full swing: one atomic command that touches no record, and none of a hold that has ended meanwhile. */
   async deadlineInRush(show: string, reservation: string): Promise<void> {
-    await this.#client.zadd(this.key(show, 'due'), 'XX', 1, `r:${reservation}`);
+    await this.#client.zadd(this.key(show, 'due'), 'XX', 1, reservation);
   }
 
   /** Every open hold of the show has lapsed, though nobody has noticed yet. */
   async lapseAll(show: string): Promise<number> {
-    const members = (await this.#client.zrange(this.key(show, 'due'), 0, '-1')).filter((member) => member.startsWith('r:'));
-    for (const member of members) await this.deadline(show, member.slice('r:'.length));
+    const members = (await this.#client.zrange(this.key(show, 'due'), 0, '-1')).filter((member) => member[1] !== ':');
+    for (const member of members) await this.deadline(show, member);
     return members.length;
   }
 

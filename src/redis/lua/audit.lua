@@ -1,7 +1,6 @@
-#!lua flags=no-writes
 -- audit: the live books together with the ledger position they stand at, in one step.
 -- ARGV[2]: {} for every sale, {sale id} for one. Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
--- @include show
+-- @options no-writes
 
 local function books_of(id)
   local record = call('HGET', K.sales, id)

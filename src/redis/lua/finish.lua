@@ -1,9 +1,7 @@
-#!lua
 -- finish: confirms or releases one hold, exactly once, or gives it more time.
 -- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil: anybody's), orderRef, amount, byMs}.
 -- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed details}.
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
--- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'finish', args.actor, args.key })
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
@@ -14,7 +12,7 @@ local function prolong(r)
   if r[R_UNTIL] + args.byMs > longest then return 'limit_reached', { what = 'hold time', heldUntilMax = longest, heldUntil = r[R_UNTIL] } end
   if r[R_FIRST] == 0 then r[R_FIRST] = r[R_UNTIL] end
   r[R_UNTIL] = r[R_UNTIL] + args.byMs
-  due_set['r:' .. r[R_ID]] = r[R_UNTIL] + CONFIRM_GRACE_MS
+  due_set[r[R_ID]] = r[R_UNTIL] + CONFIRM_GRACE_MS
   note_change(r[R_ID])
   enter('prolong', r[R_SALE], r[R_ID], r[R_USER], args.actor, args.key, 'asked', false, { heldUntil = r[R_UNTIL] })
   return '+', r

@@ -1,9 +1,8 @@
-#!lua flags=no-writes
 -- load: everything a room or a page needs to stand at one position of the log, read in one step.
 -- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}. Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
 -- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first, unique, last chat id taken, {id of a removed message...},
 -- {user, until...} mutes}.
--- @include show
+-- @options no-writes
 
 local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
 local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers', 'unique', 'chat_last')

@@ -1,14 +1,14 @@
-#!lua
 -- reserve: decides a batch of reservation requests of one show, in order; earlier ones count against later ones.
--- ARGV[2]: array of {reservation id, user, key, sale, lines}; lines: array of {sku, qty}, merged and sorted by SKU.
--- Returns {'ok', epoch, packed answers}, two values a request: '+' and {amount, currency, created at, held until} of the new hold, '=' (repeated key)
--- and the whole record, or a code and its details. Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
--- @include show books holds waitlist_names waitlist clockwork commit
+-- ARGV[2]: {bytes of each request}. ARGV[3]: the requests one behind the other, each {user, reservation id, 'held', 0, sale, lines, key}: the fields a
+-- reservation record begins with (books.lua), which they become as they are. Lines are merged and sorted by SKU.
+-- Returns {'ok', epoch, packed answers}: {terms, then two values a request}. '+' and which of the terms {amount, currency, created at, held until} the
+-- new hold has, '=' (repeated key) and the whole record, or a code and its details.
+-- Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
 
 local function same_lines(a, b)
   if #a ~= #b then return false end
   for i = 1, #a do
-    if a[i][1] ~= b[i][1] or a[i][2] ~= b[i][2] then return false end
+    if a[i] ~= b[i] then return false end
   end
   return true
 end
@@ -16,28 +16,23 @@ end
 local CLOSED = { draft = 'sale_not_open', scheduled = 'sale_not_open', paused = 'sale_paused', ended = 'sale_ended', cancelled = 'sale_cancelled' }
 
 -- Limits are judged before stock: one eager clicker must not make others see "sold out".
-local function refusal(sale, lines, mine)
-  local id = sale.id
-  for i = 1, #lines do
-    local sku, qty = lines[i][1], lines[i][2]
-    -- Sorted by SKU: the same one twice would stand side by side.
-    if qty < 1 or (i > 1 and lines[i - 1][1] == sku) then return 'invalid_request', { sku = sku } end
-    if not stock_of(id, sku) then return 'sku_not_found', { sku = sku } end
-  end
-  local code, details = over_limit(sale, lines, mine)
+local function refusal(kind, mine)
+  local code, details = over_limit(kind, mine)
   if code then return code, details end
-  for i = 1, #lines do
-    local sku = lines[i][1]
-    local left = stock_of(id, sku)[AVAILABLE]
-    if left < lines[i][2] then return 'sold_out', { sku = sku, left = left } end
-    if promised(id, sku) then return 'sold_out', { sku = sku, left = 0, promised = left } end
+  local lines = kind.lines
+  for i = 1, #lines, 2 do
+    local left = kind.books[i][AVAILABLE]
+    if left < lines[i + 1] then return 'sold_out', { sku = lines[i], left = left } end
+    if promised(kind.names[i]) then return 'sold_out', { sku = lines[i], left = 0, promised = left } end
   end
   return nil
 end
 
-local function decide(request)
-  local id, user, key, sale_id, lines = request[1], request[2], request[3], request[4], request[5]
-  local r = reservations[id]
+local function decide(request, asked)
+  local user, id, sale_id, lines = request[R_USER], request[R_ID], request[R_SALE], request[R_LINES]
+  -- A buyer's record stays as long as the show: who has none made no reservation under any key, which are most people of a rush.
+  local buyer = buyer_of(user)
+  local r = buyer and reservation_of(id)
   if r then
     if r[R_USER] ~= user or r[R_SALE] ~= sale_id or not same_lines(r[R_LINES], lines) then return 'idempotency_conflict', { reservation = id } end
     return '=', r
@@ -46,34 +41,41 @@ local function decide(request)
   if not sale then return 'sale_not_found', { sale = sale_id } end
   if sale.state ~= 'open' then return CLOSED[sale.state], { opensAt = sale.opensAt, closesAt = sale.closesAt, now = now } end
   if recovering then return 'sale_paused', { recovering = true } end
-  local code, details = refusal(sale, lines, buyers[user] and buyers[user][sale_id])
+  local kind, code, details = kind_of(sale, lines)
+  if not kind then return code, details end
+  code, details = refusal(kind, buyer and buyer[sale_id])
   if code then return code, details end
-
-  return '+', hold(sale, id, user, key, lines)
+  hold(kind, id, user, asked)
+  made[#made + 1] = id
+  return '+', kind.terms
 end
 
+-- Ledger lines of what was asked for: {sku, qty} each.
+local function wanted(lines)
+  local pairs_of = {}
+  for i = 1, #lines, 2 do pairs_of[#pairs_of + 1] = { lines[i], lines[i + 1] } end
+  return pairs_of
+end
+
+local requests = { unpack_record(ARGV[3]) }
 sweep(SWEEP_SLICE_MAX)
-local ids, users, n = {}, {}, 0
-for i = 1, #args do users[i] = args[i][2] end
+local users, ids = {}, {}
+for i = 1, #requests do users[i] = requests[i][R_USER] end
 fetch(K.buyers, buyers, users)
--- A buyer's record stays as long as the show: who has none made no reservation under any key, which are most people of a rush.
-for i = 1, #args do
-  if buyers[args[i][2]] then
-    n = n + 1
-    ids[n] = args[i][1]
-  end
+for i = 1, #requests do
+  if buyers[users[i]] then ids[#ids + 1] = requests[i][R_ID] end
 end
 fetch(K.reservations, reservations, ids)
 
-local answers = {}
-for i = 1, #args do
-  local request = args[i]
-  local tag, value = decide(request)
-  answers[2 * i - 1], answers[2 * i] = tag, value or {}
-  if tag == '+' then
-    answers[2 * i] = { value[R_AMOUNT], value[R_CURRENCY], value[R_CREATED], value[R_UNTIL] }
-  elseif tag ~= '=' then
-    enter('refuse', request[4], request[1], request[2], 'user', request[3], tag, request[5], value)
+local answers, from = { terms }, 1
+for i = 1, #requests do
+  local request, to = requests[i], from + args[i]
+  -- Without the byte that says how many fields a request has.
+  local tag, value = decide(request, string.sub(ARGV[3], from + 1, to - 1))
+  from = to
+  answers[2 * i], answers[2 * i + 1] = tag, value
+  if tag ~= '+' and tag ~= '=' then
+    enter('refuse', request[R_SALE], request[R_ID], request[R_USER], 'user', request[R_KEY], tag, wanted(request[R_LINES]), value)
   end
 end
 -- Before the commit, which may change a record that an answer shows: two requests of a batch may name the same key.

@@ -1,10 +1,8 @@
-#!lua
 -- sale_create: plans a sale and allocates its units.
 -- ARGV[2]: {id, title, currency, perBuyer, holdMs, opensAt | opensInMs, closesAt | durationMs, key, actor, body,
 -- skus = array of {sku, product, price, quantity, perBuyer or 0}}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed details}.
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
--- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'sale', args.actor, args.key })
 

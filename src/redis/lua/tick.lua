@@ -1,7 +1,5 @@
-#!lua
 -- tick: does what time made due in a show, one slice: opens and closes sales, lapses holds. Idempotent.
 -- ARGV[2]: {slice}. Returns {'ok', next due, done, 1 when the show has sales that are not over or anything due, 1 while recovering}.
--- @include show books holds waitlist_names waitlist clockwork commit
 
 local done = sweep(args[1])
 local next_due = commit()

@@ -1,9 +1,7 @@
-#!lua
 -- waitlist: joins or leaves the line for a sold-out SKU.
 -- ARGV[2]: {op = 'join' | 'leave', sale, sku, qty, user, key, body, id = reservation id of the offer to come}.
 -- Returns {'ok', next due, '+' or '=', packed {place, waiting = people in line}} or {'ok', next due, code, packed details}.
 -- Ledger: join, leave.
--- @include show books holds waitlist_names waitlist clockwork commit
 
 local field = pack({ 'wait', args.user, args.key })
 
@@ -11,23 +9,25 @@ local function join(sale, mine)
   if sale.state ~= 'open' and sale.state ~= 'paused' then return 'sale_' .. (sale.state == 'draft' and 'not_open' or sale.state == 'scheduled' and 'not_open' or sale.state), { opensAt = sale.opensAt, now = now } end
   -- The key made an offer once, longer ago than keys are remembered.
   if reservation_of(args.id) then return 'idempotency_conflict', { reservation = args.id } end
-  if mine and mine.w[args.sku] then return 'already_waiting', { place = call('ZLEXCOUNT', K.waitlist, line_from(args.sale, args.sku), '[' .. mine.w[args.sku][1]) } end
-  local lines = { { args.sku, args.qty } }
-  local code, details = over_limit(sale, lines, mine)
+  if mine and mine[B_WAITS][args.sku] then return 'already_waiting', { place = call('ZLEXCOUNT', K.waitlist, line_from(args.sale, args.sku), '[' .. mine[B_WAITS][args.sku][1]) } end
+  local kind, wrong, why = kind_of(sale, { args.sku, args.qty })
+  if not kind then return wrong, why end
+  local code, details = over_limit(kind, mine)
   if code then return code, details end
-  if stock_of(args.sale, args.sku)[AVAILABLE] >= args.qty and not promised(args.sale, args.sku) then return 'units_free', { sku = args.sku, left = stock_of(args.sale, args.sku)[AVAILABLE] } end
+  local left = kind.books[1][AVAILABLE]
+  if left >= args.qty and not promised(kind.names[1]) then return 'units_free', { sku = args.sku, left = left } end
   local waiting = in_line(args.sale, args.sku)
   if waiting >= WAITLIST_MAX then return 'limit_reached', { what = 'people in line', limit = WAITLIST_MAX } end
   local order = call('HINCRBY', K.show, 'joined', 1)
   local member = args.sale .. '/' .. args.sku .. '/' .. string.format('%016.0f', order) .. '/' .. args.user
   call('ZADD', K.waitlist, 0, member)
-  standing(args.user, args.sale).w[args.sku] = { member, args.qty, args.id, now, args.key }
-  enter('join', args.sale, args.id, args.user, 'user', args.key, '', lines)
+  standing(args.user, args.sale)[B_WAITS][args.sku] = { member, args.qty, args.id, now, args.key }
+  enter('join', args.sale, args.id, args.user, 'user', args.key, '', { kind.lines })
   return '+', { place = waiting + 1, waiting = waiting + 1 }
 end
 
 local function leave(mine)
-  if not mine or not mine.w[args.sku] then return 'not_waiting', { sku = args.sku } end
+  if not mine or not mine[B_WAITS][args.sku] then return 'not_waiting', { sku = args.sku } end
   step_out(args.sale, args.sku, args.user, 'user', args.key, 'asked')
   return '+', { place = 0, waiting = in_line(args.sale, args.sku) }
 end

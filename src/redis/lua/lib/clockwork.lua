@@ -1,5 +1,5 @@
--- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens, c:<sale> closes,
--- r:<reservation> lapses, w:<sale>/<sku> a line goes on being served. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
+-- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens, c:<sale> closes, w:<sale>/<sku> a line goes on being
+-- served, and a hold, by its id alone (which has no colon), lapses. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
 -- A capped extension, an opening or a lapse reads no other clock than Redis' own.
 local function emit(kind, data)
   offset = offset + 1
@@ -8,11 +8,11 @@ end
 
 local function sale_view(sale)
   local fields = {}
-  for i = 1, #sale.skus do fields[i] = sale.id .. '/' .. sale.skus[i] end
+  for i = 1, #sale.skus do fields[i] = name_of(sale.id, sale.skus[i]) end
   fetch(K.stock, stock, fields)
   local skus = {}
   for i = 1, #sale.skus do
-    local books = stock[fields[i]]
+    local books = stock_of(sale.id, sale.skus[i])
     skus[i] = { sku = sale.skus[i], product = books[8], price = books[6], left = books[AVAILABLE] }
     if books[7] > 0 then skus[i].perBuyer = books[7] end
   end
@@ -38,7 +38,8 @@ local function wrong_window(opens_at, closes_at)
   return nil
 end
 
-local live_delta = 0 -- change of the number of sales that are not over
+local live_delta -- change of the number of sales that are not over
+each_call(function() live_delta = 0 end)
 
 local function open_sale(sale, actor, key)
   sale.state, sale.openedAt = 'open', now
@@ -70,6 +71,9 @@ local function sale_at_now(id)
   return sale
 end
 
+local COLON = 58
+local function is_moment(member) return string.byte(member, 2) == COLON end
+
 local function sweep(slice)
   -- Mostly nothing is due, and the first member tells so for a fifth of what a range by score costs.
   local first = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
@@ -77,27 +81,28 @@ local function sweep(slice)
   local members = call('ZRANGE', K.due, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, slice)
   local ids = {}
   for i = 1, #members do
-    if string.sub(members[i], 1, 2) == 'r:' then ids[#ids + 1] = string.sub(members[i], 3) end
+    if not is_moment(members[i]) then ids[#ids + 1] = members[i] end
   end
   fetch(K.reservations, reservations, ids)
   local users = {}
   for i = 1, #ids do
-    local r = reservations[ids[i]]
+    local r = reservation_of(ids[i])
     if r then users[#users + 1] = r[R_USER] end
   end
   fetch(K.buyers, buyers, users)
   for i = 1, #members do
-    local kind, id = string.sub(members[i], 1, 1), string.sub(members[i], 3)
-    due_clear[#due_clear + 1] = members[i]
-    if kind == 'r' then
-      local r = reservations[id]
+    local member = members[i]
+    due_clear[#due_clear + 1] = member
+    if not is_moment(member) then
+      local r = reservation_of(member)
       if r and r[R_STATE] == 'held' then end_hold(r, 'expired', AVAILABLE, 'expire', 'time', '', 'deadline') end
-    elseif kind == 'w' then
-      local slash = string.find(id, '/', 1, true)
-      units_came_free(string.sub(id, 1, slash - 1), string.sub(id, slash + 1))
-      going_on[id] = true
+    elseif string.sub(member, 1, 1) == 'w' then
+      local line = string.sub(member, 3)
+      local slash = string.find(line, '/', 1, true)
+      units_came_free(string.sub(line, 1, slash - 1), string.sub(line, slash + 1))
+      going_on[line] = true
     else
-      sale_at_now(id)
+      sale_at_now(string.sub(member, 3))
     end
   end
   -- Before anybody new is judged: what came back belongs to the line.

@@ -1,5 +1,6 @@
 -- Mutes for every node to know: {user, until}; until 0 lifts one. Viewers are not told.
-local mutes = {}
+local mutes
+each_call(function() mutes = {} end)
 
 -- Writes everything the script decided, appends ledger and events, and publishes, in one go. Nothing below can fail for a reason of
 -- ours: types are known and Redis refuses a script up front when it is out of memory or read-only.
@@ -26,6 +27,9 @@ local function note_sold_out()
     end
   end
 end
+
+-- What nobody looked into is still as it was read or made.
+local function packed(record) return type(record) == 'string' and record or pack(record) end
 
 local function write_hash(key, pairs_flat)
   for from = 1, #pairs_flat, 4000 do
@@ -61,19 +65,24 @@ end
 
 local function commit()
   serve_lines()
+  end_run()
   note_sold_out()
   local flat, records, sizes, n = {}, {}, {}, 0
-  for i = 1, #changed do
-    local record = pack(reservations[changed[i]])
-    records[i], sizes[i] = record, #record
-    flat[n + 1], flat[n + 2] = changed[i], record
-    n = n + 2
+  for _, ids in ipairs({ changed, made }) do
+    for i = 1, #ids do
+      local id = ids[i]
+      local record = packed(reservations[id])
+      local m = #records + 1
+      records[m], sizes[m] = record, #record
+      flat[n + 1], flat[n + 2] = id, record
+      n = n + 2
+    end
   end
   write_hash(K.reservations, flat)
 
   flat, n = {}, 0
   for user in pairs(dirty_buyers) do
-    flat[n + 1], flat[n + 2] = user, pack(buyers[user])
+    flat[n + 1], flat[n + 2] = user, packed(buyers[user])
     n = n + 2
   end
   write_hash(K.buyers, flat)
@@ -94,14 +103,13 @@ local function commit()
 
   if #due_clear > 0 then call('ZREM', K.due, unpack(due_clear)) end
   flat, n = {}, 0
-  -- The holds of one call lapse in the same moment.
-  local last, score
   for member, at in pairs(due_set) do
-    if at ~= last then last, score = at, int(at) end
-    flat[n + 1], flat[n + 2] = score, member
+    flat[n + 1], flat[n + 2] = int(at), member
     n = n + 2
   end
-  for from = 1, n, 4000 do call('ZADD', K.due, unpack(flat, from, math.min(from + 3999, n))) end
+  for _, pairs_flat in ipairs({ flat, due_new }) do
+    for from = 1, #pairs_flat, 4000 do call('ZADD', K.due, unpack(pairs_flat, from, math.min(from + 3999, #pairs_flat))) end
+  end
 
   if #ledger > 0 then call('XADD', K.ledger, '*', 'e', table.concat(ledger)) end
 

@@ -2,11 +2,12 @@
 -- name is one line in order. Freed units become holds (offers) for the first in line in the same script that freed them.
 local function in_line(sale_id, sku) return call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), line_to(sale_id, sku)) end
 
-local unserved = {} -- sale/sku whose line could not be served in one slice: no newcomer may pass it
+local unserved -- sale/sku whose line could not be served in one slice: no newcomer may pass it
+local going_on -- sale/sku whose line goes on being served where the last slice ended
+each_call(function() unserved, going_on = {}, {} end)
 
 -- Are the free units of this SKU spoken for by a line that is still being served?
-local function promised(sale_id, sku)
-  local field = name_of(sale_id, sku)
+local function promised(field)
   local answer = unserved[field]
   if answer == nil then
     answer = call('ZSCORE', K.due, 'w:' .. field) ~= false
@@ -17,13 +18,11 @@ end
 
 local function step_out(sale_id, sku, user, actor, key, reason)
   local mine = standing(user, sale_id)
-  local wait = mine.w[sku]
+  local wait = mine[B_WAITS][sku]
   call('ZREM', K.waitlist, wait[1])
-  mine.w[sku] = nil
+  mine[B_WAITS][sku] = nil
   enter('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
 end
-
-local going_on = {} -- sale/sku whose line goes on being served where the last slice ended
 
 -- Offers free units to the line, in order, a slice a call. Whoever wants more than is free is passed over, so that nothing stays unsold for them;
 -- fresh units begin at the front again. The cursor of a pass is the last member looked at.
@@ -45,15 +44,16 @@ local function serve_line(sale, sku)
   for i = 1, #members do
     if books[AVAILABLE] == 0 then return end
     local user = users[i]
-    local mine = buyers[user] and buyers[user][sale.id]
-    local wait = mine and mine.w[sku]
+    local buyer = buyer_of(user)
+    local mine = buyer and buyer[sale.id]
+    local wait = mine and mine[B_WAITS][sku]
     if not wait or reservation_of(wait[3]) then
       call('ZREM', K.waitlist, members[i])
     elseif wait[2] <= books[AVAILABLE] then
-      local lines = { { sku, wait[2] } }
-      local over = over_limit(sale, lines, mine)
+      local kind = kind_of(sale, { sku, wait[2] })
+      local over = over_limit(kind, mine)
       step_out(sale.id, sku, user, 'waitlist', '', over and 'limit' or 'offer')
-      if not over then hold(sale, wait[3], user, wait[5], lines, true) end
+      if not over then offer(kind, wait[3], user, wait[5]) end
     end
   end
   if more and books[AVAILABLE] > 0 then
