@@ -108,15 +108,17 @@ export class Audience {
     member.listeners = member.listeners.filter((other) => other !== listener);
     if (member.listeners.length > 0) return;
     const now = this.options.clock.nowMs();
-    if (member.known) this.gone.set(member, now);
-    else this.members.delete(member.user);
+    this.gone.set(member, now);
+    if (!member.known) this.forget(member);
     for (const [oldest, leftMs] of this.gone) {
       if (leftMs + LIMITS.memberLingerMs > now && this.gone.size <= LIMITS.membersLingeringMax) break;
       this.forget(oldest);
     }
   }
 
+  /** Never while a request is under way: what it brings only its answer tells this node, and a person who comes back must find it. */
   private forget(member: Member): void {
+    if (member.reservesInFlight > 0) return;
     this.gone.delete(member);
     this.members.delete(member.user);
   }
@@ -178,18 +180,16 @@ export class Audience {
   }
 
   /**
-   * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so the announcement is for the person's other sockets: in a rush that
-   * is half of what would be written.
+   * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so only the person's other sockets are told: in a rush that is half of what
+   * would be written. A recorded answer may be of a hold that another node has just announced.
    */
   answer(member: Member, asker: Listener, hold: ReservationView | null, replayed = false): void {
     if (hold !== null) {
       const at = member.untold?.findIndex(({ id }) => id === hold.id) ?? -1;
-      if (at >= 0) {
-        member.untold?.splice(at, 1);
-        this.tell(member, hold, asker);
-      } else if (!replayed) {
-        this.noteAnswered(member, asker, hold);
-      }
+      if (at >= 0) member.untold?.splice(at, 1);
+      // News of how it ended may have been quicker.
+      const isNews = at >= 0 || !replayed;
+      if (isNews && !isOnly(member, asker) && (this.reservation(member, hold.id)?.state ?? 'held') === 'held') this.tell(member, hold, asker);
     }
     if (member.reservesInFlight > 0 || member.untold === null) return;
     const untold = member.untold;

@@ -61,6 +61,15 @@ export interface ReservationNews {
   view(): ReservationView;
 }
 
+/**
+ * Holds that were asked for in one call. The room that asked tells its buyers by the answers; in a rush most commits are its own, and it need not look inside.
+ */
+export interface NewHolds {
+  /** As given to `reserve`. */
+  readonly origin: string;
+  news(): readonly ReservationNews[];
+}
+
 /** What a committed script announced, in the order Redis committed it. `rev` grows by one with each: a hole is something missed. */
 export interface Commit {
   readonly rev: number;
@@ -69,8 +78,9 @@ export interface Commit {
   readonly events: readonly ShowEvent[];
   /** Newest values of the sales that changed. */
   readonly sales: readonly SaleStateView[];
-  /** Reservations that changed. */
+  /** Reservations that changed, but for those in `holds`. */
   readonly reservations: readonly ReservationNews[];
+  readonly holds: NewHolds | null;
   /** When the next thing falls due in this show (Redis clock), null = nothing planned. */
   readonly nextDueAt: number | null;
   readonly mutes?: readonly Mute[];

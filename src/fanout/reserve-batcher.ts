@@ -10,6 +10,8 @@ import type { Clock } from './clock.ts';
 
 export interface ReserveBatcherOptions {
   readonly showId: string;
+  /** This room, for commits to name. */
+  readonly origin: string;
   readonly store: Pick<ReservationStore, 'reserve'>;
   readonly clock: Clock;
   readonly onBatch?: (size: number) => void;
@@ -120,6 +122,7 @@ export class ReserveBatcher {
       return await this.options.store.reserve(
         this.options.showId,
         batch.map(({ request }) => request),
+        this.options.origin,
       );
     } catch (error) {
       const because: Failure = failure(

@@ -1,4 +1,5 @@
 /** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
 import type { Line, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
@@ -66,6 +67,8 @@ export class Room {
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   private readonly deps: RoomDeps;
+  /** This room and no other there ever was: names of nodes are given by people, and two may have the same. */
+  private readonly origin = randomBytes(9).toString('base64url');
   readonly listeners: Listeners;
   private readonly follower: ShowFollower;
   private readonly eventRing = new EventRing();
@@ -109,7 +112,7 @@ export class Room {
     this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
     const onFault = (error: unknown): void => deps.logger.error({ err: error, show: showId }, 'an answer could not be taken');
     this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond: () => view.show.chatShownPerSecond, onFault });
-    this.batcher = new ReserveBatcher({ showId, store, clock, onFault, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
+    this.batcher = new ReserveBatcher({ showId, origin: this.origin, store, clock, onFault, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
     this.calls = new KeyedCalls(clock);
     this.refusals = new RefusalReporter({ showId, node, log, clock, now });
     this.counts = new CountsReporter({
@@ -286,6 +289,7 @@ export class Room {
       if (type.startsWith('sale.') && data['sale'] !== undefined) this.stateLane.supersede(data['sale'] as SaleView);
     }
     this.audience.changed(commit.reservations);
+    if (commit.holds !== null && commit.holds.origin !== this.origin) this.audience.changed(commit.holds.news());
     this.dueTimer.set(this.listeners.total > 0 ? commit.nextDueAt : null);
     if (commit.events.length > 0) this.countdown.refresh();
   }

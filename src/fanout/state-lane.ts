@@ -20,7 +20,7 @@ export interface StateLaneOptions {
 
 /** State has no queue, only values; with this the byte rule of the coalescer never fires. */
 const NEVER_FULL = Number.POSITIVE_INFINITY;
-const STATE_SHARE = 0.08;
+const STATE_SHARE = 0.03;
 
 export class StateLane {
   private readonly options: StateLaneOptions;

@@ -62,10 +62,10 @@ export class Reservations implements ReservationStore {
     this.#session = session;
   }
 
-  async reserve(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
+  async reserve(showId: string, requests: readonly ReserveRequest[], origin = ''): Promise<Array<Result<Decision>>> {
     if (requests.length > LIMITS.reserveBatchMax) throw new RangeError(`a batch holds at most ${LIMITS.reserveBatchMax} requests, got ${requests.length}`);
     const good = requests.filter(wellFormed);
-    const answers: Array<Result<Decision>> = good.length === 0 ? [] : await this.#decide(showId, good);
+    const answers: Array<Result<Decision>> = good.length === 0 ? [] : await this.#decide(showId, good, origin);
     if (good.length === requests.length) return answers;
     let next = 0;
     return requests.map((request) =>
@@ -73,17 +73,12 @@ export class Reservations implements ReservationStore {
     );
   }
 
-  async #decide(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>> {
+  async #decide(showId: string, requests: readonly ReserveRequest[], origin: string): Promise<Array<Result<Decision>>> {
     const asked = requests.map(
       ({ user, key, sale, lines }): PackedRequest => [user, reservationId(showId, user, key), 'held', 0, sale, mergedLines(lines), key],
     );
     const packed = asked.map(pack);
-    const reply = await this.#session.run(
-      'reserve',
-      showId,
-      packed.map(({ length }) => length),
-      Buffer.concat(packed),
-    );
+    const reply = await this.#session.run('reserve', showId, [origin, packed.map(({ length }) => length)], Buffer.concat(packed));
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
     const [terms, ...answers] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));

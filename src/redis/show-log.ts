@@ -16,6 +16,7 @@ import type {
   Mute,
   RelayListener,
   RelayMessage,
+  ReservationNews,
   RoomSnapshot,
   ShowLog,
 } from '../fanout/ports.ts';
@@ -194,8 +195,19 @@ export class ShowLogs implements ShowLog {
 }
 
 type ChatHead = [node: string, at: number, firstId: number, count: number, taken: number, last: number, authorBytes: number];
-/** `sizes`: bytes of each reservation record; they end the body, behind the events. */
-type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[], sizes: number[], mutes?: Mute[]];
+/** `sizes`: bytes of each reservation record; they end the body, behind the events. The last `made` of them are holds that `origin` asked for. */
+type CommitHead = [
+  rev: number,
+  epoch: string,
+  at: number,
+  events: number,
+  nextDueAt: number,
+  sales: SalePatch[],
+  sizes: number[],
+  mutes?: Mute[],
+  origin?: string,
+  made?: number,
+];
 
 const NOTHING = Buffer.alloc(0);
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -244,22 +256,29 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
   }
 }
 
-function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes, mutes]: CommitHead, body: Buffer): Commit {
-  let recordAt = body.length;
-  for (const size of sizes) recordAt -= size;
-  const events = eventCount === 0 ? [] : decodeEvents(body.subarray(0, recordAt));
-  const reservations = sizes.map((size) => {
-    const start = recordAt;
-    recordAt += size;
-    return new PackedNews(body.subarray(start, recordAt));
-  });
+function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes, mutes, origin = '', made = 0]: CommitHead, body: Buffer): Commit {
+  let recordsAt = body.length;
+  for (const size of sizes) recordsAt -= size;
+  const events = eventCount === 0 ? [] : decodeEvents(body.subarray(0, recordsAt));
+  const newsOf = (from: number, to: number): ReservationNews[] => {
+    let at = recordsAt;
+    const news: ReservationNews[] = [];
+    for (let i = 0; i < to; i += 1) {
+      const start = at;
+      at += sizes[i] as number;
+      if (i >= from) news.push(new PackedNews(body.subarray(start, at)));
+    }
+    return news;
+  };
+  const changed = sizes.length - made;
   return {
     rev,
     epoch,
     at,
     events,
     sales: patches.map((patch) => saleStateOf(patch, rev)),
-    reservations,
+    reservations: newsOf(0, changed),
+    holds: made === 0 ? null : { origin, news: () => newsOf(changed, sizes.length) },
     nextDueAt: nextDueAt || null,
     ...(mutes?.length ? { mutes } : {}),
   };

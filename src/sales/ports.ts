@@ -72,9 +72,10 @@ export interface SaleStore {
 export interface ReservationStore {
   /**
    * Decides requests of one show in order, in one script call: within the batch earlier requests count against later ones.
-   * Answers come in the order of the requests. At most `reserveBatchMax` requests.
+   * Answers come in the order of the requests. At most `reserveBatchMax` requests. `origin` names who asks, and nobody else: the commit carries
+   * it along with the new holds, so that those who tell them by the answer need not hear of them twice.
    */
-  reserve(showId: string, requests: readonly ReserveRequest[]): Promise<Array<Result<Decision>>>;
+  reserve(showId: string, requests: readonly ReserveRequest[], origin?: string): Promise<Array<Result<Decision>>>;
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
   /** `user` given: only that buyer's own reservation may be released (`reservation_not_found` otherwise). */
   release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;

@@ -13,7 +13,7 @@ interface Question {
 }
 
 /** A store that answers when the test says so. */
-function setUp(): { audience: Audience; questions: Question[]; join: (user: string) => { member: Member; told: string[] } } {
+function setUp(): { audience: Audience; questions: Question[]; join: (user: string) => { member: Member; told: string[]; listener: Listener } } {
   const questions: Question[] = [];
   const store = {
     standingOf: (_show: string, users: readonly string[]) =>
@@ -21,10 +21,10 @@ function setUp(): { audience: Audience; questions: Question[]; join: (user: stri
     getReservation: () => Promise.reject(new Error('nobody should ask')),
   };
   const audience = new Audience({ showId: 'show', store, clock: new ManualClock(), encodes: newEncodeCounts(), now: () => 0 });
-  const join = (user: string): { member: Member; told: string[] } => {
+  const join = (user: string): { member: Member; told: string[]; listener: Listener } => {
     const told: string[] = [];
     const listener: Listener = { variant: 'json', send: (bytes) => told.push(JSON.parse(Buffer.from(bytes).toString()).reservation.id) };
-    return { member: audience.join(user, listener), told };
+    return { member: audience.join(user, listener), told, listener };
   };
   return { audience, questions, join };
 }
@@ -103,4 +103,36 @@ t.test('after a broken line everybody known is asked about again, also those who
   await Promise.all([known, relearned]);
   t.equal(member.known, true);
   t.same(told, [], 'the welcome that waits for it says it');
+});
+
+t.test('a hold that was answered is told to the other sockets of its buyer, unless its end was quicker', async (t) => {
+  const { audience, join } = setUp();
+  const [phone, laptop] = [join('ann'), join('ann')];
+  const { member } = phone;
+  const answer = (id: string): void => {
+    audience.remember(member, hold(id));
+    audience.answer(member, phone.listener, hold(id));
+  };
+  answer('a');
+  t.same([phone.told, laptop.told], [[], ['a']]);
+  audience.changed([{ user: 'ann', id: 'b', isNewHold: false, view: () => ({ ...hold('b'), state: 'released', endedAt: 1 }) }]);
+  answer('b');
+  t.same([phone.told, laptop.told], [['b'], ['a', 'b']], 'both heard of the release and of nothing older');
+  t.equal(audience.reservation(member, 'b')?.state, 'released');
+});
+
+t.test('who left with a request under way is remembered until it is answered, whatever else is forgotten', async (t) => {
+  const { audience, join } = setUp();
+  const { member, listener } = join('ann');
+  member.reservesInFlight = 1;
+  audience.leave(member, listener);
+  void audience.relearn();
+  const back = join('ann');
+  t.equal(back.member, member, 'the answer will find who came back');
+  t.notOk(audience.isNewTo(back.member, 's'), 'and until then the gate lets them through to Redis');
+  audience.leave(member, back.listener);
+  member.reservesInFlight = 0;
+  const { member: other, listener: others } = join('bob');
+  audience.leave(other, others);
+  t.equal(audience.member('bob'), undefined, 'of others nothing was known and nothing is under way');
 });

@@ -33,6 +33,7 @@ const commit = (rev: number, events: ShowEvent[], more: Partial<Commit> = {}): C
   events,
   sales: [],
   reservations: [],
+  holds: null,
   nextDueAt: null,
   ...more,
 });

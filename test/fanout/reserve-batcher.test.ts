@@ -27,7 +27,12 @@ function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock; 
   const store = {
     reserve: (_show: string, requests: readonly ReserveRequest[]) => new Promise<Array<Result<Decision>>>((answer) => calls.push({ requests, answer })),
   };
-  return { calls, clock, faults, batcher: new ReserveBatcher({ showId: 'show', store, clock, onFault: (error) => faults.push(error) }) };
+  return {
+    calls,
+    clock,
+    faults,
+    batcher: new ReserveBatcher({ showId: 'show', origin: 'here', store, clock, onFault: (error) => faults.push(error) }),
+  };
 }
 
 const reserve = (batcher: ReserveBatcher, what: ReserveRequest): Promise<Result<Decision>> => new Promise((answer) => batcher.reserve(what, answer));
@@ -138,7 +143,7 @@ t.test('only the unanswered part of a batch is asked again', async (t) => {
 
 t.test('a store that throws is an internal error for its requests, not a lost answer', async (t) => {
   const store = { reserve: () => Promise.reject(new Error('boom')) };
-  const batcher = new ReserveBatcher({ showId: 'show', clock: new ManualClock(), store, onFault: (error) => t.fail(String(error)) });
+  const batcher = new ReserveBatcher({ origin: 'here', showId: 'show', clock: new ManualClock(), store, onFault: (error) => t.fail(String(error)) });
   t.match(await reserve(batcher, request(1)), { ok: false, error: { code: 'internal' } });
 });
 

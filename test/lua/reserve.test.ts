@@ -1,5 +1,6 @@
 /** reserve.lua: every answer it can give, through the store. */
 import t from 'tap';
+import type { Commit } from '../../src/fanout/ports.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
 
@@ -40,6 +41,24 @@ stage.scene('one commit announces exactly the hold and what is left', async (t) 
   t.match(commits[0], { events: [], sales: [{ id: 'sale', state: 'open', left: { S: 9 } }], reservations: [{ user: 'ann', state: 'held' }] });
   t.same(Object.keys(commits[0]?.sales[0]?.left ?? {}), ['S'], 'only the SKU that changed');
   t.equal(commits[0]?.reservations.length, 1);
+});
+
+stage.scene('the commit says who asked for its new holds, apart from what else changed', async (t) => {
+  const show = await stage.openShow({ units: { S: 10 } });
+  const commits: Commit[] = [];
+  const listening = unwrap(
+    await store.subscribe(show, { onResync: () => {}, onMessage: (message) => void (message.kind === 'commit' && commits.push(message.commit)) }),
+  );
+  const lapsed = await stage.hold(show, 'ann');
+  await travel.deadlineInRush(show, lapsed.id);
+  const [bob] = await store.reserve(show, [{ user: 'bob', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] }], 'here');
+  t.equal(outcome(bob), 'ok');
+  await stage.heard(show).settled();
+  const [first, second] = commits;
+  t.same([first?.holds?.origin, first?.holds?.news().map(({ user }) => user)], ['', ['ann']], 'nobody in particular');
+  t.same([second?.holds?.origin, second?.holds?.news().map(({ user }) => user)], ['here', ['bob']]);
+  t.match(second?.reservations, [{ user: 'ann', isNewHold: false }], 'what lapsed in the same call is for everybody');
+  await listening.unsubscribe();
 });
 
 stage.scene('a refusal says its code, changes nothing and announces nothing', async (t) => {

@@ -10,7 +10,7 @@ import type { ConnectedStore } from '../../src/redis/index.ts';
 const ARRIVAL_MS_MAX = 3_000;
 
 /** A commit with the reservations as a client is told them. */
-type Announced = Omit<Commit, 'reservations'> & { readonly reservations: readonly ReservationView[] };
+type Announced = Omit<Commit, 'reservations' | 'holds'> & { readonly reservations: readonly ReservationView[] };
 
 export class Announcements {
   readonly commits: Announced[] = [];
@@ -31,7 +31,9 @@ export class Announcements {
     const made = new Announcements(store, show);
     const subscribed = await store.subscribe(show, {
       onMessage: (message) => {
-        if (message.kind === 'commit') made.commits.push({ ...message.commit, reservations: message.commit.reservations.map((news) => news.view()) });
+        if (message.kind !== 'commit') return;
+        const { reservations, holds, ...commit } = message.commit;
+        made.commits.push({ ...commit, reservations: [...reservations, ...(holds?.news() ?? [])].map((news) => news.view()) });
       },
       onResync: () => {
         made.resyncs++;

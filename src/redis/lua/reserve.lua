@@ -1,5 +1,5 @@
 -- reserve: decides a batch of reservation requests of one show, in order; earlier ones count against later ones.
--- ARGV[2]: {bytes of each request}. ARGV[3]: the requests one behind the other, each {user, reservation id, 'held', 0, sale, lines, key}: the fields a
+-- ARGV[2]: {origin (books.lua), {bytes of each request}}. ARGV[3]: the requests one behind the other, each {user, reservation id, 'held', 0, sale, lines, key}: the fields a
 -- reservation record begins with (books.lua), which they become as they are. Lines are merged and sorted by SKU.
 -- Returns {'ok', epoch, packed answers}: {terms, then two values a request}. '+' and which of the terms {amount, currency, created at, held until} the
 -- new hold has, '=' (repeated key) and the whole record, or a code and its details.
@@ -58,6 +58,7 @@ local function wanted(lines)
 end
 
 local requests = { unpack_record(ARGV[3]) }
+origin = args[1]
 sweep(SWEEP_SLICE_MAX)
 local users, ids = {}, {}
 for i = 1, #requests do users[i] = requests[i][R_USER] end
@@ -67,9 +68,9 @@ for i = 1, #requests do
 end
 fetch(K.reservations, reservations, ids)
 
-local answers, from = { terms }, 1
+local answers, sizes, from = { terms }, args[2], 1
 for i = 1, #requests do
-  local request, to = requests[i], from + args[i]
+  local request, to = requests[i], from + sizes[i]
   -- Without the byte that says how many fields a request has.
   local tag, value = decide(request, string.sub(ARGV[3], from + 1, to - 1))
   from = to

@@ -14,7 +14,8 @@ local to_serve   -- sale/sku -> {sale, sku}: units came free, the line is to be 
 local touched    -- sale id -> {sku -> true}: what the state lane must carry
 local changed    -- reservation ids in the order they changed, for the personal lane
 local is_changed -- reservation id -> true
-local made       -- ids of holds that were asked for in this call: the answer tells their buyers, the personal lane everybody else
+local made       -- ids of holds that were asked for in this call
+local origin     -- who asked for them: their answers tell the buyers, the personal lane those on other nodes; '' = nobody's do
 local ledger     -- packed entries, in order
 local events     -- packed events, in order
 local names      -- sale id -> sku -> `sale/sku`
@@ -23,7 +24,7 @@ each_call(function()
   dirty_sales, dirty_stock, dirty_buyers = {}, {}, {}
   due_set, due_clear, due_new = {}, {}, {}
   to_serve, touched, names = {}, {}, {}
-  changed, is_changed, made = {}, {}, {}
+  changed, is_changed, made, origin = {}, {}, {}, ''
   ledger, events = {}, {}
 end)
 

@@ -126,7 +126,7 @@ local function commit()
       parts[i] = events[i][2]
     end
     for i = 1, #records do parts[#parts + 1] = records[i] end
-    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches, sizes, mutes })
+    local head = pack({ rev, epoch, now, #events, tonumber(next_due or '0'), patches, sizes, mutes, origin, #made })
     call('SPUBLISH', K.channel, 'c' .. struct.pack('>I4', #head) .. head .. table.concat(parts))
   end
   return next_due or ''
