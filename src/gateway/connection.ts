@@ -104,6 +104,8 @@ export class Connection implements Listener {
     const answers = this.outbox;
     this.outbox = null;
     if (answers === null || this.socket === null) return;
+    const [only] = answers;
+    if (answers.length === 1 && only !== undefined) return this.write(only);
     this.cork(() => {
       for (const bytes of answers) this.write(bytes);
     });
