@@ -34,7 +34,9 @@ const SMOOTHING = 0.3;
 
 export class ReserveBatcher {
   private readonly options: ReserveBatcherOptions;
+  /** In order; those before `taken` are on their way. A rush queues thousands: moving all of them up for each batch would cost more than the batch. */
   private queue: Waiting[] = [];
+  private taken = 0;
   private batchesInFlight = 0;
   private ratePerSecond = FIRST_RATE_PER_SECOND;
   private idle: Array<() => void> = [];
@@ -44,12 +46,12 @@ export class ReserveBatcher {
   }
 
   get waiting(): number {
-    return this.queue.length;
+    return this.queue.length - this.taken;
   }
 
   /** Answers exactly once. A callback and not a promise: there are tens of thousands a second. */
   reserve(request: ReserveRequest, answer: Waiting['answer']): void {
-    if (this.queue.length >= LIMITS.reserveQueuePerShowMax) {
+    if (this.waiting >= LIMITS.reserveQueuePerShowMax) {
       return answer(fail('overloaded', 'Too many reservations are waiting; repeat with the same key.', { retryAfterMs: this.retryAfterMs() }));
     }
     this.queue.push({ request, answer, enqueuedMs: this.options.clock.nowMs() });
@@ -58,30 +60,40 @@ export class ReserveBatcher {
 
   /** Resolves when nothing waits and nothing is in flight. */
   settled(): Promise<void> {
-    if (this.batchesInFlight === 0 && this.queue.length === 0) return Promise.resolve();
+    if (this.batchesInFlight === 0 && this.waiting === 0) return Promise.resolve();
     return new Promise((resolve) => this.idle.push(resolve));
   }
 
   /** When the queue of now will have been decided, at the rate of late. */
   private retryAfterMs(): number {
-    const queueMs = (this.queue.length / this.ratePerSecond) * 1000;
+    const queueMs = (this.waiting / this.ratePerSecond) * 1000;
     return Math.round(Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, queueMs)));
   }
 
   private pump(): void {
     // A second call only overlaps the first when it is a full one; smaller ones gain by waiting for company.
     while (
-      this.queue.length > 0 &&
-      (this.batchesInFlight === 0 || (this.batchesInFlight < LIMITS.reserveBatchesInFlightMax && this.queue.length >= LIMITS.reserveBatchMax))
+      this.waiting > 0 &&
+      (this.batchesInFlight === 0 || (this.batchesInFlight < LIMITS.reserveBatchesInFlightMax && this.waiting >= LIMITS.reserveBatchMax))
     ) {
-      const batch = this.queue.splice(0, LIMITS.reserveBatchMax);
+      const batch = this.take();
       this.batchesInFlight += 1;
       void this.run(batch).finally(() => {
         this.batchesInFlight -= 1;
         this.pump();
-        if (this.batchesInFlight === 0 && this.queue.length === 0) for (const resolve of this.idle.splice(0)) resolve();
+        if (this.batchesInFlight === 0 && this.waiting === 0) for (const resolve of this.idle.splice(0)) resolve();
       });
     }
+  }
+
+  private take(): Waiting[] {
+    const batch = this.queue.slice(this.taken, this.taken + LIMITS.reserveBatchMax);
+    this.taken += batch.length;
+    if (this.taken * 2 >= this.queue.length) {
+      this.queue = this.queue.slice(this.taken);
+      this.taken = 0;
+    }
+    return batch;
   }
 
   /** Decides a batch; what Redis did not answer is asked again with the same keys, which changes nothing twice. */
