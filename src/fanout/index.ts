@@ -5,7 +5,7 @@ export { type EncodeCounts, encodeFor, newEncodeCounts, type OutgoingFrame } fro
 export type { ChatBatch, ChatEntry, Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from './ports.ts';
 export { laneOf, type Publisher, type Seats, type TopicLane } from './publisher.ts';
 export type { Position } from './resume.ts';
-export { type FanoutStats, Room, type RoomStore } from './room.ts';
+export { type DecisionReceiver, type FanoutStats, Room, type RoomStore } from './room.ts';
 export { Rooms } from './rooms.ts';
 export { Spreader } from './spreader.ts';
 export { newBucket, type Rate, type Rates, rateOf, type TokenBucket, take } from './token-bucket.ts';

@@ -8,21 +8,23 @@ import type { ReservationStore } from '../sales/ports.ts';
 import type { Decision, ReserveRequest } from '../sales/types.ts';
 import type { Clock } from './clock.ts';
 
-export interface ReserveBatcherOptions {
+/** A request as it waits; whoever asks makes one object of it and of what they need at the answer, because there are tens of thousands a second. */
+export interface Waiting extends ReserveRequest {
+  /** Set by the batcher, on its clock. */
+  enqueuedMs: number;
+}
+
+export interface ReserveBatcherOptions<W extends Waiting> {
   readonly showId: string;
   /** This room, for commits to name. */
   readonly origin: string;
   readonly store: Pick<ReservationStore, 'reserve'>;
   readonly clock: Clock;
   readonly onBatch?: (size: number) => void;
+  /** Called exactly once for each request. */
+  readonly onDecided: (waiting: W, result: Result<Decision>) => void;
   /** An answer could not be taken: the others of its batch get theirs. */
   readonly onFault: (error: unknown) => void;
-}
-
-interface Waiting {
-  readonly request: ReserveRequest;
-  readonly enqueuedMs: number;
-  readonly answer: (result: Result<Decision>) => void;
 }
 
 const RETRY_PAUSE_MS = 150;
@@ -32,16 +34,16 @@ const RETRY_AFTER_MAX_MS = 5_000;
 const FIRST_RATE_PER_SECOND = 5_000;
 const SMOOTHING = 0.3;
 
-export class ReserveBatcher {
-  private readonly options: ReserveBatcherOptions;
+export class ReserveBatcher<W extends Waiting> {
+  private readonly options: ReserveBatcherOptions<W>;
   /** In order; those before `taken` are on their way. A rush queues thousands: moving all of them up for each batch would cost more than the batch. */
-  private queue: Waiting[] = [];
+  private queue: W[] = [];
   private taken = 0;
   private batchesInFlight = 0;
   private ratePerSecond = FIRST_RATE_PER_SECOND;
   private idle: Array<() => void> = [];
 
-  constructor(options: ReserveBatcherOptions) {
+  constructor(options: ReserveBatcherOptions<W>) {
     this.options = options;
   }
 
@@ -49,12 +51,13 @@ export class ReserveBatcher {
     return this.queue.length - this.taken;
   }
 
-  /** Answers exactly once. A callback and not a promise: there are tens of thousands a second. */
-  reserve(request: ReserveRequest, answer: Waiting['answer']): void {
+  reserve(waiting: W): void {
     if (this.waiting >= LIMITS.reserveQueuePerShowMax) {
-      return answer(fail('overloaded', 'Too many reservations are waiting; repeat with the same key.', { retryAfterMs: this.retryAfterMs() }));
+      const shed = fail('overloaded', 'Too many reservations are waiting; repeat with the same key.', { retryAfterMs: this.retryAfterMs() });
+      return this.options.onDecided(waiting, shed);
     }
-    this.queue.push({ request, answer, enqueuedMs: this.options.clock.nowMs() });
+    waiting.enqueuedMs = this.options.clock.nowMs();
+    this.queue.push(waiting);
     this.pump();
   }
 
@@ -86,7 +89,7 @@ export class ReserveBatcher {
     }
   }
 
-  private take(): Waiting[] {
+  private take(): W[] {
     const batch = this.queue.slice(this.taken, this.taken + LIMITS.reserveBatchMax);
     this.taken += batch.length;
     if (this.taken * 2 >= this.queue.length) {
@@ -97,14 +100,14 @@ export class ReserveBatcher {
   }
 
   /** Decides a batch; what Redis did not answer is asked again with the same keys, which changes nothing twice. */
-  private async run(batch: Waiting[]): Promise<void> {
+  private async run(batch: W[]): Promise<void> {
     const { clock, onBatch } = this.options;
     const startedMs = clock.nowMs();
     onBatch?.(batch.length);
     let open = batch;
     for (;;) {
       const results = await this.decide(open);
-      const unanswered: Waiting[] = [];
+      const unanswered: W[] = [];
       for (let i = 0; i < open.length; i += 1) {
         const waiting = open[i];
         const result = results[i] ?? fail('internal', 'No decision came back; repeat with the same key.');
@@ -121,21 +124,17 @@ export class ReserveBatcher {
     this.ratePerSecond += SMOOTHING * ((batch.length / elapsedMs) * 1000 - this.ratePerSecond);
   }
 
-  private answer(waiting: Waiting, result: Result<Decision>): void {
+  private answer(waiting: W, result: Result<Decision>): void {
     try {
-      waiting.answer(result);
+      this.options.onDecided(waiting, result);
     } catch (error) {
       this.options.onFault(error);
     }
   }
 
-  private async decide(batch: readonly Waiting[]): Promise<Array<Result<Decision>>> {
+  private async decide(batch: readonly W[]): Promise<Array<Result<Decision>>> {
     try {
-      return await this.options.store.reserve(
-        this.options.showId,
-        batch.map(({ request }) => request),
-        this.options.origin,
-      );
+      return await this.options.store.reserve(this.options.showId, batch, this.options.origin);
     } catch (error) {
       const because: Failure = failure(
         'internal',

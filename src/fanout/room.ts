@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
 import type { Line, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import type { Clockwork, Health, ReservationStore } from '../sales/ports.ts';
-import type { Decision, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
+import type { Decision, ReserveRequest, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
 import { Audience, type Listener, type Member } from './audience.ts';
 import { type ChatAnswer, ChatIntake } from './chat-intake.ts';
 import { ChatLane } from './chat-lane.ts';
@@ -19,7 +19,7 @@ import { KeyedCalls } from './keyed-calls.ts';
 import type { ChatBatch, ChatEntry, Commit, ShowLog } from './ports.ts';
 import { Listeners } from './publisher.ts';
 import { RefusalReporter } from './refusal-reporter.ts';
-import { ReserveBatcher } from './reserve-batcher.ts';
+import { ReserveBatcher, type Waiting } from './reserve-batcher.ts';
 import { Resumer } from './resume.ts';
 import { EventRing } from './ring.ts';
 import { refuseLocally } from './sale-gate.ts';
@@ -36,6 +36,34 @@ export interface FanoutStats {
   readonly encodes: EncodeCounts;
   /** Refusals without asking Redis, per code, with the revision of the view the last one rested on. */
   readonly localRefusals: Map<ErrorCode, { count: number; rev: number }>;
+}
+
+/** Who is told what became of a reserve. */
+export interface DecisionReceiver {
+  decided(result: Result<Decision>): void;
+}
+
+class PendingReserve implements Waiting {
+  readonly member: Member;
+  readonly asker: Listener;
+  readonly key: string;
+  readonly sale: string;
+  readonly lines: readonly Line[];
+  readonly receiver: DecisionReceiver;
+  enqueuedMs = 0;
+
+  constructor(member: Member, asker: Listener, { key, sale, lines }: Omit<ReserveRequest, 'user'>, receiver: DecisionReceiver) {
+    this.member = member;
+    this.asker = asker;
+    this.key = key;
+    this.sale = sale;
+    this.lines = lines;
+    this.receiver = receiver;
+  }
+
+  get user(): string {
+    return this.member.user;
+  }
 }
 
 export interface RoomDeps {
@@ -75,7 +103,7 @@ export class Room {
   private readonly stateLane: StateLane;
   private readonly intake: ChatIntake;
   private readonly counts: CountsReporter;
-  private readonly batcher: ReserveBatcher;
+  private readonly batcher: ReserveBatcher<PendingReserve>;
   private readonly refusals: RefusalReporter;
   private readonly calls: KeyedCalls;
   private readonly dueTimer: DueTimer;
@@ -112,7 +140,15 @@ export class Room {
     this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
     const onFault = (error: unknown): void => deps.logger.error({ err: error, show: showId }, 'an answer could not be taken');
     this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond: () => view.show.chatShownPerSecond, onFault });
-    this.batcher = new ReserveBatcher({ showId, origin: this.origin, store, clock, onFault, ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}) });
+    this.batcher = new ReserveBatcher<PendingReserve>({
+      showId,
+      origin: this.origin,
+      store,
+      clock,
+      onFault,
+      onDecided: (pending, result) => this.decided(pending, result),
+      ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}),
+    });
     this.calls = new KeyedCalls(clock);
     this.refusals = new RefusalReporter({ showId, node, log, clock, now });
     this.counts = new CountsReporter({
@@ -197,15 +233,17 @@ export class Room {
     this.deps.onHearts?.(count);
   }
 
-  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. Answers exactly once. */
-  reserve(member: Member, asker: Listener, request: { key: string; sale: string; lines: readonly Line[] }, answer: (result: Result<Decision>) => void): void {
+  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. The receiver is told exactly once. */
+  reserve(member: Member, asker: Listener, request: Omit<ReserveRequest, 'user'>, receiver: DecisionReceiver): void {
     member.reservesInFlight += 1;
-    this.batcher.reserve({ user: member.user, ...request }, (result) => {
-      member.reservesInFlight -= 1;
-      this.noteDecision(member, result);
-      this.audience.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
-      answer(result);
-    });
+    this.batcher.reserve(new PendingReserve(member, asker, request, receiver));
+  }
+
+  private decided({ member, asker, receiver }: PendingReserve, result: Result<Decision>): void {
+    member.reservesInFlight -= 1;
+    this.noteDecision(member, result);
+    this.audience.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
+    receiver.decided(result);
   }
 
   async release(member: Member, asker: Listener, request: { key: string; reservation: string }): Promise<Result<Decision>> {

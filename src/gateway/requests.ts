@@ -2,18 +2,19 @@
 import type { Logger } from 'pino';
 import { type Clock, encodeFor } from '../fanout/index.ts';
 import { CODECS } from '../protocol/codec.ts';
-import { type Failure, fail, failure } from '../protocol/codes.ts';
+import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
 import type { Health } from '../sales/ports.ts';
+import type { Decision } from '../sales/types.ts';
 import { answerMessage, type Connection } from './connection.ts';
 import { takeRequest } from './limits.ts';
 import { onChat } from './messages/chat.ts';
-import type { Answer, Answered, RequestContext } from './messages/context.ts';
+import { type Answer, type Answered, LATER, type RequestContext } from './messages/context.ts';
 import { onReact } from './messages/react.ts';
 import { onRelease } from './messages/release.ts';
-import { onReserve } from './messages/reserve.ts';
+import { decided, onReserve } from './messages/reserve.ts';
 import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
@@ -34,8 +35,41 @@ export interface RequestsOptions {
 
 const IN_FLIGHT_RETRY_MS = 250;
 
+/** One request of a client under way: what its handler may know of it, and where the answer goes. */
+class Call implements RequestContext {
+  private readonly requests: Requests;
+  readonly connection: Connection;
+  readonly type: ClientMessage['t'];
+  readonly id: RequestId | undefined;
+  readonly nowMs: number;
+  readonly receivedAt: number;
+  readonly draining: boolean;
+
+  constructor(requests: Requests, connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, draining: boolean) {
+    this.requests = requests;
+    this.connection = connection;
+    this.type = type;
+    this.id = id;
+    this.nowMs = requests.options.clock.nowMs();
+    this.receivedAt = requests.options.health.now();
+    this.draining = draining;
+  }
+
+  get health(): Health {
+    return this.requests.options.health;
+  }
+
+  done(answer: Answer): void {
+    this.requests.answer(this, answer);
+  }
+
+  decided(result: Result<Decision>): void {
+    this.done(decided(result));
+  }
+}
+
 export class Requests {
-  private readonly options: RequestsOptions;
+  readonly options: RequestsOptions;
   private readonly outbox = new Outbox();
 
   constructor(options: RequestsOptions) {
@@ -83,7 +117,7 @@ export class Requests {
   }
 
   private serve(connection: Connection, message: ClientMessage): void {
-    const { health, clock, draining, onMessage, onAnswer } = this.options;
+    const { health, draining, onMessage, onAnswer } = this.options;
     onMessage(message.t);
     const { id } = message;
     // Who may ask so often may have a second's worth under way.
@@ -91,29 +125,32 @@ export class Requests {
       if (id !== undefined) connection.refuse(id, health.now(), failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }));
       return;
     }
-    const startedMs = clock.nowMs();
-    const answered = this.dispatch(connection, message, { health, nowMs: startedMs, receivedAt: health.now(), draining: draining() });
-    const later = typeof answered === 'function';
-    if (!later && !(answered instanceof Promise)) {
+    const call = new Call(this, connection, message.t, id, draining());
+    connection.inFlight += 1;
+    const answered = this.dispatch(connection, message, call);
+    if (answered === LATER) return;
+    if (!(answered instanceof Promise)) {
+      connection.inFlight -= 1;
       onAnswer(message.t, answered, null);
       if (id !== undefined) connection.answer(id, health.now(), answered);
       return;
     }
-    connection.inFlight += 1;
-    const done = (answer: Answer): void => {
-      connection.inFlight -= 1;
-      onAnswer(message.t, answer, clock.nowMs() - startedMs);
-      // A resume was answered together with its frames; hearts without an id want no answer.
-      if (id === undefined || !connection.open || (message.t === 'resume' && answer.ok)) return;
-      this.outbox.put(connection, encodeFor(connection.variant, answerMessage(id, health.now(), answer)));
-    };
-    if (later) return answered(done);
     void answered
       .catch((error: unknown): Answer => {
         this.options.logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
         return fail('internal');
       })
-      .then(done);
+      .then((answer) => call.done(answer));
+  }
+
+  /** The answer of a call that had to wait. */
+  answer({ connection, type, id, nowMs }: Call, answer: Answer): void {
+    const { health, clock, onAnswer } = this.options;
+    connection.inFlight -= 1;
+    onAnswer(type, answer, clock.nowMs() - nowMs);
+    // A resume was answered together with its frames; hearts without an id want no answer.
+    if (id === undefined || !connection.open || (type === 'resume' && answer.ok)) return;
+    this.outbox.put(connection, encodeFor(connection.variant, answerMessage(id, health.now(), answer)));
   }
 
   private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): Answered {

@@ -70,7 +70,7 @@ export interface ReservationRecord {
   user: string;
   state: ReservationState;
   sale: string;
-  lines: Array<[sku: string, qty: number]>;
+  lines: Line[];
   amount: number;
   currency: string;
   createdAt: number;
@@ -122,7 +122,7 @@ export function saleView(books: SaleBooks): SaleView {
 export function reservationRecord(packed: unknown): ReservationRecord {
   const [user, id, state, offer, sale, lines, key, amount, currency, createdAt, heldUntil, endedAt, orderRef, firstUntil] = packed as PackedReservation;
   return {
-    ...{ user, id, state, sale, lines: linePairs(lines), amount, currency, createdAt, heldUntil, key },
+    ...{ user, id, state, sale, lines: linesOf(lines), amount, currency, createdAt, heldUntil, key },
     ...(endedAt === 0 ? {} : { endedAt }),
     ...(orderRef === '' ? {} : { orderRef }),
     ...(offer === 0 ? {} : { offer: true as const }),
@@ -130,10 +130,10 @@ export function reservationRecord(packed: unknown): ReservationRecord {
   };
 }
 
-export function linePairs(flat: FlatLines): Array<[sku: string, qty: number]> {
-  const pairs: Array<[string, number]> = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as number]);
-  return pairs;
+export function linesOf(flat: FlatLines): Line[] {
+  const lines: Line[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) lines.push({ sku: flat[i] as string, qty: flat[i + 1] as number });
+  return lines;
 }
 
 export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reservationRecord(unpack(bytes));
@@ -144,14 +144,12 @@ export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reser
  */
 export function reservationView(record: ReservationRecord): ReservationView {
   const { id, sale, user, state, lines, amount, currency, createdAt, heldUntil, endedAt, orderRef, offer } = record;
-  const view: ReservationView = { id, sale, user, state, lines: viewLines(lines), amount, currency, createdAt, heldUntil };
+  const view: ReservationView = { id, sale, user, state, lines, amount, currency, createdAt, heldUntil };
   if (endedAt !== undefined) view.endedAt = endedAt;
   if (orderRef !== undefined) view.orderRef = orderRef;
   if (offer !== undefined) view.offer = offer;
   return view;
 }
-
-export const viewLines = (lines: ReadonlyArray<readonly [sku: string, qty: number]>): Line[] => lines.map(([sku, qty]) => ({ sku, qty }));
 
 /** The answer as it was given when the hold was made, whatever became of it since (promise I4). */
 export function recordedAnswer(record: ReservationRecord): ReservationView {

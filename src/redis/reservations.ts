@@ -5,18 +5,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
-import {
-  type FlatLines,
-  linePairs,
-  type PackedRequest,
-  pack,
-  recordedAnswer,
-  reservationRecord,
-  reservationView,
-  unpack,
-  unpackReservation,
-  viewLines,
-} from './records.ts';
+import { type FlatLines, linesOf, type PackedRequest, pack, recordedAnswer, reservationRecord, reservationView, unpack, unpackReservation } from './records.ts';
 import { refusal } from './sales.ts';
 import { bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -29,7 +18,7 @@ export const reservationId = (showId: string, user: string, key: string): string
 /** Of the hold that a place in line may become; another first letter, so that no key of a reserve can name it. */
 const offerId = (showId: string, user: string, key: string): string => `w${idOf(showId, user, key)}`;
 
-const idOf = (...parts: string[]): string => hash('sha256', parts.join('\0'), 'base64url').slice(0, 20);
+const idOf = (showId: string, user: string, key: string): string => hash('sha256', `${showId}\0${user}\0${key}`, 'base64url').slice(0, 20);
 
 /** Lines of the same SKU count together: each alone might fit where the sum does not. */
 function mergedLines(lines: readonly Line[]): FlatLines {
@@ -44,7 +33,7 @@ function mergedLines(lines: readonly Line[]): FlatLines {
 type Terms = [amount: number, currency: string, createdAt: number, heldUntil: number];
 
 function newHold([user, id, state, , sale, lines]: PackedRequest, [amount, currency, createdAt, heldUntil]: Terms): ReservationView {
-  return { id, sale, user, state, lines: viewLines(linePairs(lines)), amount, currency, createdAt, heldUntil };
+  return { id, sale, user, state, lines: linesOf(lines), amount, currency, createdAt, heldUntil };
 }
 
 const wellFormed = ({ lines, key, user }: ReserveRequest): boolean =>

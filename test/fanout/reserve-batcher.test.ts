@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import { ReserveBatcher } from '../../src/fanout/reserve-batcher.ts';
+import { ReserveBatcher, type Waiting } from '../../src/fanout/reserve-batcher.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import type { Decision, ReserveRequest } from '../../src/sales/types.ts';
@@ -20,7 +20,11 @@ interface Call {
   readonly answer: (results: Array<Result<Decision>>) => void;
 }
 
-function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock; faults: unknown[] } {
+interface Pending extends Waiting {
+  answered(result: Result<Decision>): void;
+}
+
+function setUp(): { batcher: ReserveBatcher<Pending>; calls: Call[]; clock: ManualClock; faults: unknown[] } {
   const calls: Call[] = [];
   const faults: unknown[] = [];
   const clock = new ManualClock();
@@ -31,11 +35,13 @@ function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock; 
     calls,
     clock,
     faults,
-    batcher: new ReserveBatcher({ showId: 'show', origin: 'here', store, clock, onFault: (error) => faults.push(error) }),
+    batcher: new ReserveBatcher<Pending>({ showId: 'show', origin: 'here', store, clock, onDecided, onFault: (error) => faults.push(error) }),
   };
 }
 
-const reserve = (batcher: ReserveBatcher, what: ReserveRequest): Promise<Result<Decision>> => new Promise((answer) => batcher.reserve(what, answer));
+const onDecided = (pending: Pending, result: Result<Decision>): void => pending.answered(result);
+const reserve = (batcher: ReserveBatcher<Pending>, what: ReserveRequest): Promise<Result<Decision>> =>
+  new Promise((answered) => batcher.reserve({ ...what, enqueuedMs: 0, answered }));
 
 t.test('a request goes out at once; what comes meanwhile goes together', async (t) => {
   const { batcher, calls } = setUp();
@@ -143,15 +149,23 @@ t.test('only the unanswered part of a batch is asked again', async (t) => {
 
 t.test('a store that throws is an internal error for its requests, not a lost answer', async (t) => {
   const store = { reserve: () => Promise.reject(new Error('boom')) };
-  const batcher = new ReserveBatcher({ origin: 'here', showId: 'show', clock: new ManualClock(), store, onFault: (error) => t.fail(String(error)) });
+  const batcher = new ReserveBatcher<Pending>({
+    origin: 'here',
+    showId: 'show',
+    clock: new ManualClock(),
+    store,
+    onDecided,
+    onFault: (error) => t.fail(String(error)),
+  });
   t.match(await reserve(batcher, request(1)), { ok: false, error: { code: 'internal' } });
 });
 
 t.test('an answer that cannot be taken costs nobody else theirs', async (t) => {
   const { batcher, calls, faults } = setUp();
-  batcher.reserve(request(0), () => {
+  const answered = (): void => {
     throw new Error('closed');
-  });
+  };
+  batcher.reserve({ ...request(0), enqueuedMs: 0, answered });
   calls[0]?.answer([decision(request(0))]);
   await batcher.settled();
   t.match(faults, [{ message: 'closed' }]);

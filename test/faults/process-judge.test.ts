@@ -44,7 +44,7 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   });
 
   const { user, ...rest } = unpackReservation(record);
-  const forged: ReservationRecord = { ...rest, user, lines: [[SKUS[0], staged.units + 1]] };
+  const forged: ReservationRecord = { ...rest, user, lines: [{ sku: SKUS[0], qty: staged.units + 1 }] };
   await redis.hset(
     key('reservations'),
     one,

@@ -105,8 +105,7 @@ async function look(house: House, crowd: Crowd, allowances: Allowances): Promise
   const entries = window ? withUnknownWindow(history.entries, crowd, window) : history.entries;
   const rules = { allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) }, perBuyer: { [SALE]: PER_BUYER } };
   const last = [...books.reservations].map(
-    ([id, { user, sale: of, lines, state, offer }]) =>
-      [id, { user, sale: of, lines: lines.map(([sku, qty]) => ({ sku, qty })), state, offer: offer === true }] as const,
+    ([id, { user, sale: of, lines, state, offer }]) => [id, { user, sale: of, lines, state, offer: offer === true }] as const,
   );
   for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) })) violations.push(`history: ${kind}: ${text}`);
 
@@ -166,7 +165,8 @@ function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }:
       wrong.push(`I1: ${sku}: ${counts} do not make ${allocated}`);
     const unitsIn = (state: string): number => {
       let units = 0;
-      for (const reservation of reservations.values()) if (reservation.state === state) for (const [of, qty] of reservation.lines) if (of === sku) units += qty;
+      for (const reservation of reservations.values())
+        if (reservation.state === state) for (const line of reservation.lines) if (line.sku === sku) units += line.qty;
       return units;
     };
     if (unitsIn('held') !== held) wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
@@ -178,7 +178,7 @@ function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }:
 function limitsHeld({ reservations }: Books): string[] {
   const units = new Map<string, number>();
   for (const { user, state, lines } of reservations.values())
-    if (state === 'held' || state === 'confirmed') for (const [, qty] of lines) units.set(user, (units.get(user) ?? 0) + qty);
+    if (state === 'held' || state === 'confirmed') for (const { qty } of lines) units.set(user, (units.get(user) ?? 0) + qty);
   return [...units].filter(([, has]) => has > PER_BUYER).map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
 }
 
@@ -240,7 +240,7 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
   }
   for (const [id, { user, key, offer, lines }] of reservations) {
     const wanted = offer ? waited.get(`${user} ${key}`) : undefined;
-    if (!granted.has(id) && !(wanted && lines.length === 1 && lines[0]?.[0] === wanted.sku && lines[0]?.[1] === wanted.qty))
+    if (!granted.has(id) && !(wanted && lines.length === 1 && lines[0]?.sku === wanted.sku && lines[0]?.qty === wanted.qty))
       violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
   }
   return { lost, violations };

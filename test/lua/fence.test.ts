@@ -110,12 +110,7 @@ stage.scene('a sale whose ledger contradicts itself stays paused', async (t) => 
   await stage.newSale(show, { id: 'sound' });
   const held = await stage.hold(show, 'ann');
   // A forged entry: the same hold a second time.
-  await client.xadd(
-    travel.key(show, 'ledger'),
-    '*',
-    'e',
-    pack(['hold', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]], unpack(packReservation({ ...held, lines: [['S', 1]], key: 'k' }))]),
-  );
+  await client.xadd(travel.key(show, 'ledger'), '*', 'e', pack(['hold', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]], unpack(packReservation({ ...held, key: 'k' }))]));
   await changeServer(show);
   await store.tick(show);
   await recovered(show);

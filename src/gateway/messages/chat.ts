@@ -2,14 +2,15 @@
 import { fail, ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
 import { takeChat } from '../limits.ts';
-import type { Answered, Connection, RequestContext } from './context.ts';
+import { type Answered, type Connection, LATER, type RequestContext } from './context.ts';
 
 const MARK_NONE = 0;
 const MARK_ORDER = 1;
 const MARK_MODERATOR = 2;
 const MARK_HOST = 3;
 
-export function onChat(connection: Connection, { text }: Extract<ClientMessage, { t: 'chat' }>, { nowMs, receivedAt, draining }: RequestContext): Answered {
+export function onChat(connection: Connection, { text }: Extract<ClientMessage, { t: 'chat' }>, context: RequestContext): Answered {
+  const { nowMs, receivedAt, draining } = context;
   const { identity, member, room } = connection;
   if (identity.role === 'guest' || member === null) return fail('forbidden', 'Guests may watch only: connect with a token to chat.');
   if (draining) return fail('draining');
@@ -18,10 +19,10 @@ export function onChat(connection: Connection, { text }: Extract<ClientMessage, 
   if (mutedUntil !== null) return fail('muted', undefined, { retryAfterMs: Math.ceil(mutedUntil - receivedAt) });
   const allowed = takeChat(connection, member.user, nowMs);
   if (!allowed.ok) return allowed;
-  return (done) =>
-    room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) =>
-      done(result.ok ? ok({ chat: result.value.id, ...(result.value.leftOut ? { leftOut: true } : {}) }) : result),
-    );
+  room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) =>
+    context.done(result.ok ? ok({ chat: result.value.id, ...(result.value.leftOut ? { leftOut: true } : {}) }) : result),
+  );
+  return LATER;
 }
 
 function markOf({ identity, member, room }: Connection): number {
