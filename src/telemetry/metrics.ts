@@ -2,7 +2,16 @@
  * Everything Stampede counts, in a Prometheus registry of its own. Labels take few values by design (codes, lanes, script names): never a show,
  * a user or a SKU, or a busy night would fill the memory of whoever scrapes.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricType,
+  type MetricValueWithName,
+  Registry,
+} from 'prom-client';
 
 /**
  * A counter of one label for paths walked a hundred thousand times a second: a plain map, handed to the registry only when somebody asks.
@@ -10,6 +19,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
  */
 export interface Tally {
   add(label: string): void;
+}
+
+/** A histogram without labels for the same paths: an `observe` of the library allocates and takes half a microsecond. */
+export interface Distribution {
+  observe(value: number): void;
 }
 
 export interface Metrics {
@@ -33,7 +47,7 @@ export interface Metrics {
   readonly decisions: Tally;
   readonly localRefusals: Tally;
   readonly reserveBatchSize: Histogram;
-  readonly decisionSeconds: Histogram;
+  readonly decisionSeconds: Distribution;
   readonly scriptSeconds: Histogram<'script'>;
   readonly flushSeconds: Histogram<'lane'>;
   readonly redisUp: Gauge;
@@ -49,6 +63,8 @@ export interface MetricsOptions {
 }
 
 const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+/** The library declares an enum that does not exist when the program runs. */
+const HISTOGRAM = 'histogram' as unknown as MetricType;
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 
 export function createMetrics(options: MetricsOptions = {}): Metrics {
@@ -71,6 +87,11 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       },
     });
     return { add: (value) => void counts.set(value, (counts.get(value) ?? 0) + 1) };
+  };
+  const distribution = (name: string, help: string, bounds: readonly number[]): Distribution => {
+    const metric = new PlainHistogram(`stampede_${name}`, help, bounds);
+    registry.registerMetric(metric as unknown as Histogram);
+    return metric;
   };
   const gauge = (name: string, help: string): Gauge => new Gauge({ name: `stampede_${name}`, help, registers });
   const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[] = []): Histogram<L> =>
@@ -97,7 +118,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     decisions: tally('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', 'outcome'),
     localRefusals: tally('local_refusals_total', 'Reserve requests refused from the local view of a sale without asking Redis, by error code', 'code'),
     reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
-    decisionSeconds: histogram('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
+    decisionSeconds: distribution('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
     scriptSeconds: histogram('script_seconds', 'Time from sending a script to Redis to its reply, by script', SECONDS_FAST, ['script']),
     flushSeconds: histogram('flush_seconds', 'Time from the flush of a lane until its writes were out, by lane', SECONDS_FAST, ['lane']),
     redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
@@ -109,4 +130,45 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     ]),
     jobs: counter('jobs_total', 'Background jobs that ended, by queue and outcome', ['queue', 'outcome']),
   });
+}
+
+/** What the registry asks of a metric, around an array of counters. */
+class PlainHistogram implements Distribution {
+  readonly name: string;
+  private readonly help: string;
+  private readonly bounds: readonly number[];
+  /** Of each bucket alone; the last is for what exceeds every bound. */
+  private readonly counts: Float64Array;
+  private sum = 0;
+
+  constructor(name: string, help: string, bounds: readonly number[]) {
+    this.name = name;
+    this.help = help;
+    this.bounds = bounds;
+    this.counts = new Float64Array(bounds.length + 1);
+  }
+
+  observe(value: number): void {
+    const { bounds, counts } = this;
+    let bucket = 0;
+    while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket += 1;
+    counts[bucket] = (counts[bucket] as number) + 1;
+    this.sum += value;
+  }
+
+  async get(): Promise<Omit<MetricObjectWithValues<MetricValueWithName<string>>, 'collect'>> {
+    const values: Array<MetricValueWithName<string>> = [];
+    let below = 0;
+    for (const [i, count] of this.counts.entries()) {
+      below += count;
+      values.push({ metricName: `${this.name}_bucket`, labels: { le: this.bounds[i] ?? '+Inf' }, value: below });
+    }
+    values.push({ metricName: `${this.name}_sum`, labels: {}, value: this.sum }, { metricName: `${this.name}_count`, labels: {}, value: below });
+    return { name: this.name, help: this.help, type: HISTOGRAM, aggregator: 'sum', values };
+  }
+
+  reset(): void {
+    this.counts.fill(0);
+    this.sum = 0;
+  }
 }

@@ -1,3 +1,4 @@
+import { Histogram, Registry } from 'prom-client';
 import t from 'tap';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
@@ -17,6 +18,22 @@ t.test('every metric is named, documented and in a registry of its own', async (
     t.ok(metric.help.length > 10, `${metric.name} says what it counts`);
     t.equal(metric.name.endsWith('_total'), String(metric.type) === 'counter', `${metric.name}: counters and only counters end in _total`);
   }
+});
+
+t.test('a histogram of our own reads as one of the library', async (t) => {
+  const metrics = createMetrics({ node: 'n1', processMetrics: false });
+  const buckets = [...(await metrics.registry.metrics()).matchAll(/decision_seconds_bucket\{le="([\d.]+)"/g)].map(([, bound]) => Number(bound));
+  t.ok(buckets.length > 5);
+  const registry = new Registry();
+  registry.setDefaultLabels({ node: 'n1' });
+  const theirs = new Histogram({ name: 'stampede_decision_seconds', help: 'theirs', buckets, registers: [registry] });
+  for (const seconds of [0, 0.0004, 0.0005, 0.00051, 0.2, 5, 7, 0.2]) {
+    metrics.decisionSeconds.observe(seconds);
+    theirs.observe(seconds);
+  }
+  const lines = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('stampede_decision_seconds'));
+  t.same(lines(await metrics.registry.metrics()), lines(await registry.metrics()));
+  t.match(await metrics.registry.metrics(), '# TYPE stampede_decision_seconds histogram');
 });
 
 t.test('process metrics come along unless switched off', async (t) => {
