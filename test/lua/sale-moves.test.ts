@@ -190,13 +190,10 @@ stage.scene('a move that comes after the moment meets the state that time made',
   await stage.newSale(show, { id: 'closes' });
   await travel.moment(show, 'closes', 'closesAt');
   t.match(await move(show, 'closes', { op: 'pause' }), { ok: false, error: { code: 'illegal_move', details: { state: 'ended' } } });
-  t.same(
-    unwrap(await store.listSales(show)).map(({ id, state }) => [id, state]),
-    [
-      ['opens', 'open'],
-      ['closes', 'ended'],
-    ],
-  );
+  t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
+    opens: 'open',
+    closes: 'ended',
+  });
 });
 
 stage.scene('a cancel releases every hold, however many', async (t) => {
