@@ -50,6 +50,9 @@ const STILL_READINGS = 8;
 /** Until lines have settled and code is compiled. */
 const WARM_UP = { perSecond: 50, forMs: 500 };
 
+/** Servers on Node give back what the joins left half a minute later. */
+const IDLE_REST_MS = 40_000;
+
 export class PeerSession {
   readonly #fleet: Fleet;
   readonly #peer: Peer;
@@ -75,15 +78,15 @@ export class PeerSession {
     return { processes };
   }
 
-  /** Memory the server process grew by, a connection that stands in the room and says nothing. */
-  async idleBytes(connections: number): Promise<number> {
+  /** Memory the server process grew by, a connection that stands in the room and says nothing. Read after a rest on both sides, some 80 s in all. */
+  async idleBytes(connections: number, signal: AbortSignal): Promise<number> {
     const memory = (): number => this.read().processes[0]?.memoryBytes ?? Number.NaN;
     // The first ones make the room; they are not what one more costs.
     const first = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(Math.min(100, connections)));
-    await sleep(500);
+    await sleep(IDLE_REST_MS, undefined, { signal });
     const before = memory();
     const load = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(connections));
-    await sleep(1_000);
+    await sleep(IDLE_REST_MS, undefined, { signal });
     const grown = memory() - before;
     await Promise.all([first.stop(), load.stop()]);
     await sleep(500);
