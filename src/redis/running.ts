@@ -25,7 +25,17 @@ export class RunningCommands implements CommandGuard {
     this.#session = session;
   }
 
-  async alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>> {
+  alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>> {
+    const { client } = this.#session.link;
+    const record = this.#session.keys.answer(showId, nameOf(command));
+    return this.#marked(showId, command, async () => {
+      const other = await this.#session.guard(() => client.exists(record));
+      if (!other.ok) return other;
+      return other.value === 0 ? work() : conflict(command);
+    });
+  }
+
+  async #marked<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>> {
     const { client } = this.#session.link;
     const marker = this.#session.keys.running(showId, nameOf(command));
     const ours = randomUUID();
@@ -44,10 +54,13 @@ export class RunningCommands implements CommandGuard {
     const { client } = this.#session.link;
     const record = this.#session.keys.answer(showId, nameOf(command));
     const fingerprint = bodyHash(body);
-    return this.alone(showId, command, async () => {
+    return this.#marked(showId, command, async () => {
       const known = await this.#session.guard(() => client.get(record));
       if (!known.ok) return known;
       if (known.value !== null) return recall<T>(known.value, fingerprint, command);
+      const scripted = await this.#session.guard(() => this.#isScripted(showId, command));
+      if (!scripted.ok) return scripted;
+      if (scripted.value) return conflict(command);
       const done = await work();
       if (!done.ok) return done;
       const kept = JSON.stringify([fingerprint, done.value]);
@@ -57,11 +70,23 @@ export class RunningCommands implements CommandGuard {
       return earlier.value === null || earlier.value === kept ? done : recall<T>(earlier.value, fingerprint, command);
     });
   }
+
+  /** Is the key that of a command whose script has recorded it (`command_field` in lua/lib/commit.lua)? */
+  async #isScripted(showId: string, { actor, key }: CommandMeta): Promise<boolean> {
+    if (showId === '') return false;
+    const { client } = this.#session.link;
+    const { idem, 'idem-old': older } = this.#session.keys.show(showId).of;
+    const field = `${actor}\0${key}`;
+    const found = await Promise.all([client.hexists(idem, field), client.hexists(older, field)]);
+    return found.includes(1);
+  }
 }
+
+const conflict = ({ key }: CommandMeta): Result<never> => fail('idempotency_conflict', undefined, { details: { key } });
 
 function recall<T>(record: string, fingerprint: string, command: CommandMeta): Result<T> {
   const [body, answer] = JSON.parse(record) as [body: string, answer: T];
-  if (body !== fingerprint) return fail('idempotency_conflict', undefined, { details: { key: command.key } });
+  if (body !== fingerprint) return conflict(command);
   command.onReplayed?.();
   return ok(answer);
 }

@@ -37,6 +37,28 @@ t.test('a sale is planned once, and its repeat long after the window still gets 
   t.strictSame(second.body, first.body);
 });
 
+t.test('one key is one command, of whatever kind: recorded by scripts or kept after them', async (t) => {
+  const control = await startControl(t);
+  await planShow(control);
+  const named = (name: string): Record<string, string> => ({ 'idempotency-key': name });
+  const commands: Array<(name: string) => Promise<{ status: number; body: { code?: string } }>> = [
+    (name) => control.post('/v1/shows/gala/sales/drop/units', { sku: 'BAG', delta: 1 }, named(name)),
+    (name) => control.post('/v1/shows/gala/announcements', { text: 'Soon!' }, named(name)),
+    (name) => control.post('/v1/shows/gala/tokens', { user: 'ann', role: 'viewer', name: 'Ann' }, named(name)),
+    (name) =>
+      control.ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { brand: 'acme', title: 'Hat', skus: [{ sku: 'HAT' }] }, headers: named(name) }),
+  ];
+  for (const [i, first] of commands.entries()) {
+    const used = await first(`key-${i}`);
+    t.ok(used.status < 300, JSON.stringify(used.body));
+    for (const [j, other] of commands.entries()) {
+      const again = await other(`key-${i}`);
+      if (i === j) t.ok(again.status < 300, `${i} again`);
+      else t.match(again, { status: 409, body: { code: 'idempotency_conflict' } }, `${j} with the key of ${i}`);
+    }
+  }
+});
+
 t.test('without a key every request is a command of its own', async (t) => {
   const control = await startControl(t);
   await planShow(control);

@@ -93,6 +93,17 @@ stage.scene('the same key answers again; the same key with another body conflict
   t.equal(outcome(await stage.confirm(show, held, { key: 'drop', actor: 'user:bob' })), 'idempotency_conflict');
 });
 
+stage.scene('a key of a buyer is one command, whether they give back or stand in line', async (t) => {
+  const show = await stage.openShow({ units: { S: 2, M: 1 }, perBuyer: 5 });
+  await stage.hold(show, 'bob', { lines: [{ sku: 'M', qty: 1 }] });
+  const held = await stage.hold(show, 'ann');
+  const join = (key: string): Promise<unknown> => store.waitlist(show, { op: 'join', user: 'ann', key, sale: 'sale', sku: 'M' });
+  t.match(await join('one'), { ok: true });
+  t.equal(outcome(await stage.release(show, held, { key: 'one', actor: 'user:ann' })), 'idempotency_conflict');
+  t.equal(outcome(await stage.release(show, held, { key: 'two', actor: 'user:ann' })), 'ok');
+  t.match(await join('two'), { ok: false, error: { code: 'idempotency_conflict' } });
+});
+
 stage.scene('a key belongs to its actor', async (t) => {
   const show = await stage.openShow();
   const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];

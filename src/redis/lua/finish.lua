@@ -3,7 +3,7 @@
 -- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed details}.
 -- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
 
-local field = pack({ 'finish', args.actor, args.key })
+local field = command_field(args.actor, args.key)
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
 
 -- More time only on success, and never past the longest hold: a failed try must not keep units from others.

@@ -4,7 +4,7 @@
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed details}.
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
 
-local field = pack({ 'sale', args.actor, args.key })
+local field = command_field(args.actor, args.key)
 
 local function refusal(opens_at, closes_at)
   if show_state == 'ended' then return 'show_ended', {} end

@@ -3,7 +3,7 @@
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed details}.
 -- Ledger: sale (state changes), alloc, withdraw. Events: sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
 
-local field = pack({ 'sale', args.actor, args.key })
+local field = command_field(args.actor, args.key)
 local FROM = {
   schedule = { draft = true, scheduled = true },
   open = { draft = true, scheduled = true },

@@ -2,7 +2,7 @@
 -- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or nil, remove = product id or nil,
 -- events = array of types, key, actor and body where a repeat with the key is to be told the recorded offset}. ARGV[3]: packed show record; ARGV[4]: packed product; ARGV[5...]: packed event data. Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
 
-local field = args.key and pack({ 'show', args.actor, args.key })
+local field = args.key and command_field(args.actor, args.key)
 local recorded = field and recall(field, args.body)
 if recorded == 'conflict' then return { 'ok', 'idempotency_conflict' } end
 if recorded then return { 'ok', recorded, '=' } end

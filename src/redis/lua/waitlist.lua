@@ -3,7 +3,7 @@
 -- Returns {'ok', next due, '+' or '=', packed {place, waiting = people in line}} or {'ok', next due, code, packed details}.
 -- Ledger: join, leave.
 
-local field = pack({ 'wait', args.user, args.key })
+local field = command_field('user:' .. args.user, args.key)
 
 local function join(sale, mine)
   if sale.state ~= 'open' and sale.state ~= 'paused' then return 'sale_' .. (sale.state == 'draft' and 'not_open' or sale.state == 'scheduled' and 'not_open' or sale.state), { opensAt = sale.opensAt, now = now } end

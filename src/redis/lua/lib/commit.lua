@@ -37,6 +37,9 @@ local function write_hash(key, pairs_flat)
   end
 end
 
+-- One key of one actor is one command of a show, of whatever kind: bodies say which (also read by redis/running.ts).
+local function command_field(actor, key) return actor .. '\0' .. key end
+
 -- Keys live in two generations that rotate after a day: a record stays between 24 and 48 hours.
 local function remember(field, body, answer, ttl_ms)
   local since = tonumber(call('HGET', K.show, 'idem_since') or '0')
