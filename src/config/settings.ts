@@ -32,7 +32,7 @@ export const SETTINGS = Object.freeze({
   redisUrl: setting<string | null>({
     variable: 'REDIS_URL',
     flag: 'redis-url',
-    help: 'Redis 7.0 or newer that holds all state. Without it the engine starts a redis-server of its own in DATA_DIR.',
+    help: 'Redis 7.0 or newer that holds all state; its user may load and call functions. Without it the engine starts a redis-server of its own in DATA_DIR.',
     range: 'redis://, rediss:// or unix:///path; several redis:// separated by commas are the nodes of a cluster',
     fallback: null,
     fallbackText: 'embedded',
