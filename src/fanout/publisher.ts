@@ -28,6 +28,8 @@ export interface Seats {
   readonly variant: Variant;
   readonly topics: Readonly<Record<TopicLane, string>>;
   taken: number;
+  /** Chat sent to each of them so far, each frame rounded up. */
+  chatKib: number;
   /** The turn of the loop in which they were last written to. */
   turn: number;
   /** Frames that the spreader has not published to these viewers yet, in order. */
@@ -75,7 +77,7 @@ export class Listeners {
     let seats = blocks.find(({ taken }) => taken < LIMITS.publishViewersPerTurn);
     if (seats === undefined) {
       const end = `${VARIANT_LETTERS[variant]}${blocks.length}/${this.showId}`;
-      seats = { variant, topics: { main: LANE_LETTERS.main + end, chat: LANE_LETTERS.chat + end }, taken: 0, turn: 0, waiting: [] };
+      seats = { variant, topics: { main: LANE_LETTERS.main + end, chat: LANE_LETTERS.chat + end }, taken: 0, chatKib: 0, turn: 0, waiting: [] };
       blocks.push(seats);
     }
     this.spreader.settle(seats);

@@ -28,6 +28,7 @@ export class Spreader {
   /** At once where this turn has room, otherwise in a later turn. */
   publish(seats: Seats, lane: TopicLane, bytes: Uint8Array): void {
     const message = { topic: seats.topics[lane], bytes };
+    if (lane === 'chat') seats.chatKib += Math.ceil(bytes.length / 1024);
     if (seats.waiting.length === 0 && this.fits(seats)) {
       this.count(seats);
       this.send(seats, message);

@@ -42,6 +42,11 @@ export class Connection implements Listener {
   badFrames = 0;
   /** The room's count of chat messages when this viewer left the chat lane. */
   chatSentAtDemotion = 0;
+  /** `chatKib` when it last proved that it reads, and when it was asked; -1 = it is not asked right now. */
+  provenKib = 0;
+  askedKib = -1;
+  /** When it was asked, in tenths of a second: a small integer is not a heap object of its own for every viewer. */
+  askedAt = 0;
   /** While the room opens: resolves when it serves, or could not be opened. */
   roomOpening: Promise<Result<null>> | null = null;
   /** Has the room been told of this listener? */
@@ -119,6 +124,17 @@ export class Connection implements Listener {
   /** Takes a seat in the room: from this moment on it gets what is published. */
   sit(): void {
     this.seats = this.room.listeners.take(this.variant);
+    this.provenKib = this.seats.chatKib;
+  }
+
+  /** Chat that was sent to its seats so far. */
+  get chatKib(): number {
+    return this.seats?.chatKib ?? 0;
+  }
+
+  /** The answer says that everything before it was read. */
+  ping(): void {
+    this.socket?.ping();
   }
 
   /** The server forgets the subscriptions of a closed socket by itself. */

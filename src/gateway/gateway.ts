@@ -164,6 +164,7 @@ class SocketGateway implements Gateway {
       },
     });
     this.slowViewers = new SlowViewers({
+      clock: systemClock,
       onDemoted: () => {
         this.demotions += 1;
         metrics?.demotions.inc();
@@ -273,6 +274,7 @@ class SocketGateway implements Gateway {
       },
       message: (socket, data, isBinary) => this.requests.receive(socket.getUserData().connection, new Uint8Array(data), isBinary),
       drain: (socket) => this.slowViewers.drained(socket.getUserData().connection),
+      pong: (socket) => this.slowViewers.proved(socket.getUserData().connection),
       dropped: (socket) => this.onDropped(socket.getUserData().connection),
       close: (socket, code) => this.onClose(socket.getUserData().connection, code),
     });

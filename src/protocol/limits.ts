@@ -28,6 +28,13 @@ export const LIMITS = Object.freeze({
   // Slow viewers: over the soft limit the chat lane is dropped, over the hard limit the socket is closed with "resume".
   backpressureSoftBytes: 64 * 1024,
   backpressureHardBytes: 1024 * 1024,
+  /**
+   * The kernel takes some 4 MB for each line (tcp_wmem) before anything piles up here. So every so much chat a viewer is asked, by a ping, whether it still
+   * reads; who has not answered after that long and was sent that much more is slow.
+   */
+  readProofEveryKib: 512,
+  readProofOverdueKib: 256,
+  readProofMs: 1_500,
 
   // Ticks
   tickMinMs: 20,
@@ -174,6 +181,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', LIMITS.tickMinMs <= LIMITS.tickMaxMs && LIMITS.tickMaxMs <= LIMITS.tickSparseMaxMs],
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', LIMITS.holdMinMs <= LIMITS.holdDefaultMs && LIMITS.holdDefaultMs <= LIMITS.holdMaxMs],
   ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
+  ['a ping is given up before the next would be due', LIMITS.readProofOverdueKib < LIMITS.readProofEveryKib],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
   ['newcomers of one report fit into one command of Lua (unpack takes some 8,000)', LIMITS.uniquesPerReportMax <= 7_000],

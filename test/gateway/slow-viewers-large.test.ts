@@ -121,7 +121,6 @@ t.test('B-1 B-2: stalled viewers of every block lose chat, keep events, and are 
     );
     t.same(judge(client.received).problems, []);
   }
-  t.ok(backlog() > LIMITS.backpressureSoftBytes);
   t.ok(backlog() <= LIMITS.backpressureHardBytes * 1.25, `at most ${backlog()} bytes waited for one viewer`);
   t.comment(`${rounds} rounds, at most ${backlog()} bytes waited for one viewer`);
 });

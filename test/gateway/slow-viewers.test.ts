@@ -42,6 +42,30 @@ t.test('B-1 B-2: a slow viewer loses chat, keeps events, and is told exactly how
   t.equal(slow.chat().length, total - restored['missed'] + 200);
 });
 
+t.test('B-4: who does not read is noticed while the network still takes everything; who reads is not', async (t) => {
+  const world = await startWorld(t);
+  const quick = await world.connect({ user: 'quick' });
+  const slow = await world.connect({ user: 'slow' });
+  await Promise.all([quick.type('welcome'), slow.type('welcome')]);
+  slow.socket.pause();
+  // 2 MB in 3 s: less than the network holds for a line.
+  let total = 0;
+  for (let round = 0; round < 30; round += 1) {
+    total += await floodOnce(world, round);
+    await sleep(100);
+  }
+  t.equal(world.node.gateway.stats().demotions, 1);
+  total += await floodOnce(world, 10_000);
+  await until(() => quick.chat().length === total, 'the quick viewer has everything', 8_000);
+  slow.socket.resume();
+  const restored = await slow.find((m) => m['missed'] > 0);
+  t.equal(slow.chat().length + restored['missed'], total);
+  t.ok(restored['missed'] >= 200, 'what was said last it was not sent');
+  await floodOnce(world, 10_001);
+  await until(() => slow.chat().at(-1)?.[2].startsWith('10001/199') ?? false, 'chat goes on after the answer');
+  t.equal(world.node.gateway.stats().demotions, 1, 'nobody else was');
+});
+
 t.test('B-3: a viewer that takes nothing at all is closed with "resume", and memory stays bounded', async (t) => {
   const world = await startWorld(t);
   const stuck = await world.connect({ user: 'stuck' });
