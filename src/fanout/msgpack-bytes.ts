@@ -4,6 +4,7 @@
  */
 
 const GROWTH_BYTES = 4096;
+const SHORT_CHARS_MAX = 100;
 
 export class MessagePackWriter {
   private buffer = Buffer.allocUnsafe(GROWTH_BYTES);
@@ -44,14 +45,7 @@ export class MessagePackWriter {
   }
 
   string(text: string): this {
-    // Ten UTF-16 units never need more than 30 bytes, so the short header is right before the length is known.
-    if (text.length <= 10) {
-      this.room(31);
-      const written = this.buffer.write(text, this.length + 1, 'utf8');
-      this.buffer[this.length] = 0xa0 | written;
-      this.length += 1 + written;
-      return this;
-    }
+    if (text.length <= SHORT_CHARS_MAX && this.ascii(text)) return this;
     const size = Buffer.byteLength(text, 'utf8');
     this.room(size + 5);
     if (size < 32) {
@@ -68,6 +62,27 @@ export class MessagePackWriter {
     }
     this.length += this.buffer.write(text, this.length, 'utf8');
     return this;
+  }
+
+  /** Without a call out of JavaScript, which costs more than a short text. False, and nothing written, for a text with other characters. */
+  private ascii(text: string): boolean {
+    const { length } = text;
+    this.room(length + 2);
+    const { buffer } = this;
+    let at = this.length;
+    if (length < 32) {
+      buffer[at++] = 0xa0 | length;
+    } else {
+      buffer[at++] = 0xd9;
+      buffer[at++] = length;
+    }
+    for (let i = 0; i < length; i += 1) {
+      const code = text.charCodeAt(i);
+      if (code > 0x7f) return false;
+      buffer[at++] = code;
+    }
+    this.length = at;
+    return true;
   }
 
   /** Bytes that already are MessagePack. */

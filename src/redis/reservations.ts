@@ -1,13 +1,14 @@
 /** Reservations: many decided in one call, one confirmed or released at a time. */
 import { hash } from 'node:crypto';
+import { MessagePackWriter } from '../fanout/msgpack-bytes.ts';
 import { fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Line, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { ReservationStore } from '../sales/ports.ts';
 import type { CommandMeta, ConfirmRequest, Decision, ReserveRequest, Standing, WaitlistAnswer, WaitlistRequest } from '../sales/types.ts';
-import { type FlatLines, linesOf, type PackedRequest, pack, recordedAnswer, reservationRecord, reservationView, unpack, unpackReservation } from './records.ts';
+import { type FlatLines, linesOf, type PackedRequest, recordedAnswer, reservationRecord, reservationView, unpack, unpackReservation } from './records.ts';
 import { refusal } from './sales.ts';
-import { bytesOf, type ScriptSession, textOf } from './session.ts';
+import { bufferOf, bytesOf, type ScriptSession, textOf } from './session.ts';
 
 /**
  * A reservation's id follows from the buyer and the key, so a repeated request finds its own reservation: the id is the
@@ -27,6 +28,18 @@ function mergedLines(lines: readonly Line[]): FlatLines {
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
   return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
+}
+
+/** Answers how many bytes it took. */
+function writeRequest(writer: MessagePackWriter, [user, id, state, offer, sale, lines, key]: PackedRequest): number {
+  const before = writer.bytes;
+  writer.arrayHeader(7).string(user).string(id).string(state).number(offer).string(sale).arrayHeader(lines.length);
+  for (const value of lines) {
+    if (typeof value === 'string') writer.string(value);
+    else writer.number(value);
+  }
+  writer.string(key);
+  return writer.bytes - before;
 }
 
 /** What the holds of one call that cost the same have in common. */
@@ -66,8 +79,9 @@ export class Reservations implements ReservationStore {
     const asked = requests.map(
       ({ user, key, sale, lines }): PackedRequest => [user, reservationId(showId, user, key), 'held', 0, sale, mergedLines(lines), key],
     );
-    const packed = asked.map(pack);
-    const reply = await this.#session.run('reserve', showId, [origin, packed.map(({ length }) => length)], Buffer.concat(packed));
+    const writer = new MessagePackWriter();
+    const sizes = asked.map((request) => writeRequest(writer, request));
+    const reply = await this.#session.run('reserve', showId, [origin, sizes], bufferOf(writer.take()));
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
     const [terms, ...answers] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));

@@ -11,6 +11,8 @@ import type { ScriptName, ScriptReply, Scripts } from './scripts.ts';
 export const newEpoch = (): string => randomBytes(6).toString('base64url');
 export const textOf = (value: ScriptReply[number] | undefined): string => (Buffer.isBuffer(value) ? value.toString() : String(value ?? ''));
 export const bytesOf = (value: ScriptReply[number] | undefined): Buffer => (Buffer.isBuffer(value) ? value : Buffer.alloc(0));
+/** The same bytes, as the driver takes them. */
+export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
 export interface SessionOptions {

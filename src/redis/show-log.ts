@@ -25,7 +25,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
 import { eventOf, PackedNews, pack, type SalePatch, type ShowRecord, saleStateOf, saleView, showView, unpack, unpackAll } from './records.ts';
 import { booksOf } from './sales.ts';
-import { bytesOf, type ScriptSession, textOf } from './session.ts';
+import { bufferOf, bytesOf, type ScriptSession, textOf } from './session.ts';
 
 const KIND_COMMIT = 0x63; // c
 const KIND_CHAT = 0x6d; // m
@@ -210,7 +210,6 @@ type CommitHead = [
 ];
 
 const NOTHING = Buffer.alloc(0);
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 /** Enough to tell people apart, and not to tell who they are. */
 const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);
 const chatBatch = ([node, at, firstId, count, taken, last]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items, taken, last });
