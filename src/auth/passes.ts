@@ -6,7 +6,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { Claims } from './tokens.ts';
+import type { Claims } from './claims.ts';
 
 export interface Passes {
   /** Good for `LIMITS.passTtlMs`, and not longer than the token it stands for. */

@@ -6,19 +6,8 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Algorithm, createSigner, createVerifier, TOKEN_ERROR_CODES } from 'fast-jwt';
 import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import { ROLES, type Role } from '../protocol/messages.ts';
+import { type Claims, readClaims } from './claims.ts';
 import { createPasses } from './passes.ts';
-
-export interface Claims {
-  readonly show: string;
-  /** The token's `sub`. */
-  readonly user: string;
-  /** Display name in chat. */
-  readonly name: string;
-  readonly role: Role;
-  /** Seconds since the Unix epoch. */
-  readonly exp: number;
-}
 
 export interface TokensOptions {
   /** Shared secret for HS256; without it tokens are only verified, never minted. At least 32 bytes. */
@@ -47,8 +36,6 @@ export interface Tokens {
 const VERIFIED_TOKENS_REMEMBERED = 10_000;
 const SECRET_BYTES_MIN = 32;
 const RSA_BITS_MIN = 2048;
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
-const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
 type Verify = (token: string) => unknown;
 
@@ -138,18 +125,3 @@ function verifySignature(verifiers: readonly Verify[], token: string): Result<Re
   }
   return fail('unauthenticated', 'The token is not signed with a key this engine trusts.');
 }
-
-function readClaims(payload: Readonly<Record<string, unknown>>): Result<Claims> {
-  const { sub, name, show, role, exp } = payload;
-  if (!isText(sub, LIMITS.userIdCharsMax)) return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
-  if (!isText(name, LIMITS.nameCharsMax)) return fail('unauthenticated', `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters.`);
-  if (!isText(show, LIMITS.idCharsMax) || !SHOW_ID.test(show)) return fail('unauthenticated', 'The token\'s "show" must be a show id.');
-  if (!isRole(role)) return fail('unauthenticated', `The token's "role" must be one of ${ROLES.join(', ')}.`);
-  if (typeof exp !== 'number' || !Number.isSafeInteger(exp) || exp <= 0 || exp > 1e11)
-    return fail('unauthenticated', 'The token\'s "exp" must be whole seconds since 1970.');
-  return ok({ show, user: sub, name, role, exp });
-}
-
-const isText = (value: unknown, charsMax: number): value is string =>
-  typeof value === 'string' && value.length > 0 && value.length <= charsMax && !UNPRINTABLE.test(value);
-const isRole = (value: unknown): value is Role => ROLES.some((role) => role === value);

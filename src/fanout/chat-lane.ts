@@ -4,8 +4,8 @@ import { ChatPiece } from './chat-piece.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatFrames, type EncodeCounts, splicedFrame } from './frames.ts';
+import type { Listeners } from './listeners.ts';
 import type { ChatBatch } from './ports.ts';
-import type { Listeners } from './publisher.ts';
 import { ChatRing } from './ring.ts';
 
 export interface ChatLaneOptions {

@@ -5,7 +5,7 @@
  */
 import { LIMITS } from '../protocol/limits.ts';
 import type { Clock } from './clock.ts';
-import type { Publisher, Seats, TopicLane } from './publisher.ts';
+import type { Publisher, Seats, TopicLane } from './seats.ts';
 
 export class Spreader {
   readonly publisher: Publisher;

@@ -4,8 +4,8 @@ import type { Countdown, SaleStateView, SaleView, StateView } from '../protocol/
 import type { Clock } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { type EncodeCounts, splicedFrame } from './frames.ts';
+import type { Listeners } from './listeners.ts';
 import type { Counts } from './ports.ts';
-import type { Listeners } from './publisher.ts';
 
 export interface StateLaneOptions {
   readonly clock: Clock;

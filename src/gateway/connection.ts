@@ -3,7 +3,6 @@ import { encodeFor, type Listener, type Member, type Position, type Room, type S
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
-import type { Source } from './connections.ts';
 import type { WebSocket } from './uws.ts';
 
 /** Who connected, as the token said. `user` null: a guest without one. */
@@ -13,6 +12,12 @@ export interface Identity {
   readonly role: Role;
   /** Since the Unix epoch; null = never (guests). Milliseconds would be a heap number of its own for every viewer. */
   readonly expiresAtSeconds: number | null;
+}
+
+/** Where a connection comes from, shared by all that do. */
+export interface Source {
+  readonly address: string;
+  connections: number;
 }
 
 /** `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and state. `closed`: over. */

@@ -3,18 +3,12 @@
 import { newBucket, type Rate, type TokenBucket, take } from '../fanout/index.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Source } from './connection.ts';
 
 export interface ConnectionLimits {
   readonly perNodeMax: number;
   readonly perAddressMax: number;
   readonly joinsPerSecond: number;
-}
-
-/** Where a connection comes from, shared by all that do. */
-export interface Source {
-  readonly address: string;
-  connections: number;
 }
 
 export class Connections {

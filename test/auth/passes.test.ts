@@ -1,6 +1,7 @@
 import t from 'tap';
+import type { Claims } from '../../src/auth/claims.ts';
 import { createPasses } from '../../src/auth/passes.ts';
-import { type Claims, createTokens } from '../../src/auth/tokens.ts';
+import { createTokens } from '../../src/auth/tokens.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 
 const SECRET = 'a secret of thirty-two bytes or more';

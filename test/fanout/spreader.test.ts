@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { OutgoingFrame } from '../../src/fanout/frames.ts';
-import { Listeners, type Publisher } from '../../src/fanout/publisher.ts';
+import { Listeners } from '../../src/fanout/listeners.ts';
+import type { Publisher } from '../../src/fanout/seats.ts';
 import { Spreader } from '../../src/fanout/spreader.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
 import { ManualClock } from './manual-clock.ts';
