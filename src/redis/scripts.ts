@@ -1,6 +1,6 @@
 /**
  * The Lua scripts, as one library of Redis Functions: loaded when a server turns out not to have it, then called by name. A script sent by EVALSHA would
- * build all functions it is made of anew at each call, which is half of what a small call costs (measured: 70 of 130 us).
+ * build all functions it is made of anew at each call (measured: 10 us of the 72 that a single decision takes).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
