@@ -198,11 +198,11 @@ export class Audience {
   }
 
   /**
-   * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after a broken line, perhaps of long ago. What became of it
-   * only Redis can say; what is live and new is told.
+   * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after a broken line, perhaps of long ago. It says how the hold was
+   * made; what became of it only Redis can say, and whoever was just told that it is held must hear of another end, also where its news got lost.
    */
-  lookAgain(member: Member, saleId: string): void {
-    this.involve(member, saleId);
+  lookAgain(member: Member, recorded: ReservationView): void {
+    this.remember(member, recorded);
     this.doubt(member);
   }
 

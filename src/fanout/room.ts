@@ -306,7 +306,7 @@ export class Room {
   private noteDecision(member: Member, result: Result<Decision>): void {
     if (result.ok) {
       const { reservation, replayed } = result.value;
-      if (replayed && this.audience.reservation(member, reservation.id) === undefined) this.audience.lookAgain(member, reservation.sale);
+      if (replayed && this.audience.reservation(member, reservation.id) === undefined) this.audience.lookAgain(member, reservation);
       else this.audience.remember(member, reservation);
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
       // The outcome is not known.

@@ -13,12 +13,21 @@ interface Question {
 }
 
 /** A store that answers when the test says so. */
-function setUp(): { audience: Audience; questions: Question[]; join: (user: string) => { member: Member; told: string[]; listener: Listener } } {
+function setUp(): {
+  audience: Audience;
+  questions: Question[];
+  lookedUp: Map<string, ReservationView>;
+  join: (user: string) => { member: Member; told: string[]; listener: Listener };
+} {
   const questions: Question[] = [];
+  const lookedUp = new Map<string, ReservationView>();
   const store = {
     standingOf: (_show: string, users: readonly string[]) =>
       new Promise<Result<Standing[]>>((resolve) => questions.push({ users, answer: (standings) => resolve(ok(standings)) })),
-    getReservation: () => Promise.reject(new Error('nobody should ask')),
+    getReservation: (_show: string, id: string) => {
+      const found = lookedUp.get(id);
+      return found === undefined ? Promise.reject(new Error('nobody should ask')) : Promise.resolve(ok(found));
+    },
   };
   const audience = new Audience({ showId: 'show', store, clock: new ManualClock(), encodes: newEncodeCounts(), now: () => 0 });
   const join = (user: string): { member: Member; told: string[]; listener: Listener } => {
@@ -26,7 +35,7 @@ function setUp(): { audience: Audience; questions: Question[]; join: (user: stri
     const listener: Listener = { variant: 'json', send: (bytes) => told.push(JSON.parse(Buffer.from(bytes).toString()).reservation.id) };
     return { member: audience.join(user, listener), told, listener };
   };
-  return { audience, questions, join };
+  return { audience, questions, lookedUp, join };
 }
 
 const nothing = (): Standing => ({ reservations: [], waits: [], sales: [] });
@@ -44,7 +53,8 @@ const hold = (id: string): ReservationView => ({
 });
 
 t.test('a doubt about one person does not keep others waiting, however often it comes', async (t) => {
-  const { audience, questions, join } = setUp();
+  const { audience, questions, lookedUp, join } = setUp();
+  lookedUp.set('old', { ...hold('old'), state: 'released', endedAt: 1 });
   const { member: doubtful } = join('dora');
   const learned = audience.learn(doubtful);
   questions[0]?.answer([nothing()]);
@@ -52,7 +62,7 @@ t.test('a doubt about one person does not keep others waiting, however often it 
 
   let answered = 1;
   const answerNext = async (): Promise<void> => {
-    audience.lookAgain(doubtful, 's');
+    audience.lookAgain(doubtful, hold('old'));
     const question = questions[answered++];
     question?.answer(question.users.map(nothing));
     await turn();
@@ -119,6 +129,27 @@ t.test('a hold that was answered is told to the other sockets of its buyer, unle
   answer('b');
   t.same([phone.told, laptop.told], [['b'], ['a', 'b']], 'both heard of the release and of nothing older');
   t.equal(audience.reservation(member, 'b')?.state, 'released');
+});
+
+t.test('a recorded answer is not the last word: how the hold ended meanwhile is found out and told', async (t) => {
+  const { audience, questions, lookedUp, join } = setUp();
+  const { member, told, listener } = join('ann');
+  const learned = audience.learn(member);
+  questions[0]?.answer([nothing()]);
+  await learned;
+  // The reply was lost with the line, the repeat got the recorded answer, and the news of the release was lost, too.
+  lookedUp.set('r', { ...hold('r'), state: 'released', endedAt: 1 });
+  audience.lookAgain(member, hold('r'));
+  audience.answer(member, listener, hold('r'), true);
+  questions[1]?.answer([nothing()]);
+  await turn();
+  t.same(told, ['r']);
+  t.equal(audience.reservation(member, 'r')?.state, 'released');
+
+  audience.lookAgain(member, hold('s'));
+  questions[2]?.answer([holding('s')]);
+  await turn();
+  t.same(told, ['r'], 'what is as the answer said needs no word');
 });
 
 t.test('who left with a request under way is remembered until it is answered, whatever else is forgotten', async (t) => {
