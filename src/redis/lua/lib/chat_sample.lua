@@ -47,7 +47,7 @@ local function sample(count, marked, cap)
             kept[#kept + 1] = i
             sum, free, shown[here] = sum - 1, free - 1, shown[here] + 1
           else
-            sum = 1 -- no room in this second: the turn goes to the next
+            sum = sum - 1 -- no room in this second: the turn is lost, for whoever came first when there is room would have it
           end
         end
       end
