@@ -35,11 +35,15 @@ interface Waiting {
 }
 
 const OVERLOAD_RETRY_MS = 1_000;
+/** Array header, place in the batch, time, and the headers of two texts. */
+const ITEM_AROUND_BYTES = 8;
 
 export class ChatIntake {
   private readonly options: ChatIntakeOptions;
   private readonly writer = new MessagePackWriter();
   private queue: Waiting[] = [];
+  /** Of the queue in frames, roughly. */
+  private queuedBytes = 0;
   private inFlight: Promise<void> | null = null;
   private lastAppendMs = Number.NEGATIVE_INFINITY;
   private timer: Timer | null = null;
@@ -54,6 +58,7 @@ export class ChatIntake {
       return;
     }
     this.queue.push({ entry, answer });
+    this.queuedBytes += roughBytes(entry);
     this.pump();
   }
 
@@ -68,8 +73,9 @@ export class ChatIntake {
   private pump(): void {
     if (this.inFlight !== null || this.queue.length === 0) return;
     const { clock } = this.options;
-    // A full batch gains nothing by waiting for company.
-    const dueMs = this.queue.length >= LIMITS.chatBatchMessagesMax ? 0 : this.lastAppendMs + LIMITS.tickMinMs;
+    // What fills a frame, or a batch, gains nothing by waiting for company.
+    const full = this.queuedBytes >= LIMITS.frameOutBytesTarget || this.queue.length >= LIMITS.chatBatchMessagesMax;
+    const dueMs = full ? 0 : this.lastAppendMs + LIMITS.tickMinMs;
     const waitMs = dueMs - clock.nowMs();
     if (waitMs <= 0) {
       this.append();
@@ -117,6 +123,7 @@ export class ChatIntake {
     while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
       const entry = this.queue[count]?.entry;
       if (entry === undefined) break;
+      this.queuedBytes -= roughBytes(entry);
       writeChatItem(this.writer, count, Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)), entry.name, entry.text, entry.mark);
       if (perSecond > 0) {
         ends.push(this.writer.bytes);
@@ -130,6 +137,9 @@ export class ChatIntake {
     return perSecond > 0 ? { ...taken, cap: { perSecond, ends: littleEndian(ends), marked } } : taken;
   }
 }
+
+/** Of a message in a frame; exact where its texts are short and plain. */
+const roughBytes = ({ name, text }: ChatEntry): number => name.length + text.length + ITEM_AROUND_BYTES;
 
 function littleEndian(values: readonly number[]): Uint8Array {
   const bytes = Buffer.allocUnsafe(4 * values.length);

@@ -50,8 +50,8 @@ export class Connection implements Listener {
   /** `chatKib` when it last proved that it reads, and when it was asked; -1 = it is not asked right now. */
   provenKib = 0;
   askedKib = -1;
-  /** When it was asked, in tenths of a second: a small integer is not a heap object of its own for every viewer. */
-  askedAt = 0;
+  /** When it was asked last, in tenths of a second (a small integer is not a heap object of its own for every viewer); at first long ago. */
+  askedAt = -1_000_000;
   /** While the room opens: resolves when it serves, or could not be opened. */
   roomOpening: Promise<Result<null>> | null = null;
   /** Has the room been told of this listener? */

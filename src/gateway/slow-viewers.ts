@@ -49,8 +49,9 @@ export class SlowViewers {
   private owesProof(connection: Connection): boolean {
     const { chatKib, provenKib, askedKib, askedAt } = connection;
     const now = Math.floor(this.options.clock.nowMs() / ASKED_AT_MS);
-    if (askedKib >= 0) return chatKib - askedKib >= LIMITS.readProofOverdueKib && (now - askedAt) * ASKED_AT_MS >= LIMITS.readProofMs;
-    if (chatKib - provenKib >= LIMITS.readProofEveryKib) {
+    const sinceMs = (now - askedAt) * ASKED_AT_MS;
+    if (askedKib >= 0) return chatKib - askedKib >= LIMITS.readProofOverdueKib && sinceMs >= LIMITS.readProofMs;
+    if (chatKib - provenKib >= LIMITS.readProofEveryKib && sinceMs >= LIMITS.readProofPauseMs) {
       connection.askedKib = chatKib;
       connection.askedAt = now;
       connection.ping();

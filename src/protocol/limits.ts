@@ -30,9 +30,11 @@ export const LIMITS = Object.freeze({
   backpressureHardBytes: 1024 * 1024,
   /**
    * The kernel takes some 4 MB for each line (tcp_wmem) before anything piles up here. So every so much chat a viewer is asked, by a ping, whether it still
-   * reads; who has not answered after that long and was sent that much more is slow.
+   * reads; who has not answered after that long and was sent that much more is slow. A ping costs two system calls on both sides, so in a loud room the pause
+   * counts.
    */
   readProofEveryKib: 512,
+  readProofPauseMs: 2_000,
   readProofOverdueKib: 256,
   readProofMs: 1_500,
 

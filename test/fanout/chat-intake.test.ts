@@ -49,6 +49,12 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   intake.accept(entry(0), () => {});
   t.equal(appends[4]?.count, LIMITS.chatBatchMessagesMax, 'a full batch does not wait for the tick');
   t.equal(clock.armed, 0);
+  appends[4]?.answer(ok({ firstId: 31 }));
+  await clock.pass(1);
+  const long = { ...entry(0), text: 'x'.repeat(LIMITS.chatTextCharsMax) };
+  for (let bytes = 0; bytes < LIMITS.frameOutBytesTarget; bytes += LIMITS.chatTextCharsMax) intake.accept(long, () => {});
+  t.ok((appends[5]?.count ?? 0) > 1, 'nor does what fills a frame');
+  t.equal(clock.armed, 0);
 });
 
 t.test('intake: an answer that cannot be taken costs nobody else theirs', async (t) => {

@@ -93,6 +93,14 @@ t.test('B-4: who answers late but is sent little meanwhile is not slow', async (
   send(1);
   look();
   t.equal(line.pings, 2);
+  viewers.proved(connection);
+  send(LIMITS.readProofEveryKib);
+  await clock.pass(LIMITS.readProofPauseMs - 100);
+  look();
+  t.equal(line.pings, 2, 'asked a moment ago');
+  await clock.pass(100);
+  look();
+  t.equal(line.pings, 3);
 });
 
 t.test('B-1 B-4: who is slow in both ways comes back when neither holds', async (t) => {

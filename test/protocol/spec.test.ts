@@ -53,7 +53,7 @@ t.test('the numbers of the page are the limits', async (t) => {
     [`${LIMITS.heartsRatePerConnectionPerSecond} hearts (${LIMITS.heartsBurstPerConnection} at once)`, 0],
     [`while more than ${LIMITS.backpressureSoftBytes / 1024} KiB wait`, LIMITS.backpressureSoftBytes],
     [`which more than ${LIMITS.backpressureHardBytes / 2 ** 20} MiB waits`, LIMITS.backpressureHardBytes],
-    [`after every ${LIMITS.readProofEveryKib} KiB of chat`, LIMITS.readProofEveryKib],
+    [`after every ${LIMITS.readProofEveryKib} KiB of chat, at most every ${LIMITS.readProofPauseMs / 1000} s`, LIMITS.readProofEveryKib],
     [`has not answered after ${LIMITS.readProofMs / 1000} s and was sent another ${LIMITS.readProofOverdueKib} KiB`, LIMITS.readProofMs],
     [`silent for ${LIMITS.idleTimeoutSeconds} s`, LIMITS.idleTimeoutSeconds],
     [`the newest ${LIMITS.chatHistoryMessages} messages`, LIMITS.chatHistoryMessages],
