@@ -154,26 +154,34 @@ class NatsDialect implements Dialect {
 }
 
 interface KnownFrame {
+  readonly bytes: number;
   readonly isWelcome: boolean;
   readonly numbers: Float64Array;
   readonly dueMicros: Float64Array;
 }
 
-/** Everybody gets the same bytes, so a process decodes a frame once: its length and first bytes (time, ids, first author) tell it from all others. */
-const known = new Map<string, KnownFrame>();
+/** Everybody gets the same bytes, so a process decodes a frame once: its length and a hash of its first bytes (time, ids, first author) tell it from all others. */
+const known = new Map<number, KnownFrame>();
 const KNOWN_MAX = 512;
-const SIGNATURE_BYTES = 72;
+const SIGNED_BYTES = 72;
+
+/** FNV-1a, 32 bits. */
+function signature(bytes: Uint8Array, from: number, to: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = from; at < to; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
+  return hash;
+}
 
 function stampede(variant: Variant, listener: Listener): Dialect {
   return {
     onOpen() {},
     onFrame(_opcode, bytes, from, to) {
-      const signature = `${to - from}${bytes.toString('latin1', from, Math.min(to, from + SIGNATURE_BYTES))}`;
-      let frame = known.get(signature);
-      if (frame === undefined) {
+      const key = signature(bytes, from, Math.min(to, from + SIGNED_BYTES));
+      let frame = known.get(key);
+      if (frame === undefined || frame.bytes !== to - from) {
         frame = decodeFrame(variant, bytes.subarray(from, to));
         if (known.size >= KNOWN_MAX) known.clear();
-        known.set(signature, frame);
+        known.set(key, frame);
       }
       if (frame.isWelcome) return listener.ready();
       const { numbers, dueMicros } = frame;
@@ -193,6 +201,7 @@ function decodeFrame(variant: Variant, bytes: Buffer): KnownFrame {
   const texts = groups.flatMap(([, , items]) => items.map(([, , , text]) => Buffer.from(String(text), 'latin1')));
   const own = texts.filter((text) => text.length === MESSAGE_BYTES);
   return {
+    bytes: bytes.length,
     isWelcome: message.t === 'welcome',
     numbers: Float64Array.from(own, (text) => numberOf(text, 0)),
     dueMicros: Float64Array.from(own, (text) => dueMicrosOf(text, 0)),

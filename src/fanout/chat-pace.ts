@@ -15,6 +15,7 @@ export class ChatPace {
   private readonly rate: Rate;
   /** By who wrote longest ago. */
   private readonly writers = new Map<string, Writer>();
+  private newest: string | null = null;
 
   constructor(rate: Rate) {
     this.rate = rate;
@@ -52,6 +53,8 @@ export class ChatPace {
 
   private wrote(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
     writer.lastMs = nowMs;
+    if (user === this.newest) return;
+    this.newest = user;
     this.writers.delete(user);
     this.writers.set(user, writer);
     const { perSecond, burst } = this.rate;
