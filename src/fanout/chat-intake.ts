@@ -35,8 +35,6 @@ interface Waiting {
 }
 
 const OVERLOAD_RETRY_MS = 1_000;
-/** A batch this near to a frame's size is full: with a little more it would need a second one. */
-const FRAME_SHARE_FULL = 0.9;
 /** Array header, place in the batch, time, and the headers of two texts. */
 const ITEM_AROUND_BYTES = 8;
 
@@ -75,8 +73,8 @@ export class ChatIntake {
   private pump(): void {
     if (this.inFlight !== null || this.queue.length === 0) return;
     const { clock } = this.options;
-    // What fills a frame, or a batch, gains nothing by waiting for company.
-    const full = this.queuedBytes >= FRAME_SHARE_FULL * LIMITS.frameOutBytesTarget || this.queue.length >= LIMITS.chatBatchMessagesMax;
+    // Much gains little by waiting for company, a full batch nothing.
+    const full = this.queuedBytes >= LIMITS.tickFullBytes || this.queue.length >= LIMITS.chatBatchMessagesMax;
     const dueMs = full ? 0 : this.lastAppendMs + LIMITS.tickMinMs;
     const waitMs = dueMs - clock.nowMs();
     if (waitMs <= 0) {

@@ -45,7 +45,7 @@ export class ChatLane {
       tickMaxMs: LIMITS.tickMaxMs,
       sparseBytes: LIMITS.tickSparseBytes,
       tickSparseMaxMs: LIMITS.tickSparseMaxMs,
-      fullBytes: LIMITS.frameOutBytesTarget,
+      fullBytes: LIMITS.tickFullBytes,
       flushShare: 0.5,
       flushShareFull: 1,
       flush: () => this.flush(),

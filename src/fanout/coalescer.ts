@@ -11,9 +11,9 @@ export interface CoalescerOptions {
   /** With fewer bytes waiting than `sparseBytes` the share of the loop counts for more than the wait: then this is the longest pause. */
   readonly sparseBytes: number;
   readonly tickSparseMaxMs: number;
-  /** From this many bytes on waiting longer buys nothing: the frame is full. */
+  /** From this many bytes on waiting longer buys little. */
   readonly fullBytes: number;
-  /** The lane's flushes may take at most this share of the loop's time; with a full frame waiting, `flushShareFull`. */
+  /** The lane's flushes may take at most this share of the loop's time; with `fullBytes` waiting, `flushShareFull`. */
   readonly flushShare: number;
   readonly flushShareFull: number;
   /** Sends everything that waits. */

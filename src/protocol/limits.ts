@@ -5,8 +5,8 @@
 export const LIMITS = Object.freeze({
   // Frames and connections
   frameInBytesMax: 16 * 1024,
-  /** uWebSockets.js bypasses its batching buffer from 16 KiB on, so outgoing batches stay below it. */
-  frameOutBytesTarget: 15 * 1024,
+  /** Chat for a room is cut into frames of this size: what a `send` costs once is then spread over many messages. */
+  frameOutBytesTarget: 60 * 1024,
   handshakeTokenBytesMax: 4096,
   /** Request line and headers of an upgrade together; a larger one is answered 431. */
   requestHeadBytesMax: 12 * 1024,
@@ -41,6 +41,8 @@ export const LIMITS = Object.freeze({
   // Ticks
   tickMinMs: 20,
   tickMaxMs: 250,
+  /** With this much chat waiting, more company saves little: it is appended, and written, as soon as what is under way is done. */
+  tickFullBytes: 14 * 1024,
   /** Where writing to a room takes so long that its share of the loop asks for longer pauses, less chat than this waits up to that long. */
   tickSparseBytes: 1024,
   tickSparseMaxMs: 500,

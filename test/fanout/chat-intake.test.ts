@@ -52,8 +52,8 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   appends[4]?.answer(ok({ firstId: 31 }));
   await clock.pass(1);
   const long = { ...entry(0), text: 'x'.repeat(LIMITS.chatTextCharsMax) };
-  for (let bytes = 0; bytes < LIMITS.frameOutBytesTarget; bytes += LIMITS.chatTextCharsMax) intake.accept(long, () => {});
-  t.ok((appends[5]?.count ?? 0) > 1, 'nor does what fills a frame');
+  for (let bytes = 0; bytes < LIMITS.tickFullBytes; bytes += LIMITS.chatTextCharsMax) intake.accept(long, () => {});
+  t.ok((appends[5]?.count ?? 0) > 1, 'nor does much text');
   t.equal(clock.armed, 0);
 });
 

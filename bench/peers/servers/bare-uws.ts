@@ -1,9 +1,9 @@
 /**
- * The bare limit: the socket server with no application. It makes the messages itself, a frame as soon as its last message is due, and publishes it to one topic. Frames are as
- * large as it is told, so that they can equal another server's.
+ * The bare limit: the socket server with no application. It makes the messages itself and publishes them to one topic, a frame as soon as it is as large as it is told, so that frames can
+ * equal another server's, or its first message has waited for `FRAME_WAIT_MS`.
  */
 import { App, us_socket_local_port } from 'uWebSockets.js';
-import { MESSAGE_BYTES, writeMessage } from '../message.ts';
+import { MESSAGE_BYTES, nowMicros, writeMessage } from '../message.ts';
 import { type Offer, pace } from '../pace.ts';
 
 export interface BareOffer extends Offer {
@@ -12,6 +12,8 @@ export interface BareOffer extends Offer {
   readonly bytesPerMessage: number;
 }
 
+/** The engine's shortest pause between two frames. */
+const FRAME_WAIT_MS = 20;
 const BACKPRESSURE_BYTES_MAX = 64 * 1024 * 1024;
 
 const app = App().ws('/*', {
@@ -24,6 +26,7 @@ async function offer({ perSecond, forMs, firstNumber, messagesPerFrame, bytesPer
   const stride = Math.max(MESSAGE_BYTES, bytesPerMessage);
   const frame = Buffer.alloc(messagesPerFrame * stride, 0x20);
   let filled = 0;
+  let firstMicros = 0;
   const send = (): void => {
     if (filled > 0) app.publish('room', frame.subarray(0, filled * stride), true);
     filled = 0;
@@ -33,11 +36,15 @@ async function offer({ perSecond, forMs, firstNumber, messagesPerFrame, bytesPer
     forMs,
     firstNumber,
     publish(number, dueMicros) {
+      if (filled === 0) firstMicros = dueMicros;
       writeMessage(frame, filled * stride, number, dueMicros);
       filled++;
       if (filled === messagesPerFrame) send();
     },
-    flush: () => false,
+    flush() {
+      if (nowMicros() - firstMicros >= FRAME_WAIT_MS * 1000) send();
+      return false;
+    },
   });
   send();
   process.send?.(offered);
