@@ -3,6 +3,7 @@ import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../harness/free-port.ts';
 import { messageText } from './message.ts';
 import { WAITING_BYTES_MAX } from './node-peers.ts';
@@ -14,6 +15,7 @@ const HOST = '127.0.0.1';
 const ROOM = 'room';
 /** The user `nobody` of common systems: a server needs no rights of ours. */
 const NOBODY = 65_534;
+const FORK_MS_MAX = 5_000;
 
 export const nats: Peer = {
   name: 'nats',
@@ -72,6 +74,7 @@ export const nchan: Peer = {
     writeFileSync(conf, nchanConf(folder, port));
     return withFolder(folder, async () => {
       const server = await startForeignProgram({ name: 'nginx', command: findProgram('nginx') ?? '', args: ['-p', folder, '-c', conf], port });
+      const worker = await onlyChildOf(server.pid);
       let refusal = '';
       const socket = await openTcp(port, (text) => {
         if (/HTTP\/1\.1 [45]/.test(text)) refusal = text.slice(0, text.indexOf('\r\n'));
@@ -81,7 +84,7 @@ export const nchan: Peer = {
       return {
         subscription: { host: HOST, port, path: '/listen', protocols: [], dialect: { kind: 'plain' } },
         processes: [
-          { name: 'nginx worker', pid: onlyChildOf(server.pid) },
+          { name: 'nginx worker', pid: worker },
           { name: 'nginx master', pid: server.pid },
         ],
         async offer(wanted) {
@@ -189,7 +192,11 @@ function publishing(socket: Socket, commandOf: (text: string) => string, stopSer
   };
 }
 
-/** nginx forks its worker; the master only waits. */
-function onlyChildOf(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+/** nginx takes connections before it forks its worker; the master only waits. */
+async function onlyChildOf(pid: number): Promise<number> {
+  for (const until = performance.now() + FORK_MS_MAX; performance.now() < until; await sleep(10)) {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    if (child) return Number(child);
+  }
+  throw new Error('nginx started no worker');
 }
