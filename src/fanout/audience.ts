@@ -199,16 +199,17 @@ export class Audience {
 
   /**
    * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after a broken line, perhaps of long ago. It says how the hold was
-   * made; what became of it only Redis can say, and whoever was just told that it is held must hear of another end, also where its news got lost.
+   * made; what became of it only Redis can say, and whoever was just told that it is held must hear of another end, also where its news got lost. While it is held
+   * all of the person's sockets are told so: no other news of it may have come here.
    */
   lookAgain(member: Member, recorded: ReservationView): void {
+    const before = this.live(member);
     this.remember(member, recorded);
-    this.doubt(member);
+    this.doubt(member, before);
   }
 
   /** Until Redis has been asked again, this person may hold something nobody here has heard of; what turns out to be new is told. */
-  doubt(member: Member): void {
-    const before = this.live(member);
+  doubt(member: Member, before = this.live(member)): void {
     member.known = false;
     this.doubted.add(member);
     if (member.listeners.length > 0) void this.relearnOne(member, before);
