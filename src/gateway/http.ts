@@ -35,7 +35,7 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
   app.get('/readyz', (res) => {
     const trouble = health.trouble();
     const ready = trouble === null && !draining();
-    respond(res, ready ? 200 : 503, { ready, draining: draining(), redis: trouble ?? 'ok', durability: health.durability(), node });
+    respond(res, ready ? 200 : 503, { ready, draining: draining(), redis: trouble ?? 'ok', durability: health.durability(), runId: health.runId(), node });
   });
   if (metrics !== undefined) {
     app.get('/metrics', (res) => {

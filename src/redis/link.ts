@@ -98,9 +98,13 @@ export class RedisLink {
     return this.#durability;
   }
 
+  runId(): string | null {
+    return this.#runIds.get('') ?? null;
+  }
+
   /** The run id of the server that holds a key; null while it is not known. */
   async runIdOf(key: string): Promise<string | null> {
-    if (!(this.client instanceof Cluster)) return this.#runIds.get('') ?? null;
+    if (!(this.client instanceof Cluster)) return this.runId();
     const node = (this.client as unknown as { slots: string[][] }).slots[calculateSlot(key)]?.[0];
     if (!node) return null;
     const known = this.#runIds.get(node);

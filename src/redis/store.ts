@@ -80,6 +80,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
     nowErrorMs: () => link.clock.errorMs(),
     trouble: () => link.trouble(),
     durability: () => link.durability(),
+    runId: () => link.runId(),
     async ping(): Promise<Result<{ roundTripMs: number }>> {
       const sent = performance.now();
       const pong = await session.guard(() => link.client.ping());

@@ -128,6 +128,8 @@ export interface Health {
   /** null while Redis answers; otherwise why not. */
   trouble(): string | null;
   durability(): Durability;
+  /** Of the one Redis server; epochs change with it. Null while it is not known, and in a cluster, where every master has its own. */
+  runId(): string | null;
   ping(): Promise<Result<{ roundTripMs: number }>>;
 }
 

@@ -14,7 +14,7 @@ t.test('alive, ready, and what a crash would lose', async (t) => {
     const { ask } = await startControl(t, {}, redis);
     const ready = await ask('/readyz', { key: null });
     t.equal(ready.status, 200, ready.text);
-    t.match(ready.body, { status: 'ready', node: 'n1', version: '0.0.0-test', durability: { mode, meaning: /lose|lost/ } });
+    t.match(ready.body, { status: 'ready', node: 'n1', version: '0.0.0-test', durability: { mode, meaning: /lose|lost/ }, redis: { runId: /^[0-9a-f]{40}$/ } });
     t.strictSame((await ask('/healthz', { key: null })).body, { status: 'alive', node: 'n1', version: '0.0.0-test' });
   }
 });
@@ -22,6 +22,7 @@ t.test('alive, ready, and what a crash would lose', async (t) => {
 t.test('Redis away: coded answers at once, alive all the while, and back without a restart', async (t) => {
   const { ask, post, redis } = await startControl(t);
   t.equal((await post('/v1/shows', { id: 'gala', title: 'Gala' })).status, 201);
+  const { runId } = (await ask('/readyz')).body.redis;
   const back = redis.crashAndRestart({ downMs: 1_500 });
   await sleep(300);
   for (const url of ['/v1/shows/gala', '/readyz']) {
@@ -37,7 +38,9 @@ t.test('Redis away: coded answers at once, alive all the while, and back without
   t.equal((await post('/v1/shows', { title: 5 })).status, 400, 'a bad request is still a bad request');
   await back;
   for (let i = 0; i < 100 && (await ask('/readyz')).status !== 200; i++) await sleep(50);
-  t.equal((await ask('/readyz')).status, 200);
+  const again = await ask('/readyz');
+  t.equal(again.status, 200);
+  t.not(again.body.redis.runId, runId, 'another process of Redis is seen');
   t.equal((await ask('/v1/shows/gala')).status, 200);
 });
 

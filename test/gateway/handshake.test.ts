@@ -114,7 +114,7 @@ t.test('health, readiness and other addresses on the gateway port', async (t) =>
   const world = await startWorld(t);
   const base = `http://127.0.0.1:${world.node.port}`;
   t.match(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
-  t.match(await (await fetch(`${base}/readyz`)).json(), { ready: true, redis: 'ok', durability: 'everysec' });
+  t.match(await (await fetch(`${base}/readyz`)).json(), { ready: true, redis: 'ok', durability: 'everysec', runId: /^[0-9a-f]{40}$/ });
   t.equal((await fetch(`${base}/v1/shows/${world.show}`)).status, 426);
   const unknown = await fetch(`${base}/nothing`);
   t.match([unknown.status, await unknown.json()], [404, { code: 'not_found' }]);

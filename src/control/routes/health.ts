@@ -44,7 +44,7 @@ export function registerHealth(app: App, { store, metrics, options: { node, vers
           failure('redis_unavailable', `Redis is in trouble: ${trouble}.`, { retryAfterMs: 1_000, details: { durability, node, version } }),
         );
       const { roundTripMs } = unwrap(await store.ping());
-      return { status: 'ready' as const, node, version, durability, redis: { roundTripMs, clockErrorMs: store.nowErrorMs() } };
+      return { status: 'ready' as const, node, version, durability, redis: { roundTripMs, clockErrorMs: store.nowErrorMs(), runId: store.runId() } };
     },
   );
   if (!metrics) return;

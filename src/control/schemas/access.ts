@@ -32,5 +32,11 @@ export const Ready = Type.Object({
     mode: Type.Unsafe<Durability>({ type: 'string', enum: ['memory', 'everysec', 'always', 'unknown'] satisfies Durability[] }),
     meaning: Type.String(),
   }),
-  redis: Type.Object({ roundTripMs: Type.Number(), clockErrorMs: Type.Number() }),
+  redis: Type.Object({
+    roundTripMs: Type.Number(),
+    clockErrorMs: Type.Number(),
+    runId: Type.Union([Type.String(), Type.Null()], {
+      description: 'Of the server; shows get a new epoch when it changes. Null in a cluster, where every master has its own.',
+    }),
+  }),
 });
