@@ -15,7 +15,6 @@ export class ChatPace {
   private readonly rate: Rate;
   /** By who wrote longest ago. */
   private readonly writers = new Map<string, Writer>();
-  private newest: string | null = null;
 
   constructor(rate: Rate) {
     this.rate = rate;
@@ -53,8 +52,6 @@ export class ChatPace {
 
   private wrote(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
     writer.lastMs = nowMs;
-    if (user === this.newest) return;
-    this.newest = user;
     this.writers.delete(user);
     this.writers.set(user, writer);
     const { perSecond, burst } = this.rate;
