@@ -75,31 +75,26 @@ const FIRST_ID = 0x8000_0000;
 const FRAME = clientFrame(OPCODE.binary, packValue({ t: 'chat', id: FIRST_ID, text: messageText(0, 0) }));
 const ID_AT = FRAME.indexOf(Buffer.of(0xce, 0x80, 0, 0, 0)) + 1;
 const TEXT_AT = FRAME.length - MESSAGE_BYTES;
-const FRAMES_AT_ONCE = 256;
 
-/** The publisher's messages, back to back. All are the same bytes but for id and text, so none is packed by itself: the publisher shares the machine with what it measures. */
+/** The publisher's messages. All are the same bytes but for id and text, so none is packed by itself: the publisher shares the machine with what it measures. */
 class ChatFrames {
-  #bytes = Buffer.alloc(0);
-  #from = 0;
-  #to = 0;
-  readonly #full: Buffer[] = [];
+  #due: Array<readonly [number: number, dueMicros: number]> = [];
 
   add(number: number, dueMicros: number): void {
-    if (this.#to + FRAME.length > this.#bytes.length) {
-      this.#full.push(this.#bytes.subarray(this.#from, this.#to));
-      this.#bytes = Buffer.allocUnsafe(FRAMES_AT_ONCE * FRAME.length);
-      this.#from = this.#to = 0;
-    }
-    FRAME.copy(this.#bytes, this.#to);
-    this.#bytes.writeUInt32BE(FIRST_ID + (number % FIRST_ID), this.#to + ID_AT);
-    writeMessage(this.#bytes, this.#to + TEXT_AT, number, dueMicros);
-    this.#to += FRAME.length;
+    this.#due.push([number, dueMicros]);
   }
 
   writeTo(line: Line): void {
-    for (const bytes of this.#full.splice(0)) if (bytes.length > 0) line.write(bytes);
-    if (this.#to > this.#from) line.write(this.#bytes.subarray(this.#from, this.#to));
-    this.#from = this.#to;
+    if (this.#due.length === 0) return;
+    const bytes = Buffer.allocUnsafe(this.#due.length * FRAME.length);
+    for (const [i, [number, dueMicros]] of this.#due.entries()) {
+      const at = i * FRAME.length;
+      FRAME.copy(bytes, at);
+      bytes.writeUInt32BE(FIRST_ID + (number % FIRST_ID), at + ID_AT);
+      writeMessage(bytes, at + TEXT_AT, number, dueMicros);
+    }
+    this.#due = [];
+    line.write(bytes);
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * The bare limit: the socket server with no application. It makes the messages itself and publishes them to one topic, a frame as soon as it is as large as it is told, so that frames can
- * equal another server's, or its first message has waited for `FRAME_WAIT_MS`.
+ * equal another server's, or its first message has waited as long as the engine's shortest pause between two frames.
  */
 import { App, us_socket_local_port } from 'uWebSockets.js';
+import { LIMITS } from '../../../src/protocol/limits.ts';
 import { MESSAGE_BYTES, nowMicros, writeMessage } from '../message.ts';
 import { type Offer, pace } from '../pace.ts';
 
@@ -12,8 +13,6 @@ export interface BareOffer extends Offer {
   readonly bytesPerMessage: number;
 }
 
-/** The engine's shortest pause between two frames. */
-const FRAME_WAIT_MS = 20;
 const BACKPRESSURE_BYTES_MAX = 64 * 1024 * 1024;
 
 const app = App().ws('/*', {
@@ -42,7 +41,7 @@ async function offer({ perSecond, forMs, firstNumber, messagesPerFrame, bytesPer
       if (filled === messagesPerFrame) send();
     },
     flush() {
-      if (nowMicros() - firstMicros >= FRAME_WAIT_MS * 1000) send();
+      if (nowMicros() - firstMicros >= LIMITS.tickMinMs * 1000) send();
       return false;
     },
   });
