@@ -186,6 +186,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', LIMITS.holdMinMs <= LIMITS.holdDefaultMs && LIMITS.holdDefaultMs <= LIMITS.holdMaxMs],
   ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
   ['a ping is given up before the next would be due', LIMITS.readProofOverdueKib < LIMITS.readProofEveryKib],
+  ['what is much for a tick fits a frame', LIMITS.tickFullBytes < LIMITS.frameOutBytesTarget],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
   ['newcomers of one report fit into one command of Lua (unpack takes some 8,000)', LIMITS.uniquesPerReportMax <= 7_000],
