@@ -35,7 +35,7 @@ export interface World {
 }
 
 /** What cannot happen now is null: nothing to repeat, no moment to come. */
-function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, history: readonly Step[]): Step | null {
+function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { real, history }: World): Step | null {
   if ('of' in draft) return draft;
   switch (draft.do) {
     case 'repeat':
@@ -49,7 +49,8 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, hist
     case 'release':
     case 'prolong':
     case 'lapse': {
-      const handles = Object.keys(model.reservations) as Handle[];
+      // An offer can come and go within one step (a cancel after a lapse): its id was shown to nobody.
+      const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
       const of = handles[draft.pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
       if (draft.do === 'confirm') return { do: 'confirm', key: draft.key, of, orderRef: draft.orderRef, amount: (r?.amount ?? 0) - draft.short };
@@ -88,7 +89,7 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
 
   async run(model: EngineModel, world: World): Promise<void> {
     const drafts = this.#draft.do === 'race' ? this.#draft.both : [this.#draft];
-    const steps = drafts.map((draft) => (draft.do === 'race' ? null : resolve(draft, model, world.history))).filter((step) => step !== null);
+    const steps = drafts.map((draft) => (draft.do === 'race' ? null : resolve(draft, model, world))).filter((step) => step !== null);
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
     const answers = await Promise.all(steps.map((step, i) => world.real.apply(step, world.stores[i] ?? world.stores[0])));
