@@ -8,10 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { type CrowdReport, finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory, type Violation } from '../support/history-checker.ts';
+import { FIRST_SEED } from '../support/seed.ts';
 import { outcome, Stage, unwrap } from '../support/stage.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
-const first = process.env.STAMPEDE_SEED === undefined ? Date.now() % 2 ** 20 : Number(process.env.STAMPEDE_SEED);
+const first = FIRST_SEED;
 const UNITS = { S: 60, M: 30 };
 if (long) t.setTimeout(3_600_000);
 

@@ -4,13 +4,14 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
+import { FIRST_SEED } from '../support/seed.ts';
 import { Stage } from '../support/stage.ts';
 import { commands, open, replay, USERS, type World } from './commands.ts';
 import { EngineModel } from './engine-model.ts';
 import { RealEngine } from './real-engine.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
-const seed = process.env.STAMPEDE_SEED === undefined ? Date.now() % 2 ** 31 : Number(process.env.STAMPEDE_SEED);
+const seed = FIRST_SEED;
 const stage = await Stage.open('model:');
 const stores = [stage.store, await stage.another()] as const;
 if (long) t.setTimeout(3_600_000);

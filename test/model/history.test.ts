@@ -2,10 +2,11 @@
 import t from 'tap';
 import { finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory } from '../support/history-checker.ts';
+import { FIRST_SEED } from '../support/seed.ts';
 import { Stage } from '../support/stage.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
-const first = process.env.STAMPEDE_SEED === undefined ? Date.now() % 2 ** 20 : Number(process.env.STAMPEDE_SEED);
+const first = FIRST_SEED;
 const stage = await Stage.open('history:');
 const stores = [stage.store, await stage.another(), await stage.another(), await stage.another()];
 if (long) t.setTimeout(3_600_000);
