@@ -25,6 +25,8 @@ export interface ChatIntakeOptions {
   readonly clock: Clock;
   /** The show's display cap, messages a second; 0 = all are shown. */
   readonly shownPerSecond: () => number;
+  /** Chat waits too long to be written: no more is taken. */
+  readonly behind: () => boolean;
   /** An answer could not be taken: the others of its batch get theirs. */
   readonly onFault: (error: unknown) => void;
 }
@@ -32,6 +34,8 @@ export interface ChatIntakeOptions {
 interface Waiting {
   readonly entry: ChatEntry;
   readonly answer: ChatAnswer;
+  /** In a frame, roughly. */
+  readonly bytes: number;
 }
 
 const OVERLOAD_RETRY_MS = 1_000;
@@ -41,8 +45,8 @@ const ITEM_AROUND_BYTES = 8;
 export class ChatIntake {
   private readonly options: ChatIntakeOptions;
   private readonly writer = new MessagePackWriter();
-  private queue: Waiting[] = [];
-  /** Of the queue in frames, roughly. */
+  private readonly queue: Waiting[] = [];
+  /** Of the whole queue. */
   private queuedBytes = 0;
   private inFlight: Promise<void> | null = null;
   private lastAppendMs = Number.NEGATIVE_INFINITY;
@@ -53,12 +57,13 @@ export class ChatIntake {
   }
 
   accept(entry: ChatEntry, answer: ChatAnswer): void {
-    if (this.queue.length >= LIMITS.chatQueuePerRoomMax) {
+    if (this.queue.length >= LIMITS.chatQueuePerRoomMax || this.options.behind()) {
       answer(fail('overloaded', 'Too many messages are waiting in this show.', { retryAfterMs: OVERLOAD_RETRY_MS }));
       return;
     }
-    this.queue.push({ entry, answer });
-    this.queuedBytes += roughBytes(entry);
+    const bytes = roughBytes(entry);
+    this.queue.push({ entry, answer, bytes });
+    this.queuedBytes += bytes;
     this.pump();
   }
 
@@ -74,7 +79,7 @@ export class ChatIntake {
     if (this.inFlight !== null || this.queue.length === 0) return;
     const { clock } = this.options;
     // Much gains little by waiting for company, a full batch nothing.
-    const full = this.queuedBytes >= LIMITS.tickFullBytes || this.queue.length >= LIMITS.chatBatchMessagesMax;
+    const full = this.queuedBytes >= LIMITS.appendFullBytes || this.queue.length >= LIMITS.chatBatchMessagesMax;
     const dueMs = full ? 0 : this.lastAppendMs + LIMITS.tickMinMs;
     const waitMs = dueMs - clock.nowMs();
     if (waitMs <= 0) {
@@ -121,9 +126,8 @@ export class ChatIntake {
     const marked: number[] = [];
     let count = 0;
     while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
-      const entry = this.queue[count]?.entry;
-      if (entry === undefined) break;
-      this.queuedBytes -= roughBytes(entry);
+      const { entry, bytes } = this.queue[count] as Waiting;
+      this.queuedBytes -= bytes;
       writeChatItem(this.writer, count, Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)), entry.name, entry.text, entry.mark);
       if (perSecond > 0) {
         ends.push(this.writer.bytes);
@@ -131,8 +135,7 @@ export class ChatIntake {
       }
       count += 1;
     }
-    const batch = this.queue.slice(0, count);
-    this.queue = this.queue.slice(count);
+    const batch = this.queue.splice(0, count);
     const taken = { batch, items: this.writer.take(), at };
     return perSecond > 0 ? { ...taken, cap: { perSecond, ends: littleEndian(ends), marked } } : taken;
   }

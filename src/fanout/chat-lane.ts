@@ -3,7 +3,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import { ChatPiece } from './chat-piece.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
-import { chatFrames, type EncodeCounts, splicedFrame } from './frames.ts';
+import { chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
 import type { Listeners } from './listeners.ts';
 import type { ChatBatch } from './ports.ts';
 import { ChatRing } from './ring.ts';
@@ -21,7 +21,16 @@ export interface ChatLaneOptions {
   readonly beforeFlush?: () => void;
 }
 
+interface Waiting {
+  readonly piece: ChatPiece;
+  /** When it came to this node. */
+  readonly sinceMs: number;
+}
+
 const NO_ITEMS = new Uint8Array();
+/** Of a frame: its head, and room for a message that no longer fits. */
+const FRAME_SLACK_BYTES = 400;
+const FLUSH_BYTES_MAX = LIMITS.flushFramesMax * (LIMITS.frameOutBytesTarget - FRAME_SLACK_BYTES);
 
 export class ChatLane {
   readonly ring = new ChatRing();
@@ -29,7 +38,7 @@ export class ChatLane {
   sent = 0;
   private readonly options: ChatLaneOptions;
   private readonly coalescer: Coalescer;
-  private waiting: ChatPiece[] = [];
+  private waiting: Waiting[] = [];
   private waitingBytes = 0;
   private lastQueuedId = 0;
   /** The newest id taken, shown or not, and the one up to which everybody was sent or told everything. */
@@ -45,13 +54,17 @@ export class ChatLane {
       tickMaxMs: LIMITS.tickMaxMs,
       sparseBytes: LIMITS.tickSparseBytes,
       tickSparseMaxMs: LIMITS.tickSparseMaxMs,
-      fullBytes: LIMITS.tickFullBytes,
+      fullBytes: LIMITS.flushFullBytes,
       flushShare: 0.5,
-      flushShareFull: 1,
       flush: () => this.flush(),
       afterWrites: options.afterWrites,
       ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });
+  }
+
+  /** Chat comes faster than it can be written: whoever writes more now would only be read late. */
+  get behind(): boolean {
+    return this.waitedTooLong(LIMITS.chatWaitMaxMs);
   }
 
   get tickMs(): number {
@@ -65,7 +78,7 @@ export class ChatLane {
     const piece = ChatPiece.of(batch).after(this.lastQueuedId);
     if (piece === null) return;
     this.lastQueuedId = piece.lastId;
-    this.waiting.push(piece);
+    this.waiting.push({ piece, sinceMs: this.options.clock.nowMs() });
     this.waitingBytes += piece.items.length;
     this.coalescer.poke(this.waitingBytes);
   }
@@ -91,14 +104,19 @@ export class ChatLane {
 
   /** Takes messages off: those that wait are not sent, those in the history are forgotten. */
   remove(ids: ReadonlySet<number>): void {
-    this.waiting = this.waiting.flatMap((piece) => piece.without(ids) ?? []);
-    this.waitingBytes = this.waiting.reduce((sum, { items }) => sum + items.length, 0);
+    this.waiting = this.waiting.flatMap(({ piece, sinceMs }) => {
+      const left = piece.without(ids);
+      return left === null ? [] : { piece: left, sinceMs };
+    });
+    this.waitingBytes = this.waiting.reduce((sum, { piece }) => sum + piece.items.length, 0);
     this.ring.remove(ids);
     this.tellLater();
   }
 
+  /** Sends everything that waits. */
   flushNow(): void {
-    this.coalescer.flushNow();
+    do this.coalescer.flushNow();
+    while (this.waiting.length > 0);
   }
 
   stop(): void {
@@ -107,13 +125,11 @@ export class ChatLane {
     this.tellTimer = null;
   }
 
-  private flush(): void {
-    if (this.waiting.length === 0) return;
+  private flush(): number {
+    if (this.waiting.length === 0) return 0;
     const { listeners, encodes, now, beforeFlush } = this.options;
     beforeFlush?.();
-    const pieces = this.waiting;
-    this.waiting = [];
-    this.waitingBytes = 0;
+    const pieces = this.takeWaiting();
     for (const piece of pieces) this.ring.push(piece);
     const told = this.toldId;
     this.tell(this.ring.lastId);
@@ -121,6 +137,29 @@ export class ChatLane {
       for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes, told)) listeners.publish('chat', frame);
     }
     this.tellLater();
+    return this.waitingBytes;
+  }
+
+  /** The oldest of what waits, as much as one flush may have. What nobody wants to read any more is left out, and counted. */
+  private takeWaiting(): ChatPiece[] {
+    while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs)) this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;
+    const pieces: ChatPiece[] = [];
+    let room = FLUSH_BYTES_MAX;
+    for (let next = this.waiting[0]; next !== undefined && room > 0; next = this.waiting[0]) {
+      const [piece, rest] = next.piece.cut(room - GROUP_HEAD_BYTES_MAX);
+      pieces.push(piece);
+      room -= piece.items.length + GROUP_HEAD_BYTES_MAX;
+      this.waitingBytes -= piece.items.length;
+      if (rest === null) this.waiting.shift();
+      else this.waiting[0] = { piece: rest, sinceMs: next.sinceMs };
+    }
+    return pieces;
+  }
+
+  /** What one flush takes is never too late: it may have waited for a loop that stood still. */
+  private waitedTooLong(ms: number): boolean {
+    const { clock } = this.options;
+    return this.waitingBytes > FLUSH_BYTES_MAX && clock.nowMs() - (this.waiting[0]?.sinceMs ?? 0) > ms;
   }
 
   private tell(id: number): void {
@@ -130,7 +169,7 @@ export class ChatLane {
 
   /** What was left out behind the last message shown: the next chat says it, or this. */
   private tellLater(): void {
-    if (this.takenId <= this.toldId) return;
+    if (this.takenId <= this.toldId || this.waiting.length > 0) return;
     if (this.options.listeners.total === 0) return this.tellLeftOut();
     this.tellTimer ??= this.options.clock.setTimer(() => {
       this.tellTimer = null;

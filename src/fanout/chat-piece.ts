@@ -60,25 +60,27 @@ export class ChatPiece {
     return new ChatPiece(this.firstId, this.at, stay.length, items, this.idOf(newest));
   }
 
-  /** Pieces of at most `bytesMax` each; a single larger message stays whole. */
-  split(bytesMax: number): ChatPiece[] {
-    if (this.items.length <= bytesMax) return [this];
+  /** What of it fits into so many bytes, and the rest; a message that is larger by itself stays whole. */
+  cut(bytesMax: number): [piece: ChatPiece, rest: ChatPiece | null] {
+    if (this.items.length <= bytesMax) return [this, null];
     const ends = this.itemEnds();
-    const pieces: ChatPiece[] = [];
-    let from = 0;
-    while (from < this.count) {
-      const start = this.startOf(from);
-      let to = from + 1;
-      while (to < this.count && (ends[to] ?? 0) - start <= bytesMax) to += 1;
-      pieces.push(this.slice(from, to));
-      from = to;
-    }
-    return pieces;
+    let to = 1;
+    while (to < this.count && (ends[to] ?? 0) <= bytesMax) to += 1;
+    return to === this.count ? [this, null] : [this.slice(0, to), this.slice(to, this.count)];
   }
 
   private slice(from: number, to: number): ChatPiece {
-    const items = this.items.subarray(this.startOf(from), this.itemEnds()[to - 1]);
-    return new ChatPiece(this.firstId, this.at, to - from, items, to === this.count ? this.lastId : this.idOf(to - 1));
+    const ends = this.itemEnds();
+    const start = this.startOf(from);
+    const piece = new ChatPiece(
+      this.firstId,
+      this.at,
+      to - from,
+      this.items.subarray(start, ends[to - 1]),
+      to === this.count ? this.lastId : this.idOf(to - 1),
+    );
+    piece.ends = ends.subarray(from, to).map((end) => end - start);
+    return piece;
   }
 
   private idOf(n: number): number {

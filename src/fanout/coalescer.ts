@@ -11,13 +11,12 @@ export interface CoalescerOptions {
   /** With fewer bytes waiting than `sparseBytes` the share of the loop counts for more than the wait: then this is the longest pause. */
   readonly sparseBytes: number;
   readonly tickSparseMaxMs: number;
-  /** From this many bytes on waiting longer buys little. */
+  /** From this many bytes on waiting longer buys nothing: they leave as soon as the flush before is written. */
   readonly fullBytes: number;
-  /** The lane's flushes may take at most this share of the loop's time; with `fullBytes` waiting, `flushShareFull`. */
+  /** The lane's flushes may take at most this share of the loop's time while less waits. */
   readonly flushShare: number;
-  readonly flushShareFull: number;
-  /** Sends everything that waits. */
-  readonly flush: () => void;
+  /** Sends what waits, or a part; returns the bytes that still wait. */
+  readonly flush: () => number;
   /** Runs once what was flushed has been written. */
   readonly afterWrites: (run: () => void) => void;
   /** How long a flush took, until its writes were out; of flushes in one turn of the loop, the first. */
@@ -44,10 +43,10 @@ export class Coalescer {
 
   /** The pause between two flushes right now, in milliseconds. */
   intervalMs(bytesWaiting = 0): number {
-    const { tickMinMs, tickMaxMs, sparseBytes, tickSparseMaxMs, fullBytes, flushShare, flushShareFull } = this.options;
-    const share = bytesWaiting >= fullBytes ? flushShareFull : flushShare;
+    const { tickMinMs, tickMaxMs, sparseBytes, tickSparseMaxMs, fullBytes, flushShare } = this.options;
+    if (bytesWaiting >= fullBytes) return 0;
     const longestMs = bytesWaiting < sparseBytes ? tickSparseMaxMs : tickMaxMs;
-    return Math.min(longestMs, Math.max(tickMinMs, this.costMs / share, this.latenessMs * LATENESS_WEIGHT));
+    return Math.min(longestMs, Math.max(tickMinMs, this.costMs / flushShare, this.latenessMs * LATENESS_WEIGHT));
   }
 
   /** Something waits. Flushes now, or makes sure that it will. */
@@ -71,7 +70,7 @@ export class Coalescer {
     if (this.timer === null || this.lastFlushMs + tickMinMs > now) return;
     this.stop();
     this.lastFlushMs = now;
-    flush();
+    this.rest(flush());
   }
 
   /** Flushes whatever the tick says (a drain). */
@@ -101,15 +100,23 @@ export class Coalescer {
     this.stop();
     this.lastFlushMs = now;
     this.overdue = false;
-    this.options.flush();
-    if (this.writing) return;
-    this.writing = true;
-    this.options.afterWrites(() => {
-      this.writing = false;
-      const elapsedMs = this.options.clock.nowMs() - now;
-      this.costMs += SMOOTHING * (elapsedMs - this.costMs);
-      this.options.onFlush?.(elapsedMs);
-      if (this.overdue) this.flush(this.options.clock.nowMs());
-    });
+    const left = this.options.flush();
+    if (!this.writing) {
+      this.writing = true;
+      this.options.afterWrites(() => this.onWritten(now));
+    }
+    this.rest(left);
+  }
+
+  private onWritten(flushedMs: number): void {
+    this.writing = false;
+    const elapsedMs = this.options.clock.nowMs() - flushedMs;
+    this.costMs += SMOOTHING * (elapsedMs - this.costMs);
+    this.options.onFlush?.(elapsedMs);
+    if (this.overdue) this.flush(this.options.clock.nowMs());
+  }
+
+  private rest(bytesWaiting: number): void {
+    if (bytesWaiting > 0) this.poke(bytesWaiting);
   }
 }

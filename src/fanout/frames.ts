@@ -141,7 +141,7 @@ export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]):
   for (const piece of pieces) out.arrayHeader(3).number(piece.firstId).number(piece.at).arrayHeader(piece.count).raw(piece.items);
 }
 
-const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
+export const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
 const MISSED_FIELD = 7 + 9;
 /** JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay below the target. */
 const JSON_SHARE = 0.7;
@@ -167,12 +167,14 @@ export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: b
     count = 0;
   };
   for (const whole of pieces) {
-    for (const piece of whole.split(bytesMax - GROUP_HEAD_BYTES_MAX)) {
+    for (let left: ChatPiece | null = whole; left !== null; ) {
+      const [piece, rest]: [ChatPiece, ChatPiece | null] = left.cut(bytesMax - bytes - GROUP_HEAD_BYTES_MAX);
       const size = piece.items.length + GROUP_HEAD_BYTES_MAX;
       if (bytes + size > bytesMax && group.length > 0) close();
       group.push(piece);
       bytes += size;
       count += piece.count;
+      left = rest;
     }
   }
   if (group.length > 0) close();

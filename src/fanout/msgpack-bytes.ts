@@ -4,7 +4,8 @@
  */
 
 const GROWTH_BYTES = 4096;
-const SHORT_CHARS_MAX = 100;
+const UTF8_BYTES_A_CHAR_MAX = 3;
+const STRING_HEAD_BYTES_MAX = 5;
 
 export class MessagePackWriter {
   private buffer = Buffer.allocUnsafe(GROWTH_BYTES);
@@ -45,44 +46,30 @@ export class MessagePackWriter {
   }
 
   string(text: string): this {
-    if (text.length <= SHORT_CHARS_MAX && this.ascii(text)) return this;
-    const size = Buffer.byteLength(text, 'utf8');
-    this.room(size + 5);
-    if (size < 32) {
-      this.buffer[this.length++] = 0xa0 | size;
-    } else if (size < 0x100) {
-      this.buffer[this.length++] = 0xd9;
-      this.buffer[this.length++] = size;
-    } else if (size < 0x10000) {
-      this.buffer[this.length++] = 0xda;
-      this.length = this.buffer.writeUInt16BE(size, this.length);
-    } else {
-      this.buffer[this.length++] = 0xdb;
-      this.length = this.buffer.writeUInt32BE(size, this.length);
+    this.room(UTF8_BYTES_A_CHAR_MAX * text.length + STRING_HEAD_BYTES_MAX);
+    // Nearly every text is ASCII, so its size is known before it is written.
+    let head = stringHeadBytes(text.length);
+    const size = this.buffer.write(text, this.length + head);
+    if (stringHeadBytes(size) !== head) {
+      head = stringHeadBytes(size);
+      this.buffer.write(text, this.length + head);
     }
-    this.length += this.buffer.write(text, this.length, 'utf8');
-    return this;
-  }
-
-  /** Without a call out of JavaScript, which costs more than a short text. False, and nothing written, for a text with other characters. */
-  private ascii(text: string): boolean {
-    const { length } = text;
-    this.room(length + 2);
     const { buffer } = this;
-    let at = this.length;
-    if (length < 32) {
-      buffer[at++] = 0xa0 | length;
+    const at = this.length;
+    if (head === 1) {
+      buffer[at] = 0xa0 | size;
+    } else if (head === 2) {
+      buffer[at] = 0xd9;
+      buffer[at + 1] = size;
+    } else if (head === 3) {
+      buffer[at] = 0xda;
+      buffer.writeUInt16BE(size, at + 1);
     } else {
-      buffer[at++] = 0xd9;
-      buffer[at++] = length;
+      buffer[at] = 0xdb;
+      buffer.writeUInt32BE(size, at + 1);
     }
-    for (let i = 0; i < length; i += 1) {
-      const code = text.charCodeAt(i);
-      if (code > 0x7f) return false;
-      buffer[at++] = code;
-    }
-    this.length = at;
-    return true;
+    this.length = at + head + size;
+    return this;
   }
 
   /** Bytes that already are MessagePack. */
@@ -122,6 +109,8 @@ export class MessagePackWriter {
     this.buffer = grown;
   }
 }
+
+const stringHeadBytes = (size: number): number => (size < 32 ? 1 : size < 0x100 ? 2 : size < 0x10000 ? 3 : STRING_HEAD_BYTES_MAX);
 
 /** `[i, dt, name, text]`, with a fifth element only for marked authors. */
 export function writeChatItem(writer: MessagePackWriter, i: number, dt: number, name: string, text: string, mark: number): void {

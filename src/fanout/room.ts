@@ -139,7 +139,8 @@ export class Room {
     this.resumer = new Resumer({ showId, view, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
     this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
     const onFault = (error: unknown): void => deps.logger.error({ err: error, show: showId }, 'an answer could not be taken');
-    this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond: () => view.show.chatShownPerSecond, onFault });
+    const shownPerSecond = (): number => view.show.chatShownPerSecond;
+    this.intake = new ChatIntake({ showId, node, log, clock, shownPerSecond, behind: () => this.chatLane.behind, onFault });
     this.batcher = new ReserveBatcher<PendingReserve>({
       showId,
       origin: this.origin,

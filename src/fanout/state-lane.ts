@@ -41,8 +41,10 @@ export class StateLane {
       fullBytes: NEVER_FULL,
       // In a rush the loop belongs to those who press: in a large room the numbers on the screens come less often.
       flushShare: STATE_SHARE,
-      flushShareFull: STATE_SHARE,
-      flush: () => this.flush(),
+      flush: () => {
+        this.flush();
+        return 0;
+      },
       afterWrites: options.afterWrites,
       ...(options.onFlush ? { onFlush: options.onFlush } : {}),
     });

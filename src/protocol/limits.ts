@@ -5,8 +5,8 @@
 export const LIMITS = Object.freeze({
   // Frames and connections
   frameInBytesMax: 16 * 1024,
-  /** uWebSockets.js bypasses its batching buffer from 16 KiB on, so outgoing batches stay below it (60 KiB were no faster: bench/README.md). */
-  frameOutBytesTarget: 15 * 1024,
+  /** uWebSockets.js gathers what it writes to a socket in a buffer of 16 KiB, frame heads included; larger messages go around it, at a cost. */
+  frameOutBytesTarget: 16_000,
   handshakeTokenBytesMax: 4096,
   /** Request line and headers of an upgrade together; a larger one is answered 431. */
   requestHeadBytesMax: 12 * 1024,
@@ -41,8 +41,14 @@ export const LIMITS = Object.freeze({
   // Ticks
   tickMinMs: 20,
   tickMaxMs: 250,
-  /** With this much chat waiting, more company saves little: it is appended, and written, as soon as what is under way is done. */
-  tickFullBytes: 14 * 1024,
+  /**
+   * With this much chat waiting, more company saves little: it is written as soon as what is under way is done. Four frames, which go out in two system calls
+   * a viewer; of more at once, what the first viewers were sent is out of the processor's caches before they read it (bench/README.md).
+   */
+  flushFullBytes: 58_000,
+  flushFramesMax: 4,
+  /** With this much to append, more company saves little: it is appended as soon as Redis has answered. */
+  appendFullBytes: 28_000,
   /** Where writing to a room takes so long that its share of the loop asks for longer pauses, less chat than this waits up to that long. */
   tickSparseBytes: 1024,
   tickSparseMaxMs: 500,
@@ -50,8 +56,8 @@ export const LIMITS = Object.freeze({
   stateTickMaxMs: 1000,
   countdownTickMs: 1000,
   countsTickMs: 1000,
-  /** Viewers written to in one turn of the event loop, some 5 us each: the longest that answers wait for a broadcast. */
-  publishViewersPerTurn: 500,
+  /** Viewers written to in one turn of the event loop, some 5 us each, 25 us with the most chat: the longest that answers wait for a broadcast. */
+  publishViewersPerTurn: 1_024,
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, view) that wait for their report. */
   gateReportsMax: 256,
@@ -75,6 +81,8 @@ export const LIMITS = Object.freeze({
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
+  /** Where chat waits longer to be written, no more is taken (`overloaded`); of what other nodes took, what waits twice as long is left out, and counted. */
+  chatWaitMaxMs: 2_000,
   /** The largest display cap a show may set: messages shown in any second, over all nodes. */
   chatShownPerSecondMax: 100_000,
   /** What the display cap left out is told with the next chat, or by itself after this long. */
@@ -186,7 +194,9 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', LIMITS.holdMinMs <= LIMITS.holdDefaultMs && LIMITS.holdDefaultMs <= LIMITS.holdMaxMs],
   ['backpressureSoftBytes < backpressureHardBytes', LIMITS.backpressureSoftBytes < LIMITS.backpressureHardBytes],
   ['a ping is given up before the next would be due', LIMITS.readProofOverdueKib < LIMITS.readProofEveryKib],
-  ['what is much for a tick fits a frame', LIMITS.tickFullBytes < LIMITS.frameOutBytesTarget],
+  ['what is much for a flush fits into its frames', LIMITS.flushFullBytes < LIMITS.flushFramesMax * LIMITS.frameOutBytesTarget],
+  ['a tick is no overload', LIMITS.tickSparseMaxMs < LIMITS.chatWaitMaxMs],
+  ['a full append fits into a batch', LIMITS.appendFullBytes < LIMITS.chatBatchBytesMax],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],
   ['newcomers of one report fit into one command of Lua (unpack takes some 8,000)', LIMITS.uniquesPerReportMax <= 7_000],

@@ -14,6 +14,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
     showId: 's',
     node: 'n',
     clock,
+    behind: () => false,
     shownPerSecond: () => 10,
     onFault: (error) => t.fail(String(error)),
     log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
@@ -52,7 +53,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   appends[4]?.answer(ok({ firstId: 31 }));
   await clock.pass(1);
   const long = { ...entry(0), text: 'x'.repeat(LIMITS.chatTextCharsMax) };
-  for (let bytes = 0; bytes < LIMITS.tickFullBytes; bytes += LIMITS.chatTextCharsMax) intake.accept(long, () => {});
+  for (let bytes = 0; bytes < LIMITS.appendFullBytes; bytes += LIMITS.chatTextCharsMax) intake.accept(long, () => {});
   t.ok((appends[5]?.count ?? 0) > 1, 'nor does much text');
   t.equal(clock.armed, 0);
 });
@@ -64,6 +65,7 @@ t.test('intake: an answer that cannot be taken costs nobody else theirs', async 
     showId: 's',
     node: 'n',
     clock: new ManualClock(),
+    behind: () => false,
     shownPerSecond: () => 0,
     onFault: (error) => faults.push(error),
     log: {
@@ -92,6 +94,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
     showId: 's',
     node: 'n',
     clock,
+    behind: () => false,
     shownPerSecond: () => 10,
     onFault: (error) => t.fail(String(error)),
     log: {
@@ -113,4 +116,26 @@ t.test('intake: batches and queue are bounded', async (t) => {
     counts.reduce((a, b) => a + b),
     LIMITS.chatQueuePerRoomMax + 5 - refused.length,
   );
+});
+
+t.test('C-4: intake: nothing is taken while chat waits too long to be written', async (t) => {
+  let behind = true;
+  const intake = new ChatIntake({
+    showId: 's',
+    node: 'n',
+    clock: new ManualClock(),
+    behind: () => behind,
+    shownPerSecond: () => 0,
+    onFault: (error) => t.fail(String(error)),
+    log: { appendChat: async () => ok({ firstId: 7 }) },
+  });
+  const answers: Array<Result<ChatTaken>> = [];
+  intake.accept(entry(0), (r) => answers.push(r));
+  behind = false;
+  intake.accept(entry(1), (r) => answers.push(r));
+  await intake.settled();
+  t.match(answers, [
+    { ok: false, error: { code: 'overloaded', retryAfterMs: Number } },
+    { ok: true, value: { id: 7 } },
+  ]);
 });

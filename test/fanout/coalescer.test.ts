@@ -2,7 +2,8 @@ import t from 'tap';
 import { Coalescer } from '../../src/fanout/coalescer.ts';
 import { ManualClock } from './manual-clock.ts';
 
-function setUp(options: { fullBytes?: number } = {}): { clock: ManualClock; coalescer: Coalescer; flushes: number[] } {
+/** `left`: what each flush leaves waiting. */
+function setUp(left: number[] = []): { clock: ManualClock; coalescer: Coalescer; flushes: number[] } {
   const clock = new ManualClock();
   const flushes: number[] = [];
   const coalescer = new Coalescer({
@@ -12,10 +13,12 @@ function setUp(options: { fullBytes?: number } = {}): { clock: ManualClock; coal
     tickMaxMs: 250,
     sparseBytes: 1_000,
     tickSparseMaxMs: 500,
-    fullBytes: options.fullBytes ?? 15_000,
+    fullBytes: 15_000,
     flushShare: 0.5,
-    flushShareFull: 0.8,
-    flush: () => flushes.push(clock.time),
+    flush: () => {
+      flushes.push(clock.time);
+      return left.shift() ?? 0;
+    },
   });
   return { clock, coalescer, flushes };
 }
@@ -56,7 +59,7 @@ t.test('costly flushes stretch the tick up to its maximum, cheap ones bring it b
   }
   const stretched = coalescer.intervalMs();
   t.ok(stretched > 110 && stretched < 130, `a flush of 60 ms may take half of the time: ${stretched}`);
-  t.ok(coalescer.intervalMs(15_000) < stretched, 'a full frame waits less');
+  t.equal(coalescer.intervalMs(15_000), 0, 'what is full waits for nothing but the writes before it');
   clock.writeMs = 400;
   for (let i = 0; i < 30; i += 1) {
     coalescer.poke(100);
@@ -93,6 +96,26 @@ t.test('what makes enough to write is not kept for the long pause', async (t) =>
   coalescer.poke(1_500);
   clock.advance(40);
   t.equal(flushes.at(-1), flushedMs + 250);
+});
+
+t.test('what is full leaves as soon as the flush before is written, and what a flush leaves waits its turn', async (t) => {
+  const { clock, coalescer, flushes } = setUp([20_000, 40_000, 15_000, 700]);
+  clock.writeMs = 30;
+  coalescer.poke(50_000);
+  t.same(flushes, [1_000]);
+  coalescer.poke(55_000);
+  t.same(flushes, [1_000], 'one at a time');
+  clock.write();
+  t.same(flushes, [1_000, 1_030]);
+  clock.write();
+  clock.write();
+  t.same(flushes, [1_000, 1_030, 1_060, 1_090]);
+  clock.write();
+  t.same(flushes.length, 4, 'the rest is not enough to be full');
+  clock.advance(1_000);
+  t.equal(flushes.length, 5);
+  t.ok((flushes[4] ?? 0) - 1_090 > 20, 'and waits for its tick');
+  t.equal(clock.armed, 0);
 });
 
 t.test('a late event loop stretches the tick too', async (t) => {

@@ -99,6 +99,85 @@ t.test('chat: batches of many nodes leave in one frame a tick, in the order of t
   );
 });
 
+/** Long messages, so many bytes of them. */
+function muchChat(firstId: number, bytes: number): ChatBatch {
+  const writer = new MessagePackWriter();
+  let count = 0;
+  for (; writer.bytes < bytes; count += 1) writeChatItem(writer, count, 0, 'ann', `m${firstId + count} ${'x'.repeat(100)}`, 0);
+  return { node: 'n', firstId, at: 5, count, items: writer.take() };
+}
+
+t.test('more chat than a flush takes leaves in several, each when the one before is written', async (t) => {
+  const { clock, sent, options } = lanes();
+  clock.writeMs = 30;
+  const lane = new ChatLane(options);
+  const flush = LIMITS.flushFramesMax * LIMITS.frameOutBytesTarget;
+  let count = 0;
+  for (let i = 0; i < 5; i += 1) {
+    const much = muchChat(count + 1, flush / 2);
+    lane.push(much);
+    count += much.count;
+  }
+  const perTurn: number[] = [];
+  for (let turn = 0; turn < 5; turn += 1) {
+    const before = clock.time;
+    clock.write();
+    perTurn.push(texts(sent.splice(0)).length);
+    t.ok(clock.time - before <= 30, 'nothing is waited for in between');
+  }
+  clock.advance(LIMITS.tickMaxMs);
+  const sentInAll = perTurn.reduce((sum, some) => sum + some, 0) + texts(sent.splice(0)).length;
+  t.equal(sentInAll, count);
+  const most = Math.max(...perTurn.slice(1));
+  t.ok(most < (count / 2.5) * 1.05 && most > (count / 2.5) * 0.8, `a flush is about ${LIMITS.flushFramesMax} frames: ${perTurn.join(', ')} of ${count}`);
+  t.equal(clock.armed, 0);
+
+  for (let i = 0; i < 3; i += 1) {
+    const much = muchChat(count + 1, flush);
+    lane.push(much);
+    count += much.count;
+  }
+  sent.length = 0;
+  lane.flushNow();
+  t.equal(lane.sent, count, 'on demand everything leaves at once');
+  t.equal(missed(sent), 0);
+});
+
+t.test('C-4: chat that comes faster than it can be written is refused here, and left out and counted where others took it', async (t) => {
+  const { clock, sent, options } = lanes();
+  // Its writes take so long that hardly a flush gets through.
+  clock.writeMs = 1_000;
+  const lane = new ChatLane(options);
+  let count = 0;
+  const push = (): void => {
+    const much = muchChat(count + 1, 50_000);
+    lane.push(much);
+    count += much.count;
+  };
+  push();
+  t.notOk(lane.behind);
+  let refusedAfterMs = 0;
+  for (let second = 1; second <= 8; second += 1) {
+    for (let i = 0; i < 4; i += 1) push();
+    clock.write();
+    if (lane.behind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
+  }
+  t.ok(refusedAfterMs > LIMITS.chatWaitMaxMs && refusedAfterMs <= LIMITS.chatWaitMaxMs + 2_000, `refused after ${refusedAfterMs} ms`);
+  for (let turn = 0; turn < 100 && lane.behind; turn += 1) clock.write();
+  t.notOk(lane.behind, 'and taken again when it has caught up');
+  clock.advance(3_000);
+  clock.write();
+  const shown = texts(sent).length;
+  t.equal(shown + missed(sent), count, 'everything was sent or counted');
+  t.ok(missed(sent) > 0 && shown > 0, `${missed(sent)} left out`);
+  const numbers = texts(sent).map((text) => Number.parseInt(text.slice(1), 10));
+  t.same(
+    numbers,
+    [...numbers].sort((a, b) => a - b),
+    'in order',
+  );
+});
+
 /** As the log hands it out above the display cap: `shown` of `taken` messages. */
 function sampled(firstId: number, taken: number, shown: readonly number[]): ChatBatch {
   const writer = new MessagePackWriter();

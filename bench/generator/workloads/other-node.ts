@@ -36,6 +36,7 @@ class OtherNode implements WorkloadRun {
       node: `bench-${context.shard.index}`,
       log: store,
       clock: systemClock,
+      behind: () => false,
       shownPerSecond: () => 0,
       onFault: (error) => {
         throw error;
