@@ -57,7 +57,7 @@ export const LIMITS = Object.freeze({
   countdownTickMs: 1000,
   countsTickMs: 1000,
   /** Viewers written to in one turn of the event loop, some 5 us each, 25 us with the most chat: the longest that answers wait for a broadcast. */
-  publishViewersPerTurn: 1_024,
+  publishViewersPerTurn: 512,
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, view) that wait for their report. */
   gateReportsMax: 256,
