@@ -2,6 +2,7 @@
 export type { Listener, Member } from './audience.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { type EncodeCounts, encodeFor, newEncodeCounts, type OutgoingFrame } from './frames.ts';
+export { MessagePackWriter } from './msgpack-bytes.ts';
 export type { ChatBatch, ChatEntry, Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from './ports.ts';
 export type { Position } from './resume.ts';
 export { type DecisionReceiver, type FanoutStats, Room, type RoomStore } from './room.ts';

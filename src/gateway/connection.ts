@@ -3,6 +3,7 @@ import { encodeFor, type Listener, type Member, type Position, type Room, type S
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
+import { type AnswerResult, encodeAnswer } from './answers.ts';
 import type { WebSocket } from './uws.ts';
 
 /** Who connected, as the token said. `user` null: a guest without one. */
@@ -101,8 +102,8 @@ export class Connection implements Listener {
   }
 
   /** The one answer of a request. A socket that closed meanwhile gets none: its client repeats the key on the next one. */
-  answer(id: RequestId, at: number, result: Result<Record<string, unknown> | undefined>): void {
-    if (this.socket !== null) this.message(answerMessage(id, at, result));
+  answer(id: RequestId, at: number, result: AnswerResult): void {
+    if (this.socket !== null) this.write(encodeAnswer(this.variant, id, at, result));
   }
 
   refuse(id: RequestId | undefined, at: number, error: Failure): void {
@@ -174,9 +175,4 @@ export class Connection implements Listener {
   cut(): void {
     this.socket?.close();
   }
-}
-
-export function answerMessage(id: RequestId, at: number, result: Result<Record<string, unknown> | undefined>): ServerMessage {
-  if (!result.ok) return { t: 'error', id, at, ...result.error };
-  return result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value };
 }

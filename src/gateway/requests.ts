@@ -1,6 +1,6 @@
 /** From the bytes of a client message to its one answer: guards first, then one switch, then one file a message. */
 import type { Logger } from 'pino';
-import { type Clock, encodeFor } from '../fanout/index.ts';
+import type { Clock } from '../fanout/index.ts';
 import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -8,7 +8,8 @@ import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
 import type { Health } from '../sales/ports.ts';
 import type { Decision } from '../sales/types.ts';
-import { answerMessage, type Connection } from './connection.ts';
+import { encodeAnswer } from './answers.ts';
+import type { Connection } from './connection.ts';
 import { takeRequest } from './limits.ts';
 import { onChat } from './messages/chat.ts';
 import { type Answer, type Answered, LATER, type RequestContext } from './messages/context.ts';
@@ -45,12 +46,12 @@ class Call implements RequestContext {
   readonly receivedAt: number;
   readonly draining: boolean;
 
-  constructor(requests: Requests, connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, draining: boolean) {
+  constructor(requests: Requests, connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, nowMs: number, draining: boolean) {
     this.requests = requests;
     this.connection = connection;
     this.type = type;
     this.id = id;
-    this.nowMs = requests.options.clock.nowMs();
+    this.nowMs = nowMs;
     this.receivedAt = requests.options.health.now();
     this.draining = draining;
   }
@@ -96,9 +97,10 @@ export class Requests {
     const id = requestIdOf(decoded.value);
     const parsed = parseClientMessage(decoded.value);
     if (!parsed.ok && !isMessage(decoded.value)) return this.badFrame(connection, id, parsed.error);
-    const allowed = takeRequest(connection, this.options.clock.nowMs());
+    const nowMs = this.options.clock.nowMs();
+    const allowed = takeRequest(connection, nowMs);
     if (!allowed.ok) return connection.refuse(id, this.options.health.now(), allowed.error);
-    if (parsed.ok) return this.serve(connection, parsed.value);
+    if (parsed.ok) return this.serve(connection, parsed.value, nowMs);
     this.options.onBadFrame(parsed.error);
     connection.refuse(id, this.options.health.now(), parsed.error);
   }
@@ -116,7 +118,7 @@ export class Requests {
     });
   }
 
-  private serve(connection: Connection, message: ClientMessage): void {
+  private serve(connection: Connection, message: ClientMessage, nowMs: number): void {
     const { health, draining, onMessage, onAnswer } = this.options;
     onMessage(message.t);
     const { id } = message;
@@ -125,7 +127,7 @@ export class Requests {
       if (id !== undefined) connection.refuse(id, health.now(), failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }));
       return;
     }
-    const call = new Call(this, connection, message.t, id, draining());
+    const call = new Call(this, connection, message.t, id, nowMs, draining());
     connection.inFlight += 1;
     const answered = this.dispatch(connection, message, call);
     if (answered === LATER) return;
@@ -150,7 +152,7 @@ export class Requests {
     onAnswer(type, answer, clock.nowMs() - nowMs);
     // A resume was answered together with its frames; hearts without an id want no answer.
     if (id === undefined || !connection.open || (type === 'resume' && answer.ok)) return;
-    this.outbox.put(connection, encodeFor(connection.variant, answerMessage(id, health.now(), answer)));
+    this.outbox.put(connection, encodeAnswer(connection.variant, id, health.now(), answer));
   }
 
   private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): Answered {

@@ -32,9 +32,12 @@ const PLAIN_MSGPACK: Options & { skipValues: undefined[] } = {
   int64AsType: 'number',
   encodeUndefinedAsNil: true,
   skipValues: [undefined],
+  // What is decoded does not point into the bytes it came from.
+  copyBuffers: true,
 };
 
 const packr = new Packr(PLAIN_MSGPACK);
+const KNOWN_BYTES = 16 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** One value as plain MessagePack. The bytes are a view of a larger buffer: send the view, not its `.buffer`. */
@@ -60,10 +63,18 @@ const json: Codec = {
   },
 };
 
+/** Messages are decoded from here: what the library prepares for bytes it has not seen before costs more than copying a message. */
+const known = new Uint8Array(KNOWN_BYTES);
+
+function unpackKnown(data: Uint8Array): unknown {
+  known.set(data);
+  return packr.unpack(known, { start: 0, end: data.length });
+}
+
 function decodeMsgpack(data: WireData): Result<unknown> {
   if (typeof data === 'string') return fail('bad_frame', 'This variant takes binary frames; a text frame came.');
   try {
-    const value: unknown = packr.decode(data);
+    const value: unknown = data.length > 0 && data.length <= KNOWN_BYTES ? unpackKnown(data) : packr.unpack(data);
     // The library reads the one byte that means nothing as a value of its own.
     if (value !== C1) return { ok: true, value };
   } catch {

@@ -65,6 +65,18 @@ t.test('decoding never throws', async (t) => {
   );
 });
 
+t.test('a message is decoded from its own bytes only, and keeps none of them', async (t) => {
+  const long = CODECS.msgpack.decode(packValue({ text: 'x'.repeat(200), more: [1, 2, 3] }));
+  t.ok(long.ok);
+  for (const bytes of [new Uint8Array(), packValue({ text: 'cut' }).subarray(0, 5), Buffer.concat([packValue(1), packValue(2)]), Uint8Array.of(0xc1)])
+    t.notOk(CODECS.msgpack.decode(bytes).ok, 'what an earlier message left behind it is not read');
+  const binary = CODECS.msgpack.decode(packValue({ bin: Buffer.from('first') }));
+  CODECS.msgpack.decode(packValue({ bin: Buffer.from('other') }));
+  t.same(binary.ok && Buffer.from((binary.value as { bin: Uint8Array }).bin).toString(), 'first');
+  const large = { text: 'y'.repeat(20_000) };
+  t.strictSame(CODECS.msgpack.decode(packValue(large)), { ok: true, value: large });
+});
+
 t.test('values back to back', async (t) => {
   t.strictSame(unpackValues(Buffer.concat([packValue([1, 'a']), packValue([2, 'b', null])])), [
     [1, 'a'],

@@ -1,0 +1,24 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { encodeFor } from '../../src/fanout/index.ts';
+import { answerMessage, encodeAnswer } from '../../src/gateway/answers.ts';
+import { fail, ok } from '../../src/protocol/codes.ts';
+
+const id = fc.oneof(fc.maxSafeInteger(), fc.nat(), fc.string({ minLength: 1, maxLength: 64 }));
+const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const result = fc.oneof(
+  count.map((chat) => ok({ chat })),
+  count.map((chat) => ok({ chat, leftOut: true })),
+  fc.record({ place: count }).map((data) => ok(data)),
+  fc.constant(ok(undefined)),
+  fc.constant(fail('rate_limited', 'Wait.', { retryAfterMs: 5 })),
+);
+
+t.test('M-3: an answer written by hand is what the library writes', async (t) => {
+  fc.assert(
+    fc.property(id, fc.maxSafeNat(), result, fc.constantFrom('json', 'msgpack', 'msgpack.deflate'), (id, at, result, variant) => {
+      t.same(encodeAnswer(variant, id, at, result), encodeFor(variant, answerMessage(id, at, result)));
+    }),
+    { numRuns: 300 },
+  );
+});
