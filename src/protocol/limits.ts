@@ -196,6 +196,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['a ping is given up before the next would be due', LIMITS.readProofOverdueKib < LIMITS.readProofEveryKib],
   ['what is much for a flush fits into its frames', LIMITS.flushFullBytes < LIMITS.flushFramesMax * LIMITS.frameOutBytesTarget],
   ['a tick is no overload', LIMITS.tickSparseMaxMs < LIMITS.chatWaitMaxMs],
+  ['one flush makes nobody slow', LIMITS.flushFramesMax * LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['a full append fits into a batch', LIMITS.appendFullBytes < LIMITS.chatBatchBytesMax],
   ['frameOutBytesTarget < backpressureSoftBytes', LIMITS.frameOutBytesTarget < LIMITS.backpressureSoftBytes],
   ['confirmGraceMs < 1000: freed within a second of the deadline', LIMITS.confirmGraceMs < 1000],

@@ -118,7 +118,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
   );
 });
 
-t.test('C-4: intake: nothing is taken while chat waits too long to be written', async (t) => {
+t.test('C-11: intake: nothing is taken while chat waits too long to be written', async (t) => {
   let behind = true;
   const intake = new ChatIntake({
     showId: 's',

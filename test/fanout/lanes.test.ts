@@ -143,7 +143,7 @@ t.test('more chat than a flush takes leaves in several, each when the one before
   t.equal(missed(sent), 0);
 });
 
-t.test('C-4: chat that comes faster than it can be written is refused here, and left out and counted where others took it', async (t) => {
+t.test('C-11: chat that comes faster than it can be written is refused here, and left out and counted where others took it', async (t) => {
   const { clock, sent, options } = lanes();
   // Its writes take so long that hardly a flush gets through.
   clock.writeMs = 1_000;

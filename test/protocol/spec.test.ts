@@ -56,6 +56,8 @@ t.test('the numbers of the page are the limits', async (t) => {
     [`after every ${LIMITS.readProofEveryKib} KiB of chat, at most every ${LIMITS.readProofPauseMs / 1000} s`, LIMITS.readProofEveryKib],
     [`has not answered after ${LIMITS.readProofMs / 1000} s and was sent another ${LIMITS.readProofOverdueKib} KiB`, LIMITS.readProofMs],
     [`silent for ${LIMITS.idleTimeoutSeconds} s`, LIMITS.idleTimeoutSeconds],
+    [`waits longer than ${LIMITS.chatWaitMaxMs / 1000} s`, LIMITS.chatWaitMaxMs],
+    [`has waited ${(2 * LIMITS.chatWaitMaxMs) / 1000} s`, LIMITS.chatWaitMaxMs],
     [`the newest ${LIMITS.chatHistoryMessages} messages`, LIMITS.chatHistoryMessages],
     [`more than ${LIMITS.chatResumeMessagesMax} messages`, LIMITS.chatResumeMessagesMax],
     [`At most ${LIMITS.handshakeTokenBytesMax} bytes`, LIMITS.handshakeTokenBytesMax],
