@@ -3,7 +3,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import { ChatPiece } from './chat-piece.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
-import { chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
+import { chatBytesMax, chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
 import type { Listeners } from './listeners.ts';
 import type { ChatBatch } from './ports.ts';
 import { ChatRing } from './ring.ts';
@@ -28,9 +28,8 @@ interface Waiting {
 }
 
 const NO_ITEMS = new Uint8Array();
-/** Of a frame: its head, and room for a message that no longer fits. */
-const FRAME_SLACK_BYTES = 400;
-const FLUSH_BYTES_MAX = LIMITS.flushFramesMax * (LIMITS.frameOutBytesTarget - FRAME_SLACK_BYTES);
+/** At the end of a frame: the head of a second group, and room for a message that no longer fits. */
+const FRAME_SLACK_BYTES = 350;
 
 export class ChatLane {
   readonly ring = new ChatRing();
@@ -144,7 +143,7 @@ export class ChatLane {
   private takeWaiting(): ChatPiece[] {
     while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs)) this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;
     const pieces: ChatPiece[] = [];
-    let room = FLUSH_BYTES_MAX;
+    let room = this.flushBytesMax();
     for (let next = this.waiting[0]; next !== undefined && room > 0; next = this.waiting[0]) {
       const [piece, rest] = next.piece.cut(room - GROUP_HEAD_BYTES_MAX);
       pieces.push(piece);
@@ -156,10 +155,14 @@ export class ChatLane {
     return pieces;
   }
 
+  private flushBytesMax(): number {
+    return LIMITS.flushFramesMax * (chatBytesMax(this.options.listeners.uses('json')) - FRAME_SLACK_BYTES);
+  }
+
   /** What one flush takes is never too late: it may have waited for a loop that stood still. */
   private waitedTooLong(ms: number): boolean {
-    const { clock } = this.options;
-    return this.waitingBytes > FLUSH_BYTES_MAX && clock.nowMs() - (this.waiting[0]?.sinceMs ?? 0) > ms;
+    const oldest = this.waiting[0];
+    return oldest !== undefined && this.options.clock.nowMs() - oldest.sinceMs > ms && this.waitingBytes > this.flushBytesMax();
   }
 
   private tell(id: number): void {

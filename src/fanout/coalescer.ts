@@ -70,7 +70,7 @@ export class Coalescer {
     if (this.timer === null || this.lastFlushMs + tickMinMs > now) return;
     this.stop();
     this.lastFlushMs = now;
-    this.rest(flush());
+    this.pokeForRest(flush());
   }
 
   /** Flushes whatever the tick says (a drain). */
@@ -105,7 +105,7 @@ export class Coalescer {
       this.writing = true;
       this.options.afterWrites(() => this.onWritten(now));
     }
-    this.rest(left);
+    this.pokeForRest(left);
   }
 
   private onWritten(flushedMs: number): void {
@@ -116,7 +116,7 @@ export class Coalescer {
     if (this.overdue) this.flush(this.options.clock.nowMs());
   }
 
-  private rest(bytesWaiting: number): void {
+  private pokeForRest(bytesWaiting: number): void {
     if (bytesWaiting > 0) this.poke(bytesWaiting);
   }
 }

@@ -146,12 +146,15 @@ const MISSED_FIELD = 7 + 9;
 /** JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay below the target. */
 const JSON_SHARE = 0.7;
 
+/** Of chat in one frame, group heads included, as MessagePack. */
+export const chatBytesMax = (jsonUsed: boolean): number => Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
+
 /**
  * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which everybody was sent or told everything, each frame says how
  * many ids between that and its own last message are not in it.
  */
 export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: boolean, counts: EncodeCounts, told?: number): OutgoingFrame[] {
-  const bytesMax = Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
+  const bytesMax = chatBytesMax(jsonUsed);
   const frames: OutgoingFrame[] = [];
   let group: ChatPiece[] = [];
   let bytes = 0;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ChatIntake, type ChatTaken } from '../../src/fanout/chat-intake.ts';
+import { ChatIntake, type ChatIntakeOptions, type ChatTaken } from '../../src/fanout/chat-intake.ts';
 import type { ChatAppend, ChatEntry } from '../../src/fanout/ports.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { LIMITS } from '../../src/protocol/limits.ts';
@@ -7,14 +7,14 @@ import { ManualClock } from './manual-clock.ts';
 
 const entry = (n: number): ChatEntry => ({ user: `u${n}`, name: 'N', text: `t${n}`, mark: 0, at: 1_000 + n });
 
+const intakeWith = (options: Pick<ChatIntakeOptions, 'log' | 'onFault'> & Partial<ChatIntakeOptions>): ChatIntake =>
+  new ChatIntake({ showId: 's', node: 'n', clock: new ManualClock(), behind: () => false, shownPerSecond: () => 0, ...options });
+
 t.test('C-4: intake: one append in flight, everybody gets the id of their message', async (t) => {
   const clock = new ManualClock();
   const appends: Array<{ count: number; authors: readonly string[]; answer: (r: Result<{ firstId: number }>) => void }> = [];
-  const intake = new ChatIntake({
-    showId: 's',
-    node: 'n',
+  const intake = intakeWith({
     clock,
-    behind: () => false,
     shownPerSecond: () => 10,
     onFault: (error) => t.fail(String(error)),
     log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
@@ -61,12 +61,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
 t.test('intake: an answer that cannot be taken costs nobody else theirs', async (t) => {
   const faults: unknown[] = [];
   const perBatch: Array<ChatAppend['cap']> = [];
-  const intake = new ChatIntake({
-    showId: 's',
-    node: 'n',
-    clock: new ManualClock(),
-    behind: () => false,
-    shownPerSecond: () => 0,
+  const intake = intakeWith({
     onFault: (error) => faults.push(error),
     log: {
       appendChat: async (_show, { cap }) => {
@@ -90,11 +85,8 @@ t.test('intake: batches and queue are bounded', async (t) => {
   const clock = new ManualClock();
   const counts: number[] = [];
   const bytes: number[] = [];
-  const intake = new ChatIntake({
-    showId: 's',
-    node: 'n',
+  const intake = intakeWith({
     clock,
-    behind: () => false,
     shownPerSecond: () => 10,
     onFault: (error) => t.fail(String(error)),
     log: {
@@ -120,12 +112,8 @@ t.test('intake: batches and queue are bounded', async (t) => {
 
 t.test('C-11: intake: nothing is taken while chat waits too long to be written', async (t) => {
   let behind = true;
-  const intake = new ChatIntake({
-    showId: 's',
-    node: 'n',
-    clock: new ManualClock(),
+  const intake = intakeWith({
     behind: () => behind,
-    shownPerSecond: () => 0,
     onFault: (error) => t.fail(String(error)),
     log: { appendChat: async () => ok({ firstId: 7 }) },
   });
