@@ -29,7 +29,8 @@ async function main(argv: readonly string[]): Promise<number> {
   if (word === 'trace') return runTrace(rest, process.stdout);
   if (word === 'diff') return runDiff(rest, process.stdout);
   if (word === 'join') return runJoin(rest);
-  const chosen = word === 'all' ? SCENARIOS.filter(({ inAll }) => inAll === true) : SCENARIOS.filter(({ name }) => name === word);
+  const chosen =
+    word === 'all' ? SCENARIOS.filter(({ inAll }) => inAll === true) : SCENARIOS.filter(({ name }) => name === word);
   if (chosen.length === 0) throw new FlagError(`there is no scenario ${JSON.stringify(word)}; --help lists them`);
   if (rest.includes('--help')) {
     process.stdout.write(chosen.map(scenarioHelp).join('\n'));

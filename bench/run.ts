@@ -10,7 +10,15 @@ import { COMPILED } from './harness/program.ts';
 import { createDisplay, renderTable, writeResult } from './report/index.ts';
 import { type BenchResult, RESULT_SCHEMA } from './report/result.ts';
 import { COMMON_FLAGS, type CommonFlags } from './scenarios/common-flags.ts';
-import { FlagError, type FlagTable, flagsHelp, parametersOf, readFlags, secret, shownCommand } from './scenarios/flags.ts';
+import {
+  FlagError,
+  type FlagTable,
+  flagsHelp,
+  parametersOf,
+  readFlags,
+  secret,
+  shownCommand,
+} from './scenarios/flags.ts';
 import type { ResultHead, Scenario, ScenarioContext } from './scenarios/scenario.ts';
 import { openTarget } from './scenarios/target.ts';
 
@@ -27,7 +35,9 @@ export function scenarioHelp({ name, about, flags, defaults = {} }: Scenario): s
 export async function runScenario(scenario: Scenario, argv: readonly string[]): Promise<number> {
   const table = { ...COMMON_FLAGS, ...scenario.flags };
   const fromEnvironment = Object.fromEntries(
-    Object.entries(SECRETS_BY_ENVIRONMENT).flatMap(([key, variable]) => (process.env[variable] ? [[key, process.env[variable]]] : [])),
+    Object.entries(SECRETS_BY_ENVIRONMENT).flatMap(([key, variable]) =>
+      process.env[variable] ? [[key, process.env[variable]]] : [],
+    ),
   );
   const values = readFlags<FlagTable>(table, argv, { ...scenario.defaults, ...fromEnvironment });
   const common = values as unknown as CommonFlags;
@@ -51,7 +61,12 @@ export async function runScenario(scenario: Scenario, argv: readonly string[]): 
     signal: stop.signal,
     display,
     async openFleet(overrides) {
-      const fleet = await startFleet({ ...fleetOptions(common), signal: stop.signal, onNote: (line) => display.line(line), ...overrides });
+      const fleet = await startFleet({
+        ...fleetOptions(common),
+        signal: stop.signal,
+        onNote: (line) => display.line(line),
+        ...overrides,
+      });
       closers.push(() => fleet.close());
       return fleet;
     },
@@ -107,7 +122,12 @@ function hostAndPort(what: string, address: string): { host: string; port: numbe
   return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }
 
-function headOf(scenario: Scenario, values: Readonly<Record<string, string | number | boolean | null>>, command: string, { seed }: CommonFlags): ResultHead {
+function headOf(
+  scenario: Scenario,
+  values: Readonly<Record<string, string | number | boolean | null>>,
+  command: string,
+  { seed }: CommonFlags,
+): ResultHead {
   return {
     schema: RESULT_SCHEMA,
     scenario: scenario.name,
@@ -152,7 +172,13 @@ export async function runJoin([address = '', ...rest]: readonly string[]): Promi
   const { key } = readFlags(JOIN_FLAGS, rest, process.env.BENCH_KEY ? { key: process.env.BENCH_KEY } : {});
   if (key === null) throw new FlagError('--key is needed (or BENCH_KEY): the secret the coordinator was given');
   try {
-    await runWorker({ host, port, key, workloads: WORKLOADS, onNote: (line) => void process.stderr.write(`${line}\n`) });
+    await runWorker({
+      host,
+      port,
+      key,
+      workloads: WORKLOADS,
+      onNote: (line) => void process.stderr.write(`${line}\n`),
+    });
     process.stderr.write('the run is over\n');
     return EXIT.held;
   } catch (error) {

@@ -23,17 +23,23 @@ function filesBelow(folder) {
 }
 
 const luaFolder = join(root, 'src/redis/lua');
-if (!filesBelow(luaFolder).some((file) => extname(file) === '.lua')) stop('no Lua scripts in src/redis/lua: without them the engine decides nothing');
+if (!filesBelow(luaFolder).some((file) => extname(file) === '.lua'))
+  stop('no Lua scripts in src/redis/lua: without them the engine decides nothing');
 
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
-const compiled = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], { stdio: ['ignore', 'inherit', 'inherit'] });
+const compiled = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
 if (compiled.status !== 0) stop('the compiler found mistakes');
 
 // The command runs by its first line, which says how much room it needs.
 chmodSync(join(next, 'src/cli/main.js'), 0o755);
 cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
 for (const folder of ['src/web', 'bench'])
-  cpSync(join(root, folder), join(next, folder), { recursive: true, filter: (file) => !['.ts', '.md'].includes(extname(file)) });
+  cpSync(join(root, folder), join(next, folder), {
+    recursive: true,
+    filter: (file) => !['.ts', '.md'].includes(extname(file)),
+  });
 
 rmSync(`${next}-old`, { recursive: true, force: true });
 if (existsSync(dist)) renameSync(dist, `${next}-old`);

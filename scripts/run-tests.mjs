@@ -98,5 +98,7 @@ if (closing === null || Number(closing.total ?? 0) === 0) {
   totals.failed += 1;
 }
 
-console.log(`${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`);
+console.log(
+  `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`,
+);
 process.exitCode = totals.failed === 0 ? 0 : 1;

@@ -8,10 +8,10 @@ import { createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import { type Config, type EngineRole, ensureSecrets, portTrouble, probePort, type Secrets } from './config/index.ts';
 import { createControl } from './control/index.ts';
+import type { Durability } from './domain/health.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, type Jobs } from './jobs/index.ts';
 import { type ConnectedStore, connect, connectStore, startEmbeddedRedis } from './redis/index.ts';
-import type { Durability } from './sales/types.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
@@ -78,7 +78,8 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       secrets = ensureSecrets(config);
       const redis = await openRedis(config, logger, parts);
       const metrics = createMetrics({ node: config.nodeName });
-      const onScript = (script: string, elapsedMs: number): void => metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
+      const onScript = (script: string, elapsedMs: number): void =>
+        metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
       store = await connectStore({ url: redis, keyPrefix: config.keyPrefix, logger, onScript });
       parts.push({ name: 'store', stop: store.close });
       return { ...(await startRoles({ config, options, logger, metrics, parts, store, secrets, redis })), redis };
@@ -133,7 +134,8 @@ async function startRoles(built: Parts): Promise<Omit<Addresses, 'redis'>> {
 
   const jobs = has('jobs') ? await startJobs(built) : null;
   const gatewayPort = has('gateway') && tokens ? await startGateway(built, tokens) : null;
-  const controlPort = has('control') && tokens ? await startControl(built, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
+  const controlPort =
+    has('control') && tokens ? await startControl(built, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
   return {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
@@ -164,7 +166,10 @@ async function startJobs({ config, logger, metrics, parts, store, redis }: Parts
   return jobs;
 }
 
-async function startGateway({ config, options, logger, metrics, parts, store }: Parts, tokens: Tokens): Promise<number> {
+async function startGateway(
+  { config, options, logger, metrics, parts, store }: Parts,
+  tokens: Tokens,
+): Promise<number> {
   const gateway = createGateway({
     store,
     log: store,
@@ -179,7 +184,11 @@ async function startGateway({ config, options, logger, metrics, parts, store }: 
       allowedOrigins: config.allowedOrigins === null ? null : [...config.allowedOrigins],
       trustedProxies: config.trustedProxies,
       tls: config.tls,
-      limits: { perNodeMax: config.connectionsMax, perAddressMax: config.connectionsPerAddress, joinsPerSecond: config.joinsPerSecond },
+      limits: {
+        perNodeMax: config.connectionsMax,
+        perAddressMax: config.connectionsPerAddress,
+        joinsPerSecond: config.joinsPerSecond,
+      },
       rates: { chatPerSecond: config.chatPerSecond, requestsPerSecond: config.requestsPerSecond },
       ...(config.publicGatewayUrl === null ? {} : { reconnectUrl: config.publicGatewayUrl }),
     },
@@ -233,7 +242,10 @@ function webFolders(): { pages: string; scripts: string } | null {
 }
 
 /** Where a client connects, without path. */
-export function gatewayUrl({ publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>, port: number): string {
+export function gatewayUrl(
+  { publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>,
+  port: number,
+): string {
   return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachable(host)}:${port}`;
 }
 

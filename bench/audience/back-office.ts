@@ -1,7 +1,9 @@
 /** The host's back office and the shop's payment desk: everything the audience's run needs from the HTTP API. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Verification } from '../../src/domain/audit.ts';
+import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
+import type { ShowSpec } from '../../src/domain/show.ts';
 import type { Product, ReservationView, Role, ShowView } from '../../src/protocol/messages.ts';
-import type { SaleBooks, SaleSpec, ShowSpec, Verification } from '../../src/sales/types.ts';
 
 /** An answer that is not a success: the stable code of the problem document and its text. */
 export class BackOfficeError extends Error {
@@ -85,7 +87,10 @@ export class BackOffice {
   }
 
   async mintToken(show: string, user: string, name: string, role: Role): Promise<string> {
-    const answer = await this.#call<{ token: string }>('POST', `/v1/shows/${show}/tokens`, { body: { user, name, role }, harmless: true });
+    const answer = await this.#call<{ token: string }>('POST', `/v1/shows/${show}/tokens`, {
+      body: { user, name, role },
+      harmless: true,
+    });
     return answer.token;
   }
 
@@ -95,7 +100,10 @@ export class BackOffice {
     body: { orderRef: string; amount: number },
     key: string,
   ): Promise<{ reservation: ReservationView; replayed: boolean }> {
-    return this.#call('POST', `/v1/shows/${show}/reservations/${encodeURIComponent(reservation)}/confirm`, { body, key });
+    return this.#call('POST', `/v1/shows/${show}/reservations/${encodeURIComponent(reservation)}/confirm`, {
+      body,
+      key,
+    });
   }
 
   verify(show: string): Promise<Verification> {
@@ -130,6 +138,11 @@ export class BackOffice {
     const answer: unknown = await response.json().catch(() => ({}));
     if (response.ok) return answer as T;
     const problem = answer as { code?: string; detail?: string; retryAfterMs?: number };
-    throw new BackOfficeError(response.status, problem.code ?? 'unknown', problem.detail ?? `${method} ${path} failed`, problem.retryAfterMs);
+    throw new BackOfficeError(
+      response.status,
+      problem.code ?? 'unknown',
+      problem.detail ?? `${method} ${path} failed`,
+      problem.retryAfterMs,
+    );
   }
 }

@@ -69,10 +69,20 @@ export class Person {
 
   constructor(deps: PersonDeps) {
     this.#deps = deps;
-    this.client = connect({ url: deps.gatewayUrl, show: deps.show, token: deps.token, WebSocket, variant: deps.traits.variant, random: deps.random.next });
+    this.client = connect({
+      url: deps.gatewayUrl,
+      show: deps.show,
+      token: deps.token,
+      WebSocket,
+      variant: deps.traits.variant,
+      random: deps.random.next,
+    });
     this.#listen();
     const { chatEveryMs, heartsEveryMs, losesLineEveryMs } = deps.traits;
-    if (chatEveryMs !== null) void this.#every(chatEveryMs, () => this.say(deps.voice.say(deps.random, this.#mood(), this.#products(), this.#sizes())));
+    if (chatEveryMs !== null)
+      void this.#every(chatEveryMs, () =>
+        this.say(deps.voice.say(deps.random, this.#mood(), this.#products(), this.#sizes())),
+      );
     if (heartsEveryMs !== null) void this.#every(heartsEveryMs, () => this.#heart());
     if (losesLineEveryMs !== null) void this.#every(losesLineEveryMs, () => this.#loseLine());
   }
@@ -122,7 +132,8 @@ export class Person {
       if (typeof sale === 'object' && sale !== null) this.#consider(sale as SaleView);
     });
     client.on('chat', ({ messages, history }) => {
-      if (!history) for (const message of messages) tally.chatReceived(message.name, message.text, name, this.#connectedAt);
+      if (!history)
+        for (const message of messages) tally.chatReceived(message.name, message.text, name, this.#connectedAt);
     });
     client.on('state', () => {
       tally.delivered.state += 1;
@@ -200,6 +211,8 @@ export class Person {
   }
 
   #sizes(): string[] {
-    return [...this.client.model.products.values()].flatMap((product) => product.skus.map((sku) => sku.title ?? sku.sku));
+    return [...this.client.model.products.values()].flatMap((product) =>
+      product.skus.map((sku) => sku.title ?? sku.sku),
+    );
   }
 }

@@ -95,7 +95,13 @@ export const OTHERS: readonly Tongue[] = [
   {
     names: ['Chloé', 'Hugo', 'Inès'],
     says: {
-      waiting: ['salut de Lyon !', '{p} taille petit ou grand ?', 'vous livrez en Belgique ?', 'la couleur est superbe 😍', 'du {s} s’il vous plaît 🙏'],
+      waiting: [
+        'salut de Lyon !',
+        '{p} taille petit ou grand ?',
+        'vous livrez en Belgique ?',
+        'la couleur est superbe 😍',
+        'du {s} s’il vous plaît 🙏',
+      ],
       rush: ['j’en ai un !! 🥳', 'déjà parti ? sérieux ?', 'oh non 😭', 'vite vite vite'],
       after: ['merci pour le live 🫶', 'commande passée ✅', 'il en reste encore ?', 'à la semaine prochaine !'],
     },
@@ -103,7 +109,13 @@ export const OTHERS: readonly Tongue[] = [
   {
     names: ['Jonas', 'Ingrid', 'Lena'],
     says: {
-      waiting: ['Guten Abend zusammen', 'fällt die {s} eher klein aus?', 'ist das wasserdicht? ({p})', 'wie lange dauert der Versand?', 'tolle Farbe 😍'],
+      waiting: [
+        'Guten Abend zusammen',
+        'fällt die {s} eher klein aus?',
+        'ist das wasserdicht? ({p})',
+        'wie lange dauert der Versand?',
+        'tolle Farbe 😍',
+      ],
       rush: ['hab eins bekommen 🎉', 'schon weg?? 😩', 'das ging schnell 😅', 'los geht’s 🔥'],
       after: ['danke, bis nächste Woche', 'bezahlt ✅', 'kommt {p} nochmal rein?'],
     },
@@ -151,7 +163,13 @@ export const OTHERS: readonly Tongue[] = [
   {
     names: ['ليلى', 'عمر'],
     says: {
-      waiting: ['مرحبا من القاهرة 👋', 'هل {p} متوفر بمقاس {s}؟', 'كم يستغرق الشحن إلى دبي؟', 'اللون رائع 😍', 'متى يبدأ البيع؟'],
+      waiting: [
+        'مرحبا من القاهرة 👋',
+        'هل {p} متوفر بمقاس {s}؟',
+        'كم يستغرق الشحن إلى دبي؟',
+        'اللون رائع 😍',
+        'متى يبدأ البيع؟',
+      ],
       rush: ['حصلت عليه!! 🎉', 'نفدت الكمية بسرعة 😭', 'بسرعة بسرعة 🔥', 'لا أصدق'],
       after: ['شكرا على البث ❤️', 'تم الدفع ✅', 'متى العرض القادم؟'],
     },
@@ -166,7 +184,24 @@ export const OTHERS: readonly Tongue[] = [
   },
 ];
 
-const TAILS: readonly string[] = ['', '', '.k', '_m', '92', '07', ' R.', ' T.', '✨', '_off', '.shop', '🌸', 'xo', '88', ' L.', '_live'];
+const TAILS: readonly string[] = [
+  '',
+  '',
+  '.k',
+  '_m',
+  '92',
+  '07',
+  ' R.',
+  ' T.',
+  '✨',
+  '_off',
+  '.shop',
+  '🌸',
+  'xo',
+  '88',
+  ' L.',
+  '_live',
+];
 const ENGLISH_SHARE = 0.45;
 /** How often people of another tongue write English, and how often anybody speaks out of the moment. */
 const SWITCH_SHARE = 0.25;
@@ -187,7 +222,9 @@ export function createVoice(random: Prng, index: number): Voice {
       const spoken = draw.chance(SWITCH_SHARE) ? ENGLISH : tongue;
       const moment = draw.chance(OFF_MOOD_SHARE) ? draw.pick(['waiting', 'rush', 'after'] as const) : mood;
       const text = draw.pick(spoken.says[moment]);
-      return text.replaceAll('{p}', products.length > 0 ? draw.pick(products) : 'it').replaceAll('{s}', sizes.length > 0 ? draw.pick(sizes) : 'M');
+      return text
+        .replaceAll('{p}', products.length > 0 ? draw.pick(products) : 'it')
+        .replaceAll('{s}', sizes.length > 0 ? draw.pick(sizes) : 'M');
     },
   };
 }

@@ -90,10 +90,19 @@ async function press(deps: ShopperDeps, sale: SaleView, sku: string): Promise<Re
 }
 
 /** An impatient finger, or a client that never heard the answer: the same key must never take units twice. */
-async function pressRepeatedly(deps: ShopperDeps, sale: SaleView, sku: string, qty: number): Promise<ReservationView | null> {
+async function pressRepeatedly(
+  deps: ShopperDeps,
+  sale: SaleView,
+  sku: string,
+  qty: number,
+): Promise<ReservationView | null> {
   const key = `${deps.user}-${sale.id}-${deps.random.int(1, 1_000_000_000)}`;
   const lines = [{ sku, qty }];
-  const answers = await Promise.all([reserve(deps, sale, lines, key), reserve(deps, sale, lines, key), reserve(deps, sale, lines, key)]);
+  const answers = await Promise.all([
+    reserve(deps, sale, lines, key),
+    reserve(deps, sale, lines, key),
+    reserve(deps, sale, lines, key),
+  ]);
   deps.tally.sent.repeats += 2;
   const got = answers.filter((answer) => answer !== null);
   if (new Set(got.map((answer) => answer.id)).size > 1)
@@ -108,7 +117,12 @@ async function expectConflict(deps: ShopperDeps, sale: SaleView, sku: string, ke
   else deps.tally.refused(outcome.error.code);
 }
 
-async function reserve(deps: ShopperDeps, sale: SaleView, lines: Array<{ sku: string; qty: number }>, key?: string): Promise<ReservationView | null> {
+async function reserve(
+  deps: ShopperDeps,
+  sale: SaleView,
+  lines: Array<{ sku: string; qty: number }>,
+  key?: string,
+): Promise<ReservationView | null> {
   deps.tally.sent.reserves += 1;
   const outcome = await deps.client.reserve({ sale: sale.id, lines, ...(key === undefined ? {} : { key }) });
   if (outcome.ok) {

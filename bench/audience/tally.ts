@@ -27,7 +27,11 @@ export class Tally {
   readonly reservations = new Map<string, ReservationView>();
   readonly violations: string[] = [];
   #violationCount = 0;
-  readonly #latencyMs = hdr.build({ lowestDiscernibleValue: 1, highestTrackableValue: LATENCY_MAX_MS * 1000, numberOfSignificantValueDigits: 3 });
+  readonly #latencyMs = hdr.build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: LATENCY_MAX_MS * 1000,
+    numberOfSignificantValueDigits: 3,
+  });
   readonly #sentAt = new Map<string, number>();
   /** Whose each accepted reservation is; the personal lane may tell of one before its answer does. */
   readonly #accepted = new Map<string, string>();
@@ -60,7 +64,9 @@ export class Tally {
     this.delivered.chat += 1;
     const sentAt = this.#sentAt.get(sentKey(name, text));
     if (sentAt === undefined || receiver === name || sentAt < connectedAt) return;
-    this.#latencyMs.recordValue(Math.min(LATENCY_MAX_MS * 1000, Math.max(1, Math.round((performance.now() - sentAt) * 1000))));
+    this.#latencyMs.recordValue(
+      Math.min(LATENCY_MAX_MS * 1000, Math.max(1, Math.round((performance.now() - sentAt) * 1000))),
+    );
   }
 
   /** Delivery time from the send call of one viewer to the receipt at another, in milliseconds; null before the first. */
@@ -76,7 +82,8 @@ export class Tally {
   accepted(user: string, reservation: ReservationView, replayed: boolean, perBuyer: number): void {
     if (replayed) this.outcomes.replayed += 1;
     const owner = this.#accepted.get(reservation.id);
-    if (reservation.user !== user) this.violation(`reservation ${reservation.id} of ${reservation.user} was handed to ${user}`);
+    if (reservation.user !== user)
+      this.violation(`reservation ${reservation.id} of ${reservation.user} was handed to ${user}`);
     if (owner === undefined) this.outcomes.accepted += 1;
     else if (owner !== user) this.violation(`reservation id ${reservation.id} was given to ${owner} and to ${user}`);
     else if (!replayed) this.violation(`reservation ${reservation.id} was accepted twice as if it were new`);
@@ -85,9 +92,11 @@ export class Tally {
     let units = 0;
     for (const other of this.reservations.values()) {
       if (other.user !== user || other.sale !== reservation.sale) continue;
-      if (other.state === 'confirmed' || (other.state === 'held' && other.heldUntil > reservation.createdAt)) units += unitsOf(other);
+      if (other.state === 'confirmed' || (other.state === 'held' && other.heldUntil > reservation.createdAt))
+        units += unitsOf(other);
     }
-    if (units > perBuyer) this.violation(`${user} holds and owns ${units} units of sale ${reservation.sale}, allowed are ${perBuyer}`);
+    if (units > perBuyer)
+      this.violation(`${user} holds and owns ${units} units of sale ${reservation.sale}, allowed are ${perBuyer}`);
   }
 
   /** A reservation's newer state. One end only: two different ends for one reservation are a violation. */
@@ -102,6 +111,7 @@ export class Tally {
   }
 }
 
-export const unitsOf = (reservation: ReservationView): number => reservation.lines.reduce((sum, line) => sum + line.qty, 0);
+export const unitsOf = (reservation: ReservationView): number =>
+  reservation.lines.reduce((sum, line) => sum + line.qty, 0);
 
 const sentKey = (name: string, text: string): string => `${name}\n${text}`;

@@ -118,7 +118,12 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
   return { seconds: (performance.now() - startedMs) / 1000, asked: sent, ...book.total() };
 }
 
-function cannonade(options: autocannon.Options, signal: AbortSignal, onError: () => void, everySecond: () => void): Promise<void> {
+function cannonade(
+  options: autocannon.Options,
+  signal: AbortSignal,
+  onError: () => void,
+  everySecond: () => void,
+): Promise<void> {
   const timer = setInterval(everySecond, 1_000);
   return new Promise<void>((resolve, reject) => {
     const instance = autocannon(options, (error: unknown) => (error ? reject(error) : resolve()));
@@ -147,7 +152,8 @@ class Book {
     if (latencyMs === null) return;
     const own = this.#routes.get(route) ?? newHistogram();
     this.#routes.set(route, own);
-    for (const histogram of [own, this.#all, this.#second]) this.#record(histogram, Math.max(1, Math.round(latencyMs * 1000)));
+    for (const histogram of [own, this.#all, this.#second])
+      this.#record(histogram, Math.max(1, Math.round(latencyMs * 1000)));
   }
 
   #record(histogram: Histogram, micros: number): void {
@@ -170,7 +176,9 @@ class Book {
   total(): Pick<HttpLoadResult, 'answers' | 'latencies' | 'all' | 'refusals'> {
     return {
       answers: this.#answers,
-      latencies: [...this.#routes].map(([name, histogram]) => describe(name, histogram)).sort((a, b) => b.count - a.count),
+      latencies: [...this.#routes]
+        .map(([name, histogram]) => describe(name, histogram))
+        .sort((a, b) => b.count - a.count),
       all: this.#all.totalCount === 0 ? null : describe('request', this.#all),
       refusals: this.#refusals,
     };

@@ -1,6 +1,7 @@
 /** What hosts and back offices ask of the HTTP API while a show is on, in the mix of a busy night: mostly looks, some orders, few plans. */
-import { LIMITS } from '../../src/protocol/limits.ts';
-import type { SaleSpec } from '../../src/sales/types.ts';
+
+import type { SaleSpec } from '../../src/domain/sale.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { HttpRequest, Route } from './http-load.ts';
 
 export interface RoutesOptions {
@@ -17,7 +18,8 @@ export const confirmKey = (reservation: string): string => `pay-${reservation}`;
 
 export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Route[] {
   const get = (path: string): HttpRequest => ({ method: 'GET', path: `/v1/shows/${path}` });
-  const order = (n: number): RoutesOptions['orders'][number] => orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
+  const order = (n: number): RoutesOptions['orders'][number] =>
+    orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
   const selling: Route[] = [
     { name: 'GET reservation', weight: 25, request: (n) => get(`${show}/reservations/${order(n).reservation}`) },
     {
@@ -43,9 +45,21 @@ export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Ro
     {
       name: 'POST token',
       weight: 5,
-      request: (n) => ({ method: 'POST', path: `/v1/shows/${show}/tokens`, body: { user: `api-${n}`, name: 'Ada', role: 'buyer' } }),
+      request: (n) => ({
+        method: 'POST',
+        path: `/v1/shows/${show}/tokens`,
+        body: { user: `api-${n}`, name: 'Ada', role: 'buyer' },
+      }),
     },
-    { name: 'POST pin', weight: 2, request: (n) => ({ method: 'POST', path: `/v1/shows/${show}/pin`, body: { product: n % 2 === 0 ? 'tee' : null } }) },
+    {
+      name: 'POST pin',
+      weight: 2,
+      request: (n) => ({
+        method: 'POST',
+        path: `/v1/shows/${show}/pin`,
+        body: { product: n % 2 === 0 ? 'tee' : null },
+      }),
+    },
     ...(orders.length > 0 ? selling : []),
   ];
 }
@@ -53,6 +67,11 @@ export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Ro
 /** Shows hold so many sales; when all are full, keys come again and get their recorded answers. */
 function creation(drafts: readonly string[], n: number): HttpRequest {
   const at = n % (drafts.length * LIMITS.salesPerShowMax);
-  const body: SaleSpec = { id: `s${at}`, title: 'Planned', currency: 'EUR', skus: [{ sku: 'M', product: 'tee', price: 2_500, quantity: 10 }] };
+  const body: SaleSpec = {
+    id: `s${at}`,
+    title: 'Planned',
+    currency: 'EUR',
+    skus: [{ sku: 'M', product: 'tee', price: 2_500, quantity: 10 }],
+  };
   return { method: 'POST', as: at, path: `/v1/shows/${drafts[at % drafts.length]}/sales`, key: `plan-${at}`, body };
 }

@@ -1,6 +1,7 @@
 /** What the demo's show sells: three brands, six products, fifteen SKUs with sizes. All invented. */
+
+import type { SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Brand, Product } from '../../src/protocol/messages.ts';
-import type { SaleSkuSpec, SaleSpec } from '../../src/sales/types.ts';
 import { DEMO_HOLD_MS } from './options.ts';
 
 export const BRANDS: readonly Brand[] = [
@@ -22,12 +23,60 @@ interface Item {
 }
 
 const ITEMS: readonly Item[] = [
-  { id: 'fjell-parka', brand: 'nordlys', title: 'Fjell Parka', code: 'FJELL', sizes: ['S', 'M', 'L'], price: 189_00, weight: 3 },
-  { id: 'vidda-fleece', brand: 'nordlys', title: 'Vidda Fleece', code: 'VIDDA', sizes: ['M', 'L'], price: 79_00, weight: 2 },
-  { id: 'praia-shirt', brand: 'atelie-sol', title: 'Praia Linen Shirt', code: 'PRAIA', sizes: ['S', 'M', 'L'], price: 64_00, weight: 3 },
-  { id: 'duna-sandal', brand: 'atelie-sol', title: 'Duna Sandal', code: 'DUNA', sizes: ['38', '40', '42'], price: 52_00, weight: 2 },
-  { id: 'kumo-runner', brand: 'kumo', title: 'Cloud Runner', code: 'RUNNER', sizes: ['39', '41'], price: 119_00, weight: 4 },
-  { id: 'kumo-hoodie', brand: 'kumo', title: 'Kumo Hoodie', code: 'HOODIE', sizes: ['M', 'L'], price: 88_00, weight: 3 },
+  {
+    id: 'fjell-parka',
+    brand: 'nordlys',
+    title: 'Fjell Parka',
+    code: 'FJELL',
+    sizes: ['S', 'M', 'L'],
+    price: 189_00,
+    weight: 3,
+  },
+  {
+    id: 'vidda-fleece',
+    brand: 'nordlys',
+    title: 'Vidda Fleece',
+    code: 'VIDDA',
+    sizes: ['M', 'L'],
+    price: 79_00,
+    weight: 2,
+  },
+  {
+    id: 'praia-shirt',
+    brand: 'atelie-sol',
+    title: 'Praia Linen Shirt',
+    code: 'PRAIA',
+    sizes: ['S', 'M', 'L'],
+    price: 64_00,
+    weight: 3,
+  },
+  {
+    id: 'duna-sandal',
+    brand: 'atelie-sol',
+    title: 'Duna Sandal',
+    code: 'DUNA',
+    sizes: ['38', '40', '42'],
+    price: 52_00,
+    weight: 2,
+  },
+  {
+    id: 'kumo-runner',
+    brand: 'kumo',
+    title: 'Cloud Runner',
+    code: 'RUNNER',
+    sizes: ['39', '41'],
+    price: 119_00,
+    weight: 4,
+  },
+  {
+    id: 'kumo-hoodie',
+    brand: 'kumo',
+    title: 'Kumo Hoodie',
+    code: 'HOODIE',
+    sizes: ['M', 'L'],
+    price: 88_00,
+    weight: 3,
+  },
 ];
 
 const skuCode = (item: Item, size: string): string => `${item.code}-${size}`;
@@ -45,8 +94,15 @@ const PER_BUYER = 2;
 const SKUS_MIN = 3;
 const TITLES: readonly string[] = ['Midnight drop', 'Second wave', 'Last sizes', 'Encore', 'Blue hour'];
 
-export function flashSale(options: { number: number; viewers: number; opensInMs: number; durationMs: number }): SaleSpec {
-  const all = ITEMS.flatMap((item) => item.sizes.map((size) => ({ item, size, weight: item.weight / item.sizes.length })));
+export function flashSale(options: {
+  number: number;
+  viewers: number;
+  opensInMs: number;
+  durationMs: number;
+}): SaleSpec {
+  const all = ITEMS.flatMap((item) =>
+    item.sizes.map((size) => ({ item, size, weight: item.weight / item.sizes.length })),
+  );
   const units = options.viewers * UNITS_PER_VIEWER;
   // A unit of every SKU would be too many for a small audience: then only some of them, from all brands, are on sale.
   const entries = spread(all, Math.min(all.length, Math.max(SKUS_MIN, Math.floor(units))));
@@ -72,5 +128,7 @@ export function flashSale(options: { number: number; viewers: number; opensInMs:
 
 /** `count` of the items, evenly from the whole list. */
 function spread<T>(items: readonly T[], count: number): T[] {
-  return items.filter((_, index) => Math.floor(((index + 1) * count) / items.length) > Math.floor((index * count) / items.length));
+  return items.filter(
+    (_, index) => Math.floor(((index + 1) * count) / items.length) > Math.floor((index * count) / items.length),
+  );
 }

@@ -45,7 +45,14 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   const stop = (): Promise<void> => stopChild(child, ended);
   try {
     await ready(controlUrl, ended, log);
-    return { gatewayUrl: `ws://${reachable}:${gatewayPort}`, controlUrl, apiKey: readApiKey(options.dataDir), pid: child.pid ?? 0, ended, stop };
+    return {
+      gatewayUrl: `ws://${reachable}:${gatewayPort}`,
+      controlUrl,
+      apiKey: readApiKey(options.dataDir),
+      pid: child.pid ?? 0,
+      ended,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -82,14 +89,17 @@ function launch(options: EngineOptions, log: string[]): ChildProcess {
 /** Settings of the surroundings would make another engine of it (an outside Redis, other roles): the demo says all it wants. */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const kept = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'NODE_ENV', 'LD_LIBRARY_PATH'];
-  return Object.fromEntries(kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 async function claimPort(host: string, port: number, flag: string): Promise<number> {
   const probe = createServer();
   return new Promise((done, failed) => {
     probe.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
+      const why =
+        error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
       failed(new EngineTrouble(`Port ${port} ${why}. Stop that program or choose another port with ${flag}.`));
     });
     probe.listen({ host, port, exclusive: true }, () => {
@@ -107,12 +117,17 @@ async function ready(controlUrl: string, ended: Promise<string>, log: readonly s
   });
   const until = performance.now() + START_MS_MAX;
   while (performance.now() < until) {
-    if (end !== null) throw new EngineTrouble(`The engine ended at start with ${String(end)}:\n${log.map((line) => `  ${line}`).join('\n')}`);
+    if (end !== null)
+      throw new EngineTrouble(
+        `The engine ended at start with ${String(end)}:\n${log.map((line) => `  ${line}`).join('\n')}`,
+      );
     const answer = await fetch(`${controlUrl}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
     if (answer?.ok === true) return;
     await sleep(100);
   }
-  throw new EngineTrouble(`The engine was not ready within ${START_MS_MAX / 1000} s:\n${log.map((line) => `  ${line}`).join('\n')}`);
+  throw new EngineTrouble(
+    `The engine was not ready within ${START_MS_MAX / 1000} s:\n${log.map((line) => `  ${line}`).join('\n')}`,
+  );
 }
 
 function readApiKey(dataDir: string): string {

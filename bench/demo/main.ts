@@ -82,6 +82,10 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  complain(error instanceof EngineTrouble ? `demo: ${error.message}` : `demo: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  complain(
+    error instanceof EngineTrouble
+      ? `demo: ${error.message}`
+      : `demo: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
   process.exitCode = 1;
 }

@@ -1,7 +1,7 @@
 /** The flags of the demo, checked before anything starts. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { parseTrace, type TraceMessage } from '../traces/trace.ts';
 
 export interface DemoOptions {
@@ -73,19 +73,26 @@ export function readOptions(argv: readonly string[], defaultDataDir: string): Op
     const raw = values[flag];
     const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : Number.NaN;
     if (!(value >= min && value <= max) || (integer && !Number.isInteger(value))) {
-      mistakes.push(`--${flag} must be ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}, not ${JSON.stringify(raw)}`);
+      mistakes.push(
+        `--${flag} must be ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}, not ${JSON.stringify(raw)}`,
+      );
     }
     return value;
   };
   const viewers = number('viewers', 1, VIEWERS_MAX);
   const seconds = values.seconds === undefined ? null : number('seconds', SECONDS_MIN, 86_400);
-  const opensInSeconds = values['opens-in'] === undefined ? Math.min(OPENS_IN_SECONDS, Math.floor((seconds ?? Infinity) / 3)) : number('opens-in', 2, 3_600);
-  if (seconds !== null && opensInSeconds >= seconds) mistakes.push(`--opens-in ${opensInSeconds} is not before the end of the run (--seconds ${seconds})`);
+  const opensInSeconds =
+    values['opens-in'] === undefined
+      ? Math.min(OPENS_IN_SECONDS, Math.floor((seconds ?? Infinity) / 3))
+      : number('opens-in', 2, 3_600);
+  if (seconds !== null && opensInSeconds >= seconds)
+    mistakes.push(`--opens-in ${opensInSeconds} is not before the end of the run (--seconds ${seconds})`);
   const speed = number('speed', 0.01, 1_000, false);
   const seed = number('seed', 0, 0xffff_ffff);
   const gatewayPort = number('gateway-port', 0, 65_535);
   const controlPort = number('control-port', 0, 65_535);
-  if (gatewayPort === controlPort && gatewayPort !== 0) mistakes.push(`--gateway-port and --control-port are both ${gatewayPort}: they must differ`);
+  if (gatewayPort === controlPort && gatewayPort !== 0)
+    mistakes.push(`--gateway-port and --control-port are both ${gatewayPort}: they must differ`);
   const trace = values.trace === undefined ? null : readTrace(values.trace, speed, mistakes);
   if (mistakes.length > 0) return { kind: 'wrong', mistakes };
 
@@ -117,7 +124,8 @@ function readTrace(file: string, speed: number, mistakes: string[]): DemoOptions
   }
   const reading = parseTrace(content);
   mistakes.push(...reading.mistakes.map((mistake) => `--trace: ${file}, ${mistake}`));
-  if (reading.messages.length === 0 && reading.mistakes.length === 0) mistakes.push(`--trace: ${file} holds no messages`);
+  if (reading.messages.length === 0 && reading.mistakes.length === 0)
+    mistakes.push(`--trace: ${file} holds no messages`);
   return { file, messages: reading.messages, speed };
 }
 

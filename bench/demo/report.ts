@@ -1,6 +1,6 @@
 /** What is said while the demo runs and when it ends. */
 
-import type { SkuBooks } from '../../src/sales/types.ts';
+import type { SkuBooks } from '../../src/domain/sale.ts';
 import { type Tally, unitsOf } from '../audience/tally.ts';
 import type { DemoOptions } from './options.ts';
 import type { DemoShow, Outcome } from './show.ts';
@@ -33,7 +33,9 @@ export class StatusLine {
 
   #draw(): void {
     const text = this.#text();
-    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${text.slice(0, (this.#out.columns || COLUMNS_UNKNOWN) - 1)}` : `${text}\n`);
+    this.#out.write(
+      this.#out.isTTY ? `\r\x1b[2K${text.slice(0, (this.#out.columns || COLUMNS_UNKNOWN) - 1)}` : `${text}\n`,
+    );
   }
 }
 
@@ -80,12 +82,15 @@ function clientsAgainstBooks({ verification }: Outcome, tally: Tally): string[] 
   const wrong: string[] = [];
   if (verification === null) return wrong;
   const seen = [...tally.reservations.values()];
-  if (seen.length > verification.reservations) wrong.push(`clients were told of ${seen.length} reservations, the ledger knows ${verification.reservations}`);
+  if (seen.length > verification.reservations)
+    wrong.push(`clients were told of ${seen.length} reservations, the ledger knows ${verification.reservations}`);
   // Somebody on the viewer page may have bought too; what clients know must then be a part of the books, else all of them.
   const all = seen.length === verification.reservations;
   for (const sale of verification.sales) {
     for (const books of sale.skus) {
-      const sold = seen.filter((one) => one.sale === sale.id && one.state === 'confirmed').reduce((sum, one) => sum + unitsOfSku(one, books.sku), 0);
+      const sold = seen
+        .filter((one) => one.sale === sale.id && one.state === 'confirmed')
+        .reduce((sum, one) => sum + unitsOfSku(one, books.sku), 0);
       if (sold > books.sold || (all && sold !== books.sold))
         wrong.push(`${sale.id}/${books.sku}: clients know of ${sold} sold units, the books of ${books.sold}`);
     }
@@ -97,11 +102,19 @@ const unitsOfSku = (reservation: Parameters<typeof unitsOf>[0], sku: string): nu
   unitsOf({ ...reservation, lines: reservation.lines.filter((line) => line.sku === sku) });
 
 /** The summary, as printed at the end. */
-export function summary(outcome: Outcome, tally: Tally, options: DemoOptions, traceSent: number, wrong: readonly string[]): string {
+export function summary(
+  outcome: Outcome,
+  tally: Tally,
+  options: DemoOptions,
+  traceSent: number,
+  wrong: readonly string[],
+): string {
   const { delivered, sent, outcomes, line } = tally;
   const total = delivered.chat + delivered.events + delivered.state + delivered.personal;
   const chat =
-    options.trace === null ? `${count(sent.chat)} said` : `${count(traceSent)} of ${count(options.trace.messages.length)} recorded messages replayed`;
+    options.trace === null
+      ? `${count(sent.chat)} said`
+      : `${count(traceSent)} of ${count(options.trace.messages.length)} recorded messages replayed`;
   const lines = [
     '',
     `Summary of ${outcome.show}: ${options.viewers} viewers, ${outcome.seconds.toFixed(0)} s`,
@@ -143,6 +156,8 @@ function totalOf(skus: readonly SkuBooks[]): Books {
 const booksLine = (name: string, books: Books): string =>
   `    ${name.padEnd(18)} ${[books.allocated, books.sold, books.held, books.available].map((n) => count(n).padStart(9)).join('')}`;
 
-const lapsed = (tally: Tally): number => [...tally.reservations.values()].filter((one) => one.state === 'expired').length;
+const lapsed = (tally: Tally): number =>
+  [...tally.reservations.values()].filter((one) => one.state === 'expired').length;
 const count = (n: number): string => n.toLocaleString('en-US');
-const milliseconds = (ms: number | null): string => (ms === null ? '-' : `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`);
+const milliseconds = (ms: number | null): string =>
+  ms === null ? '-' : `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;

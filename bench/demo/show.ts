@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import type { Verification } from '../../src/sales/types.ts';
+import type { Verification } from '../../src/domain/audit.ts';
 import { BackOffice, BackOfficeError } from '../audience/back-office.ts';
 import { Crowd } from '../audience/crowd.ts';
 import { BRANDS, flashSale, PRODUCTS } from './catalogue.ts';
@@ -74,7 +74,10 @@ export class DemoShow {
     try {
       for (;;) {
         if (!(await at(opensAtMs - 6_000))) return;
-        await this.#backOffice.announce(this.id, 'Get ready: two per person, and what you hold is yours for 15 seconds ⏳');
+        await this.#backOffice.announce(
+          this.id,
+          'Get ready: two per person, and what you hold is yours for 15 seconds ⏳',
+        );
         await this.#backOffice.pin(this.id, PRODUCTS[number % PRODUCTS.length]?.id ?? null);
         if (!(await at(opensAtMs + 10_000))) return;
         await this.#backOffice.announce(this.id, 'Holds that run out come back: keep an eye on your size 👀');
@@ -87,7 +90,10 @@ export class DemoShow {
     } catch (error) {
       // A show holds so many sales and no more: after some hours the audience just talks.
       if (error instanceof BackOfficeError && error.code === 'limit_reached') return;
-      if (!signal.aborted) this.crowd.tally.violation(`the host's back office failed: ${error instanceof BackOfficeError ? error.message : String(error)}`);
+      if (!signal.aborted)
+        this.crowd.tally.violation(
+          `the host's back office failed: ${error instanceof BackOfficeError ? error.message : String(error)}`,
+        );
     }
   }
 
@@ -98,14 +104,22 @@ export class DemoShow {
     const behind =
       head === null
         ? 0
-        : this.crowd.people.filter(({ client }) => client.status.at === 'open' && (client.model.epoch !== head.epoch || client.model.offset < head.offset))
-            .length;
+        : this.crowd.people.filter(
+            ({ client }) =>
+              client.status.at === 'open' && (client.model.epoch !== head.epoch || client.model.offset < head.offset),
+          ).length;
     const verification = await this.#backOffice.verify(this.id).catch((error: unknown) => {
       this.crowd.tally.violation(`the books could not be verified: ${String(error)}`);
       return null;
     });
     this.crowd.leave();
-    return { show: this.id, seconds: (performance.now() - this.startedAt) / 1000, verification, headOffset: head?.offset ?? null, behind };
+    return {
+      show: this.id,
+      seconds: (performance.now() - this.startedAt) / 1000,
+      verification,
+      headOffset: head?.offset ?? null,
+      behind,
+    };
   }
 
   get watchUrl(): string {
@@ -113,7 +127,10 @@ export class DemoShow {
   }
 
   #planSale(number: number, opensInMs: number): Promise<unknown> {
-    const left = this.#options.seconds === null ? Infinity : this.#options.seconds * 1000 - (performance.now() - this.startedAt) - opensInMs;
+    const left =
+      this.#options.seconds === null
+        ? Infinity
+        : this.#options.seconds * 1000 - (performance.now() - this.startedAt) - opensInMs;
     // A run that ends by itself closes its last sale a hold's length before, so that what was abandoned is seen to lapse.
     const durationMs = Math.round(Math.max(3_000, Math.min(SALE_MS, left - DEMO_HOLD_MS - LAPSE_MARGIN_MS)));
     const spec = flashSale({ number, viewers: this.#options.viewers, opensInMs, durationMs });

@@ -78,7 +78,10 @@ function namesOf(samples: readonly Sample[], field: 'counters' | 'gauges' | 'lat
 }
 
 /** Samples of the same second, by that second; the time they cover together. */
-function bySecond(samples: readonly Sample[], originMs: number): Array<{ readonly atMs: number; readonly seconds: number; readonly samples: Sample[] }> {
+function bySecond(
+  samples: readonly Sample[],
+  originMs: number,
+): Array<{ readonly atMs: number; readonly seconds: number; readonly samples: Sample[] }> {
   const seconds = new Map<number, Sample[]>();
   for (const sample of samples) {
     const second = Math.floor(((sample.fromMs + sample.toMs) / 2 - originMs) / 1000);
@@ -96,7 +99,12 @@ function bySecond(samples: readonly Sample[], originMs: number): Array<{ readonl
 /** Counters a second, p50, p99 and largest of latencies, gauges, refusals, and what the generators used. `originMs` is the result's zero. */
 export function seriesOf(samples: readonly Sample[], originMs: number): Series[] {
   const seconds = bySecond(samples, originMs);
-  const line = (name: string, unit: string, group: Series['group'], value: (second: (typeof seconds)[number]) => number | undefined): Series => ({
+  const line = (
+    name: string,
+    unit: string,
+    group: Series['group'],
+    value: (second: (typeof seconds)[number]) => number | undefined,
+  ): Series => ({
     name,
     unit,
     group,
@@ -113,22 +121,39 @@ export function seriesOf(samples: readonly Sample[], originMs: number): Series[]
   });
   return [
     ...namesOf(samples, 'counters').map((name) =>
-      line(name, name === 'bytes' ? 'bytes/s' : '/s', 'throughput', (second) => countOf(second.samples, name) / second.seconds),
+      line(
+        name,
+        name === 'bytes' ? 'bytes/s' : '/s',
+        'throughput',
+        (second) => countOf(second.samples, name) / second.seconds,
+      ),
     ),
     ...latencyLines,
     ...namesOf(samples, 'refusals').map((code) =>
-      line(code, '/s', 'refusals', (second) => second.samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) / second.seconds),
+      line(
+        code,
+        '/s',
+        'refusals',
+        (second) => second.samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) / second.seconds,
+      ),
     ),
     ...namesOf(samples, 'gauges').map((name) => line(name, '', 'audience', (second) => gaugeOf(second.samples, name))),
     line('busiest generator', 'CPU cores', 'generator', ({ samples: group }) => Math.max(...group.map(cpuShareOf))),
     line('loop delay p99', 'ms', 'generator', ({ samples: group }) => loopDelayOf(group).p99Ms),
-    line('late sends', '/s', 'generator', ({ samples: group, seconds: s }) => group.reduce((sum, { lateSends }) => sum + lateSends, 0) / s),
+    line(
+      'late sends',
+      '/s',
+      'generator',
+      ({ samples: group, seconds: s }) => group.reduce((sum, { lateSends }) => sum + lateSends, 0) / s,
+    ),
   ].filter(({ points }) => points.length > 0);
 }
 
-const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number => cpuSeconds / Math.max(0.001, (toMs - fromMs) / 1000);
+const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number =>
+  cpuSeconds / Math.max(0.001, (toMs - fromMs) / 1000);
 
-export const loopDelayOf = (samples: readonly Sample[]): Latency => describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
+export const loopDelayOf = (samples: readonly Sample[]): Latency =>
+  describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
 
 /** A process that computes nine tenths of the time has no room left for a burst: what it measures is its own queue. */
 export const CPU_SHARE_MAX = 0.9;
@@ -153,7 +178,11 @@ export function busiestOf(samples: readonly Sample[]): { readonly worker: number
 }
 
 /** `headline`: the latency the run is about; what the generator's own delay is held against. */
-export function healthOf(workers: readonly WorkerInfo[], samples: readonly Sample[], headline?: Latency): GeneratorHealth {
+export function healthOf(
+  workers: readonly WorkerInfo[],
+  samples: readonly Sample[],
+  headline?: Latency,
+): GeneratorHealth {
   const { worker, share } = busiestOf(samples);
   const loopDelayP99Ms = samples.length === 0 ? 0 : worstLoopDelay(samples);
   const lateSends = samples.reduce((sum, sample) => sum + sample.lateSends, 0);
@@ -164,7 +193,10 @@ export function healthOf(workers: readonly WorkerInfo[], samples: readonly Sampl
   const sendDelayP99Ms = addAll(samples.map(({ sendDelay }) => sendDelay)).getValueAtPercentile(99) / 1000;
   const more = 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
   const bottlenecks: string[] = [];
-  if (share > CPU_SHARE_MAX) bottlenecks.push(`generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %). ${more}`);
+  if (share > CPU_SHARE_MAX)
+    bottlenecks.push(
+      `generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %). ${more}`,
+    );
   if (loopDelayP99Ms > loopBoundMs)
     bottlenecks.push(
       `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile (bound ${loopBoundMs.toFixed(1)} ms). ${more}`,

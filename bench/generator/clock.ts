@@ -36,7 +36,11 @@ export class ClockOffset {
 
   /** `sentMs` and `receivedMs` on this clock, `answeredMs` on the other. */
   note(sentMs: number, answeredMs: number, receivedMs: number): void {
-    const exchange = { offsetMs: answeredMs - (sentMs + receivedMs) / 2, roundTripMs: receivedMs - sentMs, atMs: receivedMs };
+    const exchange = {
+      offsetMs: answeredMs - (sentMs + receivedMs) / 2,
+      roundTripMs: receivedMs - sentMs,
+      atMs: receivedMs,
+    };
     this.#recent = [...this.#recent.filter(({ atMs }) => receivedMs - atMs <= EXCHANGE_AGE_MS_MAX), exchange];
     this.#best = this.#recent.reduce((best, next) => (next.roundTripMs < best.roundTripMs ? next : best));
   }

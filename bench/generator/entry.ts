@@ -4,7 +4,11 @@ import type { Role, Variant } from '../../src/protocol/messages.ts';
 import type { WireVariant } from '../scenarios/common-flags.ts';
 import type { Access } from '../scenarios/target.ts';
 
-export const VARIANTS: Readonly<Record<WireVariant, Variant>> = { json: 'json', msgpack: 'msgpack', deflate: 'msgpack.deflate' };
+export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
+  json: 'json',
+  msgpack: 'msgpack',
+  deflate: 'msgpack.deflate',
+};
 
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
 /** Below what one source address has ports for, and below the engine's own limit of connections from one address. */

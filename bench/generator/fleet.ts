@@ -5,7 +5,15 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { hostId, monotonicMs } from './clock.ts';
-import { type Fleet, FleetError, type FleetOptions, type LoadHandle, type Sample, type Shard, type WorkerInfo } from './contract.ts';
+import {
+  type Fleet,
+  FleetError,
+  type FleetOptions,
+  type LoadHandle,
+  type Sample,
+  type Shard,
+  type WorkerInfo,
+} from './contract.ts';
 import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './link.ts';
 import { proofOf, SAMPLE_EVERY_MS } from './worker.ts';
 
@@ -67,7 +75,8 @@ class Coordinator implements Fleet {
     this.failed.catch(() => {});
     this.#server = createServer((socket) => this.#admit(socket));
     const { signal } = options;
-    const aborted = (): void => this.#fail(signal?.reason instanceof Error ? signal.reason : new FleetError('the run was stopped'));
+    const aborted = (): void =>
+      this.#fail(signal?.reason instanceof Error ? signal.reason : new FleetError('the run was stopped'));
     if (signal?.aborted) aborted();
     else signal?.addEventListener('abort', aborted, { once: true });
   }
@@ -95,20 +104,28 @@ class Coordinator implements Fleet {
     await Promise.race([
       this.failed,
       new Promise<void>((resolve, reject) => {
-        this.#server.once('error', (error) => reject(new FleetError(`cannot listen for generators on ${listen.host}:${listen.port}: ${error.message}`)));
+        this.#server.once('error', (error) =>
+          reject(new FleetError(`cannot listen for generators on ${listen.host}:${listen.port}: ${error.message}`)),
+        );
         this.#server.listen(listen.port, listen.host, resolve);
       }),
     ]);
     const { port } = this.#server.address() as AddressInfo;
     const reachable = listen.host === '0.0.0.0' || listen.host === '::' ? '127.0.0.1' : listen.host;
     for (let i = 0; i < processes; i++) this.#spawn(`${reachable}:${port}`);
-    if (remote > 0) onNote?.(`waiting for ${remote} generators on ${listen.host}:${port} (npm run bench -- join HOST:${port} --key ...)`);
+    if (remote > 0)
+      onNote?.(
+        `waiting for ${remote} generators on ${listen.host}:${port} (npm run bench -- join HOST:${port} --key ...)`,
+      );
     const ready = (): boolean => this.#members.length === wanted && this.#members.every((member) => member.ready);
     await this.when(`all ${wanted} generators to join`, ready, remote > 0 ? REMOTE_JOIN_MS_MAX : LOCAL_JOIN_MS_MAX);
     this.#watch = setInterval(() => this.#watchSilence(), 1_000).unref();
   }
 
-  async load<P, C = unknown, R = unknown>(workload: string, params: P | ((shard: Shard) => P)): Promise<LoadHandle<C, R>> {
+  async load<P, C = unknown, R = unknown>(
+    workload: string,
+    params: P | ((shard: Shard) => P),
+  ): Promise<LoadHandle<C, R>> {
     const id = this.#loadsMade++;
     const load = new Load(workload, id, this.#members, (promise) => this.#orFailed(promise));
     this.#loads.set(id, load);
@@ -124,7 +141,9 @@ class Coordinator implements Fleet {
 
   until(atMs: number): Promise<void> {
     const stop = new AbortController();
-    return this.#orFailed(sleep(Math.max(0, atMs - this.nowMs()), undefined, { signal: stop.signal })).finally(() => stop.abort());
+    return this.#orFailed(sleep(Math.max(0, atMs - this.nowMs()), undefined, { signal: stop.signal })).finally(() =>
+      stop.abort(),
+    );
   }
 
   async when(what: string, condition: () => boolean, withinMs: number): Promise<void> {
@@ -159,17 +178,26 @@ class Coordinator implements Fleet {
   }
 
   #spawn(address: string): void {
-    const entry = this.#options.entry ?? fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'join.ts' : 'join.js', import.meta.url));
+    const entry =
+      this.#options.entry ??
+      fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'join.ts' : 'join.js', import.meta.url));
     const loader = entry.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [];
     const child = spawn(process.execPath, ['--max-semi-space-size=32', ...loader, entry, address], {
       env: { ...process.env, BENCH_KEY: this.#key, NODE_OPTIONS: '' },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     this.#children.add(child);
-    child.once('error', (error) => this.#fail(new FleetError(`a generator process could not be started: ${error.message}`)));
+    child.once('error', (error) =>
+      this.#fail(new FleetError(`a generator process could not be started: ${error.message}`)),
+    );
     child.once('exit', (code, signal) => {
       this.#children.delete(child);
-      if (!this.#closing) this.#fail(new FleetError(`generator process ${child.pid} died (${signal ?? `exit code ${code}`}): the run has no result`));
+      if (!this.#closing)
+        this.#fail(
+          new FleetError(
+            `generator process ${child.pid} died (${signal ?? `exit code ${code}`}): the run has no result`,
+          ),
+        );
     });
   }
 
@@ -190,13 +218,18 @@ class Coordinator implements Fleet {
       },
       (why) => {
         this.#strangers.delete(socket);
-        if (member !== null && !this.#closing) this.#fail(new FleetError(`lost ${named(member.info)}: ${why}; the run has no result`));
+        if (member !== null && !this.#closing)
+          this.#fail(new FleetError(`lost ${named(member.info)}: ${why}; the run has no result`));
       },
     );
     link.send({ t: 'hello', version: FLEET_VERSION, nonce });
   }
 
-  #join(link: WorkerLink, { version, proof, host, hostId: id, pid }: Extract<ToCoordinator, { t: 'join' }>, nonce: string): Member | null {
+  #join(
+    link: WorkerLink,
+    { version, proof, host, hostId: id, pid }: Extract<ToCoordinator, { t: 'join' }>,
+    nonce: string,
+  ): Member | null {
     const { processes, remote = 0, onNote } = this.#options;
     const local = id === hostId() && [...this.#children].some((child) => child.pid === pid);
     const taken = this.#members.filter(({ info }) => info.local === local).length;
@@ -217,7 +250,12 @@ class Coordinator implements Fleet {
     this.#strangers.delete(link.socket);
     link.trust();
     const index = this.#members.length;
-    const member: Member = { link, info: { index, host, pid, local, clockErrorMs: 0 }, heardMs: this.nowMs(), ready: false };
+    const member: Member = {
+      link,
+      info: { index, host, pid, local, clockErrorMs: 0 },
+      heardMs: this.nowMs(),
+      ready: false,
+    };
     this.#members.push(member);
     if (!local) onNote?.(`generator ${index} joined from ${host}`);
     link.send({ t: 'welcome', index, sameClock: id === hostId(), originMs: this.#originMs });
@@ -256,7 +294,10 @@ class Coordinator implements Fleet {
   #watchSilence(): void {
     const { silenceMs = SILENCE_MS_MAX } = this.#options;
     const quiet = this.#members.find(({ heardMs }) => this.nowMs() - heardMs > silenceMs);
-    if (quiet) this.#fail(new FleetError(`${named(quiet.info)} has been silent for ${silenceMs / 1000} s; the run has no result`));
+    if (quiet)
+      this.#fail(
+        new FleetError(`${named(quiet.info)} has been silent for ${silenceMs / 1000} s; the run has no result`),
+      );
   }
 }
 
@@ -297,7 +338,8 @@ class Load implements LoadHandle {
   }
 
   command(command: unknown, worker?: number): void {
-    for (const { link, info } of this.#members) if (worker === undefined || info.index === worker) link.send({ t: 'command', load: this.#id, body: command });
+    for (const { link, info } of this.#members)
+      if (worker === undefined || info.index === worker) link.send({ t: 'command', load: this.#id, body: command });
   }
 
   onReport(listener: (body: unknown, worker: number) => void): void {
@@ -326,7 +368,9 @@ class Load implements LoadHandle {
 const named = ({ index, host, pid }: WorkerInfo): string => `generator ${index} (${host}, process ${pid})`;
 
 const exited = (child: ChildProcess): Promise<void> =>
-  child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((done) => void child.once('exit', () => done()));
+  child.exitCode !== null || child.signalCode !== null
+    ? Promise.resolve()
+    : new Promise((done) => void child.once('exit', () => done()));
 
 function sameText(left: string, right: string): boolean {
   const [a, b] = [Buffer.from(left), Buffer.from(right)];

@@ -24,14 +24,19 @@ export interface FrameFacts {
 }
 
 const KINDS: ReadonlyMap<number, MessageKind> = new Map(
-  (['welcome', 'frame', 'ok', 'error', 'you', 'bye'] as const).map((kind) => [kind.charCodeAt(0) * 256 + kind.charCodeAt(1), kind]),
+  (['welcome', 'frame', 'ok', 'error', 'you', 'bye'] as const).map((kind) => [
+    kind.charCodeAt(0) * 256 + kind.charCodeAt(1),
+    kind,
+  ]),
 );
 
 /** Of a plain message whose first field is `t`, as the engine writes it, without decoding; null when it must be decoded to know. */
 export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
   // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", a fixstr's head, `fr...`.
   const at = binary ? 4 : 6;
-  const plain = binary ? ((payload[0] ?? 0) & 0xf0) === 0x80 && payload[1] === 0xa1 && payload[2] === 0x74 : payload[0] === 0x7b && payload[2] === 0x74;
+  const plain = binary
+    ? ((payload[0] ?? 0) & 0xf0) === 0x80 && payload[1] === 0xa1 && payload[2] === 0x74
+    : payload[0] === 0x7b && payload[2] === 0x74;
   return plain ? (KINDS.get((payload[at] ?? 0) * 256 + (payload[at + 1] ?? 0)) ?? null) : null;
 }
 
@@ -75,7 +80,11 @@ export class FrameCache {
 function markOf(payload: Buffer): number {
   const { length } = payload;
   if (length < 40) return length;
-  const word = payload.readUInt32LE(12) ^ payload.readUInt32LE(28) ^ payload.readUInt32LE(length - 4) ^ payload.readUInt32LE(length >> 1);
+  const word =
+    payload.readUInt32LE(12) ^
+    payload.readUInt32LE(28) ^
+    payload.readUInt32LE(length - 4) ^
+    payload.readUInt32LE(length >> 1);
   return (word >>> 0) * 65536 + (length & 0xffff);
 }
 

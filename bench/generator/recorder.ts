@@ -1,10 +1,22 @@
 /** What one worker saw in the current second: counters, HdrHistograms, refusals, how punctual its own sends were. */
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
-import { type CounterHandle, type GaugeHandle, LATE_SEND_MS, type LatencyHandle, type Recorder, type Sample } from './contract.ts';
+import {
+  type CounterHandle,
+  type GaugeHandle,
+  LATE_SEND_MS,
+  type LatencyHandle,
+  type Recorder,
+  type Sample,
+} from './contract.ts';
 
 /** Three significant digits from 1 us up; the array grows when something takes longer than a minute. */
 export const newHistogram = (): Histogram =>
-  build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3, bitBucketSize: 32 });
+  build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3,
+    bitBucketSize: 32,
+  });
 
 class Counter implements CounterHandle {
   value = 0;
@@ -30,7 +42,10 @@ class LatencyHistogram implements LatencyHandle {
   }
 }
 
-export type Recorded = Pick<Sample, 'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'>;
+export type Recorded = Pick<
+  Sample,
+  'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'
+>;
 
 export class SecondRecorder implements Recorder {
   readonly #counters = new Map<string, Counter>();

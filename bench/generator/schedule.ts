@@ -59,7 +59,13 @@ export class Pacer {
   #nextMs = Number.POSITIVE_INFINITY;
   #index = -1;
 
-  constructor(schedule: Schedule, startMs: number, nowMs: () => number, emit: (dueMs: number, index: number) => void, onEnd: () => void = () => {}) {
+  constructor(
+    schedule: Schedule,
+    startMs: number,
+    nowMs: () => number,
+    emit: (dueMs: number, index: number) => void,
+    onEnd: () => void = () => {},
+  ) {
     this.#schedule = schedule;
     this.#startMs = startMs;
     this.#nowMs = nowMs;

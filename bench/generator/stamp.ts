@@ -4,7 +4,8 @@ const MARK = '~';
 /** The due time in microseconds of the fleet's clock, base 36, between two marks no person would write like this. */
 const STAMP = /^~([0-9a-z]{1,12})~ /;
 
-export const stamped = (dueMs: number, text: string): string => `${MARK}${Math.round(dueMs * 1000).toString(36)}${MARK} ${text}`;
+export const stamped = (dueMs: number, text: string): string =>
+  `${MARK}${Math.round(dueMs * 1000).toString(36)}${MARK} ${text}`;
 
 /** Due time in milliseconds; NaN for a text that carries none. */
 export function dueOf(text: string): number {

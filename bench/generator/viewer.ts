@@ -70,7 +70,8 @@ export class Viewer {
     const { gate, show, variant } = this.#line;
     this.dueMs = dueMs;
     this.welcomed = false;
-    const position = this.epoch === '' ? '' : `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}&chat=${this.chatId}`;
+    const position =
+      this.epoch === '' ? '' : `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}&chat=${this.chatId}`;
     const localAddress = sourceAddress(gate.host, this.person);
     const socket: RawSocket = new RawSocket(
       {

@@ -38,7 +38,8 @@ export function runWorker(options: WorkerOptions): Promise<void> {
     const link = new Link<ToCoordinator, ToWorker>(
       socket,
       (message) => worker.on(link, message),
-      (why) => reject(new FleetError(worker.refusal ?? `lost the coordinator at ${options.host}:${options.port}: ${why}`)),
+      (why) =>
+        reject(new FleetError(worker.refusal ?? `lost the coordinator at ${options.host}:${options.port}: ${why}`)),
     );
     link.trust();
   });
@@ -107,7 +108,10 @@ class Worker {
     }
   }
 
-  #welcomed(link: Link<ToCoordinator, ToWorker>, { index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>): void {
+  #welcomed(
+    link: Link<ToCoordinator, ToWorker>,
+    { index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>,
+  ): void {
     this.#options.onNote?.(`joined as generator ${index}`);
     process.once('uncaughtException', (error) => fail(link, error));
     this.#sameClock = sameClock;
@@ -123,7 +127,10 @@ class Worker {
     this.#sampleNext(link);
   }
 
-  async #prepare(link: Link<ToCoordinator, ToWorker>, { load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>): Promise<void> {
+  async #prepare(
+    link: Link<ToCoordinator, ToWorker>,
+    { load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>,
+  ): Promise<void> {
     const workload = this.#options.workloads.get(name);
     if (workload === undefined) throw new FleetError(`this generator has no workload "${name}"`);
     const run = await workload.prepare({
@@ -152,7 +159,8 @@ class Worker {
   /** On whole seconds of the fleet, so that the samples of all workers cover the same time. */
   #sampleNext(link: Link<ToCoordinator, ToWorker>): void {
     const sinceMs = this.nowMs() - this.#originMs;
-    const waitMs = SAMPLE_EVERY_MS - (((sinceMs % SAMPLE_EVERY_MS) + SAMPLE_EVERY_MS) % SAMPLE_EVERY_MS) + AFTER_SECOND_MS;
+    const waitMs =
+      SAMPLE_EVERY_MS - (((sinceMs % SAMPLE_EVERY_MS) + SAMPLE_EVERY_MS) % SAMPLE_EVERY_MS) + AFTER_SECOND_MS;
     setTimeout(() => {
       if (link.socket.destroyed) return;
       this.#sample(link);
@@ -182,6 +190,11 @@ class Worker {
 }
 
 function fail(link: Link<ToCoordinator, ToWorker>, error: unknown): void {
-  const reason = error instanceof FleetError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const reason =
+    error instanceof FleetError
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error);
   link.send({ t: 'failed', reason });
 }

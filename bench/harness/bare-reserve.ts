@@ -18,7 +18,8 @@ export async function startBareReserve(append: AppendMode): Promise<BareReserve>
     pid,
     redis,
     token: (_show, user) => user,
-    openSale: async ({ show, units, perBuyer }) => void (await redis.client.hset(`sale:${show}`, { left: units, perBuyer })),
+    openSale: async ({ show, units, perBuyer }) =>
+      void (await redis.client.hset(`sale:${show}`, { left: units, perBuyer })),
     stop,
   };
 }

@@ -34,7 +34,8 @@ export function memoryBytesOf(pid: number): number {
 /** CPU seconds all processes of this machine have used since it began, over all its cores; NaN where /proc does not say. */
 export function machineBusySeconds(): number {
   try {
-    const [user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number) ?? [];
+    const [user, nice, system, , , irq, softirq] =
+      readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number) ?? [];
     return ((user ?? Number.NaN) + (nice ?? 0) + (system ?? 0) + (irq ?? 0) + (softirq ?? 0)) / ticksPerSecond;
   } catch {
     return Number.NaN;

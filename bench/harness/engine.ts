@@ -49,7 +49,11 @@ export interface BenchEngineOptions {
   readonly control?: boolean;
 }
 
-export async function startBenchEngine({ append, env = {}, control = false }: BenchEngineOptions): Promise<BenchEngine> {
+export async function startBenchEngine({
+  append,
+  env = {},
+  control = false,
+}: BenchEngineOptions): Promise<BenchEngine> {
   const program = builtProgram();
   if (program === null) throw new Error('the engine is not built: npm run build first');
   const redis = await startBenchRedis(append);
@@ -62,7 +66,12 @@ export async function startBenchEngine({ append, env = {}, control = false }: Be
   };
   try {
     store = await connectStore({ url: redis.url });
-    const shared = { REDIS_URL: redis.url, GATEWAY_PORT: String(await freePort()), CONTROL_PORT: String(await freePort()), ...env };
+    const shared = {
+      REDIS_URL: redis.url,
+      GATEWAY_PORT: String(await freePort()),
+      CONTROL_PORT: String(await freePort()),
+      ...env,
+    };
     const gateway = startPart(program, 'gateway', shared);
     parts.push(gateway);
     if (control) parts.push(startPart(program, 'control', shared));
@@ -94,13 +103,28 @@ interface EnginePart {
 }
 
 function startPart(program: string, role: EnginePart['role'], env: Readonly<Record<string, string>>): EnginePart {
-  const flags = role === 'gateway' ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)] : [];
-  const child = spawn(process.execPath, [...flags, '--import', LEASH, '--import', COLLECTOR, program, 'serve', '--roles', role], {
-    // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
-    detached: true,
-    env: { ...process.env, HOST: '127.0.0.1', AUTH_SECRET: SECRET, API_KEYS: `bench:${API_KEY}`, LOG_LEVEL: 'warn', NODE_ENV: 'production', ...env },
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
+  const flags =
+    role === 'gateway'
+      ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)]
+      : [];
+  const child = spawn(
+    process.execPath,
+    [...flags, '--import', LEASH, '--import', COLLECTOR, program, 'serve', '--roles', role],
+    {
+      // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
+      detached: true,
+      env: {
+        ...process.env,
+        HOST: '127.0.0.1',
+        AUTH_SECRET: SECRET,
+        API_KEYS: `bench:${API_KEY}`,
+        LOG_LEVEL: 'warn',
+        NODE_ENV: 'production',
+        ...env,
+      },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    },
+  );
   // That it is ready and where is told by /readyz; what it complains about is for a person.
   if (child.stderr !== null)
     createInterface({ input: child.stderr }).on('line', (line) => {
@@ -136,7 +160,8 @@ async function ready(port: string, child: ChildProcess): Promise<void> {
   for (;;) {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
     if (answer?.ok) return;
-    if (child.exitCode !== null || Date.now() > until) throw new Error(`the engine did not become ready on port ${port} (exit code ${child.exitCode})`);
+    if (child.exitCode !== null || Date.now() > until)
+      throw new Error(`the engine did not become ready on port ${port} (exit code ${child.exitCode})`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

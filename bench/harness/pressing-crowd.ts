@@ -42,14 +42,20 @@ export class Crowd {
   readonly buyers: Buyer[] = [];
   readonly answers = new Map<string, number>();
   answered = 0;
-  latencyMicros: Histogram = buildHistogram({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+  latencyMicros: Histogram = buildHistogram({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3,
+  });
   onAnswer: ((buyer: Buyer) => void) | null = null;
   private nextId = 1;
   private broken = 0;
 
   async join(target: PressTarget, show: string, count: number): Promise<void> {
     for (let from = 0; from < count; from += 200) {
-      await Promise.all(Array.from({ length: Math.min(200, count - from) }, (_, i) => this.joinOne(target, show, `buyer-${from + i}`)));
+      await Promise.all(
+        Array.from({ length: Math.min(200, count - from) }, (_, i) => this.joinOne(target, show, `buyer-${from + i}`)),
+      );
     }
   }
 
@@ -65,7 +71,8 @@ export class Crowd {
   /** Resolves when so many answers have come; rejects when a line broke, whose answers never will. */
   async told(answers: number, lookEveryMs: number): Promise<void> {
     while (this.answered < answers) {
-      if (this.broken > 0) throw new Error(`${this.broken} lines broke, ${this.answered} of ${answers} answers had come`);
+      if (this.broken > 0)
+        throw new Error(`${this.broken} lines broke, ${this.answered} of ${answers} answers had come`);
       await sleep(lookEveryMs);
     }
   }
@@ -73,7 +80,9 @@ export class Crowd {
   private frame(buyer: Buyer, dueMs: number): Buffer {
     const id = this.nextId++;
     buyer.open.set(id, dueMs);
-    return textFrame(`{"t":"reserve","id":${id},"key":"k${id}","sale":"${HOT_SALE}","lines":[{"sku":"${HOT_SKU}","qty":1}]}`);
+    return textFrame(
+      `{"t":"reserve","id":${id},"key":"k${id}","sale":"${HOT_SALE}","lines":[{"sku":"${HOT_SKU}","qty":1}]}`,
+    );
   }
 
   reset(): void {
@@ -92,7 +101,12 @@ export class Crowd {
     return new Promise((resolve, reject) => {
       const open = new Map<number, number>();
       const socket = new RawSocket(
-        { host: '127.0.0.1', port: target.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json', `token.${target.token(show, user)}`] },
+        {
+          host: '127.0.0.1',
+          port: target.port,
+          path: `/v1/shows/${show}`,
+          protocols: ['stampede.v1.json', `token.${target.token(show, user)}`],
+        },
         {
           onMessage: (payload) => {
             // The kind is told by its first letter: `{"t":"ok","id":7,...` or `{"t":"error","id":7,"at":...,"code":"sold_out",...`

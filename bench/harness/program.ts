@@ -10,6 +10,8 @@ export const COMMAND = COMPILED ? 'stampede bench' : 'npm run bench --';
 
 /** Path of the built command; null where nobody has built it. */
 export function builtProgram(): string | null {
-  const path = fileURLToPath(new URL(COMPILED ? '../../src/cli/main.js' : '../../dist/src/cli/main.js', import.meta.url));
+  const path = fileURLToPath(
+    new URL(COMPILED ? '../../src/cli/main.js' : '../../dist/src/cli/main.js', import.meta.url),
+  );
   return existsSync(path) ? path : null;
 }

@@ -48,7 +48,10 @@ function contextOf({ ca }: Trust): SecureContext {
 }
 
 /** Options of `node:tls` and `node:https` that make a client believe just that. */
-export const trusting = (trust: Trust) => ({ secureContext: contextOf(trust), ...(isIP(trust.name) === 0 ? { servername: trust.name } : {}) });
+export const trusting = (trust: Trust) => ({
+  secureContext: contextOf(trust),
+  ...(isIP(trust.name) === 0 ? { servername: trust.name } : {}),
+});
 
 /** The system reads into it and the socket's callback has used it up before the next read, whichever socket that is for. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);

@@ -47,21 +47,27 @@ export async function startBenchRedis(mode: AppendMode): Promise<BenchRedis> {
     if (child.exitCode !== null) throw new Error('redis-server ended at start');
   const commandCalls = async (): Promise<Map<string, { calls: number; usec: number }>> => {
     const calls = new Map<string, { calls: number; usec: number }>();
-    for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g))
+    for (const [, name, count, usec] of (await client.info('commandstats')).matchAll(
+      /cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g,
+    ))
       calls.set(name as string, { calls: Number(count), usec: Number(usec) });
     return calls;
   };
   const scriptCalls = async (): Promise<{ calls: number; usec: number }> => {
     const counted = await commandCalls();
     const each = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);
-    return { calls: each.reduce((sum, { calls }) => sum + calls, 0), usec: each.reduce((sum, { usec }) => sum + usec, 0) };
+    return {
+      calls: each.reduce((sum, { calls }) => sum + calls, 0),
+      usec: each.reduce((sum, { usec }) => sum + usec, 0),
+    };
   };
   return {
     url: `unix://${path}`,
     pid: child.pid ?? 0,
     client,
     scriptCalls,
-    commandsRun: async () => [...(await commandCalls())].reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0),
+    commandsRun: async () =>
+      [...(await commandCalls())].reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0),
     async stop() {
       client.disconnect();
       const ended = new Promise((resolve) => child.once('exit', resolve));

@@ -12,10 +12,20 @@ export interface HotSale {
   readonly opensInMs?: number;
 }
 
-export async function createHotSale(store: ConnectedStore, { show, units, perBuyer = 1, holdMs = 900_000, opensInMs = 0 }: HotSale): Promise<void> {
+export async function createHotSale(
+  store: ConnectedStore,
+  { show, units, perBuyer = 1, holdMs = 900_000, opensInMs = 0 }: HotSale,
+): Promise<void> {
   const results = [
-    await store.createShow({ id: show, title: 'Bench', guests: true, brands: [{ id: 'brand', name: 'Brand' }] }, 'bench'),
-    await store.putProduct(show, { id: 'product', brand: 'brand', title: 'Product', skus: [{ sku: HOT_SKU }] }, 'bench'),
+    await store.createShow(
+      { id: show, title: 'Bench', guests: true, brands: [{ id: 'brand', name: 'Brand' }] },
+      'bench',
+    ),
+    await store.putProduct(
+      show,
+      { id: 'product', brand: 'brand', title: 'Product', skus: [{ sku: HOT_SKU }] },
+      'bench',
+    ),
     await store.startShow(show, 'bench'),
     await store.createSale(
       show,

@@ -1,7 +1,7 @@
 /** Chat for a run: offsets and texts, the same for the same seed. */
 
 import { readFileSync } from 'node:fs';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { createVoice } from '../audience/phrases.ts';
 import { createPrng } from '../audience/prng.ts';
 import { poisson } from '../generator/schedule.ts';
@@ -25,7 +25,9 @@ export function inventedChat(seed: number, perSecond: number, forMs: number): Sa
   if (perSecond === 0) return [];
   const prng = createPrng(seed).fork(STREAM);
   const voices = Array.from({ length: VOICES }, (_, i) => createVoice(prng, i));
-  return [...poisson(perSecond, forMs, prng.fork(0))].map((atMs) => [atMs, prng.pick(voices).say(prng, 'waiting', PRODUCTS, SIZES)] as const);
+  return [...poisson(perSecond, forMs, prng.fork(0))].map(
+    (atMs) => [atMs, prng.pick(voices).say(prng, 'waiting', PRODUCTS, SIZES)] as const,
+  );
 }
 
 export interface EveningChat {
@@ -53,14 +55,23 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     const recording = readRecording(file);
     const lastMs = recording.at(-1)?.atMs ?? 0;
     const speed = Math.max(1, (lastMs + 1) / forMs);
-    const messages = [...replay(recording, { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 })].map(
-      ({ dueMs, text }) => [dueMs, fitting(text)] as const,
-    );
-    return { messages, note: `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ${speed.toFixed(1)} times as fast.` };
+    const messages = [
+      ...replay(recording, { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 }),
+    ].map(({ dueMs, text }) => [dueMs, fitting(text)] as const);
+    return {
+      messages,
+      note: `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ${speed.toFixed(1)} times as fast.`,
+    };
   }
-  const calm = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) }, seconds: forMs / 1000, seed }).map(said);
+  const calm = syntheticTrace({
+    profile: { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) },
+    seconds: forMs / 1000,
+    seed,
+  }).map(said);
   const bursts = openings.flatMap((openMs, i) =>
-    inventedChat(seed + i + 1, perSecond * BURST, BURST_MS).map(([atMs, text]) => [Math.max(0, openMs - BURST_MS / 2) + atMs, text] as const),
+    inventedChat(seed + i + 1, perSecond * BURST, BURST_MS).map(
+      ([atMs, text]) => [Math.max(0, openMs - BURST_MS / 2) + atMs, text] as const,
+    ),
   );
   return {
     messages: [...calm, ...bursts].sort(([a], [b]) => a - b),
@@ -86,4 +97,5 @@ const TEXT_CHARS_MAX = LIMITS.chatTextCharsMax - STAMP_CHARS_MAX;
 
 const said = ({ atMs, text }: TraceMessage): Saying => [atMs, fitting(text)];
 /** Not in the middle of a character. */
-const fitting = (text: string): string => (text.length <= TEXT_CHARS_MAX ? text : text.slice(0, TEXT_CHARS_MAX).replace(/[\ud800-\udbff]$/, ''));
+const fitting = (text: string): string =>
+  text.length <= TEXT_CHARS_MAX ? text : text.slice(0, TEXT_CHARS_MAX).replace(/[\ud800-\udbff]$/, '');

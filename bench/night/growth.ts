@@ -49,7 +49,8 @@ const FLATTENS = 0.6;
 const FORESIGHT = 20;
 
 export const lowest = (values: readonly number[]): number => Math.min(...values);
-export const middle = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+export const middle = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 /** The shortest run that can be judged after this warm-up, with a look as often. */
 export function judgeableMs(warmUpMs: number, everyMs: number): number {
@@ -75,7 +76,11 @@ export function judgeGrowth(points: readonly Point[], rule: GrowthRule): Judgeme
   const said = `${sayGrowth(growth, unit)} over the last ${minutes(growth.forMs)}, allowed ${rounded(allowedPerHour)} ${unit}/h`;
   if (perHour + plusMinus <= allowedPerHour) return { verdict: 'steady', growth, detail: said };
   if (perHour - plusMinus <= allowedPerHour)
-    return { verdict: 'inconclusive', growth, detail: `inconclusive: ${lengthFor(growth, allowedPerHour, ranMs)}; ${said}` };
+    return {
+      verdict: 'inconclusive',
+      growth,
+      detail: `inconclusive: ${lengthFor(growth, allowedPerHour, ranMs)}; ${said}`,
+    };
   const halfMs = (settledMs + lastMs) / 2;
   const early =
     growthOf(
@@ -89,7 +94,11 @@ export function judgeGrowth(points: readonly Point[], rule: GrowthRule): Judgeme
     )?.perHour ?? perHour;
   if (late > allowedPerHour && late > FLATTENS * early) return { verdict: 'grows', growth, detail: said };
   const slower = `it slows down, from ${signed(early)} to ${signed(late)} ${unit}/h within what was judged, as a warm-up does and a leak does not`;
-  return { verdict: 'inconclusive', growth, detail: `inconclusive: run at least ${minutes(2 * ranMs)} (${slower}); ${said}` };
+  return {
+    verdict: 'inconclusive',
+    growth,
+    detail: `inconclusive: run at least ${minutes(2 * ranMs)} (${slower}); ${said}`,
+  };
 }
 
 /**
@@ -109,16 +118,29 @@ export function growthOf(points: readonly Point[], pick: (values: readonly numbe
   const windows = Math.min(WINDOWS_MAX, Math.floor(points.length / WINDOW_POINTS_MIN));
   if (windows < WINDOWS_MIN) return null;
   const picked = Array.from({ length: windows }, (_, i): Point => {
-    const own = points.slice(Math.floor((i * points.length) / windows), Math.floor(((i + 1) * points.length) / windows));
+    const own = points.slice(
+      Math.floor((i * points.length) / windows),
+      Math.floor(((i + 1) * points.length) / windows),
+    );
     return [own.reduce((sum, [atMs]) => sum + atMs, 0) / own.length, pick(own.map(([, value]) => value))];
   });
   const line = leastSquares(picked);
   const forMs = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
-  return { perHour: line.slope * HOUR_MS, plusMinus: line.slopeError * studentT99(windows - 2) * HOUR_MS, level: line.level, windows, forMs };
+  return {
+    perHour: line.slope * HOUR_MS,
+    plusMinus: line.slopeError * studentT99(windows - 2) * HOUR_MS,
+    level: line.level,
+    windows,
+    forMs,
+  };
 }
 
 /** Slope, its standard error, and the value in the middle. */
-export function leastSquares(points: readonly Point[]): { readonly slope: number; readonly slopeError: number; readonly level: number } {
+export function leastSquares(points: readonly Point[]): {
+  readonly slope: number;
+  readonly slopeError: number;
+  readonly level: number;
+} {
   const n = points.length;
   const meanX = points.reduce((sum, [x]) => sum + x, 0) / n;
   const meanY = points.reduce((sum, [, y]) => sum + y, 0) / n;
@@ -126,17 +148,25 @@ export function leastSquares(points: readonly Point[]): { readonly slope: number
   const sxy = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
   const slope = sxx === 0 ? 0 : sxy / sxx;
   const residual = points.reduce((sum, [x, y]) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0);
-  return { slope, slopeError: n > 2 && sxx > 0 ? Math.sqrt(residual / (n - 2) / sxx) : Number.POSITIVE_INFINITY, level: meanY };
+  return {
+    slope,
+    slopeError: n > 2 && sxx > 0 ? Math.sqrt(residual / (n - 2) / sxx) : Number.POSITIVE_INFINITY,
+    level: meanY,
+  };
 }
 
 /** Two-sided 99 % points of Student's t for 1 to 18 degrees of freedom (any statistics table). */
-const T99 = [63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.25, 3.169, 3.106, 3.055, 3.012, 2.977, 2.947, 2.921, 2.898, 2.878] as const;
+const T99 = [
+  63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.25, 3.169, 3.106, 3.055, 3.012, 2.977, 2.947, 2.921, 2.898,
+  2.878,
+] as const;
 const studentT99 = (freedom: number): number => T99[Math.min(freedom, T99.length) - 1] ?? Number.POSITIVE_INFINITY;
 
 /** `+12.0 +-30.0 MiB/h at 95.0 MiB`. */
 export const sayGrowth = ({ perHour, plusMinus, level }: Growth, unit: string): string =>
   `${signed(perHour)} +-${rounded(plusMinus)} ${unit}/h at ${rounded(level)} ${unit}`;
 const signed = (value: number): string => `${value >= 0 ? '+' : ''}${rounded(value)}`;
-const rounded = (value: number): string => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1));
+const rounded = (value: number): string =>
+  Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1);
 /** Never less than it is. */
 const minutes = (ms: number): string => `${Math.ceil(ms / MINUTE_MS - 0.05)} min`;

@@ -52,7 +52,14 @@ export class Host {
   readonly #seed: number;
   #sales = 0;
 
-  constructor(show: string, office: BackOffice, fleet: Fleet, load: LoadHandle<Order, Granted>, desk: PaymentDesk, seed: number) {
+  constructor(
+    show: string,
+    office: BackOffice,
+    fleet: Fleet,
+    load: LoadHandle<Order, Granted>,
+    desk: PaymentDesk,
+    seed: number,
+  ) {
     this.show = show;
     this.office = office;
     this.desk = desk;
@@ -69,11 +76,21 @@ export class Host {
   /** Messages are dealt out to the workers in turns. */
   talk(atMs: number, messages: ReadonlyArray<readonly [offsetMs: number, text: string]>): void {
     const { workers } = this.#fleet;
-    for (const { index } of workers) this.#load.command({ do: 'talk', atMs, messages: messages.filter((_, i) => i % workers.length === index) }, index);
+    for (const { index } of workers)
+      this.#load.command(
+        { do: 'talk', atMs, messages: messages.filter((_, i) => i % workers.length === index) },
+        index,
+      );
   }
 
   /** Plans a sale and tells the buyers. `zeroMs`: when it opens on the fleet's clock, to about a round trip. */
-  async sell({ units, opensInMs, durationMs, holdMs, ...press }: SaleOptions): Promise<{ readonly sale: string; readonly zeroMs: number }> {
+  async sell({
+    units,
+    opensInMs,
+    durationMs,
+    holdMs,
+    ...press
+  }: SaleOptions): Promise<{ readonly sale: string; readonly zeroMs: number }> {
     const sale = `flash-${++this.#sales}`;
     const askedMs = this.#fleet.nowMs();
     const { opensAt } = await this.office.createSale(
@@ -104,11 +121,23 @@ export class Host {
   async end(zeroSpreadMs: number): Promise<Ended> {
     await this.desk.close();
     const summaries = (await this.#load.stop()) as NightSummary[];
-    const evidence = addEvidence([...summaries.map((summary) => summary.evidence), { ...NOTHING_SEEN, ends: this.desk.ends }]);
+    const evidence = addEvidence([
+      ...summaries.map((summary) => summary.evidence),
+      { ...NOTHING_SEEN, ends: this.desk.ends },
+    ]);
     const books = await readBooks(this.office, this.show, evidence.grants, { most: LOOK_UPS_MAX, seed: this.#seed });
     const selling = this.#sales > 0 ? checkSales(evidence, books) : [];
     const desk =
-      this.desk.ends.length > 0 ? [checkOf('orders repeated get the same answer', 'I4', this.desk.contradictions, `${this.desk.ends.length} orders`)] : [];
+      this.desk.ends.length > 0
+        ? [
+            checkOf(
+              'orders repeated get the same answer',
+              'I4',
+              this.desk.contradictions,
+              `${this.desk.ends.length} orders`,
+            ),
+          ]
+        : [];
     return {
       evidence,
       rushes: addRushes(summaries.flatMap(({ rushes }) => rushes)),
@@ -119,17 +148,43 @@ export class Host {
 }
 
 /** The show stands and its people are ready for orders; nobody has come yet. */
-export async function openNight(target: Target, fleet: Fleet, common: CommonFlags, options: NightOptions): Promise<Host> {
+export async function openNight(
+  target: Target,
+  fleet: Fleet,
+  common: CommonFlags,
+  options: NightOptions,
+): Promise<Host> {
   const { label, people, clocks, pays = 0, payWithinMs = 0, measureEvery = 20 } = options;
   const { office } = target;
   if (office === null) throw new Error('a night needs the control API');
   const show = await openRoom(target, label);
-  await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus: SKUS.map((sku) => ({ sku, title: sku })) });
+  await office.putProduct(show, {
+    id: 'tee',
+    brand: 'brand',
+    title: 'Tee',
+    skus: SKUS.map((sku) => ({ sku, title: sku })),
+  });
   const access = await target.access(show, people);
-  const params: NightParams = { gate: target.gate, access, show, variant: common.variant, people, measureEvery, clocks };
+  const params: NightParams = {
+    gate: target.gate,
+    access,
+    show,
+    variant: common.variant,
+    people,
+    measureEvery,
+    clocks,
+  };
   const load = await fleet.load<NightParams, Order, Granted>('night', params);
   load.start(fleet.nowMs());
-  const desk = new PaymentDesk({ office, show, seed: common.seed, nowMs: () => fleet.nowMs(), pays, asksTwice: ASKS_TWICE, withinMs: payWithinMs });
+  const desk = new PaymentDesk({
+    office,
+    show,
+    seed: common.seed,
+    nowMs: () => fleet.nowMs(),
+    pays,
+    asksTwice: ASKS_TWICE,
+    withinMs: payWithinMs,
+  });
   return new Host(show, office, fleet, load, desk, common.seed);
 }
 

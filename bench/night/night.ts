@@ -105,7 +105,9 @@ class Night implements WorkloadRun<Order>, ViewerListener {
       .fork(this.#orders++);
     switch (order.do) {
       case 'join':
-        return this.#pace(curve(order.shape, order.to - order.from, order.overMs), order.atMs, (dueMs, i) => this.#join(this.#own(order.from + i), dueMs));
+        return this.#pace(curve(order.shape, order.to - order.from, order.overMs), order.atMs, (dueMs, i) =>
+          this.#join(this.#own(order.from + i), dueMs),
+        );
       case 'talk':
         return this.#pace(
           order.messages.map(([offsetMs]) => offsetMs),
@@ -117,7 +119,8 @@ class Night implements WorkloadRun<Order>, ViewerListener {
       case 'press':
         return this.#shopping.press(order);
       case 'leave':
-        for (const guest of this.#guests) if (guest.viewer.person >= order.from && guest.viewer.person < order.to) this.#goHome(guest);
+        for (const guest of this.#guests)
+          if (guest.viewer.person >= order.from && guest.viewer.person < order.to) this.#goHome(guest);
         return;
       case 'stall':
         for (const guest of this.#some(order.share, prng)) this.#stall(guest, order.atMs, order.forMs);
@@ -242,7 +245,9 @@ class Night implements WorkloadRun<Order>, ViewerListener {
     const events = frame.events ?? [];
     this.#note.events.add(events.length);
     this.#witness.line.events += events.length;
-    for (const { type, data } of events) if (type === 'sale.opened') this.#witness.opened((data as { sale: { id: string } }).sale.id, this.#context.nowMs());
+    for (const { type, data } of events)
+      if (type === 'sale.opened')
+        this.#witness.opened((data as { sale: { id: string } }).sale.id, this.#context.nowMs());
   }
 
   onAnswer(viewer: Viewer, answer: Ok | ErrorMessage, dueMs: number, question: Question): void {
@@ -322,7 +327,8 @@ class Night implements WorkloadRun<Order>, ViewerListener {
     const standing = this.#guests.filter(({ viewer }) => viewer.welcomed);
     this.#witness.line.standing = standing.length;
     if (!welcomed) this.#context.fail('a fresh viewer was not let in at the end, so nobody knows where the log stands');
-    const behind = (): number => standing.filter(({ viewer }) => viewer.welcomed && (viewer.epoch !== epoch || viewer.offset < offset)).length;
+    const behind = (): number =>
+      standing.filter(({ viewer }) => viewer.welcomed && (viewer.epoch !== epoch || viewer.offset < offset)).length;
     await this.#until(CATCH_UP_MS, () => behind() === 0);
     this.#witness.line.behind = behind();
   }
@@ -354,7 +360,8 @@ class Night implements WorkloadRun<Order>, ViewerListener {
   }
 
   #pace(schedule: Schedule | readonly number[], atMs: number, emit: (dueMs: number, index: number) => void): void {
-    if (!this.#over) this.#pacers.push(new Pacer('next' in schedule ? schedule : schedule.values(), atMs, this.#context.nowMs, emit));
+    if (!this.#over)
+      this.#pacers.push(new Pacer('next' in schedule ? schedule : schedule.values(), atMs, this.#context.nowMs, emit));
   }
 }
 

@@ -28,7 +28,11 @@ export type Order =
       readonly shape: 'even' | 'ramp' | 'fade';
     }
   /** This worker's part of the chat: offsets from `atMs`, and what is said. */
-  | { readonly do: 'talk'; readonly atMs: number; readonly messages: ReadonlyArray<readonly [offsetMs: number, text: string]> }
+  | {
+      readonly do: 'talk';
+      readonly atMs: number;
+      readonly messages: ReadonlyArray<readonly [offsetMs: number, text: string]>;
+    }
   | { readonly do: 'hearts'; readonly atMs: number; readonly perSecond: number; readonly forMs: number }
   | Press
   /** People `from` to `to` (exclusive) go home. */
@@ -36,7 +40,14 @@ export type Order =
   /** This share of the people stops reading for a while: phones in a tunnel. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }
   /** This share loses its line within `overMs`, stays away for `awayMs` and comes back, with its position, within `backMs` after that. */
-  | { readonly do: 'drop'; readonly atMs: number; readonly share: number; readonly overMs: number; readonly awayMs: number; readonly backMs: number };
+  | {
+      readonly do: 'drop';
+      readonly atMs: number;
+      readonly share: number;
+      readonly overMs: number;
+      readonly awayMs: number;
+      readonly backMs: number;
+    };
 
 /** Buyers 0 to `buyers` (exclusive) press at zero by their own clocks, each once, within the time people take to react. */
 export interface Press {

@@ -90,7 +90,9 @@ export class PaymentDesk {
       if (!createPrng(seed).fork(STREAM).fork(this.ends.length).chance(asksTwice)) return;
       const again = await office.confirm(show, reservation, order, `pay-${reservation}`);
       if (again.reservation.id !== sold.id || again.reservation.state !== sold.state || !again.replayed)
-        this.contradictions.push(`confirming ${reservation} twice with one key: ${sold.state}, then ${again.reservation.state}`);
+        this.contradictions.push(
+          `confirming ${reservation} twice with one key: ${sold.state}, then ${again.reservation.state}`,
+        );
     } catch (error) {
       const code = error instanceof BackOfficeError ? error.code : 'no answer';
       this.recorder.refused(`confirm: ${code}`);

@@ -1,5 +1,5 @@
 /** Buying at zero: everybody presses by their own clock, some too early, some twice, some think better of it. One instance serves a worker's people. */
-import type { ErrorMessage, Line, Ok, ReservationView } from '../../src/protocol/messages.ts';
+import type { ErrorMessage, Item, Ok, ReservationView } from '../../src/protocol/messages.ts';
 import { createPrng } from '../audience/prng.ts';
 import { Alarms } from '../generator/alarms.ts';
 import type { WorkloadContext } from '../generator/contract.ts';
@@ -64,7 +64,9 @@ export class Shopping {
     this.#presses.push(order);
     for (const guest of this.#guests) if (guest.clock.set) this.#plan(guest, order, this.#presses.length);
     const zeros = this.#guests.filter(({ clock }) => clock.set).map(({ clock }) => clock.localMs(order.opensAt));
-    this.#alarms.at(Math.max(this.#context.nowMs(), ...zeros.slice(0, 100)) + ZERO_LOOK_MS, () => this.#lookAtClocks(order));
+    this.#alarms.at(Math.max(this.#context.nowMs(), ...zeros.slice(0, 100)) + ZERO_LOOK_MS, () =>
+      this.#lookAtClocks(order),
+    );
   }
 
   clockSet(guest: Guest): void {
@@ -85,13 +87,19 @@ export class Shopping {
     const qty = order.perBuyer > 1 && prng.chance(0.2) ? 2 : 1;
     const lines = [{ sku: prng.pick(order.skus), qty }];
     const key = `${order.sale}-${person}`;
-    if (early) this.#alarms.at(zeroMs - prng.int(...EARLY_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'early'));
+    if (early)
+      this.#alarms.at(zeroMs - prng.int(...EARLY_MS), (atMs) =>
+        this.#ask(guest, order.sale, key, lines, atMs, 'early'),
+      );
     this.#alarms.at(dueMs, (atMs) => this.#ask(guest, order.sale, key, lines, atMs, kind));
-    if (twice) this.#alarms.at(dueMs + prng.int(...TWICE_AFTER_MS), (atMs) => this.#ask(guest, order.sale, key, lines, atMs, 'twice'));
+    if (twice)
+      this.#alarms.at(dueMs + prng.int(...TWICE_AFTER_MS), (atMs) =>
+        this.#ask(guest, order.sale, key, lines, atMs, 'twice'),
+      );
     if (regret) this.#regret.set(`${userOf(person)} ${key}`, prng.int(...REGRET_AFTER_MS));
   }
 
-  #ask(guest: Guest, sale: string, key: string, lines: readonly Line[], dueMs: number, kind: Kind): void {
+  #ask(guest: Guest, sale: string, key: string, lines: readonly Item[], dueMs: number, kind: Kind): void {
     const leftMs = this.#context.nowMs();
     const question = { t: 'reserve', key, sale, lines };
     if (!guest.ask(question, dueMs)) {
@@ -144,7 +152,13 @@ export class Shopping {
     this.#note.decision.record(answeredMs - dueMs);
     if (accepted) this.#note.accept.record(answeredMs - dueMs);
     if (kind !== 'zero') return;
-    const rush = this.#rushes.get(sale) ?? { sale, answers: 0, accepted: 0, firstDueMs: dueMs, lastAnswerMs: answeredMs };
+    const rush = this.#rushes.get(sale) ?? {
+      sale,
+      answers: 0,
+      accepted: 0,
+      firstDueMs: dueMs,
+      lastAnswerMs: answeredMs,
+    };
     this.#rushes.set(sale, rush);
     rush.answers++;
     if (accepted) rush.accepted++;
@@ -193,6 +207,7 @@ export class Shopping {
   /** Only those who were there before it opened had a countdown to see. */
   #lookAtClocks({ sale, opensAt }: Press): void {
     for (const { viewer, clock, stalled } of this.#guests)
-      if (viewer.welcomed && clock.set && !stalled && viewer.dueMs < clock.localMs(opensAt)) this.#witness.zero(sale, clock.localMs(opensAt), clock.errorMs);
+      if (viewer.welcomed && clock.set && !stalled && viewer.dueMs < clock.localMs(opensAt))
+        this.#witness.zero(sale, clock.localMs(opensAt), clock.errorMs);
   }
 }

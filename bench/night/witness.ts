@@ -1,12 +1,23 @@
 /** Writes down what one worker's people see, as far as the promises go: the worker's part of the evidence. */
-import type { ErrorMessage, Line, ReservationView } from '../../src/protocol/messages.ts';
-import type { End, Evidence, Grant, LineEvidence, OverLimit, Requests, SoldOut, TooEarly, TooLate, Zero } from '../verdict/evidence.ts';
+import type { ErrorMessage, Item, ReservationView } from '../../src/protocol/messages.ts';
+import type {
+  End,
+  Evidence,
+  Grant,
+  LineEvidence,
+  OverLimit,
+  Requests,
+  SoldOut,
+  TooEarly,
+  TooLate,
+  Zero,
+} from '../verdict/evidence.ts';
 
 export interface Reserve {
   readonly user: string;
   readonly key: string;
   readonly sale: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly Item[];
   /** When the key was sent first. */
   readonly sentMs: number;
 }
@@ -26,7 +37,10 @@ export class Witness {
   readonly #tooEarly = new Map<string, TooEarly>();
   readonly #tooLate = new Map<string, TooLate>();
   readonly #overLimit: OverLimit[] = [];
-  readonly #zeros = new Map<string, { viewers: number; errorMs: number; clock: [number, number]; openedSeen: number; opened: [number, number] }>();
+  readonly #zeros = new Map<
+    string,
+    { viewers: number; errorMs: number; clock: [number, number]; openedSeen: number; opened: [number, number] }
+  >();
   readonly line: { -readonly [K in keyof LineEvidence]: number } = {
     standing: 0,
     behind: 0,
@@ -38,7 +52,14 @@ export class Witness {
     reconnects: 0,
     resumed: 0,
   };
-  readonly requests: { -readonly [K in keyof Requests]: number } = { sent: 0, answered: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 };
+  readonly requests: { -readonly [K in keyof Requests]: number } = {
+    sent: 0,
+    answered: 0,
+    unknown: 0,
+    ignored: 0,
+    doubled: 0,
+    openReserves: 0,
+  };
 
   granted({ user, key, sale, lines, sentMs }: Reserve, reservation: ReservationView, replayed: boolean): void {
     const { id, createdAt, heldUntil } = reservation;
@@ -64,7 +85,8 @@ export class Witness {
         return;
       }
       case 'sale_not_open':
-        if (sentAtLeast > (this.#tooEarly.get(sale)?.sentAtLeast ?? Number.NEGATIVE_INFINITY)) this.#tooEarly.set(sale, { sale, sentAtLeast });
+        if (sentAtLeast > (this.#tooEarly.get(sale)?.sentAtLeast ?? Number.NEGATIVE_INFINITY))
+          this.#tooEarly.set(sale, { sale, sentAtLeast });
         return;
       case 'sale_ended':
         if (!this.#tooLate.has(sale)) this.#tooLate.set(sale, { sale, at });

@@ -196,7 +196,10 @@ function stampede(variant: Variant, listener: Listener): Dialect {
 function decodeFrame(variant: Variant, bytes: Buffer): KnownFrame {
   const decoded = CODECS[variant].decode(isDeflated(bytes) ? inflateRawSync(bytes.subarray(1)) : bytes);
   if (!decoded.ok) throw new Error(decoded.error.message);
-  const message = decoded.value as { t?: string; chat?: ReadonlyArray<readonly [number, number, ReadonlyArray<readonly unknown[]>]> };
+  const message = decoded.value as {
+    t?: string;
+    chat?: ReadonlyArray<readonly [number, number, ReadonlyArray<readonly unknown[]>]>;
+  };
   const groups = message.t === 'frame' ? (message.chat ?? []) : [];
   const texts = groups.flatMap(([, , items]) => items.map(([, , , text]) => Buffer.from(String(text), 'latin1')));
   const own = texts.filter((text) => text.length === MESSAGE_BYTES);

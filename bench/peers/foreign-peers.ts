@@ -21,7 +21,8 @@ export const nats: Peer = {
   name: 'nats',
   about: 'nats-server, subscribers over WebSocket, the publisher over TCP',
   startPerSecond: 200,
-  missing: async () => (findProgram('nats-server') === null ? 'nats-server is not installed (apt-get install nats-server)' : null),
+  missing: async () =>
+    findProgram('nats-server') === null ? 'nats-server is not installed (apt-get install nats-server)' : null,
   async start() {
     const folder = scratch();
     const [port, webPort] = [await freePort(), await freePort()];
@@ -65,7 +66,9 @@ export const nchan: Peer = {
   startPerSecond: 20,
   async missing() {
     if (findProgram('nginx') === null) return 'nginx is not installed (apt-get install nginx libnginx-mod-nchan)';
-    return NCHAN_MODULES.some(existsSync) ? null : 'the nginx module nchan is not installed (apt-get install libnginx-mod-nchan)';
+    return NCHAN_MODULES.some(existsSync)
+      ? null
+      : 'the nginx module nchan is not installed (apt-get install libnginx-mod-nchan)';
   },
   async start() {
     const folder = scratch();
@@ -73,7 +76,12 @@ export const nchan: Peer = {
     const conf = join(folder, 'nginx.conf');
     writeFileSync(conf, nchanConf(folder, port));
     return withFolder(folder, async () => {
-      const server = await startForeignProgram({ name: 'nginx', command: findProgram('nginx') ?? '', args: ['-p', folder, '-c', conf], port });
+      const server = await startForeignProgram({
+        name: 'nginx',
+        command: findProgram('nginx') ?? '',
+        args: ['-p', folder, '-c', conf],
+        port,
+      });
       const worker = await onlyChildOf(server.pid);
       let refusal = '';
       const socket = await openTcp(port, (text) => {
@@ -99,9 +107,14 @@ export const nchan: Peer = {
 };
 
 function nchanConf(folder: string, port: number): string {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_temp_path ${join(folder, name)};`).join('\n');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `  ${name}_temp_path ${join(folder, name)};`)
+    .join('\n');
   // The module's own temporary folder lies where nginx was built to have it, and no setting moves it: the master makes it at its first start, the worker has no rights of ours.
-  const user = process.getuid?.() === 0 ? `user nobody ${readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody'};\n` : '';
+  const user =
+    process.getuid?.() === 0
+      ? `user nobody ${readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody'};\n`
+      : '';
   return `${user}load_module ${NCHAN_MODULES.find(existsSync)};
 daemon off;
 worker_processes 1;
@@ -165,7 +178,11 @@ function openTcp(port: number, onText: (text: string) => void): Promise<Socket> 
   });
 }
 
-function publishing(socket: Socket, commandOf: (text: string) => string, stopServer: () => Promise<void>): Pick<RunningPeer, 'offer' | 'stop'> {
+function publishing(
+  socket: Socket,
+  commandOf: (text: string) => string,
+  stopServer: () => Promise<void>,
+): Pick<RunningPeer, 'offer' | 'stop'> {
   let number = 0;
   let commands = '';
   return {

@@ -1,6 +1,13 @@
 /** A client's WebSocket line to a peer, as lean as Node allows: all lines of a process read into one buffer, and nothing is made per message. */
 import { connect, type Socket } from 'node:net';
-import { clientFrame, type FrameHandler, FrameReader, OPCODE, type UpgradeRequest, upgradeRequest } from './websocket-frames.ts';
+import {
+  clientFrame,
+  type FrameHandler,
+  FrameReader,
+  OPCODE,
+  type UpgradeRequest,
+  upgradeRequest,
+} from './websocket-frames.ts';
 
 const READ_BYTES = 64 * 1024;
 /** What one read brought is dealt with before the next one begins, so all lines may share it. */

@@ -9,7 +9,10 @@ const NUMBER_DIGITS = 10;
 const DUE_AT = NUMBER_DIGITS + 1;
 const DUE_DIGITS = 16;
 const ZERO = 0x30;
-const FILLER = Buffer.from(` ${' '.repeat(NUMBER_DIGITS + DUE_DIGITS)} `.padEnd(MESSAGE_BYTES, 'how long is shipping to Canada?!'), 'latin1');
+const FILLER = Buffer.from(
+  ` ${' '.repeat(NUMBER_DIGITS + DUE_DIGITS)} `.padEnd(MESSAGE_BYTES, 'how long is shipping to Canada?!'),
+  'latin1',
+);
 
 /** CLOCK_MONOTONIC in whole microseconds: the same in all processes of a machine. */
 export const nowMicros = (): number => Math.round(monotonicMs() * 1000);
@@ -26,7 +29,8 @@ export function messageBytes(number: number, dueMicros: number): Buffer {
   return bytes;
 }
 
-export const messageText = (number: number, dueMicros: number): string => messageBytes(number, dueMicros).toString('latin1');
+export const messageText = (number: number, dueMicros: number): string =>
+  messageBytes(number, dueMicros).toString('latin1');
 
 export const numberOf = (bytes: Uint8Array, at: number): number => readDigits(bytes, at, NUMBER_DIGITS);
 export const dueMicrosOf = (bytes: Uint8Array, at: number): number => readDigits(bytes, at + DUE_AT, DUE_DIGITS);

@@ -21,7 +21,13 @@ export const bareUws: Peer = {
     const server = await startServerProgram('bare-uws');
     let number = 0;
     return {
-      subscription: { host: HOST, port: server.port, path: '/', protocols: [], dialect: { kind: 'packed', messageBytes: bytesPerMessage } },
+      subscription: {
+        host: HOST,
+        port: server.port,
+        path: '/',
+        protocols: [],
+        dialect: { kind: 'packed', messageBytes: bytesPerMessage },
+      },
       processes: [{ name: 'bare-uws', pid: server.pid }],
       async offer(offer) {
         const told: BareOffer = { ...offer, firstNumber: number, messagesPerFrame, bytesPerMessage };
@@ -65,7 +71,13 @@ export const socketIo: Peer = {
     try {
       const line = await openSocketIo(server.port);
       return {
-        subscription: { host: HOST, port: server.port, path: SOCKETIO_PATH, protocols: [], dialect: { kind: 'socketio' } },
+        subscription: {
+          host: HOST,
+          port: server.port,
+          path: SOCKETIO_PATH,
+          protocols: [],
+          dialect: { kind: 'socketio' },
+        },
         processes: [
           { name: 'socketio', pid: server.pid },
           { name: 'redis', pid: server.redis.pid },
@@ -95,7 +107,11 @@ function answerOf<T>(child: ChildProcess, question: Serializable): Promise<T> {
 }
 
 /** One publisher's line, and messages on it at a steady rate. */
-function publishing(line: Line, frameOf: (text: string) => Buffer, server: ServerProcess): Pick<RunningPeer, 'offer' | 'stop'> {
+function publishing(
+  line: Line,
+  frameOf: (text: string) => Buffer,
+  server: ServerProcess,
+): Pick<RunningPeer, 'offer' | 'stop'> {
   let number = 0;
   let frames: Buffer[] = [];
   return {

@@ -33,12 +33,17 @@ export async function startServerProgram(name: string, args: readonly string[] =
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   const running = guard(name, child);
-  const port = await running.unlessEnded(new Promise<number>((resolve) => child.once('message', (message) => resolve((message as Listening).port))));
+  const port = await running.unlessEnded(
+    new Promise<number>((resolve) => child.once('message', (message) => resolve((message as Listening).port))),
+  );
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
 }
 
 /** The same on a Redis of its own, which ends with it. The program is given the socket's path. */
-export async function startServerOnRedis(name: string, append: AppendMode): Promise<ServerProcess & { readonly redis: BenchRedis }> {
+export async function startServerOnRedis(
+  name: string,
+  append: AppendMode,
+): Promise<ServerProcess & { readonly redis: BenchRedis }> {
   const redis = await startBenchRedis(append);
   try {
     const server = await startServerProgram(name, [redis.url.replace('unix://', '')]);
@@ -74,7 +79,10 @@ export async function startForeignProgram({ name, command, args, port, uid }: Fo
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
 }
 
-function guard(name: string, child: ChildProcess): { unlessEnded<T>(promise: Promise<T>): Promise<T>; stop(): Promise<void> } {
+function guard(
+  name: string,
+  child: ChildProcess,
+): { unlessEnded<T>(promise: Promise<T>): Promise<T>; stop(): Promise<void> } {
   let log = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-LOG_CHARS_KEPT);
@@ -104,7 +112,9 @@ function guard(name: string, child: ChildProcess): { unlessEnded<T>(promise: Pro
         return await Promise.race([
           promise,
           ended.then(() => Promise.reject(trouble(how))),
-          sleep(START_MS_MAX, undefined, { ref: false }).then(() => Promise.reject(trouble(`nothing after ${START_MS_MAX / 1000} s`))),
+          sleep(START_MS_MAX, undefined, { ref: false }).then(() =>
+            Promise.reject(trouble(`nothing after ${START_MS_MAX / 1000} s`)),
+          ),
         ]);
       } catch (error) {
         await stop();

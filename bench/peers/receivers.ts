@@ -91,7 +91,11 @@ class Audience {
     const mine = Array.from({ length: params.subscribers }, (_, i) => i).filter((i) => i % shard.of === shard.index);
     const every = Math.max(1, Math.floor(params.subscribers / Math.max(1, params.watchers)));
     for (let from = 0; from < mine.length; from += CONNECTING_AT_ONCE)
-      await Promise.all(mine.slice(from, from + CONNECTING_AT_ONCE).map((i) => this.#joinOne(i % every === 0 && i / every < params.watchers)));
+      await Promise.all(
+        mine
+          .slice(from, from + CONNECTING_AT_ONCE)
+          .map((i) => this.#joinOne(i % every === 0 && i / every < params.watchers)),
+      );
   }
 
   read({ ask, whole, fresh }: ReceiversCommand): Received {
@@ -125,7 +129,10 @@ class Audience {
   #joinOne(looks: boolean): Promise<void> {
     const { params } = this.#context;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`a subscriber waited ${JOIN_MS_MAX / 1000} s in vain to be let in`)), JOIN_MS_MAX);
+      const timer = setTimeout(
+        () => reject(new Error(`a subscriber waited ${JOIN_MS_MAX / 1000} s in vain to be let in`)),
+        JOIN_MS_MAX,
+      );
       let joined = false;
       const dialect = createDialect(params.dialect, {
         ready: () => {

@@ -28,7 +28,11 @@ const NEAR = 1.1;
 const PROBES_MAX = 24;
 const CONFIRMS_MAX = 6;
 
-export async function findSustained<S extends Step>({ startPerSecond, probe, confirm }: SearchOptions<S>): Promise<Found<S>> {
+export async function findSustained<S extends Step>({
+  startPerSecond,
+  probe,
+  confirm,
+}: SearchOptions<S>): Promise<Found<S>> {
   const steps: S[] = [];
   const look = async (how: (perSecond: number) => Promise<S>, perSecond: number): Promise<S> => {
     const step = await how(perSecond);

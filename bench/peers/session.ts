@@ -74,7 +74,11 @@ export class PeerSession {
   }
 
   read(): ServerReading {
-    const processes = this.#running.processes.map(({ name, pid }) => ({ name, cpuSeconds: cpuSecondsOf(pid), memoryBytes: memoryBytesOf(pid) }));
+    const processes = this.#running.processes.map(({ name, pid }) => ({
+      name,
+      cpuSeconds: cpuSecondsOf(pid),
+      memoryBytes: memoryBytesOf(pid),
+    }));
     return { processes };
   }
 
@@ -94,7 +98,10 @@ export class PeerSession {
   }
 
   async fillRoom(): Promise<void> {
-    this.#load = await this.#fleet.load<ReceiversParams, ReceiversCommand, Received>('peer-receivers', this.#params(this.#viewers));
+    this.#load = await this.#fleet.load<ReceiversParams, ReceiversCommand, Received>(
+      'peer-receivers',
+      this.#params(this.#viewers),
+    );
     this.#load.onReport((body) => this.#reports.set(body.ask, [...(this.#reports.get(body.ask) ?? []), body]));
     await this.#running.offer(WARM_UP);
     await this.#drained();
@@ -127,7 +134,8 @@ export class PeerSession {
       all.flatMap(({ latency: encoded }) => encoded ?? []),
     );
     const cpu = after.processes.map(({ cpuSeconds }, i) => cpuSeconds - (before.processes[i]?.cpuSeconds ?? 0));
-    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open'): number => all.reduce((total, one) => total + one[field], 0);
+    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open'): number =>
+      all.reduce((total, one) => total + one[field], 0);
     const shareOf = (cpuSeconds: number): number => cpuSeconds / (elapsedMs / 1000);
     const serverSeconds = cpu.reduce((total, one) => total + one, 0);
     const receiverSeconds = all.map(({ cpuSeconds }) => cpuSeconds);
@@ -145,7 +153,10 @@ export class PeerSession {
       serverShare: shareOf(cpu[0] ?? Number.NaN),
       receiversShare: shareOf(Math.max(...receiverSeconds)),
       publisherShare: shareOf(ownSeconds),
-      othersShare: Math.max(0, shareOf(machineSeconds - serverSeconds - ownSeconds - receiverSeconds.reduce((total, one) => total + one, 0))),
+      othersShare: Math.max(
+        0,
+        shareOf(machineSeconds - serverSeconds - ownSeconds - receiverSeconds.reduce((total, one) => total + one, 0)),
+      ),
       messagesPerFrame: sum('messages') / sum('frames'),
       bytesPerMessage: sum('bytes') / sum('messages'),
       missing: sum('missing'),
@@ -169,7 +180,11 @@ export class PeerSession {
     const ask = ++this.#asked;
     this.#load?.command({ ask, ...how });
     const heard = (): Received[] => this.#reports.get(ask) ?? [];
-    await this.#fleet.when('the receivers to say what they have', () => heard().length >= this.#fleet.workers.length, ANSWER_MS_MAX);
+    await this.#fleet.when(
+      'the receivers to say what they have',
+      () => heard().length >= this.#fleet.workers.length,
+      ANSWER_MS_MAX,
+    );
     const reports = heard();
     this.#reports.delete(ask);
     return reports;

@@ -28,7 +28,13 @@ export const stampede: Peer = {
   start: () => startStampede({ variant: 'msgpack', append: 'everysec' }),
 };
 
-export async function startStampede({ variant, append }: { variant: Variant; append: AppendMode }): Promise<RunningPeer> {
+export async function startStampede({
+  variant,
+  append,
+}: {
+  variant: Variant;
+  append: AppendMode;
+}): Promise<RunningPeer> {
   const engine = await startBenchEngine({ append, env: { CHAT_PER_SECOND: '100000', REQUESTS_PER_SECOND: '100000' } });
   try {
     await openShow(engine);
@@ -99,7 +105,10 @@ class ChatFrames {
 }
 
 async function openShow({ store }: BenchEngine): Promise<void> {
-  const made = await store.createShow({ id: SHOW, title: 'Compare', guests: true, brands: [{ id: 'brand', name: 'Brand' }] }, 'bench');
+  const made = await store.createShow(
+    { id: SHOW, title: 'Compare', guests: true, brands: [{ id: 'brand', name: 'Brand' }] },
+    'bench',
+  );
   const started = made.ok ? await store.startShow(SHOW, 'bench') : made;
   if (!started.ok) throw new Error(`bench set-up: ${started.error.message}`);
 }

@@ -65,11 +65,18 @@ function readArguments(argv: readonly string[]) {
     const [before, after] = (cut < 0 ? [argv, []] : [argv.slice(0, cut), argv.slice(cut + 1)]).map((args) =>
       parseArgs({ args: [...args], allowPositionals: true, options: FLAGS }),
     );
-    const { threshold: thresholdText = '5', alpha: alphaText = '5', anyway = false, json = false, help = false } = { ...before?.values, ...after?.values };
+    const {
+      threshold: thresholdText = '5',
+      alpha: alphaText = '5',
+      anyway = false,
+      json = false,
+      help = false,
+    } = { ...before?.values, ...after?.values };
     const first = before?.positionals ?? [];
     const [pathsA, pathsB] = cut < 0 ? [first.slice(0, 1), first.slice(1)] : [first, after?.positionals ?? []];
     const [threshold, alpha] = [Number(thresholdText) / 100, Number(alphaText) / 100];
-    if (!help && cut < 0 && first.length !== 2) return `two results are compared, ${first.length} given; several a side stand before and after a bare --`;
+    if (!help && cut < 0 && first.length !== 2)
+      return `two results are compared, ${first.length} given; several a side stand before and after a bare --`;
     if (!help && (pathsA.length === 0 || pathsB.length === 0)) return 'a side has no result';
     if (!(threshold >= 0 && threshold <= 10)) return '--threshold is a percentage from 0 to 1000';
     if (!(alpha > 0 && alpha < 1)) return '--alpha is a percentage between 0 and 100';
@@ -97,4 +104,5 @@ function filesOf(path: string): string[] {
   return files;
 }
 
-const sameFile = (x: string, y: string): boolean => x === y || (existsSync(x) && existsSync(y) && realpathSync(x) === realpathSync(y));
+const sameFile = (x: string, y: string): boolean =>
+  x === y || (existsSync(x) && existsSync(y) && realpathSync(x) === realpathSync(y));

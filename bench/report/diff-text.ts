@@ -20,13 +20,17 @@ export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
     `B  ${writeSide(diff.b)}`,
     ...differenceLines(diff, colours),
     ...doubtLines(diff, colours),
-    ...(shown ? [...figureLines(diff, colours), ...onlyLines(diff), ...checkLines(diff, colours), '', summary(diff, colours)] : ['', refusal(colours)]),
+    ...(shown
+      ? [...figureLines(diff, colours), ...onlyLines(diff), ...checkLines(diff, colours), '', summary(diff, colours)]
+      : ['', refusal(colours)]),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 const writeSide = ({ scenario, startedAt, commit }: Side): string =>
-  clean(`${scenario}, ${startedAt.length === 1 ? startedAt[0] : `${startedAt.length} results from ${startedAt[0]} to ${startedAt.at(-1)}`}, commit ${commit}`);
+  clean(
+    `${scenario}, ${startedAt.length === 1 ? startedAt[0] : `${startedAt.length} results from ${startedAt[0]} to ${startedAt.at(-1)}`}, commit ${commit}`,
+  );
 
 function differenceLines({ differences }: Diff, { bold, yellow }: Palette): string[] {
   if (differences.length === 0) return ['', 'Same scenario, parameters, seed, machine and commit.'];
@@ -47,8 +51,12 @@ const refusal = ({ red, bold }: Palette): string =>
 const doubtLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
   Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks, leftOut }]) =>
     [
-      ...bottlenecks.map((reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not to be trusted.`),
-      ...(leftOut.length > 0 ? [`Left out of ${side}, because the load generator was the bottleneck: ${leftOut.join(', ')}.`] : []),
+      ...bottlenecks.map(
+        (reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not to be trusted.`,
+      ),
+      ...(leftOut.length > 0
+        ? [`Left out of ${side}, because the load generator was the bottleneck: ${leftOut.join(', ')}.`]
+        : []),
     ].map((line) => yellow(clean(line))),
   );
 
@@ -65,10 +73,17 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
     `${figure.a.runs} + ${figure.b.runs}`,
   ]);
   const head = ['', 'A, median', 'spread', 'B, median', 'spread', 'change', 'rank test', 'runs'];
-  const widths = head.map((title, at) => Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? '')), widthOf(title)));
+  const widths = head.map((title, at) =>
+    Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? '')), widthOf(title)),
+  );
   const line = (row: readonly string[], last: string): string =>
     `  ${row.map((cell, at) => (at === 0 ? padEnd(cell, widths[at] ?? 0) : padStart(cell, widths[at] ?? 0))).join('  ')}  ${last}`.trimEnd();
-  return ['', colours.bold('figures'), colours.dim(line(head, '')), ...figures.map((figure, at) => line(cells[at] ?? [], writeVerdict(figure, colours)))];
+  return [
+    '',
+    colours.bold('figures'),
+    colours.dim(line(head, '')),
+    ...figures.map((figure, at) => line(cells[at] ?? [], writeVerdict(figure, colours))),
+  ];
 }
 
 /** How far the run farthest from the median lies from it. */
@@ -105,22 +120,41 @@ const onlyLines = ({ onlyInA, onlyInB }: Diff): string[] => [
 
 function checkLines({ checks }: Diff, colours: Palette): string[] {
   if (checks.length === 0) return [];
-  const words = { broke: colours.red('BROKE       '), mended: colours.green('mended      '), still_broken: colours.yellow('still broken') };
-  return ['', colours.bold('checks'), ...checks.map(({ name, change, detail }) => `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`)];
+  const words = {
+    broke: colours.red('BROKE       '),
+    mended: colours.green('mended      '),
+    still_broken: colours.yellow('still broken'),
+  };
+  return [
+    '',
+    colours.bold('checks'),
+    ...checks.map(
+      ({ name, change, detail }) => `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`,
+    ),
+  ];
 }
 
-function summary({ figures, checks, regression, options: { alpha, threshold } }: Diff, { bold, green, red, yellow }: Palette): string {
+function summary(
+  { figures, checks, regression, options: { alpha, threshold } }: Diff,
+  { bold, green, red, yellow }: Palette,
+): string {
   const count = (wanted: FigureDiff['verdict']): number => figures.filter(({ verdict }) => verdict === wanted).length;
   const tested = figures.filter(({ p }) => p !== null).length;
   const broke = checks.filter(({ change }) => change === 'broke').length;
   const parts = [
     ...(broke > 0 ? [`${plural(broke, 'check')} broke`] : []),
-    ...(['worse', 'better', 'changed'] as const).flatMap((verdict) => (count(verdict) > 0 ? [`${count(verdict)} ${verdict}`] : [])),
+    ...(['worse', 'better', 'changed'] as const).flatMap((verdict) =>
+      count(verdict) > 0 ? [`${count(verdict)} ${verdict}`] : [],
+    ),
     ...(count('same') > 0 ? [`${count('same')} the same within the noise or the threshold`] : []),
     ...(count('cannot_tell') > 0 ? [`${count('cannot_tell')} cannot be told`] : []),
   ];
   const undecided = tested === 0 && !regression;
-  const word = regression ? red(bold('REGRESSION')) : undecided ? yellow(bold('CANNOT TELL')) : green(bold('NO REGRESSION'));
+  const word = regression
+    ? red(bold('REGRESSION'))
+    : undecided
+      ? yellow(bold('CANNOT TELL'))
+      : green(bold('NO REGRESSION'));
   const method =
     tested === 0
       ? ''

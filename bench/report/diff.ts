@@ -68,7 +68,11 @@ export interface Side {
 }
 
 /** More results of a side mean more runs of each figure: every round of every result is one. Throws RangeError for a side without a result or with too many runs. */
-export function diffResults(a: BenchResult | readonly BenchResult[], b: BenchResult | readonly BenchResult[], options: DiffOptions = {}): Diff {
+export function diffResults(
+  a: BenchResult | readonly BenchResult[],
+  b: BenchResult | readonly BenchResult[],
+  options: DiffOptions = {},
+): Diff {
   const asked = { alpha: options.alpha ?? 0.05, threshold: options.threshold ?? 0.05 };
   const [before, after] = [sideOf([a].flat()), sideOf([b].flat())];
   const differences = differencesOf([a].flat(), [b].flat());
@@ -76,7 +80,18 @@ export function diffResults(a: BenchResult | readonly BenchResult[], b: BenchRes
   const figures = [...before.figures.values()].flatMap((figure) => {
     const other = after.figures.get(figure.name);
     const diff = other && diffFigure(figure, other, asked);
-    return diff ? [doubtful ? { ...diff, p: null, verdict: 'cannot_tell' as const, why: 'the load generator was the bottleneck: cannot tell' } : diff] : [];
+    return diff
+      ? [
+          doubtful
+            ? {
+                ...diff,
+                p: null,
+                verdict: 'cannot_tell' as const,
+                why: 'the load generator was the bottleneck: cannot tell',
+              }
+            : diff,
+        ]
+      : [];
   });
   const checks = diffChecks(before.checks, after.checks);
   return {
@@ -103,7 +118,8 @@ interface Pooled {
 
 function sideOf(results: readonly BenchResult[]): Pooled {
   const trusted = results.filter(({ generator }) => (generator?.bottlenecks.length ?? 0) === 0);
-  const bottlenecks = trusted.length > 0 ? [] : [...new Set(results.flatMap(({ generator }) => generator?.bottlenecks ?? []))];
+  const bottlenecks =
+    trusted.length > 0 ? [] : [...new Set(results.flatMap(({ generator }) => generator?.bottlenecks ?? []))];
   const counted = trusted.length > 0 ? trusted : results;
   const side = {
     scenario: distinct(results.map(({ scenario }) => scenario)),
@@ -125,14 +141,16 @@ function pool(results: readonly BenchResult[]): Map<string, Figure> {
       figures.set(figure.name, same ? { ...figure, runs: [...known.runs, ...figure.runs] } : figure);
     }
   for (const { name, runs } of figures.values())
-    if (runs.length > FIGURE_RUNS_MAX) throw new RangeError(`"${name}" has ${runs.length} runs on one side; ${FIGURE_RUNS_MAX} can be compared`);
+    if (runs.length > FIGURE_RUNS_MAX)
+      throw new RangeError(`"${name}" has ${runs.length} runs on one side; ${FIGURE_RUNS_MAX} can be compared`);
   return figures;
 }
 
 /** A check that failed in one result failed. */
 function worstChecks(results: readonly BenchResult[]): Check[] {
   const checks = new Map<string, Check>();
-  for (const { verdict } of results) for (const check of verdict.checks) if (checks.get(check.name)?.ok !== false) checks.set(check.name, check);
+  for (const { verdict } of results)
+    for (const check of verdict.checks) if (checks.get(check.name)?.ok !== false) checks.set(check.name, check);
   return [...checks.values()];
 }
 
@@ -147,15 +165,21 @@ function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Di
   const found: Difference[] = [];
   /** Results of one side that differ in what blocks are no repetitions of each other. */
   const compare = (what: string, of: (result: BenchResult) => unknown, blocks = false): void => {
-    const say = (results: readonly BenchResult[]): string => distinct(results.map((result) => String(of(result) ?? '(not set)')));
+    const say = (results: readonly BenchResult[]): string =>
+      distinct(results.map((result) => String(of(result) ?? '(not set)')));
     const mixed = [a, b].some((results) => new Set(results.map(of)).size > 1);
     if (say(a) !== say(b) || (blocks && mixed)) found.push({ what, a: say(a), b: say(b), blocks });
   };
   compare('scenario', ({ scenario }) => scenario, true);
   for (const name of new Set([...a, ...b].flatMap(({ parameters }) => Object.keys(parameters))))
-    if (!NOT_LOAD.has(name)) compare(`parameter ${name}`, ({ parameters }) => parameters[name], !NOT_BLOCKING.has(name));
+    if (!NOT_LOAD.has(name))
+      compare(`parameter ${name}`, ({ parameters }) => parameters[name], !NOT_BLOCKING.has(name));
   compare('seed', ({ seed }) => seed);
-  compare('machine', ({ machine: { cpus, model, memoryGiB, platform, node } }) => `${cpus} x ${model}, ${memoryGiB} GiB, ${platform}, Node ${node}`);
+  compare(
+    'machine',
+    ({ machine: { cpus, model, memoryGiB, platform, node } }) =>
+      `${cpus} x ${model}, ${memoryGiB} GiB, ${platform}, Node ${node}`,
+  );
   compare('target', ({ target }) => (target.own ? 'started for the run' : target.url));
   compare('Redis', ({ target }) => target.redis);
   compare('version', ({ version }) => version);
@@ -168,10 +192,18 @@ function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOpt
   const [before, after] = [spreadOf(a), spreadOf(b)];
   if (!before || !after) return null;
   const base = { name: a.name, unit: a.unit, better: a.better, a: before, b: after };
-  const change = before.median === 0 ? (after.median === 0 ? 0 : null) : (after.median - before.median) / Math.abs(before.median);
+  const change =
+    before.median === 0 ? (after.median === 0 ? 0 : null) : (after.median - before.median) / Math.abs(before.median);
   if (a.unit !== b.unit || a.better !== b.better)
-    return { ...base, change: null, p: null, verdict: 'cannot_tell', why: `measured in "${a.unit}", then in "${b.unit}": another figure by the same name` };
-  if (before.runs === 1 && after.runs === 1) return { ...base, change, p: null, verdict: 'cannot_tell', why: 'one run each: cannot tell' };
+    return {
+      ...base,
+      change: null,
+      p: null,
+      verdict: 'cannot_tell',
+      why: `measured in "${a.unit}", then in "${b.unit}": another figure by the same name`,
+    };
+  if (before.runs === 1 && after.runs === 1)
+    return { ...base, change, p: null, verdict: 'cannot_tell', why: 'one run each: cannot tell' };
   if (smallestP(before.runs, after.runs) > alpha)
     return {
       ...base,
@@ -182,7 +214,8 @@ function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOpt
     };
   const p = mannWhitneyP(a.runs, b.runs);
   if (p > alpha) return { ...base, change, p, verdict: 'same', why: 'within the noise' };
-  if (change !== null && Math.abs(change) < threshold) return { ...base, change, p, verdict: 'same', why: 'above the noise, but below the threshold' };
+  if (change !== null && Math.abs(change) < threshold)
+    return { ...base, change, p, verdict: 'same', why: 'above the noise, but below the threshold' };
   if (a.better === 'neither') return { ...base, change, p, verdict: 'changed', why: 'above the noise' };
   const improved = a.better === 'higher' ? after.median > before.median : after.median < before.median;
   return { ...base, change, p, verdict: improved ? 'better' : 'worse', why: 'above the noise' };

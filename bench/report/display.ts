@@ -60,7 +60,10 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
   let last: DisplayProgress | null = null;
   let phase = '';
   const draw = (): void => {
-    if (last) update(block({ ...last, phase: phase || last.phase }, history, stream.columns ?? COLUMNS_ASSUMED, colours).join('\n'));
+    if (last)
+      update(
+        block({ ...last, phase: phase || last.phase }, history, stream.columns ?? COLUMNS_ASSUMED, colours).join('\n'),
+      );
   };
   return {
     phase(name) {
@@ -70,7 +73,8 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
     progress(progress) {
       last = progress;
       phase = progress.phase;
-      for (const { name, perSecond } of progress.rates) history.set(name, [...(history.get(name) ?? []), perSecond].slice(-SPARK_POINTS));
+      for (const { name, perSecond } of progress.rates)
+        history.set(name, [...(history.get(name) ?? []), perSecond].slice(-SPARK_POINTS));
       draw();
     },
     line(text) {
@@ -86,26 +90,37 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
 }
 
 /** The block, line by line, none wider than `columns`. */
-function block(progress: DisplayProgress, history: ReadonlyMap<string, readonly number[]>, columns: number, colours: Palette): string[] {
+function block(
+  progress: DisplayProgress,
+  history: ReadonlyMap<string, readonly number[]>,
+  columns: number,
+  colours: Palette,
+): string[] {
   const { dim, bold, red, yellow, cyan } = colours;
   const nameColumns = Math.min(NAME_COLUMNS_MAX, Math.max(NAME_COLUMNS_MIN, Math.floor(columns / 4)));
-  const row = (name: string, ...rest: Span[]): string => fit([{ text: ` ${padEnd(cut(clean(name), nameColumns), nameColumns)} ` }, ...rest], columns);
+  const row = (name: string, ...rest: Span[]): string =>
+    fit([{ text: ` ${padEnd(cut(clean(name), nameColumns), nameColumns)} ` }, ...rest], columns);
   const rest = (shown: number, what: string): string[] =>
-    shown > ROWS_PER_KIND_MAX ? [fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns)] : [];
+    shown > ROWS_PER_KIND_MAX
+      ? [fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns)]
+      : [];
   const { rates, gauges = [], latencies, errors, generator } = progress;
   return [
     '',
     heading(progress, columns, colours),
-    ...(gauges.length === 0 ? [] : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
-    ...rates
-      .slice(0, ROWS_PER_KIND_MAX)
-      .map(({ name, perSecond }) =>
-        row(
-          name,
-          { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
-          { text: `  ${sparkline((history.get(name) ?? []).slice(-Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4)))}`, paint: cyan },
-        ),
+    ...(gauges.length === 0
+      ? []
+      : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
+    ...rates.slice(0, ROWS_PER_KIND_MAX).map(({ name, perSecond }) =>
+      row(
+        name,
+        { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
+        {
+          text: `  ${sparkline((history.get(name) ?? []).slice(-Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4)))}`,
+          paint: cyan,
+        },
       ),
+    ),
     ...rest(rates.length, 'rates'),
     ...latencies
       .slice(0, ROWS_PER_KIND_MAX)
@@ -124,7 +139,11 @@ function block(progress: DisplayProgress, history: ReadonlyMap<string, readonly 
   ];
 }
 
-function heading({ phase, elapsedMs, totalMs }: DisplayProgress, columns: number, { bold, dim, green }: Palette): string {
+function heading(
+  { phase, elapsedMs, totalMs }: DisplayProgress,
+  columns: number,
+  { bold, dim, green }: Palette,
+): string {
   const spans: Span[] = [{ text: ` ${clean(phase)}`, paint: bold }, { text: `  ${writeClock(elapsedMs)}` }];
   if (totalMs === null || totalMs <= 0) return fit(spans, columns);
   const share = Math.min(1, Math.max(0, elapsedMs / totalMs));
@@ -135,19 +154,35 @@ function heading({ phase, elapsedMs, totalMs }: DisplayProgress, columns: number
   // Too narrow for a bar that says anything: the number alone.
   if (length < 6) return fit([...spans, text, percent], columns);
   const full = Math.round(share * length);
-  return fit([...spans, text, { text: '━'.repeat(full), paint: green }, { text: '─'.repeat(length - full), paint: dim }, percent], columns);
+  return fit(
+    [
+      ...spans,
+      text,
+      { text: '━'.repeat(full), paint: green },
+      { text: '─'.repeat(length - full), paint: dim },
+      percent,
+    ],
+    columns,
+  );
 }
 
 /** From zero to the highest of the values, so that half as high is half as much. */
 export function sparkline(values: readonly number[]): string {
   const highest = Math.max(...values, 0);
-  return values.map((value) => (highest === 0 ? BLOCKS[0] : BLOCKS[Math.max(0, Math.min(7, Math.ceil((value / highest) * 8) - 1))])).join('');
+  return values
+    .map((value) =>
+      highest === 0 ? BLOCKS[0] : BLOCKS[Math.max(0, Math.min(7, Math.ceil((value / highest) * 8) - 1))],
+    )
+    .join('');
 }
 
 function writeErrors(errors: DisplayProgress['errors']): string {
   const sorted = [...errors].sort((a, b) => b.count - a.count);
   const shown = sorted.slice(0, ROWS_PER_KIND_MAX).map(({ code, count }) => `${clean(code)} ${writeNumber(count)}`);
-  return [...shown, ...(sorted.length > ROWS_PER_KIND_MAX ? [`${sorted.length - ROWS_PER_KIND_MAX} more codes`] : [])].join(', ');
+  return [
+    ...shown,
+    ...(sorted.length > ROWS_PER_KIND_MAX ? [`${sorted.length - ROWS_PER_KIND_MAX} more codes`] : []),
+  ].join(', ');
 }
 
 const writeGenerator = ({ cpuShare, loopDelayP99Ms, lateSends }: DisplayProgress['generator']): string =>

@@ -10,7 +10,15 @@ export const RESULT_BYTES_MAX = 256 * 2 ** 20;
 const MISTAKES_NAMED_MAX = 5;
 const SAME_MOMENT_MAX = 1_000;
 
-export type ResultFileCode = 'not_found' | 'not_readable' | 'too_large' | 'not_json' | 'not_a_result' | 'other_schema' | 'invalid_fields' | 'not_writable';
+export type ResultFileCode =
+  | 'not_found'
+  | 'not_readable'
+  | 'too_large'
+  | 'not_json'
+  | 'not_a_result'
+  | 'other_schema'
+  | 'invalid_fields'
+  | 'not_writable';
 
 /** A file that is no result of ours, or cannot be one; the message names the file and what is wrong with it. */
 export class ResultFileError extends Error {
@@ -51,13 +59,19 @@ export function writeResult(result: BenchResult, folder: string): ResultFiles {
 export function readResult(path: string): BenchResult {
   let text: string;
   try {
-    if (statSync(path).size > RESULT_BYTES_MAX) throw new ResultFileError('too_large', path, `larger than ${RESULT_BYTES_MAX / 2 ** 20} MiB`);
+    if (statSync(path).size > RESULT_BYTES_MAX)
+      throw new ResultFileError('too_large', path, `larger than ${RESULT_BYTES_MAX / 2 ** 20} MiB`);
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof ResultFileError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT') throw new ResultFileError('not_found', path, 'no such file', error);
-    throw new ResultFileError('not_readable', path, code === 'EISDIR' ? 'is a folder, not a result' : `cannot be read (${code ?? error})`, error);
+    throw new ResultFileError(
+      'not_readable',
+      path,
+      code === 'EISDIR' ? 'is a folder, not a result' : `cannot be read (${code ?? error})`,
+      error,
+    );
   }
   return parseResult(text, path);
 }
@@ -73,14 +87,21 @@ export function parseResult(text: string, path: string): BenchResult {
   if (typeof value !== 'object' || value === null || !('schema' in value))
     throw new ResultFileError('not_a_result', path, 'JSON, but not a result of this bench: it has no "schema"');
   if (value.schema !== RESULT_SCHEMA)
-    throw new ResultFileError('other_schema', path, `written as ${JSON.stringify(value.schema)?.slice(0, 60)}; this version reads "${RESULT_SCHEMA}"`);
+    throw new ResultFileError(
+      'other_schema',
+      path,
+      `written as ${JSON.stringify(value.schema)?.slice(0, 60)}; this version reads "${RESULT_SCHEMA}"`,
+    );
   if (!Value.Check(resultSchema, value)) throw new ResultFileError('invalid_fields', path, mistakes(value));
-  if (Number.isNaN(Date.parse(value.startedAt))) throw new ResultFileError('invalid_fields', path, '/startedAt is not a time (ISO 8601)');
+  if (Number.isNaN(Date.parse(value.startedAt)))
+    throw new ResultFileError('invalid_fields', path, '/startedAt is not a time (ISO 8601)');
   return value as BenchResult;
 }
 
 function mistakes(value: unknown): string {
-  const errors = [...Value.Errors(resultSchema, value)].map(({ instancePath, message }) => `${instancePath || '/'} ${message}`);
+  const errors = [...Value.Errors(resultSchema, value)].map(
+    ({ instancePath, message }) => `${instancePath || '/'} ${message}`,
+  );
   const named = [...new Set(errors)];
   const rest = named.length - MISTAKES_NAMED_MAX;
   return `${named.slice(0, MISTAKES_NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
@@ -88,7 +109,9 @@ function mistakes(value: unknown): string {
 
 /** One line a field: readable with grep and diff, without a line for every point. */
 function serialise(result: BenchResult): string {
-  const lines = Object.entries(result).flatMap(([key, value]) => (value === undefined ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`]));
+  const lines = Object.entries(result).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
+  );
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 

@@ -58,13 +58,24 @@ function sectionsOf(result: BenchResult, { json }: HtmlOptions): Section[] {
   const load = timePlots(result, ['throughput', 'audience', 'latency']);
   const waited = distribution(result.latencies);
   return [
-    ...(load.length > 0 ? [{ id: 'time', title: 'As it went', content: html`${phaseList(result.phases)}${plots(load)}` }] : []),
+    ...(load.length > 0
+      ? [{ id: 'time', title: 'As it went', content: html`${phaseList(result.phases)}${plots(load)}` }]
+      : []),
     ...(waited === nothing ? [] : [{ id: 'waiting', title: 'Waiting times', content: waited }]),
-    { id: 'refusals', title: 'Refusals', content: html`${refusalTotals(result)}${plots(timePlots(result, ['refusals']))}` },
-    { id: 'resources', title: 'Who was busy', content: html`${processTable(result)}${plots(timePlots(result, ['server', 'generator']))}` },
+    {
+      id: 'refusals',
+      title: 'Refusals',
+      content: html`${refusalTotals(result)}${plots(timePlots(result, ['refusals']))}`,
+    },
+    {
+      id: 'resources',
+      title: 'Who was busy',
+      content: html`${processTable(result)}${plots(timePlots(result, ['server', 'generator']))}`,
+    },
     { id: 'figures', title: 'All figures', content: figureTable(result) },
     { id: 'run', title: 'How it was run', content: howItWasRun(result, json ?? null) },
   ];
 }
 
-const plots = (each: readonly Markup[]): Markup => (each.length === 0 ? nothing : html`<div class="plots">${each}</div>`);
+const plots = (each: readonly Markup[]): Markup =>
+  each.length === 0 ? nothing : html`<div class="plots">${each}</div>`;

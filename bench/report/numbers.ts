@@ -20,14 +20,17 @@ export function writeNumber(value: number): string {
 export const writeAmount = (value: number, unit: string): string => withUnit(writeNumber(value), unit);
 
 /** Short, for the marks of an axis: `1.2M/s`, `10K`. */
-export const writeShort = (value: number, unit: string): string => withUnit(Math.abs(value) >= 10_000 ? compact.format(value) : writeNumber(value), unit);
+export const writeShort = (value: number, unit: string): string =>
+  withUnit(Math.abs(value) >= 10_000 ? compact.format(value) : writeNumber(value), unit);
 
-const withUnit = (number: string, unit: string): string => (unit === '' || unit.startsWith('/') ? `${number}${unit}` : `${number} ${unit}`);
+const withUnit = (number: string, unit: string): string =>
+  unit === '' || unit.startsWith('/') ? `${number}${unit}` : `${number} ${unit}`;
 
 export const writeMs = (ms: number): string => writeAmount(ms, 'ms');
 
 /** One decimal; a share that is not quite nothing says so. */
-export const writePercent = (share: number): string => (share > 0 && share < 0.0005 ? '< 0.1 %' : `${writeNumber(Math.round(share * 1000) / 10)} %`);
+export const writePercent = (share: number): string =>
+  share > 0 && share < 0.0005 ? '< 0.1 %' : `${writeNumber(Math.round(share * 1000) / 10)} %`;
 
 /** `42 s`, `3:05 min`, `1:02:30 h`. */
 export function writeDuration(ms: number): string {
@@ -60,7 +63,10 @@ export function spreadOf({ runs }: Pick<Figure, 'runs'>): Spread | null {
 /** `9,525 to 11,355 over 4 runs`, `the same in 4 runs`, or `one run`. */
 export function writeSpread({ lowest, highest, runs }: Spread): string {
   if (runs === 1) return 'one run';
-  return lowest === highest ? `the same in ${runs} runs` : `${writeNumber(lowest)} to ${writeNumber(highest)} over ${runs} runs`;
+  return lowest === highest
+    ? `the same in ${runs} runs`
+    : `${writeNumber(lowest)} to ${writeNumber(highest)} over ${runs} runs`;
 }
 
-export const plural = (count: number, one: string, many = `${one}s`): string => `${formats[0].format(count)} ${count === 1 ? one : many}`;
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${formats[0].format(count)} ${count === 1 ? one : many}`;

@@ -5,7 +5,13 @@ import { type BenchResult, FIGURE_RUNS_MAX, RESULT_SCHEMA } from './result.ts';
 const count = Type.Number({ minimum: 0 });
 const some = <T extends TSchema>(entry: T) => Type.Array(entry);
 
-const machine = Type.Object({ cpus: count, model: Type.String(), memoryGiB: count, platform: Type.String(), node: Type.String() });
+const machine = Type.Object({
+  cpus: count,
+  model: Type.String(),
+  memoryGiB: count,
+  platform: Type.String(),
+  node: Type.String(),
+});
 
 const phase = Type.Object({ name: Type.String(), fromMs: Type.Number(), toMs: Type.Number() });
 
@@ -45,8 +51,17 @@ const figure = Type.Object({
 
 const verdict = Type.Object({
   ok: Type.Boolean(),
-  checks: some(Type.Object({ name: Type.String(), promise: Type.Optional(Type.String()), ok: Type.Boolean(), detail: Type.String() })),
-  levels: some(Type.Object({ flag: Type.String(), wanted: Type.String(), measured: Type.String(), ok: Type.Boolean() })),
+  checks: some(
+    Type.Object({
+      name: Type.String(),
+      promise: Type.Optional(Type.String()),
+      ok: Type.Boolean(),
+      detail: Type.String(),
+    }),
+  ),
+  levels: some(
+    Type.Object({ flag: Type.String(), wanted: Type.String(), measured: Type.String(), ok: Type.Boolean() }),
+  ),
 });
 
 const generator = Type.Object({
@@ -60,7 +75,9 @@ const generator = Type.Object({
   bottlenecks: some(Type.String()),
 });
 
-const server = Type.Object({ processes: some(Type.Object({ name: Type.String(), cpuSeconds: count, memoryMiB: count })) });
+const server = Type.Object({
+  processes: some(Type.Object({ name: Type.String(), cpuSeconds: count, memoryMiB: count })),
+});
 
 export const resultSchema = Type.Object({
   schema: Type.Literal(RESULT_SCHEMA),

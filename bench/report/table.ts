@@ -1,5 +1,14 @@
 /** The end of a run in the terminal: the verdict first, then what it rests on. */
-import { plural, spreadOf, writeAmount, writeDuration, writeMs, writeNumber, writePercent, writeSpread } from './numbers.ts';
+import {
+  plural,
+  spreadOf,
+  writeAmount,
+  writeDuration,
+  writeMs,
+  writeNumber,
+  writePercent,
+  writeSpread,
+} from './numbers.ts';
 import { outcomeOf } from './outcome.ts';
 import type { BenchResult } from './result.ts';
 import { clean, type Palette, padEnd, padStart, palette, widthOf, wrap } from './terminal-text.ts';
@@ -87,16 +96,23 @@ function checkLines({ verdict, generator }: BenchResult, paper: Paper): string[]
   const checks = verdict.checks.flatMap(({ ok, promise, name, detail }) =>
     line(ok, `${promise === undefined ? '' : `${promise} `}${name}${detail === '' ? '' : `: ${detail}`}`),
   );
-  const levels = verdict.levels.flatMap(({ ok, flag, wanted, measured }) => line(ok, `${flag} ${wanted}: measured ${measured}`));
+  const levels = verdict.levels.flatMap(({ ok, flag, wanted, measured }) =>
+    line(ok, `${flag} ${wanted}: measured ${measured}`),
+  );
   return [
     ...titled('checks', checks, paper),
     ...(checks.length > 0 && levels.length > 0 ? [''] : []),
-    ...titled(`service levels${(generator?.bottlenecks.length ?? 0) > 0 ? ' (not judged: the generator was the bottleneck)' : ''}`, levels, paper),
+    ...titled(
+      `service levels${(generator?.bottlenecks.length ?? 0) > 0 ? ' (not judged: the generator was the bottleneck)' : ''}`,
+      levels,
+      paper,
+    ),
   ];
 }
 
 function busyLines({ generator, server, seconds }: BenchResult, paper: Paper): string[] {
-  const cores = (cpuSeconds: number): string => (seconds > 0 ? `${writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100)} cores` : '');
+  const cores = (cpuSeconds: number): string =>
+    seconds > 0 ? `${writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100)} cores` : '';
   const rows = [
     ...(generator
       ? [
@@ -134,7 +150,10 @@ function runLines(
     `target ${target.url}${target.own ? ' (started for this run)' : ''}${target.redis === undefined ? '' : `, Redis ${target.redis}`}`,
     `again: ${command}`,
   ];
-  return [...lines.map((line) => colours.dim(clean(line))), ...(files ? [`report: ${clean(files.html)}`, `data:   ${clean(files.json)}`] : [])];
+  return [
+    ...lines.map((line) => colours.dim(clean(line))),
+    ...(files ? [`report: ${clean(files.html)}`, `data:   ${clean(files.json)}`] : []),
+  ];
 }
 
 const textLines = (title: string, texts: readonly string[], paper: Paper): string[] =>
@@ -144,16 +163,27 @@ const textLines = (title: string, texts: readonly string[], paper: Paper): strin
     paper,
   );
 
-const titled = (title: string, lines: readonly string[], { colours }: Paper): string[] => (lines.length === 0 ? [] : [colours.bold(title), ...lines]);
+const titled = (title: string, lines: readonly string[], { colours }: Paper): string[] =>
+  lines.length === 0 ? [] : [colours.bold(title), ...lines];
 
 /** Columns side by side; the first gives way when the names are long. */
-function grid(rows: ReadonlyArray<readonly string[]>, sides: ReadonlyArray<'left' | 'right'>, { columns }: Paper): string[] {
+function grid(
+  rows: ReadonlyArray<readonly string[]>,
+  sides: ReadonlyArray<'left' | 'right'>,
+  { columns }: Paper,
+): string[] {
   const cells = rows.map((row) => row.map(clean));
   const widths = sides.map((_, at) => Math.max(0, ...cells.map((row) => widthOf(row[at] ?? ''))));
-  const nameColumns = Math.min(widths[0] ?? 0, NAME_COLUMNS_MAX, Math.max(12, columns - widths.slice(1).reduce((sum, width) => sum + width + 2, 2)));
+  const nameColumns = Math.min(
+    widths[0] ?? 0,
+    NAME_COLUMNS_MAX,
+    Math.max(12, columns - widths.slice(1).reduce((sum, width) => sum + width + 2, 2)),
+  );
   return cells.flatMap(([name = '', ...rest]) => {
     const [first = '', ...more] = wrap(name, nameColumns);
-    const line = rest.map((cell, at) => (sides[at + 1] === 'right' ? padStart(cell, widths[at + 1] ?? 0) : padEnd(cell, widths[at + 1] ?? 0)));
+    const line = rest.map((cell, at) =>
+      sides[at + 1] === 'right' ? padStart(cell, widths[at + 1] ?? 0) : padEnd(cell, widths[at + 1] ?? 0),
+    );
     return [`  ${[padEnd(first, nameColumns), ...line].join('  ')}`.trimEnd(), ...more.map((entry) => `    ${entry}`)];
   });
 }

@@ -6,10 +6,12 @@ import stringWidth from 'string-width';
 export type Palette = ReturnType<typeof pc.createColors>;
 
 /** Colours where the reader wants them: https://no-color.org. */
-export const palette = (wanted: boolean, env: NodeJS.ProcessEnv = process.env): Palette => pc.createColors(wanted && !env['NO_COLOR']);
+export const palette = (wanted: boolean, env: NodeJS.ProcessEnv = process.env): Palette =>
+  pc.createColors(wanted && !env['NO_COLOR']);
 
 /** One line of printable text. */
-export const clean = (text: string): string => stripVTControlCharacters(text).replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]+/gu, ' ');
+export const clean = (text: string): string =>
+  stripVTControlCharacters(text).replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]+/gu, ' ');
 
 export const widthOf = (text: string): number => stringWidth(text);
 
@@ -28,8 +30,10 @@ export function cut(text: string, columns: number): string {
   return columns < 1 ? '' : `${kept}…`;
 }
 
-export const padEnd = (text: string, columns: number): string => text + ' '.repeat(Math.max(0, columns - widthOf(text)));
-export const padStart = (text: string, columns: number): string => ' '.repeat(Math.max(0, columns - widthOf(text))) + text;
+export const padEnd = (text: string, columns: number): string =>
+  text + ' '.repeat(Math.max(0, columns - widthOf(text)));
+export const padStart = (text: string, columns: number): string =>
+  ' '.repeat(Math.max(0, columns - widthOf(text))) + text;
 
 export interface Span {
   readonly text: string;

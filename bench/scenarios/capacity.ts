@@ -68,7 +68,8 @@ interface Step {
 
 export const capacity = defineScenario({
   name: 'capacity',
-  about: 'steps up viewers, chat or buyers until a service level breaks: the largest load that held, what broke, who was full',
+  about:
+    'steps up viewers, chat or buyers until a service level breaks: the largest load that held, what broke, who was full',
   flags: FLAGS,
   defaults: { seconds: 5 },
   check({ of, from, most, viewers }): void {
@@ -76,7 +77,9 @@ export const capacity = defineScenario({
     const last = most ?? first * MOST_FACTOR;
     if (last < first) throw new FlagError(`--most ${last} is below --from ${first}`);
     if (of === 'chat' && first > viewers * CHAT_PER_USER)
-      throw new FlagError(`${viewers} viewers may write ${viewers * CHAT_PER_USER} messages a second at most: give more --viewers`);
+      throw new FlagError(
+        `${viewers} viewers may write ${viewers * CHAT_PER_USER} messages a second at most: give more --viewers`,
+      );
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
@@ -87,7 +90,14 @@ export const capacity = defineScenario({
     let ended: Ended | null = null;
     await chronicle.unlessStopped(async () => {
       chronicle.phase('preparing');
-      const climb = new Climb(target, fleet, chronicle, flags, common, await openNight(target, fleet, common, nightOptions(flags, stairs.most)));
+      const climb = new Climb(
+        target,
+        fleet,
+        chronicle,
+        flags,
+        common,
+        await openNight(target, fleet, common, nightOptions(flags, stairs.most)),
+      );
       for (let load = stairs.next(null); load !== null; load = stairs.next(steps.at(-1) ?? null)) {
         let step = await climb.step(load);
         // A neighbour on the machine may have had the core for a moment: what breaks must break twice.
@@ -130,7 +140,8 @@ class Stairs {
     if (last === null) return this.#first;
     if (holds(last)) this.#held = Math.max(this.#held, last.load);
     else this.#broke = Math.min(this.#broke, last.load);
-    if (this.#broke === Number.POSITIVE_INFINITY) return last.load >= this.most ? null : Math.min(this.most, Math.ceil(last.load * this.#grow));
+    if (this.#broke === Number.POSITIVE_INFINITY)
+      return last.load >= this.most ? null : Math.min(this.most, Math.ceil(last.load * this.#grow));
     const between = Math.round((this.#held + this.#broke) / 2);
     if (this.#refine-- <= 0 || between <= this.#held || between >= this.#broke) return null;
     return between;
@@ -166,13 +177,15 @@ class Climb {
   async step(load: number): Promise<Step> {
     const { of, viewers } = this.#flags;
     const arriving = await this.#gather(of === 'chat' ? viewers : load);
-    const { stretch, before, ticks } = of === 'buyers' ? await this.#press(load) : await this.#talk(of === 'chat' ? load : this.#flags.chat, load);
+    const { stretch, before, ticks } =
+      of === 'buyers' ? await this.#press(load) : await this.#talk(of === 'chat' ? load : this.#flags.chat, load);
     const after = await this.#target.read();
     const machine = busySince(ticks);
     const samples = samplesWithin(this.#fleet.samples, stretch);
     const levels = this.#levels(samples, samplesWithin(this.#fleet.samples, arriving));
     // A rush is over in a moment: what it used is held against the time until nearly all had their answer, not against the wait that follows.
-    const busyMs = of === 'buyers' ? this.#flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : this.#common.seconds * 1000;
+    const busyMs =
+      of === 'buyers' ? this.#flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : this.#common.seconds * 1000;
     const cores = coresOf(before, after, busyMs / 1000);
     return { load, stretch, levels, cores, machine, generatorFull: fullGenerator(samples, this.#flags) };
   }
@@ -189,7 +202,8 @@ class Climb {
     await this.#fleet.until(fromMs + overMs);
     // Who does not get in breaks a level; the run goes on to say so.
     const untilMs = this.#fleet.nowMs() + JOIN_WAIT_MS;
-    while (this.#chronicle.gauge('viewers') < people && this.#fleet.nowMs() < untilMs) await this.#fleet.until(this.#fleet.nowMs() + 50);
+    while (this.#chronicle.gauge('viewers') < people && this.#fleet.nowMs() < untilMs)
+      await this.#fleet.until(this.#fleet.nowMs() + 50);
     return { fromMs, toMs: this.#fleet.nowMs() };
   }
 
@@ -208,13 +222,22 @@ class Climb {
     const { within } = this.#flags;
     const rest = { perBuyer: 2, early: 0, twice: 0.05, regret: 0 };
     const units = Math.max(4, Math.round(buyers / 5));
-    const { zeroMs } = await this.host.sell({ units, opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: 15_000, buyers, withinMs: within, ...rest });
+    const { zeroMs } = await this.host.sell({
+      units,
+      opensInMs: COUNTDOWN_MS,
+      durationMs: 600_000,
+      holdMs: 15_000,
+      buyers,
+      withinMs: within,
+      ...rest,
+    });
     this.#chronicle.phase(`${buyers.toLocaleString('en')} ${UNIT.buyers}`, { fromMs: zeroMs });
     await this.#fleet.until(zeroMs);
     const [before, ticks] = [await this.#target.read(), cpuTicks()];
     await this.#fleet.until(zeroMs + within + 2_000);
     const untilMs = this.#fleet.nowMs() + ANSWER_WAIT_MS;
-    while (this.#chronicle.gauge('presses waiting') > 0 && this.#fleet.nowMs() < untilMs) await this.#fleet.until(this.#fleet.nowMs() + 50);
+    while (this.#chronicle.gauge('presses waiting') > 0 && this.#fleet.nowMs() < untilMs)
+      await this.#fleet.until(this.#fleet.nowMs() + 50);
     return { stretch: { fromMs: zeroMs - 1_000, toMs: this.#fleet.nowMs() }, before, ticks };
   }
 
@@ -222,13 +245,22 @@ class Climb {
     const { of, deliveryP99, decisionP99, joinP99, deliveredShare } = this.#flags;
     const joins = latencyOf(arriving, 'join');
     const there = this.#chronicle.gauge('viewers');
-    const inside: Level[] = there < this.#there ? [{ flag: '(everybody is let in)', wanted: `${this.#there}`, measured: `${there}`, ok: false }] : [];
+    const inside: Level[] =
+      there < this.#there
+        ? [{ flag: '(everybody is let in)', wanted: `${this.#there}`, measured: `${there}`, ok: false }]
+        : [];
     const arrivals = joins === undefined ? [] : latencyLevel('joinP99', joinP99, joins);
-    if (of === 'buyers') return [...inside, ...arrivals, ...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))];
+    if (of === 'buyers')
+      return [...inside, ...arrivals, ...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))];
     const sum = (name: string): number => samples.reduce((total, { counters }) => total + (counters[name] ?? 0), 0);
     const delivered = sum('delivered');
     const chat = sum('chat sent') === 0 ? [] : latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery'));
-    return [...inside, ...arrivals, ...chat, ...(delivered === 0 ? [] : shareLevel('deliveredShare', deliveredShare, delivered, delivered + sum('missed')))];
+    return [
+      ...inside,
+      ...arrivals,
+      ...chat,
+      ...(delivered === 0 ? [] : shareLevel('deliveredShare', deliveredShare, delivered, delivered + sum('missed'))),
+    ];
   }
 }
 
@@ -242,7 +274,9 @@ function fullGenerator(samples: readonly Sample[], { of, decisionP99, deliveryP9
   const boundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (of === 'buyers' ? decisionP99 : deliveryP99) * OWN_DELAY_PART_MAX);
   return [
     ...(busiest > CPU_SHARE_MAX ? [`its busiest process used ${Math.round(busiest * 100)} % of a core`] : []),
-    ...(p99Ms > boundMs ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile, ${milliseconds(boundMs)} are allowed`] : []),
+    ...(p99Ms > boundMs
+      ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile, ${milliseconds(boundMs)} are allowed`]
+      : []),
   ];
 }
 
@@ -255,7 +289,9 @@ function coresOf(before: ServerReading | null, after: ServerReading | null, seco
 function broken({ levels, generatorFull }: Step): string | null {
   const missed = levels.filter(({ ok }) => !ok);
   if (generatorFull.length > 0) return `the generator was full: ${generatorFull.join(', ')}`;
-  return missed.length === 0 ? null : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
+  return missed.length === 0
+    ? null
+    : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
 }
 
 interface CpuTicks {
@@ -277,20 +313,32 @@ function busySince(before: CpuTicks): number {
 
 function fullOf({ cores, machine }: Step): string {
   const full = cores.filter(([, used]) => used >= FULL_SHARE);
-  const said = (list: Step['cores']): string => list.map(([name, used]) => `${name} ${Math.round(used * 100)} %`).join(', ');
+  const said = (list: Step['cores']): string =>
+    list.map(([name, used]) => `${name} ${Math.round(used * 100)} %`).join(', ');
   if (cores.length === 0) return 'what the engine used could not be seen from here';
   const beside = machine >= FULL_SHARE ? `, but the CPUs of this machine were ${Math.round(machine * 100)} % busy` : '';
   return full.length > 0 ? `full: ${said(full)} of a core` : `no process was full (${said(cores)} of a core)${beside}`;
 }
 
-function conclude(chronicle: Chronicle, fleet: Fleet, flags: Flags, steps: readonly Step[], checks: readonly Check[]): BenchResult {
+function conclude(
+  chronicle: Chronicle,
+  fleet: Fleet,
+  flags: Flags,
+  steps: readonly Step[],
+  checks: readonly Check[],
+): BenchResult {
   const kept = steps.filter(holds);
   const held = Math.max(0, ...kept.map(({ load }) => load));
-  const first = steps.filter((step) => !holds(step)).reduce<Step | null>((least, step) => (least === null || step.load < least.load ? step : least), null);
+  const first = steps
+    .filter((step) => !holds(step))
+    .reduce<Step | null>((least, step) => (least === null || step.load < least.load ? step : least), null);
   const unit = UNIT[flags.of];
   const best = kept.find(({ load }) => load === held);
   const samples = kept.flatMap(({ stretch }) => samplesWithin(fleet.samples, stretch));
-  const headline = best === undefined ? undefined : latencyOf(samplesWithin(fleet.samples, best.stretch), flags.of === 'buyers' ? 'decision' : 'delivery');
+  const headline =
+    best === undefined
+      ? undefined
+      : latencyOf(samplesWithin(fleet.samples, best.stretch), flags.of === 'buyers' ? 'decision' : 'delivery');
   const levels: Level[] = [
     ...(best?.levels ?? []),
     ...(flags.atLeast === null
@@ -306,13 +354,31 @@ function conclude(chronicle: Chronicle, fleet: Fleet, flags: Flags, steps: reado
   ];
   const result = chronicle.finish({
     figures: [
-      figure('largest load that held', unit, 'higher', [held], `all service levels met: ${levels.map(({ flag, wanted }) => `${flag} ${wanted}`).join(', ')}`),
+      figure(
+        'largest load that held',
+        unit,
+        'higher',
+        [held],
+        `all service levels met: ${levels.map(({ flag, wanted }) => `${flag} ${wanted}`).join(', ')}`,
+      ),
       ...(first === null ? [] : [figure('first load that broke', unit, 'higher', [first.load], broken(first) ?? '')]),
-      figure('p99 at the largest', 'ms', 'lower', [headline?.p99Ms ?? Number.NaN], flags.of === 'buyers' ? 'from due to answered' : 'from due to each reader'),
-      ...(best?.cores ?? []).map(([name, used]) => figure(`${name} at the largest`, 'cores', 'lower', [used], 'CPU seconds a second')),
+      figure(
+        'p99 at the largest',
+        'ms',
+        'lower',
+        [headline?.p99Ms ?? Number.NaN],
+        flags.of === 'buyers' ? 'from due to answered' : 'from due to each reader',
+      ),
+      ...(best?.cores ?? []).map(([name, used]) =>
+        figure(`${name} at the largest`, 'cores', 'lower', [used], 'CPU seconds a second'),
+      ),
     ],
     checks: [
-      { name: 'a load held', ok: held > 0, detail: held > 0 ? `${held.toLocaleString('en')} ${unit}` : 'not even the first step: start lower with --from' },
+      {
+        name: 'a load held',
+        ok: held > 0,
+        detail: held > 0 ? `${held.toLocaleString('en')} ${unit}` : 'not even the first step: start lower with --from',
+      },
       ...checks,
     ],
     levels,
@@ -332,6 +398,9 @@ function conclude(chronicle: Chronicle, fleet: Fleet, flags: Flags, steps: reado
   });
   // The step that broke is not what is reported, so it is not what the generator is judged by.
   const generator = { ...healthOf(fleet.workers, samples, headline), bottlenecks: fullGenerator(samples, flags) };
-  const verdict = { ...result.verdict, ok: [...result.verdict.checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0 };
+  const verdict = {
+    ...result.verdict,
+    ok: [...result.verdict.checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0,
+  };
   return { ...result, generator, latencies: latenciesOf(samples), verdict };
 }

@@ -1,6 +1,6 @@
 /** A room of viewers, some of whom write: how much chat gets through, how soon, and what it costs the server. */
 
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { AudienceSummary } from '../generator/workloads/audience.ts';
 import type { OtherNodeParams } from '../generator/workloads/other-node.ts';
 import type { BenchResult, Check } from '../report/result.ts';
@@ -8,7 +8,16 @@ import { commonLevels } from '../verdict/levels.ts';
 import { AHEAD_MS, type Chronicle, openRun } from './chronicle.ts';
 import { figure } from './figures.ts';
 import { choice, count, FlagError, optionalCount } from './flags.ts';
-import { checkWriters, fillRoom, measureRounds, ratesFor, standingChecks, sumOf, type TalkRound, writersFor } from './full-room.ts';
+import {
+  checkWriters,
+  fillRoom,
+  measureRounds,
+  ratesFor,
+  standingChecks,
+  sumOf,
+  type TalkRound,
+  writersFor,
+} from './full-room.ts';
 import { defineScenario } from './scenario.ts';
 
 const FLAGS = {
@@ -18,7 +27,11 @@ const FLAGS = {
     `how many of them write, in turns (as many as ${LIMITS.chatRatePerSecond} a second and person need; an engine of its own lets fewer write faster)`,
     { max: 2_000_000 },
   ),
-  source: choice(['room', 'node'], 'room', 'where chat comes from, people in the room or another node by way of Redis (an engine of its own only)'),
+  source: choice(
+    ['room', 'node'],
+    'room',
+    'where chat comes from, people in the room or another node by way of Redis (an engine of its own only)',
+  ),
   chars: count(48, 'length of a message', { min: 16, max: LIMITS.chatTextCharsMax }),
   arrivals: choice(['steady', 'poisson'], 'poisson', 'when messages are due'),
   joinRate: count(1_000, 'how many come in a second', { max: 200_000 }),
@@ -35,7 +48,9 @@ export const chat = defineScenario({
   check(flags, common) {
     if (flags.source === 'node') {
       if (common.url !== null || common.generators > 0)
-        throw new FlagError('--source node needs the Redis of an engine of its own, on this machine: without --url and --generators');
+        throw new FlagError(
+          '--source node needs the Redis of an engine of its own, on this machine: without --url and --generators',
+        );
       return;
     }
     checkWriters(flags, common.url === null);
@@ -58,7 +73,8 @@ export const chat = defineScenario({
       const forMs = (flags.warmUp + common.rounds * common.seconds) * 1000;
       const talk = { perSecond: flags.rate, arrivals: flags.arrivals, forMs, chars: flags.chars };
       const redisUrl = flags.source === 'node' ? target.engine?.redis.url : undefined;
-      const node = redisUrl === undefined ? null : await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, talk });
+      const node =
+        redisUrl === undefined ? null : await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, talk });
       const chatMs = fleet.secondAfter(AHEAD_MS);
       const measuredMs = chatMs + flags.warmUp * 1000;
       chronicle.phase('warm-up', { fromMs: chatMs });
@@ -85,15 +101,42 @@ const MEASURING_VIEWERS = 50;
 
 function figures(chronicle: Chronicle, rounds: readonly TalkRound[], viewers: number) {
   const each = (value: (round: TalkRound) => number): number[] => rounds.map(value);
-  const perSecond = (name: string) => each(({ stretch }) => chronicle.count(name, stretch) / ((stretch.toMs - stretch.fromMs) / 1000));
-  const latency = (name: string, field: 'p50Ms' | 'p99Ms' | 'p999Ms') => each(({ stretch }) => chronicle.latency(name, stretch)?.[field] ?? Number.NaN);
-  const per = (name: string, other: string) => each(({ stretch }) => chronicle.count(name, stretch) / chronicle.count(other, stretch));
+  const perSecond = (name: string) =>
+    each(({ stretch }) => chronicle.count(name, stretch) / ((stretch.toMs - stretch.fromMs) / 1000));
+  const latency = (name: string, field: 'p50Ms' | 'p99Ms' | 'p999Ms') =>
+    each(({ stretch }) => chronicle.latency(name, stretch)?.[field] ?? Number.NaN);
+  const per = (name: string, other: string) =>
+    each(({ stretch }) => chronicle.count(name, stretch) / chronicle.count(other, stretch));
   return [
     figure('messages accepted', '/s', 'higher', perSecond('chat accepted'), 'chat messages answered with ok'),
-    figure('messages delivered', '/s', 'higher', perSecond('delivered'), 'chat messages times the viewers who got them'),
-    figure('delivery p50', 'ms', 'lower', latency('delivery', 'p50Ms'), 'from the moment a message was due to a viewer having it'),
-    figure('delivery p99', 'ms', 'lower', latency('delivery', 'p99Ms'), 'from the moment a message was due to a viewer having it'),
-    figure('answer p99', 'ms', 'lower', latency('chat answer', 'p99Ms'), 'from the moment a message was due to the ok its writer gets'),
+    figure(
+      'messages delivered',
+      '/s',
+      'higher',
+      perSecond('delivered'),
+      'chat messages times the viewers who got them',
+    ),
+    figure(
+      'delivery p50',
+      'ms',
+      'lower',
+      latency('delivery', 'p50Ms'),
+      'from the moment a message was due to a viewer having it',
+    ),
+    figure(
+      'delivery p99',
+      'ms',
+      'lower',
+      latency('delivery', 'p99Ms'),
+      'from the moment a message was due to a viewer having it',
+    ),
+    figure(
+      'answer p99',
+      'ms',
+      'lower',
+      latency('chat answer', 'p99Ms'),
+      'from the moment a message was due to the ok its writer gets',
+    ),
     figure(
       'frames a viewer',
       '/s',
@@ -101,7 +144,13 @@ function figures(chronicle: Chronicle, rounds: readonly TalkRound[], viewers: nu
       perSecond('frames').map((value) => value / viewers),
       'WebSocket messages each viewer gets',
     ),
-    figure('bytes a delivered message', 'bytes', 'lower', per('bytes', 'delivered'), 'payload, what else the frames carry included'),
+    figure(
+      'bytes a delivered message',
+      'bytes',
+      'lower',
+      per('bytes', 'delivered'),
+      'payload, what else the frames carry included',
+    ),
     figure(
       'server CPU a million delivered',
       's',

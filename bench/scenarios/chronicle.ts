@@ -97,7 +97,9 @@ export class Chronicle {
 
   /** Of these stretches; of the whole run when none is given. */
   samples(...stretches: Stretch[]): Sample[] {
-    return stretches.length === 0 ? [...this.#fleet.samples] : stretches.flatMap((stretch) => samplesWithin(this.#fleet.samples, stretch));
+    return stretches.length === 0
+      ? [...this.#fleet.samples]
+      : stretches.flatMap((stretch) => samplesWithin(this.#fleet.samples, stretch));
   }
 
   latency(name: string, ...stretches: Stretch[]): Latency | undefined {
@@ -135,9 +137,17 @@ export class Chronicle {
     return {
       ...this.#context.head,
       seconds: (endMs - this.originMs) / 1000,
-      target: { url: this.#target.url, own: this.#target.own, ...(this.#target.redis === undefined ? {} : { redis: this.#target.redis }) },
+      target: {
+        url: this.#target.url,
+        own: this.#target.own,
+        ...(this.#target.redis === undefined ? {} : { redis: this.#target.redis }),
+      },
       phases: this.#phases.map(
-        ({ name, fromMs, toMs }): Phase => ({ name, fromMs: Math.max(0, fromMs - this.originMs), toMs: Math.max(0, toMs - this.originMs) }),
+        ({ name, fromMs, toMs }): Phase => ({
+          name,
+          fromMs: Math.max(0, fromMs - this.originMs),
+          toMs: Math.max(0, toMs - this.originMs),
+        }),
       ),
       series: [...seriesOf(this.#fleet.samples, this.originMs), ...this.#serverSeries()],
       latencies: latenciesOf(judged),
@@ -145,7 +155,11 @@ export class Chronicle {
       refusals: this.refusals(),
       generator,
       server: usedBetween(this.#readings[0]?.[1] ?? null, this.#readings.at(-1)?.[1] ?? null),
-      verdict: { ok: whole && [...checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0, checks, levels },
+      verdict: {
+        ok: whole && [...checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0,
+        checks,
+        levels,
+      },
       notes: [...this.#clockNotes(), ...this.notes, ...notes],
     };
   }
@@ -159,7 +173,11 @@ export class Chronicle {
   #clockNotes(): string[] {
     const remote = this.#fleet.workers.filter(({ clockErrorMs }) => clockErrorMs > 0);
     const worst = Math.max(...remote.map(({ clockErrorMs }) => clockErrorMs));
-    return remote.length === 0 ? [] : [`${remote.length} generators have clocks of their own: latencies they measured are right to +-${worst.toFixed(2)} ms.`];
+    return remote.length === 0
+      ? []
+      : [
+          `${remote.length} generators have clocks of their own: latencies they measured are right to +-${worst.toFixed(2)} ms.`,
+        ];
   }
 
   #serverSeries(): Series[] {
@@ -173,7 +191,9 @@ export class Chronicle {
         points: this.#readings.slice(1).flatMap(([atMs, reading], i) => {
           const [beforeMs, before] = this.#readings[i] ?? [0, reading];
           const used = (of(reading, name)?.cpuSeconds ?? Number.NaN) - (of(before, name)?.cpuSeconds ?? Number.NaN);
-          return Number.isNaN(used) || atMs - beforeMs < 100 ? [] : [[atMs - this.originMs, used / ((atMs - beforeMs) / 1000)] as const];
+          return Number.isNaN(used) || atMs - beforeMs < 100
+            ? []
+            : [[atMs - this.originMs, used / ((atMs - beforeMs) / 1000)] as const];
         }),
       },
       {
@@ -197,14 +217,19 @@ export class Chronicle {
     const nowMs = this.#fleet.nowMs();
     const phase = this.#phases.findLast(({ fromMs }) => fromMs <= nowMs) ?? this.#phases[0];
     const ends = this.#phases.at(-1)?.toMs ?? Number.POSITIVE_INFINITY;
-    const seconds = Math.max(0.001, fresh.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0) / 1000 / this.#fleet.workers.length);
+    const seconds = Math.max(
+      0.001,
+      fresh.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0) / 1000 / this.#fleet.workers.length,
+    );
     const gauges = [...new Set(fresh.flatMap((sample) => Object.keys(sample.gauges)))];
     const counters = [...new Set(fresh.flatMap((sample) => Object.keys(sample.counters)))];
     this.#context.display.progress({
       phase: phase?.name ?? 'preparing',
       elapsedMs: nowMs - this.originMs,
       totalMs: Number.isFinite(ends) ? ends - this.originMs : null,
-      rates: counters.map((name) => ({ name, perSecond: countOf(fresh, name) / seconds })).filter(({ perSecond }) => perSecond > 0),
+      rates: counters
+        .map((name) => ({ name, perSecond: countOf(fresh, name) / seconds }))
+        .filter(({ perSecond }) => perSecond > 0),
       gauges: gauges.map((name) => ({ name, value: gaugeOf(fresh, name) })),
       latencies: latenciesOf(fresh),
       errors: this.refusals(),
@@ -218,7 +243,11 @@ export class Chronicle {
 }
 
 /** What a run with a fleet begins with: the target, then the generators, then the story. */
-export async function openRun<F extends FlagTable>(context: ScenarioContext<F>, needs?: TargetNeeds, generators?: Partial<FleetOptions>): Promise<Run> {
+export async function openRun<F extends FlagTable>(
+  context: ScenarioContext<F>,
+  needs?: TargetNeeds,
+  generators?: Partial<FleetOptions>,
+): Promise<Run> {
   const target = await context.openTarget(needs);
   const fleet = await context.openFleet(generators);
   return { target, fleet, chronicle: new Chronicle(context, fleet, target) };
@@ -231,7 +260,13 @@ export interface Run {
 }
 
 /** People of a night come at this rate; rejects when they are not all in after `waitMs` more. */
-export async function joinEvenly({ fleet, chronicle }: Run, host: Pick<Host, 'order'>, people: number, perSecond: number, waitMs: number): Promise<void> {
+export async function joinEvenly(
+  { fleet, chronicle }: Run,
+  host: Pick<Host, 'order'>,
+  people: number,
+  perSecond: number,
+  waitMs: number,
+): Promise<void> {
   const overMs = (people * 1000) / perSecond;
   const fromMs = fleet.secondAfter(AHEAD_MS);
   chronicle.phase('joining', { fromMs, forMs: overMs });

@@ -11,8 +11,16 @@ const processes = Math.max(1, Math.floor(availableParallelism() / 2));
 const level = (what: string) => duration<number | null>(null, `fail when ${what} latency is above this`);
 
 export const COMMON_FLAGS = {
-  url: text<string | null>(null, 'gateway of a running engine, ws://host:port or wss://host:port; without it an engine of its own is started', 'URL'),
-  ca: text<string | null>(null, 'whom to believe at wss://: certificates of the authorities (PEM); those of Node unless given', 'FILE'),
+  url: text<string | null>(
+    null,
+    'gateway of a running engine, ws://host:port or wss://host:port; without it an engine of its own is started',
+    'URL',
+  ),
+  ca: text<string | null>(
+    null,
+    'whom to believe at wss://: certificates of the authorities (PEM); those of Node unless given',
+    'FILE',
+  ),
   control: text<string | null>(null, 'control API of that engine, http://host:port', 'URL'),
   authSecret: secret('AUTH_SECRET of that engine: tokens are made by the generator (or BENCH_AUTH_SECRET)'),
   apiKey: secret('API key of that engine, to make shows and tokens (or BENCH_API_KEY)'),

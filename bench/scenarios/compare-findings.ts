@@ -25,7 +25,10 @@ const valuesOf = ({ best }: PeerRounds, value: (stretch: Stretch) => number): nu
   best.map((stretch) => (stretch === null ? Number.NaN : value(stretch)));
 
 export function figuresOf(all: readonly PeerRounds[]): Figure[] {
-  return [...all.flatMap(peerFigures), ...ratiosOf(all).map(({ name, better, about, runs }) => figure(name, 'x', better, runs, about))];
+  return [
+    ...all.flatMap(peerFigures),
+    ...ratiosOf(all).map(({ name, better, about, runs }) => figure(name, 'x', better, runs, about)),
+  ];
 }
 
 function peerFigures(rounds: PeerRounds): Figure[] {
@@ -96,8 +99,12 @@ function peerFigures(rounds: PeerRounds): Figure[] {
       each(({ othersShare }) => othersShare),
       'CPU seconds a second of processes that are no part of the comparison',
     ),
-    ...(most > 0 ? [figure(`${peer} delivered/s when full`, '/s', 'neither', [most], 'the most seen in any step, however late')] : []),
-    ...(idleBytes.length === 0 ? [] : [figure(`${peer} bytes an idle connection`, 'bytes', 'lower', idleBytes, 'growth of the server process')]),
+    ...(most > 0
+      ? [figure(`${peer} delivered/s when full`, '/s', 'neither', [most], 'the most seen in any step, however late')]
+      : []),
+    ...(idleBytes.length === 0
+      ? []
+      : [figure(`${peer} bytes an idle connection`, 'bytes', 'lower', idleBytes, 'growth of the server process')]),
   ];
 }
 
@@ -122,12 +129,16 @@ function ratiosOf(all: readonly PeerRounds[]): Ratio[] {
   const subject = all.find(({ peer }) => peer === SUBJECT);
   if (subject === undefined) return [];
   const ratio = (other: PeerRounds, of: 'delivered/s' | 'CPU', bound?: number): Ratio => {
-    const value = (stretch: Stretch): number => (of === 'CPU' ? stretch.serverCpuPerMillion : stretch.deliveredPerSecond);
+    const value = (stretch: Stretch): number =>
+      of === 'CPU' ? stretch.serverCpuPerMillion : stretch.deliveredPerSecond;
     const [own, others] = [valuesOf(subject, value), valuesOf(other, value)];
     return {
       name: `${SUBJECT} / ${other.peer}, ${of}`,
       better: of === 'CPU' ? 'lower' : 'higher',
-      about: of === 'CPU' ? 'CPU a message delivered, server processes alone' : 'highest rates that held, under the same bound of p99',
+      about:
+        of === 'CPU'
+          ? 'CPU a message delivered, server processes alone'
+          : 'highest rates that held, under the same bound of p99',
       runs: own.map((mine, i) => mine / (others[i] ?? Number.NaN)),
       ...(bound === undefined ? {} : { wanted: { bound } }),
     };
@@ -135,7 +146,9 @@ function ratiosOf(all: readonly PeerRounds[]): Ratio[] {
   return all
     .filter((other) => other !== subject)
     .flatMap((other) =>
-      (['delivered/s', 'CPU'] as const).map((of) => ratio(other, of, RATIOS.find((known) => known.to === other.peer && known.of === of)?.bound)),
+      (['delivered/s', 'CPU'] as const).map((of) =>
+        ratio(other, of, RATIOS.find((known) => known.to === other.peer && known.of === of)?.bound),
+      ),
     );
 }
 
@@ -147,7 +160,10 @@ const IDLE_BYTES_WANTED = 3 * 1024;
 export function levelsOf(all: readonly PeerRounds[]): Level[] {
   const subject = all.find(({ peer }) => peer === SUBJECT);
   if (subject === undefined) return [];
-  const [delivered, p99Ms] = [median(valuesOf(subject, (stretch) => stretch.deliveredPerSecond)), median(valuesOf(subject, (stretch) => stretch.p99Ms))];
+  const [delivered, p99Ms] = [
+    median(valuesOf(subject, (stretch) => stretch.deliveredPerSecond)),
+    median(valuesOf(subject, (stretch) => stretch.p99Ms)),
+  ];
   const ratios = ratiosOf(all).flatMap(({ name, better, runs, wanted }) => {
     if (wanted === undefined) return [];
     const measured = median(runs);
@@ -169,12 +185,27 @@ export function levelsOf(all: readonly PeerRounds[]): Level[] {
       delivered >= DELIVERED_WANTED && p99Ms <= P99_WANTED_MS,
     ),
     ...ratios,
-    ...(Number.isNaN(idle) ? [] : [target(`${SUBJECT} bytes an idle connection`, `<= ${IDLE_BYTES_WANTED}`, idle.toFixed(0), idle <= IDLE_BYTES_WANTED)]),
+    ...(Number.isNaN(idle)
+      ? []
+      : [
+          target(
+            `${SUBJECT} bytes an idle connection`,
+            `<= ${IDLE_BYTES_WANTED}`,
+            idle.toFixed(0),
+            idle <= IDLE_BYTES_WANTED,
+          ),
+        ]),
   ];
 }
 
-const target = (flag: string, wanted: string, measured: string, ok: boolean): Level => ({ flag: `target: ${flag}`, wanted, measured, ok });
-const times = (value: number): string => (Number.isNaN(value) ? 'no round in which both held' : `${value.toFixed(3)} x`);
+const target = (flag: string, wanted: string, measured: string, ok: boolean): Level => ({
+  flag: `target: ${flag}`,
+  wanted,
+  measured,
+  ok,
+});
+const times = (value: number): string =>
+  Number.isNaN(value) ? 'no round in which both held' : `${value.toFixed(3)} x`;
 const millions = (value: number): string => `${(value / 1e6).toFixed(2)} M`;
 
 /** Can the numbers be believed: did the receivers and the publisher keep up, and did everybody get everything in order? */
@@ -189,11 +220,31 @@ export function checksOf(all: readonly PeerRounds[]): Check[] {
       worst((stretch) => stretch.outOfOrder),
     ];
     return [
-      { name: `${peer}: a rate held in every round`, ok: held.length === best.length, detail: `${held.length} of ${best.length} rounds` },
-      { name: `${peer}: nothing came out of order`, ok: outOfOrder === 0, detail: `${outOfOrder} messages behind a later one` },
-      { name: `${peer}: the receivers had room`, ok: receivers <= RECEIVERS_SHARE_MAX, detail: `at most ${receivers.toFixed(2)} of a core` },
-      { name: `${peer}: the machine did nothing else`, ok: !(others > OTHERS_SHARE_MAX), detail: `at most ${others.toFixed(2)} of a core for other processes` },
-      { name: `${peer}: the publisher was punctual`, ok: late <= LATE_SHARE_MAX, detail: `${(late * 100).toFixed(2)} % of the messages left late` },
+      {
+        name: `${peer}: a rate held in every round`,
+        ok: held.length === best.length,
+        detail: `${held.length} of ${best.length} rounds`,
+      },
+      {
+        name: `${peer}: nothing came out of order`,
+        ok: outOfOrder === 0,
+        detail: `${outOfOrder} messages behind a later one`,
+      },
+      {
+        name: `${peer}: the receivers had room`,
+        ok: receivers <= RECEIVERS_SHARE_MAX,
+        detail: `at most ${receivers.toFixed(2)} of a core`,
+      },
+      {
+        name: `${peer}: the machine did nothing else`,
+        ok: !(others > OTHERS_SHARE_MAX),
+        detail: `at most ${others.toFixed(2)} of a core for other processes`,
+      },
+      {
+        name: `${peer}: the publisher was punctual`,
+        ok: late <= LATE_SHARE_MAX,
+        detail: `${(late * 100).toFixed(2)} % of the messages left late`,
+      },
     ];
   });
 }

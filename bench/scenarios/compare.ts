@@ -18,7 +18,11 @@ import { defineScenario, type ScenarioContext } from './scenario.ts';
 import type { ServerReading, Target } from './target.ts';
 
 const FLAGS = {
-  peers: text('all', `which: ${PEERS.map(({ name }) => name).join(', ')}, or some of them with commas between`, 'NAMES'),
+  peers: text(
+    'all',
+    `which: ${PEERS.map(({ name }) => name).join(', ')}, or some of them with commas between`,
+    'NAMES',
+  ),
   viewers: count(1_000, 'subscribers in the room', { max: 15_000 }),
   bound: duration(150, 'a rate holds when the 99th percentile, from the moment a message was due, is not above this'),
   delivered: share(0.99, 'and at least this share of all messages came before the bound'),
@@ -34,31 +38,39 @@ const ATTEMPTS_MAX = 4;
 
 export const compare = defineScenario({
   name: 'compare',
-  about: 'Stampede beside a bare uWebSockets.js, NATS, Nchan, ws and Socket.IO in one run: delivered a second, p99, CPU, memory, and the ratios',
+  about:
+    'Stampede beside a bare uWebSockets.js, NATS, Nchan, ws and Socket.IO in one run: delivered a second, p99, CPU, memory, and the ratios',
   flags: FLAGS,
   defaults: { seconds: 5, rounds: 3 },
   check({ peers }, { generators, url }) {
     choose(peers);
-    if (generators > 0) throw new FlagError('--generators: a comparison runs on one machine, whose clock all processes share');
+    if (generators > 0)
+      throw new FlagError('--generators: a comparison runs on one machine, whose clock all processes share');
     if (url !== null) throw new FlagError('--url: a comparison starts all servers itself');
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const notes = ['Stampede lets its one publisher write for the whole room: the limits of a single person are lifted, all checks run.'];
+    const notes = [
+      'Stampede lets its one publisher write for the whole room: the limits of a single person are lifted, all checks run.',
+    ];
     const present = await installed(choose(flags.peers), notes);
     const fleet = await context.openFleet();
     const standing: Standing = { session: null };
     const chronicle = new Chronicle(context, fleet, targetOf(standing));
-    const rounds = new Map<Peer, PeerRounds>(present.map((peer) => [peer, { peer: peer.name, best: [], probes: [], idleBytes: [] }]));
+    const rounds = new Map<Peer, PeerRounds>(
+      present.map((peer) => [peer, { peer: peer.name, best: [], probes: [], idleBytes: [] }]),
+    );
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         let frames = FRAMES_UNTOLD;
         for (const [peer, found] of rounds) {
-          const stretch = await runPeer({ context, fleet, chronicle, standing, peer, found, frames, round }).catch((error: unknown) => {
-            if (context.signal.aborted) throw error;
-            notes.push(`${peer.name}, round ${round}: ${error instanceof Error ? error.message : String(error)}`);
-            return null;
-          });
+          const stretch = await runPeer({ context, fleet, chronicle, standing, peer, found, frames, round }).catch(
+            (error: unknown) => {
+              if (context.signal.aborted) throw error;
+              notes.push(`${peer.name}, round ${round}: ${error instanceof Error ? error.message : String(error)}`);
+              return null;
+            },
+          );
           found.best.push(stretch);
           if (peer.name === 'stampede' && stretch !== null) frames = equalFrames(stretch);
         }
@@ -94,7 +106,16 @@ interface PeerRun {
 }
 
 /** One server, one round; null when no rate held. */
-async function runPeer({ context, fleet, chronicle, standing, peer, found, frames, round }: PeerRun): Promise<Stretch | null> {
+async function runPeer({
+  context,
+  fleet,
+  chronicle,
+  standing,
+  peer,
+  found,
+  frames,
+  round,
+}: PeerRun): Promise<Stretch | null> {
   const { flags, common, signal } = context;
   const bounds: Bounds = { p99Ms: flags.bound, deliveredShare: flags.delivered };
   const open = async (): Promise<PeerSession> => {
@@ -148,7 +169,18 @@ async function runPeer({ context, fleet, chronicle, standing, peer, found, frame
 const lineOf = (
   { name }: Peer,
   round: number,
-  { perSecond, held, deliveredPerSecond, deliveredShare, p99Ms, serverShare, receiversShare, publisherShare, othersShare, messagesPerFrame }: Stretch,
+  {
+    perSecond,
+    held,
+    deliveredPerSecond,
+    deliveredShare,
+    p99Ms,
+    serverShare,
+    receiversShare,
+    publisherShare,
+    othersShare,
+    messagesPerFrame,
+  }: Stretch,
 ): string =>
   `  ${`${name}, round ${round}`.padEnd(20)} ${`${perSecond.toLocaleString('en')}/s`.padStart(9)}: ${(deliveredPerSecond / 1e6).toFixed(3)} M delivered/s (${(deliveredShare * 100).toFixed(1)} %), p99 ${p99Ms.toFixed(0)} ms, ` +
   `${messagesPerFrame.toFixed(1)} a frame, cores: server ${serverShare.toFixed(2)}, receivers ${receiversShare.toFixed(2)}, publisher ${publisherShare.toFixed(2)}, others ${othersShare.toFixed(2)} ${held ? '' : '(not held)'}`;
@@ -157,7 +189,10 @@ function choose(names: string): Peer[] {
   if (names === 'all') return [...PEERS];
   const wanted = names.split(',').map((name) => name.trim());
   const unknown = wanted.filter((name) => !PEERS.some((peer) => peer.name === name));
-  if (unknown.length > 0) throw new FlagError(`--peers: there is no ${unknown.join(', ')}; known are ${PEERS.map(({ name }) => name).join(', ')}`);
+  if (unknown.length > 0)
+    throw new FlagError(
+      `--peers: there is no ${unknown.join(', ')}; known are ${PEERS.map(({ name }) => name).join(', ')}`,
+    );
   return PEERS.filter(({ name }) => wanted.includes(name));
 }
 

@@ -36,7 +36,14 @@ export const connect = defineScenario({
     const { flags, common } = context;
     const run = await openRun(context);
     const { target, fleet, chronicle } = run;
-    const rounds: Array<{ joining: Stretch; joined: number; seconds: number; cpuSeconds: number; memoryBytes: number; restedBytes: number }> = [];
+    const rounds: Array<{
+      joining: Stretch;
+      joined: number;
+      seconds: number;
+      cpuSeconds: number;
+      memoryBytes: number;
+      restedBytes: number;
+    }> = [];
     const rest = async (): Promise<ServerReading | null> => {
       chronicle.phase('settling');
       await fleet.until(fleet.nowMs() + flags.settle);
@@ -47,7 +54,16 @@ export const connect = defineScenario({
         const show = await openRoom(target, 'connect');
         const access = await target.access(show, people);
         const { gate } = target;
-        const params = { gate, show, access, role: 'viewer', variant: common.variant, people, joinPerSecond: flags.joinRate, measureEvery: 50 } as const;
+        const params = {
+          gate,
+          show,
+          access,
+          role: 'viewer',
+          variant: common.variant,
+          people,
+          joinPerSecond: flags.joinRate,
+          measureEvery: 50,
+        } as const;
         return fleet.load<AudienceParams>('audience', params);
       };
       chronicle.phase('warm-up');
@@ -140,10 +156,16 @@ export const connect = defineScenario({
   },
 });
 
-const gatewayBytes = (reading: ServerReading | null): number => reading?.processes.find(({ name }) => name === 'gateway')?.memoryBytes ?? Number.NaN;
+const gatewayBytes = (reading: ServerReading | null): number =>
+  reading?.processes.find(({ name }) => name === 'gateway')?.memoryBytes ?? Number.NaN;
 
-const refused = (chronicle: Chronicle, stretch: Stretch): number => chronicle.refusals(stretch).reduce((sum, { count: times }) => sum + times, 0);
+const refused = (chronicle: Chronicle, stretch: Stretch): number =>
+  chronicle.refusals(stretch).reduce((sum, { count: times }) => sum + times, 0);
 
 function everybodyIn(joined: number, wanted: number, round: number): Check {
-  return { name: `everybody was let in${round === 0 ? '' : `, round ${round + 1}`}`, ok: joined === wanted, detail: `${joined} of ${wanted} were welcomed` };
+  return {
+    name: `everybody was let in${round === 0 ? '' : `, round ${round + 1}`}`,
+    ok: joined === wanted,
+    detail: `${joined} of ${wanted} were welcomed`,
+  };
 }

@@ -18,9 +18,12 @@ import { type Target, usedBetween } from './target.ts';
 
 const FLAGS = {
   connections: count(16, 'HTTP connections', { max: 10_000 }),
-  rate: optionalCount('requests a second of the phase at a rate (400; 80 of an engine that is not our own, which answers 100 a second and API key)', {
-    max: 1_000_000,
-  }),
+  rate: optionalCount(
+    'requests a second of the phase at a rate (400; 80 of an engine that is not our own, which answers 100 a second and API key)',
+    {
+      max: 1_000_000,
+    },
+  ),
   buyers: count(40, 'reservations to look up and confirm', { min: 0, max: 5_000 }),
   settle: duration(500, 'pause between the phases'),
   answeredShare: share(0.999, 'of the requests must be answered without an error'),
@@ -87,7 +90,10 @@ export const control = defineScenario({
     const headline = rated[0]?.load.all ?? undefined;
     const answered = parts.reduce((sum, { load }) => sum + load.answers, 0);
     const refused = parts.reduce((sum, { load }) => sum + total(load.refusals), 0);
-    const levels = [...commonLevels(common, headline), ...shareLevel('answeredShare', flags.answeredShare, answered - refused, answered)];
+    const levels = [
+      ...commonLevels(common, headline),
+      ...shareLevel('answeredShare', flags.answeredShare, answered - refused, answered),
+    ];
     const checks = await booksRight(target.office, stage.show);
     return {
       ...context.head,
@@ -95,15 +101,22 @@ export const control = defineScenario({
       target: { url, own: target.own, ...(target.redis === undefined ? {} : { redis: target.redis }) },
       phases: parts.map(({ phase }) => phase),
       series: seriesOf(seconds),
-      latencies: rated[0] === undefined ? [] : [...(headline === undefined ? [] : [headline]), ...rated[0].load.latencies],
+      latencies:
+        rated[0] === undefined ? [] : [...(headline === undefined ? [] : [headline]), ...rated[0].load.latencies],
       figures: figuresOf(parts),
       refusals: refusalsOf(parts),
       generator,
       server: used,
-      verdict: { ok: [...levels, ...checks].every(({ ok }) => ok) && generator.bottlenecks.length === 0 && !signal.aborted, checks, levels },
+      verdict: {
+        ok: [...levels, ...checks].every(({ ok }) => ok) && generator.bottlenecks.length === 0 && !signal.aborted,
+        checks,
+        levels,
+      },
       notes: [
         `Latencies are those of the phase at a rate (${flags.rate ?? (target.own ? RATE_OWN : RATE_FOREIGN)} requests a second over ${flags.connections} connections), corrected for coordinated omission.`,
-        ...(target.own ? [] : ['An engine answers 100 requests a second and API key, so this one was not run flat out.']),
+        ...(target.own
+          ? []
+          : ['An engine answers 100 requests a second and API key, so this one was not run flat out.']),
       ],
     };
   },
@@ -117,7 +130,9 @@ async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target, 
   const fleet = await context.openFleet({ processes: 1, remote: 0 });
   const host = await openNight(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
   const orders = flags.buyers === 0 ? [] : await sellSome(host, fleet, officeOf, flags.buyers);
-  const sale = orders[0]?.sale ?? (await host.sell({ units: 4, opensInMs: 0, durationMs: 3_600_000, holdMs: 900_000, ...NOBODY })).sale;
+  const sale =
+    orders[0]?.sale ??
+    (await host.sell({ units: 4, opensInMs: 0, durationMs: 3_600_000, holdMs: 900_000, ...NOBODY })).sale;
   await fleet.close();
   const drafts = await Promise.all(Array.from({ length: DRAFT_SHOWS }, () => draftShow(target, office)));
   return { show: host.show, sale, orders, drafts };
@@ -126,7 +141,12 @@ async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target, 
 const NOBODY = { buyers: 0, withinMs: 0, perBuyer: 2, early: 0, twice: 0, regret: 0 } as const;
 const JOIN_RATE_MS = 5;
 
-async function sellSome(host: Awaited<ReturnType<typeof openNight>>, fleet: Fleet, officeOf: (n: number) => BackOffice, buyers: number) {
+async function sellSome(
+  host: Awaited<ReturnType<typeof openNight>>,
+  fleet: Fleet,
+  officeOf: (n: number) => BackOffice,
+  buyers: number,
+) {
   host.order({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: buyers * JOIN_RATE_MS, shape: 'even' });
   const { sale, zeroMs } = await host.sell({
     units: buyers * 2,
@@ -154,7 +174,12 @@ async function draftShow(target: Target, office: BackOffice): Promise<string> {
   return show;
 }
 
-function healthOf(parts: readonly Part[], cpuSeconds: number, seconds: number, loopDelayP99Ms: number): GeneratorHealth {
+function healthOf(
+  parts: readonly Part[],
+  cpuSeconds: number,
+  seconds: number,
+  loopDelayP99Ms: number,
+): GeneratorHealth {
   const busiestShare = cpuSeconds / Math.max(0.001, seconds);
   return {
     processes: 1,
@@ -166,7 +191,9 @@ function healthOf(parts: readonly Part[], cpuSeconds: number, seconds: number, l
     sends: parts.reduce((sum, { load }) => sum + load.asked, 0),
     bottlenecks: [
       ...(busiestShare > CPU_SHARE_MAX ? [`autocannon used ${Math.round(busiestShare * 100)} % of a core`] : []),
-      ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX ? [`autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`] : []),
+      ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX
+        ? [`autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`]
+        : []),
     ],
   };
 }
@@ -176,10 +203,17 @@ function seriesOf(seconds: ReadonlyArray<HttpSecond & { readonly flatOut: boolea
     name: `request p99, ${flatOut ? 'flat out' : 'at a rate'}`,
     unit: 'ms',
     group: 'latency',
-    points: seconds.flatMap((second) => (second.flatOut === flatOut && second.latency !== null ? [[second.atMs, second.latency.p99Ms] as const] : [])),
+    points: seconds.flatMap((second) =>
+      second.flatOut === flatOut && second.latency !== null ? [[second.atMs, second.latency.p99Ms] as const] : [],
+    ),
   });
   return [
-    { name: 'answers', unit: '/s', group: 'throughput' as const, points: seconds.map(({ atMs, answers }) => [atMs, answers] as const) },
+    {
+      name: 'answers',
+      unit: '/s',
+      group: 'throughput' as const,
+      points: seconds.map(({ atMs, answers }) => [atMs, answers] as const),
+    },
     p99(false),
     p99(true),
   ].filter(({ points }) => points.length > 0);
@@ -188,7 +222,8 @@ function seriesOf(seconds: ReadonlyArray<HttpSecond & { readonly flatOut: boolea
 function figuresOf(parts: readonly Part[]): Figure[] {
   const rated = parts.filter(({ flatOut }) => !flatOut);
   const flat = parts.filter(({ flatOut }) => flatOut);
-  const runs = (list: readonly Part[], of: (load: HttpLoadResult) => number | undefined): number[] => list.map(({ load }) => of(load) ?? Number.NaN);
+  const runs = (list: readonly Part[], of: (load: HttpLoadResult) => number | undefined): number[] =>
+    list.map(({ load }) => of(load) ?? Number.NaN);
   const all = [
     figure(
       'p50 at the rate',
@@ -231,7 +266,8 @@ function figuresOf(parts: readonly Part[]): Figure[] {
 
 function refusalsOf(parts: readonly Part[]): BenchResult['refusals'] {
   const codes = new Map<string, number>();
-  for (const { load } of parts) for (const [code, times] of load.refusals) codes.set(code, (codes.get(code) ?? 0) + times);
+  for (const { load } of parts)
+    for (const [code, times] of load.refusals) codes.set(code, (codes.get(code) ?? 0) + times);
   return [...codes].map(([code, times]) => ({ code, count: times })).sort((a, b) => b.count - a.count);
 }
 
@@ -249,4 +285,5 @@ async function booksRight(office: BackOffice | null, show: string): Promise<Chec
   ];
 }
 
-const total = (counts: ReadonlyMap<string, number>): number => [...counts.values()].reduce((sum, times) => sum + times, 0);
+const total = (counts: ReadonlyMap<string, number>): number =>
+  [...counts.values()].reduce((sum, times) => sum + times, 0);

@@ -1,5 +1,5 @@
 /** What hosts do must reach everybody at once, also while the room writes more than it can be sent: events beside saturated chat. */
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { BackOffice } from '../audience/back-office.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
@@ -11,13 +11,24 @@ import { AHEAD_MS, type Chronicle, openRun, type Run } from './chronicle.ts';
 import type { WireVariant } from './common-flags.ts';
 import { figure } from './figures.ts';
 import { count, duration, FlagError, type FlagValues } from './flags.ts';
-import { checkWriters, letIn, measureRounds, type Room, ratesFor, standingChecks, sumOf, type TalkRound } from './full-room.ts';
+import {
+  checkWriters,
+  letIn,
+  measureRounds,
+  type Room,
+  ratesFor,
+  standingChecks,
+  sumOf,
+  type TalkRound,
+} from './full-room.ts';
 import { openRoom } from './room.ts';
 import { defineScenario } from './scenario.ts';
 
 const FLAGS = {
   viewers: count(1_000, 'people in the room; all of them hear everything', { min: 2, max: 2_000_000 }),
-  rate: count(12_000, 'chat messages a second offered: more than the gateway can deliver, unless it is told less', { max: 1_000_000 }),
+  rate: count(12_000, 'chat messages a second offered: more than the gateway can deliver, unless it is told less', {
+    max: 1_000_000,
+  }),
   writers: count(60, 'how many write them, in turns', { max: 2_000_000 }),
   every: duration(100, 'an announcement through the control API this often'),
   chars: count(48, 'length of a chat message', { min: 16, max: LIMITS.chatTextCharsMax }),
@@ -42,12 +53,18 @@ export const events = defineScenario({
   check(flags, { url }) {
     checkWriters({ ...flags, viewers: flags.viewers - witnessesOf(flags) }, url === null);
     if (flags.every < EVERY_MS_MIN)
-      throw new FlagError(`--every ${flags.every} ms: the control API takes 100 requests a second, so ${EVERY_MS_MIN} ms at least`);
+      throw new FlagError(
+        `--every ${flags.every} ms: the control API takes 100 requests a second, so ${EVERY_MS_MIN} ms at least`,
+      );
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
     // One process more, for those who measure: the others have a room's worth of chat to read, and would measure that.
-    const run = await openRun(context, { env: ratesFor(flags.rate / flags.writers) }, { processes: common.processes + 1 });
+    const run = await openRun(
+      context,
+      { env: ratesFor(flags.rate / flags.writers) },
+      { processes: common.processes + 1 },
+    );
     const { target, fleet, chronicle } = run;
     const rounds: TalkRound[] = [];
     const witness = (fleet.workers.find(({ local }) => local) ?? fleet.workers[0])?.index ?? 0;
@@ -56,7 +73,8 @@ export const events = defineScenario({
     await chronicle.unlessStopped(async () => {
       const seats = await takeSeats(run, flags, common.variant, witness);
       const { show, crowd } = seats;
-      if (target.office === null) throw new FlagError('--control and --api-key are needed: events come through the control API');
+      if (target.office === null)
+        throw new FlagError('--control and --api-key are needed: events come through the control API');
       const forMs = (flags.warmUp + common.rounds * common.seconds) * 1000;
       const chatMs = fleet.secondAfter(AHEAD_MS);
       const measuredMs = chatMs + flags.warmUp * 1000;
@@ -100,7 +118,13 @@ async function takeSeats(
   const show = await openRoom(target, 'events');
   const few = witnessesOf({ viewers });
   const many = viewers - few;
-  const base = { gate: target.gate, show, access: await target.access(show, viewers), role: 'viewer', variant } as const;
+  const base = {
+    gate: target.gate,
+    show,
+    access: await target.access(show, viewers),
+    role: 'viewer',
+    variant,
+  } as const;
   const crowd = await fleet.load<AudienceParams, AudienceCommand>('audience', ({ index, of }) => ({
     ...base,
     people: index === witness ? 0 : many,
@@ -159,10 +183,13 @@ class Host {
 }
 
 function figuresOf(chronicle: Chronicle, rounds: readonly TalkRound[], offered: number, own: boolean): Figure[] {
-  const each = (value: (stretch: Stretch, cpuSeconds: number) => number): number[] => rounds.map(({ stretch, cpuSeconds }) => value(stretch, cpuSeconds));
+  const each = (value: (stretch: Stretch, cpuSeconds: number) => number): number[] =>
+    rounds.map(({ stretch, cpuSeconds }) => value(stretch, cpuSeconds));
   const perSecond = (name: string) => each((stretch) => chronicle.count(name, stretch) / secondsOf(stretch));
-  const latency = (name: string, field: 'p50Ms' | 'p99Ms' | 'maxMs') => each((stretch) => chronicle.latency(name, stretch)?.[field] ?? Number.NaN);
-  const since = 'from its commit (the time Redis gave it) to a viewer having it, as 50 of them spread over the room saw it';
+  const latency = (name: string, field: 'p50Ms' | 'p99Ms' | 'maxMs') =>
+    each((stretch) => chronicle.latency(name, stretch)?.[field] ?? Number.NaN);
+  const since =
+    'from its commit (the time Redis gave it) to a viewer having it, as 50 of them spread over the room saw it';
   return [
     ...(own
       ? [
@@ -179,7 +206,13 @@ function figuresOf(chronicle: Chronicle, rounds: readonly TalkRound[], offered: 
       'from the moment the host was due to send it, HTTP API and commit included',
     ),
     figure('events delivered', '/s', 'higher', perSecond('events'), 'events times the viewers who got them'),
-    figure('messages delivered', '/s', 'higher', perSecond('delivered'), 'chat messages times the viewers who got them'),
+    figure(
+      'messages delivered',
+      '/s',
+      'higher',
+      perSecond('delivered'),
+      'chat messages times the viewers who got them',
+    ),
     figure(
       'chat accepted',
       '%',
@@ -187,7 +220,13 @@ function figuresOf(chronicle: Chronicle, rounds: readonly TalkRound[], offered: 
       each((stretch) => (chronicle.count('chat accepted', stretch) * 100) / (offered * secondsOf(stretch))),
       `of ${offered}/s offered`,
     ),
-    figure('chat p99', 'ms', 'neither', latency('delivery', 'p99Ms'), 'from the moment a message was due: how full the room is'),
+    figure(
+      'chat p99',
+      'ms',
+      'neither',
+      latency('delivery', 'p99Ms'),
+      'from the moment a message was due: how full the room is',
+    ),
     figure(
       'gateway',
       'cores',
@@ -200,14 +239,23 @@ function figuresOf(chronicle: Chronicle, rounds: readonly TalkRound[], offered: 
 
 const secondsOf = ({ fromMs, toMs }: Stretch): number => (toMs - fromMs) / 1000;
 
-function checksOf(chronicle: Chronicle, ends: readonly AudienceSummary[], { ordered, made, failure }: Host, viewers: number): Check[] {
+function checksOf(
+  chronicle: Chronicle,
+  ends: readonly AudienceSummary[],
+  { ordered, made, failure }: Host,
+  viewers: number,
+): Check[] {
   const connected = sumOf(ends, (end) => end.connected);
   const gaps = sumOf(ends, ({ eventGaps }) => eventGaps);
   const heard = chronicle.count('events');
   const unanswered = sumOf(ends, (end) => end.unanswered);
   return [
     ...standingChecks(chronicle, connected, unanswered, viewers),
-    { name: 'each event was made', ok: made === ordered, detail: `${ordered} ordered, ${made} made${failure === null ? '' : `: ${failure}`}` },
+    {
+      name: 'each event was made',
+      ok: made === ordered,
+      detail: `${ordered} ordered, ${made} made${failure === null ? '' : `: ${failure}`}`,
+    },
     {
       name: 'each event reached each viewer once',
       promise: 'I7',

@@ -3,7 +3,7 @@
  * are done by one gateway with one viewer; no job runs. The deadline is the reservation's, the moment of freeing the ledger's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { unpackLedger, unpackReservation } from '../../src/redis/records.ts';
 import { startBenchEngine } from '../harness/engine.ts';
 import { RawSocket } from '../harness/raw-socket.ts';
@@ -26,7 +26,10 @@ export async function benchExpiry({ holds, append }: { holds: number; append: Ap
   const show = 'expiry';
   try {
     await createHotSale(engine.store, { show, units: holds, holdMs: LIMITS.holdMinMs });
-    const viewer = new RawSocket({ host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json'] }, { onMessage: () => {} });
+    const viewer = new RawSocket(
+      { host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json'] },
+      { onMessage: () => {} },
+    );
     await makeHolds(engine.store, show, holds);
     await engine.redis.client.config('RESETSTAT');
     for (;;) {
@@ -37,10 +40,17 @@ export async function benchExpiry({ holds, append }: { holds: number; append: Ap
     viewer.destroy();
     const scriptP99Micros = await scriptP99(engine.redis.client);
     const delays = await freeingDelays(engine, show);
-    const at = (share: number): number => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
+    const at = (share: number): number =>
+      delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
     const verified = await engine.store.verify(show);
     if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
-    return { holds: delays.length, freedAfterP50Ms: at(0.5), freedAfterP99Ms: at(0.99), freedAfterMaxMs: at(1), scriptP99Micros };
+    return {
+      holds: delays.length,
+      freedAfterP50Ms: at(0.5),
+      freedAfterP99Ms: at(0.99),
+      freedAfterMaxMs: at(1),
+      scriptP99Micros,
+    };
   } finally {
     await engine.stop();
   }
@@ -53,7 +63,12 @@ async function makeHolds(store: Engine['store'], show: string, holds: number): P
     const size = Math.min(LIMITS.reserveBatchMax, holds - from);
     await store.reserve(
       show,
-      Array.from({ length: size }, (_, i) => ({ user: `b${from + i}`, key: 'k', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] })),
+      Array.from({ length: size }, (_, i) => ({
+        user: `b${from + i}`,
+        key: 'k',
+        sale: HOT_SALE,
+        lines: [{ sku: HOT_SKU, qty: 1 }],
+      })),
     );
     const aheadMs = (from / HOLDS_MADE_PER_SECOND) * 1000 - (performance.now() - startedMs);
     if (aheadMs > 1) await sleep(aheadMs);

@@ -1,7 +1,13 @@
 import type { Figure } from '../report/result.ts';
 
 /** One value a round; rounds in which it could not be had (NaN) are left out. */
-export const figure = (name: string, unit: string, better: Figure['better'], runs: readonly number[], about: string): Figure => ({
+export const figure = (
+  name: string,
+  unit: string,
+  better: Figure['better'],
+  runs: readonly number[],
+  about: string,
+): Figure => ({
   name,
   unit,
   better,
@@ -12,7 +18,13 @@ export const figure = (name: string, unit: string, better: Figure['better'], run
 /** Figures of rounds: `value` is asked of each. */
 export const figuresOfRounds =
   <R>(rounds: readonly R[]) =>
-  (name: string, unit: string, better: Figure['better'], about: string, value: (round: R) => number | undefined): Figure =>
+  (
+    name: string,
+    unit: string,
+    better: Figure['better'],
+    about: string,
+    value: (round: R) => number | undefined,
+  ): Figure =>
     figure(
       name,
       unit,

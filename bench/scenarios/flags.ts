@@ -30,10 +30,18 @@ export const count = (initial: number, about: string, { min = 1, max = 100_000_0
   parse: integer(min, max),
 });
 
-export const optionalCount = (about: string, range: { min?: number; max?: number } = {}): Flag<number | null> => ({ ...count(0, about, range), initial: null });
+export const optionalCount = (about: string, range: { min?: number; max?: number } = {}): Flag<number | null> => ({
+  ...count(0, about, range),
+  initial: null,
+});
 
 /** `150ms`, `2s`, `1.5s`, `3m`; a bare number is milliseconds. The value is milliseconds. */
-export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({ about, placeholder: 'TIME', initial, parse: durationMs });
+export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
+  about,
+  placeholder: 'TIME',
+  initial,
+  parse: durationMs,
+});
 
 export const text = <T extends string | null>(initial: T, about: string, placeholder = 'TEXT'): Flag<T | string> => ({
   about,
@@ -42,7 +50,10 @@ export const text = <T extends string | null>(initial: T, about: string, placeho
   parse: (raw) => (raw === '' ? { problem: 'must not be empty' } : { value: raw }),
 });
 
-export const secret = (about: string): Flag<string | null> => ({ ...text<string | null>(null, about, 'SECRET'), secret: true });
+export const secret = (about: string): Flag<string | null> => ({
+  ...text<string | null>(null, about, 'SECRET'),
+  secret: true,
+});
 
 export const choice = <const T extends string>(allowed: readonly T[], initial: T, about: string): Flag<T> => ({
   about: `${about}: ${allowed.join(', ')}`,
@@ -58,27 +69,42 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, ms: 1, s: 1_000, m: 60_
 function durationMs(raw: string): Parsed<number> {
   const match = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)?$/.exec(raw);
   const unit = UNITS[match?.[2] ?? ''];
-  if (match === null || unit === undefined) return { problem: `must be a time such as 150ms, 2s or 1m, got ${JSON.stringify(raw)}` };
+  if (match === null || unit === undefined)
+    return { problem: `must be a time such as 150ms, 2s or 1m, got ${JSON.stringify(raw)}` };
   return { value: Number(match[1]) * unit };
 }
 
-export const flagName = (key: string): string => `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+export const flagName = (key: string): string =>
+  `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** Throws `FlagError` that lists every mistake. `defaults` stand in for flags nobody gave. */
-export function readFlags<F extends FlagTable>(table: F, argv: readonly string[], defaults: Partial<FlagValues<F>> = {}): FlagValues<F> {
+export function readFlags<F extends FlagTable>(
+  table: F,
+  argv: readonly string[],
+  defaults: Partial<FlagValues<F>> = {},
+): FlagValues<F> {
   const byName = new Map(Object.keys(table).map((key) => [flagName(key).slice(2), key]));
-  const options = Object.fromEntries([...byName].map(([name, key]) => [name, { type: table[key]?.placeholder === undefined ? 'boolean' : 'string' } as const]));
+  const options = Object.fromEntries(
+    [...byName].map(([name, key]) => [
+      name,
+      { type: table[key]?.placeholder === undefined ? 'boolean' : 'string' } as const,
+    ]),
+  );
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
-  const values: Record<string, FlagValue> = Object.fromEntries(Object.entries(table).map(([key, { initial }]) => [key, initial]));
+  const values: Record<string, FlagValue> = Object.fromEntries(
+    Object.entries(table).map(([key, { initial }]) => [key, initial]),
+  );
   Object.assign(values, defaults);
   const mistakes: string[] = [];
   for (const token of tokens) {
-    if (token.kind === 'positional') mistakes.push(`what is ${JSON.stringify(token.value)}? Values follow a flag, and one scenario is run at a time`);
+    if (token.kind === 'positional')
+      mistakes.push(`what is ${JSON.stringify(token.value)}? Values follow a flag, and one scenario is run at a time`);
     if (token.kind !== 'option') continue;
     const key = byName.get(token.name);
     const flag = key === undefined ? undefined : table[key];
     if (key === undefined || flag === undefined) mistakes.push(`${token.rawName} is not a flag of this scenario`);
-    else if (flag.placeholder !== undefined && token.value === undefined) mistakes.push(`${token.rawName} needs a value (${flag.placeholder})`);
+    else if (flag.placeholder !== undefined && token.value === undefined)
+      mistakes.push(`${token.rawName} needs a value (${flag.placeholder})`);
     else {
       const parsed = flag.parse(token.value ?? 'true');
       if ('problem' in parsed) mistakes.push(`${token.rawName} ${parsed.problem}`);
@@ -94,7 +120,10 @@ export function flagsHelp(table: FlagTable, defaults: Readonly<Record<string, un
   return Object.entries(table)
     .map(([key, { about, placeholder, initial }]) => {
       const standing = Object.hasOwn(defaults, key) ? defaults[key] : initial;
-      const shown = standing === null || standing === false ? '' : ` (${typeof standing === 'number' && placeholder === 'TIME' ? `${standing} ms` : standing})`;
+      const shown =
+        standing === null || standing === false
+          ? ''
+          : ` (${typeof standing === 'number' && placeholder === 'TIME' ? `${standing} ms` : standing})`;
       return `  ${`${flagName(key)}${placeholder === undefined ? '' : ` ${placeholder}`}`.padEnd(24)} ${about}${shown}`;
     })
     .join('\n');
@@ -103,7 +132,9 @@ export function flagsHelp(table: FlagTable, defaults: Readonly<Record<string, un
 /** What a result records: every flag with its value, without the secret ones. */
 export function parametersOf<F extends FlagTable>(table: F, values: FlagValues<F>): Record<string, FlagValue> {
   const open = Object.entries(table).filter(([, flag]) => flag.secret !== true);
-  return Object.fromEntries(open.map(([key]) => [flagName(key).slice(2), (values as Record<string, FlagValue>)[key] ?? null]));
+  return Object.fromEntries(
+    open.map(([key]) => [flagName(key).slice(2), (values as Record<string, FlagValue>)[key] ?? null]),
+  );
 }
 
 /** A command line as it may be shown: values of secret flags are stars. */

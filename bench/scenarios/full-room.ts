@@ -1,6 +1,6 @@
 /** A room with everybody in it and chat that may begin: what chat, events and stalled have in common. */
 
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
 import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/audience.ts';
@@ -26,14 +26,17 @@ export interface Writing {
 }
 
 export const writersFor = ({ writers, rate, viewers }: Writing, ownEngine: boolean): number =>
-  writers ?? Math.max(1, Math.min(Math.ceil(rate / PER_WRITER_PER_SECOND), ownEngine ? viewers : Number.POSITIVE_INFINITY));
+  writers ??
+  Math.max(1, Math.min(Math.ceil(rate / PER_WRITER_PER_SECOND), ownEngine ? viewers : Number.POSITIVE_INFINITY));
 
 /** Throws `FlagError` when the room has not got the people to write so much. */
 export function checkWriters(writing: Writing, ownEngine: boolean): void {
   const { rate, viewers } = writing;
   const writers = writersFor(writing, ownEngine);
   if (writers > viewers)
-    throw new FlagError(`${rate} messages a second need ${writers} people who write, the room has ${viewers}: raise --viewers or lower --rate`);
+    throw new FlagError(
+      `${rate} messages a second need ${writers} people who write, the room has ${viewers}: raise --viewers or lower --rate`,
+    );
   if (!ownEngine && rate / writers > LIMITS.chatRatePerSecond)
     throw new FlagError(
       `--writers ${writers} would each write ${(rate / writers).toFixed(1)} a second; the engine allows ${LIMITS.chatRatePerSecond} unless it was set otherwise`,
@@ -43,7 +46,10 @@ export function checkWriters(writing: Writing, ownEngine: boolean): void {
 /** Settings of an engine of its own in which one person may write so much. */
 export function ratesFor(perPersonPerSecond: number): Record<string, string> {
   const chatPerSecond = Math.max(LIMITS.chatRatePerSecond, Math.ceil(BURST * perPersonPerSecond));
-  return { CHAT_PER_SECOND: String(chatPerSecond), REQUESTS_PER_SECOND: String(Math.max(LIMITS.requestRatePerSecond, 2 * chatPerSecond)) };
+  return {
+    CHAT_PER_SECOND: String(chatPerSecond),
+    REQUESTS_PER_SECOND: String(Math.max(LIMITS.requestRatePerSecond, 2 * chatPerSecond)),
+  };
 }
 
 export type Room = LoadHandle<AudienceCommand>;
@@ -76,7 +82,12 @@ export async function fillRoom(
 }
 
 /** Waits until the people of these loads are in, all together. */
-export async function letIn({ fleet, chronicle }: Pick<Run, 'fleet' | 'chronicle'>, people: number, joinRate: number, loads: readonly Room[]): Promise<void> {
+export async function letIn(
+  { fleet, chronicle }: Pick<Run, 'fleet' | 'chronicle'>,
+  people: number,
+  joinRate: number,
+  loads: readonly Room[],
+): Promise<void> {
   const joinMs = fleet.secondAfter(AHEAD_MS);
   chronicle.phase('joining', { fromMs: joinMs });
   for (const load of loads) load.start(joinMs);
@@ -84,7 +95,8 @@ export async function letIn({ fleet, chronicle }: Pick<Run, 'fleet' | 'chronicle
   await fleet.when(`${people} viewers to be let in`, () => chronicle.gauge('viewers') === people, JOIN_MS_MAX);
 }
 
-export const sumOf = (ends: readonly AudienceSummary[], of: (end: AudienceSummary) => number): number => ends.reduce((total, end) => total + of(end), 0);
+export const sumOf = (ends: readonly AudienceSummary[], of: (end: AudienceSummary) => number): number =>
+  ends.reduce((total, end) => total + of(end), 0);
 
 export interface TalkRound {
   readonly stretch: Stretch;
@@ -121,7 +133,16 @@ export async function measureRounds(
 export function standingChecks(chronicle: Chronicle, connected: number, unanswered: number, people: number): Check[] {
   const [sent, accepted] = [chronicle.count('chat sent'), chronicle.count('chat accepted')];
   return [
-    { name: 'nobody lost the line', ok: connected === people, detail: `${connected} of ${people} were there until the end` },
-    { name: 'each message was answered', promise: 'Q-5', ok: unanswered === 0, detail: `${sent} sent, ${accepted} accepted, ${unanswered} without an answer` },
+    {
+      name: 'nobody lost the line',
+      ok: connected === people,
+      detail: `${connected} of ${people} were there until the end`,
+    },
+    {
+      name: 'each message was answered',
+      promise: 'Q-5',
+      ok: unanswered === 0,
+      detail: `${sent} sent, ${accepted} accepted, ${unanswered} without an answer`,
+    },
   ];
 }

@@ -13,7 +13,12 @@ const whole = (value: number): string => Math.round(value).toLocaleString('en');
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
 
 /** A target these benches have always been held against; `flag` names the figure. */
-const atLeast = (flag: string, wanted: number, measured: number, say = (value: number): string => `${whole(value)}/s`): Level => ({
+const atLeast = (
+  flag: string,
+  wanted: number,
+  measured: number,
+  say = (value: number): string => `${whole(value)}/s`,
+): Level => ({
   flag,
   wanted: `>= ${say(wanted)}`,
   measured: say(measured),
@@ -33,7 +38,10 @@ interface Measured {
   readonly latencies?: readonly Latency[];
 }
 
-async function resultOf({ head, display }: Pick<ScenarioContext<never>, 'head' | 'display'>, measure: () => Promise<Measured>): Promise<BenchResult> {
+async function resultOf(
+  { head, display }: Pick<ScenarioContext<never>, 'head' | 'display'>,
+  measure: () => Promise<Measured>,
+): Promise<BenchResult> {
   const startedMs = performance.now();
   display.phase(head.scenario);
   const { figures, levels, notes = [], latencies = [] } = await measure();
@@ -48,7 +56,11 @@ async function resultOf({ head, display }: Pick<ScenarioContext<never>, 'head' |
     refusals: [],
     generator: null,
     server: null,
-    verdict: { ok: levels.every(({ ok }) => ok), checks: [{ name: 'the ledger replays to the books', ok: true, detail: 'a wrong book ends the run' }], levels },
+    verdict: {
+      ok: levels.every(({ ok }) => ok),
+      checks: [{ name: 'the ledger replays to the books', ok: true, detail: 'a wrong book ends the run' }],
+      levels,
+    },
     notes,
   };
 }
@@ -61,10 +73,20 @@ export const reserveStore = defineScenario({
   inAll: true,
   run: (context) =>
     resultOf(context, async () => {
-      const { ratio, shapes } = await benchStoreReserve({ rounds: context.common.rounds, decisions: context.flags.decisions, append: context.common.append });
+      const { ratio, shapes } = await benchStoreReserve({
+        rounds: context.common.rounds,
+        decisions: context.flags.decisions,
+        append: context.common.append,
+      });
       return {
         figures: [
-          figure('batches against single calls', 'x', 'higher', [ratio], 'the better shape of batches, medians of the rounds'),
+          figure(
+            'batches against single calls',
+            'x',
+            'higher',
+            [ratio],
+            'the better shape of batches, medians of the rounds',
+          ),
           ...shapes.flatMap((shape) => [
             figure(shape.name, '/s', 'higher', [shape.perSecond], 'accepted decisions'),
             figure(`${shape.name}: CPU of Redis`, 'us', 'lower', [shape.redisCpuMicros], 'a decision'),
@@ -92,7 +114,8 @@ function cpuFigures(of: string, server: string, better: Figure['better'], runs: 
 
 export const reserveSockets = defineScenario({
   name: 'reserve-sockets',
-  about: 'the rush over WebSockets: decisions/s, latency at 5,000/s offered, everybody on few units, refusals without Redis',
+  about:
+    'the rush over WebSockets: decisions/s, latency at 5,000/s offered, everybody on few units, refusals without Redis',
   flags: { buyers: count(10_000, 'people who press in the same instant on 500 units', { max: 20_000 }) },
   defaults: { rounds: 3, seconds: 8 },
   inAll: true,
@@ -105,26 +128,62 @@ export const reserveSockets = defineScenario({
       const bare = raw.rounds.map((round) => round.bare);
       const ratios = raw.rounds.map((round) => round.engine.perSecond / round.bare.perSecond);
       const decisions = engine.map(({ perSecond }) => perSecond);
-      const loopP99Ms = (runs: readonly Saturation[]): number => Math.max(...runs.map(({ generatorLoopP99Ms }) => generatorLoopP99Ms));
+      const loopP99Ms = (runs: readonly Saturation[]): number =>
+        Math.max(...runs.map(({ generatorLoopP99Ms }) => generatorLoopP99Ms));
       return {
         figures: [
-          figure('decisions, everybody pressing (closed loop)', '/s', 'higher', decisions, 'everybody presses again as soon as answered'),
-          figuresOfRounds(bare)('decisions, bare sketch', '/s', 'neither', 'the same crowd on the least that decides', ({ perSecond }) => perSecond),
+          figure(
+            'decisions, everybody pressing (closed loop)',
+            '/s',
+            'higher',
+            decisions,
+            'everybody presses again as soon as answered',
+          ),
+          figuresOfRounds(bare)(
+            'decisions, bare sketch',
+            '/s',
+            'neither',
+            'the same crowd on the least that decides',
+            ({ perSecond }) => perSecond,
+          ),
           figure('engine against the bare sketch', 'x', 'higher', ratios, 'decisions a second, ratio of each round'),
           ...openLoops.map(({ buyers, offeredPerSecond, p99Ms }) =>
-            figure(`p99 at ${whole(offeredPerSecond)}/s from ${whole(buyers)}`, 'ms', 'lower', [p99Ms], 'open loop, from the moment a press was due'),
+            figure(
+              `p99 at ${whole(offeredPerSecond)}/s from ${whole(buyers)}`,
+              'ms',
+              'lower',
+              [p99Ms],
+              'open loop, from the moment a press was due',
+            ),
           ),
-          figure('rush answered', 'ms', 'lower', [rush.allAnsweredMs], `${whole(rush.buyers)} buyers on ${rush.units} units, until the last has an answer`),
+          figure(
+            'rush answered',
+            'ms',
+            'lower',
+            [rush.allAnsweredMs],
+            `${whole(rush.buyers)} buyers on ${rush.units} units, until the last has an answer`,
+          ),
           figure('refusals', '/s', 'higher', [refusals.perSecond], refusals.code),
           ...cpuFigures('', 'gateway', 'lower', engine),
           ...cpuFigures('bare sketch: ', 'server', 'neither', bare),
           ...openLoops.map(({ buyers, offeredPerSecond, p50Ms }) =>
-            figure(`p50 at ${whole(offeredPerSecond)}/s from ${whole(buyers)}`, 'ms', 'lower', [p50Ms], 'open loop, from the moment a press was due'),
+            figure(
+              `p50 at ${whole(offeredPerSecond)}/s from ${whole(buyers)}`,
+              'ms',
+              'lower',
+              [p50Ms],
+              'open loop, from the moment a press was due',
+            ),
           ),
         ],
         levels: [
           atLeast('decisions, everybody pressing', 25_000, median(decisions)),
-          atLeast('engine against the bare sketch', OF_THE_BARE_SKETCH, median(ratios), (value) => `${value.toFixed(2)} x`),
+          atLeast(
+            'engine against the bare sketch',
+            OF_THE_BARE_SKETCH,
+            median(ratios),
+            (value) => `${value.toFixed(2)} x`,
+          ),
           // The larger crowd shows what broadcasts to everybody cost; the target is about deciding.
           ...openLoops.slice(0, 1).map(({ p99Ms }) => atMost('p99 at 5,000/s', 15, p99Ms)),
           atMost('rush answered', 1_000, rush.allAnsweredMs),
@@ -134,7 +193,8 @@ export const reserveSockets = defineScenario({
         notes: [
           `While everybody pressed, the generator's loop was ${ms(loopP99Ms(engine))} late at the 99th percentile with the engine, ${ms(loopP99Ms(bare))} with the sketch.`,
           ...openLoops.map(
-            ({ buyers, lateSends }) => `${whole(lateSends)} presses of ${whole(buyers)} buyers left late; their latency counts from when they were due.`,
+            ({ buyers, lateSends }) =>
+              `${whole(lateSends)} presses of ${whole(buyers)} buyers left late; their latency counts from when they were due.`,
           ),
         ],
       };
@@ -151,12 +211,21 @@ export const expiry = defineScenario({
       const raw = await benchExpiry({ holds: context.flags.holds, append: context.common.append });
       return {
         figures: [
-          figure('freed p50', 'ms', 'lower', [raw.freedAfterP50Ms], `after the deadline, ${whole(HOLDS_MADE_PER_SECOND)}/s lapse`),
+          figure(
+            'freed p50',
+            'ms',
+            'lower',
+            [raw.freedAfterP50Ms],
+            `after the deadline, ${whole(HOLDS_MADE_PER_SECOND)}/s lapse`,
+          ),
           figure('freed p99', 'ms', 'lower', [raw.freedAfterP99Ms], 'after the deadline'),
           figure('freed max', 'ms', 'lower', [raw.freedAfterMaxMs], 'after the deadline'),
           figure('script p99', 'us', 'lower', [raw.scriptP99Micros], 'as Redis counts it'),
         ],
-        levels: [atMost('freed p99', 1_000, raw.freedAfterP99Ms), atMost('script p99', 1_000, raw.scriptP99Micros, (value) => `${whole(value)} us`)],
+        levels: [
+          atMost('freed p99', 1_000, raw.freedAfterP99Ms),
+          atMost('script p99', 1_000, raw.scriptP99Micros, (value) => `${whole(value)} us`),
+        ],
       };
     }),
 });

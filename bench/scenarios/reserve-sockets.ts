@@ -37,7 +37,13 @@ const REFUSALS_UNDER_WAY_MAX = 20_000;
 export interface SocketReserveResult {
   readonly rounds: readonly SaturatedRound[];
   /** The same rate from a small and from a large crowd: broadcasts to everybody connected are in the way of answers. */
-  readonly openLoops: ReadonlyArray<{ buyers: number; offeredPerSecond: number; p50Ms: number; p99Ms: number; lateSends: number }>;
+  readonly openLoops: ReadonlyArray<{
+    buyers: number;
+    offeredPerSecond: number;
+    p50Ms: number;
+    p99Ms: number;
+    lateSends: number;
+  }>;
   readonly rush: { buyers: number; units: number; accepted: number; allAnsweredMs: number };
   readonly refusals: { perSecond: number; seconds: number; redisCommands: number; code: string };
 }
@@ -194,7 +200,8 @@ async function rushOn(engine: BenchEngine, buyers: number, units: number): Promi
   await crowd.told(buyers, 1);
   const allAnsweredMs = performance.now() - startedMs;
   const accepted = crowd.answers.get('accepted') ?? 0;
-  if (accepted !== units) throw new Error(`${accepted} accepted of ${units} units: ${JSON.stringify([...crowd.answers])}`);
+  if (accepted !== units)
+    throw new Error(`${accepted} accepted of ${units} units: ${JSON.stringify([...crowd.answers])}`);
   const verified = await engine.store.verify(show);
   if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
   crowd.leave();
@@ -202,7 +209,10 @@ async function rushOn(engine: BenchEngine, buyers: number, units: number): Promi
 }
 
 /** Early presses: refused by the gateway alone. */
-async function refuse(engine: BenchEngine, { seconds }: SocketReserveOptions): Promise<SocketReserveResult['refusals']> {
+async function refuse(
+  engine: BenchEngine,
+  { seconds }: SocketReserveOptions,
+): Promise<SocketReserveResult['refusals']> {
   const show = 'early';
   await createHotSale(engine.store, { show, units: 10, opensInMs: 3_600_000 });
   const crowd = new Crowd();
@@ -216,7 +226,8 @@ async function refuse(engine: BenchEngine, { seconds }: SocketReserveOptions): P
   while (performance.now() < untilMs) {
     // A bounded number under way, so that the queue is the gateway's work and not the kernel's memory.
     if (next - crowd.answered < REFUSALS_UNDER_WAY_MAX) {
-      for (let i = 0; i < 200; i++) crowd.pressOften(crowd.buyers[turn++ % crowd.buyers.length] as Buyer, PRESSES_A_WRITE, performance.now());
+      for (let i = 0; i < 200; i++)
+        crowd.pressOften(crowd.buyers[turn++ % crowd.buyers.length] as Buyer, PRESSES_A_WRITE, performance.now());
       next += 200 * PRESSES_A_WRITE;
     }
     await new Promise((resolve) => setImmediate(resolve));

@@ -2,7 +2,7 @@
  * Accepted decisions per second at store level: one hot sale, batches against single calls of the same script, both with many calls in flight, in
  * turns on the same Redis. The ratio is the result; the rates depend on the machine.
  */
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { cpuSecondsOf } from '../harness/cpu.ts';
 import { type AppendMode, startBenchRedis } from '../harness/redis.ts';
@@ -35,7 +35,11 @@ export interface ShapeResult {
   readonly scriptMicrosPerCall: number;
 }
 
-export async function benchStoreReserve({ rounds, decisions, append }: StoreReserveOptions): Promise<{ shapes: ShapeResult[]; ratio: number }> {
+export async function benchStoreReserve({
+  rounds,
+  decisions,
+  append,
+}: StoreReserveOptions): Promise<{ shapes: ShapeResult[]; ratio: number }> {
   const redis = await startBenchRedis(append);
   const store = await connectStore({ url: redis.url });
   const runs = new Map<string, ShapeResult[]>(SHAPES.map(({ name }) => [name, []]));
@@ -55,7 +59,12 @@ export async function benchStoreReserve({ rounds, decisions, append }: StoreRese
             sent += batch;
             const answers = await store.reserve(
               show,
-              Array.from({ length: batch }, () => ({ user: `buyer-${buyers++}`, key: 'press-1', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] })),
+              Array.from({ length: batch }, () => ({
+                user: `buyer-${buyers++}`,
+                key: 'press-1',
+                sale: HOT_SALE,
+                lines: [{ sku: HOT_SKU, qty: 1 }],
+              })),
             );
             for (const answer of answers) if (!answer.ok) throw new Error(`not accepted: ${answer.error.code}`);
           }
@@ -72,7 +81,8 @@ export async function benchStoreReserve({ rounds, decisions, append }: StoreRese
           scriptMicrosPerCall: script.usec / script.calls,
         });
         const verified = await store.verify(show);
-        if (!verified.ok || verified.value.violations.length > 0) throw new Error(`the books are wrong: ${JSON.stringify(verified)}`);
+        if (!verified.ok || verified.value.violations.length > 0)
+          throw new Error(`the books are wrong: ${JSON.stringify(verified)}`);
         await redis.client.flushall();
       }
     }

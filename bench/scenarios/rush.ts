@@ -81,10 +81,14 @@ export const rush = defineScenario({
       }
     });
     const decision = chronicle.latency('decision');
-    const allAnsweredMs = rounds.map(({ rushes }) => Math.max(...rushes.map(({ firstDueMs, lastAnswerMs }) => lastAnswerMs - firstDueMs)));
+    const allAnsweredMs = rounds.map(({ rushes }) =>
+      Math.max(...rushes.map(({ firstDueMs, lastAnswerMs }) => lastAnswerMs - firstDueMs)),
+    );
     return chronicle.finish({
       figures: figuresOf(chronicle, rounds, allAnsweredMs),
-      checks: rounds.flatMap(({ checks }, i) => checks.map((check) => ({ ...check, name: i === 0 ? check.name : `${check.name}, round ${i + 1}` }))),
+      checks: rounds.flatMap(({ checks }, i) =>
+        checks.map((check) => ({ ...check, name: i === 0 ? check.name : `${check.name}, round ${i + 1}` })),
+      ),
       levels: [
         ...commonLevels(common, decision),
         ...latencyLevel('decisionP99', flags.decisionP99, decision),
@@ -100,13 +104,45 @@ function figuresOf(chronicle: Chronicle, rounds: readonly Round[], allAnsweredMs
   const of = figuresOfRounds(rounds);
   const zero = ({ evidence }: Round) => evidence.zeros[0];
   return [
-    of('answers', '', 'neither', 'presses that were answered, repeated ones included', ({ rushes }) => rushes[0]?.answers),
-    of('accepted', '', 'neither', 'answers that were a reservation, repeated ones included', ({ rushes }) => rushes[0]?.accepted),
+    of(
+      'answers',
+      '',
+      'neither',
+      'presses that were answered, repeated ones included',
+      ({ rushes }) => rushes[0]?.answers,
+    ),
+    of(
+      'accepted',
+      '',
+      'neither',
+      'answers that were a reservation, repeated ones included',
+      ({ rushes }) => rushes[0]?.accepted,
+    ),
     figure('all answered', 'ms', 'lower', allAnsweredMs, 'from the first press that was due to the last answer'),
-    of('decision p50', 'ms', 'lower', 'from due to answered', ({ decided }) => chronicle.latency('decision', decided)?.p50Ms),
-    of('decision p99', 'ms', 'lower', 'from due to answered', ({ decided }) => chronicle.latency('decision', decided)?.p99Ms),
-    of('accepted p99', 'ms', 'lower', 'those who got one', ({ decided }) => chronicle.latency('accept', decided)?.p99Ms),
-    of('zero spread', 'ms', 'lower', 'between the first and the last clock at zero', (round) => spread(zero(round)?.clockFirstMs, zero(round)?.clockLastMs)),
+    of(
+      'decision p50',
+      'ms',
+      'lower',
+      'from due to answered',
+      ({ decided }) => chronicle.latency('decision', decided)?.p50Ms,
+    ),
+    of(
+      'decision p99',
+      'ms',
+      'lower',
+      'from due to answered',
+      ({ decided }) => chronicle.latency('decision', decided)?.p99Ms,
+    ),
+    of(
+      'accepted p99',
+      'ms',
+      'lower',
+      'those who got one',
+      ({ decided }) => chronicle.latency('accept', decided)?.p99Ms,
+    ),
+    of('zero spread', 'ms', 'lower', 'between the first and the last clock at zero', (round) =>
+      spread(zero(round)?.clockFirstMs, zero(round)?.clockLastMs),
+    ),
     of('opening spread', 'ms', 'lower', 'between the first and the last viewer who was told that it opened', (round) =>
       spread(zero(round)?.openedFirstMs, zero(round)?.openedLastMs),
     ),

@@ -7,7 +7,10 @@ import type { FlagTable, FlagValues } from './flags.ts';
 import type { Target } from './target.ts';
 
 /** What a result says about the run before anything is measured. */
-export type ResultHead = Pick<BenchResult, 'schema' | 'scenario' | 'startedAt' | 'seed' | 'parameters' | 'command' | 'commit' | 'version' | 'machine'>;
+export type ResultHead = Pick<
+  BenchResult,
+  'schema' | 'scenario' | 'startedAt' | 'seed' | 'parameters' | 'command' | 'commit' | 'version' | 'machine'
+>;
 
 export interface ScenarioContext<F extends FlagTable> {
   readonly flags: FlagValues<F>;

@@ -20,7 +20,11 @@ const FLAGS = {
   pays: share(0.65, 'of those who got one pay'),
   slow: share(0.03, 'of the people stop reading for a tenth of the evening'),
   reconnects: share(0.25, 'of the people lose their line in the wave'),
-  trace: text<string | null>(null, 'recorded chat in place of invented: JSON lines {"at_ms":1200,"user":"maya","text":"hi"}', 'FILE'),
+  trace: text<string | null>(
+    null,
+    'recorded chat in place of invented: JSON lines {"at_ms":1200,"user":"maya","text":"hi"}',
+    'FILE',
+  ),
   zeroSpread: duration(250, 'fail when viewers see zero further apart than this'),
   decisionP99: duration<number | null>(null, 'fail when the 99th percentile from press to answer is above this'),
   joinP99: duration<number | null>(null, 'fail when the 99th percentile from join to welcome is above this'),
@@ -47,7 +51,8 @@ const SETTLE_MS = 3_000;
 
 export const show = defineScenario({
   name: 'show',
-  about: 'a whole evening in minutes: joins, chat in bursts, hearts, pins, three flash sales, slow phones, a wave of reconnects',
+  about:
+    'a whole evening in minutes: joins, chat in bursts, hearts, pins, three flash sales, slow phones, a wave of reconnects',
   flags: FLAGS,
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
@@ -64,7 +69,13 @@ export const show = defineScenario({
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         chronicle.phase('preparing');
-        const options = { label: 'show', people: flags.viewers, clocks: true, pays: flags.pays, payWithinMs: HOLD_MS / 2 };
+        const options = {
+          label: 'show',
+          people: flags.viewers,
+          clocks: true,
+          pays: flags.pays,
+          payWithinMs: HOLD_MS / 2,
+        };
         const host = await openNight(target, fleet, common, options);
         await chronicle.readServer();
         await new Evening(host, fleet, chronicle, flags).run(chat.messages);
@@ -122,12 +133,33 @@ class Evening {
   #planCrowd(messages: readonly Saying[]): void {
     const { viewers, hearts, evening, slow, reconnects } = this.#flags;
     const punctual = Math.round(viewers * EARLY_CROWD);
-    this.#host.order({ do: 'join', atMs: this.#at(0), from: 0, to: punctual, overMs: EARLY_BY * evening, shape: 'ramp' });
-    this.#host.order({ do: 'join', atMs: this.#at(EARLY_BY), from: punctual, to: viewers, overMs: (LATE_BY - EARLY_BY) * evening, shape: 'fade' });
+    this.#host.order({
+      do: 'join',
+      atMs: this.#at(0),
+      from: 0,
+      to: punctual,
+      overMs: EARLY_BY * evening,
+      shape: 'ramp',
+    });
+    this.#host.order({
+      do: 'join',
+      atMs: this.#at(EARLY_BY),
+      from: punctual,
+      to: viewers,
+      overMs: (LATE_BY - EARLY_BY) * evening,
+      shape: 'fade',
+    });
     this.#host.talk(this.#at(0), messages);
     this.#host.order({ do: 'hearts', atMs: this.#at(0), perSecond: Math.max(1, hearts), forMs: evening });
     this.#host.order({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
-    this.#host.order({ do: 'drop', atMs: this.#at(WAVE_AT), share: reconnects, overMs: WAVE_OVER * evening, awayMs: 0, backMs: BACK_MS });
+    this.#host.order({
+      do: 'drop',
+      atMs: this.#at(WAVE_AT),
+      share: reconnects,
+      overMs: WAVE_OVER * evening,
+      awayMs: 0,
+      backMs: BACK_MS,
+    });
   }
 
   async #pins(): Promise<void> {
@@ -184,19 +216,36 @@ const due = (chronicle: Chronicle, nights: readonly Ended[]): number =>
 
 function figuresOf(chronicle: Chronicle, nights: readonly Ended[]): Figure[] {
   const of = figuresOfRounds(nights);
-  const whole = (name: string, unit: string, better: Figure['better'], about: string, value: number | undefined): Figure =>
-    figure(name, unit, better, [value ?? Number.NaN], about);
+  const whole = (
+    name: string,
+    unit: string,
+    better: Figure['better'],
+    about: string,
+    value: number | undefined,
+  ): Figure => figure(name, unit, better, [value ?? Number.NaN], about);
   const sales = nights[0]?.rushes ?? [];
   return [
     whole('chat delivered', '', 'neither', 'messages times readers', chronicle.count('delivered')),
     whole('chat delivery p50', 'ms', 'lower', 'from due to each reader', chronicle.latency('delivery')?.p50Ms),
     whole('chat delivery p99', 'ms', 'lower', 'from due to each reader', chronicle.latency('delivery')?.p99Ms),
-    whole('decision p99', 'ms', 'lower', 'presses of all sales, from due to answered', chronicle.latency('decision')?.p99Ms),
+    whole(
+      'decision p99',
+      'ms',
+      'lower',
+      'presses of all sales, from due to answered',
+      chronicle.latency('decision')?.p99Ms,
+    ),
     ...sales.map(({ sale }, i) =>
-      of(`sale ${i + 1} all answered`, 'ms', 'lower', 'from the first press that was due to the last answer', ({ rushes }) => {
-        const own = rushes.find((one) => one.sale === sale);
-        return own === undefined ? undefined : own.lastAnswerMs - own.firstDueMs;
-      }),
+      of(
+        `sale ${i + 1} all answered`,
+        'ms',
+        'lower',
+        'from the first press that was due to the last answer',
+        ({ rushes }) => {
+          const own = rushes.find((one) => one.sale === sale);
+          return own === undefined ? undefined : own.lastAnswerMs - own.firstDueMs;
+        },
+      ),
     ),
     whole('resume p99', 'ms', 'lower', 'of the wave, from due to welcome', chronicle.latency('resume')?.p99Ms),
     of(
@@ -204,14 +253,16 @@ function figuresOf(chronicle: Chronicle, nights: readonly Ended[]): Figure[] {
       '',
       'neither',
       'holds that were paid',
-      ({ evidence }) => new Set(evidence.ends.filter(({ state }) => state === 'confirmed').map((end) => end.reservation)).size,
+      ({ evidence }) =>
+        new Set(evidence.ends.filter(({ state }) => state === 'confirmed').map((end) => end.reservation)).size,
     ),
     of(
       'lapsed',
       '',
       'neither',
       'holds that nobody paid',
-      ({ evidence }) => new Set(evidence.ends.filter(({ state }) => state === 'expired').map((end) => end.reservation)).size,
+      ({ evidence }) =>
+        new Set(evidence.ends.filter(({ state }) => state === 'expired').map((end) => end.reservation)).size,
     ),
   ];
 }

@@ -4,7 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
 import { inventedChat } from '../night/chat.ts';
-import { type GrowthRule, type Judgement, judgeGrowth, lowest, middle, type Point, sayGrowth } from '../night/growth.ts';
+import {
+  type GrowthRule,
+  type Judgement,
+  judgeGrowth,
+  lowest,
+  middle,
+  type Point,
+  sayGrowth,
+} from '../night/growth.ts';
 import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Check, Figure, Series } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
@@ -24,7 +32,10 @@ const FLAGS = {
   memoryGrowth: count(64, 'MiB an hour a process of the engine may grow by', { min: 0, max: 1_000_000 }),
   heapGrowth: count(32, 'MiB an hour by which what full collections leave may grow', { min: 0, max: 1_000_000 }),
   collectEvery: duration(10_000, 'a full garbage collection of the gateway as often'),
-  redisGrowth: count(256, 'MiB an hour Redis may grow by (the ledger is kept: it grows with what is sold)', { min: 0, max: 1_000_000 }),
+  redisGrowth: count(256, 'MiB an hour Redis may grow by (the ledger is kept: it grows with what is sold)', {
+    min: 0,
+    max: 1_000_000,
+  }),
   latencyGrowth: count(20, 'ms an hour the p99 of chat delivery may grow by', { min: 0, max: 1_000_000 }),
 };
 type Flags = FlagValues<typeof FLAGS>;
@@ -57,7 +68,13 @@ export const soak = defineScenario({
     let steady: Stretch = { fromMs: 0, toMs: 0 };
     await chronicle.unlessStopped(async () => {
       chronicle.phase('preparing');
-      const host = await openNight(target, fleet, common, { label: 'soak', people: flags.viewers, clocks: true, pays: 0.5, payWithinMs: 3_000 });
+      const host = await openNight(target, fleet, common, {
+        label: 'soak',
+        people: flags.viewers,
+        clocks: true,
+        pays: 0.5,
+        payWithinMs: 3_000,
+      });
       await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
       steady = chronicle.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
       host.talk(steady.fromMs, inventedChat(common.seed, flags.chat, forMs));
@@ -93,13 +110,25 @@ export const soak = defineScenario({
   },
 });
 
-async function sales(host: Host, fleet: Fleet, { saleEvery, units, viewers }: Flags, { fromMs, toMs }: Stretch): Promise<void> {
+async function sales(
+  host: Host,
+  fleet: Fleet,
+  { saleEvery, units, viewers }: Flags,
+  { fromMs, toMs }: Stretch,
+): Promise<void> {
   for (let n = 0; n < SALES_MAX; n++) {
     const zeroMs = fromMs + SALE_AHEAD_MS + n * saleEvery;
     if (zeroMs + 2_000 > toMs) return;
     await fleet.until(zeroMs - SALE_AHEAD_MS);
     const rest = { withinMs: 1_000, perBuyer: 2, early: 0.02, twice: 0.05, regret: 0.1 };
-    await host.sell({ units, opensInMs: SALE_AHEAD_MS, durationMs: Math.max(2_000, Math.round(saleEvery * 0.6)), holdMs: HOLD_MS, buyers: viewers, ...rest });
+    await host.sell({
+      units,
+      opensInMs: SALE_AHEAD_MS,
+      durationMs: Math.max(2_000, Math.round(saleEvery * 0.6)),
+      holdMs: HOLD_MS,
+      buyers: viewers,
+      ...rest,
+    });
   }
 }
 
@@ -113,7 +142,8 @@ async function churn(host: Host, fleet: Fleet, { churnEvery }: Flags, { fromMs, 
 /** One note for all that could not be judged for the same reason. */
 function unjudged(judged: ReadonlyArray<{ readonly name: string } & Judgement>): string[] {
   const names = new Map<string, string[]>();
-  for (const { name, verdict, detail } of judged) if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);
+  for (const { name, verdict, detail } of judged)
+    if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);
   return [...names].map(([detail, of]) => `Growth of ${of.join(', ')}: ${detail}.`);
 }
 
@@ -173,7 +203,11 @@ class Watch {
     const handles = { unit: 'handles', pick: middle, allowedPerHour: HANDLES_AN_HOUR_MAX, warmUpMs: WARM_UP_MS };
     const own: Watched[] = [
       { name: KEPT, points: this.#kept, rule: { ...memory, allowedPerHour: heapGrowth } },
-      { name: 'Redis used memory', points: this.#redis, rule: { ...memory, allowedPerHour: redisGrowth, warmUpMs: WARM_UP_MS } },
+      {
+        name: 'Redis used memory',
+        points: this.#redis,
+        rule: { ...memory, allowedPerHour: redisGrowth, warmUpMs: WARM_UP_MS },
+      },
     ];
     return [
       ...[...this.#memory].map(([name, points]) => ({ name: `${name} memory`, points, rule: memory })),
@@ -190,7 +224,9 @@ class Watch {
       { name: KEPT, unit: 'MiB', points: this.#kept },
     ];
     return all.flatMap(({ name, unit, points }): Series[] =>
-      points.length === 0 ? [] : [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - originMs, value] as const) }],
+      points.length === 0
+        ? []
+        : [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - originMs, value] as const) }],
     );
   }
 }

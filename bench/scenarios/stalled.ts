@@ -1,5 +1,5 @@
 /** Some phones stop reading: what everybody else notices of it, and what each of them costs the gateway. */
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { AudienceSummary } from '../generator/workloads/audience.ts';
 import { median } from '../harness/stats.ts';
@@ -17,10 +17,14 @@ const FLAGS = {
   stalled: share(0.05, 'of them stop reading in every other phase'),
   rate: count(1_500, 'chat messages a second of the whole room', { max: 1_000_000 }),
   writers: count(20, 'how many write them, in turns; none of them stalls', { max: 2_000_000 }),
-  chars: count(LIMITS.chatTextCharsMax, 'length of a message; the kernel takes some 4 MB for each stalled line before the gateway notices', {
-    min: 16,
-    max: LIMITS.chatTextCharsMax,
-  }),
+  chars: count(
+    LIMITS.chatTextCharsMax,
+    'length of a message; the kernel takes some 4 MB for each stalled line before the gateway notices',
+    {
+      min: 16,
+      max: LIMITS.chatTextCharsMax,
+    },
+  ),
   joinRate: count(1_000, 'how many come in a second', { max: 200_000 }),
   warmUp: count(3, 'seconds of chat before what is measured', { min: 1, max: 600 }),
   recover: count(3, 'seconds to catch up after the phones read again', { min: 1, max: 600 }),
@@ -47,7 +51,8 @@ interface Round {
 
 export const stalled = defineScenario({
   name: 'stalled',
-  about: 'the p99 of everybody else while some viewers stop reading, with and without in turns; memory of each who stalls',
+  about:
+    'the p99 of everybody else while some viewers stop reading, with and without in turns; memory of each who stalls',
   flags: FLAGS,
   defaults: { seconds: 15, rounds: 3 },
   check(flags, { url }) {
@@ -69,20 +74,35 @@ export const stalled = defineScenario({
     await chronicle.unlessStopped(async () => {
       // The same people are measured in both: neighbours of those who stall.
       const measureEvery = every * Math.max(1, Math.floor(viewers / every / MEASURING_VIEWERS));
-      const { room } = await fillRoom(run, { label: 'stalled', variant: common.variant, viewers, joinRate, measureEvery, measureFrom: 1 });
+      const { room } = await fillRoom(run, {
+        label: 'stalled',
+        variant: common.variant,
+        viewers,
+        joinRate,
+        measureEvery,
+        measureFrom: 1,
+      });
       const phaseMs = common.seconds * 1000;
       const roundMs = 2 * phaseMs + flags.recover * 1000;
       const chatMs = fleet.secondAfter(AHEAD_MS);
       chronicle.phase('warm-up', { fromMs: chatMs });
       const forMs = flags.warmUp * 1000 + common.rounds * (roundMs + 1000);
-      room.command({ do: 'chat', atMs: chatMs, plan: { perSecond, arrivals: 'poisson', forMs, chars, writers, skipEvery: every } });
+      room.command({
+        do: 'chat',
+        atMs: chatMs,
+        plan: { perSecond, arrivals: 'poisson', forMs, chars, writers, skipEvery: every },
+      });
       await fleet.until(chatMs + flags.warmUp * 1000);
       const phase = async (name: string, fromMs: number): Promise<Phase> => {
         const stretch = chronicle.phase(name, { fromMs, forMs: phaseMs, measured: true });
         const before = await look(chronicle, target);
         await fleet.until(stretch.toMs);
         const after = await look(chronicle, target);
-        return { stretch, memoryGrowthBytes: after.memoryBytes - before.memoryBytes, demoted: after.demotions - before.demotions };
+        return {
+          stretch,
+          memoryGrowthBytes: after.memoryBytes - before.memoryBytes,
+          demoted: after.demotions - before.demotions,
+        };
       };
       for (let round = 1; round <= common.rounds; round++) {
         const fromMs = fleet.secondAfter(0);
@@ -109,7 +129,12 @@ export const stalled = defineScenario({
       figures: figuresOf(chronicle, rounds, ratios, silent),
       checks: ends.length === 0 ? [] : checksOf(chronicle, ends, viewers),
       levels: [
-        ...mostLevel('othersShare', flags.othersShare, median(ratios) - 1, (value) => `${value < 0 ? '' : '+'}${(value * 100).toFixed(1)} %`),
+        ...mostLevel(
+          'othersShare',
+          flags.othersShare,
+          median(ratios) - 1,
+          (value) => `${value < 0 ? '' : '+'}${(value * 100).toFixed(1)} %`,
+        ),
         ...commonLevels(common, others),
       ],
       headline: others,
@@ -119,9 +144,11 @@ export const stalled = defineScenario({
 
 const everyOf = (part: number): number => Math.round(1 / part);
 
-const p99 = (chronicle: Chronicle, { stretch }: Phase): number => chronicle.latency('delivery', stretch)?.p99Ms ?? Number.NaN;
+const p99 = (chronicle: Chronicle, { stretch }: Phase): number =>
+  chronicle.latency('delivery', stretch)?.p99Ms ?? Number.NaN;
 
-const tooSlow = (chronicle: Chronicle): number => chronicle.refusals().find(({ code }) => code === TOO_SLOW)?.count ?? 0;
+const tooSlow = (chronicle: Chronicle): number =>
+  chronicle.refusals().find(({ code }) => code === TOO_SLOW)?.count ?? 0;
 
 /** What waits for a slow line lies outside of JavaScript's heap, whose own ups and downs are larger. */
 async function look(chronicle: Chronicle, { gate }: Target): Promise<{ memoryBytes: number; demotions: number }> {
@@ -132,11 +159,23 @@ async function look(chronicle: Chronicle, { gate }: Target): Promise<{ memoryByt
   return { memoryBytes: (resident ?? Number.NaN) - (heap ?? Number.NaN), demotions: demotions ?? Number.NaN };
 }
 
-function figuresOf(chronicle: Chronicle, rounds: readonly Round[], ratios: readonly number[], silent: number): Figure[] {
+function figuresOf(
+  chronicle: Chronicle,
+  rounds: readonly Round[],
+  ratios: readonly number[],
+  silent: number,
+): Figure[] {
   const each = (value: (round: Round) => number): number[] => rounds.map(value);
-  const perSecond = (name: string, { stretch }: Phase): number => chronicle.count(name, stretch) / ((stretch.toMs - stretch.fromMs) / 1000);
+  const perSecond = (name: string, { stretch }: Phase): number =>
+    chronicle.count(name, stretch) / ((stretch.toMs - stretch.fromMs) / 1000);
   return [
-    figure('p99 of the others, stalled against not', 'x', 'lower', ratios, 'each phase with stalled phones against the one without before it'),
+    figure(
+      'p99 of the others, stalled against not',
+      'x',
+      'lower',
+      ratios,
+      'each phase with stalled phones against the one without before it',
+    ),
     figure(
       'delivery p99, all read',
       'ms',
@@ -193,7 +232,10 @@ function checksOf(chronicle: Chronicle, ends: readonly AudienceSummary[], viewer
     {
       name: 'only who stalled was closed, and told to resume',
       ok: closed.length === 0,
-      detail: closed.length === 0 ? `${tooSlow(chronicle)} closed with 4001` : closed.map(({ code, count: times }) => `${times} ${code}`).join(', '),
+      detail:
+        closed.length === 0
+          ? `${tooSlow(chronicle)} closed with 4001`
+          : closed.map(({ code, count: times }) => `${times} ${code}`).join(', '),
     },
     {
       name: 'events and chat without a silent gap',

@@ -49,7 +49,10 @@ export const storm = defineScenario({
         const quietMs = fleet.secondAfter(0);
         const breakMs = quietMs + BEFORE_MS;
         const returnMs = breakMs + flags.away;
-        host.talk(quietMs, inventedChat(common.seed + round, flags.chat, BEFORE_MS + flags.away + flags.back + WAIT_MS));
+        host.talk(
+          quietMs,
+          inventedChat(common.seed + round, flags.chat, BEFORE_MS + flags.away + flags.back + WAIT_MS),
+        );
         chronicle.phase('before', { fromMs: quietMs, forMs: BEFORE_MS });
         const calm = await commandsOver(target, () => fleet.until(breakMs - 200), BEFORE_MS);
         chronicle.phase('away', { fromMs: breakMs, forMs: flags.away });
@@ -58,12 +61,21 @@ export const storm = defineScenario({
         await fleet.until(returnMs);
         const startedMs = fleet.nowMs();
         const resumed = (): number => chronicle.count('resumed', resuming) + chronicle.count('snapshots', resuming);
-        const busy = await commandsOver(target, () => fleet.when('everybody to be back', () => resumed() >= flags.viewers, flags.back + WAIT_MS), null);
+        const busy = await commandsOver(
+          target,
+          () => fleet.when('everybody to be back', () => resumed() >= flags.viewers, flags.back + WAIT_MS),
+          null,
+        );
         const tookMs = fleet.nowMs() - startedMs;
         chronicle.phase('after', { fromMs: fleet.secondAfter(0) });
         await fleet.until(fleet.nowMs() + AFTER_MS);
         const ended = await host.end(NO_ZERO);
-        rounds.push({ ...ended, resuming, allResumedMs: ended.lastResumeMs - returnMs, redisCommands: busy.commands - calm.perMs * tookMs });
+        rounds.push({
+          ...ended,
+          resuming,
+          allResumedMs: ended.lastResumeMs - returnMs,
+          redisCommands: busy.commands - calm.perMs * tookMs,
+        });
       }
     });
     const resume = chronicle.latency('resume');
@@ -84,20 +96,54 @@ export const storm = defineScenario({
 function figuresOf(chronicle: Chronicle, rounds: readonly Round[], viewers: number, target: Target): Figure[] {
   const of = figuresOfRounds(rounds);
   return [
-    of('all resumed', 'ms', 'lower', 'from the first attempt that was due to the last welcome', ({ allResumedMs }) => allResumedMs),
-    of('resume p50', 'ms', 'lower', 'from due to welcome', ({ resuming }) => chronicle.latency('resume', resuming)?.p50Ms),
-    of('resume p99', 'ms', 'lower', 'from due to welcome', ({ resuming }) => chronicle.latency('resume', resuming)?.p99Ms),
-    of('from memory', '%', 'higher', 'resumed from the ring of the node or the log; the rest took a snapshot', ({ evidence: { line } }) =>
-      line.reconnects === 0 ? undefined : (line.resumed * 100) / line.reconnects,
+    of(
+      'all resumed',
+      'ms',
+      'lower',
+      'from the first attempt that was due to the last welcome',
+      ({ allResumedMs }) => allResumedMs,
+    ),
+    of(
+      'resume p50',
+      'ms',
+      'lower',
+      'from due to welcome',
+      ({ resuming }) => chronicle.latency('resume', resuming)?.p50Ms,
+    ),
+    of(
+      'resume p99',
+      'ms',
+      'lower',
+      'from due to welcome',
+      ({ resuming }) => chronicle.latency('resume', resuming)?.p99Ms,
+    ),
+    of(
+      'from memory',
+      '%',
+      'higher',
+      'resumed from the ring of the node or the log; the rest took a snapshot',
+      ({ evidence: { line } }) => (line.reconnects === 0 ? undefined : (line.resumed * 100) / line.reconnects),
     ),
     ...(target.engine === null
       ? []
-      : [of('Redis commands a viewer', '', 'lower', 'beyond those of a calm room in the same time', ({ redisCommands }) => redisCommands / viewers)]),
+      : [
+          of(
+            'Redis commands a viewer',
+            '',
+            'lower',
+            'beyond those of a calm room in the same time',
+            ({ redisCommands }) => redisCommands / viewers,
+          ),
+        ]),
   ];
 }
 
 /** Commands that Redis ran meanwhile, where it is our own to ask. */
-async function commandsOver({ engine }: Target, run: () => Promise<void>, forMs: number | null): Promise<{ commands: number; perMs: number }> {
+async function commandsOver(
+  { engine }: Target,
+  run: () => Promise<void>,
+  forMs: number | null,
+): Promise<{ commands: number; perMs: number }> {
   const total = async (): Promise<number> => (await engine?.redis.commandsRun()) ?? 0;
   const before = await total();
   await run();

@@ -35,7 +35,11 @@ export interface Gate {
 
 /** Usage so far; subtract two of them. */
 export interface ServerReading {
-  readonly processes: ReadonlyArray<{ readonly name: string; readonly cpuSeconds: number; readonly memoryBytes: number }>;
+  readonly processes: ReadonlyArray<{
+    readonly name: string;
+    readonly cpuSeconds: number;
+    readonly memoryBytes: number;
+  }>;
 }
 
 export interface Target {
@@ -90,20 +94,31 @@ export async function openTarget(common: CommonFlags, { control = true, env = {}
     engine,
     access: async () => ({ kind: 'secret', secret: engine.secret }),
     async read() {
-      const processes = Object.entries(engine.pids).map(([name, pid]) => ({ name, cpuSeconds: cpuSecondsOf(pid), memoryBytes: memoryBytesOf(pid) }));
+      const processes = Object.entries(engine.pids).map(([name, pid]) => ({
+        name,
+        cpuSeconds: cpuSecondsOf(pid),
+        memoryBytes: memoryBytesOf(pid),
+      }));
       return { processes };
     },
     stop: () => engine.stop(),
   };
 }
 
-async function remoteTarget({ authSecret, apiKey, control, ca }: CommonFlags, address: string, needsControl: boolean): Promise<Target> {
+async function remoteTarget(
+  { authSecret, apiKey, control, ca }: CommonFlags,
+  address: string,
+  needsControl: boolean,
+): Promise<Target> {
   const gate = gateOf(address, ca);
-  if (needsControl && (control === null || apiKey === null)) throw new FlagError('--url needs --control and --api-key too: this scenario makes its own show');
+  if (needsControl && (control === null || apiKey === null))
+    throw new FlagError('--url needs --control and --api-key too: this scenario makes its own show');
   // Thousands of lines that break would not say why.
   if (gate.tls !== undefined)
     await get(gate, '/healthz').catch((error: unknown) => {
-      throw new FlagError(`--url ${address}: ${error instanceof Error ? error.message : String(error)}; --ca FILE names who vouches for its certificate`);
+      throw new FlagError(
+        `--url ${address}: ${error instanceof Error ? error.message : String(error)}; --ca FILE names who vouches for its certificate`,
+      );
     });
   const office = control === null || apiKey === null ? null : new BackOffice(control, apiKey);
   return {
@@ -114,8 +129,10 @@ async function remoteTarget({ authSecret, apiKey, control, ca }: CommonFlags, ad
     engine: null,
     async access(show, people) {
       if (authSecret !== null) return { kind: 'secret', secret: authSecret };
-      if (office === null) throw new FlagError('--url needs --auth-secret, or --control and --api-key, so that people can be let in');
-      if (people > TOKENS_BY_HTTP_MAX) throw new FlagError(`tokens for ${people} people are too many to ask for over HTTP: give --auth-secret`);
+      if (office === null)
+        throw new FlagError('--url needs --auth-secret, or --control and --api-key, so that people can be let in');
+      if (people > TOKENS_BY_HTTP_MAX)
+        throw new FlagError(`tokens for ${people} people are too many to ask for over HTTP: give --auth-secret`);
       return { kind: 'tokens', tokens: await mintAll(office, show, people) };
     },
     read: () => readMetrics(gate),
@@ -151,7 +168,9 @@ async function mintAll(office: BackOffice, show: string, people: number): Promis
   const tokens: string[] = [];
   for (let from = 0; from < people; from += TOKENS_AT_ONCE) {
     const persons = Array.from({ length: Math.min(TOKENS_AT_ONCE, people - from) }, (_, i) => from + i);
-    tokens.push(...(await Promise.all(persons.map((person) => office.mintToken(show, userOf(person), userOf(person), 'buyer')))));
+    tokens.push(
+      ...(await Promise.all(persons.map((person) => office.mintToken(show, userOf(person), userOf(person), 'buyer')))),
+    );
   }
   return tokens;
 }
@@ -170,7 +189,8 @@ export async function metricsOf(gate: Gate, names: readonly string[]): Promise<n
   return names.map((name) => valueIn(text, name));
 }
 
-const valueIn = (text: string, name: string): number => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+const valueIn = (text: string, name: string): number =>
+  Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
 
 const metricsText = (gate: Gate): Promise<string> => get(gate, '/metrics').catch(() => '');
 

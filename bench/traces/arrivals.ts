@@ -32,8 +32,14 @@ export function fitBursts(burstiness: readonly number[]): Bursts {
   let best = { error: Number.POSITIVE_INFINITY, branching: 0, decayPerSecond: 1 };
   for (const rate of RATES_TRIED) {
     // For one time scale the height is linear: least squares of the logarithms is their mean.
-    const height = Math.exp(wanted.reduce((sum, { window, excess }) => sum + Math.log((excess + 0.02) / seenIn(rate * window)), 0) / wanted.length);
-    const error = wanted.reduce((sum, { window, excess }) => sum + Math.log((height * seenIn(rate * window)) / (excess + 0.02)) ** 2, 0);
+    const height = Math.exp(
+      wanted.reduce((sum, { window, excess }) => sum + Math.log((excess + 0.02) / seenIn(rate * window)), 0) /
+        wanted.length,
+    );
+    const error = wanted.reduce(
+      (sum, { window, excess }) => sum + Math.log((height * seenIn(rate * window)) / (excess + 0.02)) ** 2,
+      0,
+    );
     const branching = Math.min(BRANCHING_MAX, 1 - (1 + height) ** -0.5);
     if (error < best.error) best = { error, branching, decayPerSecond: rate / (1 - branching) };
   }

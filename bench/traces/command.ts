@@ -8,8 +8,16 @@ import { syntheticTrace } from './synthetic.ts';
 import { parseTrace, type TraceMessage } from './trace.ts';
 
 const FLAGS = {
-  describe: text<string | null>(null, 'say what this recording is like, and what the synthetic one made after it would be like', 'FILE'),
-  like: text<string | null>(null, 'take the statistics (never the words) from this recording instead of the built-in ones', 'FILE'),
+  describe: text<string | null>(
+    null,
+    'say what this recording is like, and what the synthetic one made after it would be like',
+    'FILE',
+  ),
+  like: text<string | null>(
+    null,
+    'take the statistics (never the words) from this recording instead of the built-in ones',
+    'FILE',
+  ),
   seconds: count(600, 'length of the synthetic recording', { max: 86_400 }),
   rate: optionalCount('messages a second on average (2, or as in --like)', { max: 10_000 }),
   seed: count(1, 'the same seed writes the same recording', { min: 0, max: 2 ** 31 - 1 }),
@@ -28,12 +36,16 @@ interface Output {
 export function runTrace(argv: readonly string[], output: Output): number {
   const flags = readFlags(FLAGS, argv);
   if (flags.help) {
-    output.write(`npm run bench -- trace [flags]: writes a chat recording for --trace, or describes one\n\n${flagsHelp(FLAGS)}\n`);
+    output.write(
+      `npm run bench -- trace [flags]: writes a chat recording for --trace, or describes one\n\n${flagsHelp(FLAGS)}\n`,
+    );
     return 0;
   }
   if (flags.describe !== null) {
     const recorded = statisticsOf(flags.describe, readRecording('--describe', flags.describe));
-    const made = describeTrace(syntheticTrace({ profile: profileOf(recorded), seconds: Math.ceil(recorded.seconds), seed: flags.seed }));
+    const made = describeTrace(
+      syntheticTrace({ profile: profileOf(recorded), seconds: Math.ceil(recorded.seconds), seed: flags.seed }),
+    );
     output.write(
       statisticsTable([
         ['recorded', recorded],
@@ -42,7 +54,8 @@ export function runTrace(argv: readonly string[], output: Output): number {
     );
     return 0;
   }
-  const found = flags.like === null ? DEFAULT_PROFILE : profileOf(statisticsOf(flags.like, readRecording('--like', flags.like)));
+  const found =
+    flags.like === null ? DEFAULT_PROFILE : profileOf(statisticsOf(flags.like, readRecording('--like', flags.like)));
   const profile = flags.rate === null ? found : { ...found, perSecond: flags.rate };
   if (profile.perSecond * flags.seconds > MESSAGES_MAX)
     throw new FlagError(`${flags.seconds} s at ${profile.perSecond} a second are more than ${MESSAGES_MAX} messages`);
@@ -52,7 +65,9 @@ export function runTrace(argv: readonly string[], output: Output): number {
   else {
     writeFileSync(flags.out, lines);
     const people = new Set(messages.map(({ user }) => user)).size;
-    output.write(`${flags.out}: ${messages.length} messages of ${people} people in ${flags.seconds} s (seed ${flags.seed})\n`);
+    output.write(
+      `${flags.out}: ${messages.length} messages of ${people} people in ${flags.seconds} s (seed ${flags.seed})\n`,
+    );
   }
   return 0;
 }
@@ -96,18 +111,28 @@ export function statisticsTable(columns: ReadonlyArray<readonly [name: string, s
     ['longest silence, s', ({ longestGapSeconds }) => fixed(longestGapSeconds)],
     ['gaps: deviation / mean', ({ gapVariation }) => fixed(gapVariation)],
     ...WINDOWS_SECONDS.map(
-      (window, i) => [`counts in ${window} s: variance / mean`, ({ burstiness }: TraceStatistics) => fixed(burstiness[i] ?? Number.NaN)] as const,
+      (window, i) =>
+        [
+          `counts in ${window} s: variance / mean`,
+          ({ burstiness }: TraceStatistics) => fixed(burstiness[i] ?? Number.NaN),
+        ] as const,
     ),
-    ...LENGTH_QUANTILES.map((quantile, i) => [`length, ${quantile * 100} %`, ({ lengths }: TraceStatistics) => whole(lengths[i] ?? 0)] as const),
+    ...LENGTH_QUANTILES.map(
+      (quantile, i) =>
+        [`length, ${quantile * 100} %`, ({ lengths }: TraceStatistics) => whole(lengths[i] ?? 0)] as const,
+    ),
     ['said before', ({ repeatShare }) => percent(repeatShare)],
     ['with emoji', ({ emojiShare }) => percent(emojiShare)],
-    ...SCRIPT_NAMES.map((name) => [`script: ${name}`, ({ scripts }: TraceStatistics) => percent(scripts[name])] as const),
+    ...SCRIPT_NAMES.map(
+      (name) => [`script: ${name}`, ({ scripts }: TraceStatistics) => percent(scripts[name])] as const,
+    ),
     ['by the busiest tenth', ({ busyTenthShare }) => percent(busyTenthShare)],
     ['by the busiest one', ({ busiestUserShare }) => percent(busiestUserShare)],
     ['wrote once, of people', ({ onceShare }) => percent(onceShare)],
   ];
   const label = Math.max(...rows.map(([name]) => name.length));
-  const line = (name: string, cells: readonly string[]): string => `${name.padEnd(label)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
+  const line = (name: string, cells: readonly string[]): string =>
+    `${name.padEnd(label)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
   return (
     line(
       '',

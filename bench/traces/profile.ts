@@ -36,7 +36,15 @@ export const DEFAULT_PROFILE: TraceProfile = {
 
 export function profileOf(statistics: TraceStatistics): TraceProfile {
   const { perSecond, burstiness, lengths, repeatShare, emojiShare, scripts } = statistics;
-  return { perSecond, bursts: fitBursts(burstiness), newcomers: fitNewcomers(statistics), lengths, repeatShare, emojiShare, scripts };
+  return {
+    perSecond,
+    bursts: fitBursts(burstiness),
+    newcomers: fitNewcomers(statistics),
+    lengths,
+    repeatShare,
+    emojiShare,
+    scripts,
+  };
 }
 
 const DISCOUNT_MIN = 0.02;
@@ -45,8 +53,13 @@ const HALVINGS = 50;
 
 /** The process that leads to as many people, as many of whom wrote once. */
 function fitNewcomers({ onceShare, users, messages }: TraceStatistics): Newcomers {
-  const strengthFor = (discount: number): number => Math.exp(rootOf((log) => expectedPeople({ discount, strength: Math.exp(log) }, messages) - users, -4, 16));
-  const discount = rootOf((tried) => expectedOnce({ discount: tried, strength: strengthFor(tried) }, messages) - onceShare * users, DISCOUNT_MIN, DISCOUNT_MAX);
+  const strengthFor = (discount: number): number =>
+    Math.exp(rootOf((log) => expectedPeople({ discount, strength: Math.exp(log) }, messages) - users, -4, 16));
+  const discount = rootOf(
+    (tried) => expectedOnce({ discount: tried, strength: strengthFor(tried) }, messages) - onceShare * users,
+    DISCOUNT_MIN,
+    DISCOUNT_MAX,
+  );
   return { discount, strength: strengthFor(discount) };
 }
 
@@ -66,9 +79,19 @@ export const newcomerChance = ({ discount, strength }: Newcomers, people: number
 
 /** Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006, section 3.3): people, and people with one message, after n messages. */
 const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
-  (Math.exp(logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount)) - strength) / discount;
+  (Math.exp(
+    logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount),
+  ) -
+    strength) /
+  discount;
 const expectedOnce = ({ discount, strength }: Newcomers, n: number): number =>
-  n * Math.exp(logGamma(strength + discount + n - 1) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount));
+  n *
+  Math.exp(
+    logGamma(strength + discount + n - 1) -
+      logGamma(strength + n) +
+      logGamma(strength + 1) -
+      logGamma(strength + discount),
+  );
 
 /** Stirling's series, from where it is exact enough; below, by the recurrence of the function. */
 function logGamma(x: number): number {

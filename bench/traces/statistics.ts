@@ -61,10 +61,14 @@ export function describeTrace(messages: readonly TraceMessage[]): TraceStatistic
     longestGapSeconds: Math.max(...gaps),
     gapVariation: Math.sqrt(variance(gaps)) / mean(gaps),
     burstiness: WINDOWS_SECONDS.map((window) => fano(times, window)),
-    lengths: LENGTH_QUANTILES.map((quantile) => lengths[Math.min(lengths.length - 1, Math.floor(quantile * lengths.length))] as number),
+    lengths: LENGTH_QUANTILES.map(
+      (quantile) => lengths[Math.min(lengths.length - 1, Math.floor(quantile * lengths.length))] as number,
+    ),
     repeatShare: share(repeats),
     emojiShare: share(messages.filter(({ text }) => hasEmoji(text)).length),
-    scripts: Object.fromEntries(SCRIPT_NAMES.map((name) => [name, share(scripts.filter((script) => script === name).length)])) as Record<Script, number>,
+    scripts: Object.fromEntries(
+      SCRIPT_NAMES.map((name) => [name, share(scripts.filter((script) => script === name).length)]),
+    ) as Record<Script, number>,
     busyTenthShare: share(sum(byUser.slice(0, Math.max(1, Math.round(byUser.length / 10))))),
     busiestUserShare: share(byUser[0] ?? 0),
     onceShare: byUser.filter((count) => count === 1).length / byUser.length,

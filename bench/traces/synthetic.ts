@@ -48,7 +48,9 @@ class People {
 
   next(): Person {
     const { newcomers } = this.#profile;
-    const index = this.#prng.chance(newcomerChance(newcomers, this.#people.length, this.#wrote.length)) ? this.#welcome() : this.#known();
+    const index = this.#prng.chance(newcomerChance(newcomers, this.#people.length, this.#wrote.length))
+      ? this.#welcome()
+      : this.#known();
     this.#wrote.push(index);
     this.#written[index] = (this.#written[index] ?? 0) + 1;
     return this.#people[index] as Person;

@@ -1,10 +1,27 @@
 /** Invented texts of a wanted length in graphemes, in a wanted script, from the words of the phrase book. They look like chat and mean nothing. */
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { ENGLISH, OTHERS } from '../audience/phrases.ts';
 import type { Prng } from '../audience/prng.ts';
 import { graphemesOf, SCRIPT_NAMES, type Script, scriptOf, withoutEmoji } from './graphemes.ts';
 
-const EMOJI = ['😂', '🔥', '❤️', '😭', '👋', '🎉', '😍', '🙏', '👏🏽', '🙋‍♀️', '👨‍👩‍👧‍👦', '🇵🇭', '🏳️‍🌈', '✅', '💀', '1️⃣'] as const;
+const EMOJI = [
+  '😂',
+  '🔥',
+  '❤️',
+  '😭',
+  '👋',
+  '🎉',
+  '😍',
+  '🙏',
+  '👏🏽',
+  '🙋‍♀️',
+  '👨‍👩‍👧‍👦',
+  '🇵🇭',
+  '🏳️‍🌈',
+  '✅',
+  '💀',
+  '1️⃣',
+] as const;
 const SIGNS = [...'0123456789?!.'] as const;
 /** Scripts without spaces between words. */
 const UNSPACED: ReadonlySet<Script> = new Set(['japanese', 'chinese']);
@@ -13,14 +30,23 @@ const words = new Intl.Segmenter('und', { granularity: 'word' });
 
 /** Of the phrase book, by script; single words, without what stands for a product or a size. */
 const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
-  const phrases = [ENGLISH, ...OTHERS].flatMap(({ says }) => Object.values(says).flat()).map((phrase) => withoutEmoji(phrase.replace(/\{[ps]\}/g, '')));
+  const phrases = [ENGLISH, ...OTHERS]
+    .flatMap(({ says }) => Object.values(says).flat())
+    .map((phrase) => withoutEmoji(phrase.replace(/\{[ps]\}/g, '')));
   const found = phrases.flatMap((phrase) => {
     const script = scriptOf(phrase);
-    const parts = UNSPACED.has(script) ? Array.from(words.segment(phrase), ({ segment }) => segment) : phrase.split(' ');
-    return parts.map((word) => ({ script, word: word.trim() })).filter(({ word }) => word !== '' && scriptOf(word) !== 'none');
+    const parts = UNSPACED.has(script)
+      ? Array.from(words.segment(phrase), ({ segment }) => segment)
+      : phrase.split(' ');
+    return parts
+      .map((word) => ({ script, word: word.trim() }))
+      .filter(({ word }) => word !== '' && scriptOf(word) !== 'none');
   });
   return Object.fromEntries(
-    SCRIPT_NAMES.map((script) => [script, [...new Set(found.filter((one) => one.script === script).map(({ word }) => word))]]),
+    SCRIPT_NAMES.map((script) => [
+      script,
+      [...new Set(found.filter((one) => one.script === script).map(({ word }) => word))],
+    ]),
   ) as Record<Script, string[]>;
 })();
 

@@ -1,5 +1,5 @@
 /** Recorded chat: one JSON object a line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. Other fields are ignored. */
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 
 export interface TraceMessage {
   /** Since the start of the recording, in milliseconds. */
@@ -45,7 +45,8 @@ function parseLine(line: string): TraceMessage | string {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object';
   const { at_ms: atMs, user, text } = value as Record<string, unknown>;
-  if (typeof atMs !== 'number' || !Number.isFinite(atMs) || atMs < 0) return '"at_ms" must be a number of milliseconds, 0 or more';
+  if (typeof atMs !== 'number' || !Number.isFinite(atMs) || atMs < 0)
+    return '"at_ms" must be a number of milliseconds, 0 or more';
   if (typeof user !== 'string' || user.trim() === '' || user.length > LIMITS.nameCharsMax)
     return `"user" must be a string of 1 to ${LIMITS.nameCharsMax} characters`;
   if (typeof text !== 'string' || text.trim() === '' || text.length > LIMITS.chatTextCharsMax)

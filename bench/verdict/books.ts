@@ -1,7 +1,8 @@
 /** What the engine says of itself when the load is over, asked over the control API from outside: the verification, the sales and single reservations. */
 
+import type { Verification } from '../../src/domain/audit.ts';
+import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import type { SaleBooks, Verification } from '../../src/sales/types.ts';
 import { type BackOffice, BackOfficeError } from '../audience/back-office.ts';
 import { createPrng } from '../audience/prng.ts';
 import type { Grant } from './evidence.ts';
@@ -23,7 +24,12 @@ export interface LookUp {
 const AT_ONCE = 8;
 
 /** Throws `BackOfficeError` when the engine does not answer: without its books there is no verdict. */
-export async function readBooks(office: BackOffice, show: string, grants: readonly Grant[], { most, seed, atOnce = AT_ONCE }: LookUp): Promise<Books> {
+export async function readBooks(
+  office: BackOffice,
+  show: string,
+  grants: readonly Grant[],
+  { most, seed, atOnce = AT_ONCE }: LookUp,
+): Promise<Books> {
   const ids = sample([...new Set(grants.map(({ reservation }) => reservation))], most, seed);
   const looked = new Map<string, ReservationView | null>();
   const lanes = Array.from({ length: atOnce }, async () => {

@@ -2,7 +2,7 @@
  * Holds what the clients saw against the books, promise by promise. Pure: evidence and books in, checks out. Nothing here knows how the engine works;
  * a check that fails names the first cases. `src/README.md` and the protocol say what is promised.
  */
-import { conservation } from '../../src/sales/ledger.ts';
+import { conservation } from '../../src/domain/ledger.ts';
 import type { Check } from '../report/result.ts';
 import type { Books } from './books.ts';
 import { checkOf, whole } from './check.ts';
@@ -30,9 +30,11 @@ export function checkLines({ line, requests }: Evidence): Check[] {
   const lost: string[] = [];
   if (line.gaps > 0) lost.push(`${line.gaps} events missing on standing connections without a snapshot in their place`);
   if (line.behind > 0) lost.push(`${line.behind} of ${line.standing} viewers do not stand at the newest event`);
-  const silent = line.chatGaps > 0 ? [`${line.chatGaps} chat messages left out on standing connections and not told as missed`] : [];
+  const silent =
+    line.chatGaps > 0 ? [`${line.chatGaps} chat messages left out on standing connections and not told as missed`] : [];
   const unanswered: string[] = [];
-  if (requests.ignored > 0) unanswered.push(`${requests.ignored} of ${requests.sent} requests got no answer on a connection that stood`);
+  if (requests.ignored > 0)
+    unanswered.push(`${requests.ignored} of ${requests.sent} requests got no answer on a connection that stood`);
   if (requests.doubled > 0) unanswered.push(`${requests.doubled} requests got a second answer`);
   return [
     checkOf(
@@ -57,7 +59,9 @@ export function checkZeros({ zeros }: Evidence, spreadMsMax: number): Check[] {
   const spread = (first: number, last: number): number => Math.max(0, last - first);
   const wrong = zeros.flatMap((zero) => {
     const byClock = spread(zero.clockFirstMs, zero.clockLastMs);
-    return byClock > spreadMsMax ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer, allowed are ${spreadMsMax}`] : [];
+    return byClock > spreadMsMax
+      ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer, allowed are ${spreadMsMax}`]
+      : [];
   });
   const said = zeros.map(
     (zero) =>
@@ -74,7 +78,8 @@ function accountedFor({ verification, sales }: Books): Check {
     for (const books of sale.skus) wrong.push(...conservation(sale.id, books));
   }
   const skus = verification.sales.flatMap((sale) => sale.skus);
-  const sum = (of: (sku: (typeof skus)[number]) => number): string => whole(skus.reduce((units, sku) => units + of(sku), 0));
+  const sum = (of: (sku: (typeof skus)[number]) => number): string =>
+    whole(skus.reduce((units, sku) => units + of(sku), 0));
   return checkOf(
     'every unit accounted for',
     'I1',
@@ -100,7 +105,9 @@ function neverTooMany({ grants, ends }: Evidence, { sales }: Books): Check {
   const wrong: string[] = [];
   for (const sale of sales) {
     for (const { sku, allocated } of sale.skus) {
-      const most = mostAtOnce(known.values(), endOf, (grant) => (grant.sale === sale.id ? unitsOf(grant.lines, sku) : 0));
+      const most = mostAtOnce(known.values(), endOf, (grant) =>
+        grant.sale === sale.id ? unitsOf(grant.lines, sku) : 0,
+      );
       if (most > allocated) wrong.push(`${sale.id}/${sku}: clients had ${most} units at once, there were ${allocated}`);
     }
   }
@@ -127,9 +134,11 @@ function limitsKept({ grants, ends }: Evidence, { sales }: Books): Check {
     if (sale === undefined) continue;
     const most = (sku?: string): number => mostAtOnce(own, endOf, ({ lines }) => unitsOf(lines, sku));
     fullest = Math.max(fullest, most());
-    if (most() > sale.perBuyer) wrong.push(`${user} had ${most()} units of ${id} at once, the limit is ${sale.perBuyer}`);
+    if (most() > sale.perBuyer)
+      wrong.push(`${user} had ${most()} units of ${id} at once, the limit is ${sale.perBuyer}`);
     for (const { sku, perBuyer } of sale.skus)
-      if (perBuyer !== undefined && most(sku) > perBuyer) wrong.push(`${user} had ${most(sku)} of ${id}/${sku} at once, the limit is ${perBuyer}`);
+      if (perBuyer !== undefined && most(sku) > perBuyer)
+        wrong.push(`${user} had ${most(sku)} of ${id}/${sku} at once, the limit is ${perBuyer}`);
   }
   return checkOf('limits kept', 'I2', wrong, `most units one buyer had in a sale: ${fullest}`);
 }
@@ -147,7 +156,8 @@ function grantsReal({ grants, requests }: Evidence, { verification, looked }: Bo
         `${id} was granted to ${grant.user} for ${listed(grant.lines)} of ${grant.sale} and is ${view.user}'s, for ${listed(view.lines)} of ${view.sale}`,
       );
   }
-  if (known.size > verification.reservations) wrong.push(`clients were granted ${known.size} reservations, the ledger has ${verification.reservations}`);
+  if (known.size > verification.reservations)
+    wrong.push(`clients were granted ${known.size} reservations, the ledger has ${verification.reservations}`);
   if (known.size + requests.openReserves < verification.reservations)
     wrong.push(
       `the ledger has ${verification.reservations} reservations, clients were granted ${known.size} and wait for ${requests.openReserves} lost answers at most`,
@@ -174,12 +184,19 @@ function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check 
       const [told, open] = [units('confirmed'), units(undefined)];
       if (told > sold) wrong.push(`${sale.id}/${sku}: clients know of ${told} sold units, the books of ${sold}`);
       // A hold may have lapsed without anybody hearing of it, so what is held is at most what clients know to be open.
-      if (held > open && room === 0) wrong.push(`${sale.id}/${sku}: the books hold ${held} units, clients know of ${open}`);
-      if (sold > told + open && room === 0) wrong.push(`${sale.id}/${sku}: the books sold ${sold} units, clients know of ${told} sold and ${open} held`);
+      if (held > open && room === 0)
+        wrong.push(`${sale.id}/${sku}: the books hold ${held} units, clients know of ${open}`);
+      if (sold > told + open && room === 0)
+        wrong.push(`${sale.id}/${sku}: the books sold ${sold} units, clients know of ${told} sold and ${open} held`);
     }
   }
   const skus = verification.sales.reduce((sum, sale) => sum + sale.skus.length, 0);
-  return checkOf('clients and books agree on every unit', 'I1 I8', wrong, `${whole(skus)} SKUs${room > 0 ? `, ${whole(room)} answers were lost` : ''}`);
+  return checkOf(
+    'clients and books agree on every unit',
+    'I1 I8',
+    wrong,
+    `${whole(skus)} SKUs${room > 0 ? `, ${whole(room)} answers were lost` : ''}`,
+  );
 }
 
 /** One key, one reservation; one reservation, one key; and a repeated key is answered as repeated. */
@@ -194,13 +211,23 @@ function keysKept({ grants }: Evidence): Check {
     const owner = byId.get(grant.reservation);
     if (before !== undefined) {
       repeats++;
-      if (before.reservation !== grant.reservation) wrong.push(`${name} was answered ${before.reservation} and then ${grant.reservation}`);
-      else if (!before.replayed && !grant.replayed) wrong.push(`${grant.reservation} was decided twice as if it were new`);
-    } else if (owner !== undefined) wrong.push(`${grant.reservation} was given to ${owner.user} (key ${owner.key}) and to ${grant.user} (key ${grant.key})`);
+      if (before.reservation !== grant.reservation)
+        wrong.push(`${name} was answered ${before.reservation} and then ${grant.reservation}`);
+      else if (!before.replayed && !grant.replayed)
+        wrong.push(`${grant.reservation} was decided twice as if it were new`);
+    } else if (owner !== undefined)
+      wrong.push(
+        `${grant.reservation} was given to ${owner.user} (key ${owner.key}) and to ${grant.user} (key ${grant.key})`,
+      );
     byKey.set(name, before ?? grant);
     byId.set(grant.reservation, owner ?? grant);
   }
-  return checkOf('the same key gets the same answer', 'I4', wrong, `${whole(byKey.size)} keys, ${whole(repeats)} repeated`);
+  return checkOf(
+    'the same key gets the same answer',
+    'I4',
+    wrong,
+    `${whole(byKey.size)} keys, ${whole(repeats)} repeated`,
+  );
 }
 
 function endedOnce({ ends }: Evidence, { looked }: Books): Check {
@@ -208,7 +235,8 @@ function endedOnce({ ends }: Evidence, { looked }: Books): Check {
   const told = new Map<string, string>();
   for (const { reservation, state } of ends) {
     const before = told.get(reservation);
-    if (before !== undefined && before !== state) wrong.push(`${reservation} was told to be ${before} and to be ${state}`);
+    if (before !== undefined && before !== state)
+      wrong.push(`${reservation} was told to be ${before} and to be ${state}`);
     told.set(reservation, before ?? state);
   }
   for (const [id, state] of told) {

@@ -2,7 +2,7 @@
  * What the clients of a run saw, as far as the promises go. Every worker writes its own while it loads; the coordinator adds them up and holds the sum
  * against the books (`checks.ts`). Plain data, because it travels. Server times are those of the answers: one clock, that of Redis.
  */
-import type { Line } from '../../src/protocol/messages.ts';
+import type { Item } from '../../src/protocol/messages.ts';
 
 /** One accepted answer to a `reserve`; a repeated key that was answered again stands here twice. */
 export interface Grant {
@@ -10,7 +10,7 @@ export interface Grant {
   readonly user: string;
   readonly key: string;
   readonly sale: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly Item[];
   /** Server times. */
   readonly createdAt: number;
   readonly heldUntil: number;
@@ -30,7 +30,7 @@ export interface End {
 /** The most telling refusals of one kind; the rest are counted by the recorder. */
 export interface SoldOut {
   readonly sale: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly Item[];
   /** Fleet clock: when the earliest such answer came. */
   readonly answeredMs: number;
 }
@@ -47,7 +47,7 @@ export interface TooLate {
 export interface OverLimit {
   readonly sale: string;
   readonly user: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly Item[];
   readonly answeredMs: number;
 }
 

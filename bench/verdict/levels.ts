@@ -11,12 +11,20 @@ export const share = <T extends number | null>(initial: T, about: string): Flag<
   parse(raw) {
     const match = /^(\d{1,3}(?:\.\d{1,6})?)(%?)$/.exec(raw);
     const value = Number(match?.[1]) / (match?.[2] === '%' ? 100 : 1);
-    if (match === null || value > 1) return { problem: `must be a share such as 99.9% or 0.999, got ${JSON.stringify(raw)}` };
+    if (match === null || value > 1)
+      return { problem: `must be a share such as 99.9% or 0.999, got ${JSON.stringify(raw)}` };
     return { value };
   },
 });
 
-const PERCENTILES = { p50: 'p50Ms', p90: 'p90Ms', p99: 'p99Ms', p999: 'p999Ms', p9999: 'p9999Ms', max: 'maxMs' } as const;
+const PERCENTILES = {
+  p50: 'p50Ms',
+  p90: 'p90Ms',
+  p99: 'p99Ms',
+  p999: 'p999Ms',
+  p9999: 'p9999Ms',
+  max: 'maxMs',
+} as const;
 type Percentile = keyof typeof PERCENTILES;
 
 /** `--p50` to `--max` on the latency the scenario is about. A level on something that never happened is missed. */
@@ -25,7 +33,12 @@ export function commonLevels(common: CommonFlags, latency: Latency | undefined):
 }
 
 /** `key` is the flag in camelCase: `decisionP99`. */
-export function latencyLevel(key: string, wantedMs: number | null | undefined, latency: Latency | undefined, percentile: Percentile = 'p99'): Level[] {
+export function latencyLevel(
+  key: string,
+  wantedMs: number | null | undefined,
+  latency: Latency | undefined,
+  percentile: Percentile = 'p99',
+): Level[] {
   if (wantedMs === null || wantedMs === undefined) return [];
   const measured = latency !== undefined && latency.count > 0 ? latency[PERCENTILES[percentile]] : null;
   return [
@@ -41,15 +54,29 @@ export function latencyLevel(key: string, wantedMs: number | null | undefined, l
 export function shareLevel(key: string, wanted: number | null, got: number, of: number): Level[] {
   if (wanted === null) return [];
   return [
-    { flag: flagName(key), wanted: `>= ${percent(wanted)}`, measured: of === 0 ? 'nothing was due' : percent(got / of), ok: of > 0 && got / of >= wanted },
+    {
+      flag: flagName(key),
+      wanted: `>= ${percent(wanted)}`,
+      measured: of === 0 ? 'nothing was due' : percent(got / of),
+      ok: of > 0 && got / of >= wanted,
+    },
   ];
 }
 
 /** The most a number may be, in its own unit. */
-export function mostLevel(key: string, wanted: number | null, measured: number, say: (value: number) => string): Level[] {
-  return wanted === null ? [] : [{ flag: flagName(key), wanted: `<= ${say(wanted)}`, measured: say(measured), ok: measured <= wanted }];
+export function mostLevel(
+  key: string,
+  wanted: number | null,
+  measured: number,
+  say: (value: number) => string,
+): Level[] {
+  return wanted === null
+    ? []
+    : [{ flag: flagName(key), wanted: `<= ${say(wanted)}`, measured: say(measured), ok: measured <= wanted }];
 }
 
-export const milliseconds = (ms: number): string => (ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+export const milliseconds = (ms: number): string =>
+  ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 /** Never rounded up to 100 %. */
-export const percent = (value: number): string => `${(Math.floor(value * 100_000) / 1000).toFixed(value === 1 ? 0 : 3)} %`;
+export const percent = (value: number): string =>
+  `${(Math.floor(value * 100_000) / 1000).toFixed(value === 1 ? 0 : 3)} %`;

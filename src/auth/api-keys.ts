@@ -20,7 +20,8 @@ export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
       throw new Error(`the API key "${name}" must be ${SECRET_CHARS_MIN} to ${SECRET_CHARS_MAX} characters long`);
     return { name, digest: digestOf(secret) };
   });
-  if (new Set(known.map(({ digest }) => digest.toString('hex'))).size !== known.length) throw new Error('two API keys share one secret');
+  if (new Set(known.map(({ digest }) => digest.toString('hex'))).size !== known.length)
+    throw new Error('two API keys share one secret');
 
   return {
     check(presented) {

@@ -1,6 +1,7 @@
 /** What a token says of a person, and the rules it must keep. */
+
+import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
 
 export interface Claims {
@@ -20,9 +21,12 @@ const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 /** The claims of a verified payload. Fails with `unauthenticated` and what is wrong. */
 export function readClaims(payload: Readonly<Record<string, unknown>>): Result<Claims> {
   const { sub, name, show, role, exp } = payload;
-  if (!isText(sub, LIMITS.userIdCharsMax)) return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
-  if (!isText(name, LIMITS.nameCharsMax)) return fail('unauthenticated', `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters.`);
-  if (!isText(show, LIMITS.idCharsMax) || !SHOW_ID.test(show)) return fail('unauthenticated', 'The token\'s "show" must be a show id.');
+  if (!isText(sub, LIMITS.userIdCharsMax))
+    return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
+  if (!isText(name, LIMITS.nameCharsMax))
+    return fail('unauthenticated', `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters.`);
+  if (!isText(show, LIMITS.idCharsMax) || !SHOW_ID.test(show))
+    return fail('unauthenticated', 'The token\'s "show" must be a show id.');
   if (!isRole(role)) return fail('unauthenticated', `The token's "role" must be one of ${ROLES.join(', ')}.`);
   if (typeof exp !== 'number' || !Number.isSafeInteger(exp) || exp <= 0 || exp > 1e11)
     return fail('unauthenticated', 'The token\'s "exp" must be whole seconds since 1970.');

@@ -4,8 +4,8 @@
  * a walk to their identity provider.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Claims } from './claims.ts';
 
 export interface Passes {
@@ -36,8 +36,11 @@ export function createPasses({ secret, nowMs }: { secret: string; nowMs: () => n
       const body = pass.slice(0, end);
       const given = Buffer.from(pass.slice(end + 1), 'base64url');
       const right = signature(body);
-      if (given.length !== right.length || !timingSafeEqual(given, right)) return fail('unauthenticated', 'This is not a pass of this engine.');
-      const [show, user, name, role, exp, untilMs] = JSON.parse(Buffer.from(body.slice(PREFIX.length), 'base64url').toString()) as Packed;
+      if (given.length !== right.length || !timingSafeEqual(given, right))
+        return fail('unauthenticated', 'This is not a pass of this engine.');
+      const [show, user, name, role, exp, untilMs] = JSON.parse(
+        Buffer.from(body.slice(PREFIX.length), 'base64url').toString(),
+      ) as Packed;
       if (untilMs <= nowMs()) return fail('token_expired', 'The pass has lapsed: connect with your token.');
       return ok({ show, user, name, role, exp });
     },

@@ -4,8 +4,8 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Algorithm, createSigner, createVerifier, TOKEN_ERROR_CODES } from 'fast-jwt';
+import { LIMITS } from '../limits.ts';
 import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { type Claims, readClaims } from './claims.ts';
 import { createPasses } from './passes.ts';
 
@@ -41,7 +41,10 @@ type Verify = (token: string) => unknown;
 
 export function createTokens(options: TokensOptions): Tokens {
   const verifiers = buildVerifiers(options);
-  const sign = options.secret === undefined ? null : createSigner<Record<string, unknown>>({ key: options.secret, algorithm: 'HS256' });
+  const sign =
+    options.secret === undefined
+      ? null
+      : createSigner<Record<string, unknown>>({ key: options.secret, algorithm: 'HS256' });
   const passes = options.secret === undefined ? null : createPasses({ secret: options.secret, nowMs: options.nowMs });
 
   return {
@@ -49,15 +52,28 @@ export function createTokens(options: TokensOptions): Tokens {
     pass: (claims) => passes?.mint(claims) ?? null,
     mint(claims, ttlSeconds) {
       if (!sign)
-        throw new StampedeError(failure('forbidden', 'This engine holds no signing secret and only verifies tokens: mint them where the private key is.'));
+        throw new StampedeError(
+          failure(
+            'forbidden',
+            'This engine holds no signing secret and only verifies tokens: mint them where the private key is.',
+          ),
+        );
       const iat = Math.floor(options.nowMs() / 1000);
-      const payload = { sub: claims.user, name: claims.name, show: claims.show, role: claims.role, iat, exp: iat + Math.ceil(ttlSeconds) };
+      const payload = {
+        sub: claims.user,
+        name: claims.name,
+        show: claims.show,
+        role: claims.role,
+        iat,
+        exp: iat + Math.ceil(ttlSeconds),
+      };
       const checked = readClaims(payload);
       if (!checked.ok) throw new StampedeError(failure('invalid_request', checked.error.message));
       return sign(payload);
     },
     verify(token) {
-      if (token.length > LIMITS.handshakeTokenBytesMax) return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
+      if (token.length > LIMITS.handshakeTokenBytesMax)
+        return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
       if (passes?.isPass(token)) return passes.verify(token);
       const payload = verifySignature(verifiers, token);
       if (!payload.ok) return payload;
@@ -65,7 +81,10 @@ export function createTokens(options: TokensOptions): Tokens {
       if (!claims.ok) return claims;
       // Asked on every call, also for a remembered signature: the library's cache knows only the local clock.
       if (claims.value.exp * 1000 <= options.nowMs())
-        return fail('token_expired', `The token expired at ${new Date(claims.value.exp * 1000).toISOString()}: get a new one.`);
+        return fail(
+          'token_expired',
+          `The token expired at ${new Date(claims.value.exp * 1000).toISOString()}: get a new one.`,
+        );
       const notBefore = payload.value.nbf;
       if (notBefore !== undefined && (typeof notBefore !== 'number' || notBefore * 1000 > options.nowMs()))
         return fail('unauthenticated', 'The token is not valid yet.');
@@ -79,7 +98,8 @@ function buildVerifiers(options: TokensOptions): Verify[] {
   const untimed = { ignoreExpiration: true, ignoreNotBefore: true };
   const verifiers: Verify[] = [];
   if (options.secret !== undefined) {
-    if (Buffer.byteLength(options.secret) < SECRET_BYTES_MIN) throw new Error(`the token secret must be at least ${SECRET_BYTES_MIN} bytes long`);
+    if (Buffer.byteLength(options.secret) < SECRET_BYTES_MIN)
+      throw new Error(`the token secret must be at least ${SECRET_BYTES_MIN} bytes long`);
     verifiers.push(createVerifier({ ...untimed, key: options.secret, algorithms: ['HS256'] }));
   }
   for (const [index, pem] of (options.publicKeys ?? []).entries()) {
@@ -120,7 +140,8 @@ function verifySignature(verifiers: readonly Verify[], token: string): Result<Re
       const payload = verify(token);
       if (typeof payload === 'object' && payload !== null) return ok(payload as Record<string, unknown>);
     } catch (error) {
-      if ((error as { code?: unknown }).code === TOKEN_ERROR_CODES.malformed) return fail('unauthenticated', 'This is not a JSON Web Token.');
+      if ((error as { code?: unknown }).code === TOKEN_ERROR_CODES.malformed)
+        return fail('unauthenticated', 'This is not a JSON Web Token.');
     }
   }
   return fail('unauthenticated', 'The token is not signed with a key this engine trusts.');

@@ -6,14 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { type Command, complain, EXIT } from './command.ts';
 
 /** bench/ lies beside src/, in the sources and in a build. */
-const PROGRAM = fileURLToPath(new URL(`../../bench/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url));
+const PROGRAM = fileURLToPath(
+  new URL(`../../bench/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+);
 const MISSING = `The load tester is not part of this installation: ${PROGRAM} is missing.`;
 
 const command = (argv: readonly string[]): string[] => [...process.execArgv, PROGRAM, ...argv];
 
 function help(argv: readonly string[]): string {
   if (!existsSync(PROGRAM)) return MISSING;
-  return spawnSync(process.execPath, command([...argv, '--help']), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).stdout.trimEnd();
+  return spawnSync(process.execPath, command([...argv, '--help']), {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  }).stdout.trimEnd();
 }
 
 /** The exit code is the program's own; a signal that ended it is told as shells do. */

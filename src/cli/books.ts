@@ -1,9 +1,9 @@
 /** `stampede verify` and `stampede reconcile`: replay a show's ledger from nothing, hold it against the live books, and, asked to, repair drift. */
 import { environment, loadConfig, settingsHelp } from '../config/index.ts';
+import type { Reconciliation, Verification } from '../domain/audit.ts';
+import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { type ConnectedStore, connectStore, runningEmbeddedRedis, startEmbeddedRedis } from '../redis/index.ts';
-import type { Reconciliation, Verification } from '../sales/types.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, complain, EXIT, print, refuse } from './command.ts';
 
@@ -46,10 +46,13 @@ async function run(work: Work, argv: readonly string[]): Promise<number> {
   const { config, own } = loaded;
   const show = own.show;
   if (typeof show !== 'string' || show.length > LIMITS.idCharsMax)
-    return refuse(work.name, [{ where: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` }]);
+    return refuse(work.name, [
+      { where: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` },
+    ]);
 
   const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
-  const redis = config.redisUrl === null ? await embedded(config.dataDir, logger) : { url: config.redisUrl, stop: async () => {} };
+  const redis =
+    config.redisUrl === null ? await embedded(config.dataDir, logger) : { url: config.redisUrl, stop: async () => {} };
   try {
     const store = await connectStore({ url: redis.url, keyPrefix: config.keyPrefix, logger });
     try {
@@ -81,11 +84,14 @@ function report(found: Verification | Reconciliation): string {
   for (const sale of sales) {
     lines.push(`  sale ${sale.id}`);
     for (const { sku, allocated, available, held, sold, withdrawn } of sale.skus)
-      lines.push(`    ${sku}: allocated ${allocated} = available ${available} + held ${held} + sold ${sold} + withdrawn ${withdrawn}`);
+      lines.push(
+        `    ${sku}: allocated ${allocated} = available ${available} + held ${held} + sold ${sold} + withdrawn ${withdrawn}`,
+      );
   }
   if ('repaired' in found) {
     lines.push(found.repaired.length === 0 ? 'nothing to repair' : `repaired: ${found.repaired.join(', ')}`);
-    if (found.untrusted.length > 0) lines.push(`paused, because their ledger contradicts itself: ${found.untrusted.join(', ')}`);
+    if (found.untrusted.length > 0)
+      lines.push(`paused, because their ledger contradicts itself: ${found.untrusted.join(', ')}`);
   }
   lines.push(
     violations.length === 0 ? 'the books are right: 0 violations' : `${violations.length} violations:`,

@@ -15,6 +15,8 @@ export const complain = (text: string): void => void process.stderr.write(`${tex
 
 /** Names every mistake and where the allowed values stand. */
 export function refuse(command: string, mistakes: readonly Mistake[]): number {
-  complain(`stampede ${command}: the configuration is not valid\n${mistakesText(mistakes)}\nSee: stampede ${command} --help`);
+  complain(
+    `stampede ${command}: the configuration is not valid\n${mistakesText(mistakes)}\nSee: stampede ${command} --help`,
+  );
   return EXIT.usage;
 }

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface PoolOptions {
@@ -50,7 +50,13 @@ interface Slot {
 }
 
 export function createGatewayPool({ workers, environmentOf, logger }: PoolOptions): GatewayPool {
-  const slots: Slot[] = Array.from({ length: workers }, (_, at) => ({ worker: at + 1, child: null, startedAt: 0, restartMs: RESTART_MS_MIN, timer: null }));
+  const slots: Slot[] = Array.from({ length: workers }, (_, at) => ({
+    worker: at + 1,
+    child: null,
+    startedAt: 0,
+    restartMs: RESTART_MS_MIN,
+    timer: null,
+  }));
   let stopping = false;
 
   function launch(slot: Slot): ChildProcess {
@@ -61,7 +67,9 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
     });
     slot.child = child;
     slot.startedAt = performance.now();
-    child.on('error', (err) => logger.error({ err, worker: slot.worker }, 'gateway worker could not be started or reached'));
+    child.on('error', (err) =>
+      logger.error({ err, worker: slot.worker }, 'gateway worker could not be started or reached'),
+    );
     child.once('exit', (code, signal) => {
       slot.child = null;
       if (!stopping) restartLater(slot, code, signal);
@@ -71,7 +79,10 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
 
   function restartLater(slot: Slot, code: number | null, signal: NodeJS.Signals | null): void {
     if (performance.now() - slot.startedAt > HEALTHY_MS) slot.restartMs = RESTART_MS_MIN;
-    logger.error({ worker: slot.worker, code, signal, restartMs: slot.restartMs }, 'gateway worker ended; its viewers reconnect to the others');
+    logger.error(
+      { worker: slot.worker, code, signal, restartMs: slot.restartMs },
+      'gateway worker ended; its viewers reconnect to the others',
+    );
     slot.timer = setTimeout(() => launch(slot), slot.restartMs);
     slot.restartMs = Math.min(slot.restartMs * 2, RESTART_MS_MAX);
   }
@@ -111,10 +122,17 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
 
 function ready(child: ChildProcess, worker: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`gateway worker ${worker} was not ready within ${READY_MS_MAX / 1000} s`)), READY_MS_MAX);
+    const late = setTimeout(
+      () => reject(new Error(`gateway worker ${worker} was not ready within ${READY_MS_MAX / 1000} s`)),
+      READY_MS_MAX,
+    );
     child.once('exit', (code, signal) => {
       clearTimeout(late);
-      reject(new Error(`gateway worker ${worker} ended before it was ready (${signal ?? `exit code ${code}`}); its output above says why`));
+      reject(
+        new Error(
+          `gateway worker ${worker} ended before it was ready (${signal ?? `exit code ${code}`}); its output above says why`,
+        ),
+      );
     });
     child.on('message', (message: FromWorker) => {
       if (message.kind !== 'ready') return;

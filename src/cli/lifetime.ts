@@ -1,5 +1,5 @@
 /** How a serving process lives and ends: start, wait for a signal, drain within a bound, exit 0; a second signal ends it at once. */
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { complain, EXIT } from './command.ts';
 

@@ -4,11 +4,23 @@ import { type Command, complain, EXIT, print } from './command.ts';
 
 /** Loaded when asked for: signing a token needs no socket server. */
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
-  serve: { summary: 'run the engine: gateway, control API, jobs', load: async () => (await import('./serve.ts')).serve },
+  serve: {
+    summary: 'run the engine: gateway, control API, jobs',
+    load: async () => (await import('./serve.ts')).serve,
+  },
   token: { summary: 'sign a viewer token', load: async () => (await import('./token.ts')).token },
-  verify: { summary: 'replay the ledger of a show and check the books', load: async () => (await import('./books.ts')).verify },
-  reconcile: { summary: 'verify the books of a show and repair what drifted', load: async () => (await import('./books.ts')).reconcile },
-  bench: { summary: 'put a believable night on an engine and judge it', load: async () => (await import('./bench.ts')).bench },
+  verify: {
+    summary: 'replay the ledger of a show and check the books',
+    load: async () => (await import('./books.ts')).verify,
+  },
+  reconcile: {
+    summary: 'verify the books of a show and repair what drifted',
+    load: async () => (await import('./books.ts')).reconcile,
+  },
+  bench: {
+    summary: 'put a believable night on an engine and judge it',
+    load: async () => (await import('./bench.ts')).bench,
+  },
 };
 
 function overview(): string {
@@ -39,7 +51,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const known = Object.hasOwn(COMMANDS, about) ? COMMANDS[about] : undefined;
   if (!known) {
-    complain(`stampede: ${JSON.stringify(about)} is not a command. Commands: ${Object.keys(COMMANDS).join(', ')}, help.`);
+    complain(
+      `stampede: ${JSON.stringify(about)} is not a command. Commands: ${Object.keys(COMMANDS).join(', ')}, help.`,
+    );
     return EXIT.usage;
   }
   const command = await known.load();

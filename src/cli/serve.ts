@@ -1,5 +1,13 @@
 /** `stampede serve`: the engine, as one process, as a supervisor of gateway processes, or as one of these. */
-import { type Config, environment, loadConfig, probePort, settingsHelp, workerEnvironment, workerNumber } from '../config/index.ts';
+import {
+  type Config,
+  environment,
+  loadConfig,
+  probePort,
+  settingsHelp,
+  workerEnvironment,
+  workerNumber,
+} from '../config/index.ts';
 import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, complain, refuse } from './command.ts';
@@ -60,7 +68,13 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
       const addresses = await running.start();
       const environmentOf = (worker: number): Record<string, string> =>
         workerEnvironment(
-          { worker, redisUrl: addresses.redis, gatewayPort, nodeName: `${config.nodeName.slice(0, 60)}-${worker}`, authSecret: running.secrets.authSecret },
+          {
+            worker,
+            redisUrl: addresses.redis,
+            gatewayPort,
+            nodeName: `${config.nodeName.slice(0, 60)}-${worker}`,
+            authSecret: running.secrets.authSecret,
+          },
           flagsAsVariables,
         );
       pool = createGatewayPool({ workers: config.workers, environmentOf, logger });
@@ -110,13 +124,29 @@ function askedBySupervisor(): Promise<string> {
 /** For people on standard error; for programs one log line with the same facts. */
 function announce(config: Config, addresses: Addresses, engine: Engine, logger: Logger): void {
   const durability = engine.durability();
-  logger.info({ ...addresses, redis: config.redisUrl === null ? 'embedded' : 'REDIS_URL', roles: config.roles, workers: config.workers, durability }, 'ready');
-  const lines = [`stampede ${VERSION} is ready (${config.roles.join(', ')}${config.workers > 1 ? `, ${config.workers} gateway processes` : ''})`];
+  logger.info(
+    {
+      ...addresses,
+      redis: config.redisUrl === null ? 'embedded' : 'REDIS_URL',
+      roles: config.roles,
+      workers: config.workers,
+      durability,
+    },
+    'ready',
+  );
+  const lines = [
+    `stampede ${VERSION} is ready (${config.roles.join(', ')}${config.workers > 1 ? `, ${config.workers} gateway processes` : ''})`,
+  ];
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
-  lines.push(`  redis    ${config.redisUrl === null ? `embedded, data in ${config.dataDir}` : 'as REDIS_URL says'}, durability ${durability}`);
+  lines.push(
+    `  redis    ${config.redisUrl === null ? `embedded, data in ${config.dataDir}` : 'as REDIS_URL says'}, durability ${durability}`,
+  );
   for (const [name, secret] of Object.entries(engine.secrets.madeApiKeys))
-    lines.push(`  API key  ${secret}`, `           made now, named "${name}", shown this once; kept in ${config.dataDir}/secrets.json`);
+    lines.push(
+      `  API key  ${secret}`,
+      `           made now, named "${name}", shown this once; kept in ${config.dataDir}/secrets.json`,
+    );
   complain(lines.join('\n'));
 }
 

@@ -1,7 +1,7 @@
 /** `stampede token`: signs a viewer token, for trying things out and for back offices without a JWT library. */
 import { createTokens } from '../auth/tokens.ts';
 import { ensureSecrets, environment, loadConfig, type Mistake, settingsHelp } from '../config/index.ts';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
 import { type Command, complain, EXIT, print, refuse } from './command.ts';
 
@@ -41,7 +41,8 @@ async function run(argv: readonly string[]): Promise<number> {
   if (!show) mistakes.push({ where: '--show', problem: 'is needed: the id of a show.' });
   if (!user) mistakes.push({ where: '--user', problem: 'is needed: the id of the user.' });
   const role = text('role') ?? 'buyer';
-  if (!isRole(role)) mistakes.push({ where: '--role', problem: `must be one of ${ROLES.join(', ')}, got ${JSON.stringify(role)}.` });
+  if (!isRole(role))
+    mistakes.push({ where: '--role', problem: `must be one of ${ROLES.join(', ')}, got ${JSON.stringify(role)}.` });
   const ttl = text('ttl') ?? String(TTL_DEFAULT);
   const ttlSeconds = /^\d{1,8}$/.test(ttl) ? Number(ttl) : 0;
   if (ttlSeconds < TTL_MIN || ttlSeconds > TTL_MAX)
@@ -50,7 +51,9 @@ async function run(argv: readonly string[]): Promise<number> {
 
   const { authSecret } = ensureSecrets(loaded.config);
   if (authSecret === null) {
-    complain('stampede token: tokens are checked with public keys here, so they are signed where the private key is. Set AUTH_SECRET to sign with a secret.');
+    complain(
+      'stampede token: tokens are checked with public keys here, so they are signed where the private key is. Set AUTH_SECRET to sign with a secret.',
+    );
     return EXIT.failed;
   }
   const tokens = createTokens({ secret: authSecret, nowMs: Date.now });

@@ -1,9 +1,17 @@
 /** One viewer of one show: puts the line, the clock, the model and the requests together. */
 import { LIMITS } from '../protocol/limits.ts';
-import type { Ok, Line as ReservationLine, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
+import type { Ok, Item as ReservationLine, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { type ClientCodec, jsonCodec } from './codec.ts';
-import type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved, Waiting } from './contract.ts';
+import type {
+  ClientEvents,
+  ClientOptions,
+  ClientStats,
+  CountdownReading,
+  Durability,
+  Reserved,
+  Waiting,
+} from './contract.ts';
 import { Emitter } from './emitter.ts';
 import { type Outcome, refused } from './failures.ts';
 import { Hearts } from './hearts.ts';
@@ -38,7 +46,8 @@ export class StampedeClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (Socket === undefined) throw new TypeError('This platform has no WebSocket: pass one, for example that of the "ws" package.');
+    if (Socket === undefined)
+      throw new TypeError('This platform has no WebSocket: pass one, for example that of the "ws" package.');
     const base = gatewayBase(options.url);
     this.#line = new Line({
       Socket,
@@ -107,7 +116,9 @@ export class StampedeClient {
     const reading = this.#clock.read();
     const toOpen = sale.state === 'scheduled';
     const at = toOpen ? sale.opensAt : sale.state === 'open' || sale.state === 'paused' ? sale.closesAt : null;
-    return at === null ? null : { to: toOpen ? 'open' : 'close', at, remainingMs: Math.max(0, at - reading.now), errorMs: reading.errorMs };
+    return at === null
+      ? null
+      : { to: toOpen ? 'open' : 'close', at, remainingMs: Math.max(0, at - reading.now), errorMs: reading.errorMs };
   }
 
   /**
@@ -135,17 +146,28 @@ export class StampedeClient {
    * Reserves units, all lines or nothing. Repeats the same key by itself until there is an answer, so one call can never take units twice;
    * after `unknown_outcome`, call again with the same `key` and lines.
    */
-  async reserve(request: { sale: string; lines: readonly ReservationLine[]; key?: string; deadlineMs?: number }): Promise<Outcome<Reserved>> {
+  async reserve(request: {
+    sale: string;
+    lines: readonly ReservationLine[];
+    key?: string;
+    deadlineMs?: number;
+  }): Promise<Outcome<Reserved>> {
     const key = request.key ?? newKey();
     const lines = request.lines.map((line) => ({ ...line }));
-    const outcome = await this.#requests.repeat((id) => ({ t: 'reserve', id, key, sale: request.sale, lines }), request.deadlineMs ?? KEYED_DEADLINE_MS);
+    const outcome = await this.#requests.repeat(
+      (id) => ({ t: 'reserve', id, key, sale: request.sale, lines }),
+      request.deadlineMs ?? KEYED_DEADLINE_MS,
+    );
     return this.#reservationOutcome(outcome, key);
   }
 
   /** Gives a hold back before it lapses. */
   async release(reservation: string, options: { key?: string; deadlineMs?: number } = {}): Promise<Outcome<Reserved>> {
     const key = options.key ?? newKey();
-    const outcome = await this.#requests.repeat((id) => ({ t: 'release', id, key, reservation }), options.deadlineMs ?? KEYED_DEADLINE_MS);
+    const outcome = await this.#requests.repeat(
+      (id) => ({ t: 'release', id, key, reservation }),
+      options.deadlineMs ?? KEYED_DEADLINE_MS,
+    );
     return this.#reservationOutcome(outcome, key);
   }
 
@@ -153,17 +175,36 @@ export class StampedeClient {
    * Joins the line for a sold-out SKU. When units come free and it is your turn they are held for you: a `you` event with `offer` set, on any
    * device. Refused with `units_free` while there is something to reserve.
    */
-  async joinWaitlist(request: { sale: string; sku: string; qty?: number; key?: string; deadlineMs?: number }): Promise<Outcome<Waiting>> {
+  async joinWaitlist(request: {
+    sale: string;
+    sku: string;
+    qty?: number;
+    key?: string;
+    deadlineMs?: number;
+  }): Promise<Outcome<Waiting>> {
     const { sale, sku, qty = 1 } = request;
     const outcome = await this.#waitlist('join', request, { qty });
-    if (outcome.ok) this.#model.waits.set(waitKey(sale, sku), { sale, sku, qty, place: outcome.value.place, joinedAt: this.serverNow() });
+    if (outcome.ok)
+      this.#model.waits.set(waitKey(sale, sku), {
+        sale,
+        sku,
+        qty,
+        place: outcome.value.place,
+        joinedAt: this.serverNow(),
+      });
     return outcome;
   }
 
   /** Gives up the place in line. */
-  async leaveWaitlist(request: { sale: string; sku: string; key?: string; deadlineMs?: number }): Promise<Outcome<Waiting>> {
+  async leaveWaitlist(request: {
+    sale: string;
+    sku: string;
+    key?: string;
+    deadlineMs?: number;
+  }): Promise<Outcome<Waiting>> {
     const outcome = await this.#waitlist('leave', request, {});
-    if (outcome.ok || outcome.error.code === 'not_waiting') this.#model.waits.delete(waitKey(request.sale, request.sku));
+    if (outcome.ok || outcome.error.code === 'not_waiting')
+      this.#model.waits.delete(waitKey(request.sale, request.sku));
     return outcome;
   }
 
@@ -173,7 +214,10 @@ export class StampedeClient {
     more: { qty?: number },
   ): Promise<Outcome<Waiting>> {
     const { sale, sku, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
-    const outcome = await this.#requests.repeat((id) => ({ t: 'waitlist', id, key, op, sale, sku, ...more }), deadlineMs);
+    const outcome = await this.#requests.repeat(
+      (id) => ({ t: 'waitlist', id, key, op, sale, sku, ...more }),
+      deadlineMs,
+    );
     if (!outcome.ok) return outcome;
     const { place, waiting, replayed } = outcome.value.data ?? {};
     return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };

@@ -62,6 +62,8 @@ export class ServerClock {
         bestErrorMs = errorMs;
       }
     }
-    return best === undefined ? { now: local, errorMs: Infinity } : { now: local + best.offsetMs, errorMs: bestErrorMs };
+    return best === undefined
+      ? { now: local, errorMs: Infinity }
+      : { now: local + best.offsetMs, errorMs: bestErrorMs };
   }
 }

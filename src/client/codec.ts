@@ -18,6 +18,7 @@ export const jsonCodec: ClientCodec = {
 };
 
 export function asMessage(value: unknown): ServerMessage {
-  if (typeof value !== 'object' || value === null || typeof (value as { t?: unknown }).t !== 'string') throw new TypeError('not a message');
+  if (typeof value !== 'object' || value === null || typeof (value as { t?: unknown }).t !== 'string')
+    throw new TypeError('not a message');
   return value as ServerMessage;
 }

@@ -11,9 +11,14 @@ export interface ClientFailure extends Omit<Failure, 'code'> {
   readonly code: ClientErrorCode;
 }
 
-export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ClientFailure };
+export type Outcome<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: ClientFailure };
 
-export const refused = (code: ClientErrorCode, message: string): { readonly ok: false; readonly error: ClientFailure } => ({
+export const refused = (
+  code: ClientErrorCode,
+  message: string,
+): { readonly ok: false; readonly error: ClientFailure } => ({
   ok: false,
   error: { code, message },
 });

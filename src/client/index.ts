@@ -11,7 +11,15 @@ import type { ClientOptions } from './contract.ts';
 
 export { newKey, type StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
-export type { ClientEvents, ClientOptions, ClientStats, CountdownReading, Durability, Reserved, Waiting } from './contract.ts';
+export type {
+  ClientEvents,
+  ClientOptions,
+  ClientStats,
+  CountdownReading,
+  Durability,
+  Reserved,
+  Waiting,
+} from './contract.ts';
 export type { ClientErrorCode, ClientFailure, Outcome } from './failures.ts';
 export type { LineState, SocketClass, SocketLike } from './line.ts';
 export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';

@@ -3,7 +3,13 @@
  * is spread by full jitter, and a server that says when to come back is believed.
  */
 import { CLOSE, closePolicy } from '../protocol/codes.ts';
-import { type Bye, type ClientMessage, type ServerMessage, subprotocolOf, TOKEN_PROTOCOL_PREFIX } from '../protocol/messages.ts';
+import {
+  type Bye,
+  type ClientMessage,
+  type ServerMessage,
+  subprotocolOf,
+  TOKEN_PROTOCOL_PREFIX,
+} from '../protocol/messages.ts';
 import { Backoff } from './backoff.ts';
 import type { ClientCodec } from './codec.ts';
 
@@ -48,7 +54,12 @@ const STABLE_AFTER_MS = 5_000;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
 /** What a refused upgrade would have been called on an open connection. */
-const REFUSALS: Readonly<Record<number, number>> = { 401: CLOSE.token_expired, 403: CLOSE.forbidden, 404: CLOSE.show_gone, 400: CLOSE.bad_frames };
+const REFUSALS: Readonly<Record<number, number>> = {
+  401: CLOSE.token_expired,
+  403: CLOSE.forbidden,
+  404: CLOSE.show_gone,
+  400: CLOSE.bad_frames,
+};
 
 export class Line {
   readonly #options: LineOptions;
@@ -120,7 +131,8 @@ export class Line {
     };
     // A close event follows. Browsers hide why an upgrade was refused; the `ws` package names the HTTP status.
     socket.onerror = (event: { message?: unknown }) => {
-      const status = typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
+      const status =
+        typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
       if (status !== undefined && this.#socket === socket) this.#refused(pass === undefined ? Number(status) : 503);
     };
     this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'no welcome in time'), CONNECT_TIMEOUT_MS);

@@ -158,7 +158,8 @@ export class Model implements ShowModel {
         if (typeof text === 'string') this.announcement = { text, at: event.at };
         break;
       case 'product.pinned':
-        if (this.show !== null && (typeof product === 'string' || product === null)) this.show = { ...this.show, pinned: product };
+        if (this.show !== null && (typeof product === 'string' || product === null))
+          this.show = { ...this.show, pinned: product };
         break;
       case 'chat.removed':
         this.#removeChat(event.data);
@@ -187,7 +188,14 @@ export class Model implements ShowModel {
     const known = this.sales.get(patch.id);
     if (known === undefined || patch.rev < known.rev) return;
     const skus = known.skus.map((sku) => ({ ...sku, left: patch.left[sku.sku] ?? sku.left }));
-    this.sales.set(patch.id, { ...known, rev: patch.rev, state: patch.state, opensAt: patch.opensAt, closesAt: patch.closesAt, skus });
+    this.sales.set(patch.id, {
+      ...known,
+      rev: patch.rev,
+      state: patch.state,
+      opensAt: patch.opensAt,
+      closesAt: patch.closesAt,
+      skus,
+    });
   }
 
   #takeChat(groups: readonly ChatGroup[]): ChatMessage[] {
@@ -226,14 +234,17 @@ export class Model implements ShowModel {
   }
 
   #replaceReservations(current: readonly ReservationView[]): void {
-    const ended = [...this.reservations.values()].filter((reservation) => reservation.state === 'released' || reservation.state === 'expired');
+    const ended = [...this.reservations.values()].filter(
+      (reservation) => reservation.state === 'released' || reservation.state === 'expired',
+    );
     this.reservations.clear();
     for (const reservation of [...ended, ...current]) this.reservations.set(reservation.id, reservation);
   }
 
   #forgetOldEnds(): void {
     let ended = 0;
-    for (const reservation of this.reservations.values()) if (reservation.state === 'released' || reservation.state === 'expired') ended += 1;
+    for (const reservation of this.reservations.values())
+      if (reservation.state === 'released' || reservation.state === 'expired') ended += 1;
     for (const [id, reservation] of this.reservations) {
       if (ended <= ENDED_RESERVATIONS_KEPT) return;
       if (reservation.state !== 'released' && reservation.state !== 'expired') continue;

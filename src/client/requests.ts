@@ -86,22 +86,38 @@ export class Requests {
     for (const pending of [...this.#pending]) {
       pending.ids = [];
       clearTimeout(pending.attemptTimer);
-      if (!pending.repeatable) this.#settle(pending, refused('unknown_outcome', 'The connection was lost before an answer came.'));
+      if (!pending.repeatable)
+        this.#settle(pending, refused('unknown_outcome', 'The connection was lost before an answer came.'));
     }
   }
 
   close(): void {
     this.#closed = true;
     for (const pending of [...this.#pending]) {
-      this.#settle(pending, pending.everSent ? refused('unknown_outcome', 'Closed before an answer came.') : refused('closed', 'This client was closed.'));
+      this.#settle(
+        pending,
+        pending.everSent
+          ? refused('unknown_outcome', 'Closed before an answer came.')
+          : refused('closed', 'This client was closed.'),
+      );
     }
   }
 
   #start(build: (id: number) => ClientMessage, repeatable: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
     if (this.#closed) return Promise.resolve(refused('closed', 'This client was closed.'));
-    if (this.#pending.size >= this.#options.waitingMax) return Promise.resolve(refused('queue_full', 'Too many requests of this client wait for an answer.'));
+    if (this.#pending.size >= this.#options.waitingMax)
+      return Promise.resolve(refused('queue_full', 'Too many requests of this client wait for an answer.'));
     return new Promise((resolve) => {
-      const pending: Pending = { build, repeatable, settle: resolve, ids: [], everSent: false, attempts: 0, attemptTimer: undefined, deadlineTimer: undefined };
+      const pending: Pending = {
+        build,
+        repeatable,
+        settle: resolve,
+        ids: [],
+        everSent: false,
+        attempts: 0,
+        attemptTimer: undefined,
+        deadlineTimer: undefined,
+      };
       this.#pending.add(pending);
       pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
       const sent = this.#attempt(pending);
@@ -118,7 +134,8 @@ export class Requests {
     pending.ids.push(id);
     pending.everSent = true;
     pending.attempts += 1;
-    if (pending.repeatable) pending.attemptTimer = setTimeout(() => this.#attempt(pending), this.#options.attemptTimeoutMs);
+    if (pending.repeatable)
+      pending.attemptTimer = setTimeout(() => this.#attempt(pending), this.#options.attemptTimeoutMs);
     return true;
   }
 

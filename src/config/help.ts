@@ -8,7 +8,13 @@ export function settingsHelp(names: readonly SettingName[] = Object.keys(SETTING
   return names.map((name) => settingHelp(SETTINGS[name])).join('\n');
 }
 
-function settingHelp({ variable, flag, help, range, fallbackText }: Pick<Setting<unknown>, 'variable' | 'flag' | 'help' | 'range' | 'fallbackText'>): string {
+function settingHelp({
+  variable,
+  flag,
+  help,
+  range,
+  fallbackText,
+}: Pick<Setting<unknown>, 'variable' | 'flag' | 'help' | 'range' | 'fallbackText'>): string {
   const head = flag === null ? `  ${variable} (environment only)` : `  --${flag} VALUE, ${variable}`;
   return [head, ...wrapped(help), ...wrapped(`Allowed: ${range}. Default: ${fallbackText}.`)].join('\n');
 }

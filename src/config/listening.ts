@@ -24,8 +24,10 @@ export function portTrouble(variable: string, host: string, port: number, cause:
 }
 
 function explained(variable: string, host: string, port: number, code: string): string {
-  if (code === 'EADDRINUSE') return `port ${port} on ${host} is taken: stop what listens there, or choose another ${variable} (0 = any free port)`;
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${host} is taken: stop what listens there, or choose another ${variable} (0 = any free port)`;
   if (code === 'EACCES') return `port ${port} may not be opened by this user: choose a ${variable} of 1024 or higher`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `${host} is not an address of this machine: choose another HOST`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `${host} is not an address of this machine: choose another HOST`;
   return `cannot listen on ${host}:${port} (${code}): choose another HOST or ${variable}`;
 }

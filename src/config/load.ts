@@ -3,8 +3,8 @@ import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { TlsFiles } from '../protocol/tls-files.ts';
 import { ENGINE_ROLES, type EngineRole, type LogLevel, SETTINGS, type Setting } from './settings.ts';
+import type { TlsFiles } from './tls.ts';
 import { readTls } from './tls.ts';
 
 export interface Config {
@@ -90,7 +90,11 @@ export function loadConfig(options: LoadOptions): Loaded {
 
   const readFile = options.readFile ?? ((path: string) => readFileSync(path, 'utf8'));
   const serves = (options.purpose ?? 'serve') === 'serve';
-  const tlsAsked = { certFile: read(SETTINGS.tlsCertFile), keyFile: read(SETTINGS.tlsKeyFile), passphrase: read(SETTINGS.tlsKeyPassphrase) };
+  const tlsAsked = {
+    certFile: read(SETTINGS.tlsCertFile),
+    keyFile: read(SETTINGS.tlsKeyFile),
+    passphrase: read(SETTINGS.tlsKeyPassphrase),
+  };
   const config: Config = {
     redisUrl: read(SETTINGS.redisUrl),
     keyPrefix: read(SETTINGS.keyPrefix),
@@ -121,7 +125,12 @@ export function loadConfig(options: LoadOptions): Loaded {
   // A rule between two settings is only asked when each was understood: one slip must not read as two.
   if (mistakes.length === 0) mistakes.push(...relationMistakes(config, options.purpose ?? 'serve'));
   if (mistakes.length > 0) return { ok: false, mistakes };
-  return { ok: true, config: Object.freeze({ ...config, roles: inOrder(config.roles) }), own: flags.own, flagsAsVariables: asVariables(flags.settings) };
+  return {
+    ok: true,
+    config: Object.freeze({ ...config, roles: inOrder(config.roles) }),
+    own: flags.own,
+    flagsAsVariables: asVariables(flags.settings),
+  };
 }
 
 function asVariables(flags: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
@@ -138,32 +147,49 @@ export function mistakesText(mistakes: readonly Mistake[]): string {
   return mistakes.map(({ where, problem }) => `  ${where}: ${problem}`).join('\n');
 }
 
-const inOrder = (roles: readonly EngineRole[]): readonly EngineRole[] => Object.freeze(ENGINE_ROLES.filter((role) => roles.includes(role)));
+const inOrder = (roles: readonly EngineRole[]): readonly EngineRole[] =>
+  Object.freeze(ENGINE_ROLES.filter((role) => roles.includes(role)));
 
 function relationMistakes(config: Config, purpose: 'serve' | 'token' | 'inspect'): Mistake[] {
   const found: Mistake[] = [];
   const say = (where: string, problem: string): void => void found.push({ where, problem });
   const shared = config.redisUrl !== null;
-  if (purpose === 'token' && shared && config.authSecret === null) say('AUTH_SECRET', 'is needed to sign a token. Allowed: at least 32 bytes.');
+  if (purpose === 'token' && shared && config.authSecret === null)
+    say('AUTH_SECRET', 'is needed to sign a token. Allowed: at least 32 bytes.');
   if (purpose !== 'serve') return found;
 
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   if (!shared && config.roles.length < ENGINE_ROLES.length)
-    say('REDIS_URL', `is needed when roles run apart (ROLES=${config.roles.join(',')}): an embedded Redis serves one process and its workers.`);
-  if (config.workers > 1 && !has('gateway')) say('WORKERS', 'counts gateway processes, so ROLES must include gateway or WORKERS be 1.');
+    say(
+      'REDIS_URL',
+      `is needed when roles run apart (ROLES=${config.roles.join(',')}): an embedded Redis serves one process and its workers.`,
+    );
+  if (config.workers > 1 && !has('gateway'))
+    say('WORKERS', 'counts gateway processes, so ROLES must include gateway or WORKERS be 1.');
   if (config.gatewayPort !== 0 && config.gatewayPort === config.controlPort && has('gateway') && has('control'))
     say('CONTROL_PORT', `must differ from GATEWAY_PORT (${config.gatewayPort}).`);
   if (shared && (has('gateway') || has('control')) && config.authSecret === null && config.authPublicKeys.length === 0)
-    say('AUTH_SECRET', 'or AUTH_PUBLIC_KEYS is needed with REDIS_URL, and must be the same in every process. Allowed: at least 32 bytes.');
+    say(
+      'AUTH_SECRET',
+      'or AUTH_PUBLIC_KEYS is needed with REDIS_URL, and must be the same in every process. Allowed: at least 32 bytes.',
+    );
   if (shared && has('control') && config.apiKeys === null)
-    say('API_KEYS', 'is needed with REDIS_URL for the control role. Allowed: comma-separated name:secret, each secret 16 to 256 characters.');
+    say(
+      'API_KEYS',
+      'is needed with REDIS_URL for the control role. Allowed: comma-separated name:secret, each secret 16 to 256 characters.',
+    );
   return found;
 }
 
-function readPublicKeys(paths: readonly string[], readFile: (path: string) => string, mistakes: Mistake[]): readonly string[] {
+function readPublicKeys(
+  paths: readonly string[],
+  readFile: (path: string) => string,
+  mistakes: Mistake[],
+): readonly string[] {
   const pems: string[] = [];
   for (const path of paths) {
-    const say = (problem: string): void => void mistakes.push({ where: SETTINGS.authPublicKeys.variable, problem: `${path} ${problem}` });
+    const say = (problem: string): void =>
+      void mistakes.push({ where: SETTINGS.authPublicKeys.variable, problem: `${path} ${problem}` });
     try {
       const pem = readFile(path);
       if (/PRIVATE KEY/.test(pem)) {
@@ -185,12 +211,15 @@ interface Flags {
   readonly own: Readonly<Record<string, string | true>>;
 }
 
-const SETTING_FLAGS: ReadonlySet<string> = new Set(Object.values(SETTINGS).flatMap(({ flag }) => (flag === null ? [] : [flag])));
+const SETTING_FLAGS: ReadonlySet<string> = new Set(
+  Object.values(SETTINGS).flatMap(({ flag }) => (flag === null ? [] : [flag])),
+);
 
 function readFlags(argv: readonly string[], own: OwnFlags, mistakes: Mistake[]): Flags {
   const options: Record<string, { type: 'string' | 'boolean' }> = {};
   for (const flag of SETTING_FLAGS) options[flag] = { type: 'string' };
-  for (const [flag, { placeholder }] of Object.entries(own)) options[flag] = { type: placeholder === null ? 'boolean' : 'string' };
+  for (const [flag, { placeholder }] of Object.entries(own))
+    options[flag] = { type: placeholder === null ? 'boolean' : 'string' };
   // Not strict: the library stops at the first mistake, and we name them all.
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
 
@@ -198,14 +227,23 @@ function readFlags(argv: readonly string[], own: OwnFlags, mistakes: Mistake[]):
   const ownValues: Record<string, string | true> = {};
   for (const token of tokens) {
     if (token.kind === 'positional')
-      mistakes.push({ where: JSON.stringify(token.value), problem: 'is not expected here: settings are given as --flag value.' });
+      mistakes.push({
+        where: JSON.stringify(token.value),
+        problem: 'is not expected here: settings are given as --flag value.',
+      });
     if (token.kind !== 'option') continue;
     const known = options[token.name];
-    if (!known) mistakes.push({ where: token.rawName, problem: `is not a flag of this command${secretFlagHint(token.name)}. See --help.` });
-    else if (known.type === 'string' && (token.value === undefined || token.value === '')) mistakes.push({ where: token.rawName, problem: 'needs a value.' });
+    if (!known)
+      mistakes.push({
+        where: token.rawName,
+        problem: `is not a flag of this command${secretFlagHint(token.name)}. See --help.`,
+      });
+    else if (known.type === 'string' && (token.value === undefined || token.value === ''))
+      mistakes.push({ where: token.rawName, problem: 'needs a value.' });
     else if (known.type === 'string' && !token.inlineValue && token.value?.startsWith('--'))
       mistakes.push({ where: token.rawName, problem: `needs a value, and ${token.value} looks like the next flag.` });
-    else if (known.type === 'boolean' && token.value !== undefined) mistakes.push({ where: token.rawName, problem: 'takes no value.' });
+    else if (known.type === 'boolean' && token.value !== undefined)
+      mistakes.push({ where: token.rawName, problem: 'takes no value.' });
     else if (SETTING_FLAGS.has(token.name)) settings.set(token.name, token.value ?? '');
     else ownValues[token.name] = token.value ?? true;
   }

@@ -67,23 +67,34 @@ export const origin: Parser<string> = (raw) => {
 };
 
 /** `*` = any origin, as null. */
-export const originsOrAny: Parser<readonly string[] | null> = (raw) => (raw.trim() === '*' ? value(null) : listOf(origin)(raw));
+export const originsOrAny: Parser<readonly string[] | null> = (raw) =>
+  raw.trim() === '*' ? value(null) : listOf(origin)(raw);
 
 /** An IP address or a CIDR network, as written. */
 export const network: Parser<string> = (raw) => {
   const [address = '', prefix, ...rest] = raw.split('/');
   const bits = isIP(address) === 6 ? 128 : 32;
-  const fits = isIP(address) !== 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
+  const fits =
+    isIP(address) !== 0 &&
+    rest.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
   return fits ? value(raw) : problem(`must be an IP address or a network such as 10.0.0.0/8, got ${shown(raw)}`);
 };
 
 export function urlWithScheme(...schemes: string[]): Parser<string> {
   return (raw) => {
     const url = parseUrl(raw);
-    const fits = url !== null && schemes.includes(url.protocol.slice(0, -1)) && url.hostname !== '' && url.search === '' && url.hash === '';
+    const fits =
+      url !== null &&
+      schemes.includes(url.protocol.slice(0, -1)) &&
+      url.hostname !== '' &&
+      url.search === '' &&
+      url.hash === '';
     return fits
       ? value(raw.replace(/\/+$/, ''))
-      : problem(`must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, without query`);
+      : problem(
+          `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, without query`,
+        );
   };
 }
 
@@ -95,14 +106,17 @@ export const redisUrl: Parser<string> = (raw) => {
     const where = urls.length > 1 ? ` (entry ${at + 1})` : '';
     if (text.startsWith('unix://')) {
       if (urls.length > 1) return problem(`cannot list a unix socket beside other servers${where}`);
-      if (!/^unix:\/\/\/[^?#]+$/.test(text)) return problem('must name the socket by its absolute path: unix:///run/redis.sock');
+      if (!/^unix:\/\/\/[^?#]+$/.test(text))
+        return problem('must name the socket by its absolute path: unix:///run/redis.sock');
       continue;
     }
     const url = parseUrl(text);
     if (!url || !/^rediss?:$/.test(url.protocol)) return problem(`must be redis://, rediss:// or unix:// URLs${where}`);
     if (url.hostname === '') return problem(`must name a host${where}`);
-    if (!/^\/?\d{0,2}$/.test(url.pathname)) return problem(`may name a database number after the host and nothing else${where}`);
-    if (urls.length > 1 && /^\/[1-9]/.test(url.pathname)) return problem(`may not name a database in a cluster${where}`);
+    if (!/^\/?\d{0,2}$/.test(url.pathname))
+      return problem(`may name a database number after the host and nothing else${where}`);
+    if (urls.length > 1 && /^\/[1-9]/.test(url.pathname))
+      return problem(`may not name a database in a cluster${where}`);
   }
   return value(urls.join(','));
 };
@@ -118,9 +132,12 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
     for (const [at, pair] of pairs.entries()) {
       const colon = pair.indexOf(':');
       const [name, secret] = [pair.slice(0, Math.max(colon, 0)), pair.slice(colon + 1)];
-      if (colon < 1 || !KEY_NAME.test(name)) return problem(`entry ${at + 1} must be name:secret, with a name of letters, digits, "_", "." or "-"`);
+      if (colon < 1 || !KEY_NAME.test(name))
+        return problem(`entry ${at + 1} must be name:secret, with a name of letters, digits, "_", "." or "-"`);
       if (secret.length < secretCharsMin || secret.length > secretCharsMax)
-        return problem(`the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, got ${secret.length}`);
+        return problem(
+          `the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, got ${secret.length}`,
+        );
       if (Object.hasOwn(keys, name)) return problem(`names "${name}" twice`);
       if (Object.values(keys).includes(secret)) return problem(`gives "${name}" the secret of another key`);
       keys[name] = secret;
@@ -132,7 +149,9 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
 export function secretText(bytesMin: number): Parser<string> {
   return (raw) => {
     const bytes = Buffer.byteLength(raw);
-    return bytes < bytesMin ? problem(`must be at least ${bytesMin} bytes long, got ${bytes}: try "openssl rand -hex 32"`) : value(raw);
+    return bytes < bytesMin
+      ? problem(`must be at least ${bytesMin} bytes long, got ${bytes}: try "openssl rand -hex 32"`)
+      : value(raw);
   };
 }
 

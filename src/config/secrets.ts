@@ -21,7 +21,9 @@ interface SecretsFile {
 }
 
 /** What is configured wins; what is not, with an embedded Redis, comes from the secrets file, made when absent. Throws when that file is damaged. */
-export function ensureSecrets(config: Pick<Config, 'redisUrl' | 'authSecret' | 'authPublicKeys' | 'apiKeys' | 'dataDir'>): Secrets {
+export function ensureSecrets(
+  config: Pick<Config, 'redisUrl' | 'authSecret' | 'authPublicKeys' | 'apiKeys' | 'dataDir'>,
+): Secrets {
   const needsSecret = config.authSecret === null && config.authPublicKeys.length === 0;
   if (config.redisUrl !== null || (!needsSecret && config.apiKeys !== null))
     return Object.freeze({ authSecret: config.authSecret, apiKeys: config.apiKeys ?? {}, madeApiKeys: {} });
@@ -50,7 +52,10 @@ function readSecrets(path: string): SecretsFile | null {
   } catch {
     parsed = null;
   }
-  if (!isSecrets(parsed)) throw new Error(`${path} is damaged: delete it to make new secrets (tokens and API keys given out so far stop working)`);
+  if (!isSecrets(parsed))
+    throw new Error(
+      `${path} is damaged: delete it to make new secrets (tokens and API keys given out so far stop working)`,
+    );
   if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
   return parsed;
 }
@@ -58,12 +63,19 @@ function readSecrets(path: string): SecretsFile | null {
 function isSecrets(value: unknown): value is SecretsFile {
   if (typeof value !== 'object' || value === null) return false;
   const { authSecret, apiKeys } = value as Partial<SecretsFile>;
-  if (typeof authSecret !== 'string' || authSecret.length < 32 || typeof apiKeys !== 'object' || apiKeys === null) return false;
-  return Object.keys(apiKeys).length > 0 && Object.values(apiKeys).every((secret) => typeof secret === 'string' && secret.length >= 16);
+  if (typeof authSecret !== 'string' || authSecret.length < 32 || typeof apiKeys !== 'object' || apiKeys === null)
+    return false;
+  return (
+    Object.keys(apiKeys).length > 0 &&
+    Object.values(apiKeys).every((secret) => typeof secret === 'string' && secret.length >= 16)
+  );
 }
 
 function makeSecrets(path: string): SecretsFile {
-  const made: SecretsFile = { authSecret: randomBytes(32).toString('base64url'), apiKeys: { host: randomBytes(24).toString('base64url') } };
+  const made: SecretsFile = {
+    authSecret: randomBytes(32).toString('base64url'),
+    apiKeys: { host: randomBytes(24).toString('base64url') },
+  };
   mkdirSync(join(path, '..'), { recursive: true });
   // Written whole beside it, then linked: two processes that start at once agree on one file, and a crash leaves none half written.
   const draft = `${path}.${process.pid}`;

@@ -3,8 +3,21 @@
  * `--help` prints this table, README.md is proven to list it, and `load.ts` reads by it.
  */
 import { hostname } from 'node:os';
-import { LIMITS } from '../protocol/limits.ts';
-import { apiKeys, integer, listOf, matching, network, oneOf, originsOrAny, type Parser, redisUrl, secretText, toggle, urlWithScheme } from './parsers.ts';
+import { LIMITS } from '../limits.ts';
+import {
+  apiKeys,
+  integer,
+  listOf,
+  matching,
+  network,
+  oneOf,
+  originsOrAny,
+  type Parser,
+  redisUrl,
+  secretText,
+  toggle,
+  urlWithScheme,
+} from './parsers.ts';
 
 export const ENGINE_ROLES = ['gateway', 'control', 'jobs'] as const;
 export type EngineRole = (typeof ENGINE_ROLES)[number];
@@ -45,7 +58,10 @@ export const SETTINGS = Object.freeze({
     range: '1 to 40 of letters, digits, ":", "_", "." and "-"',
     fallback: 'stampede:',
     fallbackText: 'stampede:',
-    parse: matching(/^[A-Za-z0-9:_.-]{1,40}$/, '1 to 40 of letters, digits, ":", "_", "." and "-" (no braces: they choose the Cluster slot)'),
+    parse: matching(
+      /^[A-Za-z0-9:_.-]{1,40}$/,
+      '1 to 40 of letters, digits, ":", "_", "." and "-" (no braces: they choose the Cluster slot)',
+    ),
   }),
   roles: setting<readonly EngineRole[]>({
     variable: 'ROLES',

@@ -1,7 +1,13 @@
 /** The files of the gateway's TLS, proven to be what the socket server needs: it only says that it cannot start, not why. */
 import { createSecureContext } from 'node:tls';
-import type { TlsFiles } from '../protocol/tls-files.ts';
 import { SETTINGS } from './settings.ts';
+
+/** Files of the gateway's TLS, read and checked by the configuration; the gateway opens them by path. */
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly passphrase: string | null;
+}
 
 export interface TlsAsked {
   readonly certFile: string | null;
@@ -39,11 +45,17 @@ export function readTls(
     )
   )
     return null;
-  if (!works({ cert, key, ...unlocked }, KEY, `${keyFile} is not the key of the certificate in ${certFile}`, say)) return null;
+  if (!works({ cert, key, ...unlocked }, KEY, `${keyFile} is not the key of the certificate in ${certFile}`, say))
+    return null;
   return Object.freeze({ certFile, keyFile, passphrase });
 }
 
-function readNamed(path: string, variable: string, readFile: (path: string) => string, say: (where: string, problem: string) => void): string | null {
+function readNamed(
+  path: string,
+  variable: string,
+  readFile: (path: string) => string,
+  say: (where: string, problem: string) => void,
+): string | null {
   try {
     return readFile(path);
   } catch (cause) {
@@ -52,7 +64,12 @@ function readNamed(path: string, variable: string, readFile: (path: string) => s
   }
 }
 
-function works(options: Parameters<typeof createSecureContext>[0], variable: string, problem: string, say: (where: string, problem: string) => void): boolean {
+function works(
+  options: Parameters<typeof createSecureContext>[0],
+  variable: string,
+  problem: string,
+  say: (where: string, problem: string) => void,
+): boolean {
   try {
     createSecureContext(options);
     return true;

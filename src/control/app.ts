@@ -2,30 +2,32 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
+import { registerAccess } from './access/routes.ts';
 import type { ControlDeps } from './deps.ts';
-import { registerApiKey } from './plugins/api-key.ts';
-import { registerBodies } from './plugins/bodies.ts';
-import { registerBrowserHeaders } from './plugins/browsers.ts';
-import { registerDocs } from './plugins/docs.ts';
-import { registerIdempotency } from './plugins/idempotency.ts';
-import { registerPages } from './plugins/pages.ts';
-import { onClientError, onFrameworkError, registerProblems } from './plugins/problems.ts';
-import { registerRateLimit } from './plugins/rate-limit.ts';
-import { registerTraffic } from './plugins/traffic.ts';
-import { registerAccess } from './routes/access.ts';
-import { registerHealth } from './routes/health.ts';
-import { registerModeration } from './routes/moderation.ts';
-import { registerProducts } from './routes/products.ts';
-import { registerReservations } from './routes/reservations.ts';
-import { registerSales } from './routes/sales.ts';
-import { registerShows } from './routes/shows.ts';
-import { registerVerification } from './routes/verification.ts';
-import type { App } from './routing.ts';
-import { ProblemSchema } from './schemas/problem.ts';
-import { ReservationSchema, SaleSchema } from './schemas/sales.ts';
-import { ProductSchema, ShowSchema } from './schemas/shows.ts';
+import { registerHealth } from './health/routes.ts';
+import { registerApiKey } from './http/api-key.ts';
+import { registerBodies } from './http/bodies.ts';
+import { registerBrowserHeaders } from './http/browser-headers.ts';
+import { registerDocs } from './http/docs.ts';
+import { registerIdempotency } from './http/idempotency.ts';
+import { registerPages } from './http/pages.ts';
+import { ProblemSchema } from './http/problem-schema.ts';
+import { onClientError, onFrameworkError, registerProblems } from './http/problems.ts';
+import { registerRateLimit } from './http/rate-limit.ts';
+import type { App } from './http/routing.ts';
+import { registerTraffic } from './http/traffic.ts';
+import { registerModeration } from './moderation/routes.ts';
+import { registerProducts } from './products/routes.ts';
+import { ProductSchema } from './products/schemas.ts';
+import { registerReservations } from './reservations/routes.ts';
+import { ReservationSchema } from './reservations/schemas.ts';
+import { registerSales } from './sales/routes.ts';
+import { SaleSchema } from './sales/schemas.ts';
+import { registerShows } from './shows/routes.ts';
+import { ShowSchema } from './shows/schemas.ts';
+import { registerVerification } from './verification/routes.ts';
 
 const REDIS_RETRY_MS = 500;
 
@@ -70,7 +72,11 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   app.addHook('preHandler', async () => {
     const trouble = deps.store.trouble();
     if (trouble !== null)
-      throw new StampedeError(failure('redis_unavailable', `Redis is in trouble: ${trouble}. Repeat with the same key.`, { retryAfterMs: REDIS_RETRY_MS }));
+      throw new StampedeError(
+        failure('redis_unavailable', `Redis is in trouble: ${trouble}. Repeat with the same key.`, {
+          retryAfterMs: REDIS_RETRY_MS,
+        }),
+      );
   });
   registerIdempotency(app, deps.store);
   registerShows(app, deps);

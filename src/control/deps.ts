@@ -1,8 +1,8 @@
 /** What the control API is built from. It listens nowhere by itself: the caller does. */
 import type { ApiKeys } from '../auth/api-keys.ts';
 import type { Tokens } from '../auth/tokens.ts';
-import type { Store } from '../sales/ports.ts';
-import type { SaleBooks } from '../sales/types.ts';
+import type { SaleBooks } from '../domain/sale.ts';
+import type { Store } from '../domain/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 

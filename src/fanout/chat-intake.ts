@@ -2,12 +2,14 @@
  * Chat on its way in: what this node's viewers of one room wrote, appended to the log in batches. One append is in flight at a time, so
  * the order of a node's messages is the order they came in; the pause between appends bounds what a room costs Redis.
  */
+
+import type { ChatAppend, ChatAppended, ChatEntry } from '../domain/chat.ts';
+import type { Clock, Timer } from '../domain/clock.ts';
+import { MessagePackWriter, writeChatItem } from '../domain/message-pack.ts';
+import type { ShowLog } from '../domain/show-log.ts';
+import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { CHAT_TIME_STEP_MS } from '../protocol/messages.ts';
-import type { Clock, Timer } from './clock.ts';
-import { MessagePackWriter, writeChatItem } from './msgpack-bytes.ts';
-import type { ChatAppend, ChatAppended, ChatEntry, ShowLog } from './ports.ts';
 
 export interface ChatTaken {
   readonly id: number;
@@ -125,10 +127,21 @@ export class ChatIntake {
     const ends: number[] = [];
     const marked: number[] = [];
     let count = 0;
-    while (count < this.queue.length && count < LIMITS.chatBatchMessagesMax && this.writer.bytes < LIMITS.chatBatchBytesMax) {
+    while (
+      count < this.queue.length &&
+      count < LIMITS.chatBatchMessagesMax &&
+      this.writer.bytes < LIMITS.chatBatchBytesMax
+    ) {
       const { entry, bytes } = this.queue[count] as Waiting;
       this.queuedBytes -= bytes;
-      writeChatItem(this.writer, count, Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)), entry.name, entry.text, entry.mark);
+      writeChatItem(
+        this.writer,
+        count,
+        Math.max(0, Math.round((entry.at - at) / CHAT_TIME_STEP_MS)),
+        entry.name,
+        entry.text,
+        entry.mark,
+      );
       if (perSecond > 0) {
         ends.push(this.writer.bytes);
         if (entry.mark !== 0) marked.push(count);
@@ -151,5 +164,8 @@ function littleEndian(values: readonly number[]): Uint8Array {
 }
 
 function unexpected(error: unknown): Failure {
-  return failure('internal', `The message could not be appended: ${error instanceof Error ? error.message : 'unknown error'}.`);
+  return failure(
+    'internal',
+    `The message could not be appended: ${error instanceof Error ? error.message : 'unknown error'}.`,
+  );
 }

@@ -1,12 +1,13 @@
 /** Chat on its way out: what arrived from the log since the last tick, then one frame a tick and variant. */
-import { LIMITS } from '../protocol/limits.ts';
-import { ChatPiece } from './chat-piece.ts';
-import type { Clock, Timer } from './clock.ts';
+
+import type { ChatBatch } from '../domain/chat.ts';
+import { ChatPiece } from '../domain/chat-piece.ts';
+import type { Clock, Timer } from '../domain/clock.ts';
+import { LIMITS } from '../limits.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatBytesMax, chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
 import type { Listeners } from './listeners.ts';
-import type { ChatBatch } from './ports.ts';
-import { ChatRing } from './ring.ts';
+import { ChatRing } from './rings.ts';
 
 export interface ChatLaneOptions {
   readonly clock: Clock;
@@ -133,7 +134,8 @@ export class ChatLane {
     const told = this.toldId;
     this.tell(this.ring.lastId);
     if (listeners.total > 0) {
-      for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes, told)) listeners.publish('chat', frame);
+      for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes, told))
+        listeners.publish('chat', frame);
     }
     this.tellLater();
     return this.waitingBytes;
@@ -141,7 +143,8 @@ export class ChatLane {
 
   /** The oldest of what waits, as much as one flush may have. What nobody wants to read any more is left out, and counted. */
   private takeWaiting(): ChatPiece[] {
-    while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs)) this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;
+    while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs))
+      this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;
     const pieces: ChatPiece[] = [];
     let room = this.flushBytesMax();
     for (let next = this.waiting[0]; next !== undefined && room > 0; next = this.waiting[0]) {
@@ -162,7 +165,11 @@ export class ChatLane {
   /** What one flush takes is never too late: it may have waited for a loop that stood still. */
   private waitedTooLong(ms: number): boolean {
     const oldest = this.waiting[0];
-    return oldest !== undefined && this.options.clock.nowMs() - oldest.sinceMs > ms && this.waitingBytes > this.flushBytesMax();
+    return (
+      oldest !== undefined &&
+      this.options.clock.nowMs() - oldest.sinceMs > ms &&
+      this.waitingBytes > this.flushBytesMax()
+    );
   }
 
   private tell(id: number): void {
@@ -177,7 +184,7 @@ export class ChatLane {
     this.tellTimer ??= this.options.clock.setTimer(() => {
       this.tellTimer = null;
       this.tellLeftOut();
-    }, LIMITS.chatLeftOutTellMs);
+    }, LIMITS.missedChatReportMs);
   }
 
   private tellLeftOut(): void {

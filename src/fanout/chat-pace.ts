@@ -2,9 +2,10 @@
  * How fast people write in one room, whichever connection and node they use: what they wrote elsewhere comes with the relay and is charged here too. Kept
  * beside the people who are connected, so that reconnecting, here or to another node, gives nobody a fresh start.
  */
+
+import { type Rate, type TokenBucket, take } from '../domain/token-bucket.ts';
+import { LIMITS } from '../limits.ts';
 import { unpackValues } from '../protocol/codec.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import { type Rate, type TokenBucket, take } from './token-bucket.ts';
 
 interface Writer extends TokenBucket {
   /** When they last wrote. */

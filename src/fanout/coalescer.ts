@@ -2,7 +2,7 @@
  * Decides when what waits in a lane leaves. A quiet lane sends at once; under load the pause between two flushes stretches with what
  * a flush costs, with how late the event loop runs our timers, and shrinks again when they do.
  */
-import type { Clock, Timer } from './clock.ts';
+import type { Clock, Timer } from '../domain/clock.ts';
 
 export interface CoalescerOptions {
   readonly clock: Clock;

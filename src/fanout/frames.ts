@@ -1,10 +1,11 @@
 /** Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses. */
+
+import type { ChatPiece } from '../domain/chat-piece.ts';
+import { MessagePackWriter } from '../domain/message-pack.ts';
+import { LIMITS } from '../limits.ts';
 import { CODECS, packValue } from '../protocol/codec.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { ServerMessage, ShowEvent, Snapshot, StateView, Variant } from '../protocol/messages.ts';
-import type { ChatPiece } from './chat-piece.ts';
 import { deflateMessage } from './deflate.ts';
-import { MessagePackWriter } from './msgpack-bytes.ts';
 
 /** How often something was encoded, per variant: the proof that encoding does not grow with viewers. */
 export type EncodeCounts = Record<Variant, number>;
@@ -138,7 +139,8 @@ export function chatJson(pieces: readonly ChatPiece[]): string {
 /** Chat groups as a MessagePack array: a few header bytes each, the items as they came from Redis. */
 export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]): void {
   out.arrayHeader(pieces.length);
-  for (const piece of pieces) out.arrayHeader(3).number(piece.firstId).number(piece.at).arrayHeader(piece.count).raw(piece.items);
+  for (const piece of pieces)
+    out.arrayHeader(3).number(piece.firstId).number(piece.at).arrayHeader(piece.count).raw(piece.items);
 }
 
 export const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
@@ -147,13 +149,20 @@ const MISSED_FIELD = 7 + 9;
 const JSON_SHARE = 0.7;
 
 /** Of chat in one frame, group heads included, as MessagePack. */
-export const chatBytesMax = (jsonUsed: boolean): number => Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
+export const chatBytesMax = (jsonUsed: boolean): number =>
+  Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
 
 /**
  * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which everybody was sent or told everything, each frame says how
  * many ids between that and its own last message are not in it.
  */
-export function chatFrames(pieces: readonly ChatPiece[], at: number, jsonUsed: boolean, counts: EncodeCounts, told?: number): OutgoingFrame[] {
+export function chatFrames(
+  pieces: readonly ChatPiece[],
+  at: number,
+  jsonUsed: boolean,
+  counts: EncodeCounts,
+  told?: number,
+): OutgoingFrame[] {
   const bytesMax = chatBytesMax(jsonUsed);
   const frames: OutgoingFrame[] = [];
   let group: ChatPiece[] = [];

@@ -1,23 +1,23 @@
 /** Who listens in a room: in which wire variants, and where they sit. Frames for them go through the spreader. */
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import type { Variant } from '../protocol/messages.ts';
+import { type BroadcastGroup, newBroadcastGroup, type TopicLane } from './broadcast-groups.ts';
+import type { Broadcaster } from './broadcaster.ts';
 import type { OutgoingFrame } from './frames.ts';
-import { newSeats, type Seats, type TopicLane } from './seats.ts';
-import type { Spreader } from './spreader.ts';
 
 interface Listening {
   readonly variant: Variant;
   count: number;
-  readonly blocks: Seats[];
+  readonly blocks: BroadcastGroup[];
 }
 
 /** The variants somebody in a room uses, and where those who listen sit. */
 export class Listeners {
   private readonly showId: string;
-  private readonly spreader: Spreader;
+  private readonly spreader: Broadcaster;
   private readonly used: readonly Listening[];
 
-  constructor(showId: string, spreader: Spreader) {
+  constructor(showId: string, spreader: Broadcaster) {
     this.showId = showId;
     this.spreader = spreader;
     this.used = (['json', 'msgpack', 'msgpack.deflate'] as const).map((variant) => ({ variant, count: 0, blocks: [] }));
@@ -36,11 +36,11 @@ export class Listeners {
   }
 
   /** A seat for somebody who subscribes in this very moment; what its neighbours were still to get has been published, so it is not for the newcomer. */
-  take(variant: Variant): Seats {
+  take(variant: Variant): BroadcastGroup {
     const { blocks } = this.used.find((listening) => listening.variant === variant) as Listening;
     let seats = blocks.find(({ taken }) => taken < LIMITS.publishViewersPerTurn);
     if (seats === undefined) {
-      seats = newSeats(this.showId, variant, blocks.length);
+      seats = newBroadcastGroup(this.showId, variant, blocks.length);
       blocks.push(seats);
     }
     this.spreader.settle(seats);
@@ -48,12 +48,12 @@ export class Listeners {
     return seats;
   }
 
-  give(seats: Seats): void {
+  give(seats: BroadcastGroup): void {
     seats.taken -= 1;
   }
 
   /** Publishes what waits for these seats, before something that must come after it. */
-  settle(seats: Seats): void {
+  settle(seats: BroadcastGroup): void {
     this.spreader.settle(seats);
   }
 

@@ -1,11 +1,12 @@
 /** State on its way out: only the newest value of each thing waits, so a lane that is behind costs no more than one frame. */
-import { LIMITS } from '../protocol/limits.ts';
+
+import type { Clock } from '../domain/clock.ts';
+import type { Counts } from '../domain/show-log.ts';
+import { LIMITS } from '../limits.ts';
 import type { Countdown, SaleStateView, SaleView, StateView } from '../protocol/messages.ts';
-import type { Clock } from './clock.ts';
 import { Coalescer } from './coalescer.ts';
 import { type EncodeCounts, splicedFrame } from './frames.ts';
 import type { Listeners } from './listeners.ts';
-import type { Counts } from './ports.ts';
 
 export interface StateLaneOptions {
   readonly clock: Clock;

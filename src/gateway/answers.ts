@@ -1,5 +1,7 @@
 /** The answers to requests, as messages and as bytes. */
-import { encodeFor, MessagePackWriter } from '../fanout/index.ts';
+
+import { MessagePackWriter } from '../domain/message-pack.ts';
+import { encodeFor } from '../fanout/frames.ts';
 import { packValue } from '../protocol/codec.ts';
 import type { Result } from '../protocol/codes.ts';
 import type { ServerMessage, Variant } from '../protocol/messages.ts';
@@ -13,7 +15,8 @@ export function answerMessage(id: RequestId, at: number, result: AnswerResult): 
 }
 
 /** The bytes of a MessagePack map with so many fields that begin with `names`, back to back; a field's value follows its name. */
-const mapBytes = (fields: number, ...names: string[]): Buffer => Buffer.concat([Buffer.of(0x80 | fields), ...names.map((name) => packValue(name))]);
+const mapBytes = (fields: number, ...names: string[]): Buffer =>
+  Buffer.concat([Buffer.of(0x80 | fields), ...names.map((name) => packValue(name))]);
 const OK_ID = mapBytes(4, 't', 'ok', 'id');
 const AT = Buffer.from(packValue('at'));
 const DATA_CHAT = Buffer.concat([packValue('data'), mapBytes(1, 'chat')]);

@@ -17,7 +17,9 @@ export class ClientAddresses {
 
   /** IP addresses and CIDR networks of the proxies in front of this node. Throws when one is neither. */
   constructor(trustedProxies: readonly string[]) {
-    this.trusted = trustedProxies.map((text) => (text.includes('/') ? ipaddr.parseCIDR(text) : single(ipaddr.process(text))));
+    this.trusted = trustedProxies.map((text) =>
+      text.includes('/') ? ipaddr.parseCIDR(text) : single(ipaddr.process(text)),
+    );
   }
 
   /** An IPv4 address, or the /64 network of an IPv6 address. */
@@ -47,7 +49,8 @@ export class ClientAddresses {
 
 const single = (address: Address): [Address, number] => [address, address.kind() === 'ipv4' ? 32 : 128];
 
-const unmapped = (address: Address): Address => ('parts' in address && address.isIPv4MappedAddress() ? address.toIPv4Address() : address);
+const unmapped = (address: Address): Address =>
+  'parts' in address && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
 
 function countedAs(address: Address): string {
   if ('octets' in address) return address.toString();
@@ -56,7 +59,8 @@ function countedAs(address: Address): string {
 }
 
 /** Some proxies name the port too: `203.0.113.9:4711`, `[2001:db8::1]:4711`. */
-const withoutPort = (text: string): string => text.replace(/^\[([^\]]*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1');
+const withoutPort = (text: string): string =>
+  text.replace(/^\[([^\]]*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1');
 
 /** Of all such headers in order: some proxies add a line of their own below the one their client sent. */
 function forwardedFor(req: HttpRequest): string[] {

@@ -1,8 +1,14 @@
 /** One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing else. */
-import { encodeFor, type Listener, type Member, type Position, type Room, type Seats, type TokenBucket, type TopicLane } from '../fanout/index.ts';
+
+import type { TokenBucket } from '../domain/token-bucket.ts';
+import type { BroadcastGroup, TopicLane } from '../fanout/broadcast-groups.ts';
+import { encodeFor } from '../fanout/frames.ts';
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
+import type { Listener, Member } from '../rooms/members.ts';
+import type { Position } from '../rooms/resume.ts';
+import type { Room } from '../rooms/room.ts';
 import { type AnswerResult, encodeAnswer } from './answers.ts';
 import type { WebSocket } from './uws.ts';
 
@@ -62,7 +68,7 @@ export class Connection implements Listener {
   /** Answers that leave at the end of this turn of the loop. */
   outbox: Array<Uint8Array | string> | null = null;
   private socket: WebSocket<SocketData> | null = null;
-  private seats: Seats | null = null;
+  private seats: BroadcastGroup | null = null;
 
   constructor(room: Room, variant: Variant, identity: Identity, source: Source, position: Position | null) {
     this.room = room;

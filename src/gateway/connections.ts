@@ -1,8 +1,8 @@
 /** Every connection of this node, how many each address has, and who may still come in. */
 
-import { newBucket, type Rate, type TokenBucket, take } from '../fanout/index.ts';
+import { newBucket, type Rate, type TokenBucket, take } from '../domain/token-bucket.ts';
+import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Connection, Source } from './connection.ts';
 
 export interface ConnectionLimits {
@@ -40,7 +40,9 @@ export class Connections {
 
   /** Why nobody more comes in, null while there is a place: asked before anything is done for an upgrade. */
   full(): Failure | null {
-    return this.table.length + this.pending >= this.limits.perNodeMax ? failure('at_capacity', undefined, { retryAfterMs: retryAfterMs() }) : null;
+    return this.table.length + this.pending >= this.limits.perNodeMax
+      ? failure('at_capacity', undefined, { retryAfterMs: retryAfterMs() })
+      : null;
   }
 
   /** Takes a place for an upgrade, before its token is looked at. `withdraw` gives it back, `add` hands it to the connection. */
@@ -50,9 +52,13 @@ export class Connections {
       return fail('rate_limited', 'Too many connections come from this address.', { retryAfterMs: retryAfterMs() });
     }
     if (take(this.joins, this.joinRate, performance.now()) > 0) {
-      return fail('overloaded', `More than ${this.limits.joinsPerSecond} viewers a second want in; come back a little later.`, {
-        retryAfterMs: retryAfterMs(),
-      });
+      return fail(
+        'overloaded',
+        `More than ${this.limits.joinsPerSecond} viewers a second want in; come back a little later.`,
+        {
+          retryAfterMs: retryAfterMs(),
+        },
+      );
     }
     if (source.connections === 0) this.sources.set(address, source);
     source.connections += 1;

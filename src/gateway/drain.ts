@@ -1,8 +1,8 @@
 /** Sends everybody away without a stampede: what is in flight is answered first, then each gets its own delay, and the closes are paced. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Rooms } from '../fanout/index.ts';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 

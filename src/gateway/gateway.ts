@@ -1,21 +1,16 @@
 /** Builds a gateway from its parts; `listen` opens the port, `drain` closes it without losing anybody's request. */
 import type { Logger } from 'pino';
-import {
-  type EncodeCounts,
-  type FanoutStats,
-  laneOf,
-  newEncodeCounts,
-  type Publisher,
-  type RoomStore,
-  Rooms,
-  rateOf,
-  type ShowLog,
-  Spreader,
-  systemClock,
-} from '../fanout/index.ts';
+import type { TlsFiles } from '../config/tls.ts';
+import { systemClock } from '../domain/clock.ts';
+import type { ShowLog } from '../domain/show-log.ts';
+import { rateOf } from '../domain/token-bucket.ts';
+import { laneOf, type Publisher } from '../fanout/broadcast-groups.ts';
+import { Broadcaster } from '../fanout/broadcaster.ts';
+import { type EncodeCounts, newEncodeCounts } from '../fanout/frames.ts';
+import { LIMITS } from '../limits.ts';
 import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { TlsFiles } from '../protocol/tls-files.ts';
+import type { FanoutStats, RoomStore } from '../rooms/room.ts';
+import { Rooms } from '../rooms/rooms.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ClientAddresses } from './client-address.ts';
 import type { Connection, SocketData } from './connection.ts';
@@ -99,7 +94,11 @@ const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;
 
 export function createGateway(deps: GatewayDeps): Gateway {
   checkListenOptions(deps.options);
-  checkSocketOptions({ idleTimeoutSeconds: LIMITS.idleTimeoutSeconds, maxPayloadBytes: PAYLOAD_BYTES_MAX, maxBackpressureBytes: BACKPRESSURE_BYTES_MAX });
+  checkSocketOptions({
+    idleTimeoutSeconds: LIMITS.idleTimeoutSeconds,
+    maxPayloadBytes: PAYLOAD_BYTES_MAX,
+    maxBackpressureBytes: BACKPRESSURE_BYTES_MAX,
+  });
   return new SocketGateway(deps);
 }
 
@@ -135,7 +134,7 @@ class SocketGateway implements Gateway {
       store,
       log,
       logger,
-      spreader: new Spreader(this.publisher(), systemClock),
+      spreader: new Broadcaster(this.publisher(), systemClock),
       rates: {
         chat: rateOf(options.rates?.chatPerSecond ?? LIMITS.chatRatePerSecond),
         requests: rateOf(options.rates?.requestsPerSecond ?? LIMITS.requestRatePerSecond),
@@ -190,7 +189,11 @@ class SocketGateway implements Gateway {
             if (answer.value?.['leftOut'] === true) metrics.chatLeftOut.inc();
           } else metrics.chatRefused.add(answer.error.code);
         } else if ((type === 'reserve' || type === 'release') && elapsedMs !== null) {
-          const outcome = answer.ok ? (answer.value?.['replayed'] === true ? 'replayed' : 'accepted') : answer.error.code;
+          const outcome = answer.ok
+            ? answer.value?.['replayed'] === true
+              ? 'replayed'
+              : 'accepted'
+            : answer.error.code;
           metrics.decisions.add(outcome);
           metrics.decisionSeconds.observe(elapsedMs / 1000);
         }
@@ -272,7 +275,8 @@ class SocketGateway implements Gateway {
         this.sweeper.start();
         this.joiner.join(connection);
       },
-      message: (socket, data, isBinary) => this.requests.receive(socket.getUserData().connection, new Uint8Array(data), isBinary),
+      message: (socket, data, isBinary) =>
+        this.requests.receive(socket.getUserData().connection, new Uint8Array(data), isBinary),
       drain: (socket) => this.slowViewers.drained(socket.getUserData().connection),
       pong: (socket) => this.slowViewers.proved(socket.getUserData().connection),
       dropped: (socket) => this.onDropped(socket.getUserData().connection),
@@ -302,7 +306,8 @@ class SocketGateway implements Gateway {
 
   private visit(connection: Connection): void {
     const { expiresAtSeconds } = connection.identity;
-    if (expiresAtSeconds !== null && expiresAtSeconds * 1000 <= this.deps.store.now()) this.bye(connection, 'token_expired');
+    if (expiresAtSeconds !== null && expiresAtSeconds * 1000 <= this.deps.store.now())
+      this.bye(connection, 'token_expired');
     else this.slowViewers.inspect(connection);
   }
 

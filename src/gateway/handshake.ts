@@ -1,9 +1,9 @@
 /** What an upgrade request asks for, read once: the request object dies when its handler returns. */
 
-import type { Position } from '../fanout/index.ts';
+import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, VARIANTS, type Variant } from '../protocol/messages.ts';
+import type { Position } from '../rooms/resume.ts';
 import type { HttpRequest } from './uws.ts';
 
 export interface Handshake {
@@ -31,7 +31,8 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
   if (!chosen.ok) return chosen;
   const asked = req.getQuery() !== '';
   const token =
-    offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ?? ((asked && req.getQuery('token')) || null);
+    offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ??
+    ((asked && req.getQuery('token')) || null);
   if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
     return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
   const position = asked ? readPosition(req) : ok(null);
@@ -55,7 +56,9 @@ function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; s
   }
   const token = offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX));
   if (offered.length === (token === undefined ? 0 : 1)) return ok({ variant: 'json', subprotocol: token ?? '' });
-  return fail('unsupported_protocol', `Offer one of ${[...VARIANT_OF.keys()].join(', ')}.`, { details: { supported: [...VARIANT_OF.keys()] } });
+  return fail('unsupported_protocol', `Offer one of ${[...VARIANT_OF.keys()].join(', ')}.`, {
+    details: { supported: [...VARIANT_OF.keys()] },
+  });
 }
 
 function readPosition(req: HttpRequest): Result<Position | null> {
@@ -64,7 +67,9 @@ function readPosition(req: HttpRequest): Result<Position | null> {
   const chat = req.getQuery('chat');
   if (!epoch || offset === undefined || offset === '') return ok(null);
   if (epoch.length > LIMITS.idCharsMax || !isCount(offset))
-    return fail('invalid_request', 'The position must be ?epoch=<text>&offset=<whole number>.', { details: { field: 'offset' } });
+    return fail('invalid_request', 'The position must be ?epoch=<text>&offset=<whole number>.', {
+      details: { field: 'offset' },
+    });
   if (chat !== undefined && chat !== '' && !isCount(chat))
     return fail('invalid_request', 'The chat position must be a whole number.', { details: { field: 'chat' } });
   return ok({ epoch, offset: Number(offset), ...(chat ? { chat: Number(chat) } : {}) });

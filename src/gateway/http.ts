@@ -1,12 +1,17 @@
 /** HTTP on the gateway's port: refusals of upgrades, health, readiness, metrics. */
 import { STATUS_CODES } from 'node:http';
+import type { Health } from '../domain/health.ts';
 import { ERRORS, type Failure, failure } from '../protocol/codes.ts';
-import type { Health } from '../sales/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { HttpResponse, TemplatedApp } from './uws.ts';
 
 /** Writes a whole answer. Must not be called once the response was aborted. */
-export function respond(res: HttpResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+export function respond(
+  res: HttpResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
@@ -19,7 +24,10 @@ export function respond(res: HttpResponse, status: number, body: unknown, header
 
 /** A coded refusal; `Retry-After` in whole seconds where a wait helps. */
 export function refuse(res: HttpResponse, error: Failure): void {
-  const headers = error.retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+  const headers =
+    error.retryAfterMs === undefined
+      ? {}
+      : { 'Retry-After': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
   respond(res, ERRORS[error.code].status, error, headers);
 }
 
@@ -35,7 +43,14 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
   app.get('/readyz', (res) => {
     const trouble = health.trouble();
     const ready = trouble === null && !draining();
-    respond(res, ready ? 200 : 503, { ready, draining: draining(), redis: trouble ?? 'ok', durability: health.durability(), runId: health.runId(), node });
+    respond(res, ready ? 200 : 503, {
+      ready,
+      draining: draining(),
+      redis: trouble ?? 'ok',
+      durability: health.durability(),
+      runId: health.runId(),
+      node,
+    });
   });
   if (metrics !== undefined) {
     app.get('/metrics', (res) => {
@@ -54,7 +69,14 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
     });
   }
   app.get('/v1/shows/:show', (res) =>
-    respond(res, 426, failure('invalid_request', 'This is a WebSocket address: connect with an upgrade.'), { Upgrade: 'websocket' }),
+    respond(res, 426, failure('invalid_request', 'This is a WebSocket address: connect with an upgrade.'), {
+      Upgrade: 'websocket',
+    }),
   );
-  app.any('/*', (res) => refuse(res, failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz, /readyz and /metrics.')));
+  app.any('/*', (res) =>
+    refuse(
+      res,
+      failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz, /readyz and /metrics.'),
+    ),
+  );
 }

@@ -1,10 +1,11 @@
 /** From an open socket to a welcomed viewer: what it holds, where it stands, and its topics, in one synchronous step at the end. */
 
-import type { OutgoingFrame, PersonalWelcome } from '../fanout/index.ts';
+import type { Health } from '../domain/health.ts';
+import type { OutgoingFrame } from '../fanout/frames.ts';
+import { LIMITS } from '../limits.ts';
 import type { Failure } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { PROTOCOL_VERSION, type Role } from '../protocol/messages.ts';
-import type { Health } from '../sales/ports.ts';
+import type { PersonalWelcome } from '../rooms/welcome.ts';
 import type { Connection } from './connection.ts';
 import { mayWatch } from './upgrade.ts';
 
@@ -51,7 +52,8 @@ export class Joiner {
     const { member } = connection;
     // Places in line move: who waits is looked up anew.
     if (member?.waits) member.known = false;
-    if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest') this.place(connection);
+    if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest')
+      this.place(connection);
     else void room.audience.learn(member).then(() => this.place(connection));
   }
 
@@ -62,17 +64,25 @@ export class Joiner {
     if (position === null) return this.welcome(connection, null, null);
     const frames = room.resumer.fromRing(position);
     if (frames !== null) return this.welcome(connection, frames, 'memory');
-    void room.resumer.fromLog(position).then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
+    void room.resumer
+      .fromLog(position)
+      .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
   }
 
   /** The snapshot, or the frames since the position, and the subscription belong to one moment: nothing falls between. */
-  private welcome(connection: Connection, frames: OutgoingFrame[] | null, resumedFrom: 'memory' | 'log' | 'snapshot' | null): void {
+  private welcome(
+    connection: Connection,
+    frames: OutgoingFrame[] | null,
+    resumedFrom: 'memory' | 'log' | 'snapshot' | null,
+  ): void {
     if (connection.phase !== 'joining' || !connection.open) return;
     const { room, variant, identity } = connection;
     const personal = this.personal(connection);
     connection.sit();
     connection.cork(() => {
-      connection.write(frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant));
+      connection.write(
+        frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant),
+      );
       for (const frame of frames ?? []) connection.write(frame.in(variant));
     });
     connection.subscribe('main');
@@ -95,7 +105,11 @@ export class Joiner {
       epoch,
       offset,
       you,
-      limits: { ...WIRE_LIMITS, chatPerSecond: room.rates.chat.perSecond, requestsPerSecond: room.rates.requests.perSecond },
+      limits: {
+        ...WIRE_LIMITS,
+        chatPerSecond: room.rates.chat.perSecond,
+        requestsPerSecond: room.rates.requests.perSecond,
+      },
     };
   }
 }

@@ -1,12 +1,13 @@
 /** Rates of requests, chat and hearts: per connection, and chat also per person over all nodes. */
-import { newBucket, type Rate, take } from '../fanout/index.ts';
+import { newBucket, type Rate, take } from '../domain/token-bucket.ts';
+import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Connection } from './connection.ts';
 
 const HEARTS: Rate = { perSecond: LIMITS.heartsRatePerConnectionPerSecond, burst: LIMITS.heartsBurstPerConnection };
 
-const limited = (what: string, retryAfterMs: number): Result<never> => fail('rate_limited', `Too many ${what}; wait ${retryAfterMs} ms.`, { retryAfterMs });
+const limited = (what: string, retryAfterMs: number): Result<never> =>
+  fail('rate_limited', `Too many ${what}; wait ${retryAfterMs} ms.`, { retryAfterMs });
 
 /** Every message counts, hearts too. */
 export function takeRequest(connection: Connection, nowMs: number): Result<null> {

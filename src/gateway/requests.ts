@@ -1,13 +1,13 @@
 /** From the bytes of a client message to its one answer: guards first, then one switch, then one file a message. */
 import type { Logger } from 'pino';
-import type { Clock } from '../fanout/index.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Health } from '../domain/health.ts';
+import type { Decision } from '../domain/reservation.ts';
+import { LIMITS } from '../limits.ts';
 import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
-import type { Health } from '../sales/ports.ts';
-import type { Decision } from '../sales/types.ts';
 import { encodeAnswer } from './answers.ts';
 import type { Connection } from './connection.ts';
 import { takeRequest } from './limits.ts';
@@ -46,7 +46,14 @@ class Call implements RequestContext {
   readonly receivedAt: number;
   readonly draining: boolean;
 
-  constructor(requests: Requests, connection: Connection, type: ClientMessage['t'], id: RequestId | undefined, nowMs: number, draining: boolean) {
+  constructor(
+    requests: Requests,
+    connection: Connection,
+    type: ClientMessage['t'],
+    id: RequestId | undefined,
+    nowMs: number,
+    draining: boolean,
+  ) {
     this.requests = requests;
     this.connection = connection;
     this.type = type;
@@ -90,7 +97,11 @@ export class Requests {
     }
     if (isBinary !== codec.binary) {
       const wanted = codec.binary ? 'binary' : 'text';
-      return this.badFrame(connection, undefined, failure('bad_frame', `The negotiated encoding takes ${wanted} frames.`));
+      return this.badFrame(
+        connection,
+        undefined,
+        failure('bad_frame', `The negotiated encoding takes ${wanted} frames.`),
+      );
     }
     const decoded = codec.decode(bytes);
     if (!decoded.ok) return this.badFrame(connection, undefined, decoded.error);
@@ -108,7 +119,11 @@ export class Requests {
   /** A client that does not wait for its welcome, in a room that is still opening. */
   private receiveLater(connection: Connection, bytes: Uint8Array, isBinary: boolean, opening: Promise<unknown>): void {
     if (connection.inFlight >= LIMITS.inFlightPerConnectionMax) {
-      return this.badFrame(connection, undefined, failure('too_many_in_flight', 'Wait for the welcome.', { retryAfterMs: IN_FLIGHT_RETRY_MS }));
+      return this.badFrame(
+        connection,
+        undefined,
+        failure('too_many_in_flight', 'Wait for the welcome.', { retryAfterMs: IN_FLIGHT_RETRY_MS }),
+      );
     }
     const kept = bytes.slice();
     connection.inFlight += 1;
@@ -124,7 +139,12 @@ export class Requests {
     const { id } = message;
     // Who may ask so often may have a second's worth under way.
     if (connection.inFlight >= Math.max(LIMITS.inFlightPerConnectionMax, connection.room.rates.requests.perSecond)) {
-      if (id !== undefined) connection.refuse(id, health.now(), failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }));
+      if (id !== undefined)
+        connection.refuse(
+          id,
+          health.now(),
+          failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }),
+        );
       return;
     }
     const call = new Call(this, connection, message.t, id, nowMs, draining());

@@ -4,8 +4,8 @@
  * bytes pile up, so a sweep looks at each connection about once a second, outside the broadcast path. Megabytes pile up unseen in the kernel first; so
  * whoever is sent much is asked by a ping whether it reads, and counts as slow until it answers.
  */
-import type { Clock } from '../fanout/index.ts';
-import { LIMITS } from '../protocol/limits.ts';
+import type { Clock } from '../domain/clock.ts';
+import { LIMITS } from '../limits.ts';
 import type { Connection } from './connection.ts';
 
 /** Unit of `Connection.askedAt`. */
@@ -28,13 +28,15 @@ export class SlowViewers {
     if (connection.phase !== 'live' && connection.phase !== 'demoted') return;
     const bytes = connection.bufferedBytes();
     if (bytes > LIMITS.backpressureHardBytes) connection.end('too_slow');
-    else if (connection.phase === 'live' && (bytes > LIMITS.backpressureSoftBytes || this.owesProof(connection))) this.demote(connection);
+    else if (connection.phase === 'live' && (bytes > LIMITS.backpressureSoftBytes || this.owesProof(connection)))
+      this.demote(connection);
     else this.drained(connection);
   }
 
   /** The socket took something: perhaps all of it. */
   drained(connection: Connection): void {
-    if (connection.phase === 'demoted' && connection.askedKib < 0 && connection.bufferedBytes() === 0) this.restore(connection);
+    if (connection.phase === 'demoted' && connection.askedKib < 0 && connection.bufferedBytes() === 0)
+      this.restore(connection);
   }
 
   /** A pong: it has read everything up to the ping. */

@@ -2,7 +2,7 @@
  * One timer for all connections of the node, while there are any. Each is looked at about once a second, a slice at a time; more often when so much
  * is published that a viewer who takes nothing would go from no backlog to the hard limit between two looks.
  */
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 

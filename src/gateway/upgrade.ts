@@ -1,8 +1,10 @@
 /** Lets viewers in: whether anybody may, then the cheap refusals, then the token, then the show; nothing is held for an upgrade that is turned away. */
-import type { Room, Rooms } from '../fanout/index.ts';
+
+import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Role } from '../protocol/messages.ts';
+import type { Room } from '../rooms/room.ts';
+import type { Rooms } from '../rooms/rooms.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { Connection, GUEST, type Identity, type SocketData } from './connection.ts';
 import { type Connections, retryAfterMs } from './connections.ts';
@@ -51,7 +53,10 @@ export class Upgrader {
   upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     const { addresses, connections, rooms } = this.options;
     if (this.options.draining())
-      return this.turnAway(res, failure('draining', 'This node is stopping; connect to another one.', { retryAfterMs: retryAfterMs() }));
+      return this.turnAway(
+        res,
+        failure('draining', 'This node is stopping; connect to another one.', { retryAfterMs: retryAfterMs() }),
+      );
     const full = connections.full();
     if (full !== null) return this.turnAway(res, full);
     const admitted = connections.admit(addresses.of(res, req));
@@ -83,7 +88,8 @@ export class Upgrader {
     const read = readHandshake(req);
     if (!read.ok) return read;
     const handshake = read.value;
-    if (allowedOrigins !== null && handshake.origin !== '' && !allowedOrigins.includes(handshake.origin)) return fail('origin_not_allowed');
+    if (allowedOrigins !== null && handshake.origin !== '' && !allowedOrigins.includes(handshake.origin))
+      return fail('origin_not_allowed');
     if (handshake.show.length > LIMITS.idCharsMax || !SHOW_ID.test(handshake.show)) return fail('show_not_found');
     if (handshake.token === null) return ok({ handshake, identity: GUEST });
     const verified = tokens.verify(handshake.token);

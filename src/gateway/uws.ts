@@ -8,17 +8,30 @@ import {
   us_listen_socket_close,
   us_socket_local_port,
 } from 'uWebSockets.js';
+import type { TlsFiles } from '../config/tls.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
-import type { TlsFiles } from '../protocol/tls-files.ts';
 
 declare module 'uWebSockets.js' {
   interface TemplatedApp {
-    listen(host: string, port: number, options: number, cb: (listenSocket: us_listen_socket | false) => void): TemplatedApp;
+    listen(
+      host: string,
+      port: number,
+      options: number,
+      cb: (listenSocket: us_listen_socket | false) => void,
+    ): TemplatedApp;
   }
   const LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
 
-export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket, us_socket_context_t, WebSocket } from 'uWebSockets.js';
+export type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket,
+  us_socket_context_t,
+  WebSocket,
+} from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
 
 /** Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them has looked at them. */
@@ -47,7 +60,9 @@ export function checkSocketOptions(options: SocketOptions): void {
   for (const [name, min, max] of rules) {
     const value = options[name];
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new StampedeError(failure('invalid_request', `${name} must be an integer from ${min} to ${max}, not ${value}.`));
+      throw new StampedeError(
+        failure('invalid_request', `${name} must be an integer from ${min} to ${max}, not ${value}.`),
+      );
     }
   }
 }
@@ -55,6 +70,8 @@ export function checkSocketOptions(options: SocketOptions): void {
 /** As `checkSocketOptions`, for where to listen. */
 export function checkListenOptions({ host, port }: { host: string; port: number }): void {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new StampedeError(failure('invalid_request', `The gateway port must be an integer from 0 to 65535, not ${port}.`));
+    throw new StampedeError(
+      failure('invalid_request', `The gateway port must be an integer from 0 to 65535, not ${port}.`),
+    );
   if (host.length === 0) throw new StampedeError(failure('invalid_request', 'The gateway host must not be empty.'));
 }

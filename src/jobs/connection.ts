@@ -21,7 +21,8 @@ export function connectionOptions(connection: JobsConnection): ConnectionOptions
   const shared = { connectTimeout: CONNECT_TIMEOUT_MS, retryStrategy };
   if (url.startsWith('unix://')) return { ...shared, path: url.slice('unix://'.length) };
   const { protocol, hostname, port, username, password, pathname } = new URL(url);
-  if (protocol !== 'redis:' && protocol !== 'rediss:') throw new Error(`jobs cannot connect over ${protocol}//: use redis://, rediss:// or unix://`);
+  if (protocol !== 'redis:' && protocol !== 'rediss:')
+    throw new Error(`jobs cannot connect over ${protocol}//: use redis://, rediss:// or unix://`);
   const db = Number(pathname.slice(1));
   return {
     ...shared,

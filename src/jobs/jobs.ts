@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
-import { LIMITS } from '../protocol/limits.ts';
-import type { Clockwork, Health } from '../sales/ports.ts';
-import type { SaleBooks } from '../sales/types.ts';
+import type { Health } from '../domain/health.ts';
+import type { SaleBooks } from '../domain/sale.ts';
+import type { Scheduler } from '../domain/schedule.ts';
+import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { connectionOptions, type JobsConnection } from './connection.ts';
@@ -14,7 +15,7 @@ import { tickLiveShows, tickShow } from './due-work.ts';
 import { type MomentData, planMoments } from './moments.ts';
 
 export interface JobsDeps {
-  readonly store: Clockwork & Health;
+  readonly store: Scheduler & Health;
   readonly connection: JobsConnection;
   /** The same as the store's; jobs live beside it under `{<keyPrefix>jobs}`. */
   readonly keyPrefix: string;
@@ -85,7 +86,11 @@ export function createJobs(deps: JobsDeps): Jobs {
     } finally {
       opening = null;
     }
-    const worker = new Worker(QUEUE, process, { ...shared, concurrency: LIMITS.jobConcurrency, maxStalledCount: LIMITS.jobAttemptsMax });
+    const worker = new Worker(QUEUE, process, {
+      ...shared,
+      concurrency: LIMITS.jobConcurrency,
+      maxStalledCount: LIMITS.jobAttemptsMax,
+    });
     worker.on('error', onError);
     worker.on('completed', () => metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' }));
     worker.on('failed', (job, err) => {
@@ -153,7 +158,8 @@ async function closeLine({ queue, worker, guard }: Line): Promise<void> {
 
 function abandonLine({ queue, worker, guard }: Line): void {
   clearInterval(guard);
-  for (const closing of [worker.close(true), worker.disconnect(), queue.disconnect()]) Promise.resolve(closing).catch(() => {});
+  for (const closing of [worker.close(true), worker.disconnect(), queue.disconnect()])
+    Promise.resolve(closing).catch(() => {});
 }
 
 /** While Redis is away every connection reports it at each try: one line every few seconds says enough. */

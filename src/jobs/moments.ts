@@ -1,7 +1,7 @@
 /** The opening and the closing of each sale as one delayed job each, replaced when the window changes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
-import type { SaleBooks } from '../sales/types.ts';
+import type { SaleBooks } from '../domain/sale.ts';
 
 export interface MomentData {
   readonly show: string;
@@ -29,10 +29,16 @@ export const momentJobId = (show: string, sale: string, moment: Moment): string 
 /** Makes the planned jobs of a sale equal to its window. Idempotent. */
 export async function planMoments(queue: Queue, show: string, sale: SaleBooks, nowMs: number): Promise<void> {
   const moments = momentsOf(sale);
-  for (const moment of MOMENTS) await planMoment(queue, momentJobId(show, sale.id, moment), { show, sale: sale.id, at: moments[moment] }, nowMs);
+  for (const moment of MOMENTS)
+    await planMoment(queue, momentJobId(show, sale.id, moment), { show, sale: sale.id, at: moments[moment] }, nowMs);
 }
 
-async function planMoment(queue: Queue, jobId: string, planned: { show: string; sale: string; at: number | null }, nowMs: number): Promise<void> {
+async function planMoment(
+  queue: Queue,
+  jobId: string,
+  planned: { show: string; sale: string; at: number | null },
+  nowMs: number,
+): Promise<void> {
   const { at } = planned;
   const known = await queue.getJob(jobId);
   if (known) {
@@ -41,7 +47,11 @@ async function planMoment(queue: Queue, jobId: string, planned: { show: string; 
     if (!(await removeJob(queue, jobId))) return;
   }
   if (at === null) return;
-  await queue.add('moment', { ...planned, at } satisfies MomentData, { jobId, delay: Math.max(0, Math.ceil(at - nowMs)), removeOnComplete: true });
+  await queue.add('moment', { ...planned, at } satisfies MomentData, {
+    jobId,
+    delay: Math.max(0, Math.ceil(at - nowMs)),
+    removeOnComplete: true,
+  });
 }
 
 /** A job that runs this moment is locked and cannot be removed; it ends in milliseconds. Should it not, the sweep does its work. */

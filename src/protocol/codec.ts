@@ -86,7 +86,11 @@ function decodeMsgpack(data: WireData): Result<unknown> {
 const msgpack: Codec = { variant: 'msgpack', binary: true, encode: packValue, decode: decodeMsgpack };
 const msgpackDeflate: Codec = { variant: 'msgpack.deflate', binary: true, encode: packValue, decode: decodeMsgpack };
 
-export const CODECS: Readonly<Record<Variant, Codec>> = Object.freeze({ json, msgpack, 'msgpack.deflate': msgpackDeflate });
+export const CODECS: Readonly<Record<Variant, Codec>> = Object.freeze({
+  json,
+  msgpack,
+  'msgpack.deflate': msgpackDeflate,
+});
 
 export function isDeflated(data: Uint8Array): boolean {
   return data[0] === DEFLATE_MARK;

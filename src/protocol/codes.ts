@@ -128,7 +128,11 @@ export function fail(
   return { ok: false, error: failure(code, message, more) };
 }
 
-export function failure(code: ErrorCode, message?: string, more: { retryAfterMs?: number; details?: Record<string, unknown> } = {}): Failure {
+export function failure(
+  code: ErrorCode,
+  message?: string,
+  more: { retryAfterMs?: number; details?: Record<string, unknown> } = {},
+): Failure {
   return { code, message: message ?? `${ERRORS[code].title}.`, ...more };
 }
 

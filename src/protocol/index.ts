@@ -1,5 +1,14 @@
 /** Protocol v1: what both ends share. Safe for browsers. */
-export { CODECS, type Codec, DEFLATE_MARK, inflate, isDeflated, packValue, unpackValues, type WireData } from './codec.ts';
+export {
+  CODECS,
+  type Codec,
+  DEFLATE_MARK,
+  inflate,
+  isDeflated,
+  packValue,
+  unpackValues,
+  type WireData,
+} from './codec.ts';
 export {
   CLOSE,
   type CloseReason,
@@ -27,7 +36,7 @@ export {
   type ErrorMessage,
   type EventType,
   type Frame,
-  type Line,
+  type Item,
   type Ok,
   PROTOCOL_VERSION,
   type Product,

@@ -84,7 +84,7 @@ export interface SaleView {
   rev: number;
 }
 
-export interface Line {
+export interface Item {
   sku: string;
   qty: number;
 }
@@ -96,7 +96,7 @@ export interface ReservationView {
   sale: string;
   user: string;
   state: ReservationState;
-  lines: Line[];
+  lines: Item[];
   /** Sum of price x quantity when it was held, minor units. */
   amount: number;
   currency: string;
@@ -207,7 +207,7 @@ export interface Snapshot {
 export type ClientMessage =
   | { t: 'chat'; id: string | number; text: string }
   | { t: 'react'; id?: string | number; n?: number }
-  | { t: 'reserve'; id: string | number; key: string; sale: string; lines: Line[] }
+  | { t: 'reserve'; id: string | number; key: string; sale: string; lines: Item[] }
   | { t: 'release'; id: string | number; key: string; reservation: string }
   | { t: 'waitlist'; id: string | number; key: string; op: 'join' | 'leave'; sale: string; sku: string; qty?: number }
   | { t: 'resume'; id: string | number; epoch: string; offset: number; chat?: number }
@@ -223,8 +223,22 @@ export interface Welcome {
   node: string;
   epoch: string;
   offset: number;
-  you: { user: string | null; name: string | null; role: Role; expiresAt: number | null; reservations: ReservationView[]; waits: WaitView[] };
-  limits: { frameBytes: number; chatChars: number; chatPerSecond: number; requestsPerSecond: number; heartbeatMs: number; idleMs: number };
+  you: {
+    user: string | null;
+    name: string | null;
+    role: Role;
+    expiresAt: number | null;
+    reservations: ReservationView[];
+    waits: WaitView[];
+  };
+  limits: {
+    frameBytes: number;
+    chatChars: number;
+    chatPerSecond: number;
+    requestsPerSecond: number;
+    heartbeatMs: number;
+    idleMs: number;
+  };
   /** What the show looks like now. Absent when a `resume` position in the URL could be served from the log. */
   snapshot?: Snapshot;
   /** True when the events after the client's position follow instead of a snapshot. */

@@ -1,16 +1,20 @@
 /** From an unknown value to a typed client message, or a coded failure that names the field. Total: nothing here throws. */
 import { type Failure, fail, ok, type Result } from './codes.ts';
 import { LIMITS } from './limits.ts';
-import type { ClientMessage, ClientMessageType, Line } from './messages.ts';
+import type { ClientMessage, ClientMessageType, Item } from './messages.ts';
 
 type Fields = Record<string, unknown>;
 type Parser = (fields: Fields, id: RequestId) => Result<ClientMessage>;
 export type RequestId = string | number;
 
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isRequestId = (value: unknown): value is RequestId =>
-  typeof value === 'string' ? value.length > 0 && value.length <= LIMITS.requestIdCharsMax : Number.isSafeInteger(value);
-const isText = (value: unknown, charsMax: number): value is string => typeof value === 'string' && value.length > 0 && value.length <= charsMax;
+  typeof value === 'string'
+    ? value.length > 0 && value.length <= LIMITS.requestIdCharsMax
+    : Number.isSafeInteger(value);
+const isText = (value: unknown, charsMax: number): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= charsMax;
 const isCount = (value: unknown, min: number, max: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
 
@@ -36,21 +40,24 @@ const parseChat: Parser = ({ text }, id) => {
 };
 
 const parseReact = ({ n }: Fields, id: RequestId | undefined): Result<ClientMessage> => {
-  if (n !== undefined && !isCount(n, 1, LIMITS.heartsPerMessageMax)) return bad('n', `an integer from 1 to ${LIMITS.heartsPerMessageMax}`);
+  if (n !== undefined && !isCount(n, 1, LIMITS.heartsPerMessageMax))
+    return bad('n', `an integer from 1 to ${LIMITS.heartsPerMessageMax}`);
   return ok({ t: 'react', ...(id === undefined ? {} : { id }), n: n === undefined ? 1 : (n as number) });
 };
 
-function parseLines(lines: unknown): Result<Line[]> {
+function parseLines(lines: unknown): Result<Item[]> {
   if (!Array.isArray(lines) || lines.length === 0 || lines.length > LIMITS.linesPerReservationMax) {
     return bad('lines', `an array of 1 to ${LIMITS.linesPerReservationMax} lines {sku, qty}`);
   }
-  const parsed: Line[] = [];
+  const parsed: Item[] = [];
   for (let i = 0; i < lines.length; i += 1) {
     const line: unknown = lines[i];
     if (!isFields(line)) return bad(`lines[${i}]`, 'an object {sku, qty}');
     const { sku, qty } = line;
-    if (!isText(sku, LIMITS.idCharsMax)) return bad(`lines[${i}].sku`, `a string of 1 to ${LIMITS.idCharsMax} characters`);
-    if (!isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad(`lines[${i}].qty`, `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
+    if (!isText(sku, LIMITS.idCharsMax))
+      return bad(`lines[${i}].sku`, `a string of 1 to ${LIMITS.idCharsMax} characters`);
+    if (!isCount(qty, 1, LIMITS.perBuyerUnitsMax))
+      return bad(`lines[${i}].qty`, `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
     parsed.push({ sku, qty });
   }
   return ok(parsed);
@@ -77,7 +84,8 @@ const parseWaitlist: Parser = ({ key, op, sale, sku, qty }, id) => {
   if (op !== 'join' && op !== 'leave') return bad('op', '"join" or "leave"');
   if (!isText(sale, LIMITS.idCharsMax)) return bad('sale', ID_RULE);
   if (!isText(sku, LIMITS.idCharsMax)) return bad('sku', ID_RULE);
-  if (qty !== undefined && !isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad('qty', `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
+  if (qty !== undefined && !isCount(qty, 1, LIMITS.perBuyerUnitsMax))
+    return bad('qty', `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
   return ok({ t: 'waitlist', id, key, op, sale, sku, ...(qty === undefined ? {} : { qty: qty as number }) });
 };
 
@@ -105,14 +113,17 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 
 
 /** Checks shape, types and bounds; unknown fields are ignored, so that newer clients work with older servers. */
 export function parseClientMessage(value: unknown): Result<ClientMessage> {
-  if (!isFields(value)) return fail('invalid_message', 'A message must be an object (map) with a field "t".', { details: { field: '' } });
+  if (!isFields(value))
+    return fail('invalid_message', 'A message must be an object (map) with a field "t".', { details: { field: '' } });
   const type = value['t'];
   if (typeof type !== 'string') return bad('t', 'a string');
   const id = value['id'];
   if (type === 'react') return id === undefined || isRequestId(id) ? parseReact(value, id) : badId();
   const parser = PARSERS.get(type);
   if (parser === undefined) {
-    return fail('unknown_type', `The message type "${type.slice(0, LIMITS.idCharsMax)}" is not known.`, { details: { known: ['react', ...PARSERS.keys()] } });
+    return fail('unknown_type', `The message type "${type.slice(0, LIMITS.idCharsMax)}" is not known.`, {
+      details: { known: ['react', ...PARSERS.keys()] },
+    });
   }
   return isRequestId(id) ? parser(value, id) : badId();
 }

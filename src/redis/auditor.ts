@@ -1,8 +1,10 @@
 /** Reads a show's ledger and holds it against the live books. */
+
+import type { Auditor, Reconciliation, Verification } from '../domain/audit.ts';
+import type { Actor } from '../domain/command.ts';
+import { compareBooks, drift, LedgerReplay } from '../domain/ledger.ts';
+import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { compareBooks, drift, LedgerReplay } from '../sales/ledger.ts';
-import type { Auditor } from '../sales/ports.ts';
-import type { Actor, Reconciliation, SaleBooks, SkuBooks, Verification } from '../sales/types.ts';
 import { unpackLedger, unpackReservation } from './records.ts';
 import { booksOf } from './sales.ts';
 import { type ScriptSession, textOf } from './session.ts';
@@ -34,7 +36,9 @@ export class Ledgers implements Auditor {
       if (!audit.ok) return audit;
       const { replay, until, verification } = audit.value;
       const untrusted = [...replay.suspects];
-      const drifted = verification.sales.flatMap(({ id, skus }) => (replay.suspects.has(id) ? [] : skus.flatMap((books) => repairOf(replay, id, books))));
+      const drifted = verification.sales.flatMap(({ id, skus }) =>
+        replay.suspects.has(id) ? [] : skus.flatMap((books) => repairOf(replay, id, books)),
+      );
       if (drifted.length === 0) return ok({ ...verification, repaired: [], untrusted });
       const reply = await this.#session.run('repair', showId, [until, actor, drifted]);
       if (!reply.ok) return reply;
@@ -42,7 +46,9 @@ export class Ledgers implements Auditor {
       const after = await this.verify(showId);
       return after.ok ? ok({ ...after.value, repaired: drifted.map(([id, sku]) => `${id}/${sku}`), untrusted }) : after;
     }
-    return fail('overloaded', 'The show moves too fast to repair its books; pause its sales and try again.', { retryAfterMs: 1_000 });
+    return fail('overloaded', 'The show moves too fast to repair its books; pause its sales and try again.', {
+      retryAfterMs: 1_000,
+    });
   }
 
   async #audit(showId: string): Promise<Result<{ replay: LedgerReplay; until: string; verification: Verification }>> {
@@ -74,7 +80,9 @@ export class Ledgers implements Auditor {
     const key = this.#session.keys.show(showId).of.ledger;
     let position = from;
     for (;;) {
-      const page = await this.#session.guard(() => this.#session.link.client.xrangeBuffer(key, position, until, 'COUNT', PAGE_ENTRIES));
+      const page = await this.#session.guard(() =>
+        this.#session.link.client.xrangeBuffer(key, position, until, 'COUNT', PAGE_ENTRIES),
+      );
       if (!page.ok) return page;
       for (const [id, fields] of page.value as Array<[Buffer, Buffer[]]>) {
         const at = id.toString();

@@ -1,6 +1,6 @@
 /** Connections to Redis: how a URL becomes a client, and what a broken line means for those who wait on it. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 
 export type RedisClient = Redis | Cluster;
 

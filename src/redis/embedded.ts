@@ -46,7 +46,9 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
   const child = launch(folder, socket, options);
   const { pid } = child;
   if (!pid) throw missing();
-  writeFileSync(leaseFile, JSON.stringify({ enginePid: process.pid, redisPid: pid, socket } satisfies Lease), { mode: 0o600 });
+  writeFileSync(leaseFile, JSON.stringify({ enginePid: process.pid, redisPid: pid, socket } satisfies Lease), {
+    mode: 0o600,
+  });
 
   const killOnExit = (): void => void child.kill('SIGTERM');
   process.once('exit', killOnExit);
@@ -69,7 +71,9 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 }
 
 function launch(folder: string, socket: string, { appendfsync = 'everysec', logger }: EmbeddedOptions): ChildProcess {
-  const binary = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+  const binary = ['redis-server', 'valkey-server'].find(
+    (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
+  );
   if (!binary) throw missing();
   const settings = {
     port: '0',
@@ -98,10 +102,14 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
  * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the system closes our end of this pipe.
  */
 function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
-  const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
+  const guard = spawn(
+    'sh',
+    ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder],
+    {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    },
+  );
   guard.on('error', () => {});
   guard.stdin?.on('error', () => {});
   guard.unref();
@@ -125,9 +133,17 @@ async function answering(socket: string, child: ChildProcess): Promise<void> {
   try {
     for (;;) {
       if (child.exitCode !== null)
-        throw new StampedeError(failure('redis_unavailable', `The embedded Redis ended at start with code ${child.exitCode}; its log lines say why.`));
+        throw new StampedeError(
+          failure(
+            'redis_unavailable',
+            `The embedded Redis ended at start with code ${child.exitCode}; its log lines say why.`,
+          ),
+        );
       if ((await Promise.race([probe.ping().catch(() => null), sleep(200, null)])) === 'PONG') return;
-      if (Date.now() > until) throw new StampedeError(failure('redis_unavailable', `The embedded Redis did not answer within ${START_MS_MAX} ms.`));
+      if (Date.now() > until)
+        throw new StampedeError(
+          failure('redis_unavailable', `The embedded Redis did not answer within ${START_MS_MAX} ms.`),
+        );
     }
   } finally {
     probe.disconnect();
@@ -159,7 +175,9 @@ function alive(pid: number): boolean {
 
 /** Is this pid still the server we started, and not a stranger that got its number? redis-server names its socket in its title. */
 function isOurs(pid: number, socket: string): boolean {
-  const title = existsSync('/proc') ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : spawnSync('ps', ['-o', 'command=', '-p', String(pid)]).stdout.toString();
+  const title = existsSync('/proc')
+    ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+    : spawnSync('ps', ['-o', 'command=', '-p', String(pid)]).stdout.toString();
   return title.includes(socket);
 }
 
@@ -174,7 +192,10 @@ async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions)
   }
   if (lease.enginePid !== process.pid && alive(lease.enginePid) && alive(lease.redisPid)) {
     throw new StampedeError(
-      failure('already_exists', `The data folder ${dataDir} is in use by process ${lease.enginePid}. Stop it, or give this engine another DATA_DIR.`),
+      failure(
+        'already_exists',
+        `The data folder ${dataDir} is in use by process ${lease.enginePid}. Stop it, or give this engine another DATA_DIR.`,
+      ),
     );
   }
   if (alive(lease.redisPid) && isOurs(lease.redisPid, lease.socket)) {
@@ -190,7 +211,9 @@ async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions)
 /** The URL of the embedded Redis that a running engine keeps on this data folder; null when none runs. */
 export function runningEmbeddedRedis(dataDir: string): string | null {
   try {
-    const { redisPid, socket } = JSON.parse(readFileSync(join(resolve(dataDir, 'redis'), 'lease.json'), 'utf8')) as Lease;
+    const { redisPid, socket } = JSON.parse(
+      readFileSync(join(resolve(dataDir, 'redis'), 'lease.json'), 'utf8'),
+    ) as Lease;
     return alive(redisPid) && existsSync(socket) ? `unix://${socket}` : null;
   } catch {
     return null;

@@ -47,7 +47,8 @@ export interface Keys {
 const CACHE_ENTRIES_MAX = 4096;
 
 export function createKeys(prefix: string): Keys {
-  if (/[{}\s]/.test(prefix)) throw new Error(`the key prefix must not contain braces or blanks, got ${JSON.stringify(prefix)}`);
+  if (/[{}\s]/.test(prefix))
+    throw new Error(`the key prefix must not contain braces or blanks, got ${JSON.stringify(prefix)}`);
   const cache = new Map<string, ShowKeys>();
   return {
     shows: `${prefix}shows`,
@@ -57,7 +58,10 @@ export function createKeys(prefix: string): Keys {
     show(showId) {
       const known = cache.get(showId);
       if (known) return known;
-      const of = Object.fromEntries(SHOW_KEYS.map((name) => [name, `${prefix}{${showId}}:${name}`])) as Record<ShowKey, string>;
+      const of = Object.fromEntries(SHOW_KEYS.map((name) => [name, `${prefix}{${showId}}:${name}`])) as Record<
+        ShowKey,
+        string
+      >;
       const made: ShowKeys = { all: SHOW_KEYS.map((name) => of[name]), of };
       if (cache.size >= CACHE_ENTRIES_MAX) cache.clear();
       cache.set(showId, made);

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { Durability } from '../domain/health.ts';
+import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { Durability } from '../sales/types.ts';
 import { RedisClock } from './clock.ts';
 import { connect, type RedisClient } from './connection.ts';
 import { loadScripts } from './scripts.ts';
@@ -32,7 +32,9 @@ const SUBSCRIBER_PULSE_MS = 5_000;
 /** What keeps a cluster from serving every slot, or null. */
 async function gapOf(cluster: Cluster): Promise<string | null> {
   try {
-    await new Promise<void>((resolve, reject) => cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())));
+    await new Promise<void>((resolve, reject) =>
+      cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())),
+    );
     const state = parseInfo(String(await cluster.cluster('INFO'))).cluster_state;
     if (state !== 'ok') return `the cluster does not serve every slot (cluster_state:${state})`;
     await Promise.all(cluster.nodes('master').map((master) => master.ping()));
@@ -149,7 +151,8 @@ export class RedisLink {
   #doubt(): void {
     this.#runIds.clear();
     this.#doubted = true;
-    if (!this.#verifying && this.client instanceof Cluster && this.client.status === 'ready') void this.#verify(this.client);
+    if (!this.#verifying && this.client instanceof Cluster && this.client.status === 'ready')
+      void this.#verify(this.client);
   }
 
   /** Until every slot has a master that answers, or the line to the whole cluster is gone. */
@@ -195,13 +198,15 @@ export class RedisLink {
     if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
     // Whatever part of a cluster was missing: it says that it is whole, or it would not be ready.
     this.#gap = null;
-    if (this.#trouble !== null) this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
+    if (this.#trouble !== null)
+      this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
     this.#trouble = null;
   }
 
   /** A replica would refuse or lose writes; an eviction policy would silently delete books. */
   async #unsuitable(info: Info): Promise<string | undefined> {
-    if (Number.parseInt(info.redis_version ?? '0', 10) < VERSION_MIN) return `Redis ${info.redis_version} is too old: Stampede needs ${VERSION_MIN}.0 or newer`;
+    if (Number.parseInt(info.redis_version ?? '0', 10) < VERSION_MIN)
+      return `Redis ${info.redis_version} is too old: Stampede needs ${VERSION_MIN}.0 or newer`;
     if (info.role === 'slave') return 'this Redis is a replica: REDIS_URL must name the primary';
     if (info.maxmemory_policy && info.maxmemory_policy !== 'noeviction') {
       return `maxmemory-policy is ${info.maxmemory_policy}: Redis would delete books under pressure. Set it to noeviction`;

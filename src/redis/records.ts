@@ -1,16 +1,32 @@
 /** How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other way round) and as views. */
 import { Packr } from 'msgpackr';
-import type { ReservationNews } from '../fanout/ports.ts';
-import type { Line, ReservationState, ReservationView, SaleState, SaleStateView, SaleView, ShowEvent, ShowState, ShowView } from '../protocol/messages.ts';
-import type { LedgerEntry, LedgerLine } from '../sales/ledger.ts';
-import type { SaleBooks, SkuBooks } from '../sales/types.ts';
+import type { LedgerEntry, LedgerLine } from '../domain/ledger.ts';
+import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
+import type { ReservationChange } from '../domain/show-log.ts';
+import type {
+  Item,
+  ReservationState,
+  ReservationView,
+  SaleState,
+  SaleStateView,
+  SaleView,
+  ShowEvent,
+  ShowState,
+  ShowView,
+} from '../protocol/messages.ts';
 
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true });
+const packr = new Packr({
+  useRecords: false,
+  variableMapSize: true,
+  int64AsType: 'number',
+  encodeUndefinedAsNil: true,
+});
 
 export const pack = (value: unknown): Buffer => packr.pack(value);
 export const unpack = <T>(bytes: Uint8Array): T => packr.unpack(bytes) as T;
 /** MessagePack values back to back. */
-export const unpackAll = (bytes: Uint8Array): unknown[] => (bytes.length === 0 ? [] : ((packr.unpackMultiple(bytes) as unknown[] | undefined) ?? []));
+export const unpackAll = (bytes: Uint8Array): unknown[] =>
+  bytes.length === 0 ? [] : ((packr.unpackMultiple(bytes) as unknown[] | undefined) ?? []);
 
 /** {allocated, available, held, sold, withdrawn, price, per buyer (0 = none), product} */
 export type StockRecord = [
@@ -45,7 +61,15 @@ export interface SaleRecord {
 export type FlatLines = Array<string | number>;
 
 /** What a buyer asks for, as `reserve.lua` takes it: the fields that the record of the hold begins with. */
-export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, sale: string, lines: FlatLines, key: string];
+export type PackedRequest = [
+  user: string,
+  id: string,
+  state: 'held',
+  offer: 0,
+  sale: string,
+  lines: FlatLines,
+  key: string,
+];
 
 /** As `lua/lib/books.lua` names the fields: 0 and '' stand for what is not yet known. */
 export type PackedReservation = [
@@ -70,7 +94,7 @@ export interface ReservationRecord {
   user: string;
   state: ReservationState;
   sale: string;
-  lines: Line[];
+  lines: Item[];
   amount: number;
   currency: string;
   createdAt: number;
@@ -120,7 +144,22 @@ export function saleView(books: SaleBooks): SaleView {
 }
 
 export function reservationRecord(packed: unknown): ReservationRecord {
-  const [user, id, state, offer, sale, lines, key, amount, currency, createdAt, heldUntil, endedAt, orderRef, firstUntil] = packed as PackedReservation;
+  const [
+    user,
+    id,
+    state,
+    offer,
+    sale,
+    lines,
+    key,
+    amount,
+    currency,
+    createdAt,
+    heldUntil,
+    endedAt,
+    orderRef,
+    firstUntil,
+  ] = packed as PackedReservation;
   return {
     ...{ user, id, state, sale, lines: linesOf(lines), amount, currency, createdAt, heldUntil, key },
     ...(endedAt === 0 ? {} : { endedAt }),
@@ -130,8 +169,8 @@ export function reservationRecord(packed: unknown): ReservationRecord {
   };
 }
 
-export function linesOf(flat: FlatLines): Line[] {
-  const lines: Line[] = [];
+export function linesOf(flat: FlatLines): Item[] {
+  const lines: Item[] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) lines.push({ sku: flat[i] as string, qty: flat[i + 1] as number });
   return lines;
 }
@@ -161,7 +200,7 @@ export function recordedAnswer(record: ReservationRecord): ReservationView {
  * A changed reservation as the relay carries it. Whose it is, which one and in what state stand first; the rest is only read for somebody who is
  * here and has not been told by an answer.
  */
-export class PackedNews implements ReservationNews {
+export class PackedNews implements ReservationChange {
   readonly user: string;
   readonly id: string;
   readonly isNewHold: boolean;
@@ -189,16 +228,23 @@ const textHead = (first: number): number => (first < 0xc0 ? 1 : first === 0xd9 ?
 /** Where a MessagePack string (fixstr, str 8 or str 16) ends. */
 function textEnd(bytes: Buffer, at: number): number {
   const first = bytes[at] as number;
-  return at + textHead(first) + (first < 0xc0 ? first & 0x1f : first === 0xd9 ? (bytes[at + 1] as number) : bytes.readUInt16BE(at + 1));
+  return (
+    at +
+    textHead(first) +
+    (first < 0xc0 ? first & 0x1f : first === 0xd9 ? (bytes[at + 1] as number) : bytes.readUInt16BE(at + 1))
+  );
 }
 
-const textBefore = (bytes: Buffer, at: number, end: number): string => bytes.toString('utf8', at + textHead(bytes[at] as number), end);
+const textBefore = (bytes: Buffer, at: number, end: number): string =>
+  bytes.toString('utf8', at + textHead(bytes[at] as number), end);
 
 type HoldEntry = [kind: 'hold', lines: LedgerLine[], ...records: PackedReservation[]];
 
 /** The ledger entries of one script, as `enter()` and `end_run()` in `lua/lib/books.lua` write them: holds alike that were made one after the other are one. */
 export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
-  (unpackAll(bytes) as Array<LedgerEntry | HoldEntry>).flatMap((entry) => (entry[0] === 'hold' ? holdEntries(entry as HoldEntry) : [entry as LedgerEntry]));
+  (unpackAll(bytes) as Array<LedgerEntry | HoldEntry>).flatMap((entry) =>
+    entry[0] === 'hold' ? holdEntries(entry as HoldEntry) : [entry as LedgerEntry],
+  );
 
 function holdEntries([kind, lines, ...records]: HoldEntry): LedgerEntry[] {
   return records.map(([user, id, , offer, sale, , key], i) => {
@@ -206,7 +252,15 @@ function holdEntries([kind, lines, ...records]: HoldEntry): LedgerEntry[] {
     const moved = lines.map(([sku, qty, available = 0, held = 0, sold = 0, withdrawn = 0, ...after]): LedgerLine => {
       const [before, then] = [i * qty, (i + 1) * qty];
       // The last is taken at its word, so that a run that does not add up is found.
-      return [sku, qty, available - before, held + before, sold, withdrawn, ...(isLast ? after : [available - then, held + then, sold, withdrawn])];
+      return [
+        sku,
+        qty,
+        available - before,
+        held + before,
+        sold,
+        withdrawn,
+        ...(isLast ? after : [available - then, held + then, sold, withdrawn]),
+      ];
     });
     return [kind, sale, id, user, offer === 1 ? 'waitlist' : 'user', key, offer === 1 ? 'offer' : '', moved];
   });
@@ -219,7 +273,13 @@ export function eventOf(offset: unknown, at: unknown, type: unknown, data: unkno
   return { offset: offset as number, at: at as number, type: type as ShowEvent['type'], data: body };
 }
 
-export type SalePatch = [id: string, state: SaleState, opensAt: number, closesAt: number, left: Record<string, number> | []];
+export type SalePatch = [
+  id: string,
+  state: SaleState,
+  opensAt: number,
+  closesAt: number,
+  left: Record<string, number> | [],
+];
 
 export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev: number): SaleStateView => ({
   id,
@@ -233,7 +293,14 @@ export const saleStateOf = ([id, state, opensAt, closesAt, left]: SalePatch, rev
 /** The show record's packed part; `state` and `createdAt` live beside it. */
 export type ShowRecord = Omit<ShowView, 'state' | 'createdAt'>;
 
-export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({ ...withDefaults(record), state, createdAt });
+export const showView = (record: ShowRecord, state: ShowState, createdAt: number): ShowView => ({
+  ...withDefaults(record),
+  state,
+  createdAt,
+});
 
 /** A show made by an earlier release knows no display cap. */
-const withDefaults = (record: ShowRecord): ShowRecord => ({ ...record, chatShownPerSecond: record.chatShownPerSecond ?? 0 });
+const withDefaults = (record: ShowRecord): ShowRecord => ({
+  ...record,
+  chatShownPerSecond: record.chatShownPerSecond ?? 0,
+});

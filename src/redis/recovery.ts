@@ -29,7 +29,12 @@ export class Recovery {
       const books = await this.#ledgers.reconcile(showId, 'recovery');
       if (!books.ok) return;
       const { violations, untrusted, repaired } = books.value;
-      const resumed = await this.#session.run('recover', showId, { op: 'resume', untrusted, repaired, violations: violations.length });
+      const resumed = await this.#session.run('recover', showId, {
+        op: 'resume',
+        untrusted,
+        repaired,
+        violations: violations.length,
+      });
       if (resumed.ok)
         this.#logger?.warn(
           { show: showId, untrusted, repaired, violations: violations.length },
@@ -37,7 +42,10 @@ export class Recovery {
         );
     } catch (error) {
       // The show stays paused; the next tick tries again.
-      this.#logger?.error({ err: error, show: showId }, 'the books could not be verified after another Redis server took over');
+      this.#logger?.error(
+        { err: error, show: showId },
+        'the books could not be verified after another Redis server took over',
+      );
     } finally {
       this.#running.delete(showId);
     }

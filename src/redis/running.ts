@@ -4,10 +4,9 @@
  * harm. That record is written by the scripts, in one step with the change; `once` keeps it for commands that have no such script.
  */
 import { hash, randomUUID } from 'node:crypto';
+import type { CommandGuard, CommandMeta } from '../domain/command.ts';
+import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { CommandGuard } from '../sales/ports.ts';
-import type { CommandMeta } from '../sales/types.ts';
 import type { ScriptSession } from './session.ts';
 import { bodyHash } from './shows.ts';
 
@@ -65,7 +64,9 @@ export class RunningCommands implements CommandGuard {
       if (!done.ok) return done;
       const kept = JSON.stringify([fingerprint, done.value]);
       // Where the marker lapsed meanwhile, the first answer kept stands for all. One that could not be kept is not given: its repeat would get another.
-      const earlier = await this.#session.guard(() => client.set(record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET'));
+      const earlier = await this.#session.guard(() =>
+        client.set(record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET'),
+      );
       if (!earlier.ok) return { ok: false, error: { ...earlier.error, message: NOT_KEPT } };
       return earlier.value === null || earlier.value === kept ? done : recall<T>(earlier.value, fingerprint, command);
     });

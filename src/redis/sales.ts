@@ -1,9 +1,10 @@
 /** Sales: plan, read, move. The rules of shape are checked here, the rules of state inside the scripts. */
+
+import type { CommandMeta } from '../domain/command.ts';
+import type { SaleBooks, SaleMove, SaleSpec, SaleStore } from '../domain/sale.ts';
+import { checkSaleMove, checkSaleSpec } from '../domain/sale.ts';
+import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { SaleStore } from '../sales/ports.ts';
-import { checkSaleMove, checkSaleSpec } from '../sales/rules.ts';
-import type { CommandMeta, SaleBooks, SaleMove, SaleSpec } from '../sales/types.ts';
 import { type SaleRecord, type StockRecord, saleBooks, unpack } from './records.ts';
 import type { ScriptReply } from './scripts.ts';
 import { bytesOf, isErrorCode, type ScriptSession, textOf } from './session.ts';
@@ -18,7 +19,11 @@ export function refusal(code: string, details: unknown): Failure {
   const plain = Array.isArray(details) ? {} : (details as Record<string, unknown>);
   const { opensAt, now } = plain as { opensAt?: number; now?: number };
   const wait =
-    code === 'sale_not_open' && opensAt && now ? { retryAfterMs: Math.max(0, opensAt - now) } : code === 'sale_paused' ? { retryAfterMs: 1_000 } : {};
+    code === 'sale_not_open' && opensAt && now
+      ? { retryAfterMs: Math.max(0, opensAt - now) }
+      : code === 'sale_paused'
+        ? { retryAfterMs: 1_000 }
+        : {};
   return failure(code, undefined, { ...wait, details: plain });
 }
 
@@ -58,7 +63,9 @@ export class Sales implements SaleStore {
 
   async #books(showId: string, sale: [] | [id: string]): Promise<Result<SaleBooks[]>> {
     const reply = await this.#session.run('audit', showId, sale);
-    return reply.ok ? ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], Number(textOf(reply.value[3])))) : reply;
+    return reply.ok
+      ? ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], Number(textOf(reply.value[3]))))
+      : reply;
   }
 
   async getSale(showId: string, saleId: string): Promise<Result<SaleBooks>> {
@@ -73,7 +80,13 @@ export class Sales implements SaleStore {
     if (wrong) return { ok: false, error: wrong };
     const live = await this.#markLive(showId);
     if (!live.ok) return live;
-    const reply = await this.#session.run('sale_move', showId, { ...move, id: saleId, key: command.key, actor: command.actor, body: bodyHash([saleId, move]) });
+    const reply = await this.#session.run('sale_move', showId, {
+      ...move,
+      id: saleId,
+      key: command.key,
+      actor: command.actor,
+      body: bodyHash([saleId, move]),
+    });
     if (!reply.ok) return reply;
     await this.#markLive(showId);
     const answer = this.#answer(reply.value, command);
@@ -123,7 +136,11 @@ export class Sales implements SaleStore {
       // Members and scores in turns. Whatever else falls due has a colon behind its first letter (clockwork.lua).
       const ids = entries.filter((member, i) => i % 2 === 0 && member[1] !== ':');
       for (let from = 0; from < ids.length; from += CANCEL_SLICE) {
-        const reply = await this.#session.run('release_slice', showId, { sale: saleId, ids: ids.slice(from, from + CANCEL_SLICE), actor });
+        const reply = await this.#session.run('release_slice', showId, {
+          sale: saleId,
+          ids: ids.slice(from, from + CANCEL_SLICE),
+          actor,
+        });
         if (!reply.ok) return reply;
       }
     } while (cursor !== '0');
@@ -139,7 +156,8 @@ const withoutHolds = (books: SaleBooks): SaleBooks => ({
 
 export function booksOf(stockFlat: readonly Buffer[], saleRecords: readonly Buffer[], rev: number): SaleBooks[] {
   const stock = new Map<string, StockRecord>();
-  for (let i = 0; i + 1 < stockFlat.length; i += 2) stock.set((stockFlat[i] as Buffer).toString(), unpack<StockRecord>(stockFlat[i + 1] as Buffer));
+  for (let i = 0; i + 1 < stockFlat.length; i += 2)
+    stock.set((stockFlat[i] as Buffer).toString(), unpack<StockRecord>(stockFlat[i + 1] as Buffer));
   return saleRecords
     .map((bytes) => unpack<SaleRecord>(bytes))
     .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))

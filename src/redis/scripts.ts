@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Cluster, type Redis } from 'ioredis';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './connection.ts';
 
 export const SCRIPT_NAMES = [
@@ -83,7 +83,9 @@ export function scriptLibrary(): ScriptLibrary {
 function readLibrary(): ScriptLibrary {
   checkScriptFolder();
   const constants = Object.entries(CONSTANTS).map(([constant, value]) => `local ${constant} = ${value}`);
-  const body = [...constants, ...PARTS.map((part) => read(`lib/${part}`)), ...SCRIPT_NAMES.map(registration)].join('\n');
+  const body = [...constants, ...PARTS.map((part) => read(`lib/${part}`)), ...SCRIPT_NAMES.map(registration)].join(
+    '\n',
+  );
   const version = createHash('sha256').update(body).digest('hex').slice(0, 12);
   const name = `${LIBRARY_PREFIX}${version}`;
   return {
@@ -126,10 +128,14 @@ export interface Scripts {
 
 export function registerScripts(client: RedisClient): Scripts {
   const { functionOf } = scriptLibrary();
-  const functions = Object.fromEntries(SCRIPT_NAMES.map((name) => [name, functionOf(name)])) as Record<ScriptName, string>;
+  const functions = Object.fromEntries(SCRIPT_NAMES.map((name) => [name, functionOf(name)])) as Record<
+    ScriptName,
+    string
+  >;
   return {
     async run(name, keys, ...values) {
-      const call = (): Promise<ScriptReply> => client.callBuffer('fcall', functions[name], keys.length, ...keys, ...values) as Promise<ScriptReply>;
+      const call = (): Promise<ScriptReply> =>
+        client.callBuffer('fcall', functions[name], keys.length, ...keys, ...values) as Promise<ScriptReply>;
       try {
         return await call();
       } catch (error) {
@@ -155,7 +161,8 @@ async function loadOnto(server: Redis): Promise<void> {
   const known = listed.map((fields) => String(fields[fields.indexOf('library_name') + 1]));
   if (known.includes(name)) return;
   // A release that is still in use loads its own again.
-  if (known.length >= RELEASES_KEPT_MAX) await Promise.all(known.map((other) => server.function('DELETE', other).catch(() => {})));
+  if (known.length >= RELEASES_KEPT_MAX)
+    await Promise.all(known.map((other) => server.function('DELETE', other).catch(() => {})));
   await server.function('LOAD', source).catch((error: unknown) => {
     // Another process was quicker.
     if (!(error instanceof Error && error.message.includes('already exists'))) throw error;

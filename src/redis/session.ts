@@ -9,8 +9,10 @@ import { pack } from './records.ts';
 import type { ScriptName, ScriptReply, Scripts } from './scripts.ts';
 
 export const newEpoch = (): string => randomBytes(6).toString('base64url');
-export const textOf = (value: ScriptReply[number] | undefined): string => (Buffer.isBuffer(value) ? value.toString() : String(value ?? ''));
-export const bytesOf = (value: ScriptReply[number] | undefined): Buffer => (Buffer.isBuffer(value) ? value : Buffer.alloc(0));
+export const textOf = (value: ScriptReply[number] | undefined): string =>
+  Buffer.isBuffer(value) ? value.toString() : String(value ?? '');
+export const bytesOf = (value: ScriptReply[number] | undefined): Buffer =>
+  Buffer.isBuffer(value) ? value : Buffer.alloc(0);
 /** The same bytes, as the driver takes them. */
 export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
@@ -59,7 +61,9 @@ export class ScriptSession {
         const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
         if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
       }
-      return fail('redis_unavailable', 'Redis changes hands right now; repeat with the same key.', { retryAfterMs: 500 });
+      return fail('redis_unavailable', 'Redis changes hands right now; repeat with the same key.', {
+        retryAfterMs: 500,
+      });
     } catch (error) {
       return this.#coded(error, name);
     }
@@ -80,7 +84,10 @@ export class ScriptSession {
   #coded(error: unknown, what: string): Result<never> {
     const coded = redisFailure(error);
     if (coded.code === 'internal')
-      this.#logger?.error({ what, reason: error instanceof Error ? error.message : String(error) }, 'Redis refused a command of ours');
+      this.#logger?.error(
+        { what, reason: error instanceof Error ? error.message : String(error) },
+        'Redis refused a command of ours',
+      );
     return { ok: false, error: coded };
   }
 }

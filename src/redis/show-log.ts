@@ -5,25 +5,34 @@
 
 import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ChatPiece } from '../fanout/chat-piece.ts';
+import type { ChatAppend, ChatAppended, ChatBatch } from '../domain/chat.ts';
+import { ChatPiece } from '../domain/chat-piece.ts';
 import type {
-  ChatAppend,
-  ChatAppended,
-  ChatBatch,
   Commit,
-  CountsAnswer,
-  GateReport,
-  Mute,
+  CountsResult,
+  MuteEntry,
+  RefusalReport,
   RelayListener,
   RelayMessage,
-  ReservationNews,
+  ReservationChange,
   RoomSnapshot,
   ShowLog,
-} from '../fanout/ports.ts';
+} from '../domain/show-log.ts';
+import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import { eventOf, PackedNews, pack, type SalePatch, type ShowRecord, saleStateOf, saleView, showView, unpack, unpackAll } from './records.ts';
+import {
+  eventOf,
+  PackedNews,
+  pack,
+  type SalePatch,
+  type ShowRecord,
+  saleStateOf,
+  saleView,
+  showView,
+  unpack,
+  unpackAll,
+} from './records.ts';
 import { booksOf } from './sales.ts';
 import { bufferOf, bytesOf, type ScriptSession, textOf } from './session.ts';
 
@@ -99,12 +108,33 @@ export class ShowLogs implements ShowLog {
   async load(showId: string): Promise<Result<RoomSnapshot>> {
     const reply = await this.#session.run('load', showId, [LIMITS.chatHistoryMessages]);
     if (!reply.ok) return reply;
-    const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, products, sales, stock, chat, unique, lastChat, removedIds, mutes] =
-      reply.value;
+    const [
+      epoch,
+      offset,
+      revText,
+      nextDue,
+      state,
+      view,
+      created,
+      ,
+      hearts,
+      peak,
+      viewers,
+      products,
+      sales,
+      stock,
+      chat,
+      unique,
+      lastChat,
+      removedIds,
+      mutes,
+    ] = reply.value;
     const rev = Number(textOf(revText));
     const chatParts = chat as Buffer[];
     const removed = new Set((removedIds as Buffer[]).map((id) => Number(textOf(id))));
-    const history = chatParts.flatMap((head, i) => (i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : []));
+    const history = chatParts.flatMap((head, i) =>
+      i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : [],
+    );
     return ok({
       rev,
       nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)),
@@ -117,7 +147,12 @@ export class ShowLogs implements ShowLog {
         show: showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, Number(textOf(created))),
         products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)).sort((a, b) => (a.id < b.id ? -1 : 1)),
         sales: booksOf(stock as Buffer[], sales as Buffer[], rev).map(saleView),
-        state: { viewers: Number(textOf(viewers)), peak: Number(textOf(peak)), hearts: Number(textOf(hearts)), unique: Number(textOf(unique)) },
+        state: {
+          viewers: Number(textOf(viewers)),
+          peak: Number(textOf(peak)),
+          hearts: Number(textOf(hearts)),
+          unique: Number(textOf(unique)),
+        },
       },
     });
   }
@@ -126,7 +161,12 @@ export class ShowLogs implements ShowLog {
     const keys = this.#session.keys.show(showId).of;
     if (!Number.isInteger(after) || after < 0) return ok(null);
     const read = await this.#session.guard(async () => {
-      const replies = (await this.#session.link.client.multi().hmget(keys.show, 'epoch', 'offset').xrangeBuffer(keys.log, `(${after}-0`, '+').exec()) ?? [];
+      const replies =
+        (await this.#session.link.client
+          .multi()
+          .hmget(keys.show, 'epoch', 'offset')
+          .xrangeBuffer(keys.log, `(${after}-0`, '+')
+          .exec()) ?? [];
       return replies.map(([error, value]) => {
         if (error) throw error;
         return value;
@@ -142,24 +182,56 @@ export class ShowLogs implements ShowLog {
     return ok(complete ? events : null);
   }
 
-  async appendChat(showId: string, { node, at, count, items, cap }: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>> {
+  async appendChat(
+    showId: string,
+    { node, at, count, items, cap }: ChatAppend,
+    authors: readonly string[],
+  ): Promise<Result<ChatAppended>> {
     const args = [node, at, count, cap?.perSecond ?? 0, cap?.marked ?? []];
-    const reply = await this.#session.run('chat_append', showId, args, bufferOf(items), cap ? bufferOf(cap.ends) : NOTHING, pack(authors));
+    const reply = await this.#session.run(
+      'chat_append',
+      showId,
+      args,
+      bufferOf(items),
+      cap ? bufferOf(cap.ends) : NOTHING,
+      pack(authors),
+    );
     if (!reply.ok) return reply;
     const [firstId, shown] = reply.value;
     return ok({ firstId: Number(textOf(firstId)), ...(shown === undefined ? {} : { shown: shown as number[] }) });
   }
 
-  async reportCounts(showId: string, node: string, viewers: number, heartsDelta: number, newcomers: readonly string[] = []): Promise<Result<CountsAnswer>> {
-    const reply = await this.#session.run('counts', showId, [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous)]);
+  async reportCounts(
+    showId: string,
+    node: string,
+    viewers: number,
+    heartsDelta: number,
+    newcomers: readonly string[] = [],
+  ): Promise<Result<CountsResult>> {
+    const reply = await this.#session.run('counts', showId, [
+      node,
+      viewers,
+      heartsDelta,
+      LIMITS.nodeCountsTtlMs,
+      newcomers.map(anonymous),
+    ]);
     if (!reply.ok) return reply;
     const [sum, peak, hearts, epoch, rev, unique] = reply.value;
     const counts = { viewers: Number(sum), peak: Number(peak), hearts: Number(textOf(hearts)), unique: Number(unique) };
     return ok({ counts, epoch: textOf(epoch), rev: Number(textOf(rev)) });
   }
 
-  async reportRefusals(showId: string, node: string, at: number, reports: readonly GateReport[]): Promise<Result<null>> {
-    const reply = await this.#session.run('gate', showId, [node, at, reports.map(({ sale, code, count, offset, rev }) => [sale, code, count, offset, rev])]);
+  async reportRefusals(
+    showId: string,
+    node: string,
+    at: number,
+    reports: readonly RefusalReport[],
+  ): Promise<Result<null>> {
+    const reply = await this.#session.run('gate', showId, [
+      node,
+      at,
+      reports.map(({ sale, code, count, offset, rev }) => [sale, code, count, offset, rev]),
+    ]);
     return reply.ok ? ok(null) : reply;
   }
 
@@ -194,7 +266,15 @@ export class ShowLogs implements ShowLog {
   }
 }
 
-type ChatHead = [node: string, at: number, firstId: number, count: number, taken: number, last: number, authorBytes: number];
+type ChatHead = [
+  node: string,
+  at: number,
+  firstId: number,
+  count: number,
+  taken: number,
+  last: number,
+  authorBytes: number,
+];
 /** `sizes`: bytes of each reservation record; they end the body, behind the events. The last `made` of them are holds that `origin` asked for. */
 type CommitHead = [
   rev: number,
@@ -204,7 +284,7 @@ type CommitHead = [
   nextDueAt: number,
   sales: SalePatch[],
   sizes: number[],
-  mutes?: Mute[],
+  mutes?: MuteEntry[],
   origin?: string,
   made?: number,
 ];
@@ -212,21 +292,33 @@ type CommitHead = [
 const NOTHING = Buffer.alloc(0);
 /** Enough to tell people apart, and not to tell who they are. */
 const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);
-const chatBatch = ([node, at, firstId, count, taken, last]: ChatHead, items: Buffer): ChatBatch => ({ node, at, firstId, count, items, taken, last });
+const chatBatch = ([node, at, firstId, count, taken, last]: ChatHead, items: Buffer): ChatBatch => ({
+  node,
+  at,
+  firstId,
+  count,
+  items,
+  taken,
+  last,
+});
 
 function withoutRemoved(batch: ChatBatch, removed: ReadonlySet<number>): ChatBatch {
   const piece = batch.count > 0 ? ChatPiece.of(batch).without(removed) : null;
-  return piece === null ? { ...batch, count: 0, items: NOTHING } : { ...batch, count: piece.count, items: piece.items, last: piece.lastId - batch.firstId };
+  return piece === null
+    ? { ...batch, count: 0, items: NOTHING }
+    : { ...batch, count: piece.count, items: piece.items, last: piece.lastId - batch.firstId };
 }
 
 /** Members of a sorted set with their scores. */
-const pairsOf = (flat: readonly Buffer[]): Mute[] => flat.flatMap((user, i) => (i % 2 === 0 ? [[textOf(user), Number(textOf(flat[i + 1]))] as const] : []));
+const pairsOf = (flat: readonly Buffer[]): MuteEntry[] =>
+  flat.flatMap((user, i) => (i % 2 === 0 ? [[textOf(user), Number(textOf(flat[i + 1]))] as const] : []));
 
 /** Events are four values each: offset, at, type, data. */
 function decodeEvents(bytes: Uint8Array): ShowEvent[] {
   const values = unpackAll(bytes);
   const events: ShowEvent[] = [];
-  for (let i = 0; i + 3 < values.length; i += 4) events.push(eventOf(values[i], values[i + 1], values[i + 2], values[i + 3]));
+  for (let i = 0; i + 3 < values.length; i += 4)
+    events.push(eventOf(values[i], values[i + 1], values[i + 2], values[i + 3]));
   return events;
 }
 
@@ -241,7 +333,10 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
         return { kind: 'commit', commit: decodeCommit(head as CommitHead, body) };
       case KIND_CHAT: {
         const authorBytes = (head as ChatHead)[6];
-        return { kind: 'chat', batch: { ...chatBatch(head as ChatHead, body.subarray(authorBytes)), authors: body.subarray(0, authorBytes) } };
+        return {
+          kind: 'chat',
+          batch: { ...chatBatch(head as ChatHead, body.subarray(authorBytes)), authors: body.subarray(0, authorBytes) },
+        };
       }
       case KIND_COUNTS: {
         const [viewers, peak, hearts, unique] = head as [number, number, number, number];
@@ -255,13 +350,16 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
   }
 }
 
-function decodeCommit([rev, epoch, at, eventCount, nextDueAt, patches, sizes, mutes, origin = '', made = 0]: CommitHead, body: Buffer): Commit {
+function decodeCommit(
+  [rev, epoch, at, eventCount, nextDueAt, patches, sizes, mutes, origin = '', made = 0]: CommitHead,
+  body: Buffer,
+): Commit {
   let recordsAt = body.length;
   for (const size of sizes) recordsAt -= size;
   const events = eventCount === 0 ? [] : decodeEvents(body.subarray(0, recordsAt));
-  const newsOf = (from: number, to: number): ReservationNews[] => {
+  const newsOf = (from: number, to: number): ReservationChange[] => {
     let at = recordsAt;
-    const news: ReservationNews[] = [];
+    const news: ReservationChange[] = [];
     for (let i = 0; i < to; i += 1) {
       const start = at;
       at += sizes[i] as number;

@@ -1,12 +1,13 @@
 /** Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the show meanwhile. */
 import { hash, randomBytes } from 'node:crypto';
 import { stringify as stableStringify } from 'safe-stable-stringify';
+import type { Actor, CommandMeta } from '../domain/command.ts';
+import { checkProduct } from '../domain/product.ts';
+import type { ShowSpec, ShowStore } from '../domain/show.ts';
+import { checkAnnouncement, checkShowPatch, checkShowSpec } from '../domain/show.ts';
+import { LIMITS } from '../limits.ts';
 import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import type { EventType, Product, ShowState, ShowView } from '../protocol/messages.ts';
-import type { ShowStore } from '../sales/ports.ts';
-import { checkAnnouncement, checkProduct, checkShowPatch, checkShowSpec } from '../sales/rules.ts';
-import type { Actor, CommandMeta, ShowSpec } from '../sales/types.ts';
 import { pack, type ShowRecord, showView, unpack } from './records.ts';
 import { bytesOf, isErrorCode, newEpoch, type ScriptSession, textOf } from './session.ts';
 
@@ -22,7 +23,8 @@ interface Change {
 
 const newId = (prefix: string): string => `${prefix}-${randomBytes(6).toString('hex')}`;
 /** The order of a body's fields means nothing. */
-export const bodyHash = (body: unknown): string => hash('sha256', stableStringify(body) ?? '', 'base64url').slice(0, 22);
+export const bodyHash = (body: unknown): string =>
+  hash('sha256', stableStringify(body) ?? '', 'base64url').slice(0, 22);
 
 export class Shows implements ShowStore {
   readonly #session: ScriptSession;
@@ -45,13 +47,22 @@ export class Shows implements ShowStore {
       pinned: null,
     };
     // The index lives in another slot, so it is written first: an entry without a show is skipped by readers.
-    const indexed = await this.#session.guard(() => this.#session.link.client.zadd(this.#session.keys.shows, 'NX', this.#session.link.clock.now(), record.id));
+    const indexed = await this.#session.guard(() =>
+      this.#session.link.client.zadd(this.#session.keys.shows, 'NX', this.#session.link.clock.now(), record.id),
+    );
     if (!indexed.ok) return indexed;
     const event = pack({ show: showView(record, 'planned', this.#session.link.clock.now()) });
-    const reply = await this.#session.run('show_create', record.id, { body: bodyHash(record), epoch: newEpoch() }, pack(record), event);
+    const reply = await this.#session.run(
+      'show_create',
+      record.id,
+      { body: bodyHash(record), epoch: newEpoch() },
+      pack(record),
+      event,
+    );
     if (!reply.ok) return reply;
     const [tag, view, created, state] = reply.value;
-    if (textOf(tag) === 'already_exists') return fail('already_exists', `A show with id ${record.id} exists and differs.`);
+    if (textOf(tag) === 'already_exists')
+      return fail('already_exists', `A show with id ${record.id} exists and differs.`);
     return ok(showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, Number(textOf(created))));
   }
 
@@ -61,7 +72,9 @@ export class Shows implements ShowStore {
   }
 
   async listShows(): Promise<Result<ShowView[]>> {
-    const ids = await this.#session.guard(() => this.#session.link.client.zrevrange(this.#session.keys.shows, 0, LIMITS.pageItemsMax - 1));
+    const ids = await this.#session.guard(() =>
+      this.#session.link.client.zrevrange(this.#session.keys.shows, 0, LIMITS.pageItemsMax - 1),
+    );
     if (!ids.ok) return ids;
     const shows = await Promise.all(ids.value.map((id) => this.getShow(id)));
     const broken = shows.find((show) => !show.ok && show.error.code !== 'show_not_found');
@@ -78,7 +91,8 @@ export class Shows implements ShowStore {
 
   startShow: ShowStore['startShow'] = (showId, _actor) =>
     this.#change(showId, (show) => {
-      if (show.state === 'ended') return fail('illegal_move', 'The show has ended and cannot start again.', { details: { state: show.state } });
+      if (show.state === 'ended')
+        return fail('illegal_move', 'The show has ended and cannot start again.', { details: { state: show.state } });
       const view: ShowView = { ...show, state: 'live' };
       return ok({ view, events: show.state === 'live' ? [] : [['show.started', { show: view }]] });
     });
@@ -104,7 +118,11 @@ export class Shows implements ShowStore {
     const changed = await this.#change(showId, (show) => {
       const events: Change['events'] = [['product.removed', { product: productId }]];
       if (show.pinned !== productId) return ok({ remove: productId, events });
-      return ok({ remove: productId, view: { ...show, pinned: null }, events: [...events, ['product.pinned', { product: null }]] });
+      return ok({
+        remove: productId,
+        view: { ...show, pinned: null },
+        events: [...events, ['product.pinned', { product: null }]],
+      });
     });
     return changed.ok ? ok(null) : changed;
   }
@@ -117,15 +135,30 @@ export class Shows implements ShowStore {
   async pinProduct(showId: string, productId: string | null, _actor: Actor): Promise<Result<ShowView>> {
     return this.#change(showId, (show, products) => {
       if (productId !== null && !products.some(({ id }) => id === productId)) return fail('product_not_found');
-      return ok({ view: { ...show, pinned: productId }, events: show.pinned === productId ? [] : [['product.pinned', { product: productId }]] });
+      return ok({
+        view: { ...show, pinned: productId },
+        events: show.pinned === productId ? [] : [['product.pinned', { product: productId }]],
+      });
     });
   }
 
-  async announce(showId: string, text: string, actor: Actor, repeat?: Omit<CommandMeta, 'actor'>): Promise<Result<{ offset: number }>> {
+  async announce(
+    showId: string,
+    text: string,
+    actor: Actor,
+    repeat?: Omit<CommandMeta, 'actor'>,
+  ): Promise<Result<{ offset: number }>> {
     const wrong = checkAnnouncement(text);
     if (wrong) return { ok: false, error: wrong };
     const repeatable = repeat === undefined ? {} : { key: repeat.key, actor, body: bodyHash(['announce', text]) };
-    const reply = await this.#session.run('show_apply', showId, { events: ['announcement'], ...repeatable }, NOTHING, NOTHING, pack({ text }));
+    const reply = await this.#session.run(
+      'show_apply',
+      showId,
+      { events: ['announcement'], ...repeatable },
+      NOTHING,
+      NOTHING,
+      pack({ text }),
+    );
     if (!reply.ok) return reply;
     const [outcome, tag] = reply.value.map(textOf);
     if (isErrorCode(outcome ?? '')) return fail(outcome as ErrorCode, undefined, { details: { key: repeat?.key } });
@@ -145,7 +178,10 @@ export class Shows implements ShowStore {
   }
 
   /** Reads, decides, applies; begins again when somebody else was faster. */
-  async #change(showId: string, decide: (show: ShowView, products: Product[]) => Result<Change>): Promise<Result<ShowView>> {
+  async #change(
+    showId: string,
+    decide: (show: ShowView, products: Product[]) => Result<Change>,
+  ): Promise<Result<ShowView>> {
     for (let attempt = 0; attempt < RACE_TRIES_MAX; attempt++) {
       const read = await this.#read(showId);
       if (!read.ok) return read;

@@ -1,9 +1,11 @@
 /** Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask for. */
 import type { Logger } from 'pino';
-import type { ShowLog } from '../fanout/ports.ts';
+import type { Health } from '../domain/health.ts';
+import type { Scheduler } from '../domain/schedule.ts';
+import type { ShowLog } from '../domain/show-log.ts';
+import type { Store } from '../domain/store.ts';
+import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { Clockwork, Health, Store } from '../sales/ports.ts';
 import { Ledgers } from './auditor.ts';
 import { createKeys } from './keys.ts';
 import { RedisLink } from './link.ts';
@@ -35,7 +37,12 @@ export interface ConnectedStore extends Store, ShowLog {
  * Connects and resolves once Redis answered or is known to be away; then every method answers `redis_unavailable` until it is back, and no restart is needed.
  * Rejects with a `StampedeError` when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
  */
-export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScript }: StoreOptions): Promise<ConnectedStore> {
+export async function connectStore({
+  url,
+  keyPrefix = 'stampede:',
+  logger,
+  onScript,
+}: StoreOptions): Promise<ConnectedStore> {
   const link = new RedisLink(url, logger);
   const keys = createKeys(keyPrefix);
   const session = new ScriptSession({ link, keys, scripts: registerScripts(link.client), logger, onScript });
@@ -63,7 +70,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
       if (Number(liveSales ?? 0) > 0 || dueCount > 0) await link.client.sadd(keys.live, showId);
     });
 
-  const clockwork: Clockwork = {
+  const clockwork: Scheduler = {
     async tick(showId) {
       const reply = await session.run('tick', showId, [LIMITS.sweepSliceMax]);
       if (!reply.ok) return reply;
@@ -113,7 +120,7 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
     unmute: moderation.unmute.bind(moderation),
     mutes: moderation.mutes.bind(moderation),
     recentChat: moderation.recentChat.bind(moderation),
-    audienceOf: moderation.audienceOf.bind(moderation),
+    viewerNumbers: moderation.viewerNumbers.bind(moderation),
     createSale: sales.createSale.bind(sales),
     getSale: sales.getSale.bind(sales),
     listSales: sales.listSales.bind(sales),
@@ -122,16 +129,21 @@ export async function connectStore({ url, keyPrefix = 'stampede:', logger, onScr
     confirm: reservations.confirm.bind(reservations),
     release: reservations.release.bind(reservations),
     getReservation: reservations.getReservation.bind(reservations),
-    standingOf: reservations.standingOf.bind(reservations),
+    holdingsOf: reservations.holdingsOf.bind(reservations),
     alone: running.alone.bind(running),
     once: running.once.bind(running),
-    prolong: reservations.prolong.bind(reservations),
+    extendHold: reservations.extendHold.bind(reservations),
     waitlist: reservations.waitlist.bind(reservations),
     async reconcile(showId, actor) {
       const books = await ledgers.reconcile(showId, actor);
       if (!books.ok) return books;
       for (const sale of books.value.untrusted) {
-        const paused = await sales.moveSale(showId, sale, { op: 'pause' }, { key: `untrusted:${books.value.entries}`, actor });
+        const paused = await sales.moveSale(
+          showId,
+          sale,
+          { op: 'pause' },
+          { key: `untrusted:${books.value.entries}`, actor },
+        );
         if (!paused.ok && paused.error.code !== 'illegal_move') return paused;
       }
       return books;

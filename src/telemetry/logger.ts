@@ -1,5 +1,12 @@
 /** One JSON line per log record (pino). Tokens, API keys and passwords never reach the output, wherever they were put. */
-import { type DestinationStream, type LevelWithSilent, type Logger, type LoggerOptions, pino, stdSerializers } from 'pino';
+import {
+  type DestinationStream,
+  type LevelWithSilent,
+  type Logger,
+  type LoggerOptions,
+  pino,
+  stdSerializers,
+} from 'pino';
 
 export type { Logger };
 
@@ -12,7 +19,17 @@ export interface LogOptions {
 }
 
 const CENSORED = '[redacted]';
-const SECRET_FIELDS = ['token', 'secret', 'apiKey', 'password', 'authorization', 'cookie', 'authSecret', '["x-api-key"]', '["sec-websocket-protocol"]'];
+const SECRET_FIELDS = [
+  'token',
+  'secret',
+  'apiKey',
+  'password',
+  'authorization',
+  'cookie',
+  'authSecret',
+  '["x-api-key"]',
+  '["sec-websocket-protocol"]',
+];
 const REDACTED_PATHS = ['', '*', '*.*'].flatMap((at) =>
   SECRET_FIELDS.map((field) => (at === '' || field.startsWith('[') ? `${at}${field}` : `${at}.${field}`)),
 );

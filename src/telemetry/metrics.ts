@@ -94,8 +94,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return metric;
   };
   const gauge = (name: string, help: string): Gauge => new Gauge({ name: `stampede_${name}`, help, registers });
-  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[] = []): Histogram<L> =>
-    new Histogram<L>({ name: `stampede_${name}`, help, buckets, labelNames, registers });
+  const histogram = <L extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: L[] = [],
+  ): Histogram<L> => new Histogram<L>({ name: `stampede_${name}`, help, buckets, labelNames, registers });
 
   return Object.freeze({
     registry,
@@ -106,7 +110,11 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     closes: tally('closes_total', 'WebSocket connections closed, by close code', 'code'),
     framesIn: tally('frames_in_total', 'Messages received from clients, by type', 'type'),
     badFrames: counter('bad_frames_total', 'Messages that could not be understood, by error code', ['code']),
-    framesOut: counter('frames_out_total', 'Frames encoded and handed out, once however many viewers get them, by lane and wire variant', ['lane', 'variant']),
+    framesOut: counter(
+      'frames_out_total',
+      'Frames encoded and handed out, once however many viewers get them, by lane and wire variant',
+      ['lane', 'variant'],
+    ),
     deliveries: counter('deliveries_total', 'Frames put on the sockets of viewers, by lane', ['lane']),
     bytesOut: counter('bytes_out_total', 'Payload bytes put on the sockets of viewers, by lane', ['lane']),
     demotions: counter('demotions_total', 'Times a slow viewer left the chat lane until its line drained'),
@@ -115,19 +123,42 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages that the display cap of their show left out'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
     hearts: counter('hearts_total', 'Hearts received from viewers of this node'),
-    decisions: tally('decisions_total', 'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code', 'outcome'),
-    localRefusals: tally('local_refusals_total', 'Reserve requests refused from the local view of a sale without asking Redis, by error code', 'code'),
+    decisions: tally(
+      'decisions_total',
+      'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code',
+      'outcome',
+    ),
+    localRefusals: tally(
+      'local_refusals_total',
+      'Reserve requests refused from the local view of a sale without asking Redis, by error code',
+      'code',
+    ),
     reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
-    decisionSeconds: distribution('decision_seconds', 'Time from a request on the socket to its answer on the socket, for what Redis decided', SECONDS_FAST),
-    scriptSeconds: histogram('script_seconds', 'Time from sending a script to Redis to its reply, by script', SECONDS_FAST, ['script']),
-    flushSeconds: histogram('flush_seconds', 'Time from the flush of a lane until its writes were out, by lane', SECONDS_FAST, ['lane']),
+    decisionSeconds: distribution(
+      'decision_seconds',
+      'Time from a request on the socket to its answer on the socket, for what Redis decided',
+      SECONDS_FAST,
+    ),
+    scriptSeconds: histogram(
+      'script_seconds',
+      'Time from sending a script to Redis to its reply, by script',
+      SECONDS_FAST,
+      ['script'],
+    ),
+    flushSeconds: histogram(
+      'flush_seconds',
+      'Time from the flush of a lane until its writes were out, by lane',
+      SECONDS_FAST,
+      ['lane'],
+    ),
     redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
     clockErrorSeconds: gauge('clock_error_seconds', 'Half the round trip of the best Redis clock sample'),
-    httpRequestSeconds: histogram('http_request_seconds', 'Time to answer an HTTP request, by method, route and status', SECONDS_FAST, [
-      'method',
-      'route',
-      'status',
-    ]),
+    httpRequestSeconds: histogram(
+      'http_request_seconds',
+      'Time to answer an HTTP request, by method, route and status',
+      SECONDS_FAST,
+      ['method', 'route', 'status'],
+    ),
     jobs: counter('jobs_total', 'Background jobs that ended, by queue and outcome', ['queue', 'outcome']),
   });
 }
@@ -163,7 +194,10 @@ class PlainHistogram implements Distribution {
       below += count;
       values.push({ metricName: `${this.name}_bucket`, labels: { le: this.bounds[i] ?? '+Inf' }, value: below });
     }
-    values.push({ metricName: `${this.name}_sum`, labels: {}, value: this.sum }, { metricName: `${this.name}_count`, labels: {}, value: below });
+    values.push(
+      { metricName: `${this.name}_sum`, labels: {}, value: this.sum },
+      { metricName: `${this.name}_count`, labels: {}, value: below },
+    );
     return { name: this.name, help: this.help, type: HISTOGRAM, aggregator: 'sum', values };
   }
 

@@ -60,7 +60,9 @@ export class ChatPanel {
 
   #append(messages: readonly ChatMessage[], live: boolean): void {
     const stick = this.#atEnd();
-    const lines = messages.filter((message) => this.#log.querySelector(`[data-id="${message.id}"]`) === null).map(lineOf);
+    const lines = messages
+      .filter((message) => this.#log.querySelector(`[data-id="${message.id}"]`) === null)
+      .map(lineOf);
     this.#log.append(...lines);
     while (this.#log.childElementCount > SHOWN_MAX) this.#log.firstElementChild?.remove();
     if (stick || !live) this.#toEnd();
@@ -123,7 +125,9 @@ export class ChatPanel {
   #sayMissed(count: number): void {
     this.#missed += count;
     this.#missedTimer ||= window.setTimeout(() => {
-      this.#say(this.#missed === 1 ? 'One message was left out.' : `${this.#missed} messages were left out: the chat is busy.`);
+      this.#say(
+        this.#missed === 1 ? 'One message was left out.' : `${this.#missed} messages were left out: the chat is busy.`,
+      );
       this.#missed = 0;
       this.#missedTimer = 0;
     }, MISSED_GATHERED_MS);

@@ -93,7 +93,11 @@ export class HoldsPanel {
     card.bar.setAttribute('aria-label', 'Time left');
     card.release.type = 'button';
     card.release.addEventListener('click', () => void this.#release(reservation.id, card.release));
-    const what = element('p', 'hold-what', `${this.#linesText(reservation)} · ${money(reservation.amount, reservation.currency)}`);
+    const what = element(
+      'p',
+      'hold-what',
+      `${this.#linesText(reservation)} · ${money(reservation.amount, reservation.currency)}`,
+    );
     const words = element('div', 'hold-words');
     words.append(card.head, what);
     card.node.append(words, card.time, card.release, card.bar);

@@ -54,8 +54,16 @@ function takeTokenFromAddress(show: string): string | null {
 async function loadWatch(show: string): Promise<WatchAnswer> {
   const answer = await callApi('GET', `/v1/shows/${encodeURIComponent(show)}/watch`);
   const view = answer.show;
-  const title = typeof view === 'object' && view !== null && typeof (view as { title?: unknown }).title === 'string' ? (view as { title: string }).title : show;
-  return { gatewayUrl: String(answer.gatewayUrl), title, guests: answer.guests === true, demoTokens: answer.demoTokens === true };
+  const title =
+    typeof view === 'object' && view !== null && typeof (view as { title?: unknown }).title === 'string'
+      ? (view as { title: string }).title
+      : show;
+  return {
+    gatewayUrl: String(answer.gatewayUrl),
+    title,
+    guests: answer.guests === true,
+    demoTokens: answer.demoTokens === true,
+  };
 }
 
 async function callApi(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
@@ -103,7 +111,10 @@ function askForName(show: string, watch: WatchAnswer): Promise<string | null> {
   setText(byId('join-show'), watch.title);
   setHidden(byId('join-guest'), !watch.guests);
   if (!watch.demoTokens)
-    setText(byId('join-error'), watch.guests ? 'To chat and buy, open the link you were given.' : 'To come in, open the link you were given.');
+    setText(
+      byId('join-error'),
+      watch.guests ? 'To chat and buy, open the link you were given.' : 'To come in, open the link you were given.',
+    );
   const input = byId<HTMLInputElement>('join-name');
   (watch.demoTokens ? input : byId('join-guest')).focus();
   return new Promise((resolve) => {

@@ -46,7 +46,8 @@ export class SalePanel {
     this.#deps = deps;
     client.on('event', (event) => {
       if (event.type === 'sale.opened') deps.speak('The sale is open.');
-      if (event.type === 'sale.sold_out') deps.speak('Everything is reserved or sold. Units come back when holds lapse.');
+      if (event.type === 'sale.sold_out')
+        deps.speak('Everything is reserved or sold. Units come back when holds lapse.');
       if (event.type === 'sale.ended') deps.speak('The sale has ended.');
     });
   }
@@ -82,7 +83,10 @@ export class SalePanel {
       return;
     }
     const opening = countdown?.to === 'open' && countdown.remainingMs === 0;
-    setText(byId('sale-state'), opening ? 'Opening …' : sale.state === 'open' && countdown === null ? 'Open now' : STATE_WORDS[sale.state]);
+    setText(
+      byId('sale-state'),
+      opening ? 'Opening …' : sale.state === 'open' && countdown === null ? 'Open now' : STATE_WORDS[sale.state],
+    );
     setText(node, countdown === null ? '' : clockText(countdown.remainingMs));
     node.classList.toggle('soon', countdown !== null && countdown.remainingMs <= SOON_MS);
     const left = sale.skus.reduce((sum, sku) => sum + sku.left, 0);
@@ -90,7 +94,9 @@ export class SalePanel {
     const gone = sale.state === 'open' && left === 0;
     setText(
       byId('sale-note'),
-      gone ? 'All held or sold right now. Holds that run out come back.' : `${left.toLocaleString()} ${left === 1 ? 'unit' : 'units'} free · ${terms}`,
+      gone
+        ? 'All held or sold right now. Holds that run out come back.'
+        : `${left.toLocaleString()} ${left === 1 ? 'unit' : 'units'} free · ${terms}`,
     );
     this.#speakCountdown(sale, countdown);
   }
@@ -112,7 +118,12 @@ export class SalePanel {
     this.#drawn = shape;
     this.#rows.clear();
     const onSale = new Map(sale?.skus.map((sku) => [sku.sku, sku]));
-    const brands = [...new Set([...(model.show?.brands.map((brand) => brand.id) ?? []), ...[...model.products.values()].map((product) => product.brand)])];
+    const brands = [
+      ...new Set([
+        ...(model.show?.brands.map((brand) => brand.id) ?? []),
+        ...[...model.products.values()].map((product) => product.brand),
+      ]),
+    ];
     const sections = brands.map((brand) => {
       const products = [...model.products.values()].filter((product) => product.brand === brand);
       if (products.length === 0) return null;
@@ -145,7 +156,12 @@ export class SalePanel {
   }
 
   #addRow(item: HTMLElement, sale: SaleView, product: Product, sku: string, size: string): void {
-    const row: SkuRow = { row: item, price: element('span', 'price'), left: element('span', 'left'), button: element('button', 'button buy') };
+    const row: SkuRow = {
+      row: item,
+      price: element('span', 'price'),
+      left: element('span', 'left'),
+      button: element('button', 'button buy'),
+    };
     row.button.type = 'button';
     row.button.dataset.sku = sku;
     row.button.dataset.label = `${product.title}, ${size}`;
@@ -192,7 +208,13 @@ export class SalePanel {
     }
     if (!this.#roomFor(sale, sku)) return no('Your limit is reached');
     const wait = this.#client.model.waits.get(waitKey(sale.id, sku.sku));
-    if (wait !== undefined) return { text: `In line: ${wait.place}  ✕`, spoken: `Number ${wait.place} in line, leave it`, may: true, does: 'leave' };
+    if (wait !== undefined)
+      return {
+        text: `In line: ${wait.place}  ✕`,
+        spoken: `Number ${wait.place} in line, leave it`,
+        may: true,
+        does: 'leave',
+      };
     if (sku.left <= 0) return { text: 'Join the line', spoken: 'Sold out, join the line', may: true, does: 'join' };
     return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', may: true, does: 'buy' };
   }
@@ -224,7 +246,10 @@ export class SalePanel {
       const bought = await this.#client.reserve({ sale, lines: [{ sku, qty: 1 }] });
       return bought.ok ? `${label} is held for you until the time runs out.` : refusalText(bought.error);
     }
-    const line = what === 'join' ? await this.#client.joinWaitlist({ sale, sku }) : await this.#client.leaveWaitlist({ sale, sku });
+    const line =
+      what === 'join'
+        ? await this.#client.joinWaitlist({ sale, sku })
+        : await this.#client.leaveWaitlist({ sale, sku });
     if (!line.ok) return refusalText(line.error);
     return what === 'join'
       ? `You are number ${line.value.place} in line for ${label}. It is held for you when your turn comes.`
@@ -234,14 +259,24 @@ export class SalePanel {
 
 /** The one to show: what is open, else what opens next, else what ended last. */
 function currentSale(model: ShowModel, now: number): SaleView | undefined {
-  const rank: Readonly<Record<SaleView['state'], number>> = { open: 0, paused: 1, scheduled: 2, draft: 4, ended: 3, cancelled: 5 };
-  return [...model.sales.values()].sort((a, b) => rank[a.state] - rank[b.state] || distance(a, now) - distance(b, now))[0];
+  const rank: Readonly<Record<SaleView['state'], number>> = {
+    open: 0,
+    paused: 1,
+    scheduled: 2,
+    draft: 4,
+    ended: 3,
+    cancelled: 5,
+  };
+  return [...model.sales.values()].sort(
+    (a, b) => rank[a.state] - rank[b.state] || distance(a, now) - distance(b, now),
+  )[0];
 }
 
 const distance = (sale: SaleView, now: number): number =>
   Math.abs((sale.state === 'ended' ? (sale.closesAt ?? sale.opensAt ?? 0) : (sale.opensAt ?? now)) - now);
 
-const brandName = (model: ShowModel, id: string): string => model.show?.brands.find((brand) => brand.id === id)?.name ?? id;
+const brandName = (model: ShowModel, id: string): string =>
+  model.show?.brands.find((brand) => brand.id === id)?.name ?? id;
 
 function unitsOf(model: ShowModel, sale: string, sku: string): { held: number; owned: number; inSale: number } {
   const units = { held: 0, owned: 0, inSale: 0 };

@@ -25,7 +25,9 @@ async function join(again: boolean): Promise<void> {
   setHidden(byId('problem'), true);
   try {
     const ticket = await getTicket({ again });
-    start(connect({ url: ticket.gatewayUrl, show: ticket.show, ...(ticket.token === null ? {} : { token: ticket.token }) }));
+    start(
+      connect({ url: ticket.gatewayUrl, show: ticket.show, ...(ticket.token === null ? {} : { token: ticket.token }) }),
+    );
   } catch (error) {
     setText(byId('title'), 'Stampede');
     trouble(error instanceof Error ? error.message : String(error));
@@ -62,7 +64,10 @@ function renderTop(client: StampedeClient): void {
   setHidden(byId('who'), you === null);
   setText(byId('who'), you === null ? '' : (you.name ?? 'Guest'));
   const announcement = byId('announcement');
-  const said = model.announcement !== null && client.serverNow() - model.announcement.at < ANNOUNCEMENT_MS ? model.announcement.text : '';
+  const said =
+    model.announcement !== null && client.serverNow() - model.announcement.at < ANNOUNCEMENT_MS
+      ? model.announcement.text
+      : '';
   setHidden(announcement, said === '');
   setText(announcement, said);
 }
@@ -73,7 +78,8 @@ function showStatus(state: LineState): void {
   switch (state.at) {
     case 'connecting':
       // A browser is not told why a connection was refused; a pass that ran out is the likeliest cause that a person can mend.
-      if (state.attempt >= TRIES_BEFORE_DOUBT) trouble('Still no connection. If this goes on, your pass may not be valid any more.');
+      if (state.attempt >= TRIES_BEFORE_DOUBT)
+        trouble('Still no connection. If this goes on, your pass may not be valid any more.');
       setText(node, 'Connecting');
       return;
     case 'open':
@@ -86,7 +92,8 @@ function showStatus(state: LineState): void {
     case 'closed':
       setText(node, 'Disconnected');
       // 1000 is our own goodbye.
-      if (state.code !== 1000) trouble(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
+      if (state.code !== 1000)
+        trouble(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
       return;
     default:
       state satisfies never;

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Claims } from '../../src/auth/claims.ts';
 import { createPasses } from '../../src/auth/passes.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 
 const SECRET = 'a secret of thirty-two bytes or more';
 const claims: Claims = { show: 'show', user: 'Zoë', name: 'Zoë 🦊', role: 'buyer', exp: 10_000 };

@@ -2,12 +2,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createSigner } from 'fast-jwt';
 import t from 'tap';
 import { createTokens } from '../../src/auth/tokens.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 
 const secret = 'a-secret-of-at-least-thirty-two-bytes';
 const claims = { show: 'gala', user: 'u1', name: 'Ada', role: 'buyer' } as const;
 const payload = { sub: 'u1', name: 'Ada', show: 'gala', role: 'buyer', exp: 4_000_000_000 };
-const codeOf = (result: { ok: boolean; error?: { code: string } }): string => (result.ok ? 'ok' : (result.error?.code ?? '?'));
+const codeOf = (result: { ok: boolean; error?: { code: string } }): string =>
+  result.ok ? 'ok' : (result.error?.code ?? '?');
 
 t.test('a minted token comes back as its claims', async (t) => {
   const tokens = createTokens({ secret, nowMs: () => 1_000_000_000_500 });
@@ -59,7 +60,10 @@ t.test('forged, foreign and odd tokens are unauthenticated', async (t) => {
 
 t.test('public keys: EdDSA, ES256 and RS256 verify, and never mint', async (t) => {
   const pairs = [
-    generateKeyPairSync('ed25519', { publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } }),
+    generateKeyPairSync('ed25519', {
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    }),
     generateKeyPairSync('ec', {
       namedCurve: 'P-256',
       publicKeyEncoding: { type: 'spki', format: 'pem' },

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { type BareReserve, startBareReserve } from '../../bench/harness/bare-reserve.ts';
 import { Crowd } from '../../bench/harness/pressing-crowd.ts';
 import { RawSocket } from '../../bench/harness/raw-socket.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 
 const BUYERS = 100;
 const PRESSES = 4;
@@ -45,7 +45,12 @@ t.test('never more than there is, never more than a buyer may, many a call', asy
     ['accepted', BUYERS * PER_BUYER],
     ['limit_exceeded', BUYERS * (PRESSES - PER_BUYER)],
   ]);
-  t.same(await books(sketch, 'plenty'), { left: 1_000 - BUYERS * PER_BUYER, records: 300, owned: 300, most: PER_BUYER });
+  t.same(await books(sketch, 'plenty'), {
+    left: 1_000 - BUYERS * PER_BUYER,
+    records: 300,
+    owned: 300,
+    most: PER_BUYER,
+  });
 
   const { calls } = await sketch.redis.scriptCalls();
   t.ok(
@@ -74,12 +79,21 @@ t.test("a repeated key has the first press's answer, with the fields of the engi
   }
   const [welcome, first, second] = told;
   t.match(welcome, { t: 'welcome', v: 1 });
-  t.match(first, { t: 'ok', id: 1, data: { reservation: { id: 'anna:mine', user: 'anna', state: 'held', amount: 2_000, lines: [{ sku: 'S', qty: 2 }] } } });
+  t.match(first, {
+    t: 'ok',
+    id: 1,
+    data: {
+      reservation: { id: 'anna:mine', user: 'anna', state: 'held', amount: 2_000, lines: [{ sku: 'S', qty: 2 }] },
+    },
+  });
   t.match(second, { t: 'ok', id: 2, data: first?.data }, 'the same reservation, made at the same time');
   t.same(await books(sketch, 'again'), { left: 8, records: 1, owned: 2, most: 2 });
 });
 
-async function books({ redis: { client } }: BareReserve, show: string): Promise<Record<'left' | 'records' | 'owned' | 'most', number>> {
+async function books(
+  { redis: { client } }: BareReserve,
+  show: string,
+): Promise<Record<'left' | 'records' | 'owned' | 'most', number>> {
   const owned = (await client.hvals(`buyers:${show}`)).map(Number);
   return {
     left: Number(await client.hget(`sale:${show}`, 'left')),

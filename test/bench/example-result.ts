@@ -29,7 +29,13 @@ const PHASES: ReadonlyArray<readonly [name: string, share: number]> = [
 ];
 const VIEWERS = 5_000;
 
-export function exampleResult({ kind = 'passing', seed = 7, runs = 5, slower = 1, seconds = 240 }: ExampleOptions = {}): BenchResult {
+export function exampleResult({
+  kind = 'passing',
+  seed = 7,
+  runs = 5,
+  slower = 1,
+  seconds = 240,
+}: ExampleOptions = {}): BenchResult {
   const prng = createPrng(seed);
   const phases = phasesOf(seconds);
   const failing = kind === 'failing';
@@ -79,7 +85,12 @@ export function exampleResult({ kind = 'passing', seed = 7, runs = 5, slower = 1
       lateSends: kind === 'untrusted' ? 9_120 : 12,
       sends: 1_204_331,
       bottlenecks:
-        kind === 'untrusted' ? ['the busiest process used 98 % of a core (at most 80 %)', '0.76 % of the sends left more than 5 ms late (at most 0.1 %)'] : [],
+        kind === 'untrusted'
+          ? [
+              'the busiest process used 98 % of a core (at most 80 %)',
+              '0.76 % of the sends left more than 5 ms late (at most 0.1 %)',
+            ]
+          : [],
     },
     server: {
       processes: [
@@ -90,7 +101,10 @@ export function exampleResult({ kind = 'passing', seed = 7, runs = 5, slower = 1
       ],
     },
     verdict: verdictOf(failing, latencies),
-    notes: ['No recorded chat was given: the trace is synthetic, made from seed 7.', 'System calls a delivery were not counted: perf is not installed here.'],
+    notes: [
+      'No recorded chat was given: the trace is synthetic, made from seed 7.',
+      'System calls a delivery were not counted: perf is not installed here.',
+    ],
   };
 }
 
@@ -105,7 +119,11 @@ function phasesOf(seconds: number): Phase[] {
 
 /** A log-normal body with a second hump: what a queue behind a garbage collection looks like. */
 function record(prng: Prng, count: number, medianMs: number, widthLog: number, stallMs: number): Histogram {
-  const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+  const histogram = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60_000_000,
+    numberOfSignificantValueDigits: 3,
+  });
   for (let nth = 0; nth < count; nth++) {
     const bell = Math.sqrt(-2 * Math.log(1 - prng.next())) * Math.cos(2 * Math.PI * prng.next());
     const stall = prng.chance(0.004) ? prng.next() * stallMs : 0;
@@ -121,14 +139,21 @@ const latenciesOf = (prng: Prng, slower: number): Latency[] => [
 ];
 
 function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower: number): Series[] {
-  const phaseAt = (atMs: number): string => phases.find(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs)?.name ?? '';
-  const series = (name: string, unit: string, group: Series['group'], value: (phase: string, nth: number, share: number) => number): Series => ({
+  const phaseAt = (atMs: number): string =>
+    phases.find(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs)?.name ?? '';
+  const series = (
+    name: string,
+    unit: string,
+    group: Series['group'],
+    value: (phase: string, nth: number, share: number) => number,
+  ): Series => ({
     name,
     unit,
     group,
     points: Array.from(
       { length: seconds },
-      (_, nth) => [nth * 1000 + 500, Math.round(value(phaseAt(nth * 1000 + 500), nth, nth / seconds) * 100) / 100] as const,
+      (_, nth) =>
+        [nth * 1000 + 500, Math.round(value(phaseAt(nth * 1000 + 500), nth, nth / seconds) * 100) / 100] as const,
     ),
   });
   const noise = (): number => 0.9 + 0.2 * prng.next();
@@ -141,15 +166,29 @@ function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower:
   const sale = (phase: string): boolean => phase.endsWith('flash sale');
   const latencyFactor = (phase: string): number => slower * (sale(phase) ? 2.1 : phase === 'reconnect wave' ? 1.6 : 1);
   return [
-    series('chat delivered', '/s', 'throughput', (phase, _, share) => (audience(phase, share) * chat(phase) * noise()) / slower),
+    series(
+      'chat delivered',
+      '/s',
+      'throughput',
+      (phase, _, share) => (audience(phase, share) * chat(phase) * noise()) / slower,
+    ),
     series('chat sent', '/s', 'throughput', (phase) => chat(phase) * noise()),
-    series('reservations asked for', '/s', 'throughput', (phase, nth) => (sale(phase) ? 2_400 * noise() * Math.exp(-((nth % 29) / 9)) : 0)),
+    series('reservations asked for', '/s', 'throughput', (phase, nth) =>
+      sale(phase) ? 2_400 * noise() * Math.exp(-((nth % 29) / 9)) : 0,
+    ),
     series('hearts', '/s', 'throughput', (phase) => 60 * noise() + (sale(phase) ? 40 : 0)),
     series('viewers', '', 'audience', (phase, _, share) => audience(phase, share)),
     series('chat p50', 'ms', 'latency', (phase) => 12 * latencyFactor(phase) * noise()),
-    series('chat p99', 'ms', 'latency', (phase) => 46 * latencyFactor(phase) * noise() + (prng.chance(0.02) ? 180 * slower : 0)),
+    series(
+      'chat p99',
+      'ms',
+      'latency',
+      (phase) => 46 * latencyFactor(phase) * noise() + (prng.chance(0.02) ? 180 * slower : 0),
+    ),
     series('reservation p99', 'ms', 'latency', (phase) => 17 * latencyFactor(phase) * noise()),
-    series('sold_out', '/s', 'refusals', (phase, nth) => (sale(phase) && nth % 29 > 3 ? 1_500 * noise() * Math.exp(-((nth % 29) / 9)) : 0)),
+    series('sold_out', '/s', 'refusals', (phase, nth) =>
+      sale(phase) && nth % 29 > 3 ? 1_500 * noise() * Math.exp(-((nth % 29) / 9)) : 0,
+    ),
     series('sale_not_open', '/s', 'refusals', (phase) => (phase.startsWith('chat') ? 90 * noise() : 0)),
     series('gateways, CPU', 'cores', 'server', (phase) => (sale(phase) ? 1.5 : 1.05) * noise()),
     series('Redis, CPU', 'cores', 'server', (phase) => (sale(phase) ? 0.5 : 0.16) * noise()),
@@ -167,7 +206,8 @@ interface FigureBasis {
 }
 
 function figuresOf(prng: Prng, { chat, reserve, runs, slower }: FigureBasis): Figure[] {
-  const around = (value: number): number[] => Array.from({ length: runs }, () => Math.round(value * (0.97 + 0.06 * prng.next()) * 1000) / 1000);
+  const around = (value: number): number[] =>
+    Array.from({ length: runs }, () => Math.round(value * (0.97 + 0.06 * prng.next()) * 1000) / 1000);
   return [
     {
       name: 'viewers in the room',
@@ -183,7 +223,13 @@ function figuresOf(prng: Prng, { chat, reserve, runs, slower }: FigureBasis): Fi
       runs: around(512_000 / slower),
       about: 'Messages that reached a screen, all viewers together, in the busiest minute.',
     },
-    { name: 'chat p99', unit: 'ms', better: 'lower', runs: around(chat.p99Ms), about: '99 of 100 messages were seen this soon after they were sent.' },
+    {
+      name: 'chat p99',
+      unit: 'ms',
+      better: 'lower',
+      runs: around(chat.p99Ms),
+      about: '99 of 100 messages were seen this soon after they were sent.',
+    },
     {
       name: 'reservation p99',
       unit: 'ms',
@@ -191,9 +237,27 @@ function figuresOf(prng: Prng, { chat, reserve, runs, slower }: FigureBasis): Fi
       runs: around(reserve.p99Ms),
       about: '99 of 100 buyers had their answer this soon after they pressed.',
     },
-    { name: 'countdown spread', unit: 'ms', better: 'lower', runs: around(21 * slower), about: 'Between the first and the last viewer who saw the sale open.' },
-    { name: 'sold out after', unit: 's', better: 'neither', runs: around(1.94), about: 'Until all 500 units of a sale were held by somebody.' },
-    { name: 'memory a viewer', unit: 'KiB', better: 'lower', runs: around(3.9), about: 'What an idle connection costs the engine.' },
+    {
+      name: 'countdown spread',
+      unit: 'ms',
+      better: 'lower',
+      runs: around(21 * slower),
+      about: 'Between the first and the last viewer who saw the sale open.',
+    },
+    {
+      name: 'sold out after',
+      unit: 's',
+      better: 'neither',
+      runs: around(1.94),
+      about: 'Until all 500 units of a sale were held by somebody.',
+    },
+    {
+      name: 'memory a viewer',
+      unit: 'KiB',
+      better: 'lower',
+      runs: around(3.9),
+      about: 'What an idle connection costs the engine.',
+    },
     { name: 'bytes a chat message', unit: 'B', better: 'lower', runs: around(58.2) },
     { name: 'encodes a batch', unit: '', better: 'lower', runs: Array.from({ length: runs }, () => 2) },
   ];
@@ -212,7 +276,9 @@ function verdictOf(failing: boolean, [chat, reserve]: readonly Latency[]): Bench
       name: 'Every unit is accounted for',
       promise: 'I1',
       ok: !failing,
-      detail: failing ? 'sale 2: 500 units, 499 in the books, 1 missing' : '1,500 units: 1,204 confirmed, 291 released, 5 left',
+      detail: failing
+        ? 'sale 2: 500 units, 499 in the books, 1 missing'
+        : '1,500 units: 1,204 confirmed, 291 released, 5 left',
     },
     { name: 'Nobody holds more than the limit', promise: 'I2', ok: true, detail: '4,812 buyers, at most 2 units each' },
     { name: 'Each accepted reservation stands in the ledger', promise: 'I3', ok: true, detail: '1,495 of 1,495' },
@@ -228,5 +294,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { renderTable, writeResult } = await import('../../bench/report/index.ts');
   const [kind = 'passing', folder = 'data/bench', slower = '1'] = process.argv.slice(2);
   const result = exampleResult({ kind: kind as ExampleKind, slower: Number(slower) });
-  process.stdout.write(renderTable(result, { files: writeResult(result, folder), colour: process.stdout.isTTY === true }));
+  process.stdout.write(
+    renderTable(result, { files: writeResult(result, folder), colour: process.stdout.isTTY === true }),
+  );
 }

@@ -27,10 +27,16 @@ export interface FakeServerOptions {
 /** The user of an unsigned look at the token: nothing is verified here. */
 const userOf = (protocols: string): string => {
   const payload = /token\.[^.]+\.([^.,]+)\./.exec(protocols)?.[1];
-  return payload === undefined ? 'guest' : (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub: string }).sub;
+  return payload === undefined
+    ? 'guest'
+    : (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub: string }).sub;
 };
 
-export async function startFakeServer({ delayMs = 0, loseEvery = 0, gapEvery = 0 }: FakeServerOptions = {}): Promise<FakeServer> {
+export async function startFakeServer({
+  delayMs = 0,
+  loseEvery = 0,
+  gapEvery = 0,
+}: FakeServerOptions = {}): Promise<FakeServer> {
   const server = new WebSocketServer({
     host: '127.0.0.1',
     port: 0,
@@ -71,7 +77,8 @@ export async function startFakeServer({ delayMs = 0, loseEvery = 0, gapEvery = 0
       later(() => {
         send(socket, { t: 'ok', id, at: Date.now(), data: { chat } });
         if (gapEvery > 0 && chat % gapEvery === 0) return;
-        for (const viewer of viewers.keys()) send(viewer, { t: 'frame', at: Date.now(), chat: [[chat, Date.now(), [[0, 0, user, text]]]] });
+        for (const viewer of viewers.keys())
+          send(viewer, { t: 'frame', at: Date.now(), chat: [[chat, Date.now(), [[0, 0, user, text]]]] });
       });
     });
   });

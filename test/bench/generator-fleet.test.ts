@@ -39,42 +39,50 @@ t.test('a worker that falls silent ends the run', async (t) => {
   await t.rejects(fleet.until(fleet.nowMs() + 60_000), { message: /silent/ });
 });
 
-t.test('another machine joins with the key; a wrong key, one too many and what is no worker are sent away', async (t) => {
-  const port = await freePort();
-  const notes: string[] = [];
-  const gathering = startFleet({
-    processes: 1,
-    remote: 1,
-    seed: 1,
-    key: 'the right key',
-    listen: { host: '127.0.0.1', port },
-    onNote: (line) => notes.push(line),
-  });
-  t.teardown(async () => (await gathering).close());
-  const join = (key: string): Promise<void> => runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS, hostId: 'elsewhere' });
-  await listening(port);
-  await t.rejects(join('a wrong key'), { message: /wrong key/ });
-  await new Promise((resolve) => {
-    const stranger = createConnection({ host: '127.0.0.1', port }, () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
-    stranger.on('error', () => {}).on('close', resolve);
-    stranger.resume();
-  });
-  const remote = join('the right key');
-  const fleet = await gathering;
-  await fleet.when('samples', () => fleet.samples.length >= 2, 5_000);
-  const [here, elsewhere] = [...fleet.workers].sort((a, b) => Number(b.local) - Number(a.local));
-  t.match(here, { local: true, clockErrorMs: 0 }, 'one host, one clock');
-  t.equal(elsewhere?.local, false);
-  const errorMs = elsewhere?.clockErrorMs ?? 0;
-  t.ok(errorMs > 0 && errorMs < 50, `${errorMs} ms`);
-  const far = fleet.samples.find(({ worker }) => worker === elsewhere?.index);
-  t.ok(far && Math.abs(far.toMs - fleet.nowMs()) < 5_000, 'its samples are on the clock of the coordinator');
-  await t.rejects(join('the right key'), { message: /here already/ });
-  t.match(notes.join('\n'), /wrong key/);
-  await t.rejects(fleet.load('nonsense', {}), { message: /no workload "nonsense"/ }, 'a workload that is not there ends the run');
-  await fleet.close();
-  await remote;
-});
+t.test(
+  'another machine joins with the key; a wrong key, one too many and what is no worker are sent away',
+  async (t) => {
+    const port = await freePort();
+    const notes: string[] = [];
+    const gathering = startFleet({
+      processes: 1,
+      remote: 1,
+      seed: 1,
+      key: 'the right key',
+      listen: { host: '127.0.0.1', port },
+      onNote: (line) => notes.push(line),
+    });
+    t.teardown(async () => (await gathering).close());
+    const join = (key: string): Promise<void> =>
+      runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS, hostId: 'elsewhere' });
+    await listening(port);
+    await t.rejects(join('a wrong key'), { message: /wrong key/ });
+    await new Promise((resolve) => {
+      const stranger = createConnection({ host: '127.0.0.1', port }, () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
+      stranger.on('error', () => {}).on('close', resolve);
+      stranger.resume();
+    });
+    const remote = join('the right key');
+    const fleet = await gathering;
+    await fleet.when('samples', () => fleet.samples.length >= 2, 5_000);
+    const [here, elsewhere] = [...fleet.workers].sort((a, b) => Number(b.local) - Number(a.local));
+    t.match(here, { local: true, clockErrorMs: 0 }, 'one host, one clock');
+    t.equal(elsewhere?.local, false);
+    const errorMs = elsewhere?.clockErrorMs ?? 0;
+    t.ok(errorMs > 0 && errorMs < 50, `${errorMs} ms`);
+    const far = fleet.samples.find(({ worker }) => worker === elsewhere?.index);
+    t.ok(far && Math.abs(far.toMs - fleet.nowMs()) < 5_000, 'its samples are on the clock of the coordinator');
+    await t.rejects(join('the right key'), { message: /here already/ });
+    t.match(notes.join('\n'), /wrong key/);
+    await t.rejects(
+      fleet.load('nonsense', {}),
+      { message: /no workload "nonsense"/ },
+      'a workload that is not there ends the run',
+    );
+    await fleet.close();
+    await remote;
+  },
+);
 
 t.test('Ctrl-C: whatever waits in the fleet stops waiting', async (t) => {
   const stop = new AbortController();
@@ -91,7 +99,10 @@ t.test('a worker without time is named as the bottleneck', async (t) => {
   await busy.until(busy.secondAfter(2_100));
   await load.stop();
   const health = healthOf(busy.workers, busy.samples.slice(1));
-  t.ok(health.lateSends > 0 && health.loopDelayP99Ms > 30, `${health.lateSends} late, loop ${health.loopDelayP99Ms} ms`);
+  t.ok(
+    health.lateSends > 0 && health.loopDelayP99Ms > 30,
+    `${health.lateSends} late, loop ${health.loopDelayP99Ms} ms`,
+  );
   t.match(health.bottlenecks.join('\n'), /event loop .* late/);
   t.match(health.bottlenecks.join('\n'), /sends left .* ms after they were due/);
   t.match(health.bottlenecks.join('\n'), /--processes/);

@@ -6,7 +6,12 @@ import { startFleet } from '../../bench/generator/fleet.ts';
 import type { Schedule } from '../../bench/generator/schedule.ts';
 import { dueOf } from '../../bench/generator/stamp.ts';
 import { chatPlan } from '../../bench/generator/talk.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary, ChatPlan } from '../../bench/generator/workloads/audience.ts';
+import type {
+  AudienceCommand,
+  AudienceParams,
+  AudienceSummary,
+  ChatPlan,
+} from '../../bench/generator/workloads/audience.ts';
 import { type FakeServer, type FakeServerOptions, startFakeServer } from './fake-server.ts';
 
 interface Offer {
@@ -30,7 +35,10 @@ interface Outcome {
 const single = await startFleet({ processes: 1, seed: 5 });
 t.teardown(() => single.close());
 
-async function offer(t: Test, { server: options = {}, fleet = single, people = 10, plan = {}, variant = 'json', meanwhile }: Offer): Promise<Outcome> {
+async function offer(
+  t: Test,
+  { server: options = {}, fleet = single, people = 10, plan = {}, variant = 'json', meanwhile }: Offer,
+): Promise<Outcome> {
   const server = await startFakeServer(options);
   t.teardown(() => server.close());
   const access = { kind: 'secret', secret: 'x'.repeat(32) } as const;
@@ -65,7 +73,8 @@ t.test('a delay of 40 ms is told as 40 ms, and everything that was delivered is 
   t.equal(answer?.count, 100);
   t.equal(delivery?.count, 100 * 10);
   t.equal(countOf(samples, 'delivered'), 100 * 10);
-  for (const latency of [answer, delivery]) t.ok(latency && latency.p50Ms >= 39 && latency.p50Ms < 60, `p50 ${latency?.p50Ms} ms`);
+  for (const latency of [answer, delivery])
+    t.ok(latency && latency.p50Ms >= 39 && latency.p50Ms < 60, `p50 ${latency?.p50Ms} ms`);
   t.same(refusalsOf(samples), []);
 });
 
@@ -83,21 +92,24 @@ t.test('chat that was accepted and never delivered shows as a gap', async (t) =>
   t.equal(ends[0]?.chatGaps, 3 * 4, 'messages 30, 60 and 90, for each of four viewers');
 });
 
-t.test('a server that stalls for a second: everything that was due meanwhile counts from then (no coordinated omission)', async (t) => {
-  const { samples } = await offer(t, {
-    plan: { perSecond: 200, forMs: 2_500 },
-    async meanwhile(server) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      server.stall(1_000);
-    },
-  });
-  const answer = latencyOf(samples, 'chat answer');
-  t.equal(answer?.count, 500, 'the whole schedule was offered');
-  // 200 of 500 were due during the stall, evenly: two of five waited, 500 ms on average.
-  t.ok(answer && answer.p50Ms < 300, `p50 ${answer?.p50Ms} ms`);
-  t.ok(answer && answer.p90Ms > 550 && answer.p90Ms < 950, `p90 ${answer?.p90Ms} ms`);
-  t.ok(answer && answer.p99Ms > 850 && answer.p99Ms < 1_400, `p99 ${answer?.p99Ms} ms`);
-});
+t.test(
+  'a server that stalls for a second: everything that was due meanwhile counts from then (no coordinated omission)',
+  async (t) => {
+    const { samples } = await offer(t, {
+      plan: { perSecond: 200, forMs: 2_500 },
+      async meanwhile(server) {
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        server.stall(1_000);
+      },
+    });
+    const answer = latencyOf(samples, 'chat answer');
+    t.equal(answer?.count, 500, 'the whole schedule was offered');
+    // 200 of 500 were due during the stall, evenly: two of five waited, 500 ms on average.
+    t.ok(answer && answer.p50Ms < 300, `p50 ${answer?.p50Ms} ms`);
+    t.ok(answer && answer.p90Ms > 550 && answer.p90Ms < 950, `p90 ${answer?.p90Ms} ms`);
+    t.ok(answer && answer.p99Ms > 850 && answer.p99Ms < 1_400, `p99 ${answer?.p99Ms} ms`);
+  },
+);
 
 t.test('one seed, one load: due times, writers and words, whatever the number of processes', async (t) => {
   const pair = await startFleet({ processes: 2, seed: 5 });
@@ -105,7 +117,10 @@ t.test('one seed, one load: due times, writers and words, whatever the number of
   const loads = [];
   for (const fleet of [single, pair]) {
     const { server, chatMs } = await offer(t, { fleet, plan: { arrivals: 'poisson' } });
-    const lines = server.heard.map(({ user, text }) => ({ dueMs: dueOf(text) - chatMs, said: `${user}${text.slice(text.indexOf(' '))}` }));
+    const lines = server.heard.map(({ user, text }) => ({
+      dueMs: dueOf(text) - chatMs,
+      said: `${user}${text.slice(text.indexOf(' '))}`,
+    }));
     loads.push(lines.sort((a, b) => a.dueMs - b.dueMs));
   }
   const [first = [], second = []] = loads;
@@ -117,7 +132,11 @@ t.test('one seed, one load: due times, writers and words, whatever the number of
   // The stamp is whole microseconds.
   t.ok(first.every(({ dueMs }, i) => Math.abs(dueMs - (second[i]?.dueMs ?? 0)) < 0.002));
   const talk = { perSecond: 100, arrivals: 'poisson', forMs: 1_000, chars: 40 } as const;
-  t.notSame([...take(chatPlan(talk, 5, 0).schedule)], [...take(chatPlan(talk, 6, 0).schedule)], 'another seed, another load');
+  t.notSame(
+    [...take(chatPlan(talk, 5, 0).schedule)],
+    [...take(chatPlan(talk, 6, 0).schedule)],
+    'another seed, another load',
+  );
 });
 
 function* take(schedule: Schedule): Generator<number> {

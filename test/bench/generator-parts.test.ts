@@ -74,7 +74,16 @@ const sampleOf = (worker: number, fromMs: number, values: readonly number[], mor
   const loopDelay = new SecondRecorder(() => 0);
   loopDelay.latency('d').record(0.1);
   const delays = loopDelay.take().latencies.d as string;
-  return { worker, fromMs, toMs: fromMs + 1_000, cpuSeconds: 0.2, memoryBytes: 1, loopDelay: delays, ...recorder.take(), ...more };
+  return {
+    worker,
+    fromMs,
+    toMs: fromMs + 1_000,
+    cpuSeconds: 0.2,
+    memoryBytes: 1,
+    loopDelay: delays,
+    ...recorder.take(),
+    ...more,
+  };
 };
 
 t.test('histograms of workers are added, percentiles are never averaged', async (t) => {
@@ -88,7 +97,11 @@ t.test('histograms of workers are added, percentiles are never averaged', async 
   t.equal(both?.count, 100);
   t.ok(both && both.p50Ms < 1.01 && both.p99Ms < 1.01, 'one in a hundred is not in the 99th percentile');
   t.ok(both && Math.abs(both.maxMs - 1_000) < 1 && both.p999Ms === both.maxMs);
-  t.equal(decodeFromCompressedBase64(both?.histogram ?? '').totalCount, 100, 'the result carries the whole distribution');
+  t.equal(
+    decodeFromCompressedBase64(both?.histogram ?? '').totalCount,
+    100,
+    'the result carries the whole distribution',
+  );
   t.equal(latencyOf([quick], 'nothing'), undefined);
   t.same(
     samplesWithin([quick, sampleOf(0, 1_000, [5])], { fromMs: 1_000, toMs: 2_000 }).map(({ fromMs }) => fromMs),
@@ -115,8 +128,16 @@ t.test('bounds of the generator itself', async (t) => {
   };
   const late = sampleOf(0, 0, [1], sends([...punctual, ...Array.from({ length: 20 }, () => 12)]));
   t.match(healthOf(workers, [late]).bottlenecks, [/12.0 ms after they were due .*bound 5.0 ms; 20 of 1010/]);
-  t.same(healthOf(workers, [late], latencyOf([sampleOf(0, 0, [40])], 'x')).bottlenecks, [], 'a third of 40 ms is more than 12 ms');
-  t.same(healthOf(workers, [sampleOf(0, 0, [1], sends([...punctual, 12, 12]))]).bottlenecks, [], 'one in a thousand is not the 99th percentile');
+  t.same(
+    healthOf(workers, [late], latencyOf([sampleOf(0, 0, [40])], 'x')).bottlenecks,
+    [],
+    'a third of 40 ms is more than 12 ms',
+  );
+  t.same(
+    healthOf(workers, [sampleOf(0, 0, [1], sends([...punctual, 12, 12]))]).bottlenecks,
+    [],
+    'one in a thousand is not the 99th percentile',
+  );
 });
 
 t.test('a stamp carries its moment; foreign texts carry none', async (t) => {
@@ -156,7 +177,12 @@ t.test('frames are read whole, however the network cuts them', async (t) => {
   const sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 5, 200_000, 3];
   const bytes = Buffer.concat(
     sizes.map((size, i) => {
-      const head = size < 126 ? Buffer.from([0x82, size]) : size < 65_536 ? Buffer.from([0x82, 126, size >> 8, size & 255]) : Buffer.alloc(10);
+      const head =
+        size < 126
+          ? Buffer.from([0x82, size])
+          : size < 65_536
+            ? Buffer.from([0x82, 126, size >> 8, size & 255])
+            : Buffer.alloc(10);
       if (size >= 65_536) {
         head.set([0x82, 127]);
         head.writeBigUInt64BE(BigInt(size), 2);

@@ -1,13 +1,23 @@
 /** The verdict of the soak test on series whose truth is known. */
 import t from 'tap';
-import { type GrowthRule, growthOf, judgeableMs, judgeGrowth, leastSquares, lowest, middle, type Point } from '../../bench/night/growth.ts';
+import {
+  type GrowthRule,
+  growthOf,
+  judgeableMs,
+  judgeGrowth,
+  leastSquares,
+  lowest,
+  middle,
+  type Point,
+} from '../../bench/night/growth.ts';
 
 const MINUTE_MS = 60_000;
 const RULE: GrowthRule = { unit: 'MiB', pick: lowest, allowedPerHour: 64, warmUpMs: 5 * MINUTE_MS };
 const noise = (second: number, of: number): number => of * Math.sin(second * 7.3) * Math.cos(second * second);
 
 /** One value a second. */
-const series = (minutes: number, at: (second: number) => number): Point[] => Array.from({ length: minutes * 60 }, (_, s): Point => [s * 1000, at(s)]);
+const series = (minutes: number, at: (second: number) => number): Point[] =>
+  Array.from({ length: minutes * 60 }, (_, s): Point => [s * 1000, at(s)]);
 /** Garbage piles up for 10 s and is collected. */
 const sawtooth = (s: number): number => (s % 10) * 3;
 /** Rises by 40 MiB and stays, nearly all of it within the first minutes. */
@@ -97,7 +107,8 @@ t.test('noise is not taken for growth: steady where it is small, else a longer r
 });
 
 t.test('few exact values are enough, such as what each full collection leaves', async (t) => {
-  const every = (leakPerHour: number): Point[] => Array.from({ length: 45 }, (_, i): Point => [i * 20_000, 30 + noise(i, 0.2) + (leakPerHour * i) / 180]);
+  const every = (leakPerHour: number): Point[] =>
+    Array.from({ length: 45 }, (_, i): Point => [i * 20_000, 30 + noise(i, 0.2) + (leakPerHour * i) / 180]);
   t.equal(judgeGrowth(every(3), { ...RULE, allowedPerHour: 16 }).verdict, 'steady');
   t.equal(judgeGrowth(every(40), { ...RULE, allowedPerHour: 16 }).verdict, 'grows');
   t.equal(growthOf(every(0).slice(0, 9), lowest), null, 'with nine there is no interval worth the name');

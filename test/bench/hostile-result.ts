@@ -10,7 +10,10 @@ function poisoned(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(poisoned);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, entry]) => [key, ['schema', 'startedAt', 'group', 'better', 'histogram'].includes(key) ? entry : poisoned(entry)]),
+    Object.entries(value).map(([key, entry]) => [
+      key,
+      ['schema', 'startedAt', 'group', 'better', 'histogram'].includes(key) ? entry : poisoned(entry),
+    ]),
   );
 }
 

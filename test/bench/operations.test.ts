@@ -11,9 +11,9 @@ import { startBenchEngine } from '../../bench/harness/engine.ts';
 import { builtProgram } from '../../bench/harness/program.ts';
 import { DEFAULT_PROFILE } from '../../bench/traces/profile.ts';
 import { syntheticTrace } from '../../bench/traces/synthetic.ts';
-import { ChatPiece } from '../../src/fanout/chat-piece.ts';
+import { ChatPiece } from '../../src/domain/chat-piece.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 import { chatFrames, newEncodeCounts } from '../../src/fanout/frames.ts';
-import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
 import { CHAT_TIME_STEP_MS, VARIANTS } from '../../src/protocol/messages.ts';
 import { type Client, startWorld, type World } from '../gateway/harness.ts';
 
@@ -22,20 +22,28 @@ const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
 /** Script calls that Redis has run so far. */
 async function scriptCalls({ redis }: World): Promise<number> {
   const info = await redis.client().info('commandstats');
-  return [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].reduce((sum, [, name = '', calls]) => sum + (SCRIPT_CALL.test(name) ? Number(calls) : 0), 0);
+  return [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].reduce(
+    (sum, [, name = '', calls]) => sum + (SCRIPT_CALL.test(name) ? Number(calls) : 0),
+    0,
+  );
 }
 
 async function crowd(world: World, count: number, protocol: string): Promise<Client[]> {
   const clients = await Promise.all(
     Array.from({ length: count }, (_, i) =>
-      world.connect({ user: `${protocol}-${count}-${i}`, protocols: [protocol], encoding: protocol.endsWith('json') ? 'json' : 'msgpack' }),
+      world.connect({
+        user: `${protocol}-${count}-${i}`,
+        protocols: [protocol],
+        encoding: protocol.endsWith('json') ? 'json' : 'msgpack',
+      }),
     ),
   );
   await Promise.all(clients.map((client) => client.type('welcome')));
   return clients;
 }
 
-const framesOf = (client: Client | undefined): number => client?.received.filter(({ t: type }) => type === 'frame').length ?? 0;
+const framesOf = (client: Client | undefined): number =>
+  client?.received.filter(({ t: type }) => type === 'frame').length ?? 0;
 
 t.test('one encoding a frame and variant, however many listen', async (t) => {
   const world = await startWorld(t);
@@ -44,7 +52,11 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
     const json = await crowd(world, listeners, 'stampede.v1.json');
     const packed = await crowd(world, listeners, 'stampede.v1.msgpack');
     await sleep(300);
-    const before = { encodes: world.node.gateway.stats().encodes, json: framesOf(json[0]), packed: framesOf(packed[0]) };
+    const before = {
+      encodes: world.node.gateway.stats().encodes,
+      json: framesOf(json[0]),
+      packed: framesOf(packed[0]),
+    };
     for (let i = 0; i < 6; i++) {
       await world.store.announce(world.show, `announcement ${i}`, 'test');
       await sleep(30);
@@ -53,7 +65,8 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
     const { encodes } = world.node.gateway.stats();
     const seen = { json: framesOf(json[0]) - before.json, packed: framesOf(packed[0]) - before.packed };
     t.ok(seen.json >= 6 && seen.packed >= 6, `${seen.json} and ${seen.packed} frames were seen`);
-    const ratio = (encodes.json - before.encodes.json + encodes.msgpack - before.encodes.msgpack) / (seen.json + seen.packed);
+    const ratio =
+      (encodes.json - before.encodes.json + encodes.msgpack - before.encodes.msgpack) / (seen.json + seen.packed);
     t.ok(ratio <= 1.25, `${ratio.toFixed(2)} encodings a frame that each of ${listeners} listeners got`);
     ratios.push(ratio);
     for (const client of [...json, ...packed]) client.cut();
@@ -68,7 +81,9 @@ t.test('many decisions a script call', async (t) => {
   await sleep(100);
   const before = await scriptCalls(world);
   const asked = clients.flatMap((client, i) =>
-    Array.from({ length: 6 }, (_, n) => client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000)),
+    Array.from({ length: 6 }, (_, n) =>
+      client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
+    ),
   );
   const answers = await Promise.all(asked);
   const calls = (await scriptCalls(world)) - before;
@@ -82,7 +97,11 @@ t.test('many chat messages a script call, whoever listens', async (t) => {
   const clients = await crowd(world, 40, 'stampede.v1.json');
   await sleep(100);
   const before = await scriptCalls(world);
-  const answers = await Promise.all(clients.flatMap((client, i) => Array.from({ length: 5 }, (_, n) => client.ask({ t: 'chat', text: `${i} ${n}` }, 15_000))));
+  const answers = await Promise.all(
+    clients.flatMap((client, i) =>
+      Array.from({ length: 5 }, (_, n) => client.ask({ t: 'chat', text: `${i} ${n}` }, 15_000)),
+    ),
+  );
   const calls = (await scriptCalls(world)) - before;
   t.equal(answers.filter(({ t: type }) => type === 'ok').length, 200);
   t.comment(`${calls} script calls for 200 messages to 40 viewers`);
@@ -91,16 +110,20 @@ t.test('many chat messages a script call, whoever listens', async (t) => {
 
 t.test('bytes a chat message, by variant, on synthetic chat', async (t) => {
   const messages = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: 20 }, seconds: 60, seed: 1 });
-  const content = messages.reduce((sum, { user, text }) => sum + Buffer.byteLength(user) + Buffer.byteLength(text), 0) / messages.length;
+  const content =
+    messages.reduce((sum, { user, text }) => sum + Buffer.byteLength(user) + Buffer.byteLength(text), 0) /
+    messages.length;
   const counts = newEncodeCounts();
   const bytes = { json: 0, msgpack: 0, 'msgpack.deflate': 0 };
   for (let from = 0; from < messages.length; from += 20) {
     const writer = new MessagePackWriter();
     const batch = messages.slice(from, from + 20);
     const since = batch[0]?.atMs ?? 0;
-    for (const [i, { atMs, user, text }] of batch.entries()) writeChatItem(writer, i, Math.round((atMs - since) / CHAT_TIME_STEP_MS), user, text, 0);
+    for (const [i, { atMs, user, text }] of batch.entries())
+      writeChatItem(writer, i, Math.round((atMs - since) / CHAT_TIME_STEP_MS), user, text, 0);
     const piece = new ChatPiece(1_000 + from, 1_795_399_320_000, batch.length, writer.take());
-    for (const frame of chatFrames([piece], 1_795_399_320_496, false, counts)) for (const variant of VARIANTS) bytes[variant] += frame.in(variant).length;
+    for (const frame of chatFrames([piece], 1_795_399_320_496, false, counts))
+      for (const variant of VARIANTS) bytes[variant] += frame.in(variant).length;
   }
   const overhead = (variant: keyof typeof bytes): number => bytes[variant] / messages.length - content;
   t.comment(
@@ -118,14 +141,23 @@ t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
   const made = await engine.store.createShow({ id: 'calls', title: 'Calls', guests: true }, 'test');
   t.ok(made.ok && (await engine.store.startShow('calls', 'test')).ok);
   let frames = 0;
-  const line = { gate: { host: '127.0.0.1', port: engine.port, pathPrefix: '' }, show: 'calls', variant: 'msgpack' as const, frames: new FrameCache() };
+  const line = {
+    gate: { host: '127.0.0.1', port: engine.port, pathPrefix: '' },
+    show: 'calls',
+    variant: 'msgpack' as const,
+    frames: new FrameCache(),
+  };
   const listener = { onWelcome() {}, onFrame: () => void frames++, onAnswer() {}, onClose() {} };
   const viewers = Array.from({ length: 40 }, (_, i) => new Viewer(i, line, listener));
   for (const viewer of viewers) viewer.join(0);
   while (!viewers.every(({ welcomed }) => welcomed)) await sleep(20);
-  const tracer = spawn('strace', ['-f', '-c', '-e', 'trace=sendto,sendmsg,sendmmsg,write,writev', '-p', String(engine.pid)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const tracer = spawn(
+    'strace',
+    ['-f', '-c', '-e', 'trace=sendto,sendmsg,sendmmsg,write,writev', '-p', String(engine.pid)],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let table = '';
   tracer.stderr.setEncoding('utf8').on('data', (text: string) => {
     table += text;
@@ -141,9 +173,13 @@ t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
   tracer.kill('SIGINT');
   await new Promise((resolve) => tracer.once('close', resolve));
   for (const viewer of viewers) viewer.leave();
-  const calls = [...table.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(sendto|sendmsg|sendmmsg|writev?)$/gm)];
+  const calls = [
+    ...table.matchAll(/^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(sendto|sendmsg|sendmmsg|writev?)$/gm),
+  ];
   const sends = calls.reduce((sum, [, count, name]) => sum + (name === 'write' ? 0 : Number(count)), 0);
-  t.comment(`${calls.map(([, count, name]) => `${name} ${count}`).join(', ')} for ${delivered} frames delivered to 40 viewers`);
+  t.comment(
+    `${calls.map(([, count, name]) => `${name} ${count}`).join(', ')} for ${delivered} frames delivered to 40 viewers`,
+  );
   t.ok(delivered >= 25 * 40, 'every viewer got every announcement');
   t.ok(sends <= delivered * 1.2, `${(sends / delivered).toFixed(2)} sends a frame delivered`);
 });

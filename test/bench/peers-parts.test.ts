@@ -11,7 +11,11 @@ import { packValue } from '../../src/protocol/codec.ts';
 function serverFrame(opcode: number, payload: Buffer): Buffer {
   const { length } = payload;
   const head =
-    length < 126 ? Buffer.from([0x80 | opcode, length]) : length < 65_536 ? Buffer.from([0x80 | opcode, 126, length >> 8, length & 255]) : Buffer.alloc(10);
+    length < 126
+      ? Buffer.from([0x80 | opcode, length])
+      : length < 65_536
+        ? Buffer.from([0x80 | opcode, 126, length >> 8, length & 255])
+        : Buffer.alloc(10);
   if (head.length === 10) {
     head[0] = 0x80 | opcode;
     head[1] = 127;
@@ -28,7 +32,8 @@ t.test('frames come out whole wherever the stream is cut', async (t) => {
     let right = true;
     const reader = new FrameReader((opcode, bytes, from, to) => {
       const wanted = payloads[lengths.length];
-      right &&= opcode === OPCODE.binary && wanted !== undefined && bytes.compare(wanted, 0, wanted.length, from, to) === 0;
+      right &&=
+        opcode === OPCODE.binary && wanted !== undefined && bytes.compare(wanted, 0, wanted.length, from, to) === 0;
       lengths.push(to - from);
     });
     // One buffer for every read, as in life: what is kept must have been copied.
@@ -74,14 +79,24 @@ t.test('messages are counted and read in every dialect', async (t) => {
   t.match(listenTo({ kind: 'plain' }, messages), { ready: 1, count: 3, numbers: [7, 8, 9] });
   const packed = Buffer.concat(messages.map((message) => Buffer.concat([message, Buffer.alloc(16)])));
   t.match(listenTo({ kind: 'packed', messageBytes: 76 }, [packed]), { ready: 1, count: 3, numbers: [7, 8, 9] });
-  const socketio = ['0{"sid":"x"}', '40{"sid":"y"}', '2', ...messages.map((message) => `42["m","${message.toString('latin1')}"]`)].map((text) =>
-    Buffer.from(text),
-  );
+  const socketio = [
+    '0{"sid":"x"}',
+    '40{"sid":"y"}',
+    '2',
+    ...messages.map((message) => `42["m","${message.toString('latin1')}"]`),
+  ].map((text) => Buffer.from(text));
   t.match(listenTo({ kind: 'socketio' }, socketio), { ready: 1, count: 3, numbers: [7, 8, 9], written: 2 });
-  const chat = { t: 'frame', at: 1, chat: [[1, 1, messages.map((message, i) => [i, 0, 'ann', message.toString('latin1')])]] };
+  const chat = {
+    t: 'frame',
+    at: 1,
+    chat: [[1, 1, messages.map((message, i) => [i, 0, 'ann', message.toString('latin1')])]],
+  };
   const stampede = [Buffer.from(packValue({ t: 'welcome' })), Buffer.from(packValue(chat))];
   t.match(listenTo({ kind: 'stampede', variant: 'msgpack' }, stampede), { ready: 1, count: 3, numbers: [7, 8, 9] });
-  t.match(listenTo({ kind: 'stampede', variant: 'msgpack.deflate' }, [Buffer.from(deflateMessage(packValue(chat)))]), { count: 3, numbers: [7, 8, 9] });
+  t.match(listenTo({ kind: 'stampede', variant: 'msgpack.deflate' }, [Buffer.from(deflateMessage(packValue(chat)))]), {
+    count: 3,
+    numbers: [7, 8, 9],
+  });
 });
 
 t.test('the stream of NATS is read wherever its frames are cut', async (t) => {
@@ -90,42 +105,56 @@ t.test('the stream of NATS is read wherever its frames are cut', async (t) => {
     'latin1',
   );
   for (const size of [1, 5, 17, 60, 77, 1_000]) {
-    const frames = Array.from({ length: Math.ceil(stream.length / size) }, (_, i) => stream.subarray(i * size, (i + 1) * size));
+    const frames = Array.from({ length: Math.ceil(stream.length / size) }, (_, i) =>
+      stream.subarray(i * size, (i + 1) * size),
+    );
     const heard = listenTo({ kind: 'nats', subject: 'room' }, frames);
-    t.match(heard, { ready: 1, count: 4, numbers: [1, 2, 3, 4], written: 3, failed: "-ERR 'Slow Consumer'" }, `frames of ${size} bytes`);
+    t.match(
+      heard,
+      { ready: 1, count: 4, numbers: [1, 2, 3, 4], written: 3, failed: "-ERR 'Slow Consumer'" },
+      `frames of ${size} bytes`,
+    );
   }
 });
 
-t.test('the search finds the highest rate that holds, and steps back from one that holds only for a moment', async (t) => {
-  const search = (limit: number, steady = limit) => {
-    const look =
-      (bound: number) =>
-      async (perSecond: number): Promise<Step> => ({ perSecond, held: perSecond <= bound });
-    return findSustained({ startPerSecond: 100, probe: look(limit), confirm: look(steady) });
-  };
-  const { best, steps } = await search(1_000);
-  t.ok(best !== null && best.perSecond > 900 && best.perSecond <= 1_000, `found ${best?.perSecond}`);
-  t.ok(steps.length < 20);
-  const unsteady = await search(1_000, 600);
-  t.ok(unsteady.best !== null && unsteady.best.perSecond <= 600 && unsteady.best.perSecond > 450);
-  const low = await search(20);
-  t.ok(low.best !== null && low.best.perSecond <= 20, 'goes down from a start that is too high');
-  t.equal((await search(0)).best, null);
-  let looks = 0;
-  const stalled = await findSustained({
-    startPerSecond: 100,
-    probe: async (perSecond) => ({ perSecond, held: ++looks !== 3 && perSecond <= 1_000 }),
-    confirm: async (perSecond) => ({ perSecond, held: true }),
-  });
-  t.ok((stalled.best?.perSecond ?? 0) > 900, 'one stall of the machine decides nothing');
-});
+t.test(
+  'the search finds the highest rate that holds, and steps back from one that holds only for a moment',
+  async (t) => {
+    const search = (limit: number, steady = limit) => {
+      const look =
+        (bound: number) =>
+        async (perSecond: number): Promise<Step> => ({ perSecond, held: perSecond <= bound });
+      return findSustained({ startPerSecond: 100, probe: look(limit), confirm: look(steady) });
+    };
+    const { best, steps } = await search(1_000);
+    t.ok(best !== null && best.perSecond > 900 && best.perSecond <= 1_000, `found ${best?.perSecond}`);
+    t.ok(steps.length < 20);
+    const unsteady = await search(1_000, 600);
+    t.ok(unsteady.best !== null && unsteady.best.perSecond <= 600 && unsteady.best.perSecond > 450);
+    const low = await search(20);
+    t.ok(low.best !== null && low.best.perSecond <= 20, 'goes down from a start that is too high');
+    t.equal((await search(0)).best, null);
+    let looks = 0;
+    const stalled = await findSustained({
+      startPerSecond: 100,
+      probe: async (perSecond) => ({ perSecond, held: ++looks !== 3 && perSecond <= 1_000 }),
+      confirm: async (perSecond) => ({ perSecond, held: true }),
+    });
+    t.ok((stalled.best?.perSecond ?? 0) > 900, 'one stall of the machine decides nothing');
+  },
+);
 
 t.test('what is not installed is known before it is started, and what does not start is said', async (t) => {
   t.equal(findProgram('no-such-server'), null);
   t.ok(findProgram('node'));
   t.notOk(hasLibrary('no-such-library'));
   await t.rejects(
-    startForeignProgram({ name: 'nothing', command: process.execPath, args: ['-e', 'console.error("no luck"); process.exit(3)'], port: 1 }),
+    startForeignProgram({
+      name: 'nothing',
+      command: process.execPath,
+      args: ['-e', 'console.error("no luck"); process.exit(3)'],
+      port: 1,
+    }),
     /code 3\nno luck/,
   );
 });

@@ -97,21 +97,28 @@ t.test('what differs is named, and another load is not compared', async (t) => {
   t.equal(diffResults(base, { ...base, scenario: 'rush' }).comparable, false);
 });
 
-t.test('a check that broke is a regression, whatever the figures say; numbers of a full generator are none', async (t) => {
-  const failing = { ...base, verdict: exampleResult({ kind: 'failing' }).verdict };
-  const diff = diffResults(base, failing);
-  t.same(
-    diff.checks.map(({ name, change }) => [name, change]),
-    [['Every unit is accounted for', 'broke']],
-  );
-  t.equal(diff.regression, true);
-  t.match(renderDiff(diff), /BROKE +Every unit is accounted for: sale 2/);
-  t.equal(diffResults(failing, failing).regression, false, 'still broken is not new');
-  t.match(renderDiff(diffResults(failing, base)), /mended/);
-  const untrusted = diffResults(base, { ...exampleResult({ kind: 'untrusted', slower: 3 }), seconds: base.seconds, parameters: base.parameters });
-  t.ok(untrusted.figures.every(({ verdict }) => verdict === 'cannot_tell'));
-  t.match(renderDiff(untrusted), /In B the load generator was the bottleneck/);
-});
+t.test(
+  'a check that broke is a regression, whatever the figures say; numbers of a full generator are none',
+  async (t) => {
+    const failing = { ...base, verdict: exampleResult({ kind: 'failing' }).verdict };
+    const diff = diffResults(base, failing);
+    t.same(
+      diff.checks.map(({ name, change }) => [name, change]),
+      [['Every unit is accounted for', 'broke']],
+    );
+    t.equal(diff.regression, true);
+    t.match(renderDiff(diff), /BROKE +Every unit is accounted for: sale 2/);
+    t.equal(diffResults(failing, failing).regression, false, 'still broken is not new');
+    t.match(renderDiff(diffResults(failing, base)), /mended/);
+    const untrusted = diffResults(base, {
+      ...exampleResult({ kind: 'untrusted', slower: 3 }),
+      seconds: base.seconds,
+      parameters: base.parameters,
+    });
+    t.ok(untrusted.figures.every(({ verdict }) => verdict === 'cannot_tell'));
+    t.match(renderDiff(untrusted), /In B the load generator was the bottleneck/);
+  },
+);
 
 t.test('the command', async (t) => {
   const folder = t.testdir({ nothing: {} });
@@ -131,7 +138,10 @@ t.test('the command', async (t) => {
   };
   const worse = await run(a, slower);
   t.equal(worse.code, 1);
-  t.match(worse.text, /chat delivered +507,341\/s +\+-[\d.]+ % +253,670\/s +\+-[\d.]+ % +-50 % +p = 0\.008 +5 \+ 5 +WORSE, above the noise/);
+  t.match(
+    worse.text,
+    /chat delivered +507,341\/s +\+-[\d.]+ % +253,670\/s +\+-[\d.]+ % +-50 % +p = 0\.008 +5 \+ 5 +WORSE, above the noise/,
+  );
   t.match(worse.text, /^REGRESSION {2}4 worse, 5 the same within the noise or the threshold\.$/m);
   t.match(
     worse.text,
@@ -169,19 +179,34 @@ t.test('the command', async (t) => {
 });
 
 t.test('several results a side: every round of every one is a run', async (t) => {
-  const side = (...values: number[]): BenchResult[] => values.map((value, nth) => ({ ...withRuns([value]), startedAt: `2026-01-01T00:00:0${nth}.000Z` }));
+  const side = (...values: number[]): BenchResult[] =>
+    values.map((value, nth) => ({ ...withRuns([value]), startedAt: `2026-01-01T00:00:0${nth}.000Z` }));
   const figureOf = (a: BenchResult[], b: BenchResult[]) => diffResults(a, b).figures[0];
-  t.match(figureOf(side(40, 41, 42, 43), side(60, 61, 62, 63)), { a: { median: 41.5, lowest: 40, highest: 43, runs: 4 }, b: { runs: 4 }, verdict: 'worse' });
+  t.match(figureOf(side(40, 41, 42, 43), side(60, 61, 62, 63)), {
+    a: { median: 41.5, lowest: 40, highest: 43, runs: 4 },
+    b: { runs: 4 },
+    verdict: 'worse',
+  });
   t.equal(figureOf(side(40, 41, 42, 43), side(60, 61, 62, 63))?.p, 2 / 70, 'the exact test over four runs and four');
   t.equal(figureOf(side(40, 60, 42, 62), side(41, 61, 43, 63))?.verdict, 'same');
-  t.equal(figureOf([withRuns([40, 41]), withRuns([42])], side(60, 61, 62))?.why, '3 and 3 runs: too few to tell (4 each are enough)');
+  t.equal(
+    figureOf([withRuns([40, 41]), withRuns([42])], side(60, 61, 62))?.why,
+    '3 and 3 runs: too few to tell (4 each are enough)',
+  );
   const few = diffResults(side(40, 41, 42), side(60, 61, 62));
   t.match(renderDiff(few), /^CANNOT TELL/m);
-  t.match(renderDiff(few), /Too few runs to tell a difference from noise: at 5 % it takes 4 a side\. Repeat with --rounds, or give several results a side\./);
+  t.match(
+    renderDiff(few),
+    /Too few runs to tell a difference from noise: at 5 % it takes 4 a side\. Repeat with --rounds, or give several results a side\./,
+  );
   t.match(renderDiff(few), /A {2}.*, 3 results from 2026-01-01T00:00:00\.000Z to 2026-01-01T00:00:02\.000Z, commit/);
   t.match(renderDiff(few), /chat p99 +41 ms +\+-2\.4 % +61 ms +\+-1\.6 % /);
 
-  const full = { ...withRuns([9_000]), startedAt: '2026-01-02T00:00:00.000Z', generator: exampleResult({ kind: 'untrusted' }).generator };
+  const full = {
+    ...withRuns([9_000]),
+    startedAt: '2026-01-02T00:00:00.000Z',
+    generator: exampleResult({ kind: 'untrusted' }).generator,
+  };
   const without = diffResults(side(40, 41, 42, 43), [...side(60, 61, 62, 63), full]);
   t.match(without.figures[0], { b: { runs: 4 }, verdict: 'worse' });
   t.match(renderDiff(without), /Left out of B, because the load generator was the bottleneck: 2026-01-02/);
@@ -192,8 +217,13 @@ t.test('several results a side: every round of every one is a run', async (t) =>
   t.equal(diffResults([base, failed], [base, failed]).regression, false);
   const other = { ...base, parameters: { ...base.parameters, viewers: 9_000 } };
   t.equal(diffResults([base, other], [base, other]).comparable, false, 'results of one side are of one load');
-  t.equal(diffResults([base], [{ ...base, parameters: { ...base.parameters, out: 'elsewhere', rounds: 7 } }]).comparable, true);
-  t.throws(() => diffResults(base, withRuns(Array.from({ length: 101 }, (_, run) => run))), { message: /101 runs on one side; 100 can be compared/ });
+  t.equal(
+    diffResults([base], [{ ...base, parameters: { ...base.parameters, out: 'elsewhere', rounds: 7 } }]).comparable,
+    true,
+  );
+  t.throws(() => diffResults(base, withRuns(Array.from({ length: 101 }, (_, run) => run))), {
+    message: /101 runs on one side; 100 can be compared/,
+  });
 });
 
 t.test('the command with several results a side, and with folders', async (t) => {
@@ -207,7 +237,12 @@ t.test('the command with several results a side, and with folders', async (t) =>
     const code = await runDiff(argv, { write: (text) => written.push(text) });
     return { code, text: written.join('') };
   };
-  const [a1, a2, b1, b2] = ['a/1.json', 'a/2.json', 'b/1.json', 'b/2.json'].map((name) => join(folder, name)) as [string, string, string, string];
+  const [a1, a2, b1, b2] = ['a/1.json', 'a/2.json', 'b/1.json', 'b/2.json'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   const listed = await run('--threshold', '1', a1, a2, '--', b1, b2, '--alpha', '5');
   t.match(listed, { code: 1, text: /chat p99 .*p = 0\.029 +4 \+ 4 +WORSE/ });
   t.same(await run(join(folder, 'a'), join(folder, 'b'), '--threshold', '1'), listed, 'folders say the same');

@@ -6,7 +6,10 @@ import t from 'tap';
 import { sparkline } from '../../bench/report/display.ts';
 import { createDisplay, type DisplayOptions, type DisplayProgress } from '../../bench/report/index.ts';
 
-function screen(more: { isTTY?: boolean; columns?: number; rows?: number }): { stream: DisplayOptions['stream']; text(): string } {
+function screen(more: { isTTY?: boolean; columns?: number; rows?: number }): {
+  stream: DisplayOptions['stream'];
+  text(): string;
+} {
   let text = '';
   const stream = new Writable({
     write(chunk, _, done) {
@@ -42,7 +45,14 @@ t.test('without a terminal: a plain line every few seconds and at each phase', a
   display.done();
   const lines = text().trimEnd().split('\n');
   t.equal(text(), stripVTControlCharacters(text()), 'no control sequences');
-  t.match(lines, [/^-- joining$/, /^1 s of 3:00 min \|/, /^3 s of/, /^-- first flash sale$/, /^4\.5 s of/, /^a remark$/]);
+  t.match(lines, [
+    /^-- joining$/,
+    /^1 s of 3:00 min \|/,
+    /^3 s of/,
+    /^-- first flash sale$/,
+    /^4\.5 s of/,
+    /^a remark$/,
+  ]);
   t.equal(
     lines[1],
     '1 s of 3:00 min | viewers 5,000 | chat delivered 512,340/s | chat p50 3.21 ms p99 41.2 ms | refused: sold_out 12,034, rate_limited 12 | generator: 42 % of a core, loop p99 3.1 ms, 1 late send',
@@ -88,7 +98,12 @@ t.test('no line is wider than a narrow terminal, whatever the names', async (t) 
   for (const columns of [10, 24, 40, 60]) {
     const { stream, text } = screen({ isTTY: true, columns, rows: 40 });
     const display = createDisplay({ stream, env: { TERM: 'xterm' } });
-    const names = ['a very long name of a rate that nobody can read', '直播间的聊天消息', '👩‍👩‍👧‍👦 family', 'x\u001b[31m\ny'];
+    const names = [
+      'a very long name of a rate that nobody can read',
+      '直播间的聊天消息',
+      '👩‍👩‍👧‍👦 family',
+      'x\u001b[31m\ny',
+    ];
     display.progress(
       progress({
         rates: [...names, ...names].map((name, nth) => ({ name, perSecond: 10 ** nth })),

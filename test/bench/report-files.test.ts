@@ -32,7 +32,10 @@ t.test('a result with a number that JSON cannot hold is kept and named', async (
   const folder = t.testdir();
   const [figure] = result.figures;
   const broken = { ...result, figures: [{ ...figure, runs: [Number.NaN] }] } as BenchResult;
-  t.throws(() => writeResult(broken, folder), { code: 'invalid_fields', message: /show-20261123T200004Z\.json: \/figures\/0\/runs\/0 must be number/ });
+  t.throws(() => writeResult(broken, folder), {
+    code: 'invalid_fields',
+    message: /show-20261123T200004Z\.json: \/figures\/0\/runs\/0 must be number/,
+  });
   t.same(readdirSync(folder), ['show-20261123T200004Z.json']);
 });
 
@@ -42,16 +45,29 @@ t.test('what is no result is told so', async (t) => {
     ['{"a": 1', 'not_json', /not JSON/],
     ['[1, 2]', 'not_a_result', /no "schema"/],
     ['null', 'not_a_result', /no "schema"/],
-    ['{"schema": "stampede.bench/9"}', 'other_schema', /written as "stampede.bench\/9"; this version reads "stampede.bench\/1"/],
+    [
+      '{"schema": "stampede.bench/9"}',
+      'other_schema',
+      /written as "stampede.bench\/9"; this version reads "stampede.bench\/1"/,
+    ],
     ['{"schema": "stampede.bench/1"}', 'invalid_fields', /must have required properties .*scenario/],
     [changed({ seed: '7' }), 'invalid_fields', /\/seed must be number/],
     [changed({ seconds: -1 }), 'invalid_fields', /\/seconds/],
     [changed({ startedAt: 'yesterday' }), 'invalid_fields', /\/startedAt is not a time/],
-    [changed({ figures: [{ name: 'x', unit: '', better: 'bigger', runs: [] }] }), 'invalid_fields', /\/figures\/0\/better/],
-    [changed({ figures: [{ name: 'x', unit: '', better: 'higher', runs: Array(101).fill(1) }] }), 'invalid_fields', /\/figures\/0\/runs/],
+    [
+      changed({ figures: [{ name: 'x', unit: '', better: 'bigger', runs: [] }] }),
+      'invalid_fields',
+      /\/figures\/0\/better/,
+    ],
+    [
+      changed({ figures: [{ name: 'x', unit: '', better: 'higher', runs: Array(101).fill(1) }] }),
+      'invalid_fields',
+      /\/figures\/0\/runs/,
+    ],
     [changed({ latencies: [{}, {}, {}, {}, {}, {}, {}] }), 'invalid_fields', /and 2 more/],
   ];
-  for (const [text, code, message] of cases) t.throws(() => parseResult(text, 'x.json'), { name: 'ResultFileError', code, message }, text.slice(0, 50));
+  for (const [text, code, message] of cases)
+    t.throws(() => parseResult(text, 'x.json'), { name: 'ResultFileError', code, message }, text.slice(0, 50));
 });
 
 t.test('files that are not there, or not files', async (t) => {

@@ -63,7 +63,10 @@ t.test('a long night of points gives a page of the same size, with its peak', as
   const long = renderHtml(exampleResult({ seconds }));
   t.ok(long.length < short.length * 1.2, `${long.length} against ${short.length}`);
 
-  const points = Array.from({ length: seconds }, (_, nth): Point => [nth, nth === 8_000 ? 1e6 : nth === 15_000 ? -1e6 : Math.sin(nth / 1000)]);
+  const points = Array.from(
+    { length: seconds },
+    (_, nth): Point => [nth, nth === 8_000 ? 1e6 : nth === 15_000 ? -1e6 : Math.sin(nth / 1000)],
+  );
   const kept = thin(points);
   t.ok(kept.length <= COLUMNS_MAX * 4);
   for (const at of [0, 8_000, 15_000, seconds - 1]) t.ok(kept.includes(points[at] as Point), `point ${at} stays`);

@@ -5,7 +5,10 @@ import { exampleResult } from './example-result.ts';
 
 t.test('a run that held', async (t) => {
   const text = renderTable(exampleResult(), { files: { json: 'data/x.json', html: 'data/x.html' } });
-  t.match(text, /^PASS {2}show: It held\. All 7 checks of what the engine promises passed\. Both service levels were met\.\n/);
+  t.match(
+    text,
+    /^PASS {2}show: It held\. All 7 checks of what the engine promises passed\. Both service levels were met\.\n/,
+  );
   t.match(text, /^ {2}chat delivered +507,341\/s {2}496,972 to 526,839 over 5 runs$/m);
   t.match(text, /^ {2}viewers in the room +5,000 {2}the same in 5 runs$/m);
   t.match(text, /^ +p50 +p90 +p99 +p99\.9 +p99\.99 +max +count$/m);
@@ -21,7 +24,10 @@ t.test('a run that held', async (t) => {
 
 t.test('a run that failed says why in its second line', async (t) => {
   const lines = renderTable(exampleResult({ kind: 'failing' })).split('\n');
-  t.match(lines[0], /^FAIL {2}show: It did not hold\. 1 of 7 checks of what the engine promises failed, 1 of 2 service levels missed\.$/);
+  t.match(
+    lines[0],
+    /^FAIL {2}show: It did not hold\. 1 of 7 checks of what the engine promises failed, 1 of 2 service levels missed\.$/,
+  );
   t.match(lines[1], /Check failed: Every unit is accounted for \(sale 2: 500 units, 499 in the books, 1 missing\)/);
   t.match(lines[2], /Service level missed: --p99 <= 150 ms, measured 16\d\.\d ms/);
   t.ok(lines.some((line) => /^ {2}FAILED I1 Every unit/.test(line)));
@@ -31,7 +37,14 @@ t.test('numbers of a generator that was the bottleneck are no answer, unless a p
   const untrusted = exampleResult({ kind: 'untrusted' });
   t.match(renderTable(untrusted), /^UNTRUSTED {2}show: This run gives no answer\./);
   t.match(renderTable(untrusted), /^figures \(not to be trusted/m);
-  const missed = { ...untrusted, verdict: { ...untrusted.verdict, ok: false, levels: untrusted.verdict.levels.map((level) => ({ ...level, ok: false })) } };
+  const missed = {
+    ...untrusted,
+    verdict: {
+      ...untrusted.verdict,
+      ok: false,
+      levels: untrusted.verdict.levels.map((level) => ({ ...level, ok: false })),
+    },
+  };
   t.match(renderTable(missed), /^UNTRUSTED/, 'a level it missed is no answer either');
   const broken = { ...untrusted, verdict: exampleResult({ kind: 'failing' }).verdict };
   t.match(renderTable(broken), /^FAIL .*\n.*499 in the books.*\n.*98 % of a core/);
@@ -61,7 +74,11 @@ t.test('sections without content stay away', async (t) => {
 t.test('names from elsewhere cannot drive the terminal, and long ones are broken', async (t) => {
   const result = exampleResult();
   const text = renderTable(
-    { ...result, refusals: [{ code: 'evil\u001b[2J\u0007\nPASS', count: 1 }], notes: ['a \u001b]0;title\u0007 b', 'word '.repeat(60)] },
+    {
+      ...result,
+      refusals: [{ code: 'evil\u001b[2J\u0007\nPASS', count: 1 }],
+      notes: ['a \u001b]0;title\u0007 b', 'word '.repeat(60)],
+    },
     { columns: 60 },
   );
   t.notMatch(text.replaceAll('\n', ''), /\p{Cc}/u);

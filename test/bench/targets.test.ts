@@ -38,11 +38,29 @@ async function bench(t: Test, scenario: string, ...flags: string[]): Promise<Ran
     'every promise is kept',
   );
   t.ok(result.verdict.checks.length >= 3);
-  return { result, figure: (name) => result.figures.find((figure) => figure.name.startsWith(name))?.runs[0] ?? Number.NaN };
+  return {
+    result,
+    figure: (name) => result.figures.find((figure) => figure.name.startsWith(name))?.runs[0] ?? Number.NaN,
+  };
 }
 
 t.test('ingest: what is accepted is counted by answers and by the numbers of the messages', small, async (t) => {
-  const flags = ['--sockets', '40', '--shows', '4', '--rate', '200', '--bunch', '4', '--warm-up', '1', '--seconds', '1', '--accepted', '1'];
+  const flags = [
+    '--sockets',
+    '40',
+    '--shows',
+    '4',
+    '--rate',
+    '200',
+    '--bunch',
+    '4',
+    '--warm-up',
+    '1',
+    '--seconds',
+    '1',
+    '--accepted',
+    '1',
+  ];
   const { result, figure } = await bench(t, 'ingest', ...flags);
   t.ok(figure('accepted, flat out') > figure('accepted, at 200/s'));
   t.ok(Math.abs(figure('accepted, at 200/s') - 200) < 100, `${figure('accepted, at 200/s')} of 200/s`);
@@ -97,7 +115,8 @@ t.test('stalled: the others are measured with and without', small, async (t) => 
     '1',
   ];
   const { result } = await bench(t, 'stalled', ...flags);
-  const runs = (name: string): number => result.figures.find((figure) => figure.name.startsWith(name))?.runs.length ?? 0;
+  const runs = (name: string): number =>
+    result.figures.find((figure) => figure.name.startsWith(name))?.runs.length ?? 0;
   t.equal(runs('p99 of the others'), 1, 'one ratio a round');
   t.equal(runs('demoted'), 1);
   t.same(

@@ -20,7 +20,11 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
   const world = await startWorld(t, { gateway: { tls: { ...certificate, passphrase: null } } });
   const url = `wss://127.0.0.1:${world.node.port}`;
   const target = await open('--url', url, '--ca', certificate.certFile);
-  t.match(target.gate, { host: '127.0.0.1', port: world.node.port, tls: { name: '127.0.0.1', ca: readFileSync(certificate.certFile, 'utf8') } });
+  t.match(target.gate, {
+    host: '127.0.0.1',
+    port: world.node.port,
+    tls: { name: '127.0.0.1', ca: readFileSync(certificate.certFile, 'utf8') },
+  });
   const [missing] = await metricsOf(target.gate, ['no_such_number']);
   t.ok(Number.isNaN(missing));
 
@@ -30,35 +34,63 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
   const load = async (gate: Gate) => {
     const tokens = Array.from({ length: people }, (_, person) => world.token(`p${person}`));
     const access = { kind: 'tokens', tokens } as const;
-    const params = { gate, show: world.show, access, role: 'buyer', variant: 'msgpack', people, joinPerSecond: 200, measureEvery: 1 } as const;
+    const params = {
+      gate,
+      show: world.show,
+      access,
+      role: 'buyer',
+      variant: 'msgpack',
+      people,
+      joinPerSecond: 200,
+      measureEvery: 1,
+    } as const;
     return fleet.load<AudienceParams, AudienceCommand>('audience', params);
   };
   const room = await load(target.gate);
   room.start(fleet.nowMs());
   await fleet.when('everybody', () => countOf(fleet.samples, 'joined') === people, 10_000);
-  room.command({ do: 'chat', atMs: fleet.nowMs() + 50, plan: { perSecond: 40, arrivals: 'steady', forMs: 500, chars: 40, writers: people } });
+  room.command({
+    do: 'chat',
+    atMs: fleet.nowMs() + 50,
+    plan: { perSecond: 40, arrivals: 'steady', forMs: 500, chars: 40, writers: people },
+  });
   await fleet.when('all messages', () => countOf(fleet.samples, 'delivered') === 20 * people, 10_000);
   const [end] = (await room.stop()) as AudienceSummary[];
   t.match(end, { connected: people, unanswered: 0, eventGaps: 0, chatGaps: 0 });
   t.equal(countOf(fleet.samples, 'chat accepted'), 20);
   t.same(refusalsOf(fleet.samples), []);
 
-  const distrustful = await load({ ...target.gate, tls: { name: '127.0.0.1', ca: readFileSync(other.certFile, 'utf8') } });
+  const distrustful = await load({
+    ...target.gate,
+    tls: { name: '127.0.0.1', ca: readFileSync(other.certFile, 'utf8') },
+  });
   distrustful.start(fleet.nowMs());
   await fleet.when('refusals', () => (refusalsOf(fleet.samples)[0]?.count ?? 0) === people, 10_000);
-  t.same(refusalsOf(fleet.samples), [{ code: 'closed_1006', count: people }], 'a server that is not believed gets nothing');
+  t.same(
+    refusalsOf(fleet.samples),
+    [{ code: 'closed_1006', count: people }],
+    'a server that is not believed gets nothing',
+  );
   await distrustful.stop();
 
-  const refusal = (pattern: RegExp, ...flags: string[]) => t.rejects(open(...flags), { message: pattern, constructor: FlagError });
+  const refusal = (pattern: RegExp, ...flags: string[]) =>
+    t.rejects(open(...flags), { message: pattern, constructor: FlagError });
   await refusal(/self-signed certificate; --ca FILE names who vouches/, '--url', url);
   await refusal(/--ca FILE names who vouches/, '--url', url, '--ca', other.certFile);
-  await refusal(/does not match certificate/, '--url', url.replace('127.0.0.1', 'localhost'), '--ca', certificate.certFile);
+  await refusal(
+    /does not match certificate/,
+    '--url',
+    url.replace('127.0.0.1', 'localhost'),
+    '--ca',
+    certificate.certFile,
+  );
 });
 
 t.test('flags that do not fit', async (t) => {
   const nothing = join(folder, 'nothing.pem');
   writeFileSync(nothing, 'hello');
-  const refusal = (pattern: RegExp, ...flags: string[]) => t.rejects(open(...flags), { message: pattern, constructor: FlagError });
+  const refusal = (pattern: RegExp, ...flags: string[]) =>
+    t.rejects(open(...flags), { message: pattern, constructor: FlagError });
   await refusal(/--ca is for a --url with wss/, '--ca', certificate.certFile);
   await refusal(/--ca is for a --url with wss/, '--url', 'ws://127.0.0.1:1', '--ca', certificate.certFile);
   await refusal(/ENOENT/, '--url', 'wss://127.0.0.1:1', '--ca', join(folder, 'absent.pem'));

@@ -13,7 +13,7 @@ import { replay } from '../../bench/traces/replay.ts';
 import { describeTrace, fano } from '../../bench/traces/statistics.ts';
 import { syntheticTrace } from '../../bench/traces/synthetic.ts';
 import { parseTrace } from '../../bench/traces/trace.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 
 t.test('mistakes are named with their lines, good lines are kept and put in order', async (t) => {
   const reading = parseTrace(
@@ -64,9 +64,15 @@ t.test('a synthetic recording is what the parser takes, in every script, with wh
   t.same(reading.mistakes, []);
   t.same(reading.messages, made);
   for (const { text } of made) {
-    if (text !== text.trim() || text === '' || text.length > LIMITS.chatTextCharsMax || Buffer.from(text).toString() !== text)
+    if (
+      text !== text.trim() ||
+      text === '' ||
+      text.length > LIMITS.chatTextCharsMax ||
+      Buffer.from(text).toString() !== text
+    )
       t.fail(`not a chat message: ${JSON.stringify(text)}`);
-    if (/^[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u.test(text)) t.fail(`begins in the middle of a character: ${JSON.stringify(text)}`);
+    if (/^[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u.test(text))
+      t.fail(`begins in the middle of a character: ${JSON.stringify(text)}`);
   }
   const scripts = new Set(made.map(({ text }) => scriptOf(text)));
   t.same([...scripts].sort(), ['arabic', 'chinese', 'cyrillic', 'japanese', 'korean', 'latin', 'none']);
@@ -91,7 +97,8 @@ t.test('a synthetic recording has the numbers it was made from', async (t) => {
   near('median length', made.lengths[3] ?? 0, wanted.lengths[3] ?? 0, 0.15);
   near('95 % length', made.lengths[6] ?? 0, wanted.lengths[6] ?? 0, 0.15);
   near('latin', made.scripts.latin, wanted.scripts.latin, 0.2);
-  for (const [i, window] of [1, 10, 60].entries()) near(`bursts in ${window} s`, made.burstiness[i] ?? 0, fanoOf(wanted.bursts, window), 0.45);
+  for (const [i, window] of [1, 10, 60].entries())
+    near(`bursts in ${window} s`, made.burstiness[i] ?? 0, fanoOf(wanted.bursts, window), 0.45);
   t.ok(made.busyTenthShare > 0.4, 'a few write most');
 
   // And a recording made after that recording is like it again.
@@ -110,7 +117,11 @@ t.test('the formula of bursts is the process, and the fit finds it again', async
     t.ok(Math.abs(measured - formula) < formula * 0.2, `${window} s: ${measured} for ${formula}`);
   }
   const fitted = fitBursts([1, 10, 60].map((window) => fanoOf(bursts, window)));
-  t.ok(Math.abs(fitted.branching - bursts.branching) < 0.05 && Math.abs(fitted.decayPerSecond - bursts.decayPerSecond) < 0.2, JSON.stringify(fitted));
+  t.ok(
+    Math.abs(fitted.branching - bursts.branching) < 0.05 &&
+      Math.abs(fitted.decayPerSecond - bursts.decayPerSecond) < 0.2,
+    JSON.stringify(fitted),
+  );
   t.same(fitBursts([1, 1, 1]).branching, 0);
 });
 

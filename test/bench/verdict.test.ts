@@ -2,9 +2,16 @@
 import t from 'tap';
 import type { Books } from '../../bench/verdict/books.ts';
 import { checkLines, checkSales, checkZeros } from '../../bench/verdict/checks.ts';
-import { addEvidence, type End, type Evidence, type Grant, NOTHING_SEEN, type Zero } from '../../bench/verdict/evidence.ts';
+import {
+  addEvidence,
+  type End,
+  type Evidence,
+  type Grant,
+  NOTHING_SEEN,
+  type Zero,
+} from '../../bench/verdict/evidence.ts';
+import type { SaleBooks, SkuBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import type { SaleBooks, SkuBooks } from '../../src/sales/types.ts';
 
 const OPENED = 1_000_000;
 const HELD_UNTIL = OPENED + 60_000;
@@ -22,7 +29,11 @@ const grant = (n: number, more: Partial<Grant> = {}): Grant => ({
   ...more,
 });
 
-const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => ({ reservation: `r${n}`, state, endedAt });
+const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => ({
+  reservation: `r${n}`,
+  state,
+  endedAt,
+});
 
 /** Three units of M, limit 2: u1 bought one, u2 holds one, u3 gave one back. */
 const honest: Evidence = {
@@ -62,7 +73,10 @@ const sale = (skus: SkuBooks[], more: Partial<SaleBooks> = {}): SaleBooks => ({
   ...more,
 });
 
-const view = ({ reservation, user, sale: saleId, lines, createdAt, heldUntil }: Grant, state: ReservationView['state']): ReservationView => ({
+const view = (
+  { reservation, user, sale: saleId, lines, createdAt, heldUntil }: Grant,
+  state: ReservationView['state'],
+): ReservationView => ({
   id: reservation,
   user,
   sale: saleId,
@@ -74,7 +88,11 @@ const view = ({ reservation, user, sale: saleId, lines, createdAt, heldUntil }: 
   heldUntil,
 });
 
-function books(skus: SkuBooks[] = [sku()], more: Partial<Books['verification']> = {}, saleMore: Partial<SaleBooks> = {}): Books {
+function books(
+  skus: SkuBooks[] = [sku()],
+  more: Partial<Books['verification']> = {},
+  saleMore: Partial<SaleBooks> = {},
+): Books {
   return {
     verification: {
       show: 's',
@@ -108,12 +126,34 @@ t.test('an honest night passes', async (t) => {
 t.test('lies of the books', async (t) => {
   t.same(failed(honest, books([sku({ available: 2 })])), ['every unit accounted for'], 'a unit too many');
   t.ok(failed(honest, books([sku({ available: -1, sold: 3 })])).includes('every unit accounted for'), 'below zero');
-  t.same(failed(honest, books([sku()], { sales: [] })), ['every unit accounted for'], 'a sale missing from the verification');
-  t.same(failed(honest, books([sku()], { violations: ['17: reservation r9 made twice (I4)'] })), ['the ledger replays to the books']);
-  t.same(failed(honest, books([sku()], { reservations: 2 })), ['every accepted reservation is real'], 'fewer in the ledger than were granted');
-  t.same(failed(honest, books([sku()], { reservations: 4 })), ['every accepted reservation is real'], 'one that nobody was granted');
-  t.same(failed(honest, books([sku({ available: 2, sold: 0 })])), ['clients and books agree on every unit'], 'an order that was lost');
-  t.same(failed(honest, books([sku({ available: 0, held: 2 })])), ['clients and books agree on every unit'], 'a hold nobody has');
+  t.same(
+    failed(honest, books([sku()], { sales: [] })),
+    ['every unit accounted for'],
+    'a sale missing from the verification',
+  );
+  t.same(failed(honest, books([sku()], { violations: ['17: reservation r9 made twice (I4)'] })), [
+    'the ledger replays to the books',
+  ]);
+  t.same(
+    failed(honest, books([sku()], { reservations: 2 })),
+    ['every accepted reservation is real'],
+    'fewer in the ledger than were granted',
+  );
+  t.same(
+    failed(honest, books([sku()], { reservations: 4 })),
+    ['every accepted reservation is real'],
+    'one that nobody was granted',
+  );
+  t.same(
+    failed(honest, books([sku({ available: 2, sold: 0 })])),
+    ['clients and books agree on every unit'],
+    'an order that was lost',
+  );
+  t.same(
+    failed(honest, books([sku({ available: 0, held: 2 })])),
+    ['clients and books agree on every unit'],
+    'a hold nobody has',
+  );
 });
 
 t.test('a reservation that is not what it was granted as', async (t) => {
@@ -121,22 +161,45 @@ t.test('a reservation that is not what it was granted as', async (t) => {
   const unreal = ['every accepted reservation is real'];
   t.same(failed(honest, looking('r2', null)), unreal, 'it is gone');
   t.same(failed(honest, looking('r2', view(grant(2, { user: 'u9' }), 'held'))), unreal, 'it is somebody else’s');
-  t.same(failed(honest, looking('r2', view(grant(2, { lines: [{ sku: 'M', qty: 2 }] }), 'held'))), unreal, 'it has other units');
-  t.same(failed(honest, looking('r1', view(grant(1), 'released'))), ['a reservation ends once'], 'confirmed, says the answer; released, says the engine');
+  t.same(
+    failed(honest, looking('r2', view(grant(2, { lines: [{ sku: 'M', qty: 2 }] }), 'held'))),
+    unreal,
+    'it has other units',
+  );
+  t.same(
+    failed(honest, looking('r1', view(grant(1), 'released'))),
+    ['a reservation ends once'],
+    'confirmed, says the answer; released, says the engine',
+  );
 });
 
 t.test('lies that clients were told', async (t) => {
   const night = (change: Partial<Evidence>): string[] => failed({ ...honest, ...change }, books());
-  t.ok(night({ grants: [...honest.grants, grant(4), grant(5), grant(6)] }).includes('nothing oversold, by what clients were told'));
-  t.ok(night({ grants: [grant(1), grant(2, { user: 'u1' }), grant(3, { user: 'u1' })] }).includes('limits kept'), 'three of one buyer, two allowed');
+  t.ok(
+    night({ grants: [...honest.grants, grant(4), grant(5), grant(6)] }).includes(
+      'nothing oversold, by what clients were told',
+    ),
+  );
+  t.ok(
+    night({ grants: [grant(1), grant(2, { user: 'u1' }), grant(3, { user: 'u1' })] }).includes('limits kept'),
+    'three of one buyer, two allowed',
+  );
   t.same(
-    night({ grants: [...honest.grants, grant(7, { user: 'u2', key: 'k2' })] }).includes('the same key gets the same answer'),
+    night({ grants: [...honest.grants, grant(7, { user: 'u2', key: 'k2' })] }).includes(
+      'the same key gets the same answer',
+    ),
     true,
     'another reservation for the same key',
   );
-  t.same(night({ grants: [...honest.grants, grant(2)] }), ['the same key gets the same answer'], 'the same twice as if it were new');
+  t.same(
+    night({ grants: [...honest.grants, grant(2)] }),
+    ['the same key gets the same answer'],
+    'the same twice as if it were new',
+  );
   t.ok(
-    night({ grants: [...honest.grants, grant(2, { user: 'u8', key: 'k8' })] }).includes('the same key gets the same answer'),
+    night({ grants: [...honest.grants, grant(2, { user: 'u8', key: 'k8' })] }).includes(
+      'the same key gets the same answer',
+    ),
     'one reservation for two buyers',
   );
   t.same(night({ ends: [...honest.ends, end(3, 'expired')] }), ['a reservation ends once']);
@@ -144,7 +207,11 @@ t.test('lies that clients were told', async (t) => {
 
 t.test('units that came back may be sold again; those of one moment may not', async (t) => {
   const one = books([sku({ allocated: 1, available: 0, held: 1, sold: 0 })], { reservations: 2 });
-  const again = (createdAt: number): Evidence => ({ ...honest, grants: [grant(1), grant(2, { createdAt })], ends: [end(1, 'released', OPENED + 500)] });
+  const again = (createdAt: number): Evidence => ({
+    ...honest,
+    grants: [grant(1), grant(2, { createdAt })],
+    ends: [end(1, 'released', OPENED + 500)],
+  });
   t.same(failed(again(OPENED + 500), { ...one, looked: new Map() }), []);
   t.same(failed(again(OPENED + 499), { ...one, looked: new Map() }), ['nothing oversold, by what clients were told']);
 });
@@ -159,15 +226,29 @@ t.test('refusals that were not right', async (t) => {
   const night = (change: Partial<Evidence>, of = books()): string[] => failed({ ...honest, ...change }, of);
   const lines = [{ sku: 'M', qty: 1 }];
   t.same(night({ soldOut: [{ sale: 'flash', lines, answeredMs: 110 }] }), [], 'three of three had been asked for');
-  t.same(night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }] }), ['refusals were right'], 'one was free for certain');
-  t.same(night({ soldOut: [{ sale: 'flash', lines: [{ sku: 'M', qty: 2 }], answeredMs: 102 }] }), [], 'one was free, two were wanted');
+  t.same(
+    night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }] }),
+    ['refusals were right'],
+    'one was free for certain',
+  );
+  t.same(
+    night({ soldOut: [{ sale: 'flash', lines: [{ sku: 'M', qty: 2 }], answeredMs: 102 }] }),
+    [],
+    'one was free, two were wanted',
+  );
   const lost = { ...honest.requests, openReserves: 1 };
-  t.same(night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }], requests: lost }), [], 'somebody whose answer was lost may have it');
+  t.same(
+    night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }], requests: lost }),
+    [],
+    'somebody whose answer was lost may have it',
+  );
   t.same(night({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED - 1 }] }), []);
   t.same(night({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED + 3 }] }), ['refusals were right']);
   t.same(night({ tooLate: [{ sale: 'flash', at: OPENED + 900_000 }] }), []);
   t.same(night({ tooLate: [{ sale: 'flash', at: OPENED + 900 }] }), ['refusals were right']);
-  const limit = (user: string, qty: number): Partial<Evidence> => ({ overLimit: [{ sale: 'flash', user, lines: [{ sku: 'M', qty }], answeredMs: 200 }] });
+  const limit = (user: string, qty: number): Partial<Evidence> => ({
+    overLimit: [{ sale: 'flash', user, lines: [{ sku: 'M', qty }], answeredMs: 200 }],
+  });
   t.same(night(limit('u1', 2)), [], 'one owned, two more wanted, two allowed');
   t.same(night(limit('u1', 1)), ['refusals were right']);
 });
@@ -175,7 +256,9 @@ t.test('refusals that were not right', async (t) => {
 t.test('lost answers leave room, but only so much', async (t) => {
   const lost: Evidence = { ...honest, requests: { ...honest.requests, openReserves: 1 } };
   t.same(failed(lost, books([sku({ available: 0, held: 2 })], { reservations: 4 })), []);
-  t.same(failed(lost, books([sku({ available: 0, held: 2 })], { reservations: 5 })), ['every accepted reservation is real']);
+  t.same(failed(lost, books([sku({ available: 0, held: 2 })], { reservations: 5 })), [
+    'every accepted reservation is real',
+  ]);
 });
 
 t.test('lines: gaps, viewers left behind, answers missing or double', async (t) => {

@@ -42,12 +42,23 @@ const drawn = (page: Page) =>
     paths.map((path) => {
       const line = path.getBoundingClientRect();
       const canvas = (path.closest('svg') as SVGElement).getBoundingClientRect();
-      const inside = line.left >= canvas.left - 1 && line.right <= canvas.right + 1 && line.top >= canvas.top - 1 && line.bottom <= canvas.bottom + 1;
-      return { name: path.getAttribute('data-name'), width: line.width, height: line.height, share: line.width / canvas.width, inside };
+      const inside =
+        line.left >= canvas.left - 1 &&
+        line.right <= canvas.right + 1 &&
+        line.top >= canvas.top - 1 &&
+        line.bottom <= canvas.bottom + 1;
+      return {
+        name: path.getAttribute('data-name'),
+        width: line.width,
+        height: line.height,
+        share: line.width / canvas.width,
+        inside,
+      };
     }),
   );
 
-const overflow = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+const overflow = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 t.test('the report', { skip }, async (t) => {
   const browser = await launchChromium(t, executablePath ?? '');
@@ -103,12 +114,17 @@ t.test('the report', { skip }, async (t) => {
   });
 
   await t.test('on paper: light, no plot cut, nothing hidden in what is folded', async (t) => {
-    const { page } = await openReport(t, browser, exampleResult({ kind: 'failing' }), { colorScheme: 'dark', width: 688 });
+    const { page } = await openReport(t, browser, exampleResult({ kind: 'failing' }), {
+      colorScheme: 'dark',
+      width: 688,
+    });
     await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
     t.equal(await page.evaluate(() => getComputedStyle(document.body).color), 'rgb(22, 25, 31)');
     t.equal(await overflow(page), 0);
     t.equal(await page.locator('nav').isVisible(), false);
-    const breaks = await page.locator('.plot').evaluateAll((plots) => plots.map((plot) => getComputedStyle(plot).breakInside));
+    const breaks = await page
+      .locator('.plot')
+      .evaluateAll((plots) => plots.map((plot) => getComputedStyle(plot).breakInside));
     t.same([...new Set(breaks)], ['avoid']);
     const cut = await page
       .locator('.plot .scroll')

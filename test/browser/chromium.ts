@@ -22,7 +22,10 @@ export function findChromium(): string | null {
 }
 
 export async function launchChromium(t: Test, executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+  });
   t.teardown(() => browser.close());
   return browser;
 }
@@ -37,14 +40,23 @@ export function compilePage(t: Test): string {
     config,
     JSON.stringify({
       extends: join(root, 'tsconfig.build.json'),
-      compilerOptions: { rootDir: join(root, 'src'), outDir: join(folder, 'out'), declaration: false, typeRoots: [join(root, 'node_modules/@types')] },
+      compilerOptions: {
+        rootDir: join(root, 'src'),
+        outDir: join(folder, 'out'),
+        declaration: false,
+        typeRoots: [join(root, 'node_modules/@types')],
+      },
       include: [join(root, 'src/web/*.ts')],
     }),
   );
   // The test runner puts its loaders into NODE_OPTIONS, and the compiler's entry does not survive them.
-  const compiled = spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', config], {
-    encoding: 'utf8',
-  });
+  const compiled = spawnSync(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', config],
+    {
+      encoding: 'utf8',
+    },
+  );
   if (compiled.status !== 0) throw new Error(`the page does not compile:\n${compiled.stdout}${compiled.stderr}`);
   return join(folder, 'out');
 }

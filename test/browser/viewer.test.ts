@@ -78,7 +78,8 @@ t.test('two viewers of a sale', { skip }, async (t) => {
     await ana.locator('button[data-sku="TEE-M"]').click();
     const hold = ana.locator('.hold[data-state="held"]');
     await hold.waitFor();
-    const time = async (): Promise<number> => Number((await hold.locator('.hold-time').textContent())?.replace('0:', ''));
+    const time = async (): Promise<number> =>
+      Number((await hold.locator('.hold-time').textContent())?.replace('0:', ''));
     const before = await time();
     await ana.waitForTimeout(1_200);
     t.ok((await time()) < before, 'it runs down');
@@ -118,7 +119,11 @@ t.test('a phone, a guest, and a show that is not there', { skip }, async (t) => 
   await phone.goto(`${house.controlUrl}/watch/${SHOW}`);
   await phone.getByRole('button', { name: 'Only watch' }).click();
   await phone.getByText('Connected', { exact: true }).waitFor();
-  t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'nothing is wider than the phone');
+  t.equal(
+    await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+    true,
+    'nothing is wider than the phone',
+  );
   t.equal(await phone.locator('#chat').isVisible(), false);
   await phone.locator('#tab-chat').click();
   t.equal(await phone.locator('#chat').isVisible(), true);

@@ -8,7 +8,11 @@ t.test('hearts, scripts and flushes are counted', async (t) => {
   const engine = await serve(t, ['--data-dir', join(temporaryFolder(t), 'data')], SHARED_SECRETS);
   const call = async (path: string, body: unknown): Promise<Record<string, unknown>> => {
     const headers = { authorization: 'Bearer an-api-key-for-tests', 'content-type': 'application/json' };
-    const answer = await fetch(`${engine.ready.control}/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    const answer = await fetch(`${engine.ready.control}/v1${path}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    });
     return (await answer.json()) as Record<string, unknown>;
   };
   await call('/shows', { id: 'counted', title: 'Counted' });
@@ -21,13 +25,16 @@ t.test('hearts, scripts and flushes are counted', async (t) => {
   socket.send(JSON.stringify({ t: 'chat', id: 1, text: 'hello' }));
 
   let text = '';
-  const read = (metric: string): number => Number(text.match(new RegExp(`^${metric.replaceAll(/[{}]/g, '\\$&')} (\\S+)$`, 'm'))?.[1] ?? 0);
+  const read = (metric: string): number =>
+    Number(text.match(new RegExp(`^${metric.replaceAll(/[{}]/g, '\\$&')} (\\S+)$`, 'm'))?.[1] ?? 0);
   const counted = await eventually(async () => {
     text = (await (await fetch(`http://127.0.0.1:${engine.ready.gatewayPort}/metrics`)).text())
       .replaceAll(/node="[^"]*",?/g, '')
       .replaceAll(',}', '}')
       .replaceAll('{}', '');
-    return read('stampede_flush_seconds_count{lane="chat"}') > 0 && read('stampede_flush_seconds_count{lane="state"}') > 0;
+    return (
+      read('stampede_flush_seconds_count{lane="chat"}') > 0 && read('stampede_flush_seconds_count{lane="state"}') > 0
+    );
   }, 8_000);
   t.ok(counted, 'flushes of both lanes', { text: text.slice(0, 500) });
   t.equal(read('stampede_hearts_total'), 7);

@@ -43,7 +43,11 @@ function launch(
   args: readonly string[],
   env: Record<string, string>,
 ): { child: ChildProcess; output: { stdout: string; stderr: string }; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, [...PROGRAM, ...args], { cwd: ROOT, env: environmentWith(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...PROGRAM, ...args], {
+    cwd: ROOT,
+    env: environmentWith(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text;
@@ -51,7 +55,9 @@ function launch(
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output.stderr += text;
   });
-  const finished = new Promise<Finished>((done) => child.once('exit', (code, signal) => setTimeout(() => done({ code, signal, ...output }), 20)));
+  const finished = new Promise<Finished>((done) =>
+    child.once('exit', (code, signal) => setTimeout(() => done({ code, signal, ...output }), 20)),
+  );
   return { child, output, finished };
 }
 
@@ -62,7 +68,10 @@ export function run(args: readonly string[], env: Record<string, string> = {}): 
 
 /** Starts `stampede serve` and waits until it says it is ready; ends with the test, whatever happens. */
 export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Serving> {
-  const { child, output, finished } = launch(['serve', '--gateway-port', '0', '--control-port', '0', ...args], { LOG_LEVEL: 'info', ...env });
+  const { child, output, finished } = launch(['serve', '--gateway-port', '0', '--control-port', '0', ...args], {
+    LOG_LEVEL: 'info',
+    ...env,
+  });
   const pid = child.pid ?? 0;
   t.teardown(async () => {
     const family = descendants(pid);
@@ -74,7 +83,15 @@ export async function serve(t: Test, args: readonly string[], env: Record<string
   const until = Date.now() + READY_MS_MAX;
   for (;;) {
     const ready = readyLine(output.stdout);
-    if (ready) return { pid, ready, stdout: () => output.stdout, stderr: () => output.stderr, signal: (name) => void child.kill(name), finished };
+    if (ready)
+      return {
+        pid,
+        ready,
+        stdout: () => output.stdout,
+        stderr: () => output.stderr,
+        signal: (name) => void child.kill(name),
+        finished,
+      };
     if (child.exitCode !== null || Date.now() > until)
       throw new Error(`the program is not ready (exit code ${child.exitCode}):\n${output.stderr}\n${output.stdout}`);
     await sleep(25);
@@ -142,4 +159,7 @@ export function temporaryFolder(t: Test): string {
 }
 
 /** What a process needs that shares a Redis with others. */
-export const SHARED_SECRETS = { AUTH_SECRET: 'a-secret-for-tests-of-thirty-two-bytes', API_KEYS: 'test:an-api-key-for-tests' } as const;
+export const SHARED_SECRETS = {
+  AUTH_SECRET: 'a-secret-for-tests-of-thirty-two-bytes',
+  API_KEYS: 'test:an-api-key-for-tests',
+} as const;

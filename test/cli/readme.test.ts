@@ -37,10 +37,19 @@ t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   };
   const answers = bash(before);
-  t.match(answers, [{ id: 'friday' }, { id: 'tee' }, { id: 'friday', state: 'live' }, { id: 'drop', state: 'scheduled' }, { token: String, user: 'u-1' }]);
+  t.match(answers, [
+    { id: 'friday' },
+    { id: 'tee' },
+    { id: 'friday', state: 'live' },
+    { id: 'drop', state: 'scheduled' },
+    { token: String, user: 'u-1' },
+  ]);
 
   const said: unknown[][] = [];
-  const code = block('The protocol in 20 lines of browser JavaScript', 'js').replace('ws://localhost:8080', engine.ready.gateway ?? '');
+  const code = block('The protocol in 20 lines of browser JavaScript', 'js').replace(
+    'ws://localhost:8080',
+    engine.ready.gateway ?? '',
+  );
   const open = new Function('token', 'WebSocket', 'console', `${code}\nreturn { ws, chat, buy };`) as (
     token: unknown,
     socket: unknown,
@@ -56,8 +65,14 @@ t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is
   t.ok(await eventually(() => said.some(([what]) => what === 'sale.opened')), 'it sees the sale open');
   page.chat('hello');
   page.buy('my-first-key');
-  t.ok(await eventually(() => said.some(([what]) => what === 'held until')), `it gets a hold; it said ${JSON.stringify(said.map(([what]) => what))}`);
-  t.ok(await eventually(() => said.some(([what]) => what === 'u-1: hello' || what === 'Ada: hello')), 'it sees its own chat');
+  t.ok(
+    await eventually(() => said.some(([what]) => what === 'held until')),
+    `it gets a hold; it said ${JSON.stringify(said.map(([what]) => what))}`,
+  );
+  t.ok(
+    await eventually(() => said.some(([what]) => what === 'u-1: hello' || what === 'Ada: hello')),
+    'it sees its own chat',
+  );
   t.ok(said.some(([what]) => what === 'the show:'));
   t.ok(await eventually(() => said.some(([what]) => what === 'closes in')), 'it counts down to the close');
 

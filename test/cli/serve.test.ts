@@ -17,7 +17,11 @@ t.test('from nothing to a show, through a drain, and back with the same data and
   const key = apiKeyIn(first.stderr()) ?? '';
   t.match(key, /^[\w-]{16,}$/, 'the API key is printed at the first start');
   t.notMatch(first.stdout(), new RegExp(key), 'and stands in no log line');
-  t.equal((JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as { apiKeys: Record<string, string> }).apiKeys.host, key);
+  t.equal(
+    (JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as { apiKeys: Record<string, string> }).apiKeys
+      .host,
+    key,
+  );
 
   const hosts = api(first.ready.control, key);
   await hosts.liveShow('friday');
@@ -36,11 +40,18 @@ t.test('from nothing to a show, through a drain, and back with the same data and
 
   const second = await serve(t, ['--data-dir', dataDir]);
   t.equal(apiKeyIn(second.stderr()), undefined, 'the key is told once');
-  t.match(await api(second.ready.control, key).call('GET', '/shows/friday'), { status: 200, body: { id: 'friday', state: 'live' } });
+  t.match(await api(second.ready.control, key).call('GET', '/shows/friday'), {
+    status: 200,
+    body: { id: 'friday', state: 'live' },
+  });
 
   const verified = await run(['verify', '--show', 'friday', '--json', '--data-dir', dataDir]);
   t.equal(verified.code, 0, verified.stderr);
-  t.match(JSON.parse(verified.stdout), { show: 'friday', violations: [] }, 'verify asks the Redis of the running engine');
+  t.match(
+    JSON.parse(verified.stdout),
+    { show: 'friday', violations: [] },
+    'verify asks the Redis of the running engine',
+  );
 
   const rival = await run(['serve', '--data-dir', dataDir, '--gateway-port', '0', '--control-port', '0']);
   t.match(rival, { code: 1, stderr: /in use by process/ }, 'a second engine on the same data is refused');
@@ -83,12 +94,25 @@ t.test('a taken port is an error that names the variable, and nothing stays behi
     t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is taken: .*choose another ${variable}`));
     t.notOk(existsSync(join(dataDir, 'redis', 'lease.json')), 'its Redis is gone');
   }
-  const stranger = await run(['serve', '--data-dir', dataDir, '--host', '192.0.2.1', '--gateway-port', '0', '--control-port', '0']);
+  const stranger = await run([
+    'serve',
+    '--data-dir',
+    dataDir,
+    '--host',
+    '192.0.2.1',
+    '--gateway-port',
+    '0',
+    '--control-port',
+    '0',
+  ]);
   t.match(stranger, { code: 1, stderr: /192\.0\.2\.1 is not an address of this machine: choose another HOST/ });
 });
 
 t.test('Redis away at start: it serves, says so, and one that must not be used is refused', async (t) => {
-  const away = await serve(t, ['--roles', 'control'], { ...SHARED_SECRETS, REDIS_URL: `unix://${temporaryFolder(t)}/absent.sock` });
+  const away = await serve(t, ['--roles', 'control'], {
+    ...SHARED_SECRETS,
+    REDIS_URL: `unix://${temporaryFolder(t)}/absent.sock`,
+  });
   const ready = await fetch(`${away.ready.control}/readyz`);
   t.equal(ready.status, 503);
   t.match(await ready.json(), { code: 'redis_unavailable' });

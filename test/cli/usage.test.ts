@@ -21,11 +21,18 @@ t.test('help lists the commands, and each command explains itself', async (t) =>
 
 t.test('no command, an unknown command', async (t) => {
   t.match(await run([]), { code: 2, stdout: '', stderr: /stampede <command>/ });
-  t.match(await run(['dance']), { code: 2, stdout: '', stderr: /"dance" is not a command\. Commands: serve, token, verify, reconcile, bench, help/ });
+  t.match(await run(['dance']), {
+    code: 2,
+    stdout: '',
+    stderr: /"dance" is not a command\. Commands: serve, token, verify, reconcile, bench, help/,
+  });
 });
 
 t.test('serve names every mistake and does not start', async (t) => {
-  const refused = await run(['serve', '--workers', '0', '--colour', 'red'], { GATEWAY_PORT: 'http', REDIS_URL: 'nope' });
+  const refused = await run(['serve', '--workers', '0', '--colour', 'red'], {
+    GATEWAY_PORT: 'http',
+    REDIS_URL: 'nope',
+  });
   t.equal(refused.code, 2);
   for (const where of [
     '--workers: must be from 1 to 64, got 0',
@@ -35,22 +42,39 @@ t.test('serve names every mistake and does not start', async (t) => {
   ])
     t.ok(refused.stderr.includes(where), where);
   t.match(refused.stderr, /See: stampede serve --help/);
-  t.match(await run(['serve'], { REDIS_URL: 'redis://localhost:1' }), { code: 2, stderr: /AUTH_SECRET: .*\n.*API_KEYS: / });
+  t.match(await run(['serve'], { REDIS_URL: 'redis://localhost:1' }), {
+    code: 2,
+    stderr: /AUTH_SECRET: .*\n.*API_KEYS: /,
+  });
 });
 
 t.test('token signs what the engine accepts', async (t) => {
-  const made = await run(['token', '--show', 'friday', '--user', 'u-1', '--name', 'Ada', '--role', 'moderator', '--ttl', '60'], SHARED_SECRETS);
+  const made = await run(
+    ['token', '--show', 'friday', '--user', 'u-1', '--name', 'Ada', '--role', 'moderator', '--ttl', '60'],
+    SHARED_SECRETS,
+  );
   t.equal(made.code, 0, made.stderr);
   const tokens = createTokens({ secret: SHARED_SECRETS.AUTH_SECRET, nowMs: Date.now });
-  t.match(tokens.verify(made.stdout.trim()), { ok: true, value: { show: 'friday', user: 'u-1', name: 'Ada', role: 'moderator' } });
+  t.match(tokens.verify(made.stdout.trim()), {
+    ok: true,
+    value: { show: 'friday', user: 'u-1', name: 'Ada', role: 'moderator' },
+  });
 });
 
 t.test('token names what is missing or wrong', async (t) => {
   const refused = await run(['token', '--role', 'king', '--ttl', '0'], SHARED_SECRETS);
   t.equal(refused.code, 2);
-  for (const where of ['--show: is needed', '--user: is needed', '--role: must be one of guest, viewer', '--ttl: must be'])
+  for (const where of [
+    '--show: is needed',
+    '--user: is needed',
+    '--role: must be one of guest, viewer',
+    '--ttl: must be',
+  ])
     t.ok(refused.stderr.includes(where), where);
-  t.match(await run(['token', '--show', 'a', '--user', 'b'], { REDIS_URL: 'redis://localhost:1' }), { code: 2, stderr: /AUTH_SECRET: is needed to sign/ });
+  t.match(await run(['token', '--show', 'a', '--user', 'b'], { REDIS_URL: 'redis://localhost:1' }), {
+    code: 2,
+    stderr: /AUTH_SECRET: is needed to sign/,
+  });
 });
 
 t.test('verify says what is wrong with the question', async (t) => {
@@ -58,5 +82,8 @@ t.test('verify says what is wrong with the question', async (t) => {
   const redis = await startRedis();
   t.teardown(redis.stop);
   t.match(await run(['verify', '--show', 'nobody'], { REDIS_URL: redis.url }), { code: 1, stderr: /show_not_found/ });
-  t.match(await run(['verify', '--show', 'a'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }), { code: 1, stderr: /redis_unavailable/ });
+  t.match(await run(['verify', '--show', 'a'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }), {
+    code: 1,
+    stderr: /redis_unavailable/,
+  });
 });

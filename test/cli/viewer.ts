@@ -28,7 +28,10 @@ export function api(control: string | null, key: string): Api {
   const call: Api['call'] = async (method, path, body) => {
     const answer = await fetch(`${control}/v1${path}`, {
       method,
-      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
@@ -47,7 +50,10 @@ export function api(control: string | null, key: string): Api {
 }
 
 export function watch(t: Test, gateway: string | null, show: string, token?: string): Viewer {
-  const socket = new WebSocket(`${gateway}/v1/shows/${show}`, ['stampede.v1.json', ...(token === undefined ? [] : [`token.${token}`])]);
+  const socket = new WebSocket(`${gateway}/v1/shows/${show}`, [
+    'stampede.v1.json',
+    ...(token === undefined ? [] : [`token.${token}`]),
+  ]);
   const messages: Message[] = [];
   const waiting = new Set<(message: Message) => void>();
   socket.on('message', (data) => {
@@ -70,7 +76,12 @@ export function watch(t: Test, gateway: string | null, show: string, token?: str
       if (past) return Promise.resolve(past);
       return new Promise((resolve, reject) => {
         const late = setTimeout(
-          () => reject(new Error(`no such message within ${timeoutMs} ms; got ${JSON.stringify(messages.map((message) => message.t))}; ${trouble}`)),
+          () =>
+            reject(
+              new Error(
+                `no such message within ${timeoutMs} ms; got ${JSON.stringify(messages.map((message) => message.t))}; ${trouble}`,
+              ),
+            ),
           timeoutMs,
         );
         const tell = (message: Message): void => {

@@ -30,7 +30,10 @@ t.test('two processes share the port and one show; a dead one comes back; all le
   t.equal(workers.length, 2);
   const [victim = 0] = workers;
   process.kill(victim, 'SIGKILL');
-  t.ok(await eventually(() => descendants(running.pid).length === 2 && !descendants(running.pid).includes(victim)), 'a dead worker is replaced');
+  t.ok(
+    await eventually(() => descendants(running.pid).length === 2 && !descendants(running.pid).includes(victim)),
+    'a dead worker is replaced',
+  );
   t.ok(await eventually(() => running.stdout().includes('gateway worker ended')), 'and the log says so');
 
   const family = descendants(running.pid);
@@ -67,9 +70,15 @@ t.test('Ctrl-C in a terminal reaches the whole group; the workers leave the answ
 t.test('a port that other gateways share is taken, too', async (t) => {
   const environment = await shared(t);
   const running = await serve(t, ['--workers', '2', '--roles', 'gateway'], environment);
-  const rival = await run(['serve', '--workers', '2', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)], environment);
+  const rival = await run(
+    ['serve', '--workers', '2', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)],
+    environment,
+  );
   t.match(rival, { code: 1, stderr: /is taken: stop what listens there, or choose another GATEWAY_PORT/ });
-  const alone = await run(['serve', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)], environment);
+  const alone = await run(
+    ['serve', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)],
+    environment,
+  );
   t.match(alone, { code: 1, stderr: /is taken: stop what listens there, or choose another GATEWAY_PORT/ });
 });
 
@@ -99,9 +108,16 @@ t.test('roles apart meet in Redis: planned here, opened there, seen by the viewe
     skus: [sku],
   });
   t.equal(planned.status, 201, JSON.stringify(planned.body));
-  t.ok(await viewer.next((message) => ((message.events ?? []) as { type: string }[]).some(({ type }) => type === 'sale.opened')), 'opened on the dot');
+  t.ok(
+    await viewer.next((message) =>
+      ((message.events ?? []) as { type: string }[]).some(({ type }) => type === 'sale.opened'),
+    ),
+    'opened on the dot',
+  );
   viewer.send({ t: 'reserve', id: 1, key: 'k-1', sale: 'drop', lines: [{ sku: 'TEE', qty: 1 }] });
-  t.match(await viewer.next((message) => message.t === 'ok' && message.id === 1), { data: { reservation: { state: 'held' } } });
+  t.match(await viewer.next((message) => message.t === 'ok' && message.id === 1), {
+    data: { reservation: { state: 'held' } },
+  });
   for (const { signal, finished } of [doors, gateway, clock]) {
     signal('SIGTERM');
     t.match(await finished, { code: 0, signal: null });

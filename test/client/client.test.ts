@@ -57,7 +57,10 @@ t.test('joins with protocol and token, and knows who it is', async (t) => {
 });
 
 t.test('a lost line comes back with its position; what was kept is kept', async (t) => {
-  const server = await serve(t, { greet: (visit, index) => visit.say(index === 0 ? WELCOME : { ...WELCOME, snapshot: undefined as never, resumed: true }) });
+  const server = await serve(t, {
+    greet: (visit, index) =>
+      visit.say(index === 0 ? WELCOME : { ...WELCOME, snapshot: undefined as never, resumed: true }),
+  });
   const client = join(t, server.url);
   await next(client, 'welcome');
   server.visits[0]?.say({
@@ -102,13 +105,24 @@ t.test('silence and passing failures are repeated with the same key, refusals ar
       if (message.t !== 'reserve') return;
       asked += 1;
       if (asked === 1) return;
-      if (asked === 2) return visit.say({ t: 'error', id: message.id, at: 1, code: 'redis_unavailable', message: 'away', retryAfterMs: 20 });
+      if (asked === 2)
+        return visit.say({
+          t: 'error',
+          id: message.id,
+          at: 1,
+          code: 'redis_unavailable',
+          message: 'away',
+          retryAfterMs: 20,
+        });
       visit.say({ t: 'error', id: message.id, at: 1, code: 'sold_out', message: 'gone', details: { left: 0 } });
     },
   });
   const client = join(t, server.url, { requestTimeoutMs: 80 });
   await next(client, 'welcome');
-  t.match(await client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty: 1 }], key: 'k1' }), { ok: false, error: { code: 'sold_out', details: { left: 0 } } });
+  t.match(await client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty: 1 }], key: 'k1' }), {
+    ok: false,
+    error: { code: 'sold_out', details: { left: 0 } },
+  });
   t.equal(asked, 3);
   t.ok(server.visits[0]?.heard.every((message) => message.t !== 'reserve' || message.key === 'k1'));
 });
@@ -119,7 +133,10 @@ t.test('an outcome nobody told is called unknown; what was never sent is called 
   t.match(await client.chat('too soon'), { ok: false, error: { code: 'disconnected' } });
   await next(client, 'welcome');
   t.match(await client.chat('anybody?'), { ok: false, error: { code: 'unknown_outcome' } });
-  t.match(await client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty: 1 }], deadlineMs: 200 }), { ok: false, error: { code: 'unknown_outcome' } });
+  t.match(await client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty: 1 }], deadlineMs: 200 }), {
+    ok: false,
+    error: { code: 'unknown_outcome' },
+  });
   const waiting = Array.from({ length: 40 }, () => client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty: 1 }] }));
   t.match(await waiting.at(-1), { ok: false, error: { code: 'queue_full' } }, 'the queue is bounded');
   client.close();
@@ -151,7 +168,12 @@ t.test('a gap is closed by one resume; when that fails the client starts over wi
   const seen: number[] = [];
   client.on('event', ({ offset }) => seen.push(offset));
   const say = (offset: number): void =>
-    server.visits[0]?.say({ t: 'frame', at: 1, epoch: 'e1', events: [{ offset, at: 1, type: 'announcement', data: { text: 'x' } }] });
+    server.visits[0]?.say({
+      t: 'frame',
+      at: 1,
+      epoch: 'e1',
+      events: [{ offset, at: 1, type: 'announcement', data: { text: 'x' } }],
+    });
   say(5);
   say(6);
   while (client.model.offset < 6) await next(client, 'event');
@@ -182,7 +204,9 @@ t.test('close codes say what to do: stop, wait, come back', async (t) => {
   client.on('status', (state) => seen.push(state));
   const end = await status(client, 'closed');
   t.match(end, { at: 'closed', code: 4201, reason: 'token expired' });
-  const waits = seen.filter((state) => state.at === 'waiting').map((state) => (state as { retryInMs: number }).retryInMs);
+  const waits = seen
+    .filter((state) => state.at === 'waiting')
+    .map((state) => (state as { retryInMs: number }).retryInMs);
   t.same(waits, [0, 120], 'the server that says when is believed');
   await sleep(50);
   t.equal(server.visits.length, 3);

@@ -46,17 +46,20 @@ t.test('the shortest round trip wins, until drift has made it the worse one', as
   t.equal(clock.read().errorMs, 10.5, 'an impossible exchange is ignored');
 });
 
-t.test('waits double up to a bound, spread from nothing to the ceiling, and start over after a stable connection', async (t) => {
-  let drawn = 0.999;
-  const backoff = new Backoff({ firstMs: 500, maxMs: 30_000, random: () => drawn });
-  t.same(
-    [1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => Math.round(backoff.nextMs() / 100) * 100),
-    [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000],
-  );
-  drawn = 0;
-  t.equal(backoff.nextMs(), 0);
-  t.equal(backoff.nextMs(2_500), 2_500, 'never before the server said');
-  backoff.reset();
-  drawn = 0.999;
-  t.equal(Math.round(backoff.nextMs() / 100) * 100, 500);
-});
+t.test(
+  'waits double up to a bound, spread from nothing to the ceiling, and start over after a stable connection',
+  async (t) => {
+    let drawn = 0.999;
+    const backoff = new Backoff({ firstMs: 500, maxMs: 30_000, random: () => drawn });
+    t.same(
+      [1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => Math.round(backoff.nextMs() / 100) * 100),
+      [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000],
+    );
+    drawn = 0;
+    t.equal(backoff.nextMs(), 0);
+    t.equal(backoff.nextMs(2_500), 2_500, 'never before the server said');
+    backoff.reset();
+    drawn = 0.999;
+    t.equal(Math.round(backoff.nextMs() / 100) * 100, 500);
+  },
+);

@@ -58,7 +58,10 @@ export async function openHouse(t: Test, options: { scripts?: string } = {}): Pr
   });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 500 }));
-  const web = options.scripts === undefined ? null : { pages: fileURLToPath(new URL('../../src/web', import.meta.url)), scripts: options.scripts };
+  const web =
+    options.scripts === undefined
+      ? null
+      : { pages: fileURLToPath(new URL('../../src/web', import.meta.url)), scripts: options.scripts };
   const control = await createControl({
     store,
     tokens,

@@ -18,7 +18,13 @@ t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
   await until(() => ana.model.hearts === 3 && ana.model.viewers === 2, 'counters');
   await house.office.announce(SHOW, 'soon!');
   await house.office.pin(SHOW, 'cap');
-  await until(() => ana.model.announcement?.text === 'soon!' && bo.model.show?.pinned === 'cap' && bo.model.announcement?.text === 'soon!', 'events');
+  await until(
+    () =>
+      ana.model.announcement?.text === 'soon!' &&
+      bo.model.show?.pinned === 'cap' &&
+      bo.model.announcement?.text === 'soon!',
+    'events',
+  );
   t.equal(ana.stats.gaps + bo.stats.gaps, 0);
   t.ok(ana.clock().errorMs < 500, `clock error ${ana.clock().errorMs}`);
   const late = await house.join('cy');
@@ -46,7 +52,10 @@ t.test('countdown, reserve, same key again, confirm, release', async (t) => {
   const countdown = ana.countdown('flash');
   t.match(countdown, { to: 'open', at: sale.opensAt });
   t.ok((countdown?.remainingMs ?? 9_999) <= 1_200);
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), { ok: false, error: { code: 'sale_not_open' } });
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), {
+    ok: false,
+    error: { code: 'sale_not_open' },
+  });
   await until(() => ana.model.sales.get('flash')?.state === 'open', 'it opens by itself');
   t.match(ana.countdown('flash'), { to: 'close' });
 
@@ -54,8 +63,14 @@ t.test('countdown, reserve, same key again, confirm, release', async (t) => {
   const first = await ana.reserve({ sale: 'flash', lines, key: 'mine' });
   t.match(first, { ok: true, value: { replayed: false, reservation: { state: 'held', amount: 3980 } } });
   t.match(await ana.reserve({ sale: 'flash', lines, key: 'mine' }), { ok: true, value: { replayed: true } });
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }], key: 'mine' }), { ok: false, error: { code: 'idempotency_conflict' } });
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), { ok: false, error: { code: 'limit_exceeded' } });
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }], key: 'mine' }), {
+    ok: false,
+    error: { code: 'idempotency_conflict' },
+  });
+  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), {
+    ok: false,
+    error: { code: 'limit_exceeded' },
+  });
   await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'units left');
 
   const id = first.ok ? first.value.reservation.id : '';
@@ -71,32 +86,43 @@ t.test('countdown, reserve, same key again, confirm, release', async (t) => {
   t.same((await house.office.verify(SHOW)).violations, []);
 });
 
-t.test('a lost line resumes where it was, with what was missed, and a request made meanwhile gets through', async (t) => {
-  const house = await openHouse(t);
-  const ana = await house.join('ana', { random: () => 0.2 });
-  const bo = await house.join('bo');
-  await bo.chat('one');
-  await until(() => ana.model.chat.length === 1, 'first message');
-  await house.office.createSale(SHOW, { ...SALE, id: 'flash', opensInMs: 0, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 5 }] }, 'k-sale');
-  await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
-  const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
-  const offsets: number[] = [];
-  ana.on('event', ({ offset }) => offsets.push(offset));
-  const before = ana.model.offset;
-  ana.reconnect();
-  t.not(ana.status.at, 'open');
-  await bo.chat('two');
-  await house.office.announce(SHOW, 'while you were away');
-  await house.office.announce(SHOW, 'and again');
-  // The line is still down: this waits, goes out after the reconnect, and is answered.
-  const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
-  t.ok(during.ok);
-  await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
-  t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
-  t.same(
-    ana.model.chat.map(({ text }) => text),
-    ['one', 'two'],
-  );
-  t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
-  t.equal(ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state, 'held', 'own holds come with the welcome');
-});
+t.test(
+  'a lost line resumes where it was, with what was missed, and a request made meanwhile gets through',
+  async (t) => {
+    const house = await openHouse(t);
+    const ana = await house.join('ana', { random: () => 0.2 });
+    const bo = await house.join('bo');
+    await bo.chat('one');
+    await until(() => ana.model.chat.length === 1, 'first message');
+    await house.office.createSale(
+      SHOW,
+      { ...SALE, id: 'flash', opensInMs: 0, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 5 }] },
+      'k-sale',
+    );
+    await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
+    const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+    const offsets: number[] = [];
+    ana.on('event', ({ offset }) => offsets.push(offset));
+    const before = ana.model.offset;
+    ana.reconnect();
+    t.not(ana.status.at, 'open');
+    await bo.chat('two');
+    await house.office.announce(SHOW, 'while you were away');
+    await house.office.announce(SHOW, 'and again');
+    // The line is still down: this waits, goes out after the reconnect, and is answered.
+    const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+    t.ok(during.ok);
+    await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
+    t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
+    t.same(
+      ana.model.chat.map(({ text }) => text),
+      ['one', 'two'],
+    );
+    t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
+    t.equal(
+      ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state,
+      'held',
+      'own holds come with the welcome',
+    );
+  },
+);

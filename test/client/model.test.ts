@@ -42,7 +42,12 @@ const welcome = (more: Partial<Welcome> = {}): Welcome => ({
   ...more,
 });
 const frame = (more: Partial<Frame>): Frame => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
-const event = (offset: number, type: ShowEvent['type'], data: Record<string, unknown>): ShowEvent => ({ offset, at: 1, type, data });
+const event = (offset: number, type: ShowEvent['type'], data: Record<string, unknown>): ShowEvent => ({
+  offset,
+  at: 1,
+  type,
+  data,
+});
 const hold = (state: ReservationView['state'], id = 'r1'): ReservationView => ({
   id,
   sale: 'flash',
@@ -70,7 +75,9 @@ t.test('a welcome with a snapshot replaces everything', async (t) => {
 
 t.test('events apply in order and once; a hole is noticed and nothing behind it is applied', async (t) => {
   const model = begun();
-  const first = model.applyFrame(frame({ events: [event(4, 'announcement', { text: 'old' }), event(5, 'announcement', { text: 'five' })] }));
+  const first = model.applyFrame(
+    frame({ events: [event(4, 'announcement', { text: 'old' }), event(5, 'announcement', { text: 'five' })] }),
+  );
   t.same(
     first.events.map(({ offset }) => offset),
     [5],
@@ -79,15 +86,25 @@ t.test('events apply in order and once; a hole is noticed and nothing behind it 
   const hole = model.applyFrame(frame({ events: [event(7, 'announcement', { text: 'seven' })] }));
   t.equal(hole.gap, true);
   t.equal(model.offset, 5);
-  const healed = model.applyFrame(frame({ events: [event(6, 'announcement', { text: 'six' }), event(7, 'announcement', { text: 'seven' })] }));
+  const healed = model.applyFrame(
+    frame({ events: [event(6, 'announcement', { text: 'six' }), event(7, 'announcement', { text: 'seven' })] }),
+  );
   t.equal(healed.gap, false);
   t.equal(model.offset, 7);
-  t.equal(model.applyFrame(frame({ epoch: 'e2', events: [event(8, 'announcement', { text: 'other log' })] })).gap, true, 'events of another epoch are a gap');
+  t.equal(
+    model.applyFrame(frame({ epoch: 'e2', events: [event(8, 'announcement', { text: 'other log' })] })).gap,
+    true,
+    'events of another epoch are a gap',
+  );
 });
 
 t.test('of sale states the newest revision wins, whatever the order', async (t) => {
   const model = begun();
-  model.applyFrame(frame({ state: { sales: [{ id: 'flash', rev: 9, state: 'open', opensAt: 1000, closesAt: 3000, left: { A: 2 } }] } }));
+  model.applyFrame(
+    frame({
+      state: { sales: [{ id: 'flash', rev: 9, state: 'open', opensAt: 1000, closesAt: 3000, left: { A: 2 } }] },
+    }),
+  );
   t.match(model.sales.get('flash'), { rev: 9, state: 'open', closesAt: 3000, title: 'Flash' });
   t.same(
     model.sales.get('flash')?.skus.map(({ left }) => left),
@@ -109,11 +126,21 @@ t.test('of sale states the newest revision wins, whatever the order', async (t) 
 t.test('products, pins and shows follow their events', async (t) => {
   const model = begun();
   model.applyFrame(
-    frame({ events: [event(5, 'product.saved', { product: { id: 'q', brand: 'b', title: 'Q', skus: [] } }), event(6, 'product.removed', { product: 'p' })] }),
+    frame({
+      events: [
+        event(5, 'product.saved', { product: { id: 'q', brand: 'b', title: 'Q', skus: [] } }),
+        event(6, 'product.removed', { product: 'p' }),
+      ],
+    }),
   );
   t.same([...model.products.keys()], ['q']);
   model.applyFrame(
-    frame({ events: [event(7, 'product.pinned', { product: 'q' }), event(8, 'show.ended', { show: { ...snapshot(0).show, state: 'ended' } })] }),
+    frame({
+      events: [
+        event(7, 'product.pinned', { product: 'q' }),
+        event(8, 'show.ended', { show: { ...snapshot(0).show, state: 'ended' } }),
+      ],
+    }),
   );
   t.equal(model.show?.state, 'ended');
 });
@@ -168,7 +195,10 @@ t.test('a hold that ended stays ended', async (t) => {
   t.equal(model.reservations.get('r1')?.state, 'expired');
   model.applyReservation(hold('held', 'r2'));
   model.applyWelcome(
-    welcome({ resumed: true, you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [hold('confirmed', 'r3')], waits: [] } }),
+    welcome({
+      resumed: true,
+      you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations: [hold('confirmed', 'r3')], waits: [] },
+    }),
   );
   t.same([...model.reservations.keys()].sort(), ['r1', 'r3'], 'a welcome says what is live; ends stay to be read');
   for (let i = 0; i < 100; i += 1) model.applyReservation(hold('released', `old${i}`));
@@ -212,14 +242,22 @@ t.test('C-7 C-10: groups without items, messages taken off, and own ones that no
   t.equal(model.lastChat, first + 21, 'what others said before it may still be on its way');
 });
 
-t.test('a snapshot replaces everything; one of a new epoch begins anew, and a frame of an unknown epoch is a gap', async (t) => {
-  const model = begun();
-  model.applyFrame(frame({ events: [event(5, 'announcement', { text: 'x' })], chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
-  t.equal(model.applyFrame(frame({ snapshot: snapshot(9) })).snapshot, true);
-  t.same([model.offset, model.chat.length], [9, 0], 'the chat on screen too: something may have been taken off');
-  model.applyFrame(frame({ snapshot: snapshot(9), chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
-  t.equal(model.chat.length, 1, 'recent chat comes with it');
-  t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
-  t.match(model.applyFrame(frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) })), { snapshot: true, gap: false });
-  t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat numbers begin anew too');
-});
+t.test(
+  'a snapshot replaces everything; one of a new epoch begins anew, and a frame of an unknown epoch is a gap',
+  async (t) => {
+    const model = begun();
+    model.applyFrame(
+      frame({ events: [event(5, 'announcement', { text: 'x' })], chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }),
+    );
+    t.equal(model.applyFrame(frame({ snapshot: snapshot(9) })).snapshot, true);
+    t.same([model.offset, model.chat.length], [9, 0], 'the chat on screen too: something may have been taken off');
+    model.applyFrame(frame({ snapshot: snapshot(9), chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
+    t.equal(model.chat.length, 1, 'recent chat comes with it');
+    t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
+    t.match(model.applyFrame(frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) })), {
+      snapshot: true,
+      gap: false,
+    });
+    t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat numbers begin anew too');
+  },
+);

@@ -30,7 +30,14 @@ export const WELCOME: Welcome = {
   offset: 3,
   chat: [],
   you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
-  limits: { frameBytes: 16384, chatChars: 280, chatPerSecond: 3, requestsPerSecond: 20, heartbeatMs: 25_000, idleMs: 60_000 },
+  limits: {
+    frameBytes: 16384,
+    chatChars: 280,
+    chatPerSecond: 3,
+    requestsPerSecond: 20,
+    heartbeatMs: 25_000,
+    idleMs: 60_000,
+  },
   snapshot: {
     epoch: 'e1',
     offset: 3,
@@ -43,9 +50,16 @@ export const WELCOME: Welcome = {
 
 /** `greet` runs for every connection; `answer` for every message that is not a clock exchange (those are answered here). */
 export async function startScriptedServer(
-  script: { greet?: (visit: Visit, index: number) => void; answer?: (visit: Visit, message: ClientMessage) => void } = {},
+  script: {
+    greet?: (visit: Visit, index: number) => void;
+    answer?: (visit: Visit, message: ClientMessage) => void;
+  } = {},
 ): Promise<ScriptedServer> {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: (offered) => [...offered][0] ?? false });
+  const server = new WebSocketServer({
+    port: 0,
+    host: '127.0.0.1',
+    handleProtocols: (offered) => [...offered][0] ?? false,
+  });
   await once(server, 'listening');
   const visits: Visit[] = [];
   const waiting: Array<() => void> = [];
@@ -60,7 +74,8 @@ export async function startScriptedServer(
     visits.push(visit);
     socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as ClientMessage;
-      if (message.t === 'sync') return visit.say({ t: 'ok', id: message.id, at: Date.now(), data: { received: Date.now(), sent: Date.now() } });
+      if (message.t === 'sync')
+        return visit.say({ t: 'ok', id: message.id, at: Date.now(), data: { received: Date.now(), sent: Date.now() } });
       visit.heard.push(message);
       script.answer?.(visit, message);
     });

@@ -6,13 +6,23 @@ import { join, resolve } from 'node:path';
 import t from 'tap';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
-import { type Config, type LoadOptions, loadConfig, mistakesText, SETTINGS, settingsHelp } from '../../src/config/index.ts';
+import {
+  type Config,
+  type LoadOptions,
+  loadConfig,
+  mistakesText,
+  SETTINGS,
+  settingsHelp,
+} from '../../src/config/index.ts';
 
 const SECRET = 'a secret of thirty-two bytes, just';
 const SHARED = { REDIS_URL: 'redis://localhost:6379', AUTH_SECRET: SECRET, API_KEYS: 'host:0123456789abcdef' };
 
-const load = (env: Record<string, string> = {}, argv: string[] = [], more: Partial<LoadOptions> = {}): ReturnType<typeof loadConfig> =>
-  loadConfig({ argv, env, ...more });
+const load = (
+  env: Record<string, string> = {},
+  argv: string[] = [],
+  more: Partial<LoadOptions> = {},
+): ReturnType<typeof loadConfig> => loadConfig({ argv, env, ...more });
 
 function configOf(env: Record<string, string> = {}, argv: string[] = [], more: Partial<LoadOptions> = {}): Config {
   const loaded = load(env, argv, more);
@@ -35,14 +45,30 @@ t.test('nothing given: all roles, loopback, embedded Redis', async (t) => {
     redisUrl: null,
     keyPrefix: 'stampede:',
   });
-  t.match(config, { allowedOrigins: null, corsOrigins: [], authSecret: null, apiKeys: null, appendfsync: 'everysec', demoTokens: false, logLevel: 'info' });
+  t.match(config, {
+    allowedOrigins: null,
+    corsOrigins: [],
+    authSecret: null,
+    apiKeys: null,
+    appendfsync: 'everysec',
+    demoTokens: false,
+    logLevel: 'info',
+  });
   t.equal(config.dataDir, resolve('data'), 'an absolute path: a later chdir changes nothing');
   t.match(config.nodeName, /^[A-Za-z0-9_.-]{1,64}$/);
 });
 
 t.test('the configuration is frozen, deeply', async (t) => {
   const config = configOf({ ...SHARED, ALLOWED_ORIGINS: 'https://a.example', ROLES: 'jobs,control' });
-  const frozen = [config, config.roles, config.trustedProxies, config.allowedOrigins, config.corsOrigins, config.apiKeys, config.authPublicKeys];
+  const frozen = [
+    config,
+    config.roles,
+    config.trustedProxies,
+    config.allowedOrigins,
+    config.corsOrigins,
+    config.apiKeys,
+    config.authPublicKeys,
+  ];
   for (const part of frozen) t.ok(Object.isFrozen(part));
   t.same(config.roles, ['control', 'jobs'], 'in one order, however they were written');
 });
@@ -67,9 +93,19 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['CONTROL_PORT', '65535', 'controlPort', 65535],
   ['PUBLIC_GATEWAY_URL', 'wss://live.example/', 'publicGatewayUrl', 'wss://live.example'],
   ['ALLOWED_ORIGINS', '*', 'allowedOrigins', null],
-  ['ALLOWED_ORIGINS', 'https://a.example,http://localhost:3000/', 'allowedOrigins', ['https://a.example', 'http://localhost:3000']],
+  [
+    'ALLOWED_ORIGINS',
+    'https://a.example,http://localhost:3000/',
+    'allowedOrigins',
+    ['https://a.example', 'http://localhost:3000'],
+  ],
   ['CORS_ORIGINS', '*', 'corsOrigins', null],
-  ['TRUSTED_PROXIES', '127.0.0.1, 10.0.0.0/8,2001:db8::/32', 'trustedProxies', ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32']],
+  [
+    'TRUSTED_PROXIES',
+    '127.0.0.1, 10.0.0.0/8,2001:db8::/32',
+    'trustedProxies',
+    ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'],
+  ],
   ['CONNECTIONS_MAX', '50000', 'connectionsMax', 50_000],
   ['CONNECTIONS_PER_ADDRESS', '100', 'connectionsPerAddress', 100],
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
@@ -79,10 +115,17 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['DEMO_TOKENS', 'yes', 'demoTokens', true],
   ['NODE_NAME', 'gateway-1.eu', 'nodeName', 'gateway-1.eu'],
   ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
-  ['API_KEYS', 'host:0123456789abcdef,back.office:fedcba9876543210', 'apiKeys', { host: '0123456789abcdef', 'back.office': 'fedcba9876543210' }],
+  [
+    'API_KEYS',
+    'host:0123456789abcdef,back.office:fedcba9876543210',
+    'apiKeys',
+    { host: '0123456789abcdef', 'back.office': 'fedcba9876543210' },
+  ],
 ];
 for (const [variable, raw, field, value] of GOOD) {
-  t.test(`${variable}=${raw} is understood`, async (t) => t.same(configOf({ ...SHARED, [variable]: raw })[field], value));
+  t.test(`${variable}=${raw} is understood`, async (t) =>
+    t.same(configOf({ ...SHARED, [variable]: raw })[field], value),
+  );
 }
 
 const BAD: ReadonlyArray<[variable: string, raw: string, says: RegExp]> = [
@@ -156,7 +199,21 @@ t.test('all mistakes come at once, of variables and of flags', async (t) => {
     '--host=::1',
   ]);
   const where = mistakes.map((mistake) => mistake.slice(0, mistake.indexOf(': ')));
-  t.same(where.sort(), ['"extra"', '--auth-secret', '--colour', '--gateway-port', '--log-level', '--roles', 'REDIS_URL', 'WORKERS', '"red"', '"x"'].sort());
+  t.same(
+    where.sort(),
+    [
+      '"extra"',
+      '--auth-secret',
+      '--colour',
+      '--gateway-port',
+      '--log-level',
+      '--roles',
+      'REDIS_URL',
+      'WORKERS',
+      '"red"',
+      '"x"',
+    ].sort(),
+  );
   t.match(
     mistakes.find((mistake) => mistake.startsWith('--auth-secret')),
     /set AUTH_SECRET/,
@@ -177,15 +234,24 @@ t.test('no secret ever appears in a mistake', async (t) => {
 
 t.test('settings that contradict each other are named', async (t) => {
   t.match(mistakesOf({ ROLES: 'gateway' }), [/^REDIS_URL: is needed when roles run apart/]);
-  t.match(mistakesOf({ REDIS_URL: 'redis://a' }), [/^AUTH_SECRET: or AUTH_PUBLIC_KEYS is needed with REDIS_URL/, /^API_KEYS: is needed with REDIS_URL/]);
-  t.match(mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000' }), [/^CONTROL_PORT: must differ from GATEWAY_PORT \(9000\)/]);
+  t.match(mistakesOf({ REDIS_URL: 'redis://a' }), [
+    /^AUTH_SECRET: or AUTH_PUBLIC_KEYS is needed with REDIS_URL/,
+    /^API_KEYS: is needed with REDIS_URL/,
+  ]);
+  t.match(mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000' }), [
+    /^CONTROL_PORT: must differ from GATEWAY_PORT \(9000\)/,
+  ]);
   t.match(mistakesOf({ ...SHARED, ROLES: 'control', WORKERS: '2' }), [/^WORKERS: /]);
 });
 
 t.test('what a role does not use is not asked for', async (t) => {
   t.same(mistakesOf({ REDIS_URL: 'redis://a', ROLES: 'jobs' }), []);
   t.same(mistakesOf({ REDIS_URL: 'redis://a', ROLES: 'gateway', AUTH_SECRET: SECRET }), []);
-  t.same(mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000', ROLES: 'gateway' }), [], 'one role, one port');
+  t.same(
+    mistakesOf({ ...SHARED, GATEWAY_PORT: '9000', CONTROL_PORT: '9000', ROLES: 'gateway' }),
+    [],
+    'one role, one port',
+  );
   t.same(mistakesOf({ REDIS_URL: 'redis://a' }, [], { purpose: 'inspect' }), []);
   t.match(mistakesOf({ REDIS_URL: 'redis://a' }, [], { purpose: 'token' }), [/^AUTH_SECRET: is needed to sign/]);
 });
@@ -217,7 +283,11 @@ t.test("a command's own flags come back beside the configuration", async (t) => 
 });
 
 t.test('what the configuration accepts, the doors accept', async (t) => {
-  const config = configOf({ ...SHARED, API_KEYS: `a:${'x'.repeat(16)},b.c-d_e:${'y'.repeat(256)}`, AUTH_SECRET: 'z'.repeat(32) });
+  const config = configOf({
+    ...SHARED,
+    API_KEYS: `a:${'x'.repeat(16)},b.c-d_e:${'y'.repeat(256)}`,
+    AUTH_SECRET: 'z'.repeat(32),
+  });
   t.doesNotThrow(() => createApiKeys(config.apiKeys ?? {}));
   t.doesNotThrow(() => createTokens({ secret: config.authSecret ?? '', nowMs: Date.now }));
 });

@@ -10,7 +10,13 @@ function folder(t: Test): string {
   t.teardown(() => rmSync(made, { recursive: true, force: true }));
   return join(made, 'data');
 }
-const embedded = (dataDir: string) => ({ redisUrl: null, authSecret: null, authPublicKeys: [], apiKeys: null, dataDir });
+const embedded = (dataDir: string) => ({
+  redisUrl: null,
+  authSecret: null,
+  authPublicKeys: [],
+  apiKeys: null,
+  dataDir,
+});
 
 t.test('made at the first start, the same at the next', async (t) => {
   const dataDir = folder(t);
@@ -38,7 +44,10 @@ t.test('what is configured wins and leaves no file', async (t) => {
   const dataDir = folder(t);
   const config = { ...embedded(dataDir), authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) } };
   t.match(ensureSecrets(config), { authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) }, madeApiKeys: {} });
-  t.match(ensureSecrets({ ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] }), { authSecret: null, apiKeys: {} });
+  t.match(ensureSecrets({ ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] }), {
+    authSecret: null,
+    apiKeys: {},
+  });
   t.notOk(existsSync(dataDir));
 });
 

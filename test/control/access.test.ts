@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { createTokens } from '../../src/auth/tokens.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { startControl } from './harness.ts';
 
 t.test('tokens are minted for a show that exists, for roles that exist', async (t) => {
@@ -28,7 +28,10 @@ t.test('tokens are minted for a show that exists, for roles that exist', async (
   ]) {
     t.equal((await post('/v1/shows/gala/tokens', wrong)).body.code, 'invalid_request', JSON.stringify(wrong));
   }
-  t.equal((await post('/v1/shows/nowhere/tokens', { user: 'u', name: 'Ada', role: 'buyer' })).body.code, 'show_not_found');
+  t.equal(
+    (await post('/v1/shows/nowhere/tokens', { user: 'u', name: 'Ada', role: 'buyer' })).body.code,
+    'show_not_found',
+  );
 });
 
 t.test('an engine with public keys only says that it cannot mint', async (t) => {
@@ -53,7 +56,10 @@ t.test('what a page needs to watch is public; demo tokens exist only where asked
     demoTokens: false,
   });
   t.equal((await plain.ask('/v1/shows/nowhere/watch', { key: null })).body.code, 'show_not_found');
-  t.equal((await plain.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: { name: 'Ada' }, key: null })).status, 404);
+  t.equal(
+    (await plain.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: { name: 'Ada' }, key: null })).status,
+    404,
+  );
 
   const demo = await startControl(t, { options: { demoTokens: true, publicGatewayUrl: null, gatewayPort: 9090 } });
   await demo.post('/v1/shows', { id: 'gala', title: 'Gala' });
@@ -61,10 +67,16 @@ t.test('what a page needs to watch is public; demo tokens exist only where asked
   t.match(watch.body, { gatewayUrl: 'ws://shop.local:9090', guests: true, demoTokens: true });
   const token = await demo.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: { name: 'Ada' }, key: null });
   t.equal(token.status, 201, token.text);
-  t.match(demo.tokens.verify(token.body.token), { ok: true, value: { show: 'gala', name: 'Ada', role: 'buyer', user: /^demo-/ } });
+  t.match(demo.tokens.verify(token.body.token), {
+    ok: true,
+    value: { show: 'gala', name: 'Ada', role: 'buyer', user: /^demo-/ },
+  });
   t.equal((await demo.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: {}, key: null })).status, 400);
   await demo.post('/v1/shows/gala/end');
-  t.equal((await demo.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: { name: 'Ada' }, key: null })).body.code, 'show_ended');
+  t.equal(
+    (await demo.ask('/v1/shows/gala/demo-tokens', { method: 'POST', body: { name: 'Ada' }, key: null })).body.code,
+    'show_ended',
+  );
 });
 
 t.test('the viewer page and its modules are served, and nothing beside them', async (t) => {
@@ -85,7 +97,9 @@ t.test('the viewer page and its modules are served, and nothing beside them', as
     mkdirSync(join(folder, path, '..'), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
-  const { ask } = await startControl(t, { options: { web: { pages: join(folder, 'pages'), scripts: join(folder, 'dist') } } });
+  const { ask } = await startControl(t, {
+    options: { web: { pages: join(folder, 'pages'), scripts: join(folder, 'dist') } },
+  });
   for (const url of ['/', '/watch/gala']) {
     const page = await ask(url, { key: null });
     t.equal(page.status, 200, url);
@@ -124,7 +138,11 @@ t.test('origins that may call are named', async (t) => {
     ask('/v1/shows', {
       method: 'OPTIONS',
       key: null,
-      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,idempotency-key' },
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,idempotency-key',
+      },
     });
   const allowed = await preflight('https://studio.example.com');
   t.equal(allowed.status, 204);

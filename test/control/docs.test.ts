@@ -1,9 +1,14 @@
 import t from 'tap';
 import type { Static } from 'typebox';
-import type { ReconciliationSchema, ReservationSchema, SaleSchema, VerificationSchema } from '../../src/control/schemas/sales.ts';
-import type { ProductSchema, ShowSchema } from '../../src/control/schemas/shows.ts';
+import type { ProductSchema } from '../../src/control/products/schemas.ts';
+import type { ReservationSchema } from '../../src/control/reservations/schemas.ts';
+import type { SaleSchema } from '../../src/control/sales/schemas.ts';
+import type { ShowSchema } from '../../src/control/shows/schemas.ts';
+import type { ReconciliationSchema, VerificationSchema } from '../../src/control/verification/schemas.ts';
+import type { Reconciliation, Verification } from '../../src/domain/audit.ts';
+import type { SaleBooks } from '../../src/domain/sale.ts';
 import { ERRORS } from '../../src/protocol/codes.ts';
-import type { Product, Reconciliation, ReservationView, SaleBooks, ShowView, Verification } from '../../src/sales/types.ts';
+import type { Product, ReservationView, ShowView } from '../../src/protocol/messages.ts';
 import { startControl } from './harness.ts';
 
 /** Compiles only while schema and type say the same. */
@@ -38,8 +43,14 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
   };
   t.equal(spec.openapi, '3.1.0');
 
-  t.strictSame(new Set(spec.components.schemas.Problem?.properties.code.enum), new Set(Object.keys(ERRORS)), 'Problem.code lists the catalogue');
-  const rows = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| (.+) \| .+ \|$/gm)].map(([, code, status, title]) => [code, Number(status), title]);
+  t.strictSame(
+    new Set(spec.components.schemas.Problem?.properties.code.enum),
+    new Set(Object.keys(ERRORS)),
+    'Problem.code lists the catalogue',
+  );
+  const rows = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| (.+) \| .+ \|$/gm)].map(
+    ([, code, status, title]) => [code, Number(status), title],
+  );
   t.strictSame(
     rows,
     Object.entries(ERRORS).map(([code, { status, title }]) => [code, status, title]),
@@ -53,7 +64,14 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
     new Set(operations.map(({ name }) => name)),
     new Set([
       ...['GET /healthz', 'GET /readyz', 'GET /metrics'],
-      ...['POST /v1/shows', 'GET /v1/shows', 'GET /v1/shows/{show}', 'PATCH /v1/shows/{show}', 'POST /v1/shows/{show}/start', 'POST /v1/shows/{show}/end'],
+      ...[
+        'POST /v1/shows',
+        'GET /v1/shows',
+        'GET /v1/shows/{show}',
+        'PATCH /v1/shows/{show}',
+        'POST /v1/shows/{show}/start',
+        'POST /v1/shows/{show}/end',
+      ],
       ...[
         'POST /v1/shows/{show}/pin',
         'POST /v1/shows/{show}/announcements',
@@ -62,11 +80,22 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
         'GET /v1/shows/{show}/verify',
         'POST /v1/shows/{show}/reconcile',
       ],
-      ...['GET /v1/shows/{show}/audience', 'GET /v1/shows/{show}/chat', 'DELETE /v1/shows/{show}/chat/{message}', 'GET /v1/shows/{show}/mutes'],
+      ...[
+        'GET /v1/shows/{show}/audience',
+        'GET /v1/shows/{show}/chat',
+        'DELETE /v1/shows/{show}/chat/{message}',
+        'GET /v1/shows/{show}/mutes',
+      ],
       ...['PUT /v1/shows/{show}/mutes/{user}', 'DELETE /v1/shows/{show}/mutes/{user}'],
-      ...['PUT /v1/shows/{show}/products/{product}', 'GET /v1/shows/{show}/products', 'DELETE /v1/shows/{show}/products/{product}'],
+      ...[
+        'PUT /v1/shows/{show}/products/{product}',
+        'GET /v1/shows/{show}/products',
+        'DELETE /v1/shows/{show}/products/{product}',
+      ],
       ...['POST /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales', 'GET /v1/shows/{show}/sales/{sale}'],
-      ...['schedule', 'open', 'pause', 'resume', 'extend', 'end', 'cancel', 'units'].map((move) => `POST /v1/shows/{show}/sales/{sale}/${move}`),
+      ...['schedule', 'open', 'pause', 'resume', 'extend', 'end', 'cancel', 'units'].map(
+        (move) => `POST /v1/shows/{show}/sales/{sale}/${move}`,
+      ),
       ...[
         'GET /v1/shows/{show}/reservations/{reservation}',
         'POST /v1/shows/{show}/reservations/{reservation}/confirm',
@@ -77,8 +106,14 @@ t.test('the page of the API is equal to the catalogue and to the routes', async 
   );
   for (const { name, operation } of operations) {
     t.ok(operation.tags?.length && operation.summary, `${name} has a tag and a summary`);
-    for (const [status, { description, content }] of Object.entries(operation.responses).filter(([status]) => Number(status) >= 400)) {
-      t.strictSame(content, { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }, `${name} ${status}`);
+    for (const [status, { description, content }] of Object.entries(operation.responses).filter(
+      ([status]) => Number(status) >= 400,
+    )) {
+      t.strictSame(
+        content,
+        { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        `${name} ${status}`,
+      );
       for (const [, code] of description.matchAll(/`(\w+)`/g))
         t.equal(String(ERRORS[code as keyof typeof ERRORS]?.status), status, `${name} ${status} ${code}`);
     }

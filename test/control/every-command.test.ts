@@ -1,9 +1,9 @@
 /** Whatever changes something takes an `Idempotency-Key`, proven on every route there is: one that this file does not know fails it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import type { CommandMeta } from '../../src/domain/command.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { ok } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
-import type { CommandMeta } from '../../src/sales/types.ts';
 import { type Answer, type Ask, type Control, type Json, planShow, say, startControl } from './harness.ts';
 
 /** Holds of the show's buyers on one bag each. */
@@ -24,20 +24,32 @@ interface Case {
 const tee = { brand: 'acme', title: 'Tee II', skus: [{ sku: 'TEE-M' }] };
 const units = { sku: 'TEE-M', delta: 1 };
 const plan = { title: 'Plan', currency: 'EUR', skus: [{ sku: 'TEE-M', product: 'tee', price: 100, quantity: 3 }] };
-const move = (path: string, body?: Json): Pick<Case, 'call' | 'other'> => ({ call: () => [`/sales/${path}`, body], other: () => ['/sales/drop/units', units] });
+const move = (path: string, body?: Json): Pick<Case, 'call' | 'other'> => ({
+  call: () => [`/sales/${path}`, body],
+  other: () => ['/sales/drop/units', units],
+});
 
 const CASES: Record<string, Case> = {
   'PATCH /v1/shows/:show': { call: () => ['', { title: 'Gala II' }], other: () => ['', { title: 'Gala III' }] },
   'POST /v1/shows/:show/start': { call: () => ['/start'], other: () => ['/end'] },
   'POST /v1/shows/:show/end': { call: () => ['/end'], other: () => ['/start'] },
   'POST /v1/shows/:show/pin': { call: () => ['/pin', { product: 'tee' }], other: () => ['/pin', { product: null }] },
-  'POST /v1/shows/:show/announcements': { call: () => ['/announcements', { text: 'Soon!' }], other: () => ['/announcements', { text: 'Now!' }] },
+  'POST /v1/shows/:show/announcements': {
+    call: () => ['/announcements', { text: 'Soon!' }],
+    other: () => ['/announcements', { text: 'Now!' }],
+  },
   'PUT /v1/shows/:show/products/:product': { call: () => ['/products/tee', tee], other: () => ['/products/bag', tee] },
   'DELETE /v1/shows/:show/products/:product': { call: () => ['/products/tee'], other: () => ['/products/bag'] },
   'DELETE /v1/shows/:show/chat/:message': { call: () => ['/chat/1'], other: () => ['/chat/2'] },
-  'PUT /v1/shows/:show/mutes/:user': { call: () => ['/mutes/ann', { forMs: 60_000 }], other: () => ['/mutes/ann', { forMs: 90_000 }] },
+  'PUT /v1/shows/:show/mutes/:user': {
+    call: () => ['/mutes/ann', { forMs: 60_000 }],
+    other: () => ['/mutes/ann', { forMs: 90_000 }],
+  },
   'DELETE /v1/shows/:show/mutes/:user': { call: () => ['/mutes/ann'], other: () => ['/mutes/bob'] },
-  'POST /v1/shows/:show/sales': { call: () => ['/sales', plan], other: () => ['/sales', { ...plan, title: 'Another' }] },
+  'POST /v1/shows/:show/sales': {
+    call: () => ['/sales', plan],
+    other: () => ['/sales', { ...plan, title: 'Another' }],
+  },
   'POST /v1/shows/:show/sales/:sale/schedule': move('later/schedule', { opensInMs: 600_000 }),
   'POST /v1/shows/:show/sales/:sale/open': move('later/open'),
   'POST /v1/shows/:show/sales/:sale/pause': move('drop/pause'),
@@ -63,7 +75,10 @@ const CASES: Record<string, Case> = {
     call: () => ['/tokens', { user: 'u-1', name: 'Ada', role: 'buyer' }],
     other: () => ['/tokens', { user: 'u-1', name: 'Ada', role: 'host' }],
   },
-  'POST /v1/shows/:show/demo-tokens': { call: () => ['/demo-tokens', { name: 'Ada' }], other: () => ['/demo-tokens', { name: 'Eve' }] },
+  'POST /v1/shows/:show/demo-tokens': {
+    call: () => ['/demo-tokens', { name: 'Ada' }],
+    other: () => ['/demo-tokens', { name: 'Eve' }],
+  },
 };
 
 /** Every route that changes something, as the router knows it. */
@@ -74,7 +89,8 @@ function mutatingRoutes({ app }: Control): string[] {
     const [, indent = '', part = '', methods = ''] = /^([│ ]*)[├└]── (\S+) \((.+)\)$/.exec(line) ?? [];
     if (part === '') continue;
     at.splice(indent.length / 4, Number.POSITIVE_INFINITY, part);
-    for (const method of methods.split(', ')) if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) routes.push(`${method} ${at.join('')}`);
+    for (const method of methods.split(', '))
+      if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) routes.push(`${method} ${at.join('')}`);
   }
   return routes;
 }
@@ -111,7 +127,9 @@ async function prepare(control: Control, show: string): Promise<Holds> {
   await control.post(`/v1/shows/${show}/sales`, { ...plan, id: 'later' });
   await say(control, show, 'ann', 'one', 'two');
   const hold = async (user: string): Promise<string> => {
-    const [held] = await control.store.reserve(show, [{ user, key: 'hold', sale: 'drop', lines: [{ sku: 'BAG', qty: 1 }] }]);
+    const [held] = await control.store.reserve(show, [
+      { user, key: 'hold', sale: 'drop', lines: [{ sku: 'BAG', qty: 1 }] },
+    ]);
     if (!held?.ok) throw new Error(`set-up failed: ${held?.error.message}`);
     return held.value.reservation.id;
   };
@@ -130,7 +148,11 @@ t.test('every route that changes something honours its key', async (t) => {
   const { slow, quick, closeGate } = await twoOffices(t);
   const routes = mutatingRoutes(quick);
   const client = quick.redis.client();
-  t.strictSame(new Set(routes), new Set([...Object.keys(CASES), 'POST /v1/shows']), 'and every such route is known here');
+  t.strictSame(
+    new Set(routes),
+    new Set([...Object.keys(CASES), 'POST /v1/shows']),
+    'and every such route is known here',
+  );
 
   for (const [n, [route, { call, other, before = [] }]] of Object.entries(CASES).entries()) {
     await t.test(route, async (t) => {
@@ -138,17 +160,27 @@ t.test('every route that changes something honours its key', async (t) => {
       const holds = await prepare(quick, show);
       const method = route.split(' ')[0] as Ask['method'];
       const ask = (control: Control, [path, body]: Call, key?: string, by = method): Promise<Answer> =>
-        control.ask(`/v1/shows/${show}${path}`, { ...(by ? { method: by } : {}), body, headers: key === undefined ? {} : { 'idempotency-key': key } });
+        control.ask(`/v1/shows/${show}${path}`, {
+          ...(by ? { method: by } : {}),
+          body,
+          headers: key === undefined ? {} : { 'idempotency-key': key },
+        });
       for (const [by, ...made] of before) await ask(quick, made, undefined, by);
 
       const malformed = await ask(quick, call(holds), 'a b');
-      t.match(malformed, { status: 400, body: { code: 'invalid_request', errors: [{ path: 'headers/idempotency-key' }] } });
+      t.match(malformed, {
+        status: 400,
+        body: { code: 'invalid_request', errors: [{ path: 'headers/idempotency-key' }] },
+      });
 
       const openGate = closeGate();
       const running = ask(slow, call(holds), 'k');
       while ((await client.keys(`${quick.keyPrefix}{${show}}:running:*`)).length === 0) await sleep(2);
       for (const control of [slow, quick])
-        t.match(await ask(control, call(holds), 'k'), { status: 409, body: { code: 'idempotency_in_progress', retryAfterMs: 500 } });
+        t.match(await ask(control, call(holds), 'k'), {
+          status: 409,
+          body: { code: 'idempotency_in_progress', retryAfterMs: 500 },
+        });
       openGate();
       const first = await running;
       t.match(first.status, /^20[014]$/, first.text);
@@ -181,7 +213,10 @@ t.test('a show is planned once per key, whoever named it', async (t) => {
     t.equal((await quick.post('/v1/shows', { ...body, title: 'Another' }, key)).body.code, 'idempotency_conflict');
     t.equal((await quick.post('/v1/shows', { ...body, id: 'another' }, key)).body.code, 'idempotency_conflict');
   }
-  t.match(await quick.post('/v1/shows', { title: 'x' }, { 'idempotency-key': '' }), { status: 400, body: { code: 'invalid_request' } });
+  t.match(await quick.post('/v1/shows', { title: 'x' }, { 'idempotency-key': '' }), {
+    status: 400,
+    body: { code: 'invalid_request' },
+  });
   t.equal((await quick.ask('/v1/shows')).body.shows.length, 2);
 });
 
@@ -203,7 +238,11 @@ t.test('a marker that lapsed too early lets two run; the answer kept first stand
   const { store, redis, keyPrefix } = await startControl(t);
   const client = redis.client();
   const told: string[] = [];
-  const as = (name: string): CommandMeta => ({ key: 'k', actor: 'host:studio', onReplayed: () => void told.push(name) });
+  const as = (name: string): CommandMeta => ({
+    key: 'k',
+    actor: 'host:studio',
+    onReplayed: () => void told.push(name),
+  });
   const answers = await store.once('gala', as('first'), { x: 1 }, async () => {
     await client.del(await client.keys(`${keyPrefix}*:running:*`));
     t.same(await store.once('gala', as('second'), { x: 1 }, async () => ok('the second')), ok('the second'));
@@ -240,9 +279,13 @@ t.test('a process that died between the change and its answer: the repeat does i
   t.strictSame(made[1].body, made[0].body, 'a show is named after its key');
   t.equal((await control.ask('/v1/shows')).body.shows.length, 2);
   t.equal((await control.post('/v1/shows', { title: 'Twice' }, key)).body.code, 'idempotency_conflict');
-  const pinned = await twice(() => control.post('/v1/shows/gala/pin', { product: 'tee' }, { 'idempotency-key': 'pin' }));
+  const pinned = await twice(() =>
+    control.post('/v1/shows/gala/pin', { product: 'tee' }, { 'idempotency-key': 'pin' }),
+  );
   t.strictSame(pinned[1].body, pinned[0].body);
-  const gone = await twice(() => control.ask('/v1/shows/gala/products/bag', { method: 'DELETE', headers: { 'idempotency-key': 'gone' } }));
+  const gone = await twice(() =>
+    control.ask('/v1/shows/gala/products/bag', { method: 'DELETE', headers: { 'idempotency-key': 'gone' } }),
+  );
   t.same([gone[0].status, gone[1].body.code], [204, 'product_not_found'], 'as the page of the API says');
 });
 
@@ -252,7 +295,10 @@ t.test('a failure is not kept, and two keys or two actors are two commands', asy
   const pin = (product: string, by?: string): Promise<Answer> =>
     control.ask('/v1/shows/gala/pin', { method: 'POST', body: { product }, headers: key, ...(by ? { key: by } : {}) });
   t.equal((await pin('hat')).body.code, 'product_not_found');
-  await control.ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { brand: 'acme', title: 'Hat', skus: [{ sku: 'HAT' }] } });
+  await control.ask('/v1/shows/gala/products/hat', {
+    method: 'PUT',
+    body: { brand: 'acme', title: 'Hat', skus: [{ sku: 'HAT' }] },
+  });
   t.equal((await pin('hat')).body.pinned, 'hat');
   t.equal((await pin('tee', 'office-secret-0123456789')).body.pinned, 'tee');
   t.equal((await pin('hat')).body.pinned, 'hat', 'the recorded answer');
@@ -263,7 +309,15 @@ t.test('where anybody may ask, a key belongs to an address', async (t) => {
   const control = await startControl(t, { options: { demoTokens: true } });
   await planShow(control);
   const ask = async (remoteAddress: string): Promise<string> =>
-    (await control.app.inject({ method: 'POST', url: '/v1/shows/gala/demo-tokens', payload: { name: 'Ada' }, headers: key, remoteAddress })).json().token;
+    (
+      await control.app.inject({
+        method: 'POST',
+        url: '/v1/shows/gala/demo-tokens',
+        payload: { name: 'Ada' },
+        headers: key,
+        remoteAddress,
+      })
+    ).json().token;
   const token = await ask('203.0.113.1');
   t.equal(await ask('203.0.113.1'), token);
   t.not(await ask('203.0.113.2'), token);

@@ -82,7 +82,12 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
       ...(body === undefined ? {} : { payload: body as object }),
     });
     const isJson = String(reply.headers['content-type']).includes('json');
-    return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: isJson && reply.body !== '' ? reply.json() : undefined };
+    return {
+      status: reply.statusCode,
+      headers: reply.headers,
+      text: reply.body,
+      body: isJson && reply.body !== '' ? reply.json() : undefined,
+    };
   };
   return {
     app,
@@ -91,7 +96,8 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
     redis,
     keyPrefix,
     ask,
-    post: (url, body, headers) => ask(url, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) }),
+    post: (url, body, headers) =>
+      ask(url, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) }),
   };
 }
 
@@ -102,19 +108,43 @@ export async function planShow({ ask, post }: Control, sale: Record<string, unkn
     if (answer.status !== status) throw new Error(`set-up failed: ${answer.status} ${answer.text}`);
   };
   expect(await post('/v1/shows', { id, title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), 201);
-  expect(await ask(`${show}/products/tee`, { method: 'PUT', body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] } }), 200);
-  expect(await ask(`${show}/products/bag`, { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }), 200);
+  expect(
+    await ask(`${show}/products/tee`, {
+      method: 'PUT',
+      body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] },
+    }),
+    200,
+  );
+  expect(
+    await ask(`${show}/products/bag`, { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }),
+    200,
+  );
   expect(await post(`${show}/start`), 200);
   const skus = [
     { sku: 'TEE-M', product: 'tee', price: 1999, quantity: 10 },
     { sku: 'BAG', product: 'bag', price: 4900, quantity: 5 },
   ];
-  expect(await post(`${show}/sales`, { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 60_000, skus, ...sale }), 201);
+  expect(
+    await post(`${show}/sales`, {
+      id: 'drop',
+      title: 'Drop',
+      currency: 'EUR',
+      perBuyer: 2,
+      holdMs: 60_000,
+      skus,
+      ...sale,
+    }),
+    201,
+  );
 }
 
 /** One batch of chat by one user, as a gateway hands it on. */
 export async function say({ store }: Control, showId: string, user: string, ...texts: string[]): Promise<void> {
   const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, `Name of ${user}`, text])));
-  const said = await store.appendChat(showId, { node: 'n1', at: 1_000, count: texts.length, items }, Array(texts.length).fill(user));
+  const said = await store.appendChat(
+    showId,
+    { node: 'n1', at: 1_000, count: texts.length, items },
+    Array(texts.length).fill(user),
+  );
   if (!said.ok) throw new Error(said.error.message);
 }

@@ -14,7 +14,13 @@ t.test('alive, ready, and what a crash would lose', async (t) => {
     const { ask } = await startControl(t, {}, redis);
     const ready = await ask('/readyz', { key: null });
     t.equal(ready.status, 200, ready.text);
-    t.match(ready.body, { status: 'ready', node: 'n1', version: '0.0.0-test', durability: { mode, meaning: /lose|lost/ }, redis: { runId: /^[0-9a-f]{40}$/ } });
+    t.match(ready.body, {
+      status: 'ready',
+      node: 'n1',
+      version: '0.0.0-test',
+      durability: { mode, meaning: /lose|lost/ },
+      redis: { runId: /^[0-9a-f]{40}$/ },
+    });
     t.strictSame((await ask('/healthz', { key: null })).body, { status: 'alive', node: 'n1', version: '0.0.0-test' });
   }
 });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { type Control, planShow, startControl } from './harness.ts';
 
 const key = { 'idempotency-key': '5f0c8e2a-units' };
@@ -14,7 +14,9 @@ t.test('the same key and body change the stock once', async (t) => {
   t.equal(first.status, 200, first.text);
   t.strictSame(second.body, first.body, 'the recorded answer, whatever the order of the fields');
   t.equal((await control.post(at, { sku: 'BAG', delta: 8 }, key)).body.code, 'idempotency_conflict');
-  const bag = (await control.ask('/v1/shows/gala/sales/drop')).body.skus.find((sku: { sku: string }) => sku.sku === 'BAG');
+  const bag = (await control.ask('/v1/shows/gala/sales/drop')).body.skus.find(
+    (sku: { sku: string }) => sku.sku === 'BAG',
+  );
   t.equal(bag.allocated, 12);
 });
 
@@ -46,7 +48,11 @@ t.test('one key is one command, of whatever kind: recorded by scripts or kept af
     (name) => control.post('/v1/shows/gala/announcements', { text: 'Soon!' }, named(name)),
     (name) => control.post('/v1/shows/gala/tokens', { user: 'ann', role: 'viewer', name: 'Ann' }, named(name)),
     (name) =>
-      control.ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { brand: 'acme', title: 'Hat', skus: [{ sku: 'HAT' }] }, headers: named(name) }),
+      control.ask('/v1/shows/gala/products/hat', {
+        method: 'PUT',
+        body: { brand: 'acme', title: 'Hat', skus: [{ sku: 'HAT' }] },
+        headers: named(name),
+      }),
   ];
   for (const [i, first] of commands.entries()) {
     const used = await first(`key-${i}`);
@@ -85,26 +91,39 @@ async function twoOffices(t: Test): Promise<{ slow: Control; quick: Control; let
 }
 
 const units = '/v1/shows/gala/sales/drop/units';
-const marker = (control: Control): Promise<string[]> => control.redis.client().keys(`${control.keyPrefix}{gala}:running:*`);
+const marker = (control: Control): Promise<string[]> =>
+  control.redis.client().keys(`${control.keyPrefix}{gala}:running:*`);
 
-t.test('while the first runs on one process, a second with its key waits on every process; another key holder does not', async (t) => {
-  const { slow, quick, letGo } = await twoOffices(t);
-  const first = slow.post(units, { sku: 'BAG', delta: 1 }, key);
-  while ((await marker(quick)).length === 0) await sleep(5);
-  for (const control of [slow, quick]) {
-    const second = await control.post(units, { sku: 'BAG', delta: 1 }, key);
-    t.equal(second.status, 409);
-    t.match(second.body, { code: 'idempotency_in_progress', retryAfterMs: 500 });
-  }
-  const other = await quick.ask(units, { method: 'POST', body: { sku: 'BAG', delta: 1 }, headers: key, key: 'office-secret-0123456789' });
-  t.equal(other.status, 200);
-  letGo();
-  const answered = await first;
-  t.equal(answered.status, 200);
-  t.same(await marker(quick), [], 'nothing is left behind');
-  t.strictSame((await quick.post(units, { sku: 'BAG', delta: 1 }, key)).body, answered.body, 'afterwards the recorded answer comes, elsewhere too');
-  t.equal((await quick.post(units, { sku: 'BAG', delta: 2 }, key)).body.code, 'idempotency_conflict');
-});
+t.test(
+  'while the first runs on one process, a second with its key waits on every process; another key holder does not',
+  async (t) => {
+    const { slow, quick, letGo } = await twoOffices(t);
+    const first = slow.post(units, { sku: 'BAG', delta: 1 }, key);
+    while ((await marker(quick)).length === 0) await sleep(5);
+    for (const control of [slow, quick]) {
+      const second = await control.post(units, { sku: 'BAG', delta: 1 }, key);
+      t.equal(second.status, 409);
+      t.match(second.body, { code: 'idempotency_in_progress', retryAfterMs: 500 });
+    }
+    const other = await quick.ask(units, {
+      method: 'POST',
+      body: { sku: 'BAG', delta: 1 },
+      headers: key,
+      key: 'office-secret-0123456789',
+    });
+    t.equal(other.status, 200);
+    letGo();
+    const answered = await first;
+    t.equal(answered.status, 200);
+    t.same(await marker(quick), [], 'nothing is left behind');
+    t.strictSame(
+      (await quick.post(units, { sku: 'BAG', delta: 1 }, key)).body,
+      answered.body,
+      'afterwards the recorded answer comes, elsewhere too',
+    );
+    t.equal((await quick.post(units, { sku: 'BAG', delta: 2 }, key)).body.code, 'idempotency_conflict');
+  },
+);
 
 t.test('the marker of a process that died lapses; then the key decides', async (t) => {
   const { slow, quick, letGo } = await twoOffices(t);
@@ -128,7 +147,8 @@ t.test('the marker of a process that died lapses; then the key decides', async (
 t.test('a failed command is no longer running', async (t) => {
   const control = await startControl(t);
   await planShow(control);
-  for (let i = 0; i < 2; i++) t.equal((await control.post(units, { sku: 'NONE', delta: 1 }, key)).body.code, 'sku_not_found');
+  for (let i = 0; i < 2; i++)
+    t.equal((await control.post(units, { sku: 'NONE', delta: 1 }, key)).body.code, 'sku_not_found');
 });
 
 t.test('an announcement with a key is heard once, and told again where it stands', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { planShow, say, startControl } from './harness.ts';
 
 t.test('a host reads the chat with its authors and takes messages off', async (t) => {
@@ -32,14 +32,19 @@ t.test('a host reads the chat with its authors and takes messages off', async (t
   t.equal((await ask('/v1/shows/gala/chat/1', { method: 'DELETE', key: null })).status, 401);
   for (let i = 0; i < 5; i++) await say(control, 'gala', 'cyd', ...Array.from({ length: 60 }, (_, n) => `${i}/${n}`));
   const newest = (await ask('/v1/shows/gala/chat')).body.messages;
-  t.same([newest.length, newest.at(-1).text, newest[0].text], [LIMITS.chatListedMax, '4/59', '1/40'], 'the newest, oldest first');
+  t.same(
+    [newest.length, newest.at(-1).text, newest[0].text],
+    [LIMITS.chatListedMax, '4/59', '1/40'],
+    'the newest, oldest first',
+  );
 });
 
 t.test('users are muted for a time, listed and let go', async (t) => {
   const control = await startControl(t);
   const { ask } = control;
   await planShow(control);
-  const put = (user: string, body: unknown): ReturnType<typeof ask> => ask(`/v1/shows/gala/mutes/${encodeURIComponent(user)}`, { method: 'PUT', body });
+  const put = (user: string, body: unknown): ReturnType<typeof ask> =>
+    ask(`/v1/shows/gala/mutes/${encodeURIComponent(user)}`, { method: 'PUT', body });
   const muted = await put('shop|ünï 1', { forMs: 60_000 });
   t.equal(muted.status, 200);
   t.match(muted.body, { user: 'shop|ünï 1', until: Number });
@@ -49,9 +54,18 @@ t.test('users are muted for a time, listed and let go', async (t) => {
   t.equal((await ask(`/v1/shows/gala/mutes/${encodeURIComponent('shop|ünï 1')}`, { method: 'DELETE' })).status, 204);
   t.equal((await ask('/v1/shows/gala/mutes/nobody', { method: 'DELETE' })).status, 204);
   t.same((await ask('/v1/shows/gala/mutes')).body, { mutes: [] });
-  for (const body of [{}, { forMs: 1 }, { forMs: LIMITS.muteMaxMs + 1 }, { forMs: 60_000, why: 'x' }, { forMs: '60000' }])
+  for (const body of [
+    {},
+    { forMs: 1 },
+    { forMs: LIMITS.muteMaxMs + 1 },
+    { forMs: 60_000, why: 'x' },
+    { forMs: '60000' },
+  ])
     t.equal((await put('troll', body)).body.code, 'invalid_request', JSON.stringify(body));
-  t.equal((await ask('/v1/shows/nowhere/mutes/x', { method: 'PUT', body: { forMs: 60_000 } })).body.code, 'show_not_found');
+  t.equal(
+    (await ask('/v1/shows/nowhere/mutes/x', { method: 'PUT', body: { forMs: 60_000 } })).body.code,
+    'show_not_found',
+  );
   t.equal((await ask('/v1/shows/nowhere/mutes')).body.code, 'show_not_found');
 });
 
@@ -60,7 +74,10 @@ t.test('the display cap is a setting of the show, the audience its numbers', asy
   const { ask, post, store } = control;
   t.equal((await post('/v1/shows', { id: 'loud', title: 'Loud', chatShownPerSecond: 30 })).body.chatShownPerSecond, 30);
   t.equal((await post('/v1/shows', { id: 'gala', title: 'Gala' })).body.chatShownPerSecond, 0);
-  t.equal((await ask('/v1/shows/gala', { method: 'PATCH', body: { chatShownPerSecond: 12 } })).body.chatShownPerSecond, 12);
+  t.equal(
+    (await ask('/v1/shows/gala', { method: 'PATCH', body: { chatShownPerSecond: 12 } })).body.chatShownPerSecond,
+    12,
+  );
   t.equal((await ask('/v1/shows/gala')).body.chatShownPerSecond, 12);
   for (const chatShownPerSecond of [-1, 0.5, LIMITS.chatShownPerSecondMax + 1])
     t.match((await ask('/v1/shows/gala', { method: 'PATCH', body: { chatShownPerSecond } })).body, {

@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import t from 'tap';
+import { LIMITS } from '../../src/limits.ts';
 import { ERRORS, type ErrorCode } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 import { API_KEY, type Ask, planShow, startControl } from './harness.ts';
 
 t.test('every refusal is a problem with a code of the catalogue', async (t) => {
@@ -15,31 +15,96 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
     ['null', '/v1/shows', { method: 'POST', body: 'null', headers: json }, 'invalid_request'],
     ['no body', '/v1/shows', { method: 'POST', headers: json }, 'invalid_request'],
     ['a deep nest', '/v1/shows', { method: 'POST', body: '['.repeat(100_000), headers: json }, 'invalid_request'],
-    ['a deep nest for nobody', '/v1/nothing', { method: 'POST', body: `${'['.repeat(100_000)}${']'.repeat(100_000)}`, headers: json }, 'not_found'],
-    ['a poisoned prototype', '/v1/shows', { method: 'POST', body: '{"title":"x","__proto__":{"admin":true}}', headers: json }, 'invalid_request'],
-    ['text', '/v1/shows', { method: 'POST', body: 'title=x', headers: { 'content-type': 'text/plain' } }, 'unsupported_media_type'],
-    ['a form', '/v1/shows', { method: 'POST', body: 'title=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, 'unsupported_media_type'],
-    ['too large', '/v1/shows', { method: 'POST', body: JSON.stringify({ title: 'x'.repeat(LIMITS.httpBodyBytesMax) }), headers: json }, 'frame_too_large'],
+    [
+      'a deep nest for nobody',
+      '/v1/nothing',
+      { method: 'POST', body: `${'['.repeat(100_000)}${']'.repeat(100_000)}`, headers: json },
+      'not_found',
+    ],
+    [
+      'a poisoned prototype',
+      '/v1/shows',
+      { method: 'POST', body: '{"title":"x","__proto__":{"admin":true}}', headers: json },
+      'invalid_request',
+    ],
+    [
+      'text',
+      '/v1/shows',
+      { method: 'POST', body: 'title=x', headers: { 'content-type': 'text/plain' } },
+      'unsupported_media_type',
+    ],
+    [
+      'a form',
+      '/v1/shows',
+      { method: 'POST', body: 'title=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+      'unsupported_media_type',
+    ],
+    [
+      'too large',
+      '/v1/shows',
+      { method: 'POST', body: JSON.stringify({ title: 'x'.repeat(LIMITS.httpBodyBytesMax) }), headers: json },
+      'frame_too_large',
+    ],
     ['an unknown route', '/v1/nothing', {}, 'not_found'],
     ['an unknown route outside', '/nothing?x=1', {}, 'not_found'],
     ['a wrong method', '/v1/shows', { method: 'DELETE' }, 'method_not_allowed'],
     ['a wrong method deeper', '/v1/shows/gala/sales/drop/open', { method: 'GET' }, 'method_not_allowed'],
     ['an unknown field', '/v1/shows', { method: 'POST', body: { title: 'x', titel: 'y' } }, 'invalid_request'],
-    ['a field of a body that takes none', '/v1/shows/gala/start', { method: 'POST', body: { now: true } }, 'invalid_request'],
-    ['a body where none is read', '/v1/shows/gala/mutes/ann', { method: 'DELETE', body: { forMs: 1 } }, 'invalid_request'],
-    ['null where no body is read', '/v1/shows/gala/mutes/ann', { method: 'DELETE', body: 'null', headers: json }, 'invalid_request'],
+    [
+      'a field of a body that takes none',
+      '/v1/shows/gala/start',
+      { method: 'POST', body: { now: true } },
+      'invalid_request',
+    ],
+    [
+      'a body where none is read',
+      '/v1/shows/gala/mutes/ann',
+      { method: 'DELETE', body: { forMs: 1 } },
+      'invalid_request',
+    ],
+    [
+      'null where no body is read',
+      '/v1/shows/gala/mutes/ann',
+      { method: 'DELETE', body: 'null', headers: json },
+      'invalid_request',
+    ],
     [
       'a deep nest where no body is read',
       '/v1/shows/gala/products/none',
       { method: 'DELETE', body: `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`, headers: json },
       'invalid_request',
     ],
-    ['bytes that are not UTF-8', '/v1/shows', { method: 'POST', body: Buffer.from('7b227469746c65223a22fffe227d', 'hex'), headers: json }, 'invalid_request'],
+    [
+      'bytes that are not UTF-8',
+      '/v1/shows',
+      { method: 'POST', body: Buffer.from('7b227469746c65223a22fffe227d', 'hex'), headers: json },
+      'invalid_request',
+    ],
     ['a change of nothing', '/v1/shows/gala', { method: 'PATCH', body: {} }, 'invalid_request'],
-    ['a blank announcement', '/v1/shows/gala/announcements', { method: 'POST', body: { text: ' \n ' } }, 'invalid_request'],
-    ['an announcement with control characters', '/v1/shows/gala/announcements', { method: 'POST', body: { text: 'a\u0000b' } }, 'invalid_request'],
-    ['half a character', '/v1/shows/gala/announcements', { method: 'POST', body: { text: '\ud800' } }, 'invalid_request'],
-    ['a token for nobody', '/v1/shows/gala/tokens', { method: 'POST', body: { user: 'u', name: ' ', role: 'buyer' } }, 'invalid_request'],
+    [
+      'a blank announcement',
+      '/v1/shows/gala/announcements',
+      { method: 'POST', body: { text: ' \n ' } },
+      'invalid_request',
+    ],
+    [
+      'an announcement with control characters',
+      '/v1/shows/gala/announcements',
+      { method: 'POST', body: { text: 'a\u0000b' } },
+      'invalid_request',
+    ],
+    [
+      'half a character',
+      '/v1/shows/gala/announcements',
+      { method: 'POST', body: { text: '\ud800' } },
+      'invalid_request',
+    ],
+    [
+      'a token for nobody',
+      '/v1/shows/gala/tokens',
+      { method: 'POST', body: { user: 'u', name: ' ', role: 'buyer' } },
+      'invalid_request',
+    ],
     [
       'a bad idempotency key elsewhere',
       '/v1/shows/nowhere',
@@ -50,7 +115,12 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
     ['a broken address', '/v1/shows/%zz', {}, 'invalid_request'],
     ['a long id', `/v1/shows/${'x'.repeat(100)}`, {}, 'invalid_request'],
     ['an endless id', `/v1/shows/${'x'.repeat(5000)}`, {}, 'invalid_request'],
-    ['a bad idempotency key', '/v1/shows/gala/sales/drop/open', { method: 'POST', headers: { 'idempotency-key': 'a b' } }, 'invalid_request'],
+    [
+      'a bad idempotency key',
+      '/v1/shows/gala/sales/drop/open',
+      { method: 'POST', headers: { 'idempotency-key': 'a b' } },
+      'invalid_request',
+    ],
     [
       'an endless idempotency key',
       '/v1/shows/gala/sales/drop/open',
@@ -59,8 +129,18 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
     ],
     ['no key', '/v1/shows', { key: null }, 'unauthenticated'],
     ['a wrong key', '/v1/shows', { key: 'studio-secret-0123456780' }, 'unauthenticated'],
-    ['a wrong key and a wrong body', '/v1/shows', { method: 'POST', body: '{', headers: json, key: null }, 'unauthenticated'],
-    ['an amount that is text', '/v1/shows/gala/reservations/r1/confirm', { method: 'POST', body: { orderRef: 'o', amount: '5' } }, 'invalid_request'],
+    [
+      'a wrong key and a wrong body',
+      '/v1/shows',
+      { method: 'POST', body: '{', headers: json, key: null },
+      'unauthenticated',
+    ],
+    [
+      'an amount that is text',
+      '/v1/shows/gala/reservations/r1/confirm',
+      { method: 'POST', body: { orderRef: 'o', amount: '5' } },
+      'invalid_request',
+    ],
     ['an unknown show', '/v1/shows/nowhere', {}, 'show_not_found'],
   ];
   for (const [name, url, ask, code] of cases) {
@@ -70,7 +150,13 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
     t.equal(answer.headers['content-type'], 'application/problem+json', name);
     t.match(
       answer.body,
-      { type: `urn:stampede:problem:${code}`, title: ERRORS[code].title, status: ERRORS[code].status, detail: /\S/, instance: url.split('?')[0] },
+      {
+        type: `urn:stampede:problem:${code}`,
+        title: ERRORS[code].title,
+        status: ERRORS[code].status,
+        detail: /\S/,
+        instance: url.split('?')[0],
+      },
       name,
     );
     t.equal(answer.headers['x-request-id'] ?? answer.body.requestId, answer.body.requestId, name);
@@ -140,6 +226,10 @@ t.test('too many requests of one key are told when to come back; other keys noti
   t.equal(Number(refused.headers['retry-after']), Math.ceil(refused.body.retryAfterMs / 1000));
   t.equal((await ask('/v1/shows', { key: 'office-secret-0123456789' })).status, 200);
   for (let i = 0; i < 3; i++) t.equal((await ask('/v1/shows', { key: `guess-${i}-0123456789` })).status, 401);
-  t.equal((await ask('/v1/shows', { key: 'guess-4-0123456789' })).status, 429, 'guesses at keys are counted against their address');
+  t.equal(
+    (await ask('/v1/shows', { key: 'guess-4-0123456789' })).status,
+    429,
+    'guesses at keys are counted against their address',
+  );
   t.equal((await ask('/healthz')).status, 200);
 });

@@ -33,7 +33,10 @@ t.test('a show from plan to end', async (t) => {
   const list = await ask('/v1/shows');
   t.strictSame(new Set(list.body.shows.map((show: { id: string }) => show.id)), new Set(['gala', unnamed.body.id]));
 
-  const patched = await ask('/v1/shows/gala', { method: 'PATCH', body: { title: 'Grand gala', slowModeMs: 2000, guests: false } });
+  const patched = await ask('/v1/shows/gala', {
+    method: 'PATCH',
+    body: { title: 'Grand gala', slowModeMs: 2000, guests: false },
+  });
   t.match(patched.body, { title: 'Grand gala', slowModeMs: 2000, guests: false });
   t.equal((await post('/v1/shows/gala/start')).body.state, 'live');
   t.equal((await post('/v1/shows/gala/start')).body.state, 'live');
@@ -50,7 +53,12 @@ t.test('a show from plan to end', async (t) => {
 t.test('products are saved, listed, pinned and removed', async (t) => {
   const { ask, post } = await startControl(t);
   await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] });
-  const tee = { brand: 'acme', title: 'Tee', imageUrl: 'https://cdn.example/tee.png', skus: [{ sku: 'TEE-M', title: 'M' }, { sku: 'TEE-L' }] };
+  const tee = {
+    brand: 'acme',
+    title: 'Tee',
+    imageUrl: 'https://cdn.example/tee.png',
+    skus: [{ sku: 'TEE-M', title: 'M' }, { sku: 'TEE-L' }],
+  };
   const saved = await ask('/v1/shows/gala/products/tee', { method: 'PUT', body: tee });
   t.equal(saved.status, 200);
   t.strictSame(saved.body, { ...tee, id: 'tee' });
@@ -62,7 +70,11 @@ t.test('products are saved, listed, pinned and removed', async (t) => {
   const foreign = await ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { ...tee, brand: 'other' } });
   t.equal(foreign.status, 400);
   t.match(foreign.body, { code: 'invalid_request', errors: [{ path: '/brand' }] });
-  t.equal((await ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { ...tee, imageUrl: 'javascript:alert(1)' } })).body.errors[0].path, '/imageUrl');
+  t.equal(
+    (await ask('/v1/shows/gala/products/hat', { method: 'PUT', body: { ...tee, imageUrl: 'javascript:alert(1)' } }))
+      .body.errors[0].path,
+    '/imageUrl',
+  );
 
   const removed = await ask('/v1/shows/gala/products/tee', { method: 'DELETE' });
   t.equal(removed.status, 204);

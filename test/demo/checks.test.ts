@@ -32,7 +32,12 @@ const outcome = (sold: number, reservations: number, more: Partial<Outcome> = {}
     refusals: 0,
     localRefusals: 0,
     violations: [],
-    sales: [{ id: 'flash', skus: [{ sku: 'A', product: 'p', price: 100, allocated: 9, available: 9 - sold, held: 0, sold, withdrawn: 0 }] }],
+    sales: [
+      {
+        id: 'flash',
+        skus: [{ sku: 'A', product: 'p', price: 100, allocated: 9, available: 9 - sold, held: 0, sold, withdrawn: 0 }],
+      },
+    ],
   },
   ...more,
 });
@@ -104,18 +109,21 @@ t.test('what clients saw against the books, and the events', async (t) => {
   t.match(judge(outcome(1, 1), tally), [/1 gaps/]);
 });
 
-t.test('delivery time is measured at others, not at the speaker, and not for what waited out a reconnect', async (t) => {
-  const tally = new Tally();
-  tally.chatSent('ana', 'hi');
-  const now = performance.now();
-  tally.chatReceived('ana', 'hi', 'ana', now - 1_000);
-  tally.chatReceived('ana', 'hi', 'bo', now + 1_000);
-  tally.chatReceived('cy', 'never sent', 'bo', now - 1_000);
-  t.equal(tally.latencySamples, 0);
-  tally.chatReceived('ana', 'hi', 'bo', now - 1_000);
-  t.equal(tally.latencySamples, 1);
-  t.equal(tally.delivered.chat, 4);
-});
+t.test(
+  'delivery time is measured at others, not at the speaker, and not for what waited out a reconnect',
+  async (t) => {
+    const tally = new Tally();
+    tally.chatSent('ana', 'hi');
+    const now = performance.now();
+    tally.chatReceived('ana', 'hi', 'ana', now - 1_000);
+    tally.chatReceived('ana', 'hi', 'bo', now + 1_000);
+    tally.chatReceived('cy', 'never sent', 'bo', now - 1_000);
+    t.equal(tally.latencySamples, 0);
+    tally.chatReceived('ana', 'hi', 'bo', now - 1_000);
+    t.equal(tally.latencySamples, 1);
+    t.equal(tally.delivered.chat, 4);
+  },
+);
 
 t.test('the same seed gives the same audience', async (t) => {
   const draw = (seed: number): string[] => {

@@ -25,7 +25,8 @@ function start(t: Test, ...flags: string[]): Run {
   });
   t.teardown(() => child.kill('SIGKILL'));
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part));
   return { child, output: () => text, ended: new Promise((resolve) => child.once('close', (code) => resolve(code))) };
 }
 
@@ -63,34 +64,42 @@ async function until(holds: () => boolean, what: string, timeoutMs = 20_000): Pr
   }
 }
 
-t.test('a whole show: a rush, orders, lapsed holds, and books that balance; the next start finds the data again', async (t) => {
-  const folder = dataFolder(t);
-  const run = start(t, ...small(folder, '--seconds', '22'));
-  t.equal(await run.ended, 0, run.output());
-  const text = run.output();
-  t.match(text, /viewer page +http:\/\/127\.0\.0\.1:\d+\/watch\/night-market-/);
-  t.match(text, /violations +0\n/);
-  t.match(text, /gaps 0, viewers behind 0/);
-  t.match(text, /orders +[1-9]\d* confirmed over HTTP/);
-  t.match(text, /reservations +[1-9]\d* asked, [1-9]\d* accepted/);
-  t.match(text, /delivery +p50 [\d.]+ ms, p99 [\d.]+ ms/);
-  t.match(text, / {4}total +\d+ +\d+ +\d+ +\d+/);
-  t.same(leftovers(folder), []);
+t.test(
+  'a whole show: a rush, orders, lapsed holds, and books that balance; the next start finds the data again',
+  async (t) => {
+    const folder = dataFolder(t);
+    const run = start(t, ...small(folder, '--seconds', '22'));
+    t.equal(await run.ended, 0, run.output());
+    const text = run.output();
+    t.match(text, /viewer page +http:\/\/127\.0\.0\.1:\d+\/watch\/night-market-/);
+    t.match(text, /violations +0\n/);
+    t.match(text, /gaps 0, viewers behind 0/);
+    t.match(text, /orders +[1-9]\d* confirmed over HTTP/);
+    t.match(text, /reservations +[1-9]\d* asked, [1-9]\d* accepted/);
+    t.match(text, /delivery +p50 [\d.]+ ms, p99 [\d.]+ ms/);
+    t.match(text, / {4}total +\d+ +\d+ +\d+ +\d+/);
+    t.same(leftovers(folder), []);
 
-  // A second run on the same folder, with a recording, ended by Ctrl-C.
-  const trace = join(folder, 'chat.jsonl');
-  writeFileSync(trace, Array.from({ length: 40 }, (_, i) => JSON.stringify({ at_ms: i * 200, user: `u${i % 7}`, text: `line ${i}` })).join('\n'));
-  const key = /API key +(\S+)/.exec(text)?.[1];
-  const again = start(t, ...small(folder, '--trace', trace, '--speed', '4'));
-  await until(() => /Ctrl-C ends the show/.test(again.output()), 'the second show runs');
-  t.equal(/API key +(\S+)/.exec(again.output())?.[1], key, 'the same key');
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
-  again.child.kill('SIGINT');
-  t.equal(await again.ended, 0, again.output());
-  t.match(again.output(), /[1-9]\d* of 40 recorded messages replayed/);
-  t.match(again.output(), /violations +0\n/);
-  t.same(leftovers(folder), []);
-});
+    // A second run on the same folder, with a recording, ended by Ctrl-C.
+    const trace = join(folder, 'chat.jsonl');
+    writeFileSync(
+      trace,
+      Array.from({ length: 40 }, (_, i) =>
+        JSON.stringify({ at_ms: i * 200, user: `u${i % 7}`, text: `line ${i}` }),
+      ).join('\n'),
+    );
+    const key = /API key +(\S+)/.exec(text)?.[1];
+    const again = start(t, ...small(folder, '--trace', trace, '--speed', '4'));
+    await until(() => /Ctrl-C ends the show/.test(again.output()), 'the second show runs');
+    t.equal(/API key +(\S+)/.exec(again.output())?.[1], key, 'the same key');
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    again.child.kill('SIGINT');
+    t.equal(await again.ended, 0, again.output());
+    t.match(again.output(), /[1-9]\d* of 40 recorded messages replayed/);
+    t.match(again.output(), /violations +0\n/);
+    t.same(leftovers(folder), []);
+  },
+);
 
 t.test('a demo that is killed takes its engine and Redis with it', async (t) => {
   const folder = dataFolder(t);
@@ -109,7 +118,12 @@ t.test('mistakes are named before anything starts', async (t) => {
   writeFileSync(trace, '{"at_ms":0,"user":"a","text":"fine"}\n{"at_ms":5,"user":"a"}\nnot json\n');
   const wrong = start(t, '--viewers', 'many', '--trace', trace, '--gateway-port', '99999');
   t.equal(await wrong.ended, 2);
-  for (const part of [/--viewers must be a whole number/, /--gateway-port must be/, /line 2: "text" must be/, /line 3: not JSON/])
+  for (const part of [
+    /--viewers must be a whole number/,
+    /--gateway-port must be/,
+    /line 2: "text" must be/,
+    /line 3: not JSON/,
+  ])
     t.match(wrong.output(), part);
 
   const taken = createServer().listen(0, '127.0.0.1');

@@ -1,23 +1,36 @@
 import t from 'tap';
+import type { ChatAppend, ChatEntry } from '../../src/domain/chat.ts';
 import { ChatIntake, type ChatIntakeOptions, type ChatTaken } from '../../src/fanout/chat-intake.ts';
-import type { ChatAppend, ChatEntry } from '../../src/fanout/ports.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const entry = (n: number): ChatEntry => ({ user: `u${n}`, name: 'N', text: `t${n}`, mark: 0, at: 1_000 + n });
 
 const intakeWith = (options: Pick<ChatIntakeOptions, 'log' | 'onFault'> & Partial<ChatIntakeOptions>): ChatIntake =>
-  new ChatIntake({ showId: 's', node: 'n', clock: new ManualClock(), behind: () => false, shownPerSecond: () => 0, ...options });
+  new ChatIntake({
+    showId: 's',
+    node: 'n',
+    clock: new ManualClock(),
+    behind: () => false,
+    shownPerSecond: () => 0,
+    ...options,
+  });
 
 t.test('C-4: intake: one append in flight, everybody gets the id of their message', async (t) => {
   const clock = new ManualClock();
-  const appends: Array<{ count: number; authors: readonly string[]; answer: (r: Result<{ firstId: number }>) => void }> = [];
+  const appends: Array<{
+    count: number;
+    authors: readonly string[];
+    answer: (r: Result<{ firstId: number }>) => void;
+  }> = [];
   const intake = intakeWith({
     clock,
     shownPerSecond: () => 10,
     onFault: (error) => t.fail(String(error)),
-    log: { appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })) },
+    log: {
+      appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })),
+    },
   });
   const answers: Array<Result<ChatTaken>> = [];
   for (let i = 0; i < 4; i += 1) intake.accept(entry(i), (r) => answers.push(r));
@@ -98,7 +111,8 @@ t.test('intake: batches and queue are bounded', async (t) => {
     },
   });
   const refused: string[] = [];
-  const accept = (text: string): void => intake.accept({ ...entry(1), text }, (r) => !r.ok && refused.push(r.error.code));
+  const accept = (text: string): void =>
+    intake.accept({ ...entry(1), text }, (r) => !r.ok && refused.push(r.error.code));
   for (let i = 0; i < LIMITS.chatQueuePerRoomMax + 5; i += 1) accept(i < 1_000 ? 'x'.repeat(280) : 'short');
   t.same([...new Set(refused)], ['overloaded']);
   await intake.settled();

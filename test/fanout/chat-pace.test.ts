@@ -1,8 +1,8 @@
 import t from 'tap';
+import { rateOf } from '../../src/domain/token-bucket.ts';
 import { ChatPace } from '../../src/fanout/chat-pace.ts';
-import { rateOf } from '../../src/fanout/token-bucket.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { packValue } from '../../src/protocol/codec.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 
 const rate = rateOf(LIMITS.chatRatePerSecond);
 const { burst, perSecond } = rate;
@@ -59,7 +59,8 @@ t.test('who wrote long ago is forgotten, and never more are kept than may be', a
   pace.take('late', 60_000, 0);
   t.equal(kept(), 1);
   const crowd = Array.from({ length: LIMITS.chatWritersKeptMax + 500 }, (_, i) => `u${i}`);
-  for (let from = 0; from < crowd.length; from += 500) pace.charge(packValue(crowd.slice(from, from + 500)), 60_000, 3_600_000);
+  for (let from = 0; from < crowd.length; from += 500)
+    pace.charge(packValue(crowd.slice(from, from + 500)), 60_000, 3_600_000);
   t.equal(kept(), LIMITS.chatWritersKeptMax);
   t.ok(pace.slowFor(crowd.at(-1) ?? '', 3_600_000, 60_000) > 0, 'the newest stay');
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Coalescer } from '../../src/fanout/coalescer.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 /** `left`: what each flush leaves waiting. */
 function setUp(left: number[] = []): { clock: ManualClock; coalescer: Coalescer; flushes: number[] } {
@@ -98,25 +98,28 @@ t.test('what makes enough to write is not kept for the long pause', async (t) =>
   t.equal(flushes.at(-1), flushedMs + 250);
 });
 
-t.test('what is full leaves as soon as the flush before is written, and what a flush leaves waits its turn', async (t) => {
-  const { clock, coalescer, flushes } = setUp([20_000, 40_000, 15_000, 700]);
-  clock.writeMs = 30;
-  coalescer.poke(50_000);
-  t.same(flushes, [1_000]);
-  coalescer.poke(55_000);
-  t.same(flushes, [1_000], 'one at a time');
-  clock.write();
-  t.same(flushes, [1_000, 1_030]);
-  clock.write();
-  clock.write();
-  t.same(flushes, [1_000, 1_030, 1_060, 1_090]);
-  clock.write();
-  t.same(flushes.length, 4, 'the rest is not enough to be full');
-  clock.advance(1_000);
-  t.equal(flushes.length, 5);
-  t.ok((flushes[4] ?? 0) - 1_090 > 20, 'and waits for its tick');
-  t.equal(clock.armed, 0);
-});
+t.test(
+  'what is full leaves as soon as the flush before is written, and what a flush leaves waits its turn',
+  async (t) => {
+    const { clock, coalescer, flushes } = setUp([20_000, 40_000, 15_000, 700]);
+    clock.writeMs = 30;
+    coalescer.poke(50_000);
+    t.same(flushes, [1_000]);
+    coalescer.poke(55_000);
+    t.same(flushes, [1_000], 'one at a time');
+    clock.write();
+    t.same(flushes, [1_000, 1_030]);
+    clock.write();
+    clock.write();
+    t.same(flushes, [1_000, 1_030, 1_060, 1_090]);
+    clock.write();
+    t.same(flushes.length, 4, 'the rest is not enough to be full');
+    clock.advance(1_000);
+    t.equal(flushes.length, 5);
+    t.ok((flushes[4] ?? 0) - 1_090 > 20, 'and waits for its tick');
+    t.equal(clock.armed, 0);
+  },
+);
 
 t.test('a late event loop stretches the tick too', async (t) => {
   const { clock, coalescer } = setUp();

@@ -1,15 +1,17 @@
 import { decode as msgpackDecode } from '@msgpack/msgpack';
 import t from 'tap';
-import { ChatPiece } from '../../src/fanout/chat-piece.ts';
+import { ChatPiece } from '../../src/domain/chat-piece.ts';
+import { MessagePackWriter, valueEnds, writeChatItem } from '../../src/domain/message-pack.ts';
 import { chatFrames, EventEntry, newEncodeCounts, type OutgoingFrame, splicedFrame } from '../../src/fanout/frames.ts';
-import { MessagePackWriter, valueEnds, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
-import { ChatRing, EventRing } from '../../src/fanout/ring.ts';
+import { ChatRing, EventRing } from '../../src/fanout/rings.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { inflate } from '../../src/protocol/codec.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 import type { ChatGroup, Frame } from '../../src/protocol/messages.ts';
 
 const WORDS =
-  'ban hum lol omg want this one pls size M how much is it love the red one mine 5 dollars shipping to berlin? wow cute haha yes no back in stock'.split(' ');
+  'ban hum lol omg want this one pls size M how much is it love the red one mine 5 dollars shipping to berlin? wow cute haha yes no back in stock'.split(
+    ' ',
+  );
 
 /** Invented chat of the shape of recorded chat: 10-character names, 17 characters of text on average. */
 function chatter(count: number, seed = 7): Array<[string, string]> {
@@ -18,7 +20,9 @@ function chatter(count: number, seed = 7): Array<[string, string]> {
     state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
     return Math.floor((state / 2_147_483_648) * below);
   };
-  const users = Array.from({ length: 200 }, () => Array.from({ length: 10 }, () => '0123456789abcdef'[random(16)]).join(''));
+  const users = Array.from({ length: 200 }, () =>
+    Array.from({ length: 10 }, () => '0123456789abcdef'[random(16)]).join(''),
+  );
   return Array.from({ length: count }, () => [
     users[random(200)] ?? '',
     Array.from({ length: 1 + random(7) }, () => WORDS[random(WORDS.length)])
@@ -33,12 +37,17 @@ function piece(messages: ReadonlyArray<readonly [string, string]>, firstId = 1, 
   return new ChatPiece(firstId, at, messages.length, writer.take());
 }
 
-const readJson = (frame: OutgoingFrame): Frame & { chat: ChatGroup[] } => JSON.parse(Buffer.from(frame.in('json')).toString());
+const readJson = (frame: OutgoingFrame): Frame & { chat: ChatGroup[] } =>
+  JSON.parse(Buffer.from(frame.in('json')).toString());
 const readPacked = (frame: OutgoingFrame): unknown => msgpackDecode(frame.in('msgpack'));
 
 t.test('every variant says the same, and is encoded once', async (t) => {
   const counts = newEncodeCounts();
-  const messages = [...chatter(40), ['ünï', '😀 "quoted" \\ text'] as const, ['x'.repeat(64), 'y'.repeat(280)] as const];
+  const messages = [
+    ...chatter(40),
+    ['ünï', '😀 "quoted" \\ text'] as const,
+    ['x'.repeat(64), 'y'.repeat(280)] as const,
+  ];
   const frame = splicedFrame(
     {
       at: 1_795_399_320_496,
@@ -65,12 +74,19 @@ t.test('chat is compact: bytes per message at 20 messages a frame', async (t) =>
   let packed = 0;
   let deflated = 0;
   for (let from = 0; from < messages.length; from += 20) {
-    const [frame] = chatFrames([piece(messages.slice(from, from + 20), 1_000 + from)], 1_795_399_320_496, false, counts);
+    const [frame] = chatFrames(
+      [piece(messages.slice(from, from + 20), 1_000 + from)],
+      1_795_399_320_496,
+      false,
+      counts,
+    );
     packed += frame?.in('msgpack').length ?? 0;
     deflated += frame?.in('msgpack.deflate').length ?? 0;
   }
   const perMessage = (bytes: number): number => bytes / messages.length;
-  t.comment(`text ${textBytes.toFixed(1)}, MessagePack ${perMessage(packed).toFixed(1)}, deflated ${perMessage(deflated).toFixed(1)} bytes a message`);
+  t.comment(
+    `text ${textBytes.toFixed(1)}, MessagePack ${perMessage(packed).toFixed(1)}, deflated ${perMessage(deflated).toFixed(1)} bytes a message`,
+  );
   t.ok(perMessage(packed) <= textBytes + 21, 'at most 21 bytes more than the text alone');
   t.ok(perMessage(deflated) <= textBytes + 11, 'compressed at most 11 more');
 });
@@ -98,7 +114,12 @@ t.test('items are found without decoding; bytes that are none are refused', asyn
   const messages = chatter(10);
   const { items } = piece(messages);
   t.equal(valueEnds(items, 10).at(-1), items.length);
-  for (const bad of [items.subarray(0, items.length - 1), Uint8Array.of(0xc1), Uint8Array.of(0xdc, 0xff, 0xff), new Uint8Array()]) {
+  for (const bad of [
+    items.subarray(0, items.length - 1),
+    Uint8Array.of(0xc1),
+    Uint8Array.of(0xdc, 0xff, 0xff),
+    new Uint8Array(),
+  ]) {
     t.throws(() => valueEnds(bad, 10), RangeError);
   }
 });
@@ -108,7 +129,9 @@ t.test('R-6: the chat ring: history, and what came after an id', async (t) => {
   for (let i = 0; i < 20; i += 1) ring.push(piece(chatter(10, i), i * 10 + 1));
   const idsOf = (pieces: ChatPiece[]): number[] =>
     pieces.flatMap((p) =>
-      readJson(splicedFrame({ at: 1, chat: [p] }, newEncodeCounts())).chat.flatMap(([first, , items]: ChatGroup) => items.map(([i]) => first + i)),
+      readJson(splicedFrame({ at: 1, chat: [p] }, newEncodeCounts())).chat.flatMap(([first, , items]: ChatGroup) =>
+        items.map(([i]) => first + i),
+      ),
     );
   t.same(
     idsOf(ring.history(25)),
@@ -137,7 +160,8 @@ t.test('the event ring serves exactly what it can', async (t) => {
   t.same(ring.after(100), []);
   t.equal(ring.after(99), null, 'before its time');
   t.equal(ring.after(101), null, 'from the future');
-  for (let offset = 101; offset <= 100 + 3 * LIMITS.eventRingEntries; offset += 1) ring.push({ offset, at: 0, type: 'announcement', data: {} });
+  for (let offset = 101; offset <= 100 + 3 * LIMITS.eventRingEntries; offset += 1)
+    ring.push({ offset, at: 0, type: 'announcement', data: {} });
   const last = 100 + 3 * LIMITS.eventRingEntries;
   t.equal(ring.after(last - 5)?.[0]?.event.offset, last - 4);
   t.ok((ring.after(last - LIMITS.eventRingEntries)?.length ?? 0) === LIMITS.eventRingEntries);

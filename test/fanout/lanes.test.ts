@@ -1,39 +1,54 @@
 import t from 'tap';
+import type { ChatBatch } from '../../src/domain/chat.ts';
+import type { ChatPiece } from '../../src/domain/chat-piece.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
+import type { CountsResult } from '../../src/domain/show-log.ts';
+import { newBucket, take } from '../../src/domain/token-bucket.ts';
+import type { Publisher } from '../../src/fanout/broadcast-groups.ts';
+import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import { ChatLane } from '../../src/fanout/chat-lane.ts';
-import type { ChatPiece } from '../../src/fanout/chat-piece.ts';
-import { CountdownTicker } from '../../src/fanout/countdown.ts';
-import { CountsReporter } from '../../src/fanout/counts.ts';
-import { DueTimer } from '../../src/fanout/due-timer.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { Listeners } from '../../src/fanout/listeners.ts';
-import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
-import type { ChatBatch, CountsAnswer } from '../../src/fanout/ports.ts';
-import type { Publisher } from '../../src/fanout/seats.ts';
-import { Spreader } from '../../src/fanout/spreader.ts';
 import { StateLane } from '../../src/fanout/state-lane.ts';
-import { newBucket, take } from '../../src/fanout/token-bucket.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 import type { Frame, SaleStateView, SaleView } from '../../src/protocol/messages.ts';
-import { ManualClock } from './manual-clock.ts';
+import { CountsReporter } from '../../src/rooms/counts.ts';
+import { CountdownTicker } from '../../src/selling/countdown.ts';
+import { DueTimer } from '../../src/selling/due-timer.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 interface Sent {
   readonly topic: string;
   readonly frame: Frame;
 }
 
-function lanes(): { clock: ManualClock; sent: Sent[]; listeners: Listeners; options: ConstructorParameters<typeof ChatLane>[0] } {
+function lanes(): {
+  clock: ManualClock;
+  sent: Sent[];
+  listeners: Listeners;
+  options: ConstructorParameters<typeof ChatLane>[0];
+} {
   const clock = new ManualClock();
   const sent: Sent[] = [];
-  const publisher: Publisher = { publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }), onFrame: () => {} };
-  const listeners = new Listeners('show', new Spreader(publisher, clock));
+  const publisher: Publisher = {
+    publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }),
+    onFrame: () => {},
+  };
+  const listeners = new Listeners('show', new Broadcaster(publisher, clock));
   listeners.add('json', 1);
   listeners.take('json');
   return {
     clock,
     sent,
     listeners,
-    options: { clock, listeners, afterWrites: (run) => clock.afterWrites(run), encodes: newEncodeCounts(), now: () => clock.time },
+    options: {
+      clock,
+      listeners,
+      afterWrites: (run) => clock.afterWrites(run),
+      encodes: newEncodeCounts(),
+      now: () => clock.time,
+    },
   };
 }
 
@@ -43,7 +58,8 @@ function batch(firstId: number, count: number): ChatBatch {
   return { node: 'n', firstId, at: 5, count, items: writer.take() };
 }
 
-const texts = (sent: Sent[]): string[] => sent.flatMap(({ frame }) => (frame.chat ?? []).flatMap((group) => group[2].map((item) => item[3])));
+const texts = (sent: Sent[]): string[] =>
+  sent.flatMap(({ frame }) => (frame.chat ?? []).flatMap((group) => group[2].map((item) => item[3])));
 
 t.test('state goes along with chat, which is written to the same viewers', async (t) => {
   const { clock, sent, options } = lanes();
@@ -69,7 +85,11 @@ t.test('state goes along with chat, which is written to the same viewers', async
   clock.advance(LIMITS.stateTickMs);
   t.match(sent.splice(0), [{ frame: { state: { viewers: 3 } } }]);
   chat.push(batch(3, 1));
-  t.match(sent.splice(0), [{ topic: 'ej0/show', frame: { state: { viewers: 4 } } }, { topic: 'cj0/show' }], 'one after the other, in one turn');
+  t.match(
+    sent.splice(0),
+    [{ topic: 'ej0/show', frame: { state: { viewers: 4 } } }, { topic: 'cj0/show' }],
+    'one after the other, in one turn',
+  );
   clock.advance(LIMITS.stateTickMaxMs);
   t.same(sent, [], 'and nothing is left');
 });
@@ -103,7 +123,8 @@ t.test('chat: batches of many nodes leave in one frame a tick, in the order of t
 function muchChat(firstId: number, bytes: number): ChatBatch {
   const writer = new MessagePackWriter();
   let count = 0;
-  for (; writer.bytes < bytes; count += 1) writeChatItem(writer, count, 0, 'ann', `m${firstId + count} ${'x'.repeat(100)}`, 0);
+  for (; writer.bytes < bytes; count += 1)
+    writeChatItem(writer, count, 0, 'ann', `m${firstId + count} ${'x'.repeat(100)}`, 0);
   return { node: 'n', firstId, at: 5, count, items: writer.take() };
 }
 
@@ -130,7 +151,11 @@ t.test('more chat than a flush takes leaves in several, each when the one before
   clock.advance(LIMITS.tickMaxMs);
   sentInAll += texts(sent.splice(0)).length;
   t.equal(sentInAll, count);
-  t.equal(Math.max(...framesPerFlush), LIMITS.flushFramesMax, `in JSON too, whose frames hold less: ${framesPerFlush.join(', ')}`);
+  t.equal(
+    Math.max(...framesPerFlush),
+    LIMITS.flushFramesMax,
+    `in JSON too, whose frames hold less: ${framesPerFlush.join(', ')}`,
+  );
   t.equal(clock.armed, 0);
 
   for (let i = 0; i < 3; i += 1) {
@@ -144,40 +169,46 @@ t.test('more chat than a flush takes leaves in several, each when the one before
   t.equal(missed(sent), 0);
 });
 
-t.test('C-11: chat that comes faster than it can be written is refused here, and left out and counted where others took it', async (t) => {
-  const { clock, sent, options } = lanes();
-  // Its writes take so long that hardly a flush gets through.
-  clock.writeMs = 1_000;
-  const lane = new ChatLane(options);
-  let count = 0;
-  const push = (): void => {
-    const much = muchChat(count + 1, 50_000);
-    lane.push(much);
-    count += much.count;
-  };
-  push();
-  t.notOk(lane.behind);
-  let refusedAfterMs = 0;
-  for (let second = 1; second <= 8; second += 1) {
-    for (let i = 0; i < 4; i += 1) push();
+t.test(
+  'C-11: chat that comes faster than it can be written is refused here, and left out and counted where others took it',
+  async (t) => {
+    const { clock, sent, options } = lanes();
+    // Its writes take so long that hardly a flush gets through.
+    clock.writeMs = 1_000;
+    const lane = new ChatLane(options);
+    let count = 0;
+    const push = (): void => {
+      const much = muchChat(count + 1, 50_000);
+      lane.push(much);
+      count += much.count;
+    };
+    push();
+    t.notOk(lane.behind);
+    let refusedAfterMs = 0;
+    for (let second = 1; second <= 8; second += 1) {
+      for (let i = 0; i < 4; i += 1) push();
+      clock.write();
+      if (lane.behind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
+    }
+    t.ok(
+      refusedAfterMs > LIMITS.chatWaitMaxMs && refusedAfterMs <= LIMITS.chatWaitMaxMs + 2_000,
+      `refused after ${refusedAfterMs} ms`,
+    );
+    for (let turn = 0; turn < 100 && lane.behind; turn += 1) clock.write();
+    t.notOk(lane.behind, 'and taken again when it has caught up');
+    clock.advance(3_000);
     clock.write();
-    if (lane.behind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
-  }
-  t.ok(refusedAfterMs > LIMITS.chatWaitMaxMs && refusedAfterMs <= LIMITS.chatWaitMaxMs + 2_000, `refused after ${refusedAfterMs} ms`);
-  for (let turn = 0; turn < 100 && lane.behind; turn += 1) clock.write();
-  t.notOk(lane.behind, 'and taken again when it has caught up');
-  clock.advance(3_000);
-  clock.write();
-  const shown = texts(sent).length;
-  t.equal(shown + missed(sent), count, 'everything was sent or counted');
-  t.ok(missed(sent) > 0 && shown > 0, `${missed(sent)} left out`);
-  const numbers = texts(sent).map((text) => Number.parseInt(text.slice(1), 10));
-  t.same(
-    numbers,
-    [...numbers].sort((a, b) => a - b),
-    'in order',
-  );
-});
+    const shown = texts(sent).length;
+    t.equal(shown + missed(sent), count, 'everything was sent or counted');
+    t.ok(missed(sent) > 0 && shown > 0, `${missed(sent)} left out`);
+    const numbers = texts(sent).map((text) => Number.parseInt(text.slice(1), 10));
+    t.same(
+      numbers,
+      [...numbers].sort((a, b) => a - b),
+      'in order',
+    );
+  },
+);
 
 /** As the log hands it out above the display cap: `shown` of `taken` messages. */
 function sampled(firstId: number, taken: number, shown: readonly number[]): ChatBatch {
@@ -194,7 +225,11 @@ t.test('C-9: what was shown and what is told as missed add up, at every frame', 
   lane.fill([batch(1, 3)], 10);
   lane.push(sampled(11, 10, [2, 7]));
   clock.write();
-  t.match(sent.at(-1)?.frame, { missed: 6, chat: [[11, 5, [[2], [7]]]] }, 'up to the last one shown, and nothing of before');
+  t.match(
+    sent.at(-1)?.frame,
+    { missed: 6, chat: [[11, 5, [[2], [7]]]] },
+    'up to the last one shown, and nothing of before',
+  );
   lane.push(sampled(21, 5, []));
   lane.push(sampled(26, 300, [299]));
   clock.advance(LIMITS.tickMinMs);
@@ -202,7 +237,7 @@ t.test('C-9: what was shown and what is told as missed add up, at every frame', 
   lane.push(sampled(326, 40, [0]));
   clock.advance(LIMITS.tickMinMs);
   t.equal(sent.at(-1)?.frame.missed, undefined, 'what comes behind it may still be told with the next');
-  clock.advance(LIMITS.chatLeftOutTellMs);
+  clock.advance(LIMITS.missedChatReportMs);
   t.match(sent.at(-1)?.frame, { missed: 39, chat: [[366, Number, []]] }, 'or by itself');
   t.equal(lane.sent, 365 - 10);
   t.equal(texts(sent).length + missed(sent), 355);
@@ -242,7 +277,7 @@ t.test('C-10: a message taken off is not sent, if it waits, and not kept', async
   t.not(lane.ring.version, version, 'what was made of the history is stale');
   clock.advance(LIMITS.tickMinMs);
   t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm6']);
-  clock.advance(LIMITS.chatLeftOutTellMs);
+  clock.advance(LIMITS.missedChatReportMs);
   t.equal(missed(sent), 2);
   const idsOf = (pieces: readonly ChatPiece[]): number[] =>
     pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
@@ -279,7 +314,14 @@ t.test('nothing is encoded or published for nobody, but history is kept', async 
   t.equal(lane.ring.lastId, 3);
 });
 
-const state = (id: string, rev: number, left: Record<string, number>): SaleStateView => ({ id, rev, state: 'open', opensAt: 1, closesAt: 2, left });
+const state = (id: string, rev: number, left: Record<string, number>): SaleStateView => ({
+  id,
+  rev,
+  state: 'open',
+  opensAt: 1,
+  closesAt: 2,
+  left,
+});
 
 t.test('S-1: state: the newest value of each thing, one frame a tick', async (t) => {
   const { clock, sent, options } = lanes();
@@ -293,7 +335,13 @@ t.test('S-1: state: the newest value of each thing, one frame a tick', async (t)
   t.equal(sent.length, 1);
   clock.advance(LIMITS.stateTickMs);
   t.equal(sent.length, 2);
-  t.same(sent[1]?.frame.state, { viewers: 2, peak: 2, hearts: 5, unique: 2, sales: [state('s', 49, { a: 51, b: 48 })] });
+  t.same(sent[1]?.frame.state, {
+    viewers: 2,
+    peak: 2,
+    hearts: 5,
+    unique: 2,
+    sales: [state('s', 49, { a: 51, b: 48 })],
+  });
   lane.pushSales([state('s', 50, { a: 0 })]);
   lane.supersede({ id: 's', rev: 51 } as SaleView);
   clock.advance(LIMITS.stateTickMs);
@@ -321,74 +369,93 @@ t.test('S-4: countdowns tick on whole seconds, only while somebody listens and s
   ticker.stop();
 });
 
-t.test('S-3: counts: people new to the node are reported once, in slices, and again when a report was lost', async (t) => {
-  const clock = new ManualClock();
-  const reports: Array<readonly string[]> = [];
-  let works = false;
-  const log = {
-    reportCounts: async (_show: string, _node: string, viewers: number, _hearts: number, newcomers: readonly string[] = []): Promise<Result<CountsAnswer>> => {
-      reports.push(newcomers);
-      return works ? ok({ counts: { viewers, peak: viewers, hearts: 0, unique: 0 }, epoch: 'e1', rev: 1 }) : fail('redis_unavailable');
-    },
-  };
-  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
-  counts.addNewcomer('ann');
-  counts.addNewcomer('ann');
-  await clock.pass(10);
-  t.same(reports, [['ann']]);
-  works = true;
-  await clock.pass(LIMITS.countsTickMs);
-  t.same(reports, [['ann'], ['ann']], 'the answer was lost');
-  await clock.pass(LIMITS.countsTickMs * 3);
-  t.equal(reports.length, 2);
-  for (let i = 0; i < LIMITS.uniquesPerReportMax + 5; i += 1) counts.addNewcomer(`u${i}`);
-  await clock.pass(LIMITS.countsTickMs * 3);
-  t.same(
-    reports.slice(2).map(({ length }) => length),
-    [LIMITS.uniquesPerReportMax, 5],
-  );
-  counts.addNewcomer('last');
-  await counts.close();
-  t.same(reports.at(-1), ['last']);
-  t.equal(clock.armed, 0);
-});
+t.test(
+  'S-3: counts: people new to the node are reported once, in slices, and again when a report was lost',
+  async (t) => {
+    const clock = new ManualClock();
+    const reports: Array<readonly string[]> = [];
+    let works = false;
+    const log = {
+      reportCounts: async (
+        _show: string,
+        _node: string,
+        viewers: number,
+        _hearts: number,
+        newcomers: readonly string[] = [],
+      ): Promise<Result<CountsResult>> => {
+        reports.push(newcomers);
+        return works
+          ? ok({ counts: { viewers, peak: viewers, hearts: 0, unique: 0 }, epoch: 'e1', rev: 1 })
+          : fail('redis_unavailable');
+      },
+    };
+    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
+    counts.addNewcomer('ann');
+    counts.addNewcomer('ann');
+    await clock.pass(10);
+    t.same(reports, [['ann']]);
+    works = true;
+    await clock.pass(LIMITS.countsTickMs);
+    t.same(reports, [['ann'], ['ann']], 'the answer was lost');
+    await clock.pass(LIMITS.countsTickMs * 3);
+    t.equal(reports.length, 2);
+    for (let i = 0; i < LIMITS.uniquesPerReportMax + 5; i += 1) counts.addNewcomer(`u${i}`);
+    await clock.pass(LIMITS.countsTickMs * 3);
+    t.same(
+      reports.slice(2).map(({ length }) => length),
+      [LIMITS.uniquesPerReportMax, 5],
+    );
+    counts.addNewcomer('last');
+    await counts.close();
+    t.same(reports.at(-1), ['last']);
+    t.equal(clock.armed, 0);
+  },
+);
 
-t.test('S-3: counts: at most one report a second, only when something changed, repeated before they lapse', async (t) => {
-  const clock = new ManualClock();
-  const reports: Array<[atMs: number, viewers: number, hearts: number]> = [];
-  const log = {
-    reportCounts: async (_show: string, _node: string, viewers: number, hearts: number): Promise<Result<CountsAnswer>> => {
-      reports.push([clock.time - 1_000, viewers, hearts]);
-      return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
-    },
-  };
-  const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
-  counts.setViewers(1);
-  await clock.pass(10);
-  counts.setViewers(2);
-  counts.addHearts(3);
-  counts.addHearts(4);
-  await clock.pass(1_100);
-  t.same(
-    reports.map(([, viewers, hearts]) => [viewers, hearts]),
-    [
-      [1, 0],
-      [2, 7],
-    ],
-  );
-  t.ok((reports[1]?.[0] ?? 0) >= LIMITS.countsTickMs);
-  await clock.pass(LIMITS.nodeCountsTtlMs);
-  t.ok(reports.length >= 4 && reports.length <= 6, 'repeated, rarely');
-  const before = reports.length;
-  await counts.close();
-  t.same(
-    reports.slice(before).map(([, viewers]) => viewers),
-    [0],
-    'says goodbye once',
-  );
-  counts.setViewers(5);
-  t.equal(clock.armed, 0);
-});
+t.test(
+  'S-3: counts: at most one report a second, only when something changed, repeated before they lapse',
+  async (t) => {
+    const clock = new ManualClock();
+    const reports: Array<[atMs: number, viewers: number, hearts: number]> = [];
+    const log = {
+      reportCounts: async (
+        _show: string,
+        _node: string,
+        viewers: number,
+        hearts: number,
+      ): Promise<Result<CountsResult>> => {
+        reports.push([clock.time - 1_000, viewers, hearts]);
+        return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
+      },
+    };
+    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
+    counts.setViewers(1);
+    await clock.pass(10);
+    counts.setViewers(2);
+    counts.addHearts(3);
+    counts.addHearts(4);
+    await clock.pass(1_100);
+    t.same(
+      reports.map(([, viewers, hearts]) => [viewers, hearts]),
+      [
+        [1, 0],
+        [2, 7],
+      ],
+    );
+    t.ok((reports[1]?.[0] ?? 0) >= LIMITS.countsTickMs);
+    await clock.pass(LIMITS.nodeCountsTtlMs);
+    t.ok(reports.length >= 4 && reports.length <= 6, 'repeated, rarely');
+    const before = reports.length;
+    await counts.close();
+    t.same(
+      reports.slice(before).map(([, viewers]) => viewers),
+      [0],
+      'says goodbye once',
+    );
+    counts.setViewers(5);
+    t.equal(clock.armed, 0);
+  },
+);
 
 t.test('due: asks on the dot, again at once while there is more, and never spins', async (t) => {
   const clock = new ManualClock();

@@ -32,7 +32,13 @@ function build(): string {
   if (existsSync(entry)) return entry;
   const draft = `${home}-${process.pid}`;
   mkdirSync(draft, { recursive: true });
-  const compiler = [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(draft, 'dist')];
+  const compiler = [
+    join(ROOT, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    join(ROOT, 'tsconfig.build.json'),
+    '--outDir',
+    join(draft, 'dist'),
+  ];
   const compiled = spawnSync('env', plainNode(compiler), { encoding: 'utf8' });
   if (compiled.status !== 0) {
     rmSync(draft, { recursive: true, force: true });
@@ -52,7 +58,8 @@ function build(): string {
 /** Builds of older sources that nobody can be running any more. */
 function removeOld(newest: number): void {
   const DAY_MS = 24 * 60 * 60 * 1000;
-  for (const name of readdirSync(CACHE)) if (Number.parseInt(name, 10) < newest - DAY_MS) rmSync(join(CACHE, name), { recursive: true, force: true });
+  for (const name of readdirSync(CACHE))
+    if (Number.parseInt(name, 10) < newest - DAY_MS) rmSync(join(CACHE, name), { recursive: true, force: true });
 }
 
 /** Arguments for `env`: the test runner hangs its loaders into every Node below it, which triples what a process costs to start. */

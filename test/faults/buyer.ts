@@ -35,7 +35,15 @@ export interface Grant {
 const WAIT_MS_MAX = 900;
 
 /** Put off, not refused: the same key may be tried again. */
-const LATER = new Set(['sale_not_open', 'sale_paused', 'overloaded', 'rate_limited', 'too_many_in_flight', 'draining', 'idempotency_in_progress']);
+const LATER = new Set([
+  'sale_not_open',
+  'sale_paused',
+  'overloaded',
+  'rate_limited',
+  'too_many_in_flight',
+  'draining',
+  'idempotency_in_progress',
+]);
 /** SPEC Q-9: the outcome is not known. */
 const UNKNOWN = new Set(['redis_unavailable', 'internal', 'idempotency_in_progress']);
 
@@ -62,7 +70,12 @@ export class Buyer {
     this.user = user;
     this.#world = world;
     this.#prng = prng;
-    this.client = new PlainClient({ urls: world.gatewayUrls, show: world.staged.show, token: signToken(world.staged.show, user), prng: prng.fork(7) });
+    this.client = new PlainClient({
+      urls: world.gatewayUrls,
+      show: world.staged.show,
+      token: signToken(world.staged.show, user),
+      prng: prng.fork(7),
+    });
   }
 
   /** From before the opening until everything this person wanted is decided. */
@@ -100,7 +113,10 @@ export class Buyer {
     if (joined?.t === 'ok') this.joins.set(key, { line, joinedAt: Date.now() });
     else if (joined?.t === 'error' && joined.code !== 'already_waiting') return;
     const offered = (): Reservation | undefined =>
-      [...this.client.mine.values()].find(({ id, offer, state }) => offer && state === 'held' && !this.offers.some(({ reservation }) => reservation.id === id));
+      [...this.client.mine.values()].find(
+        ({ id, offer, state }) =>
+          offer && state === 'held' && !this.offers.some(({ reservation }) => reservation.id === id),
+      );
     await this.client.until(() => offered() !== undefined, this.#prng.int(50, WAIT_MS_MAX));
     const reservation = offered();
     if (reservation) {
@@ -116,7 +132,9 @@ export class Buyer {
 
   /** The hold, or null when it was refused for good. */
   async reserve(key: string): Promise<Reservation | null> {
-    const lines = this.#prng.chance(0.2) ? SKUS.map((sku) => ({ sku, qty: 1 })) : [{ sku: this.#prng.pick(SKUS), qty: this.#prng.int(1, 2) }];
+    const lines = this.#prng.chance(0.2)
+      ? SKUS.map((sku) => ({ sku, qty: 1 }))
+      : [{ sku: this.#prng.pick(SKUS), qty: this.#prng.int(1, 2) }];
     const operation = { do: 'reserve', user: this.user, key, sale: SALE, lines } as const;
     const answer = await this.#untilDecided(`reserve ${key}`, () =>
       this.#world.history.record(operation, () => this.#ask({ t: 'reserve', key, sale: SALE, lines }), outcomeOf),
@@ -132,7 +150,10 @@ export class Buyer {
   /** From its deadline on, nobody can be certain of a hold. */
   #mayLapse({ id, heldUntil }: Reservation): void {
     const { entries } = this.#world.history;
-    setTimeout(() => entries.push({ id: -1 - entries.length, invoke: { do: 'lapse', reservation: id } }), heldUntil - Date.now()).unref();
+    setTimeout(
+      () => entries.push({ id: -1 - entries.length, invoke: { do: 'lapse', reservation: id } }),
+      heldUntil - Date.now(),
+    ).unref();
   }
 
   async release(held: Reservation): Promise<void> {
@@ -157,17 +178,26 @@ export class Buyer {
     const operation = { do: what, reservation: held.id, key } as const;
     const path = `/v1/shows/${this.#world.staged.show}/reservations/${held.id}/${what}`;
     const answer = await this.#untilDecided(`${what} ${held.id}`, () =>
-      this.#world.history.record(operation, async () => answerOf(await call(this.#prng.pick(this.#world.controlUrls), 'POST', path, body, key)), outcomeOf),
+      this.#world.history.record(
+        operation,
+        async () => answerOf(await call(this.#prng.pick(this.#world.controlUrls), 'POST', path, body, key)),
+        outcomeOf,
+      ),
     );
     if (answer?.t === 'ok') this.#ended(held.id, answer.data?.reservation as Reservation);
   }
 
   #ended(id: string, reservation: Reservation): void {
-    this.ended.set(id, { state: reservation.state, ...(reservation.orderRef ? { orderRef: reservation.orderRef } : {}), answeredAt: Date.now() });
+    this.ended.set(id, {
+      state: reservation.state,
+      ...(reservation.orderRef ? { orderRef: reservation.orderRef } : {}),
+      answeredAt: Date.now(),
+    });
   }
 
   async #ask(message: Fields): Promise<Answer> {
-    if (!this.client.connected) await this.client.until(() => this.client.connected, Math.max(0, this.#world.untilMs - Date.now()));
+    if (!this.client.connected)
+      await this.client.until(() => this.client.connected, Math.max(0, this.#world.untilMs - Date.now()));
     return this.client.request(message);
   }
 

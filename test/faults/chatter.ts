@@ -27,7 +27,12 @@ export class Talker {
     this.#prng = prng;
     this.#user = user;
     const { show } = world.staged;
-    this.client = new PlainClient({ urls: world.gatewayUrls, show, token: signToken(show, user, 3_600_000, 'viewer'), prng: prng.fork(7) });
+    this.client = new PlainClient({
+      urls: world.gatewayUrls,
+      show,
+      token: signToken(show, user, 3_600_000, 'viewer'),
+      prng: prng.fork(7),
+    });
   }
 
   /** Says something now and then. What was refused or lost is not said again: chat has no keys. */
@@ -35,7 +40,8 @@ export class Talker {
     for (let n = 1; !isOver() && Date.now() < this.#world.untilMs; n++) {
       const text = `${this.#user} says ${n}`;
       const answer = await this.client.request({ t: 'chat', text });
-      if (answer.t === 'ok') this.said.push({ epoch: this.client.epoch, id: Number(answer.data?.chat), text, answeredAt: Date.now() });
+      if (answer.t === 'ok')
+        this.said.push({ epoch: this.client.epoch, id: Number(answer.data?.chat), text, answeredAt: Date.now() });
       await sleep(this.#prng.int(...PAUSE_MS));
     }
   }
@@ -55,7 +61,8 @@ export function judgeChat({ epoch, last, accepted, clients }: Conversation): str
   const texts = new Map<string, string>();
   const say = (id: number, text: string, who: string): void => {
     const known = texts.get(`${epoch}/${id}`);
-    if (known !== undefined && known !== text) wrong.push(`chat: ${who} has ${JSON.stringify(text)} as ${id}, which is ${JSON.stringify(known)} elsewhere`);
+    if (known !== undefined && known !== text)
+      wrong.push(`chat: ${who} has ${JSON.stringify(text)} as ${id}, which is ${JSON.stringify(known)} elsewhere`);
     texts.set(`${epoch}/${id}`, text);
   };
   for (const said of accepted) {
@@ -64,7 +71,8 @@ export function judgeChat({ epoch, last, accepted, clients }: Conversation): str
     if (said.id > last) wrong.push(`chat: ${said.id} was accepted, the history ends at ${last}`);
   }
   for (const client of clients)
-    for (const [place, text] of client.heard) if (place.startsWith(`${epoch}/`)) say(Number(place.slice(epoch.length + 1)), text, `a client on ${client.node}`);
+    for (const [place, text] of client.heard)
+      if (place.startsWith(`${epoch}/`)) say(Number(place.slice(epoch.length + 1)), text, `a client on ${client.node}`);
   for (const client of clients) {
     const silent = client.chatLeftOut(last);
     if (client.epoch === epoch && silent !== 0)

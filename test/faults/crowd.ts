@@ -36,7 +36,14 @@ export interface Crowd {
 }
 
 export async function gather(house: House, staged: StagedShow, prng: Prng, plan: CrowdPlan = {}): Promise<Crowd> {
-  const { buyers: count = 40, watchers: watching = 4, talkers: talking = 3, spreadMs = 600, patienceMs = 30_000, gatewayUrls = house.gatewayUrls } = plan;
+  const {
+    buyers: count = 40,
+    watchers: watching = 4,
+    talkers: talking = 3,
+    spreadMs = 600,
+    patienceMs = 30_000,
+    gatewayUrls = house.gatewayUrls,
+  } = plan;
   const world: World = {
     staged,
     gatewayUrls,
@@ -49,13 +56,24 @@ export async function gather(house: House, staged: StagedShow, prng: Prng, plan:
   const watchers = Array.from(
     { length: watching },
     // Each node has its own: a watcher never moves, so that a line kept is a line kept.
-    (_, at) => new PlainClient({ urls: [gatewayUrls[at % gatewayUrls.length] ?? ''], show: staged.show, token: null, prng: prng.fork(1_000 + at) }),
+    (_, at) =>
+      new PlainClient({
+        urls: [gatewayUrls[at % gatewayUrls.length] ?? ''],
+        show: staged.show,
+        token: null,
+        prng: prng.fork(1_000 + at),
+      }),
   );
   const devices = buyers
     .filter((_, at) => at % DEVICE_EVERY === 0)
     .map(({ user }, at) => ({
       user,
-      client: new PlainClient({ urls: gatewayUrls, show: staged.show, token: signToken(staged.show, user), prng: prng.fork(2_000 + at) }),
+      client: new PlainClient({
+        urls: gatewayUrls,
+        show: staged.show,
+        token: signToken(staged.show, user),
+        prng: prng.fork(2_000 + at),
+      }),
     }));
   const talkers = Array.from({ length: talking }, (_, at) => new Talker(`talker-${at}`, world, prng.fork(3_000 + at)));
   const clients = [...[...buyers, ...devices, ...talkers].map(({ client }) => client), ...watchers];

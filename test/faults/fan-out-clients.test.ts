@@ -33,14 +33,23 @@ async function talk(world: World, node: Node): Promise<Conversation> {
   return conversation;
 }
 
-async function nothingSilent(t: Test, world: World, everybody: readonly SdkViewer[], conversation: Conversation): Promise<void> {
+async function nothingSilent(
+  t: Test,
+  world: World,
+  everybody: readonly SdkViewer[],
+  conversation: Conversation,
+): Promise<void> {
   await conversation.end();
   t.same([...conversation.refusals], []);
   await world.store.announce(world.show, 'the end', 'test');
   const talker = await world.connect({ user: 'last' });
   const last = Number((await talker.ask({ t: 'chat', text: 'goodbye' })).data.chat);
   for (const viewer of everybody) {
-    await until(() => viewer.events.includes('the end') && viewer.heard.has(last), 'they come back and hear the end', 12_000);
+    await until(
+      () => viewer.events.includes('the end') && viewer.heard.has(last),
+      'they come back and hear the end',
+      12_000,
+    );
     t.same(viewer.problems, []);
     const first = conversation.announced.indexOf(viewer.events[0] ?? '');
     t.same(viewer.events.slice(0, -1), conversation.announced.slice(first), 'every event, once, in order');
@@ -62,7 +71,8 @@ t.test('R-2 R-6: the lines of viewers drop three times in a row', async (t) => {
     await sleep(BETWEEN_DROPS_MS);
   }
   await nothingSilent(t, world, everybody, conversation);
-  for (const { snapshots } of everybody) t.equal(snapshots, 1, 'only the first welcome brought one: everything else was resumed');
+  for (const { snapshots } of everybody)
+    t.equal(snapshots, 1, 'only the first welcome brought one: everything else was resumed');
   t.ok(world.node.gateway.stats().resumes.memory >= VIEWERS);
   t.match(world.node.gateway.stats().resumes, { log: 0, snapshot: 0 });
 });
@@ -88,7 +98,8 @@ t.test('D-1 W-5: two nodes are restarted one after the other while the show goes
   await nothingSilent(t, world, everybody, conversation);
   for (const { byes, snapshots } of everybody) {
     t.ok(byes.length >= 1 && byes.length <= 2);
-    for (const { reconnectAfterMs, pass } of byes) t.ok(reconnectAfterMs !== undefined && reconnectAfterMs <= 3_000 && pass !== undefined);
+    for (const { reconnectAfterMs, pass } of byes)
+      t.ok(reconnectAfterMs !== undefined && reconnectAfterMs <= 3_000 && pass !== undefined);
     t.equal(snapshots, 1, 'nobody needed another snapshot');
   }
 });

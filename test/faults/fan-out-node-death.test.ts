@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
 import { descendants, serve } from '../cli/program.ts';
@@ -52,10 +52,18 @@ async function letTimePass(redis: TestRedis, byMs: number): Promise<void> {
 
 async function survives(
   t: Test,
-  { urls, redis, store, kill }: { urls: readonly string[]; redis: TestRedis; store: ConnectedStore; kill(): Promise<unknown> },
+  {
+    urls,
+    redis,
+    store,
+    kill,
+  }: { urls: readonly string[]; redis: TestRedis; store: ConnectedStore; kill(): Promise<unknown> },
 ): Promise<void> {
   const prng = createPrng(5);
-  const clients = Array.from({ length: VIEWERS }, (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(SHOW, `v${i}`), prng: prng.fork(i) }));
+  const clients = Array.from(
+    { length: VIEWERS },
+    (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(SHOW, `v${i}`), prng: prng.fork(i) }),
+  );
   t.teardown(() => Promise.all(clients.map((client) => client.close())));
   await Promise.all(clients.map((client) => client.connect()));
   const starts = new Map(clients.map((client) => [client, client.offset]));
@@ -73,7 +81,8 @@ async function survives(
     }
   });
   const announcing = (async () => {
-    for (let n = 0; !over; n += 1, await sleep(ANNOUNCE_EVERY_MS)) await store.announce(SHOW, `announcement ${n}`, 'test');
+    for (let n = 0; !over; n += 1, await sleep(ANNOUNCE_EVERY_MS))
+      await store.announce(SHOW, `announcement ${n}`, 'test');
   })();
   await sleep(600);
   await kill();
@@ -90,7 +99,10 @@ async function survives(
   for (const { id } of accepted) last = Math.max(last, id);
   for (const client of clients) {
     t.ok(await client.until(() => client.events.at(-1)?.data['text'] === 'the end', 10_000), 'everybody is back');
-    t.ok(await client.until(() => client.chatLeftOut(last) <= 0, 5_000), `chat: ${client.chatLeftOut(last)} left out in silence`);
+    t.ok(
+      await client.until(() => client.chatLeftOut(last) <= 0, 5_000),
+      `chat: ${client.chatLeftOut(last)} left out in silence`,
+    );
     t.same(client.problems, []);
     t.equal(client.epoch, epoch);
     if (client.snapshots > 0) continue;
@@ -103,7 +115,9 @@ async function survives(
     const unheard = accepted.filter(({ id, text }) => client.heard.get(`${epoch}/${id}`) !== text);
     t.ok(unheard.length <= Math.max(0, last - client.heard.size), 'accepted chat was heard or counted');
   }
-  t.comment(`${clients.filter(({ losses }) => losses > 0).length} lost the line, ${clients.filter(({ resumed }) => resumed > 0).length} resumed`);
+  t.comment(
+    `${clients.filter(({ losses }) => losses > 0).length} lost the line, ${clients.filter(({ resumed }) => resumed > 0).length} resumed`,
+  );
   // What the dead node reported lapses after a while; the next report of anybody, at the latest a third of that later, leaves it out.
   await letTimePass(redis, LIMITS.nodeCountsTtlMs);
   const late = new PlainClient({ urls, show: SHOW, token: signToken(SHOW, 'late'), prng });
@@ -119,14 +133,23 @@ t.test('R-2 S-3: one of two gateways is killed', async (t) => {
   const house = await openHouse({ gateways: 2, others: [] });
   t.teardown(() => house.stop());
   const store = await stage(t, house.redis);
-  await survives(t, { urls: house.gatewayUrls, redis: house.redis, store, kill: async () => house.gateways[0]?.kill() });
+  await survives(t, {
+    urls: house.gatewayUrls,
+    redis: house.redis,
+    store,
+    kill: async () => house.gateways[0]?.kill(),
+  });
 });
 
 t.test('R-2 S-3: one of two workers on one port is killed', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const store = await stage(t, redis);
-  const running = await serve(t, ['--workers', '2', '--roles', 'gateway'], { REDIS_URL: redis.url, KEY_PREFIX, AUTH_SECRET });
+  const running = await serve(t, ['--workers', '2', '--roles', 'gateway'], {
+    REDIS_URL: redis.url,
+    KEY_PREFIX,
+    AUTH_SECRET,
+  });
   await survives(t, {
     urls: [running.ready.gateway ?? ''],
     redis,

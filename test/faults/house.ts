@@ -71,7 +71,8 @@ export async function openHouse(plan: HousePlan = {}): Promise<House> {
     const gateways: Process[] = [];
     for (let i = 0; i < count; i++) gateways.push(await add(`gateway-${i}`, 'gateway'));
     const rest = new Map<string, Process>();
-    for (const [at, roles] of others.entries()) rest.set(roles.concat('#', String(at)), await add(`other-${at}`, roles));
+    for (const [at, roles] of others.entries())
+      rest.set(roles.concat('#', String(at)), await add(`other-${at}`, roles));
     await Promise.all(parts.map((part) => part.start()));
     const controls = [...rest].filter(([roles]) => roles.includes('control')).map(([, part]) => part);
     return {
@@ -171,7 +172,8 @@ class Process implements Part {
       });
     const until = Date.now() + READY_MS_MAX;
     while (!ready) {
-      if (child.exitCode !== null || Date.now() > until) throw new Error(`${this.name} is not ready (exit code ${child.exitCode}):\n${this.#log}`);
+      if (child.exitCode !== null || Date.now() > until)
+        throw new Error(`${this.name} is not ready (exit code ${child.exitCode}):\n${this.#log}`);
       await sleep(20);
     }
   }
@@ -189,7 +191,10 @@ class Process implements Part {
   }
 }
 
-function verify(show: string, redisUrl: string): Promise<{ code: number | null; report: { violations: string[] }; text: string }> {
+function verify(
+  show: string,
+  redisUrl: string,
+): Promise<{ code: number | null; report: { violations: string[] }; text: string }> {
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn('env', commandLine(['verify', '--show', show, '--json']), {
     cwd: ROOT,

@@ -2,7 +2,7 @@
  * The lines for sold-out SKUs, told again from the ledger alone: who joined stands behind who was there, units that come free go to the first in line whom
  * they suffice, and nobody who never stood in line passes those who do.
  */
-import type { LedgerEntry, LedgerLine } from '../../src/sales/ledger.ts';
+import type { LedgerEntry, LedgerLine } from '../../src/domain/ledger.ts';
 
 interface Waiting {
   readonly user: string;
@@ -45,7 +45,8 @@ class LineReplay implements Lines {
     this.#freed = new Set();
     this.#opened = new Set();
     for (const entry of entries) this.#see(entry);
-    for (const [id, { user }] of this.#offered) this.violations.push(`line: ${user} left for the offer ${id}, which was not made`);
+    for (const [id, { user }] of this.#offered)
+      this.violations.push(`line: ${user} left for the offer ${id}, which was not made`);
     this.#offered.clear();
   }
 
@@ -88,16 +89,25 @@ class LineReplay implements Lines {
     this.#offered.delete(id);
     this.offers++;
     if (!waiting || waiting.user !== user || waiting.qty !== qty)
-      return void this.violations.push(`line: ${user} was offered ${qty} of ${place} as ${id}, and does not wait for that`);
-    if (!this.#freed.has(place) && !this.#opened.has(sale)) this.violations.push(`line: ${user} was offered ${qty} of ${place}, and nothing had come free`);
+      return void this.violations.push(
+        `line: ${user} was offered ${qty} of ${place} as ${id}, and does not wait for that`,
+      );
+    if (!this.#freed.has(place) && !this.#opened.has(sale))
+      this.violations.push(`line: ${user} was offered ${qty} of ${place}, and nothing had come free`);
     const at = line.indexOf(waiting);
     const passed = line.slice(0, at).find((ahead) => ahead.qty <= free);
-    if (passed) this.violations.push(`line: ${user} was offered ${qty} of ${place} before ${passed.user}, whom ${free} free units would have sufficed`);
+    if (passed)
+      this.violations.push(
+        `line: ${user} was offered ${qty} of ${place} before ${passed.user}, whom ${free} free units would have sufficed`,
+      );
     line.splice(at, 1);
   }
 
   #newcomer(place: string, [, , free = 0]: LedgerLine, user: string): void {
     const passed = this.#at(place).find(({ qty }) => qty <= free);
-    if (passed) this.violations.push(`line: ${user} passed ${passed.user}, who waits for ${passed.qty} of ${place} while ${free} were free`);
+    if (passed)
+      this.violations.push(
+        `line: ${user} passed ${passed.user}, who waits for ${passed.qty} of ${place} while ${free} were free`,
+      );
   }
 }

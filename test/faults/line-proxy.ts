@@ -74,7 +74,10 @@ export class LineProxy {
   #join(near: Socket, target: { port: number } | { path: string }): void {
     near.on('error', () => {});
     if (this.#dark) return void near.destroy();
-    const far = 'path' in target ? connect({ path: target.path }) : connect({ port: target.port, host: '127.0.0.1', noDelay: true });
+    const far =
+      'path' in target
+        ? connect({ path: target.path })
+        : connect({ port: target.port, host: '127.0.0.1', noDelay: true });
     far.on('error', () => {});
     const pair: Pair = { near, far, deaf: false, silent: false, doomed: false };
     this.#pairs.add(pair);

@@ -13,7 +13,15 @@ import { judge } from './verdict.ts';
 const CUTS: readonly Cut[] = ['now', 'before the answer', 'before the answer', 'after a silence'];
 
 /** Events go on while lines break, so that there is something to miss. */
-async function announceAllAlong({ staged, everyMs, untilMs }: { staged: StagedShow; everyMs: number; untilMs: number }): Promise<number> {
+async function announceAllAlong({
+  staged,
+  everyMs,
+  untilMs,
+}: {
+  staged: StagedShow;
+  everyMs: number;
+  untilMs: number;
+}): Promise<number> {
   let told = 0;
   for (; Date.now() < untilMs; told++) {
     await must(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, { text: `Announcement ${told}` });
@@ -22,30 +30,37 @@ async function announceAllAlong({ staged, everyMs, untilMs }: { staged: StagedSh
   return told;
 }
 
-export const redisLineCut = scenario('line to Redis cut', { proxied: (name) => name.startsWith('gateway') }, async ({ house, prng, expect, note }) => {
-  const staged = await stageShow(house, 'cut', { units: 14, opensInMs: 1_500 });
-  const crowd = await gather(house, staged, prng, { spreadMs: 1_500 });
-  const rushEnd = staged.opensAt + 3_000;
-  const cutting = (async () => {
-    await sleep(Math.max(0, staged.opensAt - Date.now() - 100));
-    while (Date.now() < rushEnd) {
-      await sleep(prng.int(50, 700));
-      house.redisLine.cut(prng.pick(CUTS));
-    }
-  })();
-  await Promise.all([crowd.rush(), cutting, announceAllAlong({ staged, everyMs: 60, untilMs: rushEnd })]);
-  expect(house.redisLine.cuts > 0, 'no line was cut');
-  const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-  note(`${house.redisLine.cuts} lines cut`);
-  await crowd.leave();
-  return verdict;
-});
+export const redisLineCut = scenario(
+  'line to Redis cut',
+  { proxied: (name) => name.startsWith('gateway') },
+  async ({ house, prng, expect, note }) => {
+    const staged = await stageShow(house, 'cut', { units: 14, opensInMs: 1_500 });
+    const crowd = await gather(house, staged, prng, { spreadMs: 1_500 });
+    const rushEnd = staged.opensAt + 3_000;
+    const cutting = (async () => {
+      await sleep(Math.max(0, staged.opensAt - Date.now() - 100));
+      while (Date.now() < rushEnd) {
+        await sleep(prng.int(50, 700));
+        house.redisLine.cut(prng.pick(CUTS));
+      }
+    })();
+    await Promise.all([crowd.rush(), cutting, announceAllAlong({ staged, everyMs: 60, untilMs: rushEnd })]);
+    expect(house.redisLine.cuts > 0, 'no line was cut');
+    const verdict = await judge(house, crowd, { unbroken: crowd.clients });
+    note(`${house.redisLine.cuts} lines cut`);
+    await crowd.leave();
+    return verdict;
+  },
+);
 
 export const clientLinesDropped = scenario('client lines dropped for 2 s', {}, async ({ house, prng, note }) => {
   const staged = await stageShow(house, 'drop', { units: 14, opensInMs: 1_500 });
   const proxies = await Promise.all(house.gateways.map(({ port }) => LineProxy.to({ port })));
   try {
-    const crowd = await gather(house, staged, prng, { spreadMs: 4_000, gatewayUrls: proxies.map(({ port }) => `ws://127.0.0.1:${port}`) });
+    const crowd = await gather(house, staged, prng, {
+      spreadMs: 4_000,
+      gatewayUrls: proxies.map(({ port }) => `ws://127.0.0.1:${port}`),
+    });
     const rushEnd = staged.opensAt + 5_500;
     const dropping = proxies.map(async (proxy, at) => {
       const draw = prng.fork(at);
@@ -67,7 +82,8 @@ export const clientLinesDropped = scenario('client lines dropped for 2 s', {}, a
   }
 });
 
-const sum = ({ clients }: Crowd, of: (client: PlainClient) => number): number => clients.reduce((total, client) => total + of(client), 0);
+const sum = ({ clients }: Crowd, of: (client: PlainClient) => number): number =>
+  clients.reduce((total, client) => total + of(client), 0);
 
 /** Every request goes out twice at once, on two lines of the buyer to two nodes, with one key. */
 class Twins {
@@ -160,50 +176,68 @@ class Twins {
     const ids = new Set(granted.map(idOf));
     const fresh = granted.filter(({ data }) => data?.replayed !== true);
     this.#scene.expect(ids.size <= 1, `I4: ${this.#buyer.user}: ${what} was granted as ${[...ids].join(' and ')}`);
-    this.#scene.expect(granted.length === 0 || fresh.length === 1, `I4: ${this.#buyer.user}: ${what} was decided ${fresh.length} times`);
+    this.#scene.expect(
+      granted.length === 0 || fresh.length === 1,
+      `I4: ${this.#buyer.user}: ${what} was decided ${fresh.length} times`,
+    );
   }
 }
 
-const idOf = ({ data }: Extract<Answer, { t: 'ok' }>): string | undefined => (data?.reservation as Reservation | undefined)?.id;
+const idOf = ({ data }: Extract<Answer, { t: 'ok' }>): string | undefined =>
+  (data?.reservation as Reservation | undefined)?.id;
 
-export const sentTwice = scenario('every request sent twice', { others: ['control,jobs', 'control'] }, async (scene) => {
-  const { house, prng, expect } = scene;
-  const staged = await stageShow(house, 'twice', { units: 16, opensInMs: 1_800 });
-  const crowd = await gather(house, staged, prng, { buyers: 24 });
-  const twins = crowd.buyers.map((buyer, at) => new Twins(buyer, crowd, scene, prng.fork(500 + at)));
-  await Promise.all(twins.map(({ second }) => second.connect()));
-  await Promise.all(twins.map((each) => each.play()));
-  for (const [at, { second }] of twins.entries()) {
-    const first = crowd.buyers[at]?.client.mine ?? new Map<string, Reservation>();
-    const told = await second.until(() => [...first].every(([id, { state }]) => second.mine.get(id)?.state === state), 3_000);
-    expect(told, `W-4: the second line of buyer-${at} does not know what the first one knows`);
-    for (const problem of second.problems) expect(false, `protocol: ${problem}`);
-  }
-  const confirms = crowd.buyers.flatMap(({ grants }) => grants.slice(0, 1));
-  for (const { reservation } of confirms) {
-    // Over HTTP, too: two at once with one key are one, whichever processes they reach.
-    const path = `/v1/shows/${staged.show}/reservations/${reservation.id}/confirm`;
-    const body = { orderRef: `order-${reservation.id}`, amount: reservation.amount };
-    const key = `confirm-http-${reservation.id}`;
-    const answers = await Promise.all(house.controlUrls.map((control) => call(control, 'POST', path, body, key)));
-    for (const answer of answers)
-      expect(
-        answer.t === 'answer' &&
-          (answer.status === 200 || answer.body.code === 'idempotency_in_progress' || String(answer.body.code).startsWith('reservation_')),
-        `I4: two confirms of ${reservation.id} at once: ${JSON.stringify(answer).slice(0, 300)}`,
+export const sentTwice = scenario(
+  'every request sent twice',
+  { others: ['control,jobs', 'control'] },
+  async (scene) => {
+    const { house, prng, expect } = scene;
+    const staged = await stageShow(house, 'twice', { units: 16, opensInMs: 1_800 });
+    const crowd = await gather(house, staged, prng, { buyers: 24 });
+    const twins = crowd.buyers.map((buyer, at) => new Twins(buyer, crowd, scene, prng.fork(500 + at)));
+    await Promise.all(twins.map(({ second }) => second.connect()));
+    await Promise.all(twins.map((each) => each.play()));
+    for (const [at, { second }] of twins.entries()) {
+      const first = crowd.buyers[at]?.client.mine ?? new Map<string, Reservation>();
+      const told = await second.until(
+        () => [...first].every(([id, { state }]) => second.mine.get(id)?.state === state),
+        3_000,
       );
-    const fresh = answers.filter((answer) => answer.t === 'answer' && answer.status === 200 && answer.body.replayed === false);
-    expect(fresh.length <= 1, `I4: a confirm of ${reservation.id} was decided ${fresh.length} times`);
-    const buyer = crowd.buyers.find(({ user }) => user === reservation.user);
-    if (fresh.length === 1 && buyer) {
-      buyer.ended.set(reservation.id, { state: 'confirmed', orderRef: body.orderRef, answeredAt: Date.now() });
-      crowd.world.history.entries.push({ id: 1_000_000 + crowd.world.history.entries.length, invoke: { do: 'confirm', reservation: reservation.id, key } });
-      const id = 1_000_000 + crowd.world.history.entries.length - 1;
-      crowd.world.history.entries.push({ id, done: { type: 'ok', reservation: reservation.id } });
+      expect(told, `W-4: the second line of buyer-${at} does not know what the first one knows`);
+      for (const problem of second.problems) expect(false, `protocol: ${problem}`);
     }
-  }
-  const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-  await Promise.all(twins.map(({ second }) => second.close()));
-  await crowd.leave();
-  return verdict;
-});
+    const confirms = crowd.buyers.flatMap(({ grants }) => grants.slice(0, 1));
+    for (const { reservation } of confirms) {
+      // Over HTTP, too: two at once with one key are one, whichever processes they reach.
+      const path = `/v1/shows/${staged.show}/reservations/${reservation.id}/confirm`;
+      const body = { orderRef: `order-${reservation.id}`, amount: reservation.amount };
+      const key = `confirm-http-${reservation.id}`;
+      const answers = await Promise.all(house.controlUrls.map((control) => call(control, 'POST', path, body, key)));
+      for (const answer of answers)
+        expect(
+          answer.t === 'answer' &&
+            (answer.status === 200 ||
+              answer.body.code === 'idempotency_in_progress' ||
+              String(answer.body.code).startsWith('reservation_')),
+          `I4: two confirms of ${reservation.id} at once: ${JSON.stringify(answer).slice(0, 300)}`,
+        );
+      const fresh = answers.filter(
+        (answer) => answer.t === 'answer' && answer.status === 200 && answer.body.replayed === false,
+      );
+      expect(fresh.length <= 1, `I4: a confirm of ${reservation.id} was decided ${fresh.length} times`);
+      const buyer = crowd.buyers.find(({ user }) => user === reservation.user);
+      if (fresh.length === 1 && buyer) {
+        buyer.ended.set(reservation.id, { state: 'confirmed', orderRef: body.orderRef, answeredAt: Date.now() });
+        crowd.world.history.entries.push({
+          id: 1_000_000 + crowd.world.history.entries.length,
+          invoke: { do: 'confirm', reservation: reservation.id, key },
+        });
+        const id = 1_000_000 + crowd.world.history.entries.length - 1;
+        crowd.world.history.entries.push({ id, done: { type: 'ok', reservation: reservation.id } });
+      }
+    }
+    const verdict = await judge(house, crowd, { unbroken: crowd.clients });
+    await Promise.all(twins.map(({ second }) => second.close()));
+    await crowd.leave();
+    return verdict;
+  },
+);

@@ -43,7 +43,11 @@ const COLUMNS: ReadonlyArray<readonly [title: string, width: number, cell: (row:
   ['notes', 0, ({ notes }) => notes.join('; ')],
 ];
 const line = (cells: ReadonlyArray<string | number>): string =>
-  cells.map((cell, at) => (typeof cell === 'number' ? String(cell).padStart(COLUMNS[at]?.[1] ?? 0) : cell.padEnd(COLUMNS[at]?.[1] ?? 0))).join('  ');
+  cells
+    .map((cell, at) =>
+      typeof cell === 'number' ? String(cell).padStart(COLUMNS[at]?.[1] ?? 0) : cell.padEnd(COLUMNS[at]?.[1] ?? 0),
+    )
+    .join('  ');
 
 // Only an orderly end takes the processes of the open houses along.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
@@ -75,5 +79,7 @@ console.log(
   `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ offers }) => offers)} offers from the line, ${total(({ said }) => said)} chat messages, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
 );
 for (const { scenario, seed } of failed)
-  console.log(`again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`);
+  console.log(
+    `again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`,
+  );
 process.exitCode = failed.length > 0 ? 1 : 0;

@@ -33,11 +33,21 @@ export interface Reservation {
 /** The one answer to a request, or that the line went before it came. */
 export type Answer =
   | { readonly t: 'ok'; readonly at: number; readonly data?: Fields }
-  | { readonly t: 'error'; readonly at: number; readonly code: string; readonly retryAfterMs?: number; readonly details?: Fields }
+  | {
+      readonly t: 'error';
+      readonly at: number;
+      readonly code: string;
+      readonly retryAfterMs?: number;
+      readonly details?: Fields;
+    }
   | { readonly t: 'lost' };
 
 /** C-1. */
-type ChatGroup = [firstId: number, at: number, items: Array<[i: number, dt: number, name: string, text: string, mark?: number]>];
+type ChatGroup = [
+  firstId: number,
+  at: number,
+  items: Array<[i: number, dt: number, name: string, text: string, mark?: number]>,
+];
 
 interface SaleOfClient {
   rev: number;
@@ -125,7 +135,9 @@ export class PlainClient {
     const chat = this.chatAt === null ? '' : `&chat=${this.chatAt}`;
     const position = this.#everWelcomed ? `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}${chat}` : '';
     const url = `${urls[this.#at % urls.length]}/v1/shows/${show}${position}`;
-    const socket = new WebSocket(url, ['stampede.v1.json', ...(token === null ? [] : [`token.${token}`])], { handshakeTimeout: OPEN_MS_MAX });
+    const socket = new WebSocket(url, ['stampede.v1.json', ...(token === null ? [] : [`token.${token}`])], {
+      handshakeTimeout: OPEN_MS_MAX,
+    });
     this.#socket = socket;
     this.#bye = null;
     return new Promise((resolve) => {
@@ -218,7 +230,10 @@ export class PlainClient {
       const left = until - Date.now();
       if (left <= 0) return false;
       const stopped = new AbortController();
-      await Promise.race([new Promise<void>((resolve) => this.#changed.push(resolve)), sleep(left, undefined, { signal: stopped.signal }).catch(() => {})]);
+      await Promise.race([
+        new Promise<void>((resolve) => this.#changed.push(resolve)),
+        sleep(left, undefined, { signal: stopped.signal }).catch(() => {}),
+      ]);
       stopped.abort();
     }
     return true;
@@ -253,7 +268,8 @@ export class PlainClient {
 
   #answered(message: Fields): void {
     const waiting = this.#waiting.get(Number(message.id));
-    if (!waiting) return void this.problems.push(`Q-5: an answer to no request of ours: ${JSON.stringify(message).slice(0, 200)}`);
+    if (!waiting)
+      return void this.problems.push(`Q-5: an answer to no request of ours: ${JSON.stringify(message).slice(0, 200)}`);
     this.#waiting.delete(Number(message.id));
     this.answerMs.push(performance.now() - waiting.sentAt);
     const { reservation, replayed } = (message.data ?? {}) as { reservation?: Reservation; replayed?: true };
@@ -272,7 +288,8 @@ export class PlainClient {
   /** The welcome lists what is live; what it leaves out has ended, unless Redis is away and says more later. */
   #ownOnly(live: readonly Reservation[]): void {
     for (const [id, reservation] of this.mine)
-      if (reservation.state === 'held' && !live.some((listed) => listed.id === id)) this.mine.set(id, { ...reservation, state: 'gone' });
+      if (reservation.state === 'held' && !live.some((listed) => listed.id === id))
+        this.mine.set(id, { ...reservation, state: 'gone' });
     for (const reservation of live) this.#own(reservation);
   }
 
@@ -320,7 +337,8 @@ export class PlainClient {
         const id = firstId + i;
         const place = `${this.epoch}/${id}`;
         const known = this.heard.get(place);
-        if (known !== undefined && known !== text) this.problems.push(`C-4: chat ${id} was ${JSON.stringify(known)} and is ${JSON.stringify(text)}`);
+        if (known !== undefined && known !== text)
+          this.problems.push(`C-4: chat ${id} was ${JSON.stringify(known)} and is ${JSON.stringify(text)}`);
         this.heard.set(place, text);
         if (this.chatAt !== null && id <= this.chatAt) continue;
         if (this.chatAt !== null) this.#chatHoles += id - this.chatAt - 1;
@@ -329,7 +347,12 @@ export class PlainClient {
   }
 
   #adoptSale(view: Fields): void {
-    const { id, rev, state, skus } = view as { id: string; rev: number; state: string; skus: Array<{ sku: string; left: number }> };
+    const { id, rev, state, skus } = view as {
+      id: string;
+      rev: number;
+      state: string;
+      skus: Array<{ sku: string; left: number }>;
+    };
     const known = this.sales.get(id);
     if (known && rev < known.rev) return;
     this.sales.set(id, { rev, state, left: new Map(skus.map(({ sku, left }) => [sku, left])) });
@@ -343,7 +366,14 @@ export class PlainClient {
       state,
       chat = [],
       missed = 0,
-    } = message as { epoch?: string; events?: Fields[]; snapshot?: Fields; state?: { sales?: Fields[] }; chat?: ChatGroup[]; missed?: number };
+    } = message as {
+      epoch?: string;
+      events?: Fields[];
+      snapshot?: Fields;
+      state?: { sales?: Fields[] };
+      chat?: ChatGroup[];
+      missed?: number;
+    };
     if (snapshot) {
       this.snapshots++;
       this.#adopt(snapshot);
@@ -352,7 +382,12 @@ export class PlainClient {
     this.#hear(chat);
     for (const event of events) this.#event(epoch ?? this.epoch, event);
     for (const patch of state?.sales ?? []) {
-      const { id, rev, state: now, left } = patch as { id: string; rev: number; state: string; left: Record<string, number> };
+      const {
+        id,
+        rev,
+        state: now,
+        left,
+      } = patch as { id: string; rev: number; state: string; left: Record<string, number> };
       const known = this.sales.get(id);
       if (!known || rev < known.rev) continue;
       known.rev = rev;

@@ -4,11 +4,19 @@ import { API_KEY, AUTH_SECRET } from './house.ts';
 import type { Fields } from './plain-client.ts';
 
 /** `lost`: no answer, or one that says that the outcome is not known (Q-9 holds here as well). */
-export type HttpAnswer = { readonly t: 'answer'; readonly status: number; readonly body: Fields } | { readonly t: 'lost'; readonly why: string };
+export type HttpAnswer =
+  | { readonly t: 'answer'; readonly status: number; readonly body: Fields }
+  | { readonly t: 'lost'; readonly why: string };
 
 const TIMEOUT_MS = 20_000;
 
-export async function call(base: string, method: string, path: string, body?: unknown, key?: string): Promise<HttpAnswer> {
+export async function call(
+  base: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  key?: string,
+): Promise<HttpAnswer> {
   try {
     const response = await fetch(`${base}${path}`, {
       method,

@@ -1,6 +1,6 @@
 /** Processes of ours that die or stand still: a gateway, control and jobs, a worker. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { answerOf, outcomeOf } from './buyer.ts';
 import { gather } from './crowd.ts';
 import type { PlainClient } from './plain-client.ts';
@@ -42,12 +42,16 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
     // Before the opening or while confirms come in: nobody but the gateways is there for the opening, the close and the lapses.
     await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.pick([-300, prng.int(50, 500)]));
     await victim.kill();
-    const closed = await watcher.until(() => watcher.events.some(({ type }) => type === 'sale.ended'), durationMs + 6_000);
+    const closed = await watcher.until(
+      () => watcher.events.some(({ type }) => type === 'sale.ended'),
+      durationMs + 6_000,
+    );
     expect(closed, 'the sale did not close by itself');
     // Confirms wait for a control process; it comes back when the first holds have lapsed.
     const redis = house.redis.client();
     const deadline = staged.opensAt + LIMITS.holdMinMs + LIMITS.confirmGraceMs + FREED_WITHIN_MS;
-    const someLapsed = async (): Promise<boolean> => [...(await readBooks(redis, staged.show)).reservations.values()].some(({ state }) => state === 'expired');
+    const someLapsed = async (): Promise<boolean> =>
+      [...(await readBooks(redis, staged.show)).reservations.values()].some(({ state }) => state === 'expired');
     while (Date.now() < deadline + 3_000 && !(await someLapsed())) await sleep(200);
     await victim.start();
   })();
@@ -55,7 +59,10 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
 
   const onTheDot = (type: string, moment: number): void => {
     const event = watcher.events.find((seen) => seen.type === type);
-    expect(event !== undefined && event.at >= moment && event.at - moment < ON_THE_DOT_MS, `I5: ${type} at ${event?.at}, planned for ${moment}`);
+    expect(
+      event !== undefined && event.at >= moment && event.at - moment < ON_THE_DOT_MS,
+      `I5: ${type} at ${event?.at}, planned for ${moment}`,
+    );
   };
   onTheDot('sale.opened', staged.opensAt);
   onTheDot('sale.ended', staged.closesAt);
@@ -63,7 +70,8 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
   // Holds of those who walked away, and of those who could not confirm in time.
   const redis = house.redis.client();
   let books = await readBooks(redis, staged.show);
-  const open = (): number[] => [...books.reservations.values()].filter(({ state }) => state === 'held').map(({ heldUntil }) => heldUntil);
+  const open = (): number[] =>
+    [...books.reservations.values()].filter(({ state }) => state === 'held').map(({ heldUntil }) => heldUntil);
   while (open().length > 0 && Date.now() < Math.max(...open()) + 4_000) {
     await sleep(200);
     books = await readBooks(redis, staged.show);
@@ -83,16 +91,27 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
       if (state !== 'confirmed') continue;
       const amount = books.reservations.get(id)?.amount;
       const again = outcomeOf(
-        answerOf(await call(staged.control, 'POST', `/v1/shows/${staged.show}/reservations/${id}/confirm`, { orderRef, amount }, `confirm-http-${id}`)),
+        answerOf(
+          await call(
+            staged.control,
+            'POST',
+            `/v1/shows/${staged.show}/reservations/${id}/confirm`,
+            { orderRef, amount },
+            `confirm-http-${id}`,
+          ),
+        ),
       );
       expect(
         again.type === 'ok' && again.replayed === true && again.reservation === id,
         `I4: a repeated confirm of ${id} was answered with ${JSON.stringify(again)}`,
       );
     }
-  for (const { client } of crowd.buyers) await client.until(() => [...client.mine.values()].every(({ state }) => state !== 'held'), 3_000);
+  for (const { client } of crowd.buyers)
+    await client.until(() => [...client.mine.values()].every(({ state }) => state !== 'held'), 3_000);
   const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-  note(`${[...books.reservations.values()].filter(({ state }) => state === 'expired').length} lapsed, the latest ${latestMs} ms after grace`);
+  note(
+    `${[...books.reservations.values()].filter(({ state }) => state === 'expired').length} lapsed, the latest ${latestMs} ms after grace`,
+  );
   await crowd.leave();
   return verdict;
 });
@@ -105,7 +124,12 @@ export const workerPaused = scenario(
   { gateways: 1, others: ['control', 'jobs', 'jobs'] },
   async ({ house, prng, expect, note }) => {
     const worker = house.other('jobs');
-    const staged = await stageShow(house, 'jobs', { units: 14, opensInMs: 1_500, durationMs: 20_000, holdMs: LIMITS.holdMinMs });
+    const staged = await stageShow(house, 'jobs', {
+      units: 14,
+      opensInMs: 1_500,
+      durationMs: 20_000,
+      holdMs: LIMITS.holdMinMs,
+    });
     const crowd = await gather(house, staged, prng);
     const freezing = (async () => {
       await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(-400, 400));
@@ -119,7 +143,10 @@ export const workerPaused = scenario(
     await sleep(5_000);
     const after = await readBooks(redis, staged.show);
     expect(before.offset === after.offset, `late jobs appended events ${before.offset + 1} to ${after.offset}`);
-    expect(JSON.stringify([...before.reservations]) === JSON.stringify([...after.reservations]), 'late jobs changed reservations');
+    expect(
+      JSON.stringify([...before.reservations]) === JSON.stringify([...after.reservations]),
+      'late jobs changed reservations',
+    );
     const { state } = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
     expect(state === 'ended', `the sale is ${String(state)} in the end`);
     let lapsed = 0;

@@ -52,7 +52,11 @@ async function recoverySaid({ house, expect }: Scene, crowd: Crowd, epochBefore:
   expect(books.epoch !== epochBefore, 'E-4: the epoch is the same after a restart of Redis');
   expect(said.includes('show.recovered'), `show.recovered is not in the log: ${said.join(', ')}`);
   const opened = said.lastIndexOf('sale.opened');
-  if (opened >= 0) expect(said.lastIndexOf('sale.resumed') > said.lastIndexOf('sale.paused'), `the sale did not resume: ${said.join(', ')}`);
+  if (opened >= 0)
+    expect(
+      said.lastIndexOf('sale.resumed') > said.lastIndexOf('sale.paused'),
+      `the sale did not resume: ${said.join(', ')}`,
+    );
   for (const client of crowd.clients) {
     expect(client.epoch === books.epoch, `a client still stands in epoch ${client.epoch}`);
     expect(client.snapshots > 0, 'E-4: a client got no snapshot with the new epoch');
@@ -72,7 +76,10 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
       const fromMs = Date.now() - LOSS_MS;
       await house.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };
-      expect(await readyAgain(house), `not ready ${READY_AGAIN_MS} ms after Redis came back: ${await readiness(house)}`);
+      expect(
+        await readyAgain(house),
+        `not ready ${READY_AGAIN_MS} ms after Redis came back: ${await readiness(house)}`,
+      );
     })();
     await Promise.all([crowd.rush(), killing]);
     await recovered(scene, staged.show);
@@ -82,7 +89,9 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
       crowd.watchers.every(({ losses }) => losses === 0),
       'R-7: a watcher lost its line because Redis was away',
     );
-    note(`${crowd.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0)} answers redis_unavailable`);
+    note(
+      `${crowd.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0)} answers redis_unavailable`,
+    );
     await crowd.leave();
     return verdict;
   });
@@ -148,15 +157,19 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async ({ house,
     house.redis.signal('SIGCONT');
     expect(await readyAgain(house), `not ready after Redis went on: ${await readiness(house)}`);
     // And events go on.
-    const { body } = (await call(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, { text: 'We are back' })) as {
+    const { body } = (await call(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, {
+      text: 'We are back',
+    })) as {
       body: Record<string, unknown>;
     };
     told.push(JSON.stringify(body));
   })();
   await Promise.all([crowd.rush(), freezing]);
-  for (const client of crowd.clients) await client.until(() => client.events.some(({ type }) => type === 'announcement'), 5_000);
+  for (const client of crowd.clients)
+    await client.until(() => client.events.some(({ type }) => type === 'announcement'), 5_000);
   const verdict = await judge(house, crowd, { unbroken: crowd.watchers });
-  for (const client of crowd.clients) expect(client.losses === 0, `a line broke because Redis stood still: ${JSON.stringify(client.lastClose)}`);
+  for (const client of crowd.clients)
+    expect(client.losses === 0, `a line broke because Redis stood still: ${JSON.stringify(client.lastClose)}`);
   const slowest = Math.max(0, ...crowd.clients.flatMap(({ answerMs }) => answerMs));
   expect(
     crowd.watchers.every((client) => client.events.some(({ type }) => type === 'announcement')),

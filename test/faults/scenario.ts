@@ -58,7 +58,9 @@ export function scenario(name: string, plan: HousePlan, play: (scene: Scene) => 
         const stoodMs = standstill();
         verdict.notes.push(...standstills);
         if (verdict.violations.length === 0 || stoodMs < STANDSTILL_MS || plays === PLAYS_MAX) return verdict;
-        standstills.push(`played again: the machine stood still for ${Math.round(stoodMs)} ms (${verdict.violations[0]?.slice(0, 80)})`);
+        standstills.push(
+          `played again: the machine stood still for ${Math.round(stoodMs)} ms (${verdict.violations[0]?.slice(0, 80)})`,
+        );
       }
     },
   };
@@ -74,7 +76,12 @@ const broken = (error: unknown): Verdict => ({
   violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
 });
 
-async function playOnce(name: string, plan: HousePlan, play: (scene: Scene) => Promise<Verdict>, seed: number): Promise<Verdict> {
+async function playOnce(
+  name: string,
+  plan: HousePlan,
+  play: (scene: Scene) => Promise<Verdict>,
+  seed: number,
+): Promise<Verdict> {
   const house = await openHouse(plan);
   const violations: string[] = [];
   const notes: string[] = [];

@@ -23,10 +23,23 @@ export interface StagedShow {
   readonly control: string;
 }
 
-export async function stageShow(house: House, show: string, { units, opensInMs, durationMs = 600_000, holdMs = 120_000 }: SalePlan): Promise<StagedShow> {
+export async function stageShow(
+  house: House,
+  show: string,
+  { units, opensInMs, durationMs = 600_000, holdMs = 120_000 }: SalePlan,
+): Promise<StagedShow> {
   const control = house.controlUrls[0] ?? '';
-  await must(control, 'POST', '/v1/shows', { id: show, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
-  await must(control, 'PUT', `/v1/shows/${show}/products/tee`, { brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
+  await must(control, 'POST', '/v1/shows', {
+    id: show,
+    title: 'Fault run',
+    guests: true,
+    brands: [{ id: 'acme', name: 'Acme' }],
+  });
+  await must(control, 'PUT', `/v1/shows/${show}/products/tee`, {
+    brand: 'acme',
+    title: 'Tee',
+    skus: SKUS.map((sku) => ({ sku })),
+  });
   await must(control, 'POST', `/v1/shows/${show}/start`);
   const sale = {
     id: SALE,

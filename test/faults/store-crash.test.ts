@@ -24,12 +24,15 @@ async function until(what: string, done: () => boolean | Promise<boolean>): Prom
   throw new Error(`${what} did not come`);
 }
 
-const epochOf = async (stage: Stage, show: string): Promise<string> => unwrap(await stage.store.load(show)).snapshot.epoch;
+const epochOf = async (stage: Stage, show: string): Promise<string> =>
+  unwrap(await stage.store.load(show)).snapshot.epoch;
 
 async function recovered(stage: Stage, show: string): Promise<void> {
   await until('the end of the recovery', async () => {
     await stage.store.tick(show);
-    return (await stage.client.hexists(stage.travel.key(show, 'show'), 'recovering')) === 0 && stage.store.trouble() === null;
+    return (
+      (await stage.client.hexists(stage.travel.key(show, 'show'), 'recovering')) === 0 && stage.store.trouble() === null
+    );
   });
 }
 
@@ -49,7 +52,11 @@ async function notRepeated(stage: Stage, show: string, granted: CrowdReport['gra
     if (outcome(again) !== 'replayed' || (again?.ok && again.value.reservation.id !== reservation.id))
       strange.push(`reserve ${ask.user} ${ask.key}: ${outcome(again)}`);
     if (confirmedWith === undefined) continue;
-    const paid = await stage.confirm(show, reservation, { key: confirmedWith, orderRef: confirmedWith, actor: 'host:crowd' });
+    const paid = await stage.confirm(show, reservation, {
+      key: confirmedWith,
+      orderRef: confirmedWith,
+      actor: 'host:crowd',
+    });
     if (outcome(paid) !== 'replayed') strange.push(`confirm ${confirmedWith}: ${outcome(paid)}`);
   }
   return strange;

@@ -12,7 +12,7 @@ async function attempts(show: string): Promise<Record<string, string>> {
     reserve: () => stage.reserve(show, 'new'),
     confirm: () => stage.confirm(show, held),
     release: () => stage.release(show, held),
-    prolong: () => store.prolong(show, { reservation: held.id, byMs: 1_000 }, { key: 'p', actor: HOST }),
+    extendHold: () => store.extendHold(show, { reservation: held.id, byMs: 1_000 }, { key: 'p', actor: HOST }),
     join: () => store.waitlist(show, { op: 'join', user: 'zoe', key: 'w', sale: 'sale', sku: 'S' }),
     tick: () => store.tick(show),
     create: () => store.createSale(show, stage.spec({ id: 'other' }), { key: 'c', actor: HOST }),

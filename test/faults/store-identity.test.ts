@@ -1,7 +1,7 @@
 /** The questions a store asks when a line comes up (who is this server, may it be used) meet a Redis that does not answer them in time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { startRedis } from '../support/redis.ts';
@@ -16,7 +16,8 @@ async function serves(store: ConnectedStore): Promise<string> {
   const until = Date.now() + HEALED_MS;
   for (;;) {
     const answer = outcome(await store.liveShows());
-    if (answer === 'ok' || Date.now() > until) return answer === 'ok' ? outcome(await store.createShow({ id: 'show', title: 'Show' }, 'host:test')) : answer;
+    if (answer === 'ok' || Date.now() > until)
+      return answer === 'ok' ? outcome(await store.createShow({ id: 'show', title: 'Show' }, 'host:test')) : answer;
     await sleep(50);
   }
 }

@@ -33,9 +33,19 @@ interface Case {
 }
 
 const KEY = 'fragile';
-const books = (allocated: number, available: number, held: number, sold = 0, withdrawn = 0) => ({ allocated, available, held, sold, withdrawn });
+const books = (allocated: number, available: number, held: number, sold = 0, withdrawn = 0) => ({
+  allocated,
+  available,
+  held,
+  sold,
+  withdrawn,
+});
 const cases: Case[] = [
-  { name: 'reserve', prepare: async (show) => () => stage.reserve(show, 'ann', { key: KEY }, store), after: books(2, 1, 1) },
+  {
+    name: 'reserve',
+    prepare: async (show) => () => stage.reserve(show, 'ann', { key: KEY }, store),
+    after: books(2, 1, 1),
+  },
   {
     name: 'confirm',
     prepare: async (show) => {
@@ -56,22 +66,32 @@ const cases: Case[] = [
     name: 'prolong',
     prepare: async (show) => {
       const held = await stage.hold(show, 'ann');
-      return () => store.prolong(show, { reservation: held.id, byMs: 1_000 }, { key: KEY, actor: HOST });
+      return () => store.extendHold(show, { reservation: held.id, byMs: 1_000 }, { key: KEY, actor: HOST });
     },
     after: books(2, 1, 1),
   },
   {
     name: 'more units',
-    prepare: async (show) => () => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, { key: KEY, actor: HOST }),
+    prepare: async (show) => () =>
+      store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, { key: KEY, actor: HOST }),
     after: books(7, 7, 0),
   },
   {
     name: 'fewer units',
-    prepare: async (show) => () => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: -1 }, { key: KEY, actor: HOST }),
+    prepare: async (show) => () =>
+      store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: -1 }, { key: KEY, actor: HOST }),
     after: books(2, 1, 0, 0, 1),
   },
-  { name: 'end', prepare: async (show) => () => store.moveSale(show, 'sale', { op: 'end' }, { key: KEY, actor: HOST }), after: books(2, 2, 0) },
-  { name: 'create', prepare: async (show) => () => store.createSale(show, stage.spec({ id: 'second' }), { key: KEY, actor: HOST }), after: books(2, 2, 0) },
+  {
+    name: 'end',
+    prepare: async (show) => () => store.moveSale(show, 'sale', { op: 'end' }, { key: KEY, actor: HOST }),
+    after: books(2, 2, 0),
+  },
+  {
+    name: 'create',
+    prepare: async (show) => () => store.createSale(show, stage.spec({ id: 'second' }), { key: KEY, actor: HOST }),
+    after: books(2, 2, 0),
+  },
   {
     name: 'join the line',
     prepare: async (show) => {
@@ -92,7 +112,8 @@ for (const { name, prepare, after } of cases) {
     t.equal(outcome(first), 'redis_unavailable', 'the outcome is unknown');
     const repeated = await answered(command);
     t.ok(repeated.ok, `the same key: ${outcome(repeated)}`);
-    if (repeated.ok && 'replayed' in (repeated.value as object)) t.equal(outcome(repeated), 'replayed', 'it is the recorded answer');
+    if (repeated.ok && 'replayed' in (repeated.value as object))
+      t.equal(outcome(repeated), 'replayed', 'it is the recorded answer');
     t.same(await answered(command), repeated);
     t.same(await stage.books(show), after, 'it happened once');
   });
@@ -117,22 +138,28 @@ for (const { name, prepare, after } of cases) {
   });
 }
 
-stage.scene('a cancel that breaks half-way: nothing can be bought any more, and its repetition finishes it', async (t) => {
-  const show = await stage.openShow({ units: { S: 4 } });
-  const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
-  const cancel = () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
-  const cut = proxy.next('lose the request', 'zscan');
-  t.equal(outcome(await cancel()), 'redis_unavailable', 'the sale is cancelled, its holds are not released yet');
-  await cut;
-  t.equal(unwrap(await stage.store.getSale(show, 'sale')).state, 'cancelled');
-  t.equal(await stage.stateOf(show, ann.id), 'held');
-  t.equal(outcome(await stage.confirm(show, ann)), 'sale_cancelled');
-  t.equal(outcome(await stage.store.prolong(show, { reservation: ann.id, byMs: 1 }, { key: 'p', actor: HOST })), 'sale_cancelled');
-  t.equal(outcome(await stage.release(show, bob)), 'ok');
-  t.ok((await answered(cancel)).ok);
-  t.equal(await stage.stateOf(show, ann.id), 'released');
-  t.same(await stage.books(show), { allocated: 4, available: 4, held: 0, sold: 0, withdrawn: 0 });
-});
+stage.scene(
+  'a cancel that breaks half-way: nothing can be bought any more, and its repetition finishes it',
+  async (t) => {
+    const show = await stage.openShow({ units: { S: 4 } });
+    const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
+    const cancel = () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
+    const cut = proxy.next('lose the request', 'zscan');
+    t.equal(outcome(await cancel()), 'redis_unavailable', 'the sale is cancelled, its holds are not released yet');
+    await cut;
+    t.equal(unwrap(await stage.store.getSale(show, 'sale')).state, 'cancelled');
+    t.equal(await stage.stateOf(show, ann.id), 'held');
+    t.equal(outcome(await stage.confirm(show, ann)), 'sale_cancelled');
+    t.equal(
+      outcome(await stage.store.extendHold(show, { reservation: ann.id, byMs: 1 }, { key: 'p', actor: HOST })),
+      'sale_cancelled',
+    );
+    t.equal(outcome(await stage.release(show, bob)), 'ok');
+    t.ok((await answered(cancel)).ok);
+    t.equal(await stage.stateOf(show, ann.id), 'released');
+    t.same(await stage.books(show), { allocated: 4, available: 4, held: 0, sold: 0, withdrawn: 0 });
+  },
+);
 
 stage.scene('a refusal whose answer is lost leaves nothing behind', async (t) => {
   const show = await stage.openShow({ units: { S: 1 } });

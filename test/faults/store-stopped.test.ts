@@ -1,7 +1,7 @@
 /** Redis stands still for six seconds (SIGSTOP): every call is answered in bounded time, and afterwards the same keys tell what became of them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory } from '../support/history-checker.ts';
@@ -46,7 +46,7 @@ t.test('Redis stands still in mid-rush', async (t) => {
     verify: () => store.verify(show),
     ping: () => store.ping(),
     subscribe: () => store.subscribe(show, { onMessage() {}, onResync() {} }),
-    standing: () => store.standingOf(show, ['ann']),
+    standing: () => store.holdingsOf(show, ['ann']),
   };
   const times: Record<string, number> = {};
   const answers = await Promise.all(
@@ -78,7 +78,11 @@ t.test('Redis stands still in mid-rush', async (t) => {
   const repeated = [await stage.reserve(show, 'cyd'), await stage.confirm(show, ann), await stage.release(show, bob)];
   for (const answer of repeated) t.ok(answer.ok, `the same key: ${outcome(answer)}`);
   unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }));
-  t.same(await stage.books(show), { allocated: 31, available: 29, held: 1, sold: 1, withdrawn: 0 }, 'each of them counted once');
+  t.same(
+    await stage.books(show),
+    { allocated: 31, available: 29, held: 1, sold: 1, withdrawn: 0 },
+    'each of them counted once',
+  );
   t.equal(unwrap(await store.load(show)).snapshot.epoch, epoch, 'the same process: the same epoch');
 
   const report = await crowd;

@@ -1,7 +1,13 @@
 /** What a run left behind, held against what its crowd was told. Looks into Redis with a plain client, asks the program's own `verify`, and compares. */
 import type { Redis } from 'ioredis';
-import { eventOf, type ReservationRecord, unpackAll, unpackLedger, unpackReservation } from '../../src/redis/records.ts';
-import type { LedgerEntry } from '../../src/sales/ledger.ts';
+import type { LedgerEntry } from '../../src/domain/ledger.ts';
+import {
+  eventOf,
+  type ReservationRecord,
+  unpackAll,
+  unpackLedger,
+  unpackReservation,
+} from '../../src/redis/records.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
 import type { Buyer, Wanted } from './buyer.ts';
 import { judgeChat } from './chatter.ts';
@@ -97,17 +103,24 @@ async function look(house: House, crowd: Crowd, allowances: Allowances): Promise
 
   const verified = await house.verify(staged.show);
   if (verified.code !== 0)
-    violations.push(`stampede verify ended with ${verified.code}: ${verified.report.violations.slice(0, 5).join('; ') || verified.text.slice(0, 300)}`);
+    violations.push(
+      `stampede verify ended with ${verified.code}: ${verified.report.violations.slice(0, 5).join('; ') || verified.text.slice(0, 300)}`,
+    );
   const sale = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
   violations.push(...booksBalance(sale, books), ...limitsHeld(books));
 
   const window = allowances.mayBeLost;
   const entries = window ? withUnknownWindow(history.entries, crowd, window) : history.entries;
-  const rules = { allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) }, perBuyer: { [SALE]: PER_BUYER } };
+  const rules = {
+    allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) },
+    perBuyer: { [SALE]: PER_BUYER },
+  };
   const last = [...books.reservations].map(
-    ([id, { user, sale: of, lines, state, offer }]) => [id, { user, sale: of, lines, state, offer: offer === true }] as const,
+    ([id, { user, sale: of, lines, state, offer }]) =>
+      [id, { user, sale: of, lines, state, offer: offer === true }] as const,
   );
-  for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) })) violations.push(`history: ${kind}: ${text}`);
+  for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) }))
+    violations.push(`history: ${kind}: ${text}`);
 
   const compared = compareAnswers(crowd.buyers, books, window);
   violations.push(
@@ -135,7 +148,9 @@ async function everybodyCaughtUp(redis: Redis, { clients }: Crowd, show: string)
   const until = Date.now() + CAUGHT_UP_MS_MAX;
   for (;;) {
     const [epoch, offset] = await redis.hmget(`${KEY_PREFIX}{${show}}:show`, 'epoch', 'offset');
-    const late = clients.filter((client) => !client.connected || client.epoch !== epoch || client.offset !== Number(offset));
+    const late = clients.filter(
+      (client) => !client.connected || client.epoch !== epoch || client.offset !== Number(offset),
+    );
     if (late.length === 0) return [];
     if (Date.now() > until)
       return late
@@ -169,8 +184,10 @@ function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }:
         if (reservation.state === state) for (const line of reservation.lines) if (line.sku === sku) units += line.qty;
       return units;
     };
-    if (unitsIn('held') !== held) wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
-    if (unitsIn('confirmed') !== sold) wrong.push(`I1: ${sku}: ${unitsIn('confirmed')} units are in orders, the books say ${sold}`);
+    if (unitsIn('held') !== held)
+      wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
+    if (unitsIn('confirmed') !== sold)
+      wrong.push(`I1: ${sku}: ${unitsIn('confirmed')} units are in orders, the books say ${sold}`);
   }
   return wrong;
 }
@@ -178,8 +195,11 @@ function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }:
 function limitsHeld({ reservations }: Books): string[] {
   const units = new Map<string, number>();
   for (const { user, state, lines } of reservations.values())
-    if (state === 'held' || state === 'confirmed') for (const { qty } of lines) units.set(user, (units.get(user) ?? 0) + qty);
-  return [...units].filter(([, has]) => has > PER_BUYER).map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
+    if (state === 'held' || state === 'confirmed')
+      for (const { qty } of lines) units.set(user, (units.get(user) ?? 0) + qty);
+  return [...units]
+    .filter(([, has]) => has > PER_BUYER)
+    .map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
 }
 
 type Window = { fromMs: number; toMs: number };
@@ -200,12 +220,18 @@ function withUnknownWindow(entries: readonly Entry[], { buyers }: Crowd, window:
       else if (invoke.do === 'confirm' || invoke.do === 'release') operations.set(entry.id, invoke.reservation);
       return entry;
     }
-    return shaky.has(operations.get(entry.id) ?? '') && entry.done.type === 'ok' ? { id: entry.id, done: { type: 'unknown' } } : entry;
+    return shaky.has(operations.get(entry.id) ?? '') && entry.done.type === 'ok'
+      ? { id: entry.id, done: { type: 'unknown' } }
+      : entry;
   });
 }
 
 /** Every answer is in the books, and nothing is in the books that nobody was told. */
-function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, window: Window | undefined): { lost: number; violations: string[] } {
+function compareAnswers(
+  buyers: readonly Buyer[],
+  { reservations }: Books,
+  window: Window | undefined,
+): { lost: number; violations: string[] } {
   const violations: string[] = [];
   const granted = new Set<string>();
   let lost = 0;
@@ -219,14 +245,18 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
     for (const { reservation } of offers) {
       const record = reservations.get(reservation.id);
       // Noticed on the screen perhaps long after it was made: what may be lost goes by when Redis made it.
-      if (!record?.offer || record.user !== user) missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
+      if (!record?.offer || record.user !== user)
+        missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
     }
     for (const { key, reservation, answeredAt } of grants) {
       granted.add(reservation.id);
       const record = reservations.get(reservation.id);
-      if (!record) missing(answeredAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
+      if (!record)
+        missing(answeredAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
       else if (record.user !== user || record.key !== key)
-        violations.push(`I4: ${reservation.id} stands for ${record.user} and ${record.key}, it was granted to ${user} for ${key}`);
+        violations.push(
+          `I4: ${reservation.id} stands for ${record.user} and ${record.key}, it was granted to ${user} for ${key}`,
+        );
     }
     for (const [id, { state, orderRef, answeredAt }] of ended) {
       const record = reservations.get(id);
@@ -236,11 +266,15 @@ function compareAnswers(buyers: readonly Buyer[], { reservations }: Books, windo
           `${user} was told that ${id} is ${state} (${orderRef ?? 'no order'}), the books say ${record.state} (${record.orderRef ?? 'no order'})`,
         );
     }
-    if (unresolved.length > 0) violations.push(`no answer: ${user} never got the last word on ${unresolved.join(', ')}`);
+    if (unresolved.length > 0)
+      violations.push(`no answer: ${user} never got the last word on ${unresolved.join(', ')}`);
   }
   for (const [id, { user, key, offer, lines }] of reservations) {
     const wanted = offer ? waited.get(`${user} ${key}`) : undefined;
-    if (!granted.has(id) && !(wanted && lines.length === 1 && lines[0]?.sku === wanted.sku && lines[0]?.qty === wanted.qty))
+    if (
+      !granted.has(id) &&
+      !(wanted && lines.length === 1 && lines[0]?.sku === wanted.sku && lines[0]?.qty === wanted.qty)
+    )
       violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
   }
   return { lost, violations };
@@ -257,7 +291,8 @@ function linesHeld(buyers: readonly Buyer[], { ledger, waitlist }: Books, window
     const inLedger = line.map(({ user }) => user);
     if (inBooks.join() !== inLedger.join()) wrong.push(`line: in ${place} stand ${inBooks}, by the ledger ${inLedger}`);
   }
-  for (const place of places) if (!told.includes(place)) wrong.push(`line: ${place} stands in line, and the ledger knows nothing of it`);
+  for (const place of places)
+    if (!told.includes(place)) wrong.push(`line: ${place} stands in line, and the ledger knows nothing of it`);
   for (const { user, joins } of buyers)
     for (const [key, { joinedAt }] of joins)
       if (joinedAt !== null && !joined.has(`${user} ${key}`) && !(window && within(joinedAt, window)))
@@ -266,7 +301,9 @@ function linesHeld(buyers: readonly Buyer[], { ledger, waitlist }: Books, window
 }
 
 function chatHeard({ clients, talkers }: Crowd, { epoch, chatLast }: Books, window: Window | undefined): string[] {
-  const accepted = talkers.flatMap(({ said }) => said).filter(({ answeredAt }) => !(window && within(answeredAt, window)));
+  const accepted = talkers
+    .flatMap(({ said }) => said)
+    .filter(({ answeredAt }) => !(window && within(answeredAt, window)));
   return judgeChat({ epoch, last: chatLast, accepted, clients }).slice(0, 10);
 }
 
@@ -281,12 +318,15 @@ function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost
       if (mayBeLost && epoch !== books.epoch) continue; // its log may have lost its end
       const logged = books.events.get(offset);
       if (!logged || logged.at !== at || logged.type !== type)
-        wrong.push(`I6: a client on ${client.node} saw ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; ${lastOf(books)}`);
+        wrong.push(
+          `I6: a client on ${client.node} saw ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; ${lastOf(books)}`,
+        );
     }
   }
   for (const client of unbroken) {
     if (client.losses > 0) wrong.push(`a line broke that should have held: ${JSON.stringify(client.lastClose)}`);
-    else if (client.snapshots > 0) wrong.push(`I7: a client on ${client.node} got ${client.snapshots} snapshots in place of events`);
+    else if (client.snapshots > 0)
+      wrong.push(`I7: a client on ${client.node} got ${client.snapshots} snapshots in place of events`);
   }
   return wrong.slice(0, 10);
 }
@@ -302,13 +342,22 @@ async function inTime(look: () => string[]): Promise<string[]> {
 }
 
 /** What stands on people's screens in the end is what stands in the books. */
-function viewsAgree({ clients, buyers, devices }: Crowd, sale: Readonly<Record<string, unknown>>, { reservations }: Books, afterLoss: boolean): string[] {
+function viewsAgree(
+  { clients, buyers, devices }: Crowd,
+  sale: Readonly<Record<string, unknown>>,
+  { reservations }: Books,
+  afterLoss: boolean,
+): string[] {
   const wrong: string[] = [];
   for (const client of clients) {
     const seen = client.sales.get(SALE);
-    if (seen?.state !== sale.state) wrong.push(`view: a client on ${client.node} shows the sale as ${seen?.state}, it is ${String(sale.state)}`);
+    if (seen?.state !== sale.state)
+      wrong.push(`view: a client on ${client.node} shows the sale as ${seen?.state}, it is ${String(sale.state)}`);
     for (const { sku, available } of sale.skus as SkuCounts[])
-      if (seen?.left.get(sku) !== available) wrong.push(`view: a client on ${client.node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
+      if (seen?.left.get(sku) !== available)
+        wrong.push(
+          `view: a client on ${client.node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`,
+        );
   }
   if (!afterLoss) for (const screen of buyers) wrong.push(...ownView('the phone', screen, reservations));
   if (!afterLoss) for (const screen of devices) wrong.push(...ownView('the second device', screen, reservations));
@@ -316,14 +365,20 @@ function viewsAgree({ clients, buyers, devices }: Crowd, sale: Readonly<Record<s
 }
 
 /** W-4: what is live stands on every screen of its owner, and what has ended on none. */
-function ownView(which: string, { user, client }: { user: string; client: PlainClient }, reservations: Books['reservations']): string[] {
+function ownView(
+  which: string,
+  { user, client }: { user: string; client: PlainClient },
+  reservations: Books['reservations'],
+): string[] {
   const wrong: string[] = [];
   for (const [id, { user: owner, state }] of reservations) {
     if (owner !== user) continue;
     const shown = client.mine.get(id)?.state ?? 'gone';
     const isLive = state === 'held' || state === 'confirmed';
     if (isLive ? shown !== state : shown === 'held' || shown === 'confirmed')
-      wrong.push(`view: ${which} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} lines lost)`);
+      wrong.push(
+        `view: ${which} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} lines lost)`,
+      );
   }
   return wrong;
 }

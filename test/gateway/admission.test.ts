@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { createGateway, type GatewayOptions } from '../../src/gateway/index.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { logger, type Node, refusedUpgrade, startWorld, until, type World } from './harness.ts';
 import { type RawUpgrade, rawUpgrade } from './raw-upgrade.ts';
@@ -29,7 +29,14 @@ async function knock(sockets: Socket[], node: Node, upgrade: RawUpgrade): Promis
 t.test('a full node refuses before it looks at anything, and lets the next one in when somebody left', async (t) => {
   const metrics = createMetrics({ node: 'n' });
   const world = await startWorld(t);
-  const options: GatewayOptions = { host: '127.0.0.1', port: 0, exclusive: true, node: 'full', allowedOrigins: null, limits: { perNodeMax: 2 } };
+  const options: GatewayOptions = {
+    host: '127.0.0.1',
+    port: 0,
+    exclusive: true,
+    node: 'full',
+    allowedOrigins: null,
+    limits: { perNodeMax: 2 },
+  };
   let verified = 0;
   const verify = () => {
     verified += 1;
@@ -44,7 +51,11 @@ t.test('a full node refuses before it looks at anything, and lets the next one i
   await (await world.connect({ node, token: null })).type('welcome');
 
   const refusals = await Promise.all(
-    Array.from({ length: 20 }, () => refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'], { origin: 'https://anywhere' })),
+    Array.from({ length: 20 }, () =>
+      refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'], {
+        origin: 'https://anywhere',
+      }),
+    ),
   );
   for (const { status, body, headers } of refusals) {
     t.match([status, body['code']], [503, 'at_capacity']);
@@ -64,7 +75,11 @@ t.test('more joins a second than a node works on', async (t) => {
   const node = await world.addNode({ limits: { joinsPerSecond: 1 } });
   const ask = door(t, world, node);
   t.equal(await ask(), 101);
-  const forged = await Promise.all(Array.from({ length: 10 }, () => refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'])));
+  const forged = await Promise.all(
+    Array.from({ length: 10 }, () =>
+      refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged']),
+    ),
+  );
   const early = forged.filter(({ status }) => status === 503);
   t.ok(early.length > 0, `${early.length} of 10 came too early`);
   for (const { body, headers } of early) t.match([body['code'], headers['retry-after']], ['overloaded', /^[1-5]$/]);
@@ -89,12 +104,19 @@ t.test('connections of one address', async (t) => {
 
 t.test('behind proxies of ours the address is the one they saw', async (t) => {
   const world = await startWorld(t);
-  const node = await world.addNode({ limits: { perAddressMax: 1 }, trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8:aaaa::/48'] });
+  const node = await world.addNode({
+    limits: { perAddressMax: 1 },
+    trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8:aaaa::/48'],
+  });
   const ask = door(t, world, node);
   const via = (...lines: string[]): Promise<number> => ask(...lines.map((line) => `X-Forwarded-For: ${line}`));
   t.same([await via('203.0.113.9'), await via('203.0.113.9')], [101, 429]);
   t.equal(await via('203.0.113.10'), 101, 'each counts alone');
-  t.equal(await via('198.51.100.1, 203.0.113.9'), 429, 'what the client wrote itself, left of what the proxy saw, is not believed');
+  t.equal(
+    await via('198.51.100.1, 203.0.113.9'),
+    429,
+    'what the client wrote itself, left of what the proxy saw, is not believed',
+  );
   t.equal(await via('198.51.100.1', '203.0.113.9'), 429, 'nor when the proxy added a line of its own');
   t.equal(await via('198.51.100.1, 203.0.113.9, 10.1.2.3'), 429, 'through two proxies');
   t.equal(await via('::ffff:203.0.113.9'), 429, 'an IPv4 address in IPv6 clothes');
@@ -102,12 +124,29 @@ t.test('behind proxies of ours the address is the one they saw', async (t) => {
   t.same([await via('2001:db8:1:2::1'), await via('2001:db8:1:2:ffff::9')], [101, 429], 'a /64 is one place');
   t.equal(await via('[2001:db8:1:2::7]:4711'), 429, 'with a port');
   t.equal(await via('2001:db8:1:3::1'), 101, 'the next /64 another');
-  t.same([await via('198.51.100.7, 2001:db8:aaaa::1'), await via('198.51.100.7')], [101, 429], 'a proxy with an IPv6 address');
-  t.same([await via('unknown'), await via('<script>'), await via('999.1.1.1'), await ask()], [101, 429, 429, 429], 'what is no address counts for the proxy');
-  t.throws(() => createGateway({ ...deps(world), options: { ...optionsOf('x'), trustedProxies: ['everybody'] } }), 'not an address');
+  t.same(
+    [await via('198.51.100.7, 2001:db8:aaaa::1'), await via('198.51.100.7')],
+    [101, 429],
+    'a proxy with an IPv6 address',
+  );
+  t.same(
+    [await via('unknown'), await via('<script>'), await via('999.1.1.1'), await ask()],
+    [101, 429, 429, 429],
+    'what is no address counts for the proxy',
+  );
+  t.throws(
+    () => createGateway({ ...deps(world), options: { ...optionsOf('x'), trustedProxies: ['everybody'] } }),
+    'not an address',
+  );
 });
 
-const optionsOf = (node: string): GatewayOptions => ({ host: '127.0.0.1', port: 0, exclusive: true, node, allowedOrigins: null });
+const optionsOf = (node: string): GatewayOptions => ({
+  host: '127.0.0.1',
+  port: 0,
+  exclusive: true,
+  node,
+  allowedOrigins: null,
+});
 const deps = (world: World) => ({
   store: world.store,
   log: world.store,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { encodeFor } from '../../src/fanout/index.ts';
+import { encodeFor } from '../../src/fanout/frames.ts';
 import { answerMessage, encodeAnswer } from '../../src/gateway/answers.ts';
 import { fail, ok } from '../../src/protocol/codes.ts';
 
@@ -16,9 +16,15 @@ const result = fc.oneof(
 
 t.test('M-3: an answer written by hand is what the library writes', async (t) => {
   fc.assert(
-    fc.property(id, fc.maxSafeNat(), result, fc.constantFrom('json', 'msgpack', 'msgpack.deflate'), (id, at, result, variant) => {
-      t.same(encodeAnswer(variant, id, at, result), encodeFor(variant, answerMessage(id, at, result)));
-    }),
+    fc.property(
+      id,
+      fc.maxSafeNat(),
+      result,
+      fc.constantFrom('json', 'msgpack', 'msgpack.deflate'),
+      (id, at, result, variant) => {
+        t.same(encodeAnswer(variant, id, at, result), encodeFor(variant, answerMessage(id, at, result)));
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -12,7 +12,10 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
   const raw: Buffer[] = [];
   const sockets = await Promise.all(
     ['z1', 'z2', 'z3'].map(async (user, i) => {
-      const socket = new WebSocket(`${world.node.url}/v1/shows/${world.show}`, ['stampede.v1.msgpack.deflate', `token.${world.token(user)}`]);
+      const socket = new WebSocket(`${world.node.url}/v1/shows/${world.show}`, [
+        'stampede.v1.msgpack.deflate',
+        `token.${world.token(user)}`,
+      ]);
       if (i === 0) socket.on('message', (data: Buffer, isBinary: boolean) => isBinary && raw.push(data));
       await once(socket, 'open');
       t.equal(socket.protocol, 'stampede.v1.msgpack.deflate');
@@ -22,14 +25,23 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
   await until(() => raw.length > 0 && world.node.gateway.stats().joins === 4, 'four welcomes');
   await json.type('welcome');
   const before = world.node.gateway.stats().encodes;
-  const answers = await Promise.all(Array.from({ length: 6 }, (_, i) => json.ask({ t: 'chat', text: `the same words over and over again ${i}` })));
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, (_, i) => json.ask({ t: 'chat', text: `the same words over and over again ${i}` })),
+  );
   t.ok(answers.every((a) => a.t === 'ok'));
   await until(() => json.chat().length === 6, 'chat arrives');
   const after = world.node.gateway.stats().encodes;
-  t.equal(after['msgpack.deflate'] - before['msgpack.deflate'], after.json - before.json, 'once per frame for three sockets, as for the one in JSON');
-  const frames = async (): Promise<Frame[]> => Promise.all(raw.map(async (data) => msgpackDecode(isDeflated(data) ? await inflate(data) : data) as Frame));
+  t.equal(
+    after['msgpack.deflate'] - before['msgpack.deflate'],
+    after.json - before.json,
+    'once per frame for three sockets, as for the one in JSON',
+  );
+  const frames = async (): Promise<Frame[]> =>
+    Promise.all(raw.map(async (data) => msgpackDecode(isDeflated(data) ? await inflate(data) : data) as Frame));
   await until(
-    async () => (await frames()).flatMap((m) => (m.t === 'frame' ? (m.chat ?? []) : [])).flatMap(([, , items]) => items).length === 6,
+    async () =>
+      (await frames()).flatMap((m) => (m.t === 'frame' ? (m.chat ?? []) : [])).flatMap(([, , items]) => items)
+        .length === 6,
     'the same six messages',
   );
   t.ok(
@@ -37,6 +49,9 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
     'something was worth compressing',
   );
   sockets[0]?.send(JSON.stringify({ t: 'sync' }));
-  await until(async () => (await frames()).some((m) => (m as unknown as { code?: string }).code === 'bad_frame'), 'text is not spoken here');
+  await until(
+    async () => (await frames()).some((m) => (m as unknown as { code?: string }).code === 'bad_frame'),
+    'text is not spoken here',
+  );
   for (const socket of sockets) socket.terminate();
 });

@@ -17,10 +17,10 @@ t.test('H-1 H-2 H-4: who may come in', async (t) => {
   const other = createTokens({ secret: 'another secret, just as long as it has to be', nowMs: () => Date.now() });
   const forged = other.mint({ show: world.show, user: 'eve', name: 'Eve', role: 'host' }, 60);
   const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub: 'eve', name: 'E', show: world.show, role: 'host', exp: 9e9 })).toString('base64url')}.`;
-  const expired = createTokens({ secret: 'a secret of the tests, long enough for HS256', nowMs: () => Date.now() - 100_000 }).mint(
-    { show: world.show, user: 'ann', name: 'Ann', role: 'buyer' },
-    60,
-  );
+  const expired = createTokens({
+    secret: 'a secret of the tests, long enough for HS256',
+    nowMs: () => Date.now() - 100_000,
+  }).mint({ show: world.show, user: 'ann', name: 'Ann', role: 'buyer' }, 60);
   const refusals: Array<[string, string[], Record<string, string>, number, string]> = [
     ['no token', [json], {}, 401, 'unauthenticated'],
     ['forged token', [json, `token.${forged}`], {}, 401, 'unauthenticated'],
@@ -29,7 +29,13 @@ t.test('H-1 H-2 H-4: who may come in', async (t) => {
     ['expired token', [json, `token.${expired}`], {}, 401, 'token_expired'],
     ['token of another show', [json, `token.${world.token('ann', { show: 'other' })}`], {}, 403, 'forbidden'],
     ['unknown protocol', ['graphql-ws'], {}, 400, 'unsupported_protocol'],
-    ['wrong origin', [json, `token.${world.token('ann')}`], { origin: 'https://evil.example' }, 403, 'origin_not_allowed'],
+    [
+      'wrong origin',
+      [json, `token.${world.token('ann')}`],
+      { origin: 'https://evil.example' },
+      403,
+      'origin_not_allowed',
+    ],
   ];
   for (const [what, protocols, headers, status, code] of refusals) {
     const refused = await refusedUpgrade(url, protocols, headers);
@@ -62,7 +68,9 @@ t.test('H-8: what only the show knows is said behind the upgrade', async (t) => 
 t.test('a hundred first viewers at once, and a client that does not wait for its welcome', async (t) => {
   const world = await startWorld(t);
   const viewers = await Promise.all(
-    Array.from({ length: 100 }, (_, i) => world.connect({ user: `u${i}`, role: i % 2 ? 'viewer' : 'buyer', encoding: i % 3 ? 'json' : 'msgpack' })),
+    Array.from({ length: 100 }, (_, i) =>
+      world.connect({ user: `u${i}`, role: i % 2 ? 'viewer' : 'buyer', encoding: i % 3 ? 'json' : 'msgpack' }),
+    ),
   );
   const answers = await Promise.all(viewers.map((v) => v.ask({ t: 'sync', at: 1 })));
   t.ok(answers.every((a) => a['t'] === 'ok'));
@@ -79,7 +87,10 @@ t.test('H-3: the token may travel in the query, and JSON is spoken when nothing 
   t.match(await bare.type('welcome'), { you: { user: 'ann', name: 'Name of ann', role: 'buyer', expiresAt: Number } });
   const onlyToken = await world.connect({ protocols: [] });
   t.match(await onlyToken.type('welcome'), { you: { user: 'ann' } });
-  const two = await world.connect({ protocols: ['stampede.v9.cbor', 'stampede.v1.msgpack', 'stampede.v1.json'], encoding: 'msgpack' });
+  const two = await world.connect({
+    protocols: ['stampede.v9.cbor', 'stampede.v1.msgpack', 'stampede.v1.json'],
+    encoding: 'msgpack',
+  });
   t.equal(two.socket.protocol, 'stampede.v1.msgpack', 'the first known one');
   await two.type('welcome');
 });
@@ -87,7 +98,9 @@ t.test('H-3: the token may travel in the query, and JSON is spoken when nothing 
 t.test('H-5: guests watch and sync, nothing more', async (t) => {
   const world = await startWorld(t, { guests: true });
   const guest = await world.connect({ token: null });
-  t.match(await guest.type('welcome'), { you: { user: null, name: null, role: 'guest', expiresAt: null, reservations: [] } });
+  t.match(await guest.type('welcome'), {
+    you: { user: null, name: null, role: 'guest', expiresAt: null, reservations: [] },
+  });
   for (const message of [
     { t: 'chat', text: 'hi' },
     { t: 'react' },
@@ -99,22 +112,33 @@ t.test('H-5: guests watch and sync, nothing more', async (t) => {
   }
   t.match(await guest.ask({ t: 'sync', at: 5 }), { t: 'ok' });
   const viewer = await world.connect({ user: 'vic', role: 'viewer' });
-  t.match(await viewer.ask({ t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: 1 }] }), { t: 'error', code: 'forbidden' });
+  t.match(await viewer.ask({ t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: 1 }] }), {
+    t: 'error',
+    code: 'forbidden',
+  });
   t.match(await viewer.ask({ t: 'chat', text: 'hi' }), { t: 'ok' });
 });
 
-t.test('H-6: a token that expires while connected ends the connection with "stop until you have a new one"', async (t) => {
-  const world = await startWorld(t);
-  const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
-  t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
-  t.equal((await ann.closed).code, 4201);
-});
+t.test(
+  'H-6: a token that expires while connected ends the connection with "stop until you have a new one"',
+  async (t) => {
+    const world = await startWorld(t);
+    const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
+    t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
+    t.equal((await ann.closed).code, 4201);
+  },
+);
 
 t.test('health, readiness and other addresses on the gateway port', async (t) => {
   const world = await startWorld(t);
   const base = `http://127.0.0.1:${world.node.port}`;
   t.match(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
-  t.match(await (await fetch(`${base}/readyz`)).json(), { ready: true, redis: 'ok', durability: 'everysec', runId: /^[0-9a-f]{40}$/ });
+  t.match(await (await fetch(`${base}/readyz`)).json(), {
+    ready: true,
+    redis: 'ok',
+    durability: 'everysec',
+    runId: /^[0-9a-f]{40}$/,
+  });
   t.equal((await fetch(`${base}/v1/shows/${world.show}`)).status, 426);
   const unknown = await fetch(`${base}/nothing`);
   t.match([unknown.status, await unknown.json()], [404, { code: 'not_found' }]);

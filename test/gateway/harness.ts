@@ -8,7 +8,15 @@ import type { Test } from 'tap';
 import { WebSocket } from 'ws';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/index.ts';
-import type { ChatGroup, ReservationView, Role, ShowEvent, Snapshot, StateView, Welcome } from '../../src/protocol/messages.ts';
+import type {
+  ChatGroup,
+  ReservationView,
+  Role,
+  ShowEvent,
+  Snapshot,
+  StateView,
+  Welcome,
+} from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
@@ -55,7 +63,13 @@ export interface Stage {
   addNode(options?: Partial<GatewayOptions>, redisUrl?: string): Promise<Node>;
   token(user: string, more?: { role?: Role; show?: string; name?: string; ttlSeconds?: number }): string;
   connect(options?: ConnectOptions): Promise<Client>;
-  openSale(spec?: { quantity?: number; perBuyer?: number; opensInMs?: number; holdMs?: number; id?: string }): Promise<string>;
+  openSale(spec?: {
+    quantity?: number;
+    perBuyer?: number;
+    opensInMs?: number;
+    holdMs?: number;
+    id?: string;
+  }): Promise<string>;
 }
 
 export interface World extends Stage {
@@ -84,7 +98,10 @@ export interface ConnectOptions {
 
 export const logger = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
 
-export async function startWorld(t: Test, options: StageOptions & { redis?: Parameters<typeof startRedis>[0] } = {}): Promise<World> {
+export async function startWorld(
+  t: Test,
+  options: StageOptions & { redis?: Parameters<typeof startRedis>[0] } = {},
+): Promise<World> {
   const redis = await startRedis(options.redis);
   t.teardown(() => redis.stop());
   return { ...(await startStage(t, redis.url, options)), redis };
@@ -103,7 +120,14 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
       log: store,
       tokens,
       logger,
-      options: { host: '127.0.0.1', port: 0, exclusive: true, node: `n${nodes.length + 1}`, allowedOrigins: null, ...more },
+      options: {
+        host: '127.0.0.1',
+        port: 0,
+        exclusive: true,
+        node: `n${nodes.length + 1}`,
+        allowedOrigins: null,
+        ...more,
+      },
     });
     const { port } = await gateway.listen();
     const node = { gateway, store, port, url: `ws://127.0.0.1:${port}` };
@@ -114,7 +138,12 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
   const { store } = node;
   const tokens = createTokens({ secret: SECRET, nowMs: () => store.now() });
   const created = await store.createShow(
-    { ...(options.show === undefined ? {} : { id: options.show }), title: 'Test show', guests: options.guests ?? true, brands: [{ id: 'acme', name: 'Acme' }] },
+    {
+      ...(options.show === undefined ? {} : { id: options.show }),
+      title: 'Test show',
+      guests: options.guests ?? true,
+      brands: [{ id: 'acme', name: 'Acme' }],
+    },
     'test',
   );
   if (!created.ok) throw new Error(created.error.message);
@@ -139,7 +168,10 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
     await Promise.all(nodes.map((each) => each.store.close()));
   });
   const token: World['token'] = (user, more = {}) =>
-    tokens.mint({ show: more.show ?? show, user, name: more.name ?? `Name of ${user}`, role: more.role ?? 'buyer' }, more.ttlSeconds ?? 3600);
+    tokens.mint(
+      { show: more.show ?? show, user, name: more.name ?? `Name of ${user}`, role: more.role ?? 'buyer' },
+      more.ttlSeconds ?? 3600,
+    );
   return {
     store,
     node,
@@ -149,21 +181,46 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
     async connect(connectOptions = {}) {
       const { node: at = node, user = 'ann', role = 'buyer', encoding = 'json', query = '' } = connectOptions;
       const jwt = connectOptions.token === undefined ? token(user, { role }) : connectOptions.token;
-      const protocols = [...(connectOptions.protocols ?? [`stampede.v1.${encoding}`]), ...(jwt === null ? [] : [`token.${jwt}`])];
+      const protocols = [
+        ...(connectOptions.protocols ?? [`stampede.v1.${encoding}`]),
+        ...(jwt === null ? [] : [`token.${jwt}`]),
+      ];
       const client = new Client(`${at.url}/v1/shows/${connectOptions.show ?? show}${query}`, protocols, encoding);
       clients.push(client);
       await client.opened;
       return client;
     },
-    async openSale({ quantity = 5, perBuyer = 2, opensInMs, holdMs = 60_000, id = `sale-${randomUUID().slice(0, 8)}` } = {}) {
-      const spec = { id, title: 'Flash', currency: 'EUR', perBuyer, holdMs, skus: [{ sku: 'shirt-m', product: 'shirt', price: 1999, quantity }] };
-      const sale = await store.createSale(show, opensInMs === undefined ? spec : { ...spec, opensInMs, durationMs: 60_000 }, {
-        key: randomUUID(),
-        actor: 'test',
-      });
+    async openSale({
+      quantity = 5,
+      perBuyer = 2,
+      opensInMs,
+      holdMs = 60_000,
+      id = `sale-${randomUUID().slice(0, 8)}`,
+    } = {}) {
+      const spec = {
+        id,
+        title: 'Flash',
+        currency: 'EUR',
+        perBuyer,
+        holdMs,
+        skus: [{ sku: 'shirt-m', product: 'shirt', price: 1999, quantity }],
+      };
+      const sale = await store.createSale(
+        show,
+        opensInMs === undefined ? spec : { ...spec, opensInMs, durationMs: 60_000 },
+        {
+          key: randomUUID(),
+          actor: 'test',
+        },
+      );
       if (!sale.ok) throw new Error(sale.error.message);
       if (opensInMs === undefined) {
-        const opened = await store.moveSale(show, id, { op: 'open', durationMs: 60_000 }, { key: randomUUID(), actor: 'test' });
+        const opened = await store.moveSale(
+          show,
+          id,
+          { op: 'open', durationMs: 60_000 },
+          { key: randomUUID(), actor: 'test' },
+        );
         if (!opened.ok) throw new Error(opened.error.message);
       }
       return id;
@@ -189,7 +246,9 @@ export class Client {
       this.received.push(value as Message);
       for (const check of [...this.waiting]) check();
     });
-    this.closed = new Promise((resolve) => this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })));
+    this.closed = new Promise((resolve) =>
+      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })),
+    );
     this.opened = new Promise((resolve, reject) => {
       this.socket.once('open', () => resolve());
       this.socket.once('error', reject);
@@ -199,7 +258,9 @@ export class Client {
   }
 
   send(message: unknown): void {
-    this.socket.send(this.encoding === 'json' ? JSON.stringify(message) : msgpackEncode(message, { ignoreUndefined: true }));
+    this.socket.send(
+      this.encoding === 'json' ? JSON.stringify(message) : msgpackEncode(message, { ignoreUndefined: true }),
+    );
   }
 
   /** The first message, now or later, that fits. */
@@ -236,8 +297,8 @@ export class Client {
   /** Everything said in chat so far, in order: `[id, name, text]`. Welcome history included. */
   chat(): Array<[number, string, string]> {
     return this.received.flatMap((message) =>
-      ((message['chat'] ?? []) as Array<[number, number, Array<[number, number, string, string]>]>).flatMap(([firstId, , items]) =>
-        items.map(([i, , name, text]): [number, string, string] => [firstId + i, name, text]),
+      ((message['chat'] ?? []) as Array<[number, number, Array<[number, number, string, string]>]>).flatMap(
+        ([firstId, , items]) => items.map(([i, , name, text]): [number, string, string] => [firstId + i, name, text]),
       ),
     );
   }
@@ -276,7 +337,11 @@ export async function refusedUpgrade(
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, import('node:http').IncomingMessage];
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  return { status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(chunks).toString()) as Message, headers: response.headers };
+  return {
+    status: response.statusCode ?? 0,
+    body: JSON.parse(Buffer.concat(chunks).toString()) as Message,
+    headers: response.headers,
+  };
 }
 
 export async function until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs = 5_000): Promise<void> {

@@ -1,7 +1,7 @@
 /** What nobody watches costs nothing: no command to Redis names the show, and no timer runs for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { startWorld, until } from './harness.ts';
 
 const SHOWS = 20;
@@ -33,7 +33,10 @@ t.test('shows that nobody watches any more, and idle ones', async (t) => {
   await sleep(QUIET_MS);
   // Each node repeats its count of a show before it lapses, and that is all.
   const repeats = SHOWS * Math.ceil(QUIET_MS / (LIMITS.nodeCountsTtlMs / 3));
-  t.ok(commands.length <= repeats * 4, `${commands.length} commands for ${SHOWS} shows with one idle viewer each in ${QUIET_MS} ms`);
+  t.ok(
+    commands.length <= repeats * 4,
+    `${commands.length} commands for ${SHOWS} shows with one idle viewer each in ${QUIET_MS} ms`,
+  );
 
   await Promise.all(viewers.map((viewer) => viewer.close()));
   await until(() => gateway.stats().connections === 0, 'all gone');

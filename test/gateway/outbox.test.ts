@@ -1,10 +1,10 @@
 /** How answers leave: all of a connection in one write at the end of the loop's turn, and nothing to one that is gone. */
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import type { Room } from '../../src/fanout/index.ts';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import type { WebSocket } from '../../src/gateway/uws.ts';
+import type { Room } from '../../src/rooms/room.ts';
 import { startWorld } from './harness.ts';
 
 /** A connection whose socket writes down what would become a system call each. */
@@ -56,5 +56,9 @@ t.test('a connection that is sent away has its answers first', async (t) => {
   await client.closed;
   const kinds = client.received.map((message) => (message.t === 'error' ? message.code : message.t));
   t.equal(kinds.at(-1), 'bye');
-  t.equal(kinds.filter((kind) => kind === 'ok' || kind === 'draining' || kind === 'rate_limited').length, 10, kinds.join(' '));
+  t.equal(
+    kinds.filter((kind) => kind === 'ok' || kind === 'draining' || kind === 'rate_limited').length,
+    10,
+    kinds.join(' '),
+  );
 });

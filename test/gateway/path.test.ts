@@ -26,13 +26,19 @@ t.test('the whole path: join, chat, reserve, release', async (t) => {
     ann.received.some((m) => m['t'] === 'you'),
     'the socket that asked has the hold in its ok',
   );
-  await bob.find((m) => m['state']?.sales?.some((s) => s.left['shirt-m'] === 0) ?? m['events']?.some((e) => e.type === 'sale.sold_out'));
+  await bob.find(
+    (m) =>
+      m['state']?.sales?.some((s) => s.left['shirt-m'] === 0) ?? m['events']?.some((e) => e.type === 'sale.sold_out'),
+  );
   const no = await bob.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(no, { t: 'error', code: 'sold_out' });
   t.match(world.node.gateway.stats().localRefusals, { sold_out: { count: 1 } });
   const again = await ann.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(again, { t: 'ok', data: { replayed: true } });
-  t.match(await ann.ask({ t: 'release', key: 'k2', reservation: got['data'].reservation.id }), { t: 'ok', data: { reservation: { state: 'released' } } });
+  t.match(await ann.ask({ t: 'release', key: 'k2', reservation: got['data'].reservation.id }), {
+    t: 'ok',
+    data: { reservation: { state: 'released' } },
+  });
   const sync = await ann.ask({ t: 'sync', at: 1 });
   t.match(sync, { t: 'ok', data: { received: Number, sent: Number } });
 });

@@ -3,8 +3,10 @@ import t from 'tap';
 import type { Client, Message } from './harness.ts';
 import { startWorld, until } from './harness.ts';
 
-const welcomed = (clients: readonly Client[]): Promise<unknown> => Promise.all(clients.map((client) => client.type('welcome')));
-const codes = (answers: readonly Message[]): unknown[] => answers.map(({ t: type, code }) => (type === 'ok' ? 'ok' : code));
+const welcomed = (clients: readonly Client[]): Promise<unknown> =>
+  Promise.all(clients.map((client) => client.type('welcome')));
+const codes = (answers: readonly Message[]): unknown[] =>
+  answers.map(({ t: type, code }) => (type === 'ok' ? 'ok' : code));
 
 t.test('L-4: a muted user is refused on every node, also one that starts later, until the mute ends', async (t) => {
   const world = await startWorld(t);
@@ -38,7 +40,10 @@ t.test('L-3: one rate and one slow mode for a person, over nodes and reconnects'
   const there = await world.connect({ user: 'ann', node: second });
   const other = await world.connect({ user: 'bob', node: second });
   await welcomed([here, there, other]);
-  t.same(codes(await Promise.all(Array.from({ length: 6 }, (_, i) => here.ask({ t: 'chat', text: `${i}` })))), Array(6).fill('ok'));
+  t.same(
+    codes(await Promise.all(Array.from({ length: 6 }, (_, i) => here.ask({ t: 'chat', text: `${i}` })))),
+    Array(6).fill('ok'),
+  );
   await until(() => other.chat().length === 6, 'the other node has heard of it');
   t.match(await there.ask({ t: 'chat', text: 'more' }), { code: 'rate_limited' });
   t.equal((await other.ask({ t: 'chat', text: 'me too' })).t, 'ok', 'others have theirs');
@@ -70,7 +75,7 @@ t.test('S-3: unique viewers: people once, on whatever node and however often; gu
   }
   await ann.find((m) => m.state?.unique === 3);
   await ann.find((m) => m.state?.viewers === 9);
-  t.match(await world.store.audienceOf(world.show), { ok: true, value: { viewers: 9, unique: 3 } });
+  t.match(await world.store.viewerNumbers(world.show), { ok: true, value: { viewers: 9, unique: 3 } });
   const late = await world.connect({ user: 'dee', node: second });
   await ann.find((m) => m.state?.unique === 4);
   t.match((await late.type('welcome')).snapshot.state, { unique: Number });

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 // First of ours, as in the program: the socket server takes its limit from the environment when it is loaded.
 import '../../src/config/environment.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { startWorld } from './harness.ts';
 import { rawUpgrade } from './raw-upgrade.ts';
 
@@ -29,7 +29,8 @@ t.test('who sends nothing, or a request head byte by byte, is cut', { timeout: 4
     return performance.now() - startedMs;
   };
   const cuts = await Promise.all([cutAfter('silent'), cutAfter('slow')]);
-  for (const ms of cuts) t.ok(ms < LIMITS.requestHeadTimeoutSeconds * 1000 + GRACE_MS, `cut after ${Math.round(ms)} ms`);
+  for (const ms of cuts)
+    t.ok(ms < LIMITS.requestHeadTimeoutSeconds * 1000 + GRACE_MS, `cut after ${Math.round(ms)} ms`);
   t.match(await viewer.ask({ t: 'sync', at: 1 }), { t: 'ok' }, 'a viewer who joined stays');
 });
 
@@ -45,6 +46,10 @@ t.test('the longest token fits beside cookies; a head beyond the limit is refuse
     return status;
   };
   t.equal(await ask(`Sec-WebSocket-Protocol: stampede.v1.json, token.${token}`, cookies), 101);
-  t.equal(await ask(`Sec-WebSocket-Protocol: stampede.v1.json, token.${longest}`, cookies), 401, 'read, and found to be no token');
+  t.equal(
+    await ask(`Sec-WebSocket-Protocol: stampede.v1.json, token.${longest}`, cookies),
+    401,
+    'read, and found to be no token',
+  );
   t.equal(await ask(`X-Much: ${'m'.repeat(LIMITS.requestHeadBytesMax)}`), 431);
 });

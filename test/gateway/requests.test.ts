@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { encode as msgpackEncode } from '@msgpack/msgpack';
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { type Client, startWorld, until } from './harness.ts';
 
 t.test('Q-1 Q-2: frames that are no message get a coded error; too many of them end the connection', async (t) => {
@@ -64,7 +64,11 @@ t.test('Q-4: wrong fields name the field, and the answer carries the id', async 
     [{ t: 'reserve', sale: 's', lines: [line] }, 'invalid_message', 'key'],
     [{ t: 'reserve', key: 'k', sale: ['s'], lines: [line] }, 'invalid_message', 'sale'],
     [{ t: 'reserve', key: 'k', sale: 's', lines: [] }, 'invalid_message', 'lines'],
-    [{ t: 'reserve', key: 'k', sale: 's', lines: Array(LIMITS.linesPerReservationMax + 1).fill(line) }, 'invalid_message', 'lines'],
+    [
+      { t: 'reserve', key: 'k', sale: 's', lines: Array(LIMITS.linesPerReservationMax + 1).fill(line) },
+      'invalid_message',
+      'lines',
+    ],
     [{ t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: -1 }] }, 'invalid_message', 'lines[0].qty'],
     [{ t: 'reserve', key: 'k', sale: 's', lines: [line, { sku: 'a', qty: 1.5 }] }, 'invalid_message', 'lines[1].qty'],
     [{ t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: 1e15 }] }, 'invalid_message', 'lines[0].qty'],
@@ -80,7 +84,11 @@ t.test('Q-4: wrong fields name the field, and the answer carries the id', async 
   for (const [i, [message, code, field]] of cases.entries()) {
     if (i % 15 === 0) client = await world.connect({ user: `u${i}` });
     const answer = await client.ask({ ...message, id: i });
-    t.match(answer, { t: 'error', id: i, code, ...(field === undefined ? {} : { details: { field } }) }, JSON.stringify(message).slice(0, 60));
+    t.match(
+      answer,
+      { t: 'error', id: i, code, ...(field === undefined ? {} : { details: { field } }) },
+      JSON.stringify(message).slice(0, 60),
+    );
   }
   client.send({ t: 'chat', id: { a: 1 }, text: 'x' });
   t.match(await client.find((m) => m['t'] === 'error' && m['details']?.field === 'id'), { code: 'invalid_message' });
@@ -89,7 +97,9 @@ t.test('Q-4: wrong fields name the field, and the answer carries the id', async 
 t.test('L-1: chat and requests are limited per connection, and chat per person', async (t) => {
   const world = await startWorld(t);
   const [one, two] = await Promise.all([world.connect({ user: 'ann' }), world.connect({ user: 'ann' })]);
-  const answers = await Promise.all([one, two].flatMap((c) => Array.from({ length: 6 }, (_, i) => c.ask({ t: 'chat', text: `m${i}` }))));
+  const answers = await Promise.all(
+    [one, two].flatMap((c) => Array.from({ length: 6 }, (_, i) => c.ask({ t: 'chat', text: `m${i}` }))),
+  );
   const refused = answers.filter((a) => a['t'] === 'error');
   t.ok(refused.length >= 5, 'six at once for one person, however many connections');
   for (const answer of refused) t.match(answer, { code: 'rate_limited', retryAfterMs: Number });
@@ -124,23 +134,38 @@ t.test('the end of a show ends its chat', async (t) => {
 
 t.test('a sale from the countdown to the last unit: refused early, opened on the dot, sold out once', async (t) => {
   const world = await startWorld(t);
-  const buyers = await Promise.all(Array.from({ length: 20 }, (_, i) => world.connect({ user: `b${i}`, encoding: i % 2 ? 'json' : 'msgpack' })));
+  const buyers = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => world.connect({ user: `b${i}`, encoding: i % 2 ? 'json' : 'msgpack' })),
+  );
   await Promise.all(buyers.map((b) => b.type('welcome')));
   const sale = await world.openSale({ quantity: 5, perBuyer: 1, opensInMs: 1_500 });
   const [first] = buyers;
-  await Promise.all(buyers.map((b) => b.find((m) => m['events']?.some((e) => e.type === 'sale.scheduled' || e.type === 'sale.created'))));
+  await Promise.all(
+    buyers.map((b) =>
+      b.find((m) => m['events']?.some((e) => e.type === 'sale.scheduled' || e.type === 'sale.created')),
+    ),
+  );
   const early = await (first as Client).ask({ t: 'reserve', key: 'early', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(early, { t: 'error', code: 'sale_not_open', retryAfterMs: Number, details: { opensAt: Number } });
   const tick = await first?.find((m) => m['state']?.countdowns?.length > 0);
   t.match(tick?.['state'].countdowns, [{ sale, to: 'open', at: early['details'].opensAt, remainingMs: Number }]);
-  const opened = await Promise.all(buyers.map((b) => b.find((m) => m['events']?.some((e) => e.type === 'sale.opened'))));
+  const opened = await Promise.all(
+    buyers.map((b) => b.find((m) => m['events']?.some((e) => e.type === 'sale.opened'))),
+  );
   const openedAt = opened[0]?.['events'].find((e) => e.type === 'sale.opened')?.at ?? 0;
   t.ok(openedAt >= early['details'].opensAt, 'not a millisecond early');
-  const answers = await Promise.all(buyers.map((b) => b.ask({ t: 'reserve', key: 'rush', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })));
+  const answers = await Promise.all(
+    buyers.map((b) => b.ask({ t: 'reserve', key: 'rush', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })),
+  );
   t.equal(answers.filter((a) => a['t'] === 'ok').length, 5);
   t.ok(answers.filter((a) => a['t'] === 'error').every((a) => a['code'] === 'sold_out'));
-  await until(() => buyers.every((b) => b.events().some((e) => e.type === 'sale.sold_out')), 'everybody hears it is sold out');
-  const late = await Promise.all(buyers.map((b) => b.ask({ t: 'reserve', key: 'late', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })));
+  await until(
+    () => buyers.every((b) => b.events().some((e) => e.type === 'sale.sold_out')),
+    'everybody hears it is sold out',
+  );
+  const late = await Promise.all(
+    buyers.map((b) => b.ask({ t: 'reserve', key: 'late', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })),
+  );
   t.ok(late.every((a) => a['code'] === 'sold_out' || a['code'] === 'limit_exceeded'));
   const refused = world.node.gateway.stats().localRefusals;
   t.ok((refused.sold_out?.count ?? 0) >= 15, 'mostly refused without Redis');
@@ -148,7 +173,9 @@ t.test('a sale from the countdown to the last unit: refused early, opened on the
     const verified = await world.store.verify(world.show);
     return verified.ok && verified.value.violations.length === 0 && verified.value.refusals >= 16;
   }, 'and the ledger knows of it');
-  const repeated = await Promise.all(buyers.map((b) => b.ask({ t: 'reserve', key: 'rush', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })));
+  const repeated = await Promise.all(
+    buyers.map((b) => b.ask({ t: 'reserve', key: 'rush', sale, lines: [{ sku: 'shirt-m', qty: 1 }] })),
+  );
   t.same(
     repeated.map((a) => a['data']?.reservation.id ?? a['code']),
     answers.map((a) => a['data']?.reservation.id ?? a['code']),
@@ -160,7 +187,10 @@ t.test('encodes: once per variant in use, however many viewers', async (t) => {
   const world = await startWorld(t);
   const viewers = await Promise.all(Array.from({ length: 30 }, (_, i) => world.connect({ user: `u${i}` })));
   await Promise.all(viewers.map((v) => v.type('welcome')));
-  await until(() => viewers.every((v) => v.received.some((m) => (m['state'] ?? m['snapshot']?.state)?.viewers === 30)), 'counts settle');
+  await until(
+    () => viewers.every((v) => v.received.some((m) => (m['state'] ?? m['snapshot']?.state)?.viewers === 30)),
+    'counts settle',
+  );
   const before = world.node.gateway.stats();
   await world.store.announce(world.show, 'hello', 'test');
   await viewers[0]?.ask({ t: 'chat', text: 'hello' });

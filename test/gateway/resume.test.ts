@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { startWorld, until } from './harness.ts';
 
 t.test('R-2: reconnecting with a position brings exactly what was missed, from memory', async (t) => {
@@ -13,9 +13,15 @@ t.test('R-2: reconnecting with a position brings exactly what was missed, from m
   for (let i = 0; i < 5; i += 1) await world.store.announce(world.show, `missed ${i}`, 'test');
   await stay.ask({ t: 'chat', text: 'missed' });
   await until(() => stay.events().length === 5 && stay.chat().length === 2, 'the node has it');
-  const commands = async (): Promise<number> => Number(/total_commands_processed:(\d+)/.exec(await world.redis.client().info('stats'))?.[1]);
+  const commands = async (): Promise<number> =>
+    Number(/total_commands_processed:(\d+)/.exec(await world.redis.client().info('stats'))?.[1]);
   for (const encoding of ['json', 'msgpack'] as const) {
-    const back = await world.connect({ user: 'viewer', role: 'viewer', encoding, query: `?epoch=${epoch}&offset=${offset}&chat=${seen['data'].chat}` });
+    const back = await world.connect({
+      user: 'viewer',
+      role: 'viewer',
+      encoding,
+      query: `?epoch=${epoch}&offset=${offset}&chat=${seen['data'].chat}`,
+    });
     const welcome = await back.type('welcome');
     t.match(welcome, { resumed: true, chat: [] });
     t.notOk('snapshot' in welcome);
@@ -67,13 +73,19 @@ t.test('R-4: a resume request on a live connection: ok first, then the frames', 
   t.match(await ann.ask({ t: 'resume', epoch: 'gone', offset: 1 }), { t: 'ok', data: { resumed: false } });
   await ann.find((m) => m['t'] === 'frame' && m['snapshot']?.epoch === epoch);
   t.match(await ann.ask({ t: 'resume', epoch, offset: offset + 1000 }), { t: 'ok', data: { resumed: false } });
-  t.match(await ann.ask({ t: 'resume', epoch, offset: -1 }), { t: 'error', code: 'invalid_message', details: { field: 'offset' } });
+  t.match(await ann.ask({ t: 'resume', epoch, offset: -1 }), {
+    t: 'error',
+    code: 'invalid_message',
+    details: { field: 'offset' },
+  });
 });
 
 t.test('C-6: chat history comes with the welcome, at most as much as the limit', async (t) => {
   const world = await startWorld(t);
   const writers = await Promise.all(Array.from({ length: 12 }, (_, i) => world.connect({ user: `u${i}` })));
-  await Promise.all(writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.ask({ t: 'chat', text: `${i}/${n}` }))));
+  await Promise.all(
+    writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.ask({ t: 'chat', text: `${i}/${n}` }))),
+  );
   const [first] = writers;
   await until(() => first?.chat().length === 60, 'all chat is out');
   const late = await world.connect({ user: 'late', encoding: 'msgpack' });

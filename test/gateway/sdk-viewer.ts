@@ -25,7 +25,8 @@ export class SdkViewer {
       this.#offset = offset;
     });
     this.client.on('event', ({ offset, data }) => {
-      if (this.#offset === null || offset !== this.#offset + 1) this.problems.push(`event ${offset} after ${this.#offset}`);
+      if (this.#offset === null || offset !== this.#offset + 1)
+        this.problems.push(`event ${offset} after ${this.#offset}`);
       this.#offset = offset;
       if (typeof data['text'] === 'string') this.events.push(data['text']);
     });

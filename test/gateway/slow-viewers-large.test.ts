@@ -2,9 +2,9 @@
 import { connect as dial, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 import { Connection } from '../../src/gateway/connection.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { type Client, startWorld, until, type World } from './harness.ts';
 import { judge } from './reception.ts';
 
@@ -27,7 +27,11 @@ async function bystander({ node, show }: World): Promise<Socket> {
 async function flood({ store, show }: World, round: number): Promise<void> {
   const writer = new MessagePackWriter();
   for (let i = 0; i < BATCH; i += 1) writeChatItem(writer, i, 0, 'flood', `${round}/${i} `.padEnd(280, '.'), 0);
-  const appended = await store.appendChat(show, { node: 'flooder', at: store.now(), count: BATCH, items: writer.take() }, Array(BATCH).fill('flood'));
+  const appended = await store.appendChat(
+    show,
+    { node: 'flooder', at: store.now(), count: BATCH, items: writer.take() },
+    Array(BATCH).fill('flood'),
+  );
   if (!appended.ok) throw new Error(appended.error.message);
 }
 
@@ -60,67 +64,70 @@ function watchBacklog(): () => number {
   return () => most;
 }
 
-t.test('B-1 B-2: stalled viewers of every block lose chat, keep events, and are told exactly what they missed; nobody else notices', async (t) => {
-  const backlog = watchBacklog();
-  const demoted = watchDemoted();
-  const world = await startWorld(t);
-  const join = async (user: string): Promise<Client> => {
-    const client = await world.connect({ user, encoding: 'msgpack' });
-    await client.type('welcome');
-    return client;
-  };
-  const [slowFirst, quickFirst] = [await join('slow-first'), await join('quick-first')];
-  const crowd = await Promise.all(Array.from({ length: LIMITS.publishViewersPerTurn - 2 }, () => bystander(world)));
-  t.teardown(() => {
-    for (const socket of crowd) socket.destroy();
-  });
-  const [slowSecond, quickSecond] = [await join('slow-second'), await join('quick-second')];
-  const [slow, quick] = [
-    [slowFirst, slowSecond],
-    [quickFirst, quickSecond],
-  ];
-  for (const { socket } of slow) socket.pause();
+t.test(
+  'B-1 B-2: stalled viewers of every block lose chat, keep events, and are told exactly what they missed; nobody else notices',
+  async (t) => {
+    const backlog = watchBacklog();
+    const demoted = watchDemoted();
+    const world = await startWorld(t);
+    const join = async (user: string): Promise<Client> => {
+      const client = await world.connect({ user, encoding: 'msgpack' });
+      await client.type('welcome');
+      return client;
+    };
+    const [slowFirst, quickFirst] = [await join('slow-first'), await join('quick-first')];
+    const crowd = await Promise.all(Array.from({ length: LIMITS.publishViewersPerTurn - 2 }, () => bystander(world)));
+    t.teardown(() => {
+      for (const socket of crowd) socket.destroy();
+    });
+    const [slowSecond, quickSecond] = [await join('slow-second'), await join('quick-second')];
+    const [slow, quick] = [
+      [slowFirst, slowSecond],
+      [quickFirst, quickSecond],
+    ];
+    for (const { socket } of slow) socket.pause();
 
-  let rounds = 0;
-  for (; !(demoted.has('slow-first') && demoted.has('slow-second')); rounds += 1) {
-    if (rounds > ROUNDS_MAX) throw new Error('not everybody who stalled was demoted');
+    let rounds = 0;
+    for (; !(demoted.has('slow-first') && demoted.has('slow-second')); rounds += 1) {
+      if (rounds > ROUNDS_MAX) throw new Error('not everybody who stalled was demoted');
+      await flood(world, rounds);
+      await sleep(20);
+    }
+    await flood(world, rounds++);
+    await world.store.announce(world.show, 'for everybody', 'test');
+    const total = rounds * BATCH;
+    for (const client of quick) {
+      await until(() => client.chat().length === total, 'those who read have everything', 15_000);
+      t.same(judge(client.received).problems, [], 'in order, without a hole');
+      t.equal(judge(client.received).missed, 0);
+      await client.find(({ events }) => events?.some(({ data }) => data['text'] === 'for everybody') ?? false);
+    }
+    t.notOk(demoted.has('quick-first') || demoted.has('quick-second'), 'who reads stays');
+
+    for (const { socket } of slow) socket.resume();
+    for (const client of slow) {
+      const restored = await client.find(({ missed }) => missed > 0, 10_000);
+      t.match(restored.state, { sales: [], viewers: Number });
+      t.ok(
+        client.events().some(({ data }) => data['text'] === 'for everybody'),
+        'events came all the same',
+      );
+      t.equal(client.chat().length + restored.missed, total, 'exactly');
+    }
     await flood(world, rounds);
-    await sleep(20);
-  }
-  await flood(world, rounds++);
-  await world.store.announce(world.show, 'for everybody', 'test');
-  const total = rounds * BATCH;
-  for (const client of quick) {
-    await until(() => client.chat().length === total, 'those who read have everything', 15_000);
-    t.same(judge(client.received).problems, [], 'in order, without a hole');
-    t.equal(judge(client.received).missed, 0);
-    await client.find(({ events }) => events?.some(({ data }) => data['text'] === 'for everybody') ?? false);
-  }
-  t.notOk(demoted.has('quick-first') || demoted.has('quick-second'), 'who reads stays');
-
-  for (const { socket } of slow) socket.resume();
-  for (const client of slow) {
-    const restored = await client.find(({ missed }) => missed > 0, 10_000);
-    t.match(restored.state, { sales: [], viewers: Number });
-    t.ok(
-      client.events().some(({ data }) => data['text'] === 'for everybody'),
-      'events came all the same',
-    );
-    t.equal(client.chat().length + restored.missed, total, 'exactly');
-  }
-  await flood(world, rounds);
-  for (const client of slow) {
-    await until(
-      () =>
-        client
-          .chat()
-          .at(-1)?.[2]
-          .startsWith(`${rounds}/${BATCH - 1}`) ?? false,
-      'and chat goes on',
-      8_000,
-    );
-    t.same(judge(client.received).problems, []);
-  }
-  t.ok(backlog() <= LIMITS.backpressureHardBytes * 1.25, `at most ${backlog()} bytes waited for one viewer`);
-  t.comment(`${rounds} rounds, at most ${backlog()} bytes waited for one viewer`);
-});
+    for (const client of slow) {
+      await until(
+        () =>
+          client
+            .chat()
+            .at(-1)?.[2]
+            .startsWith(`${rounds}/${BATCH - 1}`) ?? false,
+        'and chat goes on',
+        8_000,
+      );
+      t.same(judge(client.received).problems, []);
+    }
+    t.ok(backlog() <= LIMITS.backpressureHardBytes * 1.25, `at most ${backlog()} bytes waited for one viewer`);
+    t.comment(`${rounds} rounds, at most ${backlog()} bytes waited for one viewer`);
+  },
+);

@@ -1,11 +1,11 @@
 /** When a viewer counts as slow, and when no longer: by what waits for it here, and by a ping it does not answer. */
 import t from 'tap';
-import type { Seats } from '../../src/fanout/index.ts';
+import type { BroadcastGroup } from '../../src/fanout/broadcast-groups.ts';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';
 import { SlowViewers } from '../../src/gateway/slow-viewers.ts';
 import type { WebSocket } from '../../src/gateway/uws.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
-import { ManualClock } from '../fanout/manual-clock.ts';
+import { LIMITS } from '../../src/limits.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const KIB = 1024;
 
@@ -14,7 +14,7 @@ function setUp() {
   const clock = new ManualClock();
   let demotions = 0;
   const viewers = new SlowViewers({ clock, onDemoted: () => demotions++ });
-  const seats = { chatKib: 7, topics: { main: 'e', chat: 'c' } } as Seats;
+  const seats = { chatKib: 7, topics: { main: 'e', chat: 'c' } } as BroadcastGroup;
   const line = { buffered: 0, pings: 0, ended: 0 };
   const socket = {
     getBufferedAmount: () => line.buffered,

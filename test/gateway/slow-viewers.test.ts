@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { MessagePackWriter, writeChatItem } from '../../src/fanout/msgpack-bytes.ts';
+import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 import { startWorld, until, type World } from './harness.ts';
 
 /** Chat as another node would append it: no rate limits, 60 kB a batch. */
@@ -17,30 +17,33 @@ async function floodOnce(world: World, round: number): Promise<number> {
   return count;
 }
 
-t.test('B-1 B-2: a slow viewer loses chat, keeps events, and is told exactly how many messages it missed', async (t) => {
-  const world = await startWorld(t);
-  const quick = await world.connect({ user: 'quick' });
-  const slow = await world.connect({ user: 'slow', encoding: 'msgpack' });
-  await Promise.all([quick.type('welcome'), slow.type('welcome')]);
-  slow.socket.pause();
-  let total = 0;
-  for (let round = 0; world.node.gateway.stats().demotions === 0; round += 1) {
-    if (round > 600) throw new Error('nobody was demoted');
-    total += await floodOnce(world, round);
-    if (round % 2 === 0) await sleep(20);
-  }
-  total += await floodOnce(world, 10_000);
-  await world.store.announce(world.show, 'only for those who listen', 'test');
-  await until(() => quick.chat().length === total, 'the quick viewer has everything', 8_000);
-  slow.socket.resume();
-  const restored = await slow.find((m) => m['missed'] > 0);
-  t.match(restored['state'], { sales: [], viewers: Number }, 'with the state of now');
-  await slow.find((m) => m['events']?.some((e) => e.data.text === 'only for those who listen'));
-  t.equal(slow.chat().length + restored['missed'], total);
-  await floodOnce(world, 10_001);
-  await until(() => slow.chat().at(-1)?.[2].startsWith('10001/199') ?? false, 'chat goes on after the restoration');
-  t.equal(slow.chat().length, total - restored['missed'] + 200);
-});
+t.test(
+  'B-1 B-2: a slow viewer loses chat, keeps events, and is told exactly how many messages it missed',
+  async (t) => {
+    const world = await startWorld(t);
+    const quick = await world.connect({ user: 'quick' });
+    const slow = await world.connect({ user: 'slow', encoding: 'msgpack' });
+    await Promise.all([quick.type('welcome'), slow.type('welcome')]);
+    slow.socket.pause();
+    let total = 0;
+    for (let round = 0; world.node.gateway.stats().demotions === 0; round += 1) {
+      if (round > 600) throw new Error('nobody was demoted');
+      total += await floodOnce(world, round);
+      if (round % 2 === 0) await sleep(20);
+    }
+    total += await floodOnce(world, 10_000);
+    await world.store.announce(world.show, 'only for those who listen', 'test');
+    await until(() => quick.chat().length === total, 'the quick viewer has everything', 8_000);
+    slow.socket.resume();
+    const restored = await slow.find((m) => m['missed'] > 0);
+    t.match(restored['state'], { sales: [], viewers: Number }, 'with the state of now');
+    await slow.find((m) => m['events']?.some((e) => e.data.text === 'only for those who listen'));
+    t.equal(slow.chat().length + restored['missed'], total);
+    await floodOnce(world, 10_001);
+    await until(() => slow.chat().at(-1)?.[2].startsWith('10001/199') ?? false, 'chat goes on after the restoration');
+    t.equal(slow.chat().length, total - restored['missed'] + 200);
+  },
+);
 
 t.test('B-4: who does not read is noticed while the network still takes everything; who reads is not', async (t) => {
   const world = await startWorld(t);
@@ -78,7 +81,9 @@ t.test('B-3: a viewer that takes nothing at all is closed with "resume", and mem
   }
   for (let round = 0; world.node.gateway.stats().connections > 0; round += 1) {
     if (round > 60) throw new Error('the stuck viewer was not closed');
-    await Promise.all(Array.from({ length: 100 }, (_, i) => world.store.announce(world.show, `${i} `.padEnd(500, '.'), 'test')));
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) => world.store.announce(world.show, `${i} `.padEnd(500, '.'), 'test')),
+    );
   }
   t.equal(world.node.gateway.stats().connections, 0);
   stuck.socket.resume();

@@ -16,7 +16,18 @@ const file = (name: string): string => join(folder, name);
 t.teardown(() => rmSync(folder, { recursive: true }));
 const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-days', '2', '-subj', '/CN=localhost'];
-openssl('req', '-x509', ...NEW_KEY, '-addext', 'subjectAltName=IP:127.0.0.1', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem');
+openssl(
+  'req',
+  '-x509',
+  ...NEW_KEY,
+  '-addext',
+  'subjectAltName=IP:127.0.0.1',
+  '-nodes',
+  '-keyout',
+  'key.pem',
+  '-out',
+  'cert.pem',
+);
 openssl('req', '-x509', ...NEW_KEY, '-nodes', '-keyout', 'other-key.pem', '-out', 'other-cert.pem');
 openssl('pkcs8', '-topk8', '-in', 'key.pem', '-out', 'locked-key.pem', '-passout', 'pass:open sesame');
 
@@ -30,14 +41,23 @@ for (const [what, tls] of [
   t.test(`wss and https with ${what}`, async (t) => {
     const world = await startWorld(t, { gateway: { tls } });
     const { port } = world.node;
-    const client = new Client(`wss://127.0.0.1:${port}/v1/shows/${world.show}`, ['stampede.v1.json', `token.${world.token('ann')}`], 'json', ca);
+    const client = new Client(
+      `wss://127.0.0.1:${port}/v1/shows/${world.show}`,
+      ['stampede.v1.json', `token.${world.token('ann')}`],
+      'json',
+      ca,
+    );
     await client.opened;
     t.match(await client.type('welcome'), { you: { user: 'ann' } });
     t.match(await client.ask({ t: 'sync', at: 1 }), { t: 'ok' });
     client.cut();
 
     t.same(await Promise.all(['/healthz', '/readyz', '/nothing'].map((path) => statusOf(port, path))), [200, 200, 404]);
-    const refused = new WebSocket(`wss://127.0.0.1:${port}/v1/shows/${world.show}`, ['stampede.v1.json', 'token.forged'], { ca });
+    const refused = new WebSocket(
+      `wss://127.0.0.1:${port}/v1/shows/${world.show}`,
+      ['stampede.v1.json', 'token.forged'],
+      { ca },
+    );
     refused.on('error', () => {});
     const [, response] = (await once(refused, 'unexpected-response')) as [unknown, { statusCode: number }];
     t.equal(response.statusCode, 401);
@@ -65,20 +85,42 @@ function statusOf(port: number, path: string): Promise<number | undefined> {
 
 t.test('settings: both files or none, and what is wrong with them is said before anything starts', async (t) => {
   const load = (env: Record<string, string>) => loadConfig({ argv: [], env });
-  const good = load({ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('locked-key.pem'), TLS_KEY_PASSPHRASE: 'open sesame' });
+  const good = load({
+    TLS_CERT_FILE: file('cert.pem'),
+    TLS_KEY_FILE: file('locked-key.pem'),
+    TLS_KEY_PASSPHRASE: 'open sesame',
+  });
   t.match(good.ok && good.config.tls, { certFile: file('cert.pem'), passphrase: 'open sesame' });
   t.equal(load({}).ok, true);
   const bad: ReadonlyArray<[Record<string, string>, RegExp]> = [
     [{ TLS_CERT_FILE: file('cert.pem') }, /TLS_KEY_FILE: is needed with TLS_CERT_FILE/],
     [{ TLS_KEY_FILE: file('key.pem') }, /TLS_CERT_FILE: is needed with TLS_KEY_FILE/],
     [{ TLS_KEY_PASSPHRASE: 'x' }, /TLS_KEY_PASSPHRASE: opens nothing without TLS_KEY_FILE/],
-    [{ TLS_CERT_FILE: file('absent.pem'), TLS_KEY_FILE: file('key.pem') }, /TLS_CERT_FILE: .*absent\.pem cannot be read \(ENOENT\)/],
+    [
+      { TLS_CERT_FILE: file('absent.pem'), TLS_KEY_FILE: file('key.pem') },
+      /TLS_CERT_FILE: .*absent\.pem cannot be read \(ENOENT\)/,
+    ],
     [{ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: folder }, /TLS_KEY_FILE: .* cannot be read \(EISDIR\)/],
-    [{ TLS_CERT_FILE: file('key.pem'), TLS_KEY_FILE: file('key.pem') }, /TLS_CERT_FILE: .*key\.pem is not a PEM certificate/],
-    [{ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('cert.pem') }, /TLS_KEY_FILE: .*cert\.pem is not a PEM private key/],
-    [{ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('other-key.pem') }, /TLS_KEY_FILE: .*other-key\.pem is not the key of the certificate/],
-    [{ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('locked-key.pem') }, /TLS_KEY_FILE: .*opens without a passphrase/],
-    [{ TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('locked-key.pem'), TLS_KEY_PASSPHRASE: 'wrong' }, /TLS_KEY_FILE: .*that TLS_KEY_PASSPHRASE opens/],
+    [
+      { TLS_CERT_FILE: file('key.pem'), TLS_KEY_FILE: file('key.pem') },
+      /TLS_CERT_FILE: .*key\.pem is not a PEM certificate/,
+    ],
+    [
+      { TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('cert.pem') },
+      /TLS_KEY_FILE: .*cert\.pem is not a PEM private key/,
+    ],
+    [
+      { TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('other-key.pem') },
+      /TLS_KEY_FILE: .*other-key\.pem is not the key of the certificate/,
+    ],
+    [
+      { TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('locked-key.pem') },
+      /TLS_KEY_FILE: .*opens without a passphrase/,
+    ],
+    [
+      { TLS_CERT_FILE: file('cert.pem'), TLS_KEY_FILE: file('locked-key.pem'), TLS_KEY_PASSPHRASE: 'wrong' },
+      /TLS_KEY_FILE: .*that TLS_KEY_PASSPHRASE opens/,
+    ],
   ];
   for (const [env, says] of bad) {
     const loaded = load(env);

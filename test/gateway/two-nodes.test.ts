@@ -5,11 +5,15 @@ t.test('C-4: chat has one order on every node, and every message its id', async 
   const world = await startWorld(t);
   const second = await world.addNode();
   const writers = await Promise.all(
-    Array.from({ length: 12 }, (_, i) => world.connect({ user: `u${i}`, node: i % 2 ? second : world.node, encoding: i % 3 ? 'json' : 'msgpack' })),
+    Array.from({ length: 12 }, (_, i) =>
+      world.connect({ user: `u${i}`, node: i % 2 ? second : world.node, encoding: i % 3 ? 'json' : 'msgpack' }),
+    ),
   );
   await Promise.all(writers.map((w) => w.type('welcome')));
   const answers = await Promise.all(
-    writers.flatMap((writer, i) => Array.from({ length: 5 }, (_, n) => writer.ask({ t: 'chat', text: `message ${n} of ${i} äöü 🎉` }))),
+    writers.flatMap((writer, i) =>
+      Array.from({ length: 5 }, (_, n) => writer.ask({ t: 'chat', text: `message ${n} of ${i} äöü 🎉` })),
+    ),
   );
   t.ok(answers.every((a) => a['t'] === 'ok'));
   await until(() => writers.every((w) => w.chat().length === 60), 'everybody has all messages');

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { Test } from 'tap';
+import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import { createJobs, type Jobs } from '../../src/jobs/index.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import type { SaleBooks, SaleSpec } from '../../src/sales/types.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
@@ -20,7 +20,10 @@ export interface Bench {
   keyPrefix: string;
 }
 
-export async function setUp(t: Test, change: (store: ConnectedStore) => ConnectedStore = (store) => store): Promise<Bench> {
+export async function setUp(
+  t: Test,
+  change: (store: ConnectedStore) => ConnectedStore = (store) => store,
+): Promise<Bench> {
   const redis = await startRedis({ appendfsync: 'always' });
   const keyPrefix = `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ url: redis.url, keyPrefix, logger });
@@ -41,7 +44,13 @@ export async function planShow(store: ConnectedStore, window: Partial<SaleSpec>,
   await store.putProduct('gala', { id: 'tee', brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE' }] }, actor);
   const made = await store.createSale(
     'gala',
-    { id: `drop-${key}`, title: 'Drop', currency: 'EUR', skus: [{ sku: 'TEE', product: 'tee', price: 100, quantity: 3 }], ...window },
+    {
+      id: `drop-${key}`,
+      title: 'Drop',
+      currency: 'EUR',
+      skus: [{ sku: 'TEE', product: 'tee', price: 100, quantity: 3 }],
+      ...window,
+    },
     { key, actor },
   );
   if (!made.ok) throw new Error(JSON.stringify(made.error));

@@ -28,17 +28,29 @@ t.test('a changed window replaces the planned jobs, an ended sale takes them awa
   const sale = await planShow(store, { opensInMs: 600_000, durationMs: 60_000 });
   await jobs.start();
   const planned = async (): Promise<Record<string, number>> =>
-    Object.fromEntries((await queue.getDelayed()).filter((job) => job.name === 'moment').map((job) => [job.id, (job.data as MomentData).at]));
+    Object.fromEntries(
+      (await queue.getDelayed())
+        .filter((job) => job.name === 'moment')
+        .map((job) => [job.id, (job.data as MomentData).at]),
+    );
   await jobs.planSale('gala', sale);
   const first = await planned();
   t.strictSame(first, { 'gala.drop-k1.opens': sale.opensAt, 'gala.drop-k1.closes': sale.closesAt });
   await jobs.planSale('gala', sale);
   t.strictSame(await planned(), first, 'planning twice plans once');
 
-  const moved = await store.moveSale('gala', sale.id, { op: 'schedule', opensInMs: 900_000, durationMs: 30_000 }, { key: 'k2', actor });
+  const moved = await store.moveSale(
+    'gala',
+    sale.id,
+    { op: 'schedule', opensInMs: 900_000, durationMs: 30_000 },
+    { key: 'k2', actor },
+  );
   if (!moved.ok) throw new Error(moved.error.message);
   await jobs.planSale('gala', moved.value);
-  t.strictSame(await planned(), { 'gala.drop-k1.opens': moved.value.opensAt, 'gala.drop-k1.closes': moved.value.closesAt });
+  t.strictSame(await planned(), {
+    'gala.drop-k1.opens': moved.value.opensAt,
+    'gala.drop-k1.closes': moved.value.closesAt,
+  });
   const delay = (await queue.getJob('gala.drop-k1.opens'))?.delay ?? 0;
   t.ok(Math.abs(delay - 900_000) < 5_000);
 
@@ -49,7 +61,10 @@ t.test('a changed window replaces the planned jobs, an ended sale takes them awa
 });
 
 t.test('a job that comes early by the clock of Redis comes again, late and double ones change nothing', async (t) => {
-  const { store, jobs, queue } = await setUp(t, (real) => ({ ...real, liveShows: async () => ({ ok: true, value: [] }) }));
+  const { store, jobs, queue } = await setUp(t, (real) => ({
+    ...real,
+    liveShows: async () => ({ ok: true, value: [] }),
+  }));
   const sale = await planShow(store, { opensInMs: 1_500, durationMs: 60_000 });
   await jobs.start();
   const data: MomentData = { show: 'gala', sale: sale.id, at: sale.opensAt ?? 0 };
@@ -59,9 +74,15 @@ t.test('a job that comes early by the clock of Redis comes again, late and doubl
   await until('the opening', async () => (await eventTypes(store)).includes('sale.opened'));
   await queue.add('moment', data, { jobId: 'late' });
   await queue.add('moment', data, { jobId: 'double' });
-  await until('all done', async () => (await queue.getJobCountByTypes('active', 'wait', 'delayed', 'prioritized')) <= 1);
+  await until(
+    'all done',
+    async () => (await queue.getJobCountByTypes('active', 'wait', 'delayed', 'prioritized')) <= 1,
+  );
   t.equal((await queue.getFailed()).length, 0);
   const types = await eventTypes(store);
   t.equal(types.filter((type) => type === 'sale.opened').length, 1);
-  t.ok(((await store.getSale('gala', sale.id)) as { value: { openedAt: number } }).value.openedAt >= data.at, 'not before its moment');
+  t.ok(
+    ((await store.getSale('gala', sale.id)) as { value: { openedAt: number } }).value.openedAt >= data.at,
+    'not before its moment',
+  );
 });

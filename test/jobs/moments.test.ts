@@ -1,24 +1,37 @@
 import t from 'tap';
+import type { Scheduler } from '../../src/domain/schedule.ts';
 import { connectionOptions } from '../../src/jobs/connection.ts';
 import { tickLiveShows, tickShow } from '../../src/jobs/due-work.ts';
 import { momentJobId, momentsOf } from '../../src/jobs/moments.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { fail, ok } from '../../src/protocol/codes.ts';
-import { LIMITS } from '../../src/protocol/limits.ts';
-import type { Clockwork } from '../../src/sales/ports.ts';
 
 t.test('the moments that lie ahead follow from the state', async (t) => {
   const window = { opensAt: 1000, closesAt: 2000 };
   t.strictSame(momentsOf({ ...window, state: 'scheduled' }), { opens: 1000, closes: 2000 });
-  for (const state of ['open', 'paused'] as const) t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: 2000 });
-  for (const state of ['draft', 'ended', 'cancelled'] as const) t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: null });
+  for (const state of ['open', 'paused'] as const)
+    t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: 2000 });
+  for (const state of ['draft', 'ended', 'cancelled'] as const)
+    t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: null });
   t.strictSame(momentsOf({ state: 'open', opensAt: 1000, closesAt: null }), { opens: null, closes: null });
   t.notMatch(momentJobId('a', 'b', 'opens'), ':');
 });
 
 t.test('a URL becomes what BullMQ connects with', async (t) => {
   t.match(connectionOptions({ url: 'unix:///run/redis.sock' }), { path: '/run/redis.sock' });
-  t.match(connectionOptions({ url: 'redis://localhost' }), { host: 'localhost', port: 6379, db: undefined, tls: undefined });
-  t.match(connectionOptions({ url: 'redis://me:p%40ss@h:7000/3' }), { host: 'h', port: 7000, username: 'me', password: 'p@ss', db: 3 });
+  t.match(connectionOptions({ url: 'redis://localhost' }), {
+    host: 'localhost',
+    port: 6379,
+    db: undefined,
+    tls: undefined,
+  });
+  t.match(connectionOptions({ url: 'redis://me:p%40ss@h:7000/3' }), {
+    host: 'h',
+    port: 7000,
+    username: 'me',
+    password: 'p@ss',
+    db: 3,
+  });
   t.match(connectionOptions({ url: 'rediss://[::1]:6380' }), { host: '::1', port: 6380, tls: {} });
   t.throws(() => connectionOptions({ url: 'redis://a:1,redis://b:2' }), /Cluster/);
   t.throws(() => connectionOptions({ url: 'http://a' }), /http:/);
@@ -33,7 +46,7 @@ t.test('due work goes on slice by slice, and one show does not stop the others',
     ['empty', 0],
   ]);
   const calls: string[] = [];
-  const store: Clockwork = {
+  const store: Scheduler = {
     async tick(showId) {
       calls.push(showId);
       if (showId === 'gone') return fail('show_not_found');

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { eventTypes, planShow, setUp, until } from './harness.ts';
 
 t.test('jobs start when Redis comes, outlive its crash and stop within their bound', async (t) => {
@@ -13,7 +13,10 @@ t.test('jobs start when Redis comes, outlive its crash and stop within their bou
   await back;
   await until('the store to be back', async () => store.trouble() === null);
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k1');
-  await until('the first opening', async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length === 1);
+  await until(
+    'the first opening',
+    async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length === 1,
+  );
 
   await redis.crashAndRestart({ downMs: 300 });
   await until('the store to be back', async () => store.trouble() === null);

@@ -2,8 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import type { SaleMove } from '../../src/domain/sale.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import type { SaleMove } from '../../src/sales/types.ts';
 import type { EngineModel } from './engine-model.ts';
 import { differences, type RealEngine } from './real-engine.ts';
 import type { Answer, Handle, Step } from './steps.ts';
@@ -41,7 +41,9 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
     case 'repeat':
       return history[draft.pick % Math.max(1, history.length)] ?? null;
     case 'step out': {
-      const waits = Object.entries(model.sales).flatMap(([sale, { line }]) => line.map(({ user, sku }) => ({ sale, user, sku })));
+      const waits = Object.entries(model.sales).flatMap(([sale, { line }]) =>
+        line.map(({ user, sku }) => ({ sale, user, sku })),
+      );
       const wait = waits[draft.pick % Math.max(1, waits.length)];
       return wait ? { do: 'leave', key: draft.key, qty: 1, ...wait } : null;
     }
@@ -53,8 +55,10 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
       const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
       const of = handles[draft.pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
-      if (draft.do === 'confirm') return { do: 'confirm', key: draft.key, of, orderRef: draft.orderRef, amount: (r?.amount ?? 0) - draft.short };
-      if (draft.do === 'release') return { do: 'release', key: draft.key, of, by: draft.by === 'owner' ? (r?.user ?? null) : draft.by };
+      if (draft.do === 'confirm')
+        return { do: 'confirm', key: draft.key, of, orderRef: draft.orderRef, amount: (r?.amount ?? 0) - draft.short };
+      if (draft.do === 'release')
+        return { do: 'release', key: draft.key, of, by: draft.by === 'owner' ? (r?.user ?? null) : draft.by };
       if (draft.do === 'prolong') return { do: 'prolong', key: draft.key, of, byMs: draft.byMs };
       return r?.state === 'held' ? { do: 'lapse', of } : null;
     }
@@ -89,12 +93,17 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
 
   async run(model: EngineModel, world: World): Promise<void> {
     const drafts = this.#draft.do === 'race' ? this.#draft.both : [this.#draft];
-    const steps = drafts.map((draft) => (draft.do === 'race' ? null : resolve(draft, model, world))).filter((step) => step !== null);
+    const steps = drafts
+      .map((draft) => (draft.do === 'race' ? null : resolve(draft, model, world)))
+      .filter((step) => step !== null);
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
-    const answers = await Promise.all(steps.map((step, i) => world.real.apply(step, world.stores[i] ?? world.stores[0])));
+    const answers = await Promise.all(
+      steps.map((step, i) => world.real.apply(step, world.stores[i] ?? world.stores[0])),
+    );
     for (const [i, step] of steps.entries()) {
-      for (const { code, replayed } of answers[i] ?? []) count(world.tally, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);
+      for (const { code, replayed } of answers[i] ?? [])
+        count(world.tally, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);
     }
     world.history.push(...steps.filter((step) => !travels(step)));
     const observed = await world.real.observe(world.stores[0]);
@@ -112,7 +121,10 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
       const expected: Answer[][] = [];
       for (const i of order) expected[i] = tried.apply(steps[i] as Step);
       const ids = new Map(world.real.ids);
-      const problems = [...steps.flatMap((step, i) => answerProblems(step, expected[i] ?? [], answers[i] ?? [])), ...differences(tried, observed, ids)];
+      const problems = [
+        ...steps.flatMap((step, i) => answerProblems(step, expected[i] ?? [], answers[i] ?? [])),
+        ...differences(tried, observed, ids),
+      ];
       if (problems.length === 0) {
         Object.assign(model, tried);
         for (const [handle, id] of ids) world.real.ids.set(handle, id);
@@ -120,7 +132,9 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
       }
       complaints.push(problems);
     }
-    throw new Error(`after ${this}:\n${complaints.map((problems) => problems.join('\n')).join('\n-- or in the other order --\n')}`);
+    throw new Error(
+      `after ${this}:\n${complaints.map((problems) => problems.join('\n')).join('\n-- or in the other order --\n')}`,
+    );
   }
 
   toString(): string {
@@ -131,18 +145,29 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
 const count = (tally: Map<string, number>, what: string): void => void tally.set(what, (tally.get(what) ?? 0) + 1);
 
 function answerProblems(step: Step, expected: readonly Answer[], found: readonly Answer[]): string[] {
-  return isDeepStrictEqual(expected, found) ? [] : [`${step.do}: expected the answer ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
+  return isDeepStrictEqual(expected, found)
+    ? []
+    : [`${step.do}: expected the answer ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
 }
 
-const name = (prefix: string, count: number): fc.Arbitrary<string> => fc.nat({ max: count - 1 }).map((n) => `${prefix}${n}`);
+const name = (prefix: string, count: number): fc.Arbitrary<string> =>
+  fc.nat({ max: count - 1 }).map((n) => `${prefix}${n}`);
 const sale = fc.constantFrom('a', 'a', 'a', 'a', 'a', 'b', 'b', 'b', 'c');
 const user = fc.constantFrom(...USERS);
-const sku = fc.oneof({ weight: 6, arbitrary: fc.constant('S') }, { weight: 4, arbitrary: fc.constant('M') }, { weight: 1, arbitrary: fc.constant('ghost') });
+const sku = fc.oneof(
+  { weight: 6, arbitrary: fc.constant('S') },
+  { weight: 4, arbitrary: fc.constant('M') },
+  { weight: 1, arbitrary: fc.constant('ghost') },
+);
 const line = fc.record({ sku, qty: fc.integer({ min: 1, max: 2 }) });
 const ask = fc.record({ user, key: name('k', 6), sale, lines: fc.array(line, { minLength: 1, maxLength: 3 }) });
 const length = fc.option(fc.constant({ durationMs: FAR_MS }), { nil: {} });
 const units = fc.record(
-  { quantity: fc.integer({ min: 1, max: 4 }), price: fc.constantFrom(0, 250, 1999), perBuyer: fc.integer({ min: 1, max: 3 }) },
+  {
+    quantity: fc.integer({ min: 1, max: 4 }),
+    price: fc.constantFrom(0, 250, 1999),
+    perBuyer: fc.integer({ min: 1, max: 3 }),
+  },
   { requiredKeys: ['quantity', 'price'] },
 );
 const move: fc.Arbitrary<SaleMove> = fc.oneof(
@@ -151,7 +176,10 @@ const move: fc.Arbitrary<SaleMove> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ op: 'pause' as const }) },
   { weight: 5, arbitrary: fc.constant({ op: 'resume' as const }) },
   { weight: 1, arbitrary: fc.constantFrom<SaleMove>({ op: 'extend', byMs: 1_000 }, { op: 'end' }, { op: 'cancel' }) },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant('units' as const), sku, delta: fc.constantFrom(-2, -1, 1, 1, 2) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ op: fc.constant('units' as const), sku, delta: fc.constantFrom(-2, -1, 1, 1, 2) }),
+  },
 );
 const plan = fc
   .record({
@@ -176,7 +204,16 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
   [1, fc.record({ do: fc.constant('create' as const), key: name('s', 12), plan })],
   [4, fc.record({ do: fc.constant('move' as const), key: name('s', 12), sale, move })],
   [9, fc.record({ do: fc.constant('reserve' as const), asks: fc.array(ask, { minLength: 1, maxLength: 4 }) })],
-  [4, fc.record({ do: fc.constant('confirm' as const), pick, key: name('f', 12), orderRef: name('o', 2), short: fc.constantFrom(0, 0, 0, 1) })],
+  [
+    4,
+    fc.record({
+      do: fc.constant('confirm' as const),
+      pick,
+      key: name('f', 12),
+      orderRef: name('o', 2),
+      short: fc.constantFrom(0, 0, 0, 1),
+    }),
+  ],
   [
     4,
     fc.record({
@@ -186,14 +223,29 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
       by: fc.oneof({ weight: 3, arbitrary: fc.constantFrom('owner' as const, null) }, { weight: 1, arbitrary: user }),
     }),
   ],
-  [1, fc.record({ do: fc.constant('prolong' as const), pick, key: name('f', 12), byMs: fc.constantFrom(1_000, 200_000, 900_000) })],
+  [
+    1,
+    fc.record({
+      do: fc.constant('prolong' as const),
+      pick,
+      key: name('f', 12),
+      byMs: fc.constantFrom(1_000, 200_000, 900_000),
+    }),
+  ],
   [6, waiting('join') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
   [1, waiting('leave') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
   [1, fc.record({ do: fc.constant('step out' as const), pick, key: name('w', 4) })],
   [1, fc.constant({ do: 'tick' as const })],
   [1, fc.constant({ do: 'failover' as const })],
   [3, fc.record({ do: fc.constant('lapse' as const), pick })],
-  [1, fc.record({ do: fc.constant('arrive' as const), sale, moment: fc.constantFrom('opensAt' as const, 'closesAt' as const) })],
+  [
+    1,
+    fc.record({
+      do: fc.constant('arrive' as const),
+      sale,
+      moment: fc.constantFrom('opensAt' as const, 'closesAt' as const),
+    }),
+  ],
   [3, fc.record({ do: fc.constant('repeat' as const), pick })],
 ];
 const anySingle = fc.oneof(...single.map(([weight, arbitrary]) => ({ weight, arbitrary })));
@@ -203,12 +255,24 @@ const openings: Step[] = [
   {
     do: 'create',
     key: 'opening a',
-    plan: { sale: 'a', opens: 'now', ends: true, perBuyer: 4, units: { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } } },
+    plan: {
+      sale: 'a',
+      opens: 'now',
+      ends: true,
+      perBuyer: 4,
+      units: { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } },
+    },
   },
   {
     do: 'create',
     key: 'opening b',
-    plan: { sale: 'b', opens: 'draft', ends: false, perBuyer: 3, units: { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } } },
+    plan: {
+      sale: 'b',
+      opens: 'draft',
+      ends: false,
+      perBuyer: 3,
+      units: { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } },
+    },
   },
 ];
 
@@ -216,12 +280,15 @@ export async function open(model: EngineModel, world: World): Promise<void> {
   for (const step of openings) await new Play(step).run(model, world);
 }
 /** For failures that are kept: the steps as a run printed them. */
-export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, World>> => steps.map((step) => new Play(step));
+export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, World>> =>
+  steps.map((step) => new Play(step));
 
 export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCommand<EngineModel, World>>> =>
   fc.commands(
     [
-      ...single.flatMap(([weight, arbitrary]) => Array.from({ length: weight }, () => arbitrary.map((draft) => new Play(draft)))),
+      ...single.flatMap(([weight, arbitrary]) =>
+        Array.from({ length: weight }, () => arbitrary.map((draft) => new Play(draft))),
+      ),
       ...Array.from({ length: 6 }, () => race.map((draft) => new Play(draft))),
     ],
     {

@@ -2,9 +2,10 @@
  * The engine as it should be, in memory and in one thread: sales, holds, limits, the line and the keys, without Redis, Lua or time. A moment has
  * either come or not; who makes it come is the test. What it answers and what it then holds is what the real scripts must answer and hold.
  */
-import { LIMITS } from '../../src/protocol/limits.ts';
-import type { Line, SaleState } from '../../src/protocol/messages.ts';
-import type { SaleMove } from '../../src/sales/types.ts';
+
+import type { SaleMove } from '../../src/domain/sale.ts';
+import { LIMITS } from '../../src/limits.ts';
+import type { Item, SaleState } from '../../src/protocol/messages.ts';
 import { type Answer, type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
 
 interface Sku extends Books {
@@ -25,7 +26,7 @@ export interface Reservation {
   sale: string;
   user: string;
   state: 'held' | 'confirmed' | 'released' | 'expired';
-  lines: Line[];
+  lines: Item[];
   amount: number;
   /** How long after it was made it lapses. */
   lastsMs: number;
@@ -33,7 +34,13 @@ export interface Reservation {
   orderRef?: string;
 }
 
-const CLOSED = { draft: 'sale_not_open', scheduled: 'sale_not_open', paused: 'sale_paused', ended: 'sale_ended', cancelled: 'sale_cancelled' } as const;
+const CLOSED = {
+  draft: 'sale_not_open',
+  scheduled: 'sale_not_open',
+  paused: 'sale_paused',
+  ended: 'sale_ended',
+  cancelled: 'sale_cancelled',
+} as const;
 const LEGAL: Record<SaleMove['op'], readonly SaleState[]> = {
   schedule: ['draft', 'scheduled'],
   open: ['draft', 'scheduled'],
@@ -52,7 +59,10 @@ export class EngineModel {
   keys: Record<string, { body: string; answer: Answer }> = {};
 
   clone(): EngineModel {
-    return Object.assign(new EngineModel(), structuredClone({ sales: this.sales, reservations: this.reservations, keys: this.keys }));
+    return Object.assign(
+      new EngineModel(),
+      structuredClone({ sales: this.sales, reservations: this.reservations, keys: this.keys }),
+    );
   }
 
   /** One answer, or one for each request of a batch. */
@@ -74,7 +84,8 @@ export class EngineModel {
   }
 
   #sweep(): void {
-    for (const hold of Object.values(this.reservations)) if (hold?.state === 'held' && hold.deadline === 'come') this.#end(hold, 'expired');
+    for (const hold of Object.values(this.reservations))
+      if (hold?.state === 'held' && hold.deadline === 'come') this.#end(hold, 'expired');
     for (const sale of Object.values(this.sales)) {
       if (sale.state === 'scheduled' && sale.opens === 'come') sale.state = 'open';
       if ((sale.state === 'open' || sale.state === 'paused') && sale.closes === 'come') sale.state = 'ended';
@@ -126,7 +137,15 @@ export class EngineModel {
     const skus = Object.fromEntries(
       Object.entries(units).map(([sku, { quantity, price, perBuyer: most }]) => [
         sku,
-        { allocated: quantity, available: quantity, held: 0, sold: 0, withdrawn: 0, price, perBuyer: most ?? Number.POSITIVE_INFINITY },
+        {
+          allocated: quantity,
+          available: quantity,
+          held: 0,
+          sold: 0,
+          withdrawn: 0,
+          price,
+          perBuyer: most ?? Number.POSITIVE_INFINITY,
+        },
       ]),
     );
     const state = { draft: 'draft', later: 'scheduled', now: 'open' } as const;
@@ -145,7 +164,8 @@ export class EngineModel {
   #move(id: string, move: SaleMove): Answer {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
-    if (!LEGAL[move.op].includes(sale.state) || (move.op === 'extend' && sale.closes === 'never')) return { code: 'illegal_move' };
+    if (!LEGAL[move.op].includes(sale.state) || (move.op === 'extend' && sale.closes === 'never'))
+      return { code: 'illegal_move' };
     switch (move.op) {
       case 'schedule':
       case 'open':
@@ -167,7 +187,8 @@ export class EngineModel {
         break;
       case 'cancel':
         sale.state = 'cancelled';
-        for (const hold of Object.values(this.reservations)) if (hold?.sale === id && hold.state === 'held') this.#end(hold, 'released');
+        for (const hold of Object.values(this.reservations))
+          if (hold?.sale === id && hold.state === 'held') this.#end(hold, 'released');
         break;
       case 'units': {
         const books = sale.skus[move.sku];
@@ -186,7 +207,8 @@ export class EngineModel {
     const merged = mergedLines(lines);
     const known = this.reservations[handle];
     if (known) {
-      if (known.sale !== id || JSON.stringify(known.lines) !== JSON.stringify(merged)) return { code: 'idempotency_conflict' };
+      if (known.sale !== id || JSON.stringify(known.lines) !== JSON.stringify(merged))
+        return { code: 'idempotency_conflict' };
       return { ...this.#shown(handle, known, 'held'), replayed: true };
     }
     const sale = this.sales[id];
@@ -200,7 +222,8 @@ export class EngineModel {
 
   #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'prolong' }>): Answer {
     const r = this.reservations[step.of];
-    if (!r || (step.do === 'release' && step.by !== null && step.by !== r.user)) return { code: 'reservation_not_found' };
+    if (!r || (step.do === 'release' && step.by !== null && step.by !== r.user))
+      return { code: 'reservation_not_found' };
     if (r.state !== 'held') return { code: `reservation_${r.state}` };
     switch (step.do) {
       case 'release':
@@ -253,7 +276,7 @@ export class EngineModel {
     }
   }
 
-  #hold(handle: Handle, id: string, user: string, lines: Line[]): Reservation {
+  #hold(handle: Handle, id: string, user: string, lines: Item[]): Reservation {
     const sale = this.sales[id] as Sale;
     const amount = lines.reduce((sum, { sku, qty }) => sum + qty * (sale.skus[sku]?.price ?? 0), 0);
     for (const { sku, qty } of lines) shift(sale.skus[sku], qty, 'available', 'held');
@@ -264,24 +287,37 @@ export class EngineModel {
 
   #end(hold: Reservation, state: 'confirmed' | 'released' | 'expired'): void {
     hold.state = state;
-    for (const { sku, qty } of hold.lines) shift(this.sales[hold.sale]?.skus[sku], qty, 'held', state === 'confirmed' ? 'sold' : 'available');
+    for (const { sku, qty } of hold.lines)
+      shift(this.sales[hold.sale]?.skus[sku], qty, 'held', state === 'confirmed' ? 'sold' : 'available');
   }
 
   /** Units a buyer holds and owns in a sale. */
   has(id: string, user: string, ofSku?: string): number {
-    const mine = Object.values(this.reservations).filter((r) => r?.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'));
-    return mine.flatMap((r) => r?.lines ?? []).reduce((sum, { sku, qty }) => sum + (ofSku === undefined || ofSku === sku ? qty : 0), 0);
+    const mine = Object.values(this.reservations).filter(
+      (r) => r?.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'),
+    );
+    return mine
+      .flatMap((r) => r?.lines ?? [])
+      .reduce((sum, { sku, qty }) => sum + (ofSku === undefined || ofSku === sku ? qty : 0), 0);
   }
 
-  #overLimit(id: string, user: string, lines: readonly Line[]): boolean {
+  #overLimit(id: string, user: string, lines: readonly Item[]): boolean {
     const sale = this.sales[id] as Sale;
     const wanted = lines.reduce((sum, { qty }) => sum + qty, 0);
-    return this.has(id, user) + wanted > sale.perBuyer || lines.some(({ sku, qty }) => this.has(id, user, sku) + qty > (sale.skus[sku]?.perBuyer ?? 0));
+    return (
+      this.has(id, user) + wanted > sale.perBuyer ||
+      lines.some(({ sku, qty }) => this.has(id, user, sku) + qty > (sale.skus[sku]?.perBuyer ?? 0))
+    );
   }
 
   books(id: string): Record<string, Books> {
     const skus = Object.entries(this.sales[id]?.skus ?? {});
-    return Object.fromEntries(skus.map(([sku, { allocated, available, held, sold, withdrawn }]) => [sku, { allocated, available, held, sold, withdrawn }]));
+    return Object.fromEntries(
+      skus.map(([sku, { allocated, available, held, sold, withdrawn }]) => [
+        sku,
+        { allocated, available, held, sold, withdrawn },
+      ]),
+    );
   }
 
   /** @param served the line is served in the same script that answers. */
@@ -302,7 +338,7 @@ function shift(books: Books | undefined, qty: number, from: keyof Books, to: key
   books[to] += qty;
 }
 
-function mergedLines(lines: readonly Line[]): Line[] {
+function mergedLines(lines: readonly Item[]): Item[] {
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
   return [...sums].map(([sku, qty]) => ({ sku, qty })).sort((a, b) => (a.sku < b.sku ? -1 : 1));

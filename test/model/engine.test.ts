@@ -32,7 +32,8 @@ t.test(`random commands, seed ${seed}`, async (t) => {
       const problems = await stage.endOf(show);
       for (const [of, id] of world.real.ids) {
         const state = await stage.stateOf(show, id);
-        if (state !== model.reservations[of]?.state) problems.push(`${of} is ${state}, expected ${model.reservations[of]?.state}`);
+        if (state !== model.reservations[of]?.state)
+          problems.push(`${of} is ${state}, expected ${model.reservations[of]?.state}`);
       }
       if (problems.length > 0) throw new Error(problems.join('\n'));
     }),

@@ -1,10 +1,24 @@
 /** The checker itself: right histories pass, and every kind of wrong one is found. */
 import t from 'tap';
-import { checkHistory, type Entry, type FinalState, type Operation, type Outcome, type Rules, type ViolationKind } from '../support/history-checker.ts';
+import {
+  checkHistory,
+  type Entry,
+  type FinalState,
+  type Operation,
+  type Outcome,
+  type Rules,
+  type ViolationKind,
+} from '../support/history-checker.ts';
 
 const rules: Rules = { allocated: { sale: { S: 2, M: 1 } }, perBuyer: { sale: 2 } };
 
-const reserve = (user: string, key = 'k', qty = 1, sku = 'S'): Operation => ({ do: 'reserve', user, key, sale: 'sale', lines: [{ sku, qty }] });
+const reserve = (user: string, key = 'k', qty = 1, sku = 'S'): Operation => ({
+  do: 'reserve',
+  user,
+  key,
+  sale: 'sale',
+  lines: [{ sku, qty }],
+});
 const confirm = (reservation: string, key = 'pay'): Operation => ({ do: 'confirm', reservation, key });
 const release = (reservation: string, key = 'drop'): Operation => ({ do: 'release', reservation, key });
 const granted = (reservation: string, replayed = false): Outcome => ({ type: 'ok', reservation, replayed });
@@ -27,8 +41,12 @@ const after = (first: readonly Entry[], second: readonly Entry[]): Entry[] => [
   ...first,
   ...second.map((entry) => ({ ...entry, id: entry.id + 1000 * first.length })),
 ];
-const finally_ = (...found: Array<[id: string, user: string, state: string, qty?: number, sku?: string]>): FinalState => ({
-  reservations: new Map(found.map(([id, user, state, qty = 1, sku = 'S']) => [id, { user, sale: 'sale', state, lines: [{ sku, qty }] }])),
+const finally_ = (
+  ...found: Array<[id: string, user: string, state: string, qty?: number, sku?: string]>
+): FinalState => ({
+  reservations: new Map(
+    found.map(([id, user, state, qty = 1, sku = 'S']) => [id, { user, sale: 'sale', state, lines: [{ sku, qty }] }]),
+  ),
 });
 
 t.test('right histories', async (t) => {
@@ -41,7 +59,12 @@ t.test('right histories', async (t) => {
     ],
     [
       'a unit that came back is sold again',
-      inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [release('r1'), done], [reserve('c'), granted('r3')]),
+      inTurn(
+        [reserve('a'), granted('r1')],
+        [reserve('b'), granted('r2')],
+        [release('r1'), done],
+        [reserve('c'), granted('r3')],
+      ),
       finally_(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
     ],
     [
@@ -57,17 +80,33 @@ t.test('right histories', async (t) => {
     ],
     [
       'a repeated key gets its answer again',
-      inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r1', true)], [confirm('r1'), done], [confirm('r1'), { type: 'ok', replayed: true }]),
+      inTurn(
+        [reserve('a'), granted('r1')],
+        [reserve('a'), granted('r1', true)],
+        [confirm('r1'), done],
+        [confirm('r1'), { type: 'ok', replayed: true }],
+      ),
       finally_(['r1', 'a', 'confirmed']),
     ],
     ['a lost answer that happened', inTurn([reserve('a'), unknown]), finally_(['r1', 'a', 'held'])],
     ['a lost answer that did not happen', inTurn([reserve('a'), unknown]), finally_()],
-    ['a lost answer, told on repetition', inTurn([reserve('a'), unknown], [reserve('a'), granted('r1', true)]), finally_(['r1', 'a', 'held'])],
-    ['a lost release that did not happen', inTurn([reserve('a'), granted('r1')], [release('r1'), unknown]), finally_(['r1', 'a', 'held'])],
+    [
+      'a lost answer, told on repetition',
+      inTurn([reserve('a'), unknown], [reserve('a'), granted('r1', true)]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'a lost release that did not happen',
+      inTurn([reserve('a'), granted('r1')], [release('r1'), unknown]),
+      finally_(['r1', 'a', 'held']),
+    ],
     ['a request that was never answered', [{ id: 1, invoke: reserve('a') }], finally_(['r1', 'a', 'held'])],
     [
       'confirm and release race, one wins and the other is told',
-      after(inTurn([reserve('a'), granted('r1')]), atOnce([release('r1'), refused('reservation_confirmed')], [confirm('r1'), done])),
+      after(
+        inTurn([reserve('a'), granted('r1')]),
+        atOnce([release('r1'), refused('reservation_confirmed')], [confirm('r1'), done]),
+      ),
       finally_(['r1', 'a', 'confirmed']),
     ],
     [
@@ -113,13 +152,22 @@ t.test('wrong histories', async (t) => {
     [
       'oversell',
       'an order keeps its unit',
-      inTurn([reserve('a', 'k', 2), granted('r1')], [confirm('r1'), done], [release('r1'), refused('reservation_confirmed')], [reserve('b'), granted('r2')]),
+      inTurn(
+        [reserve('a', 'k', 2), granted('r1')],
+        [confirm('r1'), done],
+        [release('r1'), refused('reservation_confirmed')],
+        [reserve('b'), granted('r2')],
+      ),
       finally_(['r1', 'a', 'confirmed', 2], ['r2', 'b', 'held']),
     ],
     [
       'oversell',
       'a refused release gives nothing back',
-      inTurn([reserve('a', 'k', 2), granted('r1')], [release('r1'), refused('reservation_not_held')], [reserve('b'), granted('r2')]),
+      inTurn(
+        [reserve('a', 'k', 2), granted('r1')],
+        [release('r1'), refused('reservation_not_held')],
+        [reserve('b'), granted('r2')],
+      ),
       finally_(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
     ],
     [
@@ -153,7 +201,11 @@ t.test('wrong histories', async (t) => {
     [
       'limit',
       'an order counts too',
-      inTurn([reserve('a', 'k1', 2), granted('r1')], [confirm('r1'), done], [reserve('a', 'k2', 1, 'M'), granted('r2')]),
+      inTurn(
+        [reserve('a', 'k1', 2), granted('r1')],
+        [confirm('r1'), done],
+        [reserve('a', 'k2', 1, 'M'), granted('r2')],
+      ),
       finally_(['r1', 'a', 'confirmed', 2], ['r2', 'a', 'held', 1, 'M']),
     ],
     [
@@ -171,24 +223,67 @@ t.test('wrong histories', async (t) => {
     [
       'double end',
       'confirmed, and another was told it lapsed',
-      after(inTurn([reserve('a'), granted('r1')]), atOnce([confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), refused('reservation_expired')])),
+      after(
+        inTurn([reserve('a'), granted('r1')]),
+        atOnce([confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), refused('reservation_expired')]),
+      ),
       finally_(['r1', 'a', 'confirmed']),
     ],
     ['lost accept', 'gone', inTurn([reserve('a'), granted('r1')]), finally_()],
-    ['lost accept', 'refused on repetition', inTurn([reserve('a'), granted('r1')], [reserve('a'), refused('sold_out')]), finally_(['r1', 'a', 'held'])],
-    ['lost accept', 'an order that is a hold again', inTurn([reserve('a'), granted('r1')], [confirm('r1'), done]), finally_(['r1', 'a', 'held'])],
-    ['lost accept', 'taken away, though nobody asked', inTurn([reserve('a'), granted('r1')]), finally_(['r1', 'a', 'released'])],
-    ['lost accept', 'not found', inTurn([reserve('a'), granted('r1')], [confirm('r1'), refused('reservation_not_found')]), finally_(['r1', 'a', 'held'])],
-    ['unasked', 'a hold nobody was granted', inTurn([reserve('a'), refused('sold_out')]), finally_(['r1', 'a', 'held'])],
-    ['unasked', 'one lost answer, two holds', inTurn([reserve('a'), unknown]), finally_(['r1', 'a', 'held'], ['r2', 'a', 'held'])],
+    [
+      'lost accept',
+      'refused on repetition',
+      inTurn([reserve('a'), granted('r1')], [reserve('a'), refused('sold_out')]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'lost accept',
+      'an order that is a hold again',
+      inTurn([reserve('a'), granted('r1')], [confirm('r1'), done]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'lost accept',
+      'taken away, though nobody asked',
+      inTurn([reserve('a'), granted('r1')]),
+      finally_(['r1', 'a', 'released']),
+    ],
+    [
+      'lost accept',
+      'not found',
+      inTurn([reserve('a'), granted('r1')], [confirm('r1'), refused('reservation_not_found')]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'unasked',
+      'a hold nobody was granted',
+      inTurn([reserve('a'), refused('sold_out')]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'unasked',
+      'one lost answer, two holds',
+      inTurn([reserve('a'), unknown]),
+      finally_(['r1', 'a', 'held'], ['r2', 'a', 'held']),
+    ],
     [
       'key',
       'one key, two reservations',
       inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r2')]),
       finally_(['r1', 'a', 'held'], ['r2', 'a', 'held']),
     ],
-    ['key', 'one key, decided twice', inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r1')]), finally_(['r1', 'a', 'held'])],
-    ['key', 'one reservation for two buyers', inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r1')]), finally_(['r1', 'a', 'held'])],
+    [
+      'key',
+      'one key, decided twice',
+      inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r1')]),
+      finally_(['r1', 'a', 'held']),
+    ],
+    [
+      'key',
+      'one reservation for two buyers',
+      inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r1')]),
+      finally_(['r1', 'a', 'held']),
+    ],
     [
       'key',
       'one confirm, decided twice',
@@ -212,7 +307,9 @@ t.test('a long history is judged in one pass', async (t) => {
   const final = finally_(
     ...many.flatMap(
       ([operation, outcome]): Array<[string, string, string]> =>
-        operation.do === 'reserve' && outcome.type === 'ok' ? [[outcome.reservation ?? '', operation.user, 'released']] : [],
+        operation.do === 'reserve' && outcome.type === 'ok'
+          ? [[outcome.reservation ?? '', operation.user, 'released']]
+          : [],
     ),
   );
   t.same(checkHistory(inTurn(...many), rules, final), []);

@@ -23,7 +23,17 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
         audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
       }
     })();
-    const crowd = await playCrowd({ show, sale: 'sale', skus: ['S', 'M'], stores, clients: 24, users: 16, actionsPerClient: 25, seed, travel: stage.travel });
+    const crowd = await playCrowd({
+      show,
+      sale: 'sale',
+      skus: ['S', 'M'],
+      stores,
+      clients: 24,
+      users: 16,
+      actionsPerClient: 25,
+      seed,
+      travel: stage.travel,
+    });
     playing = false;
     await auditing;
     t.same(audits, [], 'every audit on the way was clean');

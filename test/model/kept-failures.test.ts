@@ -23,7 +23,14 @@ const take = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => 
   do: 'reserve' as const,
   asks: [{ user, key, sale, lines: [{ sku, qty }] }],
 });
-const wait = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => ({ do: 'join' as const, user, key, sale, sku, qty });
+const wait = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => ({
+  do: 'join' as const,
+  user,
+  key,
+  sale,
+  sku,
+  qty,
+});
 
 kept(
   'somebody in line when the sale ends has no place any more, and may still leave',

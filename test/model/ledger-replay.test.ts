@@ -1,10 +1,15 @@
 /** The judge of the ledger, itself judged: a right ledger is clean, and each kind of wrong one is found. */
 import t from 'tap';
-import { compareBooks, type LedgerEntry, LedgerReplay } from '../../src/sales/ledger.ts';
-import type { SkuBooks } from '../../src/sales/types.ts';
+import { compareBooks, type LedgerEntry, LedgerReplay } from '../../src/domain/ledger.ts';
+import type { SkuBooks } from '../../src/domain/sale.ts';
 
 type Four = [available: number, held: number, sold: number, withdrawn: number];
-const line = (sku: string, qty: number, before: Four, after: Four): [string, ...number[]] => [sku, qty, ...before, ...after];
+const line = (sku: string, qty: number, before: Four, after: Four): [string, ...number[]] => [
+  sku,
+  qty,
+  ...before,
+  ...after,
+];
 const entry = (
   kind: LedgerEntry[0],
   reservation: string | false,
@@ -12,19 +17,36 @@ const entry = (
   lines: LedgerEntry[7],
   reason = '',
   extra?: Record<string, unknown>,
-): LedgerEntry => [kind, 'sale', reservation, user, 'actor', 'key', reason, lines as LedgerEntry[7], ...(extra ? [extra] : [])] as LedgerEntry;
+): LedgerEntry =>
+  [
+    kind,
+    'sale',
+    reservation,
+    user,
+    'actor',
+    'key',
+    reason,
+    lines as LedgerEntry[7],
+    ...(extra ? [extra] : []),
+  ] as LedgerEntry;
 
 const created = entry('alloc', false, false, [line('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', {
   perBuyer: 2,
   state: 'open',
   skus: [['S', 'p', 100, 2, 1]],
 });
-const hold = (id: string, user: string, before: Four, after: Four, qty = 1) => entry('hold', id, user, [line('S', qty, before, after)] as never);
+const hold = (id: string, user: string, before: Four, after: Four, qty = 1) =>
+  entry('hold', id, user, [line('S', qty, before, after)] as never);
 const end = (kind: 'confirm' | 'release' | 'expire', id: string, user: string, before: Four, after: Four, qty = 1) =>
   entry(kind, id, user, [line('S', qty, before, after)] as never);
 const state = (to: string) => entry('sale', false, false, false, to);
-const refuse = (code: string, user: string, qty = 1, details?: Record<string, unknown>, reservation: string | false = 'r9') =>
-  entry('refuse', reservation, user, [['S', qty]] as never, code, details);
+const refuse = (
+  code: string,
+  user: string,
+  qty = 1,
+  details?: Record<string, unknown>,
+  reservation: string | false = 'r9',
+) => entry('refuse', reservation, user, [['S', qty]] as never, code, details);
 
 const held = hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
 const confirmed = end('confirm', 'r1', 'ann', [1, 1, 0, 0], [1, 0, 1, 0]);
@@ -34,7 +56,17 @@ function judge(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): stri
   entries.forEach((each, i) => {
     replay.apply(each, `entry ${i}`);
   });
-  const live = { sku: 'S', product: 'p', price: 100, allocated: 2, available: 2, held: 0, sold: 0, withdrawn: 0, ...books };
+  const live = {
+    sku: 'S',
+    product: 'p',
+    price: 100,
+    allocated: 2,
+    available: 2,
+    held: 0,
+    sold: 0,
+    withdrawn: 0,
+    ...books,
+  };
   return books ? [...replay.violations, ...compareBooks(replay, [{ id: 'sale', skus: [live] }])] : replay.violations;
 }
 
@@ -42,21 +74,50 @@ t.test('right ledgers', async (t) => {
   t.same(judge([created], {}), []);
   t.same(judge([created, held, confirmed], { available: 1, sold: 1 }), []);
   t.same(
-    judge([created, held, end('release', 'r1', 'ann', [1, 1, 0, 0], [2, 0, 0, 0]), hold('r2', 'ann', [2, 0, 0, 0], [1, 1, 0, 0])], { available: 1, held: 1 }),
+    judge(
+      [
+        created,
+        held,
+        end('release', 'r1', 'ann', [1, 1, 0, 0], [2, 0, 0, 0]),
+        hold('r2', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]),
+      ],
+      { available: 1, held: 1 },
+    ),
     [],
   );
   t.same(
-    judge([created, held, refuse('limit_exceeded', 'ann'), hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]), refuse('sold_out', 'cyd')], {
-      available: 0,
-      held: 2,
-    }),
+    judge(
+      [
+        created,
+        held,
+        refuse('limit_exceeded', 'ann'),
+        hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]),
+        refuse('sold_out', 'cyd'),
+      ],
+      {
+        available: 0,
+        held: 2,
+      },
+    ),
     [],
   );
   t.same(
-    judge([created, state('paused'), refuse('sale_paused', 'ann'), state('open'), held, state('ended'), refuse('sale_ended', 'bob'), confirmed], {
-      available: 1,
-      sold: 1,
-    }),
+    judge(
+      [
+        created,
+        state('paused'),
+        refuse('sale_paused', 'ann'),
+        state('open'),
+        held,
+        state('ended'),
+        refuse('sale_ended', 'bob'),
+        confirmed,
+      ],
+      {
+        available: 1,
+        sold: 1,
+      },
+    ),
     [],
   );
 });
@@ -68,7 +129,12 @@ t.test('wrong ledgers', async (t) => {
     [
       'oversold',
       /I1/,
-      [created, hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]), hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]), hold('r3', 'cyd', [0, 2, 0, 0], [-1, 3, 0, 0])],
+      [
+        created,
+        hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]),
+        hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]),
+        hold('r3', 'cyd', [0, 2, 0, 0], [-1, 3, 0, 0]),
+      ],
     ],
     ['over the limit of the SKU', /I2/, [created, hold('r1', 'ann', [2, 0, 0, 0], [0, 2, 0, 0], 2)]],
     ['over the limit by two holds', /I2/, [created, held, hold('r2', 'ann', [1, 1, 0, 0], [0, 2, 0, 0])]],
@@ -76,14 +142,30 @@ t.test('wrong ledgers', async (t) => {
     ['made twice', /I4/, [created, held, hold('r1', 'ann', [1, 1, 0, 0], [0, 2, 0, 0])]],
     ['ended twice', /I3/, [created, held, confirmed, end('release', 'r1', 'ann', [1, 0, 1, 0], [2, -1, 1, 0])]],
     ['an end without a beginning', /never held/, [created, end('confirm', 'r7', 'ann', [2, 0, 0, 0], [2, -1, 1, 0])]],
-    ['an end by another buyer', /another buyer/, [created, held, end('release', 'r1', 'bob', [1, 1, 0, 0], [2, 0, 0, 0])]],
-    ['an end of other units', /other units/, [created, held, end('release', 'r1', 'ann', [1, 1, 0, 0], [3, -1, 0, 0], 2)]],
+    [
+      'an end by another buyer',
+      /another buyer/,
+      [created, held, end('release', 'r1', 'bob', [1, 1, 0, 0], [2, 0, 0, 0])],
+    ],
+    [
+      'an end of other units',
+      /other units/,
+      [created, held, end('release', 'r1', 'ann', [1, 1, 0, 0], [3, -1, 0, 0], 2)],
+    ],
     ['a hold in a sale that is not open', /which is paused/, [created, state('paused'), held]],
     ['a sale that comes back from the end', /was ended and became/, [created, state('ended'), state('open')]],
     ['a sale nobody created', /never created/, [held]],
-    ['a SKU nobody allocated', /no SKU/, [created, entry('withdraw', false, false, [line('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never)]],
+    [
+      'a SKU nobody allocated',
+      /no SKU/,
+      [created, entry('withdraw', false, false, [line('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never)],
+    ],
     ['more time for what has ended', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
-    ['in line twice', /in line already/, [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)]],
+    [
+      'in line twice',
+      /in line already/,
+      [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)],
+    ],
     ['out of line without being in', /not in line/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
     ['"sold out" while there was one', /not justified/, [created, refuse('sold_out', 'ann')]],
     ['"over the limit" while there was room', /not justified/, [created, refuse('limit_exceeded', 'ann')]],

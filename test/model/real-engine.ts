@@ -1,9 +1,11 @@
 /** The real scripts behind the steps of the model: the same step, the same shape of answer, and what stands in the books afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
+import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
+import type { WaitlistResult } from '../../src/domain/waitlist.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Line, ReservationView } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import type { Decision, SaleBooks, SaleSpec, Standing, WaitlistAnswer } from '../../src/sales/types.ts';
 import type { TimeTravel } from '../support/time-travel.ts';
 import type { EngineModel } from './engine-model.ts';
 import { type Answer, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
@@ -13,7 +15,7 @@ const FAR_MS = 600_000;
 
 export interface Observed {
   sales: SaleBooks[];
-  standings: Array<Standing & { user: string }>;
+  standings: Array<BuyerHoldings & { user: string }>;
 }
 
 export class RealEngine {
@@ -43,7 +45,11 @@ export class RealEngine {
         return [
           this.#finished(
             step.of,
-            await store.confirm(show, { reservation: this.#id(step.of), orderRef: step.orderRef, amount: step.amount }, { key: step.key, actor: HOST }),
+            await store.confirm(
+              show,
+              { reservation: this.#id(step.of), orderRef: step.orderRef, amount: step.amount },
+              { key: step.key, actor: HOST },
+            ),
           ),
         ];
       case 'release': {
@@ -51,10 +57,30 @@ export class RealEngine {
         return [this.#finished(step.of, await store.release(show, this.#id(step.of), { key: step.key, ...who }))];
       }
       case 'prolong':
-        return [this.#finished(step.of, await store.prolong(show, { reservation: this.#id(step.of), byMs: step.byMs }, { key: step.key, actor: HOST }))];
+        return [
+          this.#finished(
+            step.of,
+            await store.extendHold(
+              show,
+              { reservation: this.#id(step.of), byMs: step.byMs },
+              { key: step.key, actor: HOST },
+            ),
+          ),
+        ];
       case 'join':
       case 'leave':
-        return [lineAnswer(await store.waitlist(show, { op: step.do, user: step.user, key: step.key, sale: step.sale, sku: step.sku, qty: step.qty }))];
+        return [
+          lineAnswer(
+            await store.waitlist(show, {
+              op: step.do,
+              user: step.user,
+              key: step.key,
+              sale: step.sale,
+              sku: step.sku,
+              qty: step.qty,
+            }),
+          ),
+        ];
       case 'tick': {
         const ticked = await store.tick(show);
         return [{ code: ticked.ok ? 'ok' : ticked.error.code }];
@@ -72,9 +98,15 @@ export class RealEngine {
   }
 
   async observe(store: ConnectedStore): Promise<Observed> {
-    const [sales, standings] = await Promise.all([store.listSales(this.show), store.standingOf(this.show, this.#users)]);
+    const [sales, standings] = await Promise.all([
+      store.listSales(this.show),
+      store.holdingsOf(this.show, this.#users),
+    ]);
     if (!sales.ok || !standings.ok) throw new Error('the books cannot be read');
-    return { sales: sales.value, standings: standings.value.map((standing, i) => ({ user: this.#users[i] ?? '', ...standing })) };
+    return {
+      sales: sales.value,
+      standings: standings.value.map((standing, i) => ({ user: this.#users[i] ?? '', ...standing })),
+    };
   }
 
   async #recovered(store: ConnectedStore): Promise<Answer> {
@@ -95,7 +127,8 @@ export class RealEngine {
     if (!decision.ok) return { code: decision.error.code };
     const { reservation, replayed } = decision.value;
     const known = this.ids.get(of);
-    if (known !== undefined && known !== reservation.id) return { code: `${of} was ${known} and is now ${reservation.id}` };
+    if (known !== undefined && known !== reservation.id)
+      return { code: `${of} was ${known} and is now ${reservation.id}` };
     this.ids.set(of, reservation.id);
     return { code: 'ok', replayed, reservation: shown(of, reservation) };
   }
@@ -112,7 +145,8 @@ export class RealEngine {
 export function differences(model: EngineModel, { sales, standings }: Observed, ids: Map<Handle, string>): string[] {
   const problems: string[] = [];
   const compare = (what: string, expected: unknown, found: unknown): void => {
-    if (JSON.stringify(expected) !== JSON.stringify(found)) problems.push(`${what}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`);
+    if (JSON.stringify(expected) !== JSON.stringify(found))
+      problems.push(`${what}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`);
   };
   compare('sales', Object.keys(model.sales).sort(), sales.map(({ id }) => id).sort());
   for (const sale of sales) {
@@ -123,14 +157,32 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
   for (const { user, reservations, waits } of standings) {
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
-    const expected = Object.entries(model.reservations).filter(([, r]) => r?.user === user && (r.state === 'held' || r.state === 'confirmed'));
+    const expected = Object.entries(model.reservations).filter(
+      ([, r]) => r?.user === user && (r.state === 'held' || r.state === 'confirmed'),
+    );
     compare(
       `what ${user} holds and owns`,
       expected
-        .map(([of, r]) => [of, r?.sale, r?.state, r?.lines, r?.amount, r?.state === 'confirmed' ? r.orderRef : undefined, of.startsWith('w')])
+        .map(([of, r]) => [
+          of,
+          r?.sale,
+          r?.state,
+          r?.lines,
+          r?.amount,
+          r?.state === 'confirmed' ? r.orderRef : undefined,
+          of.startsWith('w'),
+        ])
         .sort(byText),
       reservations
-        .map(({ id, sale, state, lines, amount, orderRef, offer }) => [known.get(id) ?? id, sale, state, lines, amount, orderRef, offer === true])
+        .map(({ id, sale, state, lines, amount, orderRef, offer }) => [
+          known.get(id) ?? id,
+          sale,
+          state,
+          lines,
+          amount,
+          orderRef,
+          offer === true,
+        ])
         .sort(byText),
     );
     const places = Object.entries(model.sales).flatMap(([sale, { state, line }]) =>
@@ -140,20 +192,35 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
           : [],
       ),
     );
-    compare(`the places of ${user}`, places.sort(byText), waits.map(({ sale, sku, qty, place }) => [sale, sku, qty, place]).sort(byText));
+    compare(
+      `the places of ${user}`,
+      places.sort(byText),
+      waits.map(({ sale, sku, qty, place }) => [sale, sku, qty, place]).sort(byText),
+    );
     problems.push(...limits(user, reservations, sales));
   }
   return problems;
 }
 
 /** An offer gets its id in Redis: it is the one of this buyer, sale and line that nobody knows yet. */
-function learnOffers(model: EngineModel, user: string, reservations: readonly ReservationView[], ids: Map<Handle, string>): void {
+function learnOffers(
+  model: EngineModel,
+  user: string,
+  reservations: readonly ReservationView[],
+  ids: Map<Handle, string>,
+): void {
   const known = new Set(ids.values());
   for (const view of reservations) {
     if (!view.offer || known.has(view.id)) continue;
     const found = (Object.keys(model.reservations) as Handle[]).find((handle) => {
       const r = model.reservations[handle];
-      return handle.startsWith('w') && !ids.has(handle) && r?.user === user && r.sale === view.sale && JSON.stringify(r.lines) === JSON.stringify(view.lines);
+      return (
+        handle.startsWith('w') &&
+        !ids.has(handle) &&
+        r?.user === user &&
+        r.sale === view.sale &&
+        JSON.stringify(r.lines) === JSON.stringify(view.lines)
+      );
     });
     if (found) ids.set(found, view.id);
   }
@@ -162,7 +229,9 @@ function learnOffers(model: EngineModel, user: string, reservations: readonly Re
 /** I1, from the real books alone. */
 function conservation({ id, skus }: SaleBooks): string[] {
   return skus.flatMap(({ sku, allocated, available, held, sold, withdrawn }) =>
-    Math.min(available, held, sold, withdrawn) < 0 || available + held + sold + withdrawn !== allocated ? [`I1 broken: ${id}/${sku}`] : [],
+    Math.min(available, held, sold, withdrawn) < 0 || available + held + sold + withdrawn !== allocated
+      ? [`I1 broken: ${id}/${sku}`]
+      : [],
   );
 }
 
@@ -170,8 +239,10 @@ function conservation({ id, skus }: SaleBooks): string[] {
 function limits(user: string, reservations: readonly ReservationView[], sales: readonly SaleBooks[]): string[] {
   return sales.flatMap(({ id, perBuyer, skus }) => {
     const lines = reservations.filter(({ sale }) => sale === id).flatMap(({ lines }) => lines);
-    const units = (sku?: string): number => lines.reduce((sum, line) => sum + (sku === undefined || sku === line.sku ? line.qty : 0), 0);
-    const over = units() > perBuyer || skus.some((books) => books.perBuyer !== undefined && units(books.sku) > books.perBuyer);
+    const units = (sku?: string): number =>
+      lines.reduce((sum, line) => sum + (sku === undefined || sku === line.sku ? line.qty : 0), 0);
+    const over =
+      units() > perBuyer || skus.some((books) => books.perBuyer !== undefined && units(books.sku) > books.perBuyer);
     return over ? [`I2 broken: ${user} has ${units()} units in ${id}`] : [];
   });
 }
@@ -179,23 +250,41 @@ function limits(user: string, reservations: readonly ReservationView[], sales: r
 const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 const sortedByKey = <T>(record: Record<string, T>): Array<[string, T]> => Object.entries(record).sort(byText);
 const booksOf = ({ skus }: SaleBooks): Record<string, Books> =>
-  Object.fromEntries(skus.map(({ sku, allocated, available, held, sold, withdrawn }) => [sku, { allocated, available, held, sold, withdrawn }]));
+  Object.fromEntries(
+    skus.map(({ sku, allocated, available, held, sold, withdrawn }) => [
+      sku,
+      { allocated, available, held, sold, withdrawn },
+    ]),
+  );
 
 function specOf({ sale, opens, ends, perBuyer, units }: Plan): SaleSpec {
   const skus = Object.entries(units).map(([sku, numbers]) => ({ sku, product: 'p', ...numbers }));
   const opening = { draft: {}, later: { opensInMs: FAR_MS }, now: { opensInMs: 0 } }[opens];
-  return { id: sale, title: 'Model', currency: 'EUR', perBuyer, holdMs: HOLD_MS, ...opening, ...(ends ? { durationMs: FAR_MS } : {}), skus };
+  return {
+    id: sale,
+    title: 'Model',
+    currency: 'EUR',
+    perBuyer,
+    holdMs: HOLD_MS,
+    ...opening,
+    ...(ends ? { durationMs: FAR_MS } : {}),
+    skus,
+  };
 }
 
 function saleAnswer(result: Result<SaleBooks>): Answer {
-  return result.ok ? { code: 'ok', sale: { state: result.value.state, books: booksOf(result.value) } } : { code: result.error.code };
+  return result.ok
+    ? { code: 'ok', sale: { state: result.value.state, books: booksOf(result.value) } }
+    : { code: result.error.code };
 }
 
-function lineAnswer(result: Result<WaitlistAnswer>): Answer {
-  return result.ok ? { code: 'ok', replayed: result.value.replayed, place: result.value.place, waiting: result.value.waiting } : { code: result.error.code };
+function lineAnswer(result: Result<WaitlistResult>): Answer {
+  return result.ok
+    ? { code: 'ok', replayed: result.value.replayed, place: result.value.place, waiting: result.value.waiting }
+    : { code: result.error.code };
 }
 
 function shown(of: Handle, { state, lines, amount, orderRef }: ReservationView): NonNullable<Answer['reservation']> {
   return { of, state, lines: sortedLines(lines), amount, ...(orderRef === undefined ? {} : { orderRef }) };
 }
-const sortedLines = (lines: readonly Line[]): Line[] => [...lines].sort((a, b) => (a.sku < b.sku ? -1 : 1));
+const sortedLines = (lines: readonly Item[]): Item[] => [...lines].sort((a, b) => (a.sku < b.sku ? -1 : 1));

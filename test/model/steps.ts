@@ -1,6 +1,7 @@
 /** What the model and the real scripts are both asked to do, and the shape in which both answer. */
-import type { Line, SaleState } from '../../src/protocol/messages.ts';
-import type { SaleMove } from '../../src/sales/types.ts';
+
+import type { SaleMove } from '../../src/domain/sale.ts';
+import type { Item, SaleState } from '../../src/protocol/messages.ts';
 
 export const HOLD_MS = 600_000;
 
@@ -11,7 +12,7 @@ export interface Ask {
   user: string;
   key: string;
   sale: string;
-  lines: Line[];
+  lines: Item[];
 }
 export interface Plan {
   sale: string;
@@ -39,7 +40,7 @@ export type Step =
 export interface Answer {
   code: string;
   replayed?: boolean;
-  reservation?: { of: Handle; state: string; lines: Line[]; amount: number; orderRef?: string };
+  reservation?: { of: Handle; state: string; lines: Item[]; amount: number; orderRef?: string };
   sale?: { state: SaleState; books: Record<string, Books> };
   place?: number;
   waiting?: number;

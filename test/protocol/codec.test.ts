@@ -42,7 +42,11 @@ t.test('M-3: big numbers, missing fields, characters of every width', async (t) 
 });
 
 t.test('M-4: compression is marked by its first byte, and only used where it helps', async (t) => {
-  const long = packValue({ t: 'frame', at: 1, events: Array.from({ length: 20 }, (_, i) => ({ offset: i, type: 'announcement', data: { text: 'hello' } })) });
+  const long = packValue({
+    t: 'frame',
+    at: 1,
+    events: Array.from({ length: 20 }, (_, i) => ({ offset: i, type: 'announcement', data: { text: 'hello' } })),
+  });
   const deflated = deflateMessage(long);
   t.ok(isDeflated(deflated));
   t.ok(deflated.length < long.length);
@@ -68,7 +72,12 @@ t.test('decoding never throws', async (t) => {
 t.test('a message is decoded from its own bytes only, and keeps none of them', async (t) => {
   const long = CODECS.msgpack.decode(packValue({ text: 'x'.repeat(200), more: [1, 2, 3] }));
   t.ok(long.ok);
-  for (const bytes of [new Uint8Array(), packValue({ text: 'cut' }).subarray(0, 5), Buffer.concat([packValue(1), packValue(2)]), Uint8Array.of(0xc1)])
+  for (const bytes of [
+    new Uint8Array(),
+    packValue({ text: 'cut' }).subarray(0, 5),
+    Buffer.concat([packValue(1), packValue(2)]),
+    Uint8Array.of(0xc1),
+  ])
     t.notOk(CODECS.msgpack.decode(bytes).ok, 'what an earlier message left behind it is not read');
   const binary = CODECS.msgpack.decode(packValue({ bin: Buffer.from('first') }));
   CODECS.msgpack.decode(packValue({ bin: Buffer.from('other') }));

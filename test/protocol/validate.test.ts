@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type ClientMessage, LIMITS, parseClientMessage, requestIdOf } from '../../src/protocol/index.ts';
+import { LIMITS } from '../../src/limits.ts';
+import { type ClientMessage, parseClientMessage, requestIdOf } from '../../src/protocol/index.ts';
 
 t.test('Q-6: good messages come out typed, without what does not belong', async (t) => {
   const good: Array<[unknown, ClientMessage]> = [
@@ -40,12 +41,24 @@ t.test('Q-6: good messages come out typed, without what does not belong', async 
 t.test('Q-5: an id is read even from a wrong message', async (t) => {
   t.equal(requestIdOf({ id: 5 }), 5);
   t.equal(requestIdOf({ id: 'x' }), 'x');
-  for (const id of ['', 'x'.repeat(LIMITS.requestIdCharsMax + 1), 1.5, Number.NaN, {}, null, undefined, true]) t.equal(requestIdOf({ id }), undefined);
+  for (const id of ['', 'x'.repeat(LIMITS.requestIdCharsMax + 1), 1.5, Number.NaN, {}, null, undefined, true])
+    t.equal(requestIdOf({ id }), undefined);
   for (const value of [null, 5, 'x', [1]]) t.equal(requestIdOf(value), undefined);
 });
 
 t.test('Q-4: whatever comes, the answer is a message or a coded failure', async (t) => {
-  const types = fc.constantFrom('chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'sync', '__proto__', 'constructor', '');
+  const types = fc.constantFrom(
+    'chat',
+    'react',
+    'reserve',
+    'release',
+    'waitlist',
+    'resume',
+    'sync',
+    '__proto__',
+    'constructor',
+    '',
+  );
   const field = fc.oneof(fc.string(), fc.integer(), fc.double(), fc.constant(null), fc.object(), fc.array(fc.object()));
   fc.assert(
     fc.property(

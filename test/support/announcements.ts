@@ -3,7 +3,7 @@
  * of all announcements equal to the books (promises I6 and I7).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Commit } from '../../src/fanout/ports.ts';
+import type { Commit } from '../../src/domain/show-log.ts';
 import type { ReservationView, SaleStateView, ShowEvent } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 
@@ -33,7 +33,10 @@ export class Announcements {
       onMessage: (message) => {
         if (message.kind !== 'commit') return;
         const { reservations, holds, ...commit } = message.commit;
-        made.commits.push({ ...commit, reservations: [...reservations, ...(holds?.news() ?? [])].map((news) => news.view()) });
+        made.commits.push({
+          ...commit,
+          reservations: [...reservations, ...(holds?.news() ?? [])].map((news) => news.view()),
+        });
       },
       onResync: () => {
         made.resyncs++;
@@ -76,7 +79,8 @@ export class Announcements {
     if (!loaded.ok) return [`load: ${loaded.error.code}`];
     const { snapshot, rev } = loaded.value;
     const problems: string[] = [];
-    if ((this.commits.at(-1)?.rev ?? this.#rev) !== rev) problems.push(`the last revision heard is ${this.commits.at(-1)?.rev}, the show stands at ${rev}`);
+    if ((this.commits.at(-1)?.rev ?? this.#rev) !== rev)
+      problems.push(`the last revision heard is ${this.commits.at(-1)?.rev}, the show stands at ${rev}`);
     this.commits.forEach((commit, i) => {
       const before = this.commits[i - 1]?.rev ?? this.#rev;
       if (commit.rev <= before) problems.push(`revision ${commit.rev} came after ${before}`);
@@ -86,16 +90,23 @@ export class Announcements {
     const log = await this.#store.eventsAfter(this.#show, snapshot.epoch, 0);
     if (!log.ok || log.value === null) return [...problems, 'the log cannot be read from its beginning'];
     problems.push(...numbering(log.value, 0), ...numbering(heard, this.#offset));
-    if (JSON.stringify(log.value.slice(this.#offset)) !== JSON.stringify(heard)) problems.push('the events heard are not the events in the log');
-    if (snapshot.offset !== log.value.length) problems.push(`the show stands at offset ${snapshot.offset}, the log holds ${log.value.length} events`);
+    if (JSON.stringify(log.value.slice(this.#offset)) !== JSON.stringify(heard))
+      problems.push('the events heard are not the events in the log');
+    if (snapshot.offset !== log.value.length)
+      problems.push(`the show stands at offset ${snapshot.offset}, the log holds ${log.value.length} events`);
 
     const { sales, reservations } = sum(this.commits);
     for (const sale of snapshot.sales) {
       const { id, state, opensAt, closesAt } = sale;
       const said = sales.get(id);
       const left = Object.fromEntries(sale.skus.map(({ sku, left: units }) => [sku, units]));
-      if (JSON.stringify(said && { ...said, left: sorted(said.left) }) !== JSON.stringify({ state, opensAt, closesAt, left: sorted(left) })) {
-        problems.push(`sale ${id} was announced as ${JSON.stringify(said)}, it is ${JSON.stringify({ state, opensAt, closesAt, left })}`);
+      if (
+        JSON.stringify(said && { ...said, left: sorted(said.left) }) !==
+        JSON.stringify({ state, opensAt, closesAt, left: sorted(left) })
+      ) {
+        problems.push(
+          `sale ${id} was announced as ${JSON.stringify(said)}, it is ${JSON.stringify({ state, opensAt, closesAt, left })}`,
+        );
       }
     }
     for (const [id, view] of reservations) {
@@ -111,11 +122,15 @@ export class Announcements {
 }
 
 /** Folds announcements the way a client does: newest value wins. */
-function sum(commits: readonly Announced[]): { sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>; reservations: Map<string, ReservationView> } {
+function sum(commits: readonly Announced[]): {
+  sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>;
+  reservations: Map<string, ReservationView>;
+} {
   const sales = new Map<string, Omit<SaleStateView, 'id' | 'rev'>>();
   const reservations = new Map<string, ReservationView>();
   for (const commit of commits) {
-    for (const { id, state, opensAt, closesAt, left } of commit.sales) sales.set(id, { state, opensAt, closesAt, left: { ...sales.get(id)?.left, ...left } });
+    for (const { id, state, opensAt, closesAt, left } of commit.sales)
+      sales.set(id, { state, opensAt, closesAt, left: { ...sales.get(id)?.left, ...left } });
     for (const view of commit.reservations) reservations.set(view.id, view);
   }
   return { sales, reservations };
@@ -128,4 +143,5 @@ function numbering(events: readonly ShowEvent[], after: number): string[] {
   ]);
 }
 
-const sorted = (left: Readonly<Record<string, number>>): Array<[string, number]> => Object.entries(left).sort(([a], [b]) => (a < b ? -1 : 1));
+const sorted = (left: Readonly<Record<string, number>>): Array<[string, number]> =>
+  Object.entries(left).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -56,9 +56,15 @@ export async function startCluster(): Promise<TestCluster> {
   try {
     const masters: ServerNode[] = [];
     for (let i = 0; i < MASTERS; i++) masters.push(await add());
-    await Promise.all(masters.map(({ client }, i) => client.call('CLUSTER', 'ADDSLOTSRANGE', String(firstSlot(i)), String(firstSlot(i + 1) - 1))));
-    for (const { port } of masters.slice(1)) await masters[0]?.client.call('CLUSTER', 'MEET', '127.0.0.1', String(port));
-    for (const { client } of masters) await until(async () => String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    await Promise.all(
+      masters.map(({ client }, i) =>
+        client.call('CLUSTER', 'ADDSLOTSRANGE', String(firstSlot(i)), String(firstSlot(i + 1) - 1)),
+      ),
+    );
+    for (const { port } of masters.slice(1))
+      await masters[0]?.client.call('CLUSTER', 'MEET', '127.0.0.1', String(port));
+    for (const { client } of masters)
+      await until(async () => String(await client.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
     return {
       url: masters.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
       ports: masters.map(({ port }) => port),
@@ -70,15 +76,20 @@ export async function startCluster(): Promise<TestCluster> {
         const id = String(await master.client.call('CLUSTER', 'MYID'));
         await until(() => replica.client.call('CLUSTER', 'REPLICATE', id).then(...YES_OR_NO));
         await until(async () => String(await replica.client.info('replication')).includes('master_link_status:up'));
-        for (const { client } of masters) await until(async () => String(await client.call('CLUSTER', 'NODES')).includes(`:${replica.port}@`));
+        for (const { client } of masters)
+          await until(async () => String(await client.call('CLUSTER', 'NODES')).includes(`:${replica.port}@`));
         return replica;
       },
       async moveSlot(show, from, to, pauseMs = 0) {
         const slot = String(slotOf(show));
-        const [fromId, toId] = (await Promise.all([from, to].map(({ client }) => client.call('CLUSTER', 'MYID')))) as [string, string];
+        const [fromId, toId] = (await Promise.all([from, to].map(({ client }) => client.call('CLUSTER', 'MYID')))) as [
+          string,
+          string,
+        ];
         await to.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
         await from.client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
-        const keys = (): Promise<string[]> => from.client.call('CLUSTER', 'GETKEYSINSLOT', slot, String(KEYS_AT_ONCE)) as Promise<string[]>;
+        const keys = (): Promise<string[]> =>
+          from.client.call('CLUSTER', 'GETKEYSINSLOT', slot, String(KEYS_AT_ONCE)) as Promise<string[]>;
         const [first, ...rest] = await keys();
         // Half of it here and half of it there for a while, as a big slot is.
         await migrate(from, to, first === undefined ? [] : [first]);
@@ -101,11 +112,13 @@ const firstSlot = (master: number): number => Math.floor((SLOTS * master) / MAST
 const slotOf = (show: string): number => calculateSlot(`{${show}}`);
 
 async function migrate(from: ClusterNode, to: ClusterNode, keys: readonly string[]): Promise<void> {
-  if (keys.length > 0) await from.client.call('MIGRATE', '127.0.0.1', String(to.port), '', '0', '5000', 'KEYS', ...keys);
+  if (keys.length > 0)
+    await from.client.call('MIGRATE', '127.0.0.1', String(to.port), '', '0', '5000', 'KEYS', ...keys);
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + FORM_MS_MAX; !(await holds()); await sleep(50)) if (Date.now() > end) throw new Error('the cluster did not form');
+  for (const end = Date.now() + FORM_MS_MAX; !(await holds()); await sleep(50))
+    if (Date.now() > end) throw new Error('the cluster did not form');
 }
 
 class ServerNode implements ClusterNode {
@@ -124,9 +137,21 @@ class ServerNode implements ClusterNode {
 
   async start(): Promise<void> {
     const settings = { port: this.port, bind: '127.0.0.1', save: '', appendonly: 'yes', loglevel: 'warning' };
-    const cluster = { 'cluster-enabled': 'yes', 'cluster-node-timeout': NODE_TIMEOUT_MS, 'cluster-config-file': `nodes-${this.port}.conf` };
-    const files = { dir: this.#folder, appendfilename: `${this.port}.aof`, appenddirname: `aof-${this.port}`, dbfilename: `${this.port}.rdb` };
-    const args = Object.entries({ ...settings, ...cluster, ...files }).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const cluster = {
+      'cluster-enabled': 'yes',
+      'cluster-node-timeout': NODE_TIMEOUT_MS,
+      'cluster-config-file': `nodes-${this.port}.conf`,
+    };
+    const files = {
+      dir: this.#folder,
+      appendfilename: `${this.port}.aof`,
+      appenddirname: `aof-${this.port}`,
+      dbfilename: `${this.port}.rdb`,
+    };
+    const args = Object.entries({ ...settings, ...cluster, ...files }).flatMap(([name, value]) => [
+      `--${name}`,
+      String(value),
+    ]);
     this.#child = spawn('redis-server', args, { stdio: 'ignore' });
     await this.client.ping();
   }

@@ -4,11 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import type { Decision } from '../../src/domain/reservation.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Line, ReservationView } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import { reservationView, unpackReservation } from '../../src/redis/records.ts';
-import type { Decision } from '../../src/sales/types.ts';
 import { type FinalState, HistoryRecorder, type Operation, type Outcome } from './history-checker.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -92,18 +92,28 @@ class Crowd {
 
   async #reserve(store: ConnectedStore, user: string, roll: (sides: number) => number): Promise<void> {
     const { sale, skus } = this.#plan;
-    const lines: Line[] = Array.from({ length: 1 + roll(2) }, () => ({ sku: skus[roll(skus.length)] ?? '', qty: 1 + roll(2) }));
+    const lines: Item[] = Array.from({ length: 1 + roll(2) }, () => ({
+      sku: skus[roll(skus.length)] ?? '',
+      qty: 1 + roll(2),
+    }));
     await this.#ask(store, { do: 'reserve', user, key: `k${this.#keys++}`, sale, lines });
   }
 
   async #ask(store: ConnectedStore, ask: Extract<Operation, { do: 'reserve' }>): Promise<void> {
     const { user, key, sale, lines } = ask;
-    const decision = await this.#until(ask, async () => (await store.reserve(this.#plan.show, [{ user, key, sale, lines }]))[0] as Result<Decision>);
+    const decision = await this.#until(
+      ask,
+      async () => (await store.reserve(this.#plan.show, [{ user, key, sale, lines }]))[0] as Result<Decision>,
+    );
     if (decision?.ok && !this.#holds.some(({ reservation }) => reservation.id === decision.value.reservation.id))
       this.#holds.push({ reservation: decision.value.reservation, ask });
   }
 
-  async #confirm(store: ConnectedStore, hold: CrowdReport['granted'][number], roll: (sides: number) => number): Promise<void> {
+  async #confirm(
+    store: ConnectedStore,
+    hold: CrowdReport['granted'][number],
+    roll: (sides: number) => number,
+  ): Promise<void> {
     const { id, amount } = hold.reservation;
     const key = `pay${roll(2)}-${id}`;
     const decision = await this.#until({ do: 'confirm', reservation: id, key }, () =>
@@ -114,7 +124,9 @@ class Crowd {
 
   async #release(store: ConnectedStore, { reservation: { id, user } }: CrowdReport['granted'][number]): Promise<void> {
     const key = `drop-${id}`;
-    await this.#until({ do: 'release', reservation: id, key }, () => store.release(this.#plan.show, id, { key, actor: `user:${user}`, user }));
+    await this.#until({ do: 'release', reservation: id, key }, () =>
+      store.release(this.#plan.show, id, { key, actor: `user:${user}`, user }),
+    );
   }
 
   async #lapse(store: ConnectedStore, { reservation: { id } }: CrowdReport['granted'][number]): Promise<void> {
@@ -134,18 +146,29 @@ class Crowd {
     const sku = skus[roll(skus.length)] ?? '';
     const delta = roll(2) === 0 ? 1 : -1;
     const key = `units${this.#keys++}`;
-    await this.#until({ do: 'units', sale, sku, delta }, () => store.moveSale(show, sale, { op: 'units', sku, delta }, { key, actor: 'host:crowd' }), 'once');
+    await this.#until(
+      { do: 'units', sale, sku, delta },
+      () => store.moveSale(show, sale, { op: 'units', sku, delta }, { key, actor: 'host:crowd' }),
+      'once',
+    );
   }
 
   /** Asks until there is an answer; every try is a line in the history. A host's move is not repeated there: its units would count twice. */
-  async #until<T>(operation: Operation, run: () => Promise<Result<T>>, tries: 'once' | 'repeat' = 'repeat'): Promise<Result<T> | undefined> {
+  async #until<T>(
+    operation: Operation,
+    run: () => Promise<Result<T>>,
+    tries: 'once' | 'repeat' = 'repeat',
+  ): Promise<Result<T> | undefined> {
     const until = Date.now() + REPEAT_FOR_MS;
     for (;;) {
       const answer = await (tries === 'once'
         ? this.#recorder.record(operation, () => settled(run, until), judge)
         : this.#recorder.record(operation, run, judge));
       const code = answer.ok ? 'ok' : answer.error.code;
-      this.report.outcomes.set(`${operation.do} ${code}`, (this.report.outcomes.get(`${operation.do} ${code}`) ?? 0) + 1);
+      this.report.outcomes.set(
+        `${operation.do} ${code}`,
+        (this.report.outcomes.get(`${operation.do} ${code}`) ?? 0) + 1,
+      );
       if (answer.ok || (judge(answer).type === 'fail' && !PATIENCE.has(answer.error.code))) return answer;
       if (Date.now() > until) {
         this.report.unanswered++;
@@ -166,13 +189,24 @@ async function settled<T>(run: () => Promise<Result<T>>, until: number): Promise
 }
 
 function judge(answer: Result<unknown>): Outcome {
-  if (!answer.ok) return ['redis_unavailable', 'internal'].includes(answer.error.code) ? { type: 'unknown' } : { type: 'fail', code: answer.error.code };
+  if (!answer.ok)
+    return ['redis_unavailable', 'internal'].includes(answer.error.code)
+      ? { type: 'unknown' }
+      : { type: 'fail', code: answer.error.code };
   const { reservation, replayed } = answer.value as Partial<Decision>;
-  return { type: 'ok', ...(reservation ? { reservation: reservation.id } : {}), ...(replayed === undefined ? {} : { replayed }) };
+  return {
+    type: 'ok',
+    ...(reservation ? { reservation: reservation.id } : {}),
+    ...(replayed === undefined ? {} : { replayed }),
+  };
 }
 
 /** All reservations of a show as they stand, read past the store. */
 export async function finalState(client: Redis, reservationsKey: string): Promise<FinalState> {
   const values = await client.hvalsBuffer(reservationsKey);
-  return { reservations: new Map(values.map((bytes) => reservationView(unpackReservation(bytes))).map((view) => [view.id, view])) };
+  return {
+    reservations: new Map(
+      values.map((bytes) => reservationView(unpackReservation(bytes))).map((view) => [view.id, view]),
+    ),
+  };
 }

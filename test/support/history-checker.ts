@@ -3,10 +3,10 @@
  * a request that was answered with "accepted" counts from its answer on, one whose end was asked for may have ended from the asking on. What remains is
  * certain, and what is certain must never be more than there is.
  */
-import type { Line } from '../../src/protocol/messages.ts';
+import type { Item } from '../../src/protocol/messages.ts';
 
 export type Operation =
-  | { do: 'reserve'; user: string; key: string; sale: string; lines: readonly Line[] }
+  | { do: 'reserve'; user: string; key: string; sale: string; lines: readonly Item[] }
   | { do: 'confirm' | 'release'; reservation: string; key: string }
   /** Its deadline was made to come. */
   | { do: 'lapse'; reservation: string }
@@ -30,7 +30,10 @@ export interface Rules {
 /** The last look, when everybody is done. */
 export interface FinalState {
   /** `offer`: made for somebody in line, whom nobody answered with it; it counts, and whether it was due is not judged here. */
-  reservations: ReadonlyMap<string, { user: string; sale: string; lines: readonly Line[]; state: string; offer?: boolean }>;
+  reservations: ReadonlyMap<
+    string,
+    { user: string; sale: string; lines: readonly Item[]; state: string; offer?: boolean }
+  >;
 }
 
 export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unasked' | 'key';
@@ -42,14 +45,18 @@ export interface Violation {
 interface Hold {
   user: string;
   sale: string;
-  lines: readonly Line[];
+  lines: readonly Item[];
   /** Ends that were asked for and not yet refused. */
   ending: number;
   /** The end somebody was told of. */
   end?: string;
 }
 
-const ENDED_AS: Readonly<Record<string, string>> = { reservation_confirmed: 'confirmed', reservation_released: 'released', reservation_expired: 'expired' };
+const ENDED_AS: Readonly<Record<string, string>> = {
+  reservation_confirmed: 'confirmed',
+  reservation_released: 'released',
+  reservation_expired: 'expired',
+};
 const END_OF = { confirm: 'confirmed', release: 'released' } as const;
 
 /** Writes a history down as it happens. */
@@ -79,7 +86,7 @@ class Checker {
   /** user and key -> the reservation it was told. */
   readonly #byKey = new Map<string, string>();
   /** user and key of reserves that were asked for, and whether one of them may have happened. */
-  readonly #asked = new Map<string, { lines: readonly Line[]; sale: string; maybe: boolean }>();
+  readonly #asked = new Map<string, { lines: readonly Item[]; sale: string; maybe: boolean }>();
   /** Ends that were granted, by reservation, with the key that asked. */
   readonly #granted = new Map<string, string>();
   /** Commands that were decided, not repeated: each at most once. */
@@ -92,7 +99,8 @@ class Checker {
 
   constructor(rules: Rules) {
     this.#rules = rules;
-    for (const [sale, skus] of Object.entries(rules.allocated)) for (const [sku, units] of Object.entries(skus)) this.#most.set(`${sale}/${sku}`, units);
+    for (const [sale, skus] of Object.entries(rules.allocated))
+      for (const [sku, units] of Object.entries(skus)) this.#most.set(`${sale}/${sku}`, units);
   }
 
   see(entry: Entry): void {
@@ -109,7 +117,8 @@ class Checker {
     switch (operation.do) {
       case 'reserve': {
         const name = keyOf(operation);
-        if (!this.#asked.has(name)) this.#asked.set(name, { lines: operation.lines, sale: operation.sale, maybe: false });
+        if (!this.#asked.has(name))
+          this.#asked.set(name, { lines: operation.lines, sale: operation.sale, maybe: false });
         return;
       }
       case 'units':
@@ -148,7 +157,10 @@ class Checker {
     }
     if (outcome.type === 'fail') {
       if (told !== undefined && outcome.code !== 'idempotency_conflict')
-        this.#violate('lost accept', `${name} was granted ${told}, and its repetition was refused with ${outcome.code}`);
+        this.#violate(
+          'lost accept',
+          `${name} was granted ${told}, and its repetition was refused with ${outcome.code}`,
+        );
       return;
     }
     const id = outcome.reservation ?? '';
@@ -159,7 +171,12 @@ class Checker {
     }
     this.#byKey.set(name, id);
     if (this.#holds.has(id)) return this.#violate('key', `${id} was granted to two requests`);
-    const hold: Hold = { user: operation.user, sale: operation.sale, lines: operation.lines, ending: this.#early.get(id) ?? 0 };
+    const hold: Hold = {
+      user: operation.user,
+      sale: operation.sale,
+      lines: operation.lines,
+      ending: this.#early.get(id) ?? 0,
+    };
     this.#holds.set(id, hold);
     if (this.#isCertain(hold)) this.#count(hold, 1);
   }
@@ -178,7 +195,8 @@ class Checker {
     if (operation.do === 'release') this.#mustStay(id);
     const told = ENDED_AS[outcome.code];
     if (told !== undefined) this.#end(id, told);
-    if (outcome.code === 'reservation_not_found' && this.#holds.has(id)) this.#violate('lost accept', `${id} was granted and is not found`);
+    if (outcome.code === 'reservation_not_found' && this.#holds.has(id))
+      this.#violate('lost accept', `${id} was granted and is not found`);
   }
 
   #decided(what: string, { replayed }: { replayed?: boolean }): void {
@@ -190,7 +208,8 @@ class Checker {
   #end(id: string, state: string): void {
     const hold = this.#holds.get(id);
     if (!hold) return;
-    if (hold.end !== undefined && hold.end !== state) this.#violate('double end', `${id} was told to be ${hold.end} and to be ${state}`);
+    if (hold.end !== undefined && hold.end !== state)
+      this.#violate('double end', `${id} was told to be ${hold.end} and to be ${state}`);
     const counted = this.#isCertain(hold);
     hold.end ??= state;
     if (counted !== this.#isCertain(hold)) this.#count(hold, counted ? -1 : 1);
@@ -222,10 +241,12 @@ class Checker {
     for (const { sku, qty } of lines) {
       const units = this.#add(`${sale}/${sku}`, sign * qty);
       const most = this.#most.get(`${sale}/${sku}`) ?? 0;
-      if (sign > 0 && units > most) this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain, there are ${most}`);
+      if (sign > 0 && units > most)
+        this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain, there are ${most}`);
       const has = this.#add(`${sale} of ${user}`, sign * qty);
       const limit = this.#rules.perBuyer[sale] ?? 0;
-      if (sign > 0 && has > limit) this.#violate('limit', `${user} has ${has} units in ${sale} for certain, the limit is ${limit}`);
+      if (sign > 0 && has > limit)
+        this.#violate('limit', `${user} has ${has} units in ${sale} for certain, the limit is ${limit}`);
     }
   }
 
@@ -233,7 +254,11 @@ class Checker {
     const most = (this.#most.get(`${sale}/${sku}`) ?? 0) + delta;
     this.#most.set(`${sale}/${sku}`, most);
     const units = this.#certain.get(`${sale}/${sku}`) ?? 0;
-    if (units > most) this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain after a withdrawal left ${most}`);
+    if (units > most)
+      this.#violate(
+        'oversell',
+        `${units} units of ${sale}/${sku} are taken for certain after a withdrawal left ${most}`,
+      );
   }
 
   #add(name: string, qty: number): number {
@@ -244,20 +269,28 @@ class Checker {
 
   finish({ reservations }: FinalState): Violation[] {
     // Requests that never came back may have happened.
-    for (const operation of this.#open.values()) if (operation.do === 'reserve') this.#reserved(operation, { type: 'unknown' });
+    for (const operation of this.#open.values())
+      if (operation.do === 'reserve') this.#reserved(operation, { type: 'unknown' });
     const taken = new Map<string, number>();
     const asked = new Map([...this.#asked].filter(([, { maybe }]) => maybe));
     for (const [id, { user, sale, lines, state, offer }] of reservations) {
-      if (state === 'held' || state === 'confirmed') for (const { sku, qty } of lines) taken.set(`${sale}/${sku}`, (taken.get(`${sale}/${sku}`) ?? 0) + qty);
+      if (state === 'held' || state === 'confirmed')
+        for (const { sku, qty } of lines) taken.set(`${sale}/${sku}`, (taken.get(`${sale}/${sku}`) ?? 0) + qty);
       if (offer || this.#holds.has(id)) continue;
-      const name = [...asked].find(([key, ask]) => key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines))?.[0];
-      if (name === undefined) this.#violate('unasked', `${user} has ${id}, which nobody was granted and nobody may still expect`);
+      const name = [...asked].find(
+        ([key, ask]) => key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines),
+      )?.[0];
+      if (name === undefined)
+        this.#violate('unasked', `${user} has ${id}, which nobody was granted and nobody may still expect`);
       else asked.delete(name);
     }
     for (const [id, hold] of this.#holds) this.#lookAtEnd(id, hold, reservations.get(id)?.state);
     for (const [name, units] of taken)
       if (units > (this.#most.get(name) ?? 0))
-        this.#violate('oversell', `in the end ${units} units of ${name} are taken, there are ${this.#most.get(name) ?? 0}`);
+        this.#violate(
+          'oversell',
+          `in the end ${units} units of ${name} are taken, there are ${this.#most.get(name) ?? 0}`,
+        );
     return this.#violations;
   }
 
@@ -274,9 +307,9 @@ class Checker {
 }
 
 const keyOf = ({ user, key }: { user: string; key: string }): string => `${user} ${key}`;
-const totals = (lines: readonly Line[]): string => {
+const totals = (lines: readonly Item[]): string => {
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
   return JSON.stringify([...sums].sort());
 };
-const sameLines = (a: readonly Line[], b: readonly Line[]): boolean => totals(a) === totals(b);
+const sameLines = (a: readonly Item[], b: readonly Item[]): boolean => totals(a) === totals(b);

@@ -2,7 +2,22 @@
 import { pack, type ReservationRecord } from '../../src/redis/records.ts';
 
 export function packReservation(record: ReservationRecord): Buffer {
-  const { user, id, state, offer, sale, lines, amount, currency, createdAt, heldUntil, key, endedAt = 0, orderRef = '', firstUntil = 0 } = record;
+  const {
+    user,
+    id,
+    state,
+    offer,
+    sale,
+    lines,
+    amount,
+    currency,
+    createdAt,
+    heldUntil,
+    key,
+    endedAt = 0,
+    orderRef = '',
+    firstUntil = 0,
+  } = record;
   return pack([
     user,
     id,

@@ -21,7 +21,9 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-export async function startRedis(options: { appendfsync?: 'always' | 'everysec' | 'no'; appendonly?: boolean; args?: string[] } = {}): Promise<TestRedis> {
+export async function startRedis(
+  options: { appendfsync?: 'always' | 'everysec' | 'no'; appendonly?: boolean; args?: string[] } = {},
+): Promise<TestRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-test-'));
   const socketPath = join(folder, 'redis.sock');
   const args = [
@@ -52,7 +54,12 @@ export async function startRedis(options: { appendfsync?: 'always' | 'everysec' 
     child.once('error', (error) => {
       trouble = error;
     });
-    const probe = new Redis({ path: socketPath, lazyConnect: true, retryStrategy: () => 20, maxRetriesPerRequest: null });
+    const probe = new Redis({
+      path: socketPath,
+      lazyConnect: true,
+      retryStrategy: () => 20,
+      maxRetriesPerRequest: null,
+    });
     probe.on('error', () => {});
     probe.connect().catch(() => {});
     const until = Date.now() + START_MS_MAX;
@@ -62,7 +69,10 @@ export async function startRedis(options: { appendfsync?: 'always' | 'everysec' 
     probe.disconnect();
     if (answered) return;
     child.kill('SIGKILL');
-    throw new Error(`redis-server did not start within ${START_MS_MAX} ms (exit code ${child.exitCode}): is it installed?`, { cause: trouble });
+    throw new Error(
+      `redis-server did not start within ${START_MS_MAX} ms (exit code ${child.exitCode}): is it installed?`,
+      { cause: trouble },
+    );
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -4,12 +4,13 @@
  */
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
+import type { LedgerEntry } from '../../src/domain/ledger.ts';
+import type { Decision } from '../../src/domain/reservation.ts';
+import type { SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Line, ReservationView } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
-import type { LedgerEntry } from '../../src/sales/ledger.ts';
-import type { Decision, SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/sales/types.ts';
 import { Announcements } from './announcements.ts';
 import { startRedis, type TestRedis } from './redis.ts';
 import { TimeTravel } from './time-travel.ts';
@@ -21,7 +22,7 @@ export interface Ask {
   sale?: string;
   sku?: string;
   qty?: number;
-  lines?: Line[];
+  lines?: Item[];
 }
 
 /** The code of a refusal, `replayed` or `ok`: what most tests compare. */
@@ -32,7 +33,8 @@ export function outcome(result: Result<unknown> | undefined): string {
 }
 
 export function unwrap<T>(result: Result<T>): T {
-  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
+  if (!result.ok)
+    throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
   return result.value;
 }
 
@@ -82,7 +84,11 @@ export class Stage {
   }
 
   async curtain(t: Test, show: string): Promise<void> {
-    t.same(await this.endOf(show), [], `${show}: the ledger replays clean, and what was announced is what was committed`);
+    t.same(
+      await this.endOf(show),
+      [],
+      `${show}: the ledger replays clean, and what was announced is what was committed`,
+    );
   }
 
   /** What is wrong with a show that is over: with its ledger, its log or its announcements. */
@@ -90,7 +96,10 @@ export class Stage {
     const heard = this.#open.get(show);
     this.#open.delete(show);
     const verified = await this.store.verify(show);
-    const problems = [...(verified.ok ? verified.value.violations : [verified.error.code]), ...((await heard?.problems()) ?? [])];
+    const problems = [
+      ...(verified.ok ? verified.value.violations : [verified.error.code]),
+      ...((await heard?.problems()) ?? []),
+    ];
     await heard?.close();
     return problems;
   }
@@ -110,7 +119,13 @@ export class Stage {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
     this.#open.set(id, await Announcements.of(this.store, id));
-    unwrap(await this.store.putProduct(id, { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] }, HOST));
+    unwrap(
+      await this.store.putProduct(
+        id,
+        { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] },
+        HOST,
+      ),
+    );
     return id;
   }
 
@@ -124,7 +139,15 @@ export class Stage {
       ...(typeof quantity === 'number' ? { quantity } : { quantity: 10, ...quantity }),
     }));
     const timed = ['opensAt', 'opensInMs', 'closesAt', 'durationMs'].some((field) => field in rest);
-    return { id: 'sale', title: 'Flash', currency: 'EUR', perBuyer: 1, ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }), skus, ...rest };
+    return {
+      id: 'sale',
+      title: 'Flash',
+      currency: 'EUR',
+      perBuyer: 1,
+      ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }),
+      skus,
+      ...rest,
+    };
   }
 
   async newSale(show: string, more: Parameters<Stage['spec']>[0] = {}): Promise<SaleBooks> {
@@ -138,7 +161,12 @@ export class Stage {
     return show;
   }
 
-  async reserve(show: string, user: string, ask: Ask = {}, store: ConnectedStore = this.store): Promise<Result<Decision>> {
+  async reserve(
+    show: string,
+    user: string,
+    ask: Ask = {},
+    store: ConnectedStore = this.store,
+  ): Promise<Result<Decision>> {
     const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = ask;
     const [answer] = await store.reserve(show, [{ user, key, sale, lines }]);
     if (!answer) throw new Error('a reserve without an answer');
@@ -169,7 +197,11 @@ export class Stage {
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
   }
 
-  async books(show: string, sku = 'S', sale = 'sale'): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> {
+  async books(
+    show: string,
+    sku = 'S',
+    sale = 'sale',
+  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;
@@ -178,7 +210,7 @@ export class Stage {
 
   /** Live holds and orders, one list a user. */
   async reservationsOf(show: string, users: readonly string[]): Promise<ReservationView[][]> {
-    return unwrap(await this.store.standingOf(show, users)).map(({ reservations }) => reservations);
+    return unwrap(await this.store.holdingsOf(show, users)).map(({ reservations }) => reservations);
   }
 
   async stateOf(show: string, reservation: string): Promise<string> {
@@ -186,7 +218,9 @@ export class Stage {
   }
 
   async ledger(show: string): Promise<LedgerEntry[]> {
-    const rows = (await this.client.xrangeBuffer(this.travel.key(show, 'ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
+    const rows = (await this.client.xrangeBuffer(this.travel.key(show, 'ledger'), '-', '+')) as Array<
+      [Buffer, Buffer[]]
+    >;
     return rows.flatMap(([, fields]) => unpackLedger(fields[1] as Buffer));
   }
 
@@ -202,12 +236,19 @@ export class Stage {
     switch (await this.client.type(key)) {
       case 'hash': {
         const flat = (await this.client.callBuffer('HGETALL', key)) as Buffer[];
-        return flat.flatMap((field, i) => (i % 2 === 0 ? [`${field.toString('latin1')}=${flat[i + 1]?.toString('latin1')}`] : [])).sort();
+        return flat
+          .flatMap((field, i) =>
+            i % 2 === 0 ? [`${field.toString('latin1')}=${flat[i + 1]?.toString('latin1')}`] : [],
+          )
+          .sort();
       }
       case 'zset':
         return this.client.zrange(key, 0, '-1', 'WITHSCORES');
       case 'stream':
-        return [String(await this.client.xlen(key)), String((await this.client.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0])];
+        return [
+          String(await this.client.xlen(key)),
+          String((await this.client.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0]),
+        ];
       default:
         return [];
     }

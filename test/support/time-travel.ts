@@ -3,7 +3,7 @@
  * instead: a plain client writes the deadline back, in the record and in the set of things due. Only for quiet moments: it reads and writes in two steps.
  */
 import type { Redis } from 'ioredis';
-import { LIMITS } from '../../src/protocol/limits.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { pack, type SaleRecord, unpack, unpackReservation } from '../../src/redis/records.ts';
 import { packReservation } from './packed-reservation.ts';
 
@@ -34,7 +34,9 @@ export class TimeTravel {
   /** The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the grace for confirms is over too. */
   async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
-    await this.#change(show, 'reservations', reservation, (bytes) => packReservation({ ...unpackReservation(bytes), heldUntil }));
+    await this.#change(show, 'reservations', reservation, (bytes) =>
+      packReservation({ ...unpackReservation(bytes), heldUntil }),
+    );
     await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, reservation);
   }
 

@@ -27,10 +27,29 @@ t.test('secrets do not reach the output, wherever they are', async (t) => {
   const out = collect();
   const logger = createLogger({ destination: out.stream, node: 'n1' });
   const jwt = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSJ9.c2VjcmV0LXNpZ25hdHVyZQ';
-  logger.info({ token: 'plain-token', request: { authorization: 'Bearer plain-key', url: '/v1/shows/a?token=plain-query&x=1' } }, 'in');
-  logger.info({ req: { headers: { authorization: 'Bearer plain-key', 'x-api-key': 'plain-key', 'sec-websocket-protocol': `token.${jwt}`, host: 'h' } } }, 'in');
-  logger.error({ err: new Error(`refused ${jwt} at redis://user:plain-password@host:6379/0`) }, `redis://:plain-password@host`);
-  for (const secret of ['plain-token', 'plain-key', 'plain-query', 'plain-password', 'c2VjcmV0']) t.notMatch(out.text(), secret);
+  logger.info(
+    { token: 'plain-token', request: { authorization: 'Bearer plain-key', url: '/v1/shows/a?token=plain-query&x=1' } },
+    'in',
+  );
+  logger.info(
+    {
+      req: {
+        headers: {
+          authorization: 'Bearer plain-key',
+          'x-api-key': 'plain-key',
+          'sec-websocket-protocol': `token.${jwt}`,
+          host: 'h',
+        },
+      },
+    },
+    'in',
+  );
+  logger.error(
+    { err: new Error(`refused ${jwt} at redis://user:plain-password@host:6379/0`) },
+    `redis://:plain-password@host`,
+  );
+  for (const secret of ['plain-token', 'plain-key', 'plain-query', 'plain-password', 'c2VjcmV0'])
+    t.notMatch(out.text(), secret);
   const [first, second, third] = out.lines;
   t.equal(first?.node, 'n1');
   t.match(first, { request: { url: '/v1/shows/a?token=[redacted]&x=1' } });

@@ -16,13 +16,19 @@ t.test('every metric is named, documented and in a registry of its own', async (
   for (const metric of await metrics.registry.getMetricsAsJSON()) {
     t.match(metric.name, /^stampede_[a-z_]+$/);
     t.ok(metric.help.length > 10, `${metric.name} says what it counts`);
-    t.equal(metric.name.endsWith('_total'), String(metric.type) === 'counter', `${metric.name}: counters and only counters end in _total`);
+    t.equal(
+      metric.name.endsWith('_total'),
+      String(metric.type) === 'counter',
+      `${metric.name}: counters and only counters end in _total`,
+    );
   }
 });
 
 t.test('a histogram of our own reads as one of the library', async (t) => {
   const metrics = createMetrics({ node: 'n1', processMetrics: false });
-  const buckets = [...(await metrics.registry.metrics()).matchAll(/decision_seconds_bucket\{le="([\d.]+)"/g)].map(([, bound]) => Number(bound));
+  const buckets = [...(await metrics.registry.metrics()).matchAll(/decision_seconds_bucket\{le="([\d.]+)"/g)].map(
+    ([, bound]) => Number(bound),
+  );
   t.ok(buckets.length > 5);
   const registry = new Registry();
   registry.setDefaultLabels({ node: 'n1' });
@@ -31,7 +37,8 @@ t.test('a histogram of our own reads as one of the library', async (t) => {
     metrics.decisionSeconds.observe(seconds);
     theirs.observe(seconds);
   }
-  const lines = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('stampede_decision_seconds'));
+  const lines = (text: string): string[] =>
+    text.split('\n').filter((line) => line.startsWith('stampede_decision_seconds'));
   t.same(lines(await metrics.registry.metrics()), lines(await registry.metrics()));
   t.match(await metrics.registry.metrics(), '# TYPE stampede_decision_seconds histogram');
 });

@@ -129,7 +129,8 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
     const { shard = context.shard, firstPerson = 0 } = params;
     this.#shard = shard;
     const line = { gate: params.gate, show: params.show, variant: VARIANTS[params.variant], frames: this.#frames };
-    for (let person = shard.index; person < params.people; person += shard.of) this.#people.push(new Viewer(firstPerson + person, line, this));
+    for (let person = shard.index; person < params.people; person += shard.of)
+      this.#people.push(new Viewer(firstPerson + person, line, this));
   }
 
   async makeTokens(): Promise<void> {
@@ -186,7 +187,8 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
     const untilMs = nowMs() + (this.#context.params.answerWaitMs ?? ANSWER_WAIT_MS);
     while (nowMs() < untilMs && this.#people.some(({ open }) => open.size > 0)) await sleep(10);
     this.#stopped = true;
-    const sum = (of: (viewer: Viewer) => number): number => this.#people.reduce((total, viewer) => total + of(viewer), 0);
+    const sum = (of: (viewer: Viewer) => number): number =>
+      this.#people.reduce((total, viewer) => total + of(viewer), 0);
     const unanswered = sum(({ open }) => open.size);
     if (unanswered > 0) recorder.refused('unanswered', unanswered);
     const summary = {
@@ -255,7 +257,13 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
   }
 
   /** The i-th person who comes is due at i / rate, whichever shard they belong to. */
-  #join(persons: number, perSecond: number, atMs: number, personOf: (i: number) => number, willing: (viewer: Viewer) => boolean): void {
+  #join(
+    persons: number,
+    perSecond: number,
+    atMs: number,
+    personOf: (i: number) => number,
+    willing: (viewer: Viewer) => boolean,
+  ): void {
     const { recorder } = this.#context;
     this.#pace(steady(perSecond, (persons * 1000) / perSecond), atMs, (dueMs, i) => {
       const viewer = this.#own(personOf(i));
@@ -303,7 +311,8 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
       if (arrival !== undefined) {
         arrival.lastMs = nowMs;
         arrival.viewers++;
-      } else if (this.#arrivals.size < ARRIVALS_MAX) this.#arrivals.set(offset, { offset, type, at, firstMs: nowMs, lastMs: nowMs, viewers: 1 });
+      } else if (this.#arrivals.size < ARRIVALS_MAX)
+        this.#arrivals.set(offset, { offset, type, at, firstMs: nowMs, lastMs: nowMs, viewers: 1 });
     }
   }
 }

@@ -8,4 +8,6 @@ import { otherNode } from './other-node.ts';
 
 const ALL: ReadonlyArray<Workload<never, never, never>> = [audience, ingest, otherNode, night, receivers];
 
-export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(ALL.map((workload) => [workload.name, workload]));
+export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(
+  ALL.map((workload) => [workload.name, workload]),
+);

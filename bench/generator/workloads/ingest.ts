@@ -49,7 +49,10 @@ const ANSWER_WAIT_MS = 5_000;
 const REFUSED_PAUSE_MS = 100;
 const MESSAGES_A_LOOK = 64;
 
-export const ingest: Workload<IngestParams, IngestCommand> = { name: 'ingest', prepare: async (context) => new Ingest(context) };
+export const ingest: Workload<IngestParams, IngestCommand> = {
+  name: 'ingest',
+  prepare: async (context) => new Ingest(context),
+};
 
 interface Writer {
   readonly person: number;
@@ -82,7 +85,15 @@ class Ingest implements WorkloadRun<IngestCommand> {
     const { params, shard, recorder } = context;
     for (let person = shard.index; person < params.people; person += shard.of) {
       const show = params.shows[person % params.shows.length]?.show ?? '';
-      this.#writers.push({ person, show, socket: null, welcomed: false, open: new Map(), flooding: false, refused: false });
+      this.#writers.push({
+        person,
+        show,
+        socket: null,
+        welcomed: false,
+        open: new Map(),
+        flooding: false,
+        refused: false,
+      });
     }
     this.#tokens = params.shows.map(({ show, access }) => tokenMaker(access, show, 'viewer'));
     this.#text = 'nice one, size M please '.repeat(Math.ceil(params.chars / 24)).slice(0, params.chars);
@@ -143,7 +154,10 @@ class Ingest implements WorkloadRun<IngestCommand> {
         protocols: [`stampede.v1.${VARIANTS[variant]}`, ...(token === null ? [] : [`token.${token}`])],
         ...(localAddress === undefined ? {} : { localAddress }),
       },
-      { onMessage: (payload, binary) => this.#hear(writer, payload, binary), onClose: (code) => this.#onClose(writer, code) },
+      {
+        onMessage: (payload, binary) => this.#hear(writer, payload, binary),
+        onClose: (code) => this.#onClose(writer, code),
+      },
     );
   }
 
@@ -181,7 +195,9 @@ class Ingest implements WorkloadRun<IngestCommand> {
     if (!writer.flooding) return;
     if (!writer.refused) return this.#write(writer, nowMs);
     writer.refused = false;
-    this.#alarms.at(nowMs + REFUSED_PAUSE_MS, () => (this.#context.nowMs() < this.#floodUntilMs ? this.#write(writer, this.#context.nowMs()) : undefined));
+    this.#alarms.at(nowMs + REFUSED_PAUSE_MS, () =>
+      this.#context.nowMs() < this.#floodUntilMs ? this.#write(writer, this.#context.nowMs()) : undefined,
+    );
   }
 
   #flood(untilMs: number): void {

@@ -2,8 +2,9 @@
  * Chat that comes from another node: accepted there, appended to the show's log, relayed by Redis. What a gateway does with chat of its own viewers, without
  * them, so that a room can be smaller than its chat would need writers. Only for an engine whose Redis can be reached.
  */
+
+import { systemClock } from '../../../src/domain/clock.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
-import { systemClock } from '../../../src/fanout/index.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { Pacer } from '../schedule.ts';

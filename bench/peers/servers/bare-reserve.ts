@@ -7,7 +7,7 @@
  */
 import { App, us_socket_local_port, type WebSocket } from 'uWebSockets.js';
 import { Redis } from 'ioredis';
-import { LIMITS } from '../../../src/protocol/limits.ts';
+import { LIMITS } from '../../../src/limits.ts';
 import type { ClientMessage, ReservationView } from '../../../src/protocol/messages.ts';
 
 type Reserve = Extract<ClientMessage, { t: 'reserve' }>;
@@ -76,7 +76,8 @@ class Queue {
   private pump(): void {
     while (
       this.waiting.length > 0 &&
-      (this.inFlight === 0 || (this.inFlight < LIMITS.reserveBatchesInFlightMax && this.waiting.length >= LIMITS.reserveBatchMax))
+      (this.inFlight === 0 ||
+        (this.inFlight < LIMITS.reserveBatchesInFlightMax && this.waiting.length >= LIMITS.reserveBatchMax))
     ) {
       this.inFlight++;
       void this.decide(this.waiting.splice(0, LIMITS.reserveBatchMax)).finally(() => {
@@ -97,7 +98,8 @@ class Queue {
     const at = Date.now();
     for (const [i, { viewer, socket, message }] of batch.entries()) {
       const answer = answers[i] ?? 'internal';
-      const record = answer === TAKEN ? args[i * VALUES_A_REQUEST + VALUES_A_REQUEST - 1] : answer.startsWith('{') ? answer : null;
+      const record =
+        answer === TAKEN ? args[i * VALUES_A_REQUEST + VALUES_A_REQUEST - 1] : answer.startsWith('{') ? answer : null;
       const told =
         record === null
           ? `{"t":"error","id":${message.id},"at":${at},"code":"${answer}"}`
@@ -109,7 +111,17 @@ class Queue {
 
 function recordOf(user: string, { key, sale, lines }: Reserve, now: number): ReservationView {
   const qty = lines[0]?.qty ?? 0;
-  return { id: `${user}:${key}`, sale, user, state: 'held', lines, amount: PRICE * qty, currency: 'EUR', createdAt: now, heldUntil: now + HOLD_MS };
+  return {
+    id: `${user}:${key}`,
+    sale,
+    user,
+    state: 'held',
+    lines,
+    amount: PRICE * qty,
+    currency: 'EUR',
+    createdAt: now,
+    heldUntil: now + HOLD_MS,
+  };
 }
 
 const queues = new Map<string, Queue>();

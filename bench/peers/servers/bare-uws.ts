@@ -3,7 +3,7 @@
  * equal another server's, or its first message has waited as long as the engine's shortest pause between two frames.
  */
 import { App, us_socket_local_port } from 'uWebSockets.js';
-import { LIMITS } from '../../../src/protocol/limits.ts';
+import { LIMITS } from '../../../src/limits.ts';
 import { MESSAGE_BYTES, nowMicros, writeMessage } from '../message.ts';
 import { type Offer, pace } from '../pace.ts';
 

@@ -10,12 +10,18 @@ const publisher = new Redis({ path: redisPath });
 const subscriber = publisher.duplicate();
 
 const server = createServer();
-const io = new Server(server, { transports: ['websocket'], perMessageDeflate: false, adapter: createAdapter(publisher, subscriber) });
+const io = new Server(server, {
+  transports: ['websocket'],
+  perMessageDeflate: false,
+  adapter: createAdapter(publisher, subscriber),
+});
 
 io.on('connection', (socket) => {
   if (socket.handshake.query.publisher === undefined) void socket.join('room');
   else socket.on('say', (text: string) => io.to('room').emit('m', text));
 });
 
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => process.send?.({ port: (server.address() as AddressInfo).port }));
+server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () =>
+  process.send?.({ port: (server.address() as AddressInfo).port }),
+);
 process.once('disconnect', () => process.exit(0));

@@ -19,5 +19,7 @@ sockets.on('connection', (socket, request) => {
   socket.on('close', () => room.delete(socket));
 });
 
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => process.send?.({ port: (server.address() as AddressInfo).port }));
+server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () =>
+  process.send?.({ port: (server.address() as AddressInfo).port }),
+);
 process.once('disconnect', () => process.exit(0));

@@ -20,7 +20,8 @@ export function distribution(latencies: readonly Latency[]): Markup {
   const measured = latencies.filter(({ count }) => count > 0).slice(0, LATENCIES_MAX);
   if (measured.length === 0) return nothing;
   const plots: Markup[] = [];
-  for (let first = 0; first < measured.length; first += LINES_MAX) plots.push(plotOf(measured.slice(first, first + LINES_MAX), plots.length));
+  for (let first = 0; first < measured.length; first += LINES_MAX)
+    plots.push(plotOf(measured.slice(first, first + LINES_MAX), plots.length));
   return html`${plots}`;
 }
 
@@ -30,7 +31,8 @@ function plotOf(latencies: readonly Latency[], nth: number): Markup {
   return renderPlot({
     id: `distribution-${nth + 1}`,
     title: 'How many waited how long',
-    about: 'At 99 %, one in a hundred waited longer than the line shows; at 99.9 %, one in a thousand. A line ends at its slowest.',
+    about:
+      'At 99 %, one in a hundred waited longer than the line shows; at 99.9 %, one in a thousand. A line ends at its slowest.',
     unit: 'ms',
     lines,
     wide: true,
@@ -40,7 +42,10 @@ function plotOf(latencies: readonly Latency[], nth: number): Markup {
       to,
       title: 'share that was at least this fast',
       kind: 'percentile',
-      ticks: QUANTILES.map((quantile) => ({ at: decadesOf(quantile), label: `${Number((quantile * 100).toFixed(4))} %` })).filter(({ at }) => at <= to),
+      ticks: QUANTILES.map((quantile) => ({
+        at: decadesOf(quantile),
+        label: `${Number((quantile * 100).toFixed(4))} %`,
+      })).filter(({ at }) => at <= to),
     },
     alternative: latencies
       .map(

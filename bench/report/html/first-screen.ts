@@ -24,7 +24,8 @@ ${cards(result)}
 }
 
 const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
-export const writeDay = (iso: string): string => (Number.isNaN(Date.parse(iso)) ? iso : `${day.format(new Date(iso))} UTC`);
+export const writeDay = (iso: string): string =>
+  Number.isNaN(Date.parse(iso)) ? iso : `${day.format(new Date(iso))} UTC`;
 
 function reasons({ reasons }: Outcome): Markup {
   if (reasons.length === 0) return nothing;
@@ -43,25 +44,38 @@ function cards(result: BenchResult): Markup {
 function figureCard(figure: Figure): Markup {
   const spread = spreadOf(figure);
   if (!spread) return nothing;
-  return card(figure.name, amount(spread.median, figure.unit), figure.about ?? '', spread.runs > 1 ? writeSpread(spread) : '');
+  return card(
+    figure.name,
+    amount(spread.median, figure.unit),
+    figure.about ?? '',
+    spread.runs > 1 ? writeSpread(spread) : '',
+  );
 }
 
 const latencyCard = ({ name, p99Ms, p50Ms, count }: Latency): Markup =>
-  card(name, amount(p99Ms, 'ms'), `99 of 100 were faster; half within ${writeMs(p50Ms)}`, `${writeNumber(count)} measured`);
+  card(
+    name,
+    amount(p99Ms, 'ms'),
+    `99 of 100 were faster; half within ${writeMs(p50Ms)}`,
+    `${writeNumber(count)} measured`,
+  );
 
 const card = (name: string, value: Markup, about: string, quiet: string): Markup =>
   html`<li class="card"><h3>${name}</h3><p class="value">${value}</p>${about === '' ? nothing : html`<p class="meaning">${about}</p>`}${quiet === '' ? nothing : html`<p class="quiet">${quiet}</p>`}</li>`;
 
-const amount = (value: number, unit: string): Markup => html`${writeNumber(value)}<small>${unit === '' || unit.startsWith('/') ? unit : ` ${unit}`}</small>`;
+const amount = (value: number, unit: string): Markup =>
+  html`${writeNumber(value)}<small>${unit === '' || unit.startsWith('/') ? unit : ` ${unit}`}</small>`;
 
 /** Null: not judged. */
 const tick = (ok: boolean | null): Markup => {
-  const [kind, words, mark] = ok === null ? ['none', 'not judged', '–'] : ok ? ['ok', 'kept', '✓'] : ['bad', 'broken', '✗'];
+  const [kind, words, mark] =
+    ok === null ? ['none', 'not judged', '–'] : ok ? ['ok', 'kept', '✓'] : ['bad', 'broken', '✗'];
   return html`<span class="tick ${kind}" role="img" aria-label="${words}">${mark}</span>`;
 };
 
 function checks({ verdict }: BenchResult): Markup {
-  if (verdict.checks.length === 0) return html`<div><h3>Checks</h3><p class="quiet">This scenario checks none.</p></div>`;
+  if (verdict.checks.length === 0)
+    return html`<div><h3>Checks</h3><p class="quiet">This scenario checks none.</p></div>`;
   // What failed first: it is what the reader came for.
   const sorted = [...verdict.checks].sort((a, b) => Number(a.ok) - Number(b.ok));
   const entries = sorted
@@ -70,7 +84,10 @@ function checks({ verdict }: BenchResult): Markup {
       ({ ok, name, promise, detail }) =>
         html`<li>${tick(ok)}<div><b>${name}</b>${promise === undefined ? nothing : html` <span class="tag">${promise}</span>`}${detail === '' ? nothing : html`<span class="detail">${detail}</span>`}</div></li>`,
     );
-  const rest = sorted.length > CHECKS_MAX ? html`<p class="quiet">and ${sorted.length - CHECKS_MAX} more in the JSON file</p>` : nothing;
+  const rest =
+    sorted.length > CHECKS_MAX
+      ? html`<p class="quiet">and ${sorted.length - CHECKS_MAX} more in the JSON file</p>`
+      : nothing;
   return html`<div><h3>Checks while the load was on</h3><ul class="ticks">${entries}</ul>${rest}</div>`;
 }
 

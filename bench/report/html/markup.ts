@@ -12,12 +12,20 @@ export class Markup {
 
 type Content = Markup | string | number | null | readonly Content[];
 
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
 /** Safe as text and inside quoted attributes. Control characters, which HTML forbids, and those that turn the reading direction become spaces. */
 function escaped(text: string): string {
   const kept = text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
-  return kept.replace(/[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/gu, ' ').replace(/[&<>"']/g, (character) => ESCAPES[character] ?? '');
+  return kept
+    .replace(/[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/gu, ' ')
+    .replace(/[&<>"']/g, (character) => ESCAPES[character] ?? '');
 }
 
 function write(content: Content): string {

@@ -32,7 +32,9 @@ export function timePlots(result: BenchResult, groups: ReadonlyArray<Series['gro
   });
   // Pairs side by side; the first has a row of its own when one is left over.
   const narrow = plots.filter(({ wide }) => !wide);
-  return plots.map((plot) => renderPlot(narrow.length % 2 === 1 && plot === narrow[0] ? { ...plot, wide: true } : plot));
+  return plots.map((plot) =>
+    renderPlot(narrow.length % 2 === 1 && plot === narrow[0] ? { ...plot, wide: true } : plot),
+  );
 }
 
 /** Series by unit, then by size. */
@@ -53,7 +55,13 @@ function together(series: readonly Series[]): Series[][] {
   return plots;
 }
 
-function plotOf(group: Series['group'], series: readonly Series[], nth: number, toMs: number, phases: readonly Phase[]): Plot {
+function plotOf(
+  group: Series['group'],
+  series: readonly Series[],
+  nth: number,
+  toMs: number,
+  phases: readonly Phase[],
+): Plot {
   const unit = series[0]?.unit ?? '';
   const names = series.map(({ name }) => name);
   return {
@@ -130,8 +138,13 @@ function pointTable(series: readonly Series[], toMs: number): Markup {
 /** Numbered, as the marks in the plots are. */
 export function phaseList(phases: readonly Phase[]): Markup {
   if (phases.length === 0) return nothing;
-  const entries = phases.slice(0, PHASES_MAX).map(({ name, fromMs, toMs }) => html`<li>${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`);
-  const rest = phases.length > PHASES_MAX ? html`<p class="quiet">${plural(phases.length - PHASES_MAX, 'later phase')} not shown.</p>` : nothing;
+  const entries = phases
+    .slice(0, PHASES_MAX)
+    .map(({ name, fromMs, toMs }) => html`<li>${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`);
+  const rest =
+    phases.length > PHASES_MAX
+      ? html`<p class="quiet">${plural(phases.length - PHASES_MAX, 'later phase')} not shown.</p>`
+      : nothing;
   return html`<ol class="phase-list" aria-label="Phases of the run">${entries}</ol>${rest}`;
 }
 
@@ -140,5 +153,8 @@ const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 function timeTicks(toMs: number): Tick[] {
   const wanted = toMs / 1000 / 8;
   const stepMs = (STEPS_S.find((step) => step >= wanted) ?? Math.ceil(wanted / 86400) * 86400) * 1000;
-  return Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, nth) => ({ at: nth * stepMs, label: writeClock(nth * stepMs) }));
+  return Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, nth) => ({
+    at: nth * stepMs,
+    label: writeClock(nth * stepMs),
+  }));
 }

@@ -20,21 +20,34 @@ export function refusalTotals({ refusals }: BenchResult): Markup {
       ({ code, count }) =>
         html`<tr><th scope="row"><code>${code}</code></th><td class="bar"><span style="width:${((count / most) * 100).toFixed(1)}%"></span></td><td>${writeNumber(count)}</td><td>${writePercent(count / total)}</td></tr>`,
     );
-  const rest = sorted.length > REFUSALS_MAX ? html`<p class="quiet">${plural(sorted.length - REFUSALS_MAX, 'rarer code')} in the JSON file.</p>` : nothing;
+  const rest =
+    sorted.length > REFUSALS_MAX
+      ? html`<p class="quiet">${plural(sorted.length - REFUSALS_MAX, 'rarer code')} in the JSON file.</p>`
+      : nothing;
   return html`<div class="scroll"><table class="refusals"><thead><tr><th scope="col">code</th><td></td><th scope="col">how often</th><th scope="col">share</th></tr></thead><tbody>${rows}</tbody></table></div>${rest}`;
 }
 
 export function processTable({ generator, server, seconds }: BenchResult): Markup {
-  const cores = (cpuSeconds: number): string => (seconds > 0 ? writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100) : '–');
+  const cores = (cpuSeconds: number): string =>
+    seconds > 0 ? writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100) : '–';
   const row = (name: string, cpuSeconds: number, memory: string): Markup =>
     html`<tr><th scope="row">${name}</th><td>${writeNumber(cpuSeconds)} s</td><td>${cores(cpuSeconds)}</td><td>${memory}</td></tr>`;
   const rows = [
-    ...(server?.processes ?? []).slice(0, ROWS_MAX).map(({ name, cpuSeconds, memoryMiB }) => row(name, cpuSeconds, writeAmount(memoryMiB, 'MiB'))),
+    ...(server?.processes ?? [])
+      .slice(0, ROWS_MAX)
+      .map(({ name, cpuSeconds, memoryMiB }) => row(name, cpuSeconds, writeAmount(memoryMiB, 'MiB'))),
     ...(generator
-      ? [row(`load generator, ${plural(generator.processes, 'process', 'processes')} on ${plural(generator.hosts, 'host')}`, generator.cpuSeconds, '–')]
+      ? [
+          row(
+            `load generator, ${plural(generator.processes, 'process', 'processes')} on ${plural(generator.hosts, 'host')}`,
+            generator.cpuSeconds,
+            '–',
+          ),
+        ]
       : []),
   ];
-  const elsewhere = server === null ? html`<p class="quiet">The engine ran elsewhere: what it used is not known here.</p>` : nothing;
+  const elsewhere =
+    server === null ? html`<p class="quiet">The engine ran elsewhere: what it used is not known here.</p>` : nothing;
   if (rows.length === 0) return elsewhere;
   return html`<div class="scroll"><table><caption>Who was busy, over the whole run</caption><thead><tr><th scope="col">process</th><th scope="col">CPU time</th><th scope="col">cores</th><th scope="col">memory</th></tr></thead><tbody>${rows}</tbody></table></div>${elsewhere}`;
 }
@@ -58,10 +71,20 @@ export function howItWasRun(result: BenchResult, json: string | null): Markup {
     ['took', writeDuration(result.seconds * 1000)],
     ['seed', String(result.seed)],
     ['version', `${result.version}, commit ${result.commit}`],
-    ['machine', `${machine.cpus} x ${machine.model}, ${writeNumber(machine.memoryGiB)} GiB, ${machine.platform}, Node ${machine.node}`],
+    [
+      'machine',
+      `${machine.cpus} x ${machine.model}, ${writeNumber(machine.memoryGiB)} GiB, ${machine.platform}, Node ${machine.node}`,
+    ],
     ['target', `${target.url}${target.own ? ', started for this run' : ''}`],
     ...(target.redis === undefined ? [] : [['Redis', target.redis] as const]),
-    ...(generator ? [['load from', `${plural(generator.processes, 'process', 'processes')} on ${plural(generator.hosts, 'host')}`] as const] : []),
+    ...(generator
+      ? [
+          [
+            'load from',
+            `${plural(generator.processes, 'process', 'processes')} on ${plural(generator.hosts, 'host')}`,
+          ] as const,
+        ]
+      : []),
     ...(json === null ? [] : [['raw data', json] as const]),
   ];
   const parameters = Object.entries(result.parameters).slice(0, ROWS_MAX);
@@ -74,7 +97,8 @@ const definitions = (pairs: ReadonlyArray<readonly [string, string]>): Markup =>
 
 export function notes({ notes }: BenchResult): Markup {
   if (notes.length === 0) return nothing;
-  const rest = notes.length > NOTES_MAX ? html`<li>and ${notes.length - NOTES_MAX} more in the JSON file</li>` : nothing;
+  const rest =
+    notes.length > NOTES_MAX ? html`<li>and ${notes.length - NOTES_MAX} more in the JSON file</li>` : nothing;
   return html`<section id="notes" aria-labelledby="notes-title"><h2 id="notes-title">Notes</h2><ul class="notes">${notes.slice(0, NOTES_MAX).map((note) => html`<li>${note}</li>`)}${rest}</ul></section>`;
 }
 

@@ -35,7 +35,13 @@ export interface Plot {
   readonly wide: boolean;
   /** A logarithmic axis when values lie far apart: for times, where the rare long one counts. Never for amounts. */
   readonly logIfFarApart: boolean;
-  readonly x: { readonly from: number; readonly to: number; readonly title: string; readonly ticks: readonly Tick[]; readonly kind: 'time' | 'percentile' };
+  readonly x: {
+    readonly from: number;
+    readonly to: number;
+    readonly title: string;
+    readonly ticks: readonly Tick[];
+    readonly kind: 'time' | 'percentile';
+  };
   readonly bands?: readonly Band[];
   /** In words, for those who do not see the picture. */
   readonly alternative: string;
@@ -120,7 +126,9 @@ function logAxis(lowest: number, highest: number): Axis {
   const scale = scaleLog([from, to], [HEIGHT, 0]).clamp(true);
   const decades = Math.log10(to / from);
   const leads = decades > 3 ? [1] : [1, 2, 5];
-  const ticks = scale.ticks().filter((tick) => leads.includes(Math.round(tick / 10 ** Math.floor(Math.log10(tick) + 1e-9))));
+  const ticks = scale
+    .ticks()
+    .filter((tick) => leads.includes(Math.round(tick / 10 ** Math.floor(Math.log10(tick) + 1e-9))));
   return { scale: (value) => scale(Math.max(value, from)), ticks, log: true, from, to };
 }
 

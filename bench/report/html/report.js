@@ -16,19 +16,23 @@ for (const svg of document.querySelectorAll('.plot .canvas')) {
     return yLog === 'yes' ? yFrom * (yTo / yFrom) ** share : yFrom + share * (yTo - yFrom);
   };
   const digits = (value) => (Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
-  const write = (value) => `${value.toLocaleString('en', { maximumFractionDigits: digits(value) })}${unit.startsWith('/') ? '' : ' '}${unit}`.trim();
+  const write = (value) =>
+    `${value.toLocaleString('en', { maximumFractionDigits: digits(value) })}${unit.startsWith('/') ? '' : ' '}${unit}`.trim();
   const place = (x) => {
     const value = xFrom + (x / width) * (xTo - xFrom);
     if (xKind === 'percentile') return `${Number((100 * (1 - 10 ** -value)).toPrecision(6))} %`;
     const seconds = Math.round(value / 1000);
     return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
   };
-  const nearest = (points, x) => points.reduce((best, point) => (Math.abs(point[0] - x) < Math.abs(best[0] - x) ? point : best));
+  const nearest = (points, x) =>
+    points.reduce((best, point) => (Math.abs(point[0] - x) < Math.abs(best[0] - x) ? point : best));
 
   const show = (x) => {
     at = Math.min(width, Math.max(0, x));
     cursor.setAttribute('d', `M${at},0V${height}`);
-    const values = lines.filter(({ points }) => points.length > 0).map(({ name, points }) => `${name} ${write(read(nearest(points, at)[1]))}`);
+    const values = lines
+      .filter(({ points }) => points.length > 0)
+      .map(({ name, points }) => `${name} ${write(read(nearest(points, at)[1]))}`);
     readout.textContent = `${place(at)}: ${values.join(', ')}`;
   };
   const hide = () => {

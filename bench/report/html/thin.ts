@@ -12,7 +12,12 @@ export const COLUMNS_MAX = 300;
 export function thin(points: readonly Point[], columns: number = COLUMNS_MAX): readonly Point[] {
   if (points.length <= columns * 4) return points;
   return columnsOf(points, columns).flatMap((column) => {
-    const kept = new Set([column[0] as Point, extreme(column, (a, b) => a < b), extreme(column, (a, b) => a > b), column.at(-1) as Point]);
+    const kept = new Set([
+      column[0] as Point,
+      extreme(column, (a, b) => a < b),
+      extreme(column, (a, b) => a > b),
+      column.at(-1) as Point,
+    ]);
     return column.filter((point) => kept.has(point));
   });
 }

@@ -9,18 +9,27 @@ const MARK_ORDER = 1;
 const MARK_MODERATOR = 2;
 const MARK_HOST = 3;
 
-export function onChat(connection: Connection, { text }: Extract<ClientMessage, { t: 'chat' }>, context: RequestContext): Answered {
+export function onChat(
+  connection: Connection,
+  { text }: Extract<ClientMessage, { t: 'chat' }>,
+  context: RequestContext,
+): Answered {
   const { nowMs, receivedAt, draining } = context;
   const { identity, member, room } = connection;
-  if (identity.role === 'guest' || member === null) return fail('forbidden', 'Guests may watch only: connect with a token to chat.');
+  if (identity.role === 'guest' || member === null)
+    return fail('forbidden', 'Guests may watch only: connect with a token to chat.');
   if (draining) return fail('draining');
   if (room.view.show.state === 'ended') return fail('show_ended');
   const mutedUntil = room.mutedUntil(member.user);
   if (mutedUntil !== null) return fail('muted', undefined, { retryAfterMs: Math.ceil(mutedUntil - receivedAt) });
   const allowed = takeChat(connection, member.user, nowMs);
   if (!allowed.ok) return allowed;
-  room.chat({ user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt }, (result) =>
-    context.done(result.ok ? ok({ chat: result.value.id, ...(result.value.leftOut ? { leftOut: true } : {}) }) : result),
+  room.chat(
+    { user: member.user, name: identity.name ?? '', text, mark: markOf(connection), at: receivedAt },
+    (result) =>
+      context.done(
+        result.ok ? ok({ chat: result.value.id, ...(result.value.leftOut ? { leftOut: true } : {}) }) : result,
+      ),
   );
   return LATER;
 }

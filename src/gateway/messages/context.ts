@@ -1,7 +1,8 @@
 /** What the handlers of client messages share. */
-import type { DecisionReceiver } from '../../fanout/index.ts';
+
+import type { Health } from '../../domain/health.ts';
 import type { Result } from '../../protocol/codes.ts';
-import type { Health } from '../../sales/ports.ts';
+import type { DecisionReceiver } from '../../rooms/room.ts';
 import type { Connection } from '../connection.ts';
 
 export interface RequestContext extends DecisionReceiver {

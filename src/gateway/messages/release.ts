@@ -10,7 +10,9 @@ export async function onRelease(
   { draining }: RequestContext,
 ): Promise<Answer> {
   const { identity, member, room } = connection;
-  if (member === null || identity.role === 'guest') return fail('forbidden', 'Guests hold nothing: connect with the token of the buyer.');
-  if (draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
+  if (member === null || identity.role === 'guest')
+    return fail('forbidden', 'Guests hold nothing: connect with the token of the buyer.');
+  if (draining)
+    return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
   return decided(await room.release(member, connection, { key, reservation }));
 }

@@ -1,16 +1,23 @@
 /** `reserve`: refused from the local view where that is certain, decided by Redis otherwise. */
+
+import type { Decision } from '../../domain/reservation.ts';
 import { fail, ok, type Result } from '../../protocol/codes.ts';
 import type { ClientMessage, Role } from '../../protocol/messages.ts';
-import type { Decision } from '../../sales/types.ts';
 import { type Answer, type Answered, type Connection, LATER, type RequestContext } from './context.ts';
 
 /** Roles that may buy. */
 export const BUYERS: ReadonlySet<Role> = new Set<Role>(['buyer', 'moderator', 'host']);
 
-export function onReserve(connection: Connection, message: Extract<ClientMessage, { t: 'reserve' }>, context: RequestContext): Answered {
+export function onReserve(
+  connection: Connection,
+  message: Extract<ClientMessage, { t: 'reserve' }>,
+  context: RequestContext,
+): Answered {
   const { identity, member, room } = connection;
-  if (member === null || !BUYERS.has(identity.role)) return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
-  if (context.draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
+  if (member === null || !BUYERS.has(identity.role))
+    return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
+  if (context.draining)
+    return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
   // In a rush nearly every request ends here: no promise, no queue.
   const refusal = room.refuse(member, message.sale, message.lines);
   if (refusal !== null) return { ok: false, error: refusal };

@@ -10,8 +10,10 @@ export async function onWaitlist(
   { draining }: RequestContext,
 ): Promise<Answer> {
   const { identity, member, room } = connection;
-  if (member === null || !BUYERS.has(identity.role)) return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
-  if (draining) return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
+  if (member === null || !BUYERS.has(identity.role))
+    return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
+  if (draining)
+    return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
   const answered = await room.waitlist(member, { op, key, sale, sku, ...(op === 'join' ? { qty: qty ?? 1 } : {}) });
   if (!answered.ok) return answered;
   const { place, waiting, replayed } = answered.value;

@@ -1,0 +1,33 @@
+import { Type } from 'typebox';
+import { LIMITS } from '../../limits.ts';
+import { ROLES, type Role } from '../../protocol/messages.ts';
+import { Id, Moment, Name, Title } from '../http/fields.ts';
+
+export const NewToken = Type.Object(
+  {
+    user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'Your id of this person' }),
+    name: Type.String({ minLength: 1, maxLength: LIMITS.nameCharsMax, description: 'Shown in chat' }),
+    role: Type.Unsafe<Role>({ type: 'string', enum: [...ROLES] }),
+    ttlSeconds: Type.Optional(
+      Type.Integer({
+        minimum: LIMITS.tokenTtlSecondsMin,
+        maximum: LIMITS.tokenTtlSecondsMax,
+        default: LIMITS.tokenTtlSecondsDefault,
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export const NewDemoToken = Type.Object({ name: Name }, { additionalProperties: false });
+export const Token = Type.Object({ token: Type.String(), expiresAt: Moment, user: Type.String() });
+
+export const Watch = Type.Object({
+  gatewayUrl: Type.String({ description: 'WebSocket address of the gateway; append /v1/shows/{show}' }),
+  show: Type.Object({
+    id: Id,
+    title: Title,
+    state: Type.Unsafe<'planned' | 'live' | 'ended'>({ type: 'string', enum: ['planned', 'live', 'ended'] }),
+  }),
+  guests: Type.Boolean({ description: 'May people without a token watch?' }),
+  demoTokens: Type.Boolean({ description: 'Does this engine give tokens to anybody? Only in demos.' }),
+});

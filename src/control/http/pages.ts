@@ -1,0 +1,36 @@
+/** The viewer page at / and /watch/:show, and the compiled modules it imports under /sdk. */
+import { join } from 'node:path';
+import fastifyStatic from '@fastify/static';
+import type { App } from './routing.ts';
+
+/** Sources and declarations may lie in the same folders; they stay there. */
+const SERVED = /\.(?:html|css|js|map|svg|png|ico|webmanifest)$/;
+/** What a page may import, by the folder it lies in among the compiled scripts. */
+const SDK_FOLDERS = ['client', 'protocol'] as const;
+
+export async function registerPages(
+  app: App,
+  web: { readonly pages: string; readonly scripts: string },
+): Promise<void> {
+  const shared = {
+    index: false,
+    allowedPath: (path: string) => SERVED.test(path),
+    cacheControl: true,
+    maxAge: 0,
+  } as const;
+  await app.register(fastifyStatic, {
+    ...shared,
+    root: [...new Set([join(web.scripts, 'web'), join(web.pages)])],
+    prefix: '/sdk/web/',
+    decorateReply: true,
+  });
+  for (const folder of SDK_FOLDERS)
+    await app.register(fastifyStatic, {
+      ...shared,
+      root: join(web.scripts, folder),
+      prefix: `/sdk/${folder}/`,
+      decorateReply: false,
+    });
+  for (const url of ['/', '/watch/:show'])
+    app.get(url, { config: { open: true } }, (_request, reply) => reply.sendFile('index.html', web.pages));
+}

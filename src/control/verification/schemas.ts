@@ -1,0 +1,24 @@
+import { Type } from 'typebox';
+import { Count, Id } from '../http/fields.ts';
+import { SkuBooks } from '../sales/schemas.ts';
+
+const verificationFields = {
+  show: Id,
+  entries: Count,
+  reservations: Count,
+  refusals: Count,
+  localRefusals: Count,
+  sales: Type.Array(Type.Object({ id: Id, skus: Type.Array(SkuBooks) })),
+  violations: Type.Array(Type.String(), { description: 'Empty when the books are right' }),
+};
+
+export const VerificationSchema = Type.Object(verificationFields, { $id: 'Verification' });
+
+export const ReconciliationSchema = Type.Object(
+  {
+    ...verificationFields,
+    repaired: Type.Array(Type.String(), { description: 'Books brought back to the ledger, as `sale/sku`' }),
+    untrusted: Type.Array(Id, { description: 'Sales whose ledger contradicts itself; they are paused' }),
+  },
+  { $id: 'Reconciliation' },
+);

@@ -1,0 +1,32 @@
+/** Verification and repair of a show's books from its ledger. */
+import type { Result } from '../protocol/codes.ts';
+import type { Actor } from './command.ts';
+import type { SkuBooks } from './sale.ts';
+
+/** What a ledger replay found; `violations` is empty if the books are right. */
+export interface Verification {
+  show: string;
+  entries: number;
+  reservations: number;
+  /** Refusals by Redis; the replay checks each one. */
+  refusals: number;
+  /** Local refusals by gateways, as they reported them. */
+  localRefusals: number;
+  sales: Array<{ id: string; skus: SkuBooks[] }>;
+  violations: string[];
+}
+
+/** What a reconciliation did. */
+export interface Reconciliation extends Verification {
+  /** Books that were set to what the ledger says, as `sale/sku`. */
+  repaired: string[];
+  /** Sales whose ledger contradicts itself; they stay paused. */
+  untrusted: string[];
+}
+
+export interface Auditor {
+  /** Replays the show's ledger from its first entry and compares the result with the live books. */
+  verify(showId: string): Promise<Result<Verification>>;
+  /** Verifies, and repairs wrong books by compensating ledger entries. Pauses sales whose ledger contradicts itself. */
+  reconcile(showId: string, actor: Actor): Promise<Result<Reconciliation>>;
+}

@@ -1,0 +1,192 @@
+/**
+ * MessagePack by hand, where bytes of others are spliced into a message without decoding them. Whole values go through the library
+ * (`packValue`); only headers, numbers and chat items are written here.
+ */
+
+const GROWTH_BYTES = 4096;
+const UTF8_BYTES_A_CHAR_MAX = 3;
+const STRING_HEAD_BYTES_MAX = 5;
+
+export class MessagePackWriter {
+  private buffer = Buffer.allocUnsafe(GROWTH_BYTES);
+  private length = 0;
+
+  get bytes(): number {
+    return this.length;
+  }
+
+  mapHeader(count: number): this {
+    return this.header(count, 0x80, 0xde);
+  }
+
+  arrayHeader(count: number): this {
+    return this.header(count, 0x90, 0xdc);
+  }
+
+  /** A non-negative integer below 2^53; from 2^32 on as float 64, as the library writes them too. */
+  number(value: number): this {
+    this.room(9);
+    const { buffer } = this;
+    if (value < 0x80) {
+      buffer[this.length++] = value;
+    } else if (value < 0x100) {
+      buffer[this.length++] = 0xcc;
+      buffer[this.length++] = value;
+    } else if (value < 0x10000) {
+      buffer[this.length++] = 0xcd;
+      this.length = buffer.writeUInt16BE(value, this.length);
+    } else if (value < 0x1_0000_0000) {
+      buffer[this.length++] = 0xce;
+      this.length = buffer.writeUInt32BE(value, this.length);
+    } else {
+      buffer[this.length++] = 0xcb;
+      this.length = buffer.writeDoubleBE(value, this.length);
+    }
+    return this;
+  }
+
+  string(text: string): this {
+    this.room(UTF8_BYTES_A_CHAR_MAX * text.length + STRING_HEAD_BYTES_MAX);
+    // Nearly every text is ASCII, so its size is known before it is written.
+    let head = stringHeadBytes(text.length);
+    const size = this.buffer.write(text, this.length + head);
+    if (stringHeadBytes(size) !== head) {
+      head = stringHeadBytes(size);
+      this.buffer.write(text, this.length + head);
+    }
+    const { buffer } = this;
+    const at = this.length;
+    if (head === 1) {
+      buffer[at] = 0xa0 | size;
+    } else if (head === 2) {
+      buffer[at] = 0xd9;
+      buffer[at + 1] = size;
+    } else if (head === 3) {
+      buffer[at] = 0xda;
+      buffer.writeUInt16BE(size, at + 1);
+    } else {
+      buffer[at] = 0xdb;
+      buffer.writeUInt32BE(size, at + 1);
+    }
+    this.length = at + head + size;
+    return this;
+  }
+
+  /** Bytes that already are MessagePack. */
+  raw(bytes: Uint8Array): this {
+    this.room(bytes.length);
+    this.buffer.set(bytes, this.length);
+    this.length += bytes.length;
+    return this;
+  }
+
+  /** What was written, as bytes of their own; the writer starts anew. */
+  take(): Uint8Array {
+    const taken = Buffer.from(this.buffer.subarray(0, this.length));
+    this.length = 0;
+    return taken;
+  }
+
+  private header(count: number, fix: number, wide: number): this {
+    this.room(5);
+    if (count < 16) {
+      this.buffer[this.length++] = fix | count;
+    } else if (count < 0x10000) {
+      this.buffer[this.length++] = wide;
+      this.length = this.buffer.writeUInt16BE(count, this.length);
+    } else {
+      this.buffer[this.length++] = wide + 1;
+      this.length = this.buffer.writeUInt32BE(count, this.length);
+    }
+    return this;
+  }
+
+  private room(size: number): void {
+    const needed = this.length + size;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2));
+    grown.set(this.buffer.subarray(0, this.length));
+    this.buffer = grown;
+  }
+}
+
+const stringHeadBytes = (size: number): number =>
+  size < 32 ? 1 : size < 0x100 ? 2 : size < 0x10000 ? 3 : STRING_HEAD_BYTES_MAX;
+
+/** `[i, dt, name, text]`, with a fifth element only for marked authors. */
+export function writeChatItem(
+  writer: MessagePackWriter,
+  i: number,
+  dt: number,
+  name: string,
+  text: string,
+  mark: number,
+): void {
+  writer
+    .arrayHeader(mark === 0 ? 4 : 5)
+    .number(i)
+    .number(dt)
+    .string(name)
+    .string(text);
+  if (mark !== 0) writer.number(mark);
+}
+
+/** `i` of the chat item that begins at `at`. */
+export function chatItemIndex(bytes: Uint8Array, at: number): number {
+  const type = bytes[at + 1] ?? 0;
+  return type < 0x80 ? type : bigEndian(bytes, at + 2, type === 0xcc ? 1 : type === 0xcd ? 2 : 4);
+}
+
+/** Where each of `count` values that follow one another in `bytes` ends. Throws a RangeError on bytes that are no such values. */
+export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
+  const ends = new Uint32Array(count);
+  let at = 0;
+  for (let i = 0; i < count; i += 1) {
+    at = skipValue(bytes, at);
+    ends[i] = at;
+  }
+  return ends;
+}
+
+/** Sizes of the values of type 0xc0 to 0xdf that are one header and a fixed number of bytes; 0 = not of this kind. */
+const FIXED_SIZES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
+
+function skipValue(bytes: Uint8Array, from: number): number {
+  let at = from;
+  // Values still to be read: an array adds its elements, a map twice its entries. Chat items are flat, so this stays small.
+  let open = 1;
+  while (open > 0) {
+    const type = bytes[at];
+    if (type === undefined) throw new RangeError('MessagePack value is cut short');
+    open += innerValues(bytes, at, type) - 1;
+    at += valueSize(bytes, at, type);
+  }
+  if (at > bytes.length) throw new RangeError('MessagePack value is cut short');
+  return at;
+}
+
+/** How many values an array or map at `at` announces. */
+function innerValues(bytes: Uint8Array, at: number, type: number): number {
+  if (type >= 0x80 && type < 0x90) return (type & 0x0f) * 2;
+  if (type >= 0x90 && type < 0xa0) return type & 0x0f;
+  return type === 0xdc ? bigEndian(bytes, at + 1, 2) : 0;
+}
+
+/** Bytes of the value at `at`; of arrays and maps, of their header. */
+function valueSize(bytes: Uint8Array, at: number, type: number): number {
+  if (type < 0xa0 || type >= 0xe0) return 1;
+  if (type < 0xc0) return 1 + (type & 0x1f);
+  if (type === 0xd9 || type === 0xc4) return 2 + bigEndian(bytes, at + 1, 1);
+  if (type === 0xda || type === 0xc5) return 3 + bigEndian(bytes, at + 1, 2);
+  if (type === 0xdb || type === 0xc6) return 5 + bigEndian(bytes, at + 1, 4);
+  if (type === 0xdc) return 3;
+  const size = FIXED_SIZES[type - 0xc0] ?? 0;
+  if (size === 0) throw new RangeError(`MessagePack type 0x${type.toString(16)} does not occur in chat`);
+  return size;
+}
+
+function bigEndian(bytes: Uint8Array, at: number, size: number): number {
+  let value = 0;
+  for (let i = 0; i < size; i += 1) value = value * 256 + (bytes[at + i] ?? 0);
+  return value;
+}

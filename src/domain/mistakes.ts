@@ -1,0 +1,77 @@
+/** Collects every mistake of a request, so that a caller can correct all of them at once. */
+import { LIMITS } from '../limits.ts';
+import { type Failure, failure } from '../protocol/codes.ts';
+
+export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
+export const SKU_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${LIMITS.idCharsMax - 1}}$`;
+const ID = new RegExp(ID_PATTERN);
+const SKU = new RegExp(SKU_PATTERN);
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
+const MOMENT_MAX_MS = 8.64e15;
+
+export interface Mistake {
+  /** JSON pointer into the body, such as `/skus/2/price`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export class Mistakes {
+  readonly #list: Mistake[] = [];
+
+  get none(): boolean {
+    return this.#list.length === 0;
+  }
+
+  add(path: string, message: string): void {
+    if (this.#list.length < LIMITS.mistakesListedMax) this.#list.push({ path, message });
+  }
+
+  id(path: string, value: string): void {
+    this.#name(path, value, ID, 'an id: letters, digits, "_" and "-"');
+  }
+
+  sku(path: string, value: string): void {
+    this.#name(path, value, SKU, 'a SKU: letters, digits, ".", "_" and "-"');
+  }
+
+  text(path: string, value: string, charsMax: number): void {
+    if (typeof value !== 'string' || value.trim() === '' || value.length > charsMax || UNPRINTABLE.test(value))
+      this.add(path, `Must be a text of 1 to ${charsMax} printable characters.`);
+  }
+
+  integer(path: string, value: number, min: number, max: number): void {
+    if (!Number.isSafeInteger(value) || value < min || value > max)
+      this.add(path, `Must be a whole number from ${min} to ${max}.`);
+  }
+
+  /** Bounded on both sides, which also catches seconds given for milliseconds. A time just past means "at once". */
+  moment(path: string, value: number, nowMs: number, laterMs = 0): void {
+    const latestMs = LIMITS.saleLeadTimeMaxMs + laterMs;
+    const isWholeMs = Number.isSafeInteger(value) && value <= MOMENT_MAX_MS;
+    if (!isWholeMs || value < nowMs - LIMITS.momentPastMaxMs)
+      this.add(path, 'Must be milliseconds since 1970, and not long past.');
+    else if (value > nowMs + latestMs) this.add(path, `Must be at most ${latestMs} ms from now.`);
+  }
+
+  unique(path: string, values: readonly string[]): void {
+    const seen = new Set<string>();
+    for (const [index, value] of values.entries()) {
+      if (seen.has(value)) this.add(`${path}/${index}`, `${JSON.stringify(value)} is listed twice.`);
+      seen.add(value);
+    }
+  }
+
+  /** Returns null, or one `invalid_request` failure whose `details.errors` lists every mistake as `{path, message}`. */
+  failure(): Failure | null {
+    const first = this.#list[0];
+    if (!first) return null;
+    const more = this.#list.length > 1 ? ` (and ${this.#list.length - 1} more)` : '';
+    const message = `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
+    return failure('invalid_request', message, { details: { errors: this.#list } });
+  }
+
+  #name(path: string, value: string, pattern: RegExp, kind: string): void {
+    if (typeof value !== 'string' || !pattern.test(value))
+      this.add(path, `Must be ${kind}, at most ${LIMITS.idCharsMax}, starting with a letter or digit.`);
+  }
+}

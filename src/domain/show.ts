@@ -1,0 +1,82 @@
+/** Shows: one live event, possibly with several brands. */
+import { LIMITS } from '../limits.ts';
+import type { Failure, Result } from '../protocol/codes.ts';
+import type { Brand, ShowView } from '../protocol/messages.ts';
+import type { Actor, CommandMeta } from './command.ts';
+import { Mistakes } from './mistakes.ts';
+
+export interface ShowSpec {
+  id?: string;
+  title: string;
+  startsAt?: number | null;
+  guests?: boolean;
+  slowModeMs?: number;
+  chatShownPerSecond?: number;
+  brands?: Brand[];
+}
+
+export type ShowPatch = Partial<Omit<ShowSpec, 'id'>>;
+
+export interface ShowStore {
+  /** A second call with the same id and body returns the show again; another body is `already_exists`. */
+  createShow(spec: ShowSpec, actor: Actor): Promise<Result<ShowView>>;
+  getShow(showId: string): Promise<Result<ShowView>>;
+  /** Returns the newest first, at most `pageItemsMax`. */
+  listShows(): Promise<Result<ShowView[]>>;
+  updateShow(showId: string, patch: ShowPatch, actor: Actor): Promise<Result<ShowView>>;
+  /** planned -> live -> ended. Starting a live show or ending an ended one changes nothing and is no error. */
+  startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
+  /** Ends open sales too; their holds may still be confirmed until they expire. */
+  endShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
+  /** With a key, a repeat returns the first offset and viewers get the announcement once. */
+  announce(
+    showId: string,
+    text: string,
+    actor: Actor,
+    repeat?: Omit<CommandMeta, 'actor'>,
+  ): Promise<Result<{ offset: number }>>;
+}
+
+export function checkShowSpec(spec: ShowSpec, nowMs: number): Failure | null {
+  const mistakes = new Mistakes();
+  if (spec.id !== undefined) mistakes.id('/id', spec.id);
+  mistakes.text('/title', spec.title, LIMITS.titleCharsMax);
+  checkShowFields(mistakes, spec, nowMs);
+  return mistakes.failure();
+}
+
+export function checkShowPatch(patch: ShowPatch, nowMs: number): Failure | null {
+  const mistakes = new Mistakes();
+  if (Object.keys(patch).length === 0) mistakes.add('', 'Nothing to change: give at least one field.');
+  if (patch.title !== undefined) mistakes.text('/title', patch.title, LIMITS.titleCharsMax);
+  checkShowFields(mistakes, patch, nowMs);
+  return mistakes.failure();
+}
+
+export function checkAnnouncement(text: string): Failure | null {
+  const mistakes = new Mistakes();
+  mistakes.text('/text', text.replaceAll('\n', ' '), LIMITS.announcementCharsMax);
+  return mistakes.failure();
+}
+
+function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): void {
+  const { startsAt, slowModeMs, chatShownPerSecond, brands } = spec;
+  if (startsAt !== undefined && startsAt !== null) mistakes.moment('/startsAt', startsAt, nowMs);
+  if (slowModeMs !== undefined) mistakes.integer('/slowModeMs', slowModeMs, 0, LIMITS.slowModeMaxMs);
+  if (chatShownPerSecond !== undefined)
+    mistakes.integer('/chatShownPerSecond', chatShownPerSecond, 0, LIMITS.chatShownPerSecondMax);
+  if (brands !== undefined) checkBrands(mistakes, brands);
+}
+
+function checkBrands(mistakes: Mistakes, brands: readonly Brand[]): void {
+  if (brands.length > LIMITS.brandsPerShowMax)
+    mistakes.add('/brands', `Must hold at most ${LIMITS.brandsPerShowMax} brands.`);
+  for (const [index, brand] of brands.entries()) {
+    mistakes.id(`/brands/${index}/id`, brand.id);
+    mistakes.text(`/brands/${index}/name`, brand.name, LIMITS.nameCharsMax);
+  }
+  mistakes.unique(
+    '/brands',
+    brands.map(({ id }) => id),
+  );
+}

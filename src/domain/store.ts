@@ -1,0 +1,28 @@
+/**
+ * What the gateway, the control API, the jobs and the CLI may ask of the place where state lives. `src/redis/`
+ * implements these ports. Every method returns a coded `Result` and never throws for an operating error: a Redis that
+ * is unreachable, full, read-only or loading is a `redis_*` failure.
+ */
+import type { Auditor } from './audit.ts';
+import type { CommandGuard } from './command.ts';
+import type { Health } from './health.ts';
+import type { ModerationStore } from './moderation.ts';
+import type { ProductStore } from './product.ts';
+import type { ReservationStore } from './reservation.ts';
+import type { SaleStore } from './sale.ts';
+import type { Scheduler } from './schedule.ts';
+import type { ShowStore } from './show.ts';
+
+/** All ports at once: what `connectStore` in `src/redis/` returns. */
+export interface Store
+  extends ShowStore,
+    ProductStore,
+    ModerationStore,
+    SaleStore,
+    ReservationStore,
+    CommandGuard,
+    Scheduler,
+    Auditor,
+    Health {
+  close(): Promise<void>;
+}

@@ -1,0 +1,17 @@
+/** The waitlist of a sold-out SKU: freed units are offered to its first entries as holds. */
+export interface WaitlistRequest {
+  readonly op: 'join' | 'leave';
+  readonly user: string;
+  readonly key: string;
+  readonly sale: string;
+  readonly sku: string;
+  /** Units wanted, `join` only. */
+  readonly qty?: number;
+}
+
+/** Position of the entry when it was made (1 = next) and the number of entries then. Position 0 after `leave`. */
+export interface WaitlistResult {
+  readonly place: number;
+  readonly waiting: number;
+  readonly replayed: boolean;
+}

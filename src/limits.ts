@@ -1,0 +1,211 @@
+/**
+ * Every bound of the engine, by name and with its unit last. Nothing in Stampede grows without one of these. Relations
+ * between them are asserted when the module loads, so that an inconsistent edit fails at start and in every test.
+ */
+import { LIMITS as CLIENT_LIMITS } from './protocol/limits.ts';
+
+export const LIMITS = Object.freeze({
+  ...CLIENT_LIMITS,
+
+  // Frames and connections
+  /** uWebSockets.js corks up to 16 KiB per socket, frame headers included. Larger messages bypass it, which is slower. */
+  frameOutBytesTarget: 16_000,
+  handshakeTokenBytesMax: 4096,
+  /** Request line and headers of an upgrade together; a larger request is refused with 431. */
+  requestHeadBytesMax: 12 * 1024,
+  connectionsPerNodeMax: 20_000,
+  connectionsPerAddressMax: 20_000,
+  /** Upgrades a node accepts per second; the burst is one second's worth. */
+  joinsPerSecondPerNode: 10_000,
+  /** From the first byte to a complete request head. Built into uWebSockets.js, which checks every 4 s: 8 to 12 s. */
+  requestHeadTimeoutSeconds: 10,
+  /** Range of Retry-After for refused upgrades. Random, so that retries do not synchronize. */
+  refusedRetryMinMs: 1_000,
+  refusedRetryMaxMs: 5_000,
+  idleTimeoutSeconds: 60,
+  heartbeatHintMs: 25_000,
+  badFramesPerConnectionMax: 10,
+
+  // Slow viewers: above the soft limit the chat lane is dropped, above the hard limit the connection is closed (resume).
+  backpressureSoftBytes: 64 * 1024,
+  backpressureHardBytes: 1024 * 1024,
+  /**
+   * The kernel buffers up to 4 MB per connection (tcp_wmem) before backpressure shows here. A viewer is therefore
+   * pinged after this much chat, and is slow if the pong takes too long. A ping costs two system calls on each side,
+   * hence the pause. See "Slow viewers" in src/README.md.
+   */
+  readProofEveryKib: 512,
+  readProofPauseMs: 2_000,
+  readProofOverdueKib: 256,
+  readProofMs: 1_500,
+
+  // Ticks
+  tickMinMs: 20,
+  tickMaxMs: 250,
+  /**
+   * Flush when this many bytes of chat are queued: larger batches save few system calls. Four frames need two system
+   * calls per viewer. More would leave the processor's caches before the first viewers read them (bench/README.md).
+   */
+  flushFullBytes: 58_000,
+  flushFramesMax: 4,
+  /** Append when this many bytes of chat are queued and Redis has replied to the append before. */
+  appendFullBytes: 28_000,
+  /** In rooms whose writes need long pauses, less chat than this may wait up to `tickSparseMaxMs`. */
+  tickSparseBytes: 1024,
+  tickSparseMaxMs: 500,
+  stateTickMs: 250,
+  stateTickMaxMs: 1000,
+  countdownTickMs: 1000,
+  countsTickMs: 1000,
+  /** Viewers written to in one turn of the event loop, 5 us each (25 us at most): bounds how long replies wait. */
+  publishViewersPerTurn: 512,
+  nodeCountsTtlMs: 15_000,
+  /** Kinds of local refusals (sale, code, revision) that wait for the next report. */
+  refusalReportsMax: 256,
+  roomLingerMs: 30_000,
+  /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
+  memberLingerMs: 30_000,
+  membersLingeringMax: 20_000,
+  roomsPerNodeMax: 20_000,
+  countdownHorizonMs: 24 * 60 * 60 * 1000,
+
+  // Chat and hearts
+  chatBatchMessagesMax: 500,
+  chatBatchBytesMax: 64 * 1024,
+  /** Default rate per connection and per user; the burst is twice that. */
+  chatRatePerSecond: 3,
+  /** Default rate per connection; the burst is twice that. */
+  requestRatePerSecond: 20,
+  heartsRatePerConnectionPerSecond: 20,
+  heartsBurstPerConnection: 100,
+  chatQueuePerRoomMax: 20_000,
+  /** New chat is refused (`overloaded`) if queued chat waits longer; other nodes' chat is dropped after twice as long. */
+  chatWaitMaxMs: 2_000,
+  /** Largest display cap of a show: messages shown per second, over all nodes. */
+  chatShownPerSecondMax: 100_000,
+  /** Messages dropped by the display cap are reported with the next chat, or after this time. */
+  missedChatReportMs: 1_000,
+  /** Writers of a room whose rate and slow mode a node remembers; the least recent one is evicted. */
+  chatWritersKeptMax: 50_000,
+  /** Ids of removed messages kept to filter the history. */
+  chatRemovedKeptMax: 10_000,
+  chatRemovedPerCallMax: 100,
+  /** Messages with authors that a host gets in one list. */
+  chatListedMax: 200,
+  mutesPerShowMax: 1_000,
+  muteMinMs: 1_000,
+  muteMaxMs: 30 * 24 * 60 * 60 * 1000,
+  /** Users new to a node: per report, and waiting for a report. */
+  uniquesPerReportMax: 4_000,
+  uniquesWaitingMax: 50_000,
+
+  // Event log and resume
+  eventLogEntriesMax: 10_000,
+  eventRingEntries: 1_000,
+  chatRingBatches: 200,
+  chatRingBytesMax: 1024 * 1024,
+  chatResumeMessagesMax: 500,
+  /** Relay messages buffered while a room loads; one more restarts the load. */
+  relayBacklogMax: 20_000,
+
+  // Names and texts
+  titleCharsMax: 200,
+  nameCharsMax: 64,
+  userIdCharsMax: 128,
+  orderRefCharsMax: 128,
+  announcementCharsMax: 500,
+  urlCharsMax: 2048,
+  mistakesListedMax: 50,
+
+  // Shows, products, sales
+  brandsPerShowMax: 50,
+  productsPerShowMax: 1_000,
+  skusPerProductMax: 100,
+  salesPerShowMax: 200,
+  skusPerSaleMax: 200,
+  unitsPerSkuMax: 10_000_000,
+  priceMinorUnitsMax: 100_000_000_00,
+  saleDurationMinMs: 1_000,
+  saleDurationMaxMs: 7 * 24 * 60 * 60 * 1000,
+  saleLeadTimeMaxMs: 365 * 24 * 60 * 60 * 1000,
+  slowModeMaxMs: 60 * 60 * 1000,
+  /** A time in a request may be this far in the past: a repeated command must still reach its recorded result. */
+  momentPastMaxMs: 2 * 24 * 60 * 60 * 1000,
+
+  // Reservations
+  holdMinMs: 15_000,
+  holdDefaultMs: 120_000,
+  holdMaxMs: 15 * 60 * 1000,
+  /** A confirm that reaches Redis this long after the deadline still wins if the hold has not been swept. */
+  confirmGraceMs: 500,
+  reserveBatchMax: 32,
+  reserveQueuePerShowMax: 20_000,
+  reserveBatchesInFlightMax: 2,
+  sweepSliceMax: 25,
+  /** Waitlist entries served in one script call. */
+  waitlistSliceMax: 50,
+  waitlistPerSkuMax: 100_000,
+  idempotencyTtlMs: 24 * 60 * 60 * 1000,
+  /** Longest wait of a repeat after the node that ran the first command died; then the key decides. */
+  commandMarkerMs: 5_000,
+
+  // HTTP
+  httpBodyBytesMax: 256 * 1024,
+  httpRatePerMinute: 6_000,
+  httpRequestTimeoutMs: 30_000,
+  httpRateKeysMax: 10_000,
+  tokenTtlSecondsMin: 10,
+  tokenTtlSecondsDefault: 12 * 60 * 60,
+  tokenTtlSecondsMax: 30 * 24 * 60 * 60,
+  demoTokenTtlSeconds: 6 * 60 * 60,
+  pageItemsMax: 1_000,
+
+  // Background jobs
+  jobSweepEveryMs: 2_000,
+  /** The sweep's schedule is rewritten this often, because a crash of Redis may have lost it. */
+  jobScheduleGuardMs: 30_000,
+  jobConcurrency: 4,
+  jobShowsAtOnce: 8,
+  jobSlicesPerShowMax: 1_000,
+  jobAttemptsMax: 5,
+  jobBackoffMs: 250,
+  jobsKeptCompleted: 100,
+  jobsKeptFailed: 500,
+  jobStopMs: 3_000,
+
+  // Redis and stopping
+  redisCommandTimeoutMs: 4_000,
+  redisRetryMaxMs: 6_000,
+  drainMs: 8_000,
+  drainReconnectSpreadMs: 3_000,
+  /** Lifetime of a pass, which replaces the token of a viewer who was sent to another node. */
+  passTtlMs: 60_000,
+});
+
+const L = LIMITS;
+const relations: ReadonlyArray<readonly [string, boolean]> = [
+  ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', L.tickMinMs <= L.tickMaxMs && L.tickMaxMs <= L.tickSparseMaxMs],
+  ['holdMinMs <= holdDefaultMs <= holdMaxMs', L.holdMinMs <= L.holdDefaultMs && L.holdDefaultMs <= L.holdMaxMs],
+  ['backpressureSoftBytes < backpressureHardBytes', L.backpressureSoftBytes < L.backpressureHardBytes],
+  ['a ping is overdue before the next one is sent', L.readProofOverdueKib < L.readProofEveryKib],
+  ['a full flush fits into its frames', L.flushFullBytes < L.flushFramesMax * L.frameOutBytesTarget],
+  ['one tick is not an overload', L.tickSparseMaxMs < L.chatWaitMaxMs],
+  ['one flush does not demote a viewer', L.flushFramesMax * L.frameOutBytesTarget < L.backpressureSoftBytes],
+  ['a full append fits into a batch', L.appendFullBytes < L.chatBatchBytesMax],
+  ['frameOutBytesTarget < backpressureSoftBytes', L.frameOutBytesTarget < L.backpressureSoftBytes],
+  ['confirmGraceMs < 1000: units are free within a second of the deadline', L.confirmGraceMs < 1000],
+  ['new users of one report fit into one Lua command (unpack takes about 8,000)', L.uniquesPerReportMax <= 7_000],
+  ['eventRingEntries <= eventLogEntriesMax', L.eventRingEntries <= L.eventLogEntriesMax],
+  ['a repeated command stays valid as long as its key', L.momentPastMaxMs >= L.idempotencyTtlMs],
+  ['the marker of a running command outlives a command timeout', L.commandMarkerMs > L.redisCommandTimeoutMs],
+  ['idempotency keys live at least 24 h', L.idempotencyTtlMs >= 24 * 60 * 60 * 1000],
+  ['uWebSockets.js accepts idleTimeoutSeconds', L.idleTimeoutSeconds >= 8 && L.idleTimeoutSeconds <= 960],
+  ['a token fits into a request head beside cookies', L.handshakeTokenBytesMax * 2 <= L.requestHeadBytesMax],
+  ['refusedRetryMinMs < refusedRetryMaxMs', L.refusedRetryMinMs < L.refusedRetryMaxMs],
+  ['two heartbeats fit into the idle timeout', L.heartbeatHintMs * 2 <= L.idleTimeoutSeconds * 1000],
+  ['stopping jobs fits into a drain', L.jobStopMs < L.drainMs],
+  ['a Redis retry outlives a command timeout', L.redisRetryMaxMs > L.redisCommandTimeoutMs],
+];
+for (const [rule, holds] of relations) {
+  if (!holds) throw new Error(`limits: the relation "${rule}" does not hold`);
+}

@@ -1,0 +1,176 @@
+/** The local view of one show: what a viewer would see now, kept by commits in the order Redis made them. */
+
+import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
+import { LIMITS } from '../limits.ts';
+import type {
+  Product,
+  SaleStateView,
+  SaleView,
+  ShowEvent,
+  ShowView,
+  Snapshot,
+  StateView,
+} from '../protocol/messages.ts';
+
+/** `stale`: known already. `gap`: something is missing before this commit, load again. `epoch`: the log began anew, load again. */
+export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
+
+export class ShowReplica {
+  epoch = '';
+  offset = 0;
+  rev = 0;
+  /** Redis clock; null = nothing planned. */
+  nextDueAt: number | null = null;
+  /** Grows when the show or its products change: what is cached of them is stale. */
+  structureVersion = 0;
+  /** Grows when sales or counters change. */
+  stateVersion = 0;
+  counts: Counts = { viewers: 0, peak: 0, hearts: 0, unique: 0 };
+  /** Who may not chat until when (Redis clock); some are over. */
+  readonly mutes = new Map<string, number>();
+  readonly products = new Map<string, Product>();
+  readonly sales = new Map<string, SaleView>();
+  private currentShow: ShowView | null = null;
+
+  get show(): ShowView {
+    if (this.currentShow === null) throw new Error('the view of a show is read before it is loaded');
+    return this.currentShow;
+  }
+
+  /** Replaces everything. */
+  adopt(loaded: RoomSnapshot): void {
+    const { snapshot } = loaded;
+    this.epoch = snapshot.epoch;
+    this.offset = snapshot.offset;
+    this.rev = loaded.rev;
+    this.nextDueAt = loaded.nextDueAt;
+    this.currentShow = snapshot.show;
+    this.products.clear();
+    for (const product of snapshot.products) this.products.set(product.id, product);
+    this.sales.clear();
+    for (const sale of snapshot.sales) this.sales.set(sale.id, structuredClone(sale));
+    const {
+      viewers = this.counts.viewers,
+      peak = this.counts.peak,
+      hearts = this.counts.hearts,
+      unique = this.counts.unique,
+    } = snapshot.state;
+    this.counts = { viewers, peak, hearts, unique };
+    this.mutes.clear();
+    for (const [user, until] of loaded.mutes) this.mutes.set(user, until);
+    this.structureVersion += 1;
+    this.stateVersion += 1;
+  }
+
+  apply(commit: Commit): Applied {
+    if (commit.epoch !== this.epoch) return 'epoch';
+    if (commit.rev <= this.rev) return 'stale';
+    if (commit.rev !== this.rev + 1) return 'gap';
+    const first = commit.events[0];
+    if (first !== undefined && first.offset !== this.offset + 1) return 'gap';
+    for (const event of commit.events) {
+      if (event.offset !== this.offset + 1) return 'gap';
+      this.offset = event.offset;
+      this.applyEvent(event);
+    }
+    for (const state of commit.sales) this.applySaleState(state);
+    for (const mute of commit.mutes ?? []) this.applyMute(mute, commit.at);
+    if (commit.events.length > 0 || commit.sales.length > 0) this.stateVersion += 1;
+    this.rev = commit.rev;
+    this.nextDueAt = commit.nextDueAt;
+    return 'applied';
+  }
+
+  /** Redis was asked what falls due next, and no commit has come since. */
+  dueAt(moment: number | null): void {
+    this.nextDueAt = moment;
+  }
+
+  /** Answers whether anything changed. */
+  applyCounts(counts: Counts): boolean {
+    const { viewers, peak, hearts, unique } = this.counts;
+    if (counts.viewers === viewers && counts.peak === peak && counts.hearts === hearts && counts.unique === unique)
+      return false;
+    this.counts = counts;
+    this.stateVersion += 1;
+    return true;
+  }
+
+  snapshot(): Snapshot {
+    return {
+      epoch: this.epoch,
+      offset: this.offset,
+      show: this.show,
+      products: [...this.products.values()],
+      sales: [...this.sales.values()],
+      state: this.countsState(),
+    };
+  }
+
+  countsState(): StateView {
+    return { ...this.counts };
+  }
+
+  /** Every state value there is, for a viewer that kept its snapshot but missed state frames. */
+  fullState(): StateView {
+    return { ...this.counts, sales: [...this.sales.values()].map(saleStateOf) };
+  }
+
+  private applyEvent({ type, data }: ShowEvent): void {
+    switch (type) {
+      case 'show.created':
+      case 'show.updated':
+      case 'show.started':
+      case 'show.ended':
+        this.currentShow = data['show'] as ShowView;
+        this.structureVersion += 1;
+        return;
+      case 'product.saved': {
+        const product = data['product'] as Product;
+        this.products.set(product.id, product);
+        this.structureVersion += 1;
+        return;
+      }
+      case 'product.removed':
+        this.products.delete(data['product'] as string);
+        this.structureVersion += 1;
+        return;
+      case 'product.pinned':
+        this.currentShow = { ...this.show, pinned: data['product'] as string | null };
+        this.structureVersion += 1;
+        return;
+      case 'announcement':
+      case 'chat.removed':
+      case 'show.recovered':
+        return;
+      default: {
+        // Events about a sale carry the whole of it; types that do not exist yet may carry none.
+        const sale = data['sale'] as SaleView | undefined;
+        if (sale !== undefined) this.sales.set(sale.id, structuredClone(sale));
+      }
+    }
+  }
+
+  private applyMute([user, until]: MuteEntry, at: number): void {
+    if (until === 0) this.mutes.delete(user);
+    else this.mutes.set(user, until);
+    if (this.mutes.size <= LIMITS.mutesPerShowMax) return;
+    for (const [known, end] of this.mutes) if (end <= at) this.mutes.delete(known);
+  }
+
+  private applySaleState(state: SaleStateView): void {
+    const sale = this.sales.get(state.id);
+    if (sale === undefined || state.rev < sale.rev) return;
+    sale.rev = state.rev;
+    sale.state = state.state;
+    sale.opensAt = state.opensAt;
+    sale.closesAt = state.closesAt;
+    for (const line of sale.skus) line.left = state.left[line.sku] ?? line.left;
+  }
+}
+
+export function saleStateOf(sale: SaleView): SaleStateView {
+  const left: Record<string, number> = {};
+  for (const { sku, left: units } of sale.skus) left[sku] = units;
+  return { id: sale.id, rev: sale.rev, state: sale.state, opensAt: sale.opensAt, closesAt: sale.closesAt, left };
+}

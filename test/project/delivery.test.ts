@@ -1,0 +1,127 @@
+/** What cannot be run here is held against what can: image, compose file and workflow name files, variables and commands that exist. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { SETTINGS } from '../../src/config/index.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const manifest = JSON.parse(read('package.json')) as {
+  version: string;
+  bin: Record<string, string>;
+  exports: Record<string, { default: string }>;
+  engines: { node: string };
+};
+const variables = new Set(Object.values(SETTINGS).map(({ variable }) => variable));
+
+/** Instructions with continuation lines joined, comments dropped. */
+const instructions = read('Dockerfile')
+  .replace(/^#.*\n/gm, '')
+  .replace(/\\\n/g, ' ')
+  .split('\n')
+  .filter((line) => line.trim() !== '');
+
+t.test('every path the image copies exists and passes .dockerignore', async (t) => {
+  const kept = read('.dockerignore')
+    .split('\n')
+    .filter((line) => line.startsWith('!'))
+    .map((line) => line.slice(1));
+  const copies = instructions
+    .filter((line) => /^COPY (?!--from)/.test(line))
+    .flatMap((line) => line.split(/\s+/).slice(1, -1));
+  t.ok(copies.length >= 6);
+  for (const path of copies) {
+    t.ok(existsSync(join(root, path)), `${path} exists`);
+    t.ok(
+      kept.some((entry) => path === entry || path.startsWith(`${entry}/`)),
+      `${path} is in the build context`,
+    );
+  }
+});
+
+t.test('the image runs the built program, as somebody who is not root, with a health check', async (t) => {
+  t.match(
+    instructions.filter((line) => line.startsWith('FROM')),
+    [/^FROM node:20-slim AS build$/, /^FROM node:20-slim$/],
+  );
+  const last = instructions.slice(instructions.findLastIndex((line) => line.startsWith('FROM')));
+  t.ok(last.includes('USER node'));
+  t.ok(last.some((line) => line.startsWith('HEALTHCHECK')));
+  t.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=64", "${manifest.bin.stampede}"]`));
+  const set = [...last.join('\n').matchAll(/\b([A-Z_]+)=/g)].map(([, name]) => name ?? '');
+  t.same(
+    set.filter((name) => name !== 'NODE_ENV' && !variables.has(name)),
+    [],
+    'it sets only variables the engine knows',
+  );
+});
+
+t.test('the compose file sets variables the engine knows and demands the secrets', async (t) => {
+  const compose = read('compose.yaml');
+  const environment = compose.slice(compose.indexOf('environment:'), compose.indexOf('    ports:'));
+  const set = [...environment.matchAll(/^ {6}([A-Z_]+):/gm)].map(([, name]) => name ?? '');
+  t.ok(set.length >= 4);
+  t.same(
+    set.filter((name) => !variables.has(name)),
+    [],
+  );
+  for (const secret of ['AUTH_SECRET', 'API_KEY'])
+    t.match(compose, new RegExp(`\\$\\{${secret}:\\?`), `${secret} has no default`);
+  for (const rule of [/--appendonly", "yes"/, /"noeviction"/, /condition: service_healthy/, /redis-data:\/data/])
+    t.match(compose, rule);
+  t.match(compose, new RegExp(`image: stampede:${manifest.version.replaceAll('.', '\\.')}$`, 'm'));
+});
+
+t.test('continuous integration runs what a person runs, on the versions we support', async (t) => {
+  const workflow = read('.github/workflows/ci.yml');
+  t.match(workflow, /node: \[20, 22\]/);
+  t.match(workflow, /run: \.\/\.ci\/run/);
+  t.match(read('.ci/run'), /\.\/scripts\/test/);
+  for (const script of ['.ci/run', 'scripts/demo', 'scripts/test', 'scripts/release'])
+    t.ok((statSync(join(root, script)).mode & 0o111) === 0o111, `${script} is executable`);
+  const [, major = '', minor = ''] = manifest.engines.node.match(/^>=(\d+)\.(\d+) <23$/) ?? [];
+  t.match(read('scripts/setup.sh'), new RegExp(`>= ${major}0${minor} `), 'the set-up asks for the same Node');
+  t.match(read('scripts/setup.sh'), `${major}.${minor} or newer`);
+});
+
+t.test('what package.json exports is built from a file that exists', async (t) => {
+  const built = [...Object.values(manifest.bin), ...Object.values(manifest.exports).map((entry) => entry.default)];
+  for (const path of built)
+    t.ok(existsSync(join(root, path.replace(/^(\.\/)?dist\//, '').replace(/\.js$/, '.ts'))), path);
+});
+
+t.test('the README lists every setting, its default and no other', async (t) => {
+  const readme = read('README.md');
+  const table = [...readme.matchAll(/^\| `([A-Z_]+)`(?: `--([a-z-]+)`)? \|.*\| (.*?) \|$/gm)].map(
+    ([, variable, flag, fallback]) => ({
+      variable,
+      flag: flag ?? null,
+      fallback: fallback?.replaceAll('`', ''),
+    }),
+  );
+  const wanted = Object.values(SETTINGS).map(({ variable, flag, fallbackText }) => ({
+    variable,
+    flag,
+    fallback: fallbackText,
+  }));
+  const byVariable = (a: { variable?: string | undefined }, b: { variable?: string | undefined }): number =>
+    (a.variable ?? '').localeCompare(b.variable ?? '');
+  t.same(table.sort(byVariable), wanted.sort(byVariable));
+});
+
+t.test('the lock file names every optional package of every platform, or npm ci refuses it', async (t) => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const missing: string[] = [];
+  for (const [at, { optionalDependencies = {} }] of Object.entries(packages)) {
+    for (const name of Object.keys(optionalDependencies)) {
+      const places = at
+        .split('/node_modules/')
+        .map((_, depth, parts) => [...parts.slice(0, parts.length - depth), name].join('/node_modules/'));
+      if (![...places, `node_modules/${name}`].some((place) => Object.hasOwn(packages, place)))
+        missing.push(`${at} -> ${name}`);
+    }
+  }
+  t.same(missing, []);
+});

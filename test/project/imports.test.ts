@@ -1,0 +1,156 @@
+/** Structure of the source tree: imports run one way, each library has one folder, files stay short. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, extname, join, relative, resolve, sep } from 'node:path';
+import t from 'tap';
+import { HOME_OF, LINES_MAX, MAY_IMPORT } from './import-table.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+function filesBelow(folder: string, ...extensions: string[]): string[] {
+  const start = join(root, folder);
+  if (!existsSync(start)) return [];
+  return readdirSync(start, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(start, name))
+    .filter((file) => extensions.includes(extname(file)));
+}
+
+const withoutComments = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+
+function importsOf(file: string): string[] {
+  const text = withoutComments(readFileSync(file, 'utf8'));
+  const found = [
+    ...text.matchAll(/(?:^|[\s;])(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]/g),
+    ...text.matchAll(/(?:^|[\s;(])import\s*\(?\s*['"]([^'"]+)['"]/g),
+  ];
+  return found.flatMap(([, specifier]) => (specifier === undefined ? [] : [specifier]));
+}
+
+/** `src/redis/x.ts` -> `redis`, `src/main.ts` -> `main.ts`. */
+const folderOf = (file: string): string => relative(join(root, 'src'), file).split(sep)[0] ?? '';
+const packageOf = (specifier: string): string => specifier.split('/')[0] ?? specifier;
+const named = (file: string): string => relative(root, file);
+
+const sources = filesBelow('src', '.ts');
+
+t.test('every folder of src stands in the import table', async (t) => {
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  t.same(
+    folders.map(({ name }) => name).filter((name) => !Object.hasOwn(MAY_IMPORT, name)),
+    [],
+  );
+});
+
+t.test('imports run one way', async (t) => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    const from = folderOf(file);
+    if (from === 'main.ts') continue;
+    for (const specifier of importsOf(file).filter((entry) => entry.startsWith('.'))) {
+      const target = resolve(dirname(file), specifier);
+      const to = folderOf(target);
+      const allowed = to === from || MAY_IMPORT[from]?.includes(to);
+      if (!target.startsWith(join(root, 'src')) || !allowed) wrong.push(`${named(file)} imports ${specifier}`);
+      else if (!existsSync(target)) wrong.push(`${named(file)} imports ${specifier}, which does not exist`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+t.test('a library is imported by its home folder only', async (t) => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const specifier of importsOf(file)) {
+      const home = HOME_OF[packageOf(specifier)];
+      if (home !== undefined && home !== folderOf(file))
+        wrong.push(`${named(file)} imports ${specifier}: ask src/${home} instead`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+t.test('every library that src imports is a dependency, and Node is asked by its node: names', async (t) => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const specifier of importsOf(file).filter((entry) => !entry.startsWith('.') && !entry.startsWith('node:'))) {
+      const name = specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : packageOf(specifier);
+      if (builtinModules.includes(name)) wrong.push(`${named(file)} imports ${specifier}: write node:${specifier}`);
+      else if (!Object.hasOwn(dependencies, name))
+        wrong.push(`${named(file)} imports ${specifier}, which package.json does not list as a dependency`);
+    }
+  }
+  t.same(wrong, []);
+});
+
+/** The files that a program loads when it starts, its own included. */
+function reachableFrom(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file) || !existsSync(file)) return seen;
+  seen.add(file);
+  for (const specifier of importsOf(file))
+    if (specifier.startsWith('.')) reachableFrom(resolve(dirname(file), specifier), seen);
+  return seen;
+}
+
+t.test('the load tester runs from an installed package: what it imports is a dependency', async (t) => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  const files = [
+    ...reachableFrom(join(root, 'bench/main.ts')),
+    ...reachableFrom(join(root, 'bench/generator/join.ts')),
+  ];
+  t.ok(files.length > 30);
+  const wrong = files.flatMap((file) =>
+    importsOf(file)
+      .filter((entry) => !entry.startsWith('.') && !entry.startsWith('node:'))
+      .map(
+        (specifier) =>
+          [
+            specifier,
+            specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : packageOf(specifier),
+          ] as const,
+      )
+      .filter(([, name]) => !Object.hasOwn(dependencies, name))
+      .map(([specifier]) => `${named(file)} imports ${specifier}`),
+  );
+  t.same(wrong, []);
+});
+
+t.test('the SDK runs in a browser: no Node in client, protocol and web', async (t) => {
+  const browser = sources.filter((file) => ['client', 'protocol', 'web'].includes(folderOf(file)));
+  t.same(browser.filter((file) => importsOf(file).some((specifier) => specifier.startsWith('node:'))).map(named), []);
+});
+
+t.test('only src/config reads the environment', async (t) => {
+  const readers = sources.filter((file) =>
+    /\bprocess\s*(?:\.\s*env\b|\[\s*['"]env['"])|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/.test(
+      withoutComments(readFileSync(file, 'utf8')),
+    ),
+  );
+  t.same(readers.filter((file) => folderOf(file) !== 'config').map(named), []);
+});
+
+t.test(`no file is longer than ${LINES_MAX} lines`, async (t) => {
+  const files = [
+    ...sources,
+    ...filesBelow('src', '.lua', '.js', '.mjs', '.html'),
+    ...filesBelow('test', '.ts'),
+    ...filesBelow('bench', '.ts'),
+    ...filesBelow('scripts', '.mjs'),
+  ];
+  const long = files.map((file) => ({ file: named(file), lines: readFileSync(file, 'utf8').split('\n').length - 1 }));
+  t.same(
+    long.filter(({ lines }) => lines > LINES_MAX),
+    [],
+  );
+});
+
+t.test('nothing is left for later and nothing is silenced in src', async (t) => {
+  const banned = /\b(?:TODO|FIXME|XXX|HACK)\b|@ts-ignore|@ts-nocheck|@ts-expect-error|biome-ignore|eslint-disable/;
+  const files = [...sources, ...filesBelow('src', '.lua', '.html', '.css', '.js')];
+  t.same(files.filter((file) => banned.test(readFileSync(file, 'utf8'))).map(named), []);
+});

@@ -1,0 +1,62 @@
+/** The native code we load is the native code we looked at: its bytes are recorded, and a change of one byte fails here. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import t from 'tap';
+
+const root = resolve(import.meta.dirname, '../..');
+const recorded = new Map(
+  readFileSync(join(root, 'scripts/uws-binaries.sha256'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [digest = '', name = ''] = line.split(/\s+/);
+      return [name, digest] as const;
+    }),
+);
+const digestOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** The package keeps them below dist/bin, upstream's own tag at its top level. */
+function installedBinaries(): string[] {
+  const home = join(root, 'node_modules/uWebSockets.js');
+  const folders = [join(home, 'dist/bin'), home].filter((folder) => existsSync(folder));
+  return folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.node'))
+      .map((name) => join(folder, name)),
+  );
+}
+
+t.test('the binary this very process loads is recorded and unchanged', async (t) => {
+  await import('uWebSockets.js');
+  const wanted = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
+  const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
+  const loaded = sharedObjects.filter((name) => /uws_.*\.node$/.test(name));
+  t.same(
+    loaded.map((file) => basename(file)),
+    [wanted],
+  );
+  t.ok(recorded.has(wanted), `scripts/uws-binaries.sha256 lists ${wanted}`);
+  for (const file of loaded) t.equal(digestOf(file), recorded.get(wanted), file);
+});
+
+t.test('every recorded binary that is installed has the recorded bytes', async (t) => {
+  const installed = installedBinaries();
+  t.ok(installed.length > 0, 'the package is installed');
+  for (const file of installed.filter((path) => recorded.has(basename(path))))
+    t.equal(digestOf(file), recorded.get(basename(file)), basename(file));
+});
+
+t.test('the versions of Node we support have a recorded binary on Linux and macOS', async (t) => {
+  for (const abi of [115, 127])
+    for (const machine of ['linux_x64', 'linux_arm64', 'darwin_x64', 'darwin_arm64'])
+      t.match(recorded.get(`uws_${machine}_${abi}.node`), /^[0-9a-f]{64}$/, `${machine} ABI ${abi}`);
+});
+
+t.test('the lock file pins the package: by integrity, or by commit where it comes from a git tag', async (t) => {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { integrity?: string; resolved?: string }>;
+  };
+  const pinned = lock.packages['node_modules/uWebSockets.js'];
+  t.ok(/^sha512-/.test(pinned?.integrity ?? '') || /#[0-9a-f]{40}$/.test(pinned?.resolved ?? ''));
+});

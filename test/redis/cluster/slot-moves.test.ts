@@ -1,0 +1,70 @@
+/** A show's slot moves to another master in mid-show: nobody reconnects, and nothing is missed in silence. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { Conversation } from '../../gateway/conversation.ts';
+import { startStage, until } from '../../gateway/harness.ts';
+import { judge } from '../../gateway/reception.ts';
+import { startCluster } from '../../support/cluster.ts';
+
+const SHOW = 'night';
+const HALF_MOVED_MS = 400;
+
+const cluster = await startCluster();
+t.teardown(() => cluster.stop());
+
+t.test('E-5 R-7: a slot that moves to another master takes its show along, on every node', async (t) => {
+  const stage = await startStage(t, cluster.url, { show: SHOW });
+  const second = await stage.addNode();
+  const clients = await Promise.all(
+    [0, 1, 2, 3].map((i) =>
+      stage.connect({ user: `u${i}`, node: i % 2 ? second : stage.node, encoding: i > 1 ? 'json' : 'msgpack' }),
+    ),
+  );
+  await Promise.all(clients.map((client) => client.type('welcome')));
+  const sale = await stage.openSale({ quantity: 10 });
+  const [ann] = clients;
+  t.match(await ann?.ask({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), { t: 'ok' });
+
+  const conversation = new Conversation(clients, stage.store, SHOW);
+  await sleep(400);
+  const from = cluster.ownerOf(SHOW);
+  const to = cluster.masters.find((master) => master !== from);
+  if (to === undefined) throw new Error('a cluster has more than one master');
+  await cluster.moveSlot(SHOW, from, to, HALF_MOVED_MS);
+  await sleep(1_500);
+  await conversation.end();
+
+  t.same(
+    [...conversation.refusals].filter((code) => code !== 'redis_unavailable'),
+    [],
+    'what could not be had for a moment was said with its code',
+  );
+  await stage.store.announce(SHOW, 'the end', 'test');
+  for (const client of clients) {
+    await until(
+      () => client.received.some(({ events }) => events?.some(({ data }) => data['text'] === 'the end')),
+      'the show goes on where it moved to',
+      10_000,
+    );
+    await until(
+      () => conversation.accepted.every((text) => judge(client.received).texts.has(text)),
+      'whatever was accepted was heard',
+      8_000,
+    );
+    const { problems, epochs, snapshots } = judge(client.received);
+    t.same(problems, []);
+    t.equal(epochs.length, 2, 'another server, one new epoch');
+    t.equal(snapshots, 1);
+    t.equal(client.socket.readyState, client.socket.OPEN);
+  }
+  t.ok(conversation.accepted.length > 8, `${conversation.accepted.length} messages`);
+  t.match(await ann?.ask({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), {
+    t: 'ok',
+    data: { replayed: true },
+  });
+  await until(
+    async () => (await ann?.ask({ t: 'reserve', key: 'after', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }))?.t === 'ok',
+    'the books were verified and the sale goes on',
+  );
+  t.match(await stage.store.verify(SHOW), { ok: true, value: { violations: [] } });
+});

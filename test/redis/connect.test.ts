@@ -1,0 +1,196 @@
+/** Which Redis is taken and which is refused, and what a store does while there is none. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { StampedeError } from '../../src/protocol/codes.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { startRedis } from '../support/redis.ts';
+import { HOST, outcome, unwrap } from '../support/stage.ts';
+
+async function until(done: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !done(); i++) await sleep(10);
+}
+
+async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
+  try {
+    await (await connecting).close();
+    return 'taken';
+  } catch (error) {
+    return error instanceof StampedeError ? `${error.failure.code}: ${error.failure.message}` : String(error);
+  }
+}
+
+t.test(
+  'an eviction policy that would delete books is refused with the reason, and so is every other one but noeviction',
+  async (t) => {
+    const redis = await startRedis();
+    t.teardown(() => redis.stop());
+    const client = redis.client();
+    for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-ttl']) {
+      await client.config('SET', 'maxmemory-policy', policy);
+      const said = await refusalOf(connectStore({ url: redis.url }));
+      t.match(said, policy);
+      t.match(said, /noeviction/, 'it says what to set');
+    }
+    await client.config('SET', 'maxmemory-policy', 'noeviction');
+    t.equal(await refusalOf(connectStore({ url: redis.url })), 'taken');
+  },
+);
+
+t.test('a replica is refused with the reason', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  await redis.client().replicaof('127.0.0.1', 1);
+  t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
+});
+
+t.test('a Redis that keeps the engine from its functions is refused with what its user needs', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  for (const forbidden of ['-function|load', '-function|list']) {
+    await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
+    t.match(
+      await refusalOf(connectStore({ url: redis.url })),
+      /functions \(.*NOPERM.*let its user run FUNCTION LIST, LOAD/,
+      forbidden,
+    );
+  }
+  await client.call('ACL', 'SETUSER', 'default', '+@all');
+  t.equal(await refusalOf(connectStore({ url: redis.url })), 'taken');
+});
+
+t.test(
+  'releases share a server: each has functions of its own, and what many of them left behind is cleared away',
+  async (t) => {
+    const redis = await startRedis();
+    t.teardown(() => redis.stop());
+    const client = redis.client();
+    const libraries = async (): Promise<string[]> =>
+      ((await client.function('LIST')) as unknown[][])
+        .map((fields) => String(fields[fields.indexOf('library_name') + 1]))
+        .sort();
+    const older = (release: number): string =>
+      `#!lua name=stampede_${release}\nredis.register_function('stampede_${release}_tick', function() return 1 end)`;
+    await client.function('LOAD', older(1));
+    await client.function('LOAD', older(2).replaceAll('stampede', 'other'));
+    const store = await connectStore({ url: redis.url });
+    t.teardown(() => store.close());
+    const kept = await libraries();
+    t.equal(kept.length, 3, 'an older release may still be in use');
+    await client.function('DELETE', kept.find((name) => /^stampede_[0-9a-f]{12}$/.test(name)) ?? '');
+    for (let release = 2; release <= 8; release++) await client.function('LOAD', older(release));
+    t.equal(
+      outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)),
+      'ok',
+      'whoever misses its own loads it again',
+    );
+    t.same(
+      (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own')),
+      ['other_2', 'stampede_own'],
+    );
+  },
+);
+
+t.test('a Redis that became unfit is not used, and is used again once it is fit', async (t) => {
+  const redis = await startRedis();
+  const store = await connectStore({ url: redis.url });
+  t.teardown(async () => {
+    await store.close();
+    await redis.stop();
+  });
+  const client = redis.client();
+  await client.replicaof('127.0.0.1', 1);
+  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await until(() => /replica/.test(store.trouble() ?? ''));
+  t.match(store.trouble(), /replica/, 'after a reconnect it finds a replica');
+  t.match(await store.createShow({ id: 'show', title: 'T' }, HOST), { ok: false, error: { code: /^redis_/ } });
+  await client.replicaof('NO', 'ONE');
+  await until(() => store.trouble() === null);
+  t.equal(store.trouble(), null, 'the replica was promoted');
+  t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok');
+});
+
+t.test('the durability in force is told', async (t) => {
+  const modes = [
+    [{ appendfsync: 'always' }, 'always'],
+    [{ appendfsync: 'everysec' }, 'everysec'],
+    [{ appendfsync: 'no' }, 'memory'],
+    [{ appendonly: false }, 'memory'],
+  ] as const;
+  for (const [options, mode] of modes) {
+    const redis = await startRedis(options);
+    const store = await connectStore({ url: redis.url });
+    t.equal(store.durability(), mode, JSON.stringify(options));
+    t.equal(store.trouble(), null);
+    await store.close();
+    await redis.stop();
+  }
+});
+
+t.test('a prefix that would spoil the hash tags is refused', async (t) => {
+  for (const keyPrefix of ['{a}:', 'a b:', 'a}'])
+    await t.rejects(connectStore({ url: 'unix:///nowhere.sock', keyPrefix }), /prefix/);
+});
+
+t.test('Redis away at start, appearing later: coded answers meanwhile, service without a restart', async (t) => {
+  const redis = await startRedis();
+  const appearing = redis.crashAndRestart({ downMs: 1_000 });
+  await sleep(100);
+  const store = await connectStore({ url: redis.url });
+  t.teardown(async () => {
+    await store.close();
+    await redis.stop();
+  });
+  t.match(store.trouble(), /Redis/);
+  t.equal(store.durability(), 'unknown');
+  const spec = { id: 'show', title: 'Late', brands: [{ id: 'b', name: 'B' }] };
+  const calls: Array<() => Promise<{ ok: boolean } | Array<{ ok: boolean }>>> = [
+    () => store.createShow(spec, HOST),
+    () => store.getShow('show'),
+    () => store.listShows(),
+    () => store.announce('show', 'x', HOST),
+    () => store.listSales('show'),
+    () => store.reserve('show', [{ user: 'u', key: 'k', sale: 's', lines: [{ sku: 'S', qty: 1 }] }]),
+    () => store.confirm('show', { reservation: 'r', orderRef: 'o', amount: 1 }, { key: 'k', actor: HOST }),
+    () => store.release('show', 'r', { key: 'k', actor: HOST }),
+    () => store.getReservation('show', 'r'),
+    () => store.holdingsOf('show', ['u']),
+    () => store.tick('show'),
+    () => store.liveShows(),
+    () => store.verify('show'),
+    () => store.reconcile('show', HOST),
+    () => store.ping(),
+    () => store.load('show'),
+    () => store.eventsAfter('show', 'e', 0),
+    () => store.subscribe('show', { onMessage() {}, onResync() {} }),
+    () => store.appendChat('show', { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, []),
+    () => store.reportCounts('show', 'n', 1, 0),
+  ];
+  for (const call of calls) {
+    const answer = await call();
+    t.equal(outcome((Array.isArray(answer) ? answer[0] : answer) as never), 'redis_unavailable', String(call));
+  }
+  t.ok(Math.abs(store.now() - Date.now()) < 60_000, 'the clock is a guess until Redis was asked');
+
+  await appearing;
+  await until(() => store.trouble() === null);
+  t.equal(store.trouble(), null);
+  t.equal(store.durability(), 'everysec');
+  t.equal(unwrap(await store.createShow(spec, HOST)).id, 'show');
+  const heard: string[] = [];
+  unwrap(await store.subscribe('show', { onMessage: ({ kind }) => heard.push(kind), onResync() {} }));
+  unwrap(await store.announce('show', 'hello', HOST));
+  await until(() => heard.length > 0);
+  t.same(heard, ['commit']);
+});
+
+t.test('closing is clean, and a closed store answers instead of hanging', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const store = await connectStore({ url: redis.url });
+  unwrap(await store.createShow({ id: 'show', title: 'T' }, HOST));
+  await store.close();
+  t.equal(outcome(await store.getShow('show')), 'redis_unavailable');
+  t.equal(outcome(await store.liveShows()), 'redis_unavailable');
+  await store.close();
+});

@@ -1,0 +1,47 @@
+/** A ledger somebody damaged by hand: it is said, the sale is not trusted, and the process lives. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pack } from '../../src/redis/records.ts';
+import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+
+const stage = await Stage.open('damage:');
+const { store, client, travel } = stage;
+const died: unknown[] = [];
+process.on('unhandledRejection', (reason) => died.push(reason));
+
+const damages: Record<string, [field: string, value: string | Buffer]> = {
+  'an entry without its field': ['x', 'y'],
+  'an empty entry': ['e', ''],
+  'bytes that are no MessagePack': ['e', Buffer.from([0xc1, 0xff])],
+  'a cut entry': ['e', Buffer.from([0x99, 0xa4])],
+  'a number': ['e', pack(5)],
+  'a map': ['e', pack({ kind: 'hold' })],
+  'an entry of nobody': ['e', pack(['hold', null, null, null, null, null, null, null])],
+  'lines that are no lines': ['e', pack(['hold', 'sale', 'r1', 'ann', 'user', 'k', '', 'S'])],
+  'an unknown kind': ['e', pack(['gift', 'sale', 'r1', 'ann', 'user', 'k', '', []])],
+};
+
+for (const [name, entry] of Object.entries(damages)) {
+  stage.scene(name, async (t) => {
+    const show = await stage.openShow();
+    await stage.hold(show, 'ann');
+    await client.xadd(travel.key(show, 'ledger'), '*', ...entry);
+    const verified = await store
+      .verify(show)
+      .catch((error: unknown) => ({ ok: false as const, error: { code: `threw ${error}` } }));
+    t.ok(verified.ok, 'verify answers');
+    if (verified.ok && name !== 'an empty entry') t.ok(verified.value.violations.length > 0, 'and says what it found');
+    await client.hset(travel.key(show, 'show'), 'run', 'another-process');
+    t.equal(outcome(await store.tick(show)), 'ok');
+    await sleep(60);
+    t.same(died, [], 'the process lives');
+    died.length = 0;
+    t.equal(unwrap(await store.getSale(show, 'sale')).skus[0]?.held, 1, 'the books are left alone');
+    t.match(
+      outcome(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST })),
+      'ok',
+      'the host can still end it',
+    );
+    await stage.heard(show).close();
+    stage.forget(show);
+  });
+}

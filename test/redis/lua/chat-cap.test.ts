@@ -1,0 +1,146 @@
+/** The display cap of a show: chat_append.lua shows a fair sample, the same everywhere, and always the marked ones. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Packr } from 'msgpackr';
+import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
+import type { ConnectedStore } from '../../../src/redis/index.ts';
+import { Stage, unwrap } from '../../support/stage.ts';
+
+const stage = await Stage.open('cap:');
+const { store, client, travel } = stage;
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+
+function batch(count: number, perSecond: number, marked: number[] = [], node = 'n1'): ChatAppend {
+  const items = Array.from({ length: count }, (_, i) =>
+    packr.pack([i, i, 'Ann', `text ${i}`, ...(marked.includes(i) ? [3] : [])]),
+  );
+  const ends = Buffer.alloc(4 * count);
+  let end = 0;
+  for (const [i, item] of items.entries()) {
+    end += item.length;
+    ends.writeUInt32LE(end, 4 * i);
+  }
+  return { node, at: 1_000, count, items: Buffer.concat(items), cap: { perSecond, ends, marked } };
+}
+
+const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `u${i}`);
+const shownOf = async (
+  show: string,
+  asked: ChatAppend,
+  at: ConnectedStore = store,
+): Promise<readonly number[] | null> => unwrap(await at.appendChat(show, asked, users(asked.count))).shown ?? null;
+const indexes = ({ items }: Pick<ChatBatch, 'items'>): number[] =>
+  items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as Array<[number]>).map(([i]) => i);
+
+stage.scene('below the cap everything is shown, up to the last one that fits', async (t) => {
+  const show = await stage.newShow();
+  for (let i = 0; i < 3; i++) t.equal(await shownOf(show, batch(10, 30)), null);
+  t.equal((await shownOf(show, batch(10, 30)))?.length, 0, 'the second is full');
+  t.equal(await shownOf(show, batch(10, 0)), null, '0: no cap at all');
+});
+
+stage.scene('above it a sample: evenly spread, numbered, and the same in the history and on the relay', async (t) => {
+  const show = await stage.newShow();
+  const heard: ChatBatch[] = [];
+  unwrap(
+    await store.subscribe(show, {
+      onMessage: (message) => message.kind === 'chat' && heard.push(message.batch),
+      onResync() {},
+    }),
+  );
+  const shown = (await shownOf(show, batch(200, 50, [0, 1, 77]))) ?? [];
+  t.equal(shown.length, 50);
+  for (const marked of [0, 1, 77]) t.ok(shown.includes(marked), 'marked messages are always in it');
+  const gaps = shown.slice(1).map((index, i) => index - (shown[i] ?? 0));
+  t.ok(Math.max(...gaps) <= 6, `no stretch is left out: ${shown}`);
+  t.equal(
+    unwrap(await store.appendChat(show, batch(5, 0), users(5))).firstId,
+    201,
+    'those left out have their numbers',
+  );
+  while (heard.length < 2) await sleep(5);
+  t.match(heard[0], { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
+  t.same(heard.slice(0, 1).map(indexes), [shown]);
+  t.same(packr.unpack(heard[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all travel, for their rates');
+  const loaded = unwrap(await store.load(show));
+  t.same(loaded.chat.map(indexes), [shown, [0, 1, 2, 3, 4]]);
+  t.equal(loaded.lastChat, 205);
+  t.same(
+    unwrap(await store.recentChat(show)).map(({ id, user }) => [id, user]),
+    [...shown.map((i) => [i + 1, `u${i}`]), ...[0, 1, 2, 3, 4].map((i) => [201 + i, `u${i}`])],
+    'the host is listed what was shown, with authors',
+  );
+});
+
+stage.scene('marked messages are shown above the cap too, and leave the others what is left of it', async (t) => {
+  const show = await stage.newShow();
+  t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
+  t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
+  t.same(await shownOf(show, batch(5, 10)), [], 'nothing is left in this second');
+  t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that nobody sees takes its numbers all the same');
+});
+
+stage.scene('one cap for all nodes, used, and never passed in any second', async (t) => {
+  const show = await stage.newShow();
+  const other = await stage.another();
+  const cap = 100;
+  const shownAt: Array<[atMs: number, count: number]> = [];
+  const started = performance.now();
+  const talk = async (node: string, at: ConnectedStore, count: number): Promise<void> => {
+    while (performance.now() < started + 3_500) {
+      const shown = (await shownOf(show, batch(count, cap, [], node), at))?.length ?? count;
+      shownAt.push([performance.now(), shown]);
+      await sleep(20);
+    }
+  };
+  await Promise.all([talk('n1', store, 40), talk('n2', other, 5)]);
+  for (const [from] of shownAt) {
+    const within = shownAt.filter(([at]) => at >= from && at < from + 950).reduce((sum, [, count]) => sum + count, 0);
+    if (within > cap) t.fail(`${within} in a second`);
+  }
+  const perSecond = shownAt.filter(([at]) => at > started + 1_500).reduce((sum, [, count]) => sum + count, 0) / 2;
+  t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
+});
+
+stage.scene('writers of a quiet node have the chance of those of a loud one', async (t) => {
+  const show = await stage.newShow();
+  const cap = 100;
+  const said = { loud: 0, quiet: 0 };
+  const seen = { loud: 0, quiet: 0 };
+  const talk = async (node: 'loud' | 'quiet', count: number): Promise<void> => {
+    said[node] += count;
+    seen[node] += (await shownOf(show, batch(count, cap, [], node)))?.length ?? count;
+  };
+  /** A tenth of a second, the width of a slot of the window, goes by without waiting for it: what was counted is a slot older. */
+  const passTenth = async (): Promise<void> => {
+    const [slot, sum, ...counts] = packr.unpack(
+      (await client.hgetBuffer(travel.key(show, 'show'), 'chat_window')) as Buffer,
+    );
+    const older = counts.map(([first, ...rest]: number[]) => [...rest, first]);
+    await client.hset(travel.key(show, 'show'), 'chat_window', packr.pack([Number(slot) - 1, sum, ...older]));
+  };
+  for (let tenth = 0; tenth < 300; tenth++) {
+    const quietFirst = Math.random() < 0.5;
+    for (let tick = 0; tick < 4; tick++) {
+      if (quietFirst) await talk('quiet', 5);
+      await talk('loud', 40);
+      if (!quietFirst) await talk('quiet', 5);
+    }
+    await passTenth();
+  }
+  const [loud, quiet] = [seen.loud / said.loud, seen.quiet / said.quiet];
+  t.ok(seen.loud + seen.quiet > 28 * cap * 0.75, `the cap is used: ${seen.loud + seen.quiet} in half a minute`);
+  t.ok(quiet > loud / 1.25 && quiet < loud * 1.25, `the same chance: ${loud.toFixed(4)} and ${quiet.toFixed(4)}`);
+});
+
+stage.scene('a clock of Redis that was set back does not silence the room', async (t) => {
+  const show = await stage.newShow();
+  t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
+  const ahead = Math.floor((Date.now() + 3_600_000) / 100);
+  const zeros = Array(11).fill(0);
+  await client.hset(
+    travel.key(show, 'show'),
+    'chat_window',
+    packr.pack([ahead, 0, Array(11).fill(9), zeros, Array(11).fill(9)]),
+  );
+  t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
+});

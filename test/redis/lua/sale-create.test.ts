@@ -1,0 +1,161 @@
+/** sale_create.lua: what a sale looks like when it is planned, and what is refused. */
+
+import type { SaleSpec } from '../../../src/domain/sale.ts';
+import { LIMITS } from '../../../src/limits.ts';
+import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+
+const stage = await Stage.open('create:');
+const { store } = stage;
+const create = (show: string, spec: SaleSpec, key = 'c') => store.createSale(show, spec, { key, actor: HOST });
+
+stage.scene('a draft, a planned and an opened sale: state, window, events, books', async (t) => {
+  const show = await stage.newShow();
+  const before = store.now();
+  const cases: Array<[string, Partial<SaleSpec>, string, number | null, number | null, string[]]> = [
+    ['draft', { durationMs: 60_000 }, 'draft', null, null, ['sale.created']],
+    ['later', { opensInMs: 30_000, durationMs: 60_000 }, 'scheduled', 30_000, 90_000, ['sale.created']],
+    ['endless', { opensInMs: 30_000 }, 'scheduled', 30_000, null, ['sale.created']],
+    [
+      'absolute',
+      { opensAt: before + 40_000, closesAt: before + 80_000 },
+      'scheduled',
+      40_000,
+      80_000,
+      ['sale.created'],
+    ],
+    ['now', { opensInMs: 0, durationMs: 60_000 }, 'open', 0, 60_000, ['sale.created', 'sale.opened']],
+    ['begun', { opensAt: before - 5_000, durationMs: 60_000 }, 'open', -5_000, 55_000, ['sale.created', 'sale.opened']],
+  ];
+  for (const [id, window, state, opensIn, closesIn, events] of cases) {
+    let sale: Awaited<ReturnType<typeof stage.newSale>> | undefined;
+    const commits = await stage.heard(show).during(async () => {
+      sale = unwrap(await create(show, stage.spec({ id, ...window }), id));
+    });
+    t.match(
+      sale,
+      {
+        id,
+        state,
+        perBuyer: 1,
+        currency: 'EUR',
+        skus: [{ sku: 'S', product: 'p', price: 1000, allocated: 10, available: 10, held: 0, sold: 0, withdrawn: 0 }],
+      },
+      id,
+    );
+    for (const [moment, expected] of [
+      [sale?.opensAt, opensIn],
+      [sale?.closesAt, closesIn],
+    ] as const) {
+      if (expected === null) t.equal(moment, null, id);
+      else
+        t.ok(Math.abs((moment ?? 0) - before - expected) < 5_000, `${id}: ${moment} is about ${expected} ms from then`);
+    }
+    t.same(
+      commits.map((commit) => commit.events.map(({ type }) => type)),
+      [events],
+      `${id}: one commit, its events`,
+    );
+    t.same(commits[0]?.sales[0]?.left, { S: 10 });
+    t.same(unwrap(await store.getSale(show, id)), sale, `${id}: read back as answered`);
+  }
+  const opened = unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, 0))?.find(
+    ({ type }) => type === 'sale.opened',
+  );
+  t.match(
+    opened?.data,
+    { sale: { id: 'now', state: 'open', skus: [{ sku: 'S', left: 10 }] } },
+    'an event carries the new view',
+  );
+  t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only what the public may know');
+});
+
+stage.scene('a sale that is over before it is made is refused', async (t) => {
+  const show = await stage.newShow();
+  const now = store.now();
+  t.match(await create(show, stage.spec({ opensAt: now - 60_000, closesAt: now - 1_000 })), {
+    ok: false,
+    error: { code: 'invalid_request', details: { field: 'closesAt' } },
+  });
+  t.equal(
+    outcome(await create(show, stage.spec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
+    'invalid_request',
+    'closing before opening, on two scales',
+  );
+  t.same(unwrap(await store.listSales(show)), []);
+});
+
+stage.scene('unknown show, unknown product, an id that is taken, an ended show', async (t) => {
+  const show = await stage.newShow();
+  t.equal(outcome(await create('nowhere', stage.spec())), 'show_not_found');
+  t.match(await create(show, { ...stage.spec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }), {
+    ok: false,
+    error: { code: 'product_not_found', details: { product: 'ghost' } },
+  });
+  await stage.newSale(show);
+  t.equal(outcome(await create(show, stage.spec(), 'another key')), 'already_exists');
+  unwrap(await store.endShow(show, HOST));
+  t.equal(outcome(await create(show, stage.spec({ id: 'late' }), 'late')), 'show_ended');
+});
+
+stage.scene('the same key answers again, even after the sale has changed; another body conflicts', async (t) => {
+  const show = await stage.newShow();
+  const first = unwrap(await create(show, stage.spec()));
+  await stage.hold(show, 'ann');
+  t.same(unwrap(await create(show, stage.spec())), first);
+  t.equal(outcome(await create(show, stage.spec({ title: 'Other' }))), 'idempotency_conflict');
+  const { title, ...rest } = stage.spec();
+  t.same(unwrap(await create(show, { ...rest, title })), first, 'the order of fields means nothing');
+  const noId = stage.spec();
+  delete noId.id;
+  const made = unwrap(await create(show, noId, 'without id'));
+  t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
+  t.equal(unwrap(await store.listSales(show)).length, 2);
+});
+
+stage.scene('mistakes in the plan are refused before Redis', async (t) => {
+  const show = await stage.newShow();
+  const sku = { sku: 'S', product: 'p', price: 1, quantity: 1 };
+  const wrong: Array<Partial<SaleSpec>> = [
+    { title: '' },
+    { currency: 'XX' },
+    { perBuyer: 0 },
+    { holdMs: LIMITS.holdMinMs - 1 },
+    { holdMs: LIMITS.holdMaxMs + 1 },
+    { skus: [] },
+    { skus: [sku, sku] },
+    { skus: [{ ...sku, quantity: 0 }] },
+    { skus: [{ ...sku, price: -1 }] },
+    { skus: [{ ...sku, price: 0.5 }] },
+    { skus: [{ ...sku, quantity: LIMITS.unitsPerSkuMax + 1 }] },
+    { skus: Array.from({ length: LIMITS.skusPerSaleMax + 1 }, (_, i) => ({ ...sku, sku: `S${i}` })) },
+    { durationMs: LIMITS.saleDurationMinMs - 1 },
+    { id: 'a/b' },
+  ];
+  for (const part of wrong)
+    t.equal(
+      outcome(await create(show, { ...stage.spec(), ...part })),
+      'invalid_request',
+      JSON.stringify(part).slice(0, 60),
+    );
+  t.same(unwrap(await store.listSales(show)), []);
+});
+
+stage.scene('a window is not longer than allowed, however it is given', async (t) => {
+  const show = await stage.newShow();
+  const tooLong = store.now() + LIMITS.saleDurationMaxMs + 60_000;
+  t.equal(outcome(await create(show, stage.spec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
+});
+
+stage.scene('a show holds as many sales as it may, and the largest sale fits', async (t) => {
+  const show = await stage.newShow();
+  const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
+  t.equal((await stage.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
+  const more = Array.from({ length: LIMITS.salesPerShowMax - 1 }, (_, i) =>
+    stage.newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
+  );
+  await Promise.all(more);
+  t.match(await create(show, stage.spec({ id: 'one-more' })), {
+    ok: false,
+    error: { code: 'limit_reached', details: { limit: LIMITS.salesPerShowMax } },
+  });
+});

@@ -1,0 +1,255 @@
+/** sale_move.lua: the state machine from one table, every legal and every illegal move, and what each move does to the books. */
+
+import type { SaleMove } from '../../../src/domain/sale.ts';
+import { LIMITS } from '../../../src/limits.ts';
+import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
+import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+
+const stage = await Stage.open('moves:');
+const { store, travel } = stage;
+
+const MOVES: Record<SaleMove['op'], SaleMove> = {
+  schedule: { op: 'schedule', opensInMs: 60_000, durationMs: 60_000 },
+  open: { op: 'open' },
+  pause: { op: 'pause' },
+  resume: { op: 'resume' },
+  extend: { op: 'extend', byMs: 1_000 },
+  end: { op: 'end' },
+  cancel: { op: 'cancel' },
+  units: { op: 'units', sku: 'S', delta: 1 },
+};
+type Ops = Partial<Record<SaleMove['op'], [to: SaleState, event: EventType]>>;
+/** What the drawing in src/README.md says; whatever is not here is an illegal move. */
+const MACHINE: Record<SaleState, Ops> = {
+  draft: {
+    schedule: ['scheduled', 'sale.scheduled'],
+    open: ['open', 'sale.opened'],
+    end: ['ended', 'sale.ended'],
+    cancel: ['cancelled', 'sale.cancelled'],
+    units: ['draft', 'sale.stocked'],
+  },
+  scheduled: {
+    schedule: ['scheduled', 'sale.scheduled'],
+    open: ['open', 'sale.opened'],
+    extend: ['scheduled', 'sale.extended'],
+    end: ['ended', 'sale.ended'],
+    cancel: ['cancelled', 'sale.cancelled'],
+    units: ['scheduled', 'sale.stocked'],
+  },
+  open: {
+    pause: ['paused', 'sale.paused'],
+    extend: ['open', 'sale.extended'],
+    end: ['ended', 'sale.ended'],
+    cancel: ['cancelled', 'sale.cancelled'],
+    units: ['open', 'sale.stocked'],
+  },
+  paused: {
+    resume: ['open', 'sale.resumed'],
+    extend: ['paused', 'sale.extended'],
+    end: ['ended', 'sale.ended'],
+    cancel: ['cancelled', 'sale.cancelled'],
+    units: ['paused', 'sale.stocked'],
+  },
+  ended: {},
+  cancelled: {},
+};
+const REACH: Record<SaleState, SaleMove['op'][]> = {
+  draft: [],
+  scheduled: ['schedule'],
+  open: ['open'],
+  paused: ['open', 'pause'],
+  ended: ['end'],
+  cancelled: ['cancel'],
+};
+
+let keys = 0;
+const move = (show: string, sale: string, what: SaleMove, key = `m${++keys}`) =>
+  store.moveSale(show, sale, what, { key, actor: HOST });
+
+for (const [state, legal] of Object.entries(MACHINE)) {
+  stage.scene(`every move of a sale that is ${state}`, async (t) => {
+    const show = await stage.newShow();
+    for (const what of Object.values(MOVES)) {
+      const id = `${state}-${what.op}`;
+      await stage.newSale(show, { id, durationMs: 60_000 });
+      for (const op of REACH[state as SaleState]) unwrap(await move(show, id, MOVES[op]));
+      const expected = legal[what.op];
+      const before = await stage.everything(show);
+      const commits = await stage.heard(show).during(async () => {
+        const answer = await move(show, id, what);
+        if (expected) t.match(answer, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
+        else
+          t.match(
+            answer,
+            { ok: false, error: { code: 'illegal_move', details: { state } } },
+            `${what.op} when ${state} is refused`,
+          );
+      });
+      if (expected) {
+        t.same(
+          commits[0]?.events.map(({ type }) => type),
+          [expected[1]],
+          `${what.op} when ${state} is announced as ${expected[1]}`,
+        );
+        t.match(commits[0]?.events[0]?.data, { sale: { id, state: expected[0] } });
+        t.equal(unwrap(await store.getSale(show, id)).state, expected[0]);
+      } else {
+        t.same(commits, [], 'nothing is announced');
+        t.same(await stage.everything(show), before, 'nothing is written');
+      }
+    }
+  });
+}
+
+stage.scene('the same key answers again and moves once; another body conflicts', async (t) => {
+  const show = await stage.openShow();
+  const first = await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more');
+  t.same(await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more'), first);
+  t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'S', delta: 6 }, 'more')), 'idempotency_conflict');
+  t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'more')), 'idempotency_conflict');
+  t.equal(
+    outcome(await store.createSale(show, stage.spec({ id: 'x' }), { key: 'more', actor: HOST })),
+    'idempotency_conflict',
+    'one key, one command',
+  );
+  t.equal((await stage.books(show)).allocated, 15);
+  for (const op of ['pause', 'resume', 'end'] as const) {
+    const answer = await move(show, 'sale', { op }, op);
+    t.same(await move(show, 'sale', { op }, op), answer, `${op} repeated`);
+  }
+  t.equal(
+    outcome(await move(show, 'sale', { op: 'pause' }, 'pause')),
+    'ok',
+    'a late duplicate of an old move is answered and moves nothing',
+  );
+  t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
+});
+
+stage.scene('unknown sale and SKU, mistakes in a move', async (t) => {
+  const show = await stage.openShow();
+  t.equal(outcome(await move('nowhere', 'sale', { op: 'pause' })), 'show_not_found');
+  t.equal(outcome(await move(show, 'ghost', { op: 'pause' })), 'sale_not_found');
+  t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'XXL', delta: 1 })), 'sku_not_found');
+  const wrong: SaleMove[] = [
+    { op: 'schedule' },
+    { op: 'schedule', opensInMs: -1 },
+    { op: 'open', durationMs: 0 },
+    { op: 'extend', byMs: 0 },
+    { op: 'extend', byMs: -1 },
+    { op: 'units', sku: 'S', delta: 0 },
+    { op: 'units', sku: 'S', delta: 0.5 },
+    { op: 'explode' } as unknown as SaleMove,
+  ];
+  for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
+});
+
+stage.scene('units are added to the books and withdrawn only from what is free', async (t) => {
+  const show = await stage.openShow({ units: { S: 3 } });
+  const held = await stage.hold(show, 'ann');
+  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }), {
+    ok: false,
+    error: { code: 'insufficient_units', details: { sku: 'S', left: 2 } },
+  });
+  unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: -2 }));
+  t.same(await stage.books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
+  unwrap(await stage.confirm(show, held));
+  unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: 4 }));
+  t.same(await stage.books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
+  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), {
+    ok: false,
+    error: { code: 'limit_reached' },
+  });
+});
+
+stage.scene('sold out and stocked again are announced, once each', async (t) => {
+  const show = await stage.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
+  const types = async (work: () => Promise<unknown>) =>
+    (await stage.heard(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  t.same(await types(() => stage.hold(show, 'ann', { key: 'k1' })), [], 'M is left');
+  let last: Awaited<ReturnType<typeof stage.hold>> | undefined;
+  t.same(
+    await types(async () => {
+      last = await stage.hold(show, 'ann', { key: 'k2', sku: 'M' });
+    }),
+    ['sale.sold_out'],
+  );
+  t.same(await types(() => stage.reserve(show, 'bob')), []);
+  t.same(await types(async () => last && stage.release(show, last)), ['sale.stocked']);
+  t.same(await types(() => stage.hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
+  t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: 1 })), ['sale.stocked']);
+  t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: -1 })), [
+    'sale.stocked',
+    'sale.sold_out',
+  ]);
+});
+
+stage.scene('the window: extend moves its end, a planned length counts from the real opening', async (t) => {
+  const show = await stage.newShow();
+  const planned = await stage.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
+  const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
+  t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
+  const opened = unwrap(await move(show, 'sale', { op: 'open' }));
+  t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000, 'an extension outlives an early opening');
+  t.equal(unwrap(await move(show, 'sale', { op: 'extend', byMs: 5_000 })).closesAt, (opened.closesAt ?? 0) + 5_000);
+  t.match(await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs }), {
+    ok: false,
+    error: { code: 'invalid_request', details: { latestClosesAt: Number } },
+  });
+
+  await stage.newSale(show, { id: 'endless', opensInMs: 0 });
+  t.equal(
+    outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })),
+    'illegal_move',
+    'there is no end to move',
+  );
+  await stage.newSale(show, { id: 'length', durationMs: 60_000 });
+  const scheduled = unwrap(await move(show, 'length', { op: 'schedule', opensInMs: 1_000 }));
+  t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the length given at creation stays');
+  const closesAt = store.now() + 600_000;
+  await stage.newSale(show, { id: 'until', closesAt });
+  t.equal(
+    unwrap(await move(show, 'until', { op: 'schedule', opensInMs: 1_000 })).closesAt,
+    closesAt,
+    'the end given at creation stays',
+  );
+  t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
+});
+
+stage.scene('a move that comes after the moment meets the state that time made', async (t) => {
+  const show = await stage.newShow();
+  await stage.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
+  await travel.moment(show, 'opens', 'opensAt');
+  t.match(await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }), {
+    ok: false,
+    error: { code: 'illegal_move', details: { state: 'open' } },
+  });
+  await stage.newSale(show, { id: 'closes' });
+  await travel.moment(show, 'closes', 'closesAt');
+  t.match(await move(show, 'closes', { op: 'pause' }), {
+    ok: false,
+    error: { code: 'illegal_move', details: { state: 'ended' } },
+  });
+  t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
+    opens: 'open',
+    closes: 'ended',
+  });
+});
+
+stage.scene('a cancel releases every hold, however many', async (t) => {
+  const count = 2 * LIMITS.sweepSliceMax + 7;
+  const show = await stage.openShow({ units: { S: count } });
+  const users = Array.from({ length: count }, (_, i) => `u${i}`);
+  for (let from = 0; from < count; from += LIMITS.reserveBatchMax) {
+    await store.reserve(
+      show,
+      users
+        .slice(from, from + LIMITS.reserveBatchMax)
+        .map((user) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] })),
+    );
+  }
+  t.equal((await stage.books(show)).held, count);
+  const cancelled = unwrap(await move(show, 'sale', { op: 'cancel' }, 'cancel'));
+  t.match(cancelled, { state: 'cancelled', skus: [{ available: count, held: 0 }] });
+  t.match(await move(show, 'sale', { op: 'cancel' }, 'cancel'), { ok: true, value: { state: 'cancelled' } });
+  t.match((await stage.ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
+});

@@ -1,0 +1,208 @@
+/** show_create.lua, show_apply.lua, load.lua: shows and products, their events, and changes that race. */
+import { LIMITS } from '../../../src/limits.ts';
+import { pack } from '../../../src/redis/records.ts';
+import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+
+const stage = await Stage.open('show:');
+const { store, client, travel } = stage;
+
+stage.scene('a show is made once: the same body answers again, another body is refused', async (t) => {
+  const spec = { id: 'opening', title: 'Opening', guests: false, slowModeMs: 500, brands: [{ id: 'b', name: 'B' }] };
+  const made = unwrap(await store.createShow(spec, HOST));
+  t.match(made, { ...spec, state: 'planned', startsAt: null, pinned: null });
+  t.same(unwrap(await store.createShow(spec, HOST)), made);
+  unwrap(await store.startShow('opening', HOST));
+  t.same(
+    unwrap(await store.createShow(spec, HOST)),
+    { ...made, state: 'live' },
+    'a late repeat tells the state of now',
+  );
+  t.equal(outcome(await store.createShow({ ...spec, title: 'Other' }, HOST)), 'already_exists');
+  const log = unwrap(await store.eventsAfter('opening', unwrap(await store.load('opening')).snapshot.epoch, 0));
+  t.match(log, [
+    { offset: 1, type: 'show.created', data: { show: { id: 'opening', state: 'planned' } } },
+    { offset: 2, type: 'show.started' },
+  ]);
+});
+
+stage.scene('shows are listed newest first, each with an id of its own', async (t) => {
+  const made: string[] = [];
+  for (const title of ['One', 'Two', 'Three']) made.push(unwrap(await store.createShow({ title }, HOST)).id);
+  t.equal(new Set(made).size, 3);
+  const listed = unwrap(await store.listShows()).map(({ id }) => id);
+  t.same(listed.filter((id) => made.includes(id)).sort(), [...made].sort(), 'all of them are there');
+  t.equal(outcome(await store.getShow('ghost')), 'show_not_found');
+  await client.zadd(`${stage.prefix}shows`, 1, 'half-made');
+  t.notOk(
+    unwrap(await store.listShows()).some(({ id }) => id === 'half-made'),
+    'an index entry without a show is skipped',
+  );
+});
+
+stage.scene('planned, live, ended: each step once, no step back', async (t) => {
+  const show = await stage.newShow();
+  const types = async (work: () => Promise<unknown>) =>
+    (await stage.heard(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  t.same(await types(() => store.startShow(show, HOST)), ['show.started']);
+  t.same(await types(() => store.startShow(show, HOST)), [], 'again changes nothing');
+  t.same(await types(() => store.endShow(show, HOST)), ['show.ended']);
+  t.same(await types(() => store.endShow(show, HOST)), []);
+  t.equal(outcome(await store.startShow(show, HOST)), 'illegal_move');
+  t.equal(unwrap(await store.getShow(show)).state, 'ended');
+  for (const work of [
+    () => store.startShow('ghost', HOST),
+    () => store.endShow('ghost', HOST),
+    () => store.updateShow('ghost', { title: 'x' }, HOST),
+  ]) {
+    t.equal(outcome(await work()), 'show_not_found');
+  }
+});
+
+stage.scene('ending a show ends its sales; holds may still be confirmed', async (t) => {
+  const show = await stage.openShow();
+  await stage.newSale(show, { id: 'draft', durationMs: 60_000 });
+  await stage.newSale(show, { id: 'later', opensInMs: 60_000 });
+  const held = await stage.hold(show, 'ann');
+  unwrap(await store.endShow(show, HOST));
+  t.same(new Set(unwrap(await store.listSales(show)).map(({ state }) => state)), new Set(['ended']));
+  t.equal(outcome(await stage.confirm(show, held)), 'ok');
+  t.equal(outcome(await store.createSale(show, stage.spec({ id: 'new' }), { key: 'new', actor: HOST })), 'show_ended');
+});
+
+stage.scene('a sale made while the show ends does not stay open', async (t) => {
+  const show = await stage.newShow();
+  const other = await stage.another();
+  const creating = Array.from({ length: 10 }, (_, i) =>
+    other.createSale(show, stage.spec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
+  );
+  await Promise.all([store.endShow(show, HOST), ...creating]);
+  const states = unwrap(await store.listSales(show)).map(({ state }) => state);
+  t.same(
+    [...new Set(states)].filter((state) => state !== 'ended'),
+    [],
+    `${states.length} sales, all ended`,
+  );
+});
+
+stage.scene('a patch changes what it names and announces the whole view', async (t) => {
+  const show = await stage.newShow();
+  const heard = await stage.heard(show).during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
+  t.match(heard, [
+    {
+      events: [
+        { type: 'show.updated', data: { show: { id: show, title: 'New', slowModeMs: 2_000, brands: [{ id: 'b' }] } } },
+      ],
+      sales: [],
+      reservations: [],
+    },
+  ]);
+  t.match(unwrap(await store.getShow(show)), { title: 'New', slowModeMs: 2_000, guests: true });
+  t.equal(outcome(await store.updateShow(show, {}, HOST)), 'invalid_request');
+  t.equal(outcome(await store.updateShow(show, { title: '' }, HOST)), 'invalid_request');
+});
+
+stage.scene('two changes at once lose nothing', async (t) => {
+  const show = await stage.newShow();
+  const other = await stage.another();
+  const answers = await Promise.all([
+    store.updateShow(show, { title: 'New' }, HOST),
+    other.updateShow(show, { slowModeMs: 3_000 }, HOST),
+    store.pinProduct(show, 'p', HOST),
+    other.updateShow(show, { guests: false }, HOST),
+    store.putProduct(show, { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q' }] }, HOST),
+    other.startShow(show, HOST),
+  ]);
+  t.same(answers.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
+  t.match(unwrap(await store.getShow(show)), {
+    title: 'New',
+    slowModeMs: 3_000,
+    guests: false,
+    pinned: 'p',
+    state: 'live',
+  });
+  t.same(
+    unwrap(await store.listProducts(show))
+      .map(({ id }) => id)
+      .sort(),
+    ['p', 'q'],
+  );
+});
+
+stage.scene('products: saved, replaced, pinned, removed', async (t) => {
+  const show = await stage.newShow();
+  const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q-1', title: 'one' }] };
+  const types = async (work: () => Promise<unknown>) =>
+    (await stage.heard(show).during(work)).map(({ events }) => events.map(({ type }) => type));
+  t.same(await types(() => store.putProduct(show, product, HOST)), [['product.saved']]);
+  t.same(await types(() => store.pinProduct(show, 'q', HOST)), [['product.pinned']]);
+  t.same(await types(() => store.pinProduct(show, 'q', HOST)), [], 'pinned already');
+  t.same(await types(() => store.putProduct(show, { ...product, title: 'Q2' }, HOST)), [['product.saved']]);
+  t.match(
+    unwrap(await store.listProducts(show)).find(({ id }) => id === 'q'),
+    { title: 'Q2' },
+  );
+  t.same(
+    await types(() => store.removeProduct(show, 'q', HOST)),
+    [['product.removed', 'product.pinned']],
+    'one commit for both',
+  );
+  t.equal(unwrap(await store.getShow(show)).pinned, null);
+  t.equal(outcome(await store.removeProduct(show, 'q', HOST)), 'product_not_found');
+  t.equal(outcome(await store.pinProduct(show, 'q', HOST)), 'product_not_found');
+  t.equal(outcome(await store.putProduct(show, { ...product, brand: 'nobody' }, HOST)), 'invalid_request');
+  t.equal(outcome(await store.putProduct(show, { ...product, skus: [] }, HOST)), 'invalid_request');
+  t.equal(outcome(await store.putProduct('ghost', product, HOST)), 'show_not_found');
+});
+
+stage.scene('a show holds as many products as it may; one that is there may still be replaced', async (t) => {
+  const show = await stage.newShow();
+  const filler = Array.from({ length: LIMITS.productsPerShowMax - 1 }, (_, i): [string, Buffer] => [
+    `f${i}`,
+    pack({ id: `f${i}`, brand: 'b', title: 'F', skus: [{ sku: 'F' }] }),
+  ]);
+  await client.hset(travel.key(show, 'products'), ...filler.flat());
+  const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q' }] };
+  t.equal(outcome(await store.putProduct(show, product, HOST)), 'limit_reached');
+  t.equal(outcome(await store.putProduct(show, { ...product, id: 'p' }, HOST)), 'ok');
+  unwrap(await store.removeProduct(show, 'f0', HOST));
+  t.equal(outcome(await store.putProduct(show, product, HOST)), 'ok');
+});
+
+stage.scene('announcements', async (t) => {
+  const show = await stage.newShow();
+  const { offset } = unwrap(await store.announce(show, 'Two minutes left!', HOST));
+  t.match(unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, offset - 1)), [
+    { offset, type: 'announcement', data: { text: 'Two minutes left!' } },
+  ]);
+  t.equal(outcome(await store.announce(show, '', HOST)), 'invalid_request');
+  t.equal(outcome(await store.announce(show, 'x'.repeat(LIMITS.announcementCharsMax + 1), HOST)), 'invalid_request');
+  t.equal(outcome(await store.announce('ghost', 'x', HOST)), 'show_not_found');
+});
+
+stage.scene('a snapshot stands at one position and holds everything', async (t) => {
+  const show = await stage.openShow({ units: { S: 10, M: 5 } });
+  await stage.hold(show, 'ann');
+  unwrap(await store.startShow(show, HOST));
+  const { snapshot, rev, nextDueAt, chat } = unwrap(await store.load(show));
+  t.match(snapshot, {
+    offset: 5,
+    show: { id: show, state: 'live' },
+    products: [{ id: 'p' }],
+    sales: [
+      {
+        id: 'sale',
+        state: 'open',
+        rev,
+        skus: [
+          { sku: 'S', left: 9 },
+          { sku: 'M', left: 5 },
+        ],
+      },
+    ],
+    state: { viewers: 0, peak: 0, hearts: 0 },
+  });
+  t.match(unwrap(await store.getShow(show)), snapshot.show);
+  t.ok((nextDueAt ?? 0) > store.now(), 'the next thing due is the end of the hold');
+  t.same(chat, []);
+  t.equal(outcome(await store.load('ghost')), 'show_not_found');
+});
