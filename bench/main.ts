@@ -1,4 +1,7 @@
-/** `stampede bench`, `npm run bench --`: puts load on an engine, shows what happens and judges it. `--help` lists the scenarios. */
+/**
+ * `stampede bench`, `npm run bench --`: puts load on an engine, shows what happens and judges it.
+ * `--help` lists the scenarios.
+ */
 import { runDiff } from './report/index.ts';
 import { EXIT, runJoin, runScenario, scenarioHelp } from './run.ts';
 import { FlagError } from './scenarios/flags.ts';

@@ -1,4 +1,7 @@
-/** Runs one scenario from its command line to its exit code: flags, target, fleet, display, result. Whatever happens, nothing it started stays behind. */
+/**
+ * Runs one scenario from its command line to its exit code: flags, target, fleet, display, result.
+ * Whatever happens, nothing it started stays behind.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -166,7 +169,9 @@ function version(): string {
 
 const JOIN_FLAGS = { key: secret('what the coordinator was given as --key (or BENCH_KEY)') };
 
-/** `join HOST:PORT --key SECRET`: one generator process; run it several times to lend several cores. */
+/**
+ * `join HOST:PORT --key SECRET`: one generator process; run it several times to lend several cores.
+ */
 export async function runJoin([address = '', ...rest]: readonly string[]): Promise<number> {
   const { host, port } = hostAndPort('what stands behind join', address);
   const { key } = readFlags(JOIN_FLAGS, rest, process.env.BENCH_KEY ? { key: process.env.BENCH_KEY } : {});

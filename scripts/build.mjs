@@ -1,11 +1,15 @@
-/** Compiles src/ and bench/ to dist/ and copies what the compiler does not: Lua scripts, the web pages' static files, what lies ready as JavaScript. */
+/**
+ * Compiles src/ and bench/ to dist/ and copies what the compiler does not: Lua scripts, the web
+ * pages' static files, what lies ready as JavaScript.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// Built beside and moved into place, so an engine that serves pages out of it never sees half a build. Same depth: source maps stay right.
+// Built beside and moved into place, so an engine that serves pages out of it never sees half a
+// build. Same depth: source maps stay right.
 const next = join(root, `.dist-${process.pid}`);
 const dist = join(root, 'dist');
 

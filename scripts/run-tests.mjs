@@ -1,6 +1,7 @@
 /**
- * Runs every check and every test, prints one line per test file (the whole report of a file only when it failed), and ends with
- * exactly `N passed, N failed` (`, N skipped` when some were). Exit code 0 only when nothing failed and something ran.
+ * Runs every check and every test, prints one line per test file (the whole report of a file only
+ * when it failed), and ends with exactly `N passed, N failed` (`, N skipped` when some were). Exit
+ * code 0 only when nothing failed and something ran.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
@@ -13,7 +14,10 @@ const bin = (name) => join(root, 'node_modules/.bin', name);
 const files = process.argv.slice(2);
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
-/** Runs one child to its end. Resolves with its exit code; a child that could not start or died of a signal counts as 1. */
+/**
+ * Runs one child to its end. Resolves with its exit code; a child that could not start or died of a
+ * signal counts as 1.
+ */
 function run(command, args, stdout) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: root, stdio: ['ignore', stdout, 'inherit'] });
@@ -36,7 +40,8 @@ async function check(name, command, args) {
 mkdirSync(join(root, '.tap'), { recursive: true });
 const raw = createWriteStream(join(root, '.tap/out.tap'));
 
-// TAP as it streams: a file's report is `# Subtest: file`, indented lines, then its verdict at the margin.
+// TAP as it streams: a file's report is `# Subtest: file`, indented lines, then its verdict at the
+// margin.
 let report = [];
 let afterFailure = false;
 let closing = null;
@@ -60,7 +65,10 @@ function readTap(line) {
   }
 }
 
-/** Of a file's report only the parts that failed: its own tests stand four blanks in, each closed by its verdict and what belongs to it. */
+/**
+ * Of a file's report only the parts that failed: its own tests stand four blanks in, each closed by
+ * its verdict and what belongs to it.
+ */
 function failuresOf(lines) {
   const kept = [lines[0] ?? ''];
   let part = [];

@@ -1,6 +1,7 @@
 /**
- * Every bound of the engine, by name and with its unit last. Nothing in Stampede grows without one of these. Relations
- * between them are asserted when the module loads, so that an inconsistent edit fails at start and in every test.
+ * Every bound of the engine, by name and with its unit last. Nothing in Stampede grows without one
+ * of these. Relations between them are asserted when the module loads, so that an inconsistent edit
+ * fails at start and in every test.
  */
 import { LIMITS as CLIENT_LIMITS } from './protocol/limits.ts';
 
@@ -8,7 +9,10 @@ export const LIMITS = Object.freeze({
   ...CLIENT_LIMITS,
 
   // Frames and connections
-  /** uWebSockets.js corks up to 16 KiB per socket, frame headers included. Larger messages bypass it, which is slower. */
+  /**
+   * uWebSockets.js corks up to 16 KiB per socket, frame headers included. Larger messages bypass
+   * it, which is slower.
+   */
   frameOutBytesTarget: 16_000,
   handshakeTokenBytesMax: 4096,
   /** Request line and headers of an upgrade together; a larger request is refused with 431. */
@@ -17,7 +21,10 @@ export const LIMITS = Object.freeze({
   connectionsPerAddressMax: 20_000,
   /** Upgrades a node accepts per second; the burst is one second's worth. */
   joinsPerSecondPerNode: 10_000,
-  /** From the first byte to a complete request head. Built into uWebSockets.js, which checks every 4 s: 8 to 12 s. */
+  /**
+   * From the first byte to a complete request head. Built into uWebSockets.js, which checks every 4
+   * s: 8 to 12 s.
+   */
   requestHeadTimeoutSeconds: 10,
   /** Range of Retry-After for refused upgrades. Random, so that retries do not synchronize. */
   refusedRetryMinMs: 1_000,
@@ -26,13 +33,14 @@ export const LIMITS = Object.freeze({
   heartbeatHintMs: 25_000,
   badFramesPerConnectionMax: 10,
 
-  // Slow viewers: above the soft limit the chat lane is dropped, above the hard limit the connection is closed (resume).
+  // Slow viewers: above the soft limit the chat lane is dropped, above the hard limit the
+  // connection is closed (resume).
   backpressureSoftBytes: 64 * 1024,
   backpressureHardBytes: 1024 * 1024,
   /**
-   * The kernel buffers up to 4 MB per connection (tcp_wmem) before backpressure shows here. A viewer is therefore
-   * pinged after this much chat, and is slow if the pong takes too long. A ping costs two system calls on each side,
-   * hence the pause. See "Slow viewers" in src/README.md.
+   * The kernel buffers up to 4 MB per connection (tcp_wmem) before backpressure shows here. A
+   * viewer is therefore pinged after this much chat, and is slow if the pong takes too long. A ping
+   * costs two system calls on each side, hence the pause. See "Slow viewers" in src/README.md.
    */
   readProofEveryKib: 512,
   readProofPauseMs: 2_000,
@@ -43,21 +51,27 @@ export const LIMITS = Object.freeze({
   tickMinMs: 20,
   tickMaxMs: 250,
   /**
-   * Flush when this many bytes of chat are queued: larger batches save few system calls. Four frames need two system
-   * calls per viewer. More would leave the processor's caches before the first viewers read them (bench/README.md).
+   * Flush when this many bytes of chat are queued: larger batches save few system calls. Four
+   * frames need two system calls per viewer. More would leave the processor's caches before the
+   * first viewers read them (bench/README.md).
    */
   flushFullBytes: 58_000,
   flushFramesMax: 4,
   /** Append when this many bytes of chat are queued and Redis has replied to the append before. */
   appendFullBytes: 28_000,
-  /** In rooms whose writes need long pauses, less chat than this may wait up to `tickSparseMaxMs`. */
+  /**
+   * In rooms whose writes need long pauses, less chat than this may wait up to `tickSparseMaxMs`.
+   */
   tickSparseBytes: 1024,
   tickSparseMaxMs: 500,
   stateTickMs: 250,
   stateTickMaxMs: 1000,
   countdownTickMs: 1000,
   countsTickMs: 1000,
-  /** Viewers written to in one turn of the event loop, 5 us each (25 us at most): bounds how long replies wait. */
+  /**
+   * Viewers written to in one turn of the event loop, 5 us each (25 us at most): bounds how long
+   * replies wait.
+   */
   publishViewersPerTurn: 512,
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, revision) that wait for the next report. */
@@ -79,13 +93,18 @@ export const LIMITS = Object.freeze({
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
-  /** New chat is refused (`overloaded`) if queued chat waits longer; other nodes' chat is dropped after twice as long. */
+  /**
+   * New chat is refused (`overloaded`) if queued chat waits longer; other nodes' chat is dropped
+   * after twice as long.
+   */
   chatWaitMaxMs: 2_000,
   /** Largest display cap of a show: messages shown per second, over all nodes. */
   chatShownPerSecondMax: 100_000,
   /** Messages dropped by the display cap are reported with the next chat, or after this time. */
   missedChatReportMs: 1_000,
-  /** Writers of a room whose rate and slow mode a node remembers; the least recent one is evicted. */
+  /**
+   * Writers of a room whose rate and slow mode a node remembers; the least recent one is evicted.
+   */
   chatWritersKeptMax: 50_000,
   /** Ids of removed messages kept to filter the history. */
   chatRemovedKeptMax: 10_000,
@@ -129,14 +148,20 @@ export const LIMITS = Object.freeze({
   saleDurationMaxMs: 7 * 24 * 60 * 60 * 1000,
   saleLeadTimeMaxMs: 365 * 24 * 60 * 60 * 1000,
   slowModeMaxMs: 60 * 60 * 1000,
-  /** A time in a request may be this far in the past: a repeated command must still reach its recorded result. */
+  /**
+   * A time in a request may be this far in the past: a repeated command must still reach its
+   * recorded result.
+   */
   momentPastMaxMs: 2 * 24 * 60 * 60 * 1000,
 
   // Reservations
   holdMinMs: 15_000,
   holdDefaultMs: 120_000,
   holdMaxMs: 15 * 60 * 1000,
-  /** A confirm that reaches Redis this long after the deadline still wins if the hold has not been swept. */
+  /**
+   * A confirm that reaches Redis this long after the deadline still wins if the hold has not been
+   * swept.
+   */
   confirmGraceMs: 500,
   reserveBatchMax: 32,
   reserveQueuePerShowMax: 20_000,
@@ -146,7 +171,9 @@ export const LIMITS = Object.freeze({
   waitlistSliceMax: 50,
   waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
-  /** Longest wait of a repeat after the node that ran the first command died; then the key decides. */
+  /**
+   * Longest wait of a repeat after the node that ran the first command died; then the key decides.
+   */
   commandMarkerMs: 5_000,
 
   // HTTP

@@ -1,6 +1,6 @@
 /**
- * The composition root: builds the parts a configuration asks for, starts them in order, and stops them in reverse. Nothing else knows
- * all of them: gateway, control, jobs and Redis meet here.
+ * The composition root: builds the parts a configuration asks for, starts them in order, and stops
+ * them in reverse. Nothing else knows all of them: gateway, control, jobs and Redis meet here.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,10 @@ export { type Config, loadConfig, mistakesText } from './config/index.ts';
 
 export interface EngineOptions {
   readonly logger?: Logger;
-  /** Several gateway processes share the port (SO_REUSEPORT); whoever starts them has checked that it was free. */
+  /**
+   * Several gateway processes share the port (SO_REUSEPORT); whoever starts them has checked that
+   * it was free.
+   */
   readonly sharedGatewayPort?: boolean;
   /** A label for `/healthz`, the API docs and the log; package.json's version unless given. */
   readonly version?: string;
@@ -37,11 +40,14 @@ export interface Addresses {
 }
 
 export interface Engine {
-  /** Resolves when every role serves. Rejects with what to do about it, having stopped what had started. */
+  /**
+   * Resolves when every role serves. Rejects with what to do about it, having stopped what had
+   * started.
+   */
   start(): Promise<Addresses>;
   /**
-   * Stops accepting, tells clients when and where to come back, finishes what is in flight, then closes jobs, control, Redis.
-   * Safe to call at any time and more than once.
+   * Stops accepting, tells clients when and where to come back, finishes what is in flight, then
+   * closes jobs, control, Redis. Safe to call at any time and more than once.
    */
   stop(): Promise<void>;
   /** Known after `start`. */
@@ -126,7 +132,10 @@ interface Parts {
   readonly redis: string;
 }
 
-/** Jobs first (nothing waits for them), then the doors: gateway, and control last, because its readiness speaks for all. */
+/**
+ * Jobs first (nothing waits for them), then the doors: gateway, and control last, because its
+ * readiness speaks for all.
+ */
 async function startRoles(built: Parts): Promise<Omit<Addresses, 'redis'>> {
   const { config, secrets, store } = built;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
@@ -149,7 +158,10 @@ function tokensOf(config: Config, secrets: Secrets, store: ConnectedStore): Toke
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-/** BullMQ connects by itself, except to a Cluster: there it takes a client, which is ours to close after it. */
+/**
+ * BullMQ connects by itself, except to a Cluster: there it takes a client, which is ours to close
+ * after it.
+ */
 function jobsConnection(redis: string, parts: Part[]): { url: string } | { client: ReturnType<typeof connect> } {
   if (!redis.includes(',')) return { url: redis };
   const client = connect(redis, { waits: true });
@@ -197,7 +209,8 @@ async function startGateway(
   try {
     return (await gateway.listen()).port;
   } catch (error) {
-    // The socket server only says no. Asking the system ourselves tells why; if it tells nothing, the first answer stands.
+    // The socket server only says no. Asking the system ourselves tells why; if it tells nothing,
+    // the first answer stands.
     await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT');
     throw error;
   }
@@ -234,7 +247,10 @@ async function startControl(built: Parts, tokens: Tokens, jobs: Jobs | null, gat
   return typeof address === 'object' && address !== null ? address.port : config.controlPort;
 }
 
-/** Pages lie beside this file in src and in dist; browsers get compiled scripts, so from src they come out of the last build. */
+/**
+ * Pages lie beside this file in src and in dist; browsers get compiled scripts, so from src they
+ * come out of the last build.
+ */
 function webFolders(): { pages: string; scripts: string } | null {
   const pages = fileURLToPath(new URL('./web', import.meta.url));
   const scripts = fileURLToPath(new URL(COMPILED ? '.' : '../dist/src', import.meta.url));
@@ -255,9 +271,13 @@ function reachable(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Backwards, each whatever became of the others: one part that fails to close must not keep Redis open. */
+/**
+ * Backwards, each whatever became of the others: one part that fails to close must not keep Redis
+ * open.
+ */
 async function stopAll(parts: readonly Part[], logger: Logger): Promise<void> {
-  // The gateway leaves first: its viewers need every second of the drain, and what they have in flight needs all the rest.
+  // The gateway leaves first: its viewers need every second of the drain, and what they have in
+  // flight needs all the rest.
   const order = [...parts].reverse().sort((a, b) => Number(b.name === 'gateway') - Number(a.name === 'gateway'));
   for (const { name, stop } of order) {
     try {

@@ -1,4 +1,7 @@
-/** The host's back office and the shop's payment desk: everything the audience's run needs from the HTTP API. */
+/**
+ * The host's back office and the shop's payment desk: everything the audience's run needs from the
+ * HTTP API.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';

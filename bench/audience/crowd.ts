@@ -1,4 +1,7 @@
-/** A whole audience: people who come at once, people who come late, and chat that is invented or replayed from a recording. */
+/**
+ * A whole audience: people who come at once, people who come late, and chat that is invented or
+ * replayed from a recording.
+ */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReservationView } from '../../src/protocol/messages.ts';
@@ -57,7 +60,10 @@ export class Crowd {
     return this.people.reduce((count, person) => count + (person.client.status.at === 'open' ? 1 : 0), 0);
   }
 
-  /** Mints everybody's token, then lets them in. Resolves when the tokens are there; arrivals go on by themselves. */
+  /**
+   * Mints everybody's token, then lets them in. Resolves when the tokens are there; arrivals go on
+   * by themselves.
+   */
   async start(): Promise<void> {
     const { viewers, trace, backOffice, show } = this.#options;
     const guests = this.#guests();
@@ -128,7 +134,10 @@ export class Crowd {
     });
   }
 
-  /** Charges and confirms; one in ten payment desks repeats itself, as after a lost answer, and must get the same answer. */
+  /**
+   * Charges and confirms; one in ten payment desks repeats itself, as after a lost answer, and must
+   * get the same answer.
+   */
   async #pay(reservation: ReservationView, random: Prng): Promise<ReservationView | null> {
     const { backOffice, show } = this.#options;
     const body = { orderRef: `ORDER-${reservation.id.slice(-10)}`, amount: reservation.amount };
@@ -146,7 +155,10 @@ export class Crowd {
     }
   }
 
-  /** People of the recording keep their voice; where it has more people than there are viewers, several share one. */
+  /**
+   * People of the recording keep their voice; where it has more people than there are viewers,
+   * several share one.
+   */
   async #replay(messages: readonly TraceMessage[], speed: number): Promise<void> {
     const voices = new Map<string, number>();
     const startedAt = performance.now();

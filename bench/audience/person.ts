@@ -1,4 +1,7 @@
-/** One simulated person over a real WebSocket: watches, talks, taps hearts, shops, sometimes loses the network. */
+/**
+ * One simulated person over a real WebSocket: watches, talks, taps hearts, shops, sometimes loses
+ * the network.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
@@ -34,7 +37,10 @@ export interface PersonDeps {
   readonly pay: (reservation: ReservationView) => Promise<ReservationView | null>;
 }
 
-/** How people are spread over habits. Shares of a hundred are guesses; every habit occurs in an audience of some dozens. */
+/**
+ * How people are spread over habits. Shares of a hundred are guesses; every habit occurs in an
+ * audience of some dozens.
+ */
 export function drawTraits(random: Prng, options: { talks: boolean }): Traits {
   return {
     chatEveryMs: options.talks && random.chance(0.6) ? random.int(8_000, 40_000) : null,
@@ -57,7 +63,9 @@ export function drawTraits(random: Prng, options: { talks: boolean }): Traits {
   };
 }
 
-/** The first seconds after a sale opened are a rush; minutes later people talk about what they got. */
+/**
+ * The first seconds after a sale opened are a rush; minutes later people talk about what they got.
+ */
 const RUSH_MS = 8_000;
 
 export class Person {

@@ -1,5 +1,6 @@
 /**
- * What people say in a live shopping chat, each in their own language and sometimes in English. `{p}` stands for a product, `{s}` for a size.
+ * What people say in a live shopping chat, each in their own language and sometimes in English.
+ * `{p}` stands for a product, `{s}` for a size.
  */
 import type { Prng } from './prng.ts';
 
@@ -203,7 +204,9 @@ const TAILS: readonly string[] = [
   '_live',
 ];
 const ENGLISH_SHARE = 0.45;
-/** How often people of another tongue write English, and how often anybody speaks out of the moment. */
+/**
+ * How often people of another tongue write English, and how often anybody speaks out of the moment.
+ */
 const SWITCH_SHARE = 0.25;
 const OFF_MOOD_SHARE = 0.12;
 

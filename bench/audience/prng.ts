@@ -1,4 +1,7 @@
-/** A small seeded generator (mulberry32): the same seed gives the same audience, on every machine. Not for secrets. */
+/**
+ * A small seeded generator (mulberry32): the same seed gives the same audience, on every machine.
+ * Not for secrets.
+ */
 export interface Prng {
   /** Uniform in [0, 1). */
   next(): number;

@@ -1,12 +1,16 @@
-/** How one person shops: what they press at zero, what they do with what they got. One function a habit. */
+/**
+ * How one person shops: what they press at zero, what they do with what they got. One function a
+ * habit.
+ */
 import type { StampedeClient } from '../../src/client/index.ts';
 import type { ReservationView, SaleView } from '../../src/protocol/messages.ts';
 import type { Prng } from './prng.ts';
 import type { Tally } from './tally.ts';
 
 /**
- * `steady` presses once after zero; `early` presses before it and again at zero; `repeater` sends the same key several times;
- * `greedy` asks for more than allowed first; `muddled` uses a key again for something else.
+ * `steady` presses once after zero; `early` presses before it and again at zero; `repeater` sends
+ * the same key several times; `greedy` asks for more than allowed first; `muddled` uses a key again
+ * for something else.
  */
 export type Habit = 'steady' | 'early' | 'repeater' | 'greedy' | 'muddled';
 export type Intent = 'pay' | 'abandon' | 'release';
@@ -18,13 +22,18 @@ export interface ShopperDeps {
   readonly tally: Tally;
   readonly habit: Habit;
   readonly intent: Intent;
-  /** Charges the buyer and confirms the reservation over HTTP; answers its new state, or null when it could not. */
+  /**
+   * Charges the buyer and confirms the reservation over HTTP; answers its new state, or null when
+   * it could not.
+   */
   readonly pay: (reservation: ReservationView) => Promise<ReservationView | null>;
   /** Resolves after the time, or early with false when the audience goes home. */
   readonly wait: (ms: number) => Promise<boolean>;
 }
 
-/** Between zero and the press. A person on the viewer page who waits for it should be able to win. */
+/**
+ * Between zero and the press. A person on the viewer page who waits for it should be able to win.
+ */
 const REACTION_MEAN_MS = 900;
 const TRIES_MAX = 3;
 /** How long somebody who found a sale sold out watches for units that come back. */
@@ -51,7 +60,10 @@ export async function shop(deps: ShopperDeps, saleId: string): Promise<void> {
   }
 }
 
-/** People want what is shown first: each SKU is about a tenth less wanted than the one before it, and what is gone is not pressed knowingly. */
+/**
+ * People want what is shown first: each SKU is about a tenth less wanted than the one before it,
+ * and what is gone is not pressed knowingly.
+ */
 function chooseSku(random: Prng, sale: SaleView): string {
   const withUnits = sale.skus.filter((sku) => sku.left > 0);
   const choice = withUnits.length > 0 && !random.chance(0.1) ? withUnits : sale.skus;
@@ -89,7 +101,10 @@ async function press(deps: ShopperDeps, sale: SaleView, sku: string): Promise<Re
   }
 }
 
-/** An impatient finger, or a client that never heard the answer: the same key must never take units twice. */
+/**
+ * An impatient finger, or a client that never heard the answer: the same key must never take units
+ * twice.
+ */
 async function pressRepeatedly(
   deps: ShopperDeps,
   sale: SaleView,

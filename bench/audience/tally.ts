@@ -1,4 +1,7 @@
-/** What the audience saw, counted, and the checks a client can make by itself: it knows only what it was told. */
+/**
+ * What the audience saw, counted, and the checks a client can make by itself: it knows only what it
+ * was told.
+ */
 import * as hdr from 'hdr-histogram-js';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 
@@ -33,7 +36,9 @@ export class Tally {
     numberOfSignificantValueDigits: 3,
   });
   readonly #sentAt = new Map<string, number>();
-  /** Whose each accepted reservation is; the personal lane may tell of one before its answer does. */
+  /**
+   * Whose each accepted reservation is; the personal lane may tell of one before its answer does.
+   */
   readonly #accepted = new Map<string, string>();
   #pruneAt = 0;
 
@@ -59,7 +64,10 @@ export class Tally {
     for (const [key, at] of this.#sentAt) if (now - at > SENT_KEPT_MS) this.#sentAt.delete(key);
   }
 
-  /** One message reached one viewer, whose connection stands since `connectedAt` (performance.now()). The sender's own copy does not count as delivery time. */
+  /**
+   * One message reached one viewer, whose connection stands since `connectedAt`
+   * (performance.now()). The sender's own copy does not count as delivery time.
+   */
   chatReceived(name: string, text: string, receiver: string, connectedAt: number): void {
     this.delivered.chat += 1;
     const sentAt = this.#sentAt.get(sentKey(name, text));
@@ -69,7 +77,10 @@ export class Tally {
     );
   }
 
-  /** Delivery time from the send call of one viewer to the receipt at another, in milliseconds; null before the first. */
+  /**
+   * Delivery time from the send call of one viewer to the receipt at another, in milliseconds; null
+   * before the first.
+   */
   latencyMs(percentile: number): number | null {
     return this.#latencyMs.totalCount === 0 ? null : this.#latencyMs.getValueAtPercentile(percentile) / 1000;
   }
@@ -78,7 +89,10 @@ export class Tally {
     return this.#latencyMs.totalCount;
   }
 
-  /** A reservation was accepted for `user`. Checks what a client may: whose it is, and its per-buyer limit by the server's own times. */
+  /**
+   * A reservation was accepted for `user`. Checks what a client may: whose it is, and its per-buyer
+   * limit by the server's own times.
+   */
   accepted(user: string, reservation: ReservationView, replayed: boolean, perBuyer: number): void {
     if (replayed) this.outcomes.replayed += 1;
     const owner = this.#accepted.get(reservation.id);
@@ -99,7 +113,10 @@ export class Tally {
       this.violation(`${user} holds and owns ${units} units of sale ${reservation.sale}, allowed are ${perBuyer}`);
   }
 
-  /** A reservation's newer state. One end only: two different ends for one reservation are a violation. */
+  /**
+   * A reservation's newer state. One end only: two different ends for one reservation are a
+   * violation.
+   */
   changed(reservation: ReservationView): void {
     const known = this.reservations.get(reservation.id);
     if (known !== undefined && known.state !== 'held') {

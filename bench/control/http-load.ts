@@ -1,7 +1,9 @@
 /**
- * HTTP load by autocannon, measured by route. Flat out, every connection asks again as soon as it is answered. At a rate, autocannon gives each connection its
- * part of every second at the second's start; the part of a second that a slow answer took from the requests behind it is put back by HdrHistogram's
- * correction with the interval between a connection's requests. (autocannon's own correction assumes requests a millisecond apart, whatever the rate.)
+ * HTTP load by autocannon, measured by route. Flat out, every connection asks again as soon as it
+ * is answered. At a rate, autocannon gives each connection its part of every second at the second's
+ * start; the part of a second that a slow answer took from the requests behind it is put back by
+ * HdrHistogram's correction with the interval between a connection's requests. (autocannon's own
+ * correction assumes requests a millisecond apart, whatever the rate.)
  */
 import autocannon from 'autocannon';
 import type { Histogram } from 'hdr-histogram-js';
@@ -15,7 +17,10 @@ export interface HttpRequest {
   readonly path: string;
   readonly key?: string;
   readonly body?: unknown;
-  /** Which of the API keys: an Idempotency-Key belongs to the API key that used it. Any of them, in turns, unless given. */
+  /**
+   * Which of the API keys: an Idempotency-Key belongs to the API key that used it. Any of them, in
+   * turns, unless given.
+   */
   readonly as?: number;
 }
 
@@ -81,7 +86,8 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
     counts.set(route.name, n + 1);
     const { method, path, key, body, as = sent } = route.request(n);
     const trip = context as Trip;
-    // The first request of a connection is made before it is connected: its time would be that of the connection.
+    // The first request of a connection is made before it is connected: its time would be that of
+    // the connection.
     if (sent >= connections) trip.startedMs = performance.now();
     trip.route = route.name;
     sent++;

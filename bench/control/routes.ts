@@ -1,4 +1,7 @@
-/** What hosts and back offices ask of the HTTP API while a show is on, in the mix of a busy night: mostly looks, some orders, few plans. */
+/**
+ * What hosts and back offices ask of the HTTP API while a show is on, in the mix of a busy night:
+ * mostly looks, some orders, few plans.
+ */
 
 import type { SaleSpec } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -7,7 +10,10 @@ import type { HttpRequest, Route } from './http-load.ts';
 export interface RoutesOptions {
   readonly show: string;
   readonly sale: string;
-  /** Orders made before, the n-th with the n-th API key: looked up, and confirmed again with the same key. */
+  /**
+   * Orders made before, the n-th with the n-th API key: looked up, and confirmed again with the
+   * same key.
+   */
   readonly orders: ReadonlyArray<{ readonly reservation: string; readonly amount: number }>;
   /** Shows that are filled with new sales. */
   readonly drafts: readonly string[];

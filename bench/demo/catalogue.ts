@@ -1,4 +1,6 @@
-/** What the demo's show sells: three brands, six products, fifteen SKUs with sizes. All invented. */
+/**
+ * What the demo's show sells: three brands, six products, fifteen SKUs with sizes. All invented.
+ */
 
 import type { SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Brand, Product } from '../../src/protocol/messages.ts';
@@ -104,7 +106,8 @@ export function flashSale(options: {
     item.sizes.map((size) => ({ item, size, weight: item.weight / item.sizes.length })),
   );
   const units = options.viewers * UNITS_PER_VIEWER;
-  // A unit of every SKU would be too many for a small audience: then only some of them, from all brands, are on sale.
+  // A unit of every SKU would be too many for a small audience: then only some of them, from all
+  // brands, are on sale.
   const entries = spread(all, Math.min(all.length, Math.max(SKUS_MIN, Math.floor(units))));
   const weights = entries.reduce((sum, { weight }) => sum + weight, 0);
   const skus = entries.map<SaleSkuSpec>(({ item, size, weight }) => ({

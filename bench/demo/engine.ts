@@ -1,4 +1,7 @@
-/** The engine as the demo runs it: a process of its own on real ports, with the embedded Redis, that never outlives the demo. */
+/**
+ * The engine as the demo runs it: a process of its own on real ports, with the embedded Redis, that
+ * never outlives the demo.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -63,7 +66,8 @@ function launch(options: EngineOptions, log: string[]): ChildProcess {
   const built = builtProgram();
   if (built === null) throw new EngineTrouble('The engine is not built: run "npm run build" first.');
   const child = fork(built, ['serve'], {
-    // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the audience has left.
+    // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the
+    // audience has left.
     detached: true,
     execArgv: ['--max-semi-space-size=64', '--import', new URL('leash.mjs', import.meta.url).href],
     stdio: ['ignore', options.showLogs ? 'inherit' : 'pipe', options.showLogs ? 'inherit' : 'pipe', 'ipc'],
@@ -86,7 +90,10 @@ function launch(options: EngineOptions, log: string[]): ChildProcess {
   return child;
 }
 
-/** Settings of the surroundings would make another engine of it (an outside Redis, other roles): the demo says all it wants. */
+/**
+ * Settings of the surroundings would make another engine of it (an outside Redis, other roles): the
+ * demo says all it wants.
+ */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const kept = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'NODE_ENV', 'LD_LIBRARY_PATH'];
   return Object.fromEntries(

@@ -65,7 +65,10 @@ function saleText(show: DemoShow): string {
   return `${sale.id} ${sale.state}, ${left} free`;
 }
 
-/** The mistakes that make the run a failure: those of the books, and what clients saw against the books. */
+/**
+ * The mistakes that make the run a failure: those of the books, and what clients saw against the
+ * books.
+ */
 export function judge(outcome: Outcome, tally: Tally): string[] {
   const wrong = [...tally.violations];
   if (tally.violationCount > wrong.length) wrong.push(`... and ${tally.violationCount - wrong.length} more`);
@@ -84,7 +87,8 @@ function clientsAgainstBooks({ verification }: Outcome, tally: Tally): string[] 
   const seen = [...tally.reservations.values()];
   if (seen.length > verification.reservations)
     wrong.push(`clients were told of ${seen.length} reservations, the ledger knows ${verification.reservations}`);
-  // Somebody on the viewer page may have bought too; what clients know must then be a part of the books, else all of them.
+  // Somebody on the viewer page may have bought too; what clients know must then be a part of the
+  // books, else all of them.
   const all = seen.length === verification.reservations;
   for (const sale of verification.sales) {
     for (const books of sale.skus) {

@@ -1,4 +1,7 @@
-/** One run of the demo: a new show on the running engine, its sales one after the other, its audience, and what came of it. */
+/**
+ * One run of the demo: a new show on the running engine, its sales one after the other, its
+ * audience, and what came of it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
@@ -65,7 +68,10 @@ export class DemoShow {
     await this.crowd.start();
   }
 
-  /** The host at work: pins, announcements, and the next sale about every minute. Ends with the signal. */
+  /**
+   * The host at work: pins, announcements, and the next sale about every minute. Ends with the
+   * signal.
+   */
   async host(signal: AbortSignal): Promise<void> {
     const until = this.#options.seconds === null ? Infinity : this.#options.seconds * 1000;
     let number = 1;
@@ -131,7 +137,8 @@ export class DemoShow {
       this.#options.seconds === null
         ? Infinity
         : this.#options.seconds * 1000 - (performance.now() - this.startedAt) - opensInMs;
-    // A run that ends by itself closes its last sale a hold's length before, so that what was abandoned is seen to lapse.
+    // A run that ends by itself closes its last sale a hold's length before, so that what was
+    // abandoned is seen to lapse.
     const durationMs = Math.round(Math.max(3_000, Math.min(SALE_MS, left - DEMO_HOLD_MS - LAPSE_MARGIN_MS)));
     const spec = flashSale({ number, viewers: this.#options.viewers, opensInMs, durationMs });
     return this.#backOffice.createSale(this.id, spec, `${this.id}-${spec.id ?? number}`);

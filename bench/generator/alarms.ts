@@ -7,7 +7,10 @@ export class Alarms {
     this.#nowMs = nowMs;
   }
 
-  /** Never early (a press before zero is refused), at once when the moment is over. `run` is told the moment it was due. */
+  /**
+   * Never early (a press before zero is refused), at once when the moment is over. `run` is told
+   * the moment it was due.
+   */
   at(atMs: number, run: (atMs: number) => void): void {
     const timer = setTimeout(
       () => {

@@ -1,4 +1,7 @@
-/** From the samples of all workers to what a result holds. Counts are added, histograms are added; nothing is averaged. */
+/**
+ * From the samples of all workers to what a result holds. Counts are added, histograms are added;
+ * nothing is averaged.
+ */
 import { decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import type { GeneratorHealth, Latency, Series } from '../report/result.ts';
 import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
@@ -96,7 +99,10 @@ function bySecond(
     });
 }
 
-/** Counters a second, p50, p99 and largest of latencies, gauges, refusals, and what the generators used. `originMs` is the result's zero. */
+/**
+ * Counters a second, p50, p99 and largest of latencies, gauges, refusals, and what the generators
+ * used. `originMs` is the result's zero.
+ */
 export function seriesOf(samples: readonly Sample[], originMs: number): Series[] {
   const seconds = bySecond(samples, originMs);
   const line = (
@@ -155,13 +161,20 @@ const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number =>
 export const loopDelayOf = (samples: readonly Sample[]): Latency =>
   describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
 
-/** A process that computes nine tenths of the time has no room left for a burst: what it measures is its own queue. */
+/**
+ * A process that computes nine tenths of the time has no room left for a burst: what it measures is
+ * its own queue.
+ */
 export const CPU_SHARE_MAX = 0.9;
-/** The loop may be this late at the 99th percentile whatever is measured: a few slices of a scheduler that gives two cores to five busy processes. */
+/**
+ * The loop may be this late at the 99th percentile whatever is measured: a few slices of a
+ * scheduler that gives two cores to five busy processes.
+ */
 export const LOOP_DELAY_P99_MS_MAX = 20;
 /**
- * Beyond that, and beyond `LATE_SEND_MS` for sends, the generator's own delay (99th percentile) may be a third of the p99 it is part of. All latencies count
- * from the due moment, so this delay never hides anything: it makes them too long, and at most by this part.
+ * Beyond that, and beyond `LATE_SEND_MS` for sends, the generator's own delay (99th percentile) may
+ * be a third of the p99 it is part of. All latencies count from the due moment, so this delay never
+ * hides anything: it makes them too long, and at most by this part.
  */
 export const OWN_DELAY_PART_MAX = 1 / 3;
 

@@ -1,8 +1,13 @@
-/** The fleet's clock: CLOCK_MONOTONIC of the coordinator's host, which all processes of that host share; other hosts estimate their offset to it. */
+/**
+ * The fleet's clock: CLOCK_MONOTONIC of the coordinator's host, which all processes of that host
+ * share; other hosts estimate their offset to it.
+ */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** `performance.now()` is CLOCK_MONOTONIC minus the start of the process, and cheaper than a BigInt. */
+/**
+ * `performance.now()` is CLOCK_MONOTONIC minus the start of the process, and cheaper than a BigInt.
+ */
 const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 /** This host's clock, milliseconds with a fraction. */
@@ -27,8 +32,9 @@ interface Exchange {
 const EXCHANGE_AGE_MS_MAX = 30_000;
 
 /**
- * Offset to another clock from question-and-answer pairs, as NTP does it (RFC 5905, section 8): of the recent exchanges the one with the shortest round trip
- * counts, and the error of its offset is at most half that trip.
+ * Offset to another clock from question-and-answer pairs, as NTP does it (RFC 5905, section 8): of
+ * the recent exchanges the one with the shortest round trip counts, and the error of its offset is
+ * at most half that trip.
  */
 export class ClockOffset {
   #recent: Exchange[] = [];

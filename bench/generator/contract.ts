@@ -1,7 +1,9 @@
 /**
- * What a scenario and its load agree on. A *fleet* is a coordinator (the process that runs the scenario) and its *workers* (processes on this machine or on
- * others). A *workload* is a module every worker runs with a shard of the work; it writes what it sees into a *recorder*, and the coordinator gets a *sample*
- * of that once a second from every worker. All moments are milliseconds on the fleet's clock: CLOCK_MONOTONIC of the coordinator's host.
+ * What a scenario and its load agree on. A *fleet* is a coordinator (the process that runs the
+ * scenario) and its *workers* (processes on this machine or on others). A *workload* is a module
+ * every worker runs with a shard of the work; it writes what it sees into a *recorder*, and the
+ * coordinator gets a *sample* of that once a second from every worker. All moments are milliseconds
+ * on the fleet's clock: CLOCK_MONOTONIC of the coordinator's host.
  */
 import type { Prng } from '../audience/prng.ts';
 
@@ -10,28 +12,41 @@ export interface CounterHandle {
   add(by?: number): void;
 }
 
-/** An HdrHistogram of one worker, microseconds inside; the coordinator adds histograms, it never averages percentiles. */
+/**
+ * An HdrHistogram of one worker, microseconds inside; the coordinator adds histograms, it never
+ * averages percentiles.
+ */
 export interface LatencyHandle {
   /** `times`: this many observations of the same value. Negative values count as 0. */
   record(latencyMs: number, times?: number): void;
 }
 
-/** A value that stands (viewers connected, requests under way); the coordinator adds those of all workers. */
+/**
+ * A value that stands (viewers connected, requests under way); the coordinator adds those of all
+ * workers.
+ */
 export interface GaugeHandle {
   set(value: number): void;
   add(by: number): void;
 }
 
-/** Where a workload writes what it sees. Ask for handles once, before the load: names are looked up, handles are not. */
+/**
+ * Where a workload writes what it sees. Ask for handles once, before the load: names are looked up,
+ * handles are not.
+ */
 export interface Recorder {
   counter(name: string): CounterHandle;
   latency(name: string): LatencyHandle;
   gauge(name: string): GaugeHandle;
-  /** An answer that was no success: the protocol's error code, `closed_4001`, `http_503`, `unanswered`. */
+  /**
+   * An answer that was no success: the protocol's error code, `closed_4001`, `http_503`,
+   * `unanswered`.
+   */
   refused(code: string, times?: number): void;
   /**
-   * Every piece of work of an open schedule goes through here at the moment it leaves. Counts it, and counts it as late when that is more than
-   * `LATE_SEND_MS` after `dueMs`: then the generator held it up, and not the server.
+   * Every piece of work of an open schedule goes through here at the moment it leaves. Counts it,
+   * and counts it as late when that is more than `LATE_SEND_MS` after `dueMs`: then the generator
+   * held it up, and not the server.
    */
   sent(dueMs: number): void;
 }
@@ -45,7 +60,10 @@ export interface Shard {
 export interface WorkloadContext<P, R = unknown> {
   readonly params: P;
   readonly shard: Shard;
-  /** The same in every worker. Things all workers must agree on are drawn from it (`createPrng(seed)`). */
+  /**
+   * The same in every worker. Things all workers must agree on are drawn from it
+   * (`createPrng(seed)`).
+   */
   readonly seed: number;
   /** This shard's own, forked from the seed by shard index. */
   readonly prng: Prng;
@@ -60,15 +78,24 @@ export interface WorkloadContext<P, R = unknown> {
 
 /** What a workload is once it is prepared. */
 export interface WorkloadRun<C = unknown> {
-  /** Begins at `atMs` of the fleet's clock (a second ahead or so), the same in all workers. Must not block. */
+  /**
+   * Begins at `atMs` of the fleet's clock (a second ahead or so), the same in all workers. Must not
+   * block.
+   */
   start(atMs: number): void;
   /** From `LoadHandle.command`. */
   command?(command: C): void;
-  /** Ends the load, waits (bounded) for answers under way, closes its sockets. What it returns reaches the coordinator. */
+  /**
+   * Ends the load, waits (bounded) for answers under way, closes its sockets. What it returns
+   * reaches the coordinator.
+   */
   stop(): Promise<unknown>;
 }
 
-/** Params, commands, reports and what `stop` returns travel as MessagePack: plain objects, arrays, texts, numbers, Uint8Array. */
+/**
+ * Params, commands, reports and what `stop` returns travel as MessagePack: plain objects, arrays,
+ * texts, numbers, Uint8Array.
+ */
 export interface Workload<P, C = unknown, R = unknown> {
   readonly name: string;
   prepare(context: WorkloadContext<P, R>): Promise<WorkloadRun<C>>;
@@ -93,7 +120,10 @@ export interface Sample {
   /** CPU seconds (user and system) this worker used since the last sample. */
   readonly cpuSeconds: number;
   readonly memoryBytes: number;
-  /** HdrHistogram of the event loop's delay in this second, as `latencies`; corrected for what a stall kept from being measured. */
+  /**
+   * HdrHistogram of the event loop's delay in this second, as `latencies`; corrected for what a
+   * stall kept from being measured.
+   */
   readonly loopDelay: string;
 }
 
@@ -101,7 +131,10 @@ export interface FleetOptions {
   /** Worker processes on this machine. */
   readonly processes: number;
   readonly seed: number;
-  /** Workers on other machines to wait for (`npm run bench -- join HOST:PORT --key ...`). 0 unless given. */
+  /**
+   * Workers on other machines to wait for (`npm run bench -- join HOST:PORT --key ...`). 0 unless
+   * given.
+   */
   readonly remote?: number;
   /** Where workers connect to; a free port on 127.0.0.1 unless given. */
   readonly listen?: { readonly host: string; readonly port: number };
@@ -111,7 +144,10 @@ export interface FleetOptions {
   readonly signal?: AbortSignal;
   /** One line for a person while waiting for workers. */
   readonly onNote?: (line: string) => void;
-  /** A worker that says nothing for this long hangs or has lost its line. 10 s unless given; samples come every second. */
+  /**
+   * A worker that says nothing for this long hangs or has lost its line. 10 s unless given; samples
+   * come every second.
+   */
   readonly silenceMs?: number;
   /** The worker program; for tests. */
   readonly entry?: string;
@@ -140,11 +176,15 @@ export interface LoadHandle<C = unknown, R = unknown> {
 export interface Fleet {
   readonly workers: readonly WorkerInfo[];
   nowMs(): number;
-  /** The first whole second of the samples that is at least `aheadMs` from now: phases that begin on one are told apart exactly. */
+  /**
+   * The first whole second of the samples that is at least `aheadMs` from now: phases that begin on
+   * one are told apart exactly.
+   */
   secondAfter(aheadMs: number): number;
   /**
-   * Prepares a workload in every worker; resolves when all are ready. Several may run at once. `params` may differ by shard.
-   * Rejects, as everything here, when a worker fails, dies or falls silent.
+   * Prepares a workload in every worker; resolves when all are ready. Several may run at once.
+   * `params` may differ by shard. Rejects, as everything here, when a worker fails, dies or falls
+   * silent.
    */
   load<P, C = unknown, R = unknown>(workload: string, params: P | ((shard: Shard) => P)): Promise<LoadHandle<C, R>>;
   /** Sleeps until that moment; rejects at once when the fleet fails or the run is aborted. */
@@ -160,7 +200,10 @@ export interface Fleet {
   close(): Promise<void>;
 }
 
-/** A send that leaves this much after its moment was held up by the generator: two ticks of a Node timer and some work, not a scheduling blink. */
+/**
+ * A send that leaves this much after its moment was held up by the generator: two ticks of a Node
+ * timer and some work, not a scheduling blink.
+ */
 export const LATE_SEND_MS = 5;
 
 /** A part of the fleet is missing or broken: there is no result. The message is for a person. */

@@ -11,12 +11,18 @@ export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
 };
 
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
-/** Below what one source address has ports for, and below the engine's own limit of connections from one address. */
+/**
+ * Below what one source address has ports for, and below the engine's own limit of connections from
+ * one address.
+ */
 const CONNECTIONS_PER_ADDRESS = 15_000;
 
 export const userOf = (person: number): string => `p${person}`;
 
-/** Null: that person comes without a token, as a guest. Throws when there are fewer tokens than people. */
+/**
+ * Null: that person comes without a token, as a guest. Throws when there are fewer tokens than
+ * people.
+ */
 export function tokenMaker(access: Access, show: string, role: Role): (person: number) => string | null {
   if (access.kind === 'guest') return () => null;
   if (access.kind === 'tokens') {

@@ -1,4 +1,7 @@
-/** The coordinator: starts workers, admits those that know the key, tells all of them what to do and when, and gathers what they saw. */
+/**
+ * The coordinator: starts workers, admits those that know the key, tells all of them what to do and
+ * when, and gathers what they saw.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -33,7 +36,10 @@ interface Member {
   ready: boolean;
 }
 
-/** Resolves when every worker has joined and its clock is known. Throws `FleetError` when one does not come. */
+/**
+ * Resolves when every worker has joined and its clock is known. Throws `FleetError` when one does
+ * not come.
+ */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const coordinator = new Coordinator(options);
   try {

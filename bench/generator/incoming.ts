@@ -1,6 +1,7 @@
 /**
- * Reading what the server sends, at the price a generator can pay. A broadcast is the same bytes for every viewer, so it is decoded once per worker; that two
- * frames are the same is decided by comparing all of their bytes, never by a hash alone.
+ * Reading what the server sends, at the price a generator can pay. A broadcast is the same bytes
+ * for every viewer, so it is decoded once per worker; that two frames are the same is decided by
+ * comparing all of their bytes, never by a hash alone.
  */
 import { inflateRawSync } from 'node:zlib';
 import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
@@ -30,7 +31,10 @@ const KINDS: ReadonlyMap<number, MessageKind> = new Map(
   ]),
 );
 
-/** Of a plain message whose first field is `t`, as the engine writes it, without decoding; null when it must be decoded to know. */
+/**
+ * Of a plain message whose first field is `t`, as the engine writes it, without decoding; null when
+ * it must be decoded to know.
+ */
 export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
   // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", a fixstr's head, `fr...`.
   const at = binary ? 4 : 6;
@@ -76,7 +80,10 @@ export class FrameCache {
   }
 }
 
-/** Length, a word of the time stamp and of the first chat id, and the last word: enough to tell most frames apart. */
+/**
+ * Length, a word of the time stamp and of the first chat id, and the last word: enough to tell most
+ * frames apart.
+ */
 function markOf(payload: Buffer): number {
   const { length } = payload;
   if (length < 40) return length;

@@ -1,4 +1,7 @@
-/** Messages between coordinator and worker: MessagePack, each after its length as four bytes, big-endian. */
+/**
+ * Messages between coordinator and worker: MessagePack, each after its length as four bytes,
+ * big-endian.
+ */
 import type { Socket } from 'node:net';
 import { Packr } from 'msgpackr';
 import type { Sample, Shard } from './contract.ts';

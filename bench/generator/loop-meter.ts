@@ -1,4 +1,7 @@
-/** How late this process' event loop runs: a timer that should fire every few milliseconds, and by how much it does not. */
+/**
+ * How late this process' event loop runs: a timer that should fire every few milliseconds, and by
+ * how much it does not.
+ */
 import { encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { newHistogram } from './recorder.ts';
 

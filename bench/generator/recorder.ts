@@ -1,4 +1,7 @@
-/** What one worker saw in the current second: counters, HdrHistograms, refusals, how punctual its own sends were. */
+/**
+ * What one worker saw in the current second: counters, HdrHistograms, refusals, how punctual its
+ * own sends were.
+ */
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import {
   type CounterHandle,
@@ -9,7 +12,9 @@ import {
   type Sample,
 } from './contract.ts';
 
-/** Three significant digits from 1 us up; the array grows when something takes longer than a minute. */
+/**
+ * Three significant digits from 1 us up; the array grows when something takes longer than a minute.
+ */
 export const newHistogram = (): Histogram =>
   build({
     lowestDiscernibleValue: 1,

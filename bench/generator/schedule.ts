@@ -1,6 +1,7 @@
 /**
- * Open-model arrivals: when each piece of work is due, whatever became of the ones before. Offsets are milliseconds from the start, ascending. Every worker
- * walks the whole schedule and takes what is its own, so the load offered depends on the seed and not on the number of workers.
+ * Open-model arrivals: when each piece of work is due, whatever became of the ones before. Offsets
+ * are milliseconds from the start, ascending. Every worker walks the whole schedule and takes what
+ * is its own, so the load offered depends on the seed and not on the number of workers.
  */
 import type { Prng } from '../audience/prng.ts';
 
@@ -17,7 +18,10 @@ export function* poisson(perSecond: number, forMs: number, prng: Prng): Generato
   for (let atMs = prng.waitMs(1000 / perSecond); atMs < forMs; atMs += prng.waitMs(1000 / perSecond)) yield atMs;
 }
 
-/** The rate grows (or falls) in a line from one to the other; the i-th is due where the integral of the rate reaches i. */
+/**
+ * The rate grows (or falls) in a line from one to the other; the i-th is due where the integral of
+ * the rate reaches i.
+ */
 export function* ramp(fromPerSecond: number, toPerSecond: number, forMs: number): Generator<number, void> {
   const seconds = forMs / 1000;
   const growth = (toPerSecond - fromPerSecond) / seconds;
@@ -37,16 +41,18 @@ export function* recorded(offsetsMs: Iterable<number>, speed = 1): Generator<num
 const running = new Set<Pacer>();
 
 /**
- * Emits what is due by now in all schedules of this process. For code that keeps the loop busy for long: one broadcast to thousands is one long turn of it,
- * and what becomes due meanwhile must not wait for the next timer.
+ * Emits what is due by now in all schedules of this process. For code that keeps the loop busy for
+ * long: one broadcast to thousands is one long turn of it, and what becomes due meanwhile must not
+ * wait for the next timer.
  */
 export function pokePacers(): void {
   for (const pacer of running) pacer.poke();
 }
 
 /**
- * Walks a schedule in real time: `emit` is called with each due moment (fleet clock) and its number as soon as the moment has come. After a stall everything
- * that became due meanwhile is emitted at once, with its own due time. Nothing is left out, so nothing that was slow is hidden.
+ * Walks a schedule in real time: `emit` is called with each due moment (fleet clock) and its number
+ * as soon as the moment has come. After a stall everything that became due meanwhile is emitted at
+ * once, with its own due time. Nothing is left out, so nothing that was slow is hidden.
  */
 export class Pacer {
   #timer: NodeJS.Timeout | null = null;

@@ -1,7 +1,13 @@
-/** The moment a chat message was due travels in its text, so that whoever receives it can tell how long it took from there. */
+/**
+ * The moment a chat message was due travels in its text, so that whoever receives it can tell how
+ * long it took from there.
+ */
 
 const MARK = '~';
-/** The due time in microseconds of the fleet's clock, base 36, between two marks no person would write like this. */
+/**
+ * The due time in microseconds of the fleet's clock, base 36, between two marks no person would
+ * write like this.
+ */
 const STAMP = /^~([0-9a-z]{1,12})~ /;
 
 export const stamped = (dueMs: number, text: string): string =>

@@ -1,4 +1,7 @@
-/** What is said in a room, and when: the same for a seed, whoever says it and from however many processes. */
+/**
+ * What is said in a room, and when: the same for a seed, whoever says it and from however many
+ * processes.
+ */
 import { createPrng, type Prng } from '../audience/prng.ts';
 import { poisson, type Schedule, steady } from './schedule.ts';
 import { stamped } from './stamp.ts';
@@ -37,7 +40,10 @@ const WORDS = [
 const TALK_STREAM = 7;
 const STAMP_CHARS = 13;
 
-/** `nth`: a second talk in the same run says something else. Message i is the same in every process that asks for it. */
+/**
+ * `nth`: a second talk in the same run says something else. Message i is the same in every process
+ * that asks for it.
+ */
 export function chatPlan(
   { perSecond, arrivals, forMs, chars }: Talk,
   seed: number,

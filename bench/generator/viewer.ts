@@ -1,4 +1,7 @@
-/** One person on one line: joins, hears, asks. What it means is up to whoever listens; one listener serves thousands. */
+/**
+ * One person on one line: joins, hears, asks. What it means is up to whoever listens; one listener
+ * serves thousands.
+ */
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { Bye, ErrorMessage, Ok, ServerMessage, Variant, Welcome, You } from '../../src/protocol/messages.ts';
 import { RawSocket } from '../harness/raw-socket.ts';
@@ -137,7 +140,8 @@ export class Viewer {
     if (this.#socket === null) return;
     if (++messages % MESSAGES_A_LOOK === 0) pokePacers();
     const kind = kindOf(payload, binary);
-    // A compressed message does not say what it is before it is inflated; all of them but a welcome are broadcasts.
+    // A compressed message does not say what it is before it is inflated; all of them but a welcome
+    // are broadcasts.
     if (kind === 'frame' || (kind === null && this.welcomed)) {
       const facts = this.#line.frames.facts(payload, binary);
       if (facts !== null) {

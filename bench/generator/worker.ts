@@ -1,4 +1,7 @@
-/** One generator process: joins the coordinator, runs the workloads it is told to, sends a sample a second, ends with the connection. */
+/**
+ * One generator process: joins the coordinator, runs the workloads it is told to, sends a sample a
+ * second, ends with the connection.
+ */
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
@@ -22,12 +25,17 @@ export interface WorkerOptions {
 
 export const SAMPLE_EVERY_MS = 1_000;
 const CLOCK_EXCHANGES_FIRST = 12;
-/** A sample is sent this long after its second at the earliest, so that no timer fires before it. */
+/**
+ * A sample is sent this long after its second at the earliest, so that no timer fires before it.
+ */
 const AFTER_SECOND_MS = 1;
 
 export const proofOf = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex');
 
-/** Resolves when the coordinator says that the run is over; rejects with `FleetError` when it refuses this worker or is gone. */
+/**
+ * Resolves when the coordinator says that the run is over; rejects with `FleetError` when it
+ * refuses this worker or is gone.
+ */
 export function runWorker(options: WorkerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: options.host, port: options.port });

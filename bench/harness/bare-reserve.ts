@@ -1,4 +1,7 @@
-/** The bare sketch of the rush (`peers/servers/bare-reserve.ts`) in a process of its own, on a Redis of its own that is kept as the engine's is. */
+/**
+ * The bare sketch of the rush (`peers/servers/bare-reserve.ts`) in a process of its own, on a Redis
+ * of its own that is kept as the engine's is.
+ */
 import { startServerOnRedis } from '../peers/processes.ts';
 import type { PressTarget } from './pressing-crowd.ts';
 import type { AppendMode, BenchRedis } from './redis.ts';

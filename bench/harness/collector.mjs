@@ -1,4 +1,5 @@
-// Loaded into an engine of the bench's own: on request it collects all garbage and tells whoever started it what is left.
+// Loaded into an engine of the bench's own: on request it collects all garbage and tells whoever
+// started it what is left.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

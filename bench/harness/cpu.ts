@@ -1,4 +1,7 @@
-/** CPU seconds of any process on this machine, and how late this process' own event loop runs: evidence of who the bottleneck was. */
+/**
+ * CPU seconds of any process on this machine, and how late this process' own event loop runs:
+ * evidence of who the bottleneck was.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -31,7 +34,10 @@ export function memoryBytesOf(pid: number): number {
   }
 }
 
-/** CPU seconds all processes of this machine have used since it began, over all its cores; NaN where /proc does not say. */
+/**
+ * CPU seconds all processes of this machine have used since it began, over all its cores; NaN where
+ * /proc does not say.
+ */
 export function machineBusySeconds(): number {
   try {
     const [user, nice, system, , , irq, softirq] =

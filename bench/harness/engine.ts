@@ -1,4 +1,7 @@
-/** A gateway in a process of its own on a Redis of the bench's own, with a control API beside it on request: what a load generator talks to. */
+/**
+ * A gateway in a process of its own on a Redis of the bench's own, with a control API beside it on
+ * request: what a load generator talks to.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -21,7 +24,10 @@ export interface BenchEngine {
   /** Null unless it was asked for. */
   readonly control: { readonly url: string; readonly apiKey: string } | null;
   token(show: string, user: string, role?: Role): string;
-  /** Makes the gateway collect all garbage (it stands still for some 20 to 100 ms) and tells what is left; null when it does not answer. */
+  /**
+   * Makes the gateway collect all garbage (it stands still for some 20 to 100 ms) and tells what is
+   * left; null when it does not answer.
+   */
   collectGarbage(): Promise<Collected | null>;
   stop(): Promise<void>;
 }
@@ -45,7 +51,10 @@ const STOP_MS_MAX = 10_000;
 export interface BenchEngineOptions {
   readonly append: AppendMode;
   readonly env?: Readonly<Record<string, string>>;
-  /** The control API too, in a process of its own, so that it does not show in what the gateway uses. */
+  /**
+   * The control API too, in a process of its own, so that it does not show in what the gateway
+   * uses.
+   */
   readonly control?: boolean;
 }
 
@@ -111,7 +120,8 @@ function startPart(program: string, role: EnginePart['role'], env: Readonly<Reco
     process.execPath,
     [...flags, '--import', LEASH, '--import', COLLECTOR, program, 'serve', '--roles', role],
     {
-      // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends the engine.
+      // A group of its own: Ctrl-C reaches the bench, which still reads the books before it ends
+      // the engine.
       detached: true,
       env: {
         ...process.env,

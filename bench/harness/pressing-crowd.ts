@@ -1,4 +1,7 @@
-/** People who press "buy" over real sockets as one process can stand for thousands of them: presses in JSON by hand, answers told apart by their first letters. */
+/**
+ * People who press "buy" over real sockets as one process can stand for thousands of them: presses
+ * in JSON by hand, answers told apart by their first letters.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { build as buildHistogram, type Histogram } from 'hdr-histogram-js';
 import { RawSocket, textFrame } from './raw-socket.ts';
@@ -68,7 +71,9 @@ export class Crowd {
     buyer.socket.sendFrames(Buffer.concat(Array.from({ length: times }, () => this.frame(buyer, dueMs))));
   }
 
-  /** Resolves when so many answers have come; rejects when a line broke, whose answers never will. */
+  /**
+   * Resolves when so many answers have come; rejects when a line broke, whose answers never will.
+   */
   async told(answers: number, lookEveryMs: number): Promise<void> {
     while (this.answered < answers) {
       if (this.broken > 0)
@@ -109,7 +114,8 @@ export class Crowd {
         },
         {
           onMessage: (payload) => {
-            // The kind is told by its first letter: `{"t":"ok","id":7,...` or `{"t":"error","id":7,"at":...,"code":"sold_out",...`
+            // The kind is told by its first letter: `{"t":"ok","id":7,...` or
+            // `{"t":"error","id":7,"at":...,"code":"sold_out",...`
             const kind = payload[6];
             if (kind === LETTER_W) resolve();
             else if (kind === LETTER_O) this.noteAnswer(buyer, numberAt(payload, OK_ID_AT), 'accepted');

@@ -1,4 +1,7 @@
-/** Where the compiled `stampede` command lies: a bench compares what people run, not sources that are translated while they run. */
+/**
+ * Where the compiled `stampede` command lies: a bench compares what people run, not sources that
+ * are translated while they run.
+ */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -1,6 +1,8 @@
 /**
- * A WebSocket client as lean as it can be, so that thousands fit into one process and the generator is not what is measured: one TCP socket, hand-made
- * frames (RFC 6455), no compression, a zero masking key (legal for a server to accept, and it saves the XOR), one read buffer for all sockets.
+ * A WebSocket client as lean as it can be, so that thousands fit into one process and the generator
+ * is not what is measured: one TCP socket, hand-made frames (RFC 6455), no compression, a zero
+ * masking key (legal for a server to accept, and it saves the XOR), one read buffer for all
+ * sockets.
  */
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
@@ -15,7 +17,10 @@ export interface RawSocketHandlers {
   onOpen?(): void;
   /** `payload` is only valid during the call. */
   onMessage(payload: Buffer, binary: boolean): void;
-  /** Once. `code` of the close frame, 1006 when the line just broke, the HTTP status when the upgrade was refused. */
+  /**
+   * Once. `code` of the close frame, 1006 when the line just broke, the HTTP status when the
+   * upgrade was refused.
+   */
   onClose?(code: number): void;
 }
 
@@ -24,7 +29,10 @@ export interface RawSocketOptions {
   readonly port: number;
   readonly path: string;
   readonly protocols: readonly string[];
-  /** Connect from this address of the machine: one has ports for about 28,000 connections to the same server. */
+  /**
+   * Connect from this address of the machine: one has ports for about 28,000 connections to the
+   * same server.
+   */
   readonly localAddress?: string;
   /** Absent: in the clear. */
   readonly tls?: Trust;
@@ -53,7 +61,10 @@ export const trusting = (trust: Trust) => ({
   ...(isIP(trust.name) === 0 ? { servername: trust.name } : {}),
 });
 
-/** The system reads into it and the socket's callback has used it up before the next read, whichever socket that is for. */
+/**
+ * The system reads into it and the socket's callback has used it up before the next read, whichever
+ * socket that is for.
+ */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 const HEAD_BYTES_MAX = 10;
 
@@ -179,7 +190,9 @@ export class RawSocket {
   }
 }
 
-/** Whole size of the frame that begins at `at`, its head included; infinite when even that is cut. */
+/**
+ * Whole size of the frame that begins at `at`, its head included; infinite when even that is cut.
+ */
 function frameBytes(data: Buffer, at = 0): number {
   const marker = (data[at + 1] as number) & 0x7f;
   if (marker < 126) return 2 + marker;

@@ -1,4 +1,7 @@
-/** A redis-server of the bench's own, with the durability the figures are for, and what it has to say about itself. */
+/**
+ * A redis-server of the bench's own, with the durability the figures are for, and what it has to
+ * say about itself.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -49,7 +49,10 @@ interface EveningOptions {
 const BURST = 5;
 const BURST_MS = 4_000;
 
-/** A recording, laid over the evening; or invented talk that swells when a sale opens. Throws `FlagError` for a recording that cannot be used. */
+/**
+ * A recording, laid over the evening; or invented talk that swells when a sale opens. Throws
+ * `FlagError` for a recording that cannot be used.
+ */
 export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningOptions): EveningChat {
   if (file !== null) {
     const recording = readRecording(file);

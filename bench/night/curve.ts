@@ -4,8 +4,9 @@ import type { Order } from './orders.ts';
 type Shape = Extract<Order, { do: 'join' }>['shape'];
 
 /**
- * Offsets from the start, ascending. `even`: the same number each second. `ramp`: ever more, the rate grows from nothing in a line, so the share that is there
- * after t of T is (t/T)^2. `fade`: the other way round, most come at once and stragglers later.
+ * Offsets from the start, ascending. `even`: the same number each second. `ramp`: ever more, the
+ * rate grows from nothing in a line, so the share that is there after t of T is (t/T)^2. `fade`:
+ * the other way round, most come at once and stragglers later.
  */
 export function* curve(shape: Shape, people: number, overMs: number): Generator<number, void> {
   for (let i = 0; i < people; i++) {

@@ -1,7 +1,9 @@
 /**
- * Does something grow, or is it only warming up? A straight line through what was measured after the warm-up, how sure its slope is, and a judgement that may
- * also be "cannot tell". Memory goes up and down with garbage collection, and neighbouring seconds tell the same story twice, so what is judged is cut into
- * windows and each gives one value: its lowest for memory, its median for what only breathes.
+ * Does something grow, or is it only warming up? A straight line through what was measured after
+ * the warm-up, how sure its slope is, and a judgement that may also be "cannot tell". Memory goes
+ * up and down with garbage collection, and neighbouring seconds tell the same story twice, so what
+ * is judged is cut into windows and each gives one value: its lowest for memory, its median for
+ * what only breathes.
  */
 
 export type Point = readonly [atMs: number, value: number];
@@ -28,7 +30,10 @@ export interface GrowthRule {
 }
 
 export interface Judgement {
-  /** `steady`: surely within what is allowed. `grows`: surely more, and not about to stop. `inconclusive`: this run cannot tell. */
+  /**
+   * `steady`: surely within what is allowed. `grows`: surely more, and not about to stop.
+   * `inconclusive`: this run cannot tell.
+   */
   readonly verdict: 'steady' | 'grows' | 'inconclusive';
   readonly growth: Growth | null;
   /** In words, with the length a run needs where this one was too short. */
@@ -43,7 +48,10 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** The least that is judged, and so half of the shortest run that can be. */
 const JUDGED_MS_MIN = 2 * MINUTE_MS;
-/** A leak climbs as fast in the second half of what is judged as in the first; a warm-up that takes a third of the run, only half as fast. */
+/**
+ * A leak climbs as fast in the second half of what is judged as in the first; a warm-up that takes
+ * a third of the run, only half as fast.
+ */
 const FLATTENS = 0.6;
 /** Nobody plans by a guess that reaches further than this many times the run it is made from. */
 const FORESIGHT = 20;
@@ -102,8 +110,8 @@ export function judgeGrowth(points: readonly Point[], rule: GrowthRule): Judgeme
 }
 
 /**
- * The interval of a slope through a fixed number of windows shrinks as the time they span grows, so it must grow by the ratio of the interval to the
- * distance between slope and bound.
+ * The interval of a slope through a fixed number of windows shrinks as the time they span grows, so
+ * it must grow by the ratio of the interval to the distance between slope and bound.
  */
 function lengthFor({ perHour, plusMinus }: Growth, allowedPerHour: number, ranMs: number): string {
   const times = plusMinus / Math.abs(allowedPerHour - perHour);

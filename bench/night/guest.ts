@@ -18,7 +18,9 @@ export class Guest {
   attempts = 0;
   /** Sales this person is to press for, or has. */
   readonly pressed = new Set<string>();
-  /** Keyed requests whose outcome is not known, by key: repeated as soon as the line stands again. */
+  /**
+   * Keyed requests whose outcome is not known, by key: repeated as soon as the line stands again.
+   */
   readonly unknown = new Map<string, Reserve>();
 
   sent = 0;

@@ -1,4 +1,7 @@
-/** The host's side of a night: a show with something to sell, people who can be given orders, a payment desk, and the verdict when it is over. */
+/**
+ * The host's side of a night: a show with something to sell, people who can be given orders, a
+ * payment desk, and the verdict when it is over.
+ */
 import type { BackOffice } from '../audience/back-office.ts';
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
 import type { Check } from '../report/result.ts';
@@ -83,7 +86,10 @@ export class Host {
       );
   }
 
-  /** Plans a sale and tells the buyers. `zeroMs`: when it opens on the fleet's clock, to about a round trip. */
+  /**
+   * Plans a sale and tells the buyers. `zeroMs`: when it opens on the fleet's clock, to about a
+   * round trip.
+   */
   async sell({
     units,
     opensInMs,
@@ -117,7 +123,9 @@ export class Host {
     return { sale, zeroMs: (askedMs + answeredMs) / 2 + opensInMs };
   }
 
-  /** Everybody stops, answers under way are waited for, and what was seen is held against the books. */
+  /**
+   * Everybody stops, answers under way are waited for, and what was seen is held against the books.
+   */
   async end(zeroSpreadMs: number): Promise<Ended> {
     await this.desk.close();
     const summaries = (await this.#load.stop()) as NightSummary[];

@@ -1,4 +1,7 @@
-/** The workload `night`: one worker's share of the people of a show. They come, listen, talk, tap hearts, buy at zero, lose their line, come back. */
+/**
+ * The workload `night`: one worker's share of the people of a show. They come, listen, talk, tap
+ * hearts, buy at zero, lose their line, come back.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bye, ErrorMessage, Ok, Welcome, You } from '../../src/protocol/messages.ts';
 import { createPrng, type Prng } from '../audience/prng.ts';
@@ -229,7 +232,8 @@ class Night implements WorkloadRun<Order>, ViewerListener {
     if (facts.lastEvent > 0) this.#onEvents(facts);
     if (facts.dues.length > 0 && viewer.person % this.#context.params.measureEvery === 0) {
       const nowMs = this.#context.nowMs();
-      // Messages said before this person was here come from the memory of the room, not over the line.
+      // Messages said before this person was here come from the memory of the room, not over the
+      // line.
       const { slowUntilMs } = this.#guest(viewer);
       for (const dueMs of facts.dues) {
         if (dueMs < viewer.dueMs) continue;

@@ -1,4 +1,7 @@
-/** What the people of a show can be told to do. The host (the scenario) gives orders, every worker carries them out for its own people. Plain data: it travels. */
+/**
+ * What the people of a show can be told to do. The host (the scenario) gives orders, every worker
+ * carries them out for its own people. Plain data: it travels.
+ */
 import type { WireVariant } from '../scenarios/common-flags.ts';
 import type { Access, Gate } from '../scenarios/target.ts';
 import type { Evidence } from '../verdict/evidence.ts';
@@ -12,13 +15,18 @@ export interface NightParams {
   readonly people: number;
   /** Every so many-th person measures the delivery of each chat message. */
   readonly measureEvery: number;
-  /** Set their clocks after joining (four exchanges each), as everybody must who sees a countdown. */
+  /**
+   * Set their clocks after joining (four exchanges each), as everybody must who sees a countdown.
+   */
   readonly clocks: boolean;
 }
 
 /** Moments are on the fleet's clock. People are numbered; a worker takes those that are its own. */
 export type Order =
-  /** People `from` to `to` (exclusive) come: evenly over the time, or ever faster (`ramp`), or ever slower (`fade`, as after an announcement). */
+  /**
+   * People `from` to `to` (exclusive) come: evenly over the time, or ever faster (`ramp`), or ever
+   * slower (`fade`, as after an announcement).
+   */
   | {
       readonly do: 'join';
       readonly atMs: number;
@@ -39,7 +47,10 @@ export type Order =
   | { readonly do: 'leave'; readonly from: number; readonly to: number }
   /** This share of the people stops reading for a while: phones in a tunnel. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }
-  /** This share loses its line within `overMs`, stays away for `awayMs` and comes back, with its position, within `backMs` after that. */
+  /**
+   * This share loses its line within `overMs`, stays away for `awayMs` and comes back, with its
+   * position, within `backMs` after that.
+   */
   | {
       readonly do: 'drop';
       readonly atMs: number;
@@ -49,7 +60,10 @@ export type Order =
       readonly backMs: number;
     };
 
-/** Buyers 0 to `buyers` (exclusive) press at zero by their own clocks, each once, within the time people take to react. */
+/**
+ * Buyers 0 to `buyers` (exclusive) press at zero by their own clocks, each once, within the time
+ * people take to react.
+ */
 export interface Press {
   readonly do: 'press';
   readonly sale: string;
@@ -59,7 +73,10 @@ export interface Press {
   readonly buyers: number;
   readonly withinMs: number;
   readonly perBuyer: number;
-  /** Shares of the buyers: who press before it opens, who send their request twice, who give back what they got. */
+  /**
+   * Shares of the buyers: who press before it opens, who send their request twice, who give back
+   * what they got.
+   */
   readonly early: number;
   readonly twice: number;
   readonly regret: number;

@@ -1,4 +1,7 @@
-/** The shop's payment desk: turns holds into orders over the control API, forgets some, repeats itself sometimes, and remembers what it was told. */
+/**
+ * The shop's payment desk: turns holds into orders over the control API, forgets some, repeats
+ * itself sometimes, and remembers what it was told.
+ */
 
 import { type BackOffice, BackOfficeError } from '../audience/back-office.ts';
 import { createPrng } from '../audience/prng.ts';
@@ -11,7 +14,10 @@ export interface DeskOptions {
   readonly show: string;
   readonly seed: number;
   readonly nowMs: () => number;
-  /** Shares of the holds: who pays, and of them for whom the desk asks twice with one key, as after a lost answer. The rest lapse. */
+  /**
+   * Shares of the holds: who pays, and of them for whom the desk asks twice with one key, as after
+   * a lost answer. The rest lapse.
+   */
   readonly pays: number;
   readonly asksTwice: number;
   /** People take this long to pay, at most. */
@@ -43,7 +49,10 @@ export class PaymentDesk {
     this.recorder = new SecondRecorder(options.nowMs);
   }
 
-  /** Draws from the buyer, not from the order in which answers came: the same seed pays for the same people. */
+  /**
+   * Draws from the buyer, not from the order in which answers came: the same seed pays for the same
+   * people.
+   */
   hear({ granted }: Granted): void {
     const { seed, pays, withinMs } = this.#options;
     for (const [reservation, user, amount] of granted) {

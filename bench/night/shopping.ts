@@ -1,4 +1,7 @@
-/** Buying at zero: everybody presses by their own clock, some too early, some twice, some think better of it. One instance serves a worker's people. */
+/**
+ * Buying at zero: everybody presses by their own clock, some too early, some twice, some think
+ * better of it. One instance serves a worker's people.
+ */
 import type { ErrorMessage, Item, Ok, ReservationView } from '../../src/protocol/messages.ts';
 import { createPrng } from '../audience/prng.ts';
 import { Alarms } from '../generator/alarms.ts';
@@ -18,7 +21,10 @@ const GRANTS_TOLD_EVERY_MS = 100;
 /** Label of the generator that shopping draws from, so that it does not shift with the rest. */
 const STREAM = 11;
 
-/** `zero` is the press everybody waits for; `late` that of somebody who came after it; `again` after a line that broke. */
+/**
+ * `zero` is the press everybody waits for; `late` that of somebody who came after it; `again` after
+ * a line that broke.
+ */
 type Kind = 'zero' | 'late' | 'early' | 'twice' | 'again';
 
 interface Asked extends Reserve {

@@ -1,4 +1,7 @@
-/** A viewer's idea of the server's time: rules T-1 to T-3 of the protocol. The local clock is the fleet's. */
+/**
+ * A viewer's idea of the server's time: rules T-1 to T-3 of the protocol. The local clock is the
+ * fleet's.
+ */
 
 export const EXCHANGES = 4;
 

@@ -1,4 +1,7 @@
-/** Writes down what one worker's people see, as far as the promises go: the worker's part of the evidence. */
+/**
+ * Writes down what one worker's people see, as far as the promises go: the worker's part of the
+ * evidence.
+ */
 import type { ErrorMessage, Item, ReservationView } from '../../src/protocol/messages.ts';
 import type {
   End,
@@ -76,7 +79,10 @@ export class Witness {
     this.#ends.set(`${end.reservation} ${end.state}`, end);
   }
 
-  /** `sentAtLeast`: server time before which the request cannot have left; NaN when the buyer has no clock. */
+  /**
+   * `sentAtLeast`: server time before which the request cannot have left; NaN when the buyer has no
+   * clock.
+   */
   refused({ user, sale, lines }: Reserve, { code, at }: ErrorMessage, answeredMs: number, sentAtLeast: number): void {
     switch (code) {
       case 'sold_out': {

@@ -1,4 +1,7 @@
-/** How each server speaks to a subscriber: what must be said to be one, and how its frames are counted in messages with as little work as possible. */
+/**
+ * How each server speaks to a subscriber: what must be said to be one, and how its frames are
+ * counted in messages with as little work as possible.
+ */
 import { inflateRawSync } from 'node:zlib';
 import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
 import type { Variant } from '../../src/protocol/messages.ts';
@@ -61,7 +64,10 @@ const DIGIT_2 = 0x32;
 const DIGIT_4 = 0x34;
 const SOCKETIO_EVENT_HEAD = '42["m","'.length;
 
-/** Engine.IO 4 packets, one a frame: `0` open, `2` ping, `4` message; in it Socket.IO 5: `0` connected, `2` event. */
+/**
+ * Engine.IO 4 packets, one a frame: `0` open, `2` ping, `4` message; in it Socket.IO 5: `0`
+ * connected, `2` event.
+ */
 function socketio(listener: Listener): Dialect {
   return {
     onOpen() {},
@@ -80,7 +86,10 @@ function socketio(listener: Listener): Dialect {
 const LETTER_M = 0x4d;
 const NEW_LINE = 0x0a;
 
-/** The NATS client protocol is a stream of its own inside the frames: a message may begin in one and end in another. */
+/**
+ * The NATS client protocol is a stream of its own inside the frames: a message may begin in one and
+ * end in another.
+ */
 class NatsDialect implements Dialect {
   readonly #subject: string;
   readonly #listener: Listener;
@@ -160,7 +169,10 @@ interface KnownFrame {
   readonly dueMicros: Float64Array;
 }
 
-/** Everybody gets the same bytes, so a process decodes a frame once: its length and a hash of its first bytes (time, ids, first author) tell it from all others. */
+/**
+ * Everybody gets the same bytes, so a process decodes a frame once: its length and a hash of its
+ * first bytes (time, ids, first author) tell it from all others.
+ */
 const known = new Map<number, KnownFrame>();
 const KNOWN_MAX = 512;
 const SIGNED_BYTES = 72;

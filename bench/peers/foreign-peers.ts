@@ -1,4 +1,7 @@
-/** Peers that are programs of others: NATS over WebSocket, and Nchan in nginx. Their settings go into a folder that is removed with them. */
+/**
+ * Peers that are programs of others: NATS over WebSocket, and Nchan in nginx. Their settings go
+ * into a folder that is removed with them.
+ */
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -57,7 +60,10 @@ const NCHAN_MODULES = [
   '/usr/lib64/nginx/modules/ngx_nchan_module.so',
   '/usr/local/lib/nginx/modules/ngx_nchan_module.so',
 ];
-/** A second of messages at the highest rate asked of it: fewer, and a subscriber that is a little late is not sent what it missed. */
+/**
+ * A second of messages at the highest rate asked of it: fewer, and a subscriber that is a little
+ * late is not sent what it missed.
+ */
 const NCHAN_BUFFERED_MESSAGES = 5_000;
 
 export const nchan: Peer = {
@@ -110,7 +116,8 @@ function nchanConf(folder: string, port: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `  ${name}_temp_path ${join(folder, name)};`)
     .join('\n');
-  // The module's own temporary folder lies where nginx was built to have it, and no setting moves it: the master makes it at its first start, the worker has no rights of ours.
+  // The module's own temporary folder lies where nginx was built to have it, and no setting moves
+  // it: the master makes it at its first start, the worker has no rights of ours.
   const user =
     process.getuid?.() === 0
       ? `user nobody ${readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody'};\n`

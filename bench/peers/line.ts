@@ -1,4 +1,7 @@
-/** A client's WebSocket line to a peer, as lean as Node allows: all lines of a process read into one buffer, and nothing is made per message. */
+/**
+ * A client's WebSocket line to a peer, as lean as Node allows: all lines of a process read into one
+ * buffer, and nothing is made per message.
+ */
 import { connect, type Socket } from 'node:net';
 import {
   clientFrame,

@@ -1,4 +1,7 @@
-/** Peers that are programs of ours around a library: the bare socket server, the `ws` package, Socket.IO. */
+/**
+ * Peers that are programs of ours around a library: the bare socket server, the `ws` package,
+ * Socket.IO.
+ */
 import type { ChildProcess, Serializable } from 'node:child_process';
 import { Line } from './line.ts';
 import { messageText } from './message.ts';

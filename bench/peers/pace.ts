@@ -1,4 +1,7 @@
-/** An open schedule: message i is due at start + i / rate, whatever the server does; what is due leaves together, at the next turn of the timer. */
+/**
+ * An open schedule: message i is due at start + i / rate, whatever the server does; what is due
+ * leaves together, at the next turn of the timer.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LATE_SEND_MS } from '../generator/contract.ts';
 import { nowMicros } from './message.ts';
@@ -20,7 +23,10 @@ export interface Pacing extends Offer {
   /** Number of the first message. */
   readonly firstNumber: number;
   publish(number: number, dueMicros: number): void;
-  /** After what was due was published: write it out. True = so much waits that going on would only fill memory. */
+  /**
+   * After what was due was published: write it out. True = so much waits that going on would only
+   * fill memory.
+   */
   flush(): boolean;
 }
 

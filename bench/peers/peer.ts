@@ -1,10 +1,16 @@
-/** A server to compare with: how it is started, how one publisher makes it busy, how its subscribers speak. */
+/**
+ * A server to compare with: how it is started, how one publisher makes it busy, how its subscribers
+ * speak.
+ */
 
 import type { Offer, Offered } from './pace.ts';
 import type { ReceiversParams } from './receivers.ts';
 
 export interface PeerOptions {
-  /** Where frames carry batches that the peer does not choose itself (the bare limit): messages a frame, and bytes of the frame a message. */
+  /**
+   * Where frames carry batches that the peer does not choose itself (the bare limit): messages a
+   * frame, and bytes of the frame a message.
+   */
   readonly messagesPerFrame: number;
   readonly bytesPerMessage: number;
 }

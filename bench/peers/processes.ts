@@ -1,4 +1,7 @@
-/** Processes of servers: Node programs of ours that say where they listen, and programs of others that are asked until they do. None outlives this process. */
+/**
+ * Processes of servers: Node programs of ours that say where they listen, and programs of others
+ * that are asked until they do. None outlives this process.
+ */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { connect } from 'node:net';
@@ -156,7 +159,9 @@ function executable(path: string): boolean {
   }
 }
 
-/** Is a library there? Peers are development dependencies: an installed package has none of them. */
+/**
+ * Is a library there? Peers are development dependencies: an installed package has none of them.
+ */
 export function hasLibrary(name: string): boolean {
   try {
     import.meta.resolve(name);

@@ -1,6 +1,7 @@
 /**
- * Those who listen in a comparison: one room's subscribers on lean lines, in the fleet's processes. All of them count messages; some, spread evenly, also look at each message's
- * number (nothing missing, nothing out of order) and at how late it is.
+ * Those who listen in a comparison: one room's subscribers on lean lines, in the fleet's processes.
+ * All of them count messages; some, spread evenly, also look at each message's number (nothing
+ * missing, nothing out of order) and at how late it is.
  */
 import { encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import type { Workload, WorkloadContext, WorkloadRun } from '../generator/contract.ts';
@@ -41,7 +42,10 @@ export interface Received {
   /** Of those who look: messages they should have had before a later one. */
   readonly missing: number;
   readonly outOfOrder: number;
-  /** HdrHistogram V2, compressed, base64, microseconds from the moment a message was due; null when nobody looked at one, or nobody asked. */
+  /**
+   * HdrHistogram V2, compressed, base64, microseconds from the moment a message was due; null when
+   * nobody looked at one, or nobody asked.
+   */
   readonly latency: string | null;
   readonly open: number;
   readonly cpuSeconds: number;

@@ -1,4 +1,7 @@
-/** The highest rate that holds: steps up until one does not, steps between until the two are near, then a longer look at what was found. */
+/**
+ * The highest rate that holds: steps up until one does not, steps between until the two are near,
+ * then a longer look at what was found.
+ */
 
 export interface Step {
   readonly perSecond: number;
@@ -7,7 +10,10 @@ export interface Step {
 
 export interface SearchOptions<S extends Step> {
   readonly startPerSecond: number;
-  /** A short look at a rate. After one that did not hold, the next one must find a server that has caught up. */
+  /**
+   * A short look at a rate. After one that did not hold, the next one must find a server that has
+   * caught up.
+   */
   probe(perSecond: number): Promise<S>;
   /** A look long enough to be reported. */
   confirm(perSecond: number): Promise<S>;

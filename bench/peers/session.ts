@@ -1,4 +1,7 @@
-/** One peer under load: the server, its room of receivers in the fleet, and what a stretch of messages at one rate came to. */
+/**
+ * One peer under load: the server, its room of receivers in the fleet, and what a stretch of
+ * messages at one rate came to.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyFrom } from '../generator/assemble.ts';
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
@@ -82,7 +85,10 @@ export class PeerSession {
     return { processes };
   }
 
-  /** Memory the server process grew by, a connection that stands in the room and says nothing. Read after a rest on both sides, some 80 s in all. */
+  /**
+   * Memory the server process grew by, a connection that stands in the room and says nothing. Read
+   * after a rest on both sides, some 80 s in all.
+   */
   async idleBytes(connections: number, signal: AbortSignal): Promise<number> {
     const memory = (): number => this.read().processes[0]?.memoryBytes ?? Number.NaN;
     // The first ones make the room; they are not what one more costs.

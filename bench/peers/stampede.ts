@@ -1,6 +1,7 @@
 /**
- * Stampede itself, through the same interface: one gateway process as it is deployed and a Redis of its own. One publisher writes for the whole room, as with the others: for that
- * the rates of a single person are lifted by their settings, and nothing else.
+ * Stampede itself, through the same interface: one gateway process as it is deployed and a Redis of
+ * its own. One publisher writes for the whole room, as with the others: for that the rates of a
+ * single person are lifted by their settings, and nothing else.
  */
 import { packValue } from '../../src/protocol/codec.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, type Variant } from '../../src/protocol/messages.ts';
@@ -82,7 +83,10 @@ const FRAME = clientFrame(OPCODE.binary, packValue({ t: 'chat', id: FIRST_ID, te
 const ID_AT = FRAME.indexOf(Buffer.of(0xce, 0x80, 0, 0, 0)) + 1;
 const TEXT_AT = FRAME.length - MESSAGE_BYTES;
 
-/** The publisher's messages. All are the same bytes but for id and text, so none is packed by itself: the publisher shares the machine with what it measures. */
+/**
+ * The publisher's messages. All are the same bytes but for id and text, so none is packed by
+ * itself: the publisher shares the machine with what it measures.
+ */
 class ChatFrames {
   #due: Array<readonly [number: number, dueMicros: number]> = [];
 
@@ -113,7 +117,10 @@ async function openShow({ store }: BenchEngine): Promise<void> {
   if (!started.ok) throw new Error(`bench set-up: ${started.error.message}`);
 }
 
-/** In the room with a token, and welcomed. It is sent what everybody is sent, and its answers; it looks at none of it. */
+/**
+ * In the room with a token, and welcomed. It is sent what everybody is sent, and its answers; it
+ * looks at none of it.
+ */
 function openPublisher(engine: BenchEngine): Promise<Line> {
   return new Promise((resolve, reject) => {
     const line: Line = new Line(

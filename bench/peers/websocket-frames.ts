@@ -1,4 +1,7 @@
-/** WebSocket frames (RFC 6455) without a library: what arrives from a server is read in place, what goes there is made with a zero masking key. */
+/**
+ * WebSocket frames (RFC 6455) without a library: what arrives from a server is read in place, what
+ * goes there is made with a zero masking key.
+ */
 
 export const OPCODE = Object.freeze({ continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 });
 
@@ -8,7 +11,10 @@ export type FrameHandler = (opcode: number, bytes: Buffer, from: number, to: num
 /** Larger ones are refused: no peer sends them, so the stream is out of step. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Cuts what a server sends into frames, wherever TCP has cut it. Never masked, and not fragmented by any peer with messages this small. */
+/**
+ * Cuts what a server sends into frames, wherever TCP has cut it. Never masked, and not fragmented
+ * by any peer with messages this small.
+ */
 export class FrameReader {
   readonly #onFrame: FrameHandler;
   /** A frame that has begun; grown to its whole size at once, so that it is copied once. */

@@ -58,7 +58,10 @@ const FLAGS = {
   help: { type: 'boolean' },
 } as const;
 
-/** The sides stand before and after a bare `--`; without one, the first path is A and the second B. Flags may stand anywhere. */
+/**
+ * The sides stand before and after a bare `--`; without one, the first path is A and the second B.
+ * Flags may stand anywhere.
+ */
 function readArguments(argv: readonly string[]) {
   try {
     const cut = argv.indexOf('--');
@@ -86,7 +89,10 @@ function readArguments(argv: readonly string[]) {
   }
 }
 
-/** In order of time. A result that is named twice counts once more than it was measured: that is refused. */
+/**
+ * In order of time. A result that is named twice counts once more than it was measured: that is
+ * refused.
+ */
 function readSide(paths: readonly string[]): BenchResult[] {
   const files = paths.flatMap(filesOf);
   const twice = files.find((file, at) => files.findIndex((other) => sameFile(other, file)) < at);

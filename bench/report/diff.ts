@@ -1,4 +1,7 @@
-/** Two sides, each of one result or of several of the same load: what became better, what worse, and whether that is more than runs of the same thing differ by. */
+/**
+ * Two sides, each of one result or of several of the same load: what became better, what worse, and
+ * whether that is more than runs of the same thing differ by.
+ */
 import { type Spread, spreadOf } from './numbers.ts';
 import { mannWhitneyP, smallestP } from './rank-test.ts';
 import { type BenchResult, type Check, FIGURE_RUNS_MAX, type Figure } from './result.ts';
@@ -10,7 +13,10 @@ export interface DiffOptions {
   readonly threshold?: number;
 }
 
-/** Something that was not the same in both runs. `blocks`: the load was another one, so figures do not answer the same question. */
+/**
+ * Something that was not the same in both runs. `blocks`: the load was another one, so figures do
+ * not answer the same question.
+ */
 export interface Difference {
   readonly what: string;
   readonly a: string;
@@ -63,11 +69,17 @@ export interface Side {
   readonly commit: string;
   /** Reasons not to trust this side's numbers: every result of it had one. */
   readonly bottlenecks: readonly string[];
-  /** Results whose generator was the bottleneck, beside others that can be trusted: they count in no figure. */
+  /**
+   * Results whose generator was the bottleneck, beside others that can be trusted: they count in no
+   * figure.
+   */
   readonly leftOut: readonly string[];
 }
 
-/** More results of a side mean more runs of each figure: every round of every result is one. Throws RangeError for a side without a result or with too many runs. */
+/**
+ * More results of a side mean more runs of each figure: every round of every result is one. Throws
+ * RangeError for a side without a result or with too many runs.
+ */
 export function diffResults(
   a: BenchResult | readonly BenchResult[],
   b: BenchResult | readonly BenchResult[],
@@ -131,7 +143,10 @@ function sideOf(results: readonly BenchResult[]): Pooled {
   return { side, bottlenecks, figures: pool(counted), checks: worstChecks(results) };
 }
 
-/** A figure of another unit or direction stays another figure: it begins anew, and the newest definition counts. */
+/**
+ * A figure of another unit or direction stays another figure: it begins anew, and the newest
+ * definition counts.
+ */
 function pool(results: readonly BenchResult[]): Map<string, Figure> {
   const figures = new Map<string, Figure>();
   for (const { figures: own } of results)

@@ -1,4 +1,7 @@
-/** What a run shows while it goes on: a small block that is redrawn in place on a terminal, otherwise a plain line every few seconds. */
+/**
+ * What a run shows while it goes on: a small block that is redrawn in place on a terminal,
+ * otherwise a plain line every few seconds.
+ */
 import type { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
 import { plural, writeClock, writeDuration, writeMs, writeNumber, writePercent } from './numbers.ts';
@@ -45,7 +48,9 @@ const ROWS_PER_KIND_MAX = 6;
 const SPARK_POINTS = 40;
 const BAR_COLUMNS_MAX = 40;
 const BLOCKS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/** The generator's busiest process above this share is shown as a warning: its numbers get doubtful. */
+/**
+ * The generator's busiest process above this share is shown as a warning: its numbers get doubtful.
+ */
 const BUSY_SHARE = 0.8;
 
 export function createDisplay(options: DisplayOptions): Display {

@@ -20,7 +20,10 @@ export type ResultFileCode =
   | 'invalid_fields'
   | 'not_writable';
 
-/** A file that is no result of ours, or cannot be one; the message names the file and what is wrong with it. */
+/**
+ * A file that is no result of ours, or cannot be one; the message names the file and what is wrong
+ * with it.
+ */
 export class ResultFileError extends Error {
   readonly code: ResultFileCode;
   readonly path: string;
@@ -39,8 +42,9 @@ export interface ResultFiles {
 }
 
 /**
- * Writes `<scenario>-<time>.json` and `.html` into `folder` (made when missing) and answers both paths. The JSON is written before it is checked: a long
- * run with one wrong number keeps its file, and the `ResultFileError` says which field no reader will take.
+ * Writes `<scenario>-<time>.json` and `.html` into `folder` (made when missing) and answers both
+ * paths. The JSON is written before it is checked: a long run with one wrong number keeps its file,
+ * and the `ResultFileError` says which field no reader will take.
  */
 export function writeResult(result: BenchResult, folder: string): ResultFiles {
   const text = serialise(result);
@@ -115,7 +119,10 @@ function serialise(result: BenchResult): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-/** Written whole under another name first. A hard link takes a name only if nobody has it: two runs that end in the same second get two names. */
+/**
+ * Written whole under another name first. A hard link takes a name only if nobody has it: two runs
+ * that end in the same second get two names.
+ */
 function writeUnderFreeName(text: string, { scenario, startedAt }: BenchResult, folder: string): string {
   const slug = scenario.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'result';
   const base = join(folder, `${slug}-${startedAt.replace(/\.\d+/, '').replace(/[^0-9TZ]+/g, '')}`);

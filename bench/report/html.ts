@@ -17,7 +17,9 @@ export interface HtmlOptions {
 const STYLES = ['page.css', 'sections.css', 'plots.css', 'narrow-and-paper.css'];
 const asset = (name: string): string => readFileSync(new URL(`./html/${name}`, import.meta.url), 'utf8');
 
-/** The whole page. Bounded: long lines are thinned, long lists and texts cut, and the page says so. */
+/**
+ * The whole page. Bounded: long lines are thinned, long lists and texts cut, and the page says so.
+ */
 export function renderHtml(result: BenchResult, options: HtmlOptions = {}): string {
   const outcome = outcomeOf(result);
   const style = STYLES.map(asset).join('\n');

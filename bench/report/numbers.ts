@@ -1,4 +1,7 @@
-/** How numbers are written, everywhere the same: few digits, the unit behind them, and a repeated figure as its median with its spread. */
+/**
+ * How numbers are written, everywhere the same: few digits, the unit behind them, and a repeated
+ * figure as its median with its spread.
+ */
 import { median } from '../harness/stats.ts';
 import type { Figure } from './result.ts';
 
@@ -6,7 +9,10 @@ const grouped = (digits: number): Intl.NumberFormat => new Intl.NumberFormat('en
 const formats = [grouped(0), grouped(1), grouped(2), grouped(3)] as const;
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
-/** Three significant digits or so, never fewer digits before the point: 1,204,332; 41.3; 4.21; 0.042. */
+/**
+ * Three significant digits or so, never fewer digits before the point: 1,204,332; 41.3; 4.21;
+ * 0.042.
+ */
 export function writeNumber(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);

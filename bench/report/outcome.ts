@@ -13,8 +13,9 @@ export interface Outcome {
 }
 
 /**
- * A broken promise is a fact whoever was slow, so it fails the run. A service level is a number, and numbers of a generator that was itself the bottleneck
- * say nothing: then there is no answer, met or missed.
+ * A broken promise is a fact whoever was slow, so it fails the run. A service level is a number,
+ * and numbers of a generator that was itself the bottleneck say nothing: then there is no answer,
+ * met or missed.
  */
 export function outcomeOf({ verdict, generator, scenario }: BenchResult): Outcome {
   const broken = verdict.checks.filter(({ ok }) => !ok);

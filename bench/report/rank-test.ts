@@ -1,13 +1,15 @@
 /**
- * Mann and Whitney's rank test (H. B. Mann, D. R. Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other",
- * Annals of Mathematical Statistics 18, 1947), two-sided and exact, the one Go's benchstat uses for the same question. It asks nothing of the values'
- * distribution, which for times on a shared machine is anything but normal.
+ * Mann and Whitney's rank test (H. B. Mann, D. R. Whitney, "On a Test of Whether one of Two Random
+ * Variables is Stochastically Larger than the Other", Annals of Mathematical Statistics 18, 1947),
+ * two-sided and exact, the one Go's benchstat uses for the same question. It asks nothing of the
+ * values' distribution, which for times on a shared machine is anything but normal.
  */
 
 /**
- * The chance, if both samples came from one distribution, of rank sums at least as far apart. Ties get middle ranks and the distribution is counted out over
- * every way to deal the pooled ranks to two hands, so ties need no correction. 1 for an empty sample.
- * Cost: |a| x |pool| x (sum of ranks), below a second for 100 against 100.
+ * The chance, if both samples came from one distribution, of rank sums at least as far apart. Ties
+ * get middle ranks and the distribution is counted out over every way to deal the pooled ranks to
+ * two hands, so ties need no correction. 1 for an empty sample. Cost: |a| x |pool| x (sum of
+ * ranks), below a second for 100 against 100.
  */
 export function mannWhitneyP(a: readonly number[], b: readonly number[]): number {
   const [few, many] = a.length <= b.length ? [a, b] : [b, a];
@@ -28,7 +30,10 @@ export function mannWhitneyP(a: readonly number[], b: readonly number[]): number
   return asFar / all;
 }
 
-/** The smallest p that samples of these sizes can give: all of one beyond all of the other. Above the level asked for, no difference can be told. */
+/**
+ * The smallest p that samples of these sizes can give: all of one beyond all of the other. Above
+ * the level asked for, no difference can be told.
+ */
 export function smallestP(a: number, b: number): number {
   let deals = 1;
   for (let k = 1; k <= Math.min(a, b); k++) deals = (deals * (Math.max(a, b) + k)) / k;

@@ -1,10 +1,14 @@
 /**
- * What a run measured, as it is written to JSON and read again by the report and by `bench diff`. Times are milliseconds, `atMs` counts from the start of
- * the run. Percentiles are never averaged: where results meet, histograms are added (HdrHistogram, http://hdrhistogram.org).
+ * What a run measured, as it is written to JSON and read again by the report and by `bench diff`.
+ * Times are milliseconds, `atMs` counts from the start of the run. Percentiles are never averaged:
+ * where results meet, histograms are added (HdrHistogram, http://hdrhistogram.org).
  */
 
 export const RESULT_SCHEMA = 'stampede.bench/1';
-/** Repetitions of one figure; the exact rank test that compares two results is counted out for each of them. */
+/**
+ * Repetitions of one figure; the exact rank test that compares two results is counted out for each
+ * of them.
+ */
 export const FIGURE_RUNS_MAX = 100;
 
 export interface Machine {
@@ -48,7 +52,10 @@ export interface Figure {
   readonly name: string;
   readonly unit: string;
   readonly better: 'higher' | 'lower' | 'neither';
-  /** One value a repetition, in order (`FIGURE_RUNS_MAX`); their median is the result, their spread the noise. */
+  /**
+   * One value a repetition, in order (`FIGURE_RUNS_MAX`); their median is the result, their spread
+   * the noise.
+   */
   readonly runs: readonly number[];
   /** What it means, for the report. */
   readonly about?: string;

@@ -1,4 +1,7 @@
-/** The contract of `result.ts` as a schema, for files that come from elsewhere. The last lines prove to the compiler that the two say the same. */
+/**
+ * The contract of `result.ts` as a schema, for files that come from elsewhere. The last lines prove
+ * to the compiler that the two say the same.
+ */
 import { type Static, type TSchema, Type } from 'typebox';
 import { type BenchResult, FIGURE_RUNS_MAX, RESULT_SCHEMA } from './result.ts';
 
@@ -106,5 +109,8 @@ export const resultSchema = Type.Object({
 type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 type Proof<T extends true> = T;
-/** Does not compile when a field of the interface and of the schema differ in name, type or being optional. */
+/**
+ * Does not compile when a field of the interface and of the schema differ in name, type or being
+ * optional.
+ */
 export type SchemaIsTheContract = Proof<Same<Frozen<Static<typeof resultSchema>>, Frozen<BenchResult>>>;

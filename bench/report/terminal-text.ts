@@ -1,4 +1,7 @@
-/** Text for a terminal: names and codes come from elsewhere and may hold anything, control sequences included; widths are columns, not characters. */
+/**
+ * Text for a terminal: names and codes come from elsewhere and may hold anything, control sequences
+ * included; widths are columns, not characters.
+ */
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import stringWidth from 'string-width';
@@ -17,7 +20,9 @@ export const widthOf = (text: string): number => stringWidth(text);
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/** Cuts to `columns`, with an ellipsis; never through the middle of a character. Plain text only. */
+/**
+ * Cuts to `columns`, with an ellipsis; never through the middle of a character. Plain text only.
+ */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let kept = '';
@@ -54,7 +59,10 @@ export function fit(spans: readonly Span[], columns: number): string {
   return line;
 }
 
-/** Breaks plain text at spaces. The first line begins with `lead`, the others with as much room. A word longer than a line is left whole. */
+/**
+ * Breaks plain text at spaces. The first line begins with `lead`, the others with as much room. A
+ * word longer than a line is left whole.
+ */
 export function wrap(text: string, columns: number, lead = ''): string[] {
   const room = columns - widthOf(lead);
   const lines: string[] = [];

@@ -1,4 +1,7 @@
-/** Steps a load up until a service level breaks, and names the largest that held, what broke and who was full. */
+/**
+ * Steps a load up until a service level breaks, and names the largest that held, what broke and who
+ * was full.
+ */
 import { cpus } from 'node:os';
 import {
   busiestOf,
@@ -100,7 +103,8 @@ export const capacity = defineScenario({
       );
       for (let load = stairs.next(null); load !== null; load = stairs.next(steps.at(-1) ?? null)) {
         let step = await climb.step(load);
-        // A neighbour on the machine may have had the core for a moment: what breaks must break twice.
+        // A neighbour on the machine may have had the core for a moment: what breaks must break
+        // twice.
         if (!holds(step)) step = await climb.step(load);
         steps.push(step);
         context.display.line(`${UNIT[flags.of]} ${load.toLocaleString('en')}: ${broken(step) ?? 'held'}`);
@@ -119,7 +123,10 @@ const nightOptions = (flags: Flags, most: number) => ({
 });
 const holds = (step: Step): boolean => broken(step) === null;
 
-/** Up by a share each time; when one breaks, half way back between it and the last that held, so often. */
+/**
+ * Up by a share each time; when one breaks, half way back between it and the last that held, so
+ * often.
+ */
 class Stairs {
   readonly most: number;
   readonly #first: number;
@@ -183,7 +190,8 @@ class Climb {
     const machine = busySince(ticks);
     const samples = samplesWithin(this.#fleet.samples, stretch);
     const levels = this.#levels(samples, samplesWithin(this.#fleet.samples, arriving));
-    // A rush is over in a moment: what it used is held against the time until nearly all had their answer, not against the wait that follows.
+    // A rush is over in a moment: what it used is held against the time until nearly all had their
+    // answer, not against the wait that follows.
     const busyMs =
       of === 'buyers' ? this.#flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : this.#common.seconds * 1000;
     const cores = coresOf(before, after, busyMs / 1000);
@@ -265,8 +273,9 @@ class Climb {
 }
 
 /**
- * What stops the climb on the generator's side: no core left, or a loop so late that it takes up a third of what the service level allows. Single sends that left
- * late are told and do not stop it: latency counts from the moment each was due, so they make a load look worse, never better.
+ * What stops the climb on the generator's side: no core left, or a loop so late that it takes up a
+ * third of what the service level allows. Single sends that left late are told and do not stop it:
+ * latency counts from the moment each was due, so they make a load look worse, never better.
  */
 function fullGenerator(samples: readonly Sample[], { of, decisionP99, deliveryP99 }: Flags): string[] {
   const { share: busiest } = busiestOf(samples);
@@ -285,7 +294,10 @@ function coresOf(before: ServerReading | null, after: ServerReading | null, seco
   return processes.map(({ name, cpuSeconds }) => [name, cpuSeconds / seconds] as const).sort(([, a], [, b]) => b - a);
 }
 
-/** What broke in this step, in words; null when it held. A generator that was full says nothing about the engine, so the step does not count as held. */
+/**
+ * What broke in this step, in words; null when it held. A generator that was full says nothing
+ * about the engine, so the step does not count as held.
+ */
 function broken({ levels, generatorFull }: Step): string | null {
   const missed = levels.filter(({ ok }) => !ok);
   if (generatorFull.length > 0) return `the generator was full: ${generatorFull.join(', ')}`;

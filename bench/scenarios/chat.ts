@@ -1,4 +1,7 @@
-/** A room of viewers, some of whom write: how much chat gets through, how soon, and what it costs the server. */
+/**
+ * A room of viewers, some of whom write: how much chat gets through, how soon, and what it costs
+ * the server.
+ */
 
 import { LIMITS } from '../../src/limits.ts';
 import type { AudienceSummary } from '../generator/workloads/audience.ts';

@@ -1,4 +1,7 @@
-/** The story of one run with a fleet: its phases, what is shown while it goes on, and the result it becomes. */
+/**
+ * The story of one run with a fleet: its phases, what is shown while it goes on, and the result it
+ * becomes.
+ */
 
 import {
   busiestOf,
@@ -39,7 +42,10 @@ export interface Findings {
   /** The latency the run is about: the generator's own delay is held against it. */
   readonly headline?: Latency | undefined;
   readonly notes?: readonly string[];
-  /** Generators whose own delay is in what was measured; all unless given. The others only make the load. */
+  /**
+   * Generators whose own delay is in what was measured; all unless given. The others only make the
+   * load.
+   */
   readonly measuring?: readonly number[];
 }
 
@@ -81,7 +87,10 @@ export class Chronicle {
     return phase;
   }
 
-  /** Runs the body of a scenario; false when Ctrl-C ended it: then the result is made of what there is. */
+  /**
+   * Runs the body of a scenario; false when Ctrl-C ended it: then the result is made of what there
+   * is.
+   */
   async unlessStopped(body: () => Promise<void>): Promise<boolean> {
     try {
       await body();

@@ -1,4 +1,7 @@
-/** What the rounds of a comparison come to: figures a server, ratios of one round each, and the targets Stampede is built for. */
+/**
+ * What the rounds of a comparison come to: figures a server, ratios of one round each, and the
+ * targets Stampede is built for.
+ */
 
 import { median } from '../harness/stats.ts';
 import type { Stretch } from '../peers/session.ts';
@@ -208,7 +211,10 @@ const times = (value: number): string =>
   Number.isNaN(value) ? 'no round in which both held' : `${value.toFixed(3)} x`;
 const millions = (value: number): string => `${(value / 1e6).toFixed(2)} M`;
 
-/** Can the numbers be believed: did the receivers and the publisher keep up, and did everybody get everything in order? */
+/**
+ * Can the numbers be believed: did the receivers and the publisher keep up, and did everybody get
+ * everything in order?
+ */
 export function checksOf(all: readonly PeerRounds[]): Check[] {
   return all.flatMap(({ peer, best }) => {
     const held = best.filter((stretch) => stretch !== null);

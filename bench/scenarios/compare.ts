@@ -1,6 +1,8 @@
 /**
- * Stampede beside other servers on this machine, in turns: one room, one publisher, 60-byte messages. For each, the highest rate that holds (nearly everything delivered, p99 under a bound),
- * what that costs in CPU, and what an idle connection costs in memory. The bare socket server sends frames equal to those Stampede sent in the same round.
+ * Stampede beside other servers on this machine, in turns: one room, one publisher, 60-byte
+ * messages. For each, the highest rate that holds (nearly everything delivered, p99 under a bound),
+ * what that costs in CPU, and what an idle connection costs in memory. The bare socket server sends
+ * frames equal to those Stampede sent in the same round.
  */
 
 import { latencyFrom } from '../generator/assemble.ts';

@@ -23,7 +23,10 @@ const FLAGS = {
 /** Somebody who was not let in within this long after the last was due is not waited for. */
 const STRAGGLE_MS = 15_000;
 const BEFORE_MS = 300;
-/** Who comes and goes before anything is measured, so that neither side runs code that is not compiled yet. */
+/**
+ * Who comes and goes before anything is measured, so that neither side runs code that is not
+ * compiled yet.
+ */
 const WARM_UP_PEOPLE = 500;
 const WARM_UP_MS = 2_000;
 
@@ -74,7 +77,8 @@ export const connect = defineScenario({
       for (let round = 1; round <= common.rounds; round++) {
         chronicle.phase('preparing');
         const crowd = await prepare(flags.viewers);
-        // What a later round needs lies in memory that an earlier one left: only the first says what a viewer costs.
+        // What a later round needs lies in memory that an earlier one left: only the first says
+        // what a viewer costs.
         const before = round === 1 ? await rest() : await chronicle.readServer();
         const joiningMs = (flags.viewers * 1000) / flags.joinRate;
         const fromMs = fleet.secondAfter(BEFORE_MS);

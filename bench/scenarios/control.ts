@@ -1,4 +1,7 @@
-/** The HTTP API under the load of hosts and back offices, through autocannon: at a rate, and as fast as it goes. */
+/**
+ * The HTTP API under the load of hosts and back offices, through autocannon: at a rate, and as fast
+ * as it goes.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackOffice } from '../audience/back-office.ts';
 import { type HttpLoadResult, type HttpSecond, runHttpLoad } from '../control/http-load.ts';

@@ -1,4 +1,7 @@
-/** What hosts do must reach everybody at once, also while the room writes more than it can be sent: events beside saturated chat. */
+/**
+ * What hosts do must reach everybody at once, also while the room writes more than it can be sent:
+ * events beside saturated chat.
+ */
 import { LIMITS } from '../../src/limits.ts';
 import type { BackOffice } from '../audience/back-office.ts';
 import type { Stretch } from '../generator/assemble.ts';
@@ -59,7 +62,8 @@ export const events = defineScenario({
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    // One process more, for those who measure: the others have a room's worth of chat to read, and would measure that.
+    // One process more, for those who measure: the others have a room's worth of chat to read, and
+    // would measure that.
     const run = await openRun(
       context,
       { env: ratesFor(flags.rate / flags.writers) },
@@ -89,7 +93,8 @@ export const events = defineScenario({
       await fleet.until(fleet.nowMs() + TRAIL_MS);
       ends = (await Promise.all([crowd.stop(), seats.witnesses.stop()])).flat() as AudienceSummary[];
     });
-    // On another machine's clock only the way from the order can be measured, the API's part included.
+    // On another machine's clock only the way from the order can be measured, the API's part
+    // included.
     const name = target.own ? 'event' : 'event from its order';
     const delivery = chronicle.latency(name, ...rounds.map(({ stretch }) => stretch));
     return chronicle.finish({
@@ -106,7 +111,10 @@ type Flags = FlagValues<typeof FLAGS>;
 
 const witnessesOf = ({ viewers }: Pick<Flags, 'viewers'>): number => Math.min(WITNESSES, Math.ceil(viewers / 4));
 
-/** The crowd sits in all generators but one; the witnesses, who alone measure, have that to themselves. All come in the same time, so they stand everywhere in the engine's lists. */
+/**
+ * The crowd sits in all generators but one; the witnesses, who alone measure, have that to
+ * themselves. All come in the same time, so they stand everywhere in the engine's lists.
+ */
 async function takeSeats(
   run: Run,
   { viewers, joinRate }: Flags,

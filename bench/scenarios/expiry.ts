@@ -1,6 +1,7 @@
 /**
- * Many open holds that nobody confirms: how long after its deadline does a hold free its units, and how long do scripts take meanwhile? The lapses
- * are done by one gateway with one viewer; no job runs. The deadline is the reservation's, the moment of freeing the ledger's.
+ * Many open holds that nobody confirms: how long after its deadline does a hold free its units, and
+ * how long do scripts take meanwhile? The lapses are done by one gateway with one viewer; no job
+ * runs. The deadline is the reservation's, the moment of freeing the ledger's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
@@ -93,7 +94,10 @@ async function freeingDelays({ redis }: Engine, show: string): Promise<number[]>
   return delays.sort((a, b) => a - b);
 }
 
-/** Microseconds, as Redis keeps them (INFO latencystats, two significant digits), since its statistics were last reset. */
+/**
+ * Microseconds, as Redis keeps them (INFO latencystats, two significant digits), since its
+ * statistics were last reset.
+ */
 export async function scriptP99(client: Engine['redis']['client']): Promise<number> {
   const [, p99] = /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await client.info('latencystats')) ?? [];
   return Number(p99);

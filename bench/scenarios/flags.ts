@@ -1,4 +1,7 @@
-/** Flags of the bench: typed, with a default and a rule each. A wrong one is said in words, all wrong ones at once, before anything is started. */
+/**
+ * Flags of the bench: typed, with a default and a rule each. A wrong one is said in words, all
+ * wrong ones at once, before anything is started.
+ */
 import { parseArgs } from 'node:util';
 import { integer, oneOf, type Parsed, type Parser, toggle as yesOrNo } from '../../src/config/parsers.ts';
 import { COMMAND } from '../harness/program.ts';

@@ -1,4 +1,7 @@
-/** A room with everybody in it and chat that may begin: what chat, events and stalled have in common. */
+/**
+ * A room with everybody in it and chat that may begin: what chat, events and stalled have in
+ * common.
+ */
 
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
@@ -11,7 +14,10 @@ import { FlagError } from './flags.ts';
 import { openRoom } from './room.ts';
 import { cpuSecondsBetween } from './target.ts';
 
-/** A burst of independent writers stays below the limit of each of them: they are asked for two thirds of it. */
+/**
+ * A burst of independent writers stays below the limit of each of them: they are asked for two
+ * thirds of it.
+ */
 const PER_WRITER_PER_SECOND = (LIMITS.chatRatePerSecond * 2) / 3;
 /** Independent writers come in bursts: four times their mean and nobody is refused. */
 const BURST = 4;
@@ -104,7 +110,10 @@ export interface TalkRound {
   cpuSeconds: number;
 }
 
-/** Waits for the rounds of a run, one right after the other, and reads the gateway's CPU between them. `rounds` grows as they begin. */
+/**
+ * Waits for the rounds of a run, one right after the other, and reads the gateway's CPU between
+ * them. `rounds` grows as they begin.
+ */
 export async function measureRounds(
   { fleet, chronicle }: Run,
   rounds: TalkRound[],

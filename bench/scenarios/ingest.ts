@@ -1,4 +1,7 @@
-/** Chat taken in: how many messages a second one gateway process accepts when delivering them is not what holds it up. */
+/**
+ * Chat taken in: how many messages a second one gateway process accepts when delivering them is not
+ * what holds it up.
+ */
 import { LIMITS } from '../../src/limits.ts';
 import { busiestOf, CPU_SHARE_MAX, healthOf, type Stretch } from '../generator/assemble.ts';
 import type { IngestCommand, IngestParams, IngestSummary } from '../generator/workloads/ingest.ts';
@@ -143,7 +146,8 @@ export const ingest = defineScenario({
       levels: [...acceptedLevel(flags.accepted, flood[0]), ...commonLevels(common, answer ?? flatOut)],
       headline: answer ?? flatOut,
     });
-    // Flat out the generator works as hard as the gateway: what it did is held against that phase alone, too.
+    // Flat out the generator works as hard as the gateway: what it did is held against that phase
+    // alone, too.
     const judged = chronicle.samples(...floods.map(({ stretch }) => stretch));
     const bottlenecks = [
       ...new Set([...(result.generator?.bottlenecks ?? []), ...healthOf(fleet.workers, judged, flatOut).bottlenecks]),

@@ -1,4 +1,7 @@
-/** Parts of the engine measured by themselves, each with load made in this process: deciding in Redis, deciding behind sockets, freeing what lapsed. */
+/**
+ * Parts of the engine measured by themselves, each with load made in this process: deciding in
+ * Redis, deciding behind sockets, freeing what lapsed.
+ */
 import { median } from '../harness/stats.ts';
 import type { BenchResult, Figure, Latency, Level } from '../report/result.ts';
 import { benchExpiry, HOLDS_MADE_PER_SECOND } from './expiry.ts';
@@ -99,7 +102,10 @@ export const reserveStore = defineScenario({
     }),
 });
 
-/** 25,000 decisions/s are wanted where such a sketch makes 37,000 to 40,000: 25 / 40, and this says so on a machine of any speed. */
+/**
+ * 25,000 decisions/s are wanted where such a sketch makes 37,000 to 40,000: 25 / 40, and this says
+ * so on a machine of any speed.
+ */
 const OF_THE_BARE_SKETCH = 0.63;
 
 function cpuFigures(of: string, server: string, better: Figure['better'], runs: readonly Saturation[]): Figure[] {

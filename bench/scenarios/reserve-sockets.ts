@@ -1,6 +1,7 @@
 /**
- * The rush over real WebSockets: one gateway process, this generator and Redis on the same machine. Four figures: decisions a second when
- * everybody keeps pressing (and those of a bare sketch), latency at a fixed offered rate (counted from the moment each press was due), the time until a
+ * The rush over real WebSockets: one gateway process, this generator and Redis on the same machine.
+ * Four figures: decisions a second when everybody keeps pressing (and those of a bare sketch),
+ * latency at a fixed offered rate (counted from the moment each press was due), the time until a
  * crowd on few units has all its answers, and refusals a second that cost Redis nothing.
  */
 
@@ -19,24 +20,36 @@ export interface SocketReserveOptions {
   readonly rounds: number;
 }
 
-/** Who presses in the closed loop, and how often: the crowd of a flash sale, in which a buyer may hold a few units. */
+/**
+ * Who presses in the closed loop, and how often: the crowd of a flash sale, in which a buyer may
+ * hold a few units.
+ */
 const SATURATING_BUYERS = 10_000;
 const PRESSES_A_BUYER = 4;
 
 /** People who press in the closed and in the open loop. */
 const CROWD = 2_000;
 
-/** The generator's own stall: such a press was late before the gateway saw it, and its latency says so. */
+/**
+ * The generator's own stall: such a press was late before the gateway saw it, and its latency says
+ * so.
+ */
 const LATE_MS = 5;
 /** Thrown away: code that is not compiled yet, on both sides. */
 const WARM_UP_SECONDS = 2;
-/** Buyers press several times in one write when refusals are counted: otherwise the generator's own writes are what is measured. */
+/**
+ * Buyers press several times in one write when refusals are counted: otherwise the generator's own
+ * writes are what is measured.
+ */
 const PRESSES_A_WRITE = 5;
 const REFUSALS_UNDER_WAY_MAX = 20_000;
 
 export interface SocketReserveResult {
   readonly rounds: readonly SaturatedRound[];
-  /** The same rate from a small and from a large crowd: broadcasts to everybody connected are in the way of answers. */
+  /**
+   * The same rate from a small and from a large crowd: broadcasts to everybody connected are in the
+   * way of answers.
+   */
   readonly openLoops: ReadonlyArray<{
     buyers: number;
     offeredPerSecond: number;
@@ -51,7 +64,10 @@ export interface SocketReserveResult {
 /** The same crowd at both, one after the other. */
 export interface SaturatedRound {
   readonly engine: Saturation;
-  /** The least that decides reservations over sockets, so that a slow machine is not taken for a slow engine. */
+  /**
+   * The least that decides reservations over sockets, so that a slow machine is not taken for a
+   * slow engine.
+   */
   readonly bare: Saturation;
 }
 
@@ -69,7 +85,8 @@ export interface Saturation {
 export async function benchSocketReserve(options: SocketReserveOptions): Promise<SocketReserveResult> {
   const engine = await startBenchEngine({ append: options.append });
   try {
-    // Latency first: what tens of thousands who came and went leave to the garbage collectors of both sides is not what a fresh room feels.
+    // Latency first: what tens of thousands who came and went leave to the garbage collectors of
+    // both sides is not what a fresh room feels.
     const openLoops = [await offer(engine, 5_000, 500, options), await offer(engine, 5_000, CROWD, options)];
     const rounds = await saturate(engine, options);
     const rush = await rushOn(engine, options.buyers, 500);
@@ -88,8 +105,10 @@ interface Contender extends PressTarget {
 }
 
 /**
- * Closed loop: a crowd in which everybody presses again as soon as they are answered, until they own what they may. A fresh sale and crowd a round,
- * because nobody in a real sale collects hundreds of holds. Engine and sketch take turns in going first: the machine changes its speed meanwhile.
+ * Closed loop: a crowd in which everybody presses again as soon as they are answered, until they
+ * own what they may. A fresh sale and crowd a round, because nobody in a real sale collects
+ * hundreds of holds. Engine and sketch take turns in going first: the machine changes its speed
+ * meanwhile.
  */
 async function saturate(engine: BenchEngine, { append, rounds }: SocketReserveOptions): Promise<SaturatedRound[]> {
   const sketch = await startBareReserve(append);
@@ -224,7 +243,8 @@ async function refuse(
   let next = 0;
   let turn = 0;
   while (performance.now() < untilMs) {
-    // A bounded number under way, so that the queue is the gateway's work and not the kernel's memory.
+    // A bounded number under way, so that the queue is the gateway's work and not the kernel's
+    // memory.
     if (next - crowd.answered < REFUSALS_UNDER_WAY_MAX) {
       for (let i = 0; i < 200; i++)
         crowd.pressOften(crowd.buyers[turn++ % crowd.buyers.length] as Buyer, PRESSES_A_WRITE, performance.now());
@@ -235,7 +255,8 @@ async function refuse(
   await crowd.told(next, 5);
   const elapsed = (performance.now() - startedMs) / 1000;
   const { calls: redisCommands } = await engine.redis.scriptCalls();
-  // What the engine does anyway in a quiet show (its clock, viewer counts) is not a reserve: only scripts that decide would be.
+  // What the engine does anyway in a quiet show (its clock, viewer counts) is not a reserve: only
+  // scripts that decide would be.
   const [code = 'none'] = [...crowd.answers.keys()];
   const refused = crowd.answers.get('sale_not_open') ?? 0;
   crowd.leave();

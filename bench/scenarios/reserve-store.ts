@@ -1,6 +1,7 @@
 /**
- * Accepted decisions per second at store level: one hot sale, batches against single calls of the same script, both with many calls in flight, in
- * turns on the same Redis. The ratio is the result; the rates depend on the machine.
+ * Accepted decisions per second at store level: one hot sale, batches against single calls of the
+ * same script, both with many calls in flight, in turns on the same Redis. The ratio is the result;
+ * the rates depend on the machine.
  */
 import { LIMITS } from '../../src/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';

@@ -1,4 +1,7 @@
-/** What a scenario is. `bench/main.ts` reads its flags, opens what it needs, draws its progress and writes its result. */
+/**
+ * What a scenario is. `bench/main.ts` reads its flags, opens what it needs, draws its progress and
+ * writes its result.
+ */
 import type { Fleet, FleetOptions } from '../generator/contract.ts';
 import type { Display } from '../report/display.ts';
 import type { BenchResult } from '../report/result.ts';
@@ -22,7 +25,9 @@ export interface ScenarioContext<F extends FlagTable> {
   readonly display: Display;
   /** Starts the workers the flags ask for; closed by whoever runs the scenario, also on errors. */
   openFleet(overrides?: Partial<FleetOptions>): Promise<Fleet>;
-  /** The address given by `--url`, or an engine of its own; stopped by whoever runs the scenario. */
+  /**
+   * The address given by `--url`, or an engine of its own; stopped by whoever runs the scenario.
+   */
   openTarget(needs?: TargetNeeds): Promise<Target>;
 }
 
@@ -47,5 +52,8 @@ export interface Scenario<F extends FlagTable = FlagTable> {
   run(context: ScenarioContext<F>): Promise<BenchResult>;
 }
 
-/** Infers the flags' types; whoever runs a scenario hands it the values of its own table and no others, which is all that is lost here. */
+/**
+ * Infers the flags' types; whoever runs a scenario hands it the values of its own table and no
+ * others, which is all that is lost here.
+ */
 export const defineScenario = <F extends FlagTable>(scenario: Scenario<F>): Scenario => scenario as unknown as Scenario;

@@ -1,4 +1,7 @@
-/** A whole evening in minutes: people trickle in, talk, tap hearts, three flash sales, holds that lapse, slow phones, a wave of reconnects. */
+/**
+ * A whole evening in minutes: people trickle in, talk, tap hearts, three flash sales, holds that
+ * lapse, slow phones, a wave of reconnects.
+ */
 
 import type { Fleet } from '../generator/contract.ts';
 import { eveningChat, type Saying } from '../night/chat.ts';

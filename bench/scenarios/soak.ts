@@ -1,4 +1,7 @@
-/** An evening that does not end: the same load for a long time, watched for what grows: memory, what garbage collection leaves, handles, Redis, latency. */
+/**
+ * An evening that does not end: the same load for a long time, watched for what grows: memory, what
+ * garbage collection leaves, handles, Redis, latency.
+ */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
@@ -47,7 +50,10 @@ const SALE_AHEAD_MS = 1_500;
 const ZERO_SPREAD_MS = 250;
 /** A show holds 200 sales. */
 const SALES_MAX = 190;
-/** V8 lets garbage lie until its heap has outgrown what the last full collection left, sizes its spaces, and compiles what runs often. */
+/**
+ * V8 lets garbage lie until its heap has outgrown what the last full collection left, sizes its
+ * spaces, and compiles what runs often.
+ */
 const MEMORY_WARM_UP_MS = 5 * 60_000;
 /** Rings and histories fill, the people's first orders come. */
 const WARM_UP_MS = 60_000;
@@ -153,7 +159,10 @@ interface Watched {
   readonly rule: GrowthRule;
 }
 
-/** Once a second: memory and handles of the engine's processes, what Redis says of its own memory; now and then what a full collection leaves. */
+/**
+ * Once a second: memory and handles of the engine's processes, what Redis says of its own memory;
+ * now and then what a full collection leaves.
+ */
 class Watch {
   readonly #target: Target;
   readonly #fleet: Fleet;

@@ -1,4 +1,7 @@
-/** Some phones stop reading: what everybody else notices of it, and what each of them costs the gateway. */
+/**
+ * Some phones stop reading: what everybody else notices of it, and what each of them costs the
+ * gateway.
+ */
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { AudienceSummary } from '../generator/workloads/audience.ts';
@@ -150,7 +153,9 @@ const p99 = (chronicle: Chronicle, { stretch }: Phase): number =>
 const tooSlow = (chronicle: Chronicle): number =>
   chronicle.refusals().find(({ code }) => code === TOO_SLOW)?.count ?? 0;
 
-/** What waits for a slow line lies outside of JavaScript's heap, whose own ups and downs are larger. */
+/**
+ * What waits for a slow line lies outside of JavaScript's heap, whose own ups and downs are larger.
+ */
 async function look(chronicle: Chronicle, { gate }: Target): Promise<{ memoryBytes: number; demotions: number }> {
   const [, [resident, heap, demotions]] = await Promise.all([
     chronicle.readServer(),
@@ -211,7 +216,8 @@ function figuresOf(
       each(({ closed }) => closed),
       `of ${silent} stalled: over the hard limit`,
     ),
-    // What a later round needs lies in memory that an earlier one left: only the first says what one costs.
+    // What a later round needs lies in memory that an earlier one left: only the first says what
+    // one costs.
     figure(
       'memory a stalled viewer',
       'KiB',

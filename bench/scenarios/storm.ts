@@ -1,4 +1,7 @@
-/** Everybody loses their line in the same moment and comes back with their position: a gateway behind a tunnel, a network that blinked. */
+/**
+ * Everybody loses their line in the same moment and comes back with their position: a gateway
+ * behind a tunnel, a network that blinked.
+ */
 
 import { inventedChat } from '../night/chat.ts';
 import { type Ended, openNight } from '../night/host.ts';

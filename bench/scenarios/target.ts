@@ -51,9 +51,15 @@ export interface Target {
   readonly office: BackOffice | null;
   /** Of an engine of its own. */
   readonly engine: BenchEngine | null;
-  /** For `people` of a show; the control API is asked for tokens when it must be. Throws when buyers are needed and nobody can make tokens. */
+  /**
+   * For `people` of a show; the control API is asked for tokens when it must be. Throws when buyers
+   * are needed and nobody can make tokens.
+   */
   access(show: string, people: number): Promise<Access>;
-  /** CPU and memory of the engine's processes: from /proc when it is our own, else from its /metrics; null when neither can be had. */
+  /**
+   * CPU and memory of the engine's processes: from /proc when it is our own, else from its
+   * /metrics; null when neither can be had.
+   */
   read(): Promise<ServerReading | null>;
   stop(): Promise<void>;
 }
@@ -75,7 +81,10 @@ export function cpuSecondsBetween(name: string, before: ServerReading | null, af
   return usedBetween(before, after)?.processes.find((process) => process.name === name)?.cpuSeconds ?? Number.NaN;
 }
 
-/** The HTTP API answers at most 6,000 requests a minute of one key: more people than this need the signing secret. */
+/**
+ * The HTTP API answers at most 6,000 requests a minute of one key: more people than this need the
+ * signing secret.
+ */
 const TOKENS_BY_HTTP_MAX = 5_000;
 const TOKENS_AT_ONCE = 16;
 const GET_MS_MAX = 2_000;

@@ -1,6 +1,8 @@
 /**
- * Moments of chat messages that call forth more of them: a Hawkes process with an exponential kernel (A. G. Hawkes, "Spectra of some self-exciting and mutually exciting point
- * processes", Biometrika 58, 1971). Each message has, on average, `branching` direct answers, after times with mean 1 / `decayPerSecond`; the rest come by themselves.
+ * Moments of chat messages that call forth more of them: a Hawkes process with an exponential
+ * kernel (A. G. Hawkes, "Spectra of some self-exciting and mutually exciting point processes",
+ * Biometrika 58, 1971). Each message has, on average, `branching` direct answers, after times with
+ * mean 1 / `decayPerSecond`; the rest come by themselves.
  */
 import type { Prng } from '../audience/prng.ts';
 import { WINDOWS_SECONDS } from './statistics.ts';
@@ -12,17 +14,25 @@ export interface Bursts {
 }
 
 const BRANCHING_MAX = 0.95;
-/** Time scales that are tried, a second: bursts that last from a tenth of a second to ten minutes. */
+/**
+ * Time scales that are tried, a second: bursts that last from a tenth of a second to ten minutes.
+ */
 const RATES_TRIED = Array.from({ length: 80 }, (_, i) => 10 ** (-2.8 + i * 0.0475));
 
-/** Part of the long-window excess that is seen in a window: 1 - (1 - e^-x) / x with x = decay (1 - branching) window. */
+/**
+ * Part of the long-window excess that is seen in a window: 1 - (1 - e^-x) / x with x = decay (1 -
+ * branching) window.
+ */
 const seenIn = (x: number): number => 1 - (1 - Math.exp(-x)) / x;
 
 /** Fano factor of counts in a window: 1 + (1 / (1 - n)^2 - 1) seenIn(decay (1 - n) window). */
 export const fanoOf = ({ branching, decayPerSecond }: Bursts, windowSeconds: number): number =>
   1 + ((1 - branching) ** -2 - 1) * seenIn(decayPerSecond * (1 - branching) * windowSeconds);
 
-/** The process whose counts scatter as measured in `WINDOWS_SECONDS`; unknown windows (NaN) do not count. */
+/**
+ * The process whose counts scatter as measured in `WINDOWS_SECONDS`; unknown windows (NaN) do not
+ * count.
+ */
 export function fitBursts(burstiness: readonly number[]): Bursts {
   const wanted = WINDOWS_SECONDS.flatMap((window, i) => {
     const factor = burstiness[i];
@@ -46,7 +56,10 @@ export function fitBursts(burstiness: readonly number[]): Bursts {
   return { branching: best.branching, decayPerSecond: best.decayPerSecond };
 }
 
-/** How many time constants before its beginning a recording is simulated, so that it begins in the middle of a talk. */
+/**
+ * How many time constants before its beginning a recording is simulated, so that it begins in the
+ * middle of a talk.
+ */
 const LEAD_IN = 6;
 
 /** Seconds from 0 up to `seconds`, ascending. `perSecond` is the mean over a long time. */

@@ -25,7 +25,9 @@ const FLAGS = {
   help: toggle('this text'),
 };
 
-/** Messages of the longest recording somebody can mean; beyond that it is a mistake in the flags. */
+/**
+ * Messages of the longest recording somebody can mean; beyond that it is a mistake in the flags.
+ */
 const MESSAGES_MAX = 5_000_000;
 
 interface Output {

@@ -1,4 +1,7 @@
-/** Texts as people see them: a family emoji or an accented letter is one character, whatever number of code points it is made of (UAX #29). */
+/**
+ * Texts as people see them: a family emoji or an accented letter is one character, whatever number
+ * of code points it is made of (UAX #29).
+ */
 
 const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
@@ -21,7 +24,9 @@ export const withoutEmoji = (text: string): string =>
     .replace(/\s+/g, ' ')
     .trim();
 
-/** Writing systems of chat, by what their letters are. Japanese is told from Chinese by its kana. */
+/**
+ * Writing systems of chat, by what their letters are. Japanese is told from Chinese by its kana.
+ */
 const SCRIPTS = [
   ['japanese', /[\p{Script=Hiragana}\p{Script=Katakana}]/u],
   ['chinese', /\p{Script=Han}/u],

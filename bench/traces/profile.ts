@@ -4,8 +4,10 @@ import type { Script } from './graphemes.ts';
 import type { TraceStatistics } from './statistics.ts';
 
 /**
- * Who writes next: somebody new with probability (strength + discount * people so far) / (strength + messages so far), else somebody known, the more likely the more they have
- * written (J. Pitman, M. Yor, 1997). A few write a lot, many write once, and the longer it goes on the more people there are.
+ * Who writes next: somebody new with probability (strength + discount * people so far) / (strength
+ * + messages so far), else somebody known, the more likely the more they have written (J. Pitman,
+ * M. Yor, 1997). A few write a lot, many write once, and the longer it goes on the more people
+ * there are.
  */
 export interface Newcomers {
   readonly discount: number;
@@ -23,7 +25,10 @@ export interface TraceProfile {
   readonly scripts: Readonly<Record<Script, number>>;
 }
 
-/** Bunching, lengths, repeats and people as measured in a live stream's chat; scripts and emoji as an international shopping audience would have them. */
+/**
+ * Bunching, lengths, repeats and people as measured in a live stream's chat; scripts and emoji as
+ * an international shopping audience would have them.
+ */
 export const DEFAULT_PROFILE: TraceProfile = {
   perSecond: 2,
   bursts: { branching: 0.71, decayPerSecond: 0.32 },
@@ -77,7 +82,10 @@ function rootOf(growing: (x: number) => number, from: number, to: number): numbe
 export const newcomerChance = ({ discount, strength }: Newcomers, people: number, messages: number): number =>
   people === 0 ? 1 : (strength + discount * people) / (strength + messages);
 
-/** Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006, section 3.3): people, and people with one message, after n messages. */
+/**
+ * Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006,
+ * section 3.3): people, and people with one message, after n messages.
+ */
 const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
   (Math.exp(
     logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount),

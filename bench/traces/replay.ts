@@ -10,7 +10,10 @@ export interface ReplayOptions {
   readonly forMs: number;
   /** People in the room; where the recording has more, several share one viewer. */
   readonly viewers: number;
-  /** The recording's first person is this viewer, the second the next one, and so on. Several recordings can share a room. */
+  /**
+   * The recording's first person is this viewer, the second the next one, and so on. Several
+   * recordings can share a room.
+   */
   readonly viewerOffset: number;
 }
 
@@ -21,7 +24,10 @@ export interface DueMessage {
   readonly text: string;
 }
 
-/** In order of time, made as it is asked for. `messages` in order of time. Throws RangeError for options that play nothing for ever. */
+/**
+ * In order of time, made as it is asked for. `messages` in order of time. Throws RangeError for
+ * options that play nothing for ever.
+ */
 export function* replay(
   messages: readonly TraceMessage[],
   { speed, loop, forMs, viewers, viewerOffset }: ReplayOptions,
@@ -41,7 +47,10 @@ export function* replay(
   }
 }
 
-/** Until it begins again: its length and, for the silence between the last message and the first, an average gap. */
+/**
+ * Until it begins again: its length and, for the silence between the last message and the first, an
+ * average gap.
+ */
 function passLengthMs(messages: readonly TraceMessage[]): number {
   const lastMs = messages.at(-1)?.atMs ?? 0;
   return Math.max(1, lastMs + lastMs / Math.max(1, messages.length - 1));

@@ -1,4 +1,7 @@
-/** What makes one chat recording like another: how messages bunch, how long they are, how often a text comes again, who writes how much, in which scripts. */
+/**
+ * What makes one chat recording like another: how messages bunch, how long they are, how often a
+ * text comes again, who writes how much, in which scripts.
+ */
 import { graphemeCount, hasEmoji, SCRIPT_NAMES, type Script, scriptOf } from './graphemes.ts';
 import type { TraceMessage } from './trace.ts';
 
@@ -16,9 +19,15 @@ export interface TraceStatistics {
   readonly busiestSecond: number;
   readonly busiestTenSeconds: number;
   readonly longestGapSeconds: number;
-  /** Standard deviation over mean of the time between messages: 1 when they know nothing of each other (Poisson). */
+  /**
+   * Standard deviation over mean of the time between messages: 1 when they know nothing of each
+   * other (Poisson).
+   */
   readonly gapVariation: number;
-  /** Variance over mean of the counts in windows of `WINDOWS_SECONDS` (Fano factor): 1 for Poisson, more for bursts. */
+  /**
+   * Variance over mean of the counts in windows of `WINDOWS_SECONDS` (Fano factor): 1 for Poisson,
+   * more for bursts.
+   */
   readonly burstiness: readonly number[];
   /** In graphemes, at `LENGTH_QUANTILES`. */
   readonly lengths: readonly number[];
@@ -75,7 +84,10 @@ export function describeTrace(messages: readonly TraceMessage[]): TraceStatistic
   };
 }
 
-/** Variance over mean of the counts in whole windows; NaN with fewer than two. `times` in seconds, ascending, from 0. */
+/**
+ * Variance over mean of the counts in whole windows; NaN with fewer than two. `times` in seconds,
+ * ascending, from 0.
+ */
 export function fano(times: readonly number[], windowSeconds: number): number {
   const windows = Math.floor((times.at(-1) ?? 0) / windowSeconds);
   if (windows < 2) return Number.NaN;

@@ -1,4 +1,7 @@
-/** Chat recordings that nobody said: the same numbers as a real one, none of its words. The same seed and profile give the same recording on every machine. */
+/**
+ * Chat recordings that nobody said: the same numbers as a real one, none of its words. The same
+ * seed and profile give the same recording on every machine.
+ */
 import { createVoice } from '../audience/phrases.ts';
 import { createPrng, type Prng } from '../audience/prng.ts';
 import { burstyTimes } from './arrivals.ts';
@@ -37,7 +40,10 @@ class People {
   readonly #prng: Prng;
   readonly #profile: TraceProfile;
   readonly #people: Person[] = [];
-  /** Who wrote each message so far: one of them at random is a person in proportion to their messages. */
+  /**
+   * Who wrote each message so far: one of them at random is a person in proportion to their
+   * messages.
+   */
   readonly #wrote: number[] = [];
   readonly #written: number[] = [];
 
@@ -63,7 +69,10 @@ class People {
     return index;
   }
 
-  /** In proportion to messages written, less the discount: a draw by messages, thrown away with probability discount / messages. */
+  /**
+   * In proportion to messages written, less the discount: a draw by messages, thrown away with
+   * probability discount / messages.
+   */
   #known(): number {
     for (;;) {
       const index = this.#prng.pick(this.#wrote);
@@ -92,7 +101,10 @@ class Texts {
     this.#profile = profile;
   }
 
-  /** Short texts repeat by themselves, so how many more are repeated on purpose depends on how many were. */
+  /**
+   * Short texts repeat by themselves, so how many more are repeated on purpose depends on how many
+   * were.
+   */
   next(script: Script): string {
     const { repeatShare } = this.#profile;
     const graphemes = lengthAt(this.#profile.lengths, this.#prng.next());
@@ -126,7 +138,9 @@ class Texts {
   }
 }
 
-/** From the quantiles; between two of them as in a geometric row, which is how lengths of chat lie. */
+/**
+ * From the quantiles; between two of them as in a geometric row, which is how lengths of chat lie.
+ */
 function lengthAt(lengths: readonly number[], uniform: number): number {
   const above = LENGTH_QUANTILES.findIndex((quantile) => quantile > uniform);
   const [from, to] = [LENGTH_QUANTILES[above - 1] ?? 0, LENGTH_QUANTILES[above] ?? 1];

@@ -1,4 +1,7 @@
-/** Invented texts of a wanted length in graphemes, in a wanted script, from the words of the phrase book. They look like chat and mean nothing. */
+/**
+ * Invented texts of a wanted length in graphemes, in a wanted script, from the words of the phrase
+ * book. They look like chat and mean nothing.
+ */
 import { LIMITS } from '../../src/limits.ts';
 import { ENGLISH, OTHERS } from '../audience/phrases.ts';
 import type { Prng } from '../audience/prng.ts';

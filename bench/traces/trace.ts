@@ -1,4 +1,7 @@
-/** Recorded chat: one JSON object a line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. Other fields are ignored. */
+/**
+ * Recorded chat: one JSON object a line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. Other
+ * fields are ignored.
+ */
 import { LIMITS } from '../../src/limits.ts';
 
 export interface TraceMessage {

@@ -1,4 +1,7 @@
-/** What the engine says of itself when the load is over, asked over the control API from outside: the verification, the sales and single reservations. */
+/**
+ * What the engine says of itself when the load is over, asked over the control API from outside:
+ * the verification, the sales and single reservations.
+ */
 
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
@@ -23,7 +26,9 @@ export interface LookUp {
 
 const AT_ONCE = 8;
 
-/** Throws `BackOfficeError` when the engine does not answer: without its books there is no verdict. */
+/**
+ * Throws `BackOfficeError` when the engine does not answer: without its books there is no verdict.
+ */
 export async function readBooks(
   office: BackOffice,
   show: string,

@@ -1,6 +1,7 @@
 /**
- * Holds what the clients saw against the books, promise by promise. Pure: evidence and books in, checks out. Nothing here knows how the engine works;
- * a check that fails names the first cases. `src/README.md` and the protocol say what is promised.
+ * Holds what the clients saw against the books, promise by promise. Pure: evidence and books in,
+ * checks out. Nothing here knows how the engine works; a check that fails names the first cases.
+ * `src/README.md` and the protocol say what is promised.
  */
 import { conservation } from '../../src/domain/ledger.ts';
 import type { Check } from '../report/result.ts';
@@ -170,7 +171,10 @@ function grantsReal({ grants, requests }: Evidence, { verification, looked }: Bo
   );
 }
 
-/** What clients know to be sold and held are the sold and held units of the books, SKU by SKU; lost answers leave room upwards. */
+/**
+ * What clients know to be sold and held are the sold and held units of the books, SKU by SKU; lost
+ * answers leave room upwards.
+ */
 function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check {
   const ended = new Map(evidence.ends.map(({ reservation, state }) => [reservation, state]));
   for (const [id, view] of looked) if (view !== null && view.state !== 'held') ended.set(id, view.state);
@@ -183,7 +187,8 @@ function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check 
         own.reduce((sum, grant) => sum + (ended.get(grant.reservation) === state ? unitsOf(grant.lines, sku) : 0), 0);
       const [told, open] = [units('confirmed'), units(undefined)];
       if (told > sold) wrong.push(`${sale.id}/${sku}: clients know of ${told} sold units, the books of ${sold}`);
-      // A hold may have lapsed without anybody hearing of it, so what is held is at most what clients know to be open.
+      // A hold may have lapsed without anybody hearing of it, so what is held is at most what
+      // clients know to be open.
       if (held > open && room === 0)
         wrong.push(`${sale.id}/${sku}: the books hold ${held} units, clients know of ${open}`);
       if (sold > told + open && room === 0)
@@ -199,7 +204,9 @@ function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check 
   );
 }
 
-/** One key, one reservation; one reservation, one key; and a repeated key is answered as repeated. */
+/**
+ * One key, one reservation; one reservation, one key; and a repeated key is answered as repeated.
+ */
 function keysKept({ grants }: Evidence): Check {
   const wrong: string[] = [];
   const byKey = new Map<string, Grant>();

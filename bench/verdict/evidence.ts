@@ -1,6 +1,7 @@
 /**
- * What the clients of a run saw, as far as the promises go. Every worker writes its own while it loads; the coordinator adds them up and holds the sum
- * against the books (`checks.ts`). Plain data, because it travels. Server times are those of the answers: one clock, that of Redis.
+ * What the clients of a run saw, as far as the promises go. Every worker writes its own while it
+ * loads; the coordinator adds them up and holds the sum against the books (`checks.ts`). Plain
+ * data, because it travels. Server times are those of the answers: one clock, that of Redis.
  */
 import type { Item } from '../../src/protocol/messages.ts';
 
@@ -19,7 +20,10 @@ export interface Grant {
   readonly sentMs: number;
 }
 
-/** An end that somebody was told: by the answer to confirm or release, by `you`, or by the code of a refusal. */
+/**
+ * An end that somebody was told: by the answer to confirm or release, by `you`, or by the code of a
+ * refusal.
+ */
 export interface End {
   readonly reservation: string;
   readonly state: 'confirmed' | 'released' | 'expired';
@@ -36,7 +40,10 @@ export interface SoldOut {
 }
 export interface TooEarly {
   readonly sale: string;
-  /** Server time before which the latest refused request cannot have left, by the client's own clock exchange. */
+  /**
+   * Server time before which the latest refused request cannot have left, by the client's own clock
+   * exchange.
+   */
   readonly sentAtLeast: number;
 }
 export interface TooLate {
@@ -51,7 +58,10 @@ export interface OverLimit {
   readonly answeredMs: number;
 }
 
-/** The moments at which viewers saw a countdown reach zero: by their own synced clocks, and by the event. Fleet clock. */
+/**
+ * The moments at which viewers saw a countdown reach zero: by their own synced clocks, and by the
+ * event. Fleet clock.
+ */
 export interface Zero {
   readonly sale: string;
   readonly viewers: number;
@@ -65,7 +75,9 @@ export interface Zero {
 }
 
 export interface LineEvidence {
-  /** Viewers that stood connected at the end, and of them those whose position was not the newest. */
+  /**
+   * Viewers that stood connected at the end, and of them those whose position was not the newest.
+   */
   readonly standing: number;
   readonly behind: number;
   readonly events: number;
@@ -116,7 +128,10 @@ export const NOTHING_SEEN: Evidence = {
   requests: { sent: 0, answered: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
 };
 
-/** What all workers saw together. Zeros of one sale become one, with the first and the last viewer of all. */
+/**
+ * What all workers saw together. Zeros of one sale become one, with the first and the last viewer
+ * of all.
+ */
 export function addEvidence(all: readonly Evidence[]): Evidence {
   return {
     grants: all.flatMap(({ grants }) => grants),

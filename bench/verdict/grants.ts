@@ -1,4 +1,7 @@
-/** Arithmetic over what clients were granted: units by SKU, and how many were taken at the same time by the server's own times. */
+/**
+ * Arithmetic over what clients were granted: units by SKU, and how many were taken at the same time
+ * by the server's own times.
+ */
 import type { Item } from '../../src/protocol/messages.ts';
 import type { End, Grant } from './evidence.ts';
 
@@ -28,8 +31,9 @@ export function endsById(ends: readonly End[]): ReadonlyMap<string, End> {
 }
 
 /**
- * Most units that were certainly taken at one moment. A grant counts from its making until its end, at the latest its deadline; an order counts for good.
- * One clock made all the times, so intervals can be laid over each other.
+ * Most units that were certainly taken at one moment. A grant counts from its making until its end,
+ * at the latest its deadline; an order counts for good. One clock made all the times, so intervals
+ * can be laid over each other.
  */
 export function mostAtOnce(
   grants: Iterable<Grant>,

@@ -1,4 +1,7 @@
-/** Service levels: what a flag asked for against what was measured. A level nobody asked for is not judged. */
+/**
+ * Service levels: what a flag asked for against what was measured. A level nobody asked for is not
+ * judged.
+ */
 import type { Latency, Level } from '../report/result.ts';
 import type { CommonFlags } from '../scenarios/common-flags.ts';
 import { type Flag, flagName } from '../scenarios/flags.ts';
@@ -27,7 +30,10 @@ const PERCENTILES = {
 } as const;
 type Percentile = keyof typeof PERCENTILES;
 
-/** `--p50` to `--max` on the latency the scenario is about. A level on something that never happened is missed. */
+/**
+ * `--p50` to `--max` on the latency the scenario is about. A level on something that never happened
+ * is missed.
+ */
 export function commonLevels(common: CommonFlags, latency: Latency | undefined): Level[] {
   return (Object.keys(PERCENTILES) as Percentile[]).flatMap((name) => latencyLevel(name, common[name], latency, name));
 }

@@ -1,7 +1,8 @@
 /**
- * Were refusals right when they were given? Judged from outside, by what must have been true for certain: units that nobody had even asked for were free,
- * a request that left after the opening was not too early. (Redis' own refusals are judged to the unit by the replay of the ledger; those that a gateway
- * gives from its view are not in it one by one.)
+ * Were refusals right when they were given? Judged from outside, by what must have been true for
+ * certain: units that nobody had even asked for were free, a request that left after the opening
+ * was not too early. (Redis' own refusals are judged to the unit by the replay of the ledger; those
+ * that a gateway gives from its view are not in it one by one.)
  */
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { Check } from '../report/result.ts';
@@ -41,7 +42,10 @@ export function refusalCheck(evidence: Evidence, { sales, verification }: Books)
   );
 }
 
-/** Sold out means that of one of the lines' SKUs not enough can have been left: granted units asked for until then, and what else the books took. */
+/**
+ * Sold out means that of one of the lines' SKUs not enough can have been left: granted units asked
+ * for until then, and what else the books took.
+ */
 function soldOutWrong(
   { sale, lines, answeredMs }: SoldOut,
   { grants, requests }: Evidence,

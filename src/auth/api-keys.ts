@@ -1,4 +1,7 @@
-/** API keys of hosts and back offices. Only their SHA-256 digests stay in memory, and every check looks at all of them in constant time. */
+/**
+ * API keys of hosts and back offices. Only their SHA-256 digests stay in memory, and every check
+ * looks at all of them in constant time.
+ */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 export interface ApiKeys {
@@ -12,7 +15,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 const digestOf = (secret: string): Buffer => createHash('sha256').update(secret, 'utf8').digest();
 
-/** `keys` maps a key's name (it appears in the ledger as `host:<name>`) to its secret. Throws on a bad name or a weak or repeated secret. */
+/**
+ * `keys` maps a key's name (it appears in the ledger as `host:<name>`) to its secret. Throws on a
+ * bad name or a weak or repeated secret.
+ */
 export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
   const known = Object.entries(keys).map(([name, secret]) => {
     if (!NAME.test(name)) throw new Error(`the API key name ${JSON.stringify(name)} must match ${NAME.source}`);

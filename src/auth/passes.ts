@@ -1,7 +1,8 @@
 /**
- * Passes for people whom a stopping node sends to another one: who they are, as the first node verified it, under a short-lived HMAC-SHA256 of the shared secret.
- * A rolling restart brings everybody back within seconds; a pass spares the next node the signature check of a token (some 50 us with public keys) and clients
- * a walk to their identity provider.
+ * Passes for people whom a stopping node sends to another one: who they are, as the first node
+ * verified it, under a short-lived HMAC-SHA256 of the shared secret. A rolling restart brings
+ * everybody back within seconds; a pass spares the next node the signature check of a token (some
+ * 50 us with public keys) and clients a walk to their identity provider.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { LIMITS } from '../limits.ts';

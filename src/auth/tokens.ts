@@ -1,6 +1,7 @@
 /**
- * Viewer tokens: JSON Web Tokens that say who may do what in one show. HS256 with the engine's own secret, or EdDSA, ES256 and RS256 with public
- * keys of an identity provider. A forged, foreign or odd token is `unauthenticated`, one past its `exp` is `token_expired`; nothing throws.
+ * Viewer tokens: JSON Web Tokens that say who may do what in one show. HS256 with the engine's own
+ * secret, or EdDSA, ES256 and RS256 with public keys of an identity provider. A forged, foreign or
+ * odd token is `unauthenticated`, one past its `exp` is `token_expired`; nothing throws.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Algorithm, createSigner, createVerifier, TOKEN_ERROR_CODES } from 'fast-jwt';
@@ -10,9 +11,14 @@ import { type Claims, readClaims } from './claims.ts';
 import { createPasses } from './passes.ts';
 
 export interface TokensOptions {
-  /** Shared secret for HS256; without it tokens are only verified, never minted. At least 32 bytes. */
+  /**
+   * Shared secret for HS256; without it tokens are only verified, never minted. At least 32 bytes.
+   */
   readonly secret?: string;
-  /** PEM public keys (Ed25519, P-256, RSA of 2048 bits and more). The first that fits the signature wins. */
+  /**
+   * PEM public keys (Ed25519, P-256, RSA of 2048 bits and more). The first that fits the signature
+   * wins.
+   */
   readonly publicKeys?: readonly string[];
   /** The clock that decides about expiry, milliseconds since the Unix epoch: the store's. */
   readonly nowMs: () => number;
@@ -21,17 +27,24 @@ export interface TokensOptions {
 export interface Tokens {
   /** False when no secret is configured: `mint` then throws `forbidden`. */
   readonly canMint: boolean;
-  /** Signs a token that expires `ttlSeconds` from now. Throws `StampedeError` without a secret or with claims `verify` would refuse. */
+  /**
+   * Signs a token that expires `ttlSeconds` from now. Throws `StampedeError` without a secret or
+   * with claims `verify` would refuse.
+   */
   mint(claims: Omit<Claims, 'exp'>, ttlSeconds: number): string;
-  /** Checks signature, claims and expiry, of a pass too. Failures: `unauthenticated`, `token_expired`. */
+  /**
+   * Checks signature, claims and expiry, of a pass too. Failures: `unauthenticated`,
+   * `token_expired`.
+   */
   verify(token: string): Result<Claims>;
   /** A pass for another node, null without a shared secret. */
   pass(claims: Claims): string | null;
 }
 
 /**
- * A reconnect storm brings the same tokens again. Of public keys, whose signatures take 50 us and more to check, they are remembered. With the shared secret
- * remembering (about 10 us, and 300 bytes of every viewer) costs more than checking again (about 8 us).
+ * A reconnect storm brings the same tokens again. Of public keys, whose signatures take 50 us and
+ * more to check, they are remembered. With the shared secret remembering (about 10 us, and 300
+ * bytes of every viewer) costs more than checking again (about 8 us).
  */
 const VERIFIED_TOKENS_REMEMBERED = 10_000;
 const SECRET_BYTES_MIN = 32;
@@ -79,7 +92,8 @@ export function createTokens(options: TokensOptions): Tokens {
       if (!payload.ok) return payload;
       const claims = readClaims(payload.value);
       if (!claims.ok) return claims;
-      // Asked on every call, also for a remembered signature: the library's cache knows only the local clock.
+      // Asked on every call, also for a remembered signature: the library's cache knows only the
+      // local clock.
       if (claims.value.exp * 1000 <= options.nowMs())
         return fail(
           'token_expired',
@@ -93,7 +107,10 @@ export function createTokens(options: TokensOptions): Tokens {
   };
 }
 
-/** Expiry is left to the caller: it belongs to the store's clock. Algorithms are fixed per key, so a public key never serves as an HMAC secret. */
+/**
+ * Expiry is left to the caller: it belongs to the store's clock. Algorithms are fixed per key, so a
+ * public key never serves as an HMAC secret.
+ */
 function buildVerifiers(options: TokensOptions): Verify[] {
   const untimed = { ignoreExpiration: true, ignoreNotBefore: true };
   const verifiers: Verify[] = [];

@@ -1,4 +1,7 @@
-/** `stampede bench`: the load tester. A program of its own, beside the engine in the same package, so nothing of it is loaded by an engine that serves. */
+/**
+ * `stampede bench`: the load tester. A program of its own, beside the engine in the same package,
+ * so nothing of it is loaded by an engine that serves.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -30,7 +33,8 @@ function run(argv: readonly string[]): Promise<number> {
   const child = spawn(process.execPath, command(argv), { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
-      // A terminal tells the whole group of Ctrl-C: told twice, the program would take it for impatience.
+      // A terminal tells the whole group of Ctrl-C: told twice, the program would take it for
+      // impatience.
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
     });
   return new Promise((resolve, reject) => {

@@ -1,4 +1,7 @@
-/** `stampede verify` and `stampede reconcile`: replay a show's ledger from nothing, hold it against the live books, and, asked to, repair drift. */
+/**
+ * `stampede verify` and `stampede reconcile`: replay a show's ledger from nothing, hold it against
+ * the live books, and, asked to, repair drift.
+ */
 import { environment, loadConfig, settingsHelp } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { LIMITS } from '../limits.ts';

@@ -4,7 +4,10 @@ import { type Mistake, mistakesText } from '../config/index.ts';
 export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2 });
 
 export interface Command {
-  /** The whole page for `stampede <command> --help`; `argv` is what else was said, for commands that have several pages. */
+  /**
+   * The whole page for `stampede <command> --help`; `argv` is what else was said, for commands that
+   * have several pages.
+   */
   help(argv: readonly string[]): string;
   /** Resolves with the exit code. */
   run(argv: readonly string[]): Promise<number>;

@@ -1,6 +1,7 @@
 /**
- * Several gateway processes on one port: children of this program, told to drain over their IPC channel, started again when they die.
- * A child ends by itself when the channel closes, so not even a killed supervisor leaves one behind.
+ * Several gateway processes on one port: children of this program, told to drain over their IPC
+ * channel, started again when they die. A child ends by itself when the channel closes, so not even
+ * a killed supervisor leaves one behind.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -32,8 +33,9 @@ const STOP_MS_MAX = LIMITS.drainMs + 4_000;
 const RESTART_MS_MIN = 250;
 const RESTART_MS_MAX = 10_000;
 /**
- * A rush makes short-lived objects by the hundred thousand: with V8's default of 16 MiB they are copied about, with more they just die. The first line of
- * `main.ts` says the same for a single process; a running one cannot ask for it (V8 reads the flag once, when it starts).
+ * A rush makes short-lived objects by the hundred thousand: with V8's default of 16 MiB they are
+ * copied about, with more they just die. The first line of `main.ts` says the same for a single
+ * process; a running one cannot ask for it (V8 reads the flag once, when it starts).
  */
 const YOUNG_HEAP = '--max-semi-space-size=64';
 /** A child that lived this long was healthy: the next restart is prompt again. */

@@ -1,4 +1,7 @@
-/** How a serving process lives and ends: start, wait for a signal, drain within a bound, exit 0; a second signal ends it at once. */
+/**
+ * How a serving process lives and ends: start, wait for a signal, drain within a bound, exit 0; a
+ * second signal ends it at once.
+ */
 import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { complain, EXIT } from './command.ts';
@@ -11,7 +14,10 @@ export interface Service {
   kill(): void;
 }
 
-/** Clients get `drainMs` to leave; the rest is for jobs, connections and the last write of the embedded Redis. */
+/**
+ * Clients get `drainMs` to leave; the rest is for jobs, connections and the last write of the
+ * embedded Redis.
+ */
 export const STOP_MS_MAX = LIMITS.drainMs + 12_000;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
 
@@ -36,7 +42,10 @@ export async function live(service: Service, asked: Promise<string>, logger: Log
   return EXIT.ok;
 }
 
-/** The first SIGTERM, SIGINT or SIGHUP asks for a drain; the next one ends the process without waiting. */
+/**
+ * The first SIGTERM, SIGINT or SIGHUP asks for a drain; the next one ends the process without
+ * waiting.
+ */
 export function askedBySignal(onSecond: () => void): Promise<string> {
   return new Promise((resolve) => {
     let asked = false;

@@ -1,5 +1,8 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
-/** The `stampede` command: finds the command, runs it, sets the exit code (0 done, 1 failed, 2 wrong usage). */
+/**
+ * The `stampede` command: finds the command, runs it, sets the exit code (0 done, 1 failed, 2 wrong
+ * usage).
+ */
 import { type Command, complain, EXIT, print } from './command.ts';
 
 /** Loaded when asked for: signing a token needs no socket server. */

@@ -1,4 +1,7 @@
-/** `stampede serve`: the engine, as one process, as a supervisor of gateway processes, or as one of these. */
+/**
+ * `stampede serve`: the engine, as one process, as a supervisor of gateway processes, or as one of
+ * these.
+ */
 import {
   type Config,
   environment,
@@ -29,7 +32,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const { config } = loaded;
   const logger = createLogger({ level: config.logLevel, node: config.nodeName });
   const code = await runAs(config, loaded.flagsAsVariables, logger);
-  // Everything is closed by now. Should a library keep a timer, it does not keep the process: this one does not count itself.
+  // Everything is closed by now. Should a library keep a timer, it does not keep the process: this
+  // one does not count itself.
   setTimeout(() => process.exit(), 500).unref();
   return code;
 }
@@ -109,7 +113,10 @@ function workerService(config: Config, logger: Logger): Service {
   };
 }
 
-/** A worker drains when it is told to, when somebody ends it alone, and when its supervisor is gone. Ctrl-C is the supervisor's to answer. */
+/**
+ * A worker drains when it is told to, when somebody ends it alone, and when its supervisor is gone.
+ * Ctrl-C is the supervisor's to answer.
+ */
 function askedBySupervisor(): Promise<string> {
   process.on('SIGINT', () => {});
   return new Promise((resolve) => {

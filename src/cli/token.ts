@@ -1,4 +1,7 @@
-/** `stampede token`: signs a viewer token, for trying things out and for back offices without a JWT library. */
+/**
+ * `stampede token`: signs a viewer token, for trying things out and for back offices without a JWT
+ * library.
+ */
 import { createTokens } from '../auth/tokens.ts';
 import { ensureSecrets, environment, loadConfig, type Mistake, settingsHelp } from '../config/index.ts';
 import { LIMITS } from '../limits.ts';

@@ -122,8 +122,9 @@ export class StampedeClient {
   }
 
   /**
-   * Says something; answers the message's number. Not repeated by itself: `unknown_outcome` may have been said. `leftOut`: the room is louder than it shows,
-   * and only you see this one; it comes as `chat` like the others.
+   * Says something; answers the message's number. Not repeated by itself: `unknown_outcome` may
+   * have been said. `leftOut`: the room is louder than it shows, and only you see this one; it
+   * comes as `chat` like the others.
    */
   async chat(text: string): Promise<Outcome<{ chat: number; leftOut: boolean }>> {
     const outcome = await this.#requests.once((id) => ({ t: 'chat', id, text }));
@@ -137,14 +138,18 @@ export class StampedeClient {
     return { ok: true, value };
   }
 
-  /** Sends hearts, gathered for a moment into one message; more than one message may carry are not counted. */
+  /**
+   * Sends hearts, gathered for a moment into one message; more than one message may carry are not
+   * counted.
+   */
   heart(count = 1): void {
     this.#hearts.add(count);
   }
 
   /**
-   * Reserves units, all lines or nothing. Repeats the same key by itself until there is an answer, so one call can never take units twice;
-   * after `unknown_outcome`, call again with the same `key` and lines.
+   * Reserves units, all lines or nothing. Repeats the same key by itself until there is an answer,
+   * so one call can never take units twice; after `unknown_outcome`, call again with the same `key`
+   * and lines.
    */
   async reserve(request: {
     sale: string;
@@ -172,8 +177,9 @@ export class StampedeClient {
   }
 
   /**
-   * Joins the line for a sold-out SKU. When units come free and it is your turn they are held for you: a `you` event with `offer` set, on any
-   * device. Refused with `units_free` while there is something to reserve.
+   * Joins the line for a sold-out SKU. When units come free and it is your turn they are held for
+   * you: a `you` event with `offer` set, on any device. Refused with `units_free` while there is
+   * something to reserve.
    */
   async joinWaitlist(request: {
     sale: string;
@@ -223,12 +229,17 @@ export class StampedeClient {
     return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };
   }
 
-  /** Drops the connection and comes back at once from the same position, as a lost network would make it. */
+  /**
+   * Drops the connection and comes back at once from the same position, as a lost network would
+   * make it.
+   */
   reconnect(): void {
     this.#line.restart('asked for by the caller');
   }
 
-  /** Ends for good. Waiting requests are answered `closed`, those already sent `unknown_outcome`. */
+  /**
+   * Ends for good. Waiting requests are answered `closed`, those already sent `unknown_outcome`.
+   */
   close(): void {
     this.#line.close();
     this.#requests.close();
@@ -349,7 +360,10 @@ export class StampedeClient {
   }
 }
 
-/** A key no two calls share. `crypto.randomUUID` is missing on plain http pages, `getRandomValues` never. */
+/**
+ * A key no two calls share. `crypto.randomUUID` is missing on plain http pages, `getRandomValues`
+ * never.
+ */
 export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

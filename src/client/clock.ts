@@ -1,12 +1,16 @@
 /**
- * The server's clock as seen from here, in the manner of NTP: every exchange of (sent, received, answered, arrived) bounds the offset between
- * the two clocks by half its round trip; the exchange with the shortest round trip wins until drift has made it the worse one.
+ * The server's clock as seen from here, in the manner of NTP: every exchange of (sent, received,
+ * answered, arrived) bounds the offset between the two clocks by half its round trip; the exchange
+ * with the shortest round trip wins until drift has made it the worse one.
  */
 
 export interface ClockReading {
   /** Milliseconds since the Unix epoch on the server's (Redis) clock. */
   readonly now: number;
-  /** The true server time lies within `now` +- this many milliseconds; Infinity before the first exchange. */
+  /**
+   * The true server time lies within `now` +- this many milliseconds; Infinity before the first
+   * exchange.
+   */
   readonly errorMs: number;
 }
 
@@ -16,7 +20,9 @@ interface Sample {
   readonly takenAt: number;
 }
 
-/** Crystal clocks drift by up to some 50 parts per million each; two of them apart from each other. */
+/**
+ * Crystal clocks drift by up to some 50 parts per million each; two of them apart from each other.
+ */
 const DRIFT_PER_MS = 0.0001;
 const SAMPLES_MAX = 8;
 

@@ -1,4 +1,7 @@
-/** What travels on the socket. JSON needs nothing; MessagePack is loaded only when asked for, so that a plain web page needs no bundler. */
+/**
+ * What travels on the socket. JSON needs nothing; MessagePack is loaded only when asked for, so
+ * that a plain web page needs no bundler.
+ */
 import type { ClientMessage, ServerMessage, Variant } from '../protocol/messages.ts';
 
 export interface ClientCodec {

@@ -11,7 +11,10 @@ export interface ClientOptions {
   readonly token?: string;
   /** The encoding on the wire; `json` when not given. */
   readonly variant?: 'json' | 'msgpack';
-  /** The WebSocket class; the platform's own when not given (Node 20 has none: pass that of the `ws` package). */
+  /**
+   * The WebSocket class; the platform's own when not given (Node 20 has none: pass that of the `ws`
+   * package).
+   */
   readonly WebSocket?: SocketClass;
   /** How long one request may stay without an answer, in milliseconds. */
   readonly requestTimeoutMs?: number;
@@ -30,7 +33,10 @@ export interface ClientEvents {
   chat: { readonly messages: readonly ChatMessage[]; readonly history: boolean };
   /** An own reservation changed, on whatever device. */
   you: ReservationView;
-  /** How many more chat messages you were not sent: the line was too slow, the room too loud, or they were taken off. */
+  /**
+   * How many more chat messages you were not sent: the line was too slow, the room too loud, or
+   * they were taken off.
+   */
   missed: number;
   /** The model was replaced as a whole. */
   snapshot: ShowModel;

@@ -1,4 +1,6 @@
-/** A typed event emitter without platform parts, so that it is the same in a browser and in Node. */
+/**
+ * A typed event emitter without platform parts, so that it is the same in a browser and in Node.
+ */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();
 
@@ -22,7 +24,10 @@ export class Emitter<Events extends object> {
     return off;
   }
 
-  /** A listener that throws must not keep the others, or the connection, from going on: its error surfaces on its own. */
+  /**
+   * A listener that throws must not keep the others, or the connection, from going on: its error
+   * surfaces on its own.
+   */
   emit<Type extends keyof Events>(type: Type, payload: Events[Type]): void {
     const listeners = this.#listeners.get(type);
     if (listeners === undefined) return;

@@ -1,9 +1,13 @@
-/** Refusals as values: those of the server by their catalogue code, and the few that only a client can state. */
+/**
+ * Refusals as values: those of the server by their catalogue code, and the few that only a client
+ * can state.
+ */
 import type { ErrorCode, Failure } from '../protocol/codes.ts';
 
 /**
- * `unknown_outcome`: sent, but no answer came in time; it may have happened (repeat it with the same key). `disconnected`: not sent.
- * `closed`: this client was closed. `queue_full`: too many requests wait already.
+ * `unknown_outcome`: sent, but no answer came in time; it may have happened (repeat it with the
+ * same key). `disconnected`: not sent. `closed`: this client was closed. `queue_full`: too many
+ * requests wait already.
  */
 export type ClientErrorCode = ErrorCode | 'unknown_outcome' | 'disconnected' | 'closed' | 'queue_full';
 

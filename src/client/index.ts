@@ -1,5 +1,6 @@
 /**
- * The client SDK, for browsers and Node. In a browser without a bundler use the JSON variant (the default): it needs no further package.
+ * The client SDK, for browsers and Node. In a browser without a bundler use the JSON variant (the
+ * default): it needs no further package.
  *
  *     const client = connect({ url: 'ws://localhost:8080', show: 'demo', token });
  *     client.on('chat', ({ messages }) => ...);
@@ -24,7 +25,10 @@ export type { ClientErrorCode, ClientFailure, Outcome } from './failures.ts';
 export type { LineState, SocketClass, SocketLike } from './line.ts';
 export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
 
-/** Connects to a show and stays connected until `close()` or a reason to stop. Throws TypeError on options that can never work. */
+/**
+ * Connects to a show and stays connected until `close()` or a reason to stop. Throws TypeError on
+ * options that can never work.
+ */
 export function connect(options: ClientOptions): StampedeClient {
   return new StampedeClient(options);
 }

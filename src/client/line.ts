@@ -1,6 +1,7 @@
 /**
- * The line to a gateway: opens a socket, says what arrives, comes back after a loss. Which loss means what is in the close code's policy; the crowd
- * is spread by full jitter, and a server that says when to come back is believed.
+ * The line to a gateway: opens a socket, says what arrives, comes back after a loss. Which loss
+ * means what is in the close code's policy; the crowd is spread by full jitter, and a server that
+ * says when to come back is believed.
  */
 import { CLOSE, closePolicy } from '../protocol/codes.ts';
 import {
@@ -49,7 +50,10 @@ const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 /** Policy `retry` (overload, Redis away): not sooner than this. */
 const RETRY_LEAST_MS = 1_000;
-/** A connection that lasted this long was a good one: the next loss starts from the short waits again. */
+/**
+ * A connection that lasted this long was a good one: the next loss starts from the short waits
+ * again.
+ */
 const STABLE_AFTER_MS = 5_000;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
@@ -97,7 +101,10 @@ export class Line {
     return true;
   }
 
-  /** Drops the connection and comes back: used when the line is found dead or its content not to be trusted. */
+  /**
+   * Drops the connection and comes back: used when the line is found dead or its content not to be
+   * trusted.
+   */
   restart(reason: string): void {
     if (this.#state.at === 'open' || this.#state.at === 'connecting') this.#lost(ABNORMAL, reason);
   }
@@ -129,7 +136,8 @@ export class Line {
     socket.onclose = (event: { code: number; reason: string }) => {
       if (this.#socket === socket) this.#lost(event.code, event.reason);
     };
-    // A close event follows. Browsers hide why an upgrade was refused; the `ws` package names the HTTP status.
+    // A close event follows. Browsers hide why an upgrade was refused; the `ws` package names the
+    // HTTP status.
     socket.onerror = (event: { message?: unknown }) => {
       const status =
         typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
@@ -157,7 +165,10 @@ export class Line {
     this.#options.onMessage(message);
   }
 
-  /** The server answered the upgrade with an HTTP error: trying again helps only where it is the server's trouble. */
+  /**
+   * The server answered the upgrade with an HTTP error: trying again helps only where it is the
+   * server's trouble.
+   */
   #refused(status: number): void {
     if (status >= 500 || status === 429) this.#lost(CLOSE.overloaded, `the server answered ${status}`);
     else this.#finish(REFUSALS[status] ?? CLOSE.forbidden, `the server refused the connection: HTTP ${status}`);

@@ -1,6 +1,6 @@
 /**
- * What this client knows of a show, kept right: a snapshot, then numbered events in order without a hole, then state where the newest revision
- * wins. Pure: no sockets, no clock.
+ * What this client knows of a show, kept right: a snapshot, then numbered events in order without a
+ * hole, then state where the newest revision wins. Pure: no sockets, no clock.
  */
 import { LIMITS } from '../protocol/limits.ts';
 import {
@@ -109,7 +109,10 @@ export class Model implements ShowModel {
     return true;
   }
 
-  /** A hold that ended never comes back to life, in whatever order answers and personal messages arrive. */
+  /**
+   * A hold that ended never comes back to life, in whatever order answers and personal messages
+   * arrive.
+   */
   applyReservation(reservation: ReservationView): void {
     const known = this.reservations.get(reservation.id);
     if (known !== undefined && known.state !== 'held' && reservation.state === 'held') return;
@@ -215,7 +218,8 @@ export class Model implements ShowModel {
   }
 
   #keepChat(messages: readonly ChatMessage[]): void {
-    // Cut in strides: copying the list for each frame is what costs with many clients in one process.
+    // Cut in strides: copying the list for each frame is what costs with many clients in one
+    // process.
     this.chat.push(...messages);
     if (this.chat.length > CHAT_KEPT * 2) this.chat = this.chat.slice(-CHAT_KEPT);
     if (this.#seenChat.size <= CHAT_KEPT * 8) return;

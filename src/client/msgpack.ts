@@ -1,4 +1,7 @@
-/** The MessagePack variant: smaller frames. Apart from `codec.ts` so that only those who ask for it load the library. */
+/**
+ * The MessagePack variant: smaller frames. Apart from `codec.ts` so that only those who ask for it
+ * load the library.
+ */
 import { CODECS } from '../protocol/codec.ts';
 import { asMessage, type ClientCodec } from './codec.ts';
 

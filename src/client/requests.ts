@@ -1,6 +1,7 @@
 /**
- * Requests under way. A one-shot request (chat, sync) is answered once or its outcome is unknown; a keyed one (reserve, release) is repeated with the
- * same key, over reconnects, until an answer comes or its deadline passes: the server answers a known key with what it recorded.
+ * Requests under way. A one-shot request (chat, sync) is answered once or its outcome is unknown; a
+ * keyed one (reserve, release) is repeated with the same key, over reconnects, until an answer
+ * comes or its deadline passes: the server answers a known key with what it recorded.
  */
 import type { ClientMessage, ErrorMessage, Ok } from '../protocol/messages.ts';
 import { type ClientFailure, type Outcome, refused } from './failures.ts';
@@ -18,7 +19,10 @@ interface Pending {
   readonly build: (id: number) => ClientMessage;
   readonly repeatable: boolean;
   readonly settle: (outcome: Outcome<Ok>) => void;
-  /** The ids this request went out with on the present connection: an answer to any of them is its answer. */
+  /**
+   * The ids this request went out with on the present connection: an answer to any of them is its
+   * answer.
+   */
   ids: number[];
   everSent: boolean;
   attempts: number;
@@ -26,7 +30,10 @@ interface Pending {
   deadlineTimer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** Failures after which a keyed request was not decided, or nobody knows: the same key again finds out. */
+/**
+ * Failures after which a keyed request was not decided, or nobody knows: the same key again finds
+ * out.
+ */
 const REPEAT_AFTER: ReadonlySet<string> = new Set([
   'redis_unavailable',
   'redis_full',
@@ -58,7 +65,10 @@ export class Requests {
     return this.#start(build, false, this.#options.attemptTimeoutMs);
   }
 
-  /** Sends now or when connected, again after a lost connection, a silence or a passing failure, for at most `deadlineMs`. */
+  /**
+   * Sends now or when connected, again after a lost connection, a silence or a passing failure, for
+   * at most `deadlineMs`.
+   */
   repeat(build: (id: number) => ClientMessage, deadlineMs: number): Promise<Outcome<Ok>> {
     return this.#start(build, true, deadlineMs);
   }

@@ -1,4 +1,7 @@
-/** Exchanges clocks with the server for as long as a connection stands, which also finds out when nobody answers any more. */
+/**
+ * Exchanges clocks with the server for as long as a connection stands, which also finds out when
+ * nobody answers any more.
+ */
 import type { Ok } from '../protocol/messages.ts';
 import type { ServerClock } from './clock.ts';
 import type { Outcome } from './failures.ts';
@@ -26,7 +29,9 @@ export class SyncLoop {
     this.#options = options;
   }
 
-  /** Begins with a new connection; afterwards one exchange per heartbeat, not all clients in step. */
+  /**
+   * Begins with a new connection; afterwards one exchange per heartbeat, not all clients in step.
+   */
   start(heartbeatMs: number): void {
     this.stop();
     this.#next(this.#run, FIRST_EXCHANGES, 0, heartbeatMs);

@@ -6,11 +6,15 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const environment = (): Environment => process.env;
 
-// uWebSockets.js asks the environment, when it is loaded, how large a request head may be; by itself it says 4 KiB, which a token and a browser's
-// cookies exceed. So this module has to be imported before the gateway, as main.ts does.
+// uWebSockets.js asks the environment, when it is loaded, how large a request head may be; by
+// itself it says 4 KiB, which a token and a browser's cookies exceed. So this module has to be
+// imported before the gateway, as main.ts does.
 process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(LIMITS.requestHeadBytesMax);
 
-/** Set by the supervisor for its gateway children: `1`, `2` ... Not a setting: a person never sets it. */
+/**
+ * Set by the supervisor for its gateway children: `1`, `2` ... Not a setting: a person never sets
+ * it.
+ */
 const WORKER_VARIABLE = 'STAMPEDE_WORKER';
 
 /** Which gateway worker this process is, null when it is none. */
@@ -27,7 +31,10 @@ export interface WorkerSettings {
   readonly authSecret: string | null;
 }
 
-/** The environment of a gateway child, which gets no flags: ours, our flags as variables, then what the supervisor already decided. */
+/**
+ * The environment of a gateway child, which gets no flags: ours, our flags as variables, then what
+ * the supervisor already decided.
+ */
 export function workerEnvironment(
   settings: WorkerSettings,
   flagsAsVariables: Readonly<Record<string, string>>,

@@ -2,8 +2,9 @@
 import { createServer } from 'node:net';
 
 /**
- * Binds the port alone for a moment and answers with its number (the chosen one where `port` is 0); rejects with what to do when that
- * fails. Asked before gateways share a port: with SO_REUSEPORT a second engine would join silently instead of failing.
+ * Binds the port alone for a moment and answers with its number (the chosen one where `port` is 0);
+ * rejects with what to do when that fails. Asked before gateways share a port: with SO_REUSEPORT a
+ * second engine would join silently instead of failing.
  */
 export function probePort(host: string, port: number, variable: string): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -1,4 +1,7 @@
-/** From environment and flags to one frozen `Config`, or to the list of everything that is wrong with them. */
+/**
+ * From environment and flags to one frozen `Config`, or to the list of everything that is wrong
+ * with them.
+ */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -20,7 +23,10 @@ export interface Config {
   readonly keyPrefix: string;
   readonly appendfsync: 'everysec' | 'always';
   readonly dataDir: string;
-  /** null only with an embedded Redis (`ensureSecrets` makes one) or where public keys check the tokens. */
+  /**
+   * null only with an embedded Redis (`ensureSecrets` makes one) or where public keys check the
+   * tokens.
+   */
   readonly authSecret: string | null;
   /** PEM texts. */
   readonly authPublicKeys: readonly string[];
@@ -58,7 +64,10 @@ export interface LoadOptions {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly own?: OwnFlags;
-  /** What the configuration is for: `serve` needs every secret its roles use, `token` the signing secret, `inspect` only Redis. */
+  /**
+   * What the configuration is for: `serve` needs every secret its roles use, `token` the signing
+   * secret, `inspect` only Redis.
+   */
   readonly purpose?: 'serve' | 'token' | 'inspect';
   readonly readFile?: (path: string) => string;
 }
@@ -68,12 +77,18 @@ export type Loaded =
       readonly ok: true;
       readonly config: Config;
       readonly own: Readonly<Record<string, string | true>>;
-      /** The settings that came as flags, written as variables: what a child process needs to read the same configuration. */
+      /**
+       * The settings that came as flags, written as variables: what a child process needs to read
+       * the same configuration.
+       */
       readonly flagsAsVariables: Readonly<Record<string, string>>;
     }
   | { readonly ok: false; readonly mistakes: readonly Mistake[] };
 
-/** Reads every setting (a flag wins over its variable; an empty variable counts as absent) and answers with all mistakes at once. */
+/**
+ * Reads every setting (a flag wins over its variable; an empty variable counts as absent) and
+ * answers with all mistakes at once.
+ */
 export function loadConfig(options: LoadOptions): Loaded {
   const mistakes: Mistake[] = [];
   const flags = readFlags(options.argv, options.own ?? {}, mistakes);
@@ -122,7 +137,8 @@ export function loadConfig(options: LoadOptions): Loaded {
     nodeName: read(SETTINGS.nodeName),
     logLevel: read(SETTINGS.logLevel),
   };
-  // A rule between two settings is only asked when each was understood: one slip must not read as two.
+  // A rule between two settings is only asked when each was understood: one slip must not read as
+  // two.
   if (mistakes.length === 0) mistakes.push(...relationMistakes(config, options.purpose ?? 'serve'));
   if (mistakes.length > 0) return { ok: false, mistakes };
   return {

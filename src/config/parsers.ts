@@ -1,4 +1,7 @@
-/** Parsers of single settings: text in, value or problem out. None throws, none reads anything but its argument. */
+/**
+ * Parsers of single settings: text in, value or problem out. None throws, none reads anything but
+ * its argument.
+ */
 import { isIP } from 'node:net';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -41,7 +44,10 @@ const parts = (raw: string): string[] =>
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
-/** Comma-separated, no empty list, no repetitions. The first problem of the first bad part is reported. */
+/**
+ * Comma-separated, no empty list, no repetitions. The first problem of the first bad part is
+ * reported.
+ */
 export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
   return (raw) => {
     const texts = parts(raw);
@@ -98,7 +104,10 @@ export function urlWithScheme(...schemes: string[]): Parser<string> {
   };
 }
 
-/** One server (redis://, rediss://), one socket (unix:///path), or the nodes of a cluster. Passwords never reach the message. */
+/**
+ * One server (redis://, rediss://), one socket (unix:///path), or the nodes of a cluster. Passwords
+ * never reach the message.
+ */
 export const redisUrl: Parser<string> = (raw) => {
   const urls = parts(raw);
   if (urls.length === 0) return problem('must not be empty');

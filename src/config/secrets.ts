@@ -1,6 +1,7 @@
 /**
- * The secrets of an engine with an embedded Redis. Nobody configures them: they are made at the first start and kept beside the data
- * (`DATA_DIR/secrets.json`, readable by its owner only), so tokens and API keys survive a restart.
+ * The secrets of an engine with an embedded Redis. Nobody configures them: they are made at the
+ * first start and kept beside the data (`DATA_DIR/secrets.json`, readable by its owner only), so
+ * tokens and API keys survive a restart.
  */
 import { randomBytes } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -20,7 +21,10 @@ interface SecretsFile {
   apiKeys: Record<string, string>;
 }
 
-/** What is configured wins; what is not, with an embedded Redis, comes from the secrets file, made when absent. Throws when that file is damaged. */
+/**
+ * What is configured wins; what is not, with an embedded Redis, comes from the secrets file, made
+ * when absent. Throws when that file is damaged.
+ */
 export function ensureSecrets(
   config: Pick<Config, 'redisUrl' | 'authSecret' | 'authPublicKeys' | 'apiKeys' | 'dataDir'>,
 ): Secrets {
@@ -77,7 +81,8 @@ function makeSecrets(path: string): SecretsFile {
     apiKeys: { host: randomBytes(24).toString('base64url') },
   };
   mkdirSync(join(path, '..'), { recursive: true });
-  // Written whole beside it, then linked: two processes that start at once agree on one file, and a crash leaves none half written.
+  // Written whole beside it, then linked: two processes that start at once agree on one file, and a
+  // crash leaves none half written.
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
   try {

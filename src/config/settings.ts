@@ -1,6 +1,7 @@
 /**
- * Every setting of Stampede, once: its variable, its flag, what it means, what it may be and what it is when nobody says.
- * `--help` prints this table, README.md is proven to list it, and `load.ts` reads by it.
+ * Every setting of Stampede, once: its variable, its flag, what it means, what it may be and what
+ * it is when nobody says. `--help` prints this table, README.md is proven to list it, and `load.ts`
+ * reads by it.
  */
 import { hostname } from 'node:os';
 import { LIMITS } from '../limits.ts';
@@ -27,7 +28,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Setting<T> {
   readonly variable: string;
-  /** null: environment only, because a flag would show a secret to everyone who can list processes. */
+  /**
+   * null: environment only, because a flag would show a secret to everyone who can list processes.
+   */
   readonly flag: string | null;
   readonly help: string;
   /** The allowed range, for people; every mistake repeats it. */

@@ -1,8 +1,14 @@
-/** The files of the gateway's TLS, proven to be what the socket server needs: it only says that it cannot start, not why. */
+/**
+ * The files of the gateway's TLS, proven to be what the socket server needs: it only says that it
+ * cannot start, not why.
+ */
 import { createSecureContext } from 'node:tls';
 import { SETTINGS } from './settings.ts';
 
-/** Files of the gateway's TLS, read and checked by the configuration; the gateway opens them by path. */
+/**
+ * Files of the gateway's TLS, read and checked by the configuration; the gateway opens them by
+ * path.
+ */
 export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;

@@ -1,4 +1,7 @@
-/** The control API: hosts and back offices plan and move shows and sales over HTTP. Built here, listening elsewhere. */
+/**
+ * The control API: hosts and back offices plan and move shows and sales over HTTP. Built here,
+ * listening elsewhere.
+ */
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
@@ -32,8 +35,8 @@ import { registerVerification } from './verification/routes.ts';
 const REDIS_RETRY_MS = 500;
 
 /**
- * Builds the API, ready to listen or to be injected into. `close()` answers new requests with `draining`, waits for those in flight, and
- * leaves the store alone: it belongs to the caller.
+ * Builds the API, ready to listen or to be injected into. `close()` answers new requests with
+ * `draining`, waits for those in flight, and leaves the store alone: it belongs to the caller.
  */
 export async function createControl(deps: ControlDeps): Promise<FastifyInstance> {
   const { options } = deps;

@@ -9,16 +9,25 @@ import type { Metrics } from '../telemetry/metrics.ts';
 export interface ControlOptions {
   readonly version: string;
   readonly node: string;
-  /** WebSocket address that viewers reach, such as `wss://live.example.com`; null = the host the page was asked from, at `gatewayPort`. */
+  /**
+   * WebSocket address that viewers reach, such as `wss://live.example.com`; null = the host the
+   * page was asked from, at `gatewayPort`.
+   */
   readonly publicGatewayUrl: string | null;
   readonly gatewayPort: number;
   /** Origins whose pages may call the API; `['*']` = any; null or empty = none but its own. */
   readonly corsOrigins?: readonly string[] | null;
-  /** Folders of the viewer page (HTML, CSS) and of the compiled scripts (with `client`, `protocol` and `web` in it); null = no pages. */
+  /**
+   * Folders of the viewer page (HTML, CSS) and of the compiled scripts (with `client`, `protocol`
+   * and `web` in it); null = no pages.
+   */
   readonly web?: { readonly pages: string; readonly scripts: string } | null;
   /** Gives a buyer token to anybody who asks. Only for demos: off unless true. */
   readonly demoTokens?: boolean;
-  /** Proxies (addresses, CIDR networks) whose `X-Forwarded-*` headers are believed; none unless given. */
+  /**
+   * Proxies (addresses, CIDR networks) whose `X-Forwarded-*` headers are believed; none unless
+   * given.
+   */
   readonly trustedProxies?: readonly string[];
   /** The gateway speaks TLS itself, whatever this API does. */
   readonly gatewayTls?: boolean;

@@ -1,9 +1,14 @@
-/** A batch of chat as it came from the log: bytes first, everything else only when somebody asks. */
+/**
+ * A batch of chat as it came from the log: bytes first, everything else only when somebody asks.
+ */
 import { unpackValues } from '../protocol/codec.ts';
 import type { ChatBatch } from './chat.ts';
 import { chatItemIndex, valueEnds } from './message-pack.ts';
 
-/** Messages of one batch, in order; ids may be missing among them. Cutting keeps `firstId` and `at`, because every item carries its own `i`. */
+/**
+ * Messages of one batch, in order; ids may be missing among them. Cutting keeps `firstId` and `at`,
+ * because every item carries its own `i`.
+ */
 export class ChatPiece {
   readonly firstId: number;
   readonly at: number;
@@ -26,7 +31,10 @@ export class ChatPiece {
     return new ChatPiece(firstId, at, count, items, firstId + last);
   }
 
-  /** The items as the inside of a JSON array; decoded at most once, and only when somebody listens in JSON. */
+  /**
+   * The items as the inside of a JSON array; decoded at most once, and only when somebody listens
+   * in JSON.
+   */
   json(): string {
     if (this.jsonItems === null) {
       const text = JSON.stringify(unpackValues(this.items));
@@ -48,7 +56,10 @@ export class ChatPiece {
     return count >= this.count ? this : this.slice(this.count - count, this.count);
   }
 
-  /** Without the messages of these ids: this piece itself when it has none of them, null when nothing is left. */
+  /**
+   * Without the messages of these ids: this piece itself when it has none of them, null when
+   * nothing is left.
+   */
   without(ids: ReadonlySet<number>): ChatPiece | null {
     if (![...ids].some((id) => id >= this.firstId && id <= this.lastId)) return this;
     const stay: number[] = [];
@@ -60,7 +71,10 @@ export class ChatPiece {
     return new ChatPiece(this.firstId, this.at, stay.length, items, this.idOf(newest));
   }
 
-  /** What of it fits into so many bytes, and the rest; a message that is larger by itself stays whole. */
+  /**
+   * What of it fits into so many bytes, and the rest; a message that is larger by itself stays
+   * whole.
+   */
   cut(bytesMax: number): [piece: ChatPiece, rest: ChatPiece | null] {
     if (this.items.length <= bytesMax) return [this, null];
     const ends = this.itemEnds();

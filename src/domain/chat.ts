@@ -11,8 +11,8 @@ export interface ChatEntry {
 }
 
 /**
- * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values `[i, dt, name, text, mark?]` one after the
- * other, spliced into frames without decoding.
+ * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values
+ * `[i, dt, name, text, mark?]` one after the other, spliced into frames without decoding.
  */
 export interface ChatBatch {
   readonly node: string;
@@ -21,10 +21,16 @@ export interface ChatBatch {
   /** Messages in `items`. */
   readonly count: number;
   readonly items: Uint8Array;
-  /** Above the display cap some are left out: how many ids the batch took, and `i` of the last item. Absent: `count`, and one less. */
+  /**
+   * Above the display cap some are left out: how many ids the batch took, and `i` of the last item.
+   * Absent: `count`, and one less.
+   */
   readonly taken?: number;
   readonly last?: number;
-  /** Who wrote, left-out messages included: a packed array, for nodes that did not accept the batch. Absent in the history. */
+  /**
+   * Who wrote, left-out messages included: a packed array, for nodes that did not accept the batch.
+   * Absent in the history.
+   */
   readonly authors?: Uint8Array;
 }
 

@@ -7,7 +7,10 @@ export interface Clock {
   nowMs(): number;
   setTimer(run: () => void, delayMs: number): Timer;
   clearTimer(timer: Timer): void;
-  /** Runs once the event loop has been through its sockets: what was published before is written by then. */
+  /**
+   * Runs once the event loop has been through its sockets: what was published before is written by
+   * then.
+   */
   afterWrites(run: () => void): void;
 }
 
@@ -18,6 +21,7 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   setTimer: (run, delayMs) => setTimeout(run, Math.max(0, Math.min(delayMs, TIMER_DELAY_MAX_MS))),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
-  // uWebSockets.js writes what was published when the loop's poll phase ends: one turn may still come before it, two never do.
+  // uWebSockets.js writes what was published when the loop's poll phase ends: one turn may still
+  // come before it, two never do.
   afterWrites: (run) => void setImmediate(() => setImmediate(run)),
 };

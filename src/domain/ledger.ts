@@ -1,12 +1,16 @@
 /**
- * Replays a show's ledger from nothing and judges every entry against the promises: I1 conservation, I2 limits, I3 one end, and that each
- * refusal was right when it was given. Pure: entries in, verdict out. The entry's shape is written by `enter()` in
+ * Replays a show's ledger from nothing and judges every entry against the promises: I1
+ * conservation, I2 limits, I3 one end, and that each refusal was right when it was given. Pure:
+ * entries in, verdict out. The entry's shape is written by `enter()` in
  * `src/redis/lua/lib/books.lua`.
  */
 import type { SaleState } from '../protocol/messages.ts';
 import type { SkuBooks } from './sale.ts';
 
-/** {sku, qty, available, held, sold, withdrawn before, the same four after}; refusals carry only {sku, qty}. */
+/**
+ * {sku, qty, available, held, sold, withdrawn before, the same four after}; refusals carry only
+ * {sku, qty}.
+ */
 export type LedgerLine = [sku: string, qty: number, ...counts: number[]];
 export type LedgerEntry = [
   kind:

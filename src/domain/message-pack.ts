@@ -1,6 +1,7 @@
 /**
- * MessagePack by hand, where bytes of others are spliced into a message without decoding them. Whole values go through the library
- * (`packValue`); only headers, numbers and chat items are written here.
+ * MessagePack by hand, where bytes of others are spliced into a message without decoding them.
+ * Whole values go through the library (`packValue`); only headers, numbers and chat items are
+ * written here.
  */
 
 const GROWTH_BYTES = 4096;
@@ -23,7 +24,9 @@ export class MessagePackWriter {
     return this.header(count, 0x90, 0xdc);
   }
 
-  /** A non-negative integer below 2^53; from 2^32 on as float 64, as the library writes them too. */
+  /**
+   * A non-negative integer below 2^53; from 2^32 on as float 64, as the library writes them too.
+   */
   number(value: number): this {
     this.room(9);
     const { buffer } = this;
@@ -137,7 +140,10 @@ export function chatItemIndex(bytes: Uint8Array, at: number): number {
   return type < 0x80 ? type : bigEndian(bytes, at + 2, type === 0xcc ? 1 : type === 0xcd ? 2 : 4);
 }
 
-/** Where each of `count` values that follow one another in `bytes` ends. Throws a RangeError on bytes that are no such values. */
+/**
+ * Where each of `count` values that follow one another in `bytes` ends. Throws a RangeError on
+ * bytes that are no such values.
+ */
 export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
   const ends = new Uint32Array(count);
   let at = 0;
@@ -148,12 +154,16 @@ export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
   return ends;
 }
 
-/** Sizes of the values of type 0xc0 to 0xdf that are one header and a fixed number of bytes; 0 = not of this kind. */
+/**
+ * Sizes of the values of type 0xc0 to 0xdf that are one header and a fixed number of bytes; 0 = not
+ * of this kind.
+ */
 const FIXED_SIZES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
 
 function skipValue(bytes: Uint8Array, from: number): number {
   let at = from;
-  // Values still to be read: an array adds its elements, a map twice its entries. Chat items are flat, so this stays small.
+  // Values still to be read: an array adds its elements, a map twice its entries. Chat items are
+  // flat, so this stays small.
   let open = 1;
   while (open > 0) {
     const type = bytes[at];

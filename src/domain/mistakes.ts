@@ -44,7 +44,10 @@ export class Mistakes {
       this.add(path, `Must be a whole number from ${min} to ${max}.`);
   }
 
-  /** Bounded on both sides, which also catches seconds given for milliseconds. A time just past means "at once". */
+  /**
+   * Bounded on both sides, which also catches seconds given for milliseconds. A time just past
+   * means "at once".
+   */
   moment(path: string, value: number, nowMs: number, laterMs = 0): void {
     const latestMs = LIMITS.saleLeadTimeMaxMs + laterMs;
     const isWholeMs = Number.isSafeInteger(value) && value <= MOMENT_MAX_MS;
@@ -61,7 +64,10 @@ export class Mistakes {
     }
   }
 
-  /** Returns null, or one `invalid_request` failure whose `details.errors` lists every mistake as `{path, message}`. */
+  /**
+   * Returns null, or one `invalid_request` failure whose `details.errors` lists every mistake as
+   * `{path, message}`.
+   */
   failure(): Failure | null {
     const first = this.#list[0];
     if (!first) return null;

@@ -23,15 +23,17 @@ export interface AuthoredMessage {
 export interface ViewerNumbers {
   viewers: number;
   peak: number;
-  /** Estimated number of distinct users with a token so far: standard error 0.81 % (HyperLogLog). */
+  /**
+   * Estimated number of distinct users with a token so far: standard error 0.81 % (HyperLogLog).
+   */
   unique: number;
   hearts: number;
 }
 
 export interface ModerationStore {
   /**
-   * Removes messages for good, from every screen and from the history. An id that was never given is `not_found`, and
-   * then nothing is removed. A repeat changes nothing.
+   * Removes messages for good, from every screen and from the history. An id that was never given
+   * is `not_found`, and then nothing is removed. A repeat changes nothing.
    */
   removeChat(showId: string, ids: readonly number[]): Promise<Result<{ removed: number }>>;
   /** Applies on all nodes and survives restarts. Muting a muted user replaces the end. */
@@ -39,7 +41,10 @@ export interface ModerationStore {
   /** Unmuting a user who is not muted is no error. */
   unmute(showId: string, user: string): Promise<Result<null>>;
   mutes(showId: string): Promise<Result<Mute[]>>;
-  /** Returns shown messages that were not removed, with authors, oldest first, at most `chatListedMax`. */
+  /**
+   * Returns shown messages that were not removed, with authors, oldest first, at most
+   * `chatListedMax`.
+   */
   recentChat(showId: string): Promise<Result<AuthoredMessage[]>>;
   viewerNumbers(showId: string): Promise<Result<ViewerNumbers>>;
 }

@@ -1,4 +1,7 @@
-/** Reservations: timed holds on units, which become orders, are released or expire, exactly once (promise I3). */
+/**
+ * Reservations: timed holds on units, which become orders, are released or expire, exactly once
+ * (promise I3).
+ */
 import type { Result } from '../protocol/codes.ts';
 import type { Item, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { CommandMeta } from './command.ts';
@@ -32,27 +35,41 @@ export interface ConfirmRequest {
 export interface BuyerHoldings {
   readonly reservations: ReservationView[];
   readonly waits: WaitView[];
-  /** Sales in which this buyer ever held or waited for units: a key repeated there may have a recorded result. */
+  /**
+   * Sales in which this buyer ever held or waited for units: a key repeated there may have a
+   * recorded result.
+   */
   readonly sales: string[];
 }
 
 export interface ReservationStore {
   /**
-   * Decides requests of one show in order, in one script call: earlier requests of the batch count against later ones.
-   * Returns one result per request, in their order. Takes at most `reserveBatchMax` requests. `origin` names the room
-   * that asks; the commit carries it with the new holds, so that this room can skip holds it gets as results.
+   * Decides requests of one show in order, in one script call: earlier requests of the batch count
+   * against later ones.
+   * Returns one result per request, in their order. Takes at most `reserveBatchMax` requests.
+   * `origin` names the room that asks; the commit carries it with the new holds, so that this room
+   * can skip holds it gets as results.
    */
   reserve(showId: string, requests: readonly ReserveRequest[], origin?: string): Promise<Array<Result<Decision>>>;
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
-  /** With `user`, only that buyer's own reservation may be released (`reservation_not_found` otherwise). */
+  /**
+   * With `user`, only that buyer's own reservation may be released (`reservation_not_found`
+   * otherwise).
+   */
   release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;
-  /** Extends a hold to at most `holdMaxMs` after it was made (`limit_reached`). A failed call changes nothing. */
+  /**
+   * Extends a hold to at most `holdMaxMs` after it was made (`limit_reached`). A failed call
+   * changes nothing.
+   */
   extendHold(
     showId: string,
     request: { reservation: string; byMs: number },
     command: CommandMeta,
   ): Promise<Result<Decision>>;
-  /** Joins or leaves the waitlist of a sold-out SKU. Freed units become holds marked `offer` for the first entries. */
+  /**
+   * Joins or leaves the waitlist of a sold-out SKU. Freed units become holds marked `offer` for the
+   * first entries.
+   */
   waitlist(showId: string, request: WaitlistRequest): Promise<Result<WaitlistResult>>;
   getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
   /** Returns the holdings of several buyers, in the order of `users`, in one Redis round trip. */

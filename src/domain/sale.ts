@@ -7,7 +7,10 @@ import { Mistakes } from './mistakes.ts';
 
 const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 
-/** The window is absolute (`opensAt`, `closesAt`) or relative to the Redis clock at creation (`opensInMs`, `durationMs`). */
+/**
+ * The window is absolute (`opensAt`, `closesAt`) or relative to the Redis clock at creation
+ * (`opensInMs`, `durationMs`).
+ */
 interface SaleWindow {
   opensAt?: number;
   opensInMs?: number;
@@ -32,7 +35,9 @@ export interface SaleSpec extends SaleWindow {
   skus: SaleSkuSpec[];
 }
 
-/** The books of one SKU of a sale. I1: available + held + sold + withdrawn = allocated, each >= 0. */
+/**
+ * The books of one SKU of a sale. I1: available + held + sold + withdrawn = allocated, each >= 0.
+ */
 export interface SkuBooks {
   sku: string;
   product: string;
@@ -77,8 +82,9 @@ export interface SaleStore {
 export const isCurrency = (code: string): boolean => CURRENCIES.has(code);
 
 /**
- * Rules about time only become more lenient as time passes: a command that is repeated with its key hours later must
- * reach its recorded result. Rules that depend on the state of a sale are checked by the script that changes it.
+ * Rules about time only become more lenient as time passes: a command that is repeated with its key
+ * hours later must reach its recorded result. Rules that depend on the state of a sale are checked
+ * by the script that changes it.
  */
 export function checkSaleSpec(spec: SaleSpec, nowMs: number): Failure | null {
   const mistakes = new Mistakes();
@@ -147,7 +153,10 @@ function checkSaleSku(mistakes: Mistakes, path: string, sku: SaleSkuSpec, perBuy
     mistakes.add(`${path}/perBuyer`, `Must not exceed the sale's own limit of ${perBuyerOfSale}.`);
 }
 
-/** Each end of the window is given in one way only; the length is bounded where both ends are on one scale. */
+/**
+ * Each end of the window is given in one way only; the length is bounded where both ends are on one
+ * scale.
+ */
 function checkWindow(mistakes: Mistakes, window: SaleWindow, nowMs: number): void {
   const { opensAt, opensInMs, closesAt, durationMs } = window;
   const { saleDurationMinMs, saleDurationMaxMs } = LIMITS;

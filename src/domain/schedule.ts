@@ -3,8 +3,9 @@ import type { Result } from '../protocol/codes.ts';
 
 export interface Scheduler {
   /**
-   * Does what is due in a show, at most `sweepSliceMax` things: opens and closes sales, expires holds. Idempotent.
-   * `nextDueAt` is the time of the next thing on the Redis clock, null if nothing is planned.
+   * Does what is due in a show, at most `sweepSliceMax` things: opens and closes sales, expires
+   * holds. Idempotent. `nextDueAt` is the time of the next thing on the Redis clock, null if
+   * nothing is planned.
    */
   tick(showId: string): Promise<Result<{ done: number; nextDueAt: number | null }>>;
   /** Returns the shows with a sale that has not ended, or with open holds. */

@@ -1,4 +1,7 @@
-/** What the rooms need from the place where the log lives (implemented in `src/redis/`) and from the sockets (in `src/gateway/`). */
+/**
+ * What the rooms need from the place where the log lives (implemented in `src/redis/`) and from the
+ * sockets (in `src/gateway/`).
+ */
 
 import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
@@ -7,7 +10,10 @@ import type { ChatAppend, ChatAppended, ChatBatch } from './chat.ts';
 /** Who may not chat until when (Redis clock); 0 = may again. */
 export type MuteEntry = readonly [user: string, until: number];
 
-/** A reservation that changed. Most concern nobody on this node, or somebody who has the answer already: the view is made when it is asked for. */
+/**
+ * A reservation that changed. Most concern nobody on this node, or somebody who has the answer
+ * already: the view is made when it is asked for.
+ */
 export interface ReservationChange {
   readonly user: string;
   readonly id: string;
@@ -17,7 +23,8 @@ export interface ReservationChange {
 }
 
 /**
- * Holds that were asked for in one call. The room that asked tells its buyers by the answers; in a rush most commits are its own, and it need not look inside.
+ * Holds that were asked for in one call. The room that asked tells its buyers by the answers; in a
+ * rush most commits are its own, and it need not look inside.
  */
 export interface NewHolds {
   /** As given to `reserve`. */
@@ -25,7 +32,10 @@ export interface NewHolds {
   news(): readonly ReservationChange[];
 }
 
-/** What a committed script announced, in the order Redis committed it. `rev` grows by one with each: a hole is something missed. */
+/**
+ * What a committed script announced, in the order Redis committed it. `rev` grows by one with each:
+ * a hole is something missed.
+ */
 export interface Commit {
   readonly rev: number;
   readonly epoch: string;
@@ -79,7 +89,9 @@ export interface RelayListener {
   onResync(): void;
 }
 
-/** Refusals of one kind that a node gave from its view within a second, and the view they rested on. */
+/**
+ * Refusals of one kind that a node gave from its view within a second, and the view they rested on.
+ */
 export interface RefusalReport {
   readonly sale: string;
   readonly code: string;
@@ -90,16 +102,25 @@ export interface RefusalReport {
 
 /** The log and the relay of shows. */
 export interface ShowLog {
-  /** Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the subscription. */
+  /**
+   * Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the
+   * subscription.
+   */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
   load(showId: string): Promise<Result<RoomSnapshot>>;
-  /** Events with `offset > after`, complete up to now, or `null` when the log no longer reaches back that far or the epoch differs. */
+  /**
+   * Events with `offset > after`, complete up to now, or `null` when the log no longer reaches back
+   * that far or the epoch differs.
+   */
   eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>>;
-  /** Appends and publishes one batch in one script; answers the id of its first message. `items` as in ChatBatch. */
+  /**
+   * Appends and publishes one batch in one script; answers the id of its first message. `items` as
+   * in ChatBatch.
+   */
   appendChat(showId: string, batch: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>>;
   /**
-   * Reports this node's viewers, and the hearts and the people new to it since the last call (at most `uniquesPerReportMax`); sums over nodes and publishes when
-   * something changed.
+   * Reports this node's viewers, and the hearts and the people new to it since the last call (at
+   * most `uniquesPerReportMax`); sums over nodes and publishes when something changed.
    */
   reportCounts(
     showId: string,

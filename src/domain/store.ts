@@ -1,7 +1,8 @@
 /**
- * What the gateway, the control API, the jobs and the CLI may ask of the place where state lives. `src/redis/`
- * implements these ports. Every method returns a coded `Result` and never throws for an operating error: a Redis that
- * is unreachable, full, read-only or loading is a `redis_*` failure.
+ * What the gateway, the control API, the jobs and the CLI may ask of the place where state lives.
+ * `src/redis/` implements these ports. Every method returns a coded `Result` and never throws for
+ * an operating error: a Redis that is unreachable, full, read-only or loading is a `redis_*`
+ * failure.
  */
 import type { Auditor } from './audit.ts';
 import type { CommandGuard } from './command.ts';

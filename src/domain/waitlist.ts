@@ -9,7 +9,10 @@ export interface WaitlistRequest {
   readonly qty?: number;
 }
 
-/** Position of the entry when it was made (1 = next) and the number of entries then. Position 0 after `leave`. */
+/**
+ * Position of the entry when it was made (1 = next) and the number of entries then. Position 0
+ * after `leave`.
+ */
 export interface WaitlistResult {
   readonly place: number;
   readonly waiting: number;

@@ -1,4 +1,7 @@
-/** Where viewers sit: blocks of seats, a topic of the socket server for each lane. One publish reaches every subscriber without any JavaScript per viewer. */
+/**
+ * Where viewers sit: blocks of seats, a topic of the socket server for each lane. One publish
+ * reaches every subscriber without any JavaScript per viewer.
+ */
 import type { Variant } from '../protocol/messages.ts';
 
 export interface Publisher {
@@ -9,8 +12,9 @@ export interface Publisher {
 }
 
 /**
- * Topics per show, lane, variant and block of seats. Events and state share one, because every viewer has both; chat has its own, because slow viewers
- * leave it. Fewer subscriptions a viewer are fewer bytes a viewer.
+ * Topics per show, lane, variant and block of seats. Events and state share one, because every
+ * viewer has both; chat has its own, because slow viewers leave it. Fewer subscriptions a viewer
+ * are fewer bytes a viewer.
  */
 export type TopicLane = 'main' | 'chat';
 
@@ -20,7 +24,10 @@ const LANE_LETTERS: Readonly<Record<TopicLane, string>> = { main: 'e', chat: 'c'
 /** What a topic carries, for counters. */
 export const laneOf = (topic: string): TopicLane => (topic[0] === LANE_LETTERS.main ? 'main' : 'chat');
 
-/** Viewers of one room and variant who are written to together: a large room has many, so that a flush does not keep the loop for all of them at once. */
+/**
+ * Viewers of one room and variant who are written to together: a large room has many, so that a
+ * flush does not keep the loop for all of them at once.
+ */
 export interface BroadcastGroup {
   readonly variant: Variant;
   readonly topics: Readonly<Record<TopicLane, string>>;

@@ -1,7 +1,9 @@
 /**
- * Publishes to a bounded number of viewers a turn of the event loop. A `send` costs microseconds, so a frame for ten thousand viewers would keep everybody
- * else's answers waiting for tenths of a second; spread over turns, requests and other rooms come in between. A block of seats gets its frames in order, and all
- * that wait for it in one turn, which the server writes with one `send` a viewer.
+ * Publishes to a bounded number of viewers a turn of the event loop. A `send` costs microseconds,
+ * so a frame for ten thousand viewers would keep everybody else's answers waiting for tenths of a
+ * second; spread over turns, requests and other rooms come in between. A block of seats gets its
+ * frames in order, and all that wait for it in one turn, which the server writes with one `send` a
+ * viewer.
  */
 
 import type { Clock } from '../domain/clock.ts';
@@ -11,7 +13,10 @@ import type { BroadcastGroup, Publisher, TopicLane } from './broadcast-groups.ts
 export class Broadcaster {
   readonly publisher: Publisher;
   private readonly clock: Clock;
-  /** Blocks for which frames wait: first those that wait for an event or for state, then those with chat. Each is in one of them once. */
+  /**
+   * Blocks for which frames wait: first those that wait for an event or for state, then those with
+   * chat. Each is in one of them once.
+   */
   private readonly soon = new Set<BroadcastGroup>();
   private readonly later = new Set<BroadcastGroup>();
   private turn = 1;

@@ -1,6 +1,7 @@
 /**
- * Chat on its way in: what this node's viewers of one room wrote, appended to the log in batches. One append is in flight at a time, so
- * the order of a node's messages is the order they came in; the pause between appends bounds what a room costs Redis.
+ * Chat on its way in: what this node's viewers of one room wrote, appended to the log in batches.
+ * One append is in flight at a time, so the order of a node's messages is the order they came in;
+ * the pause between appends bounds what a room costs Redis.
  */
 
 import type { ChatAppend, ChatAppended, ChatEntry } from '../domain/chat.ts';

@@ -1,4 +1,7 @@
-/** Chat on its way out: what arrived from the log since the last tick, then one frame a tick and variant. */
+/**
+ * Chat on its way out: what arrived from the log since the last tick, then one frame a tick and
+ * variant.
+ */
 
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
@@ -29,19 +32,27 @@ interface Waiting {
 }
 
 const NO_ITEMS = new Uint8Array();
-/** At the end of a frame: the head of a second group, and room for a message that no longer fits. */
+/**
+ * At the end of a frame: the head of a second group, and room for a message that no longer fits.
+ */
 const FRAME_SLACK_BYTES = 350;
 
 export class ChatLane {
   readonly ring = new ChatRing();
-  /** Ids sent or told as left out since the room opened: the difference of two readings is what somebody missed in between. */
+  /**
+   * Ids sent or told as left out since the room opened: the difference of two readings is what
+   * somebody missed in between.
+   */
   sent = 0;
   private readonly options: ChatLaneOptions;
   private readonly coalescer: Coalescer;
   private waiting: Waiting[] = [];
   private waitingBytes = 0;
   private lastQueuedId = 0;
-  /** The newest id taken, shown or not, and the one up to which everybody was sent or told everything. */
+  /**
+   * The newest id taken, shown or not, and the one up to which everybody was sent or told
+   * everything.
+   */
   private takenId = 0;
   private toldId = 0;
   private tellTimer: Timer | null = null;
@@ -83,7 +94,10 @@ export class ChatLane {
     this.coalescer.poke(this.waitingBytes);
   }
 
-  /** History at the opening of a room, and the last id taken: nobody is told, it is for those who join. */
+  /**
+   * History at the opening of a room, and the last id taken: nobody is told, it is for those who
+   * join.
+   */
   fill(batches: readonly ChatBatch[], lastChat: number): void {
     this.stop();
     this.waiting = [];
@@ -95,7 +109,10 @@ export class ChatLane {
     this.toldId = this.ring.lastId;
   }
 
-  /** After a loss of the line: what the log has beyond our position is sent late, what it no longer has is counted. */
+  /**
+   * After a loss of the line: what the log has beyond our position is sent late, what it no longer
+   * has is counted.
+   */
   catchUp(batches: readonly ChatBatch[], lastChat: number): void {
     for (const batch of batches) this.push(batch);
     this.takenId = Math.max(this.takenId, lastChat);
@@ -141,7 +158,10 @@ export class ChatLane {
     return this.waitingBytes;
   }
 
-  /** The oldest of what waits, as much as one flush may have. What nobody wants to read any more is left out, and counted. */
+  /**
+   * The oldest of what waits, as much as one flush may have. What nobody wants to read any more is
+   * left out, and counted.
+   */
   private takeWaiting(): ChatPiece[] {
     while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs))
       this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;

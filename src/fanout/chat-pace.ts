@@ -1,6 +1,7 @@
 /**
- * How fast people write in one room, whichever connection and node they use: what they wrote elsewhere comes with the relay and is charged here too. Kept
- * beside the people who are connected, so that reconnecting, here or to another node, gives nobody a fresh start.
+ * How fast people write in one room, whichever connection and node they use: what they wrote
+ * elsewhere comes with the relay and is charged here too. Kept beside the people who are connected,
+ * so that reconnecting, here or to another node, gives nobody a fresh start.
  */
 
 import { type Rate, type TokenBucket, take } from '../domain/token-bucket.ts';
@@ -14,7 +15,10 @@ interface Writer extends TokenBucket {
   orderedMs: number;
 }
 
-/** Putting somebody behind all others costs more than everything else here, so it is not done at each message of who writes fast. */
+/**
+ * Putting somebody behind all others costs more than everything else here, so it is not done at
+ * each message of who writes fast.
+ */
 const ORDER_EVERY_MS = 1_000;
 
 export class ChatPace {
@@ -40,7 +44,10 @@ export class ChatPace {
     return waitMs;
   }
 
-  /** Charges what another node accepted: it may put people into debt, which they wait for. `authors`: a packed array of users. */
+  /**
+   * Charges what another node accepted: it may put people into debt, which they wait for.
+   * `authors`: a packed array of users.
+   */
   charge(authors: Uint8Array, nowMs: number, slowModeMs: number): void {
     const [users] = unpackValues(authors) as [readonly string[] | undefined];
     for (const user of users ?? []) {

@@ -1,6 +1,7 @@
 /**
- * Decides when what waits in a lane leaves. A quiet lane sends at once; under load the pause between two flushes stretches with what
- * a flush costs, with how late the event loop runs our timers, and shrinks again when they do.
+ * Decides when what waits in a lane leaves. A quiet lane sends at once; under load the pause
+ * between two flushes stretches with what a flush costs, with how late the event loop runs our
+ * timers, and shrinks again when they do.
  */
 import type { Clock, Timer } from '../domain/clock.ts';
 
@@ -8,10 +9,16 @@ export interface CoalescerOptions {
   readonly clock: Clock;
   readonly tickMinMs: number;
   readonly tickMaxMs: number;
-  /** With fewer bytes waiting than `sparseBytes` the share of the loop counts for more than the wait: then this is the longest pause. */
+  /**
+   * With fewer bytes waiting than `sparseBytes` the share of the loop counts for more than the
+   * wait: then this is the longest pause.
+   */
   readonly sparseBytes: number;
   readonly tickSparseMaxMs: number;
-  /** From this many bytes on waiting longer buys nothing: they leave as soon as the flush before is written. */
+  /**
+   * From this many bytes on waiting longer buys nothing: they leave as soon as the flush before is
+   * written.
+   */
   readonly fullBytes: number;
   /** The lane's flushes may take at most this share of the loop's time while less waits. */
   readonly flushShare: number;
@@ -19,7 +26,10 @@ export interface CoalescerOptions {
   readonly flush: () => number;
   /** Runs once what was flushed has been written. */
   readonly afterWrites: (run: () => void) => void;
-  /** How long a flush took, until its writes were out; of flushes in one turn of the loop, the first. */
+  /**
+   * How long a flush took, until its writes were out; of flushes in one turn of the loop, the
+   * first.
+   */
   readonly onFlush?: (elapsedMs: number) => void;
 }
 
@@ -31,7 +41,10 @@ export class Coalescer {
   private lastFlushMs = Number.NEGATIVE_INFINITY;
   private dueMs = Number.POSITIVE_INFINITY;
   private timer: Timer | null = null;
-  /** The last flush is not written yet: the next one waits for it, so that a loop that is behind sends fuller frames and not more of them. */
+  /**
+   * The last flush is not written yet: the next one waits for it, so that a loop that is behind
+   * sends fuller frames and not more of them.
+   */
   private writing = false;
   private overdue = false;
   private costMs = 0;
@@ -63,7 +76,10 @@ export class Coalescer {
     }
   }
 
-  /** Another lane is about to write to the same viewers: what waits goes along, which costs no write of its own, once the shortest pause is over. */
+  /**
+   * Another lane is about to write to the same viewers: what waits goes along, which costs no write
+   * of its own, once the shortest pause is over.
+   */
   goAlong(): void {
     const { clock, tickMinMs, flush } = this.options;
     const now = clock.nowMs();

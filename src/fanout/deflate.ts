@@ -6,7 +6,10 @@ import { DEFLATE_MARK } from '../protocol/codec.ts';
 const DEFLATE_BYTES_MIN = 160;
 const MARK = Uint8Array.of(DEFLATE_MARK);
 
-/** The message with its mark, deflated; the plain message itself when it is short or does not shrink. */
+/**
+ * The message with its mark, deflated; the plain message itself when it is short or does not
+ * shrink.
+ */
 export function deflateMessage(message: Uint8Array): Uint8Array {
   if (message.length < DEFLATE_BYTES_MIN) return message;
   const body = deflateRawSync(message);

@@ -1,4 +1,6 @@
-/** Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses. */
+/**
+ * Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses.
+ */
 
 import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
@@ -7,7 +9,9 @@ import { CODECS, packValue } from '../protocol/codec.ts';
 import type { ServerMessage, ShowEvent, Snapshot, StateView, Variant } from '../protocol/messages.ts';
 import { deflateMessage } from './deflate.ts';
 
-/** How often something was encoded, per variant: the proof that encoding does not grow with viewers. */
+/**
+ * How often something was encoded, per variant: the proof that encoding does not grow with viewers.
+ */
 export type EncodeCounts = Record<Variant, number>;
 export const newEncodeCounts = (): EncodeCounts => ({ json: 0, msgpack: 0, 'msgpack.deflate': 0 });
 
@@ -29,7 +33,9 @@ export class OutgoingFrame {
     this.counts = counts;
   }
 
-  /** The bytes of this message in a variant. The two MessagePack variants share their plain bytes. */
+  /**
+   * The bytes of this message in a variant. The two MessagePack variants share their plain bytes.
+   */
   in(variant: Variant): Uint8Array {
     switch (variant) {
       case 'json':
@@ -80,7 +86,8 @@ export class EventEntry {
   }
 
   msgpack(): Uint8Array {
-    // A copy of its own: what the library gives is a view that would keep its whole buffer of 8 KiB for as long as the ring keeps the event.
+    // A copy of its own: what the library gives is a view that would keep its whole buffer of 8 KiB
+    // for as long as the ring keeps the event.
     this.bytes ??= new Uint8Array(packValue(this.event));
     return this.bytes;
   }
@@ -100,7 +107,10 @@ export interface FrameParts {
   readonly missed?: number;
 }
 
-/** A `frame` message spliced from parts that were encoded before. Field order is that of SPEC.md and means nothing. */
+/**
+ * A `frame` message spliced from parts that were encoded before. Field order is that of SPEC.md and
+ * means nothing.
+ */
 export function splicedFrame(parts: FrameParts, counts: EncodeCounts): OutgoingFrame {
   return new OutgoingFrame({ json: () => frameJson(parts), msgpack: () => framePacked(parts) }, counts);
 }
@@ -136,7 +146,9 @@ export function chatJson(pieces: readonly ChatPiece[]): string {
   return `[${pieces.map((piece) => `[${piece.firstId},${piece.at},[${piece.json()}]]`).join(',')}]`;
 }
 
-/** Chat groups as a MessagePack array: a few header bytes each, the items as they came from Redis. */
+/**
+ * Chat groups as a MessagePack array: a few header bytes each, the items as they came from Redis.
+ */
 export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]): void {
   out.arrayHeader(pieces.length);
   for (const piece of pieces)
@@ -145,7 +157,10 @@ export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]):
 
 export const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
 const MISSED_FIELD = 7 + 9;
-/** JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay below the target. */
+/**
+ * JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay
+ * below the target.
+ */
 const JSON_SHARE = 0.7;
 
 /** Of chat in one frame, group heads included, as MessagePack. */
@@ -153,8 +168,9 @@ export const chatBytesMax = (jsonUsed: boolean): number =>
   Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
 
 /**
- * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which everybody was sent or told everything, each frame says how
- * many ids between that and its own last message are not in it.
+ * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which
+ * everybody was sent or told everything, each frame says how many ids between that and its own last
+ * message are not in it.
  */
 export function chatFrames(
   pieces: readonly ChatPiece[],

@@ -1,4 +1,7 @@
-/** Who listens in a room: in which wire variants, and where they sit. Frames for them go through the spreader. */
+/**
+ * Who listens in a room: in which wire variants, and where they sit. Frames for them go through the
+ * spreader.
+ */
 import { LIMITS } from '../limits.ts';
 import type { Variant } from '../protocol/messages.ts';
 import { type BroadcastGroup, newBroadcastGroup, type TopicLane } from './broadcast-groups.ts';
@@ -35,7 +38,10 @@ export class Listeners {
     return this.used.reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** A seat for somebody who subscribes in this very moment; what its neighbours were still to get has been published, so it is not for the newcomer. */
+  /**
+   * A seat for somebody who subscribes in this very moment; what its neighbours were still to get
+   * has been published, so it is not for the newcomer.
+   */
   take(variant: Variant): BroadcastGroup {
     const { blocks } = this.used.find((listening) => listening.variant === variant) as Listening;
     let seats = blocks.find(({ taken }) => taken < LIMITS.publishViewersPerTurn);

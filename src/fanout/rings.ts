@@ -6,7 +6,9 @@ import { LIMITS } from '../limits.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { EventEntry } from './frames.ts';
 
-/** Removing from the front of an array costs its length; doing it for many at once makes that cheap. */
+/**
+ * Removing from the front of an array costs its length; doing it for many at once makes that cheap.
+ */
 const TRIM_SLACK = 256;
 
 export class EventRing {
@@ -35,7 +37,10 @@ export class EventRing {
     return entry;
   }
 
-  /** Events with an offset above `offset`, or null when the ring does not reach back that far or has not got there yet. */
+  /**
+   * Events with an offset above `offset`, or null when the ring does not reach back that far or has
+   * not got there yet.
+   */
   after(offset: number): readonly EventEntry[] | null {
     if (offset < this.base || offset > this.lastOffset) return null;
     return this.entries.slice(offset - this.base);
@@ -106,7 +111,10 @@ export class ChatRing {
     return this.upToNow(found.reverse());
   }
 
-  /** The newest messages with an id above `id`, at most `most`, and how many ids above it are not among them. */
+  /**
+   * The newest messages with an id above `id`, at most `most`, and how many ids above it are not
+   * among them.
+   */
   after(id: number, most: number): { pieces: ChatPiece[]; missed: number } {
     if (id >= this.lastId) return { pieces: [], missed: 0 };
     const pieces: ChatPiece[] = [];
@@ -120,7 +128,10 @@ export class ChatRing {
     return { pieces: this.upToNow(pieces.reverse()), missed: this.lastId - id - count };
   }
 
-  /** With a piece that has no messages where the newest ids have none either: it says how far this reaches. */
+  /**
+   * With a piece that has no messages where the newest ids have none either: it says how far this
+   * reaches.
+   */
   private upToNow(pieces: ChatPiece[]): ChatPiece[] {
     const newest = pieces.at(-1);
     if (this.lastId > (newest?.lastId ?? 0)) pieces.push(new ChatPiece(this.lastId + 1, newest?.at ?? 0, 0, NO_ITEMS));

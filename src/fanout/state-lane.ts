@@ -1,4 +1,7 @@
-/** State on its way out: only the newest value of each thing waits, so a lane that is behind costs no more than one frame. */
+/**
+ * State on its way out: only the newest value of each thing waits, so a lane that is behind costs
+ * no more than one frame.
+ */
 
 import type { Clock } from '../domain/clock.ts';
 import type { Counts } from '../domain/show-log.ts';
@@ -40,7 +43,8 @@ export class StateLane {
       sparseBytes: 0,
       tickSparseMaxMs: LIMITS.stateTickMaxMs,
       fullBytes: NEVER_FULL,
-      // In a rush the loop belongs to those who press: in a large room the numbers on the screens come less often.
+      // In a rush the loop belongs to those who press: in a large room the numbers on the screens
+      // come less often.
       flushShare: STATE_SHARE,
       flush: () => {
         this.flush();

@@ -14,7 +14,10 @@ export function answerMessage(id: RequestId, at: number, result: AnswerResult): 
   return result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value };
 }
 
-/** The bytes of a MessagePack map with so many fields that begin with `names`, back to back; a field's value follows its name. */
+/**
+ * The bytes of a MessagePack map with so many fields that begin with `names`, back to back; a
+ * field's value follows its name.
+ */
 const mapBytes = (fields: number, ...names: string[]): Buffer =>
   Buffer.concat([Buffer.of(0x80 | fields), ...names.map((name) => packValue(name))]);
 const OK_ID = mapBytes(4, 't', 'ok', 'id');
@@ -22,7 +25,10 @@ const AT = Buffer.from(packValue('at'));
 const DATA_CHAT = Buffer.concat([packValue('data'), mapBytes(1, 'chat')]);
 const writer = new MessagePackWriter();
 
-/** As `encodeFor`. The `ok` of a chat message, the most frequent of all answers, is written by hand: the library takes twice as long. */
+/**
+ * As `encodeFor`. The `ok` of a chat message, the most frequent of all answers, is written by hand:
+ * the library takes twice as long.
+ */
 export function encodeAnswer(variant: Variant, id: RequestId, at: number, result: AnswerResult): Uint8Array | string {
   const chat = variant !== 'json' && result.ok ? onlyChat(result.value) : null;
   if (chat === null || typeof id !== 'number' || id < 0) return encodeFor(variant, answerMessage(id, at, result));

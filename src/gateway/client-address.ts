@@ -1,6 +1,7 @@
 /**
- * Which address a request counts for: the peer's, or the one that a trusted proxy forwards. The PROXY protocol, which the socket server reads by
- * itself, and the `Forwarded` header are not asked: a proxy that does not write them would pass on whatever its client made up.
+ * Which address a request counts for: the peer's, or the one that a trusted proxy forwards. The
+ * PROXY protocol, which the socket server reads by itself, and the `Forwarded` header are not
+ * asked: a proxy that does not write them would pass on whatever its client made up.
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -15,7 +16,10 @@ const UNKNOWN = 'unknown';
 export class ClientAddresses {
   private readonly trusted: ReadonlyArray<[Address, number]>;
 
-  /** IP addresses and CIDR networks of the proxies in front of this node. Throws when one is neither. */
+  /**
+   * IP addresses and CIDR networks of the proxies in front of this node. Throws when one is
+   * neither.
+   */
   constructor(trustedProxies: readonly string[]) {
     this.trusted = trustedProxies.map((text) =>
       text.includes('/') ? ipaddr.parseCIDR(text) : single(ipaddr.process(text)),
@@ -31,7 +35,10 @@ export class ClientAddresses {
     return countedAs(this.trusts(peer) ? this.forwarded(peer, forwardedFor(req)) : peer);
   }
 
-  /** From the right, because a proxy appends what it saw: the first address that is no proxy of ours. */
+  /**
+   * From the right, because a proxy appends what it saw: the first address that is no proxy of
+   * ours.
+   */
   private forwarded(peer: Address, path: string[]): Address {
     let nearest = peer;
     while (this.trusts(nearest)) {
@@ -62,7 +69,10 @@ function countedAs(address: Address): string {
 const withoutPort = (text: string): string =>
   text.replace(/^\[([^\]]*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1');
 
-/** Of all such headers in order: some proxies add a line of their own below the one their client sent. */
+/**
+ * Of all such headers in order: some proxies add a line of their own below the one their client
+ * sent.
+ */
 function forwardedFor(req: HttpRequest): string[] {
   const path: string[] = [];
   req.forEach((name, value) => {

@@ -1,4 +1,7 @@
-/** One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing else. */
+/**
+ * One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing
+ * else.
+ */
 
 import type { TokenBucket } from '../domain/token-bucket.ts';
 import type { BroadcastGroup, TopicLane } from '../fanout/broadcast-groups.ts';
@@ -17,7 +20,10 @@ export interface Identity {
   readonly user: string | null;
   readonly name: string | null;
   readonly role: Role;
-  /** Since the Unix epoch; null = never (guests). Milliseconds would be a heap number of its own for every viewer. */
+  /**
+   * Since the Unix epoch; null = never (guests). Milliseconds would be a heap number of its own for
+   * every viewer.
+   */
   readonly expiresAtSeconds: number | null;
 }
 
@@ -27,10 +33,16 @@ export interface Source {
   connections: number;
 }
 
-/** `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and state. `closed`: over. */
+/**
+ * `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and
+ * state. `closed`: over.
+ */
 export type Phase = 'joining' | 'live' | 'demoted' | 'closed';
 
-/** The server copies the fields of what it is given onto its own socket object, so the connection travels in a field. */
+/**
+ * The server copies the fields of what it is given onto its own socket object, so the connection
+ * travels in a field.
+ */
 export interface SocketData {
   readonly connection: Connection;
 }
@@ -54,10 +66,16 @@ export class Connection implements Listener {
   badFrames = 0;
   /** The room's count of chat messages when this viewer left the chat lane. */
   chatSentAtDemotion = 0;
-  /** `chatKib` when it last proved that it reads, and when it was asked; -1 = it is not asked right now. */
+  /**
+   * `chatKib` when it last proved that it reads, and when it was asked; -1 = it is not asked right
+   * now.
+   */
   provenKib = 0;
   askedKib = -1;
-  /** When it was asked last, in tenths of a second (a small integer is not a heap object of its own for every viewer); at first long ago. */
+  /**
+   * When it was asked last, in tenths of a second (a small integer is not a heap object of its own
+   * for every viewer); at first long ago.
+   */
   askedAt = -1_000_000;
   /** While the room opens: resolves when it serves, or could not be opened. */
   roomOpening: Promise<Result<null>> | null = null;
@@ -107,7 +125,10 @@ export class Connection implements Listener {
     this.socket?.send(data, this.variant !== 'json', false);
   }
 
-  /** The one answer of a request. A socket that closed meanwhile gets none: its client repeats the key on the next one. */
+  /**
+   * The one answer of a request. A socket that closed meanwhile gets none: its client repeats the
+   * key on the next one.
+   */
   answer(id: RequestId, at: number, result: AnswerResult): void {
     if (this.socket !== null) this.write(encodeAnswer(this.variant, id, at, result));
   }
@@ -155,7 +176,10 @@ export class Connection implements Listener {
     this.seats = null;
   }
 
-  /** What was published but still waits for its turn of the loop is sent, before something that comes after it. */
+  /**
+   * What was published but still waits for its turn of the loop is sent, before something that
+   * comes after it.
+   */
   settle(): void {
     if (this.seats !== null) this.room.listeners.settle(this.seats);
   }
@@ -172,7 +196,10 @@ export class Connection implements Listener {
     return this.socket?.getBufferedAmount() ?? 0;
   }
 
-  /** Closes with a code that tells the client what to do next. The close handler runs before this returns. */
+  /**
+   * Closes with a code that tells the client what to do next. The close handler runs before this
+   * returns.
+   */
   end(reason: CloseReason): void {
     this.socket?.end(CLOSE[reason], reason);
   }

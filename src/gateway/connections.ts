@@ -38,14 +38,20 @@ export class Connections {
     return this.table[index];
   }
 
-  /** Why nobody more comes in, null while there is a place: asked before anything is done for an upgrade. */
+  /**
+   * Why nobody more comes in, null while there is a place: asked before anything is done for an
+   * upgrade.
+   */
   full(): Failure | null {
     return this.table.length + this.pending >= this.limits.perNodeMax
       ? failure('at_capacity', undefined, { retryAfterMs: retryAfterMs() })
       : null;
   }
 
-  /** Takes a place for an upgrade, before its token is looked at. `withdraw` gives it back, `add` hands it to the connection. */
+  /**
+   * Takes a place for an upgrade, before its token is looked at. `withdraw` gives it back, `add`
+   * hands it to the connection.
+   */
   admit(address: string): Result<Source> {
     const source = this.sources.get(address) ?? { address, connections: 0 };
     if (source.connections >= this.limits.perAddressMax) {
@@ -100,7 +106,10 @@ export class Connections {
   }
 }
 
-/** Everybody who is refused gets a time of their own: those who came together must not come back together. */
+/**
+ * Everybody who is refused gets a time of their own: those who came together must not come back
+ * together.
+ */
 export function retryAfterMs(): number {
   const { refusedRetryMinMs, refusedRetryMaxMs } = LIMITS;
   return Math.round(refusedRetryMinMs + Math.random() * (refusedRetryMaxMs - refusedRetryMinMs));

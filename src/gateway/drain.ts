@@ -1,4 +1,7 @@
-/** Sends everybody away without a stampede: what is in flight is answered first, then each gets its own delay, and the closes are paced. */
+/**
+ * Sends everybody away without a stampede: what is in flight is answered first, then each gets its
+ * own delay, and the closes are paced.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { LIMITS } from '../limits.ts';
@@ -17,12 +20,17 @@ export interface DrainOptions {
 const SLICE_EVERY_MS = 20;
 /** So many at once are no storm; small nodes are gone in one step. */
 const SLICE_MIN = 50;
-/** Of the time allowed, at most these shares wait for answers and are spent on pacing; the rest is for closing rooms. */
+/**
+ * Of the time allowed, at most these shares wait for answers and are spent on pacing; the rest is
+ * for closing rooms.
+ */
 const SETTLE_SHARE = 0.4;
 const LAST_WORDS_MS = 150;
 const PACE_SHARE = 0.3;
 
-/** The node refuses new work already. Resolves when nobody is left, at the latest after `timeoutMs`. */
+/**
+ * The node refuses new work already. Resolves when nobody is left, at the latest after `timeoutMs`.
+ */
 export async function drainGateway({ timeoutMs, rooms, connections, sendAway, logger }: DrainOptions): Promise<void> {
   const startedMs = performance.now();
   const leftMs = (): number => Math.max(0, startedMs + timeoutMs - performance.now());
@@ -38,7 +46,8 @@ export async function drainGateway({ timeoutMs, rooms, connections, sendAway, lo
       if (connection.open) sendAway(connection, Math.round(Math.random() * LIMITS.drainReconnectSpreadMs));
     }
   }
-  // Close frames leave, and whoever was about to connect hears "draining" instead of finding the port closed.
+  // Close frames leave, and whoever was about to connect hears "draining" instead of finding the
+  // port closed.
   await sleep(Math.min(LAST_WORDS_MS, leftMs()));
   if (!(await within(rooms.closeAll(), leftMs()))) logger.warn('some rooms were not closed in time');
 }

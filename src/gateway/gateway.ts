@@ -1,4 +1,7 @@
-/** Builds a gateway from its parts; `listen` opens the port, `drain` closes it without losing anybody's request. */
+/**
+ * Builds a gateway from its parts; `listen` opens the port, `drain` closes it without losing
+ * anybody's request.
+ */
 import type { Logger } from 'pino';
 import type { TlsFiles } from '../config/tls.ts';
 import { systemClock } from '../domain/clock.ts';
@@ -49,7 +52,10 @@ export interface GatewayOptions {
   readonly tls?: TlsFiles | null;
   /** Who may come in; what is not given is as in `LIMITS`. */
   readonly limits?: Partial<ConnectionLimits>;
-  /** Chat messages a second and person, requests a second and connection; twice as many at once. As in `LIMITS` unless given. */
+  /**
+   * Chat messages a second and person, requests a second and connection; twice as many at once. As
+   * in `LIMITS` unless given.
+   */
   readonly rates?: { readonly chatPerSecond?: number; readonly requestsPerSecond?: number };
   /** Where clients are sent when this node drains; without it they come back to where they were. */
   readonly reconnectUrl?: string;
@@ -74,7 +80,9 @@ export interface GatewayStats {
   readonly encodes: Readonly<EncodeCounts>;
   readonly framesPublished: number;
   readonly bytesPublished: number;
-  /** Refusals without asking Redis: how many, and the revision of the view the last one rested on. */
+  /**
+   * Refusals without asking Redis: how many, and the revision of the view the last one rested on.
+   */
   readonly localRefusals: Readonly<Partial<Record<ErrorCode, { count: number; rev: number }>>>;
   readonly draining: boolean;
 }
@@ -82,12 +90,18 @@ export interface GatewayStats {
 export interface Gateway {
   /** Rejects with a `StampedeError` when the port is taken. */
   listen(): Promise<{ port: number }>;
-  /** Sends everybody away with a code and a delay, finishes what is in flight, closes. Takes at most `timeoutMs`. */
+  /**
+   * Sends everybody away with a code and a delay, finishes what is in flight, closes. Takes at most
+   * `timeoutMs`.
+   */
   drain(options?: { timeoutMs?: number }): Promise<void>;
   stats(): GatewayStats;
 }
 
-/** The server closes on more than this; below it we answer `frame_too_large`, so that the sender learns why. */
+/**
+ * The server closes on more than this; below it we answer `frame_too_large`, so that the sender
+ * learns why.
+ */
 const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
 /** Our own hard limit closes with a code; the server's, a little above, only guards the memory. */
 const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;

@@ -1,4 +1,6 @@
-/** What an upgrade request asks for, read once: the request object dies when its handler returns. */
+/**
+ * What an upgrade request asks for, read once: the request object dies when its handler returns.
+ */
 
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
@@ -48,7 +50,10 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
   });
 }
 
-/** The first offered protocol that is known; JSON when none but a token is offered, so that plain tools can connect. */
+/**
+ * The first offered protocol that is known; JSON when none but a token is offered, so that plain
+ * tools can connect.
+ */
 function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; subprotocol: string }> {
   for (const name of offered) {
     const variant = VARIANT_OF.get(name);

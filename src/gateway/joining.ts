@@ -1,4 +1,7 @@
-/** From an open socket to a welcomed viewer: what it holds, where it stands, and its topics, in one synchronous step at the end. */
+/**
+ * From an open socket to a welcomed viewer: what it holds, where it stands, and its topics, in one
+ * synchronous step at the end.
+ */
 
 import type { Health } from '../domain/health.ts';
 import type { OutgoingFrame } from '../fanout/frames.ts';
@@ -69,7 +72,10 @@ export class Joiner {
       .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
   }
 
-  /** The snapshot, or the frames since the position, and the subscription belong to one moment: nothing falls between. */
+  /**
+   * The snapshot, or the frames since the position, and the subscription belong to one moment:
+   * nothing falls between.
+   */
   private welcome(
     connection: Connection,
     frames: OutgoingFrame[] | null,

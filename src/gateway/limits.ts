@@ -23,7 +23,10 @@ export function takeHearts(connection: Connection, count: number, nowMs: number)
   return waitMs === 0 ? ok(null) : limited('hearts', waitMs);
 }
 
-/** The connection's rate, the person's rate, then the show's slow mode, which hosts and moderators are free of. */
+/**
+ * The connection's rate, the person's rate, then the show's slow mode, which hosts and moderators
+ * are free of.
+ */
 export function takeChat(connection: Connection, user: string, nowMs: number): Result<null> {
   const { identity, room } = connection;
   const { slowModeMs } = room.view.show;

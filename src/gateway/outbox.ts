@@ -1,6 +1,7 @@
 /**
- * Answers that had to wait for Redis, written once a turn of the event loop. Redis answers many requests at a time; all answers to one connection then leave with
- * one system call, which is most of what an answer costs. An idle loop turns at once, so nobody waits for company.
+ * Answers that had to wait for Redis, written once a turn of the event loop. Redis answers many
+ * requests at a time; all answers to one connection then leave with one system call, which is most
+ * of what an answer costs. An idle loop turns at once, so nobody waits for company.
  */
 import type { Connection } from './connection.ts';
 

@@ -1,4 +1,7 @@
-/** From the bytes of a client message to its one answer: guards first, then one switch, then one file a message. */
+/**
+ * From the bytes of a client message to its one answer: guards first, then one switch, then one
+ * file a message.
+ */
 import type { Logger } from 'pino';
 import type { Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
@@ -36,7 +39,9 @@ export interface RequestsOptions {
 
 const IN_FLIGHT_RETRY_MS = 250;
 
-/** One request of a client under way: what its handler may know of it, and where the answer goes. */
+/**
+ * One request of a client under way: what its handler may know of it, and where the answer goes.
+ */
 class Call implements RequestContext {
   private readonly requests: Requests;
   readonly connection: Connection;

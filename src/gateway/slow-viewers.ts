@@ -1,8 +1,10 @@
 /**
- * Lanes for viewers whose line is slow. Over the soft limit they leave the chat lane and keep events and state; when their line has drained they
- * come back and are told how many messages they missed. Over the hard limit they are closed with "resume". The server says nothing when
- * bytes pile up, so a sweep looks at each connection about once a second, outside the broadcast path. Megabytes pile up unseen in the kernel first; so
- * whoever is sent much is asked by a ping whether it reads, and counts as slow until it answers.
+ * Lanes for viewers whose line is slow. Over the soft limit they leave the chat lane and keep
+ * events and state; when their line has drained they come back and are told how many messages they
+ * missed. Over the hard limit they are closed with "resume". The server says nothing when bytes
+ * pile up, so a sweep looks at each connection about once a second, outside the broadcast path.
+ * Megabytes pile up unseen in the kernel first; so whoever is sent much is asked by a ping whether
+ * it reads, and counts as slow until it answers.
  */
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -47,7 +49,10 @@ export class SlowViewers {
     this.drained(connection);
   }
 
-  /** Asks who was sent much since it last proved that it reads; true for who was asked and has not answered in time. */
+  /**
+   * Asks who was sent much since it last proved that it reads; true for who was asked and has not
+   * answered in time.
+   */
   private owesProof(connection: Connection): boolean {
     const { chatKib, provenKib, askedKib, askedAt } = connection;
     const now = Math.floor(this.options.clock.nowMs() / ASKED_AT_MS);

@@ -1,6 +1,7 @@
 /**
- * One timer for all connections of the node, while there are any. Each is looked at about once a second, a slice at a time; more often when so much
- * is published that a viewer who takes nothing would go from no backlog to the hard limit between two looks.
+ * One timer for all connections of the node, while there are any. Each is looked at about once a
+ * second, a slice at a time; more often when so much is published that a viewer who takes nothing
+ * would go from no backlog to the hard limit between two looks.
  */
 import { LIMITS } from '../limits.ts';
 import type { Connection } from './connection.ts';
@@ -8,7 +9,10 @@ import type { Connections } from './connections.ts';
 
 const SLICE_EVERY_MS = 100;
 const ROUND_MS = 1_000;
-/** A full round at least once per this much published: the most a viewer's backlog can have grown unseen. */
+/**
+ * A full round at least once per this much published: the most a viewer's backlog can have grown
+ * unseen.
+ */
 const ROUND_BYTES = LIMITS.backpressureHardBytes / 4;
 
 export class Sweeper {

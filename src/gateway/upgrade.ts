@@ -1,4 +1,7 @@
-/** Lets viewers in: whether anybody may, then the cheap refusals, then the token, then the show; nothing is held for an upgrade that is turned away. */
+/**
+ * Lets viewers in: whether anybody may, then the cheap refusals, then the token, then the show;
+ * nothing is held for an upgrade that is turned away.
+ */
 
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
@@ -33,7 +36,9 @@ export interface UpgraderOptions {
   readonly connections: Connections;
   readonly addresses: ClientAddresses;
   readonly tokens: TokenVerifier;
-  /** null = any origin. Requests without an origin do not come from browsers and are let through. */
+  /**
+   * null = any origin. Requests without an origin do not come from browsers and are let through.
+   */
   readonly allowedOrigins: readonly string[] | null;
   readonly draining: () => boolean;
   readonly onRefused: (error: Failure) => void;
@@ -77,8 +82,9 @@ export class Upgrader {
     }
     const { room, opening } = reached.value;
     const connection = new Connection(room, handshake.variant, identity, source, handshake.position);
-    // Always within the handler, never after a wait: uWebSockets.js 20.49 may take a socket that was upgraded later, under a cork, for a finished
-    // HTTP response and close it. So a room that is not open yet is waited for behind the upgrade.
+    // Always within the handler, never after a wait: uWebSockets.js 20.49 may take a socket that
+    // was upgraded later, under a cork, for a finished HTTP response and close it. So a room that
+    // is not open yet is waited for behind the upgrade.
     connection.roomOpening = opening;
     res.upgrade<SocketData>({ connection }, handshake.key, handshake.subprotocol, handshake.extensions, context);
   }

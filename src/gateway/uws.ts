@@ -1,4 +1,7 @@
-/** The socket server's module with what its types leave out, and checks of options that would end the process if they were wrong. */
+/**
+ * The socket server's module with what its types leave out, and checks of options that would end
+ * the process if they were wrong.
+ */
 import {
   App,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
@@ -34,7 +37,10 @@ export type {
 } from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
 
-/** Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them has looked at them. */
+/**
+ * Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them
+ * has looked at them.
+ */
 export function createApp(tls: TlsFiles | null): TemplatedApp {
   if (tls === null) return App();
   const { certFile, keyFile, passphrase } = tls;
@@ -50,7 +56,10 @@ export interface SocketOptions {
   readonly maxBackpressureBytes: number;
 }
 
-/** The server ends the process, uncatchably, on an idle timeout outside 8 to 960 s; refuse it first, with a name. */
+/**
+ * The server ends the process, uncatchably, on an idle timeout outside 8 to 960 s; refuse it first,
+ * with a name.
+ */
 export function checkSocketOptions(options: SocketOptions): void {
   const rules: ReadonlyArray<readonly [keyof SocketOptions, number, number]> = [
     ['idleTimeoutSeconds', 8, 960],

@@ -1,9 +1,15 @@
-/** How a Redis URL becomes what BullMQ connects with. It makes its clients itself: a jobs process shares no connection with the store. */
+/**
+ * How a Redis URL becomes what BullMQ connects with. It makes its clients itself: a jobs process
+ * shares no connection with the store.
+ */
 import type { ConnectionOptions } from 'bullmq';
 
 export type JobsConnection =
   | { readonly url: string }
-  /** A client made elsewhere, which waits for its line (`maxRetriesPerRequest: null`): the only way to a Cluster. Its maker closes it. */
+  /**
+   * A client made elsewhere, which waits for its line (`maxRetriesPerRequest: null`): the only way
+   * to a Cluster. Its maker closes it.
+   */
   | { readonly client: ConnectionOptions };
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -13,7 +19,10 @@ const RETRY_MAX_MS = 1_000;
 /** BullMQ's own pause grows to 20 s, and an opening would wait for it. */
 const retryStrategy = (attempt: number): number => Math.min(RETRY_STEP_MS * attempt, RETRY_MAX_MS);
 
-/** Understands `redis://`, `rediss://` and `unix:///path.sock`. Throws on anything else, a list of cluster nodes included. */
+/**
+ * Understands `redis://`, `rediss://` and `unix:///path.sock`. Throws on anything else, a list of
+ * cluster nodes included.
+ */
 export function connectionOptions(connection: JobsConnection): ConnectionOptions {
   if ('client' in connection) return connection.client;
   const { url } = connection;

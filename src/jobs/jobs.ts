@@ -1,6 +1,7 @@
 /**
- * The durable backup of the clock (BullMQ). Gateways open and close sales on the dot while they have viewers; jobs make sure that it also happens when
- * nobody watches and after every process was gone: one delayed job a moment, and a sweep over all live shows every few seconds.
+ * The durable backup of the clock (BullMQ). Gateways open and close sales on the dot while they
+ * have viewers; jobs make sure that it also happens when nobody watches and after every process was
+ * gone: one delayed job a moment, and a sweep over all live shows every few seconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
@@ -24,11 +25,20 @@ export interface JobsDeps {
 }
 
 export interface Jobs {
-  /** Begins as soon as Redis answers. Resolves once it runs, or after a short wait for Redis, which then goes on in the background. */
+  /**
+   * Begins as soon as Redis answers. Resolves once it runs, or after a short wait for Redis, which
+   * then goes on in the background.
+   */
   start(): Promise<void>;
-  /** Plans the opening and the closing of a sale anew. Never rejects: what cannot be planned is logged and left to the sweep. */
+  /**
+   * Plans the opening and the closing of a sale anew. Never rejects: what cannot be planned is
+   * logged and left to the sweep.
+   */
   planSale(showId: string, sale: SaleBooks): Promise<void>;
-  /** Ends within `jobStopMs`: running jobs are waited for, and after that left to whoever comes next. */
+  /**
+   * Ends within `jobStopMs`: running jobs are waited for, and after that left to whoever comes
+   * next.
+   */
   stop(): Promise<void>;
 }
 
@@ -145,7 +155,10 @@ export function createJobs(deps: JobsDeps): Jobs {
   };
 }
 
-/** Repeated every so often and after each start; the same schedule again changes nothing but the next moment. */
+/**
+ * Repeated every so often and after each start; the same schedule again changes nothing but the
+ * next moment.
+ */
 function schedule(queue: Queue): Promise<unknown> {
   return queue.upsertJobScheduler(SWEEP, { every: LIMITS.jobSweepEveryMs }, { name: SWEEP, opts: { attempts: 1 } });
 }
@@ -162,7 +175,10 @@ function abandonLine({ queue, worker, guard }: Line): void {
     Promise.resolve(closing).catch(() => {});
 }
 
-/** While Redis is away every connection reports it at each try: one line every few seconds says enough. */
+/**
+ * While Redis is away every connection reports it at each try: one line every few seconds says
+ * enough.
+ */
 function errorLog(logger: Logger): (error: unknown) => void {
   let quietUntil = 0;
   return (error) => {

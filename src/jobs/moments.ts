@@ -1,4 +1,7 @@
-/** The opening and the closing of each sale as one delayed job each, replaced when the window changes. */
+/**
+ * The opening and the closing of each sale as one delayed job each, replaced when the window
+ * changes.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import type { SaleBooks } from '../domain/sale.ts';
@@ -54,7 +57,10 @@ async function planMoment(
   });
 }
 
-/** A job that runs this moment is locked and cannot be removed; it ends in milliseconds. Should it not, the sweep does its work. */
+/**
+ * A job that runs this moment is locked and cannot be removed; it ends in milliseconds. Should it
+ * not, the sweep does its work.
+ */
 async function removeJob(queue: Queue, jobId: string): Promise<boolean> {
   for (let attempt = 1; attempt <= REPLACE_TRIES_MAX; attempt++) {
     if ((await queue.remove(jobId)) === 1 || !(await queue.getJob(jobId))) return true;

@@ -1,6 +1,6 @@
 /**
- * The encodings of protocol v1, for both ends. Nothing here needs Node: the same file runs in browsers. What only servers do
- * (compressing a broadcast, splicing bytes) lives in `src/fanout/`.
+ * The encodings of protocol v1, for both ends. Nothing here needs Node: the same file runs in
+ * browsers. What only servers do (compressing a broadcast, splicing bytes) lives in `src/fanout/`.
  */
 import { C1, type Options, Packr } from 'msgpackr';
 import { fail, type Result } from './codes.ts';
@@ -15,13 +15,17 @@ export interface Codec {
   readonly binary: boolean;
   /** Fields whose value is `undefined` are left out. */
   encode(message: ClientMessage | ServerMessage): WireData;
-  /** Never throws: anything that is not one whole value of the encoding is `bad_frame`. Deflated messages must be inflated first. */
+  /**
+   * Never throws: anything that is not one whole value of the encoding is `bad_frame`. Deflated
+   * messages must be inflated first.
+   */
   decode(data: WireData): Result<unknown>;
 }
 
 /**
- * First byte of a deflated server message in `msgpack.deflate`; raw deflate (RFC 1951) of one MessagePack message follows.
- * No plain message can start with it: every message is a map, whose first byte is 0x80 or higher.
+ * First byte of a deflated server message in `msgpack.deflate`; raw deflate (RFC 1951) of one
+ * MessagePack message follows. No plain message can start with it: every message is a map, whose
+ * first byte is 0x80 or higher.
  */
 export const DEFLATE_MARK = 0x01;
 
@@ -40,7 +44,10 @@ const packr = new Packr(PLAIN_MSGPACK);
 const KNOWN_BYTES = 16 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** One value as plain MessagePack. The bytes are a view of a larger buffer: send the view, not its `.buffer`. */
+/**
+ * One value as plain MessagePack. The bytes are a view of a larger buffer: send the view, not its
+ * `.buffer`.
+ */
 export function packValue(value: unknown): Uint8Array {
   return packr.encode(value);
 }
@@ -63,7 +70,10 @@ const json: Codec = {
   },
 };
 
-/** Messages are decoded from here: what the library prepares for bytes it has not seen before costs more than copying a message. */
+/**
+ * Messages are decoded from here: what the library prepares for bytes it has not seen before costs
+ * more than copying a message.
+ */
 const known = new Uint8Array(KNOWN_BYTES);
 
 function unpackKnown(data: Uint8Array): unknown {
@@ -97,8 +107,9 @@ export function isDeflated(data: Uint8Array): boolean {
 }
 
 /**
- * The MessagePack message inside a deflated one, by the platform's own DecompressionStream (browsers, Node 18 and later).
- * Asynchronous: a client must keep the order in which frames came. Rejects on bytes that are not raw deflate.
+ * The MessagePack message inside a deflated one, by the platform's own DecompressionStream
+ * (browsers, Node 18 and later). Asynchronous: a client must keep the order in which frames came.
+ * Rejects on bytes that are not raw deflate.
  */
 export async function inflate(data: Uint8Array): Promise<Uint8Array> {
   const body = new Blob([data.slice(1)]).stream().pipeThrough(new DecompressionStream('deflate-raw'));

@@ -1,9 +1,12 @@
 /**
- * One catalogue of everything Stampede refuses with. A code says what happened; its policy says what to do next.
- * `SPEC.md` and the OpenAPI page are proven equal to this table by a test.
+ * One catalogue of everything Stampede refuses with. A code says what happened; its policy says
+ * what to do next. `SPEC.md` and the OpenAPI page are proven equal to this table by a test.
  */
 
-/** What the caller should do: `fix` the request, `retry` later, `resume` (reconnect and catch up), `stop` asking. */
+/**
+ * What the caller should do: `fix` the request, `retry` later, `resume` (reconnect and catch up),
+ * `stop` asking.
+ */
 export type Policy = 'fix' | 'retry' | 'resume' | 'stop';
 
 export interface CodeEntry {
@@ -79,8 +82,8 @@ export const ERRORS = Object.freeze({
 export type ErrorCode = keyof typeof ERRORS;
 
 /**
- * WebSocket close codes (private range 4000-4999, RFC 6455 section 7.4.2). The hundreds state the policy:
- * 40xx reconnect and resume, 41xx retry later, 42xx stop until the cause is fixed.
+ * WebSocket close codes (private range 4000-4999, RFC 6455 section 7.4.2). The hundreds state the
+ * policy: 40xx reconnect and resume, 41xx retry later, 42xx stop until the cause is fixed.
  */
 export const CLOSE = Object.freeze({
   draining: 4000,
@@ -96,7 +99,9 @@ export const CLOSE = Object.freeze({
 
 export type CloseReason = keyof typeof CLOSE;
 
-/** The policy of a close code, for codes of ours and for those of the WebSocket layer (1000-1015). */
+/**
+ * The policy of a close code, for codes of ours and for those of the WebSocket layer (1000-1015).
+ */
 export function closePolicy(code: number): Policy {
   if (code >= 4200 && code < 4300) return 'stop';
   if (code >= 4100 && code < 4200) return 'retry';

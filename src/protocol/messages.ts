@@ -1,23 +1,34 @@
 /**
- * The messages of protocol v1, one union per direction. `SPEC.md` is the authority on behaviour; this file on shapes.
- * Times are milliseconds since the Unix epoch on the Redis clock (`at`); money is integer minor units of an ISO 4217 currency.
+ * The messages of protocol v1, one union per direction. `SPEC.md` is the authority on behaviour;
+ * this file on shapes. Times are milliseconds since the Unix epoch on the Redis clock (`at`); money
+ * is integer minor units of an ISO 4217 currency.
  */
 import type { ErrorCode } from './codes.ts';
 
 export const PROTOCOL_VERSION = 1;
 
-/** Subprotocols a client may offer, best first. The suffix names the encoding ("wire variant") of every message. */
+/**
+ * Subprotocols a client may offer, best first. The suffix names the encoding ("wire variant") of
+ * every message.
+ */
 export const VARIANTS = ['json', 'msgpack', 'msgpack.deflate'] as const;
 export type Variant = (typeof VARIANTS)[number];
 export const subprotocolOf = (variant: Variant): string => `stampede.v${PROTOCOL_VERSION}.${variant}`;
-/** A token may travel as a second offered subprotocol, because browsers cannot set headers on a WebSocket. */
+/**
+ * A token may travel as a second offered subprotocol, because browsers cannot set headers on a
+ * WebSocket.
+ */
 export const TOKEN_PROTOCOL_PREFIX = 'token.';
 
 export const ROLES = ['guest', 'viewer', 'buyer', 'moderator', 'host'] as const;
-/** `guest`: read only. `viewer`: may chat. `buyer`: may also reserve. `moderator`, `host`: buyers whose chat is marked. */
+/**
+ * `guest`: read only. `viewer`: may chat. `buyer`: may also reserve. `moderator`, `host`: buyers
+ * whose chat is marked.
+ */
 export type Role = (typeof ROLES)[number];
 
-// ---------------------------------------------------------------------------------------------------------------- views
+// ----------------------------------------------------------------------------------------------------------------
+// views
 
 export interface Brand {
   id: string;
@@ -63,7 +74,9 @@ export interface SaleSku {
   product: string;
   /** Price of one unit, integer minor units of the sale's currency. */
   price: number;
-  /** Most units of this SKU one buyer may hold and own; absent = only the sale's own limit counts. */
+  /**
+   * Most units of this SKU one buyer may hold and own; absent = only the sale's own limit counts.
+   */
   perBuyer?: number;
   /** Units free to reserve right now. */
   left: number;
@@ -119,7 +132,8 @@ export interface WaitView {
   joinedAt: number;
 }
 
-// --------------------------------------------------------------------------------------------------------------- events
+// ---------------------------------------------------------------------------------------------------------------
+// events
 
 export type EventType =
   | 'show.created'
@@ -143,16 +157,24 @@ export type EventType =
   | 'announcement'
   | 'chat.removed';
 
-/** One numbered event of a show's log. `offset` counts 1, 2, 3 ... within an `epoch`; there is never a hole. */
+/**
+ * One numbered event of a show's log. `offset` counts 1, 2, 3 ... within an `epoch`; there is never
+ * a hole.
+ */
 export interface ShowEvent {
   offset: number;
   at: number;
   type: EventType;
-  /** The new view of what changed: `{show}`, `{product}`, `{sale}`, `{text}` ... as SPEC.md lists per type. */
+  /**
+   * The new view of what changed: `{show}`, `{product}`, `{sale}`, `{text}` ... as SPEC.md lists
+   * per type.
+   */
   data: Record<string, unknown>;
 }
 
-/** The newest values of one sale. Every field is the latest; `left` carries only SKUs that changed. */
+/**
+ * The newest values of one sale. Every field is the latest; `left` carries only SKUs that changed.
+ */
 export interface SaleStateView {
   id: string;
   rev: number;
@@ -183,9 +205,11 @@ export interface StateView {
 }
 
 /**
- * Chat travels compactly: groups of `[firstId, at, items]`, each item `[i, dt, name, text]` or `[i, dt, name, text, mark]`.
- * The message's id is `firstId + i`, its time `at + dt` tenths of a second (nobody reads a chat to the millisecond, and a byte or two a message are saved); mark: 1 buyer with an order, 2 moderator, 3 host. Ids below a group's `firstId` are
- * dealt with: a group without items says only that.
+ * Chat travels compactly: groups of `[firstId, at, items]`, each item `[i, dt, name, text]` or `[i,
+ * dt, name, text, mark]`. The message's id is `firstId + i`, its time `at + dt` tenths of a second
+ * (nobody reads a chat to the millisecond, and a byte or two a message are saved); mark: 1 buyer
+ * with an order, 2 moderator, 3 host. Ids below a group's `firstId` are dealt with: a group without
+ * items says only that.
  */
 /** The unit of `dt`. */
 export const CHAT_TIME_STEP_MS = 100;
@@ -202,7 +226,8 @@ export interface Snapshot {
   state: StateView;
 }
 
-// ------------------------------------------------------------------------------------------------------ client -> server
+// ------------------------------------------------------------------------------------------------------
+// client -> server
 
 export type ClientMessage =
   | { t: 'chat'; id: string | number; text: string }
@@ -214,7 +239,8 @@ export type ClientMessage =
   | { t: 'sync'; id: string | number; at: number };
 export type ClientMessageType = ClientMessage['t'];
 
-// ------------------------------------------------------------------------------------------------------ server -> client
+// ------------------------------------------------------------------------------------------------------
+// server -> client
 
 export interface Welcome {
   t: 'welcome';
@@ -239,7 +265,10 @@ export interface Welcome {
     heartbeatMs: number;
     idleMs: number;
   };
-  /** What the show looks like now. Absent when a `resume` position in the URL could be served from the log. */
+  /**
+   * What the show looks like now. Absent when a `resume` position in the URL could be served from
+   * the log.
+   */
   snapshot?: Snapshot;
   /** True when the events after the client's position follow instead of a snapshot. */
   resumed?: boolean;
@@ -256,7 +285,10 @@ export interface Frame {
   chat?: ChatGroup[];
   /** Sent instead of events that can no longer be had: replace everything you know. */
   snapshot?: Snapshot;
-  /** Chat messages this viewer was not sent: its line was too slow, the room's display cap left them out, or they were taken off before. */
+  /**
+   * Chat messages this viewer was not sent: its line was too slow, the room's display cap left them
+   * out, or they were taken off before.
+   */
   missed?: number;
 }
 
@@ -264,7 +296,10 @@ export interface Ok {
   t: 'ok';
   id: string | number;
   at: number;
-  /** chat: `{chat: messageId, leftOut?}`; reserve, release: `{reservation, replayed?, durability}`; sync: `{received, sent}`; resume: `{resumed}`. */
+  /**
+   * chat: `{chat: messageId, leftOut?}`; reserve, release: `{reservation, replayed?, durability}`;
+   * sync: `{received, sent}`; resume: `{resumed}`.
+   */
   data?: Record<string, unknown>;
 }
 

@@ -1,4 +1,7 @@
-/** From an unknown value to a typed client message, or a coded failure that names the field. Total: nothing here throws. */
+/**
+ * From an unknown value to a typed client message, or a coded failure that names the field. Total:
+ * nothing here throws.
+ */
 import { type Failure, fail, ok, type Result } from './codes.ts';
 import { LIMITS } from './limits.ts';
 import type { ClientMessage, ClientMessageType, Item } from './messages.ts';
@@ -101,7 +104,10 @@ const parseSync: Parser = ({ at }, id) => {
   return ok({ t: 'sync', id, at });
 };
 
-/** What the engine accepts today. A type joins the protocol by one line here and one case in the gateway's switch. */
+/**
+ * What the engine accepts today. A type joins the protocol by one line here and one case in the
+ * gateway's switch.
+ */
 const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 'react'>, Parser>([
   ['chat', parseChat],
   ['reserve', parseReserve],
@@ -111,7 +117,10 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 
   ['sync', parseSync],
 ]);
 
-/** Checks shape, types and bounds; unknown fields are ignored, so that newer clients work with older servers. */
+/**
+ * Checks shape, types and bounds; unknown fields are ignored, so that newer clients work with older
+ * servers.
+ */
 export function parseClientMessage(value: unknown): Result<ClientMessage> {
   if (!isFields(value))
     return fail('invalid_message', 'A message must be an object (map) with a field "t".', { details: { field: '' } });

@@ -27,8 +27,9 @@ export class Ledgers implements Auditor {
   }
 
   /**
-   * The ledger is the truth, the books are its sum. Books that drifted (somebody wrote to Redis by hand) are brought back by compensating
-   * entries, provided nothing moved since the ledger was read; a sale whose ledger contradicts itself is paused and left to a person.
+   * The ledger is the truth, the books are its sum. Books that drifted (somebody wrote to Redis by
+   * hand) are brought back by compensating entries, provided nothing moved since the ledger was
+   * read; a sale whose ledger contradicts itself is paused and left to a person.
    */
   async reconcile(showId: string, actor: Actor): Promise<Result<Reconciliation>> {
     for (let attempt = 0; attempt < REPAIR_TRIES_MAX; attempt++) {
@@ -52,7 +53,8 @@ export class Ledgers implements Auditor {
   }
 
   async #audit(showId: string): Promise<Result<{ replay: LedgerReplay; until: string; verification: Verification }>> {
-    // Books and ledger position are read in one step; the ledger is append-only, so it can be read up to there at leisure.
+    // Books and ledger position are read in one step; the ledger is append-only, so it can be read
+    // up to there at leisure.
     const live = await this.#session.run('audit', showId, []);
     if (!live.ok) return live;
     const sales = booksOf(live.value[1] as Buffer[], live.value[2] as Buffer[], 0);
@@ -93,7 +95,10 @@ export class Ledgers implements Auditor {
     }
   }
 
-  /** Every reservation record says what the ledger says. The show may run on meanwhile, so what differs is looked at again after the new entries. */
+  /**
+   * Every reservation record says what the ledger says. The show may run on meanwhile, so what
+   * differs is looked at again after the new entries.
+   */
   async #checkReservations(showId: string, replay: LedgerReplay, from: string): Promise<Result<null>> {
     const key = this.#session.keys.show(showId).of.reservations;
     let suspects = [...replay.reservations.keys()];
@@ -123,7 +128,10 @@ export class Ledgers implements Auditor {
   }
 }
 
-/** {sale, sku, available, held, sold, withdrawn, allocated by the ledger}, when the live books differ from it. */
+/**
+ * {sale, sku, available, held, sold, withdrawn, allocated by the ledger}, when the live books
+ * differ from it.
+ */
 type Repair = [sale: string, sku: string, ...counts: number[]];
 
 function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[] {
@@ -133,7 +141,10 @@ function repairOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[]
   return [[sale, books.sku, available, held, sold, withdrawn, allocated]];
 }
 
-/** A damaged entry is a finding, not a failure: what it moved is unknown, so no sale of the show can be trusted. */
+/**
+ * A damaged entry is a finding, not a failure: what it moved is unknown, so no sale of the show can
+ * be trusted.
+ */
 function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
   try {
     for (const entry of unpackLedger(bytes ?? Buffer.alloc(0))) replay.apply(entry, at);

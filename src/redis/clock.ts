@@ -1,6 +1,7 @@
 /**
- * The Redis clock as seen from this process: a monotonic local clock plus an offset measured the way NTP does it. The sample with the
- * shortest round trip wins, because the true time lies within half of it; samples age out so that drift is followed.
+ * The Redis clock as seen from this process: a monotonic local clock plus an offset measured the
+ * way NTP does it. The sample with the shortest round trip wins, because the true time lies within
+ * half of it; samples age out so that drift is followed.
  */
 import { performance } from 'node:perf_hooks';
 
@@ -55,7 +56,8 @@ export class RedisClock {
       if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
       this.#best = this.#samples.reduce((best, sample) => (sample.roundTripMs < best.roundTripMs ? sample : best));
     } catch {
-      // The link reports the trouble; the last offset stays good for as long as the local clock runs true.
+      // The link reports the trouble; the last offset stays good for as long as the local clock
+      // runs true.
     }
   }
 }

@@ -1,22 +1,33 @@
-/** Connections to Redis: how a URL becomes a client, and what a broken line means for those who wait on it. */
+/**
+ * Connections to Redis: how a URL becomes a client, and what a broken line means for those who wait
+ * on it.
+ */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 
 export type RedisClient = Redis | Cluster;
 
-/** Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once. */
+/**
+ * Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once.
+ */
 const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
 
-/** A slot that moved may be told by a master that has not heard of it yet: all of them know within a few seconds. */
+/**
+ * A slot that moved may be told by a master that has not heard of it yet: all of them know within a
+ * few seconds.
+ */
 const SLOTS_REFRESH_MS = 5_000;
 
-/** A subscriber's line outlives a pause of Redis: cutting it would cost everybody what is published meanwhile. */
+/**
+ * A subscriber's line outlives a pause of Redis: cutting it would cost everybody what is published
+ * meanwhile.
+ */
 const SUBSCRIBER_SILENCE_MS = 15_000;
 
 /**
- * A command in flight when the line breaks may or may not have run. It is never sent again behind our back
- * (`autoResendUnfulfilledCommands`); it fails at once (`maxRetriesPerRequest: 0`), and the caller repeats its key.
- * Without a line commands fail instead of queueing without bound.
+ * A command in flight when the line breaks may or may not have run. It is never sent again behind
+ * our back (`autoResendUnfulfilledCommands`); it fails at once (`maxRetriesPerRequest: 0`), and the
+ * caller repeats its key. Without a line commands fail instead of queueing without bound.
  */
 const COMMON = {
   autoResendUnfulfilledCommands: false,
@@ -25,7 +36,8 @@ const COMMON = {
   commandTimeout: LIMITS.redisCommandTimeoutMs,
   connectTimeout: 5_000,
   keepAlive: 10_000,
-  // A line on which nothing comes back is cut and made anew, whichever question it was that stayed unanswered.
+  // A line on which nothing comes back is cut and made anew, whichever question it was that stayed
+  // unanswered.
   socketTimeout: LIMITS.redisCommandTimeoutMs,
   retryStrategy: retryDelayMs,
   lazyConnect: true,
@@ -72,7 +84,8 @@ function connectCluster(
       lazyConnect: true,
       clusterRetryStrategy: retryDelayMs,
       slotsRefreshInterval: SLOTS_REFRESH_MS,
-      // With the default a sharded subscription in a cluster never settles: it follows MOVED for ever.
+      // With the default a sharded subscription in a cluster never settles: it follows MOVED for
+      // ever.
       shardedSubscribers: true,
     },
   );

@@ -1,6 +1,7 @@
 /**
- * The embedded default: a real redis-server child with an append-only file in a data folder, reached through a unix socket. It ends with
- * us; one that a killed engine left behind is shut down in order before the next start, so its data is never opened twice.
+ * The embedded default: a real redis-server child with an append-only file in a data folder,
+ * reached through a unix socket. It ends with us; one that a killed engine left behind is shut down
+ * in order before the next start, so its data is never opened twice.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,7 +40,8 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
   const leaseFile = join(folder, 'lease.json');
   await takeOver(leaseFile, options);
 
-  // A socket path holds about 100 characters, a data folder may be deeper: the socket lives in a private temporary folder.
+  // A socket path holds about 100 characters, a data folder may be deeper: the socket lives in a
+  // private temporary folder.
   const socketFolder = mkdtempSync(join(tmpdir(), 'stampede-redis-'));
   chmodSync(socketFolder, 0o700);
   const socket = join(socketFolder, 'redis.sock');
@@ -99,7 +101,8 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
 }
 
 /**
- * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the system closes our end of this pipe.
+ * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the
+ * system closes our end of this pipe.
  */
 function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
   const guard = spawn(
@@ -173,7 +176,10 @@ function alive(pid: number): boolean {
   }
 }
 
-/** Is this pid still the server we started, and not a stranger that got its number? redis-server names its socket in its title. */
+/**
+ * Is this pid still the server we started, and not a stranger that got its number? redis-server
+ * names its socket in its title.
+ */
 function isOurs(pid: number, socket: string): boolean {
   const title = existsSync('/proc')
     ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
@@ -208,7 +214,10 @@ async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions)
   rmSync(leaseFile, { force: true });
 }
 
-/** The URL of the embedded Redis that a running engine keeps on this data folder; null when none runs. */
+/**
+ * The URL of the embedded Redis that a running engine keeps on this data folder; null when none
+ * runs.
+ */
 export function runningEmbeddedRedis(dataDir: string): string | null {
   try {
     const { redisPid, socket } = JSON.parse(

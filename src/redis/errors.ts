@@ -4,8 +4,9 @@ import { type Failure, failure } from '../protocol/codes.ts';
 const RETRY_MS = 500;
 
 /**
- * OOM, READONLY, LOADING, MASTERDOWN and BUSY are refusals before anything ran. A lost or silent line leaves the outcome unknown: the caller
- * repeats the key. Anything else is a defect of ours and is coded `internal`.
+ * OOM, READONLY, LOADING, MASTERDOWN and BUSY are refusals before anything ran. A lost or silent
+ * line leaves the outcome unknown: the caller repeats the key. Anything else is a defect of ours
+ * and is coded `internal`.
  */
 export function redisFailure(error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);

@@ -1,7 +1,7 @@
 /**
- * Every Redis key and channel of Stampede is built here. All keys of a show carry the hash tag `{showId}`: a show is one
- * Cluster slot, so a script may touch everything of one show atomically. Scripts get the whole set, always in this order
- * (`lua/lib/show.lua` names them).
+ * Every Redis key and channel of Stampede is built here. All keys of a show carry the hash tag
+ * `{showId}`: a show is one Cluster slot, so a script may touch everything of one show atomically.
+ * Scripts get the whole set, always in this order (`lua/lib/show.lua` names them).
  */
 export const SHOW_KEYS = [
   'show',

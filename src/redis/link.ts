@@ -1,6 +1,7 @@
 /**
- * The line to Redis: one client for commands, one for subscriptions, the server's identity, its clock, and what is wrong with it.
- * Commands go out only while the run id of the server is known: a new one means a restart or a failover, and `fence.lua` must see it first.
+ * The line to Redis: one client for commands, one for subscriptions, the server's identity, its
+ * clock, and what is wrong with it. Commands go out only while the run id of the server is known: a
+ * new one means a restart or a failover, and `fence.lua` must see it first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import calculateSlot from 'cluster-key-slot';
@@ -63,13 +64,17 @@ export class RedisLink {
   constructor(url: string, logger: Logger | undefined) {
     this.#logger = logger;
     this.client = connect(url);
-    // A subscription outlives a broken line; commands of a subscriber wait for the line instead of failing.
+    // A subscription outlives a broken line; commands of a subscriber wait for the line instead of
+    // failing.
     this.subscriber = connect(url, { waits: true });
     this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
     this.#watch();
   }
 
-  /** Resolves when Redis answered or its absence is known; rejects when it answers but must not be used. */
+  /**
+   * Resolves when Redis answered or its absence is known; rejects when it answers but must not be
+   * used.
+   */
   async open(): Promise<void> {
     const first = new Promise<void>((resolve, reject) => {
       this.client.on('ready', () => void this.#identifyUntilKnown(reject).then(resolve));
@@ -80,7 +85,8 @@ export class RedisLink {
     this.client.connect().catch(() => {});
     this.subscriber.connect().catch(() => {});
     await first;
-    // A subscriber asks nothing by itself: without a question its driver would never find out that the line is dead.
+    // A subscriber asks nothing by itself: without a question its driver would never find out that
+    // the line is dead.
     this.#pulse = setInterval(() => {
       if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
     }, SUBSCRIBER_PULSE_MS);
@@ -91,7 +97,10 @@ export class RedisLink {
     return this.#trouble ?? this.#gap;
   }
 
-  /** Why nothing may be sent at all. While part of a cluster is away, the shows of the other masters go on. */
+  /**
+   * Why nothing may be sent at all. While part of a cluster is away, the shows of the other masters
+   * go on.
+   */
   refusal(): string | null {
     return this.#trouble;
   }
@@ -147,7 +156,10 @@ export class RedisLink {
     this.subscriber.on('error', () => {});
   }
 
-  /** A master may have died, come back or been replaced. The driver learns of it by asking; nothing would be asked of a master that it does not know. */
+  /**
+   * A master may have died, come back or been replaced. The driver learns of it by asking; nothing
+   * would be asked of a master that it does not know.
+   */
   #doubt(): void {
     this.#runIds.clear();
     this.#doubted = true;
@@ -170,8 +182,9 @@ export class RedisLink {
   }
 
   /**
-   * One lost answer must not leave a standing line unused, and a replica may be promoted or a setting put right while it stands: asks again until the
-   * server is known and fit, or the line is gone. `onUnfit` hears why it must not be used.
+   * One lost answer must not leave a standing line unused, and a replica may be promoted or a
+   * setting put right while it stands: asks again until the server is known and fit, or the line is
+   * gone. `onUnfit` hears why it must not be used.
    */
   async #identifyUntilKnown(onUnfit: (error: StampedeError) => void): Promise<void> {
     while (!this.#closing && this.client.status === 'ready') {
@@ -215,7 +228,10 @@ export class RedisLink {
     return this.#scriptless();
   }
 
-  /** Why this server will never have our scripts. What keeps it from them for now (it is full, or busy) the first call will say. */
+  /**
+   * Why this server will never have our scripts. What keeps it from them for now (it is full, or
+   * busy) the first call will say.
+   */
   async #scriptless(): Promise<string | undefined> {
     try {
       await loadScripts(this.client);

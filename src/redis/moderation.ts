@@ -1,4 +1,7 @@
-/** What hosts do about a show's chat and who is there: messages taken off, users muted for a time, the numbers of the audience. */
+/**
+ * What hosts do about a show's chat and who is there: messages taken off, users muted for a time,
+ * the numbers of the audience.
+ */
 
 import type { AuthoredMessage, ModerationStore, Mute, ViewerNumbers } from '../domain/moderation.ts';
 import { checkMute } from '../domain/moderation.ts';

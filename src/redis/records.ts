@@ -1,4 +1,7 @@
-/** How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other way round) and as views. */
+/**
+ * How records look in Redis (MessagePack, written by Lua's cmsgpack and read here, and the other
+ * way round) and as views.
+ */
 import { Packr } from 'msgpackr';
 import type { LedgerEntry, LedgerLine } from '../domain/ledger.ts';
 import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
@@ -60,7 +63,10 @@ export interface SaleRecord {
 /** SKU and quantity in turns, sorted by SKU. */
 export type FlatLines = Array<string | number>;
 
-/** What a buyer asks for, as `reserve.lua` takes it: the fields that the record of the hold begins with. */
+/**
+ * What a buyer asks for, as `reserve.lua` takes it: the fields that the record of the hold begins
+ * with.
+ */
 export type PackedRequest = [
   user: string,
   id: string,
@@ -178,8 +184,9 @@ export function linesOf(flat: FlatLines): Item[] {
 export const unpackReservation = (bytes: Uint8Array): ReservationRecord => reservationRecord(unpack(bytes));
 
 /**
- * Fields one by one: with spreads (`...record`, `...(a ? { b } : {})`) V8 gives every object a hidden class of its own, some 400 bytes, and gateways keep the
- * reservations of everybody who is connected.
+ * Fields one by one: with spreads (`...record`, `...(a ? { b } : {})`) V8 gives every object a
+ * hidden class of its own, some 400 bytes, and gateways keep the reservations of everybody who is
+ * connected.
  */
 export function reservationView(record: ReservationRecord): ReservationView {
   const { id, sale, user, state, lines, amount, currency, createdAt, heldUntil, endedAt, orderRef, offer } = record;
@@ -197,8 +204,8 @@ export function recordedAnswer(record: ReservationRecord): ReservationView {
 }
 
 /**
- * A changed reservation as the relay carries it. Whose it is, which one and in what state stand first; the rest is only read for somebody who is
- * here and has not been told by an answer.
+ * A changed reservation as the relay carries it. Whose it is, which one and in what state stand
+ * first; the rest is only read for somebody who is here and has not been told by an answer.
  */
 export class PackedNews implements ReservationChange {
   readonly user: string;
@@ -240,7 +247,10 @@ const textBefore = (bytes: Buffer, at: number, end: number): string =>
 
 type HoldEntry = [kind: 'hold', lines: LedgerLine[], ...records: PackedReservation[]];
 
-/** The ledger entries of one script, as `enter()` and `end_run()` in `lua/lib/books.lua` write them: holds alike that were made one after the other are one. */
+/**
+ * The ledger entries of one script, as `enter()` and `end_run()` in `lua/lib/books.lua` write them:
+ * holds alike that were made one after the other are one.
+ */
 export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
   (unpackAll(bytes) as Array<LedgerEntry | HoldEntry>).flatMap((entry) =>
     entry[0] === 'hold' ? holdEntries(entry as HoldEntry) : [entry as LedgerEntry],

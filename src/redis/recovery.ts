@@ -1,6 +1,7 @@
 /**
- * After a restart or failover of Redis: open sales pause, the books are held against the ledger, sales that can be trusted resume. Whoever fenced the
- * show does it; if that process dies, the next tick of anybody does.
+ * After a restart or failover of Redis: open sales pause, the books are held against the ledger,
+ * sales that can be trusted resume. Whoever fenced the show does it; if that process dies, the next
+ * tick of anybody does.
  */
 import type { Logger } from 'pino';
 import type { Ledgers } from './auditor.ts';

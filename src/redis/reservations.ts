@@ -27,12 +27,15 @@ import { refusal } from './sales.ts';
 import { bufferOf, bytesOf, type ScriptSession, textOf } from './session.ts';
 
 /**
- * A reservation's id follows from the buyer and the key, so a repeated request finds its own reservation: the id is the
- * idempotency record, kept as long as the show.
+ * A reservation's id follows from the buyer and the key, so a repeated request finds its own
+ * reservation: the id is the idempotency record, kept as long as the show.
  */
 export const reservationId = (showId: string, user: string, key: string): string => `r${idOf(showId, user, key)}`;
 
-/** Of the hold that a place in line may become; another first letter, so that no key of a reserve can name it. */
+/**
+ * Of the hold that a place in line may become; another first letter, so that no key of a reserve
+ * can name it.
+ */
 const offerId = (showId: string, user: string, key: string): string => `w${idOf(showId, user, key)}`;
 
 const idOf = (showId: string, user: string, key: string): string =>

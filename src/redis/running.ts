@@ -1,7 +1,9 @@
 /**
- * Commands with a key. Which of them run right now, on whatever node: a key of its own a command, set if it is not there, with a bounded life. It only tells
- * a repeat to wait; what is decided, and whether a key was used before, is known to its record alone. So a marker that lapses early or is lost does no
- * harm. That record is written by the scripts, in one step with the change; `once` keeps it for commands that have no such script.
+ * Commands with a key. Which of them run right now, on whatever node: a key of its own a command,
+ * set if it is not there, with a bounded life. It only tells a repeat to wait; what is decided, and
+ * whether a key was used before, is known to its record alone. So a marker that lapses early or is
+ * lost does no harm. That record is written by the scripts, in one step with the change; `once`
+ * keeps it for commands that have no such script.
  */
 import { hash, randomUUID } from 'node:crypto';
 import type { CommandGuard, CommandMeta } from '../domain/command.ts';
@@ -12,7 +14,10 @@ import { bodyHash } from './shows.ts';
 
 const RETRY_MS = 500;
 const NOT_KEPT = 'It was carried out, but Redis did not keep the answer: repeat it with the same key.';
-/** Takes the marker away if it is still ours: ours may have lapsed, and another request's stand there by now. */
+/**
+ * Takes the marker away if it is still ours: ours may have lapsed, and another request's stand
+ * there by now.
+ */
 const GIVE_UP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 const nameOf = ({ key, actor }: CommandMeta): string => hash('sha256', `${actor}\0${key}`, 'base64url');
@@ -63,7 +68,8 @@ export class RunningCommands implements CommandGuard {
       const done = await work();
       if (!done.ok) return done;
       const kept = JSON.stringify([fingerprint, done.value]);
-      // Where the marker lapsed meanwhile, the first answer kept stands for all. One that could not be kept is not given: its repeat would get another.
+      // Where the marker lapsed meanwhile, the first answer kept stands for all. One that could not
+      // be kept is not given: its repeat would get another.
       const earlier = await this.#session.guard(() =>
         client.set(record, kept, 'PX', LIMITS.idempotencyTtlMs, 'NX', 'GET'),
       );
@@ -72,7 +78,10 @@ export class RunningCommands implements CommandGuard {
     });
   }
 
-  /** Is the key that of a command whose script has recorded it (`command_field` in lua/lib/commit.lua)? */
+  /**
+   * Is the key that of a command whose script has recorded it (`command_field` in
+   * lua/lib/commit.lua)?
+   */
   async #isScripted(showId: string, { actor, key }: CommandMeta): Promise<boolean> {
     if (showId === '') return false;
     const { client } = this.#session.link;

@@ -1,4 +1,7 @@
-/** Sales: plan, read, move. The rules of shape are checked here, the rules of state inside the scripts. */
+/**
+ * Sales: plan, read, move. The rules of shape are checked here, the rules of state inside the
+ * scripts.
+ */
 
 import type { CommandMeta } from '../domain/command.ts';
 import type { SaleBooks, SaleMove, SaleSpec, SaleStore } from '../domain/sale.ts';
@@ -52,7 +55,8 @@ export class Sales implements SaleStore {
       body: bodyHash(['create', spec]),
     });
     if (!reply.ok) return reply;
-    // Once more: a tick that found nothing left to do may have taken the show out of the index between the first mark and the script.
+    // Once more: a tick that found nothing left to do may have taken the show out of the index
+    // between the first mark and the script.
     await this.#markLive(showId);
     return this.#answer(reply.value, command);
   }
@@ -95,7 +99,10 @@ export class Sales implements SaleStore {
     return released.ok ? ok(withoutHolds(answer.value)) : released;
   }
 
-  /** Ends every sale of the show that is not over; open holds may still be confirmed until they lapse. */
+  /**
+   * Ends every sale of the show that is not over; open holds may still be confirmed until they
+   * lapse.
+   */
   async endAll(showId: string, actor: string): Promise<Result<null>> {
     const sales = await this.listSales(showId);
     if (!sales.ok) return sales;
@@ -115,14 +122,17 @@ export class Sales implements SaleStore {
     return ok(saleBooks(sale, stock, rev));
   }
 
-  /** The index of shows that time may touch; jobs take a show out again when nothing is left to do. */
+  /**
+   * The index of shows that time may touch; jobs take a show out again when nothing is left to do.
+   */
   #markLive(showId: string): Promise<Result<unknown>> {
     return this.#session.guard(() => this.#session.link.client.sadd(this.#session.keys.live, showId));
   }
 
   /**
-   * A cancelled sale accepts no confirm from the moment of the move; its holds are then released in slices, so that no script runs long. Should
-   * this stop half-way, the rest lapse at their deadlines.
+   * A cancelled sale accepts no confirm from the moment of the move; its holds are then released in
+   * slices, so that no script runs long. Should this stop half-way, the rest lapse at their
+   * deadlines.
    */
   async #releaseAll(showId: string, saleId: string, actor: string): Promise<Result<null>> {
     const { client } = this.#session.link;
@@ -133,7 +143,8 @@ export class Sales implements SaleStore {
       if (!scanned.ok) return scanned;
       const [next, entries] = scanned.value;
       cursor = next;
-      // Members and scores in turns. Whatever else falls due has a colon behind its first letter (clockwork.lua).
+      // Members and scores in turns. Whatever else falls due has a colon behind its first letter
+      // (clockwork.lua).
       const ids = entries.filter((member, i) => i % 2 === 0 && member[1] !== ':');
       for (let from = 0; from < ids.length; from += CANCEL_SLICE) {
         const reply = await this.#session.run('release_slice', showId, {
@@ -148,7 +159,10 @@ export class Sales implements SaleStore {
   }
 }
 
-/** The recorded books of a cancelled sale are those of the move; its holds can only end free. Computed, so that a repeat reads the same. */
+/**
+ * The recorded books of a cancelled sale are those of the move; its holds can only end free.
+ * Computed, so that a repeat reads the same.
+ */
 const withoutHolds = (books: SaleBooks): SaleBooks => ({
   ...books,
   skus: books.skus.map((sku) => ({ ...sku, available: sku.available + sku.held, held: 0 })),

@@ -1,6 +1,7 @@
 /**
- * The Lua scripts, as one library of Redis Functions: loaded when a server turns out not to have it, then called by name. A script sent by EVALSHA would
- * build all functions it is made of anew at each call (measured: 10 us of the 72 that a single decision takes).
+ * The Lua scripts, as one library of Redis Functions: loaded when a server turns out not to have
+ * it, then called by name. A script sent by EVALSHA would build all functions it is made of anew at
+ * each call (measured: 10 us of the 72 that a single decision takes).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -72,8 +73,8 @@ export interface ScriptLibrary {
 let library: ScriptLibrary | null = null;
 
 /**
- * One library of Redis Functions: the parts, which run once when it is loaded, and around each script a function. Named after its content, so that two
- * releases may share a server.
+ * One library of Redis Functions: the parts, which run once when it is loaded, and around each
+ * script a function. Named after its content, so that two releases may share a server.
  */
 export function scriptLibrary(): ScriptLibrary {
   library ??= readLibrary();
@@ -109,7 +110,10 @@ function registration(name: ScriptName): string {
   ].join('\n');
 }
 
-/** Every file in `lua/` is listed and every listed script has a file; anything else is a mistake found at start. */
+/**
+ * Every file in `lua/` is listed and every listed script has a file; anything else is a mistake
+ * found at start.
+ */
 export function checkScriptFolder(): void {
   const files = readdirSync(FOLDER)
     .filter((file) => file.endsWith('.lua'))
@@ -150,7 +154,10 @@ export function registerScripts(client: RedisClient): Scripts {
 /** A server that was emptied, or joined a cluster just now. Nothing has run. */
 const isMissing = (error: unknown): boolean => error instanceof Error && error.message.includes('Function not found');
 
-/** Makes sure that the server has the scripts; of a cluster, every master, since a slot may move to any of them. */
+/**
+ * Makes sure that the server has the scripts; of a cluster, every master, since a slot may move to
+ * any of them.
+ */
 export async function loadScripts(client: RedisClient): Promise<void> {
   await Promise.all((client instanceof Cluster ? client.nodes('master') : [client]).map(loadOnto));
 }

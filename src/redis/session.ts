@@ -1,4 +1,7 @@
-/** Runs scripts on a show: adds the server's run id, fences a show that another server wrote last, and codes every failure. */
+/**
+ * Runs scripts on a show: adds the server's run id, fences a show that another server wrote last,
+ * and codes every failure.
+ */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
@@ -56,7 +59,8 @@ export class ScriptSession {
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
-        // A slot that moved takes its call along to the new owner; the show must not be fenced in the name of the old one.
+        // A slot that moved takes its call along to the new owner; the show must not be fenced in
+        // the name of the old one.
         if ((await this.link.runIdOf(keys[0] as string)) !== runId) continue;
         const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
         if (textOf(fenced[1]) === '+') this.onFenced?.(showId);

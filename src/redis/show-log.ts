@@ -1,6 +1,7 @@
 /**
- * The log and relay of shows: sharded pub/sub, one channel a show. A message is one kind byte, the length of its head (4 bytes, big endian), the
- * head in MessagePack, and a body that only its consumer looks into; chat bodies pass through undecoded.
+ * The log and relay of shows: sharded pub/sub, one channel a show. A message is one kind byte, the
+ * length of its head (4 bytes, big endian), the head in MessagePack, and a body that only its
+ * consumer looks into; chat bodies pass through undecoded.
  */
 
 import { hash } from 'node:crypto';
@@ -87,8 +88,8 @@ export class ShowLogs implements ShowLog {
   }
 
   /**
-   * A subscriber waits for its line, and a command whose line breaks is never answered: whoever asks for a show does not wait longer than for any
-   * other command.
+   * A subscriber waits for its line, and a command whose line breaks is never answered: whoever
+   * asks for a show does not wait longer than for any other command.
    */
   async #listen(channel: string): Promise<void> {
     const subscribing = this.#session.link.subscriber.ssubscribe(channel).then(() => true);
@@ -242,13 +243,17 @@ export class ShowLogs implements ShowLog {
     if (!listeners) return this.#stopListening(channel);
     const message = decodeRelay(bytes);
     for (const listener of listeners) {
-      // Bytes that only a stranger on our channel, or another release, can have sent: what they hid is loaded.
+      // Bytes that only a stranger on our channel, or another release, can have sent: what they hid
+      // is loaded.
       if (message === null) listener.onResync();
       else listener.onMessage(message);
     }
   }
 
-  /** Listen first, load after: ioredis subscribes again by itself, but only our own SSUBSCRIBE's answer says that Redis has done it. */
+  /**
+   * Listen first, load after: ioredis subscribes again by itself, but only our own SSUBSCRIBE's
+   * answer says that Redis has done it.
+   */
   async #resync(): Promise<void> {
     await Promise.all(
       [...this.#listeners.keys()].map(async (channel) => {
@@ -275,7 +280,10 @@ type ChatHead = [
   last: number,
   authorBytes: number,
 ];
-/** `sizes`: bytes of each reservation record; they end the body, behind the events. The last `made` of them are holds that `origin` asked for. */
+/**
+ * `sizes`: bytes of each reservation record; they end the body, behind the events. The last `made`
+ * of them are holds that `origin` asked for.
+ */
 type CommitHead = [
   rev: number,
   epoch: string,

@@ -1,4 +1,7 @@
-/** Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the show meanwhile. */
+/**
+ * Shows and products: read, prepare the change in TypeScript, apply it if nobody else changed the
+ * show meanwhile.
+ */
 import { hash, randomBytes } from 'node:crypto';
 import { stringify as stableStringify } from 'safe-stable-stringify';
 import type { Actor, CommandMeta } from '../domain/command.ts';
@@ -46,7 +49,8 @@ export class Shows implements ShowStore {
       brands: spec.brands ?? [],
       pinned: null,
     };
-    // The index lives in another slot, so it is written first: an entry without a show is skipped by readers.
+    // The index lives in another slot, so it is written first: an entry without a show is skipped
+    // by readers.
     const indexed = await this.#session.guard(() =>
       this.#session.link.client.zadd(this.#session.keys.shows, 'NX', this.#session.link.clock.now(), record.id),
     );

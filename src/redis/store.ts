@@ -1,4 +1,7 @@
-/** Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask for. */
+/**
+ * Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask
+ * for.
+ */
 import type { Logger } from 'pino';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
@@ -34,8 +37,9 @@ export interface ConnectedStore extends Store, ShowLog {
 }
 
 /**
- * Connects and resolves once Redis answered or is known to be away; then every method answers `redis_unavailable` until it is back, and no restart is needed.
- * Rejects with a `StampedeError` when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
+ * Connects and resolves once Redis answered or is known to be away; then every method answers
+ * `redis_unavailable` until it is back, and no restart is needed. Rejects with a `StampedeError`
+ * when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
  */
 export async function connectStore({
   url,
@@ -61,7 +65,10 @@ export async function connectStore({
     throw error;
   }
 
-  /** Takes a show out of the index, then looks again: a sale made between the tick and the removal puts it back, in whatever order the two interleave. */
+  /**
+   * Takes a show out of the index, then looks again: a sale made between the tick and the removal
+   * puts it back, in whatever order the two interleave.
+   */
   const retire = (showId: string): Promise<Result<unknown>> =>
     session.guard(async () => {
       await link.client.srem(keys.live, showId);
@@ -104,7 +111,8 @@ export async function connectStore({
     updateShow: shows.updateShow,
     startShow: shows.startShow,
     async endShow(showId, actor) {
-      // The state first: an ended show takes no new sale, so that none slips in behind. Repeating it finishes what a crash left.
+      // The state first: an ended show takes no new sale, so that none slips in behind. Repeating
+      // it finishes what a crash left.
       const show = await shows.endShow(showId, actor);
       if (!show.ok) return show;
       const ended = await sales.endAll(showId, actor);

@@ -1,4 +1,7 @@
-/** What a node reports about one room: its viewers, and the hearts and the people new to it since the last report. Nobody lists members. */
+/**
+ * What a node reports about one room: its viewers, and the hearts and the people new to it since
+ * the last report. Nobody lists members.
+ */
 
 import type { Clock, Timer } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
@@ -14,7 +17,10 @@ export interface CountsReporterOptions {
   readonly onGone: () => void;
 }
 
-/** A node's number lapses after `nodeCountsTtlMs`; saying it again well before keeps it alive when nothing changes. */
+/**
+ * A node's number lapses after `nodeCountsTtlMs`; saying it again well before keeps it alive when
+ * nothing changes.
+ */
 const REPEAT_MS = LIMITS.nodeCountsTtlMs / 3;
 
 export class CountsReporter {
@@ -98,7 +104,8 @@ export class CountsReporter {
           for (const user of newcomers) this.newcomers.delete(user);
           onAnswer(result.value);
         } else {
-          // Hearts of a report whose answer was lost may be counted twice; of one that failed none is lost.
+          // Hearts of a report whose answer was lost may be counted twice; of one that failed none
+          // is lost.
           this.hearts += hearts;
           if (result?.error.code === 'show_not_found') onGone();
         }

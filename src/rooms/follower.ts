@@ -1,6 +1,7 @@
 /**
- * Follows the log of one show: listens first, loads after, applies what comes in order, and loads again whenever something may be missing. While it
- * is not in step it keeps what arrives and applies it on top of what it loads.
+ * Follows the log of one show: listens first, loads after, applies what comes in order, and loads
+ * again whenever something may be missing. While it is not in step it keeps what arrives and
+ * applies it on top of what it loads.
  */
 
 import type { ChatBatch } from '../domain/chat.ts';
@@ -17,8 +18,8 @@ export interface FollowerHandlers {
   onChat(batch: ChatBatch): void;
   onCounts(counts: Counts): void;
   /**
-   * In step again. `events` are those that were missed, complete; null: they cannot be had, only the snapshot stands. `anew`: under another epoch, so that
-   * ids of chat may have begun anew, too.
+   * In step again. `events` are those that were missed, complete; null: they cannot be had, only
+   * the snapshot stands. `anew`: under another epoch, so that ids of chat may have begun anew, too.
    */
   onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, anew: boolean): void;
   /** The show is no longer there. */
@@ -85,8 +86,9 @@ export class ShowFollower {
   }
 
   /**
-   * Redis said where the show stands. What it had published by the time before must have come by now; if it has not, it was lost on a line that nobody saw
-   * break, and nothing came after it to tell.
+   * Redis said where the show stands. What it had published by the time before must have come by
+   * now; if it has not, it was lost on a line that nobody saw break, and nothing came after it to
+   * tell.
    */
   standsAt(position: { epoch: string; rev: number }): void {
     const { epoch, rev } = this.known;
@@ -139,7 +141,10 @@ export class ShowFollower {
     }
   }
 
-  /** Chat has no revision, but its ids leave no hole: one that is there is a batch that got lost on the way. */
+  /**
+   * Chat has no revision, but its ids leave no hole: one that is there is a batch that got lost on
+   * the way.
+   */
   private applyChat(batch: ChatBatch): void {
     if (batch.firstId > this.chatId + 1) return this.catchUp();
     this.chatId = Math.max(this.chatId, batch.firstId + (batch.taken ?? batch.count) - 1);
@@ -200,7 +205,9 @@ export class ShowFollower {
     return 'done';
   }
 
-  /** The events between our position and the loaded one, or null when only the snapshot can help. */
+  /**
+   * The events between our position and the loaded one, or null when only the snapshot can help.
+   */
   private async missedEvents({ snapshot }: RoomSnapshot): Promise<Result<readonly ShowEvent[] | null>> {
     const { log, showId } = this.options;
     const { epoch, offset } = this.view;

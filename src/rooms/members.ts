@@ -1,4 +1,7 @@
-/** The people of a room on this node: who they are, which sockets are theirs, and what they hold. Never listed to anybody. */
+/**
+ * The people of a room on this node: who they are, which sockets are theirs, and what they hold.
+ * Never listed to anybody.
+ */
 
 import type { Clock, Timer } from '../domain/clock.ts';
 import type { BuyerHoldings, ReservationStore } from '../domain/reservation.ts';
@@ -19,11 +22,17 @@ export interface Member {
   readonly user: string;
   /** Their sockets here, seldom more than one: an array is a third of a set. */
   listeners: readonly Listener[];
-  /** Live holds, orders, and some that ended while this node looked on: a few. Null until there is one. */
+  /**
+   * Live holds, orders, and some that ended while this node looked on: a few. Null until there is
+   * one.
+   */
   reservations: ReservationView[] | null;
   /** Places in line, as they were when last asked for. Null until there is one. */
   waits: WaitView[] | null;
-  /** Sales in which this person ever held or waited for something: a key repeated there may have a recorded answer. */
+  /**
+   * Sales in which this person ever held or waited for something: a key repeated there may have a
+   * recorded answer.
+   */
   sales: string[] | null;
   /** True once Redis has told what this person holds, and nothing can have been missed since. */
   known: boolean;
@@ -65,11 +74,17 @@ interface Lookup {
 export class Members {
   private readonly options: MembersOptions;
   private readonly members = new Map<string, Member>();
-  /** Who left a moment ago and is still kept up to date, oldest first: a storm of reconnects finds everybody known, without a question to Redis. */
+  /**
+   * Who left a moment ago and is still kept up to date, oldest first: a storm of reconnects finds
+   * everybody known, without a question to Redis.
+   */
   private readonly gone = new Map<Member, number>();
   private lookups: Lookup[] = [];
   private looking = false;
-  /** About whom something became doubtful since the question now under way was asked: its answer may be older than the doubt. */
+  /**
+   * About whom something became doubtful since the question now under way was asked: its answer may
+   * be older than the doubt.
+   */
   private readonly doubted = new Set<Member>();
   private retryTimer: Timer | null = null;
   /** People whose lookup failed: asked for again together. */
@@ -116,14 +131,19 @@ export class Members {
     }
   }
 
-  /** Never while a request is under way: what it brings only its answer tells this node, and a person who comes back must find it. */
+  /**
+   * Never while a request is under way: what it brings only its answer tells this node, and a
+   * person who comes back must find it.
+   */
   private forget(member: Member): void {
     if (member.reservesInFlight > 0) return;
     this.gone.delete(member);
     this.members.delete(member.user);
   }
 
-  /** Resolves when Redis has said what the person holds, or could not; `member.known` says which. */
+  /**
+   * Resolves when Redis has said what the person holds, or could not; `member.known` says which.
+   */
   learn(member: Member): Promise<void> {
     if (member.known) return Promise.resolve();
     if (this.retryTimer !== null) {
@@ -141,7 +161,10 @@ export class Members {
     return member.reservations?.filter(isLive) ?? [];
   }
 
-  /** True when no key of this person can have been answered before in this sale, as far as the gate is concerned. */
+  /**
+   * True when no key of this person can have been answered before in this sale, as far as the gate
+   * is concerned.
+   */
   isNewTo(member: Member, saleId: string): boolean {
     if (!member.known || member.reservesInFlight > 0) return false;
     return member.sales === null || !member.sales.includes(saleId);
@@ -162,7 +185,9 @@ export class Members {
     return member.reservations?.find((known) => known.id === id);
   }
 
-  /** Reservations that changed: remembered for people who are here, and told on all their sockets. */
+  /**
+   * Reservations that changed: remembered for people who are here, and told on all their sockets.
+   */
   changed(reservations: readonly ReservationChange[]): void {
     for (const news of reservations) {
       const member = this.members.get(news.user);
@@ -180,8 +205,9 @@ export class Members {
   }
 
   /**
-   * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so only the person's other sockets are told: in a rush that is half of what
-   * would be written. A recorded answer may be of a hold that another node has just announced.
+   * Redis has answered a reserve of this listener. Its `ok` carries the new hold, so only the
+   * person's other sockets are told: in a rush that is half of what would be written. A recorded
+   * answer may be of a hold that another node has just announced.
    */
   answer(member: Member, asker: Listener, hold: ReservationView | null, replayed = false): void {
     if (hold !== null) {
@@ -199,9 +225,11 @@ export class Members {
   }
 
   /**
-   * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after a broken line, perhaps of long ago. It says how the hold was
-   * made; what became of it only Redis can say, and whoever was just told that it is held must hear of another end, also where its news got lost. While it is held
-   * all of the person's sockets are told so: no other news of it may have come here.
+   * A recorded answer came back for a reservation nobody here knew: perhaps a repeat of ours after
+   * a broken line, perhaps of long ago. It says how the hold was made; what became of it only Redis
+   * can say, and whoever was just told that it is held must hear of another end, also where its
+   * news got lost. While it is held all of the person's sockets are told so: no other news of it
+   * may have come here.
    */
   lookAgain(member: Member, recorded: ReservationView): void {
     const before = this.live(member);
@@ -209,7 +237,10 @@ export class Members {
     this.doubt(member, before);
   }
 
-  /** Until Redis has been asked again, this person may hold something nobody here has heard of; what turns out to be new is told. */
+  /**
+   * Until Redis has been asked again, this person may hold something nobody here has heard of; what
+   * turns out to be new is told.
+   */
   doubt(member: Member, before = this.live(member)): void {
     member.known = false;
     this.doubted.add(member);
@@ -250,7 +281,10 @@ export class Members {
     member.waits = left.length > 0 ? left : null;
   }
 
-  /** After a loss of the line to Redis nothing is known for sure: everybody who may hold something is looked up again. */
+  /**
+   * After a loss of the line to Redis nothing is known for sure: everybody who may hold something
+   * is looked up again.
+   */
   async relearn(): Promise<void> {
     const before = new Map<Member, ReservationView[]>();
     for (const member of this.gone.keys()) this.forget(member);
@@ -285,7 +319,10 @@ export class Members {
     }
   }
 
-  /** An answer that came before its announcement: should that be lost, the person's other sockets are told after the resync. */
+  /**
+   * An answer that came before its announcement: should that be lost, the person's other sockets
+   * are told after the resync.
+   */
   noteAnswered(member: Member, asker: Listener, { id }: ReservationView): void {
     member.answered ??= [];
     member.answered.push({ id, asker });
@@ -343,7 +380,8 @@ export class Members {
   private async learned(member: Member, { reservations: found, waits, sales }: BuyerHoldings): Promise<void> {
     const { showId, store } = this.options;
     const ids = new Set(found.map(({ id }) => id));
-    // What this node thought live and Redis does not list ended unseen: how, is asked one by one, because it is rare.
+    // What this node thought live and Redis does not list ended unseen: how, is asked one by one,
+    // because it is rare.
     const vanished = this.live(member).filter(({ id }) => !ids.has(id));
     for (const reservation of found) this.remember(member, reservation);
     for (const sale of sales) this.involve(member, sale);

@@ -1,4 +1,7 @@
-/** The local view of one show: what a viewer would see now, kept by commits in the order Redis made them. */
+/**
+ * The local view of one show: what a viewer would see now, kept by commits in the order Redis made
+ * them.
+ */
 
 import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
@@ -12,7 +15,10 @@ import type {
   StateView,
 } from '../protocol/messages.ts';
 
-/** `stale`: known already. `gap`: something is missing before this commit, load again. `epoch`: the log began anew, load again. */
+/**
+ * `stale`: known already. `gap`: something is missing before this commit, load again. `epoch`: the
+ * log began anew, load again.
+ */
 export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
 
 export class ShowReplica {

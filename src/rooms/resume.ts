@@ -1,4 +1,7 @@
-/** Brings a client from a position it knows to now: from the ring without asking Redis, else from the log, else it takes a snapshot. */
+/**
+ * Brings a client from a position it knows to now: from the ring without asking Redis, else from
+ * the log, else it takes a snapshot.
+ */
 
 import type { ShowLog } from '../domain/show-log.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
@@ -52,7 +55,10 @@ export class Resumer {
     return [...this.once(`e${position.offset}`, () => this.eventFrames(entries)), ...this.chatSince(position)];
   }
 
-  /** As `fromRing`, from the log; null when the log has no such position any more, or Redis does not answer. */
+  /**
+   * As `fromRing`, from the log; null when the log has no such position any more, or Redis does not
+   * answer.
+   */
   async fromLog(position: Position): Promise<OutgoingFrame[] | null> {
     const { view, log, showId } = this.options;
     if (position.epoch !== view.epoch || position.offset > view.offset) return null;
@@ -70,7 +76,8 @@ export class Resumer {
   }
 
   /**
-   * The log may be ahead of our view (the rest will come by the relay) or behind it (events committed since the read, which the ring has).
+   * The log may be ahead of our view (the rest will come by the relay) or behind it (events
+   * committed since the read, which the ring has).
    */
   private upToView(events: readonly ShowEvent[], after: number): ShowEvent[] | null {
     const { view, ring } = this.options;

@@ -1,4 +1,7 @@
-/** One show on this node, for as long as somebody here watches it: the view, the lanes out, the intakes in, and the timers. */
+/**
+ * One show on this node, for as long as somebody here watches it: the view, the lanes out, the
+ * intakes in, and the timers.
+ */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
@@ -37,7 +40,9 @@ export type RoomStore = ReservationStore & Scheduler & Health;
 /** What happened on this node, over all rooms. */
 export interface FanoutStats {
   readonly encodes: EncodeCounts;
-  /** Refusals without asking Redis, per code, with the revision of the view the last one rested on. */
+  /**
+   * Refusals without asking Redis, per code, with the revision of the view the last one rested on.
+   */
   readonly localRefusals: Map<ErrorCode, { count: number; rev: number }>;
 }
 
@@ -103,7 +108,10 @@ export class Room {
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   private readonly deps: RoomDeps;
-  /** This room and no other there ever was: names of nodes are given by people, and two may have the same. */
+  /**
+   * This room and no other there ever was: names of nodes are given by people, and two may have the
+   * same.
+   */
   private readonly origin = randomBytes(9).toString('base64url');
   readonly listeners: Listeners;
   private readonly follower: ShowFollower;
@@ -229,7 +237,10 @@ export class Room {
     return { ok: true, value: null };
   }
 
-  /** From now on the listener gets what is published; its personal news come through `member`. Null for guests. */
+  /**
+   * From now on the listener gets what is published; its personal news come through `member`. Null
+   * for guests.
+   */
   enter(listener: Listener, user: string | null): Member | null {
     const first = this.listeners.total === 0;
     this.listeners.add(listener.variant, 1);
@@ -268,7 +279,10 @@ export class Room {
     this.deps.onHearts?.(count);
   }
 
-  /** Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. The receiver is told exactly once. */
+  /**
+   * Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. The
+   * receiver is told exactly once.
+   */
   reserve(member: Member, asker: Listener, request: Omit<ReserveRequest, 'user'>, receiver: DecisionReceiver): void {
     member.reservesInFlight += 1;
     this.batcher.reserve(new PendingReserve(member, asker, request, receiver));

@@ -1,4 +1,6 @@
-/** The rooms of this node: opened by the first viewer, kept a while after the last, then forgotten. */
+/**
+ * The rooms of this node: opened by the first viewer, kept a while after the last, then forgotten.
+ */
 
 import type { Timer } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -36,8 +38,9 @@ export class Rooms {
   }
 
   /**
-   * The room, and when it serves: null = now. Everybody who asks while it opens waits for the same opening; a room that could not be opened is
-   * forgotten, so that the next one who asks tries again.
+   * The room, and when it serves: null = now. Everybody who asks while it opens waits for the same
+   * opening; a room that could not be opened is forgotten, so that the next one who asks tries
+   * again.
    */
   reach(showId: string): Result<{ room: Room; opening: Promise<Result<null>> | null }> {
     if (!this.slots.has(showId) && this.slots.size >= LIMITS.roomsPerNodeMax) {

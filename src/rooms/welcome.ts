@@ -1,6 +1,7 @@
 /**
- * The first message of a connection. What is the same for everybody (the snapshot, recent chat) is encoded once per revision and variant and
- * spliced behind the few personal fields, so that thousands of joins a second cost no more than their tokens.
+ * The first message of a connection. What is the same for everybody (the snapshot, recent chat) is
+ * encoded once per revision and variant and spliced behind the few personal fields, so that
+ * thousands of joins a second cost no more than their tokens.
  */
 
 import type { ChatPiece } from '../domain/chat-piece.ts';
@@ -67,7 +68,9 @@ export class WelcomeWriter {
     return variant === 'json' ? this.fullJson(personal) : this.fullPacked(personal);
   }
 
-  /** For a client whose position can be served: the events and the chat after it follow in frames. */
+  /**
+   * For a client whose position can be served: the events and the chat after it follow in frames.
+   */
   resumed(personal: PersonalWelcome, variant: Variant): Uint8Array {
     return messageFrame({ ...personal, resumed: true, chat: [] }, this.counts).in(variant);
   }
@@ -108,7 +111,8 @@ export class WelcomeWriter {
       writeChat(writer, this.history());
       return writer.take();
     });
-    // One call of the library, then its map is opened: a map of fewer than 16 fields has a header of one byte.
+    // One call of the library, then its map is opened: a map of fewer than 16 fields has a header
+    // of one byte.
     const fields = packValue(personal);
     writer.mapHeader(((fields[0] ?? 0) & 0x0f) + 2).raw(fields.subarray(1));
     writer

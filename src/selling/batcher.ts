@@ -1,6 +1,7 @@
 /**
- * Reserve requests of one show on their way to Redis. A request goes out at once when nothing is in flight; what arrives meanwhile goes together
- * in the next call, because one call for many costs a fraction per decision. Everything is bounded: requests a call, calls in flight, requests waiting.
+ * Reserve requests of one show on their way to Redis. A request goes out at once when nothing is in
+ * flight; what arrives meanwhile goes together in the next call, because one call for many costs a
+ * fraction per decision. Everything is bounded: requests a call, calls in flight, requests waiting.
  */
 
 import type { Clock } from '../domain/clock.ts';
@@ -8,7 +9,10 @@ import type { Decision, ReservationStore, ReserveRequest } from '../domain/reser
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 
-/** A request as it waits; whoever asks makes one object of it and of what they need at the answer, because there are tens of thousands a second. */
+/**
+ * A request as it waits; whoever asks makes one object of it and of what they need at the answer,
+ * because there are tens of thousands a second.
+ */
 export interface Waiting extends ReserveRequest {
   /** Set by the batcher, on its clock. */
   enqueuedMs: number;
@@ -36,7 +40,10 @@ const SMOOTHING = 0.3;
 
 export class ReserveBatcher<W extends Waiting> {
   private readonly options: ReserveBatcherOptions<W>;
-  /** In order; those before `taken` are on their way. A rush queues thousands: moving all of them up for each batch would cost more than the batch. */
+  /**
+   * In order; those before `taken` are on their way. A rush queues thousands: moving all of them up
+   * for each batch would cost more than the batch.
+   */
   private queue: W[] = [];
   private taken = 0;
   private batchesInFlight = 0;
@@ -76,7 +83,8 @@ export class ReserveBatcher<W extends Waiting> {
   }
 
   private pump(): void {
-    // A second call only overlaps the first when it is a full one; smaller ones gain by waiting for company.
+    // A second call only overlaps the first when it is a full one; smaller ones gain by waiting for
+    // company.
     while (
       this.waiting > 0 &&
       (this.batchesInFlight === 0 ||
@@ -102,7 +110,10 @@ export class ReserveBatcher<W extends Waiting> {
     return batch;
   }
 
-  /** Decides a batch; what Redis did not answer is asked again with the same keys, which changes nothing twice. */
+  /**
+   * Decides a batch; what Redis did not answer is asked again with the same keys, which changes
+   * nothing twice.
+   */
   private async run(batch: W[]): Promise<void> {
     const { clock, onBatch } = this.options;
     const startedMs = clock.nowMs();

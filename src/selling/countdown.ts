@@ -1,4 +1,6 @@
-/** The tick of a countdown, each second, while a sale of the room counts down and somebody listens. */
+/**
+ * The tick of a countdown, each second, while a sale of the room counts down and somebody listens.
+ */
 
 import type { Clock, Timer } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -42,7 +44,8 @@ export class CountdownTicker {
       null,
     );
     if (nearest === null) return;
-    // On whole seconds before the nearest moment, so that clients that only show the number show round ones.
+    // On whole seconds before the nearest moment, so that clients that only show the number show
+    // round ones.
     const waitMs = (nearest - nowMs) % LIMITS.countdownTickMs || LIMITS.countdownTickMs;
     this.timer = this.options.clock.setTimer(() => this.tick(), waitMs);
   }

@@ -1,6 +1,7 @@
 /**
- * Calls the script that does what time made due, on the dot. Redis' clock decides; this timer only makes somebody ask at the right moment. Every
- * node with viewers asks, a few milliseconds apart; the first one does the work and the others find it done.
+ * Calls the script that does what time made due, on the dot. Redis' clock decides; this timer only
+ * makes somebody ask at the right moment. Every node with viewers asks, a few milliseconds apart;
+ * the first one does the work and the others find it done.
  */
 
 import { type Clock, TIMER_DELAY_MAX_MS, type Timer } from '../domain/clock.ts';
@@ -13,7 +14,9 @@ export interface DueTimerOptions {
   readonly clock: Clock;
   /** This node's place in the spread, milliseconds. */
   readonly spreadMs: number;
-  /** The view's revision: an answer of Redis is only worth telling while no commit came in between. */
+  /**
+   * The view's revision: an answer of Redis is only worth telling while no commit came in between.
+   */
   readonly rev: () => number;
   readonly onNextDue: (nextDueAt: number | null) => void;
 }
@@ -87,7 +90,8 @@ export class DueTimer {
     this.setWhileAsking = null;
     if (this.stopped) return;
     if (news !== null) {
-      // A commit spoke meanwhile. It may be older or newer than our answer: the earlier moment is the safe one.
+      // A commit spoke meanwhile. It may be older or newer than our answer: the earlier moment is
+      // the safe one.
       this.dueAt = result.ok ? earlier(news.dueAt, result.value.nextDueAt) : news.dueAt;
       this.arm(this.backOffWhen(this.dueAt === askedFor));
       return;
@@ -99,7 +103,8 @@ export class DueTimer {
     const { done, nextDueAt } = result.value;
     this.dueAt = nextDueAt;
     if (rev() === revBefore) onNextDue(nextDueAt);
-    // Still due though nothing was done: our clock runs ahead of Redis'. Asking again at once would spin.
+    // Still due though nothing was done: our clock runs ahead of Redis'. Asking again at once would
+    // spin.
     this.arm(this.backOffWhen(done === 0 && nextDueAt === askedFor));
   }
 

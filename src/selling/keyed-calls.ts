@@ -1,4 +1,7 @@
-/** Keyed commands that go straight to Redis, ahead of waiting reserves: a release frees units that others wait for. */
+/**
+ * Keyed commands that go straight to Redis, ahead of waiting reserves: a release frees units that
+ * others wait for.
+ */
 
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -14,7 +17,10 @@ export class KeyedCalls {
     this.clock = clock;
   }
 
-  /** While Redis is away the same call, with its key, is made again for a bounded time: harmless, because keyed. Never rejects. */
+  /**
+   * While Redis is away the same call, with its key, is made again for a bounded time: harmless,
+   * because keyed. Never rejects.
+   */
   run<T>(call: () => Promise<Result<T>>): Promise<Result<T>> {
     const running = this.repeat(call).finally(() => this.inFlight.delete(running));
     this.inFlight.add(running);

@@ -1,15 +1,19 @@
 /**
- * The refusals a node gives from its local view of a sale, without asking Redis. In a rush nearly all requests are of this kind.
+ * The refusals a node gives from its local view of a sale, without asking Redis. In a rush nearly
+ * all requests are of this kind.
  *
  * The view may only refuse; only Redis accepts. A refusal is sound, because all of this holds:
- * - The room is synced and Redis answers: the view is the state Redis committed at revision `rev`, every earlier commit included.
- * - What is refused is refused by that state: the sale is unknown; it is scheduled and even the latest time the Redis clock may show is before its
- *   opening; it is paused, ended or cancelled; or a SKU has fewer units left than asked for *and* nothing falls due yet by the latest time the
+ * - The room is synced and Redis answers: the view is the state Redis committed at revision `rev`,
+ *   every earlier commit included.
+ * - What is refused is refused by that state: the sale is unknown; it is scheduled and even the
+ *   latest time the Redis clock may show is before its opening; it is paused, ended or cancelled;
+ *   or a SKU has fewer units left than asked for *and* nothing falls due yet by the latest time the
  *   clock may show, so no lapsing hold can have freed units that the view has not seen.
- * - The buyer's key cannot be one that was answered before. A repeated key must get its recorded answer, which only Redis has; so a buyer who ever
- *   held or waited for something in that sale, who has a request in flight, or whose standing this node has not learned yet, is never refused
- *   here. It is learned at the join and kept by the commits; a reservation that made the units go is in the same commit, or an
- *   earlier one, as the number that says so.
+ * - The buyer's key cannot be one that was answered before. A repeated key must get its recorded
+ *   answer, which only Redis has; so a buyer who ever held or waited for something in that sale,
+ *   who has a request in flight, or whose standing this node has not learned yet, is never refused
+ *   here. It is learned at the join and kept by the commits; a reservation that made the units go
+ *   is in the same commit, or an earlier one, as the number that says so.
  */
 import { type Failure, failure } from '../protocol/codes.ts';
 import type { Item, SaleView } from '../protocol/messages.ts';

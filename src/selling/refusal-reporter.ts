@@ -1,6 +1,7 @@
 /**
- * Tells the ledger what a node refused from its view: how often, why, and which view that rested on. Once a second while there is something to tell,
- * so that a rush of refusals costs Redis as good as nothing.
+ * Tells the ledger what a node refused from its view: how often, why, and which view that rested
+ * on. Once a second while there is something to tell, so that a rush of refusals costs Redis as
+ * good as nothing.
  */
 
 import type { Clock, Timer } from '../domain/clock.ts';
@@ -56,7 +57,9 @@ export class RefusalReporter {
     }, LIMITS.countsTickMs);
   }
 
-  /** A report that Redis did not take is gone: it is an account of what was said, not of any unit. */
+  /**
+   * A report that Redis did not take is gone: it is an account of what was said, not of any unit.
+   */
   private report(): Promise<void> {
     const { log, showId, node, now } = this.options;
     const reports = [...this.waiting.values()];

@@ -1,4 +1,7 @@
-/** One JSON line per log record (pino). Tokens, API keys and passwords never reach the output, wherever they were put. */
+/**
+ * One JSON line per log record (pino). Tokens, API keys and passwords never reach the output,
+ * wherever they were put.
+ */
 import {
   type DestinationStream,
   type LevelWithSilent,
@@ -34,7 +37,10 @@ const REDACTED_PATHS = ['', '*', '*.*'].flatMap((at) =>
   SECRET_FIELDS.map((field) => (at === '' || field.startsWith('[') ? `${at}${field}` : `${at}.${field}`)),
 );
 
-/** The last net, over the finished line: a JWT in an error text, `?token=` in a URL, the password in a Redis URL. */
+/**
+ * The last net, over the finished line: a JWT in an error text, `?token=` in a URL, the password in
+ * a Redis URL.
+ */
 const SECRET_TEXTS: ReadonlyArray<readonly [RegExp, string]> = [
   [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, CENSORED],
   [/([?&](?:token|api[-_]?key)=)[^&\s"\\]+/gi, `$1${CENSORED}`],

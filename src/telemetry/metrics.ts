@@ -1,6 +1,7 @@
 /**
- * Everything Stampede counts, in a Prometheus registry of its own. Labels take few values by design (codes, lanes, script names): never a show,
- * a user or a SKU, or a busy night would fill the memory of whoever scrapes.
+ * Everything Stampede counts, in a Prometheus registry of its own. Labels take few values by design
+ * (codes, lanes, script names): never a show, a user or a SKU, or a busy night would fill the
+ * memory of whoever scrapes.
  */
 import {
   Counter,
@@ -14,14 +15,18 @@ import {
 } from 'prom-client';
 
 /**
- * A counter of one label for paths walked a hundred thousand times a second: a plain map, handed to the registry only when somebody asks.
- * (A labelled `inc` of the library hashes its labels each time, about 2 us.)
+ * A counter of one label for paths walked a hundred thousand times a second: a plain map, handed to
+ * the registry only when somebody asks. (A labelled `inc` of the library hashes its labels each
+ * time, about 2 us.)
  */
 export interface Tally {
   add(label: string): void;
 }
 
-/** A histogram without labels for the same paths: an `observe` of the library allocates and takes half a microsecond. */
+/**
+ * A histogram without labels for the same paths: an `observe` of the library allocates and takes
+ * half a microsecond.
+ */
 export interface Distribution {
   observe(value: number): void;
 }

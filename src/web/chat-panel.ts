@@ -1,4 +1,7 @@
-/** The chat: a bounded log that stays at its end unless the reader scrolled up, the send box, and hearts. */
+/**
+ * The chat: a bounded log that stays at its end unless the reader scrolled up, the send box, and
+ * hearts.
+ */
 import type { ChatMessage, StampedeClient } from '../client/index.ts';
 import { byId, element, setHidden, setText } from './dom.ts';
 import { refusalText } from './words.ts';
@@ -121,7 +124,10 @@ export class ChatPanel {
     this.#text.placeholder = mayWrite ? 'Say something' : 'You are only watching';
   }
 
-  /** In a loud room every frame leaves something out: said now and then, because a screen reader reads each note. */
+  /**
+   * In a loud room every frame leaves something out: said now and then, because a screen reader
+   * reads each note.
+   */
   #sayMissed(count: number): void {
     this.#missed += count;
     this.#missedTimer ||= window.setTimeout(() => {

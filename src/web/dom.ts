@@ -18,7 +18,10 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Writes only what differs: an unchanged text must not make a screen reader speak or a selection jump. */
+/**
+ * Writes only what differs: an unchanged text must not make a screen reader speak or a selection
+ * jump.
+ */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -24,7 +24,10 @@ export function showFromAddress(): string | null {
   return path === undefined ? new URLSearchParams(location.search).get('show') : decodeURIComponent(path);
 }
 
-/** Asks until there is a ticket. A token in the address wins, then the one this tab already has; `again` forgets that. */
+/**
+ * Asks until there is a ticket. A token in the address wins, then the one this tab already has;
+ * `again` forgets that.
+ */
 export async function getTicket(options: { again: boolean }): Promise<Ticket> {
   let show = showFromAddress();
   if (show === null) {
@@ -40,7 +43,10 @@ export async function getTicket(options: { again: boolean }): Promise<Ticket> {
   return { gatewayUrl: watch.gatewayUrl, show, token: asked };
 }
 
-/** A token in the address would be shown, copied and bookmarked: it moves into the tab's own storage. */
+/**
+ * A token in the address would be shown, copied and bookmarked: it moves into the tab's own
+ * storage.
+ */
 function takeTokenFromAddress(show: string): string | null {
   const address = new URL(location.href);
   const token = address.searchParams.get('token');

@@ -1,4 +1,7 @@
-/** The sale on stage: which one it is, what it counts down to, and the products with a button for every SKU that says why it can or cannot be pressed. */
+/**
+ * The sale on stage: which one it is, what it counts down to, and the products with a button for
+ * every SKU that says why it can or cannot be pressed.
+ */
 import { type CountdownReading, type ShowModel, type StampedeClient, waitKey } from '../client/index.ts';
 import type { Product, SaleSku, SaleView } from '../protocol/messages.ts';
 import { byId, element, paintArt, setHidden, setText } from './dom.ts';
@@ -110,7 +113,10 @@ export class SalePanel {
     this.#deps.speak(`Opens in ${mark} seconds.`);
   }
 
-  /** Builds the cards anew only when products or the sale's SKUs changed; numbers and buttons are updated in place, so focus stays. */
+  /**
+   * Builds the cards anew only when products or the sale's SKUs changed; numbers and buttons are
+   * updated in place, so focus stays.
+   */
   #build(model: ShowModel, sale: SaleView | undefined): void {
     const skus = sale?.skus.map((sku) => sku.sku) ?? [];
     const shape = JSON.stringify([[...model.products.values()], model.show?.brands, sale?.id, skus]);
@@ -180,7 +186,8 @@ export class SalePanel {
     const { text, may } = button;
     setText(row.button, text);
     row.button.dataset.does = button.may ? button.does : 'nothing';
-    // aria-disabled keeps the keyboard focus on the button while it waits for zero; `disabled` would throw it away.
+    // aria-disabled keeps the keyboard focus on the button while it waits for zero; `disabled`
+    // would throw it away.
     const disabled = String(!may);
     if (row.button.getAttribute('aria-disabled') !== disabled) row.button.setAttribute('aria-disabled', disabled);
     const label = `${button.may ? (button.spoken ?? text) : text}: ${row.button.dataset.label ?? ''}`;

@@ -1,4 +1,7 @@
-/** The viewer page: joins a show through the SDK and keeps what is on the screen equal to the SDK's model. */
+/**
+ * The viewer page: joins a show through the SDK and keeps what is on the screen equal to the SDK's
+ * model.
+ */
 import { connect, type LineState, type StampedeClient } from '../client/index.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { byId, setHidden, setText } from './dom.ts';
@@ -77,7 +80,8 @@ function showStatus(state: LineState): void {
   node.dataset.state = state.at;
   switch (state.at) {
     case 'connecting':
-      // A browser is not told why a connection was refused; a pass that ran out is the likeliest cause that a person can mend.
+      // A browser is not told why a connection was refused; a pass that ran out is the likeliest
+      // cause that a person can mend.
       if (state.attempt >= TRIES_BEFORE_DOUBT)
         trouble('Still no connection. If this goes on, your pass may not be valid any more.');
       setText(node, 'Connecting');

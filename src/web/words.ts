@@ -11,7 +11,10 @@ export function money(minorUnits: number, currency: string): string {
   }
 }
 
-/** Time left: `1:02:03`, `2:03`, and with tenths in the last ten seconds. Rounds up, so that zero is shown at zero and not before. */
+/**
+ * Time left: `1:02:03`, `2:03`, and with tenths in the last ten seconds. Rounds up, so that zero is
+ * shown at zero and not before.
+ */
 export function clockText(remainingMs: number): string {
   if (remainingMs <= 0) return '0.0';
   if (remainingMs <= 10_000) return (Math.ceil(remainingMs / 100) / 10).toFixed(1);

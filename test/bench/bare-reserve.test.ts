@@ -1,4 +1,7 @@
-/** The bare sketch that the engine's decisions are held against: it leaves much out, but it decides rightly. */
+/**
+ * The bare sketch that the engine's decisions are held against: it leaves much out, but it decides
+ * rightly.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type BareReserve, startBareReserve } from '../../bench/harness/bare-reserve.ts';

@@ -1,4 +1,7 @@
-/** A result such as a show leaves behind: invented, but with real histograms and numbers that fit together. Run as a program, it writes one and names the files. */
+/**
+ * A result such as a show leaves behind: invented, but with real histograms and numbers that fit
+ * together. Run as a program, it writes one and names the files.
+ */
 import { fileURLToPath } from 'node:url';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { createPrng, type Prng } from '../../bench/audience/prng.ts';

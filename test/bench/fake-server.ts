@@ -1,4 +1,7 @@
-/** Speaks just enough of the protocol to be loaded, with a known delay, a known loss and stalls on command: what the generator says about it can be checked. */
+/**
+ * Speaks just enough of the protocol to be loaded, with a known delay, a known loss and stalls on
+ * command: what the generator says about it can be checked.
+ */
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Gate } from '../../bench/scenarios/target.ts';

@@ -1,4 +1,7 @@
-/** The pieces of the generator by themselves: schedules, clocks, sums of samples, frames that come in pieces, flags. */
+/**
+ * The pieces of the generator by themselves: schedules, clocks, sums of samples, frames that come
+ * in pieces, flags.
+ */
 import { createServer } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';

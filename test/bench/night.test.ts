@@ -82,7 +82,8 @@ t.test(
         encoding: 'utf8',
       },
     );
-    // 3: the machine was too busy for the times to be worth something. The promises hold all the same.
+    // 3: the machine was too busy for the times to be worth something. The promises hold all the
+    // same.
     t.ok(ran.status === 0 || ran.status === 3, `exit code ${ran.status}\n${ran.stdout}\n${ran.stderr}`);
     const [file = ''] = readdirSync(out).filter((name) => name.endsWith('.json'));
     const result = JSON.parse(readFileSync(join(out, file), 'utf8')) as BenchResult;

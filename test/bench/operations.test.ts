@@ -1,6 +1,8 @@
 /**
- * The regression watch: counts of operations and ratios between them, never times. What is watched is what makes large rooms and rushes cheap: one encoding a
- * frame and variant however many listen, many decisions and many chat messages a script call, few bytes a message, one system call a delivery.
+ * The regression watch: counts of operations and ratios between them, never times. What is watched
+ * is what makes large rooms and rushes cheap: one encoding a frame and variant however many listen,
+ * many decisions and many chat messages a script call, few bytes a message, one system call a
+ * delivery.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** The parts of a comparison by themselves: frames wherever TCP cut them, each server's way of packing messages, the search for the highest rate, what is missing. */
+/**
+ * The parts of a comparison by themselves: frames wherever TCP cut them, each server's way of
+ * packing messages, the search for the highest rate, what is missing.
+ */
 import t from 'tap';
 import { createDialect, type DialectSpec } from '../../bench/peers/dialects.ts';
 import { dueMicrosOf, MESSAGE_BYTES, messageBytes, messageText, numberOf } from '../../bench/peers/message.ts';

@@ -1,4 +1,7 @@
-/** Every server of a comparison, small: everybody gets every message, in order, and the process that did it is known. What is not installed is a note. */
+/**
+ * Every server of a comparison, small: everybody gets every message, in order, and the process that
+ * did it is known. What is not installed is a note.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';

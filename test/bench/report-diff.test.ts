@@ -1,4 +1,6 @@
-/** Two results compared: what counts as a difference, what as noise, and when nothing can be said. */
+/**
+ * Two results compared: what counts as a difference, what as noise, and when nothing can be said.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -30,7 +32,8 @@ t.test('the rank test agrees with tables and with counting by hand', async (t) =
 });
 
 t.test('ties are counted, not corrected', async (t) => {
-  // Ranks 1.5 1.5 3 4.5 4.5: of the 10 hands of two, those with rank sums as far from 6 as 3: {1.5,1.5} and {4.5,4.5}.
+  // Ranks 1.5 1.5 3 4.5 4.5: of the 10 hands of two, those with rank sums as far from 6 as 3:
+  // {1.5,1.5} and {4.5,4.5}.
   t.ok(Math.abs(mannWhitneyP([1, 1], [2, 3, 3]) - 2 / 10) < 1e-12);
   t.ok(mannWhitneyP([2, 2, 2, 2, 2], [3, 3, 3, 3, 3]) < 0.01, 'two steady counters that differ');
 });

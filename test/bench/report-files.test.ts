@@ -1,4 +1,6 @@
-/** A result comes back as it was written, and whatever is no result is told what is wrong with it. */
+/**
+ * A result comes back as it was written, and whatever is no result is told what is wrong with it.
+ */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

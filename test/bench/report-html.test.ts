@@ -1,4 +1,7 @@
-/** The report as text: everything escaped, bounded whatever the run, and honest about what it leaves out. */
+/**
+ * The report as text: everything escaped, bounded whatever the run, and honest about what it leaves
+ * out.
+ */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { html, TEXT_CHARACTERS_MAX } from '../../bench/report/html/markup.ts';

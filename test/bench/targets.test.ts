@@ -1,4 +1,7 @@
-/** The three scenarios behind the targets of the fan-out, small and from end to end: they run, their promises hold, their counts add up. */
+/**
+ * The three scenarios behind the targets of the fan-out, small and from end to end: they run, their
+ * promises hold, their counts add up.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

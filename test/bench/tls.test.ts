@@ -1,4 +1,7 @@
-/** Load through TLS: the generator speaks wss:// to a gateway with a certificate of its own, and says what is wrong with one it may not believe. */
+/**
+ * Load through TLS: the generator speaks wss:// to a gateway with a certificate of its own, and
+ * says what is wrong with one it may not believe.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

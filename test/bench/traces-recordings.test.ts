@@ -1,4 +1,7 @@
-/** Recordings are read strictly, replayed on time, and synthetic ones are repeatable and like what they were made after. */
+/**
+ * Recordings are read strictly, replayed on time, and synthetic ones are repeatable and like what
+ * they were made after.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

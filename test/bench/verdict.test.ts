@@ -1,4 +1,7 @@
-/** Wrong books, and clients that saw wrong things: each kind of lie must fail the verdict, and only the check it is about says so. */
+/**
+ * Wrong books, and clients that saw wrong things: each kind of lie must fail the verdict, and only
+ * the check it is about says so.
+ */
 import t from 'tap';
 import type { Books } from '../../bench/verdict/books.ts';
 import { checkLines, checkSales, checkZeros } from '../../bench/verdict/checks.ts';

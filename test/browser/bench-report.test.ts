@@ -1,4 +1,7 @@
-/** The bench report opened in a real Chromium: no errors, no requests, plots that are really drawn, on a phone, on a desk, in the dark and on paper. */
+/**
+ * The bench report opened in a real Chromium: no errors, no requests, plots that are really drawn,
+ * on a phone, on a desk, in the dark and on paper.
+ */
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
@@ -16,7 +19,10 @@ interface Look {
   readonly colorScheme?: 'light' | 'dark';
 }
 
-/** Opens a result's report; complaints are console errors, page errors and requests for anything but the file. */
+/**
+ * Opens a result's report; complaints are console errors, page errors and requests for anything but
+ * the file.
+ */
 async function openReport(
   t: Test,
   browser: Browser,

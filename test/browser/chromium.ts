@@ -30,7 +30,10 @@ export async function launchChromium(t: Test, executablePath: string): Promise<B
   return browser;
 }
 
-/** Compiles the viewer page and what it imports; answers the folder with `client`, `protocol` and `web` in it. */
+/**
+ * Compiles the viewer page and what it imports; answers the folder with `client`, `protocol` and
+ * `web` in it.
+ */
 export function compilePage(t: Test): string {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const folder = mkdtempSync(join(tmpdir(), 'stampede-page-'));
@@ -49,7 +52,8 @@ export function compilePage(t: Test): string {
       include: [join(root, 'src/web/*.ts')],
     }),
   );
-  // The test runner puts its loaders into NODE_OPTIONS, and the compiler's entry does not survive them.
+  // The test runner puts its loaders into NODE_OPTIONS, and the compiler's entry does not survive
+  // them.
   const compiled = spawnSync(
     'env',
     ['-u', 'NODE_OPTIONS', process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', config],

@@ -1,4 +1,7 @@
-/** The viewer page in a real Chromium against the real engine: join, talk, wait for zero, buy, see the hold run down and the order come. */
+/**
+ * The viewer page in a real Chromium against the real engine: join, talk, wait for zero, buy, see
+ * the hold run down and the order come.
+ */
 
 import type { Page } from 'playwright-core';
 import t from 'tap';

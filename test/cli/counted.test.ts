@@ -1,4 +1,7 @@
-/** What an engine counts while people use it, as a scraper reads it: every metric of the hot paths moves. */
+/**
+ * What an engine counts while people use it, as a scraper reads it: every metric of the hot paths
+ * moves.
+ */
 import { join } from 'node:path';
 import t from 'tap';
 import { WebSocket } from 'ws';

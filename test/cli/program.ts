@@ -66,7 +66,10 @@ export function run(args: readonly string[], env: Record<string, string> = {}): 
   return launch(args, env).finished;
 }
 
-/** Starts `stampede serve` and waits until it says it is ready; ends with the test, whatever happens. */
+/**
+ * Starts `stampede serve` and waits until it says it is ready; ends with the test, whatever
+ * happens.
+ */
 export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Serving> {
   const { child, output, finished } = launch(['serve', '--gateway-port', '0', '--control-port', '0', ...args], {
     LOG_LEVEL: 'info',
@@ -106,7 +109,10 @@ function readyLine(stdout: string): Serving['ready'] | null {
   return null;
 }
 
-/** Children and their children, by asking the system; without the compiler that runs TypeScript sources beside each process. */
+/**
+ * Children and their children, by asking the system; without the compiler that runs TypeScript
+ * sources beside each process.
+ */
 export function descendants(pid: number): number[] {
   const table = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' })
     .stdout.trim()

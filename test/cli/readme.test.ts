@@ -1,4 +1,7 @@
-/** The README's own words, run: the curl calls for a flash sale and the protocol in browser JavaScript. */
+/**
+ * The README's own words, run: the curl calls for a flash sale and the protocol in browser
+ * JavaScript.
+ */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,4 +1,7 @@
-/** `stampede serve` as one process: starts from nothing, drains on SIGTERM, leaves nothing behind, finds its data again. */
+/**
+ * `stampede serve` as one process: starts from nothing, drains on SIGTERM, leaves nothing behind,
+ * finds its data again.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

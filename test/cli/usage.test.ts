@@ -1,4 +1,7 @@
-/** Commands, help, and what happens when they are used wrongly: exit code 2 and a sentence that says what to do. */
+/**
+ * Commands, help, and what happens when they are used wrongly: exit code 2 and a sentence that says
+ * what to do.
+ */
 import t from 'tap';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { startRedis } from '../support/redis.ts';

@@ -1,4 +1,7 @@
-/** The SDK against a server that follows a script: lost lines, repeated keys, gaps, close codes, bounds. */
+/**
+ * The SDK against a server that follows a script: lost lines, repeated keys, gaps, close codes,
+ * bounds.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,7 @@
-/** A real engine inside the test: its own Redis, gateway and control API on free ports, and a back office for it. */
+/**
+ * A real engine inside the test: its own Redis, gateway and control API on free ports, and a back
+ * office for it.
+ */
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
@@ -41,7 +44,9 @@ export interface House {
 
 const API_KEY = 'a-key-for-the-tests-only';
 
-/** `scripts`: folder of the compiled page modules; with it the control API serves the viewer page. */
+/**
+ * `scripts`: folder of the compiled page modules; with it the control API serves the viewer page.
+ */
 export async function openHouse(t: Test, options: { scripts?: string } = {}): Promise<House> {
   const redis = await startRedis();
   t.teardown(() => redis.stop());

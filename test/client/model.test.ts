@@ -1,4 +1,6 @@
-/** The client's model of a show: ordered events, newest revision wins, nothing twice, gaps noticed. */
+/**
+ * The client's model of a show: ordered events, newest revision wins, nothing twice, gaps noticed.
+ */
 import t from 'tap';
 import { Model } from '../../src/client/model.ts';
 import type { Frame, ReservationView, SaleView, ShowEvent, Snapshot, Welcome } from '../../src/protocol/messages.ts';

@@ -1,4 +1,7 @@
-/** A WebSocket server that says exactly what a test tells it to: for the moments a real gateway does not produce on demand. */
+/**
+ * A WebSocket server that says exactly what a test tells it to: for the moments a real gateway does
+ * not produce on demand.
+ */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -48,7 +51,10 @@ export const WELCOME: Welcome = {
   },
 };
 
-/** `greet` runs for every connection; `answer` for every message that is not a clock exchange (those are answered here). */
+/**
+ * `greet` runs for every connection; `answer` for every message that is not a clock exchange (those
+ * are answered here).
+ */
 export async function startScriptedServer(
   script: {
     greet?: (visit: Visit, index: number) => void;

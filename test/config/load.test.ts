@@ -1,4 +1,7 @@
-/** Configuration: every mistake is named with its variable or flag and what is allowed, all of them at once, and nothing half right gets through. */
+/**
+ * Configuration: every mistake is named with its variable or flag and what is allowed, all of them
+ * at once, and nothing half right gets through.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

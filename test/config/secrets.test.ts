@@ -1,4 +1,7 @@
-/** Secrets of an embedded engine: made once, kept for their owner only, never made where they are configured. */
+/**
+ * Secrets of an embedded engine: made once, kept for their owner only, never made where they are
+ * configured.
+ */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

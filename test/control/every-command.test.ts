@@ -1,4 +1,7 @@
-/** Whatever changes something takes an `Idempotency-Key`, proven on every route there is: one that this file does not know fails it. */
+/**
+ * Whatever changes something takes an `Idempotency-Key`, proven on every route there is: one that
+ * this file does not know fails it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { CommandMeta } from '../../src/domain/command.ts';
@@ -16,7 +19,10 @@ type Call = [path: string, body?: Json];
 interface Case {
   /** Below the show's address. */
   call: (holds: Holds) => Call;
-  /** Another request by the same method and pattern, or by another pattern where this one leaves no choice. */
+  /**
+   * Another request by the same method and pattern, or by another pattern where this one leaves no
+   * choice.
+   */
   other: (holds: Holds) => Call;
   before?: Array<[Ask['method'], ...Call]>;
 }
@@ -97,7 +103,10 @@ function mutatingRoutes({ app }: Control): string[] {
 
 const UNGATED = new Set<string | symbol>(['alone', 'once', 'now', 'nowErrorMs', 'trouble', 'durability']);
 
-/** Two processes on one Redis; while the gate of the first is closed, whatever it asks the store waits. */
+/**
+ * Two processes on one Redis; while the gate of the first is closed, whatever it asks the store
+ * waits.
+ */
 async function twoOffices(t: Test): Promise<{ slow: Control; quick: Control; closeGate: () => () => void }> {
   const options = { demoTokens: true };
   const quick = await startControl(t, { options });

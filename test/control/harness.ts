@@ -101,7 +101,10 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
   };
 }
 
-/** A live show, `gala` unless named, with one brand, two products and a sale `drop` of 10 + 5 units at 19.99 and 49.00. */
+/**
+ * A live show, `gala` unless named, with one brand, two products and a sale `drop` of 10 + 5 units
+ * at 19.99 and 49.00.
+ */
 export async function planShow({ ask, post }: Control, sale: Record<string, unknown> = {}, id = 'gala'): Promise<void> {
   const show = `/v1/shows/${id}`;
   const expect = (answer: Answer, status: number): void => {

@@ -1,4 +1,7 @@
-/** The demo's own checks must be able to fail: each violation it claims to look for is found when it is there. And its dice are loaded. */
+/**
+ * The demo's own checks must be able to fail: each violation it claims to look for is found when it
+ * is there. And its dice are loaded.
+ */
 import t from 'tap';
 import { createVoice } from '../../bench/audience/phrases.ts';
 import { createPrng } from '../../bench/audience/prng.ts';

@@ -1,4 +1,7 @@
-/** The demo itself in small size: it ends by itself with right books, says what is wrong before it starts, and leaves no process behind. */
+/**
+ * The demo itself in small size: it ends by itself with right books, says what is wrong before it
+ * starts, and leaves no process behind.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -50,7 +53,10 @@ const small = (folder: string, ...more: string[]): string[] => [
   ...more,
 ];
 
-/** The processes that the demo of this data folder started: the engine by its environment, Redis by the lease it holds. */
+/**
+ * The processes that the demo of this data folder started: the engine by its environment, Redis by
+ * the lease it holds.
+ */
 function leftovers(folder: string): string[] {
   const found = spawnSync('ps', ['eww', '-A', '-o', 'pid=,args='], { encoding: 'utf8' }).stdout.split('\n');
   return found.filter((line) => line.includes(`DATA_DIR=${folder}`) && /redis-server|main\.js/.test(line));

@@ -13,7 +13,10 @@ const WORDS =
     ' ',
   );
 
-/** Invented chat of the shape of recorded chat: 10-character names, 17 characters of text on average. */
+/**
+ * Invented chat of the shape of recorded chat: 10-character names, 17 characters of text on
+ * average.
+ */
 function chatter(count: number, seed = 7): Array<[string, string]> {
   let state = seed;
   const random = (below: number): number => {

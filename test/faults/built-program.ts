@@ -1,6 +1,7 @@
 /**
- * The compiled program as it stood when the run began: compiled once per state of the sources, into a folder of its own, so that processes start in
- * half the time and nobody's build meanwhile pulls files away under them.
+ * The compiled program as it stood when the run began: compiled once per state of the sources, into
+ * a folder of its own, so that processes start in half the time and nobody's build meanwhile pulls
+ * files away under them.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -62,10 +63,16 @@ function removeOld(newest: number): void {
     if (Number.parseInt(name, 10) < newest - DAY_MS) rmSync(join(CACHE, name), { recursive: true, force: true });
 }
 
-/** Arguments for `env`: the test runner hangs its loaders into every Node below it, which triples what a process costs to start. */
+/**
+ * Arguments for `env`: the test runner hangs its loaders into every Node below it, which triples
+ * what a process costs to start.
+ */
 const plainNode = (args: readonly string[]): string[] => ['-u', 'NODE_OPTIONS', process.execPath, ...args];
 
-/** Arguments for `env`, which becomes the program: the command, with a wall clock that is off by `shiftMs` where asked for. */
+/**
+ * Arguments for `env`, which becomes the program: the command, with a wall clock that is off by
+ * `shiftMs` where asked for.
+ */
 export function commandLine(args: readonly string[], shiftMs = 0): string[] {
   return plainNode([...(shiftMs === 0 ? [] : ['--import', SHIFTED_CLOCK]), builtProgram(), ...args]);
 }

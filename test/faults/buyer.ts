@@ -1,6 +1,6 @@
 /**
- * A person in the rush: reserves, repeats with the same key whatever was lost or put off, then orders, gives back or walks away. Everything asked and
- * answered goes into the history.
+ * A person in the rush: reserves, repeats with the same key whatever was lost or put off, then
+ * orders, gives back or walks away. Everything asked and answered goes into the history.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../bench/audience/prng.ts';
@@ -105,7 +105,10 @@ export class Buyer {
     if (way === 'give back by phone') await this.releaseByPhone(held);
   }
 
-  /** Joins, and takes what is offered meanwhile; gives up the place, or goes away and leaves it standing. */
+  /**
+   * Joins, and takes what is offered meanwhile; gives up the place, or goes away and leaves it
+   * standing.
+   */
   async #waitInLine(line: Wanted, round: number): Promise<void> {
     const key = `w-${round}`;
     this.joins.set(key, { line, joinedAt: null });
@@ -201,7 +204,10 @@ export class Buyer {
     return this.client.request(message);
   }
 
-  /** Repeats what was lost or put off with the same key, after the pause that was asked for. Null when time was up. */
+  /**
+   * Repeats what was lost or put off with the same key, after the pause that was asked for. Null
+   * when time was up.
+   */
   async #untilDecided(what: string, attempt: () => Promise<Answer>): Promise<Answer | null> {
     let maybe = false;
     for (;;) {

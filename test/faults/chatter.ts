@@ -1,4 +1,7 @@
-/** People who talk through the night, and what was left of it with everybody who listened (C-1 to C-5, B-2, R-2, R-6). */
+/**
+ * People who talk through the night, and what was left of it with everybody who listened (C-1 to
+ * C-5, B-2, R-2, R-6).
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../bench/audience/prng.ts';
 import type { World } from './buyer.ts';
@@ -55,7 +58,10 @@ export interface Conversation {
   readonly clients: readonly PlainClient[];
 }
 
-/** Everybody heard every message in its place, or was told how many they missed, or was given a snapshot in place of what went before. */
+/**
+ * Everybody heard every message in its place, or was told how many they missed, or was given a
+ * snapshot in place of what went before.
+ */
 export function judgeChat({ epoch, last, accepted, clients }: Conversation): string[] {
   const wrong: string[] = [];
   const texts = new Map<string, string>();

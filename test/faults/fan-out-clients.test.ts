@@ -1,4 +1,7 @@
-/** Viewers on the SDK whose lines drop, and whose nodes are restarted one after the other: nobody loses an event, and nothing is missed in silence. */
+/**
+ * Viewers on the SDK whose lines drop, and whose nodes are restarted one after the other: nobody
+ * loses an event, and nothing is missed in silence.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Conversation } from '../gateway/conversation.ts';

@@ -1,4 +1,7 @@
-/** kill -9 of one of two gateway processes while chat and events flow: its viewers go on where they were on the other one, and the counts heal. */
+/**
+ * kill -9 of one of two gateway processes while chat and events flow: its viewers go on where they
+ * were on the other one, and the counts heal.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';
@@ -118,7 +121,8 @@ async function survives(
   t.comment(
     `${clients.filter(({ losses }) => losses > 0).length} lost the line, ${clients.filter(({ resumed }) => resumed > 0).length} resumed`,
   );
-  // What the dead node reported lapses after a while; the next report of anybody, at the latest a third of that later, leaves it out.
+  // What the dead node reported lapses after a while; the next report of anybody, at the latest a
+  // third of that later, leaves it out.
   await letTimePass(redis, LIMITS.nodeCountsTtlMs);
   const late = new PlainClient({ urls, show: SHOW, token: signToken(SHOW, 'late'), prng });
   t.teardown(() => late.close());

@@ -1,4 +1,7 @@
-/** What viewers see when Redis pauses, loses everything, or cannot be reached for a while: all of it or told, never silence. */
+/**
+ * What viewers see when Redis pauses, loses everything, or cannot be reached for a while: all of it
+ * or told, never silence.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { LIMITS } from '../../src/limits.ts';
@@ -26,7 +29,10 @@ async function audience(world: World, ...nodes: World['node'][]): Promise<Client
   return clients;
 }
 
-/** Every event or a snapshot, every accepted message or a number: on the connection that was there before. */
+/**
+ * Every event or a snapshot, every accepted message or a number: on the connection that was there
+ * before.
+ */
 async function nothingSilent(
   t: Test,
   world: World,

@@ -1,4 +1,7 @@
-/** The whole engine as it runs in production, roles apart, every part a process that can be killed, stopped and started again on its own. */
+/**
+ * The whole engine as it runs in production, roles apart, every part a process that can be killed,
+ * stopped and started again on its own.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../support/free-port.ts';

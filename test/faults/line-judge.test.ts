@@ -1,4 +1,6 @@
-/** The judge of the lines, held against ledgers that tell of injustice: it must find each of them. */
+/**
+ * The judge of the lines, held against ledgers that tell of injustice: it must find each of them.
+ */
 import t from 'tap';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import { judgeLines } from './line-judge.ts';

@@ -1,6 +1,7 @@
 /**
- * The lines for sold-out SKUs, told again from the ledger alone: who joined stands behind who was there, units that come free go to the first in line whom
- * they suffice, and nobody who never stood in line passes those who do.
+ * The lines for sold-out SKUs, told again from the ledger alone: who joined stands behind who was
+ * there, units that come free go to the first in line whom they suffice, and nobody who never stood
+ * in line passes those who do.
  */
 import type { LedgerEntry, LedgerLine } from '../../src/domain/ledger.ts';
 

@@ -1,4 +1,7 @@
-/** A TCP proxy that breaks lines the way networks do: at once, after the request went through and before its answer, or after a silence. */
+/**
+ * A TCP proxy that breaks lines the way networks do: at once, after the request went through and
+ * before its answer, or after a silence.
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export type Cut = 'now' | 'before the answer' | 'after a silence';
@@ -99,7 +102,8 @@ export class LineProxy {
   #break(pair: Pair): void {
     if (!this.#pairs.delete(pair)) return;
     pair.near.destroy();
-    // What was written to the far side still arrives there: a cut line does not take a request back.
+    // What was written to the far side still arrives there: a cut line does not take a request
+    // back.
     pair.far.end();
     setTimeout(() => pair.far.destroy(), 50).unref();
   }

@@ -166,7 +166,8 @@ class Twins {
         );
         return answers[0];
       },
-      // Both lines together decided it once; which of them was first is not for the history to know.
+      // Both lines together decided it once; which of them was first is not for the history to
+      // know.
       (given) => (given.t === 'ok' ? { type: 'ok', reservation: held.id } : outcomeOf(given)),
     );
     if (answer.t === 'ok') this.#buyer.ended.set(held.id, { state: 'released', answeredAt: Date.now() });

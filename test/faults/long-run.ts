@@ -1,11 +1,11 @@
 /**
- * Many seeds of every scenario, outside CI: `node --import=tsx test/faults/long-run.ts --seeds 50`. Prints a table and ends with 1 on any violation.
+ * Many seeds of every scenario, outside CI: `node --import=tsx test/faults/long-run.ts --seeds 50`.
+ * Prints a table and ends with 1 on any violation.
  *
- *   --seeds N       so many seeds of each scenario (default 50)
- *   --from N        the first of them (default 1)
- *   --only TEXT     only scenarios whose name contains the text; with --from and --seeds 1, one failed run again
- *   --parallel N    houses at once (default 2)
- *   --minutes N     begin nothing new after that time
+ *   --seeds N       so many seeds of each scenario (default 50) --from N        the first of them
+ *   (default 1) --only TEXT     only scenarios whose name contains the text; with --from and
+ *   --seeds 1, one failed run again --parallel N    houses at once (default 2) --minutes N
+ *   begin nothing new after that time
  */
 import { parseArgs } from 'node:util';
 import { builtProgram } from './built-program.ts';

@@ -1,6 +1,6 @@
 /**
- * A viewer written from the protocol page alone: plain JSON over WebSocket, nothing shared with the SDK. It keeps its position, resumes, repeats, and
- * writes down whatever does not fit the rules.
+ * A viewer written from the protocol page alone: plain JSON over WebSocket, nothing shared with the
+ * SDK. It keeps its position, resumes, repeats, and writes down whatever does not fit the rules.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -63,7 +63,10 @@ export interface ClientPlan {
   readonly prng: Prng;
 }
 
-/** Longer than any answer may take: a command's time-out, the time a node repeats it, and a slow machine. */
+/**
+ * Longer than any answer may take: a command's time-out, the time a node repeats it, and a slow
+ * machine.
+ */
 export const ANSWER_MS_MAX = 20_000;
 const RECONNECT_MS_MAX = 1_000;
 const OPEN_MS_MAX = 15_000;
@@ -185,7 +188,9 @@ export class PlainClient {
     else if (had) void this.connect();
   }
 
-  /** Exactly one answer; a request that is not answered in time on a living line is a breach of Q-5. */
+  /**
+   * Exactly one answer; a request that is not answered in time on a living line is a breach of Q-5.
+   */
   request(message: Fields): Promise<Answer> {
     const socket = this.#socket;
     if (!this.#welcomed || !socket) return Promise.resolve({ t: 'lost' });
@@ -277,7 +282,10 @@ export class PlainClient {
     waiting.resolve(message as Answer);
   }
 
-  /** Only ever forward: an ended reservation stays ended (news and answers may overtake each other, M-5). */
+  /**
+   * Only ever forward: an ended reservation stays ended (news and answers may overtake each other,
+   * M-5).
+   */
   #own(reservation: Reservation | undefined, replayed = false): void {
     if (!reservation) return;
     const known = this.mine.get(reservation.id);
@@ -285,7 +293,10 @@ export class PlainClient {
     if (!known || known.state === 'held' || known.state === 'gone') this.mine.set(reservation.id, reservation);
   }
 
-  /** The welcome lists what is live; what it leaves out has ended, unless Redis is away and says more later. */
+  /**
+   * The welcome lists what is live; what it leaves out has ended, unless Redis is away and says
+   * more later.
+   */
   #ownOnly(live: readonly Reservation[]): void {
     for (const [id, reservation] of this.mine)
       if (reservation.state === 'held' && !live.some((listed) => listed.id === id))
@@ -326,7 +337,10 @@ export class PlainClient {
     for (const sale of sales) this.#adoptSale(sale);
   }
 
-  /** How many messages up to the last of the show never came and were not told to be missed; below 0: too many were told. */
+  /**
+   * How many messages up to the last of the show never came and were not told to be missed; below
+   * 0: too many were told.
+   */
   chatLeftOut(last: number): number {
     return this.chatAt === null ? 0 : this.#chatHoles + Math.max(0, last - this.chatAt);
   }

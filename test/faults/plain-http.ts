@@ -1,4 +1,7 @@
-/** The back office of a shop: the control API over HTTP with an `Idempotency-Key`, and tokens signed as any identity provider would. */
+/**
+ * The back office of a shop: the control API over HTTP with an `Idempotency-Key`, and tokens signed
+ * as any identity provider would.
+ */
 import { createHmac } from 'node:crypto';
 import { API_KEY, AUTH_SECRET } from './house.ts';
 import type { Fields } from './plain-client.ts';
@@ -45,7 +48,9 @@ export async function must(base: string, method: string, path: string, body?: un
 
 const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** A token that expires `ttlMs` from now, on this machine's clock; negative: it has expired already. */
+/**
+ * A token that expires `ttlMs` from now, on this machine's clock; negative: it has expired already.
+ */
 export function signToken(show: string, user: string, ttlMs = 3_600_000, role = 'buyer'): string {
   const now = Date.now();
   const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: user, name: user, show, role, exp: Math.floor((now + ttlMs) / 1000) })}`;

@@ -1,4 +1,7 @@
-/** The judge of the fault runs, held against books and screens that are wrong: it must find each of them. */
+/**
+ * The judge of the fault runs, held against books and screens that are wrong: it must find each of
+ * them.
+ */
 import t from 'tap';
 import { createPrng } from '../../bench/audience/prng.ts';
 import { type ReservationRecord, unpackReservation } from '../../src/redis/records.ts';
@@ -19,7 +22,10 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
 
   const redis = house.redis.client();
   const key = (name: string): string => `${KEY_PREFIX}{${staged.show}}:${name}`;
-  /** One look for all of them: each takes a moment, because the judge waits for screens to come right. */
+  /**
+   * One look for all of them: each takes a moment, because the judge waits for screens to come
+   * right.
+   */
   const finds = async (forgeries: Readonly<Record<string, RegExp>>): Promise<void> => {
     const { violations } = await judge(house, crowd, { unbroken: crowd.clients });
     for (const [text, pattern] of Object.entries(forgeries))

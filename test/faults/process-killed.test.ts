@@ -1,4 +1,7 @@
-/** kill -9 of a gateway in mid-rush, and of control and jobs: the books balance, every answer stands, time goes on by itself. */
+/**
+ * kill -9 of a gateway in mid-rush, and of control and jobs: the books balance, every answer
+ * stands, time goes on by itself.
+ */
 import t from 'tap';
 import { controlKilled, gatewayKilled } from './process-scenarios.ts';
 import { proves } from './proves.ts';

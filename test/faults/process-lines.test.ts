@@ -1,4 +1,7 @@
-/** Lines cut between script and answer, viewers dropped for seconds, every request sent twice: no double, no loss, no silent gap. */
+/**
+ * Lines cut between script and answer, viewers dropped for seconds, every request sent twice: no
+ * double, no loss, no silent gap.
+ */
 import t from 'tap';
 import { clientLinesDropped, redisLineCut, sentTwice } from './line-scenarios.ts';
 import { proves } from './proves.ts';

@@ -1,4 +1,7 @@
-/** redis-server killed, cut from power, or standing still in mid-rush: service goes on without a restart, and what the mode may lose is detected and said. */
+/**
+ * redis-server killed, cut from power, or standing still in mid-rush: service goes on without a
+ * restart, and what the mode may lose is detected and said.
+ */
 import t from 'tap';
 import { proves } from './proves.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';

@@ -1,4 +1,7 @@
-/** Nodes whose wall clocks are two minutes apart follow Redis time; of two ends of one hold, one wins and both are told which. */
+/**
+ * Nodes whose wall clocks are two minutes apart follow Redis time; of two ends of one hold, one
+ * wins and both are told which.
+ */
 import t from 'tap';
 import { proves } from './proves.ts';
 import { clockOff, endsRace } from './rule-scenarios.ts';

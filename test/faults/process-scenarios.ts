@@ -39,7 +39,8 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
   const victim = house.other('control,jobs');
   const [watcher] = crowd.watchers as [PlainClient];
   const killing = (async () => {
-    // Before the opening or while confirms come in: nobody but the gateways is there for the opening, the close and the lapses.
+    // Before the opening or while confirms come in: nobody but the gateways is there for the
+    // opening, the close and the lapses.
     await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.pick([-300, prng.int(50, 500)]));
     await victim.kill();
     const closed = await watcher.until(
@@ -116,7 +117,10 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ ho
   return verdict;
 });
 
-/** Longer than BullMQ's lock: the work of the paused process is given to the other one, and done again late. */
+/**
+ * Longer than BullMQ's lock: the work of the paused process is given to the other one, and done
+ * again late.
+ */
 const PAUSED_MS = 36_000;
 
 export const workerPaused = scenario(

@@ -44,7 +44,10 @@ async function recovered({ house }: Scene, show: string): Promise<void> {
   }
 }
 
-/** A server that lost something says so: another epoch, what was checked, and the sale paused meanwhile. */
+/**
+ * A server that lost something says so: another epoch, what was checked, and the sale paused
+ * meanwhile.
+ */
 async function recoverySaid({ house, expect }: Scene, crowd: Crowd, epochBefore: string): Promise<void> {
   const { show } = crowd.world.staged;
   const books = await readBooks(house.redis.client(), show);
@@ -72,7 +75,8 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
     let crash = { fromMs: 0, toMs: 0 };
     const killing = (async () => {
       await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(0, 800));
-      // A write that was put off behind a slow fsync dies with the process: the mode allows about a second.
+      // A write that was put off behind a slow fsync dies with the process: the mode allows about a
+      // second.
       const fromMs = Date.now() - LOSS_MS;
       await house.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };
@@ -100,7 +104,9 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
 export const redisKilledAlways = redisKilled('always');
 export const redisKilledEverysec = redisKilled('everysec');
 
-/** What a power cut leaves of an append-only file that was last forced to disk at an earlier size. */
+/**
+ * What a power cut leaves of an append-only file that was last forced to disk at an earlier size.
+ */
 function appendFile(house: House): { path: string; size(): number } {
   const folder = join(dirname(house.redis.socketPath), 'appendonlydir');
   const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof'));

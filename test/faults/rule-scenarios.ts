@@ -10,7 +10,10 @@ import { SALE, SKUS, stageShow } from './stage-show.ts';
 import { judge } from './verdict.ts';
 
 const MINUTE_MS = 60_000;
-/** The bound for a moment told by a node: far below the minute its clock is off, far above what a slow machine takes. */
+/**
+ * The bound for a moment told by a node: far below the minute its clock is off, far above what a
+ * slow machine takes.
+ */
 const NEAR_MS = 2_000;
 /** A press is early with at least this much left until it opens. */
 const EARLY_MS = 500;
@@ -83,7 +86,8 @@ export const clockOff = scenario(
       const before = Date.now();
       const sync = await client.request({ t: 'sync', id: 0, at: before });
       if (sync.t === 'ok') near(`sync on ${client.node}`, sync.data?.received, before);
-      // On a machine so busy that it opens meanwhile, the press would be a purchase nobody reckons with.
+      // On a machine so busy that it opens meanwhile, the press would be a purchase nobody reckons
+      // with.
       if (Date.now() > staged.opensAt - EARLY_MS) continue;
       const early = await client.request({ t: 'reserve', key: 'early', sale: SALE, lines: [{ sku: SKUS[0], qty: 1 }] });
       if (Date.now() < staged.opensAt - 200) {
@@ -221,7 +225,8 @@ export const confirmRacesDeadline = scenario(
           buyer.refused.get('reservation_expired') === 1,
           `I3: ${held.id} was neither confirmed nor expired: ${JSON.stringify([...buyer.refused])}`,
         );
-      // One machine, one clock: what was sent after the end came too late, what was answered before it did not.
+      // One machine, one clock: what was sent after the end came too late, what was answered before
+      // it did not.
       if (sentAt > lapsesAt + 1)
         expect(!confirmed, `${held.id} was confirmed ${sentAt - lapsesAt} ms after deadline and grace`);
       if (Date.now() < lapsesAt) expect(confirmed, `${held.id} was refused ${lapsesAt - Date.now()} ms before the end`);

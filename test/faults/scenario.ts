@@ -26,7 +26,10 @@ function keepLogs({ parts }: House, name: string, seed: number): string {
   return file;
 }
 
-/** A machine that stood still longer than this (a paused guest, a starved runner) broke promises about time that are not ours to keep. */
+/**
+ * A machine that stood still longer than this (a paused guest, a starved runner) broke promises
+ * about time that are not ours to keep.
+ */
 const STANDSTILL_MS = 1_500;
 const PLAYS_MAX = 3;
 
@@ -46,7 +49,10 @@ function watchMachine(): () => number {
 }
 const TICK_MS = 100;
 
-/** Plays in a house of its own and leaves nothing behind, whatever happens. What a standstill of the machine broke is played again. */
+/**
+ * Plays in a house of its own and leaves nothing behind, whatever happens. What a standstill of the
+ * machine broke is played again.
+ */
 export function scenario(name: string, plan: HousePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
   return {
     name,

@@ -1,4 +1,7 @@
-/** Every scenario, in the order in which a long run plays them: the longest first, so that a parallel run does not end waiting for it. */
+/**
+ * Every scenario, in the order in which a long run plays them: the longest first, so that a
+ * parallel run does not end waiting for it.
+ */
 import { clientLinesDropped, redisLineCut, sentTwice } from './line-scenarios.ts';
 import { controlKilled, gatewayKilled, workerPaused } from './process-scenarios.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';

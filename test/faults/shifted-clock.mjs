@@ -1,4 +1,7 @@
-/** Preloaded into a process: its wall clock is off by SHIFT_MS. The monotonic clock runs true, as on a machine whose clock was set wrong. */
+/**
+ * Preloaded into a process: its wall clock is off by SHIFT_MS. The monotonic clock runs true, as on
+ * a machine whose clock was set wrong.
+ */
 const shiftMs = Number(process.env.SHIFT_MS ?? 0);
 const TrueDate = Date;
 

@@ -1,6 +1,7 @@
 /**
- * kill -9 of redis-server in mid-rush. The process dies, the system does not: what Redis has written to its append-only file is there, in both modes. A
- * power cut is played by cutting the file's tail off. STAMPEDE_LONG=1 plays fifty seeds.
+ * kill -9 of redis-server in mid-rush. The process dies, the system does not: what Redis has
+ * written to its append-only file is there, in both modes. A power cut is played by cutting the
+ * file's tail off. STAMPEDE_LONG=1 plays fifty seeds.
  */
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -44,7 +45,10 @@ async function judged(stage: Stage, show: string, crowd: CrowdReport): Promise<V
   );
 }
 
-/** Asks for everything that was granted once more, with the same keys; answers what was not simply repeated. */
+/**
+ * Asks for everything that was granted once more, with the same keys; answers what was not simply
+ * repeated.
+ */
 async function notRepeated(stage: Stage, show: string, granted: CrowdReport['granted']): Promise<string[]> {
   const strange: string[] = [];
   for (const { ask, reservation, confirmedWith } of granted) {

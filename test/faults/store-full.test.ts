@@ -1,4 +1,7 @@
-/** A Redis that refuses writes: full, turned replica. Coded answers, nothing half-done, service as soon as it takes writes again. */
+/**
+ * A Redis that refuses writes: full, turned replica. Coded answers, nothing half-done, service as
+ * soon as it takes writes again.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
 

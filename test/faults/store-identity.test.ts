@@ -1,4 +1,7 @@
-/** The questions a store asks when a line comes up (who is this server, may it be used) meet a Redis that does not answer them in time. */
+/**
+ * The questions a store asks when a line comes up (who is this server, may it be used) meet a Redis
+ * that does not answer them in time.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';

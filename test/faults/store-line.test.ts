@@ -1,4 +1,7 @@
-/** The line to Redis breaks at the worst moments: the outcome is unknown, the same key tells it, and units count once (promises I4 and I8). */
+/**
+ * The line to Redis breaks at the worst moments: the outcome is unknown, the same key tells it, and
+ * units count once (promises I4 and I8).
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Result } from '../../src/protocol/codes.ts';

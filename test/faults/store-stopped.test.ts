@@ -1,4 +1,7 @@
-/** Redis stands still for six seconds (SIGSTOP): every call is answered in bounded time, and afterwards the same keys tell what became of them. */
+/**
+ * Redis stands still for six seconds (SIGSTOP): every call is answered in bounded time, and
+ * afterwards the same keys tell what became of them.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';

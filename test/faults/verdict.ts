@@ -1,4 +1,7 @@
-/** What a run left behind, held against what its crowd was told. Looks into Redis with a plain client, asks the program's own `verify`, and compares. */
+/**
+ * What a run left behind, held against what its crowd was told. Looks into Redis with a plain
+ * client, asks the program's own `verify`, and compares.
+ */
 import type { Redis } from 'ioredis';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import {
@@ -78,7 +81,10 @@ export async function readBooks(client: Redis, show: string): Promise<Books> {
   };
 }
 
-/** Judges when nothing moves any more: what moved the books meanwhile (a recovery, a lapse) is waited for and judged with the rest. */
+/**
+ * Judges when nothing moves any more: what moved the books meanwhile (a recovery, a lapse) is
+ * waited for and judged with the rest.
+ */
 export async function judge(house: House, crowd: Crowd, allowances: Allowances = {}): Promise<Verdict> {
   const redis = house.redis.client();
   const position = async (): Promise<string> => {
@@ -244,7 +250,8 @@ function compareAnswers(
     for (const [key, { line }] of joins) waited.set(`${user} ${key}`, line);
     for (const { reservation } of offers) {
       const record = reservations.get(reservation.id);
-      // Noticed on the screen perhaps long after it was made: what may be lost goes by when Redis made it.
+      // Noticed on the screen perhaps long after it was made: what may be lost goes by when Redis
+      // made it.
       if (!record?.offer || record.user !== user)
         missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
     }
@@ -280,7 +287,10 @@ function compareAnswers(
   return { lost, violations };
 }
 
-/** The line as the ledger tells it: in order, as the books have it, and with everybody who was told to stand in it. */
+/**
+ * The line as the ledger tells it: in order, as the books have it, and with everybody who was told
+ * to stand in it.
+ */
 function linesHeld(buyers: readonly Buyer[], { ledger, waitlist }: Books, window: Window | undefined): string[] {
   const { standing, joined, violations } = judgeLines(ledger);
   const told = [...standing].flatMap(([place, line]) => line.map(({ user }) => `${place} ${user}`)).sort();
@@ -310,7 +320,9 @@ function chatHeard({ clients, talkers }: Crowd, { epoch, chatLast }: Books, wind
 const lastOf = ({ epoch, offset, events }: Books): string =>
   `it ends at ${epoch}/${offset} with ${[...events].slice(-6).map(([at, { type }]) => `${at} ${type}`)}`;
 
-/** Everybody saw the same events as the log has, each in its place; a line that held had them all. */
+/**
+ * Everybody saw the same events as the log has, each in its place; a line that held had them all.
+ */
 function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost }: Allowances): string[] {
   const wrong: string[] = [];
   for (const client of clients) {

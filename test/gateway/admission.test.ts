@@ -1,4 +1,7 @@
-/** Who is let in, and what it costs to say no: before a token is looked at, with a time to come back that is different for everybody. */
+/**
+ * Who is let in, and what it costs to say no: before a token is looked at, with a time to come back
+ * that is different for everybody.
+ */
 import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { createGateway, type GatewayOptions } from '../../src/gateway/index.ts';
@@ -9,7 +12,10 @@ import { type RawUpgrade, rawUpgrade } from './raw-upgrade.ts';
 
 const JSON_PROTOCOL = 'stampede.v1.json';
 
-/** Upgrades one after the other and answers their statuses; who came in stays until the end of the test. */
+/**
+ * Upgrades one after the other and answers their statuses; who came in stays until the end of the
+ * test.
+ */
 function door(t: Test, world: World, node: Node): (...headers: string[]) => Promise<number> {
   const sockets: Socket[] = [];
   t.teardown(() => hangUp(sockets));

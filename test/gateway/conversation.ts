@@ -1,4 +1,7 @@
-/** A show that goes on while things break: chat from several people, announcements, and what became of each. */
+/**
+ * A show that goes on while things break: chat from several people, announcements, and what became
+ * of each.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { Client } from './harness.ts';

@@ -1,4 +1,7 @@
-/** A gateway on a port of its own over a real Redis, and clients that speak the protocol with plain libraries. */
+/**
+ * A gateway on a port of its own over a real Redis, and clients that speak the protocol with plain
+ * libraries.
+ */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -107,7 +110,10 @@ export async function startWorld(
   return { ...(await startStage(t, redis.url, options)), redis };
 }
 
-/** One node and a live show; more nodes may come. `url` as REDIS_URL takes it: a node may be given another way to the same Redis. */
+/**
+ * One node and a live show; more nodes may come. `url` as REDIS_URL takes it: a node may be given
+ * another way to the same Redis.
+ */
 export async function startStage(t: Test, url: string, options: StageOptions = {}): Promise<Stage> {
   const keyPrefix = `t${randomUUID().slice(0, 8)}:`;
   const clients: Client[] = [];

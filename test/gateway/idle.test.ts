@@ -1,4 +1,6 @@
-/** What nobody watches costs nothing: no command to Redis names the show, and no timer runs for it. */
+/**
+ * What nobody watches costs nothing: no command to Redis names the show, and no timer runs for it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
@@ -44,7 +46,8 @@ t.test('shows that nobody watches any more, and idle ones', async (t) => {
   commands = [];
   await sleep(QUIET_MS);
   t.same(commands, [], 'the last word was "nobody here"');
-  // One a show remains: the room is kept a while, because people reload pages, and that ends by itself.
+  // One a show remains: the room is kept a while, because people reload pages, and that ends by
+  // itself.
   t.ok(timers() - timersBefore <= SHOWS, `${timers() - timersBefore} timers for ${SHOWS} empty shows`);
   monitor.disconnect();
 });

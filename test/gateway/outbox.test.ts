@@ -1,4 +1,7 @@
-/** How answers leave: all of a connection in one write at the end of the loop's turn, and nothing to one that is gone. */
+/**
+ * How answers leave: all of a connection in one write at the end of the loop's turn, and nothing to
+ * one that is gone.
+ */
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';

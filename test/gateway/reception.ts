@@ -1,4 +1,7 @@
-/** Judges what one client was told, message by message: whatever is missing must have been announced (E-5, B-2, R-6). */
+/**
+ * Judges what one client was told, message by message: whatever is missing must have been announced
+ * (E-5, B-2, R-6).
+ */
 import type { Message } from './harness.ts';
 
 export interface Reception {
@@ -13,7 +16,9 @@ export interface Reception {
   readonly missed: number;
 }
 
-/** @param received all messages of one connection, or of a connection and those that took its place. */
+/**
+ * @param received all messages of one connection, or of a connection and those that took its place.
+ */
 export function judge(received: readonly Message[]): Reception {
   const problems: string[] = [];
   const epochs: string[] = [];

@@ -54,5 +54,8 @@ t.test('a burst of chat costs Redis one script a node and tick, not one a messag
   );
 });
 
-/** A script reads the clock, the show, and writes what it has to; none loops over messages or viewers. */
+/**
+ * A script reads the clock, the show, and writes what it has to; none loops over messages or
+ * viewers.
+ */
 const COMMANDS_A_SCRIPT_MAX = 10;

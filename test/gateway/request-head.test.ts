@@ -1,14 +1,21 @@
-/** How large the head of a request may be, and how long it may take. The time is built into the socket server, so this test takes that long too. */
+/**
+ * How large the head of a request may be, and how long it may take. The time is built into the
+ * socket server, so this test takes that long too.
+ */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
-// First of ours, as in the program: the socket server takes its limit from the environment when it is loaded.
+// First of ours, as in the program: the socket server takes its limit from the environment when it
+// is loaded.
 import '../../src/config/environment.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { startWorld } from './harness.ts';
 import { rawUpgrade } from './raw-upgrade.ts';
 
-/** The socket server's clock ticks every 4 seconds; the rest is for a machine with other things to do. */
+/**
+ * The socket server's clock ticks every 4 seconds; the rest is for a machine with other things to
+ * do.
+ */
 const GRACE_MS = 8_000;
 
 t.test('who sends nothing, or a request head byte by byte, is cut', { timeout: 40_000 }, async (t) => {

@@ -43,7 +43,10 @@ export class SdkViewer {
     return new Promise((resolve) => void this.client.once('welcome', () => resolve()));
   }
 
-  /** Messages up to `last` that neither came nor were told to be missed, counted from the first one that came. */
+  /**
+   * Messages up to `last` that neither came nor were told to be missed, counted from the first one
+   * that came.
+   */
   silent(last: number): number {
     const first = Math.min(...this.heard.keys(), last + 1);
     return last - first + 1 - this.heard.size - this.missed;

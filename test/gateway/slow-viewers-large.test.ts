@@ -1,4 +1,7 @@
-/** Slow viewers in a room of more than one block of seats: exact numbers for those who stall, everything in order for those who do not. */
+/**
+ * Slow viewers in a room of more than one block of seats: exact numbers for those who stall,
+ * everything in order for those who do not.
+ */
 import { connect as dial, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -35,7 +38,10 @@ async function flood({ store, show }: World, round: number): Promise<void> {
   if (!appended.ok) throw new Error(appended.error.message);
 }
 
-/** Who left the chat lane: on a busy machine a bystander that lives in this process may be slow, too. */
+/**
+ * Who left the chat lane: on a busy machine a bystander that lives in this process may be slow,
+ * too.
+ */
 function watchDemoted(): Set<string | null> {
   const { unsubscribe } = Connection.prototype;
   const demoted = new Set<string | null>();

@@ -1,4 +1,7 @@
-/** When a viewer counts as slow, and when no longer: by what waits for it here, and by a ping it does not answer. */
+/**
+ * When a viewer counts as slow, and when no longer: by what waits for it here, and by a ping it
+ * does not answer.
+ */
 import t from 'tap';
 import type { BroadcastGroup } from '../../src/fanout/broadcast-groups.ts';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';

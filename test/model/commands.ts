@@ -1,4 +1,6 @@
-/** Random steps: first a draft that knows nothing, then a step that fits what has happened so far. */
+/**
+ * Random steps: first a draft that knows nothing, then a step that fits what has happened so far.
+ */
 
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
@@ -51,7 +53,8 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
     case 'release':
     case 'prolong':
     case 'lapse': {
-      // An offer can come and go within one step (a cancel after a lapse): its id was shown to nobody.
+      // An offer can come and go within one step (a cancel after a lapse): its id was shown to
+      // nobody.
       const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
       const of = handles[draft.pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
@@ -107,7 +110,8 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
     }
     world.history.push(...steps.filter((step) => !travels(step)));
     const observed = await world.real.observe(world.stores[0]);
-    // Raced steps may have come in either order; one of them must explain the answers and the books.
+    // Raced steps may have come in either order; one of them must explain the answers and the
+    // books.
     const orders =
       steps.length > 1
         ? [
@@ -193,7 +197,10 @@ const plan = fc
   .map(({ S, M, ...rest }) => ({ ...rest, units: { S, M } }));
 const pick = fc.nat({ max: 30 });
 
-/** Whoever waits, waits for one SKU only: the order in which two lines of one sale are served is nobody's promise. */
+/**
+ * Whoever waits, waits for one SKU only: the order in which two lines of one sale are served is
+ * nobody's promise.
+ */
 const lineOf = (who: string): string => (who < 'u2' ? 'S' : 'M');
 const waiting = (what: 'join' | 'leave'): fc.Arbitrary<Draft> =>
   fc
@@ -250,7 +257,10 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
 ];
 const anySingle = fc.oneof(...single.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 const race = fc.tuple(anySingle, anySingle).map((both): Draft => ({ do: 'race', both }));
-/** One sale everybody can buy from and one that is only planned, so that runs begin where it matters. */
+/**
+ * One sale everybody can buy from and one that is only planned, so that runs begin where it
+ * matters.
+ */
 const openings: Step[] = [
   {
     do: 'create',

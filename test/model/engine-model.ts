@@ -1,6 +1,7 @@
 /**
- * The engine as it should be, in memory and in one thread: sales, holds, limits, the line and the keys, without Redis, Lua or time. A moment has
- * either come or not; who makes it come is the test. What it answers and what it then holds is what the real scripts must answer and hold.
+ * The engine as it should be, in memory and in one thread: sales, holds, limits, the line and the
+ * keys, without Redis, Lua or time. A moment has either come or not; who makes it come is the test.
+ * What it answers and what it then holds is what the real scripts must answer and hold.
  */
 
 import type { SaleMove } from '../../src/domain/sale.ts';
@@ -264,7 +265,10 @@ export class EngineModel {
     return { code: 'ok', replayed: false, place: 0, waiting: sale.line.filter((wait) => wait.sku === sku).length };
   }
 
-  /** Free units go to the line in order; who wants more than is free is passed over, who is over the limit loses the place. */
+  /**
+   * Free units go to the line in order; who wants more than is free is passed over, who is over the
+   * limit loses the place.
+   */
   #serveLines(): void {
     for (const [id, sale] of Object.entries(this.sales)) {
       if (sale.state !== 'open') continue;

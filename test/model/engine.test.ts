@@ -1,6 +1,7 @@
 /**
- * Random commands against the model and the real scripts: equal answers and equal books after every step, a clean ledger and right announcements at
- * the end of every run. STAMPEDE_LONG=1 plays many more; STAMPEDE_SEED=n plays the runs of an earlier failure again.
+ * Random commands against the model and the real scripts: equal answers and equal books after every
+ * step, a clean ledger and right announcements at the end of every run. STAMPEDE_LONG=1 plays many
+ * more; STAMPEDE_SEED=n plays the runs of an earlier failure again.
  */
 import fc from 'fast-check';
 import t from 'tap';

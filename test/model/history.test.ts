@@ -1,4 +1,7 @@
-/** Four processes' worth of connections and a crowd of clients on one Redis: the history is checked, the ledger replays clean. STAMPEDE_LONG=1 plays fifty seeds. */
+/**
+ * Four processes' worth of connections and a crowd of clients on one Redis: the history is checked,
+ * the ledger replays clean. STAMPEDE_LONG=1 plays fifty seeds.
+ */
 import t from 'tap';
 import { finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory } from '../support/history-checker.ts';
@@ -14,7 +17,8 @@ if (long) t.setTimeout(3_600_000);
 for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
   stage.scene(`concurrent clients, seed ${seed}`, async (t) => {
     const show = await stage.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
-    // The ledger is replayed over and over while the show runs: it must be right at every moment, not only in the end.
+    // The ledger is replayed over and over while the show runs: it must be right at every moment,
+    // not only in the end.
     const audits: string[] = [];
     let playing = true;
     const auditing = (async () => {

@@ -1,4 +1,6 @@
-/** Runs that failed once, shrunk, and runs that a wrong engine would fail: played again every time. */
+/**
+ * Runs that failed once, shrunk, and runs that a wrong engine would fail: played again every time.
+ */
 import type { Test } from 'tap';
 import { Stage } from '../support/stage.ts';
 import { open, replay, USERS, type World } from './commands.ts';

@@ -1,4 +1,7 @@
-/** The judge of the ledger, itself judged: a right ledger is clean, and each kind of wrong one is found. */
+/**
+ * The judge of the ledger, itself judged: a right ledger is clean, and each kind of wrong one is
+ * found.
+ */
 import t from 'tap';
 import { compareBooks, type LedgerEntry, LedgerReplay } from '../../src/domain/ledger.ts';
 import type { SkuBooks } from '../../src/domain/sale.ts';

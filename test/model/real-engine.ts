@@ -1,4 +1,7 @@
-/** The real scripts behind the steps of the model: the same step, the same shape of answer, and what stands in the books afterwards. */
+/**
+ * The real scripts behind the steps of the model: the same step, the same shape of answer, and what
+ * stands in the books afterwards.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
@@ -141,7 +144,10 @@ export class RealEngine {
   }
 }
 
-/** Every way in which the model and what was observed differ; learns the ids of new offers on the way. */
+/**
+ * Every way in which the model and what was observed differ; learns the ids of new offers on the
+ * way.
+ */
 export function differences(model: EngineModel, { sales, standings }: Observed, ids: Map<Handle, string>): string[] {
   const problems: string[] = [];
   const compare = (what: string, expected: unknown, found: unknown): void => {
@@ -202,7 +208,9 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
   return problems;
 }
 
-/** An offer gets its id in Redis: it is the one of this buyer, sale and line that nobody knows yet. */
+/**
+ * An offer gets its id in Redis: it is the one of this buyer, sale and line that nobody knows yet.
+ */
 function learnOffers(
   model: EngineModel,
   user: string,

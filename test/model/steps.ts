@@ -5,7 +5,10 @@ import type { Item, SaleState } from '../../src/protocol/messages.ts';
 
 export const HOLD_MS = 600_000;
 
-/** Names a reservation before Redis gave it an id: `r` made by a reserve, `w` offered from the line, then user and key. */
+/**
+ * Names a reservation before Redis gave it an id: `r` made by a reserve, `w` offered from the line,
+ * then user and key.
+ */
 export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
 
 export interface Ask {
@@ -31,7 +34,10 @@ export type Step =
   | { do: 'prolong'; key: string; of: Handle; byMs: number }
   | { do: 'join' | 'leave'; key: string; user: string; sale: string; sku: string; qty: number }
   | { do: 'tick' }
-  /** Another server process took over: sales pause, are verified, and go on, so that nothing is different afterwards. */
+  /**
+   * Another server process took over: sales pause, are verified, and go on, so that nothing is
+   * different afterwards.
+   */
   | { do: 'failover' }
   /** Time travel: a deadline or a moment has come. */
   | { do: 'lapse'; of: Handle }

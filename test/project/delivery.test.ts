@@ -1,4 +1,7 @@
-/** What cannot be run here is held against what can: image, compose file and workflow name files, variables and commands that exist. */
+/**
+ * What cannot be run here is held against what can: image, compose file and workflow name files,
+ * variables and commands that exist.
+ */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';

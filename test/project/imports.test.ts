@@ -1,4 +1,6 @@
-/** Structure of the source tree: imports run one way, each library has one folder, files stay short. */
+/**
+ * Structure of the source tree: imports run one way, each library has one folder, files stay short.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';

@@ -1,4 +1,7 @@
-/** The native code we load is the native code we looked at: its bytes are recorded, and a change of one byte fails here. */
+/**
+ * The native code we load is the native code we looked at: its bytes are recorded, and a change of
+ * one byte fails here.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

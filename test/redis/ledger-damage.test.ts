@@ -1,4 +1,6 @@
-/** A ledger somebody damaged by hand: it is said, the sale is not trusted, and the process lives. */
+/**
+ * A ledger somebody damaged by hand: it is said, the sale is not trusted, and the process lives.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack } from '../../src/redis/records.ts';
 import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';

@@ -1,4 +1,7 @@
-/** Books that drifted come back to the ledger by compensating entries; a show that changed hands pauses, is verified, and goes on. */
+/**
+ * Books that drifted come back to the ledger by compensating entries; a show that changed hands
+ * pauses, is verified, and goes on.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';

@@ -150,7 +150,8 @@ t.test('a recorded answer is not the last word: how the hold ended meanwhile is 
   const learned = audience.learn(member);
   questions[0]?.answer([nothing()]);
   await learned;
-  // The reply was lost with the line, the repeat got the recorded answer, and the news of the release was lost, too.
+  // The reply was lost with the line, the repeat got the recorded answer, and the news of the
+  // release was lost, too.
   lookedUp.set('r', { ...hold('r'), state: 'released', endedAt: 1 });
   audience.lookAgain(member, hold('r'));
   audience.answer(member, listener, hold('r'), true);
@@ -167,7 +168,8 @@ t.test('a hold known by a recorded answer alone is told to the other devices', a
   const learned = audience.learn(member);
   questions[0]?.answer([nothing()]);
   await learned;
-  // The reply was lost with the line, and a room leaves out the news of its own new holds: the answer is all it hears.
+  // The reply was lost with the line, and a room leaves out the news of its own new holds: the
+  // answer is all it hears.
   audience.lookAgain(member, hold('s'));
   audience.answer(member, phone.listener, hold('s'), true);
   questions[1]?.answer([holding('s')]);

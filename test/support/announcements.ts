@@ -1,6 +1,7 @@
 /**
- * Everything a show announces, kept in order, and held against what is committed: numbers without a hole, revisions that only grow, and the sum
- * of all announcements equal to the books (promises I6 and I7).
+ * Everything a show announces, kept in order, and held against what is committed: numbers without a
+ * hole, revisions that only grow, and the sum of all announcements equal to the books (promises I6
+ * and I7).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Commit } from '../../src/domain/show-log.ts';
@@ -72,7 +73,10 @@ export class Announcements {
     await this.#unsubscribe?.();
   }
 
-  /** Every way in which the announcements differ from what is committed; empty when they are right. Only for a line that never broke. */
+  /**
+   * Every way in which the announcements differ from what is committed; empty when they are right.
+   * Only for a line that never broke.
+   */
   async problems(): Promise<string[]> {
     await this.settled();
     const loaded = await this.#store.load(this.#show);

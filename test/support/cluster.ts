@@ -1,4 +1,7 @@
-/** A Redis Cluster of three masters on loopback ports, made for one test file: slots that move, masters that die, a replica to take over. */
+/**
+ * A Redis Cluster of three masters on loopback ports, made for one test file: slots that move,
+ * masters that die, a replica to take over.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

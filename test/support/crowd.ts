@@ -1,6 +1,7 @@
 /**
- * Concurrent clients who do what buyers do: ask, ask again, pay, change their minds, on several devices. Everything is written down for the history
- * checker. A client whose answer was lost repeats its key until it is answered, as the protocol asks of it.
+ * Concurrent clients who do what buyers do: ask, ask again, pay, change their minds, on several
+ * devices. Everything is written down for the history checker. A client whose answer was lost
+ * repeats its key until it is answered, as the protocol asks of it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
@@ -153,7 +154,10 @@ class Crowd {
     );
   }
 
-  /** Asks until there is an answer; every try is a line in the history. A host's move is not repeated there: its units would count twice. */
+  /**
+   * Asks until there is an answer; every try is a line in the history. A host's move is not
+   * repeated there: its units would count twice.
+   */
   async #until<T>(
     operation: Operation,
     run: () => Promise<Result<T>>,

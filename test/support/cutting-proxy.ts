@@ -1,6 +1,6 @@
 /**
- * A line to Redis that breaks where a test wants it to: after the request arrived and before the reply is back, before the request arrives, or that
- * delivers a request twice.
+ * A line to Redis that breaks where a test wants it to: after the request arrived and before the
+ * reply is back, before the request arrives, or that delivers a request twice.
  */
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 

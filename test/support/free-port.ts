@@ -1,5 +1,6 @@
 /**
- * A loopback port for a program that must be told its port, and that may die and come back to it. Below the range from which systems take ports for outgoing
+ * A loopback port for a program that must be told its port, and that may die and come back to it.
+ * Below the range from which systems take ports for outgoing
  * connections: one of those could sit on it meanwhile.
  */
 import { createServer } from 'node:net';

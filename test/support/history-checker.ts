@@ -1,7 +1,8 @@
 /**
- * Judges what concurrent clients saw, in one pass over their history and one look at the final books. It knows nothing of how the engine works:
- * a request that was answered with "accepted" counts from its answer on, one whose end was asked for may have ended from the asking on. What remains is
- * certain, and what is certain must never be more than there is.
+ * Judges what concurrent clients saw, in one pass over their history and one look at the final
+ * books. It knows nothing of how the engine works: a request that was answered with "accepted"
+ * counts from its answer on, one whose end was asked for may have ended from the asking on. What
+ * remains is certain, and what is certain must never be more than there is.
  */
 import type { Item } from '../../src/protocol/messages.ts';
 
@@ -29,7 +30,10 @@ export interface Rules {
 
 /** The last look, when everybody is done. */
 export interface FinalState {
-  /** `offer`: made for somebody in line, whom nobody answered with it; it counts, and whether it was due is not judged here. */
+  /**
+   * `offer`: made for somebody in line, whom nobody answered with it; it counts, and whether it was
+   * due is not judged here.
+   */
   reservations: ReadonlyMap<
     string,
     { user: string; sale: string; lines: readonly Item[]; state: string; offer?: boolean }

@@ -1,4 +1,7 @@
-/** A reservation's record as `src/redis/lua/lib/books.lua` writes it: what only scripts do otherwise. */
+/**
+ * A reservation's record as `src/redis/lua/lib/books.lua` writes it: what only scripts do
+ * otherwise.
+ */
 import { pack, type ReservationRecord } from '../../src/redis/records.ts';
 
 export function packReservation(record: ReservationRecord): Buffer {

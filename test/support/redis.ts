@@ -1,4 +1,7 @@
-/** A real redis-server of the test's own: unix socket, temporary folder, append-only file. It ends with the test. */
+/**
+ * A real redis-server of the test's own: unix socket, temporary folder, append-only file. It ends
+ * with the test.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +9,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
-/** Before it answers, a server writes its append-only file through to the disk, which takes seconds while others write much. */
+/**
+ * Before it answers, a server writes its append-only file through to the disk, which takes seconds
+ * while others write much.
+ */
 const START_MS_MAX = 60_000;
 
 export interface TestRedis {

@@ -1,6 +1,7 @@
 /**
- * A real Redis with one or more stores on it, shows to play on, and the promises checked at the end of every scene: the ledger replays clean,
- * events have no gap, and what was announced is what was committed.
+ * A real Redis with one or more stores on it, shows to play on, and the promises checked at the end
+ * of every scene: the ledger replays clean, events have no gap, and what was announced is what was
+ * committed.
  */
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -104,7 +105,10 @@ export class Stage {
     return problems;
   }
 
-  /** For scenes that break the line to Redis on purpose: announcements are then checked by the scene itself. */
+  /**
+   * For scenes that break the line to Redis on purpose: announcements are then checked by the scene
+   * itself.
+   */
   forget(show: string): void {
     this.#open.delete(show);
   }

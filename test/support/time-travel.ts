@@ -1,6 +1,8 @@
 /**
- * Moments that would take minutes to come, made to come now. Redis' own clock decides and cannot be turned, so the moments are moved
- * instead: a plain client writes the deadline back, in the record and in the set of things due. Only for quiet moments: it reads and writes in two steps.
+ * Moments that would take minutes to come, made to come now. Redis' own clock decides and cannot be
+ * turned, so the moments are moved
+ * instead: a plain client writes the deadline back, in the record and in the set of things due.
+ * Only for quiet moments: it reads and writes in two steps.
  */
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../../src/limits.ts';
@@ -31,7 +33,10 @@ export class TimeTravel {
     await this.#client.hset(this.key(show, hash), field, change(bytes));
   }
 
-  /** The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the grace for confirms is over too. */
+  /**
+   * The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the
+   * grace for confirms is over too.
+   */
   async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
     await this.#change(show, 'reservations', reservation, (bytes) =>
@@ -40,7 +45,10 @@ export class TimeTravel {
     await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, reservation);
   }
 
-  /** The same for a show in full swing: one atomic command that touches no record, and none of a hold that has ended meanwhile. */
+  /**
+   * The same for a show in full swing: one atomic command that touches no record, and none of a
+   * hold that has ended meanwhile.
+   */
   async deadlineInRush(show: string, reservation: string): Promise<void> {
     await this.#client.zadd(this.key(show, 'due'), 'XX', 1, reservation);
   }

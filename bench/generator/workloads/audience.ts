@@ -1,6 +1,7 @@
 /**
- * A room full of people: they join on a schedule, hear everything, some of them write. What every viewer hears is counted; latency of each message is
- * measured by some of them, spread evenly, because a hundred thousand measurements tell what ten million would.
+ * A room full of people: they join on a schedule, hear everything, some of them write. What every
+ * viewer hears is counted; latency of each message is measured by some of them, spread evenly,
+ * because a hundred thousand measurements tell what ten million would.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorMessage, Ok, Role } from '../../../src/protocol/messages.ts';
@@ -27,9 +28,15 @@ export interface AudienceParams {
   readonly measureEvery: number;
   /** Which of those: the first is this person; 0 unless given. */
   readonly measureFrom?: number;
-  /** Events with a stamp are timed: from their stamp, or from their commit too, where the engine's Redis goes by this machine's clock. */
+  /**
+   * Events with a stamp are timed: from their stamp, or from their commit too, where the engine's
+   * Redis goes by this machine's clock.
+   */
   readonly timesEvents?: 'stamp' | 'commit';
-  /** The first is this one; 0 unless given. A second audience of the same show has people of its own. */
+  /**
+   * The first is this one; 0 unless given. A second audience of the same show has people of its
+   * own.
+   */
   readonly firstPerson?: number;
   /** Dealt out to these workers otherwise than the fleet does. */
   readonly shard?: Shard;
@@ -47,7 +54,9 @@ export interface ChatPlan extends Talk {
 export type AudienceCommand =
   /** Chat begins at `atMs` of the fleet's clock. */
   | { readonly do: 'chat'; readonly atMs: number; readonly plan: ChatPlan }
-  /** Every `every`-th person's line breaks now; they come back with their position from `atMs` on. */
+  /**
+   * Every `every`-th person's line breaks now; they come back with their position from `atMs` on.
+   */
   | { readonly do: 'reconnect'; readonly every: number; readonly atMs: number; readonly joinPerSecond: number }
   /** Every `every`-th person stops reading for so long. */
   | { readonly do: 'stall'; readonly every: number; readonly forMs: number }
@@ -241,7 +250,10 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
     viewer.open.clear();
   }
 
-  /** Counted over the whole audience, so that the number that measures does not depend on the number of workers. */
+  /**
+   * Counted over the whole audience, so that the number that measures does not depend on the number
+   * of workers.
+   */
   #measures({ person }: Viewer): boolean {
     const { measureEvery, measureFrom = 0 } = this.#context.params;
     return person % measureEvery === measureFrom;
@@ -273,7 +285,10 @@ class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
     });
   }
 
-  /** Message i of the room is written by person i mod writers; every shard walks the whole plan and sends what its own people write. */
+  /**
+   * Message i of the room is written by person i mod writers; every shard walks the whole plan and
+   * sends what its own people write.
+   */
   #chat({ writers, skipEvery, perSecond, arrivals, forMs, chars }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
     const { schedule, textOf } = chatPlan({ perSecond, arrivals, forMs, chars }, seed, this.#chats++);

@@ -1,6 +1,7 @@
 /**
- * People who only write: chat in bunches of one write each, as fast as it is answered or on a schedule. Answers are counted one by one; what the rooms
- * broadcast is read and thrown away, so that a generator process has its time for what is measured.
+ * People who only write: chat in bunches of one write each, as fast as it is answered or on a
+ * schedule. Answers are counted one by one; what the rooms broadcast is read and thrown away, so
+ * that a generator process has its time for what is measured.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CODECS } from '../../../src/protocol/codec.ts';
@@ -45,7 +46,10 @@ export interface IngestSummary {
 }
 
 const ANSWER_WAIT_MS = 5_000;
-/** A refusal must not turn the flood into a loop of refusals: such a bunch is followed after a pause. */
+/**
+ * A refusal must not turn the flood into a loop of refusals: such a bunch is followed after a
+ * pause.
+ */
 const REFUSED_PAUSE_MS = 100;
 const MESSAGES_A_LOOK = 64;
 

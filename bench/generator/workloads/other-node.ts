@@ -1,6 +1,7 @@
 /**
- * Chat that comes from another node: accepted there, appended to the show's log, relayed by Redis. What a gateway does with chat of its own viewers, without
- * them, so that a room can be smaller than its chat would need writers. Only for an engine whose Redis can be reached.
+ * Chat that comes from another node: accepted there, appended to the show's log, relayed by Redis.
+ * What a gateway does with chat of its own viewers, without them, so that a room can be smaller
+ * than its chat would need writers. Only for an engine whose Redis can be reached.
  */
 
 import { systemClock } from '../../../src/domain/clock.ts';

@@ -1,9 +1,13 @@
 /**
- * The bare sketch of the rush: the least that decides reservations over WebSockets. One script call decides a batch, under the engine's own rule of batching: repeated key, limit
- * a buyer, stock, a record. It leaves out what makes an engine of it: tokens are not verified (what follows `token.` is the buyer), messages are believed
- * as they come, there is no ledger, no event, no publish, no waitlist, no expiry, no window of the sale, no prices (one for everything), no view that refuses, no rate limit, no metrics, no second try.
+ * The bare sketch of the rush: the least that decides reservations over WebSockets. One script call
+ * decides a batch, under the engine's own rule of batching: repeated key, limit a buyer, stock, a
+ * record. It leaves out what makes an engine of it: tokens are not verified (what follows `token.`
+ * is the buyer), messages are believed as they come, there is no ledger, no event, no publish, no
+ * waitlist, no expiry, no window of the sale, no prices (one for everything), no view that refuses,
+ * no rate limit, no metrics, no second try.
  *
- * The sale of a show is the hash `sale:<show>` with `left` and `perBuyer`; whoever starts this program makes it.
+ * The sale of a show is the hash `sale:<show>` with `left` and `perBuyer`; whoever starts this
+ * program makes it.
  */
 import { App, us_socket_local_port, type WebSocket } from 'uWebSockets.js';
 import { Redis } from 'ioredis';
@@ -58,7 +62,10 @@ const [redisPath = ''] = process.argv.slice(2);
 const redis = new Redis({ path: redisPath });
 const script = (await redis.script('LOAD', DECIDE)) as string;
 
-/** Requests of one show on their way to Redis; at once when nothing is in flight, beside another call only when a full one waits. */
+/**
+ * Requests of one show on their way to Redis; at once when nothing is in flight, beside another
+ * call only when a full one waits.
+ */
 class Queue {
   private readonly keys: readonly [string, string, string];
   private waiting: Waiting[] = [];

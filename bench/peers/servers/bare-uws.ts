@@ -1,6 +1,8 @@
 /**
- * The bare limit: the socket server with no application. It makes the messages itself and publishes them to one topic, a frame as soon as it is as large as it is told, so that frames can
- * equal another server's, or its first message has waited as long as the engine's shortest pause between two frames.
+ * The bare limit: the socket server with no application. It makes the messages itself and publishes
+ * them to one topic, a frame as soon as it is as large as it is told, so that frames can equal
+ * another server's, or its first message has waited as long as the engine's shortest pause between
+ * two frames.
  */
 import { App, us_socket_local_port } from 'uWebSockets.js';
 import { LIMITS } from '../../../src/limits.ts';

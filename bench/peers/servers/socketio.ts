@@ -1,4 +1,7 @@
-/** Socket.IO as its guide sets it up for more than one node: rooms, and the Redis adapter. What a publisher says goes to everybody in the room. */
+/**
+ * Socket.IO as its guide sets it up for more than one node: rooms, and the Redis adapter. What a
+ * publisher says goes to everybody in the room.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@socket.io/redis-adapter';

@@ -1,4 +1,7 @@
-/** The plain loop: what somebody writes on the first day with the `ws` package. Whoever connects to `/say` publishes, everybody else listens. */
+/**
+ * The plain loop: what somebody writes on the first day with the `ws` package. Whoever connects to
+ * `/say` publishes, everybody else listens.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';

@@ -1,4 +1,7 @@
-/** How long it took, for everybody: the whole distribution, drawn so that the slowest thousandth gets as much room as the fastest half. */
+/**
+ * How long it took, for everybody: the whole distribution, drawn so that the slowest thousandth
+ * gets as much room as the fastest half.
+ */
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { writeMs, writeNumber } from '../numbers.ts';
 import type { Latency } from '../result.ts';
@@ -13,7 +16,10 @@ const STEPS_PER_DECADE = 25;
 const DECADES_MAX = 6;
 const QUANTILES = [0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
 
-/** Where a percentile stands on the axis: decades of 1 / (1 - p), so 0, 90, 99, 99.9 % are equally far apart. */
+/**
+ * Where a percentile stands on the axis: decades of 1 / (1 - p), so 0, 90, 99, 99.9 % are equally
+ * far apart.
+ */
 const decadesOf = (quantile: number): number => -Math.log10(1 - quantile);
 
 export function distribution(latencies: readonly Latency[]): Markup {

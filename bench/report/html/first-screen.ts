@@ -1,4 +1,7 @@
-/** What somebody reads who has a minute: the answer, the numbers that matter, and whether promises were kept. */
+/**
+ * What somebody reads who has a minute: the answer, the numbers that matter, and whether promises
+ * were kept.
+ */
 import { spreadOf, writeDuration, writeMs, writeNumber, writePercent, writeSpread } from '../numbers.ts';
 import type { Outcome } from '../outcome.ts';
 import type { BenchResult, Figure, Latency } from '../result.ts';

@@ -1,4 +1,7 @@
-/** HTML by tagged template. Whatever is put in is text and gets escaped, unless it is markup made here. */
+/**
+ * HTML by tagged template. Whatever is put in is text and gets escaped, unless it is markup made
+ * here.
+ */
 
 /** Longer texts are cut: a page stays readable whatever a run wrote into its notes. */
 export const TEXT_CHARACTERS_MAX = 2_000;
@@ -20,7 +23,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Safe as text and inside quoted attributes. Control characters, which HTML forbids, and those that turn the reading direction become spaces. */
+/**
+ * Safe as text and inside quoted attributes. Control characters, which HTML forbids, and those that
+ * turn the reading direction become spaces.
+ */
 function escaped(text: string): string {
   const kept = text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
   return kept

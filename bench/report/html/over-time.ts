@@ -8,7 +8,10 @@ import type { Point } from './thin.ts';
 
 /** More lines than this in one picture cannot be told apart. */
 const LINES_PER_PLOT_MAX = 6;
-/** A line whose highest value is this many times smaller than its neighbour's would lie flat on the axis. */
+/**
+ * A line whose highest value is this many times smaller than its neighbour's would lie flat on the
+ * axis.
+ */
 const APART_FROM_RATIO = 20;
 const SERIES_MAX = 48;
 const PHASES_MAX = 40;

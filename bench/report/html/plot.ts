@@ -1,6 +1,7 @@
 /**
- * A line plot without a script: an SVG that stretches with the page (`preserveAspectRatio="none"`, strokes that do not scale) and axis labels in HTML, so
- * text keeps its size on a phone and lines stay sharp on paper.
+ * A line plot without a script: an SVG that stretches with the page (`preserveAspectRatio="none"`,
+ * strokes that do not scale) and axis labels in HTML, so text keeps its size on a phone and lines
+ * stay sharp on paper.
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
 import { line as lineOf } from 'd3-shape';
@@ -33,7 +34,10 @@ export interface Plot {
   readonly lines: readonly PlotLine[];
   /** The whole width, or half of it where there is room for two. */
   readonly wide: boolean;
-  /** A logarithmic axis when values lie far apart: for times, where the rare long one counts. Never for amounts. */
+  /**
+   * A logarithmic axis when values lie far apart: for times, where the rare long one counts. Never
+   * for amounts.
+   */
   readonly logIfFarApart: boolean;
   readonly x: {
     readonly from: number;

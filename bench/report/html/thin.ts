@@ -6,8 +6,9 @@ export type Point = readonly [x: number, y: number];
 export const COLUMNS_MAX = 300;
 
 /**
- * M4 (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl, "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014): of all points that fall into
- * one column, the first, the lowest, the highest and the last are kept, so no peak and no gap is lost. Points must be ordered by x.
+ * M4 (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl, "M4: A Visualization-Oriented Time Series
+ * Data Aggregation", VLDB 2014): of all points that fall into one column, the first, the lowest,
+ * the highest and the last are kept, so no peak and no gap is lost. Points must be ordered by x.
  */
 export function thin(points: readonly Point[], columns: number = COLUMNS_MAX): readonly Point[] {
   if (points.length <= columns * 4) return points;

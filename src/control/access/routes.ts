@@ -99,7 +99,10 @@ function mint(
   return { token, expiresAt: unwrap(tokens.verify(token)).exp * 1000, user: claims.user };
 }
 
-/** Viewers reach the gateway under the name they reached us, unless an address of its own is configured. */
+/**
+ * Viewers reach the gateway under the name they reached us, unless an address of its own is
+ * configured.
+ */
 function gatewayUrlFor(
   request: FastifyRequest,
   { publicGatewayUrl, gatewayPort, gatewayTls }: ControlDeps['options'],

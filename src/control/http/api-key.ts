@@ -1,6 +1,7 @@
 /**
- * Who asks. The key is looked up first and missed only later, between the rate limiter and the reading of the body: guesses at keys are
- * counted against their address, and nobody unknown makes us read a body.
+ * Who asks. The key is looked up first and missed only later, between the rate limiter and the
+ * reading of the body: guesses at keys are counted against their address, and nobody unknown makes
+ * us read a body.
  */
 import type { FastifyRequest } from 'fastify';
 import type { ApiKeys } from '../../auth/api-keys.ts';

@@ -1,6 +1,7 @@
 /**
- * Bodies are JSON or absent. An absent body counts as `{}`, whatever its content type says, so that `POST .../start` needs none. Fields are
- * put into one order: a repeated command is the same command however its JSON was written.
+ * Bodies are JSON or absent. An absent body counts as `{}`, whatever its content type says, so that
+ * `POST .../start` needs none. Fields are put into one order: a repeated command is the same
+ * command however its JSON was written.
  */
 import { isUtf8 } from 'node:buffer';
 import { failure, StampedeError } from '../../protocol/codes.ts';
@@ -10,7 +11,8 @@ export function registerBodies(app: App): void {
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    // Decoded with replacement characters, a name or an order reference would silently become another one.
+    // Decoded with replacement characters, a name or an order reference would silently become
+    // another one.
     if (!isUtf8(body)) return done(new StampedeError(failure('invalid_request', 'The body is not UTF-8 text.')));
     const text = body.toString();
     if (text.trim() === '') done(null, undefined);

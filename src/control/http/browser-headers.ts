@@ -26,7 +26,8 @@ export async function registerBrowserHeaders(
         manifestSrc: ["'self'"],
       },
     },
-    // Whether the site speaks TLS, and for how long, is for whoever terminates it; the other two warn on plain HTTP in a local network.
+    // Whether the site speaks TLS, and for how long, is for whoever terminates it; the other two
+    // warn on plain HTTP in a local network.
     strictTransportSecurity: false,
     crossOriginOpenerPolicy: false,
     originAgentCluster: false,

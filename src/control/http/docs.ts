@@ -1,4 +1,7 @@
-/** The API described by its own schemas: OpenAPI at /openapi.json, a page to read and try it at /docs. Everything is served from here. */
+/**
+ * The API described by its own schemas: OpenAPI at /openapi.json, a page to read and try it at
+ * /docs. Everything is served from here.
+ */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { catalogueTable } from './problem-schema.ts';
@@ -65,7 +68,10 @@ export async function registerDocs(app: App, version: string): Promise<void> {
   app.get('/openapi.json', { config: { open: true } }, async () => app.swagger());
 }
 
-/** Nothing from elsewhere, and no upgrade to https where there is none. The page writes a style into its markup; scripts it brings as files. */
+/**
+ * Nothing from elsewhere, and no upgrade to https where there is none. The page writes a style into
+ * its markup; scripts it brings as files.
+ */
 function docsPolicy(policy: string): string {
   return policy
     .replace('upgrade-insecure-requests;', '')

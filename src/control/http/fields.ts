@@ -1,4 +1,7 @@
-/** Fields that several bodies share. Every bound comes from the one file of limits, every pattern from the rules of sales. */
+/**
+ * Fields that several bodies share. Every bound comes from the one file of limits, every pattern
+ * from the rules of sales.
+ */
 import { Type } from 'typebox';
 import { ID_PATTERN, SKU_PATTERN } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';

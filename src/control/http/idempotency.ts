@@ -1,13 +1,18 @@
 /**
- * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) on every route that changes something, whoever wrote the route: its handler is
- * wrapped when it is registered. A repeat gets the first answer and the header `Idempotent-Replayed: true`, another request with the key `idempotency_conflict`, one that comes
- * while the first still runs anywhere `idempotency_in_progress`. Errors are not recorded. There are two kinds:
+ * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) on every route that changes
+ * something, whoever wrote the route: its handler is wrapped when it is registered. A repeat gets
+ * the first answer and the header `Idempotent-Replayed: true`, another request with the key
+ * `idempotency_conflict`, one that comes while the first still runs anywhere
+ * `idempotency_in_progress`. Errors are not recorded. There are two kinds:
  *
- * - `config.keyed: 'script'`: the handler hands `commandOf(request)` to the store, whose script records key and answer in one step with the change.
- *   A process may die at any moment: the change is done and recorded, or neither.
- * - all others: the answer is kept after the change, before it goes out. Should the process die between the two, the repeat does it again. That is
- *   harmless for what sets something to what the request says, and is all that these do: at worst a repeated DELETE of a product finds it gone
- *   (`product_not_found`), a mute counts from the repeat, and a second token is as good as the one that nobody got.
+ * - `config.keyed: 'script'`: the handler hands `commandOf(request)` to the store, whose script
+ *   records key and answer in one step with the change. A process may die at any moment: the change
+ *   is done and recorded, or neither.
+ * - all others: the answer is kept after the change, before it goes out. Should the process die
+ *   between the two, the repeat does it again. That is harmless for what sets something to what the
+ *   request says, and is all that these do: at worst a repeated DELETE of a product finds it gone
+ *   (`product_not_found`), a mute counts from the repeat, and a second token is as good as the one
+ *   that nobody got.
  */
 import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
@@ -24,7 +29,10 @@ const MUTATING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']
 const KEY = new RegExp(`^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,${LIMITS.keyCharsMax}}$`);
 const REFUSALS: readonly ErrorCode[] = ['idempotency_conflict', 'idempotency_in_progress'];
 
-/** So that the page of the API shows it. Checked below, where a bad one gets a sentence instead of a pattern. */
+/**
+ * So that the page of the API shows it. Checked below, where a bad one gets a sentence instead of a
+ * pattern.
+ */
 const Headers = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
@@ -39,7 +47,10 @@ declare module 'fastify' {
     command: CommandMeta | null;
   }
   interface FastifyContextConfig {
-    /** 'script': the handler passes `commandOf(request)` to a script that records it. Left out: the answer is kept after the handler. */
+    /**
+     * 'script': the handler passes `commandOf(request)` to a script that records it. Left out: the
+     * answer is kept after the handler.
+     */
     keyed?: 'script';
   }
 }
@@ -66,7 +77,9 @@ export function registerIdempotency(app: App, guard: CommandGuard): void {
   });
 }
 
-/** Key and actor of a request that changes something. A key that we make up is nobody's to repeat. */
+/**
+ * Key and actor of a request that changes something. A key that we make up is nobody's to repeat.
+ */
 export function commandOf(request: FastifyRequest): CommandMeta {
   if (request.command === null)
     throw new StampedeError(failure('internal', `${request.method} ${request.routeOptions.url} takes no key`));
@@ -102,11 +115,17 @@ function give(reply: FastifyReply, { status, location, payload }: KeptAnswer): u
   return payload;
 }
 
-/** Where no API key is needed, an address stands for whoever asks: no stranger gets the answer of another. */
+/**
+ * Where no API key is needed, an address stands for whoever asks: no stranger gets the answer of
+ * another.
+ */
 const whoAsks = (request: FastifyRequest): string =>
   request.apiKeyName === null ? `address:${request.ip}` : actorOf(request);
 
-/** The draft makes the value a quoted string (RFC 8941); many clients send it bare. Both name the same key. */
+/**
+ * The draft makes the value a quoted string (RFC 8941); many clients send it bare. Both name the
+ * same key.
+ */
 function keyOf(request: FastifyRequest): string | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;

@@ -1,4 +1,7 @@
-/** The shape of every error (RFC 9457) and which of them a route may answer, both read from the one catalogue of codes. */
+/**
+ * The shape of every error (RFC 9457) and which of them a route may answer, both read from the one
+ * catalogue of codes.
+ */
 import { Type } from 'typebox';
 import { ERRORS, type ErrorCode, type Policy } from '../../protocol/codes.ts';
 
@@ -47,7 +50,9 @@ export interface ProblemsOf {
   readonly bodiless?: boolean;
 }
 
-/** The error half of a route's `response`: one entry a status, naming the codes that come with it. */
+/**
+ * The error half of a route's `response`: one entry a status, naming the codes that come with it.
+ */
 export function problems(codes: readonly ErrorCode[], { open = false, bodiless = false }: ProblemsOf = {}): object {
   return withProblems({}, [
     ...new Set([...ALWAYS, ...(open ? [] : WITH_KEY), ...(bodiless ? [] : WITH_BODY), ...codes]),

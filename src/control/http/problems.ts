@@ -1,6 +1,7 @@
 /**
- * Every error leaves as `application/problem+json` (RFC 9457) with a code of the catalogue: refusals of the engine, schema failures, what Fastify
- * and Node refuse before a route is found. What is nobody's fault but ours is logged with its stack and answered without it.
+ * Every error leaves as `application/problem+json` (RFC 9457) with a code of the catalogue:
+ * refusals of the engine, schema failures, what Fastify and Node refuse before a route is found.
+ * What is nobody's fault but ours is logged with its stack and answered without it.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -44,7 +45,10 @@ export function registerProblems(app: App): void {
   });
 }
 
-/** Sends a failure as a problem. Serialised here: the answer must not depend on the response schema of the route that failed. */
+/**
+ * Sends a failure as a problem. Serialised here: the answer must not depend on the response schema
+ * of the route that failed.
+ */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, reason: Failure): FastifyReply {
   const problem = problemOf(reason, pathOf(request.url), request.id);
   if (reason.retryAfterMs !== undefined)
@@ -58,7 +62,10 @@ export function onFrameworkError(error: FastifyError, request: FastifyRequest, r
   sendProblem(request, reply, failureOf(error, request));
 }
 
-/** For Fastify's `clientErrorHandler`: what arrived is not HTTP, or came too slowly. There is no request to answer, only a socket. */
+/**
+ * For Fastify's `clientErrorHandler`: what arrived is not HTTP, or came too slowly. There is no
+ * request to answer, only a socket.
+ */
 export function onClientError(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -163,7 +170,10 @@ function missingOrForeign(params: Record<string, unknown>): string {
 const sentence = (text = 'is wrong'): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
 
-/** Fastify answers a known address with a wrong method as if it did not exist; this table tells the two apart. Asked on that way only. */
+/**
+ * Fastify answers a known address with a wrong method as if it did not exist; this table tells the
+ * two apart. Asked on that way only.
+ */
 function collectRoutes(app: App): (path: string) => string[] {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {

@@ -1,4 +1,7 @@
-/** A fixed window a minute, per API key, and per address where no valid key came along. Counted per process. */
+/**
+ * A fixed window a minute, per API key, and per address where no valid key came along. Counted per
+ * process.
+ */
 import rateLimit from '@fastify/rate-limit';
 import { LIMITS } from '../../limits.ts';
 import { failure, StampedeError } from '../../protocol/codes.ts';

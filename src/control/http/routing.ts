@@ -1,4 +1,7 @@
-/** The types that routes and plugins share, and the step from an error as a value to one that Fastify carries. */
+/**
+ * The types that routes and plugins share, and the step from an error as a value to one that
+ * Fastify carries.
+ */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';

@@ -14,7 +14,8 @@ export function registerTraffic(app: App, metrics: Metrics | undefined): void {
     reply.header('x-request-id', request.id);
     if (draining) throw new StampedeError(failure('draining', undefined, { retryAfterMs: DRAINING_RETRY_MS }));
   });
-  // A kept-alive connection that was busy when the closing began would otherwise hold it up until its idle timeout.
+  // A kept-alive connection that was busy when the closing began would otherwise hold it up until
+  // its idle timeout.
   app.addHook('onSend', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });

@@ -1,4 +1,7 @@
-/** The chat of a show as its hosts handle it, and the numbers of its audience. Nobody lists members: only who wrote is named. */
+/**
+ * The chat of a show as its hosts handle it, and the numbers of its audience. Nobody lists members:
+ * only who wrote is named.
+ */
 import { Type } from 'typebox';
 import type { ControlDeps } from '../deps.ts';
 import { ChatParams, ShowParams, UserParams } from '../http/fields.ts';

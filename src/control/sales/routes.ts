@@ -1,4 +1,7 @@
-/** Sales and their moves. One address a move, so that logs and permissions can tell them apart; behind all of them stands one store command. */
+/**
+ * Sales and their moves. One address a move, so that logs and permissions can tell them apart;
+ * behind all of them stands one store command.
+ */
 import type { FastifyRequest } from 'fastify';
 import type { SaleBooks, SaleMove } from '../../domain/sale.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';

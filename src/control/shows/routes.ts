@@ -25,7 +25,8 @@ export function registerShows(app: App, { store }: ControlDeps): void {
     },
     async (request, reply) => {
       const { key, actor } = commandOf(request);
-      // Named after the key: a repeat finds its show even where a crash kept the first answer from being kept.
+      // Named after the key: a repeat finds its show even where a crash kept the first answer from
+      // being kept.
       const id = request.body.id ?? `show-${hash('sha256', `${actor}\0${key}`, 'hex').slice(0, 20)}`;
       const made = await store.createShow({ ...request.body, id }, actor);
       const isTaken = !made.ok && made.error.code === 'already_exists';

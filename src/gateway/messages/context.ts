@@ -17,7 +17,10 @@ export interface RequestContext extends DecisionReceiver {
 
 /** The data of the one `ok`, or why not. */
 export type Answer = Result<Record<string, unknown> | undefined>;
-/** The handler has seen to it that `done` or `decided` is called, once. What comes by the ten thousand a second answers like this, without promises. */
+/**
+ * The handler has seen to it that `done` or `decided` is called, once. What comes by the ten
+ * thousand a second answers like this, without promises.
+ */
 export const LATER = Symbol('later');
 /** A handler answers now or later; it never throws for an operating error. */
 export type Answered = Answer | Promise<Answer> | typeof LATER;

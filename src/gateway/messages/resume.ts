@@ -1,4 +1,6 @@
-/** `resume`: a client that found a gap gets what it missed, or a snapshot when that cannot be had. */
+/**
+ * `resume`: a client that found a gap gets what it missed, or a snapshot when that cannot be had.
+ */
 import type { OutgoingFrame } from '../../fanout/frames.ts';
 import { ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';

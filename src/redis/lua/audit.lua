@@ -1,5 +1,6 @@
 -- audit: the live books together with the ledger position they stand at, in one step.
--- ARGV[2]: {} for every sale, {sale id} for one. Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
+-- ARGV[2]: {} for every sale, {sale id} for one. Returns {'ok', last ledger id ('' = empty), {stock
+-- field, stock...}, {sale...}, rev}.
 -- @options no-writes
 
 local function books_of(id)

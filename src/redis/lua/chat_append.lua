@@ -1,9 +1,12 @@
--- chat_append: appends one node's batch of chat to the show's history and publishes it, however many messages it holds. Above the room's display cap a
--- sample of the batch; the others have their numbers and are nowhere else.
--- ARGV[2]: {node, at, count, display cap a second or 0 = show all, {index of a marked message...}}; ARGV[3]: the batch's items, MessagePack values back to
--- back, not looked at here; ARGV[4]: where each ends, 4 bytes, little endian; ARGV[5]: packed authors, for other nodes to open.
--- Returns {'ok', id of the first message} or {'ok', id, {index of a message that is shown...}}. Head in the history and of the relay: {node, at, first id,
--- messages shown, ids taken, index of the last one shown, bytes of authors before the items}.
+-- chat_append: appends one node's batch of chat to the show's history and publishes it, however
+-- many messages it holds. Above the room's display cap a sample of the batch; the others have their
+-- numbers and are nowhere else.
+-- ARGV[2]: {node, at, count, display cap a second or 0 = show all, {index of a marked message...}};
+-- ARGV[3]: the batch's items, MessagePack values back to back, not looked at here; ARGV[4]: where
+-- each ends, 4 bytes, little endian; ARGV[5]: packed authors, for other nodes to open.
+-- Returns {'ok', id of the first message} or {'ok', id, {index of a message that is shown...}}.
+-- Head in the history and of the relay: {node, at, first id, messages shown, ids taken, index of
+-- the last one shown, bytes of authors before the items}.
 
 local count, items, ends, authors = args[3], ARGV[3], ARGV[4], ARGV[5]
 local kept = args[4] > 0 and sample(count, args[5], args[4]) or nil

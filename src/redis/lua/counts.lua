@@ -1,7 +1,9 @@
--- counts: a node reports its viewers, the hearts since its last report and who is new to it; sums over nodes, forgets nodes that fell silent, and
--- publishes when a number changed. People are counted, not kept: a HyperLogLog, asked again only when it changed.
--- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}}. Returns {'ok', viewers, peak, hearts, epoch,
--- rev, unique}: epoch and rev say where the show stands, for a node that may have missed something.
+-- counts: a node reports its viewers, the hearts since its last report and who is new to it; sums
+-- over nodes, forgets nodes that fell silent, and publishes when a number changed. People are
+-- counted, not kept: a HyperLogLog, asked again only when it changed.
+-- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}}. Returns {'ok',
+-- viewers, peak, hearts, epoch, rev, unique}: epoch and rev say where the show stands, for a node
+-- that may have missed something.
 
 if args[2] > 0 then call('HSET', K.nodes, args[1], pack({ args[2], now })) else call('HDEL', K.nodes, args[1]) end
 local all, viewers = call('HGETALL', K.nodes), 0

@@ -1,6 +1,9 @@
--- fence: a show last written by another Redis process (restart, failover) may have lost its newest writes. It gets a new epoch, so that
--- clients take a snapshot instead of trusting old offsets, and accepts no new holds until recover.lua has seen its books verified. The first caller does it, others find it done.
--- ARGV[1]: run id of the server now. ARGV[2]: {epoch}. Returns {'ok', '+' or '=', epoch} or {'show_not_found'}.
+-- fence: a show last written by another Redis process (restart, failover) may have lost its newest
+-- writes. It gets a new epoch, so that clients take a snapshot instead of trusting old offsets, and
+-- accepts no new holds until recover.lua has seen its books verified. The first caller does it,
+-- others find it done.
+-- ARGV[1]: run id of the server now. ARGV[2]: {epoch}. Returns {'ok', '+' or '=', epoch} or
+-- {'show_not_found'}.
 -- @options no-show
 local known = call('HMGET', K.show, 'run', 'epoch')
 if not known[1] then return { 'show_not_found' } end

@@ -1,12 +1,15 @@
 -- finish: confirms or releases one hold, exactly once, or gives it more time.
--- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil: anybody's), orderRef, amount, byMs}.
--- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed details}.
--- A confirm wins against the deadline until the hold has lapsed: deadline + grace, or the sweep after it.
+-- ARGV[2]: {op = 'confirm' | 'release' | 'prolong', id, key, actor, body, user (may be nil:
+-- anybody's), orderRef, amount, byMs}.
+-- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code,
+-- packed details}. A confirm wins against the deadline until the hold has lapsed: deadline + grace,
+-- or the sweep after it.
 
 local field = command_field(args.actor, args.key)
 local ENDED = { confirmed = 'reservation_confirmed', released = 'reservation_released', expired = 'reservation_expired' }
 
--- More time only on success, and never past the longest hold: a failed try must not keep units from others.
+-- More time only on success, and never past the longest hold: a failed try must not keep units from
+-- others.
 local function prolong(r)
   local longest = r[R_CREATED] + HOLD_MAX_MS
   if r[R_UNTIL] + args.byMs > longest then return 'limit_reached', { what = 'hold time', heldUntilMax = longest, heldUntil = r[R_UNTIL] } end

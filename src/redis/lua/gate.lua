@@ -1,5 +1,7 @@
--- gate: a node reports the refusals it gave from its local view in the last second, so that the ledger accounts for every answer.
--- ARGV[2]: {node, at, array of {sale, code, count, offset of the newest event the view had applied, its revision}}. Returns {'ok'}. Ledger: gate.
+-- gate: a node reports the refusals it gave from its local view in the last second, so that the
+-- ledger accounts for every answer.
+-- ARGV[2]: {node, at, array of {sale, code, count, offset of the newest event the view had applied,
+-- its revision}}. Returns {'ok'}. Ledger: gate.
 
 for i = 1, #args[3] do
   local report = args[3][i]

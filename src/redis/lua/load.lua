@@ -1,7 +1,8 @@
 -- load: everything a room or a page needs to stand at one position of the log, read in one step.
--- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}. Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
--- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first, unique, last chat id taken, {id of a removed message...},
--- {user, until...} mutes}.
+-- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}. Returns {'ok', epoch, offset, rev,
+-- next due, state, view, created, ver, hearts, peak, viewers, {product...}, {sale...}, {stock
+-- field, stock...}, {chat head, chat items...} oldest first, unique, last chat id taken, {id of a
+-- removed message...}, {user, until...} mutes}.
 -- @options no-writes
 
 local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''

@@ -1,5 +1,6 @@
 -- mine: what some buyers hold, own and wait for. ARGV[2]: array of users.
--- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...}, {sales}}.
+-- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...},
+-- {sales}}.
 -- @options no-writes
 
 local reply = { 'ok' }

@@ -1,6 +1,9 @@
--- moderate: takes chat messages off for good, or mutes a user for a time. Repeating changes nothing more.
--- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute', user}.
--- Returns {'ok', messages taken off now | until when | 1 or 0} or {'ok', code}. Emits chat.removed; mutes go to the nodes only.
+-- moderate: takes chat messages off for good, or mutes a user for a time. Repeating changes nothing
+-- more.
+-- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute',
+-- user}.
+-- Returns {'ok', messages taken off now | until when | 1 or 0} or {'ok', code}. Emits chat.removed;
+-- mutes go to the nodes only.
 
 -- Ids below the oldest message of the history cannot come back from there.
 local function forget_old()

@@ -1,6 +1,7 @@
--- recover: what a show does after another server took over. 'pause': open sales pause, visibly. 'resume': books verified, they go on,
--- except sales that cannot be trusted. Both may be repeated.
--- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}. Returns {'ok', next due}.
+-- recover: what a show does after another server took over. 'pause': open sales pause, visibly.
+-- 'resume': books verified, they go on, except sales that cannot be trusted. Both may be repeated.
+-- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}. Returns
+-- {'ok', next due}.
 -- Events: sale.paused, sale.resumed, show.recovered. Ledger: sale.
 
 if recovering then

@@ -1,5 +1,7 @@
--- release_slice: releases those of the given reservations that are still held in a cancelled sale. Repeating it does nothing.
--- ARGV[2]: {sale, ids = array of reservation ids (a bounded slice), actor}. Returns {'ok', next due, number released}.
+-- release_slice: releases those of the given reservations that are still held in a cancelled sale.
+-- Repeating it does nothing.
+-- ARGV[2]: {sale, ids = array of reservation ids (a bounded slice), actor}. Returns {'ok', next
+-- due, number released}.
 
 local released = 0
 local sale = sale_of(args.sale)

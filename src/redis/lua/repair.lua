@@ -1,6 +1,9 @@
--- repair: brings drifted books back to what the ledger says, by a compensating ledger entry, if nothing has moved since the ledger was read.
--- ARGV[2]: {last ledger id read, actor, array of {sale, sku, available, held, sold, withdrawn, allocated by the ledger}}.
--- Returns {'ok', next due, number repaired} or {'ok', next due, -1} when the ledger went on meanwhile.
+-- repair: brings drifted books back to what the ledger says, by a compensating ledger entry, if
+-- nothing has moved since the ledger was read.
+-- ARGV[2]: {last ledger id read, actor, array of {sale, sku, available, held, sold, withdrawn,
+-- allocated by the ledger}}.
+-- Returns {'ok', next due, number repaired} or {'ok', next due, -1} when the ledger went on
+-- meanwhile.
 
 local last = call('XREVRANGE', K.ledger, '+', '-', 'COUNT', 1)
 if (last[1] and last[1][1] or '') ~= args[1] then return { 'ok', '', -1 } end

@@ -1,8 +1,11 @@
--- reserve: decides a batch of reservation requests of one show, in order; earlier ones count against later ones.
--- ARGV[2]: {origin (books.lua), {bytes of each request}}. ARGV[3]: the requests one behind the other, each {user, reservation id, 'held', 0, sale, lines, key}: the fields a
--- reservation record begins with (books.lua), which they become as they are. Lines are merged and sorted by SKU.
--- Returns {'ok', epoch, packed answers}: {terms, then two values a request}. '+' and which of the terms {amount, currency, created at, held until} the
--- new hold has, '=' (repeated key) and the whole record, or a code and its details.
+-- reserve: decides a batch of reservation requests of one show, in order; earlier ones count
+-- against later ones.
+-- ARGV[2]: {origin (books.lua), {bytes of each request}}. ARGV[3]: the requests one behind the
+-- other, each {user, reservation id, 'held', 0, sale, lines, key}: the fields a reservation record
+-- begins with (books.lua), which they become as they are. Lines are merged and sorted by SKU.
+-- Returns {'ok', epoch, packed answers}: {terms, then two values a request}. '+' and which of the
+-- terms {amount, currency, created at, held until} the new hold has, '=' (repeated key) and the
+-- whole record, or a code and its details.
 -- Ledger: hold, refuse. Publishes: new stock, the new holds; sale.opened/ended/sold_out where due.
 
 local function same_lines(a, b)
@@ -30,7 +33,8 @@ end
 
 local function decide(request, asked)
   local user, id, sale_id, lines = request[R_USER], request[R_ID], request[R_SALE], request[R_LINES]
-  -- A buyer's record stays as long as the show: who has none made no reservation under any key, which are most people of a rush.
+  -- A buyer's record stays as long as the show: who has none made no reservation under any key,
+  -- which are most people of a rush.
   local buyer = buyer_of(user)
   local r = buyer and reservation_of(id)
   if r then
@@ -79,7 +83,8 @@ for i = 1, #requests do
     enter('refuse', request[R_SALE], request[R_ID], request[R_USER], 'user', request[R_KEY], tag, wanted(request[R_LINES]), value)
   end
 end
--- Before the commit, which may change a record that an answer shows: two requests of a batch may name the same key.
+-- Before the commit, which may change a record that an answer shows: two requests of a batch may
+-- name the same key.
 local packed = pack(answers)
 commit()
 return { 'ok', epoch, packed }

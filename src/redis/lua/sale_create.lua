@@ -1,7 +1,8 @@
 -- sale_create: plans a sale and allocates its units.
--- ARGV[2]: {id, title, currency, perBuyer, holdMs, opensAt | opensInMs, closesAt | durationMs, key, actor, body,
--- skus = array of {sku, product, price, quantity, perBuyer or 0}}.
--- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed details}.
+-- ARGV[2]: {id, title, currency, perBuyer, holdMs, opensAt | opensInMs, closesAt | durationMs, key,
+-- actor, body, skus = array of {sku, product, price, quantity, perBuyer or 0}}.
+-- Returns {'ok', next due, '+' or '=', packed {sale, stock}} or {'ok', next due, code, packed
+-- details}.
 -- Ledger: alloc. Events: sale.created, sale.opened when its moment has come already.
 
 local field = command_field(args.actor, args.key)

@@ -1,7 +1,10 @@
--- sale_move: a host's move of a sale. The state machine is drawn in src/README.md; what it does not draw is an illegal_move.
+-- sale_move: a host's move of a sale. The state machine is drawn in src/README.md; what it does not
+-- draw is an illegal_move.
 -- ARGV[2]: {id, op, key, actor, body, opensAt, opensInMs, closesAt, durationMs, byMs, sku, delta}.
--- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed details}.
--- Ledger: sale (state changes), alloc, withdraw. Events: sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
+-- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
+-- details}.
+-- Ledger: sale (state changes), alloc, withdraw. Events:
+-- sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
 
 local field = command_field(args.actor, args.key)
 local FROM = {

@@ -1,6 +1,10 @@
--- show_apply: a change of the show or its products, prepared by the caller from version `ver` of the show, with its events.
--- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or nil, remove = product id or nil,
--- events = array of types, key, actor and body where a repeat with the key is to be told the recorded offset}. ARGV[3]: packed show record; ARGV[4]: packed product; ARGV[5...]: packed event data. Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
+-- show_apply: a change of the show or its products, prepared by the caller from version `ver` of
+-- the show, with its events.
+-- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or
+-- nil, remove = product id or nil, events = array of types, key, actor and body where a repeat with
+-- the key is to be told the recorded offset}. ARGV[3]: packed show record; ARGV[4]: packed product;
+-- ARGV[5...]: packed event data. Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok',
+-- 'stale' | code}.
 
 local field = args.key and command_field(args.actor, args.key)
 local recorded = field and recall(field, args.body)

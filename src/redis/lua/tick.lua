@@ -1,5 +1,7 @@
--- tick: does what time made due in a show, one slice: opens and closes sales, lapses holds. Idempotent.
--- ARGV[2]: {slice}. Returns {'ok', next due, done, 1 when the show has sales that are not over or anything due, 1 while recovering}.
+-- tick: does what time made due in a show, one slice: opens and closes sales, lapses holds.
+-- Idempotent.
+-- ARGV[2]: {slice}. Returns {'ok', next due, done, 1 when the show has sales that are not over or
+-- anything due, 1 while recovering}.
 
 local done = sweep(args[1])
 local next_due = commit()

@@ -1,6 +1,8 @@
 -- waitlist: joins or leaves the line for a sold-out SKU.
--- ARGV[2]: {op = 'join' | 'leave', sale, sku, qty, user, key, body, id = reservation id of the offer to come}.
--- Returns {'ok', next due, '+' or '=', packed {place, waiting = people in line}} or {'ok', next due, code, packed details}.
+-- ARGV[2]: {op = 'join' | 'leave', sale, sku, qty, user, key, body, id = reservation id of the
+-- offer to come}.
+-- Returns {'ok', next due, '+' or '=', packed {place, waiting = people in line}} or {'ok', next
+-- due, code, packed details}.
 -- Ledger: join, leave.
 
 local field = command_field('user:' .. args.user, args.key)

@@ -1,4 +1,7 @@
-/** Shows spread over three masters: every show is one slot, scripts, relay and verification work on each. */
+/**
+ * Shows spread over three masters: every show is one slot, scripts, relay and verification work on
+ * each.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';

@@ -1,4 +1,7 @@
-/** A master dies in mid-show, with and without a replica to take over: said with codes and by /readyz, and survived without a restart. */
+/**
+ * A master dies in mid-show, with and without a replica to take over: said with codes and by
+ * /readyz, and survived without a restart.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Conversation } from '../../gateway/conversation.ts';
@@ -46,7 +49,8 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
     return (await ann?.ask({ t: 'chat', text: 'and on' }, 9_000))?.t === 'ok';
   };
   await until(saidAgain, 'chat is accepted again', 15_000);
-  // Each node finds the new server in its own time, and its snapshot stands for the events before: the last one comes after all of them.
+  // Each node finds the new server in its own time, and its snapshot stands for the events before:
+  // the last one comes after all of them.
   await until(
     () => clients.every(({ received }) => judge(received).epochs.length === 2),
     'everybody has the new epoch',

@@ -1,4 +1,7 @@
-/** A show's slot moves to another master in mid-show: nobody reconnects, and nothing is missed in silence. */
+/**
+ * A show's slot moves to another master in mid-show: nobody reconnects, and nothing is missed in
+ * silence.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Conversation } from '../../gateway/conversation.ts';

@@ -1,4 +1,7 @@
-/** The display cap of a show: chat_append.lua shows a fair sample, the same everywhere, and always the marked ones. */
+/**
+ * The display cap of a show: chat_append.lua shows a fair sample, the same everywhere, and always
+ * the marked ones.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
@@ -110,7 +113,10 @@ stage.scene('writers of a quiet node have the chance of those of a loud one', as
     said[node] += count;
     seen[node] += (await shownOf(show, batch(count, cap, [], node)))?.length ?? count;
   };
-  /** A tenth of a second, the width of a slot of the window, goes by without waiting for it: what was counted is a slot older. */
+  /**
+   * A tenth of a second, the width of a slot of the window, goes by without waiting for it: what
+   * was counted is a slot older.
+   */
   const passTenth = async (): Promise<void> => {
     const [slot, sum, ...counts] = packr.unpack(
       (await client.hgetBuffer(travel.key(show, 'show'), 'chat_window')) as Buffer,

@@ -1,4 +1,7 @@
-/** fence.lua and recover.lua: a show that another Redis process wrote last. A changed run id stands in for the other process; the real crash is in test/faults. */
+/**
+ * fence.lua and recover.lua: a show that another Redis process wrote last. A changed run id stands
+ * in for the other process; the real crash is in test/faults.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack, unpack } from '../../../src/redis/records.ts';
 import { packReservation } from '../../support/packed-reservation.ts';

@@ -1,4 +1,6 @@
-/** gate.lua: the refusals that nodes gave from their own view stand in the ledger, and move nothing. */
+/**
+ * gate.lua: the refusals that nodes gave from their own view stand in the ledger, and move nothing.
+ */
 import { outcome, Stage, unwrap } from '../../support/stage.ts';
 
 const stage = await Stage.open('gate:');

@@ -1,4 +1,7 @@
-/** Idempotency keys over time (promise I4): kept at least 24 hours, dropped at some point, harmless when a script runs twice. */
+/**
+ * Idempotency keys over time (promise I4): kept at least 24 hours, dropped at some point, harmless
+ * when a script runs twice.
+ */
 import { LIMITS } from '../../../src/limits.ts';
 import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
 

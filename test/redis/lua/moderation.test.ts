@@ -1,4 +1,7 @@
-/** Messages taken off and users muted: moderate.lua, what the log and the nodes are told, what later joiners get. */
+/**
+ * Messages taken off and users muted: moderate.lua, what the log and the nodes are told, what later
+ * joiners get.
+ */
 import { Packr } from 'msgpackr';
 import { LIMITS } from '../../../src/limits.ts';
 import { outcome, Stage, unwrap } from '../../support/stage.ts';

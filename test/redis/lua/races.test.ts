@@ -1,4 +1,7 @@
-/** Many connections want the same thing at once: one of them gets it, and all of them learn the truth. */
+/**
+ * Many connections want the same thing at once: one of them gets it, and all of them learn the
+ * truth.
+ */
 import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
 
 const stage = await Stage.open('races:');
@@ -81,7 +84,8 @@ stage.scene('a confirm races the deadline: one winner, both sides learn which', 
   for (let round = 0; round < 10; round++) {
     const show = await stage.openShow({ units: { S: 1 } });
     const held = await stage.hold(show, 'ann');
-    // The grace ends within the next milliseconds: sometimes before the confirm, sometimes after it.
+    // The grace ends within the next milliseconds: sometimes before the confirm, sometimes after
+    // it.
     await travel.deadline(show, held.id, 500 - (round % 5));
     const [confirmed, ticked, reserved] = await Promise.all([
       stage.confirm(show, held, {}, storeOf(1)),

@@ -1,4 +1,7 @@
-/** sale_move.lua: the state machine from one table, every legal and every illegal move, and what each move does to the books. */
+/**
+ * sale_move.lua: the state machine from one table, every legal and every illegal move, and what
+ * each move does to the books.
+ */
 
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';

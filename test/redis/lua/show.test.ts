@@ -1,4 +1,7 @@
-/** show_create.lua, show_apply.lua, load.lua: shows and products, their events, and changes that race. */
+/**
+ * show_create.lua, show_apply.lua, load.lua: shows and products, their events, and changes that
+ * race.
+ */
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
 import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';

@@ -1,4 +1,7 @@
-/** The line at its edges: slices, keys that look like others, people nobody can serve, and every refusal. */
+/**
+ * The line at its edges: slices, keys that look like others, people nobody can serve, and every
+ * refusal.
+ */
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';

@@ -1,9 +1,12 @@
--- The books of a show as one script sees them: records are read once, changed in Lua tables, and written together by
--- commit.lua. Until then nothing is written, so a refusal anywhere leaves no half-done change.
+-- The books of a show as one script sees them: records are read once, changed in Lua tables, and
+-- written together by commit.lua. Until then nothing is written, so a refusal anywhere leaves no
+-- half-done change.
 local AVAILABLE, HELD, SOLD, WITHDRAWN = 2, 3, 4, 5 -- stock record: {allocated, available, held, sold, withdrawn, price, per_buyer, product}
--- Reservation record. Lines: {sku, qty, sku, qty, ...} sorted by SKU. Not yet known: 0 for moments, '' for the order; offer: 1 when it came from the
--- waitlist, else 0; first: the deadline before more time was given. Who, which and what state come first: a reader that is not concerned looks no
--- further. What the buyer asks for comes before what a hold adds to it: a request (reserve.lua) is the fields up to the key.
+-- Reservation record. Lines: {sku, qty, sku, qty, ...} sorted by SKU. Not yet known: 0 for moments,
+-- '' for the order; offer: 1 when it came from the waitlist, else 0; first: the deadline before
+-- more time was given. Who, which and what state come first: a reader that is not concerned looks
+-- no further. What the buyer asks for comes before what a hold adds to it: a request (reserve.lua)
+-- is the fields up to the key.
 local R_USER, R_ID, R_STATE, R_OFFER, R_SALE, R_LINES, R_KEY = 1, 2, 3, 4, 5, 6, 7
 local R_AMOUNT, R_CURRENCY, R_CREATED, R_UNTIL, R_ENDED, R_ORDER, R_FIRST = 8, 9, 10, 11, 12, 13, 14
 local sales, stock, reservations, buyers
@@ -28,7 +31,8 @@ each_call(function()
   ledger, events = {}, {}
 end)
 
--- A record of a hash as a table, false when there is none. What was fetched or made in this call stays packed until somebody looks inside.
+-- A record of a hash as a table, false when there is none. What was fetched or made in this call
+-- stays packed until somebody looks inside.
 local function record_of(key, into, id)
   local record = into[id]
   if record == nil then record = call('HGET', key, id) end
@@ -58,7 +62,8 @@ end
 
 local function stock_of(sale_id, sku) return record_of(K.stock, stock, name_of(sale_id, sku)) end
 
--- Reads many records of one hash with few commands. Lua's unpack() takes some 8,000 values at the most.
+-- Reads many records of one hash with few commands. Lua's unpack() takes some 8,000 values at the
+-- most.
 local function fetch(key, into, fields)
   for from = 1, #fields, 1000 do
     local to = math.min(from + 999, #fields)
@@ -69,9 +74,10 @@ local function fetch(key, into, fields)
   end
 end
 
--- Buyer record: sale id -> {units held and owned, {sku -> units},
--- {sku -> {place in the waitlist zset, qty, reservation id of the offer to come, joined at, key}}, ids of live holds and orders, each behind a blank}. It
--- stays when everything ended: a buyer who once had something in a sale may repeat that key, and no node may answer it without Redis.
+-- Buyer record: sale id -> {units held and owned, {sku -> units}, {sku -> {place in the waitlist
+-- zset, qty, reservation id of the offer to come, joined at, key}}, ids of live holds and orders,
+-- each behind a blank}. It stays when everything ended: a buyer who once had something in a sale
+-- may repeat that key, and no node may answer it without Redis.
 local B_UNITS, B_BY_SKU, B_WAITS, B_IDS = 1, 2, 3, 4
 
 local function touch(sale_id, sku)
@@ -117,8 +123,9 @@ local function end_run()
   run = nil
 end
 
--- Ledger entry: {kind, sale, reservation, user, actor, key, reason, lines, extra}; of a run of holds, {'hold', lines, record, record, ...}.
--- A line: {sku, qty, available, held, sold, withdrawn before, the same four after}; of a run, qty is that of each hold, and after is after them all.
+-- Ledger entry: {kind, sale, reservation, user, actor, key, reason, lines, extra}; of a run of
+-- holds, {'hold', lines, record, record, ...}. A line: {sku, qty, available, held, sold, withdrawn
+-- before, the same four after}; of a run, qty is that of each hold, and after is after them all.
 local function enter(kind, sale_id, reservation_id, user, actor, key, reason, lines, extra)
   end_run()
   ledger[#ledger + 1] = pack({ kind, sale_id, reservation_id, user, actor, key, reason, lines, extra })
@@ -126,7 +133,8 @@ end
 
 local function units_came_free(sale_id, sku) to_serve[name_of(sale_id, sku)] = { sale_id, sku } end
 
--- Moves units between two columns of a SKU's books; answers the ledger line. The caller has checked that it may.
+-- Moves units between two columns of a SKU's books; answers the ledger line. The caller has checked
+-- that it may.
 local function move_units(sale_id, sku, qty, from, to)
   local books = stock_of(sale_id, sku)
   local line = { sku, qty, books[2], books[3], books[4], books[5], 0, 0, 0, 0 }

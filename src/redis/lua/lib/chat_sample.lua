@@ -1,6 +1,8 @@
--- Which messages everybody sees when a room is louder than its display cap. Decided here, where all nodes meet, so that the cap is the room's and every node
--- shows the same. What the last second brought is counted in slots. Marked messages are always shown; of the others everybody's have the same chance: each adds the
--- share that fits under the cap to a sum, and at every whole number one is shown. The sum goes on from batch to batch and node to node.
+-- Which messages everybody sees when a room is louder than its display cap. Decided here, where all
+-- nodes meet, so that the cap is the room's and every node shows the same. What the last second
+-- brought is counted in slots. Marked messages are always shown; of the others everybody's have the
+-- same chance: each adds the share that fits under the cap to a sum, and at every whole number one
+-- is shown. The sum goes on from batch to batch and node to node.
 local SLOTS, SLOT_MS = 11, 100 -- the slot that has just begun and a whole second before it
 
 local function new_window(slot)
@@ -9,7 +11,8 @@ local function new_window(slot)
   return window
 end
 
--- nil: all are shown; else the indexes (from 0) of those that are. `marked`: indexes of the marked ones.
+-- nil: all are shown; else the indexes (from 0) of those that are. `marked`: indexes of the marked
+-- ones.
 local function sample(count, marked, cap)
   local slot = math.floor(now / SLOT_MS)
   local raw = call('HGET', K.show, 'chat_window')

@@ -1,6 +1,8 @@
--- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens, c:<sale> closes, w:<sale>/<sku> a line goes on being
--- served, and a hold, by its id alone (which has no colon), lapses. Whoever calls next does it, in order of time, at most a slice a call; doing it twice does nothing.
--- A capped extension, an opening or a lapse reads no other clock than Redis' own.
+-- What time does to a show. `due` holds everything that falls due, by moment: o:<sale> opens,
+-- c:<sale> closes, w:<sale>/<sku> a line goes on being served, and a hold, by its id alone (which
+-- has no colon), lapses. Whoever calls next does it, in order of time, at most a slice a call;
+-- doing it twice does nothing. A capped extension, an opening or a lapse reads no other clock than
+-- Redis' own.
 local function emit(kind, data)
   offset = offset + 1
   events[#events + 1] = { offset, pack(offset) .. pack(now) .. pack(kind) .. pack(data) }
@@ -27,7 +29,8 @@ local function announce_sale(sale, kind)
   emit(kind, { sale = sale_view(sale) })
 end
 
--- nil when a window may be: its end lies ahead, and its length, known only here where both ends are on Redis' clock, within bounds.
+-- nil when a window may be: its end lies ahead, and its length, known only here where both ends are
+-- on Redis' clock, within bounds.
 local function wrong_window(opens_at, closes_at)
   if not closes_at then return nil end
   if closes_at <= math.max(now, opens_at or now) then return { field = 'closesAt', now = now } end
@@ -62,7 +65,8 @@ local function end_sale(sale, state, actor, key)
   announce_sale(sale, 'sale.' .. state)
 end
 
--- A sale opens and closes by time whether or not anybody swept: every script that looks at one looks through this.
+-- A sale opens and closes by time whether or not anybody swept: every script that looks at one
+-- looks through this.
 local function sale_at_now(id)
   local sale = sale_of(id)
   if not sale then return false end
@@ -75,7 +79,8 @@ local COLON = 58
 local function is_moment(member) return string.byte(member, 2) == COLON end
 
 local function sweep(slice)
-  -- Mostly nothing is due, and the first member tells so for a fifth of what a range by score costs.
+  -- Mostly nothing is due, and the first member tells so for a fifth of what a range by score
+  -- costs.
   local first = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
   if #first == 0 or tonumber(first[2]) > now then return 0 end
   local members = call('ZRANGE', K.due, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, slice)

@@ -2,7 +2,8 @@
 local mutes
 each_call(function() mutes = {} end)
 
--- Writes everything the script decided, appends ledger and events, and publishes, in one go. Nothing below can fail for a reason of
+-- Writes everything the script decided, appends ledger and events, and publishes, in one go.
+-- Nothing below can fail for a reason of
 -- ours: types are known and Redis refuses a script up front when it is out of memory or read-only.
 local function note_sold_out()
   for id in pairs(touched) do
@@ -37,7 +38,8 @@ local function write_hash(key, pairs_flat)
   end
 end
 
--- One key of one actor is one command of a show, of whatever kind: bodies say which (also read by redis/running.ts).
+-- One key of one actor is one command of a show, of whatever kind: bodies say which (also read by
+-- redis/running.ts).
 local function command_field(actor, key) return actor .. '\0' .. key end
 
 -- Keys live in two generations that rotate after a day: a record stays between 24 and 48 hours.

@@ -1,6 +1,8 @@
--- A hold from its making to its one end: limits, stock, the buyer's record, deadline and ledger move together.
+-- A hold from its making to its one end: limits, stock, the buyer's record, deadline and ledger
+-- move together.
 
--- A kind of hold: what all requests for the same lines of one sale have in common within a call. Worked out once, because a rush is many buyers of few things.
+-- A kind of hold: what all requests for the same lines of one sale have in common within a call.
+-- Worked out once, because a rush is many buyers of few things.
 local kinds -- sale/sku -> qty -> kind
 local terms -- {amount, currency, created at, held until} of each kind that was held
 each_call(function() kinds, terms = {}, {} end)
@@ -18,7 +20,8 @@ local function new_kind(sale, lines)
   return kind
 end
 
--- The kind of these lines (sorted by SKU), or nil, the code of what is wrong with them and its details.
+-- The kind of these lines (sorted by SKU), or nil, the code of what is wrong with them and its
+-- details.
 local function kind_of(sale, lines)
   if #lines ~= 2 then return new_kind(sale, lines) end
   local name, qty = name_of(sale.id, lines[1]), lines[2]
@@ -33,7 +36,8 @@ local function kind_of(sale, lines)
   return kind, code, details
 end
 
--- Answers nil when the buyer may have these lines on top of what they hold and own, otherwise the code and its numbers.
+-- Answers nil when the buyer may have these lines on top of what they hold and own, otherwise the
+-- code and its numbers.
 local function over_limit(kind, mine)
   local lines, most_in_all = kind.lines, kind.sale.perBuyer
   for i = 1, #lines, 2 do
@@ -49,7 +53,8 @@ local RECORD_HEAD = '\158' -- MessagePack: an array of R_FIRST values
 -- Without its first byte, which says how many values there are.
 local function values_of(array) return string.sub(pack(array), 2) end
 
--- What holds of a kind share: the end of their record, that of a buyer who had nothing before, and the terms an answer shows.
+-- What holds of a kind share: the end of their record, that of a buyer who had nothing before, and
+-- the terms an answer shows.
 local function prepare(kind)
   local sale, lines, amount, by_sku = kind.sale, kind.lines, 0, {}
   for i = 1, #lines, 2 do

@@ -1,5 +1,6 @@
--- How every function of the library begins: its keys by name, the clock, the arguments, and the show. The library is loaded once and its functions are
--- called many times; what one call learned must not reach the next, so each part says in each_call() what its variables begin with.
+-- How every function of the library begins: its keys by name, the clock, the arguments, and the
+-- show. The library is loaded once and its functions are called many times; what one call learned
+-- must not reach the next, so each part says in each_call() what its variables begin with.
 local K = {}
 local call, run_id, args, now
 local epoch, show_state, offset, rev
@@ -22,8 +23,9 @@ local function begin(keys, argv)
   for i = 1, #BEGINNINGS do BEGINNINGS[i]() end
 end
 
--- Answers why the show cannot be worked on: it is missing, or another Redis process wrote it last (run_id is the server's). That server may have lost
--- writes, so the show gets a new epoch first (fence.lua).
+-- Answers why the show cannot be worked on: it is missing, or another Redis process wrote it last
+-- (run_id is the server's). That server may have lost writes, so the show gets a new epoch first
+-- (fence.lua).
 local function open_show()
   local show = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering')
   if not show[1] then return { 'show_not_found' } end

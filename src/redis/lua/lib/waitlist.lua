@@ -1,5 +1,6 @@
--- The line for a SKU that is sold out. One sorted set a show, all scores 0, members `sale/sku/<16 digits: order of joining>/user`, so a range by
--- name is one line in order. Freed units become holds (offers) for the first in line in the same script that freed them.
+-- The line for a SKU that is sold out. One sorted set a show, all scores 0, members `sale/sku/<16
+-- digits: order of joining>/user`, so a range by name is one line in order. Freed units become
+-- holds (offers) for the first in line in the same script that freed them.
 local function in_line(sale_id, sku) return call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), line_to(sale_id, sku)) end
 
 local unserved -- sale/sku whose line could not be served in one slice: no newcomer may pass it
@@ -24,8 +25,9 @@ local function step_out(sale_id, sku, user, actor, key, reason)
   enter('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
 end
 
--- Offers free units to the line, in order, a slice a call. Whoever wants more than is free is passed over, so that nothing stays unsold for them;
--- fresh units begin at the front again. The cursor of a pass is the last member looked at.
+-- Offers free units to the line, in order, a slice a call. Whoever wants more than is free is
+-- passed over, so that nothing stays unsold for them; fresh units begin at the front again. The
+-- cursor of a pass is the last member looked at.
 local function serve_line(sale, sku)
   local books = stock_of(sale.id, sku)
   local field = name_of(sale.id, sku)
@@ -63,7 +65,8 @@ local function serve_line(sale, sku)
   end
 end
 
--- Serves each line once for what came free; its offers take units and free none, so nothing is left to serve afterwards.
+-- Serves each line once for what came free; its offers take units and free none, so nothing is left
+-- to serve afterwards.
 local function serve_lines()
   local wanted = to_serve
   if recovering or next(wanted) == nil then return end
