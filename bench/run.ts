@@ -9,7 +9,7 @@ import { FleetError, type FleetOptions } from './generator/contract.ts';
 import { startFleet } from './generator/fleet.ts';
 import { runWorker } from './generator/worker.ts';
 import { WORKLOADS } from './generator/workloads/index.ts';
-import { COMPILED } from './harness/program.ts';
+import { COMPILED } from './launch/program.ts';
 import { createDisplay, renderTable, writeResult } from './report/index.ts';
 import { type BenchResult, RESULT_SCHEMA } from './report/result.ts';
 import { COMMON_FLAGS, type CommonFlags } from './scenarios/common-flags.ts';

@@ -7,8 +7,8 @@
  */
 import autocannon from 'autocannon';
 import type { Histogram } from 'hdr-histogram-js';
-import { createPrng } from '../audience/prng.ts';
 import { describe } from '../generator/assemble.ts';
+import { createPrng } from '../generator/prng.ts';
 import { newHistogram } from '../generator/recorder.ts';
 import type { Latency } from '../report/result.ts';
 

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { builtProgram } from '../harness/program.ts';
+import { builtProgram } from '../launch/program.ts';
 
 export interface EngineOptions {
   readonly host: string;
@@ -69,7 +69,7 @@ function launch(options: EngineOptions, log: string[]): ChildProcess {
     // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the
     // audience has left.
     detached: true,
-    execArgv: ['--max-semi-space-size=64', '--import', new URL('leash.mjs', import.meta.url).href],
+    execArgv: ['--max-semi-space-size=64', '--import', new URL('../launch/exit-with-parent.mjs', import.meta.url).href],
     stdio: ['ignore', options.showLogs ? 'inherit' : 'pipe', options.showLogs ? 'inherit' : 'pipe', 'ipc'],
     env: {
       ...plainEnvironment(),

@@ -1,7 +1,7 @@
 /** What is said while the demo runs and when it ends. */
 
 import type { SkuBooks } from '../../src/domain/sale.ts';
-import { type Tally, unitsOf } from '../audience/tally.ts';
+import { type Tally, unitsOf } from '../users/counters.ts';
 import type { DemoOptions } from './options.ts';
 import type { DemoShow, Outcome } from './show.ts';
 

@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
 import type { Verification } from '../../src/domain/audit.ts';
-import { BackOffice, BackOfficeError } from '../audience/back-office.ts';
-import { Crowd } from '../audience/crowd.ts';
+import { BackOffice, BackOfficeError } from '../users/back-office.ts';
 import { BRANDS, flashSale, PRODUCTS } from './catalogue.ts';
 import type { RunningEngine } from './engine.ts';
 import { DEMO_HOLD_MS, type DemoOptions } from './options.ts';
+import { Crowd } from './users.ts';
 
 /** How long a sale of the demo stays open, and from one opening to the next. */
 const SALE_MS = 45_000;

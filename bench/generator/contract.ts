@@ -5,7 +5,7 @@
  * coordinator gets a *sample* of that once a second from every worker. All moments are milliseconds
  * on the fleet's clock: CLOCK_MONOTONIC of the coordinator's host.
  */
-import type { Prng } from '../audience/prng.ts';
+import type { Prng } from './prng.ts';
 
 /** A counter of one worker; the coordinator adds them up. */
 export interface CounterHandle {

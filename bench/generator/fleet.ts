@@ -8,6 +8,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { hostId, monotonicMs } from './clock.ts';
+import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './connection.ts';
 import {
   type Fleet,
   FleetError,
@@ -17,7 +18,6 @@ import {
   type Shard,
   type WorkerInfo,
 } from './contract.ts';
-import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './link.ts';
 import { proofOf, SAMPLE_EVERY_MS } from './worker.ts';
 
 const LOCAL_JOIN_MS_MAX = 30_000;

@@ -3,7 +3,7 @@
  * are milliseconds from the start, ascending. Every worker walks the whole schedule and takes what
  * is its own, so the load offered depends on the seed and not on the number of workers.
  */
-import type { Prng } from '../audience/prng.ts';
+import type { Prng } from './prng.ts';
 
 export type Schedule = Iterator<number, void>;
 
@@ -45,7 +45,7 @@ const running = new Set<Pacer>();
  * long: one broadcast to thousands is one long turn of it, and what becomes due meanwhile must not
  * wait for the next timer.
  */
-export function pokePacers(): void {
+export function emitDueWork(): void {
   for (const pacer of running) pacer.poke();
 }
 

@@ -4,11 +4,11 @@
  */
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { Bye, ErrorMessage, Ok, ServerMessage, Variant, Welcome, You } from '../../src/protocol/messages.ts';
-import { RawSocket } from '../harness/raw-socket.ts';
 import type { Gate } from '../scenarios/target.ts';
-import { sourceAddress } from './entry.ts';
-import { decode, type FrameCache, type FrameFacts, kindOf } from './incoming.ts';
-import { pokePacers } from './schedule.ts';
+import { sourceAddress } from './access.ts';
+import { decode, type FrameCache, type FrameFacts, kindOf } from './frame-cache.ts';
+import { emitDueWork } from './schedule.ts';
+import { RawSocket } from './websocket.ts';
 
 export interface Line {
   readonly gate: Gate;
@@ -138,7 +138,7 @@ export class Viewer {
 
   #hear(payload: Buffer, binary: boolean): void {
     if (this.#socket === null) return;
-    if (++messages % MESSAGES_A_LOOK === 0) pokePacers();
+    if (++messages % MESSAGES_A_LOOK === 0) emitDueWork();
     const kind = kindOf(payload, binary);
     // A compressed message does not say what it is before it is inflated; all of them but a welcome
     // are broadcasts.

@@ -5,11 +5,11 @@
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
-import { createPrng } from '../audience/prng.ts';
 import { ClockOffset, hostId, monotonicMs } from './clock.ts';
+import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './connection.ts';
 import { FleetError, type Workload, type WorkloadRun } from './contract.ts';
-import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './link.ts';
 import { LoopMeter } from './loop-meter.ts';
+import { createPrng } from './prng.ts';
 import { SecondRecorder } from './recorder.ts';
 
 export interface WorkerOptions {

@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../harness/free-port.ts';
+import { freePort } from '../launch/free-port.ts';
 import { messageText } from './message.ts';
 import { WAITING_BYTES_MAX } from './node-peers.ts';
 import { pace } from './pace.ts';

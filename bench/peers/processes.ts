@@ -8,8 +8,8 @@ import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { COMPILED } from '../harness/program.ts';
-import { type AppendMode, type BenchRedis, startBenchRedis } from '../harness/redis.ts';
+import { COMPILED } from '../launch/program.ts';
+import { type AppendMode, type BenchRedis, startBenchRedis } from '../launch/redis.ts';
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 3_000;

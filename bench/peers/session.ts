@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyFrom } from '../generator/assemble.ts';
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
-import { cpuSecondsOf, machineBusySeconds, memoryBytesOf } from '../harness/cpu.ts';
+import { cpuSecondsOf, machineBusySeconds, memoryBytesOf } from '../launch/cpu.ts';
 import type { Latency } from '../report/result.ts';
 import type { ServerReading } from '../scenarios/target.ts';
 import type { Peer, PeerOptions, RunningPeer } from './peer.ts';

@@ -2,7 +2,7 @@
  * How numbers are written, everywhere the same: few digits, the unit behind them, and a repeated
  * figure as its median with its spread.
  */
-import { median } from '../harness/stats.ts';
+import { median } from '../generator/median.ts';
 import type { Figure } from './result.ts';
 
 const grouped = (digits: number): Intl.NumberFormat => new Intl.NumberFormat('en', { maximumFractionDigits: digits });

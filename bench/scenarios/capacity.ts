@@ -3,6 +3,8 @@
  * was full.
  */
 import { cpus } from 'node:os';
+import { syntheticChat } from '../evening/chat.ts';
+import { type Ended, type Host, openEvening } from '../evening/host.ts';
 import {
   busiestOf,
   CPU_SHARE_MAX,
@@ -16,8 +18,6 @@ import {
   samplesWithin,
 } from '../generator/assemble.ts';
 import type { Fleet, Sample } from '../generator/contract.ts';
-import { inventedChat } from '../night/chat.ts';
-import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Check, Level } from '../report/result.ts';
 import { latencyLevel, milliseconds, share, shareLevel } from '../verdict/levels.ts';
 import { type Chronicle, openRun } from './chronicle.ts';
@@ -99,7 +99,7 @@ export const capacity = defineScenario({
         chronicle,
         flags,
         common,
-        await openNight(target, fleet, common, nightOptions(flags, stairs.most)),
+        await openEvening(target, fleet, common, nightOptions(flags, stairs.most)),
       );
       for (let load = stairs.next(null); load !== null; load = stairs.next(steps.at(-1) ?? null)) {
         let step = await climb.step(load);
@@ -203,10 +203,10 @@ class Climb {
     const fromMs = this.#fleet.secondAfter(200);
     const from = this.#there;
     this.#there = people;
-    if (people < from) this.host.order({ do: 'leave', from: people, to: from });
+    if (people < from) this.host.command({ do: 'leave', from: people, to: from });
     const overMs = Math.max(0, ((people - from) * 1000) / this.#flags.joinRate);
     this.#chronicle.phase(`to ${people.toLocaleString('en')} viewers`, { fromMs, forMs: overMs });
-    if (people > from) this.host.order({ do: 'join', atMs: fromMs, from, to: people, overMs, shape: 'even' });
+    if (people > from) this.host.command({ do: 'join', atMs: fromMs, from, to: people, overMs, shape: 'even' });
     await this.#fleet.until(fromMs + overMs);
     // Who does not get in breaks a level; the run goes on to say so.
     const untilMs = this.#fleet.nowMs() + JOIN_WAIT_MS;
@@ -219,7 +219,7 @@ class Climb {
     const forMs = this.#common.seconds * 1000;
     const fromMs = this.#fleet.secondAfter(200);
     const stretch = this.#chronicle.phase(`${load.toLocaleString('en')} ${UNIT[this.#flags.of]}`, { fromMs, forMs });
-    this.host.talk(fromMs, inventedChat(this.#common.seed + this.#steps++, perSecond, forMs));
+    this.host.talk(fromMs, syntheticChat(this.#common.seed + this.#steps++, perSecond, forMs));
     await this.#fleet.until(fromMs);
     const [before, ticks] = [await this.#target.read(), cpuTicks()];
     await this.#fleet.until(fromMs + forMs + 1_000);

@@ -4,8 +4,8 @@
  */
 
 import { LIMITS } from '../../src/limits.ts';
-import type { AudienceSummary } from '../generator/workloads/audience.ts';
 import type { OtherNodeParams } from '../generator/workloads/other-node.ts';
+import type { AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { BenchResult, Check } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { AHEAD_MS, type Chronicle, openRun } from './chronicle.ts';

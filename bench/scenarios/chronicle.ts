@@ -3,6 +3,7 @@
  * becomes.
  */
 
+import type { Host } from '../evening/host.ts';
 import {
   busiestOf,
   countOf,
@@ -17,7 +18,6 @@ import {
   seriesOf,
 } from '../generator/assemble.ts';
 import type { Fleet, FleetOptions, Sample } from '../generator/contract.ts';
-import type { Host } from '../night/host.ts';
 import type { BenchResult, Check, Figure, Latency, Level, Phase, Series } from '../report/result.ts';
 import type { FlagTable } from './flags.ts';
 import type { ScenarioContext, TargetNeeds } from './scenario.ts';
@@ -271,7 +271,7 @@ export interface Run {
 /** People of a night come at this rate; rejects when they are not all in after `waitMs` more. */
 export async function joinEvenly(
   { fleet, chronicle }: Run,
-  host: Pick<Host, 'order'>,
+  host: Pick<Host, 'command'>,
   people: number,
   perSecond: number,
   waitMs: number,
@@ -279,7 +279,7 @@ export async function joinEvenly(
   const overMs = (people * 1000) / perSecond;
   const fromMs = fleet.secondAfter(AHEAD_MS);
   chronicle.phase('joining', { fromMs, forMs: overMs });
-  host.order({ do: 'join', atMs: fromMs, from: 0, to: people, overMs, shape: 'even' });
+  host.command({ do: 'join', atMs: fromMs, from: 0, to: people, overMs, shape: 'even' });
   await fleet.until(fromMs + overMs);
   await fleet.when('everybody to be let in', () => chronicle.gauge('viewers') >= people, waitMs);
 }

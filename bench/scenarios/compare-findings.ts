@@ -3,7 +3,7 @@
  * targets Stampede is built for.
  */
 
-import { median } from '../harness/stats.ts';
+import { median } from '../generator/median.ts';
 import type { Stretch } from '../peers/session.ts';
 import type { Check, Figure, Level } from '../report/result.ts';
 import { figure } from './figures.ts';

@@ -1,7 +1,7 @@
 /** How fast people get in, and what one who only sits there costs. */
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
-import type { AudienceParams, AudienceSummary } from '../generator/workloads/audience.ts';
+import type { AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { BenchResult, Check } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { type Chronicle, openRun } from './chronicle.ts';

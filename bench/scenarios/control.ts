@@ -3,15 +3,15 @@
  * as it goes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackOffice } from '../audience/back-office.ts';
 import { type HttpLoadResult, type HttpSecond, runHttpLoad } from '../control/http-load.ts';
 import { confirmKey, nightlyRoutes, ORDER_REF } from '../control/routes.ts';
+import { openEvening } from '../evening/host.ts';
 import { CPU_SHARE_MAX, LOOP_DELAY_P99_MS_MAX } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
-import { watchLoop } from '../harness/cpu.ts';
-import { API_KEY } from '../harness/engine.ts';
-import { openNight } from '../night/host.ts';
+import { watchLoop } from '../launch/cpu.ts';
+import { API_KEY } from '../launch/engine.ts';
 import type { BenchResult, Check, Figure, GeneratorHealth, Phase, Series } from '../report/result.ts';
+import { BackOffice } from '../users/back-office.ts';
 import { commonLevels, share, shareLevel } from '../verdict/levels.ts';
 import { figure } from './figures.ts';
 import { count, duration, optionalCount } from './flags.ts';
@@ -131,7 +131,7 @@ async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target, 
   const { office } = target;
   if (office === null) throw new Error('the control API is what this is about');
   const fleet = await context.openFleet({ processes: 1, remote: 0 });
-  const host = await openNight(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
+  const host = await openEvening(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
   const orders = flags.buyers === 0 ? [] : await sellSome(host, fleet, officeOf, flags.buyers);
   const sale =
     orders[0]?.sale ??
@@ -145,12 +145,12 @@ const NOBODY = { buyers: 0, withinMs: 0, perBuyer: 2, early: 0, twice: 0, regret
 const JOIN_RATE_MS = 5;
 
 async function sellSome(
-  host: Awaited<ReturnType<typeof openNight>>,
+  host: Awaited<ReturnType<typeof openEvening>>,
   fleet: Fleet,
   officeOf: (n: number) => BackOffice,
   buyers: number,
 ) {
-  host.order({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: buyers * JOIN_RATE_MS, shape: 'even' });
+  host.command({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: buyers * JOIN_RATE_MS, shape: 'even' });
   const { sale, zeroMs } = await host.sell({
     units: buyers * 2,
     opensInMs: 1_000 + buyers * JOIN_RATE_MS,

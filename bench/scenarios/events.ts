@@ -3,12 +3,12 @@
  * events beside saturated chat.
  */
 import { LIMITS } from '../../src/limits.ts';
-import type { BackOffice } from '../audience/back-office.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
 import { stamped } from '../generator/stamp.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/audience.ts';
+import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { BenchResult, Check, Figure } from '../report/result.ts';
+import type { BackOffice } from '../users/back-office.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { AHEAD_MS, type Chronicle, openRun, type Run } from './chronicle.ts';
 import type { WireVariant } from './common-flags.ts';

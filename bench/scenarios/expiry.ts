@@ -6,10 +6,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
 import { unpackLedger, unpackReservation } from '../../src/redis/records.ts';
-import { startBenchEngine } from '../harness/engine.ts';
-import { RawSocket } from '../harness/raw-socket.ts';
-import type { AppendMode } from '../harness/redis.ts';
-import { createHotSale, HOT_SALE, HOT_SKU } from '../harness/shop.ts';
+import { RawSocket } from '../generator/websocket.ts';
+import { startBenchEngine } from '../launch/engine.ts';
+import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
+import type { AppendMode } from '../launch/redis.ts';
 
 /** All of them are open before the first one lapses: the shortest hold lasts 15 s. */
 export const HOLDS_MADE_PER_SECOND = 10_000;

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { integer, oneOf, type Parsed, type Parser, toggle as yesOrNo } from '../../src/config/parsers.ts';
-import { COMMAND } from '../harness/program.ts';
+import { COMMAND } from '../launch/program.ts';
 
 export type FlagValue = string | number | boolean | null;
 

@@ -6,7 +6,7 @@
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/audience.ts';
+import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { Check } from '../report/result.ts';
 import { AHEAD_MS, type Chronicle, type Run } from './chronicle.ts';
 import type { CommonFlags } from './common-flags.ts';

@@ -4,8 +4,8 @@
  */
 import { LIMITS } from '../../src/limits.ts';
 import { busiestOf, CPU_SHARE_MAX, healthOf, type Stretch } from '../generator/assemble.ts';
+import { median } from '../generator/median.ts';
 import type { IngestCommand, IngestParams, IngestSummary } from '../generator/workloads/ingest.ts';
-import { median } from '../harness/stats.ts';
 import type { BenchResult, Check, Figure } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { AHEAD_MS, type Chronicle, openRun } from './chronicle.ts';

@@ -2,7 +2,7 @@
  * Parts of the engine measured by themselves, each with load made in this process: deciding in
  * Redis, deciding behind sockets, freeing what lapsed.
  */
-import { median } from '../harness/stats.ts';
+import { median } from '../generator/median.ts';
 import type { BenchResult, Figure, Latency, Level } from '../report/result.ts';
 import { benchExpiry, HOLDS_MADE_PER_SECOND } from './expiry.ts';
 import { figure, figuresOfRounds } from './figures.ts';

@@ -6,12 +6,12 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startBareReserve } from '../harness/bare-reserve.ts';
-import { cpuSecondsOf, watchLoop } from '../harness/cpu.ts';
-import { type BenchEngine, startBenchEngine } from '../harness/engine.ts';
-import { type Buyer, Crowd, type PressTarget } from '../harness/pressing-crowd.ts';
-import type { AppendMode, BenchRedis } from '../harness/redis.ts';
-import { createHotSale, type HotSale } from '../harness/shop.ts';
+import { startBareReserve } from '../launch/bare-reserve.ts';
+import { cpuSecondsOf, watchLoop } from '../launch/cpu.ts';
+import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
+import { createHotSale, type HotSale } from '../launch/hot-sale.ts';
+import type { AppendMode, BenchRedis } from '../launch/redis.ts';
+import { type Buyer, Crowd, type PressTarget } from '../users/hot-sale-buyers.ts';
 
 export interface SocketReserveOptions {
   readonly append: AppendMode;

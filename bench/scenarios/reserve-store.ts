@@ -5,10 +5,10 @@
  */
 import { LIMITS } from '../../src/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
-import { cpuSecondsOf } from '../harness/cpu.ts';
-import { type AppendMode, startBenchRedis } from '../harness/redis.ts';
-import { createHotSale, HOT_SALE, HOT_SKU } from '../harness/shop.ts';
-import { median } from '../harness/stats.ts';
+import { median } from '../generator/median.ts';
+import { cpuSecondsOf } from '../launch/cpu.ts';
+import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
+import { type AppendMode, startBenchRedis } from '../launch/redis.ts';
 
 interface Shape {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** N buyers on M units at the moment the countdown reaches zero. */
-import { type Ended, openNight } from '../night/host.ts';
+import { type Ended, openEvening } from '../evening/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';
 import { type Chronicle, joinEvenly, openRun } from './chronicle.ts';
@@ -45,7 +45,7 @@ export const rush = defineScenario({
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         chronicle.phase('preparing');
-        const host = await openNight(target, fleet, common, {
+        const host = await openEvening(target, fleet, common, {
           label: 'rush',
           people: flags.buyers,
           clocks: true,

@@ -3,9 +3,9 @@
  * lapse, slow phones, a wave of reconnects.
  */
 
+import { eveningChat, type Saying } from '../evening/chat.ts';
+import { type Ended, type Host, openEvening } from '../evening/host.ts';
 import type { Fleet } from '../generator/contract.ts';
-import { eveningChat, type Saying } from '../night/chat.ts';
-import { type Ended, type Host, openNight } from '../night/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
 import { type Chronicle, openRun } from './chronicle.ts';
@@ -79,7 +79,7 @@ export const show = defineScenario({
           pays: flags.pays,
           payWithinMs: HOLD_MS / 2,
         };
-        const host = await openNight(target, fleet, common, options);
+        const host = await openEvening(target, fleet, common, options);
         await chronicle.readServer();
         await new Evening(host, fleet, chronicle, flags).run(chat.messages);
         await chronicle.readServer();
@@ -136,7 +136,7 @@ class Evening {
   #planCrowd(messages: readonly Saying[]): void {
     const { viewers, hearts, evening, slow, reconnects } = this.#flags;
     const punctual = Math.round(viewers * EARLY_CROWD);
-    this.#host.order({
+    this.#host.command({
       do: 'join',
       atMs: this.#at(0),
       from: 0,
@@ -144,7 +144,7 @@ class Evening {
       overMs: EARLY_BY * evening,
       shape: 'ramp',
     });
-    this.#host.order({
+    this.#host.command({
       do: 'join',
       atMs: this.#at(EARLY_BY),
       from: punctual,
@@ -153,9 +153,9 @@ class Evening {
       shape: 'fade',
     });
     this.#host.talk(this.#at(0), messages);
-    this.#host.order({ do: 'hearts', atMs: this.#at(0), perSecond: Math.max(1, hearts), forMs: evening });
-    this.#host.order({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
-    this.#host.order({
+    this.#host.command({ do: 'hearts', atMs: this.#at(0), perSecond: Math.max(1, hearts), forMs: evening });
+    this.#host.command({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
+    this.#host.command({
       do: 'drop',
       atMs: this.#at(WAVE_AT),
       share: reconnects,

@@ -4,19 +4,19 @@
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
-import type { Fleet } from '../generator/contract.ts';
-import { inventedChat } from '../night/chat.ts';
+import { syntheticChat } from '../evening/chat.ts';
 import {
+  checkGrowth,
+  type GrowthCheck,
   type GrowthRule,
-  type Judgement,
-  judgeGrowth,
   lowest,
   middle,
   type Point,
   sayGrowth,
-} from '../night/growth.ts';
-import { type Ended, type Host, openNight } from '../night/host.ts';
+} from '../evening/growth.ts';
+import { type Ended, type Host, openEvening } from '../evening/host.ts';
+import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
+import type { Fleet } from '../generator/contract.ts';
 import type { BenchResult, Check, Figure, Series } from '../report/result.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { joinEvenly, openRun } from './chronicle.ts';
@@ -74,7 +74,7 @@ export const soak = defineScenario({
     let steady: Stretch = { fromMs: 0, toMs: 0 };
     await chronicle.unlessStopped(async () => {
       chronicle.phase('preparing');
-      const host = await openNight(target, fleet, common, {
+      const host = await openEvening(target, fleet, common, {
         label: 'soak',
         people: flags.viewers,
         clocks: true,
@@ -83,8 +83,8 @@ export const soak = defineScenario({
       });
       await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
       steady = chronicle.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
-      host.talk(steady.fromMs, inventedChat(common.seed, flags.chat, forMs));
-      host.order({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
+      host.talk(steady.fromMs, syntheticChat(common.seed, flags.chat, forMs));
+      host.command({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
       await Promise.all([sales(host, fleet, flags, steady), churn(host, fleet, flags, steady), watch.during(steady)]);
       chronicle.phase('settling');
       await fleet.until(fleet.nowMs() + HOLD_MS / 5);
@@ -94,7 +94,7 @@ export const soak = defineScenario({
     const p99s: Point[] = secondsOf(fleet, steady, 'delivery');
     const latencyRule = { unit: 'ms', pick: middle, allowedPerHour: flags.latencyGrowth, warmUpMs: WARM_UP_MS };
     const lines: Watched[] = [...watch.lines(flags), { name: 'chat delivery p99', points: p99s, rule: latencyRule }];
-    const judged = lines.map((line) => ({ ...line, ...judgeGrowth(line.points, line.rule) }));
+    const judged = lines.map((line) => ({ ...line, ...checkGrowth(line.points, line.rule) }));
     const result = chronicle.finish({
       figures: judged.flatMap(({ name, rule, growth }): Figure[] => {
         if (growth === null) return [];
@@ -141,12 +141,12 @@ async function sales(
 async function churn(host: Host, fleet: Fleet, { churnEvery }: Flags, { fromMs, toMs }: Stretch): Promise<void> {
   for (let atMs = fromMs + churnEvery; atMs < toMs - 3_000; atMs += churnEvery) {
     await fleet.until(atMs);
-    host.order({ do: 'drop', atMs, share: CHURN_SHARE, overMs: 500, awayMs: 0, backMs: 1_500 });
+    host.command({ do: 'drop', atMs, share: CHURN_SHARE, overMs: 500, awayMs: 0, backMs: 1_500 });
   }
 }
 
 /** One note for all that could not be judged for the same reason. */
-function unjudged(judged: ReadonlyArray<{ readonly name: string } & Judgement>): string[] {
+function unjudged(judged: ReadonlyArray<{ readonly name: string } & GrowthCheck>): string[] {
   const names = new Map<string, string[]>();
   for (const { name, verdict, detail } of judged)
     if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);

@@ -4,8 +4,8 @@
  */
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
-import type { AudienceSummary } from '../generator/workloads/audience.ts';
-import { median } from '../harness/stats.ts';
+import { median } from '../generator/median.ts';
+import type { AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { BenchResult, Check, Figure } from '../report/result.ts';
 import { commonLevels, mostLevel, share } from '../verdict/levels.ts';
 import { AHEAD_MS, type Chronicle, openRun } from './chronicle.ts';

@@ -3,8 +3,8 @@
  * behind a tunnel, a network that blinked.
  */
 
-import { inventedChat } from '../night/chat.ts';
-import { type Ended, openNight } from '../night/host.ts';
+import { syntheticChat } from '../evening/chat.ts';
+import { type Ended, openEvening } from '../evening/host.ts';
 import type { BenchResult, Figure } from '../report/result.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel } from '../verdict/levels.ts';
 import { type Chronicle, joinEvenly, openRun } from './chronicle.ts';
@@ -47,19 +47,19 @@ export const storm = defineScenario({
     await chronicle.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         chronicle.phase('preparing');
-        const host = await openNight(target, fleet, common, { label: 'storm', people: flags.viewers, clocks: false });
+        const host = await openEvening(target, fleet, common, { label: 'storm', people: flags.viewers, clocks: false });
         await joinEvenly(run, host, flags.viewers, flags.joinRate, WAIT_MS);
         const quietMs = fleet.secondAfter(0);
         const breakMs = quietMs + BEFORE_MS;
         const returnMs = breakMs + flags.away;
         host.talk(
           quietMs,
-          inventedChat(common.seed + round, flags.chat, BEFORE_MS + flags.away + flags.back + WAIT_MS),
+          syntheticChat(common.seed + round, flags.chat, BEFORE_MS + flags.away + flags.back + WAIT_MS),
         );
         chronicle.phase('before', { fromMs: quietMs, forMs: BEFORE_MS });
         const calm = await commandsOver(target, () => fleet.until(breakMs - 200), BEFORE_MS);
         chronicle.phase('away', { fromMs: breakMs, forMs: flags.away });
-        host.order({ do: 'drop', atMs: breakMs, share: 1, overMs: 0, awayMs: flags.away, backMs: flags.back });
+        host.command({ do: 'drop', atMs: breakMs, share: 1, overMs: 0, awayMs: flags.away, backMs: flags.back });
         const resuming = chronicle.phase('resuming', { fromMs: returnMs, measured: true });
         await fleet.until(returnMs);
         const startedMs = fleet.nowMs();

@@ -4,7 +4,7 @@
  * Biometrika 58, 1971). Each message has, on average, `branching` direct answers, after times with
  * mean 1 / `decayPerSecond`; the rest come by themselves.
  */
-import type { Prng } from '../audience/prng.ts';
+import type { Prng } from '../generator/prng.ts';
 import { WINDOWS_SECONDS } from './statistics.ts';
 
 export interface Bursts {

@@ -2,8 +2,9 @@
  * Chat recordings that nobody said: the same numbers as a real one, none of its words. The same
  * seed and profile give the same recording on every machine.
  */
-import { createVoice } from '../audience/phrases.ts';
-import { createPrng, type Prng } from '../audience/prng.ts';
+
+import { createPrng, type Prng } from '../generator/prng.ts';
+import { createVoice } from '../users/phrases.ts';
 import { burstyTimes } from './arrivals.ts';
 import { graphemeCount, SCRIPT_NAMES, type Script } from './graphemes.ts';
 import { newcomerChance, type TraceProfile } from './profile.ts';

@@ -3,8 +3,8 @@
  * book. They look like chat and mean nothing.
  */
 import { LIMITS } from '../../src/limits.ts';
-import { ENGLISH, OTHERS } from '../audience/phrases.ts';
-import type { Prng } from '../audience/prng.ts';
+import type { Prng } from '../generator/prng.ts';
+import { ENGLISH, OTHERS } from '../users/phrases.ts';
 import { graphemesOf, SCRIPT_NAMES, type Script, scriptOf, withoutEmoji } from './graphemes.ts';
 
 const EMOJI = [

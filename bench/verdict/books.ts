@@ -6,8 +6,8 @@
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import { type BackOffice, BackOfficeError } from '../audience/back-office.ts';
-import { createPrng } from '../audience/prng.ts';
+import { createPrng } from '../generator/prng.ts';
+import { type BackOffice, BackOfficeError } from '../users/back-office.ts';
 import type { Grant } from './evidence.ts';
 
 export interface Books {

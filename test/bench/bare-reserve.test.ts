@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { type BareReserve, startBareReserve } from '../../bench/harness/bare-reserve.ts';
-import { Crowd } from '../../bench/harness/pressing-crowd.ts';
-import { RawSocket } from '../../bench/harness/raw-socket.ts';
+import { RawSocket } from '../../bench/generator/websocket.ts';
+import { type BareReserve, startBareReserve } from '../../bench/launch/bare-reserve.ts';
+import { Crowd } from '../../bench/users/hot-sale-buyers.ts';
 import { LIMITS } from '../../src/limits.ts';
 
 const BUYERS = 100;

@@ -1,17 +1,17 @@
 /** The generator against a server whose delay, loss and stalls are known: it must report them. */
 import t, { type Test } from 'tap';
 import { countOf, latencyOf, refusalsOf } from '../../bench/generator/assemble.ts';
+import { chatPlan } from '../../bench/generator/chat-plan.ts';
 import type { Fleet, Sample } from '../../bench/generator/contract.ts';
 import { startFleet } from '../../bench/generator/fleet.ts';
 import type { Schedule } from '../../bench/generator/schedule.ts';
 import { dueOf } from '../../bench/generator/stamp.ts';
-import { chatPlan } from '../../bench/generator/talk.ts';
 import type {
   AudienceCommand,
   AudienceParams,
   AudienceSummary,
   ChatPlan,
-} from '../../bench/generator/workloads/audience.ts';
+} from '../../bench/generator/workloads/viewers.ts';
 import { type FakeServer, type FakeServerOptions, startFakeServer } from './fake-server.ts';
 
 interface Offer {

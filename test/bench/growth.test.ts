@@ -1,15 +1,15 @@
 /** The verdict of the soak test on series whose truth is known. */
 import t from 'tap';
 import {
+  checkGrowth,
   type GrowthRule,
   growthOf,
   judgeableMs,
-  judgeGrowth,
   leastSquares,
   lowest,
   middle,
   type Point,
-} from '../../bench/night/growth.ts';
+} from '../../bench/evening/growth.ts';
 
 const MINUTE_MS = 60_000;
 const RULE: GrowthRule = { unit: 'MiB', pick: lowest, allowedPerHour: 64, warmUpMs: 5 * MINUTE_MS };
@@ -24,7 +24,7 @@ const sawtooth = (s: number): number => (s % 10) * 3;
 const warmUp = (s: number, tauMinutes: number): number => 40 * (1 - Math.exp(-s / (60 * tauMinutes)));
 
 t.test('memory that warms up and then stays passes', async (t) => {
-  const { verdict, growth, detail } = judgeGrowth(
+  const { verdict, growth, detail } = checkGrowth(
     series(15, (s) => 80 + warmUp(s, 1) + sawtooth(s) + noise(s, 1)),
     RULE,
   );
@@ -38,7 +38,7 @@ t.test('a leak fails, with its warm-up and without', async (t) => {
     ['from the first second', (): number => 80],
     ['behind a warm-up', (s: number): number => 80 + warmUp(s, 1)],
   ] as const) {
-    const { verdict, growth, detail } = judgeGrowth(
+    const { verdict, growth, detail } = checkGrowth(
       series(15, (s) => start(s) + sawtooth(s) + noise(s, 1) + s * 0.05),
       RULE,
     );
@@ -51,16 +51,16 @@ t.test('a run that is too short to tell warm-up from a leak says how long it mus
   t.equal(judgeableMs(RULE.warmUpMs, 1_000), 7 * MINUTE_MS);
   t.equal(judgeableMs(RULE.warmUpMs, 30_000), 10 * MINUTE_MS, 'seldom looked at');
   for (const leak of [0, 0.05, 1]) {
-    const { verdict, detail } = judgeGrowth(
+    const { verdict, detail } = checkGrowth(
       series(2.5, (s) => 80 + warmUp(s, 1) + s * leak),
       RULE,
     );
     t.equal(verdict, 'inconclusive');
     t.match(detail, /^inconclusive: run at least 7 min \(the first 5 min, and always the first half, are warm-up/);
   }
-  t.equal(judgeGrowth([], RULE).verdict, 'inconclusive');
+  t.equal(checkGrowth([], RULE).verdict, 'inconclusive');
   t.equal(
-    judgeGrowth(
+    checkGrowth(
       series(7, (s) => s * 0.05),
       RULE,
     ).verdict,
@@ -70,14 +70,14 @@ t.test('a run that is too short to tell warm-up from a leak says how long it mus
 });
 
 t.test('a warm-up longer than was thought is not taken for a leak', async (t) => {
-  const { verdict, detail } = judgeGrowth(
+  const { verdict, detail } = checkGrowth(
     series(15, (s) => 80 + 2 * warmUp(s, 5) + noise(s, 0.1)),
     RULE,
   );
   t.equal(verdict, 'inconclusive', detail);
   t.match(detail, /run at least 30 min \(it slows down/);
   t.equal(
-    judgeGrowth(
+    checkGrowth(
       series(30, (s) => 80 + 2 * warmUp(s, 5) + noise(s, 0.1)),
       RULE,
     ).verdict,
@@ -88,14 +88,14 @@ t.test('a warm-up longer than was thought is not taken for a leak', async (t) =>
 
 t.test('noise is not taken for growth: steady where it is small, else a longer run is asked for', async (t) => {
   t.equal(
-    judgeGrowth(
+    checkGrowth(
       series(15, (s) => 100 + noise(s, 3)),
       RULE,
     ).verdict,
     'steady',
   );
-  const wild = (minutes: number): ReturnType<typeof judgeGrowth> =>
-    judgeGrowth(
+  const wild = (minutes: number): ReturnType<typeof checkGrowth> =>
+    checkGrowth(
       series(minutes, (s) => 100 + noise(s, 40)),
       { ...RULE, pick: middle, allowedPerHour: 20 },
     );
@@ -109,8 +109,8 @@ t.test('noise is not taken for growth: steady where it is small, else a longer r
 t.test('few exact values are enough, such as what each full collection leaves', async (t) => {
   const every = (leakPerHour: number): Point[] =>
     Array.from({ length: 45 }, (_, i): Point => [i * 20_000, 30 + noise(i, 0.2) + (leakPerHour * i) / 180]);
-  t.equal(judgeGrowth(every(3), { ...RULE, allowedPerHour: 16 }).verdict, 'steady');
-  t.equal(judgeGrowth(every(40), { ...RULE, allowedPerHour: 16 }).verdict, 'grows');
+  t.equal(checkGrowth(every(3), { ...RULE, allowedPerHour: 16 }).verdict, 'steady');
+  t.equal(checkGrowth(every(40), { ...RULE, allowedPerHour: 16 }).verdict, 'grows');
   t.equal(growthOf(every(0).slice(0, 9), lowest), null, 'with nine there is no interval worth the name');
 });
 

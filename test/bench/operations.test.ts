@@ -7,10 +7,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { FrameCache } from '../../bench/generator/incoming.ts';
+import { FrameCache } from '../../bench/generator/frame-cache.ts';
 import { Viewer } from '../../bench/generator/viewer.ts';
-import { startBenchEngine } from '../../bench/harness/engine.ts';
-import { builtProgram } from '../../bench/harness/program.ts';
+import { startBenchEngine } from '../../bench/launch/engine.ts';
+import { builtProgram } from '../../bench/launch/program.ts';
 import { DEFAULT_PROFILE } from '../../bench/traces/profile.ts';
 import { syntheticTrace } from '../../bench/traces/synthetic.ts';
 import { ChatPiece } from '../../src/domain/chat-piece.ts';

@@ -4,11 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { createPrng } from '../../bench/audience/prng.ts';
 import { monotonicMs } from '../../bench/generator/clock.ts';
 import type { WorkloadRun } from '../../bench/generator/contract.ts';
+import { createPrng } from '../../bench/generator/prng.ts';
 import { SecondRecorder } from '../../bench/generator/recorder.ts';
-import { cpuSecondsOf, memoryBytesOf } from '../../bench/harness/cpu.ts';
+import { cpuSecondsOf, memoryBytesOf } from '../../bench/launch/cpu.ts';
 import { PEERS } from '../../bench/peers/index.ts';
 import type { RunningPeer } from '../../bench/peers/peer.ts';
 import { type Received, type ReceiversCommand, receivers } from '../../bench/peers/receivers.ts';

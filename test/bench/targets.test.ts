@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { builtProgram } from '../../bench/harness/program.ts';
+import { builtProgram } from '../../bench/launch/program.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
 
 /** They wait more than they work: side by side. */

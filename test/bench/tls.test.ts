@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { countOf, refusalsOf } from '../../bench/generator/assemble.ts';
 import { startFleet } from '../../bench/generator/fleet.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../../bench/generator/workloads/audience.ts';
+import type { AudienceCommand, AudienceParams, AudienceSummary } from '../../bench/generator/workloads/viewers.ts';
 import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
 import { FlagError, readFlags } from '../../bench/scenarios/flags.ts';
 import { type Gate, metricsOf, openTarget, type Target } from '../../bench/scenarios/target.ts';

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { createPrng } from '../../bench/audience/prng.ts';
+import { createPrng } from '../../bench/generator/prng.ts';
 import { FlagError } from '../../bench/scenarios/flags.ts';
 import { burstyTimes, fanoOf, fitBursts } from '../../bench/traces/arrivals.ts';
 import { runTrace, traceLines } from '../../bench/traces/command.ts';

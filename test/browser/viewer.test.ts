@@ -5,7 +5,7 @@
 
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { openHouse, SHOW } from '../client/live-house.ts';
+import { SHOW, startEngineUnderTest } from '../client/live-house.ts';
 import { compilePage, findChromium, launchChromium } from './chromium.ts';
 
 const executablePath = findChromium();
@@ -19,7 +19,7 @@ async function joinAs(page: Page, url: string, name: string): Promise<void> {
 }
 
 t.test('two viewers of a sale', { skip }, async (t) => {
-  const house = await openHouse(t, { scripts: compilePage(t) });
+  const house = await startEngineUnderTest(t, { scripts: compilePage(t) });
   const browser = await launchChromium(t, executablePath ?? '');
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const complaints: string[] = [];
@@ -115,7 +115,7 @@ t.test('two viewers of a sale', { skip }, async (t) => {
 });
 
 t.test('a phone, a guest, and a show that is not there', { skip }, async (t) => {
-  const house = await openHouse(t, { scripts: compilePage(t) });
+  const house = await startEngineUnderTest(t, { scripts: compilePage(t) });
   const browser = await launchChromium(t, executablePath ?? '');
   const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
   phone.setDefaultTimeout(8_000);

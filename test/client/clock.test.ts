@@ -1,6 +1,6 @@
 /** The estimate of the server's clock, and the waits between connections. */
 import t from 'tap';
-import { createPrng } from '../../bench/audience/prng.ts';
+import { createPrng } from '../../bench/generator/prng.ts';
 import { Backoff } from '../../src/client/backoff.ts';
 import { ServerClock } from '../../src/client/clock.ts';
 

@@ -1,12 +1,12 @@
 /** The SDK in a room that shows less than is said, and whose host takes messages off. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { openHouse, SHOW, until } from './live-house.ts';
+import { SHOW, startEngineUnderTest, until } from './live-house.ts';
 
 t.test(
   'a loud room: its writer sees what the others do not, and what the host takes off leaves every screen',
   async (t) => {
-    const house = await openHouse(t);
+    const house = await startEngineUnderTest(t);
     const clients = await Promise.all([
       house.join('ana', { variant: 'json' }),
       house.join('bo', { variant: 'msgpack' }),

@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
-import { BackOffice } from '../../bench/audience/back-office.ts';
+import { BackOffice } from '../../bench/users/back-office.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
@@ -47,7 +47,7 @@ const API_KEY = 'a-key-for-the-tests-only';
 /**
  * `scripts`: folder of the compiled page modules; with it the control API serves the viewer page.
  */
-export async function openHouse(t: Test, options: { scripts?: string } = {}): Promise<House> {
+export async function startEngineUnderTest(t: Test, options: { scripts?: string } = {}): Promise<House> {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });

@@ -2,12 +2,12 @@
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import { openHouse, SHOW, until } from './live-house.ts';
+import { SHOW, startEngineUnderTest, until } from './live-house.ts';
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 
 t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
-  const house = await openHouse(t);
+  const house = await startEngineUnderTest(t);
   const ana = await house.join('ana', { variant: 'json' });
   const bo = await house.join('bo', { variant: 'msgpack' });
   const said = await ana.chat('hello 👋 <b>');
@@ -41,7 +41,7 @@ t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
 });
 
 t.test('countdown, reserve, same key again, confirm, release', async (t) => {
-  const house = await openHouse(t);
+  const house = await startEngineUnderTest(t);
   const ana = await house.join('ana', { variant: 'msgpack' });
   const sale = await house.office.createSale(
     SHOW,
@@ -89,7 +89,7 @@ t.test('countdown, reserve, same key again, confirm, release', async (t) => {
 t.test(
   'a lost line resumes where it was, with what was missed, and a request made meanwhile gets through',
   async (t) => {
-    const house = await openHouse(t);
+    const house = await startEngineUnderTest(t);
     const ana = await house.join('ana', { random: () => 0.2 });
     const bo = await house.join('bo');
     await bo.chat('one');

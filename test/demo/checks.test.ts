@@ -3,12 +3,12 @@
  * is there. And its dice are loaded.
  */
 import t from 'tap';
-import { createVoice } from '../../bench/audience/phrases.ts';
-import { createPrng } from '../../bench/audience/prng.ts';
-import { Tally } from '../../bench/audience/tally.ts';
 import { judge } from '../../bench/demo/report.ts';
 import type { Outcome } from '../../bench/demo/show.ts';
+import { createPrng } from '../../bench/generator/prng.ts';
 import { parseTrace } from '../../bench/traces/trace.ts';
+import { Tally } from '../../bench/users/counters.ts';
+import { createVoice } from '../../bench/users/phrases.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 
 const hold = (id: string, user: string, more: Partial<ReservationView> = {}): ReservationView => ({

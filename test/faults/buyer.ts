@@ -3,14 +3,14 @@
  * orders, gives back or walks away. Everything asked and answered goes into the history.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Prng } from '../../bench/audience/prng.ts';
+import type { Prng } from '../../bench/generator/prng.ts';
 import type { HistoryRecorder, Outcome } from '../support/history-checker.ts';
+import { type FlashSaleShow, SALE, SKUS } from './flash-sale.ts';
 import { type Answer, type Fields, PlainClient, type Reservation } from './plain-client.ts';
 import { call, type HttpAnswer, signToken } from './plain-http.ts';
-import { SALE, SKUS, type StagedShow } from './stage-show.ts';
 
 export interface World {
-  readonly staged: StagedShow;
+  readonly staged: FlashSaleShow;
   readonly gatewayUrls: readonly string[];
   readonly controlUrls: readonly string[];
   readonly history: HistoryRecorder;

@@ -8,7 +8,7 @@ import { Conversation } from '../gateway/conversation.ts';
 import { type Node, startWorld, until, type World } from '../gateway/harness.ts';
 import { SdkViewer } from '../gateway/sdk-viewer.ts';
 import { freePort } from '../support/free-port.ts';
-import { LineProxy } from './line-proxy.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 
 const VIEWERS = 12;
 const DROPS = 3;
@@ -65,7 +65,7 @@ t.jobs = 2;
 t.test('R-2 R-6: the lines of viewers drop three times in a row', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
-  const line = await LineProxy.to({ port: world.node.port });
+  const line = await TcpProxy.to({ port: world.node.port });
   t.teardown(() => line.close());
   const everybody = await viewers(t, world, () => `ws://127.0.0.1:${line.port}`);
   const conversation = await talk(world, second);

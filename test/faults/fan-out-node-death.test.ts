@@ -4,14 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { createPrng } from '../../bench/audience/prng.ts';
+import { createPrng } from '../../bench/generator/prng.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
 import { descendants, serve } from '../cli/program.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
-import { AUTH_SECRET, KEY_PREFIX, openHouse } from './house.ts';
+import { AUTH_SECRET, KEY_PREFIX, startEngineUnderTest } from './engine-under-test.ts';
 import { PlainClient } from './plain-client.ts';
 import { signToken } from './plain-http.ts';
 
@@ -134,7 +134,7 @@ async function survives(
 t.jobs = 2;
 
 t.test('R-2 S-3: one of two gateways is killed', async (t) => {
-  const house = await openHouse({ gateways: 2, others: [] });
+  const house = await startEngineUnderTest({ gateways: 2, others: [] });
   t.teardown(() => house.stop());
   const store = await stage(t, house.redis);
   await survives(t, {

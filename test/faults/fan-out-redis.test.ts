@@ -8,7 +8,7 @@ import { LIMITS } from '../../src/limits.ts';
 import { Conversation } from '../gateway/conversation.ts';
 import { type Client, startWorld, until, type World } from '../gateway/harness.ts';
 import { judge } from '../gateway/reception.ts';
-import { LineProxy } from './line-proxy.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 
 const PAUSED_MS = 10_000;
 const DROPS = 3;
@@ -84,7 +84,7 @@ t.test('R-7: Redis stands still for ten seconds', async (t) => {
 
 t.test('R-7: the line between a node and Redis drops three times in a row', async (t) => {
   const world = await startWorld(t);
-  const line = await LineProxy.to({ path: world.redis.socketPath });
+  const line = await TcpProxy.to({ path: world.redis.socketPath });
   t.teardown(() => line.close());
   const behind = await world.addNode({}, `redis://127.0.0.1:${line.port}`);
   const clients = await audience(world, world.node, behind);
@@ -98,7 +98,7 @@ t.test('R-7: the line between a node and Redis drops three times in a row', asyn
 
 t.test('R-6: nobody had said anything before the line dropped, and more was said than the history keeps', async (t) => {
   const world = await startWorld(t);
-  const line = await LineProxy.to({ path: world.redis.socketPath });
+  const line = await TcpProxy.to({ path: world.redis.socketPath });
   t.teardown(() => line.close());
   const behind = await world.addNode({}, `redis://127.0.0.1:${line.port}`);
   const listener = await world.connect({ user: 'listener', node: behind });

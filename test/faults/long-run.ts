@@ -9,8 +9,8 @@
  */
 import { parseArgs } from 'node:util';
 import { builtProgram } from './built-program.ts';
+import type { Verdict } from './run-checker.ts';
 import { SCENARIOS } from './scenarios.ts';
-import type { Verdict } from './verdict.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import type { Prng } from '../../bench/audience/prng.ts';
+import type { Prng } from '../../bench/generator/prng.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 export interface SeenEvent {

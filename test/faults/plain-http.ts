@@ -3,7 +3,7 @@
  * as any identity provider would.
  */
 import { createHmac } from 'node:crypto';
-import { API_KEY, AUTH_SECRET } from './house.ts';
+import { API_KEY, AUTH_SECRET } from './engine-under-test.ts';
 import type { Fields } from './plain-client.ts';
 
 /** `lost`: no answer, or one that says that the outcome is not known (Q-9 holds here as well). */

@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import { controlKilled, gatewayKilled } from './process-scenarios.ts';
-import { proves } from './proves.ts';
+import { proves } from './scenario-test.ts';
 
 t.jobs = 2;
 proves(gatewayKilled, [1]);

@@ -3,8 +3,8 @@
  * restart, and what the mode may lose is detected and said.
  */
 import t from 'tap';
-import { proves } from './proves.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
+import { proves } from './scenario-test.ts';
 
 t.jobs = 2;
 proves(redisFrozen, [1]);

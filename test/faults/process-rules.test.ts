@@ -3,8 +3,8 @@
  * wins and both are told which.
  */
 import t from 'tap';
-import { proves } from './proves.ts';
 import { clockOff, endsRace } from './rule-scenarios.ts';
+import { proves } from './scenario-test.ts';
 
 t.jobs = 2;
 proves(clockOff, [1]);

@@ -2,19 +2,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
 import { answerOf, outcomeOf } from './buyer.ts';
-import { gather } from './crowd.ts';
+import { createFlashSaleShow, SALE } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
 import { call, must } from './plain-http.ts';
+import { judge, readBooks } from './run-checker.ts';
 import { scenario } from './scenario.ts';
-import { SALE, stageShow } from './stage-show.ts';
-import { judge, readBooks } from './verdict.ts';
+import { gather } from './virtual-users.ts';
 
 const FREED_WITHIN_MS = 1_000;
 /** Milliseconds on a quiet machine; the bound tells a timer from a sweep that comes by. */
 const ON_THE_DOT_MS = 500;
 
 export const gatewayKilled = scenario('gateway killed', {}, async ({ house, prng, expect, note }) => {
-  const staged = await stageShow(house, 'gw', { units: 14, opensInMs: 1_500 });
+  const staged = await createFlashSaleShow(house, 'gw', { units: 14, opensInMs: 1_500 });
   const crowd = await gather(house, staged, prng);
   const victim = prng.pick(house.gateways);
   const survivors = crowd.clients.filter(({ node }) => node !== victim.name);
@@ -34,7 +34,12 @@ export const gatewayKilled = scenario('gateway killed', {}, async ({ house, prng
 
 export const controlKilled = scenario('control and jobs killed', {}, async ({ house, prng, expect, note }) => {
   const durationMs = 3_000;
-  const staged = await stageShow(house, 'ctl', { units: 14, opensInMs: 1_500, durationMs, holdMs: LIMITS.holdMinMs });
+  const staged = await createFlashSaleShow(house, 'ctl', {
+    units: 14,
+    opensInMs: 1_500,
+    durationMs,
+    holdMs: LIMITS.holdMinMs,
+  });
   const crowd = await gather(house, staged, prng, { patienceMs: 40_000 });
   const victim = house.other('control,jobs');
   const [watcher] = crowd.watchers as [PlainClient];
@@ -128,7 +133,7 @@ export const workerPaused = scenario(
   { gateways: 1, others: ['control', 'jobs', 'jobs'] },
   async ({ house, prng, expect, note }) => {
     const worker = house.other('jobs');
-    const staged = await stageShow(house, 'jobs', {
+    const staged = await createFlashSaleShow(house, 'jobs', {
       units: 14,
       opensInMs: 1_500,
       durationMs: 20_000,

@@ -2,12 +2,12 @@
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Crowd, gather } from './crowd.ts';
-import type { House } from './house.ts';
+import type { House } from './engine-under-test.ts';
+import { createFlashSaleShow, SALE } from './flash-sale.ts';
 import { call } from './plain-http.ts';
+import { judge, readBooks } from './run-checker.ts';
 import { type Scenario, type Scene, scenario } from './scenario.ts';
-import { SALE, stageShow } from './stage-show.ts';
-import { judge, readBooks } from './verdict.ts';
+import { type Crowd, gather } from './virtual-users.ts';
 
 /** What `everysec` may lose in a power cut. */
 const LOSS_MS = 1_000;
@@ -69,7 +69,7 @@ async function recoverySaid({ house, expect }: Scene, crowd: Crowd, epochBefore:
 function redisKilled(mode: 'always' | 'everysec'): Scenario {
   return scenario(`redis killed, ${mode}`, { appendfsync: mode }, async (scene) => {
     const { house, prng, expect, note } = scene;
-    const staged = await stageShow(house, 'kill', { units: 14, opensInMs: 1_500 });
+    const staged = await createFlashSaleShow(house, 'kill', { units: 14, opensInMs: 1_500 });
     const crowd = await gather(house, staged, prng, { spreadMs: 900 });
     const epochBefore = crowd.clients[0]?.epoch ?? '';
     let crash = { fromMs: 0, toMs: 0 };
@@ -117,7 +117,7 @@ function appendFile(house: House): { path: string; size(): number } {
 
 export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec' }, async (scene) => {
   const { house, prng, note, expect } = scene;
-  const staged = await stageShow(house, 'power', { units: 14, opensInMs: 1_500 });
+  const staged = await createFlashSaleShow(house, 'power', { units: 14, opensInMs: 1_500 });
   const crowd = await gather(house, staged, prng, { spreadMs: 900 });
   const epochBefore = crowd.clients[0]?.epoch ?? '';
   let window = { fromMs: 0, toMs: 0 };
@@ -146,7 +146,7 @@ export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec
 });
 
 export const redisFrozen = scenario('redis frozen for 10 s', {}, async ({ house, prng, expect, note }) => {
-  const staged = await stageShow(house, 'ice', { units: 14, opensInMs: 1_500 });
+  const staged = await createFlashSaleShow(house, 'ice', { units: 14, opensInMs: 1_500 });
   const crowd = await gather(house, staged, prng, { patienceMs: 40_000 });
   const told: string[] = [];
   const freezing = (async () => {

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
 import { answerOf, outcomeOf } from './buyer.ts';
-import { gather } from './crowd.ts';
+import { createFlashSaleShow, SALE, SKUS } from './flash-sale.ts';
 import { type Answer, type Fields, PlainClient } from './plain-client.ts';
 import { call, must, signToken } from './plain-http.ts';
+import { judge } from './run-checker.ts';
 import { scenario } from './scenario.ts';
-import { SALE, SKUS, stageShow } from './stage-show.ts';
-import { judge } from './verdict.ts';
+import { gather } from './virtual-users.ts';
 
 const MINUTE_MS = 60_000;
 /**
@@ -34,7 +34,7 @@ export const clockOff = scenario(
         `I5: ${what} is ${String(told)}, ${Number(told) - truth} ms off`,
       );
     const asked = Date.now();
-    const staged = await stageShow(house, 'clock', { units: 14, opensInMs: 4_000, durationMs: 4_000 });
+    const staged = await createFlashSaleShow(house, 'clock', { units: 14, opensInMs: 4_000, durationMs: 4_000 });
     near('opensAt', staged.opensAt, asked + 4_000);
     const crowd = await gather(house, staged, prng, { watchers: 2 });
 
@@ -129,7 +129,7 @@ export const endsRace = scenario(
   'two ends of one hold race',
   { gateways: 1, others: ['control', 'control'] },
   async ({ house, prng, expect, note }) => {
-    const staged = await stageShow(house, 'race', { units: 60, opensInMs: 1_500 });
+    const staged = await createFlashSaleShow(house, 'race', { units: 60, opensInMs: 1_500 });
     const crowd = await gather(house, staged, prng, { buyers: 30, watchers: 2 });
     await sleep(Math.max(0, staged.opensAt - Date.now()));
     let confirmsWon = 0;
@@ -206,7 +206,11 @@ export const confirmRacesDeadline = scenario(
   'confirm races the deadline',
   {},
   async ({ house, prng, expect, note }) => {
-    const staged = await stageShow(house, 'deadline', { units: 60, opensInMs: 1_500, holdMs: LIMITS.holdMinMs });
+    const staged = await createFlashSaleShow(house, 'deadline', {
+      units: 60,
+      opensInMs: 1_500,
+      holdMs: LIMITS.holdMinMs,
+    });
     const crowd = await gather(house, staged, prng, { buyers: 30, watchers: 2, patienceMs: 40_000 });
     await sleep(Math.max(0, staged.opensAt - Date.now()));
     let won = 0;

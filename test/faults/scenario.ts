@@ -2,9 +2,9 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPrng, type Prng } from '../../bench/audience/prng.ts';
-import { type House, type HousePlan, openHouse } from './house.ts';
-import type { Verdict } from './verdict.ts';
+import { createPrng, type Prng } from '../../bench/generator/prng.ts';
+import { type EnginePlan, type House, startEngineUnderTest } from './engine-under-test.ts';
+import type { Verdict } from './run-checker.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -53,7 +53,7 @@ const TICK_MS = 100;
  * Plays in a house of its own and leaves nothing behind, whatever happens. What a standstill of the
  * machine broke is played again.
  */
-export function scenario(name: string, plan: HousePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
+export function scenario(name: string, plan: EnginePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
   return {
     name,
     async play(seed) {
@@ -84,11 +84,11 @@ const broken = (error: unknown): Verdict => ({
 
 async function playOnce(
   name: string,
-  plan: HousePlan,
+  plan: EnginePlan,
   play: (scene: Scene) => Promise<Verdict>,
   seed: number,
 ): Promise<Verdict> {
-  const house = await openHouse(plan);
+  const house = await startEngineUnderTest(plan);
   const violations: string[] = [];
   const notes: string[] = [];
   try {

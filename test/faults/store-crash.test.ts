@@ -7,10 +7,10 @@ import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { type CrowdReport, finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory, type Violation } from '../support/history-checker.ts';
 import { FIRST_SEED } from '../support/seed.ts';
 import { outcome, Stage, unwrap } from '../support/stage.ts';
+import { finalState, runStoreUsers, type StoreUsersReport } from '../support/store-users.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
 const first = FIRST_SEED;
@@ -37,7 +37,7 @@ async function recovered(stage: Stage, show: string): Promise<void> {
   });
 }
 
-async function judged(stage: Stage, show: string, crowd: CrowdReport): Promise<Violation[]> {
+async function judged(stage: Stage, show: string, crowd: StoreUsersReport): Promise<Violation[]> {
   return checkHistory(
     crowd.history,
     { allocated: { sale: UNITS }, perBuyer: { sale: 3 } },
@@ -49,7 +49,7 @@ async function judged(stage: Stage, show: string, crowd: CrowdReport): Promise<V
  * Asks for everything that was granted once more, with the same keys; answers what was not simply
  * repeated.
  */
-async function notRepeated(stage: Stage, show: string, granted: CrowdReport['granted']): Promise<string[]> {
+async function notRepeated(stage: Stage, show: string, granted: StoreUsersReport['granted']): Promise<string[]> {
   const strange: string[] = [];
   for (const { ask, reservation, confirmedWith } of granted) {
     const [again] = await stage.store.reserve(show, [ask]);
@@ -76,7 +76,7 @@ for (const appendfsync of ['always', 'everysec'] as const) {
       const before = await epochOf(stage, show);
       t.equal(stage.store.durability(), appendfsync);
       let crashed: Promise<void> | undefined;
-      const report = await playCrowd({
+      const report = await runStoreUsers({
         show,
         sale: 'sale',
         skus: Object.keys(UNITS),

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory } from '../support/history-checker.ts';
 import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+import { finalState, runStoreUsers } from '../support/store-users.ts';
 
 const stage = await Stage.open('stopped:');
 const { store } = stage;
@@ -21,7 +21,7 @@ t.test('Redis stands still in mid-rush', async (t) => {
   const rush = await stage.openShow({ units: { S: 20, M: 10 }, perBuyer: 3 });
   const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
   const epoch = unwrap(await store.load(show)).snapshot.epoch;
-  const crowd = playCrowd({
+  const crowd = runStoreUsers({
     show: rush,
     sale: 'sale',
     skus: ['S', 'M'],

@@ -3,10 +3,10 @@
  * the ledger replays clean. STAMPEDE_LONG=1 plays fifty seeds.
  */
 import t from 'tap';
-import { finalState, playCrowd } from '../support/crowd.ts';
 import { checkHistory } from '../support/history-checker.ts';
 import { FIRST_SEED } from '../support/seed.ts';
 import { Stage } from '../support/stage.ts';
+import { finalState, runStoreUsers } from '../support/store-users.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
 const first = FIRST_SEED;
@@ -27,7 +27,7 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
         audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
       }
     })();
-    const crowd = await playCrowd({
+    const crowd = await runStoreUsers({
       show,
       sale: 'sale',
       skus: ['S', 'M'],

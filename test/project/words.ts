@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = resolve(import.meta.dirname, '../..');
 const CODE_COLUMNS_MAX = 120;
 const PROSE_COLUMNS_MAX = 100;
-const CHECKED = /\.(?:ts|mjs|js|lua|md|html|css|sh)$|^scripts\/(?:demo|test|release)$|^\.ci\/run$|^Dockerfile$|\.ya?ml$/;
+const CHECKED =
+  /\.(?:ts|mjs|js|lua|md|html|css|sh)$|^scripts\/(?:demo|test|release)$|^\.ci\/run$|^Dockerfile$|\.ya?ml$/;
 /** This file and the table of CONTRIBUTING.md name the words. Results and fixtures are data. */
 const EXEMPT = /^test\/project\/words|^bench\/results\/|^test\/fixtures\/|package-lock/;
 
@@ -68,7 +69,8 @@ export function violationsOf(file: string, text: string): Violation[] {
     if (/^\s*```/.test(line)) isFenced = !isFenced;
     const columns = [...line].length;
     const max = isProse(file, line) ? PROSE_COLUMNS_MAX : CODE_COLUMNS_MAX;
-    if (columns > max && !isWide(file, line, isFenced)) found.push({ where, text: `${columns} columns (at most ${max})` });
+    if (columns > max && !isWide(file, line, isFenced))
+      found.push({ where, text: `${columns} columns (at most ${max})` });
     const words = wordsOf(ALLOWED.reduce((rest, allowed) => rest.replace(allowed, ''), line));
     for (const [pattern, instead] of REPLACEMENTS) {
       const hit = pattern.exec(words);

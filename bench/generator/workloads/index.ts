@@ -1,12 +1,12 @@
 /** The workloads a worker knows, by name. */
-import { night } from '../../night/night.ts';
+import { evening } from '../../evening/workload.ts';
 import { receivers } from '../../peers/receivers.ts';
 import type { Workload } from '../contract.ts';
-import { audience } from './audience.ts';
 import { ingest } from './ingest.ts';
 import { otherNode } from './other-node.ts';
+import { audience } from './viewers.ts';
 
-const ALL: ReadonlyArray<Workload<never, never, never>> = [audience, ingest, otherNode, night, receivers];
+const ALL: ReadonlyArray<Workload<never, never, never>> = [audience, ingest, otherNode, evening, receivers];
 
 export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(
   ALL.map((workload) => [workload.name, workload]),

@@ -6,14 +6,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CODECS } from '../../../src/protocol/codec.ts';
 import type { ErrorMessage, Ok } from '../../../src/protocol/messages.ts';
-import { binaryFrame, RawSocket, textFrame } from '../../harness/raw-socket.ts';
 import type { WireVariant } from '../../scenarios/common-flags.ts';
 import type { Access, Gate } from '../../scenarios/target.ts';
-import { Alarms } from '../alarms.ts';
+import { sourceAddress, tokenMaker, VARIANTS } from '../access.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
-import { sourceAddress, tokenMaker, VARIANTS } from '../entry.ts';
-import { decode, kindOf } from '../incoming.ts';
-import { Pacer, pokePacers, steady } from '../schedule.ts';
+import { decode, kindOf } from '../frame-cache.ts';
+import { emitDueWork, Pacer, steady } from '../schedule.ts';
+import { Alarms } from '../timers.ts';
+import { binaryFrame, RawSocket, textFrame } from '../websocket.ts';
 
 export interface IngestParams {
   readonly gate: Gate;
@@ -166,7 +166,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
   }
 
   #hear(writer: Writer, payload: Buffer, binary: boolean): void {
-    if (++this.#messages % MESSAGES_A_LOOK === 0) pokePacers();
+    if (++this.#messages % MESSAGES_A_LOOK === 0) emitDueWork();
     const kind = kindOf(payload, binary);
     if (kind === 'frame') return;
     const message = decode(payload, binary);

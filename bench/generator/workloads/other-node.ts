@@ -7,9 +7,9 @@
 import { systemClock } from '../../../src/domain/clock.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
+import { chatPlan, type Talk } from '../chat-plan.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { Pacer } from '../schedule.ts';
-import { chatPlan, type Talk } from '../talk.ts';
 
 export interface OtherNodeParams {
   readonly redisUrl: string;

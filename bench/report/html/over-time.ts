@@ -1,5 +1,5 @@
 /** The run as it went: one plot for lines that share a unit and a size. */
-import { median } from '../../harness/stats.ts';
+import { median } from '../../generator/median.ts';
 import { plural, writeAmount, writeClock, writeDuration, writeNumber } from '../numbers.ts';
 import type { BenchResult, Phase, Series } from '../result.ts';
 import { html, type Markup, nothing } from './markup.ts';

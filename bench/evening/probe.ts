@@ -1,0 +1,162 @@
+/**
+ * Writes down what one worker's people see, as far as the promises go: the worker's part of the
+ * evidence.
+ */
+import type { ErrorMessage, Item, ReservationView } from '../../src/protocol/messages.ts';
+import type {
+  End,
+  Evidence,
+  Grant,
+  LineEvidence,
+  OverLimit,
+  Requests,
+  SoldOut,
+  TooEarly,
+  TooLate,
+  Zero,
+} from '../verdict/evidence.ts';
+
+export interface Reserve {
+  readonly user: string;
+  readonly key: string;
+  readonly sale: string;
+  readonly lines: readonly Item[];
+  /** When the key was sent first. */
+  readonly sentMs: number;
+}
+
+/** Beyond it, refusals of one kind are only counted. */
+const KEPT_MAX = 10_000;
+const ENDED_AS: Readonly<Record<string, End['state']>> = {
+  reservation_confirmed: 'confirmed',
+  reservation_released: 'released',
+  reservation_expired: 'expired',
+};
+
+export class Probe {
+  readonly #grants: Grant[] = [];
+  readonly #ends = new Map<string, End>();
+  readonly #soldOut = new Map<string, SoldOut>();
+  readonly #tooEarly = new Map<string, TooEarly>();
+  readonly #tooLate = new Map<string, TooLate>();
+  readonly #overLimit: OverLimit[] = [];
+  readonly #zeros = new Map<
+    string,
+    { viewers: number; errorMs: number; clock: [number, number]; openedSeen: number; opened: [number, number] }
+  >();
+  readonly line: { -readonly [K in keyof LineEvidence]: number } = {
+    standing: 0,
+    behind: 0,
+    events: 0,
+    gaps: 0,
+    chatGaps: 0,
+    missed: 0,
+    snapshots: 0,
+    reconnects: 0,
+    resumed: 0,
+  };
+  readonly requests: { -readonly [K in keyof Requests]: number } = {
+    sent: 0,
+    answered: 0,
+    unknown: 0,
+    ignored: 0,
+    doubled: 0,
+    openReserves: 0,
+  };
+
+  granted({ user, key, sale, lines, sentMs }: Reserve, reservation: ReservationView, replayed: boolean): void {
+    const { id, createdAt, heldUntil } = reservation;
+    this.#grants.push({ reservation: id, user, key, sale, lines, createdAt, heldUntil, replayed, sentMs });
+    this.changed(reservation);
+  }
+
+  /** Any news of a reservation. */
+  changed({ id, state, endedAt }: ReservationView): void {
+    if (state !== 'held') this.#end({ reservation: id, state, endedAt: endedAt ?? null });
+  }
+
+  #end(end: End): void {
+    this.#ends.set(`${end.reservation} ${end.state}`, end);
+  }
+
+  /**
+   * `sentAtLeast`: server time before which the request cannot have left; NaN when the buyer has no
+   * clock.
+   */
+  refused({ user, sale, lines }: Reserve, { code, at }: ErrorMessage, answeredMs: number, sentAtLeast: number): void {
+    switch (code) {
+      case 'sold_out': {
+        const name = `${sale} ${lines.map(({ sku, qty }) => `${qty}x${sku}`).join()}`;
+        if (!this.#soldOut.has(name)) this.#soldOut.set(name, { sale, lines, answeredMs });
+        return;
+      }
+      case 'sale_not_open':
+        if (sentAtLeast > (this.#tooEarly.get(sale)?.sentAtLeast ?? Number.NEGATIVE_INFINITY))
+          this.#tooEarly.set(sale, { sale, sentAtLeast });
+        return;
+      case 'sale_ended':
+        if (!this.#tooLate.has(sale)) this.#tooLate.set(sale, { sale, at });
+        return;
+      case 'limit_exceeded':
+        if (this.#overLimit.length < KEPT_MAX) this.#overLimit.push({ sale, user, lines, answeredMs });
+        return;
+      default:
+    }
+  }
+
+  /** An end asked for was refused because another one had come before. */
+  endRefused(reservation: string, code: string): void {
+    const state = ENDED_AS[code];
+    if (state !== undefined) this.#end({ reservation, state, endedAt: null });
+  }
+
+  /** One viewer's clock shows zero at this moment. */
+  zero(sale: string, atMs: number, errorMs: number): void {
+    const zero = this.#zero(sale);
+    zero.viewers++;
+    zero.errorMs = Math.max(zero.errorMs, errorMs);
+    zero.clock = widened(zero.clock, atMs);
+  }
+
+  opened(sale: string, atMs: number): void {
+    const zero = this.#zero(sale);
+    zero.openedSeen++;
+    zero.opened = widened(zero.opened, atMs);
+  }
+
+  #zero(sale: string) {
+    const known = this.#zeros.get(sale) ?? { viewers: 0, errorMs: 0, clock: NEVER, openedSeen: 0, opened: NEVER };
+    this.#zeros.set(sale, known);
+    return known;
+  }
+
+  evidence(): Evidence {
+    const zeros = [...this.#zeros].map(
+      ([sale, { viewers, errorMs, clock, openedSeen, opened }]): Zero => ({
+        sale,
+        viewers,
+        clockFirstMs: clock[0],
+        clockLastMs: clock[1],
+        clockErrorMs: errorMs,
+        openedSeen,
+        openedFirstMs: opened[0],
+        openedLastMs: opened[1],
+      }),
+    );
+    return {
+      grants: this.#grants,
+      ends: [...this.#ends.values()],
+      soldOut: [...this.#soldOut.values()],
+      tooEarly: [...this.#tooEarly.values()],
+      tooLate: [...this.#tooLate.values()],
+      overLimit: this.#overLimit,
+      zeros,
+      line: { ...this.line },
+      requests: { ...this.requests },
+    };
+  }
+}
+
+type Range = [first: number, last: number];
+const NEVER: Range = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const widened = ([first, last]: Range, atMs: number): Range => [Math.min(first, atMs), Math.max(last, atMs)];

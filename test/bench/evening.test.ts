@@ -1,0 +1,108 @@
+/** The parts of a night, and a small one from end to end against a real engine. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { arrivalTimes } from '../../bench/evening/arrival-rate.ts';
+import { eveningChat } from '../../bench/evening/chat.ts';
+import { ViewerClock } from '../../bench/evening/viewer-clock.ts';
+import { builtProgram } from '../../bench/launch/program.ts';
+import type { BenchResult } from '../../bench/report/result.ts';
+import { LIMITS } from '../../src/limits.ts';
+
+t.test('people come evenly, ever faster, or ever slower', async (t) => {
+  for (const shape of ['even', 'ramp', 'fade'] as const) {
+    const offsets = [...arrivalTimes(shape, 100, 1_000)];
+    t.equal(offsets.length, 100);
+    t.same(
+      offsets,
+      [...offsets].sort((a, b) => a - b),
+      shape,
+    );
+    t.ok(offsets[0] === 0 && (offsets.at(-1) ?? 0) < 1_000, shape);
+  }
+  t.equal([...arrivalTimes('even', 4, 1_000)][1], 250);
+  t.equal([...arrivalTimes('ramp', 4, 1_000)][1], 500, 'a quarter is there at half time');
+});
+
+t.test('a clock takes the sample with the shortest way', async (t) => {
+  const clock = new ViewerClock();
+  t.notOk(clock.set);
+  clock.note(1_000, 501_040, 501_040, 1_060);
+  t.match(clock, { offsetMs: 500_010, errorMs: 30 });
+  clock.note(2_000, 502_001, 502_002, 2_003);
+  t.match(clock, { offsetMs: 500_000, errorMs: 1 });
+  clock.note(3_000, 503_000, 503_000, 3_500);
+  t.equal(clock.errorMs, 1, 'a worse sample changes nothing');
+  t.equal(clock.localMs(600_000), 100_000);
+  t.equal(clock.serverMs(100_000), 600_000);
+});
+
+t.test(
+  'chat of an evening: the same for the same seed, denser when a sale opens, short enough to be sent',
+  async (t) => {
+    const options = { file: null, seed: 7, perSecond: 10, forMs: 60_000, openings: [30_000] };
+    const { messages } = eveningChat(options);
+    t.same(messages, eveningChat(options).messages);
+    t.not(messages.length, eveningChat({ ...options, seed: 8 }).messages.length);
+    const within = (fromMs: number, toMs: number): number =>
+      messages.filter(([atMs]) => atMs >= fromMs && atMs < toMs).length / ((toMs - fromMs) / 1000);
+    t.ok(within(28_000, 32_000) > 2 * within(0, 28_000));
+    t.ok(messages.every(([, text]) => text.trim() !== '' && text.length < LIMITS.chatTextCharsMax));
+    t.throws(() => eveningChat({ ...options, file: '/no/such/file' }), { message: /--trace .* cannot be read/ });
+  },
+);
+
+t.test(
+  'a small rush from end to end: every promise is checked and kept',
+  { skip: builtProgram() === null ? 'the engine is not built' : false },
+  async (t) => {
+    const out = mkdtempSync(join(tmpdir(), 'stampede-rush-'));
+    t.teardown(() => rmSync(out, { recursive: true, force: true }));
+    const flags = [
+      '--buyers',
+      '60',
+      '--units',
+      '20',
+      '--join-rate',
+      '100',
+      '--within',
+      '300',
+      '--processes',
+      '2',
+      '--out',
+      out,
+    ];
+    const ran = spawnSync(
+      'env',
+      ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', 'bench/main.ts', 'rush', ...flags],
+      {
+        cwd: resolve(import.meta.dirname, '../..'),
+        encoding: 'utf8',
+      },
+    );
+    // 3: the machine was too busy for the times to be worth something. The promises hold all the
+    // same.
+    t.ok(ran.status === 0 || ran.status === 3, `exit code ${ran.status}\n${ran.stdout}\n${ran.stderr}`);
+    const [file = ''] = readdirSync(out).filter((name) => name.endsWith('.json'));
+    const result = JSON.parse(readFileSync(join(out, file), 'utf8')) as BenchResult;
+    const { checks } = result.verdict;
+    t.same(
+      checks.filter(({ ok }) => !ok),
+      [],
+    );
+    for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8'])
+      t.ok(
+        checks.some((check) => check.promise?.includes(promise)),
+        promise,
+      );
+    const figure = (name: string): number | undefined => result.figures.find((one) => one.name === name)?.runs[0];
+    t.equal(figure('answers'), 60, 'everybody who pressed at zero was answered');
+    t.ok((figure('accepted') ?? 0) >= 10 && (figure('accepted') ?? 0) <= 20);
+    t.match(
+      result.phases.map(({ name }) => name),
+      ['preparing', 'joining', 'countdown', 'rush', 'paying'],
+    );
+  },
+);
