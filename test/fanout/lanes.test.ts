@@ -38,18 +38,9 @@ function lanes(): {
   const listeners = new Listeners('show', new Broadcaster(publisher, clock));
   listeners.add('json', 1);
   listeners.take('json');
-  return {
-    clock,
-    sent,
-    listeners,
-    options: {
-      clock,
-      listeners,
-      afterWrites: (run) => clock.afterWrites(run),
-      encodes: newEncodeCounts(),
-      now: () => clock.time,
-    },
-  };
+  const afterWrites: ManualClock['afterWrites'] = (run) => clock.afterWrites(run);
+  const options = { clock, listeners, afterWrites, encodes: newEncodeCounts(), now: () => clock.time };
+  return { clock, sent, listeners, options };
 }
 
 function batch(firstId: number, count: number): ChatBatch {
