@@ -1,11 +1,11 @@
 /**
- * API keys of hosts and back offices. Only their SHA-256 digests stay in memory, and every check
- * looks at all of them in constant time.
+ * API keys of hosts and back offices. Only SHA-256 digests stay in memory. Each check compares all
+ * of them in constant time.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 export interface ApiKeys {
-  /** The name of the presented key, or null when it is none of ours. */
+  /** Returns the name of the presented key, or null if it is unknown. */
   check(presented: string): string | null;
 }
 
@@ -16,8 +16,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const digestOf = (secret: string): Buffer => createHash('sha256').update(secret, 'utf8').digest();
 
 /**
- * `keys` maps a key's name (it appears in the ledger as `host:<name>`) to its secret. Throws on a
- * bad name or a weak or repeated secret.
+ * `keys` maps a key's name, which the ledger shows as `host:<name>`, to its secret. Throws if a name
+ * is invalid, or a secret is weak or used twice.
  */
 export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
   const known = Object.entries(keys).map(([name, secret]) => {
@@ -27,7 +27,7 @@ export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
     return { name, digest: digestOf(secret) };
   });
   if (new Set(known.map(({ digest }) => digest.toString('hex'))).size !== known.length)
-    throw new Error('two API keys share one secret');
+    throw new Error('two API keys share one secret: give each key a different one');
 
   return {
     check(presented) {

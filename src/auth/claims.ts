@@ -1,4 +1,4 @@
-/** What a token says of a person, and the rules it must keep. */
+/** The claims of a viewer token and their validation. */
 
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
@@ -18,7 +18,7 @@ export interface Claims {
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
-/** The claims of a verified payload. Fails with `unauthenticated` and what is wrong. */
+/** Returns the claims of a verified payload, or `unauthenticated` with the invalid claim. */
 export function readClaims(payload: Readonly<Record<string, unknown>>): Result<Claims> {
   const { sub, name, show, role, exp } = payload;
   if (!isText(sub, LIMITS.userIdCharsMax))

@@ -1,7 +1,7 @@
 /**
- * Viewer tokens: JSON Web Tokens that say who may do what in one show. HS256 with the engine's own
- * secret, or EdDSA, ES256 and RS256 with public keys of an identity provider. A forged, foreign or
- * odd token is `unauthenticated`, one past its `exp` is `token_expired`; nothing throws.
+ * Viewer tokens: JSON Web Tokens with the user's name and role in one show. Signed with HS256 and
+ * the engine's secret, or with EdDSA, ES256 or RS256 by an identity provider whose public keys are
+ * configured.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Algorithm, createSigner, createVerifier, TOKEN_ERROR_CODES } from 'fast-jwt';
@@ -11,42 +11,37 @@ import { type Claims, readClaims } from './claims.ts';
 import { createPasses } from './passes.ts';
 
 export interface TokensOptions {
-  /**
-   * Shared secret for HS256; without it tokens are only verified, never minted. At least 32 bytes.
-   */
+  /** Shared secret for HS256, at least 32 bytes. Without it, tokens are verified but not minted. */
   readonly secret?: string;
-  /**
-   * PEM public keys (Ed25519, P-256, RSA of 2048 bits and more). The first that fits the signature
-   * wins.
-   */
+  /** PEM public keys: Ed25519, P-256, or RSA of at least 2048 bits. They are tried in order. */
   readonly publicKeys?: readonly string[];
-  /** The clock that decides about expiry, milliseconds since the Unix epoch: the store's. */
+  /** The clock that decides about expiry: Redis time, milliseconds since the Unix epoch. */
   readonly nowMs: () => number;
 }
 
 export interface Tokens {
-  /** False when no secret is configured: `mint` then throws `forbidden`. */
+  /** False if no secret is configured; `mint` then throws `forbidden`. */
   readonly canMint: boolean;
   /**
-   * Signs a token that expires `ttlSeconds` from now. Throws `StampedeError` without a secret or
-   * with claims `verify` would refuse.
+   * Signs a token that expires in `ttlSeconds`. Throws `StampedeError` if there is no secret, or if
+   * `verify` would reject the claims.
    */
   mint(claims: Omit<Claims, 'exp'>, ttlSeconds: number): string;
   /**
-   * Checks signature, claims and expiry, of a pass too. Failures: `unauthenticated`,
-   * `token_expired`.
+   * Checks signature, claims and expiry of a token or a pass. Failures: `unauthenticated`,
+   * `token_expired`. Never throws.
    */
   verify(token: string): Result<Claims>;
-  /** A pass for another node, null without a shared secret. */
+  /** Returns a pass for another node; null unless a secret and public keys are configured. */
   pass(claims: Claims): string | null;
 }
 
 /**
- * A reconnect storm brings the same tokens again. Of public keys, whose signatures take 50 us and
- * more to check, they are remembered. With the shared secret remembering (about 10 us, and 300
- * bytes of every viewer) costs more than checking again (about 8 us).
+ * A reconnect storm presents the same tokens again. Signatures of public keys take at least 40 us
+ * to check, so their results are cached. HS256 is not cached: a lookup (10 us, and 300 bytes per
+ * viewer) costs more than another check (8 us).
  */
-const VERIFIED_TOKENS_REMEMBERED = 10_000;
+const VERIFIED_TOKENS_CACHED = 10_000;
 const SECRET_BYTES_MIN = 32;
 const RSA_BITS_MIN = 2048;
 
@@ -58,7 +53,11 @@ export function createTokens(options: TokensOptions): Tokens {
     options.secret === undefined
       ? null
       : createSigner<Record<string, unknown>>({ key: options.secret, algorithm: 'HS256' });
-  const passes = options.secret === undefined ? null : createPasses({ secret: options.secret, nowMs: options.nowMs });
+  // A pass is not cheaper than an HS256 token.
+  const passes =
+    options.secret === undefined || !options.publicKeys?.length
+      ? null
+      : createPasses({ secret: options.secret, nowMs: options.nowMs });
 
   return {
     canMint: sign !== null,
@@ -68,7 +67,7 @@ export function createTokens(options: TokensOptions): Tokens {
         throw new StampedeError(
           failure(
             'forbidden',
-            'This engine holds no signing secret and only verifies tokens: mint them where the private key is.',
+            'This engine has no AUTH_SECRET and only verifies tokens. Mint tokens where the private key is.',
           ),
         );
       const iat = Math.floor(options.nowMs() / 1000);
@@ -92,12 +91,11 @@ export function createTokens(options: TokensOptions): Tokens {
       if (!payload.ok) return payload;
       const claims = readClaims(payload.value);
       if (!claims.ok) return claims;
-      // Asked on every call, also for a remembered signature: the library's cache knows only the
-      // local clock.
+      // Checked on every call, because the library's cache uses the local clock.
       if (claims.value.exp * 1000 <= options.nowMs())
         return fail(
           'token_expired',
-          `The token expired at ${new Date(claims.value.exp * 1000).toISOString()}: get a new one.`,
+          `The token expired at ${new Date(claims.value.exp * 1000).toISOString()}. Get a new one.`,
         );
       const notBefore = payload.value.nbf;
       if (notBefore !== undefined && (typeof notBefore !== 'number' || notBefore * 1000 > options.nowMs()))
@@ -108,8 +106,8 @@ export function createTokens(options: TokensOptions): Tokens {
 }
 
 /**
- * Expiry is left to the caller: it belongs to the store's clock. Algorithms are fixed per key, so a
- * public key never serves as an HMAC secret.
+ * Returns a verifier per key. The caller checks expiry, because Redis time decides about it. Each
+ * key allows one algorithm, so that a public key is never used as an HMAC secret.
  */
 function buildVerifiers(options: TokensOptions): Verify[] {
   const untimed = { ignoreExpiration: true, ignoreNotBefore: true };
@@ -124,7 +122,7 @@ function buildVerifiers(options: TokensOptions): Verify[] {
     verifiers.push(
       createVerifier({
         ...untimed,
-        cache: VERIFIED_TOKENS_REMEMBERED,
+        cache: VERIFIED_TOKENS_CACHED,
         key: key.export({ type: 'spki', format: 'pem' }),
         algorithms: [algorithmOf(key, index)],
       }),
@@ -135,7 +133,8 @@ function buildVerifiers(options: TokensOptions): Verify[] {
 }
 
 function readPublicKey(pem: string, index: number): KeyObject {
-  if (/PRIVATE KEY/.test(pem)) throw new Error(`public key ${index + 1} is a private key: give its public half`);
+  if (/PRIVATE KEY/.test(pem))
+    throw new Error(`public key ${index + 1} is a private key. Configure its public key instead.`);
   try {
     return createPublicKey(pem);
   } catch (cause) {
@@ -161,5 +160,5 @@ function verifySignature(verifiers: readonly Verify[], token: string): Result<Re
         return fail('unauthenticated', 'This is not a JSON Web Token.');
     }
   }
-  return fail('unauthenticated', 'The token is not signed with a key this engine trusts.');
+  return fail('unauthenticated', 'The token is not signed with a key that this engine trusts.');
 }

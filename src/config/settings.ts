@@ -222,7 +222,7 @@ export const SETTINGS = Object.freeze({
   authSecret: setting<string | null>({
     variable: 'AUTH_SECRET',
     flag: null,
-    help: 'Signs and checks viewer tokens (HS256). Embedded Redis: made once and kept in DATA_DIR/secrets.json.',
+    help: 'Signs and checks viewer tokens (HS256), and with AUTH_PUBLIC_KEYS the passes of a draining node. Embedded Redis: made once and kept in DATA_DIR/secrets.json.',
     range: 'at least 32 bytes',
     fallback: null,
     fallbackText: 'made once (embedded), required with REDIS_URL',

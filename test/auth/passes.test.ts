@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import type { Claims } from '../../src/auth/claims.ts';
 import { createPasses } from '../../src/auth/passes.ts';
@@ -5,24 +6,36 @@ import { createTokens } from '../../src/auth/tokens.ts';
 import { LIMITS } from '../../src/limits.ts';
 
 const SECRET = 'a secret of thirty-two bytes or more';
+const PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
 const claims: Claims = { show: 'show', user: 'Zoë', name: 'Zoë 🦊', role: 'buyer', exp: 10_000 };
 
-t.test('a pass stands for the token on every node that shares the secret, for a short while', async (t) => {
+t.test('a pass replaces the token for a minute on every node that has the secret (W-5)', async (t) => {
   let now = 1_000_000;
-  const make = (secret: string): ReturnType<typeof createTokens> => createTokens({ secret, nowMs: () => now });
-  const pass = make(SECRET).pass(claims) as string;
-  t.match(pass, /^[A-Za-z0-9._-]+$/, 'it may travel as a subprotocol');
-  t.same(make(SECRET).verify(pass), { ok: true, value: claims });
-  t.match(make(`${SECRET}, another`).verify(pass), { ok: false, error: { code: 'unauthenticated' } });
+  const tokensWith = (secret: string): ReturnType<typeof createTokens> =>
+    createTokens({ secret, publicKeys: [PUBLIC_KEY], nowMs: () => now });
+  const pass = tokensWith(SECRET).pass(claims) as string;
+  t.match(pass, /^[A-Za-z0-9._-]+$/, 'it is a valid subprotocol');
+  t.same(tokensWith(SECRET).verify(pass), { ok: true, value: claims });
+  t.match(tokensWith(`${SECRET}, another`).verify(pass), { ok: false, error: { code: 'unauthenticated' } });
   now += LIMITS.passTtlMs;
-  t.match(make(SECRET).verify(pass), { ok: false, error: { code: 'token_expired' } });
+  t.match(tokensWith(SECRET).verify(pass), { ok: false, error: { code: 'token_expired' } });
   now = claims.exp * 1000 - 10;
-  const last = make(SECRET).pass(claims) as string;
+  const last = tokensWith(SECRET).pass(claims) as string;
   now += 10;
-  t.match(make(SECRET).verify(last), { ok: false, error: { code: 'token_expired' } }, 'not longer than its token');
+  t.match(
+    tokensWith(SECRET).verify(last),
+    { ok: false, error: { code: 'token_expired' } },
+    'it expires with its token',
+  );
 });
 
-t.test('nothing else is a pass', async (t) => {
+t.test('only engines with a secret and public keys issue passes (W-5)', async (t) => {
+  const nowMs = (): number => 0;
+  t.equal(createTokens({ secret: SECRET, nowMs }).pass(claims), null);
+  t.equal(createTokens({ publicKeys: [PUBLIC_KEY], nowMs }).pass(claims), null);
+});
+
+t.test('forged and malformed passes are rejected', async (t) => {
   const passes = createPasses({ secret: SECRET, nowMs: () => 0 });
   const pass = passes.mint(claims);
   const [head, body, mark] = pass.split('.') as [string, string, string];

@@ -81,7 +81,7 @@ t.test('R-2 R-6: the lines of viewers drop three times in a row', async (t) => {
 });
 
 t.test('D-1 W-5: two nodes are restarted one after the other while the show goes on', async (t) => {
-  const world = await startWorld(t);
+  const world = await startWorld(t, { publicKeyTokens: true });
   const quiet = await world.addNode();
   // Each node is told to send its viewers to the other one, as a balancer would.
   const ports = [await freePort(), await freePort()] as const;

@@ -4,7 +4,7 @@ import { refusedUpgrade, startWorld } from './harness.ts';
 t.test(
   'D-1 D-2: a draining node answers what is in flight, says when to come back, and refuses newcomers',
   async (t) => {
-    const world = await startWorld(t, { gateway: { reconnectUrl: 'wss://other.example' } });
+    const world = await startWorld(t, { publicKeyTokens: true, gateway: { reconnectUrl: 'wss://other.example' } });
     const clients = await Promise.all(
       Array.from({ length: 60 }, (_, i) => world.connect({ user: `u${i}`, encoding: i % 2 ? 'json' : 'msgpack' })),
     );
@@ -37,7 +37,7 @@ t.test(
     t.match(
       (await moved.type('welcome'))['you'],
       { user: 'u7', role: 'buyer' },
-      'W-5: the pass stands for the token on the next node',
+      'the pass replaces the token on the next node (W-5)',
     );
     for (const { code } of await Promise.all(clients.map((c) => c.closed))) t.equal(code, 4000);
     await drained;

@@ -2,10 +2,11 @@
  * A gateway on a port of its own over a real Redis, and clients that speak the protocol with plain
  * libraries.
  */
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decode as msgpackDecode, encode as msgpackEncode } from '@msgpack/msgpack';
+import { createSigner } from 'fast-jwt';
 import { pino } from 'pino';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
@@ -82,6 +83,8 @@ export interface World extends Stage {
 export interface StageOptions {
   readonly gateway?: Partial<GatewayOptions>;
   readonly guests?: boolean;
+  /** Tokens are signed by an identity provider (EdDSA) instead of the engine's secret. */
+  readonly publicKeyTokens?: boolean;
   /** The show's id; it decides the slot. */
   readonly show?: string;
 }
@@ -116,11 +119,13 @@ export async function startWorld(
  */
 export async function startStage(t: Test, url: string, options: StageOptions = {}): Promise<Stage> {
   const keyPrefix = `t${randomUUID().slice(0, 8)}:`;
+  const provider = options.publicKeyTokens ? generateKeyPairSync('ed25519') : null;
+  const publicKeys = provider ? [provider.publicKey.export({ type: 'spki', format: 'pem' }) as string] : [];
   const clients: Client[] = [];
   const nodes: Node[] = [];
   const addNode = async (more: Partial<GatewayOptions> = {}, redisUrl = url): Promise<Node> => {
     const store = await connectStore({ url: redisUrl, keyPrefix, logger });
-    const tokens = createTokens({ secret: SECRET, nowMs: () => store.now() });
+    const tokens = createTokens({ secret: SECRET, publicKeys, nowMs: () => store.now() });
     const gateway = createGateway({
       store,
       log: store,
@@ -173,11 +178,17 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
     await Promise.all(nodes.map(({ gateway }) => gateway.drain({ timeoutMs: 1_000 })));
     await Promise.all(nodes.map((each) => each.store.close()));
   });
-  const token: World['token'] = (user, more = {}) =>
-    tokens.mint(
-      { show: more.show ?? show, user, name: more.name ?? `Name of ${user}`, role: more.role ?? 'buyer' },
-      more.ttlSeconds ?? 3600,
-    );
+  const token: World['token'] = (user, more = {}) => {
+    const claims = {
+      show: more.show ?? show,
+      name: more.name ?? `Name of ${user}`,
+      role: more.role ?? 'buyer',
+    } as const;
+    const ttlSeconds = more.ttlSeconds ?? 3600;
+    if (provider === null) return tokens.mint({ ...claims, user }, ttlSeconds);
+    const key = provider.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+    return createSigner({ key })({ ...claims, sub: user, exp: Math.ceil(store.now() / 1000) + ttlSeconds });
+  };
   return {
     store,
     node,
