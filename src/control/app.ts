@@ -1,15 +1,11 @@
-/**
- * The control API: hosts and back offices plan and move shows and sales over HTTP. Built here,
- * listening elsewhere.
- */
+/** The control API, with which hosts and back offices plan and run shows over HTTP. */
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { LIMITS } from '../limits.ts';
-import { failure, StampedeError } from '../protocol/codes.ts';
-import { registerAccess } from './access/routes.ts';
+import { access } from './access/routes.ts';
 import type { ControlDeps } from './deps.ts';
-import { registerHealth } from './health/routes.ts';
+import { health } from './health/routes.ts';
 import { registerApiKey } from './http/api-key.ts';
 import { registerBodies } from './http/bodies.ts';
 import { registerBrowserHeaders } from './http/browser-headers.ts';
@@ -19,24 +15,24 @@ import { registerPages } from './http/pages.ts';
 import { ProblemSchema } from './http/problem-schema.ts';
 import { onClientError, onFrameworkError, registerProblems } from './http/problems.ts';
 import { registerRateLimit } from './http/rate-limit.ts';
-import type { App } from './http/routing.ts';
+import type { Resource } from './http/resource.ts';
+import { type App, refusal } from './http/routing.ts';
 import { registerTraffic } from './http/traffic.ts';
-import { registerModeration } from './moderation/routes.ts';
-import { registerProducts } from './products/routes.ts';
-import { ProductSchema } from './products/schemas.ts';
-import { registerReservations } from './reservations/routes.ts';
-import { ReservationSchema } from './reservations/schemas.ts';
-import { registerSales } from './sales/routes.ts';
-import { SaleSchema } from './sales/schemas.ts';
-import { registerShows } from './shows/routes.ts';
-import { ShowSchema } from './shows/schemas.ts';
-import { registerVerification } from './verification/routes.ts';
+import { moderation } from './moderation/routes.ts';
+import { products } from './products/routes.ts';
+import { reservations } from './reservations/routes.ts';
+import { sales } from './sales/routes.ts';
+import { shows } from './shows/routes.ts';
+import { verification } from './verification/routes.ts';
+
+/** A new resource is one folder and one entry here. The API docs keep this order. */
+const RESOURCES: readonly Resource[] = [shows, moderation, products, sales, reservations, access, verification];
 
 const REDIS_RETRY_MS = 500;
 
 /**
- * Builds the API, ready to listen or to be injected into. `close()` answers new requests with
- * `draining`, waits for those in flight, and leaves the store alone: it belongs to the caller.
+ * Builds the API, ready to listen. `close()` refuses new requests with `draining` and waits for the
+ * others. The caller owns the store and closes it.
  */
 export async function createControl(deps: ControlDeps): Promise<FastifyInstance> {
   const { options } = deps;
@@ -51,17 +47,22 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
     genReqId: () => randomUUID(),
     frameworkErrors: onFrameworkError,
     clientErrorHandler: onClientError,
-    // A field nobody reads is a typing error and not noise; a number in quotes is not a number.
+    // Unknown fields are typing errors, so they are refused. A number in quotes is not a number.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: true } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
-  for (const schema of [ProblemSchema, ShowSchema, ProductSchema, SaleSchema, ReservationSchema]) app.addSchema(schema);
+  const all = [...RESOURCES, health];
+  for (const schema of [ProblemSchema, ...all.flatMap(({ schemas }) => schemas)]) app.addSchema(schema);
   registerProblems(app);
   registerBodies(app);
   registerTraffic(app, deps.metrics);
   await registerBrowserHeaders(app, options.corsOrigins);
-  await registerDocs(app, options.version);
-  registerHealth(app, deps);
+  await registerDocs(
+    app,
+    options.version,
+    all.flatMap(({ tags }) => tags),
+  );
+  health.register(app, deps);
   if (options.web) await registerPages(app, options.web);
   await app.register((scope) => registerV1(scope as unknown as App, deps), { prefix: '/v1' });
   await app.ready();
@@ -71,22 +72,14 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
 async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   registerApiKey(app, deps.apiKeys);
   await registerRateLimit(app, deps.options.ratePerMinute);
-  // While Redis is known to be away nobody waits for a timeout to learn it.
+  // Refuses at once while Redis is known to be unavailable, so that no request waits for a timeout.
   app.addHook('preHandler', async () => {
     const trouble = deps.store.trouble();
     if (trouble !== null)
-      throw new StampedeError(
-        failure('redis_unavailable', `Redis is in trouble: ${trouble}. Repeat with the same key.`, {
-          retryAfterMs: REDIS_RETRY_MS,
-        }),
-      );
+      throw refusal('redis_unavailable', `Redis is unavailable: ${trouble}. Repeat the request with the same key.`, {
+        retryAfterMs: REDIS_RETRY_MS,
+      });
   });
   registerIdempotency(app, deps.store);
-  registerShows(app, deps);
-  registerModeration(app, deps);
-  registerProducts(app, deps);
-  registerSales(app, deps);
-  registerReservations(app, deps);
-  registerAccess(app, deps);
-  registerVerification(app, deps);
+  for (const resource of RESOURCES) resource.register(app, deps);
 }

@@ -1,4 +1,3 @@
-/** What the control API is built from. It listens nowhere by itself: the caller does. */
 import type { ApiKeys } from '../auth/api-keys.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { SaleBooks } from '../domain/sale.ts';
@@ -9,29 +8,23 @@ import type { Metrics } from '../telemetry/metrics.ts';
 export interface ControlOptions {
   readonly version: string;
   readonly node: string;
-  /**
-   * WebSocket address that viewers reach, such as `wss://live.example.com`; null = the host the
-   * page was asked from, at `gatewayPort`.
-   */
+  /** WebSocket URL of the gateway for viewers; null = the host of the request, at `gatewayPort`. */
   readonly publicGatewayUrl: string | null;
   readonly gatewayPort: number;
-  /** Origins whose pages may call the API; `['*']` = any; null or empty = none but its own. */
+  /** Origins whose pages may call the API; `['*']` = any; null or empty = only its own. */
   readonly corsOrigins?: readonly string[] | null;
   /**
-   * Folders of the viewer page (HTML, CSS) and of the compiled scripts (with `client`, `protocol`
-   * and `web` in it); null = no pages.
+   * Folders of the viewer page (HTML, CSS) and of the compiled scripts (which contains `client`,
+   * `protocol` and `web`); null = no pages.
    */
   readonly web?: { readonly pages: string; readonly scripts: string } | null;
-  /** Gives a buyer token to anybody who asks. Only for demos: off unless true. */
+  /** Mints buyer tokens without an API key. Only for demos. */
   readonly demoTokens?: boolean;
-  /**
-   * Proxies (addresses, CIDR networks) whose `X-Forwarded-*` headers are believed; none unless
-   * given.
-   */
+  /** Proxies (addresses, CIDR networks) whose `X-Forwarded-*` headers are trusted. */
   readonly trustedProxies?: readonly string[];
-  /** The gateway speaks TLS itself, whatever this API does. */
+  /** The gateway serves TLS itself. */
   readonly gatewayTls?: boolean;
-  /** Requests a minute per API key, and per address without one; per process. */
+  /** Requests per minute and process, by API key, or by address without one. */
   readonly ratePerMinute?: number;
 }
 
@@ -42,6 +35,6 @@ export interface ControlDeps {
   readonly logger: Logger;
   readonly metrics?: Metrics;
   readonly options: ControlOptions;
-  /** Told after every committed change of a sale; nobody waits for it and its errors are logged. */
+  /** Called after every committed change of a sale. Not awaited; its errors are logged. */
   readonly onSaleChanged?: (showId: string, sale: SaleBooks) => unknown;
 }

@@ -1,88 +1,76 @@
-/** How people get in: tokens for viewers, and what a page must know to connect. */
 import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { checkViewer } from '../../domain/viewer.ts';
 import { LIMITS } from '../../limits.ts';
-import { failure, StampedeError } from '../../protocol/codes.ts';
+import { StampedeError } from '../../protocol/codes.ts';
 import type { Role } from '../../protocol/messages.ts';
 import type { ControlDeps } from '../deps.ts';
 import { ShowParams } from '../http/fields.ts';
-import { problems } from '../http/problem-schema.ts';
-import { type App, unwrap } from '../http/routing.ts';
+import { operationsOf, type Resource } from '../http/resource.ts';
+import { type App, refusal, unwrap } from '../http/routing.ts';
 import { NewDemoToken, NewToken, Token, Watch } from './schemas.ts';
 
-const tags = ['access'];
+const operation = operationsOf('access');
 
-export function registerAccess(app: App, deps: ControlDeps): void {
-  const { store, options } = deps;
-  app.post(
-    '/shows/:show/tokens',
-    {
-      schema: {
-        tags,
-        summary: 'Mint a token for a viewer of the show',
-        description: 'Your site asks for it on behalf of a person it knows; the page then connects with it.',
+export const access: Resource = {
+  tags: [{ name: 'access', description: 'Viewer tokens, and what a viewer page needs to connect' }],
+  schemas: [],
+  register(app, deps) {
+    const { store, options } = deps;
+    app.post(
+      '/shows/:show/tokens',
+      operation({
+        summary: 'Mint a viewer token for the show',
+        description: 'Your site requests it for a user it has identified. The viewer page connects with it.',
         params: ShowParams,
         body: NewToken,
-        response: { 201: Token, ...problems(['show_not_found', 'forbidden']) },
+        response: { 201: Token },
+        errors: ['show_not_found', 'forbidden'],
+      }),
+      async (request, reply) => {
+        const { user, name, role, ttlSeconds = LIMITS.tokenTtlSecondsDefault } = request.body;
+        const show = unwrap(await store.getShow(request.params.show));
+        reply.code(201);
+        return mint(deps, { show: show.id, user, name, role }, ttlSeconds);
       },
-    },
-    async (request, reply) => {
-      const { user, name, role, ttlSeconds = LIMITS.tokenTtlSecondsDefault } = request.body;
-      const show = unwrap(await store.getShow(request.params.show));
-      reply.code(201);
-      return mint(deps, { show: show.id, user, name, role }, ttlSeconds);
-    },
-  );
-  app.get(
-    '/shows/:show/watch',
-    {
-      config: { open: true },
-      schema: {
-        tags,
-        summary: 'What a viewer page needs to connect',
-        security: [],
+    );
+    app.get(
+      '/shows/:show/watch',
+      operation({
+        summary: 'Get what a viewer page needs to connect',
+        open: true,
         params: ShowParams,
-        response: { 200: Watch, ...problems(['show_not_found'], { open: true, bodiless: true }) },
+        response: { 200: Watch },
+        errors: ['show_not_found'],
+      }),
+      async (request) => {
+        const { id, title, state, guests } = unwrap(await store.getShow(request.params.show));
+        const gatewayUrl = gatewayUrlFor(request, options);
+        return { gatewayUrl, show: { id, title, state }, guests, demoTokens: options.demoTokens === true };
       },
-    },
-    async (request) => {
-      const { id, title, state, guests } = unwrap(await store.getShow(request.params.show));
-      return {
-        gatewayUrl: gatewayUrlFor(request, options),
-        show: { id, title, state },
-        guests,
-        demoTokens: options.demoTokens === true,
-      };
-    },
-  );
-  if (options.demoTokens === true) registerDemoTokens(app, deps);
-}
+    );
+    if (options.demoTokens === true) registerDemoTokens(app, deps);
+  },
+};
 
 function registerDemoTokens(app: App, deps: ControlDeps): void {
   app.post(
     '/shows/:show/demo-tokens',
-    {
-      config: { open: true },
-      schema: {
-        tags,
-        summary: 'A buyer token for anybody',
-        description: 'Exists only in demos: an engine that sells for real does not know this route.',
-        security: [],
-        params: ShowParams,
-        body: NewDemoToken,
-        response: { 201: Token, ...problems(['show_not_found', 'show_ended', 'forbidden'], { open: true }) },
-      },
-    },
+    operation({
+      summary: 'Mint a buyer token without an API key',
+      description: 'Exists only with DEMO_TOKENS. Never use it in production.',
+      open: true,
+      params: ShowParams,
+      body: NewDemoToken,
+      response: { 201: Token },
+      errors: ['show_not_found', 'show_ended', 'forbidden'],
+    }),
     async (request, reply) => {
-      const show = unwrap(await deps.store.getShow(request.params.show));
-      if (show.state === 'ended') throw new StampedeError(failure('show_ended'));
+      const { id: show, state } = unwrap(await deps.store.getShow(request.params.show));
+      if (state === 'ended') throw refusal('show_ended');
       reply.code(201);
-      return mint(
-        deps,
-        { show: show.id, user: `demo-${randomUUID()}`, name: request.body.name, role: 'buyer' },
-        LIMITS.demoTokenTtlSeconds,
-      );
+      const claims = { show, user: `demo-${randomUUID()}`, name: request.body.name, role: 'buyer' } as const;
+      return mint(deps, claims, LIMITS.demoTokenTtlSeconds);
     },
   );
 }
@@ -95,18 +83,15 @@ function mint(
   const wrong = checkViewer(claims);
   if (wrong) throw new StampedeError(wrong);
   const token = tokens.mint(claims, ttlSeconds);
-  // As it stands in the token: worked out again a moment later it might be the next second.
+  // Read from the token: computed again, it could already be the next second.
   return { token, expiresAt: unwrap(tokens.verify(token)).exp * 1000, user: claims.user };
 }
 
-/**
- * Viewers reach the gateway under the name they reached us, unless an address of its own is
- * configured.
- */
+/** Without a public URL, viewers reach the gateway by the host name of this request. */
 function gatewayUrlFor(
-  request: FastifyRequest,
+  { protocol, hostname }: FastifyRequest,
   { publicGatewayUrl, gatewayPort, gatewayTls }: ControlDeps['options'],
 ): string {
   if (publicGatewayUrl !== null) return publicGatewayUrl.replace(/\/+$/, '');
-  return `${gatewayTls || request.protocol === 'https' ? 'wss' : 'ws'}://${request.hostname}:${gatewayPort}`;
+  return `${gatewayTls || protocol === 'https' ? 'wss' : 'ws'}://${hostname}:${gatewayPort}`;
 }

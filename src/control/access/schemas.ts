@@ -2,10 +2,11 @@ import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import { ROLES, type Role } from '../../protocol/messages.ts';
 import { Id, Moment, Name, Title } from '../http/fields.ts';
+import { ShowStateName } from '../shows/schemas.ts';
 
 export const NewToken = Type.Object(
   {
-    user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'Your id of this person' }),
+    user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'Your id of this user' }),
     name: Type.String({ minLength: 1, maxLength: LIMITS.nameCharsMax, description: 'Shown in chat' }),
     role: Type.Unsafe<Role>({ type: 'string', enum: [...ROLES] }),
     ttlSeconds: Type.Optional(
@@ -23,11 +24,7 @@ export const Token = Type.Object({ token: Type.String(), expiresAt: Moment, user
 
 export const Watch = Type.Object({
   gatewayUrl: Type.String({ description: 'WebSocket address of the gateway; append /v1/shows/{show}' }),
-  show: Type.Object({
-    id: Id,
-    title: Title,
-    state: Type.Unsafe<'planned' | 'live' | 'ended'>({ type: 'string', enum: ['planned', 'live', 'ended'] }),
-  }),
-  guests: Type.Boolean({ description: 'May people without a token watch?' }),
-  demoTokens: Type.Boolean({ description: 'Does this engine give tokens to anybody? Only in demos.' }),
+  show: Type.Object({ id: Id, title: Title, state: ShowStateName }),
+  guests: Type.Boolean({ description: 'May viewers without a token watch?' }),
+  demoTokens: Type.Boolean({ description: 'Can a page mint a buyer token without an API key? Only in demos.' }),
 });

@@ -18,7 +18,7 @@ export const Ready = Type.Object({
     clockErrorMs: Type.Number(),
     runId: Type.Union([Type.String(), Type.Null()], {
       description:
-        'Of the server; shows get a new epoch when it changes. Null in a cluster, where every master has its own.',
+        'Run id of the server; shows get a new epoch when it changes. null for a cluster, where it differs by master.',
     }),
   }),
 });

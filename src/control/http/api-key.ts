@@ -1,12 +1,10 @@
 /**
- * Who asks. The key is looked up first and missed only later, between the rate limiter and the
- * reading of the body: guesses at keys are counted against their address, and nobody unknown makes
- * us read a body.
+ * The key is resolved before rate limiting and enforced after it, before the body is read: guessed
+ * keys count against the limit of their address, and no stranger's body is read.
  */
 import type { FastifyRequest } from 'fastify';
 import type { ApiKeys } from '../../auth/api-keys.ts';
-import { failure, StampedeError } from '../../protocol/codes.ts';
-import type { App } from './routing.ts';
+import { type App, refusal } from './routing.ts';
 
 export function registerApiKey(app: App, apiKeys: ApiKeys): void {
   app.decorateRequest('apiKeyName', null);
@@ -16,11 +14,12 @@ export function registerApiKey(app: App, apiKeys: ApiKeys): void {
   });
   app.addHook('preParsing', async (request) => {
     if (request.apiKeyName !== null || request.routeOptions.config.open === true || request.is404) return;
-    const why =
+    throw refusal(
+      'unauthenticated',
       presentedKey(request) === null
-        ? 'Give an API key as "Authorization: Bearer <key>" or "x-api-key: <key>".'
-        : 'This API key is not known.';
-    throw new StampedeError(failure('unauthenticated', why));
+        ? 'The request has no API key. Send one as "Authorization: Bearer <key>" or "x-api-key: <key>".'
+        : 'The API key is not known. Check API_KEYS.',
+    );
   });
 }
 

@@ -1,4 +1,4 @@
-/** What browsers are told: which pages may call (CORS) and what our own pages may load (helmet). */
+/** Headers for browsers: who may call the API (CORS) and what our pages may load (helmet). */
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import { REPLAYED_HEADER } from './idempotency.ts';
@@ -19,15 +19,14 @@ export async function registerBrowserHeaders(
         scriptSrc: ["'self'"],
         styleSrc: ["'self'"],
         fontSrc: ["'self'", 'data:'],
-        // Pictures of products lie wherever the host keeps them.
+        // Product images are on any site.
         imgSrc: ["'self'", 'data:', 'https:', 'http:'],
-        // The gateway listens on an address of its own.
+        // The gateway has another origin.
         connectSrc: ["'self'", 'ws:', 'wss:'],
         manifestSrc: ["'self'"],
       },
     },
-    // Whether the site speaks TLS, and for how long, is for whoever terminates it; the other two
-    // warn on plain HTTP in a local network.
+    // HSTS belongs to the proxy that terminates TLS. The other two log warnings on plain HTTP.
     strictTransportSecurity: false,
     crossOriginOpenerPolicy: false,
     originAgentCluster: false,

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { App } from './routing.ts';
 
-/** Sources and declarations may lie in the same folders; they stay there. */
+/** The same folders contain sources and declarations, which are not served. */
 const SERVED = /\.(?:html|css|js|map|svg|png|ico|webmanifest)$/;
-/** What a page may import, by the folder it lies in among the compiled scripts. */
+/** Folders of compiled modules that a page may import. */
 const SDK_FOLDERS = ['client', 'protocol'] as const;
 
 export async function registerPages(

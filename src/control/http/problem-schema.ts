@@ -1,7 +1,4 @@
-/**
- * The shape of every error (RFC 9457) and which of them a route may answer, both read from the one
- * catalogue of codes.
- */
+/** The schema of errors (RFC 9457) and the errors of each route, from the catalogue of codes. */
 import { Type } from 'typebox';
 import { ERRORS, type ErrorCode, type Policy } from '../../protocol/codes.ts';
 
@@ -13,17 +10,17 @@ export const ProblemSchema = Type.Object(
     type: Type.String({ description: 'urn:stampede:problem:<code>' }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What happened and what to do, for a person' }),
-    code: Type.Unsafe<ErrorCode>({ type: 'string', enum: ERROR_CODES, description: 'Stable: programs decide on this' }),
+    detail: Type.String({ description: 'What happened and what to do, for people' }),
+    code: Type.Unsafe<ErrorCode>({ type: 'string', enum: ERROR_CODES, description: 'Stable, for programs' }),
     instance: Type.String({ description: 'Path of the request' }),
-    requestId: Type.String({ description: 'The same as in the header x-request-id and in the logs' }),
+    requestId: Type.String({ description: 'Also in the header x-request-id and in the logs' }),
     retryAfterMs: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'Wait at least this long before the next try; also as Retry-After, in whole seconds',
+        description: 'Wait at least this long before you try again; also as Retry-After, in whole seconds',
       }),
     ),
-    details: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Facts a program can use' })),
+    details: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Facts for programs' })),
     errors: Type.Optional(
       Type.Array(
         Type.Object({
@@ -38,7 +35,7 @@ export const ProblemSchema = Type.Object(
   { $id: 'Problem', description: 'RFC 9457 problem details' },
 );
 
-/** Every route under /v1 may answer these. */
+/** Every route below /v1 may respond with these. */
 const ALWAYS: readonly ErrorCode[] = ['invalid_request', 'rate_limited', 'redis_unavailable', 'draining', 'internal'];
 const WITH_KEY: readonly ErrorCode[] = ['unauthenticated', 'redis_full', 'redis_readonly'];
 const WITH_BODY: readonly ErrorCode[] = ['unsupported_media_type', 'frame_too_large'];
@@ -50,35 +47,33 @@ export interface ProblemsOf {
   readonly bodiless?: boolean;
 }
 
-/**
- * The error half of a route's `response`: one entry a status, naming the codes that come with it.
- */
+/** Returns the errors of a route's `response`: one entry per status, which names its codes. */
 export function problems(codes: readonly ErrorCode[], { open = false, bodiless = false }: ProblemsOf = {}): object {
   return withProblems({}, [
     ...new Set([...ALWAYS, ...(open ? [] : WITH_KEY), ...(bodiless ? [] : WITH_BODY), ...codes]),
   ]);
 }
 
-/** A `response` with more codes, none of which it names yet. */
+/** Returns a `response` with more codes. It must not name one of them already. */
 export function withProblems(response: object, codes: readonly ErrorCode[]): object {
   const entries: Record<string, unknown> = { ...response };
   for (const code of codes) {
     const { status, title } = ERRORS[code];
-    const said = (entries[status] as { description: string } | undefined)?.description;
-    const description = `${said === undefined ? '' : `${said} `}\`${code}\`: ${title}.`;
+    const others = (entries[status] as { description: string } | undefined)?.description;
+    const description = `${others === undefined ? '' : `${others} `}\`${code}\`: ${title}.`;
     entries[status] = { description, content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: 'Problem#' } } } };
   }
   return entries;
 }
 
 const ADVICE: Readonly<Record<Policy, string>> = {
-  fix: 'mend the request',
+  fix: 'fix the request',
   retry: 'try again later, with the same key',
-  resume: 'connect again and catch up',
-  stop: 'do not ask again',
+  resume: 'reconnect and catch up',
+  stop: 'do not try again',
 };
 
-/** The catalogue as a Markdown table, for the description of the API. */
+/** Returns the catalogue as a Markdown table for the description of the API. */
 export function catalogueTable(): string {
   const rows = ERROR_CODES.map(
     (code) => `| \`${code}\` | ${ERRORS[code].status} | ${ERRORS[code].title} | ${ADVICE[ERRORS[code].policy]} |`,

@@ -1,7 +1,6 @@
 /**
- * Every error leaves as `application/problem+json` (RFC 9457) with a code of the catalogue:
- * refusals of the engine, schema failures, what Fastify and Node refuse before a route is found.
- * What is nobody's fault but ours is logged with its stack and answered without it.
+ * Sends every error as `application/problem+json` (RFC 9457) with a code of the catalogue. Defects
+ * of the engine are logged with their stack, which the response does not contain.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -29,26 +28,17 @@ export function registerProblems(app: App): void {
   const methodsOf = collectRoutes(app);
   app.setErrorHandler((error: unknown, request, reply) => sendProblem(request, reply, failureOf(error, request)));
   app.setNotFoundHandler((request, reply) => {
-    const allowed = methodsOf(pathOf(request.url));
-    if (allowed.length === 0)
-      return sendProblem(
-        request,
-        reply,
-        failure('not_found', `There is no ${pathOf(request.url)} here: the routes are listed at /docs.`),
-      );
-    reply.header('allow', allowed.join(', '));
-    return sendProblem(
-      request,
-      reply,
-      failure('method_not_allowed', `${request.method} is not for this address: it knows ${allowed.join(', ')}.`),
-    );
+    const path = pathOf(request.url);
+    const allowed = methodsOf(path).join(', ');
+    if (allowed === '')
+      return sendProblem(request, reply, failure('not_found', `There is no route ${path}. See /docs for all routes.`));
+    reply.header('allow', allowed);
+    const message = `${path} does not support ${request.method}. Use ${allowed}.`;
+    return sendProblem(request, reply, failure('method_not_allowed', message));
   });
 }
 
-/**
- * Sends a failure as a problem. Serialised here: the answer must not depend on the response schema
- * of the route that failed.
- */
+/** Sends a failure as a problem, without the response schema of the route that failed. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, reason: Failure): FastifyReply {
   const problem = problemOf(reason, pathOf(request.url), request.id);
   if (reason.retryAfterMs !== undefined)
@@ -57,15 +47,12 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, reason
   return reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).serializer(JSON.stringify).send(problem);
 }
 
-/** For Fastify's `frameworkErrors`: addresses that cannot be decoded or are far too long. */
+/** For Fastify's `frameworkErrors`: URLs that cannot be decoded or are too long. */
 export function onFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   sendProblem(request, reply, failureOf(error, request));
 }
 
-/**
- * For Fastify's `clientErrorHandler`: what arrived is not HTTP, or came too slowly. There is no
- * request to answer, only a socket.
- */
+/** For Fastify's `clientErrorHandler`: input that is not HTTP or too slow. Writes to the socket. */
 export function onClientError(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -83,10 +70,11 @@ export function onClientError(error: Error & { code?: string }, socket: Socket):
 }
 
 function rawRefusal(code: string | undefined): [number, Failure] {
-  if (code === 'HPE_HEADER_OVERFLOW') return [431, failure('frame_too_large', 'The headers are too large.')];
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return [431, failure('frame_too_large', 'The headers are too large. Send fewer or shorter headers.')];
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return [408, failure('invalid_request', 'The request did not arrive in time.')];
-  return [400, failure('invalid_request', 'This is not an HTTP request.')];
+    return [408, failure('invalid_request', 'The request did not arrive in time. Send it again.')];
+  return [400, failure('invalid_request', 'The bytes are not an HTTP request. Send HTTP/1.1.')];
 }
 
 function problemOf(reason: Failure, instance: string, requestId: string): Problem {
@@ -110,7 +98,7 @@ function problemOf(reason: Failure, instance: string, requestId: string): Proble
 
 function failureOf(error: unknown, request: FastifyRequest): Failure {
   if (error instanceof StampedeError) {
-    if (error.failure.code === 'internal') request.log.error({ err: error }, 'a request failed');
+    if (error.failure.code === 'internal') request.log.error({ err: error }, 'request failed');
     return error.failure;
   }
   const known = error as Partial<FastifyError>;
@@ -119,21 +107,25 @@ function failureOf(error: unknown, request: FastifyRequest): Failure {
   if (refused) return refused;
   if (known.statusCode === 404) return failure('not_found');
   if (known.statusCode !== undefined && known.statusCode >= 400 && known.statusCode < 500)
-    return failure('invalid_request', 'The request could not be read.');
-  request.log.error({ err: error }, 'a request failed');
+    return failure('invalid_request', 'The request could not be read. Check its headers and body.');
+  request.log.error({ err: error }, 'request failed');
   return failure('internal', undefined, { retryAfterMs: 1_000 });
 }
 
-const notJson = failure('invalid_request', 'The body is not JSON.');
+const NOT_JSON = failure('invalid_request', 'The body is not valid JSON. Check its syntax.');
+const NOT_JSON_TYPE = failure('unsupported_media_type', 'Send the body as application/json.');
 const FASTIFY_REFUSALS: Readonly<Record<string, Failure>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: failure('unsupported_media_type', 'Send the body as application/json.'),
-  FST_ERR_CTP_INVALID_TYPE: failure('unsupported_media_type', 'Send the body as application/json.'),
-  FST_ERR_CTP_BODY_TOO_LARGE: failure('frame_too_large', `The body is larger than ${LIMITS.httpBodyBytesMax} bytes.`),
-  FST_ERR_CTP_INVALID_JSON_BODY: notJson,
-  FST_ERR_CTP_EMPTY_JSON_BODY: notJson,
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: failure('invalid_request', 'The body is not as long as its content-length says.'),
-  FST_ERR_BAD_URL: failure('invalid_request', 'The address holds a broken percent-encoding.'),
-  FST_ERR_MAX_PARAM_LENGTH: failure('invalid_request', 'A part of the address is longer than any id.'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: NOT_JSON_TYPE,
+  FST_ERR_CTP_INVALID_TYPE: NOT_JSON_TYPE,
+  FST_ERR_CTP_BODY_TOO_LARGE: failure('frame_too_large', `The body exceeds ${LIMITS.httpBodyBytesMax} bytes.`),
+  FST_ERR_CTP_INVALID_JSON_BODY: NOT_JSON,
+  FST_ERR_CTP_EMPTY_JSON_BODY: NOT_JSON,
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: failure(
+    'invalid_request',
+    'The body has another length than its content-length header.',
+  ),
+  FST_ERR_BAD_URL: failure('invalid_request', 'The URL has an invalid percent-encoding.'),
+  FST_ERR_MAX_PARAM_LENGTH: failure('invalid_request', 'A part of the URL is longer than any id.'),
 };
 
 type SchemaError = NonNullable<FastifyError['validation']>[number];
@@ -141,28 +133,25 @@ type SchemaError = NonNullable<FastifyError['validation']>[number];
 function schemaFailure(validation: readonly SchemaError[], context: string): Failure {
   const errors: Mistake[] = [];
   for (const mistake of validation) {
-    const path = `${context === 'body' ? '' : context}${mistake.instancePath}${missingOrForeign(mistake.params)}`;
+    const path = `${context === 'body' ? '' : context}${mistake.instancePath}${fieldPathOf(mistake.params)}`;
     const message = messageOf(mistake);
     if (errors.length < LIMITS.mistakesListedMax && !errors.some((known) => known.path === path))
       errors.push({ path, message });
   }
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  return failure(
-    'invalid_request',
-    first ? `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}` : undefined,
-    { details: { errors } },
-  );
+  const message = first && `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
+  return failure('invalid_request', message, { details: { errors } });
 }
 
 function messageOf({ keyword, params, message }: SchemaError): string {
-  if (keyword === 'additionalProperties') return 'This field is not known here: a typing error?';
+  if (keyword === 'additionalProperties') return 'This field is not known. Check its spelling.';
   if (keyword === 'enum' && Array.isArray(params.allowedValues))
     return `Must be one of ${params.allowedValues.join(', ')}.`;
   return sentence(message);
 }
 
-function missingOrForeign(params: Record<string, unknown>): string {
+function fieldPathOf(params: Record<string, unknown>): string {
   const name = params.missingProperty ?? params.additionalProperty;
   return typeof name === 'string' ? `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}` : '';
 }
@@ -170,10 +159,7 @@ function missingOrForeign(params: Record<string, unknown>): string {
 const sentence = (text = 'is wrong'): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
 
-/**
- * Fastify answers a known address with a wrong method as if it did not exist; this table tells the
- * two apart. Asked on that way only.
- */
+/** Returns a lookup of the methods of a path. Fastify does not distinguish 404 and 405. */
 function collectRoutes(app: App): (path: string) => string[] {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -182,12 +168,10 @@ function collectRoutes(app: App): (path: string) => string[] {
     for (const name of Array.isArray(method) ? method : [method]) route.methods.add(name);
     routes.set(url, route);
   });
-  return (path) =>
-    [
-      ...new Set(
-        [...routes.values()].filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => [...methods]),
-      ),
-    ].sort();
+  return (path) => {
+    const matching = [...routes.values()].filter(({ pattern }) => pattern.test(path));
+    return [...new Set(matching.flatMap(({ methods }) => [...methods]))].sort();
+  };
 }
 
 function patternOf(url: string): RegExp {

@@ -1,11 +1,7 @@
-/**
- * A fixed window a minute, per API key, and per address where no valid key came along. Counted per
- * process.
- */
+/** Limits requests per minute and process, by API key, or by address without a valid key. */
 import rateLimit from '@fastify/rate-limit';
 import { LIMITS } from '../../limits.ts';
-import { failure, StampedeError } from '../../protocol/codes.ts';
-import type { App } from './routing.ts';
+import { type App, refusal } from './routing.ts';
 
 export async function registerRateLimit(app: App, ratePerMinute: number = LIMITS.httpRatePerMinute): Promise<void> {
   await app.register(rateLimit, {
@@ -16,10 +12,10 @@ export async function registerRateLimit(app: App, ratePerMinute: number = LIMITS
     hook: 'onRequest',
     keyGenerator: (request) => (request.apiKeyName === null ? `address ${request.ip}` : `key ${request.apiKeyName}`),
     errorResponseBuilder: (_request, { max, ttl }) =>
-      new StampedeError(
-        failure('rate_limited', `At most ${max} requests a minute: wait ${Math.ceil(ttl / 1000)} s.`, {
-          retryAfterMs: ttl,
-        }),
+      refusal(
+        'rate_limited',
+        `More than ${max} requests arrived in a minute. Wait ${Math.ceil(ttl / 1000)} s, then try again.`,
+        { retryAfterMs: ttl },
       ),
   });
 }

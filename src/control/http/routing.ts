@@ -1,8 +1,4 @@
-/**
- * The types that routes and plugins share, and the step from an error as a value to one that
- * Fastify carries.
- */
-
+/** Types and helpers that routes and plugins share. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
@@ -19,7 +15,7 @@ export type App = FastifyInstance<
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the presented API key; null when there was none or an unknown one. */
+    /** Name of the presented API key; null without one and for an unknown one. */
     apiKeyName: string | null;
   }
   interface FastifyContextConfig {
@@ -28,14 +24,17 @@ declare module 'fastify' {
   }
 }
 
-/** The value of a result, or its failure thrown for the problem handler. */
+/** Returns the error to throw for a failure with this code; `problems.ts` sends it. */
+export const refusal = (...reason: Parameters<typeof failure>): StampedeError => new StampedeError(failure(...reason));
+
+/** Returns the value of a result. Throws its failure. */
 export function unwrap<T>(result: Result<T>): T {
   if (!result.ok) throw new StampedeError(result.error);
   return result.value;
 }
 
-/** Who the ledger will say it was. */
+/** Returns the actor that the ledger records for the request. */
 export function actorOf(request: FastifyRequest): Actor {
-  if (request.apiKeyName === null) throw new StampedeError(failure('unauthenticated'));
+  if (request.apiKeyName === null) throw refusal('unauthenticated');
   return `host:${request.apiKeyName}`;
 }

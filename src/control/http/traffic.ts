@@ -1,7 +1,6 @@
-/** Request ids, one log line and one metric a request, and no new work while the process stops. */
-import { failure, StampedeError } from '../../protocol/codes.ts';
+/** Request ids, a log line and a metric per request, and refusals while the process drains. */
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { App } from './routing.ts';
+import { type App, refusal } from './routing.ts';
 
 const DRAINING_RETRY_MS = 1_000;
 
@@ -12,29 +11,20 @@ export function registerTraffic(app: App, metrics: Metrics | undefined): void {
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (draining) throw new StampedeError(failure('draining', undefined, { retryAfterMs: DRAINING_RETRY_MS }));
+    if (draining) throw refusal('draining', undefined, { retryAfterMs: DRAINING_RETRY_MS });
   });
-  // A kept-alive connection that was busy when the closing began would otherwise hold it up until
-  // its idle timeout.
+  // Otherwise a busy keep-alive connection would delay the close until its idle timeout.
   app.addHook('onSend', async (_request, reply) => {
     if (draining) reply.header('connection', 'close');
   });
   app.addHook('onResponse', async (request, reply) => {
-    // The pattern of the route, never the address: labels must stay few.
+    // The pattern of the route bounds the number of labels.
     const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
     metrics?.httpRequestSeconds.observe(
       { method: request.method, route, status: String(reply.statusCode) },
       reply.elapsedTime / 1000,
     );
-    request.log.debug(
-      {
-        method: request.method,
-        route,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-        key: request.apiKeyName,
-      },
-      'request',
-    );
+    const { method, apiKeyName: key } = request;
+    request.log.debug({ method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime), key }, 'request');
   });
 }

@@ -1,8 +1,18 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
-import { Count, Moment } from '../http/fields.ts';
+import { Count, Id, Moment } from '../http/fields.ts';
 
 const User = Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax });
+
+export const Nothing = Type.Null({ description: 'Done' });
+export const ChatParams = Type.Object({
+  show: Id,
+  message: Type.String({ pattern: '^[1-9][0-9]{0,14}$', description: 'Id of a chat message' }),
+});
+export const MuteParams = Type.Object({
+  show: Id,
+  user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'The user of a token (`sub`)' }),
+});
 
 export const MuteBody = Type.Object(
   {
@@ -28,12 +38,12 @@ export const ChatList = Type.Object({
 });
 
 export const AudienceView = Type.Object({
-  viewers: Type.Integer({ minimum: 0, description: 'Connected right now, over all nodes' }),
-  peak: Type.Integer({ minimum: 0, description: 'The most there were at once' }),
+  viewers: Type.Integer({ minimum: 0, description: 'Connected now, on all nodes' }),
+  peak: Type.Integer({ minimum: 0, description: 'Most viewers at the same time' }),
   unique: Type.Integer({
     minimum: 0,
     description:
-      'Different people with a token so far, estimated (standard error 0.81 %); guests have no name to tell them apart by',
+      'Different users so far, estimated (standard error 0.81 %); guests are not counted, because they have no id',
   }),
   hearts: Count,
 });

@@ -1,57 +1,64 @@
 import { Type } from 'typebox';
-import type { ControlDeps } from '../deps.ts';
-import { ProductParams, ShowParams } from '../http/fields.ts';
-import { problems } from '../http/problem-schema.ts';
-import { type App, actorOf, unwrap } from '../http/routing.ts';
-import { ProductBody, ProductList, ProductView } from './schemas.ts';
+import { ShowParams } from '../http/fields.ts';
+import { operationsOf, type Resource } from '../http/resource.ts';
+import { actorOf, unwrap } from '../http/routing.ts';
+import { Show } from '../shows/schemas.ts';
+import { PinBody, ProductBody, ProductList, ProductParams, ProductSchema, ProductView } from './schemas.ts';
 
-const tags = ['products'];
+const operation = operationsOf('products');
 
-export function registerProducts(app: App, { store }: ControlDeps): void {
-  app.put(
-    '/shows/:show/products/:product',
-    {
-      schema: {
-        tags,
+export const products: Resource = {
+  tags: [{ name: 'products', description: 'What the brands of a show sell, and the product that is presented now' }],
+  schemas: [ProductSchema],
+  register(app, { store }) {
+    app.put(
+      '/shows/:show/products/:product',
+      operation({
         summary: 'Save a product',
         params: ProductParams,
         body: ProductBody,
-        response: { 200: ProductView, ...problems(['show_not_found', 'limit_reached', 'overloaded']) },
+        response: { 200: ProductView },
+        errors: ['show_not_found', 'limit_reached', 'overloaded'],
+      }),
+      async (request) => {
+        const { show, product } = request.params;
+        return unwrap(await store.putProduct(show, { ...request.body, id: product }, actorOf(request)));
       },
-    },
-    async (request) =>
-      unwrap(
-        await store.putProduct(request.params.show, { ...request.body, id: request.params.product }, actorOf(request)),
-      ),
-  );
-  app.get(
-    '/shows/:show/products',
-    {
-      schema: {
-        tags,
-        summary: 'Products of a show',
+    );
+    app.get(
+      '/shows/:show/products',
+      operation({
+        summary: 'List the products of a show',
         params: ShowParams,
-        response: { 200: ProductList, ...problems(['show_not_found'], { bodiless: true }) },
-      },
-    },
-    async (request) => ({
-      products: unwrap(await store.listProducts(request.params.show)),
-    }),
-  );
-  app.delete(
-    '/shows/:show/products/:product',
-    {
-      schema: {
-        tags,
+        response: { 200: ProductList },
+        errors: ['show_not_found'],
+      }),
+      async (request) => ({ products: unwrap(await store.listProducts(request.params.show)) }),
+    );
+    app.delete(
+      '/shows/:show/products/:product',
+      operation({
         summary: 'Remove a product',
         params: ProductParams,
-        response: { 204: Type.Null(), ...problems(['show_not_found', 'product_not_found', 'overloaded']) },
+        response: { 204: Type.Null() },
+        errors: ['show_not_found', 'product_not_found', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
+      }),
+      async (request, reply) => {
+        unwrap(await store.removeProduct(request.params.show, request.params.product, actorOf(request)));
+        reply.code(204);
+        return null;
       },
-    },
-    async (request, reply) => {
-      unwrap(await store.removeProduct(request.params.show, request.params.product, actorOf(request)));
-      reply.code(204);
-      return null;
-    },
-  );
-}
+    );
+    app.post(
+      '/shows/:show/pin',
+      operation({
+        summary: 'Present a product',
+        params: ShowParams,
+        body: PinBody,
+        response: { 200: Show },
+        errors: ['show_not_found', 'product_not_found', 'overloaded'],
+      }),
+      async (request) => unwrap(await store.pinProduct(request.params.show, request.body.product, actorOf(request))),
+    );
+  },
+};

@@ -3,16 +3,14 @@ import { LIMITS } from '../../limits.ts';
 import type { Product } from '../../protocol/messages.ts';
 import { Id, SkuCode, Title } from '../http/fields.ts';
 
+export const ProductParams = Type.Object({ show: Id, product: Id });
+
 const ImageUrl = Type.String({ maxLength: LIMITS.urlCharsMax, description: 'http or https' });
+const described = { brand: Id, title: Title, imageUrl: Type.Optional(ImageUrl) };
+const sku = { sku: SkuCode, title: Type.Optional(Title) };
 
 export const ProductSchema = Type.Object(
-  {
-    id: Id,
-    brand: Id,
-    title: Title,
-    imageUrl: Type.Optional(ImageUrl),
-    skus: Type.Array(Type.Object({ sku: SkuCode, title: Type.Optional(Title) })),
-  },
+  { id: Id, ...described, skus: Type.Array(Type.Object(sku)) },
   { $id: 'Product' },
 );
 export const ProductView = Type.Unsafe<Product>({ $ref: 'Product#' });
@@ -20,10 +18,8 @@ export const ProductList = Type.Object({ products: Type.Array(ProductView) });
 
 export const ProductBody = Type.Object(
   {
-    brand: Id,
-    title: Title,
-    imageUrl: Type.Optional(ImageUrl),
-    skus: Type.Array(Type.Object({ sku: SkuCode, title: Type.Optional(Title) }, { additionalProperties: false }), {
+    ...described,
+    skus: Type.Array(Type.Object(sku, { additionalProperties: false }), {
       minItems: 1,
       maxItems: LIMITS.skusPerProductMax,
     }),
@@ -32,6 +28,6 @@ export const ProductBody = Type.Object(
 );
 
 export const PinBody = Type.Object(
-  { product: Type.Union([Id, Type.Null()], { description: 'null takes the pin away' }) },
+  { product: Type.Union([Id, Type.Null()], { description: 'null removes the pin' }) },
   { additionalProperties: false },
 );

@@ -1,7 +1,12 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { ReservationState, ReservationView } from '../../protocol/messages.ts';
-import { Amount, Currency, Id, Moment, SkuCode } from '../http/fields.ts';
+import { Currency, Id, Moment, SkuCode } from '../http/fields.ts';
+
+export const ReservationParams = Type.Object({
+  show: Id,
+  reservation: Type.String({ minLength: 1, maxLength: LIMITS.idCharsMax, pattern: '^[A-Za-z0-9_.:-]+$' }),
+});
 
 const ReservationStateName = Type.Unsafe<ReservationState>({
   type: 'string',
@@ -14,7 +19,7 @@ export const ReservationSchema = Type.Object(
     user: Type.String(),
     state: ReservationStateName,
     lines: Type.Array(Type.Object({ sku: SkuCode, qty: Type.Integer({ minimum: 1 }) })),
-    amount: Amount,
+    amount: Type.Integer({ minimum: 0, description: 'Minor units (cents)' }),
     currency: Currency,
     createdAt: Moment,
     heldUntil: Moment,
@@ -27,12 +32,12 @@ export const ReservationSchema = Type.Object(
 export const Reservation = Type.Unsafe<ReservationView>({ $ref: 'Reservation#' });
 export const DecisionView = Type.Object({
   reservation: Reservation,
-  replayed: Type.Boolean({ description: 'The key was known: this is the recorded answer again' }),
+  replayed: Type.Boolean({ description: 'The key was used before: this is its recorded result' }),
   durability: Type.Enum(['memory', 'everysec', 'always', 'unknown'], {
-    description: 'How Redis keeps it: `everysec` means that a power cut can lose about a second',
+    description: 'How Redis stores it: with `everysec` a power cut can lose the last second',
   }),
   epoch: Type.String({
-    description: "The epoch of the show's log; another one later means that another Redis server took over since",
+    description: "Epoch of the show's event log; it changes when another Redis server takes over",
   }),
 });
 
@@ -42,12 +47,12 @@ export const ConfirmBody = Type.Object(
       minLength: 1,
       maxLength: LIMITS.orderRefCharsMax,
       pattern: '^[^\\x00-\\x1f\\x7f]+$',
-      description: 'The order in your books',
+      description: 'Your id of the order',
     }),
     amount: Type.Integer({
       minimum: 0,
       maximum: Number.MAX_SAFE_INTEGER,
-      description: 'What was charged, minor units; must equal the amount of the reservation',
+      description: 'The charged amount in minor units; must equal the amount of the reservation',
     }),
   },
   { additionalProperties: false },
@@ -58,7 +63,7 @@ export const ExtendHoldBody = Type.Object(
     byMs: Type.Integer({
       minimum: 1,
       maximum: LIMITS.holdMaxMs,
-      description: `More time for the hold, milliseconds; no hold lasts longer than ${LIMITS.holdMaxMs} ms after it was made`,
+      description: `Milliseconds to add; no hold lasts longer than ${LIMITS.holdMaxMs} ms in total`,
     }),
   },
   { additionalProperties: false },

@@ -2,19 +2,20 @@ import { Type } from 'typebox';
 import type { SaleBooks } from '../../domain/sale.ts';
 import { LIMITS } from '../../limits.ts';
 import type { SaleState } from '../../protocol/messages.ts';
-import {
-  Count,
-  Currency,
-  DurationMs,
-  Id,
-  MinorUnits,
-  Moment,
-  MomentOrNull,
-  PerBuyer,
-  SkuCode,
-  Title,
-} from '../http/fields.ts';
+import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, Title } from '../http/fields.ts';
 
+export const SaleParams = Type.Object({ show: Id, sale: Id });
+
+const MinorUnits = Type.Integer({
+  minimum: 0,
+  maximum: LIMITS.priceMinorUnitsMax,
+  description: 'Price of one unit in minor units (cents)',
+});
+const PerBuyer = Type.Integer({
+  minimum: 1,
+  maximum: LIMITS.perBuyerUnitsMax,
+  description: 'Most units one buyer may hold and own',
+});
 const SaleStateName = Type.Unsafe<SaleState>({
   type: 'string',
   enum: ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] satisfies SaleState[],
@@ -24,11 +25,28 @@ const HoldMs = Type.Integer({
   maximum: LIMITS.holdMaxMs,
   description: 'How long a reservation holds its units, in milliseconds',
 });
-const OpensInMs = Type.Integer({
-  minimum: 0,
-  maximum: LIMITS.saleLeadTimeMaxMs,
-  description: 'Opens this long from now; instead of opensAt',
-});
+/** Either end of the window may be a moment or relative to now. */
+const duration = {
+  durationMs: Type.Optional(
+    Type.Integer({
+      minimum: LIMITS.saleDurationMinMs,
+      maximum: LIMITS.saleDurationMaxMs,
+      description: 'Milliseconds',
+    }),
+  ),
+};
+const window = {
+  opensAt: Type.Optional(Moment),
+  opensInMs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: LIMITS.saleLeadTimeMaxMs,
+      description: 'Opens this long from now; instead of opensAt',
+    }),
+  ),
+  closesAt: Type.Optional(Moment),
+  ...duration,
+};
 
 export const SkuBooks = Type.Object(
   {
@@ -73,10 +91,7 @@ export const NewSale = Type.Object(
     currency: Currency,
     perBuyer: Type.Optional(PerBuyer),
     holdMs: Type.Optional(HoldMs),
-    opensAt: Type.Optional(Moment),
-    opensInMs: Type.Optional(OpensInMs),
-    closesAt: Type.Optional(Moment),
-    durationMs: Type.Optional(DurationMs),
+    ...window,
     skus: Type.Array(
       Type.Object(
         {
@@ -94,16 +109,8 @@ export const NewSale = Type.Object(
   { additionalProperties: false },
 );
 
-export const ScheduleBody = Type.Object(
-  {
-    opensAt: Type.Optional(Moment),
-    opensInMs: Type.Optional(OpensInMs),
-    closesAt: Type.Optional(Moment),
-    durationMs: Type.Optional(DurationMs),
-  },
-  { additionalProperties: false },
-);
-export const OpenBody = Type.Object({ durationMs: Type.Optional(DurationMs) }, { additionalProperties: false });
+export const ScheduleBody = Type.Object(window, { additionalProperties: false });
+export const OpenBody = Type.Object(duration, { additionalProperties: false });
 export const ExtendBody = Type.Object(
   { byMs: Type.Integer({ minimum: 1, maximum: LIMITS.saleDurationMaxMs }) },
   { additionalProperties: false },

@@ -4,67 +4,57 @@ import type { ShowState, ShowView } from '../../protocol/messages.ts';
 import { Count, Id, Moment, MomentOrNull, Name, Title } from '../http/fields.ts';
 
 const Brand = Type.Object({ id: Id, name: Name }, { additionalProperties: false });
-const Brands = Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax });
-const SlowMode = Type.Integer({
-  minimum: 0,
-  maximum: LIMITS.slowModeMaxMs,
-  description: 'Least time between two chat messages of one user in milliseconds; 0 = off',
-});
-const ShownPerSecond = Type.Integer({
-  minimum: 0,
-  maximum: LIMITS.chatShownPerSecondMax,
-  description:
-    'Most chat messages shown to everybody in any second; of more, everything by hosts, moderators and buyers with an order and a fair sample of the rest. 0 = the limit of the engine',
-});
-const Guests = Type.Boolean({ description: 'May people without a token watch, read only?' });
-const ShowStateName = Type.Unsafe<ShowState>({
+const settings = {
+  guests: Type.Boolean({ description: 'May viewers without a token watch, read only?' }),
+  slowModeMs: Type.Integer({
+    minimum: 0,
+    maximum: LIMITS.slowModeMaxMs,
+    description: 'Shortest time between two chat messages of one user in milliseconds; 0 = off',
+  }),
+  chatShownPerSecond: Type.Integer({
+    minimum: 0,
+    maximum: LIMITS.chatShownPerSecondMax,
+    description:
+      'Most chat messages shown to all viewers in any second. Above it, viewers get the messages of hosts, ' +
+      'moderators and buyers with an order, and a fair sample of the rest. 0 = the limit of the engine',
+  }),
+};
+
+export const ShowStateName = Type.Unsafe<ShowState>({
   type: 'string',
   enum: ['planned', 'live', 'ended'] satisfies ShowState[],
 });
-
 export const ShowSchema = Type.Object(
   {
     id: Id,
     title: Title,
     state: ShowStateName,
     startsAt: MomentOrNull,
-    guests: Guests,
-    slowModeMs: SlowMode,
-    chatShownPerSecond: ShownPerSecond,
+    ...settings,
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
-    pinned: Type.Union([Id, Type.Null()], { description: 'Product on stage right now' }),
+    pinned: Type.Union([Id, Type.Null()], { description: 'The product that is presented now' }),
     createdAt: Moment,
   },
   { $id: 'Show' },
 );
 export const Show = Type.Unsafe<ShowView>({ $ref: 'Show#' });
+export const ShowList = Type.Object({ shows: Type.Array(Show) });
 
+const optional = {
+  startsAt: Type.Optional(MomentOrNull),
+  guests: Type.Optional(settings.guests),
+  slowModeMs: Type.Optional(settings.slowModeMs),
+  chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),
+  brands: Type.Optional(Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax })),
+};
 export const NewShow = Type.Object(
-  {
-    id: Type.Optional(Id),
-    title: Title,
-    startsAt: Type.Optional(MomentOrNull),
-    guests: Type.Optional(Guests),
-    slowModeMs: Type.Optional(SlowMode),
-    chatShownPerSecond: Type.Optional(ShownPerSecond),
-    brands: Type.Optional(Brands),
-  },
+  { id: Type.Optional(Id), title: Title, ...optional },
   { additionalProperties: false },
 );
-
 export const ShowChange = Type.Object(
-  {
-    title: Type.Optional(Title),
-    startsAt: Type.Optional(MomentOrNull),
-    guests: Type.Optional(Guests),
-    slowModeMs: Type.Optional(SlowMode),
-    chatShownPerSecond: Type.Optional(ShownPerSecond),
-    brands: Type.Optional(Brands),
-  },
+  { title: Type.Optional(Title), ...optional },
   { additionalProperties: false, description: 'At least one field' },
 );
-
-export const ShowList = Type.Object({ shows: Type.Array(Show) });
 
 export const AnnouncementBody = Type.Object(
   { text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }) },
