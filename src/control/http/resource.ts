@@ -29,7 +29,7 @@ interface Operation {
   readonly keyed?: 'script';
 }
 
-/** Returns a function that makes a route's options from its operation, for a section of the docs. */
+/** Returns a function that makes the options of a route, for one section of the docs. */
 export function operationsOf(tag: string) {
   return <T extends Operation>(operation: T): { config: FastifyContextConfig; schema: T } => {
     const { errors = [], open = false, keyed, response, ...documented } = operation;
