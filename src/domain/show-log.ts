@@ -29,7 +29,7 @@ export interface ReservationChange {
 export interface NewHolds {
   /** As given to `reserve`. */
   readonly origin: string;
-  news(): readonly ReservationChange[];
+  changes(): readonly ReservationChange[];
 }
 
 /**

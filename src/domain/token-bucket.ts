@@ -24,7 +24,7 @@ export const newBucket = (rate: Rate, nowMs: number): TokenBucket => ({ tokens: 
 /**
  * Takes `cost` and answers 0, or takes nothing and answers the milliseconds until it could be had.
  */
-export function take(bucket: TokenBucket, rate: Rate, nowMs: number, cost = 1): number {
+export function takeTokens(bucket: TokenBucket, rate: Rate, nowMs: number, cost = 1): number {
   const tokens = Math.min(rate.burst, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1000) * rate.perSecond);
   bucket.atMs = nowMs;
   bucket.tokens = tokens;

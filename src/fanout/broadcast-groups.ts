@@ -1,59 +1,123 @@
 /**
- * Where viewers sit: blocks of seats, a topic of the socket server for each lane. One publish
- * reaches every subscriber without any JavaScript per viewer.
+ * Broadcast groups: the viewers of a room are split into groups of `publishViewersPerTurn`, each
+ * with one uWebSockets.js topic per lane. One publish reaches a group without JavaScript per viewer.
  */
+import { LIMITS } from '../limits.ts';
 import type { Variant } from '../protocol/messages.ts';
-
-export interface Publisher {
-  /** To everybody at this topic. A frame for a large room goes to many topics. */
-  publish(topic: string, bytes: Uint8Array, binary: boolean): void;
-  /** Called once for each frame and variant in use, however many topics it goes to. */
-  onFrame(lane: TopicLane, variant: Variant, bytes: number): void;
-}
+import type { Broadcaster } from './broadcaster.ts';
+import type { OutgoingFrame } from './frames.ts';
 
 /**
- * Topics per show, lane, variant and block of seats. Events and state share one, because every
- * viewer has both; chat has its own, because slow viewers leave it. Fewer subscriptions a viewer
- * are fewer bytes a viewer.
+ * Events and state share a topic, because every viewer gets both. Chat has another one, because
+ * slow viewers unsubscribe from it. Each subscription costs memory per viewer.
  */
 export type TopicLane = 'main' | 'chat';
 
 const VARIANT_LETTERS: Readonly<Record<Variant, string>> = { json: 'j', msgpack: 'm', 'msgpack.deflate': 'z' };
 const LANE_LETTERS: Readonly<Record<TopicLane, string>> = { main: 'e', chat: 'c' };
 
-/** What a topic carries, for counters. */
+/** Returns the lane of a topic, for counters. */
 export const laneOf = (topic: string): TopicLane => (topic[0] === LANE_LETTERS.main ? 'main' : 'chat');
 
-/**
- * Viewers of one room and variant who are written to together: a large room has many, so that a
- * flush does not keep the loop for all of them at once.
- */
+/** Viewers of one room and variant who are written to together. */
 export interface BroadcastGroup {
   readonly variant: Variant;
   readonly topics: Readonly<Record<TopicLane, string>>;
-  taken: number;
+  viewers: number;
   /** Chat sent to each of them so far, each frame rounded up. */
   chatKib: number;
-  /** The turn of the loop in which they were last written to. */
-  turn: number;
-  /** Frames that the spreader has not published to these viewers yet, in order. */
-  readonly waiting: Waiting[];
+  /** The turn of the event loop in which they were last written to. */
+  lastTurn: number;
+  /** Frames that are not published to these viewers yet, in order. */
+  readonly queue: QueuedFrame[];
 }
 
-export interface Waiting {
+export interface QueuedFrame {
   readonly topic: string;
   readonly bytes: Uint8Array;
 }
 
-/** A new block, the `index`th of its variant in a show. */
-export function newBroadcastGroup(showId: string, variant: Variant, index: number): BroadcastGroup {
+function newGroup(showId: string, variant: Variant, index: number): BroadcastGroup {
   const end = `${VARIANT_LETTERS[variant]}${index}/${showId}`;
-  return {
-    variant,
-    topics: { main: LANE_LETTERS.main + end, chat: LANE_LETTERS.chat + end },
-    taken: 0,
-    chatKib: 0,
-    turn: 0,
-    waiting: [],
-  };
+  const topics = { main: LANE_LETTERS.main + end, chat: LANE_LETTERS.chat + end };
+  return { variant, topics, viewers: 0, chatKib: 0, lastTurn: 0, queue: [] };
+}
+
+interface VariantGroups {
+  readonly variant: Variant;
+  /** Viewers in the room, welcomed or not. */
+  count: number;
+  readonly groups: BroadcastGroup[];
+}
+
+/** The viewers of one room by wire variant, and their broadcast groups. */
+export class BroadcastGroups {
+  private readonly showId: string;
+  private readonly broadcaster: Broadcaster;
+  private readonly variants: readonly VariantGroups[];
+
+  constructor(showId: string, broadcaster: Broadcaster) {
+    this.showId = showId;
+    this.broadcaster = broadcaster;
+    this.variants = Object.keys(VARIANT_LETTERS).map((variant) => ({
+      variant: variant as Variant,
+      count: 0,
+      groups: [],
+    }));
+  }
+
+  countViewer(variant: Variant, delta: 1 | -1): void {
+    this.of(variant).count += delta;
+  }
+
+  hasVariant(variant: Variant): boolean {
+    return this.of(variant).count > 0;
+  }
+
+  get viewers(): number {
+    return this.variants.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /**
+   * Returns the group of a viewer who subscribes right after this call. Publishes what the group
+   * still waits for, because the welcome of the new viewer contains it.
+   */
+  join(variant: Variant): BroadcastGroup {
+    const { groups } = this.of(variant);
+    let group = groups.find(({ viewers }) => viewers < LIMITS.publishViewersPerTurn);
+    if (group === undefined) {
+      group = newGroup(this.showId, variant, groups.length);
+      groups.push(group);
+    }
+    this.broadcaster.flush(group);
+    group.viewers += 1;
+    return group;
+  }
+
+  leave(group: BroadcastGroup): void {
+    group.viewers -= 1;
+  }
+
+  /** Publishes what the group waits for, before something that must come after it. */
+  flush(group: BroadcastGroup): void {
+    this.broadcaster.flush(group);
+  }
+
+  publish(lane: TopicLane, frame: OutgoingFrame): void {
+    for (const { variant, groups } of this.variants) {
+      let bytes: Uint8Array | null = null;
+      for (const group of groups) {
+        if (group.viewers === 0) continue;
+        if (bytes === null) {
+          bytes = frame.in(variant);
+          this.broadcaster.publisher.onFrame(lane, variant, bytes.length);
+        }
+        this.broadcaster.publish(group, lane, bytes);
+      }
+    }
+  }
+
+  private of(variant: Variant): VariantGroups {
+    return this.variants.find((candidate) => candidate.variant === variant) as VariantGroups;
+  }
 }

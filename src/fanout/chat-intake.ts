@@ -12,14 +12,14 @@ import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import { CHAT_TIME_STEP_MS } from '../protocol/messages.ts';
 
-export interface ChatTaken {
+export interface AcceptedChat {
   readonly id: number;
   /** The display cap shows it to nobody. */
   readonly leftOut: boolean;
 }
 
 /** Called once with the message's id, or with why it was not taken. */
-export type ChatAnswer = (result: Result<ChatTaken>) => void;
+export type ChatCallback = (result: Result<AcceptedChat>) => void;
 
 export interface ChatIntakeOptions {
   readonly showId: string;
@@ -29,14 +29,14 @@ export interface ChatIntakeOptions {
   /** The show's display cap, messages a second; 0 = all are shown. */
   readonly shownPerSecond: () => number;
   /** Chat waits too long to be written: no more is taken. */
-  readonly behind: () => boolean;
+  readonly isBehind: () => boolean;
   /** An answer could not be taken: the others of its batch get theirs. */
-  readonly onFault: (error: unknown) => void;
+  readonly onCallbackError: (error: unknown) => void;
 }
 
 interface Waiting {
   readonly entry: ChatEntry;
-  readonly answer: ChatAnswer;
+  readonly answer: ChatCallback;
   /** In a frame, roughly. */
   readonly bytes: number;
 }
@@ -59,8 +59,8 @@ export class ChatIntake {
     this.options = options;
   }
 
-  accept(entry: ChatEntry, answer: ChatAnswer): void {
-    if (this.queue.length >= LIMITS.chatQueuePerRoomMax || this.options.behind()) {
+  accept(entry: ChatEntry, answer: ChatCallback): void {
+    if (this.queue.length >= LIMITS.chatQueuePerRoomMax || this.options.isBehind()) {
       answer(fail('overloaded', 'Too many messages are waiting in this show.', { retryAfterMs: OVERLOAD_RETRY_MS }));
       return;
     }
@@ -71,7 +71,7 @@ export class ChatIntake {
   }
 
   /** Resolves when everything accepted so far is answered. */
-  async settled(): Promise<void> {
+  async whenIdle(): Promise<void> {
     while (this.queue.length > 0 || this.inFlight !== null) {
       if (this.inFlight === null) this.append();
       await this.inFlight;
@@ -118,7 +118,7 @@ export class ChatIntake {
       try {
         answer(result.ok ? ok({ id: result.value.firstId + i, leftOut: shown !== null && !shown.has(i) }) : result);
       } catch (error) {
-        this.options.onFault(error);
+        this.options.onCallbackError(error);
       }
     }
   }

@@ -7,14 +7,14 @@ import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
 import type { Clock, Timer } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
+import type { BroadcastGroups } from './broadcast-groups.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatBytesMax, chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
-import type { Listeners } from './listeners.ts';
 import { ChatRing } from './rings.ts';
 
 export interface ChatLaneOptions {
   readonly clock: Clock;
-  readonly listeners: Listeners;
+  readonly groups: BroadcastGroups;
   /** Runs once what was published has been written. */
   readonly afterWrites: (run: () => void) => void;
   readonly encodes: EncodeCounts;
@@ -43,7 +43,7 @@ export class ChatLane {
    * Ids sent or told as left out since the room opened: the difference of two readings is what
    * somebody missed in between.
    */
-  sent = 0;
+  sentCount = 0;
   private readonly options: ChatLaneOptions;
   private readonly coalescer: Coalescer;
   private waiting: Waiting[] = [];
@@ -74,7 +74,7 @@ export class ChatLane {
   }
 
   /** Chat comes faster than it can be written: whoever writes more now would only be read late. */
-  get behind(): boolean {
+  get isBehind(): boolean {
     return this.waitedTooLong(LIMITS.chatWaitMaxMs);
   }
 
@@ -98,7 +98,7 @@ export class ChatLane {
    * History at the opening of a room, and the last id taken: nobody is told, it is for those who
    * join.
    */
-  fill(batches: readonly ChatBatch[], lastChat: number): void {
+  reset(batches: readonly ChatBatch[], lastChat: number): void {
     this.stop();
     this.waiting = [];
     this.waitingBytes = 0;
@@ -144,15 +144,15 @@ export class ChatLane {
 
   private flush(): number {
     if (this.waiting.length === 0) return 0;
-    const { listeners, encodes, now, beforeFlush } = this.options;
+    const { groups, encodes, now, beforeFlush } = this.options;
     beforeFlush?.();
     const pieces = this.takeWaiting();
     for (const piece of pieces) this.ring.push(piece);
     const told = this.toldId;
     this.tell(this.ring.lastId);
-    if (listeners.total > 0) {
-      for (const frame of chatFrames(pieces, now(), listeners.uses('json'), encodes, told))
-        listeners.publish('chat', frame);
+    if (groups.viewers > 0) {
+      for (const frame of chatFrames(pieces, now(), groups.hasVariant('json'), encodes, told))
+        groups.publish('chat', frame);
     }
     this.tellLater();
     return this.waitingBytes;
@@ -179,7 +179,7 @@ export class ChatLane {
   }
 
   private flushBytesMax(): number {
-    return LIMITS.flushFramesMax * (chatBytesMax(this.options.listeners.uses('json')) - FRAME_SLACK_BYTES);
+    return LIMITS.flushFramesMax * (chatBytesMax(this.options.groups.hasVariant('json')) - FRAME_SLACK_BYTES);
   }
 
   /** What one flush takes is never too late: it may have waited for a loop that stood still. */
@@ -193,14 +193,14 @@ export class ChatLane {
   }
 
   private tell(id: number): void {
-    this.sent += id - this.toldId;
+    this.sentCount += id - this.toldId;
     this.toldId = id;
   }
 
   /** What was left out behind the last message shown: the next chat says it, or this. */
   private tellLater(): void {
     if (this.takenId <= this.toldId || this.waiting.length > 0) return;
-    if (this.options.listeners.total === 0) return this.tellLeftOut();
+    if (this.options.groups.viewers === 0) return this.tellLeftOut();
     this.tellTimer ??= this.options.clock.setTimer(() => {
       this.tellTimer = null;
       this.tellLeftOut();
@@ -210,12 +210,12 @@ export class ChatLane {
   private tellLeftOut(): void {
     const missed = this.takenId - this.toldId;
     if (missed <= 0 || this.waiting.length > 0) return;
-    const { listeners, encodes, now } = this.options;
+    const { groups, encodes, now } = this.options;
     this.tell(this.takenId);
     this.ring.skipTo(this.takenId);
-    if (listeners.total === 0) return;
+    if (groups.viewers === 0) return;
     const at = now();
     const nothing = new ChatPiece(this.takenId + 1, at, 0, NO_ITEMS);
-    listeners.publish('chat', splicedFrame({ at, chat: [nothing], missed }, encodes));
+    groups.publish('chat', splicedFrame({ at, chat: [nothing], missed }, encodes));
   }
 }

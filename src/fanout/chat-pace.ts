@@ -4,7 +4,7 @@
  * so that reconnecting, here or to another node, gives nobody a fresh start.
  */
 
-import { type Rate, type TokenBucket, take } from '../domain/token-bucket.ts';
+import { type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { unpackValues } from '../protocol/codec.ts';
 
@@ -31,7 +31,7 @@ export class ChatPace {
   }
 
   /** Milliseconds until the slow mode lets this person write again, 0 = now. */
-  slowFor(user: string, slowModeMs: number, nowMs: number): number {
+  slowModeWaitMs(user: string, slowModeMs: number, nowMs: number): number {
     const writer = this.writers.get(user);
     return writer === undefined ? 0 : Math.max(0, Math.ceil(writer.lastMs + slowModeMs - nowMs));
   }
@@ -39,7 +39,7 @@ export class ChatPace {
   /** Counts a message accepted here and answers 0, or the milliseconds until it would be. */
   take(user: string, nowMs: number, slowModeMs: number): number {
     const writer = this.writers.get(user) ?? this.newWriter(nowMs);
-    const waitMs = take(writer, this.rate, nowMs);
+    const waitMs = takeTokens(writer, this.rate, nowMs);
     if (waitMs === 0) this.wrote(user, writer, nowMs, slowModeMs);
     return waitMs;
   }
@@ -52,7 +52,7 @@ export class ChatPace {
     const [users] = unpackValues(authors) as [readonly string[] | undefined];
     for (const user of users ?? []) {
       const writer = this.writers.get(user) ?? this.newWriter(nowMs);
-      take(writer, this.rate, nowMs, 0);
+      takeTokens(writer, this.rate, nowMs, 0);
       writer.tokens -= 1;
       this.wrote(user, writer, nowMs, slowModeMs);
     }

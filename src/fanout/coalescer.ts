@@ -80,7 +80,7 @@ export class Coalescer {
    * Another lane is about to write to the same viewers: what waits goes along, which costs no write
    * of its own, once the shortest pause is over.
    */
-  goAlong(): void {
+  flushAlong(): void {
     const { clock, tickMinMs, flush } = this.options;
     const now = clock.nowMs();
     if (this.timer === null || this.lastFlushMs + tickMinMs > now) return;

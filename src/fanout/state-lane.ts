@@ -7,13 +7,13 @@ import type { Clock } from '../domain/clock.ts';
 import type { Counts } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type { Countdown, SaleStateView, SaleView, StateView } from '../protocol/messages.ts';
+import type { BroadcastGroups } from './broadcast-groups.ts';
 import { Coalescer } from './coalescer.ts';
 import { type EncodeCounts, splicedFrame } from './frames.ts';
-import type { Listeners } from './listeners.ts';
 
 export interface StateLaneOptions {
   readonly clock: Clock;
-  readonly listeners: Listeners;
+  readonly groups: BroadcastGroups;
   /** Runs once what was published has been written. */
   readonly afterWrites: (run: () => void) => void;
   readonly encodes: EncodeCounts;
@@ -85,8 +85,8 @@ export class StateLane {
   }
 
   /** Chat is about to be written to everybody: what waits here goes along. */
-  goAlong(): void {
-    this.coalescer.goAlong();
+  flushAlong(): void {
+    this.coalescer.flushAlong();
   }
 
   clear(): void {
@@ -109,8 +109,8 @@ export class StateLane {
     if (this.sales.size > 0) state.sales = [...this.sales.values()];
     if (this.countdowns !== null) state.countdowns = this.countdowns;
     this.clear();
-    const { listeners, encodes, now } = this.options;
-    if (listeners.total === 0 || Object.keys(state).length === 0) return;
-    listeners.publish('main', splicedFrame({ at: now(), state }, encodes));
+    const { groups, encodes, now } = this.options;
+    if (groups.viewers === 0 || Object.keys(state).length === 0) return;
+    groups.publish('main', splicedFrame({ at: now(), state }, encodes));
   }
 }

@@ -9,10 +9,10 @@ import { encodeFor } from '../fanout/frames.ts';
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
-import type { Listener, Member } from '../rooms/members.ts';
+import type { Member, MemberConnection } from '../rooms/members.ts';
 import type { Position } from '../rooms/resume.ts';
 import type { Room } from '../rooms/room.ts';
-import { type AnswerResult, encodeAnswer } from './answers.ts';
+import { encodeReply, type Reply } from './replies.ts';
 import type { WebSocket } from './uws.ts';
 
 /** Who connected, as the token said. `user` null: a guest without one. */
@@ -49,7 +49,7 @@ export interface SocketData {
 
 export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAtSeconds: null });
 
-export class Connection implements Listener {
+export class Connection implements MemberConnection {
   readonly room: Room;
   readonly variant: Variant;
   readonly identity: Identity;
@@ -129,8 +129,8 @@ export class Connection implements Listener {
    * The one answer of a request. A socket that closed meanwhile gets none: its client repeats the
    * key on the next one.
    */
-  answer(id: RequestId, at: number, result: AnswerResult): void {
-    if (this.socket !== null) this.write(encodeAnswer(this.variant, id, at, result));
+  reply(id: RequestId, at: number, result: Reply): void {
+    if (this.socket !== null) this.write(encodeReply(this.variant, id, at, result));
   }
 
   refuse(id: RequestId | undefined, at: number, error: Failure): void {
@@ -156,7 +156,7 @@ export class Connection implements Listener {
 
   /** Takes a seat in the room: from this moment on it gets what is published. */
   sit(): void {
-    this.seats = this.room.listeners.take(this.variant);
+    this.seats = this.room.groups.join(this.variant);
     this.provenKib = this.seats.chatKib;
   }
 
@@ -172,7 +172,7 @@ export class Connection implements Listener {
 
   /** The server forgets the subscriptions of a closed socket by itself. */
   stand(): void {
-    if (this.seats !== null) this.room.listeners.give(this.seats);
+    if (this.seats !== null) this.room.groups.leave(this.seats);
     this.seats = null;
   }
 
@@ -181,7 +181,7 @@ export class Connection implements Listener {
    * comes after it.
    */
   settle(): void {
-    if (this.seats !== null) this.room.listeners.settle(this.seats);
+    if (this.seats !== null) this.room.groups.flush(this.seats);
   }
 
   subscribe(lane: TopicLane): void {

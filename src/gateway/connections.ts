@@ -1,6 +1,6 @@
 /** Every connection of this node, how many each address has, and who may still come in. */
 
-import { newBucket, type Rate, type TokenBucket, take } from '../domain/token-bucket.ts';
+import { newBucket, type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
 import type { Connection, Source } from './connection.ts';
@@ -57,7 +57,7 @@ export class Connections {
     if (source.connections >= this.limits.perAddressMax) {
       return fail('rate_limited', 'Too many connections come from this address.', { retryAfterMs: retryAfterMs() });
     }
-    if (take(this.joins, this.joinRate, performance.now()) > 0) {
+    if (takeTokens(this.joins, this.joinRate, performance.now()) > 0) {
       return fail(
         'overloaded',
         `More than ${this.limits.joinsPerSecond} viewers a second want in; come back a little later.`,

@@ -34,7 +34,7 @@ const PACE_SHARE = 0.3;
 export async function drainGateway({ timeoutMs, rooms, connections, sendAway, logger }: DrainOptions): Promise<void> {
   const startedMs = performance.now();
   const leftMs = (): number => Math.max(0, startedMs + timeoutMs - performance.now());
-  const settled = await within(Promise.all([...rooms].map((room) => room.settle())), timeoutMs * SETTLE_SHARE);
+  const settled = await within(Promise.all([...rooms].map((room) => room.whenIdle())), timeoutMs * SETTLE_SHARE);
   if (!settled) logger.warn('some requests were still unanswered when the drain went on');
 
   const sockets = connections.all();

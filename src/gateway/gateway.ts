@@ -7,12 +7,12 @@ import type { TlsFiles } from '../config/tls.ts';
 import { systemClock } from '../domain/clock.ts';
 import type { ShowLog } from '../domain/show-log.ts';
 import { rateOf } from '../domain/token-bucket.ts';
-import { laneOf, type Publisher } from '../fanout/broadcast-groups.ts';
-import { Broadcaster } from '../fanout/broadcaster.ts';
+import { laneOf } from '../fanout/broadcast-groups.ts';
+import { Broadcaster, type Publisher } from '../fanout/broadcaster.ts';
 import { type EncodeCounts, newEncodeCounts } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
 import { CLOSE, type CloseReason, type ErrorCode, failure, StampedeError } from '../protocol/codes.ts';
-import type { FanoutStats, RoomStore } from '../rooms/room.ts';
+import type { RoomStore } from '../rooms/room.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ClientAddresses } from './client-address.ts';
@@ -80,10 +80,6 @@ export interface GatewayStats {
   readonly encodes: Readonly<EncodeCounts>;
   readonly framesPublished: number;
   readonly bytesPublished: number;
-  /**
-   * Refusals without asking Redis: how many, and the revision of the view the last one rested on.
-   */
-  readonly localRefusals: Readonly<Partial<Record<ErrorCode, { count: number; rev: number }>>>;
   readonly draining: boolean;
 }
 
@@ -121,7 +117,7 @@ class SocketGateway implements Gateway {
   private readonly app: TemplatedApp;
   private readonly connections: Connections;
   private readonly rooms: Rooms;
-  private readonly fanout: FanoutStats = { encodes: newEncodeCounts(), localRefusals: new Map() };
+  private readonly encodes = newEncodeCounts();
   private readonly resumes = { memory: 0, log: 0, snapshot: 0 };
   private readonly sweeper: Sweeper;
   private readonly joiner: Joiner;
@@ -148,13 +144,13 @@ class SocketGateway implements Gateway {
       store,
       log,
       logger,
-      spreader: new Broadcaster(this.publisher(), systemClock),
+      broadcaster: new Broadcaster(this.publisher(), systemClock),
       rates: {
         chat: rateOf(options.rates?.chatPerSecond ?? LIMITS.chatRatePerSecond),
         requests: rateOf(options.rates?.requestsPerSecond ?? LIMITS.requestRatePerSecond),
       },
       clock: systemClock,
-      stats: this.fanout,
+      encodes: this.encodes,
       onReserveBatch: (size) => metrics?.reserveBatchSize.observe(size),
       onLocalRefusal: (code) => metrics?.localRefusals.add(code),
       onFlush: (lane, elapsedMs) => metrics?.flushSeconds.observe({ lane }, elapsedMs / 1000),
@@ -195,7 +191,7 @@ class SocketGateway implements Gateway {
       draining: () => this.draining,
       onBadFrame: ({ code }) => metrics?.badFrames.inc({ code }),
       onMessage: (type) => metrics?.framesIn.add(type),
-      onAnswer: (type, answer, elapsedMs) => {
+      onReply: (type, answer, elapsedMs) => {
         if (metrics === undefined) return;
         if (type === 'chat') {
           if (answer.ok) {
@@ -265,10 +261,9 @@ class SocketGateway implements Gateway {
       joins: this.joins,
       demotions: this.demotions,
       resumes: { ...this.resumes },
-      encodes: { ...this.fanout.encodes },
+      encodes: { ...this.encodes },
       framesPublished: this.framesPublished,
       bytesPublished: this.bytesPublished,
-      localRefusals: Object.fromEntries(this.fanout.localRefusals),
       draining: this.draining,
     };
   }
@@ -343,7 +338,7 @@ class SocketGateway implements Gateway {
     this.connections.remove(connection);
     connection.stand();
     if (connection.entered) connection.room.leave(connection, connection.member);
-    if (connection.room.viewers === 0) this.rooms.left(connection.room);
+    if (connection.room.viewers === 0) this.rooms.closeWhenUnused(connection.room);
     metrics?.closes.add(String(code));
     metrics?.connections.set(this.connections.size);
     metrics?.rooms.set(this.rooms.size);

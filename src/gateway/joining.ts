@@ -57,7 +57,7 @@ export class Joiner {
     if (member?.waits) member.known = false;
     if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest')
       this.place(connection);
-    else void room.audience.learn(member).then(() => this.place(connection));
+    else void room.members.lookUpHoldings(member).then(() => this.place(connection));
   }
 
   private place(connection: Connection): void {
@@ -101,7 +101,7 @@ export class Joiner {
     const { node, health } = this.options;
     const { user, name, role, expiresAtSeconds } = identity;
     const expiresAt = expiresAtSeconds === null ? null : expiresAtSeconds * 1000;
-    const { epoch, offset } = room.view;
+    const { epoch, offset } = room.replica;
     const you = { user, name, role, expiresAt, ...room.holdings(member) };
     return {
       t: 'welcome',

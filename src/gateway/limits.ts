@@ -1,5 +1,5 @@
 /** Rates of requests, chat and hearts: per connection, and chat also per person over all nodes. */
-import { newBucket, type Rate, take } from '../domain/token-bucket.ts';
+import { newBucket, type Rate, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Connection } from './connection.ts';
@@ -13,13 +13,13 @@ const limited = (what: string, retryAfterMs: number): Result<never> =>
 export function takeRequest(connection: Connection, nowMs: number): Result<null> {
   const { requests } = connection.room.rates;
   connection.requestBucket ??= newBucket(requests, nowMs);
-  const waitMs = take(connection.requestBucket, requests, nowMs);
+  const waitMs = takeTokens(connection.requestBucket, requests, nowMs);
   return waitMs === 0 ? ok(null) : limited('messages', waitMs);
 }
 
 export function takeHearts(connection: Connection, count: number, nowMs: number): Result<null> {
   connection.heartBucket ??= newBucket(HEARTS, nowMs);
-  const waitMs = take(connection.heartBucket, HEARTS, nowMs, count);
+  const waitMs = takeTokens(connection.heartBucket, HEARTS, nowMs, count);
   return waitMs === 0 ? ok(null) : limited('hearts', waitMs);
 }
 
@@ -29,14 +29,14 @@ export function takeHearts(connection: Connection, count: number, nowMs: number)
  */
 export function takeChat(connection: Connection, user: string, nowMs: number): Result<null> {
   const { identity, room } = connection;
-  const { slowModeMs } = room.view.show;
+  const { slowModeMs } = room.replica.show;
   const free = identity.role === 'moderator' || identity.role === 'host';
   if (slowModeMs > 0 && !free) {
-    const waitMs = room.pace.slowFor(user, slowModeMs, nowMs);
+    const waitMs = room.pace.slowModeWaitMs(user, slowModeMs, nowMs);
     if (waitMs > 0) return limited('messages: the show is in slow mode', waitMs);
   }
   const { chat } = room.rates;
   connection.chatBucket ??= newBucket(chat, nowMs);
-  const waitMs = take(connection.chatBucket, chat, nowMs) || room.pace.take(user, nowMs, slowModeMs);
+  const waitMs = takeTokens(connection.chatBucket, chat, nowMs) || room.pace.take(user, nowMs, slowModeMs);
   return waitMs === 0 ? ok(null) : limited('chat messages', waitMs);
 }

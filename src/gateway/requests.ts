@@ -11,18 +11,18 @@ import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
-import { encodeAnswer } from './answers.ts';
 import type { Connection } from './connection.ts';
 import { takeRequest } from './limits.ts';
 import { onChat } from './messages/chat.ts';
-import { type Answer, type Answered, LATER, type RequestContext } from './messages/context.ts';
+import { type HandlerResult, REPLIES_LATER, type Reply, type RequestContext } from './messages/context.ts';
 import { onReact } from './messages/react.ts';
 import { onRelease } from './messages/release.ts';
-import { decided, onReserve } from './messages/reserve.ts';
+import { decisionReply, onReserve } from './messages/reserve.ts';
 import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
+import { encodeReply } from './replies.ts';
 
 export interface RequestsOptions {
   readonly health: Health;
@@ -32,7 +32,7 @@ export interface RequestsOptions {
   readonly onBadFrame: (error: Failure) => void;
   readonly onMessage: (type: ClientMessage['t']) => void;
   /** `elapsedMs` is null for what was answered at once, without asking anybody. */
-  readonly onAnswer: (type: ClientMessage['t'], answer: Answer, elapsedMs: number | null) => void;
+  readonly onReply: (type: ClientMessage['t'], answer: Reply, elapsedMs: number | null) => void;
   /** The peer does not speak the protocol: close with `bad_frames`. */
   readonly onHopeless: (connection: Connection) => void;
 }
@@ -72,12 +72,12 @@ class Call implements RequestContext {
     return this.requests.options.health;
   }
 
-  done(answer: Answer): void {
+  reply(answer: Reply): void {
     this.requests.answer(this, answer);
   }
 
   decided(result: Result<Decision>): void {
-    this.done(decided(result));
+    this.reply(decisionReply(result));
   }
 }
 
@@ -139,7 +139,7 @@ export class Requests {
   }
 
   private serve(connection: Connection, message: ClientMessage, nowMs: number): void {
-    const { health, draining, onMessage, onAnswer } = this.options;
+    const { health, draining, onMessage, onReply } = this.options;
     onMessage(message.t);
     const { id } = message;
     // Who may ask so often may have a second's worth under way.
@@ -155,32 +155,32 @@ export class Requests {
     const call = new Call(this, connection, message.t, id, nowMs, draining());
     connection.inFlight += 1;
     const answered = this.dispatch(connection, message, call);
-    if (answered === LATER) return;
+    if (answered === REPLIES_LATER) return;
     if (!(answered instanceof Promise)) {
       connection.inFlight -= 1;
-      onAnswer(message.t, answered, null);
-      if (id !== undefined) connection.answer(id, health.now(), answered);
+      onReply(message.t, answered, null);
+      if (id !== undefined) connection.reply(id, health.now(), answered);
       return;
     }
     void answered
-      .catch((error: unknown): Answer => {
+      .catch((error: unknown): Reply => {
         this.options.logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
         return fail('internal');
       })
-      .then((answer) => call.done(answer));
+      .then((answer) => call.reply(answer));
   }
 
   /** The answer of a call that had to wait. */
-  answer({ connection, type, id, nowMs }: Call, answer: Answer): void {
-    const { health, clock, onAnswer } = this.options;
+  answer({ connection, type, id, nowMs }: Call, answer: Reply): void {
+    const { health, clock, onReply } = this.options;
     connection.inFlight -= 1;
-    onAnswer(type, answer, clock.nowMs() - nowMs);
+    onReply(type, answer, clock.nowMs() - nowMs);
     // A resume was answered together with its frames; hearts without an id want no answer.
     if (id === undefined || !connection.open || (type === 'resume' && answer.ok)) return;
-    this.outbox.put(connection, encodeAnswer(connection.variant, id, health.now(), answer));
+    this.outbox.put(connection, encodeReply(connection.variant, id, health.now(), answer));
   }
 
-  private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): Answered {
+  private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): HandlerResult {
     switch (message.t) {
       case 'chat':
         return onChat(connection, message, context);
@@ -200,11 +200,11 @@ export class Requests {
   }
 
   /** The answer goes first, then the frames, without a published frame in between. */
-  private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Answer> {
+  private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Reply> {
     const { answer, frames } = await onResume(connection, message);
     connection.settle();
     connection.cork(() => {
-      connection.answer(message.id, this.options.health.now(), answer);
+      connection.reply(message.id, this.options.health.now(), answer);
       for (const frame of frames) connection.write(frame.in(connection.variant));
     });
     return answer;

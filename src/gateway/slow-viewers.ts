@@ -70,14 +70,14 @@ export class SlowViewers {
     connection.settle();
     connection.phase = 'demoted';
     connection.unsubscribe('chat');
-    connection.chatSentAtDemotion = connection.room.chatLane.sent;
+    connection.chatSentAtDemotion = connection.room.chatLane.sentCount;
     this.options.onDemoted();
   }
 
   private restore(connection: Connection): void {
     const { room } = connection;
     connection.settle();
-    const missed = room.chatLane.sent - connection.chatSentAtDemotion;
+    const missed = room.chatLane.sentCount - connection.chatSentAtDemotion;
     connection.phase = 'live';
     connection.subscribe('chat');
     connection.write(room.resumer.restoration(missed).in(connection.variant));

@@ -73,7 +73,7 @@ export class Upgrader {
       return this.turnAway(res, asked.error);
     }
     const { handshake, identity } = asked.value;
-    const reached = rooms.reach(handshake.show);
+    const reached = rooms.getOrOpen(handshake.show);
     const allowed = reached.ok && reached.value.opening === null ? mayWatch(identity, reached.value.room) : reached;
     if (!reached.ok || !allowed.ok) {
       connections.withdraw(source);
@@ -113,6 +113,6 @@ export class Upgrader {
 
 /** Only asked of a room that serves: whether guests may come in is part of its show. */
 export function mayWatch(identity: Identity, room: Room): Result<null> {
-  if (identity.user !== null || room.view.show.guests) return ok(null);
+  if (identity.user !== null || room.replica.show.guests) return ok(null);
   return fail('unauthenticated', 'This show needs a token: offer it as the subprotocol "token.<jwt>" or as ?token=.');
 }

@@ -383,7 +383,7 @@ function decodeCommit(
     events,
     sales: patches.map((patch) => saleStateOf(patch, rev)),
     reservations: newsOf(0, changed),
-    holds: made === 0 ? null : { origin, news: () => newsOf(changed, sizes.length) },
+    holds: made === 0 ? null : { origin, changes: () => newsOf(changed, sizes.length) },
     nextDueAt: nextDueAt || null,
     ...(mutes?.length ? { mutes } : {}),
   };

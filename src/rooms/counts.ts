@@ -12,7 +12,7 @@ export interface CountsReporterOptions {
   readonly node: string;
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
-  readonly onAnswer: (answer: CountsResult) => void;
+  readonly onResult: (answer: CountsResult) => void;
   /** There is no such show any more. */
   readonly onGone: () => void;
 }
@@ -89,7 +89,7 @@ export class CountsReporter {
   }
 
   private report(): Promise<void> {
-    const { log, showId, node, clock, onAnswer, onGone } = this.options;
+    const { log, showId, node, clock, onResult, onGone } = this.options;
     const { viewers, hearts } = this;
     const newcomers = [...take(this.newcomers, LIMITS.uniquesPerReportMax)];
     this.lastReportMs = clock.nowMs();
@@ -102,7 +102,7 @@ export class CountsReporter {
         if (result?.ok) {
           this.reported = viewers;
           for (const user of newcomers) this.newcomers.delete(user);
-          onAnswer(result.value);
+          onResult(result.value);
         } else {
           // Hearts of a report whose answer was lost may be counted twice; of one that failed none
           // is lost.

@@ -39,7 +39,7 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
 
 export class ShowFollower {
-  readonly view = new ShowReplica();
+  readonly replica = new ShowReplica();
   private readonly options: FollowerOptions;
   private readonly listener: RelayListener;
   private unsubscribe: (() => Promise<void>) | null = null;
@@ -60,7 +60,7 @@ export class ShowFollower {
   }
 
   /** True while the view equals what Redis committed, as far as the line has told. */
-  get synced(): boolean {
+  get isSynced(): boolean {
     return this.inStep;
   }
 
@@ -90,19 +90,20 @@ export class ShowFollower {
    * now; if it has not, it was lost on a line that nobody saw break, and nothing came after it to
    * tell.
    */
-  standsAt(position: { epoch: string; rev: number }): void {
+  checkPosition(position: { epoch: string; rev: number }): void {
     const { epoch, rev } = this.known;
     this.known = position;
-    if (this.inStep && epoch === position.epoch && (this.view.epoch !== epoch || this.view.rev < rev)) this.catchUp();
+    if (this.inStep && epoch === position.epoch && (this.replica.epoch !== epoch || this.replica.rev < rev))
+      this.catchUp();
   }
 
   /** The show is said to be gone: finds out. */
-  recheck(): void {
+  reload(): void {
     this.catchUp();
   }
 
   private adopt(loaded: RoomSnapshot): void {
-    this.view.adopt(loaded);
+    this.replica.adopt(loaded);
     this.chatId = loaded.lastChat;
   }
 
@@ -131,10 +132,10 @@ export class ShowFollower {
       case 'chat':
         return this.applyChat(message.batch);
       case 'counts':
-        if (this.view.applyCounts(message.counts)) handlers.onCounts(message.counts);
+        if (this.replica.applyCounts(message.counts)) handlers.onCounts(message.counts);
         return;
       case 'commit': {
-        const applied = this.view.apply(message.commit);
+        const applied = this.replica.apply(message.commit);
         if (applied === 'applied') handlers.onCommit(message.commit);
         else if (applied !== 'stale') this.catchUp();
       }
@@ -198,7 +199,7 @@ export class ShowFollower {
     if (this.stopped) return 'done';
     if (!events.ok) return 'again';
     if (this.missedMore) return 'again';
-    const anew = loaded.value.snapshot.epoch !== this.view.epoch;
+    const anew = loaded.value.snapshot.epoch !== this.replica.epoch;
     this.adopt(loaded.value);
     this.options.handlers.onCaughtUp(events.value, loaded.value, anew);
     this.replay();
@@ -210,7 +211,7 @@ export class ShowFollower {
    */
   private async missedEvents({ snapshot }: RoomSnapshot): Promise<Result<readonly ShowEvent[] | null>> {
     const { log, showId } = this.options;
-    const { epoch, offset } = this.view;
+    const { epoch, offset } = this.replica;
     if (snapshot.epoch !== epoch || snapshot.offset < offset) return { ok: true, value: null };
     if (snapshot.offset === offset) return { ok: true, value: [] };
     const found = await log.eventsAfter(showId, epoch, offset);

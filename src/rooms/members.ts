@@ -11,7 +11,7 @@ import { LIMITS } from '../limits.ts';
 import type { ReservationView, Variant, WaitView, You } from '../protocol/messages.ts';
 
 /** A socket, as far as a room knows it. */
-export interface Listener {
+export interface MemberConnection {
   readonly variant: Variant;
   /** Personal messages; never called after the listener left. */
   send(bytes: Uint8Array): void;
@@ -21,7 +21,7 @@ export interface Listener {
 export interface Member {
   readonly user: string;
   /** Their sockets here, seldom more than one: an array is a third of a set. */
-  listeners: readonly Listener[];
+  connections: readonly MemberConnection[];
   /**
    * Live holds, orders, and some that ended while this node looked on: a few. Null until there is
    * one.
@@ -39,9 +39,9 @@ export interface Member {
   /** Requests of this person that Redis has not answered yet. */
   reservesInFlight: number;
   /** New holds announced while an answer is on its way: perhaps they are that answer. */
-  untold: ReservationChange[] | null;
+  pendingAnnouncements: ReservationChange[] | null;
   /** Changes whose answer came before their announcement: who has been told by it. */
-  answered: Array<{ readonly id: string; readonly asker: Listener }> | null;
+  answered: Array<{ readonly id: string; readonly asker: MemberConnection }> | null;
 }
 
 export interface MembersOptions {
@@ -59,7 +59,7 @@ const LOOKUP_RETRY_MS = 1_000;
 /** Reservations kept of one person; ended ones make room. */
 const RESERVATIONS_KEPT_MAX = 32;
 const FORGET_EVERY = 16;
-const NOBODY: readonly Listener[] = [];
+const NOBODY: readonly MemberConnection[] = [];
 const NO_STANDING: BuyerHoldings = { reservations: [], waits: [], sales: [] };
 
 const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
@@ -94,19 +94,19 @@ export class Members {
     this.options = options;
   }
 
-  member(user: string): Member | undefined {
+  get(user: string): Member | undefined {
     return this.members.get(user);
   }
 
-  join(user: string, listener: Listener): Member {
+  join(user: string, listener: MemberConnection): Member {
     let member = this.members.get(user);
     if (member === undefined) {
       member = {
         user,
-        listeners: NOBODY,
+        connections: NOBODY,
         reservations: null,
         waits: null,
-        untold: null,
+        pendingAnnouncements: null,
         answered: null,
         sales: null,
         known: false,
@@ -115,13 +115,13 @@ export class Members {
       this.members.set(user, member);
     }
     this.gone.delete(member);
-    member.listeners = member.listeners.length === 0 ? [listener] : member.listeners.concat(listener);
+    member.connections = member.connections.length === 0 ? [listener] : member.connections.concat(listener);
     return member;
   }
 
-  leave(member: Member, listener: Listener): void {
-    member.listeners = member.listeners.filter((other) => other !== listener);
-    if (member.listeners.length > 0) return;
+  leave(member: Member, listener: MemberConnection): void {
+    member.connections = member.connections.filter((other) => other !== listener);
+    if (member.connections.length > 0) return;
     const now = this.options.clock.nowMs();
     this.gone.set(member, now);
     if (!member.known) this.forget(member);
@@ -144,7 +144,7 @@ export class Members {
   /**
    * Resolves when Redis has said what the person holds, or could not; `member.known` says which.
    */
-  learn(member: Member): Promise<void> {
+  lookUpHoldings(member: Member): Promise<void> {
     if (member.known) return Promise.resolve();
     if (this.retryTimer !== null) {
       this.unlearned.add(member);
@@ -157,7 +157,7 @@ export class Members {
   }
 
   /** What a person holds or owns, for their welcome. */
-  live(member: Member): ReservationView[] {
+  liveReservations(member: Member): ReservationView[] {
     return member.reservations?.filter(isLive) ?? [];
   }
 
@@ -171,7 +171,7 @@ export class Members {
   }
 
   /** This person has to do with the sale from now on: their requests there go to Redis. */
-  involve(member: Member, saleId: string): void {
+  addSale(member: Member, saleId: string): void {
     if (member.sales === null) member.sales = [saleId];
     else if (!member.sales.includes(saleId)) member.sales.push(saleId);
   }
@@ -188,13 +188,13 @@ export class Members {
   /**
    * Reservations that changed: remembered for people who are here, and told on all their sockets.
    */
-  changed(reservations: readonly ReservationChange[]): void {
+  applyChanges(reservations: readonly ReservationChange[]): void {
     for (const news of reservations) {
       const member = this.members.get(news.user);
       if (member === undefined) continue;
       if (news.isNewHold && member.reservesInFlight > 0) {
-        member.untold ??= [];
-        member.untold.push(news);
+        member.pendingAnnouncements ??= [];
+        member.pendingAnnouncements.push(news);
         continue;
       }
       const asker = this.takeAnswered(member, news.id);
@@ -209,18 +209,18 @@ export class Members {
    * person's other sockets are told: in a rush that is half of what would be written. A recorded
    * answer may be of a hold that another node has just announced.
    */
-  answer(member: Member, asker: Listener, hold: ReservationView | null, replayed = false): void {
+  answer(member: Member, asker: MemberConnection, hold: ReservationView | null, replayed = false): void {
     if (hold !== null) {
-      const at = member.untold?.findIndex(({ id }) => id === hold.id) ?? -1;
-      if (at >= 0) member.untold?.splice(at, 1);
+      const at = member.pendingAnnouncements?.findIndex(({ id }) => id === hold.id) ?? -1;
+      if (at >= 0) member.pendingAnnouncements?.splice(at, 1);
       // News of how it ended may have been quicker.
       const isNews = at >= 0 || !replayed;
       if (isNews && !isOnly(member, asker) && (this.reservation(member, hold.id)?.state ?? 'held') === 'held')
         this.tell(member, hold, asker);
     }
-    if (member.reservesInFlight > 0 || member.untold === null) return;
-    const untold = member.untold;
-    member.untold = null;
+    if (member.reservesInFlight > 0 || member.pendingAnnouncements === null) return;
+    const untold = member.pendingAnnouncements;
+    member.pendingAnnouncements = null;
     for (const news of untold) this.spread(member, news.view());
   }
 
@@ -231,27 +231,27 @@ export class Members {
    * news got lost. While it is held all of the person's sockets are told so: no other news of it
    * may have come here.
    */
-  lookAgain(member: Member, recorded: ReservationView): void {
-    const before = this.live(member);
+  refetchReplayedHold(member: Member, recorded: ReservationView): void {
+    const before = this.liveReservations(member);
     this.remember(member, recorded);
-    this.doubt(member, before);
+    this.markStale(member, before);
   }
 
   /**
    * Until Redis has been asked again, this person may hold something nobody here has heard of; what
    * turns out to be new is told.
    */
-  doubt(member: Member, before = this.live(member)): void {
+  markStale(member: Member, before = this.liveReservations(member)): void {
     member.known = false;
     this.doubted.add(member);
-    if (member.listeners.length > 0) void this.relearnOne(member, before);
+    if (member.connections.length > 0) void this.relearnOne(member, before);
   }
 
   /** Remembers without telling: the answer of a request, which its sender gets anyway. */
   remember(member: Member, reservation: ReservationView): void {
-    this.involve(member, reservation.sale);
+    this.addSale(member, reservation.sale);
     // An offer is what the line was for.
-    if (reservation.offer) for (const { sku } of reservation.lines) this.stepOut(member, reservation.sale, sku);
+    if (reservation.offer) for (const { sku } of reservation.lines) this.removeWait(member, reservation.sale, sku);
     const known = member.reservations;
     if (known === null) {
       member.reservations = [reservation];
@@ -270,12 +270,12 @@ export class Members {
   }
 
   /** A place taken in line; places move up as others leave, so it is only as new as this. */
-  stepIn(member: Member, wait: WaitView): void {
-    this.stepOut(member, wait.sale, wait.sku);
+  addWait(member: Member, wait: WaitView): void {
+    this.removeWait(member, wait.sale, wait.sku);
     member.waits = [...(member.waits ?? []), wait];
   }
 
-  stepOut(member: Member, sale: string, sku: string): void {
+  removeWait(member: Member, sale: string, sku: string): void {
     if (member.waits === null) return;
     const left = member.waits.filter((wait) => wait.sale !== sale || wait.sku !== sku);
     member.waits = left.length > 0 ? left : null;
@@ -285,14 +285,14 @@ export class Members {
    * After a loss of the line to Redis nothing is known for sure: everybody who may hold something
    * is looked up again.
    */
-  async relearn(): Promise<void> {
+  async refetchAll(): Promise<void> {
     const before = new Map<Member, ReservationView[]>();
     for (const member of this.gone.keys()) this.forget(member);
     for (const member of this.members.values()) {
       this.doubted.add(member);
       if (!member.known) continue;
       member.known = false;
-      before.set(member, this.live(member));
+      before.set(member, this.liveReservations(member));
     }
     await Promise.all([...before].map(async ([member, held]) => this.relearnOne(member, held)));
   }
@@ -304,7 +304,7 @@ export class Members {
   }
 
   private async relearnOne(member: Member, held: readonly ReservationView[]): Promise<void> {
-    await this.learn(member);
+    await this.lookUpHoldings(member);
     if (!member.known) return;
     const answered = member.answered;
     member.answered = null;
@@ -312,7 +312,7 @@ export class Members {
       const reservation = this.reservation(member, id);
       if (reservation !== undefined) this.tell(member, reservation, isNewHold(reservation) ? asker : undefined);
     }
-    for (const reservation of this.live(member)) {
+    for (const reservation of this.liveReservations(member)) {
       const old = held.find(({ id }) => id === reservation.id);
       const changed = old === undefined || old.state !== reservation.state || old.heldUntil !== reservation.heldUntil;
       if (changed && !answered?.some(({ id }) => id === reservation.id)) this.tell(member, reservation);
@@ -323,12 +323,12 @@ export class Members {
    * An answer that came before its announcement: should that be lost, the person's other sockets
    * are told after the resync.
    */
-  noteAnswered(member: Member, asker: Listener, { id }: ReservationView): void {
+  noteAnswered(member: Member, asker: MemberConnection, { id }: ReservationView): void {
     member.answered ??= [];
     member.answered.push({ id, asker });
   }
 
-  private takeAnswered(member: Member, id: string): Listener | undefined {
+  private takeAnswered(member: Member, id: string): MemberConnection | undefined {
     const { answered } = member;
     const at = answered?.findIndex((one) => one.id === id) ?? -1;
     if (answered === null || at < 0) return undefined;
@@ -337,16 +337,16 @@ export class Members {
   }
 
   /** Remembers what was announced and tells it. */
-  private spread(member: Member, reservation: ReservationView, except?: Listener): void {
+  private spread(member: Member, reservation: ReservationView, except?: MemberConnection): void {
     this.remember(member, reservation);
     this.tell(member, reservation, except);
   }
 
-  private tell(member: Member, reservation: ReservationView, except?: Listener): void {
-    if (member.listeners.length === 0 || (except !== undefined && isOnly(member, except))) return;
+  private tell(member: Member, reservation: ReservationView, except?: MemberConnection): void {
+    if (member.connections.length === 0 || (except !== undefined && isOnly(member, except))) return;
     const message: You = { t: 'you', at: this.options.now(), reservation };
     const frame = messageFrame(message, this.options.encodes);
-    for (const listener of member.listeners) if (listener !== except) listener.send(frame.in(listener.variant));
+    for (const listener of member.connections) if (listener !== except) listener.send(frame.in(listener.variant));
   }
 
   private async lookUp(): Promise<void> {
@@ -382,9 +382,9 @@ export class Members {
     const ids = new Set(found.map(({ id }) => id));
     // What this node thought live and Redis does not list ended unseen: how, is asked one by one,
     // because it is rare.
-    const vanished = this.live(member).filter(({ id }) => !ids.has(id));
+    const vanished = this.liveReservations(member).filter(({ id }) => !ids.has(id));
     for (const reservation of found) this.remember(member, reservation);
-    for (const sale of sales) this.involve(member, sale);
+    for (const sale of sales) this.addSale(member, sale);
     member.waits = waits.length > 0 ? waits : null;
     member.known = true;
     for (const { id } of vanished) {
@@ -411,13 +411,14 @@ export class Members {
       const members = [...this.unlearned];
       this.unlearned.clear();
       // Their welcome could not say what they hold, so everything they hold is told now.
-      for (const member of members) if (!member.known && member.listeners.length > 0) void this.relearnOne(member, []);
+      for (const member of members)
+        if (!member.known && member.connections.length > 0) void this.relearnOne(member, []);
     }, LOOKUP_RETRY_MS);
   }
 }
 
-const isOnly = ({ listeners }: Member, listener: Listener): boolean =>
-  listeners.length === 1 && listeners[0] === listener;
+const isOnly = ({ connections }: Member, connection: MemberConnection): boolean =>
+  connections.length === 1 && connections[0] === connection;
 
 /** Without the oldest that ended, as far as there are too many. */
 function newest(reservations: readonly ReservationView[]): ReservationView[] {

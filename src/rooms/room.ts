@@ -12,48 +12,39 @@ import type { Scheduler } from '../domain/schedule.ts';
 import type { Commit, ShowLog } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';
 import type { WaitlistRequest, WaitlistResult } from '../domain/waitlist.ts';
+import { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import type { Broadcaster } from '../fanout/broadcaster.ts';
-import { type ChatAnswer, ChatIntake } from '../fanout/chat-intake.ts';
+import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import { ChatLane } from '../fanout/chat-lane.ts';
 import { ChatPace } from '../fanout/chat-pace.ts';
 import { type EncodeCounts, messageFrame, splicedFrame } from '../fanout/frames.ts';
-import { Listeners } from '../fanout/listeners.ts';
 import { EventRing } from '../fanout/rings.ts';
 import { StateLane } from '../fanout/state-lane.ts';
 import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
 import type { Item, ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
-import { ReserveBatcher, type Waiting } from '../selling/batcher.ts';
+import { type QueuedReserve, ReserveBatcher } from '../selling/batcher.ts';
 import { CountdownTicker } from '../selling/countdown.ts';
-import { DueTimer, spreadOf } from '../selling/due-timer.ts';
+import { DueTimer, delayOfNode } from '../selling/due-timer.ts';
 import { KeyedCalls } from '../selling/keyed-calls.ts';
 import { refuseLocally } from '../selling/local-refusals.ts';
 import { RefusalReporter } from '../selling/refusal-reporter.ts';
 import { CountsReporter } from './counts.ts';
 import { type ChatHistory, ShowFollower } from './follower.ts';
-import { type Listener, type Member, Members } from './members.ts';
+import { type Member, type MemberConnection, Members } from './members.ts';
 import type { ShowReplica } from './replica.ts';
 import { Resumer } from './resume.ts';
 import { WelcomeWriter } from './welcome.ts';
 
 export type RoomStore = ReservationStore & Scheduler & Health;
 
-/** What happened on this node, over all rooms. */
-export interface FanoutStats {
-  readonly encodes: EncodeCounts;
-  /**
-   * Refusals without asking Redis, per code, with the revision of the view the last one rested on.
-   */
-  readonly localRefusals: Map<ErrorCode, { count: number; rev: number }>;
-}
-
 /** Who is told what became of a reserve. */
 export interface DecisionReceiver {
   decided(result: Result<Decision>): void;
 }
 
-class PendingReserve implements Waiting {
+class PendingReserve implements QueuedReserve {
   readonly member: Member;
-  readonly asker: Listener;
+  readonly asker: MemberConnection;
   readonly key: string;
   readonly sale: string;
   readonly lines: readonly Item[];
@@ -62,7 +53,7 @@ class PendingReserve implements Waiting {
 
   constructor(
     member: Member,
-    asker: Listener,
+    asker: MemberConnection,
     { key, sale, lines }: Omit<ReserveRequest, 'user'>,
     receiver: DecisionReceiver,
   ) {
@@ -84,11 +75,11 @@ export interface RoomDeps {
   readonly store: RoomStore;
   readonly log: ShowLog;
   /** One for all rooms of a node. */
-  readonly spreader: Broadcaster;
+  readonly broadcaster: Broadcaster;
   readonly rates: Rates;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly stats: FanoutStats;
+  readonly encodes: EncodeCounts;
   readonly onReserveBatch?: (size: number) => void;
   readonly onLocalRefusal?: (code: ErrorCode) => void;
   /** A lane sent what waited in it: how long until its writes were out. */
@@ -100,7 +91,7 @@ export interface RoomDeps {
 
 export class Room {
   readonly showId: string;
-  readonly audience: Members;
+  readonly members: Members;
   readonly chatLane: ChatLane;
   /** How fast people write, over all nodes. */
   readonly pace: ChatPace;
@@ -113,7 +104,7 @@ export class Room {
    * same.
    */
   private readonly origin = randomBytes(9).toString('base64url');
-  readonly listeners: Listeners;
+  readonly groups: BroadcastGroups;
   private readonly follower: ShowFollower;
   private readonly eventRing = new EventRing();
   private readonly stateLane: StateLane;
@@ -129,23 +120,22 @@ export class Room {
   constructor(showId: string, deps: RoomDeps) {
     this.showId = showId;
     this.deps = deps;
-    const { clock, store, log, spreader, node, stats } = deps;
+    const { clock, store, log, broadcaster, node, encodes } = deps;
     this.rates = deps.rates;
     this.pace = new ChatPace(deps.rates.chat);
-    const { encodes } = stats;
     const now = (): number => store.now();
-    this.listeners = new Listeners(showId, spreader);
+    this.groups = new BroadcastGroups(showId, broadcaster);
     const lane = {
       clock,
-      listeners: this.listeners,
-      afterWrites: (run: () => void) => spreader.afterWrites(run),
+      groups: this.groups,
+      afterWrites: (run: () => void) => broadcaster.afterWrites(run),
       encodes,
       now,
     };
     this.chatLane = new ChatLane({
       ...lane,
       onFlush: (elapsedMs) => deps.onFlush?.('chat', elapsedMs),
-      beforeFlush: () => this.stateLane.goAlong(),
+      beforeFlush: () => this.stateLane.flushAlong(),
     });
     this.stateLane = new StateLane({ ...lane, onFlush: (elapsedMs) => deps.onFlush?.('state', elapsedMs) });
     this.follower = new ShowFollower({
@@ -160,28 +150,28 @@ export class Room {
         onGone: () => deps.onGone(this),
       },
     });
-    const { view } = this.follower;
-    this.audience = new Members({ showId, store, clock, encodes, now });
-    this.resumer = new Resumer({ showId, view, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
-    this.welcomes = new WelcomeWriter(view, this.chatLane.ring, encodes);
-    const onFault = (error: unknown): void =>
+    const { replica } = this.follower;
+    this.members = new Members({ showId, store, clock, encodes, now });
+    this.resumer = new Resumer({ showId, view: replica, ring: this.eventRing, chat: this.chatLane, log, encodes, now });
+    this.welcomes = new WelcomeWriter(replica, this.chatLane.ring, encodes);
+    const onCallbackError = (error: unknown): void =>
       deps.logger.error({ err: error, show: showId }, 'an answer could not be taken');
-    const shownPerSecond = (): number => view.show.chatShownPerSecond;
+    const shownPerSecond = (): number => replica.show.chatShownPerSecond;
     this.intake = new ChatIntake({
       showId,
       node,
       log,
       clock,
       shownPerSecond,
-      behind: () => this.chatLane.behind,
-      onFault,
+      isBehind: () => this.chatLane.isBehind,
+      onCallbackError,
     });
     this.batcher = new ReserveBatcher<PendingReserve>({
       showId,
       origin: this.origin,
       store,
       clock,
-      onFault,
+      onCallbackError,
       onDecided: (pending, result) => this.decided(pending, result),
       ...(deps.onReserveBatch ? { onBatch: deps.onReserveBatch } : {}),
     });
@@ -192,36 +182,36 @@ export class Room {
       node,
       log,
       clock,
-      onAnswer: ({ counts, ...stands }) => {
+      onResult: ({ counts, ...stands }) => {
         if (this.closed) return;
-        if (view.applyCounts(counts)) this.stateLane.pushCounts(counts);
-        this.follower.standsAt(stands);
+        if (replica.applyCounts(counts)) this.stateLane.pushCounts(counts);
+        this.follower.checkPosition(stands);
       },
-      onGone: () => this.follower.recheck(),
+      onGone: () => this.follower.reload(),
     });
     this.dueTimer = new DueTimer({
       showId,
       store,
       clock,
-      spreadMs: spreadOf(node),
-      rev: () => view.rev,
-      onNextDue: (at) => view.dueAt(at),
+      delayMs: delayOfNode(node),
+      rev: () => replica.rev,
+      onNextDue: (at) => replica.dueAt(at),
     });
     this.countdown = new CountdownTicker({
       clock,
       now,
-      sales: () => view.sales.values(),
-      listening: () => this.listeners.total > 0,
+      sales: () => replica.sales.values(),
+      listening: () => this.groups.viewers > 0,
       onTick: (countdowns) => this.stateLane.pushCountdowns(countdowns),
     });
   }
 
-  get view(): ShowReplica {
-    return this.follower.view;
+  get replica(): ShowReplica {
+    return this.follower.replica;
   }
 
   get viewers(): number {
-    return this.listeners.total;
+    return this.groups.viewers;
   }
 
   get reservesWaiting(): number {
@@ -232,8 +222,8 @@ export class Room {
   async open(): Promise<Result<null>> {
     const opened = await this.follower.open();
     if (!opened.ok) return opened;
-    this.eventRing.reset(this.view.offset);
-    this.chatLane.fill(opened.value.chat, opened.value.lastChat);
+    this.eventRing.reset(this.replica.offset);
+    this.chatLane.reset(opened.value.chat, opened.value.lastChat);
     return { ok: true, value: null };
   }
 
@@ -241,40 +231,40 @@ export class Room {
    * From now on the listener gets what is published; its personal news come through `member`. Null
    * for guests.
    */
-  enter(listener: Listener, user: string | null): Member | null {
-    const first = this.listeners.total === 0;
-    this.listeners.add(listener.variant, 1);
-    this.counts.setViewers(this.listeners.total);
+  enter(listener: MemberConnection, user: string | null): Member | null {
+    const first = this.groups.viewers === 0;
+    this.groups.countViewer(listener.variant, 1);
+    this.counts.setViewers(this.groups.viewers);
     if (first) {
-      this.dueTimer.set(this.view.nextDueAt);
+      this.dueTimer.set(this.replica.nextDueAt);
       this.countdown.refresh();
     }
     if (user === null) return null;
-    if (this.audience.member(user) === undefined) this.counts.addNewcomer(user);
-    return this.audience.join(user, listener);
+    if (this.members.get(user) === undefined) this.counts.addNewcomer(user);
+    return this.members.join(user, listener);
   }
 
-  leave(listener: Listener, member: Member | null): void {
-    this.listeners.add(listener.variant, -1);
-    if (member !== null) this.audience.leave(member, listener);
-    this.counts.setViewers(this.listeners.total);
-    if (this.listeners.total === 0) {
+  leave(listener: MemberConnection, member: Member | null): void {
+    this.groups.countViewer(listener.variant, -1);
+    if (member !== null) this.members.leave(member, listener);
+    this.counts.setViewers(this.groups.viewers);
+    if (this.groups.viewers === 0) {
       this.countdown.stop();
       this.dueTimer.set(null);
     }
   }
 
-  chat(entry: ChatEntry, answer: ChatAnswer): void {
+  chat(entry: ChatEntry, answer: ChatCallback): void {
     this.intake.accept(entry, answer);
   }
 
   /** Redis time until which this person may not chat, null = they may. */
   mutedUntil(user: string): number | null {
-    const until = this.view.mutes.get(user) ?? 0;
+    const until = this.replica.mutes.get(user) ?? 0;
     return until > this.deps.store.now() ? until : null;
   }
 
-  hearts(count: number): void {
+  addHearts(count: number): void {
     this.counts.addHearts(count);
     this.deps.onHearts?.(count);
   }
@@ -283,7 +273,12 @@ export class Room {
    * Decided by Redis. What the view can refuse for certain is refused before, by `refuse`. The
    * receiver is told exactly once.
    */
-  reserve(member: Member, asker: Listener, request: Omit<ReserveRequest, 'user'>, receiver: DecisionReceiver): void {
+  reserve(
+    member: Member,
+    asker: MemberConnection,
+    request: Omit<ReserveRequest, 'user'>,
+    receiver: DecisionReceiver,
+  ): void {
     member.reservesInFlight += 1;
     this.batcher.reserve(new PendingReserve(member, asker, request, receiver));
   }
@@ -291,18 +286,13 @@ export class Room {
   private decided({ member, asker, receiver }: PendingReserve, result: Result<Decision>): void {
     member.reservesInFlight -= 1;
     this.noteDecision(member, result);
-    this.audience.answer(
-      member,
-      asker,
-      result.ok ? result.value.reservation : null,
-      result.ok && result.value.replayed,
-    );
+    this.members.answer(member, asker, result.ok ? result.value.reservation : null, result.ok && result.value.replayed);
     receiver.decided(result);
   }
 
   async release(
     member: Member,
-    asker: Listener,
+    asker: MemberConnection,
     request: { key: string; reservation: string },
   ): Promise<Result<Decision>> {
     const { user } = member;
@@ -311,25 +301,25 @@ export class Room {
       this.deps.store.release(this.showId, reservation, { key, actor: `user:${user}`, user }),
     );
     const announced =
-      result.ok && this.audience.reservation(member, reservation)?.state === result.value.reservation.state;
+      result.ok && this.members.reservation(member, reservation)?.state === result.value.reservation.state;
     this.noteDecision(member, result);
-    if (result.ok && !announced) this.audience.noteAnswered(member, asker, result.value.reservation);
+    if (result.ok && !announced) this.members.noteAnswered(member, asker, result.value.reservation);
     return result;
   }
 
   async waitlist(member: Member, request: Omit<WaitlistRequest, 'user'>): Promise<Result<WaitlistResult>> {
-    this.audience.involve(member, request.sale);
+    this.members.addSale(member, request.sale);
     const result = await this.calls.run(() => this.deps.store.waitlist(this.showId, { ...request, user: member.user }));
     const { op, sale, sku, qty = 1 } = request;
     if (result.ok && op === 'join')
-      this.audience.stepIn(member, { sale, sku, qty, place: result.value.place, joinedAt: this.deps.store.now() });
-    else if (result.ok) this.audience.stepOut(member, sale, sku);
+      this.members.addWait(member, { sale, sku, qty, place: result.value.place, joinedAt: this.deps.store.now() });
+    else if (result.ok) this.members.removeWait(member, sale, sku);
     return result;
   }
 
   /** Answers what is in flight, sends what waits; for a drain. */
-  async settle(): Promise<void> {
-    await Promise.all([this.intake.settled(), this.batcher.settled(), this.calls.settled()]);
+  async whenIdle(): Promise<void> {
+    await Promise.all([this.intake.whenIdle(), this.batcher.whenIdle(), this.calls.whenIdle()]);
     this.chatLane.flushNow();
   }
 
@@ -340,27 +330,25 @@ export class Room {
     this.dueTimer.stop();
     this.chatLane.stop();
     this.stateLane.clear();
-    this.audience.stop();
+    this.members.stop();
     await Promise.all([this.follower.stop(), this.counts.close(), this.refusals.close()]);
   }
 
   /** Why the view refuses, or null: ask Redis. Counted, and told to the ledger. */
-  refuse(member: Member, saleId: string, lines: readonly Item[]): Failure | null {
-    const { store, stats, onLocalRefusal } = this.deps;
+  refuseLocally(member: Member, saleId: string, lines: readonly Item[]): Failure | null {
+    const { store, onLocalRefusal } = this.deps;
     const refusal = refuseLocally({
-      synced: this.follower.synced && store.trouble() === null,
-      sale: this.view.sales.get(saleId),
+      synced: this.follower.isSynced && store.trouble() === null,
+      sale: this.replica.sales.get(saleId),
       saleId,
       lines,
       nowMs: store.now(),
       errorMs: store.nowErrorMs(),
-      nextDueAt: this.view.nextDueAt,
-      buyerIsNew: this.audience.isNewTo(member, saleId),
+      nextDueAt: this.replica.nextDueAt,
+      buyerIsNew: this.members.isNewTo(member, saleId),
     });
     if (refusal === null) return null;
-    const seen = stats.localRefusals.get(refusal.code);
-    stats.localRefusals.set(refusal.code, { count: (seen?.count ?? 0) + 1, rev: this.view.rev });
-    this.refusals.note(saleId, refusal.code, this.view);
+    this.refusals.note(saleId, refusal.code, this.replica);
     onLocalRefusal?.(refusal.code);
     return refusal;
   }
@@ -368,12 +356,12 @@ export class Room {
   private noteDecision(member: Member, result: Result<Decision>): void {
     if (result.ok) {
       const { reservation, replayed } = result.value;
-      if (replayed && this.audience.reservation(member, reservation.id) === undefined)
-        this.audience.lookAgain(member, reservation);
-      else this.audience.remember(member, reservation);
+      if (replayed && this.members.reservation(member, reservation.id) === undefined)
+        this.members.refetchReplayedHold(member, reservation);
+      else this.members.remember(member, reservation);
     } else if (result.error.code === 'redis_unavailable' || result.error.code === 'internal') {
       // The outcome is not known.
-      this.audience.doubt(member);
+      this.members.markStale(member);
     }
   }
 
@@ -381,7 +369,7 @@ export class Room {
     this.chatLane.push(batch);
     const { node, clock } = this.deps;
     if (batch.node !== node && batch.authors !== undefined)
-      this.pace.charge(batch.authors, clock.nowMs(), this.view.show.slowModeMs);
+      this.pace.charge(batch.authors, clock.nowMs(), this.replica.show.slowModeMs);
   }
 
   private onCommit(commit: Commit): void {
@@ -390,9 +378,9 @@ export class Room {
     for (const { type, data } of commit.events) {
       if (type.startsWith('sale.') && data['sale'] !== undefined) this.stateLane.supersede(data['sale'] as SaleView);
     }
-    this.audience.changed(commit.reservations);
-    if (commit.holds !== null && commit.holds.origin !== this.origin) this.audience.changed(commit.holds.news());
-    this.dueTimer.set(this.listeners.total > 0 ? commit.nextDueAt : null);
+    this.members.applyChanges(commit.reservations);
+    if (commit.holds !== null && commit.holds.origin !== this.origin) this.members.applyChanges(commit.holds.changes());
+    this.dueTimer.set(this.groups.viewers > 0 ? commit.nextDueAt : null);
     if (commit.events.length > 0) this.countdown.refresh();
   }
 
@@ -401,43 +389,43 @@ export class Room {
     const removed = events.flatMap(({ type, data }) => (type === 'chat.removed' ? (data['ids'] as number[]) : []));
     if (removed.length > 0) this.chatLane.remove(new Set(removed));
     const entries = events.map((event) => this.eventRing.push(event));
-    if (this.listeners.total === 0) return;
+    if (this.groups.viewers === 0) return;
     const frame = splicedFrame(
-      { at: Math.max(at, this.deps.store.now()), epoch: this.view.epoch, events: entries },
-      this.deps.stats.encodes,
+      { at: Math.max(at, this.deps.store.now()), epoch: this.replica.epoch, events: entries },
+      this.deps.encodes,
     );
-    this.listeners.publish('main', frame);
+    this.groups.publish('main', frame);
   }
 
   private onCaughtUp(events: readonly ShowEvent[] | null, { chat, lastChat }: ChatHistory, anew: boolean): void {
-    const { store, stats, logger } = this.deps;
+    const { store, encodes, logger } = this.deps;
     this.stateLane.clear();
     // Under a new epoch nobody has any chat: the snapshot brings what there is.
-    if (anew) this.chatLane.fill(chat, lastChat);
+    if (anew) this.chatLane.reset(chat, lastChat);
     if (events === null) {
       logger.warn(
-        { show: this.showId, epoch: this.view.epoch },
+        { show: this.showId, epoch: this.replica.epoch },
         'events could not be filled in: everybody gets a snapshot',
       );
-      this.eventRing.reset(this.view.offset);
-      this.listeners.publish('main', this.welcomes.snapshotFrame(store.now()));
+      this.eventRing.reset(this.replica.offset);
+      this.groups.publish('main', this.welcomes.snapshotFrame(store.now()));
     } else {
       if (events.length > 0) this.publishEvents(events, store.now());
-      this.listeners.publish(
+      this.groups.publish(
         'main',
-        messageFrame({ t: 'frame', at: store.now(), state: this.view.fullState() }, stats.encodes),
+        messageFrame({ t: 'frame', at: store.now(), state: this.replica.fullState() }, encodes),
       );
     }
     if (!anew) this.chatLane.catchUp(chat, lastChat);
-    this.dueTimer.set(this.listeners.total > 0 ? this.view.nextDueAt : null);
+    this.dueTimer.set(this.groups.viewers > 0 ? this.replica.nextDueAt : null);
     this.countdown.refresh();
-    void this.audience.relearn();
+    void this.members.refetchAll();
   }
 
   /** Live holds and orders of a person, and their places in line, for the welcome. */
   holdings(member: Member | null): { reservations: ReservationView[]; waits: WaitView[] } {
     return member === null
       ? { reservations: [], waits: [] }
-      : { reservations: this.audience.live(member), waits: member.waits ?? [] };
+      : { reservations: this.members.liveReservations(member), waits: member.waits ?? [] };
   }
 }

@@ -42,7 +42,7 @@ export class Rooms {
    * opening; a room that could not be opened is forgotten, so that the next one who asks tries
    * again.
    */
-  reach(showId: string): Result<{ room: Room; opening: Promise<Result<null>> | null }> {
+  getOrOpen(showId: string): Result<{ room: Room; opening: Promise<Result<null>> | null }> {
     if (!this.slots.has(showId) && this.slots.size >= LIMITS.roomsPerNodeMax) {
       return fail('at_capacity', 'This node has as many shows in memory as it may.', {
         retryAfterMs: LIMITS.roomLingerMs,
@@ -53,7 +53,7 @@ export class Rooms {
   }
 
   /** Nobody entered, or the last one left: the room lingers, because people reload pages. */
-  left(room: Room): void {
+  closeWhenUnused(room: Room): void {
     const slot = this.slots.get(room.showId);
     if (slot === undefined || slot.room !== room || room.viewers > 0) return;
     const { clock } = this.deps;
@@ -84,7 +84,7 @@ export class Rooms {
       opened: room.open().then((opened) => {
         if (opened.ok) slot.serving = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
-        if (opened.ok) this.left(room);
+        if (opened.ok) this.closeWhenUnused(room);
         return opened;
       }),
     };

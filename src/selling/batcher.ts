@@ -13,12 +13,12 @@ import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
  * A request as it waits; whoever asks makes one object of it and of what they need at the answer,
  * because there are tens of thousands a second.
  */
-export interface Waiting extends ReserveRequest {
+export interface QueuedReserve extends ReserveRequest {
   /** Set by the batcher, on its clock. */
   enqueuedMs: number;
 }
 
-export interface ReserveBatcherOptions<W extends Waiting> {
+export interface ReserveBatcherOptions<W extends QueuedReserve> {
   readonly showId: string;
   /** This room, for commits to name. */
   readonly origin: string;
@@ -28,7 +28,7 @@ export interface ReserveBatcherOptions<W extends Waiting> {
   /** Called exactly once for each request. */
   readonly onDecided: (waiting: W, result: Result<Decision>) => void;
   /** An answer could not be taken: the others of its batch get theirs. */
-  readonly onFault: (error: unknown) => void;
+  readonly onCallbackError: (error: unknown) => void;
 }
 
 const RETRY_PAUSE_MS = 150;
@@ -38,7 +38,7 @@ const RETRY_AFTER_MAX_MS = 5_000;
 const FIRST_RATE_PER_SECOND = 5_000;
 const SMOOTHING = 0.3;
 
-export class ReserveBatcher<W extends Waiting> {
+export class ReserveBatcher<W extends QueuedReserve> {
   private readonly options: ReserveBatcherOptions<W>;
   /**
    * In order; those before `taken` are on their way. A rush queues thousands: moving all of them up
@@ -71,7 +71,7 @@ export class ReserveBatcher<W extends Waiting> {
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
-  settled(): Promise<void> {
+  whenIdle(): Promise<void> {
     if (this.batchesInFlight === 0 && this.waiting === 0) return Promise.resolve();
     return new Promise((resolve) => this.idle.push(resolve));
   }
@@ -142,7 +142,7 @@ export class ReserveBatcher<W extends Waiting> {
     try {
       this.options.onDecided(waiting, result);
     } catch (error) {
-      this.options.onFault(error);
+      this.options.onCallbackError(error);
     }
   }
 

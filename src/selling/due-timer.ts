@@ -13,7 +13,7 @@ export interface DueTimerOptions {
   readonly store: Pick<Scheduler, 'tick'> & Pick<Health, 'now'>;
   readonly clock: Clock;
   /** This node's place in the spread, milliseconds. */
-  readonly spreadMs: number;
+  readonly delayMs: number;
   /**
    * The view's revision: an answer of Redis is only worth telling while no commit came in between.
    */
@@ -26,7 +26,7 @@ const RETRY_MIN_MS = 5;
 const RETRY_MAX_MS = 250;
 
 /** Where a node stands in the spread: the same every time, different between most nodes. */
-export function spreadOf(node: string): number {
+export function delayOfNode(node: string): number {
   let sum = 0;
   for (let i = 0; i < node.length; i += 1) sum = (sum * 31 + node.charCodeAt(i)) >>> 0;
   return sum % SPREAD_MAX_MS;
@@ -70,8 +70,8 @@ export class DueTimer {
   private arm(pauseMs: number): void {
     this.disarm();
     if (this.dueAt === null || this.stopped) return;
-    const { clock, store, spreadMs } = this.options;
-    const waitMs = Math.min(TIMER_DELAY_MAX_MS, Math.max(pauseMs, this.dueAt - store.now() + spreadMs));
+    const { clock, store, delayMs } = this.options;
+    const waitMs = Math.min(TIMER_DELAY_MAX_MS, Math.max(pauseMs, this.dueAt - store.now() + delayMs));
     this.timer = clock.setTimer(() => {
       this.timer = null;
       if (this.dueAt !== null && store.now() < this.dueAt) this.arm(1);

@@ -28,7 +28,7 @@ export class KeyedCalls {
   }
 
   /** Resolves when everything begun so far is answered. */
-  async settled(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await Promise.all(this.inFlight);
   }
 

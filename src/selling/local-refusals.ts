@@ -18,7 +18,7 @@
 import { type Failure, failure } from '../protocol/codes.ts';
 import type { Item, SaleView } from '../protocol/messages.ts';
 
-export interface GateInput {
+export interface RefusalInput {
   /** The room's view equals what Redis committed, and Redis answers. */
   readonly synced: boolean;
   readonly sale: SaleView | undefined;
@@ -35,7 +35,7 @@ export interface GateInput {
 const PAUSED_RETRY_MS = 1_000;
 
 /** Why the request is refused, or null: ask Redis. */
-export function refuseLocally(input: GateInput): Failure | null {
+export function refuseLocally(input: RefusalInput): Failure | null {
   if (!input.synced || !input.buyerIsNew || !Number.isFinite(input.errorMs)) return null;
   const { sale, saleId } = input;
   if (sale === undefined) return failure('sale_not_found', `There is no sale "${saleId}" in this show.`);
@@ -55,7 +55,7 @@ export function refuseLocally(input: GateInput): Failure | null {
   }
 }
 
-function tooEarly({ opensAt }: SaleView, { nowMs, errorMs }: GateInput): Failure | null {
+function tooEarly({ opensAt }: SaleView, { nowMs, errorMs }: RefusalInput): Failure | null {
   if (opensAt === null || nowMs + errorMs >= opensAt) return null;
   return failure('sale_not_open', 'The sale has not opened yet.', {
     retryAfterMs: Math.max(1, Math.ceil(opensAt - nowMs)),
@@ -63,7 +63,7 @@ function tooEarly({ opensAt }: SaleView, { nowMs, errorMs }: GateInput): Failure
   });
 }
 
-function soldOut(sale: SaleView, { lines, nowMs, errorMs, nextDueAt }: GateInput): Failure | null {
+function soldOut(sale: SaleView, { lines, nowMs, errorMs, nextDueAt }: RefusalInput): Failure | null {
   if (nextDueAt !== null && nowMs + errorMs >= nextDueAt) return null;
   for (const { sku, left } of sale.skus) {
     let wanted = 0;

@@ -1,8 +1,7 @@
 import t from 'tap';
-import type { Publisher } from '../../src/fanout/broadcast-groups.ts';
-import { Broadcaster } from '../../src/fanout/broadcaster.ts';
+import { BroadcastGroups } from '../../src/fanout/broadcast-groups.ts';
+import { Broadcaster, type Publisher } from '../../src/fanout/broadcaster.ts';
 import type { OutgoingFrame } from '../../src/fanout/frames.ts';
-import { Listeners } from '../../src/fanout/listeners.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -13,7 +12,7 @@ function house(): {
   clock: ManualClock;
   sent: string[];
   counted: string[];
-  room(show: string, viewers: number): Listeners;
+  room(show: string, viewers: number): BroadcastGroups;
   spreader: Broadcaster;
 } {
   const clock = new ManualClock();
@@ -24,10 +23,10 @@ function house(): {
     onFrame: (lane, variant, bytes) => counted.push(`${lane} ${variant} ${bytes}`),
   };
   const spreader = new Broadcaster(publisher, clock);
-  const room = (show: string, viewers: number): Listeners => {
-    const listeners = new Listeners(show, spreader);
-    for (let i = 0; i < viewers; i += 1) listeners.take('msgpack');
-    return listeners;
+  const room = (show: string, viewers: number): BroadcastGroups => {
+    const groups = new BroadcastGroups(show, spreader);
+    for (let i = 0; i < viewers; i += 1) groups.join('msgpack');
+    return groups;
   };
   return { clock, sent, counted, room, spreader };
 }
@@ -78,7 +77,7 @@ t.test('who takes a seat gets nothing that was published before: its neighbours 
   const large = room('large', PER_TURN + 1);
   large.publish('chat', frame('1'));
   t.same(sent.splice(0), ['cm0/large 1']);
-  const seats = large.take('msgpack');
+  const seats = large.join('msgpack');
   t.equal(seats.topics.chat, 'cm1/large', 'the seat is in the block that waits');
   t.same(sent, ['cm1/large 1']);
 });

@@ -1,18 +1,20 @@
 import t from 'tap';
 import type { ChatAppend, ChatEntry } from '../../src/domain/chat.ts';
-import { ChatIntake, type ChatIntakeOptions, type ChatTaken } from '../../src/fanout/chat-intake.ts';
+import { type AcceptedChat, ChatIntake, type ChatIntakeOptions } from '../../src/fanout/chat-intake.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const entry = (n: number): ChatEntry => ({ user: `u${n}`, name: 'N', text: `t${n}`, mark: 0, at: 1_000 + n });
 
-const intakeWith = (options: Pick<ChatIntakeOptions, 'log' | 'onFault'> & Partial<ChatIntakeOptions>): ChatIntake =>
+const intakeWith = (
+  options: Pick<ChatIntakeOptions, 'log' | 'onCallbackError'> & Partial<ChatIntakeOptions>,
+): ChatIntake =>
   new ChatIntake({
     showId: 's',
     node: 'n',
     clock: new ManualClock(),
-    behind: () => false,
+    isBehind: () => false,
     shownPerSecond: () => 0,
     ...options,
   });
@@ -27,12 +29,12 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   const intake = intakeWith({
     clock,
     shownPerSecond: () => 10,
-    onFault: (error) => t.fail(String(error)),
+    onCallbackError: (error) => t.fail(String(error)),
     log: {
       appendChat: (_show, { count }, authors) => new Promise((answer) => appends.push({ count, authors, answer })),
     },
   });
-  const answers: Array<Result<ChatTaken>> = [];
+  const answers: Array<Result<AcceptedChat>> = [];
   for (let i = 0; i < 4; i += 1) intake.accept(entry(i), (r) => answers.push(r));
   t.same(
     appends.map(({ count }) => count),
@@ -45,7 +47,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   await clock.pass(LIMITS.tickMinMs);
   t.same(appends[1]?.authors, ['u1', 'u2', 'u3']);
   appends[1]?.answer(ok({ firstId: 20 }));
-  await intake.settled();
+  await intake.whenIdle();
   t.same(
     answers.map((r) => r.ok && r.value.id),
     [10, 20, 21, 22],
@@ -53,7 +55,7 @@ t.test('C-4: intake: one append in flight, everybody gets the id of their messag
   intake.accept(entry(5), (r) => answers.push(r));
   await clock.pass(LIMITS.tickMinMs * 2);
   appends[2]?.answer(fail('redis_unavailable'));
-  await intake.settled();
+  await intake.whenIdle();
   t.match(answers.at(-1), { ok: false, error: { code: 'redis_unavailable' } });
   for (let i = 0; i < LIMITS.chatBatchMessagesMax; i += 1) intake.accept(entry(i), () => {});
   t.equal(appends[3]?.count, 1);
@@ -75,7 +77,7 @@ t.test('intake: an answer that cannot be taken costs nobody else theirs', async 
   const faults: unknown[] = [];
   const perBatch: Array<ChatAppend['cap']> = [];
   const intake = intakeWith({
-    onFault: (error) => faults.push(error),
+    onCallbackError: (error) => faults.push(error),
     log: {
       appendChat: async (_show, { cap }) => {
         perBatch.push(cap);
@@ -86,9 +88,9 @@ t.test('intake: an answer that cannot be taken costs nobody else theirs', async 
   intake.accept(entry(0), () => {
     throw new Error('closed');
   });
-  const answers: Array<Result<ChatTaken>> = [];
+  const answers: Array<Result<AcceptedChat>> = [];
   intake.accept(entry(1), (r) => answers.push(r));
-  await intake.settled();
+  await intake.whenIdle();
   t.match(answers, [{ ok: true, value: { id: 7, leftOut: false } }]);
   t.equal(faults.length, 1);
   t.same(perBatch, [undefined, undefined], 'without a display cap the log is given nothing to sample by');
@@ -101,7 +103,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
   const intake = intakeWith({
     clock,
     shownPerSecond: () => 10,
-    onFault: (error) => t.fail(String(error)),
+    onCallbackError: (error) => t.fail(String(error)),
     log: {
       appendChat: async (_show, { count, items }) => {
         counts.push(count);
@@ -115,7 +117,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
     intake.accept({ ...entry(1), text }, (r) => !r.ok && refused.push(r.error.code));
   for (let i = 0; i < LIMITS.chatQueuePerRoomMax + 5; i += 1) accept(i < 1_000 ? 'x'.repeat(280) : 'short');
   t.same([...new Set(refused)], ['overloaded']);
-  await intake.settled();
+  await intake.whenIdle();
   t.ok(counts.every((count) => count <= LIMITS.chatBatchMessagesMax));
   t.ok(bytes.every((size) => size <= LIMITS.chatBatchBytesMax + 1_000));
   t.equal(
@@ -127,15 +129,15 @@ t.test('intake: batches and queue are bounded', async (t) => {
 t.test('C-11: intake: nothing is taken while chat waits too long to be written', async (t) => {
   let behind = true;
   const intake = intakeWith({
-    behind: () => behind,
-    onFault: (error) => t.fail(String(error)),
+    isBehind: () => behind,
+    onCallbackError: (error) => t.fail(String(error)),
     log: { appendChat: async () => ok({ firstId: 7 }) },
   });
-  const answers: Array<Result<ChatTaken>> = [];
+  const answers: Array<Result<AcceptedChat>> = [];
   intake.accept(entry(0), (r) => answers.push(r));
   behind = false;
   intake.accept(entry(1), (r) => answers.push(r));
-  await intake.settled();
+  await intake.whenIdle();
   t.match(answers, [
     { ok: false, error: { code: 'overloaded', retryAfterMs: Number } },
     { ok: true, value: { id: 7 } },

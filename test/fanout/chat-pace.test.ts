@@ -34,14 +34,14 @@ t.test('L-3: what a person wrote on other nodes is charged here, down into debt'
 
 t.test('L-2: slow mode counts from the last message, wherever it was written', async (t) => {
   const pace = new ChatPace(rate);
-  t.equal(pace.slowFor('ann', 10_000, 0), 0, 'nothing written yet');
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 0), 0, 'nothing written yet');
   pace.take('ann', 1_000, 10_000);
-  t.equal(pace.slowFor('ann', 10_000, 1_500), 9_500);
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 1_500), 9_500);
   pace.charge(packValue(['ann']), 4_000, 10_000);
-  t.equal(pace.slowFor('ann', 10_000, 4_000), 10_000);
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 4_000), 10_000);
   for (let i = 0; i < 100; i += 1) pace.take(`u${i}`, 13_000, 10_000);
-  t.equal(pace.slowFor('ann', 10_000, 13_000), 1_000, 'kept as long as it counts');
-  t.equal(pace.slowFor('ann', 10_000, 14_000), 0);
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 13_000), 1_000, 'kept as long as it counts');
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 14_000), 0);
 });
 
 t.test('a refused message charges nothing and delays nothing', async (t) => {
@@ -62,7 +62,7 @@ t.test('who wrote long ago is forgotten, and never more are kept than may be', a
   for (let from = 0; from < crowd.length; from += 500)
     pace.charge(packValue(crowd.slice(from, from + 500)), 60_000, 3_600_000);
   t.equal(kept(), LIMITS.chatWritersKeptMax);
-  t.ok(pace.slowFor(crowd.at(-1) ?? '', 3_600_000, 60_000) > 0, 'the newest stay');
+  t.ok(pace.slowModeWaitMs(crowd.at(-1) ?? '', 3_600_000, 60_000) > 0, 'the newest stay');
 });
 
 t.test('an empty list of authors is no trouble', async (t) => {

@@ -3,12 +3,11 @@ import type { ChatBatch } from '../../src/domain/chat.ts';
 import type { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 import type { CountsResult } from '../../src/domain/show-log.ts';
-import { newBucket, take } from '../../src/domain/token-bucket.ts';
-import type { Publisher } from '../../src/fanout/broadcast-groups.ts';
-import { Broadcaster } from '../../src/fanout/broadcaster.ts';
+import { newBucket, takeTokens } from '../../src/domain/token-bucket.ts';
+import { BroadcastGroups } from '../../src/fanout/broadcast-groups.ts';
+import { Broadcaster, type Publisher } from '../../src/fanout/broadcaster.ts';
 import { ChatLane } from '../../src/fanout/chat-lane.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
-import { Listeners } from '../../src/fanout/listeners.ts';
 import { StateLane } from '../../src/fanout/state-lane.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
@@ -26,7 +25,7 @@ interface Sent {
 function lanes(): {
   clock: ManualClock;
   sent: Sent[];
-  listeners: Listeners;
+  groups: BroadcastGroups;
   options: ConstructorParameters<typeof ChatLane>[0];
 } {
   const clock = new ManualClock();
@@ -35,12 +34,12 @@ function lanes(): {
     publish: (topic, bytes) => sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }),
     onFrame: () => {},
   };
-  const listeners = new Listeners('show', new Broadcaster(publisher, clock));
-  listeners.add('json', 1);
-  listeners.take('json');
+  const groups = new BroadcastGroups('show', new Broadcaster(publisher, clock));
+  groups.countViewer('json', 1);
+  groups.join('json');
   const afterWrites: ManualClock['afterWrites'] = (run) => clock.afterWrites(run);
-  const options = { clock, listeners, afterWrites, encodes: newEncodeCounts(), now: () => clock.time };
-  return { clock, sent, listeners, options };
+  const options = { clock, groups, afterWrites, encodes: newEncodeCounts(), now: () => clock.time };
+  return { clock, sent, groups, options };
 }
 
 function batch(firstId: number, count: number): ChatBatch {
@@ -55,7 +54,7 @@ const texts = (sent: Sent[]): string[] =>
 t.test('state goes along with chat, which is written to the same viewers', async (t) => {
   const { clock, sent, options } = lanes();
   const state = new StateLane(options);
-  const chat = new ChatLane({ ...options, beforeFlush: () => state.goAlong() });
+  const chat = new ChatLane({ ...options, beforeFlush: () => state.flushAlong() });
   const counts = (viewers: number): void => state.pushCounts({ viewers, peak: viewers, hearts: 0, unique: 0 });
   counts(1);
   clock.write();
@@ -98,7 +97,7 @@ t.test('chat: batches of many nodes leave in one frame a tick, in the order of t
   clock.advance(LIMITS.tickMinMs);
   t.equal(sent.length, 2);
   t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm5'], 'a batch that came twice is left out');
-  t.equal(lane.sent, 5);
+  t.equal(lane.sentCount, 5);
   lane.catchUp([batch(4, 2), batch(6, 1)], 6);
   clock.advance(LIMITS.tickMinMs);
   t.equal(texts(sent).at(-1), 'm6');
@@ -156,7 +155,7 @@ t.test('more chat than a flush takes leaves in several, each when the one before
   }
   sent.length = 0;
   lane.flushNow();
-  t.equal(lane.sent, count, 'on demand everything leaves at once');
+  t.equal(lane.sentCount, count, 'on demand everything leaves at once');
   t.equal(missed(sent), 0);
 });
 
@@ -174,19 +173,19 @@ t.test(
       count += much.count;
     };
     push();
-    t.notOk(lane.behind);
+    t.notOk(lane.isBehind);
     let refusedAfterMs = 0;
     for (let second = 1; second <= 8; second += 1) {
       for (let i = 0; i < 4; i += 1) push();
       clock.write();
-      if (lane.behind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
+      if (lane.isBehind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
     }
     t.ok(
       refusedAfterMs > LIMITS.chatWaitMaxMs && refusedAfterMs <= LIMITS.chatWaitMaxMs + 2_000,
       `refused after ${refusedAfterMs} ms`,
     );
-    for (let turn = 0; turn < 100 && lane.behind; turn += 1) clock.write();
-    t.notOk(lane.behind, 'and taken again when it has caught up');
+    for (let turn = 0; turn < 100 && lane.isBehind; turn += 1) clock.write();
+    t.notOk(lane.isBehind, 'and taken again when it has caught up');
     clock.advance(3_000);
     clock.write();
     const shown = texts(sent).length;
@@ -213,7 +212,7 @@ const missed = (sent: Sent[]): number => sent.reduce((sum, { frame }) => sum + (
 t.test('C-9: what was shown and what is told as missed add up, at every frame', async (t) => {
   const { clock, sent, options } = lanes();
   const lane = new ChatLane(options);
-  lane.fill([batch(1, 3)], 10);
+  lane.reset([batch(1, 3)], 10);
   lane.push(sampled(11, 10, [2, 7]));
   clock.write();
   t.match(
@@ -230,7 +229,7 @@ t.test('C-9: what was shown and what is told as missed add up, at every frame', 
   t.equal(sent.at(-1)?.frame.missed, undefined, 'what comes behind it may still be told with the next');
   clock.advance(LIMITS.missedChatReportMs);
   t.match(sent.at(-1)?.frame, { missed: 39, chat: [[366, Number, []]] }, 'or by itself');
-  t.equal(lane.sent, 365 - 10);
+  t.equal(lane.sentCount, 365 - 10);
   t.equal(texts(sent).length + missed(sent), 355);
   lane.push(batch(366, 1));
   clock.advance(LIMITS.tickMinMs);
@@ -283,20 +282,20 @@ t.test('C-10: a message taken off is not sent, if it waits, and not kept', async
 });
 
 t.test('left-out chat arms no timer in a room without viewers', async (t) => {
-  const { clock, listeners, options } = lanes();
-  listeners.add('json', -1);
+  const { clock, groups, options } = lanes();
+  groups.countViewer('json', -1);
   const lane = new ChatLane(options);
   lane.push(sampled(1, 10, []));
   t.equal(clock.armed, 0);
-  listeners.add('json', 1);
+  groups.countViewer('json', 1);
   lane.push(batch(11, 1));
   clock.write();
-  t.equal(lane.sent, 11);
+  t.equal(lane.sentCount, 11);
 });
 
 t.test('nothing is encoded or published for nobody, but history is kept', async (t) => {
-  const { clock, sent, listeners, options } = lanes();
-  listeners.add('json', -1);
+  const { clock, sent, groups, options } = lanes();
+  groups.countViewer('json', -1);
   const lane = new ChatLane(options);
   lane.push(batch(1, 3));
   clock.write();
@@ -380,7 +379,7 @@ t.test(
           : fail('redis_unavailable');
       },
     };
-    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
+    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onResult: () => {} });
     counts.addNewcomer('ann');
     counts.addNewcomer('ann');
     await clock.pass(10);
@@ -419,7 +418,7 @@ t.test(
         return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
       },
     };
-    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onAnswer: () => {} });
+    const counts = new CountsReporter({ showId: 's', node: 'n', clock, log, onGone() {}, onResult: () => {} });
     counts.setViewers(1);
     await clock.pass(10);
     counts.setViewers(2);
@@ -455,7 +454,7 @@ t.test('due: asks on the dot, again at once while there is more, and never spins
   const timer = new DueTimer({
     showId: 's',
     clock,
-    spreadMs: 3,
+    delayMs: 3,
     rev: () => 1,
     onNextDue: () => {},
     store: {
@@ -486,12 +485,12 @@ t.test('L-1: a token bucket refills by looking at the clock', async (t) => {
   const rate = { perSecond: 2, burst: 4 };
   const bucket = newBucket(rate, 0);
   t.same(
-    [0, 0, 0, 0, 0].map((now) => take(bucket, rate, now)),
+    [0, 0, 0, 0, 0].map((now) => takeTokens(bucket, rate, now)),
     [0, 0, 0, 0, 500],
   );
-  t.equal(take(bucket, rate, 500), 0);
-  t.equal(take(bucket, rate, 500, 3), 1_500, 'costs may be more than one');
-  t.equal(take(bucket, rate, 60_000, 4), 0, 'never above the burst');
-  t.equal(take(bucket, rate, 60_000), 500);
-  t.equal(take(bucket, rate, 0), 500, 'a clock that goes back gives nothing');
+  t.equal(takeTokens(bucket, rate, 500), 0);
+  t.equal(takeTokens(bucket, rate, 500, 3), 1_500, 'costs may be more than one');
+  t.equal(takeTokens(bucket, rate, 60_000, 4), 0, 'never above the burst');
+  t.equal(takeTokens(bucket, rate, 60_000), 500);
+  t.equal(takeTokens(bucket, rate, 0), 500, 'a clock that goes back gives nothing');
 });

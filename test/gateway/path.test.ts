@@ -32,7 +32,10 @@ t.test('the whole path: join, chat, reserve, release', async (t) => {
   );
   const no = await bob.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(no, { t: 'error', code: 'sold_out' });
-  t.match(world.node.gateway.stats().localRefusals, { sold_out: { count: 1 } });
+  await until(async () => {
+    const verified = await world.store.verify(world.show);
+    return verified.ok && verified.value.localRefusals === 1;
+  }, 'the refusal came from the node and is in the ledger');
   const again = await ann.ask({ t: 'reserve', key: 'k1', sale, lines: [{ sku: 'shirt-m', qty: 1 }] });
   t.match(again, { t: 'ok', data: { replayed: true } });
   t.match(await ann.ask({ t: 'release', key: 'k2', reservation: got['data'].reservation.id }), {

@@ -28,8 +28,8 @@ function setUp() {
     send: () => 1,
   };
   const room = {
-    listeners: { take: () => seats, settle: () => {} },
-    chatLane: { sent: 0 },
+    groups: { join: () => seats, flush: () => {} },
+    chatLane: { sentCount: 0 },
     resumer: { restoration: () => ({ in: () => new Uint8Array() }) },
   };
   const connection = new Connection(room as never, 'msgpack', GUEST, { address: 'a', connections: 1 }, null);

@@ -131,12 +131,17 @@ t.test(
     world.loads[0]?.(ok(loaded(10, 3)));
     t.match(await open, { ok: true });
     t.same(world.seen, ['commit 4', 'commit ']);
-    t.same([world.follower.view.offset, world.follower.view.rev, world.follower.synced], [4, 12, true]);
+    t.same([world.follower.replica.offset, world.follower.replica.rev, world.follower.isSynced], [4, 12, true]);
   },
 );
 
 t.test('L-4: mutes of a commit are known, lifted, and those that are over do not pile up', async (t) => {
-  const { view } = new ShowFollower({ showId: 's', clock: new ManualClock(), log: {} as never, handlers: {} as never });
+  const { replica: view } = new ShowFollower({
+    showId: 's',
+    clock: new ManualClock(),
+    log: {} as never,
+    handlers: {} as never,
+  });
   view.adopt({ ...loaded(1, 1), mutes: [['old', 500]] });
   t.equal(view.apply(commit(2, [], { mutes: [['ann', 2_000]] })), 'applied');
   t.same(
@@ -157,47 +162,47 @@ t.test('E-5: a gap in the offsets is filled from the log before anything later i
   const world = await opened();
   send(world, commit(11, [event(4)]), commit(13, [event(6)]), commit(14, [event(7)]));
   t.same(world.seen, ['commit 4']);
-  t.notOk(world.follower.synced, 'the gate must not trust this view now');
+  t.notOk(world.follower.isSynced, 'the gate must not trust this view now');
   await settle();
   world.log.push(event(4), event(5), event(6));
   world.loads.at(-1)?.(ok(loaded(13, 6)));
   await settle();
   t.same(world.seen, ['commit 4', 'caught up 5,6', 'commit 7']);
-  t.ok(world.follower.synced);
+  t.ok(world.follower.isSynced);
 });
 
 t.test('a lost commit that carried only state is noticed by the next one, whatever that carries', async (t) => {
   const world = await opened();
   send(world, commit(12, []));
-  t.notOk(world.follower.synced);
+  t.notOk(world.follower.isSynced);
   await settle();
   world.loads.at(-1)?.(ok(loaded(12, 3)));
   await settle();
   t.same(world.seen, ['caught up ']);
-  t.same([world.follower.view.rev, world.follower.synced], [12, true]);
+  t.same([world.follower.replica.rev, world.follower.isSynced], [12, true]);
 });
 
 t.test('and by the answer to a report, when nothing comes after it', async (t) => {
   const world = await opened();
-  const stands = (rev: number, epoch = 'e1'): void => world.follower.standsAt({ epoch, rev });
+  const stands = (rev: number, epoch = 'e1'): void => world.follower.checkPosition({ epoch, rev });
   stands(10);
   stands(11);
-  t.ok(world.follower.synced, 'it may be on its way');
+  t.ok(world.follower.isSynced, 'it may be on its way');
   send(world, commit(11, []));
   stands(12);
   stands(12);
-  t.notOk(world.follower.synced, 'what was published a report ago must be here by now');
+  t.notOk(world.follower.isSynced, 'what was published a report ago must be here by now');
   await settle();
   t.equal(world.loads.length, 1);
   world.loads.at(-1)?.(ok(loaded(12, 3)));
   await settle();
   stands(12);
-  t.same([world.follower.synced, world.loads.length], [true, 1], 'and that is all');
+  t.same([world.follower.isSynced, world.loads.length], [true, 1], 'and that is all');
 
   stands(1, 'e2');
-  t.ok(world.follower.synced);
+  t.ok(world.follower.isSynced);
   stands(1, 'e2');
-  t.notOk(world.follower.synced, 'another epoch');
+  t.notOk(world.follower.isSynced, 'another epoch');
 });
 
 t.test('E-4: a new epoch, or a log that does not reach back: a snapshot for everybody', async (t) => {
@@ -207,7 +212,7 @@ t.test('E-4: a new epoch, or a log that does not reach back: a snapshot for ever
   world.loads.at(-1)?.(ok(loaded(20, 0, 'e2')));
   await settle();
   t.same(world.seen, ['snapshot']);
-  t.equal(world.follower.view.epoch, 'e2');
+  t.equal(world.follower.replica.epoch, 'e2');
   const other = await opened();
   other.listener().onResync();
   await settle();
@@ -230,7 +235,7 @@ t.test('a lost line: loads again until Redis answers, however often it is lost m
   world.loads.shift()?.(ok(loaded(12, 3)));
   await settle();
   t.same(world.seen, ['caught up ']);
-  t.ok(world.follower.synced);
+  t.ok(world.follower.isSynced);
 });
 
 t.test('a show that is gone', async (t) => {
@@ -245,7 +250,7 @@ t.test('a show that is gone', async (t) => {
 
 t.test('S-2: sale state merges by revision', async (t) => {
   const world = await opened();
-  const left = (): number | undefined => world.follower.view.sales.get('f')?.skus[0]?.left;
+  const left = (): number | undefined => world.follower.replica.sales.get('f')?.skus[0]?.left;
   const patch = (rev: number, units: number): Commit =>
     commit(rev, [], { sales: [{ id: 'f', rev, state: 'open', opensAt: 1, closesAt: 9, left: { a: units } }] });
   send(world, patch(11, 4));
@@ -259,5 +264,5 @@ t.test('S-2: sale state merges by revision', async (t) => {
     }),
   );
   t.equal(left(), 2);
-  t.same(world.follower.view.snapshot().sales[0]?.rev, 12);
+  t.same(world.follower.replica.snapshot().sales[0]?.rev, 12);
 });

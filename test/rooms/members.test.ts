@@ -4,7 +4,7 @@ import type { BuyerHoldings } from '../../src/domain/reservation.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { ok, type Result } from '../../src/protocol/codes.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import { type Listener, type Member, Members } from '../../src/rooms/members.ts';
+import { type Member, type MemberConnection, Members } from '../../src/rooms/members.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 interface Question {
@@ -17,7 +17,7 @@ function setUp(): {
   audience: Members;
   questions: Question[];
   lookedUp: Map<string, ReservationView>;
-  join: (user: string) => { member: Member; told: string[]; listener: Listener };
+  join: (user: string) => { member: Member; told: string[]; listener: MemberConnection };
 } {
   const questions: Question[] = [];
   const lookedUp = new Map<string, ReservationView>();
@@ -38,9 +38,9 @@ function setUp(): {
     encodes: newEncodeCounts(),
     now: () => 0,
   });
-  const join = (user: string): { member: Member; told: string[]; listener: Listener } => {
+  const join = (user: string): { member: Member; told: string[]; listener: MemberConnection } => {
     const told: string[] = [];
-    const listener: Listener = {
+    const listener: MemberConnection = {
       variant: 'json',
       send: (bytes) => told.push(JSON.parse(Buffer.from(bytes).toString()).reservation.id),
     };
@@ -67,20 +67,20 @@ t.test('a doubt about one person does not keep others waiting, however often it 
   const { audience, questions, lookedUp, join } = setUp();
   lookedUp.set('old', { ...hold('old'), state: 'released', endedAt: 1 });
   const { member: doubtful } = join('dora');
-  const learned = audience.learn(doubtful);
+  const learned = audience.lookUpHoldings(doubtful);
   questions[0]?.answer([nothing()]);
   await learned;
 
   let answered = 1;
   const answerNext = async (): Promise<void> => {
-    audience.lookAgain(doubtful, hold('old'));
+    audience.refetchReplayedHold(doubtful, hold('old'));
     const question = questions[answered++];
     question?.answer(question.users.map(nothing));
     await turn();
   };
   for (let round = 0; round < 5; round += 1) {
     const { member } = join(`u${round}`);
-    void audience.learn(member);
+    void audience.lookUpHoldings(member);
     // One question may be under way already; the next one has them.
     await answerNext();
     await answerNext();
@@ -92,13 +92,13 @@ t.test('who is doubted while Redis is asked is asked about again, and told what 
   const { audience, questions, join } = setUp();
   const { member, told } = join('ann');
   const { member: other } = join('bob');
-  const known = Promise.all([audience.learn(member), audience.learn(other)]);
+  const known = Promise.all([audience.lookUpHoldings(member), audience.lookUpHoldings(other)]);
   // The first question left with Ann alone.
   questions[0]?.answer([nothing()]);
   await turn();
   t.same(questions[1]?.users, ['bob']);
-  audience.doubt(member);
-  audience.doubt(other);
+  audience.markStale(member);
+  audience.markStale(other);
   questions[1]?.answer([holding('too-old')]);
   await turn();
   t.equal(other.known, false, 'an answer older than the doubt is not believed');
@@ -109,14 +109,14 @@ t.test('who is doubted while Redis is asked is asked about again, and told what 
   await turn();
   t.same([member.known, other.known], [true, true]);
   t.same(told, ['new']);
-  t.same(audience.live(other), []);
+  t.same(audience.liveReservations(other), []);
 });
 
 t.test('after a broken line everybody known is asked about again, also those whose answer is on its way', async (t) => {
   const { audience, questions, join } = setUp();
   const { member, told } = join('ann');
-  const known = audience.learn(member);
-  const relearned = audience.relearn();
+  const known = audience.lookUpHoldings(member);
+  const relearned = audience.refetchAll();
   questions[0]?.answer([nothing()]);
   await turn();
   t.equal(member.known, false);
@@ -136,7 +136,7 @@ t.test('a hold that was answered is told to the other sockets of its buyer, unle
   };
   answer('a');
   t.same([phone.told, laptop.told], [[], ['a']]);
-  audience.changed([
+  audience.applyChanges([
     { user: 'ann', id: 'b', isNewHold: false, view: () => ({ ...hold('b'), state: 'released', endedAt: 1 }) },
   ]);
   answer('b');
@@ -147,13 +147,13 @@ t.test('a hold that was answered is told to the other sockets of its buyer, unle
 t.test('a recorded answer is not the last word: how the hold ended meanwhile is found out and told', async (t) => {
   const { audience, questions, lookedUp, join } = setUp();
   const { member, told, listener } = join('ann');
-  const learned = audience.learn(member);
+  const learned = audience.lookUpHoldings(member);
   questions[0]?.answer([nothing()]);
   await learned;
   // The reply was lost with the line, the repeat got the recorded answer, and the news of the
   // release was lost, too.
   lookedUp.set('r', { ...hold('r'), state: 'released', endedAt: 1 });
-  audience.lookAgain(member, hold('r'));
+  audience.refetchReplayedHold(member, hold('r'));
   audience.answer(member, listener, hold('r'), true);
   questions[1]?.answer([nothing()]);
   await turn();
@@ -165,12 +165,12 @@ t.test('a hold known by a recorded answer alone is told to the other devices', a
   const { audience, questions, join } = setUp();
   const [phone, laptop] = [join('ann'), join('ann')];
   const { member } = phone;
-  const learned = audience.learn(member);
+  const learned = audience.lookUpHoldings(member);
   questions[0]?.answer([nothing()]);
   await learned;
   // The reply was lost with the line, and a room leaves out the news of its own new holds: the
   // answer is all it hears.
-  audience.lookAgain(member, hold('s'));
+  audience.refetchReplayedHold(member, hold('s'));
   audience.answer(member, phone.listener, hold('s'), true);
   questions[1]?.answer([holding('s')]);
   await turn();
@@ -184,7 +184,7 @@ t.test(
     const { member, listener } = join('ann');
     member.reservesInFlight = 1;
     audience.leave(member, listener);
-    void audience.relearn();
+    void audience.refetchAll();
     const back = join('ann');
     t.equal(back.member, member, 'the answer will find who came back');
     t.notOk(audience.isNewTo(back.member, 's'), 'and until then the gate lets them through to Redis');
@@ -192,6 +192,6 @@ t.test(
     member.reservesInFlight = 0;
     const { member: other, listener: others } = join('bob');
     audience.leave(other, others);
-    t.equal(audience.member('bob'), undefined, 'of others nothing was known and nothing is under way');
+    t.equal(audience.get('bob'), undefined, 'of others nothing was known and nothing is under way');
   },
 );

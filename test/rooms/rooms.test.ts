@@ -5,7 +5,7 @@ import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
-import type { Listener } from '../../src/rooms/members.ts';
+import type { MemberConnection } from '../../src/rooms/members.ts';
 import { Rooms } from '../../src/rooms/rooms.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { startRedis } from '../support/redis.ts';
@@ -21,35 +21,35 @@ t.test('a room: opened once for all who ask, lingers, goes, and an empty one cos
   if (!created.ok) throw new Error(created.error.message);
   const showId = created.value.id;
   const clock = new ManualClock();
-  const stats = { encodes: newEncodeCounts(), localRefusals: new Map() };
+  const encodes = newEncodeCounts();
   const rooms = new Rooms({
     node: 'n',
     store,
     log: store,
     clock,
-    stats,
+    encodes,
     logger: pino({ level: 'silent' }),
     rates: { chat: rateOf(3), requests: rateOf(20) },
-    spreader: new Broadcaster({ publish: () => {}, onFrame: () => {} }, clock),
+    broadcaster: new Broadcaster({ publish: () => {}, onFrame: () => {} }, clock),
     onGone: () => {},
   });
-  const first = rooms.reach(showId);
-  const second = rooms.reach(showId);
+  const first = rooms.getOrOpen(showId);
+  const second = rooms.getOrOpen(showId);
   if (!first.ok || !second.ok) throw new Error('not reached');
   t.equal(first.value.room, second.value.room);
   t.match(await first.value.opening, { ok: true });
   t.equal(rooms.size, 1);
-  const again = rooms.reach(showId);
+  const again = rooms.getOrOpen(showId);
   t.equal(again.ok && again.value.opening, null, 'now without waiting');
 
   const { room } = first.value;
-  const listener: Listener = { variant: 'json', send: () => {} };
+  const listener: MemberConnection = { variant: 'json', send: () => {} };
   const member = room.enter(listener, 'ann');
   t.equal(room.viewers, 1);
   clock.advance(LIMITS.roomLingerMs * 2);
   t.equal(rooms.size, 1, 'somebody watches');
   room.leave(listener, member);
-  rooms.left(room);
+  rooms.closeWhenUnused(room);
   clock.advance(LIMITS.roomLingerMs - 1);
   t.equal(rooms.size, 1, 'lingers');
   clock.advance(2);
@@ -57,9 +57,9 @@ t.test('a room: opened once for all who ask, lingers, goes, and an empty one cos
   await new Promise((resolve) => setTimeout(resolve, 100));
   t.same(await redis.client().call('PUBSUB', 'SHARDCHANNELS'), [], 'and unsubscribed');
   t.equal(clock.armed, 0, 'no timer is left');
-  t.same(stats.encodes, newEncodeCounts(), 'nothing was encoded for nobody');
+  t.same(encodes, newEncodeCounts(), 'nothing was encoded for nobody');
 
-  const unknown = rooms.reach('nosuchshow');
+  const unknown = rooms.getOrOpen('nosuchshow');
   t.match(unknown.ok && (await unknown.value.opening), { ok: false, error: { code: 'show_not_found' } });
   t.equal(rooms.size, 0, 'a room that could not be opened is forgotten');
   await rooms.closeAll();

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Decision, ReserveRequest } from '../../src/domain/reservation.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
-import { ReserveBatcher, type Waiting } from '../../src/selling/batcher.ts';
+import { type QueuedReserve, ReserveBatcher } from '../../src/selling/batcher.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const request = (n: number): ReserveRequest => ({
@@ -35,7 +35,7 @@ interface Call {
   readonly answer: (results: Array<Result<Decision>>) => void;
 }
 
-interface Pending extends Waiting {
+interface Pending extends QueuedReserve {
   answered(result: Result<Decision>): void;
 }
 
@@ -57,7 +57,7 @@ function setUp(): { batcher: ReserveBatcher<Pending>; calls: Call[]; clock: Manu
       store,
       clock,
       onDecided,
-      onFault: (error) => faults.push(error),
+      onCallbackError: (error) => faults.push(error),
     }),
   };
 }
@@ -87,7 +87,7 @@ t.test('a request goes out at once; what comes meanwhile goes together', async (
     ['k1', 'k2', 'k3'],
     'everybody gets their own answer',
   );
-  await batcher.settled();
+  await batcher.whenIdle();
 });
 
 t.test('calls are bounded in size and number; a second one overlaps only when full', async (t) => {
@@ -180,7 +180,7 @@ t.test('a store that throws is an internal error for its requests, not a lost an
     clock: new ManualClock(),
     store,
     onDecided,
-    onFault: (error) => t.fail(String(error)),
+    onCallbackError: (error) => t.fail(String(error)),
   });
   t.match(await reserve(batcher, request(1)), { ok: false, error: { code: 'internal' } });
 });
@@ -192,7 +192,7 @@ t.test('an answer that cannot be taken costs nobody else theirs', async (t) => {
   };
   batcher.reserve({ ...request(0), enqueuedMs: 0, answered });
   calls[0]?.answer([decision(request(0))]);
-  await batcher.settled();
+  await batcher.whenIdle();
   t.match(faults, [{ message: 'closed' }]);
   const next = reserve(batcher, request(1));
   calls[1]?.answer([decision(request(1))]);

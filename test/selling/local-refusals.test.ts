@@ -6,7 +6,7 @@ import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import type { ReservationView, SaleView } from '../../src/protocol/messages.ts';
 import { Members } from '../../src/rooms/members.ts';
-import { type GateInput, refuseLocally } from '../../src/selling/local-refusals.ts';
+import { type RefusalInput, refuseLocally } from '../../src/selling/local-refusals.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const sale: SaleView = {
@@ -24,7 +24,7 @@ const sale: SaleView = {
     { sku: 'b', product: 'p', price: 1, left: 0 },
   ],
 };
-const input = (more: Partial<GateInput> = {}): GateInput => ({
+const input = (more: Partial<RefusalInput> = {}): RefusalInput => ({
   synced: true,
   sale,
   saleId: 's',
@@ -35,7 +35,7 @@ const input = (more: Partial<GateInput> = {}): GateInput => ({
   buyerIsNew: true,
   ...more,
 });
-const code = (more: Partial<GateInput>): string | null => refuseLocally(input(more))?.code ?? null;
+const code = (more: Partial<RefusalInput>): string | null => refuseLocally(input(more))?.code ?? null;
 
 t.test('what is possible goes to Redis', async (t) => {
   t.equal(code({}), null);
@@ -141,14 +141,14 @@ t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
 
   const ann = join('ann');
   t.notOk(audience.isNewTo(ann, 's'), 'before Redis has answered nobody is new');
-  await audience.learn(ann);
+  await audience.lookUpHoldings(ann);
   t.ok(audience.isNewTo(ann, 's'));
   ann.reservesInFlight = 1;
   t.notOk(audience.isNewTo(ann, 's'), 'a request is on its way');
   ann.reservesInFlight = 0;
-  audience.changed([news(reservation({}))]);
+  audience.applyChanges([news(reservation({}))]);
   t.notOk(audience.isNewTo(ann, 's'), 'a commit told of a hold');
-  audience.changed([news(reservation({ state: 'expired' }))]);
+  audience.applyChanges([news(reservation({ state: 'expired' }))]);
   t.notOk(audience.isNewTo(ann, 's'), 'its key has a recorded answer also after the hold ended');
   t.ok(audience.isNewTo(ann, 'other'));
   t.same(
@@ -158,17 +158,17 @@ t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
   );
 
   const bob = join('bob');
-  await audience.learn(bob);
+  await audience.lookUpHoldings(bob);
   t.ok(audience.isNewTo(bob, 's'));
   t.notOk(audience.isNewTo(bob, 'old'), 'held something there long ago');
 
   const cay = join('cay');
-  await audience.learn(cay);
+  await audience.lookUpHoldings(cay);
   t.ok(audience.hasOrder(cay));
-  t.equal(audience.live(cay).length, 1);
+  t.equal(audience.liveReservations(cay).length, 1);
   standings.set('cay', { reservations: [], waits: [], sales: ['s'] });
   told.length = 0;
-  await audience.relearn();
+  await audience.refetchAll();
   t.same(
     told.map(({ user, state }) => [user, state]),
     [['cay', 'released']],
@@ -177,7 +177,7 @@ t.test('I4: a repeated key reaches Redis: who is new to a sale', async (t) => {
 
   away = true;
   const dan = join('dan');
-  await audience.learn(dan);
+  await audience.lookUpHoldings(dan);
   t.notOk(dan.known, 'Redis away: not known, and nobody waits for it');
   away = false;
   await clock.pass(1_100);
@@ -200,21 +200,21 @@ t.test(
     const audience = new Members({ showId: 'show', store, clock, encodes: newEncodeCounts(), now: () => 0 });
     const line = { variant: 'json' as const, send: () => {} };
     const ann = audience.join('ann', line);
-    await audience.learn(ann);
+    await audience.lookUpHoldings(ann);
     audience.leave(ann, line);
-    audience.changed([news(reservation({ state: 'confirmed' }))]);
+    audience.applyChanges([news(reservation({ state: 'confirmed' }))]);
     const back = audience.join('ann', line);
     t.ok(back.known);
-    t.match(audience.live(back), [{ state: 'confirmed' }]);
+    t.match(audience.liveReservations(back), [{ state: 'confirmed' }]);
     t.equal(asked, 1);
 
     audience.leave(back, line);
     clock.advance(LIMITS.memberLingerMs);
     const bob = audience.join('bob', line);
-    await audience.learn(bob);
+    await audience.lookUpHoldings(bob);
     audience.leave(bob, line);
     t.notOk(audience.join('ann', line).known, 'whoever stays away longer is forgotten at the next leave');
-    await audience.relearn();
+    await audience.refetchAll();
     t.notOk(audience.join('bob', line).known, 'after a loss of the line nobody absent is taken for known');
   },
 );

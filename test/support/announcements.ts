@@ -36,7 +36,7 @@ export class Announcements {
         const { reservations, holds, ...commit } = message.commit;
         made.commits.push({
           ...commit,
-          reservations: [...reservations, ...(holds?.news() ?? [])].map((news) => news.view()),
+          reservations: [...reservations, ...(holds?.changes() ?? [])].map((news) => news.view()),
         });
       },
       onResync: () => {

@@ -38,9 +38,9 @@ class OtherNode implements WorkloadRun {
       node: `bench-${context.shard.index}`,
       log: store,
       clock: systemClock,
-      behind: () => false,
+      isBehind: () => false,
       shownPerSecond: () => 0,
-      onFault: (error) => {
+      onCallbackError: (error) => {
         throw error;
       },
     });
@@ -67,7 +67,7 @@ class OtherNode implements WorkloadRun {
 
   async stop(): Promise<void> {
     this.#pacer?.stop();
-    await this.#intake.settled();
+    await this.#intake.whenIdle();
     await this.#store.close();
   }
 }

@@ -12,16 +12,16 @@ export interface RequestContext extends DecisionReceiver {
   /** When the message came, Redis time. */
   readonly receivedAt: number;
   readonly draining: boolean;
-  done(answer: Answer): void;
+  reply(answer: Reply): void;
 }
 
 /** The data of the one `ok`, or why not. */
-export type Answer = Result<Record<string, unknown> | undefined>;
+export type Reply = Result<Record<string, unknown> | undefined>;
 /**
  * The handler has seen to it that `done` or `decided` is called, once. What comes by the ten
  * thousand a second answers like this, without promises.
  */
-export const LATER = Symbol('later');
+export const REPLIES_LATER = Symbol('later');
 /** A handler answers now or later; it never throws for an operating error. */
-export type Answered = Answer | Promise<Answer> | typeof LATER;
+export type HandlerResult = Reply | Promise<Reply> | typeof REPLIES_LATER;
 export type { Connection };

@@ -3,7 +3,7 @@
 import type { Decision } from '../../domain/reservation.ts';
 import { fail, ok, type Result } from '../../protocol/codes.ts';
 import type { ClientMessage, Role } from '../../protocol/messages.ts';
-import { type Answer, type Answered, type Connection, LATER, type RequestContext } from './context.ts';
+import { type Connection, type HandlerResult, REPLIES_LATER, type Reply, type RequestContext } from './context.ts';
 
 /** Roles that may buy. */
 export const BUYERS: ReadonlySet<Role> = new Set<Role>(['buyer', 'moderator', 'host']);
@@ -12,21 +12,21 @@ export function onReserve(
   connection: Connection,
   message: Extract<ClientMessage, { t: 'reserve' }>,
   context: RequestContext,
-): Answered {
+): HandlerResult {
   const { identity, member, room } = connection;
   if (member === null || !BUYERS.has(identity.role))
     return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
   if (context.draining)
     return fail('draining', 'This node is stopping: connect again and repeat the request with the same key.');
   // In a rush nearly every request ends here: no promise, no queue.
-  const refusal = room.refuse(member, message.sale, message.lines);
+  const refusal = room.refuseLocally(member, message.sale, message.lines);
   if (refusal !== null) return { ok: false, error: refusal };
   room.reserve(member, connection, message, context);
-  return LATER;
+  return REPLIES_LATER;
 }
 
 /** The answer of a decision, with how durably Redis keeps it. */
-export function decided(result: Result<Decision>): Answer {
+export function decisionReply(result: Result<Decision>): Reply {
   if (!result.ok) return result;
   const { reservation, replayed, durability, epoch } = result.value;
   return ok(replayed ? { reservation, replayed, durability, epoch } : { reservation, durability, epoch });

@@ -4,12 +4,12 @@
 import type { OutgoingFrame } from '../../fanout/frames.ts';
 import { ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
-import type { Answer, Connection } from './context.ts';
+import type { Connection, Reply } from './context.ts';
 
 export async function onResume(
   connection: Connection,
   { epoch, offset, chat }: Extract<ClientMessage, { t: 'resume' }>,
-): Promise<{ answer: Answer; frames: OutgoingFrame[] }> {
+): Promise<{ answer: Reply; frames: OutgoingFrame[] }> {
   const { resumer, welcomes } = connection.room;
   const position = { epoch, offset, ...(chat === undefined ? {} : { chat }) };
   const frames = resumer.fromRing(position) ?? (await resumer.fromLog(position));

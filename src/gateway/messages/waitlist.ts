@@ -1,14 +1,14 @@
 /** `waitlist`: a place in line for units that others may give back. */
 import { fail, ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
-import type { Answer, Connection, RequestContext } from './context.ts';
+import type { Connection, Reply, RequestContext } from './context.ts';
 import { BUYERS } from './reserve.ts';
 
 export async function onWaitlist(
   connection: Connection,
   { key, op, sale, sku, qty }: Extract<ClientMessage, { t: 'waitlist' }>,
   { draining }: RequestContext,
-): Promise<Answer> {
+): Promise<Reply> {
   const { identity, member, room } = connection;
   if (member === null || !BUYERS.has(identity.role))
     return fail('forbidden', 'Your token does not allow buying: its role must be buyer.');

@@ -52,7 +52,7 @@ t.test('shows on every master: sold to the last unit, announced to another node,
     )
       await sleep(10);
     t.ok(
-      heard.some((message) => message.kind === 'commit' && message.commit.holds?.news().length === 3),
+      heard.some((message) => message.kind === 'commit' && message.commit.holds?.changes().length === 3),
       'the other node heard of it',
     );
     t.match(await store.verify(show), { ok: true, value: { violations: [], reservations: 3, refusals: 2 } });

@@ -70,8 +70,12 @@ stage.scene('the commit says who asked for its new holds, apart from what else c
   t.equal(outcome(bob), 'ok');
   await stage.heard(show).settled();
   const [first, second] = commits;
-  t.same([first?.holds?.origin, first?.holds?.news().map(({ user }) => user)], ['', ['ann']], 'nobody in particular');
-  t.same([second?.holds?.origin, second?.holds?.news().map(({ user }) => user)], ['here', ['bob']]);
+  t.same(
+    [first?.holds?.origin, first?.holds?.changes().map(({ user }) => user)],
+    ['', ['ann']],
+    'nobody in particular',
+  );
+  t.same([second?.holds?.origin, second?.holds?.changes().map(({ user }) => user)], ['here', ['bob']]);
   t.match(second?.reservations, [{ user: 'ann', isNewHold: false }], 'what lapsed in the same call is for everybody');
   await listening.unsubscribe();
 });

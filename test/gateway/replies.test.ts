@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { encodeFor } from '../../src/fanout/frames.ts';
-import { answerMessage, encodeAnswer } from '../../src/gateway/answers.ts';
+import { encodeReply, replyMessage } from '../../src/gateway/replies.ts';
 import { fail, ok } from '../../src/protocol/codes.ts';
 
 const id = fc.oneof(fc.maxSafeInteger(), fc.nat(), fc.string({ minLength: 1, maxLength: 64 }));
@@ -22,7 +22,7 @@ t.test('M-3: an answer written by hand is what the library writes', async (t) =>
       result,
       fc.constantFrom('json', 'msgpack', 'msgpack.deflate'),
       (id, at, result, variant) => {
-        t.same(encodeAnswer(variant, id, at, result), encodeFor(variant, answerMessage(id, at, result)));
+        t.same(encodeReply(variant, id, at, result), encodeFor(variant, replyMessage(id, at, result)));
       },
     ),
     { numRuns: 300 },

@@ -7,9 +7,9 @@ import type { Result } from '../protocol/codes.ts';
 import type { ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
 
-export type AnswerResult = Result<Record<string, unknown> | undefined>;
+export type Reply = Result<Record<string, unknown> | undefined>;
 
-export function answerMessage(id: RequestId, at: number, result: AnswerResult): ServerMessage {
+export function replyMessage(id: RequestId, at: number, result: Reply): ServerMessage {
   if (!result.ok) return { t: 'error', id, at, ...result.error };
   return result.value === undefined ? { t: 'ok', id, at } : { t: 'ok', id, at, data: result.value };
 }
@@ -29,9 +29,9 @@ const writer = new MessagePackWriter();
  * As `encodeFor`. The `ok` of a chat message, the most frequent of all answers, is written by hand:
  * the library takes twice as long.
  */
-export function encodeAnswer(variant: Variant, id: RequestId, at: number, result: AnswerResult): Uint8Array | string {
+export function encodeReply(variant: Variant, id: RequestId, at: number, result: Reply): Uint8Array | string {
   const chat = variant !== 'json' && result.ok ? onlyChat(result.value) : null;
-  if (chat === null || typeof id !== 'number' || id < 0) return encodeFor(variant, answerMessage(id, at, result));
+  if (chat === null || typeof id !== 'number' || id < 0) return encodeFor(variant, replyMessage(id, at, result));
   return writer.raw(OK_ID).number(id).raw(AT).number(at).raw(DATA_CHAT).number(chat).take();
 }
 
