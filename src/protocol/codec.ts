@@ -1,6 +1,6 @@
 /**
- * The encodings of protocol v1, for both ends. Nothing here needs Node: the same file runs in
- * browsers. What only servers do (compressing a broadcast, splicing bytes) lives in `src/fanout/`.
+ * The encodings of protocol v1, for clients and servers; runs in browsers. Code that only servers
+ * need (compressing and splicing broadcasts) is in `src/fanout/`.
  */
 import { C1, type Options, Packr } from 'msgpackr';
 import { fail, type Result } from './codes.ts';
@@ -11,48 +11,38 @@ export type WireData = string | Uint8Array;
 
 export interface Codec {
   readonly variant: Variant;
-  /** Are frames of this variant binary WebSocket messages? */
+  /** Whether frames of this variant are binary WebSocket messages. */
   readonly binary: boolean;
-  /** Fields whose value is `undefined` are left out. */
+  /** Omits fields whose value is `undefined`. */
   encode(message: ClientMessage | ServerMessage): WireData;
-  /**
-   * Never throws: anything that is not one whole value of the encoding is `bad_frame`. Deflated
-   * messages must be inflated first.
-   */
+  /** Returns `bad_frame` for anything but one whole value. Never throws. Does not inflate. */
   decode(data: WireData): Result<unknown>;
 }
 
-/**
- * First byte of a deflated server message in `msgpack.deflate`; raw deflate (RFC 1951) of one
- * MessagePack message follows. No plain message can start with it: every message is a map, whose
- * first byte is 0x80 or higher.
- */
+/** First byte of a deflated server message (M-4). Plain messages are maps: 0x80 or higher. */
 export const DEFLATE_MARK = 0x01;
 
-/** `skipValues` is an option of the library that its types do not name. */
+/** The types of msgpackr do not list its option `skipValues`. */
 const PLAIN_MSGPACK: Options & { skipValues: undefined[] } = {
   useRecords: false,
   variableMapSize: true,
   int64AsType: 'number',
   encodeUndefinedAsNil: true,
   skipValues: [undefined],
-  // What is decoded does not point into the bytes it came from.
+  // Decoded values must not share memory with the received bytes.
   copyBuffers: true,
 };
 
 const packr = new Packr(PLAIN_MSGPACK);
-const KNOWN_BYTES = 16 * 1024;
+const SCRATCH_BYTES = 16 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/**
- * One value as plain MessagePack. The bytes are a view of a larger buffer: send the view, not its
- * `.buffer`.
- */
+/** Encodes one value. Returns a view of a larger buffer: send the view, not its `.buffer`. */
 export function packValue(value: unknown): Uint8Array {
   return packr.encode(value);
 }
 
-/** The values that follow one another in `bytes`. Throws on bytes that are not MessagePack. */
+/** Decodes consecutive values. Throws if `bytes` is not MessagePack. */
 export function unpackValues(bytes: Uint8Array): unknown[] {
   return bytes.length === 0 ? [] : packr.unpackMultiple(bytes);
 }
@@ -70,25 +60,23 @@ const json: Codec = {
   },
 };
 
-/**
- * Messages are decoded from here: what the library prepares for bytes it has not seen before costs
- * more than copying a message.
- */
-const known = new Uint8Array(KNOWN_BYTES);
+/** msgpackr prepares every buffer that is new to it; that costs more than copying a message. */
+const scratch = new Uint8Array(SCRATCH_BYTES);
 
-function unpackKnown(data: Uint8Array): unknown {
-  known.set(data);
-  return packr.unpack(known, { start: 0, end: data.length });
+function unpackFromScratch(data: Uint8Array): unknown {
+  scratch.set(data);
+  return packr.unpack(scratch, { start: 0, end: data.length });
 }
 
 function decodeMsgpack(data: WireData): Result<unknown> {
-  if (typeof data === 'string') return fail('bad_frame', 'This variant takes binary frames; a text frame came.');
+  if (typeof data === 'string') return fail('bad_frame', 'This variant takes binary frames, but a text frame arrived.');
   try {
-    const value: unknown = data.length > 0 && data.length <= KNOWN_BYTES ? unpackKnown(data) : packr.unpack(data);
-    // The library reads the one byte that means nothing as a value of its own.
+    const fits = data.length > 0 && data.length <= SCRATCH_BYTES;
+    const value: unknown = fits ? unpackFromScratch(data) : packr.unpack(data);
+    // msgpackr decodes the unused byte 0xc1 as a special value.
     if (value !== C1) return { ok: true, value };
   } catch {
-    // Answered below.
+    // Not MessagePack: reported below.
   }
   return fail('bad_frame', 'The frame is not one MessagePack value.');
 }
@@ -107,9 +95,8 @@ export function isDeflated(data: Uint8Array): boolean {
 }
 
 /**
- * The MessagePack message inside a deflated one, by the platform's own DecompressionStream
- * (browsers, Node 18 and later). Asynchronous: a client must keep the order in which frames came.
- * Rejects on bytes that are not raw deflate.
+ * Inflates a deflated message. Asynchronous: the caller must keep the order of its frames. Rejects
+ * if `data` is not raw deflate.
  */
 export async function inflate(data: Uint8Array): Promise<Uint8Array> {
   const body = new Blob([data.slice(1)]).stream().pipeThrough(new DecompressionStream('deflate-raw'));

@@ -1,16 +1,10 @@
-/**
- * One catalogue of everything Stampede refuses with. A code says what happened; its policy says
- * what to do next. `SPEC.md` and the OpenAPI page are proven equal to this table by a test.
- */
+/** All error and close codes of Stampede. Tests compare SPEC.md and the OpenAPI page with them. */
 
-/**
- * What the caller should do: `fix` the request, `retry` later, `resume` (reconnect and catch up),
- * `stop` asking.
- */
+/** What the caller does next: `fix` the request, `retry` later, `resume` (reconnect), `stop`. */
 export type Policy = 'fix' | 'retry' | 'resume' | 'stop';
 
 export interface CodeEntry {
-  /** HTTP status where the code travels over HTTP. */
+  /** HTTP status, if the code is sent over HTTP. */
   readonly status: number;
   readonly policy: Policy;
   /** Short, stable, human-readable title (RFC 9457 `title`). */
@@ -32,7 +26,7 @@ export const ERRORS = Object.freeze({
   unsupported_media_type: entry(415, 'fix', 'The body must be application/json'),
   too_many_in_flight: entry(429, 'retry', 'Too many requests are waiting on this connection'),
 
-  // Who you are
+  // Authentication and roles
   unauthenticated: entry(401, 'fix', 'A valid token or API key is required'),
   token_expired: entry(401, 'fix', 'The token has expired'),
   forbidden: entry(403, 'stop', 'Your role does not allow this'),
@@ -60,10 +54,10 @@ export const ERRORS = Object.freeze({
   reservation_not_found: entry(404, 'fix', 'No such reservation'),
   reservation_confirmed: entry(409, 'stop', 'The reservation is already confirmed'),
   reservation_released: entry(409, 'stop', 'The reservation was released'),
-  reservation_expired: entry(409, 'stop', 'The hold has lapsed'),
+  reservation_expired: entry(409, 'stop', 'The hold has expired'),
   amount_mismatch: entry(409, 'fix', 'The amount charged is not the amount of the reservation'),
-  already_waiting: entry(409, 'stop', 'You are in line for this SKU already'),
-  not_waiting: entry(409, 'fix', 'You are not in line for this SKU'),
+  already_waiting: entry(409, 'stop', 'You are on the waitlist for this SKU already'),
+  not_waiting: entry(409, 'fix', 'You are not on the waitlist for this SKU'),
   units_free: entry(409, 'fix', 'Units are free: reserve instead of waiting'),
   idempotency_conflict: entry(409, 'fix', 'The key was used before with another body'),
   idempotency_in_progress: entry(409, 'retry', 'The first request with this key is still running'),
@@ -71,7 +65,7 @@ export const ERRORS = Object.freeze({
   // Rates and health
   rate_limited: entry(429, 'retry', 'Too many requests'),
   overloaded: entry(503, 'retry', 'The engine sheds load'),
-  redis_unavailable: entry(503, 'retry', 'Redis does not answer; repeat with the same key'),
+  redis_unavailable: entry(503, 'retry', 'Redis does not respond; repeat with the same key'),
   redis_full: entry(503, 'retry', 'Redis is out of memory; nothing was changed'),
   redis_readonly: entry(503, 'retry', 'Redis accepts no writes; nothing was changed'),
   draining: entry(503, 'resume', 'This node is stopping; connect again'),
@@ -81,10 +75,7 @@ export const ERRORS = Object.freeze({
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/**
- * WebSocket close codes (private range 4000-4999, RFC 6455 section 7.4.2). The hundreds state the
- * policy: 40xx reconnect and resume, 41xx retry later, 42xx stop until the cause is fixed.
- */
+/** WebSocket close codes (private range of RFC 6455). Their hundreds are the policy (X-2). */
 export const CLOSE = Object.freeze({
   draining: 4000,
   too_slow: 4001,
@@ -99,9 +90,7 @@ export const CLOSE = Object.freeze({
 
 export type CloseReason = keyof typeof CLOSE;
 
-/**
- * The policy of a close code, for codes of ours and for those of the WebSocket layer (1000-1015).
- */
+/** Returns the policy of a close code, including those of WebSocket itself (1000 to 1015). */
 export function closePolicy(code: number): Policy {
   if (code >= 4200 && code < 4300) return 'stop';
   if (code >= 4100 && code < 4200) return 'retry';
@@ -110,14 +99,14 @@ export function closePolicy(code: number): Policy {
   return 'resume';
 }
 
-/** An error as a value: what the rules, the scripts and the doors hand around. */
+/** An error as a value. */
 export interface Failure {
   readonly code: ErrorCode;
-  /** Says what happened and what to do, for a person. */
+  /** What happened and what to do, for a person. */
   readonly message: string;
-  /** Wait at least this long before the next try, in milliseconds. */
+  /** The caller should wait this long before it tries again. */
   readonly retryAfterMs?: number;
-  /** Facts a program can use (the moment of opening, units left, the reservation that exists). */
+  /** Facts for programs, such as `opensAt` or the field that is wrong. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
@@ -141,7 +130,7 @@ export function failure(
   return { code, message: message ?? `${ERRORS[code].title}.`, ...more };
 }
 
-/** A coded error for the doors that throw (Fastify handlers, the CLI). */
+/** A failure for code that throws: Fastify handlers and the CLI. */
 export class StampedeError extends Error {
   readonly failure: Failure;
   constructor(failure: Failure, options?: { cause?: unknown }) {

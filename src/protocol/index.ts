@@ -1,4 +1,4 @@
-/** Protocol v1: what both ends share. Safe for browsers. */
+/** Protocol v1, shared by clients and servers. Runs in browsers. */
 export {
   CODECS,
   type Codec,

@@ -1,34 +1,23 @@
 /**
- * The messages of protocol v1, one union per direction. `SPEC.md` is the authority on behaviour;
- * this file on shapes. Times are milliseconds since the Unix epoch on the Redis clock (`at`); money
- * is integer minor units of an ISO 4217 currency.
+ * The messages of protocol v1, one union per direction. SPEC.md defines their behavior and fields.
+ * Times are milliseconds since the Unix epoch on the Redis clock; money is integer minor units.
  */
 import type { ErrorCode } from './codes.ts';
 
 export const PROTOCOL_VERSION = 1;
 
-/**
- * Subprotocols a client may offer, best first. The suffix names the encoding ("wire variant") of
- * every message.
- */
+/** Wire variants: the encodings that a client may offer. */
 export const VARIANTS = ['json', 'msgpack', 'msgpack.deflate'] as const;
 export type Variant = (typeof VARIANTS)[number];
 export const subprotocolOf = (variant: Variant): string => `stampede.v${PROTOCOL_VERSION}.${variant}`;
-/**
- * A token may travel as a second offered subprotocol, because browsers cannot set headers on a
- * WebSocket.
- */
+/** A token is offered as a subprotocol, because browsers cannot set headers on a WebSocket. */
 export const TOKEN_PROTOCOL_PREFIX = 'token.';
 
 export const ROLES = ['guest', 'viewer', 'buyer', 'moderator', 'host'] as const;
-/**
- * `guest`: read only. `viewer`: may chat. `buyer`: may also reserve. `moderator`, `host`: buyers
- * whose chat is marked.
- */
+/** What each role may do: SPEC.md, H-5. */
 export type Role = (typeof ROLES)[number];
 
-// ----------------------------------------------------------------------------------------------------------------
-// views
+// Views
 
 export interface Brand {
   id: string;
@@ -55,14 +44,14 @@ export interface ShowView {
   title: string;
   state: ShowState;
   startsAt: number | null;
-  /** May people without a token watch (read only)? */
+  /** Whether viewers without a token may watch. */
   guests: boolean;
-  /** Least time between two chat messages of one user, in milliseconds; 0 = off. */
+  /** Shortest time between two chat messages of one user; 0 = no slow mode. */
   slowModeMs: number;
-  /** Most chat messages shown to everybody in a second; 0 = the engine's own limit. */
+  /** Display cap: chat messages shown per second; 0 = no cap. */
   chatShownPerSecond: number;
   brands: Brand[];
-  /** Product shown on stage right now. */
+  /** Id of the pinned product. */
   pinned: string | null;
   createdAt: number;
 }
@@ -72,13 +61,11 @@ export type SaleState = 'draft' | 'scheduled' | 'open' | 'paused' | 'ended' | 'c
 export interface SaleSku {
   sku: string;
   product: string;
-  /** Price of one unit, integer minor units of the sale's currency. */
+  /** Price of one unit, in minor units. */
   price: number;
-  /**
-   * Most units of this SKU one buyer may hold and own; absent = only the sale's own limit counts.
-   */
+  /** Limit per buyer for this SKU; absent = only the limit of the sale applies. */
   perBuyer?: number;
-  /** Units free to reserve right now. */
+  /** Free units. */
   left: number;
 }
 
@@ -86,14 +73,14 @@ export interface SaleView {
   id: string;
   title: string;
   state: SaleState;
-  /** Absolute moments on the Redis clock; null = not planned. A client counts down to these. */
+  /** Null = not planned. */
   opensAt: number | null;
   closesAt: number | null;
   holdMs: number;
   perBuyer: number;
   currency: string;
   skus: SaleSku[];
-  /** Show-wide revision of the last change of this sale; the higher one is newer. */
+  /** Revision of the show at the last change of this sale; a higher one is newer. */
   rev: number;
 }
 
@@ -110,11 +97,11 @@ export interface ReservationView {
   user: string;
   state: ReservationState;
   lines: Item[];
-  /** Sum of price x quantity when it was held, minor units. */
+  /** Price times quantity of all items, as of the hold, in minor units. */
   amount: number;
   currency: string;
   createdAt: number;
-  /** The hold lapses at this moment (Redis clock). */
+  /** The hold expires then. */
   heldUntil: number;
   endedAt?: number;
   orderRef?: string;
@@ -122,7 +109,7 @@ export interface ReservationView {
   offer?: true;
 }
 
-/** A place in the line for a sold-out SKU. */
+/** A waitlist entry. */
 export interface WaitView {
   sale: string;
   sku: string;
@@ -132,8 +119,7 @@ export interface WaitView {
   joinedAt: number;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// events
+// Events
 
 export type EventType =
   | 'show.created'
@@ -157,24 +143,16 @@ export type EventType =
   | 'announcement'
   | 'chat.removed';
 
-/**
- * One numbered event of a show's log. `offset` counts 1, 2, 3 ... within an `epoch`; there is never
- * a hole.
- */
+/** An event of the show's log. Offsets of an epoch are 1, 2, 3 … without a gap. */
 export interface ShowEvent {
   offset: number;
   at: number;
   type: EventType;
-  /**
-   * The new view of what changed: `{show}`, `{product}`, `{sale}`, `{text}` ... as SPEC.md lists
-   * per type.
-   */
+  /** Depends on the type: SPEC.md, E-3. */
   data: Record<string, unknown>;
 }
 
-/**
- * The newest values of one sale. Every field is the latest; `left` carries only SKUs that changed.
- */
+/** The newest values of one sale. `left` has only the SKUs that changed. */
 export interface SaleStateView {
   id: string;
   rev: number;
@@ -187,38 +165,31 @@ export interface SaleStateView {
 export interface Countdown {
   sale: string;
   to: 'open' | 'close';
-  /** The absolute moment on the Redis clock. */
+  /** The time it counts down to. */
   at: number;
-  /** What is left at the frame's `at`, for clients that do not compute. */
+  /** The rest at the frame's `at`, for clients without a clock. */
   remainingMs: number;
 }
 
-/** Newest value wins; only what changed is present. */
+/** The newest values; absent ones did not change. */
 export interface StateView {
   viewers?: number;
   peak?: number;
   hearts?: number;
-  /** Different people with a token so far, estimated (HyperLogLog, standard error 0.81 %). */
+  /** Different users so far, estimated (HyperLogLog, standard error 0.81 %). */
   unique?: number;
   sales?: SaleStateView[];
   countdowns?: Countdown[];
 }
 
-/**
- * Chat travels compactly: groups of `[firstId, at, items]`, each item `[i, dt, name, text]` or `[i,
- * dt, name, text, mark]`. The message's id is `firstId + i`, its time `at + dt` tenths of a second
- * (nobody reads a chat to the millisecond, and a byte or two a message are saved); mark: 1 buyer
- * with an order, 2 moderator, 3 host. Ids below a group's `firstId` are dealt with: a group without
- * items says only that.
- */
-/** The unit of `dt`. */
+/** Unit of `dt` in a chat item (C-2). Milliseconds would cost one or two bytes per message. */
 export const CHAT_TIME_STEP_MS = 100;
 export type ChatItem = [i: number, dt: number, name: string, text: string, mark?: number];
 export type ChatGroup = [firstId: number, at: number, items: ChatItem[]];
 
 export interface Snapshot {
   epoch: string;
-  /** The log position the snapshot stands at: events after it have higher offsets. */
+  /** Offset of the last event that the snapshot contains. */
   offset: number;
   show: ShowView;
   products: Product[];
@@ -226,8 +197,7 @@ export interface Snapshot {
   state: StateView;
 }
 
-// ------------------------------------------------------------------------------------------------------
-// client -> server
+// Client to server
 
 export type ClientMessage =
   | { t: 'chat'; id: string | number; text: string }
@@ -239,8 +209,7 @@ export type ClientMessage =
   | { t: 'sync'; id: string | number; at: number };
 export type ClientMessageType = ClientMessage['t'];
 
-// ------------------------------------------------------------------------------------------------------
-// server -> client
+// Server to client
 
 export interface Welcome {
   t: 'welcome';
@@ -265,12 +234,9 @@ export interface Welcome {
     heartbeatMs: number;
     idleMs: number;
   };
-  /**
-   * What the show looks like now. Absent when a `resume` position in the URL could be served from
-   * the log.
-   */
+  /** Absent if `resumed`. */
   snapshot?: Snapshot;
-  /** True when the events after the client's position follow instead of a snapshot. */
+  /** True if the events after the client's position follow, instead of a snapshot. */
   resumed?: boolean;
   chat: ChatGroup[];
 }
@@ -278,17 +244,14 @@ export interface Welcome {
 export interface Frame {
   t: 'frame';
   at: number;
-  /** Present with events and snapshots: the log's epoch. */
+  /** The log's epoch; present with events and snapshots. */
   epoch?: string;
   events?: ShowEvent[];
   state?: StateView;
   chat?: ChatGroup[];
-  /** Sent instead of events that can no longer be had: replace everything you know. */
+  /** In place of events that are no longer available: replaces everything. */
   snapshot?: Snapshot;
-  /**
-   * Chat messages this viewer was not sent: its line was too slow, the room's display cap left them
-   * out, or they were taken off before.
-   */
+  /** Chat messages this viewer was not sent: too slow, above the display cap, or removed. */
   missed?: number;
 }
 
@@ -296,16 +259,13 @@ export interface Ok {
   t: 'ok';
   id: string | number;
   at: number;
-  /**
-   * chat: `{chat: messageId, leftOut?}`; reserve, release: `{reservation, replayed?, durability}`;
-   * sync: `{received, sent}`; resume: `{resumed}`.
-   */
+  /** Depends on the request: SPEC.md, Q-6. */
   data?: Record<string, unknown>;
 }
 
 export interface ErrorMessage {
   t: 'error';
-  /** The request's id; absent when the frame could not be understood. */
+  /** The request's id; absent if none could be read. */
   id?: string | number;
   at: number;
   code: ErrorCode;
@@ -314,7 +274,7 @@ export interface ErrorMessage {
   details?: Record<string, unknown>;
 }
 
-/** Personal lane: own reservation changed (on any device, by anyone). */
+/** Personal lane: a reservation of this user changed. */
 export interface You {
   t: 'you';
   at: number;
@@ -326,13 +286,13 @@ export interface Bye {
   at: number;
   code: number;
   reason: string;
-  /** For a person, where the reason alone does not say enough. */
+  /** Describes the reason for a person. */
   message?: string;
-  /** Connect again after this long; absent = the close code's policy alone says what to do. */
+  /** Connect again after this time; absent = the policy of the close code applies. */
   reconnectAfterMs?: number;
-  /** Connect there instead of where this connection went. */
+  /** Connect to this URL instead of the one of this connection. */
   url?: string;
-  /** Stands for your token on the next connection, for a minute. */
+  /** Replaces the token on the next connection, for a minute. */
   pass?: string;
 }
 

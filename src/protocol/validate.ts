@@ -1,7 +1,4 @@
-/**
- * From an unknown value to a typed client message, or a coded failure that names the field. Total:
- * nothing here throws.
- */
+/** Parses an unknown value into a client message or a failure that names the field. */
 import { type Failure, fail, ok, type Result } from './codes.ts';
 import { LIMITS } from './limits.ts';
 import type { ClientMessage, ClientMessageType, Item } from './messages.ts';
@@ -25,14 +22,18 @@ function bad(field: string, rule: string): { readonly ok: false; readonly error:
   return fail('invalid_message', `Field "${field}" must be ${rule}.`, { details: { field } });
 }
 
-/** The id to answer with, if one can be read, even when the rest of the message is wrong. */
+/** Returns the request id for the reply, also if the rest of the message is wrong. */
 export function requestIdOf(value: unknown): RequestId | undefined {
   if (!isFields(value)) return undefined;
   const id = value['id'];
   return isRequestId(id) ? id : undefined;
 }
 
-// Control characters would let a chat line break layouts and logs; they become spaces.
+const ID_RULE = `a string of 1 to ${LIMITS.idCharsMax} characters`;
+const KEY_RULE = `a string of 1 to ${LIMITS.keyCharsMax} characters`;
+const QTY_RULE = `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`;
+
+// Control characters in chat could break layouts and logs.
 const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 const parseChat: Parser = ({ text }, id) => {
@@ -48,31 +49,26 @@ const parseReact = ({ n }: Fields, id: RequestId | undefined): Result<ClientMess
   return ok({ t: 'react', ...(id === undefined ? {} : { id }), n: n === undefined ? 1 : (n as number) });
 };
 
-function parseLines(lines: unknown): Result<Item[]> {
+function parseItems(lines: unknown): Result<Item[]> {
   if (!Array.isArray(lines) || lines.length === 0 || lines.length > LIMITS.linesPerReservationMax) {
-    return bad('lines', `an array of 1 to ${LIMITS.linesPerReservationMax} lines {sku, qty}`);
+    return bad('lines', `an array of 1 to ${LIMITS.linesPerReservationMax} items {sku, qty}`);
   }
   const parsed: Item[] = [];
   for (let i = 0; i < lines.length; i += 1) {
-    const line: unknown = lines[i];
-    if (!isFields(line)) return bad(`lines[${i}]`, 'an object {sku, qty}');
-    const { sku, qty } = line;
-    if (!isText(sku, LIMITS.idCharsMax))
-      return bad(`lines[${i}].sku`, `a string of 1 to ${LIMITS.idCharsMax} characters`);
-    if (!isCount(qty, 1, LIMITS.perBuyerUnitsMax))
-      return bad(`lines[${i}].qty`, `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
+    const item: unknown = lines[i];
+    if (!isFields(item)) return bad(`lines[${i}]`, 'an object {sku, qty}');
+    const { sku, qty } = item;
+    if (!isText(sku, LIMITS.idCharsMax)) return bad(`lines[${i}].sku`, ID_RULE);
+    if (!isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad(`lines[${i}].qty`, QTY_RULE);
     parsed.push({ sku, qty });
   }
   return ok(parsed);
 }
 
-const ID_RULE = `a string of 1 to ${LIMITS.idCharsMax} characters`;
-const KEY_RULE = `a string of 1 to ${LIMITS.keyCharsMax} characters`;
-
 const parseReserve: Parser = ({ key, sale, lines }, id) => {
   if (!isText(key, LIMITS.keyCharsMax)) return bad('key', KEY_RULE);
   if (!isText(sale, LIMITS.idCharsMax)) return bad('sale', ID_RULE);
-  const parsed = parseLines(lines);
+  const parsed = parseItems(lines);
   return parsed.ok ? ok({ t: 'reserve', id, key, sale, lines: parsed.value }) : parsed;
 };
 
@@ -87,8 +83,7 @@ const parseWaitlist: Parser = ({ key, op, sale, sku, qty }, id) => {
   if (op !== 'join' && op !== 'leave') return bad('op', '"join" or "leave"');
   if (!isText(sale, LIMITS.idCharsMax)) return bad('sale', ID_RULE);
   if (!isText(sku, LIMITS.idCharsMax)) return bad('sku', ID_RULE);
-  if (qty !== undefined && !isCount(qty, 1, LIMITS.perBuyerUnitsMax))
-    return bad('qty', `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`);
+  if (qty !== undefined && !isCount(qty, 1, LIMITS.perBuyerUnitsMax)) return bad('qty', QTY_RULE);
   return ok({ t: 'waitlist', id, key, op, sale, sku, ...(qty === undefined ? {} : { qty: qty as number }) });
 };
 
@@ -104,10 +99,7 @@ const parseSync: Parser = ({ at }, id) => {
   return ok({ t: 'sync', id, at });
 };
 
-/**
- * What the engine accepts today. A type joins the protocol by one line here and one case in the
- * gateway's switch.
- */
+/** A new type of message needs an entry here and a case in `Requests.dispatch` of the gateway. */
 const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 'react'>, Parser>([
   ['chat', parseChat],
   ['reserve', parseReserve],
@@ -117,10 +109,7 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 
   ['sync', parseSync],
 ]);
 
-/**
- * Checks shape, types and bounds; unknown fields are ignored, so that newer clients work with older
- * servers.
- */
+/** Ignores unknown fields, so that newer clients work with older servers. Never throws. */
 export function parseClientMessage(value: unknown): Result<ClientMessage> {
   if (!isFields(value))
     return fail('invalid_message', 'A message must be an object (map) with a field "t".', { details: { field: '' } });

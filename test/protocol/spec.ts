@@ -1,0 +1,36 @@
+/** Reads the rules of SPEC.md, and the rules that test names cite. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+const TESTS = new URL('../', import.meta.url);
+const RULE = /\b[A-Z]-\d+(?:\.\d+)?\b/g;
+/** A title is the first argument of `t.test`, or of a function that makes a test of it. */
+const TITLE = /\b(?:test|scene|scenario)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
+
+export const SPEC = readFileSync(new URL('../../src/protocol/SPEC.md', import.meta.url), 'utf8');
+
+/** The cells of every table row. */
+export const rows = SPEC.split('\n')
+  .filter((line) => line.trim().startsWith('| '))
+  .map((line) =>
+    line
+      .trim()
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+
+const numbers = [...SPEC.matchAll(/^(?:### |- \*\*)([A-Z]-\d+(?:\.\d+)?)\b/gm)].map(([, number]) => number ?? '');
+/** `all` includes the numbers of groups; `statements` are the rules that a test must prove. */
+export const RULES = {
+  all: numbers,
+  statements: numbers.filter((number) => !numbers.includes(`${number}.1`)),
+};
+
+export function citedRules(): Array<{ rule: string; name: string; file: string }> {
+  const files = readdirSync(TESTS, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return files.flatMap((file) =>
+    [...readFileSync(new URL(file, TESTS), 'utf8').matchAll(TITLE)].flatMap(([, , name = '']) =>
+      (name.match(RULE) ?? []).map((rule) => ({ rule, name, file })),
+    ),
+  );
+}
