@@ -39,7 +39,7 @@ if (compiled.status !== 0) stop('the compiler found mistakes');
 // The command runs by its first line, which says how much room it needs.
 chmodSync(join(next, 'src/cli/main.js'), 0o755);
 cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
-for (const folder of ['src/web', 'bench'])
+for (const folder of ['src/web', 'bench', 'test'].filter((folder) => existsSync(join(root, folder))))
   cpSync(join(root, folder), join(next, folder), {
     recursive: true,
     filter: (file) => !['.ts', '.md'].includes(extname(file)),

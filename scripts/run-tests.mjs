@@ -1,112 +1,180 @@
 /**
- * Runs every check and every test, prints one line per test file (the whole report of a file only
- * when it failed), and ends with exactly `N passed, N failed` (`, N skipped` when some were). Exit
- * code 0 only when nothing failed and something ran.
+ * Runs lint, types, build and tests. Prints one line per test file and the details of each failure.
+ * The last line is `N passed, N failed` (`, N skipped` if there were some). It counts tests: a test
+ * is a `t.test` that contains no other. The exit code is 0 if nothing failed and a test ran.
+ *
+ *   node scripts/run-tests.mjs [--fast] [test/some/file.test.ts ...]
+ *
+ * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
+ * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
+ * it fails.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Parser } from 'tap-parser';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const bin = (name) => join(root, 'node_modules/.bin', name);
-const files = process.argv.slice(2);
-const totals = { passed: 0, failed: 0, skipped: 0 };
+const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(3, availableParallelism()));
+const FILE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? 3_600 : 180;
+/** Files that have not started by then fail, so that CI ends within 20 minutes. */
+const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 900;
+/** What `--fast` runs: pure code, Lua, the protocol, and one show from end to end. */
+const FAST = [
+  /^test\/(?:auth|config|domain|fanout|project|protocol|telemetry)\//,
+  /^test\/redis\/lua\//,
+  /^test\/demo\/demo/,
+];
 
-/**
- * Runs one child to its end. Resolves with its exit code; a child that could not start or died of a
- * signal counts as 1.
- */
-function run(command, args, stdout) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', stdout, 'inherit'] });
-    child.once('error', (error) => {
-      console.log(error.message);
-      resolve(1);
-    });
-    child.once('close', (code) => resolve(code ?? 1));
-    if (stdout === 'pipe') createInterface({ input: child.stdout }).on('line', readTap);
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+const indented = (text) => text.replace(/^(?=.)/gm, '    ');
+
+/** Runs one command. Resolves with its exit code and everything it printed. */
+function run(command, args, options = {}) {
+  return new Promise((done) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'])
+      child[name].setEncoding('utf8').on('data', (text) => {
+        output[name] += text;
+      });
+    child.once('error', (error) => done({ code: 1, ...output, stderr: error.message }));
+    child.once('close', (code, signal) => done({ code: code ?? signal, ...output }));
   });
 }
 
-async function check(name, command, args) {
-  const code = await run(command, args, 'inherit');
-  totals[code === 0 ? 'passed' : 'failed'] += 1;
-  console.log(`${code === 0 ? 'ok' : 'not ok'} - ${name}`);
+async function check(name, args) {
+  const since = performance.now();
+  const { code, stdout, stderr } = await run(process.execPath, args);
+  const ok = code === 0;
+  totals[ok ? 'passed' : 'failed'] += 1;
+  if (!ok) console.log(`${stdout}${stderr}`.trimEnd());
+  console.log(`${ok ? 'ok' : 'not ok'} - ${name} (${seconds(since)})`);
+  return ok;
 }
 
-// The whole report, for a look afterwards.
-mkdirSync(join(root, '.tap'), { recursive: true });
-const raw = createWriteStream(join(root, '.tap/out.tap'));
+/** Reads the TAP output of a file: how many tests passed, and what failed or was skipped. */
+function readTap(text) {
+  const found = { passed: 0, failures: [], skipped: [] };
+  const watch = (parser, path) => {
+    let child = null;
+    let hasChildren = false;
+    let failuresBefore = 0;
+    parser.on('child', (next) => {
+      hasChildren = true;
+      child = { parser: next, hasChildren: watch(next, [...path, next.name]) };
+      failuresBefore = found.failures.length;
+    });
+    parser.on('assert', (result) => {
+      const name = [...path, result.name].join(' > ');
+      const test = child;
+      child = null;
+      if (result.skip || result.todo) found.skipped.push(`${name} (${result.skip || result.todo})`);
+      else if (test === null) {
+        if (!result.ok) found.failures.push({ name, test: path.join(' > '), details: result.diag });
+      } else if (result.ok) found.passed += test.hasChildren() ? 0 : 1;
+      else if (found.failures.length === failuresBefore)
+        found.failures.push({ name, test: name, details: result.diag });
+    });
+    return () => hasChildren;
+  };
+  const parser = new Parser();
+  const hasTests = watch(parser, []);
+  parser.end(text);
+  if (!hasTests() && parser.results.ok && parser.results.count > found.skipped.length) found.passed += 1;
+  return { ...found, results: parser.results };
+}
 
-// TAP as it streams: a file's report is `# Subtest: file`, indented lines, then its verdict at the
-// margin.
-let report = [];
-let afterFailure = false;
-let closing = null;
-function readTap(line) {
-  raw.write(`${line}\n`);
-  const total = line.match(/^# \{ (total: .*) \}$/);
-  if (total) closing = Object.fromEntries(total[1].split(', ').map((pair) => pair.split(': ')));
-  const verdict = line.match(/^(not ok|ok) \d+ - (.*)$/);
-  if (verdict) {
-    afterFailure = verdict[1] === 'not ok';
-    if (afterFailure) console.log(failuresOf(report).join('\n'));
-    else
-      for (const skipped of report.filter((entry) => / # SKIP/.test(entry)))
-        console.log(skipped.trim().replace(/^ok \d+ - (.*?)(?: # time=\S+)? # SKIP ?(.*)$/, '    skipped: $1 ($2)'));
-    console.log(`${verdict[1]} - ${verdict[2]}`);
-    report = [];
-  } else if (afterFailure && /^ {2}\S/.test(line)) console.log(line);
-  else if (line.startsWith('#') || line.startsWith(' ')) {
-    afterFailure = false;
-    report.push(line);
+function describe({ name, details }) {
+  const { diff, stack, at, message, error, signal } = details ?? {};
+  const place = stack?.trim() || (at?.fileName ? `${at.fileName}:${at.lineNumber}` : '');
+  return [
+    `  failed: ${name}`,
+    ...[message, error, signal, diff, place].filter(Boolean).map((part) => indented(String(part).trimEnd())),
+  ];
+}
+
+/** Runs one test file. */
+async function attempt(file) {
+  const compiled = join('dist', file.replace(/\.ts$/, '.js'));
+  const { code, stdout, stderr } = await run(process.execPath, ['--enable-source-maps', compiled], {
+    env: { ...process.env, TAP_TIMEOUT: String(FILE_SECONDS_MAX) },
+    timeout: (FILE_SECONDS_MAX + 20) * 1000,
+    killSignal: 'SIGKILL',
+  });
+  const { passed, failures, skipped, results } = readTap(stdout);
+  if (failures.length === 0 && (code !== 0 || !results.ok)) {
+    const reason = results.failures.map(({ name, tapError }) => tapError ?? name).join(', ');
+    failures.push({
+      name: `the file ended with ${code}`,
+      test: '',
+      details: { message: `${reason}\n${stdout.slice(-2_000)}` },
+    });
   }
+  const failed = new Set(failures.map(({ test }) => test)).size;
+  return { passed, failed, failures, skipped, stderr };
 }
 
-/**
- * Of a file's report only the parts that failed: its own tests stand four blanks in, each closed by
- * its verdict and what belongs to it.
- */
-function failuresOf(lines) {
-  const kept = [lines[0] ?? ''];
-  let part = [];
-  let failed = false;
-  for (const line of lines.slice(1)) {
-    if (failed && /^ {4}(?:# Subtest|ok \d)/.test(line)) {
-      kept.push(...part);
-      part = [];
-      failed = false;
+async function runFile({ file, slow }) {
+  const since = performance.now();
+  let outcome = await attempt(file);
+  const report = [];
+  if (outcome.failed > 0 && slow !== null) {
+    report.push(`retried - ${file} (${slow})`, ...outcome.failures.flatMap(describe));
+    outcome = await attempt(file);
+  }
+  const { passed, failed, failures, skipped, stderr } = outcome;
+  totals.passed += passed;
+  totals.failed += failed;
+  totals.skipped += skipped.length;
+  report.push(...failures.flatMap(describe), ...skipped.map((name) => `  skipped: ${name}`));
+  if (failed > 0 && stderr.trim() !== '') report.push(indented(stderr.slice(-4_000).trimEnd()));
+  report.push(`${failed === 0 ? 'ok' : 'not ok'} - ${file} (${passed + failed} tests, ${seconds(since)})`);
+  console.log(report.join('\n'));
+}
+
+/** Slow files first: they take longest, and the last ones to end then overlap with short ones. */
+function testFiles(names, isFast) {
+  const listed = names.length > 0 ? names.map((name) => relative(root, resolve(name))) : [];
+  const all = readdirSync(join(root, 'test'), { recursive: true })
+    .map((name) => join('test', name))
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort();
+  const chosen = listed.length > 0 ? listed : isFast ? all.filter((name) => FAST.some((rule) => rule.test(name))) : all;
+  return chosen
+    .map((file) => ({ file, slow: readFileSync(join(root, file), 'utf8').match(/^\/\/ slow: (.+)$/m)?.[1] ?? null }))
+    .sort((a, b) => Number(b.slow !== null) - Number(a.slow !== null));
+}
+
+const since = performance.now();
+const words = process.argv.slice(2);
+const isFast = words.includes('--fast');
+const names = words.filter((word) => word !== '--fast');
+const files = testFiles(names, isFast);
+if (names.length === 0)
+  await check('lint (biome check)', ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.']);
+const isBuilt = await check('types and build (tsc)', ['scripts/build.mjs']);
+if (isBuilt) {
+  const waiting = [...files];
+  const work = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      if (performance.now() - since < SUITE_SECONDS_MAX * 1000) await runFile(next);
+      else {
+        totals.failed += 1;
+        console.log(`not ok - ${next.file} (not started within ${SUITE_SECONDS_MAX} s)`);
+      }
     }
-    part.push(line);
-    if (/^ {4}ok \d/.test(line)) part = [];
-    if (/^ {4}not ok \d/.test(line)) failed = true;
-  }
-  return failed ? [...kept, ...part] : kept;
+  };
+  await Promise.all(Array.from({ length: JOBS }, work));
 }
-
-if (files.length === 0) {
-  await check('lint (biome check)', bin('biome'), ['check', '--error-on-warnings', '.']);
-  await check('types (tsc)', bin('tsc'), ['--noEmit', '-p', 'tsconfig.json']);
-}
-await check('build', process.execPath, ['scripts/build.mjs']);
-
-const code = await run(bin('tap'), ['--reporter=tap', ...files], 'pipe');
-raw.end();
-if (closing === null && report.length > 0) console.log(report.join('\n'));
-totals.passed += Number(closing?.pass ?? 0);
-totals.failed += Number(closing?.fail ?? 0);
-totals.skipped += Number(closing?.skip ?? 0) + Number(closing?.todo ?? 0);
-if (closing === null || Number(closing.total ?? 0) === 0) {
-  console.log('not ok - no test ran');
-  totals.failed += 1;
-} else if (code !== 0 && Number(closing.fail ?? 0) === 0) {
-  console.log(`not ok - the test runner exited with ${code}`);
+if (isBuilt && files.length === 0) {
+  console.log('not ok - no test file was found');
   totals.failed += 1;
 }
-
-console.log(
-  `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`,
-);
+console.log(`${files.length} files in ${seconds(since)}`);
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
 process.exitCode = totals.failed === 0 ? 0 : 1;

@@ -1,4 +1,4 @@
-# What a fresh machine lacks. Sourced by the scripts a person runs; defines functions and nothing else happens.
+# Functions that install what a fresh machine lacks. The other scripts source this file.
 # shellcheck shell=bash
 set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -13,11 +13,13 @@ die() {
 
 need_node() {
   command -v node >/dev/null || die 'Node.js is missing: install Node.js 20.12 or newer (20 or 22 LTS)'
-  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a * 1000 + b >= 20012 && a < 23 ? 0 : 1)' ||
-    die "Node.js $(node -p process.versions.node) does not fit: 20.12 or newer and below 23 is needed (the native WebSocket binaries are built for 20 and 22)"
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number);
+    process.exit(a * 1000 + b >= 20012 && a < 23 ? 0 : 1)' ||
+    die "Node.js $(node -p process.versions.node) is not supported: install 20.12 or newer, below 23" \
+      '(the native WebSocket binaries are built for 20 and 22)'
 }
 
-# npm ci only when there is something to do: nothing installed yet, or the lock file changed since.
+# Runs npm ci if nothing is installed or the lock file is newer.
 need_packages() {
   local installed=node_modules/.package-lock.json
   if [[ ! -f $installed || package-lock.json -nt $installed ]]; then
@@ -27,17 +29,7 @@ need_packages() {
   fi
 }
 
-# The test runner compiles its plugin set once per installation; without this its very first run fails.
-need_test_runner() {
-  local stamp=node_modules/.tap-built
-  if [[ ! -f $stamp || .taprc -nt $stamp || node_modules/.package-lock.json -nt $stamp ]]; then
-    say 'preparing the test runner (tap build)'
-    tap build >&2 </dev/null
-    touch "$stamp"
-  fi
-}
-
-# Prints how to become root for a package manager (empty when we are root); fails when there is no way without hanging on a password.
+# Prints the command that gains root (empty for root). Fails if that would wait for a password.
 elevation() {
   if [[ $(id -u) == 0 ]]; then
     echo ''
@@ -58,18 +50,20 @@ apt_install() {
   # shellcheck disable=SC2086 # as_root is empty or a command with its flag
   {
     $as_root apt-get update -qq -o DPkg::Lock::Timeout=120 &&
-      $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+      $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=120 "$@"
   } >/dev/null </dev/null
 }
 
-# The engine starts its own redis-server child. Debian's package also starts a service on port 6379, which nobody asked for: we keep
-# it from starting during the installation (policy-rc.d is Debian's switch for that) and from coming back at the next boot.
+# The engine starts redis-server children. Debian's package also starts a service on port 6379:
+# policy-rc.d prevents that during the installation, and the service is disabled for later boots.
 apt_install_redis() {
   local as_root policy=/usr/sbin/policy-rc.d made_policy='' failed=0
   as_root="$(elevation)" || return 1
   if [[ ! -e $policy ]]; then
     # shellcheck disable=SC2086
-    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null && $as_root chmod 755 "$policy" && made_policy=yes
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null &&
+      $as_root chmod 755 "$policy" && made_policy=yes
   fi
   apt_install redis-server || failed=1
   # shellcheck disable=SC2086
@@ -98,7 +92,7 @@ need_redis() {
 }
 redis_here() { command -v redis-server >/dev/null || command -v valkey-server >/dev/null; }
 
-# Sets STAMPEDE_CHROMIUM to a browser for the browser tests, or to nothing, which makes them skip by name.
+# Sets STAMPEDE_CHROMIUM to a browser, or to an empty text, which skips the browser tests.
 need_chromium() {
   [[ -z ${STAMPEDE_CHROMIUM+set} ]] || return 0
   find_chromium
@@ -106,12 +100,14 @@ need_chromium() {
     apt_install chromium || true
     find_chromium
   fi
-  [[ -n $STAMPEDE_CHROMIUM ]] || say 'no Chromium here and none could be installed: the browser tests will be skipped'
+  [[ -n $STAMPEDE_CHROMIUM ]] || say 'Chromium is missing and could not be installed: browser tests are skipped'
 }
 find_chromium() {
   local name
   export STAMPEDE_CHROMIUM=''
-  for name in chromium chromium-browser google-chrome google-chrome-stable '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' /Applications/Chromium.app/Contents/MacOS/Chromium; do
+  for name in chromium chromium-browser google-chrome google-chrome-stable \
+    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' \
+    /Applications/Chromium.app/Contents/MacOS/Chromium; do
     if STAMPEDE_CHROMIUM="$(command -v "$name")"; then return 0; fi
   done
   STAMPEDE_CHROMIUM=''

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import t from 'tap';
 import { arrivalTimes } from '../../bench/evening/arrival-rate.ts';
 import { eveningChat } from '../../bench/evening/chat.ts';
@@ -10,6 +10,7 @@ import { ViewerClock } from '../../bench/evening/viewer-clock.ts';
 import { builtProgram } from '../../bench/launch/program.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { programArguments, ROOT } from '../support/root.ts';
 
 t.test('people come evenly, ever faster, or ever slower', async (t) => {
   for (const shape of ['even', 'ramp', 'fade'] as const) {
@@ -76,9 +77,9 @@ t.test(
     ];
     const ran = spawnSync(
       'env',
-      ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', 'bench/main.ts', 'rush', ...flags],
+      ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/main'), 'rush', ...flags],
       {
-        cwd: resolve(import.meta.dirname, '../..'),
+        cwd: ROOT,
         encoding: 'utf8',
       },
     );

@@ -1,6 +1,5 @@
 /** Coordinator and workers: who may join, what happens when one goes, who is the bottleneck. */
 import { createConnection } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { healthOf } from '../../bench/generator/assemble.ts';
 import { type Fleet, FleetError, type FleetOptions } from '../../bench/generator/contract.ts';
@@ -8,6 +7,7 @@ import { startFleet } from '../../bench/generator/fleet.ts';
 import { runWorker } from '../../bench/generator/worker.ts';
 import { WORKLOADS } from '../../bench/generator/workloads/index.ts';
 import { freePort } from '../support/free-port.ts';
+import { programArguments } from '../support/root.ts';
 
 async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fleet> {
   const fleet = await startFleet({ processes: 1, seed: 1, ...options });
@@ -93,7 +93,7 @@ t.test('Ctrl-C: whatever waits in the fleet stops waiting', async (t) => {
 });
 
 t.test('a worker without time is named as the bottleneck', async (t) => {
-  const busy = await fleetOf(t, { entry: fileURLToPath(new URL('burning-worker.ts', import.meta.url)) });
+  const busy = await fleetOf(t, { entry: programArguments('test/bench/burning-worker').at(-1) ?? '' });
   const load = await busy.load('burn', null);
   load.start(busy.nowMs());
   await busy.until(busy.secondAfter(2_100));

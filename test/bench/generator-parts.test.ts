@@ -15,6 +15,7 @@ import { SecondRecorder } from '../../bench/generator/recorder.ts';
 import { Pacer, poisson, ramp, recorded, steady } from '../../bench/generator/schedule.ts';
 import { dueOf, stamped } from '../../bench/generator/stamp.ts';
 import { RawSocket } from '../../bench/generator/websocket.ts';
+import { COMMAND } from '../../bench/launch/program.ts';
 import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
 import { count, duration, FlagError, parametersOf, readFlags, shownCommand } from '../../bench/scenarios/flags.ts';
 import { CODECS } from '../../src/protocol/codec.ts';
@@ -254,6 +255,6 @@ t.test('flags: values with units, all mistakes at once, secrets never shown', as
   t.notMatch(JSON.stringify(parametersOf(table, secret)), /hush/);
   t.equal(
     shownCommand(['chat', '--auth-secret', 'hush', '--key=hush', '--out', 'a b'], table),
-    "npm run bench -- chat --auth-secret *** --key=*** --out 'a b'",
+    `${COMMAND} chat --auth-secret *** --key=*** --out 'a b'`,
   );
 });

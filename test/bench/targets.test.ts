@@ -5,10 +5,11 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { builtProgram } from '../../bench/launch/program.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
+import { programArguments, ROOT } from '../support/root.ts';
 
 /** They wait more than they work: side by side. */
 t.jobs = 3;
@@ -24,8 +25,8 @@ async function bench(t: Test, scenario: string, ...flags: string[]): Promise<Ran
   const out = mkdtempSync(join(tmpdir(), `stampede-${scenario}-`));
   t.teardown(() => rmSync(out, { recursive: true, force: true }));
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = spawn(process.execPath, ['--import=tsx', 'bench/main.ts', scenario, ...flags, '--out', out], {
-    cwd: resolve(import.meta.dirname, '../..'),
+  const child = spawn(process.execPath, [...programArguments('bench/main'), scenario, ...flags, '--out', out], {
+    cwd: ROOT,
     env,
   });
   let said = '';

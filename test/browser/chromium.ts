@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
 import type { Test } from 'tap';
+import { COMPILED, ROOT } from '../support/root.ts';
 
 const USUAL_PLACES = [
   '/usr/bin/chromium',
@@ -35,28 +35,28 @@ export async function launchChromium(t: Test, executablePath: string): Promise<B
  * `web` in it.
  */
 export function compilePage(t: Test): string {
-  const root = fileURLToPath(new URL('../..', import.meta.url));
+  if (COMPILED) return join(ROOT, 'dist/src');
   const folder = mkdtempSync(join(tmpdir(), 'stampede-page-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const config = join(folder, 'tsconfig.json');
   writeFileSync(
     config,
     JSON.stringify({
-      extends: join(root, 'tsconfig.build.json'),
+      extends: join(ROOT, 'tsconfig.build.json'),
       compilerOptions: {
-        rootDir: join(root, 'src'),
+        rootDir: join(ROOT, 'src'),
         outDir: join(folder, 'out'),
         declaration: false,
-        typeRoots: [join(root, 'node_modules/@types')],
+        typeRoots: [join(ROOT, 'node_modules/@types')],
       },
-      include: [join(root, 'src/web/*.ts')],
+      include: [join(ROOT, 'src/web/*.ts')],
     }),
   );
   // The test runner puts its loaders into NODE_OPTIONS, and the compiler's entry does not survive
   // them.
   const compiled = spawnSync(
     'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', config],
+    ['-u', 'NODE_OPTIONS', process.execPath, join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', config],
     {
       encoding: 'utf8',
     },

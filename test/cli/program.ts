@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import { programArguments, ROOT } from '../support/root.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
-const PROGRAM = ['--import=tsx', join(ROOT, 'src/cli/main.ts')];
+const PROGRAM = programArguments('src/cli/main');
 const READY_MS_MAX = 30_000;
 
 export interface Finished {

@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import t from 'tap';
+import { ROOT } from '../support/root.ts';
 
-const read = (path: string): string => readFileSync(resolve(import.meta.dirname, '../..', path), 'utf8');
+const read = (path: string): string => readFileSync(resolve(ROOT, path), 'utf8');
 const FLAG = /--max-semi-space-size=\d+/;
 
 /** Fills the young heap and says how much of it was in use at most, in MiB. */

@@ -2,7 +2,7 @@
  * A real engine inside the test: its own Redis, gateway and control API on free ports, and a back
  * office for it.
  */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
 import { BackOffice } from '../../bench/users/back-office.ts';
@@ -15,6 +15,7 @@ import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
+import { ROOT } from '../support/root.ts';
 
 export const SHOW = 'market';
 export const PRODUCTS = [
@@ -63,10 +64,7 @@ export async function startEngineUnderTest(t: Test, options: { scripts?: string 
   });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 500 }));
-  const web =
-    options.scripts === undefined
-      ? null
-      : { pages: fileURLToPath(new URL('../../src/web', import.meta.url)), scripts: options.scripts };
+  const web = options.scripts === undefined ? null : { pages: join(ROOT, 'src/web'), scripts: options.scripts };
   const control = await createControl({
     store,
     tokens,

@@ -7,12 +7,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { programArguments, ROOT } from '../support/root.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-if (!existsSync(join(root, 'dist/src/cli/main.js')))
-  spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'], { cwd: root, stdio: 'inherit' });
+if (!existsSync(join(ROOT, 'dist/src/cli/main.js')))
+  spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' });
 
 interface Run {
   readonly child: ChildProcess;
@@ -22,10 +21,14 @@ interface Run {
 
 /** The demo as a person starts it, without what the test runner adds to a Node process. */
 function start(t: Test, ...flags: string[]): Run {
-  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', 'bench/demo/main.ts', ...flags], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/demo/main'), ...flags],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   t.teardown(() => child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr])

@@ -5,9 +5,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { COMPILED, ROOT } from '../support/root.ts';
 
-export const ROOT = resolve(import.meta.dirname, '../..');
+export { ROOT };
+
 const CACHE = join(ROOT, 'node_modules/.cache/stampede-faults');
 const SHIFTED_CLOCK = join(import.meta.dirname, 'shifted-clock.mjs');
 
@@ -22,7 +24,7 @@ let built: string | null = null;
 
 /** The path of the `stampede` command, compiled; the same for as long as this process lives. */
 export function builtProgram(): string {
-  built ??= build();
+  built ??= COMPILED ? join(ROOT, 'dist/src/cli/main.js') : build();
   return built;
 }
 

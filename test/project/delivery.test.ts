@@ -3,12 +3,12 @@
  * variables and commands that exist.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import t from 'tap';
 import { SETTINGS } from '../../src/config/index.ts';
+import { ROOT } from '../support/root.ts';
 
-const root = resolve(import.meta.dirname, '../..');
-const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const manifest = JSON.parse(read('package.json')) as {
   version: string;
   bin: Record<string, string>;
@@ -34,7 +34,7 @@ t.test('every path the image copies exists and passes .dockerignore', async (t) 
     .flatMap((line) => line.split(/\s+/).slice(1, -1));
   t.ok(copies.length >= 6);
   for (const path of copies) {
-    t.ok(existsSync(join(root, path)), `${path} exists`);
+    t.ok(existsSync(join(ROOT, path)), `${path} exists`);
     t.ok(
       kept.some((entry) => path === entry || path.startsWith(`${entry}/`)),
       `${path} is in the build context`,
@@ -42,7 +42,7 @@ t.test('every path the image copies exists and passes .dockerignore', async (t) 
   }
 });
 
-t.test('the image runs the built program, as somebody who is not root, with a health check', async (t) => {
+t.test('the image runs the built program, not as root, with a health check', async (t) => {
   t.match(
     instructions.filter((line) => line.startsWith('FROM')),
     [/^FROM node:20-slim AS build$/, /^FROM node:20-slim$/],
@@ -81,7 +81,7 @@ t.test('continuous integration runs what a person runs, on the versions we suppo
   t.match(workflow, /run: \.\/\.ci\/run/);
   t.match(read('.ci/run'), /\.\/scripts\/test/);
   for (const script of ['.ci/run', 'scripts/demo', 'scripts/test', 'scripts/release'])
-    t.ok((statSync(join(root, script)).mode & 0o111) === 0o111, `${script} is executable`);
+    t.ok((statSync(join(ROOT, script)).mode & 0o111) === 0o111, `${script} is executable`);
   const [, major = '', minor = ''] = manifest.engines.node.match(/^>=(\d+)\.(\d+) <23$/) ?? [];
   t.match(read('scripts/setup.sh'), new RegExp(`>= ${major}0${minor} `), 'the set-up asks for the same Node');
   t.match(read('scripts/setup.sh'), `${major}.${minor} or newer`);
@@ -90,7 +90,7 @@ t.test('continuous integration runs what a person runs, on the versions we suppo
 t.test('what package.json exports is built from a file that exists', async (t) => {
   const built = [...Object.values(manifest.bin), ...Object.values(manifest.exports).map((entry) => entry.default)];
   for (const path of built)
-    t.ok(existsSync(join(root, path.replace(/^(\.\/)?dist\//, '').replace(/\.js$/, '.ts'))), path);
+    t.ok(existsSync(join(ROOT, path.replace(/^(\.\/)?dist\//, '').replace(/\.js$/, '.ts'))), path);
 });
 
 t.test('the README lists every setting, its default and no other', async (t) => {

@@ -5,12 +5,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import t from 'tap';
+import { ROOT } from '../support/root.ts';
 import { HOME_OF, LINES_MAX, MAY_IMPORT } from './import-table.ts';
 
-const root = resolve(import.meta.dirname, '../..');
-
 function filesBelow(folder: string, ...extensions: string[]): string[] {
-  const start = join(root, folder);
+  const start = join(ROOT, folder);
   if (!existsSync(start)) return [];
   return readdirSync(start, { recursive: true, encoding: 'utf8' })
     .map((name) => join(start, name))
@@ -30,14 +29,14 @@ function importsOf(file: string): string[] {
 }
 
 /** `src/redis/x.ts` -> `redis`, `src/main.ts` -> `main.ts`. */
-const folderOf = (file: string): string => relative(join(root, 'src'), file).split(sep)[0] ?? '';
+const folderOf = (file: string): string => relative(join(ROOT, 'src'), file).split(sep)[0] ?? '';
 const packageOf = (specifier: string): string => specifier.split('/')[0] ?? specifier;
-const named = (file: string): string => relative(root, file);
+const named = (file: string): string => relative(ROOT, file);
 
 const sources = filesBelow('src', '.ts');
 
-t.test('every folder of src stands in the import table', async (t) => {
-  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+t.test('the import table lists every folder of src', async (t) => {
+  const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   t.same(
     folders.map(({ name }) => name).filter((name) => !Object.hasOwn(MAY_IMPORT, name)),
     [],
@@ -53,7 +52,7 @@ t.test('imports run one way', async (t) => {
       const target = resolve(dirname(file), specifier);
       const to = folderOf(target);
       const allowed = to === from || MAY_IMPORT[from]?.includes(to);
-      if (!target.startsWith(join(root, 'src')) || !allowed) wrong.push(`${named(file)} imports ${specifier}`);
+      if (!target.startsWith(join(ROOT, 'src')) || !allowed) wrong.push(`${named(file)} imports ${specifier}`);
       else if (!existsSync(target)) wrong.push(`${named(file)} imports ${specifier}, which does not exist`);
     }
   }
@@ -73,7 +72,7 @@ t.test('a library is imported by its home folder only', async (t) => {
 });
 
 t.test('every library that src imports is a dependency, and Node is asked by its node: names', async (t) => {
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
   const wrong: string[] = [];
@@ -98,12 +97,12 @@ function reachableFrom(file: string, seen = new Set<string>()): Set<string> {
 }
 
 t.test('the load tester runs from an installed package: what it imports is a dependency', async (t) => {
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
   const files = [
-    ...reachableFrom(join(root, 'bench/main.ts')),
-    ...reachableFrom(join(root, 'bench/generator/join.ts')),
+    ...reachableFrom(join(ROOT, 'bench/main.ts')),
+    ...reachableFrom(join(ROOT, 'bench/generator/join.ts')),
   ];
   t.ok(files.length > 30);
   const wrong = files.flatMap((file) =>

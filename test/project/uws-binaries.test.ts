@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import t from 'tap';
+import { ROOT } from '../support/root.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 const recorded = new Map(
-  readFileSync(join(root, 'scripts/uws-binaries.sha256'), 'utf8')
+  readFileSync(join(ROOT, 'scripts/uws-binaries.sha256'), 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
     .map((line) => {
@@ -21,7 +21,7 @@ const digestOf = (file: string): string => createHash('sha256').update(readFileS
 
 /** The package keeps them below dist/bin, upstream's own tag at its top level. */
 function installedBinaries(): string[] {
-  const home = join(root, 'node_modules/uWebSockets.js');
+  const home = join(ROOT, 'node_modules/uWebSockets.js');
   const folders = [join(home, 'dist/bin'), home].filter((folder) => existsSync(folder));
   return folders.flatMap((folder) =>
     readdirSync(folder)
@@ -57,7 +57,7 @@ t.test('the versions of Node we support have a recorded binary on Linux and macO
 });
 
 t.test('the lock file pins the package: by integrity, or by commit where it comes from a git tag', async (t) => {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { integrity?: string; resolved?: string }>;
   };
   const pinned = lock.packages['node_modules/uWebSockets.js'];

@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ROOT } from '../support/root.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const CODE_COLUMNS_MAX = 120;
 const PROSE_COLUMNS_MAX = 100;
 const CHECKED =

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { decode as msgpackDecode } from '@msgpack/msgpack';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
@@ -13,9 +14,10 @@ import {
   subprotocolOf,
   VARIANTS,
 } from '../../src/protocol/index.ts';
+import { ROOT } from '../support/root.ts';
 import { citedRules, RULES, rows, SPEC } from './spec.ts';
 
-const folder = new URL('../../src/protocol/', import.meta.url);
+const folder = join(ROOT, 'src/protocol');
 
 t.test('the error table of SPEC.md equals the catalogue (X-1)', async (t) => {
   const written = rows.filter(([code, status]) => /^`\w+`$/.test(code ?? '') && /^\d{3}$/.test(status ?? ''));
@@ -127,7 +129,7 @@ t.test('every rule number in a test name exists', async (t) => {
 
 t.test('the protocol folder runs in browsers: it imports nothing of Node and nothing of ours', async (t) => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
-    t.notMatch(readFileSync(new URL(file, folder), 'utf8'), /from '(node:|\.\.\/)|\bBuffer\b|\bprocess\./, file);
+    t.notMatch(readFileSync(join(folder, file), 'utf8'), /from '(node:|\.\.\/)|\bBuffer\b|\bprocess\./, file);
   }
 });
 

@@ -1,12 +1,14 @@
 /** Reads the rules of SPEC.md, and the rules that test names cite. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../support/root.ts';
 
-const TESTS = new URL('../', import.meta.url);
+const TESTS = join(ROOT, 'test');
 const RULE = /\b[A-Z]-\d+(?:\.\d+)?\b/g;
 /** A title is the first argument of `t.test`, or of a function that makes a test of it. */
 const TITLE = /\b(?:test|scene|scenario)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
 
-export const SPEC = readFileSync(new URL('../../src/protocol/SPEC.md', import.meta.url), 'utf8');
+export const SPEC = readFileSync(join(ROOT, 'src/protocol/SPEC.md'), 'utf8');
 
 /** The cells of every table row. */
 export const rows = SPEC.split('\n')
@@ -29,7 +31,7 @@ export const RULES = {
 export function citedRules(): Array<{ rule: string; name: string; file: string }> {
   const files = readdirSync(TESTS, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   return files.flatMap((file) =>
-    [...readFileSync(new URL(file, TESTS), 'utf8').matchAll(TITLE)].flatMap(([, , name = '']) =>
+    [...readFileSync(join(TESTS, file), 'utf8').matchAll(TITLE)].flatMap(([, , name = '']) =>
       (name.match(RULE) ?? []).map((rule) => ({ rule, name, file })),
     ),
   );

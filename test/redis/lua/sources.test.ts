@@ -1,11 +1,13 @@
 /** House rules of the scripts, read from their sources: headers, declared keys, known codes. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { ERRORS } from '../../../src/protocol/codes.ts';
 import { SHOW_KEYS } from '../../../src/redis/keys.ts';
 import { SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
+import { ROOT } from '../../support/root.ts';
 
-const FOLDER = new URL('../../../src/redis/lua/', import.meta.url);
+const FOLDER = new URL('src/redis/lua/', pathToFileURL(`${ROOT}/`));
 const read = (path: string): string => readFileSync(new URL(path, FOLDER), 'utf8');
 const scripts = readdirSync(FOLDER).filter((file) => file.endsWith('.lua'));
 const parts = readdirSync(new URL('lib/', FOLDER)).map((file) => `lib/${file}`);
