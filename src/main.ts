@@ -1,12 +1,9 @@
-/**
- * The composition root: builds the parts a configuration asks for, starts them in order, and stops
- * them in reverse. Nothing else knows all of them: gateway, control, jobs and Redis meet here.
- */
+/** The composition root: builds the parts of the engine, starts them in order and stops them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
-import { type Config, type EngineRole, ensureSecrets, portTrouble, probePort, type Secrets } from './config/index.ts';
+import { type Config, type EngineRole, ensureSecrets, listenError, probePort, type Secrets } from './config/index.ts';
 import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
 import { createGateway } from './gateway/index.ts';
@@ -15,53 +12,44 @@ import { type ConnectedStore, connect, connectStore, startEmbeddedRedis } from '
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
-export { type Config, loadConfig, mistakesText } from './config/index.ts';
+export { type Config, configErrorsText, loadConfig } from './config/index.ts';
 
 export interface EngineOptions {
   readonly logger?: Logger;
-  /**
-   * Several gateway processes share the port (SO_REUSEPORT); whoever starts them has checked that
-   * it was free.
-   */
+  /** Gateway processes share the port (SO_REUSEPORT). The caller has checked that it was free. */
   readonly sharedGatewayPort?: boolean;
-  /** A label for `/healthz`, the API docs and the log; package.json's version unless given. */
+  /** For `/healthz`, the API docs and the log. Default: the version in package.json. */
   readonly version?: string;
 }
 
 export interface Addresses {
-  /** Where a WebSocket client connects, without path; null without the gateway role. */
+  /** WebSocket URL without path; null without the gateway role. */
   readonly gateway: string | null;
   readonly gatewayPort: number | null;
-  /** The control API, the API docs and the pages; null without the control role. */
+  /** URL of the control API, the docs and the pages; null without the control role. */
   readonly control: string | null;
   readonly controlPort: number | null;
-  /** For another process of this host; an embedded Redis answers on a unix socket. */
+  /** For other processes of this host: an embedded Redis listens on a unix socket. */
   readonly redis: string;
 }
 
 export interface Engine {
-  /**
-   * Resolves when every role serves. Rejects with what to do about it, having stopped what had
-   * started.
-   */
+  /** Resolves when all roles serve. On failure stops what has started, then rejects. */
   start(): Promise<Addresses>;
-  /**
-   * Stops accepting, tells clients when and where to come back, finishes what is in flight, then
-   * closes jobs, control, Redis. Safe to call at any time and more than once.
-   */
+  /** Drains the gateway, then closes all other parts. May be called at any time and repeatedly. */
   stop(): Promise<void>;
-  /** Known after `start`. */
+  /** Available after `start`. */
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
   durability(): Durability;
 }
 
-/** The build keeps the layout of the sources below dist/. */
+/** dist/ has the layout of the sources. */
 const COMPILED = import.meta.url.endsWith('.js');
 const MANIFEST = new URL(COMPILED ? '../../package.json' : '../package.json', import.meta.url);
 export const VERSION: string = (JSON.parse(readFileSync(MANIFEST, 'utf8')) as { version: string }).version;
 
-/** What was started, newest last; stopping goes backwards. */
+/** A started part of the engine. */
 interface Part {
   readonly name: string;
   stop(): Promise<void>;
@@ -74,9 +62,9 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   let secrets: Secrets | null = null;
   let stopping: Promise<void> | null = null;
 
-  const started = <T>(what: T | null): T => {
-    if (what === null) throw new Error('the engine has not started yet');
-    return what;
+  const started = <T>(part: T | null): T => {
+    if (part === null) throw new Error('the engine has not started. Call start() first.');
+    return part;
   };
 
   async function start(): Promise<Addresses> {
@@ -113,7 +101,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   };
 }
 
-/** The URL everything connects to; starts the embedded server where none is configured. */
+/** Returns the URL of Redis. Starts the embedded server if no URL is configured. */
 async function openRedis(config: Config, logger: Logger, parts: Part[]): Promise<string> {
   if (config.redisUrl !== null) return config.redisUrl;
   const embedded = await startEmbeddedRedis({ dataDir: config.dataDir, logger, appendfsync: config.appendfsync });
@@ -121,7 +109,7 @@ async function openRedis(config: Config, logger: Logger, parts: Part[]): Promise
   return embedded.url;
 }
 
-interface Parts {
+interface Context {
   readonly config: Config;
   readonly options: EngineOptions;
   readonly logger: Logger;
@@ -132,19 +120,16 @@ interface Parts {
   readonly redis: string;
 }
 
-/**
- * Jobs first (nothing waits for them), then the doors: gateway, and control last, because its
- * readiness speaks for all.
- */
-async function startRoles(built: Parts): Promise<Omit<Addresses, 'redis'>> {
-  const { config, secrets, store } = built;
+/** Control starts last, because its readiness covers all roles. */
+async function startRoles(context: Context): Promise<Omit<Addresses, 'redis'>> {
+  const { config, secrets, store } = context;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? tokensOf(config, secrets, store) : null;
 
-  const jobs = has('jobs') ? await startJobs(built) : null;
-  const gatewayPort = has('gateway') && tokens ? await startGateway(built, tokens) : null;
+  const jobs = has('jobs') ? await startJobs(context) : null;
+  const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
   const controlPort =
-    has('control') && tokens ? await startControl(built, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
+    has('control') && tokens ? await startControl(context, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
   return {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
@@ -158,10 +143,7 @@ function tokensOf(config: Config, secrets: Secrets, store: ConnectedStore): Toke
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-/**
- * BullMQ connects by itself, except to a Cluster: there it takes a client, which is ours to close
- * after it.
- */
+/** BullMQ connects to a single server by URL. For a Cluster it needs a client, which we close. */
 function jobsConnection(redis: string, parts: Part[]): { url: string } | { client: ReturnType<typeof connect> } {
   if (!redis.includes(',')) return { url: redis };
   const client = connect(redis, { waits: true });
@@ -170,7 +152,7 @@ function jobsConnection(redis: string, parts: Part[]): { url: string } | { clien
   return { client };
 }
 
-async function startJobs({ config, logger, metrics, parts, store, redis }: Parts): Promise<Jobs> {
+async function startJobs({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
   const connection = jobsConnection(redis, parts);
   const jobs = createJobs({ store, connection, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
@@ -179,7 +161,7 @@ async function startJobs({ config, logger, metrics, parts, store, redis }: Parts
 }
 
 async function startGateway(
-  { config, options, logger, metrics, parts, store }: Parts,
+  { config, options, logger, metrics, parts, store }: Context,
   tokens: Tokens,
 ): Promise<number> {
   const gateway = createGateway({
@@ -209,15 +191,14 @@ async function startGateway(
   try {
     return (await gateway.listen()).port;
   } catch (error) {
-    // The socket server only says no. Asking the system ourselves tells why; if it tells nothing,
-    // the first answer stands.
+    // The socket server gives no reason. Binding the port ourselves throws an error with one.
     await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT');
     throw error;
   }
 }
 
-async function startControl(built: Parts, tokens: Tokens, jobs: Jobs | null, gatewayPort: number): Promise<number> {
-  const { config, options, logger, metrics, parts, store, secrets } = built;
+async function startControl(context: Context, tokens: Tokens, jobs: Jobs | null, gatewayPort: number): Promise<number> {
+  const { config, options, logger, metrics, parts, store, secrets } = context;
   const control = await createControl({
     store,
     tokens,
@@ -241,23 +222,20 @@ async function startControl(built: Parts, tokens: Tokens, jobs: Jobs | null, gat
   try {
     await control.listen({ host: config.host, port: config.controlPort });
   } catch (cause) {
-    throw portTrouble('CONTROL_PORT', config.host, config.controlPort, cause);
+    throw listenError('CONTROL_PORT', config.host, config.controlPort, cause);
   }
   const address = control.server.address();
   return typeof address === 'object' && address !== null ? address.port : config.controlPort;
 }
 
-/**
- * Pages lie beside this file in src and in dist; browsers get compiled scripts, so from src they
- * come out of the last build.
- */
+/** Pages are beside this file. Scripts are compiled: when run from src, they come from dist/. */
 function webFolders(): { pages: string; scripts: string } | null {
   const pages = fileURLToPath(new URL('./web', import.meta.url));
   const scripts = fileURLToPath(new URL(COMPILED ? '.' : '../dist/src', import.meta.url));
   return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
 }
 
-/** Where a client connects, without path. */
+/** Returns the WebSocket URL of the gateway, without path. */
 export function gatewayUrl(
   { publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>,
   port: number,
@@ -265,25 +243,21 @@ export function gatewayUrl(
   return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachable(host)}:${port}`;
 }
 
-/** What a browser on this machine would type. */
+/** Returns the host part of a URL for clients on this machine. */
 function reachable(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/**
- * Backwards, each whatever became of the others: one part that fails to close must not keep Redis
- * open.
- */
+/** Stops the newest part first. A part that fails to stop does not keep the others running. */
 async function stopAll(parts: readonly Part[], logger: Logger): Promise<void> {
-  // The gateway leaves first: its viewers need every second of the drain, and what they have in
-  // flight needs all the rest.
+  // The gateway drains first: running requests of its viewers need all other parts.
   const order = [...parts].reverse().sort((a, b) => Number(b.name === 'gateway') - Number(a.name === 'gateway'));
   for (const { name, stop } of order) {
     try {
       await stop();
     } catch (err) {
-      logger.error({ err, part: name }, 'did not stop cleanly');
+      logger.error({ err, part: name }, 'stop failed');
     }
   }
 }

@@ -1,18 +1,15 @@
-/**
- * `stampede bench`: the load tester. A program of its own, beside the engine in the same package,
- * so nothing of it is loaded by an engine that serves.
- */
+/** `stampede bench`: runs the load tester, a separate program that no other command loads. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { type Command, complain, EXIT } from './command.ts';
+import { type Command, EXIT, printError } from './command.ts';
 
-/** bench/ lies beside src/, in the sources and in a build. */
+/** bench/ is beside src/, in the sources and in a build. */
 const PROGRAM = fileURLToPath(
   new URL(`../../bench/main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
 );
-const MISSING = `The load tester is not part of this installation: ${PROGRAM} is missing.`;
+const MISSING = `The load tester is not installed: ${PROGRAM} is missing.`;
 
 const command = (argv: readonly string[]): string[] => [...process.execArgv, PROGRAM, ...argv];
 
@@ -24,17 +21,16 @@ function help(argv: readonly string[]): string {
   }).stdout.trimEnd();
 }
 
-/** The exit code is the program's own; a signal that ended it is told as shells do. */
+/** Returns the exit code of the program, or 128 + the signal that ended it. */
 function run(argv: readonly string[]): Promise<number> {
   if (!existsSync(PROGRAM)) {
-    complain(`stampede bench: ${MISSING}`);
+    printError(`stampede bench: ${MISSING}`);
     return Promise.resolve(EXIT.failed);
   }
   const child = spawn(process.execPath, command(argv), { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
-      // A terminal tells the whole group of Ctrl-C: told twice, the program would take it for
-      // impatience.
+      // A terminal sends Ctrl-C to the whole process group; a second one would skip the drain.
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
     });
   return new Promise((resolve, reject) => {

@@ -1,56 +1,56 @@
-/**
- * `stampede verify` and `stampede reconcile`: replay a show's ledger from nothing, hold it against
- * the live books, and, asked to, repair drift.
- */
+/** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
 import { environment, loadConfig, settingsHelp } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import { type ConnectedStore, connectStore, runningEmbeddedRedis, startEmbeddedRedis } from '../redis/index.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
-import { type Command, complain, EXIT, print, refuse } from './command.ts';
+import { type Command, EXIT, print, printError, refuse } from './command.ts';
 
 const OWN = { show: { placeholder: 'ID' }, json: { placeholder: null } } as const;
 
-interface Work {
+interface Audit {
   readonly name: 'verify' | 'reconcile';
-  readonly what: string;
+  readonly description: string;
   run(store: ConnectedStore, show: string): Promise<Result<Verification | Reconciliation>>;
 }
 
-const VERIFY: Work = {
+const VERIFY: Audit = {
   name: 'verify',
-  what: `Replays the ledger of a show and compares it with the live books: units allocated, available, held, sold, withdrawn, and every
-reservation. Prints what it found; exit code 0 when the books are right, 1 when there is a violation or Redis does not answer.`,
+  description: `Replays the ledger of a show and compares it with the live books: units allocated, available,
+held, sold and withdrawn, and every reservation. Prints the result. Exit code 0 if the books are
+right, 1 if there is a violation or Redis is unavailable.`,
   run: (store, show) => store.verify(show),
 };
 
-const RECONCILE: Work = {
+const RECONCILE: Audit = {
   name: 'reconcile',
-  what: `Verifies the books of a show and repairs what drifted: books that differ from the ledger are brought back to it by compensating
-entries. A sale whose ledger contradicts itself is paused and left to a person. Exit code 0 when the books are right afterwards.`,
+  description: `Verifies the books of a show and repairs them: books that differ from the ledger are corrected by
+compensating entries. A sale whose ledger contradicts itself is paused for you to inspect. Exit code
+0 if the books are right afterwards.`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
-const help = ({ name, what }: Work): string => `stampede ${name} --show ID [--json]
+const help = ({ name, description }: Audit): string => `stampede ${name} --show ID [--json]
 
-${what}
-With an embedded Redis it asks the engine that runs on DATA_DIR, or starts the server for the moment when none does.
+${description}
+With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts the server
+temporarily if none runs.
 
   --show ID        the show
-  --json           the whole result as one JSON object
+  --json           prints the whole result as one JSON object
 
 Settings it reads:
 ${settingsHelp(['redisUrl', 'keyPrefix', 'dataDir', 'logLevel'])}`;
 
-async function run(work: Work, argv: readonly string[]): Promise<number> {
+async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'inspect' });
-  if (!loaded.ok) return refuse(work.name, loaded.mistakes);
+  if (!loaded.ok) return refuse(audit.name, loaded.errors);
   const { config, own } = loaded;
   const show = own.show;
   if (typeof show !== 'string' || show.length > LIMITS.idCharsMax)
-    return refuse(work.name, [
-      { where: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` },
+    return refuse(audit.name, [
+      { source: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` },
     ]);
 
   const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
@@ -59,9 +59,9 @@ async function run(work: Work, argv: readonly string[]): Promise<number> {
   try {
     const store = await connectStore({ url: redis.url, keyPrefix: config.keyPrefix, logger });
     try {
-      const found = await work.run(store, show);
+      const found = await audit.run(store, show);
       if (!found.ok) {
-        complain(`stampede ${work.name}: ${found.error.code}: ${found.error.message}`);
+        printError(`stampede ${audit.name}: ${found.error.code}: ${found.error.message}`);
         return EXIT.failed;
       }
       print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));
@@ -82,13 +82,15 @@ async function embedded(dataDir: string, logger: Logger): Promise<{ url: string;
 function report(found: Verification | Reconciliation): string {
   const { show, entries, reservations, refusals, localRefusals, sales, violations } = found;
   const lines = [
-    `show ${show}: ${entries} ledger entries, ${reservations} reservations, ${refusals} refusals by Redis, ${localRefusals} by gateways from their view`,
+    `show ${show}: ${entries} ledger entries, ${reservations} reservations, ` +
+      `${refusals} refusals by Redis, ${localRefusals} local refusals by gateways`,
   ];
   for (const sale of sales) {
     lines.push(`  sale ${sale.id}`);
     for (const { sku, allocated, available, held, sold, withdrawn } of sale.skus)
       lines.push(
-        `    ${sku}: allocated ${allocated} = available ${available} + held ${held} + sold ${sold} + withdrawn ${withdrawn}`,
+        `    ${sku}: allocated ${allocated} = available ${available} + held ${held} + ` +
+          `sold ${sold} + withdrawn ${withdrawn}`,
       );
   }
   if ('repaired' in found) {
@@ -103,7 +105,7 @@ function report(found: Verification | Reconciliation): string {
   return lines.join('\n');
 }
 
-const commandOf = (work: Work): Command => ({ help: () => help(work), run: (argv) => run(work, argv) });
+const commandOf = (audit: Audit): Command => ({ help: () => help(audit), run: (argv) => run(audit, argv) });
 
 export const verify = commandOf(VERIFY);
 export const reconcile = commandOf(RECONCILE);

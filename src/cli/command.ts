@@ -1,25 +1,21 @@
-/** What a command of the `stampede` program is, and the ways it ends. */
-import { type Mistake, mistakesText } from '../config/index.ts';
+/** The commands of the `stampede` program and their exit codes. */
+import { type ConfigError, configErrorsText } from '../config/index.ts';
 
 export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2 });
 
 export interface Command {
-  /**
-   * The whole page for `stampede <command> --help`; `argv` is what else was said, for commands that
-   * have several pages.
-   */
+  /** Returns the page of `stampede <command> --help`; `argv` selects one if there are several. */
   help(argv: readonly string[]): string;
   /** Resolves with the exit code. */
   run(argv: readonly string[]): Promise<number>;
 }
 
 export const print = (text: string): void => void process.stdout.write(`${text}\n`);
-export const complain = (text: string): void => void process.stderr.write(`${text}\n`);
+export const printError = (text: string): void => void process.stderr.write(`${text}\n`);
 
-/** Names every mistake and where the allowed values stand. */
-export function refuse(command: string, mistakes: readonly Mistake[]): number {
-  complain(
-    `stampede ${command}: the configuration is not valid\n${mistakesText(mistakes)}\nSee: stampede ${command} --help`,
-  );
+/** Prints all errors and returns the exit code. */
+export function refuse(command: string, errors: readonly ConfigError[]): number {
+  const text = configErrorsText(errors);
+  printError(`stampede ${command}: the configuration is not valid\n${text}\nSee: stampede ${command} --help`);
   return EXIT.usage;
 }

@@ -1,7 +1,6 @@
 /**
- * Several gateway processes on one port: children of this program, told to drain over their IPC
- * channel, started again when they die. A child ends by itself when the channel closes, so not even
- * a killed supervisor leaves one behind.
+ * Gateway processes that share one port: children of this program, drained over their IPC channel
+ * and restarted when they die. A child ends when the channel closes, even if its parent was killed.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -16,15 +15,15 @@ export interface PoolOptions {
 }
 
 export interface GatewayPool {
-  /** Resolves when every child serves; rejects (and ends the others) when one gives up before. */
+  /** Resolves when all children serve. If one fails, ends the others and rejects. */
   start(): Promise<void>;
-  /** Drains all children at once; ends by force what is not gone within the bound. */
+  /** Drains all children and kills those that exceed the bound. */
   stop(): Promise<void>;
-  /** SIGKILL, now. */
+  /** Kills all children with SIGKILL. */
   kill(): void;
 }
 
-/** From a child when it serves; to a child when it should drain. */
+/** Messages over the IPC channel. */
 export type FromWorker = { readonly kind: 'ready' };
 export type ToWorker = { readonly kind: 'drain' };
 
@@ -33,12 +32,11 @@ const STOP_MS_MAX = LIMITS.drainMs + 4_000;
 const RESTART_MS_MIN = 250;
 const RESTART_MS_MAX = 10_000;
 /**
- * A rush makes short-lived objects by the hundred thousand: with V8's default of 16 MiB they are
- * copied about, with more they just die. The first line of `main.ts` says the same for a single
- * process; a running one cannot ask for it (V8 reads the flag once, when it starts).
+ * A rush makes many short-lived objects. A young heap larger than V8's 16 MiB saves copying them.
+ * V8 reads the flag at its start only; the first line of `main.ts` sets it for a single process.
  */
 const YOUNG_HEAP = '--max-semi-space-size=64';
-/** A child that lived this long was healthy: the next restart is prompt again. */
+/** A child that ran this long is healthy: its next restart is immediate again. */
 const HEALTHY_MS = 30_000;
 
 const ENTRY = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
@@ -70,7 +68,7 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
     slot.child = child;
     slot.startedAt = performance.now();
     child.on('error', (err) =>
-      logger.error({ err, worker: slot.worker }, 'gateway worker could not be started or reached'),
+      logger.error({ err, worker: slot.worker }, 'gateway worker not started or not reachable'),
     );
     child.once('exit', (code, signal) => {
       slot.child = null;
@@ -83,7 +81,7 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
     if (performance.now() - slot.startedAt > HEALTHY_MS) slot.restartMs = RESTART_MS_MIN;
     logger.error(
       { worker: slot.worker, code, signal, restartMs: slot.restartMs },
-      'gateway worker ended; its viewers reconnect to the others',
+      'gateway worker ended unexpectedly, restarting',
     );
     slot.timer = setTimeout(() => launch(slot), slot.restartMs);
     slot.restartMs = Math.min(slot.restartMs * 2, RESTART_MS_MAX);
@@ -103,7 +101,7 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
     await Promise.all(
       slots.map(async ({ child, timer }) => {
         if (timer) clearTimeout(timer);
-        if (child) await drained(child);
+        if (child) await drain(child);
       }),
     );
     clearTimeout(late);
@@ -111,7 +109,7 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
 
   return {
     async start() {
-      const first = await Promise.allSettled(slots.map((slot) => ready(launch(slot), slot.worker)));
+      const first = await Promise.allSettled(slots.map((slot) => waitUntilReady(launch(slot), slot.worker)));
       const failed = first.find((outcome) => outcome.status === 'rejected');
       if (!failed) return;
       kill();
@@ -122,19 +120,16 @@ export function createGatewayPool({ workers, environmentOf, logger }: PoolOption
   };
 }
 
-function ready(child: ChildProcess, worker: number): Promise<void> {
+function waitUntilReady(child: ChildProcess, worker: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(
-      () => reject(new Error(`gateway worker ${worker} was not ready within ${READY_MS_MAX / 1000} s`)),
+      () => reject(new Error(`gateway worker ${worker} was not ready within ${READY_MS_MAX / 1000} s. See its log.`)),
       READY_MS_MAX,
     );
     child.once('exit', (code, signal) => {
       clearTimeout(late);
-      reject(
-        new Error(
-          `gateway worker ${worker} ended before it was ready (${signal ?? `exit code ${code}`}); its output above says why`,
-        ),
-      );
+      const end = signal ?? `exit code ${code}`;
+      reject(new Error(`gateway worker ${worker} ended before it was ready (${end}). See its output above.`));
     });
     child.on('message', (message: FromWorker) => {
       if (message.kind !== 'ready') return;
@@ -144,7 +139,7 @@ function ready(child: ChildProcess, worker: number): Promise<void> {
   });
 }
 
-function drained(child: ChildProcess): Promise<void> {
+function drain(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
     child.once('exit', () => resolve());

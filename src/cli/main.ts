@@ -1,11 +1,8 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
-/**
- * The `stampede` command: finds the command, runs it, sets the exit code (0 done, 1 failed, 2 wrong
- * usage).
- */
-import { type Command, complain, EXIT, print } from './command.ts';
+/** The `stampede` program: runs a command and sets the exit code. */
+import { type Command, EXIT, print, printError } from './command.ts';
 
-/** Loaded when asked for: signing a token needs no socket server. */
+/** Loaded on demand: signing a token needs no socket server. */
 const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Promise<Command> }>> = {
   serve: {
     summary: 'run the engine: gateway, control API, jobs',
@@ -17,11 +14,11 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     load: async () => (await import('./books.ts')).verify,
   },
   reconcile: {
-    summary: 'verify the books of a show and repair what drifted',
+    summary: 'verify the books of a show and repair them',
     load: async () => (await import('./books.ts')).reconcile,
   },
   bench: {
-    summary: 'put a believable night on an engine and judge it',
+    summary: 'run a realistic load on an engine and judge it',
     load: async () => (await import('./bench.ts')).bench,
   },
 };
@@ -33,35 +30,35 @@ function overview(): string {
     'stampede <command> [flags]: the engine under live-stream flash sales',
     '',
     ...lines,
-    `  ${'help'.padEnd(width)}  this page; stampede help <command> or stampede <command> --help tells more`,
+    `  ${'help'.padEnd(width)}  this page; see also stampede <command> --help`,
     '',
     'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.',
   ].join('\n');
 }
 
-const asksForHelp = (argv: readonly string[]): boolean => argv.includes('--help') || argv.includes('-h');
+const wantsHelp = (argv: readonly string[]): boolean => argv.includes('--help') || argv.includes('-h');
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined) {
-    complain(overview());
+    printError(overview());
     return EXIT.usage;
   }
-  const about = name === 'help' ? rest[0] : name;
-  if (about === undefined || name === '--help' || name === '-h') {
+  const topic = name === 'help' ? rest[0] : name;
+  if (topic === undefined || name === '--help' || name === '-h') {
     print(overview());
     return EXIT.ok;
   }
-  const known = Object.hasOwn(COMMANDS, about) ? COMMANDS[about] : undefined;
+  const known = Object.hasOwn(COMMANDS, topic) ? COMMANDS[topic] : undefined;
   if (!known) {
-    complain(
-      `stampede: ${JSON.stringify(about)} is not a command. Commands: ${Object.keys(COMMANDS).join(', ')}, help.`,
+    printError(
+      `stampede: ${JSON.stringify(topic)} is not a command. Commands: ${Object.keys(COMMANDS).join(', ')}, help.`,
     );
     return EXIT.usage;
   }
   const command = await known.load();
-  if (name === 'help' || asksForHelp(rest)) {
-    print(command.help(asksForHelp(rest) ? rest.filter((word) => !asksForHelp([word])) : rest.slice(1)));
+  if (name === 'help' || wantsHelp(rest)) {
+    print(command.help(wantsHelp(rest) ? rest.filter((word) => !wantsHelp([word])) : rest.slice(1)));
     return EXIT.ok;
   }
   return command.run(rest);
@@ -70,6 +67,6 @@ async function main(argv: readonly string[]): Promise<number> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  complain(`stampede: ${error instanceof Error ? error.message : String(error)}`);
+  printError(`stampede: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = EXIT.failed;
 }

@@ -1,7 +1,4 @@
-/**
- * `stampede serve`: the engine, as one process, as a supervisor of gateway processes, or as one of
- * these.
- */
+/** `stampede serve`: the engine as one process, as a supervisor of gateways, or as one gateway. */
 import {
   type Config,
   environment,
@@ -13,41 +10,38 @@ import {
 } from '../config/index.ts';
 import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
-import { type Command, complain, refuse } from './command.ts';
+import { type Command, printError, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
-import { askedBySignal, live, type Service } from './lifetime.ts';
+import { runService, type Service, stoppedBySignal } from './lifetime.ts';
 
 function help(): string {
   return `stampede serve [flags]
 
-Runs the engine until SIGTERM or Ctrl-C, then drains: stops accepting, tells clients when and where to come back, finishes what is in
-flight, closes Redis, exits 0. A second signal ends it at once. Without REDIS_URL it starts a redis-server of its own in DATA_DIR.
+Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients when and
+where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal ends it
+immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.
 
 ${settingsHelp()}`;
 }
 
 async function run(argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), purpose: 'serve' });
-  if (!loaded.ok) return refuse('serve', loaded.mistakes);
+  if (!loaded.ok) return refuse('serve', loaded.errors);
   const { config } = loaded;
   const logger = createLogger({ level: config.logLevel, node: config.nodeName });
   const code = await runAs(config, loaded.flagsAsVariables, logger);
-  // Everything is closed by now. Should a library keep a timer, it does not keep the process: this
-  // one does not count itself.
+  // Everything is closed. A timer that a library left must not keep the process alive.
   setTimeout(() => process.exit(), 500).unref();
   return code;
 }
 
 function runAs(config: Config, flagsAsVariables: Readonly<Record<string, string>>, logger: Logger): Promise<number> {
   const worker = workerNumber();
-  if (worker !== null) return live(workerService(config, logger), askedBySupervisor(), logger);
+  if (worker !== null) return runService(workerService(config, logger), stoppedBySupervisor(), logger);
   const supervises = config.workers > 1 && config.roles.includes('gateway');
   const service = supervises ? supervisor(config, flagsAsVariables, logger) : single(config, logger);
-  return live(
-    service,
-    askedBySignal(() => service.kill()),
-    logger,
-  );
+  const stopped = stoppedBySignal(() => service.kill());
+  return runService(service, stopped, logger);
 }
 
 function single(config: Config, logger: Logger): Service {
@@ -59,7 +53,7 @@ function single(config: Config, logger: Logger): Service {
   };
 }
 
-/** Runs every role but the gateway itself; the gateways are children that share the port. */
+/** Runs all roles except the gateway. The gateways are children that share the port. */
 function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, string>>, logger: Logger): Service {
   let engine: Engine | null = null;
   let pool: GatewayPool | null = null;
@@ -113,48 +107,36 @@ function workerService(config: Config, logger: Logger): Service {
   };
 }
 
-/**
- * A worker drains when it is told to, when somebody ends it alone, and when its supervisor is gone.
- * Ctrl-C is the supervisor's to answer.
- */
-function askedBySupervisor(): Promise<string> {
+/** Resolves at a drain message, at SIGTERM, or when the supervisor dies. Ignores Ctrl-C. */
+function stoppedBySupervisor(): Promise<string> {
   process.on('SIGINT', () => {});
   return new Promise((resolve) => {
     process.on('SIGTERM', () => resolve('SIGTERM'));
-    process.once('disconnect', () => resolve('the supervisor is gone'));
+    process.once('disconnect', () => resolve('supervisor died'));
     process.on('message', (message: ToWorker) => {
-      if (message.kind === 'drain') resolve('the supervisor drains');
+      if (message.kind === 'drain') resolve('supervisor drains');
     });
   });
 }
 
-/** For people on standard error; for programs one log line with the same facts. */
+/** Prints the addresses for people and logs the same facts for programs. */
 function announce(config: Config, addresses: Addresses, engine: Engine, logger: Logger): void {
+  const { roles, workers, dataDir } = config;
   const durability = engine.durability();
-  logger.info(
-    {
-      ...addresses,
-      redis: config.redisUrl === null ? 'embedded' : 'REDIS_URL',
-      roles: config.roles,
-      workers: config.workers,
-      durability,
-    },
-    'ready',
-  );
-  const lines = [
-    `stampede ${VERSION} is ready (${config.roles.join(', ')}${config.workers > 1 ? `, ${config.workers} gateway processes` : ''})`,
-  ];
+  const redis = config.redisUrl === null ? 'embedded' : 'REDIS_URL';
+  logger.info({ ...addresses, redis, roles, workers, durability }, 'ready');
+  const gateways = workers > 1 ? `, ${workers} gateway processes` : '';
+  const lines = [`stampede ${VERSION} is ready (${roles.join(', ')}${gateways})`];
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
-  lines.push(
-    `  redis    ${config.redisUrl === null ? `embedded, data in ${config.dataDir}` : 'as REDIS_URL says'}, durability ${durability}`,
-  );
-  for (const [name, secret] of Object.entries(engine.secrets.madeApiKeys))
+  const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
+  lines.push(`  redis    ${place}, durability ${durability}`);
+  for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(
       `  API key  ${secret}`,
-      `           made now, named "${name}", shown this once; kept in ${config.dataDir}/secrets.json`,
+      `           named "${name}", printed this once; kept in ${dataDir}/secrets.json`,
     );
-  complain(lines.join('\n'));
+  printError(lines.join('\n'));
 }
 
 export const serve: Command = { help, run };

@@ -1,12 +1,9 @@
-/**
- * `stampede token`: signs a viewer token, for trying things out and for back offices without a JWT
- * library.
- */
+/** `stampede token`: signs a viewer token, for tests and for back offices without a JWT library. */
 import { createTokens } from '../auth/tokens.ts';
-import { ensureSecrets, environment, loadConfig, type Mistake, settingsHelp } from '../config/index.ts';
+import { type ConfigError, ensureSecrets, environment, loadConfig, settingsHelp } from '../config/index.ts';
 import { LIMITS } from '../limits.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
-import { type Command, complain, EXIT, print, refuse } from './command.ts';
+import { type Command, EXIT, print, printError, refuse } from './command.ts';
 
 const OWN = {
   show: { placeholder: 'ID' },
@@ -20,10 +17,11 @@ const { tokenTtlSecondsMin: TTL_MIN, tokenTtlSecondsMax: TTL_MAX, tokenTtlSecond
 function help(): string {
   return `stampede token --show ID --user ID [--name TEXT] [--role ROLE] [--ttl SECONDS]
 
-Prints a token for one user of one show, signed with AUTH_SECRET (or with the secret kept in DATA_DIR by an embedded engine).
+Prints a token for one user of one show, signed with AUTH_SECRET or with the secret that an embedded
+engine keeps in DATA_DIR.
 
-  --show ID        the show it is good for
-  --user ID        who it is; the per-buyer limit counts by this
+  --show ID        the show
+  --user ID        the user; per-buyer limits count by this id
   --name TEXT      display name in chat. Default: the user id.
   --role ROLE      ${ROLES.join(', ')}. Default: buyer.
   --ttl SECONDS    ${TTL_MIN} to ${TTL_MAX}. Default: ${TTL_DEFAULT}.
@@ -34,28 +32,29 @@ ${settingsHelp(['authSecret', 'dataDir', 'redisUrl'])}`;
 
 async function run(argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'token' });
-  if (!loaded.ok) return refuse('token', loaded.mistakes);
-  const mistakes: Mistake[] = [];
+  if (!loaded.ok) return refuse('token', loaded.errors);
+  const errors: ConfigError[] = [];
+  const report = (source: string, problem: string): void => void errors.push({ source, problem });
   const text = (flag: keyof typeof OWN): string | undefined => {
     const given = loaded.own[flag];
     return typeof given === 'string' ? given : undefined;
   };
   const [show, user] = [text('show'), text('user')];
-  if (!show) mistakes.push({ where: '--show', problem: 'is needed: the id of a show.' });
-  if (!user) mistakes.push({ where: '--user', problem: 'is needed: the id of the user.' });
+  if (!show) report('--show', 'is needed: the id of a show.');
+  if (!user) report('--user', 'is needed: the id of the user.');
   const role = text('role') ?? 'buyer';
-  if (!isRole(role))
-    mistakes.push({ where: '--role', problem: `must be one of ${ROLES.join(', ')}, got ${JSON.stringify(role)}.` });
+  if (!isRole(role)) report('--role', `must be one of ${ROLES.join(', ')}, got ${JSON.stringify(role)}.`);
   const ttl = text('ttl') ?? String(TTL_DEFAULT);
   const ttlSeconds = /^\d{1,8}$/.test(ttl) ? Number(ttl) : 0;
   if (ttlSeconds < TTL_MIN || ttlSeconds > TTL_MAX)
-    mistakes.push({ where: '--ttl', problem: `must be a whole number of seconds from ${TTL_MIN} to ${TTL_MAX}.` });
-  if (!show || !user || !isRole(role) || mistakes.length > 0) return refuse('token', mistakes);
+    report('--ttl', `must be a whole number of seconds from ${TTL_MIN} to ${TTL_MAX}.`);
+  if (!show || !user || !isRole(role) || errors.length > 0) return refuse('token', errors);
 
   const { authSecret } = ensureSecrets(loaded.config);
   if (authSecret === null) {
-    complain(
-      'stampede token: tokens are checked with public keys here, so they are signed where the private key is. Set AUTH_SECRET to sign with a secret.',
+    printError(
+      'stampede token: this engine verifies tokens with public keys and cannot sign one. ' +
+        'Sign with the private key, or set AUTH_SECRET.',
     );
     return EXIT.failed;
   }

@@ -1,4 +1,4 @@
-/** The one place that touches the process environment. */
+/** The only module that reads the process environment. */
 import { LIMITS } from '../limits.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -6,18 +6,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const environment = (): Environment => process.env;
 
-// uWebSockets.js asks the environment, when it is loaded, how large a request head may be; by
-// itself it says 4 KiB, which a token and a browser's cookies exceed. So this module has to be
-// imported before the gateway, as main.ts does.
+// uWebSockets.js reads the largest request head from the environment when it is loaded. Its default
+// of 4 KiB is too small for a token and cookies, so main.ts imports this module before the gateway.
 process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(LIMITS.requestHeadBytesMax);
 
-/**
- * Set by the supervisor for its gateway children: `1`, `2` ... Not a setting: a person never sets
- * it.
- */
+/** Set by the supervisor for its gateway children: `1`, `2` ... Not a setting for users. */
 const WORKER_VARIABLE = 'STAMPEDE_WORKER';
 
-/** Which gateway worker this process is, null when it is none. */
+/** Returns the number of this gateway worker, or null in any other process. */
 export function workerNumber(env: Environment = environment()): number | null {
   const raw = env[WORKER_VARIABLE];
   return raw !== undefined && /^\d{1,2}$/.test(raw) ? Number(raw) : null;
@@ -31,10 +27,7 @@ export interface WorkerSettings {
   readonly authSecret: string | null;
 }
 
-/**
- * The environment of a gateway child, which gets no flags: ours, our flags as variables, then what
- * the supervisor already decided.
- */
+/** Returns the environment of a gateway child: ours, our flags, then the supervisor's values. */
 export function workerEnvironment(
   settings: WorkerSettings,
   flagsAsVariables: Readonly<Record<string, string>>,
@@ -51,7 +44,7 @@ export function workerEnvironment(
     [SETTINGS.nodeName.variable]: settings.nodeName,
   });
   if (settings.authSecret !== null) child[SETTINGS.authSecret.variable] = settings.authSecret;
-  // A gateway needs no API keys; a secret that is not there cannot leak.
+  // A gateway needs no API keys.
   delete child[SETTINGS.apiKeys.variable];
   return child;
 }

@@ -1,20 +1,14 @@
-/** The settings as `--help` prints them. */
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
 const WIDTH = 110;
 const INDENT = ' '.repeat(6);
 
+/** Returns the settings as `--help` prints them. */
 export function settingsHelp(names: readonly SettingName[] = Object.keys(SETTINGS) as SettingName[]): string {
   return names.map((name) => settingHelp(SETTINGS[name])).join('\n');
 }
 
-function settingHelp({
-  variable,
-  flag,
-  help,
-  range,
-  fallbackText,
-}: Pick<Setting<unknown>, 'variable' | 'flag' | 'help' | 'range' | 'fallbackText'>): string {
+function settingHelp({ variable, flag, help, range, fallbackText }: Setting<unknown>): string {
   const head = flag === null ? `  ${variable} (environment only)` : `  --${flag} VALUE, ${variable}`;
   return [head, ...wrapped(help), ...wrapped(`Allowed: ${range}. Default: ${fallbackText}.`)].join('\n');
 }

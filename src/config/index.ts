@@ -1,13 +1,13 @@
 export { type Environment, environment, type WorkerSettings, workerEnvironment, workerNumber } from './environment.ts';
 export { settingsHelp } from './help.ts';
-export { portTrouble, probePort } from './listening.ts';
+export { listenError, probePort } from './listening.ts';
 export {
   type Config,
+  type ConfigError,
+  configErrorsText,
   type Loaded,
   type LoadOptions,
   loadConfig,
-  type Mistake,
-  mistakesText,
   type OwnFlags,
 } from './load.ts';
 export { ensureSecrets, type Secrets } from './secrets.ts';

@@ -1,7 +1,4 @@
-/**
- * Parsers of single settings: text in, value or problem out. None throws, none reads anything but
- * its argument.
- */
+/** Pure parsers of single settings. They return a value or a problem and never throw. */
 import { isIP } from 'node:net';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -10,12 +7,12 @@ export type Parser<T> = (raw: string) => Parsed<T>;
 const value = <T>(parsed: T): Parsed<T> => ({ value: parsed });
 const problem = (text: string): { readonly problem: string } => ({ problem: text });
 
-/** Secrets are never repeated in a message; other values are, shortened. */
-const shown = (raw: string): string => JSON.stringify(raw.length > 60 ? `${raw.slice(0, 57)}...` : raw);
+/** Returns a value as errors show it. Secrets are never shown. */
+const quoted = (raw: string): string => JSON.stringify(raw.length > 60 ? `${raw.slice(0, 57)}...` : raw);
 
 export function integer(min: number, max: number): Parser<number> {
   return (raw) => {
-    if (!/^-?\d{1,15}$/.test(raw)) return problem(`must be a whole number from ${min} to ${max}, got ${shown(raw)}`);
+    if (!/^-?\d{1,15}$/.test(raw)) return problem(`must be a whole number from ${min} to ${max}, got ${quoted(raw)}`);
     const parsed = Number(raw);
     return parsed < min || parsed > max ? problem(`must be from ${min} to ${max}, got ${parsed}`) : value(parsed);
   };
@@ -24,18 +21,18 @@ export function integer(min: number, max: number): Parser<number> {
 export function oneOf<const T extends string>(allowed: readonly T[]): Parser<T> {
   return (raw) => {
     const found = allowed.find((entry) => entry === raw);
-    return found === undefined ? problem(`must be one of ${allowed.join(', ')}, got ${shown(raw)}`) : value(found);
+    return found === undefined ? problem(`must be one of ${allowed.join(', ')}, got ${quoted(raw)}`) : value(found);
   };
 }
 
 export const toggle: Parser<boolean> = (raw) => {
   if (['1', 'true', 'yes', 'on'].includes(raw.toLowerCase())) return value(true);
   if (['0', 'false', 'no', 'off'].includes(raw.toLowerCase())) return value(false);
-  return problem(`must be true or false, got ${shown(raw)}`);
+  return problem(`must be true or false, got ${quoted(raw)}`);
 };
 
 export function matching(pattern: RegExp, rule: string): Parser<string> {
-  return (raw) => (pattern.test(raw) ? value(raw) : problem(`must be ${rule}, got ${shown(raw)}`));
+  return (raw) => (pattern.test(raw) ? value(raw) : problem(`must be ${rule}, got ${quoted(raw)}`));
 }
 
 const parts = (raw: string): string[] =>
@@ -44,16 +41,13 @@ const parts = (raw: string): string[] =>
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
-/**
- * Comma-separated, no empty list, no repetitions. The first problem of the first bad part is
- * reported.
- */
+/** Comma-separated, not empty, without repetitions. */
 export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
   return (raw) => {
     const texts = parts(raw);
     if (texts.length === 0) return problem('must not be an empty list');
     const repeated = texts.find((text, at) => texts.indexOf(text) !== at);
-    if (repeated !== undefined) return problem(`names ${shown(repeated)} twice`);
+    if (repeated !== undefined) return problem(`names ${quoted(repeated)} twice`);
     const values: T[] = [];
     for (const text of texts) {
       const parsed = parse(text);
@@ -68,15 +62,15 @@ export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
 export const origin: Parser<string> = (raw) => {
   const url = parseUrl(raw);
   if (!url || !/^https?:$/.test(url.protocol) || url.origin !== raw.replace(/\/$/, ''))
-    return problem(`must be an origin such as https://shop.example (no path), got ${shown(raw)}`);
+    return problem(`must be an origin such as https://shop.example (no path), got ${quoted(raw)}`);
   return value(url.origin);
 };
 
-/** `*` = any origin, as null. */
+/** `*` = any origin, parsed as null. */
 export const originsOrAny: Parser<readonly string[] | null> = (raw) =>
   raw.trim() === '*' ? value(null) : listOf(origin)(raw);
 
-/** An IP address or a CIDR network, as written. */
+/** An IP address or a CIDR network. */
 export const network: Parser<string> = (raw) => {
   const [address = '', prefix, ...rest] = raw.split('/');
   const bits = isIP(address) === 6 ? 128 : 32;
@@ -84,7 +78,7 @@ export const network: Parser<string> = (raw) => {
     isIP(address) !== 0 &&
     rest.length === 0 &&
     (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
-  return fits ? value(raw) : problem(`must be an IP address or a network such as 10.0.0.0/8, got ${shown(raw)}`);
+  return fits ? value(raw) : problem(`must be an IP address or a network such as 10.0.0.0/8, got ${quoted(raw)}`);
 };
 
 export function urlWithScheme(...schemes: string[]): Parser<string> {
@@ -104,10 +98,7 @@ export function urlWithScheme(...schemes: string[]): Parser<string> {
   };
 }
 
-/**
- * One server (redis://, rediss://), one socket (unix:///path), or the nodes of a cluster. Passwords
- * never reach the message.
- */
+/** One server, one unix socket, or the nodes of a cluster. No problem contains a password. */
 export const redisUrl: Parser<string> = (raw) => {
   const urls = parts(raw);
   if (urls.length === 0) return problem('must not be empty');
@@ -132,7 +123,7 @@ export const redisUrl: Parser<string> = (raw) => {
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-/** `name:secret` pairs. The name appears in the ledger, the secret in no message. */
+/** `name:secret` pairs. The ledger contains the names; no problem contains a secret. */
 export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<Readonly<Record<string, string>>> {
   return (raw) => {
     const keys: Record<string, string> = {};
@@ -145,7 +136,8 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
         return problem(`entry ${at + 1} must be name:secret, with a name of letters, digits, "_", "." or "-"`);
       if (secret.length < secretCharsMin || secret.length > secretCharsMax)
         return problem(
-          `the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, got ${secret.length}`,
+          `the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, ` +
+            `got ${secret.length}`,
         );
       if (Object.hasOwn(keys, name)) return problem(`names "${name}" twice`);
       if (Object.values(keys).includes(secret)) return problem(`gives "${name}" the secret of another key`);

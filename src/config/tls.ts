@@ -1,23 +1,12 @@
-/**
- * The files of the gateway's TLS, proven to be what the socket server needs: it only says that it
- * cannot start, not why.
- */
+/** Checks the TLS files of the gateway: the socket server does not say why it cannot start. */
 import { createSecureContext } from 'node:tls';
+import type { ReadFile, ReportError } from './load.ts';
 import { SETTINGS } from './settings.ts';
 
-/**
- * Files of the gateway's TLS, read and checked by the configuration; the gateway opens them by
- * path.
- */
+/** Checked files; the gateway opens them by path. */
 export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
-  readonly passphrase: string | null;
-}
-
-export interface TlsAsked {
-  readonly certFile: string | null;
-  readonly keyFile: string | null;
   readonly passphrase: string | null;
 }
 
@@ -25,62 +14,43 @@ const CERT = SETTINGS.tlsCertFile.variable;
 const KEY = SETTINGS.tlsKeyFile.variable;
 const PASSPHRASE = SETTINGS.tlsKeyPassphrase.variable;
 
-/** Null when TLS is not asked for, or when `say` was told what is wrong. */
+/** Returns null without TLS settings, and after an error was reported. */
 export function readTls(
-  { certFile, keyFile, passphrase }: TlsAsked,
-  readFile: (path: string) => string,
-  say: (where: string, problem: string) => void,
+  { certFile, keyFile, passphrase }: { readonly [Field in keyof TlsFiles]: TlsFiles[Field] | null },
+  readFile: ReadFile,
+  report: ReportError,
 ): TlsFiles | null {
   if (certFile === null || keyFile === null) {
-    if (certFile !== null) say(KEY, `is needed with ${CERT}. Allowed: ${SETTINGS.tlsKeyFile.range}.`);
-    if (keyFile !== null) say(CERT, `is needed with ${KEY}. Allowed: ${SETTINGS.tlsCertFile.range}.`);
-    if (certFile === null && keyFile === null && passphrase !== null) say(PASSPHRASE, `opens nothing without ${KEY}.`);
+    if (certFile !== null) report(KEY, `is needed with ${CERT}. Allowed: ${SETTINGS.tlsKeyFile.range}.`);
+    if (keyFile !== null) report(CERT, `is needed with ${KEY}. Allowed: ${SETTINGS.tlsCertFile.range}.`);
+    if (certFile === null && keyFile === null && passphrase !== null)
+      report(PASSPHRASE, `opens nothing without ${KEY}. Set ${KEY} or remove the passphrase.`);
     return null;
   }
-  const cert = readNamed(certFile, CERT, readFile, say);
-  const key = readNamed(keyFile, KEY, readFile, say);
+  const read = (variable: string, path: string): string | null =>
+    attempt(() => readFile(path), report, variable, `${path} cannot be read`);
+  const cert = read(CERT, certFile);
+  const key = read(KEY, keyFile);
   if (cert === null || key === null) return null;
-  const unlocked = passphrase === null ? {} : { passphrase };
-  if (!works({ cert }, CERT, `${certFile} is not a PEM certificate`, say)) return null;
-  if (
-    !works(
-      { key, ...unlocked },
-      KEY,
-      `${keyFile} is not a PEM private key that ${passphrase === null ? 'opens without a passphrase' : `${PASSPHRASE} opens`}`,
-      say,
-    )
-  )
-    return null;
-  if (!works({ cert, key, ...unlocked }, KEY, `${keyFile} is not the key of the certificate in ${certFile}`, say))
-    return null;
+
+  const secret = passphrase === null ? {} : { passphrase };
+  const opener = passphrase === null ? 'opens without a passphrase' : `${PASSPHRASE} opens`;
+  const checks = [
+    [CERT, { cert }, `${certFile} is not a PEM certificate`],
+    [KEY, { key, ...secret }, `${keyFile} is not a PEM private key that ${opener}`],
+    [KEY, { cert, key, ...secret }, `${keyFile} is not the key of the certificate in ${certFile}`],
+  ] as const;
+  for (const [variable, options, problem] of checks)
+    if (attempt(() => createSecureContext(options), report, variable, problem) === null) return null;
   return Object.freeze({ certFile, keyFile, passphrase });
 }
 
-function readNamed(
-  path: string,
-  variable: string,
-  readFile: (path: string) => string,
-  say: (where: string, problem: string) => void,
-): string | null {
+/** Returns the result of `action`, or null after its error was reported. */
+function attempt<T>(action: () => T, report: ReportError, variable: string, problem: string): T | null {
   try {
-    return readFile(path);
+    return action();
   } catch (cause) {
-    say(variable, `${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}).`);
+    report(variable, `${problem} (${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}).`);
     return null;
-  }
-}
-
-function works(
-  options: Parameters<typeof createSecureContext>[0],
-  variable: string,
-  problem: string,
-  say: (where: string, problem: string) => void,
-): boolean {
-  try {
-    createSecureContext(options);
-    return true;
-  } catch (cause) {
-    say(variable, `${problem} (${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}).`);
-    return false;
   }
 }

@@ -94,7 +94,7 @@ t.test('a taken port is an error that names the variable, and nothing stays behi
   ] as const) {
     const refused = await run(['serve', '--data-dir', dataDir, ...flags]);
     t.equal(refused.code, 1);
-    t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is taken: .*choose another ${variable}`));
+    t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${variable}`));
     t.notOk(existsSync(join(dataDir, 'redis', 'lease.json')), 'its Redis is gone');
   }
   const stranger = await run([
@@ -108,7 +108,7 @@ t.test('a taken port is an error that names the variable, and nothing stays behi
     '--control-port',
     '0',
   ]);
-  t.match(stranger, { code: 1, stderr: /192\.0\.2\.1 is not an address of this machine: choose another HOST/ });
+  t.match(stranger, { code: 1, stderr: /192\.0\.2\.1 is not an address of this machine\. Choose another HOST/ });
 });
 
 t.test('Redis away at start: it serves, says so, and one that must not be used is refused', async (t) => {

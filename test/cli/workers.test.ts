@@ -74,12 +74,12 @@ t.test('a port that other gateways share is taken, too', async (t) => {
     ['serve', '--workers', '2', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)],
     environment,
   );
-  t.match(rival, { code: 1, stderr: /is taken: stop what listens there, or choose another GATEWAY_PORT/ });
+  t.match(rival, { code: 1, stderr: /is in use\. Stop that program or choose another GATEWAY_PORT/ });
   const alone = await run(
     ['serve', '--roles', 'gateway', '--gateway-port', String(running.ready.gatewayPort)],
     environment,
   );
-  t.match(alone, { code: 1, stderr: /is taken: stop what listens there, or choose another GATEWAY_PORT/ });
+  t.match(alone, { code: 1, stderr: /is in use\. Stop that program or choose another GATEWAY_PORT/ });
 });
 
 t.test('roles apart meet in Redis: planned here, opened there, seen by the viewer of a third', async (t) => {

@@ -11,9 +11,9 @@ import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import {
   type Config,
+  configErrorsText,
   type LoadOptions,
   loadConfig,
-  mistakesText,
   SETTINGS,
   settingsHelp,
 } from '../../src/config/index.ts';
@@ -29,12 +29,12 @@ const load = (
 
 function configOf(env: Record<string, string> = {}, argv: string[] = [], more: Partial<LoadOptions> = {}): Config {
   const loaded = load(env, argv, more);
-  if (!loaded.ok) throw new Error(mistakesText(loaded.mistakes));
+  if (!loaded.ok) throw new Error(configErrorsText(loaded.errors));
   return loaded.config;
 }
 function mistakesOf(env: Record<string, string>, argv: string[] = [], more: Partial<LoadOptions> = {}): string[] {
   const loaded = load(env, argv, more);
-  return loaded.ok ? [] : loaded.mistakes.map(({ where, problem }) => `${where}: ${problem}`);
+  return loaded.ok ? [] : loaded.errors.map(({ source, problem }) => `${source}: ${problem}`);
 }
 
 t.test('nothing given: all roles, loopback, embedded Redis', async (t) => {
@@ -236,7 +236,7 @@ t.test('no secret ever appears in a mistake', async (t) => {
 });
 
 t.test('settings that contradict each other are named', async (t) => {
-  t.match(mistakesOf({ ROLES: 'gateway' }), [/^REDIS_URL: is needed when roles run apart/]);
+  t.match(mistakesOf({ ROLES: 'gateway' }), [/^REDIS_URL: is needed for roles in separate processes/]);
   t.match(mistakesOf({ REDIS_URL: 'redis://a' }), [
     /^AUTH_SECRET: or AUTH_PUBLIC_KEYS is needed with REDIS_URL/,
     /^API_KEYS: is needed with REDIS_URL/,

@@ -26,11 +26,11 @@ t.test('made at the first start, the same at the next', async (t) => {
   const first = ensureSecrets(embedded(dataDir));
   t.ok((first.authSecret ?? '').length >= 32);
   t.same(Object.keys(first.apiKeys), ['host']);
-  t.same(first.madeApiKeys, first.apiKeys, 'told once');
+  t.same(first.newApiKeys, first.apiKeys, 'told once');
   const second = ensureSecrets(embedded(dataDir));
   t.equal(second.authSecret, first.authSecret);
   t.same(second.apiKeys, first.apiKeys);
-  t.same(second.madeApiKeys, {}, 'and not again');
+  t.same(second.newApiKeys, {}, 'and not again');
 });
 
 t.test('readable by the owner only, also when somebody loosened it', async (t) => {
@@ -46,7 +46,7 @@ t.test('readable by the owner only, also when somebody loosened it', async (t) =
 t.test('what is configured wins and leaves no file', async (t) => {
   const dataDir = folder(t);
   const config = { ...embedded(dataDir), authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) } };
-  t.match(ensureSecrets(config), { authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) }, madeApiKeys: {} });
+  t.match(ensureSecrets(config), { authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) }, newApiKeys: {} });
   t.match(ensureSecrets({ ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] }), {
     authSecret: null,
     apiKeys: {},
@@ -66,7 +66,7 @@ t.test('a damaged file is an error that says what to do, and is not overwritten'
   const path = join(dataDir, 'secrets.json');
   for (const text of ['{"authSecret":', '{}', '[]', 'null', '{"authSecret":"short","apiKeys":{}}']) {
     writeFileSync(path, text);
-    t.throws(() => ensureSecrets(embedded(dataDir)), /secrets\.json is damaged: delete it/);
+    t.throws(() => ensureSecrets(embedded(dataDir)), /secrets\.json is damaged\. Delete it/);
     t.equal(readFileSync(path, 'utf8'), text);
   }
 });

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { loadConfig, mistakesText } from '../../src/config/index.ts';
+import { configErrorsText, loadConfig } from '../../src/config/index.ts';
 import { Client, startWorld } from './harness.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stampede-tls-'));
@@ -124,7 +124,7 @@ t.test('settings: both files or none, and what is wrong with them is said before
   ];
   for (const [env, says] of bad) {
     const loaded = load(env);
-    t.match(loaded.ok ? '' : mistakesText(loaded.mistakes), says);
-    t.notMatch(loaded.ok ? '' : mistakesText(loaded.mistakes), /wrong|sesame/, 'a passphrase is never repeated');
+    t.match(loaded.ok ? '' : configErrorsText(loaded.errors), says);
+    t.notMatch(loaded.ok ? '' : configErrorsText(loaded.errors), /wrong|sesame/, 'a passphrase is never repeated');
   }
 });
