@@ -18,7 +18,6 @@ export const SHOW_KEYS = [
   'idem-old',
   'nodes',
   'waitlist',
-  'waiters',
   'channel',
   'removed',
   'mutes',

@@ -169,7 +169,7 @@ export class Reservations implements ReservationStore {
         details: { field: 'byMs' },
       });
     return this.#finish(showId, command, {
-      op: 'prolong',
+      op: 'extend',
       id: reservation,
       byMs,
       body: `prolong|${reservation}|${byMs}`,

@@ -7,7 +7,6 @@ import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { ShowLog } from '../domain/show-log.ts';
 import type { Store } from '../domain/store.ts';
-import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import { Ledgers } from './auditor.ts';
 import { createKeys } from './keys.ts';
@@ -79,7 +78,7 @@ export async function connectStore({
 
   const clockwork: Scheduler = {
     async tick(showId) {
-      const reply = await session.run('tick', showId, [LIMITS.sweepSliceMax]);
+      const reply = await session.run('tick', showId, []);
       if (!reply.ok) return reply;
       const [nextDue, done, live, recovering] = reply.value;
       if (recovering === 1) void recovery.run(showId);

@@ -1,7 +1,10 @@
--- audit: the live books together with the ledger position they stand at, in one step.
--- ARGV[2]: {} for every sale, {sale id} for one. Returns {'ok', last ledger id ('' = empty), {stock
--- field, stock...}, {sale...}, rev}.
+-- audit: reads the books and the ledger position that they belong to, in one step.
+-- ARGV[2]: {} for all sales, {sale id} for one.
+-- Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
+-- @include show
 -- @options no-writes
+local call, unpack_record = redis.call, cmsgpack.unpack
+local K = Show.keys
 
 local function books_of(id)
   local record = call('HGET', K.sales, id)
@@ -13,7 +16,13 @@ local function books_of(id)
   return flat, { record }
 end
 
-local last = call('XREVRANGE', K.ledger, '+', '-', 'COUNT', 1)
-local stock, sales
-if args[1] then stock, sales = books_of(args[1]) else stock, sales = call('HGETALL', K.stock), call('HVALS', K.sales) end
-return { 'ok', last[1] and last[1][1] or '', stock, sales, int(rev) }
+return function(args)
+  local last = call('XREVRANGE', K.ledger, '+', '-', 'COUNT', 1)
+  local stock, sales
+  if args[1] then
+    stock, sales = books_of(args[1])
+  else
+    stock, sales = call('HGETALL', K.stock), call('HVALS', K.sales)
+  end
+  return { 'ok', last[1] and last[1][1] or '', stock, sales, Show.int(Show.rev) }
+end

@@ -1,29 +1,40 @@
--- load: everything a room or a page needs to stand at one position of the log, read in one step.
--- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}. Returns {'ok', epoch, offset, rev,
--- next due, state, view, created, ver, hearts, peak, viewers, {product...}, {sale...}, {stock
--- field, stock...}, {chat head, chat items...} oldest first, unique, last chat id taken, {id of a
--- removed message...}, {user, until...} mutes}.
+-- load: everything a room or a page needs of a show, at one position of the log.
+-- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}.
+-- Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
+-- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first, unique,
+-- last chat id, {id of a removed message...}, {user, until...} mutes}.
+-- @include show
 -- @options no-writes
+local call, unpack_record = redis.call, cmsgpack.unpack
+local K, int = Show.keys, Show.int
+local BATCHES_PER_READ = 10
 
-local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
-local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers', 'unique', 'chat_last')
-local chat, wanted, newest, removed, mutes = {}, args[1], '+', {}, {}
-if wanted > 0 then mutes = call('ZRANGE', K.mutes, '(' .. int(now), '+inf', 'BYSCORE', 'WITHSCORES') end
-while wanted > 0 do
-  local entries = call('XREVRANGE', K.chat, newest, '-', 'COUNT', 10)
-  for i = 1, #entries do
-    if wanted > 0 then
-      table.insert(chat, 1, entries[i][2][4])
-      table.insert(chat, 1, entries[i][2][2])
-      wanted = wanted - unpack_record(entries[i][2][2])[4]
+local function chat_history(wanted)
+  local chat, newest = {}, '+'
+  while wanted > 0 do
+    local entries = call('XREVRANGE', K.chat, newest, '-', 'COUNT', BATCHES_PER_READ)
+    for i = 1, #entries do
+      if wanted > 0 then
+        table.insert(chat, 1, entries[i][2][4])
+        table.insert(chat, 1, entries[i][2][2])
+        wanted = wanted - unpack_record(entries[i][2][2])[4]
+      end
     end
+    if #entries < BATCHES_PER_READ then break end
+    newest = '(' .. entries[#entries][1]
   end
-  if #entries < 10 then break end
-  newest = '(' .. entries[#entries][1]
+  return chat
 end
-if chat[1] then removed = call('ZRANGE', K.removed, int(unpack_record(chat[1])[3]), '+inf', 'BYSCORE') end
-return {
-  'ok', epoch, int(offset), int(rev), next_due, show_state, more[1], more[2], more[3], more[4] or '0', more[5] or '0', more[6] or '0',
-  call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock), chat,
-  more[7] or '0', more[8] or '0', removed, mutes,
-}
+
+return function(args)
+  local next_due = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] or ''
+  local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers', 'unique', 'chat_last')
+  local chat, removed, mutes = chat_history(args[1]), {}, {}
+  if args[1] > 0 then mutes = call('ZRANGE', K.mutes, '(' .. int(Show.now), '+inf', 'BYSCORE', 'WITHSCORES') end
+  if chat[1] then removed = call('ZRANGE', K.removed, int(unpack_record(chat[1])[3]), '+inf', 'BYSCORE') end
+  return {
+    'ok', Show.epoch, int(Show.offset), int(Show.rev), next_due, Show.state, more[1], more[2], more[3], more[4] or '0',
+    more[5] or '0', more[6] or '0', call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock), chat,
+    more[7] or '0', more[8] or '0', removed, mutes,
+  }
+end

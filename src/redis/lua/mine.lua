@@ -1,30 +1,41 @@
--- mine: what some buyers hold, own and wait for. ARGV[2]: array of users.
--- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, place, joined at ...},
+-- mine: what some buyers hold, own and wait for.
+-- ARGV[2]: array of users.
+-- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, position, joined at ...},
 -- {sales}}.
+-- @include fields show waitlist_range
 -- @options no-writes
+local call, unpack_record, int = redis.call, cmsgpack.unpack, Show.int
+local K, B = Show.keys, Fields.buyer
 
-local reply = { 'ok' }
-local found = #args > 0 and call('HMGET', K.buyers, unpack(args)) or {}
-for i = 1, #args do
-  local records, waits, known_in = {}, {}, {}
-  if found[i] then
-    for sale_id, mine in pairs(unpack_record(found[i])) do
-      known_in[#known_in + 1] = sale_id
-      local ids = {}
-      for id in string.gmatch(mine[B_IDS], '[^ ]+') do ids[#ids + 1] = id end
-      if #ids > 0 then
-        local raws = call('HMGET', K.reservations, unpack(ids))
-        for j = 1, #raws do records[#records + 1] = raws[j] end
-      end
-      local sale = next(mine[B_WAITS]) and unpack_record(call('HGET', K.sales, sale_id))
-      local over = not sale or sale.state == 'ended' or sale.state == 'cancelled'
-      for sku, wait in pairs(over and {} or mine[B_WAITS]) do
-        local place = call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), '[' .. wait[1])
-        local view = { sale_id, sku, int(wait[2]), int(place), int(wait[4]) }
-        for j = 1, 5 do waits[#waits + 1] = view[j] end
-      end
-    end
-  end
-  reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = records, waits, known_in
+local function reservations_of(entry, records)
+  local ids = {}
+  for id in string.gmatch(entry[B.IDS], '[^ ]+') do ids[#ids + 1] = id end
+  if #ids == 0 then return end
+  local found = call('HMGET', K.reservations, unpack(ids))
+  for i = 1, #found do records[#records + 1] = found[i] end
 end
-return reply
+
+local function waits_of(sale_id, entry, waits)
+  local sale = next(entry[B.WAITS]) and unpack_record(call('HGET', K.sales, sale_id))
+  if not sale or sale.state == 'ended' or sale.state == 'cancelled' then return end
+  for sku, wait in pairs(entry[B.WAITS]) do
+    local position = call('ZLEXCOUNT', K.waitlist, WaitlistRange.first(sale_id, sku), '[' .. wait[1])
+    local view = { sale_id, sku, int(wait[2]), int(position), int(wait[4]) }
+    for i = 1, 5 do waits[#waits + 1] = view[i] end
+  end
+end
+
+return function(users)
+  local reply = { 'ok' }
+  local buyers = #users > 0 and call('HMGET', K.buyers, unpack(users)) or {}
+  for i = 1, #users do
+    local records, waits, sale_ids = {}, {}, {}
+    for sale_id, entry in pairs(buyers[i] and unpack_record(buyers[i]) or {}) do
+      sale_ids[#sale_ids + 1] = sale_id
+      reservations_of(entry, records)
+      waits_of(sale_id, entry, waits)
+    end
+    reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = records, waits, sale_ids
+  end
+  return reply
+end

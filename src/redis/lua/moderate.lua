@@ -1,48 +1,52 @@
--- moderate: takes chat messages off for good, or mutes a user for a time. Repeating changes nothing
--- more.
--- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute',
--- user}.
--- Returns {'ok', messages taken off now | until when | 1 or 0} or {'ok', code}. Emits chat.removed;
--- mutes go to the nodes only.
+-- moderate: removes chat messages for good, or mutes a user for a time. Repeating changes nothing.
+-- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute', user}.
+-- Returns {'ok', messages newly removed | end of the mute | 1 or 0} or {'ok', code}.
+-- Events: chat.removed. Mutes are published to nodes only.
+-- @include show events commit limits
+local call, unpack_record = redis.call, cmsgpack.unpack
+local K, int = Show.keys, Show.int
+local apply = {}
 
--- Ids below the oldest message of the history cannot come back from there.
-local function forget_old()
+-- Forgets ids older than the history: those messages cannot appear again.
+local function trim_removed()
   local oldest = call('XRANGE', K.chat, '-', '+', 'COUNT', 1)[1]
   if oldest then call('ZREMRANGEBYSCORE', K.removed, '-inf', '(' .. int(unpack_record(oldest[2][2])[3])) end
-  call('ZREMRANGEBYRANK', K.removed, 0, -CHAT_REMOVED_KEPT_MAX - 1)
+  call('ZREMRANGEBYRANK', K.removed, 0, -Limits.chatRemovedKeptMax - 1)
 end
 
-local function remove(ids)
-  local last = tonumber(call('HGET', K.show, 'chat_last') or '0')
-  local fresh = {}
-  for i = 1, #ids do
-    if ids[i] > last then return 'not_found' end
-    if not call('ZSCORE', K.removed, int(ids[i])) then fresh[#fresh + 1] = ids[i] end
+local function publish_mute(user, ends_at)
+  Commit.mutes[1] = { user, ends_at }
+  Commit.write()
+end
+
+function apply.remove(args)
+  local last, fresh = tonumber(call('HGET', K.show, 'chat_last') or '0'), {}
+  for _, id in ipairs(args.ids) do
+    if id > last then return 'not_found' end
+    if not call('ZSCORE', K.removed, int(id)) then fresh[#fresh + 1] = id end
   end
   if #fresh == 0 then return 0 end
-  for i = 1, #fresh do call('ZADD', K.removed, int(fresh[i]), int(fresh[i])) end
-  forget_old()
-  emit('chat.removed', { ids = fresh })
-  commit()
+  for _, id in ipairs(fresh) do call('ZADD', K.removed, int(id), int(id)) end
+  trim_removed()
+  Events.emit('chat.removed', { ids = fresh })
+  Commit.write()
   return #fresh
 end
 
-local function mute(user, ms)
-  if not call('ZSCORE', K.mutes, user) and call('ZCOUNT', K.mutes, '(' .. int(now), '+inf') >= MUTES_PER_SHOW_MAX then return 'limit_reached' end
-  call('ZREMRANGEBYSCORE', K.mutes, '-inf', int(now))
-  call('ZADD', K.mutes, int(now + ms), user)
-  mutes[1] = { user, now + ms }
-  commit()
-  return int(now + ms)
+function apply.mute(args)
+  local now, ends_at = int(Show.now), Show.now + args.ms
+  local is_new = not call('ZSCORE', K.mutes, args.user)
+  if is_new and call('ZCOUNT', K.mutes, '(' .. now, '+inf') >= Limits.mutesPerShowMax then return 'limit_reached' end
+  call('ZREMRANGEBYSCORE', K.mutes, '-inf', now)
+  call('ZADD', K.mutes, int(ends_at), args.user)
+  publish_mute(args.user, ends_at)
+  return int(ends_at)
 end
 
-local function unmute(user)
-  if call('ZREM', K.mutes, user) == 0 then return 0 end
-  mutes[1] = { user, 0 }
-  commit()
+function apply.unmute(args)
+  if call('ZREM', K.mutes, args.user) == 0 then return 0 end
+  publish_mute(args.user, 0)
   return 1
 end
 
-if args.op == 'remove' then return { 'ok', remove(args.ids) } end
-if args.op == 'mute' then return { 'ok', mute(args.user, args.ms) } end
-return { 'ok', unmute(args.user) }
+return function(args) return { 'ok', apply[args.op](args) } end

@@ -1,39 +1,54 @@
--- recover: what a show does after another server took over. 'pause': open sales pause, visibly.
--- 'resume': books verified, they go on, except sales that cannot be trusted. Both may be repeated.
--- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}. Returns
--- {'ok', next due}.
+-- recover: pauses and resumes a show after another Redis process took over. 'pause': open sales
+-- pause. 'resume': the books are verified, and sales resume unless they are untrusted. Both may be
+-- repeated.
+-- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}.
+-- Returns {'ok', next due}.
 -- Events: sale.paused, sale.resumed, show.recovered. Ledger: sale.
+-- @include show books ledger events sales commit
+local call = redis.call
+local K = Show.keys
 
-if recovering then
-  local records = call('HVALS', K.sales)
-  local untrusted = {}
-  for i = 1, #(args.untrusted or {}) do untrusted[args.untrusted[i]] = true end
-  for i = 1, #records do
-    local sale = sale_at_now(unpack_record(records[i]).id)
-    if args.op == 'pause' and sale.state == 'open' then
-      sale.state, sale.recovering = 'paused', true
-      enter('sale', sale.id, false, false, 'recovery', '', 'paused')
-      announce_sale(sale, 'sale.paused')
-    elseif args.op == 'resume' and sale.recovering then
-      sale.recovering = nil
-      if sale.state == 'paused' and not untrusted[sale.id] then
-        sale.state = 'open'
-        enter('sale', sale.id, false, false, 'recovery', '', 'open')
-        announce_sale(sale, 'sale.resumed')
-        for j = 1, #sale.skus do units_came_free(sale.id, sale.skus[j]) end
-      else
-        save_sale(sale)
-        -- Resumed by its host meanwhile: what came free then waits for the line until now.
-        if sale.state == 'open' then
-          for j = 1, #sale.skus do units_came_free(sale.id, sale.skus[j]) end
-        end
-      end
-    end
+local function set_state(sale, state, kind)
+  sale.state = state
+  Ledger.append('sale', sale.id, false, false, 'recovery', '', state)
+  Sales.announce(sale, kind)
+end
+
+local function pause(sale)
+  if sale.state ~= 'open' then return end
+  sale.recovering = true
+  set_state(sale, 'paused', 'sale.paused')
+end
+
+local function resume(sale, is_untrusted)
+  if not sale.recovering then return end
+  sale.recovering = nil
+  if sale.state == 'paused' and not is_untrusted then
+    set_state(sale, 'open', 'sale.resumed')
+  else
+    Books.save_sale(sale)
   end
-  if args.op == 'resume' then
-    recovering = false
-    call('HDEL', K.show, 'recovering')
-    emit('show.recovered', { epoch = epoch, untrusted = args.untrusted, repaired = args.repaired, violations = args.violations })
+  -- Open: resumed here or by its host. Units freed meanwhile go to the waitlist.
+  if sale.state == 'open' then
+    for _, sku in ipairs(sale.skus) do Books.units_freed(sale.id, sku) end
   end
 end
-return { 'ok', commit() }
+
+return function(args)
+  if Show.recovering then
+    local untrusted = {}
+    for _, id in ipairs(args.untrusted or {}) do untrusted[id] = true end
+    for _, record in ipairs(call('HVALS', K.sales)) do
+      local sale = Sales.current(cmsgpack.unpack(record).id)
+      if args.op == 'pause' then pause(sale) else resume(sale, untrusted[sale.id]) end
+    end
+    if args.op == 'resume' then
+      Show.recovering = false
+      call('HDEL', K.show, 'recovering')
+      Events.emit('show.recovered', {
+        epoch = Show.epoch, untrusted = args.untrusted, repaired = args.repaired, violations = args.violations,
+      })
+    end
+  end
+  return { 'ok', Commit.write() }
+end

@@ -1,18 +1,21 @@
--- release_slice: releases those of the given reservations that are still held in a cancelled sale.
--- Repeating it does nothing.
--- ARGV[2]: {sale, ids = array of reservation ids (a bounded slice), actor}. Returns {'ok', next
--- due, number released}.
+-- release_slice: releases the given reservations of a cancelled sale that are still held. Repeating
+-- it changes nothing.
+-- ARGV[2]: {sale, ids = array of reservation ids (a bounded slice), actor}.
+-- Returns {'ok', next due, number released}. Ledger: release.
+-- @include fields show books holds commit
+local SALE, STATE = Fields.reservation.SALE, Fields.reservation.STATE
 
-local released = 0
-local sale = sale_of(args.sale)
-if sale and sale.state == 'cancelled' then
-  fetch(K.reservations, reservations, args.ids)
-  for i = 1, #args.ids do
-    local r = reservation_of(args.ids[i])
-    if r and r[R_SALE] == args.sale and r[R_STATE] == 'held' then
-      end_hold(r, 'released', AVAILABLE, 'release', args.actor, '', 'sale_cancelled')
-      released = released + 1
+return function(args)
+  local released, sale = 0, Books.sale_of(args.sale)
+  if sale and sale.state == 'cancelled' then
+    Books.fetch(Show.keys.reservations, Books.reservations, args.ids)
+    for _, id in ipairs(args.ids) do
+      local r = Books.reservation_of(id)
+      if r and r[SALE] == args.sale and r[STATE] == 'held' then
+        Holds.finish(r, 'released', 'release', args.actor, '', 'sale_cancelled')
+        released = released + 1
+      end
     end
   end
+  return { 'ok', Commit.write(), released }
 end
-return { 'ok', commit(), released }

@@ -1,119 +1,114 @@
--- sale_move: a host's move of a sale. The state machine is drawn in src/README.md; what it does not
--- draw is an illegal_move.
+-- sale_move: a host's change of a sale. src/README.md draws the state machine; other moves are
+-- refused as illegal_move.
 -- ARGV[2]: {id, op, key, actor, body, opensAt, opensInMs, closesAt, durationMs, byMs, sku, delta}.
 -- Returns {'ok', next due, '+' or '=', packed {sale, stock, rev}} or {'ok', next due, code, packed
 -- details}.
 -- Ledger: sale (state changes), alloc, withdraw. Events:
 -- sale.scheduled/opened/paused/resumed/extended/ended/cancelled/stocked.
-
-local field = command_field(args.actor, args.key)
+-- @include fields show books ledger sales sale_commands limits
+local S = Fields.stock
+local NOT_OVER = { draft = true, scheduled = true, open = true, paused = true }
 local FROM = {
   schedule = { draft = true, scheduled = true },
   open = { draft = true, scheduled = true },
   pause = { open = true },
   resume = { paused = true },
   extend = { open = true, paused = true, scheduled = true },
-  ['end'] = { draft = true, scheduled = true, open = true, paused = true },
-  cancel = { draft = true, scheduled = true, open = true, paused = true },
-  units = { draft = true, scheduled = true, open = true, paused = true },
+  ['end'] = NOT_OVER, cancel = NOT_OVER, units = NOT_OVER,
 }
-
--- Moves that make or keep a sale sellable: not in a show that has ended.
+-- Moves that make or keep a sale open: refused in a show that has ended.
 local OPENS = { schedule = true, open = true, resume = true, extend = true }
-
-local function set_state(sale, state, kind)
-  sale.state = state
-  enter('sale', sale.id, false, false, args.actor, args.key, state)
-  announce_sale(sale, kind)
-end
-
 local move = {}
 
-function move.schedule(sale)
-  local opens_at = args.opensAt or (args.opensInMs and now + args.opensInMs)
+local function set_state(sale, args, state, kind)
+  sale.state = state
+  Ledger.append('sale', sale.id, false, false, args.actor, args.key, state)
+  Sales.announce(sale, kind)
+end
+
+function move.schedule(sale, args)
+  local opens_at = args.opensAt or (args.opensInMs and Show.now + args.opensInMs)
   local duration = args.durationMs or (not args.closesAt and sale.durationMs or nil)
   local closes_at = args.closesAt or (duration and opens_at + duration) or sale.closesAt
-  local wrong = wrong_window(opens_at, closes_at)
+  local wrong = Sales.check_window(opens_at, closes_at)
   if wrong then return 'invalid_request', wrong end
   sale.opensAt, sale.closesAt, sale.durationMs = opens_at, closes_at, duration
-  due_set['o:' .. sale.id] = opens_at
-  set_state(sale, 'scheduled', 'sale.scheduled')
-  sale_at_now(sale.id)
+  Books.due_set['o:' .. sale.id] = opens_at
+  set_state(sale, args, 'scheduled', 'sale.scheduled')
+  Sales.current(sale.id)
 end
 
-function move.open(sale)
-  -- A window planned by duration starts when it opens; an absolute end stays.
+function move.open(sale, args)
+  -- A window planned by duration starts now; an absolute end stays.
   local duration = args.durationMs or sale.durationMs
   local closes_at = not duration and sale.closesAt or nil
-  local wrong = wrong_window(now, closes_at)
+  local wrong = Sales.check_window(Show.now, closes_at)
   if wrong then return 'invalid_request', wrong end
-  sale.opensAt, sale.durationMs, sale.closesAt = now, duration, closes_at
-  open_sale(sale, args.actor, args.key)
+  sale.opensAt, sale.durationMs, sale.closesAt = Show.now, duration, closes_at
+  Sales.open(sale, args.actor, args.key)
 end
 
-function move.pause(sale) set_state(sale, 'paused', 'sale.paused') end
+function move.pause(sale, args) set_state(sale, args, 'paused', 'sale.paused') end
 
-function move.resume(sale)
-  set_state(sale, 'open', 'sale.resumed')
-  -- Units that came back during the pause go to the line first.
-  for i = 1, #sale.skus do units_came_free(sale.id, sale.skus[i]) end
+function move.resume(sale, args)
+  set_state(sale, args, 'open', 'sale.resumed')
+  -- Units freed during the pause go to the waitlist first.
+  for _, sku in ipairs(sale.skus) do Books.units_freed(sale.id, sku) end
 end
 
-function move.extend(sale)
+function move.extend(sale, args)
   if not sale.closesAt then return 'illegal_move', { state = sale.state, why = 'the sale has no closing time' } end
-  local longest = (sale.opensAt or now) + SALE_DURATION_MAX_MS
-  if sale.closesAt + args.byMs > longest then return 'invalid_request', { field = 'byMs', latestClosesAt = longest } end
+  local latest = (sale.opensAt or Show.now) + Limits.saleDurationMaxMs
+  if sale.closesAt + args.byMs > latest then return 'invalid_request', { field = 'byMs', latestClosesAt = latest } end
   sale.closesAt = sale.closesAt + args.byMs
   if sale.durationMs then sale.durationMs = sale.durationMs + args.byMs end
-  if sale.state ~= 'scheduled' then due_set['c:' .. sale.id] = sale.closesAt end
-  enter('sale', sale.id, false, false, args.actor, args.key, 'extended', false, { closesAt = sale.closesAt })
-  announce_sale(sale, 'sale.extended')
+  if sale.state ~= 'scheduled' then Books.due_set['c:' .. sale.id] = sale.closesAt end
+  local extra = { closesAt = sale.closesAt }
+  Ledger.append('sale', sale.id, false, false, args.actor, args.key, 'extended', false, extra)
+  Sales.announce(sale, 'sale.extended')
 end
 
-move['end'] = function(sale) end_sale(sale, 'ended', args.actor, args.key) end
+move['end'] = function(sale, args) Sales.finish(sale, 'ended', args.actor, args.key) end
 
-function move.cancel(sale) end_sale(sale, 'cancelled', args.actor, args.key) end
+function move.cancel(sale, args) Sales.finish(sale, 'cancelled', args.actor, args.key) end
 
-function move.units(sale)
-  local books = stock_of(sale.id, args.sku)
-  if not books then return 'sku_not_found', { sku = args.sku } end
-  if args.delta < 0 then
-    if books[AVAILABLE] < -args.delta then return 'insufficient_units', { sku = args.sku, left = books[AVAILABLE] } end
-    local line = move_units(sale.id, args.sku, -args.delta, AVAILABLE, WITHDRAWN)
-    enter('withdraw', sale.id, false, false, args.actor, args.key, 'asked', { line })
-  else
-    if books[1] + args.delta > UNITS_PER_SKU_MAX then return 'limit_reached', { what = 'units of the SKU', limit = UNITS_PER_SKU_MAX } end
-    local line = { args.sku, args.delta, books[2], books[3], books[4], books[5], books[2] + args.delta, books[3], books[4], books[5] }
-    books[1], books[AVAILABLE] = books[1] + args.delta, books[AVAILABLE] + args.delta
-    dirty_stock[sale.id .. '/' .. args.sku] = books
-    enter('alloc', sale.id, false, false, args.actor, args.key, 'added', { line })
-    if books[AVAILABLE] > 0 then sale.soldOut = nil end
-    units_came_free(sale.id, args.sku)
+local function withdraw_units(sale, args, stock)
+  local sku, count = args.sku, -args.delta
+  if stock[S.AVAILABLE] < count then return 'insufficient_units', { sku = sku, left = stock[S.AVAILABLE] } end
+  local item = Books.transfer(sale.id, sku, count, S.AVAILABLE, S.WITHDRAWN)
+  Ledger.append('withdraw', sale.id, false, false, args.actor, args.key, 'asked', { item })
+end
+
+local function add_units(sale, args, stock)
+  local sku, count, limit = args.sku, args.delta, Limits.unitsPerSkuMax
+  if stock[S.ALLOCATED] + count > limit then
+    return 'limit_reached', { what = 'units of the SKU', limit = limit }
   end
-  touch(sale.id, args.sku)
-  announce_sale(sale, 'sale.stocked')
+  local available, held, sold, withdrawn = unpack(stock, S.AVAILABLE, S.WITHDRAWN)
+  local item = { sku, count, available, held, sold, withdrawn, available + count, held, sold, withdrawn }
+  stock[S.ALLOCATED], stock[S.AVAILABLE] = stock[S.ALLOCATED] + count, available + count
+  Books.save_stock(sale.id, sku)
+  Books.units_freed(sale.id, sku)
+  Ledger.append('alloc', sale.id, false, false, args.actor, args.key, 'added', { item })
+  if stock[S.AVAILABLE] > 0 then sale.soldOut = nil end
 end
 
-local function decide()
-  local recorded = recall(field, args.body)
-  if recorded == 'conflict' then return 'idempotency_conflict', pack({ key = args.key }) end
-  if recorded then return '=', recorded end
-  local sale = sale_at_now(args.id)
-  if not sale then return 'sale_not_found', pack({ sale = args.id }) end
-  if show_state == 'ended' and OPENS[args.op] then return 'show_ended', pack({}) end
-  if not FROM[args.op][sale.state] then return 'illegal_move', pack({ state = sale.state, op = args.op }) end
-  local code, details = move[args.op](sale)
-  if code then return code, pack(details) end
-  return '+', nil
+function move.units(sale, args)
+  local stock = Books.stock_of(sale.id, args.sku)
+  if not stock then return 'sku_not_found', { sku = args.sku } end
+  local change = args.delta < 0 and withdraw_units or add_units
+  local code, details = change(sale, args, stock)
+  if code then return code, details end
+  Sales.announce(sale, 'sale.stocked')
 end
 
-sweep(SWEEP_SLICE_MAX)
-local tag, packed = decide()
-local next_due = commit()
-if tag == '+' then
-  local books = {}
-  for i = 1, #sales[args.id].skus do books[i] = stock_of(args.id, sales[args.id].skus[i]) end
-  packed = pack({ sales[args.id], books, rev })
-  remember(field, args.body, packed, IDEMPOTENCY_TTL_MS)
+local function decide(args)
+  local sale = Sales.current(args.id)
+  if not sale then return 'sale_not_found', { sale = args.id } end
+  if Show.state == 'ended' and OPENS[args.op] then return 'show_ended', {} end
+  if not FROM[args.op][sale.state] then return 'illegal_move', { state = sale.state, op = args.op } end
+  local code, details = move[args.op](sale, args)
+  return code or '+', details
 end
-return { 'ok', next_due, tag, packed }
+
+return function(args) return SaleCommands.run(args, decide) end

@@ -1,14 +1,21 @@
--- show_create: makes a show with an empty log. The same id with the same body answers again.
+-- show_create: makes a show with an empty log. The same id with the same body returns the same show.
 -- ARGV[1]: run id. ARGV[2]: {body, epoch}. ARGV[3]: packed show record. ARGV[4]: packed event data.
 -- Returns {'ok', '+' or '=', packed record, created at, state} or {'ok', 'already_exists'}.
+-- Events: show.created (in the log only).
+-- @include show
 -- @options no-show
-local known = call('HMGET', K.show, 'body', 'view', 'created', 'state')
-if known[1] then
-  if known[1] ~= args.body then return { 'ok', 'already_exists' } end
-  return { 'ok', '=', known[2], known[3], known[4] }
+local call, pack = redis.call, cmsgpack.pack
+local K = Show.keys
+
+return function(args, argv)
+  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state')
+  if known[1] then
+    if known[1] ~= args.body then return { 'ok', 'already_exists' } end
+    return { 'ok', '=', known[2], known[3], known[4] }
+  end
+  local created = Show.int(Show.now)
+  call('HSET', K.show, 'body', args.body, 'view', argv[3], 'created', created, 'state', 'planned',
+    'run', Show.run_id, 'epoch', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0)
+  call('XADD', K.log, '1-0', 'e', pack(1) .. pack(Show.now) .. pack('show.created') .. argv[4])
+  return { 'ok', '+', argv[3], created, 'planned' }
 end
-local created = int(now)
-call('HSET', K.show, 'body', args.body, 'view', ARGV[3], 'created', created, 'state', 'planned', 'run', run_id, 'epoch', args.epoch,
-  'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0)
-call('XADD', K.log, '1-0', 'e', pack(1) .. pack(now) .. pack('show.created') .. ARGV[4])
-return { 'ok', '+', ARGV[3], created, 'planned' }

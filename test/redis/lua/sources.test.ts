@@ -1,115 +1,160 @@
-/** House rules of the scripts, read from their sources: headers, declared keys, known codes. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
-import t from 'tap';
+/** Rules for the Lua files, checked on their sources: headers, includes, keys, codes, state, size. */
+import t, { type Test } from 'tap';
 import { ERRORS } from '../../../src/protocol/codes.ts';
 import { SHOW_KEYS } from '../../../src/redis/keys.ts';
-import { SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
-import { ROOT } from '../../support/root.ts';
+import { assembleLibrary } from '../../../src/redis/lua-library.ts';
+import { readLuaFiles, SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
+import { startRedis } from '../../support/redis.ts';
 
-const FOLDER = new URL('src/redis/lua/', pathToFileURL(`${ROOT}/`));
-const read = (path: string): string => readFileSync(new URL(path, FOLDER), 'utf8');
-const scripts = readdirSync(FOLDER).filter((file) => file.endsWith('.lua'));
-const parts = readdirSync(new URL('lib/', FOLDER)).map((file) => `lib/${file}`);
+const LOCALS_MAX = 150;
+/** What Lua allows in one function. */
+const LUA_LOCALS_MAX = 200;
+const { scripts, parts } = readLuaFiles();
 const codeOf = (text: string): string => text.replace(/--.*$/gm, '');
+const headerOf = (text: string): string => text.slice(0, text.search(/^(?!--)/m));
+const all = [
+  ...Object.entries(scripts),
+  ...Object.entries(parts).map(([name, text]) => [`lib/${name}`, text] as const),
+];
 
 t.test('every script has its header: purpose, arguments, what it returns', async (t) => {
-  t.ok(scripts.length >= 10, 'the folder was read');
-  for (const file of scripts) {
-    const lines = read(file).split('\n');
-    const header = lines
-      .slice(
-        0,
-        lines.findIndex((line) => !line.startsWith('--')),
-      )
-      .join('\n');
-    t.match(header, new RegExp(`^-- ${file.slice(0, -'.lua'.length)}: `), `${file}: says its purpose`);
-    t.match(header, /ARGV\[/, `${file}: names its arguments`);
-    t.match(header, /Returns \{/, `${file}: says what it returns`);
+  t.ok(Object.keys(scripts).length >= 10, 'the folder was read');
+  for (const [script, text] of Object.entries(scripts))
+    for (const rule of [`^-- ${script}: `, 'ARGV\\[', 'Returns \\{'])
+      t.match(headerOf(text), new RegExp(rule), `${script}: ${rule}`);
+});
+
+t.test('every part says its purpose and what it exports', async (t) => {
+  for (const [part, text] of Object.entries(parts)) {
+    t.match(headerOf(text), new RegExp(`^-- ${part}: `), part);
+    t.match(headerOf(text), /^-- Exports /m, part);
   }
 });
 
-t.test('every part says what it is for', async (t) => {
-  for (const file of parts) t.match(read(file), /^-- /, file);
-});
-
 t.test('keys are declared, never built: the first argument of every command is one of them', async (t) => {
-  const declared = new Set(
-    [...(/(K\.show, [^=]+) = unpack\(keys\)/.exec(read('lib/show.lua'))?.[1] ?? '').matchAll(/K\.\w+/g)].map(
-      ([name]) => name,
-    ),
-  );
+  const named = /(K\.show, [^=]+) = unpack\(keys\)/.exec(parts.show ?? '')?.[1] ?? '';
+  const declared = new Set([...named.matchAll(/K\.\w+/g)].map(([name]) => name));
   t.equal(declared.size, SHOW_KEYS.length);
-  for (const file of [...scripts, ...parts]) {
-    const source = codeOf(read(file));
+  const isDeclared = (key: string | undefined): boolean => declared.has(key?.trim().replace('Show.keys.', 'K.') ?? '');
+  for (const [file, text] of all) {
+    const source = codeOf(text);
     // A parameter called `key` is checked where the function is called.
-    const handed = [...source.matchAll(/local function (\w+)\(key[,)]/g)].map(([, name]) => name ?? '');
-    const allowed = new Set([...declared, ...(handed.length > 0 ? ['key'] : [])]);
-    for (const [whole, command, key] of source.matchAll(/(?:redis\.)?\bcall\(\s*'([A-Z]+)'(?:,\s*([^,)]+))?/g)) {
-      if (command === 'TIME') continue;
-      t.ok(key !== undefined && allowed.has(key.trim()), `${file}: ${whole}`);
-    }
-    for (const name of ['fetch', 'write_hash', ...handed]) {
+    const functions = [...source.matchAll(/local function (\w+)\(key[,)]/g)].map(([, name]) => name as string);
+    for (const [whole, command, key] of source.matchAll(/(?:redis\.)?\bcall\(\s*'([A-Z]+)'(?:,\s*([^,)]+))?/g))
+      t.ok(command === 'TIME' || isDeclared(key) || (key === 'key' && functions.length > 0), `${file}: ${whole}`);
+    for (const name of ['fetch', ...functions])
       for (const [whole, key] of source.matchAll(new RegExp(`(?<!function )\\b${name}\\(([^,)]+)`, 'g')))
-        t.ok(key && declared.has(key.trim()), `${file}: ${whole}`);
-    }
-    t.notMatch(source, /redis\.(?:call|pcall)\(\s*[^']/, `${file}: no command whose name is computed`);
-    t.notMatch(source, /KEYS\[/, `${file}: keys have names`);
+        t.ok(isDeclared(key) || (key === 'key' && functions.length > 0), `${file}: ${whole}`);
+    t.notMatch(source, /\bcall\(\s*[^'\s]/, `${file}: no command whose name is computed`);
+    t.notMatch(source, /KEYS\[|\bkeys\[/, `${file}: keys have names`);
     t.notMatch(source, /pcall/, `${file}: an error after the first write must not be swallowed`);
   }
 });
 
-t.test('every refusal in Lua is a code of the catalogue', async (t) => {
+t.test('every refusal in Lua is a code of the catalog', async (t) => {
   const found = new Set<string>();
-  for (const file of [...scripts, ...parts]) {
-    const source = codeOf(read(file));
-    for (const [, code] of source.matchAll(/return '([a-z]+_[a-z_]+)'/g)) found.add(code ?? '');
-    for (const [, code] of source.matchAll(/return \{ '([a-z]+_[a-z_]+)'/g)) found.add(code ?? '');
-    for (const [, code] of source.matchAll(/return \{ 'ok', '([a-z]+_[a-z_]+)'/g)) found.add(code ?? '');
+  for (const [, text] of all) {
+    const source = codeOf(text);
+    for (const [, code] of source.matchAll(/return (?:\{ (?:'ok', )?)?'([a-z]+_[a-z_]+)'/g)) found.add(code as string);
     for (const [, table] of source.matchAll(/local (?:ENDED|CLOSED) = \{([^}]+)\}/g))
-      for (const [, code] of (table ?? '').matchAll(/'([a-z_]+)'/g)) found.add(code ?? '');
-    // 'sale_' .. state
-    if (source.includes("'sale_' .."))
-      for (const state of ['not_open', 'ended', 'cancelled']) found.add(`sale_${state}`);
+      for (const [, code] of (table as string).matchAll(/'([a-z_]+)'/g)) found.add(code as string);
   }
   t.ok(found.size >= 15, `codes were found: ${[...found].sort()}`);
   for (const code of found) t.ok(Object.hasOwn(ERRORS, code), code);
 });
 
-t.test('what Redis gets: one library, every constant defined, a function a script', async (t) => {
-  const { name, source, functionOf } = scriptLibrary();
+t.test('Redis gets one library with a function for each script', async (t) => {
+  const { name, source, functions } = scriptLibrary();
   t.ok(source.startsWith(`#!lua name=${name}\n`));
   t.notMatch(source, /<name>/);
-  const code = codeOf(source);
-  const used = new Set([...code.matchAll(/\b[A-Z][A-Z]+(?:_[A-Z]+)+\b(?!')/g)].map(([constant]) => constant));
-  for (const constant of used) t.match(code, new RegExp(`local (?:[A-Z_, ]*\\b)?${constant}\\b`), constant);
-  for (const script of SCRIPT_NAMES) t.ok(source.includes(`function_name = '${functionOf(script)}'`), script);
+  for (const script of SCRIPT_NAMES) t.ok(source.includes(`function_name = '${functions[script]}'`), script);
   t.match(name, /^stampede_[0-9a-f]{12}$/, 'named after its content: a release does not take the functions of another');
 });
 
-t.test(
-  'what one call learned does not reach the next: every variable of a part says what a call begins with',
-  async (t) => {
-    for (const file of parts) {
-      const source = codeOf(read(file));
-      const begun =
-        file === 'lib/show.lua'
-          ? source.slice(source.indexOf('function begin('))
-          : [...source.matchAll(/each_call\(function\(\)(.*?)end\)\n/gs)].join('\n');
-      for (const [, names = '', value] of source.matchAll(/^local ([a-z_]+(?:, [a-z_]+)*)(?: = (.*))?$/gm)) {
-        t.notOk(value, `${file}: local ${names} = ${value}: only constants are set while the library is loaded`);
-        for (const variable of names.split(', '))
-          t.match(
-            begun,
-            new RegExp(`\\b${variable}\\b(?:, [\\w, ]+)? =|, ${variable}(?:, [\\w, ]+)? =`),
-            `${file}: ${variable}`,
-          );
-      }
-    }
-  },
-);
+const CONSTANT = /^(?:[A-Z][A-Z_]*(?:, )?)+$/;
 
-t.test('scripts that only read say so, and the others do not', async (t) => {
-  const WRITES = /call\('(?:HSET|HDEL|HINCRBY|ZADD|ZREM|XADD|UNLINK|DEL|RENAME|SPUBLISH|SET)'|\bcommit\(\)/;
-  for (const file of scripts) t.equal(read(file).includes('no-writes'), !WRITES.test(codeOf(read(file))), file);
+/** What a file keeps between calls: locals of the file, and fields of tables that any function sets. */
+function stateOf(text: string): { locals: string[]; fields: string[] } {
+  const source = codeOf(text);
+  const locals = [...source.matchAll(/^local ([a-z_]+(?:, [a-z_]+)*)$/gm)].flatMap(
+    ([, names]) => names?.split(', ') ?? [],
+  );
+  const fields = [...source.matchAll(/^ +((?:[A-Z][a-z]\w*\.[a-z_]+(?:, )?)+) =/gm)].flatMap(
+    ([, names]) => names?.split(', ') ?? [],
+  );
+  return { locals, fields: fields.filter((field) => !field.startsWith('K.')) };
+}
+
+t.test('no call sees state of another: each part sets all of its state when a call starts', async (t) => {
+  const started = Object.values(parts)
+    .map((text) => /function \w+\.each_call\(.*?(?:^end$|end$)/ms.exec(codeOf(text))?.[0] ?? '')
+    .join('\n');
+  const isSet = (name: string): boolean =>
+    new RegExp(`(?:^|[ ,])${name.replace('.', '\\.')}(?:, [\\w., ]+)? =`, 'm').test(started);
+  for (const [file, text] of all) {
+    const { locals, fields } = stateOf(text);
+    for (const name of [...locals, ...fields]) t.ok(isSet(name), `${file}: ${name}`);
+    for (const [whole, names, value] of codeOf(text).matchAll(/^local (\w+(?:, \w+)*) = (.*)$/gm)) {
+      const isFixed = CONSTANT.test(names as string) || !/[{(]/.test(value as string);
+      const isOwnTable = /^(?:[A-Z]\w*|K|apply|move) = \{/.test(whole.slice('local '.length));
+      t.ok(isFixed || isOwnTable, `${file}: ${whole}: only constants and functions are set while the library is built`);
+    }
+  }
+  t.notOk(isSet('left_over'), 'a variable that no part sets would be found');
+  t.same(stateOf('local left_over\nfunction F() \n  Part.left_over = 1 end'), {
+    locals: ['left_over'],
+    fields: ['Part.left_over'],
+  });
+});
+
+t.test('scripts that only read have the flag no-writes, and no others', async (t) => {
+  const WRITES =
+    /call\('(?:HSET|HDEL|HINCRBY|ZADD|ZREM|XADD|UNLINK|DEL|RENAME|SPUBLISH|SET)'|(?:Commit|Ledger)\.write\(|\.run\(/;
+  for (const [script, text] of Object.entries(scripts))
+    t.equal(text.includes('no-writes'), !WRITES.test(codeOf(text)), script);
+});
+
+t.test('a file names exactly the parts that it uses', async (t) => {
+  const part = (include: string, code: string) => `-- a part\n-- @include ${include}\n${code}\nreturn {}`;
+  const show = 'return {}';
+  const user = '-- @include ada\nAda.x()';
+  const both = { ada: part('bob', 'Bob.x()'), bob: show };
+  const cases: Array<[title: string, error: RegExp | null, files: Record<string, string>, script: string]> = [
+    ['a part and its own part', null, both, user],
+    ['an unknown part', /includes cyd, which is no part/, {}, '-- @include cyd\nCyd.x()'],
+    ['an unused include', /includes ada but does not use Ada/, { ada: show }, '-- @include ada\n-- Ada.x()'],
+    ['a missing include', /uses Ada without including it/, { ada: show }, 'Ada.x()'],
+    ['a cycle', /ada > bob > ada/, { ...both, bob: part('ada', 'Ada.x()') }, user],
+    ['a part without users', /no file includes lib\/ada/, { ada: show }, ''],
+    ['an unknown limit', /has no number most/, {}, '-- @include limits\nreturn Limits.most'],
+  ];
+  for (const [title, error, more, script] of cases) {
+    const assemble = () => assembleLibrary({ parts: { show, ...more }, scripts: { script } }, {});
+    if (error) t.throws(assemble, error, title);
+    else t.doesNotThrow(assemble, title);
+  }
+  const body = assembleLibrary({ parts: { ...both, show }, scripts: { script: user } }, {});
+  t.ok(body.indexOf('local Bob =') < body.indexOf('local Ada ='), 'a part comes after those it includes');
+});
+
+t.test(`no compiled chunk has ${LOCALS_MAX} locals or more`, async (t: Test) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  /** Compiles the library with locals added to its main chunk, or to the function of each file. */
+  const compiles = (count: number, start: RegExp): Promise<boolean> => {
+    const locals = `local ${Array.from({ length: count }, (_, i) => `extra${i}`).join(', ')}`;
+    const source = scriptLibrary().source.replace(start, (text) => `${text}\n${locals}`);
+    return client.function('LOAD', 'REPLACE', source).then(
+      () => true,
+      (error: Error) => {
+        if (!/more than 200 local variables/.test(error.message)) throw error;
+        return false;
+      },
+    );
+  };
+  for (const [chunks, start] of Object.entries({ main: /local function build\(\)/, files: /\(function\(\)$/gm })) {
+    t.ok(await compiles(LUA_LOCALS_MAX - LOCALS_MAX + 1, start), `${chunks}: fewer than ${LOCALS_MAX}`);
+    t.notOk(await compiles(LUA_LOCALS_MAX, start), `${chunks}: more would be found`);
+  }
 });

@@ -1,36 +1,46 @@
--- Which messages everybody sees when a room is louder than its display cap. Decided here, where all
--- nodes meet, so that the cap is the room's and every node shows the same. What the last second
--- brought is counted in slots. Marked messages are always shown; of the others everybody's have the
--- same chance: each adds the share that fits under the cap to a sum, and at every whole number one
--- is shown. The sum goes on from batch to batch and node to node.
-local SLOTS, SLOT_MS = 11, 100 -- the slot that has just begun and a whole second before it
+-- chat_sample: which messages are shown when a room has more chat than its display cap. Chosen here,
+-- where all nodes meet, so that the cap counts for the room and every node shows the same. Marked
+-- messages are always shown. Each other message has the same chance: it adds the share that fits
+-- under the cap to a sum, and a message is shown at every whole number. The sum continues over
+-- batches and nodes.
+-- Exports ChatSample.choose.
+-- @include show
+local call, pack, unpack_record, floor, max = redis.call, cmsgpack.pack, cmsgpack.unpack, math.floor, math.max
+local K = Show.keys
+local SLOTS, SLOT_MS = 11, 100 -- a whole second and the slot that has just begun
 
+-- A window: {newest slot, sum, messages by slot, marked messages by slot, shown messages by slot}.
 local function new_window(slot)
   local window = { slot, 0, {}, {}, {} }
   for i = 1, SLOTS do window[3][i], window[4][i], window[5][i] = 0, 0, 0 end
   return window
 end
 
--- nil: all are shown; else the indexes (from 0) of those that are. `marked`: indexes of the marked
--- ones.
-local function sample(count, marked, cap)
-  local slot = math.floor(now / SLOT_MS)
-  local raw = call('HGET', K.show, 'chat_window')
-  local window = raw and unpack_record(raw)
-  -- A clock that was set back starts anew.
-  if not window or slot < window[1] or slot >= window[1] + SLOTS then window = new_window(slot) end
-  local asked, marks, shown = window[3], window[4], window[5]
+local function window_at(slot)
+  local packed = call('HGET', K.show, 'chat_window')
+  local window = packed and unpack_record(packed)
+  -- A clock that was set back starts a new window.
+  if not window or slot < window[1] or slot >= window[1] + SLOTS then return new_window(slot) end
   for passed = window[1] + 1, slot do
     local i = passed % SLOTS + 1
-    asked[i], marks[i], shown[i] = 0, 0, 0
+    window[3][i], window[4][i], window[5][i] = 0, 0, 0
   end
   window[1] = slot
+  return window
+end
+
+-- Returns nil if all messages are shown, else the indexes (from 0) of those that are. `marked`: the
+-- indexes of marked messages.
+local function choose(count, marked, cap)
+  local slot = floor(Show.now / SLOT_MS)
+  local window = window_at(slot)
+  local asked, marks, shown = window[3], window[4], window[5]
   local here = slot % SLOTS + 1
   local ordinary = count - #marked
   asked[here], marks[here] = asked[here] + ordinary, marks[here] + #marked
   local all_asked, free = 0, cap
   for i = 1, SLOTS do all_asked, free = all_asked + asked[i], free - marks[i] end
-  local share = math.max(0, free) / math.max(1, all_asked)
+  local share = max(0, free) / max(1, all_asked)
   for i = 1, SLOTS do free = free - shown[i] end
 
   local kept = nil
@@ -41,17 +51,15 @@ local function sample(count, marked, cap)
     local is_marked, sum = {}, window[2]
     for i = 1, #marked do is_marked[marked[i]] = true end
     for i = 0, count - 1 do
+      if not is_marked[i] then sum = sum + share end
       if is_marked[i] then
         kept[#kept + 1] = i
-      else
-        sum = sum + share
-        if sum > 0.999999 then
-          if free >= 1 then
-            kept[#kept + 1] = i
-            sum, free, shown[here] = sum - 1, free - 1, shown[here] + 1
-          else
-            sum = sum - 1 -- no room in this second: the turn is lost, for whoever came first when there is room would have it
-          end
+      elseif sum > 0.999999 then
+        sum = sum - 1
+        -- Above the cap the chance is lost, so that the next free unit goes to no particular writer.
+        if free >= 1 then
+          kept[#kept + 1] = i
+          free, shown[here] = free - 1, shown[here] + 1
         end
       end
     end
@@ -60,3 +68,5 @@ local function sample(count, marked, cap)
   call('HSET', K.show, 'chat_window', pack(window))
   return kept
 end
+
+return { choose = choose }

@@ -1,130 +1,149 @@
--- A hold from its making to its one end: limits, stock, the buyer's record, deadline and ledger
--- move together.
+-- holds: a hold from its creation to its one end. Limits, stock, the buyer's record, the deadline and
+-- the ledger change together.
+-- Exports Holds.terms, template_of, over_limit, hold, offer, finish.
+-- @include fields show books ledger limits
+local pack, sub = cmsgpack.pack, string.sub
+local R, S, B = Fields.reservation, Fields.stock, Fields.buyer
+local AVAILABLE, HELD, SOLD, WITHDRAWN = S.AVAILABLE, S.HELD, S.SOLD, S.WITHDRAWN
+local UNITS, BY_SKU, IDS = B.UNITS, B.BY_SKU, B.IDS
+local name_of, stock_of, buyer_of, buyer_entry = Books.name_of, Books.stock_of, Books.buyer_of, Books.buyer_entry
+local RECORD_HEAD = '\158' -- MessagePack: an array of 14 values
+local Holds = {}
+local templates -- `sale/sku` -> qty -> template
+local terms
+local reservations, buyers, dirty_buyers, due_new
 
--- A kind of hold: what all requests for the same lines of one sale have in common within a call.
--- Worked out once, because a rush is many buyers of few things.
-local kinds -- sale/sku -> qty -> kind
-local terms -- {amount, currency, created at, held until} of each kind that was held
-each_call(function() kinds, terms = {}, {} end)
-
-local function new_kind(sale, lines)
-  local kind = { sale = sale, lines = lines, names = {}, books = {}, units = 0 }
-  for i = 1, #lines, 2 do
-    local sku, qty = lines[i], lines[i + 1]
-    -- Sorted by SKU: the same one twice would stand side by side.
-    if qty < 1 or (i > 1 and lines[i - 2] == sku) then return nil, 'invalid_request', { sku = sku } end
-    kind.names[i], kind.books[i] = name_of(sale.id, sku), stock_of(sale.id, sku)
-    if not kind.books[i] then return nil, 'sku_not_found', { sku = sku } end
-    kind.units = kind.units + qty
-  end
-  return kind
+function Holds.each_call()
+  templates, terms = {}, {}
+  Holds.terms = terms -- {amount, currency, created at, held until} of each template that was held
+  reservations, buyers, dirty_buyers, due_new = Books.reservations, Books.buyers, Books.dirty_buyers, Books.due_new
 end
 
--- The kind of these lines (sorted by SKU), or nil, the code of what is wrong with them and its
--- details.
-local function kind_of(sale, lines)
-  if #lines ~= 2 then return new_kind(sale, lines) end
-  local name, qty = name_of(sale.id, lines[1]), lines[2]
-  local of = kinds[name]
+local function new_template(sale, items)
+  local template = { sale = sale, items = items, names = {}, stocks = {}, units = 0 }
+  for i = 1, #items, 2 do
+    local sku, qty = items[i], items[i + 1]
+    -- Items are sorted by SKU, so duplicates are adjacent.
+    if qty < 1 or (i > 1 and items[i - 2] == sku) then return nil, 'invalid_request', { sku = sku } end
+    template.names[i], template.stocks[i] = name_of(sale.id, sku), stock_of(sale.id, sku)
+    if not template.stocks[i] then return nil, 'sku_not_found', { sku = sku } end
+    template.units = template.units + qty
+  end
+  return template
+end
+
+-- Returns the template of these items (sorted by SKU): what all holds of them in this call share. It
+-- is computed once, because in a rush many buyers want few things. Returns nil, a code and details
+-- if the items are invalid.
+function Holds.template_of(sale, items)
+  if #items ~= 2 then return new_template(sale, items) end
+  local name, qty = name_of(sale.id, items[1]), items[2]
+  local of = templates[name]
   if not of then
     of = {}
-    kinds[name] = of
+    templates[name] = of
   end
   if of[qty] then return of[qty] end
-  local kind, code, details = new_kind(sale, lines)
-  of[qty] = kind
-  return kind, code, details
+  local template, code, details = new_template(sale, items)
+  of[qty] = template
+  return template, code, details
 end
 
--- Answers nil when the buyer may have these lines on top of what they hold and own, otherwise the
--- code and its numbers.
-local function over_limit(kind, mine)
-  local lines, most_in_all = kind.lines, kind.sale.perBuyer
-  for i = 1, #lines, 2 do
-    local most, have = kind.books[i][7], mine and mine[B_BY_SKU][lines[i]] or 0
-    if most > 0 and have + lines[i + 1] > most then return 'limit_exceeded', { sku = lines[i], limit = most, have = have } end
+-- Returns nil if the buyer may hold these items in addition to their entry, else a code and details.
+function Holds.over_limit(template, entry)
+  local items, sale_limit = template.items, template.sale.perBuyer
+  for i = 1, #items, 2 do
+    local limit, have = template.stocks[i][S.PER_BUYER], entry and entry[BY_SKU][items[i]] or 0
+    if limit > 0 and have + items[i + 1] > limit then
+      return 'limit_exceeded', { sku = items[i], limit = limit, have = have }
+    end
   end
-  local have = mine and mine[B_UNITS] or 0
-  if have + kind.units > most_in_all then return 'limit_exceeded', { limit = most_in_all, have = have } end
+  local have = entry and entry[UNITS] or 0
+  if have + template.units > sale_limit then return 'limit_exceeded', { limit = sale_limit, have = have } end
   return nil
 end
 
-local RECORD_HEAD = '\158' -- MessagePack: an array of R_FIRST values
--- Without its first byte, which says how many values there are.
-local function values_of(array) return string.sub(pack(array), 2) end
+-- Packs an array without its first byte, which counts the values.
+local function values_of(array) return sub(pack(array), 2) end
 
--- What holds of a kind share: the end of their record, that of a buyer who had nothing before, and
--- the terms an answer shows.
-local function prepare(kind)
-  local sale, lines, amount, by_sku = kind.sale, kind.lines, 0, {}
-  for i = 1, #lines, 2 do
-    amount = amount + lines[i + 1] * kind.books[i][6]
-    by_sku[lines[i]] = lines[i + 1]
+-- Adds what a template needs before its first hold: the end of the reservation record, the record of
+-- a buyer who had nothing, and the terms.
+local function complete(template)
+  local sale, items, amount, by_sku = template.sale, template.items, 0, {}
+  for i = 1, #items, 2 do
+    amount = amount + items[i + 1] * template.stocks[i][S.PRICE]
+    by_sku[items[i]] = items[i + 1]
   end
-  local lapses = now + sale.holdMs
-  kind.terms = #terms + 1
-  terms[kind.terms] = { amount, sale.currency, now, lapses }
-  kind.due = int(lapses + CONFIRM_GRACE_MS)
-  kind.record_end = values_of({ amount, sale.currency, now, lapses, 0, '', 0 })
-  -- The last value is theirs alone: without the byte of an empty text.
-  kind.first_of_buyer = string.sub(pack({ [sale.id] = { kind.units, by_sku, {}, '' } }), 1, -2)
+  local held_until = Show.now + sale.holdMs
+  template.terms = #terms + 1
+  terms[template.terms] = { amount, sale.currency, Show.now, held_until }
+  template.due = Show.int(held_until + Limits.confirmGraceMs)
+  template.record_end = values_of({ amount, sale.currency, Show.now, held_until, 0, '', 0 })
+  -- Without the last byte, an empty string: each buyer's ids take its place.
+  template.first_of_buyer = sub(pack({ [sale.id] = { template.units, by_sku, {}, '' } }), 1, -2)
 end
 
-local function begin_run(kind)
-  end_run()
-  if not kind.terms then prepare(kind) end
-  local before = {}
-  for i = 1, #kind.lines, 2 do
-    local books = kind.books[i]
-    before[i] = { books[2], books[3], books[4], books[5] }
-    dirty_stock[kind.names[i]] = books
-    touch(kind.sale.id, kind.lines[i])
+local function begin_run(template)
+  Ledger.end_run()
+  if not template.terms then complete(template) end
+  local before, items = {}, template.items
+  for i = 1, #items, 2 do
+    local stock = template.stocks[i]
+    before[i] = { stock[AVAILABLE], stock[HELD], stock[SOLD], stock[WITHDRAWN] }
+    Books.save_stock(template.sale.id, items[i])
   end
-  run = { kind = kind, before = before, records = {} }
+  local run = { template = template, before = before, records = {} }
+  Ledger.run = run
+  return run
 end
 
-local function give(user, kind, id)
+local function add_to_buyer(user, template, id)
   local buyer = buyer_of(user)
   dirty_buyers[user] = true
   if not buyer then
-    buyers[user] = kind.first_of_buyer .. pack(' ' .. id)
+    buyers[user] = template.first_of_buyer .. pack(' ' .. id)
     return
   end
-  local mine, lines = standing(user, kind.sale.id), kind.lines
-  local by_sku = mine[B_BY_SKU]
-  for i = 1, #lines, 2 do by_sku[lines[i]] = (by_sku[lines[i]] or 0) + lines[i + 1] end
-  mine[B_UNITS], mine[B_IDS] = mine[B_UNITS] + kind.units, mine[B_IDS] .. ' ' .. id
+  local entry, items = buyer_entry(user, template.sale.id), template.items
+  local by_sku = entry[BY_SKU]
+  for i = 1, #items, 2 do by_sku[items[i]] = (by_sku[items[i]] or 0) + items[i + 1] end
+  entry[UNITS], entry[IDS] = entry[UNITS] + template.units, entry[IDS] .. ' ' .. id
 end
 
--- Makes a hold; the caller has checked everything. `asked`: the packed values of the request.
-local function hold(kind, id, user, asked)
-  if not run or run.kind ~= kind then begin_run(kind) end
-  local lines = kind.lines
-  for i = 1, #lines, 2 do
-    local books, qty = kind.books[i], lines[i + 1]
-    books[AVAILABLE], books[HELD] = books[AVAILABLE] - qty, books[HELD] + qty
+-- Makes a hold; the caller has checked everything. `request`: the packed values up to the key.
+local function hold(template, id, user, request)
+  local run = Ledger.run
+  if not run or run.template ~= template then run = begin_run(template) end
+  local items, stocks = template.items, template.stocks
+  for i = 1, #items, 2 do
+    local stock, qty = stocks[i], items[i + 1]
+    stock[AVAILABLE], stock[HELD] = stock[AVAILABLE] - qty, stock[HELD] + qty
   end
-  local record, records, n = RECORD_HEAD .. asked .. kind.record_end, run.records, #due_new
+  local record, records, n = RECORD_HEAD .. request .. template.record_end, run.records, #due_new
   reservations[id] = record
   records[#records + 1] = record
-  due_new[n + 1], due_new[n + 2] = kind.due, id
-  give(user, kind, id)
+  due_new[n + 1], due_new[n + 2] = template.due, id
+  add_to_buyer(user, template, id)
+end
+Holds.hold = hold
+
+-- Makes a hold from the waitlist. No request waits for it, so its buyer is notified.
+function Holds.offer(template, id, user, key)
+  hold(template, id, user, values_of({ user, id, 'held', 1, template.sale.id, template.items, key }))
+  Books.mark_changed(id)
 end
 
--- A hold that comes from the waitlist: nobody waits for its answer.
-local function offer(kind, id, user, key)
-  hold(kind, id, user, values_of({ user, id, 'held', 1, kind.sale.id, kind.lines, key }))
-  note_change(id)
+-- Ends a hold: confirmed moves its units to SOLD, released and expired move them to AVAILABLE.
+function Holds.finish(r, state, kind, actor, key, reason, extra)
+  local id, items, moved = r[R.ID], r[R.ITEMS], {}
+  local to = state == 'confirmed' and SOLD or AVAILABLE
+  for i = 1, #items, 2 do moved[#moved + 1] = Books.transfer(r[R.SALE], items[i], items[i + 1], HELD, to) end
+  if to == AVAILABLE then Books.remove_from_buyer(r[R.USER], r[R.SALE], items, id) end
+  r[R.STATE], r[R.ENDED] = state, Show.now
+  Books.due_set[id] = nil
+  Books.due_clear[#Books.due_clear + 1] = id
+  Books.mark_changed(id)
+  Ledger.append(kind, r[R.SALE], id, r[R.USER], actor, key, reason, moved, extra)
 end
 
--- Ends a hold once: `to` is SOLD (confirmed) or AVAILABLE (released, expired).
-local function end_hold(r, state, to, kind, actor, key, reason, extra)
-  local id, lines, moved = r[R_ID], r[R_LINES], {}
-  for i = 1, #lines, 2 do moved[#moved + 1] = move_units(r[R_SALE], lines[i], lines[i + 1], HELD, to) end
-  if to == AVAILABLE then take_back(r[R_USER], r[R_SALE], lines, id) end
-  r[R_STATE], r[R_ENDED] = state, now
-  due_set[id] = nil
-  due_clear[#due_clear + 1] = id
-  note_change(id)
-  enter(kind, r[R_SALE], id, r[R_USER], actor, key, reason, moved, extra)
-end
+return Holds

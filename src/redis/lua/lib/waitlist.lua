@@ -1,79 +1,94 @@
--- The line for a SKU that is sold out. One sorted set a show, all scores 0, members `sale/sku/<16
--- digits: order of joining>/user`, so a range by name is one line in order. Freed units become
--- holds (offers) for the first in line in the same script that freed them.
-local function in_line(sale_id, sku) return call('ZLEXCOUNT', K.waitlist, line_from(sale_id, sku), line_to(sale_id, sku)) end
+-- waitlist: buyers who wait for a sold-out SKU. Freed units become holds (offers) for the first of
+-- them in the script that freed the units.
+-- Exports Waitlist.size, has_priority, leave, continue, serve.
+-- @include fields show books ledger holds waitlist_range limits
+local call, sub = redis.call, string.sub
+local K = Show.keys
+local AVAILABLE, WAITS = Fields.stock.AVAILABLE, Fields.buyer.WAITS
+local first, last = WaitlistRange.first, WaitlistRange.last
+local Waitlist = {}
+local has_more -- `sale/sku` -> true: more entries than one slice could serve, so new requests must wait
+local continues -- `sale/sku` -> true: serving continues where the last slice ended
 
-local unserved -- sale/sku whose line could not be served in one slice: no newcomer may pass it
-local going_on -- sale/sku whose line goes on being served where the last slice ended
-each_call(function() unserved, going_on = {}, {} end)
+function Waitlist.each_call() has_more, continues = {}, {} end
 
--- Are the free units of this SKU spoken for by a line that is still being served?
-local function promised(field)
-  local answer = unserved[field]
-  if answer == nil then
-    answer = call('ZSCORE', K.due, 'w:' .. field) ~= false
-    unserved[field] = answer
+function Waitlist.size(sale_id, sku)
+  return call('ZLEXCOUNT', K.waitlist, first(sale_id, sku), last(sale_id, sku))
+end
+
+-- Returns whether the free units of a SKU belong to waitlist entries that are still to be served.
+function Waitlist.has_priority(name)
+  local result = has_more[name]
+  if result == nil then
+    result = call('ZSCORE', K.due, 'w:' .. name) ~= false
+    has_more[name] = result
   end
-  return answer
+  return result
 end
 
-local function step_out(sale_id, sku, user, actor, key, reason)
-  local mine = standing(user, sale_id)
-  local wait = mine[B_WAITS][sku]
+local function leave(sale_id, sku, user, actor, key, reason)
+  local entry = Books.buyer_entry(user, sale_id)
+  local wait = entry[WAITS][sku]
   call('ZREM', K.waitlist, wait[1])
-  mine[B_WAITS][sku] = nil
-  enter('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
+  entry[WAITS][sku] = nil
+  Ledger.append('leave', sale_id, wait[3], user, actor, key, reason, { { sku, wait[2] } })
+end
+Waitlist.leave = leave
+
+-- Serves the next slice of a SKU in this call.
+function Waitlist.continue(sale_id, sku)
+  Books.units_freed(sale_id, sku)
+  continues[Books.name_of(sale_id, sku)] = true
 end
 
--- Offers free units to the line, in order, a slice a call. Whoever wants more than is free is
--- passed over, so that nothing stays unsold for them; fresh units begin at the front again. The
--- cursor of a pass is the last member looked at.
-local function serve_line(sale, sku)
-  local books = stock_of(sale.id, sku)
-  local field = name_of(sale.id, sku)
-  local cursor_field = 'line:' .. field
-  local cursor = going_on[field] and call('HGET', K.show, cursor_field)
-  going_on[field], unserved[field] = nil, false
-  if books[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= now) then return end
-  local from = cursor and '(' .. cursor or line_from(sale.id, sku)
-  local members = call('ZRANGE', K.waitlist, from, line_to(sale.id, sku), 'BYLEX', 'LIMIT', 0, WAITLIST_SLICE_MAX + 1)
-  local more = #members > WAITLIST_SLICE_MAX
+-- Offers free units in order, one slice a call. An entry that wants more than is free is passed over,
+-- so that no unit stays unsold; later freed units start again at the first entry.
+local function serve_sku(sale, sku)
+  local stock, name = Books.stock_of(sale.id, sku), Books.name_of(sale.id, sku)
+  local cursor_field = 'line:' .. name -- the last member of the slice before
+  local cursor = continues[name] and call('HGET', K.show, cursor_field)
+  continues[name], has_more[name] = nil, false
+  if stock[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= Show.now) then return end
+  local from, slice = cursor and '(' .. cursor or first(sale.id, sku), Limits.waitlistSliceMax
+  local members = call('ZRANGE', K.waitlist, from, last(sale.id, sku), 'BYLEX', 'LIMIT', 0, slice + 1)
+  local more = #members > slice
   if more then members[#members] = nil end
-  local skip = #field + 19 -- '/', 16 digits, '/', and on to the user
+  local user_at = #name + 19 -- after '/', 16 digits, '/'
   local users = {}
-  for i = 1, #members do users[i] = string.sub(members[i], skip) end
-  fetch(K.buyers, buyers, users)
+  for i = 1, #members do users[i] = sub(members[i], user_at) end
+  Books.fetch(K.buyers, Books.buyers, users)
   for i = 1, #members do
-    if books[AVAILABLE] == 0 then return end
+    if stock[AVAILABLE] == 0 then return end
     local user = users[i]
-    local buyer = buyer_of(user)
-    local mine = buyer and buyer[sale.id]
-    local wait = mine and mine[B_WAITS][sku]
-    if not wait or reservation_of(wait[3]) then
+    local buyer = Books.buyer_of(user)
+    local entry = buyer and buyer[sale.id]
+    local wait = entry and entry[WAITS][sku]
+    if not wait or Books.reservation_of(wait[3]) then
       call('ZREM', K.waitlist, members[i])
-    elseif wait[2] <= books[AVAILABLE] then
-      local kind = kind_of(sale, { sku, wait[2] })
-      local over = over_limit(kind, mine)
-      step_out(sale.id, sku, user, 'waitlist', '', over and 'limit' or 'offer')
-      if not over then offer(kind, wait[3], user, wait[5]) end
+    elseif wait[2] <= stock[AVAILABLE] then
+      local template = Holds.template_of(sale, { sku, wait[2] })
+      local over = Holds.over_limit(template, entry)
+      leave(sale.id, sku, user, 'waitlist', '', over and 'limit' or 'offer')
+      if not over then Holds.offer(template, wait[3], user, wait[5]) end
     end
   end
-  if more and books[AVAILABLE] > 0 then
+  if more and stock[AVAILABLE] > 0 then
     call('HSET', K.show, cursor_field, members[#members])
-    due_set['w:' .. field] = now
-    unserved[field] = true
+    Books.due_set['w:' .. name] = Show.now
+    has_more[name] = true
   end
 end
 
--- Serves each line once for what came free; its offers take units and free none, so nothing is left
--- to serve afterwards.
-local function serve_lines()
-  local wanted = to_serve
-  if recovering or next(wanted) == nil then return end
-  to_serve = {}
+-- Serves the waitlist of each SKU that has freed units. Offers free no units, so one pass is enough.
+function Waitlist.serve()
+  local wanted = Books.to_serve
+  if Show.recovering or next(wanted) == nil then return end
+  Books.to_serve = {}
   if call('EXISTS', K.waitlist) == 0 then return end
   for _, pair in pairs(wanted) do
-    local sale = sale_of(pair[1])
-    if sale and sale.state == 'open' then serve_line(sale, pair[2]) end
+    local sale = Books.sale_of(pair[1])
+    if sale and sale.state == 'open' then serve_sku(sale, pair[2]) end
   end
 end
+
+return Waitlist

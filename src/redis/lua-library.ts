@@ -1,0 +1,120 @@
+/**
+ * Assembles the Lua files into one library of Redis Functions. Each file runs in a function of its own scope, and names
+ * the parts that it uses: `-- @include show books`. A part returns one table, which other files see under the part's
+ * name (`lib/chat_sample.lua` is `ChatSample`); a script returns `function(args, argv)`. Functions are built at the
+ * first call, because `redis.call` does not exist while Redis loads a library.
+ */
+
+export interface LuaFiles {
+  /** Source text by name, without `.lua`. */
+  readonly parts: Readonly<Record<string, string>>;
+  readonly scripts: Readonly<Record<string, string>>;
+}
+
+const NAME_MARK = '<name>';
+
+const tableOf = (part: string): string => part.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const headerOf = (text: string, field: string): string[] =>
+  new RegExp(`^-- @${field} (.+)$`, 'm').exec(text)?.[1]?.split(' ') ?? [];
+const codeOf = (text: string): string => text.replace(/--.*$/gm, '');
+
+/** The tables that a file uses, other than its own. */
+function usedTables(text: string): Set<string> {
+  const code = codeOf(text);
+  const used = new Set([...code.matchAll(/\b([A-Z][a-z]\w*)\b(?=[.[])/g)].map(([name]) => name));
+  for (const [, own] of code.matchAll(/^local ([A-Z][a-z]\w*) = \{/gm)) used.delete(own as string);
+  return used;
+}
+
+/** Returns the includes of a file. Throws if they differ from what it uses. */
+function includesOf(file: string, text: string, known: ReadonlySet<string>): string[] {
+  const includes = headerOf(text, 'include');
+  const used = usedTables(text);
+  for (const part of includes) {
+    if (!known.has(part)) throw new Error(`${file} includes ${part}, which is no part in lua/lib`);
+    if (!used.delete(tableOf(part))) throw new Error(`${file} includes ${part} but does not use ${tableOf(part)}`);
+  }
+  if (used.size > 0) throw new Error(`${file} uses ${[...used].join(', ')} without including it`);
+  return includes.filter((part) => part !== LIMITS_PART);
+}
+
+/** The part that the loader writes: the limits that files use, by their name in `src/limits.ts`. */
+const LIMITS_PART = 'limits';
+
+/** Returns the parts that `wanted` needs, each behind those it includes. */
+function inOrder(wanted: readonly string[], includes: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const visit = (part: string, path: readonly string[]): void => {
+    if (path.includes(part)) throw new Error(`parts include each other: ${[...path, part].join(' > ')}`);
+    if (done.has(part)) return;
+    for (const included of includes.get(part) ?? []) visit(included, [...path, part]);
+    done.add(part);
+  };
+  for (const part of wanted) visit(part, []);
+  return [...done];
+}
+
+function limitsTable({ parts, scripts }: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
+  const text = codeOf([...Object.values(parts), ...Object.values(scripts)].join('\n'));
+  const names = [...new Set([...text.matchAll(/\bLimits\.(\w+)/g)].map(([, name]) => name as string))].sort();
+  const fields = names.map((name) => {
+    if (typeof limits[name] !== 'number') throw new Error(`src/limits.ts has no number ${name}`);
+    return `${name} = ${limits[name]}`;
+  });
+  return `local Limits = { ${fields.join(', ')} }`;
+}
+
+const chunk = (text: string): string => `(function()\n${text}\nend)()`;
+
+/** Without the flag `no-writes` Redis refuses the whole call when it is out of memory or read-only. */
+const registration = (script: string, text: string): string => `redis.register_function({
+function_name = '${NAME_MARK}_${script}', flags = { ${headerOf(text, 'options').includes('no-writes') ? "'no-writes'" : ''} },
+callback = function(keys, argv)
+scripts = scripts or build()
+return scripts.${script}(keys, argv)
+end })`;
+
+/** A script as a function of its keys and arguments, with what each of its parts does at the start of a call. */
+function scriptFunction(script: string, text: string, parts: readonly string[]): string {
+  const open = 'local error_reply = Show.open()\nif error_reply then return error_reply end\n';
+  return `${script} = (function()
+local run = ${chunk(text)}
+return function(keys, argv)
+Show.each_call(keys, argv)
+${parts.map((part) => `${tableOf(part)}.each_call()\n`).join('')}${headerOf(text, 'options').includes('no-show') ? '' : open}return run(cmsgpack.unpack(argv[2]), argv)
+end
+end)(),`;
+}
+
+/** Returns the library's source with `<name>` in place of its name. */
+export function assembleLibrary(files: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
+  const { parts, scripts } = files;
+  const known = new Set([...Object.keys(parts), LIMITS_PART]);
+  const includes = new Map(
+    Object.entries(parts).map(([part, text]) => [part, includesOf(`lib/${part}.lua`, text, known)]),
+  );
+  const needs = Object.entries(scripts).map(([script, text]) => {
+    const needed = inOrder(['show', ...includesOf(`${script}.lua`, text, known)], includes);
+    const started = needed.filter((part) => part !== 'show' && codeOf(parts[part] ?? '').includes('.each_call('));
+    return { script, text, needed, started };
+  });
+  const used = inOrder(
+    needs.flatMap(({ needed }) => needed),
+    includes,
+  );
+  for (const part of Object.keys(parts)) if (!used.includes(part)) throw new Error(`no file includes lib/${part}.lua`);
+  return [
+    'local scripts',
+    'local function build()',
+    limitsTable(files, limits),
+    ...used.map((part) => `local ${tableOf(part)} = ${chunk(parts[part] ?? '')}`),
+    'return {',
+    ...needs.map(({ script, text, started }) => scriptFunction(script, text, started)),
+    '}',
+    'end',
+    ...needs.map(({ script, text }) => registration(script, text)),
+  ].join('\n');
+}
+
+export const withName = (body: string, name: string): string =>
+  `#!lua name=${name}\n${body.replaceAll(NAME_MARK, name)}`;

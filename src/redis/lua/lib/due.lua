@@ -1,0 +1,49 @@
+-- due: does what time made due in a show. The sorted set `due` holds the moments: o:<sale> opens,
+-- c:<sale> closes, w:<sale>/<sku> continues to serve a waitlist; a reservation id (which has no
+-- colon) expires. Every mutating script does what is due first, in order, at most one slice a call.
+-- Repeating it changes nothing.
+-- Exports Due.sweep.
+-- @include fields show books holds waitlist sales limits
+local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
+local K = Show.keys
+local USER, STATE = Fields.reservation.USER, Fields.reservation.STATE
+local COLON = 58
+local Due = {}
+
+local function is_moment(member) return byte(member, 2) == COLON end
+
+-- Returns how many members were due.
+function Due.sweep()
+  -- Usually nothing is due, and reading the first member costs a fifth of a range by score.
+  local head = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
+  if #head == 0 or tonumber(head[2]) > Show.now then return 0 end
+  local members = call('ZRANGE', K.due, '-inf', Show.int(Show.now), 'BYSCORE', 'LIMIT', 0, Limits.sweepSliceMax)
+  local ids, users = {}, {}
+  for i = 1, #members do
+    if not is_moment(members[i]) then ids[#ids + 1] = members[i] end
+  end
+  Books.fetch(K.reservations, Books.reservations, ids)
+  for i = 1, #ids do
+    local r = Books.reservation_of(ids[i])
+    if r then users[#users + 1] = r[USER] end
+  end
+  Books.fetch(K.buyers, Books.buyers, users)
+  for i = 1, #members do
+    local member = members[i]
+    Books.due_clear[#Books.due_clear + 1] = member
+    if not is_moment(member) then
+      local r = Books.reservation_of(member)
+      if r and r[STATE] == 'held' then Holds.finish(r, 'expired', 'expire', 'time', '', 'deadline') end
+    elseif sub(member, 1, 1) == 'w' then
+      local slash = find(member, '/', 1, true)
+      Waitlist.continue(sub(member, 3, slash - 1), sub(member, slash + 1))
+    else
+      Sales.current(sub(member, 3))
+    end
+  end
+  -- Before new requests are decided: freed units belong to the waitlist.
+  Waitlist.serve()
+  return #members
+end
+
+return Due

@@ -1,0 +1,111 @@
+-- sales: the state of a sale, its events, and what time does to it.
+-- Exports Sales.live_delta, view, announce, check_window, open, finish, current, update_sold_out.
+-- @include fields show books ledger events limits
+local S = Fields.stock
+local Sales = {}
+
+function Sales.each_call()
+  Sales.live_delta = 0 -- change of the number of sales that are not over
+end
+
+-- Returns the public view of a sale as it will be after this call's commit.
+local function view(sale)
+  local names, skus, left = {}, {}, 0
+  for i = 1, #sale.skus do names[i] = Books.name_of(sale.id, sale.skus[i]) end
+  Books.fetch(Show.keys.stock, Books.stocks, names)
+  for i = 1, #sale.skus do
+    local stock = Books.stock_of(sale.id, sale.skus[i])
+    skus[i] = { sku = sale.skus[i], product = stock[S.PRODUCT], price = stock[S.PRICE], left = stock[S.AVAILABLE] }
+    if stock[S.PER_BUYER] > 0 then skus[i].perBuyer = stock[S.PER_BUYER] end
+    left = left + stock[S.AVAILABLE]
+  end
+  return {
+    id = sale.id, title = sale.title, state = sale.state, opensAt = sale.opensAt, closesAt = sale.closesAt,
+    holdMs = sale.holdMs, perBuyer = sale.perBuyer, currency = sale.currency, skus = skus, rev = Show.rev + 1,
+  }, left
+end
+
+local function announce(sale, kind)
+  Books.save_sale(sale)
+  Events.emit(kind, { sale = (view(sale)) })
+end
+Sales.announce = announce
+
+-- Returns nil if a sale may have this window, else details. Only Redis can check its length: the
+-- moments may be relative to the Redis clock.
+function Sales.check_window(opens_at, closes_at)
+  local now, min, max = Show.now, Limits.saleDurationMinMs, Limits.saleDurationMaxMs
+  if not closes_at then return nil end
+  if closes_at <= math.max(now, opens_at or now) then return { field = 'closesAt', now = now } end
+  local length = opens_at and closes_at - opens_at
+  if length and (length < min or length > max) then
+    return { field = 'closesAt', lengthMs = length, minMs = min, maxMs = max }
+  end
+  return nil
+end
+
+-- Removes a planned moment: 'o' opening, 'c' closing.
+local function unplan(sale, moment)
+  local member = moment .. ':' .. sale.id
+  Books.due_clear[#Books.due_clear + 1] = member
+  Books.due_set[member] = nil
+end
+
+local function open(sale, actor, key)
+  sale.state, sale.openedAt = 'open', Show.now
+  if not sale.opensAt or sale.opensAt > Show.now then sale.opensAt = Show.now end
+  if sale.durationMs and not sale.closesAt then sale.closesAt = sale.opensAt + sale.durationMs end
+  unplan(sale, 'o')
+  if sale.closesAt then Books.due_set['c:' .. sale.id] = sale.closesAt end
+  Ledger.append('sale', sale.id, false, false, actor, key, 'open')
+  announce(sale, 'sale.opened')
+end
+Sales.open = open
+
+-- Ends a sale: `state` is 'ended' or 'cancelled'.
+local function finish(sale, state, actor, key)
+  sale.state, sale.endedAt = state, Show.now
+  unplan(sale, 'o')
+  unplan(sale, 'c')
+  Sales.live_delta = Sales.live_delta - 1
+  Ledger.append('sale', sale.id, false, false, actor, key, state)
+  announce(sale, 'sale.' .. state)
+end
+Sales.finish = finish
+
+-- Returns a sale in its state at this moment, false if there is none. The first script that reads a
+-- sale at or after its moment opens or ends it.
+function Sales.current(id)
+  local sale, now = Books.sale_of(id), Show.now
+  if not sale then return false end
+  if sale.state == 'scheduled' and sale.opensAt <= now then open(sale, 'time', '') end
+  if (sale.state == 'open' or sale.state == 'paused') and sale.closesAt and sale.closesAt <= now then
+    finish(sale, 'ended', 'time', '')
+  end
+  return sale
+end
+
+-- Announces sales that sold out, or have units again, in this call.
+function Sales.update_sold_out()
+  for id, skus in pairs(Books.touched) do
+    local sale = Books.sale_of(id)
+    if sale and (sale.state == 'open' or sale.state == 'paused') then
+      local empty, free = false, false
+      for sku in pairs(skus) do
+        if Books.stock_of(id, sku)[S.AVAILABLE] == 0 then empty = true else free = true end
+      end
+      if sale.soldOut and free then
+        sale.soldOut = nil
+        announce(sale, 'sale.stocked')
+      elseif not sale.soldOut and empty and not free then
+        local _, left = view(sale)
+        if left == 0 then
+          sale.soldOut = true
+          announce(sale, 'sale.sold_out')
+        end
+      end
+    end
+  end
+end
+
+return Sales
