@@ -12,21 +12,23 @@ export interface DiffOutput {
   readonly isTTY?: boolean;
 }
 
-const HELP = `bench diff A.json B.json [flags]: what became better or worse from A to B, and whether that is above the noise
-bench diff A1.json A2.json ... -- B1.json B2.json ... [flags]: the same with several results a side
+const HELP = `bench diff A.json B.json [flags]
+bench diff A1.json A2.json ... -- B1.json B2.json ... [flags]
 
-  A folder stands for all results in it. Every round of every result is one run of its side: take the sides in turns (A B A B ...) on the same
-  machine, so that a slow hour hits both. A result whose load generator was the bottleneck is left out and named.
+Shows what became better or worse from A to B, and whether that is more than noise. A folder means
+all results in it. Every round of every result is one run of its side. Alternate the sides (A B A B)
+on one machine, so that a slow hour affects both. A result whose load generator was the bottleneck
+is ignored and named.
 
-  --threshold P   changes of a median below P percent are let pass (default 5)
-  --alpha P       chance, in percent, of calling noise a difference, for each figure (default 5)
+  --threshold P   ignore changes of a median below P percent (default 5)
+  --alpha P       probability, in percent and per figure, of reporting noise as a difference (default 5)
   --anyway        compare although scenario or parameters differ
-  --json          the comparison as JSON
+  --json          print the comparison as JSON
 
-Exit code: 0 no regression (or too few runs to tell), 1 regression, 2 not compared.
+Exit code: 0 no regression (or too few runs to say), 1 regression, 2 not compared.
 `;
 
-/** `argv` is what stands behind `diff`. Answers the exit code. */
+/** `argv` is what follows `diff`. Returns the exit code. */
 export async function runDiff(argv: readonly string[], out: DiffOutput): Promise<number> {
   const asked = readArguments(argv);
   if (typeof asked === 'string') {
@@ -58,10 +60,7 @@ const FLAGS = {
   help: { type: 'boolean' },
 } as const;
 
-/**
- * The sides stand before and after a bare `--`; without one, the first path is A and the second B.
- * Flags may stand anywhere.
- */
+/** A bare `--` separates the sides; without it, the first path is A and the second B. */
 function readArguments(argv: readonly string[]) {
   try {
     const cut = argv.indexOf('--');
@@ -79,7 +78,7 @@ function readArguments(argv: readonly string[]) {
     const [pathsA, pathsB] = cut < 0 ? [first.slice(0, 1), first.slice(1)] : [first, after?.positionals ?? []];
     const [threshold, alpha] = [Number(thresholdText) / 100, Number(alphaText) / 100];
     if (!help && cut < 0 && first.length !== 2)
-      return `two results are compared, ${first.length} given; several a side stand before and after a bare --`;
+      return `expected two results, got ${first.length}; separate several results per side with a bare --`;
     if (!help && (pathsA.length === 0 || pathsB.length === 0)) return 'a side has no result';
     if (!(threshold >= 0 && threshold <= 10)) return '--threshold is a percentage from 0 to 1000';
     if (!(alpha > 0 && alpha < 1)) return '--alpha is a percentage between 0 and 100';
@@ -89,10 +88,7 @@ function readArguments(argv: readonly string[]) {
   }
 }
 
-/**
- * In order of time. A result that is named twice counts once more than it was measured: that is
- * refused.
- */
+/** Reads the results in order of time. A file named twice would count twice: throws RangeError. */
 function readSide(paths: readonly string[]): BenchResult[] {
   const files = paths.flatMap(filesOf);
   const twice = files.find((file, at) => files.findIndex((other) => sameFile(other, file)) < at);
@@ -100,7 +96,7 @@ function readSide(paths: readonly string[]): BenchResult[] {
   return files.map(readResult).sort((x, y) => Date.parse(x.startedAt) - Date.parse(y.startedAt));
 }
 
-/** A folder's results; a path that is none is left to whoever reads it. */
+/** The results of a folder, or the path itself if it is not a folder. */
 function filesOf(path: string): string[] {
   if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
   const files = readdirSync(path)

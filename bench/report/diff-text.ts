@@ -1,17 +1,17 @@
-/** A comparison as text. */
+/** Renders a comparison as text. */
 import { type Diff, type FigureDiff, runsNeeded, type Side } from './diff.ts';
 import { plural, type Spread, writeAmount, writeNumber } from './numbers.ts';
 import { clean, cut, type Palette, padEnd, padStart, palette, widthOf } from './terminal-text.ts';
 
 export interface DiffTextOptions {
   readonly colour?: boolean;
-  /** Figures are shown although the load was another one. */
+  /** Shows figures although the load differs. */
   readonly anyway?: boolean;
 }
 
 const NAME_COLUMNS_MAX = 40;
 
-/** Text that ends in a line feed. */
+/** Returns text that ends with a line feed. */
 export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
   const colours = palette(options.colour ?? false);
   const shown = diff.comparable || options.anyway === true;
@@ -19,7 +19,7 @@ export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
     `A  ${writeSide(diff.a)}`,
     `B  ${writeSide(diff.b)}`,
     ...differenceLines(diff, colours),
-    ...doubtLines(diff, colours),
+    ...bottleneckLines(diff, colours),
     ...(shown
       ? [...figureLines(diff, colours), ...onlyLines(diff), ...checkLines(diff, colours), '', summary(diff, colours)]
       : ['', refusal(colours)]),
@@ -27,10 +27,11 @@ export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
   return `${lines.join('\n')}\n`;
 }
 
-const writeSide = ({ scenario, startedAt, commit }: Side): string =>
-  clean(
-    `${scenario}, ${startedAt.length === 1 ? startedAt[0] : `${startedAt.length} results from ${startedAt[0]} to ${startedAt.at(-1)}`}, commit ${commit}`,
-  );
+function writeSide({ scenario, startedAt, commit }: Side): string {
+  const [first = ''] = startedAt;
+  const when = startedAt.length === 1 ? first : `${startedAt.length} results from ${first} to ${startedAt.at(-1)}`;
+  return clean(`${scenario}, ${when}, commit ${commit}`);
+}
 
 function differenceLines({ differences }: Diff, { bold, yellow }: Palette): string[] {
   if (differences.length === 0) return ['', 'Same scenario, parameters, seed, machine and commit.'];
@@ -46,13 +47,13 @@ function differenceLines({ differences }: Diff, { bold, yellow }: Palette): stri
 }
 
 const refusal = ({ red, bold }: Palette): string =>
-  `${red(bold('NOT COMPARED'))}  The load was not the same, so the figures answer different questions. --anyway shows them nevertheless.`;
+  `${red(bold('NOT COMPARED'))}  The load differs, so the figures mean different things (--anyway shows them).`;
 
-const doubtLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
+const bottleneckLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
   Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks, leftOut }]) =>
     [
       ...bottlenecks.map(
-        (reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not to be trusted.`,
+        (reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not reliable.`,
       ),
       ...(leftOut.length > 0
         ? [`Left out of ${side}, because the load generator was the bottleneck: ${leftOut.join(', ')}.`]
@@ -76,8 +77,10 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
   const widths = head.map((title, at) =>
     Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? '')), widthOf(title)),
   );
-  const line = (row: readonly string[], last: string): string =>
-    `  ${row.map((cell, at) => (at === 0 ? padEnd(cell, widths[at] ?? 0) : padStart(cell, widths[at] ?? 0))).join('  ')}  ${last}`.trimEnd();
+  const line = (row: readonly string[], last: string): string => {
+    const cells = row.map((cell, at) => (at === 0 ? padEnd : padStart)(cell, widths[at] ?? 0));
+    return `  ${cells.join('  ')}  ${last}`.trimEnd();
+  };
   return [
     '',
     colours.bold('figures'),
@@ -86,31 +89,28 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
   ];
 }
 
-/** How far the run farthest from the median lies from it. */
+/** The largest distance of a run from the median. */
 function writeFarthest({ median, lowest, highest, runs }: Spread): string {
   if (runs === 1 || median === 0) return '';
-  return `+-${writeNumber(Math.round((Math.max(highest - median, median - lowest) / Math.abs(median)) * 1000) / 10)} %`;
+  const share = Math.max(highest - median, median - lowest) / Math.abs(median);
+  return `+-${writeNumber(Math.round(share * 1000) / 10)} %`;
 }
 
 function writeChange({ change }: FigureDiff): string {
   if (change === null) return 'from zero';
-  const percent = change * 100;
-  return `${percent > 0 ? '+' : ''}${writeNumber(Math.abs(percent) >= 100 ? percent : Math.round(percent * 10) / 10)} %`;
+  const percent = Math.abs(change) >= 1 ? change * 100 : Math.round(change * 1000) / 10;
+  return `${percent > 0 ? '+' : ''}${writeNumber(percent)} %`;
 }
 
 function writeVerdict({ verdict, why }: FigureDiff, { green, red, yellow, dim }: Palette): string {
-  switch (verdict) {
-    case 'better':
-      return green(`better, ${why}`);
-    case 'worse':
-      return red(`WORSE, ${why}`);
-    case 'changed':
-      return yellow(`changed, ${why}`);
-    case 'same':
-      return dim(why);
-    case 'cannot_tell':
-      return yellow(clean(why));
-  }
+  const text = clean(why);
+  return {
+    better: green(`better, ${text}`),
+    worse: red(`WORSE, ${text}`),
+    changed: yellow(`changed, ${text}`),
+    same: dim(text),
+    inconclusive: yellow(text),
+  }[verdict];
 }
 
 const onlyLines = ({ onlyInA, onlyInB }: Diff): string[] => [
@@ -122,7 +122,7 @@ function checkLines({ checks }: Diff, colours: Palette): string[] {
   if (checks.length === 0) return [];
   const words = {
     broke: colours.red('BROKE       '),
-    mended: colours.green('mended      '),
+    fixed: colours.green('fixed       '),
     still_broken: colours.yellow('still broken'),
   };
   return [
@@ -146,22 +146,25 @@ function summary(
     ...(['worse', 'better', 'changed'] as const).flatMap((verdict) =>
       count(verdict) > 0 ? [`${count(verdict)} ${verdict}`] : [],
     ),
-    ...(count('same') > 0 ? [`${count('same')} the same within the noise or the threshold`] : []),
-    ...(count('cannot_tell') > 0 ? [`${count('cannot_tell')} cannot be told`] : []),
+    ...(count('same') > 0 ? [`${count('same')} within the noise or the threshold`] : []),
+    ...(count('inconclusive') > 0 ? [`${count('inconclusive')} inconclusive`] : []),
   ];
   const undecided = tested === 0 && !regression;
   const word = regression
     ? red(bold('REGRESSION'))
     : undecided
-      ? yellow(bold('CANNOT TELL'))
+      ? yellow(bold('INCONCLUSIVE'))
       : green(bold('NO REGRESSION'));
+  const level = `${writeNumber(alpha * 100)} %`;
   const method =
     tested === 0
       ? ''
-      : `\nMann-Whitney rank test, two-sided and exact, at ${writeNumber(alpha * 100)} %; changes below ${writeNumber(threshold * 100)} % are let pass. Of ${plural(tested, 'tested figure')}, chance alone calls about ${writeNumber(tested * alpha)} different.`;
-  const few = tested === 0 && figures.some(({ verdict }) => verdict === 'cannot_tell');
+      : `\nMann-Whitney rank test, two-sided and exact, at ${level}; changes below ${writeNumber(threshold * 100)} % ` +
+        `are ignored. Of ${plural(tested, 'tested figure')}, about ${writeNumber(tested * alpha)} differ by chance.`;
+  const few = tested === 0 && figures.some(({ verdict }) => verdict === 'inconclusive');
   const more = few
-    ? `\nToo few runs to tell a difference from noise: at ${writeNumber(alpha * 100)} % it takes ${runsNeeded(alpha)} a side. Repeat with --rounds, or give several results a side.`
+    ? `\nToo few runs to separate a difference from noise: at ${level} each side needs ${runsNeeded(alpha)}. ` +
+      'Repeat with --rounds, or pass several results per side.'
     : '';
   return `${word}  ${parts.length === 0 ? 'nothing to compare' : parts.join(', ')}.${method}${more}`;
 }

@@ -1,22 +1,21 @@
 /**
- * Two sides, each of one result or of several of the same load: what became better, what worse, and
- * whether that is more than runs of the same thing differ by.
+ * Compares two sides, each with one or several results of the same load: what became better or
+ * worse, and whether that is more than the noise between runs.
  */
+import { readFileSync } from 'node:fs';
 import { type Spread, spreadOf } from './numbers.ts';
+import { isTrusted } from './outcome.ts';
 import { mannWhitneyP, smallestP } from './rank-test.ts';
 import { type BenchResult, type Check, FIGURE_RUNS_MAX, type Figure } from './result.ts';
 
 export interface DiffOptions {
-  /** Chance of calling noise a difference, for each figure. Default 0.05. */
+  /** Probability, per figure, of reporting noise as a difference. Default 0.05. */
   readonly alpha?: number;
-  /** Changes of the median below this share are nobody's business, however sure. Default 0.05. */
+  /** Smaller relative changes of the median are ignored, however certain. Default 0.05. */
   readonly threshold?: number;
 }
 
-/**
- * Something that was not the same in both runs. `blocks`: the load was another one, so figures do
- * not answer the same question.
- */
+/** A difference between the sides. `blocks`: the load differs, so figures are not comparable. */
 export interface Difference {
   readonly what: string;
   readonly a: string;
@@ -24,7 +23,7 @@ export interface Difference {
   readonly blocks: boolean;
 }
 
-export type FigureVerdict = 'better' | 'worse' | 'changed' | 'same' | 'cannot_tell';
+export type FigureVerdict = 'better' | 'worse' | 'changed' | 'same' | 'inconclusive';
 
 export interface FigureDiff {
   readonly name: string;
@@ -32,9 +31,9 @@ export interface FigureDiff {
   readonly better: Figure['better'];
   readonly a: Spread;
   readonly b: Spread;
-  /** Of the medians: 0.1 is 10 % more in B. Null from zero. */
+  /** Of the medians: 0.1 is 10 % more in B. Null if A is zero. */
   readonly change: number | null;
-  /** Of the rank test; null with too few runs for any answer. */
+  /** Of the rank test; null with too few runs. */
   readonly p: number | null;
   readonly verdict: FigureVerdict;
   readonly why: string;
@@ -42,7 +41,7 @@ export interface FigureDiff {
 
 export interface CheckDiff {
   readonly name: string;
-  readonly change: 'broke' | 'mended' | 'still_broken';
+  readonly change: 'broke' | 'fixed' | 'still_broken';
   readonly detail: string;
 }
 
@@ -55,30 +54,26 @@ export interface Diff {
   readonly comparable: boolean;
   readonly figures: readonly FigureDiff[];
   readonly checks: readonly CheckDiff[];
-  /** Measured in one of them only. */
+  /** Measured on one side only. */
   readonly onlyInA: readonly string[];
   readonly onlyInB: readonly string[];
-  /** A figure is worse above the noise, or a check broke. */
+  /** A figure became worse by more than the noise, or a check broke. */
   readonly regression: boolean;
 }
 
 export interface Side {
   readonly scenario: string;
-  /** Of its results, in their order. */
   readonly startedAt: readonly string[];
   readonly commit: string;
-  /** Reasons not to trust this side's numbers: every result of it had one. */
+  /** Reasons not to trust this side: the generator was the bottleneck in all its results. */
   readonly bottlenecks: readonly string[];
-  /**
-   * Results whose generator was the bottleneck, beside others that can be trusted: they count in no
-   * figure.
-   */
+  /** Ignored results: their generator was the bottleneck, and other results can be trusted. */
   readonly leftOut: readonly string[];
 }
 
 /**
- * More results of a side mean more runs of each figure: every round of every result is one. Throws
- * RangeError for a side without a result or with too many runs.
+ * Compares the figures over all runs of all results of a side. Throws RangeError if a side has too
+ * many runs.
  */
 export function diffResults(
   a: BenchResult | readonly BenchResult[],
@@ -88,22 +83,13 @@ export function diffResults(
   const asked = { alpha: options.alpha ?? 0.05, threshold: options.threshold ?? 0.05 };
   const [before, after] = [sideOf([a].flat()), sideOf([b].flat())];
   const differences = differencesOf([a].flat(), [b].flat());
-  const doubtful = before.bottlenecks.length > 0 || after.bottlenecks.length > 0;
+  const isUntrusted = before.side.bottlenecks.length > 0 || after.side.bottlenecks.length > 0;
   const figures = [...before.figures.values()].flatMap((figure) => {
     const other = after.figures.get(figure.name);
     const diff = other && diffFigure(figure, other, asked);
-    return diff
-      ? [
-          doubtful
-            ? {
-                ...diff,
-                p: null,
-                verdict: 'cannot_tell' as const,
-                why: 'the load generator was the bottleneck: cannot tell',
-              }
-            : diff,
-        ]
-      : [];
+    if (!diff) return [];
+    const why = 'inconclusive: the load generator was the bottleneck';
+    return [isUntrusted ? { ...diff, p: null, verdict: 'inconclusive' as const, why } : diff];
   });
   const checks = diffChecks(before.checks, after.checks);
   return {
@@ -122,14 +108,13 @@ export function diffResults(
 
 interface Pooled {
   readonly side: Side;
-  readonly bottlenecks: readonly string[];
   /** By name, with the runs of all results. */
   readonly figures: ReadonlyMap<string, Figure>;
   readonly checks: readonly Check[];
 }
 
 function sideOf(results: readonly BenchResult[]): Pooled {
-  const trusted = results.filter(({ generator }) => (generator?.bottlenecks.length ?? 0) === 0);
+  const trusted = results.filter(isTrusted);
   const bottlenecks =
     trusted.length > 0 ? [] : [...new Set(results.flatMap(({ generator }) => generator?.bottlenecks ?? []))];
   const counted = trusted.length > 0 ? trusted : results;
@@ -140,20 +125,22 @@ function sideOf(results: readonly BenchResult[]): Pooled {
     bottlenecks,
     leftOut: results.filter((result) => !counted.includes(result)).map(({ startedAt }) => startedAt),
   };
-  return { side, bottlenecks, figures: pool(counted), checks: worstChecks(results) };
+  return { side, figures: pool(counted), checks: worstChecks(results) };
 }
 
-/**
- * A figure of another unit or direction stays another figure: it begins anew, and the newest
- * definition counts.
- */
+/** Figures and checks of older results by their present names. */
+const RENAMED = JSON.parse(readFileSync(new URL('./renamed.json', import.meta.url), 'utf8')) as Array<[string, string]>;
+const presentName = (name: string): string => RENAMED.reduce((text, [from, to]) => text.replace(from, to), name);
+
+/** If unit or direction of a figure changed, only the newest definition counts. */
 function pool(results: readonly BenchResult[]): Map<string, Figure> {
   const figures = new Map<string, Figure>();
   for (const { figures: own } of results)
-    for (const figure of own) {
+    for (const { runs, ...rest } of own) {
+      const figure = { ...rest, name: presentName(rest.name) };
       const known = figures.get(figure.name);
-      const same = known !== undefined && known.unit === figure.unit && known.better === figure.better;
-      figures.set(figure.name, same ? { ...figure, runs: [...known.runs, ...figure.runs] } : figure);
+      const isSame = known !== undefined && known.unit === figure.unit && known.better === figure.better;
+      figures.set(figure.name, { ...figure, runs: isSame ? [...known.runs, ...runs] : runs });
     }
   for (const { name, runs } of figures.values())
     if (runs.length > FIGURE_RUNS_MAX)
@@ -161,24 +148,27 @@ function pool(results: readonly BenchResult[]): Map<string, Figure> {
   return figures;
 }
 
-/** A check that failed in one result failed. */
+/** A check that failed in one result counts as failed. */
 function worstChecks(results: readonly BenchResult[]): Check[] {
   const checks = new Map<string, Check>();
   for (const { verdict } of results)
-    for (const check of verdict.checks) if (checks.get(check.name)?.ok !== false) checks.set(check.name, check);
+    for (const check of verdict.checks) {
+      const name = presentName(check.name);
+      if (checks.get(name)?.ok !== false) checks.set(name, { ...check, name });
+    }
   return [...checks.values()];
 }
 
 const distinct = (values: readonly string[]): string => [...new Set(values)].join(', ');
 
-/** Where a result is written and how it is shown changes nothing that was measured. */
+/** Parameters that do not affect what was measured. */
 const NOT_LOAD: ReadonlySet<string> = new Set(['out', 'json', 'help']);
-/** More repetitions, or levels to judge by: the load is the same. */
+/** Repetitions and service levels: the load is the same. */
 const NOT_BLOCKING: ReadonlySet<string> = new Set(['rounds', 'p50', 'p90', 'p99', 'p999', 'p9999', 'max']);
 
 function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Difference[] {
   const found: Difference[] = [];
-  /** Results of one side that differ in what blocks are no repetitions of each other. */
+  /** Results of one side that differ in a blocking value are no repetitions of each other. */
   const compare = (what: string, of: (result: BenchResult) => unknown, blocks = false): void => {
     const say = (results: readonly BenchResult[]): string =>
       distinct(results.map((result) => String(of(result) ?? '(not set)')));
@@ -202,7 +192,7 @@ function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Di
   return found;
 }
 
-/** Null when one side measured nothing. */
+/** Returns null if one side measured nothing. */
 function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOptions>): FigureDiff | null {
   const [before, after] = [spreadOf(a), spreadOf(b)];
   if (!before || !after) return null;
@@ -214,18 +204,18 @@ function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOpt
       ...base,
       change: null,
       p: null,
-      verdict: 'cannot_tell',
-      why: `measured in "${a.unit}", then in "${b.unit}": another figure by the same name`,
+      verdict: 'inconclusive',
+      why: `measured in "${a.unit}", then in "${b.unit}": a different figure with the same name`,
     };
   if (before.runs === 1 && after.runs === 1)
-    return { ...base, change, p: null, verdict: 'cannot_tell', why: 'one run each: cannot tell' };
+    return { ...base, change, p: null, verdict: 'inconclusive', why: 'inconclusive: one run each' };
   if (smallestP(before.runs, after.runs) > alpha)
     return {
       ...base,
       change,
       p: null,
-      verdict: 'cannot_tell',
-      why: `${before.runs} and ${after.runs} runs: too few to tell (${runsNeeded(alpha)} each are enough)`,
+      verdict: 'inconclusive',
+      why: `${before.runs} and ${after.runs} runs: inconclusive (${runsNeeded(alpha)} each are enough)`,
     };
   const p = mannWhitneyP(a.runs, b.runs);
   if (p > alpha) return { ...base, change, p, verdict: 'same', why: 'within the noise' };
@@ -236,7 +226,7 @@ function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOpt
   return { ...base, change, p, verdict: improved ? 'better' : 'worse', why: 'above the noise' };
 }
 
-/** Runs a side from which on the rank test can say anything at this level. */
+/** The runs per side that the rank test needs at this level. */
 export function runsNeeded(alpha: number): number {
   let runs = 2;
   while (smallestP(runs, runs) > alpha && runs < 100) runs++;
@@ -247,7 +237,7 @@ function diffChecks(a: readonly Check[], b: readonly Check[]): CheckDiff[] {
   const before = new Map(a.map(({ name, ok }) => [name, ok]));
   return b.flatMap(({ name, ok, detail }): CheckDiff[] => {
     const was = before.get(name);
-    if (ok) return was === false ? [{ name, change: 'mended', detail }] : [];
+    if (ok) return was === false ? [{ name, change: 'fixed', detail }] : [];
     return [{ name, change: was === false ? 'still_broken' : 'broke', detail }];
   });
 }

@@ -1,7 +1,4 @@
-/**
- * What a run shows while it goes on: a small block that is redrawn in place on a terminal,
- * otherwise a plain line every few seconds.
- */
+/** Progress of a run: a block redrawn in place on a terminal, else a line every few seconds. */
 import type { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
 import { plural, writeClock, writeDuration, writeMs, writeNumber, writePercent } from './numbers.ts';
@@ -9,12 +6,11 @@ import { clean, cut, fit, type Palette, padEnd, padStart, palette, type Span, wi
 
 export interface DisplayProgress {
   readonly phase: string;
-  /** Since the run began. */
   readonly elapsedMs: number;
-  /** Of the whole run; null when nobody knows. */
+  /** Of the whole run; null if unknown. */
   readonly totalMs: number | null;
   readonly rates: ReadonlyArray<{ readonly name: string; readonly perSecond: number }>;
-  /** What stands (viewers, open holds). */
+  /** Present values, such as viewers. */
   readonly gauges?: ReadonlyArray<{ readonly name: string; readonly value: number }>;
   readonly latencies: ReadonlyArray<{ readonly name: string; readonly p50Ms: number; readonly p99Ms: number }>;
   readonly errors: ReadonlyArray<{ readonly code: string; readonly count: number }>;
@@ -23,20 +19,19 @@ export interface DisplayProgress {
 
 export interface DisplayOptions {
   readonly stream: Writable & { readonly isTTY?: boolean; readonly columns?: number };
-  /** Redrawn in place. Default: the stream is a terminal that can, and nobody set CI. */
+  /** Redraws in place. Default: the stream is a terminal that can, and CI is not set. */
   readonly interactive?: boolean;
-  /** Pause between lines where nothing is redrawn. Default 5,000. */
+  /** Interval of the lines if nothing is redrawn. Default 5,000. */
   readonly lineEveryMs?: number;
   readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface Display {
-  /** A phase begins. */
   phase(name: string): void;
   progress(progress: DisplayProgress): void;
-  /** Text that stays: above the block, or a line among the lines. */
+  /** Prints a permanent line. */
   line(text: string): void;
-  /** Takes the block away and gives the cursor back. What follows is the caller's. */
+  /** Removes the block and restores the cursor. */
   done(): void;
 }
 
@@ -48,9 +43,7 @@ const ROWS_PER_KIND_MAX = 6;
 const SPARK_POINTS = 40;
 const BAR_COLUMNS_MAX = 40;
 const BLOCKS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/**
- * The generator's busiest process above this share is shown as a warning: its numbers get doubtful.
- */
+/** Above this CPU share of its busiest process the generator is shown as a warning. */
 const BUSY_SHARE = 0.8;
 
 export function createDisplay(options: DisplayOptions): Display {
@@ -94,7 +87,7 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
   };
 }
 
-/** The block, line by line, none wider than `columns`. */
+/** Returns the lines of the block, none wider than `columns`. */
 function block(
   progress: DisplayProgress,
   history: ReadonlyMap<string, readonly number[]>,
@@ -110,22 +103,22 @@ function block(
       ? [fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns)]
       : [];
   const { rates, gauges = [], latencies, errors, generator } = progress;
+  const sparkColumns = Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4);
   return [
     '',
     heading(progress, columns, colours),
     ...(gauges.length === 0
       ? []
       : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
-    ...rates.slice(0, ROWS_PER_KIND_MAX).map(({ name, perSecond }) =>
-      row(
-        name,
-        { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
-        {
-          text: `  ${sparkline((history.get(name) ?? []).slice(-Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4)))}`,
-          paint: cyan,
-        },
+    ...rates
+      .slice(0, ROWS_PER_KIND_MAX)
+      .map(({ name, perSecond }) =>
+        row(
+          name,
+          { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
+          { text: `  ${sparkline((history.get(name) ?? []).slice(-sparkColumns))}`, paint: cyan },
+        ),
       ),
-    ),
     ...rest(rates.length, 'rates'),
     ...latencies
       .slice(0, ROWS_PER_KIND_MAX)
@@ -156,7 +149,7 @@ function heading(
   const percent: Span = { text: ` ${padStart(String(Math.floor(share * 100)), 3)} %`, paint: dim };
   const used = [...spans, text, percent].reduce((sum, span) => sum + widthOf(span.text), 0);
   const length = Math.min(BAR_COLUMNS_MAX, columns - used);
-  // Too narrow for a bar that says anything: the number alone.
+  // Too narrow for a useful bar.
   if (length < 6) return fit([...spans, text, percent], columns);
   const full = Math.round(share * length);
   return fit(
@@ -171,7 +164,7 @@ function heading(
   );
 }
 
-/** From zero to the highest of the values, so that half as high is half as much. */
+/** Scales from zero to the highest value. */
 export function sparkline(values: readonly number[]): string {
   const highest = Math.max(...values, 0);
   return values

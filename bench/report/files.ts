@@ -1,10 +1,9 @@
-/** Results on disk: written whole or not at all, believed only after a look at every field. */
+/** Results on disk: written atomically, and validated when read. */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Value } from 'typebox/value';
 import { renderHtml } from './html.ts';
-import { type BenchResult, RESULT_SCHEMA } from './result.ts';
-import { resultSchema } from './schema.ts';
+import { type BenchResult, RESULT_SCHEMA, resultSchema } from './result.ts';
 
 export const RESULT_BYTES_MAX = 256 * 2 ** 20;
 const MISTAKES_NAMED_MAX = 5;
@@ -20,10 +19,7 @@ export type ResultFileCode =
   | 'invalid_fields'
   | 'not_writable';
 
-/**
- * A file that is no result of ours, or cannot be one; the message names the file and what is wrong
- * with it.
- */
+/** The message names the file and what is wrong with it. */
 export class ResultFileError extends Error {
   readonly code: ResultFileCode;
   readonly path: string;
@@ -42,12 +38,12 @@ export interface ResultFiles {
 }
 
 /**
- * Writes `<scenario>-<time>.json` and `.html` into `folder` (made when missing) and answers both
- * paths. The JSON is written before it is checked: a long run with one wrong number keeps its file,
- * and the `ResultFileError` says which field no reader will take.
+ * Writes `<scenario>-<time>.json` and `.html` into `folder`, which is created if necessary. The
+ * JSON is written before validation, so that a long run with one invalid number keeps its file.
+ * Throws `ResultFileError` that names the invalid field.
  */
 export function writeResult(result: BenchResult, folder: string): ResultFiles {
-  const text = serialise(result);
+  const text = serialize(result);
   const json = writeUnderFreeName(text, result, folder);
   parseResult(text, json);
   const html = json.replace(/json$/, 'html');
@@ -80,7 +76,7 @@ export function readResult(path: string): BenchResult {
   return parseResult(text, path);
 }
 
-/** `path` is for the message only. Throws `ResultFileError`. */
+/** `path` is used in messages only. Throws `ResultFileError`. */
 export function parseResult(text: string, path: string): BenchResult {
   let value: unknown;
   try {
@@ -89,7 +85,7 @@ export function parseResult(text: string, path: string): BenchResult {
     throw new ResultFileError('not_json', path, `not JSON (${(error as Error).message})`, error);
   }
   if (typeof value !== 'object' || value === null || !('schema' in value))
-    throw new ResultFileError('not_a_result', path, 'JSON, but not a result of this bench: it has no "schema"');
+    throw new ResultFileError('not_a_result', path, 'JSON, but not a bench result: it has no "schema"');
   if (value.schema !== RESULT_SCHEMA)
     throw new ResultFileError(
       'other_schema',
@@ -111,8 +107,8 @@ function mistakes(value: unknown): string {
   return `${named.slice(0, MISTAKES_NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
 }
 
-/** One line a field: readable with grep and diff, without a line for every point. */
-function serialise(result: BenchResult): string {
+/** One line per field: suits grep and diff, without a line for every point. */
+function serialize(result: BenchResult): string {
   const lines = Object.entries(result).flatMap(([key, value]) =>
     value === undefined ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
   );
@@ -120,8 +116,8 @@ function serialise(result: BenchResult): string {
 }
 
 /**
- * Written whole under another name first. A hard link takes a name only if nobody has it: two runs
- * that end in the same second get two names.
+ * Writes a temporary file first. A hard link fails if the name exists, so two runs that end in the
+ * same second get two names.
  */
 function writeUnderFreeName(text: string, { scenario, startedAt }: BenchResult, folder: string): string {
   const slug = scenario.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'result';
@@ -132,7 +128,7 @@ function writeUnderFreeName(text: string, { scenario, startedAt }: BenchResult, 
       const path = `${base}${nth === 1 ? '' : `-${nth}`}.json`;
       if (link(part, path)) return path;
     }
-    throw new Error(`the folder holds ${SAME_MOMENT_MAX} results of this moment`);
+    throw new Error(`the folder holds ${SAME_MOMENT_MAX} results of this second`);
   });
 }
 
@@ -146,7 +142,7 @@ function link(part: string, path: string): boolean {
   }
 }
 
-/** Runs `work` with the name of a temporary file beside `path` and leaves none behind. */
+/** Runs `work` with the name of a temporary file beside `path`, then removes the file. */
 function writing<T>(path: string, work: (part: string) => T): T {
   const part = `${path}.${process.pid}.part`;
   try {
@@ -159,7 +155,7 @@ function writing<T>(path: string, work: (part: string) => T): T {
   }
 }
 
-/** The error that counts is the one before. */
+/** Ignores errors: the one before is reported. */
 function discard(path: string): void {
   try {
     rmSync(path, { force: true });

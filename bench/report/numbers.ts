@@ -1,18 +1,12 @@
-/**
- * How numbers are written, everywhere the same: few digits, the unit behind them, and a repeated
- * figure as its median with its spread.
- */
+/** Formats numbers the same way everywhere: few digits, then the unit. */
 import { median } from '../generator/median.ts';
-import type { Figure } from './result.ts';
+import type { BenchResult, Figure } from './result.ts';
 
 const grouped = (digits: number): Intl.NumberFormat => new Intl.NumberFormat('en', { maximumFractionDigits: digits });
 const formats = [grouped(0), grouped(1), grouped(2), grouped(3)] as const;
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
-/**
- * Three significant digits or so, never fewer digits before the point: 1,204,332; 41.3; 4.21;
- * 0.042.
- */
+/** About three significant digits: 1,204,332; 41.3; 4.21; 0.042. */
 export function writeNumber(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);
@@ -22,10 +16,10 @@ export function writeNumber(value: number): string {
   return size < 0.0005 ? value.toPrecision(2) : formats[3].format(value);
 }
 
-/** `1,204/s`, `41.3 ms`, `12 %`; without a unit the number alone. */
+/** `1,204/s`, `41.3 ms`, `12 %`, or only the number if the unit is empty. */
 export const writeAmount = (value: number, unit: string): string => withUnit(writeNumber(value), unit);
 
-/** Short, for the marks of an axis: `1.2M/s`, `10K`. */
+/** Short form for axis labels: `1.2M/s`, `10K`. */
 export const writeShort = (value: number, unit: string): string =>
   withUnit(Math.abs(value) >= 10_000 ? compact.format(value) : writeNumber(value), unit);
 
@@ -34,7 +28,7 @@ const withUnit = (number: string, unit: string): string =>
 
 export const writeMs = (ms: number): string => writeAmount(ms, 'ms');
 
-/** One decimal; a share that is not quite nothing says so. */
+/** One decimal; `< 0.1 %` for small shares above zero. */
 export const writePercent = (share: number): string =>
   share > 0 && share < 0.0005 ? '< 0.1 %' : `${writeNumber(Math.round(share * 1000) / 10)} %`;
 
@@ -60,7 +54,7 @@ export interface Spread {
   readonly runs: number;
 }
 
-/** Null when nothing was measured. */
+/** Returns null if nothing was measured. */
 export function spreadOf({ runs }: Pick<Figure, 'runs'>): Spread | null {
   if (runs.length === 0) return null;
   return { median: median(runs), lowest: Math.min(...runs), highest: Math.max(...runs), runs: runs.length };
@@ -73,6 +67,12 @@ export function writeSpread({ lowest, highest, runs }: Spread): string {
     ? `the same in ${runs} runs`
     : `${writeNumber(lowest)} to ${writeNumber(highest)} over ${runs} runs`;
 }
+
+export const processesOf = ({ processes, hosts }: { readonly processes: number; readonly hosts: number }): string =>
+  `${plural(processes, 'process', 'processes')} on ${plural(hosts, 'host')}`;
+
+export const machineOf = ({ cpus, model, memoryGiB, platform, node }: BenchResult['machine']): string =>
+  `${cpus} x ${model}, ${writeNumber(memoryGiB)} GiB, ${platform}, Node ${node}`;
 
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${formats[0].format(count)} ${count === 1 ? one : many}`;

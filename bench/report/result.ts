@@ -1,134 +1,120 @@
 /**
- * What a run measured, as it is written to JSON and read again by the report and by `bench diff`.
- * Times are milliseconds, `atMs` counts from the start of the run. Percentiles are never averaged:
- * where results meet, histograms are added (HdrHistogram, http://hdrhistogram.org).
+ * The result of one run as it is stored in JSON and read by the report and by `bench diff`. Times
+ * are milliseconds; `atMs` counts from the start of the run. Percentiles are never averaged: where
+ * results are combined, histograms are added (HdrHistogram, http://hdrhistogram.org).
  */
+import { type Static, type TSchema, Type } from 'typebox';
 
 export const RESULT_SCHEMA = 'stampede.bench/1';
-/**
- * Repetitions of one figure; the exact rank test that compares two results is counted out for each
- * of them.
- */
+/** Bounds the cost of the exact rank test that compares two results. */
 export const FIGURE_RUNS_MAX = 100;
 
-export interface Machine {
-  readonly cpus: number;
-  readonly model: string;
-  readonly memoryGiB: number;
-  readonly platform: string;
-  readonly node: string;
-}
+const text = Type.String();
+const amount = Type.Number({ minimum: 0 });
+const flag = Type.Boolean();
+const listOf = <T extends TSchema>(entry: T) => Type.Array(entry);
+const oneOf = <const T extends readonly string[]>(...words: T) =>
+  Type.Union(words.map((word) => Type.Literal(word))) as ReturnType<typeof Type.Union<LiteralsOf<T>>>;
+type LiteralsOf<T extends readonly string[]> = { -readonly [K in keyof T]: ReturnType<typeof Type.Literal<T[K]>> };
 
-export interface Phase {
-  readonly name: string;
-  readonly fromMs: number;
-  readonly toMs: number;
-}
+const phase = Type.Object({ name: text, fromMs: Type.Number(), toMs: Type.Number() });
 
-/** A line in a plot. Points are ordered by time, one a second or so. */
-export interface Series {
-  readonly name: string;
-  readonly unit: string;
-  readonly group: 'throughput' | 'latency' | 'refusals' | 'audience' | 'server' | 'generator';
-  readonly points: ReadonlyArray<readonly [atMs: number, value: number]>;
-}
+/** A line in a plot. Points are ordered by time, about one per second. */
+const series = Type.Object({
+  name: text,
+  unit: text,
+  group: oneOf('throughput', 'latency', 'refusals', 'audience', 'server', 'generator'),
+  points: listOf(Type.Tuple([Type.Number(), Type.Number()])),
+});
 
-/** Latency from the moment the work was due (open model) or asked for (closed). */
-export interface Latency {
-  readonly name: string;
-  readonly count: number;
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
-  readonly p9999Ms: number;
-  readonly maxMs: number;
+/** Counts from the moment the work was due (open loop) or requested (closed loop). */
+const latency = Type.Object({
+  name: text,
+  count: amount,
+  p50Ms: amount,
+  p90Ms: amount,
+  p99Ms: amount,
+  p999Ms: amount,
+  p9999Ms: amount,
+  maxMs: amount,
   /** HdrHistogram V2, compressed, base64; values are microseconds. */
-  readonly histogram: string;
-}
+  histogram: text,
+});
 
-/** One number of a run that two results can be compared by. */
-export interface Figure {
-  readonly name: string;
-  readonly unit: string;
-  readonly better: 'higher' | 'lower' | 'neither';
-  /**
-   * One value a repetition, in order (`FIGURE_RUNS_MAX`); their median is the result, their spread
-   * the noise.
-   */
-  readonly runs: readonly number[];
-  /** What it means, for the report. */
-  readonly about?: string;
-}
+/** A number by which two results can be compared. */
+const figure = Type.Object({
+  name: text,
+  unit: text,
+  better: oneOf('higher', 'lower', 'neither'),
+  /** One value per repetition, in order. The median is the result, the spread is the noise. */
+  runs: Type.Array(Type.Number(), { maxItems: FIGURE_RUNS_MAX }),
+  /** Explains the figure in the report. */
+  about: Type.Optional(text),
+});
 
-export interface Check {
-  readonly name: string;
-  /** `I1` to `I8` of the promises, where it is about one. */
-  readonly promise?: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
+/** `promise` names the promise or rule that the check is about (`I1`, `Q-5`). */
+const check = Type.Object({ name: text, promise: Type.Optional(text), ok: flag, detail: text });
 
-/** A service level asked for by a flag. */
-export interface Level {
-  readonly flag: string;
-  readonly wanted: string;
-  readonly measured: string;
-  readonly ok: boolean;
-}
+/** A service level that a flag asked for. */
+const level = Type.Object({ flag: text, wanted: text, measured: text, ok: flag });
 
-export interface Verdict {
-  /** Every check and every level held, and the generator could be trusted. */
-  readonly ok: boolean;
-  readonly checks: readonly Check[];
-  readonly levels: readonly Level[];
-}
+/** Shows whether the load generator was the bottleneck. */
+const generator = Type.Object({
+  processes: amount,
+  hosts: amount,
+  cpuSeconds: amount,
+  /** CPU seconds per second of the busiest process. */
+  busiestShare: amount,
+  loopDelayP99Ms: amount,
+  /** Sends that left later than scheduled by more than the stated bound. */
+  lateSends: amount,
+  sends: amount,
+  /** Reasons not to trust the numbers; empty if they can be trusted. */
+  bottlenecks: listOf(text),
+});
 
-/** Evidence of who the bottleneck was. */
-export interface GeneratorHealth {
-  readonly processes: number;
-  readonly hosts: number;
-  readonly cpuSeconds: number;
-  /** Busiest process: CPU seconds a second of wall time. */
-  readonly busiestShare: number;
-  readonly loopDelayP99Ms: number;
-  /** Sends that left later than the schedule by more than the stated bound, and all sends. */
-  readonly lateSends: number;
-  readonly sends: number;
-  /** Reasons why the numbers cannot be trusted; empty = they can. */
-  readonly bottlenecks: readonly string[];
-}
-
-/** What the engine's processes used; null where they run elsewhere. */
-export interface ServerUse {
-  readonly processes: ReadonlyArray<{ readonly name: string; readonly cpuSeconds: number; readonly memoryMiB: number }>;
-}
-
-export interface BenchResult {
-  readonly schema: typeof RESULT_SCHEMA;
-  readonly scenario: string;
-  /** What was put on the engine, one plain sentence for somebody who did not run it. */
-  readonly about?: string;
+export const resultSchema = Type.Object({
+  schema: Type.Literal(RESULT_SCHEMA),
+  scenario: Type.String({ minLength: 1 }),
+  /** One plain sentence about the load, for a reader who did not run it. */
+  about: Type.Optional(text),
   /** ISO 8601. */
-  readonly startedAt: string;
-  readonly seconds: number;
-  readonly seed: number;
-  /** Every parameter of the run, defaults included: the command can be repeated from it. */
-  readonly parameters: Readonly<Record<string, string | number | boolean | null>>;
-  readonly command: string;
-  readonly commit: string;
-  readonly version: string;
-  readonly machine: Machine;
-  readonly target: { readonly url: string; readonly own: boolean; readonly redis?: string };
-  readonly phases: readonly Phase[];
-  readonly series: readonly Series[];
-  readonly latencies: readonly Latency[];
-  /** The ones that matter most first: the report shows the first six on its first screen. */
-  readonly figures: readonly Figure[];
-  readonly refusals: ReadonlyArray<{ readonly code: string; readonly count: number }>;
-  readonly generator: GeneratorHealth | null;
-  readonly server: ServerUse | null;
-  readonly verdict: Verdict;
-  /** Remarks for the reader: what was switched off, not installed, cut short. */
-  readonly notes: readonly string[];
-}
+  startedAt: text,
+  seconds: amount,
+  seed: Type.Number(),
+  /** Every parameter including defaults, so that the command can be repeated. */
+  parameters: Type.Record(text, Type.Union([text, Type.Number(), flag, Type.Null()])),
+  command: text,
+  commit: text,
+  version: text,
+  machine: Type.Object({ cpus: amount, model: text, memoryGiB: amount, platform: text, node: text }),
+  target: Type.Object({ url: text, own: flag, redis: Type.Optional(text) }),
+  phases: listOf(phase),
+  series: listOf(series),
+  latencies: listOf(latency),
+  /** Most important first: the report shows the first six as cards. */
+  figures: listOf(figure),
+  refusals: listOf(Type.Object({ code: text, count: amount })),
+  generator: Type.Union([generator, Type.Null()]),
+  /** Null if the engine runs on another machine. */
+  server: Type.Union([
+    Type.Object({ processes: listOf(Type.Object({ name: text, cpuSeconds: amount, memoryMiB: amount })) }),
+    Type.Null(),
+  ]),
+  /** `ok`: all checks and levels passed and the generator can be trusted. */
+  verdict: Type.Object({ ok: flag, checks: listOf(check), levels: listOf(level) }),
+  /** Remarks for the reader: what was switched off, not installed or cut short. */
+  notes: listOf(text),
+});
+
+type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
+
+export type BenchResult = Frozen<Static<typeof resultSchema>>;
+export type Phase = BenchResult['phases'][number];
+export type Series = BenchResult['series'][number];
+export type Latency = BenchResult['latencies'][number];
+export type Figure = BenchResult['figures'][number];
+export type Check = BenchResult['verdict']['checks'][number];
+export type Level = BenchResult['verdict']['levels'][number];
+export type GeneratorHealth = NonNullable<BenchResult['generator']>;
+export type ServerUse = NonNullable<BenchResult['server']>;

@@ -1,6 +1,7 @@
-/** The end of a run in the terminal: the verdict first, then what it rests on. */
+/** The result of a run in the terminal: the verdict first, then the evidence. */
 import {
-  plural,
+  machineOf,
+  processesOf,
   spreadOf,
   writeAmount,
   writeDuration,
@@ -9,20 +10,20 @@ import {
   writePercent,
   writeSpread,
 } from './numbers.ts';
-import { outcomeOf } from './outcome.ts';
+import { isTrusted, outcomeOf } from './outcome.ts';
 import type { BenchResult } from './result.ts';
 import { clean, type Palette, padEnd, padStart, palette, widthOf, wrap } from './terminal-text.ts';
 
 export interface TableOptions {
   readonly colour?: boolean;
-  /** Long texts are broken here. Default 120. */
+  /** Width of long texts. Default 120. */
   readonly columns?: number;
   readonly files?: { readonly json: string; readonly html: string };
 }
 
 const NAME_COLUMNS_MAX = 44;
 
-/** Text that ends in a line feed. */
+/** Returns text that ends with a line feed. */
 export function renderTable(result: BenchResult, options: TableOptions = {}): string {
   const paper: Paper = { colours: palette(options.colour ?? false), columns: options.columns ?? 120 };
   const sections = [
@@ -31,7 +32,7 @@ export function renderTable(result: BenchResult, options: TableOptions = {}): st
     latencyLines(result, paper),
     refusalLines(result, paper),
     checkLines(result, paper),
-    busyLines(result, paper),
+    resourceLines(result, paper),
     textLines('notes', result.notes, paper),
     runLines(result, paper, options.files),
   ];
@@ -56,14 +57,13 @@ function verdictLines(result: BenchResult, { colours, columns }: Paper): string[
 }
 
 function figureLines(result: BenchResult, paper: Paper): string[] {
-  const doubtful = (result.generator?.bottlenecks.length ?? 0) > 0;
   const rows = result.figures.map((figure) => {
     const spread = spreadOf(figure);
     if (!spread) return [figure.name, 'not measured', ''];
     return [figure.name, writeAmount(spread.median, figure.unit), writeSpread(spread)];
   });
   return titled(
-    `figures${doubtful ? ' (not to be trusted: the generator was the bottleneck)' : ', median and spread'}`,
+    `figures${isTrusted(result) ? ', median and spread' : ' (not reliable: the generator was the bottleneck)'}`,
     grid(rows, ['left', 'right', 'left'], paper),
     paper,
   );
@@ -86,57 +86,53 @@ function refusalLines({ refusals }: BenchResult, paper: Paper): string[] {
   return titled('refusals', grid(rows, ['left', 'right'], paper), paper);
 }
 
-function checkLines({ verdict, generator }: BenchResult, paper: Paper): string[] {
+function checkLines(result: BenchResult, paper: Paper): string[] {
   const { green, red } = paper.colours;
   const mark = (ok: boolean): string => (ok ? green('ok    ') : red('FAILED'));
   const line = (ok: boolean, text: string): string[] => {
     const [first = '', ...rest] = wrap(clean(text), paper.columns - 9);
     return [`  ${mark(ok)} ${first}`, ...rest.map((entry) => `         ${entry}`)];
   };
-  const checks = verdict.checks.flatMap(({ ok, promise, name, detail }) =>
+  const checks = result.verdict.checks.flatMap(({ ok, promise, name, detail }) =>
     line(ok, `${promise === undefined ? '' : `${promise} `}${name}${detail === '' ? '' : `: ${detail}`}`),
   );
-  const levels = verdict.levels.flatMap(({ ok, flag, wanted, measured }) =>
+  const levels = result.verdict.levels.flatMap(({ ok, flag, wanted, measured }) =>
     line(ok, `${flag} ${wanted}: measured ${measured}`),
   );
   return [
     ...titled('checks', checks, paper),
     ...(checks.length > 0 && levels.length > 0 ? [''] : []),
     ...titled(
-      `service levels${(generator?.bottlenecks.length ?? 0) > 0 ? ' (not judged: the generator was the bottleneck)' : ''}`,
+      `service levels${isTrusted(result) ? '' : ' (not judged: the generator was the bottleneck)'}`,
       levels,
       paper,
     ),
   ];
 }
 
-function busyLines({ generator, server, seconds }: BenchResult, paper: Paper): string[] {
+function resourceLines({ generator, server, seconds }: BenchResult, paper: Paper): string[] {
   const cores = (cpuSeconds: number): string =>
     seconds > 0 ? `${writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100)} cores` : '';
-  const rows = [
-    ...(generator
-      ? [
-          [
-            `generator, ${plural(generator.processes, 'process', 'processes')} on ${plural(generator.hosts, 'host')}`,
-            `${writeNumber(generator.cpuSeconds)} CPU s`,
-            cores(generator.cpuSeconds),
-            '',
-          ],
-        ]
-      : []),
-    ...(server?.processes ?? []).map(({ name, cpuSeconds, memoryMiB }) => [
-      name,
-      `${writeNumber(cpuSeconds)} CPU s`,
-      cores(cpuSeconds),
-      `${writeNumber(memoryMiB)} MiB`,
-    ]),
+  const row = (name: string, cpuSeconds: number, memory: string): string[] => [
+    name,
+    `${writeNumber(cpuSeconds)} CPU s`,
+    cores(cpuSeconds),
+    memory,
   ];
-  const health = generator
-    ? [
-        `  generator: busiest process ${writePercent(generator.busiestShare)} of a core, loop delay p99 ${writeMs(generator.loopDelayP99Ms)}, ${writeNumber(generator.lateSends)} of ${writeNumber(generator.sends)} sends late`,
-      ]
-    : [];
-  return titled('who was busy', [...grid(rows, ['left', 'right', 'right', 'right'], paper), ...health], paper);
+  const rows = [
+    ...(generator ? [row(`generator, ${processesOf(generator)}`, generator.cpuSeconds, '')] : []),
+    ...(server?.processes ?? []).map(({ name, cpuSeconds, memoryMiB }) =>
+      row(name, cpuSeconds, `${writeNumber(memoryMiB)} MiB`),
+    ),
+  ];
+  const lines = grid(rows, ['left', 'right', 'right', 'right'], paper);
+  if (generator)
+    lines.push(
+      `  generator: busiest process ${writePercent(generator.busiestShare)} of a core, ` +
+        `loop delay p99 ${writeMs(generator.loopDelayP99Ms)}, ` +
+        `${writeNumber(generator.lateSends)} of ${writeNumber(generator.sends)} sends late`,
+    );
+  return titled('resource use', lines, paper);
 }
 
 function runLines(
@@ -146,9 +142,10 @@ function runLines(
 ): string[] {
   const lines = [
     `${startedAt}, ${writeDuration(seconds * 1000)}, seed ${seed}, ${version} at commit ${commit}`,
-    `${machine.cpus} x ${machine.model}, ${writeNumber(machine.memoryGiB)} GiB, ${machine.platform}, Node ${machine.node}`,
-    `target ${target.url}${target.own ? ' (started for this run)' : ''}${target.redis === undefined ? '' : `, Redis ${target.redis}`}`,
-    `again: ${command}`,
+    machineOf(machine),
+    `target ${target.url}${target.own ? ' (started for this run)' : ''}` +
+      (target.redis === undefined ? '' : `, Redis ${target.redis}`),
+    `repeat: ${command}`,
   ];
   return [
     ...lines.map((line) => colours.dim(clean(line))),
@@ -166,7 +163,7 @@ const textLines = (title: string, texts: readonly string[], paper: Paper): strin
 const titled = (title: string, lines: readonly string[], { colours }: Paper): string[] =>
   lines.length === 0 ? [] : [colours.bold(title), ...lines];
 
-/** Columns side by side; the first gives way when the names are long. */
+/** Lays out columns; the first one wraps if the names are long. */
 function grid(
   rows: ReadonlyArray<readonly string[]>,
   sides: ReadonlyArray<'left' | 'right'>,

@@ -1,6 +1,6 @@
 /**
- * Text for a terminal: names and codes come from elsewhere and may hold anything, control sequences
- * included; widths are columns, not characters.
+ * Text for a terminal. Names and codes are untrusted and may contain control sequences. Widths are
+ * columns, not characters.
  */
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
@@ -8,11 +8,11 @@ import stringWidth from 'string-width';
 
 export type Palette = ReturnType<typeof pc.createColors>;
 
-/** Colours where the reader wants them: https://no-color.org. */
+/** Respects https://no-color.org. */
 export const palette = (wanted: boolean, env: NodeJS.ProcessEnv = process.env): Palette =>
   pc.createColors(wanted && !env['NO_COLOR']);
 
-/** One line of printable text. */
+/** Returns one line of printable text. */
 export const clean = (text: string): string =>
   stripVTControlCharacters(text).replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]+/gu, ' ');
 
@@ -20,9 +20,7 @@ export const widthOf = (text: string): number => stringWidth(text);
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/**
- * Cuts to `columns`, with an ellipsis; never through the middle of a character. Plain text only.
- */
+/** Cuts plain text to `columns` with an ellipsis, never within a grapheme. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let kept = '';
@@ -45,7 +43,7 @@ export interface Span {
   readonly paint?: (text: string) => string;
 }
 
-/** A line of painted pieces, cut to `columns`. */
+/** Joins painted pieces to one line of at most `columns`. */
 export function fit(spans: readonly Span[], columns: number): string {
   let left = columns;
   let line = '';
@@ -60,8 +58,8 @@ export function fit(spans: readonly Span[], columns: number): string {
 }
 
 /**
- * Breaks plain text at spaces. The first line begins with `lead`, the others with as much room. A
- * word longer than a line is left whole.
+ * Breaks plain text at spaces. The first line starts with `lead`, the others are indented by its
+ * width. Words longer than a line stay whole.
  */
 export function wrap(text: string, columns: number, lead = ''): string[] {
   const room = columns - widthOf(lead);

@@ -1,10 +1,12 @@
-/** A result whose every text tries to become markup, or to run: what a report must survive. */
+/** A result in which every text tries to become markup or script. */
 import type { BenchResult } from '../../bench/report/result.ts';
 import { exampleResult } from './example-result.ts';
 
-export const ATTACK = `"'></script></style></svg><script>document.title='owned'</script><img src=x onerror="document.title='owned'"><b onmouseover=alert(1)>\u0000\u202e`;
+export const ATTACK =
+  `"'></script></style></svg><script>document.title='owned'</script>` +
+  `<img src=x onerror="document.title='owned'"><b onmouseover=alert(1)>\u0000\u202e`;
 
-/** Every string of the value replaced, except those that mean something to the program. */
+/** Replaces every string except those that the program interprets. */
 function poisoned(value: unknown): unknown {
   if (typeof value === 'string') return ATTACK;
   if (Array.isArray(value)) return value.map(poisoned);

@@ -1,4 +1,4 @@
-/** Progress on a terminal, and where there is none. */
+/** Progress with and without a terminal. */
 import { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
@@ -55,11 +55,12 @@ t.test('without a terminal: a plain line every few seconds and at each phase', a
   ]);
   t.equal(
     lines[1],
-    '1 s of 3:00 min | viewers 5,000 | chat delivered 512,340/s | chat p50 3.21 ms p99 41.2 ms | refused: sold_out 12,034, rate_limited 12 | generator: 42 % of a core, loop p99 3.1 ms, 1 late send',
+    '1 s of 3:00 min | viewers 5,000 | chat delivered 512,340/s | chat p50 3.21 ms p99 41.2 ms | ' +
+      'refused: sold_out 12,034, rate_limited 12 | generator: 42 % of a core, loop p99 3.1 ms, 1 late send',
   );
 });
 
-t.test('CI and dumb terminals get lines too', async (t) => {
+t.test('CI and dumb terminals get lines', async (t) => {
   for (const env of [{ CI: '1' }, { TERM: 'dumb' }]) {
     const { stream, text } = screen({ isTTY: true, columns: 80, rows: 24 });
     const display = createDisplay({ stream, env });
@@ -94,12 +95,12 @@ t.test('on a terminal: one block, redrawn, with colours unless NO_COLOR', async 
   t.notMatch(plain.text().replaceAll('\u001b', 'ESC'), /ESC\[\d+m/);
 });
 
-t.test('no line is wider than a narrow terminal, whatever the names', async (t) => {
+t.test('no line is wider than a narrow terminal for any name', async (t) => {
   for (const columns of [10, 24, 40, 60]) {
     const { stream, text } = screen({ isTTY: true, columns, rows: 40 });
     const display = createDisplay({ stream, env: { TERM: 'xterm' } });
     const names = [
-      'a very long name of a rate that nobody can read',
+      'a very long name of a rate that is cut off here',
       '直播间的聊天消息',
       '👩‍👩‍👧‍👦 family',
       'x\u001b[31m\ny',
@@ -119,7 +120,7 @@ t.test('no line is wider than a narrow terminal, whatever the names', async (t) 
   }
 });
 
-t.test('a run whose end nobody knows', async (t) => {
+t.test('a run of unknown length', async (t) => {
   const { stream, text } = screen({ isTTY: true, columns: 60, rows: 30 });
   const display = createDisplay({ stream, env: {} });
   display.progress(progress({ totalMs: null, errors: [], latencies: [] }));

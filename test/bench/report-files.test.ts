@@ -1,6 +1,4 @@
-/**
- * A result comes back as it was written, and whatever is no result is told what is wrong with it.
- */
+/** A result is read as it was written; other files are refused with a reason. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -11,7 +9,7 @@ import { exampleResult } from './example-result.ts';
 const result = exampleResult({ runs: 2, seconds: 20 });
 const changed = (change: Record<string, unknown>): string => JSON.stringify({ ...result, ...change });
 
-t.test('what is written is read again, and two of one moment get two names', async (t) => {
+t.test('a written result is read again, and two of the same second get two names', async (t) => {
   const folder = join(t.testdir(), 'deeper', 'still');
   const first = writeResult(result, folder);
   const second = writeResult(result, folder);
@@ -19,9 +17,9 @@ t.test('what is written is read again, and two of one moment get two names', asy
   t.match(second.json, /show-20261123T200004Z-2\.json$/);
   t.match(second.html, /show-20261123T200004Z-2\.html$/);
   t.same(readResult(first.json), result);
-  t.equal(readdirSync(folder).length, 4, 'no temporary files stay');
+  t.equal(readdirSync(folder).length, 4, 'no temporary files remain');
   t.match(readFileSync(first.html, 'utf8'), 'show-20261123T200004Z.json', 'the page names its data');
-  t.ok(readFileSync(first.json, 'utf8').split('\n').length < 40, 'a line a field');
+  t.ok(readFileSync(first.json, 'utf8').split('\n').length < 40, 'one line per field');
 });
 
 t.test('a scenario name cannot leave the folder', async (t) => {
@@ -30,7 +28,7 @@ t.test('a scenario name cannot leave the folder', async (t) => {
   t.equal(json, join(folder, '-etc-passwd-20261123T200004Z.json'));
 });
 
-t.test('a result with a number that JSON cannot hold is kept and named', async (t) => {
+t.test('a result with an invalid number keeps its file, and the field is named', async (t) => {
   const folder = t.testdir();
   const [figure] = result.figures;
   const broken = { ...result, figures: [{ ...figure, runs: [Number.NaN] }] } as BenchResult;
@@ -41,7 +39,7 @@ t.test('a result with a number that JSON cannot hold is kept and named', async (
   t.same(readdirSync(folder), ['show-20261123T200004Z.json']);
 });
 
-t.test('what is no result is told so', async (t) => {
+t.test('other content is refused with a code and a reason', async (t) => {
   const cases: ReadonlyArray<readonly [text: string, code: string, message: RegExp]> = [
     ['', 'not_json', /^x\.json: not JSON/],
     ['{"a": 1', 'not_json', /not JSON/],
@@ -72,14 +70,14 @@ t.test('what is no result is told so', async (t) => {
     t.throws(() => parseResult(text, 'x.json'), { name: 'ResultFileError', code, message }, text.slice(0, 50));
 });
 
-t.test('files that are not there, or not files', async (t) => {
+t.test('missing files and folders are refused', async (t) => {
   const folder = t.testdir({ file: 'text' });
   t.throws(() => readResult(join(folder, 'none.json')), { code: 'not_found', message: /no such file/ });
   t.throws(() => readResult(folder), { code: 'not_readable', message: /is a folder/ });
   t.throws(() => writeResult(result, join(folder, 'file')), { code: 'not_writable' });
 });
 
-t.test('fields of a later version do not disturb', async (t) => {
+t.test('unknown fields of a later version are accepted', async (t) => {
   const path = join(t.testdir(), 'later.json');
   writeFileSync(path, changed({ extra: { anything: true } }));
   t.equal(readResult(path).scenario, 'show');

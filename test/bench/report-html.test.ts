@@ -1,7 +1,4 @@
-/**
- * The report as text: everything escaped, bounded whatever the run, and honest about what it leaves
- * out.
- */
+/** The report as text: everything is escaped and bounded, and omissions are stated. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { html, TEXT_CHARACTERS_MAX } from '../../bench/report/html/markup.ts';
@@ -11,12 +8,12 @@ import type { BenchResult } from '../../bench/report/result.ts';
 import { exampleResult } from './example-result.ts';
 import { hostileResult } from './hostile-result.ts';
 
-t.test('says what a manager and an engineer ask for', async (t) => {
+t.test('the page has the verdict, the figures, the checks and the command', async (t) => {
   const page = renderHtml(exampleResult(), { json: 'show.json' });
   for (const part of [
     /<title>PASS: show, 2026-11-23<\/title>/,
     /It held\./,
-    /All 7 checks of what the engine promises passed\. Both service levels were met\./,
+    /All 7 checks passed\. Both service levels were met\./,
     /A whole evening in four minutes/,
     /99 of 100 messages were seen this soon/,
     /Every unit is accounted for<\/b> <span class="tag">I1/,
@@ -32,12 +29,12 @@ t.test('says what a manager and an engineer ask for', async (t) => {
   ])
     t.match(page, part);
   t.match(renderHtml(exampleResult({ kind: 'failing' })), /It did not hold\..*499 in the books/s);
-  t.match(renderHtml(exampleResult({ kind: 'untrusted' })), /This run gives no answer\..*Not to be trusted/s);
+  t.match(renderHtml(exampleResult({ kind: 'untrusted' })), /This run is inconclusive\..*Not reliable/s);
 });
 
-t.test('needs nothing from anywhere, and its policy allows nothing but its own script', async (t) => {
+t.test('the page loads nothing, and its policy allows only its script', async (t) => {
   const page = renderHtml(exampleResult());
-  t.notMatch(page, /(?:src|href)="(?!#)/, 'no address but its own sections');
+  t.notMatch(page, /(?:src|href)="(?!#)/, 'only links to its sections');
   t.notMatch(page, /@import|url\(/);
   const script = page.match(/<script>([\s\S]*?)<\/script>/)?.[1] ?? '';
   t.match(page, `script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`);
@@ -51,7 +48,7 @@ t.test('nothing of a result becomes markup', async (t) => {
   t.match(page, '&lt;img src=x onerror=');
 });
 
-t.test('the template escapes what it is given and keeps what it made', async (t) => {
+t.test('the template escapes text and keeps markup', async (t) => {
   t.equal(
     html`<p title="${'"\'<>&'}">${html`<b>${'<i>'}</b>`}${[html`1`, '2', 3]}${null}</p>`.text,
     '<p title="&quot;&#39;&lt;&gt;&amp;"><b>&lt;i&gt;</b>123</p>',
@@ -60,7 +57,7 @@ t.test('the template escapes what it is given and keeps what it made', async (t)
   t.equal(html`${'x'.repeat(1e6)}`.text.length, TEXT_CHARACTERS_MAX + 1);
 });
 
-t.test('a long night of points gives a page of the same size, with its peak', async (t) => {
+t.test('a long run gives a page of the same size, with its peak', async (t) => {
   const seconds = 20_000;
   const short = renderHtml(exampleResult({ seconds: 1_200 }));
   const long = renderHtml(exampleResult({ seconds }));
@@ -81,7 +78,7 @@ t.test('a long night of points gives a page of the same size, with its peak', as
   t.equal(thin(points.slice(0, 100)).length, 100);
 });
 
-t.test('very long lists end', async (t) => {
+t.test('very long lists are cut', async (t) => {
   const many = <T>(make: (nth: number) => T): T[] => Array.from({ length: 5_000 }, (_, nth) => make(nth));
   const base = exampleResult({ seconds: 20 });
   const page = renderHtml({
@@ -97,7 +94,7 @@ t.test('very long lists end', async (t) => {
   t.match(page, /rarer codes in the JSON file/);
 });
 
-t.test('results with little or odd in them', async (t) => {
+t.test('empty and odd results', async (t) => {
   const base = exampleResult({ seconds: 20 });
   const odd: ReadonlyArray<Partial<BenchResult>> = [
     {
@@ -137,6 +134,6 @@ t.test('results with little or odd in them', async (t) => {
   t.match(
     renderHtml({ ...base, latencies: base.latencies.map((entry) => ({ ...entry, histogram: '' })) }),
     /id="distribution-1"/,
-    'the written percentiles are still drawn',
+    'the stored percentiles are drawn',
   );
 });

@@ -1,7 +1,4 @@
-/**
- * The bench report opened in a real Chromium: no errors, no requests, plots that are really drawn,
- * on a phone, on a desk, in the dark and on paper.
- */
+/** The bench report in a real Chromium: no errors, no requests, on phone, desktop and paper. */
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import t, { type Test } from 'tap';

@@ -1,9 +1,6 @@
-/**
- * HTML by tagged template. Whatever is put in is text and gets escaped, unless it is markup made
- * here.
- */
+/** HTML from template literals: every inserted value is escaped, except markup made here. */
 
-/** Longer texts are cut: a page stays readable whatever a run wrote into its notes. */
+/** Longer texts are cut, so that the page stays readable for any result. */
 export const TEXT_CHARACTERS_MAX = 2_000;
 
 export class Markup {
@@ -13,7 +10,7 @@ export class Markup {
   }
 }
 
-type Content = Markup | string | number | null | readonly Content[];
+export type Content = Markup | string | number | null | readonly Content[];
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -24,8 +21,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Safe as text and inside quoted attributes. Control characters, which HTML forbids, and those that
- * turn the reading direction become spaces.
+ * Escapes for text and quoted attributes. Control characters, which HTML forbids, and characters
+ * that change the reading direction become spaces.
  */
 function escaped(text: string): string {
   const kept = text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
@@ -45,3 +42,31 @@ export const html = (parts: TemplateStringsArray, ...contents: readonly Content[
   new Markup(parts.map((part, at) => part + (at < contents.length ? write(contents[at] ?? null) : '')).join(''));
 
 export const nothing = new Markup('');
+
+/** Renders the first `max` entries; `more` describes how many are left out. */
+export const firstOf = <T>(
+  entries: readonly T[],
+  max: number,
+  render: (entry: T, index: number) => Markup,
+  more: (left: number) => Markup,
+): Content => [entries.slice(0, max).map(render), entries.length > max ? more(entries.length - max) : null];
+
+export const section = (id: string, title: string, content: Content, className = ''): Markup =>
+  html`<section id="${id}" class="${className}" aria-labelledby="${id}-title">
+<h2 id="${id}-title">${title}</h2>${content}</section>`;
+
+/** A table that scrolls sideways. The first cell of each row is its header. */
+export function table(
+  head: readonly Content[],
+  rows: ReadonlyArray<readonly Content[]>,
+  { className = '', caption = '' } = {},
+): Markup {
+  const body = rows.map(
+    ([name = '', ...cells]) =>
+      html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+  );
+  return html`<div class="scroll"><table class="${className}">
+${caption === '' ? null : html`<caption>${caption}</caption>`}
+<thead><tr>${head.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead><tbody>${body}</tbody>
+</table></div>`;
+}

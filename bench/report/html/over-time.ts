@@ -1,163 +1,146 @@
-/** The run as it went: one plot for lines that share a unit and a size. */
+/** The run over time: one plot for lines that share a unit and a magnitude. */
 import { median } from '../../generator/median.ts';
 import { plural, writeAmount, writeClock, writeDuration, writeNumber } from '../numbers.ts';
 import type { BenchResult, Phase, Series } from '../result.ts';
-import { html, type Markup, nothing } from './markup.ts';
+import { firstOf, html, type Markup, nothing, table } from './markup.ts';
 import { type Plot, renderPlot, type Tick } from './plot.ts';
 import type { Point } from './thin.ts';
 
-/** More lines than this in one picture cannot be told apart. */
+/** More lines cannot be distinguished in one plot. */
 const LINES_PER_PLOT_MAX = 6;
-/**
- * A line whose highest value is this many times smaller than its neighbour's would lie flat on the
- * axis.
- */
-const APART_FROM_RATIO = 20;
+/** A line this many times smaller than the largest one would look flat: it gets another plot. */
+const SEPARATE_FROM_RATIO = 20;
 const SERIES_MAX = 48;
 const PHASES_MAX = 40;
 const TABLE_ROWS_MAX = 40;
+const TICKS_MAX = 8;
 
 const ABOUT: Readonly<Record<Series['group'], string>> = {
-  throughput: 'How much was done, second by second.',
-  latency: 'How long it took, second by second. Each point is a percentile of its own second.',
-  refusals: 'How often the engine said no, second by second.',
-  audience: 'How many people were there.',
-  server: 'What the engine used.',
-  generator: 'What the load generator used. If it is full, the numbers describe it and not the engine.',
+  throughput: 'Work done per second.',
+  latency: 'Latency per second. Each point is a percentile of that second.',
+  refusals: 'Refusals by the engine per second.',
+  audience: 'Viewers, and work under way.',
+  server: 'Resources used by the engine.',
+  generator: 'Resources used by the load generator. If it is full, the numbers describe it and not the engine.',
 };
 
-/** The plots of the groups, in this order; nothing when none has points. */
-export function timePlots(result: BenchResult, groups: ReadonlyArray<Series['group']>): Markup[] {
+/** Renders the plots of the groups in this order; groups without points have none. */
+export function timePlots(result: BenchResult, groups: ReadonlyArray<Series['group']>): Markup {
   const toMs = Math.max(result.seconds * 1000, ...result.series.map(({ points }) => points.at(-1)?.[0] ?? 0));
   const plots = groups.flatMap((group) => {
     const series = result.series.filter((entry) => entry.group === group && entry.points.length > 0);
-    return together(series.slice(0, SERIES_MAX)).map((lines, nth) => plotOf(group, lines, nth, toMs, result.phases));
+    return grouped(series.slice(0, SERIES_MAX)).map((lines, index) => plotOf(lines, index, toMs, result.phases));
   });
-  // Pairs side by side; the first has a row of its own when one is left over.
-  const narrow = plots.filter(({ wide }) => !wide);
-  return plots.map((plot) =>
-    renderPlot(narrow.length % 2 === 1 && plot === narrow[0] ? { ...plot, wide: true } : plot),
-  );
+  if (plots.length === 0) return nothing;
+  // Plots come in pairs; the first one gets a whole row if the number is odd.
+  const narrow = plots.filter(({ isWide }) => !isWide);
+  const alone = narrow.length % 2 === 1 ? narrow[0] : undefined;
+  const rendered = plots.map((plot) => renderPlot(plot === alone ? { ...plot, isWide: true } : plot));
+  return html`<div class="plots">${rendered}</div>`;
 }
 
-/** Series by unit, then by size. */
-function together(series: readonly Series[]): Series[][] {
-  const plots: Series[][] = [];
-  for (const unit of new Set(series.map((entry) => entry.unit))) {
-    const peak = ({ points }: Series): number => points.reduce((highest, [, value]) => Math.max(highest, value), 0);
-    const sorted = series.filter((entry) => entry.unit === unit).sort((a, b) => peak(b) - peak(a));
-    const own: Series[][] = [];
-    for (const entry of sorted) {
-      const [first] = own.at(-1) ?? [];
-      const flat = first !== undefined && entry.group !== 'latency' && peak(entry) * APART_FROM_RATIO < peak(first);
-      if (first === undefined || flat || own.at(-1)?.length === LINES_PER_PLOT_MAX) own.push([entry]);
-      else own.at(-1)?.push(entry);
+/** Groups series by unit, then by magnitude. */
+function grouped(series: readonly Series[]): Series[][] {
+  const peak = ({ points }: Series): number => points.reduce((highest, [, value]) => Math.max(highest, value), 0);
+  return [...new Set(series.map(({ unit }) => unit))].flatMap((unit) => {
+    const plots: Series[][] = [];
+    for (const entry of series.filter((one) => one.unit === unit).sort((a, b) => peak(b) - peak(a))) {
+      const plot = plots.at(-1);
+      const isFlat = entry.group !== 'latency' && peak(entry) * SEPARATE_FROM_RATIO < peak(plot?.[0] ?? entry);
+      if (plot === undefined || isFlat || plot.length === LINES_PER_PLOT_MAX) plots.push([entry]);
+      else plot.push(entry);
     }
-    plots.push(...own);
-  }
-  return plots;
+    return plots;
+  });
 }
 
-function plotOf(
-  group: Series['group'],
-  series: readonly Series[],
-  nth: number,
-  toMs: number,
-  phases: readonly Phase[],
-): Plot {
-  const unit = series[0]?.unit ?? '';
-  const names = series.map(({ name }) => name);
+function plotOf(series: readonly Series[], index: number, toMs: number, phases: readonly Phase[]): Plot {
+  const { unit = '', group = 'throughput' } = series[0] ?? {};
   return {
-    id: `${group}-${nth + 1}`,
-    title: titleOf(names),
+    id: `${group}-${index + 1}`,
+    title: titleOf(series.map(({ name }) => name)),
     about: ABOUT[group],
     unit,
     lines: series,
-    wide: group === 'latency',
-    logIfFarApart: group === 'latency',
-    x: { from: 0, to: toMs, title: 'time since the start', ticks: timeTicks(toMs), kind: 'time' },
-    bands: phases.slice(0, PHASES_MAX).map(({ name, fromMs, toMs }) => ({ name, from: fromMs, to: toMs })),
-    alternative: series.map((entry) => inWords(entry)).join(' '),
-    below: html`${legend(series)}${pointTable(series, toMs)}`,
+    isWide: group === 'latency',
+    allowsLog: group === 'latency',
+    x: { to: toMs, title: 'time since the start', ticks: timeTicks(toMs), kind: 'time' },
+    bands: phases.slice(0, PHASES_MAX).map(({ name, fromMs: from, toMs: to }) => ({ name, from, to })),
+    alternative: series.map(inWords).join(' '),
+    legend: {
+      head: ['line', 'median', 'lowest', 'highest'],
+      rows: series.map(({ name, points }) => [name, ...summaryOf(points).map(writeNumber)]),
+    },
+    below: pointTable(series, toMs),
   };
 }
 
 function titleOf(names: readonly string[]): string {
+  if (names.length > 3) return `${titleOf(names.slice(0, 2))} and ${names.length - 2} more`;
   const all = names.join(', ');
-  // A code is written as it is.
-  const first = all.slice(0, 1);
-  return names.length <= 3
-    ? (names[0]?.includes('_') ? first : first.toUpperCase()) + all.slice(1)
-    : `${titleOf(names.slice(0, 2))} and ${names.length - 2} more`;
+  // Error codes keep their spelling.
+  return names[0]?.includes('_') ? all : all.slice(0, 1).toUpperCase() + all.slice(1);
 }
 
 function inWords({ name, unit, points }: Series): string {
-  const { middle, lowest, highest } = summaryOf(points);
-  const at = points.find(([, value]) => value === highest)?.[0] ?? 0;
-  return `${name}: median ${writeAmount(middle, unit)}, lowest ${writeAmount(lowest, unit)}, highest ${writeAmount(highest, unit)} after ${writeDuration(at)}.`;
+  const [middle, lowest, highest] = summaryOf(points);
+  const atMs = points.find(([, value]) => value === highest)?.[0] ?? 0;
+  const say = (value: number): string => writeAmount(value, unit);
+  return `${name}: median ${say(middle)}, lowest ${say(lowest)}, highest ${say(highest)} after ${writeDuration(atMs)}.`;
 }
 
-function summaryOf(points: readonly Point[]): { middle: number; lowest: number; highest: number } {
+function summaryOf(points: readonly Point[]): [middle: number, lowest: number, highest: number] {
   const values = points.map(([, value]) => value);
-  const pick = (choose: (a: number, b: number) => number): number => values.reduce((a, b) => choose(a, b));
-  return { middle: median(values), lowest: pick(Math.min), highest: pick(Math.max) };
+  const [first = 0] = values;
+  return [
+    median(values),
+    values.reduce((a, b) => Math.min(a, b), first),
+    values.reduce((a, b) => Math.max(a, b), first),
+  ];
 }
 
-export const swatch = (nth: number): Markup =>
-  html`<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true"><path class="line c${nth + 1}" d="M1,5H27"/></svg>`;
-
-function legend(series: readonly Series[]): Markup {
-  const rows = series.map(({ name, points }, nth) => {
-    const { middle, lowest, highest } = summaryOf(points);
-    return html`<tr><th scope="row">${swatch(nth)}${name}</th><td>${writeNumber(middle)}</td><td>${writeNumber(lowest)}</td><td>${writeNumber(highest)}</td></tr>`;
-  });
-  return html`<div class="scroll"><table class="legend"><thead><tr><th scope="col">line</th><th scope="col">median</th><th scope="col">lowest</th><th scope="col">highest</th></tr></thead><tbody>${rows}</tbody></table></div>`;
-}
-
-/** The picture as numbers: the highest value of each stretch of time. */
+/** The highest value of each interval as a table. */
 function pointTable(series: readonly Series[], toMs: number): Markup {
-  const points = Math.max(...series.map((entry) => entry.points.length));
-  const rows = Math.min(TABLE_ROWS_MAX, points);
+  const rows = Math.min(TABLE_ROWS_MAX, Math.max(...series.map(({ points }) => points.length)));
   const stepMs = toMs / rows;
   if (rows < 2) return nothing;
   const highest = series.map(({ points }) => {
-    const byRow = new Map<number, number>();
+    const byRow: number[] = [];
     for (const [atMs, value] of points) {
       const row = Math.min(rows - 1, Math.floor(atMs / stepMs));
-      byRow.set(row, Math.max(byRow.get(row) ?? Number.NEGATIVE_INFINITY, value));
+      byRow[row] = Math.max(byRow[row] ?? value, value);
     }
     return byRow;
   });
-  const body = Array.from({ length: rows }, (_, row) => {
-    const cells = series.map((_, nth) => {
-      const value = highest[nth]?.get(row);
-      return html`<td>${value === undefined ? '' : writeNumber(value)}</td>`;
-    });
-    return html`<tr><th scope="row">${writeClock(row * stepMs)}</th>${cells}</tr>`;
-  });
-  return html`<details><summary>The same as a table</summary><div class="scroll"><table><caption>Highest value in each stretch of ${writeDuration(stepMs)}${series[0]?.unit ? `, ${series[0].unit}` : ''}</caption><thead><tr><th scope="col">from</th>${series.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead><tbody>${body}</tbody></table></div></details>`;
+  const body = Array.from({ length: rows }, (_, row) => [
+    writeClock(row * stepMs),
+    ...highest.map((byRow) => (byRow[row] === undefined ? '' : writeNumber(byRow[row]))),
+  ]);
+  const unit = series[0]?.unit ?? '';
+  const caption = `Highest value in each interval of ${writeDuration(stepMs)}${unit === '' ? '' : `, ${unit}`}`;
+  const head = ['from', ...series.map(({ name }) => name)];
+  return html`<details><summary>As a table</summary>${table(head, body, { caption })}</details>`;
 }
 
-/** Numbered, as the marks in the plots are. */
-export function phaseList(phases: readonly Phase[]): Markup {
-  if (phases.length === 0) return nothing;
-  const entries = phases
-    .slice(0, PHASES_MAX)
-    .map(({ name, fromMs, toMs }) => html`<li>${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`);
-  const rest =
-    phases.length > PHASES_MAX
-      ? html`<p class="quiet">${plural(phases.length - PHASES_MAX, 'later phase')} not shown.</p>`
-      : nothing;
-  return html`<ol class="phase-list" aria-label="Phases of the run">${entries}</ol>${rest}`;
-}
+/** Numbered like the marks in the plots. */
+export const phaseList = (phases: readonly Phase[]): Markup =>
+  phases.length === 0
+    ? nothing
+    : html`<ol class="phase-list" aria-label="Phases of the run">${firstOf(
+        phases,
+        PHASES_MAX,
+        ({ name, fromMs, toMs }, index) => html`
+<li><b>${index + 1}</b> ${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`,
+        (left) => html`<li class="quiet">${plural(left, 'more phase')} in the JSON file</li>`,
+      )}</ol>`;
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
 function timeTicks(toMs: number): Tick[] {
-  const wanted = toMs / 1000 / 8;
+  const wanted = toMs / 1000 / TICKS_MAX;
   const stepMs = (STEPS_S.find((step) => step >= wanted) ?? Math.ceil(wanted / 86400) * 86400) * 1000;
-  return Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, nth) => ({
-    at: nth * stepMs,
-    label: writeClock(nth * stepMs),
+  return Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, index) => ({
+    at: index * stepMs,
+    label: writeClock(index * stepMs),
   }));
 }

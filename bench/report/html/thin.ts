@@ -1,41 +1,29 @@
-/** Fewer points, same picture. */
+/** Reduces the points of a plot without changing the picture. */
 
 export type Point = readonly [x: number, y: number];
 
-/** Columns a line is thinned to; four points each at most. */
+/** Columns that a line is reduced to, with at most four points each. */
 export const COLUMNS_MAX = 300;
 
 /**
- * M4 (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl, "M4: A Visualization-Oriented Time Series
- * Data Aggregation", VLDB 2014): of all points that fall into one column, the first, the lowest,
- * the highest and the last are kept, so no peak and no gap is lost. Points must be ordered by x.
+ * M4 (U. Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014):
+ * keeps the first, lowest, highest and last point of each column, so that every peak stays visible.
+ * Expects points in the order of x.
  */
-export function thin(points: readonly Point[], columns: number = COLUMNS_MAX): readonly Point[] {
-  if (points.length <= columns * 4) return points;
-  return columnsOf(points, columns).flatMap((column) => {
-    const kept = new Set([
-      column[0] as Point,
-      extreme(column, (a, b) => a < b),
-      extreme(column, (a, b) => a > b),
-      column.at(-1) as Point,
-    ]);
-    return column.filter((point) => kept.has(point));
+export function thin(points: readonly Point[]): readonly Point[] {
+  if (points.length <= COLUMNS_MAX * 4) return points;
+  const from = points[0]?.[0] ?? 0;
+  const width = ((points.at(-1)?.[0] ?? 0) - from) / COLUMNS_MAX || 1;
+  const columns = new Map<number, Point[]>();
+  for (const point of points) {
+    const at = Math.min(COLUMNS_MAX - 1, Math.floor((point[0] - from) / width));
+    const column = columns.get(at);
+    if (column) column.push(point);
+    else columns.set(at, [point]);
+  }
+  return [...columns.values()].flatMap((column) => {
+    const lowest = column.reduce((best, point) => (point[1] < best[1] ? point : best));
+    const highest = column.reduce((best, point) => (point[1] > best[1] ? point : best));
+    return column.filter((point) => [column[0], lowest, highest, column.at(-1)].includes(point));
   });
 }
-
-/** Points by stretch of x, empty stretches left out. */
-export function columnsOf(points: readonly Point[], columns: number): Point[][] {
-  const from = points[0]?.[0] ?? 0;
-  const width = ((points.at(-1)?.[0] ?? 0) - from) / columns || 1;
-  const found = new Map<number, Point[]>();
-  for (const point of points) {
-    const at = Math.min(columns - 1, Math.floor((point[0] - from) / width));
-    const column = found.get(at);
-    if (column) column.push(point);
-    else found.set(at, [point]);
-  }
-  return [...found.values()];
-}
-
-const extreme = (points: readonly Point[], beats: (a: number, b: number) => boolean): Point =>
-  points.reduce((best, point) => (beats(point[1], best[1]) ? point : best));
