@@ -4,8 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { build, type Histogram } from 'hdr-histogram-js';
-import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import { describe } from '../../bench/generator/assemble.ts';
+import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import type { BenchResult, Figure, Latency, Level, Phase, Series } from '../../bench/report/result.ts';
 
 export type ExampleKind = 'passing' | 'failing' | 'untrusted';
