@@ -1,8 +1,4 @@
-/**
- * One WebSocket of one viewer. Kept small: an idle viewer costs this object, its topics and nothing
- * else.
- */
-
+/** One WebSocket of one viewer. An idle viewer costs this object, its state and two topics. */
 import type { TokenBucket } from '../domain/token-bucket.ts';
 import type { BroadcastGroup, TopicLane } from '../fanout/broadcast-groups.ts';
 import { encodeFor } from '../fanout/frames.ts';
@@ -15,88 +11,108 @@ import type { Room } from '../rooms/room.ts';
 import { encodeReply, type Reply } from './replies.ts';
 import type { WebSocket } from './uws.ts';
 
-/** Who connected, as the token said. `user` null: a guest without one. */
+/** The viewer, as the token says. */
 export interface Identity {
+  /** Null for guests, who have no token. */
   readonly user: string | null;
   readonly name: string | null;
   readonly role: Role;
-  /**
-   * Since the Unix epoch; null = never (guests). Milliseconds would be a heap number of its own for
-   * every viewer.
-   */
+  /** Since the Unix epoch; null for guests. Milliseconds would need a heap number per viewer. */
   readonly expiresAtSeconds: number | null;
 }
 
-/** Where a connection comes from, shared by all that do. */
+export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAtSeconds: null });
+
+/** A client address, shared by its connections. */
 export interface Source {
   readonly address: string;
   connections: number;
 }
 
-/**
- * `joining`: not welcomed yet. `live`: all lanes. `demoted`: too slow for chat, keeps events and
- * state. `closed`: over.
- */
-export type Phase = 'joining' | 'live' | 'demoted' | 'closed';
-
-/**
- * The server copies the fields of what it is given onto its own socket object, so the connection
- * travels in a field.
- */
+/** uWebSockets.js copies these fields onto its socket object, hence the one field. */
 export interface SocketData {
   readonly connection: Connection;
 }
 
-export const GUEST: Identity = Object.freeze({ user: null, name: null, role: 'guest', expiresAtSeconds: null });
+/** The last ping that asked whether the viewer reads. `sentAt`: in units of `PING_TIME_UNIT_MS`. */
+export type ReadProof =
+  | { readonly state: 'none' }
+  | { readonly state: 'pending'; readonly chatKib: number; readonly sentAt: number }
+  | { readonly state: 'received'; readonly sentAt: number };
+
+const NO_READ_PROOF: ReadProof = Object.freeze({ state: 'none' });
+
+interface Subscription {
+  readonly group: BroadcastGroup;
+  /** `group.chatKib` when the viewer joined, or as of the last ping that it returned. */
+  readChatKib: number;
+  readProof: ReadProof;
+}
+
+/** The room is loading. The viewer has not entered it. */
+interface Opening {
+  readonly phase: 'opening';
+  readonly roomOpened: Promise<Result<null>>;
+  readonly position: Position | null;
+}
+/** The welcome is being prepared. `position`: the last event the client has. */
+interface Joining {
+  readonly phase: 'joining';
+  readonly position: Position | null;
+}
+/** Subscribed to all lanes. */
+export interface Live extends Subscription {
+  readonly phase: 'live';
+}
+/** Too slow for chat: subscribed to events and state only. */
+interface Demoted extends Subscription {
+  readonly phase: 'demoted';
+  /** The room's count of chat messages when this viewer left the chat lane. */
+  readonly chatSentAtDemotion: number;
+}
+interface Closed {
+  readonly phase: 'closed';
+}
+
+export type ConnectionState = Opening | Joining | Live | Demoted | Closed;
+
+const CLOSED: Closed = Object.freeze({ phase: 'closed' });
 
 export class Connection implements MemberConnection {
   readonly room: Room;
   readonly variant: Variant;
   readonly identity: Identity;
   readonly source: Source;
-  phase: Phase = 'joining';
+  state: ConnectionState;
   member: Member | null = null;
-  /** Where the client says it stands; used once, for its welcome. */
-  position: Position | null;
-  /** Made when first needed, so that silent viewers have none. */
+  /** Created on first use: most viewers only watch. */
   requestBucket: TokenBucket | null = null;
   chatBucket: TokenBucket | null = null;
   heartBucket: TokenBucket | null = null;
   inFlight = 0;
   badFrames = 0;
-  /** The room's count of chat messages when this viewer left the chat lane. */
-  chatSentAtDemotion = 0;
-  /**
-   * `chatKib` when it last proved that it reads, and when it was asked; -1 = it is not asked right
-   * now.
-   */
-  provenKib = 0;
-  askedKib = -1;
-  /**
-   * When it was asked last, in tenths of a second (a small integer is not a heap object of its own
-   * for every viewer); at first long ago.
-   */
-  askedAt = -1_000_000;
-  /** While the room opens: resolves when it serves, or could not be opened. */
-  roomOpening: Promise<Result<null>> | null = null;
-  /** Has the room been told of this listener? */
-  entered = false;
-  /** Place in the connection table. */
-  index = -1;
-  /** Answers that leave at the end of this turn of the loop. */
+  /** Position in the connection table. */
+  index = 0;
+  /** Replies that are written at the end of this turn of the event loop. */
   outbox: Array<Uint8Array | string> | null = null;
   private socket: WebSocket<SocketData> | null = null;
-  private seats: BroadcastGroup | null = null;
 
-  constructor(room: Room, variant: Variant, identity: Identity, source: Source, position: Position | null) {
+  constructor(
+    room: Room,
+    variant: Variant,
+    identity: Identity,
+    source: Source,
+    position: Position | null,
+    roomOpened: Promise<Result<null>> | null,
+  ) {
     this.room = room;
     this.variant = variant;
     this.identity = identity;
     this.source = source;
-    this.position = position;
+    this.state = roomOpened === null ? { phase: 'joining', position } : { phase: 'opening', roomOpened, position };
   }
 
-  get open(): boolean {
+  get isOpen(): boolean {
     return this.socket !== null;
   }
 
@@ -104,108 +120,116 @@ export class Connection implements MemberConnection {
     this.socket = socket;
   }
 
-  /** The socket is gone; nothing is sent from here on. */
+  /** Enters the room. Personal messages arrive through `member` from now on. */
+  enterRoom(): void {
+    if (this.state.phase === 'opening') this.state = { phase: 'joining', position: this.state.position };
+    this.member = this.room.enter(this, this.identity.user);
+  }
+
+  joinBroadcastGroup(): void {
+    const group = this.room.groups.join(this.variant);
+    this.state = { phase: 'live', group, readChatKib: group.chatKib, readProof: NO_READ_PROOF };
+  }
+
+  /** Unsubscribes a slow viewer from chat. */
+  demote(): void {
+    if (this.state.phase !== 'live') return;
+    const { group, readChatKib, readProof } = this.state;
+    this.flushPendingFrames();
+    this.unsubscribe('chat');
+    const chatSentAtDemotion = this.room.chatLane.sentCount;
+    this.state = { phase: 'demoted', group, readChatKib, readProof, chatSentAtDemotion };
+  }
+
+  /** Subscribes a demoted viewer to chat again and reports how many messages it missed. */
+  restore(): void {
+    if (this.state.phase !== 'demoted') return;
+    const { group, readChatKib, readProof, chatSentAtDemotion } = this.state;
+    this.flushPendingFrames();
+    const missed = this.room.chatLane.sentCount - chatSentAtDemotion;
+    this.state = { phase: 'live', group, readChatKib, readProof };
+    this.subscribe('chat');
+    this.write(this.room.resumer.restoration(missed).in(this.variant));
+  }
+
+  /** The socket has closed. uWebSockets.js has removed its subscriptions. */
   detach(): void {
+    const { room, state } = this;
     this.socket = null;
-    this.phase = 'closed';
+    this.state = CLOSED;
+    if ('group' in state) room.groups.leave(state.group);
+    if (state.phase !== 'opening') room.leave(this, this.member);
   }
 
-  /** Personal news. Before the welcome they are left out: the welcome will carry them. */
+  /** Sends a personal message. Before the welcome it is dropped: the welcome contains the change. */
   send(bytes: Uint8Array): void {
-    if (this.phase !== 'joining') this.write(bytes);
+    if (this.state.phase !== 'joining') this.write(bytes);
   }
 
-  message(message: ServerMessage): void {
+  sendMessage(message: ServerMessage): void {
     this.write(encodeFor(this.variant, message));
   }
 
-  /** After the answers that wait: whatever comes behind an answer must not overtake it. */
+  /** Flushes pending replies first, so that `data` does not overtake them. */
   write(data: Uint8Array | string): void {
     if (this.outbox !== null) this.flushOutbox();
     this.socket?.send(data, this.variant !== 'json', false);
   }
 
-  /**
-   * The one answer of a request. A socket that closed meanwhile gets none: its client repeats the
-   * key on the next one.
-   */
+  /** Sends the reply to a request, unless the socket has closed: the client then repeats the key. */
   reply(id: RequestId, at: number, result: Reply): void {
     if (this.socket !== null) this.write(encodeReply(this.variant, id, at, result));
   }
 
-  refuse(id: RequestId | undefined, at: number, error: Failure): void {
+  replyError(id: RequestId | undefined, at: number, error: Failure): void {
     if (this.socket === null) return;
-    this.message({ t: 'error', ...(id === undefined ? {} : { id }), at, ...error });
+    this.sendMessage({ t: 'error', ...(id === undefined ? {} : { id }), at, ...error });
   }
 
   flushOutbox(): void {
-    const answers = this.outbox;
+    const replies = this.outbox;
     this.outbox = null;
-    if (answers === null || this.socket === null) return;
-    const [only] = answers;
-    if (answers.length === 1 && only !== undefined) return this.write(only);
+    if (replies === null || this.socket === null) return;
+    const [only] = replies;
+    if (replies.length === 1 && only !== undefined) return this.write(only);
     this.cork(() => {
-      for (const bytes of answers) this.write(bytes);
+      for (const bytes of replies) this.write(bytes);
     });
   }
 
-  /** Several messages in one write. */
+  /** Sends several messages with one system call. */
   cork(send: () => void): void {
     this.socket?.cork(send);
   }
 
-  /** Takes a seat in the room: from this moment on it gets what is published. */
-  sit(): void {
-    this.seats = this.room.groups.join(this.variant);
-    this.provenKib = this.seats.chatKib;
-  }
-
-  /** Chat that was sent to its seats so far. */
-  get chatKib(): number {
-    return this.seats?.chatKib ?? 0;
-  }
-
-  /** The answer says that everything before it was read. */
   ping(): void {
     this.socket?.ping();
   }
 
-  /** The server forgets the subscriptions of a closed socket by itself. */
-  stand(): void {
-    if (this.seats !== null) this.room.groups.leave(this.seats);
-    this.seats = null;
-  }
-
-  /**
-   * What was published but still waits for its turn of the loop is sent, before something that
-   * comes after it.
-   */
-  settle(): void {
-    if (this.seats !== null) this.room.groups.flush(this.seats);
+  /** Sends published frames that are still queued, before a message that must follow them. */
+  flushPendingFrames(): void {
+    if ('group' in this.state) this.room.groups.flush(this.state.group);
   }
 
   subscribe(lane: TopicLane): void {
-    if (this.seats !== null) this.socket?.subscribe(this.seats.topics[lane]);
+    if ('group' in this.state) this.socket?.subscribe(this.state.group.topics[lane]);
   }
 
-  unsubscribe(lane: TopicLane): void {
-    if (this.seats !== null) this.socket?.unsubscribe(this.seats.topics[lane]);
+  private unsubscribe(lane: TopicLane): void {
+    if ('group' in this.state) this.socket?.unsubscribe(this.state.group.topics[lane]);
   }
 
   bufferedBytes(): number {
     return this.socket?.getBufferedAmount() ?? 0;
   }
 
-  /**
-   * Closes with a code that tells the client what to do next. The close handler runs before this
-   * returns.
-   */
-  end(reason: CloseReason): void {
+  /** Closes with the code of `reason`. The close handler runs before this returns. */
+  close(reason: CloseReason): void {
     this.socket?.end(CLOSE[reason], reason);
   }
 
-  /** Cuts the line without a word: for peers that take nothing any more. */
-  cut(): void {
+  /** Closes without a close frame. The close handler runs before this returns. */
+  terminate(): void {
     this.socket?.close();
   }
 }

@@ -1,5 +1,4 @@
-/** Every connection of this node, how many each address has, and who may still come in. */
-
+/** All connections of this node, and the limits on new ones: per node, per address, per second. */
 import { newBucket, type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
@@ -17,8 +16,8 @@ export class Connections {
   private readonly joins: TokenBucket;
   private readonly table: Connection[] = [];
   private readonly sources = new Map<string, Source>();
-  /** Upgrades that were let in and are not open yet. */
-  private pending = 0;
+  /** Slots of upgrades whose socket is not open yet. */
+  private reserved = 0;
 
   constructor({
     perNodeMax = LIMITS.connectionsPerNodeMax,
@@ -38,78 +37,64 @@ export class Connections {
     return this.table[index];
   }
 
-  /**
-   * Why nobody more comes in, null while there is a place: asked before anything is done for an
-   * upgrade.
-   */
-  full(): Failure | null {
-    return this.table.length + this.pending >= this.limits.perNodeMax
+  /** Returns an error if the node is full. Checked first, before any work for an upgrade. */
+  capacityError(): Failure | null {
+    return this.table.length + this.reserved >= this.limits.perNodeMax
       ? failure('at_capacity', undefined, { retryAfterMs: retryAfterMs() })
       : null;
   }
 
-  /**
-   * Takes a place for an upgrade, before its token is looked at. `withdraw` gives it back, `add`
-   * hands it to the connection.
-   */
-  admit(address: string): Result<Source> {
+  /** Reserves a slot before the token is checked. End with `releaseSlot`, or with `add`. */
+  reserveSlot(address: string): Result<Source> {
+    const { perAddressMax, joinsPerSecond } = this.limits;
     const source = this.sources.get(address) ?? { address, connections: 0 };
-    if (source.connections >= this.limits.perAddressMax) {
-      return fail('rate_limited', 'Too many connections come from this address.', { retryAfterMs: retryAfterMs() });
-    }
+    if (source.connections >= perAddressMax)
+      return fail('rate_limited', 'This address has too many connections.', { retryAfterMs: retryAfterMs() });
     if (takeTokens(this.joins, this.joinRate, performance.now()) > 0) {
-      return fail(
-        'overloaded',
-        `More than ${this.limits.joinsPerSecond} viewers a second want in; come back a little later.`,
-        {
-          retryAfterMs: retryAfterMs(),
-        },
-      );
+      const message = `More than ${joinsPerSecond} viewers per second are connecting. Try again later.`;
+      return fail('overloaded', message, { retryAfterMs: retryAfterMs() });
     }
     if (source.connections === 0) this.sources.set(address, source);
     source.connections += 1;
-    this.pending += 1;
+    this.reserved += 1;
     return ok(source);
   }
 
-  /** An admitted upgrade came to nothing. */
-  withdraw(source: Source): void {
-    this.pending -= 1;
-    this.release(source);
+  /** The upgrade was refused. */
+  releaseSlot(source: Source): void {
+    this.reserved -= 1;
+    this.releaseSource(source);
   }
 
-  /** An admitted upgrade is open. */
+  /** The upgrade is complete: its reserved slot becomes a connection. */
   add(connection: Connection): void {
-    this.pending -= 1;
+    this.reserved -= 1;
     connection.index = this.table.length;
     this.table.push(connection);
   }
 
+  /** Moves the last connection to the free index. */
   remove(connection: Connection): void {
     const last = this.table.pop();
     if (last !== undefined && last !== connection) {
       this.table[connection.index] = last;
       last.index = connection.index;
     }
-    connection.index = -1;
-    this.release(connection.source);
+    this.releaseSource(connection.source);
   }
 
-  /** A copy, for walks during which connections close. */
+  /** Returns a copy, for loops during which connections close. */
   all(): Connection[] {
     return [...this.table];
   }
 
-  private release(source: Source): void {
+  private releaseSource(source: Source): void {
     source.connections -= 1;
     if (source.connections === 0) this.sources.delete(source.address);
   }
 }
 
-/**
- * Everybody who is refused gets a time of their own: those who came together must not come back
- * together.
- */
+/** Returns a random delay, so that refused clients do not retry together. */
 export function retryAfterMs(): number {
   const { refusedRetryMinMs, refusedRetryMaxMs } = LIMITS;
   return Math.round(refusedRetryMinMs + Math.random() * (refusedRetryMaxMs - refusedRetryMinMs));

@@ -1,7 +1,4 @@
-/**
- * What an upgrade request asks for, read once: the request object dies when its handler returns.
- */
-
+/** Parses an upgrade request. Its object is only valid until the handler returns. */
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, VARIANTS, type Variant } from '../protocol/messages.ts';
@@ -12,7 +9,7 @@ export interface Handshake {
   readonly show: string;
   readonly origin: string;
   readonly variant: Variant;
-  /** What the server names as its choice; empty when nothing was offered. */
+  /** The subprotocol of the response; empty if none was offered. */
   readonly subprotocol: string;
   readonly token: string | null;
   readonly position: Position | null;
@@ -22,7 +19,6 @@ export interface Handshake {
 
 const VARIANT_OF: ReadonlyMap<string, Variant> = new Map(VARIANTS.map((variant) => [subprotocolOf(variant), variant]));
 
-/** Reads and checks everything that needs no knowledge of shows or tokens. */
 export function readHandshake(req: HttpRequest): Result<Handshake> {
   const offered = req
     .getHeader('sec-websocket-protocol')
@@ -31,13 +27,13 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
     .filter((name) => name.length > 0);
   const chosen = chooseVariant(offered);
   if (!chosen.ok) return chosen;
-  const asked = req.getQuery() !== '';
+  const hasQuery = req.getQuery() !== '';
   const token =
     offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ??
-    ((asked && req.getQuery('token')) || null);
+    ((hasQuery && req.getQuery('token')) || null);
   if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
     return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
-  const position = asked ? readPosition(req) : ok(null);
+  const position = hasQuery ? readPosition(req) : ok(null);
   if (!position.ok) return position;
   return ok({
     show: decodeShow(req.getParameter(0)),
@@ -50,10 +46,7 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
   });
 }
 
-/**
- * The first offered protocol that is known; JSON when none but a token is offered, so that plain
- * tools can connect.
- */
+/** Returns the first supported offer; JSON if only a token is offered, so that any tool can connect. */
 function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; subprotocol: string }> {
   for (const name of offered) {
     const variant = VARIANT_OF.get(name);
@@ -82,7 +75,7 @@ function readPosition(req: HttpRequest): Result<Position | null> {
 
 const isCount = (text: string): boolean => /^\d{1,15}$/.test(text);
 
-/** A path segment that is no proper percent encoding names no show. */
+/** Returns '' if the path segment has an invalid percent encoding. */
 function decodeShow(segment: string | undefined): string {
   try {
     return decodeURIComponent(segment ?? '');

@@ -1,11 +1,11 @@
-/** HTTP on the gateway's port: refusals of upgrades, health, readiness, metrics. */
+/** HTTP on the gateway port: errors of upgrades, health, readiness, metrics. */
 import { STATUS_CODES } from 'node:http';
 import type { Health } from '../domain/health.ts';
 import { ERRORS, type Failure, failure } from '../protocol/codes.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { HttpResponse, TemplatedApp } from './uws.ts';
 
-/** Writes a whole answer. Must not be called once the response was aborted. */
+/** Writes a complete response. Must not be called after the response was aborted. */
 export function respond(
   res: HttpResponse,
   status: number,
@@ -22,8 +22,8 @@ export function respond(
   });
 }
 
-/** A coded refusal; `Retry-After` in whole seconds where a wait helps. */
-export function refuse(res: HttpResponse, error: Failure): void {
+/** Writes an error response, with `Retry-After` if a retry helps. */
+export function respondError(res: HttpResponse, error: Failure): void {
   const headers =
     error.retryAfterMs === undefined
       ? {}
@@ -35,7 +35,7 @@ export interface HttpRoutesOptions {
   readonly health: Health;
   readonly draining: () => boolean;
   readonly node: string;
-  readonly metrics?: Metrics | undefined;
+  readonly metrics: Metrics;
 }
 
 export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metrics }: HttpRoutesOptions): void {
@@ -52,29 +52,27 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
       node,
     });
   });
-  if (metrics !== undefined) {
-    app.get('/metrics', (res) => {
-      let aborted = false;
-      res.onAborted(() => {
-        aborted = true;
-      });
-      metrics.registry.metrics().then(
-        (text) => {
-          if (!aborted) respond(res, 200, text, { 'Content-Type': metrics.registry.contentType });
-        },
-        () => {
-          if (!aborted) refuse(res, failure('internal'));
-        },
-      );
+  app.get('/metrics', (res) => {
+    let aborted = false;
+    res.onAborted(() => {
+      aborted = true;
     });
-  }
+    metrics.registry.metrics().then(
+      (text) => {
+        if (!aborted) respond(res, 200, text, { 'Content-Type': metrics.registry.contentType });
+      },
+      () => {
+        if (!aborted) respondError(res, failure('internal'));
+      },
+    );
+  });
   app.get('/v1/shows/:show', (res) =>
-    respond(res, 426, failure('invalid_request', 'This is a WebSocket address: connect with an upgrade.'), {
+    respond(res, 426, failure('invalid_request', 'This is a WebSocket URL. Connect with an upgrade request.'), {
       Upgrade: 'websocket',
     }),
   );
   app.any('/*', (res) =>
-    refuse(
+    respondError(
       res,
       failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz, /readyz and /metrics.'),
     ),

@@ -1,3 +1,3 @@
-/** The gateway: viewers' WebSockets on one side, rooms on the other. */
-export { createGateway, type Gateway, type GatewayDeps, type GatewayOptions, type GatewayStats } from './gateway.ts';
+/** The gateway connects the WebSockets of viewers to rooms. */
+export { createGateway, type Gateway, type GatewayDeps, type GatewayOptions } from './gateway.ts';
 export type { TokenClaims, TokenVerifier } from './upgrade.ts';

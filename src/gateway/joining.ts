@@ -1,8 +1,4 @@
-/**
- * From an open socket to a welcomed viewer: what it holds, where it stands, and its topics, in one
- * synchronous step at the end.
- */
-
+/** From an open socket to a welcomed viewer. */
 import type { Health } from '../domain/health.ts';
 import type { OutgoingFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
@@ -10,14 +6,16 @@ import type { Failure } from '../protocol/codes.ts';
 import { PROTOCOL_VERSION, type Role } from '../protocol/messages.ts';
 import type { PersonalWelcome } from '../rooms/welcome.ts';
 import type { Connection } from './connection.ts';
-import { mayWatch } from './upgrade.ts';
+import { checkMayWatch } from './upgrade.ts';
+
+type ResumedFrom = 'memory' | 'log' | 'snapshot' | null;
 
 export interface JoinerOptions {
-  /** The room could not be opened, or does not let this viewer in. */
-  readonly onTurnedAway: (connection: Connection, error: Failure) => void;
   readonly node: string;
   readonly health: Health;
-  readonly onWelcomed: (role: Role, resumedFrom: 'memory' | 'log' | 'snapshot' | null) => void;
+  /** The room cannot be opened, or the viewer may not watch. Must close the connection. */
+  readonly onRejected: (connection: Connection, error: Failure) => void;
+  readonly onWelcomed: (role: Role, resumedFrom: ResumedFrom) => void;
 }
 
 const WIRE_LIMITS: Omit<PersonalWelcome['limits'], 'chatPerSecond' | 'requestsPerSecond'> = Object.freeze({
@@ -34,36 +32,32 @@ export class Joiner {
     this.options = options;
   }
 
-  /** The socket is open. Whoever cannot come in after all hears why. */
+  /** Waits for the room if it is loading, then welcomes or rejects the viewer. */
   join(connection: Connection): void {
-    const { roomOpening } = connection;
-    if (roomOpening === null) return this.enter(connection);
-    void roomOpening.then((opened) => {
-      connection.roomOpening = null;
-      if (!connection.open) return;
-      const allowed = opened.ok ? mayWatch(connection.identity, connection.room) : opened;
+    if (connection.state.phase !== 'opening') return this.enter(connection);
+    void connection.state.roomOpened.then((opened) => {
+      if (!connection.isOpen) return;
+      const allowed = opened.ok ? checkMayWatch(connection.identity, connection.room) : opened;
       if (allowed.ok) this.enter(connection);
-      else this.options.onTurnedAway(connection, allowed.error);
+      else this.options.onRejected(connection, allowed.error);
     });
   }
 
-  /** Those who may hold something are looked up first; everybody else is welcomed at once. */
+  /** Looks up the holdings of viewers who may have some. */
   private enter(connection: Connection): void {
-    const { room, identity } = connection;
-    connection.entered = true;
-    connection.member = room.enter(connection, identity.user);
-    const { member } = connection;
-    // Places in line move: who waits is looked up anew.
+    connection.enterRoom();
+    const { room, identity, member } = connection;
+    // Waitlist positions change without a message, so they are fetched again.
     if (member?.waits) member.known = false;
     if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest')
-      this.place(connection);
-    else void room.members.lookUpHoldings(member).then(() => this.place(connection));
+      this.resumeOrWelcome(connection);
+    else void room.members.lookUpHoldings(member).then(() => this.resumeOrWelcome(connection));
   }
 
-  private place(connection: Connection): void {
-    if (connection.phase !== 'joining') return;
-    const { position, room } = connection;
-    connection.position = null;
+  private resumeOrWelcome(connection: Connection): void {
+    const { room, state } = connection;
+    if (state.phase !== 'joining') return;
+    const { position } = state;
     if (position === null) return this.welcome(connection, null, null);
     const frames = room.resumer.fromRing(position);
     if (frames !== null) return this.welcome(connection, frames, 'memory');
@@ -72,37 +66,27 @@ export class Joiner {
       .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
   }
 
-  /**
-   * The snapshot, or the frames since the position, and the subscription belong to one moment:
-   * nothing falls between.
-   */
-  private welcome(
-    connection: Connection,
-    frames: OutgoingFrame[] | null,
-    resumedFrom: 'memory' | 'log' | 'snapshot' | null,
-  ): void {
-    if (connection.phase !== 'joining' || !connection.open) return;
+  /** Sends the snapshot or the missed frames and subscribes in one synchronous step: no gap (I7). */
+  private welcome(connection: Connection, frames: OutgoingFrame[] | null, resumedFrom: ResumedFrom): void {
+    if (connection.state.phase !== 'joining') return;
     const { room, variant, identity } = connection;
     const personal = this.personal(connection);
-    connection.sit();
+    const welcome = frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant);
+    connection.joinBroadcastGroup();
     connection.cork(() => {
-      connection.write(
-        frames === null ? room.welcomes.full(personal, variant) : room.welcomes.resumed(personal, variant),
-      );
+      connection.write(welcome);
       for (const frame of frames ?? []) connection.write(frame.in(variant));
     });
     connection.subscribe('main');
     connection.subscribe('chat');
-    connection.phase = 'live';
     this.options.onWelcomed(identity.role, resumedFrom);
   }
 
   private personal({ room, identity, member }: Connection): PersonalWelcome {
     const { node, health } = this.options;
     const { user, name, role, expiresAtSeconds } = identity;
-    const expiresAt = expiresAtSeconds === null ? null : expiresAtSeconds * 1000;
     const { epoch, offset } = room.replica;
-    const you = { user, name, role, expiresAt, ...room.holdings(member) };
+    const expiresAt = expiresAtSeconds === null ? null : expiresAtSeconds * 1000;
     return {
       t: 'welcome',
       v: PROTOCOL_VERSION,
@@ -110,7 +94,7 @@ export class Joiner {
       node,
       epoch,
       offset,
-      you,
+      you: { user, name, role, expiresAt, ...room.holdings(member) },
       limits: {
         ...WIRE_LIMITS,
         chatPerSecond: room.rates.chat.perSecond,

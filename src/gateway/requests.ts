@@ -12,7 +12,6 @@ import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
 import type { Connection } from './connection.ts';
-import { takeRequest } from './limits.ts';
 import { onChat } from './messages/chat.ts';
 import { type HandlerResult, REPLIES_LATER, type Reply, type RequestContext } from './messages/context.ts';
 import { onReact } from './messages/react.ts';
@@ -22,6 +21,7 @@ import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
+import { takeRequest } from './rate-limits.ts';
 import { encodeReply } from './replies.ts';
 
 export interface RequestsOptions {
@@ -34,7 +34,7 @@ export interface RequestsOptions {
   /** `elapsedMs` is null for what was answered at once, without asking anybody. */
   readonly onReply: (type: ClientMessage['t'], answer: Reply, elapsedMs: number | null) => void;
   /** The peer does not speak the protocol: close with `bad_frames`. */
-  readonly onHopeless: (connection: Connection) => void;
+  readonly onTooManyBadFrames: (connection: Connection) => void;
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
@@ -91,7 +91,8 @@ export class Requests {
 
   /** The bytes are only valid until this returns. */
   receive(connection: Connection, bytes: Uint8Array, isBinary: boolean): void {
-    if (connection.roomOpening !== null) return this.receiveLater(connection, bytes, isBinary, connection.roomOpening);
+    const { state } = connection;
+    if (state.phase === 'opening') return this.receiveLater(connection, bytes, isBinary, state.roomOpened);
     const codec = CODECS[connection.variant];
     if (bytes.length > LIMITS.frameInBytesMax) {
       return this.badFrame(
@@ -115,10 +116,10 @@ export class Requests {
     if (!parsed.ok && !isMessage(decoded.value)) return this.badFrame(connection, id, parsed.error);
     const nowMs = this.options.clock.nowMs();
     const allowed = takeRequest(connection, nowMs);
-    if (!allowed.ok) return connection.refuse(id, this.options.health.now(), allowed.error);
+    if (!allowed.ok) return connection.replyError(id, this.options.health.now(), allowed.error);
     if (parsed.ok) return this.serve(connection, parsed.value, nowMs);
     this.options.onBadFrame(parsed.error);
-    connection.refuse(id, this.options.health.now(), parsed.error);
+    connection.replyError(id, this.options.health.now(), parsed.error);
   }
 
   /** A client that does not wait for its welcome, in a room that is still opening. */
@@ -134,7 +135,7 @@ export class Requests {
     connection.inFlight += 1;
     void opening.then(() => {
       connection.inFlight -= 1;
-      if (connection.open) this.receive(connection, kept, isBinary);
+      if (connection.isOpen) this.receive(connection, kept, isBinary);
     });
   }
 
@@ -145,7 +146,7 @@ export class Requests {
     // Who may ask so often may have a second's worth under way.
     if (connection.inFlight >= Math.max(LIMITS.inFlightPerConnectionMax, connection.room.rates.requests.perSecond)) {
       if (id !== undefined)
-        connection.refuse(
+        connection.replyError(
           id,
           health.now(),
           failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }),
@@ -176,7 +177,7 @@ export class Requests {
     connection.inFlight -= 1;
     onReply(type, answer, clock.nowMs() - nowMs);
     // A resume was answered together with its frames; hearts without an id want no answer.
-    if (id === undefined || !connection.open || (type === 'resume' && answer.ok)) return;
+    if (id === undefined || !connection.isOpen || (type === 'resume' && answer.ok)) return;
     this.outbox.put(connection, encodeReply(connection.variant, id, health.now(), answer));
   }
 
@@ -202,7 +203,7 @@ export class Requests {
   /** The answer goes first, then the frames, without a published frame in between. */
   private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Reply> {
     const { answer, frames } = await onResume(connection, message);
-    connection.settle();
+    connection.flushPendingFrames();
     connection.cork(() => {
       connection.reply(message.id, this.options.health.now(), answer);
       for (const frame of frames) connection.write(frame.in(connection.variant));
@@ -213,8 +214,8 @@ export class Requests {
   private badFrame(connection: Connection, id: RequestId | undefined, error: Failure): void {
     this.options.onBadFrame(error);
     connection.badFrames += 1;
-    connection.refuse(id, this.options.health.now(), error);
-    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.onHopeless(connection);
+    connection.replyError(id, this.options.health.now(), error);
+    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.onTooManyBadFrames(connection);
   }
 }
 

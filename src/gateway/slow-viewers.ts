@@ -1,17 +1,15 @@
 /**
- * Lanes for viewers whose line is slow. Over the soft limit they leave the chat lane and keep
- * events and state; when their line has drained they come back and are told how many messages they
- * missed. Over the hard limit they are closed with "resume". The server says nothing when bytes
- * pile up, so a sweep looks at each connection about once a second, outside the broadcast path.
- * Megabytes pile up unseen in the kernel first; so whoever is sent much is asked by a ping whether
- * it reads, and counts as slow until it answers.
+ * Backpressure per viewer. Above the soft limit a viewer is demoted: unsubscribed from chat until
+ * its buffer is empty. Above the hard limit it is closed with "resume". The kernel buffers megabytes
+ * before the server notices, so a viewer is also pinged after much chat, and demoted while the pong
+ * is overdue. The sweep checks each connection about once a second, outside the broadcast path.
  */
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Live } from './connection.ts';
 
-/** Unit of `Connection.askedAt`. */
-const ASKED_AT_MS = 100;
+/** Unit of `ReadProof.sentAt`: a small integer, unlike milliseconds, needs no heap number. */
+const PING_TIME_UNIT_MS = 100;
 
 export interface SlowViewersOptions {
   readonly clock: Clock;
@@ -20,66 +18,77 @@ export interface SlowViewersOptions {
 
 export class SlowViewers {
   private readonly options: SlowViewersOptions;
+  private readonly overflowed = new Set<Connection>();
 
   constructor(options: SlowViewersOptions) {
     this.options = options;
   }
 
-  /** Looks at one connection; may close it. */
+  /** Checks one connection; may close it. */
   inspect(connection: Connection): void {
-    if (connection.phase !== 'live' && connection.phase !== 'demoted') return;
+    const { state } = connection;
+    if (state.phase !== 'live' && state.phase !== 'demoted') return;
     const bytes = connection.bufferedBytes();
-    if (bytes > LIMITS.backpressureHardBytes) connection.end('too_slow');
-    else if (connection.phase === 'live' && (bytes > LIMITS.backpressureSoftBytes || this.owesProof(connection)))
-      this.demote(connection);
-    else this.drained(connection);
+    if (bytes > LIMITS.backpressureHardBytes) return connection.close('too_slow');
+    if (state.phase === 'demoted') return this.onDrain(connection);
+    if (bytes > LIMITS.backpressureSoftBytes || this.isReadProofOverdue(state)) {
+      connection.demote();
+      this.options.onDemoted();
+    } else if (this.isReadProofDue(state)) {
+      state.readProof = { state: 'pending', chatKib: state.group.chatKib, sentAt: this.pingTime() };
+      connection.ping();
+    }
   }
 
-  /** The socket took something: perhaps all of it. */
-  drained(connection: Connection): void {
-    if (connection.phase === 'demoted' && connection.askedKib < 0 && connection.bufferedBytes() === 0)
-      this.restore(connection);
+  /** The socket has written some of its buffer: restores the viewer if nothing is left. */
+  onDrain(connection: Connection): void {
+    const { state } = connection;
+    if (state.phase === 'demoted' && state.readProof.state !== 'pending' && connection.bufferedBytes() === 0)
+      connection.restore();
   }
 
-  /** A pong: it has read everything up to the ping. */
-  proved(connection: Connection): void {
-    if (connection.askedKib < 0) return;
-    connection.provenKib = connection.askedKib;
-    connection.askedKib = -1;
-    this.drained(connection);
+  /** A pong arrived: the viewer has read everything that was sent before the ping. */
+  onPong(connection: Connection): void {
+    const { state } = connection;
+    if ((state.phase !== 'live' && state.phase !== 'demoted') || state.readProof.state !== 'pending') return;
+    const { chatKib, sentAt } = state.readProof;
+    state.readChatKib = chatKib;
+    state.readProof = { state: 'received', sentAt };
+    this.onDrain(connection);
   }
 
   /**
-   * Asks who was sent much since it last proved that it reads; true for who was asked and has not
-   * answered in time.
+   * The server dropped a message for this viewer: terminates it, because a gap must not be silent.
+   * Called during a publish, when no socket may be closed.
    */
-  private owesProof(connection: Connection): boolean {
-    const { chatKib, provenKib, askedKib, askedAt } = connection;
-    const now = Math.floor(this.options.clock.nowMs() / ASKED_AT_MS);
-    const sinceMs = (now - askedAt) * ASKED_AT_MS;
-    if (askedKib >= 0) return chatKib - askedKib >= LIMITS.readProofOverdueKib && sinceMs >= LIMITS.readProofMs;
-    if (chatKib - provenKib >= LIMITS.readProofEveryKib && sinceMs >= LIMITS.readProofPauseMs) {
-      connection.askedKib = chatKib;
-      connection.askedAt = now;
-      connection.ping();
+  onOverflow(connection: Connection): void {
+    if (this.overflowed.size === 0) {
+      setImmediate(() => {
+        for (const slow of this.overflowed) slow.terminate();
+        this.overflowed.clear();
+      });
     }
-    return false;
+    this.overflowed.add(connection);
   }
 
-  private demote(connection: Connection): void {
-    connection.settle();
-    connection.phase = 'demoted';
-    connection.unsubscribe('chat');
-    connection.chatSentAtDemotion = connection.room.chatLane.sentCount;
-    this.options.onDemoted();
+  private isReadProofOverdue({ group, readProof }: Live): boolean {
+    return (
+      readProof.state === 'pending' &&
+      group.chatKib - readProof.chatKib >= LIMITS.readProofOverdueKib &&
+      this.elapsedMs(readProof.sentAt) >= LIMITS.readProofMs
+    );
   }
 
-  private restore(connection: Connection): void {
-    const { room } = connection;
-    connection.settle();
-    const missed = room.chatLane.sentCount - connection.chatSentAtDemotion;
-    connection.phase = 'live';
-    connection.subscribe('chat');
-    connection.write(room.resumer.restoration(missed).in(connection.variant));
+  private isReadProofDue({ group, readChatKib, readProof }: Live): boolean {
+    if (readProof.state === 'pending' || group.chatKib - readChatKib < LIMITS.readProofEveryKib) return false;
+    return readProof.state === 'none' || this.elapsedMs(readProof.sentAt) >= LIMITS.readProofPauseMs;
+  }
+
+  private pingTime(): number {
+    return Math.floor(this.options.clock.nowMs() / PING_TIME_UNIT_MS);
+  }
+
+  private elapsedMs(sentAt: number): number {
+    return (this.pingTime() - sentAt) * PING_TIME_UNIT_MS;
   }
 }

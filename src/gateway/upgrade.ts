@@ -1,21 +1,19 @@
 /**
- * Lets viewers in: whether anybody may, then the cheap refusals, then the token, then the show;
- * nothing is held for an upgrade that is turned away.
+ * Upgrades requests to WebSockets. Cheap checks come first: draining, capacity, rates, then the
+ * request, the token and the show. A refused upgrade leaves nothing behind.
  */
-
 import { LIMITS } from '../limits.ts';
-import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
+import { type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Role } from '../protocol/messages.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { ClientAddresses } from './client-address.ts';
-import { Connection, GUEST, type Identity, type SocketData } from './connection.ts';
+import { Connection, GUEST, type Identity, type SocketData, type Source } from './connection.ts';
 import { type Connections, retryAfterMs } from './connections.ts';
 import { type Handshake, readHandshake } from './handshake.ts';
-import { refuse } from './http.ts';
+import { respondError } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 
-/** What a token says, as the auth module reads it. */
 export interface TokenClaims {
   readonly show: string;
   readonly user: string;
@@ -27,7 +25,7 @@ export interface TokenClaims {
 
 export interface TokenVerifier {
   verify(token: string): Result<TokenClaims>;
-  /** Stands for the token on another node for a short while; null where none can be made. */
+  /** Returns a short-lived replacement of the token for another node; null if there is none. */
   pass?(claims: TokenClaims): string | null;
 }
 
@@ -36,15 +34,12 @@ export interface UpgraderOptions {
   readonly connections: Connections;
   readonly addresses: ClientAddresses;
   readonly tokens: TokenVerifier;
-  /**
-   * null = any origin. Requests without an origin do not come from browsers and are let through.
-   */
+  /** null = any origin. Requests without an origin are not from browsers, and allowed. */
   readonly allowedOrigins: readonly string[] | null;
   readonly draining: () => boolean;
   readonly onRefused: (error: Failure) => void;
 }
 
-const ANY_SHOW = '*';
 const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
 export class Upgrader {
@@ -54,65 +49,68 @@ export class Upgrader {
     this.options = options;
   }
 
-  /** The server's upgrade handler. */
+  /** The upgrade handler of uWebSockets.js. */
   upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
-    const { addresses, connections, rooms } = this.options;
-    if (this.options.draining())
-      return this.turnAway(
-        res,
-        failure('draining', 'This node is stopping; connect to another one.', { retryAfterMs: retryAfterMs() }),
-      );
-    const full = connections.full();
-    if (full !== null) return this.turnAway(res, full);
-    const admitted = connections.admit(addresses.of(res, req));
-    if (!admitted.ok) return this.turnAway(res, admitted.error);
-    const source = admitted.value;
-    const asked = this.check(req);
-    if (!asked.ok) {
-      connections.withdraw(source);
-      return this.turnAway(res, asked.error);
+    const slot = this.reserveSlot(res, req);
+    if (!slot.ok) return this.refuse(res, slot.error);
+    const prepared = this.prepare(req, slot.value);
+    if (!prepared.ok) {
+      this.options.connections.releaseSlot(slot.value);
+      return this.refuse(res, prepared.error);
     }
-    const { handshake, identity } = asked.value;
-    const reached = rooms.getOrOpen(handshake.show);
-    const allowed = reached.ok && reached.value.opening === null ? mayWatch(identity, reached.value.room) : reached;
-    if (!reached.ok || !allowed.ok) {
-      connections.withdraw(source);
-      if (!allowed.ok) this.turnAway(res, allowed.error);
-      return;
-    }
-    const { room, opening } = reached.value;
-    const connection = new Connection(room, handshake.variant, identity, source, handshake.position);
-    // Always within the handler, never after a wait: uWebSockets.js 20.49 may take a socket that
-    // was upgraded later, under a cork, for a finished HTTP response and close it. So a room that
-    // is not open yet is waited for behind the upgrade.
-    connection.roomOpening = opening;
+    const { connection, handshake } = prepared.value;
+    // Synchronously, even if the room is still loading: after a later upgrade under a cork,
+    // uWebSockets.js 20.49 may close the socket like a completed HTTP response.
     res.upgrade<SocketData>({ connection }, handshake.key, handshake.subprotocol, handshake.extensions, context);
   }
 
-  private check(req: HttpRequest): Result<{ handshake: Handshake; identity: Identity }> {
-    const { allowedOrigins, tokens } = this.options;
+  private reserveSlot(res: HttpResponse, req: HttpRequest): Result<Source> {
+    const { addresses, connections, draining } = this.options;
+    if (draining())
+      return fail('draining', 'This node is stopping. Connect to another one.', { retryAfterMs: retryAfterMs() });
+    const error = connections.capacityError();
+    return error === null ? connections.reserveSlot(addresses.of(res, req)) : { ok: false, error };
+  }
+
+  private prepare(req: HttpRequest, source: Source): Result<{ handshake: Handshake; connection: Connection }> {
     const read = readHandshake(req);
     if (!read.ok) return read;
     const handshake = read.value;
-    if (allowedOrigins !== null && handshake.origin !== '' && !allowedOrigins.includes(handshake.origin))
-      return fail('origin_not_allowed');
-    if (handshake.show.length > LIMITS.idCharsMax || !SHOW_ID.test(handshake.show)) return fail('show_not_found');
-    if (handshake.token === null) return ok({ handshake, identity: GUEST });
-    const verified = tokens.verify(handshake.token);
-    if (!verified.ok) return verified;
-    const { show, user, name, role, exp } = verified.value;
-    if (show !== handshake.show && show !== ANY_SHOW) return fail('forbidden', 'The token is for another show.');
-    return ok({ handshake, identity: { user, name, role, expiresAtSeconds: exp } });
+    const identity = this.authenticate(handshake);
+    if (!identity.ok) return identity;
+    const found = this.options.rooms.getOrOpen(handshake.show);
+    if (!found.ok) return found;
+    const { room, opening } = found.value;
+    const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);
+    if (!allowed.ok) return allowed;
+    const { variant, position } = handshake;
+    const connection = new Connection(room, variant, identity.value, source, position, opening);
+    return ok({ handshake, connection });
   }
 
-  private turnAway(res: HttpResponse, error: Failure): void {
+  private authenticate({ origin, show, token }: Handshake): Result<Identity> {
+    const { allowedOrigins, tokens } = this.options;
+    if (allowedOrigins !== null && origin !== '' && !allowedOrigins.includes(origin)) return fail('origin_not_allowed');
+    if (show.length > LIMITS.idCharsMax || !SHOW_ID.test(show)) return fail('show_not_found');
+    if (token === null) return ok(GUEST);
+    const verified = tokens.verify(token);
+    if (!verified.ok) return verified;
+    const { user, name, role, exp } = verified.value;
+    if (verified.value.show !== show) return fail('forbidden', 'The token is for another show.');
+    return ok({ user, name, role, expiresAtSeconds: exp });
+  }
+
+  private refuse(res: HttpResponse, error: Failure): void {
     this.options.onRefused(error);
-    refuse(res, error);
+    respondError(res, error);
   }
 }
 
-/** Only asked of a room that serves: whether guests may come in is part of its show. */
-export function mayWatch(identity: Identity, room: Room): Result<null> {
+/** Requires a loaded room: its show decides whether guests may watch. */
+export function checkMayWatch(identity: Identity, room: Room): Result<null> {
   if (identity.user !== null || room.replica.show.guests) return ok(null);
-  return fail('unauthenticated', 'This show needs a token: offer it as the subprotocol "token.<jwt>" or as ?token=.');
+  return fail(
+    'unauthenticated',
+    'This show needs a token. Send it as the subprotocol "token.<jwt>" or as ?token=<jwt>.',
+  );
 }

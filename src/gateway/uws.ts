@@ -1,7 +1,4 @@
-/**
- * The socket server's module with what its types leave out, and checks of options that would end
- * the process if they were wrong.
- */
+/** uWebSockets.js with types that it lacks, and checks of options that would end the process. */
 import {
   App,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
@@ -31,24 +28,18 @@ export type {
   HttpResponse,
   TemplatedApp,
   us_listen_socket,
-  us_socket,
   us_socket_context_t,
   WebSocket,
+  WebSocketBehavior,
 } from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
 
-/**
- * Null: without TLS. Throws when the files cannot be used, without saying why: whoever names them
- * has looked at them.
- */
+/** Throws without a reason if the TLS files are unusable: the configuration has checked them. */
 export function createApp(tls: TlsFiles | null): TemplatedApp {
   if (tls === null) return App();
   const { certFile, keyFile, passphrase } = tls;
   return SSLApp({ cert_file_name: certFile, key_file_name: keyFile, ...(passphrase === null ? {} : { passphrase }) });
 }
-
-/** What `WebSocket.send` answers. */
-export const SEND_DROPPED = 2;
 
 export interface SocketOptions {
   readonly idleTimeoutSeconds: number;
@@ -56,10 +47,7 @@ export interface SocketOptions {
   readonly maxBackpressureBytes: number;
 }
 
-/**
- * The server ends the process, uncatchably, on an idle timeout outside 8 to 960 s; refuse it first,
- * with a name.
- */
+/** Throws on values for which uWebSockets.js ends the process, such as an idle timeout over 960 s. */
 export function checkSocketOptions(options: SocketOptions): void {
   const rules: ReadonlyArray<readonly [keyof SocketOptions, number, number]> = [
     ['idleTimeoutSeconds', 8, 960],
@@ -68,19 +56,15 @@ export function checkSocketOptions(options: SocketOptions): void {
   ];
   for (const [name, min, max] of rules) {
     const value = options[name];
-    if (!Number.isInteger(value) || value < min || value > max) {
-      throw new StampedeError(
-        failure('invalid_request', `${name} must be an integer from ${min} to ${max}, not ${value}.`),
-      );
-    }
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw invalidOption(`${name} must be an integer from ${min} to ${max}, not ${value}.`);
   }
 }
 
-/** As `checkSocketOptions`, for where to listen. */
 export function checkListenOptions({ host, port }: { host: string; port: number }): void {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new StampedeError(
-      failure('invalid_request', `The gateway port must be an integer from 0 to 65535, not ${port}.`),
-    );
-  if (host.length === 0) throw new StampedeError(failure('invalid_request', 'The gateway host must not be empty.'));
+    throw invalidOption(`The gateway port must be an integer from 0 to 65535, not ${port}.`);
+  if (host.length === 0) throw invalidOption('The gateway host must not be empty.');
 }
+
+const invalidOption = (message: string): StampedeError => new StampedeError(failure('invalid_request', message));

@@ -1,7 +1,4 @@
-/**
- * One JSON line per log record (pino). Tokens, API keys and passwords never reach the output,
- * wherever they were put.
- */
+/** JSON log records (pino). Tokens, API keys and passwords are redacted in fields and in texts. */
 import {
   type DestinationStream,
   type LevelWithSilent,
@@ -15,9 +12,9 @@ export type { Logger };
 
 export interface LogOptions {
   readonly level?: LevelWithSilent;
-  /** Bound to every line, so the lines of several processes can be told apart. */
+  /** The name of the process in every record. */
   readonly node?: string;
-  /** Standard output unless given. */
+  /** Default: standard output. */
   readonly destination?: DestinationStream;
 }
 
@@ -37,17 +34,14 @@ const REDACTED_PATHS = ['', '*', '*.*'].flatMap((at) =>
   SECRET_FIELDS.map((field) => (at === '' || field.startsWith('[') ? `${at}${field}` : `${at}.${field}`)),
 );
 
-/**
- * The last net, over the finished line: a JWT in an error text, `?token=` in a URL, the password in
- * a Redis URL.
- */
+/** Redacted in the serialized record: JWTs in error texts, `?token=`, passwords in Redis URLs. */
 const SECRET_TEXTS: ReadonlyArray<readonly [RegExp, string]> = [
   [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, CENSORED],
   [/([?&](?:token|api[-_]?key)=)[^&\s"\\]+/gi, `$1${CENSORED}`],
   [/(rediss?:\/\/[^:@/\s"]*:)[^@\s"]+@/gi, `$1${CENSORED}@`],
 ];
 
-/** A text without the secrets that texts commonly carry (URLs with passwords or tokens, JWTs). */
+/** Replaces JWTs, and tokens and passwords in URLs. */
 export function redactText(text: string): string {
   let clean = text;
   for (const [pattern, replacement] of SECRET_TEXTS) clean = clean.replace(pattern, replacement);

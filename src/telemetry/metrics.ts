@@ -1,7 +1,6 @@
 /**
- * Everything Stampede counts, in a Prometheus registry of its own. Labels take few values by design
- * (codes, lanes, script names): never a show, a user or a SKU, or a busy night would fill the
- * memory of whoever scrapes.
+ * All metrics, in a separate Prometheus registry. Labels have few values (codes, lanes, scripts),
+ * never a show, a user or a SKU: those would fill the memory of the Prometheus server.
  */
 import {
   Counter,
@@ -13,20 +12,14 @@ import {
   type MetricValueWithName,
   Registry,
 } from 'prom-client';
+import { VARIANTS, type Variant } from '../protocol/messages.ts';
 
-/**
- * A counter of one label for paths walked a hundred thousand times a second: a plain map, handed to
- * the registry only when somebody asks. (A labelled `inc` of the library hashes its labels each
- * time, about 2 us.)
- */
+/** A counter with one label for hot paths: `inc` of prom-client hashes its labels, which takes 2 us. */
 export interface Tally {
   add(label: string): void;
 }
 
-/**
- * A histogram without labels for the same paths: an `observe` of the library allocates and takes
- * half a microsecond.
- */
+/** A histogram without labels for hot paths: `observe` of prom-client allocates. */
 export interface Distribution {
   observe(value: number): void;
 }
@@ -40,6 +33,8 @@ export interface Metrics {
   readonly closes: Tally;
   readonly framesIn: Tally;
   readonly badFrames: Counter<'code'>;
+  /** Encoded broadcasts and welcomes. */
+  readonly encodes: Record<Variant, number>;
   readonly framesOut: Counter<'lane' | 'variant'>;
   readonly deliveries: Counter<'lane'>;
   readonly bytesOut: Counter<'lane'>;
@@ -62,13 +57,13 @@ export interface Metrics {
 }
 
 export interface MetricsOptions {
-  /** Also Node's own: memory, event-loop delay, garbage collection. On unless false. */
+  /** Include the metrics of Node.js: memory, event-loop delay, garbage collection. Default: true. */
   readonly processMetrics?: boolean;
   readonly node?: string;
 }
 
 const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-/** The library declares an enum that does not exist when the program runs. */
+/** The enum of prom-client exists in its types only. */
 const HISTOGRAM = 'histogram' as unknown as MetricType;
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 
@@ -79,8 +74,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registers = [registry];
   const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []): Counter<L> =>
     new Counter<L>({ name: `stampede_${name}`, help, labelNames, registers });
-  const tally = (name: string, help: string, label: string): Tally => {
-    const counts = new Map<string, number>();
+  const collected = (name: string, help: string, label: string, read: () => Iterable<[string, number]>): unknown =>
     new Counter({
       name: `stampede_${name}`,
       help,
@@ -88,9 +82,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       registers,
       collect() {
         this.reset();
-        for (const [value, count] of counts) this.inc({ [label]: value }, count);
+        for (const [value, count] of read()) this.inc({ [label]: value }, count);
       },
     });
+  const tally = (name: string, help: string, label: string): Tally => {
+    const counts = new Map<string, number>();
+    collected(name, help, label, () => counts);
     return { add: (value) => void counts.set(value, (counts.get(value) ?? 0) + 1) };
   };
   const distribution = (name: string, help: string, bounds: readonly number[]): Distribution => {
@@ -106,74 +103,83 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames: L[] = [],
   ): Histogram<L> => new Histogram<L>({ name: `stampede_${name}`, help, buckets, labelNames, registers });
 
+  const encodes = Object.fromEntries(VARIANTS.map((variant) => [variant, 0])) as Record<Variant, number>;
+  collected('encodes_total', 'Broadcasts and welcomes encoded, by wire variant', 'variant', () =>
+    Object.entries(encodes),
+  );
+
   return Object.freeze({
     registry,
-    connections: gauge('connections', 'WebSocket connections open on this node'),
-    rooms: gauge('rooms', 'Shows this node has in memory'),
-    joins: tally('joins_total', 'WebSocket connections that were welcomed, by role', 'role'),
-    joinsRefused: tally('joins_refused_total', 'WebSocket upgrades refused, by error code', 'code'),
+    encodes,
+    connections: gauge('connections', 'Open WebSocket connections of this node'),
+    rooms: gauge('rooms', 'Shows in memory on this node'),
+    joins: tally('joins_total', 'Viewers welcomed, by role', 'role'),
+    joinsRefused: tally('joins_refused_total', 'WebSocket connections refused, by error code', 'code'),
     closes: tally('closes_total', 'WebSocket connections closed, by close code', 'code'),
     framesIn: tally('frames_in_total', 'Messages received from clients, by type', 'type'),
-    badFrames: counter('bad_frames_total', 'Messages that could not be understood, by error code', ['code']),
+    badFrames: counter('bad_frames_total', 'Invalid messages from clients, by error code', ['code']),
     framesOut: counter(
       'frames_out_total',
-      'Frames encoded and handed out, once however many viewers get them, by lane and wire variant',
+      'Frames published, each counted once for all its viewers, by lane and wire variant',
       ['lane', 'variant'],
     ),
-    deliveries: counter('deliveries_total', 'Frames put on the sockets of viewers, by lane', ['lane']),
-    bytesOut: counter('bytes_out_total', 'Payload bytes put on the sockets of viewers, by lane', ['lane']),
-    demotions: counter('demotions_total', 'Times a slow viewer left the chat lane until its line drained'),
-    resumes: tally('resumes_total', 'Resumes answered, by where the gap came from: memory, log, snapshot', 'from'),
+    deliveries: counter('deliveries_total', 'Frames sent to viewers, by lane', ['lane']),
+    bytesOut: counter('bytes_out_total', 'Payload bytes sent to viewers, by lane', ['lane']),
+    demotions: counter('demotions_total', 'Slow viewers unsubscribed from chat until their buffer was empty'),
+    resumes: tally('resumes_total', 'Resumed viewers, by source of the missed events: memory, log, snapshot', 'from'),
     chatAccepted: counter('chat_accepted_total', 'Chat messages accepted'),
-    chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages that the display cap of their show left out'),
+    chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages dropped by the display cap of their show'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
-    hearts: counter('hearts_total', 'Hearts received from viewers of this node'),
+    hearts: counter('hearts_total', 'Hearts received by this node'),
     decisions: tally(
       'decisions_total',
-      'Answers of Redis to reserve, confirm and release: accepted, replayed or the error code',
+      'Redis results of reserve and release: accepted, replayed or the error code',
       'outcome',
     ),
     localRefusals: tally(
       'local_refusals_total',
-      'Reserve requests refused from the local view of a sale without asking Redis, by error code',
+      'Reserve requests refused from memory without a Redis call, by error code',
       'code',
     ),
-    reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests that one script call decided', BATCH_SIZES),
+    reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests per script call', BATCH_SIZES),
     decisionSeconds: distribution(
       'decision_seconds',
-      'Time from a request on the socket to its answer on the socket, for what Redis decided',
+      'Time from a reserve or release request to its reply, for results of Redis',
       SECONDS_FAST,
     ),
     scriptSeconds: histogram(
       'script_seconds',
-      'Time from sending a script to Redis to its reply, by script',
+      'Time from sending a script to Redis until its reply, by script',
       SECONDS_FAST,
       ['script'],
     ),
     flushSeconds: histogram(
       'flush_seconds',
-      'Time from the flush of a lane until its writes were out, by lane',
+      'Time from the flush of a lane until it is written, by lane',
       SECONDS_FAST,
       ['lane'],
     ),
-    redisUp: gauge('redis_up', '1 while Redis answers, 0 while it does not'),
-    clockErrorSeconds: gauge('clock_error_seconds', 'Half the round trip of the best Redis clock sample'),
+    redisUp: gauge('redis_up', '1 while Redis replies, else 0'),
+    clockErrorSeconds: gauge(
+      'clock_error_seconds',
+      'Maximum error of the Redis clock: half the round trip of the best sample',
+    ),
     httpRequestSeconds: histogram(
       'http_request_seconds',
-      'Time to answer an HTTP request, by method, route and status',
+      'Duration of HTTP requests, by method, route and status',
       SECONDS_FAST,
       ['method', 'route', 'status'],
     ),
-    jobs: counter('jobs_total', 'Background jobs that ended, by queue and outcome', ['queue', 'outcome']),
+    jobs: counter('jobs_total', 'Finished background jobs, by queue and outcome', ['queue', 'outcome']),
   });
 }
 
-/** What the registry asks of a metric, around an array of counters. */
+/** The part of a prom-client metric that its registry uses, over an array of counters. */
 class PlainHistogram implements Distribution {
   readonly name: string;
   private readonly help: string;
   private readonly bounds: readonly number[];
-  /** Of each bucket alone; the last is for what exceeds every bound. */
+  /** Not cumulative. The last one counts values above every bound. */
   private readonly counts: Float64Array;
   private sum = 0;
 

@@ -55,7 +55,7 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
     const packed = await crowd(world, listeners, 'stampede.v1.msgpack');
     await sleep(300);
     const before = {
-      encodes: world.node.gateway.stats().encodes,
+      encodes: { ...world.node.metrics.encodes },
       json: framesOf(json[0]),
       packed: framesOf(packed[0]),
     };
@@ -64,7 +64,7 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
       await sleep(30);
     }
     await sleep(300);
-    const { encodes } = world.node.gateway.stats();
+    const { encodes } = world.node.metrics;
     const seen = { json: framesOf(json[0]) - before.json, packed: framesOf(packed[0]) - before.packed };
     t.ok(seen.json >= 6 && seen.packed >= 6, `${seen.json} and ${seen.packed} frames were seen`);
     const ratio =

@@ -14,6 +14,7 @@ import { createGateway, type Gateway } from '../../src/gateway/index.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { ROOT } from '../support/root.ts';
 
@@ -60,6 +61,7 @@ export async function startEngineUnderTest(t: Test, options: { scripts?: string 
     log: store,
     tokens,
     logger,
+    metrics: createMetrics({ processMetrics: false }),
     options: { host: '127.0.0.1', port: 0, exclusive: true, node: 'test', allowedOrigins: null },
   });
   const { port } = await gateway.listen();

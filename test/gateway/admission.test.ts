@@ -51,7 +51,7 @@ t.test('a full node refuses before it looks at anything, and lets the next one i
   const gateway = createGateway({ store: world.store, log: world.store, tokens: { verify }, logger, metrics, options });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 1_000 }));
-  const node: Node = { gateway, store: world.store, port, url: `ws://127.0.0.1:${port}` };
+  const node = { port, url: `ws://127.0.0.1:${port}` };
   const first = await world.connect({ node, token: null });
   await first.type('welcome');
   await (await world.connect({ node, token: null })).type('welcome');
@@ -72,7 +72,7 @@ t.test('a full node refuses before it looks at anything, and lets the next one i
   t.equal(verified, 0, 'no token was looked at');
   t.match(await metrics.registry.metrics(), /joins_refused_total\{[^}]*code="at_capacity"[^}]*\} 20/);
   await first.close();
-  await until(() => gateway.stats().connections === 1, 'the place is free');
+  await until(async () => (await metrics.connections.get()).values[0]?.value === 1, 'the place is free');
   await (await world.connect({ node, token: null })).type('welcome');
 });
 
@@ -158,4 +158,5 @@ const deps = (world: World) => ({
   log: world.store,
   tokens: { verify: () => ({ ok: false as const, error: { code: 'unauthenticated' as const, message: '' } }) },
   logger,
+  metrics: createMetrics({ processMetrics: false }),
 });

@@ -22,15 +22,15 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
       return socket;
     }),
   );
-  await until(() => raw.length > 0 && world.node.gateway.stats().joins === 4, 'four welcomes');
+  await until(async () => raw.length > 0 && (await world.node.metric('joins_total')) === 4, 'four welcomes');
   await json.type('welcome');
-  const before = world.node.gateway.stats().encodes;
+  const before = { ...world.node.metrics.encodes };
   const answers = await Promise.all(
     Array.from({ length: 6 }, (_, i) => json.ask({ t: 'chat', text: `the same words over and over again ${i}` })),
   );
   t.ok(answers.every((a) => a.t === 'ok'));
   await until(() => json.chat().length === 6, 'chat arrives');
-  const after = world.node.gateway.stats().encodes;
+  const after = world.node.metrics.encodes;
   t.equal(
     after['msgpack.deflate'] - before['msgpack.deflate'],
     after.json - before.json,

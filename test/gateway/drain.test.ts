@@ -41,7 +41,7 @@ t.test(
     );
     for (const { code } of await Promise.all(clients.map((c) => c.closed))) t.equal(code, 4000);
     await drained;
-    t.equal(world.node.gateway.stats().connections, 0);
-    t.equal(world.node.gateway.stats().rooms, 0);
+    t.equal(await world.node.metric('connections'), 0);
+    t.equal(await world.node.metric('rooms'), 0);
   },
 );

@@ -62,7 +62,7 @@ t.test('H-8: what only the show knows is said behind the upgrade', async (t) => 
   t.match(await guest.type('bye'), { code: 4202 }, 'the first to ask for the show');
   const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, ['stampede.v1.json']);
   t.match([refused.status, refused.body], [401, { code: 'unauthenticated' }], 'from then on the node knows');
-  t.equal(world.node.gateway.stats().connections, 0);
+  t.equal(await world.node.metric('connections'), 0);
 });
 
 t.test('a hundred first viewers at once, and a client that does not wait for its welcome', async (t) => {
@@ -76,7 +76,7 @@ t.test('a hundred first viewers at once, and a client that does not wait for its
   t.ok(answers.every((a) => a['t'] === 'ok'));
   await Promise.all(viewers.map((v) => v.type('welcome')));
   await sleep(100);
-  t.equal(world.node.gateway.stats().connections, 100, 'nobody was lost');
+  t.equal(await world.node.metric('connections'), 100, 'nobody was lost');
   t.ok(viewers.every((v) => v.socket.readyState === v.socket.OPEN));
 });
 
@@ -168,10 +168,10 @@ t.test('a client that goes away during its upgrade leaves nothing behind', async
     socket.destroy();
   }
   await sleep(100);
-  await until(() => world.node.gateway.stats().connections === 0, 'all gone');
+  await until(async () => (await world.node.metric('connections')) === 0, 'all gone');
   const ann = await world.connect();
   await ann.type('welcome');
-  t.equal(world.node.gateway.stats().connections, 1);
+  t.equal(await world.node.metric('connections'), 1);
 });
 
 t.test('options that would end the process, and a taken port, are errors', async (t) => {
@@ -182,6 +182,7 @@ t.test('options that would end the process, and a taken port, are errors', async
     log: world.store,
     tokens: { verify: () => ({ ok: false as const, error: { code: 'unauthenticated' as const, message: '' } }) },
     logger,
+    metrics: world.node.metrics,
   };
   await t.rejects(createGateway({ ...deps, options }).listen(), { message: /already_exists/ });
   t.throws(() => createGateway({ ...deps, options: { ...options, port: 70_000 } }), { message: /invalid_request/ });

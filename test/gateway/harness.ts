@@ -22,6 +22,7 @@ import type {
   Welcome,
 } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
 /** Any server message, as if every field were there: tests look at those they expect. */
@@ -57,6 +58,9 @@ export interface Node {
   readonly store: ConnectedStore;
   readonly url: string;
   readonly port: number;
+  readonly metrics: Metrics;
+  /** Sums a metric of the node (without the prefix `stampede_`) over the samples with this label value. */
+  metric(name: string, label?: string): Promise<number>;
 }
 
 /** Nodes over a Redis of the test's choice. */
@@ -90,7 +94,7 @@ export interface StageOptions {
 }
 
 export interface ConnectOptions {
-  node?: Node;
+  node?: Pick<Node, 'url'>;
   user?: string;
   role?: Role;
   show?: string;
@@ -126,11 +130,13 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
   const addNode = async (more: Partial<GatewayOptions> = {}, redisUrl = url): Promise<Node> => {
     const store = await connectStore({ url: redisUrl, keyPrefix, logger });
     const tokens = createTokens({ secret: SECRET, publicKeys, nowMs: () => store.now() });
+    const metrics = createMetrics({ processMetrics: false });
     const gateway = createGateway({
       store,
       log: store,
       tokens,
       logger,
+      metrics,
       options: {
         host: '127.0.0.1',
         port: 0,
@@ -141,7 +147,8 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
       },
     });
     const { port } = await gateway.listen();
-    const node = { gateway, store, port, url: `ws://127.0.0.1:${port}` };
+    const metric = (name: string, label?: string): Promise<number> => sumOf(metrics, name, label);
+    const node = { gateway, store, port, metrics, metric, url: `ws://127.0.0.1:${port}` };
     nodes.push(node);
     return node;
   };
@@ -243,6 +250,14 @@ export async function startStage(t: Test, url: string, options: StageOptions = {
       return id;
     },
   };
+}
+
+async function sumOf({ registry }: Metrics, name: string, label?: string): Promise<number> {
+  const found = await registry.getSingleMetric(`stampede_${name}`)?.get();
+  if (found === undefined) throw new Error(`there is no metric stampede_${name}`);
+  return found.values
+    .filter(({ labels }) => label === undefined || Object.values(labels).includes(label))
+    .reduce((sum, { value }) => sum + value, 0);
 }
 
 /** A client made of `ws` and JSON or another MessagePack library than the server's. */

@@ -13,7 +13,6 @@ const timers = (): number => process.getActiveResourcesInfo().filter((kind) => k
 
 t.test('shows that nobody watches any more, and idle ones', async (t) => {
   const world = await startWorld(t);
-  const { gateway } = world.node;
   const shows: string[] = [];
   for (let i = 0; i < SHOWS; i += 1) {
     const created = await world.store.createShow({ title: `Show ${i}`, guests: true }, 'test');
@@ -41,7 +40,7 @@ t.test('shows that nobody watches any more, and idle ones', async (t) => {
   );
 
   await Promise.all(viewers.map((viewer) => viewer.close()));
-  await until(() => gateway.stats().connections === 0, 'all gone');
+  await until(async () => (await world.node.metric('connections')) === 0, 'all gone');
   await sleep(LIMITS.countsTickMs * 1.5);
   commands = [];
   await sleep(QUIET_MS);

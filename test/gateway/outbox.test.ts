@@ -23,7 +23,14 @@ function recorded(): { connection: Connection; writes: string[] } {
       corked = null;
     },
   };
-  const connection = new Connection({} as Room, 'json', GUEST, { address: 'a' } as never, null);
+  const connection = new Connection(
+    { leave: () => {} } as unknown as Room,
+    'json',
+    GUEST,
+    { address: 'a' } as never,
+    null,
+    null,
+  );
   connection.attach(socket as unknown as WebSocket<SocketData>);
   return { connection, writes };
 }

@@ -191,12 +191,13 @@ t.test('encodes: once per variant in use, however many viewers', async (t) => {
     () => viewers.every((v) => v.received.some((m) => (m['state'] ?? m['snapshot']?.state)?.viewers === 30)),
     'counts settle',
   );
-  const before = world.node.gateway.stats();
+  const { encodes } = world.node.metrics;
+  const before = { ...encodes };
+  const framesBefore = await world.node.metric('frames_out_total');
   await world.store.announce(world.show, 'hello', 'test');
   await viewers[0]?.ask({ t: 'chat', text: 'hello' });
   await until(() => viewers.every((v) => v.chat().length === 1 && v.events().length === 1), 'everybody has both');
-  const after = world.node.gateway.stats();
-  t.equal(after.encodes.json - before.encodes.json, 2, 'one for the event, one for the chat');
-  t.equal(after.encodes.msgpack - before.encodes.msgpack, 0, 'nobody uses MessagePack');
-  t.equal(after.framesPublished - before.framesPublished, 2);
+  t.equal(encodes.json - before.json, 2, 'one for the event, one for the chat');
+  t.equal(encodes.msgpack - before.msgpack, 0, 'nobody uses MessagePack');
+  t.equal((await world.node.metric('frames_out_total')) - framesBefore, 2);
 });

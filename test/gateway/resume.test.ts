@@ -34,7 +34,7 @@ t.test('R-2: reconnecting with a position brings exactly what was missed, from m
     await until(() => back.chat().length === 1, 'chat after the position');
     t.equal(back.chat()[0]?.[2], 'missed');
   }
-  t.equal(world.node.gateway.stats().resumes.memory, 2);
+  t.equal(await world.node.metric('resumes_total', 'memory'), 2);
   t.ok(await commands());
 });
 
@@ -49,7 +49,7 @@ t.test('R-3: beyond the memory of the node the log serves, beyond the log a snap
   t.match(await back.type('welcome'), { resumed: true });
   const frame = await back.find((m) => m['events']?.length === 20);
   t.equal(frame['events'][0]?.offset, offset + 1);
-  t.equal(second.gateway.stats().resumes.log, 1);
+  t.equal(await second.metric('resumes_total', 'log'), 1);
   await world.store.announce(world.show, 'and on', 'test');
   await until(() => back.events().length === 21, 'live events follow without a hole');
   t.equal(back.events().at(-1)?.offset, offset + 21);

@@ -43,14 +43,14 @@ async function flood({ store, show }: World, round: number): Promise<void> {
  * too.
  */
 function watchDemoted(): Set<string | null> {
-  const { unsubscribe } = Connection.prototype;
+  const { demote } = Connection.prototype;
   const demoted = new Set<string | null>();
-  Connection.prototype.unsubscribe = function (this: Connection, lane) {
+  Connection.prototype.demote = function (this: Connection) {
     demoted.add(this.identity.user);
-    unsubscribe.call(this, lane);
+    demote.call(this);
   };
   t.teardown(() => {
-    Connection.prototype.unsubscribe = unsubscribe;
+    Connection.prototype.demote = demote;
   });
   return demoted;
 }

@@ -32,13 +32,12 @@ function setUp() {
     chatLane: { sentCount: 0 },
     resumer: { restoration: () => ({ in: () => new Uint8Array() }) },
   };
-  const connection = new Connection(room as never, 'msgpack', GUEST, { address: 'a', connections: 1 }, null);
+  const connection = new Connection(room as never, 'msgpack', GUEST, { address: 'a', connections: 1 }, null, null);
   connection.attach(socket as unknown as WebSocket<SocketData>);
-  connection.sit();
-  connection.phase = 'live';
+  connection.joinBroadcastGroup();
   const look = (): string => {
     viewers.inspect(connection);
-    return connection.phase;
+    return connection.state.phase;
   };
   const send = (kib: number): void => {
     seats.chatKib += kib;
@@ -76,10 +75,10 @@ t.test('B-4: by a ping that is not answered', async (t) => {
   t.equal(look(), 'demoted');
   t.equal(line.pings, 1, 'one question at a time');
   t.equal(look(), 'demoted', 'nothing waits here, and yet');
-  viewers.proved(connection);
-  t.equal(connection.phase, 'live');
-  viewers.proved(connection);
-  t.equal(connection.phase, 'live', 'an answer nobody asked for is none');
+  viewers.onPong(connection);
+  t.equal(connection.state.phase, 'live');
+  viewers.onPong(connection);
+  t.equal(connection.state.phase, 'live', 'an answer nobody asked for is none');
 });
 
 t.test('B-4: who answers late but is sent little meanwhile is not slow', async (t) => {
@@ -89,14 +88,14 @@ t.test('B-4: who answers late but is sent little meanwhile is not slow', async (
   await clock.pass(10 * LIMITS.readProofMs);
   send(LIMITS.readProofOverdueKib - 1);
   t.equal(look(), 'live');
-  viewers.proved(connection);
+  viewers.onPong(connection);
   send(LIMITS.readProofEveryKib - LIMITS.readProofOverdueKib);
   look();
   t.equal(line.pings, 1, 'counted from the ping that was answered');
   send(1);
   look();
   t.equal(line.pings, 2);
-  viewers.proved(connection);
+  viewers.onPong(connection);
   send(LIMITS.readProofEveryKib);
   await clock.pass(LIMITS.readProofPauseMs - 100);
   look();
@@ -113,8 +112,8 @@ t.test('B-1 B-4: who is slow in both ways comes back when neither holds', async 
   line.buffered = 100 * KIB;
   t.equal(look(), 'demoted');
   line.buffered = 0;
-  viewers.drained(connection);
-  t.equal(connection.phase, 'demoted', 'the answer is missing');
-  viewers.proved(connection);
-  t.equal(connection.phase, 'live');
+  viewers.onDrain(connection);
+  t.equal(connection.state.phase, 'demoted', 'the answer is missing');
+  viewers.onPong(connection);
+  t.equal(connection.state.phase, 'live');
 });

@@ -1,7 +1,7 @@
 /** `chat`: taken into the log, answered with the message's id once Redis has it. */
 import { fail, ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
-import { takeChat } from '../limits.ts';
+import { takeChat } from '../rate-limits.ts';
 import { type Connection, type HandlerResult, REPLIES_LATER, type RequestContext } from './context.ts';
 
 const MARK_NONE = 0;

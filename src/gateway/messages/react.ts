@@ -1,7 +1,7 @@
 /** `react`: hearts are summed per node and second; nobody is told who sent them. */
 import { fail, ok } from '../../protocol/codes.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
-import { takeHearts } from '../limits.ts';
+import { takeHearts } from '../rate-limits.ts';
 import type { Connection, Reply, RequestContext } from './context.ts';
 
 export function onReact(

@@ -1,0 +1,77 @@
+/** Closes connections after a `bye` that says when and where the client may connect again. */
+import { CLOSE, type CloseReason, type ErrorCode, type Failure } from '../protocol/codes.ts';
+import type { Connection } from './connection.ts';
+import type { TokenVerifier } from './upgrade.ts';
+
+export interface CloserOptions {
+  /** Redis time. */
+  readonly now: () => number;
+  readonly tokens: TokenVerifier;
+  /** Where clients of a draining node connect; undefined = the same URL. */
+  readonly reconnectUrl: string | undefined;
+}
+
+interface ByeDetails {
+  readonly message?: string;
+  readonly reconnectAfterMs?: number | undefined;
+  readonly url?: string | undefined;
+  readonly pass?: string | null;
+}
+
+export class Closer {
+  private readonly options: CloserOptions;
+
+  constructor(options: CloserOptions) {
+    this.options = options;
+  }
+
+  close(connection: Connection, reason: CloseReason, details: ByeDetails = {}): void {
+    const { message, reconnectAfterMs, url, pass = null } = details;
+    connection.sendMessage({
+      t: 'bye',
+      at: this.options.now(),
+      code: CLOSE[reason],
+      reason,
+      ...(message === undefined ? {} : { message }),
+      ...(reconnectAfterMs === undefined ? {} : { reconnectAfterMs }),
+      ...(url === undefined ? {} : { url }),
+      ...(pass === null ? {} : { pass }),
+    });
+    connection.close(reason);
+  }
+
+  /** Closes a connection whose viewer may not watch, or whose room cannot be opened. */
+  reject(connection: Connection, { code, message, retryAfterMs }: Failure): void {
+    this.close(connection, closeReasonOf(code), { message, reconnectAfterMs: retryAfterMs });
+  }
+
+  sendToOtherNode(connection: Connection, reconnectAfterMs: number): void {
+    this.close(connection, 'draining', {
+      reconnectAfterMs,
+      url: this.options.reconnectUrl,
+      pass: this.passFor(connection),
+    });
+  }
+
+  private passFor({ identity, room }: Connection): string | null {
+    const { user, name, role, expiresAtSeconds: exp } = identity;
+    if (user === null || name === null || exp === null) return null;
+    return this.options.tokens.pass?.({ show: room.showId, user, name, role, exp }) ?? null;
+  }
+}
+
+function closeReasonOf(code: ErrorCode): CloseReason {
+  switch (code) {
+    case 'show_not_found':
+      return 'show_gone';
+    case 'unauthenticated':
+    case 'forbidden':
+      return 'forbidden';
+    case 'redis_unavailable':
+    case 'redis_readonly':
+    case 'redis_full':
+      return 'redis_unavailable';
+    default:
+      return 'overloaded';
+  }
+}
