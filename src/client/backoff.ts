@@ -1,7 +1,4 @@
-/**
- * Exponential backoff with full jitter: a crowd that lost its server comes back spread out, not in
- * waves.
- */
+/** Exponential backoff with full jitter, so that disconnected clients do not return together. */
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
@@ -21,20 +18,14 @@ export class Backoff {
     return this.#attempts;
   }
 
-  /**
-   * How long to wait before the next try: uniform between nothing and a ceiling that doubles, never
-   * below `leastMs`.
-   */
-  nextMs(leastMs = 0): number {
-    const ceilingMs = Math.min(this.#options.maxMs, this.#options.firstMs * 2 ** Math.min(this.#attempts, 20));
+  /** Returns `minMs` plus a random wait below a limit that doubles with each call. */
+  nextMs(minMs = 0): number {
+    const limitMs = Math.min(this.#options.maxMs, this.#options.firstMs * 2 ** Math.min(this.#attempts, 20));
     this.#attempts += 1;
-    return Math.round(leastMs + this.#options.random() * ceilingMs);
+    return Math.round(minMs + this.#options.random() * limitMs);
   }
 
-  /**
-   * Call once a connection has proven stable, not when it opens: else a server that drops everybody
-   * is hammered.
-   */
+  /** Call it when a connection is stable, not when it opens: the server may close it at once. */
   reset(): void {
     this.#attempts = 0;
   }

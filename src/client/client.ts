@@ -1,43 +1,46 @@
-/** One viewer of one show: puts the line, the clock, the model and the requests together. */
+/** One viewer of one show: combines connection, clock, model and requests. */
 import { LIMITS } from '../protocol/limits.ts';
-import type { Ok, Item as ReservationLine, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
+import type { Ok, Item as ReservationItem, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { type ClientCodec, jsonCodec } from './codec.ts';
+import { Connection, type ConnectionState, type SocketClass } from './connection.ts';
+import { Emitter } from './emitter.ts';
+import { Hearts } from './hearts.ts';
+import { Model, type ModelChanges, type ShowModel, waitKey } from './model.ts';
+import { failed, type Outcome } from './outcome.ts';
+import { Requests } from './requests.ts';
+import { SyncLoop } from './sync-loop.ts';
 import type {
   ClientEvents,
   ClientOptions,
   ClientStats,
   CountdownReading,
   Durability,
-  Reserved,
-  Waiting,
-} from './contract.ts';
-import { Emitter } from './emitter.ts';
-import { type Outcome, refused } from './failures.ts';
-import { Hearts } from './hearts.ts';
-import { Line, type LineState, type SocketClass } from './line.ts';
-import { type Applied, Model, type ShowModel, waitKey } from './model.ts';
-import { Requests } from './requests.ts';
-import { SyncLoop } from './sync-loop.ts';
+  KeyedOptions,
+  ReserveResult,
+  WaitlistResult,
+} from './types.ts';
 
 const REQUEST_TIMEOUT_MS = 6_000;
-/** How long a keyed request is repeated before its outcome is called unknown. */
+/** A keyed request is repeated for this long. */
 const KEYED_DEADLINE_MS = 30_000;
-/** A gap that comes back after so many resumes in a row is answered by starting over. */
+/** After this many resumes that closed no gap, the client starts again with a snapshot. */
 const RESUMES_IN_A_ROW_MAX = 3;
+
+type WaitlistRequest = { readonly sale: string; readonly sku: string } & KeyedOptions;
 
 export class StampedeClient {
   readonly #options: ClientOptions;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #model = new Model();
   readonly #clock = new ServerClock();
-  readonly #line: Line;
+  readonly #connection: Connection;
   readonly #requests: Requests;
   readonly #sync: SyncLoop;
-  readonly #hearts = new Hearts((n) => void this.#line.send({ t: 'react', n }));
+  readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
   #connectStartedAt = 0;
-  /** Where a leaving node sent us: tried once, then the address we were given counts again. */
+  /** URL from a `bye`, used for one attempt. */
   #movedTo: string | null = null;
   #resuming = false;
   #resumesInARow = 0;
@@ -47,32 +50,32 @@ export class StampedeClient {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
     if (Socket === undefined)
-      throw new TypeError('This platform has no WebSocket: pass one, for example that of the "ws" package.');
+      throw new TypeError('This platform has no WebSocket. Pass one, for example that of the "ws" package.');
     const base = gatewayBase(options.url);
-    this.#line = new Line({
+    this.#connection = new Connection({
       Socket,
       token: options.token,
       random: options.random ?? Math.random,
       loadCodec: () => loadCodec(options.variant ?? 'json'),
-      address: () => this.#address(base),
+      url: () => this.#url(base),
       onState: (state) => this.#onState(state),
       onMessage: (message) => this.#onMessage(message),
     });
     this.#requests = new Requests({
-      send: (message) => this.#line.send(message),
+      send: (message) => this.#connection.send(message),
       attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-      waitingMax: LIMITS.inFlightPerConnectionMax,
+      pendingMax: LIMITS.inFlightPerConnectionMax,
     });
     this.#sync = new SyncLoop({
       clock: this.#clock,
       exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
-      onSilence: () => this.#line.restart('the server does not answer'),
+      onTimeout: () => this.#connection.restart('The server does not respond.'),
       random: options.random ?? Math.random,
     });
-    void this.#line.start();
+    void this.#connection.start();
   }
 
-  /** Calls `listener` on every event of the type; answers a function that stops it. */
+  /** Adds a listener. Returns a function that removes it. */
   on<Type extends keyof ClientEvents>(type: Type, listener: (payload: ClientEvents[Type]) => void): () => void {
     return this.#emitter.on(type, listener);
   }
@@ -81,35 +84,35 @@ export class StampedeClient {
     return this.#emitter.once(type, listener);
   }
 
-  /** What is known of the show right now. */
+  /** The current state of the show. */
   get model(): ShowModel {
     return this.#model;
   }
 
-  /** Who you are, as the server said it; null before the first welcome. */
+  /** Your identity as the server sent it; null before the first welcome. */
   get you(): Welcome['you'] | null {
     return this.#you;
   }
 
-  get status(): LineState {
-    return this.#line.state;
+  get status(): ConnectionState {
+    return this.#connection.state;
   }
 
   get stats(): ClientStats {
     return this.#stats;
   }
 
-  /** Milliseconds since the Unix epoch on the server's clock. */
+  /** Returns milliseconds since the Unix epoch on the server's clock. */
   serverNow(): number {
     return this.#clock.read().now;
   }
 
-  /** The server's clock with the bound of its error. */
+  /** Returns the server's clock with the bound of its error. */
   clock(): ClockReading {
     return this.#clock.read();
   }
 
-  /** What a sale counts down to, or null when it has no moment ahead. */
+  /** Returns the time until a sale opens or closes, or null if neither is planned. */
   countdown(saleId: string): CountdownReading | null {
     const sale = this.#model.sales.get(saleId);
     if (sale === undefined) return null;
@@ -122,9 +125,8 @@ export class StampedeClient {
   }
 
   /**
-   * Says something; answers the message's number. Not repeated by itself: `unknown_outcome` may
-   * have been said. `leftOut`: the room is louder than it shows, and only you see this one; it
-   * comes as `chat` like the others.
+   * Sends a chat message and returns its id. It is not repeated: after `unknown_outcome` it may
+   * have been sent. `leftOut`: the display cap left it out, so only you see it, as a `chat` event.
    */
   async chat(text: string): Promise<Outcome<{ chat: number; leftOut: boolean }>> {
     const outcome = await this.#requests.once((id) => ({ t: 'chat', id, text }));
@@ -138,76 +140,47 @@ export class StampedeClient {
     return { ok: true, value };
   }
 
-  /**
-   * Sends hearts, gathered for a moment into one message; more than one message may carry are not
-   * counted.
-   */
+  /** Sends hearts, collected into one message; hearts above its limit are dropped. */
   heart(count = 1): void {
     this.#hearts.add(count);
   }
 
   /**
-   * Reserves units, all lines or nothing. Repeats the same key by itself until there is an answer,
-   * so one call can never take units twice; after `unknown_outcome`, call again with the same `key`
-   * and lines.
+   * Reserves all items or none. The request is repeated with one key until a reply arrives, so a
+   * call never reserves twice. After `unknown_outcome`, call again with the same `key` and `lines`.
    */
-  async reserve(request: {
-    sale: string;
-    lines: readonly ReservationLine[];
-    key?: string;
-    deadlineMs?: number;
-  }): Promise<Outcome<Reserved>> {
-    const key = request.key ?? newKey();
-    const lines = request.lines.map((line) => ({ ...line }));
-    const outcome = await this.#requests.repeat(
-      (id) => ({ t: 'reserve', id, key, sale: request.sale, lines }),
-      request.deadlineMs ?? KEYED_DEADLINE_MS,
-    );
+  async reserve(
+    request: { sale: string; lines: readonly ReservationItem[] } & KeyedOptions,
+  ): Promise<Outcome<ReserveResult>> {
+    const { sale, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
+    const lines = request.lines.map((item) => ({ ...item }));
+    const outcome = await this.#requests.repeat((id) => ({ t: 'reserve', id, key, sale, lines }), deadlineMs);
     return this.#reservationOutcome(outcome, key);
   }
 
-  /** Gives a hold back before it lapses. */
-  async release(reservation: string, options: { key?: string; deadlineMs?: number } = {}): Promise<Outcome<Reserved>> {
-    const key = options.key ?? newKey();
-    const outcome = await this.#requests.repeat(
-      (id) => ({ t: 'release', id, key, reservation }),
-      options.deadlineMs ?? KEYED_DEADLINE_MS,
-    );
+  /** Releases a hold. */
+  async release(reservation: string, options: KeyedOptions = {}): Promise<Outcome<ReserveResult>> {
+    const { key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = options;
+    const outcome = await this.#requests.repeat((id) => ({ t: 'release', id, key, reservation }), deadlineMs);
     return this.#reservationOutcome(outcome, key);
   }
 
   /**
-   * Joins the line for a sold-out SKU. When units come free and it is your turn they are held for
-   * you: a `you` event with `offer` set, on any device. Refused with `units_free` while there is
-   * something to reserve.
+   * Joins the waitlist of a sold-out SKU. When it is your turn, free units are held for you: a
+   * `you` event with `offer` set, on any device. Refused with `units_free` while units are free.
    */
-  async joinWaitlist(request: {
-    sale: string;
-    sku: string;
-    qty?: number;
-    key?: string;
-    deadlineMs?: number;
-  }): Promise<Outcome<Waiting>> {
+  async joinWaitlist(request: WaitlistRequest & { qty?: number }): Promise<Outcome<WaitlistResult>> {
     const { sale, sku, qty = 1 } = request;
     const outcome = await this.#waitlist('join', request, { qty });
-    if (outcome.ok)
-      this.#model.waits.set(waitKey(sale, sku), {
-        sale,
-        sku,
-        qty,
-        place: outcome.value.place,
-        joinedAt: this.serverNow(),
-      });
+    if (outcome.ok) {
+      const { place } = outcome.value;
+      this.#model.waits.set(waitKey(sale, sku), { sale, sku, qty, place, joinedAt: this.serverNow() });
+    }
     return outcome;
   }
 
-  /** Gives up the place in line. */
-  async leaveWaitlist(request: {
-    sale: string;
-    sku: string;
-    key?: string;
-    deadlineMs?: number;
-  }): Promise<Outcome<Waiting>> {
+  /** Leaves the waitlist of a SKU. */
+  async leaveWaitlist(request: WaitlistRequest): Promise<Outcome<WaitlistResult>> {
     const outcome = await this.#waitlist('leave', request, {});
     if (outcome.ok || outcome.error.code === 'not_waiting')
       this.#model.waits.delete(waitKey(request.sale, request.sku));
@@ -216,9 +189,9 @@ export class StampedeClient {
 
   async #waitlist(
     op: 'join' | 'leave',
-    request: { sale: string; sku: string; key?: string; deadlineMs?: number },
+    request: WaitlistRequest,
     more: { qty?: number },
-  ): Promise<Outcome<Waiting>> {
+  ): Promise<Outcome<WaitlistResult>> {
     const { sale, sku, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
     const outcome = await this.#requests.repeat(
       (id) => ({ t: 'waitlist', id, key, op, sale, sku, ...more }),
@@ -229,28 +202,23 @@ export class StampedeClient {
     return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };
   }
 
-  /**
-   * Drops the connection and comes back at once from the same position, as a lost network would
-   * make it.
-   */
+  /** Drops the connection and reconnects at the same position, as after a network failure. */
   reconnect(): void {
-    this.#line.restart('asked for by the caller');
+    this.#connection.restart('Requested by the caller.');
   }
 
-  /**
-   * Ends for good. Waiting requests are answered `closed`, those already sent `unknown_outcome`.
-   */
+  /** Closes for good. Pending requests end with `closed`, or `unknown_outcome` if sent. */
   close(): void {
-    this.#line.close();
+    this.#connection.close();
     this.#requests.close();
     this.#sync.stop();
     this.#hearts.stop();
   }
 
-  #reservationOutcome(outcome: Outcome<Ok>, key: string): Outcome<Reserved> {
+  #reservationOutcome(outcome: Outcome<Ok>, key: string): Outcome<ReserveResult> {
     if (!outcome.ok) return outcome;
     const reservation = outcome.value.data?.reservation as ReservationView | undefined;
-    if (reservation === undefined) return refused('invalid_message', 'The answer carries no reservation.');
+    if (reservation === undefined) return failed('invalid_message', 'The reply of the server contains no reservation.');
     this.#model.applyReservation(reservation);
     const { replayed, durability } = outcome.value.data ?? {};
     return {
@@ -264,27 +232,27 @@ export class StampedeClient {
     };
   }
 
-  #address(base: string): string {
+  #url(base: string): string {
     this.#connectStartedAt = this.#clock.localNow();
     const gateway = this.#movedTo ?? base;
     this.#movedTo = null;
-    const address = new URL(`${gateway}/v1/shows/${encodeURIComponent(this.#options.show)}`);
+    const url = new URL(`${gateway}/v1/shows/${encodeURIComponent(this.#options.show)}`);
     if (this.#model.epoch !== null) {
-      address.searchParams.set('epoch', this.#model.epoch);
-      address.searchParams.set('offset', String(this.#model.offset));
-      address.searchParams.set('chat', String(this.#model.lastChat));
+      url.searchParams.set('epoch', this.#model.epoch);
+      url.searchParams.set('offset', String(this.#model.offset));
+      url.searchParams.set('chat', String(this.#model.lastChat));
     }
-    return address.href;
+    return url.href;
   }
 
-  #onState(state: LineState): void {
+  #onState(state: ConnectionState): void {
     if (state.at === 'waiting' || state.at === 'closed') {
       this.#sync.stop();
       this.#resuming = false;
       this.#requests.disconnected();
       if (state.at === 'closed') this.#requests.close();
     }
-    // "open" is announced with the welcome, when the model is already right.
+    // `open` is emitted with the welcome, when the model is updated.
     if (state.at !== 'open') this.#emitter.emit('status', state);
   }
 
@@ -295,13 +263,13 @@ export class StampedeClient {
         return;
       case 'frame':
         this.#stats.frames += 1;
-        this.#announce(this.#model.applyFrame(message), message.snapshot !== undefined);
+        this.#emitChanges(this.#model.applyFrame(message), message.snapshot !== undefined);
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
         if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
         return;
       case 'ok':
       case 'error':
-        this.#requests.answer(message);
+        this.#requests.onReply(message);
         return;
       case 'you':
         this.#model.applyReservation(message.reservation);
@@ -312,7 +280,7 @@ export class StampedeClient {
         this.#emitter.emit('bye', message);
         return;
       default:
-        return; // a newer server may say things this version does not know
+        return; // from a newer server
     }
   }
 
@@ -324,14 +292,14 @@ export class StampedeClient {
     if (welcome.resumed === true) this.#stats.resumes += 1;
     this.#you = welcome.you;
     const applied = this.#model.applyWelcome(welcome);
-    this.#emitter.emit('status', this.#line.state);
+    this.#emitter.emit('status', this.#connection.state);
     this.#emitter.emit('welcome', welcome);
-    this.#announce(applied, true);
+    this.#emitChanges(applied, true);
     this.#requests.connected();
     this.#sync.start(welcome.limits.heartbeatMs);
   }
 
-  #announce(applied: Applied, history: boolean): void {
+  #emitChanges(applied: ModelChanges, history: boolean): void {
     if (applied.snapshot) {
       this.#stats.snapshots += 1;
       this.#emitter.emit('snapshot', this.#model);
@@ -343,27 +311,24 @@ export class StampedeClient {
   }
 
   async #closeGap(): Promise<void> {
-    if (this.#resuming || this.#line.state.at !== 'open') return;
+    if (this.#resuming || this.#connection.state.at !== 'open') return;
     this.#resuming = true;
     this.#stats.gaps += 1;
     this.#resumesInARow += 1;
     const { epoch, offset, lastChat } = this.#model;
     const outcome =
       this.#resumesInARow > RESUMES_IN_A_ROW_MAX
-        ? refused('internal', 'Resuming does not help.')
+        ? failed('internal', 'Repeated resumes closed no gap.')
         : await this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat: lastChat }));
     this.#resuming = false;
-    if (outcome.ok || this.#line.state.at !== 'open') return;
-    this.#model.epoch = null; // without a position the next welcome brings a snapshot
+    if (outcome.ok || this.#connection.state.at !== 'open') return;
+    this.#model.epoch = null; // without a position the next welcome contains a snapshot
     this.#resumesInARow = 0;
-    this.#line.restart(`a gap could not be closed: ${outcome.error.code}`);
+    this.#connection.restart(`A gap could not be closed: ${outcome.error.code}`);
   }
 }
 
-/**
- * A key no two calls share. `crypto.randomUUID` is missing on plain http pages, `getRandomValues`
- * never.
- */
+/** Returns a random key. `crypto.randomUUID` does not exist on plain http pages. */
 export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -373,11 +338,12 @@ function gatewayBase(url: string): string {
   const parsed = new URL(url);
   if (parsed.protocol === 'http:') parsed.protocol = 'ws:';
   if (parsed.protocol === 'https:') parsed.protocol = 'wss:';
-  if (parsed.protocol !== 'ws:' && parsed.protocol !== 'wss:') throw new TypeError(`Not a WebSocket address: ${url}`);
+  if (parsed.protocol !== 'ws:' && parsed.protocol !== 'wss:')
+    throw new TypeError(`${url} is not a WebSocket URL. Use ws:// or wss://.`);
   return parsed.href.replace(/\/+$/, '');
 }
 
-/** An address somebody else gave: not worth an exception. */
+/** Returns null for an invalid URL, which a server may have sent. */
 function gatewayBaseOrNull(url: string): string | null {
   try {
     return gatewayBase(url);

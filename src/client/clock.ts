@@ -1,16 +1,12 @@
 /**
- * The server's clock as seen from here, in the manner of NTP: every exchange of (sent, received,
- * answered, arrived) bounds the offset between the two clocks by half its round trip; the exchange
- * with the shortest round trip wins until drift has made it the worse one.
+ * An estimate of the server's clock, as in NTP: each exchange bounds the offset between the clocks
+ * by half its round trip. The exchange with the smallest error is used; errors grow with drift.
  */
 
 export interface ClockReading {
   /** Milliseconds since the Unix epoch on the server's (Redis) clock. */
   readonly now: number;
-  /**
-   * The true server time lies within `now` +- this many milliseconds; Infinity before the first
-   * exchange.
-   */
+  /** The true time is within `now` +- this; Infinity before the first exchange. */
   readonly errorMs: number;
 }
 
@@ -20,13 +16,11 @@ interface Sample {
   readonly takenAt: number;
 }
 
-/**
- * Crystal clocks drift by up to some 50 parts per million each; two of them apart from each other.
- */
+/** Crystal clocks drift by up to 50 parts per million, two clocks by twice that. */
 const DRIFT_PER_MS = 0.0001;
 const SAMPLES_MAX = 8;
 
-/** Milliseconds since the Unix epoch that never jump when somebody sets the machine's clock. */
+/** Returns milliseconds since the Unix epoch, without jumps when the system clock is set. */
 export const monotonicNowMs = (): number => performance.timeOrigin + performance.now();
 
 export class ServerClock {
@@ -37,22 +31,22 @@ export class ServerClock {
     this.#localNow = localNow;
   }
 
-  /** Local time, the one that `add` expects for `sentAt` and `arrivedAt`. */
+  /** Returns local time, as `add` expects it for `sentAt` and `arrivedAt`. */
   localNow(): number {
     return this.#localNow();
   }
 
-  /** One exchange: sent and arrived by the local clock, received and answered by the server's. */
-  add(sentAt: number, receivedAt: number, answeredAt: number, arrivedAt: number): void {
-    const roundTripMs = arrivedAt - sentAt - (answeredAt - receivedAt);
+  /** Adds an exchange. The server's clock gives `receivedAt` and `repliedAt`. */
+  add(sentAt: number, receivedAt: number, repliedAt: number, arrivedAt: number): void {
+    const roundTripMs = arrivedAt - sentAt - (repliedAt - receivedAt);
     if (!Number.isFinite(roundTripMs) || roundTripMs < 0) return;
-    // Server times are whole milliseconds: each reading may be up to one too low.
-    const offsetMs = (receivedAt - sentAt + (answeredAt - arrivedAt)) / 2 + 0.5;
+    // Server times are rounded down to milliseconds, hence the half millisecond.
+    const offsetMs = (receivedAt - sentAt + (repliedAt - arrivedAt)) / 2 + 0.5;
     this.#samples.push({ offsetMs, errorMs: roundTripMs / 2 + 0.5, takenAt: arrivedAt });
     if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
   }
 
-  /** Forgets what it knew: another node, another path. */
+  /** Drops all exchanges, for a connection to another node. */
   reset(): void {
     this.#samples = [];
   }

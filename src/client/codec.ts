@@ -1,7 +1,4 @@
-/**
- * What travels on the socket. JSON needs nothing; MessagePack is loaded only when asked for, so
- * that a plain web page needs no bundler.
- */
+/** Encodings of messages. MessagePack is loaded on demand, so a page with JSON needs no bundler. */
 import type { ClientMessage, ServerMessage, Variant } from '../protocol/messages.ts';
 
 export interface ClientCodec {
@@ -15,13 +12,13 @@ export const jsonCodec: ClientCodec = {
   variant: 'json',
   encode: (message) => JSON.stringify(message),
   decode: (data) => {
-    if (typeof data !== 'string') throw new TypeError('expected a text frame');
+    if (typeof data !== 'string') throw new TypeError('The server sent a binary frame, expected text.');
     return asMessage(JSON.parse(data));
   },
 };
 
 export function asMessage(value: unknown): ServerMessage {
   if (typeof value !== 'object' || value === null || typeof (value as { t?: unknown }).t !== 'string')
-    throw new TypeError('not a message');
+    throw new TypeError('The server sent a frame that is not a message.');
   return value as ServerMessage;
 }

@@ -1,10 +1,8 @@
-/**
- * A typed event emitter without platform parts, so that it is the same in a browser and in Node.
- */
+/** A typed event emitter for browsers and Node. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();
 
-  /** Calls `listener` on every `type` from now on; answers a function that stops it. */
+  /** Adds a listener. Returns a function that removes it. */
   on<Type extends keyof Events>(type: Type, listener: (payload: Events[Type]) => void): () => void {
     let listeners = this.#listeners.get(type);
     if (listeners === undefined) {
@@ -15,7 +13,7 @@ export class Emitter<Events extends object> {
     return () => void listeners.delete(listener);
   }
 
-  /** Calls `listener` on the next `type` only. */
+  /** Adds a listener for the next event only. */
   once<Type extends keyof Events>(type: Type, listener: (payload: Events[Type]) => void): () => void {
     const off = this.on(type, (payload) => {
       off();
@@ -24,10 +22,7 @@ export class Emitter<Events extends object> {
     return off;
   }
 
-  /**
-   * A listener that throws must not keep the others, or the connection, from going on: its error
-   * surfaces on its own.
-   */
+  /** Errors of listeners are rethrown later, so that they stop no other listener. */
   emit<Type extends keyof Events>(type: Type, payload: Events[Type]): void {
     const listeners = this.#listeners.get(type);
     if (listeners === undefined) return;
@@ -40,9 +35,5 @@ export class Emitter<Events extends object> {
         });
       }
     }
-  }
-
-  clear(): void {
-    this.#listeners.clear();
   }
 }

@@ -1,4 +1,4 @@
-/** Gathers taps for a moment, so that a happy finger costs one message and not thirty. */
+/** Collects hearts for a short time and sends them in one message. */
 import { LIMITS } from '../protocol/limits.ts';
 
 const FLUSH_MS = 300;
@@ -12,7 +12,7 @@ export class Hearts {
     this.#send = send;
   }
 
-  /** More than one message may carry are not counted. */
+  /** Hearts above the limit of one message are dropped. */
   add(count: number): void {
     this.#count = Math.min(LIMITS.heartsPerMessageMax, this.#count + Math.max(0, Math.floor(count)));
     this.#timer ??= setTimeout(() => {

@@ -1,6 +1,6 @@
 /**
- * The client SDK, for browsers and Node. In a browser without a bundler use the JSON variant (the
- * default): it needs no further package.
+ * The client SDK for browsers and Node. Without a bundler use the JSON variant (the default): it
+ * needs no other package.
  *
  *     const client = connect({ url: 'ws://localhost:8080', show: 'demo', token });
  *     client.on('chat', ({ messages }) => ...);
@@ -8,26 +8,27 @@
  *     if (outcome.ok) ... else console.log(outcome.error.code);
  */
 import { StampedeClient } from './client.ts';
-import type { ClientOptions } from './contract.ts';
+import type { ClientOptions } from './types.ts';
 
 export { newKey, type StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
+export type { ConnectionState, SocketClass, SocketLike } from './connection.ts';
+export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
+export type { ClientErrorCode, ClientFailure, Outcome } from './outcome.ts';
 export type {
   ClientEvents,
   ClientOptions,
   ClientStats,
   CountdownReading,
   Durability,
-  Reserved,
-  Waiting,
-} from './contract.ts';
-export type { ClientErrorCode, ClientFailure, Outcome } from './failures.ts';
-export type { LineState, SocketClass, SocketLike } from './line.ts';
-export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
+  KeyedOptions,
+  ReserveResult,
+  WaitlistResult,
+} from './types.ts';
 
 /**
- * Connects to a show and stays connected until `close()` or a reason to stop. Throws TypeError on
- * options that can never work.
+ * Connects to a show, and reconnects until `close()` or a close code that forbids it. Throws a
+ * TypeError for invalid options.
  */
 export function connect(options: ClientOptions): StampedeClient {
   return new StampedeClient(options);

@@ -1,6 +1,6 @@
 /**
- * What this client knows of a show, kept right: a snapshot, then numbered events in order without a
- * hole, then state where the newest revision wins. Pure: no sockets, no clock.
+ * The client's model of a show: a snapshot, then numbered events in order and without gaps, and
+ * state of which the newest revision wins. Pure: no connection, no clock.
  */
 import { LIMITS } from '../protocol/limits.ts';
 import {
@@ -34,32 +34,32 @@ export interface Announcement {
   readonly at: number;
 }
 
-/** The read side of the model. The maps are live: they change as frames arrive. */
+/** The read side of the model. Its maps change as frames arrive. */
 export interface ShowModel {
   /** null until the first snapshot. */
   readonly show: ShowView | null;
   readonly products: ReadonlyMap<string, Product>;
   readonly sales: ReadonlyMap<string, SaleView>;
-  /** Own holds and orders; those that ended during this connection stay, with their end. */
+  /** Your holds and orders, with some that ended. */
   readonly reservations: ReadonlyMap<string, ReservationView>;
-  /** Own places in line for sold-out SKUs, by `sale/sku`. */
+  /** Your waitlist entries by `waitKey(sale, sku)`. */
   readonly waits: ReadonlyMap<string, WaitView>;
   /** Newest last, bounded. */
   readonly chat: readonly ChatMessage[];
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
-  /** Different people with a token so far, estimated. */
+  /** Estimated number of different users so far. */
   readonly unique: number;
   readonly announcement: Announcement | null;
   readonly epoch: string | null;
   readonly offset: number;
-  /** Chat up to this id was seen or told as missed, 0 = none. */
+  /** Chat up to this id was received or reported as missed, 0 = none. */
   readonly lastChat: number;
 }
 
-/** What one frame changed. `gap`: events are missing, ask to resume from `epoch` and `offset`. */
-export interface Applied {
+/** Changes by one frame. `gap`: events are missing; resume from `epoch` and `offset`. */
+export interface ModelChanges {
   readonly events: readonly ShowEvent[];
   readonly chat: readonly ChatMessage[];
   readonly snapshot: boolean;
@@ -86,22 +86,27 @@ export class Model implements ShowModel {
   lastChat = 0;
   readonly #seenChat = new Set<number>();
 
-  applyWelcome(welcome: Welcome): Applied {
-    const snapshot = welcome.snapshot !== undefined && this.#takeSnapshot(welcome.snapshot);
+  applyWelcome(welcome: Welcome): ModelChanges {
+    const snapshot = welcome.snapshot !== undefined && this.#applySnapshot(welcome.snapshot);
     this.#replaceReservations(welcome.you.reservations);
     this.waits.clear();
     for (const wait of welcome.you.waits ?? []) this.waits.set(waitKey(wait.sale, wait.sku), wait);
-    return { events: [], chat: this.#takeChat(welcome.chat), snapshot, gap: !snapshot && this.epoch !== welcome.epoch };
+    return {
+      events: [],
+      chat: this.#applyChat(welcome.chat),
+      snapshot,
+      gap: !snapshot && this.epoch !== welcome.epoch,
+    };
   }
 
-  applyFrame(frame: Frame): Applied {
-    const snapshot = frame.snapshot !== undefined && this.#takeSnapshot(frame.snapshot);
-    const { events, gap } = this.#takeEvents(frame.epoch ?? this.epoch, frame.events ?? []);
-    if (frame.state !== undefined) this.#takeState(frame.state);
-    return { events, chat: frame.chat === undefined ? [] : this.#takeChat(frame.chat), snapshot, gap };
+  applyFrame(frame: Frame): ModelChanges {
+    const snapshot = frame.snapshot !== undefined && this.#applySnapshot(frame.snapshot);
+    const { events, gap } = this.#applyEvents(frame.epoch ?? this.epoch, frame.events ?? []);
+    if (frame.state !== undefined) this.#applyState(frame.state);
+    return { events, chat: frame.chat === undefined ? [] : this.#applyChat(frame.chat), snapshot, gap };
   }
 
-  /** An own message that the display cap showed to nobody: its sender sees it all the same. */
+  /** Adds a message of yours that the display cap left out. Returns false if it is known. */
   addOwnChat(message: ChatMessage): boolean {
     if (this.#seenChat.has(message.id)) return false;
     this.#seenChat.add(message.id);
@@ -109,21 +114,18 @@ export class Model implements ShowModel {
     return true;
   }
 
-  /**
-   * A hold that ended never comes back to life, in whatever order answers and personal messages
-   * arrive.
-   */
+  /** Replies and personal messages may arrive in any order: an ended hold stays ended. */
   applyReservation(reservation: ReservationView): void {
     const known = this.reservations.get(reservation.id);
     if (known !== undefined && known.state !== 'held' && reservation.state === 'held') return;
     this.reservations.set(reservation.id, reservation);
-    // An offer is what the line was for.
+    // An offer ends the waitlist entry.
     if (reservation.offer) for (const { sku } of reservation.lines) this.waits.delete(waitKey(reservation.sale, sku));
-    this.#forgetOldEnds();
+    this.#trimEnded();
   }
 
-  #takeSnapshot(snapshot: Snapshot): boolean {
-    // Recent chat comes along; what was on screen may have been taken off since.
+  #applySnapshot(snapshot: Snapshot): boolean {
+    // The snapshot brings recent chat; older messages may have been removed since.
     this.chat = [];
     this.lastChat = 0;
     this.#seenChat.clear();
@@ -134,24 +136,24 @@ export class Model implements ShowModel {
     for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
     for (const sale of snapshot.sales) this.sales.set(sale.id, sale);
-    this.#takeState(snapshot.state);
+    this.#applyState(snapshot.state);
     return true;
   }
 
-  #takeEvents(epoch: string | null, events: readonly ShowEvent[]): { events: ShowEvent[]; gap: boolean } {
+  #applyEvents(epoch: string | null, events: readonly ShowEvent[]): { events: ShowEvent[]; gap: boolean } {
     if (epoch !== this.epoch) return { events: [], gap: true };
     const applied: ShowEvent[] = [];
     for (const event of events) {
       if (event.offset <= this.offset) continue;
       if (event.offset !== this.offset + 1) return { events: applied, gap: true };
       this.offset = event.offset;
-      this.#takeEvent(event);
+      this.#applyEvent(event);
       applied.push(event);
     }
     return { events: applied, gap: false };
   }
 
-  #takeEvent(event: ShowEvent): void {
+  #applyEvent(event: ShowEvent): void {
     const { show, product, sale, text } = event.data;
     switch (event.type) {
       case 'product.removed':
@@ -169,25 +171,25 @@ export class Model implements ShowModel {
         break;
       default:
         if (isObject(product)) this.products.set(idOf(product), product as unknown as Product);
-        if (isObject(sale)) this.#takeSale(sale as unknown as SaleView);
+        if (isObject(sale)) this.#applySale(sale as unknown as SaleView);
     }
     if (isObject(show)) this.show = show as unknown as ShowView;
   }
 
-  #takeSale(sale: SaleView): void {
+  #applySale(sale: SaleView): void {
     const known = this.sales.get(sale.id);
     if (known === undefined || sale.rev >= known.rev) this.sales.set(sale.id, sale);
   }
 
-  #takeState(state: StateView): void {
+  #applyState(state: StateView): void {
     if (state.viewers !== undefined) this.viewers = state.viewers;
     if (state.peak !== undefined) this.peak = state.peak;
     if (state.hearts !== undefined) this.hearts = state.hearts;
     if (state.unique !== undefined) this.unique = state.unique;
-    for (const patch of state.sales ?? []) this.#takeSaleState(patch);
+    for (const patch of state.sales ?? []) this.#applySaleState(patch);
   }
 
-  #takeSaleState(patch: SaleStateView): void {
+  #applySaleState(patch: SaleStateView): void {
     const known = this.sales.get(patch.id);
     if (known === undefined || patch.rev < known.rev) return;
     const skus = known.skus.map((sku) => ({ ...sku, left: patch.left[sku.sku] ?? sku.left }));
@@ -201,7 +203,7 @@ export class Model implements ShowModel {
     });
   }
 
-  #takeChat(groups: readonly ChatGroup[]): ChatMessage[] {
+  #applyChat(groups: readonly ChatGroup[]): ChatMessage[] {
     const messages: ChatMessage[] = [];
     for (const [firstId, at, items] of groups) {
       this.lastChat = Math.max(this.lastChat, firstId - 1);
@@ -218,12 +220,11 @@ export class Model implements ShowModel {
   }
 
   #keepChat(messages: readonly ChatMessage[]): void {
-    // Cut in strides: copying the list for each frame is what costs with many clients in one
-    // process.
+    // Trimmed rarely: copying the list per frame is expensive with many clients in one process.
     this.chat.push(...messages);
     if (this.chat.length > CHAT_KEPT * 2) this.chat = this.chat.slice(-CHAT_KEPT);
     if (this.#seenChat.size <= CHAT_KEPT * 8) return;
-    // A Set keeps insertion order: the oldest ids go first.
+    // A Set keeps insertion order, so this deletes the oldest ids.
     for (const id of this.#seenChat) {
       if (this.#seenChat.size <= CHAT_KEPT * 4) break;
       this.#seenChat.delete(id);
@@ -233,34 +234,27 @@ export class Model implements ShowModel {
   #removeChat(data: Readonly<Record<string, unknown>>): void {
     const removed = new Set<unknown>(Array.isArray(data.ids) ? data.ids : []);
     this.chat = this.chat.filter((message) => !removed.has(message.id));
-    // Should one still be on its way, it stays away.
+    // A removed message that still arrives is ignored.
     for (const id of removed) if (typeof id === 'number') this.#seenChat.add(id);
   }
 
   #replaceReservations(current: readonly ReservationView[]): void {
-    const ended = [...this.reservations.values()].filter(
-      (reservation) => reservation.state === 'released' || reservation.state === 'expired',
-    );
+    const ended = [...this.reservations.values()].filter(isEnded);
     this.reservations.clear();
     for (const reservation of [...ended, ...current]) this.reservations.set(reservation.id, reservation);
   }
 
-  #forgetOldEnds(): void {
-    let ended = 0;
-    for (const reservation of this.reservations.values())
-      if (reservation.state === 'released' || reservation.state === 'expired') ended += 1;
-    for (const [id, reservation] of this.reservations) {
-      if (ended <= ENDED_RESERVATIONS_KEPT) return;
-      if (reservation.state !== 'released' && reservation.state !== 'expired') continue;
+  #trimEnded(): void {
+    const ended = [...this.reservations.values()].filter(isEnded);
+    for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_RESERVATIONS_KEPT)))
       this.reservations.delete(id);
-      ended -= 1;
-    }
   }
 }
 
-/** How `waits` names a place in line. */
+/** Returns the key of a waitlist entry in `waits`. */
 export const waitKey = (sale: string, sku: string): string => `${sale}/${sku}`;
 
+const isEnded = ({ state }: ReservationView): boolean => state === 'released' || state === 'expired';
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 function idOf(value: unknown): string {

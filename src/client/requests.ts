@@ -1,39 +1,33 @@
 /**
- * Requests under way. A one-shot request (chat, sync) is answered once or its outcome is unknown; a
- * keyed one (reserve, release) is repeated with the same key, over reconnects, until an answer
- * comes or its deadline passes: the server answers a known key with what it recorded.
+ * Pending requests. A one-shot request (chat, sync) is sent once; without a reply its outcome is
+ * unknown. A keyed one (reserve, release) is repeated with the same key, over reconnects, until a
+ * reply arrives or its deadline passes: for a known key the server returns the recorded result.
  */
 import type { ClientMessage, ErrorMessage, Ok } from '../protocol/messages.ts';
-import { type ClientFailure, type Outcome, refused } from './failures.ts';
+import { type ClientFailure, failed, type Outcome } from './outcome.ts';
 
 export interface RequestsOptions {
-  /** Puts the message on the wire; false when there is no open connection. */
+  /** Returns false without an open connection. */
   readonly send: (message: ClientMessage) => boolean;
-  /** How long one attempt may stay without an answer, in milliseconds. */
+  /** Wait this long for the reply to one attempt. */
   readonly attemptTimeoutMs: number;
-  /** Most requests that may wait for an answer at the same time. */
-  readonly waitingMax: number;
+  /** Most pending requests. */
+  readonly pendingMax: number;
 }
 
 interface Pending {
   readonly build: (id: number) => ClientMessage;
-  readonly repeatable: boolean;
+  readonly isKeyed: boolean;
   readonly settle: (outcome: Outcome<Ok>) => void;
-  /**
-   * The ids this request went out with on the present connection: an answer to any of them is its
-   * answer.
-   */
+  /** Request ids of all attempts on this connection; a reply to any of them settles the request. */
   ids: number[];
-  everSent: boolean;
+  wasSent: boolean;
   attempts: number;
   attemptTimer: ReturnType<typeof setTimeout> | undefined;
   deadlineTimer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/**
- * Failures after which a keyed request was not decided, or nobody knows: the same key again finds
- * out.
- */
+/** Failures after which the result is not known: repeating the key reveals it. */
 const REPEAT_AFTER: ReadonlySet<string> = new Set([
   'redis_unavailable',
   'redis_full',
@@ -56,39 +50,31 @@ export class Requests {
     this.#options = options;
   }
 
-  get waiting(): number {
-    return this.#pending.size;
-  }
-
-  /** Sends now or not at all. */
+  /** Sends once, now. */
   once(build: (id: number) => ClientMessage): Promise<Outcome<Ok>> {
     return this.#start(build, false, this.#options.attemptTimeoutMs);
   }
 
-  /**
-   * Sends now or when connected, again after a lost connection, a silence or a passing failure, for
-   * at most `deadlineMs`.
-   */
+  /** Sends when connected, and again after a lost connection, a timeout or a transient failure. */
   repeat(build: (id: number) => ClientMessage, deadlineMs: number): Promise<Outcome<Ok>> {
     return this.#start(build, true, deadlineMs);
   }
 
-  /** Hands an answer to its request; false when nobody waits for it. */
-  answer(message: Ok | ErrorMessage): boolean {
+  /** Settles the request of a reply, or schedules its next attempt. */
+  onReply(message: Ok | ErrorMessage): void {
     const pending = typeof message.id === 'number' ? this.#byId.get(message.id) : undefined;
-    if (pending === undefined) return false;
+    if (pending === undefined) return;
     if (message.t === 'ok') {
       this.#settle(pending, { ok: true, value: message });
-    } else if (pending.repeatable && REPEAT_AFTER.has(message.code)) {
-      this.#again(pending, message.retryAfterMs ?? REPEAT_PAUSE_MS * pending.attempts);
+    } else if (pending.isKeyed && REPEAT_AFTER.has(message.code)) {
+      this.#retryLater(pending, message.retryAfterMs ?? REPEAT_PAUSE_MS * pending.attempts);
     } else {
       this.#settle(pending, { ok: false, error: failureOf(message) });
     }
-    return true;
   }
 
   connected(): void {
-    for (const pending of this.#pending) if (pending.repeatable) this.#attempt(pending);
+    for (const pending of this.#pending) if (pending.isKeyed) this.#attempt(pending);
   }
 
   disconnected(): void {
@@ -96,8 +82,11 @@ export class Requests {
     for (const pending of [...this.#pending]) {
       pending.ids = [];
       clearTimeout(pending.attemptTimer);
-      if (!pending.repeatable)
-        this.#settle(pending, refused('unknown_outcome', 'The connection was lost before an answer came.'));
+      if (!pending.isKeyed)
+        this.#settle(
+          pending,
+          failed('unknown_outcome', 'The connection was lost before the reply. The request may have succeeded.'),
+        );
     }
   }
 
@@ -106,24 +95,24 @@ export class Requests {
     for (const pending of [...this.#pending]) {
       this.#settle(
         pending,
-        pending.everSent
-          ? refused('unknown_outcome', 'Closed before an answer came.')
-          : refused('closed', 'This client was closed.'),
+        pending.wasSent
+          ? failed('unknown_outcome', 'This client was closed before the reply. The request may have succeeded.')
+          : failed('closed', 'This client was closed.'),
       );
     }
   }
 
-  #start(build: (id: number) => ClientMessage, repeatable: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
-    if (this.#closed) return Promise.resolve(refused('closed', 'This client was closed.'));
-    if (this.#pending.size >= this.#options.waitingMax)
-      return Promise.resolve(refused('queue_full', 'Too many requests of this client wait for an answer.'));
+  #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
+    if (this.#closed) return Promise.resolve(failed('closed', 'This client was closed.'));
+    if (this.#pending.size >= this.#options.pendingMax)
+      return Promise.resolve(failed('queue_full', 'Too many requests are pending. Wait for their results.'));
     return new Promise((resolve) => {
       const pending: Pending = {
         build,
-        repeatable,
+        isKeyed,
         settle: resolve,
         ids: [],
-        everSent: false,
+        wasSent: false,
         attempts: 0,
         attemptTimer: undefined,
         deadlineTimer: undefined,
@@ -131,7 +120,8 @@ export class Requests {
       this.#pending.add(pending);
       pending.deadlineTimer = setTimeout(() => this.#giveUp(pending), deadlineMs);
       const sent = this.#attempt(pending);
-      if (!sent && !repeatable) this.#settle(pending, refused('disconnected', 'Not connected; nothing was sent.'));
+      if (!sent && !isKeyed)
+        this.#settle(pending, failed('disconnected', 'Not connected, so nothing was sent. Try again when connected.'));
     });
   }
 
@@ -142,14 +132,14 @@ export class Requests {
     if (!this.#options.send(pending.build(id))) return false;
     this.#byId.set(id, pending);
     pending.ids.push(id);
-    pending.everSent = true;
+    pending.wasSent = true;
     pending.attempts += 1;
-    if (pending.repeatable)
+    if (pending.isKeyed)
       pending.attemptTimer = setTimeout(() => this.#attempt(pending), this.#options.attemptTimeoutMs);
     return true;
   }
 
-  #again(pending: Pending, pauseMs: number): void {
+  #retryLater(pending: Pending, pauseMs: number): void {
     for (const id of pending.ids) this.#byId.delete(id);
     pending.ids = [];
     clearTimeout(pending.attemptTimer);
@@ -157,9 +147,12 @@ export class Requests {
   }
 
   #giveUp(pending: Pending): void {
-    const outcome = pending.everSent
-      ? refused('unknown_outcome', 'No answer came in time; it may have happened. Repeat it with the same key.')
-      : refused('disconnected', 'Not connected in time; nothing was sent.');
+    const outcome = pending.wasSent
+      ? failed(
+          'unknown_outcome',
+          'No reply arrived in time. The request may have succeeded: repeat it with the same key.',
+        )
+      : failed('disconnected', 'Not connected in time, so nothing was sent. Try again.');
     this.#settle(pending, outcome);
   }
 

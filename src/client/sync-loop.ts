@@ -1,40 +1,35 @@
-/**
- * Exchanges clocks with the server for as long as a connection stands, which also finds out when
- * nobody answers any more.
- */
+/** Exchanges clocks with the server while a connection is open. Doubles as its heartbeat. */
 import type { Ok } from '../protocol/messages.ts';
 import type { ServerClock } from './clock.ts';
-import type { Outcome } from './failures.ts';
+import type { Outcome } from './outcome.ts';
 
 export interface SyncLoopOptions {
   readonly clock: ServerClock;
   /** Sends one `sync` that carries the local time. */
   readonly exchange: (at: number) => Promise<Outcome<Ok>>;
-  /** The line is dead: an exchange stayed without an answer. */
-  readonly onSilence: () => void;
+  /** An exchange got no reply: the connection is dead. */
+  readonly onTimeout: () => void;
   readonly random: () => number;
 }
 
-/** Several exchanges at first, for a short round trip among them. */
+/** Several exchanges at the start, because the shortest round trip counts. */
 const FIRST_EXCHANGES = 4;
 const FIRST_PAUSE_MS = 150;
 
 export class SyncLoop {
   readonly #options: SyncLoopOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** An exchange that outlives its connection must not steer the next one's loop. */
+  /** Identifies the loop of this connection: late replies to an earlier one are ignored. */
   #run = 0;
 
   constructor(options: SyncLoopOptions) {
     this.#options = options;
   }
 
-  /**
-   * Begins with a new connection; afterwards one exchange per heartbeat, not all clients in step.
-   */
+  /** Starts the loop of a new connection. Heartbeats are jittered, so that clients do not align. */
   start(heartbeatMs: number): void {
     this.stop();
-    this.#next(this.#run, FIRST_EXCHANGES, 0, heartbeatMs);
+    this.#schedule(this.#run, FIRST_EXCHANGES, 0, heartbeatMs);
   }
 
   stop(): void {
@@ -42,13 +37,13 @@ export class SyncLoop {
     clearTimeout(this.#timer);
   }
 
-  #next(run: number, left: number, pauseMs: number, heartbeatMs: number): void {
+  #schedule(run: number, remaining: number, pauseMs: number, heartbeatMs: number): void {
     this.#timer = setTimeout(() => {
       void this.#exchange().then((alive) => {
         if (run !== this.#run) return;
-        if (!alive) this.#options.onSilence();
-        else if (left > 1) this.#next(run, left - 1, FIRST_PAUSE_MS, heartbeatMs);
-        else this.#next(run, 1, heartbeatMs * (0.75 + this.#options.random() / 4), heartbeatMs);
+        if (!alive) this.#options.onTimeout();
+        else if (remaining > 1) this.#schedule(run, remaining - 1, FIRST_PAUSE_MS, heartbeatMs);
+        else this.#schedule(run, 1, heartbeatMs * (0.75 + this.#options.random() / 4), heartbeatMs);
       });
     }, pauseMs);
   }

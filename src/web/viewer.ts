@@ -2,7 +2,7 @@
  * The viewer page: joins a show through the SDK and keeps what is on the screen equal to the SDK's
  * model.
  */
-import { connect, type LineState, type StampedeClient } from '../client/index.ts';
+import { type ConnectionState, connect, type StampedeClient } from '../client/index.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { byId, setHidden, setText } from './dom.ts';
 import { HoldsPanel } from './holds-panel.ts';
@@ -75,7 +75,7 @@ function renderTop(client: StampedeClient): void {
   setText(announcement, said);
 }
 
-function showStatus(state: LineState): void {
+function showStatus(state: ConnectionState): void {
   const node = byId('status');
   node.dataset.state = state.at;
   switch (state.at) {

@@ -1,7 +1,6 @@
 /**
- * The line to a gateway: opens a socket, says what arrives, comes back after a loss. Which loss
- * means what is in the close code's policy; the crowd is spread by full jitter, and a server that
- * says when to come back is believed.
+ * The connection to a gateway. Reconnects after a loss as the policy of the close code says, with
+ * full jitter, and not before the time that the server sent.
  */
 import { CLOSE, closePolicy } from '../protocol/codes.ts';
 import {
@@ -14,7 +13,7 @@ import {
 import { Backoff } from './backoff.ts';
 import type { ClientCodec } from './codec.ts';
 
-/** As much of a WebSocket as is used here: the browser's, and that of the `ws` package. */
+/** The used part of a WebSocket, of browsers and of the `ws` package. */
 export interface SocketLike {
   binaryType: string;
   onopen: ((event: never) => void) | null;
@@ -26,38 +25,35 @@ export interface SocketLike {
 }
 export type SocketClass = new (url: string, protocols: string[]) => SocketLike;
 
-export type LineState =
+export type ConnectionState =
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'open' }
-  /** Comes back by itself after `retryInMs`. */
+  /** Reconnects after `retryInMs`. */
   | { readonly at: 'waiting'; readonly retryInMs: number; readonly code: number; readonly reason: string }
-  /** Over: `code` and `reason` say why; nothing more will happen. */
+  /** Closed for good. */
   | { readonly at: 'closed'; readonly code: number; readonly reason: string };
 
-export interface LineOptions {
-  /** The address for the next try: a resume position travels in it. */
-  readonly address: () => string;
+export interface ConnectionOptions {
+  /** Returns the URL for the next attempt, with the resume position. */
+  readonly url: () => string;
   readonly token: string | undefined;
   readonly Socket: SocketClass;
   readonly loadCodec: () => Promise<ClientCodec>;
   readonly random: () => number;
-  readonly onState: (state: LineState) => void;
+  readonly onState: (state: ConnectionState) => void;
   readonly onMessage: (message: ServerMessage) => void;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
-/** Policy `retry` (overload, Redis away): not sooner than this. */
-const RETRY_LEAST_MS = 1_000;
-/**
- * A connection that lasted this long was a good one: the next loss starts from the short waits
- * again.
- */
+/** Shortest wait with the policy `retry` (overload, Redis unavailable). */
+const RETRY_MIN_MS = 1_000;
+/** A connection that is open for this long resets the backoff. */
 const STABLE_AFTER_MS = 5_000;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
-/** What a refused upgrade would have been called on an open connection. */
+/** The close code that corresponds to the HTTP status of a refused upgrade. */
 const REFUSALS: Readonly<Record<number, number>> = {
   401: CLOSE.token_expired,
   403: CLOSE.forbidden,
@@ -65,22 +61,22 @@ const REFUSALS: Readonly<Record<number, number>> = {
   400: CLOSE.bad_frames,
 };
 
-export class Line {
-  readonly #options: LineOptions;
+export class Connection {
+  readonly #options: ConnectionOptions;
   readonly #backoff: Backoff;
-  #state: LineState = { at: 'connecting', attempt: 0 };
+  #state: ConnectionState = { at: 'connecting', attempt: 0 };
   #socket: SocketLike | undefined;
   #codec: ClientCodec | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #bye: Bye | undefined;
 
-  constructor(options: LineOptions) {
+  constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#backoff = new Backoff({ firstMs: BACKOFF_FIRST_MS, maxMs: BACKOFF_MAX_MS, random: options.random });
   }
 
-  get state(): LineState {
+  get state(): ConnectionState {
     return this.#state;
   }
 
@@ -88,33 +84,30 @@ export class Line {
     try {
       this.#codec = await this.#options.loadCodec();
     } catch (error) {
-      this.#finish(ABNORMAL, `the encoding could not be loaded: ${String(error)}`);
+      this.#finish(ABNORMAL, `The encoding could not be loaded: ${String(error)}`);
       return;
     }
     if (this.#state.at !== 'closed') this.#connect();
   }
 
-  /** False when there is no open connection: nothing was sent. */
+  /** Returns false, and sends nothing, without an open connection. */
   send(message: ClientMessage): boolean {
     if (this.#state.at !== 'open' || this.#socket === undefined || this.#codec === undefined) return false;
     this.#socket.send(this.#codec.encode(message));
     return true;
   }
 
-  /**
-   * Drops the connection and comes back: used when the line is found dead or its content not to be
-   * trusted.
-   */
+  /** Drops a dead or inconsistent connection and reconnects. */
   restart(reason: string): void {
     if (this.#state.at === 'open' || this.#state.at === 'connecting') this.#lost(ABNORMAL, reason);
   }
 
   close(): void {
-    if (this.#state.at !== 'closed') this.#finish(CLOSED_BY_US, 'closed by this client');
+    if (this.#state.at !== 'closed') this.#finish(CLOSED_BY_US, 'Closed by this client.');
   }
 
   #connect(): void {
-    // Good for one try: whatever becomes of it, the next one shows the token.
+    // A pass is valid for one attempt; the next one uses the token again.
     const pass = this.#bye?.pass;
     this.#bye = undefined;
     this.#enter({ at: 'connecting', attempt: this.#backoff.attempts });
@@ -123,7 +116,7 @@ export class Line {
     if (token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${token}`);
     let socket: SocketLike;
     try {
-      socket = new this.#options.Socket(this.#options.address(), protocols);
+      socket = new this.#options.Socket(this.#options.url(), protocols);
     } catch (error) {
       this.#finish(ABNORMAL, String(error));
       return;
@@ -136,14 +129,13 @@ export class Line {
     socket.onclose = (event: { code: number; reason: string }) => {
       if (this.#socket === socket) this.#lost(event.code, event.reason);
     };
-    // A close event follows. Browsers hide why an upgrade was refused; the `ws` package names the
-    // HTTP status.
+    // A close event follows. Only the `ws` package reports the HTTP status of a refused upgrade.
     socket.onerror = (event: { message?: unknown }) => {
       const status =
         typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
       if (status !== undefined && this.#socket === socket) this.#refused(pass === undefined ? Number(status) : 503);
     };
-    this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'no welcome in time'), CONNECT_TIMEOUT_MS);
+    this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), CONNECT_TIMEOUT_MS);
   }
 
   #received(data: unknown): void {
@@ -152,7 +144,7 @@ export class Line {
       if (this.#codec === undefined) return;
       message = this.#codec.decode(data);
     } catch (error) {
-      this.#lost(ABNORMAL, `an unreadable frame: ${String(error)}`);
+      this.#lost(ABNORMAL, `The frame could not be decoded: ${String(error)}`);
       return;
     }
     if (message.t === 'welcome') {
@@ -165,13 +157,11 @@ export class Line {
     this.#options.onMessage(message);
   }
 
-  /**
-   * The server answered the upgrade with an HTTP error: trying again helps only where it is the
-   * server's trouble.
-   */
+  /** Handles a refused upgrade. Only errors of the server are worth another attempt. */
   #refused(status: number): void {
-    if (status >= 500 || status === 429) this.#lost(CLOSE.overloaded, `the server answered ${status}`);
-    else this.#finish(REFUSALS[status] ?? CLOSE.forbidden, `the server refused the connection: HTTP ${status}`);
+    if (status >= 500 || status === 429)
+      this.#lost(CLOSE.overloaded, `The server refused the connection: HTTP ${status}`);
+    else this.#finish(REFUSALS[status] ?? CLOSE.forbidden, `The server refused the connection: HTTP ${status}`);
   }
 
   #lost(code: number, reason: string): void {
@@ -182,8 +172,8 @@ export class Line {
       this.#enter({ at: 'closed', code: bye?.code ?? code, reason: bye?.reason ?? reason });
       return;
     }
-    const leastMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_LEAST_MS : 0);
-    const retryInMs = this.#backoff.nextMs(leastMs);
+    const minMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_MIN_MS : 0);
+    const retryInMs = this.#backoff.nextMs(minMs);
     this.#timer = setTimeout(() => this.#connect(), retryInMs);
     this.#enter({ at: 'waiting', retryInMs, code: bye?.code ?? code, reason: bye?.reason ?? reason });
   }
@@ -204,11 +194,11 @@ export class Line {
     try {
       socket.close(CLOSED_BY_US);
     } catch {
-      // `ws` throws when the handshake is not through; its socket is gone either way
+      // `ws` throws before the handshake is complete; its socket is closed anyway
     }
   }
 
-  #enter(state: LineState): void {
+  #enter(state: ConnectionState): void {
     this.#state = state;
     this.#options.onState(state);
   }

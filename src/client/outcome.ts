@@ -1,13 +1,10 @@
-/**
- * Refusals as values: those of the server by their catalogue code, and the few that only a client
- * can state.
- */
+/** Results of requests: a value, or a failure with a code of the server or of the client. */
 import type { ErrorCode, Failure } from '../protocol/codes.ts';
 
 /**
- * `unknown_outcome`: sent, but no answer came in time; it may have happened (repeat it with the
- * same key). `disconnected`: not sent. `closed`: this client was closed. `queue_full`: too many
- * requests wait already.
+ * `unknown_outcome`: sent, but no reply arrived in time; it may have succeeded, so repeat it with
+ * the same key. `disconnected`: not sent. `closed`: this client was closed. `queue_full`: too many
+ * requests are pending.
  */
 export type ClientErrorCode = ErrorCode | 'unknown_outcome' | 'disconnected' | 'closed' | 'queue_full';
 
@@ -19,7 +16,7 @@ export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: ClientFailure };
 
-export const refused = (
+export const failed = (
   code: ClientErrorCode,
   message: string,
 ): { readonly ok: false; readonly error: ClientFailure } => ({

@@ -1,0 +1,87 @@
+/** Options, events and results of the SDK. */
+import type { Bye, ReservationView, ShowEvent, StateView, Welcome } from '../protocol/messages.ts';
+import type { ConnectionState, SocketClass } from './connection.ts';
+import type { ChatMessage, ShowModel } from './model.ts';
+
+export interface ClientOptions {
+  /** URL of the gateway, `ws://host:port` or `wss://...`; http(s) counts as ws(s). */
+  readonly url: string;
+  readonly show: string;
+  /** A viewer token. Without one you are a guest, who may only watch if the show allows it. */
+  readonly token?: string;
+  /** The encoding on the wire. Default: `json`. */
+  readonly variant?: 'json' | 'msgpack';
+  /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */
+  readonly WebSocket?: SocketClass;
+  /** Wait this long for the reply to a request. */
+  readonly requestTimeoutMs?: number;
+  /** Random numbers in [0, 1) for jitter. Simulations pass a seeded source. */
+  readonly random?: () => number;
+}
+
+/** For requests that are repeated with the same key until a reply arrives. */
+export interface KeyedOptions {
+  /** Default: a random key. */
+  readonly key?: string;
+  /** Repeat until then, then return `unknown_outcome`. */
+  readonly deadlineMs?: number;
+}
+
+export interface ClientEvents {
+  /** Connected, and the server has sent your identity. Emitted after each reconnect too. */
+  welcome: Welcome;
+  /** A numbered event, in order and without gaps. The model is already updated. */
+  event: ShowEvent;
+  /** Counters and sale states changed. The model is already updated. */
+  state: StateView;
+  /** Chat, oldest first. `history`: older messages that came with a welcome or a snapshot. */
+  chat: { readonly messages: readonly ChatMessage[]; readonly history: boolean };
+  /** A reservation of yours changed, on any device. */
+  you: ReservationView;
+  /** Number of chat messages that you did not get: slow connection, display cap, or removed. */
+  missed: number;
+  /** The whole model was replaced. */
+  snapshot: ShowModel;
+  status: ConnectionState;
+  bye: Bye;
+}
+
+export interface ClientStats {
+  readonly connects: number;
+  /** Reconnects that continued at the position of the lost connection. */
+  readonly resumes: number;
+  readonly snapshots: number;
+  /** Gaps in the numbered events of an open connection, each closed by a resume. */
+  readonly gaps: number;
+  readonly frames: number;
+}
+
+/** How Redis stores the result: with `everysec` a power cut can lose the last second. */
+export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
+
+export interface ReserveResult {
+  readonly reservation: ReservationView;
+  /** The key was used before: this is its recorded result. */
+  readonly replayed: boolean;
+  readonly durability: Durability;
+  readonly key: string;
+}
+
+/** `place` is your position in the waitlist: 1 is next, 0 after leaving. */
+export interface WaitlistResult {
+  readonly place: number;
+  /** Number of waitlist entries, with yours. */
+  readonly waiting: number;
+  readonly replayed: boolean;
+  readonly key: string;
+}
+
+export interface CountdownReading {
+  readonly to: 'open' | 'close';
+  /** Milliseconds since the Unix epoch on the server's clock. */
+  readonly at: number;
+  /** Never negative. */
+  readonly remainingMs: number;
+  /** The error of the reading is at most +- this. */
+  readonly errorMs: number;
+}
