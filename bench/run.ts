@@ -31,7 +31,7 @@ export const EXIT = { held: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130 }
 const SECRETS_BY_ENVIRONMENT = { authSecret: 'BENCH_AUTH_SECRET', apiKey: 'BENCH_API_KEY', key: 'BENCH_KEY' } as const;
 
 export function scenarioHelp({ name, about, flags, defaults = {} }: Scenario): string {
-  return `stampede bench ${name} [flags]: ${about}\n\n${flagsHelp(flags)}\n\n${flagsHelp(COMMON_FLAGS, defaults)}\n`;
+  return flagsHelp(`stampede bench ${name} [flags]`, about, { ...flags, ...COMMON_FLAGS }, defaults);
 }
 
 /** Throws `FlagError` for wrong flags. Answers the exit code. */

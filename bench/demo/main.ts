@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineTrouble, type RunningEngine, startEngine } from './engine.ts';
-import { type DemoOptions, HELP, readOptions } from './options.ts';
+import { type DemoOptions, readOptions } from './options.ts';
 import { judge, StatusLine, statusText, summary } from './report.ts';
 import { DemoShow } from './show.ts';
 
@@ -67,7 +67,7 @@ async function run(options: DemoOptions): Promise<number> {
 async function main(): Promise<number> {
   const reading = readOptions(process.argv.slice(2), process.env.DATA_DIR ?? './data');
   if (reading.kind === 'help') {
-    process.stdout.write(HELP);
+    process.stdout.write(reading.page);
     return 0;
   }
   if (reading.kind === 'wrong') {

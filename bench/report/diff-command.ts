@@ -1,7 +1,7 @@
 /** `bench diff A.json B.json`, `bench diff A1.json A2.json -- B1.json B2.json`. */
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { type CommandDefinition, commandHelp, readCommandLine } from '../../src/config/command-line.ts';
 import { diffResults } from './diff.ts';
 import { renderDiff } from './diff-text.ts';
 import { ResultFileError, readResult } from './files.ts';
@@ -12,32 +12,39 @@ export interface DiffOutput {
   readonly isTTY?: boolean;
 }
 
-const HELP = `bench diff A.json B.json [flags]
-bench diff A1.json A2.json ... -- B1.json B2.json ... [flags]
+const COMMAND: CommandDefinition = {
+  usage: 'stampede bench diff <A.json> <B.json> [flags]',
+  description: 'Shows what became better or worse from A to B, and whether that is more than noise.',
+  flags: {
+    threshold: { placeholder: 'P', help: 'ignore changes of a median below P percent (default: 5)' },
+    alpha: {
+      placeholder: 'P',
+      help: 'probability, in percent and per figure, of reporting noise as a difference (default: 5)',
+    },
+    anyway: { placeholder: null, help: 'compare although scenario or parameters differ' },
+    json: { placeholder: null, help: 'print the comparison as JSON' },
+  },
+  notes: `
+With several results per side: stampede bench diff A1.json A2.json ... -- B1.json B2.json ... [flags]
 
-Shows what became better or worse from A to B, and whether that is more than noise. A folder means
-all results in it. Every round of every result is one run of its side. Alternate the sides (A B A B)
-on one machine, so that a slow hour affects both. A result whose load generator was the bottleneck
-is ignored and named.
+A folder means all results in it. Every round of every result is one run of its side. Alternate the
+sides (A B A B) on one machine, so that a slow hour affects both. A result whose load generator was
+the bottleneck is ignored and named.
 
-  --threshold P   ignore changes of a median below P percent (default 5)
-  --alpha P       probability, in percent and per figure, of reporting noise as a difference (default 5)
-  --anyway        compare although scenario or parameters differ
-  --json          print the comparison as JSON
-
-Exit code: 0 no regression (or too few runs to say), 1 regression, 2 not compared.
-`;
+Exit code: 0 no regression (or too few runs to say), 1 regression, 2 not compared.`,
+};
+const helpPage = (): string => `${commandHelp(COMMAND)}\n`;
 
 /** `argv` is what follows `diff`. Returns the exit code. */
 export async function runDiff(argv: readonly string[], out: DiffOutput): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    out.write(helpPage());
+    return 0;
+  }
   const asked = readArguments(argv);
   if (typeof asked === 'string') {
-    out.write(`${asked}\n\n${HELP}`);
+    out.write(`${asked}\n\n${helpPage()}`);
     return 2;
-  }
-  if (asked.help) {
-    out.write(HELP);
-    return 0;
   }
   const { pathsA, pathsB, options, anyway, json } = asked;
   try {
@@ -52,40 +59,24 @@ export async function runDiff(argv: readonly string[], out: DiffOutput): Promise
   }
 }
 
-const FLAGS = {
-  threshold: { type: 'string' },
-  alpha: { type: 'string' },
-  anyway: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const;
-
 /** A bare `--` separates the sides; without it, the first path is A and the second B. */
 function readArguments(argv: readonly string[]) {
-  try {
-    const cut = argv.indexOf('--');
-    const [before, after] = (cut < 0 ? [argv, []] : [argv.slice(0, cut), argv.slice(cut + 1)]).map((args) =>
-      parseArgs({ args: [...args], allowPositionals: true, options: FLAGS }),
-    );
-    const {
-      threshold: thresholdText = '5',
-      alpha: alphaText = '5',
-      anyway = false,
-      json = false,
-      help = false,
-    } = { ...before?.values, ...after?.values };
-    const first = before?.positionals ?? [];
-    const [pathsA, pathsB] = cut < 0 ? [first.slice(0, 1), first.slice(1)] : [first, after?.positionals ?? []];
-    const [threshold, alpha] = [Number(thresholdText) / 100, Number(alphaText) / 100];
-    if (!help && cut < 0 && first.length !== 2)
-      return `expected two results, got ${first.length}; separate several results per side with a bare --`;
-    if (!help && (pathsA.length === 0 || pathsB.length === 0)) return 'a side has no result';
-    if (!(threshold >= 0 && threshold <= 10)) return '--threshold is a percentage from 0 to 1000';
-    if (!(alpha > 0 && alpha < 1)) return '--alpha is a percentage between 0 and 100';
-    return { pathsA, pathsB, options: { threshold, alpha }, anyway, json, help };
-  } catch (error) {
-    return (error as Error).message;
-  }
+  const cut = argv.indexOf('--');
+  const before = readCommandLine(COMMAND, cut < 0 ? argv : argv.slice(0, cut), true);
+  const after = readCommandLine(COMMAND, cut < 0 ? [] : argv.slice(cut + 1), true);
+  const errors = [...before.errors, ...after.errors];
+  if (errors.length > 0) return errors.map(({ source, problem }) => `${source} ${problem}`).join('\n');
+  const first = before.operands;
+  const [pathsA, pathsB] = cut < 0 ? [first.slice(0, 1), first.slice(1)] : [first, after.operands];
+  const values = new Map([...before.values, ...after.values]);
+  const percentage = (flag: string): number => Number(values.get(flag) ?? 5) / 100;
+  const [threshold, alpha] = [percentage('threshold'), percentage('alpha')];
+  if (cut < 0 && first.length !== 2)
+    return `expected two results, got ${first.length}; separate several results per side with a bare --`;
+  if (pathsA.length === 0 || pathsB.length === 0) return 'a side has no result';
+  if (!(threshold >= 0 && threshold <= 10)) return '--threshold is a percentage from 0 to 1000';
+  if (!(alpha > 0 && alpha < 1)) return '--alpha is a percentage between 0 and 100';
+  return { pathsA, pathsB, options: { threshold, alpha }, anyway: values.has('anyway'), json: values.has('json') };
 }
 
 /** Reads the results in order of time. A file named twice would count twice: throws RangeError. */

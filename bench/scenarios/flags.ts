@@ -2,7 +2,7 @@
  * Flags of the bench: typed, with a default and a rule each. A wrong one is said in words, all
  * wrong ones at once, before anything is started.
  */
-import { parseArgs } from 'node:util';
+import { type CommandDefinition, commandHelp, readCommandLine } from '../../src/config/command-line.ts';
 import { integer, oneOf, type Parsed, type Parser, toggle as yesOrNo } from '../../src/config/parsers.ts';
 import { COMMAND } from '../launch/program.ts';
 
@@ -46,6 +46,17 @@ export const duration = <T extends number | null>(initial: T, about: string): Fl
   parse: durationMs,
 });
 
+/** A number within bounds that need not be whole. */
+export const decimal = (initial: number, about: string, { min, max }: { min: number; max: number }): Flag<number> => ({
+  about,
+  placeholder: 'X',
+  initial,
+  parse: (raw) => {
+    const value = raw.trim() === '' ? Number.NaN : Number(raw);
+    return value >= min && value <= max ? { value } : { problem: `must be from ${min} to ${max}, got ${raw}` };
+  },
+});
+
 export const text = <T extends string | null>(initial: T, about: string, placeholder = 'TEXT'): Flag<T | string> => ({
   about,
   placeholder,
@@ -80,56 +91,43 @@ function durationMs(raw: string): Parsed<number> {
 export const flagName = (key: string): string =>
   `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Throws `FlagError` that lists every mistake. `defaults` stand in for flags nobody gave. */
+/** `defaults` are those of a scenario, for the help. */
+function flagsOf(table: FlagTable, defaults: Readonly<Record<string, unknown>>): CommandDefinition['flags'] {
+  const flags = Object.entries(table).map(([key, { about, placeholder = null, initial }]) => {
+    const value = Object.hasOwn(defaults, key) ? defaults[key] : initial;
+    const shown = typeof value === 'number' && placeholder === 'TIME' ? `${value} ms` : value;
+    const fallback = value === null || value === false ? '' : ` (default: ${shown})`;
+    return [flagName(key).slice(2), { help: `${about}${fallback}`, placeholder }] as const;
+  });
+  return Object.fromEntries(flags);
+}
+
+/** Returns the page for `--help`. */
+export const flagsHelp = (
+  usage: string,
+  description: string,
+  table: FlagTable,
+  defaults: Readonly<Record<string, unknown>> = {},
+): string => `${commandHelp({ usage, description, flags: flagsOf(table, defaults) })}\n`;
+
+/** Throws a `FlagError` that lists every mistake. `defaults` replace the initial values. */
 export function readFlags<F extends FlagTable>(
   table: F,
   argv: readonly string[],
   defaults: Partial<FlagValues<F>> = {},
 ): FlagValues<F> {
-  const byName = new Map(Object.keys(table).map((key) => [flagName(key).slice(2), key]));
-  const options = Object.fromEntries(
-    [...byName].map(([name, key]) => [
-      name,
-      { type: table[key]?.placeholder === undefined ? 'boolean' : 'string' } as const,
-    ]),
-  );
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
-  const values: Record<string, FlagValue> = Object.fromEntries(
-    Object.entries(table).map(([key, { initial }]) => [key, initial]),
-  );
-  Object.assign(values, defaults);
+  const given = readCommandLine({ usage: COMMAND, description: '', flags: flagsOf(table, {}) }, argv);
   const mistakes: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === 'positional')
-      mistakes.push(`what is ${JSON.stringify(token.value)}? Values follow a flag, and one scenario is run at a time`);
-    if (token.kind !== 'option') continue;
-    const key = byName.get(token.name);
-    const flag = key === undefined ? undefined : table[key];
-    if (key === undefined || flag === undefined) mistakes.push(`${token.rawName} is not a flag of this scenario`);
-    else if (flag.placeholder !== undefined && token.value === undefined)
-      mistakes.push(`${token.rawName} needs a value (${flag.placeholder})`);
-    else {
-      const parsed = flag.parse(token.value ?? 'true');
-      if ('problem' in parsed) mistakes.push(`${token.rawName} ${parsed.problem}`);
-      else values[key] = parsed.value;
-    }
+  const values: Record<string, FlagValue> = {};
+  for (const [key, { initial, parse }] of Object.entries(table)) {
+    const raw = given.values.get(flagName(key).slice(2));
+    const parsed = raw === undefined ? { value: initial } : parse(String(raw));
+    if ('problem' in parsed) mistakes.push(`${flagName(key)} ${parsed.problem}`);
+    else values[key] = raw === undefined && Object.hasOwn(defaults, key) ? (defaults[key] ?? null) : parsed.value;
   }
+  mistakes.push(...given.errors.map(({ source, problem }) => `${source} ${problem}`));
   if (mistakes.length > 0) throw new FlagError(mistakes.join('\n'));
   return Object.freeze(values) as FlagValues<F>;
-}
-
-/** Lines for `--help`. */
-export function flagsHelp(table: FlagTable, defaults: Readonly<Record<string, unknown>> = {}): string {
-  return Object.entries(table)
-    .map(([key, { about, placeholder, initial }]) => {
-      const standing = Object.hasOwn(defaults, key) ? defaults[key] : initial;
-      const shown =
-        standing === null || standing === false
-          ? ''
-          : ` (${typeof standing === 'number' && placeholder === 'TIME' ? `${standing} ms` : standing})`;
-      return `  ${`${flagName(key)}${placeholder === undefined ? '' : ` ${placeholder}`}`.padEnd(24)} ${about}${shown}`;
-    })
-    .join('\n');
 }
 
 /** What a result records: every flag with its value, without the secret ones. */

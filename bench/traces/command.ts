@@ -39,7 +39,7 @@ export function runTrace(argv: readonly string[], output: Output): number {
   const flags = readFlags(FLAGS, argv);
   if (flags.help) {
     output.write(
-      `npm run bench -- trace [flags]: writes a chat recording for --trace, or describes one\n\n${flagsHelp(FLAGS)}\n`,
+      flagsHelp('stampede bench trace [flags]', 'Writes a chat recording for --trace, or describes one.', FLAGS),
     );
     return 0;
   }

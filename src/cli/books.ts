@@ -1,5 +1,5 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
-import { environment, loadConfig, settingsHelp } from '../config/index.ts';
+import { commandHelp, commandWithSettings, environment, loadConfig } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
@@ -7,7 +7,10 @@ import { type ConnectedStore, connectStore, runningEmbeddedRedis, startEmbeddedR
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
 
-const OWN = { show: { placeholder: 'ID' }, json: { placeholder: null } } as const;
+const OWN = {
+  show: { placeholder: 'id', help: 'the show' },
+  json: { placeholder: null, help: 'print the whole result as one JSON object' },
+} as const;
 
 interface Audit {
   readonly name: 'verify' | 'reconcile';
@@ -31,17 +34,17 @@ compensating entries. A sale whose ledger contradicts itself is paused for you t
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
-const help = ({ name, description }: Audit): string => `stampede ${name} --show ID [--json]
-
-${description}
-With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts the server
-temporarily if none runs.
-
-  --show ID        the show
-  --json           prints the whole result as one JSON object
-
-Settings it reads:
-${settingsHelp(['redisUrl', 'keyPrefix', 'dataDir', 'logLevel'])}`;
+const EMBEDDED = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts the server
+temporarily if none runs.`;
+const help = ({ name, description }: Audit): string =>
+  commandHelp(
+    commandWithSettings(`stampede ${name} --show <id> [--json]`, `${description}\n${EMBEDDED}`, OWN, [
+      'redisUrl',
+      'keyPrefix',
+      'dataDir',
+      'logLevel',
+    ]),
+  );
 
 async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'inspect' });

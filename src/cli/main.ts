@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 /** The `stampede` program: runs a command and sets the exit code. */
+import { CommanderError, Command as Program } from 'commander';
 import { type Command, EXIT, print, printError } from './command.ts';
 
 /** Loaded on demand: signing a token needs no socket server. */
@@ -18,50 +19,50 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     load: async () => (await import('./books.ts')).reconcile,
   },
   bench: {
-    summary: 'run a realistic load on an engine and judge it',
+    summary: 'run a realistic load on an engine and judge it (needs @stampede/bench)',
     load: async () => (await import('./bench.ts')).bench,
   },
 };
 
-function overview(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length), 4);
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
-  return [
-    'stampede <command> [flags]: the engine under live-stream flash sales',
-    '',
-    ...lines,
-    `  ${'help'.padEnd(width)}  this page; see also stampede <command> --help`,
-    '',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.',
-  ].join('\n');
-}
+const isHelpFlag = (word: string): boolean => word === '--help' || word === '-h';
 
-const wantsHelp = (argv: readonly string[]): boolean => argv.includes('--help') || argv.includes('-h');
-
+/** Resolves with the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === undefined) {
-    printError(overview());
-    return EXIT.usage;
+  let code: number = EXIT.ok;
+  const program = new Program('stampede')
+    .usage('<command> [flags]')
+    .description('The engine under live-stream flash sales.')
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.')
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .exitOverride();
+  for (const [name, { summary, load }] of Object.entries(COMMANDS))
+    program
+      .command(name)
+      .summary(summary)
+      .argument('[flags...]')
+      .helpOption(false)
+      .allowUnknownOption()
+      .passThroughOptions()
+      .action(async (words: readonly string[]) => {
+        const command = await load();
+        if (words.some(isHelpFlag)) print(command.help(words.filter((word) => !isHelpFlag(word))));
+        else code = await command.run(words);
+      });
+  program
+    .command('help')
+    .summary('show this page, or the page of a command')
+    .argument('[command...]')
+    .action(async (words: readonly string[]) => {
+      await program.parseAsync([...words, '--help'], { from: 'user' });
+    });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
-  const topic = name === 'help' ? rest[0] : name;
-  if (topic === undefined || name === '--help' || name === '-h') {
-    print(overview());
-    return EXIT.ok;
-  }
-  const known = Object.hasOwn(COMMANDS, topic) ? COMMANDS[topic] : undefined;
-  if (!known) {
-    printError(
-      `stampede: ${JSON.stringify(topic)} is not a command. Commands: ${Object.keys(COMMANDS).join(', ')}, help.`,
-    );
-    return EXIT.usage;
-  }
-  const command = await known.load();
-  if (name === 'help' || wantsHelp(rest)) {
-    print(command.help(wantsHelp(rest) ? rest.filter((word) => !wantsHelp([word])) : rest.slice(1)));
-    return EXIT.ok;
-  }
-  return command.run(rest);
+  return code;
 }
 
 try {

@@ -1,10 +1,11 @@
 /** `stampede serve`: the engine as one process, as a supervisor of gateways, or as one gateway. */
 import {
   type Config,
+  commandHelp,
+  commandWithSettings,
   environment,
   loadConfig,
   probePort,
-  settingsHelp,
   workerEnvironment,
   workerNumber,
 } from '../config/index.ts';
@@ -14,15 +15,10 @@ import { type Command, printError, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
 import { runService, type Service, stoppedBySignal } from './lifetime.ts';
 
-function help(): string {
-  return `stampede serve [flags]
-
-Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients when and
-where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal ends it
-immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.
-
-${settingsHelp()}`;
-}
+const DESCRIPTION = `Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients when
+and where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal
+ends it immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.`;
+const help = (): string => commandHelp(commandWithSettings('stampede serve [flags]', DESCRIPTION));
 
 async function run(argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), purpose: 'serve' });

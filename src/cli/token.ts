@@ -1,34 +1,31 @@
 /** `stampede token`: signs a viewer token, for tests and for back offices without a JWT library. */
 import { createTokens } from '../auth/tokens.ts';
-import { type ConfigError, ensureSecrets, environment, loadConfig, settingsHelp } from '../config/index.ts';
+import {
+  type ConfigError,
+  commandHelp,
+  commandWithSettings,
+  ensureSecrets,
+  environment,
+  loadConfig,
+} from '../config/index.ts';
 import { LIMITS } from '../limits.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
 
-const OWN = {
-  show: { placeholder: 'ID' },
-  user: { placeholder: 'ID' },
-  name: { placeholder: 'TEXT' },
-  role: { placeholder: 'ROLE' },
-  ttl: { placeholder: 'SECONDS' },
-} as const;
 const { tokenTtlSecondsMin: TTL_MIN, tokenTtlSecondsMax: TTL_MAX, tokenTtlSecondsDefault: TTL_DEFAULT } = LIMITS;
 
-function help(): string {
-  return `stampede token --show ID --user ID [--name TEXT] [--role ROLE] [--ttl SECONDS]
-
-Prints a token for one user of one show, signed with AUTH_SECRET or with the secret that an embedded
-engine keeps in DATA_DIR.
-
-  --show ID        the show
-  --user ID        the user; per-buyer limits count by this id
-  --name TEXT      display name in chat. Default: the user id.
-  --role ROLE      ${ROLES.join(', ')}. Default: buyer.
-  --ttl SECONDS    ${TTL_MIN} to ${TTL_MAX}. Default: ${TTL_DEFAULT}.
-
-Settings it reads:
-${settingsHelp(['authSecret', 'dataDir', 'redisUrl'])}`;
-}
+const OWN = {
+  show: { placeholder: 'id', help: 'the show' },
+  user: { placeholder: 'id', help: 'the user; per-buyer limits count by this id' },
+  name: { placeholder: 'text', help: 'display name in chat. Default: the user id.' },
+  role: { placeholder: 'role', help: `${ROLES.join(', ')}. Default: buyer.` },
+  ttl: { placeholder: 'seconds', help: `${TTL_MIN} to ${TTL_MAX}. Default: ${TTL_DEFAULT}.` },
+} as const;
+const DESCRIPTION = `Prints a token for one user of one show, signed with AUTH_SECRET or with the secret that an embedded
+engine keeps in DATA_DIR.`;
+const USAGE = 'stampede token --show <id> --user <id> [flags]';
+const help = (): string =>
+  commandHelp(commandWithSettings(USAGE, DESCRIPTION, OWN, ['authSecret', 'dataDir', 'redisUrl']));
 
 async function run(argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'token' });

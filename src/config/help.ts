@@ -1,28 +1,26 @@
+import type { CommandDefinition, FlagDescription } from './command-line.ts';
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
-const WIDTH = 110;
-const INDENT = ' '.repeat(6);
+/** Flags of a command beside the settings, by their names without the dashes. */
+export type OwnFlags = Readonly<Record<string, FlagDescription>>;
 
-/** Returns the settings as `--help` prints them. */
-export function settingsHelp(names: readonly SettingName[] = Object.keys(SETTINGS) as SettingName[]): string {
-  return names.map((name) => settingHelp(SETTINGS[name])).join('\n');
-}
+const NAMES = Object.keys(SETTINGS) as SettingName[];
 
-function settingHelp({ variable, flag, help, range, fallbackText }: Setting<unknown>): string {
-  const head = flag === null ? `  ${variable} (environment only)` : `  --${flag} VALUE, ${variable}`;
-  return [head, ...wrapped(help), ...wrapped(`Allowed: ${range}. Default: ${fallbackText}.`)].join('\n');
-}
-
-function wrapped(text: string): string[] {
-  const lines: string[] = [];
-  let line = INDENT;
-  for (const word of text.split(' ')) {
-    if (line.length + word.length + 1 > WIDTH && line.trim() !== '') {
-      lines.push(line.trimEnd());
-      line = INDENT;
-    }
-    line += `${word} `;
+/** Returns a command with a flag for every setting that has one; its help shows those in `shown`. */
+export function commandWithSettings(
+  usage: string,
+  description: string,
+  own: OwnFlags = {},
+  shown: readonly SettingName[] = NAMES,
+): CommandDefinition {
+  const flags: Record<string, FlagDescription> = { ...own };
+  const variables: Record<string, string> = {};
+  for (const name of NAMES) {
+    const { flag, variable, ...texts }: Setting<unknown> = SETTINGS[name];
+    const help = `${texts.help} Allowed: ${texts.range}. Default: ${texts.fallbackText}.`;
+    const isHidden = !shown.includes(name);
+    if (flag !== null) flags[flag] = { help, placeholder: 'value', variable, isHidden };
+    else if (!isHidden) variables[variable] = help;
   }
-  lines.push(line.trimEnd());
-  return lines;
+  return { usage, description, flags, variables };
 }

@@ -2,7 +2,8 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { type ConfigError, readCommandLine } from './command-line.ts';
+import { commandWithSettings, type OwnFlags } from './help.ts';
 import { ENGINE_ROLES, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { readTls, type TlsFiles } from './tls.ts';
 
@@ -18,17 +19,8 @@ export interface Config extends Omit<Values, 'tlsCertFile' | 'tlsKeyFile' | 'tls
   readonly tls: TlsFiles | null;
 }
 
-export interface ConfigError {
-  /** The variable or flag. */
-  readonly source: string;
-  readonly problem: string;
-}
-
 export type ReportError = (source: string, problem: string) => void;
 export type ReadFile = (path: string) => string;
-
-/** Flags of a command beside the settings; `placeholder` null = a switch without a value. */
-export type OwnFlags = Readonly<Record<string, { readonly placeholder: string | null }>>;
 
 export interface LoadOptions {
   readonly argv: readonly string[];
@@ -149,39 +141,19 @@ interface Flags {
   readonly own: Readonly<Record<string, string | true>>;
 }
 
-const SETTING_FLAGS: ReadonlySet<string> = new Set(
-  Object.values(SETTINGS).flatMap(({ flag }) => (flag === null ? [] : [flag])),
-);
-
 function readFlags(argv: readonly string[], own: OwnFlags, report: ReportError): Flags {
-  const options: Record<string, { type: 'string' | 'boolean' }> = {};
-  for (const flag of SETTING_FLAGS) options[flag] = { type: 'string' };
-  for (const [flag, { placeholder }] of Object.entries(own))
-    options[flag] = { type: placeholder === null ? 'boolean' : 'string' };
-  // Not strict: the library would stop at the first error.
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true, allowPositionals: true });
-
+  const { values, errors } = readCommandLine(commandWithSettings('', '', own), argv);
+  for (const { source, problem } of errors) report(source, `${problem}${secretFlagHint(source)}`);
   const settings = new Map<string, string>();
   const ownValues: Record<string, string | true> = {};
-  for (const token of tokens) {
-    if (token.kind === 'positional')
-      report(JSON.stringify(token.value), 'is not expected. Give settings as --flag value.');
-    if (token.kind !== 'option') continue;
-    const known = options[token.name];
-    if (!known) report(token.rawName, `is not a flag of this command${secretFlagHint(token.name)}. See --help.`);
-    else if (known.type === 'string' && (token.value === undefined || token.value === ''))
-      report(token.rawName, 'needs a value.');
-    else if (known.type === 'string' && !token.inlineValue && token.value?.startsWith('--'))
-      report(token.rawName, `needs a value, and ${token.value} looks like the next flag.`);
-    else if (known.type === 'boolean' && token.value !== undefined) report(token.rawName, 'takes no value.');
-    else if (SETTING_FLAGS.has(token.name)) settings.set(token.name, token.value ?? '');
-    else ownValues[token.name] = token.value ?? true;
-  }
+  for (const [flag, value] of values)
+    if (Object.hasOwn(own, flag)) ownValues[flag] = value;
+    else if (value !== true) settings.set(flag, value);
   return { settings, own: Object.freeze(ownValues) };
 }
 
 function secretFlagHint(flag: string): string {
-  const variable = flag.replaceAll('-', '_').toUpperCase();
-  const secret = Object.values(SETTINGS).some((entry) => entry.flag === null && entry.variable === variable);
-  return secret ? ` (secrets come from the environment only: set ${variable})` : '';
+  const variable = flag.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
+  const isSecret = Object.values(SETTINGS).some((entry) => entry.flag === null && entry.variable === variable);
+  return isSecret ? ` Secrets come from the environment only: set ${variable}.` : '';
 }

@@ -184,7 +184,7 @@ t.test('the command', async (t) => {
     t.equal(refused.code, 2);
     t.match(refused.text, message);
   }
-  t.match(await run('--help'), { code: 0, text: /^bench diff A\.json B\.json/ });
+  t.match(await run('--help'), { code: 0, text: /^Usage: stampede bench diff <A\.json> <B\.json>/ });
 });
 
 t.test('several results per side: every round of every result is a run', async (t) => {

@@ -11,11 +11,12 @@ import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import {
   type Config,
+  commandHelp,
+  commandWithSettings,
   configErrorsText,
   type LoadOptions,
   loadConfig,
   SETTINGS,
-  settingsHelp,
 } from '../../src/config/index.ts';
 
 const SECRET = 'a secret of thirty-two bytes, just';
@@ -279,10 +280,12 @@ t.test('public keys are read and checked', async (t) => {
 });
 
 t.test("a command's own flags come back beside the configuration", async (t) => {
-  const own = { show: { placeholder: 'ID' }, loud: { placeholder: null } };
+  const own = { show: { placeholder: 'id', help: '' }, loud: { placeholder: null, help: '' } };
   const loaded = load({}, ['--show', 'friday', '--loud'], { own });
   t.same(loaded.ok && loaded.own, { show: 'friday', loud: true });
   t.match(mistakesOf({}, ['--show', '--loud=yes'], { own }), [/^--show: needs a value/]);
+  t.match(mistakesOf({}, ['--loud=yes'], { own }), [/^--loud: takes no value/]);
+  t.match(mistakesOf({}, ['--shows', 'friday'], { own })[0], /is not a flag.*Did you mean --show\?/, 'a suggestion');
 });
 
 t.test('what the configuration accepts, the doors accept', async (t) => {
@@ -296,7 +299,7 @@ t.test('what the configuration accepts, the doors accept', async (t) => {
 });
 
 t.test('the help names every setting', async (t) => {
-  const help = settingsHelp();
+  const help = commandHelp(commandWithSettings('stampede serve [flags]', ''));
   for (const { variable, flag } of Object.values(SETTINGS)) {
     t.ok(help.includes(variable), variable);
     if (flag !== null) t.ok(help.includes(`--${flag} `), flag);

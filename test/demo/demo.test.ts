@@ -145,5 +145,5 @@ t.test('mistakes are named before anything starts', async (t) => {
   t.match(clash.output(), new RegExp(`Port ${port} is taken.*--gateway-port`));
   const help = start(t, '--help');
   t.equal(await help.ended, 0);
-  t.match(help.output(), /--opens-in N/);
+  t.match(help.output(), /--opens-in <N>/);
 });

@@ -1,0 +1,87 @@
+/**
+ * Prepares the packages that this repository has beside the engine: the SDK and the load tester.
+ * Each gets a folder in dist/packages with the compiled files that its entry points reach. Its
+ * dependencies are the libraries that these files import, in the versions of package.json.
+ */
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, extname, join, relative, resolve } from 'node:path';
+
+const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"\n]+)\1/g;
+
+/** Returns the files below `dist` that `entries` reach, and the libraries that these import. */
+function reach(dist, entries) {
+  const files = new Set();
+  const libraries = new Set();
+  const pending = entries.map((entry) => join(dist, entry));
+  for (let file = pending.pop(); file; file = pending.pop()) {
+    if (files.has(file)) continue;
+    files.add(file);
+    for (const [, , specifier] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
+      if (specifier.startsWith('.')) pending.push(resolve(dirname(file), specifier));
+      else if (!specifier.startsWith('node:')) libraries.add(specifier.match(/^(?:@[^/]+\/)?[^/]+/)[0]);
+    }
+  }
+  return { files: [...files].map((file) => relative(dist, file)), libraries: [...libraries].sort() };
+}
+
+function writePackage(root, dist, folder, { readme, files, manifest }) {
+  const home = join(dist, 'packages', folder);
+  for (const file of files) cpSync(join(dist, file), join(home, 'dist', file), { recursive: true });
+  cpSync(join(root, readme), join(home, 'README.md'));
+  cpSync(join(root, 'LICENSE'), join(home, 'LICENSE'));
+  writeFileSync(join(home, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+const filesIn = (dist, folder, accepts) =>
+  readdirSync(join(dist, folder), { recursive: true })
+    .map((name) => join(folder, name))
+    .filter((name) => accepts(extname(name)));
+
+export function writePackages(root, dist) {
+  const { name, version, license, engines, dependencies, devDependencies } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  );
+  const common = { version, license, type: 'module', engines, files: ['dist'] };
+  const versionsOf = (libraries) =>
+    Object.fromEntries(libraries.map((library) => [library, dependencies[library] ?? devDependencies[library]]));
+
+  const sdk = reach(dist, ['src/client/index.js']);
+  writePackage(root, dist, 'client', {
+    readme: 'src/client/README.md',
+    files: sdk.files.flatMap((file) => [file, file.replace(/\.js$/, '.d.ts')]),
+    manifest: {
+      name: `@${name}/client`,
+      description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
+      ...common,
+      sideEffects: false,
+      exports: { '.': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' } },
+      dependencies: versionsOf(sdk.libraries),
+    },
+  });
+
+  const tester = reach(dist, ['bench/main.js', 'bench/generator/join.js']);
+  // The servers that `compare` runs beside the engine need libraries that other scenarios do not.
+  const servers = reach(
+    dist,
+    filesIn(dist, 'bench/peers/servers', (extension) => extension === '.js'),
+  );
+  const optional = servers.libraries.filter((library) => !tester.libraries.includes(library));
+  writePackage(root, dist, 'bench', {
+    readme: 'bench/README.md',
+    files: [
+      ...new Set([...tester.files, ...servers.files, 'src/redis/lua']),
+      ...filesIn(dist, 'bench', (extension) => ['.mjs', '.css'].includes(extension)),
+      'bench/report/html/report.js',
+    ],
+    manifest: {
+      name: `@${name}/bench`,
+      description: 'The load tester for Stampede: virtual viewers and buyers, and a verdict.',
+      ...common,
+      bin: { [`${name}-bench`]: 'dist/bench/main.js' },
+      exports: { '.': './dist/bench/main.js' },
+      dependencies: versionsOf(tester.libraries),
+      peerDependencies: { [name]: version, ...versionsOf(optional) },
+      peerDependenciesMeta: Object.fromEntries(optional.map((library) => [library, { optional: true }])),
+    },
+  });
+}
