@@ -1,16 +1,13 @@
-/**
- * The chat: a bounded log that stays at its end unless the reader scrolled up, the send box, and
- * hearts.
- */
+/** The chat: a log that stays at its end unless the viewer scrolled up, the input, and hearts. */
 import type { ChatMessage, StampedeClient } from '../client/index.ts';
 import { byId, element, setHidden, setText } from './dom.ts';
-import { refusalText } from './words.ts';
+import { refusalText } from './format.ts';
 
 const SHOWN_MAX = 200;
 const AT_END_PX = 40;
 const FLOATS_MAX = 12;
 const NOTE_MS = 6_000;
-const MISSED_GATHERED_MS = 2_000;
+const MISSED_COLLECTED_MS = 2_000;
 const MARKS: Readonly<Record<number, string>> = { 1: 'buyer', 2: 'moderator', 3: 'host' };
 
 export class ChatPanel {
@@ -32,9 +29,9 @@ export class ChatPanel {
       void this.#send();
     });
     byId('heart').addEventListener('click', () => this.#heart());
-    this.#newest.addEventListener('click', () => this.#toEnd());
+    this.#newest.addEventListener('click', () => this.#scrollToEnd());
     this.#log.addEventListener('scroll', () => {
-      if (this.#atEnd()) setHidden(this.#newest, true);
+      if (this.#isAtEnd()) setHidden(this.#newest, true);
     });
   }
 
@@ -49,29 +46,29 @@ export class ChatPanel {
     client.on('event', (event) => {
       if (event.type === 'chat.removed') this.#redraw();
     });
-    client.on('missed', (count) => this.#sayMissed(count));
+    client.on('missed', (count) => this.#noteMissed(count));
     client.on('state', () => this.#showHearts());
     client.on('welcome', ({ you }) => this.#allow(you.role !== 'guest'));
   }
 
-  /** The chat came into view on a narrow screen. */
-  shown(): void {
+  /** Call it when a narrow screen shows the chat. */
+  onShown(): void {
     this.#unreadCount = 0;
     setHidden(this.#unread, true);
-    this.#toEnd();
+    this.#scrollToEnd();
   }
 
   #append(messages: readonly ChatMessage[], live: boolean): void {
-    const stick = this.#atEnd();
-    const lines = messages
+    const stick = this.#isAtEnd();
+    const added = messages
       .filter((message) => this.#log.querySelector(`[data-id="${message.id}"]`) === null)
-      .map(lineOf);
-    this.#log.append(...lines);
+      .map(messageElement);
+    this.#log.append(...added);
     while (this.#log.childElementCount > SHOWN_MAX) this.#log.firstElementChild?.remove();
-    if (stick || !live) this.#toEnd();
+    if (stick || !live) this.#scrollToEnd();
     else setHidden(this.#newest, false);
     if (live && document.body.dataset.tab !== 'chat') {
-      this.#unreadCount += lines.length;
+      this.#unreadCount += added.length;
       setText(this.#unread, this.#unreadCount > 99 ? '99+' : String(this.#unreadCount));
       setHidden(this.#unread, this.#unreadCount === 0);
     }
@@ -79,7 +76,7 @@ export class ChatPanel {
 
   #redraw(): void {
     if (this.#client === null) return;
-    this.#log.replaceChildren(...this.#client.model.chat.slice(-SHOWN_MAX).map(lineOf));
+    this.#log.replaceChildren(...this.#client.model.chat.slice(-SHOWN_MAX).map(messageElement));
   }
 
   async #send(): Promise<void> {
@@ -88,8 +85,8 @@ export class ChatPanel {
     this.#text.value = '';
     const outcome = await this.#client.chat(text);
     if (outcome.ok) return;
-    this.#say(refusalText(outcome.error));
-    // What was not said goes back into the box, unless something new is being written there.
+    this.#showNote(refusalText(outcome.error));
+    // Restores the text for another try, unless the viewer has started a new one.
     if (this.#text.value === '') this.#text.value = text;
   }
 
@@ -112,7 +109,7 @@ export class ChatPanel {
     const heart = element('span', 'float', '♥');
     heart.style.setProperty('--drift', `${Math.round(Math.random() * 48 - 24)}px`);
     heart.addEventListener('animationend', () => heart.remove());
-    // Without animation (reduced motion) there would be no end.
+    // With reduced motion there is no animation, so `animationend` never fires.
     setTimeout(() => heart.remove(), 2_500);
     floats.append(heart);
   }
@@ -121,46 +118,42 @@ export class ChatPanel {
     this.#text.disabled = !mayWrite;
     byId<HTMLButtonElement>('chat-send').disabled = !mayWrite;
     byId<HTMLButtonElement>('heart').disabled = !mayWrite;
-    this.#text.placeholder = mayWrite ? 'Say something' : 'You are only watching';
+    this.#text.placeholder = mayWrite ? 'Write a message' : 'Guests can only watch';
   }
 
-  /**
-   * In a loud room every frame leaves something out: said now and then, because a screen reader
-   * reads each note.
-   */
-  #sayMissed(count: number): void {
+  /** Collects counts, because a busy chat leaves out messages in every frame. */
+  #noteMissed(count: number): void {
     this.#missed += count;
     this.#missedTimer ||= window.setTimeout(() => {
-      this.#say(
-        this.#missed === 1 ? 'One message was left out.' : `${this.#missed} messages were left out: the chat is busy.`,
-      );
+      const messages = this.#missed === 1 ? 'One message was' : `${this.#missed} messages were`;
+      this.#showNote(`${messages} left out: the chat is busy.`);
       this.#missed = 0;
       this.#missedTimer = 0;
-    }, MISSED_GATHERED_MS);
+    }, MISSED_COLLECTED_MS);
   }
 
-  #say(text: string): void {
+  #showNote(text: string): void {
     setText(this.#note, text);
     clearTimeout(this.#noteTimer);
     this.#noteTimer = window.setTimeout(() => setText(this.#note, ''), NOTE_MS);
   }
 
-  #atEnd(): boolean {
+  #isAtEnd(): boolean {
     return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < AT_END_PX;
   }
 
-  #toEnd(): void {
+  #scrollToEnd(): void {
     this.#log.scrollTop = this.#log.scrollHeight;
     setHidden(this.#newest, true);
   }
 }
 
-function lineOf(message: ChatMessage): HTMLElement {
-  const line = element('p', 'line');
-  line.dataset.id = String(message.id);
-  line.append(element('span', 'name', message.name));
+function messageElement(message: ChatMessage): HTMLElement {
+  const node = element('p', 'message');
+  node.dataset.id = String(message.id);
+  node.append(element('span', 'name', message.name));
   const mark = MARKS[message.mark];
-  if (mark !== undefined) line.append(element('span', `mark ${mark}`, mark));
-  line.append(element('span', 'text', message.text));
-  return line;
+  if (mark !== undefined) node.append(element('span', `mark ${mark}`, mark));
+  node.append(element('span', 'text', message.text));
+  return node;
 }

@@ -1,6 +1,6 @@
-/** The little of the DOM this page needs. Text goes in as text, never as HTML. */
+/** DOM helpers. Text is inserted as text, never as HTML. */
 
-/** The element with this id; a missing one is a mistake in index.html. */
+/** Returns the element with this id. Throws if index.html has none. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`index.html has no #${id}`);
@@ -12,25 +12,26 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   className = '',
   text = '',
 ): HTMLElementTagNameMap[Tag] {
-  const made = document.createElement(tag);
-  if (className !== '') made.className = className;
-  if (text !== '') made.textContent = text;
-  return made;
+  const node = document.createElement(tag);
+  if (className !== '') node.className = className;
+  if (text !== '') node.textContent = text;
+  return node;
 }
 
-/**
- * Writes only what differs: an unchanged text must not make a screen reader speak or a selection
- * jump.
- */
+/** Writes changed text only, so that screen readers stay silent and selections stay. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node: HTMLElement, name: string, value: string): void {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
 export function setHidden(node: HTMLElement, hidden: boolean): void {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-/** A calm colour of its own for each product that has no picture, and its initials. */
+/** Shows the image of a product over a color derived from its id and its initials. */
 export function paintArt(node: HTMLElement, id: string, title: string, imageUrl: string | undefined): void {
   if (node.dataset.painted === id + title) return;
   node.dataset.painted = id + title;

@@ -1,11 +1,11 @@
-/** Own reservations: the time that is left, a button to give them back, and how they ended. */
+/** The viewer's reservations: time left, a button to release them, and how they ended. */
 import type { StampedeClient } from '../client/index.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import { byId, element, setHidden, setText } from './dom.ts';
-import { clockText, money, refusalText } from './words.ts';
+import { clockText, money, refusalText } from './format.ts';
 
 const ENDED_SHOWN_MS = 30_000;
-const HURRY_MS = 30_000;
+const URGENT_MS = 30_000;
 
 interface HoldCard {
   readonly node: HTMLElement;
@@ -25,7 +25,7 @@ export class HoldsPanel {
     this.#client = client;
     this.#notify = notify;
     byId('holds').replaceChildren();
-    client.on('you', (reservation) => this.#tell(reservation));
+    client.on('you', (reservation) => this.#notifyChange(reservation));
   }
 
   render(): void {
@@ -54,7 +54,7 @@ export class HoldsPanel {
     const card = this.#cards.get(reservation.id) ?? this.#make(reservation);
     const leftMs = Math.max(0, reservation.heldUntil - now);
     card.node.dataset.state = reservation.state;
-    card.node.classList.toggle('hurry', reservation.state === 'held' && leftMs < HURRY_MS);
+    card.node.classList.toggle('urgent', reservation.state === 'held' && leftMs < URGENT_MS);
     setHidden(card.bar, reservation.state !== 'held');
     setHidden(card.release, reservation.state !== 'held');
     switch (reservation.state) {
@@ -68,11 +68,11 @@ export class HoldsPanel {
         setText(card.time, reservation.orderRef ?? '');
         return;
       case 'released':
-        setText(card.head, 'Given back');
+        setText(card.head, 'Released');
         setText(card.time, '');
         return;
       case 'expired':
-        setText(card.head, 'The hold has lapsed');
+        setText(card.head, 'The hold has expired');
         setText(card.time, '');
         return;
       default:
@@ -86,21 +86,21 @@ export class HoldsPanel {
       head: element('h3', 'hold-head'),
       time: element('p', 'hold-time'),
       bar: element('progress', 'hold-bar'),
-      release: element('button', 'button quiet', 'Give it back'),
+      release: element('button', 'button quiet', 'Release'),
     };
     card.node.dataset.reservation = reservation.id;
     card.bar.max = 1;
     card.bar.setAttribute('aria-label', 'Time left');
     card.release.type = 'button';
     card.release.addEventListener('click', () => void this.#release(reservation.id, card.release));
-    const what = element(
+    const items = element(
       'p',
-      'hold-what',
-      `${this.#linesText(reservation)} · ${money(reservation.amount, reservation.currency)}`,
+      'hold-items',
+      `${this.#itemsText(reservation)} · ${money(reservation.amount, reservation.currency)}`,
     );
-    const words = element('div', 'hold-words');
-    words.append(card.head, what);
-    card.node.append(words, card.time, card.release, card.bar);
+    const text = element('div', 'hold-text');
+    text.append(card.head, items);
+    card.node.append(text, card.time, card.release, card.bar);
     this.#cards.set(reservation.id, card);
     byId('holds').prepend(card.node);
     return card;
@@ -113,21 +113,22 @@ export class HoldsPanel {
     if (!outcome.ok) this.#notify(refusalText(outcome.error));
   }
 
-  #tell(reservation: ReservationView): void {
-    const what = this.#linesText(reservation);
-    if (reservation.state === 'held' && reservation.offer) this.#notify(`Your turn: ${what} is held for you.`);
-    if (reservation.state === 'confirmed') this.#notify(`Order confirmed: ${what}.`);
-    if (reservation.state === 'expired') this.#notify(`Your hold has lapsed: ${what}.`);
-    if (reservation.state === 'released') this.#notify(`Given back: ${what}.`);
+  #notifyChange(reservation: ReservationView): void {
+    const items = this.#itemsText(reservation);
+    if (reservation.state === 'held' && reservation.offer) this.#notify(`Your turn: ${items} is held for you.`);
+    if (reservation.state === 'confirmed') this.#notify(`Order confirmed: ${items}.`);
+    if (reservation.state === 'expired') this.#notify(`Your hold has expired: ${items}.`);
+    if (reservation.state === 'released') this.#notify(`Released: ${items}.`);
   }
 
-  #linesText(reservation: ReservationView): string {
+  #itemsText(reservation: ReservationView): string {
     const products = [...this.#client.model.products.values()];
     return reservation.lines
       .map(({ sku, qty }) => {
         const product = products.find((candidate) => candidate.skus.some((one) => one.sku === sku));
-        const size = product?.skus.find((one) => one.sku === sku)?.title;
-        return `${qty > 1 ? `${qty} × ` : ''}${product === undefined ? sku : product.title}${size === undefined ? '' : ` (${size})`}`;
+        const variant = product?.skus.find((one) => one.sku === sku)?.title;
+        const name = `${product?.title ?? sku}${variant === undefined ? '' : ` (${variant})`}`;
+        return qty > 1 ? `${qty} × ${name}` : name;
       })
       .join(', ');
   }

@@ -1,15 +1,13 @@
-/**
- * The sale on stage: which one it is, what it counts down to, and the products with a button for
- * every SKU that says why it can or cannot be pressed.
- */
+/** The current sale with its countdown, and the products with a button for every SKU. */
 import { type CountdownReading, type ShowModel, type StampedeClient, waitKey } from '../client/index.ts';
 import type { Product, SaleSku, SaleView } from '../protocol/messages.ts';
-import { byId, element, paintArt, setHidden, setText } from './dom.ts';
-import { clockText, money, refusalText } from './words.ts';
+import { byId, element, paintArt, setAttribute, setHidden, setText } from './dom.ts';
+import { clockText, money, refusalText } from './format.ts';
 
 export interface SalePanelDeps {
-  /** A passing message to the eye and to a screen reader. */
+  /** Shows a message for some seconds. */
   readonly notify: (text: string) => void;
+  /** For screen readers only. */
   readonly speak: (text: string) => void;
 }
 
@@ -20,11 +18,16 @@ interface SkuRow {
   readonly button: HTMLButtonElement;
 }
 
-type Button =
-  | { readonly text: string; readonly may: false }
-  | { readonly text: string; readonly may: true; readonly does: 'buy' | 'join' | 'leave'; readonly spoken?: string };
+type Action = 'buy' | 'join' | 'leave';
 
-const STATE_WORDS: Readonly<Record<SaleView['state'], string>> = {
+interface Button {
+  readonly text: string;
+  /** null: disabled. */
+  readonly action: Action | null;
+  readonly spoken?: string;
+}
+
+const STATE_TEXTS: Readonly<Record<SaleView['state'], string>> = {
   draft: 'In preparation',
   scheduled: 'Opens in',
   open: 'Open now, closes in',
@@ -32,7 +35,14 @@ const STATE_WORDS: Readonly<Record<SaleView['state'], string>> = {
   ended: 'The sale has ended',
   cancelled: 'The sale was cancelled',
 };
+const CLOSED_TEXTS: Readonly<Partial<Record<SaleView['state'], string>>> = {
+  ended: 'Sale ended',
+  cancelled: 'Cancelled',
+  paused: 'Paused',
+  draft: 'Not open yet',
+};
 const SPOKEN_SECONDS: readonly number[] = [60, 30, 10, 5];
+const SOLD_OUT = 'All units are held or sold. Units of expired holds become free again.';
 const SOON_MS = 10_000;
 const FEW = 5;
 
@@ -49,23 +59,22 @@ export class SalePanel {
     this.#deps = deps;
     client.on('event', (event) => {
       if (event.type === 'sale.opened') deps.speak('The sale is open.');
-      if (event.type === 'sale.sold_out')
-        deps.speak('Everything is reserved or sold. Units come back when holds lapse.');
+      if (event.type === 'sale.sold_out') deps.speak(SOLD_OUT);
       if (event.type === 'sale.ended') deps.speak('The sale has ended.');
     });
   }
 
-  /** Several times a second: cheap, because only what differs is written. */
+  /** Runs several times a second, and writes only what differs. */
   render(): void {
     const { model } = this.#client;
     const sale = currentSale(model, this.#client.serverNow());
-    this.#renderStage(model);
+    this.#renderPinned(model);
     this.#renderSale(sale);
-    this.#build(model, sale);
+    this.#renderProducts(model, sale);
     for (const sku of sale?.skus ?? []) this.#renderSku(sale as SaleView, sku);
   }
 
-  #renderStage(model: ShowModel): void {
+  #renderPinned(model: ShowModel): void {
     const product = model.show?.pinned == null ? undefined : model.products.get(model.show.pinned);
     setHidden(byId('pinned'), product === undefined);
     if (product === undefined) return;
@@ -88,18 +97,16 @@ export class SalePanel {
     const opening = countdown?.to === 'open' && countdown.remainingMs === 0;
     setText(
       byId('sale-state'),
-      opening ? 'Opening …' : sale.state === 'open' && countdown === null ? 'Open now' : STATE_WORDS[sale.state],
+      opening ? 'Opening …' : sale.state === 'open' && countdown === null ? 'Open now' : STATE_TEXTS[sale.state],
     );
     setText(node, countdown === null ? '' : clockText(countdown.remainingMs));
     node.classList.toggle('soon', countdown !== null && countdown.remainingMs <= SOON_MS);
     const left = sale.skus.reduce((sum, sku) => sum + sku.left, 0);
     const terms = `at most ${sale.perBuyer} per buyer · held ${Math.round(sale.holdMs / 1000)} s for you`;
-    const gone = sale.state === 'open' && left === 0;
+    const isSoldOut = sale.state === 'open' && left === 0;
     setText(
       byId('sale-note'),
-      gone
-        ? 'All held or sold right now. Holds that run out come back.'
-        : `${left.toLocaleString()} ${left === 1 ? 'unit' : 'units'} free · ${terms}`,
+      isSoldOut ? SOLD_OUT : `${left.toLocaleString()} ${left === 1 ? 'unit' : 'units'} free · ${terms}`,
     );
     this.#speakCountdown(sale, countdown);
   }
@@ -113,11 +120,8 @@ export class SalePanel {
     this.#deps.speak(`Opens in ${mark} seconds.`);
   }
 
-  /**
-   * Builds the cards anew only when products or the sale's SKUs changed; numbers and buttons are
-   * updated in place, so focus stays.
-   */
-  #build(model: ShowModel, sale: SaleView | undefined): void {
+  /** Builds the cards only if products or SKUs changed. Updates in place keep the focus. */
+  #renderProducts(model: ShowModel, sale: SaleView | undefined): void {
     const skus = sale?.skus.map((sku) => sku.sku) ?? [];
     const shape = JSON.stringify([[...model.products.values()], model.show?.brands, sale?.id, skus]);
     if (shape === this.#drawn) return;
@@ -183,88 +187,75 @@ export class SalePanel {
     setText(row.left, sku.left > 0 ? `${sku.left.toLocaleString()} left` : 'none left');
     row.left.classList.toggle('few', sale.state === 'open' && sku.left > 0 && sku.left <= FEW);
     const button = this.#button(sale, sku);
-    const { text, may } = button;
-    setText(row.button, text);
-    row.button.dataset.does = button.may ? button.does : 'nothing';
-    // aria-disabled keeps the keyboard focus on the button while it waits for zero; `disabled`
-    // would throw it away.
-    const disabled = String(!may);
-    if (row.button.getAttribute('aria-disabled') !== disabled) row.button.setAttribute('aria-disabled', disabled);
-    const label = `${button.may ? (button.spoken ?? text) : text}: ${row.button.dataset.label ?? ''}`;
-    // A countdown in the label would be read out again and again.
-    const spoken = sale.state === 'scheduled' ? `Not open yet: ${row.button.dataset.label ?? ''}` : label;
-    if (row.button.getAttribute('aria-label') !== spoken) row.button.setAttribute('aria-label', spoken);
+    setText(row.button, button.text);
+    row.button.dataset.action = button.action ?? 'none';
+    // Unlike `disabled`, aria-disabled keeps the keyboard focus on the button.
+    setAttribute(row.button, 'aria-disabled', String(button.action === null));
+    // Screen readers would read a countdown in the label again and again.
+    const spoken = sale.state === 'scheduled' ? 'Not open yet' : (button.spoken ?? button.text);
+    setAttribute(row.button, 'aria-label', `${spoken}: ${row.button.dataset.label ?? ''}`);
   }
 
   #button(sale: SaleView, sku: SaleSku): Button {
-    const no = (text: string): Button => ({ text, may: false });
+    const disabled = (text: string): Button => ({ text, action: null });
     const role = this.#client.you?.role;
-    if (role === 'guest' || role === 'viewer') return no('Buyers only');
-    if (this.#pressed.has(sku.sku)) return no('Asking …');
+    if (role === 'guest' || role === 'viewer') return disabled('Buyers only');
+    if (this.#pressed.has(sku.sku)) return disabled('Sending …');
     const mine = unitsOf(this.#client.model, sale.id, sku.sku);
-    if (mine.owned > 0 && !this.#roomFor(sale, sku)) return no('You have it');
-    if (mine.held > 0 && !this.#roomFor(sale, sku)) return no('Held for you');
-    if (sale.state === 'ended') return no('Sale ended');
-    if (sale.state === 'cancelled') return no('Cancelled');
-    if (sale.state === 'paused') return no('Paused');
-    if (sale.state === 'draft') return no('Not open yet');
+    const isAtLimit = !isBelowLimit(mine, sale, sku);
+    if (mine.owned > 0 && isAtLimit) return disabled('You have it');
+    if (mine.held > 0 && isAtLimit) return disabled('Held for you');
+    const closed = CLOSED_TEXTS[sale.state];
+    if (closed !== undefined) return disabled(closed);
     if (sale.state === 'scheduled') {
       const countdown = this.#client.countdown(sale.id);
-      if (countdown === null) return no('Not open yet');
-      if (countdown.remainingMs > 0) return no(`Opens in ${clockText(countdown.remainingMs)}`);
+      if (countdown === null) return disabled('Not open yet');
+      if (countdown.remainingMs > 0) return disabled(`Opens in ${clockText(countdown.remainingMs)}`);
     }
-    if (!this.#roomFor(sale, sku)) return no('Your limit is reached');
+    if (isAtLimit) return disabled('Your limit is reached');
     const wait = this.#client.model.waits.get(waitKey(sale.id, sku.sku));
-    if (wait !== undefined)
-      return {
-        text: `In line: ${wait.place}  ✕`,
-        spoken: `Number ${wait.place} in line, leave it`,
-        may: true,
-        does: 'leave',
-      };
-    if (sku.left <= 0) return { text: 'Join the line', spoken: 'Sold out, join the line', may: true, does: 'join' };
-    return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', may: true, does: 'buy' };
-  }
-
-  #roomFor(sale: SaleView, sku: SaleSku): boolean {
-    const mine = unitsOf(this.#client.model, sale.id, sku.sku);
-    return mine.inSale < sale.perBuyer && (sku.perBuyer === undefined || mine.held + mine.owned < sku.perBuyer);
+    if (wait !== undefined) {
+      const spoken = `Position ${wait.place} on the waitlist, leave it`;
+      return { text: `Waitlist: ${wait.place}  ✕`, spoken, action: 'leave' };
+    }
+    if (sku.left <= 0) return { text: 'Join waitlist', spoken: 'Sold out, join the waitlist', action: 'join' };
+    return { text: mine.held + mine.owned > 0 ? 'Buy one more' : 'Buy', action: 'buy' };
   }
 
   async #press(saleId: string, skuId: string, label: string): Promise<void> {
     const sale = this.#client.model.sales.get(saleId);
     const sku = sale?.skus.find((candidate) => candidate.sku === skuId);
     if (sale === undefined || sku === undefined) return;
-    const button = this.#button(sale, sku);
-    if (!button.may) {
-      this.#deps.notify(`${label}: ${button.text}.`);
+    const { action, text } = this.#button(sale, sku);
+    if (action === null) {
+      this.#deps.notify(`${label}: ${text}.`);
       return;
     }
     this.#pressed.add(skuId);
     this.render();
-    this.#deps.notify(await this.#do(button.does, saleId, skuId, label));
+    this.#deps.notify(await this.#act(action, saleId, skuId, label));
     this.#pressed.delete(skuId);
     this.render();
   }
 
-  /** Does it and answers what to tell. */
-  async #do(what: 'buy' | 'join' | 'leave', sale: string, sku: string, label: string): Promise<string> {
-    if (what === 'buy') {
-      const bought = await this.#client.reserve({ sale, lines: [{ sku, qty: 1 }] });
-      return bought.ok ? `${label} is held for you until the time runs out.` : refusalText(bought.error);
+  /** Sends the request of a button and returns the text to show. */
+  async #act(action: Action, sale: string, sku: string, label: string): Promise<string> {
+    if (action === 'buy') {
+      const held = await this.#client.reserve({ sale, lines: [{ sku, qty: 1 }] });
+      return held.ok ? `${label} is held for you until the time runs out.` : refusalText(held.error);
     }
-    const line =
-      what === 'join'
-        ? await this.#client.joinWaitlist({ sale, sku })
-        : await this.#client.leaveWaitlist({ sale, sku });
-    if (!line.ok) return refusalText(line.error);
-    return what === 'join'
-      ? `You are number ${line.value.place} in line for ${label}. It is held for you when your turn comes.`
-      : `You left the line for ${label}.`;
+    if (action === 'leave') {
+      const left = await this.#client.leaveWaitlist({ sale, sku });
+      return left.ok ? `You left the waitlist for ${label}.` : refusalText(left.error);
+    }
+    const joined = await this.#client.joinWaitlist({ sale, sku });
+    if (!joined.ok) return refusalText(joined.error);
+    const { place } = joined.value;
+    return `You are number ${place} on the waitlist for ${label}. It is held for you when it is your turn.`;
   }
 }
 
-/** The one to show: what is open, else what opens next, else what ended last. */
+/** Returns the open sale, else the next one, else the one that ended last. */
 function currentSale(model: ShowModel, now: number): SaleView | undefined {
   const rank: Readonly<Record<SaleView['state'], number>> = {
     open: 0,
@@ -285,15 +276,26 @@ const distance = (sale: SaleView, now: number): number =>
 const brandName = (model: ShowModel, id: string): string =>
   model.show?.brands.find((brand) => brand.id === id)?.name ?? id;
 
-function unitsOf(model: ShowModel, sale: string, sku: string): { held: number; owned: number; inSale: number } {
+interface Units {
+  held: number;
+  owned: number;
+  /** Of all SKUs of the sale. */
+  inSale: number;
+}
+
+const isBelowLimit = ({ held, owned, inSale }: Units, sale: SaleView, sku: SaleSku): boolean =>
+  inSale < sale.perBuyer && (sku.perBuyer === undefined || held + owned < sku.perBuyer);
+
+/** Returns the viewer's units of a SKU. */
+function unitsOf(model: ShowModel, sale: string, sku: string): Units {
   const units = { held: 0, owned: 0, inSale: 0 };
   for (const reservation of model.reservations.values()) {
     if (reservation.sale !== sale || (reservation.state !== 'held' && reservation.state !== 'confirmed')) continue;
-    for (const line of reservation.lines) {
-      units.inSale += line.qty;
-      if (line.sku !== sku) continue;
-      if (reservation.state === 'held') units.held += line.qty;
-      else units.owned += line.qty;
+    for (const item of reservation.lines) {
+      units.inSale += item.qty;
+      if (item.sku !== sku) continue;
+      if (reservation.state === 'held') units.held += item.qty;
+      else units.owned += item.qty;
     }
   }
   return units;

@@ -1,7 +1,4 @@
-/**
- * The viewer page: joins a show through the SDK and keeps what is on the screen equal to the SDK's
- * model.
- */
+/** The viewer page: joins a show with the SDK and renders the SDK's model. */
 import { type ConnectionState, connect, type StampedeClient } from '../client/index.ts';
 import { ChatPanel } from './chat-panel.ts';
 import { byId, setHidden, setText } from './dom.ts';
@@ -11,9 +8,8 @@ import { SalePanel } from './sale-panel.ts';
 
 const RENDER_MS = 100;
 const TOAST_MS = 6_000;
-/** How long an announcement stays up. */
 const ANNOUNCEMENT_MS = 45_000;
-const TRIES_BEFORE_DOUBT = 3;
+const ATTEMPTS_BEFORE_WARNING = 3;
 
 const chat = new ChatPanel();
 let running: { client: StampedeClient; timer: number } | null = null;
@@ -33,7 +29,7 @@ async function join(again: boolean): Promise<void> {
     );
   } catch (error) {
     setText(byId('title'), 'Stampede');
-    trouble(error instanceof Error ? error.message : String(error));
+    showProblem(error instanceof Error ? error.message : String(error));
   }
 }
 
@@ -67,12 +63,12 @@ function renderTop(client: StampedeClient): void {
   setHidden(byId('who'), you === null);
   setText(byId('who'), you === null ? '' : (you.name ?? 'Guest'));
   const announcement = byId('announcement');
-  const said =
+  const text =
     model.announcement !== null && client.serverNow() - model.announcement.at < ANNOUNCEMENT_MS
       ? model.announcement.text
       : '';
-  setHidden(announcement, said === '');
-  setText(announcement, said);
+  setHidden(announcement, text === '');
+  setText(announcement, text);
 }
 
 function showStatus(state: ConnectionState): void {
@@ -80,10 +76,9 @@ function showStatus(state: ConnectionState): void {
   node.dataset.state = state.at;
   switch (state.at) {
     case 'connecting':
-      // A browser is not told why a connection was refused; a pass that ran out is the likeliest
-      // cause that a person can mend.
-      if (state.attempt >= TRIES_BEFORE_DOUBT)
-        trouble('Still no connection. If this goes on, your pass may not be valid any more.');
+      // Browsers hide why a connection was refused. An expired token is the likeliest cause.
+      if (state.attempt >= ATTEMPTS_BEFORE_WARNING)
+        showProblem('Still no connection. Your link may have expired: join again or open a new link.');
       setText(node, 'Connecting');
       return;
     case 'open':
@@ -95,16 +90,16 @@ function showStatus(state: ConnectionState): void {
       return;
     case 'closed':
       setText(node, 'Disconnected');
-      // 1000 is our own goodbye.
+      // 1000: this page closed the connection.
       if (state.code !== 1000)
-        trouble(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
+        showProblem(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
       return;
     default:
       state satisfies never;
   }
 }
 
-function trouble(text: string): void {
+function showProblem(text: string): void {
   setText(byId('problem-text'), text);
   setHidden(byId('problem'), false);
 }
@@ -125,7 +120,7 @@ function showTab(tab: 'shop' | 'chat'): void {
   document.body.dataset.tab = tab;
   byId('tab-shop').setAttribute('aria-pressed', String(tab === 'shop'));
   byId('tab-chat').setAttribute('aria-pressed', String(tab === 'chat'));
-  if (tab === 'chat') chat.shown();
+  if (tab === 'chat') chat.onShown();
 }
 
 byId('tab-shop').addEventListener('click', () => showTab('shop'));

@@ -89,13 +89,13 @@ t.test('two viewers of a sale', { skip }, async (t) => {
     t.ok(before <= 15);
     t.equal(await ana.locator('button[data-sku="TEE-M"]').textContent(), 'Held for you');
     t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Your limit is reached');
-    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Join the line' }).click();
-    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'In line: 1' }).waitFor();
+    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Join waitlist' }).click();
+    await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Waitlist: 1' }).waitFor();
     t.equal(await bo.locator('button[data-sku="CAP"]').textContent(), 'Buy');
   });
 
   await t.test('giving it back passes the unit to the line; the next buyer pays and sees the order', async (t) => {
-    await ana.getByRole('button', { name: 'Give it back' }).click();
+    await ana.getByRole('button', { name: 'Release' }).click();
     await ana.locator('.hold[data-state="released"]').waitFor();
     const hold = bo.locator('.hold[data-state="held"]', { hasText: 'Your turn' });
     const id = (await hold.getAttribute('data-reservation')) ?? '';
