@@ -36,3 +36,13 @@ export function citedRules(): Array<{ rule: string; name: string; file: string }
     ),
   );
 }
+
+/** The names in a list of fields of SPEC.md; those followed by "?" are optional. */
+export function fieldsOf(list: string): { required: string[]; optional: string[] } {
+  const flat = list.replace(/\[[^\]]*\]|\([^)]*\)/g, '');
+  const fields = [...flat.matchAll(/(?:^|, ?)`(\w+)`(\?)?/g)].map(([, name = '', mark]) => ({ name, mark }));
+  return {
+    required: fields.filter(({ mark }) => mark === undefined).map(({ name }) => name),
+    optional: fields.filter(({ mark }) => mark !== undefined).map(({ name }) => name),
+  };
+}

@@ -3,7 +3,7 @@ import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { type ClientMessage, parseClientMessage, requestIdOf } from '../../src/protocol/index.ts';
 
-t.test('Q-6: good messages come out typed, without what does not belong', async (t) => {
+t.test('valid messages are parsed without their unknown fields (Q-6.1, M-1.2)', async (t) => {
   const good: Array<[unknown, ClientMessage]> = [
     [
       { t: 'chat', id: 1, text: ' hi\nthere\u0000 ', more: 1 },
@@ -38,7 +38,7 @@ t.test('Q-6: good messages come out typed, without what does not belong', async 
   for (const [value, message] of good) t.strictSame(parseClientMessage(value), { ok: true, value: message });
 });
 
-t.test('Q-5: an id is read even from a wrong message', async (t) => {
+t.test('an id is a string of 1 to 64 characters or an integer, read also from wrong messages (Q-5.1)', async (t) => {
   t.equal(requestIdOf({ id: 5 }), 5);
   t.equal(requestIdOf({ id: 'x' }), 'x');
   for (const id of ['', 'x'.repeat(LIMITS.requestIdCharsMax + 1), 1.5, Number.NaN, {}, null, undefined, true])
@@ -46,7 +46,7 @@ t.test('Q-5: an id is read even from a wrong message', async (t) => {
   for (const value of [null, 5, 'x', [1]]) t.equal(requestIdOf(value), undefined);
 });
 
-t.test('Q-4: whatever comes, the answer is a message or a coded failure', async (t) => {
+t.test('any value is parsed into a message or a coded failure (Q-4)', async (t) => {
   const types = fc.constantFrom(
     'chat',
     'react',

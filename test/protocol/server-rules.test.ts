@@ -1,0 +1,381 @@
+/** Rules of SPEC.md that no other test proves, on a real gateway and a real Redis. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+// Before the gateway: uWebSockets.js reads its limit for request heads when it is loaded.
+import '../../src/config/environment.ts';
+import { createTokens } from '../../src/auth/tokens.ts';
+import type { SaleMove } from '../../src/domain/sale.ts';
+import { LIMITS } from '../../src/limits.ts';
+import { ROLES } from '../../src/protocol/index.ts';
+import { type Client, type Message, refusedUpgrade, startWorld, until } from '../gateway/harness.ts';
+import { fieldsOf, rows } from './spec.ts';
+
+const JSON_PROTOCOL = 'stampede.v1.json';
+const RESERVE = { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'shirt-m', qty: 1 }] };
+const command = (key: string) => ({ key, actor: 'test' as const });
+
+t.test('of several reasons to refuse an upgrade, the first in the list decides (H-4.3, H-3.3)', async (t) => {
+  const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
+  await (await world.connect()).type('welcome');
+  const past = createTokens({
+    secret: 'a secret of the tests, long enough for HS256',
+    nowMs: () => Date.now() - 100_000,
+  });
+  const stale = past.mint({ show: 'other', user: 'ann', name: 'Ann', role: 'buyer' }, 60);
+  const request = {
+    protocol: 'graphql-ws',
+    token: 'x'.repeat(LIMITS.handshakeTokenBytesMax + 1),
+    query: '?epoch=x&offset=-3',
+    origin: 'https://evil.example',
+    show: 'a%20b',
+  };
+  const fixes: Array<[Partial<typeof request>, string]> = [
+    [{}, 'unsupported_protocol'],
+    [{ protocol: JSON_PROTOCOL }, 'unauthenticated'],
+    [{ token: 'forged' }, 'invalid_request'],
+    [{ query: '' }, 'origin_not_allowed'],
+    [{ origin: 'https://shop.example' }, 'show_not_found'],
+    [{ show: world.show }, 'unauthenticated'],
+    [{ token: stale }, 'token_expired'],
+    [{ token: world.token('ann', { show: 'other' }) }, 'forbidden'],
+    [{ token: '' }, 'unauthenticated'],
+  ];
+  for (const [fix, code] of fixes) {
+    const { protocol, token, query, origin, show } = Object.assign(request, fix);
+    const protocols = token === '' ? [protocol] : [protocol, `token.${token}`];
+    const { body } = await refusedUpgrade(`${world.node.url}/v1/shows/${show}${query}`, protocols, { origin });
+    t.equal(body.code, code, JSON.stringify(fix).slice(0, 60));
+    if (token.length > LIMITS.handshakeTokenBytesMax && protocol === JSON_PROTOCOL) t.match(body.message, /4096 bytes/);
+  }
+});
+
+t.test('draining precedes capacity, capacity the address, the address the rate of joins (H-4.3)', async (t) => {
+  const world = await startWorld(t);
+  const one = { perNodeMax: 1, perAddressMax: 1, joinsPerSecond: 1 };
+  for (const [limits, code] of [
+    [one, 'at_capacity'],
+    [{ ...one, perNodeMax: 9 }, 'rate_limited'],
+    [{ ...one, perNodeMax: 9, perAddressMax: 9 }, 'overloaded'],
+  ] as const) {
+    const node = await world.addNode({ limits });
+    await (await world.connect({ node })).type('welcome');
+    const refuse = (): Promise<{ body: Message }> =>
+      refusedUpgrade(`${node.url}/v1/shows/${world.show}`, ['graphql-ws']);
+    t.equal((await refuse()).body.code, code);
+    const drained = node.gateway.drain({ timeoutMs: 1_000 });
+    t.equal((await refuse()).body.code, 'draining');
+    await drained;
+  }
+});
+
+t.test('each role may send the requests of its row, and no others (H-5.2, H-5.3)', async (t) => {
+  const world = await startWorld(t);
+  const requests: Record<string, unknown>[] = [
+    { t: 'sync', at: 1 },
+    { t: 'resume', epoch: 'e', offset: 0 },
+    { t: 'chat', text: 'hi' },
+    { t: 'react' },
+    { t: 'release', key: 'k', reservation: 'r' },
+    RESERVE,
+    { t: 'waitlist', key: 'k', op: 'join', sale: 's', sku: 'shirt-m' },
+  ];
+  let allowed: string[] = [];
+  for (const role of ROLES) {
+    const row = rows.find(([roles]) => roles?.split(', ').includes(`\`${role}\``)) ?? [];
+    const own = [...(row[1] ?? '').matchAll(/`(\w+)`/g)].map(([, type]) => type ?? '');
+    if (!allowed.includes(own[0] ?? '')) allowed = [...allowed, ...own];
+    const client = await world.connect(role === 'guest' ? { token: null } : { role, user: role });
+    for (const request of requests) {
+      const { code } = await client.ask(request);
+      t.equal(code !== 'forbidden', allowed.includes(String(request['t'])), `${role}: ${String(request['t'])}`);
+    }
+  }
+});
+
+t.test('chat is marked: a buyer with an order, a moderator, a host (C-2.3, H-5.4)', async (t) => {
+  const world = await startWorld(t);
+  const bea = await world.connect({ user: 'bea' });
+  await bea.type('welcome');
+  const sale = await world.openSale();
+  const { reservation } = (await bea.ask({ ...RESERVE, sale })).data;
+  await world.store.confirm(
+    world.show,
+    { reservation: reservation.id, orderRef: 'o', amount: reservation.amount },
+    command('c'),
+  );
+  await bea.find((m) => m.t === 'you' && m.reservation.state === 'confirmed');
+  const others = await Promise.all(
+    (['viewer', 'moderator', 'host'] as const).map((role) => world.connect({ role, user: role })),
+  );
+  for (const client of [...others, bea]) await client.ask({ t: 'chat', text: 'hi' });
+  await until(() => bea.chat().length === 4, 'all chat arrives');
+  const items = bea.received.flatMap(({ chat = [] }) => chat.flatMap(([, , group]) => group));
+  t.same(
+    items.map(([, , name, , mark]) => [name, mark]),
+    [
+      ['Name of viewer', undefined],
+      ['Name of moderator', 2],
+      ['Name of host', 3],
+      ['Name of bea', 1],
+    ],
+  );
+});
+
+/** Asserts that `view` has every required field of the row of SPEC.md, and no other field. */
+function checkFields(t: Test, view: unknown, fields: string): void {
+  const { required, optional } = fieldsOf(fields);
+  const names = Object.keys(view as object);
+  t.same(
+    names.filter((name) => !required.includes(name) && !optional.includes(name)),
+    [],
+    `unknown fields of ${JSON.stringify(view).slice(0, 80)}`,
+  );
+  t.same(
+    required.filter((name) => !names.includes(name)),
+    [],
+    `missing fields of ${JSON.stringify(view).slice(0, 80)}`,
+  );
+}
+
+const rowOf = (name: string): string => rows.find(([first]) => first === name)?.[1] ?? '';
+const cellOf = (name: string): string => rows.find(([first]) => first === name)?.[2] ?? '';
+
+t.test(
+  'messages have the fields of SPEC.md, null only where it says so (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)',
+  async (t) => {
+    const world = await startWorld(t);
+    const ann = await world.connect();
+    const welcome = await ann.type('welcome');
+    const sale = await world.openSale({ opensInMs: 1_200, quantity: 5 });
+    await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
+    const { reservation } = (await ann.ask({ ...RESERVE, sale })).data;
+    await ann.ask({ t: 'chat', text: 'hi' });
+    await world.store.pinProduct(world.show, 'shirt', 'test');
+    await world.store.pinProduct(world.show, null, 'test');
+    await ann.ask({ t: 'resume', epoch: 'other', offset: 0 });
+    const { snapshot } = await ann.find((m) => m.t === 'frame' && m.snapshot !== undefined);
+    await ann.find((m) => m.state?.sales?.some(({ left }) => left['shirt-m'] === 4));
+
+    checkFields(t, welcome, '`t`, `v`, `at`, `node`, `epoch`, `offset`, `you`, `limits`, `chat`, `snapshot`');
+    for (const field of Object.keys(welcome))
+      t.ok(
+        rows.some(([names]) => names?.includes(`\`${field}\``)),
+        field,
+      );
+    checkFields(t, welcome.you, cellOf('`you`'));
+    checkFields(t, (welcome as unknown as { limits: unknown }).limits, cellOf('`limits`'));
+    for (const view of [welcome.snapshot, snapshot]) {
+      checkFields(t, view, '`epoch`, `offset`, `show`, `products`, `sales`, `state`');
+      checkFields(t, view.show, rowOf('show'));
+      for (const product of view.products) checkFields(t, product, rowOf('product'));
+      for (const each of view.sales) checkFields(t, each, rowOf('sale'));
+    }
+    t.equal(snapshot.sales.length, 1);
+    checkFields(t, reservation, rowOf('reservation'));
+    for (const frame of ann.received.filter((m) => m.t === 'frame')) {
+      checkFields(t, frame, '`t`, `at`, `epoch`?, `events`?, `state`?, `chat`?, `snapshot`?, `missed`?');
+      for (const event of frame.events ?? []) checkFields(t, event, '`offset`, `at`, `type`, `data`');
+      checkFields(t, frame.state ?? {}, '`viewers`?, `peak`?, `hearts`?, `unique`?, `sales`?, `countdowns`?');
+      for (const each of frame.state?.sales ?? [])
+        if (!('skus' in each)) checkFields(t, each, '`id`, `rev`, `state`, `opensAt`, `closesAt`, `left`');
+      for (const each of frame.state?.countdowns ?? []) checkFields(t, each, '`sale`, `to`, `at`, `remainingMs`');
+    }
+    const nulls = new Set<string>();
+    JSON.stringify(ann.received, (name, value: unknown) => {
+      if (value === null) nulls.add(name);
+      return value;
+    });
+    const allowed = ['user', 'name', 'expiresAt', 'startsAt', 'pinned', 'opensAt', 'closesAt', 'product'];
+    t.same(
+      [...nulls].filter((name) => !allowed.includes(name)),
+      [],
+    );
+  },
+);
+
+t.test('the data of each type of event is as listed, and offsets have no gap (E-3, E-1.2)', async (t) => {
+  const world = await startWorld(t);
+  const { store, show } = world;
+  const ann = await world.connect();
+  const { epoch } = await ann.type('welcome');
+  await store.updateShow(show, { title: 'Another title' }, 'test');
+  await store.pinProduct(show, 'shirt', 'test');
+  await store.pinProduct(show, null, 'test');
+  await store.putProduct(show, { id: 'cap', brand: 'acme', title: 'Cap', skus: [{ sku: 'cap' }] }, 'test');
+  await store.removeProduct(show, 'cap', 'test');
+  await store.announce(show, 'hello', 'test');
+  await ann.ask({ t: 'chat', text: 'remove me' });
+  await store.removeChat(show, [1]);
+  const [sale, other] = [await world.openSale({ quantity: 1 }), await world.openSale({ opensInMs: 600_000 })];
+  t.equal((await ann.ask({ ...RESERVE, sale })).t, 'ok');
+  const moves: SaleMove[] = [
+    { op: 'units', sku: 'shirt-m', delta: 2 },
+    { op: 'pause' },
+    { op: 'resume' },
+    { op: 'extend', byMs: 1_000 },
+    { op: 'end' },
+  ];
+  for (const move of moves) t.ok((await store.moveSale(show, sale, move, command(move.op))).ok, move.op);
+  for (const move of [{ op: 'schedule', opensInMs: 500_000, durationMs: 60_000 }, { op: 'cancel' }] as const)
+    t.ok((await store.moveSale(show, other, move, command(move.op))).ok, move.op);
+  await store.endShow(show, 'test');
+
+  const late = await world.connect({ user: 'bob', query: `?epoch=${epoch}&offset=0`, node: await world.addNode() });
+  await late.find((m) => m.events?.some(({ type }) => type === 'show.ended'));
+  const events = late.events();
+  t.same(
+    events.map(({ offset }) => offset),
+    events.map((_, i) => i + 1),
+  );
+  const listed = rows.filter(([, data]) => /^`\{\w+\}`/.test(data ?? ''));
+  for (const [types = '', data = ''] of listed) {
+    for (const [, type] of types.matchAll(/`([\w.]+)`/g)) {
+      const event = events.find((each) => each.type === type);
+      t.same(Object.keys(event?.data ?? {}), [data.slice(2, data.indexOf('}'))], type ?? '');
+    }
+  }
+  t.ok(listed.flatMap(([types = '']) => types.split(',')).length >= 18);
+});
+
+t.test('a message above 64 KiB closes the connection (Q-1.3)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect();
+  await ann.type('welcome');
+  ann.socket.send('x'.repeat(4 * LIMITS.frameInBytesMax + 1));
+  t.not((await ann.closed).code, 1000);
+});
+
+t.test('messages without a type count as malformed (Q-2.2, M-1.1)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect();
+  await ann.type('welcome');
+  for (let i = 0; i <= LIMITS.badFramesPerConnectionMax; i += 1) ann.send({ id: i, text: 'no type' });
+  t.match(await ann.type('bye'), { code: 4200 });
+  t.equal((await ann.closed).code, 4200);
+});
+
+t.test(
+  'each request gets one reply with its id; unknown fields and their order do not matter (Q-5.2, M-2.2, M-1.2)',
+  async (t) => {
+    const world = await startWorld(t);
+    const ann = await world.connect();
+    t.equal((await ann.type('welcome')).t, 'welcome');
+    const sale = await world.openSale();
+    const requests = [
+      { at: 5, more: { unknown: true }, id: 1, t: 'sync' },
+      { lines: [{ qty: 1, unknown: 1, sku: 'shirt-m' }], sale, key: 'k', id: 'two', t: 'reserve' },
+      { text: 'hi', id: 3, t: 'chat' },
+      { t: 'react', id: 4 },
+      { t: 'chat', id: 5, text: '' },
+      { t: 'nonsense', id: 6 },
+      { t: 'release', id: 7, key: 'k', reservation: 'none' },
+    ];
+    for (const request of requests) ann.send(request);
+    await sleep(300);
+    const replies = ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
+    t.same(
+      new Map(replies.map(({ id, t: type }) => [id, type])),
+      new Map<unknown, string>([
+        [1, 'ok'],
+        ['two', 'ok'],
+        [3, 'ok'],
+        [4, 'ok'],
+        [5, 'error'],
+        [6, 'error'],
+        [7, 'error'],
+      ]),
+    );
+    t.equal(replies.length, requests.length, 'one each');
+    for (const reply of replies)
+      checkFields(
+        t,
+        reply,
+        reply.t === 'ok' ? '`t`, `id`, `at`, `data`?' : '`t`, `id`, `at`, `code`, `message`, `details`?',
+      );
+  },
+);
+
+t.test(
+  'hearts: 100 at once; without an id there is no reply, or an error without id (L-1.3, L-1.4, Q-6.2, Q-5.3)',
+  async (t) => {
+    const world = await startWorld(t);
+    const ann = await world.connect();
+    await ann.type('welcome');
+    const replies = (): Message[] => ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
+    for (let i = 0; i < 3; i += 1) ann.send({ t: 'react', n: 50 });
+    t.match(await ann.ask({ t: 'react', n: 50 }), { code: 'rate_limited', retryAfterMs: Number });
+    t.equal(replies().length, 1, 'two accepted and one refused without a reply');
+    ann.send({ t: 'react', n: 0 });
+    ann.send({ t: 'chat', id: { not: 'an id' }, text: 'hi' });
+    await until(() => replies().length === 3, 'two errors');
+    for (const reply of replies().slice(1)) {
+      t.match(reply, { t: 'error', code: 'invalid_message' });
+      t.notOk('id' in reply);
+    }
+  },
+);
+
+t.test('32 requests may be without a reply (Q-10)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect();
+  await ann.type('welcome');
+  const sale = await world.openSale({ quantity: 100, perBuyer: 100 });
+  await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
+  world.redis.signal('SIGSTOP');
+  const replies = Array.from({ length: 40 }, (_, i) => ann.ask({ ...RESERVE, sale, key: `k${i}` }, 9_000));
+  await until(() => ann.received.filter(({ code }) => code === 'too_many_in_flight').length === 8, 'eight refusals');
+  world.redis.signal('SIGCONT');
+  const done = await Promise.all(replies);
+  t.equal(done.filter(({ t: type }) => type === 'ok').length, LIMITS.inFlightPerConnectionMax);
+});
+
+t.test(
+  'a node that stops refuses new requests, replies to the others, and says bye (D-1.1, D-1.2, D-1.3)',
+  async (t) => {
+    const world = await startWorld(t);
+    const ann = await world.connect();
+    await ann.type('welcome');
+    const sale = await world.openSale();
+    await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
+    world.redis.signal('SIGSTOP');
+    const before = ann.ask({ ...RESERVE, sale });
+    await sleep(50);
+    const drained = world.node.gateway.drain({ timeoutMs: 5_000 });
+    for (const request of [{ t: 'chat', text: 'hi' }, { t: 'react' }, { ...RESERVE, key: 'k2', sale }])
+      t.match(await ann.ask(request), { t: 'error', code: 'draining' });
+    world.redis.signal('SIGCONT');
+    t.equal((await before).t, 'ok');
+    const { code, reconnectAfterMs } = await ann.type('bye');
+    t.equal(code, 4000);
+    t.ok(reconnectAfterMs >= 0 && reconnectAfterMs <= LIMITS.drainReconnectSpreadMs);
+    await drained;
+  },
+);
+
+t.test('holds of a buyer who joins while Redis is unavailable follow in `you` (W-1.3, Q-8.2, R-7.1)', async (t) => {
+  const world = await startWorld(t, { redis: { appendfsync: 'always' } });
+  const node = await world.addNode();
+  const [bob, ann] = await Promise.all([world.connect({ node, user: 'bob' }), world.connect()]);
+  const { epoch } = await ann.type('welcome');
+  await bob.type('welcome');
+  const sale = await world.openSale();
+  const held = await ann.ask({ ...RESERVE, sale });
+  t.match(held.data, { epoch });
+  const restarted = world.redis.crashAndRestart({ downMs: 1_500 });
+  await until(() => node.store.trouble() !== null, 'the node notices');
+  const late = await world.connect({ node });
+  t.same((await late.type('welcome')).you.reservations, []);
+  await restarted;
+  t.match((await late.type('you', 15_000)).reservation, { id: held.data.reservation.id, state: 'held' });
+  let reply = held;
+  await until(
+    async () => {
+      reply = await bob.ask({ ...RESERVE, sale, key: 'later' });
+      return reply.t === 'ok';
+    },
+    'the sale is open again',
+    15_000,
+  );
+  t.notMatch(reply.data, { epoch }, 'the storage was replaced since');
+  for (const client of [ann, bob, late] satisfies Client[]) t.equal(client.socket.readyState, client.socket.OPEN);
+});
