@@ -92,3 +92,12 @@ t.test('any value is parsed into a message or a coded failure (Q-4)', async (t) 
     { numRuns: 500 },
   );
 });
+
+t.test('a key has 1 to 128 characters (Q-7.1)', async (t) => {
+  const codeOf = (key: unknown): string => {
+    const parsed = parseClientMessage({ t: 'release', id: 1, key, reservation: 'r' });
+    return parsed.ok ? 'ok' : `${parsed.error.code} ${String(parsed.error.details?.['field'])}`;
+  };
+  for (const key of ['k', 'x'.repeat(LIMITS.keyCharsMax)]) t.equal(codeOf(key), 'ok');
+  for (const key of ['', 'x'.repeat(LIMITS.keyCharsMax + 1), 5, undefined]) t.equal(codeOf(key), 'invalid_message key');
+});
