@@ -7,8 +7,8 @@ import { createTokens } from '../../src/auth/tokens.ts';
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { ROLES } from '../../src/protocol/index.ts';
-import { type Client, type Message, refusedUpgrade, startWorld, until } from '../gateway/harness.ts';
-import { fieldsOf, rows } from './spec.ts';
+import { fieldsOf, rows } from '../protocol/spec.ts';
+import { type Client, type Message, refusedUpgrade, startWorld, until } from './harness.ts';
 
 const JSON_PROTOCOL = 'stampede.v1.json';
 const RESERVE = { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'shirt-m', qty: 1 }] };
@@ -141,7 +141,7 @@ const rowOf = (name: string): string => rows.find(([first]) => first === name)?.
 const cellOf = (name: string): string => rows.find(([first]) => first === name)?.[2] ?? '';
 
 t.test(
-  'messages have the fields of SPEC.md, null only where it says so (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)',
+  'messages have the listed fields and nulls (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)',
   async (t) => {
     const world = await startWorld(t);
     const ann = await world.connect();

@@ -5,7 +5,7 @@ import { monotonicNowMs } from '../../src/client/clock.ts';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
 import { Model } from '../../src/client/model.ts';
 import type { Frame, ServerMessage, Welcome } from '../../src/protocol/index.ts';
-import { startScriptedServer, type Visit, WELCOME } from '../client/scripted-server.ts';
+import { startScriptedServer, type Visit, WELCOME } from './scripted-server.ts';
 
 const frame = (more: Partial<Frame>): Frame => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
 
