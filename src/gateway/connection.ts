@@ -5,7 +5,7 @@ import { encodeFor } from '../fanout/frames.ts';
 import { CLOSE, type CloseReason, type Failure, type Result } from '../protocol/codes.ts';
 import type { Role, ServerMessage, Variant } from '../protocol/messages.ts';
 import type { RequestId } from '../protocol/validate.ts';
-import type { Member, MemberConnection } from '../rooms/members.ts';
+import type { Member, MemberConnection } from '../rooms/member.ts';
 import type { Position } from '../rooms/resume.ts';
 import type { Room } from '../rooms/room.ts';
 import { encodeReply, type Reply } from './replies.ts';

@@ -47,9 +47,7 @@ export class Joiner {
   private enter(connection: Connection): void {
     connection.enterRoom();
     const { room, identity, member } = connection;
-    // Waitlist positions change without a message, so they are fetched again.
-    if (member?.waits) member.known = false;
-    if (member === null || member.known || identity.role === 'viewer' || identity.role === 'guest')
+    if (member === null || member.isKnown || identity.role === 'viewer' || identity.role === 'guest')
       this.resumeOrWelcome(connection);
     else void room.members.lookUpHoldings(member).then(() => this.resumeOrWelcome(connection));
   }

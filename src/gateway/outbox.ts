@@ -1,14 +1,14 @@
 /**
- * Answers that had to wait for Redis, written once a turn of the event loop. Redis answers many
- * requests at a time; all answers to one connection then leave with one system call, which is most
- * of what an answer costs. An idle loop turns at once, so nobody waits for company.
+ * Replies that waited for Redis, written once per turn of the event loop: Redis replies to many
+ * requests at a time, and all replies to one connection then leave with one system call, which is
+ * most of their cost. An idle event loop turns at once.
  */
 import type { Connection } from './connection.ts';
 
 export class Outbox {
   private waiting: Connection[] = [];
 
-  /** `bytes` as the connection's encoding has them. */
+  /** `bytes` in the encoding of the connection. */
   put(connection: Connection, bytes: Uint8Array | string): void {
     if (connection.outbox !== null) {
       connection.outbox.push(bytes);

@@ -1,11 +1,10 @@
 /**
- * From the bytes of a client message to its one answer: guards first, then one switch, then one
- * file a message.
+ * From the bytes of a client message to its one reply: guards, then one switch, then one file per
+ * message in `messages/`.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
-import type { Decision } from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';
 import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
@@ -13,16 +12,16 @@ import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
 import type { Connection } from './connection.ts';
 import { onChat } from './messages/chat.ts';
-import { type HandlerResult, REPLIES_LATER, type Reply, type RequestContext } from './messages/context.ts';
+import { Call, type HandlerContext, type HandlerResult, REPLIES_LATER } from './messages/context.ts';
 import { onReact } from './messages/react.ts';
 import { onRelease } from './messages/release.ts';
-import { decisionReply, onReserve } from './messages/reserve.ts';
+import { onReserve } from './messages/reserve.ts';
 import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
 import { takeRequest } from './rate-limits.ts';
-import { encodeReply } from './replies.ts';
+import { encodeReply, type Reply } from './replies.ts';
 
 export interface RequestsOptions {
   readonly health: Health;
@@ -31,83 +30,40 @@ export interface RequestsOptions {
   readonly draining: () => boolean;
   readonly onBadFrame: (error: Failure) => void;
   readonly onMessage: (type: ClientMessage['t']) => void;
-  /** `elapsedMs` is null for what was answered at once, without asking anybody. */
-  readonly onReply: (type: ClientMessage['t'], answer: Reply, elapsedMs: number | null) => void;
+  /** `elapsedMs` is null for replies that did not wait for Redis. */
+  readonly onReply: (type: ClientMessage['t'], reply: Reply, elapsedMs: number | null) => void;
   /** The peer does not speak the protocol: close with `bad_frames`. */
   readonly onTooManyBadFrames: (connection: Connection) => void;
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
+const isMessage = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && typeof (value as { t?: unknown }).t === 'string';
 
-/**
- * One request of a client under way: what its handler may know of it, and where the answer goes.
- */
-class Call implements RequestContext {
-  private readonly requests: Requests;
-  readonly connection: Connection;
-  readonly type: ClientMessage['t'];
-  readonly id: RequestId | undefined;
-  readonly nowMs: number;
-  readonly receivedAt: number;
-  readonly draining: boolean;
-
-  constructor(
-    requests: Requests,
-    connection: Connection,
-    type: ClientMessage['t'],
-    id: RequestId | undefined,
-    nowMs: number,
-    draining: boolean,
-  ) {
-    this.requests = requests;
-    this.connection = connection;
-    this.type = type;
-    this.id = id;
-    this.nowMs = nowMs;
-    this.receivedAt = requests.options.health.now();
-    this.draining = draining;
-  }
-
-  get health(): Health {
-    return this.requests.options.health;
-  }
-
-  reply(answer: Reply): void {
-    this.requests.answer(this, answer);
-  }
-
-  decided(result: Result<Decision>): void {
-    this.reply(decisionReply(result));
-  }
-}
-
-export class Requests {
-  readonly options: RequestsOptions;
+export class Requests implements HandlerContext {
+  readonly health: Health;
+  readonly draining: () => boolean;
+  private readonly options: RequestsOptions;
   private readonly outbox = new Outbox();
 
   constructor(options: RequestsOptions) {
     this.options = options;
+    this.health = options.health;
+    this.draining = options.draining;
   }
 
-  /** The bytes are only valid until this returns. */
+  /** `bytes` are only valid until this returns. */
   receive(connection: Connection, bytes: Uint8Array, isBinary: boolean): void {
     const { state } = connection;
     if (state.phase === 'opening') return this.receiveLater(connection, bytes, isBinary, state.roomOpened);
     const codec = CODECS[connection.variant];
     if (bytes.length > LIMITS.frameInBytesMax) {
-      return this.badFrame(
-        connection,
-        undefined,
-        failure('frame_too_large', `A message may have ${LIMITS.frameInBytesMax} bytes; this one has ${bytes.length}.`),
-      );
+      const message = `A message may have ${LIMITS.frameInBytesMax} bytes; this one has ${bytes.length}.`;
+      return this.badFrame(connection, undefined, failure('frame_too_large', message));
     }
     if (isBinary !== codec.binary) {
-      const wanted = codec.binary ? 'binary' : 'text';
-      return this.badFrame(
-        connection,
-        undefined,
-        failure('bad_frame', `The negotiated encoding takes ${wanted} frames.`),
-      );
+      const message = `The negotiated encoding takes ${codec.binary ? 'binary' : 'text'} frames.`;
+      return this.badFrame(connection, undefined, failure('bad_frame', message));
     }
     const decoded = codec.decode(bytes);
     if (!decoded.ok) return this.badFrame(connection, undefined, decoded.error);
@@ -116,20 +72,26 @@ export class Requests {
     if (!parsed.ok && !isMessage(decoded.value)) return this.badFrame(connection, id, parsed.error);
     const nowMs = this.options.clock.nowMs();
     const allowed = takeRequest(connection, nowMs);
-    if (!allowed.ok) return connection.replyError(id, this.options.health.now(), allowed.error);
+    if (!allowed.ok) return connection.replyError(id, this.health.now(), allowed.error);
     if (parsed.ok) return this.serve(connection, parsed.value, nowMs);
     this.options.onBadFrame(parsed.error);
-    connection.replyError(id, this.options.health.now(), parsed.error);
+    connection.replyError(id, this.health.now(), parsed.error);
   }
 
-  /** A client that does not wait for its welcome, in a room that is still opening. */
+  /** Sends the reply of a call, with all others of this turn to the same connection. */
+  finish({ connection, type, id, startedMs }: Call, reply: Reply): void {
+    connection.inFlight -= 1;
+    this.options.onReply(type, reply, this.options.clock.nowMs() - startedMs);
+    // The reply of a resume went out with its frames. Hearts without an id want no reply.
+    if (id === undefined || !connection.isOpen || (type === 'resume' && reply.ok)) return;
+    this.outbox.put(connection, encodeReply(connection.variant, id, this.health.now(), reply));
+  }
+
+  /** The client does not wait for its welcome, and its room is still opening. */
   private receiveLater(connection: Connection, bytes: Uint8Array, isBinary: boolean, opening: Promise<unknown>): void {
     if (connection.inFlight >= LIMITS.inFlightPerConnectionMax) {
-      return this.badFrame(
-        connection,
-        undefined,
-        failure('too_many_in_flight', 'Wait for the welcome.', { retryAfterMs: IN_FLIGHT_RETRY_MS }),
-      );
+      const hint = { retryAfterMs: IN_FLIGHT_RETRY_MS };
+      return this.badFrame(connection, undefined, failure('too_many_in_flight', 'Wait for the welcome.', hint));
     }
     const kept = bytes.slice();
     connection.inFlight += 1;
@@ -140,86 +102,67 @@ export class Requests {
   }
 
   private serve(connection: Connection, message: ClientMessage, nowMs: number): void {
-    const { health, draining, onMessage, onReply } = this.options;
+    const { logger, onMessage, onReply } = this.options;
     onMessage(message.t);
     const { id } = message;
-    // Who may ask so often may have a second's worth under way.
+    // A connection may have as many in flight as it may send per second.
     if (connection.inFlight >= Math.max(LIMITS.inFlightPerConnectionMax, connection.room.rates.requests.perSecond)) {
-      if (id !== undefined)
-        connection.replyError(
-          id,
-          health.now(),
-          failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS }),
-        );
+      const error = failure('too_many_in_flight', undefined, { retryAfterMs: IN_FLIGHT_RETRY_MS });
+      if (id !== undefined) connection.replyError(id, this.health.now(), error);
       return;
     }
-    const call = new Call(this, connection, message.t, id, nowMs, draining());
     connection.inFlight += 1;
-    const answered = this.dispatch(connection, message, call);
-    if (answered === REPLIES_LATER) return;
-    if (!(answered instanceof Promise)) {
+    const result = this.dispatch(connection, message, nowMs);
+    if (result === REPLIES_LATER) return;
+    if (!(result instanceof Promise)) {
       connection.inFlight -= 1;
-      onReply(message.t, answered, null);
-      if (id !== undefined) connection.reply(id, health.now(), answered);
+      onReply(message.t, result, null);
+      if (id !== undefined) connection.reply(id, this.health.now(), result);
       return;
     }
-    void answered
-      .catch((error: unknown): Reply => {
-        this.options.logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
+    const call = new Call(this, connection, message, nowMs);
+    void result
+      .catch((error: unknown): Result<never> => {
+        logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
         return fail('internal');
       })
-      .then((answer) => call.reply(answer));
+      .then((reply) => call.reply(reply));
   }
 
-  /** The answer of a call that had to wait. */
-  answer({ connection, type, id, nowMs }: Call, answer: Reply): void {
-    const { health, clock, onReply } = this.options;
-    connection.inFlight -= 1;
-    onReply(type, answer, clock.nowMs() - nowMs);
-    // A resume was answered together with its frames; hearts without an id want no answer.
-    if (id === undefined || !connection.isOpen || (type === 'resume' && answer.ok)) return;
-    this.outbox.put(connection, encodeReply(connection.variant, id, health.now(), answer));
-  }
-
-  private dispatch(connection: Connection, message: ClientMessage, context: RequestContext): HandlerResult {
+  private dispatch(connection: Connection, message: ClientMessage, nowMs: number): HandlerResult {
     switch (message.t) {
       case 'chat':
-        return onChat(connection, message, context);
+        return onChat(connection, message, this, nowMs);
       case 'react':
-        return onReact(connection, message, context);
+        return onReact(connection, message, this, nowMs);
       case 'reserve':
-        return onReserve(connection, message, context);
+        return onReserve(connection, message, this, nowMs);
       case 'release':
-        return onRelease(connection, message, context);
+        return onRelease(connection, message, this);
       case 'sync':
-        return onSync(context);
+        return onSync(this, this.health.now());
       case 'resume':
         return this.resume(connection, message);
       case 'waitlist':
-        return onWaitlist(connection, message, context);
+        return onWaitlist(connection, message, this);
     }
   }
 
-  /** The answer goes first, then the frames, without a published frame in between. */
+  /** Sends the reply first, then the frames, without a published frame in between. */
   private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Reply> {
-    const { answer, frames } = await onResume(connection, message);
+    const { reply, frames } = await onResume(connection, message);
     connection.flushPendingFrames();
     connection.cork(() => {
-      connection.reply(message.id, this.options.health.now(), answer);
+      connection.reply(message.id, this.health.now(), reply);
       for (const frame of frames) connection.write(frame.in(connection.variant));
     });
-    return answer;
+    return reply;
   }
 
   private badFrame(connection: Connection, id: RequestId | undefined, error: Failure): void {
     this.options.onBadFrame(error);
     connection.badFrames += 1;
-    connection.replyError(id, this.options.health.now(), error);
+    connection.replyError(id, this.health.now(), error);
     if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.onTooManyBadFrames(connection);
   }
-}
-
-/** Is it a message at all, if perhaps a wrong one? */
-function isMessage(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && typeof (value as { t?: unknown }).t === 'string';
 }

@@ -1,6 +1,6 @@
 /**
- * What a node reports about one room: its viewers, and the hearts and the people new to it since
- * the last report. Nobody lists members.
+ * Reports what a node counts in one room: its viewers, and hearts and new users since the last
+ * report.
  */
 
 import type { Clock, Timer } from '../domain/clock.ts';
@@ -12,29 +12,26 @@ export interface CountsReporterOptions {
   readonly node: string;
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
-  readonly onResult: (answer: CountsResult) => void;
-  /** There is no such show any more. */
+  readonly onResult: (result: CountsResult) => void;
+  /** The show no longer exists. */
   readonly onGone: () => void;
 }
 
-/**
- * A node's number lapses after `nodeCountsTtlMs`; saying it again well before keeps it alive when
- * nothing changes.
- */
+/** A node's counts expire after `nodeCountsTtlMs`; without changes they are repeated well before. */
 const REPEAT_MS = LIMITS.nodeCountsTtlMs / 3;
 
 export class CountsReporter {
   private readonly options: CountsReporterOptions;
   private viewers = 0;
   private hearts = 0;
-  /** Not reported yet. */
+  /** Users that are not reported yet. */
   private readonly newcomers = new Set<string>();
-  private reported: number | null = null;
+  private reportedViewers = 0;
   private lastReportMs = Number.NEGATIVE_INFINITY;
   private timer: Timer | null = null;
   private dueMs = 0;
   private running: Promise<void> | null = null;
-  private closed = false;
+  private isClosed = false;
 
   constructor(options: CountsReporterOptions) {
     this.options = options;
@@ -42,56 +39,53 @@ export class CountsReporter {
 
   setViewers(viewers: number): void {
     this.viewers = viewers;
-    this.arm();
+    this.schedule();
   }
 
-  /** Somebody this node did not know. Should more wait than may, some are not counted. */
+  /** Adds a user this node did not know. Above `uniquesWaitingMax` some are not counted. */
   addNewcomer(user: string): void {
     if (this.newcomers.size < LIMITS.uniquesWaitingMax) this.newcomers.add(user);
-    this.arm();
+    this.schedule();
   }
 
   addHearts(count: number): void {
     this.hearts += count;
-    this.arm();
+    this.schedule();
   }
 
-  /** Says "nobody here" once, so that the sum is right at once and not after the time to live. */
+  /** Reports 0 viewers, so that the sum is right at once and not only after the time to live. */
   async close(): Promise<void> {
-    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
-    this.timer = null;
-    this.closed = true;
+    this.stopTimer();
+    this.isClosed = true;
     this.viewers = 0;
     await this.running;
-    if ((this.reported ?? 0) !== 0 || this.newcomers.size > 0) await this.report();
+    if (this.reportedViewers !== 0 || this.newcomers.size > 0) await this.report();
   }
 
-  private get changed(): boolean {
-    return this.hearts > 0 || this.newcomers.size > 0 || this.viewers !== (this.reported ?? 0);
-  }
-
-  private arm(): void {
-    if (this.closed || this.running !== null || (!this.changed && this.viewers === 0)) return;
+  private schedule(): void {
+    const hasChanged = this.hearts > 0 || this.newcomers.size > 0 || this.viewers !== this.reportedViewers;
+    if (this.isClosed || this.running !== null || (!hasChanged && this.viewers === 0)) return;
     const { clock } = this.options;
-    const dueMs = this.lastReportMs + (this.changed ? LIMITS.countsTickMs : REPEAT_MS);
-    if (this.timer !== null) {
-      if (this.dueMs <= dueMs) return;
-      clock.clearTimer(this.timer);
-    }
+    const dueMs = this.lastReportMs + (hasChanged ? LIMITS.countsTickMs : REPEAT_MS);
+    if (this.timer !== null && this.dueMs <= dueMs) return;
+    this.stopTimer();
     this.dueMs = dueMs;
-    this.timer = clock.setTimer(
-      () => {
-        this.timer = null;
-        void this.report();
-      },
-      Math.max(0, dueMs - clock.nowMs()),
-    );
+    const run = (): void => {
+      this.timer = null;
+      void this.report();
+    };
+    this.timer = clock.setTimer(run, Math.max(0, dueMs - clock.nowMs()));
+  }
+
+  private stopTimer(): void {
+    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
+    this.timer = null;
   }
 
   private report(): Promise<void> {
     const { log, showId, node, clock, onResult, onGone } = this.options;
     const { viewers, hearts } = this;
-    const newcomers = [...take(this.newcomers, LIMITS.uniquesPerReportMax)];
+    const newcomers = [...this.newcomers].slice(0, LIMITS.uniquesPerReportMax);
     this.lastReportMs = clock.nowMs();
     this.hearts = 0;
     this.running = log
@@ -100,25 +94,16 @@ export class CountsReporter {
       .then((result) => {
         this.running = null;
         if (result?.ok) {
-          this.reported = viewers;
+          this.reportedViewers = viewers;
           for (const user of newcomers) this.newcomers.delete(user);
           onResult(result.value);
         } else {
-          // Hearts of a report whose answer was lost may be counted twice; of one that failed none
-          // is lost.
+          // Rather counted twice, if the reply was lost, than not at all.
           this.hearts += hearts;
           if (result?.error.code === 'show_not_found') onGone();
         }
-        this.arm();
+        this.schedule();
       });
     return this.running;
-  }
-}
-
-function* take<T>(values: Iterable<T>, most: number): Generator<T> {
-  let left = most;
-  for (const value of values) {
-    if (left-- <= 0) return;
-    yield value;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Follows the log of one show: listens first, loads after, applies what comes in order, and loads
- * again whenever something may be missing. While it is not in step it keeps what arrives and
- * applies it on top of what it loads.
+ * Keeps the replica of one show current: subscribes first, loads after, applies messages in order,
+ * and loads again if something may be missing. Meanwhile messages are buffered and applied on top
+ * of what is loaded.
  */
 
 import type { ChatBatch } from '../domain/chat.ts';
@@ -13,16 +13,16 @@ import type { ShowEvent } from '../protocol/messages.ts';
 import { ShowReplica } from './replica.ts';
 
 export interface FollowerHandlers {
-  /** The view has just applied this. */
+  /** The replica has just applied this. */
   onCommit(commit: Commit): void;
   onChat(batch: ChatBatch): void;
   onCounts(counts: Counts): void;
   /**
-   * In step again. `events` are those that were missed, complete; null: they cannot be had, only
-   * the snapshot stands. `anew`: under another epoch, so that ids of chat may have begun anew, too.
+   * In sync again. `events` are all missed ones, or null if the log no longer has them: then only a
+   * snapshot helps. Under a new epoch chat ids may have started again.
    */
-  onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, anew: boolean): void;
-  /** The show is no longer there. */
+  onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, isNewEpoch: boolean): void;
+  /** The show no longer exists. */
   onGone(): void;
 }
 
@@ -43,28 +43,28 @@ export class ShowFollower {
   private readonly options: FollowerOptions;
   private readonly listener: RelayListener;
   private unsubscribe: (() => Promise<void>) | null = null;
-  private waiting: RelayMessage[] = [];
-  private inStep = false;
+  private buffered: RelayMessage[] = [];
+  private inSync = false;
   private catchingUp: Promise<void> | null = null;
-  /** Something may be missing from what the running catch-up loads: it has to load once more. */
-  private missedMore = false;
-  /** Where the show stood when Redis was last asked. */
-  private known = { epoch: '', rev: 0 };
-  /** The newest chat message that the log has told; ids count up by one. */
+  /** The running catch-up may miss something: it has to load once more. */
+  private mustReload = false;
+  /** Position of the show at the last counts report. */
+  private reported = { epoch: '', rev: 0 };
+  /** The newest chat id received from the log; ids count up by one. */
   private chatId = 0;
-  private stopped = false;
+  private isStopped = false;
 
   constructor(options: FollowerOptions) {
     this.options = options;
-    this.listener = { onMessage: (message) => this.onMessage(message), onResync: () => this.catchUp() };
+    this.listener = { onMessage: (message) => this.onMessage(message), onResync: () => this.reload() };
   }
 
-  /** True while the view equals what Redis committed, as far as the line has told. */
+  /** True while the replica equals what Redis committed, as far as messages have arrived. */
   get isSynced(): boolean {
-    return this.inStep;
+    return this.inSync;
   }
 
-  /** Subscribes and loads; the chat history comes back, everything else is in the view. */
+  /** Subscribes and loads. Returns the chat history; everything else is in the replica. */
   async open(): Promise<Result<ChatHistory>> {
     const loaded = await this.load();
     if (!loaded.ok) {
@@ -72,34 +72,40 @@ export class ShowFollower {
       return loaded;
     }
     this.adopt(loaded.value);
-    this.replay();
+    this.applyBuffered();
     return loaded;
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.inStep = false;
-    this.waiting = [];
-    const unsubscribe = this.unsubscribe;
+    this.isStopped = true;
+    this.inSync = false;
+    this.buffered = [];
+    const { unsubscribe } = this;
     this.unsubscribe = null;
     await unsubscribe?.();
   }
 
   /**
-   * Redis said where the show stands. What it had published by the time before must have come by
-   * now; if it has not, it was lost on a line that nobody saw break, and nothing came after it to
-   * tell.
+   * Compares with the position that Redis returned for a counts report. What it had published at
+   * the report before must have arrived by now; otherwise it was lost, on a quiet show unnoticed.
    */
   checkPosition(position: { epoch: string; rev: number }): void {
-    const { epoch, rev } = this.known;
-    this.known = position;
-    if (this.inStep && epoch === position.epoch && (this.replica.epoch !== epoch || this.replica.rev < rev))
-      this.catchUp();
+    const { epoch, rev } = this.reported;
+    this.reported = position;
+    if (this.inSync && epoch === position.epoch && (this.replica.epoch !== epoch || this.replica.rev < rev))
+      this.reload();
   }
 
-  /** The show is said to be gone: finds out. */
+  /** Something may be missing, or the show may be gone: loads again. */
   reload(): void {
-    this.catchUp();
+    if (this.isStopped) return;
+    this.inSync = false;
+    this.mustReload = true;
+    this.catchingUp ??= this.catchUp().finally(() => {
+      this.catchingUp = null;
+      // A gap found among the buffered messages asked for a reload after the loop ended.
+      if (!this.inSync && !this.isStopped) this.reload();
+    });
   }
 
   private adopt(loaded: RoomSnapshot): void {
@@ -109,21 +115,19 @@ export class ShowFollower {
 
   private async load(): Promise<Result<RoomSnapshot>> {
     const { log, showId } = this.options;
-    // Subscribing again is harmless and makes sure that the line is listening before the load.
+    // Subscribing twice is harmless, and makes sure that messages arrive before the load.
     const subscribed = await log.subscribe(showId, this.listener);
     if (!subscribed.ok) return subscribed;
     this.unsubscribe = subscribed.value.unsubscribe;
-    if (this.stopped) {
-      await subscribed.value.unsubscribe();
-    }
+    if (this.isStopped) await subscribed.value.unsubscribe();
     return log.load(showId);
   }
 
   private onMessage(message: RelayMessage): void {
-    if (this.stopped) return;
-    if (this.inStep) this.apply(message);
-    else if (this.waiting.length < LIMITS.relayBacklogMax) this.waiting.push(message);
-    else this.missedMore = true;
+    if (this.isStopped) return;
+    if (this.inSync) this.apply(message);
+    else if (this.buffered.length < LIMITS.relayBacklogMax) this.buffered.push(message);
+    else this.mustReload = true;
   }
 
   private apply(message: RelayMessage): void {
@@ -137,78 +141,62 @@ export class ShowFollower {
       case 'commit': {
         const applied = this.replica.apply(message.commit);
         if (applied === 'applied') handlers.onCommit(message.commit);
-        else if (applied !== 'stale') this.catchUp();
+        else if (applied !== 'stale') this.reload();
       }
     }
   }
 
-  /**
-   * Chat has no revision, but its ids leave no hole: one that is there is a batch that got lost on
-   * the way.
-   */
+  /** Chat has no revision, but its ids are contiguous: a hole is a lost batch. */
   private applyChat(batch: ChatBatch): void {
-    if (batch.firstId > this.chatId + 1) return this.catchUp();
+    if (batch.firstId > this.chatId + 1) return this.reload();
     this.chatId = Math.max(this.chatId, batch.firstId + (batch.taken ?? batch.count) - 1);
     this.options.handlers.onChat(batch);
   }
 
-  private replay(): void {
-    this.inStep = true;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const message of waiting) {
-      // Applying may itself find a gap; what follows then waits for the next load.
-      if (this.inStep) this.apply(message);
-      else this.waiting.push(message);
+  private applyBuffered(): void {
+    this.inSync = true;
+    const { buffered } = this;
+    this.buffered = [];
+    for (const message of buffered) {
+      // Applying one may find a gap; the rest then waits for the next load.
+      if (this.inSync) this.apply(message);
+      else this.buffered.push(message);
     }
   }
 
-  private catchUp(): void {
-    if (this.stopped) return;
-    this.inStep = false;
-    this.missedMore = true;
-    this.catchingUp ??= this.catchUpUntilInStep().finally(() => {
-      this.catchingUp = null;
-      // A gap found while replaying asked for more after the loop had looked.
-      if (!this.inStep && !this.stopped) this.catchUp();
-    });
-  }
-
-  private async catchUpUntilInStep(): Promise<void> {
+  private async catchUp(): Promise<void> {
     let pauseMs = RETRY_MIN_MS;
-    while (this.missedMore && !this.stopped) {
-      this.missedMore = false;
+    while (this.mustReload && !this.isStopped) {
+      this.mustReload = false;
       const outcome = await this.catchUpOnce();
       if (outcome === 'gone') return;
       if (outcome === 'done') continue;
-      this.missedMore = true;
+      this.mustReload = true;
       await new Promise<void>((resolve) => void this.options.clock.setTimer(resolve, pauseMs));
       pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
     }
   }
 
   private async catchUpOnce(): Promise<'done' | 'again' | 'gone'> {
+    const { handlers } = this.options;
     const loaded = await this.load();
-    if (this.stopped) return 'done';
+    if (this.isStopped) return 'done';
     if (!loaded.ok) {
       if (loaded.error.code !== 'show_not_found') return 'again';
-      this.options.handlers.onGone();
+      handlers.onGone();
       return 'gone';
     }
     const events = await this.missedEvents(loaded.value);
-    if (this.stopped) return 'done';
-    if (!events.ok) return 'again';
-    if (this.missedMore) return 'again';
-    const anew = loaded.value.snapshot.epoch !== this.replica.epoch;
+    if (this.isStopped) return 'done';
+    if (!events.ok || this.mustReload) return 'again';
+    const isNewEpoch = loaded.value.snapshot.epoch !== this.replica.epoch;
     this.adopt(loaded.value);
-    this.options.handlers.onCaughtUp(events.value, loaded.value, anew);
-    this.replay();
+    handlers.onCaughtUp(events.value, loaded.value, isNewEpoch);
+    this.applyBuffered();
     return 'done';
   }
 
-  /**
-   * The events between our position and the loaded one, or null when only the snapshot can help.
-   */
+  /** Returns the events between our position and the loaded one, or null if only a snapshot helps. */
   private async missedEvents({ snapshot }: RoomSnapshot): Promise<Result<readonly ShowEvent[] | null>> {
     const { log, showId } = this.options;
     const { epoch, offset } = this.replica;

@@ -1,7 +1,4 @@
-/**
- * The local view of one show: what a viewer would see now, kept by commits in the order Redis made
- * them.
- */
+/** The local copy of one show, kept current by commits in the order Redis made them. */
 
 import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
@@ -15,35 +12,31 @@ import type {
   StateView,
 } from '../protocol/messages.ts';
 
-/**
- * `stale`: known already. `gap`: something is missing before this commit, load again. `epoch`: the
- * log began anew, load again.
- */
+/** `stale`: already applied. `gap`: a commit before it is missing. `epoch`: the log was restarted. */
 export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
 
 export class ShowReplica {
   epoch = '';
   offset = 0;
   rev = 0;
-  /** Redis clock; null = nothing planned. */
+  /** Time of the next due thing on the Redis clock; null = nothing planned. */
   nextDueAt: number | null = null;
-  /** Grows when the show or its products change: what is cached of them is stale. */
+  /** Grows when the show or its products change. Encodings are cached by it. */
   structureVersion = 0;
   /** Grows when sales or counters change. */
   stateVersion = 0;
   counts: Counts = { viewers: 0, peak: 0, hearts: 0, unique: 0 };
-  /** Who may not chat until when (Redis clock); some are over. */
+  /** User and the Redis time until which they may not chat; some have ended. */
   readonly mutes = new Map<string, number>();
   readonly products = new Map<string, Product>();
   readonly sales = new Map<string, SaleView>();
   private currentShow: ShowView | null = null;
 
   get show(): ShowView {
-    if (this.currentShow === null) throw new Error('the view of a show is read before it is loaded');
+    if (this.currentShow === null) throw new Error('the replica of a show is read before it is loaded');
     return this.currentShow;
   }
 
-  /** Replaces everything. */
   adopt(loaded: RoomSnapshot): void {
     const { snapshot } = loaded;
     this.epoch = snapshot.epoch;
@@ -55,12 +48,7 @@ export class ShowReplica {
     for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
     for (const sale of snapshot.sales) this.sales.set(sale.id, structuredClone(sale));
-    const {
-      viewers = this.counts.viewers,
-      peak = this.counts.peak,
-      hearts = this.counts.hearts,
-      unique = this.counts.unique,
-    } = snapshot.state;
+    const { viewers, peak, hearts, unique } = { ...this.counts, ...snapshot.state };
     this.counts = { viewers, peak, hearts, unique };
     this.mutes.clear();
     for (const [user, until] of loaded.mutes) this.mutes.set(user, until);
@@ -87,12 +75,12 @@ export class ShowReplica {
     return 'applied';
   }
 
-  /** Redis was asked what falls due next, and no commit has come since. */
-  dueAt(moment: number | null): void {
-    this.nextDueAt = moment;
+  /** Redis replied what is due next, and no commit has arrived since. */
+  setNextDueAt(nextDueAt: number | null): void {
+    this.nextDueAt = nextDueAt;
   }
 
-  /** Answers whether anything changed. */
+  /** Returns false if nothing changed. */
   applyCounts(counts: Counts): boolean {
     const { viewers, peak, hearts, unique } = this.counts;
     if (counts.viewers === viewers && counts.peak === peak && counts.hearts === hearts && counts.unique === unique)
@@ -117,7 +105,7 @@ export class ShowReplica {
     return { ...this.counts };
   }
 
-  /** Every state value there is, for a viewer that kept its snapshot but missed state frames. */
+  /** All state values, for a viewer who has the snapshot but missed state frames. */
   fullState(): StateView {
     return { ...this.counts, sales: [...this.sales.values()].map(saleStateOf) };
   }
@@ -150,7 +138,7 @@ export class ShowReplica {
       case 'show.recovered':
         return;
       default: {
-        // Events about a sale carry the whole of it; types that do not exist yet may carry none.
+        // Events of a sale carry all of it; types of later releases may carry none.
         const sale = data['sale'] as SaleView | undefined;
         if (sale !== undefined) this.sales.set(sale.id, structuredClone(sale));
       }
@@ -171,7 +159,7 @@ export class ShowReplica {
     sale.state = state.state;
     sale.opensAt = state.opensAt;
     sale.closesAt = state.closesAt;
-    for (const line of sale.skus) line.left = state.left[line.sku] ?? line.left;
+    for (const sku of sale.skus) sku.left = state.left[sku.sku] ?? sku.left;
   }
 }
 

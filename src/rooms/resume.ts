@@ -1,6 +1,6 @@
 /**
- * Brings a client from a position it knows to now: from the ring without asking Redis, else from
- * the log, else it takes a snapshot.
+ * Resumes a client from its last position: from the rings in memory, otherwise from the log in
+ * Redis. If neither reaches back that far, the caller sends a snapshot.
  */
 
 import type { ShowLog } from '../domain/show-log.ts';
@@ -21,21 +21,22 @@ export interface Position {
 
 export interface ResumerOptions {
   readonly showId: string;
-  readonly view: ShowReplica;
+  readonly replica: ShowReplica;
   readonly ring: EventRing;
   readonly chat: ChatLane;
   readonly log: Pick<ShowLog, 'eventsAfter'>;
   readonly encodes: EncodeCounts;
+  /** Redis time. */
   readonly now: () => number;
 }
 
-/** Clients that were cut off together ask from few positions: their frames are made once. */
-const REMEMBERED_MAX = 256;
+/** Clients that disconnected together resume from few positions, so their frames are cached. */
+const CACHED_MAX = 256;
 
 export class Resumer {
   private readonly options: ResumerOptions;
-  private remembered = new Map<string, OutgoingFrame[]>();
-  private rememberedFor = '';
+  private cache = new Map<string, OutgoingFrame[]>();
+  private cachedVersion = '';
 
   constructor(options: ResumerOptions) {
     this.options = options;
@@ -46,58 +47,55 @@ export class Resumer {
     return this.options.now();
   }
 
-  /** The frames to send, or null when the ring does not reach back that far. */
+  /** Returns the frames to send, or null if the ring does not reach back that far. */
   fromRing(position: Position): OutgoingFrame[] | null {
-    const { view, ring } = this.options;
-    if (position.epoch !== view.epoch) return null;
+    const { replica, ring } = this.options;
+    if (position.epoch !== replica.epoch) return null;
     const entries = ring.after(position.offset);
     if (entries === null) return null;
-    return [...this.once(`e${position.offset}`, () => this.eventFrames(entries)), ...this.chatSince(position)];
+    return [...this.cached(`e${position.offset}`, () => this.eventFrames(entries)), ...this.chatSince(position)];
   }
 
-  /**
-   * As `fromRing`, from the log; null when the log has no such position any more, or Redis does not
-   * answer.
-   */
+  /** As `fromRing`, from the log. Null if the log has no such position, or Redis does not reply. */
   async fromLog(position: Position): Promise<OutgoingFrame[] | null> {
-    const { view, log, showId } = this.options;
-    if (position.epoch !== view.epoch || position.offset > view.offset) return null;
+    const { replica, log, showId } = this.options;
+    if (position.epoch !== replica.epoch || position.offset > replica.offset) return null;
     const found = await log.eventsAfter(showId, position.epoch, position.offset);
-    if (!found.ok || found.value === null || position.epoch !== view.epoch) return null;
-    const events = this.upToView(found.value, position.offset);
+    if (!found.ok || found.value === null || position.epoch !== replica.epoch) return null;
+    const events = this.upToReplica(found.value, position.offset);
     if (events === null) return this.fromRing(position);
     return [...this.eventFrames(events.map((event) => new EventEntry(event))), ...this.chatSince(position)];
   }
 
-  /** State without events, for a viewer that comes back to the chat lane. */
+  /** Returns all state values and the number of missed chat messages, for a viewer who was slow. */
   restoration(missed: number): OutgoingFrame {
-    const { view, now, encodes } = this.options;
-    return splicedFrame({ at: now(), state: view.fullState(), missed }, encodes);
+    const { replica, now, encodes } = this.options;
+    return splicedFrame({ at: now(), state: replica.fullState(), missed }, encodes);
   }
 
   /**
-   * The log may be ahead of our view (the rest will come by the relay) or behind it (events
-   * committed since the read, which the ring has).
+   * The log may be ahead of the replica (the relay will bring the rest), or behind it: the ring has
+   * events that were committed after the log was read.
    */
-  private upToView(events: readonly ShowEvent[], after: number): ShowEvent[] | null {
-    const { view, ring } = this.options;
-    const known = events.filter(({ offset }) => offset <= view.offset);
+  private upToReplica(events: readonly ShowEvent[], after: number): ShowEvent[] | null {
+    const { replica, ring } = this.options;
+    const known = events.filter(({ offset }) => offset <= replica.offset);
     const last = known.at(-1)?.offset ?? after;
-    if (last === view.offset) return known;
+    if (last === replica.offset) return known;
     const rest = ring.after(last);
     return rest === null ? null : [...known, ...rest.map(({ event }) => event)];
   }
 
   private eventFrames(entries: readonly EventEntry[]): OutgoingFrame[] {
-    const { view, now, encodes } = this.options;
-    const head = { at: now(), epoch: view.epoch, state: view.fullState() };
+    const { replica, now, encodes } = this.options;
+    const head = { at: now(), epoch: replica.epoch, state: replica.fullState() };
     return [splicedFrame(entries.length === 0 ? head : { ...head, events: entries }, encodes)];
   }
 
   private chatSince({ chat }: Position): OutgoingFrame[] {
     if (chat === undefined) return [];
     const lane = this.options.chat;
-    return this.once(`c${chat}`, () => {
+    return this.cached(`c${chat}`, () => {
       const { now, encodes } = this.options;
       const { pieces, missed } = lane.ring.after(chat, LIMITS.chatResumeMessagesMax);
       const frames = chatFrames(pieces, now(), true, encodes);
@@ -105,17 +103,17 @@ export class Resumer {
     });
   }
 
-  private once(key: string, make: () => OutgoingFrame[]): OutgoingFrame[] {
-    const { view, chat } = this.options;
-    const version = `${view.epoch}/${view.offset}/${view.stateVersion}/${chat.ring.version}`;
-    if (this.rememberedFor !== version || this.remembered.size >= REMEMBERED_MAX) {
-      this.remembered = new Map();
-      this.rememberedFor = version;
+  private cached(key: string, make: () => OutgoingFrame[]): OutgoingFrame[] {
+    const { replica, chat } = this.options;
+    const version = `${replica.epoch}/${replica.offset}/${replica.stateVersion}/${chat.ring.version}`;
+    if (this.cachedVersion !== version || this.cache.size >= CACHED_MAX) {
+      this.cache = new Map();
+      this.cachedVersion = version;
     }
-    let frames = this.remembered.get(key);
+    let frames = this.cache.get(key);
     if (frames === undefined) {
       frames = make();
-      this.remembered.set(key, frames);
+      this.cache.set(key, frames);
     }
     return frames;
   }

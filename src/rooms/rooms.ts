@@ -1,6 +1,4 @@
-/**
- * The rooms of this node: opened by the first viewer, kept a while after the last, then forgotten.
- */
+/** The rooms of this node: opened for the first viewer, closed some time after the last one left. */
 
 import type { Timer } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -9,9 +7,9 @@ import { Room, type RoomDeps } from './room.ts';
 
 interface Slot {
   readonly room: Room;
-  /** Resolves when the room serves, or could not be opened. */
+  /** Resolves when the room is open, or could not be opened. */
   readonly opened: Promise<Result<null>>;
-  serving: boolean;
+  isOpen: boolean;
   linger: Timer | null;
 }
 
@@ -34,25 +32,23 @@ export class Rooms {
   }
 
   *[Symbol.iterator](): Iterator<Room> {
-    for (const { room, serving } of this.slots.values()) if (serving) yield room;
+    for (const { room, isOpen } of this.slots.values()) if (isOpen) yield room;
   }
 
   /**
-   * The room, and when it serves: null = now. Everybody who asks while it opens waits for the same
-   * opening; a room that could not be opened is forgotten, so that the next one who asks tries
-   * again.
+   * Returns the room of a show. `opening` is null if it is open, otherwise the one promise that all
+   * callers share. A room that could not be opened is dropped, so that the next call tries again.
    */
   getOrOpen(showId: string): Result<{ room: Room; opening: Promise<Result<null>> | null }> {
     if (!this.slots.has(showId) && this.slots.size >= LIMITS.roomsPerNodeMax) {
-      return fail('at_capacity', 'This node has as many shows in memory as it may.', {
-        retryAfterMs: LIMITS.roomLingerMs,
-      });
+      const message = 'This node has its maximum of shows in memory. Try again later.';
+      return fail('at_capacity', message, { retryAfterMs: LIMITS.roomLingerMs });
     }
     const slot = this.slots.get(showId) ?? this.create(showId);
-    return ok({ room: slot.room, opening: slot.serving ? null : slot.opened });
+    return ok({ room: slot.room, opening: slot.isOpen ? null : slot.opened });
   }
 
-  /** Nobody entered, or the last one left: the room lingers, because people reload pages. */
+  /** Closes a room without viewers after `roomLingerMs`, because viewers reload pages. */
   closeWhenUnused(room: Room): void {
     const slot = this.slots.get(room.showId);
     if (slot === undefined || slot.room !== room || room.viewers > 0) return;
@@ -79,10 +75,10 @@ export class Rooms {
     const room = new Room(showId, this.deps);
     const slot: Slot = {
       room,
-      serving: false,
+      isOpen: false,
       linger: null,
       opened: room.open().then((opened) => {
-        if (opened.ok) slot.serving = true;
+        if (opened.ok) slot.isOpen = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
         if (opened.ok) this.closeWhenUnused(room);
         return opened;

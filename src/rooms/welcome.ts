@@ -1,7 +1,6 @@
 /**
- * The first message of a connection. What is the same for everybody (the snapshot, recent chat) is
- * encoded once per revision and variant and spliced behind the few personal fields, so that
- * thousands of joins a second cost no more than their tokens.
+ * The first message of a connection. Snapshot and recent chat are encoded once per revision and
+ * variant, and appended to the few personal fields: thousands of joins per second share them.
  */
 
 import type { ChatPiece } from '../domain/chat-piece.ts';
@@ -24,8 +23,8 @@ export type PersonalWelcome = Omit<Welcome, 'snapshot' | 'chat'>;
 
 const writer = new MessagePackWriter();
 
-/** Remembers one encoding per wire family until its version changes. */
-class Piece {
+/** Caches one encoding per wire family until its version changes. */
+class CachedPart {
   private jsonVersion = '';
   private jsonText = '';
   private packedVersion = '';
@@ -49,79 +48,76 @@ class Piece {
 }
 
 export class WelcomeWriter {
-  private readonly view: ShowReplica;
+  private readonly replica: ShowReplica;
   private readonly ring: ChatRing;
   private readonly counts: EncodeCounts;
-  private readonly structure = new Piece();
-  private readonly state = new Piece();
-  private readonly chat = new Piece();
+  private readonly structure = new CachedPart();
+  private readonly state = new CachedPart();
+  private readonly chat = new CachedPart();
 
-  constructor(view: ShowReplica, ring: ChatRing, counts: EncodeCounts) {
-    this.view = view;
+  constructor(replica: ShowReplica, ring: ChatRing, counts: EncodeCounts) {
+    this.replica = replica;
     this.ring = ring;
     this.counts = counts;
   }
 
-  /** With the snapshot and the chat history of now. */
+  /** Returns a welcome with the current snapshot and chat history. */
   full(personal: PersonalWelcome, variant: Variant): Uint8Array {
     this.counts[variant] += 1;
     return variant === 'json' ? this.fullJson(personal) : this.fullPacked(personal);
   }
 
-  /**
-   * For a client whose position can be served: the events and the chat after it follow in frames.
-   */
+  /** Returns the welcome of a resumed client. What it missed follows in frames. */
   resumed(personal: PersonalWelcome, variant: Variant): Uint8Array {
     return messageFrame({ ...personal, resumed: true, chat: [] }, this.counts).in(variant);
   }
 
-  /** A frame that replaces everything, recent chat too, for everybody. */
+  /** Returns a frame that replaces all a client has, recent chat included. */
   snapshotFrame(at: number): OutgoingFrame {
-    const { epoch } = this.view;
-    return splicedFrame({ at, epoch, snapshot: this.view.snapshot(), chat: this.history() }, this.counts);
+    const { epoch } = this.replica;
+    return splicedFrame({ at, epoch, snapshot: this.replica.snapshot(), chat: this.history() }, this.counts);
   }
 
   private fullJson(personal: PersonalWelcome): Uint8Array {
-    const { view } = this;
+    const { replica } = this;
     const structure = this.structure.json(
       this.structureVersion,
-      () => `"show":${JSON.stringify(view.show)},"products":${JSON.stringify([...view.products.values()])}`,
+      () => `"show":${JSON.stringify(replica.show)},"products":${JSON.stringify([...replica.products.values()])}`,
     );
     const state = this.state.json(
       this.stateVersion,
-      () => `"sales":${JSON.stringify([...view.sales.values()])},"state":${JSON.stringify(view.countsState())}`,
+      () => `"sales":${JSON.stringify([...replica.sales.values()])},"state":${JSON.stringify(replica.countsState())}`,
     );
     const chat = this.chat.json(String(this.ring.version), () => chatJson(this.history()));
     const head = JSON.stringify(personal).slice(0, -1);
     return Buffer.from(
-      `${head},"snapshot":{"epoch":${JSON.stringify(view.epoch)},"offset":${view.offset},${structure},${state}},"chat":${chat}}`,
+      `${head},"snapshot":{"epoch":${JSON.stringify(replica.epoch)},"offset":${replica.offset},${structure},${state}},"chat":${chat}}`,
       'utf8',
     );
   }
 
   private fullPacked(personal: PersonalWelcome): Uint8Array {
-    const { view } = this;
+    const { replica } = this;
     const structure = this.structure.packed(this.structureVersion, () =>
-      concat('show', view.show, 'products', [...view.products.values()]),
+      concat('show', replica.show, 'products', [...replica.products.values()]),
     );
     const state = this.state.packed(this.stateVersion, () =>
-      concat('sales', [...view.sales.values()], 'state', view.countsState()),
+      concat('sales', [...replica.sales.values()], 'state', replica.countsState()),
     );
     const chat = this.chat.packed(String(this.ring.version), () => {
       writeChat(writer, this.history());
       return writer.take();
     });
-    // One call of the library, then its map is opened: a map of fewer than 16 fields has a header
-    // of one byte.
+    // Adds two fields to the map that the library wrote; below 16 fields its header is one byte.
     const fields = packValue(personal);
     writer.mapHeader(((fields[0] ?? 0) & 0x0f) + 2).raw(fields.subarray(1));
     writer
       .string('snapshot')
       .mapHeader(6)
       .string('epoch')
-      .string(view.epoch)
+      .string(replica.epoch)
       .string('offset')
-      .number(view.offset)
+      .number(replica.offset)
       .raw(structure)
       .raw(state);
     writer.string('chat').raw(chat);
@@ -133,11 +129,11 @@ export class WelcomeWriter {
   }
 
   private get structureVersion(): string {
-    return `${this.view.epoch}/${this.view.structureVersion}`;
+    return `${this.replica.epoch}/${this.replica.structureVersion}`;
   }
 
   private get stateVersion(): string {
-    return `${this.view.epoch}/${this.view.stateVersion}`;
+    return `${this.replica.epoch}/${this.replica.stateVersion}`;
   }
 }
 

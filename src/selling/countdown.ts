@@ -1,6 +1,4 @@
-/**
- * The tick of a countdown, each second, while a sale of the room counts down and somebody listens.
- */
+/** Ticks once per second while a sale of the room counts down and the room has viewers. */
 
 import type { Clock, Timer } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -11,11 +9,11 @@ export interface CountdownTickerOptions {
   /** Redis time. */
   readonly now: () => number;
   readonly sales: () => Iterable<SaleView>;
-  readonly listening: () => boolean;
+  readonly hasViewers: () => boolean;
   readonly onTick: (countdowns: Countdown[]) => void;
 }
 
-/** What counts down at a moment: to the opening of scheduled sales, to the closing of open ones. */
+/** Returns the countdowns of a moment: to the opening of scheduled sales, to the close of open ones. */
 export function countdownsAt(sales: Iterable<SaleView>, nowMs: number): Countdown[] {
   const found: Countdown[] = [];
   for (const { id, state, opensAt, closesAt } of sales) {
@@ -35,19 +33,16 @@ export class CountdownTicker {
     this.options = options;
   }
 
-  /** Sales changed, or somebody came: starts the tick if there is something to count. */
-  refresh(): void {
-    if (this.timer !== null || !this.options.listening()) return;
-    const nowMs = this.options.now();
-    const nearest = countdownsAt(this.options.sales(), nowMs).reduce<number | null>(
-      (least, { at }) => (least === null || at < least ? at : least),
-      null,
-    );
-    if (nearest === null) return;
-    // On whole seconds before the nearest moment, so that clients that only show the number show
-    // round ones.
-    const waitMs = (nearest - nowMs) % LIMITS.countdownTickMs || LIMITS.countdownTickMs;
-    this.timer = this.options.clock.setTimer(() => this.tick(), waitMs);
+  /** Starts ticking if it does not run and there is something to count down. */
+  start(): void {
+    if (this.timer !== null || !this.options.hasViewers()) return;
+    const { clock, sales, now } = this.options;
+    const nowMs = now();
+    const countdowns = countdownsAt(sales(), nowMs);
+    if (countdowns.length === 0) return;
+    const nearestMs = Math.min(...countdowns.map(({ remainingMs }) => remainingMs));
+    // On whole seconds before the nearest moment: clients then show round numbers.
+    this.timer = clock.setTimer(() => this.tick(), nearestMs % LIMITS.countdownTickMs || LIMITS.countdownTickMs);
   }
 
   stop(): void {
@@ -58,7 +53,7 @@ export class CountdownTicker {
   private tick(): void {
     this.timer = null;
     const countdowns = countdownsAt(this.options.sales(), this.options.now());
-    if (countdowns.length > 0 && this.options.listening()) this.options.onTick(countdowns);
-    this.refresh();
+    if (countdowns.length > 0 && this.options.hasViewers()) this.options.onTick(countdowns);
+    this.start();
   }
 }

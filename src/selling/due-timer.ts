@@ -1,7 +1,7 @@
 /**
- * Calls the script that does what time made due, on the dot. Redis' clock decides; this timer only
- * makes somebody ask at the right moment. Every node with viewers asks, a few milliseconds apart;
- * the first one does the work and the others find it done.
+ * Calls the script that does what is due, at the right moment. The Redis clock decides; the timer
+ * only makes the call. All nodes with viewers call, a few milliseconds apart: the first call does
+ * the work.
  */
 
 import { type Clock, TIMER_DELAY_MAX_MS, type Timer } from '../domain/clock.ts';
@@ -12,43 +12,41 @@ export interface DueTimerOptions {
   readonly showId: string;
   readonly store: Pick<Scheduler, 'tick'> & Pick<Health, 'now'>;
   readonly clock: Clock;
-  /** This node's place in the spread, milliseconds. */
+  /** Added to each due moment, so that nodes do not call at once. */
   readonly delayMs: number;
-  /**
-   * The view's revision: an answer of Redis is only worth telling while no commit came in between.
-   */
+  /** Revision of the replica: a result is only applied if no commit arrived during the call. */
   readonly rev: () => number;
   readonly onNextDue: (nextDueAt: number | null) => void;
 }
 
-const SPREAD_MAX_MS = 8;
+const DELAY_MAX_MS = 8;
 const RETRY_MIN_MS = 5;
 const RETRY_MAX_MS = 250;
 
-/** Where a node stands in the spread: the same every time, different between most nodes. */
+/** Returns a delay of 0 to 7 ms: always the same for a node, different between most nodes. */
 export function delayOfNode(node: string): number {
   let sum = 0;
   for (let i = 0; i < node.length; i += 1) sum = (sum * 31 + node.charCodeAt(i)) >>> 0;
-  return sum % SPREAD_MAX_MS;
+  return sum % DELAY_MAX_MS;
 }
 
 export class DueTimer {
   private readonly options: DueTimerOptions;
   private timer: Timer | null = null;
   private dueAt: number | null = null;
-  private asking = false;
-  private setWhileAsking: { readonly dueAt: number | null } | null = null;
-  private stopped = false;
+  private isCalling = false;
+  private setDuringCall: { readonly dueAt: number | null } | null = null;
+  private isStopped = false;
   private retryMs = RETRY_MIN_MS;
 
   constructor(options: DueTimerOptions) {
     this.options = options;
   }
 
-  /** The next moment something falls due (Redis clock), null = nothing planned. */
+  /** Sets the next due moment on the Redis clock; null = nothing planned. */
   set(dueAt: number | null): void {
-    if (this.asking) {
-      this.setWhileAsking = { dueAt };
+    if (this.isCalling) {
+      this.setDuringCall = { dueAt };
       return;
     }
     if (dueAt === this.dueAt && this.timer !== null) return;
@@ -58,7 +56,7 @@ export class DueTimer {
   }
 
   stop(): void {
-    this.stopped = true;
+    this.isStopped = true;
     this.disarm();
   }
 
@@ -69,57 +67,47 @@ export class DueTimer {
 
   private arm(pauseMs: number): void {
     this.disarm();
-    if (this.dueAt === null || this.stopped) return;
+    if (this.dueAt === null || this.isStopped) return;
     const { clock, store, delayMs } = this.options;
     const waitMs = Math.min(TIMER_DELAY_MAX_MS, Math.max(pauseMs, this.dueAt - store.now() + delayMs));
     this.timer = clock.setTimer(() => {
       this.timer = null;
       if (this.dueAt !== null && store.now() < this.dueAt) this.arm(1);
-      else void this.ask();
+      else void this.call();
     }, waitMs);
   }
 
-  private async ask(): Promise<void> {
+  private async call(): Promise<void> {
     const { store, showId, onNextDue, rev } = this.options;
-    const askedFor = this.dueAt;
+    const calledFor = this.dueAt;
     const revBefore = rev();
-    this.asking = true;
+    this.isCalling = true;
     const result = await store.tick(showId);
-    this.asking = false;
-    const news = this.setWhileAsking;
-    this.setWhileAsking = null;
-    if (this.stopped) return;
-    if (news !== null) {
-      // A commit spoke meanwhile. It may be older or newer than our answer: the earlier moment is
-      // the safe one.
-      this.dueAt = result.ok ? earlier(news.dueAt, result.value.nextDueAt) : news.dueAt;
-      this.arm(this.backOffWhen(this.dueAt === askedFor));
-      return;
+    this.isCalling = false;
+    const newer = this.setDuringCall;
+    this.setDuringCall = null;
+    if (this.isStopped) return;
+    if (newer !== null) {
+      // A commit arrived, older or newer than the result: the earlier moment is the safe one.
+      this.dueAt = result.ok ? earlier(newer.dueAt, result.value.nextDueAt) : newer.dueAt;
+      return this.arm(this.backOffIf(this.dueAt === calledFor));
     }
-    if (!result.ok) {
-      this.arm(this.backOffWhen(true));
-      return;
-    }
+    if (!result.ok) return this.arm(this.backOffIf(true));
     const { done, nextDueAt } = result.value;
     this.dueAt = nextDueAt;
     if (rev() === revBefore) onNextDue(nextDueAt);
-    // Still due though nothing was done: our clock runs ahead of Redis'. Asking again at once would
-    // spin.
-    this.arm(this.backOffWhen(done === 0 && nextDueAt === askedFor));
+    // Nothing was done and it is still due: the local clock is ahead of Redis. Calling again at once
+    // would spin.
+    this.arm(this.backOffIf(done === 0 && nextDueAt === calledFor));
   }
 
-  private backOffWhen(spinning: boolean): number {
-    if (!spinning) {
-      this.retryMs = RETRY_MIN_MS;
-      return 0;
-    }
-    const pauseMs = this.retryMs;
-    this.retryMs = Math.min(RETRY_MAX_MS, this.retryMs * 2);
+  private backOffIf(isSpinning: boolean): number {
+    const pauseMs = isSpinning ? this.retryMs : 0;
+    this.retryMs = isSpinning ? Math.min(RETRY_MAX_MS, this.retryMs * 2) : RETRY_MIN_MS;
     return pauseMs;
   }
 }
 
 function earlier(one: number | null, other: number | null): number | null {
-  if (one === null || other === null) return one ?? other;
-  return Math.min(one, other);
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

@@ -1,7 +1,4 @@
-/**
- * Keyed commands that go straight to Redis, ahead of waiting reserves: a release frees units that
- * others wait for.
- */
+/** Runs keyed commands that pass queued reserves: a release frees units that buyers wait for. */
 
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -18,8 +15,8 @@ export class KeyedCalls {
   }
 
   /**
-   * While Redis is away the same call, with its key, is made again for a bounded time: harmless,
-   * because keyed. Never rejects.
+   * Runs a command. While Redis is unavailable it is repeated for at most `redisRetryMaxMs`, which
+   * is harmless with the same key. Never rejects.
    */
   run<T>(call: () => Promise<Result<T>>): Promise<Result<T>> {
     const running = this.repeat(call).finally(() => this.inFlight.delete(running));
@@ -27,7 +24,7 @@ export class KeyedCalls {
     return running;
   }
 
-  /** Resolves when everything begun so far is answered. */
+  /** Resolves when all calls made so far have their results. */
   async whenIdle(): Promise<void> {
     await Promise.all(this.inFlight);
   }
@@ -41,10 +38,8 @@ export class KeyedCalls {
         await new Promise<void>((resolve) => void this.clock.setTimer(resolve, RETRY_PAUSE_MS));
       }
     } catch (error) {
-      return fail(
-        'internal',
-        `The request failed: ${error instanceof Error ? error.message : 'unknown error'}. Repeat with the same key.`,
-      );
+      const reason = error instanceof Error ? error.message : 'unknown error';
+      return fail('internal', `The request failed: ${reason}. Repeat with the same key.`);
     }
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Tells the ledger what a node refused from its view: how often, why, and which view that rested
- * on. Once a second while there is something to tell, so that a rush of refusals costs Redis as
- * good as nothing.
+ * Reports a node's local refusals to the ledger: how many, why, and by which revision. At most once
+ * per second, so that a rush of refusals costs Redis almost nothing.
  */
 
 import type { Clock, Timer } from '../domain/clock.ts';
@@ -28,8 +27,8 @@ export class RefusalReporter {
     this.options = options;
   }
 
-  /** Counted per sale, code and view. A sale that does not exist has no books to tell. */
-  note(sale: string, code: ErrorCode, { offset, rev }: { readonly offset: number; readonly rev: number }): void {
+  /** Counts a refusal by sale, code and revision. A sale that does not exist has no ledger. */
+  add(sale: string, code: ErrorCode, { offset, rev }: { readonly offset: number; readonly rev: number }): void {
     if (code === 'sale_not_found') return;
     const key = `${sale}/${code}/${rev}`;
     const before = this.waiting.get(key);
@@ -39,10 +38,13 @@ export class RefusalReporter {
     }
     if (this.waiting.size >= LIMITS.refusalReportsMax) void this.report();
     this.waiting.set(key, { sale, code, offset, rev, count: 1 });
-    this.arm();
+    this.timer ??= this.options.clock.setTimer(() => {
+      this.timer = null;
+      if (this.waiting.size > 0) void this.report();
+    }, LIMITS.countsTickMs);
   }
 
-  /** Tells what is left. */
+  /** Reports what is left. */
   async close(): Promise<void> {
     if (this.timer !== null) this.options.clock.clearTimer(this.timer);
     this.timer = null;
@@ -50,16 +52,7 @@ export class RefusalReporter {
     if (this.waiting.size > 0) await this.report();
   }
 
-  private arm(): void {
-    this.timer ??= this.options.clock.setTimer(() => {
-      this.timer = null;
-      if (this.waiting.size > 0) void this.report();
-    }, LIMITS.countsTickMs);
-  }
-
-  /**
-   * A report that Redis did not take is gone: it is an account of what was said, not of any unit.
-   */
+  /** Failed reports are dropped: they are statistics, and no stock depends on them. */
   private report(): Promise<void> {
     const { log, showId, node, now } = this.options;
     const reports = [...this.waiting.values()];

@@ -341,19 +341,19 @@ t.test('S-1: state: the newest value of each thing, one frame a tick', async (t)
 t.test('S-4: countdowns tick on whole seconds, only while somebody listens and something counts', async (t) => {
   const clock = new ManualClock();
   const ticks: number[] = [];
-  let listening = true;
+  let hasViewers = true;
   const sale = { id: 's', state: 'scheduled', opensAt: clock.time + 3_400, closesAt: null } as SaleView;
   const ticker = new CountdownTicker({
     clock,
     now: () => clock.time,
     sales: () => [sale],
-    listening: () => listening,
+    hasViewers: () => hasViewers,
     onTick: ([first]) => ticks.push(first?.remainingMs ?? -1),
   });
-  ticker.refresh();
+  ticker.start();
   clock.advance(2_500);
   t.same(ticks, [3_000, 2_000, 1_000]);
-  listening = false;
+  hasViewers = false;
   clock.advance(5_000);
   t.equal(clock.armed, 0, 'no timer for nobody');
   ticker.stop();

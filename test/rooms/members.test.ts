@@ -1,57 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import type { BuyerHoldings } from '../../src/domain/reservation.ts';
+import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
+import type { ReservationChange } from '../../src/domain/show-log.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
-import { ok, type Result } from '../../src/protocol/codes.ts';
+import { LIMITS } from '../../src/limits.ts';
+import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import { type Member, type MemberConnection, Members } from '../../src/rooms/members.ts';
+import type { Member, MemberConnection } from '../../src/rooms/member.ts';
+import { Members } from '../../src/rooms/members.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-interface Question {
-  readonly users: readonly string[];
-  readonly answer: (standings: BuyerHoldings[]) => void;
-}
-
-/** A store that answers when the test says so. */
-function setUp(): {
-  audience: Members;
-  questions: Question[];
-  lookedUp: Map<string, ReservationView>;
-  join: (user: string) => { member: Member; told: string[]; listener: MemberConnection };
-} {
-  const questions: Question[] = [];
-  const lookedUp = new Map<string, ReservationView>();
-  const store = {
-    holdingsOf: (_show: string, users: readonly string[]) =>
-      new Promise<Result<BuyerHoldings[]>>((resolve) =>
-        questions.push({ users, answer: (standings) => resolve(ok(standings)) }),
-      ),
-    getReservation: (_show: string, id: string) => {
-      const found = lookedUp.get(id);
-      return found === undefined ? Promise.reject(new Error('nobody should ask')) : Promise.resolve(ok(found));
-    },
-  };
-  const audience = new Members({
-    showId: 'show',
-    store,
-    clock: new ManualClock(),
-    encodes: newEncodeCounts(),
-    now: () => 0,
-  });
-  const join = (user: string): { member: Member; told: string[]; listener: MemberConnection } => {
-    const told: string[] = [];
-    const listener: MemberConnection = {
-      variant: 'json',
-      send: (bytes) => told.push(JSON.parse(Buffer.from(bytes).toString()).reservation.id),
-    };
-    return { member: audience.join(user, listener), told, listener };
-  };
-  return { audience, questions, lookedUp, join };
-}
-
-const nothing = (): BuyerHoldings => ({ reservations: [], waits: [], sales: [] });
-const holding = (id: string): BuyerHoldings => ({ ...nothing(), reservations: [hold(id)], sales: ['s'] });
-const hold = (id: string): ReservationView => ({
+const none = (): BuyerHoldings => ({ reservations: [], waits: [], sales: [] });
+const hold = (id: string, more: Partial<ReservationView> = {}): ReservationView => ({
   id,
   sale: 's',
   user: 'ann',
@@ -61,137 +21,286 @@ const hold = (id: string): ReservationView => ({
   currency: 'EUR',
   createdAt: 0,
   heldUntil: 9,
+  ...more,
+});
+const released = (id: string): ReservationView => hold(id, { state: 'released', endedAt: 1 });
+const holding = (id: string): BuyerHoldings => ({ ...none(), reservations: [hold(id)], sales: ['s'] });
+const change = (view: ReservationView): ReservationChange => ({
+  user: view.user,
+  id: view.id,
+  isNewHold: view.state === 'held' && !view.offer,
+  view: () => view,
+});
+const decided = (reservation: ReservationView, replayed = false): Result<Decision> =>
+  ok({ reservation, replayed, durability: 'always', epoch: 'e' });
+
+interface LookupCall {
+  readonly users: readonly string[];
+  readonly reply: (holdings: BuyerHoldings[]) => void;
+}
+
+interface Joined {
+  readonly member: Member;
+  readonly connection: MemberConnection;
+  /** Personal messages: the id and state of each reservation sent. */
+  readonly sent: string[];
+}
+
+/** Members whose lookups reply when the test says so, or at once with `holdings`. */
+function setUp(holdings?: (user: string) => BuyerHoldings) {
+  const calls: LookupCall[] = [];
+  const ended = new Map<string, ReservationView>();
+  const redis = { isAway: false };
+  const clock = new ManualClock();
+  const members = new Members({
+    showId: 'show',
+    clock,
+    encodes: newEncodeCounts(),
+    now: () => 0,
+    store: {
+      holdingsOf: (_show, users) =>
+        new Promise((resolve) => {
+          calls.push({ users, reply: (found) => resolve(ok(found)) });
+          if (redis.isAway) resolve(fail('redis_unavailable'));
+          else if (holdings !== undefined) resolve(ok(users.map(holdings)));
+        }),
+      getReservation: async (_show, id) => {
+        const view = ended.get(id);
+        return view === undefined ? fail('reservation_not_found') : ok(view);
+      },
+    },
+  });
+  const join = (user: string): Joined => {
+    const sent: string[] = [];
+    const connection: MemberConnection = {
+      variant: 'json',
+      send: (bytes) => {
+        const { id, state } = JSON.parse(Buffer.from(bytes).toString()).reservation;
+        sent.push(`${id} ${state}`);
+      },
+    };
+    return { member: members.join(user, connection), connection, sent };
+  };
+  /** A reserve from its start to its result. */
+  const reserve = ({ member, connection }: Joined, result: Result<Decision>): void => {
+    members.beginReserve(member);
+    members.endReserve(member, connection, result);
+  };
+  /** A member whose first lookup found nothing. */
+  const joinKnown = async (user: string): Promise<Joined> => {
+    const joined = join(user);
+    const done = members.lookUpHoldings(joined.member);
+    calls.at(-1)?.reply([none()]);
+    await done;
+    return joined;
+  };
+  return { members, calls, ended, redis, clock, join, joinKnown, reserve };
+}
+
+t.test('I4: a repeated key reaches Redis: a buyer is new to a sale only if this is certain', async (t) => {
+  const holdings = new Map<string, BuyerHoldings>([
+    ['bob', { ...none(), sales: ['old'] }],
+    ['cay', { ...none(), reservations: [hold('r1', { user: 'cay', state: 'confirmed' })], sales: ['s'] }],
+  ]);
+  const { members, ended, redis, clock, join } = setUp((user) => holdings.get(user) ?? none());
+  const { member: ann, sent } = join('ann');
+  t.notOk(ann.isNewTo('s'), 'not before Redis replied');
+  await members.lookUpHoldings(ann);
+  t.ok(ann.isNewTo('s'));
+  ann.reservesInFlight = 1;
+  t.notOk(ann.isNewTo('s'), 'not with a reserve in flight');
+  ann.reservesInFlight = 0;
+  members.applyChanges([change(hold('r1'))]);
+  t.notOk(ann.isNewTo('s'), 'not after a commit announced a hold');
+  members.applyChanges([change(hold('r1', { state: 'expired' }))]);
+  t.notOk(ann.isNewTo('s'), 'not after the hold ended: its key has a recorded result');
+  t.ok(ann.isNewTo('other'));
+  t.same(sent, ['r1 held', 'r1 expired'], 'both were sent as personal messages');
+
+  const { member: bob } = join('bob');
+  await members.lookUpHoldings(bob);
+  t.ok(bob.isNewTo('s'));
+  t.notOk(bob.isNewTo('old'), 'held something there long ago');
+
+  const { member: cay, sent: sentToCay } = join('cay');
+  await members.lookUpHoldings(cay);
+  t.ok(cay.hasOrder);
+  t.equal(cay.liveReservations().length, 1);
+  holdings.set('cay', { ...none(), sales: ['s'] });
+  ended.set('r1', hold('r1', { user: 'cay', state: 'released' }));
+  members.refetchAll();
+  await turn();
+  t.same(sentToCay, ['r1 released'], 'what ended while Redis was unreachable is sent');
+
+  redis.isAway = true;
+  const { member: dan } = join('dan');
+  await members.lookUpHoldings(dan);
+  t.notOk(dan.isKnown, 'a failed lookup does not delay the welcome');
+  redis.isAway = false;
+  await clock.pass(1_100);
+  t.ok(dan.isKnown, 'it is retried');
+  members.stop();
 });
 
-t.test('a doubt about one person does not keep others waiting, however often it comes', async (t) => {
-  const { audience, questions, lookedUp, join } = setUp();
-  lookedUp.set('old', { ...hold('old'), state: 'released', endedAt: 1 });
-  const { member: doubtful } = join('dora');
-  const learned = audience.lookUpHoldings(doubtful);
-  questions[0]?.answer([nothing()]);
-  await learned;
+t.test('a member who reconnects within the linger time needs no lookup and missed nothing', async (t) => {
+  const { members, calls, clock, join } = setUp(none);
+  const { member: ann, connection } = join('ann');
+  await members.lookUpHoldings(ann);
+  members.leave(ann, connection);
+  members.applyChanges([change(hold('r1', { state: 'confirmed' }))]);
+  const back = join('ann');
+  t.ok(back.member.isKnown);
+  t.match(back.member.liveReservations(), [{ state: 'confirmed' }]);
+  t.equal(calls.length, 1);
 
-  let answered = 1;
-  const answerNext = async (): Promise<void> => {
-    audience.refetchReplayedHold(doubtful, hold('old'));
-    const question = questions[answered++];
-    question?.answer(question.users.map(nothing));
+  members.leave(back.member, back.connection);
+  clock.advance(LIMITS.memberLingerMs);
+  const bob = join('bob');
+  await members.lookUpHoldings(bob.member);
+  members.leave(bob.member, bob.connection);
+  t.notOk(join('ann').member.isKnown, 'after the linger time they are dropped by the next leave');
+  members.refetchAll();
+  t.notOk(join('bob').member.isKnown, 'after a lost connection to Redis no disconnected member counts as known');
+});
+
+t.test('a member who waits in a waitlist is looked up at each join: positions move', async (t) => {
+  const { members, join } = setUp(none);
+  const { member } = join('ann');
+  await members.lookUpHoldings(member);
+  member.addWait({ sale: 's', sku: 'a', qty: 1, place: 3, joinedAt: 0 });
+  t.equal(join('ann').member.isKnown, false);
+});
+
+t.test('a member whose holdings turn stale again and again does not delay lookups of others', async (t) => {
+  const { members, calls, ended, join, joinKnown, reserve } = setUp();
+  ended.set('old', released('old'));
+  const stale = await joinKnown('dora');
+  let replied = 1;
+  const replyToNext = async (): Promise<void> => {
+    reserve(stale, fail('redis_unavailable'));
+    const call = calls[replied++];
+    call?.reply(call.users.map(none));
     await turn();
   };
   for (let round = 0; round < 5; round += 1) {
     const { member } = join(`u${round}`);
-    void audience.lookUpHoldings(member);
-    // One question may be under way already; the next one has them.
-    await answerNext();
-    await answerNext();
-    t.equal(member.known, true, `round ${round}`);
+    void members.lookUpHoldings(member);
+    // One call may be in flight already; the next one includes this member.
+    await replyToNext();
+    await replyToNext();
+    t.equal(member.isKnown, true, `round ${round}`);
   }
 });
 
-t.test('who is doubted while Redis is asked is asked about again, and told what is new', async (t) => {
-  const { audience, questions, join } = setUp();
-  const { member, told } = join('ann');
-  const { member: other } = join('bob');
-  const known = Promise.all([audience.lookUpHoldings(member), audience.lookUpHoldings(other)]);
-  // The first question left with Ann alone.
-  questions[0]?.answer([nothing()]);
+t.test('a lookup that turns stale in flight is repeated, and differences are sent', async (t) => {
+  const { members, calls, join, reserve } = setUp();
+  const [ann, bob] = [join('ann'), join('bob')];
+  const known = Promise.all([members.lookUpHoldings(ann.member), members.lookUpHoldings(bob.member)]);
+  // The first call was sent with Ann alone.
+  calls[0]?.reply([none()]);
   await turn();
-  t.same(questions[1]?.users, ['bob']);
-  audience.markStale(member);
-  audience.markStale(other);
-  questions[1]?.answer([holding('too-old')]);
+  t.same(calls[1]?.users, ['bob']);
+  reserve(ann, fail('redis_unavailable'));
+  reserve(bob, fail('internal'));
+  calls[1]?.reply([holding('outdated')]);
   await turn();
-  t.equal(other.known, false, 'an answer older than the doubt is not believed');
-  const users = questions[2]?.users ?? [];
-  t.ok(users.includes('ann') && users.includes('bob'));
-  questions[2]?.answer(users.map((user) => (user === 'ann' ? holding('new') : nothing())));
+  t.equal(bob.member.isKnown, false, 'a result older than the change is discarded');
+  const users = calls[2]?.users ?? [];
+  t.same([...users].sort(), ['ann', 'bob']);
+  calls[2]?.reply(users.map((user) => (user === 'ann' ? holding('new') : none())));
   await known;
   await turn();
-  t.same([member.known, other.known], [true, true]);
-  t.same(told, ['new']);
-  t.same(audience.liveReservations(other), []);
+  t.same([ann.member.isKnown, bob.member.isKnown], [true, true]);
+  t.same(ann.sent, ['new held']);
+  t.same(bob.member.liveReservations(), []);
 });
 
-t.test('after a broken line everybody known is asked about again, also those whose answer is on its way', async (t) => {
-  const { audience, questions, join } = setUp();
-  const { member, told } = join('ann');
-  const known = audience.lookUpHoldings(member);
-  const relearned = audience.refetchAll();
-  questions[0]?.answer([nothing()]);
+t.test('after a lost connection to Redis all holdings are refetched, also those of lookups in flight', async (t) => {
+  const { members, calls, join } = setUp();
+  const { member, sent } = join('ann');
+  const known = members.lookUpHoldings(member);
+  members.refetchAll();
+  calls[0]?.reply([none()]);
   await turn();
-  t.equal(member.known, false);
-  questions[1]?.answer([holding('a')]);
-  await Promise.all([known, relearned]);
-  t.equal(member.known, true);
-  t.same(told, [], 'the welcome that waits for it says it');
-});
-
-t.test('a hold that was answered is told to the other sockets of its buyer, unless its end was quicker', async (t) => {
-  const { audience, join } = setUp();
-  const [phone, laptop] = [join('ann'), join('ann')];
-  const { member } = phone;
-  const answer = (id: string): void => {
-    audience.remember(member, hold(id));
-    audience.answer(member, phone.listener, hold(id));
-  };
-  answer('a');
-  t.same([phone.told, laptop.told], [[], ['a']]);
-  audience.applyChanges([
-    { user: 'ann', id: 'b', isNewHold: false, view: () => ({ ...hold('b'), state: 'released', endedAt: 1 }) },
-  ]);
-  answer('b');
-  t.same([phone.told, laptop.told], [['b'], ['a', 'b']], 'both heard of the release and of nothing older');
-  t.equal(audience.reservation(member, 'b')?.state, 'released');
-});
-
-t.test('a recorded answer is not the last word: how the hold ended meanwhile is found out and told', async (t) => {
-  const { audience, questions, lookedUp, join } = setUp();
-  const { member, told, listener } = join('ann');
-  const learned = audience.lookUpHoldings(member);
-  questions[0]?.answer([nothing()]);
-  await learned;
-  // The reply was lost with the line, the repeat got the recorded answer, and the news of the
-  // release was lost, too.
-  lookedUp.set('r', { ...hold('r'), state: 'released', endedAt: 1 });
-  audience.refetchReplayedHold(member, hold('r'));
-  audience.answer(member, listener, hold('r'), true);
-  questions[1]?.answer([nothing()]);
-  await turn();
-  t.same(told, ['r']);
-  t.equal(audience.reservation(member, 'r')?.state, 'released');
-});
-
-t.test('a hold known by a recorded answer alone is told to the other devices', async (t) => {
-  const { audience, questions, join } = setUp();
-  const [phone, laptop] = [join('ann'), join('ann')];
-  const { member } = phone;
-  const learned = audience.lookUpHoldings(member);
-  questions[0]?.answer([nothing()]);
-  await learned;
-  // The reply was lost with the line, and a room leaves out the news of its own new holds: the
-  // answer is all it hears.
-  audience.refetchReplayedHold(member, hold('s'));
-  audience.answer(member, phone.listener, hold('s'), true);
-  questions[1]?.answer([holding('s')]);
-  await turn();
-  t.same(laptop.told, ['s']);
+  t.equal(member.isKnown, false);
+  calls[1]?.reply([holding('a')]);
+  await known;
+  t.equal(member.isKnown, true);
+  t.same(sent, [], 'the welcome that waits for it carries the hold');
 });
 
 t.test(
-  'who left with a request under way is remembered until it is answered, whatever else is forgotten',
+  'the result of a reserve is sent to the other connections of its buyer, unless its end was faster',
   async (t) => {
-    const { audience, join } = setUp();
-    const { member, listener } = join('ann');
-    member.reservesInFlight = 1;
-    audience.leave(member, listener);
-    void audience.refetchAll();
-    const back = join('ann');
-    t.equal(back.member, member, 'the answer will find who came back');
-    t.notOk(audience.isNewTo(back.member, 's'), 'and until then the gate lets them through to Redis');
-    audience.leave(member, back.listener);
-    member.reservesInFlight = 0;
-    const { member: other, listener: others } = join('bob');
-    audience.leave(other, others);
-    t.equal(audience.get('bob'), undefined, 'of others nothing was known and nothing is under way');
+    const { members, join, reserve } = setUp();
+    const [phone, laptop] = [join('ann'), join('ann')];
+    reserve(phone, decided(hold('a')));
+    t.same([phone.sent, laptop.sent], [[], ['a held']]);
+    members.applyChanges([change(released('b'))]);
+    reserve(phone, decided(hold('b')));
+    t.same([phone.sent, laptop.sent], [['b released'], ['a held', 'b released']]);
+    t.equal(phone.member.reservation('b')?.state, 'released');
   },
 );
+
+t.test('a hold announced during a reserve is sent once the result shows that it is another one', async (t) => {
+  const { members, join } = setUp();
+  const [phone, laptop] = [join('ann'), join('ann')];
+  members.beginReserve(phone.member);
+  members.applyChanges([change(hold('mine')), change(hold('other'))]);
+  t.same([phone.sent, laptop.sent], [[], []]);
+  members.endReserve(phone.member, phone.connection, decided(hold('mine'), true));
+  t.same([phone.sent, laptop.sent], [['other held'], ['mine held', 'other held']]);
+});
+
+t.test('a release whose announcement is lost reaches the other connections after the resync', async (t) => {
+  const { members, calls, joinKnown, join } = setUp();
+  const phone = await joinKnown('ann');
+  const laptop = join('ann');
+  members.applyChanges([change(hold('a'))]);
+  members.endRelease(phone.member, decided(released('a')));
+  members.applyChanges([change(hold('a'))]);
+  t.same(laptop.sent, ['a held'], 'a late announcement of the hold is not sent');
+  members.refetchAll();
+  calls[1]?.reply([none()]);
+  await turn();
+  t.same(laptop.sent, ['a held', 'a released']);
+});
+
+t.test('a recorded result may be outdated: how the hold ended is looked up and sent', async (t) => {
+  const { calls, ended, joinKnown, reserve } = setUp();
+  const ann = await joinKnown('ann');
+  // The first reply and the announcement of the release were lost with the connection to Redis.
+  ended.set('r', released('r'));
+  reserve(ann, decided(hold('r'), true));
+  calls[1]?.reply([none()]);
+  await turn();
+  t.same(ann.sent, ['r released']);
+  t.equal(ann.member.reservation('r')?.state, 'released');
+});
+
+t.test('a hold known only from a recorded result is sent to the other connections', async (t) => {
+  const { calls, join, joinKnown, reserve } = setUp();
+  const phone = await joinKnown('ann');
+  const laptop = join('ann');
+  // A room skips announcements of its own new holds, so the recorded result is all it gets.
+  reserve(phone, decided(hold('s'), true));
+  calls[1]?.reply([holding('s')]);
+  await turn();
+  t.same(laptop.sent, ['s held']);
+});
+
+t.test('a member who leaves with a reserve in flight is kept until its result arrives', async (t) => {
+  const { members, join } = setUp();
+  const { member, connection } = join('ann');
+  members.beginReserve(member);
+  members.leave(member, connection);
+  members.refetchAll();
+  const back = join('ann');
+  t.equal(back.member, member);
+  t.notOk(back.member.isNewTo('s'), 'until then requests go to Redis');
+  members.leave(member, back.connection);
+  const bob = join('bob');
+  members.leave(bob.member, bob.connection);
+  t.equal(members.get('bob'), undefined, 'a member who was not looked up yet is dropped');
+});

@@ -5,7 +5,7 @@ import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { connectStore } from '../../src/redis/index.ts';
-import type { MemberConnection } from '../../src/rooms/members.ts';
+import type { MemberConnection } from '../../src/rooms/member.ts';
 import { Rooms } from '../../src/rooms/rooms.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { startRedis } from '../support/redis.ts';

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Decision, ReserveRequest } from '../../src/domain/reservation.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
-import { type QueuedReserve, ReserveBatcher } from '../../src/selling/batcher.ts';
+import { ReserveBatcher } from '../../src/selling/batcher.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const request = (n: number): ReserveRequest => ({
@@ -35,11 +35,7 @@ interface Call {
   readonly answer: (results: Array<Result<Decision>>) => void;
 }
 
-interface Pending extends QueuedReserve {
-  answered(result: Result<Decision>): void;
-}
-
-function setUp(): { batcher: ReserveBatcher<Pending>; calls: Call[]; clock: ManualClock; faults: unknown[] } {
+function setUp(): { batcher: ReserveBatcher; calls: Call[]; clock: ManualClock; faults: unknown[] } {
   const calls: Call[] = [];
   const faults: unknown[] = [];
   const clock = new ManualClock();
@@ -51,20 +47,18 @@ function setUp(): { batcher: ReserveBatcher<Pending>; calls: Call[]; clock: Manu
     calls,
     clock,
     faults,
-    batcher: new ReserveBatcher<Pending>({
+    batcher: new ReserveBatcher({
       showId: 'show',
       origin: 'here',
       store,
       clock,
-      onDecided,
       onCallbackError: (error) => faults.push(error),
     }),
   };
 }
 
-const onDecided = (pending: Pending, result: Result<Decision>): void => pending.answered(result);
-const reserve = (batcher: ReserveBatcher<Pending>, what: ReserveRequest): Promise<Result<Decision>> =>
-  new Promise((answered) => batcher.reserve({ ...what, enqueuedMs: 0, answered }));
+const reserve = (batcher: ReserveBatcher, what: ReserveRequest): Promise<Result<Decision>> =>
+  new Promise((onDecided) => batcher.reserve({ ...what, enqueuedMs: 0, onDecided }));
 
 t.test('a request goes out at once; what comes meanwhile goes together', async (t) => {
   const { batcher, calls } = setUp();
@@ -174,12 +168,11 @@ t.test('only the unanswered part of a batch is asked again', async (t) => {
 
 t.test('a store that throws is an internal error for its requests, not a lost answer', async (t) => {
   const store = { reserve: () => Promise.reject(new Error('boom')) };
-  const batcher = new ReserveBatcher<Pending>({
+  const batcher = new ReserveBatcher({
     origin: 'here',
     showId: 'show',
     clock: new ManualClock(),
     store,
-    onDecided,
     onCallbackError: (error) => t.fail(String(error)),
   });
   t.match(await reserve(batcher, request(1)), { ok: false, error: { code: 'internal' } });
@@ -187,10 +180,10 @@ t.test('a store that throws is an internal error for its requests, not a lost an
 
 t.test('an answer that cannot be taken costs nobody else theirs', async (t) => {
   const { batcher, calls, faults } = setUp();
-  const answered = (): void => {
+  const onDecided = (): void => {
     throw new Error('closed');
   };
-  batcher.reserve({ ...request(0), enqueuedMs: 0, answered });
+  batcher.reserve({ ...request(0), enqueuedMs: 0, onDecided });
   calls[0]?.answer([decision(request(0))]);
   await batcher.whenIdle();
   t.match(faults, [{ message: 'closed' }]);

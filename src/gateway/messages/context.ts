@@ -1,27 +1,44 @@
 /** What the handlers of client messages share. */
 
 import type { Health } from '../../domain/health.ts';
-import type { Result } from '../../protocol/codes.ts';
-import type { DecisionReceiver } from '../../rooms/room.ts';
+import type { ClientMessage } from '../../protocol/messages.ts';
+import type { RequestId } from '../../protocol/validate.ts';
 import type { Connection } from '../connection.ts';
+import type { Reply } from '../replies.ts';
 
-export interface RequestContext extends DecisionReceiver {
+export interface HandlerContext {
   readonly health: Health;
-  /** Monotonic milliseconds, for rates. */
-  readonly nowMs: number;
-  /** When the message came, Redis time. */
-  readonly receivedAt: number;
-  readonly draining: boolean;
-  reply(answer: Reply): void;
+  readonly draining: () => boolean;
+  /** Sends the reply of a call. */
+  finish(call: Call, reply: Reply): void;
 }
 
-/** The data of the one `ok`, or why not. */
-export type Reply = Result<Record<string, unknown> | undefined>;
 /**
- * The handler has seen to it that `done` or `decided` is called, once. What comes by the ten
- * thousand a second answers like this, without promises.
+ * A handler returns its reply, or a promise of it. `REPLIES_LATER` avoids promises for frequent
+ * messages: then the handler has created a `Call`, whose `reply` is called once.
  */
 export const REPLIES_LATER = Symbol('later');
-/** A handler answers now or later; it never throws for an operating error. */
 export type HandlerResult = Reply | Promise<Reply> | typeof REPLIES_LATER;
-export type { Connection };
+
+/** A request that waits for Redis, from its frame to its reply. */
+export class Call {
+  readonly connection: Connection;
+  readonly type: ClientMessage['t'];
+  readonly id: RequestId | undefined;
+  readonly startedMs: number;
+  private readonly context: HandlerContext;
+
+  constructor(context: HandlerContext, connection: Connection, { t, id }: ClientMessage, startedMs: number) {
+    this.context = context;
+    this.connection = connection;
+    this.type = t;
+    this.id = id;
+    this.startedMs = startedMs;
+  }
+
+  reply(reply: Reply): void {
+    this.context.finish(this, reply);
+  }
+}
+
+export type { Connection, Reply };

@@ -1,7 +1,7 @@
-/** `sync`: two of the four moments of an NTP exchange; the client has the others. */
+/** `sync`: two of the four times of an NTP exchange; the client has the others. */
 import { ok } from '../../protocol/codes.ts';
-import type { Reply, RequestContext } from './context.ts';
+import type { HandlerContext, Reply } from './context.ts';
 
-export function onSync({ health, receivedAt }: RequestContext): Reply {
-  return ok({ received: receivedAt, sent: health.now() });
+export function onSync({ health }: HandlerContext, received: number): Reply {
+  return ok({ received, sent: health.now() });
 }

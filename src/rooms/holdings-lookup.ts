@@ -1,0 +1,139 @@
+/**
+ * Looks up in Redis what members hold, many per round trip, one call at a time. Results that may be
+ * outdated are fetched again; failed lookups are retried together.
+ */
+
+import type { Clock, Timer } from '../domain/clock.ts';
+import type { BuyerHoldings, ReservationStore } from '../domain/reservation.ts';
+import type { ReservationView } from '../protocol/messages.ts';
+import type { Lookup, Member } from './member.ts';
+
+export interface HoldingsLookupOptions {
+  readonly showId: string;
+  readonly store: Pick<ReservationStore, 'holdingsOf' | 'getReservation'>;
+  readonly clock: Clock;
+  /** All members of the room, for the retry. */
+  readonly members: () => Iterable<Member>;
+  /** A reservation that was live here has ended without an announcement. */
+  readonly onEnded: (member: Member, reservation: ReservationView) => void;
+  /** A lookup with a baseline is done. */
+  readonly onRefetched: (member: Member, baseline: readonly ReservationView[]) => void;
+}
+
+const USERS_PER_CALL_MAX = 200;
+const RETRY_MS = 1_000;
+const NO_HOLDINGS: BuyerHoldings = { reservations: [], waits: [], sales: [] };
+const DONE = Promise.resolve();
+
+function newLookup(baseline: Lookup['baseline']): Lookup {
+  let finish = (): void => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  return { phase: 'queued', baseline, done, finish };
+}
+
+export class HoldingsLookup {
+  private readonly options: HoldingsLookupOptions;
+  private queue: Member[] = [];
+  private isRunning = false;
+  private retryTimer: Timer | null = null;
+
+  constructor(options: HoldingsLookupOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Resolves when the lookup is done or has failed; `member.isKnown` says which. With a baseline,
+   * differences to it are sent to the member.
+   */
+  request(member: Member, baseline: Lookup['baseline'] = null): Promise<void> {
+    const { holdings } = member;
+    if (holdings === 'known') return DONE;
+    if (typeof holdings === 'object') {
+      holdings.baseline ??= baseline;
+      return holdings.done;
+    }
+    if (this.retryTimer !== null) {
+      member.holdings = 'failed';
+      return DONE;
+    }
+    const lookup = newLookup(baseline);
+    member.holdings = lookup;
+    this.queue.push(member);
+    void this.run();
+    return lookup.done;
+  }
+
+  /** Something about this member may have been missed: what is known or on its way is stale. */
+  invalidate(member: Member): void {
+    const { holdings } = member;
+    if (holdings === 'known') member.holdings = 'unknown';
+    else if (typeof holdings === 'object' && holdings.phase === 'sent') holdings.phase = 'outdated';
+  }
+
+  stop(): void {
+    if (this.retryTimer !== null) this.options.clock.clearTimer(this.retryTimer);
+    this.retryTimer = null;
+    for (const member of this.queue.splice(0)) this.finish(member, 'failed');
+  }
+
+  private async run(): Promise<void> {
+    if (this.isRunning) return;
+    this.isRunning = true;
+    const { store, showId } = this.options;
+    while (this.queue.length > 0) {
+      const batch = this.queue.splice(0, USERS_PER_CALL_MAX);
+      for (const { holdings } of batch) if (typeof holdings === 'object') holdings.phase = 'sent';
+      const users = batch.map(({ user }) => user);
+      const result = await store.holdingsOf(showId, users);
+      for (const [i, member] of batch.entries())
+        await this.complete(member, result.ok ? (result.value[i] ?? NO_HOLDINGS) : null);
+      if (!result.ok) this.retryLater();
+    }
+    this.isRunning = false;
+  }
+
+  private async complete(member: Member, found: BuyerHoldings | null): Promise<void> {
+    const lookup = member.holdings;
+    if (typeof lookup !== 'object') return;
+    if (found === null) return this.finish(member, 'failed');
+    if (lookup.phase === 'sent' && !(await this.adopt(member, found))) {
+      this.finish(member, 'failed');
+      return this.retryLater();
+    }
+    // Calls may have been outdated while `adopt` waited.
+    if (lookup.phase === 'sent') return this.finish(member, 'known');
+    lookup.phase = 'queued';
+    this.queue.push(member);
+  }
+
+  /** Returns false if Redis did not say how a vanished reservation ended. */
+  private async adopt(member: Member, found: BuyerHoldings): Promise<boolean> {
+    const { store, showId, onEnded } = this.options;
+    for (const { id } of member.adopt(found)) {
+      const ended = await store.getReservation(showId, id);
+      if (!ended.ok) return false;
+      onEnded(member, ended.value);
+    }
+    return true;
+  }
+
+  private finish(member: Member, state: 'known' | 'failed'): void {
+    const lookup = member.holdings;
+    member.holdings = state;
+    if (typeof lookup !== 'object') return;
+    if (state === 'known' && lookup.baseline !== null) this.options.onRefetched(member, lookup.baseline);
+    lookup.finish();
+  }
+
+  private retryLater(): void {
+    for (const member of this.queue.splice(0)) this.finish(member, 'failed');
+    this.retryTimer ??= this.options.clock.setTimer(() => {
+      this.retryTimer = null;
+      // Their welcome could not say what they hold, so everything they hold is sent now.
+      for (const member of this.options.members())
+        if (member.holdings === 'failed' && member.isConnected) void this.request(member, []);
+    }, RETRY_MS);
+  }
+}

@@ -1,0 +1,136 @@
+/** One person on this node: their connections, and what they hold as far as this node knows. */
+
+import type { BuyerHoldings } from '../domain/reservation.ts';
+import type { ReservationChange } from '../domain/show-log.ts';
+import type { ReservationView, Variant, WaitView } from '../protocol/messages.ts';
+
+/** A WebSocket, as far as a room knows it. */
+export interface MemberConnection {
+  readonly variant: Variant;
+  /** Sends a personal message. Never called after the connection left. */
+  send(bytes: Uint8Array): void;
+}
+
+/** A running lookup of a member's holdings in Redis. Exists only while it runs. */
+export interface Lookup {
+  /** `outdated`: something may have changed since the call was sent, so its result is discarded. */
+  phase: 'queued' | 'sent' | 'outdated';
+  /** Reservations the member knows of. Differences are sent. Null: the welcome will carry them. */
+  baseline: readonly ReservationView[] | null;
+  readonly done: Promise<void>;
+  readonly finish: () => void;
+}
+
+/**
+ * How current the reservations, waits and sales of a member are. `known`: as Redis has them.
+ * `unknown`: not looked up, or stale. `failed`: Redis did not reply, a retry is scheduled.
+ */
+export type HoldingsState = 'unknown' | 'known' | 'failed' | Lookup;
+
+const RESERVATIONS_KEPT_MAX = 32;
+const TRIM_EVERY = 16;
+const NO_CONNECTIONS: readonly MemberConnection[] = [];
+
+export const isLive = ({ state }: ReservationView): boolean => state === 'held' || state === 'confirmed';
+
+/** There is one for each connected viewer with a token: lists are null until they have an entry. */
+export class Member {
+  readonly user: string;
+  /** Seldom more than one: an array takes a third of the memory of a set. */
+  connections = NO_CONNECTIONS;
+  holdings: HoldingsState = 'unknown';
+  /** Live ones, and some that ended while this node followed the show. */
+  reservations: ReservationView[] | null = null;
+  /** Waitlist entries with their positions at the last lookup. */
+  waits: WaitView[] | null = null;
+  /** Sales in which this user ever held or waited for units: a key may have a recorded result. */
+  sales: string[] | null = null;
+  /** Reserves without a result yet. */
+  reservesInFlight = 0;
+  /** Holds announced while a reserve is in flight: one of them may be its result. */
+  pendingAnnouncements: ReservationChange[] | null = null;
+  /** Reservations released by a request of this node whose announcement has not arrived yet. */
+  pendingReleases: string[] | null = null;
+
+  constructor(user: string) {
+    this.user = user;
+  }
+
+  get isKnown(): boolean {
+    return this.holdings === 'known';
+  }
+
+  get isConnected(): boolean {
+    return this.connections.length > 0;
+  }
+
+  get hasOrder(): boolean {
+    return this.reservations?.some(({ state }) => state === 'confirmed') ?? false;
+  }
+
+  /** Holds and orders, for the welcome. */
+  liveReservations(): ReservationView[] {
+    return this.reservations?.filter(isLive) ?? [];
+  }
+
+  reservation(id: string): ReservationView | undefined {
+    return this.reservations?.find((known) => known.id === id);
+  }
+
+  /** Returns true if no key of this user can have a recorded result in the sale. */
+  isNewTo(saleId: string): boolean {
+    if (!this.isKnown || this.reservesInFlight > 0) return false;
+    return this.sales === null || !this.sales.includes(saleId);
+  }
+
+  /** From now on this user's requests in the sale go to Redis. */
+  addSale(saleId: string): void {
+    if (this.sales === null) this.sales = [saleId];
+    else if (!this.sales.includes(saleId)) this.sales.push(saleId);
+  }
+
+  remember(reservation: ReservationView): void {
+    this.addSale(reservation.sale);
+    if (reservation.offer) for (const { sku } of reservation.lines) this.removeWait(reservation.sale, sku);
+    const known = this.reservations;
+    if (known === null) {
+      this.reservations = [reservation];
+      return;
+    }
+    const at = known.findIndex(({ id }) => id === reservation.id);
+    if (at < 0) {
+      known.push(reservation);
+      // Not at each one: a buyer with many live orders would be searched every time.
+      if (known.length > RESERVATIONS_KEPT_MAX && known.length % TRIM_EVERY === 0)
+        this.reservations = withoutOldestEnded(known);
+    } else if (known[at]?.state === 'held' || reservation.state !== 'held') {
+      // A recorded result may arrive after the end of the reservation.
+      known[at] = reservation;
+    }
+  }
+
+  addWait(wait: WaitView): void {
+    this.removeWait(wait.sale, wait.sku);
+    this.waits = [...(this.waits ?? []), wait];
+  }
+
+  removeWait(sale: string, sku: string): void {
+    const left = this.waits?.filter((wait) => wait.sale !== sale || wait.sku !== sku) ?? [];
+    this.waits = left.length > 0 ? left : null;
+  }
+
+  /** Takes over what Redis returned. Returns live reservations that Redis no longer lists. */
+  adopt({ reservations, waits, sales }: BuyerHoldings): ReservationView[] {
+    const ids = new Set(reservations.map(({ id }) => id));
+    const vanished = this.liveReservations().filter(({ id }) => !ids.has(id));
+    for (const reservation of reservations) this.remember(reservation);
+    for (const sale of sales) this.addSale(sale);
+    this.waits = waits.length > 0 ? waits : null;
+    return vanished;
+  }
+}
+
+function withoutOldestEnded(reservations: readonly ReservationView[]): ReservationView[] {
+  let surplus = reservations.length - RESERVATIONS_KEPT_MAX;
+  return reservations.filter((reservation) => isLive(reservation) || surplus-- <= 0);
+}
