@@ -1,4 +1,4 @@
-/** The real program as a child process: what it prints, what it leaves behind, how it ends. */
+/** Runs the `stampede` program as a child process. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ export interface Finished {
 
 export interface Serving {
   readonly pid: number;
-  /** The facts of the "ready" log line. */
+  /** The fields of the "ready" log line. */
   readonly ready: {
     readonly gateway: string | null;
     readonly gatewayPort: number | null;
@@ -29,11 +29,11 @@ export interface Serving {
   readonly stderr: () => string;
   readonly stdout: () => string;
   signal(name: NodeJS.Signals): void;
-  /** Resolves when the program itself has ended. */
+  /** Resolves when the program has ended. */
   readonly finished: Promise<Finished>;
 }
 
-/** Nothing of the developer's own environment but what a program needs to run. */
+/** Returns an environment without the settings of the developer. */
 function environmentWith(env: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env;
   return { PATH, HOME, ...env };
@@ -61,15 +61,12 @@ function launch(
   return { child, output, finished };
 }
 
-/** Runs a command to its end. */
+/** Runs a command and resolves when it has ended. */
 export function run(args: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
   return launch(args, env).finished;
 }
 
-/**
- * Starts `stampede serve` and waits until it says it is ready; ends with the test, whatever
- * happens.
- */
+/** Starts `stampede serve` and waits until it is ready. The test's teardown kills it. */
 export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Serving> {
   const { child, output, finished } = launch(['serve', '--gateway-port', '0', '--control-port', '0', ...args], {
     LOG_LEVEL: 'info',
@@ -80,7 +77,7 @@ export async function serve(t: Test, args: readonly string[], env: Record<string
     const family = descendants(pid);
     child.kill('SIGKILL');
     await finished;
-    // The embedded Redis is ended in order by its guard; force is for what a bug left over.
+    // The guard of the embedded Redis stops it. Killing is for processes that a defect left.
     if (!(await eventually(() => !family.some(alive), 5_000))) for (const left of family) kill(left);
   });
   const until = Date.now() + READY_MS_MAX;
@@ -109,10 +106,7 @@ function readyLine(stdout: string): Serving['ready'] | null {
   return null;
 }
 
-/**
- * Children and their children, by asking the system; without the compiler that runs TypeScript
- * sources beside each process.
- */
+/** Returns the children of a process and their children, without the TypeScript compiler. */
 export function descendants(pid: number): number[] {
   const table = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' })
     .stdout.trim()
@@ -144,11 +138,11 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // gone already
+    // has ended
   }
 }
 
-/** Waits until the condition holds; false when it did not in time. */
+/** Polls until the condition is true. Returns false after the timeout. */
 export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<boolean> {
   const until = Date.now() + timeoutMs;
   while (!(await condition())) {
@@ -164,7 +158,7 @@ export function temporaryFolder(t: Test): string {
   return folder;
 }
 
-/** What a process needs that shares a Redis with others. */
+/** The secrets of processes that share a Redis. */
 export const SHARED_SECRETS = {
   AUTH_SECRET: 'a-secret-for-tests-of-thirty-two-bytes',
   API_KEYS: 'test:an-api-key-for-tests',

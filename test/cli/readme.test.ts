@@ -1,7 +1,4 @@
-/**
- * The README's own words, run: the curl calls for a flash sale and the protocol in browser
- * JavaScript.
- */
+/** Runs the examples of README.md: the curl calls of a flash sale, and the browser JavaScript. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,13 +21,13 @@ interface Page {
   readonly ws: WebSocket;
 }
 
-t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {
+t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {
   const engine = await serve(t, ['--data-dir', join(temporaryFolder(t), 'data')]);
   const key = engine.stderr().match(/API key {2}(\S+)/)?.[1] ?? '';
   const script = block('A flash sale with curl', 'sh')
     .replace('http://localhost:8081', engine.ready.control ?? '')
     .replace("'the API key that serve printed'", key)
-    .replace('"opensInMs":30000', '"opensInMs":500');
+    .replace('"opensInMs":30000', '"opensInMs":3000');
   const [before = '', after = ''] = script.split('# When the buyer has paid');
   const bash = (text: string): Record<string, unknown>[] => {
     const ran = spawnSync('bash', ['-euo', 'pipefail', '-c', text], { encoding: 'utf8' });
@@ -40,8 +37,8 @@ t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is
       .filter((line) => line.trim() !== '')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   };
-  const answers = bash(before);
-  t.match(answers, [
+  const results = bash(before);
+  t.match(results, [
     { id: 'friday' },
     { id: 'tee' },
     { id: 'friday', state: 'live' },
@@ -49,7 +46,7 @@ t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is
     { token: String, user: 'u-1' },
   ]);
 
-  const said: unknown[][] = [];
+  const logged: unknown[][] = [];
   const code = block('The protocol in 20 lines of browser JavaScript', 'js').replace(
     'ws://localhost:8080',
     engine.ready.gateway ?? '',
@@ -59,30 +56,30 @@ t.test('a flash sale as the README tells it', { skip: hasCurl ? false : 'curl is
     socket: unknown,
     console: unknown,
   ) => Page;
-  const page = open(answers[4]?.token, WebSocket, { log: (...words: unknown[]) => said.push(words) });
+  const page = open(results[4]?.token, WebSocket, { log: (...words: unknown[]) => logged.push(words) });
   t.teardown(() => page.ws.terminate());
   let reservation = '';
   page.ws.on('message', (data) => {
     const message = JSON.parse(String(data)) as { id?: string; data?: { reservation?: { id: string } } };
     if (message.id === 'buy') reservation = message.data?.reservation?.id ?? reservation;
   });
-  t.ok(await eventually(() => said.some(([what]) => what === 'sale.opened')), 'it sees the sale open');
+  t.ok(await eventually(() => logged.some(([what]) => what === 'sale.opened')), 'the page shows the opening');
   page.chat('hello');
   page.buy('my-first-key');
   t.ok(
-    await eventually(() => said.some(([what]) => what === 'held until')),
-    `it gets a hold; it said ${JSON.stringify(said.map(([what]) => what))}`,
+    await eventually(() => logged.some(([what]) => what === 'held until')),
+    `the page shows the hold; it logged ${JSON.stringify(logged.map(([what]) => what))}`,
   );
   t.ok(
-    await eventually(() => said.some(([what]) => what === 'u-1: hello' || what === 'Ada: hello')),
-    'it sees its own chat',
+    await eventually(() => logged.some(([what]) => what === 'u-1: hello' || what === 'Ada: hello')),
+    'the page shows its chat',
   );
-  t.ok(said.some(([what]) => what === 'the show:'));
-  t.ok(await eventually(() => said.some(([what]) => what === 'closes in')), 'it counts down to the close');
+  t.ok(logged.some(([what]) => what === 'the show:'));
+  t.ok(await eventually(() => logged.some(([what]) => what === 'closes in')), 'the page counts down to the close');
 
-  const [confirmed, books] = bash(
-    `RESERVATION=${reservation}\n${before.slice(0, before.indexOf('# A show'))}\n# ${after.replace('-d \'{"orderRef":"order-4711","amount":1900}\'', '-d \'{"orderRef":"order-4711","amount":1900}\'; echo')}`,
-  );
+  const order = `-d '{"orderRef":"order-4711","amount":1900}'`;
+  const setup = before.slice(0, before.indexOf('# A show'));
+  const [confirmed, books] = bash(`RESERVATION=${reservation}\n${setup}\n# ${after.replace(order, `${order}; echo`)}`);
   t.match(confirmed, { reservation: { state: 'confirmed', orderRef: 'order-4711' } });
   t.match(books, { id: 'drop', skus: [{ sku: 'TEE-M', allocated: 100, available: 99, sold: 1 }, { sku: 'TEE-L' }] });
 });

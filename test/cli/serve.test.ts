@@ -1,8 +1,5 @@
-/**
- * `stampede serve` as one process: starts from nothing, drains on SIGTERM, leaves nothing behind,
- * finds its data again.
- */
-import { existsSync, readFileSync } from 'node:fs';
+/** `stampede serve` as one process: start, drain, restart and the processes it leaves. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,117 +11,92 @@ t.jobs = 3;
 const DRAIN_MS_MAX = 15_000;
 const apiKeyIn = (stderr: string): string | undefined => stderr.match(/API key {2}(\S+)/)?.[1];
 
-t.test('from nothing to a show, through a drain, and back with the same data and secrets', async (t) => {
+t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', async (t) => {
   const dataDir = join(temporaryFolder(t), 'deep', 'data');
   const first = await serve(t, ['--data-dir', dataDir]);
   const key = apiKeyIn(first.stderr()) ?? '';
-  t.match(key, /^[\w-]{16,}$/, 'the API key is printed at the first start');
-  t.notMatch(first.stdout(), new RegExp(key), 'and stands in no log line');
-  t.equal(
-    (JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as { apiKeys: Record<string, string> }).apiKeys
-      .host,
-    key,
-  );
-
-  const hosts = api(first.ready.control, key);
-  await hosts.liveShow('friday');
-  const viewer = watch(t, first.ready.gateway, 'friday', await hosts.token('friday', 'ada'));
+  t.match(key, /^[\w-]{16,}$/, 'the first start prints the API key');
+  t.notMatch(first.stdout(), new RegExp(key), 'no log line contains it');
+  t.match(JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')), { apiKeys: { host: key } });
+  const host = api(first.ready.control, key);
+  await host.liveShow('friday');
+  const viewer = watch(t, first.ready.gateway, 'friday', await host.token('friday', 'ada'));
   await viewer.next(({ t }) => t === 'welcome');
   const family = descendants(first.pid);
   t.ok(family.length > 0, 'the embedded Redis is a child');
 
-  const asked = performance.now();
+  const signaledAt = performance.now();
   first.signal('SIGTERM');
   t.match(await viewer.next(({ t }) => t === 'bye'), { code: 4000, reason: 'draining' });
   t.equal(await viewer.closed, 4000);
   t.match(await first.finished, { code: 0, signal: null });
-  t.ok(performance.now() - asked < DRAIN_MS_MAX, 'within the bound');
-  t.ok(await eventually(() => !family.some(alive)), 'no process is left');
-
-  const second = await serve(t, ['--data-dir', dataDir]);
-  t.equal(apiKeyIn(second.stderr()), undefined, 'the key is told once');
-  t.match(await api(second.ready.control, key).call('GET', '/shows/friday'), {
-    status: 200,
-    body: { id: 'friday', state: 'live' },
-  });
-
-  const verified = await run(['verify', '--show', 'friday', '--json', '--data-dir', dataDir]);
+  t.ok(performance.now() - signaledAt < DRAIN_MS_MAX, 'the drain is bounded');
+  const [second, isGone] = await Promise.all([
+    serve(t, ['--data-dir', dataDir]),
+    eventually(() => !family.some(alive)),
+  ]);
+  t.ok(isGone, 'no process is left after a drain');
+  t.equal(apiKeyIn(second.stderr()), undefined, 'the key is printed once');
+  const show = { status: 200, body: { id: 'friday', state: 'live' } };
+  t.match(await api(second.ready.control, key).call('GET', '/shows/friday'), show);
+  const [verified, rival] = await Promise.all([
+    run(['verify', '--show', 'friday', '--json', '--data-dir', dataDir]),
+    run(['serve', '--data-dir', dataDir, '--gateway-port', '0', '--control-port', '0']),
+  ]);
   t.equal(verified.code, 0, verified.stderr);
-  t.match(
-    JSON.parse(verified.stdout),
-    { show: 'friday', violations: [] },
-    'verify asks the Redis of the running engine',
-  );
-
-  const rival = await run(['serve', '--data-dir', dataDir, '--gateway-port', '0', '--control-port', '0']);
+  t.match(JSON.parse(verified.stdout), { show: 'friday', violations: [] }, 'verify uses the Redis of the engine');
   t.match(rival, { code: 1, stderr: /in use by process/ }, 'a second engine on the same data is refused');
-  t.match(await api(second.ready.control, key).call('GET', '/shows/friday'), { status: 200 }, 'and the first lives on');
+  await api(second.ready.control, key).liveShow('late');
+  const secondFamily = descendants(second.pid);
+  second.signal('SIGKILL');
+  t.ok(await eventually(() => !secondFamily.some(alive)), 'no process is left after kill -9');
+
+  const third = await serve(t, ['--data-dir', dataDir]);
+  for (const id of ['friday', 'late'])
+    t.match(await api(third.ready.control, key).call('GET', `/shows/${id}`), { ...show, body: { id, state: 'live' } });
 });
 
-t.test('kill -9 takes the embedded Redis along, and the next start finds every decision', async (t) => {
-  const dataDir = join(temporaryFolder(t), 'data');
-  const first = await serve(t, ['--data-dir', dataDir]);
-  const key = apiKeyIn(first.stderr()) ?? '';
-  await api(first.ready.control, key).liveShow('late');
-  const family = descendants(first.pid);
-  first.signal('SIGKILL');
-  t.ok(await eventually(() => !family.some(alive)), 'no process is left');
-  t.ok(existsSync(join(dataDir, 'redis')));
-  const second = await serve(t, ['--data-dir', dataDir]);
-  t.match(await api(second.ready.control, key).call('GET', '/shows/late'), { status: 200, body: { state: 'live' } });
-});
-
-t.test('a second signal ends it at once', async (t) => {
+t.test('a second signal ends the engine immediately', async (t) => {
   const running = await serve(t, ['--data-dir', join(temporaryFolder(t), 'data')]);
   const family = descendants(running.pid);
   running.signal('SIGTERM');
   running.signal('SIGINT');
   const { code, signal } = await running.finished;
-  t.ok(signal === null && (code === 0 || code === 130 || code === 143), `ended with ${code}`);
+  t.ok(signal === null && (code === 0 || code === 130 || code === 143), `exit code ${code}`);
   t.ok(await eventually(() => !family.some(alive)), 'no process is left');
 });
 
-t.test('a taken port is an error that names the variable, and nothing stays behind', async (t) => {
-  const port = await takenPort(t);
-  const dataDir = join(temporaryFolder(t), 'data');
-  for (const [variable, flags] of [
-    ['GATEWAY_PORT', ['--gateway-port', String(port), '--control-port', '0']],
-    ['CONTROL_PORT', ['--control-port', String(port), '--gateway-port', '0']],
-    ['GATEWAY_PORT', ['--gateway-port', String(port), '--control-port', '0', '--workers', '2']],
-  ] as const) {
-    const refused = await run(['serve', '--data-dir', dataDir, ...flags]);
-    t.equal(refused.code, 1);
-    t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${variable}`));
-    t.notOk(existsSync(join(dataDir, 'redis', 'lease.json')), 'its Redis is gone');
-  }
-  const stranger = await run([
-    'serve',
-    '--data-dir',
-    dataDir,
-    '--host',
-    '192.0.2.1',
-    '--gateway-port',
-    '0',
-    '--control-port',
-    '0',
-  ]);
-  t.match(stranger, { code: 1, stderr: /192\.0\.2\.1 is not an address of this machine\. Choose another HOST/ });
+t.test('a used port is an error that names the variable, and no process is left', async (t) => {
+  const port = await usedPort(t);
+  const refusals = [
+    ['GATEWAY_PORT', '--gateway-port', '--control-port'],
+    ['CONTROL_PORT', '--control-port', '--gateway-port'],
+  ] as const;
+  await Promise.all(
+    refusals.map(async ([variable, used, other]) => {
+      const dataDir = join(temporaryFolder(t), 'data');
+      const refused = await run(['serve', '--data-dir', dataDir, used, String(port), other, '0']);
+      t.equal(refused.code, 1);
+      t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${variable}`));
+      t.throws(() => readFileSync(join(dataDir, 'redis', 'lease.json')), { code: 'ENOENT' }, 'Redis has stopped');
+    }),
+  );
 });
 
-t.test('Redis away at start: it serves, says so, and one that must not be used is refused', async (t) => {
-  const away = await serve(t, ['--roles', 'control'], {
+t.test('with Redis unavailable at its start an engine serves and is not ready (I11)', async (t) => {
+  const engine = await serve(t, ['--roles', 'control'], {
     ...SHARED_SECRETS,
     REDIS_URL: `unix://${temporaryFolder(t)}/absent.sock`,
   });
-  const ready = await fetch(`${away.ready.control}/readyz`);
+  const ready = await fetch(`${engine.ready.control}/readyz`);
   t.equal(ready.status, 503);
   t.match(await ready.json(), { code: 'redis_unavailable' });
-  t.equal((await fetch(`${away.ready.control}/healthz`)).status, 200);
-  away.signal('SIGTERM');
-  t.match(await away.finished, { code: 0 });
+  t.equal((await fetch(`${engine.ready.control}/healthz`)).status, 200);
+  engine.signal('SIGTERM');
+  t.match(await engine.finished, { code: 0 });
 });
 
-async function takenPort(t: Test): Promise<number> {
+async function usedPort(t: Test): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
   t.teardown(() => server.close());

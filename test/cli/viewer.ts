@@ -1,4 +1,4 @@
-/** A show made over HTTP and viewers on real WebSockets, for tests of whole processes. */
+/** Shows over HTTP and viewers on WebSockets, for tests of whole processes. */
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
 
@@ -8,25 +8,23 @@ export interface Message {
 }
 
 export interface Viewer {
-  readonly messages: Message[];
-  /** Resolves with the next message, past or future, that fits. */
-  next(fits: (message: Message) => boolean, timeoutMs?: number): Promise<Message>;
+  /** Resolves with the first matching message, also if it has already arrived. */
+  next(matches: (message: Message) => boolean, timeoutMs?: number): Promise<Message>;
   send(message: Record<string, unknown>): void;
   /** Resolves with the close code. */
   readonly closed: Promise<number>;
-  close(): void;
 }
 
 export interface Api {
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
-  /** A live show that lets guests in. */
+  /** Creates and starts a show that allows guests. */
   liveShow(id: string): Promise<void>;
   token(show: string, user: string): Promise<string>;
 }
 
 export function api(control: string | null, key: string): Api {
   const call: Api['call'] = async (method, path, body) => {
-    const answer = await fetch(`${control}/v1${path}`, {
+    const response = await fetch(`${control}/v1${path}`, {
       method,
       headers: {
         authorization: `Bearer ${key}`,
@@ -34,7 +32,7 @@ export function api(control: string | null, key: string): Api {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
   return {
     call,
@@ -49,52 +47,39 @@ export function api(control: string | null, key: string): Api {
   };
 }
 
-export function watch(t: Test, gateway: string | null, show: string, token?: string): Viewer {
-  const socket = new WebSocket(`${gateway}/v1/shows/${show}`, [
-    'stampede.v1.json',
-    ...(token === undefined ? [] : [`token.${token}`]),
-  ]);
+export function watch(t: Test, gateway: string | null, show: string, token: string): Viewer {
+  const socket = new WebSocket(`${gateway}/v1/shows/${show}`, ['stampede.v1.json', `token.${token}`]);
   const messages: Message[] = [];
-  const waiting = new Set<(message: Message) => void>();
+  const listeners = new Set<(message: Message) => void>();
   socket.on('message', (data) => {
     const message = JSON.parse(String(data)) as Message;
     messages.push(message);
-    for (const tell of waiting) tell(message);
+    for (const listener of listeners) listener(message);
   });
-  let trouble = 'the line is open';
-  socket.on('unexpected-response', (_request, response) => {
-    trouble = `the upgrade was refused with ${response.statusCode}`;
-  });
+  let state = 'the connection is open';
   socket.on('error', (error) => {
-    trouble = error.message;
+    state = error.message;
   });
   t.teardown(() => socket.terminate());
   return {
-    messages,
-    next(fits, timeoutMs = 10_000) {
-      const past = messages.find(fits);
-      if (past) return Promise.resolve(past);
+    next(matches, timeoutMs = 10_000) {
+      const earlier = messages.find(matches);
+      if (earlier) return Promise.resolve(earlier);
       return new Promise((resolve, reject) => {
-        const late = setTimeout(
-          () =>
-            reject(
-              new Error(
-                `no such message within ${timeoutMs} ms; got ${JSON.stringify(messages.map((message) => message.t))}; ${trouble}`,
-              ),
-            ),
-          timeoutMs,
-        );
-        const tell = (message: Message): void => {
-          if (!fits(message)) return;
+        const late = setTimeout(() => {
+          const types = JSON.stringify(messages.map((message) => message.t));
+          reject(new Error(`no such message within ${timeoutMs} ms; got ${types}; ${state}`));
+        }, timeoutMs);
+        const listener = (message: Message): void => {
+          if (!matches(message)) return;
           clearTimeout(late);
-          waiting.delete(tell);
+          listeners.delete(listener);
           resolve(message);
         };
-        waiting.add(tell);
+        listeners.add(listener);
       });
     },
     send: (message) => socket.send(JSON.stringify(message)),
     closed: new Promise((resolve) => socket.once('close', (code) => resolve(code))),
-    close: () => socket.close(),
   };
 }
