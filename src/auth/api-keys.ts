@@ -16,8 +16,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const digestOf = (secret: string): Buffer => createHash('sha256').update(secret, 'utf8').digest();
 
 /**
- * `keys` maps a key's name, which the ledger shows as `host:<name>`, to its secret. Throws if a name
- * is invalid, or a secret is weak or used twice.
+ * `keys` maps a key's name, which the ledger shows as `host:<name>`, to its secret. Throws if a
+ * name is invalid, or a secret is weak or used twice.
  */
 export function createApiKeys(keys: Readonly<Record<string, string>>): ApiKeys {
   const known = Object.entries(keys).map(([name, secret]) => {

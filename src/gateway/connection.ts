@@ -161,7 +161,7 @@ export class Connection implements MemberConnection {
     if (state.phase !== 'opening') room.leave(this, this.member);
   }
 
-  /** Sends a personal message. Before the welcome it is dropped: the welcome contains the change. */
+  /** Sends a personal message. Before the welcome it is dropped: the welcome contains it. */
   send(bytes: Uint8Array): void {
     if (this.state.phase !== 'joining') this.write(bytes);
   }
@@ -176,7 +176,7 @@ export class Connection implements MemberConnection {
     this.socket?.send(data, this.variant !== 'json', false);
   }
 
-  /** Sends the reply to a request, unless the socket has closed: the client then repeats the key. */
+  /** Sends the reply to a request. If the socket has closed, the client repeats the key. */
   reply(id: RequestId, at: number, result: Reply): void {
     if (this.socket !== null) this.write(encodeReply(this.variant, id, at, result));
   }

@@ -1,6 +1,6 @@
 /**
- * Drains a node: waits for requests in flight, then closes connections at a steady pace. Each viewer
- * gets a random reconnect delay, so that the next node sees no reconnect storm.
+ * Drains a node: waits for requests in flight, then closes connections at a steady pace. Each
+ * viewer gets a random reconnect delay, so that the next node sees no reconnect storm.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';

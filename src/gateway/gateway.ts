@@ -73,7 +73,7 @@ export interface Gateway {
   drain(options?: { timeoutMs?: number }): Promise<void>;
 }
 
-/** Above this size the server closes. Below it, a large message gets the error `frame_too_large`. */
+/** Above this size the server closes. Below it, a large message gets `frame_too_large`. */
 const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
 /** Above our hard limit, which closes with a code: the server's limit only protects its memory. */
 const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;

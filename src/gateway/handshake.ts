@@ -46,7 +46,7 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
   });
 }
 
-/** Returns the first supported offer; JSON if only a token is offered, so that any tool can connect. */
+/** Returns the first supported offer; JSON if only a token is offered, for plain tools. */
 function chooseVariant(offered: readonly string[]): Result<{ variant: Variant; subprotocol: string }> {
   for (const name of offered) {
     const variant = VARIANT_OF.get(name);

@@ -64,7 +64,7 @@ export class Joiner {
       .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
   }
 
-  /** Sends the snapshot or the missed frames and subscribes in one synchronous step: no gap (I7). */
+  /** Sends the snapshot or the missed frames and subscribes, in one step without a gap (I7). */
   private welcome(connection: Connection, frames: OutgoingFrame[] | null, resumedFrom: ResumedFrom): void {
     if (connection.state.phase !== 'joining') return;
     const { room, variant, identity } = connection;

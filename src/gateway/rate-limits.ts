@@ -1,4 +1,4 @@
-/** Rate limits of requests, chat and hearts per connection; of chat also per user over all nodes. */
+/** Rate limits of requests, chat and hearts per connection; of chat also per user. */
 import { newBucket, type Rate, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';

@@ -1,8 +1,9 @@
 /**
  * Backpressure per viewer. Above the soft limit a viewer is demoted: unsubscribed from chat until
- * its buffer is empty. Above the hard limit it is closed with "resume". The kernel buffers megabytes
- * before the server notices, so a viewer is also pinged after much chat, and demoted while the pong
- * is overdue. The sweep checks each connection about once a second, outside the broadcast path.
+ * its buffer is empty. Above the hard limit it is closed with "resume". The kernel buffers
+ * megabytes before the server notices, so a viewer is also pinged after much chat, and demoted
+ * while the pong is overdue. The sweep checks each connection about once a second, outside the
+ * broadcast path.
  */
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';

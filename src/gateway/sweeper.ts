@@ -1,6 +1,6 @@
 /**
- * One timer that inspects every connection about once a second, in slices. It runs faster while much
- * is published, so that no viewer's backlog grows to the hard limit between two inspections.
+ * One timer that inspects every connection about once a second, in slices. It runs faster while
+ * much is published, so that no viewer's backlog grows to the hard limit between two inspections.
  */
 import { LIMITS } from '../limits.ts';
 import type { Connection } from './connection.ts';

@@ -47,7 +47,7 @@ export interface SocketOptions {
   readonly maxBackpressureBytes: number;
 }
 
-/** Throws on values for which uWebSockets.js ends the process, such as an idle timeout over 960 s. */
+/** Throws on values for which uWebSockets.js ends the process, such as a long idle timeout. */
 export function checkSocketOptions(options: SocketOptions): void {
   const rules: ReadonlyArray<readonly [keyof SocketOptions, number, number]> = [
     ['idleTimeoutSeconds', 8, 960],

@@ -14,7 +14,7 @@ import {
 } from 'prom-client';
 import { VARIANTS, type Variant } from '../protocol/messages.ts';
 
-/** A counter with one label for hot paths: `inc` of prom-client hashes its labels, which takes 2 us. */
+/** A counter with one label for hot paths: `inc` of prom-client takes 2 us. */
 export interface Tally {
   add(label: string): void;
 }
@@ -57,7 +57,7 @@ export interface Metrics {
 }
 
 export interface MetricsOptions {
-  /** Include the metrics of Node.js: memory, event-loop delay, garbage collection. Default: true. */
+  /** Adds the metrics of Node.js: memory, event-loop delay, garbage collection. Default: true. */
   readonly processMetrics?: boolean;
   readonly node?: string;
 }

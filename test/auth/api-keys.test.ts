@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 
-t.test('a presented key answers its name, anything else null', async (t) => {
+t.test('check returns the name of a known key, else null', async (t) => {
   const keys = createApiKeys({ studio: 'studio-secret-0123456789', 'back-office': 'office-secret-0123456789' });
   t.equal(keys.check('studio-secret-0123456789'), 'studio');
   t.equal(keys.check('office-secret-0123456789'), 'back-office');
@@ -10,7 +10,7 @@ t.test('a presented key answers its name, anything else null', async (t) => {
   t.equal(createApiKeys({}).check('studio-secret-0123456789'), null);
 });
 
-t.test('weak, repeated and misnamed keys are refused', async (t) => {
+t.test('weak, repeated and misnamed keys are errors', async (t) => {
   t.throws(() => createApiKeys({ studio: 'short' }), /16 to 256/);
   t.throws(() => createApiKeys({ 'a b': 'studio-secret-0123456789' }), /name/);
   t.throws(() => createApiKeys({ a: 'studio-secret-0123456789', b: 'studio-secret-0123456789' }), /share/);

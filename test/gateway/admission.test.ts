@@ -1,162 +1,115 @@
-/**
- * Who is let in, and what it costs to say no: before a token is looked at, with a time to come back
- * that is different for everybody.
- */
-import type { Socket } from 'node:net';
+/** Limits on new connections. A refused upgrade costs little and gets a random retry delay. */
 import t, { type Test } from 'tap';
-import { createGateway, type GatewayOptions } from '../../src/gateway/index.ts';
+import { createGateway } from '../../src/gateway/index.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { logger, type Node, refusedUpgrade, startWorld, until, type World } from './harness.ts';
-import { type RawUpgrade, rawUpgrade } from './raw-upgrade.ts';
+import { type RawUpgrade, rawUpgrade, refusedUpgrade } from './client.ts';
+import { gatewayDeps, gatewayOptions, type Node, startWorld, until, type World } from './harness.ts';
 
 const JSON_PROTOCOL = 'stampede.v1.json';
 
-/**
- * Upgrades one after the other and answers their statuses; who came in stays until the end of the
- * test.
- */
-function door(t: Test, world: World, node: Node): (...headers: string[]) => Promise<number> {
-  const sockets: Socket[] = [];
-  t.teardown(() => hangUp(sockets));
-  return async (...headers) => knock(sockets, node, { path: `/v1/shows/${world.show}`, headers });
-}
-
-function hangUp(sockets: readonly Socket[]): void {
-  for (const socket of sockets) socket.destroy();
-}
-
-async function knock(sockets: Socket[], node: Node, upgrade: RawUpgrade): Promise<number> {
-  const { status, socket } = await rawUpgrade(node.port, upgrade);
-  sockets.push(socket);
-  return status;
-}
-
-t.test('a full node refuses before it looks at anything, and lets the next one in when somebody left', async (t) => {
-  const metrics = createMetrics({ node: 'n' });
-  const world = await startWorld(t);
-  const options: GatewayOptions = {
-    host: '127.0.0.1',
-    port: 0,
-    exclusive: true,
-    node: 'full',
-    allowedOrigins: null,
-    limits: { perNodeMax: 2 },
+/** Returns a function that upgrades and returns the HTTP status. The sockets stay open. */
+function upgrader(t: Test, world: World, { port }: Node): (upgrade?: Partial<RawUpgrade>) => Promise<number> {
+  return async (upgrade) => {
+    const { status, socket } = await rawUpgrade(port, { path: `/v1/shows/${world.show}`, ...upgrade });
+    t.teardown(() => socket.destroy());
+    return status;
   };
+}
+
+t.test('a full node refuses before it checks the token, and accepts again after a viewer left', async (t) => {
+  const world = await startWorld(t);
   let verified = 0;
   const verify = () => {
     verified += 1;
     return { ok: false as const, error: { code: 'unauthenticated' as const, message: 'never' } };
   };
-  const gateway = createGateway({ store: world.store, log: world.store, tokens: { verify }, logger, metrics, options });
+  const deps = { ...gatewayDeps(world), tokens: { verify } };
+  const gateway = createGateway({ ...deps, options: gatewayOptions({ limits: { perNodeMax: 2 } }) });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 1_000 }));
-  const node = { port, url: `ws://127.0.0.1:${port}` };
-  const first = await world.connect({ node, token: null });
-  await first.type('welcome');
-  await (await world.connect({ node, token: null })).type('welcome');
+  const guest = { node: { url: `ws://127.0.0.1:${port}` }, token: null };
+  const [first] = await world.joinMany(2, () => guest);
 
   const refusals = await Promise.all(
     Array.from({ length: 20 }, () =>
-      refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'], {
-        origin: 'https://anywhere',
+      refusedUpgrade(`${guest.node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'], {
+        headers: { origin: 'https://anywhere' },
       }),
     ),
   );
   for (const { status, body, headers } of refusals) {
-    t.match([status, body['code']], [503, 'at_capacity']);
+    t.match([status, body.code], [503, 'at_capacity']);
     t.match(headers, { 'retry-after': /^[1-5]$/ });
     t.ok(body.retryAfterMs >= LIMITS.refusedRetryMinMs && body.retryAfterMs <= LIMITS.refusedRetryMaxMs);
   }
-  t.ok(new Set(refusals.map(({ body }) => body.retryAfterMs)).size > 10, 'they will not come back in step');
-  t.equal(verified, 0, 'no token was looked at');
-  t.match(await metrics.registry.metrics(), /joins_refused_total\{[^}]*code="at_capacity"[^}]*\} 20/);
-  await first.close();
-  await until(async () => (await metrics.connections.get()).values[0]?.value === 1, 'the place is free');
-  await (await world.connect({ node, token: null })).type('welcome');
+  t.ok(new Set(refusals.map(({ body }) => body.retryAfterMs)).size > 10, 'retry delays differ');
+  t.equal(verified, 0, 'no token was checked');
+  t.match(await deps.metrics.registry.metrics(), /joins_refused_total\{[^}]*code="at_capacity"[^}]*\} 20/);
+  await first?.close();
+  await until(async () => (await deps.metrics.connections.get()).values[0]?.value === 1, 'a slot is free');
+  await world.join(guest);
 });
 
-t.test('more joins a second than a node works on', async (t) => {
+t.test('a node refuses more joins per second than its limit', async (t) => {
   const world = await startWorld(t);
   const node = await world.addNode({ limits: { joinsPerSecond: 1 } });
-  const ask = door(t, world, node);
-  t.equal(await ask(), 101);
+  const upgrade = upgrader(t, world, node);
+  t.equal(await upgrade(), 101);
   const forged = await Promise.all(
     Array.from({ length: 10 }, () =>
       refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged']),
     ),
   );
   const early = forged.filter(({ status }) => status === 503);
-  t.ok(early.length > 0, `${early.length} of 10 came too early`);
-  for (const { body, headers } of early) t.match([body['code'], headers['retry-after']], ['overloaded', /^[1-5]$/]);
-  await until(async () => (await ask()) === 101, 'a little later there is room');
+  t.ok(early.length > 0, `${early.length} of 10 were refused by the rate`);
+  for (const { body, headers } of early) t.match([body.code, headers['retry-after']], ['overloaded', /^[1-5]$/]);
+  await until(async () => (await upgrade()) === 101, 'a later upgrade is accepted');
 });
 
-t.test('connections of one address', async (t) => {
+t.test('connections per address are limited; headers and the PROXY protocol of strangers are ignored', async (t) => {
   const world = await startWorld(t);
-  const node = await world.addNode({ limits: { perAddressMax: 2 } });
-  const ask = door(t, world, node);
-  t.same([await ask(), await ask(), await ask()], [101, 101, 429]);
-  const sockets: Socket[] = [];
-  t.teardown(() => hangUp(sockets));
-  const path = `/v1/shows/${world.show}`;
-  t.equal(await knock(sockets, node, { path, localAddress: '127.0.0.2' }), 101, 'another address');
-  const stranger = ['X-Forwarded-For: 203.0.113.9', 'Forwarded: for=203.0.113.9'];
-  t.equal(await ask(...stranger), 429, 'nobody is believed who is no proxy of ours');
+  const upgrade = upgrader(t, world, await world.addNode({ limits: { perAddressMax: 2 } }));
+  t.same([await upgrade(), await upgrade(), await upgrade()], [101, 101, 429]);
+  t.equal(await upgrade({ localAddress: '127.0.0.2' }), 101, 'another address');
+  const headers = ['X-Forwarded-For: 203.0.113.9', 'Forwarded: for=203.0.113.9'];
+  t.equal(await upgrade({ headers }), 429, 'headers are ignored if the peer is not a trusted proxy');
   // PROXY protocol v2: TCP over IPv4 from 203.0.113.9:1 to 127.0.0.1:2.
   const prefix = Buffer.from('0d0a0d0a000d0a515549540a2111000ccb0071097f00000100010002', 'hex');
-  t.equal(await knock(sockets, node, { path, prefix }), 429, 'the PROXY protocol changes nothing either');
+  t.equal(await upgrade({ prefix }), 429, 'the PROXY protocol is ignored');
 });
 
-t.test('behind proxies of ours the address is the one they saw', async (t) => {
+t.test('behind trusted proxies, the address is the last one that is not a trusted proxy', async (t) => {
   const world = await startWorld(t);
   const node = await world.addNode({
     limits: { perAddressMax: 1 },
     trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8:aaaa::/48'],
   });
-  const ask = door(t, world, node);
-  const via = (...lines: string[]): Promise<number> => ask(...lines.map((line) => `X-Forwarded-For: ${line}`));
-  t.same([await via('203.0.113.9'), await via('203.0.113.9')], [101, 429]);
-  t.equal(await via('203.0.113.10'), 101, 'each counts alone');
-  t.equal(
-    await via('198.51.100.1, 203.0.113.9'),
-    429,
-    'what the client wrote itself, left of what the proxy saw, is not believed',
-  );
-  t.equal(await via('198.51.100.1', '203.0.113.9'), 429, 'nor when the proxy added a line of its own');
-  t.equal(await via('198.51.100.1, 203.0.113.9, 10.1.2.3'), 429, 'through two proxies');
-  t.equal(await via('::ffff:203.0.113.9'), 429, 'an IPv4 address in IPv6 clothes');
-  t.equal(await via('203.0.113.9:4711'), 429, 'with a port');
-  t.same([await via('2001:db8:1:2::1'), await via('2001:db8:1:2:ffff::9')], [101, 429], 'a /64 is one place');
-  t.equal(await via('[2001:db8:1:2::7]:4711'), 429, 'with a port');
-  t.equal(await via('2001:db8:1:3::1'), 101, 'the next /64 another');
-  t.same(
-    [await via('198.51.100.7, 2001:db8:aaaa::1'), await via('198.51.100.7')],
-    [101, 429],
-    'a proxy with an IPv6 address',
-  );
-  t.same(
-    [await via('unknown'), await via('<script>'), await via('999.1.1.1'), await ask()],
-    [101, 429, 429, 429],
-    'what is no address counts for the proxy',
-  );
+  const upgrade = upgrader(t, world, node);
+  const via = (...values: string[]): Promise<number> =>
+    upgrade({ headers: values.map((value) => `X-Forwarded-For: ${value}`) });
+  for (const [what, status, ...values] of [
+    ['the first connection of an address', 101, '203.0.113.9'],
+    ['the second', 429, '203.0.113.9'],
+    ['another address', 101, '203.0.113.10'],
+    ['left of the proxy entry: written by the client', 429, '198.51.100.1, 203.0.113.9'],
+    ['the same in two headers', 429, '198.51.100.1', '203.0.113.9'],
+    ['through two proxies', 429, '198.51.100.1, 203.0.113.9, 10.1.2.3'],
+    ['an IPv4-mapped IPv6 address', 429, '::ffff:203.0.113.9'],
+    ['IPv4 with a port', 429, '203.0.113.9:4711'],
+    ['IPv6', 101, '2001:db8:1:2::1'],
+    ['another address of the same /64', 429, '2001:db8:1:2:ffff::9'],
+    ['IPv6 with a port', 429, '[2001:db8:1:2::7]:4711'],
+    ['the next /64', 101, '2001:db8:1:3::1'],
+    ['through a proxy with an IPv6 address', 101, '198.51.100.7, 2001:db8:aaaa::1'],
+    ['the same without that proxy', 429, '198.51.100.7'],
+    ['an invalid address counts as the proxy', 101, 'unknown'],
+    ['markup', 429, '<script>'],
+    ['out of range', 429, '999.1.1.1'],
+    ['no header', 429],
+  ] as const)
+    t.equal(await via(...values), status, what);
   t.throws(
-    () => createGateway({ ...deps(world), options: { ...optionsOf('x'), trustedProxies: ['everybody'] } }),
-    'not an address',
+    () => createGateway({ ...gatewayDeps(world), options: gatewayOptions({ trustedProxies: ['not-an-address'] }) }),
+    'an invalid proxy address is an error',
   );
-});
-
-const optionsOf = (node: string): GatewayOptions => ({
-  host: '127.0.0.1',
-  port: 0,
-  exclusive: true,
-  node,
-  allowedOrigins: null,
-});
-const deps = (world: World) => ({
-  store: world.store,
-  log: world.store,
-  tokens: { verify: () => ({ ok: false as const, error: { code: 'unauthenticated' as const, message: '' } }) },
-  logger,
-  metrics: createMetrics({ processMetrics: false }),
 });

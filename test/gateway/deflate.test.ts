@@ -6,8 +6,9 @@ import { inflate, isDeflated } from '../../src/protocol/codec.ts';
 import type { Frame } from '../../src/protocol/messages.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('M-4: the compressed variant: broadcasts are deflated once for all, small answers are plain', async (t) => {
+t.test('the compressed variant deflates a broadcast once for all viewers; short replies are plain (M-4)', async (t) => {
   const world = await startWorld(t);
+  const { encodes } = world.node.metrics;
   const json = await world.connect({ user: 'json' });
   const raw: Buffer[] = [];
   const sockets = await Promise.all(
@@ -24,16 +25,15 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
   );
   await until(async () => raw.length > 0 && (await world.node.metric('joins_total')) === 4, 'four welcomes');
   await json.type('welcome');
-  const before = { ...world.node.metrics.encodes };
-  const answers = await Promise.all(
-    Array.from({ length: 6 }, (_, i) => json.ask({ t: 'chat', text: `the same words over and over again ${i}` })),
+  const before = { ...encodes };
+  const replies = await Promise.all(
+    Array.from({ length: 6 }, (_, i) => json.say(`a text that can be compressed ${i}`)),
   );
-  t.ok(answers.every((a) => a.t === 'ok'));
+  t.ok(replies.every((reply) => reply.t === 'ok'));
   await until(() => json.chat().length === 6, 'chat arrives');
-  const after = world.node.metrics.encodes;
   t.equal(
-    after['msgpack.deflate'] - before['msgpack.deflate'],
-    after.json - before.json,
+    encodes['msgpack.deflate'] - before['msgpack.deflate'],
+    encodes.json - before.json,
     'once per frame for three sockets, as for the one in JSON',
   );
   const frames = async (): Promise<Frame[]> =>
@@ -46,12 +46,12 @@ t.test('M-4: the compressed variant: broadcasts are deflated once for all, small
   );
   t.ok(
     raw.some((data) => isDeflated(data)),
-    'something was worth compressing',
+    'a frame is deflated',
   );
   sockets[0]?.send(JSON.stringify({ t: 'sync' }));
   await until(
     async () => (await frames()).some((m) => (m as unknown as { code?: string }).code === 'bad_frame'),
-    'text is not spoken here',
+    'a text frame is an error',
   );
   for (const socket of sockets) socket.terminate();
 });

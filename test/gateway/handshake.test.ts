@@ -1,101 +1,92 @@
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { connect as tcpConnect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createGateway } from '../../src/gateway/index.ts';
-import { logger, refusedUpgrade, startWorld, until } from './harness.ts';
+import { refusedUpgrade, sendUpgrade } from './client.ts';
+import { gatewayDeps, gatewayOptions, SECRET, startWorld, until } from './harness.ts';
 
-t.test('H-1 H-2 H-4: who may come in', async (t) => {
+const json = 'stampede.v1.json';
+
+t.test('an invalid origin, protocol, show or token is refused with a code (H-1, H-2, H-4)', async (t) => {
   const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
   const url = `${world.node.url}/v1/shows/${world.show}`;
-  const first = await world.connect({ user: 'first' });
-  await first.type('welcome');
-  const json = 'stampede.v1.json';
-  const other = createTokens({ secret: 'another secret, just as long as it has to be', nowMs: () => Date.now() });
-  const forged = other.mint({ show: world.show, user: 'eve', name: 'Eve', role: 'host' }, 60);
-  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub: 'eve', name: 'E', show: world.show, role: 'host', exp: 9e9 })).toString('base64url')}.`;
-  const expired = createTokens({
-    secret: 'a secret of the tests, long enough for HS256',
-    nowMs: () => Date.now() - 100_000,
-  }).mint({ show: world.show, user: 'ann', name: 'Ann', role: 'buyer' }, 60);
+  await world.join({ user: 'first' });
+  const mint = (secret: string, nowMs: () => number): string =>
+    createTokens({ secret, nowMs }).mint({ show: world.show, user: 'eve', name: 'Eve', role: 'host' }, 60);
+  const forged = mint('another secret, just as long as it has to be', () => Date.now());
+  const expired = mint(SECRET, () => Date.now() - 100_000);
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const claims = { sub: 'eve', name: 'E', show: world.show, role: 'host', exp: 9e9 };
+  const unsigned = `${part({ alg: 'none' })}.${part(claims)}.`;
+  const valid = `token.${world.token('ann')}`;
   const refusals: Array<[string, string[], Record<string, string>, number, string]> = [
     ['no token', [json], {}, 401, 'unauthenticated'],
     ['forged token', [json, `token.${forged}`], {}, 401, 'unauthenticated'],
     ['unsigned token', [json, `token.${unsigned}`], {}, 401, 'unauthenticated'],
-    ['nonsense', [json, 'token.abc'], {}, 401, 'unauthenticated'],
+    ['malformed token', [json, 'token.abc'], {}, 401, 'unauthenticated'],
     ['expired token', [json, `token.${expired}`], {}, 401, 'token_expired'],
     ['token of another show', [json, `token.${world.token('ann', { show: 'other' })}`], {}, 403, 'forbidden'],
     ['unknown protocol', ['graphql-ws'], {}, 400, 'unsupported_protocol'],
-    [
-      'wrong origin',
-      [json, `token.${world.token('ann')}`],
-      { origin: 'https://evil.example' },
-      403,
-      'origin_not_allowed',
-    ],
+    ['wrong origin', [json, valid], { origin: 'https://evil.example' }, 403, 'origin_not_allowed'],
   ];
   for (const [what, protocols, headers, status, code] of refusals) {
-    const refused = await refusedUpgrade(url, protocols, headers);
+    const refused = await refusedUpgrade(url, protocols, { headers });
     t.equal(refused.status, status, what);
-    t.equal(refused.body['code'], code, what);
-    t.type(refused.body['message'], 'string');
+    t.equal(refused.body.code, code, what);
+    t.type(refused.body.message, 'string');
   }
   const noShow = await refusedUpgrade(`${world.node.url}/v1/shows/a%20b`, [json]);
-  t.match([noShow.status, noShow.body], [404, { code: 'show_not_found' }], 'not even the name of a show');
-  const badPosition = await refusedUpgrade(`${url}?epoch=x&offset=-3`, [json, `token.${world.token('ann')}`]);
+  t.match([noShow.status, noShow.body], [404, { code: 'show_not_found' }], 'an invalid show id');
+  const badPosition = await refusedUpgrade(`${url}?epoch=x&offset=-3`, [json, valid]);
   t.match([badPosition.status, badPosition.body], [400, { code: 'invalid_request' }]);
-  const fromShop = new WebSocket(url, [json, `token.${world.token('ann')}`], { origin: 'https://shop.example' });
+  const fromShop = new WebSocket(url, [json, valid], { origin: 'https://shop.example' });
   await once(fromShop, 'open');
   t.equal(fromShop.protocol, json);
   fromShop.terminate();
 });
 
-t.test('H-8: what only the show knows is said behind the upgrade', async (t) => {
+t.test('a first viewer is rejected after the upgrade if the show is missing or needs a token (H-8)', async (t) => {
   const world = await startWorld(t, { guests: false });
   const lost = await world.connect({ show: 'nosuchshow', token: world.token('ann', { show: 'nosuchshow' }) });
   t.match(await lost.type('bye'), { code: 4203, reason: 'show_gone', message: String });
   t.equal((await lost.closed).code, 4203);
   const guest = await world.connect({ token: null });
-  t.match(await guest.type('bye'), { code: 4202 }, 'the first to ask for the show');
-  const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, ['stampede.v1.json']);
-  t.match([refused.status, refused.body], [401, { code: 'unauthenticated' }], 'from then on the node knows');
+  t.match(await guest.type('bye'), { code: 4202 }, 'the room is not loaded yet');
+  const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, [json]);
+  t.match([refused.status, refused.body], [401, { code: 'unauthenticated' }], 'the room is loaded');
   t.equal(await world.node.metric('connections'), 0);
 });
 
-t.test('a hundred first viewers at once, and a client that does not wait for its welcome', async (t) => {
+t.test('100 first viewers join together; requests before the welcome get replies', async (t) => {
   const world = await startWorld(t);
   const viewers = await Promise.all(
     Array.from({ length: 100 }, (_, i) =>
       world.connect({ user: `u${i}`, role: i % 2 ? 'viewer' : 'buyer', encoding: i % 3 ? 'json' : 'msgpack' }),
     ),
   );
-  const answers = await Promise.all(viewers.map((v) => v.ask({ t: 'sync', at: 1 })));
-  t.ok(answers.every((a) => a['t'] === 'ok'));
-  await Promise.all(viewers.map((v) => v.type('welcome')));
+  const replies = await Promise.all(viewers.map((viewer) => viewer.request({ t: 'sync', at: 1 })));
+  t.ok(replies.every((reply) => reply.t === 'ok'));
+  await Promise.all(viewers.map((viewer) => viewer.type('welcome')));
   await sleep(100);
-  t.equal(await world.node.metric('connections'), 100, 'nobody was lost');
-  t.ok(viewers.every((v) => v.socket.readyState === v.socket.OPEN));
+  t.equal(await world.node.metric('connections'), 100, 'all are connected');
+  t.ok(viewers.every(({ socket }) => socket.readyState === socket.OPEN));
 });
 
-t.test('H-3: the token may travel in the query, and JSON is spoken when nothing is offered', async (t) => {
+t.test('the query may carry the token; without a known protocol the encoding is JSON (H-3)', async (t) => {
   const world = await startWorld(t);
   const bare = await world.connect({ token: null, protocols: [], query: `?token=${world.token('ann')}` });
   t.equal(bare.socket.protocol, '');
   t.match(await bare.type('welcome'), { you: { user: 'ann', name: 'Name of ann', role: 'buyer', expiresAt: Number } });
   const onlyToken = await world.connect({ protocols: [] });
   t.match(await onlyToken.type('welcome'), { you: { user: 'ann' } });
-  const two = await world.connect({
-    protocols: ['stampede.v9.cbor', 'stampede.v1.msgpack', 'stampede.v1.json'],
-    encoding: 'msgpack',
-  });
+  const protocols = ['stampede.v9.cbor', 'stampede.v1.msgpack', 'stampede.v1.json'];
+  const two = await world.join({ protocols, encoding: 'msgpack' });
   t.equal(two.socket.protocol, 'stampede.v1.msgpack', 'the first known one');
-  await two.type('welcome');
 });
 
-t.test('H-5: guests watch and sync, nothing more', async (t) => {
+t.test('guests may watch and sync only; viewers may chat but not buy (H-5)', async (t) => {
   const world = await startWorld(t, { guests: true });
   const guest = await world.connect({ token: null });
   t.match(await guest.type('welcome'), {
@@ -107,84 +98,60 @@ t.test('H-5: guests watch and sync, nothing more', async (t) => {
     { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: 1 }] },
     { t: 'release', key: 'k', reservation: 'r' },
     { t: 'waitlist', key: 'k', op: 'join', sale: 's', sku: 'a' },
-  ]) {
-    t.match(await guest.ask(message), { t: 'error', code: 'forbidden' }, message.t);
-  }
-  t.match(await guest.ask({ t: 'sync', at: 5 }), { t: 'ok' });
+  ])
+    t.match(await guest.request(message), { t: 'error', code: 'forbidden' }, message.t);
+  t.match(await guest.request({ t: 'sync', at: 5 }), { t: 'ok' });
   const viewer = await world.connect({ user: 'vic', role: 'viewer' });
-  t.match(await viewer.ask({ t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'a', qty: 1 }] }), {
-    t: 'error',
-    code: 'forbidden',
-  });
-  t.match(await viewer.ask({ t: 'chat', text: 'hi' }), { t: 'ok' });
+  t.match(await viewer.reserve('s', 'k'), { t: 'error', code: 'forbidden' });
+  t.match(await viewer.say('hi'), { t: 'ok' });
 });
 
-t.test(
-  'H-6: a token that expires while connected ends the connection with "stop until you have a new one"',
-  async (t) => {
-    const world = await startWorld(t);
-    const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
-    t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
-    t.equal((await ann.closed).code, 4201);
-  },
-);
+t.test('a connection is closed when its token expires (H-6)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
+  t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
+  t.equal((await ann.closed).code, 4201);
+});
 
-t.test('health, readiness and other addresses on the gateway port', async (t) => {
+t.test('the gateway port serves health and readiness; other paths are 404', async (t) => {
   const world = await startWorld(t);
   const base = `http://127.0.0.1:${world.node.port}`;
   t.match(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
-  t.match(await (await fetch(`${base}/readyz`)).json(), {
-    ready: true,
-    redis: 'ok',
-    durability: 'everysec',
-    runId: /^[0-9a-f]{40}$/,
-  });
+  const ready = { ready: true, redis: 'ok', durability: 'everysec', runId: /^[0-9a-f]{40}$/ };
+  t.match(await (await fetch(`${base}/readyz`)).json(), ready);
   t.equal((await fetch(`${base}/v1/shows/${world.show}`)).status, 426);
   const unknown = await fetch(`${base}/nothing`);
   t.match([unknown.status, await unknown.json()], [404, { code: 'not_found' }]);
   world.redis.signal('SIGKILL');
-  await until(async () => (await fetch(`${base}/readyz`)).status === 503, 'not ready while Redis is away');
-  t.equal((await fetch(`${base}/healthz`)).status, 200, 'but alive');
+  await until(async () => (await fetch(`${base}/readyz`)).status === 503, 'not ready without Redis');
+  t.equal((await fetch(`${base}/healthz`)).status, 200, 'but healthy');
 });
 
-t.test('H-8: Redis away: a show this node does not have cannot be entered', async (t) => {
+t.test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8)', async (t) => {
   const world = await startWorld(t);
   world.redis.signal('SIGKILL');
-  await until(() => world.store.trouble() !== null, 'the node notices');
+  await until(() => world.store.trouble() !== null, 'the node detects it');
   const ann = await world.connect({ user: 'ann' });
   t.match(await ann.type('bye'), { code: 4101, reason: 'redis_unavailable' });
   t.equal((await ann.closed).code, 4101);
 });
 
-t.test('a client that goes away during its upgrade leaves nothing behind', async (t) => {
+t.test('a client that disconnects during its upgrade leaves nothing behind', async (t) => {
   const world = await startWorld(t);
-  for (let i = 0; i < 20; i += 1) {
-    const socket = tcpConnect(world.node.port, '127.0.0.1');
-    await once(socket, 'connect');
-    const key = Buffer.from(randomUUID().slice(0, 16)).toString('base64');
-    socket.write(
-      `GET /v1/shows/${world.show}?token=${world.token('ann')} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
-    );
-    socket.destroy();
-  }
+  const path = `/v1/shows/${world.show}?token=${world.token('ann')}`;
+  for (let i = 0; i < 20; i += 1) (await sendUpgrade(world.node.port, { path })).destroy();
   await sleep(100);
-  await until(async () => (await world.node.metric('connections')) === 0, 'all gone');
-  const ann = await world.connect();
-  await ann.type('welcome');
+  await until(async () => (await world.node.metric('connections')) === 0, 'all are closed');
+  await world.join();
   t.equal(await world.node.metric('connections'), 1);
 });
 
-t.test('options that would end the process, and a taken port, are errors', async (t) => {
+t.test('options that would end the process, and a port in use, are errors', async (t) => {
   const world = await startWorld(t);
-  const options = { host: '127.0.0.1', port: world.node.port, exclusive: true, node: 'x', allowedOrigins: null };
-  const deps = {
-    store: world.store,
-    log: world.store,
-    tokens: { verify: () => ({ ok: false as const, error: { code: 'unauthenticated' as const, message: '' } }) },
-    logger,
-    metrics: world.node.metrics,
-  };
-  await t.rejects(createGateway({ ...deps, options }).listen(), { message: /already_exists/ });
-  t.throws(() => createGateway({ ...deps, options: { ...options, port: 70_000 } }), { message: /invalid_request/ });
-  t.throws(() => createGateway({ ...deps, options: { ...options, host: '' } }), { message: /invalid_request/ });
+  const deps = gatewayDeps(world);
+  const create = (port: number, host = '127.0.0.1') =>
+    createGateway({ ...deps, options: gatewayOptions({ port, host }) });
+  await t.rejects(create(world.node.port).listen(), { message: /already_exists/ });
+  t.throws(() => create(70_000), { message: /invalid_request/ });
+  t.throws(() => create(world.node.port, ''), { message: /invalid_request/ });
 });

@@ -1,16 +1,12 @@
-/**
- * How answers leave: all of a connection in one write at the end of the loop's turn, and nothing to
- * one that is gone.
- */
+/** Replies are written at the end of a turn of the event loop, one write per connection. */
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import type { WebSocket } from '../../src/gateway/uws.ts';
-import type { Room } from '../../src/rooms/room.ts';
 import { startWorld } from './harness.ts';
 
-/** A connection whose socket writes down what would become a system call each. */
+/** A connection whose socket records each system call. */
 function recorded(): { connection: Connection; writes: string[] } {
   const writes: string[] = [];
   let corked: string[] | null = null;
@@ -23,19 +19,13 @@ function recorded(): { connection: Connection; writes: string[] } {
       corked = null;
     },
   };
-  const connection = new Connection(
-    { leave: () => {} } as unknown as Room,
-    'json',
-    GUEST,
-    { address: 'a' } as never,
-    null,
-    null,
-  );
+  const room = { leave: () => {} } as never;
+  const connection = new Connection(room, 'json', GUEST, { address: 'a', connections: 1 }, null, null);
   connection.attach(socket as unknown as WebSocket<SocketData>);
   return { connection, writes };
 }
 
-t.test('answers of a turn leave together, a write for each connection', async (t) => {
+t.test('the replies of a turn leave together, with one write per connection', async (t) => {
   const outbox = new Outbox();
   const [ann, bob, gone] = [recorded(), recorded(), recorded()];
   outbox.put(ann.connection, '1');
@@ -48,20 +38,19 @@ t.test('answers of a turn leave together, a write for each connection', async (t
   t.same([ann.writes, bob.writes, gone.writes], [['1+4'], ['2'], []]);
   outbox.put(ann.connection, '5');
   await turn();
-  t.same(ann.writes, ['1+4', '5'], 'the next turn has its own');
+  t.same(ann.writes, ['1+4', '5'], 'the next turn has its write');
   outbox.put(ann.connection, '6');
   ann.connection.write('7');
-  t.same(ann.writes.slice(2), ['6', '7'], 'what is written after an answer does not overtake it');
+  t.same(ann.writes.slice(2), ['6', '7'], 'a message does not overtake a reply');
   await turn();
   t.equal(ann.writes.length, 4);
 });
 
-t.test('a connection that is sent away has its answers first', async (t) => {
+t.test('a connection gets its replies before the bye of a drain', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ user: 'ann' });
-  await client.type('welcome');
+  const client = await world.join({ user: 'ann' });
   for (let id = 1; id <= 10; id += 1) client.send({ t: 'chat', id, text: `message ${id}` });
-  await client.find((message) => message.t === 'ok');
+  await client.type('ok');
   await world.node.gateway.drain({ timeoutMs: 2_000 });
   await client.closed;
   const kinds = client.received.map((message) => (message.t === 'error' ? message.code : message.t));

@@ -2,43 +2,35 @@ import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('R-2: reconnecting with a position brings exactly what was missed, from memory', async (t) => {
+t.test('a reconnect with a position gets exactly the missed events, from memory (R-2)', async (t) => {
   const world = await startWorld(t);
-  const stay = await world.connect({ user: 'stay' });
+  const stay = await world.join({ user: 'stay' });
   const ann = await world.connect({ user: 'ann' });
   const { epoch, offset } = await ann.type('welcome');
-  await stay.type('welcome');
-  const seen = await stay.ask({ t: 'chat', text: 'seen' });
+  const seen = await stay.say('seen');
   await ann.close();
   for (let i = 0; i < 5; i += 1) await world.store.announce(world.show, `missed ${i}`, 'test');
-  await stay.ask({ t: 'chat', text: 'missed' });
+  await stay.say('missed');
   await until(() => stay.events().length === 5 && stay.chat().length === 2, 'the node has it');
-  const commands = async (): Promise<number> =>
-    Number(/total_commands_processed:(\d+)/.exec(await world.redis.client().info('stats'))?.[1]);
   for (const encoding of ['json', 'msgpack'] as const) {
-    const back = await world.connect({
-      user: 'viewer',
-      role: 'viewer',
-      encoding,
-      query: `?epoch=${epoch}&offset=${offset}&chat=${seen['data'].chat}`,
-    });
+    const query = `?epoch=${epoch}&offset=${offset}&chat=${seen.data.chat}`;
+    const back = await world.connect({ user: 'viewer', role: 'viewer', encoding, query });
     const welcome = await back.type('welcome');
     t.match(welcome, { resumed: true, chat: [] });
     t.notOk('snapshot' in welcome);
-    const frame = await back.find((m) => m['events']?.length === 5);
+    const frame = await back.find((m) => m.events?.length === 5);
     t.same(
-      frame['events'].map((e) => e.offset),
+      frame.events.map((e) => e.offset),
       [1, 2, 3, 4, 5].map((n) => offset + n),
     );
-    t.match(frame['state'], { sales: [], viewers: Number });
+    t.match(frame.state, { sales: [], viewers: Number });
     await until(() => back.chat().length === 1, 'chat after the position');
-    t.equal(back.chat()[0]?.[2], 'missed');
+    t.equal(back.lastText(), 'missed');
   }
   t.equal(await world.node.metric('resumes_total', 'memory'), 2);
-  t.ok(await commands());
 });
 
-t.test('R-3: beyond the memory of the node the log serves, beyond the log a snapshot', async (t) => {
+t.test('events that are no longer in memory come from the log; without them a snapshot is sent (R-3)', async (t) => {
   const world = await startWorld(t);
   const early = await world.connect({ user: 'early' });
   const { epoch, offset } = await early.type('welcome');
@@ -47,51 +39,45 @@ t.test('R-3: beyond the memory of the node the log serves, beyond the log a snap
   const query = `?epoch=${epoch}&offset=${offset}`;
   const back = await world.connect({ user: 'ann', node: second, query });
   t.match(await back.type('welcome'), { resumed: true });
-  const frame = await back.find((m) => m['events']?.length === 20);
-  t.equal(frame['events'][0]?.offset, offset + 1);
+  const frame = await back.find((m) => m.events?.length === 20);
+  t.equal(frame.events[0]?.offset, offset + 1);
   t.equal(await second.metric('resumes_total', 'log'), 1);
-  await world.store.announce(world.show, 'and on', 'test');
-  await until(() => back.events().length === 21, 'live events follow without a hole');
+  await world.store.announce(world.show, 'one more', 'test');
+  await until(() => back.events().length === 21, 'live events follow without a gap');
   t.equal(back.events().at(-1)?.offset, offset + 21);
 
   const lost = await world.connect({ user: 'ann', query: '?epoch=otherepoch&offset=3' });
   const welcome = await lost.type('welcome');
-  t.notOk(welcome['resumed']);
-  t.equal(welcome['snapshot'].offset, offset + 21);
+  t.notOk(welcome.resumed);
+  t.equal(welcome.snapshot.offset, offset + 21);
 });
 
-t.test('R-4: a resume request on a live connection: ok first, then the frames', async (t) => {
+t.test('a resume request on a live connection gets ok first, then the frames (R-4)', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect({ user: 'ann', encoding: 'msgpack' });
   const { epoch, offset } = await ann.type('welcome');
+  const resume = (from: { epoch: string; offset: number }) => ann.request({ t: 'resume', ...from });
   await Promise.all([1, 2, 3].map((n) => world.store.announce(world.show, `event ${n}`, 'test')));
   await until(() => ann.events().length === 3, 'events arrive');
   const before = ann.received.length;
-  t.match(await ann.ask({ t: 'resume', epoch, offset }), { t: 'ok', data: { resumed: true } });
-  await until(() => ann.events().length === 6, 'the events come again');
+  t.match(await resume({ epoch, offset }), { t: 'ok', data: { resumed: true } });
+  await until(() => ann.events().length === 6, 'the events arrive again');
   t.match(ann.received.slice(before), [{ t: 'ok' }, { t: 'frame', events: [{ offset: offset + 1 }, {}, {}] }]);
-  t.match(await ann.ask({ t: 'resume', epoch: 'gone', offset: 1 }), { t: 'ok', data: { resumed: false } });
-  await ann.find((m) => m['t'] === 'frame' && m['snapshot']?.epoch === epoch);
-  t.match(await ann.ask({ t: 'resume', epoch, offset: offset + 1000 }), { t: 'ok', data: { resumed: false } });
-  t.match(await ann.ask({ t: 'resume', epoch, offset: -1 }), {
-    t: 'error',
-    code: 'invalid_message',
-    details: { field: 'offset' },
-  });
+  t.match(await resume({ epoch: 'gone', offset: 1 }), { t: 'ok', data: { resumed: false } });
+  await ann.find((m) => m.t === 'frame' && m.snapshot?.epoch === epoch);
+  t.match(await resume({ epoch, offset: offset + 1000 }), { t: 'ok', data: { resumed: false } });
+  const invalid = { t: 'error', code: 'invalid_message', details: { field: 'offset' } };
+  t.match(await resume({ epoch, offset: -1 }), invalid);
 });
 
-t.test('C-6: chat history comes with the welcome, at most as much as the limit', async (t) => {
+t.test('the welcome carries the chat history up to its limit, the same on every node (C-6)', async (t) => {
   const world = await startWorld(t);
-  const writers = await Promise.all(Array.from({ length: 12 }, (_, i) => world.connect({ user: `u${i}` })));
-  await Promise.all(
-    writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.ask({ t: 'chat', text: `${i}/${n}` }))),
-  );
+  const writers = await world.joinMany(12, (i) => ({ user: `u${i}` }));
+  await Promise.all(writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.say(`${i}/${n}`))));
   const [first] = writers;
-  await until(() => first?.chat().length === 60, 'all chat is out');
-  const late = await world.connect({ user: 'late', encoding: 'msgpack' });
-  await late.type('welcome');
+  await until(() => first?.chat().length === 60, 'all chat has arrived');
+  const late = await world.join({ user: 'late', encoding: 'msgpack' });
   t.same(late.chat(), first?.chat().slice(60 - LIMITS.chatHistoryMessages));
-  const other = await world.connect({ user: 'other', node: await world.addNode() });
-  await other.type('welcome');
+  const other = await world.join({ user: 'other', node: await world.addNode() });
   t.same(other.chat(), late.chat(), 'a node that opens the room later has the same history');
 });

@@ -1,26 +1,28 @@
-/** A viewer on the SDK, and what it was told over all its connections. */
+/** A viewer on the SDK that records what it receives over all its connections. */
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
 
-/** Full jitter after a few losses in a row is a wait of many seconds; a test has not got them. */
-const EAGER = 0.08;
+/** Shortens the SDK's backoff, which reaches many seconds after a few losses. */
+const JITTER_MAX = 0.08;
 
 export class SdkViewer {
   readonly client: StampedeClient;
   readonly problems: string[] = [];
+  /** Texts of announcements. */
   readonly events: string[] = [];
   readonly byes: Array<{ reconnectAfterMs?: number; pass?: string }> = [];
   snapshots = 0;
   missed = 0;
-  readonly heard = new Map<number, string>();
+  /** Chat texts by id. */
+  readonly chat = new Map<number, string>();
   #offset: number | null = null;
   #epoch: string | null = null;
 
   constructor(options: { url: string; show: string; token: string; variant?: 'json' | 'msgpack' }) {
-    this.client = connect({ ...options, WebSocket, random: () => Math.random() * EAGER });
+    this.client = connect({ ...options, WebSocket, random: () => Math.random() * JITTER_MAX });
     this.client.on('snapshot', ({ epoch, offset }) => {
       this.snapshots += 1;
-      if (epoch !== this.#epoch) this.heard.clear();
+      if (epoch !== this.#epoch) this.chat.clear();
       this.#epoch = epoch;
       this.#offset = offset;
     });
@@ -31,7 +33,7 @@ export class SdkViewer {
       if (typeof data['text'] === 'string') this.events.push(data['text']);
     });
     this.client.on('chat', ({ messages }) => {
-      for (const { id, text } of messages) this.heard.set(id, text);
+      for (const { id, text } of messages) this.chat.set(id, text);
     });
     this.client.on('missed', (count) => {
       this.missed += count;
@@ -43,12 +45,9 @@ export class SdkViewer {
     return new Promise((resolve) => void this.client.once('welcome', () => resolve()));
   }
 
-  /**
-   * Messages up to `last` that neither came nor were told to be missed, counted from the first one
-   * that came.
-   */
-  silent(last: number): number {
-    const first = Math.min(...this.heard.keys(), last + 1);
-    return last - first + 1 - this.heard.size - this.missed;
+  /** Counts messages from the first received one to `last` that are missing and not reported. */
+  unreported(last: number): number {
+    const first = Math.min(...this.chat.keys(), last + 1);
+    return last - first + 1 - this.chat.size - this.missed;
   }
 }

@@ -1,7 +1,4 @@
-/**
- * When a viewer counts as slow, and when no longer: by what waits for it here, and by a ping it
- * does not answer.
- */
+/** When a viewer is demoted and restored: by its buffer, and by a ping without a pong. */
 import t from 'tap';
 import type { BroadcastGroup } from '../../src/fanout/broadcast-groups.ts';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';
@@ -12,108 +9,110 @@ import { ManualClock } from '../support/manual-clock.ts';
 
 const KIB = 1024;
 
-/** A live viewer whose socket does what the test says. */
+/** A live viewer with a simulated socket and room. */
 function setUp() {
   const clock = new ManualClock();
   let demotions = 0;
   const viewers = new SlowViewers({ clock, onDemoted: () => demotions++ });
-  const seats = { chatKib: 7, topics: { main: 'e', chat: 'c' } } as BroadcastGroup;
-  const line = { buffered: 0, pings: 0, ended: 0 };
+  const group = { chatKib: 7, topics: { main: 'e', chat: 'c' } } as BroadcastGroup;
+  const peer = { buffered: 0, pings: 0, closeCode: 0 };
   const socket = {
-    getBufferedAmount: () => line.buffered,
-    ping: () => line.pings++,
-    end: (code: number) => (line.ended = code),
+    getBufferedAmount: () => peer.buffered,
+    ping: () => peer.pings++,
+    end: (code: number) => (peer.closeCode = code),
     subscribe: () => true,
     unsubscribe: () => true,
     send: () => 1,
   };
   const room = {
-    groups: { join: () => seats, flush: () => {} },
+    groups: { join: () => group, flush: () => {} },
     chatLane: { sentCount: 0 },
     resumer: { restoration: () => ({ in: () => new Uint8Array() }) },
   };
   const connection = new Connection(room as never, 'msgpack', GUEST, { address: 'a', connections: 1 }, null, null);
   connection.attach(socket as unknown as WebSocket<SocketData>);
   connection.joinBroadcastGroup();
-  const look = (): string => {
+  const phase = (): string => connection.state.phase;
+  const inspect = (): string => {
     viewers.inspect(connection);
-    return connection.state.phase;
+    return phase();
+  };
+  const pong = (): string => {
+    viewers.onPong(connection);
+    return phase();
   };
   const send = (kib: number): void => {
-    seats.chatKib += kib;
+    group.chatKib += kib;
   };
-  return { clock, viewers, connection, line, look, send, demotions: () => demotions };
+  return { clock, viewers, connection, peer, phase, inspect, pong, send, demotions: () => demotions };
 }
 
-t.test('B-1 B-3: by what waits here', async (t) => {
-  const { line, look, demotions } = setUp();
-  line.buffered = LIMITS.backpressureSoftBytes;
-  t.equal(look(), 'live');
-  line.buffered = LIMITS.backpressureSoftBytes + 1;
-  t.equal(look(), 'demoted');
-  line.buffered = 1;
-  t.equal(look(), 'demoted', 'until all of it is out');
-  line.buffered = 0;
-  t.equal(look(), 'live');
+t.test('above the soft limit a viewer is demoted, above the hard limit it is closed (B-1, B-3)', async (t) => {
+  const { peer, inspect, demotions } = setUp();
+  peer.buffered = LIMITS.backpressureSoftBytes;
+  t.equal(inspect(), 'live');
+  peer.buffered = LIMITS.backpressureSoftBytes + 1;
+  t.equal(inspect(), 'demoted');
+  peer.buffered = 1;
+  t.equal(inspect(), 'demoted', 'until the buffer is empty');
+  peer.buffered = 0;
+  t.equal(inspect(), 'live');
   t.equal(demotions(), 1);
-  line.buffered = LIMITS.backpressureHardBytes + 1;
-  look();
-  t.equal(line.ended, 4001);
+  peer.buffered = LIMITS.backpressureHardBytes + 1;
+  inspect();
+  t.equal(peer.closeCode, 4001);
 });
 
-t.test('B-4: by a ping that is not answered', async (t) => {
-  const { clock, viewers, connection, line, look, send } = setUp();
+t.test('a viewer is pinged after much chat, and demoted while the pong is overdue (B-4)', async (t) => {
+  const { clock, peer, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib - 1);
-  look();
-  t.equal(line.pings, 0, 'what was sent before it came does not count');
+  inspect();
+  t.equal(peer.pings, 0, 'chat before it joined does not count');
   send(1);
-  t.equal(look(), 'live');
-  t.equal(line.pings, 1);
+  t.equal(inspect(), 'live');
+  t.equal(peer.pings, 1);
   send(LIMITS.readProofOverdueKib);
-  t.equal(look(), 'live', 'a line may be long');
+  t.equal(inspect(), 'live', 'the pong may take a while');
   await clock.pass(LIMITS.readProofMs);
-  t.equal(look(), 'demoted');
-  t.equal(line.pings, 1, 'one question at a time');
-  t.equal(look(), 'demoted', 'nothing waits here, and yet');
-  viewers.onPong(connection);
-  t.equal(connection.state.phase, 'live');
-  viewers.onPong(connection);
-  t.equal(connection.state.phase, 'live', 'an answer nobody asked for is none');
+  t.equal(inspect(), 'demoted');
+  t.equal(peer.pings, 1, 'one ping at a time');
+  t.equal(inspect(), 'demoted', 'although the buffer is empty');
+  t.equal(pong(), 'live');
+  t.equal(pong(), 'live', 'an unrequested pong changes nothing');
 });
 
-t.test('B-4: who answers late but is sent little meanwhile is not slow', async (t) => {
-  const { clock, viewers, connection, line, look, send } = setUp();
+t.test('a late pong is not overdue if little chat was sent since the ping (B-4)', async (t) => {
+  const { clock, peer, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib);
-  look();
+  inspect();
   await clock.pass(10 * LIMITS.readProofMs);
   send(LIMITS.readProofOverdueKib - 1);
-  t.equal(look(), 'live');
-  viewers.onPong(connection);
+  t.equal(inspect(), 'live');
+  pong();
   send(LIMITS.readProofEveryKib - LIMITS.readProofOverdueKib);
-  look();
-  t.equal(line.pings, 1, 'counted from the ping that was answered');
+  inspect();
+  t.equal(peer.pings, 1, 'chat is counted from the ping that was returned');
   send(1);
-  look();
-  t.equal(line.pings, 2);
-  viewers.onPong(connection);
+  inspect();
+  t.equal(peer.pings, 2);
+  pong();
   send(LIMITS.readProofEveryKib);
   await clock.pass(LIMITS.readProofPauseMs - 100);
-  look();
-  t.equal(line.pings, 2, 'asked a moment ago');
+  inspect();
+  t.equal(peer.pings, 2, 'not within the pause');
   await clock.pass(100);
-  look();
-  t.equal(line.pings, 3);
+  inspect();
+  t.equal(peer.pings, 3);
 });
 
-t.test('B-1 B-4: who is slow in both ways comes back when neither holds', async (t) => {
-  const { viewers, connection, line, look, send } = setUp();
+t.test('a viewer with a full buffer and a pending ping is restored when both are resolved (B-1, B-4)', async (t) => {
+  const { viewers, connection, peer, phase, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib);
-  look();
-  line.buffered = 100 * KIB;
-  t.equal(look(), 'demoted');
-  line.buffered = 0;
+  inspect();
+  peer.buffered = 100 * KIB;
+  t.equal(inspect(), 'demoted');
+  peer.buffered = 0;
   viewers.onDrain(connection);
-  t.equal(connection.state.phase, 'demoted', 'the answer is missing');
-  viewers.onPong(connection);
-  t.equal(connection.state.phase, 'live');
+  t.equal(phase(), 'demoted', 'the pong is missing');
+  t.equal(pong(), 'live');
 });

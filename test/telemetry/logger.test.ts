@@ -23,7 +23,7 @@ function collect(): { lines: Array<Record<string, unknown>>; text(): string; str
   };
 }
 
-t.test('secrets do not reach the output, wherever they are', async (t) => {
+t.test('secrets are redacted in fields, headers, URLs and error texts', async (t) => {
   const out = collect();
   const logger = createLogger({ destination: out.stream, node: 'n1' });
   const jwt = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSJ9.c2VjcmV0LXNpZ25hdHVyZQ';

@@ -2,7 +2,7 @@ import { Histogram, Registry } from 'prom-client';
 import t from 'tap';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
-t.test('every metric is named, documented and in a registry of its own', async (t) => {
+t.test('each registry is separate, and every metric has a valid name and a help text', async (t) => {
   const metrics = createMetrics({ node: 'n1', processMetrics: false });
   const other = createMetrics({ processMetrics: false });
   for (let i = 0; i < 3; i++) metrics.decisions.add('sold_out');
@@ -15,7 +15,7 @@ t.test('every metric is named, documented and in a registry of its own', async (
   t.notMatch(await other.registry.metrics(), 'sold_out');
   for (const metric of await metrics.registry.getMetricsAsJSON()) {
     t.match(metric.name, /^stampede_[a-z_]+$/);
-    t.ok(metric.help.length > 10, `${metric.name} says what it counts`);
+    t.ok(metric.help.length > 10, `${metric.name} has a help text`);
     t.equal(
       metric.name.endsWith('_total'),
       String(metric.type) === 'counter',
@@ -24,7 +24,7 @@ t.test('every metric is named, documented and in a registry of its own', async (
   }
 });
 
-t.test('a histogram of our own reads as one of the library', async (t) => {
+t.test('the histogram for hot paths has the output of prom-client', async (t) => {
   const metrics = createMetrics({ node: 'n1', processMetrics: false });
   const buckets = [...(await metrics.registry.metrics()).matchAll(/decision_seconds_bucket\{le="([\d.]+)"/g)].map(
     ([, bound]) => Number(bound),
@@ -43,7 +43,7 @@ t.test('a histogram of our own reads as one of the library', async (t) => {
   t.match(await metrics.registry.metrics(), '# TYPE stampede_decision_seconds histogram');
 });
 
-t.test('process metrics come along unless switched off', async (t) => {
+t.test('process metrics are included by default', async (t) => {
   t.match(await createMetrics().registry.metrics(), 'process_cpu_user_seconds_total');
   t.end();
 });

@@ -1,44 +1,42 @@
-/**
- * Judges what one client was told, message by message: whatever is missing must have been announced
- * (E-5, B-2, R-6).
- */
-import type { Message } from './harness.ts';
+/** Checks the messages of one viewer: each gap must be reported (E-5, B-2, R-6). */
+import type { Message } from './client.ts';
 
-export interface Reception {
-  /** Holes that nobody announced, in words. */
+export interface ReceivedReport {
+  /** Unreported gaps and events out of order. */
   readonly problems: readonly string[];
-  /** Epochs in the order they came. */
+  /** Epochs in order. */
   readonly epochs: readonly string[];
-  /** Frames that replaced everything; the one of the first welcome is not among them. */
+  /** Snapshots after the one of the first welcome. */
   readonly snapshots: number;
   readonly texts: ReadonlySet<string>;
-  /** Chat left out under the last epoch and told so. */
+  /** Sum of `missed` under the last epoch. */
   readonly missed: number;
 }
 
-/**
- * @param received all messages of one connection, or of a connection and those that took its place.
- */
-export function judge(received: readonly Message[]): Reception {
+/** @param received all messages of a connection and of those that replaced it. */
+export function checkReceived(received: readonly Message[]): ReceivedReport {
   const problems: string[] = [];
   const epochs: string[] = [];
   const texts = new Set<string>();
   let snapshots = -1;
   let offset = -1;
-  /** Null: nothing was said about chat under this epoch yet. */
+  /** Id of the last chat message; null before the first one under this epoch. */
   let chat: number | null = null;
-  let holes = 0;
+  let gap = 0;
   let missed = 0;
+  const checkMissed = (): void => {
+    if (gap !== missed) problems.push(`${gap} messages missing, ${missed} reported`);
+  };
   for (const message of received) {
     if (message.snapshot) {
       snapshots += 1;
       ({ offset } = message.snapshot);
-      const anew = message.snapshot.epoch !== epochs.at(-1);
-      if (anew) epochs.push(message.snapshot.epoch);
-      // A newcomer's history begins where it begins.
-      if (anew || message.t === 'welcome') {
-        if (holes !== missed) problems.push(`${holes} messages left out, ${missed} announced`);
-        [chat, holes, missed] = [null, 0, 0];
+      const isNewEpoch = message.snapshot.epoch !== epochs.at(-1);
+      if (isNewEpoch) epochs.push(message.snapshot.epoch);
+      // The chat history of a new viewer may begin at any id.
+      if (isNewEpoch || message.t === 'welcome') {
+        checkMissed();
+        [chat, gap, missed] = [null, 0, 0];
       }
     }
     for (const event of message.events ?? []) {
@@ -49,18 +47,18 @@ export function judge(received: readonly Message[]): Reception {
     missed += message.missed ?? 0;
     for (const [firstId, , items] of message.chat ?? []) {
       if (items.length === 0 && chat !== null && firstId - 1 > chat) {
-        holes += firstId - 1 - chat;
+        gap += firstId - 1 - chat;
         chat = firstId - 1;
       }
       for (const [i, , , text] of items) {
         const id = firstId + i;
         texts.add(text);
         if (chat !== null && id <= chat) continue;
-        if (chat !== null) holes += id - chat - 1;
+        if (chat !== null) gap += id - chat - 1;
         chat = id;
       }
     }
   }
-  if (holes !== missed) problems.push(`${holes} messages left out, ${missed} announced`);
+  checkMissed();
   return { problems, epochs, snapshots, texts, missed };
 }
