@@ -17,7 +17,8 @@ import { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 import { chatFrames, newEncodeCounts } from '../../src/fanout/frames.ts';
 import { CHAT_TIME_STEP_MS, VARIANTS } from '../../src/protocol/messages.ts';
-import { type Client, startWorld, type World } from '../gateway/harness.ts';
+import type { Client } from '../gateway/client.ts';
+import { startWorld, type World } from '../gateway/harness.ts';
 
 const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
 
@@ -71,7 +72,7 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
       (encodes.json - before.encodes.json + encodes.msgpack - before.encodes.msgpack) / (seen.json + seen.packed);
     t.ok(ratio <= 1.25, `${ratio.toFixed(2)} encodings a frame that each of ${listeners} listeners got`);
     ratios.push(ratio);
-    for (const client of [...json, ...packed]) client.cut();
+    for (const client of [...json, ...packed]) client.terminate();
   }
   t.ok(Math.abs((ratios[1] ?? 9) - (ratios[0] ?? 0)) <= 0.3, 'ten times the listeners cost no more encodings');
 });
@@ -84,7 +85,7 @@ t.test('many decisions a script call', async (t) => {
   const before = await scriptCalls(world);
   const asked = clients.flatMap((client, i) =>
     Array.from({ length: 6 }, (_, n) =>
-      client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
+      client.request({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
     ),
   );
   const answers = await Promise.all(asked);
@@ -100,9 +101,7 @@ t.test('many chat messages a script call, whoever listens', async (t) => {
   await sleep(100);
   const before = await scriptCalls(world);
   const answers = await Promise.all(
-    clients.flatMap((client, i) =>
-      Array.from({ length: 5 }, (_, n) => client.ask({ t: 'chat', text: `${i} ${n}` }, 15_000)),
-    ),
+    clients.flatMap((client, i) => Array.from({ length: 5 }, (_, n) => client.say(`${i} ${n}`, 15_000))),
   );
   const calls = (await scriptCalls(world)) - before;
   t.equal(answers.filter(({ t: type }) => type === 'ok').length, 200);

@@ -46,17 +46,17 @@ async function nothingSilent(
   t.same([...conversation.refusals], []);
   await world.store.announce(world.show, 'the end', 'test');
   const talker = await world.connect({ user: 'last' });
-  const last = Number((await talker.ask({ t: 'chat', text: 'goodbye' })).data.chat);
+  const last = Number((await talker.say('goodbye')).data.chat);
   for (const viewer of everybody) {
     await until(
-      () => viewer.events.includes('the end') && viewer.heard.has(last),
+      () => viewer.events.includes('the end') && viewer.chat.has(last),
       'they come back and hear the end',
       12_000,
     );
     t.same(viewer.problems, []);
     const first = conversation.announced.indexOf(viewer.events[0] ?? '');
     t.same(viewer.events.slice(0, -1), conversation.announced.slice(first), 'every event, once, in order');
-    t.equal(viewer.silent(last), 0, 'chat: heard, or told to be missed');
+    t.equal(viewer.unreported(last), 0, 'chat: heard, or told to be missed');
   }
 }
 

@@ -5,9 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { LIMITS } from '../../src/limits.ts';
+import { checkReceived } from '../gateway/check-received.ts';
+import type { Client } from '../gateway/client.ts';
 import { Conversation } from '../gateway/conversation.ts';
-import { type Client, startWorld, until, type World } from '../gateway/harness.ts';
-import { judge } from '../gateway/reception.ts';
+import { startWorld, until, type World } from '../gateway/harness.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const PAUSED_MS = 10_000;
@@ -41,19 +42,16 @@ async function nothingSilent(
 ): Promise<void> {
   await until(async () => (await world.store.announce(world.show, 'the end', 'test')).ok, 'Redis is back', 10_000);
   await conversation.end();
-  await until(
-    async () => (await clients[0]?.ask({ t: 'chat', text: 'goodbye' }, 9_000))?.t === 'ok',
-    'chat, too',
-    10_000,
-  );
+  await until(async () => (await clients[0]?.say('goodbye', 9_000))?.t === 'ok', 'chat, too', 10_000);
   for (const client of clients) {
     await until(
       () =>
-        client.events().some(({ data }) => data['text'] === 'the end') && judge(client.received).texts.has('goodbye'),
+        client.events().some(({ data }) => data['text'] === 'the end') &&
+        checkReceived(client.received).texts.has('goodbye'),
       'it goes on',
       10_000,
     );
-    const { problems, texts, missed, epochs } = judge(client.received);
+    const { problems, texts, missed, epochs } = checkReceived(client.received);
     t.same(problems, []);
     t.equal(epochs.length, 1, 'the same Redis, the same epoch');
     const unheard = conversation.accepted.filter((text) => !texts.has(text));
@@ -108,12 +106,12 @@ t.test('R-6: nobody had said anything before the line dropped, and more was said
   const said = LIMITS.chatHistoryMessages * 2;
   const answers = await Promise.all(
     talkers.flatMap((talker, who) =>
-      Array.from({ length: said / talkers.length }, (_, n) => talker.ask({ t: 'chat', text: `${who} says ${n}` })),
+      Array.from({ length: said / talkers.length }, (_, n) => talker.say(`${who} says ${n}`)),
     ),
   );
   t.ok(answers.every(({ t }) => t === 'ok'));
   await dark;
-  await until(() => listener.chat().length + judge(listener.received).missed >= said, 'heard or told', 8_000);
+  await until(() => listener.chat().length + checkReceived(listener.received).missed >= said, 'heard or told', 8_000);
   t.equal(listener.chat().length + listener.received.reduce((sum, { missed = 0 }) => sum + missed, 0), said);
 });
 
@@ -125,7 +123,7 @@ t.test('H-8: everything in Redis is flushed: the show is gone, and everybody is 
     'the nodes have reported',
   );
   await world.redis.client().flushall();
-  t.match(await clients[0]?.ask({ t: 'chat', text: 'anyone?' }), { t: 'error', code: 'show_not_found' });
+  t.match(await clients[0]?.say('anyone?'), { t: 'error', code: 'show_not_found' });
   const codes = await Promise.all(
     clients.map(({ closed }) => Promise.race([closed, sleep(LIMITS.nodeCountsTtlMs, { code: 0 }, { ref: false })])),
   );
@@ -144,7 +142,7 @@ t.test(
     const world = await startWorld(t);
     const clients = await audience(world, world.node, await world.addNode());
     const [ann] = clients;
-    await ann?.ask({ t: 'chat', text: 'in the old show' });
+    await ann?.say('in the old show');
     await until(() => clients.every((client) => client.chat().length === 1), 'everybody heard it');
     const { epoch, offset } = (await ann?.type('welcome')) ?? { epoch: '', offset: 0 };
     await world.redis.client().flushall();
@@ -158,16 +156,16 @@ t.test(
       t.match(fresh, { snapshot: { show: { title: 'Second try' }, sales: [], products: [] } });
       t.not(fresh.epoch, epoch);
     }
-    t.match(await ann?.ask({ t: 'chat', text: 'in the new one' }), { t: 'ok', data: { chat: 1 } }, 'ids begin anew');
+    t.match(await ann?.say('in the new one'), { t: 'ok', data: { chat: 1 } }, 'ids begin anew');
     await world.store.announce(world.show, 'welcome back', 'test');
     for (const client of clients) {
       await until(
         () =>
-          judge(client.received).texts.has('in the new one') &&
+          checkReceived(client.received).texts.has('in the new one') &&
           client.events().some(({ data }) => data['text'] === 'welcome back'),
         'it goes on',
       );
-      t.same(judge(client.received).problems, []);
+      t.same(checkReceived(client.received).problems, []);
     }
     const back = await world.connect({ user: 'back', query: `?epoch=${epoch}&offset=${offset}&chat=1` });
     const welcome = await back.type('welcome');

@@ -18,7 +18,7 @@ async function shortenIdleTimeout(): Promise<void> {
 t.test('idle connections are pinged, and closed if they stay silent (K-1.1)', async (t) => {
   await shortenIdleTimeout();
   const { startWorld } = await import('./harness.ts');
-  const { rawUpgrade } = await import('./raw-upgrade.ts');
+  const { rawUpgrade } = await import('./client.ts');
   const world = await startWorld(t);
   const viewer = await world.connect();
   const pinged = once(viewer.socket, 'ping');
@@ -32,5 +32,5 @@ t.test('idle connections are pinged, and closed if they stay silent (K-1.1)', as
   t.ok(performance.now() - startedMs < 2_000 * IDLE_TIMEOUT_SECONDS + 4_000);
   t.ok(Buffer.concat(received).includes(PING), 'it was pinged before');
   await pinged;
-  t.match(await viewer.ask({ t: 'sync', at: 1 }), { t: 'ok' }, 'a viewer that replies to pings stays');
+  t.match(await viewer.request({ t: 'sync', at: 1 }), { t: 'ok' }, 'a viewer that replies to pings stays');
 });

@@ -8,7 +8,8 @@ import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { ROLES } from '../../src/protocol/index.ts';
 import { fieldsOf, rows } from '../protocol/spec.ts';
-import { type Client, type Message, refusedUpgrade, startWorld, until } from './harness.ts';
+import { type Client, type Message, refusedUpgrade } from './client.ts';
+import { SECRET, startWorld, until } from './harness.ts';
 
 const JSON_PROTOCOL = 'stampede.v1.json';
 const RESERVE = { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'shirt-m', qty: 1 }] };
@@ -16,11 +17,8 @@ const command = (key: string) => ({ key, actor: 'test' as const });
 
 t.test('of several reasons to refuse an upgrade, the first in the list decides (H-4.3, H-3.3)', async (t) => {
   const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
-  await (await world.connect()).type('welcome');
-  const past = createTokens({
-    secret: 'a secret of the tests, long enough for HS256',
-    nowMs: () => Date.now() - 100_000,
-  });
+  await world.join();
+  const past = createTokens({ secret: SECRET, nowMs: () => Date.now() - 100_000 });
   const stale = past.mint({ show: 'other', user: 'ann', name: 'Ann', role: 'buyer' }, 60);
   const request = {
     protocol: 'graphql-ws',
@@ -43,7 +41,9 @@ t.test('of several reasons to refuse an upgrade, the first in the list decides (
   for (const [fix, code] of fixes) {
     const { protocol, token, query, origin, show } = Object.assign(request, fix);
     const protocols = token === '' ? [protocol] : [protocol, `token.${token}`];
-    const { body } = await refusedUpgrade(`${world.node.url}/v1/shows/${show}${query}`, protocols, { origin });
+    const { body } = await refusedUpgrade(`${world.node.url}/v1/shows/${show}${query}`, protocols, {
+      headers: { origin },
+    });
     t.equal(body.code, code, JSON.stringify(fix).slice(0, 60));
     if (token.length > LIMITS.handshakeTokenBytesMax && protocol === JSON_PROTOCOL) t.match(body.message, /4096 bytes/);
   }
@@ -58,7 +58,7 @@ t.test('draining precedes capacity, capacity the address, the address the rate o
     [{ ...one, perNodeMax: 9, perAddressMax: 9 }, 'overloaded'],
   ] as const) {
     const node = await world.addNode({ limits });
-    await (await world.connect({ node })).type('welcome');
+    await world.join({ node });
     const refuse = (): Promise<{ body: Message }> =>
       refusedUpgrade(`${node.url}/v1/shows/${world.show}`, ['graphql-ws']);
     t.equal((await refuse()).body.code, code);
@@ -86,7 +86,7 @@ t.test('each role may send the requests of its row, and no others (H-5.2, H-5.3)
     if (!allowed.includes(own[0] ?? '')) allowed = [...allowed, ...own];
     const client = await world.connect(role === 'guest' ? { token: null } : { role, user: role });
     for (const request of requests) {
-      const { code } = await client.ask(request);
+      const { code } = await client.request(request);
       t.equal(code !== 'forbidden', allowed.includes(String(request['t'])), `${role}: ${String(request['t'])}`);
     }
   }
@@ -94,10 +94,9 @@ t.test('each role may send the requests of its row, and no others (H-5.2, H-5.3)
 
 t.test('chat is marked: a buyer with an order, a moderator, a host (C-2.3, H-5.4)', async (t) => {
   const world = await startWorld(t);
-  const bea = await world.connect({ user: 'bea' });
-  await bea.type('welcome');
+  const bea = await world.join({ user: 'bea' });
   const sale = await world.openSale();
-  const { reservation } = (await bea.ask({ ...RESERVE, sale })).data;
+  const { reservation } = (await bea.reserve(sale, 'k')).data;
   await world.store.confirm(
     world.show,
     { reservation: reservation.id, orderRef: 'o', amount: reservation.amount },
@@ -107,7 +106,7 @@ t.test('chat is marked: a buyer with an order, a moderator, a host (C-2.3, H-5.4
   const others = await Promise.all(
     (['viewer', 'moderator', 'host'] as const).map((role) => world.connect({ role, user: role })),
   );
-  for (const client of [...others, bea]) await client.ask({ t: 'chat', text: 'hi' });
+  for (const client of [...others, bea]) await client.say('hi');
   await until(() => bea.chat().length === 4, 'all chat arrives');
   const items = bea.received.flatMap(({ chat = [] }) => chat.flatMap(([, , group]) => group));
   t.same(
@@ -140,58 +139,55 @@ function checkFields(t: Test, view: unknown, fields: string): void {
 const rowOf = (name: string): string => rows.find(([first]) => first === name)?.[1] ?? '';
 const cellOf = (name: string): string => rows.find(([first]) => first === name)?.[2] ?? '';
 
-t.test(
-  'messages have the listed fields and nulls (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)',
-  async (t) => {
-    const world = await startWorld(t);
-    const ann = await world.connect();
-    const welcome = await ann.type('welcome');
-    const sale = await world.openSale({ opensInMs: 1_200, quantity: 5 });
-    await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
-    const { reservation } = (await ann.ask({ ...RESERVE, sale })).data;
-    await ann.ask({ t: 'chat', text: 'hi' });
-    await world.store.pinProduct(world.show, 'shirt', 'test');
-    await world.store.pinProduct(world.show, null, 'test');
-    await ann.ask({ t: 'resume', epoch: 'other', offset: 0 });
-    const { snapshot } = await ann.find((m) => m.t === 'frame' && m.snapshot !== undefined);
-    await ann.find((m) => m.state?.sales?.some(({ left }) => left['shirt-m'] === 4));
+t.test('messages have the listed fields (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect();
+  const welcome = await ann.type('welcome');
+  const sale = await world.openSale({ opensInMs: 1_200, quantity: 5 });
+  await ann.event('sale.opened');
+  const { reservation } = (await ann.reserve(sale, 'k')).data;
+  await ann.say('hi');
+  await world.store.pinProduct(world.show, 'shirt', 'test');
+  await world.store.pinProduct(world.show, null, 'test');
+  await ann.request({ t: 'resume', epoch: 'other', offset: 0 });
+  const { snapshot } = await ann.find((m) => m.t === 'frame' && m.snapshot !== undefined);
+  await ann.find((m) => m.state?.sales?.some(({ left }) => left['shirt-m'] === 4));
 
-    checkFields(t, welcome, '`t`, `v`, `at`, `node`, `epoch`, `offset`, `you`, `limits`, `chat`, `snapshot`');
-    for (const field of Object.keys(welcome))
-      t.ok(
-        rows.some(([names]) => names?.includes(`\`${field}\``)),
-        field,
-      );
-    checkFields(t, welcome.you, cellOf('`you`'));
-    checkFields(t, (welcome as unknown as { limits: unknown }).limits, cellOf('`limits`'));
-    for (const view of [welcome.snapshot, snapshot]) {
-      checkFields(t, view, '`epoch`, `offset`, `show`, `products`, `sales`, `state`');
-      checkFields(t, view.show, rowOf('show'));
-      for (const product of view.products) checkFields(t, product, rowOf('product'));
-      for (const each of view.sales) checkFields(t, each, rowOf('sale'));
-    }
-    t.equal(snapshot.sales.length, 1);
-    checkFields(t, reservation, rowOf('reservation'));
-    for (const frame of ann.received.filter((m) => m.t === 'frame')) {
-      checkFields(t, frame, '`t`, `at`, `epoch`?, `events`?, `state`?, `chat`?, `snapshot`?, `missed`?');
-      for (const event of frame.events ?? []) checkFields(t, event, '`offset`, `at`, `type`, `data`');
-      checkFields(t, frame.state ?? {}, '`viewers`?, `peak`?, `hearts`?, `unique`?, `sales`?, `countdowns`?');
-      for (const each of frame.state?.sales ?? [])
-        if (!('skus' in each)) checkFields(t, each, '`id`, `rev`, `state`, `opensAt`, `closesAt`, `left`');
-      for (const each of frame.state?.countdowns ?? []) checkFields(t, each, '`sale`, `to`, `at`, `remainingMs`');
-    }
-    const nulls = new Set<string>();
-    JSON.stringify(ann.received, (name, value: unknown) => {
-      if (value === null) nulls.add(name);
-      return value;
-    });
-    const allowed = ['user', 'name', 'expiresAt', 'startsAt', 'pinned', 'opensAt', 'closesAt', 'product'];
-    t.same(
-      [...nulls].filter((name) => !allowed.includes(name)),
-      [],
+  checkFields(t, welcome, '`t`, `v`, `at`, `node`, `epoch`, `offset`, `you`, `limits`, `chat`, `snapshot`');
+  for (const field of Object.keys(welcome))
+    t.ok(
+      rows.some(([names]) => names?.includes(`\`${field}\``)),
+      field,
     );
-  },
-);
+  checkFields(t, welcome.you, cellOf('`you`'));
+  checkFields(t, (welcome as unknown as { limits: unknown }).limits, cellOf('`limits`'));
+  for (const view of [welcome.snapshot, snapshot]) {
+    checkFields(t, view, '`epoch`, `offset`, `show`, `products`, `sales`, `state`');
+    checkFields(t, view.show, rowOf('show'));
+    for (const product of view.products) checkFields(t, product, rowOf('product'));
+    for (const each of view.sales) checkFields(t, each, rowOf('sale'));
+  }
+  t.equal(snapshot.sales.length, 1);
+  checkFields(t, reservation, rowOf('reservation'));
+  for (const frame of ann.received.filter((m) => m.t === 'frame')) {
+    checkFields(t, frame, '`t`, `at`, `epoch`?, `events`?, `state`?, `chat`?, `snapshot`?, `missed`?');
+    for (const event of frame.events ?? []) checkFields(t, event, '`offset`, `at`, `type`, `data`');
+    checkFields(t, frame.state ?? {}, '`viewers`?, `peak`?, `hearts`?, `unique`?, `sales`?, `countdowns`?');
+    for (const each of frame.state?.sales ?? [])
+      if (!('skus' in each)) checkFields(t, each, '`id`, `rev`, `state`, `opensAt`, `closesAt`, `left`');
+    for (const each of frame.state?.countdowns ?? []) checkFields(t, each, '`sale`, `to`, `at`, `remainingMs`');
+  }
+  const nulls = new Set<string>();
+  JSON.stringify(ann.received, (name, value: unknown) => {
+    if (value === null) nulls.add(name);
+    return value;
+  });
+  const allowed = ['user', 'name', 'expiresAt', 'startsAt', 'pinned', 'opensAt', 'closesAt', 'product'];
+  t.same(
+    [...nulls].filter((name) => !allowed.includes(name)),
+    [],
+  );
+});
 
 t.test('the data of each type of event is as listed, and offsets have no gap (E-3, E-1.2)', async (t) => {
   const world = await startWorld(t);
@@ -204,10 +200,10 @@ t.test('the data of each type of event is as listed, and offsets have no gap (E-
   await store.putProduct(show, { id: 'cap', brand: 'acme', title: 'Cap', skus: [{ sku: 'cap' }] }, 'test');
   await store.removeProduct(show, 'cap', 'test');
   await store.announce(show, 'hello', 'test');
-  await ann.ask({ t: 'chat', text: 'remove me' });
+  await ann.say('remove me');
   await store.removeChat(show, [1]);
   const [sale, other] = [await world.openSale({ quantity: 1 }), await world.openSale({ opensInMs: 600_000 })];
-  t.equal((await ann.ask({ ...RESERVE, sale })).t, 'ok');
+  t.equal((await ann.reserve(sale, 'k')).t, 'ok');
   const moves: SaleMove[] = [
     { op: 'units', sku: 'shirt-m', delta: 2 },
     { op: 'pause' },
@@ -221,7 +217,7 @@ t.test('the data of each type of event is as listed, and offsets have no gap (E-
   await store.endShow(show, 'test');
 
   const late = await world.connect({ user: 'bob', query: `?epoch=${epoch}&offset=0`, node: await world.addNode() });
-  await late.find((m) => m.events?.some(({ type }) => type === 'show.ended'));
+  await late.event('show.ended');
   const events = late.events();
   t.same(
     events.map(({ offset }) => offset),
@@ -239,118 +235,104 @@ t.test('the data of each type of event is as listed, and offsets have no gap (E-
 
 t.test('a message above 64 KiB closes the connection (Q-1.3)', async (t) => {
   const world = await startWorld(t);
-  const ann = await world.connect();
-  await ann.type('welcome');
+  const ann = await world.join();
   ann.socket.send('x'.repeat(4 * LIMITS.frameInBytesMax + 1));
   t.not((await ann.closed).code, 1000);
 });
 
 t.test('messages without a type count as malformed (Q-2.2, M-1.1)', async (t) => {
   const world = await startWorld(t);
-  const ann = await world.connect();
-  await ann.type('welcome');
+  const ann = await world.join();
   for (let i = 0; i <= LIMITS.badFramesPerConnectionMax; i += 1) ann.send({ id: i, text: 'no type' });
   t.match(await ann.type('bye'), { code: 4200 });
   t.equal((await ann.closed).code, 4200);
 });
 
-t.test(
-  'each request gets one reply with its id; unknown fields and their order do not matter (Q-5.2, M-2.2, M-1.2)',
-  async (t) => {
-    const world = await startWorld(t);
-    const ann = await world.connect();
-    t.equal((await ann.type('welcome')).t, 'welcome');
-    const sale = await world.openSale();
-    const requests = [
-      { at: 5, more: { unknown: true }, id: 1, t: 'sync' },
-      { lines: [{ qty: 1, unknown: 1, sku: 'shirt-m' }], sale, key: 'k', id: 'two', t: 'reserve' },
-      { text: 'hi', id: 3, t: 'chat' },
-      { t: 'react', id: 4 },
-      { t: 'chat', id: 5, text: '' },
-      { t: 'nonsense', id: 6 },
-      { t: 'release', id: 7, key: 'k', reservation: 'none' },
-    ];
-    for (const request of requests) ann.send(request);
-    await sleep(300);
-    const replies = ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
-    t.same(
-      new Map(replies.map(({ id, t: type }) => [id, type])),
-      new Map<unknown, string>([
-        [1, 'ok'],
-        ['two', 'ok'],
-        [3, 'ok'],
-        [4, 'ok'],
-        [5, 'error'],
-        [6, 'error'],
-        [7, 'error'],
-      ]),
+t.test('each request gets one reply; unknown fields are ignored (Q-5.2, M-2.2, M-1.2)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.connect();
+  t.equal((await ann.type('welcome')).t, 'welcome');
+  const sale = await world.openSale();
+  const requests = [
+    { at: 5, more: { unknown: true }, id: 1, t: 'sync' },
+    { lines: [{ qty: 1, unknown: 1, sku: 'shirt-m' }], sale, key: 'k', id: 'two', t: 'reserve' },
+    { text: 'hi', id: 3, t: 'chat' },
+    { t: 'react', id: 4 },
+    { t: 'chat', id: 5, text: '' },
+    { t: 'nonsense', id: 6 },
+    { t: 'release', id: 7, key: 'k', reservation: 'none' },
+  ];
+  for (const request of requests) ann.send(request);
+  await sleep(300);
+  const replies = ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
+  t.same(
+    new Map(replies.map(({ id, t: type }) => [id, type])),
+    new Map<unknown, string>([
+      [1, 'ok'],
+      ['two', 'ok'],
+      [3, 'ok'],
+      [4, 'ok'],
+      [5, 'error'],
+      [6, 'error'],
+      [7, 'error'],
+    ]),
+  );
+  t.equal(replies.length, requests.length, 'one each');
+  for (const reply of replies)
+    checkFields(
+      t,
+      reply,
+      reply.t === 'ok' ? '`t`, `id`, `at`, `data`?' : '`t`, `id`, `at`, `code`, `message`, `details`?',
     );
-    t.equal(replies.length, requests.length, 'one each');
-    for (const reply of replies)
-      checkFields(
-        t,
-        reply,
-        reply.t === 'ok' ? '`t`, `id`, `at`, `data`?' : '`t`, `id`, `at`, `code`, `message`, `details`?',
-      );
-  },
-);
+});
 
-t.test(
-  'hearts: 100 at once; without an id there is no reply, or an error without id (L-1.3, L-1.4, Q-6.2, Q-5.3)',
-  async (t) => {
-    const world = await startWorld(t);
-    const ann = await world.connect();
-    await ann.type('welcome');
-    const replies = (): Message[] => ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
-    for (let i = 0; i < 3; i += 1) ann.send({ t: 'react', n: 50 });
-    t.match(await ann.ask({ t: 'react', n: 50 }), { code: 'rate_limited', retryAfterMs: Number });
-    t.equal(replies().length, 1, 'two accepted and one refused without a reply');
-    ann.send({ t: 'react', n: 0 });
-    ann.send({ t: 'chat', id: { not: 'an id' }, text: 'hi' });
-    await until(() => replies().length === 3, 'two errors');
-    for (const reply of replies().slice(1)) {
-      t.match(reply, { t: 'error', code: 'invalid_message' });
-      t.notOk('id' in reply);
-    }
-  },
-);
+t.test('without an id, hearts get no reply, errors have no id (L-1.3, L-1.4, Q-6.2, Q-5.3)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.join();
+  const replies = (): Message[] => ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
+  for (let i = 0; i < 3; i += 1) ann.send({ t: 'react', n: 50 });
+  t.match(await ann.request({ t: 'react', n: 50 }), { code: 'rate_limited', retryAfterMs: Number });
+  t.equal(replies().length, 1, 'two accepted and one refused without a reply');
+  ann.send({ t: 'react', n: 0 });
+  ann.send({ t: 'chat', id: { not: 'an id' }, text: 'hi' });
+  await until(() => replies().length === 3, 'two errors');
+  for (const reply of replies().slice(1)) {
+    t.match(reply, { t: 'error', code: 'invalid_message' });
+    t.notOk('id' in reply);
+  }
+});
 
 t.test('32 requests may be without a reply (Q-10)', async (t) => {
   const world = await startWorld(t);
-  const ann = await world.connect();
-  await ann.type('welcome');
+  const ann = await world.join();
   const sale = await world.openSale({ quantity: 100, perBuyer: 100 });
-  await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
+  await ann.event('sale.opened');
   world.redis.signal('SIGSTOP');
-  const replies = Array.from({ length: 40 }, (_, i) => ann.ask({ ...RESERVE, sale, key: `k${i}` }, 9_000));
+  const replies = Array.from({ length: 40 }, (_, i) => ann.reserve(sale, `k${i}`, 9_000));
   await until(() => ann.received.filter(({ code }) => code === 'too_many_in_flight').length === 8, 'eight refusals');
   world.redis.signal('SIGCONT');
   const done = await Promise.all(replies);
   t.equal(done.filter(({ t: type }) => type === 'ok').length, LIMITS.inFlightPerConnectionMax);
 });
 
-t.test(
-  'a node that stops refuses new requests, replies to the others, and says bye (D-1.1, D-1.2, D-1.3)',
-  async (t) => {
-    const world = await startWorld(t);
-    const ann = await world.connect();
-    await ann.type('welcome');
-    const sale = await world.openSale();
-    await ann.find((m) => m.events?.some(({ type }) => type === 'sale.opened'));
-    world.redis.signal('SIGSTOP');
-    const before = ann.ask({ ...RESERVE, sale });
-    await sleep(50);
-    const drained = world.node.gateway.drain({ timeoutMs: 5_000 });
-    for (const request of [{ t: 'chat', text: 'hi' }, { t: 'react' }, { ...RESERVE, key: 'k2', sale }])
-      t.match(await ann.ask(request), { t: 'error', code: 'draining' });
-    world.redis.signal('SIGCONT');
-    t.equal((await before).t, 'ok');
-    const { code, reconnectAfterMs } = await ann.type('bye');
-    t.equal(code, 4000);
-    t.ok(reconnectAfterMs >= 0 && reconnectAfterMs <= LIMITS.drainReconnectSpreadMs);
-    await drained;
-  },
-);
+t.test('a draining node refuses new requests and completes the others (D-1.1, D-1.2, D-1.3)', async (t) => {
+  const world = await startWorld(t);
+  const ann = await world.join();
+  const sale = await world.openSale();
+  await ann.event('sale.opened');
+  world.redis.signal('SIGSTOP');
+  const before = ann.reserve(sale, 'k');
+  await sleep(50);
+  const drained = world.node.gateway.drain({ timeoutMs: 5_000 });
+  for (const request of [{ t: 'chat', text: 'hi' }, { t: 'react' }, { ...RESERVE, key: 'k2', sale }])
+    t.match(await ann.request(request), { t: 'error', code: 'draining' });
+  world.redis.signal('SIGCONT');
+  t.equal((await before).t, 'ok');
+  const { code, reconnectAfterMs } = await ann.type('bye');
+  t.equal(code, 4000);
+  t.ok(reconnectAfterMs >= 0 && reconnectAfterMs <= LIMITS.drainReconnectSpreadMs);
+  await drained;
+});
 
 t.test('holds of a buyer who joins while Redis is unavailable follow in `you` (W-1.3, Q-8.2, R-7.1)', async (t) => {
   const world = await startWorld(t, { redis: { appendfsync: 'always' } });
@@ -359,7 +341,7 @@ t.test('holds of a buyer who joins while Redis is unavailable follow in `you` (W
   const { epoch } = await ann.type('welcome');
   await bob.type('welcome');
   const sale = await world.openSale();
-  const held = await ann.ask({ ...RESERVE, sale });
+  const held = await ann.reserve(sale, 'k');
   t.match(held.data, { epoch });
   const restarted = world.redis.crashAndRestart({ downMs: 1_500 });
   await until(() => node.store.trouble() !== null, 'the node notices');
@@ -370,7 +352,7 @@ t.test('holds of a buyer who joins while Redis is unavailable follow in `you` (W
   let reply = held;
   await until(
     async () => {
-      reply = await bob.ask({ ...RESERVE, sale, key: 'later' });
+      reply = await bob.reserve(sale, 'later');
       return reply.t === 'ok';
     },
     'the sale is open again',

@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { checkReceived } from '../../gateway/check-received.ts';
+import type { Client } from '../../gateway/client.ts';
 import { Conversation } from '../../gateway/conversation.ts';
-import { type Client, type Node, type Stage, startStage, until } from '../../gateway/harness.ts';
-import { judge } from '../../gateway/reception.ts';
+import { type Engine, type Node, startEngine, until } from '../../gateway/harness.ts';
 import { type ClusterNode, startCluster, type TestCluster } from '../../support/cluster.ts';
 
 const SHOW = 'night';
@@ -20,7 +21,7 @@ async function readiness({ port }: Node): Promise<{ status: number; redis: strin
 
 interface Scene {
   readonly cluster: TestCluster;
-  readonly stage: Stage;
+  readonly stage: Engine;
   readonly second: Node;
   readonly owner: ClusterNode;
   readonly clients: readonly Client[];
@@ -29,7 +30,7 @@ interface Scene {
 async function setScene(t: Test): Promise<Scene> {
   const cluster = await startCluster();
   t.teardown(() => cluster.stop());
-  const stage = await startStage(t, cluster.url, { show: SHOW });
+  const stage = await startEngine(t, cluster.url, { show: SHOW });
   const second = await stage.addNode();
   const clients = await Promise.all(
     [0, 1, 2].map((i) => stage.connect({ user: `u${i}`, node: i % 2 ? second : stage.node })),
@@ -46,13 +47,13 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
   await conversation.end();
   const saidAgain = async (): Promise<boolean> => {
     await sleep(BETWEEN_TRIES_MS);
-    return (await ann?.ask({ t: 'chat', text: 'and on' }, 9_000))?.t === 'ok';
+    return (await ann?.say('and on', 9_000))?.t === 'ok';
   };
   await until(saidAgain, 'chat is accepted again', 15_000);
   // Each node finds the new server in its own time, and its snapshot stands for the events before:
   // the last one comes after all of them.
   await until(
-    () => clients.every(({ received }) => judge(received).epochs.length === 2),
+    () => clients.every(({ received }) => checkReceived(received).epochs.length === 2),
     'everybody has the new epoch',
     30_000,
   );
@@ -60,8 +61,8 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
   t.same([...conversation.refusals], ['redis_unavailable']);
   for (const client of clients) {
     await until(() => client.events().some(({ data }) => data['text'] === 'the end'), 'everybody hears of it', 30_000);
-    await until(() => judge(client.received).texts.has('and on'), 'and of the chat');
-    const { problems, epochs } = judge(client.received);
+    await until(() => checkReceived(client.received).texts.has('and on'), 'and of the chat');
+    const { problems, epochs } = checkReceived(client.received);
     t.same(problems, []);
     t.equal(epochs.length, 2, 'another server, one new epoch');
     t.equal(client.socket.readyState, client.socket.OPEN);

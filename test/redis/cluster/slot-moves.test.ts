@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { checkReceived } from '../../gateway/check-received.ts';
 import { Conversation } from '../../gateway/conversation.ts';
-import { startStage, until } from '../../gateway/harness.ts';
-import { judge } from '../../gateway/reception.ts';
+import { startEngine, until } from '../../gateway/harness.ts';
 import { startCluster } from '../../support/cluster.ts';
 
 const SHOW = 'night';
@@ -16,7 +16,7 @@ const cluster = await startCluster();
 t.teardown(() => cluster.stop());
 
 t.test('E-5 R-7: a slot that moves to another master takes its show along, on every node', async (t) => {
-  const stage = await startStage(t, cluster.url, { show: SHOW });
+  const stage = await startEngine(t, cluster.url, { show: SHOW });
   const second = await stage.addNode();
   const clients = await Promise.all(
     [0, 1, 2, 3].map((i) =>
@@ -26,7 +26,7 @@ t.test('E-5 R-7: a slot that moves to another master takes its show along, on ev
   await Promise.all(clients.map((client) => client.type('welcome')));
   const sale = await stage.openSale({ quantity: 10 });
   const [ann] = clients;
-  t.match(await ann?.ask({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), { t: 'ok' });
+  t.match(await ann?.request({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), { t: 'ok' });
 
   const conversation = new Conversation(clients, stage.store, SHOW);
   await sleep(400);
@@ -50,23 +50,24 @@ t.test('E-5 R-7: a slot that moves to another master takes its show along, on ev
       10_000,
     );
     await until(
-      () => conversation.accepted.every((text) => judge(client.received).texts.has(text)),
+      () => conversation.accepted.every((text) => checkReceived(client.received).texts.has(text)),
       'whatever was accepted was heard',
       8_000,
     );
-    const { problems, epochs, snapshots } = judge(client.received);
+    const { problems, epochs, snapshots } = checkReceived(client.received);
     t.same(problems, []);
     t.equal(epochs.length, 2, 'another server, one new epoch');
     t.equal(snapshots, 1);
     t.equal(client.socket.readyState, client.socket.OPEN);
   }
   t.ok(conversation.accepted.length > 8, `${conversation.accepted.length} messages`);
-  t.match(await ann?.ask({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), {
+  t.match(await ann?.request({ t: 'reserve', key: 'before', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }), {
     t: 'ok',
     data: { replayed: true },
   });
   await until(
-    async () => (await ann?.ask({ t: 'reserve', key: 'after', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }))?.t === 'ok',
+    async () =>
+      (await ann?.request({ t: 'reserve', key: 'after', sale, lines: [{ sku: 'shirt-m', qty: 1 }] }))?.t === 'ok',
     'the books were verified and the sale goes on',
   );
   t.match(await stage.store.verify(SHOW), { ok: true, value: { violations: [] } });
