@@ -108,10 +108,7 @@ function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
   const guard = spawn(
     'sh',
     ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder],
-    {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      detached: true,
-    },
+    { stdio: ['pipe', 'ignore', 'ignore'], detached: true },
   );
   guard.on('error', () => {});
   guard.stdin?.on('error', () => {});

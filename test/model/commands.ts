@@ -301,8 +301,5 @@ export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCom
       ),
       ...Array.from({ length: 6 }, () => race.map((draft) => new Play(draft))),
     ],
-    {
-      maxCommands,
-      size: 'max',
-    },
+    { maxCommands, size: 'max' },
   );

@@ -97,10 +97,7 @@ t.test('right ledgers', async (t) => {
         hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]),
         refuse('sold_out', 'cyd'),
       ],
-      {
-        available: 0,
-        held: 2,
-      },
+      { available: 0, held: 2 },
     ),
     [],
   );
@@ -116,10 +113,7 @@ t.test('right ledgers', async (t) => {
         refuse('sale_ended', 'bob'),
         confirmed,
       ],
-      {
-        available: 1,
-        sold: 1,
-      },
+      { available: 1, sold: 1 },
     ),
     [],
   );

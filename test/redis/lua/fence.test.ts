@@ -71,11 +71,7 @@ stage.scene('open sales pause, the books are verified, the sales go on, and ever
   t.equal(new Set(heard.map(({ epoch }) => epoch)).size, 1, 'all of it in the new epoch');
   t.same(
     Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])),
-    {
-      sale: 'open',
-      draft: 'draft',
-      paused: 'paused',
-    },
+    { sale: 'open', draft: 'draft', paused: 'paused' },
     'what the host paused stays paused',
   );
   t.equal(outcome(await stage.confirm(show, held)), 'ok');

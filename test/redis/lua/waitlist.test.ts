@@ -111,10 +111,7 @@ t.test('a lapsed offer passes on, and an offer is confirmed like any hold', asyn
   if (!offer) throw new Error('no offer');
   t.match(
     await store.confirm(show, { reservation: offer.id, orderRef: 'o-1', amount: 100 }, { key: 'c', actor: 'host' }),
-    {
-      ok: true,
-      value: { reservation: { state: 'confirmed', user: 'bob' } },
-    },
+    { ok: true, value: { reservation: { state: 'confirmed', user: 'bob' } } },
   );
   t.ok(held?.ok);
   await clean(t, store, show);
