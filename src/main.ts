@@ -146,7 +146,7 @@ function tokensOf(config: Config, secrets: Secrets, store: ConnectedStore): Toke
 /** BullMQ connects to a single server by URL. For a Cluster it needs a client, which we close. */
 function jobsConnection(redis: string, parts: Part[]): { url: string } | { client: ReturnType<typeof connect> } {
   if (!redis.includes(',')) return { url: redis };
-  const client = connect(redis, { waits: true });
+  const client = connect(redis, { isSubscriber: true });
   client.connect().catch(() => {});
   parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
   return { client };

@@ -1,14 +1,11 @@
-/**
- * How a Redis URL becomes what BullMQ connects with. It makes its clients itself: a jobs process
- * shares no connection with the store.
- */
+/** How BullMQ connects to Redis. Its clients are separate from those of the store. */
 import type { ConnectionOptions } from 'bullmq';
 
 export type JobsConnection =
   | { readonly url: string }
   /**
-   * A client made elsewhere, which waits for its line (`maxRetriesPerRequest: null`): the only way
-   * to a Cluster. Its maker closes it.
+   * An existing ioredis client with `maxRetriesPerRequest: null`, required for a Cluster. The
+   * caller owns it and closes it.
    */
   | { readonly client: ConnectionOptions };
 
@@ -16,13 +13,10 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const RETRY_STEP_MS = 50;
 const RETRY_MAX_MS = 1_000;
 
-/** BullMQ's own pause grows to 20 s, and an opening would wait for it. */
+/** The delay of BullMQ grows to 20 s, and an opening would wait for it. */
 const retryStrategy = (attempt: number): number => Math.min(RETRY_STEP_MS * attempt, RETRY_MAX_MS);
 
-/**
- * Understands `redis://`, `rediss://` and `unix:///path.sock`. Throws on anything else, a list of
- * cluster nodes included.
- */
+/** Reads `redis://`, `rediss://` and `unix:///path.sock`. Throws on anything else. */
 export function connectionOptions(connection: JobsConnection): ConnectionOptions {
   if ('client' in connection) return connection.client;
   const { url } = connection;

@@ -1,16 +1,14 @@
 /**
- * What jobs do: ask the store to do what time made due, and nothing else. The store decides on its
- * own clock and its own state, so a job that runs late, early, twice, or with a lapsed lock changes
- * nothing that was not due.
+ * What jobs do: they ask the store to do what is due. The store decides by the Redis clock and its
+ * state, so a job that runs late, early or twice does nothing else.
  */
-
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
 import { StampedeError } from '../protocol/codes.ts';
 
 /**
- * Ticks a show until nothing more is due. Throws a `StampedeError` when Redis does not answer; a
- * show that is gone is no error.
+ * Ticks a show until nothing is due. Throws a `StampedeError` when Redis does not reply; a missing
+ * show is no error.
  */
 export async function tickShow(store: Scheduler, showId: string): Promise<void> {
   for (let slice = 0; slice < LIMITS.jobSlicesPerShowMax; slice++) {
@@ -23,20 +21,16 @@ export async function tickShow(store: Scheduler, showId: string): Promise<void> 
   }
 }
 
-/**
- * Ticks every show with something planned, several at a time. One show's trouble does not keep the
- * others waiting; the first is thrown at the end.
- */
+/** Ticks all live shows, several at a time. An error of one show is thrown after the others. */
 export async function tickLiveShows(store: Scheduler): Promise<void> {
   const live = await store.liveShows();
   if (!live.ok) throw new StampedeError(live.error);
   const waiting = [...live.value];
-  const troubles: unknown[] = [];
+  const errors: unknown[] = [];
   const lane = async (): Promise<void> => {
-    for (let showId = waiting.pop(); showId !== undefined; showId = waiting.pop()) {
-      await tickShow(store, showId).catch((error: unknown) => troubles.push(error));
-    }
+    for (let showId = waiting.pop(); showId !== undefined; showId = waiting.pop())
+      await tickShow(store, showId).catch((error: unknown) => errors.push(error));
   };
   await Promise.all(Array.from({ length: LIMITS.jobShowsAtOnce }, lane));
-  if (troubles.length > 0) throw troubles[0];
+  if (errors.length > 0) throw errors[0];
 }

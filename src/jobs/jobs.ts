@@ -1,7 +1,7 @@
 /**
- * The durable backup of the clock (BullMQ). Gateways open and close sales on the dot while they
- * have viewers; jobs make sure that it also happens when nobody watches and after every process was
- * gone: one delayed job a moment, and a sweep over all live shows every few seconds.
+ * The durable backup of the clock (BullMQ). Gateways open and close sales on time while they have
+ * viewers. Jobs do it without viewers and after a restart of all processes: one delayed job for
+ * each moment, and a sweep over all live shows every few seconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
@@ -18,27 +18,18 @@ import { type MomentData, planMoments } from './moments.ts';
 export interface JobsDeps {
   readonly store: Scheduler & Health;
   readonly connection: JobsConnection;
-  /** The same as the store's; jobs live beside it under `{<keyPrefix>jobs}`. */
+  /** The prefix of the store. Keys of jobs start with `{<keyPrefix>jobs}`. */
   readonly keyPrefix: string;
   readonly logger: Logger;
   readonly metrics?: Metrics;
 }
 
 export interface Jobs {
-  /**
-   * Begins as soon as Redis answers. Resolves once it runs, or after a short wait for Redis, which
-   * then goes on in the background.
-   */
+  /** Resolves once jobs run, or after a short wait for Redis, which continues in the background. */
   start(): Promise<void>;
-  /**
-   * Plans the opening and the closing of a sale anew. Never rejects: what cannot be planned is
-   * logged and left to the sweep.
-   */
+  /** Plans the opening and the closing of a sale. Never rejects: errors are left to the sweep. */
   planSale(showId: string, sale: SaleBooks): Promise<void>;
-  /**
-   * Ends within `jobStopMs`: running jobs are waited for, and after that left to whoever comes
-   * next.
-   */
+  /** Waits for running jobs, at most `jobStopMs`; then another process takes them over. */
   stop(): Promise<void>;
 }
 
@@ -48,7 +39,7 @@ const START_WAIT_MS = 2_000;
 const START_RETRY_MS = 500;
 const ERROR_LOG_EVERY_MS = 10_000;
 
-interface Line {
+interface Running {
   readonly queue: Queue;
   readonly worker: Worker;
   readonly guard: NodeJS.Timeout;
@@ -60,7 +51,7 @@ export function createJobs(deps: JobsDeps): Jobs {
   const shared = { connection: connectionOptions(deps.connection), prefix: `{${deps.keyPrefix}jobs}` };
   const stopping = new AbortController();
   const onError = errorLog(logger);
-  let line: Line | null = null;
+  let running: Running | null = null;
   let opening: Queue | null = null;
   let starting: Promise<void> | null = null;
 
@@ -68,14 +59,14 @@ export function createJobs(deps: JobsDeps): Jobs {
     if (job.name === SWEEP) return tickLiveShows(store);
     const { show, at } = job.data as MomentData;
     await tickShow(store, show);
-    // BullMQ counts on the local clock. Early by the clock that decides: come again.
+    // BullMQ uses the local clock. A job that is early on the Redis clock is delayed again.
     const earlyMs = at - store.now();
     if (earlyMs <= 0) return;
     await job.moveToDelayed(Date.now() + Math.ceil(earlyMs), token);
     throw new DelayedError();
   }
 
-  async function open(): Promise<Line> {
+  async function open(): Promise<Running> {
     const queue = new Queue(QUEUE, {
       ...shared,
       defaultJobOptions: {
@@ -119,7 +110,7 @@ export function createJobs(deps: JobsDeps): Jobs {
       if (store.trouble() === null) {
         const opened = await open().catch(onError);
         if (opened) {
-          line = opened;
+          running = opened;
           logger.info('jobs run');
           return;
         }
@@ -135,56 +126,53 @@ export function createJobs(deps: JobsDeps): Jobs {
       await Promise.race([starting, sleep(START_WAIT_MS, undefined, { ref: false })]);
     },
     async planSale(showId, sale) {
-      if (!line || store.trouble() !== null) {
-        logger.debug({ show: showId, sale: sale.id }, 'no Redis to plan in: the sweep will do it');
+      if (!running || store.trouble() !== null) {
+        logger.debug({ show: showId, sale: sale.id }, 'Redis is unavailable: the sweep opens and closes the sale');
         return;
       }
-      await planMoments(line.queue, showId, sale, store.now()).catch((err: unknown) =>
-        logger.warn({ err, show: showId, sale: sale.id }, 'a moment was not planned: the sweep will do it'),
+      await planMoments(running.queue, showId, sale, store.now()).catch((err: unknown) =>
+        logger.warn(
+          { err, show: showId, sale: sale.id },
+          'a moment was not planned: the sweep opens and closes the sale',
+        ),
       );
     },
     async stop() {
       stopping.abort();
-      const ended = Promise.resolve(starting).then(() => (line ? closeLine(line) : undefined));
+      const ended = Promise.resolve(starting).then(() => (running ? close(running) : undefined));
       const inTime = await Promise.race([ended.then(() => true), sleep(LIMITS.jobStopMs, false, { ref: false })]);
       if (inTime) return;
-      logger.warn('jobs did not end in time and are left to the next process');
-      if (line) abandonLine(line);
+      logger.warn('jobs did not end in time: another process takes them over');
+      if (running) abandon(running);
       else await opening?.disconnect().catch(onError);
     },
   };
 }
 
-/**
- * Repeated every so often and after each start; the same schedule again changes nothing but the
- * next moment.
- */
+/** Adds the sweep, after each start and repeatedly: the job may have been deleted in Redis. */
 function schedule(queue: Queue): Promise<unknown> {
   return queue.upsertJobScheduler(SWEEP, { every: LIMITS.jobSweepEveryMs }, { name: SWEEP, opts: { attempts: 1 } });
 }
 
-async function closeLine({ queue, worker, guard }: Line): Promise<void> {
+async function close({ queue, worker, guard }: Running): Promise<void> {
   clearInterval(guard);
   await worker.close();
   await queue.close();
 }
 
-function abandonLine({ queue, worker, guard }: Line): void {
+function abandon({ queue, worker, guard }: Running): void {
   clearInterval(guard);
   for (const closing of [worker.close(true), worker.disconnect(), queue.disconnect()])
     Promise.resolve(closing).catch(() => {});
 }
 
-/**
- * While Redis is away every connection reports it at each try: one line every few seconds says
- * enough.
- */
+/** Logs at most one error every few seconds: while Redis is away each retry reports one. */
 function errorLog(logger: Logger): (error: unknown) => void {
   let quietUntil = 0;
   return (error) => {
     const now = performance.now();
     if (now < quietUntil) return;
     quietUntil = now + ERROR_LOG_EVERY_MS;
-    logger.warn({ err: error }, 'jobs have trouble with Redis');
+    logger.warn({ err: error }, 'jobs: error of Redis');
   };
 }

@@ -1,7 +1,6 @@
 /**
- * The Redis clock as seen from this process: a monotonic local clock plus an offset measured the
- * way NTP does it. The sample with the shortest round trip wins, because the true time lies within
- * half of it; samples age out so that drift is followed.
+ * The Redis clock in this process: a monotonic local clock plus an offset measured as NTP does. The
+ * sample with the shortest round trip is the best one. Samples expire, so that drift is followed.
  */
 import { performance } from 'node:perf_hooks';
 
@@ -14,14 +13,16 @@ interface Sample {
   readonly roundTripMs: number;
 }
 
+type RedisTime = () => Promise<[seconds: number | string, micros: number | string]>;
+
 export class RedisClock {
-  readonly #time: () => Promise<[seconds: number | string, micros: number | string]>;
+  readonly #time: RedisTime;
   #samples: Sample[] = [];
-  /** Until Redis answered once, the machine's own clock is the best guess. */
+  /** The local clock is the best guess until Redis replies once. */
   #best: Sample = { offsetMs: Date.now() - performance.now(), roundTripMs: Number.POSITIVE_INFINITY };
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(time: () => Promise<[seconds: number | string, micros: number | string]>) {
+  constructor(time: RedisTime) {
     this.#time = time;
   }
 
@@ -33,7 +34,7 @@ export class RedisClock {
     return this.#best.roundTripMs / 2;
   }
 
-  /** A new connection may be a new server with another clock: old samples are worth nothing. */
+  /** Drops all samples: a new connection may be a new server with another clock. */
   async restart(): Promise<void> {
     this.stop();
     this.#samples = [];
@@ -56,8 +57,7 @@ export class RedisClock {
       if (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
       this.#best = this.#samples.reduce((best, sample) => (sample.roundTripMs < best.roundTripMs ? sample : best));
     } catch {
-      // The link reports the trouble; the last offset stays good for as long as the local clock
-      // runs true.
+      // The connection reports the error. The last offset stays valid.
     }
   }
 }

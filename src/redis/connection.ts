@@ -1,92 +1,244 @@
 /**
- * Connections to Redis: how a URL becomes a client, and what a broken line means for those who wait
- * on it.
+ * The connection to Redis: a client for commands, one for subscriptions, the server's identity, its
+ * clock, and what is wrong with it. Commands are sent only while the run id of the server is known:
+ * a new one means a restart or a failover, and `fence.lua` must run first.
  */
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
+import calculateSlot from 'cluster-key-slot';
+import { Cluster, type Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { Durability } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
+import { failure, StampedeError } from '../protocol/codes.ts';
+import { connect, type RedisClient } from './client.ts';
+import { RedisClock } from './clock.ts';
+import { loadScripts } from './scripts.ts';
 
-export type RedisClient = Redis | Cluster;
+/** Fields of INFO. */
+type Info = Readonly<Record<string, string>>;
 
-/**
- * Slow enough not to hammer a server that is coming up, fast enough that a show resumes at once.
- */
-const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
-
-/**
- * A slot that moved may be told by a master that has not heard of it yet: all of them know within a
- * few seconds.
- */
-const SLOTS_REFRESH_MS = 5_000;
-
-/**
- * A subscriber's line outlives a pause of Redis: cutting it would cost everybody what is published
- * meanwhile.
- */
-const SUBSCRIBER_SILENCE_MS = 15_000;
-
-/**
- * A command in flight when the line breaks may or may not have run. It is never sent again behind
- * our back (`autoResendUnfulfilledCommands`); it fails at once (`maxRetriesPerRequest: 0`), and the
- * caller repeats its key. Without a line commands fail instead of queueing without bound.
- */
-const COMMON = {
-  autoResendUnfulfilledCommands: false,
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  commandTimeout: LIMITS.redisCommandTimeoutMs,
-  connectTimeout: 5_000,
-  keepAlive: 10_000,
-  // A line on which nothing comes back is cut and made anew, whichever question it was that stayed
-  // unanswered.
-  socketTimeout: LIMITS.redisCommandTimeoutMs,
-  retryStrategy: retryDelayMs,
-  lazyConnect: true,
-} as const satisfies RedisOptions;
-
-/** What a client may do otherwise: a subscriber waits for the line instead of failing. */
-export interface LineOptions {
-  readonly waits?: boolean;
-}
-
-/** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
-export function connect(url: string, { waits = false }: LineOptions = {}): RedisClient {
-  const { commandTimeout, ...patient } = COMMON;
-  const options = waits
-    ? { ...patient, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SUBSCRIBER_SILENCE_MS }
-    : { ...patient, commandTimeout };
-  const urls = url.split(',').map((part) => part.trim());
-  const [first = ''] = urls;
-  if (urls.length > 1) return connectCluster(urls, options);
-  if (first.startsWith('unix://')) return new Redis({ ...options, path: first.slice('unix://'.length) });
-  return new Redis(first, options);
-}
-
-function connectCluster(
-  urls: readonly string[],
-  options: Omit<typeof COMMON, 'commandTimeout' | 'enableOfflineQueue' | 'maxRetriesPerRequest' | 'socketTimeout'> & {
-    enableOfflineQueue: boolean;
-    socketTimeout: number;
-  },
-): Cluster {
-  const nodes = urls.map((text) => new URL(text));
-  const { username, password, protocol } = nodes[0] as URL;
-  const { enableOfflineQueue, retryStrategy: _strategy, ...perNode } = options;
-  return new Cluster(
-    nodes.map((node) => ({ host: node.hostname, port: Number(node.port || 6379) })),
-    {
-      redisOptions: {
-        ...perNode,
-        ...(username ? { username: decodeURIComponent(username) } : {}),
-        ...(password ? { password: decodeURIComponent(password) } : {}),
-        ...(protocol === 'rediss:' ? { tls: {} } : {}),
-      },
-      enableOfflineQueue,
-      lazyConnect: true,
-      clusterRetryStrategy: retryDelayMs,
-      slotsRefreshInterval: SLOTS_REFRESH_MS,
-      // With the default a sharded subscription in a cluster never settles: it follows MOVED for
-      // ever.
-      shardedSubscribers: true,
-    },
+function parseInfo(text: string): Info {
+  const fields = text.split('\r\n').filter((line) => line.includes(':') && !line.startsWith('#'));
+  return Object.fromEntries(
+    fields.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
   );
+}
+
+const VERSION_MIN = 7;
+const IDENTIFY_RETRY_MS = 500;
+const VERIFY_RETRY_MS = 250;
+const SUBSCRIBER_PING_MS = 5_000;
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Returns why a cluster does not serve every slot, or null. */
+async function clusterProblem(cluster: Cluster): Promise<string | null> {
+  try {
+    await new Promise<void>((resolve, reject) =>
+      cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())),
+    );
+    const state = parseInfo(String(await cluster.cluster('INFO'))).cluster_state;
+    if (state !== 'ok') return `the cluster does not serve every slot (cluster_state:${state})`;
+    await Promise.all(cluster.nodes('master').map((master) => master.ping()));
+    return null;
+  } catch (error) {
+    return `a cluster node does not reply (${messageOf(error)})`;
+  }
+}
+
+/** Returns why this server must not be used: it would refuse writes, lose them, or delete books. */
+function misconfiguration(info: Info): string | null {
+  const { redis_version = '0', role, maxmemory_policy: policy = 'noeviction' } = info;
+  if (Number.parseInt(redis_version, 10) < VERSION_MIN)
+    return `Redis ${redis_version} is too old: Stampede needs ${VERSION_MIN}.0 or newer`;
+  if (role === 'slave') return 'this Redis is a replica: REDIS_URL must name the primary';
+  if (policy !== 'noeviction')
+    return `maxmemory-policy is ${policy}: Redis would delete books when memory is low. Set it to noeviction`;
+  return null;
+}
+
+export class RedisConnection {
+  readonly client: RedisClient;
+  readonly subscriber: RedisClient;
+  readonly clock: RedisClock;
+  readonly #logger: Logger | undefined;
+  /** Run id by node; '' is the one server of a standalone Redis. */
+  readonly #runIds = new Map<string, string>();
+  #trouble: string | null = 'Redis has not replied yet';
+  /** What a part of a cluster lacks while the rest serves. */
+  #clusterTrouble: string | null = null;
+  #isStale = false;
+  #isVerifying = false;
+  #durability: Durability = 'unknown';
+  #isClosing = false;
+  #pingTimer: NodeJS.Timeout | undefined;
+
+  constructor(url: string, logger: Logger | undefined) {
+    this.#logger = logger;
+    this.client = connect(url);
+    this.subscriber = connect(url, { isSubscriber: true });
+    this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
+    this.#watch();
+  }
+
+  /**
+   * Resolves when Redis replied, or is known to be unavailable. Rejects when it replied but must
+   * not be used.
+   */
+  async open(): Promise<void> {
+    const first = new Promise<void>((resolve, reject) => {
+      this.client.on('ready', () => void this.#identifyWithRetries(reject).then(resolve));
+      this.client.once('error', () => setTimeout(resolve, 0));
+      // The engine must start even if the server accepts the connection and never replies.
+      setTimeout(resolve, LIMITS.redisCommandTimeoutMs).unref();
+    });
+    this.client.connect().catch(() => {});
+    this.subscriber.connect().catch(() => {});
+    await first;
+    // A subscriber sends nothing by itself, so without a ping a dead connection is never noticed.
+    this.#pingTimer = setInterval(() => {
+      if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
+    }, SUBSCRIBER_PING_MS);
+    this.#pingTimer.unref();
+  }
+
+  trouble(): string | null {
+    return this.#trouble ?? this.#clusterTrouble;
+  }
+
+  /** Returns why no command may be sent. Shows on the other masters of a cluster go on. */
+  refusal(): string | null {
+    return this.#trouble;
+  }
+
+  durability(): Durability {
+    return this.#durability;
+  }
+
+  runId(): string | null {
+    return this.#runIds.get('') ?? null;
+  }
+
+  /** Returns the run id of the server that has a key; null while it is unknown. */
+  async runIdOf(key: string): Promise<string | null> {
+    if (!(this.client instanceof Cluster)) return this.runId();
+    const node = (this.client as unknown as { slots: string[][] }).slots[calculateSlot(key)]?.[0];
+    if (!node) return null;
+    const known = this.#runIds.get(node);
+    if (known) return known;
+    const master = this.client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === node);
+    if (!master) {
+      this.#markStale();
+      return null;
+    }
+    const runId = parseInfo(await master.info('server')).run_id ?? null;
+    if (runId) this.#runIds.set(node, runId);
+    return runId;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.clock.stop();
+    clearInterval(this.#pingTimer);
+    await Promise.allSettled([this.client.status === 'ready' ? this.client.quit() : undefined]);
+    this.client.disconnect();
+    this.subscriber.disconnect();
+  }
+
+  #watch(): void {
+    this.client.on('close', () => {
+      if (this.#isClosing) return;
+      if (this.#trouble === null) this.#logger?.warn('Redis: the connection is closed');
+      this.#runIds.clear();
+      this.#trouble = 'Redis: the connection is closed';
+    });
+    this.client.on('error', (error: Error) => {
+      if (this.#trouble !== null) this.#trouble = `Redis: ${error.message || error.name}`;
+    });
+    this.client.on('node error', () => this.#markStale());
+    this.client.on('-node', () => this.#markStale());
+    this.client.on('+node', (node: Redis) => node.on('close', () => this.#markStale()));
+    this.subscriber.on('error', () => {});
+  }
+
+  /** A master may have died, returned or been replaced; the driver learns of it only by asking. */
+  #markStale(): void {
+    this.#runIds.clear();
+    this.#isStale = true;
+    if (!this.#isVerifying && this.client instanceof Cluster && this.client.status === 'ready')
+      void this.#verify(this.client);
+  }
+
+  /** Checks the cluster until every slot has a master that replies, or the connection is closed. */
+  async #verify(cluster: Cluster): Promise<void> {
+    this.#isVerifying = true;
+    while ((this.#isStale || this.#clusterTrouble !== null) && !this.#isClosing && cluster.status === 'ready') {
+      this.#isStale = false;
+      const problem = await clusterProblem(cluster);
+      if (problem !== null && this.#clusterTrouble === null) this.#logger?.warn(`Redis: ${problem}`);
+      if (problem === null && this.#clusterTrouble !== null) this.#logger?.info('Redis: every slot has a master again');
+      this.#clusterTrouble = problem === null ? null : `Redis: ${problem}`;
+      if (problem !== null) await sleep(VERIFY_RETRY_MS);
+    }
+    this.#isVerifying = false;
+  }
+
+  /**
+   * Retries until the server is identified and usable, or the connection is closed: a reply may be
+   * lost, a replica promoted, a setting corrected. `onUnsuitable` receives the reason.
+   */
+  async #identifyWithRetries(onUnsuitable: (error: StampedeError) => void): Promise<void> {
+    while (!this.#isClosing && this.client.status === 'ready') {
+      try {
+        await this.#identify();
+        return;
+      } catch (error) {
+        if (error instanceof StampedeError) onUnsuitable(error);
+        await sleep(IDENTIFY_RETRY_MS);
+      }
+    }
+  }
+
+  async #identify(): Promise<void> {
+    const info = parseInfo(await this.client.info());
+    const problem = misconfiguration(info) ?? (await this.#missingPermission());
+    if (problem !== null) {
+      if (this.#trouble !== problem) this.#logger?.error({ reason: problem }, 'this Redis must not be used');
+      this.#trouble = problem;
+      this.#runIds.clear();
+      throw new StampedeError(failure('redis_readonly', problem));
+    }
+    this.#durability = info.aof_enabled === '1' ? await this.#appendMode() : 'memory';
+    await this.clock.restart();
+    if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
+    // A cluster is ready only when it serves every slot.
+    this.#clusterTrouble = null;
+    if (this.#trouble !== null)
+      this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
+    this.#trouble = null;
+  }
+
+  /**
+   * Returns why this server never accepts our scripts. A temporary reason (out of memory, busy) is
+   * reported by the first call.
+   */
+  async #missingPermission(): Promise<string | null> {
+    try {
+      await loadScripts(this.client);
+      return null;
+    } catch (error) {
+      const reason = messageOf(error);
+      if (!/NOPERM|unknown command|unknown subcommand/i.test(reason)) return null;
+      const remedy = 'allow its user FUNCTION LIST, LOAD, DELETE and FCALL';
+      return `this Redis refuses the engine's functions (${reason}): ${remedy}`;
+    }
+  }
+
+  async #appendMode(): Promise<Durability> {
+    try {
+      const [, mode] = (await this.client.config('GET', 'appendfsync')) as string[];
+      return mode === 'always' || mode === 'everysec' ? mode : 'memory';
+    } catch {
+      return 'unknown'; // managed Redis may forbid CONFIG
+    }
+  }
 }

@@ -1,7 +1,7 @@
 /**
- * The embedded default: a real redis-server child with an append-only file in a data folder,
- * reached through a unix socket. It ends with us; one that a killed engine left behind is shut down
- * in order before the next start, so its data is never opened twice.
+ * The embedded default: a redis-server child with an append-only file in a data folder and a unix
+ * socket. It ends with the engine; one that a killed engine left is shut down before the next
+ * start, so two servers never open the same data.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { failure, StampedeError } from '../protocol/codes.ts';
 export interface EmbeddedRedis {
   readonly url: string;
   readonly pid: number;
-  /** Ends the server in order; its append-only file is complete then. */
+  /** Shuts the server down; its append-only file is then complete. */
   stop(): Promise<void>;
 }
 
@@ -40,8 +40,7 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
   const leaseFile = join(folder, 'lease.json');
   await takeOver(leaseFile, options);
 
-  // A socket path holds about 100 characters, a data folder may be deeper: the socket lives in a
-  // private temporary folder.
+  // In a temporary folder, because a socket path has at most about 100 characters.
   const socketFolder = mkdtempSync(join(tmpdir(), 'stampede-redis-'));
   chmodSync(socketFolder, 0o700);
   const socket = join(socketFolder, 'redis.sock');
@@ -54,16 +53,16 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 
   const killOnExit = (): void => void child.kill('SIGTERM');
   process.once('exit', killOnExit);
-  const guard = guardAgainstOurDeath(pid, socketFolder);
+  const guard = startGuard(pid, socketFolder);
   const stop = async (): Promise<void> => {
     process.removeListener('exit', killOnExit);
-    await end(child);
+    await shutDown(child);
     guard.kill('SIGKILL');
     rmSync(leaseFile, { force: true });
     rmSync(socketFolder, { recursive: true, force: true });
   };
   try {
-    await answering(socket, child);
+    await untilReady(socket, child);
   } catch (error) {
     await stop();
     throw error;
@@ -88,23 +87,22 @@ function launch(folder: string, socket: string, { appendfsync = 'everysec', logg
     'maxmemory-policy': 'noeviction',
     loglevel: 'warning',
   };
-  // A group of its own, so that Ctrl-C in a terminal reaches the engine first and Redis last.
+  // A separate process group, so that Ctrl-C in a terminal reaches only the engine.
   const child = spawn(
     binary,
     Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
     { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (text: Buffer) => logger?.info({ redis: text.toString().trim() }, 'embedded Redis says'));
+    stream?.on('data', (text: Buffer) =>
+      logger?.info({ redis: text.toString().trim() }, 'output of the embedded Redis'),
+    );
   child.unref();
   return child;
 }
 
-/**
- * Ends the server in order also when we cannot: killed with SIGKILL, we run no handler, but the
- * system closes our end of this pipe.
- */
-function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
+/** Shuts the server down if the engine is killed: the system then closes its end of this pipe. */
+function startGuard(pid: number, socketFolder: string): ChildProcess {
   const guard = spawn(
     'sh',
     ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder],
@@ -117,15 +115,15 @@ function guardAgainstOurDeath(pid: number, socketFolder: string): ChildProcess {
   return guard;
 }
 
+const unavailable = (message: string): StampedeError => new StampedeError(failure('redis_unavailable', message));
+
 const missing = (): StampedeError =>
-  new StampedeError(
-    failure(
-      'redis_unavailable',
-      'Neither redis-server nor valkey-server is on the PATH. Install one (apt-get install redis-server, brew install redis) or set REDIS_URL.',
-    ),
+  unavailable(
+    'Neither redis-server nor valkey-server is on the PATH. ' +
+      'Install one (apt-get install redis-server, brew install redis) or set REDIS_URL.',
   );
 
-async function answering(socket: string, child: ChildProcess): Promise<void> {
+async function untilReady(socket: string, child: ChildProcess): Promise<void> {
   const probe = new Redis({ path: socket, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null });
   probe.on('error', () => {});
   probe.connect().catch(() => {});
@@ -133,24 +131,16 @@ async function answering(socket: string, child: ChildProcess): Promise<void> {
   try {
     for (;;) {
       if (child.exitCode !== null)
-        throw new StampedeError(
-          failure(
-            'redis_unavailable',
-            `The embedded Redis ended at start with code ${child.exitCode}; its log lines say why.`,
-          ),
-        );
+        throw unavailable(`The embedded Redis ended at start with code ${child.exitCode}; see its output in the log.`);
       if ((await Promise.race([probe.ping().catch(() => null), sleep(200, null)])) === 'PONG') return;
-      if (Date.now() > until)
-        throw new StampedeError(
-          failure('redis_unavailable', `The embedded Redis did not answer within ${START_MS_MAX} ms.`),
-        );
+      if (Date.now() > until) throw unavailable(`The embedded Redis did not reply within ${START_MS_MAX} ms.`);
     }
   } finally {
     probe.disconnect();
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function shutDown(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((done) => child.once('exit', done));
   child.kill('SIGTERM');
@@ -164,7 +154,7 @@ async function end(child: ChildProcess): Promise<void> {
   }
 }
 
-function alive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -173,10 +163,7 @@ function alive(pid: number): boolean {
   }
 }
 
-/**
- * Is this pid still the server we started, and not a stranger that got its number? redis-server
- * names its socket in its title.
- */
+/** Returns whether this pid is still that server: redis-server has its socket in its title. */
 function isOurs(pid: number, socket: string): boolean {
   const title = existsSync('/proc')
     ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
@@ -184,44 +171,33 @@ function isOurs(pid: number, socket: string): boolean {
   return title.includes(socket);
 }
 
-async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions): Promise<void> {
-  if (!existsSync(leaseFile)) return;
-  let lease: Lease;
+function readLease(file: string): Lease | null {
   try {
-    lease = JSON.parse(readFileSync(leaseFile, 'utf8')) as Lease;
+    return JSON.parse(readFileSync(file, 'utf8')) as Lease;
   } catch {
-    rmSync(leaseFile, { force: true });
-    return;
+    return null;
   }
-  if (lease.enginePid !== process.pid && alive(lease.enginePid) && alive(lease.redisPid)) {
-    throw new StampedeError(
-      failure(
-        'already_exists',
-        `The data folder ${dataDir} is in use by process ${lease.enginePid}. Stop it, or give this engine another DATA_DIR.`,
-      ),
-    );
+}
+
+async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions): Promise<void> {
+  const lease = readLease(leaseFile);
+  if (lease === null) return rmSync(leaseFile, { force: true });
+  if (lease.enginePid !== process.pid && isAlive(lease.enginePid) && isAlive(lease.redisPid)) {
+    const text = `The data folder ${dataDir} is in use by process ${lease.enginePid}.`;
+    throw new StampedeError(failure('already_exists', `${text} Stop it, or give this engine another DATA_DIR.`));
   }
-  if (alive(lease.redisPid) && isOurs(lease.redisPid, lease.socket)) {
-    logger?.warn({ pid: lease.redisPid }, 'a killed engine left its Redis behind; ending it in order');
+  if (isAlive(lease.redisPid) && isOurs(lease.redisPid, lease.socket)) {
+    logger?.warn({ pid: lease.redisPid }, 'shutting down the Redis of a killed engine');
     process.kill(lease.redisPid, 'SIGTERM');
     const until = Date.now() + STOP_MS_MAX;
-    while (alive(lease.redisPid) && Date.now() < until) await sleep(25);
-    if (alive(lease.redisPid)) process.kill(lease.redisPid, 'SIGKILL');
+    while (isAlive(lease.redisPid) && Date.now() < until) await sleep(25);
+    if (isAlive(lease.redisPid)) process.kill(lease.redisPid, 'SIGKILL');
   }
   rmSync(leaseFile, { force: true });
 }
 
-/**
- * The URL of the embedded Redis that a running engine keeps on this data folder; null when none
- * runs.
- */
+/** Returns the URL of the embedded Redis that an engine runs on this data folder, or null. */
 export function runningEmbeddedRedis(dataDir: string): string | null {
-  try {
-    const { redisPid, socket } = JSON.parse(
-      readFileSync(join(resolve(dataDir, 'redis'), 'lease.json'), 'utf8'),
-    ) as Lease;
-    return alive(redisPid) && existsSync(socket) ? `unix://${socket}` : null;
-  } catch {
-    return null;
-  }
+  const lease = readLease(join(resolve(dataDir, 'redis'), 'lease.json'));
+  return lease && isAlive(lease.redisPid) && existsSync(lease.socket) ? `unix://${lease.socket}` : null;
 }

@@ -1,12 +1,17 @@
-/** What an error of Redis or of the line to it means for the caller, as a coded failure. */
+/** Maps errors of Redis and of its connection to coded failures. */
 import { type Failure, failure } from '../protocol/codes.ts';
 
 const RETRY_MS = 500;
+const CONNECTION_ERROR_NAMES = ['MaxRetriesPerRequestError', 'AbortError', 'ClusterAllFailedError'];
+const CONNECTION_ERRORS = [
+  /Connection is closed|Stream isn't writeable|Command timed out|All sentinels are unreachable/,
+  /ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT|Failed to refresh slots|Too many Cluster redirections/,
+];
 
 /**
- * OOM, READONLY, LOADING, MASTERDOWN and BUSY are refusals before anything ran. A lost or silent
- * line leaves the outcome unknown: the caller repeats the key. Anything else is a defect of ours
- * and is coded `internal`.
+ * OOM, READONLY, LOADING, MASTERDOWN and BUSY are refusals before anything ran. After a connection
+ * error the outcome is unknown and the caller repeats the key. Any other error is our bug
+ * (`internal`).
  */
 export function redisFailure(error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
@@ -21,18 +26,8 @@ export function redisFailure(error: unknown): Failure {
     return failure('redis_unavailable', `Redis is not ready (${head.split(' ')[0]}); repeat with the same key.`, {
       retryAfterMs: RETRY_MS,
     });
-  if (isLineError(error, text))
-    return failure('redis_unavailable', 'Redis does not answer; repeat with the same key.', { retryAfterMs: RETRY_MS });
+  const isConnectionError = error instanceof Error && CONNECTION_ERROR_NAMES.includes(error.name);
+  if (isConnectionError || CONNECTION_ERRORS.some((pattern) => pattern.test(text)))
+    return failure('redis_unavailable', 'Redis does not reply; repeat with the same key.', { retryAfterMs: RETRY_MS });
   return failure('internal', undefined, { retryAfterMs: RETRY_MS });
-}
-
-function isLineError(error: unknown, text: string): boolean {
-  if (
-    error instanceof Error &&
-    ['MaxRetriesPerRequestError', 'AbortError', 'ClusterAllFailedError'].includes(error.name)
-  )
-    return true;
-  return /Connection is closed|Stream isn't writeable|Command timed out|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT|Failed to refresh slots|Too many Cluster redirections|All sentinels are unreachable/.test(
-    text,
-  );
 }

@@ -1,27 +1,12 @@
 /**
- * Every Redis key and channel of Stampede is built here. All keys of a show carry the hash tag
- * `{showId}`: a show is one Cluster slot, so a script may touch everything of one show atomically.
- * Scripts get the whole set, always in this order (`lua/lib/show.lua` names them).
+ * All keys and channels in Redis. The keys of a show have the hash tag `{showId}`: a show is one
+ * cluster slot, so a script can change all of it in one step. Scripts get all keys in this order
+ * (`lua/lib/show.lua`).
  */
+// biome-ignore format: one group of keys a line
 export const SHOW_KEYS = [
-  'show',
-  'products',
-  'sales',
-  'stock',
-  'reservations',
-  'buyers',
-  'due',
-  'log',
-  'ledger',
-  'chat',
-  'idem',
-  'idem-old',
-  'nodes',
-  'waitlist',
-  'channel',
-  'removed',
-  'mutes',
-  'uniques',
+  'show', 'products', 'sales', 'stock', 'reservations', 'buyers', 'due', 'log', 'ledger', 'chat', 'idem', 'idem-old',
+  'nodes', 'waitlist', 'channel', 'removed', 'mutes', 'uniques',
 ] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 
@@ -33,13 +18,13 @@ export interface ShowKeys {
 
 export interface Keys {
   show(showId: string): ShowKeys;
-  /** Marks one running command of a show; lives a moment, and no script touches it. */
+  /** Marker of a running command (command-guard.ts). */
   running(showId: string, command: string): string;
-  /** The kept answer of one command that no script records; lives a day. */
-  answer(showId: string, command: string): string;
+  /** The kept result of a command without a script (command-guard.ts). */
+  result(showId: string, command: string): string;
   /** Sorted set of show ids by creation time. */
   readonly shows: string;
-  /** Set of shows that may have something falling due. */
+  /** Set of shows that may have something due. */
   readonly live: string;
 }
 
@@ -53,15 +38,13 @@ export function createKeys(prefix: string): Keys {
     shows: `${prefix}shows`,
     live: `${prefix}live`,
     running: (showId, command) => `${prefix}{${showId}}:running:${command}`,
-    answer: (showId, command) => `${prefix}{${showId}}:answer:${command}`,
+    result: (showId, command) => `${prefix}{${showId}}:answer:${command}`,
     show(showId) {
       const known = cache.get(showId);
       if (known) return known;
-      const of = Object.fromEntries(SHOW_KEYS.map((name) => [name, `${prefix}{${showId}}:${name}`])) as Record<
-        ShowKey,
-        string
-      >;
-      const made: ShowKeys = { all: SHOW_KEYS.map((name) => of[name]), of };
+      const all = SHOW_KEYS.map((name) => `${prefix}{${showId}}:${name}`);
+      const of = Object.fromEntries(SHOW_KEYS.map((name, i) => [name, all[i]]));
+      const made: ShowKeys = { all, of: of as Record<ShowKey, string> };
       if (cache.size >= CACHE_ENTRIES_MAX) cache.clear();
       cache.set(showId, made);
       return made;

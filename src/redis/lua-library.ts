@@ -1,8 +1,9 @@
 /**
- * Assembles the Lua files into one library of Redis Functions. Each file runs in a function of its own scope, and names
- * the parts that it uses: `-- @include show books`. A part returns one table, which other files see under the part's
- * name (`lib/chat_sample.lua` is `ChatSample`); a script returns `function(args, argv)`. Functions are built at the
- * first call, because `redis.call` does not exist while Redis loads a library.
+ * Assembles the Lua files into one library of Redis Functions. Each file runs in its separate scope
+ * and names the parts it uses: `-- @include show books`. A part returns one table, which other
+ * files see under the part's name (`lib/chat_sample.lua` is `ChatSample`); a script returns
+ * `function(args, argv)`. Functions are built at the first call, because `redis.call` does not
+ * exist while Redis loads a library.
  */
 
 export interface LuaFiles {
@@ -66,22 +67,26 @@ function limitsTable({ parts, scripts }: LuaFiles, limits: Readonly<Record<strin
 
 const chunk = (text: string): string => `(function()\n${text}\nend)()`;
 
-/** Without the flag `no-writes` Redis refuses the whole call when it is out of memory or read-only. */
+/** Without the flag `no-writes` Redis refuses the call when it is out of memory or read-only. */
+const flagsOf = (text: string): string => (headerOf(text, 'options').includes('no-writes') ? "'no-writes'" : '');
+
 const registration = (script: string, text: string): string => `redis.register_function({
-function_name = '${NAME_MARK}_${script}', flags = { ${headerOf(text, 'options').includes('no-writes') ? "'no-writes'" : ''} },
+function_name = '${NAME_MARK}_${script}', flags = { ${flagsOf(text)} },
 callback = function(keys, argv)
 scripts = scripts or build()
 return scripts.${script}(keys, argv)
 end })`;
 
-/** A script as a function of its keys and arguments, with what each of its parts does at the start of a call. */
+/** Returns a script as a function of keys and arguments, which first starts its parts. */
 function scriptFunction(script: string, text: string, parts: readonly string[]): string {
-  const open = 'local error_reply = Show.open()\nif error_reply then return error_reply end\n';
+  const start = parts.map((part) => `${tableOf(part)}.each_call()\n`).join('');
+  const isOpened = !headerOf(text, 'options').includes('no-show');
+  const open = isOpened ? 'local error_reply = Show.open()\nif error_reply then return error_reply end\n' : '';
   return `${script} = (function()
 local run = ${chunk(text)}
 return function(keys, argv)
 Show.each_call(keys, argv)
-${parts.map((part) => `${tableOf(part)}.each_call()\n`).join('')}${headerOf(text, 'options').includes('no-show') ? '' : open}return run(cmsgpack.unpack(argv[2]), argv)
+${start}${open}return run(cmsgpack.unpack(argv[2]), argv)
 end
 end)(),`;
 }

@@ -1,54 +1,39 @@
 /**
- * After a restart or failover of Redis: open sales pause, the books are held against the ledger,
- * sales that can be trusted resume. Whoever fenced the show does it; if that process dies, the next
- * tick of anybody does.
+ * After a restart or failover of Redis: open sales pause, the books are verified against the
+ * ledger, and trusted sales resume. The process that fenced the show does this; if it dies, the
+ * next tick on any node does.
  */
 import type { Logger } from 'pino';
-import type { Ledgers } from './auditor.ts';
-import type { ScriptSession } from './session.ts';
+import type { Auditor } from '../domain/audit.ts';
+import type { ScriptRunner } from './script-runner.ts';
 
-export class Recovery {
-  readonly #session: ScriptSession;
-  readonly #ledgers: Ledgers;
-  readonly #logger: Logger | undefined;
-  readonly #running = new Set<string>();
+/** Recovers a show. Idempotent; concurrent calls for one show in this process are one. */
+export type Recover = (showId: string) => Promise<void>;
 
-  constructor(session: ScriptSession, ledgers: Ledgers, logger: Logger | undefined) {
-    this.#session = session;
-    this.#ledgers = ledgers;
-    this.#logger = logger;
-    session.onFenced = (showId) => void this.run(showId);
+export function createRecovery(runner: ScriptRunner, auditor: Auditor, logger: Logger | undefined): Recover {
+  const running = new Set<string>();
+
+  async function recover(showId: string): Promise<void> {
+    const paused = await runner.run('recover', showId, { op: 'pause' });
+    if (!paused.ok) return;
+    const books = await auditor.reconcile(showId, 'recovery');
+    if (!books.ok) return;
+    const { untrusted, repaired } = books.value;
+    const outcome = { untrusted, repaired, violations: books.value.violations.length };
+    const resumed = await runner.run('recover', showId, { op: 'resume', ...outcome });
+    if (resumed.ok) logger?.warn({ show: showId, ...outcome }, 'another Redis server: books verified, sales resumed');
   }
 
-  /** Idempotent; concurrent calls for a show in this process are one. */
-  async run(showId: string): Promise<void> {
-    if (this.#running.has(showId)) return;
-    this.#running.add(showId);
+  return async (showId) => {
+    if (running.has(showId)) return;
+    running.add(showId);
     try {
-      const paused = await this.#session.run('recover', showId, { op: 'pause' });
-      if (!paused.ok) return;
-      const books = await this.#ledgers.reconcile(showId, 'recovery');
-      if (!books.ok) return;
-      const { violations, untrusted, repaired } = books.value;
-      const resumed = await this.#session.run('recover', showId, {
-        op: 'resume',
-        untrusted,
-        repaired,
-        violations: violations.length,
-      });
-      if (resumed.ok)
-        this.#logger?.warn(
-          { show: showId, untrusted, repaired, violations: violations.length },
-          'another Redis server holds this show now: books verified, sales resumed',
-        );
-    } catch (error) {
-      // The show stays paused; the next tick tries again.
-      this.#logger?.error(
-        { err: error, show: showId },
-        'the books could not be verified after another Redis server took over',
-      );
+      await recover(showId);
+    } catch (err) {
+      // The show stays paused, and the next tick retries.
+      logger?.error({ err, show: showId }, 'another Redis server: the books could not be verified');
     } finally {
-      this.#running.delete(showId);
+      running.delete(showId);
     }
-  }
+  };
 }

@@ -8,29 +8,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cluster, type Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
-import type { RedisClient } from './connection.ts';
+import type { RedisClient } from './client.ts';
 import { assembleLibrary, type LuaFiles, withName } from './lua-library.ts';
 
+// biome-ignore format: one group of scripts a line
 export const SCRIPT_NAMES = [
-  'reserve',
-  'finish',
-  'release_slice',
-  'tick',
-  'sale_create',
-  'sale_move',
-  'show_create',
-  'show_apply',
-  'fence',
-  'load',
-  'chat_append',
-  'counts',
-  'audit',
-  'mine',
-  'waitlist',
-  'recover',
-  'repair',
-  'gate',
-  'moderate',
+  'reserve', 'finish', 'release_slice', 'mine', 'waitlist',
+  'sale_create', 'sale_move', 'show_create', 'show_apply', 'moderate',
+  'tick', 'load', 'chat_append', 'counts', 'gate',
+  'fence', 'recover', 'audit', 'repair',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 

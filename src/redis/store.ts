@@ -1,25 +1,21 @@
-/**
- * Everything of Redis behind one object: what `src/sales/ports.ts` and `src/fanout/ports.ts` ask
- * for.
- */
+/** All that Redis stores, as one object: the ports of `src/domain`. */
 import type { Logger } from 'pino';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { ShowLog } from '../domain/show-log.ts';
 import type { Store } from '../domain/store.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import { Ledgers } from './auditor.ts';
+import { createCommandGuard } from './command-guard.ts';
+import { RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
-import { RedisLink } from './link.ts';
-import { Moderation } from './moderation.ts';
-import { Recovery } from './recovery.ts';
-import { Reservations } from './reservations.ts';
-import { RunningCommands } from './running.ts';
-import { Sales } from './sales.ts';
-import { registerScripts } from './scripts.ts';
-import { ScriptSession, textOf } from './session.ts';
-import { ShowLogs } from './show-log.ts';
-import { Shows } from './shows.ts';
+import { createLedgerAuditor } from './ledger-auditor.ts';
+import { createModeration } from './moderation.ts';
+import { createRecovery, type Recover } from './recovery.ts';
+import { createReservations } from './reservations.ts';
+import { createSales } from './sales.ts';
+import { numberOf, ScriptRunner, textOf } from './script-runner.ts';
+import { createShowLog, type RelayStats } from './show-log.ts';
+import { createShows } from './shows.ts';
 
 export interface StoreOptions {
   /** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
@@ -27,142 +23,104 @@ export interface StoreOptions {
   /** Starts every key; no braces. */
   keyPrefix?: string;
   logger?: Logger;
-  /** Told how long each script took, in milliseconds from sending it to its reply. */
+  /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
 }
 
 export interface ConnectedStore extends Store, ShowLog {
-  relayStats(): { channels: number; messages: number };
+  relayStats(): RelayStats;
 }
 
-/**
- * Connects and resolves once Redis answered or is known to be away; then every method answers
- * `redis_unavailable` until it is back, and no restart is needed. Rejects with a `StampedeError`
- * when Redis must not be used: a replica, an evicting maxmemory-policy, a version before 7.
- */
-export async function connectStore({
-  url,
-  keyPrefix = 'stampede:',
-  logger,
-  onScript,
-}: StoreOptions): Promise<ConnectedStore> {
-  const link = new RedisLink(url, logger);
-  const keys = createKeys(keyPrefix);
-  const session = new ScriptSession({ link, keys, scripts: registerScripts(link.client), logger, onScript });
-  const shows = new Shows(session);
-  const sales = new Sales(session);
-  const reservations = new Reservations(session);
-  const running = new RunningCommands(session);
-  const logs = new ShowLogs(session);
-  const moderation = new Moderation(session);
-  const ledgers = new Ledgers(session);
-  const recovery = new Recovery(session, ledgers, logger);
-  try {
-    await link.open();
-  } catch (error) {
-    await link.close();
-    throw error;
-  }
+function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
+  const { live: liveKey } = runner.keys;
 
-  /**
-   * Takes a show out of the index, then looks again: a sale made between the tick and the removal
-   * puts it back, in whatever order the two interleave.
-   */
+  /** Removes a show from the index; puts it back if a sale was created between tick and removal. */
   const retire = (showId: string): Promise<Result<unknown>> =>
-    session.guard(async () => {
-      await link.client.srem(keys.live, showId);
-      const { show, due } = keys.show(showId).of;
-      const [liveSales, dueCount] = await Promise.all([link.client.hget(show, 'live_sales'), link.client.zcard(due)]);
-      if (Number(liveSales ?? 0) > 0 || dueCount > 0) await link.client.sadd(keys.live, showId);
+    runner.guard(async (client) => {
+      await client.srem(liveKey, showId);
+      const { show, due } = runner.keysOf(showId);
+      const [liveSales, dueCount] = await Promise.all([client.hget(show, 'live_sales'), client.zcard(due)]);
+      if (Number(liveSales ?? 0) > 0 || dueCount > 0) await client.sadd(liveKey, showId);
     });
 
-  const clockwork: Scheduler = {
+  return {
     async tick(showId) {
-      const reply = await session.run('tick', showId, []);
+      const reply = await runner.run('tick', showId, []);
       if (!reply.ok) return reply;
       const [nextDue, done, live, recovering] = reply.value;
-      if (recovering === 1) void recovery.run(showId);
+      if (recovering === 1) void recover(showId);
       if (live === 0) await retire(showId);
-      return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : Number(textOf(nextDue)) });
+      return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : numberOf(nextDue) });
     },
-    liveShows: () => session.guard(() => link.client.smembers(keys.live)),
+    liveShows: () => runner.guard((client) => client.smembers(liveKey)),
   };
+}
 
-  const health: Health = {
-    now: () => link.clock.now(),
-    nowErrorMs: () => link.clock.errorMs(),
-    trouble: () => link.trouble(),
-    durability: () => link.durability(),
-    runId: () => link.runId(),
-    async ping(): Promise<Result<{ roundTripMs: number }>> {
+function createHealth(runner: ScriptRunner): Health {
+  const { connection } = runner;
+  return {
+    now: () => connection.clock.now(),
+    nowErrorMs: () => connection.clock.errorMs(),
+    trouble: () => connection.trouble(),
+    durability: () => connection.durability(),
+    runId: () => connection.runId(),
+    async ping() {
       const sent = performance.now();
-      const pong = await session.guard(() => link.client.ping());
+      const pong = await runner.guard((client) => client.ping());
       return pong.ok ? ok({ roundTripMs: performance.now() - sent }) : pong;
     },
   };
+}
+
+/**
+ * Resolves once Redis replied or is known to be unavailable; until it is back, every method returns
+ * `redis_unavailable`. Rejects with a `StampedeError` if Redis must not be used: a replica, an
+ * evicting maxmemory-policy, a version before 7.
+ */
+export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
+  const { url, keyPrefix = 'stampede:', logger, onScript } = options;
+  const connection = new RedisConnection(url, logger);
+  const runner = new ScriptRunner({ connection, keys: createKeys(keyPrefix), logger, onScript });
+  const shows = createShows(runner);
+  const { endAll, ...sales } = createSales(runner);
+  const auditor = createLedgerAuditor(runner);
+  const recover = createRecovery(runner, auditor, logger);
+  runner.onFenced = (showId) => void recover(showId);
+  const showLog = createShowLog(runner);
+  try {
+    await connection.open();
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
 
   return {
-    ...clockwork,
-    ...health,
-    createShow: shows.createShow.bind(shows),
-    getShow: shows.getShow.bind(shows),
-    listShows: shows.listShows.bind(shows),
-    updateShow: shows.updateShow,
-    startShow: shows.startShow,
+    ...createScheduler(runner, recover),
+    ...createHealth(runner),
+    ...shows,
+    ...createModeration(runner),
+    ...sales,
+    ...createReservations(runner),
+    ...createCommandGuard(runner),
+    ...auditor,
+    ...showLog,
     async endShow(showId, actor) {
-      // The state first: an ended show takes no new sale, so that none slips in behind. Repeating
-      // it finishes what a crash left.
+      // The state comes first: an ended show takes no new sale. A repeat continues after a crash.
       const show = await shows.endShow(showId, actor);
       if (!show.ok) return show;
-      const ended = await sales.endAll(showId, actor);
+      const ended = await endAll(showId, actor);
       return ended.ok ? show : ended;
     },
-    putProduct: shows.putProduct.bind(shows),
-    removeProduct: shows.removeProduct.bind(shows),
-    listProducts: shows.listProducts.bind(shows),
-    pinProduct: shows.pinProduct.bind(shows),
-    announce: shows.announce.bind(shows),
-    removeChat: moderation.removeChat.bind(moderation),
-    mute: moderation.mute.bind(moderation),
-    unmute: moderation.unmute.bind(moderation),
-    mutes: moderation.mutes.bind(moderation),
-    recentChat: moderation.recentChat.bind(moderation),
-    viewerNumbers: moderation.viewerNumbers.bind(moderation),
-    createSale: sales.createSale.bind(sales),
-    getSale: sales.getSale.bind(sales),
-    listSales: sales.listSales.bind(sales),
-    moveSale: sales.moveSale.bind(sales),
-    reserve: reservations.reserve.bind(reservations),
-    confirm: reservations.confirm.bind(reservations),
-    release: reservations.release.bind(reservations),
-    getReservation: reservations.getReservation.bind(reservations),
-    holdingsOf: reservations.holdingsOf.bind(reservations),
-    alone: running.alone.bind(running),
-    once: running.once.bind(running),
-    extendHold: reservations.extendHold.bind(reservations),
-    waitlist: reservations.waitlist.bind(reservations),
     async reconcile(showId, actor) {
-      const books = await ledgers.reconcile(showId, actor);
+      const books = await auditor.reconcile(showId, actor);
       if (!books.ok) return books;
+      const command = { key: `untrusted:${books.value.entries}`, actor };
       for (const sale of books.value.untrusted) {
-        const paused = await sales.moveSale(
-          showId,
-          sale,
-          { op: 'pause' },
-          { key: `untrusted:${books.value.entries}`, actor },
-        );
+        const paused = await sales.moveSale(showId, sale, { op: 'pause' }, command);
         if (!paused.ok && paused.error.code !== 'illegal_move') return paused;
       }
       return books;
     },
-    verify: ledgers.verify.bind(ledgers),
-    subscribe: logs.subscribe.bind(logs),
-    load: logs.load.bind(logs),
-    eventsAfter: logs.eventsAfter.bind(logs),
-    appendChat: logs.appendChat.bind(logs),
-    reportCounts: logs.reportCounts.bind(logs),
-    reportRefusals: logs.reportRefusals.bind(logs),
-    relayStats: logs.relayStats.bind(logs),
-    close: () => link.close(),
+    close: () => connection.close(),
   };
 }

@@ -51,7 +51,7 @@ t.test('a Redis that keeps the engine from its functions is refused with what it
     await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
     t.match(
       await refusalOf(connectStore({ url: redis.url })),
-      /functions \(.*NOPERM.*let its user run FUNCTION LIST, LOAD/,
+      /functions \(.*NOPERM.*allow its user FUNCTION LIST, LOAD/,
       forbidden,
     );
   }

@@ -9,7 +9,7 @@ import type { Decision } from '../../src/domain/reservation.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import { reservationView, unpackReservation } from '../../src/redis/records.ts';
+import { reservationView, unpack } from '../../src/redis/records.ts';
 import { type FinalState, HistoryRecorder, type Operation, type Outcome } from './history-checker.ts';
 import type { TimeTravel } from './time-travel.ts';
 
@@ -212,8 +212,6 @@ function judge(answer: Result<unknown>): Outcome {
 export async function finalState(client: Redis, reservationsKey: string): Promise<FinalState> {
   const values = await client.hvalsBuffer(reservationsKey);
   return {
-    reservations: new Map(
-      values.map((bytes) => reservationView(unpackReservation(bytes))).map((view) => [view.id, view]),
-    ),
+    reservations: new Map(values.map((bytes) => reservationView(unpack(bytes))).map((view) => [view.id, view])),
   };
 }

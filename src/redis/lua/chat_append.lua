@@ -1,11 +1,11 @@
 -- chat_append: appends one node's batch of chat to the show's history and publishes it. Above the
 -- room's display cap only a sample is kept; the other messages take their ids and are dropped.
 -- ARGV[2]: {node, at, count, display cap a second or 0 = none, {index of a marked message...}}.
--- ARGV[3]: the items, MessagePack values back to back, not decoded here. ARGV[4]: the end of each, 4
--- bytes, little endian. ARGV[5]: packed authors, for other nodes.
--- Returns {'ok', id of the first message} or {'ok', id, {index of a shown message...}}.
--- Publishes, and keeps in the history, the head {node, at, first id, messages shown, ids taken, index
--- of the last one shown, bytes of authors before the items}.
+-- ARGV[3]: the items, MessagePack values back to back, not decoded here. ARGV[4]: the end of each,
+-- 4 bytes, little endian. ARGV[5]: packed authors, for other nodes.
+-- Returns {'ok', id of the first message} or {'ok', id, {index of a shown message...}}. Publishes,
+-- and keeps in the history, the head {node, at, first id, messages shown, ids taken, index of the
+-- last one shown, bytes of authors before the items}.
 -- @include show chat_sample limits
 local call, pack, sub, concat, struct_unpack = redis.call, cmsgpack.pack, string.sub, table.concat, struct.unpack
 local K = Show.keys

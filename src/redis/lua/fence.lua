@@ -1,6 +1,7 @@
--- fence: gives a show that another Redis process (restart, failover) wrote last a new epoch, because
--- its newest writes may be lost. Clients then fetch a snapshot instead of trusting old offsets, and
--- no holds are made until recover.lua has verified the books. Only the first call changes anything.
+-- fence: gives a show that another Redis process (restart, failover) wrote last a new epoch,
+-- because its newest writes may be lost. Clients then fetch a snapshot instead of trusting old
+-- offsets, and no holds are made until recover.lua has verified the books. Only the first call
+-- changes anything.
 -- ARGV[1]: run id of the server. ARGV[2]: {epoch}.
 -- Returns {'ok', '+' or '=', epoch} or {'show_not_found'}.
 -- @include show

@@ -1,9 +1,10 @@
 -- finish: confirms or releases one hold, exactly once, or extends it.
 -- ARGV[2]: {op = 'confirm' | 'release' | 'extend', id, key, actor, body, user (nil: any), orderRef,
 -- amount, byMs}.
--- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code, packed
--- details}. A confirm wins against the deadline until the hold is swept: after deadline + grace.
--- Ledger: confirm, release, prolong. Publishes the reservation, and freed units.
+-- Returns {'ok', epoch, '+' or '=' (repeated key), packed reservation} or {'ok', epoch, code,
+-- packed details}. A confirm wins against the deadline until the hold is swept: after deadline +
+-- grace.
+-- Ledger: confirm, release, 'prolong'. Publishes the reservation, and freed units.
 -- @include fields show books ledger holds sales idempotency limits
 local R = Fields.reservation
 local ENDED = {

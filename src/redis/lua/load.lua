@@ -1,8 +1,8 @@
 -- load: everything a room or a page needs of a show, at one position of the log.
 -- ARGV[2]: {chat messages wanted; 0: neither chat nor mutes}.
 -- Returns {'ok', epoch, offset, rev, next due, state, view, created, ver, hearts, peak, viewers,
--- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first, unique,
--- last chat id, {id of a removed message...}, {user, until...} mutes}.
+-- {product...}, {sale...}, {stock field, stock...}, {chat head, chat items...} oldest first,
+-- unique, last chat id, {id of a removed message...}, {user, until...} mutes}.
 -- @include show
 -- @options no-writes
 local call, unpack_record = redis.call, cmsgpack.unpack

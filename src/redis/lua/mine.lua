@@ -1,7 +1,7 @@
 -- mine: what some buyers hold, own and wait for.
 -- ARGV[2]: array of users.
--- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, position, joined at ...},
--- {sales}}.
+-- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, position, joined at
+-- ...}, {sales}}.
 -- @include fields show waitlist_range
 -- @options no-writes
 local call, unpack_record, int = redis.call, cmsgpack.unpack, Show.int

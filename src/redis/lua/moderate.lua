@@ -1,5 +1,6 @@
 -- moderate: removes chat messages for good, or mutes a user for a time. Repeating changes nothing.
--- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute', user}.
+-- ARGV[2]: {op = 'remove', ids = array} | {op = 'mute', user, ms = from now} | {op = 'unmute',
+-- user}.
 -- Returns {'ok', messages newly removed | end of the mute | 1 or 0} or {'ok', code}.
 -- Events: chat.removed. Mutes are published to nodes only.
 -- @include show events commit limits

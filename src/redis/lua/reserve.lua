@@ -1,12 +1,13 @@
 -- reserve: decides a batch of reserve requests of one show, in order; each counts against the later
 -- ones.
--- ARGV[2]: {origin: the room that asks, {bytes of each request}}. ARGV[3]: the requests back to back,
--- each {user, reservation id, 'held', 0, sale, items, key}: the first fields of a reservation record
--- (lib/fields.lua), which they become unchanged. Items are merged and sorted by SKU.
--- Returns {'ok', epoch, packed results}: {terms, then two values for each request}: '+' and the index
--- of its terms {amount, currency, created at, held until}; '=' (repeated key) and the record; or a
--- code and details.
--- Ledger: hold, refuse. Publishes new stock and the new holds. Events: sale.opened, ended, sold_out.
+-- ARGV[2]: {origin: the room that asks, {bytes of each request}}. ARGV[3]: the requests back to
+-- back, each {user, reservation id, 'held', 0, sale, items, key}: the first fields of a reservation
+-- record (lib/fields.lua), which they become unchanged. Items are merged and sorted by SKU.
+-- Returns {'ok', epoch, packed results}: {terms, then two values for each request}: '+' and the
+-- index of its terms {amount, currency, created at, held until}; '=' (repeated key) and the record;
+-- or a code and details.
+-- Ledger: hold, refuse. Publishes new stock and the new holds. Events: sale.opened, ended,
+-- sold_out.
 -- @include fields show books ledger holds waitlist sales due commit
 local pack, sub = cmsgpack.pack, string.sub
 local R = Fields.reservation

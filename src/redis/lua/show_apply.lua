@@ -1,9 +1,9 @@
 -- show_apply: applies a change of the show or its products with its events. The caller prepared it
 -- from version `ver` of the show.
--- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or nil,
--- remove = product id or nil, events = array of types; key, actor and body if a repeated key returns
--- the recorded offset}. ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]: packed
--- event data.
+-- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or
+-- nil, remove = product id or nil, events = array of types; key, actor and body if a repeated key
+-- returns the recorded offset}. ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]:
+-- packed event data.
 -- Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
 -- @include show events commit idempotency limits
 local call = redis.call

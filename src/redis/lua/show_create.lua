@@ -1,4 +1,5 @@
--- show_create: makes a show with an empty log. The same id with the same body returns the same show.
+-- show_create: makes a show with an empty log. The same id with the same body returns the same
+-- show.
 -- ARGV[1]: run id. ARGV[2]: {body, epoch}. ARGV[3]: packed show record. ARGV[4]: packed event data.
 -- Returns {'ok', '+' or '=', packed record, created at, state} or {'ok', 'already_exists'}.
 -- Events: show.created (in the log only).

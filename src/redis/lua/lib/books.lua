@@ -1,8 +1,8 @@
 -- books: the records of a show as one script call sees them. They are read once and changed in Lua
 -- tables; commit.lua writes them together, so a refusal leaves no partial change.
 -- Exports the records by id (sales, stocks, reservations, buyers), which of them changed
--- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_set, due_clear, due_new, to_serve, touched,
--- made, origin, and the functions at the end.
+-- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_set, due_clear, due_new, to_serve,
+-- touched, made, origin, and the functions at the end.
 -- @include fields show
 local call, unpack_record, type, min, find, sub = redis.call, cmsgpack.unpack, type, math.min, string.find, string.sub
 local K = Show.keys
@@ -29,8 +29,8 @@ function Books.each_call()
   Books.touched = {} -- sale id -> {sku -> true}: what the state lane must carry
 end
 
--- Returns the record of a hash as a table, false if there is none. Fetched records stay packed until
--- they are used.
+-- Returns the record of a hash as a table, false if there is none. Fetched records stay packed
+-- until they are used.
 local function record_of(key, cache, id)
   local record = cache[id]
   if record == nil then record = call('HGET', key, id) end

@@ -1,7 +1,7 @@
--- chat_sample: which messages are shown when a room has more chat than its display cap. Chosen here,
--- where all nodes meet, so that the cap counts for the room and every node shows the same. Marked
--- messages are always shown. Each other message has the same chance: it adds the share that fits
--- under the cap to a sum, and a message is shown at every whole number. The sum continues over
+-- chat_sample: which messages are shown when a room has more chat than its display cap. Chosen
+-- here, where all nodes meet, so that the cap counts for the room and every node shows the same.
+-- Marked messages are always shown. Each other message has the same chance: it adds the share that
+-- fits under the cap to a sum, and a message is shown at every whole number. The sum continues over
 -- batches and nodes.
 -- Exports ChatSample.choose.
 -- @include show
@@ -56,7 +56,8 @@ local function choose(count, marked, cap)
         kept[#kept + 1] = i
       elseif sum > 0.999999 then
         sum = sum - 1
-        -- Above the cap the chance is lost, so that the next free unit goes to no particular writer.
+        -- Above the cap the chance is lost, so that the next free unit goes to no particular
+        -- writer.
         if free >= 1 then
           kept[#kept + 1] = i
           free, shown[here] = free - 1, shown[here] + 1

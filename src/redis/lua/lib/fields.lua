@@ -6,8 +6,8 @@ return {
     PER_BUYER = 7, -- 0: no limit for this SKU
     PRODUCT = 8,
   },
-  -- USER, ID and STATE come first, so that a node can skip records that do not concern it. A reserve
-  -- request is the fields up to KEY; a hold appends the others.
+  -- USER, ID and STATE come first, so that a node can skip records that do not concern it. A
+  -- reserve request is the fields up to KEY; a hold appends the others.
   reservation = {
     USER = 1, ID = 2, STATE = 3,
     OFFER = 4, -- 1: made from the waitlist, else 0
@@ -18,8 +18,8 @@ return {
     ORDER = 13, -- '': none
     FIRST_UNTIL = 14, -- the first deadline of an extended hold, else 0
   },
-  -- A buyer's record is {sale id -> entry}. An entry stays when everything in it has ended: a repeated
-  -- key must still find it.
+  -- A buyer's record is {sale id -> entry}. An entry stays when everything in it has ended: a
+  -- repeated key must still find it.
   buyer = {
     UNITS = 1, -- held and owned
     BY_SKU = 2, -- sku -> units

@@ -1,5 +1,5 @@
--- holds: a hold from its creation to its one end. Limits, stock, the buyer's record, the deadline and
--- the ledger change together.
+-- holds: a hold from its creation to its one end. Limits, stock, the buyer's record, the deadline
+-- and the ledger change together.
 -- Exports Holds.terms, template_of, over_limit, hold, offer, finish.
 -- @include fields show books ledger limits
 local pack, sub = cmsgpack.pack, string.sub
@@ -32,9 +32,9 @@ local function new_template(sale, items)
   return template
 end
 
--- Returns the template of these items (sorted by SKU): what all holds of them in this call share. It
--- is computed once, because in a rush many buyers want few things. Returns nil, a code and details
--- if the items are invalid.
+-- Returns the template of these items (sorted by SKU): what all holds of them in this call share.
+-- It is computed once, because in a rush many buyers want few things. Returns nil, a code and
+-- details if the items are invalid.
 function Holds.template_of(sale, items)
   if #items ~= 2 then return new_template(sale, items) end
   local name, qty = name_of(sale.id, items[1]), items[2]
@@ -49,7 +49,8 @@ function Holds.template_of(sale, items)
   return template, code, details
 end
 
--- Returns nil if the buyer may hold these items in addition to their entry, else a code and details.
+-- Returns nil if the buyer may hold these items in addition to their entry, else a code and
+-- details.
 function Holds.over_limit(template, entry)
   local items, sale_limit = template.items, template.sale.perBuyer
   for i = 1, #items, 2 do
@@ -66,8 +67,8 @@ end
 -- Packs an array without its first byte, which counts the values.
 local function values_of(array) return sub(pack(array), 2) end
 
--- Adds what a template needs before its first hold: the end of the reservation record, the record of
--- a buyer who had nothing, and the terms.
+-- Adds what a template needs before its first hold: the end of the reservation record, the record
+-- of a buyer who had nothing, and the terms.
 local function complete(template)
   local sale, items, amount, by_sku = template.sale, template.items, 0, {}
   for i = 1, #items, 2 do

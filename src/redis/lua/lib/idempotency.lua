@@ -1,5 +1,5 @@
--- idempotency: results by key. One key of one actor names one command of the show, of any type; the
--- hash of the body tells which (redis/command-guard.ts reads the same fields).
+-- idempotency: results by key. One key of one actor names one command of the show, of any type. The
+-- body decides whether it is the same command (redis/command-guard.ts reads the same fields).
 -- Exports Idempotency.field_of, recall, remember, run.
 -- @include show due commit limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
@@ -30,8 +30,8 @@ local function recall(field, body)
 end
 
 -- Runs a command {key, body, ...}: does what is due, then returns the recorded result or decides,
--- commits and records. decide() returns '+' and its value, or a code and details. With `result`, the
--- value is what result() returns after the commit. Returns the next due moment, '+' or '=' or a
+-- commits and records. decide() returns '+' and its value, or a code and details. With `result`,
+-- the value is what result() returns after the commit. Returns the next due moment, '+' or '=' or a
 -- code, and the packed value or details.
 function Idempotency.run(args, actor, decide, result)
   Due.sweep()

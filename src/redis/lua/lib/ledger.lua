@@ -1,7 +1,7 @@
--- ledger: the entries of one script call, in order; write() appends them to the stream.
--- An entry: {kind, sale, reservation, user, actor, key, reason, items, extra}. Consecutive holds of
--- one template (holds.lua) are a run, which is one entry: {'hold', items, record, record, ...}.
--- An item: {sku, qty, available, held, sold, withdrawn before, the same four after}; in a run, qty
+-- ledger: the entries of one script call, in order; write() appends them to the stream. An entry:
+-- {kind, sale, reservation, user, actor, key, reason, items, extra}. Consecutive holds of one
+-- template (holds.lua) are a run, which is one entry: {'hold', items, record, record, ...}. An
+-- item: {sku, qty, available, held, sold, withdrawn before, the same four after}; in a run, qty
 -- counts for each hold and the last four are the values after all of them.
 -- Exports Ledger.run ({template, before, records} or false), append, end_run, write.
 -- @include show

@@ -41,8 +41,8 @@ function Waitlist.continue(sale_id, sku)
   continues[Books.name_of(sale_id, sku)] = true
 end
 
--- Offers free units in order, one slice a call. An entry that wants more than is free is passed over,
--- so that no unit stays unsold; later freed units start again at the first entry.
+-- Offers free units in order, one slice a call. An entry that wants more than is free is passed
+-- over, so that no unit stays unsold; later freed units start again at the first entry.
 local function serve_sku(sale, sku)
   local stock, name = Books.stock_of(sale.id, sku), Books.name_of(sale.id, sku)
   local cursor_field = 'line:' .. name -- the last member of the slice before
@@ -79,7 +79,8 @@ local function serve_sku(sale, sku)
   end
 end
 
--- Serves the waitlist of each SKU that has freed units. Offers free no units, so one pass is enough.
+-- Serves the waitlist of each SKU that has freed units. Offers free no units, so one pass is
+-- enough.
 function Waitlist.serve()
   local wanted = Books.to_serve
   if Show.recovering or next(wanted) == nil then return end

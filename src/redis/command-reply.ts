@@ -1,0 +1,34 @@
+/** Reads replies of commands: '+' done, '=' repeated key, or a code, each with a packed value. */
+import { type Failure, failure, ok, type Result } from '../protocol/codes.ts';
+import { unpack } from './records.ts';
+import { bytesOf, isErrorCode, textOf } from './script-runner.ts';
+import type { ScriptReply } from './scripts.ts';
+
+const PAUSED_RETRY_MS = 1_000;
+
+function retryAfterMs(code: string, { opensAt, now }: { opensAt?: number; now?: number }): number | undefined {
+  if (code === 'sale_paused') return PAUSED_RETRY_MS;
+  return code === 'sale_not_open' && opensAt && now ? Math.max(0, opensAt - now) : undefined;
+}
+
+/** Details without fields arrive as an empty array, because Lua has one type for both. */
+export function refusal(code: string, details: unknown): Failure {
+  if (!isErrorCode(code)) return failure('internal');
+  const plain = Array.isArray(details) ? {} : (details as Record<string, unknown>);
+  const waitMs = retryAfterMs(code, plain);
+  return failure(code, undefined, { ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }), details: plain });
+}
+
+export interface CommandReply<T> {
+  readonly value: T;
+  readonly replayed: boolean;
+}
+
+/** Calls `onReplayed` if the value is the recorded one of an earlier command. */
+export function commandReply<T>([tag, packed]: ScriptReply, onReplayed?: () => void): Result<CommandReply<T>> {
+  const word = textOf(tag);
+  const value = unpack<T>(bytesOf(packed));
+  if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, value) };
+  if (word === '=') onReplayed?.();
+  return ok({ value, replayed: word === '=' });
+}

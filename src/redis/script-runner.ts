@@ -1,0 +1,102 @@
+/** Runs scripts and commands on shows: adds the run id, fences shows, and codes every failure. */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
+import type { RedisClient } from './client.ts';
+import type { RedisConnection } from './connection.ts';
+import { redisFailure } from './errors.ts';
+import type { Keys, ShowKeys } from './keys.ts';
+import { pack } from './records.ts';
+import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
+
+const ATTEMPTS_MAX = 3;
+const RETRY_MS = 500;
+const NO_BYTES = Buffer.alloc(0);
+
+export const newEpoch = (): string => randomBytes(6).toString('base64url');
+export const textOf = (value: ScriptReply[number] | undefined): string =>
+  Buffer.isBuffer(value) ? value.toString() : String(value ?? '');
+export const numberOf = (value: ScriptReply[number] | undefined): number => Number(textOf(value));
+export const bytesOf = (value: ScriptReply[number] | undefined): Buffer => (Buffer.isBuffer(value) ? value : NO_BYTES);
+/** Returns the same bytes as a Buffer, which the driver needs. */
+export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
+
+export interface ScriptRunnerOptions {
+  readonly connection: RedisConnection;
+  readonly keys: Keys;
+  readonly logger?: Logger | undefined;
+  /** Receives how long each script took, from sending it to its reply. */
+  readonly onScript?: ((name: ScriptName, elapsedMs: number) => void) | undefined;
+}
+
+export class ScriptRunner {
+  readonly connection: RedisConnection;
+  readonly client: RedisClient;
+  readonly keys: Keys;
+  readonly #scripts: Scripts;
+  readonly #logger: Logger | undefined;
+  readonly #onScript: ScriptRunnerOptions['onScript'];
+  /** Called in the process that fenced a show. */
+  onFenced: ((showId: string) => void) | undefined;
+
+  constructor({ connection, keys, logger, onScript }: ScriptRunnerOptions) {
+    this.connection = connection;
+    this.client = connection.client;
+    this.keys = keys;
+    this.#scripts = registerScripts(connection.client);
+    this.#logger = logger;
+    this.#onScript = onScript;
+  }
+
+  keysOf(showId: string): ShowKeys['of'] {
+    return this.keys.show(showId).of;
+  }
+
+  /** Returns the script's reply after its leading 'ok'. Never throws. */
+  async run(name: ScriptName, showId: string, args: unknown, ...more: Buffer[]): Promise<Result<ScriptReply>> {
+    const keys = this.keys.show(showId).all;
+    const [anyKey = ''] = keys;
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        const runId = await this.connection.runIdOf(anyKey);
+        if (!runId)
+          return fail('redis_unavailable', this.connection.trouble() ?? undefined, { retryAfterMs: RETRY_MS });
+        const sentAt = performance.now();
+        const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
+        this.#onScript?.(name, performance.now() - sentAt);
+        const word = textOf(status);
+        if (word === 'ok') return ok(rest);
+        if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
+        // The slot moved during the call: the show must not get the run id of its old master.
+        if ((await this.connection.runIdOf(anyKey)) !== runId) continue;
+        const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
+        if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
+      }
+      return fail('redis_unavailable', 'Another Redis server is taking over; repeat with the same key.', {
+        retryAfterMs: RETRY_MS,
+      });
+    } catch (error) {
+      return this.#coded(error, name);
+    }
+  }
+
+  /** Runs plain commands. Codes failures as `run` does. */
+  async guard<T>(work: (client: RedisClient) => Promise<T>): Promise<Result<T>> {
+    const refusal = this.connection.refusal();
+    if (refusal !== null) return fail('redis_unavailable', refusal, { retryAfterMs: RETRY_MS });
+    try {
+      return ok(await work(this.client));
+    } catch (error) {
+      return this.#coded(error, 'command');
+    }
+  }
+
+  /** Logs `internal` failures: they are bugs of ours. */
+  #coded(error: unknown, what: string): Result<never> {
+    const coded = redisFailure(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    if (coded.code === 'internal') this.#logger?.error({ what, reason }, 'Redis refused a command');
+    return { ok: false, error: coded };
+  }
+}
