@@ -3,10 +3,25 @@
  * cluster slot, so a script can change all of it in one step. Scripts get all keys in this order
  * (`lua/lib/show.lua`).
  */
-// biome-ignore format: one group of keys a line
 export const SHOW_KEYS = [
-  'show', 'products', 'sales', 'stock', 'reservations', 'buyers', 'due', 'log', 'ledger', 'chat', 'idem', 'idem-old',
-  'nodes', 'waitlist', 'channel', 'removed', 'mutes', 'uniques',
+  'show',
+  'products',
+  'sales',
+  'stock',
+  'reservations',
+  'buyers',
+  'due',
+  'log',
+  'ledger',
+  'chat',
+  'idem',
+  'idem-old',
+  'nodes',
+  'waitlist',
+  'channel',
+  'removed',
+  'mutes',
+  'uniques',
 ] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 

@@ -28,9 +28,9 @@ export const unpack = <T>(bytes: Uint8Array): T => packr.unpack(bytes) as T;
 export const unpackAll = (bytes: Uint8Array): unknown[] =>
   bytes.length === 0 ? [] : ((packr.unpackMultiple(bytes) as unknown[] | undefined) ?? []);
 
-// biome-ignore format: one record a line, as in lua/lib/fields.lua
-export type StockRecord = [allocated: number, available: number, held: number, sold: number, withdrawn: number,
-  price: number, perBuyer: number, product: string];
+/** Packed records, as `lua/lib/fields.lua` names their fields. */
+type Units = [allocated: number, available: number, held: number, sold: number, withdrawn: number];
+export type StockRecord = [...units: Units, price: number, perBuyer: number, product: string];
 
 export interface SaleRecord {
   id: string;
@@ -52,16 +52,15 @@ export interface SaleRecord {
 /** SKU and quantity alternating, sorted by SKU. */
 export type FlatItems = Array<string | number>;
 
-// biome-ignore format: one record a line, as in lua/lib/fields.lua
-/** A reserve request: the first fields of the hold's record. */
-export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, sale: string, items: FlatItems,
-  key: string];
-
-// biome-ignore format: one record a line, as in lua/lib/fields.lua
+type Identity = [user: string, id: string, state: ReservationState, offer: 0 | 1];
+type Wish = [sale: string, items: FlatItems, key: string];
+/** What new holds of the same items share in one call. */
+export type Terms = [amount: number, currency: string, createdAt: number, heldUntil: number];
 /** 0 and '' mean "not yet". */
-export type PackedReservation = [user: string, id: string, state: ReservationState, offer: 0 | 1, sale: string,
-  items: FlatItems, key: string, amount: number, currency: string, createdAt: number, heldUntil: number,
-  endedAt: number, orderRef: string, firstUntil: number];
+type End = [endedAt: number, orderRef: string, firstUntil: number];
+export type PackedReservation = [...identity: Identity, ...wish: Wish, ...terms: Terms, ...end: End];
+/** A reserve request is the first fields of the hold's record. */
+export type PackedRequest = [user: string, id: string, state: 'held', offer: 0, ...wish: Wish];
 
 export interface ReservationRecord extends ReservationView {
   key: string;

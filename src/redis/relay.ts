@@ -13,17 +13,17 @@ const KIND_CHAT = 0x6d; // m
 const KIND_COUNTS = 0x6e; // n
 const HEAD_AT = 5;
 
-// biome-ignore format: as in lua/chat_append.lua
-export type ChatHead = [node: string, at: number, firstId: number, count: number, taken: number, last: number,
-  authorBytes: number];
+type ChatIds = [firstId: number, count: number, taken: number, last: number];
+/** As `lua/chat_append.lua` packs it. */
+export type ChatHead = [node: string, at: number, ...ids: ChatIds, authorBytes: number];
 
-// biome-ignore format: as in lua/lib/commit.lua
+type Position = [rev: number, epoch: string, at: number];
+type Changes = [events: number, nextDueAt: number, sales: SalePatch[], sizes: number[]];
 /**
- * `sizes`: bytes of each reservation record; they end the body, after the events. The last `made`
- * of them are holds that `origin` asked for.
+ * As `lua/lib/commit.lua` packs it. `sizes`: bytes of each reservation record; they end the body,
+ * after the events. The last `made` of them are holds that `origin` asked for.
  */
-type CommitHead = [rev: number, epoch: string, at: number, events: number, nextDueAt: number, sales: SalePatch[],
-  sizes: number[], mutes?: MuteEntry[], origin?: string, made?: number];
+type CommitHead = [...Position, ...Changes, mutes?: MuteEntry[], origin?: string, made?: number];
 
 /** Enough to count distinct users, without storing who they are. */
 export const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);

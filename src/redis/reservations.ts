@@ -14,6 +14,7 @@ import {
   type PackedRequest,
   type PackedReservation,
   reservationView,
+  type Terms,
   unpack,
 } from './records.ts';
 import { bufferOf, bytesOf, type ScriptRunner, textOf } from './script-runner.ts';
@@ -50,9 +51,6 @@ function writeRequest(writer: MessagePackWriter, [user, id, state, offer, sale, 
   writer.string(key);
   return writer.bytes - before;
 }
-
-/** What new holds of the same items share in one call. */
-type Terms = [amount: number, currency: string, createdAt: number, heldUntil: number];
 
 function newHold(
   [user, id, state, , sale, items]: PackedRequest,

@@ -11,12 +11,26 @@ import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './client.ts';
 import { assembleLibrary, type LuaFiles, withName } from './lua-library.ts';
 
-// biome-ignore format: one group of scripts a line
 export const SCRIPT_NAMES = [
-  'reserve', 'finish', 'release_slice', 'mine', 'waitlist',
-  'sale_create', 'sale_move', 'show_create', 'show_apply', 'moderate',
-  'tick', 'load', 'chat_append', 'counts', 'gate',
-  'fence', 'recover', 'audit', 'repair',
+  'reserve',
+  'finish',
+  'release_slice',
+  'mine',
+  'waitlist',
+  'sale_create',
+  'sale_move',
+  'show_create',
+  'show_apply',
+  'moderate',
+  'tick',
+  'load',
+  'chat_append',
+  'counts',
+  'gate',
+  'fence',
+  'recover',
+  'audit',
+  'repair',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
