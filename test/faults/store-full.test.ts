@@ -3,22 +3,22 @@
  * soon as it takes writes again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
-const stage = await Stage.open('full:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('full:');
+const { store, client, time } = fixture;
 
 async function attempts(show: string): Promise<Record<string, string>> {
-  const [[held] = []] = await stage.reservationsOf(show, ['ann']);
+  const [[held] = []] = await fixture.reservationsOf(show, ['ann']);
   if (!held) throw new Error('ann holds nothing');
   const calls: Record<string, () => Promise<{ ok: boolean }>> = {
-    reserve: () => stage.reserve(show, 'new'),
-    confirm: () => stage.confirm(show, held),
-    release: () => stage.release(show, held),
+    reserve: () => fixture.reserve(show, 'new'),
+    confirm: () => fixture.confirm(show, held),
+    release: () => fixture.release(show, held),
     extendHold: () => store.extendHold(show, { reservation: held.id, byMs: 1_000 }, { key: 'p', actor: HOST }),
     join: () => store.waitlist(show, { op: 'join', user: 'zoe', key: 'w', sale: 'sale', sku: 'S' }),
     tick: () => store.tick(show),
-    create: () => store.createSale(show, stage.spec({ id: 'other' }), { key: 'c', actor: HOST }),
+    create: () => store.createSale(show, fixture.saleSpec({ id: 'other' }), { key: 'c', actor: HOST }),
     move: () => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'm', actor: HOST }),
     cancel: () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'x', actor: HOST }),
     'create a show': () => store.createShow({ id: 'another', title: 'T' }, HOST),
@@ -32,29 +32,29 @@ async function attempts(show: string): Promise<Record<string, string>> {
   return codes;
 }
 
-stage.scene('Redis is full', async (t) => {
-  const show = await stage.openShow({ units: { S: 10 }, perBuyer: 2 });
-  const lapsed = await stage.hold(show, 'bob');
-  await stage.hold(show, 'ann');
-  await travel.deadline(show, lapsed.id);
-  const before = await stage.everything(show);
+fixture.test('Redis is full', async (t) => {
+  const show = await fixture.openShow({ units: { S: 10 }, perBuyer: 2 });
+  const lapsed = await fixture.hold(show, 'bob');
+  await fixture.hold(show, 'ann');
+  await time.passDeadline(show, lapsed.id);
+  const before = await fixture.recordsOf(show);
   await client.config('SET', 'maxmemory', '1mb');
   const codes = await attempts(show);
   t.same(new Set(Object.values(codes)), new Set(['redis_full']), JSON.stringify(codes));
-  t.match(await stage.reserve(show, 'new'), { ok: false, error: { retryAfterMs: Number } });
-  t.same(await stage.everything(show), before, 'nothing was written, not even in part');
+  t.match(await fixture.reserve(show, 'new'), { ok: false, error: { retryAfterMs: Number } });
+  t.same(await fixture.recordsOf(show), before, 'nothing was written, not even in part');
   t.match(unwrap(await store.listSales(show)), [{ id: 'sale', state: 'open' }], 'what only reads goes on');
   t.equal(outcome(await store.load(show)), 'ok');
   t.equal(outcome(await store.verify(show)), 'ok');
 
   await client.config('SET', 'maxmemory', '0');
-  t.equal(outcome(await stage.reserve(show, 'new')), 'ok', 'the same key, once there is room');
-  t.equal(await stage.stateOf(show, lapsed.id), 'expired', 'what lapsed meanwhile is freed by the first call');
-  t.same(await stage.books(show), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
+  t.equal(outcome(await fixture.reserve(show, 'new')), 'ok', 'the same key, once there is room');
+  t.equal(await fixture.stateOf(show, lapsed.id), 'expired', 'what lapsed meanwhile is freed by the first call');
+  t.same(await fixture.books(show), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
 });
 
-stage.scene('Redis fills up in mid-rush: each request is granted whole or refused whole', async (t) => {
-  const show = await stage.openShow({ units: { S: 2_000, M: 2_000 }, perBuyer: 4 });
+fixture.test('Redis fills up in mid-rush: each request is granted whole or refused whole', async (t) => {
+  const show = await fixture.openShow({ units: { S: 2_000, M: 2_000 }, perBuyer: 4 });
   const used = Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
   await client.config('SET', 'maxmemory', String(used + 150_000));
   const lines = [
@@ -71,19 +71,19 @@ stage.scene('Redis fills up in mid-rush: each request is granted whole or refuse
   }
   t.ok(refused > 0 && granted.length > 0, `${granted.length} granted before it was full`);
   await client.config('SET', 'maxmemory', '0');
-  for (const sku of ['S', 'M']) t.equal((await stage.books(show, sku)).held, 2 * granted.length, sku);
-  t.equal((await stage.reservationsOf(show, granted)).filter((mine) => mine.length === 1).length, granted.length);
+  for (const sku of ['S', 'M']) t.equal((await fixture.books(show, sku)).held, 2 * granted.length, sku);
+  t.equal((await fixture.reservationsOf(show, granted)).filter((mine) => mine.length === 1).length, granted.length);
 });
 
-stage.scene('Redis becomes a replica', async (t) => {
-  const show = await stage.openShow({ units: { S: 10 }, perBuyer: 2 });
-  await stage.hold(show, 'ann');
-  const before = await stage.everything(show);
+fixture.test('Redis becomes a replica', async (t) => {
+  const show = await fixture.openShow({ units: { S: 10 }, perBuyer: 2 });
+  await fixture.hold(show, 'ann');
+  const before = await fixture.recordsOf(show);
   await client.replicaof('127.0.0.1', 1);
   const codes = await attempts(show);
   t.same(new Set(Object.values(codes)), new Set(['redis_readonly']), JSON.stringify(codes));
   await client.replicaof('NO', 'ONE');
-  t.same(await stage.everything(show), before, 'nothing was written');
-  for (let i = 0; i < 100 && outcome(await stage.reserve(show, 'new')) === 'redis_readonly'; i++) await sleep(20);
-  t.equal((await stage.books(show)).held, 2);
+  t.same(await fixture.recordsOf(show), before, 'nothing was written');
+  for (let i = 0; i < 100 && outcome(await fixture.reserve(show, 'new')) === 'redis_readonly'; i++) await sleep(20);
+  t.equal((await fixture.books(show)).held, 2);
 });

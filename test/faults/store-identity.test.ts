@@ -8,7 +8,7 @@ import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { startRedis } from '../support/redis.ts';
-import { outcome } from '../support/stage.ts';
+import { outcome } from '../support/store-fixture.ts';
 
 const redis = await startRedis();
 t.teardown(() => redis.stop());

@@ -7,40 +7,40 @@ import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { checkHistory } from '../support/history-checker.ts';
-import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 import { finalState, runStoreUsers } from '../support/store-users.ts';
 
-const stage = await Stage.open('stopped:');
-const { store } = stage;
+const fixture = await StoreFixture.open('stopped:');
+const { store } = fixture;
 const STOP_MS = 6_000;
 /** A call may wait for its own timeout and, where it is two commands, for one more. */
 const BOUND_MS = 2 * LIMITS.redisCommandTimeoutMs + 1_000;
 
 t.test('Redis stands still in mid-rush', async (t) => {
-  const show = await stage.openShow({ units: { S: 30 }, perBuyer: 3 });
-  const rush = await stage.openShow({ units: { S: 20, M: 10 }, perBuyer: 3 });
-  const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
+  const show = await fixture.openShow({ units: { S: 30 }, perBuyer: 3 });
+  const rush = await fixture.openShow({ units: { S: 20, M: 10 }, perBuyer: 3 });
+  const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   const epoch = unwrap(await store.load(show)).snapshot.epoch;
   const crowd = runStoreUsers({
     show: rush,
     sale: 'sale',
     skus: ['S', 'M'],
-    stores: [store, await stage.another()],
+    stores: [store, await fixture.connectAnother()],
     clients: 12,
     users: 12,
     actionsPerClient: 40,
     seed: 7,
-    travel: stage.travel,
+    time: fixture.time,
   });
   await sleep(20);
 
-  stage.redis.signal('SIGSTOP');
+  fixture.redis.signal('SIGSTOP');
   const began = Date.now();
-  const stopped = sleep(STOP_MS).then(() => stage.redis.signal('SIGCONT'));
+  const stopped = sleep(STOP_MS).then(() => fixture.redis.signal('SIGCONT'));
   const calls: Record<string, () => Promise<{ ok: boolean }>> = {
-    reserve: () => stage.reserve(show, 'cyd'),
-    confirm: () => stage.confirm(show, ann),
-    release: () => stage.release(show, bob),
+    reserve: () => fixture.reserve(show, 'cyd'),
+    confirm: () => fixture.confirm(show, ann),
+    release: () => fixture.release(show, bob),
     tick: () => store.tick(show),
     load: () => store.load(show),
     'move a sale': () => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }),
@@ -66,7 +66,7 @@ t.test('Redis stands still in mid-rush', async (t) => {
   for (const [name, ms] of Object.entries(times)) t.ok(ms <= BOUND_MS, `${name} was answered after ${ms} ms`);
 
   let late: ConnectedStore | undefined;
-  const connecting = connectStore({ url: stage.redis.url, keyPrefix: stage.prefix }).then((made) => {
+  const connecting = connectStore({ url: fixture.redis.url, keyPrefix: fixture.prefix }).then((made) => {
     late = made;
   });
   await stopped;
@@ -78,11 +78,15 @@ t.test('Redis stands still in mid-rush', async (t) => {
   await late?.close();
 
   t.equal(store.trouble(), null, 'no restart is needed');
-  const repeated = [await stage.reserve(show, 'cyd'), await stage.confirm(show, ann), await stage.release(show, bob)];
+  const repeated = [
+    await fixture.reserve(show, 'cyd'),
+    await fixture.confirm(show, ann),
+    await fixture.release(show, bob),
+  ];
   for (const answer of repeated) t.ok(answer.ok, `the same key: ${outcome(answer)}`);
   unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }));
   t.same(
-    await stage.books(show),
+    await fixture.books(show),
     { allocated: 31, available: 29, held: 1, sold: 1, withdrawn: 0 },
     'each of them counted once',
   );
@@ -94,9 +98,9 @@ t.test('Redis stands still in mid-rush', async (t) => {
     checkHistory(
       report.history,
       { allocated: { sale: { S: 20, M: 10 } }, perBuyer: { sale: 3 } },
-      await finalState(stage.client, stage.travel.key(rush, 'reservations')),
+      await finalState(fixture.client, fixture.time.key(rush, 'reservations')),
     ),
     [],
   );
-  for (const each of [show, rush]) await stage.curtain(t, each);
+  for (const each of [show, rush]) await fixture.checkInvariants(t, each);
 });

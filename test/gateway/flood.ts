@@ -1,6 +1,6 @@
 /** More chat than a viewer may send: appended to the log as by another node. */
 import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
-import { unwrap } from '../support/stage.ts';
+import { unwrap } from '../support/store-fixture.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './harness.ts';
 

@@ -10,7 +10,7 @@ import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
-import { unwrap } from '../support/stage.ts';
+import { unwrap } from '../support/store-fixture.ts';
 import { Client, type Encoding } from './client.ts';
 
 export const SECRET = 'a secret of the tests, long enough for HS256';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import { unwrap } from '../support/stage.ts';
+import { unwrap } from '../support/store-fixture.ts';
 import { startWorld, until } from './harness.ts';
 
 const SHOWS = 20;

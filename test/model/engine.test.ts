@@ -6,15 +6,15 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { FIRST_SEED } from '../support/seed.ts';
-import { Stage } from '../support/stage.ts';
+import { StoreFixture } from '../support/store-fixture.ts';
 import { commands, open, replay, USERS, type World } from './commands.ts';
 import { EngineModel } from './engine-model.ts';
 import { RealEngine } from './real-engine.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
 const seed = FIRST_SEED;
-const stage = await Stage.open('model:');
-const stores = [stage.store, await stage.another()] as const;
+const fixture = await StoreFixture.open('model:');
+const stores = [fixture.store, await fixture.connectAnother()] as const;
 if (long) t.setTimeout(3_600_000);
 
 t.test(`random commands, seed ${seed}`, async (t) => {
@@ -22,17 +22,17 @@ t.test(`random commands, seed ${seed}`, async (t) => {
   const tally = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(commands(long ? 120 : 60), async (plays) => {
-      const show = await stage.newShow();
-      const world: World = { real: new RealEngine(show, stage.travel, USERS), stores, history: [], tally };
+      const show = await fixture.newShow();
+      const world: World = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], tally };
       const model = new EngineModel();
       await open(model, world);
       await fc.asyncModelRun(() => ({ model, real: world }), plays);
-      // What time travel made due and nobody noticed yet.
+      // What time time made due and nobody noticed yet.
       for (const last of replay({ do: 'tick' })) await last.run(model, world);
       steps += world.history.length;
-      const problems = await stage.endOf(show);
+      const problems = await fixture.violationsOf(show);
       for (const [of, id] of world.real.ids) {
-        const state = await stage.stateOf(show, id);
+        const state = await fixture.stateOf(show, id);
         if (state !== model.reservations[of]?.state)
           problems.push(`${of} is ${state}, expected ${model.reservations[of]?.state}`);
       }

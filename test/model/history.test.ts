@@ -5,25 +5,30 @@
 import t from 'tap';
 import { checkHistory } from '../support/history-checker.ts';
 import { FIRST_SEED } from '../support/seed.ts';
-import { Stage } from '../support/stage.ts';
+import { StoreFixture } from '../support/store-fixture.ts';
 import { finalState, runStoreUsers } from '../support/store-users.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
 const first = FIRST_SEED;
-const stage = await Stage.open('history:');
-const stores = [stage.store, await stage.another(), await stage.another(), await stage.another()];
+const fixture = await StoreFixture.open('history:');
+const stores = [
+  fixture.store,
+  await fixture.connectAnother(),
+  await fixture.connectAnother(),
+  await fixture.connectAnother(),
+];
 if (long) t.setTimeout(3_600_000);
 
 for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
-  stage.scene(`concurrent clients, seed ${seed}`, async (t) => {
-    const show = await stage.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
+  fixture.test(`concurrent clients, seed ${seed}`, async (t) => {
+    const show = await fixture.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
     // The ledger is replayed over and over while the show runs: it must be right at every moment,
     // not only in the end.
     const audits: string[] = [];
     let playing = true;
     const auditing = (async () => {
       for (let i = 0; playing; i++) {
-        const verified = await (stores[i % stores.length] ?? stage.store).verify(show);
+        const verified = await (stores[i % stores.length] ?? fixture.store).verify(show);
         audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
       }
     })();
@@ -36,7 +41,7 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
       users: 16,
       actionsPerClient: 25,
       seed,
-      travel: stage.travel,
+      time: fixture.time,
     });
     playing = false;
     await auditing;
@@ -44,7 +49,7 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
     const violations = checkHistory(
       crowd.history,
       { allocated: { sale: { S: 12, M: 6 } }, perBuyer: { sale: 3 } },
-      await finalState(stage.client, stage.travel.key(show, 'reservations')),
+      await finalState(fixture.client, fixture.time.key(show, 'reservations')),
     );
     t.same(violations, []);
     t.equal(crowd.unanswered, 0, 'every request was answered');

@@ -2,18 +2,18 @@
  * Runs that failed once, shrunk, and runs that a wrong engine would fail: played again every time.
  */
 import type { Test } from 'tap';
-import { Stage } from '../support/stage.ts';
+import { StoreFixture } from '../support/store-fixture.ts';
 import { open, replay, USERS, type World } from './commands.ts';
 import { EngineModel } from './engine-model.ts';
 import { RealEngine } from './real-engine.ts';
 
-const stage = await Stage.open('kept:');
-const stores = [stage.store, await stage.another()] as const;
+const fixture = await StoreFixture.open('kept:');
+const stores = [fixture.store, await fixture.connectAnother()] as const;
 
 function kept(name: string, ...steps: Parameters<typeof replay>): void {
-  stage.scene(name, async (t: Test) => {
-    const show = await stage.newShow();
-    const world: World = { real: new RealEngine(show, stage.travel, USERS), stores, history: [], tally: new Map() };
+  fixture.test(name, async (t: Test) => {
+    const show = await fixture.newShow();
+    const world: World = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], tally: new Map() };
     const model = new EngineModel();
     await open(model, world);
     for (const step of replay(...steps, { do: 'tick' })) await step.run(model, world);

@@ -9,7 +9,7 @@ import type { WaitlistResult } from '../../src/domain/waitlist.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import type { TimeTravel } from '../support/time-travel.ts';
+import type { TimeControl } from '../support/time-control.ts';
 import type { EngineModel } from './engine-model.ts';
 import { type Answer, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
 
@@ -24,12 +24,12 @@ export interface Observed {
 export class RealEngine {
   readonly show: string;
   readonly ids = new Map<Handle, string>();
-  readonly #travel: TimeTravel;
+  readonly #time: TimeControl;
   readonly #users: readonly string[];
 
-  constructor(show: string, travel: TimeTravel, users: readonly string[]) {
+  constructor(show: string, time: TimeControl, users: readonly string[]) {
     this.show = show;
-    this.#travel = travel;
+    this.#time = time;
     this.#users = users;
   }
 
@@ -89,13 +89,13 @@ export class RealEngine {
         return [{ code: ticked.ok ? 'ok' : ticked.error.code }];
       }
       case 'failover':
-        await this.#travel.anotherServer(show);
+        await this.#time.changeServer(show);
         return [await this.#recovered(store)];
       case 'lapse':
-        await this.#travel.deadline(show, this.#id(step.of));
+        await this.#time.passDeadline(show, this.#id(step.of));
         return [];
       case 'arrive':
-        await this.#travel.moment(show, step.sale, step.moment);
+        await this.#time.passMoment(show, step.sale, step.moment);
         return [];
     }
   }
@@ -116,7 +116,7 @@ export class RealEngine {
     for (let i = 0; i < 500; i++) {
       const ticked = await store.tick(this.show);
       if (!ticked.ok) return { code: ticked.error.code };
-      if (!(await this.#travel.isRecovering(this.show))) return { code: 'ok' };
+      if (!(await this.#time.isRecovering(this.show))) return { code: 'ok' };
       await sleep(2);
     }
     return { code: 'the recovery does not end' };

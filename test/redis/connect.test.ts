@@ -4,7 +4,7 @@ import t from 'tap';
 import { StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { startRedis } from '../support/redis.ts';
-import { HOST, outcome, unwrap } from '../support/stage.ts';
+import { HOST, outcome, unwrap } from '../support/store-fixture.ts';
 
 async function until(done: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !done(); i++) await sleep(10);

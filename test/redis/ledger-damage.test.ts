@@ -3,10 +3,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack } from '../../src/redis/records.ts';
-import { HOST, outcome, Stage, unwrap } from '../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
-const stage = await Stage.open('damage:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('damage:');
+const { store, client, time } = fixture;
 const died: unknown[] = [];
 process.on('unhandledRejection', (reason) => died.push(reason));
 
@@ -23,16 +23,16 @@ const damages: Record<string, [field: string, value: string | Buffer]> = {
 };
 
 for (const [name, entry] of Object.entries(damages)) {
-  stage.scene(name, async (t) => {
-    const show = await stage.openShow();
-    await stage.hold(show, 'ann');
-    await client.xadd(travel.key(show, 'ledger'), '*', ...entry);
+  fixture.test(name, async (t) => {
+    const show = await fixture.openShow();
+    await fixture.hold(show, 'ann');
+    await client.xadd(time.key(show, 'ledger'), '*', ...entry);
     const verified = await store
       .verify(show)
       .catch((error: unknown) => ({ ok: false as const, error: { code: `threw ${error}` } }));
     t.ok(verified.ok, 'verify answers');
     if (verified.ok && name !== 'an empty entry') t.ok(verified.value.violations.length > 0, 'and says what it found');
-    await client.hset(travel.key(show, 'show'), 'run', 'another-process');
+    await client.hset(time.key(show, 'show'), 'run', 'another-process');
     t.equal(outcome(await store.tick(show)), 'ok');
     await sleep(60);
     t.same(died, [], 'the process lives');
@@ -43,7 +43,7 @@ for (const [name, entry] of Object.entries(damages)) {
       'ok',
       'the host can still end it',
     );
-    await stage.heard(show).close();
-    stage.forget(show);
+    await fixture.commitsOf(show).close();
+    fixture.skipCommitCheck(show);
   });
 }

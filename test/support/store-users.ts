@@ -11,7 +11,7 @@ import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import { reservationView, unpack } from '../../src/redis/records.ts';
 import { type FinalState, HistoryRecorder, type Operation, type Outcome } from './history-checker.ts';
-import type { TimeTravel } from './time-travel.ts';
+import type { TimeControl } from './time-control.ts';
 
 export interface CrowdPlan {
   show: string;
@@ -23,7 +23,7 @@ export interface CrowdPlan {
   actionsPerClient: number;
   seed: number;
   /** Makes deadlines come, and the host move units. */
-  travel?: TimeTravel;
+  time?: TimeControl;
   /** Called once, when a third of the actions are done: the moment for a fault. */
   midway?: () => void;
 }
@@ -134,19 +134,19 @@ class Crowd {
   }
 
   async #lapse(store: ConnectedStore, { reservation: { id } }: StoreUsersReport['granted'][number]): Promise<void> {
-    const { travel, show } = this.#plan;
-    if (!travel) return;
+    const { time, show } = this.#plan;
+    if (!time) return;
     await this.#recorder.record(
       { do: 'lapse', reservation: id },
-      () => travel.deadlineInRush(show, id).catch(() => {}),
+      () => time.passDeadlineUnderLoad(show, id).catch(() => {}),
       () => ({ type: 'ok' }),
     );
     await store.tick(show);
   }
 
   async #units(store: ConnectedStore, roll: (sides: number) => number): Promise<void> {
-    const { show, sale, skus, travel } = this.#plan;
-    if (!travel) return;
+    const { show, sale, skus, time } = this.#plan;
+    if (!time) return;
     const sku = skus[roll(skus.length)] ?? '';
     const delta = roll(2) === 0 ? 1 : -1;
     const key = `units${this.#keys++}`;

@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { Stage, unwrap } from '../../support/stage.ts';
+import { StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('cap:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('cap:');
+const { store, client, time } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 function batch(count: number, perSecond: number, marked: number[] = [], node = 'n1'): ChatAppend {
@@ -34,15 +34,15 @@ const shownOf = async (
 const indexes = ({ items }: Pick<ChatBatch, 'items'>): number[] =>
   items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as Array<[number]>).map(([i]) => i);
 
-stage.scene('below the cap everything is shown, up to the last one that fits', async (t) => {
-  const show = await stage.newShow();
+fixture.test('below the cap everything is shown, up to the last one that fits', async (t) => {
+  const show = await fixture.newShow();
   for (let i = 0; i < 3; i++) t.equal(await shownOf(show, batch(10, 30)), null);
   t.equal((await shownOf(show, batch(10, 30)))?.length, 0, 'the second is full');
   t.equal(await shownOf(show, batch(10, 0)), null, '0: no cap at all');
 });
 
-stage.scene('above it a sample: evenly spread, numbered, and the same in the history and on the relay', async (t) => {
-  const show = await stage.newShow();
+fixture.test('above it a sample: evenly spread, numbered, and the same in the history and on the relay', async (t) => {
+  const show = await fixture.newShow();
   const heard: ChatBatch[] = [];
   unwrap(
     await store.subscribe(show, {
@@ -63,7 +63,7 @@ stage.scene('above it a sample: evenly spread, numbered, and the same in the his
   while (heard.length < 2) await sleep(5);
   t.match(heard[0], { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
   t.same(heard.slice(0, 1).map(indexes), [shown]);
-  t.same(packr.unpack(heard[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all travel, for their rates');
+  t.same(packr.unpack(heard[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all time, for their rates');
   const loaded = unwrap(await store.load(show));
   t.same(loaded.chat.map(indexes), [shown, [0, 1, 2, 3, 4]]);
   t.equal(loaded.lastChat, 205);
@@ -74,17 +74,17 @@ stage.scene('above it a sample: evenly spread, numbered, and the same in the his
   );
 });
 
-stage.scene('marked messages are shown above the cap too, and leave the others what is left of it', async (t) => {
-  const show = await stage.newShow();
+fixture.test('marked messages are shown above the cap too, and leave the others what is left of it', async (t) => {
+  const show = await fixture.newShow();
   t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
   t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
   t.same(await shownOf(show, batch(5, 10)), [], 'nothing is left in this second');
   t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that nobody sees takes its numbers all the same');
 });
 
-stage.scene('one cap for all nodes, used, and never passed in any second', async (t) => {
-  const show = await stage.newShow();
-  const other = await stage.another();
+fixture.test('one cap for all nodes, used, and never passed in any second', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
   const cap = 100;
   const shownAt: Array<[atMs: number, count: number]> = [];
   const started = performance.now();
@@ -104,8 +104,8 @@ stage.scene('one cap for all nodes, used, and never passed in any second', async
   t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
 });
 
-stage.scene('writers of a quiet node have the chance of those of a loud one', async (t) => {
-  const show = await stage.newShow();
+fixture.test('writers of a quiet node have the chance of those of a loud one', async (t) => {
+  const show = await fixture.newShow();
   const cap = 100;
   const said = { loud: 0, quiet: 0 };
   const seen = { loud: 0, quiet: 0 };
@@ -119,10 +119,10 @@ stage.scene('writers of a quiet node have the chance of those of a loud one', as
    */
   const passTenth = async (): Promise<void> => {
     const [slot, sum, ...counts] = packr.unpack(
-      (await client.hgetBuffer(travel.key(show, 'show'), 'chat_window')) as Buffer,
+      (await client.hgetBuffer(time.key(show, 'show'), 'chat_window')) as Buffer,
     );
     const older = counts.map(([first, ...rest]: number[]) => [...rest, first]);
-    await client.hset(travel.key(show, 'show'), 'chat_window', packr.pack([Number(slot) - 1, sum, ...older]));
+    await client.hset(time.key(show, 'show'), 'chat_window', packr.pack([Number(slot) - 1, sum, ...older]));
   };
   for (let tenth = 0; tenth < 300; tenth++) {
     const quietFirst = Math.random() < 0.5;
@@ -138,13 +138,13 @@ stage.scene('writers of a quiet node have the chance of those of a loud one', as
   t.ok(quiet > loud / 1.25 && quiet < loud * 1.25, `the same chance: ${loud.toFixed(4)} and ${quiet.toFixed(4)}`);
 });
 
-stage.scene('a clock of Redis that was set back does not silence the room', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a clock of Redis that was set back does not silence the room', async (t) => {
+  const show = await fixture.newShow();
   t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
   const ahead = Math.floor((Date.now() + 3_600_000) / 100);
   const zeros = Array(11).fill(0);
   await client.hset(
-    travel.key(show, 'show'),
+    time.key(show, 'show'),
     'chat_window',
     packr.pack([ahead, 0, Array(11).fill(9), zeros, Array(11).fill(9)]),
   );

@@ -1,142 +1,146 @@
 /** tick.lua and clockwork.lua: what time does, once, whoever notices first, in slices. */
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('clock:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('clock:');
+const { store, client, time } = fixture;
 
 const eventTypes = async (show: string, work: () => Promise<unknown>): Promise<string[]> =>
-  (await stage.heard(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
 
-stage.scene('nothing due: nothing done, and the next moment is told', async (t) => {
-  const show = await stage.newShow();
+fixture.test('nothing due: nothing done, and the next moment is told', async (t) => {
+  const show = await fixture.newShow();
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
-  const sale = await stage.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  const sale = await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: sale.opensAt });
   const opened = unwrap(await store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: opened.closesAt });
-  const held = await stage.hold(show, 'ann');
+  const held = await fixture.hold(show, 'ann');
   t.ok((unwrap(await store.tick(show)).nextDueAt ?? 0) <= (opened.closesAt ?? 0));
-  t.same(await stage.heard(show).during(() => store.tick(show)), [], 'a tick that does nothing announces nothing');
-  unwrap(await stage.release(show, held));
+  t.same(
+    await fixture.commitsOf(show).during(() => store.tick(show)),
+    [],
+    'a tick that does nothing announces nothing',
+  );
+  unwrap(await fixture.release(show, held));
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
-stage.scene('every commit tells the next moment, so that nobody has to ask', async (t) => {
-  const show = await stage.newShow();
+fixture.test('every commit tells the next moment, so that nobody has to ask', async (t) => {
+  const show = await fixture.newShow();
   const told = async <T>(work: () => Promise<T>) => {
     let made: T | undefined;
-    const commits = await stage.heard(show).during(async () => {
+    const commits = await fixture.commitsOf(show).during(async () => {
       made = await work();
     });
     return { made: made as T, nextDueAt: commits.at(-1)?.nextDueAt };
   };
-  const planned = await stage.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
+  const planned = await fixture.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
   t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
   const opened = await told(() => store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
   const { closesAt } = unwrap(opened.made);
   t.equal(opened.nextDueAt, closesAt);
-  const held = await told(() => stage.hold(show, 'ann'));
+  const held = await told(() => fixture.hold(show, 'ann'));
   t.equal(held.nextDueAt, held.made.heldUntil + LIMITS.confirmGraceMs, 'the end of the grace, not of the hold');
-  t.equal((await told(() => stage.confirm(show, held.made))).nextDueAt, closesAt);
+  t.equal((await told(() => fixture.confirm(show, held.made))).nextDueAt, closesAt);
   t.equal((await told(() => store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }))).nextDueAt, null);
 });
 
-stage.scene('a sale that is open from the start waits for nothing but its end', async (t) => {
-  const show = await stage.newShow();
-  const sale = await stage.newSale(show);
-  t.same(await client.zrange(travel.key(show, 'due'), 0, '-1'), ['c:sale']);
+fixture.test('a sale that is open from the start waits for nothing but its end', async (t) => {
+  const show = await fixture.newShow();
+  const sale = await fixture.newSale(show);
+  t.same(await client.zrange(time.key(show, 'due'), 0, '-1'), ['c:sale']);
   t.equal(unwrap(await store.load(show)).nextDueAt, sale.closesAt);
 });
 
-stage.scene('a sale opens and closes at its moments, each announced once', async (t) => {
-  const show = await stage.newShow();
-  await stage.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
-  await travel.moment(show, 'sale', 'opensAt');
+fixture.test('a sale opens and closes at its moments, each announced once', async (t) => {
+  const show = await fixture.newShow();
+  await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  await time.passMoment(show, 'sale', 'opensAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened']);
   t.same(await eventTypes(show, () => store.tick(show)), []);
-  t.match((await stage.ledger(show)).at(-1), ['sale', 'sale', false, false, 'time', '', 'open']);
-  await travel.moment(show, 'sale', 'closesAt');
+  t.match((await fixture.ledger(show)).at(-1), ['sale', 'sale', false, false, 'time', '', 'open']);
+  await time.passMoment(show, 'sale', 'closesAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
   t.match(unwrap(await store.getSale(show, 'sale')), { state: 'ended', endedAt: Number });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
 });
 
-stage.scene('whoever comes first turns the sale: a reserve, a confirm, a move, two ticks at once', async (t) => {
+fixture.test('whoever comes first turns the sale: a reserve, a confirm, a move, two ticks at once', async (t) => {
   const planned = async () => {
-    const show = await stage.newShow();
-    await stage.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
-    await travel.moment(show, 'sale', 'opensAt');
+    const show = await fixture.newShow();
+    await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+    await time.passMoment(show, 'sale', 'opensAt');
     return show;
   };
   const first = await planned();
   t.same(
     await eventTypes(first, async () =>
-      t.equal(outcome(await stage.reserve(first, 'ann')), 'ok', 'on the dot, before any tick'),
+      t.equal(outcome(await fixture.reserve(first, 'ann')), 'ok', 'on the dot, before any tick'),
     ),
     ['sale.opened'],
   );
-  await travel.moment(first, 'sale', 'closesAt');
-  t.same(await eventTypes(first, async () => t.equal(outcome(await stage.reserve(first, 'bob')), 'sale_ended')), [
+  await time.passMoment(first, 'sale', 'closesAt');
+  t.same(await eventTypes(first, async () => t.equal(outcome(await fixture.reserve(first, 'bob')), 'sale_ended')), [
     'sale.ended',
   ]);
 
   const second = await planned();
-  const other = await stage.another();
+  const other = await fixture.connectAnother();
   t.same(await eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])), [
     'sale.opened',
   ]);
 
-  const third = await stage.openShow();
-  const held = await stage.hold(third, 'ann');
-  await travel.moment(third, 'sale', 'closesAt');
+  const third = await fixture.openShow();
+  const held = await fixture.hold(third, 'ann');
+  await time.passMoment(third, 'sale', 'closesAt');
   t.same(
     await eventTypes(third, async () =>
-      t.equal(outcome(await stage.confirm(third, held)), 'ok', 'a hold outlives its sale'),
+      t.equal(outcome(await fixture.confirm(third, held)), 'ok', 'a hold outlives its sale'),
     ),
     ['sale.ended'],
   );
 });
 
-stage.scene('a sale missed by everybody opens and closes in one go', async (t) => {
-  const show = await stage.newShow();
-  await stage.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
-  await travel.moment(show, 'sale', 'opensAt', 2_000);
-  await travel.moment(show, 'sale', 'closesAt', 1_000);
+fixture.test('a sale missed by everybody opens and closes in one go', async (t) => {
+  const show = await fixture.newShow();
+  await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  await time.passMoment(show, 'sale', 'opensAt', 2_000);
+  await time.passMoment(show, 'sale', 'closesAt', 1_000);
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
 });
 
-stage.scene('a paused sale ends on time too', async (t) => {
-  const show = await stage.openShow();
+fixture.test('a paused sale ends on time too', async (t) => {
+  const show = await fixture.openShow();
   unwrap(await store.moveSale(show, 'sale', { op: 'pause' }, { key: 'p', actor: HOST }));
-  await travel.moment(show, 'sale', 'closesAt');
+  await time.passMoment(show, 'sale', 'closesAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
 
-stage.scene('lapsed holds free their units, once, and are announced to their buyers', async (t) => {
-  const show = await stage.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
-  const held = await stage.hold(show, 'ann', {
+fixture.test('lapsed holds free their units, once, and are announced to their buyers', async (t) => {
+  const show = await fixture.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
+  const held = await fixture.hold(show, 'ann', {
     lines: [
       { sku: 'S', qty: 2 },
       { sku: 'M', qty: 1 },
     ],
   });
-  const kept = await stage.hold(show, 'bob');
-  await travel.deadline(show, held.id);
-  const heard = await stage.heard(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));
+  const kept = await fixture.hold(show, 'bob');
+  await time.passDeadline(show, held.id);
+  const heard = await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));
   t.match(heard, [
     { reservations: [{ id: held.id, user: 'ann', state: 'expired' }], sales: [{ left: { S: 2, M: 3 } }] },
   ]);
   t.equal(unwrap(await store.tick(show)).done, 0);
-  t.equal(await stage.stateOf(show, kept.id), 'held');
-  t.same(await stage.reservationsOf(show, ['ann']), [[]]);
-  t.match((await stage.ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
+  t.equal(await fixture.stateOf(show, kept.id), 'held');
+  t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
+  t.match((await fixture.ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
 });
 
-stage.scene('a crowd of lapsed holds is swept in slices, and every call helps', async (t) => {
+fixture.test('a crowd of lapsed holds is swept in slices, and every call helps', async (t) => {
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
-  const show = await stage.openShow({ units: { S: count + 1 } });
+  const show = await fixture.openShow({ units: { S: count + 1 } });
   const asks = Array.from({ length: count }, (_, i) => ({
     user: `u${i}`,
     key: 'k',
@@ -145,53 +149,57 @@ stage.scene('a crowd of lapsed holds is swept in slices, and every call helps', 
   }));
   for (let from = 0; from < count; from += LIMITS.reserveBatchMax)
     await store.reserve(show, asks.slice(from, from + LIMITS.reserveBatchMax));
-  t.equal(await travel.lapseAll(show), count);
+  t.equal(await time.passAllDeadlines(show), count);
   const first = unwrap(await store.tick(show));
   t.equal(first.done, LIMITS.sweepSliceMax);
   t.ok((first.nextDueAt ?? 0) <= store.now() + 1_000, 'the rest is due at once');
-  t.equal(outcome(await stage.reserve(show, 'new')), 'ok');
-  t.equal((await stage.books(show)).held, count - 2 * LIMITS.sweepSliceMax + 1, 'the reserve swept a slice on its way');
+  t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
+  t.equal(
+    (await fixture.books(show)).held,
+    count - 2 * LIMITS.sweepSliceMax + 1,
+    'the reserve swept a slice on its way',
+  );
   t.equal(unwrap(await store.tick(show)).done, rest);
   t.equal(unwrap(await store.tick(show)).done, 0);
-  t.same(await stage.books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
+  t.same(await fixture.books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
 });
 
-stage.scene('the index of live shows: in with the first sale, out when nothing is left to do', async (t) => {
-  const show = await stage.newShow();
+fixture.test('the index of live shows: in with the first sale, out when nothing is left to do', async (t) => {
+  const show = await fixture.newShow();
   const live = async () => unwrap(await store.liveShows()).includes(show);
   t.notOk(await live());
-  await stage.newSale(show);
+  await fixture.newSale(show);
   t.ok(await live());
-  const held = await stage.hold(show, 'ann');
+  const held = await fixture.hold(show, 'ann');
   unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }));
   await store.tick(show);
   t.ok(await live(), 'an open hold keeps it');
-  await travel.deadline(show, held.id);
+  await time.passDeadline(show, held.id);
   await store.tick(show);
   t.notOk(await live());
 });
 
-stage.scene('a tick beside a new sale never hides the show from the jobs', async (t) => {
-  const other = await stage.another();
+fixture.test('a tick beside a new sale never hides the show from the jobs', async (t) => {
+  const other = await fixture.connectAnother();
   let hidden = 0;
   for (let i = 0; i < 40; i++) {
-    const show = await stage.newShow();
-    await Promise.all([store.tick(show), other.createSale(show, stage.spec(), { key: 'c', actor: HOST })]);
+    const show = await fixture.newShow();
+    await Promise.all([store.tick(show), other.createSale(show, fixture.saleSpec(), { key: 'c', actor: HOST })]);
     if (!unwrap(await store.liveShows()).includes(show)) hidden++;
   }
   t.equal(hidden, 0, 'shows with an open sale that are not in the index');
 });
 
-stage.scene('the store knows the Redis clock within its stated error', async (t) => {
+fixture.test('the store knows the Redis clock within its stated error', async (t) => {
   const [seconds, micros] = (await client.time()) as unknown as [string, string];
   const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
   t.ok(Math.abs(store.now() - redisMs) < 250, 'about the same moment');
   t.ok(store.nowErrorMs() < 250);
 });
 
-stage.scene('a show with a sale that has no end stays in the index until the sale is over', async (t) => {
-  const show = await stage.newShow();
-  await stage.newSale(show, { opensInMs: 0 });
+fixture.test('a show with a sale that has no end stays in the index until the sale is over', async (t) => {
+  const show = await fixture.newShow();
+  await fixture.newSale(show, { opensInMs: 0 });
   await store.tick(show);
   t.ok(unwrap(await store.liveShows()).includes(show), 'nothing falls due, yet the sale is open');
   unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));

@@ -5,24 +5,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack, unpack } from '../../../src/redis/records.ts';
 import { packReservation } from '../../support/packed-reservation.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('fence:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('fence:');
+const { store, client, time } = fixture;
 
-const changeServer = (show: string) => travel.anotherServer(show);
+const changeServer = (show: string) => time.changeServer(show);
 const epochOf = async (show: string): Promise<string> => unwrap(await store.load(show)).snapshot.epoch;
 async function recovered(show: string): Promise<void> {
   for (let i = 0; i < 400; i++) {
-    if ((await client.hexists(travel.key(show, 'show'), 'recovering')) === 0) return;
+    if ((await client.hexists(time.key(show, 'show'), 'recovering')) === 0) return;
     await sleep(5);
   }
   throw new Error(`${show} is still recovering`);
 }
 
-stage.scene('the first caller gives the show a new epoch, once, and old positions no longer count', async (t) => {
-  const show = await stage.openShow();
-  const other = await stage.another();
+fixture.test('the first caller gives the show a new epoch, once, and old positions no longer count', async (t) => {
+  const show = await fixture.openShow();
+  const other = await fixture.connectAnother();
   const before = await epochOf(show);
   await changeServer(show);
   const epochs = await Promise.all(
@@ -35,27 +35,27 @@ stage.scene('the first caller gives the show a new epoch, once, and old position
   t.equal(await epochOf(show), epochs[0], 'it stays');
 });
 
-stage.scene('every decision says how durably it is kept and in which epoch', async (t) => {
-  const show = await stage.openShow();
+fixture.test('every decision says how durably it is kept and in which epoch', async (t) => {
+  const show = await fixture.openShow();
   const before = await epochOf(show);
-  const first = unwrap(await stage.reserve(show, 'ann'));
+  const first = unwrap(await fixture.reserve(show, 'ann'));
   t.match(first, { durability: 'everysec', epoch: before });
   await changeServer(show);
   await epochOf(show);
   await recovered(show);
-  const again = unwrap(await stage.reserve(show, 'ann'));
+  const again = unwrap(await fixture.reserve(show, 'ann'));
   t.match(again, { replayed: true, epoch: await epochOf(show) });
   t.not(again.epoch, before, 'a client that remembers the epoch of its answer sees that another server took over');
-  t.equal(unwrap(await stage.confirm(show, again.reservation)).epoch, again.epoch);
+  t.equal(unwrap(await fixture.confirm(show, again.reservation)).epoch, again.epoch);
 });
 
-stage.scene('open sales pause, the books are verified, the sales go on, and everybody is told', async (t) => {
-  const show = await stage.openShow();
-  await stage.newSale(show, { id: 'draft', durationMs: 60_000 });
-  await stage.newSale(show, { id: 'paused' });
+fixture.test('open sales pause, the books are verified, the sales go on, and everybody is told', async (t) => {
+  const show = await fixture.openShow();
+  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
+  await fixture.newSale(show, { id: 'paused' });
   unwrap(await store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST }));
-  const held = await stage.hold(show, 'ann');
-  const heard = await stage.heard(show).during(async () => {
+  const held = await fixture.hold(show, 'ann');
+  const heard = await fixture.commitsOf(show).during(async () => {
     await changeServer(show);
     await store.tick(show);
     await recovered(show);
@@ -74,47 +74,47 @@ stage.scene('open sales pause, the books are verified, the sales go on, and ever
     { sale: 'open', draft: 'draft', paused: 'paused' },
     'what the host paused stays paused',
   );
-  t.equal(outcome(await stage.confirm(show, held)), 'ok');
-  t.equal(outcome(await stage.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await fixture.confirm(show, held)), 'ok');
+  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-stage.scene('while the books are verified no hold is made; confirms and releases go on', async (t) => {
-  const show = await stage.openShow();
-  const [ann, bob] = [await stage.hold(show, 'ann'), await stage.hold(show, 'bob')];
+fixture.test('while the books are verified no hold is made; confirms and releases go on', async (t) => {
+  const show = await fixture.openShow();
+  const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   // As if the process that noticed died at once: the mark is set, nobody verifies.
-  await client.hset(travel.key(show, 'show'), 'recovering', '1');
-  t.match(await stage.reserve(show, 'cyd'), { ok: false, error: { code: 'sale_paused', retryAfterMs: Number } });
-  t.equal(outcome(await stage.reserve(show, 'ann')), 'replayed', 'a recorded answer is still given');
-  t.equal(outcome(await stage.confirm(show, ann)), 'ok');
-  t.equal(outcome(await stage.release(show, bob)), 'ok');
+  await client.hset(time.key(show, 'show'), 'recovering', '1');
+  t.match(await fixture.reserve(show, 'cyd'), { ok: false, error: { code: 'sale_paused', retryAfterMs: Number } });
+  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a recorded answer is still given');
+  t.equal(outcome(await fixture.confirm(show, ann)), 'ok');
+  t.equal(outcome(await fixture.release(show, bob)), 'ok');
   await store.tick(show);
   await recovered(show);
-  t.equal(outcome(await stage.reserve(show, 'cyd')), 'ok', 'the next tick of anybody did it');
+  t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the next tick of anybody did it');
 });
 
-stage.scene('books that drifted are brought back by a compensating entry', async (t) => {
-  const show = await stage.openShow({ units: { S: 10 } });
-  await stage.hold(show, 'ann');
-  await client.hset(travel.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
+fixture.test('books that drifted are brought back by a compensating entry', async (t) => {
+  const show = await fixture.openShow({ units: { S: 10 } });
+  await fixture.hold(show, 'ann');
+  await client.hset(time.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
   t.ok(unwrap(await store.verify(show)).violations.length > 0, 'verify sees the drift');
   await changeServer(show);
   await store.tick(show);
   await recovered(show);
-  t.same(await stage.books(show), { allocated: 10, available: 9, held: 1, sold: 0, withdrawn: 0 });
+  t.same(await fixture.books(show), { allocated: 10, available: 9, held: 1, sold: 0, withdrawn: 0 });
   t.match(
-    (await stage.ledger(show)).find(([kind]) => kind === 'adjust'),
+    (await fixture.ledger(show)).find(([kind]) => kind === 'adjust'),
     ['adjust', 'sale', false, false, 'recovery', '', 'drift', [['S', 0, 42, 1, 0, 0, 9, 1, 0, 0]]],
   );
-  t.equal(outcome(await stage.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-stage.scene('a sale whose ledger contradicts itself stays paused', async (t) => {
-  const show = await stage.openShow();
-  await stage.newSale(show, { id: 'sound' });
-  const held = await stage.hold(show, 'ann');
+fixture.test('a sale whose ledger contradicts itself stays paused', async (t) => {
+  const show = await fixture.openShow();
+  await fixture.newSale(show, { id: 'sound' });
+  const held = await fixture.hold(show, 'ann');
   // A forged entry: the same hold a second time.
   await client.xadd(
-    travel.key(show, 'ledger'),
+    time.key(show, 'ledger'),
     '*',
     'e',
     pack(['hold', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]], unpack(packReservation({ ...held, key: 'k' }))]),
@@ -130,20 +130,20 @@ stage.scene('a sale whose ledger contradicts itself stays paused', async (t) => 
     ({ type }) => type === 'show.recovered',
   );
   t.match(told?.data, { untrusted: ['sale'] });
-  await stage.heard(show).close();
-  stage.forget(show);
+  await fixture.commitsOf(show).close();
+  fixture.skipCommitCheck(show);
 });
 
-stage.scene('every script of a show notices the other process', async (t) => {
+fixture.test('every script of a show notices the other process', async (t) => {
   const calls: Array<[string, (show: string) => Promise<{ ok: boolean }>]> = [
-    ['reserve', (show) => stage.reserve(show, 'zoe')],
+    ['reserve', (show) => fixture.reserve(show, 'zoe')],
     [
       'confirm',
       (show) => store.confirm(show, { reservation: 'r', orderRef: 'o', amount: 1 }, { key: 'k', actor: HOST }),
     ],
     ['waitlist', (show) => store.waitlist(show, { op: 'leave', user: 'zoe', key: 'k', sale: 'sale', sku: 'S' })],
     ['tick', (show) => store.tick(show)],
-    ['create', (show) => store.createSale(show, stage.spec({ id: 'x' }), { key: 'x', actor: HOST })],
+    ['create', (show) => store.createSale(show, fixture.saleSpec({ id: 'x' }), { key: 'x', actor: HOST })],
     ['move', (show) => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'y', actor: HOST })],
     ['announce', (show) => store.announce(show, 'x', HOST)],
     ['chat', (show) => store.appendChat(show, { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, [])],
@@ -152,11 +152,11 @@ stage.scene('every script of a show notices the other process', async (t) => {
     ['verify', (show) => store.verify(show)],
   ];
   for (const [name, call] of calls) {
-    const show = await stage.openShow();
-    const before = await client.hget(travel.key(show, 'show'), 'epoch');
+    const show = await fixture.openShow();
+    const before = await client.hget(time.key(show, 'show'), 'epoch');
     await changeServer(show);
     const answer = await call(show);
-    t.not(await client.hget(travel.key(show, 'show'), 'epoch'), before, `${name} gave a new epoch`);
+    t.not(await client.hget(time.key(show, 'show'), 'epoch'), before, `${name} gave a new epoch`);
     t.not(outcome(answer as never), 'redis_unavailable', `${name} was answered all the same`);
     await recovered(show);
   }

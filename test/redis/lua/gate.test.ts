@@ -1,29 +1,29 @@
 /**
  * gate.lua: the refusals that nodes gave from their own view stand in the ledger, and move nothing.
  */
-import { outcome, Stage, unwrap } from '../../support/stage.ts';
+import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('gate:');
-const { store } = stage;
+const fixture = await StoreFixture.open('gate:');
+const { store } = fixture;
 
-stage.scene('what nodes report is counted, with the position it rested on, and announced to nobody', async (t) => {
-  const show = await stage.openShow();
+fixture.test('what nodes report is counted, with the position it rested on, and announced to nobody', async (t) => {
+  const show = await fixture.openShow();
   const { rev, snapshot } = unwrap(await store.load(show));
   const at = store.now();
   const report = (code: string, count: number) => ({ sale: 'sale', code, count, offset: snapshot.offset, rev });
-  const heard = await stage.heard(show).during(async () => {
+  const heard = await fixture.commitsOf(show).during(async () => {
     unwrap(await store.reportRefusals(show, 'n1', at, [report('sold_out', 120), report('sale_not_open', 3)]));
     unwrap(await store.reportRefusals(show, 'n2', at, [report('sold_out', 7)]));
     unwrap(await store.reportRefusals(show, 'n3', at, []));
   });
   t.same(heard, []);
   t.match(unwrap(await store.verify(show)), { localRefusals: 130, refusals: 0, violations: [] });
-  const entries = (await stage.ledger(show)).filter(([kind]) => kind === 'gate');
+  const entries = (await fixture.ledger(show)).filter(([kind]) => kind === 'gate');
   t.match(entries, [
     ['gate', 'sale', false, false, 'n1', '', 'sold_out', false, { at, count: 120, offset: snapshot.offset, rev }],
     ['gate', 'sale', false, false, 'n1', '', 'sale_not_open', false, { count: 3 }],
     ['gate', 'sale', false, false, 'n2', '', 'sold_out', false, { count: 7 }],
   ]);
-  t.same(await stage.books(show), { allocated: 10, available: 10, held: 0, sold: 0, withdrawn: 0 });
+  t.same(await fixture.books(show), { allocated: 10, available: 10, held: 0, sold: 0, withdrawn: 0 });
   t.equal(outcome(await store.reportRefusals('ghost', 'n1', at, [report('sold_out', 1)])), 'show_not_found');
 });

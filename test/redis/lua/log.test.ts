@@ -3,10 +3,10 @@ import { Packr } from 'msgpackr';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('log:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('log:');
+const { store, client, time } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const batch = (node: string, texts: string[], at = 1_000) => ({
   node,
@@ -24,8 +24,8 @@ async function until(done: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-stage.scene('events after a position: complete, in order, or not at all', async (t) => {
-  const show = await stage.newShow();
+fixture.test('events after a position: complete, in order, or not at all', async (t) => {
+  const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
   const all = unwrap(await store.eventsAfter(show, epoch, 0)) ?? [];
@@ -40,8 +40,8 @@ stage.scene('events after a position: complete, in order, or not at all', async 
   t.equal(unwrap(await store.eventsAfter('ghost', epoch, 0)), null);
 });
 
-stage.scene('a position that makes no sense is answered, not thrown', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a position that makes no sense is answered, not thrown', async (t) => {
+  const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (const after of [-1, 0.5, Number.NaN, Number.MAX_SAFE_INTEGER]) {
     const answer = await store.eventsAfter(show, epoch, after).catch((error: unknown) => `threw ${error}`);
@@ -49,26 +49,26 @@ stage.scene('a position that makes no sense is answered, not thrown', async (t) 
   }
 });
 
-stage.scene('a trimmed log sends to the snapshot and never leaves a hole', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a trimmed log sends to the snapshot and never leaves a hole', async (t) => {
+  const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
-  await client.xtrim(travel.key(show, 'log'), 'MAXLEN', 4);
+  await client.xtrim(time.key(show, 'log'), 'MAXLEN', 4);
   t.equal(unwrap(await store.eventsAfter(show, epoch, 0)), null);
   t.equal(unwrap(await store.eventsAfter(show, epoch, 5)), null);
   t.same(
     (unwrap(await store.eventsAfter(show, epoch, 6)) ?? []).map(({ offset }) => offset),
     [7, 8, 9, 10],
   );
-  await client.xdel(travel.key(show, 'log'), '8-0');
+  await client.xdel(time.key(show, 'log'), '8-0');
   t.equal(unwrap(await store.eventsAfter(show, epoch, 6)), null, 'a hole in the middle');
-  await stage.heard(show).close();
-  stage.forget(show);
+  await fixture.commitsOf(show).close();
+  fixture.skipCommitCheck(show);
 });
 
-stage.scene('many writers at once: every number once, in order', async (t) => {
-  const show = await stage.newShow();
-  const stores = [store, await stage.another(), await stage.another()];
+fixture.test('many writers at once: every number once, in order', async (t) => {
+  const show = await fixture.newShow();
+  const stores = [store, await fixture.connectAnother(), await fixture.connectAnother()];
   const offsets = await Promise.all(
     Array.from(
       { length: 90 },
@@ -81,11 +81,11 @@ stage.scene('many writers at once: every number once, in order', async (t) => {
   );
 });
 
-stage.scene(
+fixture.test(
   'chat ids go on from batch to batch, over all nodes, and the relay carries the bytes as they came',
   async (t) => {
-    const show = await stage.newShow();
-    const other = await stage.another();
+    const show = await fixture.newShow();
+    const other = await fixture.connectAnother();
     const heard = await listen(show);
     const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
     t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
@@ -126,9 +126,9 @@ stage.scene(
   },
 );
 
-stage.scene('parallel appends never share an id', async (t) => {
-  const show = await stage.newShow();
-  const stores = [store, await stage.another()];
+fixture.test('parallel appends never share an id', async (t) => {
+  const show = await fixture.newShow();
+  const stores = [store, await fixture.connectAnother()];
   const firsts = await Promise.all(
     Array.from(
       { length: 40 },
@@ -142,8 +142,8 @@ stage.scene('parallel appends never share an id', async (t) => {
   );
 });
 
-stage.scene('the chat history is bounded: the newest messages of the newest batches', async (t) => {
-  const show = await stage.newShow();
+fixture.test('the chat history is bounded: the newest messages of the newest batches', async (t) => {
+  const show = await fixture.newShow();
   const texts = Array.from({ length: 20 }, (_, i) => `m${i}`);
   for (let i = 0; i < 5; i++) await store.appendChat(show, batch('n', texts), []);
   const loaded = unwrap(await store.load(show)).chat;
@@ -156,13 +156,13 @@ stage.scene('the chat history is bounded: the newest messages of the newest batc
   await Promise.all(
     Array.from({ length: 4 * LIMITS.chatRingBatches }, () => store.appendChat(show, batch('n', ['x']), [])),
   );
-  const kept = await client.xlen(travel.key(show, 'chat'));
+  const kept = await client.xlen(time.key(show, 'chat'));
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);
 });
 
-stage.scene('viewers are summed over nodes, hearts over time, and only changes are announced', async (t) => {
-  const show = await stage.newShow();
-  const other = await stage.another();
+fixture.test('viewers are summed over nodes, hearts over time, and only changes are announced', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
   const heard = await listen(show);
   t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
   t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7, unique: 0 });
@@ -193,11 +193,11 @@ stage.scene('viewers are summed over nodes, hearts over time, and only changes a
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
 });
 
-stage.scene(
+fixture.test(
   'unique viewers: people are counted once, over nodes and visits, with an error of a few per cent',
   async (t) => {
-    const show = await stage.newShow();
-    const other = await stage.another();
+    const show = await fixture.newShow();
+    const other = await fixture.connectAnother();
     const users = (from: number, to: number): string[] =>
       Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
     t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
@@ -216,20 +216,20 @@ stage.scene(
     await until(() => told().includes(unique));
     t.equal(told().length, 20_000 / LIMITS.uniquesPerReportMax, 'only changes are announced');
     t.ok(
-      ((await client.memory('USAGE', travel.key(show, 'uniques'))) ?? 0) < 20_000,
+      ((await client.memory('USAGE', time.key(show, 'uniques'))) ?? 0) < 20_000,
       'nobody is listed: the size does not grow with people',
     );
     t.match(unwrap(await store.viewerNumbers(show)), { viewers: 2, unique });
   },
 );
 
-stage.scene('a node that fell silent is forgotten', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a node that fell silent is forgotten', async (t) => {
+  const show = await fixture.newShow();
   await store.reportCounts(show, 'dead', 1_000, 0);
   await store.reportCounts(show, 'alive', 5, 0);
   t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
-  // Time travel: its last report is too old.
-  await client.hset(travel.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
+  // Time time: its last report is too old.
+  await client.hset(time.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
   t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, {
     viewers: 5,
     peak: 1_005,
@@ -237,11 +237,11 @@ stage.scene('a node that fell silent is forgotten', async (t) => {
     unique: 0,
   });
   t.same(unwrap(await store.viewerNumbers(show)), { viewers: 5, peak: 1_005, unique: 0, hearts: 0 });
-  t.same(await client.hkeys(travel.key(show, 'nodes')), ['alive']);
+  t.same(await client.hkeys(time.key(show, 'nodes')), ['alive']);
 });
 
-stage.scene('two listeners of one show, one leaves: the other hears on', async (t) => {
-  const show = await stage.newShow();
+fixture.test('two listeners of one show, one leaves: the other hears on', async (t) => {
+  const show = await fixture.newShow();
   // What was published while the show was made may still be on its way: only announcements count.
   const announcements = (list: RelayMessage[]): string[] =>
     list

@@ -4,10 +4,10 @@
  */
 import { Packr } from 'msgpackr';
 import { LIMITS } from '../../../src/limits.ts';
-import { outcome, Stage, unwrap } from '../../support/stage.ts';
+import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('moderation:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('moderation:');
+const { store, client, time } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const say = async (show: string, ...texts: string[]): Promise<number> => {
   const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, 'Ann', text])));
@@ -24,15 +24,15 @@ const textsOf = async (show: string): Promise<unknown[]> =>
     items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as unknown[][]).map(([, , , text]) => text),
   );
 
-stage.scene('a removed message is announced once, as a numbered event, and never comes back', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a removed message is announced once, as a numbered event, and never comes back', async (t) => {
+  const show = await fixture.newShow();
   await say(show, 'one', 'two', 'three');
   await say(show, 'four');
-  const [commit] = await stage.heard(show).during(() => store.removeChat(show, [2]));
+  const [commit] = await fixture.commitsOf(show).during(() => store.removeChat(show, [2]));
   t.match(commit?.events, [{ type: 'chat.removed', data: { ids: [2] } }]);
   t.same(await textsOf(show), ['one', 'three', 'four']);
   t.same(
-    await stage.heard(show).during(async () => t.same(unwrap(await store.removeChat(show, [2])), { removed: 0 })),
+    await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.removeChat(show, [2])), { removed: 0 })),
     [],
     'repeating changes nothing',
   );
@@ -47,53 +47,53 @@ stage.scene('a removed message is announced once, as a numbered event, and never
   t.equal(unwrap(await store.load(show)).lastChat, 5);
 });
 
-stage.scene('what cannot be removed changes nothing', async (t) => {
-  const show = await stage.newShow();
+fixture.test('what cannot be removed changes nothing', async (t) => {
+  const show = await fixture.newShow();
   await say(show, 'one');
-  const before = await stage.everything(show);
+  const before = await fixture.recordsOf(show);
   t.equal(outcome(await store.removeChat(show, [1, 2])), 'not_found', 'one that was never said');
   for (const ids of [[], [0], [-1], [1.5], Array(LIMITS.chatRemovedPerCallMax + 1).fill(1)])
     t.equal(outcome(await store.removeChat(show, ids)), 'invalid_request');
   t.equal(outcome(await store.removeChat('ghost', [1])), 'show_not_found');
-  t.same(await stage.everything(show), before);
+  t.same(await fixture.recordsOf(show), before);
 });
 
-stage.scene('what is remembered of removals is bounded by the history', async (t) => {
-  const show = await stage.newShow();
+fixture.test('what is remembered of removals is bounded by the history', async (t) => {
+  const show = await fixture.newShow();
   await say(show, 'one', 'two');
   await say(show, 'three', 'four');
   await store.removeChat(show, [1]);
-  await client.xtrim(travel.key(show, 'chat'), 'MAXLEN', 1);
+  await client.xtrim(time.key(show, 'chat'), 'MAXLEN', 1);
   await store.removeChat(show, [4]);
-  t.same(await client.zrange(travel.key(show, 'removed'), 0, '-1'), ['4']);
+  t.same(await client.zrange(time.key(show, 'removed'), 0, '-1'), ['4']);
   t.same(await textsOf(show), ['three']);
 });
 
-stage.scene(
+fixture.test(
   'a mute has an end by the clock of Redis, is told to the nodes and not to viewers, and survives',
   async (t) => {
-    const show = await stage.newShow();
-    const [commit] = await stage.heard(show).during(async () => {
+    const show = await fixture.newShow();
+    const [commit] = await fixture.commitsOf(show).during(async () => {
       const { user, until } = unwrap(await store.mute(show, 'troll', 60_000));
       t.equal(user, 'troll');
       t.ok(Math.abs(until - store.now() - 60_000) < 5_000);
     });
     t.match(commit, { events: [], mutes: [['troll', Number]] });
-    const later = await stage.another();
+    const later = await fixture.connectAnother();
     t.match(unwrap(await later.load(show)).mutes, [['troll', commit?.mutes?.[0]?.[1] ?? 0]]);
     t.match(unwrap(await later.mutes(show)), [{ user: 'troll', until: commit?.mutes?.[0]?.[1] ?? 0 }]);
     const longer = unwrap(await store.mute(show, 'troll', 600_000));
     t.same(unwrap(await store.mutes(show)), [longer], 'a second one replaces the end');
-    const [lifted] = await stage.heard(show).during(() => store.unmute(show, 'troll'));
+    const [lifted] = await fixture.commitsOf(show).during(() => store.unmute(show, 'troll'));
     t.same(lifted?.mutes, [['troll', 0]]);
-    t.same(await stage.heard(show).during(() => store.unmute(show, 'troll')), [], 'nothing to lift');
+    t.same(await fixture.commitsOf(show).during(() => store.unmute(show, 'troll')), [], 'nothing to lift');
     t.same([unwrap(await store.mutes(show)), unwrap(await store.load(show)).mutes], [[], []]);
   },
 );
 
-stage.scene('mutes that are over make room; too many at once are refused', async (t) => {
-  const show = await stage.newShow();
-  const key = travel.key(show, 'mutes');
+fixture.test('mutes that are over make room; too many at once are refused', async (t) => {
+  const show = await fixture.newShow();
+  const key = time.key(show, 'mutes');
   const over = Array.from({ length: LIMITS.mutesPerShowMax }, (_, i) => [
     String(store.now() - 10_000 - i),
     `old${i}`,

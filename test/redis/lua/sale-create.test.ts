@@ -2,14 +2,14 @@
 
 import type { SaleSpec } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('create:');
-const { store } = stage;
+const fixture = await StoreFixture.open('create:');
+const { store } = fixture;
 const create = (show: string, spec: SaleSpec, key = 'c') => store.createSale(show, spec, { key, actor: HOST });
 
-stage.scene('a draft, a planned and an opened sale: state, window, events, books', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a draft, a planned and an opened sale: state, window, events, books', async (t) => {
+  const show = await fixture.newShow();
   const before = store.now();
   const cases: Array<[string, Partial<SaleSpec>, string, number | null, number | null, string[]]> = [
     ['draft', { durationMs: 60_000 }, 'draft', null, null, ['sale.created']],
@@ -27,9 +27,9 @@ stage.scene('a draft, a planned and an opened sale: state, window, events, books
     ['begun', { opensAt: before - 5_000, durationMs: 60_000 }, 'open', -5_000, 55_000, ['sale.created', 'sale.opened']],
   ];
   for (const [id, window, state, opensIn, closesIn, events] of cases) {
-    let sale: Awaited<ReturnType<typeof stage.newSale>> | undefined;
-    const commits = await stage.heard(show).during(async () => {
-      sale = unwrap(await create(show, stage.spec({ id, ...window }), id));
+    let sale: Awaited<ReturnType<typeof fixture.newSale>> | undefined;
+    const commits = await fixture.commitsOf(show).during(async () => {
+      sale = unwrap(await create(show, fixture.saleSpec({ id, ...window }), id));
     });
     t.match(
       sale,
@@ -69,51 +69,54 @@ stage.scene('a draft, a planned and an opened sale: state, window, events, books
   t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only what the public may know');
 });
 
-stage.scene('a sale that is over before it is made is refused', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a sale that is over before it is made is refused', async (t) => {
+  const show = await fixture.newShow();
   const now = store.now();
-  t.match(await create(show, stage.spec({ opensAt: now - 60_000, closesAt: now - 1_000 })), {
+  t.match(await create(show, fixture.saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })), {
     ok: false,
     error: { code: 'invalid_request', details: { field: 'closesAt' } },
   });
   t.equal(
-    outcome(await create(show, stage.spec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
+    outcome(await create(show, fixture.saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
     'invalid_request',
     'closing before opening, on two scales',
   );
   t.same(unwrap(await store.listSales(show)), []);
 });
 
-stage.scene('unknown show, unknown product, an id that is taken, an ended show', async (t) => {
-  const show = await stage.newShow();
-  t.equal(outcome(await create('nowhere', stage.spec())), 'show_not_found');
-  t.match(await create(show, { ...stage.spec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }), {
-    ok: false,
-    error: { code: 'product_not_found', details: { product: 'ghost' } },
-  });
-  await stage.newSale(show);
-  t.equal(outcome(await create(show, stage.spec(), 'another key')), 'already_exists');
+fixture.test('unknown show, unknown product, an id that is taken, an ended show', async (t) => {
+  const show = await fixture.newShow();
+  t.equal(outcome(await create('nowhere', fixture.saleSpec())), 'show_not_found');
+  t.match(
+    await create(show, { ...fixture.saleSpec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }),
+    {
+      ok: false,
+      error: { code: 'product_not_found', details: { product: 'ghost' } },
+    },
+  );
+  await fixture.newSale(show);
+  t.equal(outcome(await create(show, fixture.saleSpec(), 'another key')), 'already_exists');
   unwrap(await store.endShow(show, HOST));
-  t.equal(outcome(await create(show, stage.spec({ id: 'late' }), 'late')), 'show_ended');
+  t.equal(outcome(await create(show, fixture.saleSpec({ id: 'late' }), 'late')), 'show_ended');
 });
 
-stage.scene('the same key answers again, even after the sale has changed; another body conflicts', async (t) => {
-  const show = await stage.newShow();
-  const first = unwrap(await create(show, stage.spec()));
-  await stage.hold(show, 'ann');
-  t.same(unwrap(await create(show, stage.spec())), first);
-  t.equal(outcome(await create(show, stage.spec({ title: 'Other' }))), 'idempotency_conflict');
-  const { title, ...rest } = stage.spec();
+fixture.test('the same key answers again, even after the sale has changed; another body conflicts', async (t) => {
+  const show = await fixture.newShow();
+  const first = unwrap(await create(show, fixture.saleSpec()));
+  await fixture.hold(show, 'ann');
+  t.same(unwrap(await create(show, fixture.saleSpec())), first);
+  t.equal(outcome(await create(show, fixture.saleSpec({ title: 'Other' }))), 'idempotency_conflict');
+  const { title, ...rest } = fixture.saleSpec();
   t.same(unwrap(await create(show, { ...rest, title })), first, 'the order of fields means nothing');
-  const noId = stage.spec();
+  const noId = fixture.saleSpec();
   delete noId.id;
   const made = unwrap(await create(show, noId, 'without id'));
   t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
   t.equal(unwrap(await store.listSales(show)).length, 2);
 });
 
-stage.scene('mistakes in the plan are refused before Redis', async (t) => {
-  const show = await stage.newShow();
+fixture.test('mistakes in the plan are refused before Redis', async (t) => {
+  const show = await fixture.newShow();
   const sku = { sku: 'S', product: 'p', price: 1, quantity: 1 };
   const wrong: Array<Partial<SaleSpec>> = [
     { title: '' },
@@ -133,28 +136,28 @@ stage.scene('mistakes in the plan are refused before Redis', async (t) => {
   ];
   for (const part of wrong)
     t.equal(
-      outcome(await create(show, { ...stage.spec(), ...part })),
+      outcome(await create(show, { ...fixture.saleSpec(), ...part })),
       'invalid_request',
       JSON.stringify(part).slice(0, 60),
     );
   t.same(unwrap(await store.listSales(show)), []);
 });
 
-stage.scene('a window is not longer than allowed, however it is given', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a window is not longer than allowed, however it is given', async (t) => {
+  const show = await fixture.newShow();
   const tooLong = store.now() + LIMITS.saleDurationMaxMs + 60_000;
-  t.equal(outcome(await create(show, stage.spec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
+  t.equal(outcome(await create(show, fixture.saleSpec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
 });
 
-stage.scene('a show holds as many sales as it may, and the largest sale fits', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a show holds as many sales as it may, and the largest sale fits', async (t) => {
+  const show = await fixture.newShow();
   const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
-  t.equal((await stage.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
+  t.equal((await fixture.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
   const more = Array.from({ length: LIMITS.salesPerShowMax - 1 }, (_, i) =>
-    stage.newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
+    fixture.newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
   );
   await Promise.all(more);
-  t.match(await create(show, stage.spec({ id: 'one-more' })), {
+  t.match(await create(show, fixture.saleSpec({ id: 'one-more' })), {
     ok: false,
     error: { code: 'limit_reached', details: { limit: LIMITS.salesPerShowMax } },
   });

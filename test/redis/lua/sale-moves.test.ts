@@ -6,10 +6,10 @@
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('moves:');
-const { store, travel } = stage;
+const fixture = await StoreFixture.open('moves:');
+const { store, time } = fixture;
 
 const MOVES: Record<SaleMove['op'], SaleMove> = {
   schedule: { op: 'schedule', opensInMs: 60_000, durationMs: 60_000 },
@@ -70,15 +70,15 @@ const move = (show: string, sale: string, what: SaleMove, key = `m${++keys}`) =>
   store.moveSale(show, sale, what, { key, actor: HOST });
 
 for (const [state, legal] of Object.entries(MACHINE)) {
-  stage.scene(`every move of a sale that is ${state}`, async (t) => {
-    const show = await stage.newShow();
+  fixture.test(`every move of a sale that is ${state}`, async (t) => {
+    const show = await fixture.newShow();
     for (const what of Object.values(MOVES)) {
       const id = `${state}-${what.op}`;
-      await stage.newSale(show, { id, durationMs: 60_000 });
+      await fixture.newSale(show, { id, durationMs: 60_000 });
       for (const op of REACH[state as SaleState]) unwrap(await move(show, id, MOVES[op]));
       const expected = legal[what.op];
-      const before = await stage.everything(show);
-      const commits = await stage.heard(show).during(async () => {
+      const before = await fixture.recordsOf(show);
+      const commits = await fixture.commitsOf(show).during(async () => {
         const answer = await move(show, id, what);
         if (expected) t.match(answer, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
         else
@@ -98,24 +98,24 @@ for (const [state, legal] of Object.entries(MACHINE)) {
         t.equal(unwrap(await store.getSale(show, id)).state, expected[0]);
       } else {
         t.same(commits, [], 'nothing is announced');
-        t.same(await stage.everything(show), before, 'nothing is written');
+        t.same(await fixture.recordsOf(show), before, 'nothing is written');
       }
     }
   });
 }
 
-stage.scene('the same key answers again and moves once; another body conflicts', async (t) => {
-  const show = await stage.openShow();
+fixture.test('the same key answers again and moves once; another body conflicts', async (t) => {
+  const show = await fixture.openShow();
   const first = await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more');
   t.same(await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more'), first);
   t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'S', delta: 6 }, 'more')), 'idempotency_conflict');
   t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'more')), 'idempotency_conflict');
   t.equal(
-    outcome(await store.createSale(show, stage.spec({ id: 'x' }), { key: 'more', actor: HOST })),
+    outcome(await store.createSale(show, fixture.saleSpec({ id: 'x' }), { key: 'more', actor: HOST })),
     'idempotency_conflict',
     'one key, one command',
   );
-  t.equal((await stage.books(show)).allocated, 15);
+  t.equal((await fixture.books(show)).allocated, 15);
   for (const op of ['pause', 'resume', 'end'] as const) {
     const answer = await move(show, 'sale', { op }, op);
     t.same(await move(show, 'sale', { op }, op), answer, `${op} repeated`);
@@ -128,8 +128,8 @@ stage.scene('the same key answers again and moves once; another body conflicts',
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
 });
 
-stage.scene('unknown sale and SKU, mistakes in a move', async (t) => {
-  const show = await stage.openShow();
+fixture.test('unknown sale and SKU, mistakes in a move', async (t) => {
+  const show = await fixture.openShow();
   t.equal(outcome(await move('nowhere', 'sale', { op: 'pause' })), 'show_not_found');
   t.equal(outcome(await move(show, 'ghost', { op: 'pause' })), 'sale_not_found');
   t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'XXL', delta: 1 })), 'sku_not_found');
@@ -146,39 +146,39 @@ stage.scene('unknown sale and SKU, mistakes in a move', async (t) => {
   for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
 });
 
-stage.scene('units are added to the books and withdrawn only from what is free', async (t) => {
-  const show = await stage.openShow({ units: { S: 3 } });
-  const held = await stage.hold(show, 'ann');
+fixture.test('units are added to the books and withdrawn only from what is free', async (t) => {
+  const show = await fixture.openShow({ units: { S: 3 } });
+  const held = await fixture.hold(show, 'ann');
   t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }), {
     ok: false,
     error: { code: 'insufficient_units', details: { sku: 'S', left: 2 } },
   });
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: -2 }));
-  t.same(await stage.books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
-  unwrap(await stage.confirm(show, held));
+  t.same(await fixture.books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
+  unwrap(await fixture.confirm(show, held));
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: 4 }));
-  t.same(await stage.books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
+  t.same(await fixture.books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
   t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), {
     ok: false,
     error: { code: 'limit_reached' },
   });
 });
 
-stage.scene('sold out and stocked again are announced, once each', async (t) => {
-  const show = await stage.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
+fixture.test('sold out and stocked again are announced, once each', async (t) => {
+  const show = await fixture.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
   const types = async (work: () => Promise<unknown>) =>
-    (await stage.heard(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
-  t.same(await types(() => stage.hold(show, 'ann', { key: 'k1' })), [], 'M is left');
-  let last: Awaited<ReturnType<typeof stage.hold>> | undefined;
+    (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  t.same(await types(() => fixture.hold(show, 'ann', { key: 'k1' })), [], 'M is left');
+  let last: Awaited<ReturnType<typeof fixture.hold>> | undefined;
   t.same(
     await types(async () => {
-      last = await stage.hold(show, 'ann', { key: 'k2', sku: 'M' });
+      last = await fixture.hold(show, 'ann', { key: 'k2', sku: 'M' });
     }),
     ['sale.sold_out'],
   );
-  t.same(await types(() => stage.reserve(show, 'bob')), []);
-  t.same(await types(async () => last && stage.release(show, last)), ['sale.stocked']);
-  t.same(await types(() => stage.hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
+  t.same(await types(() => fixture.reserve(show, 'bob')), []);
+  t.same(await types(async () => last && fixture.release(show, last)), ['sale.stocked']);
+  t.same(await types(() => fixture.hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
   t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: 1 })), ['sale.stocked']);
   t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: -1 })), [
     'sale.stocked',
@@ -186,9 +186,9 @@ stage.scene('sold out and stocked again are announced, once each', async (t) => 
   ]);
 });
 
-stage.scene('the window: extend moves its end, a planned length counts from the real opening', async (t) => {
-  const show = await stage.newShow();
-  const planned = await stage.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
+fixture.test('the window: extend moves its end, a planned length counts from the real opening', async (t) => {
+  const show = await fixture.newShow();
+  const planned = await fixture.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
   const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
   t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
   const opened = unwrap(await move(show, 'sale', { op: 'open' }));
@@ -199,17 +199,17 @@ stage.scene('the window: extend moves its end, a planned length counts from the 
     error: { code: 'invalid_request', details: { latestClosesAt: Number } },
   });
 
-  await stage.newSale(show, { id: 'endless', opensInMs: 0 });
+  await fixture.newSale(show, { id: 'endless', opensInMs: 0 });
   t.equal(
     outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })),
     'illegal_move',
     'there is no end to move',
   );
-  await stage.newSale(show, { id: 'length', durationMs: 60_000 });
+  await fixture.newSale(show, { id: 'length', durationMs: 60_000 });
   const scheduled = unwrap(await move(show, 'length', { op: 'schedule', opensInMs: 1_000 }));
   t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the length given at creation stays');
   const closesAt = store.now() + 600_000;
-  await stage.newSale(show, { id: 'until', closesAt });
+  await fixture.newSale(show, { id: 'until', closesAt });
   t.equal(
     unwrap(await move(show, 'until', { op: 'schedule', opensInMs: 1_000 })).closesAt,
     closesAt,
@@ -218,16 +218,16 @@ stage.scene('the window: extend moves its end, a planned length counts from the 
   t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
 });
 
-stage.scene('a move that comes after the moment meets the state that time made', async (t) => {
-  const show = await stage.newShow();
-  await stage.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
-  await travel.moment(show, 'opens', 'opensAt');
+fixture.test('a move that comes after the moment meets the state that time made', async (t) => {
+  const show = await fixture.newShow();
+  await fixture.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
+  await time.passMoment(show, 'opens', 'opensAt');
   t.match(await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }), {
     ok: false,
     error: { code: 'illegal_move', details: { state: 'open' } },
   });
-  await stage.newSale(show, { id: 'closes' });
-  await travel.moment(show, 'closes', 'closesAt');
+  await fixture.newSale(show, { id: 'closes' });
+  await time.passMoment(show, 'closes', 'closesAt');
   t.match(await move(show, 'closes', { op: 'pause' }), {
     ok: false,
     error: { code: 'illegal_move', details: { state: 'ended' } },
@@ -238,9 +238,9 @@ stage.scene('a move that comes after the moment meets the state that time made',
   });
 });
 
-stage.scene('a cancel releases every hold, however many', async (t) => {
+fixture.test('a cancel releases every hold, however many', async (t) => {
   const count = 2 * LIMITS.sweepSliceMax + 7;
-  const show = await stage.openShow({ units: { S: count } });
+  const show = await fixture.openShow({ units: { S: count } });
   const users = Array.from({ length: count }, (_, i) => `u${i}`);
   for (let from = 0; from < count; from += LIMITS.reserveBatchMax) {
     await store.reserve(
@@ -250,9 +250,9 @@ stage.scene('a cancel releases every hold, however many', async (t) => {
         .map((user) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] })),
     );
   }
-  t.equal((await stage.books(show)).held, count);
+  t.equal((await fixture.books(show)).held, count);
   const cancelled = unwrap(await move(show, 'sale', { op: 'cancel' }, 'cancel'));
   t.match(cancelled, { state: 'cancelled', skus: [{ available: count, held: 0 }] });
   t.match(await move(show, 'sale', { op: 'cancel' }, 'cancel'), { ok: true, value: { state: 'cancelled' } });
-  t.match((await stage.ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
+  t.match((await fixture.ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
 });

@@ -4,12 +4,12 @@
  */
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
-import { HOST, outcome, Stage, unwrap } from '../../support/stage.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const stage = await Stage.open('show:');
-const { store, client, travel } = stage;
+const fixture = await StoreFixture.open('show:');
+const { store, client, time } = fixture;
 
-stage.scene('a show is made once: the same body answers again, another body is refused', async (t) => {
+fixture.test('a show is made once: the same body answers again, another body is refused', async (t) => {
   const spec = { id: 'opening', title: 'Opening', guests: false, slowModeMs: 500, brands: [{ id: 'b', name: 'B' }] };
   const made = unwrap(await store.createShow(spec, HOST));
   t.match(made, { ...spec, state: 'planned', startsAt: null, pinned: null });
@@ -28,24 +28,24 @@ stage.scene('a show is made once: the same body answers again, another body is r
   ]);
 });
 
-stage.scene('shows are listed newest first, each with an id of its own', async (t) => {
+fixture.test('shows are listed newest first, each with an id of its own', async (t) => {
   const made: string[] = [];
   for (const title of ['One', 'Two', 'Three']) made.push(unwrap(await store.createShow({ title }, HOST)).id);
   t.equal(new Set(made).size, 3);
   const listed = unwrap(await store.listShows()).map(({ id }) => id);
   t.same(listed.filter((id) => made.includes(id)).sort(), [...made].sort(), 'all of them are there');
   t.equal(outcome(await store.getShow('ghost')), 'show_not_found');
-  await client.zadd(`${stage.prefix}shows`, 1, 'half-made');
+  await client.zadd(`${fixture.prefix}shows`, 1, 'half-made');
   t.notOk(
     unwrap(await store.listShows()).some(({ id }) => id === 'half-made'),
     'an index entry without a show is skipped',
   );
 });
 
-stage.scene('planned, live, ended: each step once, no step back', async (t) => {
-  const show = await stage.newShow();
+fixture.test('planned, live, ended: each step once, no step back', async (t) => {
+  const show = await fixture.newShow();
   const types = async (work: () => Promise<unknown>) =>
-    (await stage.heard(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+    (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
   t.same(await types(() => store.startShow(show, HOST)), ['show.started']);
   t.same(await types(() => store.startShow(show, HOST)), [], 'again changes nothing');
   t.same(await types(() => store.endShow(show, HOST)), ['show.ended']);
@@ -61,22 +61,25 @@ stage.scene('planned, live, ended: each step once, no step back', async (t) => {
   }
 });
 
-stage.scene('ending a show ends its sales; holds may still be confirmed', async (t) => {
-  const show = await stage.openShow();
-  await stage.newSale(show, { id: 'draft', durationMs: 60_000 });
-  await stage.newSale(show, { id: 'later', opensInMs: 60_000 });
-  const held = await stage.hold(show, 'ann');
+fixture.test('ending a show ends its sales; holds may still be confirmed', async (t) => {
+  const show = await fixture.openShow();
+  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
+  await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
+  const held = await fixture.hold(show, 'ann');
   unwrap(await store.endShow(show, HOST));
   t.same(new Set(unwrap(await store.listSales(show)).map(({ state }) => state)), new Set(['ended']));
-  t.equal(outcome(await stage.confirm(show, held)), 'ok');
-  t.equal(outcome(await store.createSale(show, stage.spec({ id: 'new' }), { key: 'new', actor: HOST })), 'show_ended');
+  t.equal(outcome(await fixture.confirm(show, held)), 'ok');
+  t.equal(
+    outcome(await store.createSale(show, fixture.saleSpec({ id: 'new' }), { key: 'new', actor: HOST })),
+    'show_ended',
+  );
 });
 
-stage.scene('a sale made while the show ends does not stay open', async (t) => {
-  const show = await stage.newShow();
-  const other = await stage.another();
+fixture.test('a sale made while the show ends does not stay open', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
   const creating = Array.from({ length: 10 }, (_, i) =>
-    other.createSale(show, stage.spec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
+    other.createSale(show, fixture.saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
   );
   await Promise.all([store.endShow(show, HOST), ...creating]);
   const states = unwrap(await store.listSales(show)).map(({ state }) => state);
@@ -87,9 +90,11 @@ stage.scene('a sale made while the show ends does not stay open', async (t) => {
   );
 });
 
-stage.scene('a patch changes what it names and announces the whole view', async (t) => {
-  const show = await stage.newShow();
-  const heard = await stage.heard(show).during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
+fixture.test('a patch changes what it names and announces the whole view', async (t) => {
+  const show = await fixture.newShow();
+  const heard = await fixture
+    .commitsOf(show)
+    .during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
   t.match(heard, [
     {
       events: [
@@ -104,9 +109,9 @@ stage.scene('a patch changes what it names and announces the whole view', async 
   t.equal(outcome(await store.updateShow(show, { title: '' }, HOST)), 'invalid_request');
 });
 
-stage.scene('two changes at once lose nothing', async (t) => {
-  const show = await stage.newShow();
-  const other = await stage.another();
+fixture.test('two changes at once lose nothing', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
   const answers = await Promise.all([
     store.updateShow(show, { title: 'New' }, HOST),
     other.updateShow(show, { slowModeMs: 3_000 }, HOST),
@@ -131,11 +136,11 @@ stage.scene('two changes at once lose nothing', async (t) => {
   );
 });
 
-stage.scene('products: saved, replaced, pinned, removed', async (t) => {
-  const show = await stage.newShow();
+fixture.test('products: saved, replaced, pinned, removed', async (t) => {
+  const show = await fixture.newShow();
   const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q-1', title: 'one' }] };
   const types = async (work: () => Promise<unknown>) =>
-    (await stage.heard(show).during(work)).map(({ events }) => events.map(({ type }) => type));
+    (await fixture.commitsOf(show).during(work)).map(({ events }) => events.map(({ type }) => type));
   t.same(await types(() => store.putProduct(show, product, HOST)), [['product.saved']]);
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [['product.pinned']]);
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [], 'pinned already');
@@ -157,13 +162,13 @@ stage.scene('products: saved, replaced, pinned, removed', async (t) => {
   t.equal(outcome(await store.putProduct('ghost', product, HOST)), 'show_not_found');
 });
 
-stage.scene('a show holds as many products as it may; one that is there may still be replaced', async (t) => {
-  const show = await stage.newShow();
+fixture.test('a show holds as many products as it may; one that is there may still be replaced', async (t) => {
+  const show = await fixture.newShow();
   const filler = Array.from({ length: LIMITS.productsPerShowMax - 1 }, (_, i): [string, Buffer] => [
     `f${i}`,
     pack({ id: `f${i}`, brand: 'b', title: 'F', skus: [{ sku: 'F' }] }),
   ]);
-  await client.hset(travel.key(show, 'products'), ...filler.flat());
+  await client.hset(time.key(show, 'products'), ...filler.flat());
   const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q' }] };
   t.equal(outcome(await store.putProduct(show, product, HOST)), 'limit_reached');
   t.equal(outcome(await store.putProduct(show, { ...product, id: 'p' }, HOST)), 'ok');
@@ -171,8 +176,8 @@ stage.scene('a show holds as many products as it may; one that is there may stil
   t.equal(outcome(await store.putProduct(show, product, HOST)), 'ok');
 });
 
-stage.scene('announcements', async (t) => {
-  const show = await stage.newShow();
+fixture.test('announcements', async (t) => {
+  const show = await fixture.newShow();
   const { offset } = unwrap(await store.announce(show, 'Two minutes left!', HOST));
   t.match(unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, offset - 1)), [
     { offset, type: 'announcement', data: { text: 'Two minutes left!' } },
@@ -182,9 +187,9 @@ stage.scene('announcements', async (t) => {
   t.equal(outcome(await store.announce('ghost', 'x', HOST)), 'show_not_found');
 });
 
-stage.scene('a snapshot stands at one position and holds everything', async (t) => {
-  const show = await stage.openShow({ units: { S: 10, M: 5 } });
-  await stage.hold(show, 'ann');
+fixture.test('a snapshot stands at one position and holds everything', async (t) => {
+  const show = await fixture.openShow({ units: { S: 10, M: 5 } });
+  await fixture.hold(show, 'ann');
   unwrap(await store.startShow(show, HOST));
   const { snapshot, rev, nextDueAt, chat } = unwrap(await store.load(show));
   t.match(snapshot, {

@@ -9,7 +9,7 @@ import { LIMITS } from '../../src/limits.ts';
 import { pack, type SaleRecord, unpack, unpackReservation } from '../../src/redis/records.ts';
 import { packReservation } from './packed-reservation.ts';
 
-export class TimeTravel {
+export class TimeControl {
   readonly #client: Redis;
   readonly #prefix: string;
 
@@ -37,7 +37,7 @@ export class TimeTravel {
    * The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the
    * grace for confirms is over too.
    */
-  async deadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
+  async passDeadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
     await this.#change(show, 'reservations', reservation, (bytes) =>
       packReservation({ ...unpackReservation(bytes), heldUntil }),
@@ -49,26 +49,26 @@ export class TimeTravel {
    * The same for a show in full swing: one atomic command that touches no record, and none of a
    * hold that has ended meanwhile.
    */
-  async deadlineInRush(show: string, reservation: string): Promise<void> {
+  async passDeadlineUnderLoad(show: string, reservation: string): Promise<void> {
     await this.#client.zadd(this.key(show, 'due'), 'XX', 1, reservation);
   }
 
   /** Every open hold of the show has lapsed, though nobody has noticed yet. */
-  async lapseAll(show: string): Promise<number> {
+  async passAllDeadlines(show: string): Promise<number> {
     const members = (await this.#client.zrange(this.key(show, 'due'), 0, '-1')).filter((member) => member[1] !== ':');
-    for (const member of members) await this.deadline(show, member);
+    for (const member of members) await this.passDeadline(show, member);
     return members.length;
   }
 
   /** The planned moment of a sale has come, though nobody has noticed yet. */
-  async moment(show: string, sale: string, which: 'opensAt' | 'closesAt', agoMs = 1): Promise<void> {
+  async passMoment(show: string, sale: string, which: 'opensAt' | 'closesAt', agoMs = 1): Promise<void> {
     const at = (await this.#now()) - agoMs;
     await this.#change(show, 'sales', sale, (bytes) => pack({ ...unpack<SaleRecord>(bytes), [which]: at }));
     await this.#client.zadd(this.key(show, 'due'), at, `${which === 'opensAt' ? 'o' : 'c'}:${sale}`);
   }
 
   /** The show was last written by another server process, as after a restart or a failover. */
-  async anotherServer(show: string): Promise<void> {
+  async changeServer(show: string): Promise<void> {
     await this.#client.hset(this.key(show, 'show'), 'run', 'another-process');
   }
 
@@ -77,7 +77,7 @@ export class TimeTravel {
   }
 
   /** The newest keys are remembered since `agoMs`. */
-  async rememberedSince(show: string, agoMs: number): Promise<void> {
+  async ageKeys(show: string, agoMs: number): Promise<void> {
     await this.#client.hset(this.key(show, 'show'), 'idem_since', String((await this.#now()) - agoMs));
   }
 }

@@ -13,7 +13,7 @@ const ARRIVAL_MS_MAX = 3_000;
 /** A commit with the reservations as a client is told them. */
 type Announced = Omit<Commit, 'reservations' | 'holds'> & { readonly reservations: readonly ReservationView[] };
 
-export class Announcements {
+export class CommitRecorder {
   readonly commits: Announced[] = [];
   resyncs = 0;
   readonly #store: ConnectedStore;
@@ -28,8 +28,8 @@ export class Announcements {
     this.#show = show;
   }
 
-  static async of(store: ConnectedStore, show: string): Promise<Announcements> {
-    const made = new Announcements(store, show);
+  static async of(store: ConnectedStore, show: string): Promise<CommitRecorder> {
+    const made = new CommitRecorder(store, show);
     const subscribed = await store.subscribe(show, {
       onMessage: (message) => {
         if (message.kind !== 'commit') return;

@@ -12,9 +12,9 @@ import type { Result } from '../../src/protocol/codes.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
-import { Announcements } from './announcements.ts';
+import { CommitRecorder } from './commit-recorder.ts';
 import { startRedis, type TestRedis } from './redis.ts';
-import { TimeTravel } from './time-travel.ts';
+import { TimeControl } from './time-control.ts';
 
 export const HOST = 'host:test';
 
@@ -39,14 +39,14 @@ export function unwrap<T>(result: Result<T>): T {
   return result.value;
 }
 
-export class Stage {
+export class StoreFixture {
   readonly redis: TestRedis;
   readonly store: ConnectedStore;
   readonly client: Redis;
-  readonly travel: TimeTravel;
+  readonly time: TimeControl;
   readonly prefix: string;
   readonly #stores: ConnectedStore[] = [];
-  readonly #open = new Map<string, Announcements>();
+  readonly #open = new Map<string, CommitRecorder>();
   #shows = 0;
 
   private constructor(redis: TestRedis, store: ConnectedStore, prefix: string) {
@@ -54,18 +54,18 @@ export class Stage {
     this.store = store;
     this.prefix = prefix;
     this.client = redis.client();
-    this.travel = new TimeTravel(this.client, prefix);
+    this.time = new TimeControl(this.client, prefix);
   }
 
-  static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<Stage> {
+  static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<StoreFixture> {
     const redis = await startRedis(options);
-    const stage = new Stage(redis, await connectStore({ url: redis.url, keyPrefix: prefix }), prefix);
-    t.teardown(() => stage.close());
-    return stage;
+    const fixture = new StoreFixture(redis, await connectStore({ url: redis.url, keyPrefix: prefix }), prefix);
+    t.teardown(() => fixture.close());
+    return fixture;
   }
 
   /** One more connection, as another process would have it. */
-  async another(): Promise<ConnectedStore> {
+  async connectAnother(): Promise<ConnectedStore> {
     const store = await connectStore({ url: this.redis.url, keyPrefix: this.prefix });
     this.#stores.push(store);
     return store;
@@ -77,23 +77,23 @@ export class Stage {
   }
 
   /** A test whose shows are held against the promises when it is done. */
-  scene(name: string, play: (t: Test) => Promise<void>): void {
+  test(name: string, play: (t: Test) => Promise<void>): void {
     t.test(name, async (t) => {
       await play(t);
-      for (const show of [...this.#open.keys()]) await this.curtain(t, show);
+      for (const show of [...this.#open.keys()]) await this.checkInvariants(t, show);
     });
   }
 
-  async curtain(t: Test, show: string): Promise<void> {
+  async checkInvariants(t: Test, show: string): Promise<void> {
     t.same(
-      await this.endOf(show),
+      await this.violationsOf(show),
       [],
       `${show}: the ledger replays clean, and what was announced is what was committed`,
     );
   }
 
   /** What is wrong with a show that is over: with its ledger, its log or its announcements. */
-  async endOf(show: string): Promise<string[]> {
+  async violationsOf(show: string): Promise<string[]> {
     const heard = this.#open.get(show);
     this.#open.delete(show);
     const verified = await this.store.verify(show);
@@ -109,11 +109,11 @@ export class Stage {
    * For scenes that break the line to Redis on purpose: announcements are then checked by the scene
    * itself.
    */
-  forget(show: string): void {
+  skipCommitCheck(show: string): void {
     this.#open.delete(show);
   }
 
-  heard(show: string): Announcements {
+  commitsOf(show: string): CommitRecorder {
     const announcements = this.#open.get(show);
     if (!announcements) throw new Error(`nobody listens to ${show}`);
     return announcements;
@@ -122,7 +122,7 @@ export class Stage {
   async newShow(): Promise<string> {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
-    this.#open.set(id, await Announcements.of(this.store, id));
+    this.#open.set(id, await CommitRecorder.of(this.store, id));
     unwrap(
       await this.store.putProduct(
         id,
@@ -134,7 +134,7 @@ export class Stage {
   }
 
   /** A sale of ten S at 10.00, open now for ten minutes, one a buyer, unless said otherwise. */
-  spec(more: Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> } = {}): SaleSpec {
+  saleSpec(more: Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> } = {}): SaleSpec {
     const { units = { S: 10 }, ...rest } = more;
     const skus = Object.entries(units).map(([sku, quantity]) => ({
       sku,
@@ -154,12 +154,12 @@ export class Stage {
     };
   }
 
-  async newSale(show: string, more: Parameters<Stage['spec']>[0] = {}): Promise<SaleBooks> {
-    const spec = this.spec(more);
+  async newSale(show: string, more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<SaleBooks> {
+    const spec = this.saleSpec(more);
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
   }
 
-  async openShow(more: Parameters<Stage['spec']>[0] = {}): Promise<string> {
+  async openShow(more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<string> {
     const show = await this.newShow();
     await this.newSale(show, more);
     return show;
@@ -222,14 +222,12 @@ export class Stage {
   }
 
   async ledger(show: string): Promise<LedgerEntry[]> {
-    const rows = (await this.client.xrangeBuffer(this.travel.key(show, 'ledger'), '-', '+')) as Array<
-      [Buffer, Buffer[]]
-    >;
+    const rows = (await this.client.xrangeBuffer(this.time.key(show, 'ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
     return rows.flatMap(([, fields]) => unpackLedger(fields[1] as Buffer));
   }
 
   /** Every record of the show as it stands, to prove that nothing was written at all. */
-  async everything(show: string): Promise<Record<string, string[]>> {
+  async recordsOf(show: string): Promise<Record<string, string[]>> {
     const keys = (await this.client.keys(`${this.prefix}*`)).filter((key) => key.includes(`{${show}}`)).sort();
     const contents: Record<string, string[]> = {};
     for (const key of keys) contents[key] = await this.#content(key);
