@@ -1,9 +1,8 @@
 /**
- * HTTP load by autocannon, measured by route. Flat out, every connection asks again as soon as it
- * is answered. At a rate, autocannon gives each connection its part of every second at the second's
- * start; the part of a second that a slow answer took from the requests behind it is put back by
- * HdrHistogram's correction with the interval between a connection's requests. (autocannon's own
- * correction assumes requests a millisecond apart, whatever the rate.)
+ * HTTP load by autocannon, measured per route. Flat out, every connection sends its next request
+ * after each response. At a rate, autocannon gives each connection its share at the start of every
+ * second; HdrHistogram corrects for requests that a slow response delayed, with the interval of a
+ * connection's requests. (autocannon's correction assumes an interval of 1 ms at any rate.)
  */
 import autocannon from 'autocannon';
 import type { Histogram } from 'hdr-histogram-js';
@@ -17,10 +16,7 @@ export interface HttpRequest {
   readonly path: string;
   readonly key?: string;
   readonly body?: unknown;
-  /**
-   * Which of the API keys: an Idempotency-Key belongs to the API key that used it. Any of them, in
-   * turns, unless given.
-   */
+  /** Index of the API key, for requests that repeat its Idempotency-Key. Default: round robin. */
   readonly as?: number;
 }
 
@@ -28,17 +24,16 @@ export interface Route {
   readonly name: string;
   /** Relative to the others. */
   readonly weight: number;
-  /** The n-th request of this route. */
   request(n: number): HttpRequest;
 }
 
 export interface HttpLoadOptions {
   readonly url: string;
-  /** The engine counts requests by key. */
+  /** The engine limits requests per key. */
   readonly apiKeys: readonly string[];
   readonly routes: readonly Route[];
   readonly connections: number;
-  /** Null: as fast as answers come. */
+  /** Null: flat out. */
   readonly perSecond: number | null;
   readonly seconds: number;
   readonly seed: number;
@@ -49,24 +44,24 @@ export interface HttpLoadOptions {
 
 export interface HttpSecond {
   readonly atMs: number;
-  readonly answers: number;
+  readonly responses: number;
   readonly latency: Latency | null;
   readonly refusals: ReadonlyMap<string, number>;
 }
 
 export interface HttpLoadResult {
   readonly seconds: number;
-  readonly asked: number;
-  readonly answers: number;
-  /** By route, and all of them. */
+  readonly requests: number;
+  readonly responses: number;
+  /** By route. */
   readonly latencies: readonly Latency[];
   readonly all: Latency | null;
-  /** By problem code; `no answer` for connections that broke or timed out. */
+  /** By problem code; `no response` for broken connections and timeouts. */
   readonly refusals: ReadonlyMap<string, number>;
 }
 
-/** What travels with a request until its answer. */
-interface Trip {
+/** Context of a request until its response. */
+interface Pending {
   route?: string;
   startedMs?: number;
 }
@@ -75,7 +70,7 @@ const TIMEOUT_SECONDS = 10;
 
 export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
   const { url, apiKeys, connections, perSecond, seconds, signal, onSecond } = options;
-  const book = new Book(perSecond === null ? null : (connections * 1000) / perSecond);
+  const stats = new Stats(perSecond === null ? null : (connections * 1000) / perSecond);
   const prng = createPrng(options.seed);
   const counts = new Map<string, number>();
   const choices = options.routes.map((route) => [route, route.weight] as const);
@@ -85,11 +80,10 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
     const n = counts.get(route.name) ?? 0;
     counts.set(route.name, n + 1);
     const { method, path, key, body, as = sent } = route.request(n);
-    const trip = context as Trip;
-    // The first request of a connection is made before it is connected: its time would be that of
-    // the connection.
-    if (sent >= connections) trip.startedMs = performance.now();
-    trip.route = route.name;
+    const pending = context as Pending;
+    // The first request of a connection waits for the connection, so it is not timed.
+    if (sent >= connections) pending.startedMs = performance.now();
+    pending.route = route.name;
     sent++;
     return {
       ...request,
@@ -104,11 +98,11 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
     };
   };
   const onResponse = (status: number, body: string, context: object): void => {
-    const { route = '', startedMs } = context as Trip;
-    book.answered(route, startedMs === undefined ? null : performance.now() - startedMs, status, body);
+    const { route = '', startedMs } = context as Pending;
+    stats.add(route, startedMs === undefined ? null : performance.now() - startedMs, status, body);
   };
   const startedMs = performance.now();
-  await cannonade(
+  await runAutocannon(
     {
       url,
       connections: perSecond === null ? connections : Math.min(connections, perSecond),
@@ -118,13 +112,13 @@ export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadRes
       ...(perSecond === null ? {} : { overallRate: perSecond, ignoreCoordinatedOmission: true }),
     },
     signal,
-    () => book.refused('no answer'),
-    () => onSecond(book.second(performance.now() - startedMs)),
+    () => stats.refused('no response'),
+    () => onSecond(stats.second(performance.now() - startedMs)),
   );
-  return { seconds: (performance.now() - startedMs) / 1000, asked: sent, ...book.total() };
+  return { seconds: (performance.now() - startedMs) / 1000, requests: sent, ...stats.total() };
 }
 
-function cannonade(
+function runAutocannon(
   options: autocannon.Options,
   signal: AbortSignal,
   onError: () => void,
@@ -138,22 +132,22 @@ function cannonade(
   }).finally(() => clearInterval(timer));
 }
 
-/** Answers by route, of the whole run and of the second. */
-class Book {
+/** Responses by route, of the whole run and of the present second. */
+class Stats {
   readonly #intervalMs: number | null;
   readonly #routes = new Map<string, Histogram>();
   readonly #all = newHistogram();
   readonly #second = newHistogram();
   readonly #refusals = new Map<string, number>();
-  #answers = 0;
-  #told = 0;
+  #responses = 0;
+  #reported = 0;
 
   constructor(intervalMs: number | null) {
     this.#intervalMs = intervalMs;
   }
 
-  answered(route: string, latencyMs: number | null, status: number, body: string): void {
-    this.#answers++;
+  add(route: string, latencyMs: number | null, status: number, body: string): void {
+    this.#responses++;
     if (status >= 400) this.refused(codeOf(status, body));
     if (latencyMs === null) return;
     const own = this.#routes.get(route) ?? newHistogram();
@@ -173,15 +167,15 @@ class Book {
 
   second(atMs: number): HttpSecond {
     const latency = this.#second.totalCount === 0 ? null : describe('request', this.#second);
-    const answers = this.#answers - this.#told;
-    this.#told = this.#answers;
+    const responses = this.#responses - this.#reported;
+    this.#reported = this.#responses;
     this.#second.reset();
-    return { atMs, answers, latency, refusals: new Map(this.#refusals) };
+    return { atMs, responses, latency, refusals: new Map(this.#refusals) };
   }
 
-  total(): Pick<HttpLoadResult, 'answers' | 'latencies' | 'all' | 'refusals'> {
+  total(): Pick<HttpLoadResult, 'responses' | 'latencies' | 'all' | 'refusals'> {
     return {
-      answers: this.#answers,
+      responses: this.#responses,
       latencies: [...this.#routes]
         .map(([name, histogram]) => describe(name, histogram))
         .sort((a, b) => b.count - a.count),
@@ -191,13 +185,13 @@ class Book {
   }
 }
 
-/** Of a problem document; else the status. */
+/** The code of a problem document, or the status. */
 function codeOf(status: number, body: string): string {
   try {
     const { code } = JSON.parse(body) as { code?: unknown };
     if (typeof code === 'string') return code;
   } catch {
-    // no problem document
+    // Not a problem document.
   }
   return `http_${status}`;
 }

@@ -1,7 +1,4 @@
-/**
- * What hosts and back offices ask of the HTTP API while a show is on, in the mix of a busy night:
- * mostly looks, some orders, few plans.
- */
+/** Requests of hosts and back offices during a show: mostly reads, some orders, few plans. */
 
 import type { SaleSpec } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -10,19 +7,16 @@ import type { HttpRequest, Route } from './http-load.ts';
 export interface RoutesOptions {
   readonly show: string;
   readonly sale: string;
-  /**
-   * Orders made before, the n-th with the n-th API key: looked up, and confirmed again with the
-   * same key.
-   */
+  /** Existing orders, the n-th made with the n-th API key. They are read and confirmed again. */
   readonly orders: ReadonlyArray<{ readonly reservation: string; readonly amount: number }>;
-  /** Shows that are filled with new sales. */
+  /** Shows in which new sales are planned. */
   readonly drafts: readonly string[];
 }
 
 export const ORDER_REF = 'BENCH-ORDER';
 export const confirmKey = (reservation: string): string => `pay-${reservation}`;
 
-export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Route[] {
+export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[] {
   const get = (path: string): HttpRequest => ({ method: 'GET', path: `/v1/shows/${path}` });
   const order = (n: number): RoutesOptions['orders'][number] =>
     orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
@@ -70,7 +64,7 @@ export function nightlyRoutes({ show, sale, orders, drafts }: RoutesOptions): Ro
   ];
 }
 
-/** Shows hold so many sales; when all are full, keys come again and get their recorded answers. */
+/** When all draft shows are full, keys repeat and get their recorded responses. */
 function creation(drafts: readonly string[], n: number): HttpRequest {
   const at = n % (drafts.length * LIMITS.salesPerShowMax);
   const body: SaleSpec = {

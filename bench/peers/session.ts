@@ -12,7 +12,7 @@ import type { Peer, PeerOptions, RunningPeer } from './peer.ts';
 import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
 
 /** What one rate came to. */
-export interface Stretch {
+export interface PeerMeasurement {
   readonly perSecond: number;
   /** Enough was delivered, soon enough. */
   readonly held: boolean;
@@ -114,7 +114,7 @@ export class PeerSession {
   }
 
   /** An open schedule at one rate, and everything it led to. */
-  async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<Stretch> {
+  async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<PeerMeasurement> {
     await this.#ask({ whole: false, fresh: true });
     const before = this.read();
     const usedBefore = { own: process.cpuUsage(), machine: machineBusySeconds() };

@@ -1,7 +1,4 @@
-/**
- * Steps a load up until a service level breaks, and names the largest that held, what broke and who
- * was full.
- */
+/** Increases a load until a service level breaks; reports the largest that held. */
 import { cpus } from 'node:os';
 import { syntheticChat } from '../evening/chat.ts';
 import { type Ended, type Host, openEvening } from '../evening/host.ts';
@@ -15,64 +12,66 @@ import {
   loopDelayOf,
   OWN_DELAY_PART_MAX,
   type Stretch,
-  samplesWithin,
 } from '../generator/assemble.ts';
-import type { Fleet, Sample } from '../generator/contract.ts';
+import type { Sample } from '../generator/contract.ts';
 import type { BenchResult, Check, Level } from '../report/result.ts';
-import { latencyLevel, milliseconds, share, shareLevel } from '../verdict/levels.ts';
-import { type Chronicle, openRun } from './chronicle.ts';
-import type { CommonFlags } from './common-flags.ts';
-import { figure } from './figures.ts';
+import { checkThat, whole } from '../verdict/check.ts';
+import { atLeast, latencyLevel, milliseconds, share, shareLevel } from '../verdict/levels.ts';
+import { runFigures } from './figures.ts';
 import { choice, count, duration, FlagError, type FlagValues, optionalCount } from './flags.ts';
+import { chatRateFlag, joinRateFlag, viewersFlag } from './room-flags.ts';
 import { defineScenario } from './scenario.ts';
-import { type ServerReading, type Target, usedBetween } from './target.ts';
+import { Run } from './scenario-run.ts';
+import { type ServerReading, usedBetween } from './target.ts';
 
 const FLAGS = {
   of: choice(['viewers', 'chat', 'buyers'], 'viewers', 'what grows'),
-  from: optionalCount('the first step (200 viewers, 10 messages a second, 200 buyers)'),
-  most: optionalCount('the last step, at most (20 times the first)', { max: 2_000_000 }),
+  from: optionalCount('the first step (200 viewers, 10 messages per second, 200 buyers)'),
+  most: optionalCount('the last step (20 times the first)', { max: 2_000_000 }),
   grow: count(50, 'percent from step to step', { max: 1_000 }),
   refine: count(1, 'steps between the largest that held and the first that broke', { min: 0, max: 10 }),
-  viewers: count(300, 'viewers while chat grows', { max: 2_000_000 }),
-  chat: count(10, 'messages a second while viewers grow', { min: 0, max: 100_000 }),
-  joinRate: count(400, 'how many come a second', { max: 200_000 }),
-  within: duration(500, 'how long buyers take to press after zero'),
-  deliveryP99: duration(250, 'chat delivery: breaks when its 99th percentile is above this'),
-  decisionP99: duration(500, 'presses: breaks when the 99th percentile from due to answered is above this'),
-  joinP99: duration(1_000, 'joins: breaks when the 99th percentile from due to welcome is above this'),
+  viewers: viewersFlag(300),
+  chat: chatRateFlag(10),
+  joinRate: joinRateFlag(400),
+  within: duration(500, 'reaction time: buyers press within this time after zero'),
+  deliveryP99: duration(250, 'chat delivery: breaks if its 99th percentile is above this'),
+  decisionP99: duration(500, 'presses: breaks if the 99th percentile from due to reply is above this'),
+  joinP99: duration(1_000, 'joins: breaks if the 99th percentile from due to welcome is above this'),
   deliveredShare: share(0.999, 'of the chat must reach its readers'),
-  atLeast: optionalCount('fail when less than this held'),
+  atLeast: optionalCount('fail if less than this held'),
 };
 type Flags = FlagValues<typeof FLAGS>;
 
 const FIRST = { viewers: 200, chat: 10, buyers: 200 } as const;
 const UNIT = { viewers: 'viewers', chat: 'messages/s', buyers: 'buyers' } as const;
 const MOST_FACTOR = 20;
-/** What a user may write, per second (rule L-1 of the protocol). */
+/** Messages that a user may write per second (rule L-1 of the protocol). */
 const CHAT_PER_USER = 3;
 const COUNTDOWN_MS = 2_000;
 const JOIN_WAIT_MS = 20_000;
-const ANSWER_WAIT_MS = 15_000;
-const ZERO_SPREAD_MS = Number.POSITIVE_INFINITY;
-/** A process above this had no room for more. */
+const REPLY_WAIT_MS = 15_000;
+const AHEAD_MS = 200;
+/** The countdown is not checked. */
+const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
+/** A process above this share of a core has no capacity left. */
 const FULL_SHARE = 0.85;
 
 interface Step {
   readonly load: number;
   readonly stretch: Stretch;
   readonly levels: readonly Level[];
-  /** CPU of each process in it, in cores. */
+  /** CPU of each process, in cores. */
   readonly cores: ReadonlyArray<readonly [name: string, share: number]>;
-  /** Share of this machine's CPUs that was busy, with whatever. */
+  /** Busy share of all CPUs of this machine. */
   readonly machine: number;
-  /** Why the generator could do no more; empty when it could. */
+  /** Why the generator was at its limit; empty if it was not. */
   readonly generatorFull: readonly string[];
 }
 
 export const capacity = defineScenario({
   name: 'capacity',
   about:
-    'steps up viewers, chat or buyers until a service level breaks: the largest load that held, what broke, who was full',
+    'increases viewers, chat or buyers until a service level breaks: the largest load that held, and the bottleneck',
   flags: FLAGS,
   defaults: { seconds: 5 },
   check({ of, from, most, viewers }): void {
@@ -81,53 +80,38 @@ export const capacity = defineScenario({
     if (last < first) throw new FlagError(`--most ${last} is below --from ${first}`);
     if (of === 'chat' && first > viewers * CHAT_PER_USER)
       throw new FlagError(
-        `${viewers} viewers may write ${viewers * CHAT_PER_USER} messages a second at most: give more --viewers`,
+        `${viewers} viewers may write ${viewers * CHAT_PER_USER} messages per second: raise --viewers`,
       );
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
-    const run = await openRun(context);
-    const { target, fleet, chronicle } = run;
-    const stairs = new Stairs(flags);
+    const target = await context.openTarget();
+    const run = new Run(context, target, await context.openFleet());
+    const search = new Search(flags);
     const steps: Step[] = [];
-    let ended: Ended | null = null;
-    await chronicle.unlessStopped(async () => {
-      chronicle.phase('preparing');
-      const climb = new Climb(
-        target,
-        fleet,
-        chronicle,
-        flags,
-        common,
-        await openEvening(target, fleet, common, nightOptions(flags, stairs.most)),
-      );
-      for (let load = stairs.next(null); load !== null; load = stairs.next(steps.at(-1) ?? null)) {
-        let step = await climb.step(load);
-        // A neighbour on the machine may have had the core for a moment: what breaks must break
-        // twice.
-        if (!holds(step)) step = await climb.step(load);
+    const ended: Ended[] = [];
+    await run.unlessStopped(async () => {
+      run.phase('preparing');
+      const people = flags.of === 'chat' ? flags.viewers : search.most;
+      const options = { label: 'capacity', people, clocks: flags.of === 'buyers', pays: 0 };
+      const stepper = new Stepper(run, await openEvening(target, run.fleet, common, options));
+      for (let load = search.next(null); load !== null; load = search.next(steps.at(-1) ?? null)) {
+        let step = await stepper.step(load);
+        // A step must break twice: another process may have used the core for a short time.
+        if (!holds(step)) step = await stepper.step(load);
         steps.push(step);
-        context.display.line(`${UNIT[flags.of]} ${load.toLocaleString('en')}: ${broken(step) ?? 'held'}`);
+        context.display.line(`${UNIT[flags.of]} ${whole(load)}: ${broken(step) ?? 'held'}`);
       }
-      ended = await climb.host.end(ZERO_SPREAD_MS);
+      ended.push(await stepper.host.end(NO_COUNTDOWN));
     });
-    return conclude(chronicle, fleet, flags, steps, (ended as Ended | null)?.checks ?? []);
+    return resultOf(run, steps, ended[0]?.checks ?? []);
   },
 });
 
-const nightOptions = (flags: Flags, most: number) => ({
-  label: 'capacity',
-  people: flags.of === 'chat' ? flags.viewers : most,
-  clocks: flags.of === 'buyers',
-  pays: 0,
-});
 const holds = (step: Step): boolean => broken(step) === null;
 
-/**
- * Up by a share each time; when one breaks, half way back between it and the last that held, so
- * often.
- */
-class Stairs {
+/** Grows by a share per step; after the first break it bisects `refine` times. */
+class Search {
   readonly most: number;
   readonly #first: number;
   readonly #grow: number;
@@ -137,8 +121,8 @@ class Stairs {
 
   constructor({ of, from, most, grow, refine, viewers }: Flags) {
     this.#first = from ?? FIRST[of];
-    const asked = most ?? this.#first * MOST_FACTOR;
-    this.most = of === 'chat' ? Math.min(asked, viewers * CHAT_PER_USER) : asked;
+    const requested = most ?? this.#first * MOST_FACTOR;
+    this.most = of === 'chat' ? Math.min(requested, viewers * CHAT_PER_USER) : requested;
     this.#grow = 1 + grow / 100;
     this.#refine = refine;
   }
@@ -150,141 +134,124 @@ class Stairs {
     if (this.#broke === Number.POSITIVE_INFINITY)
       return last.load >= this.most ? null : Math.min(this.most, Math.ceil(last.load * this.#grow));
     const between = Math.round((this.#held + this.#broke) / 2);
-    if (this.#refine-- <= 0 || between <= this.#held || between >= this.#broke) return null;
-    return between;
+    return this.#refine-- <= 0 || between <= this.#held || between >= this.#broke ? null : between;
   }
 }
 
 interface Measured {
   readonly stretch: Stretch;
-  /** What the engine had used when it began. */
+  /** Usage of the engine when the load began. */
   readonly before: ServerReading | null;
   readonly ticks: CpuTicks;
 }
 
-class Climb {
+class Stepper {
   readonly host: Host;
-  readonly #target: Target;
-  readonly #fleet: Fleet;
-  readonly #chronicle: Chronicle;
-  readonly #flags: Flags;
-  readonly #common: CommonFlags;
-  #there = 0;
+  readonly #run: Run<typeof FLAGS>;
+  #viewers = 0;
   #steps = 0;
 
-  constructor(target: Target, fleet: Fleet, chronicle: Chronicle, flags: Flags, common: CommonFlags, host: Host) {
-    this.#target = target;
-    this.#fleet = fleet;
-    this.#chronicle = chronicle;
-    this.#flags = flags;
-    this.#common = common;
+  constructor(run: Run<typeof FLAGS>, host: Host) {
+    this.#run = run;
     this.host = host;
   }
 
   async step(load: number): Promise<Step> {
-    const { of, viewers } = this.#flags;
-    const arriving = await this.#gather(of === 'chat' ? viewers : load);
-    const { stretch, before, ticks } =
-      of === 'buyers' ? await this.#press(load) : await this.#talk(of === 'chat' ? load : this.#flags.chat, load);
-    const after = await this.#target.read();
+    const { flags, common, target } = this.#run;
+    const isRush = flags.of === 'buyers';
+    const joining = await this.#resize(flags.of === 'chat' ? flags.viewers : load);
+    const { stretch, before, ticks } = isRush
+      ? await this.#press(load)
+      : await this.#chat(flags.of === 'chat' ? load : flags.chat, load);
+    const after = await target.read();
     const machine = busySince(ticks);
-    const samples = samplesWithin(this.#fleet.samples, stretch);
-    const levels = this.#levels(samples, samplesWithin(this.#fleet.samples, arriving));
-    // A rush is over in a moment: what it used is held against the time until nearly all had their
-    // answer, not against the wait that follows.
-    const busyMs =
-      of === 'buyers' ? this.#flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : this.#common.seconds * 1000;
-    const cores = coresOf(before, after, busyMs / 1000);
-    return { load, stretch, levels, cores, machine, generatorFull: fullGenerator(samples, this.#flags) };
+    const samples = this.#run.samples(stretch);
+    // A rush is short: its CPU time counts against the time until nearly all replies had arrived.
+    const busyMs = isRush ? flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : common.seconds * 1000;
+    return {
+      load,
+      stretch,
+      levels: this.#levels(samples, this.#run.samples(joining)),
+      cores: coresOf(before, after, busyMs / 1000),
+      machine,
+      generatorFull: generatorLimits(samples, flags),
+    };
   }
 
-  /** As many as there should be are there; who is too many goes home. */
-  async #gather(people: number): Promise<Stretch> {
-    const fromMs = this.#fleet.secondAfter(200);
-    const from = this.#there;
-    this.#there = people;
-    if (people < from) this.host.command({ do: 'leave', from: people, to: from });
-    const overMs = Math.max(0, ((people - from) * 1000) / this.#flags.joinRate);
-    this.#chronicle.phase(`to ${people.toLocaleString('en')} viewers`, { fromMs, forMs: overMs });
-    if (people > from) this.host.command({ do: 'join', atMs: fromMs, from, to: people, overMs, shape: 'even' });
-    await this.#fleet.until(fromMs + overMs);
-    // Who does not get in breaks a level; the run goes on to say so.
-    const untilMs = this.#fleet.nowMs() + JOIN_WAIT_MS;
-    while (this.#chronicle.gauge('viewers') < people && this.#fleet.nowMs() < untilMs)
-      await this.#fleet.until(this.#fleet.nowMs() + 50);
-    return { fromMs, toMs: this.#fleet.nowMs() };
+  /** Joins or disconnects viewers until the number is right. */
+  async #resize(viewers: number): Promise<Stretch> {
+    const { fleet, flags } = this.#run;
+    const fromMs = fleet.secondAfter(AHEAD_MS);
+    const from = this.#viewers;
+    this.#viewers = viewers;
+    if (viewers < from) this.host.command({ do: 'leave', from: viewers, to: from });
+    const overMs = Math.max(0, ((viewers - from) * 1000) / flags.joinRate);
+    this.#run.phase(`to ${whole(viewers)} viewers`, { fromMs, forMs: overMs });
+    if (viewers > from) this.host.command({ do: 'join', atMs: fromMs, from, to: viewers, overMs, shape: 'even' });
+    await fleet.until(fromMs + overMs);
+    // Viewers who cannot join break a level; the run continues and reports it.
+    await this.#run.atMost(JOIN_WAIT_MS, () => this.#run.gauge('viewers') >= viewers);
+    return { fromMs, toMs: fleet.nowMs() };
   }
 
-  async #talk(perSecond: number, load: number): Promise<Measured> {
-    const forMs = this.#common.seconds * 1000;
-    const fromMs = this.#fleet.secondAfter(200);
-    const stretch = this.#chronicle.phase(`${load.toLocaleString('en')} ${UNIT[this.#flags.of]}`, { fromMs, forMs });
-    this.host.talk(fromMs, syntheticChat(this.#common.seed + this.#steps++, perSecond, forMs));
-    await this.#fleet.until(fromMs);
-    const [before, ticks] = [await this.#target.read(), cpuTicks()];
-    await this.#fleet.until(fromMs + forMs + 1_000);
-    return { stretch: { fromMs: stretch.fromMs, toMs: fromMs + forMs }, before, ticks };
+  async #chat(perSecond: number, load: number): Promise<Measured> {
+    const { fleet, flags, common, target } = this.#run;
+    const forMs = common.seconds * 1000;
+    const fromMs = fleet.secondAfter(AHEAD_MS);
+    this.#run.phase(`${whole(load)} ${UNIT[flags.of]}`, { fromMs, forMs });
+    this.host.talk(fromMs, syntheticChat(common.seed + this.#steps++, perSecond, forMs));
+    await fleet.until(fromMs);
+    const [before, ticks] = [await target.read(), cpuTicks()];
+    await fleet.until(fromMs + forMs + 1_000);
+    return { stretch: { fromMs, toMs: fromMs + forMs }, before, ticks };
   }
 
   async #press(buyers: number): Promise<Measured> {
-    const { within } = this.#flags;
-    const rest = { perBuyer: 2, early: 0, twice: 0.05, regret: 0 };
+    const { fleet, flags, target } = this.#run;
     const units = Math.max(4, Math.round(buyers / 5));
-    const { zeroMs } = await this.host.sell({
-      units,
-      opensInMs: COUNTDOWN_MS,
-      durationMs: 600_000,
-      holdMs: 15_000,
-      buyers,
-      withinMs: within,
-      ...rest,
-    });
-    this.#chronicle.phase(`${buyers.toLocaleString('en')} ${UNIT.buyers}`, { fromMs: zeroMs });
-    await this.#fleet.until(zeroMs);
-    const [before, ticks] = [await this.#target.read(), cpuTicks()];
-    await this.#fleet.until(zeroMs + within + 2_000);
-    const untilMs = this.#fleet.nowMs() + ANSWER_WAIT_MS;
-    while (this.#chronicle.gauge('presses waiting') > 0 && this.#fleet.nowMs() < untilMs)
-      await this.#fleet.until(this.#fleet.nowMs() + 50);
-    return { stretch: { fromMs: zeroMs - 1_000, toMs: this.#fleet.nowMs() }, before, ticks };
+    const times = { opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: 15_000, withinMs: flags.within };
+    const { zeroMs } = await this.host.sell({ units, buyers, perBuyer: 2, early: 0, twice: 0.05, regret: 0, ...times });
+    this.#run.phase(`${whole(buyers)} ${UNIT.buyers}`, { fromMs: zeroMs });
+    await fleet.until(zeroMs);
+    const [before, ticks] = [await target.read(), cpuTicks()];
+    await fleet.until(zeroMs + flags.within + 2_000);
+    await this.#run.atMost(REPLY_WAIT_MS, () => this.#run.gauge('presses waiting') === 0);
+    return { stretch: { fromMs: zeroMs - 1_000, toMs: fleet.nowMs() }, before, ticks };
   }
 
-  #levels(samples: readonly Sample[], arriving: readonly Sample[]): Level[] {
-    const { of, deliveryP99, decisionP99, joinP99, deliveredShare } = this.#flags;
-    const joins = latencyOf(arriving, 'join');
-    const there = this.#chronicle.gauge('viewers');
-    const inside: Level[] =
-      there < this.#there
-        ? [{ flag: '(everybody is let in)', wanted: `${this.#there}`, measured: `${there}`, ok: false }]
-        : [];
-    const arrivals = joins === undefined ? [] : latencyLevel('joinP99', joinP99, joins);
-    if (of === 'buyers')
-      return [...inside, ...arrivals, ...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))];
+  #levels(samples: readonly Sample[], joining: readonly Sample[]): Level[] {
+    const { of, deliveryP99, decisionP99, joinP99, deliveredShare } = this.#run.flags;
+    const joins = latencyOf(joining, 'join');
+    const joined = this.#run.gauge('viewers');
     const sum = (name: string): number => samples.reduce((total, { counters }) => total + (counters[name] ?? 0), 0);
     const delivered = sum('delivered');
-    const chat = sum('chat sent') === 0 ? [] : latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery'));
     return [
-      ...inside,
-      ...arrivals,
-      ...chat,
-      ...(delivered === 0 ? [] : shareLevel('deliveredShare', deliveredShare, delivered, delivered + sum('missed'))),
+      ...(joined < this.#viewers ? [atLeast('(all viewers joined)', this.#viewers, joined, String)] : []),
+      ...(joins === undefined ? [] : latencyLevel('joinP99', joinP99, joins)),
+      ...(of === 'buyers'
+        ? latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))
+        : [
+            ...(sum('chat sent') === 0 ? [] : latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery'))),
+            ...(delivered === 0
+              ? []
+              : shareLevel('deliveredShare', deliveredShare, delivered, delivered + sum('missed'))),
+          ]),
     ];
   }
 }
 
 /**
- * What stops the climb on the generator's side: no core left, or a loop so late that it takes up a
- * third of what the service level allows. Single sends that left late are told and do not stop it:
- * latency counts from the moment each was due, so they make a load look worse, never better.
+ * Reasons that stop the search on the generator's side: no core left, or an event loop delay of a
+ * third of the service level. Single late sends do not stop it: they only increase the latency.
  */
-function fullGenerator(samples: readonly Sample[], { of, decisionP99, deliveryP99 }: Flags): string[] {
+function generatorLimits(samples: readonly Sample[], { of, decisionP99, deliveryP99 }: Flags): string[] {
   const { share: busiest } = busiestOf(samples);
   const { p99Ms } = loopDelayOf(samples);
   const boundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (of === 'buyers' ? decisionP99 : deliveryP99) * OWN_DELAY_PART_MAX);
   return [
     ...(busiest > CPU_SHARE_MAX ? [`its busiest process used ${Math.round(busiest * 100)} % of a core`] : []),
     ...(p99Ms > boundMs
-      ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile, ${milliseconds(boundMs)} are allowed`]
+      ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile (at most ${milliseconds(boundMs)})`]
       : []),
   ];
 }
@@ -294,13 +261,10 @@ function coresOf(before: ServerReading | null, after: ServerReading | null, seco
   return processes.map(({ name, cpuSeconds }) => [name, cpuSeconds / seconds] as const).sort(([, a], [, b]) => b - a);
 }
 
-/**
- * What broke in this step, in words; null when it held. A generator that was full says nothing
- * about the engine, so the step does not count as held.
- */
+/** Returns what broke in this step, or null. With an overloaded generator a step does not hold. */
 function broken({ levels, generatorFull }: Step): string | null {
+  if (generatorFull.length > 0) return `the generator was at its limit: ${generatorFull.join(', ')}`;
   const missed = levels.filter(({ ok }) => !ok);
-  if (generatorFull.length > 0) return `the generator was full: ${generatorFull.join(', ')}`;
   return missed.length === 0
     ? null
     : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
@@ -323,96 +287,67 @@ function busySince(before: CpuTicks): number {
   return now.all === before.all ? 0 : (now.busy - before.busy) / (now.all - before.all);
 }
 
-function fullOf({ cores, machine }: Step): string {
-  const full = cores.filter(([, used]) => used >= FULL_SHARE);
-  const said = (list: Step['cores']): string =>
+function bottleneckOf({ cores, machine }: Step): string {
+  if (cores.length === 0) return 'the resource use of the engine is unknown';
+  const shown = (list: Step['cores']): string =>
     list.map(([name, used]) => `${name} ${Math.round(used * 100)} %`).join(', ');
-  if (cores.length === 0) return 'what the engine used could not be seen from here';
-  const beside = machine >= FULL_SHARE ? `, but the CPUs of this machine were ${Math.round(machine * 100)} % busy` : '';
-  return full.length > 0 ? `full: ${said(full)} of a core` : `no process was full (${said(cores)} of a core)${beside}`;
+  const full = cores.filter(([, used]) => used >= FULL_SHARE);
+  if (full.length > 0) return `full: ${shown(full)} of a core`;
+  const busy = machine >= FULL_SHARE ? `, but this machine was ${Math.round(machine * 100)} % busy` : '';
+  return `no process was full (${shown(cores)} of a core)${busy}`;
 }
 
-function conclude(
-  chronicle: Chronicle,
-  fleet: Fleet,
-  flags: Flags,
-  steps: readonly Step[],
-  checks: readonly Check[],
-): BenchResult {
+function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readonly Check[]): BenchResult {
+  const { of, atLeast: wanted } = run.flags;
+  const unit = UNIT[of];
+  const amount = (load: number): string => `${whole(load)} ${unit}`;
   const kept = steps.filter(holds);
   const held = Math.max(0, ...kept.map(({ load }) => load));
-  const first = steps
-    .filter((step) => !holds(step))
-    .reduce<Step | null>((least, step) => (least === null || step.load < least.load ? step : least), null);
-  const unit = UNIT[flags.of];
   const best = kept.find(({ load }) => load === held);
-  const samples = kept.flatMap(({ stretch }) => samplesWithin(fleet.samples, stretch));
-  const headline =
-    best === undefined
-      ? undefined
-      : latencyOf(samplesWithin(fleet.samples, best.stretch), flags.of === 'buyers' ? 'decision' : 'delivery');
-  const levels: Level[] = [
-    ...(best?.levels ?? []),
-    ...(flags.atLeast === null
-      ? []
-      : [
-          {
-            flag: '--at-least',
-            wanted: `>= ${flags.atLeast.toLocaleString('en')} ${unit}`,
-            measured: `${held.toLocaleString('en')} ${unit}`,
-            ok: held >= flags.atLeast,
-          },
-        ]),
-  ];
-  const result = chronicle.finish({
+  const [first = null] = steps.filter((step) => !holds(step)).sort((a, b) => a.load - b.load);
+  const samples = kept.flatMap(({ stretch }) => run.samples(stretch));
+  const headline = best && run.latency(of === 'buyers' ? 'decision' : 'delivery', best.stretch);
+  const levels = [...(best?.levels ?? []), ...(wanted === null ? [] : [atLeast('--at-least', wanted, held, amount)])];
+  const met = levels.map((level) => `${level.flag} ${level.wanted}`).join(', ');
+  const stepNote = (step: Step): string =>
+    `step ${whole(step.load)}: ${broken(step) ?? 'held'}; ` +
+    step.levels.map(({ flag, measured }) => `${flag.replace('--', '')} ${measured}, `).join('') +
+    bottleneckOf(step);
+  const result = run.finish({
     figures: [
-      figure(
-        'largest load that held',
-        unit,
-        'higher',
-        [held],
-        `all service levels met: ${levels.map(({ flag, wanted }) => `${flag} ${wanted}`).join(', ')}`,
-      ),
-      ...(first === null ? [] : [figure('first load that broke', unit, 'higher', [first.load], broken(first) ?? '')]),
-      figure(
+      runFigures.higher('largest load that held', unit, () => held, `all service levels met: ${met}`),
+      ...(first === null
+        ? []
+        : [runFigures.higher('first load that broke', unit, () => first.load, broken(first) ?? '')]),
+      runFigures.lower(
         'p99 at the largest',
         'ms',
-        'lower',
-        [headline?.p99Ms ?? Number.NaN],
-        flags.of === 'buyers' ? 'from due to answered' : 'from due to each reader',
+        () => headline?.p99Ms,
+        of === 'buyers' ? 'from due to reply' : 'from due to each reader',
       ),
       ...(best?.cores ?? []).map(([name, used]) =>
-        figure(`${name} at the largest`, 'cores', 'lower', [used], 'CPU seconds a second'),
+        runFigures.lower(`${name} at the largest`, 'cores', () => used, 'CPU seconds per second'),
       ),
     ],
     checks: [
-      {
-        name: 'a load held',
-        ok: held > 0,
-        detail: held > 0 ? `${held.toLocaleString('en')} ${unit}` : 'not even the first step: start lower with --from',
-      },
+      checkThat('a load held', held > 0, held > 0 ? amount(held) : 'not even the first step: lower --from'),
       ...checks,
     ],
     levels,
     headline,
     notes: [
       first === null
-        ? `Nothing broke up to ${held.toLocaleString('en')} ${unit}: the limit lies beyond; go on with --most.`
-        : `${first.load.toLocaleString('en')} ${unit}: ${broken(first)}; ${fullOf(first)}.`,
+        ? `Nothing broke up to ${amount(held)}: the limit is higher; raise --most.`
+        : `${amount(first.load)}: ${broken(first)}; ${bottleneckOf(first)}.`,
       ...(first !== null && first.generatorFull.length > 0
-        ? [`The engine holds ${held.toLocaleString('en')} ${unit} at least: the generator gave up first.`]
+        ? [`The engine holds at least ${amount(held)}: the generator reached its limit first.`]
         : []),
-      ...steps.map(
-        (step) =>
-          `step ${step.load.toLocaleString('en')}: ${broken(step) ?? 'held'}; ${step.levels.map(({ flag, measured }) => `${flag.slice(2)} ${measured}`).join(', ')}; ${fullOf(step)}`,
-      ),
+      ...steps.map(stepNote),
     ],
   });
-  // The step that broke is not what is reported, so it is not what the generator is judged by.
-  const generator = { ...healthOf(fleet.workers, samples, headline), bottlenecks: fullGenerator(samples, flags) };
-  const verdict = {
-    ...result.verdict,
-    ok: [...result.verdict.checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0,
-  };
-  return { ...result, generator, latencies: latenciesOf(samples), verdict };
+  // The broken step is not reported, so the generator is not judged in it.
+  const bottlenecks = generatorLimits(samples, run.flags);
+  const generator = { ...healthOf(run.fleet.workers, samples, headline), bottlenecks };
+  const ok = [...result.verdict.checks, ...levels].every((one) => one.ok) && bottlenecks.length === 0;
+  return { ...result, generator, latencies: latenciesOf(samples), verdict: { ...result.verdict, ok } };
 }

@@ -1,175 +1,144 @@
-/** How fast people get in, and what one who only sits there costs. */
+/** How fast viewers join, and what an idle viewer costs. */
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
 import type { AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
-import type { BenchResult, Check } from '../report/result.ts';
+import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
-import { type Chronicle, openRun } from './chronicle.ts';
-import { figure } from './figures.ts';
-import { count, duration } from './flags.ts';
+import { figuresOver } from './figures.ts';
+import { duration } from './flags.ts';
+import { audienceBase } from './full-room.ts';
 import { openRoom } from './room.ts';
-import { defineScenario } from './scenario.ts';
+import { joinRateFlag, viewersFlag } from './room-flags.ts';
+import { defineLoad } from './scenario.ts';
+import type { Run } from './scenario-run.ts';
 import { cpuSecondsBetween, type ServerReading } from './target.ts';
 
 const FLAGS = {
-  viewers: count(2_000, 'how many come', { max: 2_000_000 }),
-  joinRate: count(500, 'how many a second, on a fixed schedule', { max: 200_000 }),
+  viewers: viewersFlag(2_000),
+  joinRate: joinRateFlag(500),
   settle: duration(
     45_000,
-    'rest before the first viewer and after the last until memory is read: Node gives back what the joins left half a minute later; 0 = none',
+    'idle time before the first viewer and after the last one, before memory is read; Node returns memory late',
   ),
 };
 
-/** Somebody who was not let in within this long after the last was due is not waited for. */
+/** Viewers that have not joined this long after the last one was due are not awaited. */
 const STRAGGLE_MS = 15_000;
 const BEFORE_MS = 300;
-/**
- * Who comes and goes before anything is measured, so that neither side runs code that is not
- * compiled yet.
- */
-const WARM_UP_PEOPLE = 500;
+/** These connect first, so that neither side runs uncompiled code in the measured phase. */
+const WARM_UP_VIEWERS = 500;
 const WARM_UP_MS = 2_000;
 
-export const connect = defineScenario({
+interface Round {
+  readonly joining: Stretch;
+  readonly joined: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+  readonly restedBytes: number;
+}
+
+export const connect = defineLoad({
   name: 'connect',
   about: 'join rate, join latency from the moment each was due, memory of an idle viewer',
   flags: FLAGS,
   defaults: { seconds: 5 },
-  async run(context): Promise<BenchResult> {
-    const { flags, common } = context;
-    const run = await openRun(context);
-    const { target, fleet, chronicle } = run;
-    const rounds: Array<{
-      joining: Stretch;
-      joined: number;
-      seconds: number;
-      cpuSeconds: number;
-      memoryBytes: number;
-      restedBytes: number;
-    }> = [];
-    const rest = async (): Promise<ServerReading | null> => {
-      chronicle.phase('settling');
-      await fleet.until(fleet.nowMs() + flags.settle);
-      return chronicle.readServer();
-    };
-    await chronicle.unlessStopped(async () => {
-      const prepare = async (people: number): Promise<LoadHandle> => {
-        const show = await openRoom(target, 'connect');
-        const access = await target.access(show, people);
-        const { gate } = target;
-        const params = {
-          gate,
-          show,
-          access,
-          role: 'viewer',
-          variant: common.variant,
-          people,
-          joinPerSecond: flags.joinRate,
-          measureEvery: 50,
-        } as const;
-        return fleet.load<AudienceParams>('audience', params);
-      };
-      chronicle.phase('warm-up');
-      const early = await prepare(Math.min(WARM_UP_PEOPLE, flags.viewers));
-      early.start(fleet.nowMs());
-      await fleet.until(fleet.nowMs() + WARM_UP_MS);
-      await early.stop();
-      for (let round = 1; round <= common.rounds; round++) {
-        chronicle.phase('preparing');
-        const crowd = await prepare(flags.viewers);
-        // What a later round needs lies in memory that an earlier one left: only the first says
-        // what a viewer costs.
-        const before = round === 1 ? await rest() : await chronicle.readServer();
-        const joiningMs = (flags.viewers * 1000) / flags.joinRate;
-        const fromMs = fleet.secondAfter(BEFORE_MS);
-        const joining = chronicle.phase('joining', { fromMs, measured: true });
-        crowd.start(fromMs);
-        await fleet.until(fromMs + joiningMs);
-        // The last may still be on their way, and the samples of a second come when it is over.
-        const untilMs = fleet.nowMs() + STRAGGLE_MS;
-        const settled = (): number => chronicle.count('joined', joining) + refused(chronicle, joining);
-        while (settled() < flags.viewers && fleet.nowMs() < untilMs) await fleet.until(fleet.nowMs() + 50);
-        const after = await chronicle.readServer();
-        const idle = chronicle.phase('idle', { fromMs: fleet.secondAfter(0), forMs: common.seconds * 1000 });
-        await fleet.until(idle.toMs);
-        const later = await chronicle.readServer();
-        const rested = round === 1 ? await rest() : null;
-        const joined = chronicle.gauge('viewers');
-        chronicle.phase('leaving');
-        const ends = (await crowd.stop()) as AudienceSummary[];
-        rounds.push({
-          joining,
-          joined,
-          seconds: (Math.max(...ends.map(({ lastJoinMs }) => lastJoinMs)) - fromMs) / 1000,
-          cpuSeconds: cpuSecondsBetween('gateway', before, after),
-          memoryBytes: gatewayBytes(later) - gatewayBytes(before),
-          restedBytes: gatewayBytes(rested) - gatewayBytes(before),
-        });
-      }
-    });
-    const join = chronicle.latency('join', ...rounds.map(({ joining }) => joining));
-    return chronicle.finish({
+  collect: (): Round[] => [],
+  async load(run, rounds) {
+    run.phase('warm-up');
+    const early = await prepare(run, Math.min(WARM_UP_VIEWERS, run.flags.viewers));
+    early.start(run.fleet.nowMs());
+    await run.wait(WARM_UP_MS);
+    await early.stop();
+    for (let round = 1; round <= run.common.rounds; round++) rounds.push(await measure(run, round === 1));
+  },
+  report(run, rounds) {
+    const join = run.latency('join', ...rounds.map(({ joining }) => joining));
+    const { higher, lower } = figuresOver(rounds);
+    // Later rounds reuse memory of earlier ones.
+    const first = figuresOver(rounds.slice(0, 1));
+    const perViewer = (bytes: number, { joined }: Round): number => bytes / 1024 / joined;
+    const { viewers } = run.flags;
+    return {
       figures: [
-        figure(
-          'joined',
-          '/s',
-          'higher',
-          rounds.map(({ joined, seconds }) => joined / seconds),
-          'welcomed a second, from the first due to the last welcome',
-        ),
-        figure(
-          'join p50',
-          'ms',
-          'lower',
-          rounds.map(({ joining }) => chronicle.latency('join', joining)?.p50Ms ?? Number.NaN),
-          'from due to welcome',
-        ),
-        figure(
-          'join p99',
-          'ms',
-          'lower',
-          rounds.map(({ joining }) => chronicle.latency('join', joining)?.p99Ms ?? Number.NaN),
-          'from due to welcome',
-        ),
-        figure(
-          'server CPU a join',
+        higher('joined', '/s', ({ joined, seconds }) => joined / seconds, 'from the first due to the last welcome'),
+        lower('join p50', 'ms', ({ joining }) => run.p50('join', joining), 'from due to welcome'),
+        lower('join p99', 'ms', ({ joining }) => run.p99('join', joining), 'from due to welcome'),
+        lower(
+          'server CPU per join',
           'us',
-          'lower',
-          rounds.map(({ cpuSeconds, joined }) => (cpuSeconds * 1e6) / joined),
+          ({ cpuSeconds, joined }) => (cpuSeconds * 1e6) / joined,
           'of the gateway process',
         ),
-        figure(
-          'memory a viewer',
+        first.lower(
+          'memory per viewer',
           'KiB',
-          'lower',
-          rounds.slice(0, 1).map(({ restedBytes, joined }) => restedBytes / 1024 / joined),
-          'growth of the gateway process, both readings after a rest',
+          (round) => perViewer(round.restedBytes, round),
+          'growth of the gateway process, read after idle time',
         ),
-        figure(
-          'memory a viewer, joins just over',
+        first.lower(
+          'memory per viewer, right after the joins',
           'KiB',
-          'lower',
-          rounds.slice(0, 1).map(({ memoryBytes, joined }) => memoryBytes / 1024 / joined),
-          'the same with what the joins left to the garbage collector',
+          (round) => perViewer(round.memoryBytes, round),
+          'including garbage of the joins',
         ),
       ],
-      checks: rounds.map(({ joined }, i) => everybodyIn(joined, flags.viewers, i)),
-      levels: commonLevels(common, join),
+      checks: rounds.map(({ joined }, i) =>
+        checkThat(
+          `all viewers joined${i === 0 ? '' : `, round ${i + 1}`}`,
+          joined === viewers,
+          `${joined} of ${viewers} were welcomed`,
+        ),
+      ),
+      levels: commonLevels(run.common, join),
       headline: join,
-    });
+    };
   },
 });
 
-const gatewayBytes = (reading: ServerReading | null): number =>
-  reading?.processes.find(({ name }) => name === 'gateway')?.memoryBytes ?? Number.NaN;
+async function prepare(run: Run<typeof FLAGS>, viewers: number): Promise<LoadHandle> {
+  const show = await openRoom(run.target, 'connect');
+  return run.fleet.load<AudienceParams>('audience', {
+    ...(await audienceBase(run, show, viewers)),
+    people: viewers,
+    joinPerSecond: run.flags.joinRate,
+    measureEvery: 50,
+  });
+}
 
-const refused = (chronicle: Chronicle, stretch: Stretch): number =>
-  chronicle.refusals(stretch).reduce((sum, { count: times }) => sum + times, 0);
-
-function everybodyIn(joined: number, wanted: number, round: number): Check {
+async function measure(run: Run<typeof FLAGS>, isFirst: boolean): Promise<Round> {
+  const { flags, common, fleet } = run;
+  const { viewers } = flags;
+  const rest = async (): Promise<ServerReading | null> => {
+    run.phase('settling');
+    await run.wait(flags.settle);
+    return run.readServer();
+  };
+  run.phase('preparing');
+  const load = await prepare(run, viewers);
+  const before = isFirst ? await rest() : await run.readServer();
+  const fromMs = fleet.secondAfter(BEFORE_MS);
+  const joining = run.phase('joining', { fromMs, measured: true });
+  load.start(fromMs);
+  await fleet.until(fromMs + (viewers * 1000) / flags.joinRate);
+  await run.atMost(STRAGGLE_MS, () => run.count('joined', joining) + run.refused(joining) >= viewers);
+  const after = await run.readServer();
+  const idle = run.phase('idle', { fromMs: fleet.secondAfter(0), forMs: common.seconds * 1000 });
+  await fleet.until(idle.toMs);
+  const later = await run.readServer();
+  const rested = isFirst ? await rest() : null;
+  const joined = run.gauge('viewers');
+  run.phase('leaving');
+  const ends = (await load.stop()) as AudienceSummary[];
   return {
-    name: `everybody was let in${round === 0 ? '' : `, round ${round + 1}`}`,
-    ok: joined === wanted,
-    detail: `${joined} of ${wanted} were welcomed`,
+    joining,
+    joined,
+    seconds: (Math.max(...ends.map(({ lastJoinMs }) => lastJoinMs)) - fromMs) / 1000,
+    cpuSeconds: cpuSecondsBetween('gateway', before, after),
+    memoryBytes: gatewayBytes(later) - gatewayBytes(before),
+    restedBytes: gatewayBytes(rested) - gatewayBytes(before),
   };
 }
+
+const gatewayBytes = (reading: ServerReading | null): number =>
+  reading?.processes.find(({ name }) => name === 'gateway')?.memoryBytes ?? Number.NaN;

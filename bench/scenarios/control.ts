@@ -1,19 +1,17 @@
-/**
- * The HTTP API under the load of hosts and back offices, through autocannon: at a rate, and as fast
- * as it goes.
- */
+/** The HTTP API under the load of hosts and back offices: at a rate, and flat out. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HttpLoadResult, type HttpSecond, runHttpLoad } from '../control/http-load.ts';
-import { confirmKey, nightlyRoutes, ORDER_REF } from '../control/routes.ts';
-import { openEvening } from '../evening/host.ts';
+import { confirmKey, ORDER_REF, type RoutesOptions, routesOf } from '../control/routes.ts';
+import { type Host, openEvening } from '../evening/host.ts';
 import { CPU_SHARE_MAX, LOOP_DELAY_P99_MS_MAX } from '../generator/assemble.ts';
 import type { Fleet } from '../generator/contract.ts';
 import { watchLoop } from '../launch/cpu.ts';
 import { API_KEY } from '../launch/engine.ts';
 import type { BenchResult, Check, Figure, GeneratorHealth, Phase, Series } from '../report/result.ts';
 import { BackOffice } from '../users/back-office.ts';
+import { checkOf } from '../verdict/check.ts';
 import { commonLevels, share, shareLevel } from '../verdict/levels.ts';
-import { figure } from './figures.ts';
+import { figuresOver } from './figures.ts';
 import { count, duration, optionalCount } from './flags.ts';
 import { openRoom } from './room.ts';
 import { defineScenario, type ScenarioContext } from './scenario.ts';
@@ -21,32 +19,34 @@ import { type Target, usedBetween } from './target.ts';
 
 const FLAGS = {
   connections: count(16, 'HTTP connections', { max: 10_000 }),
-  rate: optionalCount(
-    'requests a second of the phase at a rate (400; 80 of an engine that is not our own, which answers 100 a second and API key)',
-    {
-      max: 1_000_000,
-    },
-  ),
+  rate: optionalCount('requests per second of the phase at a rate (400; with --url 80, the limit per key is 100)', {
+    max: 1_000_000,
+  }),
   buyers: count(40, 'reservations to look up and confirm', { min: 0, max: 5_000 }),
   settle: duration(500, 'pause between the phases'),
-  answeredShare: share(0.999, 'of the requests must be answered without an error'),
+  successShare: share(0.999, 'of the requests must succeed'),
 };
 
 const RATE_OWN = 400;
-const RATE_FOREIGN = 80;
-/** The engine answers 6,000 requests a minute and key: with so many keys that is no limit. */
+const RATE_REMOTE = 80;
+/** The engine accepts 6,000 requests per minute and key: with this many keys that is no limit. */
 const KEYS = 400;
 const DRAFT_SHOWS = 10;
+const NO_PRESSES = { withinMs: 0, perBuyer: 2, early: 0, twice: 0, regret: 0 } as const;
+const LONG_SALE = { durationMs: 3_600_000, holdMs: 900_000 } as const;
+const JOIN_EVERY_MS = 5;
+
+type Mode = 'at a rate' | 'flat out';
 
 interface Part {
+  readonly mode: Mode;
   readonly phase: Phase;
-  readonly flatOut: boolean;
   readonly load: HttpLoadResult;
 }
 
 export const control = defineScenario({
   name: 'control',
-  about: 'the HTTP API through autocannon: a mix of looks, orders and plans at a rate, then as fast as it goes',
+  about: 'the HTTP API through autocannon: reads, orders and plans at a rate, then flat out',
   flags: FLAGS,
   defaults: { seconds: 6 },
   async run(context): Promise<BenchResult> {
@@ -56,215 +56,160 @@ export const control = defineScenario({
     const target = await context.openTarget({ env: { API_KEYS: [`bench:${API_KEY}`, ...named].join(',') } });
     const apiKeys = target.own ? keys : [common.apiKey ?? ''];
     const url = target.engine?.control?.url ?? common.control ?? '';
+    const { office } = target;
+    if (office === null) throw new Error('this scenario needs the control API');
     const originMs = performance.now();
-    const stage = await setStage(context, target, (n) => new BackOffice(url, apiKeys[n % apiKeys.length] ?? ''));
-    const seconds: Array<HttpSecond & { readonly flatOut: boolean }> = [];
+    const routes = await prepare(
+      context,
+      target,
+      office,
+      (n) => new BackOffice(url, apiKeys[n % apiKeys.length] ?? ''),
+    );
+    const seconds: Array<HttpSecond & { readonly mode: Mode }> = [];
     const parts: Part[] = [];
+    const rate = flags.rate ?? (target.own ? RATE_OWN : RATE_REMOTE);
+    const modes: readonly Mode[] = target.own ? ['at a rate', 'flat out'] : ['at a rate'];
     const loop = watchLoop();
     const cpu = process.cpuUsage();
     const before = await target.read();
-    for (let round = 1; round <= common.rounds && !signal.aborted; round++) {
-      for (const flatOut of target.own ? [false, true] : [false]) {
-        if (signal.aborted) break;
-        await sleep(flags.settle);
-        const name = flatOut ? 'flat out' : 'at a rate';
-        context.display.phase(name);
-        const fromMs = performance.now() - originMs;
-        const perSecond = flatOut ? null : (flags.rate ?? (target.own ? RATE_OWN : RATE_FOREIGN));
-        const load = await runHttpLoad({
-          url,
-          apiKeys,
-          routes: nightlyRoutes(stage),
-          connections: flags.connections,
-          perSecond,
-          seconds: common.seconds,
-          seed: common.seed,
-          signal,
-          onSecond: (second) => seconds.push({ ...second, atMs: fromMs + second.atMs, flatOut }),
-        });
-        parts.push({ flatOut, load, phase: { name, fromMs, toMs: performance.now() - originMs } });
-      }
+    for (const mode of Array.from({ length: common.rounds }, () => modes).flat()) {
+      if (signal.aborted) break;
+      await sleep(flags.settle);
+      context.display.phase(mode);
+      const fromMs = performance.now() - originMs;
+      const load = await runHttpLoad({
+        url,
+        apiKeys,
+        routes: routesOf(routes),
+        connections: flags.connections,
+        perSecond: mode === 'flat out' ? null : rate,
+        seconds: common.seconds,
+        seed: common.seed,
+        signal,
+        onSecond: (second) => seconds.push({ ...second, atMs: fromMs + second.atMs, mode }),
+      });
+      parts.push({ mode, load, phase: { name: mode, fromMs, toMs: performance.now() - originMs } });
     }
-    const used = usedBetween(before, await target.read());
+    const server = usedBetween(before, await target.read());
     const { user, system } = process.cpuUsage(cpu);
-    const activeSeconds = parts.reduce((sum, { load }) => sum + load.seconds, 0);
-    const generator = healthOf(parts, (user + system) / 1e6, activeSeconds, loop.stop().p99Ms);
-    const rated = parts.filter(({ flatOut }) => !flatOut);
-    const headline = rated[0]?.load.all ?? undefined;
-    const answered = parts.reduce((sum, { load }) => sum + load.answers, 0);
-    const refused = parts.reduce((sum, { load }) => sum + total(load.refusals), 0);
+    const generator = healthOf(parts, (user + system) / 1e6, loop.stop().p99Ms);
+    const [rated] = parts.filter(({ mode }) => mode === 'at a rate');
+    const headline = rated?.load.all ?? undefined;
+    const responses = sumOf(parts, ({ responses }) => responses);
+    const failed = sumOf(parts, ({ refusals }) => [...refusals.values()].reduce((sum, times) => sum + times, 0));
     const levels = [
       ...commonLevels(common, headline),
-      ...shareLevel('answeredShare', flags.answeredShare, answered - refused, answered),
+      ...shareLevel('successShare', flags.successShare, responses - failed, responses),
     ];
-    const checks = await booksRight(target.office, stage.show);
+    const checks = [await booksCheck(office, routes.show)];
+    const isOk = [...levels, ...checks].every(({ ok }) => ok) && generator.bottlenecks.length === 0 && !signal.aborted;
     return {
       ...context.head,
       seconds: (performance.now() - originMs) / 1000,
       target: { url, own: target.own, ...(target.redis === undefined ? {} : { redis: target.redis }) },
       phases: parts.map(({ phase }) => phase),
       series: seriesOf(seconds),
-      latencies:
-        rated[0] === undefined ? [] : [...(headline === undefined ? [] : [headline]), ...rated[0].load.latencies],
+      latencies: rated === undefined ? [] : [...(headline === undefined ? [] : [headline]), ...rated.load.latencies],
       figures: figuresOf(parts),
       refusals: refusalsOf(parts),
       generator,
-      server: used,
-      verdict: {
-        ok: [...levels, ...checks].every(({ ok }) => ok) && generator.bottlenecks.length === 0 && !signal.aborted,
-        checks,
-        levels,
-      },
+      server,
+      verdict: { ok: isOk, checks, levels },
       notes: [
-        `Latencies are those of the phase at a rate (${flags.rate ?? (target.own ? RATE_OWN : RATE_FOREIGN)} requests a second over ${flags.connections} connections), corrected for coordinated omission.`,
-        ...(target.own
-          ? []
-          : ['An engine answers 100 requests a second and API key, so this one was not run flat out.']),
+        `Latencies are from the phase at a rate (${rate} requests per second over ${flags.connections} connections), ` +
+          'corrected for coordinated omission.',
+        ...(target.own ? [] : ['An engine accepts 100 requests per second and API key: no flat-out phase.']),
       ],
     };
   },
 });
 
-/** A show with a sale that sold, and empty shows to plan sales in. */
-async function setStage(context: ScenarioContext<typeof FLAGS>, target: Target, officeOf: (n: number) => BackOffice) {
+/** Prepares a show with confirmed orders, and empty shows in which sales can be planned. */
+async function prepare(
+  context: ScenarioContext<typeof FLAGS>,
+  target: Target,
+  office: BackOffice,
+  officeOf: (n: number) => BackOffice,
+): Promise<RoutesOptions> {
   const { flags, common } = context;
-  const { office } = target;
-  if (office === null) throw new Error('the control API is what this is about');
   const fleet = await context.openFleet({ processes: 1, remote: 0 });
   const host = await openEvening(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
-  const orders = flags.buyers === 0 ? [] : await sellSome(host, fleet, officeOf, flags.buyers);
-  const sale =
-    orders[0]?.sale ??
-    (await host.sell({ units: 4, opensInMs: 0, durationMs: 3_600_000, holdMs: 900_000, ...NOBODY })).sale;
+  const { sale, orders } = await sellSome(host, fleet, officeOf, flags.buyers);
   await fleet.close();
-  const drafts = await Promise.all(Array.from({ length: DRAFT_SHOWS }, () => draftShow(target, office)));
+  const drafts = await Promise.all(
+    Array.from({ length: DRAFT_SHOWS }, async () => {
+      const show = await openRoom(target, 'drafts');
+      await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus: [{ sku: 'M' }] });
+      return show;
+    }),
+  );
   return { show: host.show, sale, orders, drafts };
 }
 
-const NOBODY = { buyers: 0, withinMs: 0, perBuyer: 2, early: 0, twice: 0, regret: 0 } as const;
-const JOIN_RATE_MS = 5;
-
-async function sellSome(
-  host: Awaited<ReturnType<typeof openEvening>>,
-  fleet: Fleet,
-  officeOf: (n: number) => BackOffice,
-  buyers: number,
-) {
-  host.command({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: buyers * JOIN_RATE_MS, shape: 'even' });
-  const { sale, zeroMs } = await host.sell({
-    units: buyers * 2,
-    opensInMs: 1_000 + buyers * JOIN_RATE_MS,
-    durationMs: 3_600_000,
-    holdMs: 900_000,
-    ...NOBODY,
-    buyers,
-  });
+async function sellSome(host: Host, fleet: Fleet, officeOf: (n: number) => BackOffice, buyers: number) {
+  const joinMs = buyers * JOIN_EVERY_MS;
+  if (buyers > 0) host.command({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: joinMs, shape: 'even' });
+  const opensInMs = buyers === 0 ? 0 : 1_000 + joinMs;
+  const units = Math.max(4, buyers * 2);
+  const { sale, zeroMs } = await host.sell({ units, opensInMs, buyers, ...LONG_SALE, ...NO_PRESSES });
+  const orders: Array<{ reservation: string; amount: number }> = [];
+  if (buyers === 0) return { sale, orders };
   await fleet.until(zeroMs + 1_500);
   const { evidence } = await host.end(Number.POSITIVE_INFINITY);
-  const reservations = [...new Set(evidence.grants.map(({ reservation }) => reservation))];
-  const orders: Array<{ sale: string; reservation: string; amount: number }> = [];
-  for (const [n, reservation] of reservations.entries()) {
-    const { amount } = await officeOf(n).getReservation(host.show, reservation);
-    await officeOf(n).confirm(host.show, reservation, { orderRef: ORDER_REF, amount }, confirmKey(reservation));
-    orders.push({ sale, reservation, amount });
+  for (const reservation of new Set(evidence.grants.map((grant) => grant.reservation))) {
+    const office = officeOf(orders.length);
+    const { amount } = await office.getReservation(host.show, reservation);
+    await office.confirm(host.show, reservation, { orderRef: ORDER_REF, amount }, confirmKey(reservation));
+    orders.push({ reservation, amount });
   }
-  return orders;
+  return { sale, orders };
 }
 
-async function draftShow(target: Target, office: BackOffice): Promise<string> {
-  const show = await openRoom(target, 'drafts');
-  await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus: [{ sku: 'M' }] });
-  return show;
+const sumOf = (parts: readonly Part[], of: (load: HttpLoadResult) => number): number =>
+  parts.reduce((sum, { load }) => sum + of(load), 0);
+
+function healthOf(parts: readonly Part[], cpuSeconds: number, loopDelayP99Ms: number): GeneratorHealth {
+  const busiestShare =
+    cpuSeconds /
+    Math.max(
+      0.001,
+      sumOf(parts, ({ seconds }) => seconds),
+    );
+  const bottlenecks = [
+    ...(busiestShare > CPU_SHARE_MAX ? [`autocannon used ${Math.round(busiestShare * 100)} % of a core`] : []),
+    ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX
+      ? [`autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`]
+      : []),
+  ];
+  const sends = sumOf(parts, ({ requests }) => requests);
+  return { processes: 1, hosts: 1, cpuSeconds, busiestShare, loopDelayP99Ms, lateSends: 0, sends, bottlenecks };
 }
 
-function healthOf(
-  parts: readonly Part[],
-  cpuSeconds: number,
-  seconds: number,
-  loopDelayP99Ms: number,
-): GeneratorHealth {
-  const busiestShare = cpuSeconds / Math.max(0.001, seconds);
-  return {
-    processes: 1,
-    hosts: 1,
-    cpuSeconds,
-    busiestShare,
-    loopDelayP99Ms,
-    lateSends: 0,
-    sends: parts.reduce((sum, { load }) => sum + load.asked, 0),
-    bottlenecks: [
-      ...(busiestShare > CPU_SHARE_MAX ? [`autocannon used ${Math.round(busiestShare * 100)} % of a core`] : []),
-      ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX
-        ? [`autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`]
-        : []),
-    ],
-  };
-}
-
-function seriesOf(seconds: ReadonlyArray<HttpSecond & { readonly flatOut: boolean }>): Series[] {
-  const p99 = (flatOut: boolean): Series => ({
-    name: `request p99, ${flatOut ? 'flat out' : 'at a rate'}`,
+function seriesOf(seconds: ReadonlyArray<HttpSecond & { readonly mode: Mode }>): Series[] {
+  const p99 = (mode: Mode): Series => ({
+    name: `request p99, ${mode}`,
     unit: 'ms',
     group: 'latency',
-    points: seconds.flatMap((second) =>
-      second.flatOut === flatOut && second.latency !== null ? [[second.atMs, second.latency.p99Ms] as const] : [],
+    points: seconds.flatMap(({ atMs, latency, mode: own }) =>
+      own === mode && latency !== null ? [[atMs, latency.p99Ms] as const] : [],
     ),
   });
-  return [
-    {
-      name: 'answers',
-      unit: '/s',
-      group: 'throughput' as const,
-      points: seconds.map(({ atMs, answers }) => [atMs, answers] as const),
-    },
-    p99(false),
-    p99(true),
-  ].filter(({ points }) => points.length > 0);
+  const points = seconds.map(({ atMs, responses }) => [atMs, responses] as const);
+  const responses: Series = { name: 'responses', unit: '/s', group: 'throughput', points };
+  return [responses, p99('at a rate'), p99('flat out')].filter((series) => series.points.length > 0);
 }
 
 function figuresOf(parts: readonly Part[]): Figure[] {
-  const rated = parts.filter(({ flatOut }) => !flatOut);
-  const flat = parts.filter(({ flatOut }) => flatOut);
-  const runs = (list: readonly Part[], of: (load: HttpLoadResult) => number | undefined): number[] =>
-    list.map(({ load }) => of(load) ?? Number.NaN);
-  const all = [
-    figure(
-      'p50 at the rate',
-      'ms',
-      'lower',
-      runs(rated, ({ all: latency }) => latency?.p50Ms),
-      'all routes',
-    ),
-    figure(
-      'p99 at the rate',
-      'ms',
-      'lower',
-      runs(rated, ({ all: latency }) => latency?.p99Ms),
-      'all routes',
-    ),
-    figure(
-      'answers at the rate',
-      '/s',
-      'neither',
-      runs(rated, ({ answers, seconds }) => answers / seconds),
-      'what was asked for, when it could be answered',
-    ),
-    figure(
-      'answers flat out',
-      '/s',
-      'higher',
-      runs(flat, ({ answers, seconds }) => answers / seconds),
-      'every connection asks again as soon as it is answered',
-    ),
-    figure(
-      'p99 flat out',
-      'ms',
-      'lower',
-      runs(flat, ({ all: latency }) => latency?.p99Ms),
-      'all routes, from asked to answered: grows with the connections',
-    ),
-  ];
-  return all.filter(({ runs: values }) => values.length > 0);
+  const loads = (mode: Mode) => figuresOver(parts.filter((part) => part.mode === mode).map(({ load }) => load));
+  const [rated, flat] = [loads('at a rate'), loads('flat out')];
+  const perSecond = ({ responses, seconds }: HttpLoadResult): number => responses / seconds;
+  return [
+    rated.lower('p50 at the rate', 'ms', ({ all }) => all?.p50Ms, 'all routes'),
+    rated.lower('p99 at the rate', 'ms', ({ all }) => all?.p99Ms, 'all routes'),
+    rated.neither('responses at the rate', '/s', perSecond, 'equals the rate unless the engine is too slow'),
+    flat.higher('responses flat out', '/s', perSecond, 'every connection sends its next request at once'),
+    flat.lower('p99 flat out', 'ms', ({ all }) => all?.p99Ms, 'all routes; grows with the connections'),
+  ].filter(({ runs }) => runs.length > 0);
 }
 
 function refusalsOf(parts: readonly Part[]): BenchResult['refusals'] {
@@ -274,19 +219,8 @@ function refusalsOf(parts: readonly Part[]): BenchResult['refusals'] {
   return [...codes].map(([code, times]) => ({ code, count: times })).sort((a, b) => b.count - a.count);
 }
 
-async function booksRight(office: BackOffice | null, show: string): Promise<Check[]> {
-  if (office === null) return [];
+async function booksCheck(office: BackOffice, show: string): Promise<Check> {
   const { violations, reservations } = await office.verify(show);
-  const orders = `${reservations} reservations, each confirmed many times with its one key`;
-  return [
-    {
-      name: 'the ledger replays to the books',
-      promise: 'I1 I2 I3 I4',
-      ok: violations.length === 0,
-      detail: violations.length === 0 ? orders : violations.slice(0, 3).join('; '),
-    },
-  ];
+  const right = `${reservations} reservations, each confirmed many times with one key`;
+  return checkOf('the ledger replays to the books', 'I1 I2 I3 I4', violations, right);
 }
-
-const total = (counts: ReadonlyMap<string, number>): number =>
-  [...counts.values()].reduce((sum, times) => sum + times, 0);

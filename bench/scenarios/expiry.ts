@@ -1,104 +1,108 @@
 /**
- * Many open holds that nobody confirms: how long after its deadline does a hold free its units, and
- * how long do scripts take meanwhile? The lapses are done by one gateway with one viewer; no job
- * runs. The deadline is the reservation's, the moment of freeing the ledger's.
+ * Many open holds that are never confirmed: how soon after its deadline a hold frees its units, and
+ * how long scripts take meanwhile. One gateway with one viewer expires them; no job runs. The
+ * deadline is that of the reservation, the moment of freeing that of the ledger.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
 import { unpackLedger, unpackReservation } from '../../src/redis/records.ts';
 import { RawSocket } from '../generator/websocket.ts';
-import { startBenchEngine } from '../launch/engine.ts';
+import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
-import type { AppendMode } from '../launch/redis.ts';
+import { whole } from '../verdict/check.ts';
+import { atMost } from '../verdict/levels.ts';
+import { runFigures } from './figures.ts';
+import { count } from './flags.ts';
+import { defineLocal, inMs } from './local-load.ts';
+import { verifyBooks } from './reserve-store.ts';
 
-/** All of them are open before the first one lapses: the shortest hold lasts 15 s. */
-export const HOLDS_MADE_PER_SECOND = 10_000;
+/** All holds are open before the first one expires: the shortest hold lasts 15 s. */
+const HOLDS_PER_SECOND = 10_000;
+const SHOW = 'expiry';
+const P99_MS_MAX = 1_000;
+const SCRIPT_MICROS_MAX = 1_000;
 
-export interface ExpiryResult {
-  readonly holds: number;
-  readonly freedAfterP50Ms: number;
-  readonly freedAfterP99Ms: number;
-  readonly freedAfterMaxMs: number;
-  readonly scriptP99Micros: number;
-}
-
-export async function benchExpiry({ holds, append }: { holds: number; append: AppendMode }): Promise<ExpiryResult> {
-  const engine = await startBenchEngine({ append });
-  const show = 'expiry';
-  try {
-    await createHotSale(engine.store, { show, units: holds, holdMs: LIMITS.holdMinMs });
-    const viewer = new RawSocket(
-      { host: '127.0.0.1', port: engine.port, path: `/v1/shows/${show}`, protocols: ['stampede.v1.json'] },
-      { onMessage: () => {} },
-    );
-    await makeHolds(engine.store, show, holds);
-    await engine.redis.client.config('RESETSTAT');
-    for (;;) {
-      await sleep(1_000);
-      const sale = await engine.store.getSale(show, HOT_SALE);
-      if (sale.ok && sale.value.skus[0]?.held === 0) break;
+export const expiry = defineLocal({
+  name: 'expiry',
+  about: 'open holds that are never confirmed: how soon their units are free, how long scripts take',
+  flags: { holds: count(100_000, 'open holds', { max: 5_000_000 }) },
+  inAll: true,
+  async measure({ flags: { holds }, common: { append } }) {
+    const engine = await startBenchEngine({ append });
+    try {
+      const { delays, scriptMicros } = await expireAll(engine, holds);
+      const at = (share: number): number =>
+        delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
+      const { lower } = runFigures;
+      const after = `after the deadline; ${whole(HOLDS_PER_SECOND)}/s expire`;
+      return {
+        figures: [
+          lower('freed p50', 'ms', () => at(0.5), after),
+          lower('freed p99', 'ms', () => at(0.99), after),
+          lower('freed max', 'ms', () => at(1), after),
+          lower('script p99', 'us', () => scriptMicros, 'as reported by Redis'),
+        ],
+        levels: [
+          atMost('freed p99', P99_MS_MAX, at(0.99), inMs),
+          atMost('script p99', SCRIPT_MICROS_MAX, scriptMicros, (value) => `${whole(value)} us`),
+        ],
+      };
+    } finally {
+      await engine.stop();
     }
-    viewer.destroy();
-    const scriptP99Micros = await scriptP99(engine.redis.client);
-    const delays = await freeingDelays(engine, show);
-    const at = (share: number): number =>
-      delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
-    const verified = await engine.store.verify(show);
-    if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
-    return {
-      holds: delays.length,
-      freedAfterP50Ms: at(0.5),
-      freedAfterP99Ms: at(0.99),
-      freedAfterMaxMs: at(1),
-      scriptP99Micros,
-    };
-  } finally {
-    await engine.stop();
+  },
+});
+
+async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: number[]; scriptMicros: number }> {
+  const { store, redis, port } = engine;
+  await createHotSale(store, { show: SHOW, units: holds, holdMs: LIMITS.holdMinMs });
+  const viewer = new RawSocket(
+    { host: '127.0.0.1', port, path: `/v1/shows/${SHOW}`, protocols: ['stampede.v1.json'] },
+    { onMessage: () => {} },
+  );
+  await makeHolds(store, holds);
+  await redis.client.config('RESETSTAT');
+  for (let held = holds; held > 0; ) {
+    await sleep(1_000);
+    const sale = await store.getSale(SHOW, HOT_SALE);
+    held = sale.ok ? (sale.value.skus[0]?.held ?? 0) : held;
   }
+  viewer.destroy();
+  // Redis keeps microseconds with two significant digits since its statistics were reset.
+  const [, p99] =
+    /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await redis.client.info('latencystats')) ?? [];
+  const delays = await expiryDelays(engine);
+  await verifyBooks(store, SHOW);
+  return { delays, scriptMicros: Number(p99) };
 }
 
-/** At a steady rate, as a long evening would: holds lapse as fast as they were made. */
-async function makeHolds(store: Engine['store'], show: string, holds: number): Promise<void> {
+/** Makes holds at a steady rate, so that they expire at the same rate. */
+async function makeHolds(store: BenchEngine['store'], holds: number): Promise<void> {
   const startedMs = performance.now();
   for (let from = 0; from < holds; from += LIMITS.reserveBatchMax) {
-    const size = Math.min(LIMITS.reserveBatchMax, holds - from);
-    await store.reserve(
-      show,
-      Array.from({ length: size }, (_, i) => ({
-        user: `b${from + i}`,
-        key: 'k',
-        sale: HOT_SALE,
-        lines: [{ sku: HOT_SKU, qty: 1 }],
-      })),
-    );
-    const aheadMs = (from / HOLDS_MADE_PER_SECOND) * 1000 - (performance.now() - startedMs);
+    const requests = Array.from({ length: Math.min(LIMITS.reserveBatchMax, holds - from) }, (_, i) => ({
+      user: `b${from + i}`,
+      key: 'k',
+      sale: HOT_SALE,
+      lines: [{ sku: HOT_SKU, qty: 1 }],
+    }));
+    await store.reserve(SHOW, requests);
+    const aheadMs = (from / HOLDS_PER_SECOND) * 1000 - (performance.now() - startedMs);
     if (aheadMs > 1) await sleep(aheadMs);
   }
 }
 
-type Engine = Awaited<ReturnType<typeof startBenchEngine>>;
-
-async function freeingDelays({ redis }: Engine, show: string): Promise<number[]> {
+async function expiryDelays({ redis: { client } }: BenchEngine): Promise<number[]> {
   const deadlines = new Map<string, number>();
-  for (const bytes of await redis.client.hvalsBuffer(`stampede:{${show}}:reservations`)) {
+  for (const bytes of await client.hvalsBuffer(`stampede:{${SHOW}}:reservations`)) {
     const record = unpackReservation(bytes);
     deadlines.set(record.id, record.heldUntil);
   }
   const delays: number[] = [];
-  for (const [id, fields] of await redis.client.xrangeBuffer(`stampede:{${show}}:ledger`, '-', '+')) {
+  for (const [id, fields] of await client.xrangeBuffer(`stampede:{${SHOW}}:ledger`, '-', '+')) {
     const freedAt = Number(id.toString().split('-')[0]);
-    for (const [kind, , reservation] of unpackLedger(fields[1] as Buffer)) {
+    for (const [kind, , reservation] of unpackLedger(fields[1] as Buffer))
       if (kind === 'expire' && reservation) delays.push(freedAt - (deadlines.get(reservation) ?? Number.NaN));
-    }
   }
   return delays.sort((a, b) => a - b);
-}
-
-/**
- * Microseconds, as Redis keeps them (INFO latencystats, two significant digits), since its
- * statistics were last reset.
- */
-export async function scriptP99(client: Engine['redis']['client']): Promise<number> {
-  const [, p99] = /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await client.info('latencystats')) ?? [];
-  return Number(p99);
 }

@@ -1,34 +1,18 @@
 import type { Figure } from '../report/result.ts';
 
-/** One value a round; rounds in which it could not be had (NaN) are left out. */
-export const figure = (
-  name: string,
-  unit: string,
-  better: Figure['better'],
-  runs: readonly number[],
-  about: string,
-): Figure => ({
-  name,
-  unit,
-  better,
-  runs: runs.filter((value) => Number.isFinite(value)),
-  about,
-});
-
-/** Figures of rounds: `value` is asked of each. */
-export const figuresOfRounds =
-  <R>(rounds: readonly R[]) =>
-  (
-    name: string,
-    unit: string,
-    better: Figure['better'],
-    about: string,
-    value: (round: R) => number | undefined,
-  ): Figure =>
-    figure(
+/** Builds figures with one value per round; rounds without a value are left out. */
+export function figuresOver<R>(rounds: readonly R[]) {
+  const builder =
+    (better: Figure['better']) =>
+    (name: string, unit: string, value: (round: R) => number | undefined, about: string): Figure => ({
       name,
       unit,
       better,
-      rounds.map((round) => value(round) ?? Number.NaN),
+      runs: rounds.map((round) => value(round) ?? Number.NaN).filter(Number.isFinite),
       about,
-    );
+    });
+  return { higher: builder('higher'), lower: builder('lower'), neither: builder('neither') };
+}
+
+/** Figures of the whole run. */
+export const runFigures = figuresOver([null]);

@@ -1,33 +1,26 @@
-/**
- * A room with everybody in it and chat that may begin: what chat, events and stalled have in
- * common.
- */
-
+/** A full room with chat: the common part of chat, events and stalled. */
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
 import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
 import type { Check } from '../report/result.ts';
-import { AHEAD_MS, type Chronicle, type Run } from './chronicle.ts';
-import type { CommonFlags } from './common-flags.ts';
-import { FlagError } from './flags.ts';
+import { checkThat } from '../verdict/check.ts';
+import { FlagError, type FlagTable } from './flags.ts';
 import { openRoom } from './room.ts';
+import { AHEAD_MS, type Run } from './scenario-run.ts';
 import { cpuSecondsBetween } from './target.ts';
 
-/**
- * A burst of independent writers stays below the limit of each of them: they are asked for two
- * thirds of it.
- */
+/** Two thirds of the limit of a writer, so that a burst of independent writers stays below it. */
 const PER_WRITER_PER_SECOND = (LIMITS.chatRatePerSecond * 2) / 3;
-/** Independent writers come in bursts: four times their mean and nobody is refused. */
+/** Independent writers burst up to four times their mean. */
 const BURST = 4;
 const JOIN_MS_MAX = 60_000;
 
 export interface Writing {
   readonly viewers: number;
-  /** Messages a second of the whole room. */
+  /** Messages per second of the whole room. */
   readonly rate: number;
-  /** Null: as many as the engine's limit of one person asks for. */
+  /** Null: as many as the engine's limit per user requires. */
   readonly writers: number | null;
 }
 
@@ -35,23 +28,24 @@ export const writersFor = ({ writers, rate, viewers }: Writing, ownEngine: boole
   writers ??
   Math.max(1, Math.min(Math.ceil(rate / PER_WRITER_PER_SECOND), ownEngine ? viewers : Number.POSITIVE_INFINITY));
 
-/** Throws `FlagError` when the room has not got the people to write so much. */
+/** Throws `FlagError` if the room has too few viewers for this rate. */
 export function checkWriters(writing: Writing, ownEngine: boolean): void {
   const { rate, viewers } = writing;
   const writers = writersFor(writing, ownEngine);
   if (writers > viewers)
     throw new FlagError(
-      `${rate} messages a second need ${writers} people who write, the room has ${viewers}: raise --viewers or lower --rate`,
+      `${rate} messages per second need ${writers} writers, the room has ${viewers}: raise --viewers or lower --rate`,
     );
   if (!ownEngine && rate / writers > LIMITS.chatRatePerSecond)
     throw new FlagError(
-      `--writers ${writers} would each write ${(rate / writers).toFixed(1)} a second; the engine allows ${LIMITS.chatRatePerSecond} unless it was set otherwise`,
+      `--writers ${writers} would each write ${(rate / writers).toFixed(1)} per second; ` +
+        `the engine's default limit is ${LIMITS.chatRatePerSecond}`,
     );
 }
 
-/** Settings of an engine of its own in which one person may write so much. */
-export function ratesFor(perPersonPerSecond: number): Record<string, string> {
-  const chatPerSecond = Math.max(LIMITS.chatRatePerSecond, Math.ceil(BURST * perPersonPerSecond));
+/** Settings of an engine in which one user may write this much. */
+export function ratesFor(perUserPerSecond: number): Record<string, string> {
+  const chatPerSecond = Math.max(LIMITS.chatRatePerSecond, Math.ceil(BURST * perUserPerSecond));
   return {
     CHAT_PER_SECOND: String(chatPerSecond),
     REQUESTS_PER_SECOND: String(Math.max(LIMITS.requestRatePerSecond, 2 * chatPerSecond)),
@@ -60,98 +54,115 @@ export function ratesFor(perPersonPerSecond: number): Record<string, string> {
 
 export type Room = LoadHandle<AudienceCommand>;
 
-export interface RoomNeeds extends Pick<AudienceParams, 'variant' | 'measureEvery' | 'measureFrom'> {
+export interface RoomNeeds extends Pick<AudienceParams, 'measureEvery' | 'measureFrom'> {
   readonly label: string;
   readonly viewers: number;
   readonly joinRate: number;
 }
 
-/** Opens a show and lets everybody in. Rejects when they are not all there within a minute. */
-export async function fillRoom(
-  { target, fleet, chronicle }: Run,
-  { label, variant, viewers, joinRate, ...measuring }: RoomNeeds,
+/** Opens a show and joins its viewers. Rejects if they are not all in after a minute. */
+export async function fillRoom<F extends FlagTable>(
+  run: Run<F>,
+  { label, viewers, joinRate, ...measuring }: RoomNeeds,
 ): Promise<{ show: string; room: Room }> {
-  chronicle.phase('preparing');
-  const show = await openRoom(target, label);
-  const room = await fleet.load<AudienceParams, AudienceCommand>('audience', {
-    gate: target.gate,
-    show,
-    access: await target.access(show, viewers),
-    role: 'viewer',
-    variant,
+  run.phase('preparing');
+  const show = await openRoom(run.target, label);
+  const room = await run.fleet.load<AudienceParams, AudienceCommand>('audience', {
+    ...(await audienceBase(run, show, viewers)),
     people: viewers,
     joinPerSecond: joinRate,
     ...measuring,
   });
-  await letIn({ fleet, chronicle }, viewers, joinRate, [room]);
+  await joinAll(run, viewers, joinRate, [room]);
   return { show, room };
 }
 
-/** Waits until the people of these loads are in, all together. */
-export async function letIn(
-  { fleet, chronicle }: Pick<Run, 'fleet' | 'chronicle'>,
-  people: number,
+/** Parameters that all viewers of a show share. */
+export async function audienceBase<F extends FlagTable>({ target, common }: Run<F>, show: string, viewers: number) {
+  const access = await target.access(show, viewers);
+  return { gate: target.gate, show, access, role: 'viewer', variant: common.variant } as const;
+}
+
+/** Waits until the viewers of all these loads have joined. */
+export async function joinAll<F extends FlagTable>(
+  run: Run<F>,
+  viewers: number,
   joinRate: number,
   loads: readonly Room[],
 ): Promise<void> {
-  const joinMs = fleet.secondAfter(AHEAD_MS);
-  chronicle.phase('joining', { fromMs: joinMs });
+  const joinMs = run.fleet.secondAfter(AHEAD_MS);
+  run.phase('joining', { fromMs: joinMs });
   for (const load of loads) load.start(joinMs);
-  await fleet.until(joinMs + (people * 1000) / joinRate);
-  await fleet.when(`${people} viewers to be let in`, () => chronicle.gauge('viewers') === people, JOIN_MS_MAX);
+  await run.fleet.until(joinMs + (viewers * 1000) / joinRate);
+  await run.fleet.when(`${viewers} viewers to join`, () => run.gauge('viewers') === viewers, JOIN_MS_MAX);
 }
 
-export const sumOf = (ends: readonly AudienceSummary[], of: (end: AudienceSummary) => number): number =>
-  ends.reduce((total, end) => total + of(end), 0);
-
-export interface TalkRound {
+export interface ChatRound {
   readonly stretch: Stretch;
   /** Of the gateway process. */
   cpuSeconds: number;
 }
 
-/**
- * Waits for the rounds of a run, one right after the other, and reads the gateway's CPU between
- * them. `rounds` grows as they begin.
- */
-export async function measureRounds(
-  { fleet, chronicle }: Run,
-  rounds: TalkRound[],
+export interface ChatRun {
+  readonly rounds: ChatRound[];
+  /** Empty until the load has stopped. */
+  ends: AudienceSummary[];
+}
+
+/** Measures consecutive rounds and the CPU time of the gateway in each. */
+export async function measureRounds<F extends FlagTable>(
+  run: Run<F>,
+  rounds: ChatRound[],
   name: string,
   fromMs: number,
-  { rounds: times, seconds }: CommonFlags,
 ): Promise<void> {
-  await fleet.until(fromMs);
-  let before = await chronicle.readServer();
+  const { rounds: times, seconds } = run.common;
+  await run.fleet.until(fromMs);
+  let before = await run.readServer();
   for (let round = 0; round < times; round++) {
-    const stretch = chronicle.phase(times === 1 ? name : `${name}, round ${round + 1}`, {
+    const stretch = run.phase(times === 1 ? name : `${name}, round ${round + 1}`, {
       fromMs: fromMs + round * seconds * 1000,
       forMs: seconds * 1000,
       measured: true,
     });
     const current = { stretch, cpuSeconds: Number.NaN };
     rounds.push(current);
-    await fleet.until(stretch.toMs);
-    const after = await chronicle.readServer();
+    await run.fleet.until(stretch.toMs);
+    const after = await run.readServer();
     current.cpuSeconds = cpuSecondsBetween('gateway', before, after);
     before = after;
   }
 }
 
-/** That everybody stands to the end and every message had an answer. */
-export function standingChecks(chronicle: Chronicle, connected: number, unanswered: number, people: number): Check[] {
-  const [sent, accepted] = [chronicle.count('chat sent'), chronicle.count('chat accepted')];
+export const sumOf = <T>(ends: readonly T[], of: (end: T) => number): number =>
+  ends.reduce((total, end) => total + of(end), 0);
+
+/** Checks that all connections lasted and that every message got a reply. */
+export function connectionChecks<F extends FlagTable>(
+  run: Run<F>,
+  ends: ReadonlyArray<{ readonly connected: number; readonly unanswered: number }>,
+  viewers: number,
+): Check[] {
+  const connected = sumOf(ends, (end) => end.connected);
+  const withoutReply = sumOf(ends, (end) => end.unanswered);
+  const [sent, accepted] = [run.count('chat sent'), run.count('chat accepted')];
   return [
-    {
-      name: 'nobody lost the line',
-      ok: connected === people,
-      detail: `${connected} of ${people} were there until the end`,
-    },
-    {
-      name: 'each message was answered',
-      promise: 'Q-5',
-      ok: unanswered === 0,
-      detail: `${sent} sent, ${accepted} accepted, ${unanswered} without an answer`,
-    },
+    checkThat('no connection was lost', connected === viewers, `${connected} of ${viewers} lasted until the end`),
+    checkThat(
+      'each message got a reply',
+      withoutReply === 0,
+      `${sent} sent, ${accepted} accepted, ${withoutReply} without a reply`,
+      'Q-5',
+    ),
   ];
+}
+
+export function gapCheck(ends: readonly AudienceSummary[], missed: number): Check {
+  const [events, chat] = [sumOf(ends, ({ eventGaps }) => eventGaps), sumOf(ends, ({ chatGaps }) => chatGaps)];
+  return checkThat(
+    'events and chat without a silent gap',
+    events === 0 && chat === 0,
+    `missing and not announced: ${events} events, ${chat} chat messages; ${missed} announced as missed`,
+    'I7',
+  );
 }

@@ -1,80 +1,57 @@
 /**
- * The rush over real WebSockets: one gateway process, this generator and Redis on the same machine.
- * Four figures: decisions a second when everybody keeps pressing (and those of a bare sketch),
- * latency at a fixed offered rate (counted from the moment each press was due), the time until a
- * crowd on few units has all its answers, and refusals a second that cost Redis nothing.
+ * The rush over WebSockets: one gateway process, this generator and Redis on one machine. Measures
+ * decisions per second in a closed loop (also with a bare server), latency at a fixed rate, the
+ * time until many buyers on few units have all replies, and refusals per second that need no Redis
+ * call.
  */
-
 import { setTimeout as sleep } from 'node:timers/promises';
+import { median } from '../generator/median.ts';
 import { startBareReserve } from '../launch/bare-reserve.ts';
 import { cpuSecondsOf, watchLoop } from '../launch/cpu.ts';
 import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { createHotSale, type HotSale } from '../launch/hot-sale.ts';
 import type { AppendMode, BenchRedis } from '../launch/redis.ts';
-import { type Buyer, Crowd, type PressTarget } from '../users/hot-sale-buyers.ts';
+import type { Figure } from '../report/result.ts';
+import { type Buyer, Crowd as Buyers, type PressTarget } from '../users/hot-sale-buyers.ts';
+import { whole } from '../verdict/check.ts';
+import { atLeast, atMost } from '../verdict/levels.ts';
+import { figuresOver, runFigures } from './figures.ts';
+import { count } from './flags.ts';
+import { defineLocal, inMs, perSecond, times } from './local-load.ts';
+import { verifyBooks } from './reserve-store.ts';
 
-export interface SocketReserveOptions {
-  readonly append: AppendMode;
-  readonly buyers: number;
-  readonly seconds: number;
-  readonly rounds: number;
-}
-
-/**
- * Who presses in the closed loop, and how often: the crowd of a flash sale, in which a buyer may
- * hold a few units.
- */
+/** Buyers of the closed loop, each with a few presses, as in a flash sale with a limit. */
 const SATURATING_BUYERS = 10_000;
-const PRESSES_A_BUYER = 4;
-
-/** People who press in the closed and in the open loop. */
-const CROWD = 2_000;
-
-/**
- * The generator's own stall: such a press was late before the gateway saw it, and its latency says
- * so.
- */
+const PRESSES_PER_BUYER = 4;
+/** A small and a large room at the same rate: broadcasts to all viewers delay replies. */
+const OPEN_LOOP_BUYERS = [500, 2_000] as const;
+const OFFERED_PER_SECOND = 5_000;
+const RUSH_UNITS = 500;
+const REFUSED_BUYERS = 5_000;
+/** A press that leaves later was delayed by the generator; its latency includes the delay. */
 const LATE_MS = 5;
-/** Thrown away: code that is not compiled yet, on both sides. */
+/** Not measured: both sides run uncompiled code. */
 const WARM_UP_SECONDS = 2;
 /**
- * Buyers press several times in one write when refusals are counted: otherwise the generator's own
- * writes are what is measured.
+ * Several presses per write when refusals are counted; otherwise the generator is the bottleneck.
  */
-const PRESSES_A_WRITE = 5;
-const REFUSALS_UNDER_WAY_MAX = 20_000;
+const PRESSES_PER_WRITE = 5;
+const REFUSALS_IN_FLIGHT_MAX = 20_000;
+const POLL_MS = { saturated: 2, rate: 10, rush: 1, refusals: 5 } as const;
 
-export interface SocketReserveResult {
-  readonly rounds: readonly SaturatedRound[];
-  /**
-   * The same rate from a small and from a large crowd: broadcasts to everybody connected are in the
-   * way of answers.
-   */
-  readonly openLoops: ReadonlyArray<{
-    buyers: number;
-    offeredPerSecond: number;
-    p50Ms: number;
-    p99Ms: number;
-    lateSends: number;
-  }>;
-  readonly rush: { buyers: number; units: number; accepted: number; allAnsweredMs: number };
-  readonly refusals: { perSecond: number; seconds: number; redisCommands: number; code: string };
-}
+const DECISIONS_MIN = 25_000;
+/**
+ * 25,000 decisions/s where the bare server makes 40,000; independent of the speed of the machine.
+ */
+const OF_BARE_SERVER_MIN = 0.63;
+const P99_MS_MAX = 15;
+const RUSH_MS_MAX = 1_000;
+const REFUSALS_MIN = 100_000;
 
-/** The same crowd at both, one after the other. */
-export interface SaturatedRound {
-  readonly engine: Saturation;
-  /**
-   * The least that decides reservations over sockets, so that a slow machine is not taken for a
-   * slow engine.
-   */
-  readonly bare: Saturation;
-}
-
-/** CPU is in microseconds a decision. */
-export interface Saturation {
+/** CPU is in microseconds per decision. */
+interface Saturation {
   readonly perSecond: number;
-  /** Requests a script call. */
+  /** Requests per script call. */
   readonly batchSize: number;
   readonly serverMicros: number;
   readonly redisMicros: number;
@@ -82,22 +59,85 @@ export interface Saturation {
   readonly generatorLoopP99Ms: number;
 }
 
-export async function benchSocketReserve(options: SocketReserveOptions): Promise<SocketReserveResult> {
-  const engine = await startBenchEngine({ append: options.append });
-  try {
-    // Latency first: what tens of thousands who came and went leave to the garbage collectors of
-    // both sides is not what a fresh room feels.
-    const openLoops = [await offer(engine, 5_000, 500, options), await offer(engine, 5_000, CROWD, options)];
-    const rounds = await saturate(engine, options);
-    const rush = await rushOn(engine, options.buyers, 500);
-    const refusals = await refuse(engine, options);
-    return { rounds, openLoops, rush, refusals };
-  } finally {
-    await engine.stop();
-  }
+export const reserveSockets = defineLocal({
+  name: 'reserve-sockets',
+  about: 'the rush over WebSockets: decisions/s, latency at 5,000/s, all buyers on few units, refusals without Redis',
+  flags: { buyers: count(10_000, 'buyers who press at the same moment on 500 units', { max: 20_000 }) },
+  defaults: { rounds: 3, seconds: 8 },
+  inAll: true,
+  async measure({ flags, common: { append, seconds, rounds } }) {
+    const engine = await startBenchEngine({ append });
+    try {
+      // Latency first: the garbage of tens of thousands of connections would distort it.
+      const loops = [];
+      for (const buyers of OPEN_LOOP_BUYERS) loops.push(await offer(engine, buyers, seconds));
+      const pairs = await saturate(engine, append, rounds);
+      const rushMs = await rushOn(engine, flags.buyers);
+      const refusals = await refuse(engine, seconds);
+      const [engines, bares] = [pairs.map((pair) => pair.engine), pairs.map(({ bare }) => bare)];
+      const ratioOf = (pair: (typeof pairs)[number]): number => pair.engine.perSecond / pair.bare.perSecond;
+      const loopP99 = (runs: readonly Saturation[]): string =>
+        inMs(Math.max(...runs.map(({ generatorLoopP99Ms }) => generatorLoopP99Ms)));
+      const { higher, lower } = runFigures;
+      const nameOf = (buyers: number): string => `at ${perSecond(OFFERED_PER_SECOND)} from ${whole(buyers)}`;
+      const since = 'open loop, from the moment a press was due';
+      return {
+        figures: [
+          figuresOver(engines).higher(
+            'decisions (closed loop)',
+            '/s',
+            (run) => run.perSecond,
+            'all buyers press again after each reply',
+          ),
+          figuresOver(bares).neither(
+            'decisions, bare server',
+            '/s',
+            (run) => run.perSecond,
+            'the same buyers on the simplest server that decides reservations',
+          ),
+          figuresOver(pairs).higher('engine against the bare server', 'x', ratioOf, 'ratio of decisions in each round'),
+          ...loops.map(({ buyers, p99Ms }) => lower(`p99 ${nameOf(buyers)}`, 'ms', () => p99Ms, since)),
+          lower('rush, all replied', 'ms', () => rushMs, `${whole(flags.buyers)} buyers on ${RUSH_UNITS} units`),
+          higher('refusals', '/s', () => refusals.perSecond, refusals.code),
+          ...cpuFigures('', 'gateway', 'lower', engines),
+          ...cpuFigures('bare server: ', 'server', 'neither', bares),
+          ...loops.map(({ buyers, p50Ms }) => lower(`p50 ${nameOf(buyers)}`, 'ms', () => p50Ms, since)),
+        ],
+        levels: [
+          atLeast('decisions (closed loop)', DECISIONS_MIN, median(engines.map((run) => run.perSecond)), perSecond),
+          atLeast('engine against the bare server', OF_BARE_SERVER_MIN, median(pairs.map(ratioOf)), times),
+          // The target is about decisions; the larger room shows the cost of broadcasts.
+          atMost('p99 at 5,000/s', P99_MS_MAX, loops[0]?.p99Ms ?? Number.NaN, inMs),
+          atMost('rush, all replied', RUSH_MS_MAX, rushMs, inMs),
+          atLeast('refusals', REFUSALS_MIN, refusals.perSecond, perSecond),
+          atMost('scripts run by refusals', refusals.seconds + 1, refusals.scriptCalls, whole),
+        ],
+        notes: [
+          `Closed loop: the generator's event loop was ${loopP99(engines)} late at the 99th percentile with the engine, ` +
+            `${loopP99(bares)} with the bare server.`,
+          ...loops.map(
+            ({ buyers, lateSends }) =>
+              `${whole(lateSends)} presses of ${whole(buyers)} buyers left late; their latency includes the delay.`,
+          ),
+        ],
+      };
+    } finally {
+      await engine.stop();
+    }
+  },
+});
+
+function cpuFigures(of: string, server: string, better: 'lower' | 'neither', runs: readonly Saturation[]): Figure[] {
+  const figures = figuresOver(runs);
+  return [
+    figures[better](`${of}${server} CPU`, 'us', ({ serverMicros }) => serverMicros, 'per decision'),
+    figures[better](`${of}Redis CPU`, 'us', ({ redisMicros }) => redisMicros, 'per decision'),
+    figures.neither(`${of}generator CPU`, 'us', ({ generatorMicros }) => generatorMicros, 'per decision'),
+    figures.neither(`${of}batch`, 'requests', ({ batchSize }) => batchSize, 'per script call'),
+  ];
 }
 
-/** What a crowd can press on: the engine, or the bare sketch. */
+/** The engine, or the bare server. */
 interface Contender extends PressTarget {
   readonly pid: number;
   readonly redis: BenchRedis;
@@ -105,160 +145,147 @@ interface Contender extends PressTarget {
 }
 
 /**
- * Closed loop: a crowd in which everybody presses again as soon as they are answered, until they
- * own what they may. A fresh sale and crowd a round, because nobody in a real sale collects
- * hundreds of holds. Engine and sketch take turns in going first: the machine changes its speed
- * meanwhile.
+ * Closed loop: every buyer presses again after each reply, up to the limit of the sale. New sale
+ * and buyers per round, because no buyer holds hundreds of units. Engine and bare server alternate
+ * in going first, because the machine changes its speed.
  */
-async function saturate(engine: BenchEngine, { append, rounds }: SocketReserveOptions): Promise<SaturatedRound[]> {
-  const sketch = await startBareReserve(append);
+async function saturate(engine: BenchEngine, append: AppendMode, rounds: number) {
+  const bareServer = await startBareReserve(append);
   try {
-    const ofEngine: Contender = { ...engine, openSale: (sale) => createHotSale(engine.store, sale) };
-    const runs: SaturatedRound[] = [];
-    // The first is thrown away: code that is not compiled yet, on all sides.
+    const own: Contender = { ...engine, openSale: (sale) => createHotSale(engine.store, sale) };
+    const pairs: Array<{ engine: Saturation; bare: Saturation }> = [];
+    // Round 0 is not measured: all sides run uncompiled code.
     for (let round = 0; round <= rounds; round++) {
       const show = `saturate-${round}`;
-      const first = round % 2 === 0 ? await saturateOnce(ofEngine, show) : null;
-      const bare = await saturateOnce(sketch, show);
-      const run = { engine: first ?? (await saturateOnce(ofEngine, show)), bare };
-      if (round > 0) runs.push(run);
+      const first = round % 2 === 0 ? await saturateOnce(own, show) : null;
+      const bare = await saturateOnce(bareServer, show);
+      const pair = { engine: first ?? (await saturateOnce(own, show)), bare };
+      if (round > 0) pairs.push(pair);
     }
-    return runs;
+    return pairs;
   } finally {
-    await sketch.stop();
+    await bareServer.stop();
   }
 }
 
 async function saturateOnce(contender: Contender, show: string): Promise<Saturation> {
   const { pid, redis } = contender;
-  const crowd = new Crowd();
-  const total = SATURATING_BUYERS * PRESSES_A_BUYER;
-  await contender.openSale({ show, units: total, perBuyer: PRESSES_A_BUYER });
-  await crowd.join(contender, show, SATURATING_BUYERS);
-  await sleep(500);
+  const total = SATURATING_BUYERS * PRESSES_PER_BUYER;
+  await contender.openSale({ show, units: total, perBuyer: PRESSES_PER_BUYER });
+  const buyers = await join(contender, show, SATURATING_BUYERS, 500);
   await redis.client.config('RESETSTAT');
-  const pressed = new Map<Buyer, number>(crowd.buyers.map((buyer) => [buyer, 1]));
-  crowd.onAnswer = (buyer) => {
-    const times = pressed.get(buyer) ?? 0;
-    if (times === PRESSES_A_BUYER) return;
-    pressed.set(buyer, times + 1);
-    crowd.press(buyer, performance.now());
+  const pressed = new Map<Buyer, number>(buyers.buyers.map((buyer) => [buyer, 1]));
+  buyers.onAnswer = (buyer) => {
+    const presses = pressed.get(buyer) ?? 0;
+    if (presses === PRESSES_PER_BUYER) return;
+    pressed.set(buyer, presses + 1);
+    buyers.press(buyer, performance.now());
   };
   const loop = watchLoop();
   const before = { server: cpuSecondsOf(pid), redis: cpuSecondsOf(redis.pid), own: process.cpuUsage() };
   const startedMs = performance.now();
-  for (const buyer of crowd.buyers) crowd.press(buyer, startedMs);
-  await crowd.told(total, 2);
+  for (const buyer of buyers.buyers) buyers.press(buyer, startedMs);
+  await buyers.told(total, POLL_MS.saturated);
   const seconds = (performance.now() - startedMs) / 1000;
   const own = process.cpuUsage(before.own);
-  const after = { server: cpuSecondsOf(pid), redis: cpuSecondsOf(redis.pid) };
+  const micros = (after: number, from: number): number => ((after - from) * 1e6) / total;
+  const serverMicros = micros(cpuSecondsOf(pid), before.server);
+  const redisMicros = micros(cpuSecondsOf(redis.pid), before.redis);
   const generatorLoopP99Ms = loop.stop().p99Ms;
   const scripts = await redis.scriptCalls();
-  const accepted = crowd.answers.get('accepted') ?? 0;
-  if (accepted !== total) throw new Error(`not everything was accepted: ${JSON.stringify([...crowd.answers])}`);
-  crowd.leave();
+  expectAccepted(buyers, total);
+  buyers.leave();
   return {
     perSecond: total / seconds,
     batchSize: total / scripts.calls,
-    serverMicros: ((after.server - before.server) * 1e6) / total,
-    redisMicros: ((after.redis - before.redis) * 1e6) / total,
+    serverMicros,
+    redisMicros,
     generatorMicros: (own.user + own.system) / total,
     generatorLoopP99Ms,
   };
 }
 
-/** Open loop: presses are due on a fixed schedule, whatever the answers do. */
-async function offer(
-  engine: BenchEngine,
-  perSecond: number,
-  buyers: number,
-  { seconds }: SocketReserveOptions,
-): Promise<SocketReserveResult['openLoops'][number]> {
-  const show = `offer-${buyers}`;
+async function join(target: PressTarget, show: string, count: number, restMs: number): Promise<Buyers> {
+  const buyers = new Buyers();
+  await buyers.join(target, show, count);
+  await sleep(restMs);
+  return buyers;
+}
+
+function expectAccepted({ answers }: Buyers, units: number): void {
+  if (answers.get('accepted') !== units)
+    throw new Error(`expected ${units} accepted reservations: ${JSON.stringify([...answers])}`);
+}
+
+/** Open loop: presses follow a fixed schedule, independent of replies. */
+async function offer(engine: BenchEngine, count: number, seconds: number) {
+  const show = `offer-${count}`;
   await createHotSale(engine.store, { show, units: 10_000_000, perBuyer: 1_000 });
-  const crowd = new Crowd();
-  await crowd.join(engine, show, buyers);
-  await sleep(500);
+  const buyers = await join(engine, show, count, 500);
   const send = async (forSeconds: number): Promise<number> => {
     const startedMs = performance.now();
-    const total = perSecond * forSeconds;
-    const answeredBefore = crowd.answered;
-    let sent = 0;
+    const total = OFFERED_PER_SECOND * forSeconds;
+    const repliesBefore = buyers.answered;
     let late = 0;
-    while (sent < total) {
+    for (let sent = 0; sent < total; await sleep(1)) {
       const now = performance.now();
-      while (sent < total && startedMs + (sent * 1000) / perSecond <= now) {
-        const dueMs = startedMs + (sent * 1000) / perSecond;
+      for (; sent < total; sent++) {
+        const dueMs = startedMs + (sent * 1000) / OFFERED_PER_SECOND;
+        if (dueMs > now) break;
         if (now - dueMs > LATE_MS) late++;
-        crowd.press(crowd.buyers[sent % crowd.buyers.length] as Buyer, dueMs);
-        sent++;
+        buyers.press(buyers.buyers[sent % count] as Buyer, dueMs);
       }
-      await sleep(1);
     }
-    await crowd.told(answeredBefore + total, 10);
+    await buyers.told(repliesBefore + total, POLL_MS.rate);
     return late;
   };
   await send(WARM_UP_SECONDS);
-  crowd.reset();
+  buyers.reset();
   const lateSends = await send(seconds);
-  const at = (percentile: number): number => crowd.latencyMicros.getValueAtPercentile(percentile) / 1000;
-  const result = { buyers, offeredPerSecond: perSecond, p50Ms: at(50), p99Ms: at(99), lateSends };
-  crowd.leave();
-  return result;
+  const at = (percentile: number): number => buyers.latencyMicros.getValueAtPercentile(percentile) / 1000;
+  const loop = { buyers: count, p50Ms: at(50), p99Ms: at(99), lateSends };
+  buyers.leave();
+  return loop;
 }
 
-/** Everybody presses once, in the same instant. */
-async function rushOn(engine: BenchEngine, buyers: number, units: number): Promise<SocketReserveResult['rush']> {
+/** All buyers press once at the same moment. Returns the time until the last reply. */
+async function rushOn(engine: BenchEngine, count: number): Promise<number> {
   const show = 'rush';
-  await createHotSale(engine.store, { show, units });
-  const crowd = new Crowd();
-  await crowd.join(engine, show, buyers);
-  await sleep(1_000);
+  await createHotSale(engine.store, { show, units: RUSH_UNITS });
+  const buyers = await join(engine, show, count, 1_000);
   const startedMs = performance.now();
-  for (const buyer of crowd.buyers) crowd.press(buyer, startedMs);
-  await crowd.told(buyers, 1);
-  const allAnsweredMs = performance.now() - startedMs;
-  const accepted = crowd.answers.get('accepted') ?? 0;
-  if (accepted !== units)
-    throw new Error(`${accepted} accepted of ${units} units: ${JSON.stringify([...crowd.answers])}`);
-  const verified = await engine.store.verify(show);
-  if (!verified.ok || verified.value.violations.length > 0) throw new Error('the books are wrong');
-  crowd.leave();
-  return { buyers, units, accepted, allAnsweredMs };
+  for (const buyer of buyers.buyers) buyers.press(buyer, startedMs);
+  await buyers.told(count, POLL_MS.rush);
+  const tookMs = performance.now() - startedMs;
+  expectAccepted(buyers, RUSH_UNITS);
+  await verifyBooks(engine.store, show);
+  buyers.leave();
+  return tookMs;
 }
 
-/** Early presses: refused by the gateway alone. */
-async function refuse(
-  engine: BenchEngine,
-  { seconds }: SocketReserveOptions,
-): Promise<SocketReserveResult['refusals']> {
+/** Presses before the opening, which the gateway refuses alone. */
+async function refuse(engine: BenchEngine, forSeconds: number) {
   const show = 'early';
   await createHotSale(engine.store, { show, units: 10, opensInMs: 3_600_000 });
-  const crowd = new Crowd();
-  await crowd.join(engine, show, 5_000);
-  await sleep(1_000);
+  const buyers = await join(engine, show, REFUSED_BUYERS, 1_000);
   await engine.redis.client.config('RESETSTAT');
   const startedMs = performance.now();
-  const untilMs = startedMs + seconds * 1000;
-  let next = 0;
-  let turn = 0;
-  while (performance.now() < untilMs) {
-    // A bounded number under way, so that the queue is the gateway's work and not the kernel's
-    // memory.
-    if (next - crowd.answered < REFUSALS_UNDER_WAY_MAX) {
+  let sent = 0;
+  for (let next = 0; performance.now() < startedMs + forSeconds * 1000; ) {
+    // Bounded, so that presses wait for the gateway and not in the kernel.
+    if (sent - buyers.answered < REFUSALS_IN_FLIGHT_MAX) {
       for (let i = 0; i < 200; i++)
-        crowd.pressOften(crowd.buyers[turn++ % crowd.buyers.length] as Buyer, PRESSES_A_WRITE, performance.now());
-      next += 200 * PRESSES_A_WRITE;
+        buyers.pressOften(buyers.buyers[next++ % REFUSED_BUYERS] as Buyer, PRESSES_PER_WRITE, performance.now());
+      sent += 200 * PRESSES_PER_WRITE;
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await crowd.told(next, 5);
+  await buyers.told(sent, POLL_MS.refusals);
   const elapsed = (performance.now() - startedMs) / 1000;
-  const { calls: redisCommands } = await engine.redis.scriptCalls();
-  // What the engine does anyway in a quiet show (its clock, viewer counts) is not a reserve: only
-  // scripts that decide would be.
-  const [code = 'none'] = [...crowd.answers.keys()];
-  const refused = crowd.answers.get('sale_not_open') ?? 0;
-  crowd.leave();
-  return { perSecond: refused / elapsed, seconds: Math.ceil(elapsed), redisCommands, code };
+  // The engine also runs scripts for its clock and viewer counts, about one per second.
+  const { calls: scriptCalls } = await engine.redis.scriptCalls();
+  const [code = 'none'] = buyers.answers.keys();
+  const refused = buyers.answers.get('sale_not_open') ?? 0;
+  buyers.leave();
+  return { perSecond: refused / elapsed, seconds: Math.ceil(elapsed), scriptCalls, code };
 }

@@ -1,14 +1,17 @@
 /**
- * Accepted decisions per second at store level: one hot sale, batches against single calls of the
- * same script, both with many calls in flight, in turns on the same Redis. The ratio is the result;
- * the rates depend on the machine.
+ * Decisions per second at store level: batches against single calls of the same script, both with
+ * many calls in flight, alternating on the same Redis. The ratio is the result.
  */
 import { LIMITS } from '../../src/limits.ts';
-import { connectStore } from '../../src/redis/index.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { median } from '../generator/median.ts';
 import { cpuSecondsOf } from '../launch/cpu.ts';
 import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
-import { type AppendMode, startBenchRedis } from '../launch/redis.ts';
+import { type BenchRedis, startBenchRedis } from '../launch/redis.ts';
+import { atLeast } from '../verdict/levels.ts';
+import { runFigures } from './figures.ts';
+import { count } from './flags.ts';
+import { defineLocal, times } from './local-load.ts';
 
 interface Shape {
   readonly name: string;
@@ -21,83 +24,104 @@ const SHAPES: readonly Shape[] = [
   { name: `batches of ${LIMITS.reserveBatchMax}, 2 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 2 },
   { name: `batches of ${LIMITS.reserveBatchMax}, 4 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 4 },
 ];
+const RATIO_MIN = 2.5;
 
-export interface StoreReserveOptions {
-  readonly rounds: number;
-  readonly decisions: number;
-  readonly append: AppendMode;
-}
-
-export interface ShapeResult {
-  readonly name: string;
+interface ShapeRun {
   readonly perSecond: number;
-  readonly redisCpuMicros: number;
-  readonly clientCpuMicros: number;
-  readonly scriptMicrosPerCall: number;
+  readonly redisMicros: number;
+  readonly clientMicros: number;
+  readonly scriptMicros: number;
 }
 
-export async function benchStoreReserve({
-  rounds,
-  decisions,
-  append,
-}: StoreReserveOptions): Promise<{ shapes: ShapeResult[]; ratio: number }> {
-  const redis = await startBenchRedis(append);
-  const store = await connectStore({ url: redis.url });
-  const runs = new Map<string, ShapeResult[]>(SHAPES.map(({ name }) => [name, []]));
-  let buyers = 0;
-  try {
-    for (let round = 0; round < rounds; round++) {
-      for (const { name, batch, inFlight } of SHAPES) {
-        const show = `s${round}-${batch}`;
-        await createHotSale(store, { show, units: decisions * 2 });
-        await redis.client.config('RESETSTAT');
-        const redisBefore = cpuSecondsOf(redis.pid);
-        const cpuBefore = process.cpuUsage();
-        const startedMs = performance.now();
-        let sent = 0;
-        const work = async (): Promise<void> => {
-          while (sent < decisions) {
-            sent += batch;
-            const answers = await store.reserve(
-              show,
-              Array.from({ length: batch }, () => ({
-                user: `buyer-${buyers++}`,
-                key: 'press-1',
-                sale: HOT_SALE,
-                lines: [{ sku: HOT_SKU, qty: 1 }],
-              })),
-            );
-            for (const answer of answers) if (!answer.ok) throw new Error(`not accepted: ${answer.error.code}`);
-          }
-        };
-        await Promise.all(Array.from({ length: inFlight }, work));
-        const seconds = (performance.now() - startedMs) / 1000;
-        const cpu = process.cpuUsage(cpuBefore);
-        const script = await redis.scriptCalls();
-        runs.get(name)?.push({
-          name,
-          perSecond: sent / seconds,
-          redisCpuMicros: ((cpuSecondsOf(redis.pid) - redisBefore) * 1e6) / sent,
-          clientCpuMicros: (cpu.user + cpu.system) / sent,
-          scriptMicrosPerCall: script.usec / script.calls,
-        });
-        const verified = await store.verify(show);
-        if (!verified.ok || verified.value.violations.length > 0)
-          throw new Error(`the books are wrong: ${JSON.stringify(verified)}`);
-        await redis.client.flushall();
-      }
+export const reserveStore = defineLocal({
+  name: 'reserve-store',
+  about: 'accepted decisions per second at store level: batches against single calls of the same script',
+  flags: { decisions: count(40_000, 'decisions of each shape and round', { max: 10_000_000 }) },
+  defaults: { rounds: 3 },
+  inAll: true,
+  async measure({ flags, common }) {
+    const redis = await startBenchRedis(common.append);
+    const store = await connectStore({ url: redis.url });
+    const runs = SHAPES.map(() => [] as ShapeRun[]);
+    try {
+      for (let round = 0; round < common.rounds; round++)
+        for (const [i, shape] of SHAPES.entries())
+          runs[i]?.push(await reserveAll(store, redis, shape, `s${round}-${i}`, flags.decisions));
+    } finally {
+      await store.close();
+      await redis.stop();
     }
-  } finally {
-    await store.close();
-    await redis.stop();
-  }
-  const shapes = [...runs].map(([name, results]) => ({
-    name,
-    perSecond: median(results.map((run) => run.perSecond)),
-    redisCpuMicros: median(results.map((run) => run.redisCpuMicros)),
-    clientCpuMicros: median(results.map((run) => run.clientCpuMicros)),
-    scriptMicrosPerCall: median(results.map((run) => run.scriptMicrosPerCall)),
-  }));
-  const single = shapes[0]?.perSecond ?? Number.NaN;
-  return { shapes, ratio: Math.max(...shapes.slice(1).map(({ perSecond }) => perSecond)) / single };
+    const shapes = SHAPES.map(({ name }, i) => {
+      const of = (field: keyof ShapeRun): number => median((runs[i] ?? []).map((run) => run[field]));
+      const { higher, lower, neither } = runFigures;
+      return {
+        perSecond: of('perSecond'),
+        figures: [
+          higher(name, '/s', () => of('perSecond'), 'accepted decisions'),
+          lower(`${name}: CPU of Redis`, 'us', () => of('redisMicros'), 'per decision'),
+          lower(`${name}: CPU of the client`, 'us', () => of('clientMicros'), 'per decision'),
+          neither(`${name}: script`, 'us', () => of('scriptMicros'), 'per call'),
+        ],
+      };
+    });
+    const [single, ...batches] = shapes.map((shape) => shape.perSecond);
+    const ratio = Math.max(...batches) / (single ?? Number.NaN);
+    const about = 'the better batch shape, medians of the rounds';
+    return {
+      figures: [
+        runFigures.higher('batches against single calls', 'x', () => ratio, about),
+        ...shapes.flatMap(({ figures }) => figures),
+      ],
+      levels: [atLeast('batches against single calls', RATIO_MIN, ratio, times)],
+    };
+  },
+});
+
+async function reserveAll(
+  store: ConnectedStore,
+  redis: BenchRedis,
+  { batch, inFlight }: Shape,
+  show: string,
+  decisions: number,
+): Promise<ShapeRun> {
+  await createHotSale(store, { show, units: decisions * 2 });
+  await redis.client.config('RESETSTAT');
+  const redisBefore = cpuSecondsOf(redis.pid);
+  const cpuBefore = process.cpuUsage();
+  const startedMs = performance.now();
+  let sent = 0;
+  const work = async (): Promise<void> => {
+    while (sent < decisions) {
+      const first = sent;
+      sent += batch;
+      const requests = Array.from({ length: batch }, (_, i) => ({
+        user: `buyer-${first + i}`,
+        key: 'press-1',
+        sale: HOT_SALE,
+        lines: [{ sku: HOT_SKU, qty: 1 }],
+      }));
+      for (const result of await store.reserve(show, requests))
+        if (!result.ok) throw new Error(`not accepted: ${result.error.code}`);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, work));
+  const seconds = (performance.now() - startedMs) / 1000;
+  const cpu = process.cpuUsage(cpuBefore);
+  const script = await redis.scriptCalls();
+  const run = {
+    perSecond: sent / seconds,
+    redisMicros: ((cpuSecondsOf(redis.pid) - redisBefore) * 1e6) / sent,
+    clientMicros: (cpu.user + cpu.system) / sent,
+    scriptMicros: script.usec / script.calls,
+  };
+  await verifyBooks(store, show);
+  await redis.client.flushall();
+  return run;
+}
+
+/** Throws if the ledger does not replay to the books. */
+export async function verifyBooks(store: ConnectedStore, show: string): Promise<void> {
+  const verified = await store.verify(show);
+  if (!verified.ok || verified.value.violations.length > 0)
+    throw new Error(`the ledger does not match the books: ${JSON.stringify(verified)}`);
 }

@@ -1,43 +1,35 @@
-/**
- * A whole evening in minutes: people trickle in, talk, tap hearts, three flash sales, holds that
- * lapse, slow phones, a wave of reconnects.
- */
-
+/** A whole evening in minutes: joins, chat, hearts, three flash sales, slow phones, reconnects. */
 import { eveningChat, type Saying } from '../evening/chat.ts';
 import { type Ended, type Host, openEvening } from '../evening/host.ts';
-import type { Fleet } from '../generator/contract.ts';
-import type { BenchResult, Figure } from '../report/result.ts';
+import type { Check } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
-import { type Chronicle, openRun } from './chronicle.ts';
-import { figure, figuresOfRounds } from './figures.ts';
+import type { CommonFlags } from './common-flags.ts';
+import { figuresOver, runFigures } from './figures.ts';
 import { count, duration, type FlagValues, text } from './flags.ts';
-import { defineScenario } from './scenario.ts';
+import { chatRateFlag, p99Flag, viewersFlag, zeroSpreadFlag } from './room-flags.ts';
+import { defineLoad } from './scenario.ts';
+import type { Run } from './scenario-run.ts';
 
 const FLAGS = {
-  viewers: count(500, 'how many come in the course of it', { max: 2_000_000 }),
-  evening: duration(60_000, 'how long it lasts; everything in it is spread over this time'),
-  chat: count(10, 'messages a second on average; bursts go far above', { min: 0, max: 100_000 }),
-  hearts: count(50, 'hearts a second on average', { min: 0, max: 100_000 }),
+  viewers: viewersFlag(500),
+  evening: duration(60_000, 'length of the evening; everything in it is scaled to this time'),
+  chat: chatRateFlag(10),
+  hearts: count(50, 'hearts per second on average', { min: 0, max: 100_000 }),
   units: count(150, 'units of each of the three sales', { max: 10_000_000 }),
-  within: duration(1_500, 'how long people take to press after zero'),
-  pays: share(0.65, 'of those who got one pay'),
-  slow: share(0.03, 'of the people stop reading for a tenth of the evening'),
-  reconnects: share(0.25, 'of the people lose their line in the wave'),
-  trace: text<string | null>(
-    null,
-    'recorded chat in place of invented: JSON lines {"at_ms":1200,"user":"maya","text":"hi"}',
-    'FILE',
-  ),
-  zeroSpread: duration(250, 'fail when viewers see zero further apart than this'),
-  decisionP99: duration<number | null>(null, 'fail when the 99th percentile from press to answer is above this'),
-  joinP99: duration<number | null>(null, 'fail when the 99th percentile from join to welcome is above this'),
-  deliveredShare: share<number | null>(null, 'fail when less of the chat than this reached its readers'),
+  within: duration(1_500, 'reaction time: buyers press within this time after zero'),
+  pays: share(0.65, 'of the granted holds are paid'),
+  slow: share(0.03, 'of the viewers stop reading for a tenth of the evening'),
+  reconnects: share(0.25, 'of the viewers lose their connection in the wave'),
+  trace: text<string | null>(null, 'recorded chat: JSON lines {"at_ms":1200,"user":"maya","text":"hi"}', 'FILE'),
+  zeroSpread: zeroSpreadFlag,
+  decisionP99: p99Flag('press to reply'),
+  joinP99: p99Flag('join to welcome'),
+  deliveredShare: share<number | null>(null, 'fail if less of the chat than this reached its readers'),
 };
-type Flags = FlagValues<typeof FLAGS>;
 
-/** The running order, in shares of the evening. */
+/** The schedule, in shares of the evening. */
 const OPENINGS = [0.25, 0.5, 0.75] as const;
-const EARLY_CROWD = 0.7;
+const EARLY_VIEWERS = 0.7;
 const EARLY_BY = 0.2;
 const LATE_BY = 0.7;
 const SLOW_AT = 0.35;
@@ -48,224 +40,159 @@ const PINS = 8;
 const ANNOUNCED_BEFORE_MS = 3_000;
 const HOLD_MS = 15_000;
 /** The grace of a hold and the sweep after it. */
-const LAPSE_MARGIN_MS = 2_000;
+const EXPIRY_MARGIN_MS = 2_000;
 const BACK_MS = 2_000;
 const SETTLE_MS = 3_000;
 
-export const show = defineScenario({
+export const show = defineLoad({
   name: 'show',
-  about:
-    'a whole evening in minutes: joins, chat in bursts, hearts, pins, three flash sales, slow phones, a wave of reconnects',
+  about: 'a whole evening in minutes: joins, bursts of chat, hearts, pins, three flash sales, slow phones, reconnects',
   flags: FLAGS,
-  async run(context): Promise<BenchResult> {
-    const { flags, common } = context;
-    const chat = eveningChat({
-      file: flags.trace,
-      seed: common.seed,
-      perSecond: flags.chat,
-      forMs: flags.evening,
-      openings: OPENINGS.map((at) => at * flags.evening),
-    });
-    const run = await openRun(context);
-    const { target, fleet, chronicle } = run;
-    const nights: Ended[] = [];
-    await chronicle.unlessStopped(async () => {
-      for (let round = 1; round <= common.rounds; round++) {
-        chronicle.phase('preparing');
-        const options = {
-          label: 'show',
-          people: flags.viewers,
-          clocks: true,
-          pays: flags.pays,
-          payWithinMs: HOLD_MS / 2,
-        };
-        const host = await openEvening(target, fleet, common, options);
-        await chronicle.readServer();
-        await new Evening(host, fleet, chronicle, flags).run(chat.messages);
-        await chronicle.readServer();
-        nights.push(await host.end(flags.zeroSpread));
-      }
-    });
-    const decision = chronicle.latency('decision');
-    const delivery = chronicle.latency('delivery');
-    return chronicle.finish({
-      figures: figuresOf(chronicle, nights),
-      checks: nights.flatMap(({ checks }) => checks),
+  // Refuses an unusable recording before anything is started.
+  check: (flags, common) => void (flags.trace !== null && chatOf(flags, common)),
+  collect: ({ flags, common }: Run<typeof FLAGS>) => ({ chat: chatOf(flags, common), evenings: [] as Ended[] }),
+  async load(run, { chat, evenings }) {
+    const { flags, common, fleet } = run;
+    const { viewers: people, pays } = flags;
+    for (let round = 1; round <= common.rounds; round++) {
+      run.phase('preparing');
+      const options = { label: 'show', people, clocks: true, pays, payWithinMs: HOLD_MS / 2 };
+      const host = await openEvening(run.target, fleet, common, options);
+      await run.readServer();
+      await new Evening(run, host).run(chat.messages);
+      await run.readServer();
+      evenings.push(await host.end(flags.zeroSpread));
+    }
+  },
+  report(run, { chat, evenings }) {
+    const { flags } = run;
+    const [decision, delivery] = [run.latency('decision'), run.latency('delivery')];
+    const delivered = run.count('delivered');
+    const due = evenings.reduce((sum, { evidence: { line } }) => sum + line.missed + line.chatGaps, delivered);
+    const { lower, neither } = figuresOver(evenings);
+    const endsIn =
+      (state: string) =>
+      ({ evidence: { ends } }: Ended) =>
+        new Set(ends.filter((end) => end.state === state).map(({ reservation }) => reservation)).size;
+    const allReplied =
+      (sale: string) =>
+      ({ rushes }: Ended) => {
+        const rush = rushes.find((one) => one.sale === sale);
+        return rush === undefined ? undefined : rush.lastAnswerMs - rush.firstDueMs;
+      };
+    const since = 'from due to each reader';
+    return {
+      figures: [
+        runFigures.neither('chat delivered', '', () => delivered, 'messages x readers'),
+        runFigures.lower('chat delivery p50', 'ms', () => delivery?.p50Ms, since),
+        runFigures.lower('chat delivery p99', 'ms', () => delivery?.p99Ms, since),
+        runFigures.lower('decision p99', 'ms', () => decision?.p99Ms, 'presses of all sales, from due to reply'),
+        ...(evenings[0]?.rushes ?? []).map(({ sale }, i) =>
+          lower(`sale ${i + 1} all replied`, 'ms', allReplied(sale), 'from the first due press to the last reply'),
+        ),
+        runFigures.lower('resume p99', 'ms', () => run.p99('resume'), 'of the wave, from due to welcome'),
+        neither('orders', '', endsIn('confirmed'), 'holds that were paid'),
+        neither('expired', '', endsIn('expired'), 'holds that were not paid'),
+      ],
+      checks: evenings.flatMap(({ checks }): readonly Check[] => checks),
       levels: [
-        ...commonLevels(common, delivery),
+        ...commonLevels(run.common, delivery),
         ...latencyLevel('decisionP99', flags.decisionP99, decision),
-        ...latencyLevel('joinP99', flags.joinP99, chronicle.latency('join')),
-        ...shareLevel('deliveredShare', flags.deliveredShare, chronicle.count('delivered'), due(chronicle, nights)),
+        ...latencyLevel('joinP99', flags.joinP99, run.latency('join')),
+        ...shareLevel('deliveredShare', flags.deliveredShare, delivered, due),
       ],
       headline: delivery,
       notes: [chat.note],
-    });
+    };
   },
 });
 
+const chatOf = ({ trace: file, chat, evening }: FlagValues<typeof FLAGS>, { seed }: CommonFlags) =>
+  eveningChat({ file, seed, perSecond: chat, forMs: evening, openings: OPENINGS.map((at) => at * evening) });
+
 class Evening {
+  readonly #run: Run<typeof FLAGS>;
   readonly #host: Host;
-  readonly #fleet: Fleet;
-  readonly #chronicle: Chronicle;
-  readonly #flags: Flags;
+  readonly #flags: FlagValues<typeof FLAGS>;
   readonly #fromMs: number;
 
-  constructor(host: Host, fleet: Fleet, chronicle: Chronicle, flags: Flags) {
+  constructor(run: Run<typeof FLAGS>, host: Host) {
+    this.#run = run;
     this.#host = host;
-    this.#fleet = fleet;
-    this.#chronicle = chronicle;
-    this.#flags = flags;
-    this.#fromMs = fleet.secondAfter(500);
+    this.#flags = run.flags;
+    this.#fromMs = run.fleet.secondAfter(500);
   }
 
   #at(share: number): number {
     return this.#fromMs + share * this.#flags.evening;
   }
 
-  async run(messages: readonly Saying[]): Promise<void> {
-    this.#planCrowd(messages);
-    const acts = [this.#pins(), this.#sales(), this.#marks()];
-    await Promise.all(acts);
-    const lastHoldMs = this.#at(OPENINGS[2]) + this.#flags.within + HOLD_MS + LAPSE_MARGIN_MS;
-    await this.#fleet.until(Math.max(this.#at(1), lastHoldMs));
-    this.#chronicle.phase('settling');
-    await this.#fleet.until(this.#fleet.nowMs() + SETTLE_MS);
+  #until(atMs: number): Promise<void> {
+    return this.#run.fleet.until(atMs);
   }
 
-  /** What needs no host: it is told once and happens by itself. */
-  #planCrowd(messages: readonly Saying[]): void {
+  async run(messages: readonly Saying[]): Promise<void> {
+    this.#scheduleViewers(messages);
+    await Promise.all([this.#pins(), this.#sales(), this.#phases()]);
+    const lastHoldMs = this.#at(OPENINGS[2]) + this.#flags.within + HOLD_MS + EXPIRY_MARGIN_MS;
+    await this.#until(Math.max(this.#at(1), lastHoldMs));
+    this.#run.phase('settling');
+    await this.#run.wait(SETTLE_MS);
+  }
+
+  /** Commands that are sent once, before they are due. */
+  #scheduleViewers(messages: readonly Saying[]): void {
     const { viewers, hearts, evening, slow, reconnects } = this.#flags;
-    const punctual = Math.round(viewers * EARLY_CROWD);
-    this.#host.command({
-      do: 'join',
-      atMs: this.#at(0),
-      from: 0,
-      to: punctual,
-      overMs: EARLY_BY * evening,
-      shape: 'ramp',
-    });
-    this.#host.command({
-      do: 'join',
-      atMs: this.#at(EARLY_BY),
-      from: punctual,
-      to: viewers,
-      overMs: (LATE_BY - EARLY_BY) * evening,
-      shape: 'fade',
-    });
-    this.#host.talk(this.#at(0), messages);
-    this.#host.command({ do: 'hearts', atMs: this.#at(0), perSecond: Math.max(1, hearts), forMs: evening });
-    this.#host.command({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
-    this.#host.command({
-      do: 'drop',
-      atMs: this.#at(WAVE_AT),
-      share: reconnects,
-      overMs: WAVE_OVER * evening,
-      awayMs: 0,
-      backMs: BACK_MS,
-    });
+    const host = this.#host;
+    const early = Math.round(viewers * EARLY_VIEWERS);
+    const [atMs, lateMs] = [this.#at(0), this.#at(EARLY_BY)];
+    host.command({ do: 'join', atMs, from: 0, to: early, overMs: EARLY_BY * evening, shape: 'ramp' });
+    const overMs = (LATE_BY - EARLY_BY) * evening;
+    host.command({ do: 'join', atMs: lateMs, from: early, to: viewers, overMs, shape: 'fade' });
+    host.talk(atMs, messages);
+    host.command({ do: 'hearts', atMs, perSecond: Math.max(1, hearts), forMs: evening });
+    host.command({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
+    const wave = { atMs: this.#at(WAVE_AT), overMs: WAVE_OVER * evening, awayMs: 0, backMs: BACK_MS };
+    host.command({ do: 'drop', share: reconnects, ...wave });
   }
 
   async #pins(): Promise<void> {
     for (let i = 0; i < PINS; i++) {
-      await this.#fleet.until(this.#at((i + 0.5) / PINS));
+      await this.#until(this.#at((i + 0.5) / PINS));
       await this.#host.office.pin(this.#host.show, i % 2 === 0 ? 'tee' : null);
     }
   }
 
   async #sales(): Promise<void> {
-    const { units, viewers, within, evening } = this.#flags;
+    const { units, viewers, within: withinMs, evening } = this.#flags;
+    const durationMs = Math.max(3_000, Math.round(evening / 6));
+    const behavior = { buyers: Math.round(viewers * 0.8), perBuyer: 2, early: 0.05, twice: 0.05, regret: 0.08 };
     for (const at of OPENINGS) {
-      await this.#fleet.until(this.#at(at) - ANNOUNCED_BEFORE_MS);
+      await this.#until(this.#at(at) - ANNOUNCED_BEFORE_MS);
       await this.#host.office.announce(this.#host.show, 'Get ready: what you hold is yours for 15 seconds');
-      await this.#host.sell({
-        units,
-        opensInMs: Math.max(500, Math.round(this.#at(at) - this.#fleet.nowMs())),
-        durationMs: Math.max(3_000, Math.round(evening / 6)),
-        holdMs: HOLD_MS,
-        buyers: Math.round(viewers * 0.8),
-        withinMs: within,
-        perBuyer: 2,
-        early: 0.05,
-        twice: 0.05,
-        regret: 0.08,
-      });
+      const opensInMs = Math.max(500, Math.round(this.#at(at) - this.#run.fleet.nowMs()));
+      await this.#host.sell({ units, opensInMs, durationMs, holdMs: HOLD_MS, withinMs, ...behavior });
     }
   }
 
-  async #marks(): Promise<void> {
+  async #phases(): Promise<void> {
     const { evening, within } = this.#flags;
-    const acts: Array<readonly [name: string, at: number]> = [
-      ['doors open', 0],
+    const afterSale = Math.max(0.06, (within + 1_000) / evening);
+    const phases: Array<readonly [name: string, at: number]> = [
+      ['joining', 0],
       ['sale 1', OPENINGS[0]],
-      ['between sales', OPENINGS[0] + Math.max(0.06, (within + 1_000) / evening)],
+      ['between sales', OPENINGS[0] + afterSale],
       ['slow phones', SLOW_AT],
       ['sale 2', OPENINGS[1]],
       ['reconnect wave', WAVE_AT],
-      ['talking', WAVE_AT + WAVE_OVER + BACK_MS / evening],
+      ['chat', WAVE_AT + WAVE_OVER + BACK_MS / evening],
       ['sale 3', OPENINGS[2]],
-      ['late evening', OPENINGS[2] + Math.max(0.06, (within + 1_000) / evening)],
+      ['late evening', OPENINGS[2] + afterSale],
     ];
-    for (const [name, at] of acts.sort(([, a], [, b]) => a - b)) {
+    for (const [name, at] of phases.sort(([, a], [, b]) => a - b)) {
       const fromMs = this.#at(at);
-      await this.#fleet.until(fromMs);
-      this.#chronicle.phase(name, { fromMs, measured: true });
+      await this.#until(fromMs);
+      this.#run.phase(name, { fromMs, measured: true });
     }
   }
-}
-
-/** Chat that came, was announced as missed, or vanished: what readers were due. */
-const due = (chronicle: Chronicle, nights: readonly Ended[]): number =>
-  chronicle.count('delivered') + nights.reduce((sum, { evidence: { line } }) => sum + line.missed + line.chatGaps, 0);
-
-function figuresOf(chronicle: Chronicle, nights: readonly Ended[]): Figure[] {
-  const of = figuresOfRounds(nights);
-  const whole = (
-    name: string,
-    unit: string,
-    better: Figure['better'],
-    about: string,
-    value: number | undefined,
-  ): Figure => figure(name, unit, better, [value ?? Number.NaN], about);
-  const sales = nights[0]?.rushes ?? [];
-  return [
-    whole('chat delivered', '', 'neither', 'messages times readers', chronicle.count('delivered')),
-    whole('chat delivery p50', 'ms', 'lower', 'from due to each reader', chronicle.latency('delivery')?.p50Ms),
-    whole('chat delivery p99', 'ms', 'lower', 'from due to each reader', chronicle.latency('delivery')?.p99Ms),
-    whole(
-      'decision p99',
-      'ms',
-      'lower',
-      'presses of all sales, from due to answered',
-      chronicle.latency('decision')?.p99Ms,
-    ),
-    ...sales.map(({ sale }, i) =>
-      of(
-        `sale ${i + 1} all answered`,
-        'ms',
-        'lower',
-        'from the first press that was due to the last answer',
-        ({ rushes }) => {
-          const own = rushes.find((one) => one.sale === sale);
-          return own === undefined ? undefined : own.lastAnswerMs - own.firstDueMs;
-        },
-      ),
-    ),
-    whole('resume p99', 'ms', 'lower', 'of the wave, from due to welcome', chronicle.latency('resume')?.p99Ms),
-    of(
-      'orders',
-      '',
-      'neither',
-      'holds that were paid',
-      ({ evidence }) =>
-        new Set(evidence.ends.filter(({ state }) => state === 'confirmed').map((end) => end.reservation)).size,
-    ),
-    of(
-      'lapsed',
-      '',
-      'neither',
-      'holds that nobody paid',
-      ({ evidence }) =>
-        new Set(evidence.ends.filter(({ state }) => state === 'expired').map((end) => end.reservation)).size,
-    ),
-  ];
 }

@@ -1,7 +1,4 @@
-/**
- * An evening that does not end: the same load for a long time, watched for what grows: memory, what
- * garbage collection leaves, handles, Redis, latency.
- */
+/** The same load for a long time: what grows in memory, handles, Redis and latency. */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { syntheticChat } from '../evening/chat.ts';
@@ -15,33 +12,34 @@ import {
   sayGrowth,
 } from '../evening/growth.ts';
 import { type Ended, type Host, openEvening } from '../evening/host.ts';
-import { latencyOf, type Stretch, samplesWithin } from '../generator/assemble.ts';
-import type { Fleet } from '../generator/contract.ts';
-import type { BenchResult, Check, Figure, Series } from '../report/result.ts';
+import type { Stretch } from '../generator/assemble.ts';
+import type { Check, Figure, Series } from '../report/result.ts';
+import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
-import { joinEvenly, openRun } from './chronicle.ts';
-import { count, duration, type FlagValues } from './flags.ts';
-import { defineScenario } from './scenario.ts';
-import type { Target } from './target.ts';
+import { runFigures } from './figures.ts';
+import { count, duration } from './flags.ts';
+import { joinEvenly } from './room.ts';
+import { chatRateFlag, joinRateFlag, viewersFlag } from './room-flags.ts';
+import { defineLoad } from './scenario.ts';
+import type { Run } from './scenario-run.ts';
+
+const growthFlag = (initial: number, what: string) => count(initial, what, { min: 0, max: 1_000_000 });
 
 const FLAGS = {
-  viewers: count(300, 'how many are there all the time', { max: 2_000_000 }),
-  joinRate: count(200, 'how many come a second at the start', { max: 200_000 }),
-  chat: count(10, 'messages a second', { min: 0, max: 100_000 }),
-  hearts: count(20, 'hearts a second', { min: 0, max: 100_000 }),
+  viewers: viewersFlag(300),
+  joinRate: joinRateFlag(200),
+  chat: chatRateFlag(10),
+  hearts: count(20, 'hearts per second', { min: 0, max: 100_000 }),
   units: count(60, 'units of each sale', { max: 10_000_000 }),
-  saleEvery: duration(20_000, 'a flash sale as often'),
-  churnEvery: duration(10_000, 'a twentieth of the people lose their line and come back as often'),
-  memoryGrowth: count(64, 'MiB an hour a process of the engine may grow by', { min: 0, max: 1_000_000 }),
-  heapGrowth: count(32, 'MiB an hour by which what full collections leave may grow', { min: 0, max: 1_000_000 }),
-  collectEvery: duration(10_000, 'a full garbage collection of the gateway as often'),
-  redisGrowth: count(256, 'MiB an hour Redis may grow by (the ledger is kept: it grows with what is sold)', {
-    min: 0,
-    max: 1_000_000,
-  }),
-  latencyGrowth: count(20, 'ms an hour the p99 of chat delivery may grow by', { min: 0, max: 1_000_000 }),
+  saleEvery: duration(20_000, 'interval of flash sales'),
+  churnEvery: duration(10_000, 'interval at which 5 % of the viewers reconnect'),
+  memoryGrowth: growthFlag(64, 'MiB per hour that a process of the engine may grow'),
+  heapGrowth: growthFlag(32, 'MiB per hour that memory after full garbage collections may grow'),
+  collectEvery: duration(10_000, 'interval of full garbage collections of the gateway'),
+  redisGrowth: growthFlag(256, 'MiB per hour that Redis may grow (the ledger grows with the sales)'),
+  latencyGrowth: growthFlag(20, 'ms per hour that the p99 of chat delivery may grow'),
 };
-type Flags = FlagValues<typeof FLAGS>;
+type SoakRun = Run<typeof FLAGS>;
 
 const HOLD_MS = 15_000;
 const JOIN_WAIT_MS = 30_000;
@@ -50,208 +48,142 @@ const SALE_AHEAD_MS = 1_500;
 const ZERO_SPREAD_MS = 250;
 /** A show holds 200 sales. */
 const SALES_MAX = 190;
-/**
- * V8 lets garbage lie until its heap has outgrown what the last full collection left, sizes its
- * spaces, and compiles what runs often.
- */
+/** V8 sizes its spaces and compiles hot code; it collects late until its heap has grown. */
 const MEMORY_WARM_UP_MS = 5 * 60_000;
-/** Rings and histories fill, the people's first orders come. */
+/** Rings and histories fill, and users place their first orders. */
 const WARM_UP_MS = 60_000;
+const SAMPLE_EVERY_MS = 1_000;
+/** Reconnects make the count vary; a leak of one handle per sale would be far above this. */
+const HANDLES_PER_HOUR_MAX = 60;
+const COLLECTED = 'gateway memory after a full collection';
 
-export const soak = defineScenario({
+interface Watched {
+  readonly name: string;
+  readonly unit: string;
+  readonly points: Point[];
+  readonly rule: Omit<GrowthRule, 'unit'>;
+  /** The plots of every run do not contain it. */
+  readonly isExtra: boolean;
+}
+
+interface Soaked {
+  readonly watched: Map<string, Watched>;
+  steady: Stretch;
+  ended: Ended | null;
+}
+
+export const soak = defineLoad({
   name: 'soak',
-  about: 'the same load for long (a quarter of an hour or more): what grows, and how sure that is',
+  about: 'the same load for a quarter of an hour or more: what grows, and how certain that is',
   flags: FLAGS,
-  // Half of it is judged: enough to tell the growth allowed from garbage that comes and goes.
+  // Half of it is judged: enough to separate the allowed growth from garbage.
   defaults: { seconds: 900 },
-  async run(context): Promise<BenchResult> {
-    const { flags, common } = context;
-    const run = await openRun(context);
-    const { target, fleet, chronicle } = run;
+  collect: (): Soaked => ({ watched: new Map(), steady: { fromMs: 0, toMs: 0 }, ended: null }),
+  async load(run, collected) {
+    const { flags, common, fleet } = run;
     const forMs = common.seconds * 1000;
-    const watch = new Watch(target, fleet, flags);
-    let ended: Ended | null = null;
-    let steady: Stretch = { fromMs: 0, toMs: 0 };
-    await chronicle.unlessStopped(async () => {
-      chronicle.phase('preparing');
-      const host = await openEvening(target, fleet, common, {
-        label: 'soak',
-        people: flags.viewers,
-        clocks: true,
-        pays: 0.5,
-        payWithinMs: 3_000,
-      });
-      await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
-      steady = chronicle.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
-      host.talk(steady.fromMs, syntheticChat(common.seed, flags.chat, forMs));
-      host.command({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
-      await Promise.all([sales(host, fleet, flags, steady), churn(host, fleet, flags, steady), watch.during(steady)]);
-      chronicle.phase('settling');
-      await fleet.until(fleet.nowMs() + HOLD_MS / 5);
-      ended = await host.end(ZERO_SPREAD_MS);
-    });
-    const delivery = chronicle.latency('delivery');
-    const p99s: Point[] = secondsOf(fleet, steady, 'delivery');
-    const latencyRule = { unit: 'ms', pick: middle, allowedPerHour: flags.latencyGrowth, warmUpMs: WARM_UP_MS };
-    const lines: Watched[] = [...watch.lines(flags), { name: 'chat delivery p99', points: p99s, rule: latencyRule }];
-    const judged = lines.map((line) => ({ ...line, ...checkGrowth(line.points, line.rule) }));
-    const result = chronicle.finish({
-      figures: judged.flatMap(({ name, rule, growth }): Figure[] => {
+    run.phase('preparing');
+    const options = { label: 'soak', people: flags.viewers, clocks: true, pays: 0.5, payWithinMs: 3_000 };
+    const host = await openEvening(run.target, fleet, common, options);
+    await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
+    const steady = run.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
+    collected.steady = steady;
+    host.talk(steady.fromMs, syntheticChat(common.seed, flags.chat, forMs));
+    host.command({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
+    await Promise.all([sell(run, host, steady), churn(run, host, steady), watch(run, collected)]);
+    run.phase('settling');
+    await run.wait(HOLD_MS / 5);
+    collected.ended = await host.end(ZERO_SPREAD_MS);
+  },
+  report(run, { watched, steady, ended }) {
+    const delivery = run.latency('delivery');
+    const latencyRule = { pick: middle, allowedPerHour: run.flags.latencyGrowth, warmUpMs: WARM_UP_MS };
+    const p99 = { name: 'chat delivery p99', unit: 'ms', points: p99PerSecond(run, steady), rule: latencyRule };
+    const judged = [...watched.values(), { ...p99, isExtra: false }].map((one) => ({
+      ...one,
+      ...checkGrowth(one.points, { ...one.rule, unit: one.unit }),
+    }));
+    return {
+      figures: judged.flatMap(({ name, unit, growth }): Figure[] => {
         if (growth === null) return [];
-        const about = `slope of a line through ${growth.windows} windows, ${sayGrowth(growth, rule.unit)}`;
-        return [{ name: `${name} growth`, unit: `${rule.unit}/h`, better: 'lower', runs: [growth.perHour], about }];
+        const about = `slope of a line through ${growth.windows} windows, ${sayGrowth(growth, unit)}`;
+        return [runFigures.lower(`${name} growth`, `${unit}/h`, () => growth.perHour, about)];
       }),
       checks: [
-        ...((ended as Ended | null)?.checks ?? []),
-        // What cannot be told is no promise kept: it stands in the notes instead.
+        ...(ended?.checks ?? []),
+        // An inconclusive judgement is not a pass: it becomes a note.
         ...judged.flatMap(({ name, verdict, detail }): Check[] =>
-          verdict === 'inconclusive' ? [] : [{ name: `no growth: ${name}`, ok: verdict === 'steady', detail }],
+          verdict === 'inconclusive' ? [] : [checkThat(`no growth: ${name}`, verdict === 'steady', detail)],
         ),
       ],
-      levels: commonLevels(common, delivery),
+      levels: commonLevels(run.common, delivery),
       headline: delivery,
-      notes: unjudged(judged),
-    });
-    return { ...result, series: [...result.series, ...watch.series(chronicle.originMs)] };
+      notes: inconclusiveNotes(judged),
+      series: judged.flatMap(({ name, unit, points, isExtra }): Series[] =>
+        isExtra
+          ? [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - run.originMs, value]) }]
+          : [],
+      ),
+    };
   },
 });
 
-async function sales(
-  host: Host,
-  fleet: Fleet,
-  { saleEvery, units, viewers }: Flags,
-  { fromMs, toMs }: Stretch,
-): Promise<void> {
+async function sell({ fleet, flags }: SoakRun, host: Host, { fromMs, toMs }: Stretch): Promise<void> {
+  const { saleEvery, units, viewers: buyers } = flags;
+  const durationMs = Math.max(2_000, Math.round(saleEvery * 0.6));
+  const behavior = { withinMs: 1_000, perBuyer: 2, early: 0.02, twice: 0.05, regret: 0.1 };
   for (let n = 0; n < SALES_MAX; n++) {
     const zeroMs = fromMs + SALE_AHEAD_MS + n * saleEvery;
     if (zeroMs + 2_000 > toMs) return;
     await fleet.until(zeroMs - SALE_AHEAD_MS);
-    const rest = { withinMs: 1_000, perBuyer: 2, early: 0.02, twice: 0.05, regret: 0.1 };
-    await host.sell({
-      units,
-      opensInMs: SALE_AHEAD_MS,
-      durationMs: Math.max(2_000, Math.round(saleEvery * 0.6)),
-      holdMs: HOLD_MS,
-      buyers: viewers,
-      ...rest,
-    });
+    await host.sell({ units, opensInMs: SALE_AHEAD_MS, durationMs, holdMs: HOLD_MS, buyers, ...behavior });
   }
 }
 
-async function churn(host: Host, fleet: Fleet, { churnEvery }: Flags, { fromMs, toMs }: Stretch): Promise<void> {
-  for (let atMs = fromMs + churnEvery; atMs < toMs - 3_000; atMs += churnEvery) {
+async function churn({ fleet, flags }: SoakRun, host: Host, { fromMs, toMs }: Stretch): Promise<void> {
+  for (let atMs = fromMs + flags.churnEvery; atMs < toMs - 3_000; atMs += flags.churnEvery) {
     await fleet.until(atMs);
     host.command({ do: 'drop', atMs, share: CHURN_SHARE, overMs: 500, awayMs: 0, backMs: 1_500 });
   }
 }
 
-/** One note for all that could not be judged for the same reason. */
-function unjudged(judged: ReadonlyArray<{ readonly name: string } & GrowthCheck>): string[] {
+/** One note for all values that are inconclusive for the same reason. */
+function inconclusiveNotes(judged: ReadonlyArray<{ readonly name: string } & GrowthCheck>): string[] {
   const names = new Map<string, string[]>();
   for (const { name, verdict, detail } of judged)
     if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);
   return [...names].map(([detail, of]) => `Growth of ${of.join(', ')}: ${detail}.`);
 }
 
-interface Watched {
-  readonly name: string;
-  readonly points: readonly Point[];
-  readonly rule: GrowthRule;
-}
-
-/**
- * Once a second: memory and handles of the engine's processes, what Redis says of its own memory;
- * now and then what a full collection leaves.
- */
-class Watch {
-  readonly #target: Target;
-  readonly #fleet: Fleet;
-  readonly #collectEveryMs: number;
-  readonly #memory = new Map<string, Point[]>();
-  readonly #handles = new Map<string, Point[]>();
-  readonly #redis: Point[] = [];
-  /** V8's heap and what hangs on it outside, after a full collection of the gateway. */
-  readonly #kept: Point[] = [];
-
-  constructor(target: Target, fleet: Fleet, { collectEvery }: Flags) {
-    this.#target = target;
-    this.#fleet = fleet;
-    this.#collectEveryMs = collectEvery;
-  }
-
-  async during({ fromMs, toMs }: Stretch): Promise<void> {
-    let collectAtMs = fromMs;
-    while (this.#fleet.nowMs() < toMs) {
-      await this.#look();
-      if (this.#fleet.nowMs() >= collectAtMs) {
-        collectAtMs += this.#collectEveryMs;
-        await this.#collect();
-      }
-      await Promise.race([sleep(LOOK_EVERY_MS), this.#fleet.failed]);
+/** Samples memory and handles of the engine's processes and memory of Redis once per second. */
+async function watch({ target, fleet, flags }: SoakRun, { watched, steady }: Soaked): Promise<void> {
+  const memory = { pick: lowest, allowedPerHour: flags.memoryGrowth, warmUpMs: MEMORY_WARM_UP_MS };
+  const handles = { pick: middle, allowedPerHour: HANDLES_PER_HOUR_MAX, warmUpMs: WARM_UP_MS };
+  const add = (name: string, unit: string, value: number, rule: Watched['rule'], isExtra = true): void => {
+    const known = watched.get(name) ?? { name, unit, points: [], rule, isExtra };
+    watched.set(name, known);
+    known.points.push([fleet.nowMs(), value]);
+  };
+  let collectAtMs = steady.fromMs;
+  while (fleet.nowMs() < steady.toMs) {
+    for (const { name, memoryBytes } of (await target.read())?.processes ?? [])
+      if (name !== 'redis') add(`${name} memory`, 'MiB', memoryBytes / 2 ** 20, memory, false);
+    for (const [name, pid] of Object.entries(target.engine?.pids ?? {}))
+      add(`${name} handles`, 'handles', handlesOf(pid), handles);
+    const used = /used_memory:(\d+)/.exec((await target.engine?.redis.client.info('memory')) ?? '')?.[1];
+    const redisRule = { ...memory, allowedPerHour: flags.redisGrowth, warmUpMs: WARM_UP_MS };
+    if (used !== undefined) add('Redis used memory', 'MiB', Number(used) / 2 ** 20, redisRule);
+    if (fleet.nowMs() >= collectAtMs) {
+      collectAtMs += flags.collectEvery;
+      const kept = await target.engine?.collectGarbage();
+      const heapRule = { ...memory, allowedPerHour: flags.heapGrowth };
+      if (kept) add(COLLECTED, 'MiB', (kept.heapBytes + kept.externalBytes) / 2 ** 20, heapRule);
     }
-  }
-
-  async #look(): Promise<void> {
-    const nowMs = this.#fleet.nowMs();
-    for (const { name, memoryBytes } of (await this.#target.read())?.processes ?? [])
-      if (name !== 'redis') add(this.#memory, name, [nowMs, memoryBytes / 2 ** 20]);
-    const { engine } = this.#target;
-    if (engine === null) return;
-    for (const [name, pid] of Object.entries(engine.pids)) add(this.#handles, name, [nowMs, handlesOf(pid)]);
-    const used = /used_memory:(\d+)/.exec(await engine.redis.client.info('memory'))?.[1];
-    if (used !== undefined) this.#redis.push([nowMs, Number(used) / 2 ** 20]);
-  }
-
-  async #collect(): Promise<void> {
-    const kept = await this.#target.engine?.collectGarbage();
-    if (kept) this.#kept.push([this.#fleet.nowMs(), (kept.heapBytes + kept.externalBytes) / 2 ** 20]);
-  }
-
-  lines({ memoryGrowth, heapGrowth, redisGrowth }: Flags): Watched[] {
-    const memory = { unit: 'MiB', pick: lowest, allowedPerHour: memoryGrowth, warmUpMs: MEMORY_WARM_UP_MS };
-    const handles = { unit: 'handles', pick: middle, allowedPerHour: HANDLES_AN_HOUR_MAX, warmUpMs: WARM_UP_MS };
-    const own: Watched[] = [
-      { name: KEPT, points: this.#kept, rule: { ...memory, allowedPerHour: heapGrowth } },
-      {
-        name: 'Redis used memory',
-        points: this.#redis,
-        rule: { ...memory, allowedPerHour: redisGrowth, warmUpMs: WARM_UP_MS },
-      },
-    ];
-    return [
-      ...[...this.#memory].map(([name, points]) => ({ name: `${name} memory`, points, rule: memory })),
-      ...own.filter(({ points }) => points.length > 0),
-      ...[...this.#handles].map(([name, points]) => ({ name: `${name} handles`, points, rule: handles })),
-    ];
-  }
-
-  /** What the plots of every run do not have already. */
-  series(originMs: number): Series[] {
-    const all = [
-      ...[...this.#handles].map(([name, points]) => ({ name: `${name} handles`, unit: '', points })),
-      { name: 'Redis used memory', unit: 'MiB', points: this.#redis },
-      { name: KEPT, unit: 'MiB', points: this.#kept },
-    ];
-    return all.flatMap(({ name, unit, points }): Series[] =>
-      points.length === 0
-        ? []
-        : [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - originMs, value] as const) }],
-    );
+    await Promise.race([sleep(SAMPLE_EVERY_MS), fleet.failed]);
   }
 }
 
-const KEPT = 'gateway memory after a full collection';
-const LOOK_EVERY_MS = 1_000;
-/** People come and go, so the count breathes; a leak of one a sale would be far above this. */
-const HANDLES_AN_HOUR_MAX = 60;
-
-function add(map: Map<string, Point[]>, name: string, point: Point): void {
-  const points = map.get(name) ?? [];
-  map.set(name, points);
-  points.push(point);
-}
-
-/** Open files and sockets of a process; NaN where /proc does not say. */
+/** Open files and sockets of a process; NaN if /proc is not available. */
 function handlesOf(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/fd`).length;
@@ -260,12 +192,9 @@ function handlesOf(pid: number): number {
   }
 }
 
-/** p99 of each second of the stretch. */
-function secondsOf({ samples }: Fleet, { fromMs, toMs }: Stretch, name: string): Point[] {
-  const points: Point[] = [];
-  for (let atMs = fromMs; atMs < toMs; atMs += 1_000) {
-    const latency = latencyOf(samplesWithin(samples, { fromMs: atMs, toMs: atMs + 1_000 }), name);
-    if (latency !== undefined) points.push([atMs + 500, latency.p99Ms]);
-  }
-  return points;
+function p99PerSecond(run: SoakRun, { fromMs, toMs }: Stretch): Point[] {
+  return Array.from({ length: Math.ceil((toMs - fromMs) / 1000) }, (_, i) => fromMs + i * 1000).flatMap((atMs) => {
+    const p99Ms = run.p99('delivery', { fromMs: atMs, toMs: atMs + 1_000 });
+    return p99Ms === undefined ? [] : [[atMs + 500, p99Ms] as const];
+  });
 }

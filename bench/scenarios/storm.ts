@@ -1,155 +1,120 @@
-/**
- * Everybody loses their line in the same moment and comes back with their position: a gateway
- * behind a tunnel, a network that blinked.
- */
+/** All connections break at the same moment and come back with their positions. */
 
 import { syntheticChat } from '../evening/chat.ts';
 import { type Ended, openEvening } from '../evening/host.ts';
-import type { BenchResult, Figure } from '../report/result.ts';
+import type { Stretch } from '../generator/assemble.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel } from '../verdict/levels.ts';
-import { type Chronicle, joinEvenly, openRun } from './chronicle.ts';
-import { figuresOfRounds } from './figures.ts';
-import { count, duration } from './flags.ts';
-import { defineScenario } from './scenario.ts';
-import type { Target } from './target.ts';
+import { figuresOver } from './figures.ts';
+import { duration } from './flags.ts';
+import { joinEvenly } from './room.ts';
+import { chatRateFlag, joinRateFlag, p99Flag, viewersFlag } from './room-flags.ts';
+import { defineLoad } from './scenario.ts';
+import type { Run } from './scenario-run.ts';
 
 const FLAGS = {
-  viewers: count(500, 'how many are there', { max: 2_000_000 }),
-  joinRate: count(500, 'how many come a second before it', { max: 200_000 }),
-  chat: count(20, 'messages a second meanwhile', { min: 0, max: 100_000 }),
-  away: duration(0, 'the network stays down so long'),
-  back: duration(500, 'then each comes back within this time (the first wait of the protocol is up to 500 ms)'),
-  resumeP99: duration<number | null>(null, 'fail when the 99th percentile from reconnect to welcome is above this'),
-  allResumed: duration<number | null>(null, 'fail when the last is back later than this after the first tried'),
+  viewers: viewersFlag(500),
+  joinRate: joinRateFlag(500),
+  chat: chatRateFlag(20),
+  away: duration(0, 'how long the network stays down'),
+  back: duration(500, 'time within which each viewer comes back (the protocol waits up to 500 ms at first)'),
+  resumeP99: p99Flag('reconnect to welcome'),
+  allResumed: duration<number | null>(null, 'fail if the last viewer is back later than this after the first attempt'),
 };
 
 const BEFORE_MS = 3_000;
 const AFTER_MS = 2_000;
 const WAIT_MS = 45_000;
-/** Nothing is sold; no countdown to see together. */
-const NO_ZERO = Number.POSITIVE_INFINITY;
+/** There is no sale, so no countdown is checked. */
+const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 
 interface Round extends Ended {
-  readonly resuming: { readonly fromMs: number; readonly toMs: number };
+  readonly resuming: Stretch;
   readonly allResumedMs: number;
   readonly redisCommands: number;
 }
 
-export const storm = defineScenario({
+export const storm = defineLoad({
   name: 'storm',
-  about: 'everybody loses the line at once and comes back with their position: time until all have resumed',
+  about: 'all connections break at once and come back with their positions: time until all have resumed',
   flags: FLAGS,
-  async run(context): Promise<BenchResult> {
-    const { flags, common } = context;
-    const run = await openRun(context);
-    const { target, fleet, chronicle } = run;
-    const rounds: Round[] = [];
-    await chronicle.unlessStopped(async () => {
-      for (let round = 1; round <= common.rounds; round++) {
-        chronicle.phase('preparing');
-        const host = await openEvening(target, fleet, common, { label: 'storm', people: flags.viewers, clocks: false });
-        await joinEvenly(run, host, flags.viewers, flags.joinRate, WAIT_MS);
-        const quietMs = fleet.secondAfter(0);
-        const breakMs = quietMs + BEFORE_MS;
-        const returnMs = breakMs + flags.away;
-        host.talk(
-          quietMs,
-          syntheticChat(common.seed + round, flags.chat, BEFORE_MS + flags.away + flags.back + WAIT_MS),
-        );
-        chronicle.phase('before', { fromMs: quietMs, forMs: BEFORE_MS });
-        const calm = await commandsOver(target, () => fleet.until(breakMs - 200), BEFORE_MS);
-        chronicle.phase('away', { fromMs: breakMs, forMs: flags.away });
-        host.command({ do: 'drop', atMs: breakMs, share: 1, overMs: 0, awayMs: flags.away, backMs: flags.back });
-        const resuming = chronicle.phase('resuming', { fromMs: returnMs, measured: true });
-        await fleet.until(returnMs);
-        const startedMs = fleet.nowMs();
-        const resumed = (): number => chronicle.count('resumed', resuming) + chronicle.count('snapshots', resuming);
-        const busy = await commandsOver(
-          target,
-          () => fleet.when('everybody to be back', () => resumed() >= flags.viewers, flags.back + WAIT_MS),
-          null,
-        );
-        const tookMs = fleet.nowMs() - startedMs;
-        chronicle.phase('after', { fromMs: fleet.secondAfter(0) });
-        await fleet.until(fleet.nowMs() + AFTER_MS);
-        const ended = await host.end(NO_ZERO);
-        rounds.push({
-          ...ended,
-          resuming,
-          allResumedMs: ended.lastResumeMs - returnMs,
-          redisCommands: busy.commands - calm.perMs * tookMs,
-        });
-      }
-    });
-    const resume = chronicle.latency('resume');
-    const allResumedMs = rounds.map((round) => round.allResumedMs);
-    return chronicle.finish({
-      figures: figuresOf(chronicle, rounds, flags.viewers, target),
+  collect: (): Round[] => [],
+  async load(run, rounds) {
+    for (let round = 1; round <= run.common.rounds; round++) rounds.push(await breakAll(run, run.common.seed + round));
+  },
+  report(run, rounds) {
+    const { viewers, resumeP99, allResumed } = run.flags;
+    const resume = run.latency('resume');
+    const { higher, lower } = figuresOver(rounds);
+    return {
+      figures: [
+        lower(
+          'all resumed',
+          'ms',
+          ({ allResumedMs }) => allResumedMs,
+          'from the first due attempt to the last welcome',
+        ),
+        lower('resume p50', 'ms', ({ resuming }) => run.p50('resume', resuming), 'from due to welcome'),
+        lower('resume p99', 'ms', ({ resuming }) => run.p99('resume', resuming), 'from due to welcome'),
+        higher(
+          'from memory',
+          '%',
+          ({ evidence: { line } }) => (line.resumed * 100) / line.reconnects,
+          'resumed from the ring of the node or the log; the rest took a snapshot',
+        ),
+        ...(run.target.engine === null
+          ? []
+          : [
+              lower(
+                'Redis commands per viewer',
+                '',
+                ({ redisCommands }) => redisCommands / viewers,
+                'beyond those of an idle room in the same time',
+              ),
+            ]),
+      ],
       checks: rounds.flatMap(({ checks }) => checks),
       levels: [
-        ...commonLevels(common, resume),
-        ...latencyLevel('resumeP99', flags.resumeP99, resume),
-        ...mostLevel('allResumed', flags.allResumed, Math.max(...allResumedMs), milliseconds),
+        ...commonLevels(run.common, resume),
+        ...latencyLevel('resumeP99', resumeP99, resume),
+        ...mostLevel('allResumed', allResumed, Math.max(...rounds.map((round) => round.allResumedMs)), milliseconds),
       ],
       headline: resume,
-    });
+    };
   },
 });
 
-function figuresOf(chronicle: Chronicle, rounds: readonly Round[], viewers: number, target: Target): Figure[] {
-  const of = figuresOfRounds(rounds);
-  return [
-    of(
-      'all resumed',
-      'ms',
-      'lower',
-      'from the first attempt that was due to the last welcome',
-      ({ allResumedMs }) => allResumedMs,
-    ),
-    of(
-      'resume p50',
-      'ms',
-      'lower',
-      'from due to welcome',
-      ({ resuming }) => chronicle.latency('resume', resuming)?.p50Ms,
-    ),
-    of(
-      'resume p99',
-      'ms',
-      'lower',
-      'from due to welcome',
-      ({ resuming }) => chronicle.latency('resume', resuming)?.p99Ms,
-    ),
-    of(
-      'from memory',
-      '%',
-      'higher',
-      'resumed from the ring of the node or the log; the rest took a snapshot',
-      ({ evidence: { line } }) => (line.reconnects === 0 ? undefined : (line.resumed * 100) / line.reconnects),
-    ),
-    ...(target.engine === null
-      ? []
-      : [
-          of(
-            'Redis commands a viewer',
-            '',
-            'lower',
-            'beyond those of a calm room in the same time',
-            ({ redisCommands }) => redisCommands / viewers,
-          ),
-        ]),
-  ];
+async function breakAll(run: Run<typeof FLAGS>, seed: number): Promise<Round> {
+  const { flags, common, fleet, target } = run;
+  const { viewers, away: awayMs, back: backMs } = flags;
+  run.phase('preparing');
+  const host = await openEvening(target, fleet, common, { label: 'storm', people: viewers, clocks: false });
+  await joinEvenly(run, host, viewers, flags.joinRate, WAIT_MS);
+  const quietMs = fleet.secondAfter(0);
+  const breakMs = quietMs + BEFORE_MS;
+  const returnMs = breakMs + awayMs;
+  host.talk(quietMs, syntheticChat(seed, flags.chat, BEFORE_MS + awayMs + backMs + WAIT_MS));
+  run.phase('before', { fromMs: quietMs, forMs: BEFORE_MS });
+  const idleCommands = await commandsDuring(run, () => fleet.until(breakMs - 200));
+  run.phase('away', { fromMs: breakMs, forMs: awayMs });
+  host.command({ do: 'drop', atMs: breakMs, share: 1, overMs: 0, awayMs, backMs });
+  const resuming = run.phase('resuming', { fromMs: returnMs, measured: true });
+  await fleet.until(returnMs);
+  const startedMs = fleet.nowMs();
+  const isBack = (): boolean => run.count('resumed', resuming) + run.count('snapshots', resuming) >= viewers;
+  const commands = await commandsDuring(run, () =>
+    fleet.when(`${viewers} viewers to come back`, isBack, backMs + WAIT_MS),
+  );
+  const redisCommands = commands - (idleCommands / BEFORE_MS) * (fleet.nowMs() - startedMs);
+  run.phase('after', { fromMs: fleet.secondAfter(0) });
+  await run.wait(AFTER_MS);
+  const ended = await host.end(NO_COUNTDOWN);
+  return { ...ended, resuming, allResumedMs: ended.lastResumeMs - returnMs, redisCommands };
 }
 
-/** Commands that Redis ran meanwhile, where it is our own to ask. */
-async function commandsOver(
-  { engine }: Target,
-  run: () => Promise<void>,
-  forMs: number | null,
-): Promise<{ commands: number; perMs: number }> {
+/** Commands that Redis ran in the meantime; 0 if its statistics are not accessible. */
+async function commandsDuring({ target: { engine } }: Run<typeof FLAGS>, wait: () => Promise<void>): Promise<number> {
   const total = async (): Promise<number> => (await engine?.redis.commandsRun()) ?? 0;
   const before = await total();
-  await run();
-  const commands = (await total()) - before;
-  return { commands, perMs: forMs === null ? 0 : commands / forMs };
+  await wait();
+  return (await total()) - before;
 }

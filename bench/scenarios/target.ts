@@ -1,4 +1,4 @@
-/** What is put under load: an engine of the bench's own, or a running one. */
+/** What is put under load: an engine started for the run, or a running one. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { get as httpGet, type IncomingMessage } from 'node:http';
@@ -15,25 +15,25 @@ import type { CommonFlags } from './common-flags.ts';
 import { FlagError } from './flags.ts';
 import type { TargetNeeds } from './scenario.ts';
 
-/** How workers get in. Plain data: it travels to them. */
+/** How virtual users get their tokens. Plain data: it is sent to the workers. */
 export type Access =
-  /** Workers sign their own tokens: any number of people. */
+  /** Workers sign tokens for any number of users. */
   | { readonly kind: 'secret'; readonly secret: string }
-  /** Made before by the control API; person i takes the i-th. */
+  /** Made by the control API; user i takes the i-th. */
   | { readonly kind: 'tokens'; readonly tokens: readonly string[] }
-  /** No token: the show must allow guests, and nobody may write or buy. */
+  /** No token: the show must allow guests, who cannot write or buy. */
   | { readonly kind: 'guest' };
 
 export interface Gate {
   readonly host: string;
   readonly port: number;
-  /** Before `/v1/shows/...`; empty unless the engine stands behind a proxy. */
+  /** Before `/v1/shows/...`; empty unless the engine is behind a proxy. */
   readonly pathPrefix: string;
   /** Absent: without TLS. */
   readonly tls?: Trust;
 }
 
-/** Usage so far; subtract two of them. */
+/** Usage since the processes started. */
 export interface ServerReading {
   readonly processes: ReadonlyArray<{
     readonly name: string;
@@ -47,24 +47,18 @@ export interface Target {
   readonly own: boolean;
   readonly redis?: string;
   readonly gate: Gate;
-  /** Null when no control API and key are known. */
+  /** Null if no control API and key are known. */
   readonly office: BackOffice | null;
-  /** Of an engine of its own. */
+  /** Null if the engine was not started for the run. */
   readonly engine: BenchEngine | null;
-  /**
-   * For `people` of a show; the control API is asked for tokens when it must be. Throws when buyers
-   * are needed and nobody can make tokens.
-   */
-  access(show: string, people: number): Promise<Access>;
-  /**
-   * CPU and memory of the engine's processes: from /proc when it is our own, else from its
-   * /metrics; null when neither can be had.
-   */
+  /** For this many users of a show. Throws `FlagError` if the flags do not allow tokens. */
+  access(show: string, users: number): Promise<Access>;
+  /** CPU and memory of the engine's processes, from /proc or from /metrics; null if unknown. */
   read(): Promise<ServerReading | null>;
   stop(): Promise<void>;
 }
 
-/** What was used between two readings; memory is that of the second. */
+/** Usage between two readings; memory is that of the second. */
 export function usedBetween(before: ServerReading | null, after: ServerReading | null): ServerUse | null {
   if (before === null || after === null) return null;
   return {
@@ -76,20 +70,17 @@ export function usedBetween(before: ServerReading | null, after: ServerReading |
   };
 }
 
-/** CPU seconds of one process of the engine; NaN where that cannot be seen. */
+/** CPU seconds of one process of the engine; NaN if unknown. */
 export function cpuSecondsBetween(name: string, before: ServerReading | null, after: ServerReading | null): number {
   return usedBetween(before, after)?.processes.find((process) => process.name === name)?.cpuSeconds ?? Number.NaN;
 }
 
-/**
- * The HTTP API answers at most 6,000 requests a minute of one key: more people than this need the
- * signing secret.
- */
+/** The HTTP API accepts 6,000 requests per minute and key: more users need the signing secret. */
 const TOKENS_BY_HTTP_MAX = 5_000;
 const TOKENS_AT_ONCE = 16;
 const GET_MS_MAX = 2_000;
 
-/** Throws `FlagError` when the flags do not say enough to get in. */
+/** Throws `FlagError` if flags are missing. */
 export async function openTarget(common: CommonFlags, { control = true, env = {} }: TargetNeeds = {}): Promise<Target> {
   if (common.url !== null) return remoteTarget(common, common.url, control);
   if (common.ca !== null) throw new FlagError('--ca is for a --url with wss://');
@@ -121,13 +112,12 @@ async function remoteTarget(
 ): Promise<Target> {
   const gate = gateOf(address, ca);
   if (needsControl && (control === null || apiKey === null))
-    throw new FlagError('--url needs --control and --api-key too: this scenario makes its own show');
-  // Thousands of lines that break would not say why.
+    throw new FlagError('--url needs --control and --api-key too: this scenario creates a show');
+  // Thousands of broken connections would not show the reason.
   if (gate.tls !== undefined)
     await get(gate, '/healthz').catch((error: unknown) => {
-      throw new FlagError(
-        `--url ${address}: ${error instanceof Error ? error.message : String(error)}; --ca FILE names who vouches for its certificate`,
-      );
+      const why = error instanceof Error ? error.message : String(error);
+      throw new FlagError(`--url ${address}: ${why}; --ca FILE names the authority of its certificate`);
     });
   const office = control === null || apiKey === null ? null : new BackOffice(control, apiKey);
   return {
@@ -136,13 +126,13 @@ async function remoteTarget(
     gate,
     office,
     engine: null,
-    async access(show, people) {
+    async access(show, users) {
       if (authSecret !== null) return { kind: 'secret', secret: authSecret };
       if (office === null)
-        throw new FlagError('--url needs --auth-secret, or --control and --api-key, so that people can be let in');
-      if (people > TOKENS_BY_HTTP_MAX)
-        throw new FlagError(`tokens for ${people} people are too many to ask for over HTTP: give --auth-secret`);
-      return { kind: 'tokens', tokens: await mintAll(office, show, people) };
+        throw new FlagError('--url needs --auth-secret, or --control and --api-key, for the tokens of the users');
+      if (users > TOKENS_BY_HTTP_MAX)
+        throw new FlagError(`tokens for ${users} users are too many requests: use --auth-secret`);
+      return { kind: 'tokens', tokens: await mintAll(office, show, users) };
     },
     read: () => readMetrics(gate),
     stop: async () => {},
@@ -156,7 +146,7 @@ function gateOf(address: string, caFile: string | null): Gate {
   const secure = url.protocol === 'wss:' || url.protocol === 'https:';
   if (caFile !== null && !secure) throw new FlagError('--ca is for a --url with wss://');
   const name = url.hostname.replace(/^\[|\]$/g, '');
-  // One lookup for thousands of connections.
+  // Avoids a lookup per connection.
   const host = name === 'localhost' ? '127.0.0.1' : name;
   const gate = { host, port: Number(url.port || (secure ? 443 : 80)), pathPrefix: url.pathname.replace(/\/+$/, '') };
   return secure ? { ...gate, tls: { name, ca: caFile === null ? null : readAuthorities(caFile) } } : gate;
@@ -173,18 +163,16 @@ function readAuthorities(file: string): string {
   throw new FlagError(`--ca ${file} holds no certificate (PEM)`);
 }
 
-async function mintAll(office: BackOffice, show: string, people: number): Promise<string[]> {
+async function mintAll(office: BackOffice, show: string, users: number): Promise<string[]> {
   const tokens: string[] = [];
-  for (let from = 0; from < people; from += TOKENS_AT_ONCE) {
-    const persons = Array.from({ length: Math.min(TOKENS_AT_ONCE, people - from) }, (_, i) => from + i);
-    tokens.push(
-      ...(await Promise.all(persons.map((person) => office.mintToken(show, userOf(person), userOf(person), 'buyer')))),
-    );
+  for (let from = 0; from < users; from += TOKENS_AT_ONCE) {
+    const names = Array.from({ length: Math.min(TOKENS_AT_ONCE, users - from) }, (_, i) => userOf(from + i));
+    tokens.push(...(await Promise.all(names.map((name) => office.mintToken(show, name, name, 'buyer')))));
   }
   return tokens;
 }
 
-/** The gateway's own metrics: of one process, also where several share the port. */
+/** Metrics of one gateway process, also if several share the port. */
 async function readMetrics(gate: Gate): Promise<ServerReading | null> {
   const text = await metricsText(gate);
   const cpuSeconds = valueIn(text, 'process_cpu_seconds_total');
@@ -192,7 +180,7 @@ async function readMetrics(gate: Gate): Promise<ServerReading | null> {
   return { processes: [{ name: 'gateway', cpuSeconds, memoryBytes: valueIn(text, 'process_resident_memory_bytes') }] };
 }
 
-/** Numbers of the gateway's metrics, without labels of their own; NaN for what cannot be had. */
+/** Values of metrics without labels; NaN if unknown. */
 export async function metricsOf(gate: Gate, names: readonly string[]): Promise<number[]> {
   const text = await metricsText(gate);
   return names.map((name) => valueIn(text, name));
@@ -203,13 +191,13 @@ const valueIn = (text: string, name: string): number =>
 
 const metricsText = (gate: Gate): Promise<string> => get(gate, '/metrics').catch(() => '');
 
-/** What a gateway answers at a path; rejects with no answer in time, or another than 200. */
+/** Fetches a path of a gateway. Rejects after a timeout and for a status other than 200. */
 async function get({ host, port, tls }: Gate, path: string): Promise<string> {
   const options = { host, port, path, agent: false, signal: AbortSignal.timeout(GET_MS_MAX) } as const;
   const request = tls === undefined ? httpGet(options) : httpsGet({ ...options, ...trusting(tls) });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const body = await text(response);
-  if (response.statusCode !== 200) throw new Error(`${path} answered ${response.statusCode}`);
+  if (response.statusCode !== 200) throw new Error(`${path} returned status ${response.statusCode}`);
   return body;
 }
 

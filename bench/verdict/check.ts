@@ -2,15 +2,18 @@ import type { Check } from '../report/result.ts';
 
 const NAMED_MAX = 3;
 
-/** `right` is said when nothing is wrong; else the first cases and how many more there are. */
+export const checkThat = (name: string, ok: boolean, detail: string, promise?: string): Check => ({
+  name,
+  ...(promise === undefined ? {} : { promise }),
+  ok,
+  detail,
+});
+
+/** Passes if `wrong` is empty; `right` is the detail then. Otherwise the first cases are the detail. */
 export function checkOf(name: string, promise: string, wrong: readonly string[], right: string): Check {
   const more = wrong.length > NAMED_MAX ? `; and ${wrong.length - NAMED_MAX} more` : '';
-  return {
-    name,
-    promise,
-    ok: wrong.length === 0,
-    detail: wrong.length === 0 ? right : `${wrong.slice(0, NAMED_MAX).join('; ')}${more}`,
-  };
+  const cases = `${wrong.slice(0, NAMED_MAX).join('; ')}${more}`;
+  return checkThat(name, wrong.length === 0, wrong.length === 0 ? right : cases, promise);
 }
 
-export const whole = (value: number): string => value.toLocaleString('en');
+export const whole = (value: number): string => Math.round(value).toLocaleString('en');

@@ -1,12 +1,9 @@
-/**
- * Service levels: what a flag asked for against what was measured. A level nobody asked for is not
- * judged.
- */
+/** Service levels: what a flag asks for, compared with what was measured. */
 import type { Latency, Level } from '../report/result.ts';
 import type { CommonFlags } from '../scenarios/common-flags.ts';
 import { type Flag, flagName } from '../scenarios/flags.ts';
 
-/** `99.9%`, or `0.999`. The value is a share from 0 to 1. */
+/** A flag for a share from 0 to 1: `99.9%` or `0.999`. */
 export const share = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
   about,
   placeholder: 'SHARE',
@@ -30,15 +27,12 @@ const PERCENTILES = {
 } as const;
 type Percentile = keyof typeof PERCENTILES;
 
-/**
- * `--p50` to `--max` on the latency the scenario is about. A level on something that never happened
- * is missed.
- */
+/** `--p50` to `--max`, applied to the main latency of the scenario. */
 export function commonLevels(common: CommonFlags, latency: Latency | undefined): Level[] {
   return (Object.keys(PERCENTILES) as Percentile[]).flatMap((name) => latencyLevel(name, common[name], latency, name));
 }
 
-/** `key` is the flag in camelCase: `decisionP99`. */
+/** `key` is the flag in camelCase: `decisionP99`. A latency without measurements misses its level. */
 export function latencyLevel(
   key: string,
   wantedMs: number | null | undefined,
@@ -69,17 +63,24 @@ export function shareLevel(key: string, wanted: number | null, got: number, of: 
   ];
 }
 
-/** The most a number may be, in its own unit. */
-export function mostLevel(
-  key: string,
-  wanted: number | null,
-  measured: number,
-  say: (value: number) => string,
-): Level[] {
-  return wanted === null
-    ? []
-    : [{ flag: flagName(key), wanted: `<= ${say(wanted)}`, measured: say(measured), ok: measured <= wanted }];
-}
+type Format = (value: number) => string;
+
+export const mostLevel = (key: string, wanted: number | null, measured: number, say: Format): Level[] =>
+  wanted === null ? [] : [atMost(flagName(key), wanted, measured, say)];
+
+export const atLeast = (flag: string, wanted: number, measured: number, say: Format): Level => ({
+  flag,
+  wanted: `>= ${say(wanted)}`,
+  measured: say(measured),
+  ok: measured >= wanted,
+});
+
+export const atMost = (flag: string, wanted: number, measured: number, say: Format): Level => ({
+  flag,
+  wanted: `<= ${say(wanted)}`,
+  measured: say(measured),
+  ok: measured <= wanted,
+});
 
 export const milliseconds = (ms: number): string =>
   ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
