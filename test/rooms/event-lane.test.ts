@@ -1,4 +1,4 @@
-/** A room whose clock stands still: no tick of chat or state ends, and events are sent nevertheless. */
+/** A room with a clock that does not advance: ticks of chat and state never end. */
 
 import { pino } from 'pino';
 import t from 'tap';
