@@ -1,6 +1,6 @@
 /**
  * Every setting: its variable and flag, what it means, its allowed values and its default. `--help`
- * prints this table, `load.ts` reads by it, and a test compares README.md with it.
+ * prints this table, `load.ts` reads by it, and a test compares src/config/README.md with it.
  */
 import { hostname } from 'node:os';
 import { LIMITS } from '../limits.ts';

@@ -24,11 +24,11 @@ interface Page {
 t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {
   const engine = await serve(t, ['--data-dir', join(temporaryFolder(t), 'data')]);
   const key = engine.stderr().match(/API key {2}(\S+)/)?.[1] ?? '';
-  const script = block('A flash sale with curl', 'sh')
+  const script = block('Hosts: a flash sale with curl', 'sh')
     .replace('http://localhost:8081', engine.ready.control ?? '')
     .replace("'the API key that serve printed'", key)
     .replace('"opensInMs":30000', '"opensInMs":3000');
-  const [before = '', after = ''] = script.split('# When the buyer has paid');
+  const [before = '', after = ''] = script.split('# After the payment');
   const bash = (text: string): Record<string, unknown>[] => {
     const ran = spawnSync('bash', ['-euo', 'pipefail', '-c', text], { encoding: 'utf8' });
     t.equal(ran.status, 0, ran.stderr);
@@ -47,7 +47,7 @@ t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : '
   ]);
 
   const logged: unknown[][] = [];
-  const code = block('The protocol in 20 lines of browser JavaScript', 'js').replace(
+  const code = block('Frontends: the protocol without the SDK', 'js').replace(
     'ws://localhost:8080',
     engine.ready.gateway ?? '',
   );
@@ -77,9 +77,15 @@ t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : '
   t.ok(logged.some(([what]) => what === 'the show:'));
   t.ok(await eventually(() => logged.some(([what]) => what === 'closes in')), 'the page counts down to the close');
 
+<<<<<<< HEAD
   const order = `-d '{"orderRef":"order-4711","amount":1900}'`;
   const setup = before.slice(0, before.indexOf('# A show'));
   const [confirmed, books] = bash(`RESERVATION=${reservation}\n${setup}\n# ${after.replace(order, `${order}; echo`)}`);
+=======
+  const [confirmed, books] = bash(
+    `RESERVATION=${reservation}\n${before.slice(0, before.indexOf('call POST'))}\n# ${after.replace('-d \'{"orderRef":"order-4711","amount":1900}\'', '-d \'{"orderRef":"order-4711","amount":1900}\'; echo')}`,
+  );
+>>>>>>> 6fa560f (README: settings, hosts and frontends in few lines)
   t.match(confirmed, { reservation: { state: 'confirmed', orderRef: 'order-4711' } });
   t.match(books, { id: 'drop', skus: [{ sku: 'TEE-M', allocated: 100, available: 99, sold: 1 }, { sku: 'TEE-L' }] });
 });
