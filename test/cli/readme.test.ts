@@ -77,15 +77,9 @@ t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : '
   t.ok(logged.some(([what]) => what === 'the show:'));
   t.ok(await eventually(() => logged.some(([what]) => what === 'closes in')), 'the page counts down to the close');
 
-<<<<<<< HEAD
   const order = `-d '{"orderRef":"order-4711","amount":1900}'`;
-  const setup = before.slice(0, before.indexOf('# A show'));
+  const setup = before.slice(0, before.indexOf('call POST'));
   const [confirmed, books] = bash(`RESERVATION=${reservation}\n${setup}\n# ${after.replace(order, `${order}; echo`)}`);
-=======
-  const [confirmed, books] = bash(
-    `RESERVATION=${reservation}\n${before.slice(0, before.indexOf('call POST'))}\n# ${after.replace('-d \'{"orderRef":"order-4711","amount":1900}\'', '-d \'{"orderRef":"order-4711","amount":1900}\'; echo')}`,
-  );
->>>>>>> 6fa560f (README: settings, hosts and frontends in few lines)
   t.match(confirmed, { reservation: { state: 'confirmed', orderRef: 'order-4711' } });
   t.match(books, { id: 'drop', skus: [{ sku: 'TEE-M', allocated: 100, available: 99, sold: 1 }, { sku: 'TEE-L' }] });
 });
