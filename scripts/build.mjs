@@ -42,7 +42,7 @@ cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
 for (const folder of ['src/web', 'bench', 'test'].filter((folder) => existsSync(join(root, folder))))
   cpSync(join(root, folder), join(next, folder), {
     recursive: true,
-    filter: (file) => !['.ts', '.md'].includes(extname(file)),
+    filter: (file) => !['.ts', '.md', '.png'].includes(extname(file)),
   });
 
 rmSync(`${next}-old`, { recursive: true, force: true });
