@@ -1,16 +1,13 @@
-/** Local time and timers behind a port, so that ticks can be tested without waiting. */
+/** Local time and timers behind a port, so that tests need not wait. */
 
 export type Timer = object;
 
 export interface Clock {
-  /** Monotonic milliseconds with fractions; says nothing about the time of day. */
+  /** Monotonic milliseconds with fractions, unrelated to the time of day. */
   nowMs(): number;
   setTimer(run: () => void, delayMs: number): Timer;
   clearTimer(timer: Timer): void;
-  /**
-   * Runs once the event loop has been through its sockets: what was published before is written by
-   * then.
-   */
+  /** Runs once the event loop has served its sockets, so that what was published before is written. */
   afterWrites(run: () => void): void;
 }
 
@@ -21,7 +18,39 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   setTimer: (run, delayMs) => setTimeout(run, Math.max(0, Math.min(delayMs, TIMER_DELAY_MAX_MS))),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
-  // uWebSockets.js writes what was published when the loop's poll phase ends: one turn may still
-  // come before it, two never do.
+  // uWebSockets.js writes published data at the end of the poll phase: after one turn at the latest.
   afterWrites: (run) => void setImmediate(() => setImmediate(run)),
 };
+
+/** A timer that can be set again, for one callback. */
+export class Alarm {
+  private readonly clock: Clock;
+  private readonly run: () => void;
+  private timer: Timer | null = null;
+
+  constructor(clock: Clock, run: () => void) {
+    this.clock = clock;
+    this.run = run;
+  }
+
+  get isSet(): boolean {
+    return this.timer !== null;
+  }
+
+  /** Replaces the time that was set before. */
+  set(delayMs: number): void {
+    this.clear();
+    this.timer = this.clock.setTimer(() => {
+      this.timer = null;
+      this.run();
+    }, delayMs);
+  }
+
+  clear(): void {
+    if (this.timer !== null) this.clock.clearTimer(this.timer);
+    this.timer = null;
+  }
+}
+
+export const pause = (clock: Clock, ms: number): Promise<void> =>
+  new Promise((resolve) => void clock.setTimer(resolve, ms));

@@ -1,18 +1,15 @@
-/**
- * Chat on its way out: what arrived from the log since the last tick, then one frame a tick and
- * variant.
- */
+/** Outgoing chat: collects what arrives from the log and sends it in frames, once per tick. */
 
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
-import type { Clock, Timer } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { BroadcastGroups } from './broadcast-groups.ts';
 import { Coalescer } from './coalescer.ts';
 import { chatBytesMax, chatFrames, type EncodeCounts, GROUP_HEAD_BYTES_MAX, splicedFrame } from './frames.ts';
-import { ChatRing } from './rings.ts';
+import { ChatRing, emptyPiece } from './rings.ts';
 
-export interface ChatLaneOptions {
+export interface LaneOptions {
   readonly clock: Clock;
   readonly groups: BroadcastGroups;
   /** Runs once what was published has been written. */
@@ -21,46 +18,42 @@ export interface ChatLaneOptions {
   /** Redis time. */
   readonly now: () => number;
   readonly onFlush?: (elapsedMs: number) => void;
-  /** Called right before chat is written to everybody. */
+}
+
+export interface ChatLaneOptions extends LaneOptions {
+  /** Called before chat is published to all viewers. */
   readonly beforeFlush?: () => void;
 }
 
-interface Waiting {
+interface QueuedPiece {
   readonly piece: ChatPiece;
-  /** When it came to this node. */
-  readonly sinceMs: number;
+  readonly arrivedMs: number;
 }
 
-const NO_ITEMS = new Uint8Array();
-/**
- * At the end of a frame: the head of a second group, and room for a message that no longer fits.
- */
+/** Reserved at the end of a frame: the head of a second group, and a message that does not fit. */
 const FRAME_SLACK_BYTES = 350;
 
 export class ChatLane {
   readonly ring = new ChatRing();
-  /**
-   * Ids sent or told as left out since the room opened: the difference of two readings is what
-   * somebody missed in between.
-   */
+  /** Ids sent or reported as missed since the room opened. */
   sentCount = 0;
   private readonly options: ChatLaneOptions;
   private readonly coalescer: Coalescer;
-  private waiting: Waiting[] = [];
-  private waitingBytes = 0;
+  private readonly missedAlarm: Alarm;
+  private queue: QueuedPiece[] = [];
+  private queuedBytes = 0;
   private lastQueuedId = 0;
-  /**
-   * The newest id taken, shown or not, and the one up to which everybody was sent or told
-   * everything.
-   */
-  private takenId = 0;
-  private toldId = 0;
-  private tellTimer: Timer | null = null;
+  /** The newest id in the log, shown or not. */
+  private newestId = 0;
+  /** All ids up to this one were sent or reported as missed. */
+  private reportedId = 0;
 
   constructor(options: ChatLaneOptions) {
     this.options = options;
+    const { clock, afterWrites, onFlush } = options;
+    this.missedAlarm = new Alarm(clock, () => this.reportMissed());
     this.coalescer = new Coalescer({
-      clock: options.clock,
+      clock,
       tickMinMs: LIMITS.tickMinMs,
       tickMaxMs: LIMITS.tickMaxMs,
       sparseBytes: LIMITS.tickSparseBytes,
@@ -68,112 +61,97 @@ export class ChatLane {
       fullBytes: LIMITS.flushFullBytes,
       flushShare: 0.5,
       flush: () => this.flush(),
-      afterWrites: options.afterWrites,
-      ...(options.onFlush ? { onFlush: options.onFlush } : {}),
+      afterWrites,
+      ...(onFlush ? { onFlush } : {}),
     });
   }
 
-  /** Chat comes faster than it can be written: whoever writes more now would only be read late. */
+  /** Chat arrives faster than it can be written: new messages would be read too late. */
   get isBehind(): boolean {
-    return this.waitedTooLong(LIMITS.chatWaitMaxMs);
+    return this.hasWaited(LIMITS.chatWaitMaxMs);
   }
 
-  get tickMs(): number {
-    return this.coalescer.intervalMs();
-  }
-
-  /** A batch from the log. One that came before (a reload found it first) is left out. */
+  /** Queues a batch from the log, without messages that a reload has already queued. */
   push(batch: ChatBatch): void {
-    this.takenId = Math.max(this.takenId, batch.firstId + (batch.taken ?? batch.count) - 1);
-    if (batch.count === 0) return this.tellLater();
+    this.newestId = Math.max(this.newestId, batch.firstId + (batch.taken ?? batch.count) - 1);
+    if (batch.count === 0) return this.reportMissedLater();
     const piece = ChatPiece.of(batch).after(this.lastQueuedId);
     if (piece === null) return;
     this.lastQueuedId = piece.lastId;
-    this.waiting.push({ piece, sinceMs: this.options.clock.nowMs() });
-    this.waitingBytes += piece.items.length;
-    this.coalescer.poke(this.waitingBytes);
+    this.queue.push({ piece, arrivedMs: this.options.clock.nowMs() });
+    this.queuedBytes += piece.items.length;
+    this.coalescer.poke(this.queuedBytes);
   }
 
-  /**
-   * History at the opening of a room, and the last id taken: nobody is told, it is for those who
-   * join.
-   */
+  /** Replaces the history, for viewers who join. Nothing is sent. */
   reset(batches: readonly ChatBatch[], lastChat: number): void {
     this.stop();
-    this.waiting = [];
-    this.waitingBytes = 0;
+    this.queue = [];
+    this.queuedBytes = 0;
     this.ring.fill(batches);
     this.ring.skipTo(Math.max(lastChat, this.ring.lastId));
     this.lastQueuedId = this.ring.lastId;
-    this.takenId = this.ring.lastId;
-    this.toldId = this.ring.lastId;
+    this.newestId = this.ring.lastId;
+    this.reportedId = this.ring.lastId;
   }
 
-  /**
-   * After a loss of the line: what the log has beyond our position is sent late, what it no longer
-   * has is counted.
-   */
+  /** After a gap: sends what the log still has, and reports the rest as missed. */
   catchUp(batches: readonly ChatBatch[], lastChat: number): void {
     for (const batch of batches) this.push(batch);
-    this.takenId = Math.max(this.takenId, lastChat);
-    this.tellLater();
+    this.newestId = Math.max(this.newestId, lastChat);
+    this.reportMissedLater();
   }
 
-  /** Takes messages off: those that wait are not sent, those in the history are forgotten. */
+  /** Removes messages from the queue and the history. */
   remove(ids: ReadonlySet<number>): void {
-    this.waiting = this.waiting.flatMap(({ piece, sinceMs }) => {
+    this.queue = this.queue.flatMap(({ piece, arrivedMs }) => {
       const left = piece.without(ids);
-      return left === null ? [] : { piece: left, sinceMs };
+      return left === null ? [] : { piece: left, arrivedMs };
     });
-    this.waitingBytes = this.waiting.reduce((sum, { piece }) => sum + piece.items.length, 0);
+    this.queuedBytes = this.queue.reduce((sum, { piece }) => sum + piece.items.length, 0);
     this.ring.remove(ids);
-    this.tellLater();
+    this.reportMissedLater();
   }
 
-  /** Sends everything that waits. */
+  /** Sends everything that is queued. */
   flushNow(): void {
     do this.coalescer.flushNow();
-    while (this.waiting.length > 0);
+    while (this.queue.length > 0);
   }
 
   stop(): void {
     this.coalescer.stop();
-    if (this.tellTimer !== null) this.options.clock.clearTimer(this.tellTimer);
-    this.tellTimer = null;
+    this.missedAlarm.clear();
   }
 
   private flush(): number {
-    if (this.waiting.length === 0) return 0;
+    if (this.queue.length === 0) return 0;
     const { groups, encodes, now, beforeFlush } = this.options;
     beforeFlush?.();
-    const pieces = this.takeWaiting();
+    const pieces = this.takeQueued();
     for (const piece of pieces) this.ring.push(piece);
-    const told = this.toldId;
-    this.tell(this.ring.lastId);
+    const reportedId = this.reportedId;
+    this.advanceTo(this.ring.lastId);
     if (groups.viewers > 0) {
-      for (const frame of chatFrames(pieces, now(), groups.hasVariant('json'), encodes, told))
+      for (const frame of chatFrames(pieces, now(), groups.hasVariant('json'), encodes, reportedId))
         groups.publish('chat', frame);
     }
-    this.tellLater();
-    return this.waitingBytes;
+    this.reportMissedLater();
+    return this.queuedBytes;
   }
 
-  /**
-   * The oldest of what waits, as much as one flush may have. What nobody wants to read any more is
-   * left out, and counted.
-   */
-  private takeWaiting(): ChatPiece[] {
-    while (this.waitedTooLong(2 * LIMITS.chatWaitMaxMs))
-      this.waitingBytes -= this.waiting.shift()?.piece.items.length ?? 0;
+  /** Takes the oldest messages, as many as one flush may send. Drops those that waited too long. */
+  private takeQueued(): ChatPiece[] {
+    while (this.hasWaited(2 * LIMITS.chatWaitMaxMs)) this.queuedBytes -= this.queue.shift()?.piece.items.length ?? 0;
     const pieces: ChatPiece[] = [];
     let room = this.flushBytesMax();
-    for (let next = this.waiting[0]; next !== undefined && room > 0; next = this.waiting[0]) {
+    for (let next = this.queue[0]; next !== undefined && room > 0; next = this.queue[0]) {
       const [piece, rest] = next.piece.cut(room - GROUP_HEAD_BYTES_MAX);
       pieces.push(piece);
       room -= piece.items.length + GROUP_HEAD_BYTES_MAX;
-      this.waitingBytes -= piece.items.length;
-      if (rest === null) this.waiting.shift();
-      else this.waiting[0] = { piece: rest, sinceMs: next.sinceMs };
+      this.queuedBytes -= piece.items.length;
+      if (rest === null) this.queue.shift();
+      else this.queue[0] = { piece: rest, arrivedMs: next.arrivedMs };
     }
     return pieces;
   }
@@ -182,40 +160,33 @@ export class ChatLane {
     return LIMITS.flushFramesMax * (chatBytesMax(this.options.groups.hasVariant('json')) - FRAME_SLACK_BYTES);
   }
 
-  /** What one flush takes is never too late: it may have waited for a loop that stood still. */
-  private waitedTooLong(ms: number): boolean {
-    const oldest = this.waiting[0];
-    return (
-      oldest !== undefined &&
-      this.options.clock.nowMs() - oldest.sinceMs > ms &&
-      this.waitingBytes > this.flushBytesMax()
-    );
+  /** False if one flush takes all: then the event loop was blocked, and the chat is not late. */
+  private hasWaited(ms: number): boolean {
+    const oldest = this.queue[0];
+    if (oldest === undefined || this.options.clock.nowMs() - oldest.arrivedMs <= ms) return false;
+    return this.queuedBytes > this.flushBytesMax();
   }
 
-  private tell(id: number): void {
-    this.sentCount += id - this.toldId;
-    this.toldId = id;
+  private advanceTo(id: number): void {
+    this.sentCount += id - this.reportedId;
+    this.reportedId = id;
   }
 
-  /** What was left out behind the last message shown: the next chat says it, or this. */
-  private tellLater(): void {
-    if (this.takenId <= this.toldId || this.waiting.length > 0) return;
-    if (this.options.groups.viewers === 0) return this.tellLeftOut();
-    this.tellTimer ??= this.options.clock.setTimer(() => {
-      this.tellTimer = null;
-      this.tellLeftOut();
-    }, LIMITS.missedChatReportMs);
+  /** Messages left out after the last shown one are reported with the next chat, or by a timer. */
+  private reportMissedLater(): void {
+    if (this.newestId <= this.reportedId || this.queue.length > 0) return;
+    if (this.options.groups.viewers === 0) this.reportMissed();
+    else if (!this.missedAlarm.isSet) this.missedAlarm.set(LIMITS.missedChatReportMs);
   }
 
-  private tellLeftOut(): void {
-    const missed = this.takenId - this.toldId;
-    if (missed <= 0 || this.waiting.length > 0) return;
+  private reportMissed(): void {
+    const missed = this.newestId - this.reportedId;
+    if (missed <= 0 || this.queue.length > 0) return;
     const { groups, encodes, now } = this.options;
-    this.tell(this.takenId);
-    this.ring.skipTo(this.takenId);
+    this.advanceTo(this.newestId);
+    this.ring.skipTo(this.newestId);
     if (groups.viewers === 0) return;
     const at = now();
-    const nothing = new ChatPiece(this.takenId + 1, at, 0, NO_ITEMS);
-    groups.publish('chat', splicedFrame({ at, chat: [nothing], missed }, encodes));
+    groups.publish('chat', splicedFrame({ at, chat: [emptyPiece(this.newestId, at)], missed }, encodes));
   }
 }

@@ -1,7 +1,6 @@
 /**
- * How fast people write in one room, whichever connection and node they use: what they wrote
- * elsewhere comes with the relay and is charged here too. Kept beside the people who are connected,
- * so that reconnecting, here or to another node, gives nobody a fresh start.
+ * How fast each user writes in one room, over all connections and nodes: chat of other nodes is
+ * charged here, too. Kept apart from connections, so that reconnecting gains nothing.
  */
 
 import { type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
@@ -9,61 +8,55 @@ import { LIMITS } from '../limits.ts';
 import { unpackValues } from '../protocol/codec.ts';
 
 interface Writer extends TokenBucket {
-  /** When they last wrote. */
   lastMs: number;
-  /** When they were last put behind all others. */
+  /** When the writer was last moved to the end of the map. */
   orderedMs: number;
 }
 
-/**
- * Putting somebody behind all others costs more than everything else here, so it is not done at
- * each message of who writes fast.
- */
+/** Moving a writer to the end is the largest cost here, so it is not done for each message. */
 const ORDER_EVERY_MS = 1_000;
 
 export class ChatPace {
   private readonly rate: Rate;
-  /** By who wrote longest ago, to within `ORDER_EVERY_MS`. */
+  /** Ordered by the last message, to within `ORDER_EVERY_MS`. */
   private readonly writers = new Map<string, Writer>();
 
   constructor(rate: Rate) {
     this.rate = rate;
   }
 
-  /** Milliseconds until the slow mode lets this person write again, 0 = now. */
+  /** Returns the milliseconds until slow mode lets this user write again, 0 = now. */
   slowModeWaitMs(user: string, slowModeMs: number, nowMs: number): number {
     const writer = this.writers.get(user);
     return writer === undefined ? 0 : Math.max(0, Math.ceil(writer.lastMs + slowModeMs - nowMs));
   }
 
-  /** Counts a message accepted here and answers 0, or the milliseconds until it would be. */
+  /** Counts a message and returns 0, or returns the milliseconds until it would be accepted. */
   take(user: string, nowMs: number, slowModeMs: number): number {
-    const writer = this.writers.get(user) ?? this.newWriter(nowMs);
+    const writer = this.writerOf(user, nowMs);
     const waitMs = takeTokens(writer, this.rate, nowMs);
-    if (waitMs === 0) this.wrote(user, writer, nowMs, slowModeMs);
+    if (waitMs === 0) this.onMessage(user, writer, nowMs, slowModeMs);
     return waitMs;
   }
 
-  /**
-   * Charges what another node accepted: it may put people into debt, which they wait for.
-   * `authors`: a packed array of users.
-   */
+  /** Charges chat of another node, into debt if necessary. `authors`: a packed array of users. */
   charge(authors: Uint8Array, nowMs: number, slowModeMs: number): void {
     const [users] = unpackValues(authors) as [readonly string[] | undefined];
     for (const user of users ?? []) {
-      const writer = this.writers.get(user) ?? this.newWriter(nowMs);
+      const writer = this.writerOf(user, nowMs);
       takeTokens(writer, this.rate, nowMs, 0);
       writer.tokens -= 1;
-      this.wrote(user, writer, nowMs, slowModeMs);
+      this.onMessage(user, writer, nowMs, slowModeMs);
     }
   }
 
-  /** Field by field: objects made with a spread take three times the memory. */
-  private newWriter(nowMs: number): Writer {
-    return { tokens: this.rate.burst, atMs: nowMs, lastMs: nowMs, orderedMs: Number.NEGATIVE_INFINITY };
+  /** A new writer is set field by field: an object made with a spread takes three times the memory. */
+  private writerOf(user: string, nowMs: number): Writer {
+    const { burst } = this.rate;
+    return this.writers.get(user) ?? { tokens: burst, atMs: nowMs, lastMs: nowMs, orderedMs: Number.NEGATIVE_INFINITY };
   }
 
-  private wrote(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
+  private onMessage(user: string, writer: Writer, nowMs: number, slowModeMs: number): void {
     writer.lastMs = nowMs;
     if (nowMs - writer.orderedMs < ORDER_EVERY_MS) return;
     writer.orderedMs = nowMs;

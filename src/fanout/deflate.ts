@@ -1,15 +1,12 @@
-/** Compression of a broadcast, once for everybody who negotiated it. */
+/** Compresses a broadcast, once for all viewers with the variant `msgpack.deflate`. */
 import { deflateRawSync } from 'node:zlib';
 import { DEFLATE_MARK } from '../protocol/codec.ts';
 
-/** Below this a message does not shrink enough to be worth the client's inflating. */
+/** Shorter messages do not shrink enough to be worth the client's inflating. */
 const DEFLATE_BYTES_MIN = 160;
 const MARK = Uint8Array.of(DEFLATE_MARK);
 
-/**
- * The message with its mark, deflated; the plain message itself when it is short or does not
- * shrink.
- */
+/** Returns the marked, deflated message, or the message itself if it is short or does not shrink. */
 export function deflateMessage(message: Uint8Array): Uint8Array {
   if (message.length < DEFLATE_BYTES_MIN) return message;
   const body = deflateRawSync(message);

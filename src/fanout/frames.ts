@@ -1,6 +1,4 @@
-/**
- * Outgoing messages, encoded at most once per wire variant and only in the variants somebody uses.
- */
+/** Outgoing messages, encoded at most once per wire variant, and only in variants in use. */
 
 import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
@@ -9,9 +7,7 @@ import { CODECS, packValue } from '../protocol/codec.ts';
 import type { ServerMessage, ShowEvent, Snapshot, StateView, Variant } from '../protocol/messages.ts';
 import { deflateMessage } from './deflate.ts';
 
-/**
- * How often something was encoded, per variant: the proof that encoding does not grow with viewers.
- */
+/** Encodings per variant. They must not grow with the number of viewers. */
 export type EncodeCounts = Record<Variant, number>;
 export const newEncodeCounts = (): EncodeCounts => ({ json: 0, msgpack: 0, 'msgpack.deflate': 0 });
 
@@ -20,7 +16,7 @@ export interface FrameSource {
   msgpack(): Uint8Array;
 }
 
-/** One message for many listeners. */
+/** One message for many viewers. */
 export class OutgoingFrame {
   private readonly source: FrameSource;
   private readonly counts: EncodeCounts;
@@ -33,9 +29,7 @@ export class OutgoingFrame {
     this.counts = counts;
   }
 
-  /**
-   * The bytes of this message in a variant. The two MessagePack variants share their plain bytes.
-   */
+  /** Returns the bytes of a variant. The MessagePack variants share their plain bytes. */
   in(variant: Variant): Uint8Array {
     switch (variant) {
       case 'json':
@@ -65,7 +59,7 @@ export function messageFrame(message: ServerMessage, counts: EncodeCounts): Outg
   return new OutgoingFrame({ json: () => JSON.stringify(message), msgpack: () => packValue(message) }, counts);
 }
 
-/** One message to one listener. Bytes for the socket; text variants as UTF-8. */
+/** Encodes one message for one viewer; text variants as a string. */
 export function encodeFor(variant: Variant, message: ServerMessage): Uint8Array | string {
   return CODECS[variant].encode(message);
 }
@@ -86,16 +80,15 @@ export class EventEntry {
   }
 
   msgpack(): Uint8Array {
-    // A copy of its own: what the library gives is a view that would keep its whole buffer of 8 KiB
-    // for as long as the ring keeps the event.
+    // A copy: the library returns a view, which would keep its whole buffer of 8 KiB in the ring.
     this.bytes ??= new Uint8Array(packValue(this.event));
     return this.bytes;
   }
 }
 
-// Single-threaded and used only within one call each, so one writer serves all frames.
+// Used only within one synchronous call each, so one writer serves all frames.
 const writer = new MessagePackWriter();
-const FRAME_HEAD = packValue('t').length + packValue('frame').length + packValue('at').length + 9;
+const FRAME_HEAD_BYTES = packValue('t').length + packValue('frame').length + packValue('at').length + 9;
 
 export interface FrameParts {
   readonly at: number;
@@ -107,10 +100,7 @@ export interface FrameParts {
   readonly missed?: number;
 }
 
-/**
- * A `frame` message spliced from parts that were encoded before. Field order is that of SPEC.md and
- * means nothing.
- */
+/** Builds a frame around parts that are encoded already, by hand: nothing is decoded or encoded twice. */
 export function splicedFrame(parts: FrameParts, counts: EncodeCounts): OutgoingFrame {
   return new OutgoingFrame({ json: () => frameJson(parts), msgpack: () => framePacked(parts) }, counts);
 }
@@ -141,14 +131,10 @@ function framePacked({ at, epoch, events, state, snapshot, chat, missed }: Frame
   return writer.take();
 }
 
-/** Chat groups as a JSON array. */
 export function chatJson(pieces: readonly ChatPiece[]): string {
   return `[${pieces.map((piece) => `[${piece.firstId},${piece.at},[${piece.json()}]]`).join(',')}]`;
 }
 
-/**
- * Chat groups as a MessagePack array: a few header bytes each, the items as they came from Redis.
- */
 export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]): void {
   out.arrayHeader(pieces.length);
   for (const piece of pieces)
@@ -156,41 +142,37 @@ export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]):
 }
 
 export const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
-const MISSED_FIELD = 7 + 9;
-/**
- * JSON spells out what MessagePack packs; with it in use frames are cut earlier, so that both stay
- * below the target.
- */
+const MISSED_FIELD_BYTES = 7 + 9;
+/** JSON is larger than MessagePack: with JSON in use, frames are cut at this share of the target. */
 const JSON_SHARE = 0.7;
 
-/** Of chat in one frame, group heads included, as MessagePack. */
-export const chatBytesMax = (jsonUsed: boolean): number =>
-  Math.floor(LIMITS.frameOutBytesTarget * (jsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD - MISSED_FIELD;
+/** Returns the MessagePack bytes of chat that fit into one frame, group heads included. */
+export const chatBytesMax = (isJsonUsed: boolean): number =>
+  Math.floor(LIMITS.frameOutBytesTarget * (isJsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD_BYTES - MISSED_FIELD_BYTES;
 
 /**
- * Chat in as few frames as the byte target allows, in order. With `told`, the id up to which
- * everybody was sent or told everything, each frame says how many ids between that and its own last
- * message are not in it.
+ * Puts chat into as few frames as the byte target allows, in order. With `reportedId` each frame
+ * says how many ids between that and its last message are missing (`missed`).
  */
 export function chatFrames(
   pieces: readonly ChatPiece[],
   at: number,
-  jsonUsed: boolean,
+  isJsonUsed: boolean,
   counts: EncodeCounts,
-  told?: number,
+  reportedId?: number,
 ): OutgoingFrame[] {
-  const bytesMax = chatBytesMax(jsonUsed);
+  const bytesMax = chatBytesMax(isJsonUsed);
   const frames: OutgoingFrame[] = [];
-  let group: ChatPiece[] = [];
+  let chat: ChatPiece[] = [];
   let bytes = 0;
   let count = 0;
-  let before = told;
+  let before = reportedId;
   const close = (): void => {
-    const lastId = group.at(-1)?.lastId ?? 0;
+    const lastId = chat.at(-1)?.lastId ?? 0;
     const missed = before === undefined ? 0 : lastId - before - count;
-    frames.push(splicedFrame(missed > 0 ? { at, chat: group, missed } : { at, chat: group }, counts));
+    frames.push(splicedFrame(missed > 0 ? { at, chat, missed } : { at, chat }, counts));
     if (before !== undefined) before = lastId;
-    group = [];
+    chat = [];
     bytes = 0;
     count = 0;
   };
@@ -198,13 +180,13 @@ export function chatFrames(
     for (let left: ChatPiece | null = whole; left !== null; ) {
       const [piece, rest]: [ChatPiece, ChatPiece | null] = left.cut(bytesMax - bytes - GROUP_HEAD_BYTES_MAX);
       const size = piece.items.length + GROUP_HEAD_BYTES_MAX;
-      if (bytes + size > bytesMax && group.length > 0) close();
-      group.push(piece);
+      if (bytes + size > bytesMax && chat.length > 0) close();
+      chat.push(piece);
       bytes += size;
       count += piece.count;
       left = rest;
     }
   }
-  if (group.length > 0) close();
+  if (chat.length > 0) close();
   return frames;
 }

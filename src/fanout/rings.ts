@@ -1,4 +1,4 @@
-/** Recent events and chat with their bytes, so that a storm of reconnects is served from memory. */
+/** Recent events and chat with their bytes, so that a reconnect storm is served from memory. */
 
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
@@ -6,17 +6,19 @@ import { LIMITS } from '../limits.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { EventEntry } from './frames.ts';
 
-/**
- * Removing from the front of an array costs its length; doing it for many at once makes that cheap.
- */
+/** Removing the first elements of an array costs its length, so many are removed at once. */
 const TRIM_SLACK = 256;
+const NO_ITEMS = new Uint8Array();
+
+/** A piece without messages: says that there are none up to the id before `firstId`. */
+export const emptyPiece = (lastId: number, at: number): ChatPiece => new ChatPiece(lastId + 1, at, 0, NO_ITEMS);
 
 export class EventRing {
   private entries: EventEntry[] = [];
   /** Offset of the event before the oldest one kept. */
   private base = 0;
 
-  /** Forgets everything; the next event is the one after `offset`. */
+  /** Removes all events; the next one has the offset `offset + 1`. */
   reset(offset: number): void {
     this.entries = [];
     this.base = offset;
@@ -26,7 +28,7 @@ export class EventRing {
     return this.base + this.entries.length;
   }
 
-  /** The event must be the next one: the view has made sure of it. */
+  /** Adds the event after `lastOffset`; the replica has checked that it is this one. */
   push(event: ShowEvent): EventEntry {
     const entry = new EventEntry(event);
     this.entries.push(entry);
@@ -37,40 +39,27 @@ export class EventRing {
     return entry;
   }
 
-  /**
-   * Events with an offset above `offset`, or null when the ring does not reach back that far or has
-   * not got there yet.
-   */
+  /** Returns the events above `offset`, or null if the ring does not reach that offset. */
   after(offset: number): readonly EventEntry[] | null {
     if (offset < this.base || offset > this.lastOffset) return null;
     return this.entries.slice(offset - this.base);
   }
 }
 
-const NO_ITEMS = new Uint8Array();
-
 export class ChatRing {
   private pieces: ChatPiece[] = [];
   private bytes = 0;
-  /** Ids up to here have been sent or counted as left out. */
+  /** Ids up to this one were sent or reported as missed. */
   lastId = 0;
-  /** Grows with every change, so that what was made from the ring knows when it is stale. */
+  /** Grows with every change. Encodings are cached by it. */
   version = 0;
 
-  reset(): void {
-    this.pieces = [];
-    this.bytes = 0;
-    this.lastId = 0;
-    this.version += 1;
-  }
-
-  /** What the display cap left out up to this id has been told. */
+  /** All ids up to this one were reported as missed. */
   skipTo(id: number): void {
     this.lastId = id;
     this.version += 1;
   }
 
-  /** Takes messages off: whoever comes later does not get them. */
   remove(ids: ReadonlySet<number>): void {
     this.pieces = this.pieces.flatMap((piece) => {
       const left = piece.without(ids);
@@ -86,55 +75,46 @@ export class ChatRing {
     this.lastId = piece.lastId;
     this.version += 1;
     while (
-      (this.pieces.length > LIMITS.chatRingBatches || this.bytes > LIMITS.chatRingBytesMax) &&
-      this.pieces.length > 1
-    ) {
+      this.pieces.length > 1 &&
+      (this.pieces.length > LIMITS.chatRingBatches || this.bytes > LIMITS.chatRingBytesMax)
+    )
       this.bytes -= this.pieces.shift()?.items.length ?? 0;
-    }
   }
 
+  /** Replaces everything. */
   fill(batches: readonly ChatBatch[]): void {
-    this.reset();
+    this.pieces = [];
+    this.bytes = 0;
+    this.lastId = 0;
+    this.version += 1;
     for (const batch of batches) if (batch.count > 0) this.push(ChatPiece.of(batch));
   }
 
-  /** The newest messages, at most `count`, oldest first. */
+  /** Returns the newest messages, oldest first. */
   history(count: number): ChatPiece[] {
-    const found: ChatPiece[] = [];
-    let missing = count;
-    for (let i = this.pieces.length - 1; i >= 0 && missing > 0; i -= 1) {
-      const piece = this.pieces[i]?.last(missing);
-      if (piece === undefined) break;
-      found.push(piece);
-      missing -= piece.count;
-    }
-    return this.upToNow(found.reverse());
+    return this.newest(count, 0).pieces;
   }
 
-  /**
-   * The newest messages with an id above `id`, at most `most`, and how many ids above it are not
-   * among them.
-   */
-  after(id: number, most: number): { pieces: ChatPiece[]; missed: number } {
+  /** Returns the newest messages above `id`, and how many ids above it are not among them. */
+  after(id: number, countMax: number): { pieces: ChatPiece[]; missed: number } {
     if (id >= this.lastId) return { pieces: [], missed: 0 };
+    const { pieces, count } = this.newest(countMax, id);
+    return { pieces, missed: this.lastId - id - count };
+  }
+
+  /** Adds an empty piece at the end if the newest ids have no messages. */
+  private newest(countMax: number, afterId: number): { pieces: ChatPiece[]; count: number } {
     const pieces: ChatPiece[] = [];
     let count = 0;
-    for (let i = this.pieces.length - 1; i >= 0 && count < most; i -= 1) {
-      const piece = this.pieces[i]?.after(id)?.last(most - count);
+    for (let i = this.pieces.length - 1; i >= 0 && count < countMax; i -= 1) {
+      const piece = this.pieces[i]?.after(afterId)?.last(countMax - count);
       if (piece === undefined) break;
       pieces.push(piece);
       count += piece.count;
     }
-    return { pieces: this.upToNow(pieces.reverse()), missed: this.lastId - id - count };
-  }
-
-  /**
-   * With a piece that has no messages where the newest ids have none either: it says how far this
-   * reaches.
-   */
-  private upToNow(pieces: ChatPiece[]): ChatPiece[] {
-    const newest = pieces.at(-1);
-    if (this.lastId > (newest?.lastId ?? 0)) pieces.push(new ChatPiece(this.lastId + 1, newest?.at ?? 0, 0, NO_ITEMS));
-    return pieces;
+    pieces.reverse();
+    const last = pieces.at(-1);
+    if (this.lastId > (last?.lastId ?? 0)) pieces.push(emptyPiece(this.lastId, last?.at ?? 0));
+    return { pieces, count };
   }
 }

@@ -3,7 +3,7 @@
  * report.
  */
 
-import type { Clock, Timer } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 
@@ -28,13 +28,14 @@ export class CountsReporter {
   private readonly newcomers = new Set<string>();
   private reportedViewers = 0;
   private lastReportMs = Number.NEGATIVE_INFINITY;
-  private timer: Timer | null = null;
+  private readonly alarm: Alarm;
   private dueMs = 0;
   private running: Promise<void> | null = null;
   private isClosed = false;
 
   constructor(options: CountsReporterOptions) {
     this.options = options;
+    this.alarm = new Alarm(options.clock, () => void this.report());
   }
 
   setViewers(viewers: number): void {
@@ -55,7 +56,7 @@ export class CountsReporter {
 
   /** Reports 0 viewers, so that the sum is right at once and not only after the time to live. */
   async close(): Promise<void> {
-    this.stopTimer();
+    this.alarm.clear();
     this.isClosed = true;
     this.viewers = 0;
     await this.running;
@@ -67,19 +68,9 @@ export class CountsReporter {
     if (this.isClosed || this.running !== null || (!hasChanged && this.viewers === 0)) return;
     const { clock } = this.options;
     const dueMs = this.lastReportMs + (hasChanged ? LIMITS.countsTickMs : REPEAT_MS);
-    if (this.timer !== null && this.dueMs <= dueMs) return;
-    this.stopTimer();
+    if (this.alarm.isSet && this.dueMs <= dueMs) return;
     this.dueMs = dueMs;
-    const run = (): void => {
-      this.timer = null;
-      void this.report();
-    };
-    this.timer = clock.setTimer(run, Math.max(0, dueMs - clock.nowMs()));
-  }
-
-  private stopTimer(): void {
-    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
-    this.timer = null;
+    this.alarm.set(Math.max(0, dueMs - clock.nowMs()));
   }
 
   private report(): Promise<void> {

@@ -5,7 +5,7 @@
  */
 
 import type { ChatBatch } from '../domain/chat.ts';
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, pause } from '../domain/clock.ts';
 import type { Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
@@ -172,7 +172,7 @@ export class ShowFollower {
       if (outcome === 'gone') return;
       if (outcome === 'done') continue;
       this.mustReload = true;
-      await new Promise<void>((resolve) => void this.options.clock.setTimer(resolve, pauseMs));
+      await pause(this.options.clock, pauseMs);
       pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
     }
   }

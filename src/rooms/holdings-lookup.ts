@@ -3,7 +3,7 @@
  * outdated are fetched again; failed lookups are retried together.
  */
 
-import type { Clock, Timer } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import type { BuyerHoldings, ReservationStore } from '../domain/reservation.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Lookup, Member } from './member.ts';
@@ -37,10 +37,11 @@ export class HoldingsLookup {
   private readonly options: HoldingsLookupOptions;
   private queue: Member[] = [];
   private isRunning = false;
-  private retryTimer: Timer | null = null;
+  private readonly retry: Alarm;
 
   constructor(options: HoldingsLookupOptions) {
     this.options = options;
+    this.retry = new Alarm(options.clock, () => this.retryFailed());
   }
 
   /**
@@ -54,7 +55,7 @@ export class HoldingsLookup {
       holdings.baseline ??= baseline;
       return holdings.done;
     }
-    if (this.retryTimer !== null) {
+    if (this.retry.isSet) {
       member.holdings = 'failed';
       return DONE;
     }
@@ -73,8 +74,7 @@ export class HoldingsLookup {
   }
 
   stop(): void {
-    if (this.retryTimer !== null) this.options.clock.clearTimer(this.retryTimer);
-    this.retryTimer = null;
+    this.retry.clear();
     for (const member of this.queue.splice(0)) this.finish(member, 'failed');
   }
 
@@ -129,11 +129,12 @@ export class HoldingsLookup {
 
   private retryLater(): void {
     for (const member of this.queue.splice(0)) this.finish(member, 'failed');
-    this.retryTimer ??= this.options.clock.setTimer(() => {
-      this.retryTimer = null;
-      // Their welcome could not say what they hold, so everything they hold is sent now.
-      for (const member of this.options.members())
-        if (member.holdings === 'failed' && member.isConnected) void this.request(member, []);
-    }, RETRY_MS);
+    if (!this.retry.isSet) this.retry.set(RETRY_MS);
+  }
+
+  /** The welcome could not say what these members hold, so all of it is sent now. */
+  private retryFailed(): void {
+    for (const member of this.options.members())
+      if (member.holdings === 'failed' && member.isConnected) void this.request(member, []);
   }
 }

@@ -1,6 +1,6 @@
 /** The rooms of this node: opened for the first viewer, closed some time after the last one left. */
 
-import type { Timer } from '../domain/clock.ts';
+import { Alarm } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { Room, type RoomDeps } from './room.ts';
@@ -10,7 +10,8 @@ interface Slot {
   /** Resolves when the room is open, or could not be opened. */
   readonly opened: Promise<Result<null>>;
   isOpen: boolean;
-  linger: Timer | null;
+  /** Closes the room if it has no viewers. */
+  readonly linger: Alarm;
 }
 
 export class Rooms {
@@ -52,12 +53,7 @@ export class Rooms {
   closeWhenUnused(room: Room): void {
     const slot = this.slots.get(room.showId);
     if (slot === undefined || slot.room !== room || room.viewers > 0) return;
-    const { clock } = this.deps;
-    if (slot.linger !== null) clock.clearTimer(slot.linger);
-    slot.linger = clock.setTimer(() => {
-      slot.linger = null;
-      if (room.viewers === 0) this.drop(room);
-    }, LIMITS.roomLingerMs);
+    slot.linger.set(LIMITS.roomLingerMs);
   }
 
   async closeAll(): Promise<void> {
@@ -65,7 +61,7 @@ export class Rooms {
     this.slots.clear();
     await Promise.all(
       slots.map(async ({ room, linger }) => {
-        if (linger !== null) this.deps.clock.clearTimer(linger);
+        linger.clear();
         await room.close();
       }),
     );
@@ -76,7 +72,9 @@ export class Rooms {
     const slot: Slot = {
       room,
       isOpen: false,
-      linger: null,
+      linger: new Alarm(this.deps.clock, () => {
+        if (room.viewers === 0) this.drop(room);
+      }),
       opened: room.open().then((opened) => {
         if (opened.ok) slot.isOpen = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
@@ -91,7 +89,7 @@ export class Rooms {
   private drop(room: Room): void {
     const slot = this.slots.get(room.showId);
     if (slot?.room === room) {
-      if (slot.linger !== null) this.deps.clock.clearTimer(slot.linger);
+      slot.linger.clear();
       this.slots.delete(room.showId);
     }
     void room.close();

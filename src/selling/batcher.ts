@@ -4,7 +4,7 @@
  * call, calls in flight and queued requests are bounded.
  */
 
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, pause } from '../domain/clock.ts';
 import type { Decision, ReservationStore, ReserveRequest } from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, type Result } from '../protocol/codes.ts';
@@ -125,7 +125,7 @@ export class ReserveBatcher {
       }
       if (undecided.length === 0) break;
       open = undecided;
-      await new Promise<void>((resolve) => void clock.setTimer(resolve, RETRY_PAUSE_MS));
+      await pause(clock, RETRY_PAUSE_MS);
     }
     const elapsedMs = Math.max(0.1, clock.nowMs() - startedMs);
     this.ratePerSecond += SMOOTHING * ((batch.length / elapsedMs) * 1000 - this.ratePerSecond);

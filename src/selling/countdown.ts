@@ -1,6 +1,6 @@
 /** Ticks once per second while a sale of the room counts down and the room has viewers. */
 
-import type { Clock, Timer } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { Countdown, SaleView } from '../protocol/messages.ts';
 
@@ -27,31 +27,28 @@ export function countdownsAt(sales: Iterable<SaleView>, nowMs: number): Countdow
 
 export class CountdownTicker {
   private readonly options: CountdownTickerOptions;
-  private timer: Timer | null = null;
+  private readonly alarm: Alarm;
 
   constructor(options: CountdownTickerOptions) {
     this.options = options;
+    this.alarm = new Alarm(options.clock, () => this.tick());
   }
 
   /** Starts ticking if it does not run and there is something to count down. */
   start(): void {
-    if (this.timer !== null || !this.options.hasViewers()) return;
-    const { clock, sales, now } = this.options;
-    const nowMs = now();
-    const countdowns = countdownsAt(sales(), nowMs);
+    if (this.alarm.isSet || !this.options.hasViewers()) return;
+    const countdowns = countdownsAt(this.options.sales(), this.options.now());
     if (countdowns.length === 0) return;
     const nearestMs = Math.min(...countdowns.map(({ remainingMs }) => remainingMs));
     // On whole seconds before the nearest moment: clients then show round numbers.
-    this.timer = clock.setTimer(() => this.tick(), nearestMs % LIMITS.countdownTickMs || LIMITS.countdownTickMs);
+    this.alarm.set(nearestMs % LIMITS.countdownTickMs || LIMITS.countdownTickMs);
   }
 
   stop(): void {
-    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
-    this.timer = null;
+    this.alarm.clear();
   }
 
   private tick(): void {
-    this.timer = null;
     const countdowns = countdownsAt(this.options.sales(), this.options.now());
     if (countdowns.length > 0 && this.options.hasViewers()) this.options.onTick(countdowns);
     this.start();

@@ -4,7 +4,7 @@
  * the work.
  */
 
-import { type Clock, TIMER_DELAY_MAX_MS, type Timer } from '../domain/clock.ts';
+import { Alarm, type Clock, TIMER_DELAY_MAX_MS } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 
@@ -32,7 +32,7 @@ export function delayOfNode(node: string): number {
 
 export class DueTimer {
   private readonly options: DueTimerOptions;
-  private timer: Timer | null = null;
+  private readonly alarm: Alarm;
   private dueAt: number | null = null;
   private isCalling = false;
   private setDuringCall: { readonly dueAt: number | null } | null = null;
@@ -41,6 +41,7 @@ export class DueTimer {
 
   constructor(options: DueTimerOptions) {
     this.options = options;
+    this.alarm = new Alarm(options.clock, () => this.onAlarm());
   }
 
   /** Sets the next due moment on the Redis clock; null = nothing planned. */
@@ -49,7 +50,7 @@ export class DueTimer {
       this.setDuringCall = { dueAt };
       return;
     }
-    if (dueAt === this.dueAt && this.timer !== null) return;
+    if (dueAt === this.dueAt && this.alarm.isSet) return;
     this.dueAt = dueAt;
     this.retryMs = RETRY_MIN_MS;
     this.arm(0);
@@ -57,24 +58,20 @@ export class DueTimer {
 
   stop(): void {
     this.isStopped = true;
-    this.disarm();
-  }
-
-  private disarm(): void {
-    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
-    this.timer = null;
+    this.alarm.clear();
   }
 
   private arm(pauseMs: number): void {
-    this.disarm();
+    this.alarm.clear();
     if (this.dueAt === null || this.isStopped) return;
-    const { clock, store, delayMs } = this.options;
-    const waitMs = Math.min(TIMER_DELAY_MAX_MS, Math.max(pauseMs, this.dueAt - store.now() + delayMs));
-    this.timer = clock.setTimer(() => {
-      this.timer = null;
-      if (this.dueAt !== null && store.now() < this.dueAt) this.arm(1);
-      else void this.call();
-    }, waitMs);
+    const { store, delayMs } = this.options;
+    const waitMs = Math.max(pauseMs, this.dueAt - store.now() + delayMs);
+    this.alarm.set(Math.min(TIMER_DELAY_MAX_MS, waitMs));
+  }
+
+  private onAlarm(): void {
+    if (this.dueAt !== null && this.options.store.now() < this.dueAt) this.arm(1);
+    else void this.call();
   }
 
   private async call(): Promise<void> {

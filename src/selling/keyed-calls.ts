@@ -1,6 +1,6 @@
 /** Runs keyed commands that pass queued reserves: a release frees units that buyers wait for. */
 
-import type { Clock } from '../domain/clock.ts';
+import { type Clock, pause } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, type Result } from '../protocol/codes.ts';
 
@@ -35,7 +35,7 @@ export class KeyedCalls {
       for (;;) {
         const result = await call();
         if (result.ok || result.error.code !== 'redis_unavailable' || this.clock.nowMs() >= untilMs) return result;
-        await new Promise<void>((resolve) => void this.clock.setTimer(resolve, RETRY_PAUSE_MS));
+        await pause(this.clock, RETRY_PAUSE_MS);
       }
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown error';

@@ -3,7 +3,7 @@
  * per second, so that a rush of refusals costs Redis almost nothing.
  */
 
-import type { Clock, Timer } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import type { RefusalReport, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type { ErrorCode } from '../protocol/codes.ts';
@@ -20,11 +20,12 @@ export interface RefusalReporterOptions {
 export class RefusalReporter {
   private readonly options: RefusalReporterOptions;
   private waiting = new Map<string, RefusalReport & { count: number }>();
-  private timer: Timer | null = null;
+  private readonly alarm: Alarm;
   private running: Promise<void> | null = null;
 
   constructor(options: RefusalReporterOptions) {
     this.options = options;
+    this.alarm = new Alarm(options.clock, () => void this.report());
   }
 
   /** Counts a refusal by sale, code and revision. A sale that does not exist has no ledger. */
@@ -38,22 +39,19 @@ export class RefusalReporter {
     }
     if (this.waiting.size >= LIMITS.refusalReportsMax) void this.report();
     this.waiting.set(key, { sale, code, offset, rev, count: 1 });
-    this.timer ??= this.options.clock.setTimer(() => {
-      this.timer = null;
-      if (this.waiting.size > 0) void this.report();
-    }, LIMITS.countsTickMs);
+    if (!this.alarm.isSet) this.alarm.set(LIMITS.countsTickMs);
   }
 
   /** Reports what is left. */
   async close(): Promise<void> {
-    if (this.timer !== null) this.options.clock.clearTimer(this.timer);
-    this.timer = null;
+    this.alarm.clear();
     await this.running;
-    if (this.waiting.size > 0) await this.report();
+    await this.report();
   }
 
   /** Failed reports are dropped: they are statistics, and no stock depends on them. */
   private report(): Promise<void> {
+    if (this.waiting.size === 0) return Promise.resolve();
     const { log, showId, node, now } = this.options;
     const reports = [...this.waiting.values()];
     this.waiting = new Map();
