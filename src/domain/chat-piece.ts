@@ -1,20 +1,17 @@
-/**
- * A batch of chat as it came from the log: bytes first, everything else only when somebody asks.
- */
+/** A batch of chat from the log: bytes, decoded only where necessary. */
 import { unpackValues } from '../protocol/codec.ts';
 import type { ChatBatch } from './chat.ts';
 import { chatItemIndex, valueEnds } from './message-pack.ts';
 
 /**
- * Messages of one batch, in order; ids may be missing among them. Cutting keeps `firstId` and `at`,
- * because every item carries its own `i`.
+ * Messages of one batch, in order, perhaps with missing ids. A part keeps `firstId` and `at`,
+ * because each item carries its index `i`.
  */
 export class ChatPiece {
   readonly firstId: number;
   readonly at: number;
   readonly count: number;
   readonly items: Uint8Array;
-  /** Id of the last message. */
   readonly lastId: number;
   private ends: Uint32Array | null = null;
   private jsonItems: string | null = null;
@@ -31,19 +28,13 @@ export class ChatPiece {
     return new ChatPiece(firstId, at, count, items, firstId + last);
   }
 
-  /**
-   * The items as the inside of a JSON array; decoded at most once, and only when somebody listens
-   * in JSON.
-   */
+  /** Returns the items as JSON without the brackets of the array; decoded at most once. */
   json(): string {
-    if (this.jsonItems === null) {
-      const text = JSON.stringify(unpackValues(this.items));
-      this.jsonItems = text.slice(1, -1);
-    }
+    this.jsonItems ??= JSON.stringify(unpackValues(this.items)).slice(1, -1);
     return this.jsonItems;
   }
 
-  /** The messages with an id above `id`; null when there are none. */
+  /** Returns the messages above `id`, or null if there are none. */
   after(id: number): ChatPiece | null {
     if (id >= this.lastId) return null;
     if (id < this.firstId) return this;
@@ -56,25 +47,19 @@ export class ChatPiece {
     return count >= this.count ? this : this.slice(this.count - count, this.count);
   }
 
-  /**
-   * Without the messages of these ids: this piece itself when it has none of them, null when
-   * nothing is left.
-   */
+  /** Returns the piece without these messages: itself if it has none of them, null if all. */
   without(ids: ReadonlySet<number>): ChatPiece | null {
     if (![...ids].some((id) => id >= this.firstId && id <= this.lastId)) return this;
-    const stay: number[] = [];
-    for (let n = 0; n < this.count; n += 1) if (!ids.has(this.idOf(n))) stay.push(n);
-    if (stay.length === this.count) return this;
-    const newest = stay.at(-1);
+    const kept: number[] = [];
+    for (let n = 0; n < this.count; n += 1) if (!ids.has(this.idOf(n))) kept.push(n);
+    if (kept.length === this.count) return this;
+    const newest = kept.at(-1);
     if (newest === undefined) return null;
-    const items = Buffer.concat(stay.map((n) => this.items.subarray(this.startOf(n), this.itemEnds()[n])));
-    return new ChatPiece(this.firstId, this.at, stay.length, items, this.idOf(newest));
+    const items = Buffer.concat(kept.map((n) => this.items.subarray(this.startOf(n), this.itemEnds()[n])));
+    return new ChatPiece(this.firstId, this.at, kept.length, items, this.idOf(newest));
   }
 
-  /**
-   * What of it fits into so many bytes, and the rest; a message that is larger by itself stays
-   * whole.
-   */
+  /** Splits off what fits into `bytesMax`, at least one message. */
   cut(bytesMax: number): [piece: ChatPiece, rest: ChatPiece | null] {
     if (this.items.length <= bytesMax) return [this, null];
     const ends = this.itemEnds();
@@ -86,13 +71,9 @@ export class ChatPiece {
   private slice(from: number, to: number): ChatPiece {
     const ends = this.itemEnds();
     const start = this.startOf(from);
-    const piece = new ChatPiece(
-      this.firstId,
-      this.at,
-      to - from,
-      this.items.subarray(start, ends[to - 1]),
-      to === this.count ? this.lastId : this.idOf(to - 1),
-    );
+    const items = this.items.subarray(start, ends[to - 1]);
+    const lastId = to === this.count ? this.lastId : this.idOf(to - 1);
+    const piece = new ChatPiece(this.firstId, this.at, to - from, items, lastId);
     piece.ends = ends.subarray(from, to).map((end) => end - start);
     return piece;
   }

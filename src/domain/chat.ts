@@ -11,8 +11,8 @@ export interface ChatEntry {
 }
 
 /**
- * A batch of chat of one node as it travels between nodes. `items` is `count` MessagePack values
- * `[i, dt, name, text, mark?]` one after the other, spliced into frames without decoding.
+ * Chat of one node. `items` is `count` MessagePack values `[i, dt, name, text, mark?]`, which are
+ * copied into frames without decoding.
  */
 export interface ChatBatch {
   readonly node: string;
@@ -21,22 +21,15 @@ export interface ChatBatch {
   /** Messages in `items`. */
   readonly count: number;
   readonly items: Uint8Array;
-  /**
-   * Above the display cap some are left out: how many ids the batch took, and `i` of the last item.
-   * Absent: `count`, and one less.
-   */
+  /** With messages left out by the display cap: number of ids, and `i` of the last item. */
   readonly taken?: number;
   readonly last?: number;
-  /**
-   * Who wrote, left-out messages included: a packed array, for nodes that did not accept the batch.
-   * Absent in the history.
-   */
+  /** Packed array of all authors, for nodes that did not accept the batch. Absent in the history. */
   readonly authors?: Uint8Array;
 }
 
-/** A batch on its way into the log. */
 export interface ChatAppend extends Pick<ChatBatch, 'node' | 'at' | 'count' | 'items'> {
-  /** What the log needs to show a sample. Absent: everything is shown. */
+  /** What the log needs to show a sample; absent: all messages are shown. */
   readonly cap?: {
     /** Messages shown in any second, over all nodes. */
     readonly perSecond: number;

@@ -1,62 +1,55 @@
 /**
- * Replays a show's ledger from nothing and judges every entry against the promises: I1
- * conservation, I2 limits, I3 one end, and that each refusal was right when it was given. Pure:
- * entries in, verdict out. The entry's shape is written by `enter()` in
- * `src/redis/lua/lib/books.lua`.
+ * Replays a show's ledger from the first entry and checks each one against the promises I1 to I3,
+ * and whether each refusal was justified. Pure: entries in, violations out. `enter()` in
+ * `src/redis/lua/lib/books.lua` writes the entries.
  */
 import type { SaleState } from '../protocol/messages.ts';
 import type { SkuBooks } from './sale.ts';
 
 /**
- * {sku, qty, available, held, sold, withdrawn before, the same four after}; refusals carry only
- * {sku, qty}.
+ * An item of an entry: {sku, qty, and available, held, sold, withdrawn before and after it}.
+ * Refusals carry only {sku, qty}.
  */
-export type LedgerLine = [sku: string, qty: number, ...counts: number[]];
+export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
+export type LedgerKind =
+  | ('alloc' | 'withdraw' | 'adjust')
+  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refuse')
+  | ('sale' | 'join' | 'leave' | 'gate');
 export type LedgerEntry = [
-  kind:
-    | 'alloc'
-    | 'withdraw'
-    | 'hold'
-    | 'confirm'
-    | 'release'
-    | 'expire'
-    | 'refuse'
-    | 'sale'
-    | 'adjust'
-    | 'join'
-    | 'leave'
-    | 'prolong'
-    | 'gate',
+  kind: LedgerKind,
   sale: string,
   reservation: string | false,
   user: string | false,
   actor: string,
   key: string,
   reason: string,
-  lines: LedgerLine[] | false | null,
+  items: LedgerItem[] | false | null,
   extra?: Record<string, unknown> | null,
 ];
 
 interface ReplayedSale {
+  readonly id: string;
   state: SaleState;
-  perBuyer: number;
-  skus: Map<string, SkuBooks>;
+  readonly perBuyer: number;
+  readonly skus: Map<string, SkuBooks>;
   /** user -> units, and user/sku -> units: held and owned. */
-  units: Map<string, number>;
-  /** user/sku of everybody in line. */
-  line: Set<string>;
+  readonly units: Map<string, number>;
+  /** user/sku of all waitlist entries. */
+  readonly waitlist: Set<string>;
 }
 
 interface ReplayedReservation {
-  sale: string;
-  user: string;
+  readonly sale: string;
+  readonly user: string;
   state: 'held' | 'confirmed' | 'released' | 'expired';
-  lines: Array<[sku: string, qty: number]>;
+  readonly items: readonly LedgerItem[];
 }
 
 const COLUMNS = ['available', 'held', 'sold', 'withdrawn'] as const;
+const BOOK_COLUMNS = ['allocated', ...COLUMNS] as const;
 type Column = (typeof COLUMNS)[number];
-const MOVES: Readonly<Record<string, readonly [from: Column, to: Column]>> = {
+type Move = 'withdraw' | 'hold' | 'confirm' | 'release' | 'expire';
+const MOVES: Readonly<Record<Move, readonly [from: Column, to: Column]>> = {
   withdraw: ['available', 'withdrawn'],
   hold: ['available', 'held'],
   confirm: ['held', 'sold'],
@@ -65,64 +58,80 @@ const MOVES: Readonly<Record<string, readonly [from: Column, to: Column]>> = {
 };
 const END_STATES = { confirm: 'confirmed', release: 'released', expire: 'expired' } as const;
 const VIOLATIONS_MAX = 1000;
+const listItems = (items: readonly LedgerItem[]): string => items.map(([sku, qty]) => `${sku}x${qty}`).join();
 
 export class LedgerReplay {
   readonly sales = new Map<string, ReplayedSale>();
   readonly reservations = new Map<string, ReplayedReservation>();
   readonly violations: string[] = [];
-  /** Sales whose ledger contradicts itself. */
-  get suspects(): ReadonlySet<string> {
-    return this.#damaged ? new Set(this.sales.keys()) : this.#suspects;
-  }
-  readonly #suspects = new Set<string>();
-  #damaged = false;
   entries = 0;
   refusals = 0;
-  /** Given by gateways from their view, as they reported them. */
+  /** Local refusals of gateways, as reported by them. */
   localRefusals = 0;
+  readonly #suspects = new Set<string>();
+  #isDamaged = false;
   #at = '';
 
-  /** @param at where the entry stands, for messages. */
+  /** Sales whose ledger contradicts itself. */
+  get suspects(): ReadonlySet<string> {
+    return this.#isDamaged ? new Set(this.sales.keys()) : this.#suspects;
+  }
+
+  /** @param at the position of the entry, for messages. */
   apply(entry: LedgerEntry, at: string): void {
     this.entries++;
     this.#at = at;
-    switch (entry[0]) {
+    const [kind, id, reservation, user, , , reason, items, extra] = entry;
+    if (kind === 'refuse') return this.#refuse(entry);
+    if (kind === 'gate') {
+      this.localRefusals += Number(extra?.count ?? 0);
+      return;
+    }
+    if (kind === 'alloc' && reason === 'created' && !this.#createSale(id, extra ?? {})) return;
+    const sale = this.sales.get(id);
+    if (!sale) return this.violate(`entry of sale ${id}, which the ledger never created`);
+    switch (kind) {
       case 'sale':
-        return this.#saleState(entry);
+        return this.#changeState(sale, reason);
       case 'alloc':
-        return this.#allocate(entry);
+        return this.#change(sale, items, (books, qty) => {
+          books.allocated += qty;
+          books.available += qty;
+        });
       case 'adjust':
-        return this.#adjust(entry);
-      case 'gate':
-        this.localRefusals += Number(entry[8]?.count ?? 0);
+        // A repair: the books before it had drifted, the books after it are the ledger's again.
+        for (const item of items || []) {
+          const books = sale.skus.get(item[0]);
+          if (books) this.#checkAfter(sale, books, item);
+        }
         return;
       case 'join':
       case 'leave':
-        return this.#line(entry);
+        return this.#changeWaitlist(sale, kind, `${user}/${items ? items[0]?.[0] : ''}`);
       case 'prolong':
-        if (this.reservations.get(entry[2] || '')?.state !== 'held')
-          this.violate(`more time for reservation ${entry[2]}, which is not held`, entry[1]);
+        if (this.reservations.get(reservation || '')?.state !== 'held')
+          this.violate(`extension of reservation ${reservation}, which is not held`, id);
         return;
       case 'withdraw':
-        return this.#move(entry);
+        return this.#move(sale, kind, items);
       case 'hold':
-        return this.#hold(entry);
+        if (reservation && user) this.#hold(sale, reservation, user, items || []);
+        return;
       case 'confirm':
       case 'release':
       case 'expire':
-        return this.#end(entry, END_STATES[entry[0]]);
-      case 'refuse':
-        return this.#refuse(entry);
+        if (reservation) this.#end(sale, kind, reservation, user, items || []);
+        return;
       default:
-        return this.violate(`unknown kind ${String(entry[0])}`);
+        this.violate(`unknown kind ${String(kind satisfies never)}`);
     }
   }
 
-  /** The entry at this place is damaged: from here on every sale is suspect. */
+  /** The entry at this position cannot be read: all sales are suspect. */
   cannotRead(at: string): void {
     this.#at = at;
     this.violate('the entry cannot be read');
-    this.#damaged = true;
+    this.#isDamaged = true;
   }
 
   violate(what: string, saleId?: string): void {
@@ -130,253 +139,216 @@ export class LedgerReplay {
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(this.#at ? `${this.#at}: ${what}` : what);
   }
 
-  #sale(id: string): ReplayedSale | undefined {
-    const sale = this.sales.get(id);
-    if (!sale) this.violate(`entry of sale ${id}, which the ledger never created`);
-    return sale;
+  #createSale(id: string, { state = 'draft', perBuyer, skus = [] }: Record<string, unknown>): boolean {
+    if (this.sales.has(id)) {
+      this.violate(`sale ${id} created twice`);
+      return false;
+    }
+    const books = new Map<string, SkuBooks>();
+    for (const [sku, product, price, , limit] of skus as Array<[string, string, number, number, number]>) {
+      const counts = { allocated: 0, available: 0, held: 0, sold: 0, withdrawn: 0 };
+      books.set(sku, { sku, product, price, ...(limit > 0 ? { perBuyer: limit } : {}), ...counts });
+    }
+    this.sales.set(id, {
+      id,
+      state: state as SaleState,
+      perBuyer: Number(perBuyer),
+      skus: books,
+      units: new Map(),
+      waitlist: new Set(),
+    });
+    return true;
   }
 
-  #saleState([, id, , , , , reason]: LedgerEntry): void {
-    const sale = this.#sale(id);
-    if (!sale || reason === 'extended') return;
+  #changeState(sale: ReplayedSale, state: string): void {
+    if (state === 'extended') return;
     if (sale.state === 'ended' || sale.state === 'cancelled')
-      this.violate(`sale ${id} was ${sale.state} and became ${reason}`);
-    sale.state = reason as SaleState;
+      this.violate(`sale ${sale.id} was ${sale.state} and became ${state}`);
+    sale.state = state as SaleState;
   }
 
-  #allocate([, id, , , , , reason, lines, extra]: LedgerEntry): void {
-    if (reason === 'created') {
-      if (this.sales.has(id)) return this.violate(`sale ${id} created twice`);
-      const made: ReplayedSale = {
-        state: (extra?.state ?? 'draft') as SaleState,
-        perBuyer: Number(extra?.perBuyer),
-        skus: new Map(),
-        units: new Map(),
-        line: new Set(),
-      };
-      for (const [sku, product, price, , perBuyer] of (extra?.skus ?? []) as Array<
-        [string, string, number, number, number]
-      >) {
-        made.skus.set(sku, {
-          sku,
-          product,
-          price,
-          ...(perBuyer > 0 ? { perBuyer } : {}),
-          allocated: 0,
-          available: 0,
-          held: 0,
-          sold: 0,
-          withdrawn: 0,
-        });
-      }
-      this.sales.set(id, made);
-    }
-    const sale = this.#sale(id);
-    for (const line of lines || []) {
-      const books = this.#before(sale, id, line);
-      if (!books) continue;
-      books.allocated += line[1];
-      books.available += line[1];
-      this.#after(books, id, line);
-    }
+  #changeWaitlist({ id, waitlist }: ReplayedSale, kind: 'join' | 'leave', entry: string): void {
+    if (kind === 'join' && waitlist.has(entry)) this.violate(`join of ${entry} in sale ${id}, who waits already`, id);
+    if (kind === 'leave' && !waitlist.has(entry))
+      this.violate(`leave of ${entry} in sale ${id}, who does not wait`, id);
+    if (kind === 'join') waitlist.add(entry);
+    else waitlist.delete(entry);
   }
 
-  #hold(entry: LedgerEntry): void {
-    const [, id, reservation, user, , , , lines] = entry;
-    const sale = this.#sale(id);
-    if (!sale || !reservation || !user) return;
-    if (sale.state !== 'open') this.violate(`hold ${reservation} in sale ${id}, which is ${sale.state}`, id);
+  #hold(sale: ReplayedSale, reservation: string, user: string, items: readonly LedgerItem[]): void {
+    const { id, state, perBuyer, skus } = sale;
+    if (state !== 'open') this.violate(`hold ${reservation} in sale ${id}, which is ${state}`, id);
     if (this.reservations.has(reservation)) this.violate(`reservation ${reservation} made twice (I4)`, id);
-    const held = (lines || []).map(([sku, qty]): [string, number] => [sku, qty]);
-    this.reservations.set(reservation, { sale: id, user, state: 'held', lines: held });
-    this.#move(entry);
-    this.#count(sale, user, held, 1);
-    if (this.#units(sale, user) > sale.perBuyer)
-      this.violate(`buyer ${user} has ${this.#units(sale, user)} units in sale ${id}, limit ${sale.perBuyer} (I2)`, id);
-    for (const [sku] of held) {
-      const most = sale.skus.get(sku)?.perBuyer;
-      if (most !== undefined && this.#units(sale, `${user}/${sku}`) > most)
-        this.violate(
-          `buyer ${user} has ${this.#units(sale, `${user}/${sku}`)} of ${sku} in sale ${id}, limit ${most} (I2)`,
-          id,
-        );
-    }
+    this.reservations.set(reservation, { sale: id, user, state: 'held', items: items.map(([sku, qty]) => [sku, qty]) });
+    this.#move(sale, 'hold', items);
+    this.#addUnits(sale, user, items, 1);
+    const checkLimit = (units: number, limit: number, of: string): void => {
+      if (units > limit) this.violate(`buyer ${user} has ${units} ${of} in sale ${id}, limit ${limit} (I2)`, id);
+    };
+    checkLimit(unitsOf(sale, user), perBuyer, 'units');
+    for (const [sku] of items)
+      checkLimit(unitsOf(sale, `${user}/${sku}`), skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY, `of ${sku}`);
   }
 
-  #line([kind, id, , user, , , , lines]: LedgerEntry): void {
-    const sale = this.#sale(id);
-    const who = `${user}/${lines ? lines[0]?.[0] : ''}`;
-    if (!sale) return;
-    if ((kind === 'join') === sale.line.has(who))
-      this.violate(
-        `${kind} of ${who} in sale ${id}, who was ${kind === 'join' ? 'in line already' : 'not in line'}`,
-        id,
-      );
-    if (kind === 'join') sale.line.add(who);
-    else sale.line.delete(who);
-  }
-
-  /** A repair: the books before it had drifted, the books after it are the ledger's again. */
-  #adjust([, id, , , , , , lines]: LedgerEntry): void {
-    const sale = this.#sale(id);
-    for (const line of lines || []) {
-      const books = sale?.skus.get(line[0]);
-      if (books) this.#after(books, id, line);
-    }
-  }
-
-  #end(entry: LedgerEntry, state: ReplayedReservation['state']): void {
-    const [kind, id, reservation, user, , , , lines] = entry;
-    const sale = this.#sale(id);
-    if (!sale || !reservation) return;
+  #end(
+    sale: ReplayedSale,
+    kind: keyof typeof END_STATES,
+    reservation: string,
+    user: string | false,
+    items: readonly LedgerItem[],
+  ): void {
     const known = this.reservations.get(reservation);
-    if (!known) return this.violate(`${kind} of reservation ${reservation}, which was never held`, id);
-    if (known.state !== 'held')
-      this.violate(`${kind} of reservation ${reservation}, which was ${known.state} (I3)`, id);
-    if (known.user !== user || known.sale !== id)
-      this.violate(`${kind} of reservation ${reservation} names another buyer or sale`);
-    const ended = (lines || []).map(([sku, qty]) => `${sku}x${qty}`).join();
-    if (ended !== known.lines.map(([sku, qty]) => `${sku}x${qty}`).join())
-      this.violate(`${kind} of reservation ${reservation} moves other units than were held`, id);
-    known.state = state;
-    this.#move(entry);
-    if (state !== 'confirmed') this.#count(sale, known.user, known.lines, -1);
+    const what = `${kind} of reservation ${reservation}`;
+    if (!known) return this.violate(`${what}, which was never held`, sale.id);
+    if (known.state !== 'held') this.violate(`${what}, which was ${known.state} (I3)`, sale.id);
+    if (known.user !== user || known.sale !== sale.id) this.violate(`${what} names another buyer or sale`);
+    if (listItems(items) !== listItems(known.items)) this.violate(`${what} moves other units than were held`, sale.id);
+    known.state = END_STATES[kind];
+    this.#move(sale, kind, items);
+    if (kind !== 'confirm') this.#addUnits(sale, known.user, known.items, -1);
   }
 
-  #move([kind, id, , , , , , lines]: LedgerEntry): void {
-    const columns = MOVES[kind];
-    const sale = this.#sale(id);
-    if (!columns || !sale) return;
-    for (const line of lines || []) {
-      const books = this.#before(sale, id, line);
-      if (!books) continue;
-      books[columns[0]] -= line[1];
-      books[columns[1]] += line[1];
-      this.#after(books, id, line);
-    }
+  #move(sale: ReplayedSale, kind: Move, items: LedgerEntry[7] | readonly LedgerItem[]): void {
+    const [from, to] = MOVES[kind];
+    this.#change(sale, items, (books, qty) => {
+      books[from] -= qty;
+      books[to] += qty;
+    });
   }
 
-  #before(sale: ReplayedSale | undefined, id: string, line: LedgerLine): SkuBooks | undefined {
-    const books = sale?.skus.get(line[0]);
-    if (!books) this.violate(`sale ${id} has no SKU ${line[0]}`);
-    else if (COLUMNS.some((column, i) => books[column] !== line[2 + i]))
-      this.violate(
-        `sale ${id}, ${line[0]}: the books before the entry are ${line.slice(2, 6)}, replayed ${COLUMNS.map((column) => books[column])}`,
-        id,
-      );
-    return books;
-  }
-
-  #after(books: SkuBooks, id: string, line: LedgerLine): void {
-    if (COLUMNS.some((column, i) => books[column] !== line[6 + i]))
-      this.violate(
-        `sale ${id}, ${line[0]}: the books after the entry are ${line.slice(6, 10)}, replayed ${COLUMNS.map((column) => books[column])}`,
-        id,
-      );
-    for (const problem of conservation(id, books)) this.violate(problem, id);
-  }
-
-  /** Judges a refusal by the replayed state at the moment it was given. */
-  #refuse([, id, reservation, user, , , code, lines, details]: LedgerEntry): void {
-    this.refusals++;
-    const sale = this.sales.get(id);
-    const buyer = user || '';
-    const wanted = (lines || []) as Array<[string, number]>;
-    const wrong = (): void =>
-      this.violate(`refusal ${code} of ${buyer} in sale ${id} was not justified (${JSON.stringify(details)})`);
-    switch (code) {
-      case 'sold_out':
-        // Units that came back are promised to the line, in slices: a newcomer may not pass it.
-        if (
-          !wanted.some(
-            ([sku, qty]) =>
-              (sale?.skus.get(sku)?.available ?? 0) < qty || (details?.promised !== undefined && hasLine(sale, sku)),
-          )
-        )
-          wrong();
-        return;
-      case 'limit_exceeded': {
-        const units = wanted.reduce((sum, [, qty]) => sum + qty, 0);
-        const over = sale !== undefined && this.#units(sale, buyer) + units > sale.perBuyer;
-        const overSku = wanted.some(
-          ([sku, qty]) =>
-            sale !== undefined &&
-            this.#units(sale, `${buyer}/${sku}`) + qty > (sale.skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY),
-        );
-        if (!over && !overSku) wrong();
-        return;
+  /** Applies a change to the books of each item, and compares them with the entry before and after. */
+  #change(
+    sale: ReplayedSale,
+    items: LedgerEntry[7] | readonly LedgerItem[],
+    change: (books: SkuBooks, qty: number) => void,
+  ): void {
+    for (const item of items || []) {
+      const [sku, qty] = item;
+      const books = sale.skus.get(sku);
+      if (!books) {
+        this.violate(`sale ${sale.id} has no SKU ${sku}`);
+        continue;
       }
-      case 'sale_not_open':
-        if (sale?.state !== 'draft' && sale?.state !== 'scheduled') wrong();
-        return;
-      case 'sale_paused':
-      case 'sale_ended':
-      case 'sale_cancelled':
-        if (`sale_${sale?.state}` !== code && details?.recovering !== true) wrong();
-        return;
-      case 'sale_not_found':
-        if (sale) wrong();
-        return;
-      case 'sku_not_found':
-        if (wanted.every(([sku]) => sale?.skus.has(sku))) wrong();
-        return;
-      case 'idempotency_conflict':
-        if (!reservation || !this.reservations.has(reservation)) wrong();
-        return;
-      default:
+      this.#compare(sale, books, 'before', item.slice(2, 6));
+      change(books, qty);
+      this.#checkAfter(sale, books, item);
     }
   }
 
-  #units(sale: ReplayedSale, who: string): number {
-    return sale.units.get(who) ?? 0;
+  #checkAfter(sale: ReplayedSale, books: SkuBooks, item: LedgerItem): void {
+    this.#compare(sale, books, 'after', item.slice(6, 10));
+    for (const problem of conservation(sale.id, books)) this.violate(problem, sale.id);
   }
 
-  #count(sale: ReplayedSale, user: string, lines: ReadonlyArray<readonly [string, number]>, sign: 1 | -1): void {
-    for (const [sku, qty] of lines) {
-      for (const who of [user, `${user}/${sku}`]) sale.units.set(who, this.#units(sale, who) + sign * qty);
-    }
+  #compare(
+    { id }: ReplayedSale,
+    books: SkuBooks,
+    when: 'before' | 'after',
+    counts: ReadonlyArray<string | number>,
+  ): void {
+    const replayed = COLUMNS.map((column) => books[column]);
+    if (replayed.some((count, i) => count !== counts[i]))
+      this.violate(`sale ${id}, ${books.sku}: the books ${when} the entry are ${counts}, replayed ${replayed}`, id);
+  }
+
+  /** Checks a refusal against the replayed state at its position. */
+  #refuse([, id, reservation, user, , , code, items, details]: LedgerEntry): void {
+    this.refusals++;
+    if (
+      !isJustified(
+        this.sales.get(id),
+        user || '',
+        items || [],
+        code,
+        details ?? {},
+        this.reservations.has(reservation || ''),
+      )
+    )
+      this.violate(`refusal ${code} of ${user || ''} in sale ${id} was not justified (${JSON.stringify(details)})`);
+  }
+
+  #addUnits(sale: ReplayedSale, user: string, items: readonly LedgerItem[], sign: 1 | -1): void {
+    for (const [sku, qty] of items)
+      for (const owner of [user, `${user}/${sku}`]) sale.units.set(owner, unitsOf(sale, owner) + sign * qty);
   }
 }
 
-const hasLine = (sale: ReplayedSale | undefined, sku: string): boolean =>
-  sale !== undefined && [...sale.line].some((who) => who.endsWith(`/${sku}`));
+const unitsOf = (sale: ReplayedSale, owner: string): number => sale.units.get(owner) ?? 0;
 
-/** I1 for one SKU: available + held + sold + withdrawn = allocated, each at least 0. */
+function isJustified(
+  sale: ReplayedSale | undefined,
+  user: string,
+  wanted: readonly LedgerItem[],
+  code: string,
+  details: Record<string, unknown>,
+  isKnownReservation: boolean,
+): boolean {
+  switch (code) {
+    case 'sold_out':
+      // Freed units are promised to the waitlist, in slices: a buyer who does not wait may not pass it.
+      return wanted.some(([sku, qty]) => {
+        const isPromised = details['promised'] !== undefined && sale !== undefined && isWaitedFor(sale, sku);
+        return isPromised || (sale?.skus.get(sku)?.available ?? 0) < qty;
+      });
+    case 'limit_exceeded': {
+      if (!sale) return false;
+      const units = wanted.reduce((sum, [, qty]) => sum + qty, 0);
+      if (unitsOf(sale, user) + units > sale.perBuyer) return true;
+      const limitOf = (sku: string): number => sale.skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY;
+      return wanted.some(([sku, qty]) => unitsOf(sale, `${user}/${sku}`) + qty > limitOf(sku));
+    }
+    case 'sale_not_open':
+      return sale?.state === 'draft' || sale?.state === 'scheduled';
+    case 'sale_paused':
+    case 'sale_ended':
+    case 'sale_cancelled':
+      return `sale_${sale?.state}` === code || details['recovering'] === true;
+    case 'sale_not_found':
+      return !sale;
+    case 'sku_not_found':
+      return wanted.some(([sku]) => !sale?.skus.has(sku));
+    case 'idempotency_conflict':
+      return isKnownReservation;
+    default:
+      return true;
+  }
+}
+
+const isWaitedFor = (sale: ReplayedSale, sku: string): boolean =>
+  [...sale.waitlist].some((entry) => entry.endsWith(`/${sku}`));
+
+/** Checks I1 for one SKU: available + held + sold + withdrawn = allocated, each at least 0. */
 export function conservation(saleId: string, books: SkuBooks): string[] {
   const { sku, allocated, available, held, sold, withdrawn } = books;
-  const problems: string[] = [];
+  const problems = COLUMNS.filter((column) => books[column] < 0).map(
+    (column) => `sale ${saleId}, ${sku}: ${column} is ${books[column]} (I1)`,
+  );
+  const sum = `${available} available + ${held} held + ${sold} sold + ${withdrawn} withdrawn`;
   if (available + held + sold + withdrawn !== allocated)
-    problems.push(
-      `sale ${saleId}, ${sku}: ${available} available + ${held} held + ${sold} sold + ${withdrawn} withdrawn is not ${allocated} allocated (I1)`,
-    );
-  for (const [column, value] of Object.entries({ available, held, sold, withdrawn }))
-    if (value < 0) problems.push(`sale ${saleId}, ${sku}: ${column} is ${value} (I1)`);
+    problems.push(`sale ${saleId}, ${sku}: ${sum} is not ${allocated} allocated (I1)`);
   return problems;
 }
 
-const BOOK_COLUMNS = ['allocated', ...COLUMNS] as const;
-
-/** Do the live books of a SKU differ from what the ledger adds up to? */
+/** Returns true if the live books of a SKU differ from the sum of the ledger. */
 export function drift(replay: LedgerReplay, saleId: string, books: SkuBooks): boolean {
   const replayed = replay.sales.get(saleId)?.skus.get(books.sku);
   return !replayed || BOOK_COLUMNS.some((column) => replayed[column] !== books[column]);
 }
 
-/** The live books against the replayed ones, at the same position of the ledger. */
+/** Compares the live books with the replayed ones, at the same position of the ledger. */
 export function compareBooks(
   replay: LedgerReplay,
   live: ReadonlyArray<{ id: string; skus: readonly SkuBooks[] }>,
 ): string[] {
   const problems: string[] = [];
+  const list = (books: SkuBooks): string => BOOK_COLUMNS.map((column) => `${column} ${books[column]}`).join(', ');
   for (const { id, skus } of live) {
     for (const books of skus) {
       problems.push(...conservation(id, books));
       if (!drift(replay, id, books)) continue;
       const replayed = replay.sales.get(id)?.skus.get(books.sku);
-      const listed = (of: SkuBooks): string => BOOK_COLUMNS.map((column) => `${column} ${of[column]}`).join(', ');
-      problems.push(
-        `sale ${id}, ${books.sku}: the live books (${listed(books)}) differ from the ledger (${replayed ? listed(replayed) : 'nothing'})`,
-      );
+      const ledger = replayed ? list(replayed) : 'nothing';
+      problems.push(`sale ${id}, ${books.sku}: the live books (${list(books)}) differ from the ledger (${ledger})`);
     }
   }
   for (const id of replay.sales.keys())

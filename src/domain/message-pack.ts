@@ -1,7 +1,6 @@
 /**
- * MessagePack by hand, where bytes of others are spliced into a message without decoding them.
- * Whole values go through the library (`packValue`); only headers, numbers and chat items are
- * written here.
+ * MessagePack written by hand: headers, numbers and chat items, where encoded bytes are copied into
+ * a message. The library encodes all other values (`packValue`).
  */
 
 const GROWTH_BYTES = 4096;
@@ -24,9 +23,7 @@ export class MessagePackWriter {
     return this.header(count, 0x90, 0xdc);
   }
 
-  /**
-   * A non-negative integer below 2^53; from 2^32 on as float 64, as the library writes them too.
-   */
+  /** A non-negative integer below 2^53; from 2^32 on as float 64, like the library. */
   number(value: number): this {
     this.room(9);
     const { buffer } = this;
@@ -50,7 +47,7 @@ export class MessagePackWriter {
 
   string(text: string): this {
     this.room(UTF8_BYTES_A_CHAR_MAX * text.length + STRING_HEAD_BYTES_MAX);
-    // Nearly every text is ASCII, so its size is known before it is written.
+    // Most texts are ASCII, so the size is known before they are written.
     let head = stringHeadBytes(text.length);
     const size = this.buffer.write(text, this.length + head);
     if (stringHeadBytes(size) !== head) {
@@ -83,7 +80,7 @@ export class MessagePackWriter {
     return this;
   }
 
-  /** What was written, as bytes of their own; the writer starts anew. */
+  /** Returns a copy of what was written, and empties the writer. */
   take(): Uint8Array {
     const taken = Buffer.from(this.buffer.subarray(0, this.length));
     this.length = 0;
@@ -118,32 +115,28 @@ const stringHeadBytes = (size: number): number =>
 
 /** `[i, dt, name, text]`, with a fifth element only for marked authors. */
 export function writeChatItem(
-  writer: MessagePackWriter,
+  out: MessagePackWriter,
   i: number,
   dt: number,
   name: string,
   text: string,
   mark: number,
 ): void {
-  writer
+  out
     .arrayHeader(mark === 0 ? 4 : 5)
     .number(i)
-    .number(dt)
-    .string(name)
-    .string(text);
-  if (mark !== 0) writer.number(mark);
+    .number(dt);
+  out.string(name).string(text);
+  if (mark !== 0) out.number(mark);
 }
 
-/** `i` of the chat item that begins at `at`. */
+/** Returns `i` of the chat item that begins at `at`. */
 export function chatItemIndex(bytes: Uint8Array, at: number): number {
   const type = bytes[at + 1] ?? 0;
   return type < 0x80 ? type : bigEndian(bytes, at + 2, type === 0xcc ? 1 : type === 0xcd ? 2 : 4);
 }
 
-/**
- * Where each of `count` values that follow one another in `bytes` ends. Throws a RangeError on
- * bytes that are no such values.
- */
+/** Returns the end of each of `count` consecutive values. Throws a RangeError on other bytes. */
 export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
   const ends = new Uint32Array(count);
   let at = 0;
@@ -154,16 +147,12 @@ export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
   return ends;
 }
 
-/**
- * Sizes of the values of type 0xc0 to 0xdf that are one header and a fixed number of bytes; 0 = not
- * of this kind.
- */
+/** Sizes of the types 0xc0 to 0xd3 with a fixed size, header included; 0 = another type. */
 const FIXED_SIZES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
 
 function skipValue(bytes: Uint8Array, from: number): number {
   let at = from;
-  // Values still to be read: an array adds its elements, a map twice its entries. Chat items are
-  // flat, so this stays small.
+  // Values still to be read: an array adds its elements, a map twice its entries.
   let open = 1;
   while (open > 0) {
     const type = bytes[at];
@@ -175,14 +164,14 @@ function skipValue(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-/** How many values an array or map at `at` announces. */
+/** Returns the number of values inside the array or map at `at`. */
 function innerValues(bytes: Uint8Array, at: number, type: number): number {
   if (type >= 0x80 && type < 0x90) return (type & 0x0f) * 2;
   if (type >= 0x90 && type < 0xa0) return type & 0x0f;
   return type === 0xdc ? bigEndian(bytes, at + 1, 2) : 0;
 }
 
-/** Bytes of the value at `at`; of arrays and maps, of their header. */
+/** Returns the size of the value at `at`; of arrays and maps, that of their header. */
 function valueSize(bytes: Uint8Array, at: number, type: number): number {
   if (type < 0xa0 || type >= 0xe0) return 1;
   if (type < 0xc0) return 1 + (type & 0x1f);

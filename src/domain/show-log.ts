@@ -1,41 +1,29 @@
-/**
- * What the rooms need from the place where the log lives (implemented in `src/redis/`) and from the
- * sockets (in `src/gateway/`).
- */
+/** The log and the relay of shows, as rooms use them; implemented in `src/redis/`. */
 
 import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
 import type { ChatAppend, ChatAppended, ChatBatch } from './chat.ts';
 
-/** Who may not chat until when (Redis clock); 0 = may again. */
+/** A user and the Redis time until which they may not chat; 0 = unmuted. */
 export type MuteEntry = readonly [user: string, until: number];
 
-/**
- * A reservation that changed. Most concern nobody on this node, or somebody who has the answer
- * already: the view is made when it is asked for.
- */
+/** A changed reservation. Most buyers are on other nodes, so it is only decoded by `view()`. */
 export interface ReservationChange {
   readonly user: string;
   readonly id: string;
-  /** Held, and not an offer of the waitlist: the answer of a reserve tells the same. */
+  /** Held, and not an offer of the waitlist: the result of a reserve carries the same. */
   readonly isNewHold: boolean;
   view(): ReservationView;
 }
 
-/**
- * Holds that were asked for in one call. The room that asked tells its buyers by the answers; in a
- * rush most commits are its own, and it need not look inside.
- */
+/** New holds of one reserve call. The room that made the call skips them: it has the results. */
 export interface NewHolds {
   /** As given to `reserve`. */
   readonly origin: string;
   changes(): readonly ReservationChange[];
 }
 
-/**
- * What a committed script announced, in the order Redis committed it. `rev` grows by one with each:
- * a hole is something missed.
- */
+/** What one script committed. `rev` grows by one with each commit of a show: a hole is a lost one. */
 export interface Commit {
   readonly rev: number;
   readonly epoch: string;
@@ -43,10 +31,10 @@ export interface Commit {
   readonly events: readonly ShowEvent[];
   /** Newest values of the sales that changed. */
   readonly sales: readonly SaleStateView[];
-  /** Reservations that changed, but for those in `holds`. */
+  /** Changed reservations without those in `holds`. */
   readonly reservations: readonly ReservationChange[];
   readonly holds: NewHolds | null;
-  /** When the next thing falls due in this show (Redis clock), null = nothing planned. */
+  /** Time of the next due thing on the Redis clock; null = nothing planned. */
   readonly nextDueAt: number | null;
   readonly mutes?: readonly MuteEntry[];
 }
@@ -55,11 +43,11 @@ export interface Counts {
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
-  /** Different people with a token so far, estimated. */
+  /** Distinct users with a token so far, estimated. */
   readonly unique: number;
 }
 
-/** The answer to a node's report: the sums, and where the show stood when Redis gave it. */
+/** The result of a node's report: the sums over all nodes, and the position of the show. */
 export interface CountsResult {
   readonly counts: Counts;
   readonly epoch: string;
@@ -75,9 +63,9 @@ export interface RoomSnapshot {
   readonly snapshot: Snapshot;
   readonly rev: number;
   readonly nextDueAt: number | null;
-  /** Without messages that were taken off. */
+  /** Without removed messages. */
   readonly chat: readonly ChatBatch[];
-  /** The last id of chat that is taken, shown or not. */
+  /** The newest chat id, shown or not. */
   readonly lastChat: number;
   readonly mutes: readonly MuteEntry[];
 }
@@ -85,13 +73,11 @@ export interface RoomSnapshot {
 export interface RelayListener {
   /** In publish order. */
   onMessage(message: RelayMessage): void;
-  /** The line to Redis was lost and is back: messages may have been missed, load again. */
+  /** The connection to Redis was lost and is back: messages may be missing, load again. */
   onResync(): void;
 }
 
-/**
- * Refusals of one kind that a node gave from its view within a second, and the view they rested on.
- */
+/** Local refusals of one kind by one node within a second, and the position of its replica. */
 export interface RefusalReport {
   readonly sale: string;
   readonly code: string;
@@ -100,27 +86,17 @@ export interface RefusalReport {
   readonly rev: number;
 }
 
-/** The log and the relay of shows. */
 export interface ShowLog {
-  /**
-   * Listen first, load after: then nothing falls between. Resolves when Redis has confirmed the
-   * subscription.
-   */
+  /** Resolves when Redis has confirmed. Subscribe before `load`, so that nothing is missed. */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
   load(showId: string): Promise<Result<RoomSnapshot>>;
-  /**
-   * Events with `offset > after`, complete up to now, or `null` when the log no longer reaches back
-   * that far or the epoch differs.
-   */
+  /** Returns all events above `after`, or null if the log no longer has them or has another epoch. */
   eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>>;
-  /**
-   * Appends and publishes one batch in one script; answers the id of its first message. `items` as
-   * in ChatBatch.
-   */
+  /** Appends and publishes one batch in one script. Returns the id of its first message. */
   appendChat(showId: string, batch: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>>;
   /**
-   * Reports this node's viewers, and the hearts and the people new to it since the last call (at
-   * most `uniquesPerReportMax`); sums over nodes and publishes when something changed.
+   * Reports a node's viewers, and its hearts and new users (at most `uniquesPerReportMax`) since the
+   * last call. Publishes the sums over all nodes if they changed.
    */
   reportCounts(
     showId: string,
@@ -129,6 +105,6 @@ export interface ShowLog {
     heartsDelta: number,
     newcomers?: readonly string[],
   ): Promise<Result<CountsResult>>;
-  /** Puts a node's local refusals of the last second into the ledger, `at` Redis time. */
+  /** Adds a node's local refusals to the ledger, `at` a Redis time. */
   reportRefusals(showId: string, node: string, at: number, reports: readonly RefusalReport[]): Promise<Result<null>>;
 }

@@ -1,17 +1,17 @@
-/** A rate with a burst, refilled when it is looked at: no timers, two numbers a bucket. */
+/** Token buckets that are refilled when they are used: no timers, two numbers per bucket. */
 
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** How fast one connection may ask, and one person chat. */
+/** Rates per connection (requests) and per user (chat). */
 export interface Rates {
   readonly requests: Rate;
   readonly chat: Rate;
 }
 
-/** Twice a second's worth may come at once. */
+/** The burst is two seconds' worth. */
 export const rateOf = (perSecond: number): Rate => ({ perSecond, burst: 2 * perSecond });
 
 export interface TokenBucket {
@@ -21,9 +21,7 @@ export interface TokenBucket {
 
 export const newBucket = (rate: Rate, nowMs: number): TokenBucket => ({ tokens: rate.burst, atMs: nowMs });
 
-/**
- * Takes `cost` and answers 0, or takes nothing and answers the milliseconds until it could be had.
- */
+/** Takes `cost` and returns 0, or takes nothing and returns the milliseconds until it is available. */
 export function takeTokens(bucket: TokenBucket, rate: Rate, nowMs: number, cost = 1): number {
   const tokens = Math.min(rate.burst, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1000) * rate.perSecond);
   bucket.atMs = nowMs;

@@ -1,6 +1,6 @@
 /** Records in Redis (MessagePack, as Lua's cmsgpack writes them) and their views. */
 import { Packr } from 'msgpackr';
-import type { LedgerEntry, LedgerLine } from '../domain/ledger.ts';
+import type { LedgerEntry, LedgerItem } from '../domain/ledger.ts';
 import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
 import type {
@@ -181,7 +181,7 @@ function textEnd(bytes: Buffer, at: number): number {
 const textBetween = (bytes: Buffer, at: number, end: number): string =>
   bytes.toString('utf8', at + textHead(bytes[at] as number), end);
 
-type HoldEntry = [kind: 'hold', items: LedgerLine[], ...records: PackedReservation[]];
+type HoldEntry = [kind: 'hold', items: LedgerItem[], ...records: PackedReservation[]];
 
 /** Returns the ledger entries of one script call (lua/lib/ledger.lua), runs of holds one by one. */
 export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
@@ -192,7 +192,7 @@ export const unpackLedger = (bytes: Uint8Array): LedgerEntry[] =>
 function holdEntries([kind, items, ...records]: HoldEntry): LedgerEntry[] {
   return records.map(([user, id, , offer, sale, , key], i) => {
     const isLast = i === records.length - 1;
-    const moved = items.map(([sku, qty, available = 0, held = 0, sold = 0, withdrawn = 0, ...after]): LedgerLine => {
+    const moved = items.map(([sku, qty, available = 0, held = 0, sold = 0, withdrawn = 0, ...after]): LedgerItem => {
       const [before, then] = [i * qty, (i + 1) * qty];
       // The last hold has the recorded values, so that a run that does not add up is found.
       const afterwards = isLast ? after : [available - then, held + then, sold, withdrawn];

@@ -3,7 +3,7 @@
  * there, units that come free go to the first in line whom they suffice, and nobody who never stood
  * in line passes those who do.
  */
-import type { LedgerEntry, LedgerLine } from '../../src/domain/ledger.ts';
+import type { LedgerEntry, LedgerItem } from '../../src/domain/ledger.ts';
 
 interface Waiting {
   readonly user: string;
@@ -83,7 +83,7 @@ class LineReplay implements Lines {
     else line.splice(at, 1);
   }
 
-  #offer(sale: string, [sku, qty, free = 0]: LedgerLine, id: string, user: string): void {
+  #offer(sale: string, [sku, qty, free = 0]: LedgerItem, id: string, user: string): void {
     const place = `${sale}/${sku}`;
     const line = this.#at(place);
     const waiting = this.#offered.get(id);
@@ -104,7 +104,7 @@ class LineReplay implements Lines {
     line.splice(at, 1);
   }
 
-  #newcomer(place: string, [, , free = 0]: LedgerLine, user: string): void {
+  #newcomer(place: string, [, , free = 0]: LedgerItem, user: string): void {
     const passed = this.#at(place).find(({ qty }) => qty <= free);
     if (passed)
       this.violations.push(

@@ -160,10 +160,10 @@ t.test('wrong ledgers', async (t) => {
     ['more time for what has ended', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
     [
       'in line twice',
-      /in line already/,
+      /waits already/,
       [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)],
     ],
-    ['out of line without being in', /not in line/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
+    ['out of line without being in', /does not wait/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
     ['"sold out" while there was one', /not justified/, [created, refuse('sold_out', 'ann')]],
     ['"over the limit" while there was room', /not justified/, [created, refuse('limit_exceeded', 'ann')]],
     ['"not open" while it was', /not justified/, [created, refuse('sale_not_open', 'ann')]],
@@ -172,7 +172,7 @@ t.test('wrong ledgers', async (t) => {
     ['"no such SKU" while there was', /not justified/, [created, refuse('sku_not_found', 'ann')]],
     ['a conflict with nothing', /not justified/, [created, refuse('idempotency_conflict', 'ann')]],
     ['units promised to an empty line', /not justified/, [created, refuse('sold_out', 'ann', 1, { promised: 1 })]],
-    ['an unknown kind', /unknown kind/, [entry('gift' as never, false, false, false)]],
+    ['an unknown kind', /unknown kind/, [created, entry('gift' as never, false, false, false)]],
     ['live books that drifted', /differ from the ledger/, [created, held], { available: 2, held: 0 }],
     ['live books with more units', /differ from the ledger/, [created], { allocated: 3, available: 3 }],
   ];
