@@ -13,7 +13,7 @@ const PROBE = `
   const v8 = require('node:v8');
   const kept = [];
   let most = 0;
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 150; round++) {
     kept.push(Array.from({ length: 20000 }, (_, i) => ({ i, text: 'x' + i })));
     if (kept.length > 6) kept.shift();
     const young = v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
