@@ -1,34 +1,37 @@
-/** The control API over the real store on a Redis of its own; everything ends with the test. */
+/** The control API over a real store on a separate Redis. All parts end with the test. */
 import { randomUUID } from 'node:crypto';
 import { Packr } from 'msgpackr';
 import type { Test } from 'tap';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens, type Tokens } from '../../src/auth/tokens.ts';
 import { type ControlDeps, type ControlOptions, createControl } from '../../src/control/index.ts';
+import type { SaleBooks } from '../../src/domain/sale.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 
 export const API_KEY = 'studio-secret-0123456789';
+export const OTHER_API_KEY = 'office-secret-0123456789';
 export const logger = createLogger({ level: 'silent' });
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
-// Whatever came back: tests look into it and say what they expect.
+// Any JSON: the tests state what they expect.
 export type Json = ReturnType<typeof JSON.parse>;
 
-export interface Answer {
+export interface Response {
   status: number;
   headers: Record<string, string | string[] | number | undefined>;
   body: Json;
   text: string;
 }
 
-export interface Ask {
+export interface RequestOptions {
   method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'HEAD';
+  /** Text and bytes are sent as JSON, unless `headers` say otherwise. */
   body?: unknown;
   headers?: Record<string, string>;
-  /** Left out: the harness's own key. null: none. */
+  /** Default: API_KEY. null: none. */
   key?: string | null;
 }
 
@@ -38,20 +41,12 @@ export interface Control {
   tokens: Tokens;
   redis: TestRedis;
   keyPrefix: string;
-  ask(url: string, ask?: Ask): Promise<Answer>;
-  post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  request(url: string, options?: RequestOptions): Promise<Response>;
+  post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
 }
 
-/** `beside`: one more process of the same engine, with a store of its own on the other's Redis. */
+/** `beside`: another process of the same engine, with a separate store on the same Redis. */
 export type Change = Partial<Omit<ControlDeps, 'options'>> & { options?: Partial<ControlOptions>; beside?: Control };
-
-export const appOptions = (change: Partial<ControlOptions> = {}): ControlOptions => ({
-  version: '0.0.0-test',
-  node: 'n1',
-  publicGatewayUrl: 'ws://gateway.test:8080',
-  gatewayPort: 8080,
-  ...change,
-});
 
 export async function startControl(t: Test, change: Change = {}, onRedis?: TestRedis): Promise<Control> {
   const { options, beside, ...deps } = change;
@@ -63,22 +58,33 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
   const app = await createControl({
     store,
     tokens,
-    apiKeys: createApiKeys({ studio: API_KEY, 'back-office': 'office-secret-0123456789' }),
+    apiKeys: createApiKeys({ studio: API_KEY, 'back-office': OTHER_API_KEY }),
     logger,
     metrics: createMetrics({ processMetrics: false }),
     ...deps,
-    options: appOptions(options),
+    options: {
+      version: '0.0.0-test',
+      node: 'n1',
+      publicGatewayUrl: 'ws://gateway.test:8080',
+      gatewayPort: 8080,
+      ...options,
+    },
   });
   t.teardown(async () => {
     await app.close();
     await store.close();
     if (!shared) await redis.stop();
   });
-  const ask: Control['ask'] = async (url, { method = 'GET', body, headers = {}, key = API_KEY } = {}) => {
+  const request: Control['request'] = async (url, { method = 'GET', body, headers = {}, key = API_KEY } = {}) => {
+    const isText = typeof body === 'string' || Buffer.isBuffer(body);
     const reply = await app.inject({
       method,
       url,
-      headers: { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
+      headers: {
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...(isText ? { 'content-type': 'application/json' } : {}),
+        ...headers,
+      },
       ...(body === undefined ? {} : { payload: body as object }),
     });
     const isJson = String(reply.headers['content-type']).includes('json');
@@ -89,65 +95,57 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: TestR
       body: isJson && reply.body !== '' ? reply.json() : undefined,
     };
   };
-  return {
-    app,
-    store,
-    tokens,
-    redis,
-    keyPrefix,
-    ask,
-    post: (url, body, headers) =>
-      ask(url, { method: 'POST', ...(body === undefined ? {} : { body }), ...(headers ? { headers } : {}) }),
-  };
+  const post: Control['post'] = (url, body, headers = {}) => request(url, { method: 'POST', body, headers });
+  return { app, store, tokens, redis, keyPrefix, request, post };
 }
 
 /**
- * A live show, `gala` unless named, with one brand, two products and a sale `drop` of 10 + 5 units
- * at 19.99 and 49.00.
+ * Creates a live show with a brand, two products and a sale `drop` of 10 units at 19.99 and 5 at
+ * 49.00.
  */
-export async function planShow({ ask, post }: Control, sale: Record<string, unknown> = {}, id = 'gala'): Promise<void> {
+export async function planShow(control: Control, sale: Record<string, unknown> = {}, id = 'gala'): Promise<void> {
   const show = `/v1/shows/${id}`;
-  const expect = (answer: Answer, status: number): void => {
-    if (answer.status !== status) throw new Error(`set-up failed: ${answer.status} ${answer.text}`);
-  };
-  expect(await post('/v1/shows', { id, title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), 201);
-  expect(
-    await ask(`${show}/products/tee`, {
-      method: 'PUT',
-      body: { brand: 'acme', title: 'Tee', skus: [{ sku: 'TEE-M' }] },
-    }),
-    200,
-  );
-  expect(
-    await ask(`${show}/products/bag`, { method: 'PUT', body: { brand: 'acme', title: 'Bag', skus: [{ sku: 'BAG' }] } }),
-    200,
-  );
-  expect(await post(`${show}/start`), 200);
+  const product = (sku: string, title: string) => ({ brand: 'acme', title, skus: [{ sku }] });
   const skus = [
     { sku: 'TEE-M', product: 'tee', price: 1999, quantity: 10 },
     { sku: 'BAG', product: 'bag', price: 4900, quantity: 5 },
   ];
-  expect(
-    await post(`${show}/sales`, {
-      id: 'drop',
-      title: 'Drop',
-      currency: 'EUR',
-      perBuyer: 2,
-      holdMs: 60_000,
-      skus,
-      ...sale,
-    }),
-    201,
-  );
+  const drop = { id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 60_000, skus, ...sale };
+  const steps: ReadonlyArray<[RequestOptions['method'] & string, string, unknown]> = [
+    ['POST', '/v1/shows', { id, title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }],
+    ['PUT', `${show}/products/tee`, product('TEE-M', 'Tee')],
+    ['PUT', `${show}/products/bag`, product('BAG', 'Bag')],
+    ['POST', `${show}/start`, undefined],
+    ['POST', `${show}/sales`, drop],
+  ];
+  for (const [method, url, body] of steps) {
+    const { status, text } = await control.request(url, { method, body });
+    if (status >= 300) throw new Error(`set-up failed: ${status} ${text}`);
+  }
 }
 
-/** One batch of chat by one user, as a gateway hands it on. */
-export async function say({ store }: Control, showId: string, user: string, ...texts: string[]): Promise<void> {
+/** Appends a batch of chat by one user, as a gateway does. */
+export async function sendChat({ store }: Control, show: string, user: string, ...texts: string[]): Promise<void> {
   const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, `Name of ${user}`, text])));
-  const said = await store.appendChat(
-    showId,
-    { node: 'n1', at: 1_000, count: texts.length, items },
-    Array(texts.length).fill(user),
-  );
-  if (!said.ok) throw new Error(said.error.message);
+  const batch = { node: 'n1', at: 1_000, count: texts.length, items };
+  const result = await store.appendChat(show, batch, Array(texts.length).fill(user));
+  if (!result.ok) throw new Error(result.error.message);
+}
+
+/** Reserves units of the sale `drop` and returns the id of the hold. */
+export async function hold(
+  { store }: Control,
+  show: string,
+  user: string,
+  lines: ReadonlyArray<{ sku: string; qty: number }>,
+): Promise<string> {
+  const [result] = await store.reserve(show, [{ user, key: `hold-${user}`, sale: 'drop', lines: [...lines] }]);
+  if (!result?.ok) throw new Error(`set-up failed: ${result?.error.message}`);
+  return result.value.reservation.id;
+}
+
+/** Returns allocated, available, held, sold and withdrawn units of a SKU. */
+export function bookOf(sale: SaleBooks, sku: string): Array<number | undefined> {
+  const book = sale.skus.find((one) => one.sku === sku);
+  return [book?.allocated, book?.available, book?.held, book?.sold, book?.withdrawn];
 }

@@ -1,93 +1,83 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startRedis } from '../support/redis.ts';
-import { startControl } from './harness.ts';
+import { API_KEY, startControl } from './harness.ts';
 
-t.test('alive, ready, and what a crash would lose', async (t) => {
-  for (const [appendonly, appendfsync, mode] of [
-    [false, 'everysec', 'memory'],
-    [true, 'everysec', 'everysec'],
-    [true, 'always', 'always'],
-  ] as const) {
+for (const [appendonly, appendfsync, mode] of [
+  [false, 'everysec', 'memory'],
+  [true, 'everysec', 'everysec'],
+  [true, 'always', 'always'],
+] as const) {
+  t.test(`readiness states the durability ${mode} (I11)`, async (t) => {
     const redis = await startRedis({ appendonly, appendfsync });
     t.teardown(() => redis.stop());
-    const { ask } = await startControl(t, {}, redis);
-    const ready = await ask('/readyz', { key: null });
+    const { request } = await startControl(t, {}, redis);
+    const ready = await request('/readyz', { key: null });
     t.equal(ready.status, 200, ready.text);
-    t.match(ready.body, {
-      status: 'ready',
-      node: 'n1',
-      version: '0.0.0-test',
-      durability: { mode, meaning: /lose|lost/ },
-      redis: { runId: /^[0-9a-f]{40}$/ },
-    });
-    t.strictSame((await ask('/healthz', { key: null })).body, { status: 'alive', node: 'n1', version: '0.0.0-test' });
-  }
-});
+    const durability = { mode, meaning: /lose|lost/ };
+    const runId = /^[0-9a-f]{40}$/;
+    t.match(ready.body, { status: 'ready', node: 'n1', version: '0.0.0-test', durability, redis: { runId } });
+    const alive = { status: 'alive', node: 'n1', version: '0.0.0-test' };
+    t.strictSame((await request('/healthz', { key: null })).body, alive);
+  });
+}
 
-t.test('Redis away: coded answers at once, alive all the while, and back without a restart', async (t) => {
-  const { ask, post, redis } = await startControl(t);
+t.test('while Redis is unavailable requests are refused at once; afterwards the API recovers', async (t) => {
+  const { request, post, redis } = await startControl(t);
   t.equal((await post('/v1/shows', { id: 'gala', title: 'Gala' })).status, 201);
-  const { runId } = (await ask('/readyz')).body.redis;
-  const back = redis.crashAndRestart({ downMs: 1_500 });
+  const { runId } = (await request('/readyz')).body.redis;
+  const restarted = redis.crashAndRestart({ downMs: 1_500 });
   await sleep(300);
   for (const url of ['/v1/shows/gala', '/readyz']) {
-    const asked = performance.now();
-    const away = await ask(url);
-    t.equal(away.status, 503, url);
-    t.equal(away.body.code, 'redis_unavailable');
-    t.ok(Number(away.headers['retry-after']) >= 1);
-    t.ok(performance.now() - asked < 6_500, 'within the bound of a Redis retry');
+    const startedAt = performance.now();
+    const refused = await request(url);
+    t.match(refused, { status: 503, body: { code: 'redis_unavailable' } }, url);
+    t.ok(Number(refused.headers['retry-after']) >= 1);
+    t.ok(performance.now() - startedAt < 6_500, 'within the bound of a Redis retry');
   }
-  t.equal((await ask('/readyz')).body.details?.node ?? 'n1', 'n1');
-  t.equal((await ask('/healthz')).status, 200);
-  t.equal((await post('/v1/shows', { title: 5 })).status, 400, 'a bad request is still a bad request');
-  await back;
-  for (let i = 0; i < 100 && (await ask('/readyz')).status !== 200; i++) await sleep(50);
-  const again = await ask('/readyz');
+  t.equal((await request('/readyz')).body.details?.node ?? 'n1', 'n1');
+  t.equal((await request('/healthz')).status, 200);
+  t.equal((await post('/v1/shows', { title: 5 })).status, 400, 'a wrong request is still a wrong request');
+  await restarted;
+  for (let i = 0; i < 100 && (await request('/readyz')).status !== 200; i++) await sleep(50);
+  const again = await request('/readyz');
   t.equal(again.status, 200);
-  t.not(again.body.redis.runId, runId, 'another process of Redis is seen');
-  t.equal((await ask('/v1/shows/gala')).status, 200);
+  t.not(again.body.redis.runId, runId, 'the new Redis process is noticed');
+  t.equal((await request('/v1/shows/gala')).status, 200);
 });
 
-t.test('metrics tell routes by their pattern', async (t) => {
-  const { ask } = await startControl(t);
-  await ask('/v1/shows/some-show');
-  await ask('/nothing/at/all');
-  const metrics = await ask('/metrics', { key: null });
-  t.equal(metrics.status, 200);
-  t.match(metrics.headers['content-type'], 'text/plain');
-  t.match(metrics.text, 'stampede_redis_up 1');
+t.test('metrics label requests with the pattern of their route', async (t) => {
+  const { request } = await startControl(t);
+  await request('/v1/shows/some-show');
+  await request('/nothing/at/all');
+  const metrics = await request('/metrics', { key: null });
+  t.match(metrics, { status: 200, headers: { 'content-type': 'text/plain' }, text: 'stampede_redis_up 1' });
   t.match(metrics.text, 'stampede_http_request_seconds_count{method="GET",route="/v1/shows/:show",status="404"} 1');
   t.match(metrics.text, 'route="none",status="404"');
   t.notMatch(metrics.text, 'some-show');
 });
 
-t.test('close waits for what is in flight and answers newcomers that it stops', async (t) => {
+t.test('close waits for running requests', async (t) => {
   const inner = await startControl(t);
-  let letGo = (): void => {};
+  let release = (): void => {};
   const held = new Promise<void>((resolve) => {
-    letGo = resolve;
+    release = resolve;
   });
-  const { app } = await startControl(t, {
-    store: {
-      ...inner.store,
-      listShows: async () => {
-        await held;
-        return inner.store.listShows();
-      },
-    },
-  });
+  const listShows = async () => {
+    await held;
+    return inner.store.listShows();
+  };
+  const { app } = await startControl(t, { store: { ...inner.store, listShows } });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
-  const inFlight = fetch(`${address}/v1/shows`, { headers: { authorization: 'Bearer studio-secret-0123456789' } });
+  const running = fetch(`${address}/v1/shows`, { headers: { authorization: `Bearer ${API_KEY}` } });
   await sleep(100);
-  let closed = false;
+  let isClosed = false;
   const closing = app.close().then(() => {
-    closed = true;
+    isClosed = true;
   });
   await sleep(100);
-  t.equal(closed, false);
-  letGo();
-  t.equal((await inFlight).status, 200);
+  t.equal(isClosed, false);
+  release();
+  t.equal((await running).status, 200);
   await closing;
 });

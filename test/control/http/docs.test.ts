@@ -1,0 +1,129 @@
+import t from 'tap';
+import type { Static } from 'typebox';
+import type { ProductSchema } from '../../../src/control/products/schemas.ts';
+import type { ReservationSchema } from '../../../src/control/reservations/schemas.ts';
+import type { SaleSchema } from '../../../src/control/sales/schemas.ts';
+import type { ShowSchema } from '../../../src/control/shows/schemas.ts';
+import type { ReconciliationSchema, VerificationSchema } from '../../../src/control/verification/schemas.ts';
+import type { Reconciliation, Verification } from '../../../src/domain/audit.ts';
+import type { SaleBooks } from '../../../src/domain/sale.ts';
+import { ERRORS } from '../../../src/protocol/codes.ts';
+import type { Product, ReservationView, ShowView } from '../../../src/protocol/messages.ts';
+import { startControl } from '../harness.ts';
+
+/** Compiles only if schema and type are equal. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+const schemasEqualTypes: [
+  Same<Static<typeof ShowSchema>, ShowView>,
+  Same<Static<typeof ProductSchema>, Product>,
+  Same<Static<typeof SaleSchema>, SaleBooks>,
+  Same<Static<typeof ReservationSchema>, ReservationView>,
+  Same<Static<typeof VerificationSchema>, Verification>,
+  Same<Static<typeof ReconciliationSchema>, Reconciliation>,
+] = [true, true, true, true, true, true];
+
+interface Operation {
+  tags?: string[];
+  summary?: string;
+  parameters?: Array<{ in: string; name: string }>;
+  responses: Record<string, { description: string; content?: Record<string, unknown> }>;
+}
+
+const SHOW_ROUTES = `
+  GET
+  PATCH
+  POST /start
+  POST /end
+  POST /pin
+  POST /announcements
+  POST /tokens
+  GET /watch
+  GET /verify
+  POST /reconcile
+  GET /audience
+  GET /chat
+  DELETE /chat/{message}
+  GET /mutes
+  PUT /mutes/{user}
+  DELETE /mutes/{user}
+  PUT /products/{product}
+  GET /products
+  DELETE /products/{product}
+  POST /sales
+  GET /sales
+  GET /sales/{sale}
+  POST /sales/{sale}/schedule
+  POST /sales/{sale}/open
+  POST /sales/{sale}/pause
+  POST /sales/{sale}/resume
+  POST /sales/{sale}/extend
+  POST /sales/{sale}/end
+  POST /sales/{sale}/cancel
+  POST /sales/{sale}/units
+  GET /reservations/{reservation}
+  POST /reservations/{reservation}/confirm
+  POST /reservations/{reservation}/release
+  POST /reservations/{reservation}/extend`;
+
+t.test('the API docs equal the catalogue of codes and the routes', async (t) => {
+  t.equal(schemasEqualTypes.length, 6);
+  const { request } = await startControl(t);
+  const response = await request('/openapi.json', { key: null });
+  t.equal(response.status, 200);
+  const spec = response.body as {
+    openapi: string;
+    info: { description: string };
+    tags: Array<{ name: string }>;
+    paths: Record<string, Record<string, Operation>>;
+    components: { schemas: Record<string, { properties: { code: { enum: string[] } } }> };
+  };
+  t.equal(spec.openapi, '3.1.0');
+  t.same(new Set(spec.components.schemas.Problem?.properties.code.enum), new Set(Object.keys(ERRORS)));
+  const rows = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| (.+) \| .+ \|$/gm)];
+  t.strictSame(
+    rows.map(([, code, status, title]) => [code, Number(status), title]),
+    Object.entries(ERRORS).map(([code, { status, title }]) => [code, status, title]),
+    'the table lists the catalogue',
+  );
+
+  const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+  );
+  const routes = SHOW_ROUTES.trim()
+    .split(/\n +/)
+    .map((route) => route.replace(/^(\w+) ?/, '$1 /v1/shows/{show}'));
+  t.strictSame(
+    new Set(operations.map(({ name }) => name)),
+    new Set(['GET /healthz', 'GET /readyz', 'GET /metrics', 'POST /v1/shows', 'GET /v1/shows', ...routes]),
+  );
+  const tags = new Set(spec.tags.map(({ name }) => name));
+  for (const { name, operation } of operations) {
+    t.ok(operation.tags?.every((tag) => tags.has(tag)) && operation.summary, `${name} has a section and a summary`);
+    const errors = Object.entries(operation.responses).filter(([status]) => Number(status) >= 400);
+    for (const [status, { description, content }] of errors) {
+      const schema = { $ref: '#/components/schemas/Problem' };
+      t.strictSame(content, { 'application/problem+json': { schema } }, `${name} ${status}`);
+      for (const [, code] of description.matchAll(/`(\w+)`/g))
+        t.equal(String(ERRORS[code as keyof typeof ERRORS]?.status), status, `${name} ${status} ${code}`);
+    }
+    if (name.startsWith('GET ')) continue;
+    const header = operation.parameters?.find((parameter) => parameter.name === 'idempotency-key');
+    t.equal(header?.in, 'header', name);
+    t.match(operation.responses['409']?.description, /`idempotency_conflict`: .+`idempotency_in_progress`: /, name);
+  }
+});
+
+t.test('the page at /docs loads nothing from other origins', async (t) => {
+  const { request } = await startControl(t);
+  const page = await request('/docs/', { key: null });
+  t.equal(page.status, 200);
+  const policy = String(page.headers['content-security-policy']);
+  t.match(policy, /script-src 'self' *;/);
+  t.notMatch(policy, /unsafe-eval|https:|upgrade-insecure-requests|validator/);
+  const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url ?? '');
+  t.ok(assets.length >= 4);
+  for (const url of assets) {
+    t.notMatch(url, /^(?:https?:)?\/\//);
+    t.equal((await request(new URL(url, 'http://x/docs/').pathname, { key: null })).status, 200, url);
+  }
+});

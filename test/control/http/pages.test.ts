@@ -1,0 +1,60 @@
+/** The viewer page, its modules, and the pages of other origins that may call the API. */
+import { join } from 'node:path';
+import t from 'tap';
+import { startControl } from '../harness.ts';
+
+t.test('only the viewer page and its modules are served', async (t) => {
+  const folder = t.testdir({
+    pages: { 'index.html': '<!doctype html><title>Live</title>', 'style.css': 'body{}', 'viewer.ts': 'source' },
+    dist: {
+      web: { 'viewer.js': "import '../client/index.js'" },
+      client: { 'index.js': 'export {}', 'index.d.ts': 'export {}' },
+      protocol: { 'codes.js': 'export {}' },
+      redis: { 'store.js': 'private' },
+      'main.js': 'private',
+    },
+  });
+  const web = { pages: join(folder, 'pages'), scripts: join(folder, 'dist') };
+  const { request } = await startControl(t, { options: { web } });
+  for (const url of ['/', '/watch/gala']) {
+    const page = await request(url, { key: null });
+    t.match(page, { status: 200, text: '<title>Live</title>', headers: { 'content-type': 'text/html' } }, url);
+    t.match(page.headers['content-security-policy'], "connect-src 'self' ws: wss:");
+  }
+  for (const [url, type] of [
+    ['web/viewer.js', /javascript/],
+    ['web/style.css', /css/],
+    ['client/index.js', /javascript/],
+    ['protocol/codes.js', /javascript/],
+  ] as const)
+    t.match(await request(`/sdk/${url}`, { key: null }), { status: 200, headers: { 'content-type': type } }, url);
+  for (const url of [
+    'web/viewer.ts',
+    'client/index.d.ts',
+    'redis/store.js',
+    'client/../main.js',
+    'client/%2e%2e/main.js',
+    'web/',
+    'client/none.js',
+  ])
+    t.match(await request(`/sdk/${url}`, { key: null }), { status: 404, body: { code: 'not_found' } }, url);
+});
+
+t.test('CORS_ORIGINS may call the API, other origins may not', async (t) => {
+  const { request } = await startControl(t, { options: { corsOrigins: ['https://studio.example.com'] } });
+  const preflight = (origin: string) =>
+    request('/v1/shows', {
+      method: 'OPTIONS',
+      key: null,
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,idempotency-key',
+      },
+    });
+  const allowed = await preflight('https://studio.example.com');
+  t.equal(allowed.status, 204);
+  t.equal(allowed.headers['access-control-allow-origin'], 'https://studio.example.com');
+  t.match(allowed.headers['access-control-allow-headers'], 'idempotency-key');
+  t.equal((await preflight('https://evil.example.com')).headers['access-control-allow-origin'], undefined);
+});

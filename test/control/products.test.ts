@@ -1,0 +1,27 @@
+import t from 'tap';
+import { type Json, startControl } from './harness.ts';
+
+t.test('products are saved, listed, pinned and removed', async (t) => {
+  const { request, post } = await startControl(t);
+  await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] });
+  const put = (id: string, body: Json) => request(`/v1/shows/gala/products/${id}`, { method: 'PUT', body });
+  const remove = () => request('/v1/shows/gala/products/tee', { method: 'DELETE' });
+  const skus = [{ sku: 'TEE-M', title: 'M' }, { sku: 'TEE-L' }];
+  const tee = { brand: 'acme', title: 'Tee', imageUrl: 'https://cdn.example/tee.png', skus };
+  const saved = await put('tee', tee);
+  t.equal(saved.status, 200);
+  t.strictSame(saved.body, { ...tee, id: 'tee' });
+  t.strictSame((await request('/v1/shows/gala/products')).body, { products: [{ ...tee, id: 'tee' }] });
+  t.equal((await post('/v1/shows/gala/pin', { product: 'tee' })).body.pinned, 'tee');
+  t.equal((await post('/v1/shows/gala/pin', { product: null })).body.pinned, null);
+  t.equal((await post('/v1/shows/gala/pin', { product: 'hat' })).body.code, 'product_not_found');
+  for (const [field, value] of [
+    ['brand', 'other'],
+    ['imageUrl', 'javascript:alert(1)'],
+  ] as const) {
+    const refused = await put('hat', { ...tee, [field]: value });
+    t.match(refused, { status: 400, body: { code: 'invalid_request', errors: [{ path: `/${field}` }] } });
+  }
+  t.match(await remove(), { status: 204, text: '' });
+  t.equal((await remove()).body.code, 'product_not_found');
+});
