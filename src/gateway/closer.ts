@@ -1,22 +1,19 @@
 /** Closes connections after a `bye` that says when and where the client may connect again. */
+import type { Tokens } from '../auth/tokens.ts';
 import { CLOSE, type CloseReason, type ErrorCode, type Failure } from '../protocol/codes.ts';
 import type { Connection } from './connection.ts';
-import type { TokenVerifier } from './upgrade.ts';
 
 export interface CloserOptions {
   /** Redis time. */
   readonly now: () => number;
-  readonly tokens: TokenVerifier;
+  readonly tokens: Pick<Tokens, 'pass'>;
   /** Where clients of a draining node connect; undefined = the same URL. */
   readonly reconnectUrl: string | undefined;
 }
 
-interface ByeDetails {
-  readonly message?: string;
-  readonly reconnectAfterMs?: number | undefined;
-  readonly url?: string | undefined;
-  readonly pass?: string | null;
-}
+type ByeDetails = Partial<Record<'message' | 'url' | 'pass', string | null | undefined>> & {
+  reconnectAfterMs?: number | undefined;
+};
 
 export class Closer {
   private readonly options: CloserOptions;
@@ -26,17 +23,9 @@ export class Closer {
   }
 
   close(connection: Connection, reason: CloseReason, details: ByeDetails = {}): void {
-    const { message, reconnectAfterMs, url, pass = null } = details;
-    connection.sendMessage({
-      t: 'bye',
-      at: this.options.now(),
-      code: CLOSE[reason],
-      reason,
-      ...(message === undefined ? {} : { message }),
-      ...(reconnectAfterMs === undefined ? {} : { reconnectAfterMs }),
-      ...(url === undefined ? {} : { url }),
-      ...(pass === null ? {} : { pass }),
-    });
+    const present = Object.entries(details).filter(([, value]) => value !== undefined && value !== null);
+    const { now } = this.options;
+    connection.sendMessage({ t: 'bye', at: now(), code: CLOSE[reason], reason, ...Object.fromEntries(present) });
     connection.close(reason);
   }
 
@@ -56,7 +45,7 @@ export class Closer {
   private passFor({ identity, room }: Connection): string | null {
     const { user, name, role, expiresAtSeconds: exp } = identity;
     if (user === null || name === null || exp === null) return null;
-    return this.options.tokens.pass?.({ show: room.showId, user, name, role, exp }) ?? null;
+    return this.options.tokens.pass({ show: room.showId, user, name, role, exp });
   }
 }
 

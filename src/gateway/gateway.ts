@@ -1,5 +1,6 @@
 /** Builds a gateway: `listen` opens the port, `drain` closes it without losing a request. */
 import type { Logger } from 'pino';
+import type { Tokens } from '../auth/tokens.ts';
 import type { TlsFiles } from '../config/tls.ts';
 import { systemClock } from '../domain/clock.ts';
 import type { ShowLog } from '../domain/show-log.ts';
@@ -17,15 +18,13 @@ import { type ConnectionLimits, Connections } from './connections.ts';
 import { drainGateway } from './drain.ts';
 import { addHttpRoutes } from './http.ts';
 import { Joiner } from './joining.ts';
-import { recordReply } from './reply-metrics.ts';
 import { Requests } from './requests.ts';
 import { SlowViewers } from './slow-viewers.ts';
 import { Sweeper } from './sweeper.ts';
 import { TopicPublisher } from './topic-publisher.ts';
-import { type TokenVerifier, Upgrader } from './upgrade.ts';
+import { Upgrader } from './upgrade.ts';
 import {
   checkListenOptions,
-  checkSocketOptions,
   createApp,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
   type TemplatedApp,
@@ -60,7 +59,7 @@ export interface GatewayOptions {
 export interface GatewayDeps {
   readonly store: RoomStore;
   readonly log: ShowLog;
-  readonly tokens: TokenVerifier;
+  readonly tokens: Pick<Tokens, 'verify' | 'pass'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly options: GatewayOptions;
@@ -78,14 +77,9 @@ const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
 /** Above our hard limit, which closes with a code: the server's limit only protects its memory. */
 const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;
 
-/** Throws a `StampedeError` if an option would make uWebSockets.js end the process. */
+/** Throws a `StampedeError` if the host or the port is invalid. */
 export function createGateway(deps: GatewayDeps): Gateway {
   checkListenOptions(deps.options);
-  checkSocketOptions({
-    idleTimeoutSeconds: LIMITS.idleTimeoutSeconds,
-    maxPayloadBytes: PAYLOAD_BYTES_MAX,
-    maxBackpressureBytes: BACKPRESSURE_BYTES_MAX,
-  });
   return new SocketGateway(deps);
 }
 
@@ -104,23 +98,32 @@ class SocketGateway implements Gateway {
   private drained: Promise<void> | null = null;
 
   constructor(deps: GatewayDeps) {
-    const { store, tokens, metrics, options } = deps;
+    const { store, tokens, metrics, options, logger } = deps;
     this.deps = deps;
+    const shared = { clock: systemClock, health: store, node: options.node, metrics, draining: () => this.isDraining };
     this.app = createApp(options.tls ?? null);
     this.connections = new Connections(options.limits);
     this.publisher = new TopicPublisher(this.app, metrics);
     this.closer = new Closer({ now: () => store.now(), tokens, reconnectUrl: options.reconnectUrl });
     this.rooms = this.createRooms();
-    this.joiner = this.createJoiner();
-    this.slowViewers = new SlowViewers({ clock: systemClock, onDemoted: () => metrics.demotions.inc() });
+    this.joiner = new Joiner({ ...shared, closer: this.closer });
+    this.requests = new Requests({ ...shared, closer: this.closer, logger });
+    this.slowViewers = new SlowViewers(shared);
     this.sweeper = new Sweeper(
       this.connections,
       (connection) => this.inspect(connection),
       () => this.publisher.bytesPublished,
     );
-    this.requests = this.createRequests();
-    this.app.ws<SocketData>('/v1/shows/:show', this.socketBehavior(this.createUpgrader()));
-    addHttpRoutes(this.app, { health: store, draining: () => this.isDraining, node: options.node, metrics });
+    const upgrader = new Upgrader({
+      ...shared,
+      rooms: this.rooms,
+      connections: this.connections,
+      addresses: new ClientAddresses(options.trustedProxies ?? []),
+      tokens,
+      allowedOrigins: options.allowedOrigins,
+    });
+    this.app.ws<SocketData>('/v1/shows/:show', this.socketBehavior(upgrader));
+    addHttpRoutes(this.app, shared);
   }
 
   listen(): Promise<{ port: number }> {
@@ -179,49 +182,6 @@ class SocketGateway implements Gateway {
         for (const connection of this.connections.all())
           if (connection.room === room) this.closer.close(connection, 'show_gone');
       },
-    });
-  }
-
-  private createJoiner(): Joiner {
-    const { store, metrics, options } = this.deps;
-    return new Joiner({
-      node: options.node,
-      health: store,
-      onRejected: (connection, error) => {
-        metrics.joinsRefused.add(error.code);
-        this.closer.reject(connection, error);
-      },
-      onWelcomed: (role, resumedFrom) => {
-        metrics.joins.add(role);
-        if (resumedFrom !== null) metrics.resumes.add(resumedFrom);
-      },
-    });
-  }
-
-  private createRequests(): Requests {
-    const { store, logger, metrics } = this.deps;
-    return new Requests({
-      health: store,
-      clock: systemClock,
-      logger,
-      draining: () => this.isDraining,
-      onBadFrame: ({ code }) => metrics.badFrames.inc({ code }),
-      onMessage: (type) => metrics.framesIn.add(type),
-      onReply: (type, reply, elapsedMs) => recordReply(metrics, type, reply, elapsedMs),
-      onTooManyBadFrames: (connection) => this.closer.close(connection, 'bad_frames'),
-    });
-  }
-
-  private createUpgrader(): Upgrader {
-    const { tokens, metrics, options } = this.deps;
-    return new Upgrader({
-      rooms: this.rooms,
-      connections: this.connections,
-      addresses: new ClientAddresses(options.trustedProxies ?? []),
-      tokens,
-      allowedOrigins: options.allowedOrigins,
-      draining: () => this.isDraining,
-      onRefused: ({ code }) => metrics.joinsRefused.add(code),
     });
   }
 

@@ -1,3 +1,2 @@
 /** The gateway connects the WebSockets of viewers to rooms. */
 export { createGateway, type Gateway, type GatewayDeps, type GatewayOptions } from './gateway.ts';
-export type { TokenClaims, TokenVerifier } from './upgrade.ts';

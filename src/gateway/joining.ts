@@ -3,8 +3,10 @@ import type { Health } from '../domain/health.ts';
 import type { OutgoingFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
 import type { Failure } from '../protocol/codes.ts';
-import { PROTOCOL_VERSION, type Role } from '../protocol/messages.ts';
+import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import type { PersonalWelcome } from '../rooms/welcome.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
 import { checkMayWatch } from './upgrade.ts';
 
@@ -13,9 +15,8 @@ type ResumedFrom = 'memory' | 'log' | 'snapshot' | null;
 export interface JoinerOptions {
   readonly node: string;
   readonly health: Health;
-  /** The room cannot be opened, or the viewer may not watch. Must close the connection. */
-  readonly onRejected: (connection: Connection, error: Failure) => void;
-  readonly onWelcomed: (role: Role, resumedFrom: ResumedFrom) => void;
+  readonly closer: Closer;
+  readonly metrics: Metrics;
 }
 
 const WIRE_LIMITS: Omit<PersonalWelcome['limits'], 'chatPerSecond' | 'requestsPerSecond'> = Object.freeze({
@@ -39,8 +40,13 @@ export class Joiner {
       if (!connection.isOpen) return;
       const allowed = opened.ok ? checkMayWatch(connection.identity, connection.room) : opened;
       if (allowed.ok) this.enter(connection);
-      else this.options.onRejected(connection, allowed.error);
+      else this.reject(connection, allowed.error);
     });
+  }
+
+  private reject(connection: Connection, error: Failure): void {
+    this.options.metrics.joinsRefused.add(error.code);
+    this.options.closer.reject(connection, error);
   }
 
   /** Looks up the holdings of viewers who may have some. */
@@ -77,7 +83,9 @@ export class Joiner {
     });
     connection.subscribe('main');
     connection.subscribe('chat');
-    this.options.onWelcomed(identity.role, resumedFrom);
+    const { metrics } = this.options;
+    metrics.joins.add(identity.role);
+    if (resumedFrom !== null) metrics.resumes.add(resumedFrom);
   }
 
   private personal({ room, identity, member }: Connection): PersonalWelcome {

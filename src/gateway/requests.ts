@@ -10,6 +10,8 @@ import { CODECS } from '../protocol/codec.ts';
 import { type Failure, fail, failure, type Result } from '../protocol/codes.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { parseClientMessage, type RequestId, requestIdOf } from '../protocol/validate.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
 import { onChat } from './messages/chat.ts';
 import { Call, type HandlerContext, type HandlerResult, REPLIES_LATER } from './messages/context.ts';
@@ -22,18 +24,15 @@ import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
 import { takeRequest } from './rate-limits.ts';
 import { encodeReply, type Reply } from './replies.ts';
+import { recordReply } from './reply-metrics.ts';
 
 export interface RequestsOptions {
   readonly health: Health;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly draining: () => boolean;
-  readonly onBadFrame: (error: Failure) => void;
-  readonly onMessage: (type: ClientMessage['t']) => void;
-  /** `elapsedMs` is null for replies that did not wait for Redis. */
-  readonly onReply: (type: ClientMessage['t'], reply: Reply, elapsedMs: number | null) => void;
-  /** The peer does not speak the protocol: close with `bad_frames`. */
-  readonly onTooManyBadFrames: (connection: Connection) => void;
+  readonly closer: Closer;
+  readonly metrics: Metrics;
 }
 
 const IN_FLIGHT_RETRY_MS = 250;
@@ -74,14 +73,14 @@ export class Requests implements HandlerContext {
     const allowed = takeRequest(connection, nowMs);
     if (!allowed.ok) return connection.replyError(id, this.health.now(), allowed.error);
     if (parsed.ok) return this.serve(connection, parsed.value, nowMs);
-    this.options.onBadFrame(parsed.error);
+    this.options.metrics.badFrames.inc({ code: parsed.error.code });
     connection.replyError(id, this.health.now(), parsed.error);
   }
 
   /** Sends the reply of a call, with all others of this turn to the same connection. */
   finish({ connection, type, id, startedMs }: Call, reply: Reply): void {
     connection.inFlight -= 1;
-    this.options.onReply(type, reply, this.options.clock.nowMs() - startedMs);
+    recordReply(this.options.metrics, type, reply, this.options.clock.nowMs() - startedMs);
     // The reply of a resume went out with its frames. Hearts without an id want no reply.
     if (id === undefined || !connection.isOpen || (type === 'resume' && reply.ok)) return;
     this.outbox.put(connection, encodeReply(connection.variant, id, this.health.now(), reply));
@@ -102,8 +101,8 @@ export class Requests implements HandlerContext {
   }
 
   private serve(connection: Connection, message: ClientMessage, nowMs: number): void {
-    const { logger, onMessage, onReply } = this.options;
-    onMessage(message.t);
+    const { logger, metrics } = this.options;
+    metrics.framesIn.add(message.t);
     const { id } = message;
     // A connection may have as many in flight as it may send per second.
     if (connection.inFlight >= Math.max(LIMITS.inFlightPerConnectionMax, connection.room.rates.requests.perSecond)) {
@@ -116,7 +115,7 @@ export class Requests implements HandlerContext {
     if (result === REPLIES_LATER) return;
     if (!(result instanceof Promise)) {
       connection.inFlight -= 1;
-      onReply(message.t, result, null);
+      recordReply(metrics, message.t, result, null);
       if (id !== undefined) connection.reply(id, this.health.now(), result);
       return;
     }
@@ -160,9 +159,9 @@ export class Requests implements HandlerContext {
   }
 
   private badFrame(connection: Connection, id: RequestId | undefined, error: Failure): void {
-    this.options.onBadFrame(error);
+    this.options.metrics.badFrames.inc({ code: error.code });
     connection.badFrames += 1;
     connection.replyError(id, this.health.now(), error);
-    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.onTooManyBadFrames(connection);
+    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.closer.close(connection, 'bad_frames');
   }
 }

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Connection, Live } from './connection.ts';
 
 /** Unit of `ReadProof.sentAt`: a small integer, unlike milliseconds, needs no heap number. */
@@ -14,7 +15,7 @@ const PING_TIME_UNIT_MS = 100;
 
 export interface SlowViewersOptions {
   readonly clock: Clock;
-  readonly onDemoted: () => void;
+  readonly metrics: Pick<Metrics, 'demotions'>;
 }
 
 export class SlowViewers {
@@ -34,7 +35,7 @@ export class SlowViewers {
     if (state.phase === 'demoted') return this.onDrain(connection);
     if (bytes > LIMITS.backpressureSoftBytes || this.isReadProofOverdue(state)) {
       connection.demote();
-      this.options.onDemoted();
+      this.options.metrics.demotions.inc();
     } else if (this.isReadProofDue(state)) {
       state.readProof = { state: 'pending', chatKib: state.group.chatKib, sentAt: this.pingTime() };
       connection.ping();

@@ -2,11 +2,12 @@
  * Upgrades requests to WebSockets. Cheap checks come first: draining, capacity, rates, then the
  * request, the token and the show. A refused upgrade leaves nothing behind.
  */
+import type { Tokens } from '../auth/tokens.ts';
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, ok, type Result } from '../protocol/codes.ts';
-import type { Role } from '../protocol/messages.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { Connection, GUEST, type Identity, type SocketData, type Source } from './connection.ts';
 import { type Connections, retryAfterMs } from './connections.ts';
@@ -14,30 +15,15 @@ import { type Handshake, readHandshake } from './handshake.ts';
 import { respondError } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 
-export interface TokenClaims {
-  readonly show: string;
-  readonly user: string;
-  readonly name: string;
-  readonly role: Role;
-  /** Seconds since the Unix epoch. */
-  readonly exp: number;
-}
-
-export interface TokenVerifier {
-  verify(token: string): Result<TokenClaims>;
-  /** Returns a short-lived replacement of the token for another node; null if there is none. */
-  pass?(claims: TokenClaims): string | null;
-}
-
 export interface UpgraderOptions {
   readonly rooms: Rooms;
   readonly connections: Connections;
   readonly addresses: ClientAddresses;
-  readonly tokens: TokenVerifier;
+  readonly tokens: Pick<Tokens, 'verify'>;
   /** null = any origin. Requests without an origin are not from browsers, and allowed. */
   readonly allowedOrigins: readonly string[] | null;
   readonly draining: () => boolean;
-  readonly onRefused: (error: Failure) => void;
+  readonly metrics: Metrics;
 }
 
 const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
@@ -101,7 +87,7 @@ export class Upgrader {
   }
 
   private refuse(res: HttpResponse, error: Failure): void {
-    this.options.onRefused(error);
+    this.options.metrics.joinsRefused.add(error.code);
     respondError(res, error);
   }
 }

@@ -1,4 +1,4 @@
-/** uWebSockets.js with types that it lacks, and checks of options that would end the process. */
+/** uWebSockets.js with types that it lacks, and a check of the address to listen on. */
 import {
   App,
   LIBUS_LISTEN_EXCLUSIVE_PORT,
@@ -41,26 +41,7 @@ export function createApp(tls: TlsFiles | null): TemplatedApp {
   return SSLApp({ cert_file_name: certFile, key_file_name: keyFile, ...(passphrase === null ? {} : { passphrase }) });
 }
 
-export interface SocketOptions {
-  readonly idleTimeoutSeconds: number;
-  readonly maxPayloadBytes: number;
-  readonly maxBackpressureBytes: number;
-}
-
-/** Throws on values for which uWebSockets.js ends the process, such as a long idle timeout. */
-export function checkSocketOptions(options: SocketOptions): void {
-  const rules: ReadonlyArray<readonly [keyof SocketOptions, number, number]> = [
-    ['idleTimeoutSeconds', 8, 960],
-    ['maxPayloadBytes', 1, 2 ** 30],
-    ['maxBackpressureBytes', 1, 2 ** 30],
-  ];
-  for (const [name, min, max] of rules) {
-    const value = options[name];
-    if (!Number.isInteger(value) || value < min || value > max)
-      throw invalidOption(`${name} must be an integer from ${min} to ${max}, not ${value}.`);
-  }
-}
-
+/** Throws on values for which uWebSockets.js would end the process. */
 export function checkListenOptions({ host, port }: { host: string; port: number }): void {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw invalidOption(`The gateway port must be an integer from 0 to 65535, not ${port}.`);

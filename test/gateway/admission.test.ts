@@ -23,7 +23,7 @@ t.test('a full node refuses before it checks the token, and accepts again after 
     verified += 1;
     return { ok: false as const, error: { code: 'unauthenticated' as const, message: 'never' } };
   };
-  const deps = { ...gatewayDeps(world), tokens: { verify } };
+  const deps = { ...gatewayDeps(world), tokens: { verify, pass: () => null } };
   const gateway = createGateway({ ...deps, options: gatewayOptions({ limits: { perNodeMax: 2 } }) });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 1_000 }));

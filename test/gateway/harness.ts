@@ -86,7 +86,7 @@ export const gatewayOptions = (more: Partial<GatewayOptions> = {}): GatewayOptio
 export const gatewayDeps = ({ store }: Engine): Omit<GatewayDeps, 'options'> => ({
   store,
   log: store,
-  tokens: { verify: () => ({ ok: false, error: { code: 'unauthenticated', message: '' } }) },
+  tokens: { verify: () => ({ ok: false, error: { code: 'unauthenticated', message: '' } }), pass: () => null },
   logger,
   metrics: createMetrics({ processMetrics: false }),
 });

@@ -13,7 +13,7 @@ const KIB = 1024;
 function setUp() {
   const clock = new ManualClock();
   let demotions = 0;
-  const viewers = new SlowViewers({ clock, onDemoted: () => demotions++ });
+  const viewers = new SlowViewers({ clock, metrics: { demotions: { inc: () => demotions++ } as never } });
   const group = { chatKib: 7, topics: { main: 'e', chat: 'c' } } as BroadcastGroup;
   const peer = { buffered: 0, pings: 0, closeCode: 0 };
   const socket = {
