@@ -9,7 +9,7 @@ const SECRET = 'a secret of thirty-two bytes or more';
 const PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
 const claims: Claims = { show: 'show', user: 'Zoë', name: 'Zoë 🦊', role: 'buyer', exp: 10_000 };
 
-t.test('a pass replaces the token for a minute on every node that has the secret (W-5)', async (t) => {
+t.test('a pass replaces the token for a minute on every node that has the secret (W-5.4)', async (t) => {
   let now = 1_000_000;
   const tokensWith = (secret: string): ReturnType<typeof createTokens> =>
     createTokens({ secret, publicKeys: [PUBLIC_KEY], nowMs: () => now });
@@ -29,7 +29,7 @@ t.test('a pass replaces the token for a minute on every node that has the secret
   );
 });
 
-t.test('only engines with a secret and public keys issue passes (W-5)', async (t) => {
+t.test('only engines with a secret and public keys issue passes (W-5.4)', async (t) => {
   const nowMs = (): number => 0;
   t.equal(createTokens({ secret: SECRET, nowMs }).pass(claims), null);
   t.equal(createTokens({ publicKeys: [PUBLIC_KEY], nowMs }).pass(claims), null);

@@ -30,7 +30,7 @@ t.test('the given clock decides about expiry on every call', async (t) => {
   t.equal(codeOf(tokens.verify(token)), 'ok');
 });
 
-t.test('forged, foreign and malformed tokens are unauthenticated (H-2)', async (t) => {
+t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async (t) => {
   const tokens = createTokens({ secret, nowMs: Date.now });
   const sign = createSigner({ key: secret });
   const good = sign(payload);

@@ -16,7 +16,7 @@ function upgrader(t: Test, world: World, { port }: Node): (upgrade?: Partial<Raw
   };
 }
 
-t.test('a full node refuses before it checks the token, and accepts again after a viewer left', async (t) => {
+t.test('a full node refuses before it checks the token, and accepts again after a viewer left (H-4.2)', async (t) => {
   const world = await startWorld(t);
   let verified = 0;
   const verify = () => {
@@ -78,7 +78,7 @@ t.test('connections per address are limited; headers and the PROXY protocol of s
   t.equal(await upgrade({ prefix }), 429, 'the PROXY protocol is ignored');
 });
 
-t.test('behind trusted proxies, the address is the last one that is not a trusted proxy', async (t) => {
+t.test('behind trusted proxies, the address is the last one that is not a trusted proxy (H-4.4)', async (t) => {
   const world = await startWorld(t);
   const node = await world.addNode({
     limits: { perAddressMax: 1 },

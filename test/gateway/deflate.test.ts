@@ -6,7 +6,7 @@ import { inflate, isDeflated } from '../../src/protocol/codec.ts';
 import type { Frame } from '../../src/protocol/messages.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('the compressed variant deflates a broadcast once for all viewers; short replies are plain (M-4)', async (t) => {
+t.test('the compressed variant deflates a broadcast once; short replies are plain (M-4.1, M-4.2)', async (t) => {
   const world = await startWorld(t);
   const { encodes } = world.node.metrics;
   const json = await world.connect({ user: 'json' });

@@ -9,7 +9,7 @@ import { gatewayDeps, gatewayOptions, SECRET, startWorld, until } from './harnes
 
 const json = 'stampede.v1.json';
 
-t.test('an invalid origin, protocol, show or token is refused with a code (H-1, H-2, H-4)', async (t) => {
+t.test('an invalid origin, protocol, show or token is refused with a code (H-1.1, H-1.2, H-2.4, H-4.1)', async (t) => {
   const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
   const url = `${world.node.url}/v1/shows/${world.show}`;
   await world.join({ user: 'first' });
@@ -47,7 +47,7 @@ t.test('an invalid origin, protocol, show or token is refused with a code (H-1, 
   fromShop.terminate();
 });
 
-t.test('a first viewer is rejected after the upgrade if the show is missing or needs a token (H-8)', async (t) => {
+t.test('a first viewer is rejected after the upgrade: no such show, or no token (H-8.1, H-8.2)', async (t) => {
   const world = await startWorld(t, { guests: false });
   const lost = await world.connect({ show: 'nosuchshow', token: world.token('ann', { show: 'nosuchshow' }) });
   t.match(await lost.type('bye'), { code: 4203, reason: 'show_gone', message: String });
@@ -74,7 +74,7 @@ t.test('100 first viewers join together; requests before the welcome get replies
   t.ok(viewers.every(({ socket }) => socket.readyState === socket.OPEN));
 });
 
-t.test('the query may carry the token; without a known protocol the encoding is JSON (H-3)', async (t) => {
+t.test('the query may carry the token; JSON is the default encoding (H-2.2, H-2.3, H-3.1, H-3.2)', async (t) => {
   const world = await startWorld(t);
   const bare = await world.connect({ token: null, protocols: [], query: `?token=${world.token('ann')}` });
   t.equal(bare.socket.protocol, '');
@@ -86,7 +86,7 @@ t.test('the query may carry the token; without a known protocol the encoding is 
   t.equal(two.socket.protocol, 'stampede.v1.msgpack', 'the first known one');
 });
 
-t.test('guests may watch and sync only; viewers may chat but not buy (H-5)', async (t) => {
+t.test('guests may watch and sync only; viewers may chat but not buy (H-5.1, H-5.3)', async (t) => {
   const world = await startWorld(t, { guests: true });
   const guest = await world.connect({ token: null });
   t.match(await guest.type('welcome'), {
@@ -127,7 +127,7 @@ t.test('the gateway port serves health and readiness; other paths are 404', asyn
   t.equal((await fetch(`${base}/healthz`)).status, 200, 'but healthy');
 });
 
-t.test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8)', async (t) => {
+t.test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8.1)', async (t) => {
   const world = await startWorld(t);
   world.redis.signal('SIGKILL');
   await until(() => world.store.trouble() !== null, 'the node detects it');

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { startWorld, until } from './harness.ts';
 
-t.test('two viewers join, chat, reserve, sell out, replay and release', async (t) => {
+t.test('viewers join, chat, reserve, replay and release (C-5.1, Q-7.2, Q-8.3, T-1.1, W-4.2, W-6)', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect({ user: 'ann' });
   const tablet = await world.connect({ user: 'ann' });

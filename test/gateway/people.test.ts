@@ -24,7 +24,7 @@ t.test('a muted user is refused on every node until the mute ends (L-4)', async 
   t.equal(first.events().length, events, 'viewers get no event');
 });
 
-t.test('a user has one chat rate and one slow mode over all nodes and reconnects (L-3)', async (t) => {
+t.test('a user has one chat rate and one slow mode over all nodes and reconnects (L-3.1, L-3.3)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const first = await world.join({ user: 'ann' });
@@ -55,7 +55,7 @@ t.test('a user has one chat rate and one slow mode over all nodes and reconnects
   t.match(await cydAgain.say('at once'), { code: 'rate_limited' });
 });
 
-t.test('unique viewers count each user once over nodes and reconnects, without guests (S-3)', async (t) => {
+t.test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const ann = await world.connect({ user: 'ann' });

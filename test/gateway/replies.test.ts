@@ -14,7 +14,7 @@ const result = fc.oneof(
   fc.constant(fail('rate_limited', 'Wait.', { retryAfterMs: 5 })),
 );
 
-t.test('hand-written replies equal those of the MessagePack library (M-3)', async (t) => {
+t.test('hand-written replies equal those of the MessagePack library (M-3.1)', async (t) => {
   fc.assert(
     fc.property(
       id,

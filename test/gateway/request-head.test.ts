@@ -11,7 +11,7 @@ import { startWorld } from './harness.ts';
 /** uWebSockets.js checks every 4 seconds; the rest is for a busy machine. */
 const GRACE_MS = 8_000;
 
-t.test('a connection without a complete request head is closed after a time-out', { timeout: 40_000 }, async (t) => {
+t.test('without a complete request head, a connection is closed (H-3.5)', { timeout: 40_000 }, async (t) => {
   const world = await startWorld(t);
   const { port } = world.node;
   const viewer = await world.join();
@@ -33,7 +33,7 @@ t.test('a connection without a complete request head is closed after a time-out'
   t.match(await viewer.request({ t: 'sync', at: 1 }), { t: 'ok' }, 'viewers stay connected');
 });
 
-t.test('the longest token fits beside cookies; a larger request head is refused', async (t) => {
+t.test('the longest token fits beside cookies; a larger request head is refused (H-3.4)', async (t) => {
   const world = await startWorld(t);
   const path = `/v1/shows/${world.show}`;
   const cookies = `Cookie: ${'c'.repeat(LIMITS.requestHeadBytesMax / 2 - 500)}`;

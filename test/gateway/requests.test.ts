@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/limits.ts';
 import type { Client } from './client.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('an invalid frame gets a coded error; too many of them close the connection (Q-1, Q-2)', async (t) => {
+t.test('invalid frames get coded errors; too many close the connection (Q-1.1, Q-1.2, Q-2.1)', async (t) => {
   const world = await startWorld(t);
   const cases: Array<['json' | 'msgpack', string | Buffer | Uint8Array, string]> = [
     ['json', '', 'bad_frame'],
@@ -50,7 +50,7 @@ t.test('random bytes get errors and do not affect other viewers (Q-3)', async (t
   t.match(await other.say('still here'), { t: 'ok' });
 });
 
-t.test('an error names the invalid field and carries the id of the request (Q-4)', async (t) => {
+t.test('an error names the invalid field and carries the id of the request (M-1.4, Q-4)', async (t) => {
   const world = await startWorld(t);
   let client: Client = await world.connect();
   const line = { sku: 'shirt-m', qty: 1 };
@@ -91,7 +91,7 @@ t.test('an error names the invalid field and carries the id of the request (Q-4)
   t.match(await client.find((m) => m.t === 'error' && m.details?.field === 'id'), { code: 'invalid_message' });
 });
 
-t.test('chat and requests are limited per connection, chat also per user (L-1)', async (t) => {
+t.test('chat and requests are limited per connection, chat also per user (L-1.1, L-1.2, L-1.4)', async (t) => {
   const world = await startWorld(t);
   const [one, two] = await Promise.all([world.connect({ user: 'ann' }), world.connect({ user: 'ann' })]);
   const replies = await Promise.all([one, two].flatMap((c) => Array.from({ length: 6 }, (_, i) => c.say(`m${i}`))));
@@ -104,7 +104,7 @@ t.test('chat and requests are limited per connection, chat also per user (L-1)',
   t.ok(syncs.filter((reply) => reply.t === 'ok').length >= 2 * LIMITS.requestRatePerSecond);
 });
 
-t.test('slow mode limits viewers and not hosts (L-2)', async (t) => {
+t.test('slow mode limits viewers and not hosts (H-5.4, L-2)', async (t) => {
   const world = await startWorld(t);
   await world.store.updateShow(world.show, { slowModeMs: 60_000 }, 'test');
   const ann = await world.connect({ user: 'ann' });
@@ -126,7 +126,7 @@ t.test('chat is refused after the end of the show', async (t) => {
   t.match(await ann.say('too late'), { t: 'error', code: 'show_ended' });
 });
 
-t.test('a sale refuses before its opening time, opens on time, and sells each unit once', async (t) => {
+t.test('a sale refuses before it opens, opens on time, sells each unit once (S-4.1, S-5.1, S-5.2, T-4)', async (t) => {
   const world = await startWorld(t);
   const buyers = await world.joinMany(20, (i) => ({ user: `b${i}`, encoding: i % 2 ? 'json' : 'msgpack' }));
   const [first] = buyers as [Client];

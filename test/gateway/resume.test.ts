@@ -2,7 +2,7 @@ import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('a reconnect with a position gets exactly the missed events, from memory (R-2)', async (t) => {
+t.test('a reconnect with a position gets the missed events, from memory (H-7, R-1, R-2.1, R-2.2)', async (t) => {
   const world = await startWorld(t);
   const stay = await world.join({ user: 'stay' });
   const ann = await world.connect({ user: 'ann' });
@@ -52,7 +52,7 @@ t.test('events that are no longer in memory come from the log; without them a sn
   t.equal(welcome.snapshot.offset, offset + 21);
 });
 
-t.test('a resume request on a live connection gets ok first, then the frames (R-4)', async (t) => {
+t.test('a resume request on a live connection gets ok first, then the frames (M-5.3, R-4.1, R-4.2, R-5)', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect({ user: 'ann', encoding: 'msgpack' });
   const { epoch, offset } = await ann.type('welcome');

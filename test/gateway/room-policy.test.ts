@@ -6,7 +6,7 @@ import { startWorld, until } from './harness.ts';
 
 const idsOf = (client: Client): number[] => client.chat().map(([id]) => id);
 
-t.test('a display cap shows all viewers one sample, marked chat and the missed count (C-5, C-8, C-9)', async (t) => {
+t.test('one sample and all marked chat are shown (C-4.4, C-5.2, C-8.1, C-8.2, C-8.4, C-9.3, R-6.2)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const cap = 20;
@@ -66,7 +66,7 @@ t.test('a display cap shows all viewers one sample, marked chat and the missed c
   t.same(missed, [dropped, dropped, 0, dropped], 'nothing is counted twice');
 });
 
-t.test('messages dropped after the last shown one are reported without further chat (C-9)', async (t) => {
+t.test('messages dropped after the last shown one are reported without further chat (C-9.2)', async (t) => {
   const world = await startWorld(t);
   await world.store.updateShow(world.show, { chatShownPerSecond: 1 }, 'test');
   const ann = await world.join({ user: 'ann' });
@@ -80,7 +80,7 @@ t.test('messages dropped after the last shown one are reported without further c
   t.equal(resumed.missed(), 0, 'a client that has the report does not get it again');
 });
 
-t.test('a removed message disappears from live views, history and resumes on every node (C-10)', async (t) => {
+t.test('a removed message disappears from live views, history and resumes on every node (C-10.2)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const ann = await world.join({ user: 'ann' });

@@ -47,7 +47,7 @@ function watchBuffers(): () => number {
   return () => most;
 }
 
-t.test('stalled viewers of each group lose chat, keep events and get the missed count (B-1, B-2)', async (t) => {
+t.test('stalled viewers of each group lose chat, keep events and get the missed count (B-1.2, B-2.1)', async (t) => {
   const maxBuffered = watchBuffers();
   const demoted = watchDemoted();
   const world = await startWorld(t);

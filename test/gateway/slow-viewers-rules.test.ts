@@ -47,7 +47,7 @@ function setUp() {
   return { clock, viewers, connection, peer, phase, inspect, pong, send, demotions: () => demotions };
 }
 
-t.test('above the soft limit a viewer is demoted, above the hard limit it is closed (B-1, B-3)', async (t) => {
+t.test('above the soft limit a viewer is demoted, above the hard limit it is closed (B-1.1, B-3)', async (t) => {
   const { peer, inspect, demotions } = setUp();
   peer.buffered = LIMITS.backpressureSoftBytes;
   t.equal(inspect(), 'live');
@@ -63,7 +63,7 @@ t.test('above the soft limit a viewer is demoted, above the hard limit it is clo
   t.equal(peer.closeCode, 4001);
 });
 
-t.test('a viewer is pinged after much chat, and demoted while the pong is overdue (B-4)', async (t) => {
+t.test('a viewer is pinged after much chat, and demoted while the pong is overdue (B-4.1, B-4.2)', async (t) => {
   const { clock, peer, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib - 1);
   inspect();
@@ -81,7 +81,7 @@ t.test('a viewer is pinged after much chat, and demoted while the pong is overdu
   t.equal(pong(), 'live', 'an unrequested pong changes nothing');
 });
 
-t.test('a late pong is not overdue if little chat was sent since the ping (B-4)', async (t) => {
+t.test('a late pong is not overdue if little chat was sent since the ping (B-4.2)', async (t) => {
   const { clock, peer, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib);
   inspect();
@@ -105,7 +105,7 @@ t.test('a late pong is not overdue if little chat was sent since the ping (B-4)'
   t.equal(peer.pings, 3);
 });
 
-t.test('a viewer with a full buffer and a pending ping is restored when both are resolved (B-1, B-4)', async (t) => {
+t.test('a full buffer and a pending ping must both be resolved (B-1.1, B-4.2)', async (t) => {
   const { viewers, connection, peer, phase, inspect, pong, send } = setUp();
   send(LIMITS.readProofEveryKib);
   inspect();

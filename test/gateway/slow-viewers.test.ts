@@ -16,7 +16,7 @@ async function floodUntilDemotion(world: World): Promise<number> {
   return round * FLOOD_MESSAGES;
 }
 
-t.test('a slow viewer loses chat, keeps events and gets the missed count (B-1, B-2)', async (t) => {
+t.test('a slow viewer loses chat, keeps events and gets the missed count (B-1.1, B-1.2, B-2.1, B-2.2)', async (t) => {
   const world = await startWorld(t);
   const fast = await world.join({ user: 'fast' });
   const slow = await world.join({ user: 'slow', encoding: 'msgpack' });
@@ -35,7 +35,7 @@ t.test('a slow viewer loses chat, keeps events and gets the missed count (B-1, B
   t.equal(slow.chat().length, total - restored.missed + FLOOD_MESSAGES);
 });
 
-t.test('a viewer that does not read is demoted while the kernel still buffers (B-4)', async (t) => {
+t.test('a viewer that does not read is demoted while the kernel still buffers (B-4.1, B-4.2)', async (t) => {
   const world = await startWorld(t);
   const fast = await world.join({ user: 'fast' });
   const slow = await world.join({ user: 'slow' });

@@ -139,7 +139,7 @@ function checkFields(t: Test, view: unknown, fields: string): void {
 const rowOf = (name: string): string => rows.find(([first]) => first === name)?.[1] ?? '';
 const cellOf = (name: string): string => rows.find(([first]) => first === name)?.[2] ?? '';
 
-t.test('messages have the listed fields (W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)', async (t) => {
+t.test('messages have the listed fields (W-1.1, W-1.2, W-2.1, W-2.3, W-3.1, S-1.1, S-2.1, E-1.1, M-2.1)', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect();
   const welcome = await ann.type('welcome');
@@ -251,7 +251,7 @@ t.test('messages without a type count as malformed (Q-2.2, M-1.1)', async (t) =>
 t.test('each request gets one reply; unknown fields are ignored (Q-5.2, M-2.2, M-1.2)', async (t) => {
   const world = await startWorld(t);
   const ann = await world.connect();
-  t.equal((await ann.type('welcome')).t, 'welcome');
+  await ann.type('welcome');
   const sale = await world.openSale();
   const requests = [
     { at: 5, more: { unknown: true }, id: 1, t: 'sync' },

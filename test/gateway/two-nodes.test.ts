@@ -1,7 +1,7 @@
 import t from 'tap';
 import { startWorld, until } from './harness.ts';
 
-t.test('chat has one order and consecutive ids on every node (C-4)', async (t) => {
+t.test('chat has one order and consecutive ids on every node (C-4.1, C-4.2, C-5.1, M-5.2)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const writers = await world.joinMany(12, (i) => ({
@@ -28,7 +28,7 @@ t.test('chat has one order and consecutive ids on every node (C-4)', async (t) =
   }
 });
 
-t.test('viewers, peak and hearts are summed over nodes', async (t) => {
+t.test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const ann = await world.connect({ user: 'ann' });
@@ -42,7 +42,7 @@ t.test('viewers, peak and hearts are summed over nodes', async (t) => {
   t.pass('counts arrived');
 });
 
-t.test("a hold made on one node is sent to the buyer's connection on another", async (t) => {
+t.test("a hold made on one node is sent to the buyer's connection on another (W-4.1)", async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
   const phone = await world.join({ user: 'ann' });
