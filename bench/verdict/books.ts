@@ -1,7 +1,4 @@
-/**
- * What the engine says of itself when the load is over, asked over the control API from outside:
- * the verification, the sales and single reservations.
- */
+/** The engine's books after the load, read over the control API: sales, reservations, ledger. */
 
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
@@ -13,12 +10,12 @@ import type { Grant } from './evidence.ts';
 export interface Books {
   readonly verification: Verification;
   readonly sales: readonly SaleBooks[];
-  /** Granted reservations that were looked up; null = the engine does not know it. */
+  /** Granted reservations that were looked up; null if unknown to the engine. */
   readonly looked: ReadonlyMap<string, ReservationView | null>;
 }
 
 export interface LookUp {
-  /** Most reservations to look up one by one; above it a sample is drawn. */
+  /** Maximum number of look-ups; a random sample above it. */
   readonly most: number;
   readonly seed: number;
   readonly atOnce?: number;
@@ -26,9 +23,7 @@ export interface LookUp {
 
 const AT_ONCE = 8;
 
-/**
- * Throws `BackOfficeError` when the engine does not answer: without its books there is no verdict.
- */
+/** Throws `BackOfficeError` if the engine does not respond: without books there is no verdict. */
 export async function readBooks(
   office: BackOffice,
   show: string,
@@ -41,7 +36,7 @@ export async function readBooks(
     for (let id = ids.pop(); id !== undefined; id = ids.pop()) looked.set(id, await reservation(office, show, id));
   });
   await Promise.all(lanes);
-  // Last, so that the books are not older than the reservations.
+  // Last, so that the books are newer than the reservations.
   const [verification, sales] = [await office.verify(show), await office.listSales(show)];
   return { verification, sales, looked };
 }
@@ -55,7 +50,7 @@ async function reservation(office: BackOffice, show: string, id: string): Promis
   }
 }
 
-/** `most` of the items in random order, the same for the same seed. */
+/** Returns up to `most` items in random order, determined by the seed. */
 function sample<T>(items: T[], most: number, seed: number): T[] {
   const random = createPrng(seed);
   for (let at = 0; at < Math.min(most, items.length); at++) {

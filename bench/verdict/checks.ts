@@ -1,7 +1,6 @@
 /**
- * Holds what the clients saw against the books, promise by promise. Pure: evidence and books in,
- * checks out. Nothing here knows how the engine works; a check that fails names the first cases.
- * `src/README.md` and the protocol say what is promised.
+ * Compares what clients received with the books, promise by promise. Pure functions without
+ * knowledge of the engine's internals. A failed check names the first cases.
  */
 import { conservation } from '../../src/domain/ledger.ts';
 import type { Check } from '../report/result.ts';
@@ -11,7 +10,7 @@ import type { Evidence, Grant } from './evidence.ts';
 import { distinct, endsById, listed, mostAtOnce, unitsOf } from './grants.ts';
 import { refusalCheck } from './refusals.ts';
 
-/** Checks of a run that sold. */
+/** Checks of a run with sales. */
 export function checkSales(evidence: Evidence, books: Books): Check[] {
   return [
     accountedFor(books),
@@ -26,49 +25,51 @@ export function checkSales(evidence: Evidence, books: Books): Check[] {
   ];
 }
 
-/** Checks of a run with viewers, selling or not. */
+/** Checks of a run with viewers. */
 export function checkLines({ line, requests }: Evidence): Check[] {
   const lost: string[] = [];
-  if (line.gaps > 0) lost.push(`${line.gaps} events missing on standing connections without a snapshot in their place`);
-  if (line.behind > 0) lost.push(`${line.behind} of ${line.standing} viewers do not stand at the newest event`);
+  if (line.gaps > 0) lost.push(`${line.gaps} events missing on open connections without a snapshot`);
+  if (line.behind > 0) lost.push(`${line.behind} of ${line.standing} viewers do not have the newest event`);
   const silent =
-    line.chatGaps > 0 ? [`${line.chatGaps} chat messages left out on standing connections and not told as missed`] : [];
-  const unanswered: string[] = [];
+    line.chatGaps > 0 ? [`${line.chatGaps} chat messages omitted on open connections and not announced as missed`] : [];
+  const wrongReplies: string[] = [];
   if (requests.ignored > 0)
-    unanswered.push(`${requests.ignored} of ${requests.sent} requests got no answer on a connection that stood`);
-  if (requests.doubled > 0) unanswered.push(`${requests.doubled} requests got a second answer`);
+    wrongReplies.push(`${requests.ignored} of ${requests.sent} requests got no reply on an open connection`);
+  if (requests.doubled > 0) wrongReplies.push(`${requests.doubled} requests got a second reply`);
   return [
     checkOf(
       'events without a gap',
       'I7',
       lost,
-      `${whole(line.events)} events seen by ${whole(line.standing)} viewers, ${whole(line.snapshots)} snapshots, ${whole(line.resumed)} resumed, 0 gaps`,
+      `${whole(line.events)} events at ${whole(line.standing)} viewers, ${whole(line.snapshots)} snapshots, ` +
+        `${whole(line.resumed)} resumed, 0 gaps`,
     ),
-    checkOf('no chat lost in silence', 'B-2', silent, `${whole(line.missed)} left out and told so`),
+    checkOf('no chat lost silently', 'B-2', silent, `${whole(line.missed)} omitted and announced`),
     checkOf(
-      'one answer a request',
+      'one reply per request',
       'Q-5',
-      unanswered,
-      `${whole(requests.answered)} answers to ${whole(requests.sent)} requests, ${whole(requests.unknown)} cut off`,
+      wrongReplies,
+      `${whole(requests.answered)} replies to ${whole(requests.sent)} requests, ${whole(requests.unknown)} cut off`,
     ),
   ];
 }
 
-/** Every viewer saw zero within `spreadMsMax`, by its own clock (which it set by the server's). */
+/** Every viewer saw zero within `spreadMsMax` by its clock, which is synced with the server. */
 export function checkZeros({ zeros }: Evidence, spreadMsMax: number): Check[] {
   if (zeros.length === 0) return [];
   const spread = (first: number, last: number): number => Math.max(0, last - first);
   const wrong = zeros.flatMap((zero) => {
     const byClock = spread(zero.clockFirstMs, zero.clockLastMs);
     return byClock > spreadMsMax
-      ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer, allowed are ${spreadMsMax}`]
+      ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer (at most ${spreadMsMax})`]
       : [];
   });
-  const said = zeros.map(
+  const right = zeros.map(
     (zero) =>
-      `${zero.sale}: ${spread(zero.clockFirstMs, zero.clockLastMs).toFixed(1)} ms over ${whole(zero.viewers)} clocks, the opening seen within ${spread(zero.openedFirstMs, zero.openedLastMs).toFixed(1)} ms by ${whole(zero.openedSeen)}`,
+      `${zero.sale}: ${spread(zero.clockFirstMs, zero.clockLastMs).toFixed(1)} ms over ${whole(zero.viewers)} clocks, ` +
+      `opening within ${spread(zero.openedFirstMs, zero.openedLastMs).toFixed(1)} ms at ${whole(zero.openedSeen)}`,
   );
-  return [checkOf('zero seen together', 'I5', wrong, said.join('; '))];
+  return [checkOf('zero seen together', 'I5', wrong, right.join('; '))];
 }
 
 function accountedFor({ verification, sales }: Books): Check {
@@ -85,7 +86,8 @@ function accountedFor({ verification, sales }: Books): Check {
     'every unit accounted for',
     'I1',
     [...new Set(wrong)],
-    `${sum((sku) => sku.allocated)} allocated = ${sum((sku) => sku.sold)} sold + ${sum((sku) => sku.held)} held + ${sum((sku) => sku.available)} free + ${sum((sku) => sku.withdrawn)} withdrawn`,
+    `${sum((sku) => sku.allocated)} allocated = ${sum((sku) => sku.sold)} sold + ${sum((sku) => sku.held)} held + ` +
+      `${sum((sku) => sku.available)} free + ${sum((sku) => sku.withdrawn)} withdrawn`,
   );
 }
 
@@ -95,11 +97,11 @@ function ledgerRight({ verification }: Books): Check {
     'the ledger replays to the books',
     'I1 I2 I3',
     violations,
-    `${whole(entries)} entries, ${whole(refusals)} refusals by Redis judged, ${whole(localRefusals)} by gateways`,
+    `${whole(entries)} entries, ${whole(refusals)} refusals by Redis, ${whole(localRefusals)} by gateways`,
   );
 }
 
-/** By the times the clients were told, no SKU ever had more units held and sold than there were. */
+/** By the times in the replies, no SKU ever had more units held and sold than allocated. */
 function neverTooMany({ grants, ends }: Evidence, { sales }: Books): Check {
   const known = distinct(grants);
   const endOf = endsById(ends);
@@ -113,7 +115,7 @@ function neverTooMany({ grants, ends }: Evidence, { sales }: Books): Check {
     }
   }
   return checkOf(
-    'nothing oversold, by what clients were told',
+    'nothing oversold, by the replies',
     'I1',
     wrong,
     `${whole(known.size)} reservations, ${sales.length === 1 ? 'one sale' : `${sales.length} sales`}`,
@@ -144,55 +146,54 @@ function limitsKept({ grants, ends }: Evidence, { sales }: Books): Check {
   return checkOf('limits kept', 'I2', wrong, `most units one buyer had in a sale: ${fullest}`);
 }
 
-/** Each reservation a client was granted stands in the ledger, for that buyer and those units. */
+/** Each granted reservation is in the ledger, for that buyer and those units. */
 function grantsReal({ grants, requests }: Evidence, { verification, looked }: Books): Check {
   const wrong: string[] = [];
   const known = distinct(grants);
   for (const [id, view] of looked) {
     const grant = known.get(id);
     if (grant === undefined) continue;
-    if (view === null) wrong.push(`${id} was granted to ${grant.user} and is not known to the engine`);
+    if (view === null) wrong.push(`${id} was granted to ${grant.user} and is unknown to the engine`);
     else if (view.user !== grant.user || view.sale !== grant.sale || listed(view.lines) !== listed(grant.lines))
       wrong.push(
-        `${id} was granted to ${grant.user} for ${listed(grant.lines)} of ${grant.sale} and is ${view.user}'s, for ${listed(view.lines)} of ${view.sale}`,
+        `${id} was granted to ${grant.user} for ${listed(grant.lines)} of ${grant.sale} and belongs to ${view.user}, ` +
+          `for ${listed(view.lines)} of ${view.sale}`,
       );
   }
   if (known.size > verification.reservations)
     wrong.push(`clients were granted ${known.size} reservations, the ledger has ${verification.reservations}`);
   if (known.size + requests.openReserves < verification.reservations)
     wrong.push(
-      `the ledger has ${verification.reservations} reservations, clients were granted ${known.size} and wait for ${requests.openReserves} lost answers at most`,
+      `the ledger has ${verification.reservations} reservations, clients were granted ${known.size} ` +
+        `and lost at most ${requests.openReserves} replies`,
     );
   return checkOf(
     'every accepted reservation is real',
     'I8',
     wrong,
-    `${whole(known.size)} granted, ${whole(verification.reservations)} in the ledger, ${whole(looked.size)} looked up one by one`,
+    `${whole(known.size)} granted, ${whole(verification.reservations)} in the ledger, ${whole(looked.size)} looked up`,
   );
 }
 
-/**
- * What clients know to be sold and held are the sold and held units of the books, SKU by SKU; lost
- * answers leave room upwards.
- */
+/** Sold and held units agree between clients and books, SKU by SKU; lost replies allow more. */
 function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check {
   const ended = new Map(evidence.ends.map(({ reservation, state }) => [reservation, state]));
   for (const [id, view] of looked) if (view !== null && view.state !== 'held') ended.set(id, view.state);
-  const room = evidence.requests.openReserves;
+  const lost = evidence.requests.openReserves;
   const wrong: string[] = [];
   for (const sale of verification.sales) {
     const own = [...distinct(evidence.grants).values()].filter((grant) => grant.sale === sale.id);
     for (const { sku, sold, held } of sale.skus) {
       const units = (state: string | undefined): number =>
         own.reduce((sum, grant) => sum + (ended.get(grant.reservation) === state ? unitsOf(grant.lines, sku) : 0), 0);
-      const [told, open] = [units('confirmed'), units(undefined)];
-      if (told > sold) wrong.push(`${sale.id}/${sku}: clients know of ${told} sold units, the books of ${sold}`);
-      // A hold may have lapsed without anybody hearing of it, so what is held is at most what
-      // clients know to be open.
-      if (held > open && room === 0)
+      const [confirmed, open] = [units('confirmed'), units(undefined)];
+      if (confirmed > sold)
+        wrong.push(`${sale.id}/${sku}: clients know of ${confirmed} sold units, the books of ${sold}`);
+      // Holds may expire without a message to a client, so the books may hold less.
+      if (held > open && lost === 0)
         wrong.push(`${sale.id}/${sku}: the books hold ${held} units, clients know of ${open}`);
-      if (sold > told + open && room === 0)
-        wrong.push(`${sale.id}/${sku}: the books sold ${sold} units, clients know of ${told} sold and ${open} held`);
+      if (sold > confirmed + open && lost === 0)
+        wrong.push(`${sale.id}/${sku}: the books sold ${sold} units, clients know of ${confirmed} and ${open} held`);
     }
   }
   const skus = verification.sales.reduce((sum, sale) => sum + sale.skus.length, 0);
@@ -200,13 +201,11 @@ function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check 
     'clients and books agree on every unit',
     'I1 I8',
     wrong,
-    `${whole(skus)} SKUs${room > 0 ? `, ${whole(room)} answers were lost` : ''}`,
+    `${whole(skus)} SKUs${lost > 0 ? `, ${whole(lost)} replies were lost` : ''}`,
   );
 }
 
-/**
- * One key, one reservation; one reservation, one key; and a repeated key is answered as repeated.
- */
+/** One reservation per key, one key per reservation, and repeated keys are marked as replayed. */
 function keysKept({ grants }: Evidence): Check {
   const wrong: string[] = [];
   const byKey = new Map<string, Grant>();
@@ -219,9 +218,8 @@ function keysKept({ grants }: Evidence): Check {
     if (before !== undefined) {
       repeats++;
       if (before.reservation !== grant.reservation)
-        wrong.push(`${name} was answered ${before.reservation} and then ${grant.reservation}`);
-      else if (!before.replayed && !grant.replayed)
-        wrong.push(`${grant.reservation} was decided twice as if it were new`);
+        wrong.push(`${name} got ${before.reservation} and then ${grant.reservation}`);
+      else if (!before.replayed && !grant.replayed) wrong.push(`${grant.reservation} was granted twice as new`);
     } else if (owner !== undefined)
       wrong.push(
         `${grant.reservation} was given to ${owner.user} (key ${owner.key}) and to ${grant.user} (key ${grant.key})`,
@@ -230,7 +228,7 @@ function keysKept({ grants }: Evidence): Check {
     byId.set(grant.reservation, owner ?? grant);
   }
   return checkOf(
-    'the same key gets the same answer',
+    'the same key gets the same result',
     'I4',
     wrong,
     `${whole(byKey.size)} keys, ${whole(repeats)} repeated`,
@@ -239,16 +237,16 @@ function keysKept({ grants }: Evidence): Check {
 
 function endedOnce({ ends }: Evidence, { looked }: Books): Check {
   const wrong: string[] = [];
-  const told = new Map<string, string>();
+  const reported = new Map<string, string>();
   for (const { reservation, state } of ends) {
-    const before = told.get(reservation);
+    const before = reported.get(reservation);
     if (before !== undefined && before !== state)
-      wrong.push(`${reservation} was told to be ${before} and to be ${state}`);
-    told.set(reservation, before ?? state);
+      wrong.push(`${reservation} was reported as ${before} and as ${state}`);
+    reported.set(reservation, before ?? state);
   }
-  for (const [id, state] of told) {
+  for (const [id, state] of reported) {
     const view = looked.get(id);
-    if (view && view.state !== state) wrong.push(`${id} was told to be ${state} and is ${view.state}`);
+    if (view && view.state !== state) wrong.push(`${id} was reported as ${state} and is ${view.state}`);
   }
-  return checkOf('a reservation ends once', 'I3', wrong, `${whole(told.size)} ended, as far as anybody was told`);
+  return checkOf('a reservation ends once', 'I3', wrong, `${whole(reported.size)} reported ends`);
 }

@@ -1,11 +1,11 @@
 /**
- * What the clients of a run saw, as far as the promises go. Every worker writes its own while it
- * loads; the coordinator adds them up and holds the sum against the books (`checks.ts`). Plain
- * data, because it travels. Server times are those of the answers: one clock, that of Redis.
+ * What the clients of a run received, as far as promises are concerned. Each worker collects it;
+ * the coordinator adds it up and compares it with the books (`checks.ts`). Plain data, because it
+ * is sent between processes. Server times come from replies: they are all of the clock of Redis.
  */
 import type { Item } from '../../src/protocol/messages.ts';
 
-/** One accepted answer to a `reserve`; a repeated key that was answered again stands here twice. */
+/** An accepted reply to a `reserve`. A repeated key adds another grant. */
 export interface Grant {
   readonly reservation: string;
   readonly user: string;
@@ -16,39 +16,35 @@ export interface Grant {
   readonly createdAt: number;
   readonly heldUntil: number;
   readonly replayed: boolean;
-  /** When the key was sent first, on the fleet's clock. */
+  /** When the key was first sent, on the fleet's clock. */
   readonly sentMs: number;
 }
 
-/**
- * An end that somebody was told: by the answer to confirm or release, by `you`, or by the code of a
- * refusal.
- */
+/** An end reported to a client: by a reply to confirm or release, by `you`, or by an error code. */
 export interface End {
   readonly reservation: string;
   readonly state: 'confirmed' | 'released' | 'expired';
-  /** Server time; null where only a refusal said it. */
+  /** Server time; null if only an error code reported it. */
   readonly endedAt: number | null;
 }
 
-/** The most telling refusals of one kind; the rest are counted by the recorder. */
+/** The refusals that prove most; the recorder counts the others. */
 export interface SoldOut {
   readonly sale: string;
   readonly lines: readonly Item[];
-  /** Fleet clock: when the earliest such answer came. */
+  /** Fleet clock: arrival of the earliest such reply. */
   readonly answeredMs: number;
 }
 export interface TooEarly {
   readonly sale: string;
   /**
-   * Server time before which the latest refused request cannot have left, by the client's own clock
-   * exchange.
+   * Server time before which the last refused request cannot have left, by the client's clock sync.
    */
   readonly sentAtLeast: number;
 }
 export interface TooLate {
   readonly sale: string;
-  /** Server time of the earliest such answer. */
+  /** Server time of the earliest such reply. */
   readonly at: number;
 }
 export interface OverLimit {
@@ -59,8 +55,7 @@ export interface OverLimit {
 }
 
 /**
- * The moments at which viewers saw a countdown reach zero: by their own synced clocks, and by the
- * event. Fleet clock.
+ * When viewers saw a countdown reach zero, by their synced clocks and by the event. Fleet clock.
  */
 export interface Zero {
   readonly sale: string;
@@ -75,15 +70,13 @@ export interface Zero {
 }
 
 export interface LineEvidence {
-  /**
-   * Viewers that stood connected at the end, and of them those whose position was not the newest.
-   */
+  /** Viewers connected at the end, and those of them without the newest event. */
   readonly standing: number;
   readonly behind: number;
   readonly events: number;
-  /** Events that were missing on a standing connection without a snapshot in their place. */
+  /** Events missing on open connections without a snapshot. */
   readonly gaps: number;
-  /** Chat messages that never came: without a word, and announced as missed. */
+  /** Chat messages that did not arrive, without and with an announcement. */
   readonly chatGaps: number;
   readonly missed: number;
   readonly snapshots: number;
@@ -94,11 +87,11 @@ export interface LineEvidence {
 export interface Requests {
   readonly sent: number;
   readonly answered: number;
-  /** Without an answer because the line broke first: their outcome is unknown. */
+  /** Without a reply because the connection broke: their outcome is unknown. */
   readonly unknown: number;
-  /** Without an answer on a line that stood. */
+  /** Without a reply on an open connection. */
   readonly ignored: number;
-  /** Second answers to one request. */
+  /** Second replies to one request. */
   readonly doubled: number;
   /** Reserves among the unknown and ignored: each may have become a reservation. */
   readonly openReserves: number;
@@ -128,10 +121,7 @@ export const NOTHING_SEEN: Evidence = {
   requests: { sent: 0, answered: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
 };
 
-/**
- * What all workers saw together. Zeros of one sale become one, with the first and the last viewer
- * of all.
- */
+/** Adds up the evidence of all workers. Zeros of one sale become one. */
 export function addEvidence(all: readonly Evidence[]): Evidence {
   return {
     grants: all.flatMap(({ grants }) => grants),

@@ -1,15 +1,12 @@
-/**
- * Arithmetic over what clients were granted: units by SKU, and how many were taken at the same time
- * by the server's own times.
- */
+/** Arithmetic over granted reservations: units by SKU, and how many were held at one moment. */
 import type { Item } from '../../src/protocol/messages.ts';
 import type { End, Grant } from './evidence.ts';
 
-/** Units of one SKU, or of all. */
+/** Units of one SKU, or of all SKUs. */
 export const unitsOf = (lines: readonly Item[], sku?: string): number =>
   lines.reduce((sum, line) => sum + (sku === undefined || line.sku === sku ? line.qty : 0), 0);
 
-/** `2 x M, 1 x S`, the same for the same units in another order. */
+/** `2 x M, 1 x S`, independent of the order of the items. */
 export function listed(lines: readonly Item[]): string {
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
@@ -23,7 +20,7 @@ export function listed(lines: readonly Item[]): string {
 export const distinct = (grants: readonly Grant[]): Map<string, Grant> =>
   new Map(grants.map((grant) => [grant.reservation, grant]));
 
-/** The first end anybody was told, by reservation. */
+/** The first reported end of each reservation. */
 export function endsById(ends: readonly End[]): ReadonlyMap<string, End> {
   const byId = new Map<string, End>();
   for (const end of ends) if (!byId.has(end.reservation)) byId.set(end.reservation, end);
@@ -31,9 +28,8 @@ export function endsById(ends: readonly End[]): ReadonlyMap<string, End> {
 }
 
 /**
- * Most units that were certainly taken at one moment. A grant counts from its making until its end,
- * at the latest its deadline; an order counts for good. One clock made all the times, so intervals
- * can be laid over each other.
+ * Returns the most units that were certainly taken at one moment. A grant counts from its creation
+ * to its end or deadline; an order counts forever. All times are of one clock, so they compare.
  */
 export function mostAtOnce(
   grants: Iterable<Grant>,
@@ -48,7 +44,7 @@ export function mostAtOnce(
     const end = endOf.get(grant.reservation);
     if (end?.state !== 'confirmed') moves.push([Math.min(grant.heldUntil, end?.endedAt ?? grant.heldUntil), -units]);
   }
-  // In one millisecond what ends goes before what begins: only what is certain counts.
+  // Within a millisecond, ends come before beginnings: only certain overlaps count.
   moves.sort(([a, unitsA], [b, unitsB]) => a - b || unitsA - unitsB);
   let now = 0;
   let most = 0;

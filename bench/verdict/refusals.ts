@@ -1,8 +1,7 @@
 /**
- * Were refusals right when they were given? Judged from outside, by what must have been true for
- * certain: units that nobody had even asked for were free, a request that left after the opening
- * was not too early. (Redis' own refusals are judged to the unit by the replay of the ledger; those
- * that a gateway gives from its view are not in it one by one.)
+ * Whether refusals were right, by what was certainly true: units without any request were free, and
+ * a request that left after the opening was not early. (The replay of the ledger judges refusals by
+ * Redis exactly; local refusals are not in it one by one.)
  */
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { Check } from '../report/result.ts';
@@ -11,8 +10,8 @@ import { checkOf, whole } from './check.ts';
 import type { Evidence, OverLimit, SoldOut } from './evidence.ts';
 import { distinct, listed, unitsOf } from './grants.ts';
 
-/** A decision is made by Redis some milliseconds before its answer is dated by the gateway. */
-const ANSWER_DATED_LATE_MS = 250;
+/** Redis decides some milliseconds before the gateway dates the reply. */
+const REPLY_DATED_LATE_MS = 250;
 
 export function refusalCheck(evidence: Evidence, { sales, verification }: Books): Check {
   const saleOf = (id: string): SaleBooks | undefined => sales.find((sale) => sale.id === id);
@@ -27,42 +26,34 @@ export function refusalCheck(evidence: Evidence, { sales, verification }: Books)
     }),
     ...evidence.tooLate.flatMap(({ sale, at }) => {
       const endedAt = saleOf(sale)?.endedAt ?? saleOf(sale)?.closesAt ?? null;
-      return endedAt === null || at + ANSWER_DATED_LATE_MS < endedAt
-        ? [
-            `${sale}: refused as ended${endedAt === null ? ', and it never ended' : ` ${endedAt - at} ms before its end`}`,
-          ]
-        : [];
+      if (endedAt === null) return [`${sale}: refused as ended, and it never ended`];
+      return at + REPLY_DATED_LATE_MS < endedAt ? [`${sale}: refused as ended ${endedAt - at} ms before its end`] : [];
     }),
   ];
   return checkOf(
     'refusals were right',
     'I5',
     wrong,
-    `${whole(verification.refusals + verification.localRefusals)} refusals of Redis and gateways`,
+    `${whole(verification.refusals + verification.localRefusals)} refusals by Redis and gateways`,
   );
 }
 
-/**
- * Sold out means that of one of the lines' SKUs not enough can have been left: granted units asked
- * for until then, and what else the books took.
- */
+/** "Sold out" is right if the units requested until then left too few of one SKU. */
 function soldOutWrong(
   { sale, lines, answeredMs }: SoldOut,
   { grants, requests }: Evidence,
   books: SaleBooks | undefined,
 ): string[] {
-  // With answers lost on the way, somebody unknown may have the units.
+  // If replies were lost, an unknown reservation may hold the units.
   if (books === undefined || requests.openReserves > 0) return [];
   const before = distinct(grants.filter((grant) => grant.sale === sale && grant.sentMs <= answeredMs));
   const short = [...new Set(lines.map(({ sku }) => sku))].some((sku) => {
     const stock = books.skus.find((one) => one.sku === sku);
     if (stock === undefined) return true;
-    const askedFor = [...before.values()].reduce((sum, grant) => sum + unitsOf(grant.lines, sku), 0);
-    return stock.allocated - stock.withdrawn - askedFor < unitsOf(lines, sku);
+    const requested = [...before.values()].reduce((sum, grant) => sum + unitsOf(grant.lines, sku), 0);
+    return stock.allocated - stock.withdrawn - requested < unitsOf(lines, sku);
   });
-  return short
-    ? []
-    : [`${sale}: refused as sold out while units that nobody had asked for were free (${listed(lines)})`];
+  return short ? [] : [`${sale}: refused as sold out while units without any request were free (${listed(lines)})`];
 }
 
 function overLimitWrong(
@@ -78,9 +69,6 @@ function overLimitWrong(
   const over =
     has() + unitsOf(lines) > books.perBuyer ||
     books.skus.some(({ sku, perBuyer }) => perBuyer !== undefined && has(sku) + unitsOf(lines, sku) > perBuyer);
-  return over
-    ? []
-    : [
-        `${user} was refused ${listed(lines)} of ${sale} by the limit of ${books.perBuyer} and had asked for ${has()} before`,
-      ];
+  const limit = `the limit of ${books.perBuyer}`;
+  return over ? [] : [`${user} was refused ${listed(lines)} of ${sale} by ${limit} after requests for ${has()}`];
 }
