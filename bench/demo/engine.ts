@@ -1,12 +1,8 @@
-/**
- * The engine as the demo runs it: a process of its own on real ports, with the embedded Redis, that
- * never outlives the demo.
- */
-import { type ChildProcess, fork } from 'node:child_process';
+/** The engine of the demo: a process with all roles and the embedded Redis, which ends with the demo. */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { EngineProcess, plainEnvironment } from '../launch/engine-process.ts';
 import { builtProgram } from '../launch/program.ts';
 
 export interface EngineOptions {
@@ -21,135 +17,75 @@ export interface RunningEngine {
   readonly gatewayUrl: string;
   readonly controlUrl: string;
   readonly apiKey: string;
-  readonly pid: number;
-  /** Resolves when the process has ended, however it ended. */
+  /** Resolves when the process has ended, with how it ended. */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
 }
 
-/** What a person must mend before the demo can run: said without a stack. */
-export class EngineTrouble extends Error {}
-
-const START_MS_MAX = 40_000;
-/** Longer than the engine's own drain. */
-const STOP_MS_MAX = 20_000;
-const LOG_LINES_KEPT = 30;
+/** Something that the person must fix before the demo can run: reported without a stack. */
+export class StartError extends Error {}
 
 export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
-  const gatewayPort = await claimPort(options.host, options.gatewayPort, '--gateway-port');
-  const controlPort = await claimPort(options.host, options.controlPort, '--control-port');
-  const log: string[] = [];
-  const child = launch({ ...options, gatewayPort, controlPort }, log);
-  const ended = new Promise<string>((done) => {
-    child.once('exit', (code, signal) => done(signal === null ? `code ${code}` : `signal ${signal}`));
-  });
-  const reachable = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host;
-  const controlUrl = `http://${reachable}:${controlPort}`;
-  const stop = (): Promise<void> => stopChild(child, ended);
-  try {
-    await ready(controlUrl, ended, log);
-    return {
-      gatewayUrl: `ws://${reachable}:${gatewayPort}`,
-      controlUrl,
-      apiKey: readApiKey(options.dataDir),
-      pid: child.pid ?? 0,
-      ended,
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-function launch(options: EngineOptions, log: string[]): ChildProcess {
-  const built = builtProgram();
-  if (built === null) throw new EngineTrouble('The engine is not built: run "npm run build" first.');
-  const child = fork(built, ['serve'], {
-    // A group of its own: Ctrl-C in the terminal reaches the demo, which ends the engine after the
-    // audience has left.
-    detached: true,
-    execArgv: ['--max-semi-space-size=64', '--import', new URL('../launch/exit-with-parent.mjs', import.meta.url).href],
-    stdio: ['ignore', options.showLogs ? 'inherit' : 'pipe', options.showLogs ? 'inherit' : 'pipe', 'ipc'],
+  const { host, dataDir, showLogs } = options;
+  const program = builtProgram();
+  if (program === null) throw new StartError('The engine is not built: run "npm run build" first.');
+  const gatewayPort = await claimPort(host, options.gatewayPort, '--gateway-port');
+  const controlPort = await claimPort(host, options.controlPort, '--control-port');
+  const engine = new EngineProcess({
+    name: 'The engine',
+    command: ['--max-semi-space-size=64', program, 'serve'],
+    // Without other settings of the environment, which would make it another engine.
     env: {
       ...plainEnvironment(),
-      HOST: options.host,
-      GATEWAY_PORT: String(options.gatewayPort),
-      CONTROL_PORT: String(options.controlPort),
-      DATA_DIR: options.dataDir,
+      NODE_ENV: process.env.NODE_ENV,
+      HOST: host,
+      GATEWAY_PORT: String(gatewayPort),
+      CONTROL_PORT: String(controlPort),
+      DATA_DIR: dataDir,
       DEMO_TOKENS: 'true',
-      LOG_LEVEL: options.showLogs ? 'info' : 'warn',
+      LOG_LEVEL: showLogs ? 'info' : 'warn',
     },
+    followsParent: true,
+    ...(showLogs ? { onLine: (line, stream) => void process[stream].write(`${line}\n`) } : {}),
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      log.push(...text.split('\n').filter((line) => line.trim() !== ''));
-      log.splice(0, log.length - LOG_LINES_KEPT);
-    });
+  try {
+    await engine.start();
+    const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+    return {
+      gatewayUrl: `ws://${reachable}:${gatewayPort}`,
+      controlUrl: `http://${reachable}:${controlPort}`,
+      apiKey: readApiKey(dataDir),
+      ended: engine.program.finished.then(({ code, signal }) =>
+        signal === null ? `code ${code}` : `signal ${signal}`,
+      ),
+      stop: () => engine.stop(),
+    };
+  } catch (error) {
+    await engine.stop();
+    throw error instanceof StartError ? error : new StartError(error instanceof Error ? error.message : String(error));
   }
-  return child;
-}
-
-/**
- * Settings of the surroundings would make another engine of it (an outside Redis, other roles): the
- * demo says all it wants.
- */
-function plainEnvironment(): NodeJS.ProcessEnv {
-  const kept = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'NODE_ENV', 'LD_LIBRARY_PATH'];
-  return Object.fromEntries(
-    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
 }
 
 async function claimPort(host: string, port: number, flag: string): Promise<number> {
   const probe = createServer();
-  return new Promise((done, failed) => {
+  return new Promise((resolve, reject) => {
     probe.once('error', (error: NodeJS.ErrnoException) => {
       const why =
         error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code ?? error.message})`;
-      failed(new EngineTrouble(`Port ${port} ${why}. Stop that program or choose another port with ${flag}.`));
+      reject(new StartError(`Port ${port} ${why}. Stop that program or choose another port with ${flag}.`));
     });
     probe.listen({ host, port, exclusive: true }, () => {
       const address = probe.address();
       const claimed = typeof address === 'object' && address !== null ? address.port : port;
-      probe.close(() => done(claimed));
+      probe.close(() => resolve(claimed));
     });
   });
 }
 
-async function ready(controlUrl: string, ended: Promise<string>, log: readonly string[]): Promise<void> {
-  let end: string | null = null;
-  void ended.then((how) => {
-    end = how;
-  });
-  const until = performance.now() + START_MS_MAX;
-  while (performance.now() < until) {
-    if (end !== null)
-      throw new EngineTrouble(
-        `The engine ended at start with ${String(end)}:\n${log.map((line) => `  ${line}`).join('\n')}`,
-      );
-    const answer = await fetch(`${controlUrl}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
-    if (answer?.ok === true) return;
-    await sleep(100);
-  }
-  throw new EngineTrouble(
-    `The engine was not ready within ${START_MS_MAX / 1000} s:\n${log.map((line) => `  ${line}`).join('\n')}`,
-  );
-}
-
 function readApiKey(dataDir: string): string {
   const file = join(dataDir, 'secrets.json');
-  const secrets = JSON.parse(readFileSync(file, 'utf8')) as { apiKeys?: Record<string, string> };
-  const key = Object.values(secrets.apiKeys ?? {})[0];
-  if (key === undefined) throw new EngineTrouble(`${file} holds no API key.`);
+  const { apiKeys = {} } = JSON.parse(readFileSync(file, 'utf8')) as { apiKeys?: Record<string, string> };
+  const [key] = Object.values(apiKeys);
+  if (key === undefined) throw new StartError(`${file} contains no API key.`);
   return key;
-}
-
-async function stopChild(child: ChildProcess, ended: Promise<string>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  const inTime = await Promise.race([ended.then(() => true), sleep(STOP_MS_MAX, false, { ref: false })]);
-  if (inTime) return;
-  child.kill('SIGKILL');
-  await ended;
 }

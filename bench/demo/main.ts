@@ -1,27 +1,27 @@
-/** `scripts/demo`: the engine, a show, an audience, and an honest summary. See `--help`. */
+/** `scripts/demo`: the engine, a show, virtual users, and a summary. See `--help`. */
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EngineTrouble, type RunningEngine, startEngine } from './engine.ts';
+import { type RunningEngine, StartError, startEngine } from './engine.ts';
 import { type DemoOptions, readOptions } from './options.ts';
-import { judge, StatusLine, statusText, summary } from './report.ts';
+import { StatusLine, statusText, summary, violationsOf } from './report.ts';
 import { DemoShow } from './show.ts';
 
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const complain = (text: string): void => void process.stderr.write(`${text}\n`);
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+const printError = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** Aborted by Ctrl-C, SIGTERM, a closed terminal, or the end of the engine. */
 const stopping = new AbortController();
-let interrupts = 0;
+let signals = 0;
 
 function onSignal(): void {
-  interrupts += 1;
-  if (interrupts === 2) complain('Stopping already; the engine finishes what is in flight.');
+  signals += 1;
+  if (signals === 2) printError('Stopping already; the engine finishes the open requests.');
   stopping.abort();
 }
 
 function introduce(show: DemoShow, engine: RunningEngine, options: DemoOptions): void {
-  say(`
-Stampede is live: ${show.id}, ${options.viewers} viewers on their way, first sale in ${options.opensInSeconds} s
+  print(`
+Stampede is live: ${show.id}, ${options.viewers} viewers join, first sale in ${options.opensInSeconds} s
   viewer page   ${show.watchUrl}
   API docs      ${engine.controlUrl}/docs
   API key       ${engine.apiKey}
@@ -31,7 +31,7 @@ ${options.seconds === null ? 'Ctrl-C ends the show and prints the summary.' : `E
 `);
 }
 
-async function playShow(options: DemoOptions, engine: RunningEngine): Promise<number> {
+async function runShow(options: DemoOptions, engine: RunningEngine): Promise<number> {
   const show = new DemoShow(options, engine);
   await show.start();
   introduce(show, engine, options);
@@ -43,23 +43,24 @@ async function playShow(options: DemoOptions, engine: RunningEngine): Promise<nu
   await hosting;
   status.stop();
   const outcome = await show.finish();
-  const wrong = judge(outcome, show.crowd.tally);
-  say(summary(outcome, show.crowd.tally, options, show.crowd.traceSent, wrong));
+  const { counters, replayed } = show.users;
+  const wrong = violationsOf(outcome, counters);
+  print(summary(outcome, counters, options, replayed, wrong));
   return wrong.length === 0 ? 0 : 1;
 }
 
 async function run(options: DemoOptions): Promise<number> {
   const engine = await startEngine(options);
-  let ourStop = false;
+  let isStopping = false;
   void engine.ended.then((how) => {
-    if (ourStop) return;
-    complain(`The engine ended by itself with ${how}.`);
+    if (isStopping) return;
+    printError(`The engine ended by itself with ${how}.`);
     stopping.abort();
   });
   try {
-    return stopping.signal.aborted ? 0 : await playShow(options, engine);
+    return stopping.signal.aborted ? 0 : await runShow(options, engine);
   } finally {
-    ourStop = true;
+    isStopping = true;
     await engine.stop();
   }
 }
@@ -71,8 +72,8 @@ async function main(): Promise<number> {
     return 0;
   }
   if (reading.kind === 'wrong') {
-    for (const mistake of reading.mistakes) complain(`demo: ${mistake}`);
-    complain('See --help.');
+    for (const mistake of reading.mistakes) printError(`demo: ${mistake}`);
+    printError('See --help.');
     return 2;
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
@@ -82,10 +83,7 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  complain(
-    error instanceof EngineTrouble
-      ? `demo: ${error.message}`
-      : `demo: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-  );
+  const text = error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error);
+  printError(`demo: ${text}`);
   process.exitCode = 1;
 }

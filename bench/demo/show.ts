@@ -1,39 +1,51 @@
-/**
- * One run of the demo: a new show on the running engine, its sales one after the other, its
- * audience, and what came of it.
- */
+/** One run of the demo: a show, its sales one after the other, its users, and the outcome. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
 import type { Verification } from '../../src/domain/audit.ts';
+import type { Check } from '../report/result.ts';
 import { BackOffice, BackOfficeError } from '../users/back-office.ts';
+import { type Books, readBooks } from '../verdict/books.ts';
+import { checkSales } from '../verdict/checks.ts';
+import { addEvidence, type Evidence, NOTHING_SEEN } from '../verdict/evidence.ts';
+import { distinct } from '../verdict/grants.ts';
 import { BRANDS, flashSale, PRODUCTS } from './catalogue.ts';
 import type { RunningEngine } from './engine.ts';
 import { DEMO_HOLD_MS, type DemoOptions } from './options.ts';
-import { Crowd } from './users.ts';
+import { DemoUsers } from './users.ts';
 
-/** How long a sale of the demo stays open, and from one opening to the next. */
+/** How long a sale stays open, and the time from one opening to the next. */
 const SALE_MS = 45_000;
 const SALE_EVERY_MS = 65_000;
 /** A later sale is announced this long before it opens. */
 const ANNOUNCED_BEFORE_MS = 20_000;
-/** The last hold of a run that ends by itself should have lapsed before the books are read. */
-const LAPSE_MARGIN_MS = 1_500;
-const PROBE_MS = 5_000;
+const FIRST_CALL_MS = 6_000;
+const SECOND_CALL_MS = 10_000;
+/** A sale opens at least this long before a run ends. */
+const LAST_OPENING_MS = 15_000;
+/** The last hold of a run should have expired before the books are read. */
+const EXPIRY_MARGIN_MS = 1_500;
+const SALE_MS_MIN = 3_000;
+const WELCOME_MS = 5_000;
+/** Reservations that are looked up one by one. */
+const LOOK_UPS_MAX = 500;
 
 export interface Outcome {
   readonly show: string;
   readonly seconds: number;
+  /** Null when the books could not be read. */
   readonly verification: Verification | null;
-  /** Newest event of the show's log, as a fresh viewer is told. */
+  readonly checks: readonly Check[];
+  readonly evidence: Evidence;
+  /** Newest event of the show's log, from the welcome of a new viewer. */
   readonly headOffset: number | null;
-  /** Connected viewers whose model does not stand at the head. */
+  /** Connected viewers that have not reached that event. */
   readonly behind: number;
 }
 
 export class DemoShow {
-  readonly id: string;
-  readonly crowd: Crowd;
+  readonly id = showId(new Date());
+  readonly users: DemoUsers;
   readonly startedAt = performance.now();
   readonly #options: DemoOptions;
   readonly #engine: RunningEngine;
@@ -43,9 +55,8 @@ export class DemoShow {
     this.#options = options;
     this.#engine = engine;
     this.#backOffice = new BackOffice(engine.controlUrl, engine.apiKey);
-    this.id = showId(new Date());
     const opensMs = options.opensInSeconds * 1000;
-    this.crowd = new Crowd({
+    this.users = new DemoUsers({
       backOffice: this.#backOffice,
       gatewayUrl: engine.gatewayUrl,
       show: this.id,
@@ -57,7 +68,11 @@ export class DemoShow {
     });
   }
 
-  /** The show stands, the first sale is planned and the first people are on their way. */
+  get watchUrl(): string {
+    return `${this.#engine.controlUrl}/watch/${this.id}`;
+  }
+
+  /** Resolves when the show is live, the first sale is planned and the first users join. */
   async start(): Promise<void> {
     const office = this.#backOffice;
     await office.createShow({ id: this.id, title: 'Stampede Night Market', guests: true, brands: [...BRANDS] });
@@ -65,108 +80,98 @@ export class DemoShow {
     await office.startShow(this.id);
     await this.#planSale(1, this.#options.opensInSeconds * 1000);
     await office.pin(this.id, PRODUCTS[0]?.id ?? null);
-    await this.crowd.start();
+    await this.users.start();
   }
 
-  /**
-   * The host at work: pins, announcements, and the next sale about every minute. Ends with the
-   * signal.
-   */
+  /** Pins, announcements, and the next sale about every minute, until the signal. */
   async host(signal: AbortSignal): Promise<void> {
-    const until = this.#options.seconds === null ? Infinity : this.#options.seconds * 1000;
-    let number = 1;
+    const office = this.#backOffice;
     let opensAtMs = this.#options.opensInSeconds * 1000;
     const at = (ms: number): Promise<boolean> => pause(this.startedAt + ms - performance.now(), signal);
     try {
-      for (;;) {
-        if (!(await at(opensAtMs - 6_000))) return;
-        await this.#backOffice.announce(
-          this.id,
-          'Get ready: two per person, and what you hold is yours for 15 seconds ⏳',
-        );
-        await this.#backOffice.pin(this.id, PRODUCTS[number % PRODUCTS.length]?.id ?? null);
-        if (!(await at(opensAtMs + 10_000))) return;
-        await this.#backOffice.announce(this.id, 'Holds that run out come back: keep an eye on your size 👀');
+      for (let number = 1; ; number += 1) {
+        if (!(await at(opensAtMs - FIRST_CALL_MS))) return;
+        await office.announce(this.id, 'Get ready: two per person, and what you hold is yours for 15 seconds ⏳');
+        await office.pin(this.id, PRODUCTS[number % PRODUCTS.length]?.id ?? null);
+        if (!(await at(opensAtMs + SECOND_CALL_MS))) return;
+        await office.announce(this.id, 'Holds that run out come back: keep an eye on your size 👀');
         opensAtMs += SALE_EVERY_MS;
-        number += 1;
-        if (opensAtMs + 15_000 > until) return;
+        if (opensAtMs + LAST_OPENING_MS > this.#endsMs) return;
         if (!(await at(opensAtMs - ANNOUNCED_BEFORE_MS))) return;
-        await this.#planSale(number, ANNOUNCED_BEFORE_MS);
+        await this.#planSale(number + 1, ANNOUNCED_BEFORE_MS);
       }
     } catch (error) {
-      // A show holds so many sales and no more: after some hours the audience just talks.
+      // A show has a limited number of sales: after some hours the users only chat.
       if (error instanceof BackOfficeError && error.code === 'limit_reached') return;
-      if (!signal.aborted)
-        this.crowd.tally.violation(
-          `the host's back office failed: ${error instanceof BackOfficeError ? error.message : String(error)}`,
-        );
+      if (!signal.aborted) this.users.counters.violation(`the back office of the host failed: ${String(error)}`);
     }
   }
 
-  /** The audience stops acting, what is under way is answered, and the books are read. */
+  /** Stops the users, and checks what they saw against the books. */
   async finish(): Promise<Outcome> {
-    await this.crowd.settle();
-    const head = await this.#probeHead();
-    const behind =
-      head === null
-        ? 0
-        : this.crowd.people.filter(
-            ({ client }) =>
-              client.status.at === 'open' && (client.model.epoch !== head.epoch || client.model.offset < head.offset),
-          ).length;
-    const verification = await this.#backOffice.verify(this.id).catch((error: unknown) => {
-      this.crowd.tally.violation(`the books could not be verified: ${String(error)}`);
+    const { users } = this;
+    await users.settle();
+    const head = await this.#headOfLog();
+    const behind = users.connected.filter(
+      ({ client: { status, model } }) =>
+        head !== null && status.at === 'open' && (model.epoch !== head.epoch || model.offset < head.offset),
+    );
+    const seen = addEvidence([users.probe.evidence(), { ...NOTHING_SEEN, ends: users.checkout.ends }]);
+    const lookUp = { most: LOOK_UPS_MAX, seed: this.#options.seed };
+    const books = await readBooks(this.#backOffice, this.id, seen.grants, lookUp).catch((error: unknown) => {
+      users.counters.violation(`the books could not be read: ${String(error)}`);
       return null;
     });
-    this.crowd.leave();
+    users.leave();
+    const evidence = books === null ? seen : withOtherBuyers(seen, books);
     return {
       show: this.id,
       seconds: (performance.now() - this.startedAt) / 1000,
-      verification,
+      verification: books?.verification ?? null,
+      checks: [...(books === null ? [] : checkSales(evidence, books)), ...users.checkout.checks()],
+      evidence,
       headOffset: head?.offset ?? null,
-      behind,
+      behind: behind.length,
     };
   }
 
-  get watchUrl(): string {
-    return `${this.#engine.controlUrl}/watch/${this.id}`;
+  get #endsMs(): number {
+    return this.#options.seconds === null ? Infinity : this.#options.seconds * 1000;
   }
 
+  /** A run with an end closes its last sale one hold before it, so that abandoned holds expire. */
   #planSale(number: number, opensInMs: number): Promise<unknown> {
-    const left =
-      this.#options.seconds === null
-        ? Infinity
-        : this.#options.seconds * 1000 - (performance.now() - this.startedAt) - opensInMs;
-    // A run that ends by itself closes its last sale a hold's length before, so that what was
-    // abandoned is seen to lapse.
-    const durationMs = Math.round(Math.max(3_000, Math.min(SALE_MS, left - DEMO_HOLD_MS - LAPSE_MARGIN_MS)));
+    const leftMs = this.#endsMs - (performance.now() - this.startedAt) - opensInMs;
+    const durationMs = Math.round(Math.max(SALE_MS_MIN, Math.min(SALE_MS, leftMs - DEMO_HOLD_MS - EXPIRY_MARGIN_MS)));
     const spec = flashSale({ number, viewers: this.#options.viewers, opensInMs, durationMs });
     return this.#backOffice.createSale(this.id, spec, `${this.id}-${spec.id ?? number}`);
   }
 
-  /** A fresh viewer is told where the log stands: everybody else must stand there too. */
-  async #probeHead(): Promise<{ epoch: string; offset: number } | null> {
+  async #headOfLog(): Promise<{ epoch: string; offset: number } | null> {
     const client = connect({ url: this.#engine.gatewayUrl, show: this.id, WebSocket });
     const welcome = await Promise.race([
-      new Promise<{ epoch: string; offset: number }>((done) => client.once('welcome', done)),
-      sleep(PROBE_MS, null, { ref: false }),
+      new Promise<{ epoch: string; offset: number }>((resolve) => client.once('welcome', resolve)),
+      sleep(WELCOME_MS, null, { ref: false }),
     ]);
     client.close();
     return welcome;
   }
 }
 
-/** Readable, new for each run, and sorted by time: `night-market-1123-0154-07`. */
+/**
+ * Reservations that no virtual user knows were made by people on the viewer page. The checks treat
+ * them as reserves whose replies were lost.
+ */
+export function withOtherBuyers(evidence: Evidence, { verification }: Books): Evidence {
+  const others = Math.max(0, verification.reservations - distinct(evidence.grants).size);
+  return { ...evidence, requests: { ...evidence.requests, openReserves: others } };
+}
+
+/** Readable, unique for a run, and sorted by time: `night-market-1123-0154-07`. */
 function showId(now: Date): string {
   const two = (n: number): string => String(n).padStart(2, '0');
   return `night-market-${two(now.getMonth() + 1)}${two(now.getDate())}-${two(now.getHours())}${two(now.getMinutes())}-${two(now.getSeconds())}`;
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(Math.max(0, ms), undefined, { signal });
-    return true;
-  } catch {
-    return false;
-  }
-}
+const pause = (ms: number, signal: AbortSignal): Promise<boolean> =>
+  sleep(Math.max(0, ms), true, { signal }).catch(() => false);

@@ -1,16 +1,15 @@
-/** When each of so many people comes. */
+/** When each of so many viewers joins. */
 import type { EveningCommand } from './commands.ts';
 
 type Shape = Extract<EveningCommand, { do: 'join' }>['shape'];
 
 /**
- * Offsets from the start, ascending. `even`: the same number each second. `ramp`: ever more, the
- * rate grows from nothing in a line, so the share that is there after t of T is (t/T)^2. `fade`:
- * the other way round, most come at once and stragglers later.
+ * Ascending offsets from the start. `even`: a constant rate. `ramp`: the rate grows linearly from 0,
+ * so the share that has joined after t of T is (t/T)^2. `fade`: the reverse of `ramp`.
  */
-export function* arrivalTimes(shape: Shape, people: number, overMs: number): Generator<number, void> {
-  for (let i = 0; i < people; i++) {
-    const share = i / people;
+export function* arrivalTimes(shape: Shape, viewers: number, overMs: number): Generator<number, void> {
+  for (let i = 0; i < viewers; i++) {
+    const share = i / viewers;
     yield overMs * (shape === 'even' ? share : shape === 'ramp' ? Math.sqrt(share) : 1 - Math.sqrt(1 - share));
   }
 }

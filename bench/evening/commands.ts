@@ -1,32 +1,18 @@
 /**
- * What the people of a show can be told to do. The host (the scenario) gives orders, every worker
- * carries them out for its own people. Plain data: it travels.
+ * Commands for the virtual users of a show: the host (the scenario) sends them, each worker executes
+ * them for its users. Plain data, because they travel.
  */
-import type { WireVariant } from '../scenarios/common-flags.ts';
-import type { Access, Gate } from '../scenarios/target.ts';
+import type { GroupParams } from '../generator/viewer-group.ts';
+import type { Granted } from '../users/checkout.ts';
 import type { Evidence } from '../verdict/evidence.ts';
 
-export interface EveningParams {
-  readonly gate: Gate;
-  readonly access: Access;
-  readonly show: string;
-  readonly variant: WireVariant;
-  /** In all workers together; person i belongs to worker i mod the number of workers. */
-  readonly people: number;
-  /** Every so many-th person measures the delivery of each chat message. */
-  readonly measureEvery: number;
-  /**
-   * Set their clocks after joining (four exchanges each), as everybody must who sees a countdown.
-   */
+export interface EveningParams extends GroupParams {
+  /** Users set their clocks after joining, as clients must that show a countdown. */
   readonly clocks: boolean;
 }
 
-/** Moments are on the fleet's clock. People are numbered; a worker takes those that are its own. */
+/** Times are on the fleet's clock. Ranges of users exclude `to`. */
 export type EveningCommand =
-  /**
-   * People `from` to `to` (exclusive) come: evenly over the time, or ever faster (`ramp`), or ever
-   * slower (`fade`, as after an announcement).
-   */
   | {
       readonly do: 'join';
       readonly atMs: number;
@@ -35,22 +21,18 @@ export type EveningCommand =
       readonly overMs: number;
       readonly shape: 'even' | 'ramp' | 'fade';
     }
-  /** This worker's part of the chat: offsets from `atMs`, and what is said. */
+  /** This worker's part of the chat: offsets from `atMs`, and texts. */
   | {
-      readonly do: 'talk';
+      readonly do: 'chat';
       readonly atMs: number;
       readonly messages: ReadonlyArray<readonly [offsetMs: number, text: string]>;
     }
   | { readonly do: 'hearts'; readonly atMs: number; readonly perSecond: number; readonly forMs: number }
-  | Press
-  /** People `from` to `to` (exclusive) go home. */
+  | PressCommand
   | { readonly do: 'leave'; readonly from: number; readonly to: number }
-  /** This share of the people stops reading for a while: phones in a tunnel. */
+  /** This share of the users stops reading for a while, as phones in a tunnel do. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }
-  /**
-   * This share loses its line within `overMs`, stays away for `awayMs` and comes back, with its
-   * position, within `backMs` after that.
-   */
+  /** This share loses the connection within `overMs`, and resumes `awayMs` to `awayMs + backMs` later. */
   | {
       readonly do: 'drop';
       readonly atMs: number;
@@ -60,11 +42,8 @@ export type EveningCommand =
       readonly backMs: number;
     };
 
-/**
- * Buyers 0 to `buyers` (exclusive) press at zero by their own clocks, each once, within the time
- * people take to react.
- */
-export interface Press {
+/** Buyers 0 to `buyers` press at zero by their own clocks, within the reaction time `withinMs`. */
+export interface PressCommand {
   readonly do: 'press';
   readonly sale: string;
   readonly skus: readonly string[];
@@ -73,29 +52,26 @@ export interface Press {
   readonly buyers: number;
   readonly withinMs: number;
   readonly perBuyer: number;
-  /**
-   * Shares of the buyers: who press before it opens, who send their request twice, who give back
-   * what they got.
-   */
+  /** Shares of the buyers that press before the opening too, send a press twice, release their hold. */
   readonly early: number;
   readonly twice: number;
   readonly regret: number;
 }
 
-/** From the workers: what was granted, for the payment desk. */
-export interface Granted {
-  readonly granted: ReadonlyArray<readonly [reservation: string, user: string, amount: number]>;
+/** Report of a worker: grants for the checkout. */
+export interface GrantReport {
+  readonly granted: readonly Granted[];
 }
 
-/** What a worker tells when it stops. */
+/** What a worker returns when it stops. */
 export interface EveningSummary {
   readonly evidence: Evidence;
   readonly rushes: readonly Rush[];
-  /** When the last of those whose line broke had their place back; 0 when nobody's did. */
+  /** When the last user resumed whose connection broke; 0 when there was none. */
   readonly lastResumeMs: number;
 }
 
-/** The presses of one sale, fleet clock: those due at zero and after, not the early ones. */
+/** The presses of one sale that were due at zero, fleet clock. */
 export interface Rush {
   readonly sale: string;
   readonly answers: number;

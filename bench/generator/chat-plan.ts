@@ -1,12 +1,9 @@
-/**
- * What is said in a room, and when: the same for a seed, whoever says it and from however many
- * processes.
- */
+/** What is written in a room, and when: the same for a seed, for any number of processes. */
 import { createPrng, type Prng } from './prng.ts';
 import { poisson, type Schedule, steady } from './schedule.ts';
 import { stamped } from './stamp.ts';
 
-export interface Talk {
+export interface ChatSchedule {
   readonly perSecond: number;
   readonly arrivals: 'steady' | 'poisson';
   readonly forMs: number;
@@ -14,42 +11,18 @@ export interface Talk {
   readonly chars: number;
 }
 
-const WORDS = [
-  'so',
-  'nice',
-  'the',
-  'blue',
-  'one',
-  'please',
-  'when',
-  'does',
-  'it',
-  'start',
-  'my',
-  'size',
-  'love',
-  'this',
-  'wow',
-  'wait',
-  'here',
-  'we',
-  'go',
-  '🔥',
-];
-/** Label of the generator that talk draws from. */
-const TALK_STREAM = 7;
+const WORDS = 'so nice the blue one please when does it start my size love this wow wait here we go 🔥'.split(' ');
+/** Label of the random source that chat draws from. */
+const STREAM = 7;
 const STAMP_CHARS = 13;
 
-/**
- * `nth`: a second talk in the same run says something else. Message i is the same in every process
- * that asks for it.
- */
+/** `nth`: the number of this plan within the run; another number makes other messages. */
 export function chatPlan(
-  { perSecond, arrivals, forMs, chars }: Talk,
+  { perSecond, arrivals, forMs, chars }: ChatSchedule,
   seed: number,
   nth: number,
 ): { schedule: Schedule; textOf(i: number, dueMs: number): string } {
-  const prng = createPrng(seed).fork(TALK_STREAM).fork(nth);
+  const prng = createPrng(seed).fork(STREAM).fork(nth);
   return {
     schedule: arrivals === 'poisson' ? poisson(perSecond, forMs, prng.fork(0)) : steady(perSecond, forMs),
     textOf: (i, dueMs) => stamped(dueMs, sentence(prng.fork(i + 1), chars - STAMP_CHARS)),

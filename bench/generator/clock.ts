@@ -1,6 +1,6 @@
 /**
- * The fleet's clock: CLOCK_MONOTONIC of the coordinator's host, which all processes of that host
- * share; other hosts estimate their offset to it.
+ * Clocks. The fleet's clock is CLOCK_MONOTONIC of the coordinator's host, which all processes of that
+ * host share. Other hosts, and viewers of the server's time, estimate an offset.
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -24,7 +24,7 @@ export function hostId(): string {
 
 interface Exchange {
   readonly offsetMs: number;
-  readonly roundTripMs: number;
+  readonly errorMs: number;
   readonly atMs: number;
 }
 
@@ -32,31 +32,43 @@ interface Exchange {
 const EXCHANGE_AGE_MS_MAX = 30_000;
 
 /**
- * Offset to another clock from question-and-answer pairs, as NTP does it (RFC 5905, section 8): of
- * the recent exchanges the one with the shortest round trip counts, and the error of its offset is
- * at most half that trip.
+ * Offset to another clock from exchanges of four times, as NTP does it (RFC 5905, section 8; T-1 to
+ * T-3 of the protocol). Of the recent exchanges the one with the shortest round trip counts. The
+ * error of its offset is at most half of that trip.
  */
-export class ClockOffset {
+export class ClockSync {
+  /** Exchanges so far. */
+  exchanges = 0;
   #recent: Exchange[] = [];
   #best: Exchange | null = null;
 
-  /** `sentMs` and `receivedMs` on this clock, `answeredMs` on the other. */
-  note(sentMs: number, answeredMs: number, receivedMs: number): void {
+  /** `sentMs` and `arrivedMs` on this clock, `receivedMs` and `repliedMs` on the other. */
+  add(sentMs: number, receivedMs: number, repliedMs: number, arrivedMs: number): void {
+    this.exchanges++;
     const exchange = {
-      offsetMs: answeredMs - (sentMs + receivedMs) / 2,
-      roundTripMs: receivedMs - sentMs,
-      atMs: receivedMs,
+      offsetMs: (receivedMs - sentMs + (repliedMs - arrivedMs)) / 2,
+      errorMs: Math.max(0, (arrivedMs - sentMs - (repliedMs - receivedMs)) / 2),
+      atMs: arrivedMs,
     };
-    this.#recent = [...this.#recent.filter(({ atMs }) => receivedMs - atMs <= EXCHANGE_AGE_MS_MAX), exchange];
-    this.#best = this.#recent.reduce((best, next) => (next.roundTripMs < best.roundTripMs ? next : best));
+    this.#recent = [...this.#recent.filter(({ atMs }) => arrivedMs - atMs <= EXCHANGE_AGE_MS_MAX), exchange];
+    this.#best = this.#recent.reduce((best, next) => (next.errorMs < best.errorMs ? next : best));
   }
 
-  /** Add it to this clock. */
+  get isSet(): boolean {
+    return this.#best !== null;
+  }
+
+  /** The other clock minus this one; 0 before the first exchange. */
   get offsetMs(): number {
     return this.#best?.offsetMs ?? 0;
   }
 
   get errorMs(): number {
-    return this.#best === null ? 0 : this.#best.roundTripMs / 2;
+    return this.#best?.errorMs ?? 0;
+  }
+
+  /** When the other clock shows this time. */
+  localMs(otherMs: number): number {
+    return otherMs - this.offsetMs;
   }
 }

@@ -13,7 +13,7 @@ export type ToWorker =
   | { t: 'hello'; version: number; nonce: string }
   | { t: 'refused'; reason: string }
   | { t: 'welcome'; index: number; sameClock: boolean; originMs: number }
-  | { t: 'clock'; sentMs: number; answeredMs: number }
+  | { t: 'clock'; sentMs: number; repliedMs: number }
   | { t: 'prepare'; load: number; workload: string; params: unknown; shard: Shard; seed: number }
   | { t: 'start'; load: number; atMs: number }
   | { t: 'command'; load: number; body: unknown }

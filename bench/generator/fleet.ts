@@ -272,7 +272,7 @@ class Coordinator implements Fleet {
     member.heardMs = this.nowMs();
     switch (message.t) {
       case 'clock':
-        member.link.send({ t: 'clock', sentMs: message.sentMs, answeredMs: this.nowMs() });
+        member.link.send({ t: 'clock', sentMs: message.sentMs, repliedMs: this.nowMs() });
         break;
       case 'ready':
         member.ready = true;

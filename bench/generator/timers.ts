@@ -1,23 +1,20 @@
-/** Work at moments of the fleet's clock, all of which can be called off. */
-export class Alarms {
+/** Timers at moments of the fleet's clock, all of which can be cleared. */
+export class Timers {
+  readonly nowMs: () => number;
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
+    this.nowMs = nowMs;
   }
 
-  /**
-   * Never early (a press before zero is refused), at once when the moment is over. `run` is told
-   * the moment it was due.
-   */
+  /** Runs never early (a press before zero is refused), and at once when the moment has passed. */
   at(atMs: number, run: (atMs: number) => void): void {
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);
         run(atMs);
       },
-      Math.max(0, Math.ceil(atMs - this.#nowMs())),
+      Math.max(0, Math.ceil(atMs - this.nowMs())),
     );
     this.#timers.add(timer);
   }

@@ -1,65 +1,72 @@
 /**
- * One person on one line: joins, hears, asks. What it means is up to whoever listens; one listener
- * serves thousands.
+ * The raw transport of a virtual user: one WebSocket connection that joins, receives and sends
+ * requests. One listener serves thousands of viewers.
  */
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { Bye, ErrorMessage, Ok, ServerMessage, Variant, Welcome, You } from '../../src/protocol/messages.ts';
 import type { Gate } from '../scenarios/target.ts';
+import type { Reply, UserRequest } from '../users/buyer.ts';
 import { sourceAddress } from './access.ts';
 import { decode, type FrameCache, type FrameFacts, kindOf } from './frame-cache.ts';
 import { emitDueWork } from './schedule.ts';
 import { RawSocket } from './websocket.ts';
 
-export interface Line {
+/** What all viewers of a room share. */
+export interface Room {
   readonly gate: Gate;
   readonly show: string;
   readonly variant: Variant;
   readonly frames: FrameCache;
 }
 
-/** A request without its id. */
-export type Question = { readonly t: string } & Readonly<Record<string, unknown>>;
-
 /** `dueMs`: when the join or the request was due. Messages are only valid during the call. */
 export interface ViewerListener {
   onWelcome(viewer: Viewer, welcome: Welcome): void;
   /** A broadcast of `bytes` payload; gaps have been counted already. */
   onFrame(viewer: Viewer, facts: FrameFacts, bytes: number): void;
-  onAnswer(viewer: Viewer, answer: Ok | ErrorMessage, dueMs: number, question: Question): void;
+  /** The reply to `send`. */
+  onReply(viewer: Viewer, reply: Ok | ErrorMessage, dueMs: number, request: UserRequest): void;
   onYou?(viewer: Viewer, message: You): void;
   onBye?(viewer: Viewer, message: Bye): void;
   /** Close code, HTTP status of a refused upgrade, or 1006. Not called after `leave`. */
   onClose(viewer: Viewer, code: number): void;
 }
 
-/** After so many messages read, a look at what became due meanwhile. */
-const MESSAGES_A_LOOK = 16;
+interface OpenRequest {
+  readonly dueMs: number;
+  readonly request: UserRequest;
+  /** Of `request`; null: the reply goes to the listener. */
+  readonly resolve: ((reply: Reply) => void) | null;
+}
+
+/** After so many received messages, work that became due is emitted. */
+const MESSAGES_BETWEEN_EMITS = 16;
 let messages = 0;
 
 export class Viewer {
   readonly person: number;
-  /** Null: comes as a guest. */
+  /** Null: joins as a guest. */
   token: string | null = null;
   /** When this connection was due. */
   dueMs = 0;
   welcomed = false;
-  /** Position: what a reconnect may resume from. */
+  /** The position that a reconnect resumes from. */
   epoch = '';
   offset = 0;
   chatId = 0;
   /** Events and chat messages that never came and were not announced as missed. */
   eventGaps = 0;
   chatGaps = 0;
-  /** Requests without an answer, with when they were due. */
-  readonly open = new Map<number, { readonly dueMs: number; readonly question: Question }>();
+  /** Requests without a reply. */
+  readonly open = new Map<number, OpenRequest>();
   #socket: RawSocket | null = null;
   #nextId = 1;
-  readonly #line: Line;
+  readonly #room: Room;
   readonly #listener: ViewerListener;
 
-  constructor(person: number, line: Line, listener: ViewerListener) {
+  constructor(person: number, room: Room, listener: ViewerListener) {
     this.person = person;
-    this.#line = line;
+    this.#room = room;
     this.#listener = listener;
   }
 
@@ -67,10 +74,10 @@ export class Viewer {
     return this.#socket !== null;
   }
 
-  /** Comes, or comes back with its position where it has one. */
+  /** Joins, or resumes from the position of the last connection. */
   join(dueMs: number): void {
     const { token } = this;
-    const { gate, show, variant } = this.#line;
+    const { gate, show, variant } = this.#room;
     this.dueMs = dueMs;
     this.welcomed = false;
     const position =
@@ -86,7 +93,7 @@ export class Viewer {
         ...(localAddress === undefined ? {} : { localAddress }),
       },
       {
-        onMessage: (payload, binary) => this.#hear(payload, binary),
+        onMessage: (payload, binary) => this.#receive(payload, binary),
         onClose: (code) => {
           if (this.#socket !== socket) return;
           this.#socket = null;
@@ -97,23 +104,42 @@ export class Viewer {
     this.#socket = socket;
   }
 
-  /** Sends a request; its answer comes to `onAnswer` with `dueMs`. False when the line is down. */
-  ask(question: Question, dueMs: number): boolean {
+  /** Sends a request whose reply goes to `onReply`. False when there is no connection. */
+  send(request: UserRequest, dueMs: number): boolean {
+    return this.#sendRequest({ dueMs, request, resolve: null });
+  }
+
+  /** Sends a request and resolves with its reply; `lost` when there is no connection. */
+  request(request: UserRequest, dueMs: number): Promise<Reply> {
+    return new Promise((resolve) => {
+      if (!this.#sendRequest({ dueMs, request, resolve })) resolve(LOST);
+    });
+  }
+
+  #sendRequest(open: OpenRequest): boolean {
     if (this.#socket === null) return false;
     const id = this.#nextId++;
-    this.open.set(id, { dueMs, question });
-    this.#send({ ...question, id });
+    this.open.set(id, open);
+    this.#write({ ...open.request, id });
     return true;
   }
 
-  /** Sends something nobody answers (hearts without an id). */
-  tell(message: Question): boolean {
+  /** Sends a message that has no reply (hearts without an id). */
+  notify(message: UserRequest): boolean {
     if (this.#socket === null) return false;
-    this.#send(message);
+    this.#write(message);
     return true;
   }
 
-  /** Stops reading: a phone in a tunnel. */
+  /** Forgets the open requests: their outcome is unknown. Returns how many there were. */
+  loseRequests(): number {
+    const lost = [...this.open.values()];
+    this.open.clear();
+    for (const { resolve } of lost) resolve?.(LOST);
+    return lost.length;
+  }
+
+  /** Stops reading, as a phone in a tunnel does. */
   stall(): void {
     this.#socket?.pause();
   }
@@ -122,7 +148,7 @@ export class Viewer {
     this.#socket?.resume();
   }
 
-  /** Goes without a word, as a line that breaks. The position is kept. */
+  /** Closes the connection without a close frame. The position is kept. */
   leave(): void {
     const socket = this.#socket;
     this.#socket = null;
@@ -130,20 +156,20 @@ export class Viewer {
     socket?.destroy();
   }
 
-  #send(message: Question): void {
-    const data = CODECS[this.#line.variant].encode(message as never);
+  #write(message: UserRequest): void {
+    const data = CODECS[this.#room.variant].encode(message as never);
     if (typeof data === 'string') this.#socket?.sendText(data);
     else this.#socket?.sendBinary(data);
   }
 
-  #hear(payload: Buffer, binary: boolean): void {
+  #receive(payload: Buffer, binary: boolean): void {
     if (this.#socket === null) return;
-    if (++messages % MESSAGES_A_LOOK === 0) emitDueWork();
+    if (++messages % MESSAGES_BETWEEN_EMITS === 0) emitDueWork();
     const kind = kindOf(payload, binary);
-    // A compressed message does not say what it is before it is inflated; all of them but a welcome
-    // are broadcasts.
+    // The kind of a compressed message is not known before it is inflated. All of them but the
+    // welcome are broadcasts.
     if (kind === 'frame' || (kind === null && this.welcomed)) {
-      const facts = this.#line.frames.facts(payload, binary);
+      const facts = this.#room.frames.facts(payload, binary);
       if (facts !== null) {
         this.#onFrame(facts, payload.length);
         return;
@@ -177,7 +203,7 @@ export class Viewer {
         break;
       case 'ok':
       case 'error':
-        this.#onAnswer(message);
+        this.#onReply(message);
         break;
       case 'you':
         this.#listener.onYou?.(this, message);
@@ -201,10 +227,13 @@ export class Viewer {
     this.#listener.onWelcome(this, welcome);
   }
 
-  #onAnswer(answer: Ok | ErrorMessage): void {
-    const asked = typeof answer.id === 'number' ? this.open.get(answer.id) : undefined;
-    if (asked === undefined) throw new Error(`an answer to nothing that was asked: ${JSON.stringify(answer)}`);
-    this.open.delete(answer.id as number);
-    this.#listener.onAnswer(this, answer, asked.dueMs, asked.question);
+  #onReply(reply: Ok | ErrorMessage): void {
+    const open = typeof reply.id === 'number' ? this.open.get(reply.id) : undefined;
+    if (open === undefined) throw new Error(`a reply to no open request: ${JSON.stringify(reply)}`);
+    this.open.delete(reply.id as number);
+    if (open.resolve !== null) open.resolve(reply);
+    else this.#listener.onReply(this, reply, open.dueMs, open.request);
   }
 }
+
+const LOST: Reply = { t: 'lost' };

@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
-import { ClockOffset, hostId, monotonicMs } from './clock.ts';
+import { ClockSync, hostId, monotonicMs } from './clock.ts';
 import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './connection.ts';
 import { FleetError, type Workload, type WorkloadRun } from './contract.ts';
 import { LoopMeter } from './loop-meter.ts';
@@ -57,7 +57,7 @@ class Worker {
   refusal: string | null = null;
   readonly #options: WorkerOptions;
   readonly #onBye: (link: Link<ToCoordinator, ToWorker>) => void;
-  readonly #offset = new ClockOffset();
+  readonly #offset = new ClockSync();
   readonly #recorder = new SecondRecorder(() => this.nowMs());
   readonly #loads = new Map<number, WorkloadRun<unknown>>();
   readonly #loop = new LoopMeter();
@@ -95,7 +95,7 @@ class Worker {
         this.#welcomed(link, message);
         break;
       case 'clock':
-        this.#offset.note(message.sentMs, message.answeredMs, monotonicMs());
+        this.#offset.add(message.sentMs, message.repliedMs, message.repliedMs, monotonicMs());
         if (this.#exchangesLeft-- > 1) link.send({ t: 'clock', sentMs: monotonicMs() });
         else if (this.#exchangesLeft === 0) this.#ready(link);
         break;

@@ -1,15 +1,12 @@
-/**
- * The bare sketch of the rush (`peers/servers/bare-reserve.ts`) in a process of its own, on a Redis
- * of its own that is kept as the engine's is.
- */
+/** The bare reserve server (`peers/servers/bare-reserve.ts`) in a process, on a fresh Redis. */
 import { startServerOnRedis } from '../peers/processes.ts';
 import type { PressTarget } from '../users/hot-sale-buyers.ts';
-import type { AppendMode, BenchRedis } from './redis.ts';
+import type { AppendMode, RedisServer } from './redis-server.ts';
 
 export interface BareReserve extends PressTarget {
   /** Of the server process. */
   readonly pid: number;
-  readonly redis: BenchRedis;
+  readonly redis: RedisServer;
   openSale(sale: { show: string; units: number; perBuyer: number }): Promise<void>;
   stop(): Promise<void>;
 }
@@ -22,7 +19,7 @@ export async function startBareReserve(append: AppendMode): Promise<BareReserve>
     redis,
     token: (_show, user) => user,
     openSale: async ({ show, units, perBuyer }) =>
-      void (await redis.client.hset(`sale:${show}`, { left: units, perBuyer })),
+      void (await redis.admin.hset(`sale:${show}`, { left: units, perBuyer })),
     stop,
   };
 }

@@ -1,5 +1,4 @@
-// Loaded into an engine of the bench's own: on request it collects all garbage and tells whoever
-// started it what is left.
+// Preloaded into the engine: on request it collects all garbage and reports what is left.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -9,7 +8,7 @@ if (process.channel) {
     setFlagsFromString('--expose-gc');
     globalThis.gc ??= runInNewContext('gc');
     globalThis.gc();
-    // Freed array buffers are taken off the account a moment later.
+    // Freed array buffers are subtracted in the next turn.
     setImmediate(() => {
       const { heapUsed, external } = process.memoryUsage();
       process.send?.({ heapBytes: heapUsed, externalBytes: external });

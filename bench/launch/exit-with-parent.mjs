@@ -1,5 +1,4 @@
-// Loaded into the engine before its own code: when whoever started it is gone, however it went, the
-// engine drains and ends as on SIGTERM.
+// Preloaded into the engine: it drains as on SIGTERM when the process that started it dies.
 if (process.channel) {
   process.channel.unref();
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));

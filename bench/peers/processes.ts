@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { COMPILED } from '../launch/program.ts';
-import { type AppendMode, type BenchRedis, startBenchRedis } from '../launch/redis.ts';
+import { type AppendMode, type RedisServer, startBenchRedis } from '../launch/redis-server.ts';
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 3_000;
@@ -46,7 +46,7 @@ export async function startServerProgram(name: string, args: readonly string[] =
 export async function startServerOnRedis(
   name: string,
   append: AppendMode,
-): Promise<ServerProcess & { readonly redis: BenchRedis }> {
+): Promise<ServerProcess & { readonly redis: RedisServer }> {
   const redis = await startBenchRedis(append);
   try {
     const server = await startServerProgram(name, [redis.url.replace('unix://', '')]);

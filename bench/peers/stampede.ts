@@ -7,7 +7,7 @@ import { packValue } from '../../src/protocol/codec.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, type Variant } from '../../src/protocol/messages.ts';
 import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { builtProgram } from '../launch/program.ts';
-import type { AppendMode } from '../launch/redis.ts';
+import type { AppendMode } from '../launch/redis-server.ts';
 import { Line } from './line.ts';
 import { MESSAGE_BYTES, messageText, writeMessage } from './message.ts';
 import { WAITING_BYTES_MAX } from './node-peers.ts';

@@ -199,7 +199,7 @@ class Stepper {
     const forMs = common.seconds * 1000;
     const fromMs = fleet.secondAfter(AHEAD_MS);
     this.#run.phase(`${whole(load)} ${UNIT[flags.of]}`, { fromMs, forMs });
-    this.host.talk(fromMs, syntheticChat(common.seed + this.#steps++, perSecond, forMs));
+    this.host.sendChat(fromMs, syntheticChat(common.seed + this.#steps++, perSecond, forMs));
     await fleet.until(fromMs);
     const [before, ticks] = [await target.read(), cpuTicks()];
     await fleet.until(fromMs + forMs + 1_000);

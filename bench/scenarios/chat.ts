@@ -1,7 +1,7 @@
 /** A room in which some viewers write: throughput, latency and cost of chat. */
 import { LIMITS } from '../../src/limits.ts';
 import type { OtherNodeParams } from '../generator/workloads/other-node.ts';
-import type { AudienceSummary } from '../generator/workloads/viewers.ts';
+import type { ViewersSummary } from '../generator/workloads/viewers.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -60,7 +60,7 @@ export const chat = defineLoad({
     const talk = { perSecond, arrivals, forMs, chars };
     const redisUrl = flags.source === 'node' ? target.engine?.redis.url : undefined;
     const node =
-      redisUrl === undefined ? null : await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, talk });
+      redisUrl === undefined ? null : await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, chat: talk });
     const chatMs = fleet.secondAfter(AHEAD_MS);
     run.phase('warm-up', { fromMs: chatMs });
     const writers = writersFor(flags, common.url === null);
@@ -70,7 +70,7 @@ export const chat = defineLoad({
     run.phase('trailing');
     await run.wait(TRAIL_MS);
     await node?.stop();
-    collected.ends = (await room.stop()) as AudienceSummary[];
+    collected.ends = (await room.stop()) as ViewersSummary[];
   },
   report(run, { rounds, ends }) {
     const { viewers } = run.flags;

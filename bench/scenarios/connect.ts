@@ -1,7 +1,7 @@
 /** How fast viewers join, and what an idle viewer costs. */
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
-import type { AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
+import type { ViewersParams, ViewersSummary } from '../generator/workloads/viewers.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -98,7 +98,7 @@ export const connect = defineLoad({
 
 async function prepare(run: Run<typeof FLAGS>, viewers: number): Promise<LoadHandle> {
   const show = await openRoom(run.target, 'connect');
-  return run.fleet.load<AudienceParams>('audience', {
+  return run.fleet.load<ViewersParams>('viewers', {
     ...(await audienceBase(run, show, viewers)),
     people: viewers,
     joinPerSecond: run.flags.joinRate,
@@ -129,7 +129,7 @@ async function measure(run: Run<typeof FLAGS>, isFirst: boolean): Promise<Round>
   const rested = isFirst ? await rest() : null;
   const joined = run.gauge('viewers');
   run.phase('leaving');
-  const ends = (await load.stop()) as AudienceSummary[];
+  const ends = (await load.stop()) as ViewersSummary[];
   return {
     joining,
     joined,

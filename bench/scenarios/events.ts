@@ -1,7 +1,7 @@
 /** Latency of host events while the room writes more chat than can be delivered. */
 import type { Stretch } from '../generator/assemble.ts';
 import { stamped } from '../generator/stamp.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
+import type { ViewersCommand, ViewersParams, ViewersSummary } from '../generator/workloads/viewers.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -79,7 +79,7 @@ export const events = defineLoad({
     run.phase('trailing');
     await announcing;
     await run.wait(TRAIL_MS);
-    collected.ends = (await Promise.all([room.stop(), probes.stop()])).flat() as AudienceSummary[];
+    collected.ends = (await Promise.all([room.stop(), probes.stop()])).flat() as ViewersSummary[];
   },
   report(run, { rounds, ends, announcements: { requested, made, failure } }) {
     const { viewers, rate } = run.flags;
@@ -169,14 +169,14 @@ async function joinViewers(run: Run<typeof FLAGS>): Promise<{ show: string; room
   const few = probesOf(viewers);
   const many = viewers - few;
   const base = { ...(await audienceBase(run, show, viewers)), measureEvery: 1 };
-  const room = await fleet.load<AudienceParams, AudienceCommand>('audience', ({ index, of }) => ({
+  const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', ({ index, of }) => ({
     ...base,
     people: index === own ? 0 : many,
     shard: { index: index < own ? index : index - 1, of: of - 1 },
     joinPerSecond: (joinRate * many) / viewers,
     measureFrom: NO_VIEWER,
   }));
-  const probes = await fleet.load<AudienceParams, AudienceCommand>('audience', ({ index }) => ({
+  const probes = await fleet.load<ViewersParams, ViewersCommand>('viewers', ({ index }) => ({
     ...base,
     people: index === own ? few : 0,
     firstPerson: many,

@@ -61,7 +61,7 @@ async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: 
     { onMessage: () => {} },
   );
   await makeHolds(store, holds);
-  await redis.client.config('RESETSTAT');
+  await redis.admin.config('RESETSTAT');
   for (let held = holds; held > 0; ) {
     await sleep(1_000);
     const sale = await store.getSale(SHOW, HOT_SALE);
@@ -70,7 +70,7 @@ async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: 
   viewer.destroy();
   // Redis keeps microseconds with two significant digits since its statistics were reset.
   const [, p99] =
-    /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await redis.client.info('latencystats')) ?? [];
+    /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await redis.admin.info('latencystats')) ?? [];
   const delays = await expiryDelays(engine);
   await verifyBooks(store, SHOW);
   return { delays, scriptMicros: Number(p99) };
@@ -92,7 +92,7 @@ async function makeHolds(store: BenchEngine['store'], holds: number): Promise<vo
   }
 }
 
-async function expiryDelays({ redis: { client } }: BenchEngine): Promise<number[]> {
+async function expiryDelays({ redis: { admin: client } }: BenchEngine): Promise<number[]> {
   const deadlines = new Map<string, number>();
   for (const bytes of await client.hvalsBuffer(`stampede:{${SHOW}}:reservations`)) {
     const record = unpackReservation(bytes);

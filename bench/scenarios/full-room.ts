@@ -2,7 +2,7 @@
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../generator/workloads/viewers.ts';
+import type { ViewersCommand, ViewersParams, ViewersSummary } from '../generator/workloads/viewers.ts';
 import type { Check } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
 import { FlagError, type FlagTable } from './flags.ts';
@@ -52,9 +52,9 @@ export function ratesFor(perUserPerSecond: number): Record<string, string> {
   };
 }
 
-export type Room = LoadHandle<AudienceCommand>;
+export type Room = LoadHandle<ViewersCommand>;
 
-export interface RoomNeeds extends Pick<AudienceParams, 'measureEvery' | 'measureFrom'> {
+export interface RoomNeeds extends Pick<ViewersParams, 'measureEvery' | 'measureFrom'> {
   readonly label: string;
   readonly viewers: number;
   readonly joinRate: number;
@@ -67,7 +67,7 @@ export async function fillRoom<F extends FlagTable>(
 ): Promise<{ show: string; room: Room }> {
   run.phase('preparing');
   const show = await openRoom(run.target, label);
-  const room = await run.fleet.load<AudienceParams, AudienceCommand>('audience', {
+  const room = await run.fleet.load<ViewersParams, ViewersCommand>('viewers', {
     ...(await audienceBase(run, show, viewers)),
     people: viewers,
     joinPerSecond: joinRate,
@@ -106,7 +106,7 @@ export interface ChatRound {
 export interface ChatRun {
   readonly rounds: ChatRound[];
   /** Empty until the load has stopped. */
-  ends: AudienceSummary[];
+  ends: ViewersSummary[];
 }
 
 /** Measures consecutive rounds and the CPU time of the gateway in each. */
@@ -157,7 +157,7 @@ export function connectionChecks<F extends FlagTable>(
   ];
 }
 
-export function gapCheck(ends: readonly AudienceSummary[], missed: number): Check {
+export function gapCheck(ends: readonly ViewersSummary[], missed: number): Check {
   const [events, chat] = [sumOf(ends, ({ eventGaps }) => eventGaps), sumOf(ends, ({ chatGaps }) => chatGaps)];
   return checkThat(
     'events and chat without a silent gap',

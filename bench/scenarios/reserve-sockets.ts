@@ -10,7 +10,7 @@ import { startBareReserve } from '../launch/bare-reserve.ts';
 import { cpuSecondsOf, watchLoop } from '../launch/cpu.ts';
 import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { createHotSale, type HotSale } from '../launch/hot-sale.ts';
-import type { AppendMode, BenchRedis } from '../launch/redis.ts';
+import type { AppendMode, RedisServer } from '../launch/redis-server.ts';
 import type { Figure } from '../report/result.ts';
 import { type Buyer, Crowd as Buyers, type PressTarget } from '../users/hot-sale-buyers.ts';
 import { whole } from '../verdict/check.ts';
@@ -140,7 +140,7 @@ function cpuFigures(of: string, server: string, better: 'lower' | 'neither', run
 /** The engine, or the bare server. */
 interface Contender extends PressTarget {
   readonly pid: number;
-  readonly redis: BenchRedis;
+  readonly redis: RedisServer;
   openSale(sale: Pick<HotSale, 'show' | 'units'> & { perBuyer: number }): Promise<void>;
 }
 
@@ -173,7 +173,7 @@ async function saturateOnce(contender: Contender, show: string): Promise<Saturat
   const total = SATURATING_BUYERS * PRESSES_PER_BUYER;
   await contender.openSale({ show, units: total, perBuyer: PRESSES_PER_BUYER });
   const buyers = await join(contender, show, SATURATING_BUYERS, 500);
-  await redis.client.config('RESETSTAT');
+  await redis.admin.config('RESETSTAT');
   const pressed = new Map<Buyer, number>(buyers.buyers.map((buyer) => [buyer, 1]));
   buyers.onAnswer = (buyer) => {
     const presses = pressed.get(buyer) ?? 0;
@@ -268,7 +268,7 @@ async function refuse(engine: BenchEngine, forSeconds: number) {
   const show = 'early';
   await createHotSale(engine.store, { show, units: 10, opensInMs: 3_600_000 });
   const buyers = await join(engine, show, REFUSED_BUYERS, 1_000);
-  await engine.redis.client.config('RESETSTAT');
+  await engine.redis.admin.config('RESETSTAT');
   const startedMs = performance.now();
   let sent = 0;
   for (let next = 0; performance.now() < startedMs + forSeconds * 1000; ) {

@@ -7,7 +7,7 @@ import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { median } from '../generator/median.ts';
 import { cpuSecondsOf } from '../launch/cpu.ts';
 import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
-import { type BenchRedis, startBenchRedis } from '../launch/redis.ts';
+import { type RedisServer, startBenchRedis } from '../launch/redis-server.ts';
 import { atLeast } from '../verdict/levels.ts';
 import { runFigures } from './figures.ts';
 import { count } from './flags.ts';
@@ -79,13 +79,13 @@ export const reserveStore = defineLocal({
 
 async function reserveAll(
   store: ConnectedStore,
-  redis: BenchRedis,
+  redis: RedisServer,
   { batch, inFlight }: Shape,
   show: string,
   decisions: number,
 ): Promise<ShapeRun> {
   await createHotSale(store, { show, units: decisions * 2 });
-  await redis.client.config('RESETSTAT');
+  await redis.admin.config('RESETSTAT');
   const redisBefore = cpuSecondsOf(redis.pid);
   const cpuBefore = process.cpuUsage();
   const startedMs = performance.now();
@@ -115,7 +115,7 @@ async function reserveAll(
     scriptMicros: script.usec / script.calls,
   };
   await verifyBooks(store, show);
-  await redis.client.flushall();
+  await redis.admin.flushall();
   return run;
 }
 

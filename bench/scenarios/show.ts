@@ -1,5 +1,5 @@
 /** A whole evening in minutes: joins, chat, hearts, three flash sales, slow phones, reconnects. */
-import { eveningChat, type Saying } from '../evening/chat.ts';
+import { eveningChat, type TimedText } from '../evening/chat.ts';
 import { type Ended, type Host, openEvening } from '../evening/host.ts';
 import type { Check } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
@@ -131,7 +131,7 @@ class Evening {
     return this.#run.fleet.until(atMs);
   }
 
-  async run(messages: readonly Saying[]): Promise<void> {
+  async run(messages: readonly TimedText[]): Promise<void> {
     this.#scheduleViewers(messages);
     await Promise.all([this.#pins(), this.#sales(), this.#phases()]);
     const lastHoldMs = this.#at(OPENINGS[2]) + this.#flags.within + HOLD_MS + EXPIRY_MARGIN_MS;
@@ -141,7 +141,7 @@ class Evening {
   }
 
   /** Commands that are sent once, before they are due. */
-  #scheduleViewers(messages: readonly Saying[]): void {
+  #scheduleViewers(messages: readonly TimedText[]): void {
     const { viewers, hearts, evening, slow, reconnects } = this.#flags;
     const host = this.#host;
     const early = Math.round(viewers * EARLY_VIEWERS);
@@ -149,7 +149,7 @@ class Evening {
     host.command({ do: 'join', atMs, from: 0, to: early, overMs: EARLY_BY * evening, shape: 'ramp' });
     const overMs = (LATE_BY - EARLY_BY) * evening;
     host.command({ do: 'join', atMs: lateMs, from: early, to: viewers, overMs, shape: 'fade' });
-    host.talk(atMs, messages);
+    host.sendChat(atMs, messages);
     host.command({ do: 'hearts', atMs, perSecond: Math.max(1, hearts), forMs: evening });
     host.command({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
     const wave = { atMs: this.#at(WAVE_AT), overMs: WAVE_OVER * evening, awayMs: 0, backMs: BACK_MS };

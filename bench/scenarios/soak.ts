@@ -88,7 +88,7 @@ export const soak = defineLoad({
     await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
     const steady = run.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
     collected.steady = steady;
-    host.talk(steady.fromMs, syntheticChat(common.seed, flags.chat, forMs));
+    host.sendChat(steady.fromMs, syntheticChat(common.seed, flags.chat, forMs));
     host.command({ do: 'hearts', atMs: steady.fromMs, perSecond: Math.max(1, flags.hearts), forMs });
     await Promise.all([sell(run, host, steady), churn(run, host, steady), watch(run, collected)]);
     run.phase('settling');
@@ -170,7 +170,7 @@ async function watch({ target, fleet, flags }: SoakRun, { watched, steady }: Soa
       if (name !== 'redis') add(`${name} memory`, 'MiB', memoryBytes / 2 ** 20, memory, false);
     for (const [name, pid] of Object.entries(target.engine?.pids ?? {}))
       add(`${name} handles`, 'handles', handlesOf(pid), handles);
-    const used = /used_memory:(\d+)/.exec((await target.engine?.redis.client.info('memory')) ?? '')?.[1];
+    const used = /used_memory:(\d+)/.exec((await target.engine?.redis.admin.info('memory')) ?? '')?.[1];
     const redisRule = { ...memory, allowedPerHour: flags.redisGrowth, warmUpMs: WARM_UP_MS };
     if (used !== undefined) add('Redis used memory', 'MiB', Number(used) / 2 ** 20, redisRule);
     if (fleet.nowMs() >= collectAtMs) {

@@ -2,7 +2,7 @@
 import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { median } from '../generator/median.ts';
-import type { AudienceSummary } from '../generator/workloads/viewers.ts';
+import type { ViewersSummary } from '../generator/workloads/viewers.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels, mostLevel, share } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -57,7 +57,7 @@ export const stalled = defineLoad({
     checkWriters(flags, url === null);
   },
   start: ({ rate, writers }) => ({ env: ratesFor(rate / writers) }),
-  collect: () => ({ rounds: [] as Round[], ends: [] as AudienceSummary[] }),
+  collect: () => ({ rounds: [] as Round[], ends: [] as ViewersSummary[] }),
   async load(run, collected) {
     const { flags, common, fleet } = run;
     const { viewers, joinRate, writers, chars, rate: perSecond, recover } = flags;
@@ -100,7 +100,7 @@ export const stalled = defineLoad({
     }
     run.phase('trailing');
     await fleet.until(Math.max(fleet.nowMs(), chatMs + forMs) + TRAIL_MS);
-    collected.ends = (await room.stop()) as AudienceSummary[];
+    collected.ends = (await room.stop()) as ViewersSummary[];
   },
   report(run, { rounds, ends }) {
     const { flags } = run;

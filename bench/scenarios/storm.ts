@@ -92,7 +92,7 @@ async function breakAll(run: Run<typeof FLAGS>, seed: number): Promise<Round> {
   const quietMs = fleet.secondAfter(0);
   const breakMs = quietMs + BEFORE_MS;
   const returnMs = breakMs + awayMs;
-  host.talk(quietMs, syntheticChat(seed, flags.chat, BEFORE_MS + awayMs + backMs + WAIT_MS));
+  host.sendChat(quietMs, syntheticChat(seed, flags.chat, BEFORE_MS + awayMs + backMs + WAIT_MS));
   run.phase('before', { fromMs: quietMs, forMs: BEFORE_MS });
   const idleCommands = await commandsDuring(run, () => fleet.until(breakMs - 200));
   run.phase('away', { fromMs: breakMs, forMs: awayMs });

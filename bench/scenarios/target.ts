@@ -202,5 +202,5 @@ async function get({ host, port, tls }: Gate, path: string): Promise<string> {
 }
 
 async function redisVersion({ redis }: BenchEngine): Promise<string> {
-  return /redis_version:(\S+)/.exec(await redis.client.info('server'))?.[1] ?? 'unknown';
+  return /redis_version:(\S+)/.exec(await redis.admin.info('server'))?.[1] ?? 'unknown';
 }

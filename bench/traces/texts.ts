@@ -34,7 +34,7 @@ const words = new Intl.Segmenter('und', { granularity: 'word' });
 /** Of the phrase book, by script; single words, without what stands for a product or a size. */
 const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
   const phrases = [ENGLISH, ...OTHERS]
-    .flatMap(({ says }) => Object.values(says).flat())
+    .flatMap(({ phrases }) => Object.values(phrases).flat())
     .map((phrase) => withoutEmoji(phrase.replace(/\{[ps]\}/g, '')));
   const found = phrases.flatMap((phrase) => {
     const script = scriptOf(phrase);

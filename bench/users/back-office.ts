@@ -1,46 +1,62 @@
-/**
- * The host's back office and the shop's payment desk: everything the audience's run needs from the
- * HTTP API.
- */
+/** The host's back office and the shop's checkout: a client of the control API. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import type { ShowSpec } from '../../src/domain/show.ts';
 import type { Product, ReservationView, Role, ShowView } from '../../src/protocol/messages.ts';
+import type { Reply } from './buyer.ts';
 
-/** An answer that is not a success: the stable code of the problem document and its text. */
+/** A response that is no success: code and text of the problem document. */
 export class BackOfficeError extends Error {
   readonly code: string;
   readonly status: number;
   readonly retryAfterMs: number | undefined;
-  constructor(status: number, code: string, detail: string, retryAfterMs?: number) {
+  readonly details: unknown;
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    more: { readonly retryAfterMs?: number; readonly details?: unknown } = {},
+  ) {
     super(`${code} (${status}): ${detail}`);
     this.name = 'BackOfficeError';
     this.status = status;
     this.code = code;
-    this.retryAfterMs = retryAfterMs;
+    this.retryAfterMs = more.retryAfterMs;
+    this.details = more.details;
   }
 }
 
 interface Call {
   readonly body?: unknown;
-  /** The Idempotency-Key: such a call may be repeated, and is, when no answer came. */
+  /** The Idempotency-Key. A call with a key is repeated when no response came. */
   readonly key?: string;
   /** A POST that changes nothing when it is done twice. */
-  readonly harmless?: boolean;
+  readonly repeatable?: boolean;
 }
 
-const TRIES_MAX = 5;
-const TRY_PAUSE_MS = 250;
-const CALL_TIMEOUT_MS = 10_000;
+export interface BackOfficeOptions {
+  /** 1 = a failed call is not repeated. */
+  readonly tries?: number;
+  readonly timeoutMs?: number;
+}
+
+type Confirmed = { readonly reservation: ReservationView; readonly replayed: boolean };
+
+const RETRY_MS = 250;
+const encoded = encodeURIComponent;
 
 export class BackOffice {
   readonly #base: string;
   readonly #apiKey: string;
+  readonly #tries: number;
+  readonly #timeoutMs: number;
 
-  constructor(base: string, apiKey: string) {
+  constructor(base: string, apiKey: string, { tries = 5, timeoutMs = 10_000 }: BackOfficeOptions = {}) {
     this.#base = base.replace(/\/+$/, '');
     this.#apiKey = apiKey;
+    this.#tries = tries;
+    this.#timeoutMs = timeoutMs;
   }
 
   createShow(spec: ShowSpec): Promise<ShowView> {
@@ -51,13 +67,12 @@ export class BackOffice {
     return this.#call('POST', `/v1/shows/${show}/start`);
   }
 
-  putProduct(show: string, product: Product): Promise<Product> {
-    const { id, ...body } = product;
+  putProduct(show: string, { id, ...body }: Product): Promise<Product> {
     return this.#call('PUT', `/v1/shows/${show}/products/${id}`, { body });
   }
 
   pin(show: string, product: string | null): Promise<unknown> {
-    return this.#call('POST', `/v1/shows/${show}/pin`, { body: { product }, harmless: true });
+    return this.#call('POST', `/v1/shows/${show}/pin`, { body: { product }, repeatable: true });
   }
 
   announce(show: string, text: string): Promise<unknown> {
@@ -73,12 +88,11 @@ export class BackOffice {
   }
 
   async listSales(show: string): Promise<SaleBooks[]> {
-    const answer = await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`);
-    return answer.sales;
+    return (await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`)).sales;
   }
 
   getReservation(show: string, reservation: string): Promise<ReservationView> {
-    return this.#call('GET', `/v1/shows/${show}/reservations/${encodeURIComponent(reservation)}`);
+    return this.#call('GET', `/v1/shows/${show}/reservations/${encoded(reservation)}`);
   }
 
   endSale(show: string, sale: string, key: string): Promise<SaleBooks> {
@@ -86,43 +100,47 @@ export class BackOffice {
   }
 
   endShow(show: string): Promise<ShowView> {
-    return this.#call('POST', `/v1/shows/${show}/end`, { harmless: true });
+    return this.#call('POST', `/v1/shows/${show}/end`, { repeatable: true });
+  }
+
+  /** Without `ttlSeconds` the engine decides how long the token is valid. */
+  mint(
+    show: string,
+    user: string,
+    name: string,
+    role: Role,
+    ttlSeconds?: number,
+  ): Promise<{ token: string; expiresAt: number }> {
+    const body = { user, name, role, ...(ttlSeconds === undefined ? {} : { ttlSeconds }) };
+    return this.#call('POST', `/v1/shows/${show}/tokens`, { body, repeatable: true });
   }
 
   async mintToken(show: string, user: string, name: string, role: Role): Promise<string> {
-    const answer = await this.#call<{ token: string }>('POST', `/v1/shows/${show}/tokens`, {
-      body: { user, name, role },
-      harmless: true,
-    });
-    return answer.token;
+    return (await this.mint(show, user, name, role)).token;
   }
 
-  confirm(
-    show: string,
-    reservation: string,
-    body: { orderRef: string; amount: number },
-    key: string,
-  ): Promise<{ reservation: ReservationView; replayed: boolean }> {
-    return this.#call('POST', `/v1/shows/${show}/reservations/${encodeURIComponent(reservation)}/confirm`, {
-      body,
-      key,
-    });
+  confirm(show: string, id: string, body: { orderRef: string; amount: number }, key: string): Promise<Confirmed> {
+    return this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/confirm`, { body, key });
+  }
+
+  release(show: string, id: string, key: string): Promise<Confirmed> {
+    return this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/release`, { body: {}, key });
   }
 
   verify(show: string): Promise<Verification> {
     return this.#call('GET', `/v1/shows/${show}/verify`);
   }
 
-  /** Throws BackOfficeError for a coded answer, the platform's error when there is no server. */
-  async #call<T>(method: string, path: string, { body, key, harmless = false }: Call = {}): Promise<T> {
-    const repeatable = key !== undefined || harmless || method !== 'POST';
+  /** Throws `BackOfficeError` for a coded response, the platform's error when there is no server. */
+  async #call<T>(method: string, path: string, { body, key, repeatable = false }: Call = {}): Promise<T> {
+    const mayRepeat = key !== undefined || repeatable || method !== 'POST';
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#once<T>(method, path, body, key);
       } catch (error) {
-        const passing = !(error instanceof BackOfficeError) || error.status === 429 || error.status >= 500;
-        if (!repeatable || !passing || attempt === TRIES_MAX) throw error;
-        await sleep((error instanceof BackOfficeError ? error.retryAfterMs : undefined) ?? TRY_PAUSE_MS * attempt);
+        const isTemporary = !(error instanceof BackOfficeError) || error.status === 429 || error.status >= 500;
+        if (!mayRepeat || !isTemporary || attempt >= this.#tries) throw error;
+        await sleep((error instanceof BackOfficeError ? error.retryAfterMs : undefined) ?? RETRY_MS * attempt);
       }
     }
   }
@@ -136,16 +154,27 @@ export class BackOffice {
         ...(key === undefined ? {} : { 'idempotency-key': key }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      signal: AbortSignal.timeout(this.#timeoutMs),
     });
-    const answer: unknown = await response.json().catch(() => ({}));
-    if (response.ok) return answer as T;
-    const problem = answer as { code?: string; detail?: string; retryAfterMs?: number };
+    const content: unknown = await response.json().catch(() => ({}));
+    if (response.ok) return content as T;
+    const problem = content as { code?: string; detail?: string; retryAfterMs?: number; details?: unknown };
     throw new BackOfficeError(
       response.status,
-      problem.code ?? 'unknown',
+      problem.code ?? `status_${response.status}`,
       problem.detail ?? `${method} ${path} failed`,
-      problem.retryAfterMs,
+      problem,
     );
+  }
+}
+
+/** The result of a call as a virtual user sees it: `lost` when there was no response. */
+export async function replyOf(call: Promise<unknown>): Promise<Reply> {
+  try {
+    return { t: 'ok', data: await call };
+  } catch (error) {
+    if (!(error instanceof BackOfficeError)) return { t: 'lost' };
+    const { code, retryAfterMs, details } = error;
+    return { t: 'error', at: 0, code, details, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   }
 }

@@ -94,7 +94,7 @@ t.test("a repeated key has the first press's answer, with the fields of the engi
 });
 
 async function books(
-  { redis: { client } }: BareReserve,
+  { redis: { admin: client } }: BareReserve,
   show: string,
 ): Promise<Record<'left' | 'records' | 'owned' | 'most', number>> {
   const owned = (await client.hvals(`buyers:${show}`)).map(Number);

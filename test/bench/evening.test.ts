@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { arrivalTimes } from '../../bench/evening/arrival-rate.ts';
 import { eveningChat } from '../../bench/evening/chat.ts';
-import { ViewerClock } from '../../bench/evening/viewer-clock.ts';
 import { builtProgram } from '../../bench/launch/program.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -25,19 +24,6 @@ t.test('people come evenly, ever faster, or ever slower', async (t) => {
   }
   t.equal([...arrivalTimes('even', 4, 1_000)][1], 250);
   t.equal([...arrivalTimes('ramp', 4, 1_000)][1], 500, 'a quarter is there at half time');
-});
-
-t.test('a clock takes the sample with the shortest way', async (t) => {
-  const clock = new ViewerClock();
-  t.notOk(clock.set);
-  clock.note(1_000, 501_040, 501_040, 1_060);
-  t.match(clock, { offsetMs: 500_010, errorMs: 30 });
-  clock.note(2_000, 502_001, 502_002, 2_003);
-  t.match(clock, { offsetMs: 500_000, errorMs: 1 });
-  clock.note(3_000, 503_000, 503_000, 3_500);
-  t.equal(clock.errorMs, 1, 'a worse sample changes nothing');
-  t.equal(clock.localMs(600_000), 100_000);
-  t.equal(clock.serverMs(100_000), 600_000);
 });
 
 t.test(

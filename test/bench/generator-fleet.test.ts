@@ -6,7 +6,7 @@ import { type Fleet, FleetError, type FleetOptions } from '../../bench/generator
 import { startFleet } from '../../bench/generator/fleet.ts';
 import { runWorker } from '../../bench/generator/worker.ts';
 import { WORKLOADS } from '../../bench/generator/workloads/index.ts';
-import { freePort } from '../support/free-port.ts';
+import { freePort } from '../../bench/launch/free-port.ts';
 import { programArguments } from '../support/root.ts';
 
 async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fleet> {
@@ -28,7 +28,7 @@ t.test('a worker that is killed ends the run: everything that waits is told whic
   const [, second] = fleet.workers;
   process.kill(second?.pid ?? 0, 'SIGKILL');
   await t.rejects(waiting, { message: new RegExp(`generator 1 \\(|process ${second?.pid} died`) });
-  await t.rejects(fleet.load('audience', {}), { message: /the run has no result/ });
+  await t.rejects(fleet.load('viewers', {}), { message: /the run has no result/ });
 });
 
 t.test('a worker that falls silent ends the run', async (t) => {

@@ -7,10 +7,10 @@ import { startFleet } from '../../bench/generator/fleet.ts';
 import type { Schedule } from '../../bench/generator/schedule.ts';
 import { dueOf } from '../../bench/generator/stamp.ts';
 import type {
-  AudienceCommand,
-  AudienceParams,
-  AudienceSummary,
   ChatPlan,
+  ViewersCommand,
+  ViewersParams,
+  ViewersSummary,
 } from '../../bench/generator/workloads/viewers.ts';
 import { type FakeServer, type FakeServerOptions, startFakeServer } from './fake-server.ts';
 
@@ -19,7 +19,7 @@ interface Offer {
   readonly fleet?: Fleet;
   readonly people?: number;
   readonly plan?: Partial<ChatPlan>;
-  readonly variant?: AudienceParams['variant'];
+  readonly variant?: ViewersParams['variant'];
   readonly meanwhile?: (server: FakeServer) => Promise<void> | void;
 }
 
@@ -28,7 +28,7 @@ interface Outcome {
   /** Of this offer alone. */
   readonly samples: readonly Sample[];
   readonly chatMs: number;
-  readonly ends: AudienceSummary[];
+  readonly ends: ViewersSummary[];
 }
 
 /** Starting a process takes longer than most tests: one serves all of them, one after the other. */
@@ -42,7 +42,7 @@ async function offer(
   const server = await startFakeServer(options);
   t.teardown(() => server.close());
   const access = { kind: 'secret', secret: 'x'.repeat(32) } as const;
-  const params: AudienceParams = {
+  const params: ViewersParams = {
     gate: server.gate,
     show: 's',
     access,
@@ -54,7 +54,7 @@ async function offer(
     answerWaitMs: 300,
   };
   const from = fleet.samples.length;
-  const room = await fleet.load<AudienceParams, AudienceCommand>('audience', params);
+  const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', params);
   room.start(fleet.nowMs() + 20);
   await fleet.when('everybody', () => countOf(fleet.samples.slice(from), 'joined') === people, 8_000);
   const whole: ChatPlan = { writers: people, perSecond: 200, arrivals: 'steady', forMs: 500, chars: 40, ...plan };
@@ -62,7 +62,7 @@ async function offer(
   room.command({ do: 'chat', atMs: chatMs, plan: whole });
   await meanwhile?.(server);
   await fleet.until(chatMs + whole.forMs + 150);
-  const ends = (await room.stop()) as AudienceSummary[];
+  const ends = (await room.stop()) as ViewersSummary[];
   return { server, samples: fleet.samples.slice(from), chatMs, ends };
 }
 

@@ -7,7 +7,7 @@ import { deflateRawSync } from 'node:zlib';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import t from 'tap';
 import { healthOf, latencyOf, samplesWithin, seriesOf } from '../../bench/generator/assemble.ts';
-import { ClockOffset } from '../../bench/generator/clock.ts';
+import { ClockSync } from '../../bench/generator/clock.ts';
 import type { Sample } from '../../bench/generator/contract.ts';
 import { FrameCache, kindOf } from '../../bench/generator/frame-cache.ts';
 import { createPrng } from '../../bench/generator/prng.ts';
@@ -57,18 +57,20 @@ t.test('a pacer emits everything in order, each with its own due time, also afte
   t.ok(dues.every((dueMs, i) => Math.abs(dueMs - startMs - i) < 0.001));
 });
 
-t.test('the clock of another host: the shortest round trip decides, and bounds the error', async (t) => {
-  const clock = new ClockOffset();
-  clock.note(0, 1_010, 20);
-  t.equal(clock.offsetMs, 1_000);
-  t.equal(clock.errorMs, 10);
-  clock.note(100, 1_101.5, 102);
-  t.equal(clock.offsetMs, 1_000.5);
-  t.equal(clock.errorMs, 1);
-  clock.note(200, 1_290, 260);
-  t.equal(clock.offsetMs, 1_000.5, 'a slow exchange says less');
-  clock.note(40_000, 41_003, 40_004);
-  t.equal(clock.offsetMs, 1_001, 'old ones are forgotten: clocks drift');
+t.test('a clock sync uses the shortest round trip, which bounds the error', async (t) => {
+  const clock = new ClockSync();
+  t.notOk(clock.isSet);
+  clock.add(0, 1_010, 1_010, 20);
+  t.match(clock, { offsetMs: 1_000, errorMs: 10, isSet: true });
+  clock.add(100, 1_101.5, 1_101.5, 102);
+  t.match(clock, { offsetMs: 1_000.5, errorMs: 1 });
+  clock.add(200, 1_290, 1_290, 260);
+  t.equal(clock.offsetMs, 1_000.5, 'a slow exchange changes nothing');
+  clock.add(40_000, 41_003, 41_003, 40_004);
+  t.equal(clock.offsetMs, 1_001, 'old exchanges are dropped, because clocks drift');
+  clock.add(40_100, 41_101, 41_102, 40_103);
+  t.match(clock, { offsetMs: 1_000, errorMs: 1 }, 'the time between receipt and reply is no part of the trip');
+  t.equal(clock.localMs(600_000), 599_000);
 });
 
 const sampleOf = (worker: number, fromMs: number, values: readonly number[], more: Partial<Sample> = {}): Sample => {

@@ -148,7 +148,7 @@ t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
     variant: 'msgpack' as const,
     frames: new FrameCache(),
   };
-  const listener = { onWelcome() {}, onFrame: () => void frames++, onAnswer() {}, onClose() {} };
+  const listener = { onWelcome() {}, onFrame: () => void frames++, onReply() {}, onClose() {} };
   const viewers = Array.from({ length: 40 }, (_, i) => new Viewer(i, line, listener));
   for (const viewer of viewers) viewer.join(0);
   while (!viewers.every(({ welcomed }) => welcomed)) await sleep(20);

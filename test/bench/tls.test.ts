@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { countOf, refusalsOf } from '../../bench/generator/assemble.ts';
 import { startFleet } from '../../bench/generator/fleet.ts';
-import type { AudienceCommand, AudienceParams, AudienceSummary } from '../../bench/generator/workloads/viewers.ts';
+import type { ViewersCommand, ViewersParams, ViewersSummary } from '../../bench/generator/workloads/viewers.ts';
 import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
 import { FlagError, readFlags } from '../../bench/scenarios/flags.ts';
 import { type Gate, metricsOf, openTarget, type Target } from '../../bench/scenarios/target.ts';
@@ -47,7 +47,7 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
       joinPerSecond: 200,
       measureEvery: 1,
     } as const;
-    return fleet.load<AudienceParams, AudienceCommand>('audience', params);
+    return fleet.load<ViewersParams, ViewersCommand>('viewers', params);
   };
   const room = await load(target.gate);
   room.start(fleet.nowMs());
@@ -58,7 +58,7 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
     plan: { perSecond: 40, arrivals: 'steady', forMs: 500, chars: 40, writers: people },
   });
   await fleet.when('all messages', () => countOf(fleet.samples, 'delivered') === 20 * people, 10_000);
-  const [end] = (await room.stop()) as AudienceSummary[];
+  const [end] = (await room.stop()) as ViewersSummary[];
   t.match(end, { connected: people, unanswered: 0, eventGaps: 0, chatGaps: 0 });
   t.equal(countOf(fleet.samples, 'chat accepted'), 20);
   t.same(refusalsOf(fleet.samples), []);

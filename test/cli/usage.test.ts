@@ -1,10 +1,10 @@
 /** Commands, their help, and wrong usage: exit code 2 and an error that says what to do. */
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { reconcile, verify } from '../../src/cli/books.ts';
 import { serve } from '../../src/cli/serve.ts';
 import { token } from '../../src/cli/token.ts';
-import { startRedis } from '../support/redis.ts';
 import { run, SHARED_SECRETS, temporaryFolder } from './program.ts';
 
 t.jobs = 3;

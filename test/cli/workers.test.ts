@@ -1,6 +1,6 @@
 /** `serve --workers N`: supervised gateway processes on one port. */
 import t, { type Test } from 'tap';
-import { startRedis } from '../support/redis.ts';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { alive, descendants, eventually, run, SHARED_SECRETS, serve, temporaryFolder } from './program.ts';
 import { api, watch } from './viewer.ts';
 

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { BackOffice } from '../../bench/users/back-office.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
@@ -15,7 +16,6 @@ import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
 import { ROOT } from '../support/root.ts';
 
 export const SHOW = 'market';
@@ -33,7 +33,7 @@ export const PRODUCTS = [
 ] as const;
 
 export interface House {
-  readonly redis: TestRedis;
+  readonly redis: RedisServer;
   readonly store: ConnectedStore;
   readonly office: BackOffice;
   readonly gatewayUrl: string;

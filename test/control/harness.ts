@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Packr } from 'msgpackr';
 import type { Test } from 'tap';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens, type Tokens } from '../../src/auth/tokens.ts';
 import { type ControlDeps, type ControlOptions, createControl } from '../../src/control/index.ts';
@@ -9,7 +10,6 @@ import type { SaleBooks } from '../../src/domain/sale.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
 
 export const API_KEY = 'studio-secret-0123456789';
 export const OTHER_API_KEY = 'office-secret-0123456789';
@@ -39,7 +39,7 @@ export interface Control {
   app: Awaited<ReturnType<typeof createControl>>;
   store: ConnectedStore;
   tokens: Tokens;
-  redis: TestRedis;
+  redis: RedisServer;
   keyPrefix: string;
   request(url: string, options?: RequestOptions): Promise<Response>;
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -48,7 +48,7 @@ export interface Control {
 /** `beside`: another process of the same engine, with a separate store on the same Redis. */
 export type Change = Partial<Omit<ControlDeps, 'options'>> & { options?: Partial<ControlOptions>; beside?: Control };
 
-export async function startControl(t: Test, change: Change = {}, onRedis?: TestRedis): Promise<Control> {
+export async function startControl(t: Test, change: Change = {}, onRedis?: RedisServer): Promise<Control> {
   const { options, beside, ...deps } = change;
   const shared = onRedis ?? beside?.redis;
   const redis = shared ?? (await startRedis());

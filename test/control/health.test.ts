@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { startRedis } from '../support/redis.ts';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { API_KEY, startControl } from './harness.ts';
 
 for (const [appendonly, appendfsync, mode] of [

@@ -4,11 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { freePort } from '../../bench/launch/free-port.ts';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { Conversation } from '../gateway/conversation.ts';
 import { type Node, startWorld, until, type World } from '../gateway/harness.ts';
 import { SdkViewer } from '../gateway/sdk-viewer.ts';
-import { freePort } from '../support/free-port.ts';
-import { TcpProxy } from './tcp-proxy.ts';
 
 const VIEWERS = 12;
 const DROPS = 3;

@@ -5,15 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/generator/prng.ts';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
 import { descendants, serve } from '../cli/program.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
 import { AUTH_SECRET, KEY_PREFIX, startEngineUnderTest } from './engine-under-test.ts';
+import { signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
-import { signToken } from './plain-http.ts';
 
 const SHOW = 'night';
 const VIEWERS = 10;
@@ -21,7 +21,7 @@ const CHAT_EVERY_MS = 350;
 const ANNOUNCE_EVERY_MS = 40;
 const AFTERWARDS_MS = 1_500;
 
-async function stage(t: Test, redis: TestRedis): Promise<ConnectedStore> {
+async function stage(t: Test, redis: RedisServer): Promise<ConnectedStore> {
   const store = await connectStore({ url: redis.url, keyPrefix: KEY_PREFIX });
   t.teardown(() => store.close());
   await carriedOut(() => store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test'));
@@ -44,7 +44,7 @@ async function viewersOf(store: ConnectedStore): Promise<number> {
 }
 
 /** Every node's last report is so much older than it was. */
-async function letTimePass(redis: TestRedis, byMs: number): Promise<void> {
+async function letTimePass(redis: RedisServer, byMs: number): Promise<void> {
   const client = redis.client();
   const key = `${KEY_PREFIX}{${SHOW}}:nodes`;
   for (const [node, report] of Object.entries(await client.hgetallBuffer(key))) {
@@ -60,7 +60,7 @@ async function survives(
     redis,
     store,
     kill,
-  }: { urls: readonly string[]; redis: TestRedis; store: ConnectedStore; kill(): Promise<unknown> },
+  }: { urls: readonly string[]; redis: RedisServer; store: ConnectedStore; kill(): Promise<unknown> },
 ): Promise<void> {
   const prng = createPrng(5);
   const clients = Array.from(

@@ -4,12 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { checkReceived } from '../gateway/check-received.ts';
 import type { Client } from '../gateway/client.ts';
 import { Conversation } from '../gateway/conversation.ts';
 import { startWorld, until, type World } from '../gateway/harness.ts';
-import { TcpProxy } from './tcp-proxy.ts';
 
 const PAUSED_MS = 10_000;
 const DROPS = 3;

@@ -1,11 +1,13 @@
-/** A live show with one flash sale of two SKUs, made over HTTP. */
-import type { House } from './engine-under-test.ts';
-import { must } from './plain-http.ts';
+/** A live show with one flash sale of two SKUs, created over HTTP; and tokens for its viewers. */
+import { createHmac } from 'node:crypto';
+import { BackOffice } from '../../bench/users/back-office.ts';
+import { API_KEY, AUTH_SECRET, type EngineUnderTest } from './engine-under-test.ts';
 
 export const SALE = 'drop';
 export const SKUS = ['tee-m', 'tee-l'] as const;
 export const PER_BUYER = 2;
-export const PRICE = 1_500;
+const PRICE = 1_500;
+const TIMEOUT_MS = 20_000;
 
 export interface SalePlan {
   /** Units of each SKU. */
@@ -20,37 +22,47 @@ export interface FlashSaleShow {
   readonly units: number;
   readonly opensAt: number;
   readonly closesAt: number;
-  readonly control: string;
+  /** One for each control process; failed calls are not repeated. */
+  readonly offices: readonly BackOffice[];
+  readonly office: BackOffice;
 }
 
 export async function createFlashSaleShow(
-  house: House,
+  { controlUrls }: EngineUnderTest,
   show: string,
   { units, opensInMs, durationMs = 600_000, holdMs = 120_000 }: SalePlan,
 ): Promise<FlashSaleShow> {
-  const control = house.controlUrls[0] ?? '';
-  await must(control, 'POST', '/v1/shows', {
-    id: show,
-    title: 'Fault run',
-    guests: true,
-    brands: [{ id: 'acme', name: 'Acme' }],
-  });
-  await must(control, 'PUT', `/v1/shows/${show}/products/tee`, {
-    brand: 'acme',
-    title: 'Tee',
-    skus: SKUS.map((sku) => ({ sku })),
-  });
-  await must(control, 'POST', `/v1/shows/${show}/start`);
-  const sale = {
-    id: SALE,
-    title: 'Drop',
-    currency: 'EUR',
-    perBuyer: PER_BUYER,
-    holdMs,
-    opensInMs,
-    durationMs,
-    skus: SKUS.map((sku) => ({ sku, product: 'tee', price: PRICE, quantity: units })),
-  };
-  const { opensAt, closesAt } = await must(control, 'POST', `/v1/shows/${show}/sales`, sale, 'create');
-  return { show, units, opensAt: Number(opensAt), closesAt: Number(closesAt), control };
+  const offices = controlUrls.map((url) => new BackOffice(url, API_KEY, { tries: 1, timeoutMs: TIMEOUT_MS }));
+  const [office] = offices;
+  if (office === undefined) throw new Error('no process has the control role');
+  await office.createShow({ id: show, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
+  await office.putProduct(show, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
+  await office.startShow(show);
+  const { opensAt, closesAt } = await office.createSale(
+    show,
+    {
+      id: SALE,
+      title: 'Drop',
+      currency: 'EUR',
+      perBuyer: PER_BUYER,
+      holdMs,
+      opensInMs,
+      durationMs,
+      skus: SKUS.map((sku) => ({ sku, product: 'tee', price: PRICE, quantity: units })),
+    },
+    'create',
+  );
+  return { show, units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
+}
+
+const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/**
+ * A token as any identity provider signs it. It expires `ttlMs` from now on this machine's clock;
+ * negative: it has expired.
+ */
+export function signToken(show: string, user: string, ttlMs = 3_600_000, role = 'buyer'): string {
+  const exp = Math.floor((Date.now() + ttlMs) / 1000);
+  const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded({ sub: user, name: user, show, role, exp })}`;
+  return `${signed}.${createHmac('sha256', AUTH_SECRET).update(signed).digest('base64url')}`;
 }

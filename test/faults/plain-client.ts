@@ -1,7 +1,8 @@
 /**
- * A viewer written from the protocol page alone: plain JSON over WebSocket, nothing shared with the
- * SDK. It keeps its position, resumes, repeats, and writes down whatever does not fit the rules.
+ * A viewer written from SPEC.md alone: plain JSON over WebSocket, without code of the SDK. It keeps
+ * its position, resumes, and records every breach of the rules.
  */
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { Prng } from '../../bench/generator/prng.ts';
@@ -13,25 +14,25 @@ export interface SeenEvent {
   readonly at: number;
   readonly type: string;
   readonly data: Fields;
-  /** When it came, on this machine's clock. */
+  /** When it was received, on this machine's clock. */
   readonly seenAt: number;
 }
 export interface Reservation {
   readonly id: string;
   readonly sale: string;
   readonly user: string;
-  /** `gone`: live once, and no longer listed. */
+  /** `gone`: a hold that a welcome no longer lists. */
   readonly state: 'held' | 'confirmed' | 'released' | 'expired' | 'gone';
   readonly lines: ReadonlyArray<{ sku: string; qty: number }>;
   readonly amount: number;
   readonly createdAt: number;
   readonly heldUntil: number;
   readonly orderRef?: string;
-  /** It comes from the waitlist. */
+  /** Made for a waitlist entry. */
   readonly offer?: true;
 }
-/** The one answer to a request, or that the line went before it came. */
-export type Answer =
+/** The one reply to a request; `lost` when the connection closed before it came. */
+export type PlainReply =
   | { readonly t: 'ok'; readonly at: number; readonly data?: Fields }
   | {
       readonly t: 'error';
@@ -43,52 +44,63 @@ export type Answer =
   | { readonly t: 'lost' };
 
 /** C-1. */
-type ChatGroup = [
-  firstId: number,
-  at: number,
-  items: Array<[i: number, dt: number, name: string, text: string, mark?: number]>,
-];
+type ChatItem = [i: number, dt: number, name: string, text: string, mark?: number];
+type ChatGroup = [firstId: number, at: number, items: ChatItem[]];
 
-interface SaleOfClient {
+type SaleFields = { id: string; rev: number; state: string; skus: Array<{ sku: string; left: number }> };
+type WelcomeFields = {
+  snapshot?: Fields;
+  resumed?: true;
+  you: { reservations: Reservation[] };
+  node: string;
+  chat: ChatGroup[];
+};
+type FrameFields = {
+  epoch?: string;
+  events?: Fields[];
+  snapshot?: Fields;
+  state?: { sales?: Fields[] };
+  chat?: ChatGroup[];
+  missed?: number;
+};
+
+interface ShownSale {
   rev: number;
   state: string;
   left: Map<string, number>;
 }
 
 export interface ClientPlan {
-  /** Tried one after the other whenever a line breaks. */
+  /** The next one is tried when a connection breaks. */
   readonly urls: readonly string[];
   readonly show: string;
   readonly token: string | null;
   readonly prng: Prng;
 }
 
-/**
- * Longer than any answer may take: a command's time-out, the time a node repeats it, and a slow
- * machine.
- */
-export const ANSWER_MS_MAX = 20_000;
+/** Longer than any reply may take: a command's timeout, its repetition, a slow machine. */
+const REPLY_MS_MAX = 20_000;
 const RECONNECT_MS_MAX = 1_000;
 const OPEN_MS_MAX = 15_000;
 
 export class PlainClient {
-  /** Breaches of the protocol, in words. */
+  /** Breaches of the protocol. */
   readonly problems: string[] = [];
   readonly events: SeenEvent[] = [];
   readonly mine = new Map<string, Reservation>();
-  readonly sales = new Map<string, SaleOfClient>();
-  readonly answerMs: number[] = [];
+  readonly sales = new Map<string, ShownSale>();
+  readonly replyMs: number[] = [];
   /** Chat by epoch and id. */
   readonly heard = new Map<string, string>();
-  /** The last chat message; null: a snapshot said nothing about it, and the next one tells. */
+  /** Id of the last chat message; null after a snapshot, until the next message. */
   chatAt: number | null = null;
-  /** Messages between those that came, less those that were told to be missed. */
+  /** Messages that did not come, less those that were announced as missed. */
   #chatHoles = 0;
   epoch = '';
   offset = 0;
-  /** Snapshots taken after the first: each stands for events that were not told one by one. */
+  /** Snapshots after the first: each replaces events that were not received one by one. */
   snapshots = 0;
-  /** Lines lost, for whatever reason. */
+  /** Connections lost. */
   losses = 0;
   resumed = 0;
   node = '';
@@ -96,7 +108,7 @@ export class PlainClient {
   /** The last upgrade that was refused (H-4). */
   lastRefusal: { status: number; code: string } | null = null;
   readonly #plan: ClientPlan;
-  readonly #waiting = new Map<number, { sentAt: number; resolve: (answer: Answer) => void }>();
+  readonly #waiting = new Map<number, { sentAt: number; resolve: (reply: PlainReply) => void }>();
   #socket: WebSocket | null = null;
   #welcomed = false;
   #everWelcomed = false;
@@ -117,7 +129,7 @@ export class PlainClient {
     return this.#welcomed;
   }
 
-  /** Resolves with the welcome; keeps trying until then and after every loss. */
+  /** Resolves with the welcome. Keeps trying until then, and after every loss. */
   connect(): Promise<void> {
     this.#connecting ??= this.#keepTrying().finally(() => {
       this.#connecting = null;
@@ -153,26 +165,20 @@ export class PlainClient {
         }
       });
       socket.on('error', () => {});
-      socket.on('unexpected-response', (request, response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-        });
-        response.on('end', () => {
-          this.lastRefusal = { status: response.statusCode ?? 0, code: codeIn(text) };
-          request.destroy();
-          socket.terminate();
-        });
+      socket.on('unexpected-response', async (request, response) => {
+        this.lastRefusal = { status: response.statusCode ?? 0, code: codeIn(await text(response)) };
+        request.destroy();
+        socket.terminate();
       });
       socket.on('close', (code) => {
         clearTimeout(late);
         resolve(false);
-        this.#lost(socket, code);
+        this.#onClose(socket, code);
       });
     });
   }
 
-  #lost(socket: WebSocket, code: number): void {
+  #onClose(socket: WebSocket, code: number): void {
     if (socket !== this.#socket) return;
     const had = this.#welcomed;
     this.#welcomed = false;
@@ -181,41 +187,34 @@ export class PlainClient {
     if (had) this.losses++;
     for (const { resolve } of this.#waiting.values()) resolve({ t: 'lost' });
     this.#waiting.clear();
-    this.#tell();
+    this.#notify();
     if (!this.#wanted) return;
-    // 42xx says stop until the cause is fixed.
+    // 42xx: a reconnect is useless.
     if (code >= 4200 && code < 4300) this.#wanted = false;
     else if (had) void this.connect();
   }
 
-  /**
-   * Exactly one answer; a request that is not answered in time on a living line is a breach of Q-5.
-   */
-  request(message: Fields): Promise<Answer> {
+  /** Resolves with the one reply. No reply in time on an open connection is a breach of Q-5. */
+  request(message: Fields): Promise<PlainReply> {
     const socket = this.#socket;
     if (!this.#welcomed || !socket) return Promise.resolve({ t: 'lost' });
     const id = this.#nextId++;
-    return new Promise((answer) => {
+    return new Promise((done) => {
       const late = setTimeout(() => {
         this.#waiting.delete(id);
-        this.problems.push(`Q-5: ${String(message.t)} was not answered within ${ANSWER_MS_MAX} ms`);
-        answer({ t: 'lost' });
+        this.problems.push(`Q-5: ${String(message.t)} got no reply within ${REPLY_MS_MAX} ms`);
+        done({ t: 'lost' });
         socket.terminate();
-      }, ANSWER_MS_MAX);
+      }, REPLY_MS_MAX);
       this.#waiting.set(id, {
         sentAt: performance.now(),
-        resolve: (given) => {
+        resolve: (reply) => {
           clearTimeout(late);
-          answer(given);
+          done(reply);
         },
       });
       socket.send(JSON.stringify({ ...message, id }));
     });
-  }
-
-  /** Breaks the line from this side, without a word. */
-  drop(): void {
-    this.#socket?.terminate();
   }
 
   async close(): Promise<void> {
@@ -228,7 +227,7 @@ export class PlainClient {
     socket.terminate();
   }
 
-  /** Waits for something this client will be told; false when it was not in time. */
+  /** Checks after each message; resolves with false when it did not hold in time. */
   async until(holds: () => boolean, timeoutMs = 10_000): Promise<boolean> {
     const until = Date.now() + timeoutMs;
     while (!holds()) {
@@ -244,18 +243,18 @@ export class PlainClient {
     return true;
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const resolve of this.#changed.splice(0)) resolve();
   }
 
   #receive(message: Fields): void {
     switch (message.t) {
       case 'welcome':
-        this.#welcome(message);
+        this.#onWelcome(message);
         break;
       case 'frame':
         if (!this.#welcomed) this.problems.push('W-1: a frame before the welcome');
-        this.#frame(message);
+        this.#onFrame(message);
         break;
       case 'you':
         this.#own(message.reservation as Reservation | undefined);
@@ -265,38 +264,32 @@ export class PlainClient {
         break;
       case 'ok':
       case 'error':
-        this.#answered(message);
+        this.#onReply(message);
         break;
     }
-    this.#tell();
+    this.#notify();
   }
 
-  #answered(message: Fields): void {
+  #onReply(message: Fields): void {
     const waiting = this.#waiting.get(Number(message.id));
     if (!waiting)
-      return void this.problems.push(`Q-5: an answer to no request of ours: ${JSON.stringify(message).slice(0, 200)}`);
+      return void this.problems.push(`Q-5: a reply to no open request: ${JSON.stringify(message).slice(0, 200)}`);
     this.#waiting.delete(Number(message.id));
-    this.answerMs.push(performance.now() - waiting.sentAt);
+    this.replyMs.push(performance.now() - waiting.sentAt);
     const { reservation, replayed } = (message.data ?? {}) as { reservation?: Reservation; replayed?: true };
     this.#own(reservation, replayed);
-    waiting.resolve(message as Answer);
+    waiting.resolve(message as PlainReply);
   }
 
-  /**
-   * Only ever forward: an ended reservation stays ended (news and answers may overtake each other,
-   * M-5).
-   */
+  /** An ended reservation stays ended: messages and replies may overtake each other (M-5). */
   #own(reservation: Reservation | undefined, replayed = false): void {
     if (!reservation) return;
     const known = this.mine.get(reservation.id);
-    if (replayed && known && reservation.state === 'held') return; // the answer as it was given then
+    if (replayed && known && reservation.state === 'held') return; // The recorded reply.
     if (!known || known.state === 'held' || known.state === 'gone') this.mine.set(reservation.id, reservation);
   }
 
-  /**
-   * The welcome lists what is live; what it leaves out has ended, unless Redis is away and says
-   * more later.
-   */
+  /** A welcome lists the live reservations. Others have ended, unless Redis is unavailable. */
   #ownOnly(live: readonly Reservation[]): void {
     for (const [id, reservation] of this.mine)
       if (reservation.state === 'held' && !live.some((listed) => listed.id === id))
@@ -304,21 +297,14 @@ export class PlainClient {
     for (const reservation of live) this.#own(reservation);
   }
 
-  #welcome(message: Fields): void {
-    const { snapshot, resumed, you, node, chat } = message as {
-      snapshot?: Fields;
-      resumed?: true;
-      you: { reservations: Reservation[] };
-      node: string;
-      chat: ChatGroup[];
-    };
+  #onWelcome(message: Fields): void {
+    const { snapshot, resumed, you, node, chat } = message as WelcomeFields;
     this.node = node;
     this.#ownOnly(you.reservations);
     if (snapshot) {
       if (this.#everWelcomed) this.snapshots++;
       this.#adopt(snapshot);
-      this.#hear(chat);
-      // Nothing recent: nothing was said yet.
+      this.#onChat(chat);
       this.chatAt ??= 0;
     } else if (resumed && this.#everWelcomed) this.resumed++;
     else this.problems.push('W-1: a welcome with neither snapshot nor resumed');
@@ -337,15 +323,12 @@ export class PlainClient {
     for (const sale of sales) this.#adoptSale(sale);
   }
 
-  /**
-   * How many messages up to the last of the show never came and were not told to be missed; below
-   * 0: too many were told.
-   */
+  /** Messages up to `last` that neither came nor were announced; negative: too many announced. */
   chatLeftOut(last: number): number {
     return this.chatAt === null ? 0 : this.#chatHoles + Math.max(0, last - this.chatAt);
   }
 
-  #hear(groups: readonly ChatGroup[]): void {
+  #onChat(groups: readonly ChatGroup[]): void {
     for (const [firstId, , items] of groups)
       for (const [i, , , text] of items) {
         const id = firstId + i;
@@ -361,80 +344,56 @@ export class PlainClient {
   }
 
   #adoptSale(view: Fields): void {
-    const { id, rev, state, skus } = view as {
-      id: string;
-      rev: number;
-      state: string;
-      skus: Array<{ sku: string; left: number }>;
-    };
+    const { id, rev, state, skus } = view as SaleFields;
     const known = this.sales.get(id);
     if (known && rev < known.rev) return;
     this.sales.set(id, { rev, state, left: new Map(skus.map(({ sku, left }) => [sku, left])) });
   }
 
-  #frame(message: Fields): void {
-    const {
-      epoch,
-      events = [],
-      snapshot,
-      state,
-      chat = [],
-      missed = 0,
-    } = message as {
-      epoch?: string;
-      events?: Fields[];
-      snapshot?: Fields;
-      state?: { sales?: Fields[] };
-      chat?: ChatGroup[];
-      missed?: number;
-    };
+  #onFrame(message: Fields): void {
+    const { epoch, events = [], snapshot, state, chat = [], missed = 0 } = message as FrameFields;
     if (snapshot) {
       this.snapshots++;
       this.#adopt(snapshot);
     }
     this.#chatHoles -= missed;
-    this.#hear(chat);
-    for (const event of events) this.#event(epoch ?? this.epoch, event);
+    this.#onChat(chat);
+    for (const event of events) this.#onEvent(epoch ?? this.epoch, event);
     for (const patch of state?.sales ?? []) {
-      const {
-        id,
-        rev,
-        state: now,
-        left,
-      } = patch as { id: string; rev: number; state: string; left: Record<string, number> };
-      const known = this.sales.get(id);
-      if (!known || rev < known.rev) continue;
-      known.rev = rev;
-      known.state = now;
-      for (const [sku, units] of Object.entries(left)) known.left.set(sku, units);
+      const sale = patch as { id: string; rev: number; state: string; left: Record<string, number> };
+      const known = this.sales.get(sale.id);
+      if (!known || sale.rev < known.rev) continue;
+      known.rev = sale.rev;
+      known.state = sale.state;
+      for (const [sku, units] of Object.entries(sale.left)) known.left.set(sku, units);
     }
   }
 
-  #event(epoch: string, event: Fields): void {
+  #onEvent(epoch: string, event: Fields): void {
     const { offset, at, type, data } = event as { offset: number; at: number; type: string; data: Fields };
     if (epoch === this.epoch && offset <= this.offset) return;
-    if (epoch !== this.epoch || offset > this.offset + 1) return this.#missing();
+    if (epoch !== this.epoch || offset > this.offset + 1) return this.#onGap();
     this.offset = offset;
     this.events.push({ epoch, offset, at, type, data, seenAt: Date.now() });
     if (data.sale && typeof data.sale === 'object') this.#adoptSale(data.sale as Fields);
   }
 
-  /** E-2: ask once, ignore events until the hole is filled. */
-  #missing(): void {
+  /** E-2: requests a resume once, and ignores events until it is done. */
+  #onGap(): void {
     if (this.#gap) return;
     this.#gap = true;
     const chat = this.chatAt === null ? {} : { chat: this.chatAt };
-    void this.request({ t: 'resume', epoch: this.epoch, offset: this.offset, ...chat }).then((answer) => {
+    void this.request({ t: 'resume', epoch: this.epoch, offset: this.offset, ...chat }).then((reply) => {
       this.#gap = false;
-      if (answer.t === 'error' && this.#welcomed) setTimeout(() => this.#missing(), 200).unref();
+      if (reply.t === 'error' && this.#welcomed) setTimeout(() => this.#onGap(), 200).unref();
     });
   }
 }
 
-function codeIn(text: string): string {
+function codeIn(body: string): string {
   try {
-    return String((JSON.parse(text) as Fields).code);
+    return String((JSON.parse(body) as Fields).code);
   } catch {
-    return text.slice(0, 100);
+    return body.slice(0, 100);
   }
 }

@@ -1,12 +1,8 @@
 /**
- * Lines cut between script and answer, viewers dropped for seconds, every request sent twice: no
- * double, no loss, no silent gap.
+ * Connections cut between script and reply, viewers disconnected for seconds, every request sent
+ * twice: no double, no loss, no silent gap.
  */
-import t from 'tap';
-import { clientLinesDropped, redisLineCut, sentTwice } from './connection-scenarios.ts';
-import { proves } from './scenario-test.ts';
+import { clientConnectionsDropped, redisConnectionCut, sentTwice } from './connection-scenarios.ts';
+import { testScenarios } from './scenario-test.ts';
 
-t.jobs = 2;
-proves(redisLineCut, [1]);
-proves(clientLinesDropped, [1]);
-proves(sentTwice, [1]);
+testScenarios([redisConnectionCut, 1], [clientConnectionsDropped, 1], [sentTwice, 1]);

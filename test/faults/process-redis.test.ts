@@ -1,13 +1,8 @@
 /**
- * redis-server killed, cut from power, or standing still in mid-rush: service goes on without a
- * restart, and what the mode may lose is detected and said.
+ * redis-server killed, cut from power, or frozen during a rush: service resumes without a restart,
+ * and what the durability mode may lose is detected and reported.
  */
-import t from 'tap';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
-import { proves } from './scenario-test.ts';
+import { testScenarios } from './scenario-test.ts';
 
-t.jobs = 2;
-proves(redisFrozen, [1]);
-proves(redisKilledAlways, [1]);
-proves(redisKilledEverysec, [1]);
-proves(powerCut, [1]);
+testScenarios([redisFrozen, 1], [redisKilledAlways, 1], [redisKilledEverysec, 1], [powerCut, 1]);

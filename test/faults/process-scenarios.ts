@@ -1,172 +1,136 @@
-/** Processes of ours that die or stand still: a gateway, control and jobs, a worker. */
+/** Processes of the engine that die or freeze: a gateway, control and jobs, a worker. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { replyOf } from '../../bench/users/back-office.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { answerOf, outcomeOf } from './buyer.ts';
+import { type Books, readBooks } from './books.ts';
 import { createFlashSaleShow, SALE } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
-import { call, must } from './plain-http.ts';
-import { judge, readBooks } from './run-checker.ts';
+import { checkRun } from './run-checker.ts';
 import { scenario } from './scenario.ts';
-import { gather } from './virtual-users.ts';
+import { joinUsers, outcomeOf } from './virtual-users.ts';
 
 const FREED_WITHIN_MS = 1_000;
-/** Milliseconds on a quiet machine; the bound tells a timer from a sweep that comes by. */
-const ON_THE_DOT_MS = 500;
+/** Takes milliseconds on an idle machine; the bound distinguishes a timer from a sweep. */
+const PUNCTUAL_MS = 500;
 
-export const gatewayKilled = scenario('gateway killed', {}, async ({ house, prng, expect, note }) => {
-  const staged = await createFlashSaleShow(house, 'gw', { units: 14, opensInMs: 1_500 });
-  const crowd = await gather(house, staged, prng);
-  const victim = prng.pick(house.gateways);
-  const survivors = crowd.clients.filter(({ node }) => node !== victim.name);
-  expect(survivors.length < crowd.clients.length, 'nobody was on the gateway that dies');
+const untilAfter = (atMs: number, moreMs: number): Promise<void> => sleep(Math.max(0, atMs - Date.now()) + moreMs);
+const expiredIn = ({ reservations }: Books) => [...reservations.values()].filter(({ state }) => state === 'expired');
+
+export const gatewayKilled = scenario('gateway killed', {}, async ({ engine, prng, expect, note }) => {
+  const staged = await createFlashSaleShow(engine, 'gw', { units: 14, opensInMs: 1_500 });
+  const users = await joinUsers(engine, staged, prng);
+  const victim = prng.pick(engine.gateways);
+  const survivors = users.clients.filter(({ node }) => node !== victim.name);
+  expect(survivors.length < users.clients.length, 'no client was on the killed gateway');
   const killing = (async () => {
-    await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(0, 500));
+    await untilAfter(staged.opensAt, prng.int(0, 500));
     await victim.kill();
     await sleep(prng.int(200, 1_500));
     await victim.start();
   })();
-  await Promise.all([crowd.rush(), killing]);
-  const verdict = await judge(house, crowd, { unbroken: survivors });
-  note(`${crowd.clients.filter(({ resumed }) => resumed > 0).length} resumed, ${survivors.length} survived`);
-  await crowd.leave();
+  await Promise.all([users.rush(), killing]);
+  const verdict = await checkRun(engine, users, { unbroken: survivors });
+  note(`${users.clients.filter(({ resumed }) => resumed > 0).length} resumed, ${survivors.length} survived`);
+  await users.leave();
   return verdict;
 });
 
-export const controlKilled = scenario('control and jobs killed', {}, async ({ house, prng, expect, note }) => {
+export const controlKilled = scenario('control and jobs killed', {}, async ({ engine, prng, expect, note }) => {
   const durationMs = 3_000;
-  const staged = await createFlashSaleShow(house, 'ctl', {
-    units: 14,
-    opensInMs: 1_500,
-    durationMs,
-    holdMs: LIMITS.holdMinMs,
-  });
-  const crowd = await gather(house, staged, prng, { patienceMs: 40_000 });
-  const victim = house.other('control,jobs');
-  const [watcher] = crowd.watchers as [PlainClient];
+  const sale = { units: 14, opensInMs: 1_500, durationMs, holdMs: LIMITS.holdMinMs };
+  const staged = await createFlashSaleShow(engine, 'ctl', sale);
+  const users = await joinUsers(engine, staged, prng, { patienceMs: 40_000 });
+  const victim = engine.other('control,jobs');
+  const [viewer] = users.viewers as [PlainClient];
+  const redis = engine.redis.admin;
   const killing = (async () => {
-    // Before the opening or while confirms come in: nobody but the gateways is there for the
-    // opening, the close and the lapses.
-    await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.pick([-300, prng.int(50, 500)]));
+    // Before the opening or among the confirms: only gateways open, close and expire meanwhile.
+    await untilAfter(staged.opensAt, prng.pick([-300, prng.int(50, 500)]));
     await victim.kill();
-    const closed = await watcher.until(
-      () => watcher.events.some(({ type }) => type === 'sale.ended'),
-      durationMs + 6_000,
-    );
-    expect(closed, 'the sale did not close by itself');
-    // Confirms wait for a control process; it comes back when the first holds have lapsed.
-    const redis = house.redis.client();
+    const hasClosed = (): boolean => viewer.events.some(({ type }) => type === 'sale.ended');
+    expect(await viewer.until(hasClosed, durationMs + 6_000), 'the sale did not close by itself');
+    // Confirms wait for a control process, which starts when the first holds have expired.
     const deadline = staged.opensAt + LIMITS.holdMinMs + LIMITS.confirmGraceMs + FREED_WITHIN_MS;
-    const someLapsed = async (): Promise<boolean> =>
-      [...(await readBooks(redis, staged.show)).reservations.values()].some(({ state }) => state === 'expired');
-    while (Date.now() < deadline + 3_000 && !(await someLapsed())) await sleep(200);
+    while (Date.now() < deadline + 3_000 && expiredIn(await readBooks(redis, staged.show)).length === 0)
+      await sleep(200);
     await victim.start();
   })();
-  await Promise.all([crowd.rush(), killing]);
+  await Promise.all([users.rush(), killing]);
 
-  const onTheDot = (type: string, moment: number): void => {
-    const event = watcher.events.find((seen) => seen.type === type);
-    expect(
-      event !== undefined && event.at >= moment && event.at - moment < ON_THE_DOT_MS,
-      `I5: ${type} at ${event?.at}, planned for ${moment}`,
-    );
-  };
-  onTheDot('sale.opened', staged.opensAt);
-  onTheDot('sale.ended', staged.closesAt);
+  for (const [type, moment] of [
+    ['sale.opened', staged.opensAt],
+    ['sale.ended', staged.closesAt],
+  ] as const) {
+    const event = viewer.events.find((seen) => seen.type === type);
+    const isPunctual = event !== undefined && event.at >= moment && event.at - moment < PUNCTUAL_MS;
+    expect(isPunctual, `I5: ${type} at ${event?.at}, planned for ${moment}`);
+  }
 
-  // Holds of those who walked away, and of those who could not confirm in time.
-  const redis = house.redis.client();
+  // Abandoned holds, and those that could not be confirmed in time.
   let books = await readBooks(redis, staged.show);
-  const open = (): number[] =>
+  const deadlines = (): number[] =>
     [...books.reservations.values()].filter(({ state }) => state === 'held').map(({ heldUntil }) => heldUntil);
-  while (open().length > 0 && Date.now() < Math.max(...open()) + 4_000) {
+  while (deadlines().length > 0 && Date.now() < Math.max(...deadlines()) + 4_000) {
     await sleep(200);
     books = await readBooks(redis, staged.show);
   }
-  expect(open().length === 0, `${open().length} holds did not lapse`);
-  let latestMs = 0;
-  for (const { id, state, heldUntil, endedAt = 0 } of books.reservations.values()) {
-    if (state !== 'expired') continue;
-    const lateMs = endedAt - heldUntil - LIMITS.confirmGraceMs;
-    latestMs = Math.max(latestMs, lateMs);
-    expect(lateMs >= 0 && lateMs < FREED_WITHIN_MS, `${id} was freed ${lateMs} ms after deadline and grace`);
-  }
+  expect(deadlines().length === 0, `${deadlines().length} holds did not expire`);
+  const lateMs = expiredIn(books).map(({ id, heldUntil, endedAt = 0 }) => {
+    const late = endedAt - heldUntil - LIMITS.confirmGraceMs;
+    expect(late >= 0 && late < FREED_WITHIN_MS, `${id} was freed ${late} ms after deadline and grace`);
+    return late;
+  });
 
-  // The recorded answer, from a process that never saw the first request.
-  for (const buyer of crowd.buyers)
-    for (const [id, { state, orderRef }] of buyer.ended) {
+  // A process that never saw the first request returns the recorded result.
+  for (const { ended } of users.buyers)
+    for (const [id, { state, orderRef = '' }] of ended) {
       if (state !== 'confirmed') continue;
-      const amount = books.reservations.get(id)?.amount;
-      const again = outcomeOf(
-        answerOf(
-          await call(
-            staged.control,
-            'POST',
-            `/v1/shows/${staged.show}/reservations/${id}/confirm`,
-            { orderRef, amount },
-            `confirm-http-${id}`,
-          ),
-        ),
-      );
+      const amount = books.reservations.get(id)?.amount ?? 0;
+      const confirm = staged.office.confirm(staged.show, id, { orderRef, amount }, `confirm-http-${id}`);
+      const repeated = outcomeOf(await replyOf(confirm));
       expect(
-        again.type === 'ok' && again.replayed === true && again.reservation === id,
-        `I4: a repeated confirm of ${id} was answered with ${JSON.stringify(again)}`,
+        repeated.type === 'ok' && repeated.replayed === true && repeated.reservation === id,
+        `I4: a repeated confirm of ${id} returned ${JSON.stringify(repeated)}`,
       );
     }
-  for (const { client } of crowd.buyers)
+  for (const { client } of users.buyers)
     await client.until(() => [...client.mine.values()].every(({ state }) => state !== 'held'), 3_000);
-  const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-  note(
-    `${[...books.reservations.values()].filter(({ state }) => state === 'expired').length} lapsed, the latest ${latestMs} ms after grace`,
-  );
-  await crowd.leave();
+  const verdict = await checkRun(engine, users, { unbroken: users.clients });
+  note(`${lateMs.length} expired, the latest ${Math.max(0, ...lateMs)} ms after grace`);
+  await users.leave();
   return verdict;
 });
 
-/**
- * Longer than BullMQ's lock: the work of the paused process is given to the other one, and done
- * again late.
- */
+/** Longer than the lock of BullMQ: the jobs of the paused process run elsewhere, and again late. */
 const PAUSED_MS = 36_000;
 
 export const workerPaused = scenario(
   'worker paused past its lock',
   { gateways: 1, others: ['control', 'jobs', 'jobs'] },
-  async ({ house, prng, expect, note }) => {
-    const worker = house.other('jobs');
-    const staged = await createFlashSaleShow(house, 'jobs', {
-      units: 14,
-      opensInMs: 1_500,
-      durationMs: 20_000,
-      holdMs: LIMITS.holdMinMs,
-    });
-    const crowd = await gather(house, staged, prng);
+  async ({ engine, prng, expect, note }) => {
+    const worker = engine.other('jobs');
+    const sale = { units: 14, opensInMs: 1_500, durationMs: 20_000, holdMs: LIMITS.holdMinMs };
+    const staged = await createFlashSaleShow(engine, 'jobs', sale);
+    const users = await joinUsers(engine, staged, prng);
     const freezing = (async () => {
-      await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(-400, 400));
+      await untilAfter(staged.opensAt, prng.int(-400, 400));
       worker.signal('SIGSTOP');
       await sleep(PAUSED_MS);
     })();
-    await Promise.all([crowd.rush(), freezing]);
-    const redis = house.redis.client();
-    const before = await readBooks(redis, staged.show);
+    await Promise.all([users.rush(), freezing]);
+    const before = await readBooks(engine.redis.admin, staged.show);
     worker.signal('SIGCONT');
     await sleep(5_000);
-    const after = await readBooks(redis, staged.show);
+    const after = await readBooks(engine.redis.admin, staged.show);
     expect(before.offset === after.offset, `late jobs appended events ${before.offset + 1} to ${after.offset}`);
-    expect(
-      JSON.stringify([...before.reservations]) === JSON.stringify([...after.reservations]),
-      'late jobs changed reservations',
-    );
-    const { state } = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
-    expect(state === 'ended', `the sale is ${String(state)} in the end`);
-    let lapsed = 0;
-    for (const { id, state } of after.reservations.values()) {
-      expect(state !== 'held', `${id} did not lapse`);
-      if (state !== 'expired') continue;
-      lapsed++;
-    }
-    const verdict = await judge(house, crowd, { unbroken: crowd.clients });
-    note(`${lapsed} lapsed meanwhile`);
-    await crowd.leave();
+    const stored = ({ reservations }: Books): string => JSON.stringify([...reservations]);
+    expect(stored(before) === stored(after), 'late jobs changed reservations');
+    const { state } = await staged.office.getSale(staged.show, SALE);
+    expect(state === 'ended', `the sale is ${state} at the end`);
+    for (const { id, state } of after.reservations.values()) expect(state !== 'held', `${id} did not expire`);
+    const verdict = await checkRun(engine, users, { unbroken: users.clients });
+    note(`${expiredIn(after).length} expired meanwhile`);
+    await users.leave();
     return verdict;
   },
 );

@@ -1,102 +1,94 @@
-/** Redis dies, loses its newest writes, or stands still, in the middle of a rush. */
+/** Redis dies, loses its newest writes, or freezes during a rush. */
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { House } from './engine-under-test.ts';
-import { createFlashSaleShow, SALE } from './flash-sale.ts';
-import { call } from './plain-http.ts';
-import { judge, readBooks } from './run-checker.ts';
+import { readBooks } from './books.ts';
+import type { EngineUnderTest } from './engine-under-test.ts';
+import { createFlashSaleShow } from './flash-sale.ts';
+import { checkRun } from './run-checker.ts';
 import { type Scenario, type Scene, scenario } from './scenario.ts';
-import { type Crowd, gather } from './virtual-users.ts';
+import { joinUsers, type Users } from './virtual-users.ts';
 
 /** What `everysec` may lose in a power cut. */
 const LOSS_MS = 1_000;
 const FROZEN_MS = 10_000;
 const READY_AGAIN_MS = 8_000;
+const SALE = { units: 14, opensInMs: 1_500 };
 
-const readiness = async (house: House): Promise<number[]> => {
-  const doors = [...house.gateways.map(({ port }) => `http://127.0.0.1:${port}`), ...house.controlUrls];
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0);
+
+/** The status of /readyz of all gateways and control processes. */
+function readiness({ gateways, controlUrls }: EngineUnderTest): Promise<number[]> {
+  const urls = [...gateways.map(({ port }) => `http://127.0.0.1:${port}`), ...controlUrls];
   return Promise.all(
-    doors.map(async (door) => {
-      const answer = await call(door, 'GET', '/readyz');
-      return answer.t === 'answer' ? answer.status : 0;
-    }),
+    urls.map((url) =>
+      fetch(`${url}/readyz`, { signal: AbortSignal.timeout(20_000) }).then(
+        ({ status }) => status,
+        () => 0,
+      ),
+    ),
   );
-};
-
-async function readyAgain(house: House): Promise<boolean> {
-  const until = Date.now() + READY_AGAIN_MS;
-  while (!(await readiness(house)).every((status) => status === 200)) {
-    if (Date.now() > until) return false;
-    await sleep(100);
-  }
-  return true;
 }
 
-/** Recovery is over when it says so. */
-async function recovered({ house }: Scene, show: string): Promise<void> {
+async function expectReadyAgain({ engine, expect }: Scene): Promise<void> {
   const until = Date.now() + READY_AGAIN_MS;
-  const redis = house.redis.client();
+  for (;;) {
+    const statuses = await readiness(engine);
+    if (statuses.every((status) => status === 200)) return;
+    if (Date.now() > until) return expect(false, `not ready ${READY_AGAIN_MS} ms after Redis was back: ${statuses}`);
+    await sleep(100);
+  }
+}
+
+/** Waits until the log reports the end of the recovery. */
+async function recovered({ engine }: Scene, show: string): Promise<void> {
+  const until = Date.now() + READY_AGAIN_MS;
   while (Date.now() < until) {
-    const { events } = await readBooks(redis, show);
+    const { events } = await readBooks(engine.redis.admin, show);
     if ([...events.values()].some(({ type }) => type === 'show.recovered')) return;
     await sleep(100);
   }
 }
 
-/**
- * A server that lost something says so: another epoch, what was checked, and the sale paused
- * meanwhile.
- */
-async function recoverySaid({ house, expect }: Scene, crowd: Crowd, epochBefore: string): Promise<void> {
-  const { show } = crowd.world.staged;
-  const books = await readBooks(house.redis.client(), show);
-  const said = [...books.events.values()].map(({ type }) => type);
+/** After a restart of Redis: another epoch, a recovery in the log, and the sale paused meanwhile. */
+async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefore: string): Promise<void> {
+  const books = await readBooks(engine.redis.admin, users.world.staged.show);
+  const types = [...books.events.values()].map(({ type }) => type);
   expect(books.epoch !== epochBefore, 'E-4: the epoch is the same after a restart of Redis');
-  expect(said.includes('show.recovered'), `show.recovered is not in the log: ${said.join(', ')}`);
-  const opened = said.lastIndexOf('sale.opened');
-  if (opened >= 0)
-    expect(
-      said.lastIndexOf('sale.resumed') > said.lastIndexOf('sale.paused'),
-      `the sale did not resume: ${said.join(', ')}`,
-    );
-  for (const client of crowd.clients) {
-    expect(client.epoch === books.epoch, `a client still stands in epoch ${client.epoch}`);
+  expect(types.includes('show.recovered'), `show.recovered is not in the log: ${types.join(', ')}`);
+  const hasResumed = types.lastIndexOf('sale.resumed') > types.lastIndexOf('sale.paused');
+  expect(!types.includes('sale.opened') || hasResumed, `the sale did not resume: ${types.join(', ')}`);
+  for (const client of users.clients) {
+    expect(client.epoch === books.epoch, `a client is still in epoch ${client.epoch}`);
     expect(client.snapshots > 0, 'E-4: a client got no snapshot with the new epoch');
   }
 }
 
 function redisKilled(mode: 'always' | 'everysec'): Scenario {
   return scenario(`redis killed, ${mode}`, { appendfsync: mode }, async (scene) => {
-    const { house, prng, expect, note } = scene;
-    const staged = await createFlashSaleShow(house, 'kill', { units: 14, opensInMs: 1_500 });
-    const crowd = await gather(house, staged, prng, { spreadMs: 900 });
-    const epochBefore = crowd.clients[0]?.epoch ?? '';
+    const { engine, prng, expect, note } = scene;
+    const staged = await createFlashSaleShow(engine, 'kill', SALE);
+    const users = await joinUsers(engine, staged, prng, { spreadMs: 900 });
+    const epochBefore = users.clients[0]?.epoch ?? '';
     let crash = { fromMs: 0, toMs: 0 };
     const killing = (async () => {
       await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(0, 800));
-      // A write that was put off behind a slow fsync dies with the process: the mode allows about a
-      // second.
+      // A write that waits for a slow fsync dies with the process: `everysec` allows about a second.
       const fromMs = Date.now() - LOSS_MS;
-      await house.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
+      await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };
-      expect(
-        await readyAgain(house),
-        `not ready ${READY_AGAIN_MS} ms after Redis came back: ${await readiness(house)}`,
-      );
+      await expectReadyAgain(scene);
     })();
-    await Promise.all([crowd.rush(), killing]);
+    await Promise.all([users.rush(), killing]);
     await recovered(scene, staged.show);
-    const verdict = await judge(house, crowd, mode === 'everysec' ? { mayBeLost: crash } : {});
-    await recoverySaid(scene, crowd, epochBefore);
-    expect(
-      crowd.watchers.every(({ losses }) => losses === 0),
-      'R-7: a watcher lost its line because Redis was away',
-    );
-    note(
-      `${crowd.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0)} answers redis_unavailable`,
-    );
-    await crowd.leave();
+    const verdict = await checkRun(engine, users, mode === 'everysec' ? { mayBeLost: crash } : {});
+    await checkRecovery(scene, users, epochBefore);
+    const isConnected = users.viewers.every(({ losses }) => losses === 0);
+    expect(isConnected, 'R-7: a viewer lost its connection because Redis was unavailable');
+    const refusals = sum(users.buyers, ({ refused }) => refused.get('redis_unavailable') ?? 0);
+    note(`${refusals} replies redis_unavailable`);
+    await users.leave();
     return verdict;
   });
 }
@@ -104,11 +96,9 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
 export const redisKilledAlways = redisKilled('always');
 export const redisKilledEverysec = redisKilled('everysec');
 
-/**
- * What a power cut leaves of an append-only file that was last forced to disk at an earlier size.
- */
-function appendFile(house: House): { path: string; size(): number } {
-  const folder = join(dirname(house.redis.socketPath), 'appendonlydir');
+/** A power cut leaves of the append-only file what was synced to disk. */
+function appendOnlyFile({ redis }: EngineUnderTest): { path: string; size(): number } {
+  const folder = join(dirname(redis.socketPath), 'appendonlydir');
   const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof'));
   if (!name) throw new Error(`no append-only file in ${folder}`);
   const path = join(folder, name);
@@ -116,72 +106,61 @@ function appendFile(house: House): { path: string; size(): number } {
 }
 
 export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec' }, async (scene) => {
-  const { house, prng, note, expect } = scene;
-  const staged = await createFlashSaleShow(house, 'power', { units: 14, opensInMs: 1_500 });
-  const crowd = await gather(house, staged, prng, { spreadMs: 900 });
-  const epochBefore = crowd.clients[0]?.epoch ?? '';
+  const { engine, prng, note } = scene;
+  const staged = await createFlashSaleShow(engine, 'power', SALE);
+  const users = await joinUsers(engine, staged, prng, { spreadMs: 900 });
+  const epochBefore = users.clients[0]?.epoch ?? '';
   let window = { fromMs: 0, toMs: 0 };
   let cutBytes = 0;
   const cutting = (async () => {
-    const file = appendFile(house);
+    const file = appendOnlyFile(engine);
     await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(100, 700));
-    const onDisk = file.size();
-    const fromMs = Date.now() - LOSS_MS / 10; // answers on their way when the size was read
+    const synced = file.size();
+    const fromMs = Date.now() - LOSS_MS / 10; // Replies under way when the size was read.
     await sleep(prng.int(50, LOSS_MS - LOSS_MS / 10 - 100));
-    house.redis.signal('SIGKILL');
+    engine.redis.signal('SIGKILL');
     await sleep(100);
-    cutBytes = file.size() - onDisk;
-    truncateSync(file.path, onDisk + prng.int(0, Math.min(cutBytes, 40))); // often in the middle of a command
-    await house.redis.crashAndRestart({ downMs: 300 });
+    cutBytes = file.size() - synced;
+    truncateSync(file.path, synced + prng.int(0, Math.min(cutBytes, 40))); // Often within a command.
+    await engine.redis.crashAndRestart({ downMs: 300 });
     window = { fromMs, toMs: Date.now() };
-    expect(await readyAgain(house), 'not ready after Redis came back');
+    await expectReadyAgain(scene);
   })();
-  await Promise.all([crowd.rush(), cutting]);
+  await Promise.all([users.rush(), cutting]);
   await recovered(scene, staged.show);
-  const verdict = await judge(house, crowd, { mayBeLost: window });
-  await recoverySaid(scene, crowd, epochBefore);
+  const verdict = await checkRun(engine, users, { mayBeLost: window });
+  await checkRecovery(scene, users, epochBefore);
   note(`${cutBytes} bytes never reached the disk`);
-  await crowd.leave();
+  await users.leave();
   return verdict;
 });
 
-export const redisFrozen = scenario('redis frozen for 10 s', {}, async ({ house, prng, expect, note }) => {
-  const staged = await createFlashSaleShow(house, 'ice', { units: 14, opensInMs: 1_500 });
-  const crowd = await gather(house, staged, prng, { patienceMs: 40_000 });
-  const told: string[] = [];
+export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) => {
+  const { engine, prng, expect, note } = scene;
+  const staged = await createFlashSaleShow(engine, 'ice', SALE);
+  const users = await joinUsers(engine, staged, prng, { patienceMs: 40_000 });
   const freezing = (async () => {
     await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(50, 400));
-    house.redis.signal('SIGSTOP');
+    engine.redis.signal('SIGSTOP');
     const thawAt = Date.now() + FROZEN_MS;
     await sleep(FROZEN_MS * 0.7);
-    const frozen = await readiness(house);
-    expect(
-      frozen.every((status) => status === 503),
-      `readyz said ${frozen} while Redis stood still for ${FROZEN_MS * 0.7} ms (gateways, control)`,
-    );
+    const frozen = await readiness(engine);
+    const isUnready = frozen.every((status) => status === 503);
+    expect(isUnready, `readyz returned ${frozen} after Redis was frozen for ${FROZEN_MS * 0.7} ms (gateways, control)`);
     await sleep(Math.max(0, thawAt - Date.now()));
-    house.redis.signal('SIGCONT');
-    expect(await readyAgain(house), `not ready after Redis went on: ${await readiness(house)}`);
-    // And events go on.
-    const { body } = (await call(staged.control, 'POST', `/v1/shows/${staged.show}/announcements`, {
-      text: 'We are back',
-    })) as {
-      body: Record<string, unknown>;
-    };
-    told.push(JSON.stringify(body));
+    engine.redis.signal('SIGCONT');
+    await expectReadyAgain(scene);
+    await staged.office.announce(staged.show, 'We are back');
   })();
-  await Promise.all([crowd.rush(), freezing]);
-  for (const client of crowd.clients)
+  await Promise.all([users.rush(), freezing]);
+  for (const client of users.clients)
     await client.until(() => client.events.some(({ type }) => type === 'announcement'), 5_000);
-  const verdict = await judge(house, crowd, { unbroken: crowd.watchers });
-  for (const client of crowd.clients)
-    expect(client.losses === 0, `a line broke because Redis stood still: ${JSON.stringify(client.lastClose)}`);
-  const slowest = Math.max(0, ...crowd.clients.flatMap(({ answerMs }) => answerMs));
-  expect(
-    crowd.watchers.every((client) => client.events.some(({ type }) => type === 'announcement')),
-    `a watcher missed what came after: ${told}`,
-  );
-  note(`slowest answer ${Math.round(slowest)} ms, sale ${SALE}`);
-  await crowd.leave();
+  const verdict = await checkRun(engine, users, { unbroken: users.viewers });
+  for (const { losses, lastClose } of users.clients)
+    expect(losses === 0, `a connection broke because Redis was frozen: ${JSON.stringify(lastClose)}`);
+  const haveAll = users.viewers.every(({ events }) => events.some(({ type }) => type === 'announcement'));
+  expect(haveAll, 'a viewer missed the announcement after the freeze');
+  note(`slowest reply ${Math.round(Math.max(0, ...users.clients.flatMap(({ replyMs }) => replyMs)))} ms`);
+  await users.leave();
   return verdict;
 });

@@ -1,33 +1,27 @@
-/**
- * The judge of the fault runs, held against books and screens that are wrong: it must find each of
- * them.
- */
+/** The checker of the fault runs finds each violation in forged books and views. */
 import t from 'tap';
 import { createPrng } from '../../bench/generator/prng.ts';
 import { type ReservationRecord, unpackReservation } from '../../src/redis/records.ts';
 import { packReservation } from '../support/packed-reservation.ts';
 import { KEY_PREFIX, startEngineUnderTest } from './engine-under-test.ts';
 import { createFlashSaleShow, SALE, SKUS } from './flash-sale.ts';
-import { judge } from './run-checker.ts';
-import { gather } from './virtual-users.ts';
+import { checkRun } from './run-checker.ts';
+import { joinUsers } from './virtual-users.ts';
 
-t.test('a clean run is clean, and every forgery is found', async (t) => {
-  const house = await startEngineUnderTest({ gateways: 1 });
-  t.teardown(house.stop);
-  const staged = await createFlashSaleShow(house, 'forged', { units: 10, opensInMs: 800 });
-  const crowd = await gather(house, staged, createPrng(3), { buyers: 16, watchers: 1, spreadMs: 100 });
-  await crowd.rush();
-  const clean = await judge(house, crowd, { unbroken: crowd.clients });
+t.test('a correct run has no violation, and every forgery is found', async (t) => {
+  const engine = await startEngineUnderTest({ gateways: 1 });
+  t.teardown(engine.stop);
+  const staged = await createFlashSaleShow(engine, 'forged', { units: 10, opensInMs: 800 });
+  const users = await joinUsers(engine, staged, createPrng(3), { buyers: 16, viewers: 1, spreadMs: 100 });
+  await users.rush();
+  const clean = await checkRun(engine, users, { unbroken: users.clients });
   t.same(clean.violations, []);
 
-  const redis = house.redis.client();
+  const redis = engine.redis.admin;
   const key = (name: string): string => `${KEY_PREFIX}{${staged.show}}:${name}`;
-  /**
-   * One look for all of them: each takes a moment, because the judge waits for screens to come
-   * right.
-   */
+  /** One check for several forgeries, because each waits for the views to become right. */
   const finds = async (forgeries: Readonly<Record<string, RegExp>>): Promise<void> => {
-    const { violations } = await judge(house, crowd, { unbroken: crowd.clients });
+    const { violations } = await checkRun(engine, users, { unbroken: users.clients });
     for (const [text, pattern] of Object.entries(forgeries))
       t.ok(
         violations.some((violation) => pattern.test(violation)),
@@ -35,7 +29,7 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
         { violations },
       );
   };
-  const grants = crowd.buyers.flatMap(({ grants }) => grants);
+  const grants = users.buyers.flatMap(({ grants }) => grants);
   const [one, two] = grants.map(({ reservation }) => reservation.id);
   if (!one || !two) return t.fail('two holds are needed');
   const record = await redis.hgetBuffer(key('reservations'), one);
@@ -44,9 +38,9 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   await redis.hdel(key('reservations'), one);
   await redis.zadd(key('waitlist'), 0, `${SALE}/${SKUS[0]}/0000000000000000/pusher`);
   await finds({
-    'somebody in line who never joined': /^line: .*pusher/,
-    'an accepted answer that is gone': /^lost accept: .* the books do not have it/,
-    'by the program itself, too': /^stampede verify ended with 1/,
+    'a waitlist entry without a join': /^waitlist: .*pusher/,
+    'an accepted reserve that is gone': /^lost accept: .* the books do not have it/,
+    'the program itself finds it too': /^stampede verify ended with 1/,
   });
 
   const { user, ...rest } = unpackReservation(record);
@@ -55,8 +49,8 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
     key('reservations'),
     one,
     packReservation(forged),
-    'r-nobody',
-    packReservation({ ...rest, id: 'r-nobody', user: 'nobody' }),
+    'r-stranger',
+    packReservation({ ...rest, id: 'r-stranger', user: 'stranger' }),
     two,
     packReservation({ ...rest, id: two, user: 'thief' }),
   );
@@ -64,16 +58,16 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
     'a buyer over the limit': /^I2: .* has \d+ units/,
     'more units than there are': /^history: oversell/,
     'units that do not add up': /^I1: /,
-    'a hold nobody was granted': /^unasked: /,
-    'a hold that stands for somebody else': /^I4: /,
+    'a hold that was granted to no buyer': /^unasked: /,
+    'a hold of another buyer': /^I4: /,
   });
 
-  const { client } = crowd.buyers[0] ?? {};
+  const { client } = users.buyers[0] ?? {};
   const seen = client?.events.at(-1);
-  if (!client || !seen) return t.fail('somebody saw an event');
+  if (!client || !seen) return t.fail('a buyer received an event');
   client.events.push({ ...seen, at: seen.at + 1 });
   client.snapshots++;
-  const [other] = crowd.watchers;
+  const [other] = users.viewers;
   const [place = ''] = [...(other?.heard.keys() ?? [])];
   other?.heard.set(place, 'something else');
   await redis.hincrby(key('show'), 'chat_last', 1);
@@ -81,9 +75,9 @@ t.test('a clean run is clean, and every forgery is found', async (t) => {
   await finds({
     'an event that differs from the log': /^I6: /,
     'a message that never came': /^chat: \d+ messages up to \d+ never came to a client/,
-    'a message that others know by other words': /^chat: a client on .* elsewhere/,
-    'a snapshot on a line that held': /^I7: .* snapshots in place of events/,
-    'a screen that shows the wrong number': /^view: .* shows 99 left/,
+    'a message with another text elsewhere': /^chat: a client on .* elsewhere/,
+    'a snapshot on an unbroken connection': /^I7: .* snapshots in place of events/,
+    'a view with the wrong number': /^view: .* shows 99 left/,
   });
-  await crowd.leave();
+  await users.leave();
 });

@@ -1,195 +1,143 @@
 /**
- * What a run left behind, held against what its crowd was told. Looks into Redis with a plain
- * client, asks the program's own `verify`, and compares.
+ * Checks what a run left behind against what its users received: looks into Redis with a plain
+ * client, runs the program's `verify`, and compares.
  */
-import type { Redis } from 'ioredis';
-import type { LedgerEntry } from '../../src/domain/ledger.ts';
-import {
-  eventOf,
-  type ReservationRecord,
-  unpackAll,
-  unpackLedger,
-  unpackReservation,
-} from '../../src/redis/records.ts';
+import type { SaleBooks } from '../../src/domain/sale.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
-import type { Buyer, Wanted } from './buyer.ts';
-import { checkChat } from './chat-user.ts';
-import { type House, KEY_PREFIX } from './engine-under-test.ts';
+import { type Books, readBooks } from './books.ts';
+import { checkChat } from './chat-checker.ts';
+import type { EngineUnderTest } from './engine-under-test.ts';
 import { PER_BUYER, SALE, SKUS } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
-import { must } from './plain-http.ts';
-import type { Crowd } from './virtual-users.ts';
+import type { FaultBuyer, Users } from './virtual-users.ts';
 import { checkWaitlist } from './waitlist-checker.ts';
 
 export interface Verdict {
   accepted: number;
   confirmed: number;
-  /** Holds that were made for people in line. */
+  /** Holds that were made for waitlist entries. */
   offers: number;
   /** Chat messages that were accepted. */
-  said: number;
-  /** Answers that did not survive, where the mode allows it. */
+  chat: number;
+  /** Accepted requests that did not survive, where the durability mode allows it. */
   lost: number;
   violations: string[];
-  /** Worth knowing, not wrong. */
+  /** Facts that are no violations. */
   notes: string[];
 }
 
 export interface Allowances {
-  /** What was answered from this moment on, up to the crash, may be gone (this machine's clock). */
-  readonly mayBeLost?: { fromMs: number; toMs: number };
-  /** Clients that never lost their line must have had every event one by one, not by a snapshot. */
+  /** Accepted requests from this time, up to the crash, may be lost (this machine's clock). */
+  readonly mayBeLost?: Window;
+  /** Clients whose connection held: they must have had every event one by one, without a snapshot. */
   readonly unbroken?: readonly PlainClient[];
 }
 
-export interface Books {
-  readonly epoch: string;
-  readonly offset: number;
-  readonly reservations: ReadonlyMap<string, ReservationRecord>;
-  readonly events: ReadonlyMap<number, { at: number; type: string; data: Record<string, unknown> }>;
-  /** What each script wrote into the ledger. */
-  readonly ledger: ReadonlyArray<readonly LedgerEntry[]>;
-  /** Members of the waitlist as they stand. */
-  readonly waitlist: readonly string[];
-  readonly chatLast: number;
+interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
 }
 
 const CAUGHT_UP_MS_MAX = 15_000;
 const VIEWS_MS_MAX = 4_000;
-const LOOKS_MAX = 4;
+const CHECKS_MAX = 4;
+/** Of one kind of violation. */
+const REPORTED_MAX = 10;
 
-export async function readBooks(client: Redis, show: string): Promise<Books> {
-  const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
-  const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
-  const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
-  const log = (await client.xrangeBuffer(key('log'), '-', '+')) as Array<[Buffer, Buffer[]]>;
-  const ledger = (await client.xrangeBuffer(key('ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
-  const events = new Map<number, { at: number; type: string; data: Record<string, unknown> }>();
-  for (const [, fields] of log) {
-    const [at, moment, type, data] = unpackAll(fields[1] as Buffer);
-    const event = eventOf(at, moment, type, data);
-    events.set(event.offset, { at: event.at, type: event.type, data: event.data as Record<string, unknown> });
-  }
-  return {
-    epoch: epoch ?? '',
-    offset: Number(offset ?? 0),
-    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)])),
-    events,
-    ledger: ledger.map(([, fields]) => unpackLedger(fields[1] as Buffer)),
-    waitlist: await client.zrange(key('waitlist'), '0', '-1'),
-    chatLast: Number(chatLast ?? 0),
-  };
-}
-
-/**
- * Judges when nothing moves any more: what moved the books meanwhile (a recovery, a lapse) is
- * waited for and judged with the rest.
- */
-export async function judge(house: House, crowd: Crowd, allowances: Allowances = {}): Promise<Verdict> {
-  const redis = house.redis.client();
+/** Checks again while the books change: a recovery or an expiry belongs to the run. */
+export async function checkRun(engine: EngineUnderTest, users: Users, allowances: Allowances = {}): Promise<Verdict> {
   const position = async (): Promise<string> => {
-    const { epoch, offset, reservations } = await readBooks(redis, crowd.world.staged.show);
+    const { epoch, offset, reservations } = await readBooks(engine.redis.admin, users.world.staged.show);
     return JSON.stringify([epoch, offset, [...reservations]]);
   };
-  for (let looks = 1; ; looks++) {
+  for (let checks = 1; ; checks++) {
     const before = await position();
-    const verdict = await look(house, crowd, allowances);
-    if (looks === LOOKS_MAX || (await position()) === before) return verdict;
+    const verdict = await checkOnce(engine, users, allowances);
+    if (checks === CHECKS_MAX || (await position()) === before) return verdict;
   }
 }
 
-async function look(house: House, crowd: Crowd, allowances: Allowances): Promise<Verdict> {
-  const { staged, history } = crowd.world;
-  const violations: string[] = [];
-  const notes: string[] = [];
-  const redis = house.redis.client();
-  const caughtUp = await everybodyCaughtUp(redis, crowd, staged.show);
-  const books = await readBooks(redis, staged.show);
-  violations.push(...caughtUp);
+async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allowances): Promise<Verdict> {
+  const { staged, history } = users.world;
+  const { buyers, clients, writers } = users;
+  const violations = await untilCaughtUp(engine, users);
+  const books = await readBooks(engine.redis.admin, staged.show);
 
-  const verified = await house.verify(staged.show);
-  if (verified.code !== 0)
+  const { code, report, text } = await engine.verify(staged.show);
+  if (code !== 0)
     violations.push(
-      `stampede verify ended with ${verified.code}: ${verified.report.violations.slice(0, 5).join('; ') || verified.text.slice(0, 300)}`,
+      `stampede verify ended with ${code}: ${report.violations.slice(0, 5).join('; ') || text.slice(0, 300)}`,
     );
-  const sale = await must(staged.control, 'GET', `/v1/shows/${staged.show}/sales/${SALE}`);
-  violations.push(...booksBalance(sale, books), ...limitsHeld(books));
+  const sale = await staged.office.getSale(staged.show, SALE);
+  violations.push(...checkBalance(sale, books), ...checkLimits(books));
 
   const window = allowances.mayBeLost;
-  const entries = window ? withUnknownWindow(history.entries, crowd, window) : history.entries;
+  const entries = window ? withUnknownWindow(history.entries, buyers, window) : history.entries;
   const rules = {
     allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) },
     perBuyer: { [SALE]: PER_BUYER },
   };
-  const last = [...books.reservations].map(
+  const final = [...books.reservations].map(
     ([id, { user, sale: of, lines, state, offer }]) =>
       [id, { user, sale: of, lines, state, offer: offer === true }] as const,
   );
-  for (const { kind, text } of checkHistory(entries, rules, { reservations: new Map(last) }))
-    violations.push(`history: ${kind}: ${text}`);
+  for (const { kind, text: what } of checkHistory(entries, rules, { reservations: new Map(final) }))
+    violations.push(`history: ${kind}: ${what}`);
 
-  const compared = compareAnswers(crowd.buyers, books, window);
+  const replies = compareReplies(buyers, books, window);
+  const accepted = writers
+    .flatMap((writer) => writer.accepted)
+    .filter(({ repliedAt }) => !(window && within(repliedAt, window)));
+  const chat = { epoch: books.epoch, last: books.chatLast, accepted, clients };
   violations.push(
-    ...compared.violations,
-    ...linesHeld(crowd.buyers, books, window),
-    ...eventsTold(crowd, books, allowances),
-    ...(await inTime(() => chatHeard(crowd, books, window))),
-    ...(await inTime(() => viewsAgree(crowd, sale, books, window !== undefined))),
+    ...replies.violations,
+    ...compareWaitlists(buyers, books, window).slice(0, REPORTED_MAX),
+    ...compareEvents(clients, books, allowances).slice(0, REPORTED_MAX),
+    ...(await inTime(() => checkChat(chat))),
+    ...(await inTime(() => compareViews(users, sale, books, window !== undefined))),
+    ...clients.flatMap(({ problems }) => problems.map((problem) => `protocol: ${problem}`)),
   );
-  for (const client of crowd.clients) violations.push(...client.problems.map((problem) => `protocol: ${problem}`));
-  for (const { user, problems } of crowd.buyers) violations.push(...problems.map((problem) => `${user}: ${problem}`));
+  const records = [...books.reservations.values()];
   return {
-    accepted: crowd.buyers.reduce((sum, { grants }) => sum + grants.length, 0),
-    confirmed: [...books.reservations.values()].filter(({ state }) => state === 'confirmed').length,
-    offers: [...books.reservations.values()].filter(({ offer }) => offer).length,
-    said: crowd.talkers.reduce((sum, { said }) => sum + said.length, 0),
-    lost: compared.lost,
+    accepted: buyers.reduce((sum, { grants }) => sum + grants.length, 0),
+    confirmed: records.filter(({ state }) => state === 'confirmed').length,
+    offers: records.filter(({ offer }) => offer).length,
+    chat: writers.reduce((sum, writer) => sum + writer.accepted.length, 0),
+    lost: replies.lost,
     violations,
-    notes,
+    notes: [],
   };
 }
 
-/** Everybody is connected and stands where the log ends. */
-async function everybodyCaughtUp(redis: Redis, { clients }: Crowd, show: string): Promise<string[]> {
+/** All clients are connected and have reached the end of the log. */
+async function untilCaughtUp({ redis }: EngineUnderTest, { clients, world }: Users): Promise<string[]> {
   const until = Date.now() + CAUGHT_UP_MS_MAX;
   for (;;) {
-    const [epoch, offset] = await redis.hmget(`${KEY_PREFIX}{${show}}:show`, 'epoch', 'offset');
-    const late = clients.filter(
-      (client) => !client.connected || client.epoch !== epoch || client.offset !== Number(offset),
-    );
+    const { epoch, offset } = await readBooks(redis.admin, world.staged.show);
+    const late = clients.filter((client) => !client.connected || client.epoch !== epoch || client.offset !== offset);
     if (late.length === 0) return [];
     if (Date.now() > until)
       return late
         .slice(0, 5)
         .map(
           (client) =>
-            `I7: a client stands at ${client.epoch}/${client.offset} (connected: ${client.connected}, node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), the log ends at ${epoch}/${offset}`,
+            `I7: a client is at ${client.epoch}/${client.offset} (connected: ${client.connected}, node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), the log ends at ${epoch}/${offset}`,
         );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-interface SkuCounts {
-  sku: string;
-  allocated: number;
-  available: number;
-  held: number;
-  sold: number;
-  withdrawn: number;
-}
-
-function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }: Books): string[] {
+function checkBalance({ skus }: SaleBooks, { reservations }: Books): string[] {
   const wrong: string[] = [];
-  for (const { sku, allocated, available, held, sold, withdrawn } of sale.skus as SkuCounts[]) {
+  for (const { sku, allocated, available, held, sold, withdrawn } of skus) {
     const counts = [available, held, sold, withdrawn];
     if (counts.some((count) => count < 0) || counts.reduce((sum, count) => sum + count, 0) !== allocated)
       wrong.push(`I1: ${sku}: ${counts} do not make ${allocated}`);
-    const unitsIn = (state: string): number => {
-      let units = 0;
-      for (const reservation of reservations.values())
-        if (reservation.state === state) for (const line of reservation.lines) if (line.sku === sku) units += line.qty;
-      return units;
-    };
+    const unitsIn = (state: string): number =>
+      [...reservations.values()]
+        .filter((reservation) => reservation.state === state)
+        .flatMap(({ lines }) => lines.filter((line) => line.sku === sku))
+        .reduce((units, { qty }) => units + qty, 0);
     if (unitsIn('held') !== held)
       wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
     if (unitsIn('confirmed') !== sold)
@@ -198,7 +146,7 @@ function booksBalance(sale: Readonly<Record<string, unknown>>, { reservations }:
   return wrong;
 }
 
-function limitsHeld({ reservations }: Books): string[] {
+function checkLimits({ reservations }: Books): string[] {
   const units = new Map<string, number>();
   for (const { user, state, lines } of reservations.values())
     if (state === 'held' || state === 'confirmed')
@@ -208,15 +156,14 @@ function limitsHeld({ reservations }: Books): string[] {
     .map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
 }
 
-type Window = { fromMs: number; toMs: number };
 const within = (at: number, { fromMs, toMs }: Window): boolean => at >= fromMs && at <= toMs;
 
-/** What the mode may lose counts as unknown: it may have happened or not. */
-function withUnknownWindow(entries: readonly Entry[], { buyers }: Crowd, window: Window): Entry[] {
-  const shaky = new Set<string>();
+/** What the durability mode may lose becomes unknown: it may have happened or not. */
+function withUnknownWindow(entries: readonly Entry[], buyers: readonly FaultBuyer[], window: Window): Entry[] {
+  const unsure = new Set<string>();
   for (const { user, grants, ended } of buyers) {
-    for (const { key, answeredAt } of grants) if (within(answeredAt, window)) shaky.add(`${user} ${key}`);
-    for (const [id, { answeredAt }] of ended) if (within(answeredAt, window)) shaky.add(id);
+    for (const { key, repliedAt } of grants) if (within(repliedAt, window)) unsure.add(`${user} ${key}`);
+    for (const [id, { repliedAt }] of ended) if (within(repliedAt, window)) unsure.add(id);
   }
   const operations = new Map<number, string>();
   return entries.map((entry) => {
@@ -226,159 +173,147 @@ function withUnknownWindow(entries: readonly Entry[], { buyers }: Crowd, window:
       else if (invoke.do === 'confirm' || invoke.do === 'release') operations.set(entry.id, invoke.reservation);
       return entry;
     }
-    return shaky.has(operations.get(entry.id) ?? '') && entry.done.type === 'ok'
-      ? { id: entry.id, done: { type: 'unknown' } }
-      : entry;
+    const isUnsure = unsure.has(operations.get(entry.id) ?? '') && entry.done.type === 'ok';
+    return isUnsure ? { id: entry.id, done: { type: 'unknown' } } : entry;
   });
 }
 
-/** Every answer is in the books, and nothing is in the books that nobody was told. */
-function compareAnswers(
-  buyers: readonly Buyer[],
+/** Every accepted request is in the books, and the books have nothing that no buyer asked for. */
+function compareReplies(
+  buyers: readonly FaultBuyer[],
   { reservations }: Books,
   window: Window | undefined,
 ): { lost: number; violations: string[] } {
   const violations: string[] = [];
   const granted = new Set<string>();
+  const waited = new Map<string, string>();
   let lost = 0;
-  const missing = (answeredAt: number, text: string): void => {
-    if (window && within(answeredAt, window)) lost++;
+  const missing = (repliedAt: number, text: string): void => {
+    if (window && within(repliedAt, window)) lost++;
     else violations.push(`lost accept: ${text}`);
   };
-  const waited = new Map<string, Wanted>();
   for (const { user, grants, offers, joins, ended, unresolved } of buyers) {
-    for (const [key, { line }] of joins) waited.set(`${user} ${key}`, line);
+    for (const [key, { item }] of joins) waited.set(`${user} ${key}`, JSON.stringify([item.sku, item.qty]));
     for (const { reservation } of offers) {
       const record = reservations.get(reservation.id);
-      // Noticed on the screen perhaps long after it was made: what may be lost goes by when Redis
-      // made it.
+      // An offer may be seen long after Redis made it, so its creation decides whether it may be lost.
       if (!record?.offer || record.user !== user)
         missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
     }
-    for (const { key, reservation, answeredAt } of grants) {
+    for (const { key, reservation, repliedAt } of grants) {
       granted.add(reservation.id);
       const record = reservations.get(reservation.id);
-      if (!record)
-        missing(answeredAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
+      if (!record) missing(repliedAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
       else if (record.user !== user || record.key !== key)
         violations.push(
-          `I4: ${reservation.id} stands for ${record.user} and ${record.key}, it was granted to ${user} for ${key}`,
+          `I4: ${reservation.id} belongs to ${record.user} and ${record.key}, it was granted to ${user} for ${key}`,
         );
     }
-    for (const [id, { state, orderRef, answeredAt }] of ended) {
+    for (const [id, { state, orderRef, repliedAt }] of ended) {
       const record = reservations.get(id);
       if (record && (record.state !== state || record.orderRef !== orderRef))
         missing(
-          answeredAt,
-          `${user} was told that ${id} is ${state} (${orderRef ?? 'no order'}), the books say ${record.state} (${record.orderRef ?? 'no order'})`,
+          repliedAt,
+          `${user} received that ${id} is ${state} (${orderRef ?? 'no order'}), the books say ${record.state} (${record.orderRef ?? 'no order'})`,
         );
     }
-    if (unresolved.length > 0)
-      violations.push(`no answer: ${user} never got the last word on ${unresolved.join(', ')}`);
+    if (unresolved.length > 0) violations.push(`no reply: ${user} never got the outcome of ${unresolved.join(', ')}`);
   }
   for (const [id, { user, key, offer, lines }] of reservations) {
-    const wanted = offer ? waited.get(`${user} ${key}`) : undefined;
-    if (
-      !granted.has(id) &&
-      !(wanted && lines.length === 1 && lines[0]?.sku === wanted.sku && lines[0]?.qty === wanted.qty)
-    )
-      violations.push(`unasked: the books have ${id} of ${user} for ${key}, and nobody was told so`);
+    const [line, ...more] = lines;
+    const isWaited =
+      offer && more.length === 0 && waited.get(`${user} ${key}`) === JSON.stringify([line?.sku, line?.qty]);
+    if (!granted.has(id) && !isWaited)
+      violations.push(`unasked: the books have ${id} of ${user} for ${key}, which was granted to no buyer`);
   }
   return { lost, violations };
 }
 
-/**
- * The line as the ledger tells it: in order, as the books have it, and with everybody who was told
- * to stand in it.
- */
-function linesHeld(buyers: readonly Buyer[], { ledger, waitlist }: Books, window: Window | undefined): string[] {
-  const { standing, joined, violations } = checkWaitlist(ledger);
-  const told = [...standing].flatMap(([place, line]) => line.map(({ user }) => `${place} ${user}`)).sort();
-  const places = waitlist.map((member) => member.replace(/^(.*)\/\d{16}\/(.*)$/, '$1 $2'));
+/** The waitlists by the ledger: in order, as in the books, and with all buyers who joined. */
+function compareWaitlists(
+  buyers: readonly FaultBuyer[],
+  { ledger, waitlist }: Books,
+  window: Window | undefined,
+): string[] {
+  const { waiting, joined, violations } = checkWaitlist(ledger);
+  const inBooks = waitlist.map((member) => member.replace(/^(.*)\/\d{16}\/(.*)$/, '$1 $2'));
   const wrong = [...violations];
-  for (const [place, line] of standing) {
-    const inBooks = places.filter((each) => each.startsWith(`${place} `)).map((each) => each.slice(place.length + 1));
-    const inLedger = line.map(({ user }) => user);
-    if (inBooks.join() !== inLedger.join()) wrong.push(`line: in ${place} stand ${inBooks}, by the ledger ${inLedger}`);
+  const inLedger = new Set<string>();
+  for (const [list, entries] of waiting) {
+    const users = entries.map(({ user }) => user);
+    for (const user of users) inLedger.add(`${list} ${user}`);
+    const stored = inBooks.filter((each) => each.startsWith(`${list} `)).map((each) => each.slice(list.length + 1));
+    if (stored.join() !== users.join()) wrong.push(`waitlist: ${list} has ${stored}, by the ledger ${users}`);
   }
-  for (const place of places)
-    if (!told.includes(place)) wrong.push(`line: ${place} stands in line, and the ledger knows nothing of it`);
+  for (const entry of inBooks)
+    if (!inLedger.has(entry)) wrong.push(`waitlist: ${entry} has an entry that is not in the ledger`);
   for (const { user, joins } of buyers)
     for (const [key, { joinedAt }] of joins)
       if (joinedAt !== null && !joined.has(`${user} ${key}`) && !(window && within(joinedAt, window)))
-        wrong.push(`lost accept: ${user} was told to stand in line for ${key}, and the ledger has no such place`);
-  return wrong.slice(0, 10);
+        wrong.push(`lost accept: ${user} joined the waitlist with ${key}, and the ledger has no such entry`);
+  return wrong;
 }
 
-function chatHeard({ clients, talkers }: Crowd, { epoch, chatLast }: Books, window: Window | undefined): string[] {
-  const accepted = talkers
-    .flatMap(({ said }) => said)
-    .filter(({ answeredAt }) => !(window && within(answeredAt, window)));
-  return checkChat({ epoch, last: chatLast, accepted, clients }).slice(0, 10);
-}
-
-const lastOf = ({ epoch, offset, events }: Books): string =>
-  `it ends at ${epoch}/${offset} with ${[...events].slice(-6).map(([at, { type }]) => `${at} ${type}`)}`;
-
-/**
- * Everybody saw the same events as the log has, each in its place; a line that held had them all.
- */
-function eventsTold({ clients }: Crowd, books: Books, { unbroken = [], mayBeLost }: Allowances): string[] {
+/** All clients received the events of the log, each under its offset; unbroken ones received all. */
+function compareEvents(
+  clients: readonly PlainClient[],
+  books: Books,
+  { unbroken = [], mayBeLost }: Allowances,
+): string[] {
   const wrong: string[] = [];
+  const last = [...books.events].slice(-6).map(([at, { type }]) => `${at} ${type}`);
   for (const client of clients) {
     for (const { epoch, offset, at, type } of client.events) {
-      if (mayBeLost && epoch !== books.epoch) continue; // its log may have lost its end
+      if (mayBeLost && epoch !== books.epoch) continue; // The log may have lost its end.
       const logged = books.events.get(offset);
       if (!logged || logged.at !== at || logged.type !== type)
         wrong.push(
-          `I6: a client on ${client.node} saw ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; ${lastOf(books)}`,
+          `I6: a client on ${client.node} received ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; it ends at ${books.epoch}/${books.offset} with ${last}`,
         );
     }
   }
-  for (const client of unbroken) {
-    if (client.losses > 0) wrong.push(`a line broke that should have held: ${JSON.stringify(client.lastClose)}`);
-    else if (client.snapshots > 0)
-      wrong.push(`I7: a client on ${client.node} got ${client.snapshots} snapshots in place of events`);
+  for (const { losses, snapshots, lastClose, node } of unbroken) {
+    if (losses > 0) wrong.push(`a connection broke that should have held: ${JSON.stringify(lastClose)}`);
+    else if (snapshots > 0) wrong.push(`I7: a client on ${node} got ${snapshots} snapshots in place of events`);
   }
-  return wrong.slice(0, 10);
+  return wrong;
 }
 
-/** Newest values leave at a tick and personal news on its own way: a moment's patience. */
-async function inTime(look: () => string[]): Promise<string[]> {
+/** State leaves at the next tick, and personal messages separately: the check is repeated for a while. */
+async function inTime(check: () => string[]): Promise<string[]> {
   const until = Date.now() + VIEWS_MS_MAX;
   for (;;) {
-    const wrong = look();
-    if (wrong.length === 0 || Date.now() > until) return wrong;
+    const wrong = check();
+    if (wrong.length === 0 || Date.now() > until) return wrong.slice(0, REPORTED_MAX);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-/** What stands on people's screens in the end is what stands in the books. */
-function viewsAgree(
-  { clients, buyers, devices }: Crowd,
-  sale: Readonly<Record<string, unknown>>,
+/** What the clients show at the end is what the books have. */
+function compareViews(
+  { clients, buyers, devices }: Users,
+  sale: SaleBooks,
   { reservations }: Books,
   afterLoss: boolean,
 ): string[] {
   const wrong: string[] = [];
-  for (const client of clients) {
-    const seen = client.sales.get(SALE);
+  for (const { node, sales } of clients) {
+    const seen = sales.get(SALE);
     if (seen?.state !== sale.state)
-      wrong.push(`view: a client on ${client.node} shows the sale as ${seen?.state}, it is ${String(sale.state)}`);
-    for (const { sku, available } of sale.skus as SkuCounts[])
+      wrong.push(`view: a client on ${node} shows the sale as ${seen?.state}, it is ${sale.state}`);
+    for (const { sku, available } of sale.skus)
       if (seen?.left.get(sku) !== available)
-        wrong.push(
-          `view: a client on ${client.node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`,
-        );
+        wrong.push(`view: a client on ${node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
   }
-  if (!afterLoss) for (const screen of buyers) wrong.push(...ownView('the phone', screen, reservations));
-  if (!afterLoss) for (const screen of devices) wrong.push(...ownView('the second device', screen, reservations));
-  return wrong.slice(0, 10);
+  if (afterLoss) return wrong;
+  for (const buyer of buyers) wrong.push(...compareOwn('the phone', buyer, reservations));
+  for (const device of devices) wrong.push(...compareOwn('the second device', device, reservations));
+  return wrong;
 }
 
-/** W-4: what is live stands on every screen of its owner, and what has ended on none. */
-function ownView(
-  which: string,
+/** W-4: all devices of a buyer show its live reservations, and none that has ended. */
+function compareOwn(
+  device: string,
   { user, client }: { user: string; client: PlainClient },
   reservations: Books['reservations'],
 ): string[] {
@@ -389,7 +324,7 @@ function ownView(
     const isLive = state === 'held' || state === 'confirmed';
     if (isLive ? shown !== state : shown === 'held' || shown === 'confirmed')
       wrong.push(
-        `view: ${which} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} lines lost)`,
+        `view: ${device} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} connections lost)`,
       );
   }
   return wrong;

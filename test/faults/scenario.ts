@@ -1,9 +1,9 @@
-/** What a scenario is: a function of a seed that opens a house, plays, and says what it found. */
+/** What a scenario is: a function of a seed that starts an engine, plays, and returns what it found. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
-import { type EnginePlan, type House, startEngineUnderTest } from './engine-under-test.ts';
+import { type EnginePlan, type EngineUnderTest, startEngineUnderTest } from './engine-under-test.ts';
 import type { Verdict } from './run-checker.ts';
 
 export interface Scenario {
@@ -12,29 +12,20 @@ export interface Scenario {
 }
 
 export interface Scene {
-  readonly house: House;
+  readonly engine: EngineUnderTest;
   readonly prng: Prng;
-  /** Something that must hold; said in words when it does not. */
-  expect(holds: boolean, otherwise: string): void;
+  /** Adds a violation when the condition does not hold. */
+  expect(holds: boolean, violation: string): void;
   note(text: string): void;
 }
 
-/** What every process logged, for whoever looks into it. */
-function keepLogs({ parts }: House, name: string, seed: number): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'stampede-faults-')), `${name.replaceAll(/\W+/g, '-')}-${seed}.txt`);
-  writeFileSync(file, parts.map((part) => `== ${part.name}\n${part.log}`).join('\n'));
-  return file;
-}
-
-/**
- * A machine that stood still longer than this (a paused guest, a starved runner) broke promises
- * about time that are not ours to keep.
- */
-const STANDSTILL_MS = 1_500;
+/** A machine that stalled for longer broke timing promises without a fault of the engine. */
+const STALL_MS = 1_500;
 const PLAYS_MAX = 3;
+const TICK_MS = 100;
 
-/** How long this process, and with it most likely all of them, got no time at all. */
-function watchMachine(): () => number {
+/** Returns a function that ends the watch and returns the longest stall of this process. */
+function watchStalls(): () => number {
   let longestMs = 0;
   let last = Date.now();
   const timer = setInterval(() => {
@@ -47,36 +38,32 @@ function watchMachine(): () => number {
     return longestMs;
   };
 }
-const TICK_MS = 100;
 
-/**
- * Plays in a house of its own and leaves nothing behind, whatever happens. What a standstill of the
- * machine broke is played again.
- */
+/** Plays on a fresh engine and stops it in any case. A run that a stall broke is repeated. */
 export function scenario(name: string, plan: EnginePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
   return {
     name,
     async play(seed) {
-      const standstills: string[] = [];
+      const repeats: string[] = [];
       for (let plays = 1; ; plays++) {
-        const standstill = watchMachine();
-        const verdict = await playOnce(name, plan, play, seed).catch(broken);
-        const stoodMs = standstill();
-        verdict.notes.push(...standstills);
-        if (verdict.violations.length === 0 || stoodMs < STANDSTILL_MS || plays === PLAYS_MAX) return verdict;
-        standstills.push(
-          `played again: the machine stood still for ${Math.round(stoodMs)} ms (${verdict.violations[0]?.slice(0, 80)})`,
+        const longestStall = watchStalls();
+        const verdict = await playOnce(name, plan, play, seed).catch(brokenRun);
+        const stallMs = longestStall();
+        verdict.notes.push(...repeats);
+        if (verdict.violations.length === 0 || stallMs < STALL_MS || plays === PLAYS_MAX) return verdict;
+        repeats.push(
+          `repeated: the machine stalled for ${Math.round(stallMs)} ms (${verdict.violations[0]?.slice(0, 80)})`,
         );
       }
     },
   };
 }
 
-const broken = (error: unknown): Verdict => ({
+const brokenRun = (error: unknown): Verdict => ({
   accepted: 0,
   confirmed: 0,
   offers: 0,
-  said: 0,
+  chat: 0,
   lost: 0,
   notes: [],
   violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
@@ -88,22 +75,28 @@ async function playOnce(
   play: (scene: Scene) => Promise<Verdict>,
   seed: number,
 ): Promise<Verdict> {
-  const house = await startEngineUnderTest(plan);
+  const engine = await startEngineUnderTest(plan);
   const violations: string[] = [];
   const notes: string[] = [];
   try {
-    const scene: Scene = {
-      house,
+    const verdict = await play({
+      engine,
       prng: createPrng(seed),
-      expect: (holds, otherwise) => void (holds || violations.push(otherwise)),
+      expect: (holds, violation) => void (holds || violations.push(violation)),
       note: (text) => void notes.push(text),
-    };
-    const verdict = await play(scene);
+    });
     verdict.violations.push(...violations);
     verdict.notes.push(...notes);
-    if (verdict.violations.length > 0) verdict.notes.push(`logs in ${keepLogs(house, name, seed)}`);
+    if (verdict.violations.length > 0) verdict.notes.push(`logs in ${keepLogs(engine, name, seed)}`);
     return verdict;
   } finally {
-    await house.stop();
+    await engine.stop();
   }
+}
+
+/** Writes the logs of all processes to a file. */
+function keepLogs({ parts }: EngineUnderTest, name: string, seed: number): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'stampede-faults-')), `${name.replaceAll(/\W+/g, '-')}-${seed}.txt`);
+  writeFileSync(file, parts.map((part) => `== ${part.name}\n${part.log}`).join('\n'));
+  return file;
 }

@@ -1,8 +1,5 @@
-/**
- * Every scenario, in the order in which a long run plays them: the longest first, so that a
- * parallel run does not end waiting for it.
- */
-import { clientLinesDropped, redisLineCut, sentTwice } from './connection-scenarios.ts';
+/** All scenarios in the order of a long run: the longest first, so that a parallel run ends evenly. */
+import { clientConnectionsDropped, redisConnectionCut, sentTwice } from './connection-scenarios.ts';
 import { controlKilled, gatewayKilled, workerPaused } from './process-scenarios.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
 import { clockOff, confirmRacesDeadline, endsRace } from './rule-scenarios.ts';
@@ -16,8 +13,8 @@ export const SCENARIOS: readonly Scenario[] = [
   redisKilledEverysec,
   powerCut,
   redisFrozen,
-  redisLineCut,
-  clientLinesDropped,
+  redisConnectionCut,
+  clientConnectionsDropped,
   sentTwice,
   clockOff,
   endsRace,

@@ -4,14 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import { connectStore } from '../../src/redis/index.ts';
-import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('line:');
-const proxy = await CuttingProxy.open(fixture.redis.socketPath);
-const store = await connectStore({ url: proxy.url, keyPrefix: 'line:' });
+const proxy = await TcpProxy.to({ path: fixture.redis.socketPath });
+const store = await connectStore({ url: proxy.redisUrl, keyPrefix: 'line:' });
 t.teardown(async () => {
   await store.close();
   await proxy.close();
@@ -186,7 +186,7 @@ fixture.test('a listener whose line broke is told to load again, and hears on', 
       },
     }),
   );
-  proxy.cutAll({ down: true });
+  proxy.down();
   for (let i = 0; i < 200 && store.trouble() === null; i++) await sleep(10);
   t.match(store.trouble(), /Redis/, 'the store says what is wrong');
   t.equal(outcome(await store.tick(show)), 'redis_unavailable');

@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { CuttingProxy } from '../support/cutting-proxy.ts';
-import { startRedis } from '../support/redis.ts';
 import { outcome } from '../support/store-fixture.ts';
 
 const redis = await startRedis();
@@ -31,10 +31,10 @@ const QUESTIONS = [0, 1, 2];
 t.test('a reconnect whose question is never answered heals by itself', async (t) => {
   await Promise.all(
     QUESTIONS.map(async (skip) => {
-      const proxy = await CuttingProxy.open(redis.socketPath);
-      const store = await connectStore({ url: proxy.url });
+      const proxy = await TcpProxy.to({ path: redis.socketPath });
+      const store = await connectStore({ url: proxy.redisUrl });
       const lost = proxy.next('never reply', 'info', { skip });
-      proxy.cutAll();
+      proxy.cut();
       await lost;
       t.equal(await serves(store), 'ok', `question ${skip}`);
       await store.close();
@@ -46,9 +46,9 @@ t.test('a reconnect whose question is never answered heals by itself', async (t)
 t.test('a start whose question is never answered comes up by itself', async (t) => {
   await Promise.all(
     QUESTIONS.map(async (skip) => {
-      const proxy = await CuttingProxy.open(redis.socketPath);
+      const proxy = await TcpProxy.to({ path: redis.socketPath });
       const lost = proxy.next('never reply', 'info', { skip });
-      const connecting = connectStore({ url: proxy.url }).catch((error: unknown) => String(error));
+      const connecting = connectStore({ url: proxy.redisUrl }).catch((error: unknown) => String(error));
       await lost;
       const store = await connecting;
       t.type(store, 'object', `question ${skip}: ${typeof store === 'string' ? store : 'connected'}`);

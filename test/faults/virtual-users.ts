@@ -1,101 +1,335 @@
-/** The seeded crowd of a scenario: buyers in a rush, people who talk, and people who only watch. */
+/**
+ * The virtual users of a scenario on the plain client: buyers in a rush, writers, and viewers. What
+ * the buyers sent and received goes into the history, for the checker.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../bench/generator/prng.ts';
-import { HistoryRecorder } from '../support/history-checker.ts';
-import { Buyer, type World } from './buyer.ts';
-import { Talker } from './chat-user.ts';
-import type { House } from './engine-under-test.ts';
-import type { FlashSaleShow } from './flash-sale.ts';
+import { replyOf } from '../../bench/users/back-office.ts';
+import {
+  type Action,
+  Buyer,
+  type BuyerPlan,
+  isReplayed,
+  isUnknown,
+  type Reply,
+  reservationOf,
+  UNKNOWN_OUTCOME,
+  type UserConnection,
+  type UserRequest,
+} from '../../bench/users/buyer.ts';
+import type { Item, ReservationView } from '../../src/protocol/messages.ts';
+import { HistoryRecorder, type Operation, type Outcome } from '../support/history-checker.ts';
+import type { EngineUnderTest } from './engine-under-test.ts';
+import { type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
-import { signToken } from './plain-http.ts';
 
+export interface World {
+  readonly staged: FlashSaleShow;
+  readonly gatewayUrls: readonly string[];
+  readonly history: HistoryRecorder;
+  /** Nothing is repeated after this moment (this machine's clock). */
+  readonly untilMs: number;
+  /** Presses are spread over this time after the opening. */
+  readonly spreadMs: number;
+}
+
+export interface Grant {
+  readonly key: string;
+  readonly reservation: ReservationView;
+  readonly repliedAt: number;
+}
+
+/** Codes after which the same key may be sent again. */
+const RETRIES: ReadonlySet<string> = new Set([
+  ...UNKNOWN_OUTCOME,
+  'sale_not_open',
+  'sale_paused',
+  'overloaded',
+  'rate_limited',
+  'too_many_in_flight',
+  'draining',
+]);
+/** How long a buyer on the waitlist waits for an offer. */
+const OFFER_WAIT_MS = [50, 900] as const;
+const CHAT_PAUSE_MS = [150, 500] as const;
 /** One buyer in so many has a second device. */
 const DEVICE_EVERY = 3;
 
-export interface CrowdPlan {
+/** How the history records a reply. */
+export function outcomeOf(reply: Reply): Outcome {
+  if (isUnknown(reply)) return { type: 'unknown' };
+  if (reply.t === 'error') return { type: 'fail', code: reply.code };
+  const reservation = reservationOf(reply);
+  return {
+    type: 'ok',
+    ...(reservation ? { reservation: reservation.id } : {}),
+    ...(isReplayed(reply) ? { replayed: true } : {}),
+  };
+}
+
+/** A buyer on the plain client, and what it was granted. */
+export class FaultBuyer implements UserConnection {
+  readonly user: string;
+  readonly client: PlainClient;
+  readonly grants: Grant[] = [];
+  /** Offers from the waitlist that this buyer saw. */
+  readonly offers: Omit<Grant, 'key'>[] = [];
+  /** Every request to join the waitlist, by key; `joinedAt` when it was accepted. */
+  readonly joins = new Map<string, { item: Item; joinedAt: number | null }>();
+  /** How a reservation ended, by the replies to this buyer. */
+  readonly ended = new Map<string, { state: string; orderRef?: string; repliedAt: number }>();
+  /** Requests whose outcome was unknown when time was up. */
+  readonly unresolved: string[] = [];
+  readonly refused = new Map<string, number>();
+  readonly buyer: Buyer;
+  readonly #world: World;
+  readonly #prng: Prng;
+
+  constructor(user: string, world: World, prng: Prng) {
+    const { staged, gatewayUrls: urls, spreadMs, untilMs } = world;
+    const { show, offices } = staged;
+    this.user = user;
+    this.#world = world;
+    this.#prng = prng;
+    this.client = new PlainClient({ urls, show, token: signToken(show, user), prng: prng.fork(7) });
+    this.buyer = new Buyer({
+      user,
+      sale: SALE,
+      opensAtMs: staged.opensAt,
+      connection: this,
+      plan: this.#plan(spreadMs),
+      random: prng,
+      log: {
+        attempt: (action, _dueMs, send) => this.#attempt(action, send),
+        decided: (...all) => this.#decided(...all),
+      },
+      http: (what, { id, amount }, key) => {
+        const office = prng.pick(offices);
+        return replyOf(
+          what === 'confirm'
+            ? office.confirm(show, id, { orderRef: `order-${id}`, amount }, key)
+            : office.release(show, id, key),
+        );
+      },
+      isOver: () => Date.now() > untilMs,
+      keyOf: (round) => `r-${round}`,
+    });
+  }
+
+  nowMs(): number {
+    return Date.now();
+  }
+
+  async waitUntil(atMs: number): Promise<boolean> {
+    await sleep(Math.max(0, atMs - Date.now()));
+    return true;
+  }
+
+  async connected(): Promise<void> {
+    await this.client.until(() => this.client.connected, Math.max(0, this.#world.untilMs - Date.now()));
+  }
+
+  async request(message: UserRequest): Promise<Reply> {
+    if (!this.client.connected) await this.connected();
+    return this.client.request(message);
+  }
+
+  /** The hold, or null when it was refused for good. */
+  async reserve(key: string): Promise<ReservationView | null> {
+    const reply = await this.buyer.reserve(key, drawItems(this.#prng), 'late', Date.now());
+    return reply === null ? null : reservationOf(reply);
+  }
+
+  #plan(spreadMs: number): BuyerPlan {
+    const prng = this.#prng;
+    return {
+      rounds: prng.int(1, 3),
+      wantsMore: true,
+      // Some press before the sale opens.
+      reactionMs: prng.int(-150, spreadMs),
+      pauseMs: [0, 150],
+      retries: RETRIES,
+      items: drawItems,
+      decide: (draw) => ({
+        what: draw.weighted([
+          ['pay', 50],
+          ['release', 20],
+          ['release over HTTP', 10],
+          ['abandon', 20],
+        ] as const),
+        afterMs: draw.int(0, 250),
+      }),
+      afterRefusal: async (_buyer, refusal, [first], round, draw) => {
+        if (refusal.t === 'error' && refusal.code === 'sold_out' && first) await this.#wait(first, round, draw);
+        return true;
+      },
+    };
+  }
+
+  /** Joins the waitlist and decides on an offer. Without one it leaves the waitlist or just goes. */
+  async #wait(item: Item, round: number, draw: Prng): Promise<void> {
+    const key = `w-${round}`;
+    this.joins.set(key, { item, joinedAt: null });
+    const joined = await this.buyer.waitlist('join', key, item);
+    if (joined?.t === 'ok') this.joins.set(key, { item, joinedAt: Date.now() });
+    else if (joined?.t === 'error' && joined.code !== 'already_waiting') return;
+    const offered = () =>
+      [...this.client.mine.values()].find(
+        ({ id, offer, state }) =>
+          offer && state === 'held' && !this.offers.some(({ reservation }) => reservation.id === id),
+      );
+    await this.client.until(() => offered() !== undefined, draw.int(...OFFER_WAIT_MS));
+    const reservation = offered() as ReservationView | undefined;
+    if (reservation) {
+      this.offers.push({ reservation, repliedAt: Date.now() });
+      await this.buyer.decide(reservation, draw);
+    } else if (draw.chance(0.4)) await this.buyer.waitlist('leave', `l-${round}`, item);
+  }
+
+  async #attempt(action: Action, send: () => Promise<Reply>): Promise<Reply> {
+    const operation = operationOf(this.user, action);
+    const reply = await (operation === null ? send() : this.#world.history.record(operation, send, outcomeOf));
+    if (reply.t === 'error') this.refused.set(reply.code, (this.refused.get(reply.code) ?? 0) + 1);
+    return reply;
+  }
+
+  #decided(action: Action, reply: Reply | null): void {
+    if (reply === null) this.unresolved.push(`${action.do} ${action.key}`);
+    const reservation = reply === null ? null : reservationOf(reply);
+    if (reservation === null) return;
+    if (action.do === 'reserve') this.granted(action.key, reservation);
+    else this.end(reservation);
+  }
+
+  granted(key: string, reservation: ReservationView): void {
+    this.grants.push({ key, reservation, repliedAt: Date.now() });
+    // From its deadline on the hold may have expired.
+    const { entries } = this.#world.history;
+    const expire = { do: 'lapse', reservation: reservation.id } as const;
+    setTimeout(
+      () => entries.push({ id: -1 - entries.length, invoke: expire }),
+      reservation.heldUntil - Date.now(),
+    ).unref();
+  }
+
+  end({ id, state, orderRef }: Pick<ReservationView, 'id' | 'state' | 'orderRef'>): void {
+    this.ended.set(id, { state, ...(orderRef ? { orderRef } : {}), repliedAt: Date.now() });
+  }
+}
+
+const drawItems = (draw: Prng): Item[] =>
+  draw.chance(0.2) ? SKUS.map((sku) => ({ sku, qty: 1 })) : [{ sku: draw.pick(SKUS), qty: draw.int(1, 2) }];
+
+function operationOf(user: string, action: Action): Operation | null {
+  const { key } = action;
+  if (action.do === 'reserve') return { do: 'reserve', user, key, sale: SALE, lines: action.items };
+  if (action.do === 'confirm' || action.do === 'release')
+    return { do: action.do, reservation: action.reservation.id, key };
+  return null;
+}
+
+export interface AcceptedMessage {
+  readonly epoch: string;
+  readonly id: number;
+  readonly text: string;
+  readonly repliedAt: number;
+}
+
+/** A viewer that writes chat. A refused or lost message is not repeated: chat has no keys. */
+export class Writer {
+  readonly client: PlainClient;
+  readonly accepted: AcceptedMessage[] = [];
+  readonly #world: World;
+  readonly #prng: Prng;
+  readonly #user: string;
+
+  constructor(user: string, world: World, prng: Prng) {
+    const { show } = world.staged;
+    this.#world = world;
+    this.#prng = prng;
+    this.#user = user;
+    const token = signToken(show, user, 3_600_000, 'viewer');
+    this.client = new PlainClient({ urls: world.gatewayUrls, show, token, prng: prng.fork(7) });
+  }
+
+  async write(isOver: () => boolean): Promise<void> {
+    for (let n = 1; !isOver() && Date.now() < this.#world.untilMs; n++) {
+      const text = `${this.#user} says ${n}`;
+      const reply = await this.client.request({ t: 'chat', text });
+      const { epoch } = this.client;
+      if (reply.t === 'ok') this.accepted.push({ epoch, id: Number(reply.data?.chat), text, repliedAt: Date.now() });
+      await sleep(this.#prng.int(...CHAT_PAUSE_MS));
+    }
+  }
+}
+
+export interface UsersPlan {
   readonly buyers?: number;
-  readonly watchers?: number;
-  readonly talkers?: number;
+  readonly viewers?: number;
+  readonly writers?: number;
   readonly spreadMs?: number;
-  /** How long after the opening somebody may still repeat what was lost. */
+  /** How long after the opening a lost request is repeated. */
   readonly patienceMs?: number;
   readonly gatewayUrls?: readonly string[];
 }
 
-export interface Crowd {
+export interface Users {
   readonly world: World;
-  readonly buyers: readonly Buyer[];
-  readonly watchers: readonly PlainClient[];
-  readonly talkers: readonly Talker[];
-  /** Second devices of some buyers, that ask for nothing and must know everything. */
+  readonly buyers: readonly FaultBuyer[];
+  readonly viewers: readonly PlainClient[];
+  readonly writers: readonly Writer[];
+  /** Second devices of some buyers: they send nothing and must receive everything. */
   readonly devices: ReadonlyArray<{ user: string; client: PlainClient }>;
   readonly clients: readonly PlainClient[];
-  /** Everybody plays; resolves when everything is decided. */
+  /** All buyers buy while the writers write; resolves when everything is decided. */
   rush(): Promise<void>;
   leave(): Promise<void>;
 }
 
-export async function gather(house: House, staged: FlashSaleShow, prng: Prng, plan: CrowdPlan = {}): Promise<Crowd> {
-  const {
-    buyers: count = 40,
-    watchers: watching = 4,
-    talkers: talking = 3,
-    spreadMs = 600,
-    patienceMs = 30_000,
-    gatewayUrls = house.gatewayUrls,
-  } = plan;
-  const world: World = {
-    staged,
-    gatewayUrls,
-    controlUrls: house.controlUrls,
-    history: new HistoryRecorder(),
-    untilMs: staged.opensAt + patienceMs,
-    spreadMs,
-  };
-  const buyers = Array.from({ length: count }, (_, at) => new Buyer(`buyer-${at}`, world, prng.fork(at)));
-  const watchers = Array.from(
-    { length: watching },
-    // Each node has its own: a watcher never moves, so that a line kept is a line kept.
-    (_, at) =>
-      new PlainClient({
-        urls: [gatewayUrls[at % gatewayUrls.length] ?? ''],
-        show: staged.show,
-        token: null,
-        prng: prng.fork(1_000 + at),
-      }),
+/** Connects all users. */
+export async function joinUsers(
+  engine: EngineUnderTest,
+  staged: FlashSaleShow,
+  prng: Prng,
+  plan: UsersPlan = {},
+): Promise<Users> {
+  const { patienceMs = 30_000, spreadMs = 600, gatewayUrls = engine.gatewayUrls } = plan;
+  const { show } = staged;
+  const untilMs = staged.opensAt + patienceMs;
+  const world: World = { staged, gatewayUrls, history: new HistoryRecorder(), untilMs, spreadMs };
+  const make = <T>(length: number, one: (at: number) => T): T[] => Array.from({ length }, (_, at) => one(at));
+  const client = (urls: readonly string[], token: string | null, label: number): PlainClient =>
+    new PlainClient({ urls, show, token, prng: prng.fork(label) });
+
+  const buyers = make(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at)));
+  // A viewer stays on one node, so that its connection breaks only with that node.
+  const viewers = make(plan.viewers ?? 4, (at) =>
+    client([gatewayUrls[at % gatewayUrls.length] ?? ''], null, 1_000 + at),
   );
   const devices = buyers
     .filter((_, at) => at % DEVICE_EVERY === 0)
-    .map(({ user }, at) => ({
-      user,
-      client: new PlainClient({
-        urls: gatewayUrls,
-        show: staged.show,
-        token: signToken(staged.show, user),
-        prng: prng.fork(2_000 + at),
-      }),
-    }));
-  const talkers = Array.from({ length: talking }, (_, at) => new Talker(`talker-${at}`, world, prng.fork(3_000 + at)));
-  const clients = [...[...buyers, ...devices, ...talkers].map(({ client }) => client), ...watchers];
-  await Promise.all(clients.map((client) => client.connect()));
+    .map(({ user }, at) => ({ user, client: client(gatewayUrls, signToken(show, user), 2_000 + at) }));
+  const writers = make(plan.writers ?? 3, (at) => new Writer(`talker-${at}`, world, prng.fork(3_000 + at)));
+  const clients = [...[...buyers, ...devices, ...writers].map((user) => user.client), ...viewers];
+  await Promise.all(clients.map((each) => each.connect()));
   return {
     world,
     buyers,
-    watchers,
-    talkers,
+    viewers,
+    writers,
     devices,
     clients,
-    rush: async () => {
-      let over = false;
-      const talk = talkers.map((talker) => talker.talk(() => over));
-      await Promise.all(buyers.map((buyer) => buyer.play()));
-      over = true;
-      await Promise.all(talk);
-      // News of the last decisions is still on its way.
+    async rush() {
+      let isOver = false;
+      const writing = writers.map((writer) => writer.write(() => isOver));
+      await Promise.all(buyers.map(({ buyer }) => buyer.play()));
+      isOver = true;
+      await Promise.all(writing);
+      // Messages about the last decisions are still under way.
       await sleep(50);
     },
-    leave: async () => {
-      await Promise.all(clients.map((client) => client.close()));
+    async leave() {
+      await Promise.all(clients.map((each) => each.close()));
     },
   };
 }

@@ -1,15 +1,13 @@
-/**
- * The judge of the lines, held against ledgers that tell of injustice: it must find each of them.
- */
+/** The checker of the waitlists finds each violation in forged ledgers. */
 import t from 'tap';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import { checkWaitlist } from './waitlist-checker.ts';
 
-type Entry = LedgerEntry;
+type Ledger = LedgerEntry;
 
-/** Moves of one SKU; only the units that were free before are looked at. */
-const line = (qty: number, free = 0): Entry[7] => [['S', qty, free]];
-const join = (user: string, qty: number): Entry => [
+/** Moves of one SKU; only the units that were free before matter. */
+const items = (qty: number, free = 0): Ledger[7] => [['S', qty, free]];
+const join = (user: string, qty: number): Ledger => [
   'join',
   'drop',
   `w-${user}`,
@@ -17,9 +15,9 @@ const join = (user: string, qty: number): Entry => [
   'user',
   `k-${user}`,
   '',
-  line(qty),
+  items(qty),
 ];
-const leave = (user: string, qty: number, reason = 'asked'): Entry => [
+const leave = (user: string, qty: number, reason = 'asked'): Ledger => [
   'leave',
   'drop',
   `w-${user}`,
@@ -27,10 +25,10 @@ const leave = (user: string, qty: number, reason = 'asked'): Entry => [
   'user',
   '',
   reason,
-  line(qty),
+  items(qty),
 ];
-const free = (qty: number): Entry => ['release', 'drop', 'r-old', 'old', 'user', '', 'asked', line(qty)];
-const take = (user: string, qty: number, left: number): Entry => [
+const free = (qty: number): Ledger => ['release', 'drop', 'r-old', 'old', 'user', '', 'asked', items(qty)];
+const take = (user: string, qty: number, left: number): Ledger => [
   'hold',
   'drop',
   `r-${user}`,
@@ -38,20 +36,19 @@ const take = (user: string, qty: number, left: number): Entry => [
   'user',
   '',
   '',
-  line(qty, left),
+  items(qty, left),
 ];
-const offer = (user: string, qty: number, left: number): Entry[] => [
+const offer = (user: string, qty: number, left: number): Ledger[] => [
   leave(user, qty, 'offer'),
-  ['hold', 'drop', `w-${user}`, user, 'waitlist', `k-${user}`, 'offer', line(qty, left)],
+  ['hold', 'drop', `w-${user}`, user, 'waitlist', `k-${user}`, 'offer', items(qty, left)],
 ];
-const found = (...scripts: Entry[][]): readonly string[] => checkWaitlist(scripts).violations;
 
-t.test('a fair line', async (t) => {
-  const { violations, standing, offers, joined } = checkWaitlist([
+t.test('a correct waitlist has no violation', async (t) => {
+  const { violations, waiting, offers, joined } = checkWaitlist([
     [join('ann', 2)],
     [join('bob', 1)],
     [join('cyd', 1)],
-    // One unit: not enough for the first.
+    // One unit is not enough for the first entry.
     [free(1), ...offer('bob', 1, 1)],
     [leave('cyd', 1)],
     [free(3), ...offer('ann', 2, 3), take('new', 1, 1)],
@@ -60,35 +57,35 @@ t.test('a fair line', async (t) => {
     [join('eve', 1)],
   ]);
   t.same(violations, []);
-  t.same([...standing], [['drop/S', [{ user: 'eve', key: 'k-eve', offer: 'w-eve', qty: 1 }]]]);
+  t.same([...waiting], [['drop/S', [{ user: 'eve', key: 'k-eve', offer: 'w-eve', qty: 1 }]]]);
   t.equal(offers, 3);
   t.ok(joined.has('cyd k-cyd'));
 });
 
-t.test('an unfair one', async (t) => {
-  const injustices: ReadonlyArray<readonly [what: string, scripts: Entry[][], told: RegExp]> = [
+t.test('each violation is found', async (t) => {
+  const cases: ReadonlyArray<readonly [what: string, scripts: Ledger[][], violation: RegExp]> = [
     [
-      'passed within the line',
+      'an offer to a later entry',
       [[join('ann', 1)], [join('bob', 1)], [free(1), ...offer('bob', 1, 1)]],
       /bob was offered .* before ann/,
     ],
-    ['passed by a newcomer', [[join('ann', 1)], [free(2), take('new', 1, 2)]], /new passed ann/],
-    ['an offer of nothing', [[join('ann', 1)], offer('ann', 1, 1)], /nothing had come free/],
+    ['a hold from outside the waitlist', [[join('ann', 1)], [free(2), take('new', 1, 2)]], /new passed ann/],
+    ['an offer without free units', [[join('ann', 1)], offer('ann', 1, 1)], /nothing had come free/],
     [
-      'an offer to somebody else',
+      'an offer without an entry',
       [[join('ann', 1)], [free(1), ...offer('bob', 1, 1)]],
-      /bob left drop\/S without standing there/,
+      /bob left drop\/S without an entry/,
     ],
     [
-      'an offer of something else',
+      'an offer of another quantity',
       [[join('ann', 1)], [free(2), ...offer('ann', 2, 2)]],
       /ann was offered 2 .* does not wait for that/,
     ],
     [
-      'a place lost',
+      'an entry that was lost',
       [[join('ann', 1)], [free(1), leave('ann', 1, 'offer')]],
       /ann left for the offer w-ann, which was not made/,
     ],
   ];
-  for (const [what, scripts, told] of injustices) t.match(found(...scripts)[0], told, what);
+  for (const [what, scripts, violation] of cases) t.match(checkWaitlist(scripts).violations[0], violation, what);
 });

@@ -1,114 +1,113 @@
 /**
- * The lines for sold-out SKUs, told again from the ledger alone: who joined stands behind who was
- * there, units that come free go to the first in line whom they suffice, and nobody who never stood
- * in line passes those who do.
+ * Replays the waitlists from the ledger alone, and checks their order: a buyer joins at the end,
+ * released units go to the first entry that they suffice, and no buyer from outside the waitlist
+ * gets them first.
  */
 import type { LedgerEntry, LedgerItem } from '../../src/domain/ledger.ts';
 
-interface Waiting {
+interface Entry {
   readonly user: string;
   readonly key: string;
-  /** Of the hold that the place may become. */
+  /** Id of the hold that the entry may become. */
   readonly offer: string;
   readonly qty: number;
 }
 
-export interface Lines {
-  /** sale/sku -> who stands there in the end, first to last. */
-  readonly standing: ReadonlyMap<string, readonly Waiting[]>;
-  /** Users and keys of everybody who ever joined: `user key`. */
+export interface Waitlists {
+  /** The entries left at the end, in order, by sale/sku. */
+  readonly waiting: ReadonlyMap<string, readonly Entry[]>;
+  /** All that ever joined, as `user key`. */
   readonly joined: ReadonlySet<string>;
   readonly offers: number;
   readonly violations: readonly string[];
 }
 
-/** Kinds of entries after which units may be free. */
+/** Kinds of ledger entries that may free units. */
 const FREEING = new Set(['alloc', 'release', 'expire', 'adjust']);
 
 /** @param scripts what each script wrote, in order. */
-export function checkWaitlist(scripts: ReadonlyArray<readonly LedgerEntry[]>): Lines {
-  const replay = new LineReplay();
+export function checkWaitlist(scripts: ReadonlyArray<readonly LedgerEntry[]>): Waitlists {
+  const replay = new WaitlistReplay();
   for (const entries of scripts) replay.script(entries);
   return replay;
 }
 
-class LineReplay implements Lines {
-  readonly standing = new Map<string, Waiting[]>();
+class WaitlistReplay implements Waitlists {
+  readonly waiting = new Map<string, Entry[]>();
   readonly joined = new Set<string>();
   readonly violations: string[] = [];
   offers = 0;
-  /** Offer -> the place it was made of, until the hold is made in the same script. */
-  readonly #offered = new Map<string, Waiting>();
+  /** Entries that left for an offer, until the same script makes its hold. */
+  readonly #offered = new Map<string, Entry>();
   #freed = new Set<string>();
   #opened = new Set<string>();
 
   script(entries: readonly LedgerEntry[]): void {
     this.#freed = new Set();
     this.#opened = new Set();
-    for (const entry of entries) this.#see(entry);
-    for (const [id, { user }] of this.#offered)
-      this.violations.push(`line: ${user} left for the offer ${id}, which was not made`);
+    for (const entry of entries) this.#apply(entry);
+    for (const [id, { user }] of this.#offered) this.#wrong(`${user} left for the offer ${id}, which was not made`);
     this.#offered.clear();
   }
 
-  #see([kind, sale, id, user, actor, key, reason, lines]: LedgerEntry): void {
+  #wrong(text: string): void {
+    this.violations.push(`waitlist: ${text}`);
+  }
+
+  #apply([kind, sale, id, user, actor, key, reason, lines]: LedgerEntry): void {
     if (kind === 'sale' && reason === 'open') this.#opened.add(sale);
     for (const line of lines || []) {
-      const place = `${sale}/${line[0]}`;
-      if (FREEING.has(kind)) this.#freed.add(place);
-      if (kind === 'join') this.#join(place, { user: user || '', key, offer: id || '', qty: line[1] });
-      if (kind === 'leave') this.#leave(place, user || '', reason);
+      const list = `${sale}/${line[0]}`;
+      if (FREEING.has(kind)) this.#freed.add(list);
+      if (kind === 'join') this.#join(list, { user: user || '', key, offer: id || '', qty: line[1] });
+      if (kind === 'leave') this.#leave(list, user || '', reason);
       if (kind === 'hold' && actor === 'waitlist') this.#offer(sale, line, id || '', user || '');
-      if (kind === 'hold' && actor !== 'waitlist') this.#newcomer(place, line, user || '');
+      if (kind === 'hold' && actor !== 'waitlist') this.#hold(list, line, user || '');
     }
   }
 
-  #at(place: string): Waiting[] {
-    const line = this.standing.get(place) ?? [];
-    this.standing.set(place, line);
-    return line;
+  #entries(list: string): Entry[] {
+    const entries = this.waiting.get(list) ?? [];
+    this.waiting.set(list, entries);
+    return entries;
   }
 
-  #join(place: string, waiting: Waiting): void {
-    this.#at(place).push(waiting);
-    this.joined.add(`${waiting.user} ${waiting.key}`);
+  #join(list: string, entry: Entry): void {
+    this.#entries(list).push(entry);
+    this.joined.add(`${entry.user} ${entry.key}`);
   }
 
-  #leave(place: string, user: string, reason: string): void {
-    const line = this.#at(place);
-    const at = line.findIndex((waiting) => waiting.user === user);
-    const waiting = line[at];
-    if (!waiting) return void this.violations.push(`line: ${user} left ${place} without standing there`);
-    if (reason === 'offer') this.#offered.set(waiting.offer, waiting);
-    else line.splice(at, 1);
+  #leave(list: string, user: string, reason: string): void {
+    const entries = this.#entries(list);
+    const at = entries.findIndex((entry) => entry.user === user);
+    const entry = entries[at];
+    if (!entry) return this.#wrong(`${user} left ${list} without an entry`);
+    if (reason === 'offer') this.#offered.set(entry.offer, entry);
+    else entries.splice(at, 1);
   }
 
   #offer(sale: string, [sku, qty, free = 0]: LedgerItem, id: string, user: string): void {
-    const place = `${sale}/${sku}`;
-    const line = this.#at(place);
-    const waiting = this.#offered.get(id);
+    const list = `${sale}/${sku}`;
+    const entries = this.#entries(list);
+    const entry = this.#offered.get(id);
     this.#offered.delete(id);
     this.offers++;
-    if (!waiting || waiting.user !== user || waiting.qty !== qty)
-      return void this.violations.push(
-        `line: ${user} was offered ${qty} of ${place} as ${id}, and does not wait for that`,
-      );
-    if (!this.#freed.has(place) && !this.#opened.has(sale))
-      this.violations.push(`line: ${user} was offered ${qty} of ${place}, and nothing had come free`);
-    const at = line.indexOf(waiting);
-    const passed = line.slice(0, at).find((ahead) => ahead.qty <= free);
+    if (!entry || entry.user !== user || entry.qty !== qty)
+      return this.#wrong(`${user} was offered ${qty} of ${list} as ${id}, and does not wait for that`);
+    if (!this.#freed.has(list) && !this.#opened.has(sale))
+      this.#wrong(`${user} was offered ${qty} of ${list}, and nothing had come free`);
+    const at = entries.indexOf(entry);
+    const passed = entries.slice(0, at).find((ahead) => ahead.qty <= free);
     if (passed)
-      this.violations.push(
-        `line: ${user} was offered ${qty} of ${place} before ${passed.user}, whom ${free} free units would have sufficed`,
+      this.#wrong(
+        `${user} was offered ${qty} of ${list} before ${passed.user}, for whom ${free} free units would have sufficed`,
       );
-    line.splice(at, 1);
+    entries.splice(at, 1);
   }
 
-  #newcomer(place: string, [, , free = 0]: LedgerItem, user: string): void {
-    const passed = this.#at(place).find(({ qty }) => qty <= free);
+  #hold(list: string, [, , free = 0]: LedgerItem, user: string): void {
+    const passed = this.#entries(list).find(({ qty }) => qty <= free);
     if (passed)
-      this.violations.push(
-        `line: ${user} passed ${passed.user}, who waits for ${passed.qty} of ${place} while ${free} were free`,
-      );
+      this.#wrong(`${user} passed ${passed.user}, who waits for ${passed.qty} of ${list} while ${free} were free`);
   }
 }

@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createSigner } from 'fast-jwt';
 import { pino } from 'pino';
 import type { Test } from 'tap';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createGateway, type Gateway, type GatewayDeps, type GatewayOptions } from '../../src/gateway/index.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
 import { unwrap } from '../support/store-fixture.ts';
 import { Client, type Encoding } from './client.ts';
 
@@ -47,7 +47,7 @@ export interface Engine {
 }
 
 export interface World extends Engine {
-  readonly redis: TestRedis;
+  readonly redis: RedisServer;
 }
 
 export interface EngineOptions {

@@ -3,17 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { Test } from 'tap';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import { createJobs, type Jobs } from '../../src/jobs/index.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
 
 const logger = createLogger({ level: 'silent' });
 export const actor = 'host:test';
 
 export interface Bench {
-  redis: TestRedis;
+  redis: RedisServer;
   store: ConnectedStore;
   jobs: Jobs;
   queue: Queue;

@@ -1,9 +1,9 @@
 /** Which Redis is taken and which is refused, and what a store does while there is none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { startRedis } from '../support/redis.ts';
 import { HOST, outcome, unwrap } from '../support/store-fixture.ts';
 
 async function until(done: () => boolean): Promise<void> {

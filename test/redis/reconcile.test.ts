@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
-import { startRedis } from '../support/redis.ts';
 
 const redis = await startRedis({ appendfsync: 'always' });
 const store = await connectStore({ url: redis.url, keyPrefix: 'r:' });

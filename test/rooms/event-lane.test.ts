@@ -2,6 +2,7 @@
 
 import { pino } from 'pino';
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { rateOf } from '../../src/domain/token-bucket.ts';
 import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
@@ -9,7 +10,6 @@ import { connectStore } from '../../src/redis/index.ts';
 import { Rooms } from '../../src/rooms/rooms.ts';
 import { until } from '../gateway/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { startRedis } from '../support/redis.ts';
 
 t.test('events do not wait for the ticks of chat and state (E-1.3)', async (t) => {
   const redis = await startRedis();

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import t from 'tap';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { rateOf } from '../../src/domain/token-bucket.ts';
 import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import { newEncodeCounts } from '../../src/fanout/frames.ts';
@@ -8,7 +9,6 @@ import { connectStore } from '../../src/redis/index.ts';
 import type { MemberConnection } from '../../src/rooms/member.ts';
 import { Rooms } from '../../src/rooms/rooms.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { startRedis } from '../support/redis.ts';
 
 t.test('a room: opened once for all who ask, lingers, goes, and an empty one costs nothing', async (t) => {
   const redis = await startRedis();

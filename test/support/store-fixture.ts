@@ -5,6 +5,7 @@
  */
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
@@ -13,7 +14,6 @@ import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import { CommitRecorder } from './commit-recorder.ts';
-import { startRedis, type TestRedis } from './redis.ts';
 import { TimeControl } from './time-control.ts';
 
 export const HOST = 'host:test';
@@ -40,7 +40,7 @@ export function unwrap<T>(result: Result<T>): T {
 }
 
 export class StoreFixture {
-  readonly redis: TestRedis;
+  readonly redis: RedisServer;
   readonly store: ConnectedStore;
   readonly client: Redis;
   readonly time: TimeControl;
@@ -49,7 +49,7 @@ export class StoreFixture {
   readonly #open = new Map<string, CommitRecorder>();
   #shows = 0;
 
-  private constructor(redis: TestRedis, store: ConnectedStore, prefix: string) {
+  private constructor(redis: RedisServer, store: ConnectedStore, prefix: string) {
     this.redis = redis;
     this.store = store;
     this.prefix = prefix;

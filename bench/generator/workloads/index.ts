@@ -4,9 +4,9 @@ import { receivers } from '../../peers/receivers.ts';
 import type { Workload } from '../contract.ts';
 import { ingest } from './ingest.ts';
 import { otherNode } from './other-node.ts';
-import { audience } from './viewers.ts';
+import { viewers } from './viewers.ts';
 
-const ALL: ReadonlyArray<Workload<never, never, never>> = [audience, ingest, otherNode, evening, receivers];
+const ALL: ReadonlyArray<Workload<never, never, never>> = [viewers, ingest, otherNode, evening, receivers];
 
 export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(
   ALL.map((workload) => [workload.name, workload]),

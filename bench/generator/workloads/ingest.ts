@@ -12,7 +12,7 @@ import { sourceAddress, tokenMaker, VARIANTS } from '../access.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { decode, kindOf } from '../frame-cache.ts';
 import { emitDueWork, Pacer, steady } from '../schedule.ts';
-import { Alarms } from '../timers.ts';
+import { Timers } from '../timers.ts';
 import { binaryFrame, RawSocket, textFrame } from '../websocket.ts';
 
 export interface IngestParams {
@@ -76,7 +76,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
   readonly #text: string;
   readonly #note;
   readonly #pacers: Pacer[] = [];
-  readonly #alarms: Alarms;
+  readonly #timers: Timers;
   readonly #lastIds: Record<string, number> = {};
   #nextId = 1;
   #messages = 0;
@@ -85,7 +85,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
 
   constructor(context: WorkloadContext<IngestParams>) {
     this.#context = context;
-    this.#alarms = new Alarms(context.nowMs);
+    this.#timers = new Timers(context.nowMs);
     const { params, shard, recorder } = context;
     for (let person = shard.index; person < params.people; person += shard.of) {
       const show = params.shows[person % params.shows.length]?.show ?? '';
@@ -120,7 +120,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
 
   command(command: IngestCommand): void {
     const { atMs, forMs } = command;
-    if (command.do === 'flood') this.#alarms.at(atMs, () => this.#flood(atMs + forMs));
+    if (command.do === 'flood') this.#timers.at(atMs, () => this.#flood(atMs + forMs));
     else {
       const { bunch, people } = this.#context.params;
       this.#pace(steady(command.perSecond / bunch, forMs), atMs, (dueMs, i) => {
@@ -136,7 +136,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
     const { nowMs, recorder, params } = this.#context;
     this.#floodUntilMs = 0;
     for (const pacer of this.#pacers) pacer.stop();
-    this.#alarms.clear();
+    this.#timers.clear();
     const untilMs = nowMs() + (params.answerWaitMs ?? ANSWER_WAIT_MS);
     while (nowMs() < untilMs && this.#writers.some(({ open }) => open.size > 0)) await sleep(10);
     this.#stopped = true;
@@ -199,7 +199,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
     if (!writer.flooding) return;
     if (!writer.refused) return this.#write(writer, nowMs);
     writer.refused = false;
-    this.#alarms.at(nowMs + REFUSED_PAUSE_MS, () =>
+    this.#timers.at(nowMs + REFUSED_PAUSE_MS, () =>
       this.#context.nowMs() < this.#floodUntilMs ? this.#write(writer, this.#context.nowMs()) : undefined,
     );
   }

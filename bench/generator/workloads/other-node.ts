@@ -7,14 +7,14 @@
 import { systemClock } from '../../../src/domain/clock.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
-import { chatPlan, type Talk } from '../chat-plan.ts';
+import { type ChatSchedule, chatPlan } from '../chat-plan.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { Pacer } from '../schedule.ts';
 
 export interface OtherNodeParams {
   readonly redisUrl: string;
   readonly show: string;
-  readonly talk: Talk;
+  readonly chat: ChatSchedule;
 }
 
 const AUTHORS = 1_000;
@@ -48,7 +48,7 @@ class OtherNode implements WorkloadRun {
 
   start(atMs: number): void {
     const { params, seed, shard, recorder, nowMs } = this.#context;
-    const { schedule, textOf } = chatPlan(params.talk, seed, 0);
+    const { schedule, textOf } = chatPlan(params.chat, seed, 0);
     const sent = recorder.counter('chat sent');
     const accepted = recorder.counter('chat accepted');
     const answered = recorder.latency('chat answer');

@@ -1,73 +1,57 @@
 /**
- * A room full of people: they join on a schedule, hear everything, some of them write. What every
- * viewer hears is counted; latency of each message is measured by some of them, spread evenly,
- * because a hundred thousand measurements tell what ten million would.
+ * The workload `viewers`: people of a room join on a schedule, receive everything, and some write.
+ * All deliveries are counted. The latency of each message is measured by some viewers, spread evenly:
+ * a hundred thousand measurements show what ten million would.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorMessage, Ok, Role } from '../../../src/protocol/messages.ts';
-import type { WireVariant } from '../../scenarios/common-flags.ts';
-import type { Access, Gate } from '../../scenarios/target.ts';
-import { tokenMaker, VARIANTS } from '../access.ts';
-import { chatPlan, type Talk } from '../chat-plan.ts';
+import { type ChatSchedule, chatPlan } from '../chat-plan.ts';
 import type { Shard, Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
-import { FrameCache, type FrameFacts } from '../frame-cache.ts';
-import { Pacer, type Schedule, steady } from '../schedule.ts';
+import type { FrameFacts } from '../frame-cache.ts';
+import { steady } from '../schedule.ts';
 import { dueOf } from '../stamp.ts';
 import { Viewer, type ViewerListener } from '../viewer.ts';
+import { type GroupParams, ViewerGroup } from '../viewer-group.ts';
 
-export interface AudienceParams {
-  readonly gate: Gate;
-  readonly show: string;
-  readonly access: Access;
+/** Person i is user `p<i>`. */
+export interface ViewersParams extends GroupParams {
   readonly role: Role;
-  readonly variant: WireVariant;
-  /** In all shards together. Person i is user `p<i>`, and belongs to shard i mod `of`. */
-  readonly people: number;
   readonly joinPerSecond: number;
-  /** Every so many-th viewer measures the latency of each message. */
-  readonly measureEvery: number;
-  /** Which of those: the first is this person; 0 unless given. */
+  /** Which person is the first that measures; 0 unless given. */
   readonly measureFrom?: number;
   /**
    * Events with a stamp are timed: from their stamp, or from their commit too, where the engine's
-   * Redis goes by this machine's clock.
+   * Redis has the clock of this machine.
    */
   readonly timesEvents?: 'stamp' | 'commit';
-  /**
-   * The first is this one; 0 unless given. A second audience of the same show has people of its
-   * own.
-   */
+  /** Number of the first person; 0 unless given. For a second workload on the same show. */
   readonly firstPerson?: number;
-  /** Dealt out to these workers otherwise than the fleet does. */
+  /** Replaces the shard that the fleet assigns. */
   readonly shard?: Shard;
-  /** How long `stop` waits for answers under way; 5 s unless given. */
+  /** How long `stop` waits for open requests; 5 s unless given. */
   readonly answerWaitMs?: number;
 }
 
-export interface ChatPlan extends Talk {
-  /** The first so many people write, in turns. */
+export interface ChatPlan extends ChatSchedule {
+  /** The first so many people write, one after the other. */
   readonly writers: number;
-  /** But for every `skipEvery`-th person, who stalls at times. */
+  /** Every `skipEvery`-th person stalls at times, and does not write. */
   readonly skipEvery?: number;
 }
 
-export type AudienceCommand =
-  /** Chat begins at `atMs` of the fleet's clock. */
+export type ViewersCommand =
   | { readonly do: 'chat'; readonly atMs: number; readonly plan: ChatPlan }
-  /**
-   * Every `every`-th person's line breaks now; they come back with their position from `atMs` on.
-   */
+  /** Every `every`-th person loses the connection now, and resumes from `atMs` on. */
   | { readonly do: 'reconnect'; readonly every: number; readonly atMs: number; readonly joinPerSecond: number }
   /** Every `every`-th person stops reading for so long. */
   | { readonly do: 'stall'; readonly every: number; readonly forMs: number }
-  /** Who has lost the line comes back with their position. */
+  /** All people without a connection resume now. */
   | { readonly do: 'return' };
 
 /** When an event reached this shard: the first and the last viewer, and how many. */
 export interface EventArrival {
   readonly offset: number;
   readonly type: string;
-  /** The server's own time of the event, ms since 1970. */
+  /** The server's time of the event, ms since 1970. */
   readonly at: number;
   firstMs: number;
   lastMs: number;
@@ -75,7 +59,7 @@ export interface EventArrival {
 }
 
 /** What `stop` returns. */
-export interface AudienceSummary {
+export interface ViewersSummary {
   readonly connected: number;
   /** When the last welcome came, fleet clock; 0 when none did. */
   readonly lastJoinMs: number;
@@ -86,22 +70,20 @@ export interface AudienceSummary {
   readonly arrivals: readonly EventArrival[];
 }
 
-const ANSWER_WAIT_MS = 5_000;
+const REPLY_WAIT_MS = 5_000;
 const ARRIVALS_MAX = 5_000;
-/** Tokens are signed in slices, so that the worker is heard meanwhile. */
-const TOKENS_A_TURN = 500;
 
-export const audience: Workload<AudienceParams, AudienceCommand> = {
-  name: 'audience',
+export const viewers: Workload<ViewersParams, ViewersCommand> = {
+  name: 'viewers',
   async prepare(context) {
-    const crowd = new Audience(context);
-    await crowd.makeTokens();
-    return crowd;
+    const run = new Viewers(context);
+    await run.group.makeTokens(context.params.role, (viewer) => viewer);
+    return run;
   },
 };
 
-/** Everything the audience writes down, by the names a reader of the result sees. */
-const notebook = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => ({
+/** The names that a reader of the result sees. */
+const metersOf = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => ({
   joined: recorder.counter('joined'),
   delivered: recorder.counter('delivered'),
   frames: recorder.counter('frames'),
@@ -112,215 +94,164 @@ const notebook = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => (
   viewers: recorder.gauge('viewers'),
   join: recorder.latency('join'),
   delivery: recorder.latency('delivery'),
-  answer: recorder.latency('chat answer'),
+  reply: recorder.latency('chat answer'),
   events: recorder.counter('events'),
   event: recorder.latency('event'),
-  eventFromOrder: recorder.latency('event from its order'),
+  eventFromRequest: recorder.latency('event from its order'),
 });
 
-class Audience implements WorkloadRun<AudienceCommand>, ViewerListener {
-  readonly #context: WorkloadContext<AudienceParams>;
-  readonly #shard: Shard;
-  readonly #note: ReturnType<typeof notebook>;
-  readonly #frames = new FrameCache();
-  readonly #people: Viewer[] = [];
-  readonly #pacers: Pacer[] = [];
+class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
+  readonly group: ViewerGroup<Viewer>;
+  readonly #context: WorkloadContext<ViewersParams>;
+  readonly #meters: ReturnType<typeof metersOf>;
   readonly #arrivals = new Map<number, EventArrival>();
   readonly #stalls = new Set<NodeJS.Timeout>();
-  #stopped = false;
   #chats = 0;
   #lastJoinMs = 0;
 
-  constructor(context: WorkloadContext<AudienceParams>) {
+  constructor(context: WorkloadContext<ViewersParams>) {
+    const { shard, firstPerson = 0 } = context.params;
     this.#context = context;
-    this.#note = notebook(context);
-    const { params } = context;
-    const { shard = context.shard, firstPerson = 0 } = params;
-    this.#shard = shard;
-    const line = { gate: params.gate, show: params.show, variant: VARIANTS[params.variant], frames: this.#frames };
-    for (let person = shard.index; person < params.people; person += shard.of)
-      this.#people.push(new Viewer(firstPerson + person, line, this));
-  }
-
-  async makeTokens(): Promise<void> {
-    const { access, show, role } = this.#context.params;
-    const token = tokenMaker(access, show, role);
-    for (const [i, viewer] of this.#people.entries()) {
-      viewer.token = token(viewer.person);
-      if (i % TOKENS_A_TURN === 0) await sleep(0);
-    }
+    this.#meters = metersOf(context);
+    this.group = new ViewerGroup(context, (person, room) => new Viewer(firstPerson + person, room, this), shard);
   }
 
   start(atMs: number): void {
     const { people, joinPerSecond } = this.#context.params;
-    this.#join(
-      people,
-      joinPerSecond,
-      atMs,
-      (i) => i,
-      () => true,
-    );
+    this.#join(people, joinPerSecond, atMs, (i) => this.group.own(i));
   }
 
-  command(command: AudienceCommand): void {
-    if (command.do === 'chat') this.#chat(command.plan, command.atMs);
-    else if (command.do === 'reconnect') {
-      const gone = new Set(this.#everyNth(command.every).filter(({ welcomed }) => welcomed));
-      for (const viewer of gone) this.#leave(viewer);
-      const { every, joinPerSecond } = command;
-      this.#join(
-        Math.ceil(this.#context.params.people / every),
-        joinPerSecond,
-        command.atMs,
-        (i) => i * every,
-        (viewer) => gone.has(viewer),
-      );
-    } else if (command.do === 'return') {
-      const nowMs = this.#context.nowMs();
-      for (const viewer of this.#people) if (!viewer.connected) viewer.join(nowMs);
-    } else {
-      const stalled = this.#everyNth(command.every);
-      for (const viewer of stalled) viewer.stall();
-      const timer = setTimeout(() => {
-        this.#stalls.delete(timer);
-        for (const viewer of stalled) viewer.unstall();
-      }, command.forMs);
-      this.#stalls.add(timer);
+  command(command: ViewersCommand): void {
+    switch (command.do) {
+      case 'chat':
+        return this.#chat(command.plan, command.atMs);
+      case 'reconnect':
+        return this.#reconnect(command);
+      case 'return': {
+        const nowMs = this.#context.nowMs();
+        for (const viewer of this.group.members) if (!viewer.connected) viewer.join(nowMs);
+        return;
+      }
+      case 'stall': {
+        const stalled = this.#everyNth(command.every);
+        for (const viewer of stalled) viewer.stall();
+        const timer = setTimeout(() => {
+          this.#stalls.delete(timer);
+          for (const viewer of stalled) viewer.unstall();
+        }, command.forMs);
+        this.#stalls.add(timer);
+      }
     }
   }
 
-  async stop(): Promise<AudienceSummary> {
-    const { nowMs, recorder } = this.#context;
-    for (const pacer of this.#pacers) pacer.stop();
+  async stop(): Promise<ViewersSummary> {
+    const { group } = this;
+    group.stopSchedules();
     for (const timer of this.#stalls) clearTimeout(timer);
-    const untilMs = nowMs() + (this.#context.params.answerWaitMs ?? ANSWER_WAIT_MS);
-    while (nowMs() < untilMs && this.#people.some(({ open }) => open.size > 0)) await sleep(10);
-    this.#stopped = true;
-    const sum = (of: (viewer: Viewer) => number): number =>
-      this.#people.reduce((total, viewer) => total + of(viewer), 0);
-    const unanswered = sum(({ open }) => open.size);
-    if (unanswered > 0) recorder.refused('unanswered', unanswered);
+    const open = (): number => group.sum((viewer) => viewer.open.size);
+    await group.until(this.#context.params.answerWaitMs ?? REPLY_WAIT_MS, () => open() === 0);
+    group.isOver = true;
+    const unanswered = open();
+    if (unanswered > 0) this.#context.recorder.refused('unanswered', unanswered);
     const summary = {
       lastJoinMs: this.#lastJoinMs,
-      connected: sum(({ welcomed }) => Number(welcomed)),
-      eventGaps: sum(({ eventGaps }) => eventGaps),
-      chatGaps: sum(({ chatGaps }) => chatGaps),
+      connected: group.sum(({ welcomed }) => Number(welcomed)),
+      eventGaps: group.sum(({ eventGaps }) => eventGaps),
+      chatGaps: group.sum(({ chatGaps }) => chatGaps),
       unanswered,
-      framesDecoded: this.#frames.decoded,
+      framesDecoded: group.room.frames.decoded,
       arrivals: [...this.#arrivals.values()],
     };
-    for (const viewer of this.#people) this.#leave(viewer);
+    for (const viewer of group.members) this.#leave(viewer);
     return summary;
   }
 
   onWelcome(viewer: Viewer): void {
-    this.#note.joined.add();
-    this.#note.viewers.add(1);
+    this.#meters.joined.add();
+    this.#meters.viewers.add(1);
     this.#lastJoinMs = this.#context.nowMs();
-    this.#note.join.record(this.#lastJoinMs - viewer.dueMs);
+    this.#meters.join.record(this.#lastJoinMs - viewer.dueMs);
   }
 
-  onFrame(viewer: Viewer, facts: FrameFacts, bytes: number): void {
-    const note = this.#note;
-    note.frames.add();
-    note.bytes.add(bytes);
-    if (facts.chat > 0) note.delivered.add(facts.chat);
-    if (facts.frame.missed !== undefined) note.missed.add(facts.frame.missed);
-    if (facts.lastEvent > 0) this.#noteEvents(facts);
-    if (facts.dues.length > 0 && this.#measures(viewer)) {
-      const nowMs = this.#context.nowMs();
-      for (const dueMs of facts.dues) note.delivery.record(nowMs - dueMs);
-    }
+  onFrame({ person }: Viewer, facts: FrameFacts, bytes: number): void {
+    const meters = this.#meters;
+    meters.frames.add();
+    meters.bytes.add(bytes);
+    if (facts.chat > 0) meters.delivered.add(facts.chat);
+    if (facts.frame.missed !== undefined) meters.missed.add(facts.frame.missed);
+    if (facts.lastEvent > 0) this.#recordEvents(facts);
+    const { measureEvery, measureFrom = 0 } = this.#context.params;
+    if (facts.dues.length === 0 || person % measureEvery !== measureFrom) return;
+    const nowMs = this.#context.nowMs();
+    for (const dueMs of facts.dues) meters.delivery.record(nowMs - dueMs);
   }
 
-  onAnswer(_viewer: Viewer, answer: Ok | ErrorMessage, dueMs: number): void {
-    if (answer.t === 'error') this.#context.recorder.refused(answer.code);
-    else {
-      this.#note.accepted.add();
-      this.#note.answer.record(this.#context.nowMs() - dueMs);
-    }
+  onReply(_viewer: Viewer, reply: Ok | ErrorMessage, dueMs: number): void {
+    if (reply.t === 'error') return this.#context.recorder.refused(reply.code);
+    this.#meters.accepted.add();
+    this.#meters.reply.record(this.#context.nowMs() - dueMs);
   }
 
   onClose(viewer: Viewer, code: number): void {
-    if (viewer.welcomed) this.#note.viewers.add(-1);
+    if (viewer.welcomed) this.#meters.viewers.add(-1);
     viewer.welcomed = false;
-    this.#context.recorder.refused(code >= 400 && code < 600 ? `http_${code}` : `closed_${code}`);
-    // Their outcome is unknown: the line broke first.
-    if (viewer.open.size > 0) this.#context.recorder.refused('unanswered', viewer.open.size);
-    viewer.open.clear();
-  }
-
-  /**
-   * Counted over the whole audience, so that the number that measures does not depend on the number
-   * of workers.
-   */
-  #measures({ person }: Viewer): boolean {
-    const { measureEvery, measureFrom = 0 } = this.#context.params;
-    return person % measureEvery === measureFrom;
+    this.group.countClose(code);
+    const unknown = viewer.loseRequests();
+    if (unknown > 0) this.#context.recorder.refused('unanswered', unknown);
   }
 
   #everyNth(every: number): Viewer[] {
-    return this.#people.filter(({ person }) => person % every === 0);
+    return this.group.members.filter(({ person }) => person % every === 0);
   }
 
   #leave(viewer: Viewer): void {
-    if (viewer.welcomed) this.#note.viewers.add(-1);
+    if (viewer.welcomed) this.#meters.viewers.add(-1);
     viewer.leave();
   }
 
-  /** The i-th person who comes is due at i / rate, whichever shard they belong to. */
-  #join(
-    persons: number,
-    perSecond: number,
-    atMs: number,
-    personOf: (i: number) => number,
-    willing: (viewer: Viewer) => boolean,
-  ): void {
+  #reconnect({ every, atMs, joinPerSecond }: Extract<ViewersCommand, { do: 'reconnect' }>): void {
+    const gone = new Set(this.#everyNth(every).filter(({ welcomed }) => welcomed));
+    for (const viewer of gone) this.#leave(viewer);
+    this.#join(Math.ceil(this.#context.params.people / every), joinPerSecond, atMs, (i) => {
+      const viewer = this.group.own(i * every);
+      return viewer !== undefined && gone.has(viewer) ? viewer : undefined;
+    });
+  }
+
+  /** The i-th join is due at i / rate, in all shards together. */
+  #join(persons: number, perSecond: number, atMs: number, viewerOf: (i: number) => Viewer | undefined): void {
     const { recorder } = this.#context;
-    this.#pace(steady(perSecond, (persons * 1000) / perSecond), atMs, (dueMs, i) => {
-      const viewer = this.#own(personOf(i));
-      if (viewer === undefined || !willing(viewer)) return;
+    this.group.pace(steady(perSecond, (persons * 1000) / perSecond), atMs, (dueMs, i) => {
+      const viewer = viewerOf(i);
+      if (viewer === undefined) return;
       recorder.sent(dueMs);
       viewer.join(dueMs);
     });
   }
 
-  /**
-   * Message i of the room is written by person i mod writers; every shard walks the whole plan and
-   * sends what its own people write.
-   */
-  #chat({ writers, skipEvery, perSecond, arrivals, forMs, chars }: ChatPlan, atMs: number): void {
+  /** Person i mod `writers` writes message i. Each shard walks the whole plan and sends its part. */
+  #chat({ writers, skipEvery, ...schedule }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
-    const { schedule, textOf } = chatPlan({ perSecond, arrivals, forMs, chars }, seed, this.#chats++);
-    this.#pace(schedule, atMs, (dueMs, i) => {
+    const plan = chatPlan(schedule, seed, this.#chats++);
+    this.group.pace(plan.schedule, atMs, (dueMs, i) => {
       const nth = i % writers;
-      const viewer = this.#own(skipEvery === undefined ? nth : nth + Math.floor(nth / (skipEvery - 1)) + 1);
+      const viewer = this.group.own(skipEvery === undefined ? nth : nth + Math.floor(nth / (skipEvery - 1)) + 1);
       if (viewer === undefined) return;
       recorder.sent(dueMs);
-      this.#note.sent.add();
-      if (!viewer.ask({ t: 'chat', text: textOf(i, dueMs) }, dueMs)) recorder.refused('not_connected');
+      this.#meters.sent.add();
+      if (!viewer.send({ t: 'chat', text: plan.textOf(i, dueMs) }, dueMs)) recorder.refused('not_connected');
     });
   }
 
-  #own(person: number): Viewer | undefined {
-    const { index, of } = this.#shard;
-    return person % of === index ? this.#people[(person - index) / of] : undefined;
-  }
-
-  #pace(schedule: Schedule, atMs: number, emit: (dueMs: number, index: number) => void): void {
-    if (this.#stopped) return;
-    this.#pacers.push(new Pacer(schedule, atMs, this.#context.nowMs, emit));
-  }
-
-  #noteEvents({ frame }: FrameFacts): void {
+  #recordEvents({ frame }: FrameFacts): void {
     const nowMs = this.#context.nowMs();
     const { timesEvents } = this.#context.params;
     for (const { offset, type, at, data } of frame.events ?? []) {
-      this.#note.events.add();
+      this.#meters.events.add();
       const dueMs = timesEvents !== undefined && typeof data.text === 'string' ? dueOf(data.text) : Number.NaN;
       if (!Number.isNaN(dueMs)) {
-        this.#note.eventFromOrder.record(nowMs - dueMs);
-        if (timesEvents === 'commit') this.#note.event.record(Date.now() - at);
+        this.#meters.eventFromRequest.record(nowMs - dueMs);
+        if (timesEvents === 'commit') this.#meters.event.record(Date.now() - at);
       }
       const arrival = this.#arrivals.get(offset);
       if (arrival !== undefined) {

@@ -1,10 +1,10 @@
 /** Rules for the Lua files, checked on their sources: headers, includes, keys, codes, state, size. */
 import t, { type Test } from 'tap';
+import { startRedis } from '../../../bench/launch/redis-server.ts';
 import { ERRORS } from '../../../src/protocol/codes.ts';
 import { SHOW_KEYS } from '../../../src/redis/keys.ts';
 import { assembleLibrary } from '../../../src/redis/lua-library.ts';
 import { readLuaFiles, SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
-import { startRedis } from '../../support/redis.ts';
 
 const LOCALS_MAX = 150;
 /** What Lua allows in one function. */

@@ -1,7 +1,7 @@
 /** The line for a sold-out SKU, against a real Redis. */
 import t from 'tap';
+import { startRedis } from '../../../bench/launch/redis-server.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
-import { startRedis } from '../../support/redis.ts';
 
 const redis = await startRedis();
 const store = await connectStore({ url: redis.url, keyPrefix: 'wait:' });

@@ -1,8 +1,5 @@
-/**
- * Writes down what one worker's people see, as far as the promises go: the worker's part of the
- * evidence.
- */
-import type { ErrorMessage, Item, ReservationView } from '../../src/protocol/messages.ts';
+/** Records what virtual users saw, as far as the promises go: their part of the evidence. */
+import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type {
   End,
   Evidence,
@@ -16,7 +13,7 @@ import type {
   Zero,
 } from '../verdict/evidence.ts';
 
-export interface Reserve {
+export interface SentReserve {
   readonly user: string;
   readonly key: string;
   readonly sale: string;
@@ -25,13 +22,19 @@ export interface Reserve {
   readonly sentMs: number;
 }
 
-/** Beyond it, refusals of one kind are only counted. */
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Range = [first: number, last: number];
+
+/** More refusals of one kind are only counted. */
 const KEPT_MAX = 10_000;
-const ENDED_AS: Readonly<Record<string, End['state']>> = {
+/** The end that a refused confirm or release reports. */
+export const ENDED_AS: Readonly<Record<string, End['state']>> = {
   reservation_confirmed: 'confirmed',
   reservation_released: 'released',
   reservation_expired: 'expired',
 };
+const EMPTY: Range = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const widened = ([first, last]: Range, atMs: number): Range => [Math.min(first, atMs), Math.max(last, atMs)];
 
 export class Probe {
   readonly #grants: Grant[] = [];
@@ -42,9 +45,9 @@ export class Probe {
   readonly #overLimit: OverLimit[] = [];
   readonly #zeros = new Map<
     string,
-    { viewers: number; errorMs: number; clock: [number, number]; openedSeen: number; opened: [number, number] }
+    { viewers: number; errorMs: number; clock: Range; openedSeen: number; opened: Range }
   >();
-  readonly line: { -readonly [K in keyof LineEvidence]: number } = {
+  readonly line: Mutable<LineEvidence> = {
     standing: 0,
     behind: 0,
     events: 0,
@@ -55,7 +58,7 @@ export class Probe {
     reconnects: 0,
     resumed: 0,
   };
-  readonly requests: { -readonly [K in keyof Requests]: number } = {
+  readonly requests: Mutable<Requests> = {
     sent: 0,
     answered: 0,
     unknown: 0,
@@ -64,13 +67,13 @@ export class Probe {
     openReserves: 0,
   };
 
-  granted({ user, key, sale, lines, sentMs }: Reserve, reservation: ReservationView, replayed: boolean): void {
+  granted({ user, key, sale, lines, sentMs }: SentReserve, reservation: ReservationView, replayed: boolean): void {
     const { id, createdAt, heldUntil } = reservation;
     this.#grants.push({ reservation: id, user, key, sale, lines, createdAt, heldUntil, replayed, sentMs });
     this.changed(reservation);
   }
 
-  /** Any news of a reservation. */
+  /** Any view of a reservation. */
   changed({ id, state, endedAt }: ReservationView): void {
     if (state !== 'held') this.#end({ reservation: id, state, endedAt: endedAt ?? null });
   }
@@ -79,11 +82,13 @@ export class Probe {
     this.#ends.set(`${end.reservation} ${end.state}`, end);
   }
 
-  /**
-   * `sentAtLeast`: server time before which the request cannot have left; NaN when the buyer has no
-   * clock.
-   */
-  refused({ user, sale, lines }: Reserve, { code, at }: ErrorMessage, answeredMs: number, sentAtLeast: number): void {
+  /** `sentAtLeast`: server time before which the request cannot have left; NaN without a clock. */
+  refused(
+    { user, sale, lines }: SentReserve,
+    { code, at }: { readonly code: string; readonly at: number },
+    answeredMs: number,
+    sentAtLeast: number,
+  ): void {
     switch (code) {
       case 'sold_out': {
         const name = `${sale} ${lines.map(({ sku, qty }) => `${qty}x${sku}`).join()}`;
@@ -104,13 +109,13 @@ export class Probe {
     }
   }
 
-  /** An end asked for was refused because another one had come before. */
+  /** A confirm or release was refused because the reservation had ended. */
   endRefused(reservation: string, code: string): void {
     const state = ENDED_AS[code];
     if (state !== undefined) this.#end({ reservation, state, endedAt: null });
   }
 
-  /** One viewer's clock shows zero at this moment. */
+  /** The clock of one viewer shows zero at this moment. */
   zero(sale: string, atMs: number, errorMs: number): void {
     const zero = this.#zero(sale);
     zero.viewers++;
@@ -125,7 +130,7 @@ export class Probe {
   }
 
   #zero(sale: string) {
-    const known = this.#zeros.get(sale) ?? { viewers: 0, errorMs: 0, clock: NEVER, openedSeen: 0, opened: NEVER };
+    const known = this.#zeros.get(sale) ?? { viewers: 0, errorMs: 0, clock: EMPTY, openedSeen: 0, opened: EMPTY };
     this.#zeros.set(sale, known);
     return known;
   }
@@ -156,7 +161,3 @@ export class Probe {
     };
   }
 }
-
-type Range = [first: number, last: number];
-const NEVER: Range = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-const widened = ([first, last]: Range, atMs: number): Range => [Math.min(first, atMs), Math.max(last, atMs)];

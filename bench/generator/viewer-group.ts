@@ -1,0 +1,85 @@
+/** The viewers of one worker: tokens, schedules, and which of all viewers belong to this worker. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Role } from '../../src/protocol/messages.ts';
+import type { WireVariant } from '../scenarios/common-flags.ts';
+import type { Access, Gate } from '../scenarios/target.ts';
+import { tokenMaker, VARIANTS } from './access.ts';
+import type { Shard, WorkloadContext } from './contract.ts';
+import { FrameCache } from './frame-cache.ts';
+import { Pacer, type Schedule } from './schedule.ts';
+import type { Room } from './viewer.ts';
+
+export interface GroupParams {
+  readonly gate: Gate;
+  readonly show: string;
+  readonly access: Access;
+  readonly variant: WireVariant;
+  /** In all workers together. Person i belongs to worker i mod the number of workers. */
+  readonly people: number;
+  /** Every so many-th person measures the delivery of each message. */
+  readonly measureEvery: number;
+}
+
+/** Tokens are signed in slices, so that the worker stays responsive. */
+const TOKENS_A_SLICE = 500;
+
+/** `M` is what a workload keeps for each person of its shard. */
+export class ViewerGroup<M> {
+  readonly members: M[] = [];
+  readonly room: Room;
+  /** Nothing new begins. */
+  isOver = false;
+  readonly #context: WorkloadContext<GroupParams, never>;
+  readonly #shard: Shard;
+  readonly #pacers: Pacer[] = [];
+
+  constructor(context: WorkloadContext<GroupParams, never>, make: (person: number, room: Room) => M, shard?: Shard) {
+    const { gate, show, variant, people } = context.params;
+    this.#context = context;
+    this.#shard = shard ?? context.shard;
+    this.room = { gate, show, variant: VARIANTS[variant], frames: new FrameCache() };
+    for (let person = this.#shard.index; person < people; person += this.#shard.of)
+      this.members.push(make(person, this.room));
+  }
+
+  async makeTokens(
+    role: Role,
+    viewerOf: (member: M) => { readonly person: number; token: string | null },
+  ): Promise<void> {
+    const { access, show } = this.#context.params;
+    const tokenOf = tokenMaker(access, show, role);
+    for (const [i, member] of this.members.entries()) {
+      const viewer = viewerOf(member);
+      viewer.token = tokenOf(viewer.person);
+      if (i % TOKENS_A_SLICE === 0) await sleep(0);
+    }
+  }
+
+  /** Undefined when the person belongs to another worker. */
+  own(person: number): M | undefined {
+    const { index, of } = this.#shard;
+    return person % of === index ? this.members[(person - index) / of] : undefined;
+  }
+
+  pace(schedule: Schedule | readonly number[], atMs: number, emit: (dueMs: number, index: number) => void): void {
+    if (this.isOver) return;
+    this.#pacers.push(new Pacer('next' in schedule ? schedule : schedule.values(), atMs, this.#context.nowMs, emit));
+  }
+
+  stopSchedules(): void {
+    for (const pacer of this.#pacers) pacer.stop();
+  }
+
+  sum(of: (member: M) => number): number {
+    return this.members.reduce((total, member) => total + of(member), 0);
+  }
+
+  countClose(code: number): void {
+    this.#context.recorder.refused(code >= 400 && code < 600 ? `http_${code}` : `closed_${code}`);
+  }
+
+  async until(withinMs: number, holds: () => boolean): Promise<void> {
+    const untilMs = this.#context.nowMs() + withinMs;
+    while (!holds() && this.#context.nowMs() < untilMs) await sleep(10);
+  }
+}

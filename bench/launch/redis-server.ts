@@ -1,0 +1,175 @@
+/**
+ * A redis-server on a unix socket in a temporary folder, with an append-only file as in production.
+ * It ends with this process.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+
+export type AppendMode = 'off' | 'everysec' | 'always';
+
+export interface RedisServerOptions {
+  readonly appendfsync?: 'always' | 'everysec' | 'no';
+  readonly appendonly?: boolean;
+  readonly args?: readonly string[];
+}
+
+export interface RedisServer {
+  readonly url: string;
+  readonly socketPath: string;
+  readonly pid: number;
+  /** A connection for settings and statistics; closed with the server. */
+  readonly admin: Redis;
+  /** A new connection; closed with the server. */
+  client(): Redis;
+  signal(name: NodeJS.Signals): void;
+  /** kill -9 and start again on the same folder. */
+  crashAndRestart(options?: { downMs?: number }): Promise<void>;
+  /** Calls of scripts since the last reset of the statistics, and the time Redis spent on them. */
+  scriptCalls(): Promise<{ calls: number; usec: number }>;
+  /** Commands run so far, calls by scripts included, without INFO. */
+  commandsRun(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Before its first reply a server syncs its append-only file, which takes seconds on a busy disk. */
+const START_MS_MAX = 60_000;
+/** Functions of the engine, and scripts of others. */
+const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** The process of a redis-server, which may be killed and started again. */
+export class RedisProcess {
+  readonly #args: readonly string[];
+  #child: ChildProcess | null = null;
+  #error: unknown;
+
+  constructor(settings: Readonly<Record<string, string | number>>, args: readonly string[] = []) {
+    this.#args = [...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]), ...args];
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  get #isAlive(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Resolves with the first PONG. `probe` must reconnect by itself. */
+  async start(probe: Redis): Promise<void> {
+    const child = spawn('redis-server', this.#args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    child.once('error', (error) => {
+      this.#error = error;
+    });
+    const until = Date.now() + START_MS_MAX;
+    while (this.#error === undefined && this.#isAlive && Date.now() < until)
+      if ((await Promise.race([probe.ping().catch(() => null), sleep(250, null)])) === 'PONG') return;
+    child.kill('SIGKILL');
+    throw new Error(
+      `redis-server did not start within ${START_MS_MAX} ms (exit code ${child.exitCode}): is it installed?`,
+      { cause: this.#error },
+    );
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === null || !this.#isAlive) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGCONT');
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+export async function startRedis({
+  appendfsync = 'everysec',
+  appendonly = true,
+  args = [],
+}: RedisServerOptions = {}): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-redis-'));
+  const socketPath = join(folder, 'redis.sock');
+  const settings = {
+    port: 0,
+    unixsocket: socketPath,
+    dir: folder,
+    save: '',
+    appendonly: appendonly ? 'yes' : 'no',
+    appendfsync,
+    'maxmemory-policy': 'noeviction',
+    loglevel: 'warning',
+  };
+  const server = new RedisProcess(settings, args);
+  const clients: Redis[] = [];
+  const connect = (retryMs: number, maxRetriesPerRequest: number | null = 20): Redis => {
+    const client = new Redis({ path: socketPath, retryStrategy: () => retryMs, maxRetriesPerRequest });
+    client.on('error', () => {});
+    clients.push(client);
+    return client;
+  };
+  const start = async (): Promise<void> => {
+    const probe = connect(20, null);
+    await server.start(probe).finally(() => probe.disconnect());
+  };
+  let admin: Redis | null = null;
+  const redis: RedisServer = {
+    url: `unix://${socketPath}`,
+    socketPath,
+    get pid() {
+      return server.pid;
+    },
+    get admin() {
+      admin ??= connect(50, null);
+      return admin;
+    },
+    client: () => connect(50),
+    signal: (name) => server.signal(name),
+    async crashAndRestart({ downMs = 0 } = {}) {
+      await server.kill();
+      if (downMs > 0) await sleep(downMs);
+      await start();
+    },
+    async scriptCalls() {
+      const counted = await commandStats(redis.admin);
+      const scripts = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);
+      return {
+        calls: scripts.reduce((sum, { calls }) => sum + calls, 0),
+        usec: scripts.reduce((sum, { usec }) => sum + usec, 0),
+      };
+    },
+    async commandsRun() {
+      const counted = [...(await commandStats(redis.admin))];
+      return counted.reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0);
+    },
+    async stop() {
+      for (const client of clients) client.disconnect();
+      await server.kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  await start();
+  return redis;
+}
+
+/** A server with the durability that a figure is for. */
+export const startBenchRedis = (append: AppendMode): Promise<RedisServer> =>
+  startRedis(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append });
+
+async function commandStats(client: Redis): Promise<Map<string, { calls: number; usec: number }>> {
+  const lines = (await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+),usec=(\d+)/g);
+  return new Map([...lines].map(([, name = '', calls, usec]) => [name, { calls: Number(calls), usec: Number(usec) }]));
+}

@@ -1,0 +1,177 @@
+/**
+ * A TCP proxy that breaks connections as networks do: at once, between a request and its reply, or
+ * after a silence. It can also wait for one request, to lose it, to lose its reply, or to deliver it
+ * twice.
+ */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export type Cut = 'now' | 'before the reply' | 'after a silence';
+export type Fault = 'lose the reply' | 'lose the request' | 'deliver twice' | 'never reply';
+export type ProxyTarget = { readonly port: number } | { readonly path: string };
+
+interface Connection {
+  readonly near: Socket;
+  readonly far: Socket;
+  /** Bytes from the target are dropped. */
+  isMuted: boolean;
+  /** Nothing passes in either direction. */
+  isSilent: boolean;
+  /** The next request passes, its reply does not. */
+  losesReply: boolean;
+  /** Fires at the next bytes from the target. */
+  trap: Trap | null;
+}
+
+interface Trap {
+  readonly fault: Fault;
+  readonly text: string;
+  /** So many matching requests pass first. */
+  skip: number;
+  fired(): void;
+}
+
+const REPLY_LOST_MS = 15;
+const SILENCE_MS = 700;
+/** Bytes that were written to the target still arrive: a broken connection takes no request back. */
+const FAR_END_MS = 50;
+
+export class TcpProxy {
+  readonly #server: Server;
+  readonly #target: ProxyTarget;
+  readonly #connections = new Set<Connection>();
+  #isDown = false;
+  #trap: Trap | null = null;
+  cuts = 0;
+
+  private constructor(target: ProxyTarget) {
+    this.#target = target;
+    this.#server = createServer({ noDelay: true }, (near) => this.#join(near));
+  }
+
+  /** Listens on a loopback port. */
+  static async to(target: ProxyTarget): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return address && typeof address === 'object' ? address.port : 0;
+  }
+
+  /** As a Redis behind the proxy is addressed. */
+  get redisUrl(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** The next request that contains `text` meets the fault; resolves when it did. */
+  next(fault: Fault, text: string, { skip = 0 } = {}): Promise<void> {
+    return new Promise((fired) => {
+      this.#trap = { fault, text, skip, fired };
+    });
+  }
+
+  /** Breaks all connections; new ones are accepted. */
+  cut(how: Cut = 'now'): void {
+    for (const connection of [...this.#connections]) {
+      this.cuts++;
+      if (how === 'now') this.#break(connection);
+      else if (how === 'before the reply') connection.losesReply = true;
+      else {
+        connection.isSilent = true;
+        setTimeout(() => this.#break(connection), SILENCE_MS).unref();
+      }
+    }
+  }
+
+  /** Breaks all connections and refuses new ones until `up`. */
+  down(): void {
+    this.#isDown = true;
+    this.cut('now');
+  }
+
+  up(): void {
+    this.#isDown = false;
+  }
+
+  async blackout(forMs: number): Promise<void> {
+    this.down();
+    await new Promise((resolve) => setTimeout(resolve, forMs));
+    this.up();
+  }
+
+  async close(): Promise<void> {
+    this.down();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #dial(): Socket {
+    const far =
+      'path' in this.#target
+        ? connect({ path: this.#target.path })
+        : connect({ port: this.#target.port, host: '127.0.0.1', noDelay: true });
+    return far.on('error', () => {});
+  }
+
+  #join(near: Socket): void {
+    near.on('error', () => {});
+    if (this.#isDown) return void near.destroy();
+    const far = this.#dial();
+    const connection: Connection = { near, far, isMuted: false, isSilent: false, losesReply: false, trap: null };
+    this.#connections.add(connection);
+    near.on('data', (bytes: Buffer) => this.#onRequest(connection, bytes));
+    far.on('data', (bytes: Buffer) => this.#onReply(connection, bytes));
+    near.on('close', () => this.#break(connection));
+    far.on('close', () => this.#break(connection));
+  }
+
+  #onRequest(connection: Connection, bytes: Buffer): void {
+    if (connection.isSilent) return;
+    if (connection.losesReply && !connection.isMuted) {
+      connection.isMuted = true;
+      setTimeout(() => this.#break(connection), REPLY_LOST_MS).unref();
+    }
+    const trap = this.#trap;
+    if (!trap || !bytes.includes(trap.text) || trap.skip-- > 0) return void connection.far.write(bytes);
+    this.#trap = null;
+    if (trap.fault === 'lose the request') {
+      this.#break(connection);
+      return trap.fired();
+    }
+    if (trap.fault === 'deliver twice') this.#deliverAgain(bytes, trap);
+    else connection.trap = trap;
+    connection.far.write(bytes);
+  }
+
+  #onReply(connection: Connection, bytes: Buffer): void {
+    const { trap } = connection;
+    if (trap === null) {
+      if (!connection.isSilent && !connection.isMuted) connection.near.write(bytes);
+      return;
+    }
+    // The script has run; its reply is dropped.
+    connection.trap = null;
+    if (trap.fault === 'lose the reply') this.#break(connection);
+    trap.fired();
+  }
+
+  /** Sends the bytes over a second connection, as a client does that resends after a reconnect. */
+  #deliverAgain(bytes: Buffer, { fired }: Trap): void {
+    const second = this.#dial();
+    second.on('error', fired);
+    second.once('data', () => {
+      second.destroy();
+      fired();
+    });
+    second.write(bytes);
+  }
+
+  #break(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    const { near, far } = connection;
+    near.destroy();
+    far.end();
+    setTimeout(() => far.destroy(), FAR_END_MS).unref();
+  }
+}

@@ -1,0 +1,52 @@
+/** What a run left in Redis, read with a plain client. */
+import type { Redis } from 'ioredis';
+import type { LedgerEntry } from '../../src/domain/ledger.ts';
+import {
+  eventOf,
+  type ReservationRecord,
+  unpackAll,
+  unpackLedger,
+  unpackReservation,
+} from '../../src/redis/records.ts';
+import { KEY_PREFIX } from './engine-under-test.ts';
+
+interface LoggedEvent {
+  readonly at: number;
+  readonly type: string;
+}
+
+export interface Books {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly reservations: ReadonlyMap<string, ReservationRecord>;
+  readonly events: ReadonlyMap<number, LoggedEvent>;
+  /** What each script wrote into the ledger. */
+  readonly ledger: ReadonlyArray<readonly LedgerEntry[]>;
+  /** Members of the waitlists. */
+  readonly waitlist: readonly string[];
+  /** Id of the last chat message. */
+  readonly chatLast: number;
+}
+
+type StreamEntries = Array<[id: Buffer, fields: Buffer[]]>;
+
+export async function readBooks(client: Redis, show: string): Promise<Books> {
+  const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
+  const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
+  const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
+  const log = (await client.xrangeBuffer(key('log'), '-', '+')) as StreamEntries;
+  const ledger = (await client.xrangeBuffer(key('ledger'), '-', '+')) as StreamEntries;
+  const events = log.map(([, fields]) => {
+    const [at, moment, type, data] = unpackAll(fields[1] as Buffer);
+    return eventOf(at, moment, type, data);
+  });
+  return {
+    epoch: epoch ?? '',
+    offset: Number(offset ?? 0),
+    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)])),
+    events: new Map(events.map((event) => [event.offset, { at: event.at, type: event.type }])),
+    ledger: ledger.map(([, fields]) => unpackLedger(fields[1] as Buffer)),
+    waitlist: await client.zrange(key('waitlist'), '0', '-1'),
+    chatLast: Number(chatLast ?? 0),
+  };
+}
