@@ -1,0 +1,179 @@
+import t from 'tap';
+import type { ChatPiece } from '../../src/domain/chat-piece.ts';
+import { ChatLane } from '../../src/fanout/chat-lane.ts';
+import { newEncodeCounts } from '../../src/fanout/frames.ts';
+import { LIMITS } from '../../src/limits.ts';
+import { batch, laneFixture, missed, sampled, texts } from './lane-fixture.ts';
+
+const MESSAGE_BYTES = 115;
+/** About this many bytes of chat in long messages. */
+const bigBatch = (firstId: number, bytes: number) =>
+  batch(firstId, Math.ceil(bytes / MESSAGE_BYTES), ` ${'x'.repeat(100)}`);
+
+t.test('batches of several nodes leave in one frame per tick, in the order of the log', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  const lane = new ChatLane(options);
+  lane.push(batch(1, 2));
+  clock.write();
+  t.equal(sent.length, 1, 'the first one at once');
+  for (const each of [batch(3, 1), batch(4, 2), batch(4, 2)]) lane.push(each);
+  t.equal(sent.length, 1);
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.length, 2);
+  t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm5'], 'a batch that arrives twice is sent once');
+  t.equal(lane.sentCount, 5);
+  lane.catchUp([batch(4, 2), batch(6, 1)], 6);
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(texts(sent).at(-1), 'm6');
+  lane.catchUp([batch(10, 1)], 10);
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(missed(sent), 3, 'what the log no longer has is reported as missed');
+});
+
+t.test('more chat than fits into a flush leaves in several, each when the one before is written', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  clock.writeMs = 30;
+  const lane = new ChatLane(options);
+  const flushBytes = LIMITS.flushFramesMax * LIMITS.frameOutBytesTarget;
+  let count = 0;
+  const push = (bytes: number): void => {
+    const big = bigBatch(count + 1, bytes);
+    lane.push(big);
+    count += big.count;
+  };
+  for (let i = 0; i < 5; i += 1) push(flushBytes / 2);
+  let sentCount = texts(sent.splice(0)).length;
+  const framesPerFlush: number[] = [];
+  for (let turn = 0; turn < 6; turn += 1) {
+    const beforeMs = clock.time;
+    clock.write();
+    t.ok(clock.time - beforeMs <= 30, 'no wait between flushes');
+    framesPerFlush.push(sent.length);
+    sentCount += texts(sent.splice(0)).length;
+  }
+  clock.advance(LIMITS.tickMaxMs);
+  sentCount += texts(sent.splice(0)).length;
+  t.equal(sentCount, count);
+  t.equal(Math.max(...framesPerFlush), LIMITS.flushFramesMax, `also in JSON: ${framesPerFlush.join(', ')}`);
+  t.equal(clock.armed, 0);
+
+  for (let i = 0; i < 3; i += 1) push(flushBytes);
+  sent.length = 0;
+  lane.flushNow();
+  t.equal(lane.sentCount, count, 'flushNow sends everything');
+  t.equal(missed(sent), 0);
+});
+
+t.test('C-11: chat that arrives faster than it is written is refused; of other nodes it is missed', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  clock.writeMs = 1_000;
+  const lane = new ChatLane(options);
+  let count = 0;
+  const push = (): void => {
+    const big = bigBatch(count + 1, 50_000);
+    lane.push(big);
+    count += big.count;
+  };
+  push();
+  t.notOk(lane.isBehind);
+  let refusedAfterMs = 0;
+  for (let second = 1; second <= 8; second += 1) {
+    for (let i = 0; i < 4; i += 1) push();
+    clock.write();
+    if (lane.isBehind && refusedAfterMs === 0) refusedAfterMs = clock.time - 1_000;
+  }
+  t.ok(refusedAfterMs > LIMITS.chatWaitMaxMs && refusedAfterMs <= LIMITS.chatWaitMaxMs + 2_000, `${refusedAfterMs} ms`);
+  for (let turn = 0; turn < 100 && lane.isBehind; turn += 1) clock.write();
+  t.notOk(lane.isBehind, 'accepted again after it has caught up');
+  clock.advance(3_000);
+  clock.write();
+  const ids = texts(sent).map((text) => Number.parseInt(text.slice(1), 10));
+  t.equal(ids.length + missed(sent), count, 'all messages were sent or reported as missed');
+  t.ok(missed(sent) > 0 && ids.length > 0, `${missed(sent)} missed`);
+  t.same(
+    ids,
+    ids.toSorted((a, b) => a - b),
+  );
+});
+
+t.test('C-9: shown and missed messages add up at each frame', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  const lane = new ChatLane(options);
+  lane.reset([batch(1, 3)], 10);
+  lane.push(sampled(11, 10, [2, 7]));
+  clock.write();
+  t.match(sent.at(-1)?.frame, { missed: 6, chat: [[11, 5, [[2], [7]]]] }, 'counted up to the last shown one');
+  lane.push(sampled(21, 5, []));
+  lane.push(sampled(26, 300, [299]));
+  clock.advance(LIMITS.tickMinMs);
+  t.same([texts(sent).length, missed(sent)], [3, 325 - 10 - 3]);
+  lane.push(sampled(326, 40, [0]));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.at(-1)?.frame.missed, undefined, 'later ones may be reported with the next chat');
+  clock.advance(LIMITS.missedChatReportMs);
+  t.match(sent.at(-1)?.frame, { missed: 39, chat: [[366, Number, []]] }, 'or in a separate frame');
+  t.equal(lane.sentCount, 365 - 10);
+  t.equal(texts(sent).length + missed(sent), 355);
+  lane.push(batch(366, 1));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(sent.at(-1)?.frame.missed, undefined, 'once');
+  t.equal(clock.armed, 0);
+});
+
+t.test('C-9: each frame of one flush counts its own missed messages', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  const indexes = Array.from({ length: 200 }, (_, i) => 3 * i);
+  new ChatLane(options).push(sampled(1, 600, indexes, 'x'.repeat(280)));
+  clock.write();
+  t.ok(sent.length > 3);
+  let id = 0;
+  for (const { frame } of sent) {
+    const count = (frame.chat ?? []).reduce((sum, [, , items]) => sum + items.length, 0);
+    const last = frame.chat?.at(-1)?.[2].at(-1)?.[0] ?? -1;
+    t.equal(count + (frame.missed ?? 0), 1 + last - id);
+    id = 1 + last;
+  }
+});
+
+t.test('C-10: a removed message is neither sent later nor kept in the history', async (t) => {
+  const { clock, sent, options } = laneFixture();
+  const lane = new ChatLane(options);
+  const idsOf = (pieces: readonly ChatPiece[]): number[] =>
+    pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
+  lane.push(batch(1, 3));
+  clock.write();
+  lane.push(batch(4, 3));
+  lane.push(batch(7, 1));
+  const { version } = lane.ring;
+  lane.remove(new Set([2, 5, 7, 99]));
+  t.not(lane.ring.version, version, 'cached encodings of the history are stale');
+  clock.advance(LIMITS.tickMinMs);
+  t.same(texts(sent), ['m1', 'm2', 'm3', 'm4', 'm6']);
+  clock.advance(LIMITS.missedChatReportMs);
+  t.equal(missed(sent), 2);
+  t.same(idsOf(lane.ring.history(50)), [1, 3, 4, 6]);
+  t.same(idsOf(lane.ring.after(1, 50).pieces), [3, 4, 6]);
+  t.equal(lane.ring.after(1, 50).missed, 3);
+  lane.remove(new Set([1, 3, 4, 6]));
+  t.same(idsOf(lane.ring.history(50)), []);
+  lane.push(batch(8, 1));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(texts(sent).at(-1), 'm8');
+});
+
+t.test('without viewers nothing is encoded, published or scheduled, but the history is kept', async (t) => {
+  const { clock, sent, groups, options } = laneFixture();
+  groups.countViewer('json', -1);
+  const lane = new ChatLane(options);
+  lane.push(sampled(1, 10, []));
+  t.equal(clock.armed, 0);
+  lane.push(batch(11, 3));
+  clock.write();
+  t.equal(sent.length, 0);
+  t.same(options.encodes, newEncodeCounts());
+  t.equal(lane.ring.lastId, 13);
+  groups.countViewer('json', 1);
+  lane.push(batch(14, 1));
+  clock.advance(LIMITS.tickMinMs);
+  t.equal(lane.sentCount, 14);
+});

@@ -1,0 +1,80 @@
+import t from 'tap';
+import { LIMITS } from '../../src/limits.ts';
+import { fail, ok } from '../../src/protocol/codes.ts';
+import { CountsReporter } from '../../src/rooms/counts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+interface Report {
+  readonly atMs: number;
+  readonly viewers: number;
+  readonly hearts: number;
+  readonly newcomers: readonly string[];
+}
+
+function setUp() {
+  const clock = new ManualClock();
+  const reports: Report[] = [];
+  const redis = { isAway: false };
+  const counts = new CountsReporter({
+    showId: 's',
+    node: 'n',
+    clock,
+    onGone: () => {},
+    onResult: () => {},
+    log: {
+      reportCounts: async (_show, _node, viewers, hearts, newcomers = []) => {
+        reports.push({ atMs: clock.time, viewers, hearts, newcomers });
+        if (redis.isAway) return fail('redis_unavailable');
+        return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
+      },
+    },
+  });
+  return { clock, reports, redis, counts };
+}
+
+t.test('S-3: new users are reported once, in slices, and again if a report failed', async (t) => {
+  const { clock, reports, redis, counts } = setUp();
+  const newcomers = (): unknown => reports.splice(0).map((report) => report.newcomers);
+  redis.isAway = true;
+  counts.addNewcomer('ann');
+  counts.addNewcomer('ann');
+  await clock.pass(10);
+  t.same(newcomers(), [['ann']]);
+  redis.isAway = false;
+  await clock.pass(LIMITS.countsTickMs);
+  t.same(newcomers(), [['ann']]);
+  await clock.pass(LIMITS.countsTickMs * 3);
+  t.same(newcomers(), []);
+  for (let i = 0; i < LIMITS.uniquesPerReportMax + 5; i += 1) counts.addNewcomer(`u${i}`);
+  await clock.pass(LIMITS.countsTickMs * 3);
+  t.match(reports.splice(0), [{ newcomers: { length: LIMITS.uniquesPerReportMax } }, { newcomers: { length: 5 } }]);
+  counts.addNewcomer('last');
+  await counts.close();
+  t.same(newcomers(), [['last']]);
+  t.equal(clock.armed, 0);
+});
+
+t.test('S-3: at most one report per second, only after a change, repeated before it expires', async (t) => {
+  const { clock, reports, counts } = setUp();
+  const startMs = clock.time;
+  counts.setViewers(1);
+  await clock.pass(10);
+  counts.setViewers(2);
+  counts.addHearts(3);
+  counts.addHearts(4);
+  await clock.pass(1_100);
+  t.match(reports, [
+    { viewers: 1, hearts: 0 },
+    { viewers: 2, hearts: 7 },
+  ]);
+  t.equal(reports.length, 2);
+  t.ok((reports[1]?.atMs ?? 0) - startMs >= LIMITS.countsTickMs);
+  await clock.pass(LIMITS.nodeCountsTtlMs);
+  t.ok(reports.length >= 4 && reports.length <= 6, `${reports.length} reports`);
+  reports.length = 0;
+  await counts.close();
+  t.match(reports, [{ viewers: 0 }], 'closing reports 0 viewers once');
+  t.equal(reports.length, 1);
+  counts.setViewers(5);
+  t.equal(clock.armed, 0);
+});
