@@ -205,7 +205,7 @@ export class FaultBuyer implements UserConnection {
     this.grants.push({ key, reservation, repliedAt: Date.now() });
     // From its deadline on the hold may have expired.
     const { entries } = this.#world.history;
-    const expire = { do: 'lapse', reservation: reservation.id } as const;
+    const expire = { do: 'expire', reservation: reservation.id } as const;
     setTimeout(
       () => entries.push({ id: -1 - entries.length, invoke: expire }),
       reservation.heldUntil - Date.now(),

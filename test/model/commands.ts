@@ -1,6 +1,4 @@
-/**
- * Random steps: first a draft that knows nothing, then a step that fits what has happened so far.
- */
+/** Random steps: first a draft, then a step that fits what has happened so far. */
 
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
@@ -8,53 +6,52 @@ import type { SaleMove } from '../../src/domain/sale.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { EngineModel } from './engine-model.ts';
 import { differences, type RealEngine } from './real-engine.ts';
-import type { Answer, Handle, Step } from './steps.ts';
+import type { Handle, Step, StepResult } from './steps.ts';
 
 export const USERS = ['u0', 'u1', 'u2', 'u3'];
 const FAR_MS = 600_000;
 
-/** A reservation is named by its number, because nobody knows what will have been made by then. */
+/** Names a reservation by its number: which ones will exist is not known yet. */
 type Numbered = { pick: number };
 type Draft =
   | Step
   | (Numbered & { do: 'confirm'; key: string; orderRef: string; short: number })
   | (Numbered & { do: 'release'; key: string; by: string | null | 'owner' })
-  | (Numbered & { do: 'prolong'; key: string; byMs: number })
-  | (Numbered & { do: 'lapse' })
-  /** Somebody who is in a line leaves it. */
-  | (Numbered & { do: 'step out'; key: string })
+  | (Numbered & { do: 'extend'; key: string; byMs: number })
+  | (Numbered & { do: 'expire' })
+  /** A waiting buyer leaves the waitlist. */
+  | (Numbered & { do: 'leave any'; key: string })
   /** An earlier step again, byte for byte: a duplicate, a retry, a late arrival. */
   | (Numbered & { do: 'repeat' })
   /** Two steps at once over two connections. */
   | { do: 'race'; both: [Draft, Draft] };
 
-export interface World {
+export interface Run {
   real: RealEngine;
   stores: readonly [ConnectedStore, ConnectedStore];
   history: Step[];
-  /** How often each kind of step was answered how. */
-  tally: Map<string, number>;
+  /** How often each step had each result. */
+  outcomes: Map<string, number>;
 }
 
-/** What cannot happen now is null: nothing to repeat, no moment to come. */
-function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { real, history }: World): Step | null {
+/** Returns null if the step cannot happen now: nothing to repeat, no planned moment. */
+function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { real, history }: Run): Step | null {
   if ('of' in draft) return draft;
   switch (draft.do) {
     case 'repeat':
       return history[draft.pick % Math.max(1, history.length)] ?? null;
-    case 'step out': {
-      const waits = Object.entries(model.sales).flatMap(([sale, { line }]) =>
-        line.map(({ user, sku }) => ({ sale, user, sku })),
+    case 'leave any': {
+      const waits = Object.entries(model.sales).flatMap(([sale, { waitlist }]) =>
+        waitlist.map(({ user, sku }) => ({ sale, user, sku })),
       );
       const wait = waits[draft.pick % Math.max(1, waits.length)];
       return wait ? { do: 'leave', key: draft.key, qty: 1, ...wait } : null;
     }
     case 'confirm':
     case 'release':
-    case 'prolong':
-    case 'lapse': {
-      // An offer can come and go within one step (a cancel after a lapse): its id was shown to
-      // nobody.
+    case 'extend':
+    case 'expire': {
+      // An offer may start and end within one step, and then its id is unknown.
       const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
       const of = handles[draft.pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
@@ -62,8 +59,8 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
         return { do: 'confirm', key: draft.key, of, orderRef: draft.orderRef, amount: (r?.amount ?? 0) - draft.short };
       if (draft.do === 'release')
         return { do: 'release', key: draft.key, of, by: draft.by === 'owner' ? (r?.user ?? null) : draft.by };
-      if (draft.do === 'prolong') return { do: 'prolong', key: draft.key, of, byMs: draft.byMs };
-      return r?.state === 'held' ? { do: 'lapse', of } : null;
+      if (draft.do === 'extend') return { do: 'extend', key: draft.key, of, byMs: draft.byMs };
+      return r?.state === 'held' ? { do: 'expire', of } : null;
     }
     case 'arrive': {
       const sale = model.sales[draft.sale];
@@ -78,11 +75,11 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
   }
 }
 
-const travels = (step: Step): boolean => step.do === 'lapse' || step.do === 'arrive' || step.do === 'failover';
-/** A cancel is several scripts, a time travel is no script: neither has one place in an order. */
-const mayRace = (step: Step): boolean => !travels(step) && !(step.do === 'move' && step.move.op === 'cancel');
+const movesTime = (step: Step): boolean => step.do === 'expire' || step.do === 'arrive' || step.do === 'failover';
+/** A cancel is several scripts, a moved moment none: neither has one position in an order. */
+const mayRace = (step: Step): boolean => !movesTime(step) && !(step.do === 'move' && step.move.op === 'cancel');
 
-class Play implements fc.AsyncCommand<EngineModel, World> {
+class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
   readonly #draft: Draft;
   #steps: Step[] = [];
 
@@ -94,44 +91,35 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
     return true;
   }
 
-  async run(model: EngineModel, world: World): Promise<void> {
+  async run(model: EngineModel, run: Run): Promise<void> {
     const drafts = this.#draft.do === 'race' ? this.#draft.both : [this.#draft];
     const steps = drafts
-      .map((draft) => (draft.do === 'race' ? null : resolve(draft, model, world)))
+      .map((draft) => (draft.do === 'race' ? null : resolve(draft, model, run)))
       .filter((step) => step !== null);
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
-    const answers = await Promise.all(
-      steps.map((step, i) => world.real.apply(step, world.stores[i] ?? world.stores[0])),
-    );
+    const results = await Promise.all(steps.map((step, i) => run.real.apply(step, run.stores[i] ?? run.stores[0])));
     for (const [i, step] of steps.entries()) {
-      for (const { code, replayed } of answers[i] ?? [])
-        count(world.tally, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);
+      for (const { code, replayed } of results[i] ?? [])
+        count(run.outcomes, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);
     }
-    world.history.push(...steps.filter((step) => !travels(step)));
-    const observed = await world.real.observe(world.stores[0]);
-    // Raced steps may have come in either order; one of them must explain the answers and the
-    // books.
-    const orders =
-      steps.length > 1
-        ? [
-            [0, 1],
-            [1, 0],
-          ]
-        : [[0]];
+    run.history.push(...steps.filter((step) => !movesTime(step)));
+    const observed = await run.real.observe(run.stores[0]);
+    // Raced steps may have run in either order; one of them must explain results and books.
+    const inOrder = steps.map((_, i) => i);
     const complaints: string[][] = [];
-    for (const order of orders) {
+    for (const order of steps.length > 1 ? [inOrder, inOrder.toReversed()] : [inOrder]) {
       const tried = model.clone();
-      const expected: Answer[][] = [];
+      const expected: StepResult[][] = [];
       for (const i of order) expected[i] = tried.apply(steps[i] as Step);
-      const ids = new Map(world.real.ids);
+      const ids = new Map(run.real.ids);
       const problems = [
-        ...steps.flatMap((step, i) => answerProblems(step, expected[i] ?? [], answers[i] ?? [])),
+        ...steps.flatMap((step, i) => resultProblems(step, expected[i] ?? [], results[i] ?? [])),
         ...differences(tried, observed, ids),
       ];
       if (problems.length === 0) {
         Object.assign(model, tried);
-        for (const [handle, id] of ids) world.real.ids.set(handle, id);
+        for (const [handle, id] of ids) run.real.ids.set(handle, id);
         return;
       }
       complaints.push(problems);
@@ -146,12 +134,13 @@ class Play implements fc.AsyncCommand<EngineModel, World> {
   }
 }
 
-const count = (tally: Map<string, number>, what: string): void => void tally.set(what, (tally.get(what) ?? 0) + 1);
+const count = (outcomes: Map<string, number>, what: string): void =>
+  void outcomes.set(what, (outcomes.get(what) ?? 0) + 1);
 
-function answerProblems(step: Step, expected: readonly Answer[], found: readonly Answer[]): string[] {
+function resultProblems(step: Step, expected: readonly StepResult[], found: readonly StepResult[]): string[] {
   return isDeepStrictEqual(expected, found)
     ? []
-    : [`${step.do}: expected the answer ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
+    : [`${step.do}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
 }
 
 const name = (prefix: string, count: number): fc.Arbitrary<string> =>
@@ -163,8 +152,8 @@ const sku = fc.oneof(
   { weight: 4, arbitrary: fc.constant('M') },
   { weight: 1, arbitrary: fc.constant('ghost') },
 );
-const line = fc.record({ sku, qty: fc.integer({ min: 1, max: 2 }) });
-const ask = fc.record({ user, key: name('k', 6), sale, lines: fc.array(line, { minLength: 1, maxLength: 3 }) });
+const item = fc.record({ sku, qty: fc.integer({ min: 1, max: 2 }) });
+const ask = fc.record({ user, key: name('k', 6), sale, lines: fc.array(item, { minLength: 1, maxLength: 3 }) });
 const length = fc.option(fc.constant({ durationMs: FAR_MS }), { nil: {} });
 const units = fc.record(
   {
@@ -197,15 +186,12 @@ const plan = fc
   .map(({ S, M, ...rest }) => ({ ...rest, units: { S, M } }));
 const pick = fc.nat({ max: 30 });
 
-/**
- * Whoever waits, waits for one SKU only: the order in which two lines of one sale are served is
- * nobody's promise.
- */
-const lineOf = (who: string): string => (who < 'u2' ? 'S' : 'M');
+/** Each buyer waits for one SKU only: the order between two waitlists is not specified. */
+const skuOf = (who: string): string => (who < 'u2' ? 'S' : 'M');
 const waiting = (what: 'join' | 'leave'): fc.Arbitrary<Draft> =>
   fc
     .record({ user, key: name('w', 4), sale, qty: what === 'join' ? fc.integer({ min: 1, max: 2 }) : fc.constant(1) })
-    .map((rest) => ({ do: what, sku: lineOf(rest.user), ...rest }));
+    .map((rest) => ({ do: what, sku: skuOf(rest.user), ...rest }));
 
 const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'race' }>>]> = [
   [1, fc.record({ do: fc.constant('create' as const), key: name('s', 12), plan })],
@@ -233,7 +219,7 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
   [
     1,
     fc.record({
-      do: fc.constant('prolong' as const),
+      do: fc.constant('extend' as const),
       pick,
       key: name('f', 12),
       byMs: fc.constantFrom(1_000, 200_000, 900_000),
@@ -241,10 +227,10 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
   ],
   [6, waiting('join') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
   [1, waiting('leave') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
-  [1, fc.record({ do: fc.constant('step out' as const), pick, key: name('w', 4) })],
+  [1, fc.record({ do: fc.constant('leave any' as const), pick, key: name('w', 4) })],
   [1, fc.constant({ do: 'tick' as const })],
   [1, fc.constant({ do: 'failover' as const })],
-  [3, fc.record({ do: fc.constant('lapse' as const), pick })],
+  [3, fc.record({ do: fc.constant('expire' as const), pick })],
   [
     1,
     fc.record({
@@ -257,10 +243,7 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'r
 ];
 const anySingle = fc.oneof(...single.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 const race = fc.tuple(anySingle, anySingle).map((both): Draft => ({ do: 'race', both }));
-/**
- * One sale everybody can buy from and one that is only planned, so that runs begin where it
- * matters.
- */
+/** An open sale and a draft, so that runs start where it matters. */
 const openings: Step[] = [
   {
     do: 'create',
@@ -286,20 +269,20 @@ const openings: Step[] = [
   },
 ];
 
-export async function open(model: EngineModel, world: World): Promise<void> {
-  for (const step of openings) await new Play(step).run(model, world);
+export async function open(model: EngineModel, run: Run): Promise<void> {
+  for (const step of openings) await new StepCommand(step).run(model, run);
 }
-/** For failures that are kept: the steps as a run printed them. */
-export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, World>> =>
-  steps.map((step) => new Play(step));
+/** Returns commands for steps as a failed run printed them. */
+export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, Run>> =>
+  steps.map((step) => new StepCommand(step));
 
-export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCommand<EngineModel, World>>> =>
+export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCommand<EngineModel, Run>>> =>
   fc.commands(
     [
       ...single.flatMap(([weight, arbitrary]) =>
-        Array.from({ length: weight }, () => arbitrary.map((draft) => new Play(draft))),
+        Array.from({ length: weight }, () => arbitrary.map((draft) => new StepCommand(draft))),
       ),
-      ...Array.from({ length: 6 }, () => race.map((draft) => new Play(draft))),
+      ...Array.from({ length: 6 }, () => race.map((draft) => new StepCommand(draft))),
     ],
     { maxCommands, size: 'max' },
   );

@@ -1,13 +1,13 @@
 /**
- * The engine as it should be, in memory and in one thread: sales, holds, limits, the line and the
- * keys, without Redis, Lua or time. A moment has either come or not; who makes it come is the test.
- * What it answers and what it then holds is what the real scripts must answer and hold.
+ * The engine as it should be, in memory and in one thread: sales, holds, limits, waitlists and
+ * keys, without Redis, Lua or time. The test decides when a moment has come. The real scripts must
+ * return what the model returns and hold what it holds.
  */
 
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
-import { type Answer, type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
+import { type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult } from './steps.ts';
 
 interface Sku extends Books {
   price: number;
@@ -21,7 +21,7 @@ interface Sale {
   length: boolean;
   perBuyer: number;
   skus: Record<string, Sku>;
-  line: Array<{ user: string; sku: string; qty: number; key: string }>;
+  waitlist: Array<{ user: string; sku: string; qty: number; key: string }>;
 }
 export interface Reservation {
   sale: string;
@@ -29,7 +29,7 @@ export interface Reservation {
   state: 'held' | 'confirmed' | 'released' | 'expired';
   lines: Item[];
   amount: number;
-  /** How long after it was made it lapses. */
+  /** How long after its creation it expires. */
   lastsMs: number;
   deadline: Moment;
   orderRef?: string;
@@ -56,8 +56,8 @@ const LEGAL: Record<SaleMove['op'], readonly SaleState[]> = {
 export class EngineModel {
   sales: Record<string, Sale> = {};
   reservations: Partial<Record<Handle, Reservation>> = {};
-  /** What was answered to a key, by kind of command and caller. */
-  keys: Record<string, { body: string; answer: Answer }> = {};
+  /** The result of each key, by type of command and caller. */
+  keys: Record<string, { body: string; result: StepResult }> = {};
 
   clone(): EngineModel {
     return Object.assign(
@@ -66,9 +66,9 @@ export class EngineModel {
     );
   }
 
-  /** One answer, or one for each request of a batch. */
-  apply(step: Step): Answer[] {
-    if (step.do === 'lapse') {
+  /** Returns one result, or one for each request of a batch. */
+  apply(step: Step): StepResult[] {
+    if (step.do === 'expire') {
       const hold = this.reservations[step.of];
       if (hold) hold.deadline = 'come';
       return [];
@@ -79,9 +79,9 @@ export class EngineModel {
       return [];
     }
     this.#sweep();
-    const answers = step.do === 'reserve' ? step.asks.map((ask) => this.#reserve(ask)) : [this.#once(step)];
-    this.#serveLines();
-    return answers;
+    const results = step.do === 'reserve' ? step.asks.map((ask) => this.#reserve(ask)) : [this.#once(step)];
+    this.#serveWaitlists();
+    return results;
   }
 
   #sweep(): void {
@@ -91,11 +91,11 @@ export class EngineModel {
       if (sale.state === 'scheduled' && sale.opens === 'come') sale.state = 'open';
       if ((sale.state === 'open' || sale.state === 'paused') && sale.closes === 'come') sale.state = 'ended';
     }
-    this.#serveLines();
+    this.#serveWaitlists();
   }
 
-  /** A key is answered once; only what was granted is remembered. */
-  #once(step: Exclude<Step, { do: 'reserve' | 'lapse' | 'arrive' }>): Answer {
+  /** Decides a key once. Refusals are not recorded. */
+  #once(step: Exclude<Step, { do: 'reserve' | 'expire' | 'arrive' }>): StepResult {
     if (step.do === 'tick' || step.do === 'failover') return { code: 'ok' };
     const { key, ...body } = step;
     const kind =
@@ -111,14 +111,14 @@ export class EngineModel {
       return known.body !== text
         ? { code: 'idempotency_conflict' }
         : step.do === 'move' && step.move.op === 'cancel'
-          ? this.#told(step.sale)
-          : { ...known.answer, ...('sale' in known.answer ? {} : { replayed: true }) };
-    const answer = this.#decide(step);
-    if (answer.code === 'ok') this.keys[field] = { body: text, answer: structuredClone(answer) };
-    return answer;
+          ? this.#saleResult(step.sale)
+          : { ...known.result, ...('sale' in known.result ? {} : { replayed: true }) };
+    const result = this.#decide(step);
+    if (result.code === 'ok') this.keys[field] = { body: text, result: structuredClone(result) };
+    return result;
   }
 
-  #decide(step: Exclude<Step, { do: 'reserve' | 'lapse' | 'arrive' | 'tick' | 'failover' }>): Answer {
+  #decide(step: Exclude<Step, { do: 'reserve' | 'expire' | 'arrive' | 'tick' | 'failover' }>): StepResult {
     switch (step.do) {
       case 'create':
         return this.#create(step.plan);
@@ -133,7 +133,7 @@ export class EngineModel {
     }
   }
 
-  #create({ sale: id, opens, ends, perBuyer, units }: Plan): Answer {
+  #create({ sale: id, opens, ends, perBuyer, units }: Plan): StepResult {
     if (this.sales[id]) return { code: 'already_exists' };
     const skus = Object.fromEntries(
       Object.entries(units).map(([sku, { quantity, price, perBuyer: most }]) => [
@@ -157,12 +157,12 @@ export class EngineModel {
       length: ends,
       perBuyer,
       skus,
-      line: [],
+      waitlist: [],
     };
-    return this.#told(id);
+    return this.#saleResult(id);
   }
 
-  #move(id: string, move: SaleMove): Answer {
+  #move(id: string, move: SaleMove): StepResult {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
     if (!LEGAL[move.op].includes(sale.state) || (move.op === 'extend' && sale.closes === 'never'))
@@ -200,10 +200,10 @@ export class EngineModel {
         books.available += move.delta;
       }
     }
-    return this.#told(id, true);
+    return this.#saleResult(id, true);
   }
 
-  #reserve({ user, key, sale: id, lines }: Ask): Answer {
+  #reserve({ user, key, sale: id, lines }: Ask): StepResult {
     const handle: Handle = `r:${user}:${key}`;
     const merged = mergedLines(lines);
     const known = this.reservations[handle];
@@ -221,7 +221,7 @@ export class EngineModel {
     return this.#shown(handle, this.#hold(handle, id, user, merged), 'held');
   }
 
-  #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'prolong' }>): Answer {
+  #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'extend' }>): StepResult {
     const r = this.reservations[step.of];
     if (!r || (step.do === 'release' && step.by !== null && step.by !== r.user))
       return { code: 'reservation_not_found' };
@@ -230,7 +230,7 @@ export class EngineModel {
       case 'release':
         this.#end(r, 'released');
         break;
-      case 'prolong':
+      case 'extend':
         if (r.lastsMs + step.byMs > LIMITS.holdMaxMs) return { code: 'limit_reached' };
         r.lastsMs += step.byMs;
         break;
@@ -242,37 +242,34 @@ export class EngineModel {
     return this.#shown(step.of, r, r.state);
   }
 
-  #join({ user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): Answer {
+  #join({ user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
     if (!sale.skus[sku]) return { code: 'sku_not_found' };
     if (sale.state !== 'open' && sale.state !== 'paused') return { code: CLOSED[sale.state] };
-    if (sale.line.some((wait) => wait.user === user && wait.sku === sku)) return { code: 'already_waiting' };
+    if (sale.waitlist.some((wait) => wait.user === user && wait.sku === sku)) return { code: 'already_waiting' };
     if (this.#overLimit(id, user, [{ sku, qty }])) return { code: 'limit_exceeded' };
     if (sale.skus[sku].available >= qty) return { code: 'units_free' };
-    sale.line.push({ user, sku, qty, key });
-    const waiting = sale.line.filter((wait) => wait.sku === sku).length;
+    sale.waitlist.push({ user, sku, qty, key });
+    const waiting = sale.waitlist.filter((wait) => wait.sku === sku).length;
     return { code: 'ok', replayed: false, place: waiting, waiting };
   }
 
-  #leave({ user, sale: id, sku }: Extract<Step, { do: 'join' | 'leave' }>): Answer {
+  #leave({ user, sale: id, sku }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
     if (!sale.skus[sku]) return { code: 'sku_not_found' };
-    const at = sale.line.findIndex((wait) => wait.user === user && wait.sku === sku);
+    const at = sale.waitlist.findIndex((wait) => wait.user === user && wait.sku === sku);
     if (at < 0) return { code: 'not_waiting' };
-    sale.line.splice(at, 1);
-    return { code: 'ok', replayed: false, place: 0, waiting: sale.line.filter((wait) => wait.sku === sku).length };
+    sale.waitlist.splice(at, 1);
+    return { code: 'ok', replayed: false, place: 0, waiting: sale.waitlist.filter((wait) => wait.sku === sku).length };
   }
 
-  /**
-   * Free units go to the line in order; who wants more than is free is passed over, who is over the
-   * limit loses the place.
-   */
-  #serveLines(): void {
+  /** Entries that want more than is free are passed over; those over the limit are removed. */
+  #serveWaitlists(): void {
     for (const [id, sale] of Object.entries(this.sales)) {
       if (sale.state !== 'open') continue;
-      sale.line = sale.line.filter(({ user, sku, qty, key }) => {
+      sale.waitlist = sale.waitlist.filter(({ user, sku, qty, key }) => {
         if ((sale.skus[sku]?.available ?? 0) < qty) return true;
         if (!this.#overLimit(id, user, [{ sku, qty }])) this.#hold(`w:${user}:${key}`, id, user, [{ sku, qty }]);
         return false;
@@ -295,7 +292,7 @@ export class EngineModel {
       shift(this.sales[hold.sale]?.skus[sku], qty, 'held', state === 'confirmed' ? 'sold' : 'available');
   }
 
-  /** Units a buyer holds and owns in a sale. */
+  /** Returns the units that a buyer holds and owns in a sale. */
   has(id: string, user: string, ofSku?: string): number {
     const mine = Object.values(this.reservations).filter(
       (r) => r?.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'),
@@ -324,13 +321,13 @@ export class EngineModel {
     );
   }
 
-  /** @param served the line is served in the same script that answers. */
-  #told(id: string, served = false): Answer {
-    if (served) this.#serveLines();
+  /** @param served whether the script serves the waitlist before it returns. */
+  #saleResult(id: string, served = false): StepResult {
+    if (served) this.#serveWaitlists();
     return { code: 'ok', sale: { state: this.sales[id]?.state ?? 'draft', books: this.books(id) } };
   }
 
-  #shown(of: Handle, r: Reservation, state: Reservation['state']): Answer {
+  #shown(of: Handle, r: Reservation, state: Reservation['state']): StepResult {
     const order = r.orderRef !== undefined && state === 'confirmed' ? { orderRef: r.orderRef } : {};
     return { code: 'ok', replayed: false, reservation: { of, state, lines: r.lines, amount: r.amount, ...order } };
   }

@@ -1,13 +1,13 @@
 /**
- * Random commands against the model and the real scripts: equal answers and equal books after every
- * step, a clean ledger and right announcements at the end of every run. STAMPEDE_LONG=1 plays many
- * more; STAMPEDE_SEED=n plays the runs of an earlier failure again.
+ * Random commands on the model and the real scripts: equal results and books after every step, a
+ * clean ledger and right commits at the end of every run. STAMPEDE_LONG=1 runs many more,
+ * STAMPEDE_SEED=n repeats the runs of a failure.
  */
 import fc from 'fast-check';
 import t from 'tap';
 import { FIRST_SEED } from '../support/seed.ts';
 import { StoreFixture } from '../support/store-fixture.ts';
-import { commands, open, replay, USERS, type World } from './commands.ts';
+import { commands, open, type Run, replay, USERS } from './commands.ts';
 import { EngineModel } from './engine-model.ts';
 import { RealEngine } from './real-engine.ts';
 
@@ -19,19 +19,19 @@ if (long) t.setTimeout(3_600_000);
 
 t.test(`random commands, seed ${seed}`, async (t) => {
   let steps = 0;
-  const tally = new Map<string, number>();
+  const outcomes = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(commands(long ? 120 : 60), async (plays) => {
       const show = await fixture.newShow();
-      const world: World = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], tally };
+      const run: Run = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], outcomes };
       const model = new EngineModel();
-      await open(model, world);
-      await fc.asyncModelRun(() => ({ model, real: world }), plays);
-      // What time time made due and nobody noticed yet.
-      for (const last of replay({ do: 'tick' })) await last.run(model, world);
-      steps += world.history.length;
+      await open(model, run);
+      await fc.asyncModelRun(() => ({ model, real: run }), plays);
+      // Moments that have come since the last step.
+      for (const last of replay({ do: 'tick' })) await last.run(model, run);
+      steps += run.history.length;
       const problems = await fixture.violationsOf(show);
-      for (const [of, id] of world.real.ids) {
+      for (const [of, id] of run.real.ids) {
         const state = await fixture.stateOf(show, id);
         if (state !== model.reservations[of]?.state)
           problems.push(`${of} is ${state}, expected ${model.reservations[of]?.state}`);
@@ -42,7 +42,7 @@ t.test(`random commands, seed ${seed}`, async (t) => {
   );
   t.pass(`${steps} steps, seed ${seed}`);
   t.comment(
-    [...tally]
+    [...outcomes]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([what, times]) => `${what}: ${times}`)
       .join(', '),

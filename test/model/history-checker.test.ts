@@ -1,4 +1,4 @@
-/** The checker itself: right histories pass, and every kind of wrong one is found. */
+/** Tests of the checker: right histories pass, and every kind of wrong one is found. */
 import t from 'tap';
 import {
   checkHistory,
@@ -26,22 +26,22 @@ const done: Outcome = { type: 'ok', replayed: false };
 const refused = (code: string): Outcome => ({ type: 'fail', code });
 const unknown: Outcome = { type: 'unknown' };
 
-/** One after the other. */
-function inTurn(...steps: Array<[Operation, Outcome]>): Entry[] {
+/** One request after another. */
+function sequence(...steps: Array<[Operation, Outcome]>): Entry[] {
   return steps.flatMap(([invoke, outcome], id) => [
     { id, invoke },
     { id, done: outcome },
   ]);
 }
-/** All asked before any is answered; answered in order. */
-function atOnce(...steps: Array<[Operation, Outcome]>): Entry[] {
+/** All requests before the first reply; replies in order. */
+function concurrent(...steps: Array<[Operation, Outcome]>): Entry[] {
   return [...steps.map(([invoke], id) => ({ id, invoke })), ...steps.map(([, outcome], id) => ({ id, done: outcome }))];
 }
 const after = (first: readonly Entry[], second: readonly Entry[]): Entry[] => [
   ...first,
   ...second.map((entry) => ({ ...entry, id: entry.id + 1000 * first.length })),
 ];
-const finally_ = (
+const finalState = (
   ...found: Array<[id: string, user: string, state: string, qty?: number, sku?: string]>
 ): FinalState => ({
   reservations: new Map(
@@ -51,85 +51,85 @@ const finally_ = (
 
 t.test('right histories', async (t) => {
   const right: Array<[string, Entry[], FinalState]> = [
-    ['nothing happened', [], finally_()],
+    ['nothing happened', [], finalState()],
     [
       'two holds, the third is refused',
-      inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), refused('sold_out')]),
-      finally_(['r1', 'a', 'held'], ['r2', 'b', 'held']),
+      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), refused('sold_out')]),
+      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held']),
     ],
     [
-      'a unit that came back is sold again',
-      inTurn(
+      'a freed unit is sold again',
+      sequence(
         [reserve('a'), granted('r1')],
         [reserve('b'), granted('r2')],
         [release('r1'), done],
         [reserve('c'), granted('r3')],
       ),
-      finally_(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
+      finalState(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
     ],
     [
-      'a unit that is about to come back may be sold before the answer to the release arrives',
+      'a unit may be sold again before the reply to its release arrives',
       [
-        ...inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r2')]),
+        ...sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')]),
         { id: 10, invoke: release('r1') },
         { id: 11, invoke: reserve('c') },
         { id: 11, done: granted('r3') },
         { id: 10, done },
       ],
-      finally_(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
+      finalState(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
     ],
     [
-      'a repeated key gets its answer again',
-      inTurn(
+      'a repeated key gets its first result',
+      sequence(
         [reserve('a'), granted('r1')],
         [reserve('a'), granted('r1', true)],
         [confirm('r1'), done],
         [confirm('r1'), { type: 'ok', replayed: true }],
       ),
-      finally_(['r1', 'a', 'confirmed']),
+      finalState(['r1', 'a', 'confirmed']),
     ],
-    ['a lost answer that happened', inTurn([reserve('a'), unknown]), finally_(['r1', 'a', 'held'])],
-    ['a lost answer that did not happen', inTurn([reserve('a'), unknown]), finally_()],
+    ['a lost reply to a hold that was made', sequence([reserve('a'), unknown]), finalState(['r1', 'a', 'held'])],
+    ['a lost reply to a hold that was not made', sequence([reserve('a'), unknown]), finalState()],
     [
-      'a lost answer, told on repetition',
-      inTurn([reserve('a'), unknown], [reserve('a'), granted('r1', true)]),
-      finally_(['r1', 'a', 'held']),
+      'a lost reply, then a replayed one',
+      sequence([reserve('a'), unknown], [reserve('a'), granted('r1', true)]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
       'a lost release that did not happen',
-      inTurn([reserve('a'), granted('r1')], [release('r1'), unknown]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [release('r1'), unknown]),
+      finalState(['r1', 'a', 'held']),
     ],
-    ['a request that was never answered', [{ id: 1, invoke: reserve('a') }], finally_(['r1', 'a', 'held'])],
+    ['a request without a reply', [{ id: 1, invoke: reserve('a') }], finalState(['r1', 'a', 'held'])],
     [
-      'confirm and release race, one wins and the other is told',
+      'confirm and release race, one wins and the other gets its state',
       after(
-        inTurn([reserve('a'), granted('r1')]),
-        atOnce([release('r1'), refused('reservation_confirmed')], [confirm('r1'), done]),
+        sequence([reserve('a'), granted('r1')]),
+        concurrent([release('r1'), refused('reservation_confirmed')], [confirm('r1'), done]),
       ),
-      finally_(['r1', 'a', 'confirmed']),
+      finalState(['r1', 'a', 'confirmed']),
     ],
     [
-      'a hold that lapsed before its own answer arrived',
+      'a hold that expired before its reply arrived',
       [
         { id: 1, invoke: reserve('a', 'k', 2) },
-        { id: 2, invoke: { do: 'lapse', reservation: 'r1' } },
+        { id: 2, invoke: { do: 'expire', reservation: 'r1' } },
         { id: 2, done },
         { id: 3, invoke: reserve('b') },
         { id: 3, done: granted('r2') },
         { id: 1, done: granted('r1') },
       ],
-      finally_(['r1', 'a', 'expired', 2], ['r2', 'b', 'held']),
+      finalState(['r1', 'a', 'expired', 2], ['r2', 'b', 'held']),
     ],
     [
       'units added are sold, units withdrawn were free',
-      inTurn(
+      sequence(
         [reserve('a'), granted('r1')],
         [{ do: 'units', sale: 'sale', sku: 'S', delta: 1 }, done],
         [reserve('b', 'k', 2), granted('r2')],
         [{ do: 'units', sale: 'sale', sku: 'S', delta: -1 }, refused('insufficient_units')],
       ),
-      finally_(['r1', 'a', 'held'], ['r2', 'b', 'held', 2]),
+      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held', 2]),
     ],
   ];
   for (const [name, history, final] of right) t.same(checkHistory(history, rules, final), [], name);
@@ -140,155 +140,155 @@ t.test('wrong histories', async (t) => {
     [
       'oversell',
       'three of two units',
-      inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), granted('r3')]),
-      finally_(['r1', 'a', 'held'], ['r2', 'b', 'held'], ['r3', 'c', 'released']),
+      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), granted('r3')]),
+      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held'], ['r3', 'c', 'released']),
     ],
     [
       'oversell',
       'at once',
-      atOnce([reserve('a', 'k', 1, 'M'), granted('r1')], [reserve('b', 'k', 1, 'M'), granted('r2')]),
-      finally_(['r1', 'a', 'held', 1, 'M'], ['r2', 'b', 'held', 1, 'M']),
+      concurrent([reserve('a', 'k', 1, 'M'), granted('r1')], [reserve('b', 'k', 1, 'M'), granted('r2')]),
+      finalState(['r1', 'a', 'held', 1, 'M'], ['r2', 'b', 'held', 1, 'M']),
     ],
     [
       'oversell',
       'an order keeps its unit',
-      inTurn(
+      sequence(
         [reserve('a', 'k', 2), granted('r1')],
         [confirm('r1'), done],
         [release('r1'), refused('reservation_confirmed')],
         [reserve('b'), granted('r2')],
       ),
-      finally_(['r1', 'a', 'confirmed', 2], ['r2', 'b', 'held']),
+      finalState(['r1', 'a', 'confirmed', 2], ['r2', 'b', 'held']),
     ],
     [
       'oversell',
       'a refused release gives nothing back',
-      inTurn(
+      sequence(
         [reserve('a', 'k', 2), granted('r1')],
         [release('r1'), refused('reservation_not_held')],
         [reserve('b'), granted('r2')],
       ),
-      finally_(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
+      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
     ],
     [
       'oversell',
-      'seen only in the end',
-      inTurn([reserve('a', 'k', 2), granted('r1')], [reserve('b'), unknown]),
-      finally_(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
+      'visible only in the end',
+      sequence([reserve('a', 'k', 2), granted('r1')], [reserve('b'), unknown]),
+      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
     ],
     [
       'oversell',
       'withdrawn from under a hold',
-      inTurn([reserve('a', 'k', 2), granted('r1')], [{ do: 'units', sale: 'sale', sku: 'S', delta: -1 }, done]),
-      finally_(['r1', 'a', 'held', 2]),
+      sequence([reserve('a', 'k', 2), granted('r1')], [{ do: 'units', sale: 'sale', sku: 'S', delta: -1 }, done]),
+      finalState(['r1', 'a', 'held', 2]),
     ],
     [
       'oversell',
       'units that were refused to the host are sold',
-      inTurn(
+      sequence(
         [{ do: 'units', sale: 'sale', sku: 'S', delta: 5 }, refused('limit_reached')],
         [reserve('a', 'k', 2), granted('r1')],
         [reserve('b'), granted('r2')],
       ),
-      finally_(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
+      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
     ],
     [
       'limit',
       'three units of two',
-      inTurn([reserve('a', 'k1', 2), granted('r1')], [reserve('a', 'k2', 1, 'M'), granted('r2')]),
-      finally_(['r1', 'a', 'held', 2], ['r2', 'a', 'held', 1, 'M']),
+      sequence([reserve('a', 'k1', 2), granted('r1')], [reserve('a', 'k2', 1, 'M'), granted('r2')]),
+      finalState(['r1', 'a', 'held', 2], ['r2', 'a', 'held', 1, 'M']),
     ],
     [
       'limit',
       'an order counts too',
-      inTurn(
+      sequence(
         [reserve('a', 'k1', 2), granted('r1')],
         [confirm('r1'), done],
         [reserve('a', 'k2', 1, 'M'), granted('r2')],
       ),
-      finally_(['r1', 'a', 'confirmed', 2], ['r2', 'a', 'held', 1, 'M']),
+      finalState(['r1', 'a', 'confirmed', 2], ['r2', 'a', 'held', 1, 'M']),
     ],
     [
       'double end',
       'confirmed and released',
-      inTurn([reserve('a'), granted('r1')], [confirm('r1'), done], [release('r1'), done]),
-      finally_(['r1', 'a', 'confirmed']),
+      sequence([reserve('a'), granted('r1')], [confirm('r1'), done], [release('r1'), done]),
+      finalState(['r1', 'a', 'confirmed']),
     ],
     [
       'double end',
       'confirmed twice',
-      inTurn([reserve('a'), granted('r1')], [confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), done]),
-      finally_(['r1', 'a', 'confirmed']),
+      sequence([reserve('a'), granted('r1')], [confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), done]),
+      finalState(['r1', 'a', 'confirmed']),
     ],
     [
       'double end',
-      'confirmed, and another was told it lapsed',
+      'confirmed, and another reply says that it expired',
       after(
-        inTurn([reserve('a'), granted('r1')]),
-        atOnce([confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), refused('reservation_expired')]),
+        sequence([reserve('a'), granted('r1')]),
+        concurrent([confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), refused('reservation_expired')]),
       ),
-      finally_(['r1', 'a', 'confirmed']),
+      finalState(['r1', 'a', 'confirmed']),
     ],
-    ['lost accept', 'gone', inTurn([reserve('a'), granted('r1')]), finally_()],
+    ['lost accept', 'gone', sequence([reserve('a'), granted('r1')]), finalState()],
     [
       'lost accept',
       'refused on repetition',
-      inTurn([reserve('a'), granted('r1')], [reserve('a'), refused('sold_out')]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [reserve('a'), refused('sold_out')]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
       'lost accept',
       'an order that is a hold again',
-      inTurn([reserve('a'), granted('r1')], [confirm('r1'), done]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [confirm('r1'), done]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
       'lost accept',
-      'taken away, though nobody asked',
-      inTurn([reserve('a'), granted('r1')]),
-      finally_(['r1', 'a', 'released']),
+      'ended, though no client requested it',
+      sequence([reserve('a'), granted('r1')]),
+      finalState(['r1', 'a', 'released']),
     ],
     [
       'lost accept',
       'not found',
-      inTurn([reserve('a'), granted('r1')], [confirm('r1'), refused('reservation_not_found')]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [confirm('r1'), refused('reservation_not_found')]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
-      'unasked',
-      'a hold nobody was granted',
-      inTurn([reserve('a'), refused('sold_out')]),
-      finally_(['r1', 'a', 'held']),
+      'unrequested',
+      'a hold that no reply granted',
+      sequence([reserve('a'), refused('sold_out')]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
-      'unasked',
-      'one lost answer, two holds',
-      inTurn([reserve('a'), unknown]),
-      finally_(['r1', 'a', 'held'], ['r2', 'a', 'held']),
+      'unrequested',
+      'one lost reply, two holds',
+      sequence([reserve('a'), unknown]),
+      finalState(['r1', 'a', 'held'], ['r2', 'a', 'held']),
     ],
     [
       'key',
       'one key, two reservations',
-      inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r2')]),
-      finally_(['r1', 'a', 'held'], ['r2', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [reserve('a'), granted('r2')]),
+      finalState(['r1', 'a', 'held'], ['r2', 'a', 'held']),
     ],
     [
       'key',
       'one key, decided twice',
-      inTurn([reserve('a'), granted('r1')], [reserve('a'), granted('r1')]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [reserve('a'), granted('r1')]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
       'key',
       'one reservation for two buyers',
-      inTurn([reserve('a'), granted('r1')], [reserve('b'), granted('r1')]),
-      finally_(['r1', 'a', 'held']),
+      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r1')]),
+      finalState(['r1', 'a', 'held']),
     ],
     [
       'key',
       'one confirm, decided twice',
-      inTurn([reserve('a'), granted('r1')], [confirm('r1'), done], [confirm('r1'), done]),
-      finally_(['r1', 'a', 'confirmed']),
+      sequence([reserve('a'), granted('r1')], [confirm('r1'), done], [confirm('r1'), done]),
+      finalState(['r1', 'a', 'confirmed']),
     ],
   ];
   for (const [kind, name, history, final] of wrong) {
@@ -304,7 +304,7 @@ t.test('a long history is judged in one pass', async (t) => {
   const many = Array.from({ length: 100_000 }, (_, i): [Operation, Outcome] =>
     i % 2 === 0 ? [reserve(`u${i}`), granted(`r${i}`)] : [release(`r${i - 1}`), done],
   );
-  const final = finally_(
+  const final = finalState(
     ...many.flatMap(
       ([operation, outcome]): Array<[string, string, string]> =>
         operation.do === 'reserve' && outcome.type === 'ok'
@@ -312,5 +312,5 @@ t.test('a long history is judged in one pass', async (t) => {
           : [],
     ),
   );
-  t.same(checkHistory(inTurn(...many), rules, final), []);
+  t.same(checkHistory(sequence(...many), rules, final), []);
 });

@@ -1,6 +1,6 @@
 /**
- * Four processes' worth of connections and a crowd of clients on one Redis: the history is checked,
- * the ledger replays clean. STAMPEDE_LONG=1 plays fifty seeds.
+ * Many clients on four connections: their history is checked, and the ledger replays clean.
+ * STAMPEDE_LONG=1 runs fifty seeds.
  */
 import t from 'tap';
 import { checkHistory } from '../support/history-checker.ts';
@@ -22,8 +22,7 @@ if (long) t.setTimeout(3_600_000);
 for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
   fixture.test(`concurrent clients, seed ${seed}`, async (t) => {
     const show = await fixture.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
-    // The ledger is replayed over and over while the show runs: it must be right at every moment,
-    // not only in the end.
+    // The ledger must be right at every moment, so it is replayed while the clients run.
     const audits: string[] = [];
     let playing = true;
     const auditing = (async () => {
@@ -32,7 +31,7 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
         audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
       }
     })();
-    const crowd = await runStoreUsers({
+    const clients = await runStoreUsers({
       show,
       sale: 'sale',
       skus: ['S', 'M'],
@@ -45,16 +44,16 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
     });
     playing = false;
     await auditing;
-    t.same(audits, [], 'every audit on the way was clean');
+    t.same(audits, [], 'every audit was clean');
     const violations = checkHistory(
-      crowd.history,
+      clients.history,
       { allocated: { sale: { S: 12, M: 6 } }, perBuyer: { sale: 3 } },
       await finalState(fixture.client, fixture.time.key(show, 'reservations')),
     );
     t.same(violations, []);
-    t.equal(crowd.unanswered, 0, 'every request was answered');
-    t.comment([...crowd.outcomes].map(([what, times]) => `${what}: ${times}`).join(', '));
+    t.equal(clients.unanswered, 0, 'every request has a reply');
+    t.comment([...clients.outcomes].map(([what, times]) => `${what}: ${times}`).join(', '));
     for (const expected of ['reserve ok', 'reserve sold_out', 'reserve limit_exceeded', 'confirm ok', 'release ok'])
-      t.ok(crowd.outcomes.has(expected), `the crowd met "${expected}"`);
+      t.ok(clients.outcomes.has(expected), `the clients met "${expected}"`);
   });
 }

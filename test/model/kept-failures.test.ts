@@ -1,9 +1,7 @@
-/**
- * Runs that failed once, shrunk, and runs that a wrong engine would fail: played again every time.
- */
+/** Steps that once failed, shrunk, and steps that a wrong engine would fail. */
 import type { Test } from 'tap';
 import { StoreFixture } from '../support/store-fixture.ts';
-import { open, replay, USERS, type World } from './commands.ts';
+import { open, type Run, replay, USERS } from './commands.ts';
 import { EngineModel } from './engine-model.ts';
 import { RealEngine } from './real-engine.ts';
 
@@ -13,11 +11,11 @@ const stores = [fixture.store, await fixture.connectAnother()] as const;
 function kept(name: string, ...steps: Parameters<typeof replay>): void {
   fixture.test(name, async (t: Test) => {
     const show = await fixture.newShow();
-    const world: World = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], tally: new Map() };
+    const run: Run = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], outcomes: new Map() };
     const model = new EngineModel();
-    await open(model, world);
-    for (const step of replay(...steps, { do: 'tick' })) await step.run(model, world);
-    t.ok(world.history.length > steps.length / 2, `${world.history.length} steps`);
+    await open(model, run);
+    for (const step of replay(...steps, { do: 'tick' })) await step.run(model, run);
+    t.ok(run.history.length > steps.length / 2, `${run.history.length} steps`);
   });
 }
 
@@ -35,14 +33,14 @@ const wait = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => 
 });
 
 kept(
-  'somebody in line when the sale ends has no place any more, and may still leave',
+  'a waitlist entry has no position after the end of the sale, and its buyer may still leave',
   take('u1', 'k0', 3),
   wait('u0', 'w0', 1),
   { do: 'move', key: 's0', sale: 'a', move: { op: 'end' } },
   { do: 'leave', user: 'u0', key: 'w1', sale: 'a', sku: 'S', qty: 1 },
 );
 kept(
-  'units that come back in a pause are offered when the sale goes on',
+  'units that are freed during a pause are offered when the sale resumes',
   take('u1', 'k0', 3),
   wait('u0', 'w0', 2),
   { do: 'move', key: 's0', sale: 'a', move: { op: 'pause' } },
@@ -51,27 +49,27 @@ kept(
   { do: 'confirm', key: 'f1', of: 'w:u0:w0', orderRef: 'o0', amount: 2 * 1999 },
 );
 kept(
-  'who wants more than is free is passed over, and served when enough is',
+  'an entry that wants more than is free is passed over, and served later',
   take('u2', 'k0', 2),
   take('u3', 'k0', 1),
   wait('u0', 'w0', 2),
   wait('u1', 'w0', 1),
   { do: 'release', key: 'f0', of: 'r:u3:k0', by: null },
-  { do: 'lapse', of: 'r:u2:k0' },
+  { do: 'expire', of: 'r:u2:k0' },
   { do: 'tick' },
 );
 kept(
-  'an offer that lapses goes to the next in line, in the call of whoever comes first',
+  'an offer that expires goes to the next entry, in the next script call',
   take('u3', 'k0', 3),
   wait('u0', 'w0', 2),
   wait('u1', 'w0', 2),
-  { do: 'lapse', of: 'r:u3:k0' },
+  { do: 'expire', of: 'r:u3:k0' },
   take('u2', 'k0', 2),
-  { do: 'lapse', of: 'w:u0:w0' },
+  { do: 'expire', of: 'w:u0:w0' },
   take('u2', 'k1', 1),
 );
 kept(
-  'a late duplicate of everything changes nothing',
+  'late duplicates of all steps change nothing',
   take('u0', 'k0', 1),
   { do: 'confirm', key: 'f0', of: 'r:u0:k0', orderRef: 'o0', amount: 1999 },
   take('u1', 'k0', 2),
@@ -82,17 +80,17 @@ kept(
   ...Array.from({ length: 9 }, (_, pick) => ({ do: 'repeat' as const, pick })),
 );
 kept(
-  'another server takes over with lapsed holds, people in line and a moment that has come',
+  'another server takes over with expired holds, a waitlist and a moment that has come',
   take('u3', 'k0', 3),
   wait('u0', 'w0', 1),
   { do: 'move', key: 's0', sale: 'b', move: { op: 'schedule', opensInMs: 600_000 } },
-  { do: 'lapse', of: 'r:u3:k0' },
+  { do: 'expire', of: 'r:u3:k0' },
   { do: 'arrive', sale: 'b', moment: 'opensAt' },
   { do: 'failover' },
   take('u3', 'k1', 1, 'S', 'b'),
 );
 kept(
-  'a cancel releases holds and offers, keeps orders, and frees nothing for anybody',
+  'a cancel releases holds and offers, keeps orders, and offers nothing',
   take('u3', 'k0', 1),
   take('u2', 'k0', 2),
   wait('u0', 'w0', 2),

@@ -1,13 +1,10 @@
-/**
- * The judge of the ledger, itself judged: a right ledger is clean, and each kind of wrong one is
- * found.
- */
+/** Tests of the ledger replay: a right ledger is clean, and each kind of wrong one is found. */
 import t from 'tap';
 import { compareBooks, type LedgerEntry, LedgerReplay } from '../../src/domain/ledger.ts';
 import type { SkuBooks } from '../../src/domain/sale.ts';
 
-type Four = [available: number, held: number, sold: number, withdrawn: number];
-const line = (sku: string, qty: number, before: Four, after: Four): [string, ...number[]] => [
+type Counts = [available: number, held: number, sold: number, withdrawn: number];
+const item = (sku: string, qty: number, before: Counts, after: Counts): [string, ...number[]] => [
   sku,
   qty,
   ...before,
@@ -33,15 +30,21 @@ const entry = (
     ...(extra ? [extra] : []),
   ] as LedgerEntry;
 
-const created = entry('alloc', false, false, [line('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', {
+const created = entry('alloc', false, false, [item('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', {
   perBuyer: 2,
   state: 'open',
   skus: [['S', 'p', 100, 2, 1]],
 });
-const hold = (id: string, user: string, before: Four, after: Four, qty = 1) =>
-  entry('hold', id, user, [line('S', qty, before, after)] as never);
-const end = (kind: 'confirm' | 'release' | 'expire', id: string, user: string, before: Four, after: Four, qty = 1) =>
-  entry(kind, id, user, [line('S', qty, before, after)] as never);
+const hold = (id: string, user: string, before: Counts, after: Counts, qty = 1) =>
+  entry('hold', id, user, [item('S', qty, before, after)] as never);
+const end = (
+  kind: 'confirm' | 'release' | 'expire',
+  id: string,
+  user: string,
+  before: Counts,
+  after: Counts,
+  qty = 1,
+) => entry(kind, id, user, [item('S', qty, before, after)] as never);
 const state = (to: string) => entry('sale', false, false, false, to);
 const refuse = (
   code: string,
@@ -54,7 +57,7 @@ const refuse = (
 const held = hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
 const confirmed = end('confirm', 'r1', 'ann', [1, 1, 0, 0], [1, 0, 1, 0]);
 
-function judge(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): string[] {
+function problemsOf(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): string[] {
   const replay = new LedgerReplay();
   entries.forEach((each, i) => {
     replay.apply(each, `entry ${i}`);
@@ -74,10 +77,10 @@ function judge(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): stri
 }
 
 t.test('right ledgers', async (t) => {
-  t.same(judge([created], {}), []);
-  t.same(judge([created, held, confirmed], { available: 1, sold: 1 }), []);
+  t.same(problemsOf([created], {}), []);
+  t.same(problemsOf([created, held, confirmed], { available: 1, sold: 1 }), []);
   t.same(
-    judge(
+    problemsOf(
       [
         created,
         held,
@@ -89,7 +92,7 @@ t.test('right ledgers', async (t) => {
     [],
   );
   t.same(
-    judge(
+    problemsOf(
       [
         created,
         held,
@@ -102,7 +105,7 @@ t.test('right ledgers', async (t) => {
     [],
   );
   t.same(
-    judge(
+    problemsOf(
       [
         created,
         state('paused'),
@@ -151,19 +154,19 @@ t.test('wrong ledgers', async (t) => {
     ],
     ['a hold in a sale that is not open', /which is paused/, [created, state('paused'), held]],
     ['a sale that comes back from the end', /was ended and became/, [created, state('ended'), state('open')]],
-    ['a sale nobody created', /never created/, [held]],
+    ['a sale that was never created', /never created/, [held]],
     [
-      'a SKU nobody allocated',
+      'a SKU that was never allocated',
       /no SKU/,
-      [created, entry('withdraw', false, false, [line('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never)],
+      [created, entry('withdraw', false, false, [item('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never)],
     ],
-    ['more time for what has ended', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
+    ['an extension of an ended hold', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
     [
-      'in line twice',
+      'joined twice',
       /waits already/,
       [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)],
     ],
-    ['out of line without being in', /does not wait/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
+    ['left without joining', /does not wait/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
     ['"sold out" while there was one', /not justified/, [created, refuse('sold_out', 'ann')]],
     ['"over the limit" while there was room', /not justified/, [created, refuse('limit_exceeded', 'ann')]],
     ['"not open" while it was', /not justified/, [created, refuse('sale_not_open', 'ann')]],
@@ -171,12 +174,12 @@ t.test('wrong ledgers', async (t) => {
     ['"no such sale" while there was', /not justified/, [created, refuse('sale_not_found', 'ann')]],
     ['"no such SKU" while there was', /not justified/, [created, refuse('sku_not_found', 'ann')]],
     ['a conflict with nothing', /not justified/, [created, refuse('idempotency_conflict', 'ann')]],
-    ['units promised to an empty line', /not justified/, [created, refuse('sold_out', 'ann', 1, { promised: 1 })]],
+    ['units reserved for an empty waitlist', /not justified/, [created, refuse('sold_out', 'ann', 1, { promised: 1 })]],
     ['an unknown kind', /unknown kind/, [created, entry('gift' as never, false, false, false)]],
     ['live books that drifted', /differ from the ledger/, [created, held], { available: 2, held: 0 }],
     ['live books with more units', /differ from the ledger/, [created], { allocated: 3, available: 3 }],
   ];
-  for (const [name, pattern, entries, books] of wrong) t.match(judge(entries, books).join('\n'), pattern, name);
+  for (const [name, pattern, entries, books] of wrong) t.match(problemsOf(entries, books).join('\n'), pattern, name);
   const replay = new LedgerReplay();
   replay.apply(created, '1');
   t.match(compareBooks(replay, []), [/in the ledger but not in the books/]);

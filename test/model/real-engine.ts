@@ -1,7 +1,4 @@
-/**
- * The real scripts behind the steps of the model: the same step, the same shape of answer, and what
- * stands in the books afterwards.
- */
+/** Runs the steps of the model on the real scripts, and reads the books afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
@@ -11,14 +8,14 @@ import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { TimeControl } from '../support/time-control.ts';
 import type { EngineModel } from './engine-model.ts';
-import { type Answer, type Books, type Handle, HOLD_MS, type Plan, type Step } from './steps.ts';
+import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult } from './steps.ts';
 
 const HOST = 'host:model';
 const FAR_MS = 600_000;
 
 export interface Observed {
   sales: SaleBooks[];
-  standings: Array<BuyerHoldings & { user: string }>;
+  holdings: Array<BuyerHoldings & { user: string }>;
 }
 
 export class RealEngine {
@@ -33,13 +30,13 @@ export class RealEngine {
     this.#users = users;
   }
 
-  async apply(step: Step, store: ConnectedStore): Promise<Answer[]> {
+  async apply(step: Step, store: ConnectedStore): Promise<StepResult[]> {
     const { show } = this;
     switch (step.do) {
       case 'create':
-        return [saleAnswer(await store.createSale(show, specOf(step.plan), { key: step.key, actor: HOST }))];
+        return [saleResult(await store.createSale(show, specOf(step.plan), { key: step.key, actor: HOST }))];
       case 'move':
-        return [saleAnswer(await store.moveSale(show, step.sale, step.move, { key: step.key, actor: HOST }))];
+        return [saleResult(await store.moveSale(show, step.sale, step.move, { key: step.key, actor: HOST }))];
       case 'reserve': {
         const decisions = await store.reserve(show, step.asks);
         return decisions.map((decision, i) => this.#reserved(`r:${step.asks[i]?.user}:${step.asks[i]?.key}`, decision));
@@ -59,7 +56,7 @@ export class RealEngine {
         const who = step.by === null ? { actor: HOST } : { actor: `user:${step.by}`, user: step.by };
         return [this.#finished(step.of, await store.release(show, this.#id(step.of), { key: step.key, ...who }))];
       }
-      case 'prolong':
+      case 'extend':
         return [
           this.#finished(
             step.of,
@@ -73,7 +70,7 @@ export class RealEngine {
       case 'join':
       case 'leave':
         return [
-          lineAnswer(
+          waitlistResult(
             await store.waitlist(show, {
               op: step.do,
               user: step.user,
@@ -91,7 +88,7 @@ export class RealEngine {
       case 'failover':
         await this.#time.changeServer(show);
         return [await this.#recovered(store)];
-      case 'lapse':
+      case 'expire':
         await this.#time.passDeadline(show, this.#id(step.of));
         return [];
       case 'arrive':
@@ -101,18 +98,15 @@ export class RealEngine {
   }
 
   async observe(store: ConnectedStore): Promise<Observed> {
-    const [sales, standings] = await Promise.all([
-      store.listSales(this.show),
-      store.holdingsOf(this.show, this.#users),
-    ]);
-    if (!sales.ok || !standings.ok) throw new Error('the books cannot be read');
+    const [sales, holdings] = await Promise.all([store.listSales(this.show), store.holdingsOf(this.show, this.#users)]);
+    if (!sales.ok || !holdings.ok) throw new Error('the books cannot be read');
     return {
       sales: sales.value,
-      standings: standings.value.map((standing, i) => ({ user: this.#users[i] ?? '', ...standing })),
+      holdings: holdings.value.map((holding, i) => ({ user: this.#users[i] ?? '', ...holding })),
     };
   }
 
-  async #recovered(store: ConnectedStore): Promise<Answer> {
+  async #recovered(store: ConnectedStore): Promise<StepResult> {
     for (let i = 0; i < 500; i++) {
       const ticked = await store.tick(this.show);
       if (!ticked.ok) return { code: ticked.error.code };
@@ -126,7 +120,7 @@ export class RealEngine {
     return this.ids.get(of) ?? 'unknown';
   }
 
-  #reserved(of: Handle, decision: Result<Decision>): Answer {
+  #reserved(of: Handle, decision: Result<Decision>): StepResult {
     if (!decision.ok) return { code: decision.error.code };
     const { reservation, replayed } = decision.value;
     const known = this.ids.get(of);
@@ -136,19 +130,16 @@ export class RealEngine {
     return { code: 'ok', replayed, reservation: shown(of, reservation) };
   }
 
-  #finished(of: Handle, decision: Result<Decision>): Answer {
+  #finished(of: Handle, decision: Result<Decision>): StepResult {
     if (!decision.ok) return { code: decision.error.code };
     const { reservation, replayed } = decision.value;
-    if (reservation.id !== this.#id(of)) return { code: `the answer names ${reservation.id}` };
+    if (reservation.id !== this.#id(of)) return { code: `the result names ${reservation.id}` };
     return { code: 'ok', replayed, reservation: shown(of, reservation) };
   }
 }
 
-/**
- * Every way in which the model and what was observed differ; learns the ids of new offers on the
- * way.
- */
-export function differences(model: EngineModel, { sales, standings }: Observed, ids: Map<Handle, string>): string[] {
+/** Returns how the books differ from the model. Adds the ids of new offers to `ids`. */
+export function differences(model: EngineModel, { sales, holdings }: Observed, ids: Map<Handle, string>): string[] {
   const problems: string[] = [];
   const compare = (what: string, expected: unknown, found: unknown): void => {
     if (JSON.stringify(expected) !== JSON.stringify(found))
@@ -160,7 +151,7 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
     compare(`books of ${sale.id}`, sortedByKey(model.books(sale.id)), sortedByKey(booksOf(sale)));
     problems.push(...conservation(sale));
   }
-  for (const { user, reservations, waits } of standings) {
+  for (const { user, reservations, waits } of holdings) {
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
     const expected = Object.entries(model.reservations).filter(
@@ -191,16 +182,17 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
         ])
         .sort(byText),
     );
-    const places = Object.entries(model.sales).flatMap(([sale, { state, line }]) =>
-      line.flatMap((wait) =>
-        wait.user === user && state !== 'ended' && state !== 'cancelled'
-          ? [[sale, wait.sku, wait.qty, line.filter(({ sku }) => sku === wait.sku).indexOf(wait) + 1]]
-          : [],
-      ),
+    const positions = Object.entries(model.sales).flatMap(([sale, { state, waitlist }]) =>
+      waitlist
+        .filter((wait) => wait.user === user && state !== 'ended' && state !== 'cancelled')
+        .map((wait) => {
+          const bySku = waitlist.filter(({ sku }) => sku === wait.sku);
+          return [sale, wait.sku, wait.qty, bySku.indexOf(wait) + 1];
+        }),
     );
     compare(
-      `the places of ${user}`,
-      places.sort(byText),
+      `the positions of ${user}`,
+      positions.sort(byText),
       waits.map(({ sale, sku, qty, place }) => [sale, sku, qty, place]).sort(byText),
     );
     problems.push(...limits(user, reservations, sales));
@@ -208,9 +200,7 @@ export function differences(model: EngineModel, { sales, standings }: Observed, 
   return problems;
 }
 
-/**
- * An offer gets its id in Redis: it is the one of this buyer, sale and line that nobody knows yet.
- */
+/** Finds the ids of new offers: by buyer, sale and items. */
 function learnOffers(
   model: EngineModel,
   user: string,
@@ -280,19 +270,22 @@ function specOf({ sale, opens, ends, perBuyer, units }: Plan): SaleSpec {
   };
 }
 
-function saleAnswer(result: Result<SaleBooks>): Answer {
+function saleResult(result: Result<SaleBooks>): StepResult {
   return result.ok
     ? { code: 'ok', sale: { state: result.value.state, books: booksOf(result.value) } }
     : { code: result.error.code };
 }
 
-function lineAnswer(result: Result<WaitlistResult>): Answer {
+function waitlistResult(result: Result<WaitlistResult>): StepResult {
   return result.ok
     ? { code: 'ok', replayed: result.value.replayed, place: result.value.place, waiting: result.value.waiting }
     : { code: result.error.code };
 }
 
-function shown(of: Handle, { state, lines, amount, orderRef }: ReservationView): NonNullable<Answer['reservation']> {
+function shown(
+  of: Handle,
+  { state, lines, amount, orderRef }: ReservationView,
+): NonNullable<StepResult['reservation']> {
   return { of, state, lines: sortedLines(lines), amount, ...(orderRef === undefined ? {} : { orderRef }) };
 }
 const sortedLines = (lines: readonly Item[]): Item[] => [...lines].sort((a, b) => (a.sku < b.sku ? -1 : 1));

@@ -1,14 +1,11 @@
-/** What the model and the real scripts are both asked to do, and the shape in which both answer. */
+/** The steps that the model and the real scripts both run, and the shape of their results. */
 
 import type { SaleMove } from '../../src/domain/sale.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
 
 export const HOLD_MS = 600_000;
 
-/**
- * Names a reservation before Redis gave it an id: `r` made by a reserve, `w` offered from the line,
- * then user and key.
- */
+/** Names a reservation without its id: `r` for a reserve, `w` for an offer, then user and key. */
 export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
 
 export interface Ask {
@@ -20,7 +17,7 @@ export interface Ask {
 export interface Plan {
   sale: string;
   opens: 'draft' | 'later' | 'now';
-  /** Does it have a length, after which it closes? */
+  /** Whether it has a duration, after which it closes. */
   ends: boolean;
   perBuyer: number;
   units: Record<string, { quantity: number; price: number; perBuyer?: number }>;
@@ -31,19 +28,16 @@ export type Step =
   | { do: 'reserve'; asks: Ask[] }
   | { do: 'confirm'; key: string; of: Handle; orderRef: string; amount: number }
   | { do: 'release'; key: string; of: Handle; by: string | null }
-  | { do: 'prolong'; key: string; of: Handle; byMs: number }
+  | { do: 'extend'; key: string; of: Handle; byMs: number }
   | { do: 'join' | 'leave'; key: string; user: string; sale: string; sku: string; qty: number }
   | { do: 'tick' }
-  /**
-   * Another server process took over: sales pause, are verified, and go on, so that nothing is
-   * different afterwards.
-   */
+  /** Another Redis process took over: sales pause, are verified and resume. */
   | { do: 'failover' }
-  /** Time travel: a deadline or a moment has come. */
-  | { do: 'lapse'; of: Handle }
+  /** A deadline or a moment has come. */
+  | { do: 'expire'; of: Handle }
   | { do: 'arrive'; sale: string; moment: 'opensAt' | 'closesAt' };
 
-export interface Answer {
+export interface StepResult {
   code: string;
   replayed?: boolean;
   reservation?: { of: Handle; state: string; lines: Item[]; amount: number; orderRef?: string };

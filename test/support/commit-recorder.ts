@@ -1,7 +1,6 @@
 /**
- * Everything a show announces, kept in order, and held against what is committed: numbers without a
- * hole, revisions that only grow, and the sum of all announcements equal to the books (promises I6
- * and I7).
+ * Records the commits that a show publishes, and compares them with its state: event numbers
+ * without a gap, growing revisions, and a sum equal to the books (promises I6 and I7).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Commit } from '../../src/domain/show-log.ts';
@@ -10,15 +9,15 @@ import type { ConnectedStore } from '../../src/redis/index.ts';
 
 const ARRIVAL_MS_MAX = 3_000;
 
-/** A commit with the reservations as a client is told them. */
-type Announced = Omit<Commit, 'reservations' | 'holds'> & { readonly reservations: readonly ReservationView[] };
+/** A commit with the reservations as clients see them. */
+type Recorded = Omit<Commit, 'reservations' | 'holds'> & { readonly reservations: readonly ReservationView[] };
 
 export class CommitRecorder {
-  readonly commits: Announced[] = [];
+  readonly commits: Recorded[] = [];
   resyncs = 0;
   readonly #store: ConnectedStore;
   readonly #show: string;
-  /** The last event and revision before the listening began. */
+  /** The last event and revision before the recording started. */
   #offset = 0;
   #rev = 0;
   #unsubscribe: (() => Promise<void>) | undefined;
@@ -29,30 +28,30 @@ export class CommitRecorder {
   }
 
   static async of(store: ConnectedStore, show: string): Promise<CommitRecorder> {
-    const made = new CommitRecorder(store, show);
+    const recorder = new CommitRecorder(store, show);
     const subscribed = await store.subscribe(show, {
       onMessage: (message) => {
         if (message.kind !== 'commit') return;
         const { reservations, holds, ...commit } = message.commit;
-        made.commits.push({
+        recorder.commits.push({
           ...commit,
-          reservations: [...reservations, ...(holds?.changes() ?? [])].map((news) => news.view()),
+          reservations: [...reservations, ...(holds?.changes() ?? [])].map((change) => change.view()),
         });
       },
       onResync: () => {
-        made.resyncs++;
+        recorder.resyncs++;
       },
     });
     if (!subscribed.ok) throw new Error(`subscribe: ${subscribed.error.code}`);
-    made.#unsubscribe = subscribed.value.unsubscribe;
+    recorder.#unsubscribe = subscribed.value.unsubscribe;
     const start = await store.load(show);
     if (!start.ok) throw new Error(`load: ${start.error.code}`);
-    made.#offset = start.value.snapshot.offset;
-    made.#rev = start.value.rev;
-    return made;
+    recorder.#offset = start.value.snapshot.offset;
+    recorder.#rev = start.value.rev;
+    return recorder;
   }
 
-  /** Waits until everything that is committed by now has been heard. */
+  /** Waits until every commit made so far has arrived. */
   async settled(): Promise<void> {
     const loaded = await this.#store.load(this.#show);
     const rev = loaded.ok ? loaded.value.rev : 0;
@@ -60,8 +59,8 @@ export class CommitRecorder {
     while ((this.commits.at(-1)?.rev ?? this.#rev) < rev && Date.now() < until) await sleep(2);
   }
 
-  /** What is announced by `work`, and nothing else: for tests that look at one command. */
-  async during(work: () => Promise<unknown>): Promise<Announced[]> {
+  /** Returns the commits that `work` makes. */
+  async during(work: () => Promise<unknown>): Promise<Recorded[]> {
     await this.settled();
     const from = this.commits.length;
     await work();
@@ -73,10 +72,7 @@ export class CommitRecorder {
     await this.#unsubscribe?.();
   }
 
-  /**
-   * Every way in which the announcements differ from what is committed; empty when they are right.
-   * Only for a line that never broke.
-   */
+  /** Returns how the commits differ from the state. Only for a connection that never broke. */
   async problems(): Promise<string[]> {
     await this.settled();
     const loaded = await this.#store.load(this.#show);
@@ -84,53 +80,49 @@ export class CommitRecorder {
     const { snapshot, rev } = loaded.value;
     const problems: string[] = [];
     if ((this.commits.at(-1)?.rev ?? this.#rev) !== rev)
-      problems.push(`the last revision heard is ${this.commits.at(-1)?.rev}, the show stands at ${rev}`);
+      problems.push(`the last revision received is ${this.commits.at(-1)?.rev}, the show is at ${rev}`);
     this.commits.forEach((commit, i) => {
       const before = this.commits[i - 1]?.rev ?? this.#rev;
       if (commit.rev <= before) problems.push(`revision ${commit.rev} came after ${before}`);
     });
 
-    const heard = this.commits.flatMap(({ events }) => events);
+    const received = this.commits.flatMap(({ events }) => events);
     const log = await this.#store.eventsAfter(this.#show, snapshot.epoch, 0);
     if (!log.ok || log.value === null) return [...problems, 'the log cannot be read from its beginning'];
-    problems.push(...numbering(log.value, 0), ...numbering(heard, this.#offset));
-    if (JSON.stringify(log.value.slice(this.#offset)) !== JSON.stringify(heard))
-      problems.push('the events heard are not the events in the log');
+    problems.push(...numbering(log.value, 0), ...numbering(received, this.#offset));
+    if (JSON.stringify(log.value.slice(this.#offset)) !== JSON.stringify(received))
+      problems.push('the events received differ from the events in the log');
     if (snapshot.offset !== log.value.length)
-      problems.push(`the show stands at offset ${snapshot.offset}, the log holds ${log.value.length} events`);
+      problems.push(`the show is at offset ${snapshot.offset}, the log has ${log.value.length} events`);
 
     const { sales, reservations } = sum(this.commits);
     for (const sale of snapshot.sales) {
       const { id, state, opensAt, closesAt } = sale;
-      const said = sales.get(id);
       const left = Object.fromEntries(sale.skus.map(({ sku, left: units }) => [sku, units]));
-      if (
-        JSON.stringify(said && { ...said, left: sorted(said.left) }) !==
-        JSON.stringify({ state, opensAt, closesAt, left: sorted(left) })
-      ) {
-        problems.push(
-          `sale ${id} was announced as ${JSON.stringify(said)}, it is ${JSON.stringify({ state, opensAt, closesAt, left })}`,
-        );
-      }
+      const published = textOf(sales.get(id));
+      const actual = textOf({ state, opensAt, closesAt, left });
+      if (published !== actual) problems.push(`sale ${id} was published as ${published}, it is ${actual}`);
     }
     for (const [id, view] of reservations) {
       const now = await this.#store.getReservation(this.#show, id);
       if (!now.ok || JSON.stringify(now.value) !== JSON.stringify(view))
-        problems.push(`reservation ${id} was announced as ${JSON.stringify(view)}, it is ${JSON.stringify(now)}`);
+        problems.push(`reservation ${id} was published as ${JSON.stringify(view)}, it is ${JSON.stringify(now)}`);
     }
     const verified = await this.#store.verify(this.#show);
     if (verified.ok && verified.value.reservations !== reservations.size)
-      problems.push(`${reservations.size} reservations were announced, the ledger has ${verified.value.reservations}`);
+      problems.push(`${reservations.size} reservations were published, the ledger has ${verified.value.reservations}`);
     return problems;
   }
 }
 
-/** Folds announcements the way a client does: newest value wins. */
-function sum(commits: readonly Announced[]): {
-  sales: Map<string, Omit<SaleStateView, 'id' | 'rev'>>;
+type SaleValues = Omit<SaleStateView, 'id' | 'rev'>;
+
+/** Merges commits as a client does: the newest value wins. */
+function sum(commits: readonly Recorded[]): {
+  sales: Map<string, SaleValues>;
   reservations: Map<string, ReservationView>;
 } {
-  const sales = new Map<string, Omit<SaleStateView, 'id' | 'rev'>>();
+  const sales = new Map<string, SaleValues>();
   const reservations = new Map<string, ReservationView>();
   for (const commit of commits) {
     for (const { id, state, opensAt, closesAt, left } of commit.sales)
@@ -147,5 +139,5 @@ function numbering(events: readonly ShowEvent[], after: number): string[] {
   ]);
 }
 
-const sorted = (left: Readonly<Record<string, number>>): Array<[string, number]> =>
-  Object.entries(left).sort(([a], [b]) => (a < b ? -1 : 1));
+const textOf = (sale: SaleValues | undefined): string =>
+  JSON.stringify(sale && { ...sale, left: Object.entries(sale.left).sort(([a], [b]) => (a < b ? -1 : 1)) });

@@ -1,23 +1,22 @@
 /**
- * Judges what concurrent clients saw, in one pass over their history and one look at the final
- * books. It knows nothing of how the engine works: a request that was answered with "accepted"
- * counts from its answer on, one whose end was asked for may have ended from the asking on. What
- * remains is certain, and what is certain must never be more than there is.
+ * Checks what concurrent clients saw: one pass over their history, one over the final books. It
+ * knows nothing of how the engine works: a hold counts from its reply until its end is requested.
+ * These units are certain, and certain units must never exceed the stock.
  */
 import type { Item } from '../../src/protocol/messages.ts';
 
 export type Operation =
   | { do: 'reserve'; user: string; key: string; sale: string; lines: readonly Item[] }
   | { do: 'confirm' | 'release'; reservation: string; key: string }
-  /** Its deadline was made to come. */
-  | { do: 'lapse'; reservation: string }
+  /** Its deadline was moved into the past. */
+  | { do: 'expire'; reservation: string }
   | { do: 'units'; sale: string; sku: string; delta: number };
 
 export type Outcome =
   | { type: 'ok'; reservation?: string; replayed?: boolean }
   /** A definite refusal: nothing changed. */
   | { type: 'fail'; code: string }
-  /** The answer was lost: it may have happened, or may happen yet. */
+  /** The reply was lost: it may have happened, or may still happen. */
   | { type: 'unknown' };
 
 export type Entry = { id: number; invoke: Operation } | { id: number; done: Outcome };
@@ -28,19 +27,16 @@ export interface Rules {
   perBuyer: Readonly<Record<string, number>>;
 }
 
-/** The last look, when everybody is done. */
+/** What is in the books when all clients have finished. */
 export interface FinalState {
-  /**
-   * `offer`: made for somebody in line, whom nobody answered with it; it counts, and whether it was
-   * due is not judged here.
-   */
+  /** An `offer` was made from the waitlist, without a reply: its units count. */
   reservations: ReadonlyMap<
     string,
     { user: string; sale: string; lines: readonly Item[]; state: string; offer?: boolean }
   >;
 }
 
-export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unasked' | 'key';
+export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unrequested' | 'key';
 export interface Violation {
   kind: ViolationKind;
   text: string;
@@ -50,9 +46,9 @@ interface Hold {
   user: string;
   sale: string;
   lines: readonly Item[];
-  /** Ends that were asked for and not yet refused. */
+  /** Ends that were requested and not yet refused. */
   ending: number;
-  /** The end somebody was told of. */
+  /** The end that a reply reported. */
   end?: string;
 }
 
@@ -63,17 +59,16 @@ const ENDED_AS: Readonly<Record<string, string>> = {
 };
 const END_OF = { confirm: 'confirmed', release: 'released' } as const;
 
-/** Writes a history down as it happens. */
 export class HistoryRecorder {
   readonly entries: Entry[] = [];
   #next = 0;
 
-  async record<T>(operation: Operation, run: () => Promise<T>, judge: (answer: T) => Outcome): Promise<T> {
+  async record<T>(operation: Operation, run: () => Promise<T>, outcomeOf: (reply: T) => Outcome): Promise<T> {
     const id = this.#next++;
     this.entries.push({ id, invoke: operation });
-    const answer = await run();
-    this.entries.push({ id, done: judge(answer) });
-    return answer;
+    const reply = await run();
+    this.entries.push({ id, done: outcomeOf(reply) });
+    return reply;
   }
 }
 
@@ -87,24 +82,24 @@ class Checker {
   readonly #violations: Violation[] = [];
   readonly #open = new Map<number, Operation>();
   readonly #holds = new Map<string, Hold>();
-  /** user and key -> the reservation it was told. */
+  /** user and key -> the reservation that was granted. */
   readonly #byKey = new Map<string, string>();
-  /** user and key of reserves that were asked for, and whether one of them may have happened. */
+  /** user and key of requested reserves; `maybe`: one of them may have happened. */
   readonly #asked = new Map<string, { lines: readonly Item[]; sale: string; maybe: boolean }>();
-  /** Ends that were granted, by reservation, with the key that asked. */
+  /** Granted ends by reservation, with their key. */
   readonly #granted = new Map<string, string>();
-  /** Commands that were decided, not repeated: each at most once. */
+  /** Commands that were decided, not replayed: each at most once. */
   readonly #fresh = new Set<string>();
-  /** Ends asked for before the hold's own answer arrived. */
+  /** Ends requested before the reply with the hold arrived. */
   readonly #early = new Map<string, number>();
   readonly #certain = new Map<string, number>();
-  readonly #most = new Map<string, number>();
+  readonly #stock = new Map<string, number>();
   readonly #rules: Rules;
 
   constructor(rules: Rules) {
     this.#rules = rules;
     for (const [sale, skus] of Object.entries(rules.allocated))
-      for (const [sku, units] of Object.entries(skus)) this.#most.set(`${sale}/${sku}`, units);
+      for (const [sku, units] of Object.entries(skus)) this.#stock.set(`${sale}/${sku}`, units);
   }
 
   see(entry: Entry): void {
@@ -126,11 +121,11 @@ class Checker {
         return;
       }
       case 'units':
-        // New units may be sold before the host is told that they are there.
+        // New units may be sold before the host gets the reply.
         if (operation.delta > 0) this.#grow(operation.sale, operation.sku, operation.delta);
         return;
       case 'release':
-      case 'lapse':
+      case 'expire':
         return this.#mayEnd(operation.reservation);
       case 'confirm':
     }
@@ -144,7 +139,7 @@ class Checker {
         if (outcome.type === 'ok' && operation.delta < 0) this.#grow(operation.sale, operation.sku, operation.delta);
         if (outcome.type === 'fail' && operation.delta > 0) this.#grow(operation.sale, operation.sku, -operation.delta);
         return;
-      case 'lapse':
+      case 'expire':
         return;
       default:
         return this.#ended(operation, outcome);
@@ -153,24 +148,21 @@ class Checker {
 
   #reserved(operation: Extract<Operation, { do: 'reserve' }>, outcome: Outcome): void {
     const name = keyOf(operation);
-    const told = this.#byKey.get(name);
+    const granted = this.#byKey.get(name);
     const asked = this.#asked.get(name);
     if (outcome.type === 'unknown') {
       if (asked) asked.maybe = true;
       return;
     }
     if (outcome.type === 'fail') {
-      if (told !== undefined && outcome.code !== 'idempotency_conflict')
-        this.#violate(
-          'lost accept',
-          `${name} was granted ${told}, and its repetition was refused with ${outcome.code}`,
-        );
+      if (granted !== undefined && outcome.code !== 'idempotency_conflict')
+        this.#violate('lost accept', `${name} was granted ${granted}, and its repeat got ${outcome.code}`);
       return;
     }
     const id = outcome.reservation ?? '';
     this.#decided(`reserve ${name}`, outcome);
-    if (told !== undefined) {
-      if (told !== id) this.#violate('key', `${name} was granted ${told} and then ${id}`);
+    if (granted !== undefined) {
+      if (granted !== id) this.#violate('key', `${name} was granted ${granted} and then ${id}`);
       return;
     }
     this.#byKey.set(name, id);
@@ -197,8 +189,8 @@ class Checker {
       return this.#end(id, END_OF[operation.do]);
     }
     if (operation.do === 'release') this.#mustStay(id);
-    const told = ENDED_AS[outcome.code];
-    if (told !== undefined) this.#end(id, told);
+    const reported = ENDED_AS[outcome.code];
+    if (reported !== undefined) this.#end(id, reported);
     if (outcome.code === 'reservation_not_found' && this.#holds.has(id))
       this.#violate('lost accept', `${id} was granted and is not found`);
   }
@@ -213,7 +205,7 @@ class Checker {
     const hold = this.#holds.get(id);
     if (!hold) return;
     if (hold.end !== undefined && hold.end !== state)
-      this.#violate('double end', `${id} was told to be ${hold.end} and to be ${state}`);
+      this.#violate('double end', `${id} was reported as ${hold.end} and as ${state}`);
     const counted = this.#isCertain(hold);
     hold.end ??= state;
     if (counted !== this.#isCertain(hold)) this.#count(hold, counted ? -1 : 1);
@@ -227,7 +219,7 @@ class Checker {
     if (counted && !this.#isCertain(hold)) this.#count(hold, -1);
   }
 
-  /** A release was refused: the units are taken as before, unless another end is under way. */
+  /** A release was refused: the units count again, unless another end was requested. */
   #mustStay(id: string): void {
     const hold = this.#holds.get(id);
     if (!hold) return;
@@ -236,7 +228,7 @@ class Checker {
     if (!counted && this.#isCertain(hold)) this.#count(hold, 1);
   }
 
-  /** An order stays; a hold is certain while nobody asked for its end. */
+  /** Orders are certain; holds are certain until their end is requested. */
   #isCertain({ end, ending }: Hold): boolean {
     return end === undefined ? ending === 0 : end === 'confirmed';
   }
@@ -244,9 +236,9 @@ class Checker {
   #count({ user, sale, lines }: Hold, sign: 1 | -1): void {
     for (const { sku, qty } of lines) {
       const units = this.#add(`${sale}/${sku}`, sign * qty);
-      const most = this.#most.get(`${sale}/${sku}`) ?? 0;
-      if (sign > 0 && units > most)
-        this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain, there are ${most}`);
+      const stock = this.#stock.get(`${sale}/${sku}`) ?? 0;
+      if (sign > 0 && units > stock)
+        this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain, there are ${stock}`);
       const has = this.#add(`${sale} of ${user}`, sign * qty);
       const limit = this.#rules.perBuyer[sale] ?? 0;
       if (sign > 0 && has > limit)
@@ -255,13 +247,13 @@ class Checker {
   }
 
   #grow(sale: string, sku: string, delta: number): void {
-    const most = (this.#most.get(`${sale}/${sku}`) ?? 0) + delta;
-    this.#most.set(`${sale}/${sku}`, most);
+    const stock = (this.#stock.get(`${sale}/${sku}`) ?? 0) + delta;
+    this.#stock.set(`${sale}/${sku}`, stock);
     const units = this.#certain.get(`${sale}/${sku}`) ?? 0;
-    if (units > most)
+    if (units > stock)
       this.#violate(
         'oversell',
-        `${units} units of ${sale}/${sku} are taken for certain after a withdrawal left ${most}`,
+        `${units} units of ${sale}/${sku} are taken for certain after a withdrawal left ${stock}`,
       );
   }
 
@@ -272,7 +264,7 @@ class Checker {
   }
 
   finish({ reservations }: FinalState): Violation[] {
-    // Requests that never came back may have happened.
+    // Requests without a reply may have happened.
     for (const operation of this.#open.values())
       if (operation.do === 'reserve') this.#reserved(operation, { type: 'unknown' });
     const taken = new Map<string, number>();
@@ -285,24 +277,25 @@ class Checker {
         ([key, ask]) => key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines),
       )?.[0];
       if (name === undefined)
-        this.#violate('unasked', `${user} has ${id}, which nobody was granted and nobody may still expect`);
+        this.#violate('unrequested', `${user} has ${id}, which no reply granted and no lost reply explains`);
       else asked.delete(name);
     }
-    for (const [id, hold] of this.#holds) this.#lookAtEnd(id, hold, reservations.get(id)?.state);
+    for (const [id, hold] of this.#holds) this.#compareEnd(id, hold, reservations.get(id)?.state);
     for (const [name, units] of taken)
-      if (units > (this.#most.get(name) ?? 0))
+      if (units > (this.#stock.get(name) ?? 0))
         this.#violate(
           'oversell',
-          `in the end ${units} units of ${name} are taken, there are ${this.#most.get(name) ?? 0}`,
+          `in the end ${units} units of ${name} are taken, there are ${this.#stock.get(name) ?? 0}`,
         );
     return this.#violations;
   }
 
-  #lookAtEnd(id: string, { end, ending }: Hold, state: string | undefined): void {
+  #compareEnd(id: string, { end, ending }: Hold, state: string | undefined): void {
     if (state === undefined) return this.#violate('lost accept', `${id} was granted and is gone`);
-    if (end !== undefined && state !== end) this.#violate('lost accept', `${id} was told to be ${end} and is ${state}`);
+    if (end !== undefined && state !== end)
+      this.#violate('lost accept', `${id} was reported as ${end} and is ${state}`);
     if (end === undefined && ending === 0 && (state === 'released' || state === 'expired'))
-      this.#violate('lost accept', `${id} is ${state}, and nobody asked for that`);
+      this.#violate('lost accept', `${id} is ${state}, and no client requested that`);
   }
 
   #violate(kind: ViolationKind, text: string): void {

@@ -1,7 +1,4 @@
-/**
- * A reservation's record as `src/redis/lua/lib/books.lua` writes it: what only scripts do
- * otherwise.
- */
+/** Packs a reservation as the scripts do (`src/redis/lua/lib/fields.lua`). */
 import { pack, type ReservationRecord } from '../../src/redis/records.ts';
 
 export function packReservation(record: ReservationRecord): Buffer {

@@ -1,7 +1,6 @@
 /**
- * A real Redis with one or more stores on it, shows to play on, and the promises checked at the end
- * of every scene: the ledger replays clean, events have no gap, and what was announced is what was
- * committed.
+ * A real Redis with stores on it, and tests that check the promises at their end: the ledger
+ * replays clean, events have no gap, and what was published is what was committed.
  */
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -18,7 +17,7 @@ import { TimeControl } from './time-control.ts';
 
 export const HOST = 'host:test';
 
-export interface Ask {
+export interface ReserveOptions {
   key?: string;
   sale?: string;
   sku?: string;
@@ -26,7 +25,7 @@ export interface Ask {
   lines?: Item[];
 }
 
-/** The code of a refusal, `replayed` or `ok`: what most tests compare. */
+/** Returns the code of a refusal, `replayed` or `ok`. */
 export function outcome(result: Result<unknown> | undefined): string {
   if (!result) return 'nothing';
   if (!result.ok) return result.error.code;
@@ -46,7 +45,7 @@ export class StoreFixture {
   readonly time: TimeControl;
   readonly prefix: string;
   readonly #stores: ConnectedStore[] = [];
-  readonly #open = new Map<string, CommitRecorder>();
+  readonly #recorders = new Map<string, CommitRecorder>();
   #shows = 0;
 
   private constructor(redis: RedisServer, store: ConnectedStore, prefix: string) {
@@ -64,7 +63,7 @@ export class StoreFixture {
     return fixture;
   }
 
-  /** One more connection, as another process would have it. */
+  /** Connects another store, as another process would. */
   async connectAnother(): Promise<ConnectedStore> {
     const store = await connectStore({ url: this.redis.url, keyPrefix: this.prefix });
     this.#stores.push(store);
@@ -76,53 +75,46 @@ export class StoreFixture {
     await this.redis.stop();
   }
 
-  /** A test whose shows are held against the promises when it is done. */
-  test(name: string, play: (t: Test) => Promise<void>): void {
+  /** Runs a test, then checks the promises of its shows. */
+  test(name: string, run: (t: Test) => Promise<void>): void {
     t.test(name, async (t) => {
-      await play(t);
-      for (const show of [...this.#open.keys()]) await this.checkInvariants(t, show);
+      await run(t);
+      for (const show of [...this.#recorders.keys()]) await this.checkInvariants(t, show);
     });
   }
 
   async checkInvariants(t: Test, show: string): Promise<void> {
-    t.same(
-      await this.violationsOf(show),
-      [],
-      `${show}: the ledger replays clean, and what was announced is what was committed`,
-    );
+    t.same(await this.violationsOf(show), [], `${show}: the ledger replays clean, the published commits are right`);
   }
 
-  /** What is wrong with a show that is over: with its ledger, its log or its announcements. */
+  /** Stops recording a show. Returns what is wrong with its ledger, its log or its commits. */
   async violationsOf(show: string): Promise<string[]> {
-    const heard = this.#open.get(show);
-    this.#open.delete(show);
+    const recorder = this.#recorders.get(show);
+    this.#recorders.delete(show);
     const verified = await this.store.verify(show);
     const problems = [
       ...(verified.ok ? verified.value.violations : [verified.error.code]),
-      ...((await heard?.problems()) ?? []),
+      ...((await recorder?.problems()) ?? []),
     ];
-    await heard?.close();
+    await recorder?.close();
     return problems;
   }
 
-  /**
-   * For scenes that break the line to Redis on purpose: announcements are then checked by the scene
-   * itself.
-   */
+  /** For tests that break the connection to Redis, and so lose commits. */
   skipCommitCheck(show: string): void {
-    this.#open.delete(show);
+    this.#recorders.delete(show);
   }
 
   commitsOf(show: string): CommitRecorder {
-    const announcements = this.#open.get(show);
-    if (!announcements) throw new Error(`nobody listens to ${show}`);
-    return announcements;
+    const recorder = this.#recorders.get(show);
+    if (!recorder) throw new Error(`the commits of ${show} are not recorded`);
+    return recorder;
   }
 
   async newShow(): Promise<string> {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
-    this.#open.set(id, await CommitRecorder.of(this.store, id));
+    this.#recorders.set(id, await CommitRecorder.of(this.store, id));
     unwrap(
       await this.store.putProduct(
         id,
@@ -133,7 +125,7 @@ export class StoreFixture {
     return id;
   }
 
-  /** A sale of ten S at 10.00, open now for ten minutes, one a buyer, unless said otherwise. */
+  /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
   saleSpec(more: Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> } = {}): SaleSpec {
     const { units = { S: 10 }, ...rest } = more;
     const skus = Object.entries(units).map(([sku, quantity]) => ({
@@ -168,17 +160,17 @@ export class StoreFixture {
   async reserve(
     show: string,
     user: string,
-    ask: Ask = {},
+    options: ReserveOptions = {},
     store: ConnectedStore = this.store,
   ): Promise<Result<Decision>> {
-    const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = ask;
-    const [answer] = await store.reserve(show, [{ user, key, sale, lines }]);
-    if (!answer) throw new Error('a reserve without an answer');
-    return answer;
+    const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = options;
+    const [result] = await store.reserve(show, [{ user, key, sale, lines }]);
+    if (!result) throw new Error('reserve returned no result');
+    return result;
   }
 
-  async hold(show: string, user: string, ask: Ask = {}): Promise<ReservationView> {
-    return unwrap(await this.reserve(show, user, ask)).reservation;
+  async hold(show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> {
+    return unwrap(await this.reserve(show, user, options)).reservation;
   }
 
   confirm(
@@ -212,7 +204,7 @@ export class StoreFixture {
     return { allocated, available, held, sold, withdrawn };
   }
 
-  /** Live holds and orders, one list a user. */
+  /** Returns holds and orders, one list for each user. */
   async reservationsOf(show: string, users: readonly string[]): Promise<ReservationView[][]> {
     return unwrap(await this.store.holdingsOf(show, users)).map(({ reservations }) => reservations);
   }
@@ -226,7 +218,7 @@ export class StoreFixture {
     return rows.flatMap(([, fields]) => unpackLedger(fields[1] as Buffer));
   }
 
-  /** Every record of the show as it stands, to prove that nothing was written at all. */
+  /** Returns all records of a show, to prove that nothing was written. */
   async recordsOf(show: string): Promise<Record<string, string[]>> {
     const keys = (await this.client.keys(`${this.prefix}*`)).filter((key) => key.includes(`{${show}}`)).sort();
     const contents: Record<string, string[]> = {};

@@ -137,7 +137,7 @@ class Crowd {
     const { time, show } = this.#plan;
     if (!time) return;
     await this.#recorder.record(
-      { do: 'lapse', reservation: id },
+      { do: 'expire', reservation: id },
       () => time.passDeadlineUnderLoad(show, id).catch(() => {}),
       () => ({ type: 'ok' }),
     );

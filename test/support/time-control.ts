@@ -1,8 +1,6 @@
 /**
- * Moments that would take minutes to come, made to come now. Redis' own clock decides and cannot be
- * turned, so the moments are moved
- * instead: a plain client writes the deadline back, in the record and in the set of things due.
- * Only for quiet moments: it reads and writes in two steps.
+ * Makes moments come that are minutes away. The Redis clock cannot be changed, so the moments are
+ * moved into the past, in the record and in the set `due`. Not atomic: only while the show is idle.
  */
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../../src/limits.ts';
@@ -33,10 +31,7 @@ export class TimeControl {
     await this.#client.hset(this.key(show, hash), field, change(bytes));
   }
 
-  /**
-   * The deadline of a hold is `agoMs` in the past. Its units are freed by the next script, once the
-   * grace for confirms is over too.
-   */
+  /** Moves a deadline to `agoMs` ago. After the grace the next script frees the units. */
   async passDeadline(show: string, reservation: string, agoMs: number = LIMITS.confirmGraceMs + 1): Promise<void> {
     const heldUntil = (await this.#now()) - agoMs;
     await this.#change(show, 'reservations', reservation, (bytes) =>
@@ -45,29 +40,26 @@ export class TimeControl {
     await this.#client.zadd(this.key(show, 'due'), heldUntil + LIMITS.confirmGraceMs, reservation);
   }
 
-  /**
-   * The same for a show in full swing: one atomic command that touches no record, and none of a
-   * hold that has ended meanwhile.
-   */
+  /** The same in one atomic command, while the show is busy. Does nothing for a hold that ended. */
   async passDeadlineUnderLoad(show: string, reservation: string): Promise<void> {
     await this.#client.zadd(this.key(show, 'due'), 'XX', 1, reservation);
   }
 
-  /** Every open hold of the show has lapsed, though nobody has noticed yet. */
+  /** Passes the deadlines of all open holds. Returns their number. */
   async passAllDeadlines(show: string): Promise<number> {
     const members = (await this.#client.zrange(this.key(show, 'due'), 0, '-1')).filter((member) => member[1] !== ':');
     for (const member of members) await this.passDeadline(show, member);
     return members.length;
   }
 
-  /** The planned moment of a sale has come, though nobody has noticed yet. */
+  /** Moves a planned moment of a sale into the past. */
   async passMoment(show: string, sale: string, which: 'opensAt' | 'closesAt', agoMs = 1): Promise<void> {
     const at = (await this.#now()) - agoMs;
     await this.#change(show, 'sales', sale, (bytes) => pack({ ...unpack<SaleRecord>(bytes), [which]: at }));
     await this.#client.zadd(this.key(show, 'due'), at, `${which === 'opensAt' ? 'o' : 'c'}:${sale}`);
   }
 
-  /** The show was last written by another server process, as after a restart or a failover. */
+  /** Marks the show as last written by another Redis process, as after a restart or failover. */
   async changeServer(show: string): Promise<void> {
     await this.#client.hset(this.key(show, 'show'), 'run', 'another-process');
   }
@@ -76,7 +68,7 @@ export class TimeControl {
     return (await this.#client.hexists(this.key(show, 'show'), 'recovering')) === 1;
   }
 
-  /** The newest keys are remembered since `agoMs`. */
+  /** Makes the newest idempotency records `agoMs` old. */
   async ageKeys(show: string, agoMs: number): Promise<void> {
     await this.#client.hset(this.key(show, 'show'), 'idem_since', String((await this.#now()) - agoMs));
   }
