@@ -59,7 +59,7 @@ t.test('joins with protocol and token, and knows who it is', async (t) => {
   t.ok(Math.abs(client.serverNow() - Date.now()) < 1_000);
 });
 
-t.test('a lost line comes back with its position; what was kept is kept', async (t) => {
+t.test('a lost line comes back with its position; what was kept is kept (R-1)', async (t) => {
   const server = await serve(t, {
     greet: (visit, index) =>
       visit.say(index === 0 ? WELCOME : { ...WELCOME, snapshot: undefined as never, resumed: true }),
@@ -82,7 +82,7 @@ t.test('a lost line comes back with its position; what was kept is kept', async 
   t.match(client.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
 });
 
-t.test('a reservation whose answer was lost is asked again with the same key', async (t) => {
+t.test('a reservation whose answer was lost is asked again with the same key (Q-5.4)', async (t) => {
   const server = await serve(t, {
     answer: (visit, message) => {
       if (message.t !== 'reserve') return;
@@ -101,7 +101,7 @@ t.test('a reservation whose answer was lost is asked again with the same key', a
   t.equal(client.model.reservations.get('r1')?.state, 'held');
 });
 
-t.test('silence and passing failures are repeated with the same key, refusals are not', async (t) => {
+t.test('silence and passing failures are repeated with the same key, refusals are not (Q-9)', async (t) => {
   let asked = 0;
   const server = await serve(t, {
     answer: (visit, message) => {
@@ -150,7 +150,7 @@ t.test('an outcome nobody told is called unknown; what was never sent is called 
   t.match(await client.release('r1'), { ok: false, error: { code: 'closed' } });
 });
 
-t.test('a gap is closed by one resume; when that fails the client starts over with a snapshot', async (t) => {
+t.test('a gap is closed by one resume; when that fails the client starts over with a snapshot (E-2.3)', async (t) => {
   let resumes = 0;
   const server = await serve(t, {
     answer: (visit, message) => {
@@ -190,7 +190,7 @@ t.test('a gap is closed by one resume; when that fails the client starts over wi
   t.equal(client.stats.gaps, 2);
 });
 
-t.test('close codes say what to do: stop, wait, come back', async (t) => {
+t.test('close codes say what to do: stop, wait, come back (W-5.2, W-5.3)', async (t) => {
   const server = await serve(t, {
     greet: (visit, index) => {
       visit.say(WELCOME);
@@ -215,7 +215,7 @@ t.test('close codes say what to do: stop, wait, come back', async (t) => {
   t.equal(server.visits.length, 3);
 });
 
-t.test('a leaving node may send its people elsewhere; without a delay the code decides', async (t) => {
+t.test('a stopping node may name another node; without a delay the code decides (W-5.2, W-5.4, W-5.5)', async (t) => {
   const other = await serve(t);
   const server = await serve(t, {
     greet: (visit, index) => {

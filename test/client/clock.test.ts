@@ -9,7 +9,7 @@ t.test('without an exchange nothing is promised', async (t) => {
   t.same(clock.read(), { now: 1_000, errorMs: Infinity });
 });
 
-t.test('the true time lies within the stated error, however lopsided the way', async (t) => {
+t.test('the true time lies within the stated error, however lopsided the way (T-1.2, T-2.2)', async (t) => {
   const random = createPrng(7);
   for (let round = 0; round < 200; round += 1) {
     let local = 1_000_000;
@@ -30,7 +30,7 @@ t.test('the true time lies within the stated error, however lopsided the way', a
   t.pass('200 rounds');
 });
 
-t.test('the shortest round trip wins, until drift has made it the worse one', async (t) => {
+t.test('the shortest round trip wins, until drift has made it the worse one (T-2.1)', async (t) => {
   let local = 0;
   const clock = new ServerClock(() => local);
   local = 10;
@@ -47,7 +47,7 @@ t.test('the shortest round trip wins, until drift has made it the worse one', as
 });
 
 t.test(
-  'waits double up to a bound, spread from nothing to the ceiling, and start over after a stable connection',
+  'waits double up to a bound, spread from nothing to the ceiling, and start over after a stable connection (X-2.2)',
   async (t) => {
     let drawn = 0.999;
     const backoff = new Backoff({ firstMs: 500, maxMs: 30_000, random: () => drawn });

@@ -6,7 +6,7 @@ import { SHOW, startEngineUnderTest, until } from './live-house.ts';
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 
-t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
+t.test('people talk, hearts add up, and everyone sees the same (C-3)', async (t) => {
   const house = await startEngineUnderTest(t);
   const ana = await house.join('ana', { variant: 'json' });
   const bo = await house.join('bo', { variant: 'msgpack' });
@@ -40,7 +40,7 @@ t.test('people talk, hearts add up, and everyone sees the same', async (t) => {
   t.match(await guest.chat('let me'), { ok: false, error: { code: 'forbidden' } });
 });
 
-t.test('countdown, reserve, same key again, confirm, release', async (t) => {
+t.test('countdown, reserve, same key again, confirm, release (Q-7.2, Q-7.3, T-3.2)', async (t) => {
   const house = await startEngineUnderTest(t);
   const ana = await house.join('ana', { variant: 'msgpack' });
   const sale = await house.office.createSale(

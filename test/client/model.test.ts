@@ -67,7 +67,7 @@ const begun = (): Model => {
   return model;
 };
 
-t.test('a welcome with a snapshot replaces everything', async (t) => {
+t.test('a welcome with a snapshot replaces everything (W-2.2)', async (t) => {
   const model = begun();
   t.equal(model.show?.title, 'S');
   t.equal(model.sales.get('flash')?.rev, 5);
@@ -75,7 +75,7 @@ t.test('a welcome with a snapshot replaces everything', async (t) => {
   t.same([model.epoch, model.offset], ['e1', 4]);
 });
 
-t.test('events apply in order and once; a hole is noticed and nothing behind it is applied', async (t) => {
+t.test('events apply in order and once; nothing after a gap is applied (E-2.1, E-2.2, E-2.3)', async (t) => {
   const model = begun();
   const first = model.applyFrame(
     frame({ events: [event(4, 'announcement', { text: 'old' }), event(5, 'announcement', { text: 'five' })] }),
@@ -100,7 +100,7 @@ t.test('events apply in order and once; a hole is noticed and nothing behind it 
   );
 });
 
-t.test('of sale states the newest revision wins, whatever the order', async (t) => {
+t.test('of sale states the newest revision wins, whatever the order (S-2.2, S-2.3)', async (t) => {
   const model = begun();
   model.applyFrame(
     frame({
@@ -147,7 +147,7 @@ t.test('products, pins and shows follow their events', async (t) => {
   t.equal(model.show?.state, 'ended');
 });
 
-t.test('chat comes once, also when a resume repeats it, and the newest number is known', async (t) => {
+t.test('chat appears once, also when a resume repeats it (C-1, C-2.1, C-2.2, C-4.3)', async (t) => {
   const model = begun();
   const got = model.applyFrame(
     frame({
@@ -207,59 +207,59 @@ t.test('a hold that ended stays ended', async (t) => {
   t.ok(model.reservations.size <= 25, 'bounded');
 });
 
-t.test('C-7 C-10: groups without items, messages taken off, and own ones that nobody else sees', async (t) => {
-  const model = begun();
-  const first = model.lastChat;
-  model.applyFrame(frame({ chat: [[first + 1, 1000, [[3, 0, 'a', 'hi']]]], missed: 3 }));
-  model.applyFrame(frame({ chat: [[first + 9, 1000, []]], missed: 4 }));
-  t.equal(model.lastChat, first + 8, 'the position counts what was left out');
-  model.applyFrame(frame({ events: [event(5, 'chat.removed', { ids: [first + 4, first + 20] })] }));
-  t.same(
-    model.chat.filter(({ id }) => id > first),
-    [],
-  );
-  t.same(
-    model
-      .applyFrame(
-        frame({
-          chat: [
-            [
-              first + 20,
-              1000,
-              [
-                [0, 0, 'a', 'late'],
-                [1, 0, 'a', 'next'],
-              ],
-            ],
-          ],
-        }),
-      )
-      .chat.map(({ text }) => text),
-    ['next'],
-    'it stays away',
-  );
-  const own = { id: first + 30, at: 1, name: 'me', text: 'only here', mark: 0 };
-  t.equal(model.addOwnChat(own), true);
-  t.equal(model.addOwnChat(own), false);
-  t.equal(model.lastChat, first + 21, 'what others said before it may still be on its way');
-});
-
 t.test(
-  'a snapshot replaces everything; one of a new epoch begins anew, and a frame of an unknown epoch is a gap',
+  'groups without items, removed messages, and own messages that were left out (C-5.2, C-7.1, C-7.2, C-10.1)',
   async (t) => {
     const model = begun();
-    model.applyFrame(
-      frame({ events: [event(5, 'announcement', { text: 'x' })], chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }),
+    const first = model.lastChat;
+    model.applyFrame(frame({ chat: [[first + 1, 1000, [[3, 0, 'a', 'hi']]]], missed: 3 }));
+    model.applyFrame(frame({ chat: [[first + 9, 1000, []]], missed: 4 }));
+    t.equal(model.lastChat, first + 8, 'the position counts what was left out');
+    model.applyFrame(frame({ events: [event(5, 'chat.removed', { ids: [first + 4, first + 20] })] }));
+    t.same(
+      model.chat.filter(({ id }) => id > first),
+      [],
     );
-    t.equal(model.applyFrame(frame({ snapshot: snapshot(9) })).snapshot, true);
-    t.same([model.offset, model.chat.length], [9, 0], 'the chat on screen too: something may have been taken off');
-    model.applyFrame(frame({ snapshot: snapshot(9), chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
-    t.equal(model.chat.length, 1, 'recent chat comes with it');
-    t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
-    t.match(model.applyFrame(frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) })), {
-      snapshot: true,
-      gap: false,
-    });
-    t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat numbers begin anew too');
+    t.same(
+      model
+        .applyFrame(
+          frame({
+            chat: [
+              [
+                first + 20,
+                1000,
+                [
+                  [0, 0, 'a', 'late'],
+                  [1, 0, 'a', 'next'],
+                ],
+              ],
+            ],
+          }),
+        )
+        .chat.map(({ text }) => text),
+      ['next'],
+      'it stays away',
+    );
+    const own = { id: first + 30, at: 1, name: 'me', text: 'only here', mark: 0 };
+    t.equal(model.addOwnChat(own), true);
+    t.equal(model.addOwnChat(own), false);
+    t.equal(model.lastChat, first + 21, 'what others said before it may still be on its way');
   },
 );
+
+t.test('a snapshot replaces everything; a frame of an unknown epoch is a gap (E-2.4, E-4.3, W-3.3)', async (t) => {
+  const model = begun();
+  model.applyFrame(
+    frame({ events: [event(5, 'announcement', { text: 'x' })], chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }),
+  );
+  t.equal(model.applyFrame(frame({ snapshot: snapshot(9) })).snapshot, true);
+  t.same([model.offset, model.chat.length], [9, 0], 'the chat on screen too: something may have been taken off');
+  model.applyFrame(frame({ snapshot: snapshot(9), chat: [[10, 1000, [[0, 0, 'a', 'hi']]]] }));
+  t.equal(model.chat.length, 1, 'recent chat comes with it');
+  t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
+  t.match(model.applyFrame(frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) })), {
+    snapshot: true,
+    gap: false,
+  });
+  t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat numbers begin anew too');
+});

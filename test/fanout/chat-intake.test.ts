@@ -19,7 +19,7 @@ const intakeWith = (
     ...options,
   });
 
-t.test('C-4: intake: one append in flight, everybody gets the id of their message', async (t) => {
+t.test('intake: one append in flight, everybody gets the id of their message (C-4.1)', async (t) => {
   const clock = new ManualClock();
   const appends: Array<{
     count: number;
@@ -126,7 +126,7 @@ t.test('intake: batches and queue are bounded', async (t) => {
   );
 });
 
-t.test('C-11: intake: nothing is taken while chat waits too long to be written', async (t) => {
+t.test('intake: nothing is taken while chat waits too long to be written (C-11.1)', async (t) => {
   let behind = true;
   const intake = intakeWith({
     isBehind: () => behind,

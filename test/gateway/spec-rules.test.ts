@@ -143,6 +143,7 @@ t.test('messages have the listed fields (W-1.1, W-1.2, W-2.1, W-2.3, W-3.1, S-1.
   const world = await startWorld(t);
   const ann = await world.connect();
   const welcome = await ann.type('welcome');
+  t.equal(ann.received[0], welcome);
   const sale = await world.openSale({ opensInMs: 1_200, quantity: 5 });
   await ann.event('sale.opened');
   const { reservation } = (await ann.reserve(sale, 'k')).data;

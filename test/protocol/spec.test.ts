@@ -127,6 +127,14 @@ t.test('every rule number in a test name exists', async (t) => {
   for (const { rule, name, file } of citedRules()) t.ok(RULES.all.includes(rule), `${rule} in ${file}: ${name}`);
 });
 
+t.test('every rule is cited by a test name', async (t) => {
+  const cited = new Set(citedRules().map(({ rule }) => rule));
+  t.same(
+    RULES.statements.filter((rule) => !cited.has(rule)),
+    [],
+  );
+});
+
 t.test('the protocol folder runs in browsers: it imports nothing of Node and nothing of ours', async (t) => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
     t.notMatch(readFileSync(join(folder, file), 'utf8'), /from '(node:|\.\.\/)|\bBuffer\b|\bprocess\./, file);

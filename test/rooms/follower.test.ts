@@ -205,7 +205,7 @@ t.test('and by the answer to a report, when nothing comes after it', async (t) =
   t.notOk(world.follower.isSynced, 'another epoch');
 });
 
-t.test('E-4: a new epoch, or a log that does not reach back: a snapshot for everybody', async (t) => {
+t.test('a new epoch, or a log that does not reach back: a snapshot for everybody (E-4.2)', async (t) => {
   const world = await opened();
   send(world, commit(20, [], { epoch: 'e2' }));
   await settle();
@@ -248,7 +248,7 @@ t.test('a show that is gone', async (t) => {
   await world.follower.stop();
 });
 
-t.test('S-2: sale state merges by revision', async (t) => {
+t.test('sale state merges by revision (S-2.2, S-2.3)', async (t) => {
   const world = await opened();
   const left = (): number | undefined => world.follower.replica.sales.get('f')?.skus[0]?.left;
   const patch = (rev: number, units: number): Commit =>

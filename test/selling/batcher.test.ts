@@ -123,7 +123,7 @@ t.test('too many waiting: new ones are shed with a wait', async (t) => {
   t.ok((await Promise.all(waiting)).every((r) => r.ok));
 });
 
-t.test('I4 I8: Redis away: the same keys again, until it answers or the time is up', async (t) => {
+t.test('Redis away: the same keys again, until it answers or the time is up (R-7.3, I4, I8)', async (t) => {
   const { batcher, calls, clock } = setUp();
   const one = reserve(batcher, request(1));
   calls[0]?.answer([fail('redis_unavailable')]);

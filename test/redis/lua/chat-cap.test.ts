@@ -41,7 +41,7 @@ fixture.test('below the cap everything is shown, up to the last one that fits', 
   t.equal(await shownOf(show, batch(10, 0)), null, '0: no cap at all');
 });
 
-fixture.test('above it a sample: evenly spread, numbered, and the same in the history and on the relay', async (t) => {
+fixture.test('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t) => {
   const show = await fixture.newShow();
   const heard: ChatBatch[] = [];
   unwrap(
@@ -74,7 +74,7 @@ fixture.test('above it a sample: evenly spread, numbered, and the same in the hi
   );
 });
 
-fixture.test('marked messages are shown above the cap too, and leave the others what is left of it', async (t) => {
+fixture.test('marked messages are always shown, and leave the others the rest of the cap (C-8.2)', async (t) => {
   const show = await fixture.newShow();
   t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
   t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
@@ -82,7 +82,7 @@ fixture.test('marked messages are shown above the cap too, and leave the others 
   t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that nobody sees takes its numbers all the same');
 });
 
-fixture.test('one cap for all nodes, used, and never passed in any second', async (t) => {
+fixture.test('one cap for all nodes, used, and never passed in any second (C-8.1)', async (t) => {
   const show = await fixture.newShow();
   const other = await fixture.connectAnother();
   const cap = 100;
@@ -104,7 +104,7 @@ fixture.test('one cap for all nodes, used, and never passed in any second', asyn
   t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
 });
 
-fixture.test('writers of a quiet node have the chance of those of a loud one', async (t) => {
+fixture.test('writers of a quiet node have the chance of those of a loud one (C-8.3)', async (t) => {
   const show = await fixture.newShow();
   const cap = 100;
   const said = { loud: 0, quiet: 0 };

@@ -35,7 +35,7 @@ fixture.test('the first caller gives the show a new epoch, once, and old positio
   t.equal(await epochOf(show), epochs[0], 'it stays');
 });
 
-fixture.test('every decision says how durably it is kept and in which epoch', async (t) => {
+fixture.test('every decision says how durably it is kept and in which epoch (Q-8.2, Q-8.3)', async (t) => {
   const show = await fixture.openShow();
   const before = await epochOf(show);
   const first = unwrap(await fixture.reserve(show, 'ann'));

@@ -232,7 +232,7 @@ fixture.test('lines of the same SKU count together', async (t) => {
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
 
-fixture.test('several lines are held together or not at all', async (t) => {
+fixture.test('several lines are held together or not at all (Q-8.1)', async (t) => {
   const show = await fixture.openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
   await fixture.hold(show, 'ann', { sku: 'M' });
   const both = [
@@ -286,7 +286,7 @@ fixture.test('within a batch earlier requests count against later ones', async (
   t.same(await fixture.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('the same key answers again, whatever became of the reservation; another body conflicts', async (t) => {
+fixture.test('a repeated key gets the recorded result; another body conflicts (Q-7.2, Q-7.3)', async (t) => {
   const show = await fixture.openShow({ perBuyer: 2 });
   const first = unwrap(await fixture.reserve(show, 'ann'));
   const replay = async (): Promise<void> => {
@@ -314,7 +314,7 @@ fixture.test('the same key answers again, whatever became of the reservation; an
   t.equal((await fixture.books(show)).sold, 1);
 });
 
-fixture.test('a refusal is not recorded: the same key may be tried again', async (t) => {
+fixture.test('a refusal is not recorded: the same key may be tried again (Q-7.4)', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'sold_out');

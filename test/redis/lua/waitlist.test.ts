@@ -46,13 +46,13 @@ const clean = async (test: Pick<typeof t, 'same'>, at: ConnectedStore, show: str
   test.same(verified.ok && verified.value.violations, [], 'the ledger replays clean');
 };
 
-t.test('nobody waits while units are free', async (t) => {
+t.test('nobody waits while units are free (Q-11.1)', async (t) => {
   const show = await openShow(1);
   t.equal(codeOf(await join(show, 'ann')), 'units_free');
   t.equal(codeOf(await leave(show, 'ann')), 'not_waiting');
 });
 
-t.test('freed units go to the line, in order, as offers with a deadline; declining passes them on', async (t) => {
+t.test('freed units are offered to the waitlist in order; declining passes them on (Q-11.2, Q-11.4)', async (t) => {
   const show = await openShow(1);
   const first = await reserve(show, 'buyer');
   t.ok(first?.ok);
@@ -86,7 +86,7 @@ t.test('freed units go to the line, in order, as offers with a deadline; declini
   await clean(t, store, show);
 });
 
-t.test('a lapsed offer passes on, and an offer is confirmed like any hold', async (t) => {
+t.test('a lapsed offer passes on, and an offer is confirmed like any hold (Q-11.4)', async (t) => {
   const show = await openShow(1);
   const held = await reserve(show, 'buyer');
   await join(show, 'ann');
@@ -117,7 +117,7 @@ t.test('a lapsed offer passes on, and an offer is confirmed like any hold', asyn
   await clean(t, store, show);
 });
 
-t.test('more stock serves the line first, in slices, and nobody passes it meanwhile', async (t) => {
+t.test('more stock serves the line first, in slices, and nobody passes it meanwhile (Q-11.5)', async (t) => {
   const show = await openShow(1);
   await reserve(show, 'buyer');
   const people = Array.from({ length: 120 }, (_, i) => `w${String(i).padStart(3, '0')}`);
@@ -153,7 +153,7 @@ t.test('the limit counts for those in line too, and who wants more than is free 
   await clean(t, store, show);
 });
 
-t.test('leaving gives up the place, once', async (t) => {
+t.test('leaving gives up the place, once (Q-11.6)', async (t) => {
   const show = await openShow(1);
   await reserve(show, 'buyer');
   await join(show, 'ann');
