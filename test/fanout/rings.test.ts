@@ -7,7 +7,7 @@ import { chatPiece, idRange, inventChat } from './chat-fixture.ts';
 const idsOf = (pieces: readonly ChatPiece[]): number[] =>
   pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
 
-t.test('R-6: the chat ring returns the history, and what came after an id', async (t) => {
+t.test('the chat ring returns the history, and what came after an id (R-6.1)', async (t) => {
   const ring = new ChatRing();
   const push = (i: number): void => ring.push(chatPiece(inventChat(10, i), i * 10 + 1));
   for (let i = 0; i < 20; i += 1) push(i);

@@ -14,7 +14,7 @@ const sale = (rev: number, left: Record<string, number>): SaleStateView => ({
   left,
 });
 
-t.test('S-1: the newest value of each thing is sent, in one frame per tick', async (t) => {
+t.test('the newest value of each thing is sent, in one frame per tick (S-1.1, S-1.3)', async (t) => {
   const { clock, sent, options } = laneFixture();
   const lane = new StateLane(options);
   lane.pushSales([sale(1, { a: 9 })]);

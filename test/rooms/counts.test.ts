@@ -32,7 +32,7 @@ function setUp() {
   return { clock, reports, redis, counts };
 }
 
-t.test('S-3: new users are reported once, in slices, and again if a report failed', async (t) => {
+t.test('new users are reported once, in slices, and again if a report failed (S-3.4)', async (t) => {
   const { clock, reports, redis, counts } = setUp();
   const newcomers = (): unknown => reports.splice(0).map((report) => report.newcomers);
   redis.isAway = true;
@@ -54,7 +54,7 @@ t.test('S-3: new users are reported once, in slices, and again if a report faile
   t.equal(clock.armed, 0);
 });
 
-t.test('S-3: at most one report per second, only after a change, repeated before it expires', async (t) => {
+t.test('at most one report per second, only after a change, repeated before it expires (S-3.1)', async (t) => {
   const { clock, reports, counts } = setUp();
   const startMs = clock.time;
   counts.setViewers(1);

@@ -3,7 +3,7 @@ import type { SaleView } from '../../src/protocol/messages.ts';
 import { CountdownTicker } from '../../src/selling/countdown.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-t.test('S-4: countdowns tick on whole seconds, only with viewers and a sale to count down', async (t) => {
+t.test('countdowns tick on whole seconds, only with viewers and a sale to count down (S-4.2)', async (t) => {
   const clock = new ManualClock();
   const ticks: number[] = [];
   let hasViewers = true;
