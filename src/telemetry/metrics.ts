@@ -46,7 +46,7 @@ export interface Metrics {
   readonly hearts: Counter;
   readonly decisions: Tally;
   readonly localRefusals: Tally;
-  readonly reserveBatchSize: Histogram;
+  readonly reserveBatchSize: Distribution;
   readonly decisionSeconds: Distribution;
   readonly scriptSeconds: Histogram<'script'>;
   readonly flushSeconds: Histogram<'lane'>;
@@ -62,10 +62,10 @@ export interface MetricsOptions {
   readonly node?: string;
 }
 
-const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 /** The enum of prom-client exists in its types only. */
 const HISTOGRAM = 'histogram' as unknown as MetricType;
-const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
+const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128];
 
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry();
@@ -96,12 +96,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     return metric;
   };
   const gauge = (name: string, help: string): Gauge => new Gauge({ name: `stampede_${name}`, help, registers });
-  const histogram = <L extends string = never>(
-    name: string,
-    help: string,
-    buckets: number[],
-    labelNames: L[] = [],
-  ): Histogram<L> => new Histogram<L>({ name: `stampede_${name}`, help, buckets, labelNames, registers });
+  const seconds = <L extends string>(name: string, help: string, labelNames: L[]): Histogram<L> =>
+    new Histogram<L>({ name: `stampede_${name}`, help, buckets: SECONDS_BUCKETS, labelNames, registers });
 
   const encodes = Object.fromEntries(VARIANTS.map((variant) => [variant, 0])) as Record<Variant, number>;
   collected('encodes_total', 'Broadcasts and welcomes encoded, by wire variant', 'variant', () =>
@@ -118,11 +114,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     closes: tally('closes_total', 'WebSocket connections closed, by close code', 'code'),
     framesIn: tally('frames_in_total', 'Messages received from clients, by type', 'type'),
     badFrames: counter('bad_frames_total', 'Invalid messages from clients, by error code', ['code']),
-    framesOut: counter(
-      'frames_out_total',
-      'Frames published, each counted once for all its viewers, by lane and wire variant',
-      ['lane', 'variant'],
-    ),
+    framesOut: counter('frames_out_total', 'Frames published, by lane and wire variant', ['lane', 'variant']),
     deliveries: counter('deliveries_total', 'Frames sent to viewers, by lane', ['lane']),
     bytesOut: counter('bytes_out_total', 'Payload bytes sent to viewers, by lane', ['lane']),
     demotions: counter('demotions_total', 'Slow viewers unsubscribed from chat until their buffer was empty'),
@@ -131,45 +123,19 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages dropped by the display cap of their show'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
     hearts: counter('hearts_total', 'Hearts received by this node'),
-    decisions: tally(
-      'decisions_total',
-      'Redis results of reserve and release: accepted, replayed or the error code',
-      'outcome',
-    ),
-    localRefusals: tally(
-      'local_refusals_total',
-      'Reserve requests refused from memory without a Redis call, by error code',
-      'code',
-    ),
-    reserveBatchSize: histogram('reserve_batch_size', 'Reserve requests per script call', BATCH_SIZES),
+    decisions: tally('decisions_total', 'Redis results of reserve and release, by outcome', 'outcome'),
+    localRefusals: tally('local_refusals_total', 'Reserve requests refused from memory, by error code', 'code'),
+    reserveBatchSize: distribution('reserve_batch_size', 'Reserve requests per script call', BATCH_BUCKETS),
     decisionSeconds: distribution(
       'decision_seconds',
       'Time from a reserve or release request to its reply, for results of Redis',
-      SECONDS_FAST,
+      SECONDS_BUCKETS,
     ),
-    scriptSeconds: histogram(
-      'script_seconds',
-      'Time from sending a script to Redis until its reply, by script',
-      SECONDS_FAST,
-      ['script'],
-    ),
-    flushSeconds: histogram(
-      'flush_seconds',
-      'Time from the flush of a lane until it is written, by lane',
-      SECONDS_FAST,
-      ['lane'],
-    ),
+    scriptSeconds: seconds('script_seconds', 'Time from sending a script to Redis until its reply', ['script']),
+    flushSeconds: seconds('flush_seconds', 'Time from the flush of a lane until it is written', ['lane']),
     redisUp: gauge('redis_up', '1 while Redis replies, else 0'),
-    clockErrorSeconds: gauge(
-      'clock_error_seconds',
-      'Maximum error of the Redis clock: half the round trip of the best sample',
-    ),
-    httpRequestSeconds: histogram(
-      'http_request_seconds',
-      'Duration of HTTP requests, by method, route and status',
-      SECONDS_FAST,
-      ['method', 'route', 'status'],
-    ),
+    clockErrorSeconds: gauge('clock_error_seconds', 'Maximum error of the Redis clock: half the best round trip'),
+    httpRequestSeconds: seconds('http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),
     jobs: counter('jobs_total', 'Finished background jobs, by queue and outcome', ['queue', 'outcome']),
   });
 }

@@ -61,38 +61,29 @@ function statusOf(port: number, path: string): Promise<number | undefined> {
 }
 
 t.test('invalid TLS settings are configuration errors', async (t) => {
-  const load = (env: Record<string, string>) => loadConfig({ argv: [], env });
-  const good = load({
-    TLS_CERT_FILE: certFile,
-    TLS_KEY_FILE: lockedKeyFile,
-    TLS_KEY_PASSPHRASE: 'open sesame',
-  });
+  const load = (...[cert, key, passphrase]: Array<string | undefined>) => {
+    const env = { TLS_CERT_FILE: cert, TLS_KEY_FILE: key, TLS_KEY_PASSPHRASE: passphrase };
+    return loadConfig({ argv: [], env: Object.fromEntries(Object.entries(env).filter(([, value]) => value)) });
+  };
+  const good = load(certFile, lockedKeyFile, 'open sesame');
   t.match(good.ok && good.config.tls, { certFile, passphrase: 'open sesame' });
-  t.equal(load({}).ok, true);
-  const bad: ReadonlyArray<[Record<string, string>, RegExp]> = [
-    [{ TLS_CERT_FILE: certFile }, /TLS_KEY_FILE: is needed with TLS_CERT_FILE/],
-    [{ TLS_KEY_FILE: keyFile }, /TLS_CERT_FILE: is needed with TLS_KEY_FILE/],
-    [{ TLS_KEY_PASSPHRASE: 'x' }, /TLS_KEY_PASSPHRASE: opens nothing without TLS_KEY_FILE/],
-    [
-      { TLS_CERT_FILE: file('absent.pem'), TLS_KEY_FILE: keyFile },
-      /TLS_CERT_FILE: .*absent\.pem cannot be read \(ENOENT\)/,
-    ],
-    [{ TLS_CERT_FILE: certFile, TLS_KEY_FILE: folder }, /TLS_KEY_FILE: .* cannot be read \(EISDIR\)/],
-    [{ TLS_CERT_FILE: keyFile, TLS_KEY_FILE: keyFile }, /TLS_CERT_FILE: .*key\.pem is not a PEM certificate/],
-    [{ TLS_CERT_FILE: certFile, TLS_KEY_FILE: certFile }, /TLS_KEY_FILE: .*cert\.pem is not a PEM private key/],
-    [
-      { TLS_CERT_FILE: certFile, TLS_KEY_FILE: selfSigned(folder, 'other').keyFile },
-      /TLS_KEY_FILE: .*other-key\.pem is not the key of the certificate/,
-    ],
-    [{ TLS_CERT_FILE: certFile, TLS_KEY_FILE: lockedKeyFile }, /TLS_KEY_FILE: .*opens without a passphrase/],
-    [
-      { TLS_CERT_FILE: certFile, TLS_KEY_FILE: lockedKeyFile, TLS_KEY_PASSPHRASE: 'wrong' },
-      /TLS_KEY_FILE: .*that TLS_KEY_PASSPHRASE opens/,
-    ],
+  t.equal(load().ok, true);
+  const { keyFile: otherKeyFile } = selfSigned(folder, 'other');
+  const bad: ReadonlyArray<[Array<string | undefined>, RegExp]> = [
+    [[certFile], /TLS_KEY_FILE: is needed with TLS_CERT_FILE/],
+    [[undefined, keyFile], /TLS_CERT_FILE: is needed with TLS_KEY_FILE/],
+    [[undefined, undefined, 'x'], /TLS_KEY_PASSPHRASE: opens nothing without TLS_KEY_FILE/],
+    [[file('absent.pem'), keyFile], /TLS_CERT_FILE: .*absent\.pem cannot be read \(ENOENT\)/],
+    [[certFile, folder], /TLS_KEY_FILE: .* cannot be read \(EISDIR\)/],
+    [[keyFile, keyFile], /TLS_CERT_FILE: .*key\.pem is not a PEM certificate/],
+    [[certFile, certFile], /TLS_KEY_FILE: .*cert\.pem is not a PEM private key/],
+    [[certFile, otherKeyFile], /TLS_KEY_FILE: .*other-key\.pem is not the key of the certificate/],
+    [[certFile, lockedKeyFile], /TLS_KEY_FILE: .*opens without a passphrase/],
+    [[certFile, lockedKeyFile, 'wrong'], /TLS_KEY_FILE: .*that TLS_KEY_PASSPHRASE opens/],
   ];
-  for (const [env, says] of bad) {
-    const loaded = load(env);
-    t.match(loaded.ok ? '' : configErrorsText(loaded.errors), says);
+  for (const [files, expected] of bad) {
+    const loaded = load(...files);
+    t.match(loaded.ok ? '' : configErrorsText(loaded.errors), expected);
     t.notMatch(loaded.ok ? '' : configErrorsText(loaded.errors), /wrong|sesame/, 'a passphrase is never repeated');
   }
 });
