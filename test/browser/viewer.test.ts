@@ -1,12 +1,8 @@
-/**
- * The viewer page in a real Chromium against the real engine: join, talk, wait for zero, buy, see
- * the hold run down and the order come.
- */
-
+/** The viewer page in Chromium against an engine: join, chat, wait, buy, hold, order. */
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { SHOW, startEngineUnderTest } from '../client/live-house.ts';
-import { compilePage, findChromium, launchChromium } from './chromium.ts';
+import { SHOW, startEngineUnderTest } from '../client/live-engine.ts';
+import { findChromium, launchChromium, pageScripts } from './chromium.ts';
 
 const executablePath = findChromium();
 const skip = executablePath === null ? 'no Chromium found: install it or set STAMPEDE_CHROMIUM' : false;
@@ -18,24 +14,24 @@ async function joinAs(page: Page, url: string, name: string): Promise<void> {
   await page.getByText('Connected', { exact: true }).waitFor();
 }
 
-t.test('two viewers of a sale', { skip }, async (t) => {
-  const house = await startEngineUnderTest(t, { scripts: compilePage(t) });
+t.test('two viewers take part in a sale', { skip }, async (t) => {
+  const engine = await startEngineUnderTest(t, { scripts: pageScripts() });
   const browser = await launchChromium(t, executablePath ?? '');
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  const complaints: string[] = [];
+  const errors: string[] = [];
   const open = async (name: string): Promise<Page> => {
     const page = await context.newPage();
     page.setDefaultTimeout(8_000);
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    await joinAs(page, `${house.controlUrl}/watch/${SHOW}`, name);
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    page.on('pageerror', (error) => errors.push(error.message));
+    await joinAs(page, `${engine.controlUrl}/watch/${SHOW}`, name);
     return page;
   };
   const ana = await open('Ana');
-  // The tab keeps its own token, the second person is another tab.
+  // A tab keeps its token, so another tab is another viewer.
   const bo = await open('Bo');
 
-  await t.test('chat reaches the other viewer as text, never as markup', async (t) => {
+  await t.test('chat is shown to others as text, never as markup', async (t) => {
     await ana.getByLabel('Your message').fill('hi <img src=x onerror=alert(1)> 👋');
     await ana.getByRole('button', { name: 'Send', exact: true }).click();
     await bo.getByRole('log').getByText('hi <img src=x onerror=alert(1)> 👋').waitFor();
@@ -45,12 +41,12 @@ t.test('two viewers of a sale', { skip }, async (t) => {
     await ana.locator('#viewers', { hasText: '2' }).waitFor();
   });
 
-  await house.office.pin(SHOW, 'tee');
-  await house.office.createSale(
+  await engine.office.pin(SHOW, 'tee');
+  await engine.office.createSale(
     SHOW,
     {
       id: 'flash',
-      title: 'Night drop',
+      title: 'Evening drop',
       currency: 'EUR',
       perBuyer: 1,
       holdMs: 15_000,
@@ -64,19 +60,19 @@ t.test('two viewers of a sale', { skip }, async (t) => {
     'k-flash',
   );
 
-  await t.test('before zero the button says when, and pressing it does nothing', async (t) => {
+  await t.test('before the opening the button shows the countdown and does nothing', async (t) => {
     const button = ana.locator('button[data-sku="TEE-M"]');
     await ana.getByText('Opens in', { exact: true }).waitFor();
     t.match(await button.textContent(), /^Opens in \d\.\d$/);
     t.equal(await button.getAttribute('aria-disabled'), 'true');
-    // A person can press it all the same: it keeps the focus and says why not.
+    // The button keeps the focus, and a click shows the reason.
     await button.dispatchEvent('click');
     await ana.locator('#toast', { hasText: 'Opens in' }).waitFor();
     t.match(await ana.locator('#countdown').textContent(), /^\d\.\d$/, 'tenths in the last ten seconds');
     t.equal(await ana.locator('#pinned-title').textContent(), 'Plain Tee');
   });
 
-  await t.test('at zero it can be bought once; the other viewer sees it go', async (t) => {
+  await t.test('after the opening a unit is held once, and other viewers may join the waitlist', async (t) => {
     await ana.getByText('Open now, closes in').waitFor();
     await ana.locator('button[data-sku="TEE-M"]').click();
     const hold = ana.locator('.hold[data-state="held"]');
@@ -85,7 +81,7 @@ t.test('two viewers of a sale', { skip }, async (t) => {
       Number((await hold.locator('.hold-time').textContent())?.replace('0:', ''));
     const before = await time();
     await ana.waitForTimeout(1_200);
-    t.ok((await time()) < before, 'it runs down');
+    t.ok((await time()) < before, 'the time runs down');
     t.ok(before <= 15);
     t.equal(await ana.locator('button[data-sku="TEE-M"]').textContent(), 'Held for you');
     t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Your limit is reached');
@@ -94,44 +90,40 @@ t.test('two viewers of a sale', { skip }, async (t) => {
     t.equal(await bo.locator('button[data-sku="CAP"]').textContent(), 'Buy');
   });
 
-  await t.test('giving it back passes the unit to the line; the next buyer pays and sees the order', async (t) => {
+  await t.test('a released unit goes to the waitlist, and its buyer sees the order', async (t) => {
     await ana.getByRole('button', { name: 'Release' }).click();
     await ana.locator('.hold[data-state="released"]').waitFor();
     const hold = bo.locator('.hold[data-state="held"]', { hasText: 'Your turn' });
     const id = (await hold.getAttribute('data-reservation')) ?? '';
-    await house.office.confirm(SHOW, id, { orderRef: 'ORD-42', amount: 1990 }, 'pay');
+    await engine.office.confirm(SHOW, id, { orderRef: 'ORD-42', amount: 1990 }, 'pay');
     await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
     t.equal(await bo.locator('button[data-sku="TEE-M"]').textContent(), 'You have it');
     await bo.locator('#toast', { hasText: 'Order confirmed' }).waitFor();
   });
 
-  await t.test('a reload is the same person, with order and chat', async () => {
+  await t.test('a reload keeps the viewer, with order and chat', async () => {
     await bo.reload();
     await bo.locator('.hold[data-state="confirmed"]', { hasText: 'ORD-42' }).waitFor();
     await bo.getByRole('log').getByText('onerror').waitFor();
   });
 
-  t.same(complaints, [], 'nothing complained, the content security policy neither');
+  t.same(errors, [], 'no error, also none of the content security policy');
 });
 
-t.test('a phone, a guest, and a show that is not there', { skip }, async (t) => {
-  const house = await startEngineUnderTest(t, { scripts: compilePage(t) });
+t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
+  const engine = await startEngineUnderTest(t, { scripts: pageScripts() });
   const browser = await launchChromium(t, executablePath ?? '');
   const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
   phone.setDefaultTimeout(8_000);
-  await phone.goto(`${house.controlUrl}/watch/${SHOW}`);
+  await phone.goto(`${engine.controlUrl}/watch/${SHOW}`);
   await phone.getByRole('button', { name: 'Only watch' }).click();
   await phone.getByText('Connected', { exact: true }).waitFor();
-  t.equal(
-    await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'),
-    true,
-    'nothing is wider than the phone',
-  );
+  t.equal(await phone.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, 'the page fits the phone');
   t.equal(await phone.locator('#chat').isVisible(), false);
   await phone.locator('#tab-chat').click();
   t.equal(await phone.locator('#chat').isVisible(), true);
   t.equal(await phone.getByLabel('Your message').isDisabled(), true, 'a guest only watches');
 
-  await phone.goto(`${house.controlUrl}/watch/nowhere`);
+  await phone.goto(`${engine.controlUrl}/watch/nowhere`);
   await phone.getByRole('alert').filter({ hasText: /show/i }).waitFor();
 });

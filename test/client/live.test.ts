@@ -2,22 +2,22 @@
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import { SHOW, startEngineUnderTest, until } from './live-house.ts';
+import { SHOW, startEngineUnderTest, until } from './live-engine.ts';
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 
-t.test('people talk, hearts add up, and everyone sees the same (C-3)', async (t) => {
-  const house = await startEngineUnderTest(t);
-  const ana = await house.join('ana', { variant: 'json' });
-  const bo = await house.join('bo', { variant: 'msgpack' });
-  const said = await ana.chat('hello 👋 <b>');
-  t.ok(said.ok);
+t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', async (t) => {
+  const engine = await startEngineUnderTest(t);
+  const ana = await engine.join('ana', { variant: 'json' });
+  const bo = await engine.join('bo', { variant: 'msgpack' });
+  const sent = await ana.chat('hello 👋 <b>');
+  t.ok(sent.ok);
   await until(() => bo.model.chat.length > 0, 'the message reaches the other encoding');
-  t.match(bo.model.chat[0], { name: 'ana', text: 'hello 👋 <b>', id: said.ok ? said.value.chat : -1 });
+  t.match(bo.model.chat[0], { name: 'ana', text: 'hello 👋 <b>', id: sent.ok ? sent.value.chat : -1 });
   bo.heart(3);
   await until(() => ana.model.hearts === 3 && ana.model.viewers === 2, 'counters');
-  await house.office.announce(SHOW, 'soon!');
-  await house.office.pin(SHOW, 'cap');
+  await engine.office.announce(SHOW, 'soon!');
+  await engine.office.pin(SHOW, 'cap');
   await until(
     () =>
       ana.model.announcement?.text === 'soon!' &&
@@ -27,23 +27,23 @@ t.test('people talk, hearts add up, and everyone sees the same (C-3)', async (t)
   );
   t.equal(ana.stats.gaps + bo.stats.gaps, 0);
   t.ok(ana.clock().errorMs < 500, `clock error ${ana.clock().errorMs}`);
-  const late = await house.join('cy');
+  const late = await engine.join('cy');
   t.same(
     late.model.chat.map(({ text }) => text),
     ['hello 👋 <b>'],
     'recent chat comes with the welcome',
   );
   t.equal(late.model.show?.pinned, 'cap');
-  const guest = connect({ url: house.gatewayUrl, show: SHOW, WebSocket });
+  const guest = connect({ url: engine.gatewayUrl, show: SHOW, WebSocket });
   t.teardown(() => guest.close());
   await new Promise((resolve) => guest.once('welcome', resolve));
   t.match(await guest.chat('let me'), { ok: false, error: { code: 'forbidden' } });
 });
 
-t.test('countdown, reserve, same key again, confirm, release (Q-7.2, Q-7.3, T-3.2)', async (t) => {
-  const house = await startEngineUnderTest(t);
-  const ana = await house.join('ana', { variant: 'msgpack' });
-  const sale = await house.office.createSale(
+t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q-7.2, Q-7.3, T-3.2)', async (t) => {
+  const engine = await startEngineUnderTest(t);
+  const ana = await engine.join('ana', { variant: 'msgpack' });
+  const sale = await engine.office.createSale(
     SHOW,
     { ...SALE, id: 'flash', opensInMs: 1_200, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 }] },
     'k-sale',
@@ -56,7 +56,7 @@ t.test('countdown, reserve, same key again, confirm, release (Q-7.2, Q-7.3, T-3.
     ok: false,
     error: { code: 'sale_not_open' },
   });
-  await until(() => ana.model.sales.get('flash')?.state === 'open', 'it opens by itself');
+  await until(() => ana.model.sales.get('flash')?.state === 'open', 'it opens on time');
   t.match(ana.countdown('flash'), { to: 'close' });
 
   const lines = [{ sku: 'TEE-M', qty: 2 }];
@@ -74,55 +74,52 @@ t.test('countdown, reserve, same key again, confirm, release (Q-7.2, Q-7.3, T-3.
   await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'units left');
 
   const id = first.ok ? first.value.reservation.id : '';
-  await house.office.confirm(SHOW, id, { orderRef: 'ORD-1', amount: 3980 }, 'pay-1');
-  await until(() => ana.model.reservations.get(id)?.state === 'confirmed', 'the order is told to its buyer');
+  await engine.office.confirm(SHOW, id, { orderRef: 'ORD-1', amount: 3980 }, 'pay-1');
+  await until(() => ana.model.reservations.get(id)?.state === 'confirmed', 'the buyer gets the order');
 
-  const bo = await house.join('bo');
+  const bo = await engine.join('bo');
   const held = await bo.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
   await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 0, 'none left');
   const released = await bo.release(held.ok ? held.value.reservation.id : '');
   t.match(released, { ok: true, value: { reservation: { state: 'released' } } });
-  await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'it is back');
-  t.same((await house.office.verify(SHOW)).violations, []);
+  await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'the unit is free');
+  t.same((await engine.office.verify(SHOW)).violations, []);
 });
 
-t.test(
-  'a lost line resumes where it was, with what was missed, and a request made meanwhile gets through',
-  async (t) => {
-    const house = await startEngineUnderTest(t);
-    const ana = await house.join('ana', { random: () => 0.2 });
-    const bo = await house.join('bo');
-    await bo.chat('one');
-    await until(() => ana.model.chat.length === 1, 'first message');
-    await house.office.createSale(
-      SHOW,
-      { ...SALE, id: 'flash', opensInMs: 0, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 5 }] },
-      'k-sale',
-    );
-    await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
-    const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
-    const offsets: number[] = [];
-    ana.on('event', ({ offset }) => offsets.push(offset));
-    const before = ana.model.offset;
-    ana.reconnect();
-    t.not(ana.status.at, 'open');
-    await bo.chat('two');
-    await house.office.announce(SHOW, 'while you were away');
-    await house.office.announce(SHOW, 'and again');
-    // The line is still down: this waits, goes out after the reconnect, and is answered.
-    const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
-    t.ok(during.ok);
-    await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
-    t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
-    t.same(
-      ana.model.chat.map(({ text }) => text),
-      ['one', 'two'],
-    );
-    t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
-    t.equal(
-      ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state,
-      'held',
-      'own holds come with the welcome',
-    );
-  },
-);
+t.test('a lost connection is resumed with what was missed, and a request made meanwhile succeeds (I7)', async (t) => {
+  const engine = await startEngineUnderTest(t);
+  const ana = await engine.join('ana', { random: () => 0.2 });
+  const bo = await engine.join('bo');
+  await bo.chat('one');
+  await until(() => ana.model.chat.length === 1, 'first message');
+  await engine.office.createSale(
+    SHOW,
+    { ...SALE, id: 'flash', opensInMs: 0, skus: [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 5 }] },
+    'k-sale',
+  );
+  await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
+  const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  const offsets: number[] = [];
+  ana.on('event', ({ offset }) => offsets.push(offset));
+  const before = ana.model.offset;
+  ana.reconnect();
+  t.not(ana.status.at, 'open');
+  await bo.chat('two');
+  await engine.office.announce(SHOW, 'while you were away');
+  await engine.office.announce(SHOW, 'and again');
+  // Not connected: the request is sent after the reconnect.
+  const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  t.ok(during.ok);
+  await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
+  t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
+  t.same(
+    ana.model.chat.map(({ text }) => text),
+    ['one', 'two'],
+  );
+  t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
+  t.equal(
+    ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state,
+    'held',
+    'the welcome contains the holds',
+  );
+});

@@ -1,7 +1,4 @@
-/**
- * A WebSocket server that says exactly what a test tells it to: for the moments a real gateway does
- * not produce on demand.
- */
+/** A WebSocket server that follows a script, for situations that a gateway does not produce. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -12,14 +9,14 @@ export interface Visit {
   readonly url: URL;
   readonly protocols: string[];
   readonly socket: WebSocket;
-  readonly heard: ClientMessage[];
+  readonly received: ClientMessage[];
   say(message: ServerMessage): void;
 }
 
 export interface ScriptedServer {
   readonly url: string;
   readonly visits: Visit[];
-  /** The n-th visit, 0 first; waits for it. */
+  /** Resolves with the connection of this index. */
   visit(index: number): Promise<Visit>;
   close(): Promise<void>;
 }
@@ -51,14 +48,11 @@ export const WELCOME: Welcome = {
   },
 };
 
-/**
- * `greet` runs for every connection; `answer` for every message that is not a clock exchange (those
- * are answered here).
- */
+/** `greet` runs for every connection, `onMessage` for every message except clock exchanges. */
 export async function startScriptedServer(
   script: {
     greet?: (visit: Visit, index: number) => void;
-    answer?: (visit: Visit, message: ClientMessage) => void;
+    onMessage?: (visit: Visit, message: ClientMessage) => void;
   } = {},
 ): Promise<ScriptedServer> {
   const server = new WebSocketServer({
@@ -74,7 +68,7 @@ export async function startScriptedServer(
       url: new URL(request.url ?? '/', 'ws://x'),
       protocols: (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim()),
       socket,
-      heard: [],
+      received: [],
       say: (message) => socket.send(JSON.stringify(message)),
     };
     visits.push(visit);
@@ -82,8 +76,8 @@ export async function startScriptedServer(
       const message = JSON.parse(String(data)) as ClientMessage;
       if (message.t === 'sync')
         return visit.say({ t: 'ok', id: message.id, at: Date.now(), data: { received: Date.now(), sent: Date.now() } });
-      visit.heard.push(message);
-      script.answer?.(visit, message);
+      visit.received.push(message);
+      script.onMessage?.(visit, message);
     });
     (script.greet ?? ((one) => one.say(WELCOME)))(visit, visits.length - 1);
     for (const wake of waiting.splice(0)) wake();

@@ -1,7 +1,4 @@
-/**
- * A real engine inside the test: its own Redis, gateway and control API on free ports, and a back
- * office for it.
- */
+/** An engine inside the test: a separate Redis, gateway, control API, and a back office for it. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
@@ -32,24 +29,22 @@ export const PRODUCTS = [
   { id: 'cap', brand: 'sol', title: 'Sun Cap', skus: [{ sku: 'CAP', title: 'One size' }] },
 ] as const;
 
-export interface House {
+export interface Engine {
   readonly redis: RedisServer;
   readonly store: ConnectedStore;
   readonly office: BackOffice;
   readonly gatewayUrl: string;
   readonly controlUrl: string;
   token(user: string, role?: Role, name?: string): Promise<string>;
-  /** A client that has its welcome; closed with the test. */
+  /** Connects a client and waits for its welcome. The teardown closes it. */
   join(user: string, more?: Partial<ClientOptions>): Promise<StampedeClient>;
   readonly gateway: Gateway;
 }
 
 const API_KEY = 'a-key-for-the-tests-only';
 
-/**
- * `scripts`: folder of the compiled page modules; with it the control API serves the viewer page.
- */
-export async function startEngineUnderTest(t: Test, options: { scripts?: string } = {}): Promise<House> {
+/** `scripts`: the folder of compiled page modules, to serve the viewer page. */
+export async function startEngineUnderTest(t: Test, options: { scripts?: string } = {}): Promise<Engine> {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });
@@ -81,7 +76,7 @@ export async function startEngineUnderTest(t: Test, options: { scripts?: string 
   const gatewayUrl = `ws://127.0.0.1:${port}`;
   await office.createShow({
     id: SHOW,
-    title: 'Night Market',
+    title: 'Evening Market',
     guests: true,
     brands: [
       { id: 'nord', name: 'Nord' },
@@ -91,7 +86,7 @@ export async function startEngineUnderTest(t: Test, options: { scripts?: string 
   for (const product of PRODUCTS) await office.putProduct(SHOW, { ...product, skus: [...product.skus] });
   await office.startShow(SHOW);
 
-  const token: House['token'] = (user, role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
+  const token: Engine['token'] = (user, role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
   return {
     redis,
     store,
@@ -109,10 +104,10 @@ export async function startEngineUnderTest(t: Test, options: { scripts?: string 
   };
 }
 
-/** Resolves once `holds` does; looks every 20 ms. */
-export async function until(holds: () => boolean, what: string, timeoutMs = 8_000): Promise<void> {
+/** Resolves when the condition is true. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 8_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  while (!holds()) {
+  while (!condition()) {
     if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
