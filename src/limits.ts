@@ -9,10 +9,7 @@ export const LIMITS = Object.freeze({
   ...CLIENT_LIMITS,
 
   // Frames and connections
-  /**
-   * uWebSockets.js corks up to 16 KiB per socket, frame headers included. Larger messages bypass
-   * it, which is slower.
-   */
+  /** uWebSockets.js corks up to 16 KiB per socket with headers; larger messages are slower. */
   frameOutBytesTarget: 16_000,
   handshakeTokenBytesMax: 4096,
   /** Request line and headers of an upgrade together; a larger request is refused with 431. */
@@ -21,10 +18,7 @@ export const LIMITS = Object.freeze({
   connectionsPerAddressMax: 20_000,
   /** Upgrades a node accepts per second; the burst is one second's worth. */
   joinsPerSecondPerNode: 10_000,
-  /**
-   * From the first byte to a complete request head. Built into uWebSockets.js, which checks every 4
-   * s: 8 to 12 s.
-   */
+  /** For a complete request head. uWebSockets.js checks it every 4 s: 8 to 12 s. */
   requestHeadTimeoutSeconds: 10,
   /** Range of Retry-After for refused upgrades. Random, so that retries do not synchronize. */
   refusedRetryMinMs: 1_000,
@@ -59,19 +53,14 @@ export const LIMITS = Object.freeze({
   flushFramesMax: 4,
   /** Append when this many bytes of chat are queued and Redis has replied to the append before. */
   appendFullBytes: 28_000,
-  /**
-   * In rooms whose writes need long pauses, less chat than this may wait up to `tickSparseMaxMs`.
-   */
+  /** With fewer bytes queued, a room with slow writes may wait up to `tickSparseMaxMs`. */
   tickSparseBytes: 1024,
   tickSparseMaxMs: 500,
   stateTickMs: 250,
   stateTickMaxMs: 1000,
   countdownTickMs: 1000,
   countsTickMs: 1000,
-  /**
-   * Viewers written to in one turn of the event loop, 5 us each (25 us at most): bounds how long
-   * replies wait.
-   */
+  /** Viewers written to in one turn of the event loop, 5 to 25 us each: bounds reply times. */
   publishViewersPerTurn: 512,
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, revision) that wait for the next report. */
@@ -93,18 +82,13 @@ export const LIMITS = Object.freeze({
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
-  /**
-   * New chat is refused (`overloaded`) if queued chat waits longer; other nodes' chat is dropped
-   * after twice as long.
-   */
+  /** New chat is refused if chat was queued longer; queued chat is dropped after twice as long. */
   chatWaitMaxMs: 2_000,
   /** Largest display cap of a show: messages shown per second, over all nodes. */
   chatShownPerSecondMax: 100_000,
   /** Messages dropped by the display cap are reported with the next chat, or after this time. */
   missedChatReportMs: 1_000,
-  /**
-   * Writers of a room whose rate and slow mode a node remembers; the least recent one is evicted.
-   */
+  /** Writers per room whose rate and slow mode a node remembers; least recent evicted. */
   chatWritersKeptMax: 50_000,
   /** Ids of removed messages kept to filter the history. */
   chatRemovedKeptMax: 10_000,
@@ -148,20 +132,14 @@ export const LIMITS = Object.freeze({
   saleDurationMaxMs: 7 * 24 * 60 * 60 * 1000,
   saleLeadTimeMaxMs: 365 * 24 * 60 * 60 * 1000,
   slowModeMaxMs: 60 * 60 * 1000,
-  /**
-   * A time in a request may be this far in the past: a repeated command must still reach its
-   * recorded result.
-   */
+  /** Times in requests may be this far in the past, so that repeats reach their recorded result. */
   momentPastMaxMs: 2 * 24 * 60 * 60 * 1000,
 
   // Reservations
   holdMinMs: 15_000,
   holdDefaultMs: 120_000,
   holdMaxMs: 15 * 60 * 1000,
-  /**
-   * A confirm that reaches Redis this long after the deadline still wins if the hold has not been
-   * swept.
-   */
+  /** A confirm this long after the deadline still wins if the hold has not been expired. */
   confirmGraceMs: 500,
   reserveBatchMax: 32,
   reserveQueuePerShowMax: 20_000,
@@ -171,9 +149,7 @@ export const LIMITS = Object.freeze({
   waitlistSliceMax: 50,
   waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
-  /**
-   * Longest wait of a repeat after the node that ran the first command died; then the key decides.
-   */
+  /** Longest wait of a repeat after the node of the first command died; then the key decides. */
   commandMarkerMs: 5_000,
 
   // HTTP

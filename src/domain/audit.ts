@@ -27,9 +27,6 @@ export interface Reconciliation extends Verification {
 export interface Auditor {
   /** Replays the show's ledger from its first entry and compares the result with the live books. */
   verify(showId: string): Promise<Result<Verification>>;
-  /**
-   * Verifies, and repairs wrong books by compensating ledger entries. Pauses sales whose ledger
-   * contradicts itself.
-   */
+  /** Verifies and repairs books by compensating entries. Pauses contradictory sales. */
   reconcile(showId: string, actor: Actor): Promise<Result<Reconciliation>>;
 }

@@ -3,10 +3,7 @@ import { unpackValues } from '../protocol/codec.ts';
 import type { ChatBatch } from './chat.ts';
 import { chatItemIndex, valueEnds } from './message-pack.ts';
 
-/**
- * Messages of one batch, in order, perhaps with missing ids. A part keeps `firstId` and `at`,
- * because each item carries its index `i`.
- */
+/** Messages of one batch. Parts keep `firstId` and `at`, because items carry their index `i`. */
 export class ChatPiece {
   readonly firstId: number;
   readonly at: number;

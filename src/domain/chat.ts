@@ -24,7 +24,7 @@ export interface ChatBatch {
   /** With messages left out by the display cap: number of ids, and `i` of the last item. */
   readonly taken?: number;
   readonly last?: number;
-  /** Packed array of all authors, for nodes that did not accept the batch. Absent in the history. */
+  /** Packed array of all authors, for other nodes. Absent in the history. */
   readonly authors?: Uint8Array;
 }
 
@@ -42,6 +42,6 @@ export interface ChatAppend extends Pick<ChatBatch, 'node' | 'at' | 'count' | 'i
 
 export interface ChatAppended {
   readonly firstId: number;
-  /** Indexes of those shown to everybody; absent: all. */
+  /** Indexes of shown messages; absent: all. */
   readonly shown?: readonly number[];
 }

@@ -7,7 +7,7 @@ export interface Clock {
   nowMs(): number;
   setTimer(run: () => void, delayMs: number): Timer;
   clearTimer(timer: Timer): void;
-  /** Runs once the event loop has served its sockets, so that what was published before is written. */
+  /** Runs when the event loop has served its sockets: what was published is written. */
   afterWrites(run: () => void): void;
 }
 
@@ -18,7 +18,7 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   setTimer: (run, delayMs) => setTimeout(run, Math.max(0, Math.min(delayMs, TIMER_DELAY_MAX_MS))),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
-  // uWebSockets.js writes published data at the end of the poll phase: after one turn at the latest.
+  // uWebSockets.js writes published data when the poll phase ends: after one turn at the latest.
   afterWrites: (run) => void setImmediate(() => setImmediate(run)),
 };
 

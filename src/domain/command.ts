@@ -1,20 +1,14 @@
 /** Commands: who changes something, and the key that makes a repeat harmless. */
 import type { Result } from '../protocol/codes.ts';
 
-/**
- * Who caused a change, as the ledger records it: `host:<api key name>`, `user:<id>`, `job`,
- * `node:<id>`.
- */
+/** Who caused a change: `host:<api key name>`, `user:<id>`, `job` or `node:<id>`. */
 export type Actor = string;
 
 /** Every command that changes stock carries a key (promise I4). */
 export interface CommandMeta {
   readonly key: string;
   readonly actor: Actor;
-  /**
-   * Called before the command resolves if its result is the recorded one of an earlier command with
-   * this key.
-   */
+  /** Called first if the result is the recorded one of an earlier command with this key. */
   readonly onReplayed?: () => void;
 }
 

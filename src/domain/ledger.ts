@@ -6,10 +6,7 @@
 import type { SaleState } from '../protocol/messages.ts';
 import type { SkuBooks } from './sale.ts';
 
-/**
- * An item of an entry: {sku, qty, and available, held, sold, withdrawn before and after it}.
- * Refusals carry only {sku, qty}.
- */
+/** sku, qty, and available, held, sold, withdrawn before and after. Refusals: only sku and qty. */
 export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
 export type LedgerKind =
   | ('alloc' | 'withdraw' | 'adjust')
@@ -216,7 +213,7 @@ export class LedgerReplay {
     });
   }
 
-  /** Applies a change to the books of each item, and compares them with the entry before and after. */
+  /** Changes the books of each item. Compares them with the entry before and after. */
   #change(
     sale: ReplayedSale,
     items: LedgerEntry[7] | readonly LedgerItem[],
@@ -285,7 +282,7 @@ function isJustified(
 ): boolean {
   switch (code) {
     case 'sold_out':
-      // Freed units are promised to the waitlist, in slices: a buyer who does not wait may not pass it.
+      // Freed units are promised to the waitlist, in slices: other buyers may not pass it.
       return wanted.some(([sku, qty]) => {
         const isPromised = details['promised'] !== undefined && sale !== undefined && isWaitedFor(sale, sku);
         return isPromised || (sale?.skus.get(sku)?.available ?? 0) < qty;

@@ -147,40 +147,27 @@ export function valueEnds(bytes: Uint8Array, count: number): Uint32Array {
   return ends;
 }
 
-/** Sizes of the types 0xc0 to 0xd3 with a fixed size, header included; 0 = another type. */
-const FIXED_SIZES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
+/** Sizes of numbers of the types 0xcb to 0xce (float 64, uint 8, 16, 32), header included. */
+const NUMBER_SIZES = [9, 2, 3, 5];
 
 function skipValue(bytes: Uint8Array, from: number): number {
   let at = from;
-  // Values still to be read: an array adds its elements, a map twice its entries.
-  let open = 1;
-  while (open > 0) {
-    const type = bytes[at];
-    if (type === undefined) throw new RangeError('MessagePack value is cut short');
-    open += innerValues(bytes, at, type) - 1;
+  for (let remaining = 1; remaining > 0; remaining -= 1) {
+    const type = bytes[at] ?? 0;
+    if (type >= 0x90 && type < 0xa0) remaining += type & 0x0f;
     at += valueSize(bytes, at, type);
+    if (at > bytes.length) throw new RangeError('MessagePack value is cut short');
   }
-  if (at > bytes.length) throw new RangeError('MessagePack value is cut short');
   return at;
 }
 
-/** Returns the number of values inside the array or map at `at`. */
-function innerValues(bytes: Uint8Array, at: number, type: number): number {
-  if (type >= 0x80 && type < 0x90) return (type & 0x0f) * 2;
-  if (type >= 0x90 && type < 0xa0) return type & 0x0f;
-  return type === 0xdc ? bigEndian(bytes, at + 1, 2) : 0;
-}
-
-/** Returns the size of the value at `at`; of arrays and maps, that of their header. */
+/** Returns the size of a value of a chat item; of an array, that of its header. */
 function valueSize(bytes: Uint8Array, at: number, type: number): number {
-  if (type < 0xa0 || type >= 0xe0) return 1;
-  if (type < 0xc0) return 1 + (type & 0x1f);
-  if (type === 0xd9 || type === 0xc4) return 2 + bigEndian(bytes, at + 1, 1);
-  if (type === 0xda || type === 0xc5) return 3 + bigEndian(bytes, at + 1, 2);
-  if (type === 0xdb || type === 0xc6) return 5 + bigEndian(bytes, at + 1, 4);
-  if (type === 0xdc) return 3;
-  const size = FIXED_SIZES[type - 0xc0] ?? 0;
-  if (size === 0) throw new RangeError(`MessagePack type 0x${type.toString(16)} does not occur in chat`);
+  if (type < 0x80 || (type >= 0x90 && type < 0xa0)) return 1;
+  if (type >= 0xa0 && type < 0xc0) return 1 + (type & 0x1f);
+  const lengthBytes = type === 0xd9 ? 1 : type === 0xda ? 2 : type === 0xdb ? 4 : 0;
+  const size = lengthBytes > 0 ? 1 + lengthBytes + bigEndian(bytes, at + 1, lengthBytes) : NUMBER_SIZES[type - 0xcb];
+  if (size === undefined) throw new RangeError(`MessagePack type 0x${type.toString(16)} does not occur in chat`);
   return size;
 }
 

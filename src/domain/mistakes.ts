@@ -44,10 +44,7 @@ export class Mistakes {
       this.add(path, `Must be a whole number from ${min} to ${max}.`);
   }
 
-  /**
-   * Bounded on both sides, which also catches seconds given for milliseconds. A time just past
-   * means "at once".
-   */
+  /** A time just past means "at once". The bounds also catch seconds given for milliseconds. */
   moment(path: string, value: number, nowMs: number, laterMs = 0): void {
     const latestMs = LIMITS.saleLeadTimeMaxMs + laterMs;
     const isWholeMs = Number.isSafeInteger(value) && value <= MOMENT_MAX_MS;
@@ -64,10 +61,7 @@ export class Mistakes {
     }
   }
 
-  /**
-   * Returns null, or one `invalid_request` failure whose `details.errors` lists every mistake as
-   * `{path, message}`.
-   */
+  /** Returns one `invalid_request` whose `details.errors` lists all mistakes, or null. */
   failure(): Failure | null {
     const first = this.#list[0];
     if (!first) return null;

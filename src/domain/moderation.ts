@@ -23,9 +23,7 @@ export interface AuthoredMessage {
 export interface ViewerNumbers {
   viewers: number;
   peak: number;
-  /**
-   * Estimated number of distinct users with a token so far: standard error 0.81 % (HyperLogLog).
-   */
+  /** Estimated number of distinct users with a token: standard error 0.81 % (HyperLogLog). */
   unique: number;
   hearts: number;
 }
@@ -41,10 +39,7 @@ export interface ModerationStore {
   /** Unmuting a user who is not muted is no error. */
   unmute(showId: string, user: string): Promise<Result<null>>;
   mutes(showId: string): Promise<Result<Mute[]>>;
-  /**
-   * Returns shown messages that were not removed, with authors, oldest first, at most
-   * `chatListedMax`.
-   */
+  /** Returns shown, not removed messages, oldest first, at most `chatListedMax`. */
   recentChat(showId: string): Promise<Result<AuthoredMessage[]>>;
   viewerNumbers(showId: string): Promise<Result<ViewerNumbers>>;
 }

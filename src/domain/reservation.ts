@@ -35,10 +35,7 @@ export interface ConfirmRequest {
 export interface BuyerHoldings {
   readonly reservations: ReservationView[];
   readonly waits: WaitView[];
-  /**
-   * Sales in which this buyer ever held or waited for units: a key repeated there may have a
-   * recorded result.
-   */
+  /** Sales in which the buyer ever held or waited: a repeated key may have a recorded result. */
   readonly sales: string[];
 }
 
@@ -52,24 +49,15 @@ export interface ReservationStore {
    */
   reserve(showId: string, requests: readonly ReserveRequest[], origin?: string): Promise<Array<Result<Decision>>>;
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;
-  /**
-   * With `user`, only that buyer's own reservation may be released (`reservation_not_found`
-   * otherwise).
-   */
+  /** With `user`, reservations of other buyers are `reservation_not_found`. */
   release(showId: string, reservationId: string, command: CommandMeta & { user?: string }): Promise<Result<Decision>>;
-  /**
-   * Extends a hold to at most `holdMaxMs` after it was made (`limit_reached`). A failed call
-   * changes nothing.
-   */
+  /** Extends a hold to at most `holdMaxMs` after it was made (`limit_reached`). */
   extendHold(
     showId: string,
     request: { reservation: string; byMs: number },
     command: CommandMeta,
   ): Promise<Result<Decision>>;
-  /**
-   * Joins or leaves the waitlist of a sold-out SKU. Freed units become holds marked `offer` for the
-   * first entries.
-   */
+  /** Joins or leaves a waitlist. Freed units become holds marked `offer` for its first entries. */
   waitlist(showId: string, request: WaitlistRequest): Promise<Result<WaitlistResult>>;
   getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
   /** Returns the holdings of several buyers, in the order of `users`, in one Redis round trip. */

@@ -7,10 +7,7 @@ import { Mistakes } from './mistakes.ts';
 
 const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 
-/**
- * The window is absolute (`opensAt`, `closesAt`) or relative to the Redis clock at creation
- * (`opensInMs`, `durationMs`).
- */
+/** Absolute times, or relative to the Redis clock at creation (`opensInMs`, `durationMs`). */
 interface SaleWindow {
   opensAt?: number;
   opensInMs?: number;
@@ -35,9 +32,7 @@ export interface SaleSpec extends SaleWindow {
   skus: SaleSkuSpec[];
 }
 
-/**
- * The books of one SKU of a sale. I1: available + held + sold + withdrawn = allocated, each >= 0.
- */
+/** The books of one SKU. I1: available + held + sold + withdrawn = allocated, each >= 0. */
 export interface SkuBooks {
   sku: string;
   product: string;
@@ -153,10 +148,7 @@ function checkSaleSku(mistakes: Mistakes, path: string, sku: SaleSkuSpec, perBuy
     mistakes.add(`${path}/perBuyer`, `Must not exceed the sale's own limit of ${perBuyerOfSale}.`);
 }
 
-/**
- * Each end of the window is given in one way only; the length is bounded where both ends are on one
- * scale.
- */
+/** Each end is given in one way only. The length is checked if both ends are absolute. */
 function checkWindow(mistakes: Mistakes, window: SaleWindow, nowMs: number): void {
   const { opensAt, opensInMs, closesAt, durationMs } = window;
   const { saleDurationMinMs, saleDurationMaxMs } = LIMITS;

@@ -23,7 +23,7 @@ export interface NewHolds {
   changes(): readonly ReservationChange[];
 }
 
-/** What one script committed. `rev` grows by one with each commit of a show: a hole is a lost one. */
+/** What one script committed. `rev` grows by one per commit of a show: a hole is a lost one. */
 export interface Commit {
   readonly rev: number;
   readonly epoch: string;
@@ -90,13 +90,13 @@ export interface ShowLog {
   /** Resolves when Redis has confirmed. Subscribe before `load`, so that nothing is missed. */
   subscribe(showId: string, listener: RelayListener): Promise<Result<{ unsubscribe(): Promise<void> }>>;
   load(showId: string): Promise<Result<RoomSnapshot>>;
-  /** Returns all events above `after`, or null if the log no longer has them or has another epoch. */
+  /** Returns all events above `after`, or null if the log does not have them or this epoch. */
   eventsAfter(showId: string, epoch: string, after: number): Promise<Result<ShowEvent[] | null>>;
   /** Appends and publishes one batch in one script. Returns the id of its first message. */
   appendChat(showId: string, batch: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>>;
   /**
-   * Reports a node's viewers, and its hearts and new users (at most `uniquesPerReportMax`) since the
-   * last call. Publishes the sums over all nodes if they changed.
+   * Reports a node's viewers, and its hearts and new users (at most `uniquesPerReportMax`) since
+   * the last call. Publishes the sums over all nodes if they changed.
    */
   reportCounts(
     showId: string,

@@ -18,19 +18,13 @@ export interface ShowSpec {
 export type ShowPatch = Partial<Omit<ShowSpec, 'id'>>;
 
 export interface ShowStore {
-  /**
-   * A second call with the same id and body returns the show again; another body is
-   * `already_exists`.
-   */
+  /** A repeat with the same id and body returns the show; another body is `already_exists`. */
   createShow(spec: ShowSpec, actor: Actor): Promise<Result<ShowView>>;
   getShow(showId: string): Promise<Result<ShowView>>;
   /** Returns the newest first, at most `pageItemsMax`. */
   listShows(): Promise<Result<ShowView[]>>;
   updateShow(showId: string, patch: ShowPatch, actor: Actor): Promise<Result<ShowView>>;
-  /**
-   * planned -> live -> ended. Starting a live show or ending an ended one changes nothing and is no
-   * error.
-   */
+  /** planned -> live -> ended. Starting a live show or ending an ended one changes nothing. */
   startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
   /** Ends open sales too; their holds may still be confirmed until they expire. */
   endShow(showId: string, actor: Actor): Promise<Result<ShowView>>;

@@ -21,7 +21,7 @@ export interface TokenBucket {
 
 export const newBucket = (rate: Rate, nowMs: number): TokenBucket => ({ tokens: rate.burst, atMs: nowMs });
 
-/** Takes `cost` and returns 0, or takes nothing and returns the milliseconds until it is available. */
+/** Takes `cost` and returns 0, or returns the milliseconds until it is available. */
 export function takeTokens(bucket: TokenBucket, rate: Rate, nowMs: number, cost = 1): number {
   const tokens = Math.min(rate.burst, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) / 1000) * rate.perSecond);
   bucket.atMs = nowMs;

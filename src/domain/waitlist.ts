@@ -9,10 +9,7 @@ export interface WaitlistRequest {
   readonly qty?: number;
 }
 
-/**
- * Position of the entry when it was made (1 = next) and the number of entries then. Position 0
- * after `leave`.
- */
+/** Position (1 = next; 0 after `leave`) and number of entries when the entry was made. */
 export interface WaitlistResult {
   readonly place: number;
   readonly waiting: number;

@@ -1,6 +1,7 @@
 /**
  * Broadcast groups: the viewers of a room are split into groups of `publishViewersPerTurn`, each
- * with one uWebSockets.js topic per lane. One publish reaches a group without JavaScript per viewer.
+ * with one uWebSockets.js topic per lane. One publish reaches a group without JavaScript per
+ * viewer.
  */
 import { LIMITS } from '../limits.ts';
 import type { Variant } from '../protocol/messages.ts';

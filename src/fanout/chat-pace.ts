@@ -50,7 +50,7 @@ export class ChatPace {
     }
   }
 
-  /** A new writer is set field by field: an object made with a spread takes three times the memory. */
+  /** No spread for a new writer: the object would take three times the memory. */
   private writerOf(user: string, nowMs: number): Writer {
     const { burst } = this.rate;
     return this.writers.get(user) ?? { tokens: burst, atMs: nowMs, lastMs: nowMs, orderedMs: Number.NEGATIVE_INFINITY };

@@ -31,7 +31,7 @@ export class Coalescer {
   private readonly alarm: Alarm;
   private lastFlushMs = Number.NEGATIVE_INFINITY;
   private dueMs = Number.POSITIVE_INFINITY;
-  /** The last flush is not written yet. The next one waits, so that a busy loop sends fuller frames. */
+  /** The last flush is not written yet. The next one waits: a busy loop sends fuller frames. */
   private isWriting = false;
   private isOverdue = false;
   private costMs = 0;
@@ -63,7 +63,7 @@ export class Coalescer {
     }
   }
 
-  /** Another lane is about to write to the same viewers: flushes with it after the shortest pause. */
+  /** Another lane writes to the same viewers: flushes with it after the shortest pause. */
   flushAlong(): void {
     const { clock, tickMinMs, flush } = this.options;
     const nowMs = clock.nowMs();

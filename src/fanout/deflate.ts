@@ -6,7 +6,7 @@ import { DEFLATE_MARK } from '../protocol/codec.ts';
 const DEFLATE_BYTES_MIN = 160;
 const MARK = Uint8Array.of(DEFLATE_MARK);
 
-/** Returns the marked, deflated message, or the message itself if it is short or does not shrink. */
+/** Returns the marked, deflated message, or the message if it is short or does not shrink. */
 export function deflateMessage(message: Uint8Array): Uint8Array {
   if (message.length < DEFLATE_BYTES_MIN) return message;
   const body = deflateRawSync(message);

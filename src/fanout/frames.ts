@@ -100,7 +100,7 @@ export interface FrameParts {
   readonly missed?: number;
 }
 
-/** Builds a frame around parts that are encoded already, by hand: nothing is decoded or encoded twice. */
+/** Builds a frame around parts that are encoded already, without decoding them. */
 export function splicedFrame(parts: FrameParts, counts: EncodeCounts): OutgoingFrame {
   return new OutgoingFrame({ json: () => frameJson(parts), msgpack: () => framePacked(parts) }, counts);
 }
@@ -143,17 +143,14 @@ export function writeChat(out: MessagePackWriter, pieces: readonly ChatPiece[]):
 
 export const GROUP_HEAD_BYTES_MAX = 1 + 5 + 9 + 3;
 const MISSED_FIELD_BYTES = 7 + 9;
-/** JSON is larger than MessagePack: with JSON in use, frames are cut at this share of the target. */
+/** JSON is larger: with JSON in use, frames are cut at this share of the target. */
 const JSON_SHARE = 0.7;
 
 /** Returns the MessagePack bytes of chat that fit into one frame, group heads included. */
 export const chatBytesMax = (isJsonUsed: boolean): number =>
   Math.floor(LIMITS.frameOutBytesTarget * (isJsonUsed ? JSON_SHARE : 1)) - FRAME_HEAD_BYTES - MISSED_FIELD_BYTES;
 
-/**
- * Puts chat into as few frames as the byte target allows, in order. With `reportedId` each frame
- * says how many ids between that and its last message are missing (`missed`).
- */
+/** Puts chat into as few frames as fit. With `reportedId`, they count missing ids since then. */
 export function chatFrames(
   pieces: readonly ChatPiece[],
   at: number,

@@ -17,7 +17,7 @@ export interface CountsReporterOptions {
   readonly onGone: () => void;
 }
 
-/** A node's counts expire after `nodeCountsTtlMs`; without changes they are repeated well before. */
+/** Counts of a node expire after `nodeCountsTtlMs`; unchanged ones are repeated before. */
 const REPEAT_MS = LIMITS.nodeCountsTtlMs / 3;
 
 export class CountsReporter {

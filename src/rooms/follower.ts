@@ -196,7 +196,7 @@ export class ShowFollower {
     return 'done';
   }
 
-  /** Returns the events between our position and the loaded one, or null if only a snapshot helps. */
+  /** Returns the events up to the loaded position, or null if only a snapshot helps. */
   private async missedEvents({ snapshot }: RoomSnapshot): Promise<Result<readonly ShowEvent[] | null>> {
     const { log, showId } = this.options;
     const { epoch, offset } = this.replica;

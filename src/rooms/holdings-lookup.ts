@@ -44,10 +44,7 @@ export class HoldingsLookup {
     this.retry = new Alarm(options.clock, () => this.retryFailed());
   }
 
-  /**
-   * Resolves when the lookup is done or has failed; `member.isKnown` says which. With a baseline,
-   * differences to it are sent to the member.
-   */
+  /** Resolves when `isKnown` is current. With a baseline, differences to it are sent. */
   request(member: Member, baseline: Lookup['baseline'] = null): Promise<void> {
     const { holdings } = member;
     if (holdings === 'known') return DONE;

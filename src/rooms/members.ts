@@ -100,8 +100,9 @@ export class Members {
   }
 
   /**
-   * Applies the result of a reserve. Its `ok` carries the new hold, so only the other connections of
-   * the member are notified. A recorded result may be of a hold that another node just announced.
+   * Applies the result of a reserve. Its `ok` carries the new hold, so only the other connections
+   * of the member are notified. A recorded result may be of a hold that another node just
+   * announced.
    */
   endReserve(member: Member, connection: MemberConnection, result: Result<Decision>): void {
     member.reservesInFlight -= 1;
@@ -130,7 +131,7 @@ export class Members {
     if (!wasAnnounced) member.pendingReleases = [...(member.pendingReleases ?? []), id];
   }
 
-  /** After a lost connection to Redis announcements may be missing: refetches all known holdings. */
+  /** After a lost connection to Redis announcements may be missing: refetches all holdings. */
   refetchAll(): void {
     for (const member of this.lingering.keys()) this.forget(member);
     for (const member of this.members.values()) {

@@ -12,7 +12,7 @@ import type {
   StateView,
 } from '../protocol/messages.ts';
 
-/** `stale`: already applied. `gap`: a commit before it is missing. `epoch`: the log was restarted. */
+/** `stale`: already applied. `gap`: an earlier commit is missing. `epoch`: a new log. */
 export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
 
 export class ShowReplica {

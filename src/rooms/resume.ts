@@ -73,10 +73,7 @@ export class Resumer {
     return splicedFrame({ at: now(), state: replica.fullState(), missed }, encodes);
   }
 
-  /**
-   * The log may be ahead of the replica (the relay will bring the rest), or behind it: the ring has
-   * events that were committed after the log was read.
-   */
+  /** The log may be ahead of the replica, or behind it: then the ring has the newer events. */
   private upToReplica(events: readonly ShowEvent[], after: number): ShowEvent[] | null {
     const { replica, ring } = this.options;
     const known = events.filter(({ offset }) => offset <= replica.offset);

@@ -104,7 +104,7 @@ export class RoomSales {
     return refusal;
   }
 
-  /** Redis decides. What the replica can refuse for certain is refused by `refuseLocally` before. */
+  /** Redis decides. Call `refuseLocally` first for what the replica can refuse. */
   reserve(request: RoomReserve): void {
     this.options.members.beginReserve(request.member);
     this.batcher.reserve(request);

@@ -1,4 +1,4 @@
-/** The rooms of this node: opened for the first viewer, closed some time after the last one left. */
+/** The rooms of this node: opened for the first viewer, closed a while after the last one. */
 
 import { Alarm } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';

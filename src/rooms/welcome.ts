@@ -23,37 +23,29 @@ export type PersonalWelcome = Omit<Welcome, 'snapshot' | 'chat'>;
 
 const writer = new MessagePackWriter();
 
-/** Caches one encoding per wire family until its version changes. */
-class CachedPart {
-  private jsonVersion = '';
-  private jsonText = '';
-  private packedVersion = '';
-  private packedBytes: Uint8Array = new Uint8Array();
+/** A value that is made again when its version has changed. */
+class Cached<T> {
+  private entry: { readonly version: string; readonly value: T } | null = null;
 
-  json(version: string, encode: () => string): string {
-    if (this.jsonVersion !== version) {
-      this.jsonText = encode();
-      this.jsonVersion = version;
-    }
-    return this.jsonText;
+  get(version: string, make: () => T): T {
+    if (this.entry?.version !== version) this.entry = { version, value: make() };
+    return this.entry.value;
   }
+}
 
-  packed(version: string, encode: () => Uint8Array): Uint8Array {
-    if (this.packedVersion !== version) {
-      this.packedBytes = encode();
-      this.packedVersion = version;
-    }
-    return this.packedBytes;
-  }
+/** The parts of a welcome that all viewers share, in one encoding. */
+class SharedParts<T> {
+  readonly structure = new Cached<T>();
+  readonly state = new Cached<T>();
+  readonly chat = new Cached<T>();
 }
 
 export class WelcomeWriter {
   private readonly replica: ShowReplica;
   private readonly ring: ChatRing;
   private readonly counts: EncodeCounts;
-  private readonly structure = new CachedPart();
-  private readonly state = new CachedPart();
-  private readonly chat = new CachedPart();
+  private readonly json = new SharedParts<string>();
+  private readonly packed = new SharedParts<Uint8Array>();
 
   constructor(replica: ShowReplica, ring: ChatRing, counts: EncodeCounts) {
     this.replica = replica;
@@ -79,53 +71,40 @@ export class WelcomeWriter {
   }
 
   private fullJson(personal: PersonalWelcome): Uint8Array {
-    const { replica } = this;
-    const structure = this.structure.json(
-      this.structureVersion,
-      () => `"show":${JSON.stringify(replica.show)},"products":${JSON.stringify([...replica.products.values()])}`,
-    );
-    const state = this.state.json(
-      this.stateVersion,
-      () => `"sales":${JSON.stringify([...replica.sales.values()])},"state":${JSON.stringify(replica.countsState())}`,
-    );
-    const chat = this.chat.json(String(this.ring.version), () => chatJson(this.history()));
-    const head = JSON.stringify(personal).slice(0, -1);
-    return Buffer.from(
-      `${head},"snapshot":{"epoch":${JSON.stringify(replica.epoch)},"offset":${replica.offset},${structure},${state}},"chat":${chat}}`,
-      'utf8',
-    );
+    const { epoch, offset } = this.replica;
+    const structure = this.json.structure.get(this.structureVersion, () => jsonFields(this.structureFields()));
+    const state = this.json.state.get(this.stateVersion, () => jsonFields(this.stateFields()));
+    const chat = this.json.chat.get(this.chatVersion, () => chatJson(this.history()));
+    const snapshot = `{"epoch":${JSON.stringify(epoch)},"offset":${offset},${structure},${state}}`;
+    return Buffer.from(`${JSON.stringify(personal).slice(0, -1)},"snapshot":${snapshot},"chat":${chat}}`, 'utf8');
   }
 
   private fullPacked(personal: PersonalWelcome): Uint8Array {
-    const { replica } = this;
-    const structure = this.structure.packed(this.structureVersion, () =>
-      concat('show', replica.show, 'products', [...replica.products.values()]),
-    );
-    const state = this.state.packed(this.stateVersion, () =>
-      concat('sales', [...replica.sales.values()], 'state', replica.countsState()),
-    );
-    const chat = this.chat.packed(String(this.ring.version), () => {
+    const { epoch, offset } = this.replica;
+    const structure = this.packed.structure.get(this.structureVersion, () => packFields(this.structureFields()));
+    const state = this.packed.state.get(this.stateVersion, () => packFields(this.stateFields()));
+    const chat = this.packed.chat.get(this.chatVersion, () => {
       writeChat(writer, this.history());
       return writer.take();
     });
     // Adds two fields to the map that the library wrote; below 16 fields its header is one byte.
     const fields = packValue(personal);
     writer.mapHeader(((fields[0] ?? 0) & 0x0f) + 2).raw(fields.subarray(1));
-    writer
-      .string('snapshot')
-      .mapHeader(6)
-      .string('epoch')
-      .string(replica.epoch)
-      .string('offset')
-      .number(replica.offset)
-      .raw(structure)
-      .raw(state);
-    writer.string('chat').raw(chat);
+    writer.string('snapshot').mapHeader(6).string('epoch').string(epoch).string('offset').number(offset);
+    writer.raw(structure).raw(state).string('chat').raw(chat);
     return writer.take();
   }
 
   private history(): ChatPiece[] {
     return this.ring.history(LIMITS.chatHistoryMessages);
+  }
+
+  private structureFields(): Record<string, unknown> {
+    return { show: this.replica.show, products: [...this.replica.products.values()] };
+  }
+
+  private stateFields(): Record<string, unknown> {
+    return { sales: [...this.replica.sales.values()], state: this.replica.countsState() };
   }
 
   private get structureVersion(): string {
@@ -135,9 +114,17 @@ export class WelcomeWriter {
   private get stateVersion(): string {
     return `${this.replica.epoch}/${this.replica.stateVersion}`;
   }
+
+  private get chatVersion(): string {
+    return String(this.ring.version);
+  }
 }
 
-function concat(...namesAndValues: readonly unknown[]): Uint8Array {
-  for (const part of namesAndValues) writer.raw(packValue(part));
+/** Returns the fields without the braces of the object. */
+const jsonFields = (fields: Record<string, unknown>): string => JSON.stringify(fields).slice(1, -1);
+
+/** Returns names and values without the header of the map. */
+function packFields(fields: Record<string, unknown>): Uint8Array {
+  for (const part of Object.entries(fields).flat()) writer.raw(packValue(part));
   return writer.take();
 }

@@ -1,7 +1,7 @@
 /**
- * Sends the reserve requests of one show to Redis. A request leaves at once if no call is in flight.
- * Those that arrive meanwhile share the next call, which makes a decision much cheaper. Requests per
- * call, calls in flight and queued requests are bounded.
+ * Sends the reserve requests of one show to Redis. A request leaves at once if no call is in
+ * flight. Those that arrive meanwhile share the next call, which makes a decision much cheaper.
+ * Requests per call, calls in flight and queued requests are bounded.
  */
 
 import { type Clock, pause } from '../domain/clock.ts';
@@ -9,10 +9,7 @@ import type { Decision, ReservationStore, ReserveRequest } from '../domain/reser
 import { LIMITS } from '../limits.ts';
 import { fail, type Result } from '../protocol/codes.ts';
 
-/**
- * A request from its frame to its reply. The caller makes one object of all it needs for the reply,
- * because there are tens of thousands per second.
- */
+/** One object per request, from its frame to its reply: there are tens of thousands per second. */
 export interface QueuedReserve extends ReserveRequest {
   /** Set by the batcher, on its clock. */
   enqueuedMs: number;
@@ -40,7 +37,7 @@ const SMOOTHING = 0.3;
 
 export class ReserveBatcher {
   private readonly options: ReserveBatcherOptions;
-  /** In order; those before `sent` are in flight. Shifting thousands per batch would cost too much. */
+  /** In order; those before `sent` are in flight. Shifting thousands per batch would be slow. */
   private queue: QueuedReserve[] = [];
   private sent = 0;
   private batchesInFlight = 0;
@@ -78,7 +75,7 @@ export class ReserveBatcher {
     return Math.round(Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, queueMs)));
   }
 
-  /** A second call overlaps the first one only if it is full; a smaller one waits for more requests. */
+  /** A second call overlaps the first one only if it is full; a smaller one waits. */
   private pump(): void {
     while (
       this.waiting > 0 &&

@@ -13,7 +13,7 @@ export interface CountdownTickerOptions {
   readonly onTick: (countdowns: Countdown[]) => void;
 }
 
-/** Returns the countdowns of a moment: to the opening of scheduled sales, to the close of open ones. */
+/** Returns the countdowns: to the opening of scheduled sales, to the close of open ones. */
 export function countdownsAt(sales: Iterable<SaleView>, nowMs: number): Countdown[] {
   const found: Countdown[] = [];
   for (const { id, state, opensAt, closesAt } of sales) {

@@ -93,8 +93,7 @@ export class DueTimer {
     const { done, nextDueAt } = result.value;
     this.dueAt = nextDueAt;
     if (rev() === revBefore) onNextDue(nextDueAt);
-    // Nothing was done and it is still due: the local clock is ahead of Redis. Calling again at once
-    // would spin.
+    // Nothing was done and it is still due: the local clock is ahead. A call at once would spin.
     this.arm(this.backOffIf(done === 0 && nextDueAt === calledFor));
   }
 

@@ -14,10 +14,7 @@ export class KeyedCalls {
     this.clock = clock;
   }
 
-  /**
-   * Runs a command. While Redis is unavailable it is repeated for at most `redisRetryMaxMs`, which
-   * is harmless with the same key. Never rejects.
-   */
+  /** Runs a command, and repeats it for `redisRetryMaxMs` if Redis is away. Never rejects. */
   run<T>(call: () => Promise<Result<T>>): Promise<Result<T>> {
     const running = this.repeat(call).finally(() => this.inFlight.delete(running));
     this.inFlight.add(running);

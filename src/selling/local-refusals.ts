@@ -1,7 +1,7 @@
 /**
  * Refusals that a node gives from its replica of a sale, without a Redis call: in a rush nearly all
- * requests are of this kind. Redis alone accepts. `refuseLocally` refuses only if all of this holds;
- * "Local refusals" in src/README.md says why that is sound:
+ * requests are of this kind. Redis alone accepts. `refuseLocally` refuses only if all of this
+ * holds; "Local refusals" in src/README.md says why that is sound:
  * - The room is synced and Redis replies, so the replica is what Redis committed at revision `rev`.
  * - That state refuses the request, even at the latest time the Redis clock may show.
  * - For `sold_out`, nothing is due yet: no expired hold can have freed units.
