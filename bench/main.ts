@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * `stampede bench`, `npm run bench --`: puts load on an engine, shows what happens and judges it.
  * `--help` lists the scenarios.

@@ -1,6 +1,7 @@
 /**
- * Compiles src/ and bench/ to dist/ and copies what the compiler does not: Lua scripts, the web
- * pages' static files, what lies ready as JavaScript.
+ * Compiles src/, bench/ and test/ to dist/ and copies the files that the compiler does not: Lua
+ * scripts, static files of the web pages, plain JavaScript. `--release` builds what is published:
+ * no tests, no source maps, and the packages of the SDK and the load tester in dist/packages.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -8,8 +9,8 @@ import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// Built beside and moved into place, so an engine that serves pages out of it never sees half a
-// build. Same depth: source maps stay right.
+// Built beside dist and renamed, so that a running engine never serves pages of half a build. The
+// same depth keeps source maps valid.
 const next = join(root, `.dist-${process.pid}`);
 const dist = join(root, 'dist');
 
@@ -27,23 +28,29 @@ function filesBelow(folder) {
 }
 
 const luaFolder = join(root, 'src/redis/lua');
-if (!filesBelow(luaFolder).some((file) => extname(file) === '.lua'))
-  stop('no Lua scripts in src/redis/lua: without them the engine decides nothing');
+if (!filesBelow(luaFolder).some((file) => extname(file) === '.lua')) stop('src/redis/lua contains no Lua scripts');
 
+const isRelease = process.argv.includes('--release');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
-const compiled = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], {
-  stdio: ['ignore', 'inherit', 'inherit'],
-});
-if (compiled.status !== 0) stop('the compiler found mistakes');
+const flags = ['-p', join(root, 'tsconfig.build.json'), '--outDir', next, '--sourceMap', String(!isRelease)];
+const compiled = spawnSync(process.execPath, [tsc, ...flags], { stdio: ['ignore', 'inherit', 'inherit'] });
+if (compiled.status !== 0) stop('the compiler found errors');
 
-// The command runs by its first line, which says how much room it needs.
-chmodSync(join(next, 'src/cli/main.js'), 0o755);
+// The first line of each program sets the options of Node.js.
+for (const program of ['src/cli/main.js', 'bench/main.js'])
+  if (existsSync(join(next, program))) chmodSync(join(next, program), 0o755);
 cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
 for (const folder of ['src/web', 'bench', 'test'].filter((folder) => existsSync(join(root, folder))))
   cpSync(join(root, folder), join(next, folder), {
     recursive: true,
-    filter: (file) => !['.ts', '.md', '.png'].includes(extname(file)),
+    filter: (file) =>
+      !['.ts', '.md', '.png'].includes(extname(file)) && !file.endsWith(join('bench', 'results')),
   });
+if (isRelease) {
+  rmSync(join(next, 'test'), { recursive: true, force: true });
+  const { writePackages } = await import('./packages.mjs');
+  writePackages(root, next);
+}
 
 rmSync(`${next}-old`, { recursive: true, force: true });
 if (existsSync(dist)) renameSync(dist, `${next}-old`);

@@ -4,7 +4,7 @@
  * dependencies are the libraries that these files import, in the versions of package.json.
  */
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, extname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"\n]+)\1/g;
 
@@ -17,7 +17,8 @@ function reach(dist, entries) {
     if (files.has(file)) continue;
     files.add(file);
     for (const [, , specifier] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
-      if (specifier.startsWith('.')) pending.push(resolve(dirname(file), specifier));
+      // Declarations import `./x.ts`, which means x.d.ts.
+      if (specifier.startsWith('.')) pending.push(resolve(dirname(file), specifier.replace(/\.ts$/, '.d.ts')));
       else if (!specifier.startsWith('node:')) libraries.add(specifier.match(/^(?:@[^/]+\/)?[^/]+/)[0]);
     }
   }
@@ -32,23 +33,28 @@ function writePackage(root, dist, folder, { readme, files, manifest }) {
   writeFileSync(join(home, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-const filesIn = (dist, folder, accepts) =>
-  readdirSync(join(dist, folder), { recursive: true })
-    .map((name) => join(folder, name))
-    .filter((name) => accepts(extname(name)));
+const filesIn = (root, folder, accepts) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter(accepts);
 
 export function writePackages(root, dist) {
   const { name, version, license, engines, dependencies, devDependencies } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
   );
   const common = { version, license, type: 'module', engines, files: ['dist'] };
-  const versionsOf = (libraries) =>
-    Object.fromEntries(libraries.map((library) => [library, dependencies[library] ?? devDependencies[library]]));
+  const versions = { ...devDependencies, ...dependencies };
+  const versionsOf = (libraries) => {
+    const missing = libraries.filter((library) => versions[library] === undefined);
+    if (missing.length > 0) throw new Error(`package.json does not list ${missing.join(', ')}`);
+    return Object.fromEntries(libraries.map((library) => [library, versions[library]]));
+  };
 
-  const sdk = reach(dist, ['src/client/index.js']);
+  const sdk = reach(dist, ['src/client/index.js', 'src/client/index.d.ts']);
   writePackage(root, dist, 'client', {
     readme: 'src/client/README.md',
-    files: sdk.files.flatMap((file) => [file, file.replace(/\.js$/, '.d.ts')]),
+    files: sdk.files,
     manifest: {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
@@ -60,18 +66,20 @@ export function writePackages(root, dist) {
   });
 
   const tester = reach(dist, ['bench/main.js', 'bench/generator/join.js']);
-  // The servers that `compare` runs beside the engine need libraries that other scenarios do not.
+  // The servers that `compare` measures need more: libraries of the engine, which the package has as
+  // a peer, and some that users install for this scenario only.
   const servers = reach(
     dist,
-    filesIn(dist, 'bench/peers/servers', (extension) => extension === '.js'),
+    filesIn(dist, 'bench/peers/servers', (file) => file.endsWith('.js')),
   );
-  const optional = servers.libraries.filter((library) => !tester.libraries.includes(library));
+  const optional = servers.libraries.filter(
+    (library) => !tester.libraries.includes(library) && !Object.hasOwn(dependencies, library),
+  );
   writePackage(root, dist, 'bench', {
     readme: 'bench/README.md',
     files: [
       ...new Set([...tester.files, ...servers.files, 'src/redis/lua']),
-      ...filesIn(dist, 'bench', (extension) => ['.mjs', '.css'].includes(extension)),
-      'bench/report/html/report.js',
+      ...filesIn(root, 'bench', (file) => !/\.(?:ts|md)$|results/.test(file)),
     ],
     manifest: {
       name: `@${name}/bench`,

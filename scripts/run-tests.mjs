@@ -32,23 +32,49 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 const indented = (text) => text.replace(/^(?=.)/gm, '    ');
 
-/** Runs one command. Resolves with its exit code and everything it printed. */
-function run(command, args, options = {}) {
+/** Ends the process group of a command: what it started and left behind too. */
+function endGroup({ pid }) {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // The group has ended.
+  }
+}
+const running = new Set();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => {
+    for (const child of running) endGroup(child);
+    process.exit(1);
+  });
+
+/** Runs Node.js. Resolves with the exit code (or signal) and everything it printed. */
+function run(args, { env = process.env, secondsMax = 600 } = {}) {
   return new Promise((done) => {
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    const options = { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true };
+    const child = spawn(process.execPath, args, options);
+    running.add(child);
     const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'])
       child[name].setEncoding('utf8').on('data', (text) => {
         output[name] += text;
       });
-    child.once('error', (error) => done({ code: 1, ...output, stderr: error.message }));
-    child.once('close', (code, signal) => done({ code: code ?? signal, ...output }));
+    let timer = setTimeout(endGroup, secondsMax * 1000, child);
+    // Processes that are left behind keep the pipes open: `close` follows when they have ended.
+    child.once('exit', () => {
+      clearTimeout(timer);
+      timer = setTimeout(endGroup, 1000, child);
+    });
+    child.once('close', (code, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      done({ code: code ?? signal, ...output });
+    });
   });
 }
 
 async function check(name, args) {
   const since = performance.now();
-  const { code, stdout, stderr } = await run(process.execPath, args);
+  const { code, stdout, stderr } = await run(args);
   const ok = code === 0;
   totals[ok ? 'passed' : 'failed'] += 1;
   if (!ok) console.log(`${stdout}${stderr}`.trimEnd());
@@ -100,10 +126,9 @@ function describe({ name, details }) {
 /** Runs one test file. */
 async function attempt(file) {
   const compiled = join('dist', file.replace(/\.ts$/, '.js'));
-  const { code, stdout, stderr } = await run(process.execPath, ['--enable-source-maps', compiled], {
+  const { code, stdout, stderr } = await run(['--enable-source-maps', compiled], {
     env: { ...process.env, TAP_TIMEOUT: String(FILE_SECONDS_MAX) },
-    timeout: (FILE_SECONDS_MAX + 20) * 1000,
-    killSignal: 'SIGKILL',
+    secondsMax: FILE_SECONDS_MAX + 20,
   });
   const { passed, failures, skipped, results } = readTap(stdout);
   if (failures.length === 0 && (code !== 0 || !results.ok)) {

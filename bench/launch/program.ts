@@ -1,20 +1,23 @@
-/**
- * Where the compiled `stampede` command lies: a bench compares what people run, not sources that
- * are translated while they run.
- */
+/** Where the compiled `stampede` program is: a benchmark measures what users run, not the sources. */
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** True in a build or an installed package, false when the sources run. */
+/** True in a build or an installed package, false if the sources run. */
 export const COMPILED = import.meta.url.endsWith('.js');
 
-/** How a person calls the load tester here. */
+/** The command that starts the load tester. */
 export const COMMAND = COMPILED ? 'stampede bench' : 'npm run bench --';
 
-/** Path of the built command; null where nobody has built it. */
+/** Returns the path of the compiled program: in the build, or in the package `stampede`. */
 export function builtProgram(): string | null {
-  const path = fileURLToPath(
-    new URL(COMPILED ? '../../src/cli/main.js' : '../../dist/src/cli/main.js', import.meta.url),
-  );
-  return existsSync(path) ? path : null;
+  const built = COMPILED ? '../../src/cli/main.js' : '../../dist/src/cli/main.js';
+  const local = fileURLToPath(new URL(built, import.meta.url));
+  if (existsSync(local)) return local;
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('stampede')), 'cli/main.js');
+  } catch {
+    return null;
+  }
 }

@@ -295,6 +295,8 @@ export class StampedeClient {
     this.#emitter.emit('status', this.#connection.state);
     this.#emitter.emit('welcome', welcome);
     this.#emitChanges(applied, true);
+    // A listener may have closed the client: no timer may start then.
+    if (this.#connection.state.at !== 'open') return;
     this.#requests.connected();
     this.#sync.start(welcome.limits.heartbeatMs);
   }

@@ -1,0 +1,175 @@
+/** `npm pack` makes three packages. Each is installed into an empty folder and used. */
+// slow: installs packages from the npm registry
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { ROOT } from '../support/root.ts';
+
+const API_KEY = 'an-api-key-for-tests';
+const { PATH = '', HOME = '' } = process.env;
+const home = mkdtempSync(join(tmpdir(), 'stampede-packages-'));
+t.teardown(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+
+interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(cwd: string, command: string, ...args: string[]): Ran {
+  const {
+    status: code,
+    stdout,
+    stderr,
+  } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: { PATH, HOME },
+    timeout: 100_000,
+  });
+  return { code, stdout, stderr };
+}
+
+/** Packs a copy of the repository, because packing replaces dist/, which other tests run from. */
+function pack(): Record<'engine' | 'client' | 'bench', string> {
+  const copy = join(home, 'repository');
+  const out = join(home, 'tarballs');
+  mkdirSync(out);
+  const parts = [
+    'package.json',
+    'README.md',
+    'LICENSE',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts',
+    'src',
+    'bench',
+  ];
+  for (const part of parts)
+    cpSync(join(ROOT, part), join(copy, part), { recursive: true, filter: (path) => !path.includes('bench/results') });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  const packed = run(copy, 'npm', 'pack', '--pack-destination', out);
+  if (packed.code !== 0) throw new Error(packed.stderr);
+  const names = readdirSync(out).sort();
+  t.match(names, [/^stampede-\d.*\.tgz$/, /^stampede-bench-.*\.tgz$/, /^stampede-client-.*\.tgz$/]);
+  const [engine = '', bench = '', client = ''] = names.map((name) => join(out, name));
+  return { engine, bench, client };
+}
+
+/** Installs into `folder`, which is made unless it exists. */
+function install(t: Test, folder: string, tarball: string): string {
+  const path = join(home, folder);
+  mkdirSync(path, { recursive: true });
+  if (!readdirSync(path).includes('package.json')) writeFileSync(join(path, 'package.json'), '{"type":"module"}');
+  const { code, stderr } = run(path, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball);
+  t.equal(code, 0, stderr);
+  return path;
+}
+
+const contents = (tarball: string): string[] => run(home, 'tar', '-tf', tarball).stdout.trim().split('\n');
+const librariesIn = (folder: string): string[] => readdirSync(join(home, folder, 'node_modules'));
+
+const tarballs = pack();
+
+t.test('each package has a README and a license, no tests and no source maps', async (t) => {
+  for (const tarball of Object.values(tarballs)) {
+    const files = contents(tarball);
+    t.ok(files.includes('package/README.md') && files.includes('package/LICENSE'), tarball);
+    const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\//.test(file));
+    t.same(unwanted, [], tarball);
+  }
+  t.same(
+    contents(tarballs.engine).filter((file) => file.startsWith('package/dist/bench')),
+    [],
+  );
+});
+
+t.test('the engine serves, the SDK connects to it, and the load tester loads it', async (t) => {
+  const engine = install(t, 'engine', tarballs.engine);
+  for (const library of ['autocannon', 'd3-scale', 'hdr-histogram-js', 'log-update', 'tap'])
+    t.notOk(librariesIn('engine').includes(library), `the engine does not install ${library}`);
+  const program = join(engine, 'node_modules/.bin/stampede');
+  t.match(run(engine, program, 'bench', 'chat'), { code: 1, stderr: /npm install @stampede\/bench/ });
+
+  const child = spawn(program, ['serve', '--gateway-port', '0', '--control-port', '0'], {
+    cwd: engine,
+    env: { PATH, HOME, API_KEYS: `test:${API_KEY}` },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  t.teardown(async () => {
+    child.kill('SIGTERM');
+    await ended;
+  });
+  const { gateway, control } = await new Promise<{ gateway: string; control: string }>((resolve, reject) => {
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      const line = text.split('\n').find((entry) => entry.includes('"msg":"ready"'));
+      if (line !== undefined) resolve(JSON.parse(line) as { gateway: string; control: string });
+    });
+    void ended.then((code) => reject(new Error(`the engine ended with ${code}`)));
+  });
+  t.equal((await fetch(`${control}/healthz`)).status, 200);
+  t.equal((await fetch(`${gateway.replace('ws', 'http')}/healthz`)).status, 200);
+
+  const post = async (path: string, body: unknown): Promise<{ token: string }> => {
+    const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+    const response = await fetch(`${control}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    t.ok(response.ok, `${path}: ${response.status}`);
+    return (await response.json()) as { token: string };
+  };
+  await post('/v1/shows', { id: 'friday', title: 'Friday' });
+  await post('/v1/shows/friday/start', {});
+  const { token } = await post('/v1/shows/friday/tokens', { user: 'u-1', name: 'Ada', role: 'buyer' });
+
+  const sdk = install(t, 'sdk', tarballs.client);
+  t.same(
+    librariesIn('sdk').filter(
+      (name) => !/^(?:\..*|@stampede|@msgpackr-extract|msgpackr.*|node-gyp.*|detect-libc)$/.test(name),
+    ),
+    [],
+  );
+  writeFileSync(
+    join(sdk, 'use.mjs'),
+    `import { connect } from '@stampede/client';
+     import { WebSocket } from ${JSON.stringify(join(ROOT, 'node_modules/ws/wrapper.mjs'))};
+     const [url, token] = process.argv.slice(2);
+     const client = connect({ url, show: 'friday', token, WebSocket });
+     client.on('welcome', () => { console.log('connected'); client.close(); });`,
+  );
+  t.match(run(sdk, process.execPath, 'use.mjs', gateway, token), { code: 0, stdout: /connected/ });
+  writeFileSync(
+    join(sdk, 'use.ts'),
+    `import { connect, type StampedeClient } from '@stampede/client';
+     const client: StampedeClient = connect({ url: 'ws://localhost', show: 'friday' });
+     client.on('chat', ({ messages }) => messages.map(({ text }) => text.length));`,
+  );
+  const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', '', 'use.ts'];
+  const compiled = run(sdk, join(ROOT, 'node_modules/.bin/tsc'), ...flags);
+  t.equal(compiled.code, 0, `the types of the SDK are complete\n${compiled.stdout}`);
+
+  install(t, 'engine', tarballs.bench);
+  t.match(run(engine, program, 'bench', '--help'), { code: 0, stdout: /reserve-sockets/ });
+  const loaded = run(
+    engine,
+    program,
+    'bench',
+    'chat',
+    '--viewers',
+    '5',
+    '--rate',
+    '5',
+    '--seconds',
+    '2',
+    '--out',
+    'out',
+  );
+  t.ok([0, 1, 3].includes(loaded.code ?? -1), `exit code ${loaded.code}\n${loaded.stderr}`);
+  t.ok(
+    readdirSync(join(engine, 'out')).some((name) => name.endsWith('.json')),
+    'it writes its result',
+  );
+});
