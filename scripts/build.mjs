@@ -43,8 +43,7 @@ cpSync(luaFolder, join(next, 'src/redis/lua'), { recursive: true });
 for (const folder of ['src/web', 'bench', 'test'].filter((folder) => existsSync(join(root, folder))))
   cpSync(join(root, folder), join(next, folder), {
     recursive: true,
-    filter: (file) =>
-      !['.ts', '.md', '.png'].includes(extname(file)) && !file.endsWith(join('bench', 'results')),
+    filter: (file) => !['.ts', '.md', '.png'].includes(extname(file)) && !file.endsWith(join('bench', 'results')),
   });
 if (isRelease) {
   rmSync(join(next, 'test'), { recursive: true, force: true });
