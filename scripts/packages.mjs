@@ -6,7 +6,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
-const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"\n]+)\1/g;
+const IMPORT = /(?<![-.\w])(?:from|import)\s*\(?\s*(['"])([\w@.][^'"\s]*)\1/g;
 
 /** Returns the files below `dist` that `entries` reach, and the libraries that these import. */
 function reach(dist, entries) {

@@ -97,7 +97,7 @@ t.test('the dependencies are the libraries that src imports, and Node.js modules
 });
 
 t.test('tests find files by test/support/root.ts, because they run compiled', async (t) => {
-  const relativePath = /import\.meta\.dirname, '\.\.|new URL\(['"`]\.\.?\//;
+  const relativePath = /import\.meta\.dirname, '\.\.|new URL\(['"`]\.\.\//;
   const files = filesBelow('test', '.ts').filter((file) => !file.endsWith('root.ts'));
   t.same(files.filter((file) => relativePath.test(readFileSync(file, 'utf8'))).map(named), []);
 });

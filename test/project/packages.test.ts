@@ -77,7 +77,7 @@ t.test('each package has a README and a license, no tests and no source maps', a
   for (const tarball of Object.values(tarballs)) {
     const files = contents(tarball);
     t.ok(files.includes('package/README.md') && files.includes('package/LICENSE'), tarball);
-    const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\//.test(file));
+    const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\/|\.png$/.test(file));
     t.same(unwanted, [], tarball);
   }
   t.same(
