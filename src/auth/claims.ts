@@ -25,8 +25,7 @@ export function readClaims(payload: Readonly<Record<string, unknown>>): Result<C
     return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
   if (!isText(name, LIMITS.nameCharsMax))
     return fail('unauthenticated', `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters.`);
-  if (!isText(show, LIMITS.idCharsMax) || !SHOW_ID.test(show))
-    return fail('unauthenticated', 'The token\'s "show" must be a show id.');
+  if (!isShowId(show)) return fail('unauthenticated', 'The token\'s "show" must be a show id.');
   if (!isRole(role)) return fail('unauthenticated', `The token's "role" must be one of ${ROLES.join(', ')}.`);
   if (typeof exp !== 'number' || !Number.isSafeInteger(exp) || exp <= 0 || exp > 1e11)
     return fail('unauthenticated', 'The token\'s "exp" must be whole seconds since 1970.');
@@ -35,4 +34,5 @@ export function readClaims(payload: Readonly<Record<string, unknown>>): Result<C
 
 const isText = (value: unknown, charsMax: number): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= charsMax && !UNPRINTABLE.test(value);
+export const isShowId = (value: unknown): value is string => isText(value, LIMITS.idCharsMax) && SHOW_ID.test(value);
 const isRole = (value: unknown): value is Role => ROLES.some((role) => role === value);

@@ -11,6 +11,16 @@ export interface CloserOptions {
   readonly reconnectUrl: string | undefined;
 }
 
+/** Close reasons of errors found after the upgrade. */
+const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
+  show_not_found: 'show_gone',
+  unauthenticated: 'forbidden',
+  forbidden: 'forbidden',
+  redis_unavailable: 'redis_unavailable',
+  redis_readonly: 'redis_unavailable',
+  redis_full: 'redis_unavailable',
+};
+
 type ByeDetails = Partial<Record<'message' | 'url' | 'pass', string | null | undefined>> & {
   reconnectAfterMs?: number | undefined;
 };
@@ -31,7 +41,7 @@ export class Closer {
 
   /** Closes a connection whose viewer may not watch, or whose room cannot be opened. */
   reject(connection: Connection, { code, message, retryAfterMs }: Failure): void {
-    this.close(connection, closeReasonOf(code), { message, reconnectAfterMs: retryAfterMs });
+    this.close(connection, CLOSE_REASONS[code] ?? 'overloaded', { message, reconnectAfterMs: retryAfterMs });
   }
 
   sendToOtherNode(connection: Connection, reconnectAfterMs: number): void {
@@ -46,21 +56,5 @@ export class Closer {
     const { user, name, role, expiresAtSeconds: exp } = identity;
     if (user === null || name === null || exp === null) return null;
     return this.options.tokens.pass({ show: room.showId, user, name, role, exp });
-  }
-}
-
-function closeReasonOf(code: ErrorCode): CloseReason {
-  switch (code) {
-    case 'show_not_found':
-      return 'show_gone';
-    case 'unauthenticated':
-    case 'forbidden':
-      return 'forbidden';
-    case 'redis_unavailable':
-    case 'redis_readonly':
-    case 'redis_full':
-      return 'redis_unavailable';
-    default:
-      return 'overloaded';
   }
 }

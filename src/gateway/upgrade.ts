@@ -2,8 +2,8 @@
  * Upgrades requests to WebSockets. Cheap checks come first: draining, capacity, rates, then the
  * request, the token and the show. A refused upgrade leaves nothing behind.
  */
+import { isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
-import { LIMITS } from '../limits.ts';
 import { type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -25,8 +25,6 @@ export interface UpgraderOptions {
   readonly draining: () => boolean;
   readonly metrics: Metrics;
 }
-
-const SHOW_ID = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
 export class Upgrader {
   private readonly options: UpgraderOptions;
@@ -77,7 +75,7 @@ export class Upgrader {
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {
     const { allowedOrigins, tokens } = this.options;
     if (allowedOrigins !== null && origin !== '' && !allowedOrigins.includes(origin)) return fail('origin_not_allowed');
-    if (show.length > LIMITS.idCharsMax || !SHOW_ID.test(show)) return fail('show_not_found');
+    if (!isShowId(show)) return fail('show_not_found');
     if (token === null) return ok(GUEST);
     const verified = tokens.verify(token);
     if (!verified.ok) return verified;
