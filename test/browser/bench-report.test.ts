@@ -16,30 +16,27 @@ interface Look {
   readonly colorScheme?: 'light' | 'dark';
 }
 
-/**
- * Opens a result's report; complaints are console errors, page errors and requests for anything but
- * the file.
- */
+/** Opens a report. `errors` collects console errors, page errors and requests for other files. */
 async function openReport(
   t: Test,
   browser: Browser,
   result: BenchResult,
   { width = 1280, colorScheme = 'light' }: Look = {},
-): Promise<{ page: Page; complaints: string[] }> {
+): Promise<{ page: Page; errors: string[] }> {
   const { html } = writeResult(result, t.testdir());
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
   t.teardown(() => page.close());
   page.setDefaultTimeout(8_000);
-  const complaints: string[] = [];
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(error.message));
+  const errors: string[] = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(error.message));
   const url = pathToFileURL(html).href;
-  page.on('request', (request) => request.url() !== url && complaints.push(`asked for ${request.url()}`));
+  page.on('request', (request) => request.url() !== url && errors.push(`requested ${request.url()}`));
   await page.goto(url);
-  return { page, complaints };
+  return { page, errors };
 }
 
-/** Every drawn line of every plot, as the browser lays it out. */
+/** Returns the layout of every line of every plot. */
 const drawn = (page: Page) =>
   page.locator('.plot path.line[data-name]').evaluateAll((paths) =>
     paths.map((path) => {
@@ -69,8 +66,8 @@ t.test('the report', { skip }, async (t) => {
   for (const look of [{ width: 1280 }, { width: 390, colorScheme: 'dark' }] as const) {
     await t.test(`at ${look.width} px`, async (t) => {
       const result = exampleResult();
-      const { page, complaints } = await openReport(t, browser, result, look);
-      t.equal(await overflow(page), 0, 'nothing sticks out to the side');
+      const { page, errors } = await openReport(t, browser, result, look);
+      t.equal(await overflow(page), 0, 'the page fits its width');
       const lines = await drawn(page);
       t.equal(lines.length, result.series.length + result.latencies.length);
       for (const { name, share, inside, height } of lines) {
@@ -79,13 +76,13 @@ t.test('the report', { skip }, async (t) => {
       }
       t.ok(
         lines.some(({ height }) => height > 100),
-        'they use the height',
+        'some lines use the height',
       );
-      t.same(complaints, []);
+      t.same(errors, []);
     });
   }
 
-  await t.test('values can be read off with the keyboard and the pointer', async (t) => {
+  await t.test('values are read with the keyboard and the pointer', async (t) => {
     const { page } = await openReport(t, browser, exampleResult());
     const plot = page.locator('#latency-1');
     await plot.locator('svg.canvas').focus();
@@ -98,7 +95,7 @@ t.test('the report', { skip }, async (t) => {
     await waits.getByText(/^9[\d.]+ %: chat, sent to seen [\d.]+ ms/).waitFor();
   });
 
-  await t.test('everything drawn is also said', async (t) => {
+  await t.test('every plot has a text alternative and a table', async (t) => {
     const { page } = await openReport(t, browser, exampleResult());
     const plots = page.locator('.plot');
     for (let nth = 0; nth < (await plots.count()); nth++) {
@@ -116,7 +113,7 @@ t.test('the report', { skip }, async (t) => {
     t.equal(await page.getByRole('heading', { level: 1 }).count(), 1);
   });
 
-  await t.test('on paper: light, no plot cut, nothing hidden in what is folded', async (t) => {
+  await t.test('the printed report is light, and no plot or table is cut', async (t) => {
     const { page } = await openReport(t, browser, exampleResult({ kind: 'failing' }), {
       colorScheme: 'dark',
       width: 688,
@@ -136,8 +133,8 @@ t.test('the report', { skip }, async (t) => {
     t.ok((await page.pdf({ format: 'A4', printBackground: true })).length > 10_000);
   });
 
-  await t.test('a hostile result stays text', async (t) => {
-    const { page, complaints } = await openReport(t, browser, hostileResult(), { width: 390 });
+  await t.test('a hostile result is shown as text', async (t) => {
+    const { page, errors } = await openReport(t, browser, hostileResult(), { width: 390 });
     t.match(await page.title(), /^FAIL: "'><\/script>/);
     t.equal(await page.locator('img').count(), 0);
     t.equal(await page.locator('script').count(), 1);
@@ -145,6 +142,6 @@ t.test('the report', { skip }, async (t) => {
     t.equal(await overflow(page), 0, 'long words break');
     await page.locator('.canvas').first().hover();
     t.match(await page.locator('.readout').first().textContent(), /<script>/);
-    t.same(complaints, []);
+    t.same(errors, []);
   });
 });
