@@ -95,7 +95,9 @@ export class RawSocket {
     this.socket = tls === undefined ? connect(options) : tlsConnect({ ...options, ...trusting(tls) });
     this.socket.on(tls === undefined ? 'connect' : 'secureConnect', () => {
       this.socket.write(
-        `GET ${path} HTTP/1.1\r\nHost: ${tls?.name ?? host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`,
+        `GET ${path} HTTP/1.1\r\nHost: ${tls?.name ?? host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+          'Sec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\n' +
+          (protocols.length === 0 ? '\r\n' : `Sec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`),
       );
     });
     this.socket.on('error', () => {});
@@ -122,6 +124,11 @@ export class RawSocket {
 
   resume(): void {
     this.socket.resume();
+  }
+
+  /** Bytes written that the kernel has not accepted yet. */
+  get waitingBytes(): number {
+    return this.socket.writableLength;
   }
 
   destroy(): void {

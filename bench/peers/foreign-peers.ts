@@ -1,7 +1,4 @@
-/**
- * Peers that are programs of others: NATS over WebSocket, and Nchan in nginx. Their settings go
- * into a folder that is removed with them.
- */
+/** Peers that are installed programs: NATS over WebSocket, and Nchan in nginx. */
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,15 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../launch/free-port.ts';
 import { messageText } from './message.ts';
-import { WAITING_BYTES_MAX } from './node-peers.ts';
-import { pace } from './pace.ts';
+import { publisherOn } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import { findProgram, startForeignProgram } from './processes.ts';
 
 const HOST = '127.0.0.1';
 const ROOM = 'room';
-/** The user `nobody` of common systems: a server needs no rights of ours. */
-const NOBODY = 65_534;
+/** An unprivileged user id on common systems. */
+const UNPRIVILEGED = 65_534;
 const FORK_MS_MAX = 5_000;
 
 export const nats: Peer = {
@@ -27,20 +23,16 @@ export const nats: Peer = {
   missing: async () =>
     findProgram('nats-server') === null ? 'nats-server is not installed (apt-get install nats-server)' : null,
   async start() {
-    const folder = scratch();
     const [port, webPort] = [await freePort(), await freePort()];
-    const conf = join(folder, 'nats.conf');
-    writeFileSync(
-      conf,
-      `host: "${HOST}"\nport: ${port}\nmax_connections: 20000\npid_file: "${join(folder, 'nats.pid')}"\nwebsocket { host: "${HOST}", port: ${webPort}, no_tls: true, compression: false }\n`,
-    );
-    return withFolder(folder, async () => {
+    return inFolder(async (folder) => {
+      const conf = join(folder, 'nats.conf');
+      writeFileSync(conf, natsConf(folder, port, webPort));
       const server = await startForeignProgram({
         name: 'nats-server',
         command: findProgram('nats-server') ?? '',
         args: ['-c', conf],
         port: webPort,
-        uid: NOBODY,
+        uid: UNPRIVILEGED,
       });
       const socket = await openTcp(port, (text) => {
         if (text.includes('PING')) socket.write('PONG\r\n');
@@ -55,20 +47,24 @@ export const nats: Peer = {
   },
 };
 
+const natsConf = (folder: string, port: number, webPort: number): string => `host: "${HOST}"
+port: ${port}
+max_connections: 20000
+pid_file: "${join(folder, 'nats.pid')}"
+websocket { host: "${HOST}", port: ${webPort}, no_tls: true, compression: false }
+`;
+
 const NCHAN_MODULES = [
   '/usr/lib/nginx/modules/ngx_nchan_module.so',
   '/usr/lib64/nginx/modules/ngx_nchan_module.so',
   '/usr/local/lib/nginx/modules/ngx_nchan_module.so',
 ];
-/**
- * A second of messages at the highest rate asked of it: fewer, and a subscriber that is a little
- * late is not sent what it missed.
- */
+/** A second of messages at the highest rate: with fewer, a slow subscriber would miss some. */
 const NCHAN_BUFFERED_MESSAGES = 5_000;
 
 export const nchan: Peer = {
   name: 'nchan',
-  about: 'Nchan in nginx with one worker, published to over one kept connection, pipelined',
+  about: 'Nchan in nginx with one worker, published to over one pipelined connection',
   startPerSecond: 20,
   async missing() {
     if (findProgram('nginx') === null) return 'nginx is not installed (apt-get install nginx libnginx-mod-nchan)';
@@ -77,17 +73,12 @@ export const nchan: Peer = {
       : 'the nginx module nchan is not installed (apt-get install libnginx-mod-nchan)';
   },
   async start() {
-    const folder = scratch();
     const port = await freePort();
-    const conf = join(folder, 'nginx.conf');
-    writeFileSync(conf, nchanConf(folder, port));
-    return withFolder(folder, async () => {
-      const server = await startForeignProgram({
-        name: 'nginx',
-        command: findProgram('nginx') ?? '',
-        args: ['-p', folder, '-c', conf],
-        port,
-      });
+    return inFolder(async (folder) => {
+      const conf = join(folder, 'nginx.conf');
+      writeFileSync(conf, nchanConf(folder, port));
+      const command = findProgram('nginx') ?? '';
+      const server = await startForeignProgram({ name: 'nginx', command, args: ['-p', folder, '-c', conf], port });
       const worker = await onlyChildOf(server.pid);
       let refusal = '';
       const socket = await openTcp(port, (text) => {
@@ -103,7 +94,7 @@ export const nchan: Peer = {
         ],
         async offer(wanted) {
           const offered = await offer(wanted);
-          if (refusal !== '') throw new Error(`nchan did not take a message: ${refusal}`);
+          if (refusal !== '') throw new Error(`nchan refused a message: ${refusal}`);
           return offered;
         },
         stop,
@@ -116,12 +107,10 @@ function nchanConf(folder: string, port: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `  ${name}_temp_path ${join(folder, name)};`)
     .join('\n');
-  // The module's own temporary folder lies where nginx was built to have it, and no setting moves
-  // it: the master makes it at its first start, the worker has no rights of ours.
-  const user =
-    process.getuid?.() === 0
-      ? `user nobody ${readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody'};\n`
-      : '';
+  // The temporary folder of the module is fixed when nginx is built. The master creates it, so the
+  // worker needs a user with access to it.
+  const group = readFileSync('/etc/group', 'utf8').includes('nogroup:') ? 'nogroup' : 'nobody';
+  const user = process.getuid?.() === 0 ? `user nobody ${group};\n` : '';
   return `${user}load_module ${NCHAN_MODULES.find(existsSync)};
 daemon off;
 worker_processes 1;
@@ -153,24 +142,14 @@ ${temporary}
 `;
 }
 
-function scratch(): string {
+/** Starts a server with a temporary folder, which is removed with it. */
+async function inFolder(start: (folder: string) => Promise<RunningPeer>): Promise<RunningPeer> {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-peer-'));
-  if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY);
-  return folder;
-}
-
-/** The folder goes when the server stops, or when it never starts. */
-async function withFolder(folder: string, start: () => Promise<RunningPeer>): Promise<RunningPeer> {
+  if (process.getuid?.() === 0) chownSync(folder, UNPRIVILEGED, UNPRIVILEGED);
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
-    const running = await start();
-    return {
-      ...running,
-      async stop() {
-        await running.stop();
-        remove();
-      },
-    };
+    const running = await start(folder);
+    return { ...running, stop: () => running.stop().then(remove) };
   } catch (error) {
     remove();
     throw error;
@@ -190,25 +169,9 @@ function publishing(
   commandOf: (text: string) => string,
   stopServer: () => Promise<void>,
 ): Pick<RunningPeer, 'offer' | 'stop'> {
-  let number = 0;
-  let commands = '';
+  const outlet = { write: (bytes: Buffer) => socket.write(bytes), waitingBytes: () => socket.writableLength };
   return {
-    async offer(offer) {
-      const offered = await pace({
-        ...offer,
-        firstNumber: number,
-        publish(next, dueMicros) {
-          commands += commandOf(messageText(next, dueMicros));
-        },
-        flush() {
-          if (commands !== '') socket.write(commands, 'latin1');
-          commands = '';
-          return socket.writableLength > WAITING_BYTES_MAX;
-        },
-      });
-      number += offered.sent;
-      return offered;
-    },
+    offer: publisherOn(outlet, (number, dueMicros) => Buffer.from(commandOf(messageText(number, dueMicros)), 'latin1')),
     async stop() {
       socket.destroy();
       await stopServer();
@@ -216,7 +179,7 @@ function publishing(
   };
 }
 
-/** nginx takes connections before it forks its worker; the master only waits. */
+/** nginx accepts connections before it forks its worker; the master only waits. */
 async function onlyChildOf(pid: number): Promise<number> {
   for (const until = performance.now() + FORK_MS_MAX; performance.now() < until; await sleep(10)) {
     const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');

@@ -1,7 +1,6 @@
 /**
- * The chat message all peers carry: 60 bytes of ASCII, `0000000042 0000012345678901 ....`: its
- * number and the moment it was due, so that whoever receives it knows what is missing and how late
- * it is.
+ * The chat message of a comparison: 60 bytes of ASCII, `0000000042 0000012345678901 ....`, with its
+ * number and the moment it was due, so that receivers detect gaps and measure latency.
  */
 import { monotonicMs } from '../generator/clock.ts';
 

@@ -1,42 +1,31 @@
-/**
- * Peers that are programs of ours around a library: the bare socket server, the `ws` package,
- * Socket.IO.
- */
+/** Peers that are Node programs of this repository: bare socket server, `ws` package, Socket.IO. */
 import type { ChildProcess, Serializable } from 'node:child_process';
-import { Line } from './line.ts';
+import { RawSocket, textFrame } from '../generator/websocket.ts';
 import { messageText } from './message.ts';
-import { type Offered, pace } from './pace.ts';
+import { type Offered, publisherOn } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import { findProgram, hasLibrary, type ServerProcess, startServerOnRedis, startServerProgram } from './processes.ts';
 import type { BareOffer } from './servers/bare-uws.ts';
-import { clientText, type FrameHandler } from './websocket-frames.ts';
 
 const HOST = '127.0.0.1';
-/** More than this waiting to be written, and the server is no longer taking what it is sent. */
-export const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+const SOCKETIO_PATH = '/socket.io/?EIO=4&transport=websocket';
 
 export const bareUws: Peer = {
   name: 'bare-uws',
-  about: 'uWebSockets.js with no application: the limit of this machine for frames of the same size',
+  about: 'uWebSockets.js without an application: the limit of this machine for frames of the same size',
   startPerSecond: 2_000,
   missing: async () => (hasLibrary('uWebSockets.js') ? null : 'the package uWebSockets.js is not installed'),
   async start({ messagesPerFrame, bytesPerMessage }) {
     const server = await startServerProgram('bare-uws');
     let number = 0;
     return {
-      subscription: {
-        host: HOST,
-        port: server.port,
-        path: '/',
-        protocols: [],
-        dialect: { kind: 'packed', messageBytes: bytesPerMessage },
-      },
+      subscription: subscriptionTo(server, '/', { kind: 'packed', messageBytes: bytesPerMessage }),
       processes: [{ name: 'bare-uws', pid: server.pid }],
       async offer(offer) {
-        const told: BareOffer = { ...offer, firstNumber: number, messagesPerFrame, bytesPerMessage };
-        const offered = await answerOf<Offered>(server.child, told);
+        const order: BareOffer = { ...offer, firstNumber: number, messagesPerFrame, bytesPerMessage };
+        const offered = await request<Offered>(server.child, order);
         number += offered.sent;
-        // Publisher and server are one process: late means busy, and that stands in the latency.
+        // Publisher and server are one process: its delay is part of the latency.
         return { ...offered, late: 0 };
       },
       stop: server.stop,
@@ -51,18 +40,18 @@ export const plainWs: Peer = {
   missing: async () => (hasLibrary('ws') ? null : 'the package ws is not installed (npm install in a clone)'),
   async start() {
     const server = await startServerProgram('ws');
-    const line = await openLine(server.port, '/say');
+    const publisher = await openPublisher(server.port, '/say');
     return {
-      subscription: { host: HOST, port: server.port, path: '/listen', protocols: [], dialect: { kind: 'plain' } },
+      subscription: subscriptionTo(server, '/listen', { kind: 'plain' }),
       processes: [{ name: 'ws', pid: server.pid }],
-      ...publishing(line, (text) => clientText(text), server),
+      ...publishing(publisher, (text) => text, server),
     };
   },
 };
 
 export const socketIo: Peer = {
   name: 'socketio',
-  about: 'Socket.IO with its Redis adapter and a Redis of its own',
+  about: 'Socket.IO with its Redis adapter and a dedicated Redis',
   startPerSecond: 10,
   async missing() {
     const library = ['socket.io', '@socket.io/redis-adapter'].find((name) => !hasLibrary(name));
@@ -72,20 +61,14 @@ export const socketIo: Peer = {
   async start() {
     const server = await startServerOnRedis('socketio', 'off');
     try {
-      const line = await openSocketIo(server.port);
+      const publisher = await openSocketIo(server.port);
       return {
-        subscription: {
-          host: HOST,
-          port: server.port,
-          path: SOCKETIO_PATH,
-          protocols: [],
-          dialect: { kind: 'socketio' },
-        },
+        subscription: subscriptionTo(server, SOCKETIO_PATH, { kind: 'socketio' }),
         processes: [
           { name: 'socketio', pid: server.pid },
           { name: 'redis', pid: server.redis.pid },
         ],
-        ...publishing(line, (text) => clientText(`42["say","${text}"]`), server),
+        ...publishing(publisher, (text) => `42["say","${text}"]`, server),
       };
     } catch (error) {
       await server.stop();
@@ -94,76 +77,67 @@ export const socketIo: Peer = {
   },
 };
 
-const SOCKETIO_PATH = '/socket.io/?EIO=4&transport=websocket';
+const subscriptionTo = (
+  { port }: ServerProcess,
+  path: string,
+  dialect: RunningPeer['subscription']['dialect'],
+): RunningPeer['subscription'] => ({ host: HOST, port, path, protocols: [], dialect });
 
-/** One question, one answer. */
-function answerOf<T>(child: ChildProcess, question: Serializable): Promise<T> {
+/** Sends a message to a child process and returns its reply. */
+function request<T>(child: ChildProcess, message: Serializable): Promise<T> {
   return new Promise((resolve, reject) => {
-    const gone = (): void => reject(new Error('the server ended'));
-    child.once('exit', gone);
-    child.once('message', (message) => {
-      child.off('exit', gone);
-      resolve(message as T);
+    const onExit = (): void => reject(new Error('the server ended'));
+    child.once('exit', onExit);
+    child.once('message', (reply) => {
+      child.off('exit', onExit);
+      resolve(reply as T);
     });
-    child.send(question);
+    child.send(message);
   });
 }
 
-/** One publisher's line, and messages on it at a steady rate. */
-function publishing(
-  line: Line,
-  frameOf: (text: string) => Buffer,
+const publishing = (
+  publisher: RawSocket,
+  packetOf: (text: string) => string,
   server: ServerProcess,
-): Pick<RunningPeer, 'offer' | 'stop'> {
-  let number = 0;
-  let frames: Buffer[] = [];
-  return {
-    async offer(offer) {
-      const offered = await pace({
-        ...offer,
-        firstNumber: number,
-        publish: (next, dueMicros) => frames.push(frameOf(messageText(next, dueMicros))),
-        flush() {
-          if (frames.length > 0) line.write(Buffer.concat(frames));
-          frames = [];
-          return line.waitingBytes > WAITING_BYTES_MAX;
-        },
-      });
-      number += offered.sent;
-      return offered;
-    },
-    async stop() {
-      line.destroy();
-      await server.stop();
-    },
-  };
-}
+): Pick<RunningPeer, 'offer' | 'stop'> => ({
+  offer: publisherOn(outletOf(publisher), (number, dueMicros) => textFrame(packetOf(messageText(number, dueMicros)))),
+  async stop() {
+    publisher.destroy();
+    await server.stop();
+  },
+});
 
-function openLine(port: number, path: string, onFrame: (line: Line) => FrameHandler = () => () => {}): Promise<Line> {
+export const outletOf = (socket: RawSocket) => ({
+  write: (frames: Buffer) => socket.sendFrames(frames),
+  waitingBytes: () => socket.waitingBytes,
+});
+
+function openPublisher(
+  port: number,
+  path: string,
+  onMessage: (socket: RawSocket, payload: Buffer) => void = () => {},
+): Promise<RawSocket> {
   return new Promise((resolve, reject) => {
-    const line: Line = new Line(
-      { host: HOST, port, path },
+    const socket: RawSocket = new RawSocket(
+      { host: HOST, port, path, protocols: [] },
       {
-        onOpen: () => resolve(line),
-        onFrame: (...frame) => onFrame(line)(...frame),
-        onClose: (why) => reject(new Error(`the publisher: ${why}`)),
+        onOpen: () => resolve(socket),
+        onMessage: (payload) => onMessage(socket, payload),
+        onClose: (code) => reject(new Error(`the publisher's connection closed with ${code}`)),
       },
     );
   });
 }
 
-/** Connected means answered `40`; pings (`2`) are answered as long as the line lives. */
-async function openSocketIo(port: number): Promise<Line> {
-  let connected: () => void = () => {};
-  const done = new Promise<void>((resolve) => {
-    connected = resolve;
+/** Resolves after `40`, the reply to the connect packet. Replies to pings (`2`) with `3`. */
+function openSocketIo(port: number): Promise<RawSocket> {
+  return new Promise((resolve, reject) => {
+    openPublisher(port, `${SOCKETIO_PATH}&publisher=1`, (socket, payload) => {
+      const packet = payload.toString('latin1', 0, 2);
+      if (packet.startsWith('0')) socket.sendText('40');
+      else if (packet === '40') resolve(socket);
+      else if (packet === '2') socket.sendText('3');
+    }).catch(reject);
   });
-  const line = await openLine(port, `${SOCKETIO_PATH}&publisher=1`, (own) => (_opcode, bytes, from, to) => {
-    const packet = bytes.toString('latin1', from, Math.min(to, from + 2));
-    if (packet.startsWith('0')) own.write(clientText('40'));
-    else if (packet === '40') connected();
-    else if (packet === '2') own.write(clientText('3'));
-  });
-  await done;
-  return line;
 }

@@ -1,7 +1,4 @@
-/**
- * An open schedule: message i is due at start + i / rate, whatever the server does; what is due
- * leaves together, at the next turn of the timer.
- */
+/** An open schedule: message i is due at start + i / rate, independent of the server. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LATE_SEND_MS } from '../generator/contract.ts';
 import { nowMicros } from './message.ts';
@@ -13,9 +10,9 @@ export interface Offer {
 
 export interface Offered {
   readonly sent: number;
-  /** Left later than `LATE_SEND_MS` after they were due: the publisher was held up. */
+  /** Left more than `LATE_SEND_MS` after they were due: the publisher was delayed. */
   readonly late: number;
-  /** Stopped early: the server no longer took what it was sent. */
+  /** Stopped early, because the server accepted no more. */
   readonly stuck: boolean;
 }
 
@@ -23,10 +20,7 @@ export interface Pacing extends Offer {
   /** Number of the first message. */
   readonly firstNumber: number;
   publish(number: number, dueMicros: number): void;
-  /**
-   * After what was due was published: write it out. True = so much waits that going on would only
-   * fill memory.
-   */
+  /** Writes what was published. Returns true if too much is waiting to go on. */
   flush(): boolean;
 }
 
@@ -51,4 +45,35 @@ export async function pace({ perSecond, forMs, firstNumber, publish, flush }: Pa
     await sleep(TURN_MS);
   }
   return { sent, late, stuck };
+}
+
+/** If more bytes wait to be written, the server no longer keeps up. */
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+
+export interface Outlet {
+  write(bytes: Buffer): unknown;
+  waitingBytes(): number;
+}
+
+/** Publishes over one connection. Message numbers continue from one offer to the next. */
+export function publisherOn(
+  { write, waitingBytes }: Outlet,
+  encode: (number: number, dueMicros: number) => Buffer,
+): (offer: Offer) => Promise<Offered> {
+  let number = 0;
+  let due: Buffer[] = [];
+  return async (offer) => {
+    const offered = await pace({
+      ...offer,
+      firstNumber: number,
+      publish: (next, dueMicros) => due.push(encode(next, dueMicros)),
+      flush() {
+        if (due.length > 0) write(Buffer.concat(due));
+        due = [];
+        return waitingBytes() > WAITING_BYTES_MAX;
+      },
+    });
+    number += offered.sent;
+    return offered;
+  };
 }

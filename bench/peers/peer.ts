@@ -1,26 +1,21 @@
 /**
- * A server to compare with: how it is started, how one publisher makes it busy, how its subscribers
- * speak.
+ * A server of a comparison: how it starts, how a publisher loads it, how its subscribers connect.
  */
-
 import type { Offer, Offered } from './pace.ts';
 import type { ReceiversParams } from './receivers.ts';
 
+/** Frames of a peer that does not batch by itself (the bare server). */
 export interface PeerOptions {
-  /**
-   * Where frames carry batches that the peer does not choose itself (the bare limit): messages a
-   * frame, and bytes of the frame a message.
-   */
   readonly messagesPerFrame: number;
   readonly bytesPerMessage: number;
 }
 
 export interface RunningPeer {
-  /** How to be a subscriber of its one room. */
+  /** How to subscribe to its one room. */
   readonly subscription: Pick<ReceiversParams, 'host' | 'port' | 'path' | 'protocols' | 'dialect'>;
-  /** The server first; helpers of its (Redis) behind it. */
+  /** The server first, then its helpers (Redis). */
   readonly processes: ReadonlyArray<{ readonly name: string; readonly pid: number }>;
-  /** Numbers go on from one offer to the next. */
+  /** Message numbers continue from one offer to the next. */
   offer(offer: Offer): Promise<Offered>;
   stop(): Promise<void>;
 }
@@ -28,9 +23,9 @@ export interface RunningPeer {
 export interface Peer {
   readonly name: string;
   readonly about: string;
-  /** A rate every machine sustains with 1,000 subscribers: the search for more begins there. */
+  /** The search begins here: a rate that any machine sustains with 1,000 subscribers. */
   readonly startPerSecond: number;
-  /** Why it cannot run here, for a person; null when it can. */
+  /** Returns why it cannot run here, or null. */
   missing(): Promise<string | null>;
   start(options: PeerOptions): Promise<RunningPeer>;
 }

@@ -1,7 +1,4 @@
-/**
- * Processes of servers: Node programs of ours that say where they listen, and programs of others
- * that are asked until they do. None outlives this process.
- */
+/** Server processes: our Node programs, and installed programs. None outlives this process. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { connect } from 'node:net';
@@ -13,7 +10,7 @@ import { type AppendMode, type RedisServer, startBenchRedis } from '../launch/re
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 3_000;
-const ASK_EVERY_MS = 20;
+const POLL_MS = 20;
 const LOG_CHARS_KEPT = 4_000;
 
 export interface ServerProcess {
@@ -23,12 +20,7 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** What our own server programs say once they listen. */
-export interface Listening {
-  readonly port: number;
-}
-
-/** A program of `servers/`, by name. It says `{port}` when it listens and is ended by a signal. */
+/** Starts a program of `servers/`. It sends `{port}` when it listens, and a signal ends it. */
 export async function startServerProgram(name: string, args: readonly string[] = []): Promise<ServerProcess> {
   const program = fileURLToPath(new URL(`servers/${name}.${COMPILED ? 'js' : 'ts'}`, import.meta.url));
   const child = fork(program, args, {
@@ -37,12 +29,12 @@ export async function startServerProgram(name: string, args: readonly string[] =
   });
   const running = guard(name, child);
   const port = await running.unlessEnded(
-    new Promise<number>((resolve) => child.once('message', (message) => resolve((message as Listening).port))),
+    new Promise<number>((resolve) => child.once('message', (message) => resolve((message as { port: number }).port))),
   );
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
 }
 
-/** The same on a Redis of its own, which ends with it. The program is given the socket's path. */
+/** The same with a dedicated Redis, whose socket path is an argument of the program. */
 export async function startServerOnRedis(
   name: string,
   append: AppendMode,
@@ -69,16 +61,16 @@ export interface ForeignProgram {
   readonly command: string;
   readonly args: readonly string[];
   readonly port: number;
-  /** Runs as this user when we are root. */
+  /** Runs as this user if we are root. */
   readonly uid?: number;
 }
 
-/** Resolves when the port answers. */
+/** Resolves when the port accepts connections. */
 export async function startForeignProgram({ name, command, args, port, uid }: ForeignProgram): Promise<ServerProcess> {
   const identity = uid === undefined || process.getuid?.() !== 0 ? {} : { uid, gid: uid };
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], ...identity });
   const running = guard(name, child);
-  await running.unlessEnded(answers(port));
+  await running.unlessEnded(listening(port));
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
 }
 
@@ -92,10 +84,10 @@ function guard(
   });
   const killNow = (): void => void child.kill('SIGKILL');
   process.once('exit', killNow);
-  let how = '';
+  let reason = '';
   const ended = new Promise<void>((resolve) => {
     const end = (why: string): void => {
-      how = why;
+      reason = why;
       resolve();
     };
     child.once('error', (error) => end(error.message));
@@ -110,13 +102,13 @@ function guard(
   return {
     stop,
     async unlessEnded(promise) {
-      const trouble = (why: string) => new Error(`${name} did not start: ${why}\n${log.trim()}`);
+      const failure = (why: string) => new Error(`${name} did not start: ${why}\n${log.trim()}`);
       try {
         return await Promise.race([
           promise,
-          ended.then(() => Promise.reject(trouble(how))),
+          ended.then(() => Promise.reject(failure(reason))),
           sleep(START_MS_MAX, undefined, { ref: false }).then(() =>
-            Promise.reject(trouble(`nothing after ${START_MS_MAX / 1000} s`)),
+            Promise.reject(failure(`no sign of life after ${START_MS_MAX / 1000} s`)),
           ),
         ]);
       } catch (error) {
@@ -127,8 +119,8 @@ function guard(
   };
 }
 
-/** Bounded by itself: whoever waits may have given up before. */
-async function answers(port: number): Promise<void> {
+/** Bounded, because the caller may have given up. */
+async function listening(port: number): Promise<void> {
   const untilMs = performance.now() + START_MS_MAX;
   while (performance.now() < untilMs) {
     const open = await new Promise<boolean>((resolve) => {
@@ -137,14 +129,14 @@ async function answers(port: number): Promise<void> {
       socket.once('error', () => resolve(false));
     });
     if (open) return;
-    await sleep(ASK_EVERY_MS, undefined, { ref: false });
+    await sleep(POLL_MS, undefined, { ref: false });
   }
 }
 
-/** Servers often lie outside the path of a plain user. */
+/** Servers are often outside of a user's PATH. */
 const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
 
-/** Where a program lies; null when it is not installed. */
+/** Returns the path of a program, or null if it is not installed. */
 export function findProgram(name: string): string | null {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...MORE_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(executable) ?? null;
@@ -159,9 +151,7 @@ function executable(path: string): boolean {
   }
 }
 
-/**
- * Is a library there? Peers are development dependencies: an installed package has none of them.
- */
+/** Whether a library is installed. Peers are development dependencies. */
 export function hasLibrary(name: string): boolean {
   try {
     import.meta.resolve(name);

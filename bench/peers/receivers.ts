@@ -1,17 +1,16 @@
 /**
- * Those who listen in a comparison: one room's subscribers on lean lines, in the fleet's processes.
- * All of them count messages; some, spread evenly, also look at each message's number (nothing
- * missing, nothing out of order) and at how late it is.
+ * The subscribers of a comparison, in the processes of the fleet. All count messages; some, spread
+ * evenly, also check the number of each message (gaps, order) and measure its latency.
  */
 import { encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import type { Workload, WorkloadContext, WorkloadRun } from '../generator/contract.ts';
 import { newHistogram } from '../generator/recorder.ts';
+import { RawSocket } from '../generator/websocket.ts';
 import { createDialect, type DialectSpec } from './dialects.ts';
-import { Line } from './line.ts';
 import { nowMicros } from './message.ts';
 
 export interface ReceiversParams {
-  /** Of the plot line that counts what they receive. */
+  /** Name of the plot line that counts what they receive. */
   readonly label: string;
   readonly host: string;
   readonly port: number;
@@ -20,31 +19,30 @@ export interface ReceiversParams {
   readonly dialect: DialectSpec;
   /** Over all processes. */
   readonly subscribers: number;
-  /** Of them, how many look at every message. */
+  /** How many of them check every message. */
   readonly watchers: number;
 }
 
-/** Answered with a report of the same `ask`. */
+/** Requests a report with the same `ask`. */
 export interface ReceiversCommand {
   readonly ask: number;
-  /** With the latency, which takes a moment to write down. */
+  /** Includes the latency, which takes time to encode. */
   readonly whole: boolean;
-  /** Counting begins anew after it. */
+  /** Resets the counters afterwards. */
   readonly fresh: boolean;
 }
 
-/** What one process received since counting began. */
+/** What one process received since the counters were reset. */
 export interface Received {
   readonly ask: number;
   readonly messages: number;
   readonly frames: number;
   readonly bytes: number;
-  /** Of those who look: messages they should have had before a later one. */
+  /** Messages that watchers should have received before a later one. */
   readonly missing: number;
   readonly outOfOrder: number;
   /**
-   * HdrHistogram V2, compressed, base64, microseconds from the moment a message was due; null when
-   * nobody looked at one, or nobody asked.
+   * HdrHistogram V2, compressed, base64, microseconds since due; null if empty or not requested.
    */
   readonly latency: string | null;
   readonly open: number;
@@ -57,23 +55,23 @@ const JOIN_MS_MAX = 60_000;
 export const receivers: Workload<ReceiversParams, ReceiversCommand, Received> = {
   name: 'peer-receivers',
   async prepare(context): Promise<WorkloadRun<ReceiversCommand>> {
-    const audience = new Audience(context);
-    await audience.join();
+    const group = new Receivers(context);
+    await group.join();
     return {
       start() {},
-      command: (command) => context.report(audience.read(command)),
+      command: (command) => context.report(group.read(command)),
       async stop() {
-        audience.leave();
+        group.leave();
       },
     };
   },
 };
 
-class Audience {
+class Receivers {
   readonly #context: WorkloadContext<ReceiversParams, Received>;
   readonly #delivered;
   readonly #latencyMicros: Histogram = newHistogram();
-  readonly #lines: Line[] = [];
+  readonly #sockets: RawSocket[] = [];
   #messages = 0;
   #frames = 0;
   #missing = 0;
@@ -82,7 +80,7 @@ class Audience {
   #bytesBefore = 0;
   #leaving = false;
   #cpu = process.cpuUsage();
-  /** Of the read that is being dealt with: looking at the clock once a frame is enough. */
+  /** Read once per frame. */
   #nowMicros = 0;
 
   constructor(context: WorkloadContext<ReceiversParams, Received>) {
@@ -94,16 +92,13 @@ class Audience {
     const { params, shard } = this.#context;
     const mine = Array.from({ length: params.subscribers }, (_, i) => i).filter((i) => i % shard.of === shard.index);
     const every = Math.max(1, Math.floor(params.subscribers / Math.max(1, params.watchers)));
+    const isWatcher = (i: number): boolean => i % every === 0 && i / every < params.watchers;
     for (let from = 0; from < mine.length; from += CONNECTING_AT_ONCE)
-      await Promise.all(
-        mine
-          .slice(from, from + CONNECTING_AT_ONCE)
-          .map((i) => this.#joinOne(i % every === 0 && i / every < params.watchers)),
-      );
+      await Promise.all(mine.slice(from, from + CONNECTING_AT_ONCE).map((i) => this.#joinOne(isWatcher(i))));
   }
 
   read({ ask, whole, fresh }: ReceiversCommand): Received {
-    const bytesIn = this.#lines.reduce((sum, line) => sum + line.bytesIn, 0);
+    const bytesIn = this.#sockets.reduce((sum, socket) => sum + socket.bytesIn, 0);
     const cpu = process.cpuUsage(this.#cpu);
     const received: Received = {
       ask,
@@ -127,14 +122,14 @@ class Audience {
 
   leave(): void {
     this.#leaving = true;
-    for (const line of this.#lines) line.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
-  #joinOne(looks: boolean): Promise<void> {
-    const { params } = this.#context;
+  #joinOne(isWatcher: boolean): Promise<void> {
+    const { params, recorder } = this.#context;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`a subscriber waited ${JOIN_MS_MAX / 1000} s in vain to be let in`)),
+        () => reject(new Error(`a subscriber could not join within ${JOIN_MS_MAX / 1000} s`)),
         JOIN_MS_MAX,
       );
       let joined = false;
@@ -150,32 +145,32 @@ class Audience {
           this.#messages += count;
           this.#delivered.add(count);
         },
-        message: looks ? this.#look() : null,
-        write: (bytes) => line.write(bytes),
-        fail: (why) => this.#context.recorder.refused(why),
+        message: isWatcher ? this.#watch() : null,
+        write: (frame) => socket.sendFrames(frame),
+        fail: (why) => recorder.refused(why),
       });
-      const line = new Line(params, {
+      const socket = new RawSocket(params, {
         onOpen: () => dialect.onOpen(),
-        onFrame: (opcode, bytes, from, to) => {
+        onMessage: (payload) => {
           this.#frames++;
-          if (looks) this.#nowMicros = nowMicros();
-          dialect.onFrame(opcode, bytes, from, to);
+          if (isWatcher) this.#nowMicros = nowMicros();
+          dialect.onFrame(payload);
         },
-        onClose: (why) => {
+        onClose: (code) => {
           clearTimeout(timer);
-          if (!joined) reject(new Error(`a subscriber was not let in: ${why}`));
+          if (!joined) reject(new Error(`a subscriber could not join: closed with ${code}`));
           else if (!this.#leaving) {
             this.#open--;
-            this.#context.recorder.refused(`lost: ${why}`);
+            recorder.refused(`lost: closed with ${code}`);
           }
         },
       });
-      this.#lines.push(line);
+      this.#sockets.push(socket);
     });
   }
 
-  /** Numbers count up by one; the first one a subscriber sees is wherever the publisher was. */
-  #look(): (number: number, dueMicros: number) => void {
+  /** Numbers increase by one; the first one depends on when the subscriber joined. */
+  #watch(): (number: number, dueMicros: number) => void {
     let last = -1;
     return (number, dueMicros) => {
       if (last >= 0 && number !== last + 1) {

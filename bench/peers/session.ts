@@ -1,7 +1,4 @@
-/**
- * One peer under load: the server, its room of receivers in the fleet, and what a stretch of
- * messages at one rate came to.
- */
+/** One peer under load: its server, its receivers in the fleet, and measurements at one rate. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyFrom } from '../generator/assemble.ts';
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
@@ -11,25 +8,25 @@ import type { ServerReading } from '../scenarios/target.ts';
 import type { Peer, PeerOptions, RunningPeer } from './peer.ts';
 import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
 
-/** What one rate came to. */
+/** The measurement of one rate. */
 export interface PeerMeasurement {
   readonly perSecond: number;
-  /** Enough was delivered, soon enough. */
+  /** Enough was delivered in time. */
   readonly held: boolean;
-  /** To all receivers together, up to the bound after the last message was due. */
+  /** To all receivers, until the bound after the last due message. */
   readonly deliveredPerSecond: number;
   readonly deliveredShare: number;
   readonly p99Ms: number;
   readonly latency: Latency | undefined;
-  /** CPU seconds a million messages delivered: of the server alone, and with its helpers. */
+  /** CPU seconds per million delivered messages, without and with helper processes. */
   readonly serverCpuPerMillion: number;
   readonly allCpuPerMillion: number;
   readonly serverShare: number;
-  /** CPU seconds a second of the busiest receiving process. */
+  /** CPU seconds per second of the busiest receiver process. */
   readonly receiversShare: number;
-  /** The same of this process, which publishes. */
+  /** Of this process, which publishes. */
   readonly publisherShare: number;
-  /** What processes that are no part of the comparison took, in cores. */
+  /** Cores used by processes that are not part of the comparison. */
   readonly othersShare: number;
   readonly messagesPerFrame: number;
   readonly bytesPerMessage: number;
@@ -45,15 +42,15 @@ export interface Bounds {
 }
 
 const WATCHERS = 16;
-const ASK_EVERY_MS = 25;
-const ANSWER_MS_MAX = 15_000;
+const POLL_MS = 25;
+const REPORT_MS_MAX = 15_000;
 const DRAIN_MS_MAX = 10_000;
-/** As many readings without a new message: nothing more comes. */
+/** After this many readings without a new message, no more are expected. */
 const STILL_READINGS = 8;
-/** Until lines have settled and code is compiled. */
+/** Lets code be compiled. */
 const WARM_UP = { perSecond: 50, forMs: 500 };
 
-/** Servers on Node give back what the joins left half a minute later. */
+/** Node returns the garbage of the joins to the system after half a minute. */
 const IDLE_REST_MS = 40_000;
 
 export class PeerSession {
@@ -85,13 +82,10 @@ export class PeerSession {
     return { processes };
   }
 
-  /**
-   * Memory the server process grew by, a connection that stands in the room and says nothing. Read
-   * after a rest on both sides, some 80 s in all.
-   */
+  /** Returns the memory growth of the server process per idle connection. Takes about 80 s. */
   async idleBytes(connections: number, signal: AbortSignal): Promise<number> {
     const memory = (): number => this.read().processes[0]?.memoryBytes ?? Number.NaN;
-    // The first ones make the room; they are not what one more costs.
+    // The first connections create the room, which is not part of the cost.
     const first = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(Math.min(100, connections)));
     await sleep(IDLE_REST_MS, undefined, { signal });
     const before = memory();
@@ -113,7 +107,7 @@ export class PeerSession {
     await this.#drained();
   }
 
-  /** An open schedule at one rate, and everything it led to. */
+  /** Measures an open schedule at one rate. */
   async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<PeerMeasurement> {
     await this.#ask({ whole: false, fresh: true });
     const before = this.read();
@@ -124,7 +118,7 @@ export class PeerSession {
     const untilMs = Math.max(performance.now(), startedMs + forMs) + bounds.p99Ms;
     let got = await this.#ask({ whole: false, fresh: false });
     while (messagesOf(got) < wanted && performance.now() < untilMs) {
-      await sleep(ASK_EVERY_MS);
+      await sleep(POLL_MS);
       got = await this.#ask({ whole: false, fresh: false });
     }
     const elapsedMs = performance.now() - startedMs;
@@ -181,22 +175,22 @@ export class PeerSession {
     return { ...this.#running.subscription, label: this.#peer.name, subscribers, watchers: WATCHERS };
   }
 
-  /** One report of every process. */
+  /** Requests one report from every process. */
   async #ask(how: Omit<ReceiversCommand, 'ask'>): Promise<Received[]> {
     const ask = ++this.#asked;
     this.#load?.command({ ask, ...how });
-    const heard = (): Received[] => this.#reports.get(ask) ?? [];
+    const reports = (): Received[] => this.#reports.get(ask) ?? [];
     await this.#fleet.when(
-      'the receivers to say what they have',
-      () => heard().length >= this.#fleet.workers.length,
-      ANSWER_MS_MAX,
+      'reports of the receivers',
+      () => reports().length >= this.#fleet.workers.length,
+      REPORT_MS_MAX,
     );
-    const reports = heard();
+    const all = reports();
     this.#reports.delete(ask);
-    return reports;
+    return all;
   }
 
-  /** What is still under way has come, or never will. */
+  /** Waits until no more messages arrive. */
   async #drained(): Promise<void> {
     const untilMs = performance.now() + DRAIN_MS_MAX;
     let last = -1;
@@ -204,7 +198,7 @@ export class PeerSession {
       const now = messagesOf(await this.#ask({ whole: false, fresh: false }));
       still = now === last ? still + 1 : 0;
       last = now;
-      await sleep(ASK_EVERY_MS);
+      await sleep(POLL_MS);
     }
   }
 }

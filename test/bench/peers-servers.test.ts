@@ -1,7 +1,4 @@
-/**
- * Every server of a comparison, small: everybody gets every message, in order, and the process that
- * did it is known. What is not installed is a note.
- */
+/** Every installed server of a comparison delivers every message to all subscribers in order. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { monotonicMs } from '../../bench/generator/clock.ts';
@@ -15,12 +12,12 @@ import { type Received, type ReceiversCommand, receivers } from '../../bench/pee
 
 const SUBSCRIBERS = 12;
 
-interface Audience {
+interface Group {
   readonly run: WorkloadRun<ReceiversCommand>;
   read(): Received;
 }
 
-async function listen(t: Test, running: RunningPeer): Promise<Audience> {
+async function listen(t: Test, running: RunningPeer): Promise<Group> {
   let last: Received | null = null;
   const recorder = new SecondRecorder(monotonicMs);
   const run = await receivers.prepare({
@@ -47,32 +44,32 @@ async function listen(t: Test, running: RunningPeer): Promise<Audience> {
 }
 
 for (const peer of PEERS) {
-  t.test(`${peer.name} carries every message to everybody, in order`, async (t) => {
+  t.test(`${peer.name} delivers every message to all subscribers in order`, async (t) => {
     const missing = await peer.missing();
     if (missing !== null) {
-      t.match(missing, /not (installed|built)/, 'says what is missing');
+      t.match(missing, /not (installed|built)/, 'names what is missing');
       return;
     }
     const running = await peer.start({ messagesPerFrame: 7, bytesPerMessage: 76 });
     t.teardown(() => running.stop());
-    const audience = await listen(t, running);
+    const group = await listen(t, running);
     await sleep(200);
-    audience.run.command?.({ ask: 0, whole: false, fresh: true });
+    group.run.command?.({ ask: 0, whole: false, fresh: true });
 
     const first = await running.offer({ perSecond: 200, forMs: 150 });
     const second = await running.offer({ perSecond: 100, forMs: 150 });
     t.equal(first.sent, 30);
     t.equal(second.sent, 15);
     const wanted = (first.sent + second.sent) * SUBSCRIBERS;
-    for (let i = 0; i < 200 && audience.read().messages < wanted; i++) await sleep(25);
+    for (let i = 0; i < 200 && group.read().messages < wanted; i++) await sleep(25);
 
-    const got = audience.read();
+    const got = group.read();
     t.equal(got.messages, wanted);
     t.equal(got.missing, 0);
     t.equal(got.outOfOrder, 0);
     t.equal(got.open, SUBSCRIBERS);
     t.ok(got.frames > 0 && got.bytes >= got.messages * 60, 'frames and bytes are counted');
-    t.ok(got.latency !== null, 'latency was seen');
+    t.ok(got.latency !== null, 'latency is measured');
     for (const { name, pid } of running.processes) {
       t.ok(cpuSecondsOf(pid) >= 0, `CPU of ${name}`);
       t.ok(memoryBytesOf(pid) > 1_000_000, `memory of ${name}`);

@@ -1,13 +1,10 @@
 /**
- * The bare sketch of the rush: the least that decides reservations over WebSockets. One script call
- * decides a batch, under the engine's own rule of batching: repeated key, limit a buyer, stock, a
- * record. It leaves out what makes an engine of it: tokens are not verified (what follows `token.`
- * is the buyer), messages are believed as they come, there is no ledger, no event, no publish, no
- * waitlist, no expiry, no window of the sale, no prices (one for everything), no view that refuses,
- * no rate limit, no metrics, no second try.
+ * The bare server of the rush: the simplest program that decides reservations over WebSockets. One
+ * script call decides a batch under the engine's batching rule: repeated key, limit per buyer,
+ * stock, record. It has no token check (the buyer follows `token.`), validation, ledger, events,
+ * waitlist, expiry, sale window, prices, local refusals, rate limits, metrics or retries.
  *
- * The sale of a show is the hash `sale:<show>` with `left` and `perBuyer`; whoever starts this
- * program makes it.
+ * The caller creates the sale of a show: the hash `sale:<show>` with `left` and `perBuyer`.
  */
 import { App, us_socket_local_port, type WebSocket } from 'uWebSockets.js';
 import { Redis } from 'ioredis';
@@ -19,10 +16,10 @@ type Reserve = Extract<ClientMessage, { t: 'reserve' }>;
 interface Viewer {
   readonly user: string;
   readonly queue: Queue;
-  gone: boolean;
+  closed: boolean;
 }
 
-interface Waiting {
+interface Pending {
   readonly viewer: Viewer;
   readonly socket: WebSocket<Viewer>;
   readonly message: Reserve;
@@ -33,50 +30,47 @@ const HOLD_MS = 900_000;
 const VALUES_A_REQUEST = 4;
 const TAKEN = '+';
 
-/** Answers a request: `+`, the record that its key has already, or the code of the refusal. */
+/** Returns per request: `+`, the existing record of its key, or an error code. */
 const DECIDE = `
 local sale, buyers, reservations = KEYS[1], KEYS[2], KEYS[3]
 local limit = assert(tonumber(redis.call('HGET', sale, 'perBuyer')), 'no such sale')
-local answers = {}
+local results = {}
 for at = 1, #ARGV, ${VALUES_A_REQUEST} do
   local id, user, qty, record = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local answer = redis.call('HGET', reservations, id)
-  if not answer then
+  local result = redis.call('HGET', reservations, id)
+  if not result then
     if redis.call('HINCRBY', buyers, user, qty) > limit then
       redis.call('HINCRBY', buyers, user, -qty)
-      answer = 'limit_exceeded'
+      result = 'limit_exceeded'
     elseif redis.call('HINCRBY', sale, 'left', -qty) < 0 then
       redis.call('HINCRBY', sale, 'left', qty)
       redis.call('HINCRBY', buyers, user, -qty)
-      answer = 'sold_out'
+      result = 'sold_out'
     else
       redis.call('HSET', reservations, id, record)
-      answer = '${TAKEN}'
+      result = '${TAKEN}'
     end
   end
-  answers[#answers + 1] = answer
+  results[#results + 1] = result
 end
-return answers`;
+return results`;
 
 const [redisPath = ''] = process.argv.slice(2);
 const redis = new Redis({ path: redisPath });
 const script = (await redis.script('LOAD', DECIDE)) as string;
 
-/**
- * Requests of one show on their way to Redis; at once when nothing is in flight, beside another
- * call only when a full one waits.
- */
+/** Batches the requests of a show. A second call starts only if a full batch is waiting. */
 class Queue {
   private readonly keys: readonly [string, string, string];
-  private waiting: Waiting[] = [];
+  private waiting: Pending[] = [];
   private inFlight = 0;
 
   constructor(show: string) {
     this.keys = [`sale:${show}`, `buyers:${show}`, `reservations:${show}`];
   }
 
-  push(waiting: Waiting): void {
-    this.waiting.push(waiting);
+  push(request: Pending): void {
+    this.waiting.push(request);
     this.pump();
   }
 
@@ -94,24 +88,24 @@ class Queue {
     }
   }
 
-  private async decide(batch: readonly Waiting[]): Promise<void> {
+  private async decide(batch: readonly Pending[]): Promise<void> {
     const now = Date.now();
     const args: Array<string | number> = [];
     for (const { viewer, message } of batch) {
       const record = recordOf(viewer.user, message, now);
       args.push(record.id, viewer.user, message.lines[0]?.qty ?? 0, JSON.stringify(record));
     }
-    const answers = (await redis.evalsha(script, this.keys.length, ...this.keys, ...args).catch(() => [])) as string[];
+    const results = (await redis.evalsha(script, this.keys.length, ...this.keys, ...args).catch(() => [])) as string[];
     const at = Date.now();
     for (const [i, { viewer, socket, message }] of batch.entries()) {
-      const answer = answers[i] ?? 'internal';
+      const result = results[i] ?? 'internal';
       const record =
-        answer === TAKEN ? args[i * VALUES_A_REQUEST + VALUES_A_REQUEST - 1] : answer.startsWith('{') ? answer : null;
-      const told =
+        result === TAKEN ? args[i * VALUES_A_REQUEST + VALUES_A_REQUEST - 1] : result.startsWith('{') ? result : null;
+      const reply =
         record === null
-          ? `{"t":"error","id":${message.id},"at":${at},"code":"${answer}"}`
+          ? `{"t":"error","id":${message.id},"at":${at},"code":"${result}"}`
           : `{"t":"ok","id":${message.id},"at":${at},"data":{"reservation":${record}}}`;
-      if (!viewer.gone) socket.send(told);
+      if (!viewer.closed) socket.send(reply);
     }
   }
 }
@@ -145,7 +139,7 @@ const app = App().ws<Viewer>('/v1/shows/:show', {
     const offered = request.getHeader('sec-websocket-protocol').split(', ');
     const user = offered.find((name) => name.startsWith('token.'))?.slice('token.'.length) ?? '';
     response.upgrade<Viewer>(
-      { user, queue: queueOf(request.getParameter(0) ?? ''), gone: false },
+      { user, queue: queueOf(request.getParameter(0) ?? ''), closed: false },
       request.getHeader('sec-websocket-key'),
       offered[0] ?? '',
       request.getHeader('sec-websocket-extensions'),
@@ -158,7 +152,7 @@ const app = App().ws<Viewer>('/v1/shows/:show', {
     viewer.queue.push({ viewer, socket, message: JSON.parse(Buffer.from(bytes).toString()) as Reserve });
   },
   close: (socket) => {
-    socket.getUserData().gone = true;
+    socket.getUserData().closed = true;
   },
 });
 

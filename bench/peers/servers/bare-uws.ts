@@ -1,8 +1,7 @@
 /**
- * The bare limit: the socket server with no application. It makes the messages itself and publishes
- * them to one topic, a frame as soon as it is as large as it is told, so that frames can equal
- * another server's, or its first message has waited as long as the engine's shortest pause between
- * two frames.
+ * The bare server: uWebSockets.js without an application. It creates the messages and publishes
+ * them to one topic: a frame leaves when it has the requested size, so that frames can equal those
+ * of another server, or when its first message has waited for the engine's shortest tick.
  */
 import { App, us_socket_local_port } from 'uWebSockets.js';
 import { LIMITS } from '../../../src/limits.ts';

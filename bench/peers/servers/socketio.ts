@@ -1,7 +1,4 @@
-/**
- * Socket.IO as its guide sets it up for more than one node: rooms, and the Redis adapter. What a
- * publisher says goes to everybody in the room.
- */
+/** Socket.IO as its guide describes for several nodes: rooms and the Redis adapter. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@socket.io/redis-adapter';

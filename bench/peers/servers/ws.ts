@@ -1,7 +1,4 @@
-/**
- * The plain loop: what somebody writes on the first day with the `ws` package. Whoever connects to
- * `/say` publishes, everybody else listens.
- */
+/** A loop over all sockets with the `ws` package. Connections to `/say` publish, others receive. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
