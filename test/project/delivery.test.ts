@@ -3,7 +3,7 @@
  * variables and commands that exist.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { SETTINGS } from '../../src/config/index.ts';
 import { ROOT } from '../support/root.ts';
@@ -118,4 +118,20 @@ t.test('the lock file names every optional package of every platform, or npm ci 
     }
   }
   t.same(missing, []);
+});
+
+t.test('every file that README.md, CONTRIBUTING.md and src/README.md name exists', async (t) => {
+  for (const page of ['README.md', 'CONTRIBUTING.md', 'src/README.md', 'src/config/README.md']) {
+    const text = read(page).replace(/^```[\s\S]*?^```$/gm, '');
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)\)|src="([^"]+)"/g)].map(
+      ([, link, image]) => link ?? image,
+    );
+    for (const link of links) t.ok(existsSync(join(ROOT, dirname(page), link ?? '')), `${page} links to ${link}`);
+    const paths = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]*)`/g)].map(([, path]) => path ?? '');
+    for (const path of paths.filter((name) => !/NAME|RESOURCE|^dist\/|^data\//.test(name)))
+      t.ok(
+        [dirname(page), '.', 'src/redis', 'src/control', 'test'].some((folder) => existsSync(join(ROOT, folder, path))),
+        `${page} names ${path}`,
+      );
+  }
 });
