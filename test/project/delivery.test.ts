@@ -2,7 +2,7 @@
  * What cannot be run here is held against what can: image, compose file and workflow name files,
  * variables and commands that exist.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { SETTINGS } from '../../src/config/index.ts';
@@ -134,4 +134,14 @@ t.test('every file that README.md, CONTRIBUTING.md and src/README.md name exists
         `${page} names ${path}`,
       );
   }
+});
+
+t.test('every heading of src/README.md that a comment names exists', async (t) => {
+  const headings = new Set([...read('src/README.md').matchAll(/^##+ (.+)$/gm)].map(([, heading]) => heading));
+  const files = ['src', 'bench', 'scripts', 'test'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  );
+  for (const file of files.filter((name) => /\.(?:ts|mjs|lua|sh)$/.test(name)))
+    for (const [, heading] of read(file).matchAll(/"([^"\n]+)"[\s*/-]+in[\s*/-]+src\/README\.md/g))
+      t.ok(headings.has(heading), `${file} names "${heading}"`);
 });
