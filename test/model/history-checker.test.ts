@@ -10,307 +10,160 @@ import {
   type ViolationKind,
 } from '../support/history-checker.ts';
 
-const rules: Rules = { allocated: { sale: { S: 2, M: 1 } }, perBuyer: { sale: 2 } };
+type Step = readonly [invoke: Operation, done: Outcome];
 
-const reserve = (user: string, key = 'k', qty = 1, sku = 'S'): Operation => ({
-  do: 'reserve',
-  user,
-  key,
-  sale: 'sale',
+const rules: Rules = { allocated: { sale: { S: 2, M: 1 } }, perBuyer: { sale: 2 } };
+const done: Outcome = { type: 'ok', replayed: false };
+const unknown: Outcome = { type: 'unknown' };
+const refused = (code: string): Outcome => ({ type: 'fail', code });
+const granted = (reservation: string, replayed = false): Outcome => ({ type: 'ok', reservation, replayed });
+
+const reserve = (user: string, qty = 1, sku = 'S', key = 'k'): Operation => ({
+  ...{ do: 'reserve', user, key, sale: 'sale' },
   lines: [{ sku, qty }],
 });
-const confirm = (reservation: string, key = 'pay'): Operation => ({ do: 'confirm', reservation, key });
-const release = (reservation: string, key = 'drop'): Operation => ({ do: 'release', reservation, key });
-const granted = (reservation: string, replayed = false): Outcome => ({ type: 'ok', reservation, replayed });
-const done: Outcome = { type: 'ok', replayed: false };
-const refused = (code: string): Outcome => ({ type: 'fail', code });
-const unknown: Outcome = { type: 'unknown' };
+const reserved = (user: string, outcome: Outcome | string, qty = 1, sku = 'S', key = 'k'): Step => [
+  reserve(user, qty, sku, key),
+  typeof outcome === 'string' ? granted(outcome) : outcome,
+];
+const confirmed = (reservation: string, key = 'pay', outcome: Outcome = done): Step => [
+  { do: 'confirm', reservation, key },
+  outcome,
+];
+const released = (reservation: string, outcome: Outcome = done): Step => [
+  { do: 'release', reservation, key: 'drop' },
+  outcome,
+];
+const units = (delta: number, outcome: Outcome = done): Step => [
+  { do: 'units', sale: 'sale', sku: 'S', delta },
+  outcome,
+];
 
 /** One request after another. */
-function sequence(...steps: Array<[Operation, Outcome]>): Entry[] {
-  return steps.flatMap(([invoke, outcome], id) => [
+const sequence = (...steps: Step[]): Entry[] =>
+  steps.flatMap(([invoke, outcome], id) => [
     { id, invoke },
     { id, done: outcome },
   ]);
-}
+
 /** All requests before the first reply; replies in order. */
-function concurrent(...steps: Array<[Operation, Outcome]>): Entry[] {
-  return [...steps.map(([invoke], id) => ({ id, invoke })), ...steps.map(([, outcome], id) => ({ id, done: outcome }))];
-}
-const after = (first: readonly Entry[], second: readonly Entry[]): Entry[] => [
-  ...first,
-  ...second.map((entry) => ({ ...entry, id: entry.id + 1000 * first.length })),
+const concurrent = (...steps: Step[]): Entry[] => [
+  ...steps.map(([invoke], i) => ({ id: 100 + i, invoke })),
+  ...steps.map(([, outcome], i) => ({ id: 100 + i, done: outcome })),
 ];
-const finalState = (
-  ...found: Array<[id: string, user: string, state: string, qty?: number, sku?: string]>
-): FinalState => ({
+
+/** Reads reservations such as `r1 ann held 2 M`. */
+const finalState = (reservations: readonly string[]): FinalState => ({
   reservations: new Map(
-    found.map(([id, user, state, qty = 1, sku = 'S']) => [id, { user, sale: 'sale', state, lines: [{ sku, qty }] }]),
+    reservations.map((text) => {
+      const [id = '', user = '', state = '', qty = 1, sku = 'S'] = text.split(' ');
+      return [id, { user, sale: 'sale', state, lines: [{ sku, qty: Number(qty) }] }];
+    }),
   ),
 });
 
 t.test('right histories', async (t) => {
-  const right: Array<[string, Entry[], FinalState]> = [
-    ['nothing happened', [], finalState()],
-    [
-      'two holds, the third is refused',
-      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), refused('sold_out')]),
-      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held']),
-    ],
-    [
-      'a freed unit is sold again',
-      sequence(
-        [reserve('a'), granted('r1')],
-        [reserve('b'), granted('r2')],
-        [release('r1'), done],
-        [reserve('c'), granted('r3')],
-      ),
-      finalState(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
-    ],
-    [
-      'a unit may be sold again before the reply to its release arrives',
-      [
-        ...sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')]),
-        { id: 10, invoke: release('r1') },
-        { id: 11, invoke: reserve('c') },
-        { id: 11, done: granted('r3') },
-        { id: 10, done },
-      ],
-      finalState(['r1', 'a', 'released'], ['r2', 'b', 'held'], ['r3', 'c', 'held']),
-    ],
-    [
-      'a repeated key gets its first result',
-      sequence(
-        [reserve('a'), granted('r1')],
-        [reserve('a'), granted('r1', true)],
-        [confirm('r1'), done],
-        [confirm('r1'), { type: 'ok', replayed: true }],
-      ),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-    ['a lost reply to a hold that was made', sequence([reserve('a'), unknown]), finalState(['r1', 'a', 'held'])],
-    ['a lost reply to a hold that was not made', sequence([reserve('a'), unknown]), finalState()],
-    [
-      'a lost reply, then a replayed one',
-      sequence([reserve('a'), unknown], [reserve('a'), granted('r1', true)]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'a lost release that did not happen',
-      sequence([reserve('a'), granted('r1')], [release('r1'), unknown]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    ['a request without a reply', [{ id: 1, invoke: reserve('a') }], finalState(['r1', 'a', 'held'])],
-    [
-      'confirm and release race, one wins and the other gets its state',
-      after(
-        sequence([reserve('a'), granted('r1')]),
-        concurrent([release('r1'), refused('reservation_confirmed')], [confirm('r1'), done]),
-      ),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-    [
-      'a hold that expired before its reply arrived',
-      [
-        { id: 1, invoke: reserve('a', 'k', 2) },
-        { id: 2, invoke: { do: 'expire', reservation: 'r1' } },
-        { id: 2, done },
-        { id: 3, invoke: reserve('b') },
-        { id: 3, done: granted('r2') },
-        { id: 1, done: granted('r1') },
-      ],
-      finalState(['r1', 'a', 'expired', 2], ['r2', 'b', 'held']),
-    ],
-    [
-      'units added are sold, units withdrawn were free',
-      sequence(
-        [reserve('a'), granted('r1')],
-        [{ do: 'units', sale: 'sale', sku: 'S', delta: 1 }, done],
-        [reserve('b', 'k', 2), granted('r2')],
-        [{ do: 'units', sale: 'sale', sku: 'S', delta: -1 }, refused('insufficient_units')],
-      ),
-      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held', 2]),
-    ],
+  const right = (name: string, history: Entry[], ...final: string[]): void =>
+    void t.same(checkHistory(history, rules, finalState(final)), [], name);
+  const two = [reserved('a', 'r1'), reserved('b', 'r2')];
+  right('nothing happened', []);
+  right(
+    'two holds, the third is refused',
+    sequence(...two, reserved('c', refused('sold_out'))),
+    'r1 a held',
+    'r2 b held',
+  );
+  const soldAgain = ['r1 a released', 'r2 b held', 'r3 c held'];
+  right('a freed unit is sold again', sequence(...two, released('r1'), reserved('c', 'r3')), ...soldAgain);
+  const [releasing, released1] = [
+    { id: 10, invoke: released('r1')[0] },
+    { id: 10, done },
   ];
-  for (const [name, history, final] of right) t.same(checkHistory(history, rules, final), [], name);
+  const [reserving, reserved3] = [
+    { id: 11, invoke: reserve('c') },
+    { id: 11, done: granted('r3') },
+  ];
+  const overlapping = [...sequence(...two), releasing, reserving, reserved3, released1];
+  right('a unit may be sold again before the reply to its release arrives', overlapping, ...soldAgain);
+  const replays = [reserved('a', granted('r1', true)), confirmed('r1'), confirmed('r1', 'pay', granted('r1', true))];
+  right('a repeated key gets its first result', sequence(reserved('a', 'r1'), ...replays), 'r1 a confirmed');
+  right('a lost reply to a hold that was made', sequence(reserved('a', unknown)), 'r1 a held');
+  right('a lost reply to a hold that was not made', sequence(reserved('a', unknown)));
+  const replayed = sequence(reserved('a', unknown), reserved('a', granted('r1', true)));
+  right('a lost reply, then a replayed one', replayed, 'r1 a held');
+  right('a lost release that did not happen', sequence(reserved('a', 'r1'), released('r1', unknown)), 'r1 a held');
+  right('a request without a reply', [{ id: 1, invoke: reserve('a') }], 'r1 a held');
+  const race = concurrent(released('r1', refused('reservation_confirmed')), confirmed('r1'));
+  const name = 'confirm and release race, one wins and the other gets its state';
+  right(name, [...sequence(reserved('a', 'r1')), ...race], 'r1 a confirmed');
+  const expired: Entry[] = [
+    { id: 1, invoke: reserve('a', 2) },
+    { id: 2, invoke: { do: 'expire', reservation: 'r1' } },
+    { id: 2, done },
+    { id: 3, invoke: reserve('b') },
+    { id: 3, done: granted('r2') },
+    { id: 1, done: granted('r1') },
+  ];
+  right('a hold that expired before its reply arrived', expired, 'r1 a expired 2', 'r2 b held');
+  const changes = [units(1), reserved('b', 'r2', 2), units(-1, refused('insufficient_units'))];
+  const added = sequence(reserved('a', 'r1'), ...changes);
+  right('added units are sold, withdrawn units were free', added, 'r1 a held', 'r2 b held 2');
 });
 
 t.test('wrong histories', async (t) => {
-  const wrong: Array<[ViolationKind, string, Entry[], FinalState]> = [
-    [
-      'oversell',
-      'three of two units',
-      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r2')], [reserve('c'), granted('r3')]),
-      finalState(['r1', 'a', 'held'], ['r2', 'b', 'held'], ['r3', 'c', 'released']),
-    ],
-    [
-      'oversell',
-      'at once',
-      concurrent([reserve('a', 'k', 1, 'M'), granted('r1')], [reserve('b', 'k', 1, 'M'), granted('r2')]),
-      finalState(['r1', 'a', 'held', 1, 'M'], ['r2', 'b', 'held', 1, 'M']),
-    ],
-    [
-      'oversell',
-      'an order keeps its unit',
-      sequence(
-        [reserve('a', 'k', 2), granted('r1')],
-        [confirm('r1'), done],
-        [release('r1'), refused('reservation_confirmed')],
-        [reserve('b'), granted('r2')],
-      ),
-      finalState(['r1', 'a', 'confirmed', 2], ['r2', 'b', 'held']),
-    ],
-    [
-      'oversell',
-      'a refused release gives nothing back',
-      sequence(
-        [reserve('a', 'k', 2), granted('r1')],
-        [release('r1'), refused('reservation_not_held')],
-        [reserve('b'), granted('r2')],
-      ),
-      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
-    ],
-    [
-      'oversell',
-      'visible only in the end',
-      sequence([reserve('a', 'k', 2), granted('r1')], [reserve('b'), unknown]),
-      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
-    ],
-    [
-      'oversell',
-      'withdrawn from under a hold',
-      sequence([reserve('a', 'k', 2), granted('r1')], [{ do: 'units', sale: 'sale', sku: 'S', delta: -1 }, done]),
-      finalState(['r1', 'a', 'held', 2]),
-    ],
-    [
-      'oversell',
-      'units that were refused to the host are sold',
-      sequence(
-        [{ do: 'units', sale: 'sale', sku: 'S', delta: 5 }, refused('limit_reached')],
-        [reserve('a', 'k', 2), granted('r1')],
-        [reserve('b'), granted('r2')],
-      ),
-      finalState(['r1', 'a', 'held', 2], ['r2', 'b', 'held']),
-    ],
-    [
-      'limit',
-      'three units of two',
-      sequence([reserve('a', 'k1', 2), granted('r1')], [reserve('a', 'k2', 1, 'M'), granted('r2')]),
-      finalState(['r1', 'a', 'held', 2], ['r2', 'a', 'held', 1, 'M']),
-    ],
-    [
-      'limit',
-      'an order counts too',
-      sequence(
-        [reserve('a', 'k1', 2), granted('r1')],
-        [confirm('r1'), done],
-        [reserve('a', 'k2', 1, 'M'), granted('r2')],
-      ),
-      finalState(['r1', 'a', 'confirmed', 2], ['r2', 'a', 'held', 1, 'M']),
-    ],
-    [
-      'double end',
-      'confirmed and released',
-      sequence([reserve('a'), granted('r1')], [confirm('r1'), done], [release('r1'), done]),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-    [
-      'double end',
-      'confirmed twice',
-      sequence([reserve('a'), granted('r1')], [confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), done]),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-    [
-      'double end',
-      'confirmed, and another reply says that it expired',
-      after(
-        sequence([reserve('a'), granted('r1')]),
-        concurrent([confirm('r1', 'pay1'), done], [confirm('r1', 'pay2'), refused('reservation_expired')]),
-      ),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-    ['lost accept', 'gone', sequence([reserve('a'), granted('r1')]), finalState()],
-    [
-      'lost accept',
-      'refused on repetition',
-      sequence([reserve('a'), granted('r1')], [reserve('a'), refused('sold_out')]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'lost accept',
-      'an order that is a hold again',
-      sequence([reserve('a'), granted('r1')], [confirm('r1'), done]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'lost accept',
-      'ended, though no client requested it',
-      sequence([reserve('a'), granted('r1')]),
-      finalState(['r1', 'a', 'released']),
-    ],
-    [
-      'lost accept',
-      'not found',
-      sequence([reserve('a'), granted('r1')], [confirm('r1'), refused('reservation_not_found')]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'unrequested',
-      'a hold that no reply granted',
-      sequence([reserve('a'), refused('sold_out')]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'unrequested',
-      'one lost reply, two holds',
-      sequence([reserve('a'), unknown]),
-      finalState(['r1', 'a', 'held'], ['r2', 'a', 'held']),
-    ],
-    [
-      'key',
-      'one key, two reservations',
-      sequence([reserve('a'), granted('r1')], [reserve('a'), granted('r2')]),
-      finalState(['r1', 'a', 'held'], ['r2', 'a', 'held']),
-    ],
-    [
-      'key',
-      'one key, decided twice',
-      sequence([reserve('a'), granted('r1')], [reserve('a'), granted('r1')]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'key',
-      'one reservation for two buyers',
-      sequence([reserve('a'), granted('r1')], [reserve('b'), granted('r1')]),
-      finalState(['r1', 'a', 'held']),
-    ],
-    [
-      'key',
-      'one confirm, decided twice',
-      sequence([reserve('a'), granted('r1')], [confirm('r1'), done], [confirm('r1'), done]),
-      finalState(['r1', 'a', 'confirmed']),
-    ],
-  ];
-  for (const [kind, name, history, final] of wrong) {
-    const found = checkHistory(history, rules, final);
+  const wrong = (kind: ViolationKind, name: string, history: Entry[], ...final: string[]): void => {
+    const found = checkHistory(history, rules, finalState(final));
     t.ok(
       found.some((violation) => violation.kind === kind),
       `${kind}: ${name} (${JSON.stringify(found)})`,
     );
-  }
+  };
+  const [a, b] = [reserved('a', 'r1'), reserved('b', 'r2')];
+  const both = reserved('a', 'r1', 2);
+  const taken = ['r1 a held 2', 'r2 b held'];
+  const last = ['r1 a held', 'r2 b held', 'r3 c released'];
+  wrong('oversell', 'three of two units', sequence(a, b, reserved('c', 'r3')), ...last);
+  const lastOfM = concurrent(reserved('a', 'r1', 1, 'M'), reserved('b', 'r2', 1, 'M'));
+  wrong('oversell', 'concurrently', lastOfM, 'r1 a held 1 M', 'r2 b held 1 M');
+  const late = [confirmed('r1'), released('r1', refused('reservation_confirmed'))];
+  wrong('oversell', 'an order keeps its unit', sequence(both, ...late, b), 'r1 a confirmed 2', 'r2 b held');
+  const notHeld = released('r1', refused('reservation_not_held'));
+  wrong('oversell', 'a refused release frees nothing', sequence(both, notHeld, b), ...taken);
+  wrong('oversell', 'visible only in the end', sequence(both, reserved('b', unknown)), ...taken);
+  wrong('oversell', 'held units are withdrawn', sequence(both, units(-1)), 'r1 a held 2');
+  const refusedUnits = sequence(units(5, refused('limit_reached')), both, b);
+  wrong('oversell', 'units that were refused to the host are sold', refusedUnits, ...taken);
+
+  const first = reserved('a', 'r1', 2, 'S', 'k1');
+  const third = reserved('a', 'r2', 1, 'M', 'k2');
+  wrong('limit', 'three units of two', sequence(first, third), 'r1 a held 2', 'r2 a held 1 M');
+  const ordered = sequence(first, confirmed('r1'), third);
+  wrong('limit', 'an order counts too', ordered, 'r1 a confirmed 2', 'r2 a held 1 M');
+
+  wrong('double end', 'confirmed and released', sequence(a, confirmed('r1'), released('r1')), 'r1 a confirmed');
+  const twice = sequence(a, confirmed('r1', 'pay1'), confirmed('r1', 'pay2'));
+  wrong('double end', 'confirmed twice', twice, 'r1 a confirmed');
+  const race = concurrent(confirmed('r1', 'pay1'), confirmed('r1', 'pay2', refused('reservation_expired')));
+  wrong('double end', 'confirmed, and another reply says expired', [...sequence(a), ...race], 'r1 a confirmed');
+
+  wrong('lost accept', 'missing', sequence(a));
+  wrong('lost accept', 'refused on repetition', sequence(a, reserved('a', refused('sold_out'))), 'r1 a held');
+  wrong('lost accept', 'an order that is a hold again', sequence(a, confirmed('r1')), 'r1 a held');
+  wrong('lost accept', 'ended, though no client requested it', sequence(a), 'r1 a released');
+  const missing = confirmed('r1', 'pay', refused('reservation_not_found'));
+  wrong('lost accept', 'not found', sequence(a, missing), 'r1 a held');
+
+  wrong('unrequested', 'a hold that no reply granted', sequence(reserved('a', refused('sold_out'))), 'r1 a held');
+  wrong('unrequested', 'one lost reply, two holds', sequence(reserved('a', unknown)), 'r1 a held', 'r2 a held');
+
+  wrong('key', 'one key, two reservations', sequence(a, reserved('a', 'r2')), 'r1 a held', 'r2 a held');
+  wrong('key', 'one key, decided twice', sequence(a, a), 'r1 a held');
+  wrong('key', 'one reservation for two buyers', sequence(a, reserved('b', 'r1')), 'r1 a held');
+  wrong('key', 'one confirm, decided twice', sequence(a, confirmed('r1'), confirmed('r1')), 'r1 a confirmed');
 });
 
-t.test('a long history is judged in one pass', async (t) => {
-  const many = Array.from({ length: 100_000 }, (_, i): [Operation, Outcome] =>
-    i % 2 === 0 ? [reserve(`u${i}`), granted(`r${i}`)] : [release(`r${i - 1}`), done],
-  );
-  const final = finalState(
-    ...many.flatMap(
-      ([operation, outcome]): Array<[string, string, string]> =>
-        operation.do === 'reserve' && outcome.type === 'ok'
-          ? [[outcome.reservation ?? '', operation.user, 'released']]
-          : [],
-    ),
-  );
-  t.same(checkHistory(sequence(...many), rules, final), []);
+t.test('a long history is checked in one pass', async (t) => {
+  const users = Array.from({ length: 50_000 }, (_, i) => i);
+  const history = sequence(...users.flatMap((i) => [reserved(`u${i}`, `r${i}`), released(`r${i}`)]));
+  t.same(checkHistory(history, rules, finalState(users.map((i) => `r${i} u${i} released`))), []);
 });
