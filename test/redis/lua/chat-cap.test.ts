@@ -1,7 +1,4 @@
-/**
- * The display cap of a show: chat_append.lua shows a fair sample, the same everywhere, and always
- * the marked ones.
- */
+/** chat_append.lua: above the display cap a fair sample is shown, and always the marked messages. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
@@ -34,7 +31,7 @@ const shownOf = async (
 const indexes = ({ items }: Pick<ChatBatch, 'items'>): number[] =>
   items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as Array<[number]>).map(([i]) => i);
 
-fixture.test('below the cap everything is shown, up to the last one that fits', async (t) => {
+fixture.test('below the cap all messages are shown, up to the last one that fits', async (t) => {
   const show = await fixture.newShow();
   for (let i = 0; i < 3; i++) t.equal(await shownOf(show, batch(10, 30)), null);
   t.equal((await shownOf(show, batch(10, 30)))?.length, 0, 'the second is full');
@@ -43,10 +40,10 @@ fixture.test('below the cap everything is shown, up to the last one that fits', 
 
 fixture.test('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t) => {
   const show = await fixture.newShow();
-  const heard: ChatBatch[] = [];
+  const received: ChatBatch[] = [];
   unwrap(
     await store.subscribe(show, {
-      onMessage: (message) => message.kind === 'chat' && heard.push(message.batch),
+      onMessage: (message) => message.kind === 'chat' && received.push(message.batch),
       onResync() {},
     }),
   );
@@ -54,23 +51,23 @@ fixture.test('above the cap an even sample is shown, the same in history and rel
   t.equal(shown.length, 50);
   for (const marked of [0, 1, 77]) t.ok(shown.includes(marked), 'marked messages are always in it');
   const gaps = shown.slice(1).map((index, i) => index - (shown[i] ?? 0));
-  t.ok(Math.max(...gaps) <= 6, `no stretch is left out: ${shown}`);
+  t.ok(Math.max(...gaps) <= 6, `no long gap: ${shown}`);
   t.equal(
     unwrap(await store.appendChat(show, batch(5, 0), users(5))).firstId,
     201,
-    'those left out have their numbers',
+    'messages that are not shown have their numbers',
   );
-  while (heard.length < 2) await sleep(5);
-  t.match(heard[0], { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
-  t.same(heard.slice(0, 1).map(indexes), [shown]);
-  t.same(packr.unpack(heard[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all time, for their rates');
+  while (received.length < 2) await sleep(5);
+  t.match(received[0], { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
+  t.same(received.slice(0, 1).map(indexes), [shown]);
+  t.same(packr.unpack(received[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all time, for their rates');
   const loaded = unwrap(await store.load(show));
   t.same(loaded.chat.map(indexes), [shown, [0, 1, 2, 3, 4]]);
   t.equal(loaded.lastChat, 205);
   t.same(
     unwrap(await store.recentChat(show)).map(({ id, user }) => [id, user]),
     [...shown.map((i) => [i + 1, `u${i}`]), ...[0, 1, 2, 3, 4].map((i) => [201 + i, `u${i}`])],
-    'the host is listed what was shown, with authors',
+    'the host sees the shown messages with authors',
   );
 });
 
@@ -79,23 +76,23 @@ fixture.test('marked messages are always shown, and leave the others the rest of
   t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
   t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
   t.same(await shownOf(show, batch(5, 10)), [], 'nothing is left in this second');
-  t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that nobody sees takes its numbers all the same');
+  t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that is not shown takes its numbers too');
 });
 
-fixture.test('one cap for all nodes, used, and never passed in any second (C-8.1)', async (t) => {
+fixture.test('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t) => {
   const show = await fixture.newShow();
   const other = await fixture.connectAnother();
   const cap = 100;
   const shownAt: Array<[atMs: number, count: number]> = [];
   const started = performance.now();
-  const talk = async (node: string, at: ConnectedStore, count: number): Promise<void> => {
+  const write = async (node: string, at: ConnectedStore, count: number): Promise<void> => {
     while (performance.now() < started + 3_500) {
       const shown = (await shownOf(show, batch(count, cap, [], node), at))?.length ?? count;
       shownAt.push([performance.now(), shown]);
       await sleep(20);
     }
   };
-  await Promise.all([talk('n1', store, 40), talk('n2', other, 5)]);
+  await Promise.all([write('n1', store, 40), write('n2', other, 5)]);
   for (const [from] of shownAt) {
     const within = shownAt.filter(([at]) => at >= from && at < from + 950).reduce((sum, [, count]) => sum + count, 0);
     if (within > cap) t.fail(`${within} in a second`);
@@ -104,19 +101,16 @@ fixture.test('one cap for all nodes, used, and never passed in any second (C-8.1
   t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
 });
 
-fixture.test('writers of a quiet node have the chance of those of a loud one (C-8.3)', async (t) => {
+fixture.test('writers on a quiet node have the same chance as those on a loud one (C-8.3)', async (t) => {
   const show = await fixture.newShow();
   const cap = 100;
   const said = { loud: 0, quiet: 0 };
   const seen = { loud: 0, quiet: 0 };
-  const talk = async (node: 'loud' | 'quiet', count: number): Promise<void> => {
+  const write = async (node: 'loud' | 'quiet', count: number): Promise<void> => {
     said[node] += count;
     seen[node] += (await shownOf(show, batch(count, cap, [], node)))?.length ?? count;
   };
-  /**
-   * A tenth of a second, the width of a slot of the window, goes by without waiting for it: what
-   * was counted is a slot older.
-   */
+  /** Moves the window by one slot (0.1 s) without waiting. */
   const passTenth = async (): Promise<void> => {
     const [slot, sum, ...counts] = packr.unpack(
       (await client.hgetBuffer(time.key(show, 'show'), 'chat_window')) as Buffer,
@@ -127,9 +121,9 @@ fixture.test('writers of a quiet node have the chance of those of a loud one (C-
   for (let tenth = 0; tenth < 300; tenth++) {
     const quietFirst = Math.random() < 0.5;
     for (let tick = 0; tick < 4; tick++) {
-      if (quietFirst) await talk('quiet', 5);
-      await talk('loud', 40);
-      if (!quietFirst) await talk('quiet', 5);
+      if (quietFirst) await write('quiet', 5);
+      await write('loud', 40);
+      if (!quietFirst) await write('quiet', 5);
     }
     await passTenth();
   }
@@ -138,7 +132,7 @@ fixture.test('writers of a quiet node have the chance of those of a loud one (C-
   t.ok(quiet > loud / 1.25 && quiet < loud * 1.25, `the same chance: ${loud.toFixed(4)} and ${quiet.toFixed(4)}`);
 });
 
-fixture.test('a clock of Redis that was set back does not silence the room', async (t) => {
+fixture.test('chat goes on after the Redis clock was set back', async (t) => {
   const show = await fixture.newShow();
   t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
   const ahead = Math.floor((Date.now() + 3_600_000) / 100);

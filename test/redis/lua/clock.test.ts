@@ -1,4 +1,4 @@
-/** tick.lua and clockwork.lua: what time does, once, whoever notices first, in slices. */
+/** tick.lua and lib/due.lua: what time does, once, in slices, whichever script comes first. */
 import { LIMITS } from '../../../src/limits.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
@@ -8,7 +8,7 @@ const { store, client, time } = fixture;
 const eventTypes = async (show: string, work: () => Promise<unknown>): Promise<string[]> =>
   (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
 
-fixture.test('nothing due: nothing done, and the next moment is told', async (t) => {
+fixture.test('nothing is due: nothing is done, and the next moment is returned', async (t) => {
   const show = await fixture.newShow();
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
   const sale = await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
@@ -20,15 +20,15 @@ fixture.test('nothing due: nothing done, and the next moment is told', async (t)
   t.same(
     await fixture.commitsOf(show).during(() => store.tick(show)),
     [],
-    'a tick that does nothing announces nothing',
+    'a tick that does nothing publishes nothing',
   );
   unwrap(await fixture.release(show, held));
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
-fixture.test('every commit tells the next moment, so that nobody has to ask', async (t) => {
+fixture.test('every commit carries the next due moment', async (t) => {
   const show = await fixture.newShow();
-  const told = async <T>(work: () => Promise<T>) => {
+  const commitOf = async <T>(work: () => Promise<T>) => {
     let made: T | undefined;
     const commits = await fixture.commitsOf(show).during(async () => {
       made = await work();
@@ -37,23 +37,26 @@ fixture.test('every commit tells the next moment, so that nobody has to ask', as
   };
   const planned = await fixture.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
   t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
-  const opened = await told(() => store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
+  const opened = await commitOf(() => store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
   const { closesAt } = unwrap(opened.made);
   t.equal(opened.nextDueAt, closesAt);
-  const held = await told(() => fixture.hold(show, 'ann'));
+  const held = await commitOf(() => fixture.hold(show, 'ann'));
   t.equal(held.nextDueAt, held.made.heldUntil + LIMITS.confirmGraceMs, 'the end of the grace, not of the hold');
-  t.equal((await told(() => fixture.confirm(show, held.made))).nextDueAt, closesAt);
-  t.equal((await told(() => store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }))).nextDueAt, null);
+  t.equal((await commitOf(() => fixture.confirm(show, held.made))).nextDueAt, closesAt);
+  t.equal(
+    (await commitOf(() => store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }))).nextDueAt,
+    null,
+  );
 });
 
-fixture.test('a sale that is open from the start waits for nothing but its end', async (t) => {
+fixture.test('for a sale that is open from the start, only its end is due', async (t) => {
   const show = await fixture.newShow();
   const sale = await fixture.newSale(show);
   t.same(await client.zrange(time.key(show, 'due'), 0, '-1'), ['c:sale']);
   t.equal(unwrap(await store.load(show)).nextDueAt, sale.closesAt);
 });
 
-fixture.test('a sale opens and closes at its moments, each announced once', async (t) => {
+fixture.test('a sale opens and closes at its moments, each published once', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt');
@@ -66,7 +69,7 @@ fixture.test('a sale opens and closes at its moments, each announced once', asyn
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
 });
 
-fixture.test('whoever comes first turns the sale: a reserve, a confirm, a move, two ticks at once', async (t) => {
+fixture.test('the first script opens or ends the sale: a reserve, a confirm, concurrent ticks', async (t) => {
   const planned = async () => {
     const show = await fixture.newShow();
     await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
@@ -76,7 +79,7 @@ fixture.test('whoever comes first turns the sale: a reserve, a confirm, a move, 
   const first = await planned();
   t.same(
     await eventTypes(first, async () =>
-      t.equal(outcome(await fixture.reserve(first, 'ann')), 'ok', 'on the dot, before any tick'),
+      t.equal(outcome(await fixture.reserve(first, 'ann')), 'ok', 'at the moment, before any tick'),
     ),
     ['sale.opened'],
   );
@@ -102,7 +105,7 @@ fixture.test('whoever comes first turns the sale: a reserve, a confirm, a move, 
   );
 });
 
-fixture.test('a sale missed by everybody opens and closes in one go', async (t) => {
+fixture.test('a sale whose moments both passed opens and closes in one call', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt', 2_000);
@@ -117,7 +120,7 @@ fixture.test('a paused sale ends on time too', async (t) => {
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
 
-fixture.test('lapsed holds free their units, once, and are announced to their buyers', async (t) => {
+fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {
   const show = await fixture.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
   const held = await fixture.hold(show, 'ann', {
     lines: [
@@ -127,8 +130,8 @@ fixture.test('lapsed holds free their units, once, and are announced to their bu
   });
   const kept = await fixture.hold(show, 'bob');
   await time.passDeadline(show, held.id);
-  const heard = await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));
-  t.match(heard, [
+  const commits = await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));
+  t.match(commits, [
     { reservations: [{ id: held.id, user: 'ann', state: 'expired' }], sales: [{ left: { S: 2, M: 3 } }] },
   ]);
   t.equal(unwrap(await store.tick(show)).done, 0);
@@ -137,34 +140,30 @@ fixture.test('lapsed holds free their units, once, and are announced to their bu
   t.match((await fixture.ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
 });
 
-fixture.test('a crowd of lapsed holds is swept in slices, and every call helps', async (t) => {
+fixture.test('many expired holds are swept in slices, by every script call', async (t) => {
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
   const show = await fixture.openShow({ units: { S: count + 1 } });
-  const asks = Array.from({ length: count }, (_, i) => ({
+  const requests = Array.from({ length: count }, (_, i) => ({
     user: `u${i}`,
     key: 'k',
     sale: 'sale',
     lines: [{ sku: 'S', qty: 1 }],
   }));
   for (let from = 0; from < count; from += LIMITS.reserveBatchMax)
-    await store.reserve(show, asks.slice(from, from + LIMITS.reserveBatchMax));
+    await store.reserve(show, requests.slice(from, from + LIMITS.reserveBatchMax));
   t.equal(await time.passAllDeadlines(show), count);
   const first = unwrap(await store.tick(show));
   t.equal(first.done, LIMITS.sweepSliceMax);
   t.ok((first.nextDueAt ?? 0) <= store.now() + 1_000, 'the rest is due at once');
   t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
-  t.equal(
-    (await fixture.books(show)).held,
-    count - 2 * LIMITS.sweepSliceMax + 1,
-    'the reserve swept a slice on its way',
-  );
+  t.equal((await fixture.books(show)).held, count - 2 * LIMITS.sweepSliceMax + 1, 'the reserve swept a slice');
   t.equal(unwrap(await store.tick(show)).done, rest);
   t.equal(unwrap(await store.tick(show)).done, 0);
   t.same(await fixture.books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('the index of live shows: in with the first sale, out when nothing is left to do', async (t) => {
+fixture.test('a show enters the index with its first sale and leaves it when nothing is due', async (t) => {
   const show = await fixture.newShow();
   const live = async () => unwrap(await store.liveShows()).includes(show);
   t.notOk(await live());
@@ -179,7 +178,7 @@ fixture.test('the index of live shows: in with the first sale, out when nothing 
   t.notOk(await live());
 });
 
-fixture.test('a tick beside a new sale never hides the show from the jobs', async (t) => {
+fixture.test('a tick concurrent with a new sale never removes the show from the index', async (t) => {
   const other = await fixture.connectAnother();
   let hidden = 0;
   for (let i = 0; i < 40; i++) {
@@ -193,15 +192,15 @@ fixture.test('a tick beside a new sale never hides the show from the jobs', asyn
 fixture.test('the store knows the Redis clock within its stated error', async (t) => {
   const [seconds, micros] = (await client.time()) as unknown as [string, string];
   const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
-  t.ok(Math.abs(store.now() - redisMs) < 250, 'about the same moment');
+  t.ok(Math.abs(store.now() - redisMs) < 250, 'within the error');
   t.ok(store.nowErrorMs() < 250);
 });
 
-fixture.test('a show with a sale that has no end stays in the index until the sale is over', async (t) => {
+fixture.test('a show with a sale without an end stays in the index until the sale is over', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { opensInMs: 0 });
   await store.tick(show);
-  t.ok(unwrap(await store.liveShows()).includes(show), 'nothing falls due, yet the sale is open');
+  t.ok(unwrap(await store.liveShows()).includes(show), 'nothing is due, but the sale is open');
   unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
   await store.tick(show);
   t.notOk(unwrap(await store.liveShows()).includes(show), 'over, and nothing left to do');

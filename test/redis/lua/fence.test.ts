@@ -1,6 +1,6 @@
 /**
- * fence.lua and recover.lua: a show that another Redis process wrote last. A changed run id stands
- * in for the other process; the real crash is in test/faults.
+ * fence.lua and recover.lua: a show that another Redis process wrote last, simulated by a changed
+ * run id. Real crashes are in test/faults.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack, unpack } from '../../../src/redis/records.ts';
@@ -20,7 +20,7 @@ async function recovered(show: string): Promise<void> {
   throw new Error(`${show} is still recovering`);
 }
 
-fixture.test('the first caller gives the show a new epoch, once, and old positions no longer count', async (t) => {
+fixture.test('the first call gives the show a new epoch, once, and old positions are invalid', async (t) => {
   const show = await fixture.openShow();
   const other = await fixture.connectAnother();
   const before = await epochOf(show);
@@ -35,7 +35,7 @@ fixture.test('the first caller gives the show a new epoch, once, and old positio
   t.equal(await epochOf(show), epochs[0], 'it stays');
 });
 
-fixture.test('every decision says how durably it is kept and in which epoch (Q-8.2, Q-8.3)', async (t) => {
+fixture.test('every decision has its durability and epoch (Q-8.2, Q-8.3)', async (t) => {
   const show = await fixture.openShow();
   const before = await epochOf(show);
   const first = unwrap(await fixture.reserve(show, 'ann'));
@@ -45,22 +45,22 @@ fixture.test('every decision says how durably it is kept and in which epoch (Q-8
   await recovered(show);
   const again = unwrap(await fixture.reserve(show, 'ann'));
   t.match(again, { replayed: true, epoch: await epochOf(show) });
-  t.not(again.epoch, before, 'a client that remembers the epoch of its answer sees that another server took over');
+  t.not(again.epoch, before, 'a client can compare epochs to see that another server took over');
   t.equal(unwrap(await fixture.confirm(show, again.reservation)).epoch, again.epoch);
 });
 
-fixture.test('open sales pause, the books are verified, the sales go on, and everybody is told', async (t) => {
+fixture.test('open sales pause, the books are verified, the sales resume, each with an event', async (t) => {
   const show = await fixture.openShow();
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'paused' });
   unwrap(await store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST }));
   const held = await fixture.hold(show, 'ann');
-  const heard = await fixture.commitsOf(show).during(async () => {
+  const commits = await fixture.commitsOf(show).during(async () => {
     await changeServer(show);
     await store.tick(show);
     await recovered(show);
   });
-  const types = heard.flatMap(({ events }) =>
+  const types = commits.flatMap(({ events }) =>
     events.map(({ type, data }) => [type, (data.sale as { id?: string } | undefined)?.id]),
   );
   t.same(types, [
@@ -68,31 +68,31 @@ fixture.test('open sales pause, the books are verified, the sales go on, and eve
     ['sale.resumed', 'sale'],
     ['show.recovered', undefined],
   ]);
-  t.equal(new Set(heard.map(({ epoch }) => epoch)).size, 1, 'all of it in the new epoch');
+  t.equal(new Set(commits.map(({ epoch }) => epoch)).size, 1, 'all of it in the new epoch');
   t.same(
     Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])),
     { sale: 'open', draft: 'draft', paused: 'paused' },
-    'what the host paused stays paused',
+    'a sale that the host paused stays paused',
   );
   t.equal(outcome(await fixture.confirm(show, held)), 'ok');
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-fixture.test('while the books are verified no hold is made; confirms and releases go on', async (t) => {
+fixture.test('while the books are verified no hold is made; confirms and releases work', async (t) => {
   const show = await fixture.openShow();
   const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
-  // As if the process that noticed died at once: the mark is set, nobody verifies.
+  // As if the process that fenced the show died at once.
   await client.hset(time.key(show, 'show'), 'recovering', '1');
   t.match(await fixture.reserve(show, 'cyd'), { ok: false, error: { code: 'sale_paused', retryAfterMs: Number } });
-  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a recorded answer is still given');
+  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a recorded result is still returned');
   t.equal(outcome(await fixture.confirm(show, ann)), 'ok');
   t.equal(outcome(await fixture.release(show, bob)), 'ok');
   await store.tick(show);
   await recovered(show);
-  t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the next tick of anybody did it');
+  t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the next tick recovered the show');
 });
 
-fixture.test('books that drifted are brought back by a compensating entry', async (t) => {
+fixture.test('drifted books are repaired by a compensating entry', async (t) => {
   const show = await fixture.openShow({ units: { S: 10 } });
   await fixture.hold(show, 'ann');
   await client.hset(time.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
@@ -112,7 +112,7 @@ fixture.test('a sale whose ledger contradicts itself stays paused', async (t) =>
   const show = await fixture.openShow();
   await fixture.newSale(show, { id: 'sound' });
   const held = await fixture.hold(show, 'ann');
-  // A forged entry: the same hold a second time.
+  // A forged entry: the same hold again.
   await client.xadd(
     time.key(show, 'ledger'),
     '*',
@@ -126,15 +126,15 @@ fixture.test('a sale whose ledger contradicts itself stays paused', async (t) =>
     sale: 'paused',
     sound: 'open',
   });
-  const told = unwrap(await store.eventsAfter(show, await epochOf(show), 0))?.find(
+  const recovery = unwrap(await store.eventsAfter(show, await epochOf(show), 0))?.find(
     ({ type }) => type === 'show.recovered',
   );
-  t.match(told?.data, { untrusted: ['sale'] });
+  t.match(recovery?.data, { untrusted: ['sale'] });
   await fixture.commitsOf(show).close();
   fixture.skipCommitCheck(show);
 });
 
-fixture.test('every script of a show notices the other process', async (t) => {
+fixture.test('every script of a show detects the other process', async (t) => {
   const calls: Array<[string, (show: string) => Promise<{ ok: boolean }>]> = [
     ['reserve', (show) => fixture.reserve(show, 'zoe')],
     [
@@ -148,16 +148,16 @@ fixture.test('every script of a show notices the other process', async (t) => {
     ['announce', (show) => store.announce(show, 'x', HOST)],
     ['chat', (show) => store.appendChat(show, { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, [])],
     ['counts', (show) => store.reportCounts(show, 'n', 1, 0)],
-    ['standing', (show) => store.holdingsOf(show, ['zoe'])],
+    ['holdings', (show) => store.holdingsOf(show, ['zoe'])],
     ['verify', (show) => store.verify(show)],
   ];
   for (const [name, call] of calls) {
     const show = await fixture.openShow();
     const before = await client.hget(time.key(show, 'show'), 'epoch');
     await changeServer(show);
-    const answer = await call(show);
-    t.not(await client.hget(time.key(show, 'show'), 'epoch'), before, `${name} gave a new epoch`);
-    t.not(outcome(answer as never), 'redis_unavailable', `${name} was answered all the same`);
+    const result = await call(show);
+    t.not(await client.hget(time.key(show, 'show'), 'epoch'), before, `${name}: a new epoch`);
+    t.not(outcome(result as never), 'redis_unavailable', `${name}: a result`);
     await recovered(show);
   }
 });

@@ -1,4 +1,4 @@
-/** finish.lua: confirm and release, each end once, and what each says when it comes second. */
+/** finish.lua: confirm and release. Each reservation ends once (I3), each key counts once (I4). */
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
@@ -28,7 +28,7 @@ fixture.test('a confirm makes an order: state, order reference, amount, books', 
   ]);
 });
 
-fixture.test('a release gives the units back', async (t) => {
+fixture.test('a release frees the units', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 4 });
   const held = await fixture.hold(show, 'ann', {
     lines: [
@@ -43,7 +43,7 @@ fixture.test('a release gives the units back', async (t) => {
   t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
 });
 
-fixture.test('each commit announces the reservation and, where units move to the public, what is left', async (t) => {
+fixture.test('each commit has the reservation and the units that are left', async (t) => {
   const show = await fixture.openShow();
   const [first, second] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   const confirmed = await fixture.commitsOf(show).during(() => fixture.confirm(show, first));
@@ -56,14 +56,14 @@ fixture.test('each commit announces the reservation and, where units move to the
   ]);
 });
 
-/** How each end comes about. */
+/** How each end happens. */
 const ends: Record<'confirmed' | 'released' | 'expired', (show: string, held: ReservationView) => Promise<unknown>> = {
   confirmed: (show, held) => fixture.confirm(show, held, { key: 'first' }),
   released: (show, held) => fixture.release(show, held, { key: 'first' }),
   expired: (show, held) => time.passDeadline(show, held.id),
 };
 for (const [state, end] of Object.entries(ends)) {
-  fixture.test(`a reservation that is ${state} ends no second time`, async (t) => {
+  fixture.test(`a ${state} reservation does not end again`, async (t) => {
     const show = await fixture.openShow();
     const held = await fixture.hold(show, 'ann');
     await end(show, held);
@@ -84,7 +84,7 @@ for (const [state, end] of Object.entries(ends)) {
 }
 
 fixture.test(
-  'the same key answers again; the same key with another body conflicts; a second key is told the state',
+  'a repeated key returns its result, with another body a conflict; another key gets the state',
   async (t) => {
     const show = await fixture.openShow();
     const held = await fixture.hold(show, 'ann');
@@ -127,7 +127,7 @@ fixture.test(
   },
 );
 
-fixture.test('a key of a buyer is one command, whether they give back or stand in line', async (t) => {
+fixture.test('a key of a buyer names one command, a release or a join', async (t) => {
   const show = await fixture.openShow({ units: { S: 2, M: 1 }, perBuyer: 5 });
   await fixture.hold(show, 'bob', { lines: [{ sku: 'M', qty: 1 }] });
   const held = await fixture.hold(show, 'ann');
@@ -160,11 +160,11 @@ fixture.test('the amount charged must be the amount of the reservation, and a mi
   t.equal(
     outcome(await fixture.confirm(show, held, { key: 'a999', amount: 1000 })),
     'ok',
-    'a refusal does not use its key up',
+    'a refused key may be used again',
   );
 });
 
-fixture.test('another buyer can neither see nor release a reservation; the host can', async (t) => {
+fixture.test('another buyer cannot release a reservation; the host can', async (t) => {
   const show = await fixture.openShow();
   const held = await fixture.hold(show, 'ann');
   t.equal(outcome(await fixture.release(show, held, { user: 'bob' })), 'reservation_not_found');
@@ -183,7 +183,7 @@ fixture.test('unknown reservation, unknown show', async (t) => {
   t.equal(outcome(await fixture.release('nowhere', held)), 'show_not_found');
 });
 
-fixture.test('a confirm just after the deadline still wins; once the grace is over it is told so', async (t) => {
+fixture.test('a confirm within the grace after the deadline wins, and later gets reservation_expired', async (t) => {
   const show = await fixture.openShow();
   const [intime, late] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   await time.passDeadline(show, intime.id, 10);
@@ -194,7 +194,7 @@ fixture.test('a confirm just after the deadline still wins; once the grace is ov
 });
 
 fixture.test(
-  'a paused or ended sale lets open holds be confirmed and released; a cancelled one does not confirm',
+  'holds of a paused or ended sale can be confirmed and released; those of a cancelled one cannot',
   async (t) => {
     for (const op of ['pause', 'end'] as const) {
       const show = await fixture.openShow();
@@ -217,7 +217,7 @@ fixture.test(
 fixture.test('a hold of a cancelled sale that is not released yet cannot be confirmed', async (t) => {
   const show = await fixture.openShow();
   const held = await fixture.hold(show, 'ann');
-  // As if the process that cancels died between the move and the release of the holds.
+  // The process that cancels may die between the move and the release of the holds.
   const other = await fixture.connectAnother();
   const cancelling = other.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
   const confirming = fixture.confirm(show, held);

@@ -1,22 +1,20 @@
-/**
- * gate.lua: the refusals that nodes gave from their own view stand in the ledger, and move nothing.
- */
+/** gate.lua: local refusals of nodes are in the ledger and move no units. */
 import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('gate:');
 const { store } = fixture;
 
-fixture.test('what nodes report is counted, with the position it rested on, and announced to nobody', async (t) => {
+fixture.test('reported refusals are counted with the position of the node, and not published', async (t) => {
   const show = await fixture.openShow();
   const { rev, snapshot } = unwrap(await store.load(show));
   const at = store.now();
   const report = (code: string, count: number) => ({ sale: 'sale', code, count, offset: snapshot.offset, rev });
-  const heard = await fixture.commitsOf(show).during(async () => {
+  const commits = await fixture.commitsOf(show).during(async () => {
     unwrap(await store.reportRefusals(show, 'n1', at, [report('sold_out', 120), report('sale_not_open', 3)]));
     unwrap(await store.reportRefusals(show, 'n2', at, [report('sold_out', 7)]));
     unwrap(await store.reportRefusals(show, 'n3', at, []));
   });
-  t.same(heard, []);
+  t.same(commits, []);
   t.match(unwrap(await store.verify(show)), { localRefusals: 130, refusals: 0, violations: [] });
   const entries = (await fixture.ledger(show)).filter(([kind]) => kind === 'gate');
   t.match(entries, [

@@ -1,22 +1,19 @@
-/**
- * Idempotency keys over time (promise I4): kept at least 24 hours, dropped at some point, harmless
- * when a script runs twice.
- */
+/** Idempotency keys over time (promise I4): kept for 24 to 48 hours, each counts once. */
 import { LIMITS } from '../../../src/limits.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('keys:');
 const { store, time, client } = fixture;
 
-fixture.test('a key is remembered over one turn of the generations and forgotten after two', async (t) => {
+fixture.test('a key is remembered over one rotate of the generations and forgotten after two', async (t) => {
   const show = await fixture.openShow({ perBuyer: 9, units: { S: 9 } });
   const held = await fixture.hold(show, 'ann');
   const first = unwrap(await fixture.confirm(show, held, { key: 'pay' }));
-  const turn = async (key: string): Promise<void> => {
+  const rotate = async (key: string): Promise<void> => {
     await time.ageKeys(show, LIMITS.idempotencyTtlMs + 1);
     unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key, actor: HOST }));
   };
-  await turn('t1');
+  await rotate('t1');
   t.same(
     await fixture.confirm(show, held, { key: 'pay' }),
     { ok: true, value: { ...first, replayed: true } },
@@ -24,21 +21,17 @@ fixture.test('a key is remembered over one turn of the generations and forgotten
   );
   t.equal(outcome(await fixture.confirm(show, held, { key: 'pay', orderRef: 'other' })), 'idempotency_conflict');
   t.equal(await client.exists(time.key(show, 'idem-old')), 1);
-  await turn('t2');
+  await rotate('t2');
   t.equal(
     outcome(await fixture.confirm(show, held, { key: 'pay' })),
     'reservation_confirmed',
-    'two turns later the state answers',
+    'two turns later the state results',
   );
-  t.equal((await fixture.books(show)).sold, 1, 'and nothing happens twice');
-  t.equal(
-    outcome(await fixture.reserve(show, 'ann')),
-    'replayed',
-    'a reservation is its own record and never forgotten',
-  );
+  t.equal((await fixture.books(show)).sold, 1, 'nothing happens again');
+  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a reservation is its record and never dropped');
 });
 
-fixture.test('keys do not turn before their day is over', async (t) => {
+fixture.test('keys do not rotate before their day is over', async (t) => {
   const show = await fixture.openShow({ perBuyer: 9 });
   const held = await fixture.hold(show, 'ann');
   unwrap(await fixture.confirm(show, held, { key: 'pay' }));
@@ -50,7 +43,7 @@ fixture.test('keys do not turn before their day is over', async (t) => {
   t.equal(outcome(await fixture.confirm(show, held, { key: 'pay' })), 'replayed');
 });
 
-fixture.test('two commands never share a record, whatever signs their keys and names hold', async (t) => {
+fixture.test('two commands never share a record, with any characters in keys and names', async (t) => {
   const show = await fixture.openShow();
   const [ann, annx] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'ann|x')];
   t.equal(outcome(await fixture.release(show, ann, { key: 'x|r' })), 'ok');
@@ -61,23 +54,23 @@ fixture.test('two commands never share a record, whatever signs their keys and n
   );
 });
 
-fixture.test('a server that forgets the scripts in mid-way is not noticed', async (t) => {
+fixture.test('scripts that the server lost are loaded again', async (t) => {
   const show = await fixture.openShow();
   const held = await fixture.hold(show, 'ann');
   await client.function('FLUSH');
   t.equal(outcome(await fixture.confirm(show, held)), 'ok');
   await client.function('FLUSH');
-  const answers = await Promise.all([
+  const results = await Promise.all([
     fixture.reserve(show, 'bob'),
     fixture.reserve(show, 'cyd'),
     store.tick(show),
     store.listSales(show),
     store.load(show),
   ]);
-  t.same(answers.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok']);
+  t.same(results.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok']);
 });
 
-fixture.test('the same script sent twice, byte for byte, counts once', async (t) => {
+fixture.test('the same request sent again, byte for byte, counts once', async (t) => {
   const show = await fixture.openShow();
   const other = await fixture.connectAnother();
   const twice = await Promise.all([fixture.reserve(show, 'ann'), fixture.reserve(show, 'ann', {}, other)]);
@@ -91,6 +84,6 @@ fixture.test('the same script sent twice, byte for byte, counts once', async (t)
     ),
   );
   t.equal(outcome(moved[0]), 'ok');
-  t.same(moved[0], moved[1], 'a move answers the same to both');
+  t.same(moved[0], moved[1], 'a move results the same to both');
   t.same(await fixture.books(show), { allocated: 15, available: 14, held: 0, sold: 1, withdrawn: 0 });
 });

@@ -1,4 +1,4 @@
-/** The event log, the chat history and the counters: chat_append.lua, counts.lua, eventsAfter. */
+/** Event log, chat history and counters: eventsAfter, chat_append.lua, counts.lua. */
 import { Packr } from 'msgpackr';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
@@ -16,15 +16,15 @@ const batch = (node: string, texts: string[], at = 1_000) => ({
 });
 
 async function listen(show: string): Promise<RelayMessage[]> {
-  const heard: RelayMessage[] = [];
-  unwrap(await store.subscribe(show, { onMessage: (message) => heard.push(message), onResync() {} }));
-  return heard;
+  const received: RelayMessage[] = [];
+  unwrap(await store.subscribe(show, { onMessage: (message) => received.push(message), onResync() {} }));
+  return received;
 }
 async function until(done: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-fixture.test('events after a position: complete, in order, or not at all', async (t) => {
+fixture.test('events after a position are complete and in order, or null', async (t) => {
   const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
@@ -34,22 +34,22 @@ fixture.test('events after a position: complete, in order, or not at all', async
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
   );
   for (const after of [0, 1, 5, 9]) t.same(unwrap(await store.eventsAfter(show, epoch, after)), all.slice(after));
-  t.same(unwrap(await store.eventsAfter(show, epoch, 10)), [], 'nothing is new');
-  t.equal(unwrap(await store.eventsAfter(show, epoch, 11)), null, 'a position that is not there yet');
+  t.same(unwrap(await store.eventsAfter(show, epoch, 10)), [], 'no newer event');
+  t.equal(unwrap(await store.eventsAfter(show, epoch, 11)), null, 'a position in the future');
   t.equal(unwrap(await store.eventsAfter(show, 'another-epoch', 5)), null);
   t.equal(unwrap(await store.eventsAfter('ghost', epoch, 0)), null);
 });
 
-fixture.test('a position that makes no sense is answered, not thrown', async (t) => {
+fixture.test('an invalid position returns null', async (t) => {
   const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (const after of [-1, 0.5, Number.NaN, Number.MAX_SAFE_INTEGER]) {
-    const answer = await store.eventsAfter(show, epoch, after).catch((error: unknown) => `threw ${error}`);
-    t.ok(typeof answer === 'object' && (!answer.ok || answer.value === null), `${after}: ${JSON.stringify(answer)}`);
+    const result = await store.eventsAfter(show, epoch, after).catch((error: unknown) => `threw ${error}`);
+    t.ok(typeof result === 'object' && (!result.ok || result.value === null), `${after}: ${JSON.stringify(result)}`);
   }
 });
 
-fixture.test('a trimmed log sends to the snapshot and never leaves a hole', async (t) => {
+fixture.test('a trimmed log returns null instead of a gap', async (t) => {
   const show = await fixture.newShow();
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
@@ -61,12 +61,12 @@ fixture.test('a trimmed log sends to the snapshot and never leaves a hole', asyn
     [7, 8, 9, 10],
   );
   await client.xdel(time.key(show, 'log'), '8-0');
-  t.equal(unwrap(await store.eventsAfter(show, epoch, 6)), null, 'a hole in the middle');
+  t.equal(unwrap(await store.eventsAfter(show, epoch, 6)), null, 'a gap in the middle');
   await fixture.commitsOf(show).close();
   fixture.skipCommitCheck(show);
 });
 
-fixture.test('many writers at once: every number once, in order', async (t) => {
+fixture.test('concurrent writers get every number once', async (t) => {
   const show = await fixture.newShow();
   const stores = [store, await fixture.connectAnother(), await fixture.connectAnother()];
   const offsets = await Promise.all(
@@ -81,52 +81,49 @@ fixture.test('many writers at once: every number once, in order', async (t) => {
   );
 });
 
-fixture.test(
-  'chat ids go on from batch to batch, over all nodes, and the relay carries the bytes as they came',
-  async (t) => {
-    const show = await fixture.newShow();
-    const other = await fixture.connectAnother();
-    const heard = await listen(show);
-    const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
-    t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
-    t.same(unwrap(await other.appendChat(show, b, ['cyd'])), { firstId: 4 });
-    t.same(unwrap(await store.appendChat(show, c, ['ann', 'bob'])), { firstId: 5 });
-    await until(() => heard.length >= 3);
-    t.same(
-      heard.map(
-        (message) =>
-          message.kind === 'chat' && [
-            message.batch.firstId,
-            message.batch.node,
-            message.batch.count,
-            Buffer.from(message.batch.items).toString('hex'),
-          ],
-      ),
-      [
-        [1, 'n1', 3, a.items.toString('hex')],
-        [4, 'n2', 1, b.items.toString('hex')],
-        [5, 'n1', 2, c.items.toString('hex')],
-      ],
-    );
-    const { chat } = unwrap(await store.load(show));
-    t.same(
-      chat.map(({ firstId, count, node }) => [firstId, count, node]),
-      [
-        [1, 3, 'n1'],
-        [4, 1, 'n2'],
-        [5, 2, 'n1'],
-      ],
-    );
-    t.same(packr.unpackMultiple(Buffer.from(chat[0]?.items ?? [])), [
-      [0, 0, 'Ann', 'one'],
-      [1, 1, 'Ann', 'two'],
-      [2, 2, 'Ann', 'three'],
-    ]);
-    t.equal(outcome(await store.appendChat('ghost', a, [])), 'show_not_found');
-  },
-);
+fixture.test('chat ids continue over batches and nodes, and the relay carries the same bytes', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
+  const received = await listen(show);
+  const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
+  t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
+  t.same(unwrap(await other.appendChat(show, b, ['cyd'])), { firstId: 4 });
+  t.same(unwrap(await store.appendChat(show, c, ['ann', 'bob'])), { firstId: 5 });
+  await until(() => received.length >= 3);
+  t.same(
+    received.map(
+      (message) =>
+        message.kind === 'chat' && [
+          message.batch.firstId,
+          message.batch.node,
+          message.batch.count,
+          Buffer.from(message.batch.items).toString('hex'),
+        ],
+    ),
+    [
+      [1, 'n1', 3, a.items.toString('hex')],
+      [4, 'n2', 1, b.items.toString('hex')],
+      [5, 'n1', 2, c.items.toString('hex')],
+    ],
+  );
+  const { chat } = unwrap(await store.load(show));
+  t.same(
+    chat.map(({ firstId, count, node }) => [firstId, count, node]),
+    [
+      [1, 3, 'n1'],
+      [4, 1, 'n2'],
+      [5, 2, 'n1'],
+    ],
+  );
+  t.same(packr.unpackMultiple(Buffer.from(chat[0]?.items ?? [])), [
+    [0, 0, 'Ann', 'one'],
+    [1, 1, 'Ann', 'two'],
+    [2, 2, 'Ann', 'three'],
+  ]);
+  t.equal(outcome(await store.appendChat('ghost', a, [])), 'show_not_found');
+});
 
-fixture.test('parallel appends never share an id', async (t) => {
+fixture.test('concurrent appends never share an id', async (t) => {
   const show = await fixture.newShow();
   const stores = [store, await fixture.connectAnother()];
   const firsts = await Promise.all(
@@ -160,10 +157,10 @@ fixture.test('the chat history is bounded: the newest messages of the newest bat
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);
 });
 
-fixture.test('viewers are summed over nodes, hearts over time, and only changes are announced', async (t) => {
+fixture.test('viewers are summed over nodes, hearts over time, and only changes are published', async (t) => {
   const show = await fixture.newShow();
   const other = await fixture.connectAnother();
-  const heard = await listen(show);
+  const received = await listen(show);
   t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
   t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7, unique: 0 });
   t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)).counts, { viewers: 32, peak: 42, hearts: 10, unique: 0 });
@@ -173,9 +170,9 @@ fixture.test('viewers are summed over nodes, hearts over time, and only changes 
     { viewers: 20, peak: 42, hearts: 10, unique: 0 },
     'a node without viewers leaves',
   );
-  await until(() => heard.length >= 4);
+  await until(() => received.length >= 4);
   t.same(
-    heard.map((message) => message.kind === 'counts' && message.counts),
+    received.map((message) => message.kind === 'counts' && message.counts),
     [
       { viewers: 30, peak: 30, hearts: 0, unique: 0 },
       { viewers: 42, peak: 42, hearts: 7, unique: 0 },
@@ -188,47 +185,43 @@ fixture.test('viewers are summed over nodes, hearts over time, and only changes 
   t.match(
     unwrap(await store.reportCounts(show, 'n1', 20, 0)),
     { epoch: loaded.snapshot.epoch, rev: loaded.rev },
-    'and the answer says where the show stands',
+    'and the result says where the show stands',
   );
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
 });
 
-fixture.test(
-  'unique viewers: people are counted once, over nodes and visits, with an error of a few per cent',
-  async (t) => {
-    const show = await fixture.newShow();
-    const other = await fixture.connectAnother();
-    const users = (from: number, to: number): string[] =>
-      Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
-    t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
-    t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');
-    t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0)).counts.unique, 5, 'nobody is forgotten');
-    const heard = await listen(show);
-    t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0, users(0, 5))).counts.unique, 5);
-    for (let from = 0; from < 20_000; from += LIMITS.uniquesPerReportMax)
-      await store.reportCounts(show, 'n1', 0, 0, users(from, from + LIMITS.uniquesPerReportMax));
-    const { unique = 0 } = unwrap(await store.load(show)).snapshot.state;
-    t.ok(Math.abs(unique - 20_000) < 20_000 * 0.04, `${unique} of 20000`);
-    const told = (): number[] =>
-      heard.flatMap((message) =>
-        message.kind === 'counts' && message.counts.unique > 5 ? [message.counts.unique] : [],
-      );
-    await until(() => told().includes(unique));
-    t.equal(told().length, 20_000 / LIMITS.uniquesPerReportMax, 'only changes are announced');
-    t.ok(
-      ((await client.memory('USAGE', time.key(show, 'uniques'))) ?? 0) < 20_000,
-      'nobody is listed: the size does not grow with people',
+fixture.test('unique viewers are counted once, over nodes and visits, within a few percent', async (t) => {
+  const show = await fixture.newShow();
+  const other = await fixture.connectAnother();
+  const users = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
+  t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0)).counts.unique, 5, 'users stay counted');
+  const received = await listen(show);
+  t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0, users(0, 5))).counts.unique, 5);
+  for (let from = 0; from < 20_000; from += LIMITS.uniquesPerReportMax)
+    await store.reportCounts(show, 'n1', 0, 0, users(from, from + LIMITS.uniquesPerReportMax));
+  const { unique = 0 } = unwrap(await store.load(show)).snapshot.state;
+  t.ok(Math.abs(unique - 20_000) < 20_000 * 0.04, `${unique} of 20000`);
+  const published = (): number[] =>
+    received.flatMap((message) =>
+      message.kind === 'counts' && message.counts.unique > 5 ? [message.counts.unique] : [],
     );
-    t.match(unwrap(await store.viewerNumbers(show)), { viewers: 2, unique });
-  },
-);
+  await until(() => published().includes(unique));
+  t.equal(published().length, 20_000 / LIMITS.uniquesPerReportMax, 'only changes are published');
+  t.ok(
+    ((await client.memory('USAGE', time.key(show, 'uniques'))) ?? 0) < 20_000,
+    'the size does not grow with the users',
+  );
+  t.match(unwrap(await store.viewerNumbers(show)), { viewers: 2, unique });
+});
 
-fixture.test('a node that fell silent is forgotten', async (t) => {
+fixture.test('a node that stopped reporting is dropped', async (t) => {
   const show = await fixture.newShow();
   await store.reportCounts(show, 'dead', 1_000, 0);
   await store.reportCounts(show, 'alive', 5, 0);
   t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
-  // Time time: its last report is too old.
+  // Its last report is too old.
   await client.hset(time.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
   t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, {
     viewers: 5,
@@ -240,14 +233,14 @@ fixture.test('a node that fell silent is forgotten', async (t) => {
   t.same(await client.hkeys(time.key(show, 'nodes')), ['alive']);
 });
 
-fixture.test('two listeners of one show, one leaves: the other hears on', async (t) => {
+fixture.test('after one listener unsubscribes, the other still receives messages', async (t) => {
   const show = await fixture.newShow();
-  // What was published while the show was made may still be on its way: only announcements count.
+  // Commits of the new show may still arrive: only announcements count.
   const announcements = (list: RelayMessage[]): string[] =>
     list
       .flatMap((message) => (message.kind === 'commit' ? message.commit.events : []))
       .flatMap(({ type, data }) => (type === 'announcement' ? [String(data.text)] : []));
-  const heard = await listen(show);
+  const received = await listen(show);
   const brief: RelayMessage[] = [];
   const { unsubscribe } = unwrap(
     await store.subscribe(show, { onMessage: (message) => brief.push(message), onResync() {} }),
@@ -256,6 +249,6 @@ fixture.test('two listeners of one show, one leaves: the other hears on', async 
   await until(() => announcements(brief).length >= 1);
   await unsubscribe();
   await store.announce(show, 'to one', HOST);
-  await until(() => announcements(heard).length >= 2);
-  t.same([announcements(heard), announcements(brief)], [['to both', 'to one'], ['to both']]);
+  await until(() => announcements(received).length >= 2);
+  t.same([announcements(received), announcements(brief)], [['to both', 'to one'], ['to both']]);
 });

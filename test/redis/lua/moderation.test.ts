@@ -1,7 +1,4 @@
-/**
- * Messages taken off and users muted: moderate.lua, what the log and the nodes are told, what later
- * joiners get.
- */
+/** moderate.lua: removed messages and muted users, in the log, on nodes and for later viewers. */
 import { Packr } from 'msgpackr';
 import { LIMITS } from '../../../src/limits.ts';
 import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
@@ -24,7 +21,7 @@ const textsOf = async (show: string): Promise<unknown[]> =>
     items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as unknown[][]).map(([, , , text]) => text),
   );
 
-fixture.test('a removed message is announced once, as a numbered event, and never comes back', async (t) => {
+fixture.test('a removed message is one numbered event, and is not in the history again', async (t) => {
   const show = await fixture.newShow();
   await say(show, 'one', 'two', 'three');
   await say(show, 'four');
@@ -43,22 +40,22 @@ fixture.test('a removed message is announced once, as a numbered event, and neve
     [1],
   );
   await say(show, 'five');
-  t.same(await textsOf(show), ['one', 'five'], 'ids go on');
+  t.same(await textsOf(show), ['one', 'five'], 'ids continue');
   t.equal(unwrap(await store.load(show)).lastChat, 5);
 });
 
-fixture.test('what cannot be removed changes nothing', async (t) => {
+fixture.test('a refused removal changes nothing', async (t) => {
   const show = await fixture.newShow();
   await say(show, 'one');
   const before = await fixture.recordsOf(show);
-  t.equal(outcome(await store.removeChat(show, [1, 2])), 'not_found', 'one that was never said');
+  t.equal(outcome(await store.removeChat(show, [1, 2])), 'not_found', 'an unknown id');
   for (const ids of [[], [0], [-1], [1.5], Array(LIMITS.chatRemovedPerCallMax + 1).fill(1)])
     t.equal(outcome(await store.removeChat(show, ids)), 'invalid_request');
   t.equal(outcome(await store.removeChat('ghost', [1])), 'show_not_found');
   t.same(await fixture.recordsOf(show), before);
 });
 
-fixture.test('what is remembered of removals is bounded by the history', async (t) => {
+fixture.test('removed ids are kept only as long as the history', async (t) => {
   const show = await fixture.newShow();
   await say(show, 'one', 'two');
   await say(show, 'three', 'four');
@@ -70,7 +67,7 @@ fixture.test('what is remembered of removals is bounded by the history', async (
 });
 
 fixture.test(
-  'a mute has an end by the clock of Redis, is told to the nodes and not to viewers, and survives',
+  'a mute ends by the Redis clock, is sent to nodes and not to viewers, and survives restarts',
   async (t) => {
     const show = await fixture.newShow();
     const [commit] = await fixture.commitsOf(show).during(async () => {
@@ -83,15 +80,15 @@ fixture.test(
     t.match(unwrap(await later.load(show)).mutes, [['troll', commit?.mutes?.[0]?.[1] ?? 0]]);
     t.match(unwrap(await later.mutes(show)), [{ user: 'troll', until: commit?.mutes?.[0]?.[1] ?? 0 }]);
     const longer = unwrap(await store.mute(show, 'troll', 600_000));
-    t.same(unwrap(await store.mutes(show)), [longer], 'a second one replaces the end');
+    t.same(unwrap(await store.mutes(show)), [longer], 'a later mute replaces the end');
     const [lifted] = await fixture.commitsOf(show).during(() => store.unmute(show, 'troll'));
     t.same(lifted?.mutes, [['troll', 0]]);
-    t.same(await fixture.commitsOf(show).during(() => store.unmute(show, 'troll')), [], 'nothing to lift');
+    t.same(await fixture.commitsOf(show).during(() => store.unmute(show, 'troll')), [], 'nothing to unmute');
     t.same([unwrap(await store.mutes(show)), unwrap(await store.load(show)).mutes], [[], []]);
   },
 );
 
-fixture.test('mutes that are over make room; too many at once are refused', async (t) => {
+fixture.test('ended mutes do not count for the limit', async (t) => {
   const show = await fixture.newShow();
   const key = time.key(show, 'mutes');
   const over = Array.from({ length: LIMITS.mutesPerShowMax }, (_, i) => [
@@ -106,7 +103,7 @@ fixture.test('mutes that are over make room; too many at once are refused', asyn
     ...Array.from({ length: LIMITS.mutesPerShowMax - 1 }, (_, i) => [String(store.now() + 60_000), `u${i}`]).flat(),
   );
   t.equal(outcome(await store.mute(show, 'one too many', 60_000)), 'limit_reached');
-  t.equal(outcome(await store.mute(show, 'first', 90_000)), 'ok', 'somebody muted may be muted longer');
+  t.equal(outcome(await store.mute(show, 'first', 90_000)), 'ok', 'a muted user may be muted again');
   for (const forMs of [0, LIMITS.muteMinMs - 1, LIMITS.muteMaxMs + 1, 1500.5])
     t.equal(outcome(await store.mute(show, 'x', forMs)), 'invalid_request');
   t.equal(outcome(await store.mute(show, '', 60_000)), 'invalid_request');

@@ -1,7 +1,4 @@
-/**
- * Many connections want the same thing at once: one of them gets it, and all of them learn the
- * truth.
- */
+/** Concurrent requests on several connections: one wins, and all get the right result. */
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
@@ -14,22 +11,22 @@ const stores = [
 ];
 const storeOf = (i: number) => stores[i % stores.length] ?? fixture.store;
 
-const tally = (outcomes: readonly string[]): Record<string, number> => {
+const countsOf = (outcomes: readonly string[]): Record<string, number> => {
   const counts: Record<string, number> = {};
   for (const name of outcomes) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
 };
 
-fixture.test('200 racers on the last unit: exactly one wins', async (t) => {
+fixture.test('of 200 concurrent requests for the last unit exactly one wins', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
-  const answers = await Promise.all(
+  const results = await Promise.all(
     Array.from({ length: 200 }, (_, i) => fixture.reserve(show, `racer${i}`, {}, storeOf(i))),
   );
-  t.same(tally(answers.map(outcome)), { ok: 1, sold_out: 199 });
+  t.same(countsOf(results.map(outcome)), { ok: 1, sold_out: 199 });
   t.same(await fixture.books(show), { allocated: 1, available: 0, held: 1, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('200 racers in batches on seven units of two SKUs', async (t) => {
+fixture.test('of 200 requests in batches for seven units of two SKUs seven win', async (t) => {
   const show = await fixture.openShow({ units: { S: 7, M: 7 }, perBuyer: 2 });
   const both = [
     { sku: 'S', qty: 1 },
@@ -41,37 +38,37 @@ fixture.test('200 racers in batches on seven units of two SKUs', async (t) => {
       Array.from({ length: 25 }, (_, i) => ({ user: `racer${batch}-${i}`, key: 'k', sale: 'sale', lines: both })),
     ),
   );
-  t.same(tally((await Promise.all(batches)).flat().map(outcome)), { ok: 7, sold_out: 193 });
+  t.same(countsOf((await Promise.all(batches)).flat().map(outcome)), { ok: 7, sold_out: 193 });
 });
 
 fixture.test('one buyer on four devices stays within the limit', async (t) => {
   const show = await fixture.openShow({ units: { S: 50 }, perBuyer: 3 });
-  const answers = await Promise.all(
+  const results = await Promise.all(
     Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', { key: `k${i}` }, storeOf(i))),
   );
-  t.same(tally(answers.map(outcome)), { ok: 3, limit_exceeded: 37 });
+  t.same(countsOf(results.map(outcome)), { ok: 3, limit_exceeded: 37 });
 });
 
 fixture.test('the same request from four devices is one reservation', async (t) => {
   const show = await fixture.openShow();
-  const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', {}, storeOf(i))));
-  t.same(tally(answers.map(outcome)), { ok: 1, replayed: 39 });
-  t.equal(new Set(answers.map((answer) => unwrap(answer).reservation.id)).size, 1);
+  const results = await Promise.all(Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', {}, storeOf(i))));
+  t.same(countsOf(results.map(outcome)), { ok: 1, replayed: 39 });
+  t.equal(new Set(results.map((result) => unwrap(result).reservation.id)).size, 1);
 });
 
 fixture.test('two confirms race: one order', async (t) => {
   for (let round = 0; round < 10; round++) {
     const show = await fixture.openShow();
     const held = await fixture.hold(show, 'ann');
-    const answers = await Promise.all(
+    const results = await Promise.all(
       [0, 1].map((i) => fixture.confirm(show, held, { key: `pay${i}`, orderRef: `order${i}` }, storeOf(i))),
     );
-    t.same(tally(answers.map(outcome)), { ok: 1, reservation_confirmed: 1 });
+    t.same(countsOf(results.map(outcome)), { ok: 1, reservation_confirmed: 1 });
     t.equal((await fixture.books(show)).sold, 1);
   }
 });
 
-fixture.test('a confirm races the release by the buyer: one end, both are told which', async (t) => {
+fixture.test('a confirm races a release: one end, and both get it', async (t) => {
   for (let round = 0; round < 10; round++) {
     const show = await fixture.openShow();
     const held = await fixture.hold(show, 'ann');
@@ -85,12 +82,11 @@ fixture.test('a confirm races the release by the buyer: one end, both are told w
   }
 });
 
-fixture.test('a confirm races the deadline: one winner, both sides learn which', async (t) => {
+fixture.test('a confirm races the deadline: one winner, and both sides get it (I3)', async (t) => {
   for (let round = 0; round < 10; round++) {
     const show = await fixture.openShow({ units: { S: 1 } });
     const held = await fixture.hold(show, 'ann');
-    // The grace ends within the next milliseconds: sometimes before the confirm, sometimes after
-    // it.
+    // The grace ends within milliseconds, sometimes before and sometimes after the confirm.
     await time.passDeadline(show, held.id, 500 - (round % 5));
     const [confirmed, ticked, reserved] = await Promise.all([
       fixture.confirm(show, held, {}, storeOf(1)),
@@ -106,7 +102,7 @@ fixture.test('a confirm races the deadline: one winner, both sides learn which',
   }
 });
 
-fixture.test('buyers, host and clock at once: units added and withdrawn in a rush', async (t) => {
+fixture.test('units are added and withdrawn while buyers reserve', async (t) => {
   const show = await fixture.openShow({ units: { S: 20 } });
   const moves = Array.from({ length: 20 }, (_, i) =>
     storeOf(i).moveSale(
@@ -119,7 +115,7 @@ fixture.test('buyers, host and clock at once: units added and withdrawn in a rus
   const asks = Array.from({ length: 100 }, (_, i) => fixture.reserve(show, `racer${i}`, {}, storeOf(i)));
   const ticks = Array.from({ length: 10 }, (_, i) => storeOf(i).tick(show));
   const [moved, asked] = await Promise.all([Promise.all(moves), Promise.all(asks), Promise.all(ticks)]);
-  const count = (answers: ReadonlyArray<{ ok: boolean }>) => answers.filter(({ ok }) => ok).length;
+  const count = (results: ReadonlyArray<{ ok: boolean }>) => results.filter(({ ok }) => ok).length;
   const withdrawn = 2 * count(moved.filter((_, i) => i % 2 === 1));
   const books = await fixture.books(show);
   t.equal(books.allocated, 50);

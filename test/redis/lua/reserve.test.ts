@@ -1,4 +1,4 @@
-/** reserve.lua: every answer it can give, through the store. */
+/** reserve.lua: all its results, through the store. */
 import t from 'tap';
 import type { Commit } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
@@ -7,7 +7,7 @@ import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture
 const fixture = await StoreFixture.open('reserve:');
 const { store, time } = fixture;
 
-fixture.test('a hold: its lines, amount, currency and deadline, and the books beside it', async (t) => {
+fixture.test('a hold has items, amount, currency and deadline, and the books match', async (t) => {
   const show = await fixture.openShow({
     units: { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } },
     perBuyer: 5,
@@ -38,7 +38,7 @@ fixture.test('a hold: its lines, amount, currency and deadline, and the books be
   t.same(await fixture.reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
 });
 
-fixture.test('one commit announces exactly the hold and what is left', async (t) => {
+fixture.test('one commit has exactly the hold and what is left', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 5 } });
   const commits = await fixture.commitsOf(show).during(() => fixture.hold(show, 'ann'));
   t.equal(commits.length, 1);
@@ -51,7 +51,7 @@ fixture.test('one commit announces exactly the hold and what is left', async (t)
   t.equal(commits[0]?.reservations.length, 1);
 });
 
-fixture.test('the commit says who asked for its new holds, apart from what else changed', async (t) => {
+fixture.test('the commit names the origin of new holds, separate from other changes', async (t) => {
   const show = await fixture.openShow({ units: { S: 10 } });
   const commits: Commit[] = [];
   const listening = unwrap(
@@ -60,8 +60,8 @@ fixture.test('the commit says who asked for its new holds, apart from what else 
       onMessage: (message) => void (message.kind === 'commit' && commits.push(message.commit)),
     }),
   );
-  const lapsed = await fixture.hold(show, 'ann');
-  await time.passDeadlineUnderLoad(show, lapsed.id);
+  const expired = await fixture.hold(show, 'ann');
+  await time.passDeadlineUnderLoad(show, expired.id);
   const [bob] = await store.reserve(
     show,
     [{ user: 'bob', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] }],
@@ -70,17 +70,17 @@ fixture.test('the commit says who asked for its new holds, apart from what else 
   t.equal(outcome(bob), 'ok');
   await fixture.commitsOf(show).settled();
   const [first, second] = commits;
-  t.same(
-    [first?.holds?.origin, first?.holds?.changes().map(({ user }) => user)],
-    ['', ['ann']],
-    'nobody in particular',
-  );
+  t.same([first?.holds?.origin, first?.holds?.changes().map(({ user }) => user)], ['', ['ann']], 'no origin');
   t.same([second?.holds?.origin, second?.holds?.changes().map(({ user }) => user)], ['here', ['bob']]);
-  t.match(second?.reservations, [{ user: 'ann', isNewHold: false }], 'what lapsed in the same call is for everybody');
+  t.match(
+    second?.reservations,
+    [{ user: 'ann', isNewHold: false }],
+    'a hold that expired in the same call is for all nodes',
+  );
   await listening.unsubscribe();
 });
 
-fixture.test('a refusal says its code, changes nothing and announces nothing', async (t) => {
+fixture.test('a refusal has its code, changes nothing and publishes nothing', async (t) => {
   const show = await fixture.newShow();
   const refused: Array<[string, string, () => Promise<unknown>]> = [
     ['sale_not_open', 'draft', () => fixture.newSale(show, { id: 'draft', durationMs: 60_000 })],
@@ -114,18 +114,18 @@ fixture.test('a refusal says its code, changes nothing and announces nothing', a
   for (const [code, sale, prepare] of refused) {
     await prepare();
     const books = unwrap(await store.listSales(show));
-    const heard = await fixture
+    const commits = await fixture
       .commitsOf(show)
       .during(async () =>
-        t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, `${sale} answers ${code}`),
+        t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, `${sale} results ${code}`),
       );
-    t.same(heard, [], `${sale}: nothing is announced`);
+    t.same(commits, [], `${sale}: nothing is published`);
     t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
   }
   t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
 });
 
-fixture.test('early: the answer says how long to wait', async (t) => {
+fixture.test('before the opening the refusal says how long to wait', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { opensInMs: 30_000, durationMs: 60_000 });
   const early = await fixture.reserve(show, 'ann');
@@ -134,7 +134,7 @@ fixture.test('early: the answer says how long to wait', async (t) => {
     error: { code: 'sale_not_open', retryAfterMs: Number, details: { opensAt: Number, now: Number } },
   });
   const wait = early.ok ? 0 : (early.error.retryAfterMs ?? 0);
-  t.ok(wait > 20_000 && wait <= 30_000, `told to wait ${wait} ms`);
+  t.ok(wait > 20_000 && wait <= 30_000, `wait ${wait} ms`);
 });
 
 fixture.test('unknown show, unknown SKU, sold out', async (t) => {
@@ -148,7 +148,7 @@ fixture.test('unknown show, unknown SKU, sold out', async (t) => {
   });
 });
 
-fixture.test('what is not a request is refused before Redis, and does not spoil its batch', async (t) => {
+fixture.test('an invalid request is refused before Redis, and the others of its batch are decided', async (t) => {
   const show = await fixture.openShow();
   const bad = [
     { lines: [] },
@@ -162,8 +162,8 @@ fixture.test('what is not a request is refused before Redis, and does not spoil 
     { lines: [{ sku: 'S', qty: 1 }], user: '' },
   ].map((part, i) => ({ user: `u${i}`, key: 'k', sale: 'sale', ...part }));
   const good = { user: 'ann', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] };
-  const answers = await store.reserve(show, [good, ...bad, { ...good, user: 'bob' }]);
-  t.same(answers.map(outcome), ['ok', ...bad.map(() => 'invalid_request'), 'ok']);
+  const results = await store.reserve(show, [good, ...bad, { ...good, user: 'bob' }]);
+  t.same(results.map(outcome), ['ok', ...bad.map(() => 'invalid_request'), 'ok']);
   t.same(await store.reserve(show, []), []);
   await t.rejects(
     store.reserve(
@@ -174,7 +174,7 @@ fixture.test('what is not a request is refused before Redis, and does not spoil 
   );
 });
 
-fixture.test('the limit per sale counts what is held and owned, over several SKUs', async (t) => {
+fixture.test('the limit per sale counts holds and orders over all SKUs (I2)', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
   const first = await fixture.hold(show, 'ann', { key: 'k1', qty: 2 });
   t.match(await fixture.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }), {
@@ -190,7 +190,7 @@ fixture.test('the limit per sale counts what is held and owned, over several SKU
   const second = await fixture.hold(show, 'ann', { key: 'k4', sku: 'M' });
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k5' })), 'limit_exceeded');
   unwrap(await fixture.release(show, second));
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k6' })), 'ok', 'what was released counts no more');
+  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k6' })), 'ok', 'a released hold no longer counts');
 });
 
 fixture.test('the limit per SKU counts beside the limit per sale, and both are per sale', async (t) => {
@@ -205,17 +205,17 @@ fixture.test('the limit per SKU counts beside the limit per sale, and both are p
   t.equal(
     outcome(await fixture.reserve(show, 'ann', { key: 'k4', sale: 'second' })),
     'ok',
-    'another sale has limits of its own',
+    'another sale has separate limits',
   );
 });
 
-fixture.test('limits are judged before stock: an eager clicker hears of the limit, not of "sold out"', async (t) => {
+fixture.test('limits are checked before stock', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   await fixture.hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'limit_exceeded');
 });
 
-fixture.test('lines of the same SKU count together', async (t) => {
+fixture.test('items of the same SKU are merged', async (t) => {
   const show = await fixture.openShow({ units: { S: 3 }, perBuyer: 4 });
   const twice = [
     { sku: 'S', qty: 2 },
@@ -232,7 +232,7 @@ fixture.test('lines of the same SKU count together', async (t) => {
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
 
-fixture.test('several lines are held together or not at all (Q-8.1)', async (t) => {
+fixture.test('several items are held together or not at all (Q-8.1)', async (t) => {
   const show = await fixture.openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
   await fixture.hold(show, 'ann', { sku: 'M' });
   const both = [
@@ -258,23 +258,23 @@ fixture.test('several lines are held together or not at all (Q-8.1)', async (t) 
   t.same(
     await fixture.books(show, 'S'),
     { allocated: 5, available: 5, held: 0, sold: 0, withdrawn: 0 },
-    'no line was held alone',
+    'no item was held alone',
   );
 });
 
 fixture.test('within a batch earlier requests count against later ones', async (t) => {
   const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
-  const ask = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
-  const answers = await store.reserve(show, [
-    ask('ann', 'k1'),
-    ask('ann', 'k1'),
-    ask('ann', 'k1', 2),
-    ask('ann', 'k2', 2),
-    ask('bob', 'k1'),
-    ask('cyd', 'k1'),
-    ask('cyd', 'k1'),
+  const request = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
+  const results = await store.reserve(show, [
+    request('ann', 'k1'),
+    request('ann', 'k1'),
+    request('ann', 'k1', 2),
+    request('ann', 'k2', 2),
+    request('bob', 'k1'),
+    request('cyd', 'k1'),
+    request('cyd', 'k1'),
   ]);
-  t.same(answers.map(outcome), [
+  t.same(results.map(outcome), [
     'ok',
     'replayed',
     'idempotency_conflict',
@@ -314,7 +314,7 @@ fixture.test('a repeated key gets the recorded result; another body conflicts (Q
   t.equal((await fixture.books(show)).sold, 1);
 });
 
-fixture.test('a refusal is not recorded: the same key may be tried again (Q-7.4)', async (t) => {
+fixture.test('a refusal is not recorded: the same key may be used again (Q-7.4)', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'sold_out');
@@ -322,7 +322,7 @@ fixture.test('a refusal is not recorded: the same key may be tried again (Q-7.4)
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-fixture.test('a lapsed hold is freed by the reserve that comes next, and its key is used up', async (t) => {
+fixture.test('the next reserve frees an expired hold, whose key stays used', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'ann');
   await time.passDeadline(show, held.id);
@@ -331,7 +331,7 @@ fixture.test('a lapsed hold is freed by the reserve that comes next, and its key
   t.match(
     await fixture.reserve(show, 'ann'),
     { ok: true, value: { replayed: true, reservation: { id: held.id, state: 'held' } } },
-    'the recorded answer',
+    'the recorded result',
   );
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'sold_out');
 });
@@ -347,7 +347,7 @@ fixture.test('amounts stay exact to the largest price and quantity', async (t) =
   });
 });
 
-fixture.test('names that look like numbers or blanks stay names', async (t) => {
+fixture.test('names that look like numbers or blanks are names', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { id: '1', units: { '1': 2, '2': 2 } });
   const held = await fixture.hold(show, '1', { key: '1', sale: '1', sku: '1' });
@@ -356,7 +356,7 @@ fixture.test('names that look like numbers or blanks stay names', async (t) => {
   t.match(await fixture.reservationsOf(show, ['1', 'Zoë 🦊 {a}']), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
 });
 
-t.test('every refusal of this file is in the ledger with its key and lines', async (t) => {
+t.test('a refusal is in the ledger with its key and items', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   await fixture.hold(show, 'ann');
   await fixture.reserve(show, 'bob', { key: 'late' });

@@ -1,4 +1,4 @@
-/** sale_create.lua: what a sale looks like when it is planned, and what is refused. */
+/** sale_create.lua: the state of a new sale, and refusals. */
 
 import type { SaleSpec } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
@@ -56,7 +56,7 @@ fixture.test('a draft, a planned and an opened sale: state, window, events, book
       `${id}: one commit, its events`,
     );
     t.same(commits[0]?.sales[0]?.left, { S: 10 });
-    t.same(unwrap(await store.getSale(show, id)), sale, `${id}: read back as answered`);
+    t.same(unwrap(await store.getSale(show, id)), sale, `${id}: read as returned`);
   }
   const opened = unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, 0))?.find(
     ({ type }) => type === 'sale.opened',
@@ -66,10 +66,10 @@ fixture.test('a draft, a planned and an opened sale: state, window, events, book
     { sale: { id: 'now', state: 'open', skus: [{ sku: 'S', left: 10 }] } },
     'an event carries the new view',
   );
-  t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only what the public may know');
+  t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only public values');
 });
 
-fixture.test('a sale that is over before it is made is refused', async (t) => {
+fixture.test('a sale that is already over is refused', async (t) => {
   const show = await fixture.newShow();
   const now = store.now();
   t.match(await create(show, fixture.saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })), {
@@ -79,7 +79,7 @@ fixture.test('a sale that is over before it is made is refused', async (t) => {
   t.equal(
     outcome(await create(show, fixture.saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
     'invalid_request',
-    'closing before opening, on two scales',
+    'closes before it opens, relative and absolute',
   );
   t.same(unwrap(await store.listSales(show)), []);
 });
@@ -100,22 +100,25 @@ fixture.test('unknown show, unknown product, an id that is taken, an ended show'
   t.equal(outcome(await create(show, fixture.saleSpec({ id: 'late' }), 'late')), 'show_ended');
 });
 
-fixture.test('the same key answers again, even after the sale has changed; another body conflicts', async (t) => {
-  const show = await fixture.newShow();
-  const first = unwrap(await create(show, fixture.saleSpec()));
-  await fixture.hold(show, 'ann');
-  t.same(unwrap(await create(show, fixture.saleSpec())), first);
-  t.equal(outcome(await create(show, fixture.saleSpec({ title: 'Other' }))), 'idempotency_conflict');
-  const { title, ...rest } = fixture.saleSpec();
-  t.same(unwrap(await create(show, { ...rest, title })), first, 'the order of fields means nothing');
-  const noId = fixture.saleSpec();
-  delete noId.id;
-  const made = unwrap(await create(show, noId, 'without id'));
-  t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
-  t.equal(unwrap(await store.listSales(show)).length, 2);
-});
+fixture.test(
+  'a repeated key returns the first result after the sale changed; another body conflicts (I4)',
+  async (t) => {
+    const show = await fixture.newShow();
+    const first = unwrap(await create(show, fixture.saleSpec()));
+    await fixture.hold(show, 'ann');
+    t.same(unwrap(await create(show, fixture.saleSpec())), first);
+    t.equal(outcome(await create(show, fixture.saleSpec({ title: 'Other' }))), 'idempotency_conflict');
+    const { title, ...rest } = fixture.saleSpec();
+    t.same(unwrap(await create(show, { ...rest, title })), first, 'the order of fields means nothing');
+    const noId = fixture.saleSpec();
+    delete noId.id;
+    const made = unwrap(await create(show, noId, 'without id'));
+    t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
+    t.equal(unwrap(await store.listSales(show)).length, 2);
+  },
+);
 
-fixture.test('mistakes in the plan are refused before Redis', async (t) => {
+fixture.test('mistakes in a sale are refused before Redis', async (t) => {
   const show = await fixture.newShow();
   const sku = { sku: 'S', product: 'p', price: 1, quantity: 1 };
   const wrong: Array<Partial<SaleSpec>> = [
@@ -143,13 +146,13 @@ fixture.test('mistakes in the plan are refused before Redis', async (t) => {
   t.same(unwrap(await store.listSales(show)), []);
 });
 
-fixture.test('a window is not longer than allowed, however it is given', async (t) => {
+fixture.test('a window with mixed moments has a maximum length', async (t) => {
   const show = await fixture.newShow();
   const tooLong = store.now() + LIMITS.saleDurationMaxMs + 60_000;
   t.equal(outcome(await create(show, fixture.saleSpec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
 });
 
-fixture.test('a show holds as many sales as it may, and the largest sale fits', async (t) => {
+fixture.test('the number of sales of a show is limited, and the largest sale fits', async (t) => {
   const show = await fixture.newShow();
   const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
   t.equal((await fixture.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);

@@ -1,7 +1,4 @@
-/**
- * sale_move.lua: the state machine from one table, every legal and every illegal move, and what
- * each move does to the books.
- */
+/** sale_move.lua: every legal and illegal move from one table, and what moves do to the books. */
 
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
@@ -22,7 +19,7 @@ const MOVES: Record<SaleMove['op'], SaleMove> = {
   units: { op: 'units', sku: 'S', delta: 1 },
 };
 type Ops = Partial<Record<SaleMove['op'], [to: SaleState, event: EventType]>>;
-/** What the drawing in src/README.md says; whatever is not here is an illegal move. */
+/** The state machine of src/README.md; all other moves are illegal. */
 const MACHINE: Record<SaleState, Ops> = {
   draft: {
     schedule: ['scheduled', 'sale.scheduled'],
@@ -79,11 +76,11 @@ for (const [state, legal] of Object.entries(MACHINE)) {
       const expected = legal[what.op];
       const before = await fixture.recordsOf(show);
       const commits = await fixture.commitsOf(show).during(async () => {
-        const answer = await move(show, id, what);
-        if (expected) t.match(answer, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
+        const result = await move(show, id, what);
+        if (expected) t.match(result, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
         else
           t.match(
-            answer,
+            result,
             { ok: false, error: { code: 'illegal_move', details: { state } } },
             `${what.op} when ${state} is refused`,
           );
@@ -92,19 +89,19 @@ for (const [state, legal] of Object.entries(MACHINE)) {
         t.same(
           commits[0]?.events.map(({ type }) => type),
           [expected[1]],
-          `${what.op} when ${state} is announced as ${expected[1]}`,
+          `${what.op} when ${state} is published as ${expected[1]}`,
         );
         t.match(commits[0]?.events[0]?.data, { sale: { id, state: expected[0] } });
         t.equal(unwrap(await store.getSale(show, id)).state, expected[0]);
       } else {
-        t.same(commits, [], 'nothing is announced');
+        t.same(commits, [], 'nothing is published');
         t.same(await fixture.recordsOf(show), before, 'nothing is written');
       }
     }
   });
 }
 
-fixture.test('the same key answers again and moves once; another body conflicts', async (t) => {
+fixture.test('a repeated key returns its result and moves once; another body conflicts (I4)', async (t) => {
   const show = await fixture.openShow();
   const first = await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more');
   t.same(await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more'), first);
@@ -117,13 +114,13 @@ fixture.test('the same key answers again and moves once; another body conflicts'
   );
   t.equal((await fixture.books(show)).allocated, 15);
   for (const op of ['pause', 'resume', 'end'] as const) {
-    const answer = await move(show, 'sale', { op }, op);
-    t.same(await move(show, 'sale', { op }, op), answer, `${op} repeated`);
+    const result = await move(show, 'sale', { op }, op);
+    t.same(await move(show, 'sale', { op }, op), result, `${op} repeated`);
   }
   t.equal(
     outcome(await move(show, 'sale', { op: 'pause' }, 'pause')),
     'ok',
-    'a late duplicate of an old move is answered and moves nothing',
+    'a late duplicate of an old move moves nothing',
   );
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
 });
@@ -146,7 +143,7 @@ fixture.test('unknown sale and SKU, mistakes in a move', async (t) => {
   for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
 });
 
-fixture.test('units are added to the books and withdrawn only from what is free', async (t) => {
+fixture.test('units are added, and withdrawn only while they are free', async (t) => {
   const show = await fixture.openShow({ units: { S: 3 } });
   const held = await fixture.hold(show, 'ann');
   t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }), {
@@ -164,7 +161,7 @@ fixture.test('units are added to the books and withdrawn only from what is free'
   });
 });
 
-fixture.test('sold out and stocked again are announced, once each', async (t) => {
+fixture.test('sold out and stocked again are published once each', async (t) => {
   const show = await fixture.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
   const types = async (work: () => Promise<unknown>) =>
     (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
@@ -186,13 +183,13 @@ fixture.test('sold out and stocked again are announced, once each', async (t) =>
   ]);
 });
 
-fixture.test('the window: extend moves its end, a planned length counts from the real opening', async (t) => {
+fixture.test('extend moves the end of the window; a duration counts from the real opening', async (t) => {
   const show = await fixture.newShow();
   const planned = await fixture.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
   const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
   t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
   const opened = unwrap(await move(show, 'sale', { op: 'open' }));
-  t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000, 'an extension outlives an early opening');
+  t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000, 'an early opening keeps the extension');
   t.equal(unwrap(await move(show, 'sale', { op: 'extend', byMs: 5_000 })).closesAt, (opened.closesAt ?? 0) + 5_000);
   t.match(await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs }), {
     ok: false,
@@ -207,7 +204,7 @@ fixture.test('the window: extend moves its end, a planned length counts from the
   );
   await fixture.newSale(show, { id: 'length', durationMs: 60_000 });
   const scheduled = unwrap(await move(show, 'length', { op: 'schedule', opensInMs: 1_000 }));
-  t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the length given at creation stays');
+  t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the duration given at creation stays');
   const closesAt = store.now() + 600_000;
   await fixture.newSale(show, { id: 'until', closesAt });
   t.equal(
@@ -218,7 +215,7 @@ fixture.test('the window: extend moves its end, a planned length counts from the
   t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
 });
 
-fixture.test('a move that comes after the moment meets the state that time made', async (t) => {
+fixture.test('a move after a planned moment applies to the new state', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
   await time.passMoment(show, 'opens', 'opensAt');
@@ -238,7 +235,7 @@ fixture.test('a move that comes after the moment meets the state that time made'
   });
 });
 
-fixture.test('a cancel releases every hold, however many', async (t) => {
+fixture.test('a cancel releases all holds', async (t) => {
   const count = 2 * LIMITS.sweepSliceMax + 7;
   const show = await fixture.openShow({ units: { S: count } });
   const users = Array.from({ length: count }, (_, i) => `u${i}`);

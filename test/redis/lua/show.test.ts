@@ -1,7 +1,4 @@
-/**
- * show_create.lua, show_apply.lua, load.lua: shows and products, their events, and changes that
- * race.
- */
+/** show_create.lua, show_apply.lua, load.lua: shows and products, and concurrent changes. */
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
@@ -9,17 +6,13 @@ import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture
 const fixture = await StoreFixture.open('show:');
 const { store, client, time } = fixture;
 
-fixture.test('a show is made once: the same body answers again, another body is refused', async (t) => {
+fixture.test('a show is made once: the same body results again, another body is refused', async (t) => {
   const spec = { id: 'opening', title: 'Opening', guests: false, slowModeMs: 500, brands: [{ id: 'b', name: 'B' }] };
   const made = unwrap(await store.createShow(spec, HOST));
   t.match(made, { ...spec, state: 'planned', startsAt: null, pinned: null });
   t.same(unwrap(await store.createShow(spec, HOST)), made);
   unwrap(await store.startShow('opening', HOST));
-  t.same(
-    unwrap(await store.createShow(spec, HOST)),
-    { ...made, state: 'live' },
-    'a late repeat tells the state of now',
-  );
+  t.same(unwrap(await store.createShow(spec, HOST)), { ...made, state: 'live' }, 'a late repeat has the present state');
   t.equal(outcome(await store.createShow({ ...spec, title: 'Other' }, HOST)), 'already_exists');
   const log = unwrap(await store.eventsAfter('opening', unwrap(await store.load('opening')).snapshot.epoch, 0));
   t.match(log, [
@@ -28,12 +21,12 @@ fixture.test('a show is made once: the same body answers again, another body is 
   ]);
 });
 
-fixture.test('shows are listed newest first, each with an id of its own', async (t) => {
+fixture.test('shows are listed newest first, with different ids', async (t) => {
   const made: string[] = [];
   for (const title of ['One', 'Two', 'Three']) made.push(unwrap(await store.createShow({ title }, HOST)).id);
   t.equal(new Set(made).size, 3);
   const listed = unwrap(await store.listShows()).map(({ id }) => id);
-  t.same(listed.filter((id) => made.includes(id)).sort(), [...made].sort(), 'all of them are there');
+  t.same(listed.filter((id) => made.includes(id)).sort(), [...made].sort(), 'all of them are listed');
   t.equal(outcome(await store.getShow('ghost')), 'show_not_found');
   await client.zadd(`${fixture.prefix}shows`, 1, 'half-made');
   t.notOk(
@@ -42,7 +35,7 @@ fixture.test('shows are listed newest first, each with an id of its own', async 
   );
 });
 
-fixture.test('planned, live, ended: each step once, no step back', async (t) => {
+fixture.test('planned, live, ended: each change once, and none back', async (t) => {
   const show = await fixture.newShow();
   const types = async (work: () => Promise<unknown>) =>
     (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
@@ -75,7 +68,7 @@ fixture.test('ending a show ends its sales; holds may still be confirmed', async
   );
 });
 
-fixture.test('a sale made while the show ends does not stay open', async (t) => {
+fixture.test('a sale created while the show ends does not stay open', async (t) => {
   const show = await fixture.newShow();
   const other = await fixture.connectAnother();
   const creating = Array.from({ length: 10 }, (_, i) =>
@@ -90,12 +83,12 @@ fixture.test('a sale made while the show ends does not stay open', async (t) => 
   );
 });
 
-fixture.test('a patch changes what it names and announces the whole view', async (t) => {
+fixture.test('a patch changes the named fields and publishes the whole view', async (t) => {
   const show = await fixture.newShow();
-  const heard = await fixture
+  const commits = await fixture
     .commitsOf(show)
     .during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
-  t.match(heard, [
+  t.match(commits, [
     {
       events: [
         { type: 'show.updated', data: { show: { id: show, title: 'New', slowModeMs: 2_000, brands: [{ id: 'b' }] } } },
@@ -109,10 +102,10 @@ fixture.test('a patch changes what it names and announces the whole view', async
   t.equal(outcome(await store.updateShow(show, { title: '' }, HOST)), 'invalid_request');
 });
 
-fixture.test('two changes at once lose nothing', async (t) => {
+fixture.test('concurrent changes lose nothing', async (t) => {
   const show = await fixture.newShow();
   const other = await fixture.connectAnother();
-  const answers = await Promise.all([
+  const results = await Promise.all([
     store.updateShow(show, { title: 'New' }, HOST),
     other.updateShow(show, { slowModeMs: 3_000 }, HOST),
     store.pinProduct(show, 'p', HOST),
@@ -120,7 +113,7 @@ fixture.test('two changes at once lose nothing', async (t) => {
     store.putProduct(show, { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q' }] }, HOST),
     other.startShow(show, HOST),
   ]);
-  t.same(answers.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
+  t.same(results.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
   t.match(unwrap(await store.getShow(show)), {
     title: 'New',
     slowModeMs: 3_000,
@@ -157,12 +150,12 @@ fixture.test('products: saved, replaced, pinned, removed', async (t) => {
   t.equal(unwrap(await store.getShow(show)).pinned, null);
   t.equal(outcome(await store.removeProduct(show, 'q', HOST)), 'product_not_found');
   t.equal(outcome(await store.pinProduct(show, 'q', HOST)), 'product_not_found');
-  t.equal(outcome(await store.putProduct(show, { ...product, brand: 'nobody' }, HOST)), 'invalid_request');
+  t.equal(outcome(await store.putProduct(show, { ...product, brand: 'unknown' }, HOST)), 'invalid_request');
   t.equal(outcome(await store.putProduct(show, { ...product, skus: [] }, HOST)), 'invalid_request');
   t.equal(outcome(await store.putProduct('ghost', product, HOST)), 'show_not_found');
 });
 
-fixture.test('a show holds as many products as it may; one that is there may still be replaced', async (t) => {
+fixture.test('the number of products is limited; existing ones can be replaced', async (t) => {
   const show = await fixture.newShow();
   const filler = Array.from({ length: LIMITS.productsPerShowMax - 1 }, (_, i): [string, Buffer] => [
     `f${i}`,
@@ -176,7 +169,7 @@ fixture.test('a show holds as many products as it may; one that is there may sti
   t.equal(outcome(await store.putProduct(show, product, HOST)), 'ok');
 });
 
-fixture.test('announcements', async (t) => {
+fixture.test('an announcement is an event; an empty or too long one is refused', async (t) => {
   const show = await fixture.newShow();
   const { offset } = unwrap(await store.announce(show, 'Two minutes left!', HOST));
   t.match(unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, offset - 1)), [
@@ -187,7 +180,7 @@ fixture.test('announcements', async (t) => {
   t.equal(outcome(await store.announce('ghost', 'x', HOST)), 'show_not_found');
 });
 
-fixture.test('a snapshot stands at one position and holds everything', async (t) => {
+fixture.test('a snapshot has everything at one position of the log', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 5 } });
   await fixture.hold(show, 'ann');
   unwrap(await store.startShow(show, HOST));
