@@ -1,4 +1,4 @@
-/** Jobs and a store on a Redis of their own; everything ends with the test. */
+/** Jobs and a store on a redis-server, which stops after the test. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
@@ -12,7 +12,7 @@ import { createLogger } from '../../src/telemetry/logger.ts';
 const logger = createLogger({ level: 'silent' });
 export const actor = 'host:test';
 
-export interface Bench {
+export interface JobsFixture {
   redis: RedisServer;
   store: ConnectedStore;
   jobs: Jobs;
@@ -23,7 +23,7 @@ export interface Bench {
 export async function setUp(
   t: Test,
   change: (store: ConnectedStore) => ConnectedStore = (store) => store,
-): Promise<Bench> {
+): Promise<JobsFixture> {
   const redis = await startRedis({ appendfsync: 'always' });
   const keyPrefix = `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ url: redis.url, keyPrefix, logger });
@@ -59,10 +59,10 @@ export async function planShow(store: ConnectedStore, window: Partial<SaleSpec>,
 
 export async function until(what: string, holds: () => Promise<boolean>, boundMs = 8_000): Promise<void> {
   for (const end = performance.now() + boundMs; performance.now() < end; await sleep(50)) if (await holds()) return;
-  throw new Error(`never came: ${what}`);
+  throw new Error(`timeout: ${what}`);
 }
 
-/** The events in the log, not a read of the sale: reading must not be what opens it. */
+/** Reads the event log and not the sale, because reading a sale may open it. */
 export async function eventTypes(store: ConnectedStore): Promise<string[]> {
   const loaded = await store.load('gala');
   if (!loaded.ok) throw new Error(loaded.error.message);

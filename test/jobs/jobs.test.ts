@@ -15,7 +15,7 @@ t.test('a sale opens and closes by its planned jobs, once each', async (t) => {
   t.equal(types.filter((type) => type === 'sale.ended').length, 1);
 });
 
-t.test('the sweep opens what nobody planned', async (t) => {
+t.test('the sweep opens a sale without planned jobs', async (t) => {
   const { store, jobs } = await setUp(t);
   await jobs.start();
   await planShow(store, { opensInMs: 200, durationMs: 60_000 });
@@ -23,7 +23,7 @@ t.test('the sweep opens what nobody planned', async (t) => {
   t.pass('opened');
 });
 
-t.test('a changed window replaces the planned jobs, an ended sale takes them away', async (t) => {
+t.test('a changed window replaces the planned jobs, an ended sale removes them', async (t) => {
   const { store, jobs, queue } = await setUp(t);
   const sale = await planShow(store, { opensInMs: 600_000, durationMs: 60_000 });
   await jobs.start();
@@ -37,7 +37,7 @@ t.test('a changed window replaces the planned jobs, an ended sale takes them awa
   const first = await planned();
   t.strictSame(first, { 'gala.drop-k1.opens': sale.opensAt, 'gala.drop-k1.closes': sale.closesAt });
   await jobs.planSale('gala', sale);
-  t.strictSame(await planned(), first, 'planning twice plans once');
+  t.strictSame(await planned(), first, 'planning again changes nothing');
 
   const moved = await store.moveSale(
     'gala',
@@ -60,7 +60,7 @@ t.test('a changed window replaces the planned jobs, an ended sale takes them awa
   t.strictSame(await planned(), {});
 });
 
-t.test('a job that comes early by the clock of Redis comes again, late and double ones change nothing', async (t) => {
+t.test('a job that is early on the Redis clock is delayed; late and duplicate ones change nothing', async (t) => {
   const { store, jobs, queue } = await setUp(t, (real) => ({
     ...real,
     liveShows: async () => ({ ok: true, value: [] }),
@@ -70,7 +70,7 @@ t.test('a job that comes early by the clock of Redis comes again, late and doubl
   const data: MomentData = { show: 'gala', sale: sale.id, at: sale.opensAt ?? 0 };
   await queue.add('moment', data, { jobId: 'early', delay: 100 });
   await queue.add('moment', { ...data, at: 0 }, { jobId: 'far-too-early' });
-  await queue.add('moment', { ...data, show: 'nowhere', at: 0 }, { jobId: 'of-nobody' });
+  await queue.add('moment', { ...data, show: 'nowhere', at: 0 }, { jobId: 'unknown-show' });
   await until('the opening', async () => (await eventTypes(store)).includes('sale.opened'));
   await queue.add('moment', data, { jobId: 'late' });
   await queue.add('moment', data, { jobId: 'double' });

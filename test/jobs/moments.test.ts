@@ -6,7 +6,7 @@ import { momentJobId, momentsOf } from '../../src/jobs/moments.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok } from '../../src/protocol/codes.ts';
 
-t.test('the moments that lie ahead follow from the state', async (t) => {
+t.test('the moments ahead depend on the state', async (t) => {
   const window = { opensAt: 1000, closesAt: 2000 };
   t.strictSame(momentsOf({ ...window, state: 'scheduled' }), { opens: 1000, closes: 2000 });
   for (const state of ['open', 'paused'] as const)
@@ -17,7 +17,7 @@ t.test('the moments that lie ahead follow from the state', async (t) => {
   t.notMatch(momentJobId('a', 'b', 'opens'), ':');
 });
 
-t.test('a URL becomes what BullMQ connects with', async (t) => {
+t.test('connection options of a URL', async (t) => {
   t.match(connectionOptions({ url: 'unix:///run/redis.sock' }), { path: '/run/redis.sock' });
   t.match(connectionOptions({ url: 'redis://localhost' }), {
     host: 'localhost',
@@ -39,7 +39,7 @@ t.test('a URL becomes what BullMQ connects with', async (t) => {
   t.equal(connectionOptions({ client }), client);
 });
 
-t.test('due work goes on slice by slice, and one show does not stop the others', async (t) => {
+t.test('due work is done in slices, and an error of one show does not stop the others', async (t) => {
   const due = new Map([
     ['big', LIMITS.sweepSliceMax * 2 + 5],
     ['small', 3],

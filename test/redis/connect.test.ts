@@ -1,4 +1,4 @@
-/** Which Redis is taken and which is refused, and what a store does while there is none. */
+/** Which Redis is accepted and which is refused, and what a store does without Redis. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
@@ -13,28 +13,25 @@ async function until(done: () => boolean): Promise<void> {
 async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
   try {
     await (await connecting).close();
-    return 'taken';
+    return 'accepted';
   } catch (error) {
     return error instanceof StampedeError ? `${error.failure.code}: ${error.failure.message}` : String(error);
   }
 }
 
-t.test(
-  'an eviction policy that would delete books is refused with the reason, and so is every other one but noeviction',
-  async (t) => {
-    const redis = await startRedis();
-    t.teardown(() => redis.stop());
-    const client = redis.client();
-    for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-ttl']) {
-      await client.config('SET', 'maxmemory-policy', policy);
-      const said = await refusalOf(connectStore({ url: redis.url }));
-      t.match(said, policy);
-      t.match(said, /noeviction/, 'it says what to set');
-    }
-    await client.config('SET', 'maxmemory-policy', 'noeviction');
-    t.equal(await refusalOf(connectStore({ url: redis.url })), 'taken');
-  },
-);
+t.test('every eviction policy except noeviction is refused with the reason', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-ttl']) {
+    await client.config('SET', 'maxmemory-policy', policy);
+    const reason = await refusalOf(connectStore({ url: redis.url }));
+    t.match(reason, policy);
+    t.match(reason, /noeviction/, 'the remedy');
+  }
+  await client.config('SET', 'maxmemory-policy', 'noeviction');
+  t.equal(await refusalOf(connectStore({ url: redis.url })), 'accepted');
+});
 
 t.test('a replica is refused with the reason', async (t) => {
   const redis = await startRedis();
@@ -43,7 +40,7 @@ t.test('a replica is refused with the reason', async (t) => {
   t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
 });
 
-t.test('a Redis that keeps the engine from its functions is refused with what its user needs', async (t) => {
+t.test('a Redis that forbids functions is refused with the permissions that its user needs', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const client = redis.client();
@@ -56,42 +53,39 @@ t.test('a Redis that keeps the engine from its functions is refused with what it
     );
   }
   await client.call('ACL', 'SETUSER', 'default', '+@all');
-  t.equal(await refusalOf(connectStore({ url: redis.url })), 'taken');
+  t.equal(await refusalOf(connectStore({ url: redis.url })), 'accepted');
 });
 
-t.test(
-  'releases share a server: each has functions of its own, and what many of them left behind is cleared away',
-  async (t) => {
-    const redis = await startRedis();
-    t.teardown(() => redis.stop());
-    const client = redis.client();
-    const libraries = async (): Promise<string[]> =>
-      ((await client.function('LIST')) as unknown[][])
-        .map((fields) => String(fields[fields.indexOf('library_name') + 1]))
-        .sort();
-    const older = (release: number): string =>
-      `#!lua name=stampede_${release}\nredis.register_function('stampede_${release}_tick', function() return 1 end)`;
-    await client.function('LOAD', older(1));
-    await client.function('LOAD', older(2).replaceAll('stampede', 'other'));
-    const store = await connectStore({ url: redis.url });
-    t.teardown(() => store.close());
-    const kept = await libraries();
-    t.equal(kept.length, 3, 'an older release may still be in use');
-    await client.function('DELETE', kept.find((name) => /^stampede_[0-9a-f]{12}$/.test(name)) ?? '');
-    for (let release = 2; release <= 8; release++) await client.function('LOAD', older(release));
-    t.equal(
-      outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)),
-      'ok',
-      'whoever misses its own loads it again',
-    );
-    t.same(
-      (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own')),
-      ['other_2', 'stampede_own'],
-    );
-  },
-);
+t.test('releases share a server: each has a separate library, and too many old ones are deleted', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const client = redis.client();
+  const libraries = async (): Promise<string[]> =>
+    ((await client.function('LIST')) as unknown[][])
+      .map((fields) => String(fields[fields.indexOf('library_name') + 1]))
+      .sort();
+  const older = (release: number): string =>
+    `#!lua name=stampede_${release}\nredis.register_function('stampede_${release}_tick', function() return 1 end)`;
+  await client.function('LOAD', older(1));
+  await client.function('LOAD', older(2).replaceAll('stampede', 'other'));
+  const store = await connectStore({ url: redis.url });
+  t.teardown(() => store.close());
+  const kept = await libraries();
+  t.equal(kept.length, 3, 'an older release may still be in use');
+  await client.function('DELETE', kept.find((name) => /^stampede_[0-9a-f]{12}$/.test(name)) ?? '');
+  for (let release = 2; release <= 8; release++) await client.function('LOAD', older(release));
+  t.equal(
+    outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)),
+    'ok',
+    'a process whose library is missing loads it again',
+  );
+  t.same(
+    (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own')),
+    ['other_2', 'stampede_own'],
+  );
+});
 
-t.test('a Redis that became unfit is not used, and is used again once it is fit', async (t) => {
+t.test('a Redis that becomes a replica is not used until it is promoted', async (t) => {
   const redis = await startRedis();
   const store = await connectStore({ url: redis.url });
   t.teardown(async () => {
@@ -110,7 +104,7 @@ t.test('a Redis that became unfit is not used, and is used again once it is fit'
   t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok');
 });
 
-t.test('the durability in force is told', async (t) => {
+t.test('the store reports the durability', async (t) => {
   const modes = [
     [{ appendfsync: 'always' }, 'always'],
     [{ appendfsync: 'everysec' }, 'everysec'],
@@ -127,12 +121,12 @@ t.test('the durability in force is told', async (t) => {
   }
 });
 
-t.test('a prefix that would spoil the hash tags is refused', async (t) => {
+t.test('a prefix with braces or blanks is refused', async (t) => {
   for (const keyPrefix of ['{a}:', 'a b:', 'a}'])
     await t.rejects(connectStore({ url: 'unix:///nowhere.sock', keyPrefix }), /prefix/);
 });
 
-t.test('Redis away at start, appearing later: coded answers meanwhile, service without a restart', async (t) => {
+t.test('without Redis at start every call returns a code, and works when Redis appears', async (t) => {
   const redis = await startRedis();
   const appearing = redis.crashAndRestart({ downMs: 1_000 });
   await sleep(100);
@@ -167,24 +161,24 @@ t.test('Redis away at start, appearing later: coded answers meanwhile, service w
     () => store.reportCounts('show', 'n', 1, 0),
   ];
   for (const call of calls) {
-    const answer = await call();
-    t.equal(outcome((Array.isArray(answer) ? answer[0] : answer) as never), 'redis_unavailable', String(call));
+    const result = await call();
+    t.equal(outcome((Array.isArray(result) ? result[0] : result) as never), 'redis_unavailable', String(call));
   }
-  t.ok(Math.abs(store.now() - Date.now()) < 60_000, 'the clock is a guess until Redis was asked');
+  t.ok(Math.abs(store.now() - Date.now()) < 60_000, 'the local clock is used until Redis replies');
 
   await appearing;
   await until(() => store.trouble() === null);
   t.equal(store.trouble(), null);
   t.equal(store.durability(), 'everysec');
   t.equal(unwrap(await store.createShow(spec, HOST)).id, 'show');
-  const heard: string[] = [];
-  unwrap(await store.subscribe('show', { onMessage: ({ kind }) => heard.push(kind), onResync() {} }));
+  const received: string[] = [];
+  unwrap(await store.subscribe('show', { onMessage: ({ kind }) => received.push(kind), onResync() {} }));
   unwrap(await store.announce('show', 'hello', HOST));
-  await until(() => heard.length > 0);
-  t.same(heard, ['commit']);
+  await until(() => received.length > 0);
+  t.same(received, ['commit']);
 });
 
-t.test('closing is clean, and a closed store answers instead of hanging', async (t) => {
+t.test('a closed store returns a code instead of hanging', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const store = await connectStore({ url: redis.url });

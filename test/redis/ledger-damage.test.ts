@@ -1,6 +1,4 @@
-/**
- * A ledger somebody damaged by hand: it is said, the sale is not trusted, and the process lives.
- */
+/** A damaged ledger is reported, the sale is not trusted, and the process survives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack } from '../../src/redis/records.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -17,27 +15,27 @@ const damages: Record<string, [field: string, value: string | Buffer]> = {
   'a cut entry': ['e', Buffer.from([0x99, 0xa4])],
   'a number': ['e', pack(5)],
   'a map': ['e', pack({ kind: 'hold' })],
-  'an entry of nobody': ['e', pack(['hold', null, null, null, null, null, null, null])],
-  'lines that are no lines': ['e', pack(['hold', 'sale', 'r1', 'ann', 'user', 'k', '', 'S'])],
+  'an entry of null values': ['e', pack(['hold', null, null, null, null, null, null, null])],
+  'items that are no items': ['e', pack(['hold', 'sale', 'r1', 'ann', 'user', 'k', '', 'S'])],
   'an unknown kind': ['e', pack(['gift', 'sale', 'r1', 'ann', 'user', 'k', '', []])],
 };
 
 for (const [name, entry] of Object.entries(damages)) {
-  fixture.test(name, async (t) => {
+  fixture.test(`a damaged ledger: ${name}`, async (t) => {
     const show = await fixture.openShow();
     await fixture.hold(show, 'ann');
     await client.xadd(time.key(show, 'ledger'), '*', ...entry);
     const verified = await store
       .verify(show)
       .catch((error: unknown) => ({ ok: false as const, error: { code: `threw ${error}` } }));
-    t.ok(verified.ok, 'verify answers');
-    if (verified.ok && name !== 'an empty entry') t.ok(verified.value.violations.length > 0, 'and says what it found');
+    t.ok(verified.ok, 'verify returns');
+    if (verified.ok && name !== 'an empty entry') t.ok(verified.value.violations.length > 0, 'with what it found');
     await client.hset(time.key(show, 'show'), 'run', 'another-process');
     t.equal(outcome(await store.tick(show)), 'ok');
     await sleep(60);
-    t.same(died, [], 'the process lives');
+    t.same(died, [], 'the process survives');
     died.length = 0;
-    t.equal(unwrap(await store.getSale(show, 'sale')).skus[0]?.held, 1, 'the books are left alone');
+    t.equal(unwrap(await store.getSale(show, 'sale')).skus[0]?.held, 1, 'the books are unchanged');
     t.match(
       outcome(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST })),
       'ok',

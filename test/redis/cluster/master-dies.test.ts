@@ -1,6 +1,6 @@
 /**
- * A master dies in mid-show, with and without a replica to take over: said with codes and by
- * /readyz, and survived without a restart.
+ * A master dies during a show, with and without a replica: reported with codes and by /readyz, and
+ * survived without a restart.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -10,58 +10,58 @@ import { Conversation } from '../../gateway/conversation.ts';
 import { type Engine, type Node, startEngine, until } from '../../gateway/harness.ts';
 import { type ClusterNode, startCluster, type TestCluster } from '../../support/cluster.ts';
 
-const SHOW = 'night';
-/** Within what a talker may say. */
+const SHOW = 'show';
+/** Slower than the chat limit of a viewer. */
 const BETWEEN_TRIES_MS = 400;
 
 async function readiness({ port }: Node): Promise<{ status: number; redis: string }> {
-  const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
-  return { status: answer.status, redis: ((await answer.json()) as { redis: string }).redis };
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+  return { status: response.status, redis: ((await response.json()) as { redis: string }).redis };
 }
 
-interface Scene {
+interface Setup {
   readonly cluster: TestCluster;
-  readonly stage: Engine;
+  readonly engine: Engine;
   readonly second: Node;
   readonly owner: ClusterNode;
   readonly clients: readonly Client[];
 }
 
-async function setScene(t: Test): Promise<Scene> {
+async function setUp(t: Test): Promise<Setup> {
   const cluster = await startCluster();
   t.teardown(() => cluster.stop());
-  const stage = await startEngine(t, cluster.url, { show: SHOW });
-  const second = await stage.addNode();
+  const engine = await startEngine(t, cluster.url, { show: SHOW });
+  const second = await engine.addNode();
   const clients = await Promise.all(
-    [0, 1, 2].map((i) => stage.connect({ user: `u${i}`, node: i % 2 ? second : stage.node })),
+    [0, 1, 2].map((i) => engine.connect({ user: `u${i}`, node: i % 2 ? second : engine.node })),
   );
   await Promise.all(clients.map((client) => client.type('welcome')));
-  return { cluster, stage, second, owner: cluster.ownerOf(SHOW), clients };
+  return { cluster, engine, second, owner: cluster.ownerOf(SHOW), clients };
 }
 
-/** The show goes on by itself, and nobody lost anything in silence. */
-async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: Conversation): Promise<void> {
-  for (const node of [stage.node, second])
+/** Checks that the show continues, and that no client missed anything silently. */
+async function checkContinues(t: Test, { engine, second, clients }: Setup, conversation: Conversation): Promise<void> {
+  for (const node of [engine.node, second])
     await until(async () => (await readiness(node)).status === 200, 'ready again', 15_000);
   const [ann] = clients;
   await conversation.end();
-  const saidAgain = async (): Promise<boolean> => {
+  const isAccepted = async (): Promise<boolean> => {
     await sleep(BETWEEN_TRIES_MS);
     return (await ann?.say('and on', 9_000))?.t === 'ok';
   };
-  await until(saidAgain, 'chat is accepted again', 15_000);
-  // Each node finds the new server in its own time, and its snapshot stands for the events before:
-  // the last one comes after all of them.
+  await until(isAccepted, 'chat is accepted again', 15_000);
+  // Each node detects the new server separately, and its snapshot replaces earlier events: the
+  // last event comes after all snapshots.
   await until(
     () => clients.every(({ received }) => checkReceived(received).epochs.length === 2),
-    'everybody has the new epoch',
+    'all clients have the new epoch',
     30_000,
   );
-  await until(async () => (await stage.store.announce(SHOW, 'the end', 'test')).ok, 'events are appended again');
+  await until(async () => (await engine.store.announce(SHOW, 'the end', 'test')).ok, 'events are appended again');
   t.same([...conversation.refusals], ['redis_unavailable']);
   for (const client of clients) {
-    await until(() => client.events().some(({ data }) => data['text'] === 'the end'), 'everybody hears of it', 30_000);
-    await until(() => checkReceived(client.received).texts.has('and on'), 'and of the chat');
+    await until(() => client.events().some(({ data }) => data['text'] === 'the end'), 'all clients receive it', 30_000);
+    await until(() => checkReceived(client.received).texts.has('and on'), 'and the chat');
     const { problems, epochs } = checkReceived(client.received);
     t.same(problems, []);
     t.equal(epochs.length, 2, 'another server, one new epoch');
@@ -71,28 +71,28 @@ async function goesOn(t: Test, { stage, second, clients }: Scene, conversation: 
 
 t.jobs = 2;
 
-t.test('R-7: a master without a replica dies and comes back', async (t) => {
-  const scene = await setScene(t);
-  const { stage, owner, clients } = scene;
-  const conversation = new Conversation(clients, stage.store, SHOW);
+t.test('R-7: a master without a replica dies and restarts', async (t) => {
+  const setup = await setUp(t);
+  const { engine, owner, clients } = setup;
+  const conversation = new Conversation(clients, engine.store, SHOW);
   await sleep(300);
   await owner.kill();
-  await until(() => conversation.refusals.size > 0, 'what cannot be had is refused');
-  await until(async () => (await readiness(stage.node)).status === 503, 'readiness says so');
-  t.match((await readiness(stage.node)).redis, /cluster/);
+  await until(() => conversation.refusals.size > 0, 'requests are refused');
+  await until(async () => (await readiness(engine.node)).status === 503, 'readiness reports it');
+  t.match((await readiness(engine.node)).redis, /cluster/);
   await sleep(500);
   await owner.start();
-  await goesOn(t, scene, conversation);
+  await checkContinues(t, setup, conversation);
 });
 
 t.test('R-7: a replica takes over from a master that dies', async (t) => {
-  const scene = await setScene(t);
-  const { cluster, stage, owner, clients } = scene;
+  const setup = await setUp(t);
+  const { cluster, engine, owner, clients } = setup;
   await cluster.addReplica(owner);
-  const conversation = new Conversation(clients, stage.store, SHOW);
+  const conversation = new Conversation(clients, engine.store, SHOW);
   await sleep(300);
   await owner.kill();
-  await until(() => conversation.refusals.size > 0, 'what cannot be had is refused');
-  await goesOn(t, scene, conversation);
-  t.match(await stage.store.verify(SHOW), { ok: true, value: { violations: [] } });
+  await until(() => conversation.refusals.size > 0, 'requests are refused');
+  await checkContinues(t, setup, conversation);
+  t.match(await engine.store.verify(SHOW), { ok: true, value: { violations: [] } });
 });

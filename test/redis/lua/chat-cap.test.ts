@@ -1,4 +1,4 @@
-/** chat_append.lua: above the display cap a fair sample is shown, and always the marked messages. */
+/** chat_append.lua: above the display cap a fair sample is shown, with all marked messages. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';

@@ -5,7 +5,7 @@ import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture
 const fixture = await StoreFixture.open('keys:');
 const { store, time, client } = fixture;
 
-fixture.test('a key is remembered over one rotate of the generations and forgotten after two', async (t) => {
+fixture.test('a key is kept over one rotation of the generations and dropped after two', async (t) => {
   const show = await fixture.openShow({ perBuyer: 9, units: { S: 9 } });
   const held = await fixture.hold(show, 'ann');
   const first = unwrap(await fixture.confirm(show, held, { key: 'pay' }));
@@ -25,13 +25,13 @@ fixture.test('a key is remembered over one rotate of the generations and forgott
   t.equal(
     outcome(await fixture.confirm(show, held, { key: 'pay' })),
     'reservation_confirmed',
-    'two turns later the state results',
+    'two rotations later the state decides',
   );
   t.equal((await fixture.books(show)).sold, 1, 'nothing happens again');
   t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a reservation is its record and never dropped');
 });
 
-fixture.test('keys do not rotate before their day is over', async (t) => {
+fixture.test('generations do not rotate within a day', async (t) => {
   const show = await fixture.openShow({ perBuyer: 9 });
   const held = await fixture.hold(show, 'ann');
   unwrap(await fixture.confirm(show, held, { key: 'pay' }));
@@ -84,6 +84,6 @@ fixture.test('the same request sent again, byte for byte, counts once', async (t
     ),
   );
   t.equal(outcome(moved[0]), 'ok');
-  t.same(moved[0], moved[1], 'a move results the same to both');
+  t.same(moved[0], moved[1], 'both get the same result');
   t.same(await fixture.books(show), { allocated: 15, available: 14, held: 0, sold: 1, withdrawn: 0 });
 });

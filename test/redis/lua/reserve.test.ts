@@ -286,7 +286,7 @@ fixture.test('within a batch earlier requests count against later ones', async (
   t.same(await fixture.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('a repeated key gets the recorded result; another body conflicts (Q-7.2, Q-7.3)', async (t) => {
+fixture.test('a repeated key returns its first result; another body conflicts (I4, Q-7.2, Q-7.3)', async (t) => {
   const show = await fixture.openShow({ perBuyer: 2 });
   const first = unwrap(await fixture.reserve(show, 'ann'));
   const replay = async (): Promise<void> => {

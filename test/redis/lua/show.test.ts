@@ -6,7 +6,7 @@ import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture
 const fixture = await StoreFixture.open('show:');
 const { store, client, time } = fixture;
 
-fixture.test('a show is made once: the same body results again, another body is refused', async (t) => {
+fixture.test('creating a show again returns it for the same body and is refused for another', async (t) => {
   const spec = { id: 'opening', title: 'Opening', guests: false, slowModeMs: 500, brands: [{ id: 'b', name: 'B' }] };
   const made = unwrap(await store.createShow(spec, HOST));
   t.match(made, { ...spec, state: 'planned', startsAt: null, pinned: null });

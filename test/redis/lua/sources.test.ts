@@ -1,4 +1,4 @@
-/** Rules for the Lua files, checked on their sources: headers, includes, keys, codes, state, size. */
+/** Rules for the Lua files, checked on their sources: headers, includes, keys, codes, state. */
 import t, { type Test } from 'tap';
 import { startRedis } from '../../../bench/launch/redis-server.ts';
 import { ERRORS } from '../../../src/protocol/codes.ts';
@@ -73,7 +73,7 @@ t.test('Redis gets one library with a function for each script', async (t) => {
 
 const CONSTANT = /^(?:[A-Z][A-Z_]*(?:, )?)+$/;
 
-/** What a file keeps between calls: locals of the file, and fields of tables that any function sets. */
+/** What a file keeps between calls: its locals, and fields of tables that a function sets. */
 function stateOf(text: string): { locals: string[]; fields: string[] } {
   const source = codeOf(text);
   const locals = [...source.matchAll(/^local ([a-z_]+(?:, [a-z_]+)*)$/gm)].flatMap(

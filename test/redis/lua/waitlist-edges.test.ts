@@ -1,13 +1,10 @@
-/**
- * The line at its edges: slices, keys that look like others, people nobody can serve, and every
- * refusal.
- */
+/** Limits of the waitlist: slices, similar keys and names, entries over the limit, refusals. */
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
-const fixture = await StoreFixture.open('line:');
+const fixture = await StoreFixture.open('waitlist:');
 const { store, time } = fixture;
 const SLICE = LIMITS.waitlistSliceMax;
 
@@ -19,71 +16,68 @@ const join = (
 ) => at.waitlist(show, { op: 'join', user, key: 'join', sale: 'sale', sku: 'S', qty: 1, ...more });
 const leave = (show: string, user: string, key = 'leave') =>
   store.waitlist(show, { op: 'leave', user, key, sale: 'sale', sku: 'S' });
-const standing = async (show: string, user: string) => {
+const holdingsOf = async (show: string, user: string) => {
   const [found] = unwrap(await store.holdingsOf(show, [user]));
   return { offers: found?.reservations.filter(({ offer }) => offer) ?? [], waits: found?.waits ?? [] };
 };
-async function crowd(show: string, count: number, qty: number): Promise<void> {
+async function fillWaitlist(show: string, count: number, qty: number): Promise<void> {
   for (let i = 0; i < count; i++) unwrap(await join(show, `w${String(i).padStart(3, '0')}`, { qty }));
 }
 
-fixture.test('a line of people who want more than is free does not keep the unit from those behind', async (t) => {
-  for (const people of [SLICE + 5, 3 * SLICE + 10]) {
+fixture.test('entries that want more than is free do not keep the unit from later entries', async (t) => {
+  for (const entries of [SLICE + 5, 3 * SLICE + 10]) {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
     const [first] = [await fixture.hold(show, 'own1'), await fixture.hold(show, 'own2')];
-    await crowd(show, people, 2);
+    await fillWaitlist(show, entries, 2);
     unwrap(await join(show, 'single'));
     unwrap(await fixture.release(show, first));
     for (let i = 0; i < 8; i++) unwrap(await store.tick(show));
     t.equal(
-      (await standing(show, 'single')).offers.length,
+      (await holdingsOf(show, 'single')).offers.length,
       1,
-      `${people} people ahead want two, one unit is free: the single one is offered it`,
+      `${entries} entries want two, one unit is free: the next one gets the offer`,
     );
     const { nextDueAt } = unwrap(await store.tick(show));
-    t.ok((nextDueAt ?? 0) > store.now(), 'and nothing is due at once any more');
+    t.ok((nextDueAt ?? 0) > store.now(), 'nothing is due now');
   }
 });
 
-fixture.test('when nobody in line can be served, a newcomer who can is', async (t) => {
+fixture.test('when no entry can be served, a new request gets the unit', async (t) => {
   const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
   const [first] = [await fixture.hold(show, 'own1'), await fixture.hold(show, 'own2')];
-  await crowd(show, 2 * SLICE + 5, 2);
+  await fillWaitlist(show, 2 * SLICE + 5, 2);
   unwrap(await fixture.release(show, first));
   for (let i = 0; i < 5; i++) unwrap(await store.tick(show));
   t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
 });
 
-fixture.test(
-  'exactly a slice in line: the last one empties it, and what is left is free for anybody in the same call',
-  async (t) => {
-    const show = await fixture.openShow({ units: { S: SLICE + 10 }, perBuyer: SLICE + 10 });
-    const big = await fixture.hold(show, 'big', { qty: SLICE + 10 });
-    await crowd(show, SLICE, 1);
-    await time.passDeadline(show, big.id);
-    t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
-    t.same(await fixture.books(show), { allocated: SLICE + 10, available: 9, held: SLICE + 1, sold: 0, withdrawn: 0 });
-  },
-);
+fixture.test('after the last entry of a slice, the rest of the units is free in the same call', async (t) => {
+  const show = await fixture.openShow({ units: { S: SLICE + 10 }, perBuyer: SLICE + 10 });
+  const big = await fixture.hold(show, 'big', { qty: SLICE + 10 });
+  await fillWaitlist(show, SLICE, 1);
+  await time.passDeadline(show, big.id);
+  t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
+  t.same(await fixture.books(show), { allocated: SLICE + 10, available: 9, held: SLICE + 1, sold: 0, withdrawn: 0 });
+});
 
-fixture.test('a reserve and a place in line with keys that look alike stay two things', async (t) => {
+fixture.test('a reserve and an offer never have the same id, even with similar keys', async (t) => {
   const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 3 });
   const mine: ReservationView[] = [];
   for (const key of ['waitlist|join', 'join']) mine.push(await fixture.hold(show, 'ann', { key }));
   unwrap(await join(show, 'ann'));
   unwrap(await fixture.release(show, mine[1] ?? mine[0]!));
-  const { offers } = await standing(show, 'ann');
+  const { offers } = await holdingsOf(show, 'ann');
   t.equal(offers.length, 1);
   t.notOk(mine.some(({ id }) => id === offers[0]?.id));
   t.same(await fixture.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('a key that once became an offer is not used again, even when keys are forgotten', async (t) => {
+fixture.test('a key that made an offer is not used again after its record was dropped', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 }, perBuyer: 2 });
   const first = await fixture.hold(show, 'bob');
   unwrap(await join(show, 'ann'));
   unwrap(await fixture.release(show, first));
-  const offer = (await standing(show, 'ann')).offers[0]!;
+  const offer = (await holdingsOf(show, 'ann')).offers[0]!;
   unwrap(await fixture.confirm(show, offer));
   for (const key of ['t1', 't2']) {
     await time.ageKeys(show, LIMITS.idempotencyTtlMs + 1);
@@ -94,7 +88,7 @@ fixture.test('a key that once became an offer is not used again, even when keys 
   t.equal(await fixture.stateOf(show, offer.id), 'confirmed');
 });
 
-fixture.test('joining is refused with the reason: no such thing, not open, over, units free', async (t) => {
+fixture.test('a refused join has its code', async (t) => {
   const show = await fixture.newShow();
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
@@ -118,34 +112,34 @@ fixture.test('joining is refused with the reason: no such thing, not open, over,
   for (const [code, more] of refused) t.equal(outcome(await join(show, 'ann', more)), code, JSON.stringify(more));
   t.equal(outcome(await join('ghost', 'ann')), 'show_not_found');
   t.equal(outcome(await leave(show, 'ann')), 'not_waiting');
-  t.same(await standing(show, 'ann'), { offers: [], waits: [] });
+  t.same(await holdingsOf(show, 'ann'), { offers: [], waits: [] });
 });
 
-fixture.test('in a paused sale people may join; units that came back are offered when it goes on', async (t) => {
+fixture.test('buyers may join in a paused sale; freed units are offered when it resumes', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'bob');
   unwrap(await store.moveSale(show, 'sale', { op: 'pause' }, { key: 'p', actor: HOST }));
   unwrap(await join(show, 'ann'));
   unwrap(await fixture.release(show, held));
-  t.equal((await standing(show, 'ann')).offers.length, 0, 'no offers while paused');
-  const heard = await fixture
+  t.equal((await holdingsOf(show, 'ann')).offers.length, 0, 'no offers while paused');
+  const commits = await fixture
     .commitsOf(show)
     .during(() => store.moveSale(show, 'sale', { op: 'resume' }, { key: 'r', actor: HOST }));
-  t.match(heard, [{ reservations: [{ user: 'ann', offer: true, state: 'held' }] }], 'the same commit that resumes it');
+  t.match(commits, [{ reservations: [{ user: 'ann', offer: true, state: 'held' }] }], 'in the commit that resumes it');
 });
 
-fixture.test('an offer is taken only as far as the limit goes; who is over it loses the place', async (t) => {
+fixture.test('an entry over the limit gets no offer and is removed', async (t) => {
   const show = await fixture.openShow({ units: { S: 1, M: 1 }, perBuyer: 1 });
   const s = await fixture.hold(show, 'bob');
   unwrap(await join(show, 'ann'));
   unwrap(await join(show, 'cyd'));
   await fixture.hold(show, 'ann', { sku: 'M' });
   unwrap(await fixture.release(show, s));
-  t.same(await standing(show, 'ann'), { offers: [], waits: [] });
-  t.equal((await standing(show, 'cyd')).offers.length, 1, 'the next one is served in the same go');
+  t.same(await holdingsOf(show, 'ann'), { offers: [], waits: [] });
+  t.equal((await holdingsOf(show, 'cyd')).offers.length, 1, 'the next entry is served in the same call');
 });
 
-fixture.test('lines of SKUs whose names begin alike do not mix', async (t) => {
+fixture.test('waitlists of SKUs with similar names are separate', async (t) => {
   const show = await fixture.openShow({ units: { S: 1, 'S.1': 1, S0: 1, 'S-': 1 }, perBuyer: 9 });
   const skus = ['S', 'S.1', 'S0', 'S-'];
   const held: ReservationView[] = [];
@@ -153,17 +147,17 @@ fixture.test('lines of SKUs whose names begin alike do not mix', async (t) => {
   for (const sku of skus) unwrap(await join(show, `w/${sku}/x`, { sku }));
   for (const [i, sku] of skus.entries()) {
     unwrap(await fixture.release(show, held[i]!));
-    t.match((await standing(show, `w/${sku}/x`)).offers, [{ lines: [{ sku, qty: 1 }] }], sku);
+    t.match((await holdingsOf(show, `w/${sku}/x`)).offers, [{ lines: [{ sku, qty: 1 }] }], sku);
   }
 });
 
-fixture.test('many join and leave at once: every place once', async (t) => {
+fixture.test('concurrent joins and leaves: every position once', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'bob');
   const others = [store, await fixture.connectAnother()];
   const joined = await Promise.all(Array.from({ length: 40 }, (_, i) => join(show, `w${i}`, {}, others[i % 2])));
   t.same(
-    joined.map((answer) => unwrap(answer).place).sort((a, b) => a - b),
+    joined.map((result) => unwrap(result).place).sort((a, b) => a - b),
     Array.from({ length: 40 }, (_, i) => i + 1),
   );
   await Promise.all([

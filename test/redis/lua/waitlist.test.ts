@@ -1,4 +1,4 @@
-/** waitlist.lua and lib/waitlist.lua: joining, leaving, and offers of freed units; holds extended. */
+/** waitlist.lua and lib/waitlist.lua: joins, leaves, offers of freed units; extended holds. */
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('wait:');
