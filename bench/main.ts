@@ -1,27 +1,26 @@
 #!/usr/bin/env node
-/**
- * `stampede bench`, `npm run bench --`: puts load on an engine, shows what happens and judges it.
- * `--help` lists the scenarios.
- */
+/** `stampede bench`, `npm run bench --`: loads an engine, reports and judges the result. */
 import { runDiff } from './report/index.ts';
 import { EXIT, runJoin, runScenario, scenarioHelp } from './run.ts';
 import { FlagError } from './scenarios/flags.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { runTrace } from './traces/command.ts';
 
-const HELP = `stampede bench <scenario> [flags]        a scenario's flags: <scenario> --help; in a clone: npm run bench -- <scenario>
+const HELP = `stampede bench <scenario> [flags]        flags of a scenario: <scenario> --help
+npm run bench -- <scenario> [flags]      in a clone
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
   all              ${SCENARIOS.filter(({ inAll }) => inAll === true)
     .map(({ name }) => name)
     .join(', ')}, one after the other
 
-  diff A.json B.json           what became better or worse, and whether it is above the noise
-  diff A1 A2 ... -- B1 B2 ...  the same with several results a side; a folder stands for all in it
-  trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE says what one is like
-  join HOST:PORT --key SECRET  lend this machine to a run on another one (its --listen, --generators, --key)
+  diff A.json B.json           what became better or worse, and whether it is more than noise
+  diff A1 A2 ... -- B1 B2 ...  the same with several results per side; a folder means all in it
+  trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE describes one
+  join HOST:PORT --key SECRET  lends this machine to a run on another one (--listen, --generators, --key)
 
-Exit code: 0 it held, 1 it did not, 2 wrong flags, 3 no answer: the generator was the bottleneck or a part of it was lost, 130 stopped.
+Exit code: 0 it held, 1 it did not, 2 wrong flags, 3 inconclusive (the generator was the bottleneck or
+a part of it was lost), 130 stopped.
 `;
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -35,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (word === 'join') return runJoin(rest);
   const chosen =
     word === 'all' ? SCENARIOS.filter(({ inAll }) => inAll === true) : SCENARIOS.filter(({ name }) => name === word);
-  if (chosen.length === 0) throw new FlagError(`there is no scenario ${JSON.stringify(word)}; --help lists them`);
+  if (chosen.length === 0) throw new FlagError(`unknown scenario ${JSON.stringify(word)}; --help lists them`);
   if (rest.includes('--help')) {
     process.stdout.write(chosen.map(scenarioHelp).join('\n'));
     return EXIT.held;

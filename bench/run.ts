@@ -1,7 +1,4 @@
-/**
- * Runs one scenario from its command line to its exit code: flags, target, fleet, display, result.
- * Whatever happens, nothing it started stays behind.
- */
+/** Runs one scenario from its command line to its exit code, and stops everything it started. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -27,14 +24,14 @@ import { openTarget } from './scenarios/target.ts';
 
 export const EXIT = { held: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130 } as const;
 
-/** Secrets may come by environment: a flag can be read by everybody who lists processes. */
+/** Secrets may come from the environment: flags are visible in the process list. */
 const SECRETS_BY_ENVIRONMENT = { authSecret: 'BENCH_AUTH_SECRET', apiKey: 'BENCH_API_KEY', key: 'BENCH_KEY' } as const;
 
 export function scenarioHelp({ name, about, flags, defaults = {} }: Scenario): string {
   return flagsHelp(`stampede bench ${name} [flags]`, about, { ...flags, ...COMMON_FLAGS }, defaults);
 }
 
-/** Throws `FlagError` for wrong flags. Answers the exit code. */
+/** Returns the exit code. Throws `FlagError` for wrong flags. */
 export async function runScenario(scenario: Scenario, argv: readonly string[]): Promise<number> {
   const table = { ...COMMON_FLAGS, ...scenario.flags };
   const fromEnvironment = Object.fromEntries(
@@ -47,7 +44,7 @@ export async function runScenario(scenario: Scenario, argv: readonly string[]): 
   scenario.check?.(values, common);
   const stop = new AbortController();
   const onSignal = (): void => {
-    // A second Ctrl-C ends it at once; children see their connection close.
+    // A second Ctrl-C exits at once; child processes notice the closed connection.
     if (stop.signal.aborted) process.exit(EXIT.stopped);
     stop.abort(new FleetError('stopped by a signal'));
   };
@@ -83,7 +80,7 @@ export async function runScenario(scenario: Scenario, argv: readonly string[]): 
     const result = await scenario.run(context);
     await closeAll();
     display.done();
-    return tell(result, common, stop.signal.aborted);
+    return printResult(result, common, stop.signal.aborted);
   } catch (error) {
     await closeAll().catch(() => {});
     display.done();
@@ -97,7 +94,7 @@ export async function runScenario(scenario: Scenario, argv: readonly string[]): 
   }
 }
 
-function tell(result: BenchResult, { json, out }: CommonFlags, stopped: boolean): number {
+function printResult(result: BenchResult, { json, out }: CommonFlags, stopped: boolean): number {
   const files = writeResult(result, out);
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else process.stdout.write(`${renderTable(result)}\n${files.json}\n${files.html}\n`);
@@ -156,7 +153,8 @@ function commit(): string {
       execFileSync('git', words, { stdio: ['ignore', 'pipe', 'ignore'] })
         .toString()
         .trim();
-    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', 'src', 'bench') === '' ? '' : '+changes'}`;
+    const isClean = git('status', '--porcelain', 'src', 'bench') === '';
+    return `${git('rev-parse', '--short', 'HEAD')}${isClean ? '' : '+changes'}`;
   } catch {
     return 'unknown';
   }
@@ -167,15 +165,13 @@ function version(): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
-const JOIN_FLAGS = { key: secret('what the coordinator was given as --key (or BENCH_KEY)') };
+const JOIN_FLAGS = { key: secret('the --key of the coordinator (or BENCH_KEY)') };
 
-/**
- * `join HOST:PORT --key SECRET`: one generator process; run it several times to lend several cores.
- */
+/** `join HOST:PORT --key SECRET`: one generator process; run it once per core to lend. */
 export async function runJoin([address = '', ...rest]: readonly string[]): Promise<number> {
-  const { host, port } = hostAndPort('what stands behind join', address);
+  const { host, port } = hostAndPort('the argument of join', address);
   const { key } = readFlags(JOIN_FLAGS, rest, process.env.BENCH_KEY ? { key: process.env.BENCH_KEY } : {});
-  if (key === null) throw new FlagError('--key is needed (or BENCH_KEY): the secret the coordinator was given');
+  if (key === null) throw new FlagError('--key (or BENCH_KEY) is needed: the secret of the coordinator');
   try {
     await runWorker({
       host,

@@ -10,7 +10,7 @@ import type { Target } from '../scenarios/target.ts';
 import type { BackOffice } from '../users/back-office.ts';
 import { Checkout } from '../users/checkout.ts';
 import { readBooks } from '../verdict/books.ts';
-import { checkLines, checkSales, checkZeros } from '../verdict/checks.ts';
+import { checkConnections, checkSales, checkZeros } from '../verdict/checks.ts';
 import { addEvidence, type Evidence, NOTHING_SEEN } from '../verdict/evidence.ts';
 import type { EveningCommand, EveningParams, EveningSummary, GrantReport, PressCommand, Rush } from './commands.ts';
 
@@ -129,7 +129,7 @@ export class Host {
         ...(this.#sales > 0 ? checkSales(evidence, books) : []),
         ...this.checkout.checks(),
         ...checkZeros(evidence, zeroSpreadMs),
-        ...checkLines(evidence),
+        ...checkConnections(evidence),
       ],
     };
   }

@@ -192,8 +192,8 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
     user.failures = 0;
     if (user.hasJoined) {
       const kind = resumed === true ? 'resumed' : 'snapshots';
-      this.#probe.line.reconnects++;
-      this.#probe.line[kind]++;
+      this.#probe.connections.reconnects++;
+      this.#probe.connections[kind]++;
       this.#lastResumeMs = nowMs;
       meters.resume.record(nowMs - viewer.dueMs);
       meters[kind].add();
@@ -227,11 +227,11 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
     const { missed, snapshot } = facts.frame;
     if (missed !== undefined) {
       meters.missed.add(missed);
-      this.#probe.line.missed += missed;
+      this.#probe.connections.missed += missed;
     }
     if (snapshot !== undefined) {
       meters.snapshots.add();
-      this.#probe.line.snapshots++;
+      this.#probe.connections.snapshots++;
     }
     if (facts.lastEvent > 0) this.#onEvents(facts);
     if (facts.dues.length > 0 && viewer.person % this.#context.params.measureEvery === 0) {
@@ -249,7 +249,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
   #onEvents({ frame }: FrameFacts): void {
     const events = frame.events ?? [];
     this.#meters.events.add(events.length);
-    this.#probe.line.events += events.length;
+    this.#probe.connections.events += events.length;
     for (const { type, data } of events)
       if (type === 'sale.opened') this.#probe.opened((data as { sale: { id: string } }).sale.id, this.#context.nowMs());
   }
@@ -308,20 +308,20 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
     newest.leave();
     if (!welcomed) fail('a new viewer got no welcome at the end, so the position of the log is unknown');
     const connected = group.members.map(({ viewer }) => viewer).filter((viewer) => viewer.welcomed);
-    this.#probe.line.standing = connected.length;
+    this.#probe.connections.connected = connected.length;
     const behind = (): number =>
       connected.filter((viewer) => viewer.welcomed && (viewer.epoch !== epoch || viewer.offset < offset)).length;
     await group.until(CATCH_UP_MS, () => behind() === 0);
-    this.#probe.line.behind = behind();
+    this.#probe.connections.behind = behind();
   }
 
   #sumUp(): void {
-    const { line, requests } = this.#probe;
+    const { connections, requests } = this.#probe;
     for (const { viewer, unknownKeys, sent, replies } of this.group.members) {
-      line.gaps += viewer.eventGaps;
-      line.chatGaps += viewer.chatGaps;
+      connections.gaps += viewer.eventGaps;
+      connections.chatGaps += viewer.chatGaps;
       requests.sent += sent;
-      requests.answered += replies;
+      requests.replied += replies;
       requests.ignored += viewer.open.size;
       for (const { request } of viewer.open.values()) if (request.t === 'reserve') requests.openReserves++;
       requests.openReserves += unknownKeys.size;

@@ -68,7 +68,10 @@ export const show = defineLoad({
     const { flags } = run;
     const [decision, delivery] = [run.latency('decision'), run.latency('delivery')];
     const delivered = run.count('delivered');
-    const due = evenings.reduce((sum, { evidence: { line } }) => sum + line.missed + line.chatGaps, delivered);
+    const due = evenings.reduce(
+      (sum, { evidence: { connections } }) => sum + connections.missed + connections.chatGaps,
+      delivered,
+    );
     const { lower, neither } = figuresOver(evenings);
     const endsIn =
       (state: string) =>

@@ -58,7 +58,7 @@ export const storm = defineLoad({
         higher(
           'from memory',
           '%',
-          ({ evidence: { line } }) => (line.resumed * 100) / line.reconnects,
+          ({ evidence: { connections } }) => (connections.resumed * 100) / connections.reconnects,
           'resumed from the ring of the node or the log; the rest took a snapshot',
         ),
         ...(run.target.engine === null

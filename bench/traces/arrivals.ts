@@ -1,8 +1,7 @@
 /**
- * Moments of chat messages that call forth more of them: a Hawkes process with an exponential
- * kernel (A. G. Hawkes, "Spectra of some self-exciting and mutually exciting point processes",
- * Biometrika 58, 1971). Each message has, on average, `branching` direct answers, after times with
- * mean 1 / `decayPerSecond`; the rest come by themselves.
+ * Times of chat messages in bursts: a Hawkes process with an exponential kernel (A. G. Hawkes,
+ * Biometrika 58, 1971). Each message triggers `branching` others on average, after times with mean
+ * 1 / `decayPerSecond`; the rest are independent.
  */
 import type { Prng } from '../generator/prng.ts';
 import { WINDOWS_SECONDS } from './statistics.ts';
@@ -14,14 +13,11 @@ export interface Bursts {
 }
 
 const BRANCHING_MAX = 0.95;
-/**
- * Time scales that are tried, a second: bursts that last from a tenth of a second to ten minutes.
- */
+/** Time scales that are tried: bursts from a tenth of a second to ten minutes. */
 const RATES_TRIED = Array.from({ length: 80 }, (_, i) => 10 ** (-2.8 + i * 0.0475));
 
 /**
- * Part of the long-window excess that is seen in a window: 1 - (1 - e^-x) / x with x = decay (1 -
- * branching) window.
+ * Share of the excess seen in a window: 1 - (1 - e^-x) / x with x = decay (1 - branching) window.
  */
 const seenIn = (x: number): number => 1 - (1 - Math.exp(-x)) / x;
 
@@ -29,10 +25,7 @@ const seenIn = (x: number): number => 1 - (1 - Math.exp(-x)) / x;
 export const fanoOf = ({ branching, decayPerSecond }: Bursts, windowSeconds: number): number =>
   1 + ((1 - branching) ** -2 - 1) * seenIn(decayPerSecond * (1 - branching) * windowSeconds);
 
-/**
- * The process whose counts scatter as measured in `WINDOWS_SECONDS`; unknown windows (NaN) do not
- * count.
- */
+/** Fits the process to the variance measured in `WINDOWS_SECONDS`; NaN windows are ignored. */
 export function fitBursts(burstiness: readonly number[]): Bursts {
   const wanted = WINDOWS_SECONDS.flatMap((window, i) => {
     const factor = burstiness[i];
@@ -56,13 +49,10 @@ export function fitBursts(burstiness: readonly number[]): Bursts {
   return { branching: best.branching, decayPerSecond: best.decayPerSecond };
 }
 
-/**
- * How many time constants before its beginning a recording is simulated, so that it begins in the
- * middle of a talk.
- */
+/** Time constants simulated before a recording begins, so that it begins in steady state. */
 const LEAD_IN = 6;
 
-/** Seconds from 0 up to `seconds`, ascending. `perSecond` is the mean over a long time. */
+/** Returns times in seconds, ascending. `perSecond` is the long-term mean. */
 export function burstyTimes(prng: Prng, bursts: Bursts, perSecond: number, seconds: number): number[] {
   const { branching, decayPerSecond } = bursts;
   const times: number[] = [];
@@ -72,16 +62,16 @@ export function burstyTimes(prng: Prng, bursts: Bursts, perSecond: number, secon
     const waiting = [at];
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       if (next >= 0) times.push(next);
-      for (let answers = poisson(prng, branching); answers > 0; answers--) {
-        const answer = next + prng.waitMs(1 / decayPerSecond);
-        if (answer < seconds) waiting.push(answer);
+      for (let more = poisson(prng, branching); more > 0; more--) {
+        const triggered = next + prng.waitMs(1 / decayPerSecond);
+        if (triggered < seconds) waiting.push(triggered);
       }
     }
   }
   return times.sort((a, b) => a - b);
 }
 
-/** By counting arrivals in a unit of time; means here are below 1. */
+/** Counts arrivals in a unit of time; means are below 1. */
 function poisson(prng: Prng, mean: number): number {
   if (mean === 0) return 0;
   let count = -1;

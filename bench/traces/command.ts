@@ -1,4 +1,4 @@
-/** `npm run bench -- trace`: writes a synthetic recording, or says what a recording is like. */
+/** `bench trace`: writes a synthetic chat recording, or describes a recording. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { count, FlagError, flagsHelp, optionalCount, readFlags, text, toggle } from '../scenarios/flags.ts';
 import { SCRIPT_NAMES } from './graphemes.ts';
@@ -8,33 +8,23 @@ import { syntheticTrace } from './synthetic.ts';
 import { parseTrace, type TraceMessage } from './trace.ts';
 
 const FLAGS = {
-  describe: text<string | null>(
-    null,
-    'say what this recording is like, and what the synthetic one made after it would be like',
-    'FILE',
-  ),
-  like: text<string | null>(
-    null,
-    'take the statistics (never the words) from this recording instead of the built-in ones',
-    'FILE',
-  ),
+  describe: text<string | null>(null, 'describe this recording and the synthetic one that imitates it', 'FILE'),
+  like: text<string | null>(null, 'imitate the statistics (not the words) of this recording', 'FILE'),
   seconds: count(600, 'length of the synthetic recording', { max: 86_400 }),
   rate: optionalCount('messages a second on average (2, or as in --like)', { max: 10_000 }),
   seed: count(1, 'the same seed writes the same recording', { min: 0, max: 2 ** 31 - 1 }),
-  out: text<string | null>(null, 'where to write it; without it, to the output', 'FILE'),
+  out: text<string | null>(null, 'output file; default: standard output', 'FILE'),
   help: toggle('this text'),
 };
 
-/**
- * Messages of the longest recording somebody can mean; beyond that it is a mistake in the flags.
- */
+/** A longer recording is a mistake in the flags. */
 const MESSAGES_MAX = 5_000_000;
 
 interface Output {
   write(text: string): unknown;
 }
 
-/** Answers the exit code. Throws `FlagError` for flags and files that cannot be used. */
+/** Returns the exit code. Throws `FlagError` for unusable flags and files. */
 export function runTrace(argv: readonly string[], output: Output): number {
   const flags = readFlags(FLAGS, argv);
   if (flags.help) {
@@ -98,7 +88,7 @@ function statisticsOf(file: string, messages: readonly TraceMessage[]): TraceSta
   }
 }
 
-/** One line a number, one column a recording. */
+/** One line per number, one column per recording. */
 export function statisticsTable(columns: ReadonlyArray<readonly [name: string, statistics: TraceStatistics]>): string {
   const whole = (value: number): string => Math.round(value).toLocaleString('en');
   const fixed = (value: number): string => (Number.isNaN(value) ? '-' : value.toFixed(2));
@@ -135,18 +125,8 @@ export function statisticsTable(columns: ReadonlyArray<readonly [name: string, s
   const label = Math.max(...rows.map(([name]) => name.length));
   const line = (name: string, cells: readonly string[]): string =>
     `${name.padEnd(label)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
-  return (
-    line(
-      '',
-      columns.map(([name]) => name),
-    ) +
-    rows
-      .map(([name, value]) =>
-        line(
-          name,
-          columns.map(([, statistics]) => value(statistics)),
-        ),
-      )
-      .join('')
-  );
+  const head = columns.map(([name]) => name);
+  const cells = (value: (statistics: TraceStatistics) => string): string[] =>
+    columns.map(([, statistics]) => value(statistics));
+  return line('', head) + rows.map(([name, value]) => line(name, cells(value))).join('');
 }

@@ -1,18 +1,15 @@
-/**
- * Texts as people see them: a family emoji or an accented letter is one character, whatever number
- * of code points it is made of (UAX #29).
- */
+/** Grapheme clusters (UAX #29): an emoji of several code points is one character. */
 
 const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
 export const graphemesOf = (text: string): string[] => Array.from(segmenter.segment(text), ({ segment }) => segment);
 
-/** ASCII has one grapheme a character, but for line ends, which no message has. */
+/** ASCII has one grapheme per character, except line ends, which messages do not contain. */
 export const graphemeCount = (text: string): number => (isAscii(text) ? text.length : graphemesOf(text).length);
 
 export const isAscii = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
 
-/** Keycaps and `©` are pictures only with the selector behind them; digits alone are not. */
+/** Keycaps and `©` are emoji only with a variation selector. */
 const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f?|\p{Regional_Indicator}{2}/u;
 
 export const hasEmoji = (text: string): boolean => EMOJI.test(text);
@@ -24,9 +21,7 @@ export const withoutEmoji = (text: string): string =>
     .replace(/\s+/g, ' ')
     .trim();
 
-/**
- * Writing systems of chat, by what their letters are. Japanese is told from Chinese by its kana.
- */
+/** Writing systems of chat. Kana distinguish Japanese from Chinese. */
 const SCRIPTS = [
   ['japanese', /[\p{Script=Hiragana}\p{Script=Katakana}]/u],
   ['chinese', /\p{Script=Han}/u],
@@ -39,5 +34,5 @@ const SCRIPTS = [
 export type Script = (typeof SCRIPTS)[number][0] | 'none';
 export const SCRIPT_NAMES: readonly Script[] = [...SCRIPTS.map(([name]) => name), 'none'];
 
-/** `none` for a text without letters (`5`, `🔥🔥`), and for letters of other systems. */
+/** Returns `none` for texts without letters (`5`, `🔥🔥`) and for other writing systems. */
 export const scriptOf = (text: string): Script => SCRIPTS.find(([, letters]) => letters.test(text))?.[0] ?? 'none';

@@ -1,13 +1,12 @@
-/** The numbers a synthetic recording is made from, and how they follow from those of a real one. */
+/** The parameters of a synthetic recording, and how they are fitted to a real one. */
 import { type Bursts, fitBursts } from './arrivals.ts';
 import type { Script } from './graphemes.ts';
 import type { TraceStatistics } from './statistics.ts';
 
 /**
- * Who writes next: somebody new with probability (strength + discount * people so far) / (strength
- * + messages so far), else somebody known, the more likely the more they have written (J. Pitman,
- * M. Yor, 1997). A few write a lot, many write once, and the longer it goes on the more people
- * there are.
+ * The next author is new with probability (strength + discount * authors) / (strength + messages),
+ * else a known one in proportion to what each has written (J. Pitman, M. Yor, 1997). So a few write
+ * a lot, many write once, and the number of authors grows.
  */
 export interface Newcomers {
   readonly discount: number;
@@ -26,8 +25,8 @@ export interface TraceProfile {
 }
 
 /**
- * Bunching, lengths, repeats and people as measured in a live stream's chat; scripts and emoji as
- * an international shopping audience would have them.
+ * Bursts, lengths, repeats and authors as measured in the chat of a live stream; scripts and emoji
+ * as expected of international shoppers.
  */
 export const DEFAULT_PROFILE: TraceProfile = {
   perSecond: 2,
@@ -56,7 +55,7 @@ const DISCOUNT_MIN = 0.02;
 const DISCOUNT_MAX = 0.9;
 const HALVINGS = 50;
 
-/** The process that leads to as many people, as many of whom wrote once. */
+/** Fits the process to the number of authors, and of those who wrote once. */
 function fitNewcomers({ onceShare, users, messages }: TraceStatistics): Newcomers {
   const strengthFor = (discount: number): number =>
     Math.exp(rootOf((log) => expectedPeople({ discount, strength: Math.exp(log) }, messages) - users, -4, 16));
@@ -68,7 +67,7 @@ function fitNewcomers({ onceShare, users, messages }: TraceStatistics): Newcomer
   return { discount, strength: strengthFor(discount) };
 }
 
-/** Where a growing function crosses zero; the nearer end where it does not. */
+/** Returns the root of an increasing function, or the nearer end of the interval. */
 function rootOf(growing: (x: number) => number, from: number, to: number): number {
   let [low, high] = [from, to];
   for (let i = 0; i < HALVINGS; i++) {
@@ -84,7 +83,7 @@ export const newcomerChance = ({ discount, strength }: Newcomers, people: number
 
 /**
  * Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006,
- * section 3.3): people, and people with one message, after n messages.
+ * section 3.3): authors, and authors of one message, after n messages.
  */
 const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
   (Math.exp(
@@ -101,7 +100,7 @@ const expectedOnce = ({ discount, strength }: Newcomers, n: number): number =>
       logGamma(strength + discount),
   );
 
-/** Stirling's series, from where it is exact enough; below, by the recurrence of the function. */
+/** Stirling's series above 10, the recurrence below. */
 function logGamma(x: number): number {
   if (x < 10) return logGamma(x + 1) - Math.log(x);
   return (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2 + 1 / (12 * x) - 1 / (360 * x ** 3);

@@ -1,39 +1,35 @@
-/** A recording as a schedule: when each message is due, and which viewer says it. */
+/** A recording as a schedule: when each message is due, and which viewer writes it. */
 import type { TraceMessage } from './trace.ts';
 
 export interface ReplayOptions {
-  /** 2 plays it twice as fast. */
+  /** 2 is twice as fast. */
   readonly speed: number;
-  /** Begins again when it is over, until `forMs`. */
+  /** Repeats it until `forMs`. */
   readonly loop: boolean;
-  /** Nothing is due from here on, milliseconds of the schedule. */
+  /** The end of the schedule. */
   readonly forMs: number;
-  /** People in the room; where the recording has more, several share one viewer. */
+  /** If the recording has more authors, several share one viewer. */
   readonly viewers: number;
-  /**
-   * The recording's first person is this viewer, the second the next one, and so on. Several
-   * recordings can share a room.
-   */
+  /** The viewer of the first author, so that several recordings can share a room. */
   readonly viewerOffset: number;
 }
 
 export interface DueMessage {
   readonly dueMs: number;
-  /** From 0 to `viewers` - 1; the same person of the recording is always the same viewer. */
+  /** From 0 to `viewers` - 1; each author always has the same viewer. */
   readonly viewer: number;
   readonly text: string;
 }
 
 /**
- * In order of time, made as it is asked for. `messages` in order of time. Throws RangeError for
- * options that play nothing for ever.
+ * Yields messages in order of time, which `messages` must have. Throws RangeError for bad options.
  */
 export function* replay(
   messages: readonly TraceMessage[],
   { speed, loop, forMs, viewers, viewerOffset }: ReplayOptions,
 ): Generator<DueMessage, void, undefined> {
   if (!(speed > 0)) throw new RangeError(`speed must be above 0, got ${speed}`);
-  if (!(viewers >= 1)) throw new RangeError(`somebody must be there to say it: viewers is ${viewers}`);
+  if (!(viewers >= 1)) throw new RangeError(`viewers must be at least 1, got ${viewers}`);
   const voices = new Map<string, number>();
   for (const { user } of messages) if (!voices.has(user)) voices.set(user, voices.size);
   const passMs = passLengthMs(messages) / speed;
@@ -47,10 +43,7 @@ export function* replay(
   }
 }
 
-/**
- * Until it begins again: its length and, for the silence between the last message and the first, an
- * average gap.
- */
+/** The length of a repetition, including an average gap after the last message. */
 function passLengthMs(messages: readonly TraceMessage[]): number {
   const lastMs = messages.at(-1)?.atMs ?? 0;
   return Math.max(1, lastMs + lastMs / Math.max(1, messages.length - 1));

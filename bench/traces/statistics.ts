@@ -1,13 +1,10 @@
-/**
- * What makes one chat recording like another: how messages bunch, how long they are, how often a
- * text comes again, who writes how much, in which scripts.
- */
+/** Statistics of a chat recording: bursts, lengths, repeats, authors and scripts. */
 import { graphemeCount, hasEmoji, SCRIPT_NAMES, type Script, scriptOf } from './graphemes.ts';
 import type { TraceMessage } from './trace.ts';
 
-/** Windows in which messages are counted, seconds: a breath, an exclamation, a scene. */
+/** Windows in which messages are counted. */
 export const WINDOWS_SECONDS = [1, 10, 60] as const;
-/** Points of the length distribution that are kept. */
+/** Quantiles of the length distribution. */
 export const LENGTH_QUANTILES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1] as const;
 
 export interface TraceStatistics {
@@ -19,19 +16,13 @@ export interface TraceStatistics {
   readonly busiestSecond: number;
   readonly busiestTenSeconds: number;
   readonly longestGapSeconds: number;
-  /**
-   * Standard deviation over mean of the time between messages: 1 when they know nothing of each
-   * other (Poisson).
-   */
+  /** Standard deviation over mean of the time between messages; 1 for a Poisson process. */
   readonly gapVariation: number;
-  /**
-   * Variance over mean of the counts in windows of `WINDOWS_SECONDS` (Fano factor): 1 for Poisson,
-   * more for bursts.
-   */
+  /** Fano factor in windows of `WINDOWS_SECONDS`: 1 for a Poisson process, more for bursts. */
   readonly burstiness: readonly number[];
   /** In graphemes, at `LENGTH_QUANTILES`. */
   readonly lengths: readonly number[];
-  /** Messages whose text came before, word for word. */
+  /** Messages that repeat an earlier text. */
   readonly repeatShare: number;
   readonly emojiShare: number;
   readonly scripts: Readonly<Record<Script, number>>;
@@ -42,7 +33,7 @@ export interface TraceStatistics {
   readonly onceShare: number;
 }
 
-/** Throws RangeError for fewer than two messages: they have no statistics. */
+/** Throws RangeError for fewer than two messages. */
 export function describeTrace(messages: readonly TraceMessage[]): TraceStatistics {
   const [first, last] = [messages[0], messages.at(-1)];
   if (first === undefined || last === undefined || last.atMs <= first.atMs)
@@ -84,10 +75,7 @@ export function describeTrace(messages: readonly TraceMessage[]): TraceStatistic
   };
 }
 
-/**
- * Variance over mean of the counts in whole windows; NaN with fewer than two. `times` in seconds,
- * ascending, from 0.
- */
+/** Variance over mean of the counts in whole windows; NaN with fewer than two. */
 export function fano(times: readonly number[], windowSeconds: number): number {
   const windows = Math.floor((times.at(-1) ?? 0) / windowSeconds);
   if (windows < 2) return Number.NaN;

@@ -1,7 +1,4 @@
-/**
- * Chat recordings that nobody said: the same numbers as a real one, none of its words. The same
- * seed and profile give the same recording on every machine.
- */
+/** Synthetic chat recordings with the statistics of a real one; determined by seed and profile. */
 
 import { createPrng, type Prng } from '../generator/prng.ts';
 import { createVoice } from '../users/phrases.ts';
@@ -18,7 +15,7 @@ export interface SyntheticOptions {
   readonly seed: number;
 }
 
-/** Of one seed, so that more of one thing does not shift another. */
+/** Separate random streams, so that changes of one do not affect another. */
 const STREAM = { times: 1, people: 2, texts: 3 } as const;
 
 export function syntheticTrace({ profile, seconds, seed }: SyntheticOptions): TraceMessage[] {
@@ -41,10 +38,7 @@ class People {
   readonly #prng: Prng;
   readonly #profile: TraceProfile;
   readonly #people: Person[] = [];
-  /**
-   * Who wrote each message so far: one of them at random is a person in proportion to their
-   * messages.
-   */
+  /** The author of each message; a random entry is an author in proportion to their messages. */
   readonly #wrote: number[] = [];
   readonly #written: number[] = [];
 
@@ -70,10 +64,7 @@ class People {
     return index;
   }
 
-  /**
-   * In proportion to messages written, less the discount: a draw by messages, thrown away with
-   * probability discount / messages.
-   */
+  /** Draws an author by messages, and rejects them with probability discount / messages. */
   #known(): number {
     for (;;) {
       const index = this.#prng.pick(this.#wrote);
@@ -85,7 +76,7 @@ class People {
 const letterScripts = ({ scripts }: TraceProfile): Array<readonly [Script, number]> =>
   SCRIPT_NAMES.filter((name) => name !== 'none' && scripts[name] > 0).map((name) => [name, scripts[name]] as const);
 
-/** How strongly a share that is off is steered back. */
+/** Gain of the control of the share of repeats. */
 const STEERING = 3;
 const ATTEMPTS = 4;
 
@@ -102,10 +93,7 @@ class Texts {
     this.#profile = profile;
   }
 
-  /**
-   * Short texts repeat by themselves, so how many more are repeated on purpose depends on how many
-   * were.
-   */
+  /** Short texts repeat by chance, so deliberate repeats depend on the repeats so far. */
   next(script: Script): string {
     const { repeatShare } = this.#profile;
     const graphemes = lengthAt(this.#profile.lengths, this.#prng.next());
@@ -139,9 +127,7 @@ class Texts {
   }
 }
 
-/**
- * From the quantiles; between two of them as in a geometric row, which is how lengths of chat lie.
- */
+/** Interpolates the quantiles geometrically, as lengths of chat messages are distributed. */
 function lengthAt(lengths: readonly number[], uniform: number): number {
   const above = LENGTH_QUANTILES.findIndex((quantile) => quantile > uniform);
   const [from, to] = [LENGTH_QUANTILES[above - 1] ?? 0, LENGTH_QUANTILES[above] ?? 1];

@@ -1,37 +1,17 @@
-/**
- * Invented texts of a wanted length in graphemes, in a wanted script, from the words of the phrase
- * book. They look like chat and mean nothing.
- */
+/** Synthetic texts of a given length and script, made of words of the phrase book. */
 import { LIMITS } from '../../src/limits.ts';
 import type { Prng } from '../generator/prng.ts';
 import { ENGLISH, OTHERS } from '../users/phrases.ts';
 import { graphemesOf, SCRIPT_NAMES, type Script, scriptOf, withoutEmoji } from './graphemes.ts';
 
-const EMOJI = [
-  '😂',
-  '🔥',
-  '❤️',
-  '😭',
-  '👋',
-  '🎉',
-  '😍',
-  '🙏',
-  '👏🏽',
-  '🙋‍♀️',
-  '👨‍👩‍👧‍👦',
-  '🇵🇭',
-  '🏳️‍🌈',
-  '✅',
-  '💀',
-  '1️⃣',
-] as const;
+const EMOJI = '😂 🔥 ❤️ 😭 👋 🎉 😍 🙏 👏🏽 🙋‍♀️ 👨‍👩‍👧‍👦 🇵🇭 🏳️‍🌈 ✅ 💀 1️⃣'.split(' ');
 const SIGNS = [...'0123456789?!.'] as const;
 /** Scripts without spaces between words. */
 const UNSPACED: ReadonlySet<Script> = new Set(['japanese', 'chinese']);
 const EMOJI_IN_A_ROW_MAX = 4;
 const words = new Intl.Segmenter('und', { granularity: 'word' });
 
-/** Of the phrase book, by script; single words, without what stands for a product or a size. */
+/** Words of the phrase book by script, without the placeholders of products and sizes. */
 const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
   const phrases = [ENGLISH, ...OTHERS]
     .flatMap(({ phrases }) => Object.values(phrases).flat())
@@ -59,11 +39,11 @@ export interface Wanted {
   readonly emoji: boolean;
 }
 
-/** Never blank, never longer than a chat message may be (in UTF-16 units, as the engine counts). */
+/** Never blank, and at most as long as the engine allows (in UTF-16 units). */
 export function inventText(prng: Prng, { graphemes, script, emoji }: Wanted): string {
   const tail = emoji ? Math.min(graphemes, prng.int(1, EMOJI_IN_A_ROW_MAX)) : 0;
   const picture = prng.pick(EMOJI);
-  // A text without letters that shows a picture shows nothing else.
+  // A text without letters has either signs or emoji.
   const letters = script === 'none' ? (emoji ? [] : signs(prng, graphemes)) : lettersOf(prng, script, graphemes - tail);
   const parts = [...letters, ...Array.from({ length: script === 'none' && emoji ? graphemes : tail }, () => picture)];
   let units = 0;
@@ -81,10 +61,10 @@ function lettersOf(prng: Prng, script: Script, graphemes: number): string[] {
   const between = UNSPACED.has(script) ? '' : ' ';
   const vocabulary = VOCABULARY[script];
   let text = prng.pick(vocabulary);
-  // A word has one grapheme at least, so this ends.
+  // Ends because each word has at least one grapheme.
   while (text.length < graphemes * 2) text += between + prng.pick(vocabulary);
   const cut = graphemesOf(text).slice(0, graphemes);
-  // A blank at the end would be trimmed away.
+  // A trailing space would be trimmed.
   if (cut.at(-1) === ' ') cut[cut.length - 1] = '!';
   return cut;
 }

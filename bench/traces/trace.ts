@@ -1,7 +1,4 @@
-/**
- * Recorded chat: one JSON object a line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. Other
- * fields are ignored.
- */
+/** Recorded chat: one JSON object per line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. */
 import { LIMITS } from '../../src/limits.ts';
 
 export interface TraceMessage {
@@ -14,7 +11,7 @@ export interface TraceMessage {
 export interface TraceReading {
   /** In order of time. */
   readonly messages: TraceMessage[];
-  /** Every line that could not be used: `line 17: "at_ms" must be ...`. */
+  /** Unusable lines: `line 17: "at_ms" must be ...`. */
   readonly mistakes: string[];
 }
 

@@ -1,10 +1,10 @@
 /** Records what virtual users saw, as far as the promises go: their part of the evidence. */
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type {
+  ConnectionEvidence,
   End,
   Evidence,
   Grant,
-  LineEvidence,
   OverLimit,
   Requests,
   SoldOut,
@@ -47,8 +47,8 @@ export class Probe {
     string,
     { viewers: number; errorMs: number; clock: Range; openedSeen: number; opened: Range }
   >();
-  readonly line: Mutable<LineEvidence> = {
-    standing: 0,
+  readonly connections: Mutable<ConnectionEvidence> = {
+    connected: 0,
     behind: 0,
     events: 0,
     gaps: 0,
@@ -60,7 +60,7 @@ export class Probe {
   };
   readonly requests: Mutable<Requests> = {
     sent: 0,
-    answered: 0,
+    replied: 0,
     unknown: 0,
     ignored: 0,
     doubled: 0,
@@ -86,13 +86,13 @@ export class Probe {
   refused(
     { user, sale, lines }: SentReserve,
     { code, at }: { readonly code: string; readonly at: number },
-    answeredMs: number,
+    repliedMs: number,
     sentAtLeast: number,
   ): void {
     switch (code) {
       case 'sold_out': {
         const name = `${sale} ${lines.map(({ sku, qty }) => `${qty}x${sku}`).join()}`;
-        if (!this.#soldOut.has(name)) this.#soldOut.set(name, { sale, lines, answeredMs });
+        if (!this.#soldOut.has(name)) this.#soldOut.set(name, { sale, lines, repliedMs });
         return;
       }
       case 'sale_not_open':
@@ -103,7 +103,7 @@ export class Probe {
         if (!this.#tooLate.has(sale)) this.#tooLate.set(sale, { sale, at });
         return;
       case 'limit_exceeded':
-        if (this.#overLimit.length < KEPT_MAX) this.#overLimit.push({ sale, user, lines, answeredMs });
+        if (this.#overLimit.length < KEPT_MAX) this.#overLimit.push({ sale, user, lines, repliedMs });
         return;
       default:
     }
@@ -156,7 +156,7 @@ export class Probe {
       tooLate: [...this.#tooLate.values()],
       overLimit: this.#overLimit,
       zeros,
-      line: { ...this.line },
+      connections: { ...this.connections },
       requests: { ...this.requests },
     };
   }

@@ -26,12 +26,15 @@ export function checkSales(evidence: Evidence, books: Books): Check[] {
 }
 
 /** Checks of a run with viewers. */
-export function checkLines({ line, requests }: Evidence): Check[] {
+export function checkConnections({ connections, requests }: Evidence): Check[] {
   const lost: string[] = [];
-  if (line.gaps > 0) lost.push(`${line.gaps} events missing on open connections without a snapshot`);
-  if (line.behind > 0) lost.push(`${line.behind} of ${line.standing} viewers do not have the newest event`);
+  if (connections.gaps > 0) lost.push(`${connections.gaps} events missing on open connections without a snapshot`);
+  if (connections.behind > 0)
+    lost.push(`${connections.behind} of ${connections.connected} viewers do not have the newest event`);
   const silent =
-    line.chatGaps > 0 ? [`${line.chatGaps} chat messages omitted on open connections and not announced as missed`] : [];
+    connections.chatGaps > 0
+      ? [`${connections.chatGaps} chat messages omitted on open connections and not announced as missed`]
+      : [];
   const wrongReplies: string[] = [];
   if (requests.ignored > 0)
     wrongReplies.push(`${requests.ignored} of ${requests.sent} requests got no reply on an open connection`);
@@ -41,15 +44,15 @@ export function checkLines({ line, requests }: Evidence): Check[] {
       'events without a gap',
       'I7',
       lost,
-      `${whole(line.events)} events at ${whole(line.standing)} viewers, ${whole(line.snapshots)} snapshots, ` +
-        `${whole(line.resumed)} resumed, 0 gaps`,
+      `${whole(connections.events)} events at ${whole(connections.connected)} viewers, ` +
+        `${whole(connections.snapshots)} snapshots, ${whole(connections.resumed)} resumed, 0 gaps`,
     ),
-    checkOf('no chat lost silently', 'B-2', silent, `${whole(line.missed)} omitted and announced`),
+    checkOf('no chat lost silently', 'B-2', silent, `${whole(connections.missed)} omitted and announced`),
     checkOf(
       'one reply per request',
       'Q-5',
       wrongReplies,
-      `${whole(requests.answered)} replies to ${whole(requests.sent)} requests, ${whole(requests.unknown)} cut off`,
+      `${whole(requests.replied)} replies to ${whole(requests.sent)} requests, ${whole(requests.unknown)} cut off`,
     ),
   ];
 }
@@ -64,11 +67,14 @@ export function checkZeros({ zeros }: Evidence, spreadMsMax: number): Check[] {
       ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer (at most ${spreadMsMax})`]
       : [];
   });
-  const right = zeros.map(
-    (zero) =>
-      `${zero.sale}: ${spread(zero.clockFirstMs, zero.clockLastMs).toFixed(1)} ms over ${whole(zero.viewers)} clocks, ` +
-      `opening within ${spread(zero.openedFirstMs, zero.openedLastMs).toFixed(1)} ms at ${whole(zero.openedSeen)}`,
-  );
+  const right = zeros.map((zero) => {
+    const byClock = spread(zero.clockFirstMs, zero.clockLastMs).toFixed(1);
+    const byEvent = spread(zero.openedFirstMs, zero.openedLastMs).toFixed(1);
+    return (
+      `${zero.sale}: ${byClock} ms over ${whole(zero.viewers)} clocks, ` +
+      `opening within ${byEvent} ms at ${whole(zero.openedSeen)} viewers`
+    );
+  });
   return [checkOf('zero seen together', 'I5', wrong, right.join('; '))];
 }
 

@@ -33,7 +33,7 @@ export interface SoldOut {
   readonly sale: string;
   readonly lines: readonly Item[];
   /** Fleet clock: arrival of the earliest such reply. */
-  readonly answeredMs: number;
+  readonly repliedMs: number;
 }
 export interface TooEarly {
   readonly sale: string;
@@ -51,7 +51,7 @@ export interface OverLimit {
   readonly sale: string;
   readonly user: string;
   readonly lines: readonly Item[];
-  readonly answeredMs: number;
+  readonly repliedMs: number;
 }
 
 /**
@@ -69,9 +69,9 @@ export interface Zero {
   readonly openedLastMs: number;
 }
 
-export interface LineEvidence {
+export interface ConnectionEvidence {
   /** Viewers connected at the end, and those of them without the newest event. */
-  readonly standing: number;
+  readonly connected: number;
   readonly behind: number;
   readonly events: number;
   /** Events missing on open connections without a snapshot. */
@@ -86,7 +86,7 @@ export interface LineEvidence {
 
 export interface Requests {
   readonly sent: number;
-  readonly answered: number;
+  readonly replied: number;
   /** Without a reply because the connection broke: their outcome is unknown. */
   readonly unknown: number;
   /** Without a reply on an open connection. */
@@ -105,7 +105,7 @@ export interface Evidence {
   readonly tooLate: readonly TooLate[];
   readonly overLimit: readonly OverLimit[];
   readonly zeros: readonly Zero[];
-  readonly line: LineEvidence;
+  readonly connections: ConnectionEvidence;
   readonly requests: Requests;
 }
 
@@ -117,8 +117,18 @@ export const NOTHING_SEEN: Evidence = {
   tooLate: [],
   overLimit: [],
   zeros: [],
-  line: { standing: 0, behind: 0, events: 0, gaps: 0, chatGaps: 0, missed: 0, snapshots: 0, reconnects: 0, resumed: 0 },
-  requests: { sent: 0, answered: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
+  connections: {
+    connected: 0,
+    behind: 0,
+    events: 0,
+    gaps: 0,
+    chatGaps: 0,
+    missed: 0,
+    snapshots: 0,
+    reconnects: 0,
+    resumed: 0,
+  },
+  requests: { sent: 0, replied: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
 };
 
 /** Adds up the evidence of all workers. Zeros of one sale become one. */
@@ -131,9 +141,9 @@ export function addEvidence(all: readonly Evidence[]): Evidence {
     tooLate: all.flatMap(({ tooLate }) => tooLate),
     overLimit: all.flatMap(({ overLimit }) => overLimit),
     zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
-    line: addNumbers(
-      NOTHING_SEEN.line,
-      all.map(({ line }) => line),
+    connections: addNumbers(
+      NOTHING_SEEN.connections,
+      all.map(({ connections }) => connections),
     ),
     requests: addNumbers(
       NOTHING_SEEN.requests,

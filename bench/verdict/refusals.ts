@@ -40,13 +40,13 @@ export function refusalCheck(evidence: Evidence, { sales, verification }: Books)
 
 /** "Sold out" is right if the units requested until then left too few of one SKU. */
 function soldOutWrong(
-  { sale, lines, answeredMs }: SoldOut,
+  { sale, lines, repliedMs }: SoldOut,
   { grants, requests }: Evidence,
   books: SaleBooks | undefined,
 ): string[] {
   // If replies were lost, an unknown reservation may hold the units.
   if (books === undefined || requests.openReserves > 0) return [];
-  const before = distinct(grants.filter((grant) => grant.sale === sale && grant.sentMs <= answeredMs));
+  const before = distinct(grants.filter((grant) => grant.sale === sale && grant.sentMs <= repliedMs));
   const short = [...new Set(lines.map(({ sku }) => sku))].some((sku) => {
     const stock = books.skus.find((one) => one.sku === sku);
     if (stock === undefined) return true;
@@ -57,13 +57,13 @@ function soldOutWrong(
 }
 
 function overLimitWrong(
-  { sale, user, lines, answeredMs }: OverLimit,
+  { sale, user, lines, repliedMs }: OverLimit,
   { grants, requests }: Evidence,
   books: SaleBooks | undefined,
 ): string[] {
   if (books === undefined || requests.openReserves > 0) return [];
   const own = distinct(
-    grants.filter((grant) => grant.sale === sale && grant.user === user && grant.sentMs <= answeredMs),
+    grants.filter((grant) => grant.sale === sale && grant.user === user && grant.sentMs <= repliedMs),
   );
   const has = (sku?: string): number => [...own.values()].reduce((sum, grant) => sum + unitsOf(grant.lines, sku), 0);
   const over =

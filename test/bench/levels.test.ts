@@ -1,4 +1,4 @@
-/** Service levels: what may be asked for, and that a missed one is missed. */
+/** Service levels: their flags, and when they are met. */
 import t from 'tap';
 import type { Latency } from '../../bench/report/result.ts';
 import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
@@ -33,7 +33,7 @@ t.test('flags with units', async (t) => {
     t.throws(() => readFlags(table, wrong), { message: new RegExp(`^${wrong[0]} must be`) }, wrong.join(' '));
 });
 
-t.test('a level is met or missed; what never happened is missed', async (t) => {
+t.test('a level is met or missed; a latency without measurements misses it', async (t) => {
   const common = readFlags(COMMON_FLAGS, ['--p99', '150ms', '--p50', '5']);
   t.match(commonLevels(common, latency), [
     { flag: '--p50', wanted: '<= 5.0 ms', measured: '3.0 ms (decision)', ok: true },
@@ -46,5 +46,5 @@ t.test('a level is met or missed; what never happened is missed', async (t) => {
   t.match(shareLevel('deliveredShare', 0.999, 998, 1000), [{ ok: false, measured: '99.800 %' }]);
   t.match(shareLevel('deliveredShare', 0.999, 0, 0), [{ ok: false, measured: 'nothing was due' }]);
   t.match(mostLevel('zeroSpread', 50, 51, String), [{ flag: '--zero-spread', ok: false }]);
-  t.equal(percent(0.999999), '99.999 %', 'not rounded up to all');
+  t.equal(percent(0.999999), '99.999 %', 'not rounded up to 100 %');
 });

@@ -1,10 +1,7 @@
-/**
- * Wrong books, and clients that saw wrong things: each kind of lie must fail the verdict, and only
- * the check it is about says so.
- */
+/** Each kind of wrong book and wrong reply fails the verdict, in the check that it concerns. */
 import t from 'tap';
 import type { Books } from '../../bench/verdict/books.ts';
-import { checkLines, checkSales, checkZeros } from '../../bench/verdict/checks.ts';
+import { checkConnections, checkSales, checkZeros } from '../../bench/verdict/checks.ts';
 import {
   addEvidence,
   type End,
@@ -38,13 +35,13 @@ const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => (
   endedAt,
 });
 
-/** Three units of M, limit 2: u1 bought one, u2 holds one, u3 gave one back. */
+/** Three units of M, limit 2: u1 bought one, u2 holds one, u3 released one. */
 const honest: Evidence = {
   ...NOTHING_SEEN,
   grants: [grant(1), grant(2), grant(3), { ...grant(1), replayed: true }],
   ends: [end(1, 'confirmed'), end(3, 'released')],
-  requests: { ...NOTHING_SEEN.requests, sent: 9, answered: 9 },
-  line: { ...NOTHING_SEEN.line, standing: 4, events: 12 },
+  requests: { ...NOTHING_SEEN.requests, sent: 9, replied: 9 },
+  connections: { ...NOTHING_SEEN.connections, connected: 4, events: 12 },
 };
 
 const sku = (more: Partial<SkuBooks> = {}): SkuBooks => ({
@@ -121,94 +118,63 @@ const failed = (evidence: Evidence, of: Books): string[] =>
     .filter(({ ok }) => !ok)
     .map(({ name }) => name);
 
-t.test('an honest night passes', async (t) => {
+t.test('honest evidence passes', async (t) => {
   t.same(failed(honest, books()), []);
   for (const { detail } of checkSales(honest, books())) t.not(detail, '');
 });
 
-t.test('lies of the books', async (t) => {
-  t.same(failed(honest, books([sku({ available: 2 })])), ['every unit accounted for'], 'a unit too many');
+t.test('wrong books fail exactly the check they concern', async (t) => {
+  const unit = ['every unit accounted for'];
+  const real = ['every accepted reservation is real'];
+  const agree = ['clients and books agree on every unit'];
+  for (const [wrong, of, checks] of [
+    ['a unit too many', books([sku({ available: 2 })]), unit],
+    ['a sale missing from the verification', books([sku()], { sales: [] }), unit],
+    [
+      'a contradiction in the ledger',
+      books([sku()], { violations: ['17: reservation r9 made twice (I4)'] }),
+      ['the ledger replays to the books'],
+    ],
+    ['fewer reservations in the ledger than granted', books([sku()], { reservations: 2 }), real],
+    ['a reservation that no client was granted', books([sku()], { reservations: 4 }), real],
+    ['a lost order', books([sku({ available: 2, sold: 0 })]), agree],
+    ['a hold without a client', books([sku({ available: 0, held: 2 })]), agree],
+  ] as const)
+    t.same(failed(honest, of), checks, wrong);
   t.ok(failed(honest, books([sku({ available: -1, sold: 3 })])).includes('every unit accounted for'), 'below zero');
-  t.same(
-    failed(honest, books([sku()], { sales: [] })),
-    ['every unit accounted for'],
-    'a sale missing from the verification',
-  );
-  t.same(failed(honest, books([sku()], { violations: ['17: reservation r9 made twice (I4)'] })), [
-    'the ledger replays to the books',
-  ]);
-  t.same(
-    failed(honest, books([sku()], { reservations: 2 })),
-    ['every accepted reservation is real'],
-    'fewer in the ledger than were granted',
-  );
-  t.same(
-    failed(honest, books([sku()], { reservations: 4 })),
-    ['every accepted reservation is real'],
-    'one that nobody was granted',
-  );
-  t.same(
-    failed(honest, books([sku({ available: 2, sold: 0 })])),
-    ['clients and books agree on every unit'],
-    'an order that was lost',
-  );
-  t.same(
-    failed(honest, books([sku({ available: 0, held: 2 })])),
-    ['clients and books agree on every unit'],
-    'a hold nobody has',
-  );
 });
 
-t.test('a reservation that is not what it was granted as', async (t) => {
-  const looking = (id: string, of: ReservationView | null): Books => ({ ...books(), looked: new Map([[id, of]]) });
-  const unreal = ['every accepted reservation is real'];
-  t.same(failed(honest, looking('r2', null)), unreal, 'it is gone');
-  t.same(failed(honest, looking('r2', view(grant(2, { user: 'u9' }), 'held'))), unreal, 'it is somebody else’s');
+t.test('a reservation that differs from its grant', async (t) => {
+  const looked = (id: string, of: ReservationView | null): Books => ({ ...books(), looked: new Map([[id, of]]) });
+  const real = ['every accepted reservation is real'];
+  t.same(failed(honest, looked('r2', null)), real, 'it is unknown');
+  t.same(failed(honest, looked('r2', view(grant(2, { user: 'u9' }), 'held'))), real, 'it has another owner');
+  const two = grant(2, { lines: [{ sku: 'M', qty: 2 }] });
+  t.same(failed(honest, looked('r2', view(two, 'held'))), real, 'it has other units');
   t.same(
-    failed(honest, looking('r2', view(grant(2, { lines: [{ sku: 'M', qty: 2 }] }), 'held'))),
-    unreal,
-    'it has other units',
-  );
-  t.same(
-    failed(honest, looking('r1', view(grant(1), 'released'))),
+    failed(honest, looked('r1', view(grant(1), 'released'))),
     ['a reservation ends once'],
-    'confirmed, says the answer; released, says the engine',
+    'confirmed in the reply, released in the books',
   );
 });
 
-t.test('lies that clients were told', async (t) => {
-  const night = (change: Partial<Evidence>): string[] => failed({ ...honest, ...change }, books());
-  t.ok(
-    night({ grants: [...honest.grants, grant(4), grant(5), grant(6)] }).includes(
-      'nothing oversold, by what clients were told',
-    ),
-  );
-  t.ok(
-    night({ grants: [grant(1), grant(2, { user: 'u1' }), grant(3, { user: 'u1' })] }).includes('limits kept'),
-    'three of one buyer, two allowed',
-  );
-  t.same(
-    night({ grants: [...honest.grants, grant(7, { user: 'u2', key: 'k2' })] }).includes(
-      'the same key gets the same answer',
-    ),
-    true,
-    'another reservation for the same key',
-  );
-  t.same(
-    night({ grants: [...honest.grants, grant(2)] }),
-    ['the same key gets the same answer'],
-    'the same twice as if it were new',
-  );
-  t.ok(
-    night({ grants: [...honest.grants, grant(2, { user: 'u8', key: 'k8' })] }).includes(
-      'the same key gets the same answer',
-    ),
-    'one reservation for two buyers',
-  );
-  t.same(night({ ends: [...honest.ends, end(3, 'expired')] }), ['a reservation ends once']);
+/** The failed checks of the honest evidence with a change. */
+const failedWith = (change: Partial<Evidence>, of = books()): string[] => failed({ ...honest, ...change }, of);
+
+t.test('wrong replies fail the check they concern', async (t) => {
+  const same = 'the same key gets the same result';
+  for (const [wrong, grants, check] of [
+    ['six of three units', [...honest.grants, grant(4), grant(5), grant(6)], 'nothing oversold, by the replies'],
+    ['three units with limit two', [grant(1), grant(2, { user: 'u1' }), grant(3, { user: 'u1' })], 'limits kept'],
+    ['another reservation for the same key', [...honest.grants, grant(7, { user: 'u2', key: 'k2' })], same],
+    ['one reservation for two buyers', [...honest.grants, grant(2, { user: 'u8', key: 'k8' })], same],
+  ] as const)
+    t.ok(failedWith({ grants }).includes(check), wrong);
+  t.same(failedWith({ grants: [...honest.grants, grant(2)] }), [same], 'granted twice as new');
+  t.same(failedWith({ ends: [...honest.ends, end(3, 'expired')] }), ['a reservation ends once']);
 });
 
-t.test('units that came back may be sold again; those of one moment may not', async (t) => {
+t.test('released units may be sold again, but not at the same moment', async (t) => {
   const one = books([sku({ allocated: 1, available: 0, held: 1, sold: 0 })], { reservations: 2 });
   const again = (createdAt: number): Evidence => ({
     ...honest,
@@ -216,66 +182,62 @@ t.test('units that came back may be sold again; those of one moment may not', as
     ends: [end(1, 'released', OPENED + 500)],
   });
   t.same(failed(again(OPENED + 500), { ...one, looked: new Map() }), []);
-  t.same(failed(again(OPENED + 499), { ...one, looked: new Map() }), ['nothing oversold, by what clients were told']);
+  t.same(failed(again(OPENED + 499), { ...one, looked: new Map() }), ['nothing oversold, by the replies']);
 });
 
-t.test('a limit of a single SKU is kept too', async (t) => {
+t.test('the limit of a single SKU is checked', async (t) => {
   const two = { ...honest, grants: [grant(1), grant(2, { user: 'u1' }), grant(3)] };
   t.same(failed(two, { ...books(), looked: new Map() }), []);
   t.same(failed(two, { ...books([sku({ perBuyer: 1 })]), looked: new Map() }), ['limits kept']);
 });
 
-t.test('refusals that were not right', async (t) => {
-  const night = (change: Partial<Evidence>, of = books()): string[] => failed({ ...honest, ...change }, of);
-  const lines = [{ sku: 'M', qty: 1 }];
-  t.same(night({ soldOut: [{ sale: 'flash', lines, answeredMs: 110 }] }), [], 'three of three had been asked for');
-  t.same(
-    night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }] }),
-    ['refusals were right'],
-    'one was free for certain',
-  );
-  t.same(
-    night({ soldOut: [{ sale: 'flash', lines: [{ sku: 'M', qty: 2 }], answeredMs: 102 }] }),
-    [],
-    'one was free, two were wanted',
-  );
-  const lost = { ...honest.requests, openReserves: 1 };
-  t.same(
-    night({ soldOut: [{ sale: 'flash', lines, answeredMs: 102 }], requests: lost }),
-    [],
-    'somebody whose answer was lost may have it',
-  );
-  t.same(night({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED - 1 }] }), []);
-  t.same(night({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED + 3 }] }), ['refusals were right']);
-  t.same(night({ tooLate: [{ sale: 'flash', at: OPENED + 900_000 }] }), []);
-  t.same(night({ tooLate: [{ sale: 'flash', at: OPENED + 900 }] }), ['refusals were right']);
-  const limit = (user: string, qty: number): Partial<Evidence> => ({
-    overLimit: [{ sale: 'flash', user, lines: [{ sku: 'M', qty }], answeredMs: 200 }],
+t.test('wrong refusals', async (t) => {
+  const wrong = ['refusals were right'];
+  const soldOut = (qty: number, repliedMs: number): Partial<Evidence> => ({
+    soldOut: [{ sale: 'flash', lines: [{ sku: 'M', qty }], repliedMs }],
   });
-  t.same(night(limit('u1', 2)), [], 'one owned, two more wanted, two allowed');
-  t.same(night(limit('u1', 1)), ['refusals were right']);
+  t.same(failedWith(soldOut(1, 110)), [], 'three of three units were requested');
+  t.same(failedWith(soldOut(1, 102)), wrong, 'one unit was certainly free');
+  t.same(failedWith(soldOut(2, 102)), [], 'one unit was free, two were requested');
+  const requests = { ...honest.requests, openReserves: 1 };
+  t.same(failedWith({ ...soldOut(1, 102), requests }), [], 'a lost reply may have the unit');
+  t.same(failedWith({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED - 1 }] }), []);
+  t.same(failedWith({ tooEarly: [{ sale: 'flash', sentAtLeast: OPENED + 3 }] }), wrong);
+  t.same(failedWith({ tooLate: [{ sale: 'flash', at: OPENED + 900_000 }] }), []);
+  t.same(failedWith({ tooLate: [{ sale: 'flash', at: OPENED + 900 }] }), wrong);
+  const overLimit = (qty: number): Partial<Evidence> => ({
+    overLimit: [{ sale: 'flash', user: 'u1', lines: [{ sku: 'M', qty }], repliedMs: 200 }],
+  });
+  t.same(failedWith(overLimit(2)), [], 'one unit owned, two more requested, two allowed');
+  t.same(failedWith(overLimit(1)), wrong);
 });
 
-t.test('lost answers leave room, but only so much', async (t) => {
+t.test('lost replies allow a difference, but only a bounded one', async (t) => {
   const lost: Evidence = { ...honest, requests: { ...honest.requests, openReserves: 1 } };
-  t.same(failed(lost, books([sku({ available: 0, held: 2 })], { reservations: 4 })), []);
-  t.same(failed(lost, books([sku({ available: 0, held: 2 })], { reservations: 5 })), [
-    'every accepted reservation is real',
-  ]);
+  const held = [sku({ available: 0, held: 2 })];
+  t.same(failed(lost, books(held, { reservations: 4 })), []);
+  t.same(failed(lost, books(held, { reservations: 5 })), ['every accepted reservation is real']);
 });
 
-t.test('lines: gaps, viewers left behind, answers missing or double', async (t) => {
-  const wrong = (line: Partial<Evidence['line']>, requests: Partial<Evidence['requests']> = {}): string[] =>
-    checkLines({ ...honest, line: { ...honest.line, ...line }, requests: { ...honest.requests, ...requests } })
+t.test('connections: gaps, viewers behind, replies missing or doubled', async (t) => {
+  const wrong = (
+    connections: Partial<Evidence['connections']>,
+    requests: Partial<Evidence['requests']> = {},
+  ): string[] =>
+    checkConnections({
+      ...honest,
+      connections: { ...honest.connections, ...connections },
+      requests: { ...honest.requests, ...requests },
+    })
       .filter(({ ok }) => !ok)
       .map(({ name }) => name);
   t.same(wrong({}), []);
   t.same(wrong({ snapshots: 3, reconnects: 2, resumed: 2 }), []);
   t.same(wrong({ gaps: 1 }), ['events without a gap']);
   t.same(wrong({ behind: 1 }), ['events without a gap']);
-  t.same(wrong({}, { unknown: 5 }), [], 'cut off with its connection: unknown, not ignored');
-  t.same(wrong({}, { ignored: 1 }), ['one answer a request']);
-  t.same(wrong({}, { doubled: 1 }), ['one answer a request']);
+  t.same(wrong({}, { unknown: 5 }), [], 'cut off with the connection: unknown, not ignored');
+  t.same(wrong({}, { ignored: 1 }), ['one reply per request']);
+  t.same(wrong({}, { doubled: 1 }), ['one reply per request']);
 });
 
 t.test('zero: the first and the last viewer of all workers', async (t) => {
@@ -299,8 +261,8 @@ t.test('zero: the first and the last viewer of all workers', async (t) => {
   t.same(checkZeros(NOTHING_SEEN, 50), []);
 });
 
-t.test('what workers saw is added up', async (t) => {
+t.test('evidence of workers is added up', async (t) => {
   const sum = addEvidence([honest, honest, NOTHING_SEEN]);
-  t.match(sum, { line: { standing: 8, events: 24 }, requests: { sent: 18, answered: 18 } });
+  t.match(sum, { connections: { connected: 8, events: 24 }, requests: { sent: 18, replied: 18 } });
   t.equal(sum.grants.length, 8);
 });
