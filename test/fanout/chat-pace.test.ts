@@ -6,68 +6,68 @@ import { packValue } from '../../src/protocol/codec.ts';
 
 const rate = rateOf(LIMITS.chatRatePerSecond);
 const { burst, perSecond } = rate;
-const accepted = (pace: ChatPace, user: string, nowMs: number): number => {
+const countAccepted = (pace: ChatPace, user: string, nowMs: number): number => {
   let count = 0;
   while (pace.take(user, nowMs, 0) === 0) count += 1;
   return count;
 };
 
-t.test('what a person wrote on other nodes is charged here, down into debt (L-3.1, L-3.2)', async (t) => {
+t.test('L-3: chat on other nodes is charged here, down into debt', async (t) => {
   const pace = new ChatPace(rate);
   pace.charge(packValue(['ann', 'ann', 'bob']), 0, 0);
-  t.equal(accepted(pace, 'ann', 0), burst - 2);
-  t.equal(accepted(pace, 'bob', 0), burst - 1);
-  t.equal(accepted(pace, 'cyd', 0), burst);
+  t.equal(countAccepted(pace, 'ann', 0), burst - 2);
+  t.equal(countAccepted(pace, 'bob', 0), burst - 1);
+  t.equal(countAccepted(pace, 'cyd', 0), burst);
   pace.charge(packValue(Array(burst).fill('ann')), 0, 0);
   t.equal(pace.take('ann', 0, 0), Math.ceil(((burst + 1) / perSecond) * 1000), 'all of it is owed');
   const longRun = new ChatPace(rate);
-  let said = 0;
+  let written = 0;
   for (let ms = 0; ms < 60_000; ms += 10) {
-    if (longRun.take('ann', ms, 0) === 0) said += 1;
-    // Another node accepts as much, and neither knows before the message is out.
+    if (longRun.take('ann', ms, 0) === 0) written += 1;
+    // Another node accepts as much, and neither knows of the other's message in time.
     if (ms % 660 !== 0) continue;
     longRun.charge(packValue(['ann']), ms, 0);
-    said += 1;
+    written += 1;
   }
-  t.ok(said <= 60 * perSecond + burst + 2, `${said} in a minute`);
+  t.ok(written <= 60 * perSecond + burst + 2, `${written} per minute`);
 });
 
-t.test('L-2: slow mode counts from the last message, wherever it was written', async (t) => {
+t.test('L-2: slow mode counts from the last message on any node', async (t) => {
   const pace = new ChatPace(rate);
-  t.equal(pace.slowModeWaitMs('ann', 10_000, 0), 0, 'nothing written yet');
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 0), 0, 'no message yet');
   pace.take('ann', 1_000, 10_000);
   t.equal(pace.slowModeWaitMs('ann', 10_000, 1_500), 9_500);
   pace.charge(packValue(['ann']), 4_000, 10_000);
   t.equal(pace.slowModeWaitMs('ann', 10_000, 4_000), 10_000);
   for (let i = 0; i < 100; i += 1) pace.take(`u${i}`, 13_000, 10_000);
-  t.equal(pace.slowModeWaitMs('ann', 10_000, 13_000), 1_000, 'kept as long as it counts');
+  t.equal(pace.slowModeWaitMs('ann', 10_000, 13_000), 1_000, 'kept as long as it matters');
   t.equal(pace.slowModeWaitMs('ann', 10_000, 14_000), 0);
 });
 
 t.test('a refused message charges nothing and delays nothing', async (t) => {
   const pace = new ChatPace(rate);
-  accepted(pace, 'ann', 0);
+  countAccepted(pace, 'ann', 0);
   for (let i = 0; i < 50; i += 1) pace.take('ann', 0, 0);
   t.equal(pace.take('ann', 1_000 / perSecond + 1, 0), 0);
 });
 
-t.test('who wrote long ago is forgotten, and never more are kept than may be', async (t) => {
+t.test('writers are evicted when their last message no longer matters, and above a maximum', async (t) => {
   const pace = new ChatPace(rate);
   const kept = (): number => (pace as unknown as { writers: Map<string, unknown> }).writers.size;
   for (let i = 0; i < 1_000; i += 1) pace.take(`early${i}`, 0, 0);
   t.equal(kept(), 1_000);
   pace.take('late', 60_000, 0);
   t.equal(kept(), 1);
-  const crowd = Array.from({ length: LIMITS.chatWritersKeptMax + 500 }, (_, i) => `u${i}`);
-  for (let from = 0; from < crowd.length; from += 500)
-    pace.charge(packValue(crowd.slice(from, from + 500)), 60_000, 3_600_000);
+  const users = Array.from({ length: LIMITS.chatWritersKeptMax + 500 }, (_, i) => `u${i}`);
+  for (let from = 0; from < users.length; from += 500)
+    pace.charge(packValue(users.slice(from, from + 500)), 60_000, 3_600_000);
   t.equal(kept(), LIMITS.chatWritersKeptMax);
-  t.ok(pace.slowModeWaitMs(crowd.at(-1) ?? '', 3_600_000, 60_000) > 0, 'the newest stay');
+  t.ok(pace.slowModeWaitMs(users.at(-1) ?? '', 3_600_000, 60_000) > 0, 'the newest are kept');
 });
 
-t.test('an empty list of authors is no trouble', async (t) => {
+t.test('an empty list of authors charges nothing', async (t) => {
   const pace = new ChatPace(rate);
   pace.charge(packValue([]), 0, 0);
   pace.charge(new Uint8Array(), 0, 0);
-  t.equal(accepted(pace, 'ann', 0), burst);
+  t.equal(countAccepted(pace, 'ann', 0), burst);
 });

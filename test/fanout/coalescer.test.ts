@@ -2,8 +2,8 @@ import t from 'tap';
 import { Coalescer } from '../../src/fanout/coalescer.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-/** `left`: what each flush leaves waiting. */
-function setUp(left: number[] = []): { clock: ManualClock; coalescer: Coalescer; flushes: number[] } {
+/** `left`: bytes that each flush leaves queued. */
+function setUp(left: number[] = []) {
   const clock = new ManualClock();
   const flushes: number[] = [];
   const coalescer = new Coalescer({
@@ -20,22 +20,31 @@ function setUp(left: number[] = []): { clock: ManualClock; coalescer: Coalescer;
       return left.shift() ?? 0;
     },
   });
-  return { clock, coalescer, flushes };
+  /** Rounds of a flush whose writes take `writeMs`, and a pause. */
+  const run = (rounds: number, writeMs: number, pauseMs: number): void => {
+    clock.writeMs = writeMs;
+    for (let i = 0; i < rounds; i += 1) {
+      coalescer.poke(100);
+      clock.write();
+      clock.advance(pauseMs);
+    }
+  };
+  return { clock, coalescer, flushes, run };
 }
 
-t.test('the first message of a quiet room leaves at once', async (t) => {
+t.test('the first message of a quiet room is flushed at once', async (t) => {
   const { clock, coalescer, flushes } = setUp();
   coalescer.poke(50);
   t.same(flushes, [1_000]);
   clock.write();
   clock.advance(1_000);
-  t.same(flushes, [1_000], 'and nothing runs when nothing waits');
+  t.same(flushes, [1_000], 'nothing is flushed when nothing is queued');
   t.equal(clock.armed, 0);
   coalescer.poke(50);
   t.same(flushes, [1_000, 2_000]);
 });
 
-t.test('what comes within a tick leaves together at its end', async (t) => {
+t.test('what arrives within a tick is flushed together at its end', async (t) => {
   const { clock, coalescer, flushes } = setUp();
   coalescer.poke(50);
   clock.write();
@@ -44,47 +53,27 @@ t.test('what comes within a tick leaves together at its end', async (t) => {
     coalescer.poke(50 * i);
   }
   t.same(flushes, [1_000]);
-  t.equal(clock.armed, 1, 'one timer, however many messages');
+  t.equal(clock.armed, 1, 'one timer for all messages');
   clock.advance(20);
   t.same(flushes, [1_000, 1_020]);
 });
 
-t.test('costly flushes stretch the tick up to its maximum, cheap ones bring it back', async (t) => {
-  const { clock, coalescer } = setUp();
-  clock.writeMs = 60;
-  for (let i = 0; i < 30; i += 1) {
-    coalescer.poke(100);
-    clock.write();
-    clock.advance(300);
-  }
-  const stretched = coalescer.intervalMs();
-  t.ok(stretched > 110 && stretched < 130, `a flush of 60 ms may take half of the time: ${stretched}`);
-  t.equal(coalescer.intervalMs(15_000), 0, 'what is full waits for nothing but the writes before it');
-  clock.writeMs = 400;
-  for (let i = 0; i < 30; i += 1) {
-    coalescer.poke(100);
-    clock.write();
-    clock.advance(600);
-  }
-  t.equal(coalescer.intervalMs(), 500, 'little waits until the share is kept, or this long');
-  t.equal(coalescer.intervalMs(1_000), 250, 'more does not');
-  clock.writeMs = 0;
-  for (let i = 0; i < 60; i += 1) {
-    coalescer.poke(100);
-    clock.write();
-    clock.advance(300);
-  }
+t.test('slow writes make the tick longer, up to its maximum, and fast ones shorter again', async (t) => {
+  const { coalescer, run } = setUp();
+  run(30, 60, 300);
+  const intervalMs = coalescer.intervalMs();
+  t.ok(intervalMs > 110 && intervalMs < 130, `a flush of 60 ms may take half of the time: ${intervalMs}`);
+  t.equal(coalescer.intervalMs(15_000), 0, 'a full queue waits only for the writes before it');
+  run(30, 400, 600);
+  t.equal(coalescer.intervalMs(), 500, 'few bytes wait longest');
+  t.equal(coalescer.intervalMs(1_000), 250);
+  run(60, 0, 300);
   t.equal(coalescer.intervalMs(), 20);
 });
 
-t.test('what makes enough to write is not kept for the long pause', async (t) => {
-  const { clock, coalescer, flushes } = setUp();
-  clock.writeMs = 200;
-  for (let i = 0; i < 30; i += 1) {
-    coalescer.poke(100);
-    clock.write();
-    clock.advance(600);
-  }
+t.test('a queue that grows beyond a few bytes does not wait for the longest pause', async (t) => {
+  const { clock, coalescer, flushes, run } = setUp();
+  run(30, 200, 600);
   const before = flushes.length;
   coalescer.poke(100);
   clock.write();
@@ -98,30 +87,27 @@ t.test('what makes enough to write is not kept for the long pause', async (t) =>
   t.equal(flushes.at(-1), flushedMs + 250);
 });
 
-t.test(
-  'what is full leaves as soon as the flush before is written, and what a flush leaves waits its turn',
-  async (t) => {
-    const { clock, coalescer, flushes } = setUp([20_000, 40_000, 15_000, 700]);
-    clock.writeMs = 30;
-    coalescer.poke(50_000);
-    t.same(flushes, [1_000]);
-    coalescer.poke(55_000);
-    t.same(flushes, [1_000], 'one at a time');
-    clock.write();
-    t.same(flushes, [1_000, 1_030]);
-    clock.write();
-    clock.write();
-    t.same(flushes, [1_000, 1_030, 1_060, 1_090]);
-    clock.write();
-    t.same(flushes.length, 4, 'the rest is not enough to be full');
-    clock.advance(1_000);
-    t.equal(flushes.length, 5);
-    t.ok((flushes[4] ?? 0) - 1_090 > 20, 'and waits for its tick');
-    t.equal(clock.armed, 0);
-  },
-);
+t.test('a full queue is flushed when the flush before is written; the rest waits for its tick', async (t) => {
+  const { clock, coalescer, flushes } = setUp([20_000, 40_000, 15_000, 700]);
+  clock.writeMs = 30;
+  coalescer.poke(50_000);
+  t.same(flushes, [1_000]);
+  coalescer.poke(55_000);
+  t.same(flushes, [1_000], 'one at a time');
+  clock.write();
+  t.same(flushes, [1_000, 1_030]);
+  clock.write();
+  clock.write();
+  t.same(flushes, [1_000, 1_030, 1_060, 1_090]);
+  clock.write();
+  t.same(flushes.length, 4, 'the rest is not full');
+  clock.advance(1_000);
+  t.equal(flushes.length, 5);
+  t.ok((flushes[4] ?? 0) - 1_090 > 20);
+  t.equal(clock.armed, 0);
+});
 
-t.test('a late event loop stretches the tick too', async (t) => {
+t.test('a late event loop makes the tick longer, too', async (t) => {
   const { clock, coalescer } = setUp();
   for (let i = 0; i < 30; i += 1) {
     coalescer.poke(100);
@@ -133,7 +119,7 @@ t.test('a late event loop stretches the tick too', async (t) => {
   t.ok(coalescer.intervalMs() > 60, String(coalescer.intervalMs()));
 });
 
-t.test('a flush on demand takes along what waits, and stops the timer', async (t) => {
+t.test('flushNow flushes what is queued and clears the timer', async (t) => {
   const { clock, coalescer, flushes } = setUp();
   coalescer.poke(1);
   clock.advance(1);

@@ -17,7 +17,7 @@ const sale: SaleView = {
     { sku: 'b', product: 'p', price: 1, left: 0 },
   ],
 };
-const input = (more: Partial<RefusalInput> = {}): RefusalInput => ({
+const input = (more: Partial<RefusalInput>): RefusalInput => ({
   isSynced: true,
   sale,
   saleId: 's',
@@ -28,63 +28,59 @@ const input = (more: Partial<RefusalInput> = {}): RefusalInput => ({
   isBuyerNew: true,
   ...more,
 });
-const code = (more: Partial<RefusalInput>): string | null => refuseLocally(input(more))?.code ?? null;
+const soldOut = [{ sku: 'b', qty: 1 }];
+const scheduled: SaleView = { ...sale, state: 'scheduled', opensAt: 6_000 };
+const inState = (state: SaleView['state']): Partial<RefusalInput> => ({ sale: { ...sale, state } });
 
-t.test('what is possible goes to Redis', async (t) => {
-  t.equal(code({}), null);
-  t.equal(code({ sale: { ...sale, state: 'draft' } }), null);
-  t.equal(code({ lines: [{ sku: 'unknown', qty: 1 }] }), null);
-});
+type Case = readonly [what: string, more: Partial<RefusalInput>, code: string | null];
+const check = (name: string, cases: readonly Case[]): void =>
+  void t.test(name, async (t) => {
+    for (const [what, more, code] of cases) t.equal(refuseLocally(input(more))?.code ?? null, code, what);
+  });
 
-t.test('what is certain is refused', async (t) => {
-  t.equal(code({ sale: undefined, saleId: 'x' }), 'sale_not_found');
-  t.equal(code({ sale: { ...sale, state: 'paused' } }), 'sale_paused');
-  t.equal(code({ sale: { ...sale, state: 'ended' } }), 'sale_ended');
-  t.equal(code({ sale: { ...sale, state: 'cancelled' } }), 'sale_cancelled');
-  t.equal(code({ lines: [{ sku: 'b', qty: 1 }] }), 'sold_out');
-  t.equal(
-    code({
-      lines: [
-        { sku: 'a', qty: 1 },
-        { sku: 'b', qty: 1 },
-      ],
-    }),
-    'sold_out',
-    'one line is enough',
-  );
-  t.equal(
-    code({
+check('a request that may succeed goes to Redis', [
+  ['units are left', {}, null],
+  ['a draft', inState('draft'), null],
+  ['an unknown SKU', { lines: [{ sku: 'unknown', qty: 1 }] }, null],
+]);
+
+check('a request that cannot succeed is refused', [
+  ['no such sale', { sale: undefined, saleId: 'x' }, 'sale_not_found'],
+  ['paused', inState('paused'), 'sale_paused'],
+  ['ended', inState('ended'), 'sale_ended'],
+  ['cancelled', inState('cancelled'), 'sale_cancelled'],
+  ['no units left', { lines: soldOut }, 'sold_out'],
+  ['no units left of one item', { lines: [{ sku: 'a', qty: 1 }, ...soldOut] }, 'sold_out'],
+  [
+    'two items of the same SKU',
+    {
       lines: [
         { sku: 'a', qty: 2 },
         { sku: 'a', qty: 1 },
       ],
-    }),
+    },
     'sold_out',
-    'lines of the same SKU count together',
-  );
-});
+  ],
+]);
 
-t.test('nothing is refused that the clock could make wrong', async (t) => {
-  const scheduled: SaleView = { ...sale, state: 'scheduled', opensAt: 6_000 };
-  t.match(refuseLocally(input({ sale: scheduled })), {
-    code: 'sale_not_open',
-    retryAfterMs: 1_000,
-    details: { opensAt: 6_000 },
-  });
-  t.equal(code({ sale: scheduled, nowMs: 5_998 }), null, 'within the error of the clock');
-  t.equal(code({ sale: scheduled, nowMs: 5_997 }), 'sale_not_open');
-  t.equal(code({ sale: scheduled, nowMs: 7_000 }), null, 'the view is behind: the sale is due to open');
-  const none = [{ sku: 'b', qty: 1 }];
-  t.equal(code({ lines: none, nextDueAt: 5_002 }), null, 'a hold may have lapsed');
-  t.equal(code({ lines: none, nextDueAt: 5_003 }), 'sold_out');
-  t.equal(code({ lines: none, nextDueAt: null }), 'sold_out');
-  t.equal(code({ lines: none, errorMs: Number.POSITIVE_INFINITY }), null, 'a clock that was never set');
-});
+check('a refusal allows for the error of the clock', [
+  ['the opening is within the error', { sale: scheduled, nowMs: 5_998 }, null],
+  ['the opening is later', { sale: scheduled, nowMs: 5_997 }, 'sale_not_open'],
+  ['the sale is due to open', { sale: scheduled, nowMs: 7_000 }, null],
+  ['a hold may have expired', { lines: soldOut, nextDueAt: 5_002 }, null],
+  ['no hold can have expired', { lines: soldOut, nextDueAt: 5_003 }, 'sold_out'],
+  ['nothing is planned', { lines: soldOut, nextDueAt: null }, 'sold_out'],
+  ['the clock was never set', { lines: soldOut, errorMs: Number.POSITIVE_INFINITY }, null],
+]);
 
-t.test('nothing is refused while the view may be behind, or to a buyer whose key may have an answer', async (t) => {
-  for (const more of [{ isSynced: false }, { isBuyerNew: false }]) {
-    t.equal(code({ ...more, sale: undefined }), null);
-    t.equal(code({ ...more, lines: [{ sku: 'b', qty: 1 }] }), null);
-    t.equal(code({ ...more, sale: { ...sale, state: 'ended' } }), null);
-  }
+for (const more of [{ isSynced: false }, { isBuyerNew: false }])
+  check(`I4: a request goes to Redis if the replica or the buyer is not certain: ${JSON.stringify(more)}`, [
+    ['no such sale', { ...more, sale: undefined }, null],
+    ['no units left', { ...more, lines: soldOut }, null],
+    ['ended', { ...more, ...inState('ended') }, null],
+  ]);
+
+t.test('a refusal before the opening says when to retry', async (t) => {
+  const expected = { code: 'sale_not_open', retryAfterMs: 1_000, details: { opensAt: 6_000 } };
+  t.match(refuseLocally(input({ sale: scheduled })), expected);
 });
