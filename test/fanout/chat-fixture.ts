@@ -1,13 +1,13 @@
-/** Invented chat of the shape of recorded chat: 10-character names, 17 characters of text on average. */
+/** Invented chat, shaped like recorded chat: names of 10 characters, texts of 17 on average. */
 import { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
 
 export type Message = readonly [name: string, text: string];
 
-const WORDS =
-  'ban hum lol omg want this one pls size M how much is it love the red one mine 5 dollars shipping to berlin? wow cute haha yes no back in stock'.split(
-    ' ',
-  );
+const WORDS = (
+  'ban hum lol omg want this one pls size M how much is it love the red one mine 5 dollars ' +
+  'shipping to berlin? wow cute haha yes no back in stock'
+).split(' ');
 
 export function inventChat(count: number, seed = 7): Message[] {
   let state = seed;

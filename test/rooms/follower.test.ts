@@ -1,45 +1,37 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import type { ChatBatch } from '../../src/domain/chat.ts';
 import type { Commit, RelayListener, RoomSnapshot } from '../../src/domain/show-log.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
-import type { SaleView, ShowEvent } from '../../src/protocol/messages.ts';
+import type { SaleStateView, SaleView, ShowEvent } from '../../src/protocol/messages.ts';
 import { ShowFollower } from '../../src/rooms/follower.ts';
+import { ShowReplica } from '../../src/rooms/replica.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { showView } from '../support/show-view.ts';
 
-const show = showView();
+const OPEN = { id: 'f', state: 'open', opensAt: 1, closesAt: 9 } as const;
+const EMPTY_COMMIT = { epoch: 'e1', at: 1, sales: [], reservations: [], holds: null, nextDueAt: null };
+const saleState = (rev: number, left: number): SaleStateView => ({ ...OPEN, rev, left: { a: left } });
 const sale = (rev: number, left: number): SaleView => ({
-  id: 'f',
+  ...OPEN,
   title: 'F',
-  state: 'open',
-  opensAt: 1,
-  closesAt: 9,
   holdMs: 1,
   perBuyer: 1,
   currency: 'EUR',
   rev,
   skus: [{ sku: 'a', product: 'p', price: 1, left }],
 });
-const event = (
-  offset: number,
-  data: Record<string, unknown> = { text: `${offset}` },
-  type: ShowEvent['type'] = 'announcement',
-): ShowEvent => ({
+const event = (offset: number, more: Partial<ShowEvent> = {}): ShowEvent => ({
   offset,
   at: 1,
-  type,
-  data,
+  type: 'announcement',
+  data: { text: `${offset}` },
+  ...more,
 });
-const commit = (rev: number, events: ShowEvent[], more: Partial<Commit> = {}): Commit => ({
+const commit = (rev: number, offsets: readonly number[], more: Partial<Commit> = {}): Commit => ({
+  ...EMPTY_COMMIT,
   rev,
-  epoch: 'e1',
-  at: 1,
-  events,
-  sales: [],
-  reservations: [],
-  holds: null,
-  nextDueAt: null,
+  events: offsets.map((offset) => event(offset)),
   ...more,
 });
 const loaded = (rev: number, offset: number, epoch = 'e1'): RoomSnapshot => ({
@@ -48,23 +40,17 @@ const loaded = (rev: number, offset: number, epoch = 'e1'): RoomSnapshot => ({
   chat: [],
   lastChat: 0,
   mutes: [],
-  snapshot: { epoch, offset, show, products: [], sales: [sale(rev, 5)], state: {} },
+  snapshot: { epoch, offset, show: showView(), products: [], sales: [sale(rev, 5)], state: {} },
 });
+const offsetsOf = (events: readonly ShowEvent[]): string => events.map(({ offset }) => offset).join();
 
-/** A log whose answers wait until the test gives them. */
-function setUp(): {
-  follower: ShowFollower;
-  listener: () => RelayListener;
-  loads: Array<(r: Result<RoomSnapshot>) => void>;
-  log: ShowEvent[];
-  seen: string[];
-  clock: ManualClock;
-} {
+/** A follower whose loads reply when the test says so. `log` holds the events of the log. */
+function setUp() {
   const clock = new ManualClock();
   const seen: string[] = [];
-  const loads: Array<(r: Result<RoomSnapshot>) => void> = [];
+  const loads: Array<(result: Result<RoomSnapshot>) => void> = [];
   const log: ShowEvent[] = [];
-  let listener: RelayListener | null = null;
+  let listener: RelayListener | undefined;
   const follower = new ShowFollower({
     showId: 'show',
     clock,
@@ -73,196 +59,161 @@ function setUp(): {
         listener = given;
         return ok({ unsubscribe: async () => {} });
       },
-      load: () => new Promise((answer) => loads.push(answer)),
-      eventsAfter: async (_show, epoch, after) =>
-        ok(
-          epoch === 'e1' && log.some(({ offset }) => offset === after + 1)
-            ? log.filter(({ offset }) => offset > after)
-            : null,
-        ),
+      load: () => new Promise((reply) => loads.push(reply)),
+      eventsAfter: async (_show, epoch, after) => {
+        const isComplete = epoch === 'e1' && log.some(({ offset }) => offset === after + 1);
+        return ok(isComplete ? log.filter(({ offset }) => offset > after) : null);
+      },
     },
     handlers: {
-      onCommit: ({ events }) => seen.push(`commit ${events.map(({ offset }) => offset).join()}`),
-      onChat: ({ firstId }: ChatBatch) => seen.push(`chat ${firstId}`),
+      onCommit: ({ events }) => seen.push(`commit ${offsetsOf(events)}`),
+      onChat: ({ firstId }) => seen.push(`chat ${firstId}`),
       onCounts: ({ viewers }) => seen.push(`counts ${viewers}`),
-      onCaughtUp: (events) =>
-        seen.push(events === null ? 'snapshot' : `caught up ${events.map(({ offset }) => offset).join()}`),
+      onCaughtUp: (events) => seen.push(events === null ? 'snapshot' : `caught up ${offsetsOf(events)}`),
       onGone: () => seen.push('gone'),
     },
   });
+  const settle = async (): Promise<void> => {
+    for (let i = 0; i < 10; i += 1) await turn();
+  };
+  /** Replies to the running load, and waits until the follower has processed it. */
+  const load = async (result: Result<RoomSnapshot>): Promise<void> => {
+    await settle();
+    loads.shift()?.(result);
+    await settle();
+  };
+  const send = (...commits: Commit[]): void => {
+    for (const each of commits) listener?.onMessage({ kind: 'commit', commit: each });
+  };
   return {
     follower,
+    replica: follower.replica,
     loads,
     log,
     seen,
     clock,
-    listener: () =>
-      listener ??
-      (() => {
-        throw new Error('not subscribed');
-      })(),
+    load,
+    send,
+    resync: () => listener?.onResync(),
   };
 }
 
-const settle = async (): Promise<void> => {
-  for (let i = 0; i < 10; i += 1) await new Promise<void>((resolve) => setImmediate(resolve));
-};
-
-async function opened(): Promise<ReturnType<typeof setUp>> {
+/** A follower in sync at revision 10, offset 3. */
+async function opened() {
   const world = setUp();
-  const open = world.follower.open();
-  await settle();
-  world.loads.shift()?.(ok(loaded(10, 3)));
-  await open;
+  const done = world.follower.open();
+  await world.load(ok(loaded(10, 3)));
+  await done;
   return world;
 }
 
-const send = (world: ReturnType<typeof setUp>, ...commits: Commit[]): void => {
-  for (const each of commits) world.listener().onMessage({ kind: 'commit', commit: each });
-};
-
-t.test(
-  'listen first, load after: what came meanwhile is applied on top, what the load has is not applied twice',
-  async (t) => {
-    const world = setUp();
-    const open = world.follower.open();
-    await settle();
-    send(world, commit(9, [event(3)]), commit(11, [event(4)]), commit(12, []));
-    world.loads[0]?.(ok(loaded(10, 3)));
-    t.match(await open, { ok: true });
-    t.same(world.seen, ['commit 4', 'commit ']);
-    t.same([world.follower.replica.offset, world.follower.replica.rev, world.follower.isSynced], [4, 12, true]);
-  },
-);
-
-t.test('L-4: mutes of a commit are known, lifted, and those that are over do not pile up', async (t) => {
-  const { replica: view } = new ShowFollower({
-    showId: 's',
-    clock: new ManualClock(),
-    log: {} as never,
-    handlers: {} as never,
-  });
-  view.adopt({ ...loaded(1, 1), mutes: [['old', 500]] });
-  t.equal(view.apply(commit(2, [], { mutes: [['ann', 2_000]] })), 'applied');
-  t.same(
-    [...view.mutes],
-    [
-      ['old', 500],
-      ['ann', 2_000],
-    ],
-  );
-  view.apply(commit(3, [], { at: 600, mutes: [['ann', 0]] }));
-  t.same([...view.mutes.keys()], ['old']);
-  const many = Array.from({ length: 3 * LIMITS.mutesPerShowMax }, (_, i): [string, number] => [`u${i}`, 1]);
-  view.apply(commit(4, [], { at: 600, mutes: many }));
-  t.ok(view.mutes.size <= LIMITS.mutesPerShowMax, String(view.mutes.size));
+t.test('messages that arrive during the load are applied on top of it, once', async (t) => {
+  const { follower, replica, seen, load, send } = setUp();
+  const done = follower.open();
+  await turn();
+  send(commit(9, [3]), commit(11, [4]), commit(12, []));
+  await load(ok(loaded(10, 3)));
+  t.match(await done, { ok: true });
+  t.same(seen, ['commit 4', 'commit ']);
+  t.same([replica.offset, replica.rev, follower.isSynced], [4, 12, true]);
 });
 
-t.test('E-5: a gap in the offsets is filled from the log before anything later is told', async (t) => {
-  const world = await opened();
-  send(world, commit(11, [event(4)]), commit(13, [event(6)]), commit(14, [event(7)]));
-  t.same(world.seen, ['commit 4']);
-  t.notOk(world.follower.isSynced, 'the gate must not trust this view now');
-  await settle();
-  world.log.push(event(4), event(5), event(6));
-  world.loads.at(-1)?.(ok(loaded(13, 6)));
-  await settle();
-  t.same(world.seen, ['commit 4', 'caught up 5,6', 'commit 7']);
-  t.ok(world.follower.isSynced);
+t.test('L-4: mutes of a commit are known and removed; ended ones do not accumulate', async (t) => {
+  const replica = new ShowReplica();
+  const mute = (rev: number, at: number, ...mutes: Array<[string, number]>): void =>
+    void t.equal(replica.apply(commit(rev, [], { at, mutes })), 'applied');
+  replica.adopt({ ...loaded(1, 1), mutes: [['old', 500]] });
+  mute(2, 1, ['ann', 2_000]);
+  t.same(Object.fromEntries(replica.mutes), { old: 500, ann: 2_000 });
+  mute(3, 600, ['ann', 0]);
+  t.same([...replica.mutes.keys()], ['old']);
+  mute(4, 600, ...Array.from({ length: 3 * LIMITS.mutesPerShowMax }, (_, i): [string, number] => [`u${i}`, 1]));
+  t.ok(replica.mutes.size <= LIMITS.mutesPerShowMax, String(replica.mutes.size));
 });
 
-t.test('a lost commit that carried only state is noticed by the next one, whatever that carries', async (t) => {
-  const world = await opened();
-  send(world, commit(12, []));
-  t.notOk(world.follower.isSynced);
-  await settle();
-  world.loads.at(-1)?.(ok(loaded(12, 3)));
-  await settle();
-  t.same(world.seen, ['caught up ']);
-  t.same([world.follower.replica.rev, world.follower.isSynced], [12, true]);
+t.test('E-5: missed events are read from the log before later ones are sent', async (t) => {
+  const { follower, log, seen, load, send } = await opened();
+  send(commit(11, [4]), commit(13, [6]), commit(14, [7]));
+  t.same(seen, ['commit 4']);
+  t.notOk(follower.isSynced, 'local refusals stop');
+  log.push(event(4), event(5), event(6));
+  await load(ok(loaded(13, 6)));
+  t.same(seen, ['commit 4', 'caught up 5,6', 'commit 7']);
+  t.ok(follower.isSynced);
 });
 
-t.test('and by the answer to a report, when nothing comes after it', async (t) => {
-  const world = await opened();
-  const stands = (rev: number, epoch = 'e1'): void => world.follower.checkPosition({ epoch, rev });
-  stands(10);
-  stands(11);
-  t.ok(world.follower.isSynced, 'it may be on its way');
-  send(world, commit(11, []));
-  stands(12);
-  stands(12);
-  t.notOk(world.follower.isSynced, 'what was published a report ago must be here by now');
-  await settle();
-  t.equal(world.loads.length, 1);
-  world.loads.at(-1)?.(ok(loaded(12, 3)));
-  await settle();
-  stands(12);
-  t.same([world.follower.isSynced, world.loads.length], [true, 1], 'and that is all');
-
-  stands(1, 'e2');
-  t.ok(world.follower.isSynced);
-  stands(1, 'e2');
-  t.notOk(world.follower.isSynced, 'another epoch');
+t.test('a lost commit without events is found by the next commit', async (t) => {
+  const { follower, replica, seen, load, send } = await opened();
+  send(commit(12, []));
+  t.notOk(follower.isSynced);
+  await load(ok(loaded(12, 3)));
+  t.same(seen, ['caught up ']);
+  t.same([replica.rev, follower.isSynced], [12, true]);
 });
 
-t.test('a new epoch, or a log that does not reach back: a snapshot for everybody (E-4.2)', async (t) => {
-  const world = await opened();
-  send(world, commit(20, [], { epoch: 'e2' }));
-  await settle();
-  world.loads.at(-1)?.(ok(loaded(20, 0, 'e2')));
-  await settle();
-  t.same(world.seen, ['snapshot']);
-  t.equal(world.follower.replica.epoch, 'e2');
+t.test('a lost commit without a next one is found by the position in a counts report', async (t) => {
+  const { follower, loads, load, send } = await opened();
+  const report = (rev: number, epoch = 'e1'): void => follower.checkPosition({ epoch, rev });
+  report(10);
+  report(11);
+  t.ok(follower.isSynced, 'it may be on its way');
+  send(commit(11, []));
+  report(12);
+  report(12);
+  t.notOk(follower.isSynced, 'what was published before the last report must have arrived');
+  await load(ok(loaded(12, 3)));
+  report(12);
+  t.same([follower.isSynced, loads.length], [true, 0]);
+  report(1, 'e2');
+  t.ok(follower.isSynced);
+  report(1, 'e2');
+  t.notOk(follower.isSynced, 'another epoch');
+});
+
+t.test('E-4: under a new epoch, or without the events in the log, viewers get a snapshot', async (t) => {
+  const { replica, seen, load, send } = await opened();
+  send(commit(20, [], { epoch: 'e2' }));
+  await load(ok(loaded(20, 0, 'e2')));
+  t.same(seen, ['snapshot']);
+  t.equal(replica.epoch, 'e2');
   const other = await opened();
-  other.listener().onResync();
-  await settle();
-  other.loads.at(-1)?.(ok(loaded(500, 400)));
-  await settle();
+  other.resync();
+  await other.load(ok(loaded(500, 400)));
   t.same(other.seen, ['snapshot']);
 });
 
-t.test('a lost line: loads again until Redis answers, however often it is lost meanwhile', async (t) => {
-  const world = await opened();
-  world.listener().onResync();
-  await settle();
-  world.loads.shift()?.(fail('redis_unavailable'));
-  await world.clock.pass(150);
-  t.equal(world.loads.length, 1, 'asked again after a pause');
-  world.listener().onResync();
-  world.loads.shift()?.(ok(loaded(11, 3)));
-  await world.clock.pass(300);
-  t.same(world.seen, [], 'the line was lost during the load: it counts for nothing');
-  world.loads.shift()?.(ok(loaded(12, 3)));
-  await settle();
-  t.same(world.seen, ['caught up ']);
-  t.ok(world.follower.isSynced);
+t.test('after a lost connection it loads until Redis replies and no connection was lost meanwhile', async (t) => {
+  const { follower, loads, seen, clock, load, resync } = await opened();
+  resync();
+  await load(fail('redis_unavailable'));
+  await clock.pass(150);
+  t.equal(loads.length, 1, 'loads again after a pause');
+  resync();
+  loads.shift()?.(ok(loaded(11, 3)));
+  await clock.pass(300);
+  t.same(seen, [], 'the connection was lost during the load');
+  await load(ok(loaded(12, 3)));
+  t.same(seen, ['caught up ']);
+  t.ok(follower.isSynced);
 });
 
-t.test('a show that is gone', async (t) => {
-  const world = await opened();
-  world.listener().onResync();
-  await settle();
-  world.loads.at(-1)?.(fail('show_not_found'));
-  await settle();
-  t.same(world.seen, ['gone']);
-  await world.follower.stop();
+t.test('a show that no longer exists is reported', async (t) => {
+  const { follower, seen, load, resync } = await opened();
+  resync();
+  await load(fail('show_not_found'));
+  t.same(seen, ['gone']);
+  await follower.stop();
 });
 
-t.test('sale state merges by revision (S-2.2, S-2.3)', async (t) => {
-  const world = await opened();
-  const left = (): number | undefined => world.follower.replica.sales.get('f')?.skus[0]?.left;
-  const patch = (rev: number, units: number): Commit =>
-    commit(rev, [], { sales: [{ id: 'f', rev, state: 'open', opensAt: 1, closesAt: 9, left: { a: units } }] });
-  send(world, patch(11, 4));
+t.test('S-2: states of a sale are merged by revision', async (t) => {
+  const { replica, send } = await opened();
+  const left = (): number | undefined => replica.sales.get('f')?.skus[0]?.left;
+  send(commit(11, [], { sales: [saleState(11, 4)] }));
   t.equal(left(), 4);
-  send(world, patch(9, 99));
-  t.equal(left(), 4, 'an old one changes nothing');
-  send(
-    world,
-    commit(12, [event(4, { sale: sale(12, 2) }, 'sale.stocked')], {
-      sales: [{ id: 'f', rev: 12, state: 'open', opensAt: 1, closesAt: 9, left: { a: 2 } }],
-    }),
-  );
+  send(commit(9, [], { sales: [saleState(9, 99)] }));
+  t.equal(left(), 4, 'an older one changes nothing');
+  const stocked = event(4, { type: 'sale.stocked', data: { sale: sale(12, 2) } });
+  send(commit(12, [], { events: [stocked], sales: [saleState(12, 2)] }));
   t.equal(left(), 2);
-  t.same(world.follower.replica.snapshot().sales[0]?.rev, 12);
+  t.same(replica.snapshot().sales[0]?.rev, 12);
 });

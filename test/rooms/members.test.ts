@@ -283,7 +283,7 @@ t.test('a hold known only from a recorded result is sent to the other connection
   const { calls, join, joinKnown, reserve } = setUp();
   const phone = await joinKnown('ann');
   const laptop = join('ann');
-  // A room skips announcements of its own new holds, so the recorded result is all it gets.
+  // A room skips announcements of holds that it asked for, so the recorded result is all it gets.
   reserve(phone, decided(hold('s'), true));
   calls[1]?.reply([holding('s')]);
   await turn();

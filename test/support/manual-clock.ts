@@ -1,4 +1,4 @@
-/** A clock that only moves when told. */
+/** A clock that the test advances. */
 import type { Clock, Timer } from '../../src/domain/clock.ts';
 
 interface Armed {
@@ -8,10 +8,10 @@ interface Armed {
 
 export class ManualClock implements Clock {
   time = 1_000;
-  /** How long what follows a flush takes until its writes are out. */
+  /** Duration of the writes after a flush. */
   writeMs = 0;
-  private timers = new Set<Armed>();
-  private afterwards: Array<() => void> = [];
+  private readonly timers = new Set<Armed>();
+  private writeCallbacks: Array<() => void> = [];
 
   nowMs(): number {
     return this.time;
@@ -28,38 +28,38 @@ export class ManualClock implements Clock {
   }
 
   afterWrites(run: () => void): void {
-    this.afterwards.push(run);
+    this.writeCallbacks.push(run);
   }
 
   get armed(): number {
     return this.timers.size;
   }
 
-  /** Lets the sockets write: takes `writeMs`. */
+  /** Lets the sockets write, which takes `writeMs`. */
   write(): void {
-    const runs = this.afterwards.splice(0);
-    if (runs.length > 0) this.time += this.writeMs;
-    for (const run of runs) run();
+    const callbacks = this.writeCallbacks.splice(0);
+    if (callbacks.length > 0) this.time += this.writeMs;
+    for (const run of callbacks) run();
   }
 
   advance(ms: number): void {
-    const end = this.time + ms;
+    const endMs = this.time + ms;
     for (;;) {
-      const next = [...this.timers].filter(({ atMs }) => atMs <= end).sort((a, b) => a.atMs - b.atMs)[0];
+      const next = [...this.timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
       if (next === undefined) break;
       this.timers.delete(next);
       this.time = Math.max(this.time, next.atMs);
       next.run();
       this.write();
     }
-    this.time = Math.max(this.time, end);
+    this.time = Math.max(this.time, endMs);
   }
 
-  /** As `advance`, with everything that promises do in between. */
+  /** As `advance`, and runs promise callbacks in between. */
   async pass(ms: number): Promise<void> {
-    const end = this.time + ms;
-    while (this.time < end) {
-      this.advance(Math.min(1, end - this.time));
+    const endMs = this.time + ms;
+    while (this.time < endMs) {
+      this.advance(Math.min(1, endMs - this.time));
       for (let i = 0; i < 4; i += 1) await new Promise<void>((resolve) => setImmediate(resolve));
     }
   }
