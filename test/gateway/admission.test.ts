@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { createGateway } from '../../src/gateway/index.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { type RawUpgrade, rawUpgrade, refusedUpgrade } from './client.ts';
-import { gatewayDeps, gatewayOptions, type Node, startWorld, until, type World } from './harness.ts';
+import { gatewayDeps, type Node, optionsOf, startWorld, until, type World } from './harness.ts';
 
 const JSON_PROTOCOL = 'stampede.v1.json';
 
@@ -24,7 +24,7 @@ t.test('a full node refuses before it checks the token, and accepts again after 
     return { ok: false as const, error: { code: 'unauthenticated' as const, message: 'never' } };
   };
   const deps = { ...gatewayDeps(world), tokens: { verify, pass: () => null } };
-  const gateway = createGateway({ ...deps, options: gatewayOptions({ limits: { perNodeMax: 2 } }) });
+  const gateway = createGateway({ ...deps, options: optionsOf({ limits: { perNodeMax: 2 } }) });
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 1_000 }));
   const guest = { node: { url: `ws://127.0.0.1:${port}` }, token: null };
@@ -109,7 +109,7 @@ t.test('behind trusted proxies, the address is the last one that is not a truste
   ] as const)
     t.equal(await via(...values), status, what);
   t.throws(
-    () => createGateway({ ...gatewayDeps(world), options: gatewayOptions({ trustedProxies: ['not-an-address'] }) }),
+    () => createGateway({ ...gatewayDeps(world), options: optionsOf({ trustedProxies: ['not-an-address'] }) }),
     'an invalid proxy address is an error',
   );
 });

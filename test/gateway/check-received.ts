@@ -1,6 +1,10 @@
 /** Checks the messages of one viewer: each gap must be reported (E-5, B-2, R-6). */
 import type { Message } from './client.ts';
 
+/** Returns whether each number is one more than the number before it. */
+export const isConsecutive = (numbers: readonly number[]): boolean =>
+  numbers.every((number, i) => number === (numbers[0] ?? 0) + i);
+
 export interface ReceivedReport {
   /** Unreported gaps and events out of order. */
   readonly problems: readonly string[];

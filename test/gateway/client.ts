@@ -71,9 +71,8 @@ export class Client {
   }
 
   send(message: unknown): void {
-    this.socket.send(
-      this.encoding === 'json' ? JSON.stringify(message) : msgpackEncode(message, { ignoreUndefined: true }),
-    );
+    const isJson = this.encoding === 'json';
+    this.socket.send(isJson ? JSON.stringify(message) : msgpackEncode(message, { ignoreUndefined: true }));
   }
 
   /** Resolves with the first message, received or future, for which `matches` is true. */

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createGateway } from '../../src/gateway/index.ts';
 import { refusedUpgrade, sendUpgrade } from './client.ts';
-import { gatewayDeps, gatewayOptions, SECRET, startWorld, until } from './harness.ts';
+import { gatewayDeps, optionsOf, SECRET, startWorld, until } from './harness.ts';
 
 const json = 'stampede.v1.json';
 
@@ -149,8 +149,7 @@ t.test('a client that disconnects during its upgrade leaves nothing behind', asy
 t.test('options that would end the process, and a port in use, are errors', async (t) => {
   const world = await startWorld(t);
   const deps = gatewayDeps(world);
-  const create = (port: number, host = '127.0.0.1') =>
-    createGateway({ ...deps, options: gatewayOptions({ port, host }) });
+  const create = (port: number, host = '127.0.0.1') => createGateway({ ...deps, options: optionsOf({ port, host }) });
   await t.rejects(create(world.node.port).listen(), { message: /already_exists/ });
   t.throws(() => create(70_000), { message: /invalid_request/ });
   t.throws(() => create(world.node.port, ''), { message: /invalid_request/ });

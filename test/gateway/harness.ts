@@ -37,13 +37,7 @@ export interface Engine {
   /** Connects and waits for the welcome. */
   join(options?: ConnectOptions): Promise<Client>;
   joinMany(count: number, options: (index: number) => ConnectOptions): Promise<Client[]>;
-  openSale(spec?: {
-    quantity?: number;
-    perBuyer?: number;
-    opensInMs?: number;
-    holdMs?: number;
-    id?: string;
-  }): Promise<string>;
+  openSale(spec?: Partial<Record<'quantity' | 'perBuyer' | 'opensInMs' | 'holdMs', number>>): Promise<string>;
 }
 
 export interface World extends Engine {
@@ -73,14 +67,10 @@ export interface ConnectOptions {
 }
 
 /** Options of a gateway on a free port. */
-export const gatewayOptions = (more: Partial<GatewayOptions> = {}): GatewayOptions => ({
-  host: '127.0.0.1',
-  port: 0,
-  exclusive: true,
-  node: 'test',
-  allowedOrigins: null,
-  ...more,
-});
+export const optionsOf = (more: Partial<GatewayOptions> = {}): GatewayOptions => {
+  const defaults = { host: '127.0.0.1', port: 0, exclusive: true, node: 'test', allowedOrigins: null };
+  return { ...defaults, ...more };
+};
 
 /** Dependencies of a gateway that verifies no token. */
 export const gatewayDeps = ({ store }: Engine): Omit<GatewayDeps, 'options'> => ({
@@ -116,15 +106,8 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
     const store = await connectStore({ url: redisUrl, keyPrefix, logger });
     const tokens = createTokens({ secret: SECRET, publicKeys, nowMs: () => store.now() });
     const metrics = createMetrics({ processMetrics: false });
-    const gatewayName = { node: `n${nodes.length + 1}` };
-    const gateway = createGateway({
-      store,
-      log: store,
-      tokens,
-      logger,
-      metrics,
-      options: gatewayOptions({ ...gatewayName, ...more }),
-    });
+    const gatewayOptions = optionsOf({ node: `n${nodes.length + 1}`, ...more });
+    const gateway = createGateway({ store, log: store, tokens, logger, metrics, options: gatewayOptions });
     const { port } = await gateway.listen();
     const metric: Node['metric'] = (name, label) => sumOf(metrics, name, label);
     const node: Node = { gateway, store, port, metrics, metric, url: `ws://127.0.0.1:${port}` };
@@ -134,15 +117,10 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
   const node = await addNode(options.gateway);
   const { store } = node;
   const show = await startShow(store, options);
-  const token: Engine['token'] = (
-    user,
-    { role = 'buyer', name = `Name of ${user}`, ttlSeconds = 3600, ...more } = {},
-  ) => {
-    const claims = { show: more.show ?? show, name, role };
-    if (provider === null) {
-      const tokens = createTokens({ secret: SECRET, nowMs: () => store.now() });
-      return tokens.mint({ ...claims, user }, ttlSeconds);
-    }
+  const token: Engine['token'] = (user, { ttlSeconds = 3600, ...more } = {}) => {
+    const claims = { show, name: `Name of ${user}`, role: 'buyer', ...more } as const;
+    if (provider === null)
+      return createTokens({ secret: SECRET, nowMs: () => store.now() }).mint({ ...claims, user }, ttlSeconds);
     const key = provider.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
     return createSigner({ key })({ ...claims, sub: user, exp: Math.ceil(store.now() / 1000) + ttlSeconds });
   };
@@ -150,11 +128,8 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
     const { node: at = node, user = 'ann', role = 'buyer', encoding = 'json', query = '' } = connectOptions;
     const jwt = connectOptions.token === undefined ? token(user, { role }) : connectOptions.token;
     const protocols = connectOptions.protocols ?? [`stampede.v1.${encoding}`];
-    const client = new Client(
-      `${at.url}/v1/shows/${connectOptions.show ?? show}${query}`,
-      jwt === null ? protocols : [...protocols, `token.${jwt}`],
-      encoding,
-    );
+    const url = `${at.url}/v1/shows/${connectOptions.show ?? show}${query}`;
+    const client = new Client(url, jwt === null ? protocols : [...protocols, `token.${jwt}`], encoding);
     clients.push(client);
     await client.opened;
     return client;
@@ -172,9 +147,10 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
     token,
     connect,
     join,
-    joinMany: (count, optionsOf) => Promise.all(Array.from({ length: count }, (_, i) => join(optionsOf(i)))),
+    joinMany: (count, options) => Promise.all(Array.from({ length: count }, (_, i) => join(options(i)))),
     async openSale(spec = {}) {
-      const { quantity = 5, perBuyer = 2, opensInMs, holdMs = 60_000, id = `sale-${randomUUID().slice(0, 8)}` } = spec;
+      const { quantity = 5, perBuyer = 2, opensInMs, holdMs = 60_000 } = spec;
+      const id = `sale-${randomUUID().slice(0, 8)}`;
       const skus = [{ sku: 'shirt-m', product: 'shirt', price: 1999, quantity }];
       const sale = { id, title: 'Flash', currency: 'EUR', perBuyer, holdMs, skus };
       const times = opensInMs === undefined ? {} : { opensInMs, durationMs: 60_000 };
@@ -190,10 +166,7 @@ async function startShow(store: ConnectedStore, { show, guests = true }: EngineO
   const id = show === undefined ? {} : { id: show };
   const brands = [{ id: 'acme', name: 'Acme' }];
   const created = unwrap(await store.createShow({ ...id, title: 'Test show', guests, brands }, 'test'));
-  const skus = [
-    { sku: 'shirt-m', title: 'M' },
-    { sku: 'shirt-l', title: 'L' },
-  ];
+  const skus = ['m', 'l'].map((size) => ({ sku: `shirt-${size}`, title: size.toUpperCase() }));
   await store.putProduct(created.id, { id: 'shirt', brand: 'acme', title: 'Shirt', skus }, 'test');
   await store.startShow(created.id, 'test');
   return created.id;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { isConsecutive } from './check-received.ts';
 import { startWorld, until } from './harness.ts';
 
 t.test('after a lost Redis connection, missed events and chat come from the log (E-5, M-5.1)', async (t) => {
@@ -16,14 +17,8 @@ t.test('after a lost Redis connection, missed events and chat come from the log 
     await sleep(150);
   }
   await until(() => [ann, bob].every((c) => c.events().length === 15), 'all events on both nodes');
-  for (const client of [ann, bob]) {
-    const offsets = client.events().map(({ offset }) => offset);
-    t.same(
-      offsets,
-      offsets.map((_, i) => (offsets[0] ?? 0) + i),
-      'offsets without a gap or a repetition',
-    );
-  }
+  for (const client of [ann, bob])
+    t.ok(isConsecutive(client.events().map(({ offset }) => offset)), 'offsets without a gap or a repetition');
   await until(() => ann.chat().length === 5 && bob.chat().length === 5, 'all chat on both nodes');
   t.same(ann.chat(), bob.chat());
 });
