@@ -21,12 +21,14 @@ const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(3, availableParallelis
 const FILE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? 3_600 : 180;
 /** Files that have not started by then fail, so that CI ends within 20 minutes. */
 const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 900;
-/** What `--fast` runs: pure code, Lua, the protocol, and one show from end to end. */
+/** What `--fast` runs, without slow files: pure code, Lua, the protocol, one show end to end. */
 const FAST = [
-  /^test\/(?:auth|config|domain|fanout|project|protocol|telemetry)\//,
+  /^test\/(?:auth|config|domain|fanout|project|protocol|rooms|selling|telemetry)\//,
   /^test\/redis\/lua\//,
-  /^test\/demo\/demo/,
+  /^test\/cli\/readme\./,
 ];
+/** Folders with the longest files, which start first. */
+const LONG = /^test\/(?:browser|cli|demo|faults|bench)\//;
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
@@ -161,17 +163,15 @@ async function runFile({ file, slow }) {
   console.log(report.join('\n'));
 }
 
-/** Slow files first: they take longest, and the last ones to end then overlap with short ones. */
 function testFiles(names, isFast) {
-  const listed = names.length > 0 ? names.map((name) => relative(root, resolve(name))) : [];
   const all = readdirSync(join(root, 'test'), { recursive: true })
     .map((name) => join('test', name))
     .filter((name) => name.endsWith('.test.ts'))
-    .sort();
-  const chosen = listed.length > 0 ? listed : isFast ? all.filter((name) => FAST.some((rule) => rule.test(name))) : all;
-  return chosen
+    .sort((a, b) => Number(LONG.test(b)) - Number(LONG.test(a)) || a.localeCompare(b));
+  const files = names.length > 0 ? names.map((name) => relative(root, resolve(name))) : all;
+  return files
     .map((file) => ({ file, slow: readFileSync(join(root, file), 'utf8').match(/^\/\/ slow: (.+)$/m)?.[1] ?? null }))
-    .sort((a, b) => Number(b.slow !== null) - Number(a.slow !== null));
+    .filter(({ file, slow }) => !isFast || (slow === null && FAST.some((rule) => rule.test(file))));
 }
 
 const since = performance.now();

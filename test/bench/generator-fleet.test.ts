@@ -1,4 +1,5 @@
 /** Coordinator and workers: who may join, what happens when one goes, who is the bottleneck. */
+// slow: measures the event loop of busy processes
 import { createConnection } from 'node:net';
 import t, { type Test } from 'tap';
 import { healthOf } from '../../bench/generator/assemble.ts';

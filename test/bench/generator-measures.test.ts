@@ -1,4 +1,5 @@
 /** The generator against a server whose delay, loss and stalls are known: it must report them. */
+// slow: measures real time
 import t, { type Test } from 'tap';
 import { countOf, latencyOf, refusalsOf } from '../../bench/generator/assemble.ts';
 import { chatPlan } from '../../bench/generator/chat-plan.ts';

@@ -4,6 +4,7 @@
  * many decisions and many chat messages a script call, few bytes a message, one system call a
  * delivery.
  */
+// slow: counts system calls in real time
 import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';

@@ -1,4 +1,5 @@
 /** Every installed server of a comparison delivers every message to all subscribers in order. */
+// slow: runs several servers in real time
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { monotonicMs } from '../../bench/generator/clock.ts';

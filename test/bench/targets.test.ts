@@ -1,4 +1,5 @@
 /** The scenarios behind the fan-out targets, small: they run, promises hold, counts add up. */
+// slow: measures real time under load
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

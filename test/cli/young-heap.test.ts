@@ -1,4 +1,5 @@
 /** The engine has the same young heap however it is started. */
+// slow: measures the heap of a process
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -2,6 +2,7 @@
  * The demo itself in small size: it ends by itself with right books, says what is wrong before it
  * starts, and leaves no process behind.
  */
+// slow: plays a show in real time
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,4 +1,5 @@
 /** Shows without viewers cost nothing: no Redis command names them, and no timer runs for them. */
+// slow: measures real time
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';

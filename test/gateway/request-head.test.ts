@@ -1,4 +1,5 @@
 /** Limits on the size and duration of a request head. uWebSockets.js determines the duration. */
+// slow: waits for timeouts of uWebSockets.js
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';

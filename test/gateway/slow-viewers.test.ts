@@ -1,3 +1,4 @@
+// slow: depends on the send buffers of the kernel
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { FLOOD_MESSAGES, flood, hasFlood } from './flood.ts';

@@ -9,18 +9,19 @@ import type { Reconciliation, Verification } from '../../../src/domain/audit.ts'
 import type { SaleBooks } from '../../../src/domain/sale.ts';
 import { ERRORS } from '../../../src/protocol/codes.ts';
 import type { Product, ReservationView, ShowView } from '../../../src/protocol/messages.ts';
+import { rows } from '../../protocol/spec.ts';
 import { startControl } from '../harness.ts';
 
 /** Compiles only if schema and type are equal. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
-const schemasEqualTypes: [
+void ([true, true, true, true, true, true] satisfies [
   Same<Static<typeof ShowSchema>, ShowView>,
   Same<Static<typeof ProductSchema>, Product>,
   Same<Static<typeof SaleSchema>, SaleBooks>,
   Same<Static<typeof ReservationSchema>, ReservationView>,
   Same<Static<typeof VerificationSchema>, Verification>,
   Same<Static<typeof ReconciliationSchema>, Reconciliation>,
-] = [true, true, true, true, true, true];
+]);
 
 interface Operation {
   tags?: string[];
@@ -65,8 +66,7 @@ const SHOW_ROUTES = `
   POST /reservations/{reservation}/release
   POST /reservations/{reservation}/extend`;
 
-t.test('the API docs equal the catalogue of codes and the routes', async (t) => {
-  t.equal(schemasEqualTypes.length, 6);
+t.test('the API docs list the codes of SPEC.md and the routes', async (t) => {
   const { request } = await startControl(t);
   const response = await request('/openapi.json', { key: null });
   t.equal(response.status, 200);
@@ -78,12 +78,16 @@ t.test('the API docs equal the catalogue of codes and the routes', async (t) => 
     components: { schemas: Record<string, { properties: { code: { enum: string[] } } }> };
   };
   t.equal(spec.openapi, '3.1.0');
-  t.same(new Set(spec.components.schemas.Problem?.properties.code.enum), new Set(Object.keys(ERRORS)));
-  const rows = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| (.+) \| .+ \|$/gm)];
+  const specified = rows.filter(([code, status]) => /^`\w+`$/.test(code ?? '') && /^\d{3}$/.test(status ?? ''));
+  const codes = specified.map(([code = '', status]) => [code.replaceAll('`', ''), Number(status)]);
+  t.same(
+    spec.components.schemas.Problem?.properties.code.enum,
+    codes.map(([code]) => code),
+  );
+  const table = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| .+ \| .+ \|$/gm)];
   t.strictSame(
-    rows.map(([, code, status, title]) => [code, Number(status), title]),
-    Object.entries(ERRORS).map(([code, { status, title }]) => [code, status, title]),
-    'the table lists the catalogue',
+    table.map(([, code, status]) => [code, Number(status)]),
+    codes,
   );
 
   const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
