@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
-import type { SaleBooks, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
+import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
@@ -24,6 +24,10 @@ export interface ReserveOptions {
   qty?: number;
   lines?: Item[];
 }
+
+/** Returns items of quantities by SKU. */
+export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
+  Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
 /** Returns the code of a refusal, `replayed` or `ok`. */
 export function outcome(result: Result<unknown> | undefined): string {
@@ -47,6 +51,7 @@ export class StoreFixture {
   readonly #stores: ConnectedStore[] = [];
   readonly #recorders = new Map<string, CommitRecorder>();
   #shows = 0;
+  #moves = 0;
 
   private constructor(redis: RedisServer, store: ConnectedStore, prefix: string) {
     this.redis = redis;
@@ -149,6 +154,11 @@ export class StoreFixture {
   async newSale(show: string, more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<SaleBooks> {
     const spec = this.saleSpec(more);
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
+  }
+
+  /** Moves a sale, under a new key. */
+  move(show: string, move: SaleMove, sale = 'sale'): Promise<Result<SaleBooks>> {
+    return this.store.moveSale(show, sale, move, { key: `${move.op}-${++this.#moves}`, actor: HOST });
   }
 
   async openShow(more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<string> {

@@ -1,6 +1,6 @@
 /** tick.lua and lib/due.lua: what time does, once, in slices, whichever script comes first. */
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('clock:');
 const { store, client, time } = fixture;
@@ -13,7 +13,7 @@ fixture.test('nothing is due: nothing is done, and the next moment is returned',
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
   const sale = await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: sale.opensAt });
-  const opened = unwrap(await store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
+  const opened = unwrap(await fixture.move(show, { op: 'open' }));
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: opened.closesAt });
   const held = await fixture.hold(show, 'ann');
   t.ok((unwrap(await store.tick(show)).nextDueAt ?? 0) <= (opened.closesAt ?? 0));
@@ -37,16 +37,13 @@ fixture.test('every commit carries the next due moment', async (t) => {
   };
   const planned = await fixture.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
   t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
-  const opened = await commitOf(() => store.moveSale(show, 'sale', { op: 'open' }, { key: 'o', actor: HOST }));
+  const opened = await commitOf(() => fixture.move(show, { op: 'open' }));
   const { closesAt } = unwrap(opened.made);
   t.equal(opened.nextDueAt, closesAt);
   const held = await commitOf(() => fixture.hold(show, 'ann'));
   t.equal(held.nextDueAt, held.made.heldUntil + LIMITS.confirmGraceMs, 'the end of the grace, not of the hold');
   t.equal((await commitOf(() => fixture.confirm(show, held.made))).nextDueAt, closesAt);
-  t.equal(
-    (await commitOf(() => store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }))).nextDueAt,
-    null,
-  );
+  t.equal((await commitOf(() => fixture.move(show, { op: 'end' }))).nextDueAt, null);
 });
 
 fixture.test('for a sale that is open from the start, only its end is due', async (t) => {
@@ -115,7 +112,7 @@ fixture.test('a sale whose moments both passed opens and closes in one call', as
 
 fixture.test('a paused sale ends on time too', async (t) => {
   const show = await fixture.openShow();
-  unwrap(await store.moveSale(show, 'sale', { op: 'pause' }, { key: 'p', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'pause' }));
   await time.passMoment(show, 'sale', 'closesAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
@@ -123,10 +120,7 @@ fixture.test('a paused sale ends on time too', async (t) => {
 fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {
   const show = await fixture.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
   const held = await fixture.hold(show, 'ann', {
-    lines: [
-      { sku: 'S', qty: 2 },
-      { sku: 'M', qty: 1 },
-    ],
+    lines: items({ S: 2, M: 1 }),
   });
   const kept = await fixture.hold(show, 'bob');
   await time.passDeadline(show, held.id);
@@ -170,7 +164,7 @@ fixture.test('a show enters the index with its first sale and leaves it when not
   await fixture.newSale(show);
   t.ok(await live());
   const held = await fixture.hold(show, 'ann');
-  unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'e', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'end' }));
   await store.tick(show);
   t.ok(await live(), 'an open hold keeps it');
   await time.passDeadline(show, held.id);
@@ -201,7 +195,7 @@ fixture.test('a show with a sale without an end stays in the index until the sal
   await fixture.newSale(show, { opensInMs: 0 });
   await store.tick(show);
   t.ok(unwrap(await store.liveShows()).includes(show), 'nothing is due, but the sale is open');
-  unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'end' }));
   await store.tick(show);
   t.notOk(unwrap(await store.liveShows()).includes(show), 'over, and nothing left to do');
 });

@@ -53,7 +53,7 @@ fixture.test('open sales pause, the books are verified, the sales resume, each w
   const show = await fixture.openShow();
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'paused' });
-  unwrap(await store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'pause' }, 'paused'));
   const held = await fixture.hold(show, 'ann');
   const commits = await fixture.commitsOf(show).during(async () => {
     await changeServer(show);

@@ -1,7 +1,7 @@
 /** finish.lua: confirm and release. Each reservation ends once (I3), each key counts once (I4). */
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('finish:');
 const { store, time } = fixture;
@@ -31,10 +31,7 @@ fixture.test('a confirm makes an order: state, order reference, amount, books', 
 fixture.test('a release frees the units', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 4 });
   const held = await fixture.hold(show, 'ann', {
-    lines: [
-      { sku: 'S', qty: 1 },
-      { sku: 'M', qty: 3 },
-    ],
+    lines: items({ S: 1, M: 3 }),
   });
   const released = unwrap(await fixture.release(show, held));
   t.match(released.reservation, { id: held.id, state: 'released', endedAt: Number });
@@ -94,26 +91,13 @@ fixture.test(
       ok: true,
       value: { ...first, replayed: true },
     });
-    t.equal(
-      outcome(await fixture.confirm(show, held, { key: 'pay', orderRef: 'A-2' })),
-      'idempotency_conflict',
-      'another order reference',
-    );
-    t.equal(
-      outcome(await fixture.confirm(show, held, { key: 'pay', orderRef: 'A-1', amount: 1 })),
-      'idempotency_conflict',
-      'another amount',
-    );
-    t.equal(
-      outcome(await fixture.confirm(show, other, { key: 'pay', orderRef: 'A-1' })),
-      'idempotency_conflict',
-      'another reservation',
-    );
-    t.equal(
-      outcome(await fixture.release(show, held, { key: 'pay', actor: HOST })),
-      'idempotency_conflict',
-      'another command',
-    );
+    const conflicts = {
+      'another order reference': () => fixture.confirm(show, held, { key: 'pay', orderRef: 'A-2' }),
+      'another amount': () => fixture.confirm(show, held, { key: 'pay', orderRef: 'A-1', amount: 1 }),
+      'another reservation': () => fixture.confirm(show, other, { key: 'pay', orderRef: 'A-1' }),
+      'another command': () => fixture.release(show, held, { key: 'pay', actor: HOST }),
+    };
+    for (const [name, call] of Object.entries(conflicts)) t.equal(outcome(await call()), 'idempotency_conflict', name);
     t.match(await fixture.confirm(show, held, { key: 'pay2' }), {
       ok: false,
       error: { code: 'reservation_confirmed', details: { orderRef: 'A-1' } },
@@ -207,7 +191,7 @@ fixture.test(
     const show = await fixture.openShow();
     const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
     unwrap(await fixture.confirm(show, ann));
-    unwrap(await store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST }));
+    unwrap(await fixture.move(show, { op: 'cancel' }));
     t.equal(await fixture.stateOf(show, bob.id), 'released', 'the cancel released it');
     t.equal(outcome(await fixture.confirm(show, bob)), 'reservation_released');
     t.same(await fixture.books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 }, 'orders stay');

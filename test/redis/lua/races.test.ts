@@ -1,5 +1,5 @@
 /** Concurrent requests on several connections: one wins, and all get the right result. */
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
 const { time } = fixture;
@@ -28,10 +28,7 @@ fixture.test('of 200 concurrent requests for the last unit exactly one wins', as
 
 fixture.test('of 200 requests in batches for seven units of two SKUs seven win', async (t) => {
   const show = await fixture.openShow({ units: { S: 7, M: 7 }, perBuyer: 2 });
-  const both = [
-    { sku: 'S', qty: 1 },
-    { sku: 'M', qty: 1 },
-  ];
+  const both = items({ S: 1, M: 1 });
   const batches = Array.from({ length: 8 }, (_, batch) =>
     storeOf(batch).reserve(
       show,

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Commit } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('reserve:');
 const { store, time } = fixture;
@@ -15,10 +15,7 @@ fixture.test('a hold has items, amount, currency and deadline, and the books mat
   });
   const decision = unwrap(
     await fixture.reserve(show, 'ann', {
-      lines: [
-        { sku: 'S', qty: 2 },
-        { sku: 'M', qty: 1 },
-      ],
+      lines: items({ S: 2, M: 1 }),
     }),
   );
   const { reservation, replayed } = decision;
@@ -27,10 +24,7 @@ fixture.test('a hold has items, amount, currency and deadline, and the books mat
   t.equal(reservation.heldUntil - reservation.createdAt, 60_000);
   t.same(
     [...reservation.lines].sort((a, b) => (a.sku < b.sku ? -1 : 1)),
-    [
-      { sku: 'M', qty: 1 },
-      { sku: 'S', qty: 2 },
-    ],
+    items({ M: 1, S: 2 }),
   );
   t.same(await fixture.books(show, 'S'), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
   t.same(await fixture.books(show, 'M'), { allocated: 5, available: 4, held: 1, sold: 0, withdrawn: 0 });
@@ -82,44 +76,20 @@ fixture.test('the commit names the origin of new holds, separate from other chan
 
 fixture.test('a refusal has its code, changes nothing and publishes nothing', async (t) => {
   const show = await fixture.newShow();
-  const refused: Array<[string, string, () => Promise<unknown>]> = [
-    ['sale_not_open', 'draft', () => fixture.newSale(show, { id: 'draft', durationMs: 60_000 })],
-    ['sale_not_open', 'scheduled', () => fixture.newSale(show, { id: 'scheduled', opensInMs: 60_000 })],
-    [
-      'sale_paused',
-      'paused',
-      () =>
-        fixture
-          .newSale(show, { id: 'paused' })
-          .then(() => store.moveSale(show, 'paused', { op: 'pause' }, { key: 'p', actor: HOST })),
-    ],
-    [
-      'sale_ended',
-      'ended',
-      () =>
-        fixture
-          .newSale(show, { id: 'ended' })
-          .then(() => store.moveSale(show, 'ended', { op: 'end' }, { key: 'e', actor: HOST })),
-    ],
-    [
-      'sale_cancelled',
-      'cancelled',
-      () =>
-        fixture
-          .newSale(show, { id: 'cancelled' })
-          .then(() => store.moveSale(show, 'cancelled', { op: 'cancel' }, { key: 'c', actor: HOST })),
-    ],
-    ['sale_not_found', 'nowhere', async () => {}],
-  ];
-  for (const [code, sale, prepare] of refused) {
-    await prepare();
-    const books = unwrap(await store.listSales(show));
-    const commits = await fixture
-      .commitsOf(show)
-      .during(async () =>
-        t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, `${sale} results ${code}`),
-      );
-    t.same(commits, [], `${sale}: nothing is published`);
+  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
+  await fixture.newSale(show, { id: 'scheduled', opensInMs: 60_000 });
+  for (const op of ['pause', 'end', 'cancel'] as const) {
+    await fixture.newSale(show, { id: op });
+    unwrap(await fixture.move(show, { op }, op));
+  }
+  const refused = {
+    ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', pause: 'sale_paused', end: 'sale_ended' },
+    ...{ cancel: 'sale_cancelled', unknown: 'sale_not_found' },
+  };
+  const books = unwrap(await store.listSales(show));
+  for (const [sale, code] of Object.entries(refused)) {
+    const reserve = async () => t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, sale);
+    t.same(await fixture.commitsOf(show).during(reserve), [], `${sale}: nothing is published`);
     t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
   }
   t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
@@ -217,17 +187,11 @@ fixture.test('limits are checked before stock', async (t) => {
 
 fixture.test('items of the same SKU are merged', async (t) => {
   const show = await fixture.openShow({ units: { S: 3 }, perBuyer: 4 });
-  const twice = [
-    { sku: 'S', qty: 2 },
-    { sku: 'S', qty: 2 },
-  ];
+  const twice = [...items({ S: 2 }), ...items({ S: 2 })];
   t.equal(outcome(await fixture.reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
   t.equal(outcome(await fixture.reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
   const held = await fixture.hold(show, 'cyd', {
-    lines: [
-      { sku: 'S', qty: 1 },
-      { sku: 'S', qty: 2 },
-    ],
+    lines: [...items({ S: 1 }), ...items({ S: 2 })],
   });
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
@@ -235,10 +199,7 @@ fixture.test('items of the same SKU are merged', async (t) => {
 fixture.test('several items are held together or not at all (Q-8.1)', async (t) => {
   const show = await fixture.openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
   await fixture.hold(show, 'ann', { sku: 'M' });
-  const both = [
-    { sku: 'S', qty: 2 },
-    { sku: 'M', qty: 1 },
-  ];
+  const both = items({ S: 2, M: 1 });
   t.match(await fixture.reserve(show, 'bob', { lines: both }), {
     ok: false,
     error: { code: 'sold_out', details: { sku: 'M' } },
@@ -247,10 +208,7 @@ fixture.test('several items are held together or not at all (Q-8.1)', async (t) 
     outcome(
       await fixture.reserve(show, 'bob', {
         key: 'k2',
-        lines: [
-          { sku: 'S', qty: 1 },
-          { sku: 'XXL', qty: 1 },
-        ],
+        lines: items({ S: 1, XXL: 1 }),
       }),
     ),
     'sku_not_found',
@@ -265,24 +223,23 @@ fixture.test('several items are held together or not at all (Q-8.1)', async (t) 
 fixture.test('within a batch earlier requests count against later ones', async (t) => {
   const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
   const request = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
-  const results = await store.reserve(show, [
-    request('ann', 'k1'),
-    request('ann', 'k1'),
-    request('ann', 'k1', 2),
-    request('ann', 'k2', 2),
-    request('bob', 'k1'),
-    request('cyd', 'k1'),
-    request('cyd', 'k1'),
-  ]);
-  t.same(results.map(outcome), [
-    'ok',
-    'replayed',
-    'idempotency_conflict',
-    'limit_exceeded',
-    'ok',
-    'sold_out',
-    'sold_out',
-  ]);
+  const batch: Array<[outcome: string, ...request: Parameters<typeof request>]> = [
+    ['ok', 'ann', 'k1'],
+    ['replayed', 'ann', 'k1'],
+    ['idempotency_conflict', 'ann', 'k1', 2],
+    ['limit_exceeded', 'ann', 'k2', 2],
+    ['ok', 'bob', 'k1'],
+    ['sold_out', 'cyd', 'k1'],
+    ['sold_out', 'cyd', 'k1'],
+  ];
+  const results = await store.reserve(
+    show,
+    batch.map(([, ...args]) => request(...args)),
+  );
+  t.same(
+    results.map(outcome),
+    batch.map(([expected]) => expected),
+  );
   t.same(await fixture.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
@@ -298,10 +255,7 @@ fixture.test('a repeated key returns its first result; another body conflicts (I
     { sku: 'M' },
     { sale: 'other' },
     {
-      lines: [
-        { sku: 'S', qty: 1 },
-        { sku: 'M', qty: 1 },
-      ],
+      lines: items({ S: 1, M: 1 }),
     },
   ]) {
     t.equal(outcome(await fixture.reserve(show, 'ann', body)), 'idempotency_conflict', JSON.stringify(body));
@@ -309,7 +263,7 @@ fixture.test('a repeated key returns its first result; another body conflicts (I
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok', 'a key belongs to one buyer');
   unwrap(await fixture.confirm(show, first.reservation));
   await replay();
-  unwrap(await store.moveSale(show, 'sale', { op: 'end' }, { key: 'end', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'end' }));
   await replay();
   t.equal((await fixture.books(show)).sold, 1);
 });

@@ -94,9 +94,9 @@ fixture.test('a refused join has its code', async (t) => {
   await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
   await fixture.newSale(show, { units: { S: 1 } });
   await fixture.newSale(show, { id: 'ended', units: { S: 1 } });
-  unwrap(await store.moveSale(show, 'ended', { op: 'end' }, { key: 'e', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'end' }, 'ended'));
   await fixture.newSale(show, { id: 'cancelled', units: { S: 1 } });
-  unwrap(await store.moveSale(show, 'cancelled', { op: 'cancel' }, { key: 'c', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'cancel' }, 'cancelled'));
   const refused: Array<[string, Parameters<typeof join>[2]]> = [
     ['sale_not_found', { sale: 'ghost' }],
     ['sku_not_found', { sku: 'XXL' }],
@@ -118,13 +118,11 @@ fixture.test('a refused join has its code', async (t) => {
 fixture.test('buyers may join in a paused sale; freed units are offered when it resumes', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   const held = await fixture.hold(show, 'bob');
-  unwrap(await store.moveSale(show, 'sale', { op: 'pause' }, { key: 'p', actor: HOST }));
+  unwrap(await fixture.move(show, { op: 'pause' }));
   unwrap(await join(show, 'ann'));
   unwrap(await fixture.release(show, held));
   t.equal((await holdingsOf(show, 'ann')).offers.length, 0, 'no offers while paused');
-  const commits = await fixture
-    .commitsOf(show)
-    .during(() => store.moveSale(show, 'sale', { op: 'resume' }, { key: 'r', actor: HOST }));
+  const commits = await fixture.commitsOf(show).during(() => fixture.move(show, { op: 'resume' }));
   t.match(commits, [{ reservations: [{ user: 'ann', offer: true, state: 'held' }] }], 'in the commit that resumes it');
 });
 
