@@ -19,7 +19,4 @@ export type Outcome<T> =
 export const failed = (
   code: ClientErrorCode,
   message: string,
-): { readonly ok: false; readonly error: ClientFailure } => ({
-  ok: false,
-  error: { code, message },
-});
+): { readonly ok: false; readonly error: ClientFailure } => ({ ok: false, error: { code, message } });

@@ -7,9 +7,7 @@ import { commandWithSettings, type OwnFlags } from './help.ts';
 import { ENGINE_ROLES, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { readTls, type TlsFiles } from './tls.ts';
 
-type Values = {
-  readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never;
-};
+type Values = { readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never };
 
 /** The value of every setting, see `SETTINGS`. null means: not set, or any origin. */
 export interface Config extends Omit<Values, 'tlsCertFile' | 'tlsKeyFile' | 'tlsKeyPassphrase'> {

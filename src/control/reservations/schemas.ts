@@ -36,9 +36,7 @@ export const DecisionView = Type.Object({
   durability: Type.Enum(['memory', 'everysec', 'always', 'unknown'], {
     description: 'How Redis stores it: with `everysec` a power cut can lose the last second',
   }),
-  epoch: Type.String({
-    description: "Epoch of the show's event log; it changes when another Redis server takes over",
-  }),
+  epoch: Type.String({ description: "Epoch of the show's event log; it changes when another Redis server takes over" }),
 });
 
 export const ConfirmBody = Type.Object(

@@ -28,11 +28,7 @@ const HoldMs = Type.Integer({
 /** Either end of the window may be a moment or relative to now. */
 const duration = {
   durationMs: Type.Optional(
-    Type.Integer({
-      minimum: LIMITS.saleDurationMinMs,
-      maximum: LIMITS.saleDurationMaxMs,
-      description: 'Milliseconds',
-    }),
+    Type.Integer({ minimum: LIMITS.saleDurationMinMs, maximum: LIMITS.saleDurationMaxMs, description: 'Milliseconds' }),
   ),
 };
 const window = {
