@@ -5,12 +5,11 @@ import { LIMITS } from '../../limits.ts';
 import { StampedeError } from '../../protocol/codes.ts';
 import type { Role } from '../../protocol/messages.ts';
 import type { ControlDeps } from '../deps.ts';
-import { ShowParams } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { type App, refusal, unwrap } from '../http/routing.ts';
 import { NewDemoToken, NewToken, Token, Watch } from './schemas.ts';
 
-const operation = operationsOf('access');
+const { showOperation } = operationsOf('access');
 
 export const access: Resource = {
   tags: [{ name: 'access', description: 'Viewer tokens, and what a viewer page needs to connect' }],
@@ -19,13 +18,12 @@ export const access: Resource = {
     const { store, options } = deps;
     app.post(
       '/shows/:show/tokens',
-      operation({
+      showOperation({
         summary: 'Mint a viewer token for the show',
         description: 'Your site requests it for a user it has identified. The viewer page connects with it.',
-        params: ShowParams,
         body: NewToken,
         response: { 201: Token },
-        errors: ['show_not_found', 'forbidden'],
+        errors: ['forbidden'],
       }),
       async (request, reply) => {
         const { user, name, role, ttlSeconds = LIMITS.tokenTtlSecondsDefault } = request.body;
@@ -36,13 +34,7 @@ export const access: Resource = {
     );
     app.get(
       '/shows/:show/watch',
-      operation({
-        summary: 'Get what a viewer page needs to connect',
-        open: true,
-        params: ShowParams,
-        response: { 200: Watch },
-        errors: ['show_not_found'],
-      }),
+      showOperation({ summary: 'Get what a viewer page needs to connect', open: true, response: { 200: Watch } }),
       async (request) => {
         const { id, title, state, guests } = unwrap(await store.getShow(request.params.show));
         const gatewayUrl = gatewayUrlFor(request, options);
@@ -56,14 +48,13 @@ export const access: Resource = {
 function registerDemoTokens(app: App, deps: ControlDeps): void {
   app.post(
     '/shows/:show/demo-tokens',
-    operation({
+    showOperation({
       summary: 'Mint a buyer token without an API key',
       description: 'Exists only with DEMO_TOKENS. Never use it in production.',
       open: true,
-      params: ShowParams,
       body: NewDemoToken,
       response: { 201: Token },
-      errors: ['show_not_found', 'show_ended', 'forbidden'],
+      errors: ['show_ended', 'forbidden'],
     }),
     async (request, reply) => {
       const { id: show, state } = unwrap(await deps.store.getShow(request.params.show));

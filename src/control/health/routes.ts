@@ -4,7 +4,7 @@ import { operationsOf, type Resource } from '../http/resource.ts';
 import { refusal, unwrap } from '../http/routing.ts';
 import { Alive, Ready } from './schemas.ts';
 
-const operation = operationsOf('health');
+const { operation } = operationsOf('health');
 
 const MEANING: Readonly<Record<Durability, string>> = {
   memory: 'Redis keeps everything in memory only: when it stops, every show, reservation and order in it is lost.',

@@ -3,6 +3,7 @@ import type { FastifyContextConfig } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
+import { ShowParams } from './fields.ts';
 import { problems } from './problem-schema.ts';
 import type { App } from './routing.ts';
 
@@ -21,7 +22,7 @@ interface Operation {
   readonly params?: TSchema;
   readonly body?: TSchema;
   readonly response: Readonly<Record<number, TSchema>>;
-  /** Codes the route may respond with, beside those that every route has. */
+  /** Codes beside `show_not_found` and those that every route has. */
   readonly errors?: readonly ErrorCode[];
   /** The route takes no API key. */
   readonly open?: boolean;
@@ -29,16 +30,29 @@ interface Operation {
   readonly keyed?: 'script';
 }
 
-/** Returns a function that makes the options of a route, for one section of the docs. */
+/** Options of a route: what Fastify needs, with the types of the schemas. */
+interface RouteOptions<Schema> {
+  readonly config: FastifyContextConfig;
+  readonly schema: Schema;
+}
+
+/** Returns functions that make the options of routes, for one section of the docs. */
 export function operationsOf(tag: string) {
-  return <T extends Operation>(operation: T): { config: FastifyContextConfig; schema: T } => {
-    const { errors = [], open = false, keyed, response, ...documented } = operation;
-    const schema = {
+  const operation = <T extends Operation>(documented: T): RouteOptions<T> => {
+    const { errors = [], open = false, keyed, response, ...schema } = documented;
+    const codes: ErrorCode[] = documented.params === undefined ? [] : ['show_not_found'];
+    const all = {
       tags: [tag],
-      ...documented,
+      ...schema,
       ...(open ? { security: [] } : {}),
-      response: { ...response, ...problems(errors, { open, bodiless: operation.body === undefined }) },
+      response: { ...response, ...problems([...codes, ...errors], { open, bodiless: schema.body === undefined }) },
     };
-    return { config: { open, ...(keyed === undefined ? {} : { keyed }) }, schema: schema as unknown as T };
+    return { config: { open, ...(keyed === undefined ? {} : { keyed }) }, schema: all as unknown as T };
+  };
+  return {
+    operation,
+    /** For routes below /shows/:show without further parameters. */
+    showOperation: <T extends Operation>(documented: T): RouteOptions<T & { params: typeof ShowParams }> =>
+      operation({ params: ShowParams, ...documented }),
   };
 }

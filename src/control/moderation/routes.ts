@@ -1,27 +1,24 @@
-import { ShowParams } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { unwrap } from '../http/routing.ts';
 import { AudienceView, ChatList, ChatParams, MuteBody, MuteList, MuteParams, MuteView, Nothing } from './schemas.ts';
 
-const operation = operationsOf('moderation');
+const { operation, showOperation } = operationsOf('moderation');
 
 /** Chat and audience of a show. No route lists viewers: only authors are named. */
 export const moderation: Resource = {
   tags: [{ name: 'moderation', description: 'The chat of a show, muted users, and the size of the audience' }],
   schemas: [],
   register(app, { store }) {
-    const ofShow = { params: ShowParams, errors: ['show_not_found'] } as const;
     app.get(
       '/shows/:show/audience',
-      operation({ summary: 'Count the viewers', ...ofShow, response: { 200: AudienceView } }),
+      showOperation({ summary: 'Count the viewers', response: { 200: AudienceView } }),
       async (request) => unwrap(await store.viewerNumbers(request.params.show)),
     );
     app.get(
       '/shows/:show/chat',
-      operation({
+      showOperation({
         summary: 'List recent chat with its authors',
         description: 'What all viewers were shown, without removed messages.',
-        ...ofShow,
         response: { 200: ChatList },
       }),
       async (request) => ({ messages: unwrap(await store.recentChat(request.params.show)) }),
@@ -33,7 +30,7 @@ export const moderation: Resource = {
         description: 'Removes it from all screens and from the history. Repeating it changes nothing.',
         params: ChatParams,
         response: { 204: Nothing },
-        errors: ['show_not_found', 'not_found'],
+        errors: ['not_found'],
       }),
       async (request, reply) => {
         unwrap(await store.removeChat(request.params.show, [Number(request.params.message)]));
@@ -43,7 +40,7 @@ export const moderation: Resource = {
     );
     app.get(
       '/shows/:show/mutes',
-      operation({ summary: 'List muted users', ...ofShow, response: { 200: MuteList } }),
+      showOperation({ summary: 'List muted users', response: { 200: MuteList } }),
       async (request) => ({ mutes: unwrap(await store.mutes(request.params.show)) }),
     );
     app.put(
@@ -55,7 +52,7 @@ export const moderation: Resource = {
         params: MuteParams,
         body: MuteBody,
         response: { 200: MuteView },
-        errors: ['show_not_found', 'limit_reached'],
+        errors: ['limit_reached'],
       }),
       async (request) => unwrap(await store.mute(request.params.show, request.params.user, request.body.forMs)),
     );
@@ -66,7 +63,6 @@ export const moderation: Resource = {
         description: 'A user who is not muted is no error.',
         params: MuteParams,
         response: { 204: Nothing },
-        errors: ['show_not_found'],
       }),
       async (request, reply) => {
         unwrap(await store.unmute(request.params.show, request.params.user));

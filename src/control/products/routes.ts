@@ -1,11 +1,10 @@
 import { Type } from 'typebox';
-import { ShowParams } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, unwrap } from '../http/routing.ts';
 import { Show } from '../shows/schemas.ts';
 import { PinBody, ProductBody, ProductList, ProductParams, ProductSchema, ProductView } from './schemas.ts';
 
-const operation = operationsOf('products');
+const { operation, showOperation } = operationsOf('products');
 
 export const products: Resource = {
   tags: [{ name: 'products', description: 'What the brands of a show sell, and the product that is presented now' }],
@@ -18,7 +17,7 @@ export const products: Resource = {
         params: ProductParams,
         body: ProductBody,
         response: { 200: ProductView },
-        errors: ['show_not_found', 'limit_reached', 'overloaded'],
+        errors: ['limit_reached', 'overloaded'],
       }),
       async (request) => {
         const { show, product } = request.params;
@@ -27,12 +26,7 @@ export const products: Resource = {
     );
     app.get(
       '/shows/:show/products',
-      operation({
-        summary: 'List the products of a show',
-        params: ShowParams,
-        response: { 200: ProductList },
-        errors: ['show_not_found'],
-      }),
+      showOperation({ summary: 'List the products of a show', response: { 200: ProductList } }),
       async (request) => ({ products: unwrap(await store.listProducts(request.params.show)) }),
     );
     app.delete(
@@ -41,7 +35,7 @@ export const products: Resource = {
         summary: 'Remove a product',
         params: ProductParams,
         response: { 204: Type.Null() },
-        errors: ['show_not_found', 'product_not_found', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
+        errors: ['product_not_found', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
       }),
       async (request, reply) => {
         unwrap(await store.removeProduct(request.params.show, request.params.product, actorOf(request)));
@@ -51,12 +45,11 @@ export const products: Resource = {
     );
     app.post(
       '/shows/:show/pin',
-      operation({
+      showOperation({
         summary: 'Present a product',
-        params: ShowParams,
         body: PinBody,
         response: { 200: Show },
-        errors: ['show_not_found', 'product_not_found', 'overloaded'],
+        errors: ['product_not_found', 'overloaded'],
       }),
       async (request) => unwrap(await store.pinProduct(request.params.show, request.body.product, actorOf(request))),
     );

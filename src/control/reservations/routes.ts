@@ -12,8 +12,8 @@ import {
   ReservationSchema,
 } from './schemas.ts';
 
-const operation = operationsOf('reservations');
-const MISSING: readonly ErrorCode[] = ['show_not_found', 'reservation_not_found'];
+const { operation } = operationsOf('reservations');
+const MISSING: readonly ErrorCode[] = ['reservation_not_found'];
 const ENDED: readonly ErrorCode[] = ['reservation_confirmed', 'reservation_released', 'reservation_expired'];
 
 export const reservations: Resource = {

@@ -3,7 +3,7 @@ import type { TSchema } from 'typebox';
 import type { SaleBooks, SaleMove } from '../../domain/sale.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ControlDeps } from '../deps.ts';
-import { EmptyBody, ShowParams } from '../http/fields.ts';
+import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { type App, unwrap } from '../http/routing.ts';
@@ -19,7 +19,7 @@ import {
   UnitsBody,
 } from './schemas.ts';
 
-const operation = operationsOf('sales');
+const { operation, showOperation } = operationsOf('sales');
 
 interface Move {
   readonly summary: string;
@@ -50,16 +50,15 @@ export const sales: Resource = {
     const { store } = deps;
     app.post(
       '/shows/:show/sales',
-      operation({
+      showOperation({
         summary: 'Plan a flash sale',
         description:
           'Give each end of the window in one way: `opensAt` or `opensInMs`, `closesAt` or `durationMs`. Without an ' +
           'opening the sale is a draft, which you open with `open`.',
         keyed: 'script',
-        params: ShowParams,
         body: NewSale,
         response: { 201: Sale },
-        errors: ['show_not_found', 'show_ended', 'product_not_found', 'already_exists', 'limit_reached'],
+        errors: ['show_ended', 'product_not_found', 'already_exists', 'limit_reached'],
       }),
       async (request, reply) => {
         const { show } = request.params;
@@ -71,12 +70,7 @@ export const sales: Resource = {
     );
     app.get(
       '/shows/:show/sales',
-      operation({
-        summary: 'List the sales of a show with their books',
-        params: ShowParams,
-        response: { 200: SaleList },
-        errors: ['show_not_found'],
-      }),
+      showOperation({ summary: 'List the sales of a show with their books', response: { 200: SaleList } }),
       async (request) => ({ sales: unwrap(await store.listSales(request.params.show)) }),
     );
     app.get(
@@ -85,7 +79,7 @@ export const sales: Resource = {
         summary: 'Get a sale with its books',
         params: SaleParams,
         response: { 200: Sale },
-        errors: ['show_not_found', 'sale_not_found'],
+        errors: ['sale_not_found'],
       }),
       async (request) => unwrap(await store.getSale(request.params.show, request.params.sale)),
     );
@@ -102,7 +96,7 @@ function registerMove(app: App, deps: ControlDeps, op: SaleMove['op'], { summary
       params: SaleParams,
       body,
       response: { 200: Sale },
-      errors: ['show_not_found', 'sale_not_found', 'illegal_move', ...errors],
+      errors: ['sale_not_found', 'illegal_move', ...errors],
     }),
     async (request) => {
       const { show, sale } = request.params;

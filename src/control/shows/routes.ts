@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
-import { EmptyBody, ShowParams } from '../http/fields.ts';
+import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, refusal, unwrap } from '../http/routing.ts';
 import { Announced, AnnouncementBody, NewShow, Show, ShowChange, ShowList, ShowSchema } from './schemas.ts';
 
-const operation = operationsOf('shows');
+const { operation, showOperation } = operationsOf('shows');
 
 export const shows: Resource = {
   tags: [{ name: 'shows', description: 'Live events' }],
@@ -37,55 +37,43 @@ export const shows: Resource = {
     app.get('/shows', operation({ summary: 'List shows, newest first', response: { 200: ShowList } }), async () => ({
       shows: unwrap(await store.listShows()),
     }));
-    app.get(
-      '/shows/:show',
-      operation({ summary: 'Get a show', params: ShowParams, response: { 200: Show }, errors: ['show_not_found'] }),
-      async (request) => unwrap(await store.getShow(request.params.show)),
+    app.get('/shows/:show', showOperation({ summary: 'Get a show', response: { 200: Show } }), async (request) =>
+      unwrap(await store.getShow(request.params.show)),
     );
     app.patch(
       '/shows/:show',
-      operation({
-        summary: 'Change a show',
-        params: ShowParams,
-        body: ShowChange,
-        response: { 200: Show },
-        errors: ['show_not_found', 'overloaded'],
-      }),
+      showOperation({ summary: 'Change a show', body: ShowChange, response: { 200: Show }, errors: ['overloaded'] }),
       async (request) => unwrap(await store.updateShow(request.params.show, request.body, actorOf(request))),
     );
     app.post(
       '/shows/:show/start',
-      operation({
+      showOperation({
         summary: 'Go live',
         description: 'Starting a live show changes nothing.',
-        params: ShowParams,
         body: EmptyBody,
         response: { 200: Show },
-        errors: ['show_not_found', 'illegal_move', 'overloaded'],
+        errors: ['illegal_move', 'overloaded'],
       }),
       async (request) => unwrap(await store.startShow(request.params.show, actorOf(request))),
     );
     app.post(
       '/shows/:show/end',
-      operation({
+      showOperation({
         summary: 'End a show and its open sales',
         description: 'Holds may still be confirmed until they expire. Ending an ended show changes nothing.',
-        params: ShowParams,
         body: EmptyBody,
         response: { 200: Show },
-        errors: ['show_not_found', 'overloaded'],
+        errors: ['overloaded'],
       }),
       async (request) => unwrap(await store.endShow(request.params.show, actorOf(request))),
     );
     app.post(
       '/shows/:show/announcements',
-      operation({
+      showOperation({
         summary: 'Announce a text to all viewers',
         keyed: 'script',
-        params: ShowParams,
         body: AnnouncementBody,
         response: { 201: Announced },
-        errors: ['show_not_found'],
       }),
       async (request, reply) => {
         const command = commandOf(request);

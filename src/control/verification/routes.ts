@@ -1,9 +1,9 @@
-import { EmptyBody, ShowParams } from '../http/fields.ts';
+import { EmptyBody } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, unwrap } from '../http/routing.ts';
 import { ReconciliationSchema, VerificationSchema } from './schemas.ts';
 
-const operation = operationsOf('sales');
+const { showOperation } = operationsOf('sales');
 
 export const verification: Resource = {
   tags: [],
@@ -11,26 +11,23 @@ export const verification: Resource = {
   register(app, { store }) {
     app.get(
       '/shows/:show/verify',
-      operation({
+      showOperation({
         summary: 'Replay the ledger and compare it with the books',
         description: 'Reads every entry of the show: meant for after a sale, not for polling.',
-        params: ShowParams,
         response: { 200: VerificationSchema },
-        errors: ['show_not_found'],
       }),
       async (request) => unwrap(await store.verify(request.params.show)),
     );
     app.post(
       '/shows/:show/reconcile',
-      operation({
+      showOperation({
         summary: 'Verify, and repair books that differ from the ledger',
         description:
           'Books that differ from the ledger are corrected by compensating ledger entries. A sale whose ledger ' +
           'contradicts itself is paused.',
-        params: ShowParams,
         body: EmptyBody,
         response: { 200: ReconciliationSchema },
-        errors: ['show_not_found', 'overloaded'],
+        errors: ['overloaded'],
       }),
       async (request) => unwrap(await store.reconcile(request.params.show, actorOf(request))),
     );
