@@ -124,7 +124,7 @@ interface Context {
 async function startRoles(context: Context): Promise<Omit<Addresses, 'redis'>> {
   const { config, secrets, store } = context;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
-  const tokens = has('gateway') || has('control') ? tokensOf(config, secrets, store) : null;
+  const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
 
   const jobs = has('jobs') ? await startJobs(context) : null;
   const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
@@ -133,12 +133,12 @@ async function startRoles(context: Context): Promise<Omit<Addresses, 'redis'>> {
   return {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
-    control: controlPort === null ? null : `http://${reachable(config.host)}:${controlPort}`,
+    control: controlPort === null ? null : `http://${reachableHost(config.host)}:${controlPort}`,
     controlPort,
   };
 }
 
-function tokensOf(config: Config, secrets: Secrets, store: ConnectedStore): Tokens {
+function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedStore): Tokens {
   const secret = secrets.authSecret === null ? {} : { secret: secrets.authSecret };
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
@@ -240,11 +240,11 @@ export function gatewayUrl(
   { publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>,
   port: number,
 ): string {
-  return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachable(host)}:${port}`;
+  return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachableHost(host)}:${port}`;
 }
 
 /** Returns the host part of a URL for clients on this machine. */
-function reachable(host: string): string {
+function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-export interface PoolOptions {
+interface PoolOptions {
   readonly workers: number;
   /** The environment of child 1, 2, ... */
   readonly environmentOf: (worker: number) => Record<string, string>;

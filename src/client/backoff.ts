@@ -1,5 +1,5 @@
 /** Exponential backoff with full jitter, so that disconnected clients do not return together. */
-export interface BackoffOptions {
+interface BackoffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
   /** Uniform in [0, 1). */

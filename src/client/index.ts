@@ -15,16 +15,7 @@ export { type ClockReading, ServerClock } from './clock.ts';
 export type { ConnectionState, SocketClass, SocketLike } from './connection.ts';
 export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
 export type { ClientErrorCode, ClientFailure, Outcome } from './outcome.ts';
-export type {
-  ClientEvents,
-  ClientOptions,
-  ClientStats,
-  CountdownReading,
-  Durability,
-  KeyedOptions,
-  ReserveResult,
-  WaitlistResult,
-} from './types.ts';
+export type * from './types.ts';
 
 /**
  * Connects to a show, and reconnects until `close()` or a close code that forbids it. Throws a

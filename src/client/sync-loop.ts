@@ -3,7 +3,7 @@ import type { Ok } from '../protocol/messages.ts';
 import type { ServerClock } from './clock.ts';
 import type { Outcome } from './outcome.ts';
 
-export interface SyncLoopOptions {
+interface SyncLoopOptions {
   readonly clock: ServerClock;
   /** Sends one `sync` that carries the local time. */
   readonly exchange: (at: number) => Promise<Outcome<Ok>>;

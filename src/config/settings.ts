@@ -22,7 +22,7 @@ import {
 export const ENGINE_ROLES = ['gateway', 'control', 'jobs'] as const;
 export type EngineRole = (typeof ENGINE_ROLES)[number];
 
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Setting<T> {

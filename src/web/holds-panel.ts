@@ -6,6 +6,12 @@ import { clockText, money, refusalText } from './format.ts';
 
 const ENDED_SHOWN_MS = 30_000;
 const URGENT_MS = 30_000;
+const HEADS: Readonly<Record<ReservationView['state'], string>> = {
+  held: 'Held for you',
+  confirmed: '✓ Order confirmed',
+  released: 'Released',
+  expired: 'The hold has expired',
+};
 
 interface HoldCard {
   readonly node: HTMLElement;
@@ -52,32 +58,16 @@ export class HoldsPanel {
 
   #renderCard(reservation: ReservationView, now: number): void {
     const card = this.#cards.get(reservation.id) ?? this.#make(reservation);
+    const isHeld = reservation.state === 'held';
     const leftMs = Math.max(0, reservation.heldUntil - now);
     card.node.dataset.state = reservation.state;
-    card.node.classList.toggle('urgent', reservation.state === 'held' && leftMs < URGENT_MS);
-    setHidden(card.bar, reservation.state !== 'held');
-    setHidden(card.release, reservation.state !== 'held');
-    switch (reservation.state) {
-      case 'held':
-        setText(card.head, reservation.offer ? 'Your turn: held for you' : 'Held for you');
-        setText(card.time, leftMs > 0 ? clockText(leftMs) : 'time is up');
-        card.bar.value = leftMs / Math.max(1, reservation.heldUntil - reservation.createdAt);
-        return;
-      case 'confirmed':
-        setText(card.head, '✓ Order confirmed');
-        setText(card.time, reservation.orderRef ?? '');
-        return;
-      case 'released':
-        setText(card.head, 'Released');
-        setText(card.time, '');
-        return;
-      case 'expired':
-        setText(card.head, 'The hold has expired');
-        setText(card.time, '');
-        return;
-      default:
-        reservation.state satisfies never;
-    }
+    card.node.classList.toggle('urgent', isHeld && leftMs < URGENT_MS);
+    setHidden(card.bar, !isHeld);
+    setHidden(card.release, !isHeld);
+    setText(card.head, isHeld && reservation.offer ? 'Your turn: held for you' : HEADS[reservation.state]);
+    const timeText = leftMs > 0 ? clockText(leftMs) : 'time is up';
+    setText(card.time, isHeld ? timeText : (reservation.orderRef ?? ''));
+    if (isHeld) card.bar.value = leftMs / Math.max(1, reservation.heldUntil - reservation.createdAt);
   }
 
   #make(reservation: ReservationView): HoldCard {

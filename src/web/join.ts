@@ -56,7 +56,7 @@ async function callApi<T>(method: string, path: string, body?: unknown): Promise
     method,
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
-  const json = await response.json().catch(() => ({}));
+  const json = (await response.json().catch(() => ({}))) as T & { detail?: string; title?: string };
   if (!response.ok) throw new Error(json.detail ?? json.title ?? `The server responded with ${response.status}.`);
   return json;
 }

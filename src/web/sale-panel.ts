@@ -4,7 +4,7 @@ import type { Product, SaleSku, SaleView } from '../protocol/messages.ts';
 import { byId, element, paintArt, setAttribute, setHidden, setText } from './dom.ts';
 import { clockText, money, refusalText } from './format.ts';
 
-export interface SalePanelDeps {
+interface SalePanelDeps {
   /** Shows a message for some seconds. */
   readonly notify: (text: string) => void;
   /** For screen readers only. */
@@ -12,7 +12,6 @@ export interface SalePanelDeps {
 }
 
 interface SkuRow {
-  readonly row: HTMLElement;
   readonly price: HTMLElement;
   readonly left: HTMLElement;
   readonly button: HTMLButtonElement;
@@ -167,7 +166,6 @@ export class SalePanel {
 
   #addRow(item: HTMLElement, sale: SaleView, product: Product, sku: string, size: string): void {
     const row: SkuRow = {
-      row: item,
       price: element('span', 'price'),
       left: element('span', 'left'),
       button: element('button', 'button buy'),
@@ -202,7 +200,7 @@ export class SalePanel {
     if (role === 'guest' || role === 'viewer') return disabled('Buyers only');
     if (this.#pressed.has(sku.sku)) return disabled('Sending …');
     const mine = unitsOf(this.#client.model, sale.id, sku.sku);
-    const isAtLimit = !isBelowLimit(mine, sale, sku);
+    const isAtLimit = reachesLimit(mine, sale, sku);
     if (mine.owned > 0 && isAtLimit) return disabled('You have it');
     if (mine.held > 0 && isAtLimit) return disabled('Held for you');
     const closed = CLOSED_TEXTS[sale.state];
@@ -255,19 +253,12 @@ export class SalePanel {
   }
 }
 
+const STATES_BY_RANK: ReadonlyArray<SaleView['state']> = ['open', 'paused', 'scheduled', 'ended', 'draft', 'cancelled'];
+
 /** Returns the open sale, else the next one, else the one that ended last. */
 function currentSale(model: ShowModel, now: number): SaleView | undefined {
-  const rank: Readonly<Record<SaleView['state'], number>> = {
-    open: 0,
-    paused: 1,
-    scheduled: 2,
-    draft: 4,
-    ended: 3,
-    cancelled: 5,
-  };
-  return [...model.sales.values()].sort(
-    (a, b) => rank[a.state] - rank[b.state] || distance(a, now) - distance(b, now),
-  )[0];
+  const rank = ({ state }: SaleView): number => STATES_BY_RANK.indexOf(state);
+  return [...model.sales.values()].sort((a, b) => rank(a) - rank(b) || distance(a, now) - distance(b, now))[0];
 }
 
 const distance = (sale: SaleView, now: number): number =>
@@ -283,8 +274,8 @@ interface Units {
   inSale: number;
 }
 
-const isBelowLimit = ({ held, owned, inSale }: Units, sale: SaleView, sku: SaleSku): boolean =>
-  inSale < sale.perBuyer && (sku.perBuyer === undefined || held + owned < sku.perBuyer);
+const reachesLimit = ({ held, owned, inSale }: Units, sale: SaleView, sku: SaleSku): boolean =>
+  inSale >= sale.perBuyer || (sku.perBuyer !== undefined && held + owned >= sku.perBuyer);
 
 /** Returns the viewer's units of a SKU. */
 function unitsOf(model: ShowModel, sale: string, sku: string): Units {

@@ -71,32 +71,24 @@ function renderTop(client: StampedeClient): void {
   setText(announcement, text);
 }
 
+const STATUS_TEXTS: Readonly<Record<ConnectionState['at'], string>> = {
+  connecting: 'Connecting',
+  open: 'Connected',
+  waiting: 'Reconnecting',
+  closed: 'Disconnected',
+};
+
 function showStatus(state: ConnectionState): void {
   const node = byId('status');
   node.dataset.state = state.at;
-  switch (state.at) {
-    case 'connecting':
-      // Browsers hide why a connection was refused. An expired token is the likeliest cause.
-      if (state.attempt >= ATTEMPTS_BEFORE_WARNING)
-        showProblem('Still no connection. Your link may have expired: join again or open a new link.');
-      setText(node, 'Connecting');
-      return;
-    case 'open':
-      setHidden(byId('problem'), true);
-      setText(node, 'Connected');
-      return;
-    case 'waiting':
-      setText(node, 'Reconnecting');
-      return;
-    case 'closed':
-      setText(node, 'Disconnected');
-      // 1000: this page closed the connection.
-      if (state.code !== 1000)
-        showProblem(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
-      return;
-    default:
-      state satisfies never;
-  }
+  setText(node, STATUS_TEXTS[state.at]);
+  if (state.at === 'open') setHidden(byId('problem'), true);
+  // Browsers hide why a connection was refused. An expired token is the likeliest cause.
+  if (state.at === 'connecting' && state.attempt >= ATTEMPTS_BEFORE_WARNING)
+    showProblem('Still no connection. Your link may have expired: join again or open a new link.');
+  // 1000: this page closed the connection.
+  if (state.at === 'closed' && state.code !== 1000)
+    showProblem(`You were disconnected: ${state.reason === '' ? `code ${state.code}` : state.reason}`);
 }
 
 function showProblem(text: string): void {

@@ -40,7 +40,7 @@ const ALWAYS: readonly ErrorCode[] = ['invalid_request', 'rate_limited', 'redis_
 const WITH_KEY: readonly ErrorCode[] = ['unauthenticated', 'redis_full', 'redis_readonly'];
 const WITH_BODY: readonly ErrorCode[] = ['unsupported_media_type', 'frame_too_large'];
 
-export interface ProblemsOf {
+interface ProblemsOf {
   /** The route takes no API key. */
   readonly open?: boolean;
   /** The route takes no body. */

@@ -39,7 +39,7 @@ export function registerProblems(app: App): void {
 }
 
 /** Sends a failure as a problem, without the response schema of the route that failed. */
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, reason: Failure): FastifyReply {
+function sendProblem(request: FastifyRequest, reply: FastifyReply, reason: Failure): FastifyReply {
   const problem = problemOf(reason, pathOf(request.url), request.id);
   if (reason.retryAfterMs !== undefined)
     reply.header('retry-after', Math.max(1, Math.ceil(reason.retryAfterMs / 1000)));

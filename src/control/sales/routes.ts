@@ -27,7 +27,7 @@ interface Move {
   readonly errors?: readonly ErrorCode[];
 }
 
-/** One route a move, so that logs and permissions can distinguish them. */
+/** Each move has a route, so that logs and permissions can distinguish them. */
 const MOVES: Readonly<Record<SaleMove['op'], Move>> = {
   schedule: { summary: 'Plan or replan the window', body: ScheduleBody },
   open: { summary: 'Open now', body: OpenBody },
@@ -100,7 +100,7 @@ function registerMove(app: App, deps: ControlDeps, op: SaleMove['op'], { summary
     }),
     async (request) => {
       const { show, sale } = request.params;
-      // The schema of the row has proven the fields of the move.
+      // The schema of the route has validated the fields of the move.
       const move = { op, ...(request.body as object) } as SaleMove;
       const books = unwrap(await deps.store.moveSale(show, sale, move, commandOf(request)));
       notifyListener(deps, request, show, books);
