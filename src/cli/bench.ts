@@ -8,7 +8,7 @@ import { type Command, EXIT, printError } from './command.ts';
 
 const INSTALL = 'The load tester is a separate package. Install it with: npm install @stampede/bench';
 
-/** Returns the path of the load tester in this repository or its build, or as an installed package. */
+/** Returns the path of the load tester, beside this program or in an installed package. */
 function findProgram(): string | null {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const local = fileURLToPath(new URL(`../../bench/main.${extension}`, import.meta.url));

@@ -15,8 +15,8 @@ import { type Command, printError, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
 import { runService, type Service, stoppedBySignal } from './lifetime.ts';
 
-const DESCRIPTION = `Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients when
-and where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal
+const DESCRIPTION = `Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients
+when and where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal
 ends it immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.`;
 const help = (): string => commandHelp(commandWithSettings('stampede serve [flags]', DESCRIPTION));
 

@@ -21,8 +21,8 @@ const OWN = {
   role: { placeholder: 'role', help: `${ROLES.join(', ')}. Default: buyer.` },
   ttl: { placeholder: 'seconds', help: `${TTL_MIN} to ${TTL_MAX}. Default: ${TTL_DEFAULT}.` },
 } as const;
-const DESCRIPTION = `Prints a token for one user of one show, signed with AUTH_SECRET or with the secret that an embedded
-engine keeps in DATA_DIR.`;
+const DESCRIPTION = `Prints a token for one user of one show, signed with AUTH_SECRET or with the secret that an
+embedded engine keeps in DATA_DIR.`;
 const USAGE = 'stampede token --show <id> --user <id> [flags]';
 const help = (): string =>
   commandHelp(commandWithSettings(USAGE, DESCRIPTION, OWN, ['authSecret', 'dataDir', 'redisUrl']));

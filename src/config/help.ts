@@ -6,7 +6,7 @@ export type OwnFlags = Readonly<Record<string, FlagDescription>>;
 
 const NAMES = Object.keys(SETTINGS) as SettingName[];
 
-/** Returns a command with a flag for every setting that has one; its help shows those in `shown`. */
+/** Returns a command with the flags of all settings; its help lists those in `shown`. */
 export function commandWithSettings(
   usage: string,
   description: string,
