@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { SHOW, startEngineUnderTest, until } from './live-engine.ts';
 
-t.test('C-7 C-10: authors see messages above the display cap, and removed messages disappear', async (t) => {
+t.test('authors see messages above the display cap, and removed messages disappear (C-5.2, C-10.1)', async (t) => {
   const engine = await startEngineUnderTest(t);
   const clients = await Promise.all([
     engine.join('ana', { variant: 'json' }),

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { newBucket, takeTokens } from '../../src/domain/token-bucket.ts';
 
-t.test('L-1: a token bucket is refilled when it is used', async (t) => {
+t.test('a token bucket is refilled when it is used (L-1.1)', async (t) => {
   const rate = { perSecond: 2, burst: 4 };
   const bucket = newBucket(rate, 0);
   const waits = [0, 0, 0, 0, 0].map((nowMs) => takeTokens(bucket, rate, nowMs));

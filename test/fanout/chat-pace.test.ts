@@ -12,7 +12,7 @@ const countAccepted = (pace: ChatPace, user: string, nowMs: number): number => {
   return count;
 };
 
-t.test('L-3: chat on other nodes is charged here, down into debt', async (t) => {
+t.test('chat on other nodes is charged here, down into debt (L-3.1, L-3.2)', async (t) => {
   const pace = new ChatPace(rate);
   pace.charge(packValue(['ann', 'ann', 'bob']), 0, 0);
   t.equal(countAccepted(pace, 'ann', 0), burst - 2);

@@ -170,7 +170,7 @@ t.test('a lost commit without a next one is found by the position in a counts re
   t.notOk(follower.isSynced, 'another epoch');
 });
 
-t.test('E-4: under a new epoch, or without the events in the log, viewers get a snapshot', async (t) => {
+t.test('under a new epoch, or without the events in the log, viewers get a snapshot (E-4.2)', async (t) => {
   const { replica, seen, load, send } = await opened();
   send(commit(20, [], { epoch: 'e2' }));
   await load(ok(loaded(20, 0, 'e2')));
@@ -205,7 +205,7 @@ t.test('a show that no longer exists is reported', async (t) => {
   await follower.stop();
 });
 
-t.test('S-2: states of a sale are merged by revision', async (t) => {
+t.test('states of a sale are merged by revision (S-2.2, S-2.3)', async (t) => {
   const { replica, send } = await opened();
   const left = (): number | undefined => replica.sales.get('f')?.skus[0]?.left;
   send(commit(11, [], { sales: [saleState(11, 4)] }));

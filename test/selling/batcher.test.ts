@@ -90,7 +90,7 @@ t.test('above the maximum of queued requests new ones are refused with a delay',
   t.ok((await Promise.all(queued)).every((result) => result.ok));
 });
 
-t.test('I4 I8: while Redis is unavailable the same keys are sent again, for a bounded time', async (t) => {
+t.test('while Redis is unavailable the same keys are sent again, for a bounded time (R-7.3, I4, I8)', async (t) => {
   const { calls, clock, reserve } = setUp();
   const one = reserve(1);
   calls[0]?.reply([fail('redis_unavailable')]);
