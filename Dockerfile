@@ -33,7 +33,8 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD node -e ' \
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; \
   const { CONTROL_PORT, GATEWAY_PORT } = process.env; \
-  const origins = [`http://127.0.0.1:${CONTROL_PORT}`, ...["http", "https"].map((s) => `${s}://127.0.0.1:${GATEWAY_PORT}`)]; \
+  const gateways = ["http", "https"].map((scheme) => `${scheme}://127.0.0.1:${GATEWAY_PORT}`); \
+  const origins = [`http://127.0.0.1:${CONTROL_PORT}`, ...gateways]; \
   const check = async (origin) => { if (!(await fetch(`${origin}/healthz`)).ok) throw new Error(origin); }; \
   Promise.any(origins.map(check)).then(() => process.exit(0), () => process.exit(1))'
 # A large young generation for the short-lived objects of a rush: see bench/README.md.

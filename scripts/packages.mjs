@@ -66,8 +66,8 @@ export function writePackages(root, dist) {
   });
 
   const tester = reach(dist, ['bench/main.js', 'bench/generator/join.js']);
-  // The servers that `compare` measures need more: libraries of the engine, which the package has as
-  // a peer, and some that users install for this scenario only.
+  // The servers that `compare` measures need libraries of the engine, which is a peer dependency,
+  // and some that users install for this scenario only.
   const servers = reach(
     dist,
     filesIn(dist, 'bench/peers/servers', (file) => file.endsWith('.js')),

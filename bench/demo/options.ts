@@ -108,5 +108,5 @@ function readTrace(file: string): ReturnType<typeof parseTrace> {
   }
 }
 
-/** The hold of the demo's sales: the shortest allowed, so that holds are seen to lapse. */
+/** The shortest hold that is allowed, so that some holds expire while you watch. */
 export const DEMO_HOLD_MS = LIMITS.holdMinMs;

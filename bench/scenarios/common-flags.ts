@@ -1,11 +1,11 @@
-/** Flags every scenario understands. */
+/** The flags of every scenario. */
 import { availableParallelism } from 'node:os';
 import { choice, count, duration, type FlagValues, secret, text, toggle } from './flags.ts';
 
 export const WIRE_VARIANTS = ['msgpack', 'deflate', 'json'] as const;
 export type WireVariant = (typeof WIRE_VARIANTS)[number];
 
-/** One generator process leaves the other core of a small machine to the engine. */
+/** Leaves half of the cores to the engine. */
 const processes = Math.max(1, Math.floor(availableParallelism() / 2));
 
 const level = (what: string) => duration<number | null>(null, `fail when ${what} latency is above this`);
@@ -13,26 +13,26 @@ const level = (what: string) => duration<number | null>(null, `fail when ${what}
 export const COMMON_FLAGS = {
   url: text<string | null>(
     null,
-    'gateway of a running engine, ws://host:port or wss://host:port; without it an engine of its own is started',
+    'gateway of a running engine, ws://host:port or wss://host:port; starts an engine unless given',
     'URL',
   ),
   ca: text<string | null>(
     null,
-    'whom to believe at wss://: certificates of the authorities (PEM); those of Node unless given',
+    'certificates of the authorities (PEM) to trust at wss:// instead of those of Node.js',
     'FILE',
   ),
   control: text<string | null>(null, 'control API of that engine, http://host:port', 'URL'),
-  authSecret: secret('AUTH_SECRET of that engine: tokens are made by the generator (or BENCH_AUTH_SECRET)'),
-  apiKey: secret('API key of that engine, to make shows and tokens (or BENCH_API_KEY)'),
+  authSecret: secret('AUTH_SECRET of that engine, to sign tokens (or BENCH_AUTH_SECRET)'),
+  apiKey: secret('API key of that engine, to create shows and tokens (or BENCH_API_KEY)'),
   seconds: count(10, 'length of each measured phase', { max: 86_400 }),
-  rounds: count(1, 'repetitions; figures are medians, their spread is the noise', { max: 100 }),
+  rounds: count(1, 'repetitions; figures are medians, and their spread is the noise', { max: 100 }),
   seed: count(1, 'the same seed offers the same load', { min: 0, max: 2 ** 31 - 1 }),
   processes: count(processes, 'generator processes on this machine', { min: 0, max: 256 }),
   generators: count(0, 'generator processes on other machines to wait for', { min: 0, max: 256 }),
-  listen: text<string | null>(null, 'where those join, HOST:PORT', 'HOST:PORT'),
-  key: secret('what they must know to join (or BENCH_KEY)'),
-  variant: choice(WIRE_VARIANTS, 'msgpack', 'what viewers speak'),
-  append: choice(['off', 'everysec', 'always'], 'everysec', 'append-only mode of its own Redis'),
+  listen: text<string | null>(null, 'address where those join', 'HOST:PORT'),
+  key: secret('secret that they need to join (or BENCH_KEY)'),
+  variant: choice(WIRE_VARIANTS, 'msgpack', 'wire variant of the viewers'),
+  append: choice(['off', 'everysec', 'always'], 'everysec', 'append-only mode of the Redis that is started'),
   p50: level('the median'),
   p90: level('the 90th percentile'),
   p99: level('the 99th percentile'),
@@ -41,7 +41,7 @@ export const COMMON_FLAGS = {
   max: level('the largest'),
   out: text('data/bench', 'folder of the JSON and HTML results', 'FOLDER'),
   json: toggle('print the result as JSON'),
-  help: toggle('this text'),
+  help: toggle('show this help'),
 };
 
 export type CommonFlags = FlagValues<typeof COMMON_FLAGS>;

@@ -1,7 +1,4 @@
-/**
- * Flags of the bench: typed, with a default and a rule each. A wrong one is said in words, all
- * wrong ones at once, before anything is started.
- */
+/** Flags of the load tester and the demo: each has a type, a default and a range. */
 import { type CommandDefinition, commandHelp, readCommandLine } from '../../src/config/command-line.ts';
 import { integer, oneOf, type Parsed, type Parser, toggle as yesOrNo } from '../../src/config/parsers.ts';
 import { COMMAND } from '../launch/program.ts';
@@ -10,20 +7,19 @@ export type FlagValue = string | number | boolean | null;
 
 export interface Flag<T extends FlagValue = FlagValue> {
   readonly about: string;
-  /** Stands for the value in the help: `N`, `MS`. Absent for a switch, which takes none. */
+  /** Names the value in the help, for example `N`. Absent for a switch, which takes no value. */
   readonly placeholder?: string;
-  /** What holds when nobody says anything. */
   readonly initial: T;
   parse: Parser<T>;
-  /** Never written into a result or a command line. */
+  /** The value is omitted from results and from the recorded command line. */
   readonly secret?: true;
 }
 
-/** By name in camelCase; `joinRate` is `--join-rate` for a person. */
+/** By names in camelCase: `joinRate` is the flag `--join-rate`. */
 export type FlagTable = Readonly<Record<string, Flag>>;
 export type FlagValues<F extends FlagTable> = { readonly [K in keyof F]: F[K] extends Flag<infer T> ? T : never };
 
-/** Wrong flags: said without a stack, exit code 2. */
+/** Lists the errors of a command line. Printed without a stack; the exit code is 2. */
 export class FlagError extends Error {}
 
 export const count = (initial: number, about: string, { min = 1, max = 100_000_000 } = {}): Flag<number> => ({
@@ -38,7 +34,7 @@ export const optionalCount = (about: string, range: { min?: number; max?: number
   initial: null,
 });
 
-/** `150ms`, `2s`, `1.5s`, `3m`; a bare number is milliseconds. The value is milliseconds. */
+/** Accepts `150ms`, `2s`, `1.5s`, `3m`, and milliseconds without a unit. */
 export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
   about,
   placeholder: 'TIME',
@@ -96,7 +92,7 @@ function flagsOf(table: FlagTable, defaults: Readonly<Record<string, unknown>>):
   const flags = Object.entries(table).map(([key, { about, placeholder = null, initial }]) => {
     const value = Object.hasOwn(defaults, key) ? defaults[key] : initial;
     const shown = typeof value === 'number' && placeholder === 'TIME' ? `${value} ms` : value;
-    const fallback = value === null || value === false ? '' : ` (default: ${shown})`;
+    const fallback = value === null || value === false || value === '' ? '' : ` (default: ${shown})`;
     return [flagName(key).slice(2), { help: `${about}${fallback}`, placeholder }] as const;
   });
   return Object.fromEntries(flags);
@@ -130,7 +126,7 @@ export function readFlags<F extends FlagTable>(
   return Object.freeze(values) as FlagValues<F>;
 }
 
-/** What a result records: every flag with its value, without the secret ones. */
+/** Returns the parameters that a result records: all flags except the secret ones. */
 export function parametersOf<F extends FlagTable>(table: F, values: FlagValues<F>): Record<string, FlagValue> {
   const open = Object.entries(table).filter(([, flag]) => flag.secret !== true);
   return Object.fromEntries(
@@ -138,7 +134,7 @@ export function parametersOf<F extends FlagTable>(table: F, values: FlagValues<F
   );
 }
 
-/** A command line as it may be shown: values of secret flags are stars. */
+/** Returns a command line with `***` for the values of secret flags. */
 export function shownCommand(argv: readonly string[], table: FlagTable): string {
   const names = new Set(Object.entries(table).flatMap(([key, flag]) => (flag.secret === true ? [flagName(key)] : [])));
   const words = argv.map((word, at) => {

@@ -14,7 +14,7 @@ const FLAGS = {
   rate: optionalCount('messages a second on average (2, or as in --like)', { max: 10_000 }),
   seed: count(1, 'the same seed writes the same recording', { min: 0, max: 2 ** 31 - 1 }),
   out: text<string | null>(null, 'output file; default: standard output', 'FILE'),
-  help: toggle('this text'),
+  help: toggle('show this help'),
 };
 
 /** A longer recording is a mistake in the flags. */

@@ -1,27 +1,25 @@
 /**
  * Many seeds of every scenario, outside CI: `node --import=tsx test/faults/long-run.ts --seeds 50`.
- * Prints a table, and ends with 1 on any violation.
- *
- * - `--seeds N`: so many seeds of each scenario (default 50); `--from N`: the first one (default 1)
- * - `--only TEXT`: scenarios whose name contains the text
- * - `--parallel N`: engines at once (default 2)
- * - `--minutes N`: begin no run after this time
+ * Prints a table. The exit code is 1 if there is a violation; `--help` lists the flags.
  */
-import { parseArgs } from 'node:util';
+import { count, flagsHelp, readFlags, text, toggle } from '../../bench/scenarios/flags.ts';
 import type { Verdict } from './run-checker.ts';
 import { SCENARIOS } from './scenarios.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '50' },
-    from: { type: 'string', default: '1' },
-    only: { type: 'string', default: '' },
-    parallel: { type: 'string', default: '2' },
-    minutes: { type: 'string', default: '600' },
-  },
-});
-const from = Number(values.from);
-const until = performance.now() + Number(values.minutes) * 60_000;
+const FLAGS = {
+  seeds: count(50, 'seeds of each scenario'),
+  from: count(1, 'the first seed'),
+  only: text('', 'scenarios whose name contains the text'),
+  parallel: count(2, 'engines at the same time'),
+  minutes: count(600, 'start no run after this time'),
+  help: toggle('show this help'),
+};
+const { seeds, from, only, parallel, minutes, help } = readFlags(FLAGS, process.argv.slice(2));
+if (help) {
+  console.log(flagsHelp('test/faults/long-run.ts [flags]', 'Runs every fault scenario with many seeds.', FLAGS));
+  process.exit(0);
+}
+const until = performance.now() + minutes * 60_000;
 
 interface Row extends Verdict {
   scenario: string;
@@ -52,8 +50,8 @@ const print = (cells: ReadonlyArray<string | number>): void => {
 // Only an orderly end stops the processes of the engines.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
-const queue = Array.from({ length: Number(values.seeds) }, (_, at) => from + at).flatMap((seed) =>
-  SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) => ({ scenario, seed })),
+const queue = Array.from({ length: seeds }, (_, at) => from + at).flatMap((seed) =>
+  SCENARIOS.filter(({ name }) => name.includes(only)).map((scenario) => ({ scenario, seed })),
 );
 const rows: Row[] = [];
 print(COLUMNS.map(([title]) => title));
@@ -70,13 +68,20 @@ async function work(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: Number(values.parallel) }, work));
+await Promise.all(Array.from({ length: parallel }, work));
 
 const failed = rows.filter(({ violations }) => violations.length > 0);
-const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
-console.log(
-  `\n${rows.length} runs, ${total(({ accepted }) => accepted)} accepted, ${total(({ confirmed }) => confirmed)} orders in the books, ${total(({ offers }) => offers)} offers from the waitlist, ${total(({ chat }) => chat)} chat messages, ${total(({ lost }) => lost)} lost as allowed, ${failed.length} runs with violations`,
-);
+const total = (count: (row: Row) => number): number => rows.reduce((sum, row) => sum + count(row), 0);
+const totals = [
+  `${rows.length} runs`,
+  `${total(({ accepted }) => accepted)} accepted`,
+  `${total(({ confirmed }) => confirmed)} orders in the books`,
+  `${total(({ offers }) => offers)} offers from the waitlist`,
+  `${total(({ chat }) => chat)} chat messages`,
+  `${total(({ lost }) => lost)} lost as allowed`,
+  `${failed.length} runs with violations`,
+];
+console.log(`\n${totals.join(', ')}`);
 for (const { scenario, seed } of failed)
   console.log(
     `again: node --import=tsx test/faults/long-run.ts --only ${JSON.stringify(scenario)} --from ${seed} --seeds 1`,
