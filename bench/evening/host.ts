@@ -1,6 +1,6 @@
 /**
- * The host's side of a run: a show with something to sell, its virtual users and their commands, the
- * checkout, and the checks at the end.
+ * The host's side of a run: a show with something to sell, its virtual users and their commands,
+ * the checkout, and the checks at the end.
  */
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
 import type { Check } from '../report/result.ts';
@@ -41,7 +41,9 @@ export interface Ended {
 
 const SKUS = ['S', 'M', 'L', 'XL'] as const;
 const PRICE_MINOR_UNITS = 25_00;
-/** Reservations that are looked up one by one: the HTTP API takes 6,000 requests a minute of a key. */
+/**
+ * Reservations that are looked up one by one: the HTTP API takes 6,000 requests a minute of a key.
+ */
 export const LOOK_UPS_MAX = 500;
 const CONFIRM_REPEATS = 0.1;
 
@@ -83,7 +85,10 @@ export class Host {
     }
   }
 
-  /** Creates a sale and commands the buyers. `zeroMs`: its opening on the fleet's clock, to a round trip. */
+  /**
+   * Creates a sale and commands the buyers. `zeroMs`: its opening on the fleet's clock, to a round
+   * trip.
+   */
   async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly zeroMs: number }> {
     const { units, opensInMs, durationMs, holdMs, ...press } = options;
     const sale = `flash-${++this.#sales}`;

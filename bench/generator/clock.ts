@@ -1,6 +1,6 @@
 /**
- * Clocks. The fleet's clock is CLOCK_MONOTONIC of the coordinator's host, which all processes of that
- * host share. Other hosts, and viewers of the server's time, estimate an offset.
+ * Clocks. The fleet's clock is CLOCK_MONOTONIC of the coordinator's host, which all processes of
+ * that host share. Other hosts, and viewers of the server's time, estimate an offset.
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -1,26 +1,17 @@
 /**
- * A WebSocket client as lean as it can be, so that thousands fit into one process and the generator
- * is not what is measured: one TCP socket, hand-made frames (RFC 6455), no compression, a zero
- * masking key (legal for a server to accept, and it saves the XOR), one read buffer for all
- * sockets.
+ * A lean WebSocket client (RFC 6455), so that thousands fit into one process: one TCP socket, no
+ * compression, one read buffer for all sockets.
  */
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
 
-const OPCODE_TEXT = 1;
-const OPCODE_BINARY = 2;
-const OPCODE_CLOSE = 8;
-const OPCODE_PING = 9;
-const OPCODE_PONG = 10;
+const OPCODE = Object.freeze({ text: 1, binary: 2, close: 8, ping: 9, pong: 10 });
 
 export interface RawSocketHandlers {
   onOpen?(): void;
   /** `payload` is only valid during the call. */
   onMessage(payload: Buffer, binary: boolean): void;
-  /**
-   * Once. `code` of the close frame, 1006 when the line just broke, the HTTP status when the
-   * upgrade was refused.
-   */
+  /** Once: code of the close frame, 1006 without one, or the HTTP status of a refused upgrade. */
   onClose?(code: number): void;
 }
 
@@ -29,24 +20,21 @@ export interface RawSocketOptions {
   readonly port: number;
   readonly path: string;
   readonly protocols: readonly string[];
-  /**
-   * Connect from this address of the machine: one has ports for about 28,000 connections to the
-   * same server.
-   */
+  /** One local address has ports for about 28,000 connections to the same server. */
   readonly localAddress?: string;
-  /** Absent: in the clear. */
+  /** Absent: without TLS. */
   readonly tls?: Trust;
 }
 
-/** Whom a TLS client believes. Plain data: it travels to workers. */
+/** What a TLS client accepts. Plain data: it travels to workers. */
 export interface Trust {
-  /** What the certificate must be for: a name, or an address. */
+  /** The name or address that the certificate must be for. */
   readonly name: string;
-  /** PEM of the authorities; null: those Node knows. */
+  /** PEM of the authorities; null: those of Node.js. */
   readonly ca: string | null;
 }
 
-/** Reading authorities takes longer than a handshake: once for thousands of connections. */
+/** Reading authorities takes longer than a handshake: done once for thousands of connections. */
 const contexts = new Map<string | null, SecureContext>();
 
 function contextOf({ ca }: Trust): SecureContext {
@@ -55,30 +43,28 @@ function contextOf({ ca }: Trust): SecureContext {
   return context;
 }
 
-/** Options of `node:tls` and `node:https` that make a client believe just that. */
+/** Options of `node:tls` and `node:https` for this trust. */
 export const trusting = (trust: Trust) => ({
   secureContext: contextOf(trust),
   ...(isIP(trust.name) === 0 ? { servername: trust.name } : {}),
 });
 
-/**
- * The system reads into it and the socket's callback has used it up before the next read, whichever
- * socket that is for.
- */
+/** A socket's callback has processed it before the next read, of any socket. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 const HEAD_BYTES_MAX = 10;
 
 export class RawSocket {
-  private readonly socket: Socket;
-  private readonly handlers: RawSocketHandlers;
-  /** The beginning of a frame (or of the answer to the upgrade) whose rest has not come yet. */
-  private held: Buffer | null = null;
-  private upgraded = false;
-  private closeCode = 1006;
+  readonly #socket: Socket;
+  readonly #handlers: RawSocketHandlers;
+  /** The beginning of an incomplete frame, or of the response to the upgrade. */
+  #held: Buffer | null = null;
+  #isUpgraded = false;
+  #closeCode = 1006;
+  /** Received bytes, heads included. */
   bytesIn = 0;
 
   constructor({ host, port, path, protocols, localAddress, tls }: RawSocketOptions, handlers: RawSocketHandlers) {
-    this.handlers = handlers;
+    this.#handlers = handlers;
     const options = {
       host,
       port,
@@ -87,93 +73,91 @@ export class RawSocket {
       onread: {
         buffer: readBuffer,
         callback: (length: number, buffer: Uint8Array) => {
-          this.onData((buffer as Buffer).subarray(0, length));
+          this.#onData((buffer as Buffer).subarray(0, length));
           return true;
         },
       },
     } satisfies NetConnectOpts;
-    this.socket = tls === undefined ? connect(options) : tlsConnect({ ...options, ...trusting(tls) });
-    this.socket.on(tls === undefined ? 'connect' : 'secureConnect', () => {
-      this.socket.write(
+    this.#socket = tls === undefined ? connect(options) : tlsConnect({ ...options, ...trusting(tls) });
+    this.#socket.on(tls === undefined ? 'connect' : 'secureConnect', () => {
+      this.#socket.write(
         `GET ${path} HTTP/1.1\r\nHost: ${tls?.name ?? host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
           'Sec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\n' +
           (protocols.length === 0 ? '\r\n' : `Sec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`),
       );
     });
-    this.socket.on('error', () => {});
-    this.socket.on('close', () => handlers.onClose?.(this.closeCode));
+    this.#socket.on('error', () => {});
+    this.#socket.on('close', () => handlers.onClose?.(this.#closeCode));
   }
 
   sendText(text: string): void {
-    this.socket.write(frame(OPCODE_TEXT, Buffer.from(text, 'utf8')));
+    this.#socket.write(textFrame(text));
   }
 
   sendBinary(bytes: Uint8Array): void {
-    this.socket.write(frame(OPCODE_BINARY, bytes));
+    this.#socket.write(binaryFrame(bytes));
   }
 
-  /** Frames made before by `textFrame` or `binaryFrame`, in one write. */
+  /** Writes frames of `textFrame` or `binaryFrame`, all at once. */
   sendFrames(frames: Buffer): void {
-    this.socket.write(frames);
+    this.#socket.write(frames);
   }
 
-  /** Stop reading: a phone in a tunnel. */
+  /** Stops reading, as a phone in a tunnel does. */
   pause(): void {
-    this.socket.pause();
+    this.#socket.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.#socket.resume();
   }
 
   /** Bytes written that the kernel has not accepted yet. */
   get waitingBytes(): number {
-    return this.socket.writableLength;
+    return this.#socket.writableLength;
   }
 
   destroy(): void {
-    this.socket.destroy();
+    this.#socket.destroy();
   }
 
-  private onData(chunk: Buffer): void {
+  #onData(chunk: Buffer): void {
     this.bytesIn += chunk.length;
-    if (!this.upgraded) {
-      this.onUpgrade(this.held === null ? chunk : Buffer.concat([this.held, chunk]));
-    } else if (this.held === null) {
-      this.onFrames(chunk);
-    } else if (this.held.length < HEAD_BYTES_MAX) {
-      this.onFrames(Buffer.concat([this.held, chunk]));
-    } else {
-      // Only the cut frame is put together; what follows it is read where it lies.
-      const missing = frameBytes(this.held) - this.held.length;
-      const whole = Buffer.concat([this.held, chunk.subarray(0, missing)]);
+    const held = this.#held;
+    if (!this.#isUpgraded) this.#onResponse(held === null ? chunk : Buffer.concat([held, chunk]));
+    else if (held === null) this.#onFrames(chunk);
+    else if (held.length < HEAD_BYTES_MAX) this.#onFrames(Buffer.concat([held, chunk]));
+    else {
+      // Only the incomplete frame is copied; the frames after it are read in place.
+      const missing = frameBytes(held) - held.length;
+      const whole = Buffer.concat([held, chunk.subarray(0, missing)]);
       if (chunk.length < missing) {
-        this.held = whole;
+        this.#held = whole;
         return;
       }
-      this.onFrames(whole);
-      if (chunk.length > missing) this.onFrames(chunk.subarray(missing));
+      this.#onFrames(whole);
+      if (chunk.length > missing) this.#onFrames(chunk.subarray(missing));
     }
   }
 
-  private onUpgrade(data: Buffer): void {
+  #onResponse(data: Buffer): void {
     const end = data.indexOf('\r\n\r\n');
     if (end < 0) {
-      this.held = Buffer.from(data);
+      this.#held = Buffer.from(data);
       return;
     }
     const status = Number(data.subarray(9, 12).toString());
     if (status !== 101) {
-      this.closeCode = status;
-      this.socket.destroy();
+      this.#closeCode = status;
+      this.#socket.destroy();
       return;
     }
-    this.upgraded = true;
-    this.handlers.onOpen?.();
-    this.onFrames(data.subarray(end + 4));
+    this.#isUpgraded = true;
+    this.#handlers.onOpen?.();
+    this.#onFrames(data.subarray(end + 4));
   }
 
-  private onFrames(data: Buffer): void {
+  #onFrames(data: Buffer): void {
     let at = 0;
     for (;;) {
       const left = data.length - at;
@@ -181,25 +165,23 @@ export class RawSocket {
       if (size > left) break;
       const marker = (data[at + 1] as number) & 0x7f;
       const head = marker < 126 ? 2 : marker === 126 ? 4 : 10;
-      this.onFrame((data[at] as number) & 0x0f, data.subarray(at + head, at + size));
+      this.#onFrame((data[at] as number) & 0x0f, data.subarray(at + head, at + size));
       at += size;
     }
-    this.held = at < data.length ? Buffer.from(data.subarray(at)) : null;
+    this.#held = at < data.length ? Buffer.from(data.subarray(at)) : null;
   }
 
-  private onFrame(opcode: number, payload: Buffer): void {
-    if (opcode === OPCODE_TEXT || opcode === OPCODE_BINARY) this.handlers.onMessage(payload, opcode === OPCODE_BINARY);
-    else if (opcode === OPCODE_PING) this.socket.write(frame(OPCODE_PONG, payload));
-    else if (opcode === OPCODE_CLOSE) {
-      this.closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
-      this.socket.end();
+  #onFrame(opcode: number, payload: Buffer): void {
+    if (opcode === OPCODE.text || opcode === OPCODE.binary) this.#handlers.onMessage(payload, opcode === OPCODE.binary);
+    else if (opcode === OPCODE.ping) this.#socket.write(frame(OPCODE.pong, payload));
+    else if (opcode === OPCODE.close) {
+      this.#closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
+      this.#socket.end();
     }
   }
 }
 
-/**
- * Whole size of the frame that begins at `at`, its head included; infinite when even that is cut.
- */
+/** Size of the frame at `at` with its head; infinite when even the head is incomplete. */
 function frameBytes(data: Buffer, at = 0): number {
   const marker = (data[at + 1] as number) & 0x7f;
   if (marker < 126) return 2 + marker;
@@ -207,24 +189,19 @@ function frameBytes(data: Buffer, at = 0): number {
   return data.length - at < 10 ? Number.POSITIVE_INFINITY : 10 + Number(data.readBigUInt64BE(at + 2));
 }
 
-export const textFrame = (text: string): Buffer => frame(OPCODE_TEXT, Buffer.from(text, 'utf8'));
+export const textFrame = (text: string): Buffer => frame(OPCODE.text, Buffer.from(text, 'utf8'));
 
-export const binaryFrame = (bytes: Uint8Array): Buffer => frame(OPCODE_BINARY, bytes);
+export const binaryFrame = (bytes: Uint8Array): Buffer => frame(OPCODE.binary, bytes);
 
+/** A frame from a client. A masking key of zero is legal and saves the XOR. */
 function frame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;
   const head = length < 126 ? 6 : length < 65_536 ? 8 : 14;
   const bytes = Buffer.allocUnsafe(head + length);
   bytes[0] = 0x80 | opcode;
-  if (head === 6) {
-    bytes[1] = 0x80 | length;
-  } else if (head === 8) {
-    bytes[1] = 0x80 | 126;
-    bytes.writeUInt16BE(length, 2);
-  } else {
-    bytes[1] = 0x80 | 127;
-    bytes.writeBigUInt64BE(BigInt(length), 2);
-  }
+  bytes[1] = 0x80 | (head === 6 ? length : head === 8 ? 126 : 127);
+  if (head === 8) bytes.writeUInt16BE(length, 2);
+  if (head === 14) bytes.writeBigUInt64BE(BigInt(length), 2);
   bytes.writeUInt32BE(0, head - 4);
   bytes.set(payload, head);
   return bytes;

@@ -35,7 +35,9 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Before its first reply a server syncs its append-only file, which takes seconds on a busy disk. */
+/**
+ * Before its first reply a server syncs its append-only file, which takes seconds on a busy disk.
+ */
 const START_MS_MAX = 60_000;
 /** Functions of the engine, and scripts of others. */
 const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];

@@ -1,7 +1,7 @@
 /**
  * A TCP proxy that breaks connections as networks do: at once, between a request and its reply, or
- * after a silence. It can also wait for one request, to lose it, to lose its reply, or to deliver it
- * twice.
+ * after a silence. It can also wait for one request, to lose it, to lose its reply, or to deliver
+ * it twice.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -32,7 +32,9 @@ interface Trap {
 
 const REPLY_LOST_MS = 15;
 const SILENCE_MS = 700;
-/** Bytes that were written to the target still arrive: a broken connection takes no request back. */
+/**
+ * Bytes that were written to the target still arrive: a broken connection takes no request back.
+ */
 const FAR_END_MS = 50;
 
 export class TcpProxy {

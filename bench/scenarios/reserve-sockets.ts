@@ -12,7 +12,7 @@ import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { createHotSale, type HotSale } from '../launch/hot-sale.ts';
 import type { AppendMode, RedisServer } from '../launch/redis-server.ts';
 import type { Figure } from '../report/result.ts';
-import { type Buyer, Crowd as Buyers, type PressTarget } from '../users/hot-sale-buyers.ts';
+import { type HotBuyer, HotSaleBuyers, type PressTarget } from '../users/hot-sale-buyers.ts';
 import { whole } from '../verdict/check.ts';
 import { atLeast, atMost } from '../verdict/levels.ts';
 import { figuresOver, runFigures } from './figures.ts';
@@ -20,7 +20,7 @@ import { count } from './flags.ts';
 import { defineLocal, inMs, perSecond, times } from './local-load.ts';
 import { verifyBooks } from './reserve-store.ts';
 
-/** Buyers of the closed loop, each with a few presses, as in a flash sale with a limit. */
+/** HotSaleBuyers of the closed loop, each with a few presses, as in a flash sale with a limit. */
 const SATURATING_BUYERS = 10_000;
 const PRESSES_PER_BUYER = 4;
 /** A small and a large room at the same rate: broadcasts to all viewers delay replies. */
@@ -174,8 +174,8 @@ async function saturateOnce(contender: Contender, show: string): Promise<Saturat
   await contender.openSale({ show, units: total, perBuyer: PRESSES_PER_BUYER });
   const buyers = await join(contender, show, SATURATING_BUYERS, 500);
   await redis.admin.config('RESETSTAT');
-  const pressed = new Map<Buyer, number>(buyers.buyers.map((buyer) => [buyer, 1]));
-  buyers.onAnswer = (buyer) => {
+  const pressed = new Map<HotBuyer, number>(buyers.buyers.map((buyer) => [buyer, 1]));
+  buyers.onReply = (buyer) => {
     const presses = pressed.get(buyer) ?? 0;
     if (presses === PRESSES_PER_BUYER) return;
     pressed.set(buyer, presses + 1);
@@ -185,7 +185,7 @@ async function saturateOnce(contender: Contender, show: string): Promise<Saturat
   const before = { server: cpuSecondsOf(pid), redis: cpuSecondsOf(redis.pid), own: process.cpuUsage() };
   const startedMs = performance.now();
   for (const buyer of buyers.buyers) buyers.press(buyer, startedMs);
-  await buyers.told(total, POLL_MS.saturated);
+  await buyers.waitForReplies(total, POLL_MS.saturated);
   const seconds = (performance.now() - startedMs) / 1000;
   const own = process.cpuUsage(before.own);
   const micros = (after: number, from: number): number => ((after - from) * 1e6) / total;
@@ -205,14 +205,14 @@ async function saturateOnce(contender: Contender, show: string): Promise<Saturat
   };
 }
 
-async function join(target: PressTarget, show: string, count: number, restMs: number): Promise<Buyers> {
-  const buyers = new Buyers();
+async function join(target: PressTarget, show: string, count: number, restMs: number): Promise<HotSaleBuyers> {
+  const buyers = new HotSaleBuyers();
   await buyers.join(target, show, count);
   await sleep(restMs);
   return buyers;
 }
 
-function expectAccepted({ answers }: Buyers, units: number): void {
+function expectAccepted({ replies: answers }: HotSaleBuyers, units: number): void {
   if (answers.get('accepted') !== units)
     throw new Error(`expected ${units} accepted reservations: ${JSON.stringify([...answers])}`);
 }
@@ -225,7 +225,7 @@ async function offer(engine: BenchEngine, count: number, seconds: number) {
   const send = async (forSeconds: number): Promise<number> => {
     const startedMs = performance.now();
     const total = OFFERED_PER_SECOND * forSeconds;
-    const repliesBefore = buyers.answered;
+    const repliesBefore = buyers.replyCount;
     let late = 0;
     for (let sent = 0; sent < total; await sleep(1)) {
       const now = performance.now();
@@ -233,10 +233,10 @@ async function offer(engine: BenchEngine, count: number, seconds: number) {
         const dueMs = startedMs + (sent * 1000) / OFFERED_PER_SECOND;
         if (dueMs > now) break;
         if (now - dueMs > LATE_MS) late++;
-        buyers.press(buyers.buyers[sent % count] as Buyer, dueMs);
+        buyers.press(buyers.buyers[sent % count] as HotBuyer, dueMs);
       }
     }
-    await buyers.told(repliesBefore + total, POLL_MS.rate);
+    await buyers.waitForReplies(repliesBefore + total, POLL_MS.rate);
     return late;
   };
   await send(WARM_UP_SECONDS);
@@ -255,7 +255,7 @@ async function rushOn(engine: BenchEngine, count: number): Promise<number> {
   const buyers = await join(engine, show, count, 1_000);
   const startedMs = performance.now();
   for (const buyer of buyers.buyers) buyers.press(buyer, startedMs);
-  await buyers.told(count, POLL_MS.rush);
+  await buyers.waitForReplies(count, POLL_MS.rush);
   const tookMs = performance.now() - startedMs;
   expectAccepted(buyers, RUSH_UNITS);
   await verifyBooks(engine.store, show);
@@ -273,19 +273,19 @@ async function refuse(engine: BenchEngine, forSeconds: number) {
   let sent = 0;
   for (let next = 0; performance.now() < startedMs + forSeconds * 1000; ) {
     // Bounded, so that presses wait for the gateway and not in the kernel.
-    if (sent - buyers.answered < REFUSALS_IN_FLIGHT_MAX) {
+    if (sent - buyers.replyCount < REFUSALS_IN_FLIGHT_MAX) {
       for (let i = 0; i < 200; i++)
-        buyers.pressOften(buyers.buyers[next++ % REFUSED_BUYERS] as Buyer, PRESSES_PER_WRITE, performance.now());
+        buyers.pressOften(buyers.buyers[next++ % REFUSED_BUYERS] as HotBuyer, PRESSES_PER_WRITE, performance.now());
       sent += 200 * PRESSES_PER_WRITE;
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await buyers.told(sent, POLL_MS.refusals);
+  await buyers.waitForReplies(sent, POLL_MS.refusals);
   const elapsed = (performance.now() - startedMs) / 1000;
   // The engine also runs scripts for its clock and viewer counts, about one per second.
   const { calls: scriptCalls } = await engine.redis.scriptCalls();
-  const [code = 'none'] = buyers.answers.keys();
-  const refused = buyers.answers.get('sale_not_open') ?? 0;
+  const [code = 'none'] = buyers.replies.keys();
+  const refused = buyers.replies.get('sale_not_open') ?? 0;
   buyers.leave();
   return { perSecond: refused / elapsed, seconds: Math.ceil(elapsed), scriptCalls, code };
 }

@@ -1,7 +1,7 @@
 /**
  * The virtual user as a buyer: presses when a sale opens, repeats what was lost with the same key,
- * pays, releases or abandons what it holds. It acts through a `UserConnection`, so the demo, the load
- * tester and the fault tests share it. All choices come from a seed.
+ * pays, releases or abandons what it holds. It acts through a `UserConnection`, so the demo, the
+ * load tester and the fault tests share it. All choices come from a seed.
  */
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { Prng } from '../generator/prng.ts';
@@ -31,7 +31,9 @@ export interface UserConnection {
   waitUntil(atMs: number): Promise<boolean>;
 }
 
-/** `press` is due at the opening, `late` after it; `retry` repeats a key whose outcome is unknown. */
+/**
+ * `press` is due at the opening, `late` after it; `retry` repeats a key whose outcome is unknown.
+ */
 export type PressKind = 'press' | 'late' | 'early' | 'repeat' | 'retry';
 
 export type Action =

@@ -46,7 +46,9 @@ export class Checkout {
     this.recorder = new SecondRecorder(options.nowMs);
   }
 
-  /** Draws from the buyer, not from the order of the replies: the same seed pays for the same users. */
+  /**
+   * Draws from the buyer, not from the order of the replies: the same seed pays for the same users.
+   */
   schedule(granted: readonly Granted[]): void {
     const { seed, pays = 0, withinMs = 0 } = this.#options;
     for (const grant of granted) {

@@ -41,8 +41,8 @@ export class UserCounters {
   }
 
   /**
-   * A message reached a viewer that is connected since `connectedAt` (performance.now()). The copy of
-   * the sender, and messages from before the connection, do not count as delivery time.
+   * A message reached a viewer that is connected since `connectedAt` (performance.now()). The copy
+   * of the sender, and messages from before the connection, do not count as delivery time.
    */
   chatReceived(name: string, text: string, receiver: string, connectedAt: number): void {
     this.delivered.chat += 1;

@@ -1,6 +1,6 @@
 /**
- * What people write in a live shopping chat, each in one language and sometimes in English. `{p}` is
- * replaced by a product, `{s}` by a size.
+ * What people write in a live shopping chat, each in one language and sometimes in English. `{p}`
+ * is replaced by a product, `{s}` by a size.
  */
 import type { Prng } from '../generator/prng.ts';
 
@@ -128,7 +128,9 @@ export const OTHERS: readonly Language[] = [
 /** Ends of names; the first two are empty. */
 const SUFFIXES = phrases('||.k|_m|92|07|R.|T.|✨|_off|.shop|🌸|xo|88|L.|_live');
 const ENGLISH_SHARE = 0.45;
-/** How often people of another language write English, and how often a phrase does not fit the mood. */
+/**
+ * How often people of another language write English, and how often a phrase does not fit the mood.
+ */
 const SWITCH_SHARE = 0.25;
 const OFF_MOOD_SHARE = 0.12;
 const MOODS = ['waiting', 'rush', 'after'] as const;

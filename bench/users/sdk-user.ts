@@ -1,6 +1,6 @@
 /**
- * A virtual user on the SDK: watches, chats, sends hearts, buys, and sometimes loses the network. Its
- * traits come from a seed.
+ * A virtual user on the SDK: watches, chats, sends hearts, buys, and sometimes loses the network.
+ * Its traits come from a seed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -24,8 +24,9 @@ import type { Mood, Voice } from './phrases.ts';
 import type { Probe } from './probe.ts';
 
 /**
- * `steady` presses once after zero; `early` presses before it too; `repeater` sends each press three
- * times with one key; `greedy` asks for more than the limit first; `muddled` uses a key twice.
+ * `steady` presses once after zero; `early` presses before it too; `repeater` sends each press
+ * three times with one key; `greedy` asks for more than the limit first; `muddled` uses a key
+ * twice.
  */
 type Habit = 'steady' | 'early' | 'repeater' | 'greedy' | 'muddled';
 
@@ -305,7 +306,9 @@ export class SdkUser implements UserConnection {
   }
 }
 
-/** Each SKU is about a tenth less popular than the one before it. Sold-out ones are pressed rarely. */
+/**
+ * Each SKU is about a tenth less popular than the one before it. Sold-out ones are pressed rarely.
+ */
 function chooseSku(random: Prng, sale: SaleView): string {
   const available = sale.skus.filter((sku) => sku.left > 0);
   const choice = available.length > 0 && !random.chance(0.1) ? available : sale.skus;

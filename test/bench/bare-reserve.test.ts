@@ -1,12 +1,9 @@
-/**
- * The bare sketch that the engine's decisions are held against: it leaves much out, but it decides
- * rightly.
- */
+/** The bare reserve server, which the engine is compared with, decides correctly. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { RawSocket } from '../../bench/generator/websocket.ts';
 import { type BareReserve, startBareReserve } from '../../bench/launch/bare-reserve.ts';
-import { Crowd } from '../../bench/users/hot-sale-buyers.ts';
+import { HotSaleBuyers } from '../../bench/users/hot-sale-buyers.ts';
 import { LIMITS } from '../../src/limits.ts';
 
 const BUYERS = 100;
@@ -14,65 +11,62 @@ const PRESSES = 4;
 const PER_BUYER = 3;
 
 async function start(t: Test): Promise<BareReserve> {
-  const sketch = await startBareReserve('off');
-  t.teardown(() => sketch.stop());
-  return sketch;
+  const server = await startBareReserve('off');
+  t.teardown(() => server.stop());
+  return server;
 }
 
-/** Everybody presses more often than they may, on `units`. */
-async function rush(t: Test, sketch: BareReserve, show: string, units: number): Promise<Crowd> {
-  const crowd = new Crowd();
-  t.teardown(() => crowd.leave());
-  await sketch.openSale({ show, units, perBuyer: PER_BUYER });
-  await crowd.join(sketch, show, BUYERS);
-  for (const buyer of crowd.buyers) crowd.pressOften(buyer, PRESSES, performance.now());
-  await crowd.told(BUYERS * PRESSES, 5);
-  return crowd;
+/** All buyers press more often than they may, on `units`. */
+async function rush(t: Test, server: BareReserve, show: string, units: number): Promise<HotSaleBuyers> {
+  const users = new HotSaleBuyers();
+  t.teardown(() => users.leave());
+  await server.openSale({ show, units, perBuyer: PER_BUYER });
+  await users.join(server, show, BUYERS);
+  for (const buyer of users.buyers) users.pressOften(buyer, PRESSES, performance.now());
+  await users.waitForReplies(BUYERS * PRESSES, 5);
+  return users;
 }
 
-t.test('never more than there is, never more than a buyer may, many a call', async (t) => {
-  const sketch = await start(t);
-  const scarce = await rush(t, sketch, 'scarce', 150);
-  t.equal(scarce.answers.get('accepted'), 150, 'as many as there are units');
+t.test('no sale and no buyer exceeds its units, with many presses in a script call', async (t) => {
+  const server = await start(t);
+  const scarce = await rush(t, server, 'scarce', 150);
+  t.equal(scarce.replies.get('accepted'), 150, 'as many as there are units');
   t.equal(
-    [...scarce.answers.values()].reduce((sum, count) => sum + count),
+    [...scarce.replies.values()].reduce((sum, count) => sum + count),
     BUYERS * PRESSES,
-    'one answer a press',
+    'one reply for each press',
   );
-  const { most, ...sums } = await books(sketch, 'scarce');
+  const { most = 0, ...sums } = await books(server, 'scarce');
   t.same(sums, { left: 0, records: 150, owned: 150 });
-  t.ok(most <= PER_BUYER, `the luckiest has ${most}`);
+  t.ok(most <= PER_BUYER, `one buyer has ${most}`);
 
-  const plenty = await rush(t, sketch, 'plenty', 1_000);
-  t.same([...plenty.answers].sort(), [
+  const plenty = await rush(t, server, 'plenty', 1_000);
+  t.same([...plenty.replies].sort(), [
     ['accepted', BUYERS * PER_BUYER],
     ['limit_exceeded', BUYERS * (PRESSES - PER_BUYER)],
   ]);
-  t.same(await books(sketch, 'plenty'), {
-    left: 1_000 - BUYERS * PER_BUYER,
-    records: 300,
-    owned: 300,
-    most: PER_BUYER,
-  });
+  const owned = BUYERS * PER_BUYER;
+  t.same(await books(server, 'plenty'), { left: 1_000 - owned, records: owned, owned, most: PER_BUYER });
 
-  const { calls } = await sketch.redis.scriptCalls();
+  const { calls } = await server.redis.scriptCalls();
+  const presses = 2 * BUYERS * PRESSES;
   t.ok(
-    calls >= (2 * BUYERS * PRESSES) / LIMITS.reserveBatchMax && calls <= (2 * BUYERS * PRESSES) / 4,
-    `${calls} script calls for ${2 * BUYERS * PRESSES} presses`,
+    calls >= presses / LIMITS.reserveBatchMax && calls <= presses / 4,
+    `${calls} script calls for ${presses} presses`,
   );
 });
 
-t.test("a repeated key has the first press's answer, with the fields of the engine's", async (t) => {
-  const sketch = await start(t);
-  await sketch.openSale({ show: 'again', units: 10, perBuyer: 5 });
-  const told: Array<Record<string, unknown>> = [];
+t.test('a repeated key gets the recorded result, with the fields of the engine', async (t) => {
+  const server = await start(t);
+  await server.openSale({ show: 'again', units: 10, perBuyer: 5 });
+  const received: Array<Record<string, unknown>> = [];
   const socket = new RawSocket(
-    { host: '127.0.0.1', port: sketch.port, path: '/v1/shows/again', protocols: ['stampede.v1.json', 'token.anna'] },
-    { onMessage: (bytes) => void told.push(JSON.parse(bytes.toString()) as Record<string, unknown>) },
+    { host: '127.0.0.1', port: server.port, path: '/v1/shows/again', protocols: ['stampede.v1.json', 'token.anna'] },
+    { onMessage: (bytes) => void received.push(JSON.parse(bytes.toString()) as Record<string, unknown>) },
   );
   t.teardown(() => socket.destroy());
   const until = async (count: number): Promise<void> => {
-    while (told.length < count) await sleep(5);
+    while (received.length < count) await sleep(5);
   };
   await until(1);
   for (const id of [1, 2]) {
@@ -80,27 +74,19 @@ t.test("a repeated key has the first press's answer, with the fields of the engi
     await until(id + 1);
     await sleep(5);
   }
-  const [welcome, first, second] = told;
+  const [welcome, first, second] = received;
   t.match(welcome, { t: 'welcome', v: 1 });
-  t.match(first, {
-    t: 'ok',
-    id: 1,
-    data: {
-      reservation: { id: 'anna:mine', user: 'anna', state: 'held', amount: 2_000, lines: [{ sku: 'S', qty: 2 }] },
-    },
-  });
-  t.match(second, { t: 'ok', id: 2, data: first?.data }, 'the same reservation, made at the same time');
-  t.same(await books(sketch, 'again'), { left: 8, records: 1, owned: 2, most: 2 });
+  const reservation = { id: 'anna:mine', user: 'anna', state: 'held', amount: 2_000, lines: [{ sku: 'S', qty: 2 }] };
+  t.match(first, { t: 'ok', id: 1, data: { reservation } });
+  t.match(second, { t: 'ok', id: 2, data: first?.data }, 'the same reservation with the same times');
+  t.same(await books(server, 'again'), { left: 8, records: 1, owned: 2, most: 2 });
 });
 
-async function books(
-  { redis: { admin: client } }: BareReserve,
-  show: string,
-): Promise<Record<'left' | 'records' | 'owned' | 'most', number>> {
-  const owned = (await client.hvals(`buyers:${show}`)).map(Number);
+async function books({ redis: { admin } }: BareReserve, show: string): Promise<Record<string, number>> {
+  const owned = (await admin.hvals(`buyers:${show}`)).map(Number);
   return {
-    left: Number(await client.hget(`sale:${show}`, 'left')),
-    records: await client.hlen(`reservations:${show}`),
+    left: Number(await admin.hget(`sale:${show}`, 'left')),
+    records: await admin.hlen(`reservations:${show}`),
     owned: owned.reduce((sum, units) => sum + units, 0),
     most: Math.max(...owned),
   };

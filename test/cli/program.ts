@@ -1,25 +1,18 @@
-/** Runs the `stampede` program as a child process. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+/** The `stampede` command as a child process: its output, its end, and the processes it leaves. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { programArguments, ROOT } from '../support/root.ts';
+import { EngineProcess, type Finished, Program } from '../../bench/launch/engine-process.ts';
+import { programArguments } from '../support/root.ts';
 
 const PROGRAM = programArguments('src/cli/main');
-const READY_MS_MAX = 30_000;
-
-export interface Finished {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface Serving {
   readonly pid: number;
-  /** The fields of the "ready" log line. */
+  /** The fields of the log line `ready`. */
   readonly ready: {
     readonly gateway: string | null;
     readonly gatewayPort: number | null;
@@ -29,84 +22,49 @@ export interface Serving {
   readonly stderr: () => string;
   readonly stdout: () => string;
   signal(name: NodeJS.Signals): void;
-  /** Resolves when the program has ended. */
   readonly finished: Promise<Finished>;
 }
 
-/** Returns an environment without the settings of the developer. */
+/** The environment of the developer must not matter. */
 function environmentWith(env: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env;
   return { PATH, HOME, ...env };
 }
 
-function launch(
-  args: readonly string[],
-  env: Record<string, string>,
-): { child: ChildProcess; output: { stdout: string; stderr: string }; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, [...PROGRAM, ...args], {
-    cwd: ROOT,
-    env: environmentWith(env),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const output = { stdout: '', stderr: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    output.stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    output.stderr += text;
-  });
-  const finished = new Promise<Finished>((done) =>
-    child.once('exit', (code, signal) => setTimeout(() => done({ code, signal, ...output }), 20)),
-  );
-  return { child, output, finished };
-}
+/** Runs a command to its end. */
+export const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Finished> =>
+  new Program({ name: 'stampede', command: [...PROGRAM, ...args], env: environmentWith(env) }).finished;
 
-/** Runs a command and resolves when it has ended. */
-export function run(args: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
-  return launch(args, env).finished;
-}
-
-/** Starts `stampede serve` and waits until it is ready. The test's teardown kills it. */
+/**
+ * Starts `stampede serve`, waits until it is ready, and kills it and its children after the test.
+ */
 export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Serving> {
-  const { child, output, finished } = launch(['serve', '--gateway-port', '0', '--control-port', '0', ...args], {
-    LOG_LEVEL: 'info',
-    ...env,
+  const engine = new EngineProcess({
+    name: 'the program',
+    command: [...PROGRAM, 'serve', '--gateway-port', '0', '--control-port', '0', ...args],
+    env: environmentWith({ LOG_LEVEL: 'info', ...env }),
   });
-  const pid = child.pid ?? 0;
   t.teardown(async () => {
-    const family = descendants(pid);
-    child.kill('SIGKILL');
-    await finished;
-    // The guard of the embedded Redis stops it. Killing is for processes that a defect left.
+    const family = descendants(engine.pid);
+    await engine.kill();
+    // The guard of the embedded Redis stops it in order.
     if (!(await eventually(() => !family.some(alive), 5_000))) for (const left of family) kill(left);
   });
-  const until = Date.now() + READY_MS_MAX;
-  for (;;) {
-    const ready = readyLine(output.stdout);
-    if (ready)
-      return {
-        pid,
-        ready,
-        stdout: () => output.stdout,
-        stderr: () => output.stderr,
-        signal: (name) => void child.kill(name),
-        finished,
-      };
-    if (child.exitCode !== null || Date.now() > until)
-      throw new Error(`the program is not ready (exit code ${child.exitCode}):\n${output.stderr}\n${output.stdout}`);
-    await sleep(25);
-  }
+  await engine.start();
+  const { child, output, finished } = engine.program;
+  const ready = output.stdout.split('\n').find((line) => line.includes('"msg":"ready"'));
+  if (ready === undefined) throw new Error(`the program logged no line "ready":\n${output.stdout}`);
+  return {
+    pid: engine.pid,
+    ready: JSON.parse(ready) as Serving['ready'],
+    stdout: () => output.stdout,
+    stderr: () => output.stderr,
+    signal: (name) => void child.kill(name),
+    finished,
+  };
 }
 
-function readyLine(stdout: string): Serving['ready'] | null {
-  for (const line of stdout.split('\n')) {
-    if (!line.includes('"msg":"ready"')) continue;
-    return JSON.parse(line) as Serving['ready'];
-  }
-  return null;
-}
-
-/** Returns the children of a process and their children, without the TypeScript compiler. */
+/** All descendants of a process, without the compiler of TypeScript sources. */
 export function descendants(pid: number): number[] {
   const table = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' })
     .stdout.trim()
@@ -114,12 +72,12 @@ export function descendants(pid: number): number[] {
     .filter((line) => !line.includes('esbuild'))
     .map((line) => line.trim().split(/\s+/).slice(0, 2).map(Number));
   const found: number[] = [];
-  const waiting = [pid];
-  for (let parent = waiting.pop(); parent !== undefined; parent = waiting.pop()) {
+  const queue = [pid];
+  for (let parent = queue.pop(); parent !== undefined; parent = queue.pop()) {
     for (const [child = 0, of] of table) {
       if (of !== parent) continue;
       found.push(child);
-      waiting.push(child);
+      queue.push(child);
     }
   }
   return found;
@@ -138,11 +96,11 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // has ended
+    // It has ended.
   }
 }
 
-/** Polls until the condition is true. Returns false after the timeout. */
+/** Waits until the condition holds; false when it did not in time. */
 export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<boolean> {
   const until = Date.now() + timeoutMs;
   while (!(await condition())) {
@@ -158,7 +116,7 @@ export function temporaryFolder(t: Test): string {
   return folder;
 }
 
-/** The secrets of processes that share a Redis. */
+/** For processes that share a Redis. */
 export const SHARED_SECRETS = {
   AUTH_SECRET: 'a-secret-for-tests-of-thirty-two-bytes',
   API_KEYS: 'test:an-api-key-for-tests',

@@ -1,6 +1,6 @@
 /**
- * Viewers on the SDK whose lines drop, and whose nodes are restarted one after the other: nobody
- * loses an event, and nothing is missed in silence.
+ * Viewers on the SDK whose connections drop, and whose nodes restart one after the other: no viewer
+ * loses an event, and no message is missed without an announcement.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -27,69 +27,68 @@ async function viewers(t: Test, world: World, urlOf: (i: number) => string): Pro
   return all;
 }
 
-/** The talkers stay connected: they are on a node of their own. */
-async function talk(world: World, node: Node): Promise<Conversation> {
-  const talkers = await Promise.all([0, 1, 2].map((i) => world.connect({ user: `t${i}`, node })));
-  await Promise.all(talkers.map((talker) => talker.type('welcome')));
-  const conversation = new Conversation(talkers, world.store, world.show);
-  await until(() => conversation.accepted.length > 3, 'they talk');
+/** The writers stay connected, because they are on another node. */
+async function converse(world: World, node: Node): Promise<Conversation> {
+  const writers = await Promise.all([0, 1, 2].map((i) => world.connect({ user: `t${i}`, node })));
+  await Promise.all(writers.map((writer) => writer.type('welcome')));
+  const conversation = new Conversation(writers, world.store, world.show);
+  await until(() => conversation.accepted.length > 3, 'chat is accepted');
   return conversation;
 }
 
-async function nothingSilent(
+async function checkNothingLost(
   t: Test,
   world: World,
-  everybody: readonly SdkViewer[],
+  all: readonly SdkViewer[],
   conversation: Conversation,
 ): Promise<void> {
   await conversation.end();
   t.same([...conversation.refusals], []);
   await world.store.announce(world.show, 'the end', 'test');
-  const talker = await world.connect({ user: 'last' });
-  const last = Number((await talker.say('goodbye')).data.chat);
-  for (const viewer of everybody) {
+  const writer = await world.connect({ user: 'last' });
+  const last = Number((await writer.say('goodbye')).data.chat);
+  for (const viewer of all) {
     await until(
       () => viewer.events.includes('the end') && viewer.chat.has(last),
-      'they come back and hear the end',
+      'the viewer is back and received the end',
       12_000,
     );
     t.same(viewer.problems, []);
     const first = conversation.announced.indexOf(viewer.events[0] ?? '');
     t.same(viewer.events.slice(0, -1), conversation.announced.slice(first), 'every event, once, in order');
-    t.equal(viewer.unreported(last), 0, 'chat: heard, or told to be missed');
+    t.equal(viewer.unreported(last), 0, 'all chat was received or announced as missed');
   }
 }
 
 t.jobs = 2;
 
-t.test('R-2 R-6: the lines of viewers drop three times in a row', async (t) => {
+t.test('R-2 R-6: viewers whose connections drop three times in a row miss nothing', async (t) => {
   const world = await startWorld(t);
   const second = await world.addNode();
-  const line = await TcpProxy.to({ port: world.node.port });
-  t.teardown(() => line.close());
-  const everybody = await viewers(t, world, () => `ws://127.0.0.1:${line.port}`);
-  const conversation = await talk(world, second);
+  const proxy = await TcpProxy.to({ port: world.node.port });
+  t.teardown(() => proxy.close());
+  const all = await viewers(t, world, () => `ws://127.0.0.1:${proxy.port}`);
+  const conversation = await converse(world, second);
   for (let drop = 0; drop < DROPS; drop += 1) {
-    await line.blackout(DROPPED_MS);
+    await proxy.blackout(DROPPED_MS);
     await sleep(BETWEEN_DROPS_MS);
   }
-  await nothingSilent(t, world, everybody, conversation);
-  for (const { snapshots } of everybody)
-    t.equal(snapshots, 1, 'only the first welcome brought one: everything else was resumed');
+  await checkNothingLost(t, world, all, conversation);
+  for (const { snapshots } of all) t.equal(snapshots, 1, 'only the first welcome had one; the others resumed');
   t.ok((await world.node.metric('resumes_total', 'memory')) >= VIEWERS);
   t.equal(await world.node.metric('resumes_total'), await world.node.metric('resumes_total', 'memory'));
 });
 
-t.test('D-1 W-5: two nodes are restarted one after the other while the show goes on', async (t) => {
+t.test('D-1 W-5: viewers miss nothing when two nodes restart one after the other during a show', async (t) => {
   const world = await startWorld(t, { publicKeyTokens: true });
   const quiet = await world.addNode();
-  // Each node is told to send its viewers to the other one, as a balancer would.
+  // Each node sends its viewers to the other one, as a balancer does.
   const ports = [await freePort(), await freePort()] as const;
   const [firstUrl, secondUrl] = ports.map((port) => `ws://127.0.0.1:${port}`) as [string, string];
   let first = await world.addNode({ port: ports[0], reconnectUrl: secondUrl });
   let second = await world.addNode({ port: ports[1], reconnectUrl: firstUrl });
-  const everybody = await viewers(t, world, (i) => (i % 2 ? first : second).url);
-  const conversation = await talk(world, quiet);
+  const all = await viewers(t, world, (i) => (i % 2 ? first : second).url);
+  const conversation = await converse(world, quiet);
   const restart = async (node: Node, reconnectUrl: string): Promise<Node> => {
     await node.gateway.drain({ timeoutMs: 3_000 });
     return world.addNode({ port: node.port, reconnectUrl });
@@ -99,11 +98,11 @@ t.test('D-1 W-5: two nodes are restarted one after the other while the show goes
   t.equal(await second.metric('resumes_total', 'memory'), VIEWERS / 2);
   t.equal(await second.metric('resumes_total'), VIEWERS / 2, 'none from the log or a snapshot');
   second = await restart(second, firstUrl);
-  await nothingSilent(t, world, everybody, conversation);
-  for (const { byes, snapshots } of everybody) {
+  await checkNothingLost(t, world, all, conversation);
+  for (const { byes, snapshots } of all) {
     t.ok(byes.length >= 1 && byes.length <= 2);
     for (const { reconnectAfterMs, pass } of byes)
       t.ok(reconnectAfterMs !== undefined && reconnectAfterMs <= 3_000 && pass !== undefined);
-    t.equal(snapshots, 1, 'nobody needed another snapshot');
+    t.equal(snapshots, 1, 'no viewer needed another snapshot');
   }
 });

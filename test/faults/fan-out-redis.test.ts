@@ -1,6 +1,6 @@
 /**
- * What viewers see when Redis pauses, loses everything, or cannot be reached for a while: all of it
- * or told, never silence.
+ * Redis freezes, loses everything, or is unreachable for a while: viewers receive everything, or an
+ * announcement of what they missed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -16,7 +16,7 @@ const DROPS = 3;
 const DROPPED_MS = 2_000;
 const BETWEEN_DROPS_MS = 600;
 
-async function audience(world: World, ...nodes: World['node'][]): Promise<Client[]> {
+async function viewers(world: World, ...nodes: World['node'][]): Promise<Client[]> {
   const clients = await Promise.all(
     [0, 1, 2, 3].map((i) =>
       world.connect({
@@ -30,11 +30,8 @@ async function audience(world: World, ...nodes: World['node'][]): Promise<Client
   return clients;
 }
 
-/**
- * Every event or a snapshot, every accepted message or a number: on the connection that was there
- * before.
- */
-async function nothingSilent(
+/** All events and accepted messages were received or announced, on the same connection. */
+async function checkNothingLost(
   t: Test,
   world: World,
   clients: readonly Client[],
@@ -42,23 +39,23 @@ async function nothingSilent(
 ): Promise<void> {
   await until(async () => (await world.store.announce(world.show, 'the end', 'test')).ok, 'Redis is back', 10_000);
   await conversation.end();
-  await until(async () => (await clients[0]?.say('goodbye', 9_000))?.t === 'ok', 'chat, too', 10_000);
+  await until(async () => (await clients[0]?.say('goodbye', 9_000))?.t === 'ok', 'chat is accepted', 10_000);
   for (const client of clients) {
     await until(
       () =>
         client.events().some(({ data }) => data['text'] === 'the end') &&
         checkReceived(client.received).texts.has('goodbye'),
-      'it goes on',
+      'messages after the fault arrive',
       10_000,
     );
     const { problems, texts, missed, epochs } = checkReceived(client.received);
     t.same(problems, []);
-    t.equal(epochs.length, 1, 'the same Redis, the same epoch');
-    const unheard = conversation.accepted.filter((text) => !texts.has(text));
-    t.ok(unheard.length <= missed, `accepted and not heard: ${unheard.length}, told to be missed: ${missed}`);
-    const heard = new Set(client.events().map(({ data }) => data['text']));
+    t.equal(epochs.length, 1, 'the same Redis has the same epoch');
+    const lost = conversation.accepted.filter((text) => !texts.has(text));
+    t.ok(lost.length <= missed, `accepted and not received: ${lost.length}, announced as missed: ${missed}`);
+    const received = new Set(client.events().map(({ data }) => data['text']));
     t.same(
-      conversation.announced.filter((text) => !heard.has(text)),
+      conversation.announced.filter((text) => !received.has(text)),
       [],
       'every event',
     );
@@ -68,62 +65,66 @@ async function nothingSilent(
 
 t.jobs = 4;
 
-t.test('R-7: Redis stands still for ten seconds', async (t) => {
+t.test('R-7: viewers miss nothing while Redis is frozen for ten seconds', async (t) => {
   const world = await startWorld(t);
-  const clients = await audience(world, world.node, await world.addNode());
+  const clients = await viewers(world, world.node, await world.addNode());
   const conversation = new Conversation(clients, world.store, world.show);
   await sleep(300);
   world.redis.signal('SIGSTOP');
   await sleep(PAUSED_MS);
   world.redis.signal('SIGCONT');
-  await nothingSilent(t, world, clients, conversation);
+  await checkNothingLost(t, world, clients, conversation);
   t.ok(conversation.refusals.has('redis_unavailable'));
 });
 
-t.test('R-7: the line between a node and Redis drops three times in a row', async (t) => {
+t.test('R-7: viewers miss nothing when the connection to Redis drops three times in a row', async (t) => {
   const world = await startWorld(t);
-  const line = await TcpProxy.to({ path: world.redis.socketPath });
-  t.teardown(() => line.close());
-  const behind = await world.addNode({}, `redis://127.0.0.1:${line.port}`);
-  const clients = await audience(world, world.node, behind);
+  const proxy = await TcpProxy.to({ path: world.redis.socketPath });
+  t.teardown(() => proxy.close());
+  const behind = await world.addNode({}, proxy.redisUrl);
+  const clients = await viewers(world, world.node, behind);
   const conversation = new Conversation(clients, world.store, world.show);
   for (let drop = 0; drop < DROPS; drop += 1) {
     await sleep(BETWEEN_DROPS_MS);
-    await line.blackout(DROPPED_MS);
+    await proxy.blackout(DROPPED_MS);
   }
-  await nothingSilent(t, world, clients, conversation);
+  await checkNothingLost(t, world, clients, conversation);
 });
 
-t.test('R-6: nobody had said anything before the line dropped, and more was said than the history keeps', async (t) => {
+t.test('R-6: chat is announced as missed when it exceeds the history and none came before the drop', async (t) => {
   const world = await startWorld(t);
-  const line = await TcpProxy.to({ path: world.redis.socketPath });
-  t.teardown(() => line.close());
-  const behind = await world.addNode({}, `redis://127.0.0.1:${line.port}`);
+  const proxy = await TcpProxy.to({ path: world.redis.socketPath });
+  t.teardown(() => proxy.close());
+  const behind = await world.addNode({}, proxy.redisUrl);
   const listener = await world.connect({ user: 'listener', node: behind });
-  const talkers = await Promise.all(Array.from({ length: 25 }, (_, i) => world.connect({ user: `t${i}` })));
-  await Promise.all([listener, ...talkers].map((client) => client.type('welcome')));
-  const dark = line.blackout(DROPPED_MS);
-  const said = LIMITS.chatHistoryMessages * 2;
-  const answers = await Promise.all(
-    talkers.flatMap((talker, who) =>
-      Array.from({ length: said / talkers.length }, (_, n) => talker.say(`${who} says ${n}`)),
+  const writers = await Promise.all(Array.from({ length: 25 }, (_, i) => world.connect({ user: `t${i}` })));
+  await Promise.all([listener, ...writers].map((client) => client.type('welcome')));
+  const blackout = proxy.blackout(DROPPED_MS);
+  const sent = LIMITS.chatHistoryMessages * 2;
+  const replies = await Promise.all(
+    writers.flatMap((writer, number) =>
+      Array.from({ length: sent / writers.length }, (_, n) => writer.say(`${number} says ${n}`)),
     ),
   );
-  t.ok(answers.every(({ t }) => t === 'ok'));
-  await dark;
-  await until(() => listener.chat().length + checkReceived(listener.received).missed >= said, 'heard or told', 8_000);
-  t.equal(listener.chat().length + listener.received.reduce((sum, { missed = 0 }) => sum + missed, 0), said);
+  t.ok(replies.every(({ t }) => t === 'ok'));
+  await blackout;
+  await until(
+    () => listener.chat().length + checkReceived(listener.received).missed >= sent,
+    'received or announced',
+    8_000,
+  );
+  t.equal(listener.chat().length + listener.received.reduce((sum, { missed = 0 }) => sum + missed, 0), sent);
 });
 
-t.test('H-8: everything in Redis is flushed: the show is gone, and everybody is told so', async (t) => {
+t.test('H-8: after a flush of Redis the show is gone, and all viewers are notified', async (t) => {
   const world = await startWorld(t);
-  const clients = await audience(world, world.node, await world.addNode());
+  const clients = await viewers(world, world.node, await world.addNode());
   await until(
     () => clients.every((client) => client.received.some(({ state }) => state?.viewers === 4)),
     'the nodes have reported',
   );
   await world.redis.client().flushall();
-  t.match(await clients[0]?.say('anyone?'), { t: 'error', code: 'show_not_found' });
+  t.match(await clients[0]?.say('hello?'), { t: 'error', code: 'show_not_found' });
   const codes = await Promise.all(
     clients.map(({ closed }) => Promise.race([closed, sleep(LIMITS.nodeCountsTtlMs, { code: 0 }, { ref: false })])),
   );
@@ -137,13 +138,13 @@ t.test('H-8: everything in Redis is flushed: the show is gone, and everybody is 
 });
 
 t.test(
-  'E-4 R-3: a show made anew under the same id begins with a snapshot, for those who stayed and those who come back',
+  'E-4 R-3: a show created again under the same id begins with a snapshot, for connected and returning viewers',
   async (t) => {
     const world = await startWorld(t);
-    const clients = await audience(world, world.node, await world.addNode());
+    const clients = await viewers(world, world.node, await world.addNode());
     const [ann] = clients;
     await ann?.say('in the old show');
-    await until(() => clients.every((client) => client.chat().length === 1), 'everybody heard it');
+    await until(() => clients.every((client) => client.chat().length === 1), 'all received it');
     const { epoch, offset } = (await ann?.type('welcome')) ?? { epoch: '', offset: 0 };
     await world.redis.client().flushall();
     await world.store.createShow(
@@ -156,14 +157,14 @@ t.test(
       t.match(fresh, { snapshot: { show: { title: 'Second try' }, sales: [], products: [] } });
       t.not(fresh.epoch, epoch);
     }
-    t.match(await ann?.say('in the new one'), { t: 'ok', data: { chat: 1 } }, 'ids begin anew');
+    t.match(await ann?.say('in the new one'), { t: 'ok', data: { chat: 1 } }, 'ids begin again');
     await world.store.announce(world.show, 'welcome back', 'test');
     for (const client of clients) {
       await until(
         () =>
           checkReceived(client.received).texts.has('in the new one') &&
           client.events().some(({ data }) => data['text'] === 'welcome back'),
-        'it goes on',
+        'messages after the fault arrive',
       );
       t.same(checkReceived(client.received).problems, []);
     }

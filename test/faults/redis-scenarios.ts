@@ -51,7 +51,9 @@ async function recovered({ engine }: Scene, show: string): Promise<void> {
   }
 }
 
-/** After a restart of Redis: another epoch, a recovery in the log, and the sale paused meanwhile. */
+/**
+ * After a restart of Redis: another epoch, a recovery in the log, and the sale paused meanwhile.
+ */
 async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefore: string): Promise<void> {
   const books = await readBooks(engine.redis.admin, users.world.staged.show);
   const types = [...books.events.values()].map(({ type }) => type);
@@ -74,7 +76,8 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
     let crash = { fromMs: 0, toMs: 0 };
     const killing = (async () => {
       await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(0, 800));
-      // A write that waits for a slow fsync dies with the process: `everysec` allows about a second.
+      // A write that waits for a slow fsync dies with the process: `everysec` allows about a
+      // second.
       const fromMs = Date.now() - LOSS_MS;
       await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };

@@ -29,7 +29,9 @@ export interface Verdict {
 export interface Allowances {
   /** Accepted requests from this time, up to the crash, may be lost (this machine's clock). */
   readonly mayBeLost?: Window;
-  /** Clients whose connection held: they must have had every event one by one, without a snapshot. */
+  /**
+   * Clients whose connection held: they must have had every event one by one, without a snapshot.
+   */
   readonly unbroken?: readonly PlainClient[];
 }
 
@@ -196,7 +198,8 @@ function compareReplies(
     for (const [key, { item }] of joins) waited.set(`${user} ${key}`, JSON.stringify([item.sku, item.qty]));
     for (const { reservation } of offers) {
       const record = reservations.get(reservation.id);
-      // An offer may be seen long after Redis made it, so its creation decides whether it may be lost.
+      // An offer may be seen long after Redis made it, so its creation decides whether it may be
+      // lost.
       if (!record?.offer || record.user !== user)
         missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
     }
@@ -254,7 +257,9 @@ function compareWaitlists(
   return wrong;
 }
 
-/** All clients received the events of the log, each under its offset; unbroken ones received all. */
+/**
+ * All clients received the events of the log, each under its offset; unbroken ones received all.
+ */
 function compareEvents(
   clients: readonly PlainClient[],
   books: Books,
@@ -279,7 +284,10 @@ function compareEvents(
   return wrong;
 }
 
-/** State leaves at the next tick, and personal messages separately: the check is repeated for a while. */
+/**
+ * State leaves at the next tick, and personal messages separately: the check is repeated for a
+ * while.
+ */
 async function inTime(check: () => string[]): Promise<string[]> {
   const until = Date.now() + VIEWS_MS_MAX;
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * The line to Redis breaks at the worst moments: the outcome is unknown, the same key tells it, and
- * units count once (promises I4 and I8).
+ * The connection to Redis breaks around a command: the outcome is unknown, the same key returns it,
+ * and units count once (promises I4 and I8).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -17,21 +17,21 @@ t.teardown(async () => {
   await proxy.close();
 });
 
-/** Repeats a command as a client does, until the line is back. */
-async function answered<T>(run: () => Promise<Result<T>>): Promise<Result<T>> {
+/** Repeats a command as a client does, until the connection is back. */
+async function decided<T>(run: () => Promise<Result<T>>): Promise<Result<T>> {
   for (let i = 0; i < 200; i++) {
-    const answer = await run();
-    if (answer.ok || answer.error.code !== 'redis_unavailable') return answer;
+    const result = await run();
+    if (result.ok || result.error.code !== 'redis_unavailable') return result;
     await sleep(20);
   }
-  throw new Error('the line did not come back');
+  throw new Error('the connection did not come back');
 }
 
 interface Case {
   name: string;
-  /** What it needs beforehand; answers the command, with a key that holds the word "fragile". */
+  /** Returns the command, with `KEY` as its key. */
   prepare(show: string): Promise<() => Promise<Result<unknown>>>;
-  /** The books of S in the sale when it was done once. */
+  /** The books of SKU S after one execution. */
   after: { allocated: number; available: number; held: number; sold: number; withdrawn: number };
 }
 
@@ -66,7 +66,7 @@ const cases: Case[] = [
     after: books(2, 2, 0),
   },
   {
-    name: 'prolong',
+    name: 'extend a hold',
     prepare: async (show) => {
       const held = await fixture.hold(show, 'ann');
       return () => store.extendHold(show, { reservation: held.id, byMs: 1_000 }, { key: KEY, actor: HOST });
@@ -97,7 +97,7 @@ const cases: Case[] = [
     after: books(2, 2, 0),
   },
   {
-    name: 'join the line',
+    name: 'join the waitlist',
     prepare: async (show) => {
       await fixture.hold(show, 'bob', { qty: 2 });
       return () => store.waitlist(show, { op: 'join', user: 'ann', key: KEY, sale: 'sale', sku: 'S', qty: 1 });
@@ -107,32 +107,32 @@ const cases: Case[] = [
 ];
 
 for (const { name, prepare, after } of cases) {
-  fixture.test(`${name}: the reply is lost`, async (t) => {
+  fixture.test(`I4: ${name}, the reply is lost`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
     const command = await prepare(show);
     const cut = proxy.next('lose the reply', KEY);
     const first = await command();
     await cut;
     t.equal(outcome(first), 'redis_unavailable', 'the outcome is unknown');
-    const repeated = await answered(command);
+    const repeated = await decided(command);
     t.ok(repeated.ok, `the same key: ${outcome(repeated)}`);
     if (repeated.ok && 'replayed' in (repeated.value as object))
-      t.equal(outcome(repeated), 'replayed', 'it is the recorded answer');
-    t.same(await answered(command), repeated);
+      t.equal(outcome(repeated), 'replayed', 'the recorded result');
+    t.same(await decided(command), repeated);
     t.same(await fixture.books(show), after, 'it happened once');
   });
 
-  fixture.test(`${name}: the request is lost`, async (t) => {
+  fixture.test(`I4: ${name}, the request is lost`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
     const command = await prepare(show);
     const cut = proxy.next('lose the request', KEY);
     t.equal(outcome(await command()), 'redis_unavailable');
     await cut;
-    t.equal(outcome(await answered(command)), 'ok', 'it had not happened');
+    t.equal(outcome(await decided(command)), 'ok', 'it had not happened');
     t.same(await fixture.books(show), after, 'it happened once');
   });
 
-  fixture.test(`${name}: delivered twice`, async (t) => {
+  fixture.test(`I4: ${name}, delivered twice`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
     const command = await prepare(show);
     const twice = proxy.next('deliver twice', KEY);
@@ -142,64 +142,64 @@ for (const { name, prepare, after } of cases) {
   });
 }
 
-fixture.test(
-  'a cancel that breaks half-way: nothing can be bought any more, and its repetition finishes it',
-  async (t) => {
-    const show = await fixture.openShow({ units: { S: 4 } });
-    const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
-    const cancel = () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
-    const cut = proxy.next('lose the request', 'zscan');
-    t.equal(outcome(await cancel()), 'redis_unavailable', 'the sale is cancelled, its holds are not released yet');
-    await cut;
-    t.equal(unwrap(await fixture.store.getSale(show, 'sale')).state, 'cancelled');
-    t.equal(await fixture.stateOf(show, ann.id), 'held');
-    t.equal(outcome(await fixture.confirm(show, ann)), 'sale_cancelled');
-    t.equal(
-      outcome(await fixture.store.extendHold(show, { reservation: ann.id, byMs: 1 }, { key: 'p', actor: HOST })),
-      'sale_cancelled',
-    );
-    t.equal(outcome(await fixture.release(show, bob)), 'ok');
-    t.ok((await answered(cancel)).ok);
-    t.equal(await fixture.stateOf(show, ann.id), 'released');
-    t.same(await fixture.books(show), { allocated: 4, available: 4, held: 0, sold: 0, withdrawn: 0 });
-  },
-);
+fixture.test('a cancel that breaks half-way stops the sale, and its repetition releases the holds', async (t) => {
+  const show = await fixture.openShow({ units: { S: 4 } });
+  const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
+  const cancel = () => store.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
+  const cut = proxy.next('lose the request', 'zscan');
+  t.equal(outcome(await cancel()), 'redis_unavailable', 'the sale is cancelled, its holds are not released yet');
+  await cut;
+  t.equal(unwrap(await fixture.store.getSale(show, 'sale')).state, 'cancelled');
+  t.equal(await fixture.stateOf(show, ann.id), 'held');
+  t.equal(outcome(await fixture.confirm(show, ann)), 'sale_cancelled');
+  t.equal(
+    outcome(await fixture.store.extendHold(show, { reservation: ann.id, byMs: 1 }, { key: 'p', actor: HOST })),
+    'sale_cancelled',
+  );
+  t.equal(outcome(await fixture.release(show, bob)), 'ok');
+  t.ok((await decided(cancel)).ok);
+  t.equal(await fixture.stateOf(show, ann.id), 'released');
+  t.same(await fixture.books(show), { allocated: 4, available: 4, held: 0, sold: 0, withdrawn: 0 });
+});
 
-fixture.test('a refusal whose answer is lost leaves nothing behind', async (t) => {
+fixture.test('a refusal whose reply is lost changes nothing', async (t) => {
   const show = await fixture.openShow({ units: { S: 1 } });
   await fixture.hold(show, 'bob');
   const cut = proxy.next('lose the reply', KEY);
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: KEY }, store)), 'redis_unavailable');
   await cut;
-  t.equal(outcome(await answered(() => fixture.reserve(show, 'ann', { key: KEY }, store))), 'sold_out');
+  t.equal(outcome(await decided(() => fixture.reserve(show, 'ann', { key: KEY }, store))), 'sold_out');
 });
 
-fixture.test('a listener whose line broke is told to load again, and hears on', async (t) => {
-  const show = await fixture.openShow();
-  const heard: string[] = [];
-  let resyncs = 0;
-  const { unsubscribe } = unwrap(
-    await store.subscribe(show, {
-      onMessage: (message) => heard.push(message.kind),
-      onResync: () => {
-        resyncs++;
-      },
-    }),
-  );
-  proxy.down();
-  for (let i = 0; i < 200 && store.trouble() === null; i++) await sleep(10);
-  t.match(store.trouble(), /Redis/, 'the store says what is wrong');
-  t.equal(outcome(await store.tick(show)), 'redis_unavailable');
-  t.equal(outcome(await fixture.reserve(show, 'ann', {}, store)), 'redis_unavailable');
-  unwrap(await fixture.reserve(show, 'missed'));
-  proxy.up();
-  for (let i = 0; i < 400 && (resyncs === 0 || store.trouble() !== null); i++) await sleep(10);
-  t.equal(resyncs, 1);
-  t.equal(store.trouble(), null);
-  const loaded = unwrap(await store.load(show));
-  t.equal(loaded.snapshot.sales[0]?.skus[0]?.left, 9, 'the snapshot holds what was missed');
-  unwrap(await fixture.reserve(show, 'heard'));
-  for (let i = 0; i < 200 && heard.length === 0; i++) await sleep(5);
-  t.same(heard, ['commit']);
-  await unsubscribe();
-});
+fixture.test(
+  'a subscriber whose connection broke is notified to load again, and receives later messages',
+  async (t) => {
+    const show = await fixture.openShow();
+    const received: string[] = [];
+    let resyncs = 0;
+    const { unsubscribe } = unwrap(
+      await store.subscribe(show, {
+        onMessage: (message) => received.push(message.kind),
+        onResync: () => {
+          resyncs++;
+        },
+      }),
+    );
+    proxy.down();
+    for (let i = 0; i < 200 && store.trouble() === null; i++) await sleep(10);
+    t.match(store.trouble(), /Redis/, 'the store reports the trouble');
+    t.equal(outcome(await store.tick(show)), 'redis_unavailable');
+    t.equal(outcome(await fixture.reserve(show, 'ann', {}, store)), 'redis_unavailable');
+    unwrap(await fixture.reserve(show, 'missed'));
+    proxy.up();
+    for (let i = 0; i < 400 && (resyncs === 0 || store.trouble() !== null); i++) await sleep(10);
+    t.equal(resyncs, 1);
+    t.equal(store.trouble(), null);
+    const loaded = unwrap(await store.load(show));
+    t.equal(loaded.snapshot.sales[0]?.skus[0]?.left, 9, 'the snapshot contains what was missed');
+    unwrap(await fixture.reserve(show, 'received'));
+    for (let i = 0; i < 200 && received.length === 0; i++) await sleep(5);
+    t.same(received, ['commit']);
+    await unsubscribe();
+  },
+);

@@ -1,6 +1,6 @@
 /**
- * A Redis that refuses writes: full, turned replica. Coded answers, nothing half-done, service as
- * soon as it takes writes again.
+ * A Redis that refuses writes, because it is full or a replica: refusals have codes, nothing is
+ * done in part, and service resumes with the first write.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -32,28 +32,28 @@ async function attempts(show: string): Promise<Record<string, string>> {
   return codes;
 }
 
-fixture.test('Redis is full', async (t) => {
+fixture.test('a full Redis refuses every command whole', async (t) => {
   const show = await fixture.openShow({ units: { S: 10 }, perBuyer: 2 });
-  const lapsed = await fixture.hold(show, 'bob');
+  const expired = await fixture.hold(show, 'bob');
   await fixture.hold(show, 'ann');
-  await time.passDeadline(show, lapsed.id);
+  await time.passDeadline(show, expired.id);
   const before = await fixture.recordsOf(show);
   await client.config('SET', 'maxmemory', '1mb');
   const codes = await attempts(show);
   t.same(new Set(Object.values(codes)), new Set(['redis_full']), JSON.stringify(codes));
   t.match(await fixture.reserve(show, 'new'), { ok: false, error: { retryAfterMs: Number } });
   t.same(await fixture.recordsOf(show), before, 'nothing was written, not even in part');
-  t.match(unwrap(await store.listSales(show)), [{ id: 'sale', state: 'open' }], 'what only reads goes on');
+  t.match(unwrap(await store.listSales(show)), [{ id: 'sale', state: 'open' }], 'reads are served');
   t.equal(outcome(await store.load(show)), 'ok');
   t.equal(outcome(await store.verify(show)), 'ok');
 
   await client.config('SET', 'maxmemory', '0');
   t.equal(outcome(await fixture.reserve(show, 'new')), 'ok', 'the same key, once there is room');
-  t.equal(await fixture.stateOf(show, lapsed.id), 'expired', 'what lapsed meanwhile is freed by the first call');
+  t.equal(await fixture.stateOf(show, expired.id), 'expired', 'the first call frees what expired meanwhile');
   t.same(await fixture.books(show), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('Redis fills up in mid-rush: each request is granted whole or refused whole', async (t) => {
+fixture.test('Redis fills up during a rush: each request is granted whole or refused whole', async (t) => {
   const show = await fixture.openShow({ units: { S: 2_000, M: 2_000 }, perBuyer: 4 });
   const used = Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
   await client.config('SET', 'maxmemory', String(used + 150_000));
@@ -64,10 +64,10 @@ fixture.test('Redis fills up in mid-rush: each request is granted whole or refus
   const granted: string[] = [];
   let refused = 0;
   for (let batch = 0; batch < 60 && refused < 3; batch++) {
-    const asks = Array.from({ length: 32 }, (_, i) => ({ user: `b${batch}-${i}`, key: 'k', sale: 'sale', lines }));
-    const answers = await store.reserve(show, asks);
-    for (const [i, answer] of answers.entries()) if (answer.ok) granted.push(asks[i]?.user ?? '');
-    if (answers.some((answer) => outcome(answer) === 'redis_full')) refused++;
+    const requests = Array.from({ length: 32 }, (_, i) => ({ user: `b${batch}-${i}`, key: 'k', sale: 'sale', lines }));
+    const results = await store.reserve(show, requests);
+    for (const [i, result] of results.entries()) if (result.ok) granted.push(requests[i]?.user ?? '');
+    if (results.some((result) => outcome(result) === 'redis_full')) refused++;
   }
   t.ok(refused > 0 && granted.length > 0, `${granted.length} granted before it was full`);
   await client.config('SET', 'maxmemory', '0');
@@ -75,7 +75,7 @@ fixture.test('Redis fills up in mid-rush: each request is granted whole or refus
   t.equal((await fixture.reservationsOf(show, granted)).filter((mine) => mine.length === 1).length, granted.length);
 });
 
-fixture.test('Redis becomes a replica', async (t) => {
+fixture.test('a Redis that became a replica refuses every command', async (t) => {
   const show = await fixture.openShow({ units: { S: 10 }, perBuyer: 2 });
   await fixture.hold(show, 'ann');
   const before = await fixture.recordsOf(show);

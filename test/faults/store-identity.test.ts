@@ -1,7 +1,4 @@
-/**
- * The questions a store asks when a line comes up (who is this server, may it be used) meet a Redis
- * that does not answer them in time.
- */
+/** A store identifies the server on each new connection. Here Redis never replies to that query. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
@@ -12,48 +9,48 @@ import { outcome } from '../support/store-fixture.ts';
 
 const redis = await startRedis();
 t.teardown(() => redis.stop());
-const HEALED_MS = LIMITS.redisCommandTimeoutMs + 5_000;
+const RECOVERED_MS = LIMITS.redisCommandTimeoutMs + 5_000;
 
-/** Waits until a store serves, at most as long as one lost answer may cost. */
+/** Waits until the store serves, at most as long as one lost reply may cost. */
 async function serves(store: ConnectedStore): Promise<string> {
-  const until = Date.now() + HEALED_MS;
+  const until = Date.now() + RECOVERED_MS;
   for (;;) {
-    const answer = outcome(await store.liveShows());
-    if (answer === 'ok' || Date.now() > until)
-      return answer === 'ok' ? outcome(await store.createShow({ id: 'show', title: 'Show' }, 'host:test')) : answer;
+    const result = outcome(await store.liveShows());
+    if (result === 'ok') return outcome(await store.createShow({ id: 'show', title: 'Show' }, 'host:test'));
+    if (Date.now() > until) return result;
     await sleep(50);
   }
 }
 
-/** Whichever question it is that is lost: the driver's own, of either connection, or ours. */
-const QUESTIONS = [0, 1, 2];
+/** How many queries pass first: those of the driver, of either connection, or of the store. */
+const PASSED = [0, 1, 2];
 
-t.test('a reconnect whose question is never answered heals by itself', async (t) => {
+t.test('a reconnect recovers when the reply to its query is lost', async (t) => {
   await Promise.all(
-    QUESTIONS.map(async (skip) => {
+    PASSED.map(async (skip) => {
       const proxy = await TcpProxy.to({ path: redis.socketPath });
       const store = await connectStore({ url: proxy.redisUrl });
       const lost = proxy.next('never reply', 'info', { skip });
       proxy.cut();
       await lost;
-      t.equal(await serves(store), 'ok', `question ${skip}`);
+      t.equal(await serves(store), 'ok', `query ${skip}`);
       await store.close();
       await proxy.close();
     }),
   );
 });
 
-t.test('a start whose question is never answered comes up by itself', async (t) => {
+t.test('a start succeeds when the reply to its query is lost', async (t) => {
   await Promise.all(
-    QUESTIONS.map(async (skip) => {
+    PASSED.map(async (skip) => {
       const proxy = await TcpProxy.to({ path: redis.socketPath });
       const lost = proxy.next('never reply', 'info', { skip });
       const connecting = connectStore({ url: proxy.redisUrl }).catch((error: unknown) => String(error));
       await lost;
       const store = await connecting;
-      t.type(store, 'object', `question ${skip}: ${typeof store === 'string' ? store : 'connected'}`);
+      t.type(store, 'object', `query ${skip}: ${typeof store === 'string' ? store : 'connected'}`);
       if (typeof store !== 'string') {
-        t.equal(await serves(store), 'ok', `question ${skip}`);
+        t.equal(await serves(store), 'ok', `query ${skip}`);
         await store.close();
       }
       await proxy.close();

@@ -1,6 +1,6 @@
 /**
- * Redis stands still for six seconds (SIGSTOP): every call is answered in bounded time, and
- * afterwards the same keys tell what became of them.
+ * Redis is frozen for six seconds (SIGSTOP): every call returns in bounded time, and the same keys
+ * show its outcome afterwards.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -16,12 +16,12 @@ const STOP_MS = 6_000;
 /** A call may wait for its own timeout and, where it is two commands, for one more. */
 const BOUND_MS = 2 * LIMITS.redisCommandTimeoutMs + 1_000;
 
-t.test('Redis stands still in mid-rush', async (t) => {
+t.test('I4: a freeze of Redis during a rush loses no decision, and every call returns in time', async (t) => {
   const show = await fixture.openShow({ units: { S: 30 }, perBuyer: 3 });
   const rush = await fixture.openShow({ units: { S: 20, M: 10 }, perBuyer: 3 });
   const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   const epoch = unwrap(await store.load(show)).snapshot.epoch;
-  const crowd = runStoreUsers({
+  const users = runStoreUsers({
     show: rush,
     sale: 'sale',
     skus: ['S', 'M'],
@@ -49,21 +49,21 @@ t.test('Redis stands still in mid-rush', async (t) => {
     verify: () => store.verify(show),
     ping: () => store.ping(),
     subscribe: () => store.subscribe(show, { onMessage() {}, onResync() {} }),
-    standing: () => store.holdingsOf(show, ['ann']),
+    holdings: () => store.holdingsOf(show, ['ann']),
   };
   const times: Record<string, number> = {};
-  const answers = await Promise.all(
+  const results = await Promise.all(
     Object.entries(calls).map(async ([name, call]) => {
-      const answer = await call();
+      const result = await call();
       times[name] = Date.now() - began;
-      return [name, outcome(answer as never)];
+      return [name, outcome(result as never)];
     }),
   );
   t.same(
-    answers,
+    results,
     Object.keys(calls).map((name) => [name, 'redis_unavailable']),
   );
-  for (const [name, ms] of Object.entries(times)) t.ok(ms <= BOUND_MS, `${name} was answered after ${ms} ms`);
+  for (const [name, ms] of Object.entries(times)) t.ok(ms <= BOUND_MS, `${name} returned after ${ms} ms`);
 
   let late: ConnectedStore | undefined;
   const connecting = connectStore({ url: fixture.redis.url, keyPrefix: fixture.prefix }).then((made) => {
@@ -71,7 +71,7 @@ t.test('Redis stands still in mid-rush', async (t) => {
   });
   await stopped;
   await Promise.race([connecting, sleep(BOUND_MS)]);
-  t.ok(late, 'a store that starts while Redis stands still comes up');
+  t.ok(late, 'a store that starts while Redis is frozen connects');
   for (let i = 0; i < 300 && late?.trouble() !== null; i++) await sleep(10);
   t.equal(late?.trouble(), null);
   t.equal(outcome(await (late ?? store).load(show)), 'ok');
@@ -83,17 +83,17 @@ t.test('Redis stands still in mid-rush', async (t) => {
     await fixture.confirm(show, ann),
     await fixture.release(show, bob),
   ];
-  for (const answer of repeated) t.ok(answer.ok, `the same key: ${outcome(answer)}`);
+  for (const result of repeated) t.ok(result.ok, `the same key: ${outcome(result)}`);
   unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'u', actor: HOST }));
   t.same(
     await fixture.books(show),
     { allocated: 31, available: 29, held: 1, sold: 1, withdrawn: 0 },
     'each of them counted once',
   );
-  t.equal(unwrap(await store.load(show)).snapshot.epoch, epoch, 'the same process: the same epoch');
+  t.equal(unwrap(await store.load(show)).snapshot.epoch, epoch, 'the same server process has the same epoch');
 
-  const report = await crowd;
-  t.equal(report.unanswered, 0);
+  const report = await users;
+  t.equal(report.undecided, 0);
   t.same(
     checkHistory(
       report.history,

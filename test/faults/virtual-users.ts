@@ -166,7 +166,9 @@ export class FaultBuyer implements UserConnection {
     };
   }
 
-  /** Joins the waitlist and decides on an offer. Without one it leaves the waitlist or just goes. */
+  /**
+   * Joins the waitlist and decides on an offer. Without one it leaves the waitlist or just goes.
+   */
   async #wait(item: Item, round: number, draw: Prng): Promise<void> {
     const key = `w-${round}`;
     this.joins.set(key, { item, joinedAt: null });

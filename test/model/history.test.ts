@@ -51,7 +51,7 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
       await finalState(fixture.client, fixture.time.key(show, 'reservations')),
     );
     t.same(violations, []);
-    t.equal(clients.unanswered, 0, 'every request has a reply');
+    t.equal(clients.undecided, 0, 'every request has a reply');
     t.comment([...clients.outcomes].map(([what, times]) => `${what}: ${times}`).join(', '));
     for (const expected of ['reserve ok', 'reserve sold_out', 'reserve limit_exceeded', 'confirm ok', 'release ok'])
       t.ok(clients.outcomes.has(expected), `the clients met "${expected}"`);

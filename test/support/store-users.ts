@@ -1,19 +1,20 @@
 /**
- * Concurrent clients who do what buyers do: ask, ask again, pay, change their minds, on several
- * devices. Everything is written down for the history checker. A client whose answer was lost
- * repeats its key until it is answered, as the protocol asks of it.
+ * Virtual users on the store: they reserve, repeat, pay and release concurrently, over several
+ * connections. Everything is recorded for the history checker. As the protocol requires, a key
+ * whose outcome is unknown is repeated until it is decided.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView } from '../../src/protocol/messages.ts';
+import type { ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import { reservationView, unpack } from '../../src/redis/records.ts';
 import { type FinalState, HistoryRecorder, type Operation, type Outcome } from './history-checker.ts';
 import type { TimeControl } from './time-control.ts';
 
-export interface CrowdPlan {
+export interface StoreUsersPlan {
   show: string;
   sale: string;
   skus: readonly string[];
@@ -22,118 +23,113 @@ export interface CrowdPlan {
   users: number;
   actionsPerClient: number;
   seed: number;
-  /** Makes deadlines come, and the host move units. */
+  /** With it deadlines pass, and the host moves units. */
   time?: TimeControl;
-  /** Called once, when a third of the actions are done: the moment for a fault. */
+  /** Called once, after a third of the actions: the moment for a fault. */
   midway?: () => void;
 }
 
+type Reserve = Extract<Operation, { do: 'reserve' }>;
+type Grant = { reservation: ReservationView; reserve: Reserve; confirmedWith?: string };
+
 export interface StoreUsersReport {
   history: HistoryRecorder['entries'];
-  /** Holds and ends that were granted and answered, for repeating them later. */
-  granted: Array<{ reservation: ReservationView; ask: Extract<Operation, { do: 'reserve' }>; confirmedWith?: string }>;
-  /** Commands that were never answered. */
-  unanswered: number;
+  /** Grants, for repeating them later. */
+  granted: Grant[];
+  /** Commands that were never decided. */
+  undecided: number;
   outcomes: Map<string, number>;
-}
-
-/** A small seeded generator: the same seed makes the same choices. */
-export function dice(seed: number): (sides: number) => number {
-  let state = seed >>> 0;
-  return (sides) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % sides;
-  };
 }
 
 const REPEAT_AFTER_MS = 40;
 const REPEAT_FOR_MS = 15_000;
-const PATIENCE: ReadonlySet<string> = new Set(['sale_paused', 'redis_full', 'redis_readonly', 'overloaded']);
+/** Temporary refusals. */
+const RETRIES: ReadonlySet<string> = new Set(['sale_paused', 'redis_full', 'redis_readonly', 'overloaded']);
+const ACTIONS = [
+  ['reserve', 5],
+  ['repeat', 1],
+  ['confirm', 2],
+  ['release', 2],
+  ['expire', 1],
+  ['units', 1],
+] as const;
 
-export async function runStoreUsers(plan: CrowdPlan): Promise<StoreUsersReport> {
-  const crowd = new Crowd(plan);
-  await Promise.all(Array.from({ length: plan.clients }, (_, i) => crowd.client(i)));
-  return crowd.report;
+export async function runStoreUsers(plan: StoreUsersPlan): Promise<StoreUsersReport> {
+  const users = new StoreUsers(plan);
+  await Promise.all(Array.from({ length: plan.clients }, (_, i) => users.client(i)));
+  return users.report;
 }
 
-class Crowd {
+class StoreUsers {
   readonly report: StoreUsersReport;
-  readonly #plan: CrowdPlan;
+  readonly #plan: StoreUsersPlan;
   readonly #recorder = new HistoryRecorder();
-  readonly #holds: StoreUsersReport['granted'] = [];
+  readonly #grants: Grant[] = [];
   #keys = 0;
   #actions = 0;
 
-  constructor(plan: CrowdPlan) {
+  constructor(plan: StoreUsersPlan) {
     this.#plan = plan;
-    this.report = { history: this.#recorder.entries, granted: this.#holds, unanswered: 0, outcomes: new Map() };
+    this.report = { history: this.#recorder.entries, granted: this.#grants, undecided: 0, outcomes: new Map() };
   }
 
   async client(number: number): Promise<void> {
-    const { actionsPerClient, seed, users, stores } = this.#plan;
-    const roll = dice(seed * 1_000 + number);
+    const { actionsPerClient, seed, users, stores, clients } = this.#plan;
+    const random = createPrng(seed * 1_000 + number);
     const user = `u${number % users}`;
     for (let i = 0; i < actionsPerClient; i++) {
-      if (++this.#actions === Math.ceil((this.#plan.clients * actionsPerClient) / 3)) this.#plan.midway?.();
+      if (++this.#actions === Math.ceil((clients * actionsPerClient) / 3)) this.#plan.midway?.();
       // A buyer changes devices: any connection may serve any request.
-      const store = stores[roll(stores.length)] as ConnectedStore;
-      const mine = this.#holds.filter((hold) => hold.ask.user === user);
-      const hold = mine[roll(Math.max(1, mine.length))];
-      const what = roll(12);
-      if (what < 5 || !hold) await this.#reserve(store, user, roll);
-      else if (what < 6) await this.#ask(store, hold.ask);
-      else if (what < 8) await this.#confirm(store, hold, roll);
-      else if (what < 10) await this.#release(store, hold);
-      else if (what < 11) await this.#lapse(store, hold);
-      else await this.#units(store, roll);
+      const store = random.pick(stores);
+      const own = this.#grants.filter(({ reserve }) => reserve.user === user);
+      const action = random.weighted(ACTIONS);
+      if (action === 'reserve' || own.length === 0) await this.#reserveNew(store, user, random);
+      else if (action === 'units') await this.#units(store, random);
+      else await this.#act(action, store, random.pick(own), random);
     }
   }
 
-  async #reserve(store: ConnectedStore, user: string, roll: (sides: number) => number): Promise<void> {
-    const { sale, skus } = this.#plan;
-    const lines: Item[] = Array.from({ length: 1 + roll(2) }, () => ({
-      sku: skus[roll(skus.length)] ?? '',
-      qty: 1 + roll(2),
-    }));
-    await this.#ask(store, { do: 'reserve', user, key: `k${this.#keys++}`, sale, lines });
+  #act(action: 'repeat' | 'confirm' | 'release' | 'expire', store: ConnectedStore, grant: Grant, random: Prng) {
+    if (action === 'repeat') return this.#reserve(store, grant.reserve);
+    if (action === 'confirm') return this.#confirm(store, grant, random);
+    return action === 'release' ? this.#release(store, grant) : this.#expire(store, grant);
   }
 
-  async #ask(store: ConnectedStore, ask: Extract<Operation, { do: 'reserve' }>): Promise<void> {
-    const { user, key, sale, lines } = ask;
-    const decision = await this.#until(
-      ask,
+  #reserveNew(store: ConnectedStore, user: string, random: Prng): Promise<void> {
+    const { sale, skus } = this.#plan;
+    const lines = Array.from({ length: random.int(1, 2) }, () => ({ sku: random.pick(skus), qty: random.int(1, 2) }));
+    return this.#reserve(store, { do: 'reserve', user, key: `k${this.#keys++}`, sale, lines });
+  }
+
+  async #reserve(store: ConnectedStore, reserve: Reserve): Promise<void> {
+    const { user, key, sale, lines } = reserve;
+    const decision = await this.#untilDecided(
+      reserve,
       async () => (await store.reserve(this.#plan.show, [{ user, key, sale, lines }]))[0] as Result<Decision>,
     );
-    if (decision?.ok && !this.#holds.some(({ reservation }) => reservation.id === decision.value.reservation.id))
-      this.#holds.push({ reservation: decision.value.reservation, ask });
+    if (!decision?.ok) return;
+    const { reservation } = decision.value;
+    if (!this.#grants.some((grant) => grant.reservation.id === reservation.id))
+      this.#grants.push({ reservation, reserve });
   }
 
-  async #confirm(
-    store: ConnectedStore,
-    hold: StoreUsersReport['granted'][number],
-    roll: (sides: number) => number,
-  ): Promise<void> {
-    const { id, amount } = hold.reservation;
-    const key = `pay${roll(2)}-${id}`;
-    const decision = await this.#until({ do: 'confirm', reservation: id, key }, () =>
-      store.confirm(this.#plan.show, { reservation: id, orderRef: key, amount }, { key, actor: 'host:crowd' }),
+  async #confirm(store: ConnectedStore, grant: Grant, random: Prng): Promise<void> {
+    const { id, amount } = grant.reservation;
+    const key = `pay${random.int(0, 1)}-${id}`;
+    const decision = await this.#untilDecided({ do: 'confirm', reservation: id, key }, () =>
+      store.confirm(this.#plan.show, { reservation: id, orderRef: key, amount }, { key, actor: 'host:users' }),
     );
-    if (decision?.ok) hold.confirmedWith = key;
+    if (decision?.ok) grant.confirmedWith = key;
   }
 
-  async #release(
-    store: ConnectedStore,
-    { reservation: { id, user } }: StoreUsersReport['granted'][number],
-  ): Promise<void> {
+  async #release(store: ConnectedStore, { reservation: { id, user } }: Grant): Promise<void> {
     const key = `drop-${id}`;
-    await this.#until({ do: 'release', reservation: id, key }, () =>
+    await this.#untilDecided({ do: 'release', reservation: id, key }, () =>
       store.release(this.#plan.show, id, { key, actor: `user:${user}`, user }),
     );
   }
 
-  async #lapse(store: ConnectedStore, { reservation: { id } }: StoreUsersReport['granted'][number]): Promise<void> {
+  async #expire(store: ConnectedStore, { reservation: { id } }: Grant): Promise<void> {
     const { time, show } = this.#plan;
     if (!time) return;
     await this.#recorder.record(
@@ -144,41 +140,35 @@ class Crowd {
     await store.tick(show);
   }
 
-  async #units(store: ConnectedStore, roll: (sides: number) => number): Promise<void> {
+  /** One operation in the history, with its repetitions: units must not count twice. */
+  async #units(store: ConnectedStore, random: Prng): Promise<void> {
     const { show, sale, skus, time } = this.#plan;
     if (!time) return;
-    const sku = skus[roll(skus.length)] ?? '';
-    const delta = roll(2) === 0 ? 1 : -1;
+    const sku = random.pick(skus);
+    const delta = random.pick([1, -1]);
     const key = `units${this.#keys++}`;
-    await this.#until(
-      { do: 'units', sale, sku, delta },
-      () => store.moveSale(show, sale, { op: 'units', sku, delta }, { key, actor: 'host:crowd' }),
-      'once',
-    );
+    const move = () => store.moveSale(show, sale, { op: 'units', sku, delta }, { key, actor: 'host:users' });
+    await this.#untilDecided({ do: 'units', sale, sku, delta }, async () => {
+      const until = Date.now() + REPEAT_FOR_MS;
+      let result = await move();
+      while (outcomeOf(result).type === 'unknown' && Date.now() < until) {
+        await sleep(REPEAT_AFTER_MS);
+        result = await move();
+      }
+      return result;
+    });
   }
 
-  /**
-   * Asks until there is an answer; every try is a line in the history. A host's move is not
-   * repeated there: its units would count twice.
-   */
-  async #until<T>(
-    operation: Operation,
-    run: () => Promise<Result<T>>,
-    tries: 'once' | 'repeat' = 'repeat',
-  ): Promise<Result<T> | undefined> {
+  /** Repeats the command until it is decided. Each try is an operation in the history. */
+  async #untilDecided<T>(operation: Operation, run: () => Promise<Result<T>>): Promise<Result<T> | undefined> {
     const until = Date.now() + REPEAT_FOR_MS;
     for (;;) {
-      const answer = await (tries === 'once'
-        ? this.#recorder.record(operation, () => settled(run, until), judge)
-        : this.#recorder.record(operation, run, judge));
-      const code = answer.ok ? 'ok' : answer.error.code;
-      this.report.outcomes.set(
-        `${operation.do} ${code}`,
-        (this.report.outcomes.get(`${operation.do} ${code}`) ?? 0) + 1,
-      );
-      if (answer.ok || (judge(answer).type === 'fail' && !PATIENCE.has(answer.error.code))) return answer;
+      const result = await this.#recorder.record(operation, run, outcomeOf);
+      const name = `${operation.do} ${result.ok ? 'ok' : result.error.code}`;
+      this.report.outcomes.set(name, (this.report.outcomes.get(name) ?? 0) + 1);
+      if (result.ok || (outcomeOf(result).type === 'fail' && !RETRIES.has(result.error.code))) return result;
       if (Date.now() > until) {
-        this.report.unanswered++;
+        this.report.undecided++;
         return undefined;
       }
       await sleep(REPEAT_AFTER_MS);
@@ -186,21 +176,12 @@ class Crowd {
   }
 }
 
-/** Repeats one command with its key until it is answered, as one operation. */
-async function settled<T>(run: () => Promise<Result<T>>, until: number): Promise<Result<T>> {
-  for (;;) {
-    const answer = await run();
-    if (judge(answer).type !== 'unknown' || Date.now() > until) return answer;
-    await sleep(REPEAT_AFTER_MS);
+function outcomeOf(result: Result<unknown>): Outcome {
+  if (!result.ok) {
+    const { code } = result.error;
+    return ['redis_unavailable', 'internal'].includes(code) ? { type: 'unknown' } : { type: 'fail', code };
   }
-}
-
-function judge(answer: Result<unknown>): Outcome {
-  if (!answer.ok)
-    return ['redis_unavailable', 'internal'].includes(answer.error.code)
-      ? { type: 'unknown' }
-      : { type: 'fail', code: answer.error.code };
-  const { reservation, replayed } = answer.value as Partial<Decision>;
+  const { reservation, replayed } = result.value as Partial<Decision>;
   return {
     type: 'ok',
     ...(reservation ? { reservation: reservation.id } : {}),
@@ -208,7 +189,7 @@ function judge(answer: Result<unknown>): Outcome {
   };
 }
 
-/** All reservations of a show as they stand, read past the store. */
+/** All reservations of a show, read without the store. */
 export async function finalState(client: Redis, reservationsKey: string): Promise<FinalState> {
   const values = await client.hvalsBuffer(reservationsKey);
   return {

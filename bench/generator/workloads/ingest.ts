@@ -1,7 +1,7 @@
 /**
- * People who only write: chat in bunches of one write each, as fast as it is answered or on a
- * schedule. Answers are counted one by one; what the rooms broadcast is read and thrown away, so
- * that a generator process has its time for what is measured.
+ * The workload `ingest`: writers send chat in batches of one write each, as fast as replies come or
+ * on a schedule. Replies are counted one by one. Broadcasts are read and dropped, so that the
+ * generator has its time for what is measured.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CODECS } from '../../../src/protocol/codec.ts';
@@ -17,7 +17,7 @@ import { binaryFrame, RawSocket, textFrame } from '../websocket.ts';
 
 export interface IngestParams {
   readonly gate: Gate;
-  /** Person i is in show i mod their number, and is user `p<i / their number>` there. */
+  /** Person i is in show i mod their number, as user `p<i / their number>`. */
   readonly shows: ReadonlyArray<{ readonly show: string; readonly access: Access }>;
   readonly variant: WireVariant;
   /** In all shards together. */
@@ -27,31 +27,28 @@ export interface IngestParams {
   readonly bunch: number;
   /** UTF-16 units of a message. */
   readonly chars: number;
-  /** How long `stop` waits for answers under way; 5 s unless given. */
+  /** How long `stop` waits for open requests; 5 s unless given. */
   readonly answerWaitMs?: number;
 }
 
 export type IngestCommand =
-  /** From `atMs` for `forMs` everybody writes the next bunch as soon as the last is answered. */
+  /** All writers send the next batch as soon as the last has its replies. */
   | { readonly do: 'flood'; readonly atMs: number; readonly forMs: number }
-  /** From `atMs` for `forMs` bunches are due on a schedule, person after person. */
+  /** Batches are due on a schedule, one writer after the other. */
   | { readonly do: 'write'; readonly atMs: number; readonly forMs: number; readonly perSecond: number };
 
 /** What `stop` returns. */
 export interface IngestSummary {
   readonly connected: number;
   readonly unanswered: number;
-  /** Largest message number that was answered, by show. */
+  /** Largest id of an accepted message, by show. */
   readonly lastIds: Readonly<Record<string, number>>;
 }
 
-const ANSWER_WAIT_MS = 5_000;
-/**
- * A refusal must not turn the flood into a loop of refusals: such a bunch is followed after a
- * pause.
- */
+const REPLY_WAIT_MS = 5_000;
+/** After a refusal the next batch waits, so that a flood does not become a loop of refusals. */
 const REFUSED_PAUSE_MS = 100;
-const MESSAGES_A_LOOK = 64;
+const MESSAGES_BETWEEN_EMITS = 64;
 
 export const ingest: Workload<IngestParams, IngestCommand> = {
   name: 'ingest',
@@ -63,10 +60,10 @@ interface Writer {
   readonly show: string;
   socket: RawSocket | null;
   welcomed: boolean;
-  /** Due moment of each message without an answer. */
+  /** Due time of each message without a reply. */
   readonly open: Map<number, number>;
-  flooding: boolean;
-  refused: boolean;
+  isFlooding: boolean;
+  wasRefused: boolean;
 }
 
 class Ingest implements WorkloadRun<IngestCommand> {
@@ -74,14 +71,14 @@ class Ingest implements WorkloadRun<IngestCommand> {
   readonly #writers: Writer[] = [];
   readonly #tokens: Array<(person: number) => string | null>;
   readonly #text: string;
-  readonly #note;
+  readonly #meters;
   readonly #pacers: Pacer[] = [];
   readonly #timers: Timers;
   readonly #lastIds: Record<string, number> = {};
   #nextId = 1;
   #messages = 0;
   #floodUntilMs = 0;
-  #stopped = false;
+  #isOver = false;
 
   constructor(context: WorkloadContext<IngestParams>) {
     this.#context = context;
@@ -89,24 +86,17 @@ class Ingest implements WorkloadRun<IngestCommand> {
     const { params, shard, recorder } = context;
     for (let person = shard.index; person < params.people; person += shard.of) {
       const show = params.shows[person % params.shows.length]?.show ?? '';
-      this.#writers.push({
-        person,
-        show,
-        socket: null,
-        welcomed: false,
-        open: new Map(),
-        flooding: false,
-        refused: false,
-      });
+      const state = { socket: null, welcomed: false, isFlooding: false, wasRefused: false };
+      this.#writers.push({ person, show, open: new Map(), ...state });
     }
     this.#tokens = params.shows.map(({ show, access }) => tokenMaker(access, show, 'viewer'));
     this.#text = 'nice one, size M please '.repeat(Math.ceil(params.chars / 24)).slice(0, params.chars);
-    this.#note = {
+    this.#meters = {
       sent: recorder.counter('chat sent'),
       accepted: recorder.counter('chat accepted'),
       writers: recorder.gauge('writers'),
       flood: recorder.latency('answer, flat out'),
-      answer: recorder.latency('answer'),
+      reply: recorder.latency('answer'),
     };
   }
 
@@ -120,16 +110,14 @@ class Ingest implements WorkloadRun<IngestCommand> {
 
   command(command: IngestCommand): void {
     const { atMs, forMs } = command;
-    if (command.do === 'flood') this.#timers.at(atMs, () => this.#flood(atMs + forMs));
-    else {
-      const { bunch, people } = this.#context.params;
-      this.#pace(steady(command.perSecond / bunch, forMs), atMs, (dueMs, i) => {
-        const writer = this.#own(i % people);
-        if (writer === undefined) return;
-        this.#context.recorder.sent(dueMs);
-        this.#write(writer, dueMs);
-      });
-    }
+    if (command.do === 'flood') return this.#timers.at(atMs, () => this.#flood(atMs + forMs));
+    const { bunch, people } = this.#context.params;
+    this.#pace(steady(command.perSecond / bunch, forMs), atMs, (dueMs, i) => {
+      const writer = this.#own(i % people);
+      if (writer === undefined) return;
+      this.#context.recorder.sent(dueMs);
+      this.#write(writer, dueMs);
+    });
   }
 
   async stop(): Promise<IngestSummary> {
@@ -137,9 +125,9 @@ class Ingest implements WorkloadRun<IngestCommand> {
     this.#floodUntilMs = 0;
     for (const pacer of this.#pacers) pacer.stop();
     this.#timers.clear();
-    const untilMs = nowMs() + (params.answerWaitMs ?? ANSWER_WAIT_MS);
+    const untilMs = nowMs() + (params.answerWaitMs ?? REPLY_WAIT_MS);
     while (nowMs() < untilMs && this.#writers.some(({ open }) => open.size > 0)) await sleep(10);
-    this.#stopped = true;
+    this.#isOver = true;
     const unanswered = this.#writers.reduce((sum, { open }) => sum + open.size, 0);
     if (unanswered > 0) recorder.refused('unanswered', unanswered);
     const connected = this.#writers.filter(({ welcomed }) => welcomed).length;
@@ -159,56 +147,56 @@ class Ingest implements WorkloadRun<IngestCommand> {
         ...(localAddress === undefined ? {} : { localAddress }),
       },
       {
-        onMessage: (payload, binary) => this.#hear(writer, payload, binary),
+        onMessage: (payload, binary) => this.#receive(writer, payload, binary),
         onClose: (code) => this.#onClose(writer, code),
       },
     );
   }
 
-  #hear(writer: Writer, payload: Buffer, binary: boolean): void {
-    if (++this.#messages % MESSAGES_A_LOOK === 0) emitDueWork();
-    const kind = kindOf(payload, binary);
-    if (kind === 'frame') return;
+  #receive(writer: Writer, payload: Buffer, binary: boolean): void {
+    if (++this.#messages % MESSAGES_BETWEEN_EMITS === 0) emitDueWork();
+    if (kindOf(payload, binary) === 'frame') return;
     const message = decode(payload, binary);
     if (message.t === 'welcome') {
       writer.welcomed = true;
-      this.#note.writers.add(1);
-    } else if (message.t === 'ok' || message.t === 'error') this.#onAnswer(writer, message);
+      this.#meters.writers.add(1);
+    } else if (message.t === 'ok' || message.t === 'error') this.#onReply(writer, message);
   }
 
-  #onAnswer(writer: Writer, answer: Ok | ErrorMessage): void {
-    const id = answer.id as number;
+  #onReply(writer: Writer, reply: Ok | ErrorMessage): void {
+    const id = reply.id as number;
     const dueMs = writer.open.get(id);
-    if (dueMs === undefined) throw new Error(`an answer to nothing that was asked: ${JSON.stringify(answer)}`);
+    if (dueMs === undefined) throw new Error(`a reply to no open request: ${JSON.stringify(reply)}`);
     writer.open.delete(id);
     const nowMs = this.#context.nowMs();
-    if (answer.t === 'error') {
-      this.#context.recorder.refused(answer.code);
-      writer.refused = true;
+    if (reply.t === 'error') {
+      this.#context.recorder.refused(reply.code);
+      writer.wasRefused = true;
     } else {
-      this.#note.accepted.add();
-      (writer.flooding ? this.#note.flood : this.#note.answer).record(nowMs - dueMs);
-      const { chat } = (answer.data ?? {}) as { chat?: number };
+      this.#meters.accepted.add();
+      (writer.isFlooding ? this.#meters.flood : this.#meters.reply).record(nowMs - dueMs);
+      const { chat } = (reply.data ?? {}) as { chat?: number };
       if (chat !== undefined && chat > (this.#lastIds[writer.show] ?? 0)) this.#lastIds[writer.show] = chat;
     }
-    if (writer.flooding && writer.open.size === 0) this.#next(writer, nowMs);
+    if (writer.isFlooding && writer.open.size === 0) this.#next(writer, nowMs);
   }
 
   #next(writer: Writer, nowMs: number): void {
-    writer.flooding = nowMs < this.#floodUntilMs && writer.socket !== null;
-    if (!writer.flooding) return;
-    if (!writer.refused) return this.#write(writer, nowMs);
-    writer.refused = false;
-    this.#timers.at(nowMs + REFUSED_PAUSE_MS, () =>
-      this.#context.nowMs() < this.#floodUntilMs ? this.#write(writer, this.#context.nowMs()) : undefined,
-    );
+    writer.isFlooding = nowMs < this.#floodUntilMs && writer.socket !== null;
+    if (!writer.isFlooding) return;
+    if (!writer.wasRefused) return this.#write(writer, nowMs);
+    writer.wasRefused = false;
+    this.#timers.at(nowMs + REFUSED_PAUSE_MS, () => {
+      const laterMs = this.#context.nowMs();
+      if (laterMs < this.#floodUntilMs) this.#write(writer, laterMs);
+    });
   }
 
   #flood(untilMs: number): void {
     this.#floodUntilMs = untilMs;
     const nowMs = this.#context.nowMs();
     for (const writer of this.#writers) {
-      writer.refused = false;
+      writer.wasRefused = false;
       this.#next(writer, nowMs);
     }
   }
@@ -224,17 +212,17 @@ class Ingest implements WorkloadRun<IngestCommand> {
       const data = codec.encode({ t: 'chat', id, text: this.#text } as never);
       frames.push(typeof data === 'string' ? textFrame(data) : binaryFrame(data));
     }
-    this.#note.sent.add(bunch);
+    this.#meters.sent.add(bunch);
     writer.socket.sendFrames(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
   }
 
   #onClose(writer: Writer, code: number): void {
-    if (this.#stopped) return;
+    if (this.#isOver) return;
     const { recorder } = this.#context;
     recorder.refused(code >= 400 && code < 600 ? `http_${code}` : `closed_${code}`);
     if (writer.open.size > 0) recorder.refused('unanswered', writer.open.size);
-    if (writer.welcomed) this.#note.writers.add(-1);
-    Object.assign(writer, { socket: null, welcomed: false, flooding: false });
+    if (writer.welcomed) this.#meters.writers.add(-1);
+    Object.assign(writer, { socket: null, welcomed: false, isFlooding: false });
     writer.open.clear();
   }
 
@@ -244,6 +232,6 @@ class Ingest implements WorkloadRun<IngestCommand> {
   }
 
   #pace(schedule: Generator<number, void>, atMs: number, emit: (dueMs: number, index: number) => void): void {
-    if (!this.#stopped) this.#pacers.push(new Pacer(schedule, atMs, this.#context.nowMs, emit));
+    if (!this.#isOver) this.#pacers.push(new Pacer(schedule, atMs, this.#context.nowMs, emit));
   }
 }

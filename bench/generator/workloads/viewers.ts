@@ -1,7 +1,7 @@
 /**
  * The workload `viewers`: people of a room join on a schedule, receive everything, and some write.
- * All deliveries are counted. The latency of each message is measured by some viewers, spread evenly:
- * a hundred thousand measurements show what ten million would.
+ * All deliveries are counted. The latency of each message is measured by some viewers, spread
+ * evenly: a hundred thousand measurements show what ten million would.
  */
 import type { ErrorMessage, Ok, Role } from '../../../src/protocol/messages.ts';
 import { type ChatSchedule, chatPlan } from '../chat-plan.ts';
@@ -229,7 +229,9 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     });
   }
 
-  /** Person i mod `writers` writes message i. Each shard walks the whole plan and sends its part. */
+  /**
+   * Person i mod `writers` writes message i. Each shard walks the whole plan and sends its part.
+   */
   #chat({ writers, skipEvery, ...schedule }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
     const plan = chatPlan(schedule, seed, this.#chats++);
