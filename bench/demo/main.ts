@@ -20,6 +20,10 @@ function onSignal(): void {
 }
 
 function introduce(show: DemoShow, engine: RunningEngine, options: DemoOptions): void {
+  const howItEnds =
+    options.seconds === null
+      ? 'Ctrl-C ends the show and prints the summary.'
+      : `Ends by itself after ${options.seconds} s.`;
   print(`
 Stampede is live: ${show.id}, ${options.viewers} viewers join, first sale in ${options.opensInSeconds} s
   viewer page   ${show.watchUrl}
@@ -27,7 +31,7 @@ Stampede is live: ${show.id}, ${options.viewers} viewers join, first sale in ${o
   API key       ${engine.apiKey}
   gateway       ${engine.gatewayUrl}
   data          ${resolve(options.dataDir)}
-${options.seconds === null ? 'Ctrl-C ends the show and prints the summary.' : `Ends by itself after ${options.seconds} s.`}
+${howItEnds}
 `);
 }
 

@@ -99,24 +99,29 @@ export function summary(
   const rows: ReadonlyArray<readonly [title: string, text: string]> = [
     [
       'messages delivered',
-      `${count(total)} (chat ${count(delivered.chat)}, events ${count(delivered.events)}, state ${count(delivered.state)}, personal ${count(delivered.personal)}) in ${count(delivered.frames)} frames`,
+      `${count(total)} (chat ${count(delivered.chat)}, events ${count(delivered.events)}, ` +
+        `state ${count(delivered.state)}, personal ${count(delivered.personal)}) in ${count(delivered.frames)} frames`,
     ],
     [
       'chat',
-      `${chat}, ${count(sent.chatRefused)} refused, ${count(delivered.missed)} left out and announced, ${count(sent.hearts)} hearts`,
+      `${chat}, ${count(sent.chatRefused)} refused, ${count(delivered.missed)} left out and announced, ` +
+        `${count(sent.hearts)} hearts`,
     ],
     [
       'delivery',
-      `p50 ${percentile(50)}, p99 ${percentile(99)}, max ${percentile(100)} (${count(counters.latencySamples)} samples, send to receipt)`,
+      `p50 ${percentile(50)}, p99 ${percentile(99)}, max ${percentile(100)} ` +
+        `(${count(counters.latencySamples)} samples, send to receipt)`,
     ],
     [
       'connections',
-      `${count(connections.connects)}, reconnects ${connections.reconnects}, resumed ${connections.resumes}, snapshots ${connections.snapshots}`,
+      `${count(connections.connects)}, reconnects ${connections.reconnects}, resumed ${connections.resumes}, ` +
+        `snapshots ${connections.snapshots}`,
     ],
     ['events', `${outcome.headOffset ?? '?'} in the log, gaps ${connections.gaps}, viewers behind ${outcome.behind}`],
     [
       'reservations',
-      `${count(sent.reserves)} requested, ${outcomes.accepted} accepted, ${outcomes.replayed} replayed for a repeated key, ${outcomes.unknown} unknown`,
+      `${count(sent.reserves)} requested, ${outcomes.accepted} accepted, ` +
+        `${outcomes.replayed} replayed for a repeated key, ${outcomes.unknown} unknown`,
     ],
     ['orders', `${outcomes.confirmed} confirmed over HTTP, ${sent.releases} holds released, ${expired} expired`],
     ['refused', refusals.length === 0 ? 'nothing' : refusals.join(', ')],
@@ -134,11 +139,12 @@ export function summary(
 function booksRows({ verification }: Outcome): string[] {
   if (verification === null) return [];
   const isInFull = verification.sales.length <= SALES_IN_FULL_MAX;
+  const columns = ['allocated', 'sold', 'held', 'free'].map((word) => word.padStart(9)).join('');
   return verification.sales.flatMap(({ id, skus }) => {
     const sum = (column: keyof Books): number => skus.reduce((units, books) => units + books[column], 0);
     const total = { allocated: sum('allocated'), sold: sum('sold'), held: sum('held'), available: sum('available') };
     return [
-      `  ${`units of ${id}`.padEnd(20)} ${['allocated', 'sold', 'held', 'free'].map((word) => word.padStart(9)).join('')}`,
+      `  ${`units of ${id}`.padEnd(20)} ${columns}`,
       ...(isInFull ? skus.map((books) => booksRow(books.sku, books)) : []),
       booksRow('total', total),
     ];

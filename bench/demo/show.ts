@@ -75,7 +75,7 @@ export class DemoShow {
   /** Resolves when the show is live, the first sale is planned and the first users join. */
   async start(): Promise<void> {
     const office = this.#backOffice;
-    await office.createShow({ id: this.id, title: 'Stampede Night Market', guests: true, brands: [...BRANDS] });
+    await office.createShow({ id: this.id, title: 'Stampede Evening Market', guests: true, brands: [...BRANDS] });
     for (const product of PRODUCTS) await office.putProduct(this.id, product);
     await office.startShow(this.id);
     await this.#planSale(1, this.#options.opensInSeconds * 1000);
@@ -167,10 +167,11 @@ export function withOtherBuyers(evidence: Evidence, { verification }: Books): Ev
   return { ...evidence, requests: { ...evidence.requests, openReserves: others } };
 }
 
-/** Readable, unique for a run, and sorted by time: `night-market-1123-0154-07`. */
+/** Readable, unique for a run, and sorted by time: `market-1123-0154-07`. */
 function showId(now: Date): string {
   const two = (n: number): string => String(n).padStart(2, '0');
-  return `night-market-${two(now.getMonth() + 1)}${two(now.getDate())}-${two(now.getHours())}${two(now.getMinutes())}-${two(now.getSeconds())}`;
+  const day = two(now.getMonth() + 1) + two(now.getDate());
+  return `market-${day}-${two(now.getHours())}${two(now.getMinutes())}-${two(now.getSeconds())}`;
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<boolean> =>

@@ -60,7 +60,9 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     const schedule = { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 };
     return {
       messages: [...replay(recording, schedule)].map(({ dueMs, text }) => [dueMs, shortened(text)] as const),
-      note: `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ${speed.toFixed(1)} times as fast.`,
+      note:
+        `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ` +
+        `${speed.toFixed(1)} times as fast.`,
     };
   }
   const profile = { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) };
@@ -74,7 +76,9 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
   );
   return {
     messages: [...calm, ...bursts].sort(([a], [b]) => a - b),
-    note: `Chat is synthetic, with the bunching, lengths, scripts and emoji of recorded chat, and ${BURST} times as dense around each opening.`,
+    note:
+      'Chat is synthetic, with the bunching, lengths, scripts and emoji of recorded chat, ' +
+      `and ${BURST} times as dense around each opening.`,
   };
 }
 

@@ -1,4 +1,4 @@
-/** How person i of a show gets in: a name, a token, an address of this machine to come from. */
+/** How person i joins a show: its name, its token, the local address of its connection. */
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { Role, Variant } from '../../src/protocol/messages.ts';
 import type { WireVariant } from '../scenarios/common-flags.ts';
@@ -11,24 +11,18 @@ export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
 };
 
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
-/**
- * Below what one source address has ports for, and below the engine's own limit of connections from
- * one address.
- */
+/** Below the ports of one local address, and below the engine's limit per address. */
 const CONNECTIONS_PER_ADDRESS = 15_000;
 
 export const userOf = (person: number): string => `p${person}`;
 
-/**
- * Null: that person comes without a token, as a guest. Throws when there are fewer tokens than
- * people.
- */
+/** Null: the person joins as a guest. Throws when there are fewer tokens than people. */
 export function tokenMaker(access: Access, show: string, role: Role): (person: number) => string | null {
   if (access.kind === 'guest') return () => null;
   if (access.kind === 'tokens') {
     return (person) => {
       const token = access.tokens[person];
-      if (token === undefined) throw new Error(`there are tokens for ${access.tokens.length} people only`);
+      if (token === undefined) throw new Error(`there are only tokens for ${access.tokens.length} people`);
       return token;
     };
   }
@@ -36,8 +30,8 @@ export function tokenMaker(access: Access, show: string, role: Role): (person: n
   return (person) => tokens.mint({ show, user: userOf(person), name: userOf(person), role }, TOKEN_TTL_SECONDS);
 }
 
-/** On loopback, where a whole network of addresses is ours, crowds come from several. */
+/** On loopback many people connect from several addresses. */
 export function sourceAddress(host: string, person: number): string | undefined {
-  const bay = Math.floor(person / CONNECTIONS_PER_ADDRESS);
-  return host === '127.0.0.1' && bay > 0 && bay < 250 ? `127.0.0.${bay + 1}` : undefined;
+  const block = Math.floor(person / CONNECTIONS_PER_ADDRESS);
+  return host === '127.0.0.1' && block > 0 && block < 250 ? `127.0.0.${block + 1}` : undefined;
 }

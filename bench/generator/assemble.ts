@@ -1,13 +1,10 @@
-/**
- * From the samples of all workers to what a result holds. Counts are added, histograms are added;
- * nothing is averaged.
- */
+/** Results from the samples of all workers. Counts and histograms are added, never averaged. */
 import { decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import type { GeneratorHealth, Latency, Series } from '../report/result.ts';
 import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
 import { newHistogram } from './recorder.ts';
 
-/** A stretch of the fleet's clock; a sample belongs to it with its middle. */
+/** A time range; a sample belongs to it with its middle. */
 export interface Stretch {
   readonly fromMs: number;
   readonly toMs: number;
@@ -28,13 +25,13 @@ function addAll(encoded: Iterable<string | undefined>): Histogram {
   return sum;
 }
 
-/** Of histograms that came another way than with samples (HdrHistogram V2, compressed, base64). */
+/** From encoded histograms that are no part of samples. */
 export function latencyFrom(name: string, encoded: Iterable<string>): Latency | undefined {
   const histogram = addAll(encoded);
   return histogram.totalCount === 0 ? undefined : describe(name, histogram);
 }
 
-/** Undefined when nothing of that name was measured. */
+/** Undefined when no value of that name was recorded. */
 export function latencyOf(samples: readonly Sample[], name: string): Latency | undefined {
   const histogram = addAll(samples.map(({ latencies }) => latencies[name]));
   return histogram.totalCount === 0 ? undefined : describe(name, histogram);
@@ -70,7 +67,7 @@ export function refusalsOf(samples: readonly Sample[]): Array<{ code: string; co
     .sort((a, b) => b.count - a.count);
 }
 
-/** The newest value of every worker, added up. */
+/** The sum of the newest values of all workers. */
 export function gaugeOf(samples: readonly Sample[], name: string): number {
   const newest = new Map(samples.map(({ worker, gauges }) => [worker, gauges[name] ?? 0]));
   return [...newest.values()].reduce((sum, value) => sum + value, 0);
@@ -80,7 +77,7 @@ function namesOf(samples: readonly Sample[], field: 'counters' | 'gauges' | 'lat
   return [...new Set(samples.flatMap((sample) => Object.keys(sample[field])))];
 }
 
-/** Samples of the same second, by that second; the time they cover together. */
+/** Groups samples by second, with the time that a group covers. */
 function bySecond(
   samples: readonly Sample[],
   originMs: number,
@@ -99,13 +96,10 @@ function bySecond(
     });
 }
 
-/**
- * Counters a second, p50, p99 and largest of latencies, gauges, refusals, and what the generators
- * used. `originMs` is the result's zero.
- */
+/** Time series of a result: per second, from `originMs` on. */
 export function seriesOf(samples: readonly Sample[], originMs: number): Series[] {
   const seconds = bySecond(samples, originMs);
-  const line = (
+  const plot = (
     name: string,
     unit: string,
     group: Series['group'],
@@ -119,34 +113,34 @@ export function seriesOf(samples: readonly Sample[], originMs: number): Series[]
       return y === undefined || Number.isNaN(y) ? [] : [[second.atMs, y] as const];
     }),
   });
-  const latencyLines = namesOf(samples, 'latencies').flatMap((name) => {
+  const latencies = namesOf(samples, 'latencies').flatMap((name) => {
     const perSecond = new Map(seconds.map((second) => [second, latencyOf(second.samples, name)]));
     return (['p50Ms', 'p99Ms', 'maxMs'] as const).map((field) =>
-      line(`${name} ${field.slice(0, -2)}`, 'ms', 'latency', (second) => perSecond.get(second)?.[field]),
+      plot(`${name} ${field.slice(0, -2)}`, 'ms', 'latency', (second) => perSecond.get(second)?.[field]),
     );
   });
   return [
     ...namesOf(samples, 'counters').map((name) =>
-      line(
+      plot(
         name,
         name === 'bytes' ? 'bytes/s' : '/s',
         'throughput',
         (second) => countOf(second.samples, name) / second.seconds,
       ),
     ),
-    ...latencyLines,
+    ...latencies,
     ...namesOf(samples, 'refusals').map((code) =>
-      line(
+      plot(
         code,
         '/s',
         'refusals',
         (second) => second.samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) / second.seconds,
       ),
     ),
-    ...namesOf(samples, 'gauges').map((name) => line(name, '', 'audience', (second) => gaugeOf(second.samples, name))),
-    line('busiest generator', 'CPU cores', 'generator', ({ samples: group }) => Math.max(...group.map(cpuShareOf))),
-    line('loop delay p99', 'ms', 'generator', ({ samples: group }) => loopDelayOf(group).p99Ms),
-    line(
+    ...namesOf(samples, 'gauges').map((name) => plot(name, '', 'audience', (second) => gaugeOf(second.samples, name))),
+    plot('busiest generator', 'CPU cores', 'generator', ({ samples: group }) => Math.max(...group.map(cpuShareOf))),
+    plot('loop delay p99', 'ms', 'generator', ({ samples: group }) => loopDelayOf(group).p99Ms),
+    plot(
       'late sends',
       '/s',
       'generator',
@@ -161,24 +155,17 @@ const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number =>
 export const loopDelayOf = (samples: readonly Sample[]): Latency =>
   describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
 
-/**
- * A process that computes nine tenths of the time has no room left for a burst: what it measures is
- * its own queue.
- */
+/** A process that computes for longer has no time left for a burst: it measures its queue. */
 export const CPU_SHARE_MAX = 0.9;
-/**
- * The loop may be this late at the 99th percentile whatever is measured: a few slices of a
- * scheduler that gives two cores to five busy processes.
- */
+/** The loop may always be this late: some slices of a scheduler with two busy cores. */
 export const LOOP_DELAY_P99_MS_MAX = 20;
 /**
- * Beyond that, and beyond `LATE_SEND_MS` for sends, the generator's own delay (99th percentile) may
- * be a third of the p99 it is part of. All latencies count from the due moment, so this delay never
- * hides anything: it makes them too long, and at most by this part.
+ * Above these bounds the p99 of the generator's delay may be a third of the p99 it is part of. All
+ * latencies count from the due moment, so this delay makes them longer and hides nothing.
  */
 export const OWN_DELAY_PART_MAX = 1 / 3;
 
-/** Busiest worker: CPU seconds a second over the whole stretch, and which it was. */
+/** The worker that used most CPU, and its CPU seconds per second. */
 export function busiestOf(samples: readonly Sample[]): { readonly worker: number; readonly share: number } {
   const workers = new Map<number, { cpuSeconds: number; ms: number }>();
   for (const { worker, cpuSeconds, fromMs, toMs } of samples) {
@@ -190,7 +177,7 @@ export function busiestOf(samples: readonly Sample[]): { readonly worker: number
     .reduce((busiest, next) => (next.share > busiest.share ? next : busiest), { worker: 0, share: 0 });
 }
 
-/** `headline`: the latency the run is about; what the generator's own delay is held against. */
+/** `headline`: the latency that the delay of the generator is compared with. */
 export function healthOf(
   workers: readonly WorkerInfo[],
   samples: readonly Sample[],
@@ -212,11 +199,13 @@ export function healthOf(
     );
   if (loopDelayP99Ms > loopBoundMs)
     bottlenecks.push(
-      `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile (bound ${loopBoundMs.toFixed(1)} ms). ${more}`,
+      `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile ` +
+        `(bound ${loopBoundMs.toFixed(1)} ms). ${more}`,
     );
   if (sendDelayP99Ms > sendBoundMs)
     bottlenecks.push(
-      `sends left ${sendDelayP99Ms.toFixed(1)} ms after they were due at the 99th percentile (bound ${sendBoundMs.toFixed(1)} ms; ${lateSends} of ${sends} more than ${LATE_SEND_MS} ms). ${more}`,
+      `sends left ${sendDelayP99Ms.toFixed(1)} ms after they were due at the 99th percentile ` +
+        `(bound ${sendBoundMs.toFixed(1)} ms; ${lateSends} of ${sends} more than ${LATE_SEND_MS} ms). ${more}`,
     );
   return {
     processes: workers.length,
@@ -230,7 +219,7 @@ export function healthOf(
   };
 }
 
-/** Of the worker whose loop was latest: one good process must not hide a bad one. */
+/** The worst worker counts: a good one must not hide it. */
 function worstLoopDelay(samples: readonly Sample[]): number {
   const workers = [...new Set(samples.map(({ worker }) => worker))];
   return Math.max(...workers.map((worker) => loopDelayOf(samples.filter((sample) => sample.worker === worker)).p99Ms));

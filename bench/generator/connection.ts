@@ -1,12 +1,12 @@
 /**
- * Messages between coordinator and worker: MessagePack, each after its length as four bytes,
- * big-endian.
+ * Messages between coordinator and worker: MessagePack, each after its length (4 bytes,
+ * big-endian).
  */
 import type { Socket } from 'node:net';
 import { Packr } from 'msgpackr';
 import type { Sample, Shard } from './contract.ts';
 
-/** Coordinator and workers must be of one release: workloads and samples have no other version. */
+/** Coordinator and workers must have the same release. */
 export const FLEET_VERSION = 1;
 
 export type ToWorker =
@@ -31,23 +31,23 @@ export type ToCoordinator =
   | { t: 'failed'; reason: string };
 
 const HEAD_BYTES = 4;
-/** Parameters may hold a token for every person of a large run. */
+/** Parameters may contain a token for each user of a large run. */
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
-/** What a stranger may send before it has shown that it knows the key. */
-export const STRANGER_BYTES_MAX = 4096;
+/** Until the peer has proved that it knows the key. */
+export const UNTRUSTED_BYTES_MAX = 4096;
 
-// No records: every message stands for itself.
+// Without records, each message can be decoded alone.
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false } as ConstructorParameters<typeof Packr>[0]);
 
-export class Link<Out, In> {
+export class Connection<Out, In> {
   readonly socket: Socket;
-  /** Raised once the other side is known. */
-  bytesMax = STRANGER_BYTES_MAX;
+  /** Raised by `trust`. */
+  bytesMax = UNTRUSTED_BYTES_MAX;
   #chunks: Buffer[] = [];
   #bytes = 0;
   #onMessage: (message: In) => void;
 
-  /** `onClose` is called once, with what went wrong if something did. */
+  /** Calls `onClose` once, with the reason. */
   constructor(socket: Socket, onMessage: (message: In) => void, onClose: (why: string) => void) {
     this.socket = socket;
     this.#onMessage = onMessage;
@@ -96,7 +96,7 @@ export class Link<Out, In> {
     }
   }
 
-  /** The first chunk, made long enough; large messages are joined once and not at every chunk. */
+  /** Returns at least so many bytes. The chunks of a large message are joined once. */
   #peek(bytes: number): Buffer {
     if ((this.#chunks[0]?.length ?? 0) < bytes) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0] ?? Buffer.alloc(0);

@@ -1,14 +1,11 @@
-/**
- * The coordinator: starts workers, admits those that know the key, tells all of them what to do and
- * when, and gathers what they saw.
- */
+/** The coordinator: starts and admits workers, commands them, and collects their samples. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { hostId, monotonicMs } from './clock.ts';
-import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './connection.ts';
+import { Connection, FLEET_VERSION, type ToCoordinator, type ToWorker } from './connection.ts';
 import {
   type Fleet,
   FleetError,
@@ -24,22 +21,19 @@ const LOCAL_JOIN_MS_MAX = 30_000;
 const REMOTE_JOIN_MS_MAX = 15 * 60_000;
 const SILENCE_MS_MAX = 10_000;
 const STOP_MS_MAX = 60_000;
-const ASK_EVERY_MS = 20;
-const STRANGERS_MAX = 16;
+const CHECK_EVERY_MS = 20;
+const UNTRUSTED_MAX = 16;
 
-type WorkerLink = Link<ToWorker, ToCoordinator>;
+type WorkerConnection = Connection<ToWorker, ToCoordinator>;
 
 interface Member {
-  readonly link: WorkerLink;
+  readonly connection: WorkerConnection;
   readonly info: { -readonly [K in keyof WorkerInfo]: WorkerInfo[K] };
-  heardMs: number;
+  lastMessageMs: number;
   ready: boolean;
 }
 
-/**
- * Resolves when every worker has joined and its clock is known. Throws `FleetError` when one does
- * not come.
- */
+/** Resolves when all workers have joined in sync. Throws `FleetError` when one does not come. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const coordinator = new Coordinator(options);
   try {
@@ -59,7 +53,7 @@ class Coordinator implements Fleet {
   readonly #originMs = monotonicMs();
   readonly #children = new Set<ChildProcess>();
   readonly #members: Member[] = [];
-  readonly #strangers = new Set<Socket>();
+  readonly #untrusted = new Set<Socket>();
   readonly #loads = new Map<number, Load>();
   readonly #listeners: Array<(sample: Sample) => void> = [];
   readonly #server: Server;
@@ -136,10 +130,10 @@ class Coordinator implements Fleet {
     const load = new Load(workload, id, this.#members, (promise) => this.#orFailed(promise));
     this.#loads.set(id, load);
     const of = this.#members.length;
-    for (const [index, { link }] of this.#members.entries()) {
+    for (const [index, { connection }] of this.#members.entries()) {
       const shard = { index, of };
       const own = typeof params === 'function' ? (params as (shard: Shard) => P)(shard) : params;
-      link.send({ t: 'prepare', load: id, workload, params: own, shard, seed: this.#options.seed });
+      connection.send({ t: 'prepare', load: id, workload, params: own, shard, seed: this.#options.seed });
     }
     await this.#orFailed(load.prepared);
     return load as LoadHandle<C, R>;
@@ -155,8 +149,8 @@ class Coordinator implements Fleet {
   async when(what: string, condition: () => boolean, withinMs: number): Promise<void> {
     const untilMs = this.nowMs() + withinMs;
     while (!condition()) {
-      if (this.nowMs() > untilMs) throw new FleetError(`waited ${withinMs / 1000} s in vain for ${what}`);
-      await this.until(this.nowMs() + ASK_EVERY_MS);
+      if (this.nowMs() > untilMs) throw new FleetError(`waited ${withinMs / 1000} s for ${what}`);
+      await this.until(this.nowMs() + CHECK_EVERY_MS);
     }
     if (this.#failure !== null) throw this.#failure;
   }
@@ -165,14 +159,14 @@ class Coordinator implements Fleet {
     if (this.#closing) return;
     this.#closing = true;
     if (this.#watch) clearInterval(this.#watch);
-    for (const { link } of this.#members) link.send({ t: 'bye' });
-    for (const socket of this.#strangers) socket.destroy();
+    for (const { connection } of this.#members) connection.send({ t: 'bye' });
+    for (const socket of this.#untrusted) socket.destroy();
     this.#server.close();
     const ended = [...this.#children].map((child) => exited(child));
     await Promise.race([Promise.all(ended), sleep(2_000, undefined, { ref: false })]);
     for (const child of this.#children) child.kill('SIGKILL');
     await Promise.all(ended);
-    for (const { link } of this.#members) link.socket.destroy();
+    for (const { connection } of this.#members) connection.socket.destroy();
   }
 
   #orFailed<T>(promise: Promise<T>): Promise<T> {
@@ -208,31 +202,31 @@ class Coordinator implements Fleet {
   }
 
   #admit(socket: Socket): void {
-    if (this.#strangers.size >= STRANGERS_MAX) {
+    if (this.#untrusted.size >= UNTRUSTED_MAX) {
       socket.destroy();
       return;
     }
-    this.#strangers.add(socket);
+    this.#untrusted.add(socket);
     const nonce = randomBytes(24).toString('base64url');
     let member: Member | null = null;
-    const link: WorkerLink = new Link<ToWorker, ToCoordinator>(
+    const connection: WorkerConnection = new Connection<ToWorker, ToCoordinator>(
       socket,
       (message) => {
-        if (member !== null) this.#hear(member, message);
-        else if (message.t === 'join') member = this.#join(link, message, nonce);
+        if (member !== null) this.#receive(member, message);
+        else if (message.t === 'join') member = this.#join(connection, message, nonce);
         else socket.destroy();
       },
       (why) => {
-        this.#strangers.delete(socket);
+        this.#untrusted.delete(socket);
         if (member !== null && !this.#closing)
           this.#fail(new FleetError(`lost ${named(member.info)}: ${why}; the run has no result`));
       },
     );
-    link.send({ t: 'hello', version: FLEET_VERSION, nonce });
+    connection.send({ t: 'hello', version: FLEET_VERSION, nonce });
   }
 
   #join(
-    link: WorkerLink,
+    connection: WorkerConnection,
     { version, proof, host, hostId: id, pid }: Extract<ToCoordinator, { t: 'join' }>,
     nonce: string,
   ): Member | null {
@@ -241,38 +235,38 @@ class Coordinator implements Fleet {
     const taken = this.#members.filter(({ info }) => info.local === local).length;
     const reason =
       version !== FLEET_VERSION
-        ? `it speaks version ${version}, the coordinator ${FLEET_VERSION}: run the same release on all machines`
+        ? `its version is ${version}, the coordinator has ${FLEET_VERSION}: run the same release on all machines`
         : !sameText(proof, proofOf(this.#key, nonce))
           ? 'wrong key'
           : taken >= (local ? processes : remote)
-            ? `all ${local ? processes : remote} generators are here already`
+            ? `all ${local ? processes : remote} generators have joined already`
             : null;
     if (reason !== null) {
-      onNote?.(`refused a generator from ${link.socket.remoteAddress}: ${reason}`);
-      link.send({ t: 'refused', reason });
-      link.socket.end();
+      onNote?.(`refused a generator from ${connection.socket.remoteAddress}: ${reason}`);
+      connection.send({ t: 'refused', reason });
+      connection.socket.end();
       return null;
     }
-    this.#strangers.delete(link.socket);
-    link.trust();
+    this.#untrusted.delete(connection.socket);
+    connection.trust();
     const index = this.#members.length;
     const member: Member = {
-      link,
+      connection,
       info: { index, host, pid, local, clockErrorMs: 0 },
-      heardMs: this.nowMs(),
+      lastMessageMs: this.nowMs(),
       ready: false,
     };
     this.#members.push(member);
     if (!local) onNote?.(`generator ${index} joined from ${host}`);
-    link.send({ t: 'welcome', index, sameClock: id === hostId(), originMs: this.#originMs });
+    connection.send({ t: 'welcome', index, sameClock: id === hostId(), originMs: this.#originMs });
     return member;
   }
 
-  #hear(member: Member, message: ToCoordinator): void {
-    member.heardMs = this.nowMs();
+  #receive(member: Member, message: ToCoordinator): void {
+    member.lastMessageMs = this.nowMs();
     switch (message.t) {
       case 'clock':
-        member.link.send({ t: 'clock', sentMs: message.sentMs, repliedMs: this.nowMs() });
+        member.connection.send({ t: 'clock', sentMs: message.sentMs, repliedMs: this.nowMs() });
         break;
       case 'ready':
         member.ready = true;
@@ -290,16 +284,16 @@ class Coordinator implements Fleet {
       case 'prepared':
       case 'report':
       case 'stopped':
-        this.#loads.get(message.load)?.hear(member.info.index, message);
+        this.#loads.get(message.load)?.receive(member.info.index, message);
         break;
       case 'join':
-        member.link.socket.destroy();
+        member.connection.socket.destroy();
     }
   }
 
   #watchSilence(): void {
     const { silenceMs = SILENCE_MS_MAX } = this.#options;
-    const quiet = this.#members.find(({ heardMs }) => this.nowMs() - heardMs > silenceMs);
+    const quiet = this.#members.find(({ lastMessageMs }) => this.nowMs() - lastMessageMs > silenceMs);
     if (quiet)
       this.#fail(
         new FleetError(`${named(quiet.info)} has been silent for ${silenceMs / 1000} s; the run has no result`),
@@ -330,7 +324,7 @@ class Load implements LoadHandle {
     });
   }
 
-  hear(worker: number, message: Extract<ToCoordinator, { load: number }>): void {
+  receive(worker: number, message: Extract<ToCoordinator, { load: number }>): void {
     if (message.t === 'prepared' && --this.#unprepared === 0) this.#onPrepared();
     if (message.t === 'report') for (const listener of this.#listeners) listener(message.body, worker);
     if (message.t === 'stopped') {
@@ -340,12 +334,13 @@ class Load implements LoadHandle {
   }
 
   start(atMs: number): void {
-    for (const { link } of this.#members) link.send({ t: 'start', load: this.#id, atMs });
+    for (const { connection } of this.#members) connection.send({ t: 'start', load: this.#id, atMs });
   }
 
   command(command: unknown, worker?: number): void {
-    for (const { link, info } of this.#members)
-      if (worker === undefined || info.index === worker) link.send({ t: 'command', load: this.#id, body: command });
+    for (const { connection, info } of this.#members)
+      if (worker === undefined || info.index === worker)
+        connection.send({ t: 'command', load: this.#id, body: command });
   }
 
   onReport(listener: (body: unknown, worker: number) => void): void {
@@ -356,7 +351,7 @@ class Load implements LoadHandle {
     const giveUp = new AbortController();
     const stopped = new Promise<void>((resolve) => {
       this.#onStopped = resolve;
-      for (const { link } of this.#members) link.send({ t: 'stop', load: this.#id });
+      for (const { connection } of this.#members) connection.send({ t: 'stop', load: this.#id });
     });
     const tooLate = sleep(STOP_MS_MAX, undefined, { signal: giveUp.signal }).then(() => {
       throw new FleetError(`the workload "${this.name}" did not stop within ${STOP_MS_MAX / 1000} s`);

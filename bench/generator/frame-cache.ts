@@ -1,7 +1,7 @@
 /**
- * Reading what the server sends, at the price a generator can pay. A broadcast is the same bytes
- * for every viewer, so it is decoded once per worker; that two frames are the same is decided by
- * comparing all of their bytes, never by a hash alone.
+ * Decodes what the server sends at a price that a generator can pay. A broadcast has the same bytes
+ * for all viewers, so it is decoded once per worker. Equality is decided by all bytes, never by a
+ * hash alone.
  */
 import { inflateRawSync } from 'node:zlib';
 import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
@@ -10,7 +10,7 @@ import { dueOf } from './stamp.ts';
 
 export type MessageKind = ServerMessage['t'];
 
-/** What a viewer needs to know of a broadcast frame. */
+/** What a viewer uses of a broadcast frame. */
 export interface FrameFacts {
   readonly frame: Frame;
   /** Chat messages in it, and the ids of the first and the last (0 when there are none). */
@@ -31,10 +31,7 @@ const KINDS: ReadonlyMap<number, MessageKind> = new Map(
   ]),
 );
 
-/**
- * Of a plain message whose first field is `t`, as the engine writes it, without decoding; null when
- * it must be decoded to know.
- */
+/** The kind of an uncompressed message, without decoding it; null when it must be decoded. */
 export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
   // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", a fixstr's head, `fr...`.
   const at = binary ? 4 : 6;
@@ -44,47 +41,44 @@ export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
   return plain ? (KINDS.get((payload[at] ?? 0) * 256 + (payload[at + 1] ?? 0)) ?? null) : null;
 }
 
-/** One message in any of the variants. Throws on bytes that are none. */
+/** Decodes a message in any variant. Throws when it is none. */
 export function decode(payload: Buffer, binary: boolean): ServerMessage {
   const plain = binary && isDeflated(payload) ? inflateRawSync(payload.subarray(1)) : payload;
   const decoded = binary ? CODECS.msgpack.decode(plain) : CODECS.json.decode(plain.toString('utf8'));
-  if (!decoded.ok) throw new Error(`the server sent something that is no message: ${decoded.error.message}`);
+  if (!decoded.ok) throw new Error(`the server sent no message: ${decoded.error.message}`);
   return decoded.value as ServerMessage;
 }
 
-/** Frames remembered: those of the last second or so. */
+/** About the frames of the last second. */
 const FRAMES_MAX = 512;
 
 export class FrameCache {
-  /** By a cheap mark of their bytes. */
+  /** By a cheap hash of their bytes. */
   readonly #frames = new Map<number, { readonly bytes: Buffer; readonly facts: FrameFacts | null }>();
   #decoded = 0;
 
-  /** How many frames were decoded, for tests and for the curious. */
+  /** Frames that were decoded. */
   get decoded(): number {
     return this.#decoded;
   }
 
   /** Facts of a frame; null when it is no frame. `payload` may be overwritten afterwards. */
   facts(payload: Buffer, binary: boolean): FrameFacts | null {
-    const mark = markOf(payload);
-    const known = this.#frames.get(mark);
+    const hash = hashOf(payload);
+    const known = this.#frames.get(hash);
     if (known?.bytes.equals(payload)) return known.facts;
     const message = decode(payload, binary);
     const facts = message.t === 'frame' ? factsOf(message) : null;
     this.#decoded++;
-    this.#frames.delete(mark);
-    this.#frames.set(mark, { bytes: Buffer.from(payload), facts });
+    this.#frames.delete(hash);
+    this.#frames.set(hash, { bytes: Buffer.from(payload), facts });
     if (this.#frames.size > FRAMES_MAX) this.#frames.delete(this.#frames.keys().next().value as number);
     return facts;
   }
 }
 
-/**
- * Length, a word of the time stamp and of the first chat id, and the last word: enough to tell most
- * frames apart.
- */
-function markOf(payload: Buffer): number {
+/** Length, and words of time stamp, first chat id, middle and end: distinguishes most frames. */
+function hashOf(payload: Buffer): number {
   const { length } = payload;
   if (length < 40) return length;
   const word =

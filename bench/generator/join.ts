@@ -1,14 +1,10 @@
-/**
- * A local worker's program: `join.ts HOST:PORT`, the key in BENCH_KEY. People on other machines use
- * `npm run bench -- join`.
- */
+/** The program of a local worker: `join.ts HOST:PORT`, with the key in BENCH_KEY. */
 import { runWorker } from './worker.ts';
 import { WORKLOADS } from './workloads/index.ts';
 
 const [address = ''] = process.argv.slice(2);
 const colon = address.lastIndexOf(':');
-// Ctrl-C reaches the whole group; the coordinator decides when this process ends, and its death
-// closes the connection.
+// Ctrl-C reaches the whole group. The coordinator ends this process, or its death does.
 process.on('SIGINT', () => {});
 await runWorker({
   host: address.slice(0, colon),

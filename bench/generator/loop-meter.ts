@@ -1,12 +1,9 @@
-/**
- * How late this process' event loop runs: a timer that should fire every few milliseconds, and by
- * how much it does not.
- */
+/** Measures how late the event loop runs timers. */
 import { encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { newHistogram } from './recorder.ts';
 
 const EVERY_MS = 5;
-/** Timers have whole milliseconds: later than due by less than this is punctual. */
+/** Timers have whole milliseconds. */
 const GRAIN_MS = 1;
 
 export class LoopMeter {
@@ -24,7 +21,7 @@ export class LoopMeter {
     this.#timer = null;
   }
 
-  /** Delays since the last call, microseconds, encoded. */
+  /** Delays since the last call, in microseconds, encoded. */
   take(): string {
     const encoded = encodeIntoCompressedBase64(this.#histogram);
     this.#histogram.reset();
@@ -35,7 +32,7 @@ export class LoopMeter {
     const nowMs = performance.now();
     const delayMs = Math.max(0, nowMs - this.#lastMs - EVERY_MS - GRAIN_MS);
     this.#lastMs = nowMs;
-    // One long stall swallows many ticks: each is put in with the delay it would have had.
+    // A long stall replaces many ticks: each is recorded with the delay it would have had.
     this.#histogram.recordValueWithExpectedInterval(Math.max(1, Math.round(delayMs * 1000)), EVERY_MS * 1000);
   }
 }

@@ -13,7 +13,7 @@ export interface Prng {
   weighted<T>(items: ReadonlyArray<readonly [item: T, weight: number]>): T;
   /** A waiting time with this mean, as between independent arrivals. */
   waitMs(meanMs: number): number;
-  /** A generator of its own, so that what one person draws does not shift what another draws. */
+  /** A separate source: its draws do not shift those of another one. */
   fork(label: number): Prng;
 }
 

@@ -1,7 +1,4 @@
-/**
- * What one worker saw in the current second: counters, HdrHistograms, refusals, how punctual its
- * own sends were.
- */
+/** What one worker records in a second. */
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import {
   type CounterHandle,
@@ -12,9 +9,7 @@ import {
   type Sample,
 } from './contract.ts';
 
-/**
- * Three significant digits from 1 us up; the array grows when something takes longer than a minute.
- */
+/** Three significant digits from 1 us; the array grows for more than a minute. */
 export const newHistogram = (): Histogram =>
   build({
     lowestDiscernibleValue: 1,
@@ -89,7 +84,7 @@ export class SecondRecorder implements Recorder {
     if (delayMs > LATE_SEND_MS) this.#lateSends++;
   }
 
-  /** What was recorded since the last call; counting starts anew, gauges stand. */
+  /** What was recorded since the last call. Counters restart, gauges keep their value. */
   take(): Recorded {
     const latencies: Record<string, string> = {};
     for (const [name, { histogram }] of this.#latencies) {

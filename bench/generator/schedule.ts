@@ -1,39 +1,36 @@
 /**
- * Open-model arrivals: when each piece of work is due, whatever became of the ones before. Offsets
- * are milliseconds from the start, ascending. Every worker walks the whole schedule and takes what
- * is its own, so the load offered depends on the seed and not on the number of workers.
+ * Schedules of an open model: when work is due does not depend on earlier work. Offsets are
+ * milliseconds from the start, ascending. Each worker walks the whole schedule and takes its part,
+ * so the offered load depends on the seed and not on the number of workers.
  */
 import type { Prng } from './prng.ts';
 
 export type Schedule = Iterator<number, void>;
 
-/** At exactly this rate for this long. */
+/** A constant rate. */
 export function* steady(perSecond: number, forMs: number): Generator<number, void> {
   const total = Math.floor((perSecond * forMs) / 1000);
   for (let i = 0; i < total; i++) yield (i * 1000) / perSecond;
 }
 
-/** A Poisson process of this mean rate, as independent people make one. */
+/** A Poisson process of this mean rate, as from independent people. */
 export function* poisson(perSecond: number, forMs: number, prng: Prng): Generator<number, void> {
   for (let atMs = prng.waitMs(1000 / perSecond); atMs < forMs; atMs += prng.waitMs(1000 / perSecond)) yield atMs;
 }
 
-/**
- * The rate grows (or falls) in a line from one to the other; the i-th is due where the integral of
- * the rate reaches i.
- */
+/** A rate that changes linearly. The i-th is due where the integral of the rate reaches i. */
 export function* ramp(fromPerSecond: number, toPerSecond: number, forMs: number): Generator<number, void> {
   const seconds = forMs / 1000;
   const growth = (toPerSecond - fromPerSecond) / seconds;
   const total = Math.floor(((fromPerSecond + toPerSecond) / 2) * seconds);
   for (let i = 0; i < total; i++) {
     const root = Math.sqrt(Math.max(0, fromPerSecond * fromPerSecond + 2 * growth * i));
-    // The form that stays exact when the growth is small: 2i / (r0 + sqrt(r0^2 + 2gi)).
+    // This form is exact also when the growth is small: 2i / (r0 + sqrt(r0^2 + 2gi)).
     yield i === 0 && fromPerSecond === 0 ? 0 : (2 * i * 1000) / (fromPerSecond + root);
   }
 }
 
-/** Moments of a recording, played `speed` times as fast. */
+/** Offsets of a recording, `speed` times as fast. */
 export function* recorded(offsetsMs: Iterable<number>, speed = 1): Generator<number, void> {
   for (const atMs of offsetsMs) yield atMs / speed;
 }
@@ -41,18 +38,16 @@ export function* recorded(offsetsMs: Iterable<number>, speed = 1): Generator<num
 const running = new Set<Pacer>();
 
 /**
- * Emits what is due by now in all schedules of this process. For code that keeps the loop busy for
- * long: one broadcast to thousands is one long turn of it, and what becomes due meanwhile must not
- * wait for the next timer.
+ * Emits what is due in all schedules of this process, for code that blocks the event loop: a
+ * broadcast to thousands of viewers is one turn of the loop.
  */
 export function emitDueWork(): void {
   for (const pacer of running) pacer.poke();
 }
 
 /**
- * Walks a schedule in real time: `emit` is called with each due moment (fleet clock) and its number
- * as soon as the moment has come. After a stall everything that became due meanwhile is emitted at
- * once, with its own due time. Nothing is left out, so nothing that was slow is hidden.
+ * Calls `emit` with each due time (fleet clock) and its number when it is due. After a stall all
+ * that became due is emitted at once with its due time, so that no slow work is hidden.
  */
 export class Pacer {
   #timer: NodeJS.Timeout | null = null;
@@ -82,7 +77,7 @@ export class Pacer {
     this.#wait();
   }
 
-  /** Nothing more is emitted, `onEnd` is not called. */
+  /** Ends it without calling `onEnd`. */
   stop(): void {
     this.#stopped = true;
     running.delete(this);

@@ -1,12 +1,9 @@
-/**
- * One generator process: joins the coordinator, runs the workloads it is told to, sends a sample a
- * second, ends with the connection.
- */
+/** One generator process: joins the coordinator, runs workloads, and sends a sample each second. */
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { ClockSync, hostId, monotonicMs } from './clock.ts';
-import { FLEET_VERSION, Link, type ToCoordinator, type ToWorker } from './connection.ts';
+import { Connection, FLEET_VERSION, type ToCoordinator, type ToWorker } from './connection.ts';
 import { FleetError, type Workload, type WorkloadRun } from './contract.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { createPrng } from './prng.ts';
@@ -17,46 +14,44 @@ export interface WorkerOptions {
   readonly port: number;
   readonly key: string;
   readonly workloads: ReadonlyMap<string, Workload<never>>;
-  /** One line for a person: joined, refused. */
+  /** Receives lines for a person: joined, refused. */
   readonly onNote?: (line: string) => void;
-  /** Whose clock this is; for tests, which have one machine. */
+  /** Identifies the clock; for tests, which have one machine. */
   readonly hostId?: string;
 }
 
 export const SAMPLE_EVERY_MS = 1_000;
 const CLOCK_EXCHANGES_FIRST = 12;
-/**
- * A sample is sent this long after its second at the earliest, so that no timer fires before it.
- */
+/** Samples are sent after their second, never before. */
 const AFTER_SECOND_MS = 1;
 
 export const proofOf = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex');
 
 /**
- * Resolves when the coordinator says that the run is over; rejects with `FleetError` when it
- * refuses this worker or is gone.
+ * Resolves at the end of the run. Rejects with `FleetError` when the coordinator refuses or is
+ * gone.
  */
 export function runWorker(options: WorkerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: options.host, port: options.port });
-    const worker = new Worker(options, (link) => {
-      link.socket.end();
+    const worker = new Worker(options, (connection) => {
+      connection.socket.end();
       resolve();
     });
-    const link = new Link<ToCoordinator, ToWorker>(
+    const connection = new Connection<ToCoordinator, ToWorker>(
       socket,
-      (message) => worker.on(link, message),
+      (message) => worker.on(connection, message),
       (why) =>
         reject(new FleetError(worker.refusal ?? `lost the coordinator at ${options.host}:${options.port}: ${why}`)),
     );
-    link.trust();
+    connection.trust();
   });
 }
 
 class Worker {
   refusal: string | null = null;
   readonly #options: WorkerOptions;
-  readonly #onBye: (link: Link<ToCoordinator, ToWorker>) => void;
+  readonly #onBye: (connection: Connection<ToCoordinator, ToWorker>) => void;
   readonly #offset = new ClockSync();
   readonly #recorder = new SecondRecorder(() => this.nowMs());
   readonly #loads = new Map<number, WorkloadRun<unknown>>();
@@ -67,7 +62,7 @@ class Worker {
   #originMs = 0;
   #cpu = process.cpuUsage();
 
-  constructor(options: WorkerOptions, onBye: (link: Link<ToCoordinator, ToWorker>) => void) {
+  constructor(options: WorkerOptions, onBye: (connection: Connection<ToCoordinator, ToWorker>) => void) {
     this.#options = options;
     this.#onBye = onBye;
   }
@@ -76,10 +71,10 @@ class Worker {
     return monotonicMs() + this.#offset.offsetMs;
   }
 
-  on(link: Link<ToCoordinator, ToWorker>, message: ToWorker): void {
+  on(connection: Connection<ToCoordinator, ToWorker>, message: ToWorker): void {
     switch (message.t) {
       case 'hello':
-        link.send({
+        connection.send({
           t: 'join',
           version: FLEET_VERSION,
           proof: proofOf(this.#options.key, message.nonce),
@@ -92,15 +87,15 @@ class Worker {
         this.refusal = `the coordinator refused this worker: ${message.reason}`;
         break;
       case 'welcome':
-        this.#welcomed(link, message);
+        this.#welcomed(connection, message);
         break;
       case 'clock':
         this.#offset.add(message.sentMs, message.repliedMs, message.repliedMs, monotonicMs());
-        if (this.#exchangesLeft-- > 1) link.send({ t: 'clock', sentMs: monotonicMs() });
-        else if (this.#exchangesLeft === 0) this.#ready(link);
+        if (this.#exchangesLeft-- > 1) connection.send({ t: 'clock', sentMs: monotonicMs() });
+        else if (this.#exchangesLeft === 0) this.#ready(connection);
         break;
       case 'prepare':
-        void this.#prepare(link, message).catch((error: unknown) => fail(link, error));
+        void this.#prepare(connection, message).catch((error: unknown) => fail(connection, error));
         break;
       case 'start':
         this.#loads.get(message.load)?.start(message.atMs);
@@ -109,34 +104,34 @@ class Worker {
         this.#loads.get(message.load)?.command?.(message.body);
         break;
       case 'stop':
-        void this.#stop(link, message.load).catch((error: unknown) => fail(link, error));
+        void this.#stop(connection, message.load).catch((error: unknown) => fail(connection, error));
         break;
       case 'bye':
-        this.#onBye(link);
+        this.#onBye(connection);
     }
   }
 
   #welcomed(
-    link: Link<ToCoordinator, ToWorker>,
+    connection: Connection<ToCoordinator, ToWorker>,
     { index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>,
   ): void {
     this.#options.onNote?.(`joined as generator ${index}`);
-    process.once('uncaughtException', (error) => fail(link, error));
+    process.once('uncaughtException', (error) => fail(connection, error));
     this.#sameClock = sameClock;
     this.#originMs = originMs;
-    if (sameClock) this.#ready(link);
-    else link.send({ t: 'clock', sentMs: monotonicMs() });
+    if (sameClock) this.#ready(connection);
+    else connection.send({ t: 'clock', sentMs: monotonicMs() });
   }
 
-  #ready(link: Link<ToCoordinator, ToWorker>): void {
+  #ready(connection: Connection<ToCoordinator, ToWorker>): void {
     this.#sampledMs = this.nowMs();
     this.#loop.start();
-    link.send({ t: 'ready' });
-    this.#sampleNext(link);
+    connection.send({ t: 'ready' });
+    this.#sampleNext(connection);
   }
 
   async #prepare(
-    link: Link<ToCoordinator, ToWorker>,
+    connection: Connection<ToCoordinator, ToWorker>,
     { load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>,
   ): Promise<void> {
     const workload = this.#options.workloads.get(name);
@@ -148,39 +143,39 @@ class Worker {
       prng: createPrng(seed).fork(shard.index),
       recorder: this.#recorder,
       nowMs: () => this.nowMs(),
-      report: (body) => link.send({ t: 'report', load, body }),
-      fail: (reason) => fail(link, new FleetError(reason)),
+      report: (body) => connection.send({ t: 'report', load, body }),
+      fail: (reason) => fail(connection, new FleetError(reason)),
     });
     this.#loads.set(load, run);
-    link.send({ t: 'prepared', load });
+    connection.send({ t: 'prepared', load });
   }
 
-  async #stop(link: Link<ToCoordinator, ToWorker>, load: number): Promise<void> {
+  async #stop(connection: Connection<ToCoordinator, ToWorker>, load: number): Promise<void> {
     const run = this.#loads.get(load);
     this.#loads.delete(load);
     const value = (await run?.stop()) ?? null;
-    // What was recorded last must be there before the coordinator adds up.
-    this.#sample(link);
-    link.send({ t: 'stopped', load, value });
+    // The last sample must arrive before the summary.
+    this.#sample(connection);
+    connection.send({ t: 'stopped', load, value });
   }
 
   /** On whole seconds of the fleet, so that the samples of all workers cover the same time. */
-  #sampleNext(link: Link<ToCoordinator, ToWorker>): void {
+  #sampleNext(connection: Connection<ToCoordinator, ToWorker>): void {
     const sinceMs = this.nowMs() - this.#originMs;
     const waitMs =
       SAMPLE_EVERY_MS - (((sinceMs % SAMPLE_EVERY_MS) + SAMPLE_EVERY_MS) % SAMPLE_EVERY_MS) + AFTER_SECOND_MS;
     setTimeout(() => {
-      if (link.socket.destroyed) return;
-      this.#sample(link);
-      if (!this.#sameClock) link.send({ t: 'clock', sentMs: monotonicMs() });
-      this.#sampleNext(link);
+      if (connection.socket.destroyed) return;
+      this.#sample(connection);
+      if (!this.#sameClock) connection.send({ t: 'clock', sentMs: monotonicMs() });
+      this.#sampleNext(connection);
     }, waitMs).unref();
   }
 
-  #sample(link: Link<ToCoordinator, ToWorker>): void {
+  #sample(connection: Connection<ToCoordinator, ToWorker>): void {
     const toMs = this.nowMs();
     const cpu = process.cpuUsage();
-    link.send({
+    connection.send({
       t: 'sample',
       clockErrorMs: this.#offset.errorMs,
       sample: {
@@ -197,12 +192,12 @@ class Worker {
   }
 }
 
-function fail(link: Link<ToCoordinator, ToWorker>, error: unknown): void {
+function fail(connection: Connection<ToCoordinator, ToWorker>, error: unknown): void {
   const reason =
     error instanceof FleetError
       ? error.message
       : error instanceof Error
         ? (error.stack ?? error.message)
         : String(error);
-  link.send({ t: 'failed', reason });
+  connection.send({ t: 'failed', reason });
 }

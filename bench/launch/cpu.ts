@@ -1,7 +1,4 @@
-/**
- * CPU seconds of any process on this machine, and how late this process' own event loop runs:
- * evidence of who the bottleneck was.
- */
+/** CPU and memory of processes of this machine, and the delay of this event loop. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -14,7 +11,7 @@ const ticksPerSecond = (() => {
   }
 })();
 
-/** User plus system seconds a process has used since it began; NaN where /proc does not say. */
+/** User and system seconds of a process; NaN without /proc. */
 export function cpuSecondsOf(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -25,7 +22,7 @@ export function cpuSecondsOf(pid: number): number {
   }
 }
 
-/** Resident memory of a process in bytes; NaN where /proc does not say. */
+/** Resident memory in bytes; NaN without /proc. */
 export function memoryBytesOf(pid: number): number {
   try {
     return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
@@ -34,10 +31,7 @@ export function memoryBytesOf(pid: number): number {
   }
 }
 
-/**
- * CPU seconds all processes of this machine have used since it began, over all its cores; NaN where
- * /proc does not say.
- */
+/** CPU seconds of all processes over all cores since boot; NaN without /proc. */
 export function machineBusySeconds(): number {
   try {
     const [user, nice, system, , , irq, softirq] =

@@ -1,4 +1,4 @@
-/** A show with one hot sale, made through the store. */
+/** Creates a show with one sale of one SKU through the store. */
 import type { ConnectedStore } from '../../src/redis/index.ts';
 
 export const HOT_SALE = 'hot';
@@ -42,5 +42,5 @@ export async function createHotSale(
       { key: 'create', actor: 'bench' },
     ),
   ];
-  for (const result of results) if (!result.ok) throw new Error(`bench set-up: ${result.error.message}`);
+  for (const result of results) if (!result.ok) throw new Error(`bench setup: ${result.error.message}`);
 }

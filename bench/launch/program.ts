@@ -1,4 +1,4 @@
-/** Where the compiled `stampede` program is: a benchmark measures what users run, not the sources. */
+/** The compiled `stampede` command: a bench measures what people run. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

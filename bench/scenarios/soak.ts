@@ -6,10 +6,10 @@ import {
   checkGrowth,
   type GrowthCheck,
   type GrowthRule,
+  growthText,
   lowest,
   middle,
   type Point,
-  sayGrowth,
 } from '../evening/growth.ts';
 import { type Ended, type Host, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
@@ -106,7 +106,7 @@ export const soak = defineLoad({
     return {
       figures: judged.flatMap(({ name, unit, growth }): Figure[] => {
         if (growth === null) return [];
-        const about = `slope of a line through ${growth.windows} windows, ${sayGrowth(growth, unit)}`;
+        const about = `slope of a line through ${growth.windows} windows, ${growthText(growth, unit)}`;
         return [runFigures.lower(`${name} growth`, `${unit}/h`, () => growth.perHour, about)];
       }),
       checks: [

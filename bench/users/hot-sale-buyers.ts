@@ -1,6 +1,6 @@
 /**
  * Buyers that press as fast as one process can for thousands of them: the transport without the
- * behavior. Presses are JSON texts, replies are told apart by their first letter.
+ * behavior. Presses are JSON texts, replies are distinguished by their first letter.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newHistogram } from '../generator/recorder.ts';

@@ -1,4 +1,4 @@
-/** A generator process with one more workload, which leaves it no time: it must be noticed. */
+/** A generator process with a workload that blocks the event loop. */
 import type { Workload } from '../../bench/generator/contract.ts';
 import { runWorker } from '../../bench/generator/worker.ts';
 import { WORKLOADS } from '../../bench/generator/workloads/index.ts';

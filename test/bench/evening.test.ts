@@ -1,4 +1,4 @@
-/** The parts of a night, and a small one from end to end against a real engine. */
+/** The parts of an evening, and a small rush against a real engine. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import type { BenchResult } from '../../bench/report/result.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { programArguments, ROOT } from '../support/root.ts';
 
-t.test('people come evenly, ever faster, or ever slower', async (t) => {
+t.test('viewers arrive at a constant, growing or falling rate', async (t) => {
   for (const shape of ['even', 'ramp', 'fade'] as const) {
     const offsets = [...arrivalTimes(shape, 100, 1_000)];
     t.equal(offsets.length, 100);
@@ -23,26 +23,23 @@ t.test('people come evenly, ever faster, or ever slower', async (t) => {
     t.ok(offsets[0] === 0 && (offsets.at(-1) ?? 0) < 1_000, shape);
   }
   t.equal([...arrivalTimes('even', 4, 1_000)][1], 250);
-  t.equal([...arrivalTimes('ramp', 4, 1_000)][1], 500, 'a quarter is there at half time');
+  t.equal([...arrivalTimes('ramp', 4, 1_000)][1], 500, 'a quarter has joined at half time');
+});
+
+t.test('chat of an evening depends on the seed, is denser around openings, and fits the limit', async (t) => {
+  const options = { file: null, seed: 7, perSecond: 10, forMs: 60_000, openings: [30_000] };
+  const { messages } = eveningChat(options);
+  t.same(messages, eveningChat(options).messages);
+  t.not(messages.length, eveningChat({ ...options, seed: 8 }).messages.length);
+  const within = (fromMs: number, toMs: number): number =>
+    messages.filter(([atMs]) => atMs >= fromMs && atMs < toMs).length / ((toMs - fromMs) / 1000);
+  t.ok(within(28_000, 32_000) > 2 * within(0, 28_000));
+  t.ok(messages.every(([, text]) => text.trim() !== '' && text.length < LIMITS.chatTextCharsMax));
+  t.throws(() => eveningChat({ ...options, file: '/no/such/file' }), { message: /--trace .* cannot be read/ });
 });
 
 t.test(
-  'chat of an evening: the same for the same seed, denser when a sale opens, short enough to be sent',
-  async (t) => {
-    const options = { file: null, seed: 7, perSecond: 10, forMs: 60_000, openings: [30_000] };
-    const { messages } = eveningChat(options);
-    t.same(messages, eveningChat(options).messages);
-    t.not(messages.length, eveningChat({ ...options, seed: 8 }).messages.length);
-    const within = (fromMs: number, toMs: number): number =>
-      messages.filter(([atMs]) => atMs >= fromMs && atMs < toMs).length / ((toMs - fromMs) / 1000);
-    t.ok(within(28_000, 32_000) > 2 * within(0, 28_000));
-    t.ok(messages.every(([, text]) => text.trim() !== '' && text.length < LIMITS.chatTextCharsMax));
-    t.throws(() => eveningChat({ ...options, file: '/no/such/file' }), { message: /--trace .* cannot be read/ });
-  },
-);
-
-t.test(
-  'a small rush from end to end: every promise is checked and kept',
+  'a small rush keeps every promise',
   { skip: builtProgram() === null ? 'the engine is not built' : false },
   async (t) => {
     const out = mkdtempSync(join(tmpdir(), 'stampede-rush-'));

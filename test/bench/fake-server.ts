@@ -1,7 +1,4 @@
-/**
- * Speaks just enough of the protocol to be loaded, with a known delay, a known loss and stalls on
- * command: what the generator says about it can be checked.
- */
+/** A server with a known delay, loss and stalls, which the generator must measure. */
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Gate } from '../../bench/scenarios/target.ts';
@@ -10,24 +7,24 @@ import type { ServerMessage, Variant } from '../../src/protocol/messages.ts';
 
 export interface FakeServer {
   readonly gate: Gate;
-  /** Who wrote what, in the order it came. */
-  readonly heard: Array<{ readonly user: string; readonly text: string }>;
+  /** All chat messages in order. */
+  readonly received: Array<{ readonly user: string; readonly text: string }>;
   readonly lost: number;
-  /** Nothing is answered for so long; then everything at once. */
+  /** Sends nothing for so long, then everything at once. */
   stall(forMs: number): void;
   close(): Promise<void>;
 }
 
 export interface FakeServerOptions {
-  /** From hearing a chat message to its answer and to its delivery. */
+  /** From a chat message to its reply and its delivery. */
   readonly delayMs?: number;
-  /** Every so many-th chat message is neither answered nor delivered. */
+  /** Every so many-th chat message gets no reply and no delivery. */
   readonly loseEvery?: number;
-  /** Delivered to nobody, though answered: a silent gap. */
+  /** Every so many-th accepted message is not delivered. */
   readonly gapEvery?: number;
 }
 
-/** The user of an unsigned look at the token: nothing is verified here. */
+/** The user of the token, without verification. */
 const userOf = (protocols: string): string => {
   const payload = /token\.[^.]+\.([^.,]+)\./.exec(protocols)?.[1];
   return payload === undefined
@@ -47,7 +44,7 @@ export async function startFakeServer({
   });
   await new Promise((resolve) => server.once('listening', resolve));
   const viewers = new Map<WebSocket, Variant>();
-  const heard: FakeServer['heard'] = [];
+  const received: FakeServer['received'] = [];
   let lost = 0;
   let ids = 0;
   let stalledUntilMs = 0;
@@ -68,11 +65,11 @@ export async function startFakeServer({
     later(() => send(socket, { t: 'welcome', v: 1, at: Date.now(), node: 'fake', epoch: 'e', offset: 0, chat: [] }));
     socket.on('message', (data: Buffer, binary) => {
       const decoded = CODECS[viewers.get(socket) ?? 'json'].decode(binary ? data : data.toString());
-      if (!decoded.ok) throw new Error('the generator sent something that is no message');
+      if (!decoded.ok) throw new Error('the generator sent no message');
       const { t, id, text } = decoded.value as { t: string; id: number; text: string };
       if (t !== 'chat') return;
-      heard.push({ user, text });
-      if (loseEvery > 0 && heard.length % loseEvery === 0) {
+      received.push({ user, text });
+      if (loseEvery > 0 && received.length % loseEvery === 0) {
         lost++;
         return;
       }
@@ -87,7 +84,7 @@ export async function startFakeServer({
   });
   return {
     gate: { host: '127.0.0.1', port: (server.address() as AddressInfo).port, pathPrefix: '' },
-    heard,
+    received,
     get lost() {
       return lost;
     },

@@ -1,4 +1,4 @@
-/** Coordinator and workers: who may join, what happens when one goes, who is the bottleneck. */
+/** Coordinator and workers: admission, failures, and bottlenecks. */
 // slow: measures the event loop of busy processes
 import { createConnection } from 'node:net';
 import t, { type Test } from 'tap';
@@ -16,14 +16,14 @@ async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fl
   return fleet;
 }
 
-t.test('a worker that is killed ends the run: everything that waits is told which one', async (t) => {
+t.test('a killed worker ends the run: all waiting calls reject with its name', async (t) => {
   const fleet = await fleetOf(t, { processes: 2 });
   await fleet.when('samples of both', () => fleet.samples.length >= 4, 5_000);
   const idle = healthOf(fleet.workers, fleet.samples.slice(2)).bottlenecks;
   t.same(
     idle.filter((reason) => reason.includes('core') || reason.includes('sends')),
     [],
-    'with nothing to do nobody is a bottleneck',
+    'an idle worker is no bottleneck',
   );
   const waiting = fleet.until(fleet.nowMs() + 60_000);
   const [, second] = fleet.workers;
@@ -32,7 +32,7 @@ t.test('a worker that is killed ends the run: everything that waits is told whic
   await t.rejects(fleet.load('viewers', {}), { message: /the run has no result/ });
 });
 
-t.test('a worker that falls silent ends the run', async (t) => {
+t.test('a silent worker ends the run', async (t) => {
   const fleet = await fleetOf(t, { silenceMs: 2_500 });
   const pid = fleet.workers[0]?.pid ?? 0;
   process.kill(pid, 'SIGSTOP');
@@ -40,52 +40,49 @@ t.test('a worker that falls silent ends the run', async (t) => {
   await t.rejects(fleet.until(fleet.nowMs() + 60_000), { message: /silent/ });
 });
 
-t.test(
-  'another machine joins with the key; a wrong key, one too many and what is no worker are sent away',
-  async (t) => {
-    const port = await freePort();
-    const notes: string[] = [];
-    const gathering = startFleet({
-      processes: 1,
-      remote: 1,
-      seed: 1,
-      key: 'the right key',
-      listen: { host: '127.0.0.1', port },
-      onNote: (line) => notes.push(line),
-    });
-    t.teardown(async () => (await gathering).close());
-    const join = (key: string): Promise<void> =>
-      runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS, hostId: 'elsewhere' });
-    await listening(port);
-    await t.rejects(join('a wrong key'), { message: /wrong key/ });
-    await new Promise((resolve) => {
-      const stranger = createConnection({ host: '127.0.0.1', port }, () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
-      stranger.on('error', () => {}).on('close', resolve);
-      stranger.resume();
-    });
-    const remote = join('the right key');
-    const fleet = await gathering;
-    await fleet.when('samples', () => fleet.samples.length >= 2, 5_000);
-    const [here, elsewhere] = [...fleet.workers].sort((a, b) => Number(b.local) - Number(a.local));
-    t.match(here, { local: true, clockErrorMs: 0 }, 'one host, one clock');
-    t.equal(elsewhere?.local, false);
-    const errorMs = elsewhere?.clockErrorMs ?? 0;
-    t.ok(errorMs > 0 && errorMs < 50, `${errorMs} ms`);
-    const far = fleet.samples.find(({ worker }) => worker === elsewhere?.index);
-    t.ok(far && Math.abs(far.toMs - fleet.nowMs()) < 5_000, 'its samples are on the clock of the coordinator');
-    await t.rejects(join('the right key'), { message: /here already/ });
-    t.match(notes.join('\n'), /wrong key/);
-    await t.rejects(
-      fleet.load('nonsense', {}),
-      { message: /no workload "nonsense"/ },
-      'a workload that is not there ends the run',
-    );
-    await fleet.close();
-    await remote;
-  },
-);
+t.test('another machine joins with the key; a wrong key, one too many and other programs are refused', async (t) => {
+  const port = await freePort();
+  const notes: string[] = [];
+  const gathering = startFleet({
+    processes: 1,
+    remote: 1,
+    seed: 1,
+    key: 'the right key',
+    listen: { host: '127.0.0.1', port },
+    onNote: (line) => notes.push(line),
+  });
+  t.teardown(async () => (await gathering).close());
+  const join = (key: string): Promise<void> =>
+    runWorker({ host: '127.0.0.1', port, key, workloads: WORKLOADS, hostId: 'elsewhere' });
+  await listening(port);
+  await t.rejects(join('a wrong key'), { message: /wrong key/ });
+  await new Promise((resolve) => {
+    const program = createConnection({ host: '127.0.0.1', port }, () => program.write('GET / HTTP/1.1\r\n\r\n'));
+    program.on('error', () => {}).on('close', resolve);
+    program.resume();
+  });
+  const remote = join('the right key');
+  const fleet = await gathering;
+  await fleet.when('samples', () => fleet.samples.length >= 2, 5_000);
+  const [here, elsewhere] = [...fleet.workers].sort((a, b) => Number(b.local) - Number(a.local));
+  t.match(here, { local: true, clockErrorMs: 0 }, 'one host, one clock');
+  t.equal(elsewhere?.local, false);
+  const errorMs = elsewhere?.clockErrorMs ?? 0;
+  t.ok(errorMs > 0 && errorMs < 50, `${errorMs} ms`);
+  const far = fleet.samples.find(({ worker }) => worker === elsewhere?.index);
+  t.ok(far && Math.abs(far.toMs - fleet.nowMs()) < 5_000, 'its samples have times of the coordinator');
+  await t.rejects(join('the right key'), { message: /joined already/ });
+  t.match(notes.join('\n'), /wrong key/);
+  await t.rejects(
+    fleet.load('nonsense', {}),
+    { message: /no workload "nonsense"/ },
+    'an unknown workload ends the run',
+  );
+  await fleet.close();
+  await remote;
+});
 
-t.test('Ctrl-C: whatever waits in the fleet stops waiting', async (t) => {
+t.test('Ctrl-C rejects all waiting calls', async (t) => {
   const stop = new AbortController();
   const fleet = await fleetOf(t, { signal: stop.signal });
   const waiting = fleet.until(fleet.nowMs() + 60_000);
@@ -93,7 +90,7 @@ t.test('Ctrl-C: whatever waits in the fleet stops waiting', async (t) => {
   await t.rejects(waiting, { message: 'stopped by a signal' });
 });
 
-t.test('a worker without time is named as the bottleneck', async (t) => {
+t.test('a busy worker is reported as the bottleneck', async (t) => {
   const busy = await fleetOf(t, { entry: programArguments('test/bench/burning-worker').at(-1) ?? '' });
   const load = await busy.load('burn', null);
   load.start(busy.nowMs());

@@ -1,7 +1,4 @@
-/**
- * The pieces of the generator by themselves: schedules, clocks, sums of samples, frames that come
- * in pieces, flags.
- */
+/** Parts of the generator: schedules, clocks, samples, frames, flags. */
 import { createServer } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
@@ -31,13 +28,13 @@ t.test('schedules', async (t) => {
     'in order',
   );
   const rising = [...ramp(0, 100, 10_000)];
-  t.equal(rising.length, 500, 'the area under the ramp');
-  t.ok(Math.abs((rising[125] as number) - 5_000) < 1, 'a quarter of it is due at half time');
+  t.equal(rising.length, 500, 'the integral of the ramp');
+  t.ok(Math.abs((rising[125] as number) - 5_000) < 1, 'a quarter is due at half time');
   const falling = [...ramp(100, 0, 10_000)];
   t.ok(Math.abs((falling[375] as number) - 5_000) < 1);
 });
 
-t.test('a pacer emits everything in order, each with its own due time, also after a stall', async (t) => {
+t.test('a pacer emits all work in order with its due time, also after a stall', async (t) => {
   const nowMs = (): number => performance.now();
   const startMs = nowMs() + 5;
   const dues: number[] = [];
@@ -121,7 +118,7 @@ t.test('histograms of workers are added, percentiles are never averaged', async 
   );
 });
 
-t.test('bounds of the generator itself', async (t) => {
+t.test('a generator above its bounds is reported as a bottleneck', async (t) => {
   const workers = [{ index: 0, host: 'a', pid: 1, local: true, clockErrorMs: 0 }];
   t.same(healthOf(workers, [sampleOf(0, 0, [1])]).bottlenecks, []);
   t.match(healthOf(workers, [sampleOf(0, 0, [1], { cpuSeconds: 0.97 })]).bottlenecks, [/97 % of a core/]);
@@ -146,7 +143,7 @@ t.test('bounds of the generator itself', async (t) => {
   );
 });
 
-t.test('a stamp carries its moment; foreign texts carry none', async (t) => {
+t.test('a stamp contains its due time; other texts contain none', async (t) => {
   t.equal(dueOf(stamped(123_456_789.125, 'hello')), 123_456_789.125);
   t.ok(Number.isNaN(dueOf('hello')));
   t.ok(Number.isNaN(dueOf('~')));
@@ -159,7 +156,7 @@ const frameOf = (at: number, ids: readonly number[]) => ({
   chat: ids.map((id) => [id, at, [[0, 0, 'ann', stamped(at, 'some words')]]]),
 });
 
-t.test('the same bytes are decoded once; other bytes are never taken for them', async (t) => {
+t.test('the same bytes are decoded once, and other bytes are not confused with them', async (t) => {
   const cache = new FrameCache();
   const plain = Buffer.from(CODECS.msgpack.encode(frameOf(1_795_399_320_496, [41, 42]) as never) as Uint8Array);
   const facts = cache.facts(plain, true);
@@ -179,7 +176,7 @@ t.test('the same bytes are decoded once; other bytes are never taken for them', 
   t.match(cache.facts(json, false), { chat: 1, firstChat: 1 });
 });
 
-t.test('frames are read whole, however the network cuts them', async (t) => {
+t.test('frames are read whole, in any segments', async (t) => {
   const sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 5, 200_000, 3];
   const bytes = Buffer.concat(
     sizes.map((size, i) => {
@@ -240,7 +237,7 @@ t.test('flags: values with units, all mistakes at once, secrets never shown', as
   const table = { viewers: count(10, 'people', { max: 100 }), holdMs: duration(null, 'a time'), ...COMMON_FLAGS };
   const values = readFlags(table, ['--viewers', '7', '--hold-ms=1.5s', '--p99', '150ms', '--json']);
   t.match(values, { viewers: 7, holdMs: 1_500, p99: 150, json: true, seconds: 10 });
-  t.match(readFlags(table, [], { viewers: 3 }), { viewers: 3 }, 'a scenario has defaults of its own');
+  t.match(readFlags(table, [], { viewers: 3 }), { viewers: 3 }, 'a scenario may have other defaults');
   const wrong = (...argv: string[]): string => {
     try {
       readFlags(table, argv);

@@ -1,10 +1,10 @@
-/** The verdict of the soak test on series whose truth is known. */
+/** The growth check of the soak test on series with known growth. */
 import t from 'tap';
 import {
+  checkableMs,
   checkGrowth,
   type GrowthRule,
   growthOf,
-  judgeableMs,
   leastSquares,
   lowest,
   middle,
@@ -47,9 +47,9 @@ t.test('a leak fails, with its warm-up and without', async (t) => {
   }
 });
 
-t.test('a run that is too short to tell warm-up from a leak says how long it must be', async (t) => {
-  t.equal(judgeableMs(RULE.warmUpMs, 1_000), 7 * MINUTE_MS);
-  t.equal(judgeableMs(RULE.warmUpMs, 30_000), 10 * MINUTE_MS, 'seldom looked at');
+t.test('a run that is too short to distinguish a warm-up from a leak reports the necessary length', async (t) => {
+  t.equal(checkableMs(RULE.warmUpMs, 1_000), 7 * MINUTE_MS);
+  t.equal(checkableMs(RULE.warmUpMs, 30_000), 10 * MINUTE_MS, 'seldom looked at');
   for (const leak of [0, 0.05, 1]) {
     const { verdict, detail } = checkGrowth(
       series(2.5, (s) => 80 + warmUp(s, 1) + s * leak),
@@ -65,11 +65,11 @@ t.test('a run that is too short to tell warm-up from a leak says how long it mus
       RULE,
     ).verdict,
     'grows',
-    'a run as long as was asked for is judged',
+    'a run of the necessary length is checked',
   );
 });
 
-t.test('a warm-up longer than was thought is not taken for a leak', async (t) => {
+t.test('a long warm-up is not reported as a leak', async (t) => {
   const { verdict, detail } = checkGrowth(
     series(15, (s) => 80 + 2 * warmUp(s, 5) + noise(s, 0.1)),
     RULE,
@@ -82,11 +82,11 @@ t.test('a warm-up longer than was thought is not taken for a leak', async (t) =>
       RULE,
     ).verdict,
     'steady',
-    'and the run it asked for can tell',
+    'a run of the necessary length is conclusive',
   );
 });
 
-t.test('noise is not taken for growth: steady where it is small, else a longer run is asked for', async (t) => {
+t.test('noise is not reported as growth: steady when it is small, otherwise inconclusive', async (t) => {
   t.equal(
     checkGrowth(
       series(15, (s) => 100 + noise(s, 3)),
@@ -106,7 +106,7 @@ t.test('noise is not taken for growth: steady where it is small, else a longer r
   t.equal(wild(160).verdict, 'steady');
 });
 
-t.test('few exact values are enough, such as what each full collection leaves', async (t) => {
+t.test('few exact values are enough, such as the heap after each full collection', async (t) => {
   const every = (leakPerHour: number): Point[] =>
     Array.from({ length: 45 }, (_, i): Point => [i * 20_000, 30 + noise(i, 0.2) + (leakPerHour * i) / 180]);
   t.equal(checkGrowth(every(3), { ...RULE, allowedPerHour: 16 }).verdict, 'steady');

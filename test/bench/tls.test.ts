@@ -1,7 +1,4 @@
-/**
- * Load through TLS: the generator speaks wss:// to a gateway with a certificate of its own, and
- * says what is wrong with one it may not believe.
- */
+/** Load over TLS, and errors for certificates that must not be accepted. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -19,7 +16,7 @@ const certificate = selfSigned(folder);
 const other = selfSigned(folder, 'other');
 const open = (...flags: string[]): Promise<Target> => openTarget(readFlags(COMMON_FLAGS, flags), { control: false });
 
-t.test('a room behind TLS: everybody comes, hears and is answered', async (t) => {
+t.test('viewers join, receive and write over TLS, and a wrong certificate is refused', async (t) => {
   const world = await startWorld(t, { gateway: { tls: { ...certificate, passphrase: null } } });
   const url = `wss://127.0.0.1:${world.node.port}`;
   const target = await open('--url', url, '--ca', certificate.certFile);
@@ -51,7 +48,7 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
   };
   const room = await load(target.gate);
   room.start(fleet.nowMs());
-  await fleet.when('everybody', () => countOf(fleet.samples, 'joined') === people, 10_000);
+  await fleet.when('all joins', () => countOf(fleet.samples, 'joined') === people, 10_000);
   room.command({
     do: 'chat',
     atMs: fleet.nowMs() + 50,
@@ -63,18 +60,14 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
   t.equal(countOf(fleet.samples, 'chat accepted'), 20);
   t.same(refusalsOf(fleet.samples), []);
 
-  const distrustful = await load({
+  const untrusting = await load({
     ...target.gate,
     tls: { name: '127.0.0.1', ca: readFileSync(other.certFile, 'utf8') },
   });
-  distrustful.start(fleet.nowMs());
+  untrusting.start(fleet.nowMs());
   await fleet.when('refusals', () => (refusalsOf(fleet.samples)[0]?.count ?? 0) === people, 10_000);
-  t.same(
-    refusalsOf(fleet.samples),
-    [{ code: 'closed_1006', count: people }],
-    'a server that is not believed gets nothing',
-  );
-  await distrustful.stop();
+  t.same(refusalsOf(fleet.samples), [{ code: 'closed_1006', count: people }], 'nothing is sent to an untrusted server');
+  await untrusting.stop();
 
   const refusal = (pattern: RegExp, ...flags: string[]) =>
     t.rejects(open(...flags), { message: pattern, constructor: FlagError });
@@ -89,7 +82,7 @@ t.test('a room behind TLS: everybody comes, hears and is answered', async (t) =>
   );
 });
 
-t.test('flags that do not fit', async (t) => {
+t.test('wrong TLS flags are reported', async (t) => {
   const nothing = join(folder, 'nothing.pem');
   writeFileSync(nothing, 'hello');
   const refusal = (pattern: RegExp, ...flags: string[]) =>

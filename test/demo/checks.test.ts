@@ -187,7 +187,13 @@ t.test('the same seed gives the same users', async (t) => {
 
 t.test('a recording is sorted by time, and every wrong line is named', async (t) => {
   const reading = parseTrace(
-    '{"at_ms":20,"user":"b","text":"two"}\r\n\n{"at_ms":10,"user":"a","text":"one","more":1}\n[]\n{"at_ms":"1","user":"a","text":"x"}\n{"at_ms":1,"user":"","text":"x"}\n{"at_ms":1,"user":"a","text":" "}\n',
+    [
+      '{"at_ms":20,"user":"b","text":"two"}\r\n',
+      '{"at_ms":10,"user":"a","text":"one","more":1}\n[]',
+      '{"at_ms":"1","user":"a","text":"x"}',
+      '{"at_ms":1,"user":"","text":"x"}',
+      '{"at_ms":1,"user":"a","text":" "}\n',
+    ].join('\n'),
   );
   t.same(reading.messages, [
     { atMs: 10, user: 'a', text: 'one' },

@@ -81,7 +81,7 @@ t.test(
     const run = start(t, ...small(folder, '--seconds', '22'));
     t.equal(await run.ended, 0, run.output());
     const text = run.output();
-    t.match(text, /viewer page +http:\/\/127\.0\.0\.1:\d+\/watch\/night-market-/);
+    t.match(text, /viewer page +http:\/\/127\.0\.0\.1:\d+\/watch\/market-/);
     t.match(text, /violations +0\n/);
     t.match(text, /gaps 0, viewers behind 0/);
     t.match(text, /orders +[1-9]\d* confirmed over HTTP/);

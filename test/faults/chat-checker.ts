@@ -37,7 +37,8 @@ export function checkChat({ epoch, last, accepted, clients }: Conversation): str
     if (client.epoch !== epoch || leftOut === 0) continue;
     wrong.push(
       leftOut > 0
-        ? `chat: ${leftOut} messages up to ${last} never came to a client on ${client.node}, without an announcement (last one ${client.chatAt}, ${client.losses} connections lost)`
+        ? `chat: ${leftOut} messages up to ${last} never came to a client on ${client.node}, without an ` +
+            `announcement (last one ${client.chatAt}, ${client.losses} connections lost)`
         : `chat: a client on ${client.node} received an announcement of ${-leftOut} missed messages too many (B-2)`,
     );
   }

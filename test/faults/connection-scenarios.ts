@@ -68,7 +68,8 @@ export const clientConnectionsDropped = scenario(
       const sum = (of: (client: PlainClient) => number): number =>
         users.clients.reduce((total, client) => total + of(client), 0);
       note(
-        `${sum(({ losses }) => losses)} connections lost, ${sum(({ resumed }) => resumed)} resumed, ${sum(({ snapshots }) => snapshots)} snapshots`,
+        `${sum(({ losses }) => losses)} connections lost, ${sum(({ resumed }) => resumed)} resumed, ` +
+          `${sum(({ snapshots }) => snapshots)} snapshots`,
       );
       await users.leave();
       return verdict;

@@ -118,9 +118,8 @@ async function survives(
     const unheard = accepted.filter(({ id, text }) => client.heard.get(`${epoch}/${id}`) !== text);
     t.ok(unheard.length <= Math.max(0, last - client.heard.size), 'accepted chat was heard or counted');
   }
-  t.comment(
-    `${clients.filter(({ losses }) => losses > 0).length} lost the connection, ${clients.filter(({ resumed }) => resumed > 0).length} resumed`,
-  );
+  const count = (of: (client: PlainClient) => boolean): number => clients.filter(of).length;
+  t.comment(`${count(({ losses }) => losses > 0)} lost the connection, ${count(({ resumed }) => resumed > 0)} resumed`);
   // The report of the dead node expires. The next report of another node leaves it out.
   await ageReports(redis, LIMITS.nodeCountsTtlMs);
   const late = new PlainClient({ urls, show: SHOW, token: signToken(SHOW, 'late'), prng });

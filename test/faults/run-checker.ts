@@ -123,7 +123,9 @@ async function untilCaughtUp({ redis }: EngineUnderTest, { clients, world }: Use
         .slice(0, 5)
         .map(
           (client) =>
-            `I7: a client is at ${client.epoch}/${client.offset} (connected: ${client.connected}, node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), the log ends at ${epoch}/${offset}`,
+            `I7: a client is at ${client.epoch}/${client.offset} (connected: ${client.connected}, ` +
+            `node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), ` +
+            `the log ends at ${epoch}/${offset}`,
         );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -217,7 +219,8 @@ function compareReplies(
       if (record && (record.state !== state || record.orderRef !== orderRef))
         missing(
           repliedAt,
-          `${user} received that ${id} is ${state} (${orderRef ?? 'no order'}), the books say ${record.state} (${record.orderRef ?? 'no order'})`,
+          `${user} received that ${id} is ${state} (${orderRef ?? 'no order'}), ` +
+            `the books say ${record.state} (${record.orderRef ?? 'no order'})`,
         );
     }
     if (unresolved.length > 0) violations.push(`no reply: ${user} never got the outcome of ${unresolved.join(', ')}`);
@@ -273,7 +276,8 @@ function compareEvents(
       const logged = books.events.get(offset);
       if (!logged || logged.at !== at || logged.type !== type)
         wrong.push(
-          `I6: a client on ${client.node} received ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'} there; it ends at ${books.epoch}/${books.offset} with ${last}`,
+          `I6: a client on ${client.node} received ${type} at ${epoch}/${offset}, ` +
+            `the log has ${logged?.type ?? 'nothing'} there; it ends at ${books.epoch}/${books.offset} with ${last}`,
         );
     }
   }
@@ -332,7 +336,8 @@ function compareOwn(
     const isLive = state === 'held' || state === 'confirmed';
     if (isLive ? shown !== state : shown === 'held' || shown === 'confirmed')
       wrong.push(
-        `view: ${device} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} (${client.losses} connections lost)`,
+        `view: ${device} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} ` +
+          `(${client.losses} connections lost)`,
       );
   }
   return wrong;

@@ -11,7 +11,8 @@ export function testScenarios(...runs: ReadonlyArray<readonly [scenario: Scenari
     t.test(`${scenario.name}, seed ${seed}`, async (t) => {
       const { accepted, confirmed, offers, chat, lost, violations, notes } = await scenario.play(seed);
       t.comment(
-        `${accepted} accepted, ${confirmed} orders in the books, ${offers} offers, ${chat} chat messages, ${lost} lost as allowed; ${notes.join('; ')}`,
+        `${accepted} accepted, ${confirmed} orders in the books, ${offers} offers, ${chat} chat messages, ` +
+          `${lost} lost as allowed; ${notes.join('; ')}`,
       );
       t.ok(accepted > 0, 'at least one buyer got a unit');
       t.same(violations, [], 'no violation');

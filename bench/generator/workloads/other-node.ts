@@ -1,7 +1,6 @@
 /**
- * Chat that comes from another node: accepted there, appended to the show's log, relayed by Redis.
- * What a gateway does with chat of its own viewers, without them, so that a room can be smaller
- * than its chat would need writers. Only for an engine whose Redis can be reached.
+ * The workload `other-node`: chat that another node accepts, appends and relays, without viewers. So a
+ * room can be smaller than its chat would need writers. Needs access to the engine's Redis.
  */
 
 import { systemClock } from '../../../src/domain/clock.ts';
@@ -51,7 +50,7 @@ class OtherNode implements WorkloadRun {
     const { schedule, textOf } = chatPlan(params.chat, seed, 0);
     const sent = recorder.counter('chat sent');
     const accepted = recorder.counter('chat accepted');
-    const answered = recorder.latency('chat answer');
+    const reply = recorder.latency('chat answer');
     this.#pacer = new Pacer(schedule, atMs, nowMs, (dueMs, i) => {
       if (i % shard.of !== shard.index) return;
       recorder.sent(dueMs);
@@ -60,7 +59,7 @@ class OtherNode implements WorkloadRun {
       this.#intake.accept({ user, name: user, text: textOf(i, dueMs), mark: 0, at: this.#store.now() }, (result) => {
         if (!result.ok) return recorder.refused(result.error.code);
         accepted.add();
-        answered.record(nowMs() - dueMs);
+        reply.record(nowMs() - dueMs);
       });
     });
   }
