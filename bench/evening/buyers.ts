@@ -181,16 +181,16 @@ export class EveningBuyers {
     if (!isPress) return;
     const rush = this.#rushes.get(sale) ?? {
       sale,
-      answers: 0,
+      replies: 0,
       accepted: 0,
       firstDueMs: dueMs,
-      lastAnswerMs: repliedMs,
+      lastReplyMs: repliedMs,
     };
     this.#rushes.set(sale, rush);
-    rush.answers++;
+    rush.replies++;
     if (accepted) rush.accepted++;
     rush.firstDueMs = Math.min(rush.firstDueMs, dueMs);
-    rush.lastAnswerMs = Math.max(rush.lastAnswerMs, repliedMs);
+    rush.lastReplyMs = Math.max(rush.lastReplyMs, repliedMs);
   }
 
   /** The coordinator pays: workers have no access to the control API. */

@@ -79,8 +79,8 @@ export interface EveningSummary {
 /** The presses of one sale that were due at zero, fleet clock. */
 export interface Rush {
   readonly sale: string;
-  readonly answers: number;
+  readonly replies: number;
   readonly accepted: number;
   readonly firstDueMs: number;
-  readonly lastAnswerMs: number;
+  readonly lastReplyMs: number;
 }

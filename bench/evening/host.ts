@@ -164,13 +164,13 @@ export async function openEvening(
 function addRushes(rushes: readonly Rush[]): Rush[] {
   const bySale = new Map<string, Rush>();
   for (const rush of rushes) {
-    const known = bySale.get(rush.sale) ?? { ...rush, answers: 0, accepted: 0 };
+    const known = bySale.get(rush.sale) ?? { ...rush, replies: 0, accepted: 0 };
     bySale.set(rush.sale, {
       sale: rush.sale,
-      answers: known.answers + rush.answers,
+      replies: known.replies + rush.replies,
       accepted: known.accepted + rush.accepted,
       firstDueMs: Math.min(known.firstDueMs, rush.firstDueMs),
-      lastAnswerMs: Math.max(known.lastAnswerMs, rush.lastAnswerMs),
+      lastReplyMs: Math.max(known.lastReplyMs, rush.lastReplyMs),
     });
   }
   return [...bySale.values()];

@@ -84,7 +84,7 @@ export const chat = defineLoad({
         higher('messages delivered', '/s', ({ stretch }) => run.perSecond('delivered', stretch), 'messages x viewers'),
         lower('delivery p50', 'ms', ({ stretch }) => run.p50('delivery', stretch), SINCE_DUE),
         lower('delivery p99', 'ms', ({ stretch }) => run.p99('delivery', stretch), SINCE_DUE),
-        lower('reply p99', 'ms', ({ stretch }) => run.p99('chat answer', stretch), 'from due to the ok for the writer'),
+        lower('reply p99', 'ms', ({ stretch }) => run.p99('chat reply', stretch), 'from due to the ok for the writer'),
         neither(
           'frames per viewer',
           '/s',

@@ -85,7 +85,7 @@ export const events = defineLoad({
     const { viewers, rate } = run.flags;
     const { own } = run.target;
     // With another machine's clock, only the time from the request can be measured.
-    const delivery = run.latency(own ? 'event' : 'event from its order', ...rounds.map(({ stretch }) => stretch));
+    const delivery = run.latency(own ? 'event' : 'event from its request', ...rounds.map(({ stretch }) => stretch));
     const { higher, lower, neither } = figuresOver(rounds);
     const since = 'from its commit (time of Redis) to a viewer, as measured by 50 viewers';
     const event =
@@ -106,7 +106,7 @@ export const events = defineLoad({
         lower(
           'event p99 from its request',
           'ms',
-          ({ stretch }) => run.p99('event from its order', stretch),
+          ({ stretch }) => run.p99('event from its request', stretch),
           'from the moment the request was due, including HTTP API and commit',
         ),
         higher('events delivered', '/s', ({ stretch }) => run.perSecond('events', stretch), 'events x viewers'),

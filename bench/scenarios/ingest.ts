@@ -116,12 +116,12 @@ export const ingest = defineLoad({
   report(run, { floods, schedules, ends }) {
     const { accepted, rate, sockets } = run.flags;
     const stretches = floods.map(({ stretch }) => stretch);
-    const flatOut = run.latency('answer, flat out', ...stretches);
-    const reply = run.latency('answer', ...schedules.map(({ stretch }) => stretch));
-    const flood = figuresOf(run, floods, ', flat out', 'answer, flat out', 'from the write to its ok');
+    const flatOut = run.latency('reply, flat out', ...stretches);
+    const reply = run.latency('reply', ...schedules.map(({ stretch }) => stretch));
+    const flood = figuresOf(run, floods, ', flat out', 'reply, flat out', 'from the write to its ok');
     const level = (value: number): string => `${whole(value)}/s`;
     return {
-      figures: [...flood, ...figuresOf(run, schedules, `, at ${rate}/s`, 'answer', 'from due to its ok')],
+      figures: [...flood, ...figuresOf(run, schedules, `, at ${rate}/s`, 'reply', 'from due to its ok')],
       checks: ends.length === 0 ? [] : checksOf(run, ends, sockets),
       levels: [
         ...(accepted === 0 ? [] : [atLeast('--accepted', accepted, median(flood[0]?.runs ?? []), level)]),

@@ -48,10 +48,10 @@ export const rush = defineLoad({
     const decision = run.latency('decision');
     const { lower, neither } = figuresOver(rounds);
     const allRepliedMs = ({ rushes }: Round): number =>
-      Math.max(...rushes.map(({ firstDueMs, lastAnswerMs }) => lastAnswerMs - firstDueMs));
+      Math.max(...rushes.map(({ firstDueMs, lastReplyMs }) => lastReplyMs - firstDueMs));
     return {
       figures: [
-        neither('replies', '', ({ rushes }) => rushes[0]?.answers, 'to presses, including repeated ones'),
+        neither('replies', '', ({ rushes }) => rushes[0]?.replies, 'to presses, including repeated ones'),
         neither(
           'accepted',
           '',

@@ -81,7 +81,7 @@ export const show = defineLoad({
       (sale: string) =>
       ({ rushes }: Ended) => {
         const rush = rushes.find((one) => one.sale === sale);
-        return rush === undefined ? undefined : rush.lastAnswerMs - rush.firstDueMs;
+        return rush === undefined ? undefined : rush.lastReplyMs - rush.firstDueMs;
       };
     const since = 'from due to each reader';
     return {

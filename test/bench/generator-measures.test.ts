@@ -52,7 +52,7 @@ async function offer(
     people,
     joinPerSecond: 500,
     measureEvery: 1,
-    answerWaitMs: 300,
+    replyWaitMs: 300,
   };
   const from = fleet.samples.length;
   const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', params);
@@ -69,7 +69,7 @@ async function offer(
 
 t.test('a delay of 40 ms is measured as 40 ms, and all deliveries are counted', async (t) => {
   const { samples } = await offer(t, { server: { delayMs: 40 } });
-  const reply = latencyOf(samples, 'chat answer');
+  const reply = latencyOf(samples, 'chat reply');
   const delivery = latencyOf(samples, 'delivery');
   t.equal(reply?.count, 100);
   t.equal(delivery?.count, 100 * 10);
@@ -101,7 +101,7 @@ t.test('during a stall of the server, latency counts from the due time (no coord
       server.stall(1_000);
     },
   });
-  const reply = latencyOf(samples, 'chat answer');
+  const reply = latencyOf(samples, 'chat reply');
   t.equal(reply?.count, 500, 'the whole schedule was offered');
   // 200 of 500 were due during the stall, evenly: two of five waited, 500 ms on average.
   t.ok(reply && reply.p50Ms < 300, `p50 ${reply?.p50Ms} ms`);

@@ -52,7 +52,10 @@ export async function serve(t: Test, args: readonly string[], env: Record<string
   });
   await engine.start();
   const { child, output, finished } = engine.program;
-  const ready = output.stdout.split('\n').find((line) => line.includes('"msg":"ready"'));
+  // The log line may arrive after the notice on stderr.
+  const readyLine = (): string | undefined => output.stdout.split('\n').find((line) => line.includes('"msg":"ready"'));
+  await eventually(() => readyLine()?.endsWith('}') === true);
+  const ready = readyLine();
   if (ready === undefined) throw new Error(`the program logged no line "ready":\n${output.stdout}`);
   return {
     pid: engine.pid,

@@ -28,7 +28,7 @@ export interface IngestParams {
   /** UTF-16 units of a message. */
   readonly chars: number;
   /** How long `stop` waits for open requests; 5 s unless given. */
-  readonly answerWaitMs?: number;
+  readonly replyWaitMs?: number;
 }
 
 export type IngestCommand =
@@ -95,8 +95,8 @@ class Ingest implements WorkloadRun<IngestCommand> {
       sent: recorder.counter('chat sent'),
       accepted: recorder.counter('chat accepted'),
       writers: recorder.gauge('writers'),
-      flood: recorder.latency('answer, flat out'),
-      reply: recorder.latency('answer'),
+      flood: recorder.latency('reply, flat out'),
+      reply: recorder.latency('reply'),
     };
   }
 
@@ -125,7 +125,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
     this.#floodUntilMs = 0;
     for (const pacer of this.#pacers) pacer.stop();
     this.#timers.clear();
-    const untilMs = nowMs() + (params.answerWaitMs ?? REPLY_WAIT_MS);
+    const untilMs = nowMs() + (params.replyWaitMs ?? REPLY_WAIT_MS);
     while (nowMs() < untilMs && this.#writers.some(({ open }) => open.size > 0)) await sleep(10);
     this.#isOver = true;
     const unanswered = this.#writers.reduce((sum, { open }) => sum + open.size, 0);

@@ -50,7 +50,7 @@ class OtherNode implements WorkloadRun {
     const { schedule, textOf } = chatPlan(params.chat, seed, 0);
     const sent = recorder.counter('chat sent');
     const accepted = recorder.counter('chat accepted');
-    const reply = recorder.latency('chat answer');
+    const reply = recorder.latency('chat reply');
     this.#pacer = new Pacer(schedule, atMs, nowMs, (dueMs, i) => {
       if (i % shard.of !== shard.index) return;
       recorder.sent(dueMs);

@@ -28,7 +28,7 @@ export interface ViewersParams extends GroupParams {
   /** Replaces the shard that the fleet assigns. */
   readonly shard?: Shard;
   /** How long `stop` waits for open requests; 5 s unless given. */
-  readonly answerWaitMs?: number;
+  readonly replyWaitMs?: number;
 }
 
 export interface ChatPlan extends ChatSchedule {
@@ -94,10 +94,10 @@ const metersOf = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => (
   viewers: recorder.gauge('viewers'),
   join: recorder.latency('join'),
   delivery: recorder.latency('delivery'),
-  reply: recorder.latency('chat answer'),
+  reply: recorder.latency('chat reply'),
   events: recorder.counter('events'),
   event: recorder.latency('event'),
-  eventFromRequest: recorder.latency('event from its order'),
+  eventFromRequest: recorder.latency('event from its request'),
 });
 
 class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
@@ -149,7 +149,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     group.stopSchedules();
     for (const timer of this.#stalls) clearTimeout(timer);
     const open = (): number => group.sum((viewer) => viewer.open.size);
-    await group.until(this.#context.params.answerWaitMs ?? REPLY_WAIT_MS, () => open() === 0);
+    await group.until(this.#context.params.replyWaitMs ?? REPLY_WAIT_MS, () => open() === 0);
     group.isOver = true;
     const unanswered = open();
     if (unanswered > 0) this.#context.recorder.refused('unanswered', unanswered);
