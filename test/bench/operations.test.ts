@@ -1,8 +1,6 @@
 /**
- * The regression watch: counts of operations and ratios between them, never times. What is watched
- * is what makes large rooms and rushes cheap: one encoding a frame and variant however many listen,
- * many decisions and many chat messages a script call, few bytes a message, one system call a
- * delivery.
+ * Counts of operations instead of times: encodings per frame and variant, decisions and messages per
+ * script call, bytes per message, system calls per delivery.
  */
 // slow: counts system calls in real time
 import { spawn, spawnSync } from 'node:child_process';
@@ -23,7 +21,7 @@ import { startWorld, type World } from '../gateway/harness.ts';
 
 const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
 
-/** Script calls that Redis has run so far. */
+/** Script calls run by Redis. */
 async function scriptCalls({ redis }: World): Promise<number> {
   const info = await redis.client().info('commandstats');
   return [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].reduce(
@@ -32,7 +30,7 @@ async function scriptCalls({ redis }: World): Promise<number> {
   );
 }
 
-async function crowd(world: World, count: number, protocol: string): Promise<Client[]> {
+async function connectAll(world: World, count: number, protocol: string): Promise<Client[]> {
   const clients = await Promise.all(
     Array.from({ length: count }, (_, i) =>
       world.connect({
@@ -49,12 +47,12 @@ async function crowd(world: World, count: number, protocol: string): Promise<Cli
 const framesOf = (client: Client | undefined): number =>
   client?.received.filter(({ t: type }) => type === 'frame').length ?? 0;
 
-t.test('one encoding a frame and variant, however many listen', async (t) => {
+t.test('one encoding per frame and variant, for any number of viewers', async (t) => {
   const world = await startWorld(t);
   const ratios: number[] = [];
-  for (const listeners of [2, 20]) {
-    const json = await crowd(world, listeners, 'stampede.v1.json');
-    const packed = await crowd(world, listeners, 'stampede.v1.msgpack');
+  for (const viewers of [2, 20]) {
+    const json = await connectAll(world, viewers, 'stampede.v1.json');
+    const packed = await connectAll(world, viewers, 'stampede.v1.msgpack');
     await sleep(300);
     const before = {
       encodes: { ...world.node.metrics.encodes },
@@ -68,49 +66,50 @@ t.test('one encoding a frame and variant, however many listen', async (t) => {
     await sleep(300);
     const { encodes } = world.node.metrics;
     const seen = { json: framesOf(json[0]) - before.json, packed: framesOf(packed[0]) - before.packed };
-    t.ok(seen.json >= 6 && seen.packed >= 6, `${seen.json} and ${seen.packed} frames were seen`);
+    t.ok(seen.json >= 6 && seen.packed >= 6, `${seen.json} and ${seen.packed} frames received`);
     const ratio =
       (encodes.json - before.encodes.json + encodes.msgpack - before.encodes.msgpack) / (seen.json + seen.packed);
-    t.ok(ratio <= 1.25, `${ratio.toFixed(2)} encodings a frame that each of ${listeners} listeners got`);
+    t.ok(ratio <= 1.25, `${ratio.toFixed(2)} encodings per frame for ${viewers} viewers`);
     ratios.push(ratio);
     for (const client of [...json, ...packed]) client.terminate();
   }
-  t.ok(Math.abs((ratios[1] ?? 9) - (ratios[0] ?? 0)) <= 0.3, 'ten times the listeners cost no more encodings');
+  t.ok(Math.abs((ratios[1] ?? 9) - (ratios[0] ?? 0)) <= 0.3, 'ten times the viewers need no more encodings');
 });
 
-t.test('many decisions a script call', async (t) => {
+t.test('many decisions per script call', async (t) => {
   const world = await startWorld(t);
-  const clients = await crowd(world, 40, 'stampede.v1.json');
+  const clients = await connectAll(world, 40, 'stampede.v1.json');
   const sale = await world.openSale({ quantity: 1_000, perBuyer: 100 });
   await sleep(100);
   const before = await scriptCalls(world);
-  const asked = clients.flatMap((client, i) =>
-    Array.from({ length: 6 }, (_, n) =>
-      client.request({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
+  const replies = await Promise.all(
+    clients.flatMap((client, i) =>
+      Array.from({ length: 6 }, (_, n) =>
+        client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
+      ),
     ),
   );
-  const answers = await Promise.all(asked);
   const calls = (await scriptCalls(world)) - before;
-  t.equal(answers.filter(({ t: type }) => type === 'ok').length, 240);
+  t.equal(replies.filter(({ t: type }) => type === 'ok').length, 240);
   t.comment(`${calls} script calls for 240 decisions`);
   t.ok(calls <= 240 / 8, `${calls} script calls for 240 decisions: batches of 32 would be 8`);
 });
 
-t.test('many chat messages a script call, whoever listens', async (t) => {
+t.test('many chat messages per script call', async (t) => {
   const world = await startWorld(t);
-  const clients = await crowd(world, 40, 'stampede.v1.json');
+  const clients = await connectAll(world, 40, 'stampede.v1.json');
   await sleep(100);
   const before = await scriptCalls(world);
-  const answers = await Promise.all(
+  const replies = await Promise.all(
     clients.flatMap((client, i) => Array.from({ length: 5 }, (_, n) => client.say(`${i} ${n}`, 15_000))),
   );
   const calls = (await scriptCalls(world)) - before;
-  t.equal(answers.filter(({ t: type }) => type === 'ok').length, 200);
+  t.equal(replies.filter(({ t: type }) => type === 'ok').length, 200);
   t.comment(`${calls} script calls for 200 messages to 40 viewers`);
   t.ok(calls <= 200 / 8, `${calls} script calls for 200 messages, not one each`);
 });
 
-t.test('bytes a chat message, by variant, on synthetic chat', async (t) => {
+t.test('bytes per chat message of synthetic chat, by variant', async (t) => {
   const messages = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: 20 }, seconds: 60, seed: 1 });
   const content =
     messages.reduce((sum, { user, text }) => sum + Buffer.byteLength(user) + Buffer.byteLength(text), 0) /
@@ -130,14 +129,14 @@ t.test('bytes a chat message, by variant, on synthetic chat', async (t) => {
   const overhead = (variant: keyof typeof bytes): number => bytes[variant] / messages.length - content;
   t.comment(
     VARIANTS.map((variant) => `${variant} ${overhead(variant).toFixed(1)}`).join(', '),
-    `bytes a message beyond its ${content.toFixed(1)} of name and text`,
+    `bytes per message beyond its ${content.toFixed(1)} of name and text`,
   );
   t.ok(overhead('msgpack') <= 10, 'MessagePack');
   t.ok(overhead('json') <= 18, 'JSON');
-  t.ok(overhead('msgpack.deflate') <= 0, 'compressed, a message takes less than its name and text');
+  t.ok(overhead('msgpack.deflate') <= 0, 'compressed, a message is smaller than its name and text');
 });
 
-t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
+t.test('system calls per delivery', { skip: cannotTrace() }, async (t) => {
   const engine = await startBenchEngine({ append: 'off' });
   t.teardown(() => engine.stop());
   const made = await engine.store.createShow({ id: 'calls', title: 'Calls', guests: true }, 'test');
@@ -182,11 +181,11 @@ t.test('system calls a delivery', { skip: cannotTrace() }, async (t) => {
   t.comment(
     `${calls.map(([, count, name]) => `${name} ${count}`).join(', ')} for ${delivered} frames delivered to 40 viewers`,
   );
-  t.ok(delivered >= 25 * 40, 'every viewer got every announcement');
-  t.ok(sends <= delivered * 1.2, `${(sends / delivered).toFixed(2)} sends a frame delivered`);
+  t.ok(delivered >= 25 * 40, 'every viewer received every announcement');
+  t.ok(sends <= delivered * 1.2, `${(sends / delivered).toFixed(2)} sends per delivered frame`);
 });
 
-/** Why not, or false: needs strace, leave to attach, and a build. */
+/** Returns the reason to skip, or false. Needs a build, and strace with permission to attach. */
 function cannotTrace(): string | false {
   if (builtProgram() === null) return 'the engine is not built';
   const tried = spawnSync('strace', ['-c', 'true'], { encoding: 'utf8' });

@@ -1,7 +1,4 @@
-/**
- * Recordings are read strictly, replayed on time, and synthetic ones are repeatable and like what
- * they were made after.
- */
+/** Recordings: parsing, replay, and synthetic ones that imitate the statistics of a recording. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,9 +15,10 @@ import { syntheticTrace } from '../../bench/traces/synthetic.ts';
 import { parseTrace } from '../../bench/traces/trace.ts';
 import { LIMITS } from '../../src/limits.ts';
 
-t.test('mistakes are named with their lines, good lines are kept and put in order', async (t) => {
+t.test('mistakes are listed with their lines, valid lines are sorted by time', async (t) => {
   const reading = parseTrace(
-    '{"at_ms":9,"user":"b","text":"later"}\n\nnot json\n[1]\n{"at_ms":-1,"user":"a","text":"x"}\n{"at_ms":3,"user":" a ","text":"hi","more":1}\n',
+    '{"at_ms":9,"user":"b","text":"later"}\n\nnot json\n[1]\n{"at_ms":-1,"user":"a","text":"x"}\n' +
+      '{"at_ms":3,"user":" a ","text":"hi","more":1}\n',
   );
   t.same(reading.messages, [
     { atMs: 3, user: 'a', text: 'hi' },
@@ -33,7 +31,7 @@ t.test('mistakes are named with their lines, good lines are kept and put in orde
   t.match(parseTrace('nonsense\n'.repeat(30)).mistakes.at(-1), /10 more/);
 });
 
-t.test('a replay keeps people, order and gaps at any speed, and loops', async (t) => {
+t.test('a replay keeps authors, order and gaps at any speed, and repeats', async (t) => {
   const messages = [
     { atMs: 0, user: 'a', text: '1' },
     { atMs: 100, user: 'b', text: '2' },
@@ -55,13 +53,13 @@ t.test('a replay keeps people, order and gaps at any speed, and loops', async (t
   t.same([...replay([], { speed: 1, loop: true, forMs: 1_000, viewers: 1, viewerOffset: 0 })], []);
 });
 
-t.test('the same seed writes the same recording, another one another', async (t) => {
+t.test('the seed determines the recording', async (t) => {
   const made = (seed: number): string => traceLines(syntheticTrace({ profile: DEFAULT_PROFILE, seconds: 300, seed }));
   t.equal(made(7), made(7));
   t.not(made(7), made(8));
 });
 
-t.test('a synthetic recording is what the parser takes, in every script, with whole characters', async (t) => {
+t.test('a synthetic recording is valid, in every script, with whole graphemes', async (t) => {
   const made = syntheticTrace({ profile: { ...DEFAULT_PROFILE, perSecond: 5 }, seconds: 1_200, seed: 3 });
   const reading = parseTrace(traceLines(made));
   t.same(reading.mistakes, []);
@@ -82,14 +80,14 @@ t.test('a synthetic recording is what the parser takes, in every script, with wh
   t.ok(made.some(({ text }) => text.includes('👨‍👩‍👧‍👦')) && made.some(({ text }) => text.includes('🇵🇭')));
 });
 
-t.test('graphemes are what people count', async (t) => {
+t.test('graphemes are counted, not code points', async (t) => {
   t.equal(graphemeCount('👨‍👩‍👧‍👦🇵🇭e\u0301한'), 4);
   t.ok(hasEmoji('ok 👍🏽') && !hasEmoji('1 # *'));
   t.equal(scriptOf('色かわいい'), 'japanese');
   t.equal(scriptOf('🔥 10'), 'none');
 });
 
-t.test('a synthetic recording has the numbers it was made from', async (t) => {
+t.test('a synthetic recording has the statistics of its profile', async (t) => {
   const wanted = { ...DEFAULT_PROFILE, perSecond: 3 };
   const made = describeTrace(syntheticTrace({ profile: wanted, seconds: 3_600, seed: 5 }));
   const near = (name: string, value: number, want: number, part: number): boolean =>
@@ -104,7 +102,7 @@ t.test('a synthetic recording has the numbers it was made from', async (t) => {
     near(`bursts in ${window} s`, made.burstiness[i] ?? 0, fanoOf(wanted.bursts, window), 0.45);
   t.ok(made.busyTenthShare > 0.4, 'a few write most');
 
-  // And a recording made after that recording is like it again.
+  // A recording that imitates this one has the same statistics.
   const again = describeTrace(syntheticTrace({ profile: profileOf(made), seconds: 3_600, seed: 6 }));
   near('people', again.users, made.users, 0.2);
   near('wrote once', again.onceShare, made.onceShare, 0.2);
@@ -112,7 +110,7 @@ t.test('a synthetic recording has the numbers it was made from', async (t) => {
   near('said before', again.repeatShare, made.repeatShare, 0.15);
 });
 
-t.test('the formula of bursts is the process, and the fit finds it again', async (t) => {
+t.test('the burst formula matches the process, and the fit recovers its parameters', async (t) => {
   const bursts = { branching: 0.6, decayPerSecond: 1 };
   const times = burstyTimes(createPrng(1), bursts, 4, 20_000);
   for (const window of [1, 10, 60]) {
@@ -128,7 +126,7 @@ t.test('the formula of bursts is the process, and the fit finds it again', async
   t.same(fitBursts([1, 1, 1]).branching, 0);
 });
 
-t.test('the command writes, describes, and says what is wrong', async (t) => {
+t.test('the trace command writes and describes recordings, and reports mistakes', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-trace-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'made.jsonl');
