@@ -1,16 +1,17 @@
 /** Records what virtual users saw, as far as the promises go: their part of the evidence. */
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
-import type {
-  ConnectionEvidence,
-  End,
-  Evidence,
-  Grant,
-  OverLimit,
-  Requests,
-  SoldOut,
-  TooEarly,
-  TooLate,
-  Zero,
+import {
+  type ConnectionEvidence,
+  type End,
+  type Evidence,
+  type Grant,
+  NOTHING_SEEN,
+  type OverLimit,
+  type Requests,
+  type SoldOut,
+  type TooEarly,
+  type TooLate,
+  type Zero,
 } from '../verdict/evidence.ts';
 
 export interface SentReserve {
@@ -47,25 +48,8 @@ export class Probe {
     string,
     { viewers: number; errorMs: number; clock: Range; openedSeen: number; opened: Range }
   >();
-  readonly connections: Mutable<ConnectionEvidence> = {
-    connected: 0,
-    behind: 0,
-    events: 0,
-    gaps: 0,
-    chatGaps: 0,
-    missed: 0,
-    snapshots: 0,
-    reconnects: 0,
-    resumed: 0,
-  };
-  readonly requests: Mutable<Requests> = {
-    sent: 0,
-    replied: 0,
-    unknown: 0,
-    ignored: 0,
-    doubled: 0,
-    openReserves: 0,
-  };
+  readonly connections: Mutable<ConnectionEvidence> = { ...NOTHING_SEEN.connections };
+  readonly requests: Mutable<Requests> = { ...NOTHING_SEEN.requests };
 
   granted({ user, key, sale, lines, sentMs }: SentReserve, reservation: ReservationView, replayed: boolean): void {
     const { id, createdAt, heldUntil } = reservation;

@@ -1,6 +1,6 @@
 /**
- * Counts of operations instead of times: encodings per frame and variant, decisions and messages per
- * script call, bytes per message, system calls per delivery.
+ * Counts of operations instead of times: encodings per frame and variant, decisions and messages
+ * per script call, bytes per message, system calls per delivery.
  */
 // slow: counts system calls in real time
 import { spawn, spawnSync } from 'node:child_process';
@@ -85,7 +85,7 @@ t.test('many decisions per script call', async (t) => {
   const replies = await Promise.all(
     clients.flatMap((client, i) =>
       Array.from({ length: 6 }, (_, n) =>
-        client.ask({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
+        client.request({ t: 'reserve', key: `k${i}-${n}`, sale, lines: [{ sku: 'shirt-m', qty: 1 }] }, 15_000),
       ),
     ),
   );
