@@ -26,21 +26,13 @@ export class MessagePackWriter {
   /** A non-negative integer below 2^53; from 2^32 on as float 64, like the library. */
   number(value: number): this {
     this.room(9);
-    const { buffer } = this;
-    if (value < 0x80) {
-      buffer[this.length++] = value;
-    } else if (value < 0x100) {
-      buffer[this.length++] = 0xcc;
-      buffer[this.length++] = value;
-    } else if (value < 0x10000) {
-      buffer[this.length++] = 0xcd;
-      this.length = buffer.writeUInt16BE(value, this.length);
-    } else if (value < 0x1_0000_0000) {
-      buffer[this.length++] = 0xce;
-      this.length = buffer.writeUInt32BE(value, this.length);
-    } else {
-      buffer[this.length++] = 0xcb;
-      this.length = buffer.writeDoubleBE(value, this.length);
+    if (value < 0x80) this.buffer[this.length++] = value;
+    else if (value < 0x100) this.typed(0xcc, value, 1);
+    else if (value < 0x10000) this.typed(0xcd, value, 2);
+    else if (value < 0x1_0000_0000) this.typed(0xce, value, 4);
+    else {
+      this.buffer[this.length++] = 0xcb;
+      this.length = this.buffer.writeDoubleBE(value, this.length);
     }
     return this;
   }
@@ -49,26 +41,15 @@ export class MessagePackWriter {
     this.room(UTF8_BYTES_A_CHAR_MAX * text.length + STRING_HEAD_BYTES_MAX);
     // Most texts are ASCII, so the size is known before they are written.
     let head = stringHeadBytes(text.length);
-    const size = this.buffer.write(text, this.length + head);
+    const start = this.length;
+    const size = this.buffer.write(text, start + head);
     if (stringHeadBytes(size) !== head) {
       head = stringHeadBytes(size);
-      this.buffer.write(text, this.length + head);
+      this.buffer.write(text, start + head);
     }
-    const { buffer } = this;
-    const at = this.length;
-    if (head === 1) {
-      buffer[at] = 0xa0 | size;
-    } else if (head === 2) {
-      buffer[at] = 0xd9;
-      buffer[at + 1] = size;
-    } else if (head === 3) {
-      buffer[at] = 0xda;
-      buffer.writeUInt16BE(size, at + 1);
-    } else {
-      buffer[at] = 0xdb;
-      buffer.writeUInt32BE(size, at + 1);
-    }
-    this.length = at + head + size;
+    if (head === 1) this.buffer[start] = 0xa0 | size;
+    else this.typed(head === 2 ? 0xd9 : head === 3 ? 0xda : 0xdb, size, head - 1);
+    this.length = start + head + size;
     return this;
   }
 
@@ -89,16 +70,16 @@ export class MessagePackWriter {
 
   private header(count: number, fix: number, wide: number): this {
     this.room(5);
-    if (count < 16) {
-      this.buffer[this.length++] = fix | count;
-    } else if (count < 0x10000) {
-      this.buffer[this.length++] = wide;
-      this.length = this.buffer.writeUInt16BE(count, this.length);
-    } else {
-      this.buffer[this.length++] = wide + 1;
-      this.length = this.buffer.writeUInt32BE(count, this.length);
-    }
+    if (count < 16) this.buffer[this.length++] = fix | count;
+    else if (count < 0x10000) this.typed(wide, count, 2);
+    else this.typed(wide + 1, count, 4);
     return this;
+  }
+
+  /** Writes the byte of a type, and a number or length behind it. */
+  private typed(type: number, value: number, bytes: number): void {
+    this.buffer[this.length++] = type;
+    for (let shift = 8 * (bytes - 1); shift >= 0; shift -= 8) this.buffer[this.length++] = value >>> shift;
   }
 
   private room(size: number): void {

@@ -14,6 +14,7 @@ import type { OutgoingFrame } from './frames.ts';
  */
 export type TopicLane = 'main' | 'chat';
 
+const VARIANTS = ['json', 'msgpack', 'msgpack.deflate'] as const;
 const VARIANT_LETTERS: Readonly<Record<Variant, string>> = { json: 'j', msgpack: 'm', 'msgpack.deflate': 'z' };
 const LANE_LETTERS: Readonly<Record<TopicLane, string>> = { main: 'e', chat: 'c' };
 
@@ -44,39 +45,26 @@ function newGroup(showId: string, variant: Variant, index: number): BroadcastGro
   return { variant, topics, viewers: 0, chatKib: 0, lastTurn: 0, queue: [] };
 }
 
-interface VariantGroups {
-  readonly variant: Variant;
-  /** Viewers in the room, welcomed or not. */
-  count: number;
-  readonly groups: BroadcastGroup[];
-}
-
-/** The viewers of one room by wire variant, and their broadcast groups. */
+/** The viewers of one room in groups by wire variant. */
 export class BroadcastGroups {
+  /** All viewers in the room, welcomed or not. */
+  viewers = 0;
   private readonly showId: string;
   private readonly broadcaster: Broadcaster;
-  private readonly variants: readonly VariantGroups[];
+  private readonly groups: Readonly<Record<Variant, BroadcastGroup[]>> = {
+    json: [],
+    msgpack: [],
+    'msgpack.deflate': [],
+  };
 
   constructor(showId: string, broadcaster: Broadcaster) {
     this.showId = showId;
     this.broadcaster = broadcaster;
-    this.variants = Object.keys(VARIANT_LETTERS).map((variant) => ({
-      variant: variant as Variant,
-      count: 0,
-      groups: [],
-    }));
   }
 
-  countViewer(variant: Variant, delta: 1 | -1): void {
-    this.of(variant).count += delta;
-  }
-
+  /** Returns true if frames are published in this variant. */
   hasVariant(variant: Variant): boolean {
-    return this.of(variant).count > 0;
-  }
-
-  get viewers(): number {
-    return this.variants.reduce((sum, { count }) => sum + count, 0);
+    return this.groups[variant].some(({ viewers }) => viewers > 0);
   }
 
   /**
@@ -84,7 +72,7 @@ export class BroadcastGroups {
    * still waits for, because the welcome of the new viewer contains it.
    */
   join(variant: Variant): BroadcastGroup {
-    const { groups } = this.of(variant);
+    const groups = this.groups[variant];
     let group = groups.find(({ viewers }) => viewers < LIMITS.publishViewersPerTurn);
     if (group === undefined) {
       group = newGroup(this.showId, variant, groups.length);
@@ -105,9 +93,9 @@ export class BroadcastGroups {
   }
 
   publish(lane: TopicLane, frame: OutgoingFrame): void {
-    for (const { variant, groups } of this.variants) {
+    for (const variant of VARIANTS) {
       let bytes: Uint8Array | null = null;
-      for (const group of groups) {
+      for (const group of this.groups[variant]) {
         if (group.viewers === 0) continue;
         if (bytes === null) {
           bytes = frame.in(variant);
@@ -116,9 +104,5 @@ export class BroadcastGroups {
         this.broadcaster.publish(group, lane, bytes);
       }
     }
-  }
-
-  private of(variant: Variant): VariantGroups {
-    return this.variants.find((candidate) => candidate.variant === variant) as VariantGroups;
   }
 }

@@ -8,7 +8,7 @@ import { rateOf } from '../domain/token-bucket.ts';
 import { Broadcaster } from '../fanout/broadcaster.ts';
 import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
-import type { RoomStore } from '../rooms/room.ts';
+import type { RoomStore } from '../rooms/room-deps.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ClientAddresses } from './client-address.ts';

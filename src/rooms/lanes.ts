@@ -1,28 +1,14 @@
 /** What a room sends to all its viewers: the events, state and chat lanes and their history. */
 
-import type { Clock } from '../domain/clock.ts';
 import { BroadcastGroups } from '../fanout/broadcast-groups.ts';
-import type { Broadcaster } from '../fanout/broadcaster.ts';
 import { ChatLane } from '../fanout/chat-lane.ts';
-import { type EncodeCounts, messageFrame, splicedFrame } from '../fanout/frames.ts';
+import { messageFrame, splicedFrame } from '../fanout/frames.ts';
 import { EventRing } from '../fanout/rings.ts';
 import { StateLane } from '../fanout/state-lane.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import type { ChatHistory } from './follower.ts';
-import type { ShowReplica } from './replica.ts';
+import type { RoomParts } from './room-deps.ts';
 import { WelcomeWriter } from './welcome.ts';
-
-export interface LanesOptions {
-  readonly showId: string;
-  readonly replica: ShowReplica;
-  readonly broadcaster: Broadcaster;
-  readonly clock: Clock;
-  readonly encodes: EncodeCounts;
-  /** Redis time. */
-  readonly now: () => number;
-  /** Called with the time from a flush until its writes were done. */
-  readonly onFlush?: (lane: 'chat' | 'state', elapsedMs: number) => void;
-}
 
 export class Lanes {
   readonly groups: BroadcastGroups;
@@ -30,11 +16,11 @@ export class Lanes {
   readonly chat: ChatLane;
   readonly state: StateLane;
   readonly welcomes: WelcomeWriter;
-  private readonly options: LanesOptions;
+  private readonly parts: RoomParts;
 
-  constructor(options: LanesOptions) {
-    this.options = options;
-    const { showId, replica, broadcaster, clock, encodes, now, onFlush } = options;
+  constructor(parts: RoomParts) {
+    this.parts = parts;
+    const { showId, replica, broadcaster, clock, encodes, now, onFlush } = parts;
     this.groups = new BroadcastGroups(showId, broadcaster);
     const afterWrites = (run: () => void): void => broadcaster.afterWrites(run);
     const lane = { clock, groups: this.groups, afterWrites, encodes, now };
@@ -49,7 +35,7 @@ export class Lanes {
 
   /** The replica was loaded, and no viewer has received anything yet. */
   reset({ chat, lastChat }: ChatHistory): void {
-    this.events.reset(this.options.replica.offset);
+    this.events.reset(this.parts.replica.offset);
     this.chat.reset(chat, lastChat);
   }
 
@@ -59,7 +45,7 @@ export class Lanes {
     if (removed.length > 0) this.chat.remove(new Set(removed));
     const entries = events.map((event) => this.events.push(event));
     if (this.groups.viewers === 0) return;
-    const { replica, now, encodes } = this.options;
+    const { replica, now, encodes } = this.parts;
     const parts = { at: Math.max(at, now()), epoch: replica.epoch, events: entries };
     this.groups.publish('main', splicedFrame(parts, encodes));
   }
@@ -69,7 +55,7 @@ export class Lanes {
    * (null), sends a snapshot. Under a new epoch the chat history starts again, too.
    */
   catchUp(events: readonly ShowEvent[] | null, { chat, lastChat }: ChatHistory, isNewEpoch: boolean): void {
-    const { replica, now, encodes } = this.options;
+    const { replica, now, encodes } = this.parts;
     this.state.clear();
     if (isNewEpoch) this.chat.reset(chat, lastChat);
     if (events === null) {

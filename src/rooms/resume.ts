@@ -3,13 +3,12 @@
  * Redis. If neither reaches back that far, the caller sends a snapshot.
  */
 
-import type { ShowLog } from '../domain/show-log.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
-import { chatFrames, type EncodeCounts, EventEntry, type OutgoingFrame, splicedFrame } from '../fanout/frames.ts';
+import { chatFrames, EventEntry, type OutgoingFrame, splicedFrame } from '../fanout/frames.ts';
 import type { EventRing } from '../fanout/rings.ts';
 import { LIMITS } from '../limits.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
-import type { ShowReplica } from './replica.ts';
+import type { RoomParts } from './room-deps.ts';
 
 export interface Position {
   readonly epoch: string;
@@ -19,15 +18,9 @@ export interface Position {
   readonly chat?: number;
 }
 
-export interface ResumerOptions {
-  readonly showId: string;
-  readonly replica: ShowReplica;
+export interface ResumerOptions extends Pick<RoomParts, 'showId' | 'replica' | 'log' | 'encodes' | 'now'> {
   readonly ring: EventRing;
   readonly chat: ChatLane;
-  readonly log: Pick<ShowLog, 'eventsAfter'>;
-  readonly encodes: EncodeCounts;
-  /** Redis time. */
-  readonly now: () => number;
 }
 
 /** Clients that disconnected together resume from few positions, so their frames are cached. */

@@ -1,13 +1,9 @@
 /** What the buyers of a room do: reserve, release, waitlist; and the timers of its sales. */
 
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../domain/clock.ts';
-import type { Health } from '../domain/health.ts';
-import type { Decision, ReservationStore } from '../domain/reservation.ts';
-import type { Scheduler } from '../domain/schedule.ts';
-import type { ShowLog } from '../domain/show-log.ts';
+import type { Decision } from '../domain/reservation.ts';
 import type { WaitlistRequest, WaitlistResult } from '../domain/waitlist.ts';
-import type { ErrorCode, Failure, Result } from '../protocol/codes.ts';
+import type { Failure, Result } from '../protocol/codes.ts';
 import type { Countdown, Item } from '../protocol/messages.ts';
 import { type QueuedReserve, ReserveBatcher } from '../selling/batcher.ts';
 import { CountdownTicker } from '../selling/countdown.ts';
@@ -17,32 +13,19 @@ import { refuseLocally } from '../selling/local-refusals.ts';
 import { RefusalReporter } from '../selling/refusal-reporter.ts';
 import type { Member, MemberConnection } from './member.ts';
 import type { Members } from './members.ts';
-import type { ShowReplica } from './replica.ts';
-
-export type SalesStore = ReservationStore & Scheduler & Health;
+import type { RoomParts } from './room-deps.ts';
 
 /** A reserve on its way. Its `onDecided` calls `endReserve` of the room, then sends the reply. */
 export interface RoomReserve extends QueuedReserve {
   readonly member: Member;
 }
 
-export interface RoomSalesOptions {
-  readonly showId: string;
-  readonly node: string;
-  readonly store: SalesStore;
-  readonly log: Pick<ShowLog, 'reportRefusals'>;
-  readonly clock: Clock;
-  /** Redis time. */
-  readonly now: () => number;
-  readonly replica: ShowReplica;
+export interface RoomSalesOptions extends RoomParts {
   readonly members: Members;
   /** True while the replica equals what Redis committed. */
   readonly isSynced: () => boolean;
   readonly hasViewers: () => boolean;
   readonly onCountdown: (countdowns: Countdown[]) => void;
-  readonly onCallbackError: (error: unknown) => void;
-  readonly onReserveBatch?: (size: number) => void;
-  readonly onLocalRefusal?: (code: ErrorCode) => void;
 }
 
 export class RoomSales {

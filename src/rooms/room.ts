@@ -1,17 +1,13 @@
 /** One show on this node, while it has viewers here. It connects its parts and holds no logic. */
 
-import type { Logger } from 'pino';
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
-import type { Clock } from '../domain/clock.ts';
-import type { Commit, Counts, CountsResult, ShowLog } from '../domain/show-log.ts';
+import type { Commit, Counts, CountsResult } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';
 import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
-import type { Broadcaster } from '../fanout/broadcaster.ts';
 import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
 import { ChatPace } from '../fanout/chat-pace.ts';
-import type { EncodeCounts } from '../fanout/frames.ts';
-import type { ErrorCode, Result } from '../protocol/codes.ts';
+import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import { CountsReporter } from './counts.ts';
 import { type ChatHistory, type FollowerHandlers, ShowFollower } from './follower.ts';
@@ -20,26 +16,11 @@ import type { Member, MemberConnection } from './member.ts';
 import { Members } from './members.ts';
 import type { ShowReplica } from './replica.ts';
 import { Resumer } from './resume.ts';
-import { RoomSales, type SalesStore } from './room-sales.ts';
+import type { NodeDeps, RoomParts } from './room-deps.ts';
+import { RoomSales } from './room-sales.ts';
 import type { WelcomeWriter } from './welcome.ts';
 
-export type RoomStore = SalesStore;
-
-export interface RoomDeps {
-  readonly node: string;
-  readonly store: RoomStore;
-  readonly log: ShowLog;
-  /** One for all rooms of a node. */
-  readonly broadcaster: Broadcaster;
-  readonly rates: Rates;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly encodes: EncodeCounts;
-  readonly onReserveBatch?: (size: number) => void;
-  readonly onLocalRefusal?: (code: ErrorCode) => void;
-  /** Called with the time from a flush until its writes were done. */
-  readonly onFlush?: (lane: 'chat' | 'state', elapsedMs: number) => void;
-  readonly onHearts?: (count: number) => void;
+export interface RoomDeps extends NodeDeps {
   /** The show existed and no longer does. */
   readonly onGone: (room: Room) => void;
 }
@@ -74,27 +55,27 @@ export class Room implements FollowerHandlers {
     const { replica } = this;
     const onCallbackError = (error: unknown): void =>
       deps.logger.error({ err: error, show: showId }, 'a callback for a result failed');
-    const shared = { ...deps, showId, replica, now: () => deps.store.now(), onCallbackError };
-    this.lanes = new Lanes(shared);
+    const parts: RoomParts = { ...deps, showId, replica, now: () => deps.store.now(), onCallbackError };
+    this.lanes = new Lanes(parts);
     this.groups = this.lanes.groups;
     this.chatLane = this.lanes.chat;
     this.welcomes = this.lanes.welcomes;
-    this.resumer = new Resumer({ ...shared, ring: this.lanes.events, chat: this.chatLane });
-    this.members = new Members(shared);
+    this.resumer = new Resumer({ ...parts, ring: this.lanes.events, chat: this.chatLane });
+    this.members = new Members(parts);
     this.sales = new RoomSales({
-      ...shared,
+      ...parts,
       members: this.members,
       isSynced: () => this.follower.isSynced,
       hasViewers: () => this.viewers > 0,
       onCountdown: (countdowns) => this.lanes.state.pushCountdowns(countdowns),
     });
     this.intake = new ChatIntake({
-      ...shared,
+      ...parts,
       shownPerSecond: () => replica.show.chatShownPerSecond,
       isBehind: () => this.chatLane.isBehind,
     });
     this.counts = new CountsReporter({
-      ...shared,
+      ...parts,
       onResult: (result) => this.onCountsResult(result),
       onGone: () => this.follower.reload(),
     });
@@ -114,7 +95,7 @@ export class Room implements FollowerHandlers {
 
   /** Adds a viewer. Returns their member, which receives personal messages, or null for guests. */
   enter(connection: MemberConnection, user: string | null): Member | null {
-    this.groups.countViewer(connection.variant, 1);
+    this.groups.viewers += 1;
     this.counts.setViewers(this.viewers);
     if (this.viewers === 1) {
       this.sales.scheduleDue();
@@ -126,7 +107,7 @@ export class Room implements FollowerHandlers {
   }
 
   leave(connection: MemberConnection, member: Member | null): void {
-    this.groups.countViewer(connection.variant, -1);
+    this.groups.viewers -= 1;
     if (member !== null) this.members.leave(member, connection);
     this.counts.setViewers(this.viewers);
     if (this.viewers === 0) this.sales.pause();

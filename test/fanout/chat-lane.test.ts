@@ -169,7 +169,7 @@ t.test('a removed message is neither sent later nor kept in the history (C-10.2,
 
 t.test('without viewers nothing is encoded, published or scheduled, but the history is kept', async (t) => {
   const { clock, sent, groups, options } = laneFixture();
-  groups.countViewer('json', -1);
+  groups.viewers = 0;
   const lane = new ChatLane(options);
   lane.push(sampled(1, 10, []));
   t.equal(clock.armed, 0);
@@ -178,7 +178,7 @@ t.test('without viewers nothing is encoded, published or scheduled, but the hist
   t.equal(sent.length, 0);
   t.same(options.encodes, newEncodeCounts());
   t.equal(lane.ring.lastId, 13);
-  groups.countViewer('json', 1);
+  groups.viewers = 1;
   lane.push(batch(14, 1));
   clock.advance(LIMITS.tickMinMs);
   t.equal(lane.sentCount, 14);

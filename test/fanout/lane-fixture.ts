@@ -22,7 +22,7 @@ export function laneFixture() {
     onFrame: () => {},
   };
   const groups = new BroadcastGroups('show', new Broadcaster(publisher, clock));
-  groups.countViewer('json', 1);
+  groups.viewers = 1;
   groups.join('json');
   const options: LaneOptions = {
     clock,
