@@ -76,7 +76,8 @@ export function checkGrowth(points: readonly Point[], rule: GrowthRule): GrowthC
   if (growth === null || ranMs < neededMs * 0.98)
     return inconclusive(neededMs, `the first ${minutes(warmUpMs)}, and always the first half, are warm-up`);
   const { perHour, plusMinus, forMs } = growth;
-  const text = `${growthText(growth, unit)} over the last ${minutes(forMs)}, allowed ${rounded(allowedPerHour)} ${unit}/h`;
+  const bound = `allowed ${rounded(allowedPerHour)} ${unit}/h`;
+  const text = `${growthText(growth, unit)} over the last ${minutes(forMs)}, ${bound}`;
   const withText = (check: GrowthCheck): GrowthCheck => ({ ...check, detail: `${check.detail}; ${text}` });
   if (perHour + plusMinus <= allowedPerHour) return { verdict: 'steady', growth, detail: text };
   if (perHour - plusMinus <= allowedPerHour) {
@@ -94,8 +95,8 @@ export function checkGrowth(points: readonly Point[], rule: GrowthRule): GrowthC
   const early = slopeOf(checked.filter(([atMs]) => atMs < halfMs));
   const late = slopeOf(checked.filter(([atMs]) => atMs >= halfMs));
   if (late > allowedPerHour && late > SLOWS_DOWN * early) return { verdict: 'grows', growth, detail: text };
-  const slower = `it slows down, from ${signed(early)} to ${signed(late)} ${unit}/h, as a warm-up does and a leak does not`;
-  return withText(inconclusive(2 * ranMs, slower));
+  const change = `it slows down, from ${signed(early)} to ${signed(late)} ${unit}/h`;
+  return withText(inconclusive(2 * ranMs, `${change}, as a warm-up does and a leak does not`));
 }
 
 /** A line through windows of all points. Null when there are too few. */

@@ -57,7 +57,7 @@ async function offer(
   const from = fleet.samples.length;
   const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', params);
   room.start(fleet.nowMs() + 20);
-  await fleet.when('everybody', () => countOf(fleet.samples.slice(from), 'joined') === people, 8_000);
+  await fleet.when('all joins', () => countOf(fleet.samples.slice(from), 'joined') === people, 8_000);
   const whole: ChatPlan = { writers: people, perSecond: 200, arrivals: 'steady', forMs: 500, chars: 40, ...plan };
   const chatMs = fleet.nowMs() + 150;
   room.command({ do: 'chat', atMs: chatMs, plan: whole });
