@@ -55,7 +55,7 @@ function leftovers(folder: string): string[] {
   return found.filter((line) => line.includes(`DATA_DIR=${folder}`) && /redis-server|main\.js/.test(line));
 }
 
-async function until(holds: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+async function until(holds: () => boolean, what: string, timeoutMs = 40_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);

@@ -1,6 +1,6 @@
 /**
- * The workload `other-node`: chat that another node accepts, appends and relays, without viewers. So
- * a room can be smaller than its chat would need writers. Needs access to the engine's Redis.
+ * The workload `other-node`: chat that another node accepts, appends and relays, without viewers.
+ * So a room can be smaller than its chat would need writers. Needs access to the engine's Redis.
  */
 import { systemClock } from '../../../src/domain/clock.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
