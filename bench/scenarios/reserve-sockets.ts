@@ -113,7 +113,7 @@ export const reserveSockets = defineLocal({
           atMost('scripts run by refusals', refusals.seconds + 1, refusals.scriptCalls, whole),
         ],
         notes: [
-          `Closed loop: the generator's event loop was ${loopP99(engines)} late at the 99th percentile with the engine, ` +
+          `Closed loop: event loop delay of the generator ${loopP99(engines)} (p99) with the engine, ` +
             `${loopP99(bares)} with the bare server.`,
           ...loops.map(
             ({ buyers, lateSends }) =>
@@ -212,9 +212,9 @@ async function join(target: PressTarget, show: string, count: number, restMs: nu
   return buyers;
 }
 
-function expectAccepted({ replies: answers }: HotSaleBuyers, units: number): void {
-  if (answers.get('accepted') !== units)
-    throw new Error(`expected ${units} accepted reservations: ${JSON.stringify([...answers])}`);
+function expectAccepted({ replies }: HotSaleBuyers, units: number): void {
+  if (replies.get('accepted') !== units)
+    throw new Error(`expected ${units} accepted reservations: ${JSON.stringify([...replies])}`);
 }
 
 /** Open loop: presses follow a fixed schedule, independent of replies. */
