@@ -105,7 +105,7 @@ export class RedisConnection {
     return this.#trouble ?? this.#clusterTrouble;
   }
 
-  /** Returns why no command may be sent. Shows on the other masters of a cluster go on. */
+  /** Returns why no command may be sent. Shows on other masters of a cluster continue. */
   refusal(): string | null {
     return this.#trouble;
   }

@@ -80,7 +80,7 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
     return ok(reasons);
   }
 
-  /** The show may go on meanwhile: differences are checked again after the newer entries. */
+  /** The show may change meanwhile: differences are checked again after the newer entries. */
   async function checkReservations(showId: string, replay: LedgerReplay, from: string): Promise<Result<null>> {
     let ids = [...replay.reservations.keys()];
     let position = from;

@@ -153,7 +153,7 @@ t.test('wrong ledgers', async (t) => {
       [created, held, end('release', 'r1', 'ann', [1, 1, 0, 0], [3, -1, 0, 0], 2)],
     ],
     ['a hold in a sale that is not open', /which is paused/, [created, state('paused'), held]],
-    ['a sale that comes back from the end', /was ended and became/, [created, state('ended'), state('open')]],
+    ['a sale that reopens after its end', /was ended and became/, [created, state('ended'), state('open')]],
     ['a sale that was never created', /never created/, [held]],
     [
       'a SKU that was never allocated',

@@ -116,6 +116,11 @@ export class StoreFixture {
     return recorder;
   }
 
+  /** Returns the types of the events that `work` publishes. */
+  async eventTypes(show: string, work: () => Promise<unknown>): Promise<string[]> {
+    return (await this.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  }
+
   async newShow(): Promise<string> {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));

@@ -5,9 +5,6 @@ import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-
 const fixture = await StoreFixture.open('clock:');
 const { store, client, time } = fixture;
 
-const eventTypes = async (show: string, work: () => Promise<unknown>): Promise<string[]> =>
-  (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
-
 fixture.test('nothing is due: nothing is done, and the next moment is returned', async (t) => {
   const show = await fixture.newShow();
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
@@ -57,11 +54,11 @@ fixture.test('a sale opens and closes at its moments, each published once', asyn
   const show = await fixture.newShow();
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt');
-  t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened']);
-  t.same(await eventTypes(show, () => store.tick(show)), []);
+  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened']);
+  t.same(await fixture.eventTypes(show, () => store.tick(show)), []);
   t.match((await fixture.ledger(show)).at(-1), ['sale', 'sale', false, false, 'time', '', 'open']);
   await time.passMoment(show, 'sale', 'closesAt');
-  t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
+  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.ended']);
   t.match(unwrap(await store.getSale(show, 'sale')), { state: 'ended', endedAt: Number });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
 });
@@ -75,27 +72,29 @@ fixture.test('the first script opens or ends the sale: a reserve, a confirm, con
   };
   const first = await planned();
   t.same(
-    await eventTypes(first, async () =>
+    await fixture.eventTypes(first, async () =>
       t.equal(outcome(await fixture.reserve(first, 'ann')), 'ok', 'at the moment, before any tick'),
     ),
     ['sale.opened'],
   );
   await time.passMoment(first, 'sale', 'closesAt');
-  t.same(await eventTypes(first, async () => t.equal(outcome(await fixture.reserve(first, 'bob')), 'sale_ended')), [
-    'sale.ended',
-  ]);
+  t.same(
+    await fixture.eventTypes(first, async () => t.equal(outcome(await fixture.reserve(first, 'bob')), 'sale_ended')),
+    ['sale.ended'],
+  );
 
   const second = await planned();
   const other = await fixture.connectAnother();
-  t.same(await eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])), [
-    'sale.opened',
-  ]);
+  t.same(
+    await fixture.eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])),
+    ['sale.opened'],
+  );
 
   const third = await fixture.openShow();
   const held = await fixture.hold(third, 'ann');
   await time.passMoment(third, 'sale', 'closesAt');
   t.same(
-    await eventTypes(third, async () =>
+    await fixture.eventTypes(third, async () =>
       t.equal(outcome(await fixture.confirm(third, held)), 'ok', 'a hold outlives its sale'),
     ),
     ['sale.ended'],
@@ -107,14 +106,14 @@ fixture.test('a sale whose moments both passed opens and closes in one call', as
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt', 2_000);
   await time.passMoment(show, 'sale', 'closesAt', 1_000);
-  t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
+  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
 });
 
 fixture.test('a paused sale ends on time too', async (t) => {
   const show = await fixture.openShow();
   unwrap(await fixture.move(show, { op: 'pause' }));
   await time.passMoment(show, 'sale', 'closesAt');
-  t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
+  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
 
 fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {

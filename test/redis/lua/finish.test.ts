@@ -159,9 +159,9 @@ fixture.test('another buyer cannot release a reservation; the host can', async (
 fixture.test('unknown reservation, unknown show', async (t) => {
   const show = await fixture.openShow();
   const held = await fixture.hold(show, 'ann');
-  const stranger = { ...held, id: 'r-unknown' };
-  t.equal(outcome(await fixture.confirm(show, stranger)), 'reservation_not_found');
-  t.equal(outcome(await fixture.release(show, stranger)), 'reservation_not_found');
+  const unknown = { ...held, id: 'r-unknown' };
+  t.equal(outcome(await fixture.confirm(show, unknown)), 'reservation_not_found');
+  t.equal(outcome(await fixture.release(show, unknown)), 'reservation_not_found');
   t.equal(outcome(await store.getReservation(show, 'r-unknown')), 'reservation_not_found');
   t.equal(outcome(await fixture.confirm('nowhere', held)), 'show_not_found');
   t.equal(outcome(await fixture.release('nowhere', held)), 'show_not_found');

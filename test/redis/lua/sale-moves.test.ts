@@ -163,8 +163,7 @@ fixture.test('units are added, and withdrawn only while they are free', async (t
 
 fixture.test('sold out and stocked again are published once each', async (t) => {
   const show = await fixture.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
-  const types = async (work: () => Promise<unknown>) =>
-    (await fixture.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
+  const types = (work: () => Promise<unknown>) => fixture.eventTypes(show, work);
   t.same(await types(() => fixture.hold(show, 'ann', { key: 'k1' })), [], 'M is left');
   let last: Awaited<ReturnType<typeof fixture.hold>> | undefined;
   t.same(
