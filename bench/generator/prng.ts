@@ -1,5 +1,5 @@
 /**
- * A small seeded generator (mulberry32): the same seed gives the same audience, on every machine.
+ * A small seeded random source (mulberry32): a seed gives the same values on every machine.
  * Not for secrets.
  */
 export interface Prng {

@@ -71,8 +71,8 @@ t.test('viewers join, receive and write over TLS, and a wrong certificate is ref
 
   const refusal = (pattern: RegExp, ...flags: string[]) =>
     t.rejects(open(...flags), { message: pattern, constructor: FlagError });
-  await refusal(/self-signed certificate; --ca FILE names who vouches/, '--url', url);
-  await refusal(/--ca FILE names who vouches/, '--url', url, '--ca', other.certFile);
+  await refusal(/self-signed certificate; --ca FILE names the authority/, '--url', url);
+  await refusal(/--ca FILE names the authority/, '--url', url, '--ca', other.certFile);
   await refusal(
     /does not match certificate/,
     '--url',

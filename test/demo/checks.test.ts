@@ -84,7 +84,7 @@ t.test('each violation is found', async (t) => {
   const cases: ReadonlyArray<readonly [name: string, violation: RegExp, run: Case]> = [
     [
       'a reservation that belongs to another user',
-      /r1 was granted to ana .* and is bo's/,
+      /r1 was granted to ana .* and belongs to bo/,
       { see: (probe) => grant(probe, hold('r1', 'ana')), looked: [hold('r1', 'bo')] },
     ],
     [
@@ -99,7 +99,7 @@ t.test('each violation is found', async (t) => {
     ],
     [
       'one key decided twice',
-      /r1 was decided twice as if it were new/,
+      /r1 was granted twice as new/,
       {
         see(probe) {
           grant(probe, hold('r1', 'ana'));
