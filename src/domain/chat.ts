@@ -1,6 +1,6 @@
 /** Chat messages on their way into the log and between nodes. */
 
-/** One accepted chat message on its way into the log. */
+/** One accepted chat message. */
 export interface ChatEntry {
   readonly user: string;
   readonly name: string;

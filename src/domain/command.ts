@@ -1,7 +1,7 @@
-/** Commands: who changes something, and the key that makes a repeat harmless. */
+/** Commands: the actor of a change, and the key that makes a repeat harmless. */
 import type { Result } from '../protocol/codes.ts';
 
-/** Who caused a change: `host:<api key name>`, `user:<id>`, `job` or `node:<id>`. */
+/** The actor of a change: `host:<api key name>`, `user:<id>`, `job` or `node:<id>`. */
 export type Actor = string;
 
 /** Every command that changes stock carries a key (promise I4). */
@@ -20,11 +20,10 @@ export interface CommandGuard {
    */
   alone<T>(showId: string, command: CommandMeta, work: () => Promise<Result<T>>): Promise<Result<T>>;
   /**
-   * For commands whose key no script records: runs `work` alone and keeps its result (any JSON
-   * value) for `idempotencyTtlMs`. A repeat with an equal `body` returns that result, another body
-   * is `idempotency_conflict`. `showId` '' means: no show. Failures are not kept. The result is
-   * kept after the change, not with it, so a crash between the two makes the repeat run `work`
-   * again. `work` must therefore be idempotent by itself.
+   * For commands whose key no script records: runs `work` alone and keeps its result (not a
+   * failure) for `idempotencyTtlMs`. A repeat with another `body` is `idempotency_conflict`. After
+   * a crash between change and record the repeat runs `work` again, so `work` must be idempotent.
+   * `showId` '' means: no show.
    */
   once<T>(showId: string, command: CommandMeta, body: unknown, work: () => Promise<Result<T>>): Promise<Result<T>>;
 }

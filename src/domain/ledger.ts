@@ -165,9 +165,8 @@ export class LedgerReplay {
   }
 
   #changeWaitlist({ id, waitlist }: ReplayedSale, kind: 'join' | 'leave', entry: string): void {
-    if (kind === 'join' && waitlist.has(entry)) this.violate(`join of ${entry} in sale ${id}, who waits already`, id);
-    if (kind === 'leave' && !waitlist.has(entry))
-      this.violate(`leave of ${entry} in sale ${id}, who does not wait`, id);
+    if (kind === 'join' && waitlist.has(entry)) this.violate(`join of ${entry} in sale ${id}: already waits`, id);
+    if (kind === 'leave' && !waitlist.has(entry)) this.violate(`leave of ${entry} in sale ${id}: does not wait`, id);
     if (kind === 'join') waitlist.add(entry);
     else waitlist.delete(entry);
   }

@@ -1,7 +1,9 @@
 /** Moderation of a show's chat, and the numbers of its viewers. */
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
+import type { ChatEntry } from './chat.ts';
 import { Mistakes } from './mistakes.ts';
+import type { Counts } from './show-log.ts';
 
 /** A user who may not chat until this time on the Redis clock. */
 export interface Mute {
@@ -9,30 +11,11 @@ export interface Mute {
   until: number;
 }
 
-/** A chat message as a host sees it: with its author. */
-export interface AuthoredMessage {
-  id: number;
-  at: number;
-  user: string;
-  name: string;
-  text: string;
-  /** 0 none, 1 buyer with an order, 2 moderator, 3 host. */
-  mark: number;
-}
-
-export interface ViewerNumbers {
-  viewers: number;
-  peak: number;
-  /** Estimated number of distinct users with a token: standard error 0.81 % (HyperLogLog). */
-  unique: number;
-  hearts: number;
-}
+/** A chat message as a host sees it. */
+export type AuthoredMessage = ChatEntry & { readonly id: number };
 
 export interface ModerationStore {
-  /**
-   * Removes messages for good, from every screen and from the history. An id that was never given
-   * is `not_found`, and then nothing is removed. A repeat changes nothing.
-   */
+  /** Removes messages from screens and history, or none if an id is unknown (`not_found`). */
   removeChat(showId: string, ids: readonly number[]): Promise<Result<{ removed: number }>>;
   /** Applies on all nodes and survives restarts. Muting a muted user replaces the end. */
   mute(showId: string, user: string, forMs: number): Promise<Result<Mute>>;
@@ -41,7 +24,7 @@ export interface ModerationStore {
   mutes(showId: string): Promise<Result<Mute[]>>;
   /** Returns shown, not removed messages, oldest first, at most `chatListedMax`. */
   recentChat(showId: string): Promise<Result<AuthoredMessage[]>>;
-  viewerNumbers(showId: string): Promise<Result<ViewerNumbers>>;
+  viewerNumbers(showId: string): Promise<Result<Counts>>;
 }
 
 export function checkMute(user: string, forMs: number): Failure | null {

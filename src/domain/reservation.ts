@@ -41,11 +41,9 @@ export interface BuyerHoldings {
 
 export interface ReservationStore {
   /**
-   * Decides requests of one show in order, in one script call: earlier requests of the batch count
-   * against later ones.
-   * Returns one result per request, in their order. Takes at most `reserveBatchMax` requests.
-   * `origin` names the room that asks; the commit carries it with the new holds, so that this room
-   * can skip holds it gets as results.
+   * Decides at most `reserveBatchMax` requests in order, in one script call, and returns their
+   * results. The commit carries `origin` with the new holds, so that the calling room can skip
+   * them.
    */
   reserve(showId: string, requests: readonly ReserveRequest[], origin?: string): Promise<Array<Result<Decision>>>;
   confirm(showId: string, request: ConfirmRequest, command: CommandMeta): Promise<Result<Decision>>;

@@ -43,7 +43,7 @@ export interface Counts {
   readonly viewers: number;
   readonly peak: number;
   readonly hearts: number;
-  /** Distinct users with a token so far, estimated. */
+  /** Distinct users with a token so far: standard error 0.81 % (HyperLogLog). */
   readonly unique: number;
 }
 

@@ -163,7 +163,7 @@ t.test('wrong ledgers', async (t) => {
     ['an extension of an ended hold', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
     [
       'joined twice',
-      /waits already/,
+      /already waits/,
       [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)],
     ],
     ['left without joining', /does not wait/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
