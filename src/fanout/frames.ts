@@ -9,7 +9,6 @@ import { deflateMessage } from './deflate.ts';
 
 /** Encodings per variant. They must not grow with the number of viewers. */
 export type EncodeCounts = Record<Variant, number>;
-export const newEncodeCounts = (): EncodeCounts => ({ json: 0, msgpack: 0, 'msgpack.deflate': 0 });
 
 export interface FrameSource {
   json(): string;

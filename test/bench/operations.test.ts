@@ -14,10 +14,11 @@ import { DEFAULT_PROFILE } from '../../bench/traces/profile.ts';
 import { syntheticTrace } from '../../bench/traces/synthetic.ts';
 import { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.ts';
-import { chatFrames, newEncodeCounts } from '../../src/fanout/frames.ts';
+import { chatFrames } from '../../src/fanout/frames.ts';
 import { CHAT_TIME_STEP_MS, VARIANTS } from '../../src/protocol/messages.ts';
 import type { Client } from '../gateway/client.ts';
 import { startWorld, type World } from '../gateway/harness.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 
 const SCRIPT_CALL = /^(?:evalsha|eval|fcall)/;
 

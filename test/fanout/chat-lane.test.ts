@@ -1,8 +1,8 @@
 import t from 'tap';
 import type { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { ChatLane } from '../../src/fanout/chat-lane.ts';
-import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 import { batch, laneFixture, missed, sampled, texts } from './lane-fixture.ts';
 
 const MESSAGE_BYTES = 115;

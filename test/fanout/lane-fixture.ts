@@ -4,8 +4,8 @@ import { MessagePackWriter, writeChatItem } from '../../src/domain/message-pack.
 import { BroadcastGroups } from '../../src/fanout/broadcast-groups.ts';
 import { Broadcaster } from '../../src/fanout/broadcaster.ts';
 import type { LaneOptions } from '../../src/fanout/chat-lane.ts';
-import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import type { Frame } from '../../src/protocol/messages.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 export interface Published {

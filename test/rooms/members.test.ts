@@ -2,12 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { ReservationChange } from '../../src/domain/show-log.ts';
-import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 import type { Member, MemberConnection } from '../../src/rooms/member.ts';
 import { Members } from '../../src/rooms/members.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const none = (): BuyerHoldings => ({ reservations: [], waits: [], sales: [] });

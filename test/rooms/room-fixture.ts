@@ -4,9 +4,9 @@ import type { Test } from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { rateOf } from '../../src/domain/token-bucket.ts';
 import { Broadcaster } from '../../src/fanout/broadcaster.ts';
-import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { Rooms } from '../../src/rooms/rooms.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 export async function roomFixture(t: Test) {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { newEncodeCounts } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { newEncodeCounts } from '../support/encode-counts.ts';
 import { roomFixture } from './room-fixture.ts';
 
 t.test('a room is opened once, lingers after its last viewer, and closes completely', async (t) => {
