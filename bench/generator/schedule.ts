@@ -18,23 +18,6 @@ export function* poisson(perSecond: number, forMs: number, prng: Prng): Generato
   for (let atMs = prng.waitMs(1000 / perSecond); atMs < forMs; atMs += prng.waitMs(1000 / perSecond)) yield atMs;
 }
 
-/** A rate that changes linearly. The i-th is due where the integral of the rate reaches i. */
-export function* ramp(fromPerSecond: number, toPerSecond: number, forMs: number): Generator<number, void> {
-  const seconds = forMs / 1000;
-  const growth = (toPerSecond - fromPerSecond) / seconds;
-  const total = Math.floor(((fromPerSecond + toPerSecond) / 2) * seconds);
-  for (let i = 0; i < total; i++) {
-    const root = Math.sqrt(Math.max(0, fromPerSecond * fromPerSecond + 2 * growth * i));
-    // This form is exact also when the growth is small: 2i / (r0 + sqrt(r0^2 + 2gi)).
-    yield i === 0 && fromPerSecond === 0 ? 0 : (2 * i * 1000) / (fromPerSecond + root);
-  }
-}
-
-/** Offsets of a recording, `speed` times as fast. */
-export function* recorded(offsetsMs: Iterable<number>, speed = 1): Generator<number, void> {
-  for (const atMs of offsetsMs) yield atMs / speed;
-}
-
 const running = new Set<Pacer>();
 
 /**

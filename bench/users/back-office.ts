@@ -95,14 +95,6 @@ export class BackOffice {
     return this.#call('GET', `/v1/shows/${show}/reservations/${encoded(reservation)}`);
   }
 
-  endSale(show: string, sale: string, key: string): Promise<SaleBooks> {
-    return this.#call('POST', `/v1/shows/${show}/sales/${sale}/end`, { key });
-  }
-
-  endShow(show: string): Promise<ShowView> {
-    return this.#call('POST', `/v1/shows/${show}/end`, { repeatable: true });
-  }
-
   /** Without `ttlSeconds` the engine decides how long the token is valid. */
   mint(
     show: string,
