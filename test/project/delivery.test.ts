@@ -1,7 +1,4 @@
-/**
- * What cannot be run here is held against what can: image, compose file and workflow name files,
- * variables and commands that exist.
- */
+/** The image, compose file and workflow name files, variables and commands that exist. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
@@ -17,7 +14,7 @@ const manifest = JSON.parse(read('package.json')) as {
 };
 const variables = new Set(Object.values(SETTINGS).map(({ variable }) => variable));
 
-/** Instructions with continuation lines joined, comments dropped. */
+/** The instructions of the Dockerfile: continuation lines joined, no comments. */
 const instructions = read('Dockerfile')
   .replace(/^#.*\n/gm, '')
   .replace(/\\\n/g, ' ')
@@ -56,11 +53,11 @@ t.test('the image runs the built program, not as root, with a health check', asy
   t.same(
     set.filter((name) => name !== 'NODE_ENV' && !variables.has(name)),
     [],
-    'it sets only variables the engine knows',
+    'it sets only variables of the settings',
   );
 });
 
-t.test('the compose file sets variables the engine knows and demands the secrets', async (t) => {
+t.test('the compose file sets variables of the settings and requires the secrets', async (t) => {
   const compose = read('compose.yaml');
   const environment = compose.slice(compose.indexOf('environment:'), compose.indexOf('    ports:'));
   const set = [...environment.matchAll(/^ {6}([A-Z_]+):/gm)].map(([, name]) => name ?? '');
@@ -76,7 +73,7 @@ t.test('the compose file sets variables the engine knows and demands the secrets
   t.match(compose, new RegExp(`image: stampede:${manifest.version.replaceAll('.', '\\.')}$`, 'm'));
 });
 
-t.test('continuous integration runs what a person runs, on the versions we support', async (t) => {
+t.test('continuous integration runs scripts/test on the supported versions of Node.js', async (t) => {
   const workflow = read('.github/workflows/ci.yml');
   t.match(workflow, /node: \[20, 22\]/);
   t.match(workflow, /run: \.\/\.ci\/run/);
@@ -84,11 +81,11 @@ t.test('continuous integration runs what a person runs, on the versions we suppo
   for (const script of ['.ci/run', 'scripts/demo', 'scripts/test', 'scripts/release'])
     t.ok((statSync(join(ROOT, script)).mode & 0o111) === 0o111, `${script} is executable`);
   const [, major = '', minor = ''] = manifest.engines.node.match(/^>=(\d+)\.(\d+) <23$/) ?? [];
-  t.match(read('scripts/setup.sh'), new RegExp(`>= ${major}0${minor} `), 'the set-up asks for the same Node');
+  t.match(read('scripts/setup.sh'), new RegExp(`>= ${major}0${minor} `), 'the setup requires the same version');
   t.match(read('scripts/setup.sh'), `${major}.${minor} or newer`);
 });
 
-t.test('what package.json exports is built from a file that exists', async (t) => {
+t.test('package.json exports files that are built', async (t) => {
   const built = [...Object.values(manifest.bin), manifest.exports['.'].default];
   for (const path of built)
     t.ok(existsSync(join(ROOT, path.replace(/^(\.\/)?dist\//, '').replace(/\.js$/, '.ts'))), path);
@@ -103,7 +100,7 @@ t.test('src/config/README.md lists every setting as the help does, and no other'
   t.same(rows, wanted);
 });
 
-t.test('the lock file names every optional package of every platform, or npm ci refuses it', async (t) => {
+t.test('the lock file lists the optional packages of all platforms, as npm ci requires', async (t) => {
   const { packages } = JSON.parse(read('package-lock.json')) as {
     packages: Record<string, { optionalDependencies?: Record<string, string> }>;
   };

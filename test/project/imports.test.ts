@@ -43,7 +43,7 @@ t.test('the import table lists every folder of src', async (t) => {
   );
 });
 
-t.test('imports run one way', async (t) => {
+t.test('imports point down only', async (t) => {
   const wrong: string[] = [];
   for (const file of sources) {
     const from = folderOf(file);
@@ -65,7 +65,7 @@ t.test('a library is imported by its home folder only', async (t) => {
     for (const specifier of importsOf(file)) {
       const home = HOME_OF[packageOf(specifier)];
       if (home !== undefined && home !== folderOf(file))
-        wrong.push(`${named(file)} imports ${specifier}: ask src/${home} instead`);
+        wrong.push(`${named(file)} imports ${specifier}: only src/${home} may`);
     }
   }
   t.same(wrong, []);
@@ -102,7 +102,7 @@ t.test('tests find files by test/support/root.ts, because they run compiled', as
   t.same(files.filter((file) => relativePath.test(readFileSync(file, 'utf8'))).map(named), []);
 });
 
-t.test('the SDK runs in a browser: no Node in client, protocol and web', async (t) => {
+t.test('client, protocol and web run in browsers: they import no module of Node.js', async (t) => {
   const browser = sources.filter((file) => ['client', 'protocol', 'web'].includes(folderOf(file)));
   t.same(browser.filter((file) => importsOf(file).some((specifier) => specifier.startsWith('node:'))).map(named), []);
 });
@@ -131,7 +131,7 @@ t.test(`no file is longer than ${LINES_MAX} lines`, async (t) => {
   );
 });
 
-t.test('nothing is left for later and nothing is silenced in src', async (t) => {
+t.test('src contains no open tasks and no disabled checks', async (t) => {
   const banned = /\b(?:TODO|FIXME|XXX|HACK)\b|@ts-ignore|@ts-nocheck|@ts-expect-error|biome-ignore|eslint-disable/;
   const files = [...sources, ...filesBelow('src', '.lua', '.html', '.css', '.js')];
   t.same(files.filter((file) => banned.test(readFileSync(file, 'utf8'))).map(named), []);

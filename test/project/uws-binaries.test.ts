@@ -1,7 +1,4 @@
-/**
- * The native code we load is the native code we looked at: its bytes are recorded, and a change of
- * one byte fails here.
- */
+/** The native WebSocket binaries have the recorded bytes. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -19,7 +16,7 @@ const recorded = new Map(
 );
 const digestOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-/** The package keeps them below dist/bin, upstream's own tag at its top level. */
+/** The package has them in dist/bin, a git tag of upstream at its top level. */
 function installedBinaries(): string[] {
   const home = join(ROOT, 'node_modules/uWebSockets.js');
   const folders = [join(home, 'dist/bin'), home].filter((folder) => existsSync(folder));
@@ -30,7 +27,7 @@ function installedBinaries(): string[] {
   );
 }
 
-t.test('the binary this very process loads is recorded and unchanged', async (t) => {
+t.test('the binary that this process loads has the recorded bytes', async (t) => {
   await import('uWebSockets.js');
   const wanted = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
   const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
@@ -50,13 +47,13 @@ t.test('every recorded binary that is installed has the recorded bytes', async (
     t.equal(digestOf(file), recorded.get(basename(file)), basename(file));
 });
 
-t.test('the versions of Node we support have a recorded binary on Linux and macOS', async (t) => {
+t.test('a binary is recorded for each supported Node.js version on Linux and macOS', async (t) => {
   for (const abi of [115, 127])
     for (const machine of ['linux_x64', 'linux_arm64', 'darwin_x64', 'darwin_arm64'])
       t.match(recorded.get(`uws_${machine}_${abi}.node`), /^[0-9a-f]{64}$/, `${machine} ABI ${abi}`);
 });
 
-t.test('the lock file pins the package: by integrity, or by commit where it comes from a git tag', async (t) => {
+t.test('the lock file pins the package by integrity, or by commit for a git tag', async (t) => {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { integrity?: string; resolved?: string }>;
   };

@@ -1,6 +1,6 @@
 /**
- * The project's writing rules as far as a program can check them: words that are replaced, and widths. Prints the
- * violations of files and folders: `node --import=tsx test/project/words.ts src/gateway README.md`.
+ * The writing rules that a program can check: words to replace, and widths. Prints the violations
+ * in files and folders: `node --import=tsx test/project/words.ts src/gateway README.md`.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
