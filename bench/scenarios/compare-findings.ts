@@ -37,19 +37,9 @@ function peerFigures({ peer, best, probes, idleBytes }: PeerRounds): Figure[] {
     higher(`${peer} delivered/s`, '/s', (step) => step.deliveredPerSecond, 'at the highest rate that held'),
     lower(`${peer} p99`, 'ms', ({ p99Ms }) => p99Ms, 'at that rate, from the moment a message was due'),
     lower(`${peer} CPU s per million`, 's', (step) => step.serverCpuPerMillion, 'of the server, per million delivered'),
-    lower(
-      `${peer} CPU s per million, with helpers`,
-      's',
-      ({ allCpuPerMillion }) => allCpuPerMillion,
-      'including its Redis or master process',
-    ),
+    lower(`${peer} CPU s per million, with helpers`, 's', (step) => step.allCpuPerMillion, 'with its helpers'),
     neither(`${peer} messages per frame`, '', ({ messagesPerFrame }) => messagesPerFrame, 'in one WebSocket frame'),
-    lower(
-      `${peer} bytes per message`,
-      'bytes',
-      ({ bytesPerMessage }) => bytesPerMessage,
-      'sent, including frame headers; the text has 60',
-    ),
+    lower(`${peer} bytes per message`, 'bytes', (step) => step.bytesPerMessage, 'with frame headers; the text has 60'),
     neither(`${peer} server share`, 'cores', ({ serverShare }) => serverShare, `${cores} the server process`),
     neither(`${peer} receivers share`, 'cores', (step) => step.receiversShare, `${cores} the busiest receiver process`),
     neither(`${peer} others share`, 'cores', ({ othersShare }) => othersShare, `${cores} unrelated processes`),
@@ -172,11 +162,7 @@ export function checksOf(all: readonly PeerRounds[]): Check[] {
         !(others > OTHERS_SHARE_MAX),
         `at most ${others.toFixed(2)} of a core for other processes`,
       ),
-      check(
-        'the publisher was on time',
-        late <= LATE_SHARE_MAX,
-        `${(late * 100).toFixed(2)} % of the messages left late`,
-      ),
+      check('the publisher was on time', late <= LATE_SHARE_MAX, `${(late * 100).toFixed(2)} % of messages left late`),
     ];
   });
 }

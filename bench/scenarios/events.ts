@@ -117,12 +117,7 @@ export const events = defineLoad({
           ({ stretch }) => (run.perSecond('chat accepted', stretch) * 100) / rate,
           `of ${rate}/s offered`,
         ),
-        neither(
-          'chat p99',
-          'ms',
-          ({ stretch }) => run.p99('delivery', stretch),
-          'from due to a viewer: the saturation',
-        ),
+        neither('chat p99', 'ms', ({ stretch }) => run.p99('delivery', stretch), 'from due to a viewer: saturation'),
         neither(
           'gateway',
           'cores',

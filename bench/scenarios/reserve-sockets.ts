@@ -79,22 +79,18 @@ export const reserveSockets = defineLocal({
       const loopP99 = (runs: readonly Saturation[]): string =>
         inMs(Math.max(...runs.map(({ generatorLoopP99Ms }) => generatorLoopP99Ms)));
       const { higher, lower } = runFigures;
+      const [ofEngine, ofBare] = [figuresOver(engines), figuresOver(bares)];
       const nameOf = (buyers: number): string => `at ${perSecond(OFFERED_PER_SECOND)} from ${whole(buyers)}`;
       const since = 'open loop, from the moment a press was due';
       return {
         figures: [
-          figuresOver(engines).higher(
+          ofEngine.higher(
             'decisions (closed loop)',
             '/s',
             (run) => run.perSecond,
-            'all buyers press again after each reply',
+            'buyers press again after each reply',
           ),
-          figuresOver(bares).neither(
-            'decisions, bare server',
-            '/s',
-            (run) => run.perSecond,
-            'the same buyers on the simplest server that decides reservations',
-          ),
+          ofBare.neither('decisions, bare server', '/s', (run) => run.perSecond, 'the same on the simplest server'),
           figuresOver(pairs).higher('engine against the bare server', 'x', ratioOf, 'ratio of decisions in each round'),
           ...loops.map(({ buyers, p99Ms }) => lower(`p99 ${nameOf(buyers)}`, 'ms', () => p99Ms, since)),
           lower('rush, all replied', 'ms', () => rushMs, `${whole(flags.buyers)} buyers on ${RUSH_UNITS} units`),

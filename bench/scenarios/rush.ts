@@ -52,21 +52,11 @@ export const rush = defineLoad({
     return {
       figures: [
         neither('replies', '', ({ rushes }) => rushes[0]?.replies, 'to presses, including repeated ones'),
-        neither(
-          'accepted',
-          '',
-          ({ rushes }) => rushes[0]?.accepted,
-          'replies with a reservation, repeated ones included',
-        ),
+        neither('accepted', '', ({ rushes }) => rushes[0]?.accepted, 'replies with a reservation, with repeated ones'),
         lower('all replied', 'ms', allRepliedMs, 'from the first due press to the last reply'),
         lower('decision p50', 'ms', ({ decided }) => run.p50('decision', decided), 'from due to reply'),
         lower('decision p99', 'ms', ({ decided }) => run.p99('decision', decided), 'from due to reply'),
-        lower(
-          'accepted p99',
-          'ms',
-          ({ decided }) => run.p99('accept', decided),
-          'from due to reply, reservations only',
-        ),
+        lower('accepted p99', 'ms', ({ decided }) => run.p99('accept', decided), 'from due to reply, accepted only'),
         lower(
           'zero spread',
           'ms',

@@ -115,12 +115,7 @@ export const stalled = defineLoad({
       figures: [
         lower('p99 of the others, stalled against not', 'x', ratioOf, 'each phase against the one before it'),
         lower('delivery p99, all read', 'ms', ({ quiet }) => p99(quiet), 'from due to viewers who never stall'),
-        lower(
-          `delivery p99 of the others, ${silent} stalled`,
-          'ms',
-          ({ stalling }) => p99(stalling),
-          'the same viewers',
-        ),
+        lower(`delivery p99 of the others, ${silent} stalled`, 'ms', ({ stalling }) => p99(stalling), 'same viewers'),
         higher(
           'messages delivered, all read',
           '/s',

@@ -47,12 +47,7 @@ export const storm = defineLoad({
     const { higher, lower } = figuresOver(rounds);
     return {
       figures: [
-        lower(
-          'all resumed',
-          'ms',
-          ({ allResumedMs }) => allResumedMs,
-          'from the first due attempt to the last welcome',
-        ),
+        lower('all resumed', 'ms', ({ allResumedMs }) => allResumedMs, 'from the first attempt to the last welcome'),
         lower('resume p50', 'ms', ({ resuming }) => run.p50('resume', resuming), 'from due to welcome'),
         lower('resume p99', 'ms', ({ resuming }) => run.p99('resume', resuming), 'from due to welcome'),
         higher(
