@@ -32,4 +32,4 @@ export const HOME_OF: Readonly<Record<string, string>> = {
   'prom-client': 'telemetry',
 };
 
-export const LINES_MAX = 500;
+export const LINES_MAX = 400;
