@@ -36,10 +36,10 @@ export const LIMITS = Object.freeze({
    * viewer is therefore pinged after this much chat, and is slow if the pong takes too long. A ping
    * costs two system calls on each side, hence the pause. See "Slow viewers" in src/README.md.
    */
-  readProofEveryKib: 512,
-  readProofPauseMs: 2_000,
-  readProofOverdueKib: 256,
-  readProofMs: 1_500,
+  readPingEveryKib: 512,
+  readPingPauseMs: 2_000,
+  readPingOverdueKib: 256,
+  readPingTimeoutMs: 1_500,
 
   // Ticks
   tickMinMs: 20,
@@ -190,7 +190,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', L.tickMinMs <= L.tickMaxMs && L.tickMaxMs <= L.tickSparseMaxMs],
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', L.holdMinMs <= L.holdDefaultMs && L.holdDefaultMs <= L.holdMaxMs],
   ['backpressureSoftBytes < backpressureHardBytes', L.backpressureSoftBytes < L.backpressureHardBytes],
-  ['a ping is overdue before the next one is sent', L.readProofOverdueKib < L.readProofEveryKib],
+  ['a ping is overdue before the next one is sent', L.readPingOverdueKib < L.readPingEveryKib],
   ['a full flush fits into its frames', L.flushFullBytes < L.flushFramesMax * L.frameOutBytesTarget],
   ['one tick is not an overload', L.tickSparseMaxMs < L.chatWaitMaxMs],
   ['one flush does not demote a viewer', L.flushFramesMax * L.frameOutBytesTarget < L.backpressureSoftBytes],

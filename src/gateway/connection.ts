@@ -35,18 +35,18 @@ export interface SocketData {
 }
 
 /** The last ping that asked whether the viewer reads. `sentAt`: in units of `PING_TIME_UNIT_MS`. */
-export type ReadProof =
+export type ReadPing =
   | { readonly state: 'none' }
   | { readonly state: 'pending'; readonly chatKib: number; readonly sentAt: number }
   | { readonly state: 'received'; readonly sentAt: number };
 
-const NO_READ_PROOF: ReadProof = Object.freeze({ state: 'none' });
+const NO_READ_PING: ReadPing = Object.freeze({ state: 'none' });
 
 interface Subscription {
   readonly group: BroadcastGroup;
   /** `group.chatKib` when the viewer joined, or as of the last ping that it returned. */
   readChatKib: number;
-  readProof: ReadProof;
+  readPing: ReadPing;
 }
 
 /** The room is loading. The viewer has not entered it. */
@@ -128,26 +128,26 @@ export class Connection implements MemberConnection {
 
   joinBroadcastGroup(): void {
     const group = this.room.groups.join(this.variant);
-    this.state = { phase: 'live', group, readChatKib: group.chatKib, readProof: NO_READ_PROOF };
+    this.state = { phase: 'live', group, readChatKib: group.chatKib, readPing: NO_READ_PING };
   }
 
   /** Unsubscribes a slow viewer from chat. */
   demote(): void {
     if (this.state.phase !== 'live') return;
-    const { group, readChatKib, readProof } = this.state;
+    const { group, readChatKib, readPing } = this.state;
     this.flushPendingFrames();
     this.unsubscribe('chat');
     const chatSentAtDemotion = this.room.chatLane.sentCount;
-    this.state = { phase: 'demoted', group, readChatKib, readProof, chatSentAtDemotion };
+    this.state = { phase: 'demoted', group, readChatKib, readPing, chatSentAtDemotion };
   }
 
   /** Subscribes a demoted viewer to chat again and reports how many messages it missed. */
   restore(): void {
     if (this.state.phase !== 'demoted') return;
-    const { group, readChatKib, readProof, chatSentAtDemotion } = this.state;
+    const { group, readChatKib, readPing, chatSentAtDemotion } = this.state;
     this.flushPendingFrames();
     const missed = this.room.chatLane.sentCount - chatSentAtDemotion;
-    this.state = { phase: 'live', group, readChatKib, readProof };
+    this.state = { phase: 'live', group, readChatKib, readPing };
     this.subscribe('chat');
     this.write(this.room.resumer.restoration(missed).in(this.variant));
   }

@@ -10,7 +10,7 @@ import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Connection, Live } from './connection.ts';
 
-/** Unit of `ReadProof.sentAt`: a small integer, unlike milliseconds, needs no heap number. */
+/** Unit of `ReadPing.sentAt`: a small integer, unlike milliseconds, needs no heap number. */
 const PING_TIME_UNIT_MS = 100;
 
 export interface SlowViewersOptions {
@@ -33,11 +33,11 @@ export class SlowViewers {
     const bytes = connection.bufferedBytes();
     if (bytes > LIMITS.backpressureHardBytes) return connection.close('too_slow');
     if (state.phase === 'demoted') return this.onDrain(connection);
-    if (bytes > LIMITS.backpressureSoftBytes || this.isReadProofOverdue(state)) {
+    if (bytes > LIMITS.backpressureSoftBytes || this.isReadPingOverdue(state)) {
       connection.demote();
       this.options.metrics.demotions.inc();
-    } else if (this.isReadProofDue(state)) {
-      state.readProof = { state: 'pending', chatKib: state.group.chatKib, sentAt: this.pingTime() };
+    } else if (this.isReadPingDue(state)) {
+      state.readPing = { state: 'pending', chatKib: state.group.chatKib, sentAt: this.pingTime() };
       connection.ping();
     }
   }
@@ -45,17 +45,17 @@ export class SlowViewers {
   /** The socket has written some of its buffer: restores the viewer if nothing is left. */
   onDrain(connection: Connection): void {
     const { state } = connection;
-    if (state.phase === 'demoted' && state.readProof.state !== 'pending' && connection.bufferedBytes() === 0)
+    if (state.phase === 'demoted' && state.readPing.state !== 'pending' && connection.bufferedBytes() === 0)
       connection.restore();
   }
 
   /** A pong arrived: the viewer has read everything that was sent before the ping. */
   onPong(connection: Connection): void {
     const { state } = connection;
-    if ((state.phase !== 'live' && state.phase !== 'demoted') || state.readProof.state !== 'pending') return;
-    const { chatKib, sentAt } = state.readProof;
+    if ((state.phase !== 'live' && state.phase !== 'demoted') || state.readPing.state !== 'pending') return;
+    const { chatKib, sentAt } = state.readPing;
     state.readChatKib = chatKib;
-    state.readProof = { state: 'received', sentAt };
+    state.readPing = { state: 'received', sentAt };
     this.onDrain(connection);
   }
 
@@ -73,17 +73,17 @@ export class SlowViewers {
     this.overflowed.add(connection);
   }
 
-  private isReadProofOverdue({ group, readProof }: Live): boolean {
+  private isReadPingOverdue({ group, readPing }: Live): boolean {
     return (
-      readProof.state === 'pending' &&
-      group.chatKib - readProof.chatKib >= LIMITS.readProofOverdueKib &&
-      this.elapsedMs(readProof.sentAt) >= LIMITS.readProofMs
+      readPing.state === 'pending' &&
+      group.chatKib - readPing.chatKib >= LIMITS.readPingOverdueKib &&
+      this.elapsedMs(readPing.sentAt) >= LIMITS.readPingTimeoutMs
     );
   }
 
-  private isReadProofDue({ group, readChatKib, readProof }: Live): boolean {
-    if (readProof.state === 'pending' || group.chatKib - readChatKib < LIMITS.readProofEveryKib) return false;
-    return readProof.state === 'none' || this.elapsedMs(readProof.sentAt) >= LIMITS.readProofPauseMs;
+  private isReadPingDue({ group, readChatKib, readPing }: Live): boolean {
+    if (readPing.state === 'pending' || group.chatKib - readChatKib < LIMITS.readPingEveryKib) return false;
+    return readPing.state === 'none' || this.elapsedMs(readPing.sentAt) >= LIMITS.readPingPauseMs;
   }
 
   private pingTime(): number {

@@ -65,15 +65,15 @@ t.test('above the soft limit a viewer is demoted, above the hard limit it is clo
 
 t.test('a viewer is pinged after much chat, and demoted while the pong is overdue (B-4.1, B-4.2)', async (t) => {
   const { clock, peer, inspect, pong, send } = setUp();
-  send(LIMITS.readProofEveryKib - 1);
+  send(LIMITS.readPingEveryKib - 1);
   inspect();
   t.equal(peer.pings, 0, 'chat before it joined does not count');
   send(1);
   t.equal(inspect(), 'live');
   t.equal(peer.pings, 1);
-  send(LIMITS.readProofOverdueKib);
+  send(LIMITS.readPingOverdueKib);
   t.equal(inspect(), 'live', 'the pong may take a while');
-  await clock.pass(LIMITS.readProofMs);
+  await clock.pass(LIMITS.readPingTimeoutMs);
   t.equal(inspect(), 'demoted');
   t.equal(peer.pings, 1, 'one ping at a time');
   t.equal(inspect(), 'demoted', 'although the buffer is empty');
@@ -83,21 +83,21 @@ t.test('a viewer is pinged after much chat, and demoted while the pong is overdu
 
 t.test('a late pong is not overdue if little chat was sent since the ping (B-4.2)', async (t) => {
   const { clock, peer, inspect, pong, send } = setUp();
-  send(LIMITS.readProofEveryKib);
+  send(LIMITS.readPingEveryKib);
   inspect();
-  await clock.pass(10 * LIMITS.readProofMs);
-  send(LIMITS.readProofOverdueKib - 1);
+  await clock.pass(10 * LIMITS.readPingTimeoutMs);
+  send(LIMITS.readPingOverdueKib - 1);
   t.equal(inspect(), 'live');
   pong();
-  send(LIMITS.readProofEveryKib - LIMITS.readProofOverdueKib);
+  send(LIMITS.readPingEveryKib - LIMITS.readPingOverdueKib);
   inspect();
   t.equal(peer.pings, 1, 'chat is counted from the ping that was returned');
   send(1);
   inspect();
   t.equal(peer.pings, 2);
   pong();
-  send(LIMITS.readProofEveryKib);
-  await clock.pass(LIMITS.readProofPauseMs - 100);
+  send(LIMITS.readPingEveryKib);
+  await clock.pass(LIMITS.readPingPauseMs - 100);
   inspect();
   t.equal(peer.pings, 2, 'not within the pause');
   await clock.pass(100);
@@ -107,7 +107,7 @@ t.test('a late pong is not overdue if little chat was sent since the ping (B-4.2
 
 t.test('a full buffer and a pending ping must both be resolved (B-1.1, B-4.2)', async (t) => {
   const { viewers, connection, peer, phase, inspect, pong, send } = setUp();
-  send(LIMITS.readProofEveryKib);
+  send(LIMITS.readPingEveryKib);
   inspect();
   peer.buffered = 100 * KIB;
   t.equal(inspect(), 'demoted');

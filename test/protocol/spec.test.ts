@@ -80,8 +80,8 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `silent for ${LIMITS.idleTimeoutSeconds} s`,
     `more than ${LIMITS.backpressureSoftBytes / 1024} KiB wait`,
     `more than ${LIMITS.backpressureHardBytes / 2 ** 20} MiB waits`,
-    `every ${LIMITS.readProofEveryKib} KiB of chat, at most every ${LIMITS.readProofPauseMs / 1000} s`,
-    `after ${LIMITS.readProofMs / 1000} s, and was sent another ${LIMITS.readProofOverdueKib} KiB`,
+    `every ${LIMITS.readPingEveryKib} KiB of chat, at most every ${LIMITS.readPingPauseMs / 1000} s`,
+    `after ${LIMITS.readPingTimeoutMs / 1000} s, and was sent another ${LIMITS.readPingOverdueKib} KiB`,
     `between 0 and ${LIMITS.drainReconnectSpreadMs / 1000} s`,
   ])
     t.ok(text.includes(fact), fact);
