@@ -19,15 +19,15 @@ ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')
   trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE describes one
   join HOST:PORT --key SECRET  lends this machine to a run on another one (--listen, --generators, --key)
 
-Exit code: 0 it held, 1 it did not, 2 wrong flags, 3 inconclusive (the generator was the bottleneck or
-a part of it was lost), 130 stopped.
+Exit code: 0 passed, 1 failed, 2 wrong flags, 3 inconclusive (the load generator was the bottleneck
+or lost a worker), 130 stopped.
 `;
 
 async function main(argv: readonly string[]): Promise<number> {
   const [word = '--help', ...rest] = argv;
   if (word === '--help' || word === '-h' || word === 'help') {
     process.stdout.write(HELP);
-    return EXIT.held;
+    return EXIT.passed;
   }
   if (word === 'trace') return runTrace(rest, process.stdout);
   if (word === 'diff') return runDiff(rest, process.stdout);
@@ -37,9 +37,9 @@ async function main(argv: readonly string[]): Promise<number> {
   if (chosen.length === 0) throw new FlagError(`unknown scenario ${JSON.stringify(word)}; --help lists them`);
   if (rest.includes('--help')) {
     process.stdout.write(chosen.map(scenarioHelp).join('\n'));
-    return EXIT.held;
+    return EXIT.passed;
   }
-  let worst: number = EXIT.held;
+  let worst: number = EXIT.passed;
   for (const scenario of chosen) {
     const code = await runScenario(scenario, rest);
     if (code === EXIT.stopped || code === EXIT.usage) return code;

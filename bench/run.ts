@@ -22,7 +22,7 @@ import {
 import type { ResultHead, Scenario, ScenarioContext } from './scenarios/scenario.ts';
 import { openTarget } from './scenarios/target.ts';
 
-export const EXIT = { held: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130 } as const;
+export const EXIT = { passed: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130 } as const;
 
 /** Secrets may come from the environment: flags are visible in the process list. */
 const SECRETS_BY_ENVIRONMENT = { authSecret: 'BENCH_AUTH_SECRET', apiKey: 'BENCH_API_KEY', key: 'BENCH_KEY' } as const;
@@ -100,7 +100,7 @@ function printResult(result: BenchResult, { json, out }: CommonFlags, stopped: b
   else process.stdout.write(`${renderTable(result)}\n${files.json}\n${files.html}\n`);
   if (stopped) return EXIT.stopped;
   if ((result.generator?.bottlenecks.length ?? 0) > 0) return EXIT.untrusted;
-  return result.verdict.ok ? EXIT.held : EXIT.failed;
+  return result.verdict.ok ? EXIT.passed : EXIT.failed;
 }
 
 function fleetOptions({ processes, generators, listen, key, seed }: CommonFlags): FleetOptions {
@@ -181,7 +181,7 @@ export async function runJoin([address = '', ...rest]: readonly string[]): Promi
       onNote: (line) => void process.stderr.write(`${line}\n`),
     });
     process.stderr.write('the run is over\n');
-    return EXIT.held;
+    return EXIT.passed;
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     process.stderr.write(`${error.message}\n`);

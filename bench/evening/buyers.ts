@@ -78,11 +78,11 @@ export class EveningBuyers {
 
   /** All choices are drawn here in one order, so that a seed always gives a user the same plan. */
   #start(user: EveningUser, command: PressCommand, number: number): void {
-    const { person } = user.viewer;
+    const { userIndex } = user.viewer;
     const { sale, perBuyer, withinMs } = command;
-    if (person >= command.buyers || user.sales.has(sale)) return;
+    if (userIndex >= command.buyers || user.sales.has(sale)) return;
     user.sales.add(sale);
-    const random = createPrng(this.#context.seed).fork(STREAM).fork(number).fork(person);
+    const random = createPrng(this.#context.seed).fork(STREAM).fork(number).fork(userIndex);
     const reactionMs = random.next() * withinMs;
     const [isEarly, isTwice] = [random.chance(command.early), random.chance(command.twice)];
     const releases = random.chance(command.regret);
@@ -93,7 +93,7 @@ export class EveningBuyers {
       ? ({ what: 'release', afterMs: random.int(...RELEASE_AFTER_MS) } as const)
       : ({ what: 'pay', afterMs: 0 } as const);
     const buyer = new Buyer({
-      user: userOf(person),
+      user: userOf(userIndex),
       sale,
       opensAtMs: user.clock.localMs(command.opensAt),
       connection: user,
@@ -110,7 +110,7 @@ export class EveningBuyers {
       log: { attempt: (action, dueMs, send) => this.#attempt(user, sale, action, dueMs, send) },
       http: async (_what, reservation) => this.#grant(reservation),
       isOver: () => this.#isOver,
-      keyOf: () => `${sale}-${person}`,
+      keyOf: () => `${sale}-${userIndex}`,
     });
     buyer.play().catch((error: unknown) => this.#context.fail(String(error)));
   }
@@ -130,7 +130,7 @@ export class EveningBuyers {
     }
     const { recorder, nowMs } = this.#context;
     const { key, items: lines, kind } = action;
-    const name = `${user.viewer.person} ${key}`;
+    const name = `${user.viewer.userIndex} ${key}`;
     const leftMs = nowMs();
     const sentMs = this.#firstSent.get(name) ?? leftMs;
     this.#firstSent.set(name, sentMs);
@@ -145,7 +145,7 @@ export class EveningBuyers {
     }
     user.unknownKeys.delete(key);
     if (kind !== 'early') this.#time(sale, kind === 'press', reply.t === 'ok', dueMs, nowMs());
-    const reserve: SentReserve = { user: userOf(user.viewer.person), key, sale, lines, sentMs };
+    const reserve: SentReserve = { user: userOf(user.viewer.userIndex), key, sale, lines, sentMs };
     const reservation = reservationOf(reply);
     if (reservation !== null) {
       const replayed = isReplayed(reply);

@@ -16,7 +16,7 @@ import type { EveningCommand, EveningParams, EveningSummary, GrantReport, PressC
 
 export interface EveningRunOptions {
   readonly label: string;
-  readonly people: number;
+  readonly users: number;
   readonly clocks: boolean;
   /** Share of the granted holds that is paid for; 0 unless given. */
   readonly pays?: number;
@@ -86,10 +86,10 @@ export class Host {
   }
 
   /**
-   * Creates a sale and commands the buyers. `zeroMs`: its opening on the fleet's clock, to a round
+   * Creates a sale and commands the buyers. `openingMs`: its opening on the fleet's clock, to a round
    * trip.
    */
-  async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly zeroMs: number }> {
+  async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly openingMs: number }> {
     const { units, opensInMs, durationMs, holdMs, ...press } = options;
     const sale = `flash-${++this.#sales}`;
     const sentMs = this.#fleet.nowMs();
@@ -112,9 +112,9 @@ export class Host {
       },
       `${this.show}-${sale}`,
     );
-    const zeroMs = (sentMs + this.#fleet.nowMs()) / 2 + opensInMs;
+    const openingMs = (sentMs + this.#fleet.nowMs()) / 2 + opensInMs;
     this.command({ do: 'press', sale, skus: [...SKUS], opensAt: opensAt ?? 0, ...press });
-    return { sale, zeroMs };
+    return { sale, openingMs };
   }
 
   /** Stops all users, waits for open requests, and checks what they saw against the books. */
@@ -147,15 +147,15 @@ export async function openEvening(
   common: CommonFlags,
   options: EveningRunOptions,
 ): Promise<Host> {
-  const { label, people, clocks, pays = 0, payWithinMs = 0, measureEvery = 20 } = options;
-  const { office, gate } = target;
+  const { label, users, clocks, pays = 0, payWithinMs = 0, measureEvery = 20 } = options;
+  const { office, gateway } = target;
   const { variant, seed } = common;
   if (office === null) throw new Error('this scenario needs the control API');
   const show = await openRoom(target, label);
   const skus = SKUS.map((sku) => ({ sku, title: sku }));
   await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus });
-  const access = await target.access(show, people);
-  const params: EveningParams = { gate, access, show, variant, people, measureEvery, clocks };
+  const access = await target.access(show, users);
+  const params: EveningParams = { gateway, access, show, variant, users, measureEvery, clocks };
   const load = await fleet.load<EveningParams, EveningCommand, GrantReport>('evening', params);
   load.start(fleet.nowMs());
   return new Host(office, fleet, load, { show, seed, pays, withinMs: payWithinMs });

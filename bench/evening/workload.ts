@@ -12,7 +12,7 @@ import { Timers } from '../generator/timers.ts';
 import { Viewer, type ViewerListener } from '../generator/viewer.ts';
 import { ViewerGroup } from '../generator/viewer-group.ts';
 import { Probe } from '../users/probe.ts';
-import { arrivalTimes } from './arrival-rate.ts';
+import { arrivalTimes } from './arrival-times.ts';
 import { EveningBuyers } from './buyers.ts';
 import type { EveningCommand, EveningParams, EveningSummary, GrantReport } from './commands.ts';
 import { EveningUser } from './user.ts';
@@ -78,8 +78,8 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
     this.#timers = new Timers(context.nowMs);
     this.#buyerTimers = new Timers(context.nowMs);
     this.#meters = metersOf(context);
-    this.group = new ViewerGroup(context, (person, room) => {
-      const user = new EveningUser(new Viewer(person, room, this), this.#buyerTimers);
+    this.group = new ViewerGroup(context, (userIndex, room) => {
+      const user = new EveningUser(new Viewer(userIndex, room, this), this.#buyerTimers);
       this.#byViewer.set(user.viewer, user);
       return user;
     });
@@ -111,14 +111,14 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
         return this.#buyers.press(command);
       case 'leave':
         for (const user of group.members)
-          if (user.viewer.person >= command.from && user.viewer.person < command.to) this.#leave(user);
+          if (user.viewer.userIndex >= command.from && user.viewer.userIndex < command.to) this.#leave(user);
         return;
       case 'stall':
         for (const user of this.#some(command.share, prng)) this.#stall(user, command.atMs, command.forMs);
         return;
       case 'drop':
         for (const user of this.#some(command.share, prng)) {
-          const draw = prng.fork(user.viewer.person);
+          const draw = prng.fork(user.viewer.userIndex);
           const atMs = command.atMs + draw.next() * command.overMs;
           this.#drop(user, atMs, command.awayMs + draw.next() * command.backMs);
         }
@@ -127,7 +127,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
 
   /** The same users for any number of workers: each draws separately. */
   #some(share: number, prng: Prng): EveningUser[] {
-    return this.group.members.filter(({ viewer }) => prng.fork(viewer.person).fork(1).chance(share));
+    return this.group.members.filter(({ viewer }) => prng.fork(viewer.userIndex).fork(1).chance(share));
   }
 
   #join(user: EveningUser | undefined, dueMs: number): void {
@@ -151,7 +151,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
   }
 
   #heart(i: number, dueMs: number): void {
-    const user = this.group.own(i % this.#context.params.people);
+    const user = this.group.own(i % this.#context.params.users);
     if (user === undefined || user.isStalled || !user.viewer.welcomed) return;
     this.#context.recorder.sent(dueMs);
     this.#meters.hearts.add();
@@ -234,7 +234,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
       this.#probe.connections.snapshots++;
     }
     if (facts.lastEvent > 0) this.#onEvents(facts);
-    if (facts.dues.length > 0 && viewer.person % this.#context.params.measureEvery === 0) {
+    if (facts.dues.length > 0 && viewer.userIndex % this.#context.params.measureEvery === 0) {
       const nowMs = this.#context.nowMs();
       const { slowUntilMs } = this.#user(viewer);
       for (const dueMs of facts.dues) {
@@ -301,7 +301,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
   async #checkPositions(): Promise<void> {
     const { group } = this;
     const { params, shard, nowMs, fail } = this.#context;
-    const newest = new Viewer(params.people + shard.index, group.room, SILENT);
+    const newest = new Viewer(params.users + shard.index, group.room, SILENT);
     newest.join(nowMs());
     await group.until(WELCOME_WAIT_MS, () => newest.welcomed);
     const { epoch, offset, welcomed } = newest;
@@ -331,7 +331,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
 
   #user(viewer: Viewer): EveningUser {
     const user = this.#byViewer.get(viewer);
-    if (user === undefined) throw new Error(`viewer ${viewer.person} has no virtual user`);
+    if (user === undefined) throw new Error(`viewer ${viewer.userIndex} has no virtual user`);
     return user;
   }
 }

@@ -5,7 +5,6 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { hostId, monotonicMs } from './clock.ts';
-import { Connection, FLEET_VERSION, type ToCoordinator, type ToWorker } from './connection.ts';
 import {
   type Fleet,
   FleetError,
@@ -15,6 +14,7 @@ import {
   type Shard,
   type WorkerInfo,
 } from './contract.ts';
+import { FLEET_VERSION, FleetConnection, type ToCoordinator, type ToWorker } from './fleet-connection.ts';
 import { proofOf, SAMPLE_EVERY_MS } from './worker.ts';
 
 const LOCAL_JOIN_MS_MAX = 30_000;
@@ -24,7 +24,7 @@ const STOP_MS_MAX = 60_000;
 const CHECK_EVERY_MS = 20;
 const UNTRUSTED_MAX = 16;
 
-type WorkerConnection = Connection<ToWorker, ToCoordinator>;
+type WorkerConnection = FleetConnection<ToWorker, ToCoordinator>;
 
 interface Member {
   readonly connection: WorkerConnection;
@@ -209,7 +209,7 @@ class Coordinator implements Fleet {
     this.#untrusted.add(socket);
     const nonce = randomBytes(24).toString('base64url');
     let member: Member | null = null;
-    const connection: WorkerConnection = new Connection<ToWorker, ToCoordinator>(
+    const connection: WorkerConnection = new FleetConnection<ToWorker, ToCoordinator>(
       socket,
       (message) => {
         if (member !== null) this.#receive(member, message);

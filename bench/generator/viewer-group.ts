@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Role } from '../../src/protocol/messages.ts';
 import type { WireVariant } from '../scenarios/common-flags.ts';
-import type { Access, Gate } from '../scenarios/target.ts';
+import type { Access, GatewayAddress } from '../scenarios/target.ts';
 import { tokenMaker, VARIANTS } from './access.ts';
 import type { Shard, WorkloadContext } from './contract.ts';
 import { FrameCache } from './frame-cache.ts';
@@ -10,20 +10,20 @@ import { Pacer, type Schedule } from './schedule.ts';
 import type { Room } from './viewer.ts';
 
 export interface GroupParams {
-  readonly gate: Gate;
+  readonly gateway: GatewayAddress;
   readonly show: string;
   readonly access: Access;
   readonly variant: WireVariant;
-  /** In all workers together. Person i belongs to worker i mod the number of workers. */
-  readonly people: number;
-  /** Every so many-th person measures the delivery of each message. */
+  /** In all workers together. User i belongs to worker i mod the number of workers. */
+  readonly users: number;
+  /** Every so many-th user measures the delivery of each message. */
   readonly measureEvery: number;
 }
 
 /** Tokens are signed in slices, so that the worker stays responsive. */
 const TOKENS_A_SLICE = 500;
 
-/** `M` is what a workload keeps for each person of its shard. */
+/** `M` is what a workload keeps for each user of its shard. */
 export class ViewerGroup<M> {
   readonly members: M[] = [];
   readonly room: Room;
@@ -33,32 +33,32 @@ export class ViewerGroup<M> {
   readonly #shard: Shard;
   readonly #pacers: Pacer[] = [];
 
-  constructor(context: WorkloadContext<GroupParams, never>, make: (person: number, room: Room) => M, shard?: Shard) {
-    const { gate, show, variant, people } = context.params;
+  constructor(context: WorkloadContext<GroupParams, never>, make: (userIndex: number, room: Room) => M, shard?: Shard) {
+    const { gateway, show, variant, users } = context.params;
     this.#context = context;
     this.#shard = shard ?? context.shard;
-    this.room = { gate, show, variant: VARIANTS[variant], frames: new FrameCache() };
-    for (let person = this.#shard.index; person < people; person += this.#shard.of)
-      this.members.push(make(person, this.room));
+    this.room = { gateway, show, variant: VARIANTS[variant], frames: new FrameCache() };
+    for (let userIndex = this.#shard.index; userIndex < users; userIndex += this.#shard.of)
+      this.members.push(make(userIndex, this.room));
   }
 
   async makeTokens(
     role: Role,
-    viewerOf: (member: M) => { readonly person: number; token: string | null },
+    viewerOf: (member: M) => { readonly userIndex: number; token: string | null },
   ): Promise<void> {
     const { access, show } = this.#context.params;
     const tokenOf = tokenMaker(access, show, role);
     for (const [i, member] of this.members.entries()) {
       const viewer = viewerOf(member);
-      viewer.token = tokenOf(viewer.person);
+      viewer.token = tokenOf(viewer.userIndex);
       if (i % TOKENS_A_SLICE === 0) await sleep(0);
     }
   }
 
-  /** Undefined when the person belongs to another worker. */
-  own(person: number): M | undefined {
+  /** Undefined when the user belongs to another worker. */
+  own(userIndex: number): M | undefined {
     const { index, of } = this.#shard;
-    return person % of === index ? this.members[(person - index) / of] : undefined;
+    return userIndex % of === index ? this.members[(userIndex - index) / of] : undefined;
   }
 
   pace(schedule: Schedule | readonly number[], atMs: number, emit: (dueMs: number, index: number) => void): void {

@@ -4,7 +4,7 @@
  */
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { Bye, ErrorMessage, Ok, ServerMessage, Variant, Welcome, You } from '../../src/protocol/messages.ts';
-import type { Gate } from '../scenarios/target.ts';
+import type { GatewayAddress } from '../scenarios/target.ts';
 import type { Reply, UserRequest } from '../users/buyer.ts';
 import { sourceAddress } from './access.ts';
 import { decode, type FrameCache, type FrameFacts, kindOf } from './frame-cache.ts';
@@ -13,7 +13,7 @@ import { RawSocket } from './websocket.ts';
 
 /** What all viewers of a room share. */
 export interface Room {
-  readonly gate: Gate;
+  readonly gateway: GatewayAddress;
   readonly show: string;
   readonly variant: Variant;
   readonly frames: FrameCache;
@@ -44,7 +44,7 @@ const MESSAGES_BETWEEN_EMITS = 16;
 let messages = 0;
 
 export class Viewer {
-  readonly person: number;
+  readonly userIndex: number;
   /** Null: joins as a guest. */
   token: string | null = null;
   /** When this connection was due. */
@@ -64,8 +64,8 @@ export class Viewer {
   readonly #room: Room;
   readonly #listener: ViewerListener;
 
-  constructor(person: number, room: Room, listener: ViewerListener) {
-    this.person = person;
+  constructor(userIndex: number, room: Room, listener: ViewerListener) {
+    this.userIndex = userIndex;
     this.#room = room;
     this.#listener = listener;
   }
@@ -77,19 +77,19 @@ export class Viewer {
   /** Joins, or resumes from the position of the last connection. */
   join(dueMs: number): void {
     const { token } = this;
-    const { gate, show, variant } = this.#room;
+    const { gateway, show, variant } = this.#room;
     this.dueMs = dueMs;
     this.welcomed = false;
     const position =
       this.epoch === '' ? '' : `?epoch=${encodeURIComponent(this.epoch)}&offset=${this.offset}&chat=${this.chatId}`;
-    const localAddress = sourceAddress(gate.host, this.person);
+    const localAddress = sourceAddress(gateway.host, this.userIndex);
     const socket: RawSocket = new RawSocket(
       {
-        host: gate.host,
-        port: gate.port,
-        path: `${gate.pathPrefix}/v1/shows/${show}${position}`,
+        host: gateway.host,
+        port: gateway.port,
+        path: `${gateway.pathPrefix}/v1/shows/${show}${position}`,
         protocols: [`stampede.v1.${variant}`, ...(token === null ? [] : [`token.${token}`])],
-        ...(gate.tls === undefined ? {} : { tls: gate.tls }),
+        ...(gateway.tls === undefined ? {} : { tls: gateway.tls }),
         ...(localAddress === undefined ? {} : { localAddress }),
       },
       {

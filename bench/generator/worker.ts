@@ -3,8 +3,8 @@ import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { ClockSync, hostId, monotonicMs } from './clock.ts';
-import { Connection, FLEET_VERSION, type ToCoordinator, type ToWorker } from './connection.ts';
 import { FleetError, type Workload, type WorkloadRun } from './contract.ts';
+import { FLEET_VERSION, FleetConnection, type ToCoordinator, type ToWorker } from './fleet-connection.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { createPrng } from './prng.ts';
 import { SecondRecorder } from './recorder.ts';
@@ -38,7 +38,7 @@ export function runWorker(options: WorkerOptions): Promise<void> {
       connection.socket.end();
       resolve();
     });
-    const connection = new Connection<ToCoordinator, ToWorker>(
+    const connection = new FleetConnection<ToCoordinator, ToWorker>(
       socket,
       (message) => worker.on(connection, message),
       (why) =>
@@ -51,7 +51,7 @@ export function runWorker(options: WorkerOptions): Promise<void> {
 class Worker {
   refusal: string | null = null;
   readonly #options: WorkerOptions;
-  readonly #onBye: (connection: Connection<ToCoordinator, ToWorker>) => void;
+  readonly #onBye: (connection: FleetConnection<ToCoordinator, ToWorker>) => void;
   readonly #offset = new ClockSync();
   readonly #recorder = new SecondRecorder(() => this.nowMs());
   readonly #loads = new Map<number, WorkloadRun<unknown>>();
@@ -62,7 +62,7 @@ class Worker {
   #originMs = 0;
   #cpu = process.cpuUsage();
 
-  constructor(options: WorkerOptions, onBye: (connection: Connection<ToCoordinator, ToWorker>) => void) {
+  constructor(options: WorkerOptions, onBye: (connection: FleetConnection<ToCoordinator, ToWorker>) => void) {
     this.#options = options;
     this.#onBye = onBye;
   }
@@ -71,7 +71,7 @@ class Worker {
     return monotonicMs() + this.#offset.offsetMs;
   }
 
-  on(connection: Connection<ToCoordinator, ToWorker>, message: ToWorker): void {
+  on(connection: FleetConnection<ToCoordinator, ToWorker>, message: ToWorker): void {
     switch (message.t) {
       case 'hello':
         connection.send({
@@ -112,7 +112,7 @@ class Worker {
   }
 
   #welcomed(
-    connection: Connection<ToCoordinator, ToWorker>,
+    connection: FleetConnection<ToCoordinator, ToWorker>,
     { index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>,
   ): void {
     this.#options.onNote?.(`joined as generator ${index}`);
@@ -123,7 +123,7 @@ class Worker {
     else connection.send({ t: 'clock', sentMs: monotonicMs() });
   }
 
-  #ready(connection: Connection<ToCoordinator, ToWorker>): void {
+  #ready(connection: FleetConnection<ToCoordinator, ToWorker>): void {
     this.#sampledMs = this.nowMs();
     this.#loop.start();
     connection.send({ t: 'ready' });
@@ -131,7 +131,7 @@ class Worker {
   }
 
   async #prepare(
-    connection: Connection<ToCoordinator, ToWorker>,
+    connection: FleetConnection<ToCoordinator, ToWorker>,
     { load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>,
   ): Promise<void> {
     const workload = this.#options.workloads.get(name);
@@ -150,7 +150,7 @@ class Worker {
     connection.send({ t: 'prepared', load });
   }
 
-  async #stop(connection: Connection<ToCoordinator, ToWorker>, load: number): Promise<void> {
+  async #stop(connection: FleetConnection<ToCoordinator, ToWorker>, load: number): Promise<void> {
     const run = this.#loads.get(load);
     this.#loads.delete(load);
     const value = (await run?.stop()) ?? null;
@@ -160,7 +160,7 @@ class Worker {
   }
 
   /** On whole seconds of the fleet, so that the samples of all workers cover the same time. */
-  #sampleNext(connection: Connection<ToCoordinator, ToWorker>): void {
+  #sampleNext(connection: FleetConnection<ToCoordinator, ToWorker>): void {
     const sinceMs = this.nowMs() - this.#originMs;
     const waitMs =
       SAMPLE_EVERY_MS - (((sinceMs % SAMPLE_EVERY_MS) + SAMPLE_EVERY_MS) % SAMPLE_EVERY_MS) + AFTER_SECOND_MS;
@@ -172,7 +172,7 @@ class Worker {
     }, waitMs).unref();
   }
 
-  #sample(connection: Connection<ToCoordinator, ToWorker>): void {
+  #sample(connection: FleetConnection<ToCoordinator, ToWorker>): void {
     const toMs = this.nowMs();
     const cpu = process.cpuUsage();
     connection.send({
@@ -192,7 +192,7 @@ class Worker {
   }
 }
 
-function fail(connection: Connection<ToCoordinator, ToWorker>, error: unknown): void {
+function fail(connection: FleetConnection<ToCoordinator, ToWorker>, error: unknown): void {
   const reason =
     error instanceof FleetError
       ? error.message

@@ -92,8 +92,8 @@ export const capacity = defineScenario({
     const ended: Ended[] = [];
     await run.unlessStopped(async () => {
       run.phase('preparing');
-      const people = flags.of === 'chat' ? flags.viewers : search.most;
-      const options = { label: 'capacity', people, clocks: flags.of === 'buyers', pays: 0 };
+      const users = flags.of === 'chat' ? flags.viewers : search.most;
+      const options = { label: 'capacity', users, clocks: flags.of === 'buyers', pays: 0 };
       const stepper = new Stepper(run, await openEvening(target, run.fleet, common, options));
       for (let load = search.next(null); load !== null; load = search.next(steps.at(-1) ?? null)) {
         let step = await stepper.step(load);
@@ -210,13 +210,21 @@ class Stepper {
     const { fleet, flags, target } = this.#run;
     const units = Math.max(4, Math.round(buyers / 5));
     const times = { opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: 15_000, withinMs: flags.within };
-    const { zeroMs } = await this.host.sell({ units, buyers, perBuyer: 2, early: 0, twice: 0.05, regret: 0, ...times });
-    this.#run.phase(`${whole(buyers)} ${UNIT.buyers}`, { fromMs: zeroMs });
-    await fleet.until(zeroMs);
+    const { openingMs } = await this.host.sell({
+      units,
+      buyers,
+      perBuyer: 2,
+      early: 0,
+      twice: 0.05,
+      regret: 0,
+      ...times,
+    });
+    this.#run.phase(`${whole(buyers)} ${UNIT.buyers}`, { fromMs: openingMs });
+    await fleet.until(openingMs);
     const [before, ticks] = [await target.read(), cpuTicks()];
-    await fleet.until(zeroMs + flags.within + 2_000);
+    await fleet.until(openingMs + flags.within + 2_000);
     await this.#run.atMost(REPLY_WAIT_MS, () => this.#run.gauge('presses waiting') === 0);
-    return { stretch: { fromMs: zeroMs - 1_000, toMs: fleet.nowMs() }, before, ticks };
+    return { stretch: { fromMs: openingMs - 1_000, toMs: fleet.nowMs() }, before, ticks };
   }
 
   #levels(samples: readonly Sample[], joining: readonly Sample[]): Level[] {

@@ -185,7 +185,7 @@ function latencyOf({ peer, best }: PeerRounds): Latency[] {
 const targetOf = (current: Current): Target => ({
   url: 'several servers, one after the other',
   own: true,
-  gate: { host: '127.0.0.1', port: 0, pathPrefix: '' },
+  gateway: { host: '127.0.0.1', port: 0, pathPrefix: '' },
   office: null,
   engine: null,
   access: async () => ({ kind: 'guest' }),

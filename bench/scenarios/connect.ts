@@ -95,7 +95,7 @@ async function prepare(run: Run<typeof FLAGS>, viewers: number): Promise<LoadHan
   const show = await openRoom(run.target, 'connect');
   return run.fleet.load<ViewersParams>('viewers', {
     ...(await audienceBase(run, show, viewers)),
-    people: viewers,
+    users: viewers,
     joinPerSecond: run.flags.joinRate,
     measureEvery: 50,
   });

@@ -133,7 +133,7 @@ async function prepare(
 ): Promise<RoutesOptions> {
   const { flags, common } = context;
   const fleet = await context.openFleet({ processes: 1, remote: 0 });
-  const host = await openEvening(target, fleet, common, { label: 'control', people: flags.buyers, clocks: true });
+  const host = await openEvening(target, fleet, common, { label: 'control', users: flags.buyers, clocks: true });
   const { sale, orders } = await sellSome(host, fleet, officeOf, flags.buyers);
   await fleet.close();
   const drafts = await Promise.all(
@@ -151,10 +151,10 @@ async function sellSome(host: Host, fleet: Fleet, officeOf: (n: number) => BackO
   if (buyers > 0) host.command({ do: 'join', atMs: fleet.nowMs(), from: 0, to: buyers, overMs: joinMs, shape: 'even' });
   const opensInMs = buyers === 0 ? 0 : 1_000 + joinMs;
   const units = Math.max(4, buyers * 2);
-  const { sale, zeroMs } = await host.sell({ units, opensInMs, buyers, ...LONG_SALE, ...NO_PRESSES });
+  const { sale, openingMs } = await host.sell({ units, opensInMs, buyers, ...LONG_SALE, ...NO_PRESSES });
   const orders: Array<{ reservation: string; amount: number }> = [];
   if (buyers === 0) return { sale, orders };
-  await fleet.until(zeroMs + 1_500);
+  await fleet.until(openingMs + 1_500);
   const { evidence } = await host.end(Number.POSITIVE_INFINITY);
   for (const reservation of new Set(evidence.grants.map((grant) => grant.reservation))) {
     const office = officeOf(orders.length);

@@ -166,15 +166,15 @@ async function joinViewers(run: Run<typeof FLAGS>): Promise<{ show: string; room
   const base = { ...(await audienceBase(run, show, viewers)), measureEvery: 1 };
   const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', ({ index, of }) => ({
     ...base,
-    people: index === own ? 0 : many,
+    users: index === own ? 0 : many,
     shard: { index: index < own ? index : index - 1, of: of - 1 },
     joinPerSecond: (joinRate * many) / viewers,
     measureFrom: NO_VIEWER,
   }));
   const probes = await fleet.load<ViewersParams, ViewersCommand>('viewers', ({ index }) => ({
     ...base,
-    people: index === own ? few : 0,
-    firstPerson: many,
+    users: index === own ? few : 0,
+    firstUser: many,
     shard: { index: 0, of: 1 },
     joinPerSecond: (joinRate * few) / viewers,
     timesEvents: target.own ? 'commit' : 'stamp',

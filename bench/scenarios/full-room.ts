@@ -69,7 +69,7 @@ export async function fillRoom<F extends FlagTable>(
   const show = await openRoom(run.target, label);
   const room = await run.fleet.load<ViewersParams, ViewersCommand>('viewers', {
     ...(await audienceBase(run, show, viewers)),
-    people: viewers,
+    users: viewers,
     joinPerSecond: joinRate,
     ...measuring,
   });
@@ -80,7 +80,7 @@ export async function fillRoom<F extends FlagTable>(
 /** Parameters that all viewers of a show share. */
 export async function audienceBase<F extends FlagTable>({ target, common }: Run<F>, show: string, viewers: number) {
   const access = await target.access(show, viewers);
-  return { gate: target.gate, show, access, role: 'viewer', variant: common.variant } as const;
+  return { gateway: target.gateway, show, access, role: 'viewer', variant: common.variant } as const;
 }
 
 /** Waits until the viewers of all these loads have joined. */

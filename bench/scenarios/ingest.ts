@@ -67,10 +67,10 @@ export const ingest = defineLoad({
       }),
     );
     const writers = await fleet.load<IngestParams, IngestCommand>('ingest', {
-      gate: target.gate,
+      gateway: target.gateway,
       shows,
       variant: common.variant,
-      people: flags.sockets,
+      users: flags.sockets,
       joinPerSecond: flags.joinRate,
       bunch: flags.bunch,
       chars: flags.chars,

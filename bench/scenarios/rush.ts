@@ -96,15 +96,15 @@ async function sellOnce(run: Run<typeof FLAGS>): Promise<Round> {
   const { flags, common, fleet, target } = run;
   const { buyers, units, within: withinMs, early, twice, regret, pays } = flags;
   run.phase('preparing');
-  const options = { label: 'rush', people: buyers, clocks: true, pays, payWithinMs: PAY_WITHIN_MS };
+  const options = { label: 'rush', users: buyers, clocks: true, pays, payWithinMs: PAY_WITHIN_MS };
   const host = await openEvening(target, fleet, common, options);
   await run.readServer();
   await joinEvenly(run, host, buyers, flags.joinRate, JOIN_WAIT_MS);
   run.phase('countdown');
   const times = { opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: HOLD_MS, withinMs };
-  const { zeroMs } = await host.sell({ units, buyers, perBuyer: 2, early, twice, regret, ...times });
-  const decided = run.phase('rush', { fromMs: zeroMs, measured: true });
-  const lastMs = zeroMs + withinMs + 1_000;
+  const { openingMs } = await host.sell({ units, buyers, perBuyer: 2, early, twice, regret, ...times });
+  const decided = run.phase('rush', { fromMs: openingMs, measured: true });
+  const lastMs = openingMs + withinMs + 1_000;
   await fleet.when(
     'a reply to every press',
     () => fleet.nowMs() > lastMs + 1_000 && run.gauge('presses waiting') === 0,

@@ -53,10 +53,10 @@ export const show = defineLoad({
   collect: ({ flags, common }: Run<typeof FLAGS>) => ({ chat: chatOf(flags, common), evenings: [] as Ended[] }),
   async load(run, { chat, evenings }) {
     const { flags, common, fleet } = run;
-    const { viewers: people, pays } = flags;
+    const { viewers: users, pays } = flags;
     for (let round = 1; round <= common.rounds; round++) {
       run.phase('preparing');
-      const options = { label: 'show', people, clocks: true, pays, payWithinMs: HOLD_MS / 2 };
+      const options = { label: 'show', users, clocks: true, pays, payWithinMs: HOLD_MS / 2 };
       const host = await openEvening(run.target, fleet, common, options);
       await run.readServer();
       await new Evening(run, host).run(chat.messages);

@@ -83,7 +83,7 @@ export const soak = defineLoad({
     const { flags, common, fleet } = run;
     const forMs = common.seconds * 1000;
     run.phase('preparing');
-    const options = { label: 'soak', people: flags.viewers, clocks: true, pays: 0.5, payWithinMs: 3_000 };
+    const options = { label: 'soak', users: flags.viewers, clocks: true, pays: 0.5, payWithinMs: 3_000 };
     const host = await openEvening(run.target, fleet, common, options);
     await joinEvenly(run, host, flags.viewers, flags.joinRate, JOIN_WAIT_MS);
     const steady = run.phase('soaking', { fromMs: fleet.secondAfter(0), forMs, measured: true });
@@ -133,9 +133,9 @@ async function sell({ fleet, flags }: SoakRun, host: Host, { fromMs, toMs }: Str
   const durationMs = Math.max(2_000, Math.round(saleEvery * 0.6));
   const behavior = { withinMs: 1_000, perBuyer: 2, early: 0.02, twice: 0.05, regret: 0.1 };
   for (let n = 0; n < SALES_MAX; n++) {
-    const zeroMs = fromMs + SALE_AHEAD_MS + n * saleEvery;
-    if (zeroMs + 2_000 > toMs) return;
-    await fleet.until(zeroMs - SALE_AHEAD_MS);
+    const openingMs = fromMs + SALE_AHEAD_MS + n * saleEvery;
+    if (openingMs + 2_000 > toMs) return;
+    await fleet.until(openingMs - SALE_AHEAD_MS);
     await host.sell({ units, opensInMs: SALE_AHEAD_MS, durationMs, holdMs: HOLD_MS, buyers, ...behavior });
   }
 }

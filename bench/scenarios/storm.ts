@@ -82,7 +82,7 @@ async function breakAll(run: Run<typeof FLAGS>, seed: number): Promise<Round> {
   const { flags, common, fleet, target } = run;
   const { viewers, away: awayMs, back: backMs } = flags;
   run.phase('preparing');
-  const host = await openEvening(target, fleet, common, { label: 'storm', people: viewers, clocks: false });
+  const host = await openEvening(target, fleet, common, { label: 'storm', users: viewers, clocks: false });
   await joinEvenly(run, host, viewers, flags.joinRate, WAIT_MS);
   const quietMs = fleet.secondAfter(0);
   const breakMs = quietMs + BEFORE_MS;

@@ -24,7 +24,7 @@ export type Access =
   /** No token: the show must allow guests, who cannot write or buy. */
   | { readonly kind: 'guest' };
 
-export interface Gate {
+export interface GatewayAddress {
   readonly host: string;
   readonly port: number;
   /** Before `/v1/shows/...`; empty unless the engine is behind a proxy. */
@@ -46,7 +46,7 @@ export interface Target {
   readonly url: string;
   readonly own: boolean;
   readonly redis?: string;
-  readonly gate: Gate;
+  readonly gateway: GatewayAddress;
   /** Null if no control API and key are known. */
   readonly office: BackOffice | null;
   /** Null if the engine was not started for the run. */
@@ -89,7 +89,7 @@ export async function openTarget(common: CommonFlags, { control = true, env = {}
     url: `ws://127.0.0.1:${engine.port}`,
     own: true,
     redis: await redisVersion(engine),
-    gate: { host: '127.0.0.1', port: engine.port, pathPrefix: '' },
+    gateway: { host: '127.0.0.1', port: engine.port, pathPrefix: '' },
     office: engine.control === null ? null : new BackOffice(engine.control.url, engine.control.apiKey),
     engine,
     access: async () => ({ kind: 'secret', secret: engine.secret }),
@@ -110,12 +110,12 @@ async function remoteTarget(
   address: string,
   needsControl: boolean,
 ): Promise<Target> {
-  const gate = gateOf(address, ca);
+  const gateway = gatewayOf(address, ca);
   if (needsControl && (control === null || apiKey === null))
     throw new FlagError('--url needs --control and --api-key too: this scenario creates a show');
   // Thousands of broken connections would not show the reason.
-  if (gate.tls !== undefined)
-    await get(gate, '/healthz').catch((error: unknown) => {
+  if (gateway.tls !== undefined)
+    await get(gateway, '/healthz').catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw new FlagError(`--url ${address}: ${why}; --ca FILE names the authority of its certificate`);
     });
@@ -123,7 +123,7 @@ async function remoteTarget(
   return {
     url: address,
     own: false,
-    gate,
+    gateway,
     office,
     engine: null,
     async access(show, users) {
@@ -134,12 +134,12 @@ async function remoteTarget(
         throw new FlagError(`tokens for ${users} users are too many requests: use --auth-secret`);
       return { kind: 'tokens', tokens: await mintAll(office, show, users) };
     },
-    read: () => readMetrics(gate),
+    read: () => readMetrics(gateway),
     stop: async () => {},
   };
 }
 
-function gateOf(address: string, caFile: string | null): Gate {
+function gatewayOf(address: string, caFile: string | null): GatewayAddress {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (url === null || !['ws:', 'http:', 'wss:', 'https:'].includes(url.protocol))
     throw new FlagError(`--url must be ws://host:port or wss://host:port of a gateway, got ${JSON.stringify(address)}`);
@@ -148,8 +148,8 @@ function gateOf(address: string, caFile: string | null): Gate {
   const name = url.hostname.replace(/^\[|\]$/g, '');
   // Avoids a lookup per connection.
   const host = name === 'localhost' ? '127.0.0.1' : name;
-  const gate = { host, port: Number(url.port || (secure ? 443 : 80)), pathPrefix: url.pathname.replace(/\/+$/, '') };
-  return secure ? { ...gate, tls: { name, ca: caFile === null ? null : readAuthorities(caFile) } } : gate;
+  const gateway = { host, port: Number(url.port || (secure ? 443 : 80)), pathPrefix: url.pathname.replace(/\/+$/, '') };
+  return secure ? { ...gateway, tls: { name, ca: caFile === null ? null : readAuthorities(caFile) } } : gateway;
 }
 
 function readAuthorities(file: string): string {
@@ -173,26 +173,26 @@ async function mintAll(office: BackOffice, show: string, users: number): Promise
 }
 
 /** Metrics of one gateway process, also if several share the port. */
-async function readMetrics(gate: Gate): Promise<ServerReading | null> {
-  const text = await metricsText(gate);
+async function readMetrics(gateway: GatewayAddress): Promise<ServerReading | null> {
+  const text = await metricsText(gateway);
   const cpuSeconds = valueIn(text, 'process_cpu_seconds_total');
   if (Number.isNaN(cpuSeconds)) return null;
   return { processes: [{ name: 'gateway', cpuSeconds, memoryBytes: valueIn(text, 'process_resident_memory_bytes') }] };
 }
 
 /** Values of metrics without labels; NaN if unknown. */
-export async function metricsOf(gate: Gate, names: readonly string[]): Promise<number[]> {
-  const text = await metricsText(gate);
+export async function metricsOf(gateway: GatewayAddress, names: readonly string[]): Promise<number[]> {
+  const text = await metricsText(gateway);
   return names.map((name) => valueIn(text, name));
 }
 
 const valueIn = (text: string, name: string): number =>
   Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
 
-const metricsText = (gate: Gate): Promise<string> => get(gate, '/metrics').catch(() => '');
+const metricsText = (gateway: GatewayAddress): Promise<string> => get(gateway, '/metrics').catch(() => '');
 
 /** Fetches a path of a gateway. Rejects after a timeout and for a status other than 200. */
-async function get({ host, port, tls }: Gate, path: string): Promise<string> {
+async function get({ host, port, tls }: GatewayAddress, path: string): Promise<string> {
   const options = { host, port, path, agent: false, signal: AbortSignal.timeout(GET_MS_MAX) } as const;
   const request = tls === undefined ? httpGet(options) : httpsGet({ ...options, ...trusting(tls) });
   const [response] = (await once(request, 'response')) as [IncomingMessage];

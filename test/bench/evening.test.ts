@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { arrivalTimes } from '../../bench/evening/arrival-rate.ts';
+import { arrivalTimes } from '../../bench/evening/arrival-times.ts';
 import { eveningChat } from '../../bench/evening/chat.ts';
 import { builtProgram } from '../../bench/launch/program.ts';
 import type { BenchResult } from '../../bench/report/result.ts';

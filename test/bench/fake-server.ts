@@ -1,12 +1,12 @@
 /** A server with a known delay, loss and stalls, which the generator must measure. */
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Gate } from '../../bench/scenarios/target.ts';
+import type { GatewayAddress } from '../../bench/scenarios/target.ts';
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { ServerMessage, Variant } from '../../src/protocol/messages.ts';
 
 export interface FakeServer {
-  readonly gate: Gate;
+  readonly gateway: GatewayAddress;
   /** All chat messages in order. */
   readonly received: Array<{ readonly user: string; readonly text: string }>;
   readonly lost: number;
@@ -83,7 +83,7 @@ export async function startFakeServer({
     });
   });
   return {
-    gate: { host: '127.0.0.1', port: (server.address() as AddressInfo).port, pathPrefix: '' },
+    gateway: { host: '127.0.0.1', port: (server.address() as AddressInfo).port, pathPrefix: '' },
     received,
     get lost() {
       return lost;

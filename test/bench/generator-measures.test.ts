@@ -18,7 +18,7 @@ import { type FakeServer, type FakeServerOptions, startFakeServer } from './fake
 interface Offer {
   readonly server?: FakeServerOptions;
   readonly fleet?: Fleet;
-  readonly people?: number;
+  readonly users?: number;
   readonly plan?: Partial<ChatPlan>;
   readonly variant?: ViewersParams['variant'];
   readonly meanwhile?: (server: FakeServer) => Promise<void> | void;
@@ -38,18 +38,18 @@ t.teardown(() => single.close());
 
 async function offer(
   t: Test,
-  { server: options = {}, fleet = single, people = 10, plan = {}, variant = 'json', meanwhile }: Offer,
+  { server: options = {}, fleet = single, users = 10, plan = {}, variant = 'json', meanwhile }: Offer,
 ): Promise<Outcome> {
   const server = await startFakeServer(options);
   t.teardown(() => server.close());
   const access = { kind: 'secret', secret: 'x'.repeat(32) } as const;
   const params: ViewersParams = {
-    gate: server.gate,
+    gateway: server.gateway,
     show: 's',
     access,
     role: 'viewer',
     variant,
-    people,
+    users,
     joinPerSecond: 500,
     measureEvery: 1,
     replyWaitMs: 300,
@@ -57,8 +57,8 @@ async function offer(
   const from = fleet.samples.length;
   const room = await fleet.load<ViewersParams, ViewersCommand>('viewers', params);
   room.start(fleet.nowMs() + 20);
-  await fleet.when('all joins', () => countOf(fleet.samples.slice(from), 'joined') === people, 8_000);
-  const whole: ChatPlan = { writers: people, perSecond: 200, arrivals: 'steady', forMs: 500, chars: 40, ...plan };
+  await fleet.when('all joins', () => countOf(fleet.samples.slice(from), 'joined') === users, 8_000);
+  const whole: ChatPlan = { writers: users, perSecond: 200, arrivals: 'steady', forMs: 500, chars: 40, ...plan };
   const chatMs = fleet.nowMs() + 150;
   room.command({ do: 'chat', atMs: chatMs, plan: whole });
   await meanwhile?.(server);
@@ -89,7 +89,7 @@ t.test('each lost message is counted as unanswered', async (t) => {
 });
 
 t.test('accepted chat that is not delivered is a gap', async (t) => {
-  const { ends } = await offer(t, { server: { gapEvery: 30 }, people: 4 });
+  const { ends } = await offer(t, { server: { gapEvery: 30 }, users: 4 });
   t.equal(ends[0]?.chatGaps, 3 * 4, 'messages 30, 60 and 90, for each of four viewers');
 });
 

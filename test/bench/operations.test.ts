@@ -144,7 +144,7 @@ t.test('system calls per delivery', { skip: cannotTrace() }, async (t) => {
   t.ok(made.ok && (await engine.store.startShow('calls', 'test')).ok);
   let frames = 0;
   const line = {
-    gate: { host: '127.0.0.1', port: engine.port, pathPrefix: '' },
+    gateway: { host: '127.0.0.1', port: engine.port, pathPrefix: '' },
     show: 'calls',
     variant: 'msgpack' as const,
     frames: new FrameCache(),

@@ -7,7 +7,7 @@ import { startFleet } from '../../bench/generator/fleet.ts';
 import type { ViewersCommand, ViewersParams, ViewersSummary } from '../../bench/generator/workloads/viewers.ts';
 import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
 import { FlagError, readFlags } from '../../bench/scenarios/flags.ts';
-import { type Gate, metricsOf, openTarget, type Target } from '../../bench/scenarios/target.ts';
+import { type GatewayAddress, metricsOf, openTarget, type Target } from '../../bench/scenarios/target.ts';
 import { startWorld } from '../gateway/harness.ts';
 import { selfSigned } from '../support/self-signed.ts';
 
@@ -20,53 +20,53 @@ t.test('viewers join, receive and write over TLS, and a wrong certificate is ref
   const world = await startWorld(t, { gateway: { tls: { ...certificate, passphrase: null } } });
   const url = `wss://127.0.0.1:${world.node.port}`;
   const target = await open('--url', url, '--ca', certificate.certFile);
-  t.match(target.gate, {
+  t.match(target.gateway, {
     host: '127.0.0.1',
     port: world.node.port,
     tls: { name: '127.0.0.1', ca: readFileSync(certificate.certFile, 'utf8') },
   });
-  const [missing] = await metricsOf(target.gate, ['no_such_number']);
+  const [missing] = await metricsOf(target.gateway, ['no_such_number']);
   t.ok(Number.isNaN(missing));
 
-  const people = 20;
+  const users = 20;
   const fleet = await startFleet({ processes: 1, seed: 3 });
   t.teardown(() => fleet.close());
-  const load = async (gate: Gate) => {
-    const tokens = Array.from({ length: people }, (_, person) => world.token(`p${person}`));
+  const load = async (gateway: GatewayAddress) => {
+    const tokens = Array.from({ length: users }, (_, userIndex) => world.token(`p${userIndex}`));
     const access = { kind: 'tokens', tokens } as const;
     const params = {
-      gate,
+      gateway,
       show: world.show,
       access,
       role: 'buyer',
       variant: 'msgpack',
-      people,
+      users,
       joinPerSecond: 200,
       measureEvery: 1,
     } as const;
     return fleet.load<ViewersParams, ViewersCommand>('viewers', params);
   };
-  const room = await load(target.gate);
+  const room = await load(target.gateway);
   room.start(fleet.nowMs());
-  await fleet.when('all joins', () => countOf(fleet.samples, 'joined') === people, 10_000);
+  await fleet.when('all joins', () => countOf(fleet.samples, 'joined') === users, 10_000);
   room.command({
     do: 'chat',
     atMs: fleet.nowMs() + 50,
-    plan: { perSecond: 40, arrivals: 'steady', forMs: 500, chars: 40, writers: people },
+    plan: { perSecond: 40, arrivals: 'steady', forMs: 500, chars: 40, writers: users },
   });
-  await fleet.when('all messages', () => countOf(fleet.samples, 'delivered') === 20 * people, 10_000);
+  await fleet.when('all messages', () => countOf(fleet.samples, 'delivered') === 20 * users, 10_000);
   const [end] = (await room.stop()) as ViewersSummary[];
-  t.match(end, { connected: people, unanswered: 0, eventGaps: 0, chatGaps: 0 });
+  t.match(end, { connected: users, unanswered: 0, eventGaps: 0, chatGaps: 0 });
   t.equal(countOf(fleet.samples, 'chat accepted'), 20);
   t.same(refusalsOf(fleet.samples), []);
 
   const untrusting = await load({
-    ...target.gate,
+    ...target.gateway,
     tls: { name: '127.0.0.1', ca: readFileSync(other.certFile, 'utf8') },
   });
   untrusting.start(fleet.nowMs());
-  await fleet.when('refusals', () => (refusalsOf(fleet.samples)[0]?.count ?? 0) === people, 10_000);
-  t.same(refusalsOf(fleet.samples), [{ code: 'closed_1006', count: people }], 'nothing is sent to an untrusted server');
+  await fleet.when('refusals', () => (refusalsOf(fleet.samples)[0]?.count ?? 0) === users, 10_000);
+  t.same(refusalsOf(fleet.samples), [{ code: 'closed_1006', count: users }], 'nothing is sent to an untrusted server');
   await untrusting.stop();
 
   const refusal = (pattern: RegExp, ...flags: string[]) =>

@@ -1,7 +1,7 @@
 /** The viewer page in Chromium against an engine: join, chat, wait, buy, hold, order. */
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { SHOW, startEngineUnderTest } from '../client/live-engine.ts';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { findChromium, launchChromium, pageScripts } from './chromium.ts';
 
 const executablePath = findChromium();
@@ -15,7 +15,7 @@ async function joinAs(page: Page, url: string, name: string): Promise<void> {
 }
 
 t.test('two viewers take part in a sale', { skip }, async (t) => {
-  const engine = await startEngineUnderTest(t, { scripts: pageScripts() });
+  const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t, executablePath ?? '');
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const errors: string[] = [];
@@ -111,7 +111,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
 });
 
 t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
-  const engine = await startEngineUnderTest(t, { scripts: pageScripts() });
+  const engine = await startLiveEngine(t, { scripts: pageScripts() });
   const browser = await launchChromium(t, executablePath ?? '');
   const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
   phone.setDefaultTimeout(8_000);

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { SHOW, startEngineUnderTest, until } from './live-engine.ts';
+import { SHOW, startLiveEngine, until } from '../support/live-engine.ts';
 
 t.test('authors see messages above the display cap, and removed messages disappear (C-5.2, C-10.1)', async (t) => {
-  const engine = await startEngineUnderTest(t);
+  const engine = await startLiveEngine(t);
   const clients = await Promise.all([
     engine.join('ana', { variant: 'json' }),
     engine.join('bo', { variant: 'msgpack' }),

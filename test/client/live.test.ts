@@ -2,12 +2,12 @@
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import { SHOW, startEngineUnderTest, until } from './live-engine.ts';
+import { SHOW, startLiveEngine, until } from '../support/live-engine.ts';
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 
 t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', async (t) => {
-  const engine = await startEngineUnderTest(t);
+  const engine = await startLiveEngine(t);
   const ana = await engine.join('ana', { variant: 'json' });
   const bo = await engine.join('bo', { variant: 'msgpack' });
   const sent = await ana.chat('hello 👋 <b>');
@@ -41,7 +41,7 @@ t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', 
 });
 
 t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q-7.2, Q-7.3, T-3.2)', async (t) => {
-  const engine = await startEngineUnderTest(t);
+  const engine = await startLiveEngine(t);
   const ana = await engine.join('ana', { variant: 'msgpack' });
   const sale = await engine.office.createSale(
     SHOW,
@@ -87,7 +87,7 @@ t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q
 });
 
 t.test('a lost connection is resumed with what was missed, and a request made meanwhile succeeds (I7)', async (t) => {
-  const engine = await startEngineUnderTest(t);
+  const engine = await startLiveEngine(t);
   const ana = await engine.join('ana', { random: () => 0.2 });
   const bo = await engine.join('bo');
   await bo.chat('one');

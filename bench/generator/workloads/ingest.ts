@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CODECS } from '../../../src/protocol/codec.ts';
 import type { ErrorMessage, Ok } from '../../../src/protocol/messages.ts';
 import type { WireVariant } from '../../scenarios/common-flags.ts';
-import type { Access, Gate } from '../../scenarios/target.ts';
+import type { Access, GatewayAddress } from '../../scenarios/target.ts';
 import { sourceAddress, tokenMaker, VARIANTS } from '../access.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { decode, kindOf } from '../frame-cache.ts';
@@ -16,12 +16,12 @@ import { Timers } from '../timers.ts';
 import { binaryFrame, RawSocket, textFrame } from '../websocket.ts';
 
 export interface IngestParams {
-  readonly gate: Gate;
-  /** Person i is in show i mod their number, as user `p<i / their number>`. */
+  readonly gateway: GatewayAddress;
+  /** User i is in show i mod the number of shows. Its id there is `p<i / number of shows>`. */
   readonly shows: ReadonlyArray<{ readonly show: string; readonly access: Access }>;
   readonly variant: WireVariant;
   /** In all shards together. */
-  readonly people: number;
+  readonly users: number;
   readonly joinPerSecond: number;
   /** Messages of one write. */
   readonly bunch: number;
@@ -56,7 +56,7 @@ export const ingest: Workload<IngestParams, IngestCommand> = {
 };
 
 interface Writer {
-  readonly person: number;
+  readonly userIndex: number;
   readonly show: string;
   socket: RawSocket | null;
   welcomed: boolean;
@@ -69,7 +69,7 @@ interface Writer {
 class Ingest implements WorkloadRun<IngestCommand> {
   readonly #context: WorkloadContext<IngestParams>;
   readonly #writers: Writer[] = [];
-  readonly #tokens: Array<(person: number) => string | null>;
+  readonly #tokens: Array<(userIndex: number) => string | null>;
   readonly #text: string;
   readonly #meters;
   readonly #pacers: Pacer[] = [];
@@ -84,10 +84,10 @@ class Ingest implements WorkloadRun<IngestCommand> {
     this.#context = context;
     this.#timers = new Timers(context.nowMs);
     const { params, shard, recorder } = context;
-    for (let person = shard.index; person < params.people; person += shard.of) {
-      const show = params.shows[person % params.shows.length]?.show ?? '';
+    for (let userIndex = shard.index; userIndex < params.users; userIndex += shard.of) {
+      const show = params.shows[userIndex % params.shows.length]?.show ?? '';
       const state = { socket: null, welcomed: false, isFlooding: false, wasRefused: false };
-      this.#writers.push({ person, show, open: new Map(), ...state });
+      this.#writers.push({ userIndex, show, open: new Map(), ...state });
     }
     this.#tokens = params.shows.map(({ show, access }) => tokenMaker(access, show, 'viewer'));
     this.#text = 'nice one, size M please '.repeat(Math.ceil(params.chars / 24)).slice(0, params.chars);
@@ -101,9 +101,9 @@ class Ingest implements WorkloadRun<IngestCommand> {
   }
 
   start(atMs: number): void {
-    const { people, joinPerSecond } = this.#context.params;
-    this.#pace(steady(joinPerSecond, (people * 1000) / joinPerSecond), atMs, (_, person) => {
-      const writer = this.#own(person);
+    const { users, joinPerSecond } = this.#context.params;
+    this.#pace(steady(joinPerSecond, (users * 1000) / joinPerSecond), atMs, (_, userIndex) => {
+      const writer = this.#own(userIndex);
       if (writer !== undefined) this.#join(writer);
     });
   }
@@ -111,9 +111,9 @@ class Ingest implements WorkloadRun<IngestCommand> {
   command(command: IngestCommand): void {
     const { atMs, forMs } = command;
     if (command.do === 'flood') return this.#timers.at(atMs, () => this.#flood(atMs + forMs));
-    const { bunch, people } = this.#context.params;
+    const { bunch, users } = this.#context.params;
     this.#pace(steady(command.perSecond / bunch, forMs), atMs, (dueMs, i) => {
-      const writer = this.#own(i % people);
+      const writer = this.#own(i % users);
       if (writer === undefined) return;
       this.#context.recorder.sent(dueMs);
       this.#write(writer, dueMs);
@@ -136,13 +136,13 @@ class Ingest implements WorkloadRun<IngestCommand> {
   }
 
   #join(writer: Writer): void {
-    const { gate, shows, variant } = this.#context.params;
-    const token = this.#tokens[writer.person % shows.length]?.(Math.floor(writer.person / shows.length)) ?? null;
-    const localAddress = sourceAddress(gate.host, writer.person);
+    const { gateway, shows, variant } = this.#context.params;
+    const token = this.#tokens[writer.userIndex % shows.length]?.(Math.floor(writer.userIndex / shows.length)) ?? null;
+    const localAddress = sourceAddress(gateway.host, writer.userIndex);
     writer.socket = new RawSocket(
       {
-        ...gate,
-        path: `${gate.pathPrefix}/v1/shows/${writer.show}`,
+        ...gateway,
+        path: `${gateway.pathPrefix}/v1/shows/${writer.show}`,
         protocols: [`stampede.v1.${VARIANTS[variant]}`, ...(token === null ? [] : [`token.${token}`])],
         ...(localAddress === undefined ? {} : { localAddress }),
       },
@@ -226,9 +226,9 @@ class Ingest implements WorkloadRun<IngestCommand> {
     writer.open.clear();
   }
 
-  #own(person: number): Writer | undefined {
+  #own(userIndex: number): Writer | undefined {
     const { index, of } = this.#context.shard;
-    return person % of === index ? this.#writers[(person - index) / of] : undefined;
+    return userIndex % of === index ? this.#writers[(userIndex - index) / of] : undefined;
   }
 
   #pace(schedule: Generator<number, void>, atMs: number, emit: (dueMs: number, index: number) => void): void {

@@ -1,5 +1,5 @@
 /**
- * The workload `viewers`: people of a room join on a schedule, receive everything, and some write.
+ * The workload `viewers`: users of a room join on a schedule, receive everything, and some write.
  * All deliveries are counted. The latency of each message is measured by some viewers, spread
  * evenly: a hundred thousand measurements show what ten million would.
  */
@@ -12,19 +12,19 @@ import { dueOf } from '../stamp.ts';
 import { Viewer, type ViewerListener } from '../viewer.ts';
 import { type GroupParams, ViewerGroup } from '../viewer-group.ts';
 
-/** Person i is user `p<i>`. */
+/** The id of user i is `p<i>`. */
 export interface ViewersParams extends GroupParams {
   readonly role: Role;
   readonly joinPerSecond: number;
-  /** Which person is the first that measures; 0 unless given. */
+  /** Which user is the first that measures; 0 unless given. */
   readonly measureFrom?: number;
   /**
    * Events with a stamp are timed: from their stamp, or from their commit too, where the engine's
    * Redis has the clock of this machine.
    */
   readonly timesEvents?: 'stamp' | 'commit';
-  /** Number of the first person; 0 unless given. For a second workload on the same show. */
-  readonly firstPerson?: number;
+  /** Number of the first user; 0 unless given. For a second workload on the same show. */
+  readonly firstUser?: number;
   /** Replaces the shard that the fleet assigns. */
   readonly shard?: Shard;
   /** How long `stop` waits for open requests; 5 s unless given. */
@@ -32,19 +32,19 @@ export interface ViewersParams extends GroupParams {
 }
 
 export interface ChatPlan extends ChatSchedule {
-  /** The first so many people write, one after the other. */
+  /** The first so many users write, one after the other. */
   readonly writers: number;
-  /** Every `skipEvery`-th person stalls at times, and does not write. */
+  /** Every `skipEvery`-th user stalls at times, and does not write. */
   readonly skipEvery?: number;
 }
 
 export type ViewersCommand =
   | { readonly do: 'chat'; readonly atMs: number; readonly plan: ChatPlan }
-  /** Every `every`-th person loses the connection now, and resumes from `atMs` on. */
+  /** Every `every`-th user loses the connection now, and resumes from `atMs` on. */
   | { readonly do: 'reconnect'; readonly every: number; readonly atMs: number; readonly joinPerSecond: number }
-  /** Every `every`-th person stops reading for so long. */
+  /** Every `every`-th user stops reading for so long. */
   | { readonly do: 'stall'; readonly every: number; readonly forMs: number }
-  /** All people without a connection resume now. */
+  /** All users without a connection resume now. */
   | { readonly do: 'return' };
 
 /** When an event reached this shard: the first and the last viewer, and how many. */
@@ -110,15 +110,15 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   #lastJoinMs = 0;
 
   constructor(context: WorkloadContext<ViewersParams>) {
-    const { shard, firstPerson = 0 } = context.params;
+    const { shard, firstUser = 0 } = context.params;
     this.#context = context;
     this.#meters = metersOf(context);
-    this.group = new ViewerGroup(context, (person, room) => new Viewer(firstPerson + person, room, this), shard);
+    this.group = new ViewerGroup(context, (userIndex, room) => new Viewer(firstUser + userIndex, room, this), shard);
   }
 
   start(atMs: number): void {
-    const { people, joinPerSecond } = this.#context.params;
-    this.#join(people, joinPerSecond, atMs, (i) => this.group.own(i));
+    const { users, joinPerSecond } = this.#context.params;
+    this.#join(users, joinPerSecond, atMs, (i) => this.group.own(i));
   }
 
   command(command: ViewersCommand): void {
@@ -173,7 +173,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     this.#meters.join.record(this.#lastJoinMs - viewer.dueMs);
   }
 
-  onFrame({ person }: Viewer, facts: FrameFacts, bytes: number): void {
+  onFrame({ userIndex }: Viewer, facts: FrameFacts, bytes: number): void {
     const meters = this.#meters;
     meters.frames.add();
     meters.bytes.add(bytes);
@@ -181,7 +181,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     if (facts.frame.missed !== undefined) meters.missed.add(facts.frame.missed);
     if (facts.lastEvent > 0) this.#recordEvents(facts);
     const { measureEvery, measureFrom = 0 } = this.#context.params;
-    if (facts.dues.length === 0 || person % measureEvery !== measureFrom) return;
+    if (facts.dues.length === 0 || userIndex % measureEvery !== measureFrom) return;
     const nowMs = this.#context.nowMs();
     for (const dueMs of facts.dues) meters.delivery.record(nowMs - dueMs);
   }
@@ -201,7 +201,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   }
 
   #everyNth(every: number): Viewer[] {
-    return this.group.members.filter(({ person }) => person % every === 0);
+    return this.group.members.filter(({ userIndex }) => userIndex % every === 0);
   }
 
   #leave(viewer: Viewer): void {
@@ -212,7 +212,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   #reconnect({ every, atMs, joinPerSecond }: Extract<ViewersCommand, { do: 'reconnect' }>): void {
     const gone = new Set(this.#everyNth(every).filter(({ welcomed }) => welcomed));
     for (const viewer of gone) this.#leave(viewer);
-    this.#join(Math.ceil(this.#context.params.people / every), joinPerSecond, atMs, (i) => {
+    this.#join(Math.ceil(this.#context.params.users / every), joinPerSecond, atMs, (i) => {
       const viewer = this.group.own(i * every);
       return viewer !== undefined && gone.has(viewer) ? viewer : undefined;
     });
@@ -230,7 +230,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   }
 
   /**
-   * Person i mod `writers` writes message i. Each shard walks the whole plan and sends its part.
+   * User i mod `writers` writes message i. Each shard walks the whole plan and sends its part.
    */
   #chat({ writers, skipEvery, ...schedule }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;

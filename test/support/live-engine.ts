@@ -13,7 +13,7 @@ import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
-import { ROOT } from '../support/root.ts';
+import { ROOT } from './root.ts';
 
 export const SHOW = 'market';
 export const PRODUCTS = [
@@ -44,7 +44,7 @@ export interface Engine {
 const API_KEY = 'a-key-for-the-tests-only';
 
 /** `scripts`: the folder of compiled page modules, to serve the viewer page. */
-export async function startEngineUnderTest(t: Test, options: { scripts?: string } = {}): Promise<Engine> {
+export async function startLiveEngine(t: Test, options: { scripts?: string } = {}): Promise<Engine> {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });

@@ -39,7 +39,7 @@ export const UNTRUSTED_BYTES_MAX = 4096;
 // Without records, each message can be decoded alone.
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false } as ConstructorParameters<typeof Packr>[0]);
 
-export class Connection<Out, In> {
+export class FleetConnection<Out, In> {
   readonly socket: Socket;
   /** Raised by `trust`. */
   bytesMax = UNTRUSTED_BYTES_MAX;
