@@ -86,8 +86,8 @@ export class Host {
   }
 
   /**
-   * Creates a sale and commands the buyers. `openingMs`: its opening on the fleet's clock, to a round
-   * trip.
+   * Creates a sale and commands the buyers. Returns its opening on the fleet's clock; the error is
+   * at most half a round trip.
    */
   async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly openingMs: number }> {
     const { units, opensInMs, durationMs, holdMs, ...press } = options;
