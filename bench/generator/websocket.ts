@@ -52,6 +52,8 @@ export const trusting = (trust: Trust) => ({
 /** A socket's callback has processed it before the next read, of any socket. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 const HEAD_BYTES_MAX = 10;
+/** No server sends larger frames: the stream would be out of step. */
+const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 export class RawSocket {
   readonly #socket: Socket;
@@ -162,6 +164,11 @@ export class RawSocket {
     for (;;) {
       const left = data.length - at;
       const size = left < 2 ? Number.POSITIVE_INFINITY : frameBytes(data, at);
+      if (size > FRAME_BYTES_MAX && size !== Number.POSITIVE_INFINITY) {
+        this.#closeCode = 1009;
+        this.#socket.destroy();
+        return;
+      }
       if (size > left) break;
       const marker = (data[at + 1] as number) & 0x7f;
       const head = marker < 126 ? 2 : marker === 126 ? 4 : 10;

@@ -1,5 +1,8 @@
 /** Parts of a comparison: dialects, the search for the highest rate, missing programs. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import t from 'tap';
+import { RawSocket } from '../../bench/generator/websocket.ts';
 import { createDialect, type DialectSpec } from '../../bench/peers/dialects.ts';
 import { dueMicrosOf, MESSAGE_BYTES, messageBytes, messageText, numberOf } from '../../bench/peers/message.ts';
 import { findProgram, hasLibrary, startForeignProgram } from '../../bench/peers/processes.ts';
@@ -33,6 +36,24 @@ function receive(spec: DialectSpec, frames: readonly Buffer[]) {
   for (const frame of frames) dialect.onFrame(frame);
   return received;
 }
+
+t.test('a frame of impossible size closes the connection', async (t) => {
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+        socket.write(Buffer.from([0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0]));
+      });
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const code = await new Promise<number>((onClose) => {
+    new RawSocket({ host: '127.0.0.1', port, path: '/', protocols: [] }, { onMessage() {}, onClose });
+  });
+  t.equal(code, 1009);
+});
 
 t.test('messages are counted and decoded in every dialect', async (t) => {
   const messages = [7, 8, 9].map((number) => messageBytes(number, 1));
