@@ -15,26 +15,28 @@ ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')
     .join(', ')}, one after the other
 
   diff A.json B.json           what became better or worse, and whether it is more than noise
-  diff A1 A2 ... -- B1 B2 ...  the same with several results per side; a folder means all in it
+  diff A1 A2 ... -- B1 B2 ...  the same with several results, or folders of results, per side
   trace --out FILE             writes a synthetic chat recording for --trace; --describe FILE describes one
-  join HOST:PORT --key SECRET  lends this machine to a run on another one (--listen, --generators, --key)
+  join HOST:PORT --key SECRET  generates load for a run on another machine (--listen, --generators, --key)
 
 Exit code: 0 passed, 1 failed, 2 wrong flags, 3 inconclusive (the load generator was the bottleneck
 or lost a worker), 130 stopped.
 `;
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [word = '--help', ...rest] = argv;
-  if (word === '--help' || word === '-h' || word === 'help') {
+  const [command = '--help', ...rest] = argv;
+  if (command === '--help' || command === '-h' || command === 'help') {
     process.stdout.write(HELP);
     return EXIT.passed;
   }
-  if (word === 'trace') return runTrace(rest, process.stdout);
-  if (word === 'diff') return runDiff(rest, process.stdout);
-  if (word === 'join') return runJoin(rest);
+  if (command === 'trace') return runTrace(rest, process.stdout);
+  if (command === 'diff') return runDiff(rest, process.stdout);
+  if (command === 'join') return runJoin(rest);
   const chosen =
-    word === 'all' ? SCENARIOS.filter(({ inAll }) => inAll === true) : SCENARIOS.filter(({ name }) => name === word);
-  if (chosen.length === 0) throw new FlagError(`unknown scenario ${JSON.stringify(word)}; --help lists them`);
+    command === 'all'
+      ? SCENARIOS.filter(({ inAll }) => inAll === true)
+      : SCENARIOS.filter(({ name }) => name === command);
+  if (chosen.length === 0) throw new FlagError(`unknown scenario ${JSON.stringify(command)}; --help lists them`);
   if (rest.includes('--help')) {
     process.stdout.write(chosen.map(scenarioHelp).join('\n'));
     return EXIT.passed;

@@ -7,7 +7,7 @@ import type { Check } from '../report/result.ts';
 import { BackOffice, BackOfficeError } from '../users/back-office.ts';
 import { type Books, readBooks } from '../verdict/books.ts';
 import { checkSales } from '../verdict/checks.ts';
-import { addEvidence, type Evidence, NOTHING_SEEN } from '../verdict/evidence.ts';
+import { addEvidence, type Evidence, NO_EVIDENCE } from '../verdict/evidence.ts';
 import { distinct } from '../verdict/grants.ts';
 import { BRANDS, flashSale, PRODUCTS } from './catalogue.ts';
 import type { RunningEngine } from './engine.ts';
@@ -116,7 +116,7 @@ export class DemoShow {
       ({ client: { status, model } }) =>
         head !== null && status.at === 'open' && (model.epoch !== head.epoch || model.offset < head.offset),
     );
-    const seen = addEvidence([users.probe.evidence(), { ...NOTHING_SEEN, ends: users.checkout.ends }]);
+    const seen = addEvidence([users.probe.evidence(), { ...NO_EVIDENCE, ends: users.checkout.ends }]);
     const lookUp = { most: LOOK_UPS_MAX, seed: this.#options.seed };
     const books = await readBooks(this.#backOffice, this.id, seen.grants, lookUp).catch((error: unknown) => {
       users.counters.violation(`the books could not be read: ${String(error)}`);

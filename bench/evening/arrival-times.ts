@@ -1,4 +1,4 @@
-/** When each of so many viewers joins. */
+/** Join times of viewers. */
 import type { EveningCommand } from './commands.ts';
 
 type Shape = Extract<EveningCommand, { do: 'join' }>['shape'];

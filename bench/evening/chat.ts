@@ -19,7 +19,7 @@ const VOICES = 64;
 const PRODUCTS = ['Tee'];
 const SIZES = ['S', 'M', 'L', 'XL'];
 
-/** Messages of independent writers, at this mean rate. */
+/** Returns messages of independent writers at a mean rate. */
 export function syntheticChat(seed: number, perSecond: number, forMs: number): TimedText[] {
   if (perSecond === 0) return [];
   const prng = createPrng(seed).fork(STREAM);
@@ -31,7 +31,7 @@ export function syntheticChat(seed: number, perSecond: number, forMs: number): T
 
 export interface EveningChat {
   readonly messages: readonly TimedText[];
-  /** Where the chat comes from, for the reader of the result. */
+  /** The source of the chat, for the report. */
   readonly note: string;
 }
 
@@ -40,17 +40,17 @@ interface EveningOptions {
   readonly seed: number;
   readonly perSecond: number;
   readonly forMs: number;
-  /** When sales open, from the start: chat is densest then. */
+  /** Openings of sales in ms from the start. The chat rate is highest there. */
   readonly openings: readonly number[];
 }
 
-/** Around an opening people write this many times as much, for so long. */
-const BURST = 5;
+/** For `BURST_MS` around an opening, the chat rate is multiplied by `BURST_FACTOR`. */
+const BURST_FACTOR = 5;
 const BURST_MS = 4_000;
 
 /**
- * A recording that is fitted to the length of the run, or synthetic chat with a burst at each
- * opening. Throws `FlagError` when the recording cannot be used.
+ * Returns a recording that is fitted to the length of the run, or synthetic chat with a burst at
+ * each opening. Throws `FlagError` when the recording cannot be used.
  */
 export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningOptions): EveningChat {
   if (file !== null) {
@@ -59,26 +59,26 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     const speed = Math.max(1, (lastMs + 1) / forMs);
     const schedule = { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 };
     return {
-      messages: [...replay(recording, schedule)].map(({ dueMs, text }) => [dueMs, shortened(text)] as const),
+      messages: [...replay(recording, schedule)].map(({ dueMs, text }) => [dueMs, shorten(text)] as const),
       note:
         `Chat replays ${file}: ${recording.length} messages of ${Math.round(lastMs / 1000)} s, ` +
-        `${speed.toFixed(1)} times as fast.`,
+        `at ${speed.toFixed(1)} times its speed.`,
     };
   }
   const profile = { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) };
   const calm = syntheticTrace({ profile, seconds: forMs / 1000, seed }).map(
-    ({ atMs, text }) => [atMs, shortened(text)] as const,
+    ({ atMs, text }) => [atMs, shorten(text)] as const,
   );
   const bursts = openings.flatMap((openMs, i) =>
-    syntheticChat(seed + i + 1, perSecond * BURST, BURST_MS).map(
+    syntheticChat(seed + i + 1, perSecond * BURST_FACTOR, BURST_MS).map(
       ([atMs, text]) => [Math.max(0, openMs - BURST_MS / 2) + atMs, text] as const,
     ),
   );
   return {
     messages: [...calm, ...bursts].sort(([a], [b]) => a - b),
     note:
-      'Chat is synthetic, with the bunching, lengths, scripts and emoji of recorded chat, ' +
-      `and ${BURST} times as dense around each opening.`,
+      'Chat is synthetic, with the bursts, lengths, scripts and emoji of recorded chat, ' +
+      `and ${BURST_FACTOR} times the rate around each opening.`,
   };
 }
 
@@ -95,9 +95,9 @@ function readRecording(file: string): readonly TraceMessage[] {
   return messages;
 }
 
-/** The stamp with the due time takes part of the space of a message. */
+/** Each message also contains a stamp with its due time. */
 const TEXT_CHARS_MAX = LIMITS.chatTextCharsMax - STAMP_CHARS_MAX;
 
-/** Never cuts within a character. */
-const shortened = (text: string): string =>
+/** Truncates a text, but never within a surrogate pair. */
+const shorten = (text: string): string =>
   text.length <= TEXT_CHARS_MAX ? text : text.slice(0, TEXT_CHARS_MAX).replace(/[\ud800-\udbff]$/, '');

@@ -1,6 +1,6 @@
 /**
- * The host's side of a run: a show with something to sell, its virtual users and their commands,
- * the checkout, and the checks at the end.
+ * The host of a show under load: creates the show and its sales, commands the virtual users, runs
+ * the checkout, and checks the results.
  */
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
 import type { Check } from '../report/result.ts';
@@ -11,7 +11,7 @@ import type { BackOffice } from '../users/back-office.ts';
 import { Checkout } from '../users/checkout.ts';
 import { readBooks } from '../verdict/books.ts';
 import { checkConnections, checkSales, checkZeros } from '../verdict/checks.ts';
-import { addEvidence, type Evidence, NOTHING_SEEN } from '../verdict/evidence.ts';
+import { addEvidence, type Evidence, NO_EVIDENCE } from '../verdict/evidence.ts';
 import type { EveningCommand, EveningParams, EveningSummary, GrantReport, PressCommand, Rush } from './commands.ts';
 
 export interface EveningRunOptions {
@@ -21,7 +21,7 @@ export interface EveningRunOptions {
   /** Share of the granted holds that is paid for; 0 unless given. */
   readonly pays?: number;
   readonly payWithinMs?: number;
-  /** Every so many-th user measures chat delivery. */
+  /** Every `measureEvery`-th user measures chat delivery. */
   readonly measureEvery?: number;
 }
 
@@ -32,7 +32,7 @@ export interface SaleOptions extends Omit<PressCommand, 'do' | 'sale' | 'skus' |
   readonly holdMs: number;
 }
 
-export interface Ended {
+export interface EveningResult {
   readonly evidence: Evidence;
   readonly rushes: readonly Rush[];
   readonly lastResumeMs: number;
@@ -41,9 +41,7 @@ export interface Ended {
 
 const SKUS = ['S', 'M', 'L', 'XL'] as const;
 const PRICE_MINOR_UNITS = 25_00;
-/**
- * Reservations that are looked up one by one: the HTTP API takes 6,000 requests a minute of a key.
- */
+/** Limit of single look-ups: the HTTP API accepts 6,000 requests per minute and key. */
 export const LOOK_UPS_MAX = 500;
 const CONFIRM_REPEATS = 0.1;
 
@@ -117,13 +115,13 @@ export class Host {
     return { sale, openingMs };
   }
 
-  /** Stops all users, waits for open requests, and checks what they saw against the books. */
-  async end(zeroSpreadMs: number): Promise<Ended> {
+  /** Stops all users, waits for open requests, and compares what users received with the books. */
+  async end(zeroSpreadMs: number): Promise<EveningResult> {
     await this.checkout.close();
     const summaries = (await this.#load.stop()) as EveningSummary[];
     const evidence = addEvidence([
       ...summaries.map((summary) => summary.evidence),
-      { ...NOTHING_SEEN, ends: this.checkout.ends },
+      { ...NO_EVIDENCE, ends: this.checkout.ends },
     ]);
     const books = await readBooks(this.office, this.show, evidence.grants, { most: LOOK_UPS_MAX, seed: this.#seed });
     return {

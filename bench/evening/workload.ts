@@ -234,10 +234,10 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
       this.#probe.connections.snapshots++;
     }
     if (facts.lastEvent > 0) this.#onEvents(facts);
-    if (facts.dues.length > 0 && viewer.userIndex % this.#context.params.measureEvery === 0) {
+    if (facts.dueTimesMs.length > 0 && viewer.userIndex % this.#context.params.measureEvery === 0) {
       const nowMs = this.#context.nowMs();
       const { slowUntilMs } = this.#user(viewer);
-      for (const dueMs of facts.dues) {
+      for (const dueMs of facts.dueTimesMs) {
         // Messages from before the join come from the room's history, not from a broadcast.
         if (dueMs < viewer.dueMs) continue;
         // What waited for a viewer that did not read says nothing about the engine.

@@ -11,12 +11,12 @@ export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
 };
 
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
-/** Below the ports of one local address, and below the engine's limit per address. */
+/** Fewer than the ports of a local address, and than the engine accepts per address. */
 const CONNECTIONS_PER_ADDRESS = 15_000;
 
 export const userOf = (userIndex: number): string => `p${userIndex}`;
 
-/** Null: the user joins as a guest. Throws when there are fewer tokens than users. */
+/** Returns a function that makes the token of a user; its result is null for guests. */
 export function tokenMaker(access: Access, show: string, role: Role): (userIndex: number) => string | null {
   if (access.kind === 'guest') return () => null;
   if (access.kind === 'tokens') {
@@ -31,7 +31,7 @@ export function tokenMaker(access: Access, show: string, role: Role): (userIndex
     tokens.mint({ show, user: userOf(userIndex), name: userOf(userIndex), role }, TOKEN_TTL_SECONDS);
 }
 
-/** On loopback many users connect from several addresses. */
+/** Returns a local address for a user: on loopback, many users need several addresses. */
 export function sourceAddress(host: string, userIndex: number): string | undefined {
   const block = Math.floor(userIndex / CONNECTIONS_PER_ADDRESS);
   return host === '127.0.0.1' && block > 0 && block < 250 ? `127.0.0.${block + 1}` : undefined;

@@ -1,12 +1,12 @@
 /**
- * Messages between coordinator and worker: MessagePack, each after its length (4 bytes,
- * big-endian).
+ * Connection of coordinator and worker. A message is its length (4 bytes, big-endian) and
+ * MessagePack.
  */
 import type { Socket } from 'node:net';
 import { Packr } from 'msgpackr';
 import type { Sample, Shard } from './contract.ts';
 
-/** Coordinator and workers must have the same release. */
+/** Coordinator and workers must have the same version. */
 export const FLEET_VERSION = 1;
 
 export type ToWorker =
@@ -33,7 +33,7 @@ export type ToCoordinator =
 const HEAD_BYTES = 4;
 /** Parameters may contain a token for each user of a large run. */
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
-/** Until the peer has proved that it knows the key. */
+/** Limit of a message until the peer has proved that it knows the key. */
 export const UNTRUSTED_BYTES_MAX = 4096;
 
 // Without records, each message can be decoded alone.
@@ -48,20 +48,20 @@ export class FleetConnection<Out, In> {
   #onMessage: (message: In) => void;
 
   /** Calls `onClose` once, with the reason. */
-  constructor(socket: Socket, onMessage: (message: In) => void, onClose: (why: string) => void) {
+  constructor(socket: Socket, onMessage: (message: In) => void, onClose: (reason: string) => void) {
     this.socket = socket;
     this.#onMessage = onMessage;
-    let why = 'the connection was closed';
+    let reason = 'the connection was closed';
     socket.setNoDelay(true);
     socket.on('error', (error) => {
-      why = error.message;
+      reason = error.message;
     });
-    socket.on('close', () => onClose(why));
+    socket.on('close', () => onClose(reason));
     socket.on('data', (chunk: Buffer) => {
       try {
-        this.#take(chunk);
+        this.#receive(chunk);
       } catch (error) {
-        why = error instanceof Error ? error.message : String(error);
+        reason = error instanceof Error ? error.message : String(error);
         socket.destroy();
       }
     });
@@ -81,7 +81,7 @@ export class FleetConnection<Out, In> {
     this.socket.uncork();
   }
 
-  #take(chunk: Buffer): void {
+  #receive(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     while (this.#bytes >= HEAD_BYTES) {
@@ -96,7 +96,7 @@ export class FleetConnection<Out, In> {
     }
   }
 
-  /** Returns at least so many bytes. The chunks of a large message are joined once. */
+  /** Returns a buffer of at least `bytes` bytes. The chunks of a large message are joined once. */
   #peek(bytes: number): Buffer {
     if ((this.#chunks[0]?.length ?? 0) < bytes) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0] ?? Buffer.alloc(0);

@@ -1,7 +1,6 @@
 /**
- * Decodes what the server sends at a price that a generator can pay. A broadcast has the same bytes
- * for all viewers, so it is decoded once per worker. Equality is decided by all bytes, never by a
- * hash alone.
+ * Decodes messages of the server. A broadcast has the same bytes for all viewers, so each worker
+ * decodes it once. All bytes are compared, not only a hash.
  */
 import { inflateRawSync } from 'node:zlib';
 import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
@@ -10,15 +9,15 @@ import { dueOf } from './stamp.ts';
 
 export type MessageKind = ServerMessage['t'];
 
-/** What a viewer uses of a broadcast frame. */
+/** The parts of a broadcast frame that viewers use. */
 export interface FrameFacts {
   readonly frame: Frame;
   /** Chat messages in it, and the ids of the first and the last (0 when there are none). */
   readonly chat: number;
   readonly firstChat: number;
   readonly lastChat: number;
-  /** Due times of those chat messages that carry one, fleet clock. */
-  readonly dues: Float64Array;
+  /** Due times of the chat messages that contain one, on the fleet's clock. */
+  readonly dueTimesMs: Float64Array;
   /** Offsets of its first and last event; 0 when there are none. */
   readonly firstEvent: number;
   readonly lastEvent: number;
@@ -33,19 +32,19 @@ const KINDS: ReadonlyMap<number, MessageKind> = new Map(
 
 /** The kind of an uncompressed message, without decoding it; null when it must be decoded. */
 export function kindOf(payload: Buffer, binary: boolean): MessageKind | null {
-  // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", a fixstr's head, `fr...`.
+  // JSON: `{"t":"fr...`; MessagePack: a fixmap, fixstr "t", the header of a fixstr, `fr...`.
   const at = binary ? 4 : 6;
-  const plain = binary
+  const isPlain = binary
     ? ((payload[0] ?? 0) & 0xf0) === 0x80 && payload[1] === 0xa1 && payload[2] === 0x74
     : payload[0] === 0x7b && payload[2] === 0x74;
-  return plain ? (KINDS.get((payload[at] ?? 0) * 256 + (payload[at + 1] ?? 0)) ?? null) : null;
+  return isPlain ? (KINDS.get((payload[at] ?? 0) * 256 + (payload[at + 1] ?? 0)) ?? null) : null;
 }
 
-/** Decodes a message in any variant. Throws when it is none. */
+/** Decodes a message in any variant. Throws if the message is invalid. */
 export function decode(payload: Buffer, binary: boolean): ServerMessage {
   const plain = binary && isDeflated(payload) ? inflateRawSync(payload.subarray(1)) : payload;
   const decoded = binary ? CODECS.msgpack.decode(plain) : CODECS.json.decode(plain.toString('utf8'));
-  if (!decoded.ok) throw new Error(`the server sent no message: ${decoded.error.message}`);
+  if (!decoded.ok) throw new Error(`the server sent an invalid message: ${decoded.error.message}`);
   return decoded.value as ServerMessage;
 }
 
@@ -53,16 +52,16 @@ export function decode(payload: Buffer, binary: boolean): ServerMessage {
 const FRAMES_MAX = 512;
 
 export class FrameCache {
-  /** By a cheap hash of their bytes. */
+  /** Keys are hashes of `bytes`. */
   readonly #frames = new Map<number, { readonly bytes: Buffer; readonly facts: FrameFacts | null }>();
   #decoded = 0;
 
-  /** Frames that were decoded. */
+  /** Number of decoded messages. */
   get decoded(): number {
     return this.#decoded;
   }
 
-  /** Facts of a frame; null when it is no frame. `payload` may be overwritten afterwards. */
+  /** Returns the facts of a frame, null for other messages. Keeps no reference to `payload`. */
   facts(payload: Buffer, binary: boolean): FrameFacts | null {
     const hash = hashOf(payload);
     const known = this.#frames.get(hash);
@@ -77,7 +76,7 @@ export class FrameCache {
   }
 }
 
-/** Length, and words of time stamp, first chat id, middle and end: distinguishes most frames. */
+/** Hashes the length, time stamp, first chat id, middle and end, which differ for most frames. */
 function hashOf(payload: Buffer): number {
   const { length } = payload;
   if (length < 40) return length;
@@ -93,11 +92,11 @@ function factsOf(frame: Frame): FrameFacts {
   let chat = 0;
   let firstChat = 0;
   let lastChat = 0;
-  const dues: number[] = [];
+  const dueTimesMs: number[] = [];
   for (const [firstId, , items] of frame.chat ?? []) {
     for (const [i, , , text] of items) {
       const dueMs = dueOf(text);
-      if (!Number.isNaN(dueMs)) dues.push(dueMs);
+      if (!Number.isNaN(dueMs)) dueTimesMs.push(dueMs);
       lastChat = firstId + i;
       if (chat++ === 0) firstChat = lastChat;
     }
@@ -108,7 +107,7 @@ function factsOf(frame: Frame): FrameFacts {
     chat,
     firstChat,
     lastChat,
-    dues: Float64Array.from(dues),
+    dueTimesMs: Float64Array.from(dueTimesMs),
     firstEvent: events[0]?.offset ?? 0,
     lastEvent: events.at(-1)?.offset ?? 0,
   };

@@ -1,4 +1,4 @@
-/** Timers at moments of the fleet's clock, all of which can be cleared. */
+/** Timers on the fleet's clock. */
 export class Timers {
   readonly nowMs: () => number;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -7,7 +7,7 @@ export class Timers {
     this.nowMs = nowMs;
   }
 
-  /** Runs never early (a press before zero is refused), and at once when the moment has passed. */
+  /** Calls `run` at this time, never earlier: a press before the opening is refused. */
   at(atMs: number, run: (atMs: number) => void): void {
     const timer = setTimeout(
       () => {

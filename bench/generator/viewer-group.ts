@@ -16,7 +16,7 @@ export interface GroupParams {
   readonly variant: WireVariant;
   /** In all workers together. User i belongs to worker i mod the number of workers. */
   readonly users: number;
-  /** Every so many-th user measures the delivery of each message. */
+  /** Every `measureEvery`-th user measures the delivery of each message. */
   readonly measureEvery: number;
 }
 

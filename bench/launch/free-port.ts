@@ -1,17 +1,17 @@
 /**
- * A free loopback port for a program that takes its port from its settings, and that may end and
- * start again on it. Below the range of ephemeral ports, so that no outgoing connection takes it.
+ * Finds a loopback port that a program can keep over restarts: it is below the ephemeral ports, so
+ * no outgoing connection takes it.
  */
 import { createServer } from 'node:net';
 
 const LOWEST = 12_000;
 const HIGHEST = 31_999;
 
-/** @param companion a second port, so many above the first, that must be free too. */
-export async function freePort(companion = 0): Promise<number> {
+/** @param offset distance to a second port, which must be free too. */
+export async function freePort(offset = 0): Promise<number> {
   for (;;) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - companion));
-    if ((await isFree(port)) && (companion === 0 || (await isFree(port + companion)))) return port;
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST - offset));
+    if ((await isFree(port)) && (offset === 0 || (await isFree(port + offset)))) return port;
   }
 }
 

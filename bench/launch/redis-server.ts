@@ -1,6 +1,6 @@
 /**
  * A redis-server on a unix socket in a temporary folder, with an append-only file as in production.
- * It ends with this process.
+ * It is killed when this process exits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ export interface RedisServer {
   /** A new connection; closed with the server. */
   client(): Redis;
   signal(name: NodeJS.Signals): void;
-  /** kill -9 and start again on the same folder. */
+  /** Kills the server (SIGKILL) and starts it again on the same folder. */
   crashAndRestart(options?: { downMs?: number }): Promise<void>;
   /** Calls of scripts since the last reset of the statistics, and the time Redis spent on them. */
   scriptCalls(): Promise<{ calls: number; usec: number }>;
@@ -39,7 +39,7 @@ export interface RedisServer {
  * Before its first reply a server syncs its append-only file, which takes seconds on a busy disk.
  */
 const START_MS_MAX = 60_000;
-/** Functions of the engine, and scripts of others. */
+/** The engine calls functions, compared servers call scripts. */
 const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];
 
 const running = new Set<ChildProcess>();
@@ -47,7 +47,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** The process of a redis-server, which may be killed and started again. */
+/** A redis-server process that can be killed and restarted. */
 export class RedisProcess {
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
@@ -167,7 +167,7 @@ export async function startRedis({
   return redis;
 }
 
-/** A server with the durability that a figure is for. */
+/** Starts a server with this durability. */
 export const startBenchRedis = (append: AppendMode): Promise<RedisServer> =>
   startRedis(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append });
 

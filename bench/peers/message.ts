@@ -1,6 +1,6 @@
 /**
- * The chat message of a comparison: 60 bytes of ASCII, `0000000042 0000012345678901 ....`, with its
- * number and the moment it was due, so that receivers detect gaps and measure latency.
+ * The chat message that all compared servers get: 60 bytes of ASCII, `0000000042 0000012345678901
+ * ....`, with its number and due time, so that receivers detect gaps and measure latency.
  */
 import { monotonicMs } from '../generator/clock.ts';
 

@@ -1,7 +1,7 @@
 /** Increases a load until a service level breaks; reports the largest that held. */
 import { cpus } from 'node:os';
 import { syntheticChat } from '../evening/chat.ts';
-import { type Ended, type Host, openEvening } from '../evening/host.ts';
+import { type EveningResult, type Host, openEvening } from '../evening/host.ts';
 import {
   busiestOf,
   CPU_SHARE_MAX,
@@ -89,7 +89,7 @@ export const capacity = defineScenario({
     const run = new Run(context, target, await context.openFleet());
     const search = new Search(flags);
     const steps: Step[] = [];
-    const ended: Ended[] = [];
+    const ended: EveningResult[] = [];
     await run.unlessStopped(async () => {
       run.phase('preparing');
       const users = flags.of === 'chat' ? flags.viewers : search.most;

@@ -1,6 +1,6 @@
 /** N buyers reserve M units at the moment the countdown reaches zero. */
 
-import { type Ended, openEvening } from '../evening/host.ts';
+import { type EveningResult, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -31,7 +31,7 @@ const REPLY_WAIT_MS = 30_000;
 const PAY_WITHIN_MS = 2_000;
 const HOLD_MS = 15_000;
 
-interface Round extends Ended {
+interface Round extends EveningResult {
   readonly decided: Stretch;
 }
 

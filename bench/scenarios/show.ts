@@ -1,6 +1,6 @@
 /** A whole evening in minutes: joins, chat, hearts, three flash sales, slow phones, reconnects. */
 import { eveningChat, type TimedText } from '../evening/chat.ts';
-import { type Ended, type Host, openEvening } from '../evening/host.ts';
+import { type EveningResult, type Host, openEvening } from '../evening/host.ts';
 import type { Check } from '../report/result.ts';
 import { commonLevels, latencyLevel, share, shareLevel } from '../verdict/levels.ts';
 import type { CommonFlags } from './common-flags.ts';
@@ -50,7 +50,7 @@ export const show = defineLoad({
   flags: FLAGS,
   // Refuses an unusable recording before anything is started.
   check: (flags, common) => void (flags.trace !== null && chatOf(flags, common)),
-  collect: ({ flags, common }: Run<typeof FLAGS>) => ({ chat: chatOf(flags, common), evenings: [] as Ended[] }),
+  collect: ({ flags, common }: Run<typeof FLAGS>) => ({ chat: chatOf(flags, common), evenings: [] as EveningResult[] }),
   async load(run, { chat, evenings }) {
     const { flags, common, fleet } = run;
     const { viewers: users, pays } = flags;
@@ -75,11 +75,11 @@ export const show = defineLoad({
     const { lower, neither } = figuresOver(evenings);
     const endsIn =
       (state: string) =>
-      ({ evidence: { ends } }: Ended) =>
+      ({ evidence: { ends } }: EveningResult) =>
         new Set(ends.filter((end) => end.state === state).map(({ reservation }) => reservation)).size;
     const allReplied =
       (sale: string) =>
-      ({ rushes }: Ended) => {
+      ({ rushes }: EveningResult) => {
         const rush = rushes.find((one) => one.sale === sale);
         return rush === undefined ? undefined : rush.lastReplyMs - rush.firstDueMs;
       };

@@ -11,7 +11,7 @@ import {
   middle,
   type Point,
 } from '../evening/growth.ts';
-import { type Ended, type Host, openEvening } from '../evening/host.ts';
+import { type EveningResult, type Host, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import type { Check, Figure, Series } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
@@ -69,7 +69,7 @@ interface Watched {
 interface Soaked {
   readonly watched: Map<string, Watched>;
   steady: Stretch;
-  ended: Ended | null;
+  ended: EveningResult | null;
 }
 
 export const soak = defineLoad({

@@ -1,7 +1,7 @@
 /** All connections break at the same moment and come back with their positions. */
 
 import { syntheticChat } from '../evening/chat.ts';
-import { type Ended, openEvening } from '../evening/host.ts';
+import { type EveningResult, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
@@ -27,7 +27,7 @@ const WAIT_MS = 45_000;
 /** There is no sale, so no countdown is checked. */
 const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 
-interface Round extends Ended {
+interface Round extends EveningResult {
   readonly resuming: Stretch;
   readonly allResumedMs: number;
   readonly redisCommands: number;

@@ -5,7 +5,7 @@ import {
   type End,
   type Evidence,
   type Grant,
-  NOTHING_SEEN,
+  NO_EVIDENCE,
   type OverLimit,
   type Requests,
   type SoldOut,
@@ -48,8 +48,8 @@ export class Probe {
     string,
     { viewers: number; errorMs: number; clock: Range; openedSeen: number; opened: Range }
   >();
-  readonly connections: Mutable<ConnectionEvidence> = { ...NOTHING_SEEN.connections };
-  readonly requests: Mutable<Requests> = { ...NOTHING_SEEN.requests };
+  readonly connections: Mutable<ConnectionEvidence> = { ...NO_EVIDENCE.connections };
+  readonly requests: Mutable<Requests> = { ...NO_EVIDENCE.requests };
 
   granted({ user, key, sale, lines, sentMs }: SentReserve, reservation: ReservationView, replayed: boolean): void {
     const { id, createdAt, heldUntil } = reservation;

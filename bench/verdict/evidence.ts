@@ -109,7 +109,7 @@ export interface Evidence {
   readonly requests: Requests;
 }
 
-export const NOTHING_SEEN: Evidence = {
+export const NO_EVIDENCE: Evidence = {
   grants: [],
   ends: [],
   soldOut: [],
@@ -142,11 +142,11 @@ export function addEvidence(all: readonly Evidence[]): Evidence {
     overLimit: all.flatMap(({ overLimit }) => overLimit),
     zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
     connections: addNumbers(
-      NOTHING_SEEN.connections,
+      NO_EVIDENCE.connections,
       all.map(({ connections }) => connections),
     ),
     requests: addNumbers(
-      NOTHING_SEEN.requests,
+      NO_EVIDENCE.requests,
       all.map(({ requests }) => requests),
     ),
   };

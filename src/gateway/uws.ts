@@ -34,7 +34,7 @@ export type {
 } from 'uWebSockets.js';
 export { App, LIBUS_LISTEN_EXCLUSIVE_PORT, us_listen_socket_close, us_socket_local_port };
 
-/** Throws without a reason if the TLS files are unusable: the configuration has checked them. */
+/** The configuration has checked the TLS files, because uWebSockets.js gives no reason. */
 export function createApp(tls: TlsFiles | null): TemplatedApp {
   if (tls === null) return App();
   const { certFile, keyFile, passphrase } = tls;

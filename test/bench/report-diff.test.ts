@@ -1,4 +1,4 @@
-/** Two results compared: difference, noise, and inconclusive. */
+/** Comparison of results: differences, noise, and inconclusive figures. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,28 +15,28 @@ const withRuns = (runs: readonly number[], more: Partial<Figure> = {}): BenchRes
 const verdictOf = (a: readonly number[], b: readonly number[], more: Partial<Figure> = {}): string =>
   diffResults(withRuns(a, more), withRuns(b, more)).figures[0]?.verdict ?? 'none';
 
-t.test('the rank test agrees with tables and with counting by hand', async (t) => {
-  // Complete separation of m and n: 2 of the C(m + n, m) ways to deal the ranks.
+t.test('p of the rank test equals published tables and exact counts', async (t) => {
+  // Complete separation of m and n: 2 of the C(m + n, m) possible sets of ranks.
   t.ok(Math.abs(mannWhitneyP([1, 2, 3], [4, 5, 6]) - 2 / 20) < 1e-12);
   t.ok(Math.abs(mannWhitneyP([1, 2, 3, 4], [5, 6, 7, 8]) - 2 / 70) < 1e-12);
   // U = 1 with 4 and 4: tabled two-sided p 0.057. U = 2 with 5 and 5: 0.032.
   t.ok(Math.abs(mannWhitneyP([1, 2, 3, 5], [4, 6, 7, 8]) - 4 / 70) < 1e-12);
   t.ok(Math.abs(mannWhitneyP([1, 2, 3, 4, 7], [5, 6, 8, 9, 10]) - 8 / 252) < 1e-12);
-  t.equal(mannWhitneyP([5, 5, 5], [5, 5, 5]), 1, 'all alike is no difference');
+  t.equal(mannWhitneyP([5, 5, 5], [5, 5, 5]), 1, 'equal values are no difference');
   t.equal(mannWhitneyP([], [1]), 1);
-  t.equal(mannWhitneyP([1, 2, 9], [3, 4]), mannWhitneyP([3, 4], [1, 2, 9]), 'either way round');
+  t.equal(mannWhitneyP([1, 2, 9], [3, 4]), mannWhitneyP([3, 4], [1, 2, 9]), 'the order of the sides does not matter');
   t.equal(smallestP(4, 4), 2 / 70);
   t.equal(smallestP(1, 1), 1);
 });
 
-t.test('ties are counted, not corrected', async (t) => {
-  // Ranks 1.5 1.5 3 4.5 4.5: of the 10 hands of two, those with rank sums as far from 6 as 3:
-  // {1.5,1.5} and {4.5,4.5}.
+t.test('p with ties is counted exactly', async (t) => {
+  // Ranks 1.5 1.5 3 4.5 4.5. Of the 10 pairs, {1.5, 1.5} and {4.5, 4.5} have the rank sums that are
+  // farthest from the mean, 6.
   t.ok(Math.abs(mannWhitneyP([1, 1], [2, 3, 3]) - 2 / 10) < 1e-12);
-  t.ok(mannWhitneyP([2, 2, 2, 2, 2], [3, 3, 3, 3, 3]) < 0.01, 'two steady counters that differ');
+  t.ok(mannWhitneyP([2, 2, 2, 2, 2], [3, 3, 3, 3, 3]) < 0.01, 'two constants that differ');
 });
 
-t.test('the test is as wide as it says', async (t) => {
+t.test('p of large samples is high for a small shift and low for a large one', async (t) => {
   const values = Array.from({ length: 100 }, (_, nth) => nth);
   t.ok(
     mannWhitneyP(
@@ -62,7 +62,7 @@ t.test('better, worse, the same, and changes below the threshold', async (t) => 
   t.equal(
     verdictOf([100, 100.1, 100.2, 100.3], [101, 101.1, 101.2, 101.3]),
     'same',
-    'certain, but 1 % is below the threshold',
+    'significant, but 1 % is below the threshold',
   );
   t.equal(verdictOf([0, 0, 0, 0], [1, 2, 3, 4]), 'worse', 'from zero');
 });
@@ -117,7 +117,7 @@ t.test('a broken check is a regression for any figures; an overloaded generator 
   );
   t.equal(diff.regression, true);
   t.match(renderDiff(diff), /BROKE +Every unit is accounted for: sale 2/);
-  t.equal(diffResults(failing, failing).regression, false, 'still broken is not new');
+  t.equal(diffResults(failing, failing).regression, false, 'a check that failed before is no regression');
   t.match(renderDiff(diffResults(failing, base)), /fixed/);
   const untrusted = diffResults(base, {
     ...exampleResult({ kind: 'untrusted', slower: 3 }),
@@ -134,7 +134,7 @@ async function run(...argv: string[]): Promise<{ code: number; text: string }> {
   return { code, text: written.join('') };
 }
 
-t.test('the command', async (t) => {
+t.test('exit codes and output of the diff command', async (t) => {
   const folder = t.testdir({ nothing: {} });
   const save = (name: string, result: BenchResult): string => {
     const path = join(folder, name);
@@ -156,7 +156,7 @@ t.test('the command', async (t) => {
     worse.text,
     /rank test, two-sided and exact, at 5 %; changes below 5 % are ignored\. Of 9 tested figures, about/,
   );
-  t.equal((await run(slower, a)).code, 0, 'better is fine');
+  t.equal((await run(slower, a)).code, 0, 'an improvement is no regression');
   const same = await run(a, a);
   t.equal(same.code, 0);
   t.match(same.text, /^NO REGRESSION/m);

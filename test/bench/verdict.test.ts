@@ -7,7 +7,7 @@ import {
   type End,
   type Evidence,
   type Grant,
-  NOTHING_SEEN,
+  NO_EVIDENCE,
   type Zero,
 } from '../../bench/verdict/evidence.ts';
 import type { SaleBooks, SkuBooks } from '../../src/domain/sale.ts';
@@ -37,11 +37,11 @@ const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => (
 
 /** Three units of M, limit 2: u1 bought one, u2 holds one, u3 released one. */
 const honest: Evidence = {
-  ...NOTHING_SEEN,
+  ...NO_EVIDENCE,
   grants: [grant(1), grant(2), grant(3), { ...grant(1), replayed: true }],
   ends: [end(1, 'confirmed'), end(3, 'released')],
-  requests: { ...NOTHING_SEEN.requests, sent: 9, replied: 9 },
-  connections: { ...NOTHING_SEEN.connections, connected: 4, events: 12 },
+  requests: { ...NO_EVIDENCE.requests, sent: 9, replied: 9 },
+  connections: { ...NO_EVIDENCE.connections, connected: 4, events: 12 },
 };
 
 const sku = (more: Partial<SkuBooks> = {}): SkuBooks => ({
@@ -252,17 +252,17 @@ t.test('zero: the first and the last viewer of all workers', async (t) => {
     openedLastMs: last,
   });
   const seen = addEvidence([
-    { ...NOTHING_SEEN, zeros: [zero(1_000, 1_020)] },
-    { ...NOTHING_SEEN, zeros: [zero(1_010, 1_090)] },
+    { ...NO_EVIDENCE, zeros: [zero(1_000, 1_020)] },
+    { ...NO_EVIDENCE, zeros: [zero(1_010, 1_090)] },
   ]);
   t.match(seen.zeros, [{ viewers: 20, clockFirstMs: 1_000, clockLastMs: 1_090 }]);
   t.match(checkZeros(seen, 100), [{ ok: true, detail: /90\.0 ms over 20 clocks/ }]);
   t.match(checkZeros(seen, 50), [{ ok: false }]);
-  t.same(checkZeros(NOTHING_SEEN, 50), []);
+  t.same(checkZeros(NO_EVIDENCE, 50), []);
 });
 
 t.test('evidence of workers is added up', async (t) => {
-  const sum = addEvidence([honest, honest, NOTHING_SEEN]);
+  const sum = addEvidence([honest, honest, NO_EVIDENCE]);
   t.match(sum, { connections: { connected: 8, events: 24 }, requests: { sent: 18, replied: 18 } });
   t.equal(sum.grants.length, 8);
 });

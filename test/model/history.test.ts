@@ -1,5 +1,5 @@
 /**
- * Many clients on four connections: their history is checked, and the ledger replays clean.
+ * Many clients on four connections: their history is checked, and the ledger has no violation.
  * STAMPEDE_LONG=1 runs fifty seeds.
  */
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** An engine inside the test: a separate Redis, gateway, control API, and a back office for it. */
+/** An engine in the process of the test: Redis, gateway, control API, and a client of that API. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
@@ -104,7 +104,7 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   };
 }
 
-/** Resolves when the condition is true. */
+/** Resolves when the condition is true. Throws after the timeout. */
 export async function until(condition: () => boolean, what: string, timeoutMs = 8_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {

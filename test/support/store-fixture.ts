@@ -1,6 +1,6 @@
 /**
- * A real Redis with stores on it, and tests that check the promises at their end: the ledger
- * replays clean, events have no gap, and what was published is what was committed.
+ * A real Redis with stores. Each test ends with a check of the invariants: the ledger has no
+ * violation, events have no gap, and what was published is what was committed.
  */
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -25,7 +25,7 @@ export interface ReserveOptions {
   lines?: Item[];
 }
 
-/** Returns items of quantities by SKU. */
+/** Returns reservation items for quantities by SKU. */
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
   Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
@@ -80,7 +80,7 @@ export class StoreFixture {
     await this.redis.stop();
   }
 
-  /** Runs a test, then checks the promises of its shows. */
+  /** Runs a test, then checks the invariants of its shows. */
   test(name: string, run: (t: Test) => Promise<void>): void {
     t.test(name, async (t) => {
       await run(t);
@@ -89,7 +89,11 @@ export class StoreFixture {
   }
 
   async checkInvariants(t: Test, show: string): Promise<void> {
-    t.same(await this.violationsOf(show), [], `${show}: the ledger replays clean, the published commits are right`);
+    t.same(
+      await this.violationsOf(show),
+      [],
+      `${show}: the ledger has no violation, the published commits are correct`,
+    );
   }
 
   /** Stops recording a show. Returns what is wrong with its ledger, its log or its commits. */

@@ -181,9 +181,9 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     if (facts.frame.missed !== undefined) meters.missed.add(facts.frame.missed);
     if (facts.lastEvent > 0) this.#recordEvents(facts);
     const { measureEvery, measureFrom = 0 } = this.#context.params;
-    if (facts.dues.length === 0 || userIndex % measureEvery !== measureFrom) return;
+    if (facts.dueTimesMs.length === 0 || userIndex % measureEvery !== measureFrom) return;
     const nowMs = this.#context.nowMs();
-    for (const dueMs of facts.dues) meters.delivery.record(nowMs - dueMs);
+    for (const dueMs of facts.dueTimesMs) meters.delivery.record(nowMs - dueMs);
   }
 
   onReply(_viewer: Viewer, reply: Ok | ErrorMessage, dueMs: number): void {
@@ -229,9 +229,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     });
   }
 
-  /**
-   * User i mod `writers` writes message i. Each shard walks the whole plan and sends its part.
-   */
+  /** User i mod `writers` writes message i. Each shard walks the whole plan and sends its part. */
   #chat({ writers, skipEvery, ...schedule }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
     const plan = chatPlan(schedule, seed, this.#chats++);
