@@ -127,7 +127,7 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
   }
 
   /**
-   * The ledger is the truth, the books are its sum. Drifted books (a manual write to Redis) are
+   * The books are the sum of the ledger. Books that differ from it (a manual write to Redis) are
    * repaired by compensating entries, if the ledger has not grown since it was read.
    */
   async function reconcile(showId: string, actor: string): Promise<Result<Reconciliation>> {
