@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { SHOW, startLiveEngine, until } from '../support/live-engine.ts';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
+import { until } from '../support/until.ts';
 
 t.test('authors see messages above the display cap, and removed messages disappear (C-5.2, C-10.1)', async (t) => {
   const engine = await startLiveEngine(t);

@@ -2,7 +2,8 @@
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import { SHOW, startLiveEngine, until } from '../support/live-engine.ts';
+import { SHOW, startLiveEngine } from '../support/live-engine.ts';
+import { until } from '../support/until.ts';
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { programArguments, ROOT } from '../support/root.ts';
+import { until } from '../support/until.ts';
 
 if (!existsSync(join(ROOT, 'dist/src/cli/main.js')))
   spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, 'scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' });
@@ -55,14 +56,6 @@ function leftovers(folder: string): string[] {
   return found.filter((line) => line.includes(`DATA_DIR=${folder}`) && /redis-server|main\.js/.test(line));
 }
 
-async function until(holds: () => boolean, what: string, timeoutMs = 40_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 t.test('a whole show ends by itself, with orders, expired holds and correct books', async (t) => {
   const folder = dataFolder(t);
   const run = start(t, ...small(folder, '--seconds', '22'));
@@ -89,7 +82,7 @@ t.test('the next start finds the data again, replays a recording, and ends by Ct
   const messages = Array.from({ length: 40 }, (_, i) => ({ at_ms: i * 200, user: `u${i % 7}`, text: `line ${i}` }));
   writeFileSync(trace, messages.map((message) => JSON.stringify(message)).join('\n'));
   const second = start(t, ...small(folder, '--trace', trace, '--speed', '4'));
-  await until(() => /Ctrl-C ends the show/.test(second.output()), 'the second show runs');
+  await until(() => /Ctrl-C ends the show/.test(second.output()), 'the second show runs', 40_000);
   t.ok(keyOf(first) !== undefined && keyOf(second) === keyOf(first), 'the same key');
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   second.child.kill('SIGINT');
@@ -102,11 +95,11 @@ t.test('the next start finds the data again, replays a recording, and ends by Ct
 t.test('the engine and its Redis end when the demo is killed', async (t) => {
   const folder = dataFolder(t);
   const run = start(t, ...small(folder));
-  await until(() => run.output().includes('Stampede is live'), 'the show runs');
+  await until(() => run.output().includes('Stampede is live'), 'the show runs', 40_000);
   t.ok(leftovers(folder).length > 0, 'the engine is among the processes');
   const { redisPid } = JSON.parse(readFileSync(join(folder, 'redis/lease.json'), 'utf8')) as { redisPid: number };
   run.child.kill('SIGKILL');
-  await until(() => leftovers(folder).length === 0, 'the engine ends');
+  await until(() => leftovers(folder).length === 0, 'the engine ends', 40_000);
   t.throws(() => process.kill(redisPid, 0), 'its Redis has ended');
 });
 

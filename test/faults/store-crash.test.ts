@@ -4,37 +4,29 @@
  */
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { checkHistory, type Violation } from '../support/history-checker.ts';
 import { FIRST_SEED } from '../support/seed.ts';
 import { outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 import { finalState, runStoreUsers, type StoreUsersReport } from '../support/store-users.ts';
+import { until } from '../support/until.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
 const first = FIRST_SEED;
 const UNITS = { S: 60, M: 30 };
 if (long) t.setTimeout(3_600_000);
 
-async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1_000; i++) {
-    if (await done()) return;
-    await sleep(10);
-  }
-  throw new Error(`${what} did not come`);
-}
-
 const epochOf = async (fixture: StoreFixture, show: string): Promise<string> =>
   unwrap(await fixture.store.load(show)).snapshot.epoch;
 
 async function recovered(fixture: StoreFixture, show: string): Promise<void> {
-  await until('the end of the recovery', async () => {
+  await until(async () => {
     await fixture.store.tick(show);
     return (
       (await fixture.client.hexists(fixture.time.key(show, 'show'), 'recovering')) === 0 &&
       fixture.store.trouble() === null
     );
-  });
+  }, 'the end of the recovery');
 }
 
 async function violationsOf(fixture: StoreFixture, show: string, report: StoreUsersReport): Promise<Violation[]> {
@@ -132,17 +124,17 @@ t.test(
 
     const { pid } = fixture.redis;
     fixture.redis.signal('SIGKILL');
-    await until('the end of the server', () => {
+    await until(() => {
       try {
         return !process.kill(pid, 0);
       } catch {
         return true;
       }
-    });
+    }, 'the end of the server');
     // Within a transaction.
     truncateSync(file, safeBytes + Math.floor((statSync(file).size - safeBytes) * 0.6) + 7);
     await fixture.redis.crashAndRestart();
-    await until('the connection', () => fixture.store.trouble() === null);
+    await until(() => fixture.store.trouble() === null, 'the connection');
     await recovered(fixture, show);
 
     t.not(await epochOf(fixture, show), before, 'a new epoch reports the loss');

@@ -1,6 +1,5 @@
 /** Gateway nodes over a real Redis, and a live show with a product. */
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createSigner } from 'fast-jwt';
 import { pino } from 'pino';
 import type { Test } from 'tap';
@@ -12,6 +11,8 @@ import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { unwrap } from '../support/store-fixture.ts';
 import { Client, type Encoding } from './client.ts';
+
+export { until } from '../support/until.ts';
 
 export const SECRET = 'a secret of the tests, long enough for HS256';
 export const logger = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
@@ -178,12 +179,4 @@ async function sumOf({ registry }: Metrics, name: string, label?: string): Promi
   return found.values
     .filter(({ labels }) => label === undefined || Object.values(labels).includes(label))
     .reduce((sum, { value }) => sum + value, 0);
-}
-
-export async function until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs = 5_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`not in ${timeoutMs} ms: ${what}`);
-    await sleep(10);
-  }
 }

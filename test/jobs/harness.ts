@@ -1,6 +1,5 @@
 /** Jobs and a store on a redis-server, which stops after the test. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
@@ -55,11 +54,6 @@ export async function planShow(store: ConnectedStore, window: Partial<SaleSpec>,
   );
   if (!made.ok) throw new Error(JSON.stringify(made.error));
   return made.value;
-}
-
-export async function until(what: string, holds: () => Promise<boolean>, boundMs = 8_000): Promise<void> {
-  for (const end = performance.now() + boundMs; performance.now() < end; await sleep(50)) if (await holds()) return;
-  throw new Error(`timeout: ${what}`);
 }
 
 /** Reads the event log and not the sale, because reading a sale may open it. */

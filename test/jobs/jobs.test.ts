@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { MomentData } from '../../src/jobs/moments.ts';
-import { actor, eventTypes, planShow, setUp, until } from './harness.ts';
+import { until } from '../support/until.ts';
+import { actor, eventTypes, planShow, setUp } from './harness.ts';
 
 t.test('a sale opens and closes by its planned jobs, once each', async (t) => {
   // No sweep here: only the planned moments may do it.
@@ -9,7 +10,7 @@ t.test('a sale opens and closes by its planned jobs, once each', async (t) => {
   await jobs.start();
   await jobs.planSale('gala', sale);
   await jobs.planSale('gala', sale);
-  await until('the end', async () => (await eventTypes(store)).includes('sale.ended'));
+  await until(async () => (await eventTypes(store)).includes('sale.ended'), 'the end');
   const types = await eventTypes(store);
   t.equal(types.filter((type) => type === 'sale.opened').length, 1);
   t.equal(types.filter((type) => type === 'sale.ended').length, 1);
@@ -19,7 +20,7 @@ t.test('the sweep opens a sale without planned jobs', async (t) => {
   const { store, jobs } = await setUp(t);
   await jobs.start();
   await planShow(store, { opensInMs: 200, durationMs: 60_000 });
-  await until('the opening', async () => (await eventTypes(store)).includes('sale.opened'));
+  await until(async () => (await eventTypes(store)).includes('sale.opened'), 'the opening');
   t.pass('opened');
 });
 
@@ -71,12 +72,12 @@ t.test('a job that is early on the Redis clock is delayed; late and duplicate on
   await queue.add('moment', data, { jobId: 'early', delay: 100 });
   await queue.add('moment', { ...data, at: 0 }, { jobId: 'far-too-early' });
   await queue.add('moment', { ...data, show: 'nowhere', at: 0 }, { jobId: 'unknown-show' });
-  await until('the opening', async () => (await eventTypes(store)).includes('sale.opened'));
+  await until(async () => (await eventTypes(store)).includes('sale.opened'), 'the opening');
   await queue.add('moment', data, { jobId: 'late' });
   await queue.add('moment', data, { jobId: 'double' });
   await until(
-    'all done',
     async () => (await queue.getJobCountByTypes('active', 'wait', 'delayed', 'prioritized')) <= 1,
+    'all done',
   );
   t.equal((await queue.getFailed()).length, 0);
   const types = await eventTypes(store);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import { eventTypes, planShow, setUp, until } from './harness.ts';
+import { until } from '../support/until.ts';
+import { eventTypes, planShow, setUp } from './harness.ts';
 
 t.test('jobs start when Redis appears, survive its crash and stop within their bound', async (t) => {
   const { store, jobs, redis } = await setUp(t);
@@ -11,20 +12,20 @@ t.test('jobs start when Redis appears, survive its crash and stop within their b
   await jobs.start();
   t.ok(performance.now() - began < 4_000, 'start returns while Redis is away');
   await back;
-  await until('the store to be back', async () => store.trouble() === null);
+  await until(async () => store.trouble() === null, 'the store to be back');
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k1');
   await until(
-    'the first opening',
     async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length === 1,
+    'the first opening',
   );
 
   await redis.crashAndRestart({ downMs: 300 });
-  await until('the store to be back', async () => store.trouble() === null);
+  await until(async () => store.trouble() === null, 'the store to be back');
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k2');
-  await until('the second opening', async () => {
+  await until(async () => {
     const sale = await store.load('gala');
     return sale.ok && sale.value.snapshot.sales.every(({ state }) => state === 'open');
-  });
+  }, 'the second opening');
 
   redis.signal('SIGSTOP');
   const stopping = performance.now();

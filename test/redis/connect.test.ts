@@ -5,10 +5,7 @@ import { startRedis } from '../../bench/launch/redis-server.ts';
 import { StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { HOST, outcome, unwrap } from '../support/store-fixture.ts';
-
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !done(); i++) await sleep(10);
-}
+import { until } from '../support/until.ts';
 
 async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
   try {
@@ -95,11 +92,11 @@ t.test('a Redis that becomes a replica is not used until it is promoted', async 
   const client = redis.client();
   await client.replicaof('127.0.0.1', 1);
   await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-  await until(() => /replica/.test(store.trouble() ?? ''));
+  await until(() => /replica/.test(store.trouble() ?? ''), 'the store reports the replica');
   t.match(store.trouble(), /replica/, 'after a reconnect it finds a replica');
   t.match(await store.createShow({ id: 'show', title: 'T' }, HOST), { ok: false, error: { code: /^redis_/ } });
   await client.replicaof('NO', 'ONE');
-  await until(() => store.trouble() === null);
+  await until(() => store.trouble() === null, 'the store is ready');
   t.equal(store.trouble(), null, 'the replica was promoted');
   t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok');
 });
@@ -167,14 +164,14 @@ t.test('without Redis at start every call returns a code, and works when Redis a
   t.ok(Math.abs(store.now() - Date.now()) < 60_000, 'the local clock is used until Redis replies');
 
   await appearing;
-  await until(() => store.trouble() === null);
+  await until(() => store.trouble() === null, 'the store is ready');
   t.equal(store.trouble(), null);
   t.equal(store.durability(), 'everysec');
   t.equal(unwrap(await store.createShow(spec, HOST)).id, 'show');
   const received: string[] = [];
   unwrap(await store.subscribe('show', { onMessage: ({ kind }) => received.push(kind), onResync() {} }));
   unwrap(await store.announce('show', 'hello', HOST));
-  await until(() => received.length > 0);
+  await until(() => received.length > 0, 'a message');
   t.same(received, ['commit']);
 });
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { until } from '../gateway/harness.ts';
+import { until } from '../support/until.ts';
 import { roomFixture } from './room-fixture.ts';
 
 t.test('events do not wait for the ticks of chat and state (E-1.3)', async (t) => {

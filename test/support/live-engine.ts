@@ -103,12 +103,3 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
     },
   };
 }
-
-/** Resolves when the condition is true. Throws after the timeout. */
-export async function until(condition: () => boolean, what: string, timeoutMs = 8_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`did not happen in ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

@@ -4,6 +4,7 @@ import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('log:');
 const { store, client, time } = fixture;
@@ -19,9 +20,6 @@ async function listen(show: string): Promise<RelayMessage[]> {
   const received: RelayMessage[] = [];
   unwrap(await store.subscribe(show, { onMessage: (message) => received.push(message), onResync() {} }));
   return received;
-}
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 fixture.test('events after a position are complete and in order, or null', async (t) => {
@@ -89,7 +87,7 @@ fixture.test('chat ids continue over batches and nodes, and the relay carries th
   t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
   t.same(unwrap(await other.appendChat(show, b, ['cyd'])), { firstId: 4 });
   t.same(unwrap(await store.appendChat(show, c, ['ann', 'bob'])), { firstId: 5 });
-  await until(() => received.length >= 3);
+  await until(() => received.length >= 3, 'messages of the relay');
   t.same(
     received.map(
       (message) =>
@@ -170,7 +168,7 @@ fixture.test('viewers are summed over nodes, hearts over time, and only changes 
     { viewers: 20, peak: 42, hearts: 10, unique: 0 },
     'a node without viewers leaves',
   );
-  await until(() => received.length >= 4);
+  await until(() => received.length >= 4, 'messages of the relay');
   t.same(
     received.map((message) => message.kind === 'counts' && message.counts),
     [
@@ -207,7 +205,7 @@ fixture.test('unique viewers are counted once, over nodes and visits, within a f
     received.flatMap((message) =>
       message.kind === 'counts' && message.counts.unique > 5 ? [message.counts.unique] : [],
     );
-  await until(() => published().includes(unique));
+  await until(() => published().includes(unique), 'messages of the relay');
   t.equal(published().length, 20_000 / LIMITS.uniquesPerReportMax, 'only changes are published');
   t.ok(
     ((await client.memory('USAGE', time.key(show, 'uniques'))) ?? 0) < 20_000,
@@ -246,9 +244,9 @@ fixture.test('after one listener unsubscribes, the other still receives messages
     await store.subscribe(show, { onMessage: (message) => brief.push(message), onResync() {} }),
   );
   await store.announce(show, 'to both', HOST);
-  await until(() => announcements(brief).length >= 1);
+  await until(() => announcements(brief).length >= 1, 'messages of the relay');
   await unsubscribe();
   await store.announce(show, 'to one', HOST);
-  await until(() => announcements(received).length >= 2);
+  await until(() => announcements(received).length >= 2, 'messages of the relay');
   t.same([announcements(received), announcements(brief)], [['to both', 'to one'], ['to both']]);
 });
