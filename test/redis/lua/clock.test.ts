@@ -118,9 +118,7 @@ fixture.test('a paused sale ends on time too', async (t) => {
 
 fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {
   const show = await fixture.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
-  const held = await fixture.hold(show, 'ann', {
-    lines: items({ S: 2, M: 1 }),
-  });
+  const held = await fixture.hold(show, 'ann', { lines: items({ S: 2, M: 1 }) });
   const kept = await fixture.hold(show, 'bob');
   await time.passDeadline(show, held.id);
   const commits = await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));

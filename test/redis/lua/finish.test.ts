@@ -30,9 +30,7 @@ fixture.test('a confirm makes an order: state, order reference, amount, books', 
 
 fixture.test('a release frees the units', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 4 });
-  const held = await fixture.hold(show, 'ann', {
-    lines: items({ S: 1, M: 3 }),
-  });
+  const held = await fixture.hold(show, 'ann', { lines: items({ S: 1, M: 3 }) });
   const released = unwrap(await fixture.release(show, held));
   t.match(released.reservation, { id: held.id, state: 'released', endedAt: Number });
   for (const sku of ['S', 'M'])

@@ -13,11 +13,7 @@ fixture.test('a hold has items, amount, currency and deadline, and the books mat
     perBuyer: 5,
     holdMs: 60_000,
   });
-  const decision = unwrap(
-    await fixture.reserve(show, 'ann', {
-      lines: items({ S: 2, M: 1 }),
-    }),
-  );
+  const decision = unwrap(await fixture.reserve(show, 'ann', { lines: items({ S: 2, M: 1 }) }));
   const { reservation, replayed } = decision;
   t.notOk(replayed);
   t.match(reservation, { sale: 'sale', user: 'ann', state: 'held', amount: 2 * 1999 + 500, currency: 'EUR' });
@@ -190,9 +186,7 @@ fixture.test('items of the same SKU are merged', async (t) => {
   const twice = [...items({ S: 2 }), ...items({ S: 2 })];
   t.equal(outcome(await fixture.reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
   t.equal(outcome(await fixture.reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
-  const held = await fixture.hold(show, 'cyd', {
-    lines: [...items({ S: 1 }), ...items({ S: 2 })],
-  });
+  const held = await fixture.hold(show, 'cyd', { lines: [...items({ S: 1 }), ...items({ S: 2 })] });
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
 
@@ -204,15 +198,7 @@ fixture.test('several items are held together or not at all (Q-8.1)', async (t) 
     ok: false,
     error: { code: 'sold_out', details: { sku: 'M' } },
   });
-  t.equal(
-    outcome(
-      await fixture.reserve(show, 'bob', {
-        key: 'k2',
-        lines: items({ S: 1, XXL: 1 }),
-      }),
-    ),
-    'sku_not_found',
-  );
+  t.equal(outcome(await fixture.reserve(show, 'bob', { key: 'k2', lines: items({ S: 1, XXL: 1 }) })), 'sku_not_found');
   t.same(
     await fixture.books(show, 'S'),
     { allocated: 5, available: 5, held: 0, sold: 0, withdrawn: 0 },
