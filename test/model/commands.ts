@@ -6,25 +6,25 @@ import type { SaleMove } from '../../src/domain/sale.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { EngineModel } from './engine-model.ts';
 import { differences, type RealEngine } from './real-engine.ts';
-import type { Handle, Step, StepResult } from './steps.ts';
+import type { Handle, Plan, Step, StepResult } from './steps.ts';
 
 export const USERS = ['u0', 'u1', 'u2', 'u3'];
 const FAR_MS = 600_000;
 
-/** Names a reservation by its number: which ones will exist is not known yet. */
-type Numbered = { pick: number };
-type Draft =
-  | Step
-  | (Numbered & { do: 'confirm'; key: string; orderRef: string; short: number })
-  | (Numbered & { do: 'release'; key: string; by: string | null | 'owner' })
-  | (Numbered & { do: 'extend'; key: string; byMs: number })
-  | (Numbered & { do: 'expire' })
+/** Names a reservation by its number (`pick`): which ones will exist is not known yet. */
+type Numbered = { pick: number } & (
+  | { do: 'confirm'; key: string; orderRef: string; short: number }
+  | { do: 'release'; key: string; by: string | null | 'owner' }
+  | { do: 'extend'; key: string; byMs: number }
+  | { do: 'expire' }
   /** A waiting buyer leaves the waitlist. */
-  | (Numbered & { do: 'leave any'; key: string })
+  | { do: 'leave any'; key: string }
   /** An earlier step again, byte for byte: a duplicate, a retry, a late arrival. */
-  | (Numbered & { do: 'repeat' })
-  /** Two steps at once over two connections. */
-  | { do: 'race'; both: [Draft, Draft] };
+  | { do: 'repeat' }
+);
+type Single = Step | Numbered;
+/** A race: two steps at once over two connections. */
+type Draft = Single | { do: 'race'; both: [Single, Single] };
 
 export interface Run {
   real: RealEngine;
@@ -35,7 +35,7 @@ export interface Run {
 }
 
 /** Returns null if the step cannot happen now: nothing to repeat, no planned moment. */
-function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { real, history }: Run): Step | null {
+function resolve(draft: Single, model: EngineModel, { real, history }: Run): Step | null {
   if ('of' in draft) return draft;
   switch (draft.do) {
     case 'repeat':
@@ -53,14 +53,14 @@ function resolve(draft: Exclude<Draft, { do: 'race' }>, model: EngineModel, { re
     case 'expire': {
       // An offer may start and end within one step, and then its id is unknown.
       const handles = (Object.keys(model.reservations) as Handle[]).filter((handle) => real.ids.has(handle));
-      const of = handles[draft.pick % Math.max(1, handles.length)] ?? 'none';
+      const { pick, ...step } = draft;
+      const of = handles[pick % Math.max(1, handles.length)] ?? 'none';
       const r = model.reservations[of];
-      if (draft.do === 'confirm')
-        return { do: 'confirm', key: draft.key, of, orderRef: draft.orderRef, amount: (r?.amount ?? 0) - draft.short };
-      if (draft.do === 'release')
-        return { do: 'release', key: draft.key, of, by: draft.by === 'owner' ? (r?.user ?? null) : draft.by };
-      if (draft.do === 'extend') return { do: 'extend', key: draft.key, of, byMs: draft.byMs };
-      return r?.state === 'held' ? { do: 'expire', of } : null;
+      if (step.do === 'expire') return r?.state === 'held' ? { ...step, of } : null;
+      if (step.do === 'extend') return { ...step, of };
+      if (step.do === 'release') return { ...step, of, by: step.by === 'owner' ? (r?.user ?? null) : step.by };
+      const { short, ...confirm } = step;
+      return { ...confirm, of, amount: (r?.amount ?? 0) - short };
     }
     case 'arrive': {
       const sale = model.sales[draft.sale];
@@ -93,9 +93,7 @@ class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
 
   async run(model: EngineModel, run: Run): Promise<void> {
     const drafts = this.#draft.do === 'race' ? this.#draft.both : [this.#draft];
-    const steps = drafts
-      .map((draft) => (draft.do === 'race' ? null : resolve(draft, model, run)))
-      .filter((step) => step !== null);
+    const steps = drafts.map((draft) => resolve(draft, model, run)).filter((step) => step !== null);
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
     const results = await Promise.all(steps.map((step, i) => run.real.apply(step, run.stores[i] ?? run.stores[0])));
@@ -143,15 +141,14 @@ function resultProblems(step: Step, expected: readonly StepResult[], found: read
     : [`${step.do}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
 }
 
+const weighted = <T>(...choices: Array<[weight: number, arbitrary: fc.Arbitrary<T>]>): fc.Arbitrary<T> =>
+  fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 const name = (prefix: string, count: number): fc.Arbitrary<string> =>
   fc.nat({ max: count - 1 }).map((n) => `${prefix}${n}`);
+const pick = fc.nat({ max: 30 });
 const sale = fc.constantFrom('a', 'a', 'a', 'a', 'a', 'b', 'b', 'b', 'c');
 const user = fc.constantFrom(...USERS);
-const sku = fc.oneof(
-  { weight: 6, arbitrary: fc.constant('S') },
-  { weight: 4, arbitrary: fc.constant('M') },
-  { weight: 1, arbitrary: fc.constant('ghost') },
-);
+const sku = weighted([6, fc.constant('S')], [4, fc.constant('M')], [1, fc.constant('ghost')]);
 const item = fc.record({ sku, qty: fc.integer({ min: 1, max: 2 }) });
 const ask = fc.record({ user, key: name('k', 6), sale, lines: fc.array(item, { minLength: 1, maxLength: 3 }) });
 const length = fc.option(fc.constant({ durationMs: FAR_MS }), { nil: {} });
@@ -163,110 +160,64 @@ const units = fc.record(
   },
   { requiredKeys: ['quantity', 'price'] },
 );
-const move: fc.Arbitrary<SaleMove> = fc.oneof(
-  { weight: 3, arbitrary: length.map((more) => ({ op: 'schedule' as const, opensInMs: FAR_MS, ...more })) },
-  { weight: 3, arbitrary: length.map((more) => ({ op: 'open' as const, ...more })) },
-  { weight: 3, arbitrary: fc.constant({ op: 'pause' as const }) },
-  { weight: 5, arbitrary: fc.constant({ op: 'resume' as const }) },
-  { weight: 1, arbitrary: fc.constantFrom<SaleMove>({ op: 'extend', byMs: 1_000 }, { op: 'end' }, { op: 'cancel' }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({ op: fc.constant('units' as const), sku, delta: fc.constantFrom(-2, -1, 1, 1, 2) }),
-  },
+const move = weighted<SaleMove>(
+  [3, length.map((more) => ({ op: 'schedule', opensInMs: FAR_MS, ...more }))],
+  [3, length.map((more) => ({ op: 'open', ...more }))],
+  [3, fc.constant({ op: 'pause' })],
+  [5, fc.constant({ op: 'resume' })],
+  [1, fc.constantFrom({ op: 'extend', byMs: 1_000 }, { op: 'end' }, { op: 'cancel' })],
+  [5, fc.record({ op: fc.constant('units'), sku, delta: fc.constantFrom(-2, -1, 1, 1, 2) })],
 );
-const plan = fc
-  .record({
-    sale,
-    opens: fc.constantFrom('draft' as const, 'later' as const, 'now' as const, 'now' as const),
-    ends: fc.boolean(),
-    perBuyer: fc.integer({ min: 3, max: 5 }),
-    S: units,
-    M: units,
-  })
-  .map(({ S, M, ...rest }) => ({ ...rest, units: { S, M } }));
-const pick = fc.nat({ max: 30 });
+const plan: fc.Arbitrary<Plan> = fc.record({
+  sale,
+  opens: fc.constantFrom('draft', 'later', 'now', 'now'),
+  ends: fc.boolean(),
+  perBuyer: fc.integer({ min: 3, max: 5 }),
+  units: fc.record({ S: units, M: units }),
+});
+
+/** A draft that names its reservation by number takes the place of the step itself. */
+type Drawn = Exclude<Step, { of: unknown }> | Numbered;
+type Fields<S> = { [P in Exclude<keyof S, 'do'>]: fc.Arbitrary<S[P]> };
+const draft = <K extends Drawn['do']>(what: K, fields: Fields<Extract<Drawn, { do: K }>>): fc.Arbitrary<Single> =>
+  fc.record({ do: fc.constant(what), ...fields }) as fc.Arbitrary<Single>;
 
 /** Each buyer waits for one SKU only: the order between two waitlists is not specified. */
 const skuOf = (who: string): string => (who < 'u2' ? 'S' : 'M');
-const waiting = (what: 'join' | 'leave'): fc.Arbitrary<Draft> =>
+const waiting = (what: 'join' | 'leave', max: number): fc.Arbitrary<Single> =>
   fc
-    .record({ user, key: name('w', 4), sale, qty: what === 'join' ? fc.integer({ min: 1, max: 2 }) : fc.constant(1) })
+    .record({ user, key: name('w', 4), sale, qty: fc.integer({ min: 1, max }) })
     .map((rest) => ({ do: what, sku: skuOf(rest.user), ...rest }));
 
-const single: Array<[weight: number, draft: fc.Arbitrary<Exclude<Draft, { do: 'race' }>>]> = [
-  [1, fc.record({ do: fc.constant('create' as const), key: name('s', 12), plan })],
-  [4, fc.record({ do: fc.constant('move' as const), key: name('s', 12), sale, move })],
-  [9, fc.record({ do: fc.constant('reserve' as const), asks: fc.array(ask, { minLength: 1, maxLength: 4 }) })],
-  [
-    4,
-    fc.record({
-      do: fc.constant('confirm' as const),
-      pick,
-      key: name('f', 12),
-      orderRef: name('o', 2),
-      short: fc.constantFrom(0, 0, 0, 1),
-    }),
-  ],
-  [
-    4,
-    fc.record({
-      do: fc.constant('release' as const),
-      pick,
-      key: name('f', 12),
-      by: fc.oneof({ weight: 3, arbitrary: fc.constantFrom('owner' as const, null) }, { weight: 1, arbitrary: user }),
-    }),
-  ],
-  [
-    1,
-    fc.record({
-      do: fc.constant('extend' as const),
-      pick,
-      key: name('f', 12),
-      byMs: fc.constantFrom(1_000, 200_000, 900_000),
-    }),
-  ],
-  [6, waiting('join') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
-  [1, waiting('leave') as fc.Arbitrary<Exclude<Draft, { do: 'race' }>>],
-  [1, fc.record({ do: fc.constant('leave any' as const), pick, key: name('w', 4) })],
-  [1, fc.constant({ do: 'tick' as const })],
-  [1, fc.constant({ do: 'failover' as const })],
-  [3, fc.record({ do: fc.constant('expire' as const), pick })],
-  [
-    1,
-    fc.record({
-      do: fc.constant('arrive' as const),
-      sale,
-      moment: fc.constantFrom('opensAt' as const, 'closesAt' as const),
-    }),
-  ],
-  [3, fc.record({ do: fc.constant('repeat' as const), pick })],
+const single: Array<[weight: number, draft: fc.Arbitrary<Single>]> = [
+  [1, draft('create', { key: name('s', 12), plan })],
+  [4, draft('move', { key: name('s', 12), sale, move })],
+  [9, draft('reserve', { asks: fc.array(ask, { minLength: 1, maxLength: 4 }) })],
+  [4, draft('confirm', { pick, key: name('f', 12), orderRef: name('o', 2), short: fc.constantFrom(0, 0, 0, 1) })],
+  [4, draft('release', { pick, key: name('f', 12), by: weighted([3, fc.constantFrom('owner', null)], [1, user]) })],
+  [1, draft('extend', { pick, key: name('f', 12), byMs: fc.constantFrom(1_000, 200_000, 900_000) })],
+  [6, waiting('join', 2)],
+  [1, waiting('leave', 1)],
+  [1, draft('leave any', { pick, key: name('w', 4) })],
+  [1, draft('tick', {})],
+  [1, draft('failover', {})],
+  [3, draft('expire', { pick })],
+  [1, draft('arrive', { sale, moment: fc.constantFrom('opensAt', 'closesAt') })],
+  [3, draft('repeat', { pick })],
 ];
-const anySingle = fc.oneof(...single.map(([weight, arbitrary]) => ({ weight, arbitrary })));
+const anySingle = weighted(...single);
 const race = fc.tuple(anySingle, anySingle).map((both): Draft => ({ do: 'race', both }));
 /** An open sale and a draft, so that runs start where it matters. */
-const openings: Step[] = [
-  {
-    do: 'create',
-    key: 'opening a',
-    plan: {
-      sale: 'a',
-      opens: 'now',
-      ends: true,
-      perBuyer: 4,
-      units: { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } },
-    },
-  },
-  {
-    do: 'create',
-    key: 'opening b',
-    plan: {
-      sale: 'b',
-      opens: 'draft',
-      ends: false,
-      perBuyer: 3,
-      units: { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } },
-    },
-  },
+const creation = (key: string, plan: Plan): Step => ({ do: 'create', key, plan });
+const openings = [
+  creation('opening a', {
+    ...{ sale: 'a', opens: 'now', ends: true, perBuyer: 4 },
+    units: { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } },
+  }),
+  creation('opening b', {
+    ...{ sale: 'b', opens: 'draft', ends: false, perBuyer: 3 },
+    units: { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } },
+  }),
 ];
 
 export async function open(model: EngineModel, run: Run): Promise<void> {
@@ -276,13 +227,12 @@ export async function open(model: EngineModel, run: Run): Promise<void> {
 export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, Run>> =>
   steps.map((step) => new StepCommand(step));
 
+/** Each kind of step as often as its weight says. */
+const drafts = [...single, [6, race] as const].flatMap(([weight, draft]) =>
+  Array<fc.Arbitrary<Draft>>(weight).fill(draft),
+);
 export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCommand<EngineModel, Run>>> =>
   fc.commands(
-    [
-      ...single.flatMap(([weight, arbitrary]) =>
-        Array.from({ length: weight }, () => arbitrary.map((draft) => new StepCommand(draft))),
-      ),
-      ...Array.from({ length: 6 }, () => race.map((draft) => new StepCommand(draft))),
-    ],
+    drafts.map((arbitrary) => arbitrary.map((draft) => new StepCommand(draft))),
     { maxCommands, size: 'max' },
   );

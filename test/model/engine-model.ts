@@ -7,7 +7,7 @@
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
-import { type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult } from './steps.ts';
+import { type Ask, type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, unitsOf } from './steps.ts';
 
 interface Sku extends Books {
   price: number;
@@ -42,20 +42,30 @@ const CLOSED = {
   ended: 'sale_ended',
   cancelled: 'sale_cancelled',
 } as const;
-const LEGAL: Record<SaleMove['op'], readonly SaleState[]> = {
-  schedule: ['draft', 'scheduled'],
-  open: ['draft', 'scheduled'],
-  pause: ['open'],
-  resume: ['paused'],
-  extend: ['open', 'paused', 'scheduled'],
-  end: ['draft', 'scheduled', 'open', 'paused'],
-  cancel: ['draft', 'scheduled', 'open', 'paused'],
-  units: ['draft', 'scheduled', 'open', 'paused'],
+const NOT_OVER = ['draft', 'scheduled', 'open', 'paused'] as const;
+/** From which states a move is legal, and the state after it. */
+const MOVES: Record<SaleMove['op'], { from: readonly SaleState[]; to?: SaleState }> = {
+  schedule: { from: ['draft', 'scheduled'], to: 'scheduled' },
+  open: { from: ['draft', 'scheduled'], to: 'open' },
+  pause: { from: ['open'], to: 'paused' },
+  resume: { from: ['paused'], to: 'open' },
+  extend: { from: ['open', 'paused', 'scheduled'] },
+  end: { from: NOT_OVER, to: 'ended' },
+  cancel: { from: NOT_OVER, to: 'cancelled' },
+  units: { from: NOT_OVER },
+};
+type Command = Exclude<Step, { do: 'reserve' | 'expire' | 'arrive' | 'tick' | 'failover' }>;
+
+/** Returns whose key it is: keys of different kinds never meet. */
+const keyOwner = (step: Command): string => {
+  if (step.do === 'create' || step.do === 'move') return 'sale';
+  if (step.do === 'join' || step.do === 'leave') return `wait ${step.user}`;
+  return `finish ${step.do === 'release' ? step.by : null}`;
 };
 
 export class EngineModel {
   sales: Record<string, Sale> = {};
-  reservations: Partial<Record<Handle, Reservation>> = {};
+  reservations: Record<string, Reservation> = {};
   /** The result of each key, by type of command and caller. */
   keys: Record<string, { body: string; result: StepResult }> = {};
 
@@ -79,6 +89,7 @@ export class EngineModel {
       return [];
     }
     this.#sweep();
+    if (step.do === 'tick' || step.do === 'failover') return [{ code: 'ok' }];
     const results = step.do === 'reserve' ? step.asks.map((ask) => this.#reserve(ask)) : [this.#once(step)];
     this.#serveWaitlists();
     return results;
@@ -86,7 +97,7 @@ export class EngineModel {
 
   #sweep(): void {
     for (const hold of Object.values(this.reservations))
-      if (hold?.state === 'held' && hold.deadline === 'come') this.#end(hold, 'expired');
+      if (hold.state === 'held' && hold.deadline === 'come') this.#end(hold, 'expired');
     for (const sale of Object.values(this.sales)) {
       if (sale.state === 'scheduled' && sale.opens === 'come') sale.state = 'open';
       if ((sale.state === 'open' || sale.state === 'paused') && sale.closes === 'come') sale.state = 'ended';
@@ -95,60 +106,32 @@ export class EngineModel {
   }
 
   /** Decides a key once. Refusals are not recorded. */
-  #once(step: Exclude<Step, { do: 'reserve' | 'expire' | 'arrive' }>): StepResult {
-    if (step.do === 'tick' || step.do === 'failover') return { code: 'ok' };
+  #once(step: Command): StepResult {
     const { key, ...body } = step;
-    const kind =
-      step.do === 'create' || step.do === 'move'
-        ? 'sale'
-        : step.do === 'join' || step.do === 'leave'
-          ? `wait ${step.user}`
-          : `finish ${step.do === 'release' ? step.by : null}`;
-    const field = `${kind}|${key}`;
-    const known = this.keys[field];
+    const field = `${keyOwner(step)}|${key}`;
     const text = JSON.stringify(Object.entries(body).sort(([a], [b]) => (a < b ? -1 : 1)));
-    if (known)
-      return known.body !== text
-        ? { code: 'idempotency_conflict' }
-        : step.do === 'move' && step.move.op === 'cancel'
-          ? this.#saleResult(step.sale)
-          : { ...known.result, ...('sale' in known.result ? {} : { replayed: true }) };
+    const known = this.keys[field];
+    if (known && known.body !== text) return { code: 'idempotency_conflict' };
+    if (known && step.do === 'move' && step.move.op === 'cancel') return this.#saleResult(step.sale);
+    if (known) return { ...known.result, ...('sale' in known.result ? {} : { replayed: true }) };
     const result = this.#decide(step);
     if (result.code === 'ok') this.keys[field] = { body: text, result: structuredClone(result) };
     return result;
   }
 
-  #decide(step: Exclude<Step, { do: 'reserve' | 'expire' | 'arrive' | 'tick' | 'failover' }>): StepResult {
-    switch (step.do) {
-      case 'create':
-        return this.#create(step.plan);
-      case 'move':
-        return this.#move(step.sale, step.move);
-      case 'join':
-        return this.#join(step);
-      case 'leave':
-        return this.#leave(step);
-      default:
-        return this.#finish(step);
-    }
+  #decide(step: Command): StepResult {
+    if (step.do === 'create') return this.#create(step.plan);
+    if (step.do === 'move') return this.#move(step.sale, step.move);
+    return 'of' in step ? this.#finish(step) : this.#wait(step);
   }
 
   #create({ sale: id, opens, ends, perBuyer, units }: Plan): StepResult {
     if (this.sales[id]) return { code: 'already_exists' };
-    const skus = Object.fromEntries(
-      Object.entries(units).map(([sku, { quantity, price, perBuyer: most }]) => [
-        sku,
-        {
-          allocated: quantity,
-          available: quantity,
-          held: 0,
-          sold: 0,
-          withdrawn: 0,
-          price,
-          perBuyer: most ?? Number.POSITIVE_INFINITY,
-        },
-      ]),
-    );
+    const skus: Record<string, Sku> = {};
+    for (const [sku, { quantity, price, perBuyer: most = Number.POSITIVE_INFINITY }] of Object.entries(units)) {
+      const books = { allocated: quantity, available: quantity, held: 0, sold: 0, withdrawn: 0 };
+      skus[sku] = { ...books, price, perBuyer: most };
+    }
     const state = { draft: 'draft', later: 'scheduled', now: 'open' } as const;
     this.sales[id] = {
       state: state[opens],
@@ -165,41 +148,26 @@ export class EngineModel {
   #move(id: string, move: SaleMove): StepResult {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
-    if (!LEGAL[move.op].includes(sale.state) || (move.op === 'extend' && sale.closes === 'never'))
+    const { from, to = sale.state } = MOVES[move.op];
+    if (!from.includes(sale.state) || (move.op === 'extend' && sale.closes === 'never'))
       return { code: 'illegal_move' };
-    switch (move.op) {
-      case 'schedule':
-      case 'open':
-        sale.length ||= move.durationMs !== undefined;
-        sale.closes = sale.length ? 'to come' : 'never';
-        if (move.op === 'schedule') sale.opens = 'to come';
-        sale.state = move.op === 'schedule' ? 'scheduled' : 'open';
-        break;
-      case 'pause':
-        sale.state = 'paused';
-        break;
-      case 'resume':
-        sale.state = 'open';
-        break;
-      case 'extend':
-        break;
-      case 'end':
-        sale.state = 'ended';
-        break;
-      case 'cancel':
-        sale.state = 'cancelled';
-        for (const hold of Object.values(this.reservations))
-          if (hold?.sale === id && hold.state === 'held') this.#end(hold, 'released');
-        break;
-      case 'units': {
-        const books = sale.skus[move.sku];
-        if (!books) return { code: 'sku_not_found' };
-        if (books.available + move.delta < 0) return { code: 'insufficient_units' };
-        if (move.delta > 0) books.allocated += move.delta;
-        else books.withdrawn -= move.delta;
-        books.available += move.delta;
-      }
+    if (move.op === 'schedule' || move.op === 'open') {
+      sale.length ||= move.durationMs !== undefined;
+      sale.closes = sale.length ? 'to come' : 'never';
+      if (move.op === 'schedule') sale.opens = 'to come';
     }
+    if (move.op === 'units') {
+      const books = sale.skus[move.sku];
+      if (!books) return { code: 'sku_not_found' };
+      if (books.available + move.delta < 0) return { code: 'insufficient_units' };
+      if (move.delta > 0) books.allocated += move.delta;
+      else books.withdrawn -= move.delta;
+      books.available += move.delta;
+    }
+    sale.state = to;
+    if (move.op === 'cancel')
+      for (const hold of Object.values(this.reservations))
+        if (hold.sale === id && hold.state === 'held') this.#end(hold, 'released');
     return this.#saleResult(id, true);
   }
 
@@ -242,27 +210,23 @@ export class EngineModel {
     return this.#shown(step.of, r, r.state);
   }
 
-  #join({ user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {
+  #wait({ do: what, user, key, sale: id, sku, qty }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
     if (!sale.skus[sku]) return { code: 'sku_not_found' };
-    if (sale.state !== 'open' && sale.state !== 'paused') return { code: CLOSED[sale.state] };
-    if (sale.waitlist.some((wait) => wait.user === user && wait.sku === sku)) return { code: 'already_waiting' };
-    if (this.#overLimit(id, user, [{ sku, qty }])) return { code: 'limit_exceeded' };
-    if (sale.skus[sku].available >= qty) return { code: 'units_free' };
-    sale.waitlist.push({ user, sku, qty, key });
+    const known = sale.waitlist.find((wait) => wait.user === user && wait.sku === sku);
+    if (what === 'leave') {
+      if (!known) return { code: 'not_waiting' };
+      sale.waitlist.splice(sale.waitlist.indexOf(known), 1);
+    } else {
+      if (sale.state !== 'open' && sale.state !== 'paused') return { code: CLOSED[sale.state] };
+      if (known) return { code: 'already_waiting' };
+      if (this.#overLimit(id, user, [{ sku, qty }])) return { code: 'limit_exceeded' };
+      if (sale.skus[sku].available >= qty) return { code: 'units_free' };
+      sale.waitlist.push({ user, sku, qty, key });
+    }
     const waiting = sale.waitlist.filter((wait) => wait.sku === sku).length;
-    return { code: 'ok', replayed: false, place: waiting, waiting };
-  }
-
-  #leave({ user, sale: id, sku }: Extract<Step, { do: 'join' | 'leave' }>): StepResult {
-    const sale = this.sales[id];
-    if (!sale) return { code: 'sale_not_found' };
-    if (!sale.skus[sku]) return { code: 'sku_not_found' };
-    const at = sale.waitlist.findIndex((wait) => wait.user === user && wait.sku === sku);
-    if (at < 0) return { code: 'not_waiting' };
-    sale.waitlist.splice(at, 1);
-    return { code: 'ok', replayed: false, place: 0, waiting: sale.waitlist.filter((wait) => wait.sku === sku).length };
+    return { code: 'ok', replayed: false, place: what === 'join' ? waiting : 0, waiting };
   }
 
   /** Entries that want more than is free are passed over; those over the limit are removed. */
@@ -295,11 +259,10 @@ export class EngineModel {
   /** Returns the units that a buyer holds and owns in a sale. */
   has(id: string, user: string, ofSku?: string): number {
     const mine = Object.values(this.reservations).filter(
-      (r) => r?.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'),
+      (r) => r.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'),
     );
-    return mine
-      .flatMap((r) => r?.lines ?? [])
-      .reduce((sum, { sku, qty }) => sum + (ofSku === undefined || ofSku === sku ? qty : 0), 0);
+    const items = mine.flatMap(({ lines }) => lines).filter(({ sku }) => ofSku === undefined || ofSku === sku);
+    return items.reduce((sum, { qty }) => sum + qty, 0);
   }
 
   #overLimit(id: string, user: string, lines: readonly Item[]): boolean {
@@ -313,12 +276,7 @@ export class EngineModel {
 
   books(id: string): Record<string, Books> {
     const skus = Object.entries(this.sales[id]?.skus ?? {});
-    return Object.fromEntries(
-      skus.map(([sku, { allocated, available, held, sold, withdrawn }]) => [
-        sku,
-        { allocated, available, held, sold, withdrawn },
-      ]),
-    );
+    return Object.fromEntries(skus.map(([sku, books]) => [sku, unitsOf(books)]));
   }
 
   /** @param served whether the script serves the waitlist before it returns. */

@@ -2,13 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
-import type { WaitlistResult } from '../../src/domain/waitlist.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { TimeControl } from '../support/time-control.ts';
-import type { EngineModel } from './engine-model.ts';
-import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult } from './steps.ts';
+import type { EngineModel, Reservation } from './engine-model.ts';
+import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, unitsOf } from './steps.ts';
 
 const HOST = 'host:model';
 const FAR_MS = 600_000;
@@ -32,64 +31,35 @@ export class RealEngine {
 
   async apply(step: Step, store: ConnectedStore): Promise<StepResult[]> {
     const { show } = this;
+    const command = { key: 'key' in step ? step.key : '', actor: HOST };
+    const reservation = 'of' in step ? this.#id(step.of) : '';
     switch (step.do) {
       case 'create':
-        return [saleResult(await store.createSale(show, specOf(step.plan), { key: step.key, actor: HOST }))];
+        return [saleResult(await store.createSale(show, specOf(step.plan), command))];
       case 'move':
-        return [saleResult(await store.moveSale(show, step.sale, step.move, { key: step.key, actor: HOST }))];
+        return [saleResult(await store.moveSale(show, step.sale, step.move, command))];
       case 'reserve': {
         const decisions = await store.reserve(show, step.asks);
         return decisions.map((decision, i) => this.#reserved(`r:${step.asks[i]?.user}:${step.asks[i]?.key}`, decision));
       }
       case 'confirm':
-        return [
-          this.#finished(
-            step.of,
-            await store.confirm(
-              show,
-              { reservation: this.#id(step.of), orderRef: step.orderRef, amount: step.amount },
-              { key: step.key, actor: HOST },
-            ),
-          ),
-        ];
+        return [this.#finished(step.of, await store.confirm(show, { ...step, reservation }, command))];
       case 'release': {
-        const who = step.by === null ? { actor: HOST } : { actor: `user:${step.by}`, user: step.by };
-        return [this.#finished(step.of, await store.release(show, this.#id(step.of), { key: step.key, ...who }))];
+        const by = step.by === null ? command : { ...command, actor: `user:${step.by}`, user: step.by };
+        return [this.#finished(step.of, await store.release(show, reservation, by))];
       }
       case 'extend':
-        return [
-          this.#finished(
-            step.of,
-            await store.extendHold(
-              show,
-              { reservation: this.#id(step.of), byMs: step.byMs },
-              { key: step.key, actor: HOST },
-            ),
-          ),
-        ];
+        return [this.#finished(step.of, await store.extendHold(show, { ...step, reservation }, command))];
       case 'join':
       case 'leave':
-        return [
-          waitlistResult(
-            await store.waitlist(show, {
-              op: step.do,
-              user: step.user,
-              key: step.key,
-              sale: step.sale,
-              sku: step.sku,
-              qty: step.qty,
-            }),
-          ),
-        ];
-      case 'tick': {
-        const ticked = await store.tick(show);
-        return [{ code: ticked.ok ? 'ok' : ticked.error.code }];
-      }
+        return [resultOf(await store.waitlist(show, { ...step, op: step.do }), (value) => value)];
+      case 'tick':
+        return [resultOf(await store.tick(show), () => ({}))];
       case 'failover':
         await this.#time.changeServer(show);
         return [await this.#recovered(store)];
       case 'expire':
-        await this.#time.passDeadline(show, this.#id(step.of));
+        await this.#time.passDeadline(show, reservation);
         return [];
       case 'arrive':
         await this.#time.passMoment(show, step.sale, step.moment);
@@ -121,20 +91,18 @@ export class RealEngine {
   }
 
   #reserved(of: Handle, decision: Result<Decision>): StepResult {
-    if (!decision.ok) return { code: decision.error.code };
-    const { reservation, replayed } = decision.value;
     const known = this.ids.get(of);
-    if (known !== undefined && known !== reservation.id)
-      return { code: `${of} was ${known} and is now ${reservation.id}` };
-    this.ids.set(of, reservation.id);
-    return { code: 'ok', replayed, reservation: shown(of, reservation) };
+    if (decision.ok) this.ids.set(of, known ?? decision.value.reservation.id);
+    return this.#finished(of, decision);
   }
 
   #finished(of: Handle, decision: Result<Decision>): StepResult {
-    if (!decision.ok) return { code: decision.error.code };
-    const { reservation, replayed } = decision.value;
-    if (reservation.id !== this.#id(of)) return { code: `the result names ${reservation.id}` };
-    return { code: 'ok', replayed, reservation: shown(of, reservation) };
+    const [expected, found] = [this.#id(of), decision.ok ? decision.value.reservation.id : null];
+    if (found !== null && found !== expected) return { code: `${of} is ${expected}, and the result names ${found}` };
+    return resultOf(decision, ({ reservation: { state, lines, amount, orderRef }, replayed }) => {
+      const order = orderRef === undefined ? {} : { orderRef };
+      return { replayed, reservation: { of, state, lines: [...lines].sort(bySku), amount, ...order } };
+    });
   }
 }
 
@@ -148,39 +116,28 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
   compare('sales', Object.keys(model.sales).sort(), sales.map(({ id }) => id).sort());
   for (const sale of sales) {
     compare(`state of ${sale.id}`, model.sales[sale.id]?.state, sale.state);
-    compare(`books of ${sale.id}`, sortedByKey(model.books(sale.id)), sortedByKey(booksOf(sale)));
+    compare(
+      `books of ${sale.id}`,
+      Object.entries(model.books(sale.id)).sort(byText),
+      Object.entries(booksOf(sale)).sort(byText),
+    );
     problems.push(...conservation(sale));
   }
   for (const { user, reservations, waits } of holdings) {
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
     const expected = Object.entries(model.reservations).filter(
-      ([, r]) => r?.user === user && (r.state === 'held' || r.state === 'confirmed'),
+      ([, r]) => r.user === user && (r.state === 'held' || r.state === 'confirmed'),
     );
+    const row = (
+      { sale, state, lines, amount, orderRef }: Omit<Reservation, 'user' | 'lastsMs' | 'deadline'>,
+      of: string | undefined,
+      isOffer: boolean,
+    ) => [of, sale, state, lines, amount, orderRef, isOffer];
     compare(
       `what ${user} holds and owns`,
-      expected
-        .map(([of, r]) => [
-          of,
-          r?.sale,
-          r?.state,
-          r?.lines,
-          r?.amount,
-          r?.state === 'confirmed' ? r.orderRef : undefined,
-          of.startsWith('w'),
-        ])
-        .sort(byText),
-      reservations
-        .map(({ id, sale, state, lines, amount, orderRef, offer }) => [
-          known.get(id) ?? id,
-          sale,
-          state,
-          lines,
-          amount,
-          orderRef,
-          offer === true,
-        ])
-        .sort(byText),
+      expected.map(([of, r]) => row(r, of, of.startsWith('w'))).sort(byText),
+      reservations.map((view) => row(view, known.get(view.id) ?? view.id, view.offer === true)).sort(byText),
     );
     const positions = Object.entries(model.sales).flatMap(([sale, { state, waitlist }]) =>
       waitlist
@@ -200,27 +157,24 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
   return problems;
 }
 
+type Wish = Pick<ReservationView, 'user' | 'sale' | 'lines'>;
+
+const isSame = (a: Wish | undefined, b: Wish): boolean =>
+  a?.user === b.user && a.sale === b.sale && JSON.stringify(a.lines) === JSON.stringify(b.lines);
+
 /** Finds the ids of new offers: by buyer, sale and items. */
 function learnOffers(
-  model: EngineModel,
+  { reservations }: EngineModel,
   user: string,
-  reservations: readonly ReservationView[],
+  views: readonly ReservationView[],
   ids: Map<Handle, string>,
 ): void {
   const known = new Set(ids.values());
-  for (const view of reservations) {
-    if (!view.offer || known.has(view.id)) continue;
-    const found = (Object.keys(model.reservations) as Handle[]).find((handle) => {
-      const r = model.reservations[handle];
-      return (
-        handle.startsWith('w') &&
-        !ids.has(handle) &&
-        r?.user === user &&
-        r.sale === view.sale &&
-        JSON.stringify(r.lines) === JSON.stringify(view.lines)
-      );
-    });
-    if (found) ids.set(found, view.id);
+  for (const { id, offer, sale, lines } of views) {
+    if (!offer || known.has(id)) continue;
+    const offers = (Object.keys(reservations) as Handle[]).filter((of) => of.startsWith('w') && !ids.has(of));
+    const found = offers.find((of) => isSame(reservations[of], { user, sale, lines }));
+    if (found) ids.set(found, id);
   }
 }
 
@@ -246,46 +200,20 @@ function limits(user: string, reservations: readonly ReservationView[], sales: r
 }
 
 const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
-const sortedByKey = <T>(record: Record<string, T>): Array<[string, T]> => Object.entries(record).sort(byText);
+const bySku = (a: Item, b: Item): number => (a.sku < b.sku ? -1 : 1);
 const booksOf = ({ skus }: SaleBooks): Record<string, Books> =>
-  Object.fromEntries(
-    skus.map(({ sku, allocated, available, held, sold, withdrawn }) => [
-      sku,
-      { allocated, available, held, sold, withdrawn },
-    ]),
-  );
+  Object.fromEntries(skus.map((books) => [books.sku, unitsOf(books)]));
 
 function specOf({ sale, opens, ends, perBuyer, units }: Plan): SaleSpec {
   const skus = Object.entries(units).map(([sku, numbers]) => ({ sku, product: 'p', ...numbers }));
   const opening = { draft: {}, later: { opensInMs: FAR_MS }, now: { opensInMs: 0 } }[opens];
-  return {
-    id: sale,
-    title: 'Model',
-    currency: 'EUR',
-    perBuyer,
-    holdMs: HOLD_MS,
-    ...opening,
-    ...(ends ? { durationMs: FAR_MS } : {}),
-    skus,
-  };
+  const terms = { title: 'Model', currency: 'EUR', perBuyer, holdMs: HOLD_MS };
+  return { id: sale, ...terms, ...opening, ...(ends ? { durationMs: FAR_MS } : {}), skus };
 }
 
-function saleResult(result: Result<SaleBooks>): StepResult {
-  return result.ok
-    ? { code: 'ok', sale: { state: result.value.state, books: booksOf(result.value) } }
-    : { code: result.error.code };
-}
+/** Returns the code of a refusal, or `ok` with what the model returns too. */
+const resultOf = <T>(result: Result<T>, view: (value: T) => Omit<StepResult, 'code'>): StepResult =>
+  result.ok ? { code: 'ok', ...view(result.value) } : { code: result.error.code };
 
-function waitlistResult(result: Result<WaitlistResult>): StepResult {
-  return result.ok
-    ? { code: 'ok', replayed: result.value.replayed, place: result.value.place, waiting: result.value.waiting }
-    : { code: result.error.code };
-}
-
-function shown(
-  of: Handle,
-  { state, lines, amount, orderRef }: ReservationView,
-): NonNullable<StepResult['reservation']> {
-  return { of, state, lines: sortedLines(lines), amount, ...(orderRef === undefined ? {} : { orderRef }) };
-}
-const sortedLines = (lines: readonly Item[]): Item[] => [...lines].sort((a, b) => (a.sku < b.sku ? -1 : 1));
+const saleResult = (result: Result<SaleBooks>): StepResult =>
+  resultOf(result, (sale) => ({ sale: { state: sale.state, books: booksOf(sale) } }));

@@ -1,6 +1,6 @@
 /** The steps that the model and the real scripts both run, and the shape of their results. */
 
-import type { SaleMove } from '../../src/domain/sale.ts';
+import type { SaleMove, SkuBooks } from '../../src/domain/sale.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
 
 export const HOLD_MS = 600_000;
@@ -46,10 +46,8 @@ export interface StepResult {
   waiting?: number;
 }
 
-export interface Books {
-  allocated: number;
-  available: number;
-  held: number;
-  sold: number;
-  withdrawn: number;
-}
+export type Books = Pick<SkuBooks, 'allocated' | 'available' | 'held' | 'sold' | 'withdrawn'>;
+
+export const unitsOf = ({ allocated, available, held, sold, withdrawn }: Books): Books => ({
+  ...{ allocated, available, held, sold, withdrawn },
+});

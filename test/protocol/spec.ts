@@ -6,7 +6,7 @@ import { ROOT } from '../support/root.ts';
 const TESTS = join(ROOT, 'test');
 const RULE = /\b[A-Z]-\d+(?:\.\d+)?\b/g;
 /** A title is the first argument of `t.test`, or of a function that makes a test of it. */
-const TITLE = /\b(?:test|scene|scenario)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
+const TITLE = /\b(?:test|showTest|saleTest|scene|scenario)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
 
 export const SPEC = readFileSync(join(ROOT, 'src/protocol/SPEC.md'), 'utf8');
 

@@ -21,8 +21,7 @@ const damages: Record<string, [field: string, value: string | Buffer]> = {
 };
 
 for (const [name, entry] of Object.entries(damages)) {
-  fixture.test(`a damaged ledger: ${name}`, async (t) => {
-    const show = await fixture.openShow();
+  fixture.saleTest(`a damaged ledger: ${name}`, {}, async (t, show) => {
     await fixture.hold(show, 'ann');
     await client.xadd(time.key(show, 'ledger'), '*', ...entry);
     const verified = await store

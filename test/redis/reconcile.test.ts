@@ -9,16 +9,14 @@ import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
 const { store, client, time } = fixture;
 
-fixture.test('nothing to repair: nothing is written', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('nothing to repair: nothing is written', {}, async (t, show) => {
   await fixture.hold(show, 'ann');
   const before = await fixture.recordsOf(show);
   t.match(unwrap(await store.reconcile(show, HOST)), { repaired: [], untrusted: [], violations: [] });
   t.same(await fixture.recordsOf(show), before);
 });
 
-fixture.test('drifted books are repaired by an entry of kind adjust', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('drifted books are repaired by an entry of kind adjust', {}, async (t, show) => {
   await fixture.hold(show, 'ann');
   await fixture.hold(show, 'bob');
   const stockKey = time.key(show, 'stock');
@@ -34,8 +32,7 @@ fixture.test('drifted books are repaired by an entry of kind adjust', async (t) 
   t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the sale goes on');
 });
 
-fixture.test('a sale whose ledger contradicts itself is paused', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('a sale whose ledger contradicts itself is paused', {}, async (t, show) => {
   await fixture.hold(show, 'ann');
   // The end of a reservation that was never held.
   const item = ['S', 1, 9, 1, 0, 0, 9, 0, 1, 0];

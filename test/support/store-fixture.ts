@@ -17,6 +17,8 @@ import { TimeControl } from './time-control.ts';
 
 export const HOST = 'host:test';
 
+export type SaleOptions = Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> };
+
 export interface ReserveOptions {
   key?: string;
   sale?: string;
@@ -35,6 +37,9 @@ export function outcome(result: Result<unknown> | undefined): string {
   if (!result.ok) return result.error.code;
   return (result.value as { replayed?: boolean } | null)?.replayed ? 'replayed' : 'ok';
 }
+
+/** Returns a pattern of the refusal with this code. */
+export const refused = (code: string, details: object = {}) => ({ ok: false, error: { code, details } });
 
 export function unwrap<T>(result: Result<T>): T {
   if (!result.ok)
@@ -86,6 +91,16 @@ export class StoreFixture {
       await run(t);
       for (const show of [...this.#recorders.keys()]) await this.checkInvariants(t, show);
     });
+  }
+
+  /** As `test`, in a new show with a product and no sale. */
+  showTest(name: string, run: (t: Test, show: string) => Promise<void>): void {
+    this.test(name, async (t) => run(t, await this.newShow()));
+  }
+
+  /** As `test`, in a new show with this sale. */
+  saleTest(name: string, sale: SaleOptions, run: (t: Test, show: string) => Promise<void>): void {
+    this.test(name, async (t) => run(t, await this.openShow(sale)));
   }
 
   async checkInvariants(t: Test, show: string): Promise<void> {
@@ -140,7 +155,7 @@ export class StoreFixture {
   }
 
   /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
-  saleSpec(more: Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> } = {}): SaleSpec {
+  saleSpec(more: SaleOptions = {}): SaleSpec {
     const { units = { S: 10 }, ...rest } = more;
     const skus = Object.entries(units).map(([sku, quantity]) => ({
       sku,
@@ -160,7 +175,7 @@ export class StoreFixture {
     };
   }
 
-  async newSale(show: string, more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<SaleBooks> {
+  async newSale(show: string, more: SaleOptions = {}): Promise<SaleBooks> {
     const spec = this.saleSpec(more);
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
   }
@@ -170,7 +185,7 @@ export class StoreFixture {
     return this.store.moveSale(show, sale, move, { key: `${move.op}-${++this.#moves}`, actor: HOST });
   }
 
-  async openShow(more: Parameters<StoreFixture['saleSpec']>[0] = {}): Promise<string> {
+  async openShow(more: SaleOptions = {}): Promise<string> {
     const show = await this.newShow();
     await this.newSale(show, more);
     return show;

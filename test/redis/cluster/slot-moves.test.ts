@@ -1,3 +1,4 @@
+// slow: a cluster moves a slot in real time while viewers chat
 /** A slot moves to another master during a show: no client reconnects or misses anything. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';

@@ -31,15 +31,13 @@ const shownOf = async (
 const indexes = ({ items }: Pick<ChatBatch, 'items'>): number[] =>
   items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as Array<[number]>).map(([i]) => i);
 
-fixture.test('below the cap all messages are shown, up to the last one that fits', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('below the cap all messages are shown, up to the last one that fits', async (t, show) => {
   for (let i = 0; i < 3; i++) t.equal(await shownOf(show, batch(10, 30)), null);
   t.equal((await shownOf(show, batch(10, 30)))?.length, 0, 'the second is full');
   t.equal(await shownOf(show, batch(10, 0)), null, '0: no cap at all');
 });
 
-fixture.test('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t, show) => {
   const received: ChatBatch[] = [];
   unwrap(
     await store.subscribe(show, {
@@ -79,8 +77,7 @@ fixture.test('marked messages are always shown, and leave the others the rest of
   t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that is not shown takes its numbers too');
 });
 
-fixture.test('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t, show) => {
   const other = await fixture.connectAnother();
   const cap = 100;
   const shownAt: Array<[atMs: number, count: number]> = [];
@@ -101,8 +98,7 @@ fixture.test('one cap for all nodes: used, and never exceeded in any second (C-8
   t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
 });
 
-fixture.test('writers on a quiet node have the same chance as those on a loud one (C-8.3)', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('writers on a quiet node have the same chance as those on a loud one (C-8.3)', async (t, show) => {
   const cap = 100;
   const said = { loud: 0, quiet: 0 };
   const seen = { loud: 0, quiet: 0 };
@@ -132,8 +128,7 @@ fixture.test('writers on a quiet node have the same chance as those on a loud on
   t.ok(quiet > loud / 1.25 && quiet < loud * 1.25, `the same chance: ${loud.toFixed(4)} and ${quiet.toFixed(4)}`);
 });
 
-fixture.test('chat goes on after the Redis clock was set back', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('chat goes on after the Redis clock was set back', async (t, show) => {
   t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
   const ahead = Math.floor((Date.now() + 3_600_000) / 100);
   const zeros = Array(11).fill(0);

@@ -5,8 +5,7 @@ import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-
 const fixture = await StoreFixture.open('clock:');
 const { store, client, time } = fixture;
 
-fixture.test('nothing is due: nothing is done, and the next moment is returned', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('nothing is due: nothing is done, and the next moment is returned', async (t, show) => {
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
   const sale = await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: sale.opensAt });
@@ -23,8 +22,7 @@ fixture.test('nothing is due: nothing is done, and the next moment is returned',
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
-fixture.test('every commit carries the next due moment', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('every commit carries the next due moment', async (t, show) => {
   const commitOf = async <T>(work: () => Promise<T>) => {
     let made: T | undefined;
     const commits = await fixture.commitsOf(show).during(async () => {
@@ -43,15 +41,13 @@ fixture.test('every commit carries the next due moment', async (t) => {
   t.equal((await commitOf(() => fixture.move(show, { op: 'end' }))).nextDueAt, null);
 });
 
-fixture.test('for a sale that is open from the start, only its end is due', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('for a sale that is open from the start, only its end is due', async (t, show) => {
   const sale = await fixture.newSale(show);
   t.same(await client.zrange(time.key(show, 'due'), 0, '-1'), ['c:sale']);
   t.equal(unwrap(await store.load(show)).nextDueAt, sale.closesAt);
 });
 
-fixture.test('a sale opens and closes at its moments, each published once', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a sale opens and closes at its moments, each published once', async (t, show) => {
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt');
   t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened']);
@@ -101,16 +97,14 @@ fixture.test('the first script opens or ends the sale: a reserve, a confirm, con
   );
 });
 
-fixture.test('a sale whose moments both passed opens and closes in one call', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a sale whose moments both passed opens and closes in one call', async (t, show) => {
   await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt', 2_000);
   await time.passMoment(show, 'sale', 'closesAt', 1_000);
   t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
 });
 
-fixture.test('a paused sale ends on time too', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('a paused sale ends on time too', {}, async (t, show) => {
   unwrap(await fixture.move(show, { op: 'pause' }));
   await time.passMoment(show, 'sale', 'closesAt');
   t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.ended']);
@@ -154,8 +148,7 @@ fixture.test('many expired holds are swept in slices, by every script call', asy
   t.same(await fixture.books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('a show enters the index with its first sale and leaves it when nothing is due', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a show enters the index with its first sale and leaves it when nothing is due', async (t, show) => {
   const live = async () => unwrap(await store.liveShows()).includes(show);
   t.notOk(await live());
   await fixture.newSale(show);
@@ -187,8 +180,7 @@ fixture.test('the store knows the Redis clock within its stated error', async (t
   t.ok(store.nowErrorMs() < 250);
 });
 
-fixture.test('a show with a sale without an end stays in the index until the sale is over', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a show with a sale without an end stays in the index until the sale is over', async (t, show) => {
   await fixture.newSale(show, { opensInMs: 0 });
   await store.tick(show);
   t.ok(unwrap(await store.liveShows()).includes(show), 'nothing is due, but the sale is open');

@@ -35,8 +35,7 @@ fixture.test('the first call gives the show a new epoch, once, and old positions
   t.equal(await epochOf(show), epochs[0], 'it stays');
 });
 
-fixture.test('every decision has its durability and epoch (Q-8.2, Q-8.3)', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('every decision has its durability and epoch (Q-8.2, Q-8.3)', {}, async (t, show) => {
   const before = await epochOf(show);
   const first = unwrap(await fixture.reserve(show, 'ann'));
   t.match(first, { durability: 'everysec', epoch: before });
@@ -78,8 +77,7 @@ fixture.test('open sales pause, the books are verified, the sales resume, each w
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-fixture.test('while the books are verified no hold is made; confirms and releases work', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('while the books are verified no hold is made; confirms and releases work', {}, async (t, show) => {
   const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
   // As if the process that fenced the show died at once.
   await client.hset(time.key(show, 'show'), 'recovering', '1');
@@ -92,8 +90,7 @@ fixture.test('while the books are verified no hold is made; confirms and release
   t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the next tick recovered the show');
 });
 
-fixture.test('drifted books are repaired by a compensating entry', async (t) => {
-  const show = await fixture.openShow({ units: { S: 10 } });
+fixture.saleTest('drifted books are repaired by a compensating entry', { units: { S: 10 } }, async (t, show) => {
   await fixture.hold(show, 'ann');
   await client.hset(time.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
   t.ok(unwrap(await store.verify(show)).violations.length > 0, 'verify sees the drift');
@@ -108,8 +105,7 @@ fixture.test('drifted books are repaired by a compensating entry', async (t) => 
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
-fixture.test('a sale whose ledger contradicts itself stays paused', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('a sale whose ledger contradicts itself stays paused', {}, async (t, show) => {
   await fixture.newSale(show, { id: 'sound' });
   const held = await fixture.hold(show, 'ann');
   // A forged entry: the same hold again.

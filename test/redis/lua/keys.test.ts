@@ -31,8 +31,7 @@ fixture.test('a key is kept over one rotation of the generations and dropped aft
   t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a reservation is its record and never dropped');
 });
 
-fixture.test('generations do not rotate within a day', async (t) => {
-  const show = await fixture.openShow({ perBuyer: 9 });
+fixture.saleTest('generations do not rotate within a day', { perBuyer: 9 }, async (t, show) => {
   const held = await fixture.hold(show, 'ann');
   unwrap(await fixture.confirm(show, held, { key: 'pay' }));
   for (let i = 0; i < 3; i++) {
@@ -43,8 +42,7 @@ fixture.test('generations do not rotate within a day', async (t) => {
   t.equal(outcome(await fixture.confirm(show, held, { key: 'pay' })), 'replayed');
 });
 
-fixture.test('two commands never share a record, with any characters in keys and names', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('two commands never share a record, with any characters in keys and names', {}, async (t, show) => {
   const [ann, annx] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'ann|x')];
   t.equal(outcome(await fixture.release(show, ann, { key: 'x|r' })), 'ok');
   t.equal(
@@ -54,8 +52,7 @@ fixture.test('two commands never share a record, with any characters in keys and
   );
 });
 
-fixture.test('scripts that the server lost are loaded again', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('scripts that the server lost are loaded again', {}, async (t, show) => {
   const held = await fixture.hold(show, 'ann');
   await client.function('FLUSH');
   t.equal(outcome(await fixture.confirm(show, held)), 'ok');
@@ -70,8 +67,7 @@ fixture.test('scripts that the server lost are loaded again', async (t) => {
   t.same(results.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok']);
 });
 
-fixture.test('the same request sent again, byte for byte, counts once', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('the same request sent again, byte for byte, counts once', {}, async (t, show) => {
   const other = await fixture.connectAnother();
   const twice = await Promise.all([fixture.reserve(show, 'ann'), fixture.reserve(show, 'ann', {}, other)]);
   t.same(twice.map(outcome).sort(), ['ok', 'replayed']);

@@ -22,8 +22,7 @@ async function listen(show: string): Promise<RelayMessage[]> {
   return received;
 }
 
-fixture.test('events after a position are complete and in order, or null', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('events after a position are complete and in order, or null', async (t, show) => {
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
   const all = unwrap(await store.eventsAfter(show, epoch, 0)) ?? [];
@@ -38,8 +37,7 @@ fixture.test('events after a position are complete and in order, or null', async
   t.equal(unwrap(await store.eventsAfter('ghost', epoch, 0)), null);
 });
 
-fixture.test('an invalid position returns null', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('an invalid position returns null', async (t, show) => {
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (const after of [-1, 0.5, Number.NaN, Number.MAX_SAFE_INTEGER]) {
     const result = await store.eventsAfter(show, epoch, after).catch((error: unknown) => `threw ${error}`);
@@ -47,8 +45,7 @@ fixture.test('an invalid position returns null', async (t) => {
   }
 });
 
-fixture.test('a trimmed log returns null instead of a gap', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a trimmed log returns null instead of a gap', async (t, show) => {
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
   await client.xtrim(time.key(show, 'log'), 'MAXLEN', 4);
@@ -64,8 +61,7 @@ fixture.test('a trimmed log returns null instead of a gap', async (t) => {
   fixture.skipCommitCheck(show);
 });
 
-fixture.test('concurrent writers get every number once', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('concurrent writers get every number once', async (t, show) => {
   const stores = [store, await fixture.connectAnother(), await fixture.connectAnother()];
   const offsets = await Promise.all(
     Array.from(
@@ -79,8 +75,7 @@ fixture.test('concurrent writers get every number once', async (t) => {
   );
 });
 
-fixture.test('chat ids continue over batches and nodes, and the relay carries the same bytes', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('chat ids continue over batches and nodes, and the relay carries the same bytes', async (t, show) => {
   const other = await fixture.connectAnother();
   const received = await listen(show);
   const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
@@ -121,8 +116,7 @@ fixture.test('chat ids continue over batches and nodes, and the relay carries th
   t.equal(outcome(await store.appendChat('ghost', a, [])), 'show_not_found');
 });
 
-fixture.test('concurrent appends never share an id', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('concurrent appends never share an id', async (t, show) => {
   const stores = [store, await fixture.connectAnother()];
   const firsts = await Promise.all(
     Array.from(
@@ -137,8 +131,7 @@ fixture.test('concurrent appends never share an id', async (t) => {
   );
 });
 
-fixture.test('the chat history is bounded: the newest messages of the newest batches', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('the chat history is bounded: the newest messages of the newest batches', async (t, show) => {
   const texts = Array.from({ length: 20 }, (_, i) => `m${i}`);
   for (let i = 0; i < 5; i++) await store.appendChat(show, batch('n', texts), []);
   const loaded = unwrap(await store.load(show)).chat;
@@ -155,8 +148,7 @@ fixture.test('the chat history is bounded: the newest messages of the newest bat
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);
 });
 
-fixture.test('viewers are summed over nodes, hearts over time, and only changes are published', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('viewers are summed over nodes, hearts over time, and only changes are published', async (t, show) => {
   const other = await fixture.connectAnother();
   const received = await listen(show);
   t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
@@ -188,8 +180,7 @@ fixture.test('viewers are summed over nodes, hearts over time, and only changes 
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
 });
 
-fixture.test('unique viewers are counted once, over nodes and visits, within a few percent', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('unique viewers are counted once, over nodes and visits, within a few percent', async (t, show) => {
   const other = await fixture.connectAnother();
   const users = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
   t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
@@ -214,8 +205,7 @@ fixture.test('unique viewers are counted once, over nodes and visits, within a f
   t.match(unwrap(await store.viewerNumbers(show)), { viewers: 2, unique });
 });
 
-fixture.test('a node that stopped reporting is dropped', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a node that stopped reporting is dropped', async (t, show) => {
   await store.reportCounts(show, 'dead', 1_000, 0);
   await store.reportCounts(show, 'alive', 5, 0);
   t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
@@ -231,8 +221,7 @@ fixture.test('a node that stopped reporting is dropped', async (t) => {
   t.same(await client.hkeys(time.key(show, 'nodes')), ['alive']);
 });
 
-fixture.test('after one listener unsubscribes, the other still receives messages', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('after one listener unsubscribes, the other still receives messages', async (t, show) => {
   // Commits of the new show may still arrive: only announcements count.
   const announcements = (list: RelayMessage[]): string[] =>
     list

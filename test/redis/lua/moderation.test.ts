@@ -21,8 +21,7 @@ const textsOf = async (show: string): Promise<unknown[]> =>
     items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as unknown[][]).map(([, , , text]) => text),
   );
 
-fixture.test('a removed message is one numbered event, and is not in the history again', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a removed message is one numbered event, and is not in the history again', async (t, show) => {
   await say(show, 'one', 'two', 'three');
   await say(show, 'four');
   const [commit] = await fixture.commitsOf(show).during(() => store.removeChat(show, [2]));
@@ -44,8 +43,7 @@ fixture.test('a removed message is one numbered event, and is not in the history
   t.equal(unwrap(await store.load(show)).lastChat, 5);
 });
 
-fixture.test('a refused removal changes nothing', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a refused removal changes nothing', async (t, show) => {
   await say(show, 'one');
   const before = await fixture.recordsOf(show);
   t.equal(outcome(await store.removeChat(show, [1, 2])), 'not_found', 'an unknown id');
@@ -55,8 +53,7 @@ fixture.test('a refused removal changes nothing', async (t) => {
   t.same(await fixture.recordsOf(show), before);
 });
 
-fixture.test('removed ids are kept only as long as the history', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('removed ids are kept only as long as the history', async (t, show) => {
   await say(show, 'one', 'two');
   await say(show, 'three', 'four');
   await store.removeChat(show, [1]);
@@ -88,8 +85,7 @@ fixture.test(
   },
 );
 
-fixture.test('ended mutes do not count for the limit', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('ended mutes do not count for the limit', async (t, show) => {
   const key = time.key(show, 'mutes');
   const over = Array.from({ length: LIMITS.mutesPerShowMax }, (_, i) => [
     String(store.now() - 10_000 - i),

@@ -46,8 +46,7 @@ fixture.test('one buyer on four devices stays within the limit', async (t) => {
   t.same(countsOf(results.map(outcome)), { ok: 3, limit_exceeded: 37 });
 });
 
-fixture.test('the same request from four devices is one reservation', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('the same request from four devices is one reservation', {}, async (t, show) => {
   const results = await Promise.all(Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', {}, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 1, replayed: 39 });
   t.equal(new Set(results.map((result) => unwrap(result).reservation.id)).size, 1);
@@ -99,8 +98,7 @@ fixture.test('a confirm races the deadline: one winner, and both sides get it (I
   }
 });
 
-fixture.test('units are added and withdrawn while buyers reserve', async (t) => {
-  const show = await fixture.openShow({ units: { S: 20 } });
+fixture.saleTest('units are added and withdrawn while buyers reserve', { units: { S: 20 } }, async (t, show) => {
   const moves = Array.from({ length: 20 }, (_, i) =>
     storeOf(i).moveSale(
       show,

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Commit } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { items, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('reserve:');
 const { store, time } = fixture;
@@ -28,8 +28,7 @@ fixture.test('a hold has items, amount, currency and deadline, and the books mat
   t.same(await fixture.reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
 });
 
-fixture.test('one commit has exactly the hold and what is left', async (t) => {
-  const show = await fixture.openShow({ units: { S: 10, M: 5 } });
+fixture.saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M: 5 } }, async (t, show) => {
   const commits = await fixture.commitsOf(show).during(() => fixture.hold(show, 'ann'));
   t.equal(commits.length, 1);
   t.match(commits[0], {
@@ -70,20 +69,19 @@ fixture.test('the commit names the origin of new holds, separate from other chan
   await listening.unsubscribe();
 });
 
-fixture.test('a refusal has its code, changes nothing and publishes nothing', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a refusal has its code, changes nothing and publishes nothing', async (t, show) => {
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'scheduled', opensInMs: 60_000 });
   for (const op of ['pause', 'end', 'cancel'] as const) {
     await fixture.newSale(show, { id: op });
     unwrap(await fixture.move(show, { op }, op));
   }
-  const refused = {
+  const refusals = {
     ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', pause: 'sale_paused', end: 'sale_ended' },
     ...{ cancel: 'sale_cancelled', unknown: 'sale_not_found' },
   };
   const books = unwrap(await store.listSales(show));
-  for (const [sale, code] of Object.entries(refused)) {
+  for (const [sale, code] of Object.entries(refusals)) {
     const reserve = async () => t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, sale);
     t.same(await fixture.commitsOf(show).during(reserve), [], `${sale}: nothing is published`);
     t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
@@ -91,8 +89,7 @@ fixture.test('a refusal has its code, changes nothing and publishes nothing', as
   t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
 });
 
-fixture.test('before the opening the refusal says how long to wait', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('before the opening the refusal says how long to wait', async (t, show) => {
   await fixture.newSale(show, { opensInMs: 30_000, durationMs: 60_000 });
   const early = await fixture.reserve(show, 'ann');
   t.match(early, {
@@ -103,15 +100,11 @@ fixture.test('before the opening the refusal says how long to wait', async (t) =
   t.ok(wait > 20_000 && wait <= 30_000, `wait ${wait} ms`);
 });
 
-fixture.test('unknown show, unknown SKU, sold out', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
+fixture.saleTest('unknown show, unknown SKU, sold out', { units: { S: 1 } }, async (t, show) => {
   t.equal(outcome(await fixture.reserve('nowhere', 'ann')), 'show_not_found');
   t.equal(outcome(await fixture.reserve(show, 'ann', { sku: 'XXL' })), 'sku_not_found');
   await fixture.hold(show, 'ann');
-  t.match(await fixture.reserve(show, 'bob'), {
-    ok: false,
-    error: { code: 'sold_out', details: { sku: 'S', left: 0 } },
-  });
+  t.match(await fixture.reserve(show, 'bob'), refused('sold_out', { sku: 'S', left: 0 }));
 });
 
 fixture.test('an invalid request is refused before Redis, and the others of its batch are decided', async (t) => {
@@ -143,10 +136,10 @@ fixture.test('an invalid request is refused before Redis, and the others of its 
 fixture.test('the limit per sale counts holds and orders over all SKUs (I2)', async (t) => {
   const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
   const first = await fixture.hold(show, 'ann', { key: 'k1', qty: 2 });
-  t.match(await fixture.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }), {
-    ok: false,
-    error: { code: 'limit_exceeded', details: { limit: 3, have: 2 } },
-  });
+  t.match(
+    await fixture.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }),
+    refused('limit_exceeded', { limit: 3, have: 2 }),
+  );
   unwrap(await fixture.confirm(show, first));
   t.equal(
     outcome(await fixture.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })),
@@ -163,10 +156,10 @@ fixture.test('the limit per SKU counts beside the limit per sale, and both are p
   const show = await fixture.openShow({ units: { S: { perBuyer: 1 }, M: 10 }, perBuyer: 3 });
   await fixture.newSale(show, { id: 'second', units: { S: { perBuyer: 1 } }, perBuyer: 3 });
   await fixture.hold(show, 'ann');
-  t.match(await fixture.reserve(show, 'ann', { key: 'k2' }), {
-    ok: false,
-    error: { code: 'limit_exceeded', details: { sku: 'S', limit: 1, have: 1 } },
-  });
+  t.match(
+    await fixture.reserve(show, 'ann', { key: 'k2' }),
+    refused('limit_exceeded', { sku: 'S', limit: 1, have: 1 }),
+  );
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'ok');
   t.equal(
     outcome(await fixture.reserve(show, 'ann', { key: 'k4', sale: 'second' })),
@@ -175,14 +168,12 @@ fixture.test('the limit per SKU counts beside the limit per sale, and both are p
   );
 });
 
-fixture.test('limits are checked before stock', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
+fixture.saleTest('limits are checked before stock', { units: { S: 1 } }, async (t, show) => {
   await fixture.hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'limit_exceeded');
 });
 
-fixture.test('items of the same SKU are merged', async (t) => {
-  const show = await fixture.openShow({ units: { S: 3 }, perBuyer: 4 });
+fixture.saleTest('items of the same SKU are merged', { units: { S: 3 }, perBuyer: 4 }, async (t, show) => {
   const twice = [...items({ S: 2 }), ...items({ S: 2 })];
   t.equal(outcome(await fixture.reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
   t.equal(outcome(await fixture.reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
@@ -194,10 +185,7 @@ fixture.test('several items are held together or not at all (Q-8.1)', async (t) 
   const show = await fixture.openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
   await fixture.hold(show, 'ann', { sku: 'M' });
   const both = items({ S: 2, M: 1 });
-  t.match(await fixture.reserve(show, 'bob', { lines: both }), {
-    ok: false,
-    error: { code: 'sold_out', details: { sku: 'M' } },
-  });
+  t.match(await fixture.reserve(show, 'bob', { lines: both }), refused('sold_out', { sku: 'M' }));
   t.equal(outcome(await fixture.reserve(show, 'bob', { key: 'k2', lines: items({ S: 1, XXL: 1 }) })), 'sku_not_found');
   t.same(
     await fixture.books(show, 'S'),
@@ -287,8 +275,7 @@ fixture.test('amounts stay exact to the largest price and quantity', async (t) =
   });
 });
 
-fixture.test('names that look like numbers or blanks are names', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('names that look like numbers or blanks are names', async (t, show) => {
   await fixture.newSale(show, { id: '1', units: { '1': 2, '2': 2 } });
   const held = await fixture.hold(show, '1', { key: '1', sale: '1', sku: '1' });
   await fixture.hold(show, 'Zoë 🦊 {a}', { key: ' \n', sale: '1', sku: '2' });

@@ -2,14 +2,13 @@
 
 import type { SaleSpec } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('create:');
 const { store } = fixture;
 const create = (show: string, spec: SaleSpec, key = 'c') => store.createSale(show, spec, { key, actor: HOST });
 
-fixture.test('a draft, a planned and an opened sale: state, window, events, books', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a draft, a planned and an opened sale: state, window, events, books', async (t, show) => {
   const before = store.now();
   const cases: Array<[string, Partial<SaleSpec>, string, number | null, number | null, string[]]> = [
     ['draft', { durationMs: 60_000 }, 'draft', null, null, ['sale.created']],
@@ -69,13 +68,12 @@ fixture.test('a draft, a planned and an opened sale: state, window, events, book
   t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only public values');
 });
 
-fixture.test('a sale that is already over is refused', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a sale that is already over is refused', async (t, show) => {
   const now = store.now();
-  t.match(await create(show, fixture.saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })), {
-    ok: false,
-    error: { code: 'invalid_request', details: { field: 'closesAt' } },
-  });
+  t.match(
+    await create(show, fixture.saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })),
+    refused('invalid_request', { field: 'closesAt' }),
+  );
   t.equal(
     outcome(await create(show, fixture.saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
     'invalid_request',
@@ -84,15 +82,11 @@ fixture.test('a sale that is already over is refused', async (t) => {
   t.same(unwrap(await store.listSales(show)), []);
 });
 
-fixture.test('unknown show, unknown product, an id that is taken, an ended show', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('unknown show, unknown product, an id that is taken, an ended show', async (t, show) => {
   t.equal(outcome(await create('nowhere', fixture.saleSpec())), 'show_not_found');
   t.match(
     await create(show, { ...fixture.saleSpec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }),
-    {
-      ok: false,
-      error: { code: 'product_not_found', details: { product: 'ghost' } },
-    },
+    refused('product_not_found', { product: 'ghost' }),
   );
   await fixture.newSale(show);
   t.equal(outcome(await create(show, fixture.saleSpec(), 'another key')), 'already_exists');
@@ -118,8 +112,7 @@ fixture.test(
   },
 );
 
-fixture.test('mistakes in a sale are refused before Redis', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('mistakes in a sale are refused before Redis', async (t, show) => {
   const sku = { sku: 'S', product: 'p', price: 1, quantity: 1 };
   const wrong: Array<Partial<SaleSpec>> = [
     { title: '' },
@@ -146,22 +139,20 @@ fixture.test('mistakes in a sale are refused before Redis', async (t) => {
   t.same(unwrap(await store.listSales(show)), []);
 });
 
-fixture.test('a window with mixed moments has a maximum length', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a window with mixed moments has a maximum length', async (t, show) => {
   const tooLong = store.now() + LIMITS.saleDurationMaxMs + 60_000;
   t.equal(outcome(await create(show, fixture.saleSpec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
 });
 
-fixture.test('the number of sales of a show is limited, and the largest sale fits', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('the number of sales of a show is limited, and the largest sale fits', async (t, show) => {
   const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
   t.equal((await fixture.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
   const more = Array.from({ length: LIMITS.salesPerShowMax - 1 }, (_, i) =>
     fixture.newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
   );
   await Promise.all(more);
-  t.match(await create(show, fixture.saleSpec({ id: 'one-more' })), {
-    ok: false,
-    error: { code: 'limit_reached', details: { limit: LIMITS.salesPerShowMax } },
-  });
+  t.match(
+    await create(show, fixture.saleSpec({ id: 'one-more' })),
+    refused('limit_reached', { limit: LIMITS.salesPerShowMax }),
+  );
 });

@@ -3,7 +3,7 @@
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
 const { store, time } = fixture;
@@ -67,8 +67,7 @@ const move = (show: string, sale: string, what: SaleMove, key = `m${++keys}`) =>
   store.moveSale(show, sale, what, { key, actor: HOST });
 
 for (const [state, legal] of Object.entries(MACHINE)) {
-  fixture.test(`every move of a sale that is ${state}`, async (t) => {
-    const show = await fixture.newShow();
+  fixture.showTest(`every move of a sale that is ${state}`, async (t, show) => {
     for (const what of Object.values(MOVES)) {
       const id = `${state}-${what.op}`;
       await fixture.newSale(show, { id, durationMs: 60_000 });
@@ -78,12 +77,7 @@ for (const [state, legal] of Object.entries(MACHINE)) {
       const commits = await fixture.commitsOf(show).during(async () => {
         const result = await move(show, id, what);
         if (expected) t.match(result, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
-        else
-          t.match(
-            result,
-            { ok: false, error: { code: 'illegal_move', details: { state } } },
-            `${what.op} when ${state} is refused`,
-          );
+        else t.match(result, refused('illegal_move', { state }), `${what.op} when ${state} is refused`);
       });
       if (expected) {
         t.same(
@@ -125,8 +119,7 @@ fixture.test('a repeated key returns its result and moves once; another body con
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
 });
 
-fixture.test('unknown sale and SKU, mistakes in a move', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show) => {
   t.equal(outcome(await move('nowhere', 'sale', { op: 'pause' })), 'show_not_found');
   t.equal(outcome(await move(show, 'ghost', { op: 'pause' })), 'sale_not_found');
   t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'XXL', delta: 1 })), 'sku_not_found');
@@ -143,22 +136,18 @@ fixture.test('unknown sale and SKU, mistakes in a move', async (t) => {
   for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
 });
 
-fixture.test('units are added, and withdrawn only while they are free', async (t) => {
-  const show = await fixture.openShow({ units: { S: 3 } });
+fixture.saleTest('units are added, and withdrawn only while they are free', { units: { S: 3 } }, async (t, show) => {
   const held = await fixture.hold(show, 'ann');
-  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }), {
-    ok: false,
-    error: { code: 'insufficient_units', details: { sku: 'S', left: 2 } },
-  });
+  t.match(
+    await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }),
+    refused('insufficient_units', { sku: 'S', left: 2 }),
+  );
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: -2 }));
   t.same(await fixture.books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
   unwrap(await fixture.confirm(show, held));
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: 4 }));
   t.same(await fixture.books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
-  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), {
-    ok: false,
-    error: { code: 'limit_reached' },
-  });
+  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), refused('limit_reached'));
 });
 
 fixture.test('sold out and stocked again are published once each', async (t) => {
@@ -182,18 +171,17 @@ fixture.test('sold out and stocked again are published once each', async (t) => 
   ]);
 });
 
-fixture.test('extend moves the end of the window; a duration counts from the real opening', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('extend moves the end of the window; a duration counts from the real opening', async (t, show) => {
   const planned = await fixture.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
   const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
   t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
   const opened = unwrap(await move(show, 'sale', { op: 'open' }));
   t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000, 'an early opening keeps the extension');
   t.equal(unwrap(await move(show, 'sale', { op: 'extend', byMs: 5_000 })).closesAt, (opened.closesAt ?? 0) + 5_000);
-  t.match(await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs }), {
-    ok: false,
-    error: { code: 'invalid_request', details: { latestClosesAt: Number } },
-  });
+  t.match(
+    await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs }),
+    refused('invalid_request', { latestClosesAt: Number }),
+  );
 
   await fixture.newSale(show, { id: 'endless', opensInMs: 0 });
   t.equal(
@@ -214,20 +202,16 @@ fixture.test('extend moves the end of the window; a duration counts from the rea
   t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
 });
 
-fixture.test('a move after a planned moment applies to the new state', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a move after a planned moment applies to the new state', async (t, show) => {
   await fixture.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
   await time.passMoment(show, 'opens', 'opensAt');
-  t.match(await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }), {
-    ok: false,
-    error: { code: 'illegal_move', details: { state: 'open' } },
-  });
+  t.match(
+    await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }),
+    refused('illegal_move', { state: 'open' }),
+  );
   await fixture.newSale(show, { id: 'closes' });
   await time.passMoment(show, 'closes', 'closesAt');
-  t.match(await move(show, 'closes', { op: 'pause' }), {
-    ok: false,
-    error: { code: 'illegal_move', details: { state: 'ended' } },
-  });
+  t.match(await move(show, 'closes', { op: 'pause' }), refused('illegal_move', { state: 'ended' }));
   t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
     opens: 'open',
     closes: 'ended',

@@ -35,8 +35,7 @@ fixture.test('shows are listed newest first, with different ids', async (t) => {
   );
 });
 
-fixture.test('planned, live, ended: each change once, and none back', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('planned, live, ended: each change once, and none back', async (t, show) => {
   const types = (work: () => Promise<unknown>) => fixture.eventTypes(show, work);
   t.same(await types(() => store.startShow(show, HOST)), ['show.started']);
   t.same(await types(() => store.startShow(show, HOST)), [], 'again changes nothing');
@@ -53,8 +52,7 @@ fixture.test('planned, live, ended: each change once, and none back', async (t) 
   }
 });
 
-fixture.test('ending a show ends its sales; holds may still be confirmed', async (t) => {
-  const show = await fixture.openShow();
+fixture.saleTest('ending a show ends its sales; holds may still be confirmed', {}, async (t, show) => {
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
   const held = await fixture.hold(show, 'ann');
@@ -67,8 +65,7 @@ fixture.test('ending a show ends its sales; holds may still be confirmed', async
   );
 });
 
-fixture.test('a sale created while the show ends does not stay open', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a sale created while the show ends does not stay open', async (t, show) => {
   const other = await fixture.connectAnother();
   const creating = Array.from({ length: 10 }, (_, i) =>
     other.createSale(show, fixture.saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
@@ -82,8 +79,7 @@ fixture.test('a sale created while the show ends does not stay open', async (t) 
   );
 });
 
-fixture.test('a patch changes the named fields and publishes the whole view', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a patch changes the named fields and publishes the whole view', async (t, show) => {
   const commits = await fixture
     .commitsOf(show)
     .during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
@@ -101,8 +97,7 @@ fixture.test('a patch changes the named fields and publishes the whole view', as
   t.equal(outcome(await store.updateShow(show, { title: '' }, HOST)), 'invalid_request');
 });
 
-fixture.test('concurrent changes lose nothing', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('concurrent changes lose nothing', async (t, show) => {
   const other = await fixture.connectAnother();
   const results = await Promise.all([
     store.updateShow(show, { title: 'New' }, HOST),
@@ -128,8 +123,7 @@ fixture.test('concurrent changes lose nothing', async (t) => {
   );
 });
 
-fixture.test('products: saved, replaced, pinned, removed', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('products: saved, replaced, pinned, removed', async (t, show) => {
   const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q-1', title: 'one' }] };
   const types = async (work: () => Promise<unknown>) =>
     (await fixture.commitsOf(show).during(work)).map(({ events }) => events.map(({ type }) => type));
@@ -154,8 +148,7 @@ fixture.test('products: saved, replaced, pinned, removed', async (t) => {
   t.equal(outcome(await store.putProduct('ghost', product, HOST)), 'show_not_found');
 });
 
-fixture.test('the number of products is limited; existing ones can be replaced', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('the number of products is limited; existing ones can be replaced', async (t, show) => {
   const filler = Array.from({ length: LIMITS.productsPerShowMax - 1 }, (_, i): [string, Buffer] => [
     `f${i}`,
     pack({ id: `f${i}`, brand: 'b', title: 'F', skus: [{ sku: 'F' }] }),
@@ -168,8 +161,7 @@ fixture.test('the number of products is limited; existing ones can be replaced',
   t.equal(outcome(await store.putProduct(show, product, HOST)), 'ok');
 });
 
-fixture.test('an announcement is an event; an empty or too long one is refused', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('an announcement is an event; an empty or too long one is refused', async (t, show) => {
   const { offset } = unwrap(await store.announce(show, 'Two minutes left!', HOST));
   t.match(unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, offset - 1)), [
     { offset, type: 'announcement', data: { text: 'Two minutes left!' } },

@@ -88,8 +88,7 @@ fixture.test('a key that made an offer is not used again after its record was dr
   t.equal(await fixture.stateOf(show, offer.id), 'confirmed');
 });
 
-fixture.test('a refused join has its code', async (t) => {
-  const show = await fixture.newShow();
+fixture.showTest('a refused join has its code', async (t, show) => {
   await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
   await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
   await fixture.newSale(show, { units: { S: 1 } });
@@ -97,7 +96,7 @@ fixture.test('a refused join has its code', async (t) => {
   unwrap(await fixture.move(show, { op: 'end' }, 'ended'));
   await fixture.newSale(show, { id: 'cancelled', units: { S: 1 } });
   unwrap(await fixture.move(show, { op: 'cancel' }, 'cancelled'));
-  const refused: Array<[string, Parameters<typeof join>[2]]> = [
+  const refusals: Array<[string, Parameters<typeof join>[2]]> = [
     ['sale_not_found', { sale: 'ghost' }],
     ['sku_not_found', { sku: 'XXL' }],
     ['sale_not_open', { sale: 'draft' }],
@@ -109,7 +108,7 @@ fixture.test('a refused join has its code', async (t) => {
     ['invalid_request', { qty: 0 }],
     ['invalid_request', { qty: 1.5 }],
   ];
-  for (const [code, more] of refused) t.equal(outcome(await join(show, 'ann', more)), code, JSON.stringify(more));
+  for (const [code, more] of refusals) t.equal(outcome(await join(show, 'ann', more)), code, JSON.stringify(more));
   t.equal(outcome(await join('ghost', 'ann')), 'show_not_found');
   t.equal(outcome(await leave(show, 'ann')), 'not_waiting');
   t.same(await holdingsOf(show, 'ann'), { offers: [], waits: [] });
@@ -149,8 +148,7 @@ fixture.test('waitlists of SKUs with similar names are separate', async (t) => {
   }
 });
 
-fixture.test('concurrent joins and leaves: every position once', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
+fixture.saleTest('concurrent joins and leaves: every position once', { units: { S: 1 } }, async (t, show) => {
   const held = await fixture.hold(show, 'bob');
   const others = [store, await fixture.connectAnother()];
   const joined = await Promise.all(Array.from({ length: 40 }, (_, i) => join(show, `w${i}`, {}, others[i % 2])));
