@@ -4,7 +4,7 @@ import { pack } from '../../src/redis/records.ts';
 import { outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('damage:');
-const { store, client, time } = fixture;
+const { store, client, time, hold, move } = fixture;
 const died: unknown[] = [];
 process.on('unhandledRejection', (reason) => died.push(reason));
 
@@ -22,7 +22,7 @@ const damages: Record<string, [field: string, value: string | Buffer]> = {
 
 for (const [name, entry] of Object.entries(damages)) {
   fixture.saleTest(`a damaged ledger: ${name}`, {}, async (t, show) => {
-    await fixture.hold(show, 'ann');
+    await hold(show, 'ann');
     await client.xadd(time.key(show, 'ledger'), '*', ...entry);
     const verified = await store
       .verify(show)
@@ -35,7 +35,7 @@ for (const [name, entry] of Object.entries(damages)) {
     t.same(died, [], 'the process survives');
     died.length = 0;
     t.equal(unwrap(await store.getSale(show, 'sale')).skus[0]?.held, 1, 'the books are unchanged');
-    t.match(outcome(await fixture.move(show, { op: 'end' })), 'ok', 'the host can still end it');
+    t.match(outcome(await move(show, { op: 'end' })), 'ok', 'the host can still end it');
     await fixture.commitsOf(show).close();
     fixture.skipCommitCheck(show);
   });

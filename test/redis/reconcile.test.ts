@@ -7,18 +7,18 @@ import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
-const { store, client, time } = fixture;
+const { store, client, time, reserve, hold, books, ledger, openShow, recordsOf } = fixture;
 
 fixture.saleTest('nothing to repair: nothing is written', {}, async (t, show) => {
-  await fixture.hold(show, 'ann');
-  const before = await fixture.recordsOf(show);
+  await hold(show, 'ann');
+  const before = await recordsOf(show);
   t.match(unwrap(await store.reconcile(show, HOST)), { repaired: [], untrusted: [], violations: [] });
-  t.same(await fixture.recordsOf(show), before);
+  t.same(await recordsOf(show), before);
 });
 
 fixture.saleTest('drifted books are repaired by an entry of kind adjust', {}, async (t, show) => {
-  await fixture.hold(show, 'ann');
-  await fixture.hold(show, 'bob');
+  await hold(show, 'ann');
+  await hold(show, 'bob');
   const stockKey = time.key(show, 'stock');
   const stock = unpack<StockRecord>((await client.hgetBuffer(stockKey, 'sale/S')) as Buffer);
   stock[1] += 3;
@@ -27,36 +27,36 @@ fixture.saleTest('drifted books are repaired by an entry of kind adjust', {}, as
 
   t.match(unwrap(await store.reconcile(show, HOST)), { repaired: ['sale/S'], untrusted: [], violations: [] });
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'open');
-  t.match(await fixture.books(show), { available: 8, held: 2, allocated: 10 });
-  t.equal((await fixture.ledger(show)).at(-1)?.[0], 'adjust');
-  t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the sale goes on');
+  t.match(await books(show), { available: 8, held: 2, allocated: 10 });
+  t.equal((await ledger(show)).at(-1)?.[0], 'adjust');
+  t.equal(outcome(await reserve(show, 'cyd')), 'ok', 'the sale goes on');
 });
 
 fixture.saleTest('a sale whose ledger contradicts itself is paused', {}, async (t, show) => {
-  await fixture.hold(show, 'ann');
+  await hold(show, 'ann');
   // The end of a reservation that was never held.
   const item = ['S', 1, 9, 1, 0, 0, 9, 0, 1, 0];
   const forged = pack(['confirm', 'sale', 'unknown', 'x', 'host', 'k', 'o', [item]]);
   await client.xadd(time.key(show, 'ledger'), '*', 'e', forged);
   t.match(unwrap(await store.reconcile(show, HOST)), { untrusted: ['sale'] });
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'paused');
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'sale_paused');
+  t.equal(outcome(await reserve(show, 'bob')), 'sale_paused');
   await fixture.commitsOf(show).close();
   fixture.skipCommitCheck(show);
 });
 
 fixture.test('after a restart of Redis open sales pause, the books are verified, and the sales resume', async (t) => {
-  const show = await fixture.openShow();
-  await fixture.hold(show, 'ann');
+  const show = await openShow();
+  await hold(show, 'ann');
   const before = unwrap(await store.load(show)).snapshot;
   await fixture.redis.crashAndRestart();
   for (let i = 0; i < 200 && store.trouble() !== null; i++) await sleep(20);
-  const first = outcome(await fixture.reserve(show, 'bob'));
+  const first = outcome(await reserve(show, 'bob'));
   t.ok(['ok', 'sale_paused'].includes(first), `no hold before the books are verified: ${first}`);
   const isOpen = async () => unwrap(await store.getSale(show, 'sale')).state === 'open';
   for (let i = 0; i < 200 && !(await isOpen()); i++) await sleep(10);
-  t.match(await fixture.reserve(show, 'bob'), { ok: true });
-  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'appendfsync always: nothing was lost');
+  t.match(await reserve(show, 'bob'), { ok: true });
+  t.equal(outcome(await reserve(show, 'ann')), 'replayed', 'appendfsync always: nothing was lost');
 
   const after = unwrap(await store.load(show)).snapshot;
   t.not(after.epoch, before.epoch, 'a new epoch');

@@ -74,11 +74,11 @@ export class StoreFixture {
   }
 
   /** Connects another store, as another process would. */
-  async connectAnother(): Promise<ConnectedStore> {
+  readonly connectAnother = async (): Promise<ConnectedStore> => {
     const store = await connectStore({ url: this.redis.url, keyPrefix: this.prefix });
     this.#stores.push(store);
     return store;
-  }
+  };
 
   async close(): Promise<void> {
     for (const store of [this.store, ...this.#stores]) await store.close();
@@ -135,12 +135,15 @@ export class StoreFixture {
     return recorder;
   }
 
-  /** Returns the types of the events that `work` publishes. */
-  async eventTypes(show: string, work: () => Promise<unknown>): Promise<string[]> {
-    return (await this.commitsOf(show).during(work)).flatMap(({ events }) => events.map(({ type }) => type));
-  }
+  /** Returns the commits that `work` publishes. */
+  readonly published = (show: string, work: () => Promise<unknown>): ReturnType<CommitRecorder['during']> =>
+    this.commitsOf(show).during(work);
 
-  async newShow(): Promise<string> {
+  /** Returns the types of the events that `work` publishes. */
+  readonly eventTypes = async (show: string, work: () => Promise<unknown>): Promise<string[]> =>
+    (await this.published(show, work)).flatMap(({ events }) => events.map(({ type }) => type));
+
+  readonly newShow = async (): Promise<string> => {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
     this.#recorders.set(id, await CommitRecorder.of(this.store, id));
@@ -152,10 +155,10 @@ export class StoreFixture {
       ),
     );
     return id;
-  }
+  };
 
   /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
-  saleSpec(more: SaleOptions = {}): SaleSpec {
+  readonly saleSpec = (more: SaleOptions = {}): SaleSpec => {
     const { units = { S: 10 }, ...rest } = more;
     const skus = Object.entries(units).map(([sku, quantity]) => ({
       sku,
@@ -173,92 +176,88 @@ export class StoreFixture {
       skus,
       ...rest,
     };
-  }
+  };
 
-  async newSale(show: string, more: SaleOptions = {}): Promise<SaleBooks> {
+  readonly newSale = async (show: string, more: SaleOptions = {}): Promise<SaleBooks> => {
     const spec = this.saleSpec(more);
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
-  }
+  };
 
   /** Moves a sale, under a new key. */
-  move(show: string, move: SaleMove, sale = 'sale'): Promise<Result<SaleBooks>> {
-    return this.store.moveSale(show, sale, move, { key: `${move.op}-${++this.#moves}`, actor: HOST });
-  }
+  readonly move = (show: string, move: SaleMove, sale = 'sale'): Promise<Result<SaleBooks>> =>
+    this.store.moveSale(show, sale, move, { key: `${move.op}-${++this.#moves}`, actor: HOST });
 
-  async openShow(more: SaleOptions = {}): Promise<string> {
+  readonly openShow = async (more: SaleOptions = {}): Promise<string> => {
     const show = await this.newShow();
     await this.newSale(show, more);
     return show;
-  }
+  };
 
-  async reserve(
+  readonly reserve = async (
     show: string,
     user: string,
     options: ReserveOptions = {},
     store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> {
+  ): Promise<Result<Decision>> => {
     const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = options;
     const [result] = await store.reserve(show, [{ user, key, sale, lines }]);
     if (!result) throw new Error('reserve returned no result');
     return result;
-  }
+  };
 
-  async hold(show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> {
-    return unwrap(await this.reserve(show, user, options)).reservation;
-  }
+  readonly hold = async (show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> =>
+    unwrap(await this.reserve(show, user, options)).reservation;
 
-  confirm(
+  readonly confirm = (
     show: string,
     { id, amount }: ReservationView,
     more: { key?: string; orderRef?: string; amount?: number; actor?: string } = {},
     store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> {
+  ): Promise<Result<Decision>> => {
     const { key = `confirm:${id}`, orderRef = `order:${id}`, actor = HOST } = more;
     return store.confirm(show, { reservation: id, orderRef, amount: more.amount ?? amount }, { key, actor });
-  }
+  };
 
-  release(
+  readonly release = (
     show: string,
     { id, user }: ReservationView,
     more: { key?: string; user?: string; actor?: string } = {},
     store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> {
+  ): Promise<Result<Decision>> => {
     const by = more.user ?? user;
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
-  }
+  };
 
-  async books(
+  readonly books = async (
     show: string,
     sku = 'S',
     sale = 'sale',
-  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> {
+  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> => {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;
     return { allocated, available, held, sold, withdrawn };
-  }
+  };
 
   /** Returns holds and orders, one list for each user. */
-  async reservationsOf(show: string, users: readonly string[]): Promise<ReservationView[][]> {
-    return unwrap(await this.store.holdingsOf(show, users)).map(({ reservations }) => reservations);
-  }
+  readonly reservationsOf = async (show: string, users: readonly string[]): Promise<ReservationView[][]> =>
+    unwrap(await this.store.holdingsOf(show, users)).map(({ reservations }) => reservations);
 
-  async stateOf(show: string, reservation: string): Promise<string> {
-    return unwrap(await this.store.getReservation(show, reservation)).state;
-  }
+  readonly stateOf = async (show: string, reservation: string): Promise<string> =>
+    unwrap(await this.store.getReservation(show, reservation)).state;
 
-  async ledger(show: string): Promise<LedgerEntry[]> {
+  readonly ledger = async (show: string): Promise<LedgerEntry[]> => {
     const rows = (await this.client.xrangeBuffer(this.time.key(show, 'ledger'), '-', '+')) as Array<[Buffer, Buffer[]]>;
     return rows.flatMap(([, fields]) => unpackLedger(fields[1] as Buffer));
-  }
+  };
 
   /** Returns all records of a show, to prove that nothing was written. */
-  async recordsOf(show: string): Promise<Record<string, string[]>> {
+  readonly recordsOf = async (show: string): Promise<Record<string, string[]>> => {
     const keys = (await this.client.keys(`${this.prefix}*`)).filter((key) => key.includes(`{${show}}`)).sort();
     const contents: Record<string, string[]> = {};
     for (const key of keys) contents[key] = await this.#content(key);
     return contents;
-  }
+  };
 
   async #content(key: string): Promise<string[]> {
     switch (await this.client.type(key)) {

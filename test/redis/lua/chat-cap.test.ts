@@ -6,7 +6,7 @@ import type { ConnectedStore } from '../../../src/redis/index.ts';
 import { StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('cap:');
-const { store, client, time } = fixture;
+const { store, client, time, newShow, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 function batch(count: number, perSecond: number, marked: number[] = [], node = 'n1'): ChatAppend {
@@ -70,7 +70,7 @@ fixture.showTest('above the cap an even sample is shown, the same in history and
 });
 
 fixture.test('marked messages are always shown, and leave the others the rest of the cap (C-8.2)', async (t) => {
-  const show = await fixture.newShow();
+  const show = await newShow();
   t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
   t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
   t.same(await shownOf(show, batch(5, 10)), [], 'nothing is left in this second');
@@ -78,7 +78,7 @@ fixture.test('marked messages are always shown, and leave the others the rest of
 });
 
 fixture.showTest('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const cap = 100;
   const shownAt: Array<[atMs: number, count: number]> = [];
   const started = performance.now();

@@ -3,132 +3,126 @@ import { LIMITS } from '../../../src/limits.ts';
 import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('clock:');
-const { store, client, time } = fixture;
+const { store, client, time, openShow, newShow, newSale, saleSpec, connectAnother } = fixture;
+const { reserve, hold, confirm, release, books, move, ledger, stateOf, reservationsOf, eventTypes, published } =
+  fixture;
 
 fixture.showTest('nothing is due: nothing is done, and the next moment is returned', async (t, show) => {
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
-  const sale = await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  const sale = await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: sale.opensAt });
-  const opened = unwrap(await fixture.move(show, { op: 'open' }));
+  const opened = unwrap(await move(show, { op: 'open' }));
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: opened.closesAt });
-  const held = await fixture.hold(show, 'ann');
+  const held = await hold(show, 'ann');
   t.ok((unwrap(await store.tick(show)).nextDueAt ?? 0) <= (opened.closesAt ?? 0));
-  t.same(
-    await fixture.commitsOf(show).during(() => store.tick(show)),
-    [],
-    'a tick that does nothing publishes nothing',
-  );
-  unwrap(await fixture.release(show, held));
+  t.same(await published(show, () => store.tick(show)), [], 'a tick that does nothing publishes nothing');
+  unwrap(await release(show, held));
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
 fixture.showTest('every commit carries the next due moment', async (t, show) => {
   const commitOf = async <T>(work: () => Promise<T>) => {
     let made: T | undefined;
-    const commits = await fixture.commitsOf(show).during(async () => {
+    const commits = await published(show, async () => {
       made = await work();
     });
     return { made: made as T, nextDueAt: commits.at(-1)?.nextDueAt };
   };
-  const planned = await fixture.newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
+  const planned = await newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
   t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
-  const opened = await commitOf(() => fixture.move(show, { op: 'open' }));
+  const opened = await commitOf(() => move(show, { op: 'open' }));
   const { closesAt } = unwrap(opened.made);
   t.equal(opened.nextDueAt, closesAt);
-  const held = await commitOf(() => fixture.hold(show, 'ann'));
+  const held = await commitOf(() => hold(show, 'ann'));
   t.equal(held.nextDueAt, held.made.heldUntil + LIMITS.confirmGraceMs, 'the end of the grace, not of the hold');
-  t.equal((await commitOf(() => fixture.confirm(show, held.made))).nextDueAt, closesAt);
-  t.equal((await commitOf(() => fixture.move(show, { op: 'end' }))).nextDueAt, null);
+  t.equal((await commitOf(() => confirm(show, held.made))).nextDueAt, closesAt);
+  t.equal((await commitOf(() => move(show, { op: 'end' }))).nextDueAt, null);
 });
 
 fixture.showTest('for a sale that is open from the start, only its end is due', async (t, show) => {
-  const sale = await fixture.newSale(show);
+  const sale = await newSale(show);
   t.same(await client.zrange(time.key(show, 'due'), 0, '-1'), ['c:sale']);
   t.equal(unwrap(await store.load(show)).nextDueAt, sale.closesAt);
 });
 
 fixture.showTest('a sale opens and closes at its moments, each published once', async (t, show) => {
-  await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt');
-  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened']);
-  t.same(await fixture.eventTypes(show, () => store.tick(show)), []);
-  t.match((await fixture.ledger(show)).at(-1), ['sale', 'sale', false, false, 'time', '', 'open']);
+  t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened']);
+  t.same(await eventTypes(show, () => store.tick(show)), []);
+  t.match((await ledger(show)).at(-1), ['sale', 'sale', false, false, 'time', '', 'open']);
   await time.passMoment(show, 'sale', 'closesAt');
-  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.ended']);
+  t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
   t.match(unwrap(await store.getSale(show, 'sale')), { state: 'ended', endedAt: Number });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
 });
 
 fixture.test('the first script opens or ends the sale: a reserve, a confirm, concurrent ticks', async (t) => {
   const planned = async () => {
-    const show = await fixture.newShow();
-    await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+    const show = await newShow();
+    await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
     await time.passMoment(show, 'sale', 'opensAt');
     return show;
   };
   const first = await planned();
   t.same(
-    await fixture.eventTypes(first, async () =>
-      t.equal(outcome(await fixture.reserve(first, 'ann')), 'ok', 'at the moment, before any tick'),
+    await eventTypes(first, async () =>
+      t.equal(outcome(await reserve(first, 'ann')), 'ok', 'at the moment, before any tick'),
     ),
     ['sale.opened'],
   );
   await time.passMoment(first, 'sale', 'closesAt');
-  t.same(
-    await fixture.eventTypes(first, async () => t.equal(outcome(await fixture.reserve(first, 'bob')), 'sale_ended')),
-    ['sale.ended'],
-  );
+  t.same(await eventTypes(first, async () => t.equal(outcome(await reserve(first, 'bob')), 'sale_ended')), [
+    'sale.ended',
+  ]);
 
   const second = await planned();
-  const other = await fixture.connectAnother();
-  t.same(
-    await fixture.eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])),
-    ['sale.opened'],
-  );
+  const other = await connectAnother();
+  t.same(await eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])), [
+    'sale.opened',
+  ]);
 
-  const third = await fixture.openShow();
-  const held = await fixture.hold(third, 'ann');
+  const third = await openShow();
+  const held = await hold(third, 'ann');
   await time.passMoment(third, 'sale', 'closesAt');
   t.same(
-    await fixture.eventTypes(third, async () =>
-      t.equal(outcome(await fixture.confirm(third, held)), 'ok', 'a hold outlives its sale'),
-    ),
+    await eventTypes(third, async () => t.equal(outcome(await confirm(third, held)), 'ok', 'a hold outlives its sale')),
     ['sale.ended'],
   );
 });
 
 fixture.showTest('a sale whose moments both passed opens and closes in one call', async (t, show) => {
-  await fixture.newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
+  await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt', 2_000);
   await time.passMoment(show, 'sale', 'closesAt', 1_000);
-  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
+  t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
 });
 
 fixture.saleTest('a paused sale ends on time too', {}, async (t, show) => {
-  unwrap(await fixture.move(show, { op: 'pause' }));
+  unwrap(await move(show, { op: 'pause' }));
   await time.passMoment(show, 'sale', 'closesAt');
-  t.same(await fixture.eventTypes(show, () => store.tick(show)), ['sale.ended']);
+  t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
 
 fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {
-  const show = await fixture.openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
-  const held = await fixture.hold(show, 'ann', { lines: items({ S: 2, M: 1 }) });
-  const kept = await fixture.hold(show, 'bob');
+  const show = await openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
+  const held = await hold(show, 'ann', { lines: items({ S: 2, M: 1 }) });
+  const kept = await hold(show, 'bob');
   await time.passDeadline(show, held.id);
-  const commits = await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.tick(show)).done, 1));
+  const commits = await published(show, async () => t.same(unwrap(await store.tick(show)).done, 1));
   t.match(commits, [
     { reservations: [{ id: held.id, user: 'ann', state: 'expired' }], sales: [{ left: { S: 2, M: 3 } }] },
   ]);
   t.equal(unwrap(await store.tick(show)).done, 0);
-  t.equal(await fixture.stateOf(show, kept.id), 'held');
-  t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
-  t.match((await fixture.ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
+  t.equal(await stateOf(show, kept.id), 'held');
+  t.same(await reservationsOf(show, ['ann']), [[]]);
+  t.match((await ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
 });
 
 fixture.test('many expired holds are swept in slices, by every script call', async (t) => {
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
-  const show = await fixture.openShow({ units: { S: count + 1 } });
+  const show = await openShow({ units: { S: count + 1 } });
   const requests = Array.from({ length: count }, (_, i) => ({
     user: `u${i}`,
     key: 'k',
@@ -141,20 +135,20 @@ fixture.test('many expired holds are swept in slices, by every script call', asy
   const first = unwrap(await store.tick(show));
   t.equal(first.done, LIMITS.sweepSliceMax);
   t.ok((first.nextDueAt ?? 0) <= store.now() + 1_000, 'the rest is due at once');
-  t.equal(outcome(await fixture.reserve(show, 'new')), 'ok');
-  t.equal((await fixture.books(show)).held, count - 2 * LIMITS.sweepSliceMax + 1, 'the reserve swept a slice');
+  t.equal(outcome(await reserve(show, 'new')), 'ok');
+  t.equal((await books(show)).held, count - 2 * LIMITS.sweepSliceMax + 1, 'the reserve swept a slice');
   t.equal(unwrap(await store.tick(show)).done, rest);
   t.equal(unwrap(await store.tick(show)).done, 0);
-  t.same(await fixture.books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
+  t.same(await books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
 });
 
 fixture.showTest('a show enters the index with its first sale and leaves it when nothing is due', async (t, show) => {
   const live = async () => unwrap(await store.liveShows()).includes(show);
   t.notOk(await live());
-  await fixture.newSale(show);
+  await newSale(show);
   t.ok(await live());
-  const held = await fixture.hold(show, 'ann');
-  unwrap(await fixture.move(show, { op: 'end' }));
+  const held = await hold(show, 'ann');
+  unwrap(await move(show, { op: 'end' }));
   await store.tick(show);
   t.ok(await live(), 'an open hold keeps it');
   await time.passDeadline(show, held.id);
@@ -163,11 +157,11 @@ fixture.showTest('a show enters the index with its first sale and leaves it when
 });
 
 fixture.test('a tick concurrent with a new sale never removes the show from the index', async (t) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   let hidden = 0;
   for (let i = 0; i < 40; i++) {
-    const show = await fixture.newShow();
-    await Promise.all([store.tick(show), other.createSale(show, fixture.saleSpec(), { key: 'c', actor: HOST })]);
+    const show = await newShow();
+    await Promise.all([store.tick(show), other.createSale(show, saleSpec(), { key: 'c', actor: HOST })]);
     if (!unwrap(await store.liveShows()).includes(show)) hidden++;
   }
   t.equal(hidden, 0, 'shows with an open sale that are not in the index');
@@ -181,10 +175,10 @@ fixture.test('the store knows the Redis clock within its stated error', async (t
 });
 
 fixture.showTest('a show with a sale without an end stays in the index until the sale is over', async (t, show) => {
-  await fixture.newSale(show, { opensInMs: 0 });
+  await newSale(show, { opensInMs: 0 });
   await store.tick(show);
   t.ok(unwrap(await store.liveShows()).includes(show), 'nothing is due, but the sale is open');
-  unwrap(await fixture.move(show, { op: 'end' }));
+  unwrap(await move(show, { op: 'end' }));
   await store.tick(show);
   t.notOk(unwrap(await store.liveShows()).includes(show), 'over, and nothing left to do');
 });

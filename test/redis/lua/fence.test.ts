@@ -8,7 +8,8 @@ import { packReservation } from '../../support/packed-reservation.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('fence:');
-const { store, client, time } = fixture;
+const { store, client, time, openShow, newSale, saleSpec, connectAnother } = fixture;
+const { reserve, hold, confirm, release, books, move, ledger, published } = fixture;
 
 const changeServer = (show: string) => time.changeServer(show);
 const epochOf = async (show: string): Promise<string> => unwrap(await store.load(show)).snapshot.epoch;
@@ -21,8 +22,8 @@ async function recovered(show: string): Promise<void> {
 }
 
 fixture.test('the first call gives the show a new epoch, once, and old positions are invalid', async (t) => {
-  const show = await fixture.openShow();
-  const other = await fixture.connectAnother();
+  const show = await openShow();
+  const other = await connectAnother();
   const before = await epochOf(show);
   await changeServer(show);
   const epochs = await Promise.all(
@@ -37,24 +38,24 @@ fixture.test('the first call gives the show a new epoch, once, and old positions
 
 fixture.saleTest('every decision has its durability and epoch (Q-8.2, Q-8.3)', {}, async (t, show) => {
   const before = await epochOf(show);
-  const first = unwrap(await fixture.reserve(show, 'ann'));
+  const first = unwrap(await reserve(show, 'ann'));
   t.match(first, { durability: 'everysec', epoch: before });
   await changeServer(show);
   await epochOf(show);
   await recovered(show);
-  const again = unwrap(await fixture.reserve(show, 'ann'));
+  const again = unwrap(await reserve(show, 'ann'));
   t.match(again, { replayed: true, epoch: await epochOf(show) });
   t.not(again.epoch, before, 'a client can compare epochs to see that another server took over');
-  t.equal(unwrap(await fixture.confirm(show, again.reservation)).epoch, again.epoch);
+  t.equal(unwrap(await confirm(show, again.reservation)).epoch, again.epoch);
 });
 
 fixture.test('open sales pause, the books are verified, the sales resume, each with an event', async (t) => {
-  const show = await fixture.openShow();
-  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
-  await fixture.newSale(show, { id: 'paused' });
-  unwrap(await fixture.move(show, { op: 'pause' }, 'paused'));
-  const held = await fixture.hold(show, 'ann');
-  const commits = await fixture.commitsOf(show).during(async () => {
+  const show = await openShow();
+  await newSale(show, { id: 'draft', durationMs: 60_000 });
+  await newSale(show, { id: 'paused' });
+  unwrap(await move(show, { op: 'pause' }, 'paused'));
+  const held = await hold(show, 'ann');
+  const commits = await published(show, async () => {
     await changeServer(show);
     await store.tick(show);
     await recovered(show);
@@ -73,41 +74,41 @@ fixture.test('open sales pause, the books are verified, the sales resume, each w
     { sale: 'open', draft: 'draft', paused: 'paused' },
     'a sale that the host paused stays paused',
   );
-  t.equal(outcome(await fixture.confirm(show, held)), 'ok');
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await confirm(show, held)), 'ok');
+  t.equal(outcome(await reserve(show, 'bob')), 'ok');
 });
 
 fixture.saleTest('while the books are verified no hold is made; confirms and releases work', {}, async (t, show) => {
-  const [ann, bob] = [await fixture.hold(show, 'ann'), await fixture.hold(show, 'bob')];
+  const [ann, bob] = [await hold(show, 'ann'), await hold(show, 'bob')];
   // As if the process that fenced the show died at once.
   await client.hset(time.key(show, 'show'), 'recovering', '1');
-  t.match(await fixture.reserve(show, 'cyd'), { ok: false, error: { code: 'sale_paused', retryAfterMs: Number } });
-  t.equal(outcome(await fixture.reserve(show, 'ann')), 'replayed', 'a recorded result is still returned');
-  t.equal(outcome(await fixture.confirm(show, ann)), 'ok');
-  t.equal(outcome(await fixture.release(show, bob)), 'ok');
+  t.match(await reserve(show, 'cyd'), { ok: false, error: { code: 'sale_paused', retryAfterMs: Number } });
+  t.equal(outcome(await reserve(show, 'ann')), 'replayed', 'a recorded result is still returned');
+  t.equal(outcome(await confirm(show, ann)), 'ok');
+  t.equal(outcome(await release(show, bob)), 'ok');
   await store.tick(show);
   await recovered(show);
-  t.equal(outcome(await fixture.reserve(show, 'cyd')), 'ok', 'the next tick recovered the show');
+  t.equal(outcome(await reserve(show, 'cyd')), 'ok', 'the next tick recovered the show');
 });
 
 fixture.saleTest('drifted books are repaired by a compensating entry', { units: { S: 10 } }, async (t, show) => {
-  await fixture.hold(show, 'ann');
+  await hold(show, 'ann');
   await client.hset(time.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
   t.ok(unwrap(await store.verify(show)).violations.length > 0, 'verify sees the drift');
   await changeServer(show);
   await store.tick(show);
   await recovered(show);
-  t.same(await fixture.books(show), { allocated: 10, available: 9, held: 1, sold: 0, withdrawn: 0 });
+  t.same(await books(show), { allocated: 10, available: 9, held: 1, sold: 0, withdrawn: 0 });
   t.match(
-    (await fixture.ledger(show)).find(([kind]) => kind === 'adjust'),
+    (await ledger(show)).find(([kind]) => kind === 'adjust'),
     ['adjust', 'sale', false, false, 'recovery', '', 'drift', [['S', 0, 42, 1, 0, 0, 9, 1, 0, 0]]],
   );
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await reserve(show, 'bob')), 'ok');
 });
 
 fixture.saleTest('a sale whose ledger contradicts itself stays paused', {}, async (t, show) => {
-  await fixture.newSale(show, { id: 'sound' });
-  const held = await fixture.hold(show, 'ann');
+  await newSale(show, { id: 'sound' });
+  const held = await hold(show, 'ann');
   // A forged entry: the same hold again.
   await client.xadd(
     time.key(show, 'ledger'),
@@ -132,14 +133,14 @@ fixture.saleTest('a sale whose ledger contradicts itself stays paused', {}, asyn
 
 fixture.test('every script of a show detects the other process', async (t) => {
   const calls: Array<[string, (show: string) => Promise<{ ok: boolean }>]> = [
-    ['reserve', (show) => fixture.reserve(show, 'zoe')],
+    ['reserve', (show) => reserve(show, 'zoe')],
     [
       'confirm',
       (show) => store.confirm(show, { reservation: 'r', orderRef: 'o', amount: 1 }, { key: 'k', actor: HOST }),
     ],
     ['waitlist', (show) => store.waitlist(show, { op: 'leave', user: 'zoe', key: 'k', sale: 'sale', sku: 'S' })],
     ['tick', (show) => store.tick(show)],
-    ['create', (show) => store.createSale(show, fixture.saleSpec({ id: 'x' }), { key: 'x', actor: HOST })],
+    ['create', (show) => store.createSale(show, saleSpec({ id: 'x' }), { key: 'x', actor: HOST })],
     ['move', (show) => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'y', actor: HOST })],
     ['announce', (show) => store.announce(show, 'x', HOST)],
     ['chat', (show) => store.appendChat(show, { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, [])],
@@ -148,7 +149,7 @@ fixture.test('every script of a show detects the other process', async (t) => {
     ['verify', (show) => store.verify(show)],
   ];
   for (const [name, call] of calls) {
-    const show = await fixture.openShow();
+    const show = await openShow();
     const before = await client.hget(time.key(show, 'show'), 'epoch');
     await changeServer(show);
     const result = await call(show);

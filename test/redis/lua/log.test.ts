@@ -7,7 +7,7 @@ import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture
 import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('log:');
-const { store, client, time } = fixture;
+const { store, client, time, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const batch = (node: string, texts: string[], at = 1_000) => ({
   node,
@@ -62,7 +62,7 @@ fixture.showTest('a trimmed log returns null instead of a gap', async (t, show) 
 });
 
 fixture.showTest('concurrent writers get every number once', async (t, show) => {
-  const stores = [store, await fixture.connectAnother(), await fixture.connectAnother()];
+  const stores = [store, await connectAnother(), await connectAnother()];
   const offsets = await Promise.all(
     Array.from(
       { length: 90 },
@@ -76,7 +76,7 @@ fixture.showTest('concurrent writers get every number once', async (t, show) => 
 });
 
 fixture.showTest('chat ids continue over batches and nodes, and the relay carries the same bytes', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const received = await listen(show);
   const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
   t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
@@ -117,7 +117,7 @@ fixture.showTest('chat ids continue over batches and nodes, and the relay carrie
 });
 
 fixture.showTest('concurrent appends never share an id', async (t, show) => {
-  const stores = [store, await fixture.connectAnother()];
+  const stores = [store, await connectAnother()];
   const firsts = await Promise.all(
     Array.from(
       { length: 40 },
@@ -149,7 +149,7 @@ fixture.showTest('the chat history is bounded: the newest messages of the newest
 });
 
 fixture.showTest('viewers are summed over nodes, hearts over time, and only changes are published', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const received = await listen(show);
   t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
   t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7, unique: 0 });
@@ -181,7 +181,7 @@ fixture.showTest('viewers are summed over nodes, hearts over time, and only chan
 });
 
 fixture.showTest('unique viewers are counted once, over nodes and visits, within a few percent', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const users = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
   t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
   t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');

@@ -4,7 +4,7 @@ import { LIMITS } from '../../../src/limits.ts';
 import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moderation:');
-const { store, client, time } = fixture;
+const { store, client, time, newShow, recordsOf, published, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const say = async (show: string, ...texts: string[]): Promise<number> => {
   const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, 'Ann', text])));
@@ -24,11 +24,11 @@ const textsOf = async (show: string): Promise<unknown[]> =>
 fixture.showTest('a removed message is one numbered event, and is not in the history again', async (t, show) => {
   await say(show, 'one', 'two', 'three');
   await say(show, 'four');
-  const [commit] = await fixture.commitsOf(show).during(() => store.removeChat(show, [2]));
+  const [commit] = await published(show, () => store.removeChat(show, [2]));
   t.match(commit?.events, [{ type: 'chat.removed', data: { ids: [2] } }]);
   t.same(await textsOf(show), ['one', 'three', 'four']);
   t.same(
-    await fixture.commitsOf(show).during(async () => t.same(unwrap(await store.removeChat(show, [2])), { removed: 0 })),
+    await published(show, async () => t.same(unwrap(await store.removeChat(show, [2])), { removed: 0 })),
     [],
     'repeating changes nothing',
   );
@@ -45,12 +45,12 @@ fixture.showTest('a removed message is one numbered event, and is not in the his
 
 fixture.showTest('a refused removal changes nothing', async (t, show) => {
   await say(show, 'one');
-  const before = await fixture.recordsOf(show);
+  const before = await recordsOf(show);
   t.equal(outcome(await store.removeChat(show, [1, 2])), 'not_found', 'an unknown id');
   for (const ids of [[], [0], [-1], [1.5], Array(LIMITS.chatRemovedPerCallMax + 1).fill(1)])
     t.equal(outcome(await store.removeChat(show, ids)), 'invalid_request');
   t.equal(outcome(await store.removeChat('ghost', [1])), 'show_not_found');
-  t.same(await fixture.recordsOf(show), before);
+  t.same(await recordsOf(show), before);
 });
 
 fixture.showTest('removed ids are kept only as long as the history', async (t, show) => {
@@ -66,21 +66,21 @@ fixture.showTest('removed ids are kept only as long as the history', async (t, s
 fixture.test(
   'a mute ends by the Redis clock, is sent to nodes and not to viewers, and survives restarts',
   async (t) => {
-    const show = await fixture.newShow();
-    const [commit] = await fixture.commitsOf(show).during(async () => {
+    const show = await newShow();
+    const [commit] = await published(show, async () => {
       const { user, until } = unwrap(await store.mute(show, 'troll', 60_000));
       t.equal(user, 'troll');
       t.ok(Math.abs(until - store.now() - 60_000) < 5_000);
     });
     t.match(commit, { events: [], mutes: [['troll', Number]] });
-    const later = await fixture.connectAnother();
+    const later = await connectAnother();
     t.match(unwrap(await later.load(show)).mutes, [['troll', commit?.mutes?.[0]?.[1] ?? 0]]);
     t.match(unwrap(await later.mutes(show)), [{ user: 'troll', until: commit?.mutes?.[0]?.[1] ?? 0 }]);
     const longer = unwrap(await store.mute(show, 'troll', 600_000));
     t.same(unwrap(await store.mutes(show)), [longer], 'a later mute replaces the end');
-    const [lifted] = await fixture.commitsOf(show).during(() => store.unmute(show, 'troll'));
+    const [lifted] = await published(show, () => store.unmute(show, 'troll'));
     t.same(lifted?.mutes, [['troll', 0]]);
-    t.same(await fixture.commitsOf(show).during(() => store.unmute(show, 'troll')), [], 'nothing to unmute');
+    t.same(await published(show, () => store.unmute(show, 'troll')), [], 'nothing to unmute');
     t.same([unwrap(await store.mutes(show)), unwrap(await store.load(show)).mutes], [[], []]);
   },
 );

@@ -2,13 +2,8 @@
 import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
-const { time } = fixture;
-const stores = [
-  fixture.store,
-  await fixture.connectAnother(),
-  await fixture.connectAnother(),
-  await fixture.connectAnother(),
-];
+const { time, reserve, hold, confirm, release, stateOf, openShow, connectAnother } = fixture;
+const stores = [fixture.store, await connectAnother(), await connectAnother(), await connectAnother()];
 const storeOf = (i: number) => stores[i % stores.length] ?? fixture.store;
 
 const countsOf = (outcomes: readonly string[]): Record<string, number> => {
@@ -18,16 +13,14 @@ const countsOf = (outcomes: readonly string[]): Record<string, number> => {
 };
 
 fixture.test('of 200 concurrent requests for the last unit exactly one wins', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
-  const results = await Promise.all(
-    Array.from({ length: 200 }, (_, i) => fixture.reserve(show, `racer${i}`, {}, storeOf(i))),
-  );
+  const show = await openShow({ units: { S: 1 } });
+  const results = await Promise.all(Array.from({ length: 200 }, (_, i) => reserve(show, `racer${i}`, {}, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 1, sold_out: 199 });
   t.same(await fixture.books(show), { allocated: 1, available: 0, held: 1, sold: 0, withdrawn: 0 });
 });
 
 fixture.test('of 200 requests in batches for seven units of two SKUs seven win', async (t) => {
-  const show = await fixture.openShow({ units: { S: 7, M: 7 }, perBuyer: 2 });
+  const show = await openShow({ units: { S: 7, M: 7 }, perBuyer: 2 });
   const both = items({ S: 1, M: 1 });
   const batches = Array.from({ length: 8 }, (_, batch) =>
     storeOf(batch).reserve(
@@ -39,25 +32,25 @@ fixture.test('of 200 requests in batches for seven units of two SKUs seven win',
 });
 
 fixture.test('one buyer on four devices stays within the limit', async (t) => {
-  const show = await fixture.openShow({ units: { S: 50 }, perBuyer: 3 });
+  const show = await openShow({ units: { S: 50 }, perBuyer: 3 });
   const results = await Promise.all(
-    Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', { key: `k${i}` }, storeOf(i))),
+    Array.from({ length: 40 }, (_, i) => reserve(show, 'ann', { key: `k${i}` }, storeOf(i))),
   );
   t.same(countsOf(results.map(outcome)), { ok: 3, limit_exceeded: 37 });
 });
 
 fixture.saleTest('the same request from four devices is one reservation', {}, async (t, show) => {
-  const results = await Promise.all(Array.from({ length: 40 }, (_, i) => fixture.reserve(show, 'ann', {}, storeOf(i))));
+  const results = await Promise.all(Array.from({ length: 40 }, (_, i) => reserve(show, 'ann', {}, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 1, replayed: 39 });
   t.equal(new Set(results.map((result) => unwrap(result).reservation.id)).size, 1);
 });
 
 fixture.test('two confirms race: one order', async (t) => {
   for (let round = 0; round < 10; round++) {
-    const show = await fixture.openShow();
-    const held = await fixture.hold(show, 'ann');
+    const show = await openShow();
+    const held = await hold(show, 'ann');
     const results = await Promise.all(
-      [0, 1].map((i) => fixture.confirm(show, held, { key: `pay${i}`, orderRef: `order${i}` }, storeOf(i))),
+      [0, 1].map((i) => confirm(show, held, { key: `pay${i}`, orderRef: `order${i}` }, storeOf(i))),
     );
     t.same(countsOf(results.map(outcome)), { ok: 1, reservation_confirmed: 1 });
     t.equal((await fixture.books(show)).sold, 1);
@@ -66,13 +59,13 @@ fixture.test('two confirms race: one order', async (t) => {
 
 fixture.test('a confirm races a release: one end, and both get it', async (t) => {
   for (let round = 0; round < 10; round++) {
-    const show = await fixture.openShow();
-    const held = await fixture.hold(show, 'ann');
+    const show = await openShow();
+    const held = await hold(show, 'ann');
     const [confirmed, released] = await Promise.all([
-      fixture.confirm(show, held, {}, storeOf(round)),
-      fixture.release(show, held, {}, storeOf(round + 1)),
+      confirm(show, held, {}, storeOf(round)),
+      release(show, held, {}, storeOf(round + 1)),
     ]);
-    const state = await fixture.stateOf(show, held.id);
+    const state = await stateOf(show, held.id);
     if (state === 'confirmed') t.same([confirmed, released].map(outcome), ['ok', 'reservation_confirmed']);
     else t.same([confirmed, released].map(outcome), ['reservation_released', 'ok']);
   }
@@ -80,17 +73,17 @@ fixture.test('a confirm races a release: one end, and both get it', async (t) =>
 
 fixture.test('a confirm races the deadline: one winner, and both sides get it (I3)', async (t) => {
   for (let round = 0; round < 10; round++) {
-    const show = await fixture.openShow({ units: { S: 1 } });
-    const held = await fixture.hold(show, 'ann');
+    const show = await openShow({ units: { S: 1 } });
+    const held = await hold(show, 'ann');
     // The grace ends within milliseconds, sometimes before and sometimes after the confirm.
     await time.passDeadline(show, held.id, 500 - (round % 5));
     const [confirmed, ticked, reserved] = await Promise.all([
-      fixture.confirm(show, held, {}, storeOf(1)),
+      confirm(show, held, {}, storeOf(1)),
       storeOf(2).tick(show),
-      fixture.reserve(show, 'bob', {}, storeOf(3)),
+      reserve(show, 'bob', {}, storeOf(3)),
     ]);
     t.ok(ticked.ok);
-    const state = await fixture.stateOf(show, held.id);
+    const state = await stateOf(show, held.id);
     t.equal(outcome(confirmed), state === 'confirmed' ? 'ok' : 'reservation_expired');
     if (outcome(reserved) === 'ok') t.equal(state, 'expired', 'the unit was not sold twice');
     const { held: open, sold, available } = await fixture.books(show);
@@ -107,7 +100,7 @@ fixture.saleTest('units are added and withdrawn while buyers reserve', { units: 
       { key: `m${i}`, actor: HOST },
     ),
   );
-  const asks = Array.from({ length: 100 }, (_, i) => fixture.reserve(show, `racer${i}`, {}, storeOf(i)));
+  const asks = Array.from({ length: 100 }, (_, i) => reserve(show, `racer${i}`, {}, storeOf(i)));
   const ticks = Array.from({ length: 10 }, (_, i) => storeOf(i).tick(show));
   const [moved, asked] = await Promise.all([Promise.all(moves), Promise.all(asks), Promise.all(ticks)]);
   const count = (results: ReadonlyArray<{ ok: boolean }>) => results.filter(({ ok }) => ok).length;

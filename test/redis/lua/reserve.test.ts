@@ -5,10 +5,11 @@ import { LIMITS } from '../../../src/limits.ts';
 import { items, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('reserve:');
-const { store, time } = fixture;
+const { store, time, hold, confirm, release, move, ledger, stateOf, openShow, newSale, reservationsOf, published } =
+  fixture;
 
 fixture.test('a hold has items, amount, currency and deadline, and the books match', async (t) => {
-  const show = await fixture.openShow({
+  const show = await openShow({
     units: { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } },
     perBuyer: 5,
     holdMs: 60_000,
@@ -25,11 +26,11 @@ fixture.test('a hold has items, amount, currency and deadline, and the books mat
   t.same(await fixture.books(show, 'S'), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
   t.same(await fixture.books(show, 'M'), { allocated: 5, available: 4, held: 1, sold: 0, withdrawn: 0 });
   t.same(unwrap(await store.getReservation(show, reservation.id)), reservation);
-  t.same(await fixture.reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
+  t.same(await reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
 });
 
 fixture.saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M: 5 } }, async (t, show) => {
-  const commits = await fixture.commitsOf(show).during(() => fixture.hold(show, 'ann'));
+  const commits = await published(show, () => hold(show, 'ann'));
   t.equal(commits.length, 1);
   t.match(commits[0], {
     events: [],
@@ -41,7 +42,7 @@ fixture.saleTest('one commit has exactly the hold and what is left', { units: { 
 });
 
 fixture.test('the commit names the origin of new holds, separate from other changes', async (t) => {
-  const show = await fixture.openShow({ units: { S: 10 } });
+  const show = await openShow({ units: { S: 10 } });
   const commits: Commit[] = [];
   const listening = unwrap(
     await store.subscribe(show, {
@@ -49,7 +50,7 @@ fixture.test('the commit names the origin of new holds, separate from other chan
       onMessage: (message) => void (message.kind === 'commit' && commits.push(message.commit)),
     }),
   );
-  const expired = await fixture.hold(show, 'ann');
+  const expired = await hold(show, 'ann');
   await time.passDeadlineUnderLoad(show, expired.id);
   const [bob] = await store.reserve(
     show,
@@ -70,11 +71,11 @@ fixture.test('the commit names the origin of new holds, separate from other chan
 });
 
 fixture.showTest('a refusal has its code, changes nothing and publishes nothing', async (t, show) => {
-  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
-  await fixture.newSale(show, { id: 'scheduled', opensInMs: 60_000 });
+  await newSale(show, { id: 'draft', durationMs: 60_000 });
+  await newSale(show, { id: 'scheduled', opensInMs: 60_000 });
   for (const op of ['pause', 'end', 'cancel'] as const) {
-    await fixture.newSale(show, { id: op });
-    unwrap(await fixture.move(show, { op }, op));
+    await newSale(show, { id: op });
+    unwrap(await move(show, { op }, op));
   }
   const refusals = {
     ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', pause: 'sale_paused', end: 'sale_ended' },
@@ -83,14 +84,14 @@ fixture.showTest('a refusal has its code, changes nothing and publishes nothing'
   const books = unwrap(await store.listSales(show));
   for (const [sale, code] of Object.entries(refusals)) {
     const reserve = async () => t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, sale);
-    t.same(await fixture.commitsOf(show).during(reserve), [], `${sale}: nothing is published`);
+    t.same(await published(show, reserve), [], `${sale}: nothing is published`);
     t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
   }
-  t.same(await fixture.reservationsOf(show, ['ann']), [[]]);
+  t.same(await reservationsOf(show, ['ann']), [[]]);
 });
 
 fixture.showTest('before the opening the refusal says how long to wait', async (t, show) => {
-  await fixture.newSale(show, { opensInMs: 30_000, durationMs: 60_000 });
+  await newSale(show, { opensInMs: 30_000, durationMs: 60_000 });
   const early = await fixture.reserve(show, 'ann');
   t.match(early, {
     ok: false,
@@ -103,12 +104,12 @@ fixture.showTest('before the opening the refusal says how long to wait', async (
 fixture.saleTest('unknown show, unknown SKU, sold out', { units: { S: 1 } }, async (t, show) => {
   t.equal(outcome(await fixture.reserve('nowhere', 'ann')), 'show_not_found');
   t.equal(outcome(await fixture.reserve(show, 'ann', { sku: 'XXL' })), 'sku_not_found');
-  await fixture.hold(show, 'ann');
+  await hold(show, 'ann');
   t.match(await fixture.reserve(show, 'bob'), refused('sold_out', { sku: 'S', left: 0 }));
 });
 
 fixture.test('an invalid request is refused before Redis, and the others of its batch are decided', async (t) => {
-  const show = await fixture.openShow();
+  const show = await openShow();
   const bad = [
     { lines: [] },
     { lines: [{ sku: 'S', qty: 0 }] },
@@ -134,28 +135,28 @@ fixture.test('an invalid request is refused before Redis, and the others of its 
 });
 
 fixture.test('the limit per sale counts holds and orders over all SKUs (I2)', async (t) => {
-  const show = await fixture.openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
-  const first = await fixture.hold(show, 'ann', { key: 'k1', qty: 2 });
+  const show = await openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
+  const first = await hold(show, 'ann', { key: 'k1', qty: 2 });
   t.match(
     await fixture.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }),
     refused('limit_exceeded', { limit: 3, have: 2 }),
   );
-  unwrap(await fixture.confirm(show, first));
+  unwrap(await confirm(show, first));
   t.equal(
     outcome(await fixture.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })),
     'limit_exceeded',
     'an order counts like a hold',
   );
-  const second = await fixture.hold(show, 'ann', { key: 'k4', sku: 'M' });
+  const second = await hold(show, 'ann', { key: 'k4', sku: 'M' });
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k5' })), 'limit_exceeded');
-  unwrap(await fixture.release(show, second));
+  unwrap(await release(show, second));
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k6' })), 'ok', 'a released hold no longer counts');
 });
 
 fixture.test('the limit per SKU counts beside the limit per sale, and both are per sale', async (t) => {
-  const show = await fixture.openShow({ units: { S: { perBuyer: 1 }, M: 10 }, perBuyer: 3 });
-  await fixture.newSale(show, { id: 'second', units: { S: { perBuyer: 1 } }, perBuyer: 3 });
-  await fixture.hold(show, 'ann');
+  const show = await openShow({ units: { S: { perBuyer: 1 }, M: 10 }, perBuyer: 3 });
+  await newSale(show, { id: 'second', units: { S: { perBuyer: 1 } }, perBuyer: 3 });
+  await hold(show, 'ann');
   t.match(
     await fixture.reserve(show, 'ann', { key: 'k2' }),
     refused('limit_exceeded', { sku: 'S', limit: 1, have: 1 }),
@@ -169,7 +170,7 @@ fixture.test('the limit per SKU counts beside the limit per sale, and both are p
 });
 
 fixture.saleTest('limits are checked before stock', { units: { S: 1 } }, async (t, show) => {
-  await fixture.hold(show, 'ann');
+  await hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'limit_exceeded');
 });
 
@@ -177,13 +178,13 @@ fixture.saleTest('items of the same SKU are merged', { units: { S: 3 }, perBuyer
   const twice = [...items({ S: 2 }), ...items({ S: 2 })];
   t.equal(outcome(await fixture.reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
   t.equal(outcome(await fixture.reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
-  const held = await fixture.hold(show, 'cyd', { lines: [...items({ S: 1 }), ...items({ S: 2 })] });
+  const held = await hold(show, 'cyd', { lines: [...items({ S: 1 }), ...items({ S: 2 })] });
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
 
 fixture.test('several items are held together or not at all (Q-8.1)', async (t) => {
-  const show = await fixture.openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
-  await fixture.hold(show, 'ann', { sku: 'M' });
+  const show = await openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
+  await hold(show, 'ann', { sku: 'M' });
   const both = items({ S: 2, M: 1 });
   t.match(await fixture.reserve(show, 'bob', { lines: both }), refused('sold_out', { sku: 'M' }));
   t.equal(outcome(await fixture.reserve(show, 'bob', { key: 'k2', lines: items({ S: 1, XXL: 1 }) })), 'sku_not_found');
@@ -195,7 +196,7 @@ fixture.test('several items are held together or not at all (Q-8.1)', async (t) 
 });
 
 fixture.test('within a batch earlier requests count against later ones', async (t) => {
-  const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
+  const show = await openShow({ units: { S: 2 }, perBuyer: 2 });
   const request = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
   const batch: Array<[outcome: string, ...request: Parameters<typeof request>]> = [
     ['ok', 'ann', 'k1'],
@@ -218,7 +219,7 @@ fixture.test('within a batch earlier requests count against later ones', async (
 });
 
 fixture.test('a repeated key returns its first result; another body conflicts (I4, Q-7.2, Q-7.3)', async (t) => {
-  const show = await fixture.openShow({ perBuyer: 2 });
+  const show = await openShow({ perBuyer: 2 });
   const first = unwrap(await fixture.reserve(show, 'ann'));
   const replay = async (): Promise<void> => {
     t.same(await fixture.reserve(show, 'ann'), { ok: true, value: { ...first, replayed: true } });
@@ -235,27 +236,27 @@ fixture.test('a repeated key returns its first result; another body conflicts (I
     t.equal(outcome(await fixture.reserve(show, 'ann', body)), 'idempotency_conflict', JSON.stringify(body));
   }
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok', 'a key belongs to one buyer');
-  unwrap(await fixture.confirm(show, first.reservation));
+  unwrap(await confirm(show, first.reservation));
   await replay();
-  unwrap(await fixture.move(show, { op: 'end' }));
+  unwrap(await move(show, { op: 'end' }));
   await replay();
   t.equal((await fixture.books(show)).sold, 1);
 });
 
 fixture.test('a refusal is not recorded: the same key may be used again (Q-7.4)', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
-  const held = await fixture.hold(show, 'ann');
+  const show = await openShow({ units: { S: 1 } });
+  const held = await hold(show, 'ann');
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'sold_out');
-  unwrap(await fixture.release(show, held));
+  unwrap(await release(show, held));
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
 });
 
 fixture.test('the next reserve frees an expired hold, whose key stays used', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
-  const held = await fixture.hold(show, 'ann');
+  const show = await openShow({ units: { S: 1 } });
+  const held = await hold(show, 'ann');
   await time.passDeadline(show, held.id);
   t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
-  t.equal(await fixture.stateOf(show, held.id), 'expired');
+  t.equal(await stateOf(show, held.id), 'expired');
   t.match(
     await fixture.reserve(show, 'ann'),
     { ok: true, value: { replayed: true, reservation: { id: held.id, state: 'held' } } },
@@ -266,36 +267,27 @@ fixture.test('the next reserve frees an expired hold, whose key stays used', asy
 
 fixture.test('amounts stay exact to the largest price and quantity', async (t) => {
   const price = LIMITS.priceMinorUnitsMax;
-  const show = await fixture.openShow({ units: { S: { quantity: 900, price } }, perBuyer: 900 });
-  const held = await fixture.hold(show, 'ann', { qty: 899 });
+  const show = await openShow({ units: { S: { quantity: 900, price } }, perBuyer: 900 });
+  const held = await hold(show, 'ann', { qty: 899 });
   t.equal(held.amount, 899 * price);
-  t.match(await fixture.confirm(show, held), {
+  t.match(await confirm(show, held), {
     ok: true,
     value: { reservation: { amount: 899 * price, state: 'confirmed' } },
   });
 });
 
 fixture.showTest('names that look like numbers or blanks are names', async (t, show) => {
-  await fixture.newSale(show, { id: '1', units: { '1': 2, '2': 2 } });
-  const held = await fixture.hold(show, '1', { key: '1', sale: '1', sku: '1' });
-  await fixture.hold(show, 'Zoë 🦊 {a}', { key: ' \n', sale: '1', sku: '2' });
+  await newSale(show, { id: '1', units: { '1': 2, '2': 2 } });
+  const held = await hold(show, '1', { key: '1', sale: '1', sku: '1' });
+  await hold(show, 'Zoë 🦊 {a}', { key: ' \n', sale: '1', sku: '2' });
   t.same(held.lines, [{ sku: '1', qty: 1 }]);
-  t.match(await fixture.reservationsOf(show, ['1', 'Zoë 🦊 {a}']), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
+  t.match(await reservationsOf(show, ['1', 'Zoë 🦊 {a}']), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
 });
 
 t.test('a refusal is in the ledger with its key and items', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1 } });
-  await fixture.hold(show, 'ann');
+  const show = await openShow({ units: { S: 1 } });
+  await hold(show, 'ann');
   await fixture.reserve(show, 'bob', { key: 'late' });
-  t.match((await fixture.ledger(show)).at(-1), [
-    'refuse',
-    'sale',
-    String,
-    'bob',
-    'user',
-    'late',
-    'sold_out',
-    [['S', 1]],
-  ]);
+  t.match((await ledger(show)).at(-1), ['refuse', 'sale', String, 'bob', 'user', 'late', 'sold_out', [['S', 1]]]);
   await fixture.checkInvariants(t, show);
 });

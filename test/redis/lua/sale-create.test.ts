@@ -5,7 +5,7 @@ import { LIMITS } from '../../../src/limits.ts';
 import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('create:');
-const { store } = fixture;
+const { store, hold, newShow, newSale, saleSpec, published } = fixture;
 const create = (show: string, spec: SaleSpec, key = 'c') => store.createSale(show, spec, { key, actor: HOST });
 
 fixture.showTest('a draft, a planned and an opened sale: state, window, events, books', async (t, show) => {
@@ -27,8 +27,8 @@ fixture.showTest('a draft, a planned and an opened sale: state, window, events, 
   ];
   for (const [id, window, state, opensIn, closesIn, events] of cases) {
     let sale: Awaited<ReturnType<typeof fixture.newSale>> | undefined;
-    const commits = await fixture.commitsOf(show).during(async () => {
-      sale = unwrap(await create(show, fixture.saleSpec({ id, ...window }), id));
+    const commits = await published(show, async () => {
+      sale = unwrap(await create(show, saleSpec({ id, ...window }), id));
     });
     t.match(
       sale,
@@ -71,11 +71,11 @@ fixture.showTest('a draft, a planned and an opened sale: state, window, events, 
 fixture.showTest('a sale that is already over is refused', async (t, show) => {
   const now = store.now();
   t.match(
-    await create(show, fixture.saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })),
+    await create(show, saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })),
     refused('invalid_request', { field: 'closesAt' }),
   );
   t.equal(
-    outcome(await create(show, fixture.saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
+    outcome(await create(show, saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
     'invalid_request',
     'closes before it opens, relative and absolute',
   );
@@ -83,28 +83,28 @@ fixture.showTest('a sale that is already over is refused', async (t, show) => {
 });
 
 fixture.showTest('unknown show, unknown product, an id that is taken, an ended show', async (t, show) => {
-  t.equal(outcome(await create('nowhere', fixture.saleSpec())), 'show_not_found');
+  t.equal(outcome(await create('nowhere', saleSpec())), 'show_not_found');
   t.match(
-    await create(show, { ...fixture.saleSpec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }),
+    await create(show, { ...saleSpec(), skus: [{ sku: 'S', product: 'ghost', price: 1, quantity: 1 }] }),
     refused('product_not_found', { product: 'ghost' }),
   );
-  await fixture.newSale(show);
-  t.equal(outcome(await create(show, fixture.saleSpec(), 'another key')), 'already_exists');
+  await newSale(show);
+  t.equal(outcome(await create(show, saleSpec(), 'another key')), 'already_exists');
   unwrap(await store.endShow(show, HOST));
-  t.equal(outcome(await create(show, fixture.saleSpec({ id: 'late' }), 'late')), 'show_ended');
+  t.equal(outcome(await create(show, saleSpec({ id: 'late' }), 'late')), 'show_ended');
 });
 
 fixture.test(
   'a repeated key returns the first result after the sale changed; another body conflicts (I4)',
   async (t) => {
-    const show = await fixture.newShow();
-    const first = unwrap(await create(show, fixture.saleSpec()));
-    await fixture.hold(show, 'ann');
-    t.same(unwrap(await create(show, fixture.saleSpec())), first);
-    t.equal(outcome(await create(show, fixture.saleSpec({ title: 'Other' }))), 'idempotency_conflict');
-    const { title, ...rest } = fixture.saleSpec();
+    const show = await newShow();
+    const first = unwrap(await create(show, saleSpec()));
+    await hold(show, 'ann');
+    t.same(unwrap(await create(show, saleSpec())), first);
+    t.equal(outcome(await create(show, saleSpec({ title: 'Other' }))), 'idempotency_conflict');
+    const { title, ...rest } = saleSpec();
     t.same(unwrap(await create(show, { ...rest, title })), first, 'the order of fields means nothing');
-    const noId = fixture.saleSpec();
+    const noId = saleSpec();
     delete noId.id;
     const made = unwrap(await create(show, noId, 'without id'));
     t.same(unwrap(await create(show, noId, 'without id')), made, 'a repeat names the same sale');
@@ -132,7 +132,7 @@ fixture.showTest('mistakes in a sale are refused before Redis', async (t, show) 
   ];
   for (const part of wrong)
     t.equal(
-      outcome(await create(show, { ...fixture.saleSpec(), ...part })),
+      outcome(await create(show, { ...saleSpec(), ...part })),
       'invalid_request',
       JSON.stringify(part).slice(0, 60),
     );
@@ -141,18 +141,18 @@ fixture.showTest('mistakes in a sale are refused before Redis', async (t, show) 
 
 fixture.showTest('a window with mixed moments has a maximum length', async (t, show) => {
   const tooLong = store.now() + LIMITS.saleDurationMaxMs + 60_000;
-  t.equal(outcome(await create(show, fixture.saleSpec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
+  t.equal(outcome(await create(show, saleSpec({ opensInMs: 0, closesAt: tooLong }))), 'invalid_request');
 });
 
 fixture.showTest('the number of sales of a show is limited, and the largest sale fits', async (t, show) => {
   const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
-  t.equal((await fixture.newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
+  t.equal((await newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
   const more = Array.from({ length: LIMITS.salesPerShowMax - 1 }, (_, i) =>
-    fixture.newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
+    newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
   );
   await Promise.all(more);
   t.match(
-    await create(show, fixture.saleSpec({ id: 'one-more' })),
+    await create(show, saleSpec({ id: 'one-more' })),
     refused('limit_reached', { limit: LIMITS.salesPerShowMax }),
   );
 });

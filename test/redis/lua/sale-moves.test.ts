@@ -6,7 +6,8 @@ import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
 import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
-const { store, time } = fixture;
+const { store, time, openShow, newSale, saleSpec } = fixture;
+const { reserve, hold, confirm, release, books, ledger, recordsOf, eventTypes, published } = fixture;
 
 const MOVES: Record<SaleMove['op'], SaleMove> = {
   schedule: { op: 'schedule', opensInMs: 60_000, durationMs: 60_000 },
@@ -70,11 +71,11 @@ for (const [state, legal] of Object.entries(MACHINE)) {
   fixture.showTest(`every move of a sale that is ${state}`, async (t, show) => {
     for (const what of Object.values(MOVES)) {
       const id = `${state}-${what.op}`;
-      await fixture.newSale(show, { id, durationMs: 60_000 });
+      await newSale(show, { id, durationMs: 60_000 });
       for (const op of REACH[state as SaleState]) unwrap(await move(show, id, MOVES[op]));
       const expected = legal[what.op];
-      const before = await fixture.recordsOf(show);
-      const commits = await fixture.commitsOf(show).during(async () => {
+      const before = await recordsOf(show);
+      const commits = await published(show, async () => {
         const result = await move(show, id, what);
         if (expected) t.match(result, { ok: true, value: { id, state: expected[0] } }, `${what.op} when ${state}`);
         else t.match(result, refused('illegal_move', { state }), `${what.op} when ${state} is refused`);
@@ -89,24 +90,24 @@ for (const [state, legal] of Object.entries(MACHINE)) {
         t.equal(unwrap(await store.getSale(show, id)).state, expected[0]);
       } else {
         t.same(commits, [], 'nothing is published');
-        t.same(await fixture.recordsOf(show), before, 'nothing is written');
+        t.same(await recordsOf(show), before, 'nothing is written');
       }
     }
   });
 }
 
 fixture.test('a repeated key returns its result and moves once; another body conflicts (I4)', async (t) => {
-  const show = await fixture.openShow();
+  const show = await openShow();
   const first = await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more');
   t.same(await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more'), first);
   t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'S', delta: 6 }, 'more')), 'idempotency_conflict');
   t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'more')), 'idempotency_conflict');
   t.equal(
-    outcome(await store.createSale(show, fixture.saleSpec({ id: 'x' }), { key: 'more', actor: HOST })),
+    outcome(await store.createSale(show, saleSpec({ id: 'x' }), { key: 'more', actor: HOST })),
     'idempotency_conflict',
     'one key, one command',
   );
-  t.equal((await fixture.books(show)).allocated, 15);
+  t.equal((await books(show)).allocated, 15);
   for (const op of ['pause', 'resume', 'end'] as const) {
     const result = await move(show, 'sale', { op }, op);
     t.same(await move(show, 'sale', { op }, op), result, `${op} repeated`);
@@ -137,33 +138,33 @@ fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show)
 });
 
 fixture.saleTest('units are added, and withdrawn only while they are free', { units: { S: 3 } }, async (t, show) => {
-  const held = await fixture.hold(show, 'ann');
+  const held = await hold(show, 'ann');
   t.match(
     await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }),
     refused('insufficient_units', { sku: 'S', left: 2 }),
   );
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: -2 }));
-  t.same(await fixture.books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
-  unwrap(await fixture.confirm(show, held));
+  t.same(await books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
+  unwrap(await confirm(show, held));
   unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: 4 }));
-  t.same(await fixture.books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
+  t.same(await books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
   t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), refused('limit_reached'));
 });
 
 fixture.test('sold out and stocked again are published once each', async (t) => {
-  const show = await fixture.openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
-  const types = (work: () => Promise<unknown>) => fixture.eventTypes(show, work);
-  t.same(await types(() => fixture.hold(show, 'ann', { key: 'k1' })), [], 'M is left');
+  const show = await openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
+  const types = (work: () => Promise<unknown>) => eventTypes(show, work);
+  t.same(await types(() => hold(show, 'ann', { key: 'k1' })), [], 'M is left');
   let last: Awaited<ReturnType<typeof fixture.hold>> | undefined;
   t.same(
     await types(async () => {
-      last = await fixture.hold(show, 'ann', { key: 'k2', sku: 'M' });
+      last = await hold(show, 'ann', { key: 'k2', sku: 'M' });
     }),
     ['sale.sold_out'],
   );
-  t.same(await types(() => fixture.reserve(show, 'bob')), []);
-  t.same(await types(async () => last && fixture.release(show, last)), ['sale.stocked']);
-  t.same(await types(() => fixture.hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
+  t.same(await types(() => reserve(show, 'bob')), []);
+  t.same(await types(async () => last && release(show, last)), ['sale.stocked']);
+  t.same(await types(() => hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
   t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: 1 })), ['sale.stocked']);
   t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: -1 })), [
     'sale.stocked',
@@ -172,7 +173,7 @@ fixture.test('sold out and stocked again are published once each', async (t) => 
 });
 
 fixture.showTest('extend moves the end of the window; a duration counts from the real opening', async (t, show) => {
-  const planned = await fixture.newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
+  const planned = await newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
   const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
   t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
   const opened = unwrap(await move(show, 'sale', { op: 'open' }));
@@ -183,17 +184,17 @@ fixture.showTest('extend moves the end of the window; a duration counts from the
     refused('invalid_request', { latestClosesAt: Number }),
   );
 
-  await fixture.newSale(show, { id: 'endless', opensInMs: 0 });
+  await newSale(show, { id: 'endless', opensInMs: 0 });
   t.equal(
     outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })),
     'illegal_move',
     'there is no end to move',
   );
-  await fixture.newSale(show, { id: 'length', durationMs: 60_000 });
+  await newSale(show, { id: 'length', durationMs: 60_000 });
   const scheduled = unwrap(await move(show, 'length', { op: 'schedule', opensInMs: 1_000 }));
   t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the duration given at creation stays');
   const closesAt = store.now() + 600_000;
-  await fixture.newSale(show, { id: 'until', closesAt });
+  await newSale(show, { id: 'until', closesAt });
   t.equal(
     unwrap(await move(show, 'until', { op: 'schedule', opensInMs: 1_000 })).closesAt,
     closesAt,
@@ -203,13 +204,13 @@ fixture.showTest('extend moves the end of the window; a duration counts from the
 });
 
 fixture.showTest('a move after a planned moment applies to the new state', async (t, show) => {
-  await fixture.newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
+  await newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
   await time.passMoment(show, 'opens', 'opensAt');
   t.match(
     await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }),
     refused('illegal_move', { state: 'open' }),
   );
-  await fixture.newSale(show, { id: 'closes' });
+  await newSale(show, { id: 'closes' });
   await time.passMoment(show, 'closes', 'closesAt');
   t.match(await move(show, 'closes', { op: 'pause' }), refused('illegal_move', { state: 'ended' }));
   t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
@@ -220,7 +221,7 @@ fixture.showTest('a move after a planned moment applies to the new state', async
 
 fixture.test('a cancel releases all holds', async (t) => {
   const count = 2 * LIMITS.sweepSliceMax + 7;
-  const show = await fixture.openShow({ units: { S: count } });
+  const show = await openShow({ units: { S: count } });
   const users = Array.from({ length: count }, (_, i) => `u${i}`);
   for (let from = 0; from < count; from += LIMITS.reserveBatchMax) {
     await store.reserve(
@@ -230,9 +231,9 @@ fixture.test('a cancel releases all holds', async (t) => {
         .map((user) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] })),
     );
   }
-  t.equal((await fixture.books(show)).held, count);
+  t.equal((await books(show)).held, count);
   const cancelled = unwrap(await move(show, 'sale', { op: 'cancel' }, 'cancel'));
   t.match(cancelled, { state: 'cancelled', skus: [{ available: count, held: 0 }] });
   t.match(await move(show, 'sale', { op: 'cancel' }, 'cancel'), { ok: true, value: { state: 'cancelled' } });
-  t.match((await fixture.ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
+  t.match((await ledger(show)).at(-1), ['release', 'sale', String, String, HOST, '', 'sale_cancelled']);
 });

@@ -4,7 +4,8 @@ import { pack } from '../../../src/redis/records.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('show:');
-const { store, client, time } = fixture;
+const { store, client, time, hold, confirm, openShow, newSale, saleSpec, eventTypes, published, connectAnother } =
+  fixture;
 
 fixture.test('creating a show again returns it for the same body and is refused for another', async (t) => {
   const spec = { id: 'opening', title: 'Opening', guests: false, slowModeMs: 500, brands: [{ id: 'b', name: 'B' }] };
@@ -36,7 +37,7 @@ fixture.test('shows are listed newest first, with different ids', async (t) => {
 });
 
 fixture.showTest('planned, live, ended: each change once, and none back', async (t, show) => {
-  const types = (work: () => Promise<unknown>) => fixture.eventTypes(show, work);
+  const types = (work: () => Promise<unknown>) => eventTypes(show, work);
   t.same(await types(() => store.startShow(show, HOST)), ['show.started']);
   t.same(await types(() => store.startShow(show, HOST)), [], 'again changes nothing');
   t.same(await types(() => store.endShow(show, HOST)), ['show.ended']);
@@ -53,22 +54,19 @@ fixture.showTest('planned, live, ended: each change once, and none back', async 
 });
 
 fixture.saleTest('ending a show ends its sales; holds may still be confirmed', {}, async (t, show) => {
-  await fixture.newSale(show, { id: 'draft', durationMs: 60_000 });
-  await fixture.newSale(show, { id: 'later', opensInMs: 60_000 });
-  const held = await fixture.hold(show, 'ann');
+  await newSale(show, { id: 'draft', durationMs: 60_000 });
+  await newSale(show, { id: 'later', opensInMs: 60_000 });
+  const held = await hold(show, 'ann');
   unwrap(await store.endShow(show, HOST));
   t.same(new Set(unwrap(await store.listSales(show)).map(({ state }) => state)), new Set(['ended']));
-  t.equal(outcome(await fixture.confirm(show, held)), 'ok');
-  t.equal(
-    outcome(await store.createSale(show, fixture.saleSpec({ id: 'new' }), { key: 'new', actor: HOST })),
-    'show_ended',
-  );
+  t.equal(outcome(await confirm(show, held)), 'ok');
+  t.equal(outcome(await store.createSale(show, saleSpec({ id: 'new' }), { key: 'new', actor: HOST })), 'show_ended');
 });
 
 fixture.showTest('a sale created while the show ends does not stay open', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const creating = Array.from({ length: 10 }, (_, i) =>
-    other.createSale(show, fixture.saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
+    other.createSale(show, saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
   );
   await Promise.all([store.endShow(show, HOST), ...creating]);
   const states = unwrap(await store.listSales(show)).map(({ state }) => state);
@@ -80,9 +78,7 @@ fixture.showTest('a sale created while the show ends does not stay open', async 
 });
 
 fixture.showTest('a patch changes the named fields and publishes the whole view', async (t, show) => {
-  const commits = await fixture
-    .commitsOf(show)
-    .during(() => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
+  const commits = await published(show, () => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
   t.match(commits, [
     {
       events: [
@@ -98,7 +94,7 @@ fixture.showTest('a patch changes the named fields and publishes the whole view'
 });
 
 fixture.showTest('concurrent changes lose nothing', async (t, show) => {
-  const other = await fixture.connectAnother();
+  const other = await connectAnother();
   const results = await Promise.all([
     store.updateShow(show, { title: 'New' }, HOST),
     other.updateShow(show, { slowModeMs: 3_000 }, HOST),
@@ -126,7 +122,7 @@ fixture.showTest('concurrent changes lose nothing', async (t, show) => {
 fixture.showTest('products: saved, replaced, pinned, removed', async (t, show) => {
   const product = { id: 'q', brand: 'b', title: 'Q', skus: [{ sku: 'Q-1', title: 'one' }] };
   const types = async (work: () => Promise<unknown>) =>
-    (await fixture.commitsOf(show).during(work)).map(({ events }) => events.map(({ type }) => type));
+    (await published(show, work)).map(({ events }) => events.map(({ type }) => type));
   t.same(await types(() => store.putProduct(show, product, HOST)), [['product.saved']]);
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [['product.pinned']]);
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [], 'pinned already');
@@ -172,8 +168,8 @@ fixture.showTest('an announcement is an event; an empty or too long one is refus
 });
 
 fixture.test('a snapshot has everything at one position of the log', async (t) => {
-  const show = await fixture.openShow({ units: { S: 10, M: 5 } });
-  await fixture.hold(show, 'ann');
+  const show = await openShow({ units: { S: 10, M: 5 } });
+  await hold(show, 'ann');
   unwrap(await store.startShow(show, HOST));
   const { snapshot, rev, nextDueAt, chat } = unwrap(await store.load(show));
   t.match(snapshot, {
