@@ -1,7 +1,8 @@
 /** Reads replies of commands: '+' done, '=' repeated key, or a code, each with a packed value. */
 import { type Failure, failure, ok, type Result } from '../protocol/codes.ts';
-import { unpack } from './records.ts';
-import { bytesOf, isErrorCode, textOf } from './script-runner.ts';
+import type { ShowState, ShowView } from '../protocol/messages.ts';
+import { type ShowRecord, showView, unpack } from './records.ts';
+import { bytesOf, isErrorCode, numberOf, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
 
 const PAUSED_RETRY_MS = 1_000;
@@ -19,13 +20,16 @@ export function refusal(code: string, details: unknown): Failure {
   return failure(code, undefined, { ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }), details: plain });
 }
 
-export interface CommandReply<T> {
-  readonly value: T;
-  readonly replayed: boolean;
-}
+type Value = ScriptReply[number] | undefined;
+/** Reads a show: its record and two fields. */
+export const viewOf = (record: Value, state: Value, created: Value): ShowView =>
+  showView(unpack<ShowRecord>(bytesOf(record)), textOf(state) as ShowState, numberOf(created));
 
 /** Calls `onReplayed` if the value is the recorded one of an earlier command. */
-export function commandReply<T>([tag, packed]: ScriptReply, onReplayed?: () => void): Result<CommandReply<T>> {
+export function commandReply<T>(
+  [tag, packed]: ScriptReply,
+  onReplayed?: () => void,
+): Result<{ value: T; replayed: boolean }> {
   const word = textOf(tag);
   const value = unpack<T>(bytesOf(packed));
   if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, value) };

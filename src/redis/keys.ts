@@ -31,30 +31,24 @@ export interface ShowKeys {
   readonly of: Readonly<Record<ShowKey, string>>;
 }
 
-export interface Keys {
-  show(showId: string): ShowKeys;
-  /** Marker of a running command (command-guard.ts). */
-  running(showId: string, command: string): string;
-  /** The kept result of a command without a script (command-guard.ts). */
-  result(showId: string, command: string): string;
-  /** Sorted set of show ids by creation time. */
-  readonly shows: string;
-  /** Set of shows that may have something due. */
-  readonly live: string;
-}
+export type Keys = ReturnType<typeof createKeys>;
 
 const CACHE_ENTRIES_MAX = 4096;
 
-export function createKeys(prefix: string): Keys {
+export function createKeys(prefix: string) {
   if (/[{}\s]/.test(prefix))
     throw new Error(`the key prefix must not contain braces or blanks, got ${JSON.stringify(prefix)}`);
   const cache = new Map<string, ShowKeys>();
   return {
+    /** Sorted set of show ids by creation time. */
     shows: `${prefix}shows`,
+    /** Set of shows that may have something due. */
     live: `${prefix}live`,
-    running: (showId, command) => `${prefix}{${showId}}:running:${command}`,
-    result: (showId, command) => `${prefix}{${showId}}:answer:${command}`,
-    show(showId) {
+    /** Marker of a running command (command-guard.ts). */
+    running: (showId: string, command: string) => `${prefix}{${showId}}:running:${command}`,
+    /** The kept result of a command without a script (command-guard.ts). */
+    result: (showId: string, command: string) => `${prefix}{${showId}}:answer:${command}`,
+    show(showId: string): ShowKeys {
       const known = cache.get(showId);
       if (known) return known;
       const all = SHOW_KEYS.map((name) => `${prefix}{${showId}}:${name}`);

@@ -4,7 +4,7 @@ import { compareBooks, drift, LedgerReplay } from '../domain/ledger.ts';
 import type { SkuBooks } from '../domain/sale.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { booksOf, unpackLedger, unpackReservation } from './records.ts';
-import { type ScriptRunner, textOf } from './script-runner.ts';
+import { mapped, type ScriptRunner, textOf } from './script-runner.ts';
 
 const PAGE_ENTRIES = 500;
 const CHECK_SLICE = 500;
@@ -121,10 +121,8 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
     return ok({ replay, until, verification });
   }
 
-  async function verify(showId: string): Promise<Result<Verification>> {
-    const audited = await audit(showId);
-    return audited.ok ? ok(audited.value.verification) : audited;
-  }
+  const verify = async (showId: string): Promise<Result<Verification>> =>
+    mapped(await audit(showId), ({ verification }) => verification);
 
   /**
    * The books are the sum of the ledger. Books that differ from it (a manual write to Redis) are
@@ -143,8 +141,8 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
       const reply = await runner.run('repair', showId, [until, actor, repairs]);
       if (!reply.ok) return reply;
       if (Number(reply.value[1]) < 0) continue;
-      const after = await verify(showId);
-      return after.ok ? ok({ ...after.value, repaired: repairs.map(([id, sku]) => `${id}/${sku}`), untrusted }) : after;
+      const repaired = repairs.map(([id, sku]) => `${id}/${sku}`);
+      return mapped(await verify(showId), (after) => ({ ...after, repaired, untrusted }));
     }
     return fail('overloaded', 'The show changes too fast to repair its books; pause its sales and try again.', {
       retryAfterMs: 1_000,

@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import { CHAT_TIME_STEP_MS, type ChatItem } from '../protocol/messages.ts';
 import type { RedisClient } from './client.ts';
 import { unpack, unpackAll } from './records.ts';
-import { isErrorCode, type ScriptRunner, textOf } from './script-runner.ts';
+import { isErrorCode, mapped, type ScriptRunner, textOf } from './script-runner.ts';
 
 const BATCHES_PER_READ = 10;
 
@@ -36,15 +36,13 @@ async function newestMessages(client: RedisClient, key: string, wanted: number):
   return messages;
 }
 
-type Change =
-  | { op: 'remove'; ids: number[] }
-  | { op: 'mute'; user: string; ms: number }
-  | { op: 'unmute'; user: string };
-
 export function createModeration(runner: ScriptRunner): ModerationStore {
   const now = (): number => runner.connection.clock.now();
 
-  async function moderate(showId: string, change: Change): Promise<Result<number>> {
+  async function moderate(
+    showId: string,
+    change: { op: 'remove' | 'mute' | 'unmute'; [argument: string]: unknown },
+  ): Promise<Result<number>> {
     const reply = await runner.run('moderate', showId, change);
     if (!reply.ok) return reply;
     const outcome = textOf(reply.value[0]);
@@ -75,14 +73,10 @@ export function createModeration(runner: ScriptRunner): ModerationStore {
     async mute(showId, user, forMs) {
       const wrong = checkMute(user, forMs);
       if (wrong) return { ok: false, error: wrong };
-      const outcome = await moderate(showId, { op: 'mute', user, ms: forMs });
-      return outcome.ok ? ok({ user, until: outcome.value }) : outcome;
+      return mapped(await moderate(showId, { op: 'mute', user, ms: forMs }), (until) => ({ user, until }));
     },
 
-    async unmute(showId, user) {
-      const outcome = await moderate(showId, { op: 'unmute', user });
-      return outcome.ok ? ok(null) : outcome;
-    },
+    unmute: async (showId, user) => mapped(await moderate(showId, { op: 'unmute', user }), () => null),
 
     mutes: (showId) =>
       readShow(showId, async (client) => {

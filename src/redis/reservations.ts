@@ -17,7 +17,7 @@ import {
   type Terms,
   unpack,
 } from './records.ts';
-import { bufferOf, bytesOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { bufferOf, bytesOf, mapped, type ScriptRunner, textOf } from './script-runner.ts';
 
 const idOf = (showId: string, user: string, key: string): string =>
   hash('sha256', `${showId}\0${user}\0${key}`, 'base64url').slice(0, 20);
@@ -60,6 +60,9 @@ function newHold(
 }
 
 const isUnits = (value: number, max: number): boolean => Number.isInteger(value) && value > 0 && value <= max;
+
+const wrongField = (field: string, expected: string): Result<never> =>
+  fail('invalid_request', `${field}: ${expected}.`, { details: { field } });
 
 const isWellFormed = ({ lines, key, user }: ReserveRequest): boolean =>
   lines.length > 0 &&
@@ -123,14 +126,10 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     const reply = await runner.run('finish', showId, { ...args, key, actor });
     if (!reply.ok) return reply;
     const [epoch, ...command] = reply.value;
-    const done = commandReply<PackedReservation>(command, onReplayed);
-    if (!done.ok) return done;
     const durability = runner.connection.durability();
-    return ok({
-      reservation: reservationView(done.value.value),
-      replayed: done.value.replayed,
-      ...{ durability, epoch: textOf(epoch) },
-    });
+    return mapped(commandReply<PackedReservation>(command, onReplayed), ({ value, replayed }) => ({
+      ...{ reservation: reservationView(value), replayed, durability, epoch: textOf(epoch) },
+    }));
   }
 
   return {
@@ -150,13 +149,8 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
 
     confirm(showId, { reservation: id, orderRef, amount }, command) {
       // The body is stored: its format stays.
-      return finish(showId, command, {
-        op: 'confirm',
-        id,
-        orderRef,
-        amount,
-        body: `confirm|${id}|${amount}|${orderRef}`,
-      });
+      const body = `confirm|${id}|${amount}|${orderRef}`;
+      return finish(showId, command, { op: 'confirm', id, orderRef, amount, body });
     },
 
     release(showId, id, { user, ...command }) {
@@ -165,22 +159,18 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     },
 
     async extendHold(showId, { reservation: id, byMs }, command) {
-      if (!isUnits(byMs, LIMITS.holdMaxMs))
-        return fail('invalid_request', `byMs: a whole number from 1 to ${LIMITS.holdMaxMs}.`, {
-          details: { field: 'byMs' },
-        });
+      if (!isUnits(byMs, LIMITS.holdMaxMs)) return wrongField('byMs', `a whole number from 1 to ${LIMITS.holdMaxMs}`);
       return finish(showId, command, { op: 'extend', id, byMs, body: `prolong|${id}|${byMs}` });
     },
 
     async waitlist(showId, { op, user, key, sale, sku, qty = 1 }) {
-      if (!isUnits(qty, LIMITS.perBuyerUnitsMax))
-        return fail('invalid_request', 'qty: a whole number of at least 1.', { details: { field: 'qty' } });
+      if (!isUnits(qty, LIMITS.perBuyerUnitsMax)) return wrongField('qty', 'a whole number of at least 1');
       const id = offerId(showId, user, key);
       const body = `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}`;
       const reply = await runner.run('waitlist', showId, { op, user, key, sale, sku, qty, id, body });
       if (!reply.ok) return reply;
       const done = commandReply<{ place: number; waiting: number }>(reply.value.slice(1));
-      return done.ok ? ok({ ...done.value.value, replayed: done.value.replayed }) : done;
+      return mapped(done, ({ value, replayed }) => ({ ...value, replayed }));
     },
 
     async getReservation(showId, id) {
@@ -190,16 +180,14 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     },
 
     async holdingsOf(showId, users) {
-      const reply = await runner.run('mine', showId, users);
-      if (!reply.ok) return reply;
-      const lists = reply.value as Buffer[][];
-      return ok(
-        users.map((_, i) => ({
+      return mapped(await runner.run('mine', showId, users), (reply) => {
+        const lists = reply as Buffer[][];
+        return users.map((_, i) => ({
           reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(unpack(bytes))),
           waits: waitViews((lists[3 * i + 1] ?? []).map(String)),
           sales: (lists[3 * i + 2] ?? []).map(String),
-        })),
-      );
+        }));
+      });
     },
   };
 }

@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import { bodyHash } from './body-hash.ts';
 import { commandReply } from './command-reply.ts';
 import { booksOf, type SaleRecord, type StockRecord, saleBooks } from './records.ts';
-import { numberOf, type ScriptRunner } from './script-runner.ts';
+import { mapped, numberOf, type ScriptRunner } from './script-runner.ts';
 import type { ScriptName } from './scripts.ts';
 
 const RELEASE_SLICE = LIMITS.sweepSliceMax;
@@ -43,13 +43,13 @@ export function createSales(runner: ScriptRunner): Sales {
     // Again: a tick may have removed the show from the index before the script ran.
     await markLive(showId);
     const done = commandReply<[SaleRecord, StockRecord[], number]>(reply.value.slice(1), onReplayed);
-    return done.ok ? ok(saleBooks(...done.value.value)) : done;
+    return mapped(done, ({ value }) => saleBooks(...value));
   }
 
   async function read(showId: string, sale: [] | [id: string]): Promise<Result<SaleBooks[]>> {
-    const reply = await runner.run('audit', showId, sale);
-    if (!reply.ok) return reply;
-    return ok(booksOf(reply.value[1] as Buffer[], reply.value[2] as Buffer[], numberOf(reply.value[3])));
+    return mapped(await runner.run('audit', showId, sale), ([, stock, records, rev]) =>
+      booksOf(stock as Buffer[], records as Buffer[], numberOf(rev)),
+    );
   }
 
   /**
@@ -86,13 +86,7 @@ export function createSales(runner: ScriptRunner): Sales {
         id: spec.id ?? `sale-${bodyHash([showId, actor, key]).slice(0, 12)}`,
         perBuyer: spec.perBuyer ?? 1,
         holdMs: spec.holdMs ?? LIMITS.holdDefaultMs,
-        skus: spec.skus.map(({ sku, product, price, quantity, perBuyer = 0 }) => [
-          sku,
-          product,
-          price,
-          quantity,
-          perBuyer,
-        ]),
+        skus: spec.skus.map((sku) => [sku.sku, sku.product, sku.price, sku.quantity, sku.perBuyer ?? 0]),
         ...{ key, actor, body: bodyHash(['create', spec]) },
       };
       return runCommand('sale_create', showId, args, onReplayed);
@@ -114,7 +108,7 @@ export function createSales(runner: ScriptRunner): Sales {
       const moved = await runCommand('sale_move', showId, args, onReplayed);
       if (!moved.ok || move.op !== 'cancel') return moved;
       const released = await releaseHolds(showId, saleId, actor);
-      return released.ok ? ok(withoutHolds(moved.value)) : released;
+      return mapped(released, () => withoutHolds(moved.value));
     },
 
     async endAll(showId, actor) {

@@ -20,6 +20,9 @@ export const numberOf = (value: ScriptReply[number] | undefined): number => Numb
 export const bytesOf = (value: ScriptReply[number] | undefined): Buffer => (Buffer.isBuffer(value) ? value : NO_BYTES);
 /** Returns the same bytes as a Buffer, which the driver needs. */
 export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Returns the value as `view` shows it, or the failure. */
+export const mapped = <T, U>(result: Result<T>, view: (value: T) => U): Result<U> =>
+  result.ok ? ok(view(result.value)) : result;
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
 export interface ScriptRunnerOptions {
@@ -35,18 +38,16 @@ export class ScriptRunner {
   readonly client: RedisClient;
   readonly keys: Keys;
   readonly #scripts: Scripts;
-  readonly #logger: Logger | undefined;
-  readonly #onScript: ScriptRunnerOptions['onScript'];
+  readonly #options: ScriptRunnerOptions;
   /** Called in the process that fenced a show. */
   onFenced: ((showId: string) => void) | undefined;
 
-  constructor({ connection, keys, logger, onScript }: ScriptRunnerOptions) {
-    this.connection = connection;
-    this.client = connection.client;
-    this.keys = keys;
-    this.#scripts = registerScripts(connection.client);
-    this.#logger = logger;
-    this.#onScript = onScript;
+  constructor(options: ScriptRunnerOptions) {
+    this.#options = options;
+    this.connection = options.connection;
+    this.client = options.connection.client;
+    this.keys = options.keys;
+    this.#scripts = registerScripts(this.client);
   }
 
   keysOf(showId: string): ShowKeys['of'] {
@@ -64,7 +65,7 @@ export class ScriptRunner {
           return fail('redis_unavailable', this.connection.trouble() ?? undefined, { retryAfterMs: RETRY_MS });
         const sentAt = performance.now();
         const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
-        this.#onScript?.(name, performance.now() - sentAt);
+        this.#options.onScript?.(name, performance.now() - sentAt);
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
@@ -96,7 +97,7 @@ export class ScriptRunner {
   #coded(error: unknown, what: string): Result<never> {
     const coded = redisFailure(error);
     const reason = error instanceof Error ? error.message : String(error);
-    if (coded.code === 'internal') this.#logger?.error({ what, reason }, 'Redis refused a command');
+    if (coded.code === 'internal') this.#options.logger?.error({ what, reason }, 'Redis refused a command');
     return { ok: false, error: coded };
   }
 }

@@ -39,17 +39,10 @@ const LIBRARY_PREFIX = 'stampede_';
 const RELEASES_KEPT_MAX = 8;
 const FOLDER = fileURLToPath(new URL('./lua/', import.meta.url));
 
-export interface ScriptLibrary {
-  readonly name: string;
-  readonly source: string;
-  /** The name of each script's function. */
-  readonly functions: Readonly<Record<ScriptName, string>>;
-}
-
-let library: ScriptLibrary | null = null;
+let library: ReturnType<typeof readLibrary> | null = null;
 
 /** The library is named after its content, so that two releases may share a server. */
-export function scriptLibrary(): ScriptLibrary {
+export function scriptLibrary(): ReturnType<typeof readLibrary> {
   library ??= readLibrary();
   return library;
 }
@@ -67,7 +60,7 @@ export function readLuaFiles(): LuaFiles {
   return { scripts, parts: readFolder(join(FOLDER, 'lib')) };
 }
 
-function readLibrary(): ScriptLibrary {
+function readLibrary() {
   const body = assembleLibrary(readLuaFiles(), LIMITS);
   const name = `${LIBRARY_PREFIX}${createHash('sha256').update(body).digest('hex').slice(0, 12)}`;
   const functions = Object.fromEntries(SCRIPT_NAMES.map((script) => [script, `${name}_${script}`]));

@@ -5,19 +5,15 @@ import { ChatPiece } from '../domain/chat-piece.ts';
 import type { MuteEntry, RelayListener, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import type { Product, ShowEvent, ShowState } from '../protocol/messages.ts';
-import { booksOf, pack, type ShowRecord, saleView, showView, unpack } from './records.ts';
+import type { Product, ShowEvent } from '../protocol/messages.ts';
+import { viewOf } from './command-reply.ts';
+import { booksOf, pack, saleView, unpack } from './records.ts';
 import { anonymous, type ChatHead, chatBatch, decodeEvents, decodeRelay } from './relay.ts';
-import { bufferOf, bytesOf, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { bufferOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
 
 const RESUBSCRIBE_PAUSE_MS = 200;
 const NOTHING = Buffer.alloc(0);
-
-export interface RelayStats {
-  channels: number;
-  messages: number;
-}
 
 function withoutRemoved(batch: ChatBatch, removed: ReadonlySet<number>): ChatBatch {
   if (removed.size === 0) return batch;
@@ -49,7 +45,7 @@ function snapshotOf(reply: ScriptReply): RoomSnapshot {
     snapshot: {
       epoch: textOf(epoch),
       offset: numberOf(offset),
-      show: showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, numberOf(created)),
+      show: viewOf(view, state, created),
       products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)).sort((a, b) => (a.id < b.id ? -1 : 1)),
       sales: booksOf(stock as Buffer[], sales as Buffer[], rev).map(saleView),
       state: { viewers: numberOf(viewers), peak: numberOf(peak), hearts: numberOf(hearts), unique: numberOf(unique) },
@@ -57,7 +53,9 @@ function snapshotOf(reply: ScriptReply): RoomSnapshot {
   };
 }
 
-export function createShowLog(runner: ScriptRunner): ShowLog & { relayStats(): RelayStats } {
+export function createShowLog(
+  runner: ScriptRunner,
+): ShowLog & { relayStats(): { channels: number; messages: number } } {
   const { subscriber } = runner.connection;
   const listenersOf = new Map<string, Set<RelayListener>>();
   let received = 0;
@@ -141,10 +139,7 @@ export function createShowLog(runner: ScriptRunner): ShowLog & { relayStats(): R
       return subscribed;
     },
 
-    async load(showId) {
-      const reply = await runner.run('load', showId, [LIMITS.chatHistoryMessages]);
-      return reply.ok ? ok(snapshotOf(reply.value)) : reply;
-    },
+    load: async (showId) => mapped(await runner.run('load', showId, [LIMITS.chatHistoryMessages]), snapshotOf),
 
     async eventsAfter(showId, epoch, after): Promise<Result<ShowEvent[] | null>> {
       if (!Number.isInteger(after) || after < 0) return ok(null);
@@ -178,17 +173,15 @@ export function createShowLog(runner: ScriptRunner): ShowLog & { relayStats(): R
 
     async reportCounts(showId, node, viewers, heartsDelta, newcomers = []) {
       const args = [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous)];
-      const reply = await runner.run('counts', showId, args);
-      if (!reply.ok) return reply;
-      const [sum, peak, hearts, epoch, rev, unique] = reply.value;
-      const counts = { viewers: Number(sum), peak: Number(peak), hearts: numberOf(hearts), unique: Number(unique) };
-      return ok({ counts, epoch: textOf(epoch), rev: numberOf(rev) });
+      return mapped(await runner.run('counts', showId, args), ([sum, peak, hearts, epoch, rev, unique]) => ({
+        counts: { viewers: Number(sum), peak: Number(peak), hearts: numberOf(hearts), unique: Number(unique) },
+        ...{ epoch: textOf(epoch), rev: numberOf(rev) },
+      }));
     },
 
     async reportRefusals(showId, node, at, reports) {
       const rows = reports.map(({ sale, code, count, offset, rev }) => [sale, code, count, offset, rev]);
-      const reply = await runner.run('gate', showId, [node, at, rows]);
-      return reply.ok ? ok(null) : reply;
+      return mapped(await runner.run('gate', showId, [node, at, rows]), () => null);
     },
   };
 }

@@ -4,10 +4,11 @@ import { checkProduct, type ProductStore } from '../domain/product.ts';
 import { checkAnnouncement, checkShowPatch, checkShowSpec, type ShowStore } from '../domain/show.ts';
 import { LIMITS } from '../limits.ts';
 import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
-import type { EventType, Product, ShowState, ShowView } from '../protocol/messages.ts';
+import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
+import { viewOf } from './command-reply.ts';
 import { pack, type ShowRecord, showView, unpack } from './records.ts';
-import { bytesOf, isErrorCode, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
@@ -30,14 +31,11 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
   const now = (): number => runner.connection.clock.now();
 
   async function read(showId: string): Promise<Result<{ view: ShowView; ver: number; products: Product[] }>> {
-    const reply = await runner.run('load', showId, [0]);
-    if (!reply.ok) return reply;
-    const [, , , , state, view, created, ver, , , , products] = reply.value;
-    return ok({
-      view: showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, numberOf(created)),
+    return mapped(await runner.run('load', showId, [0]), ([, , , , state, view, created, ver, , , , products]) => ({
+      view: viewOf(view, state, created),
       ver: numberOf(ver),
       products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)),
-    });
+    }));
   }
 
   /** Reads, decides and applies. Retries if another change came between. */
@@ -69,10 +67,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
     return fail('overloaded', 'Too many changes of this show at once; try again.', { retryAfterMs: 200 });
   }
 
-  async function getShow(showId: string): Promise<Result<ShowView>> {
-    const found = await read(showId);
-    return found.ok ? ok(found.value.view) : found;
-  }
+  const getShow = async (showId: string): Promise<Result<ShowView>> => mapped(await read(showId), ({ view }) => view);
 
   return {
     async createShow(spec) {
@@ -98,7 +93,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const [tag, view, created, state] = reply.value;
       if (textOf(tag) === 'already_exists')
         return fail('already_exists', `A show with id ${record.id} exists and differs.`);
-      return ok(showView(unpack<ShowRecord>(bytesOf(view)), textOf(state) as ShowState, numberOf(created)));
+      return ok(viewOf(view, state, created));
     },
 
     getShow,
@@ -141,7 +136,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
           return fail('invalid_request', `The show has no brand ${product.brand}.`, { details: { field: 'brand' } });
         return ok({ put: product, events: [['product.saved', { product }]] });
       });
-      return changed.ok ? ok(product) : changed;
+      return mapped(changed, () => product);
     },
 
     async removeProduct(showId, product) {
@@ -151,13 +146,10 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         const unpinned: Change['events'] = [['product.pinned', { product: null }]];
         return ok({ ...removed, view: { ...show, pinned: null }, events: [...removed.events, ...unpinned] });
       });
-      return changed.ok ? ok(null) : changed;
+      return mapped(changed, () => null);
     },
 
-    async listProducts(showId) {
-      const found = await read(showId);
-      return found.ok ? ok(found.value.products) : found;
-    },
+    listProducts: async (showId) => mapped(await read(showId), ({ products }) => products),
 
     pinProduct: (showId, product) =>
       change(showId, (show, products) => {

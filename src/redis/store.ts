@@ -2,7 +2,6 @@
 import type { Logger } from 'pino';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
-import type { ShowLog } from '../domain/show-log.ts';
 import type { Store } from '../domain/store.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import { createCommandGuard } from './command-guard.ts';
@@ -13,8 +12,8 @@ import { createModeration } from './moderation.ts';
 import { createRecovery, type Recover } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
-import { numberOf, ScriptRunner, textOf } from './script-runner.ts';
-import { createShowLog, type RelayStats } from './show-log.ts';
+import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
+import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
 
 export interface StoreOptions {
@@ -27,9 +26,7 @@ export interface StoreOptions {
   onScript?: (script: string, elapsedMs: number) => void;
 }
 
-export interface ConnectedStore extends Store, ShowLog {
-  relayStats(): RelayStats;
-}
+export type ConnectedStore = Store & ReturnType<typeof createShowLog>;
 
 function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
   const { live: liveKey } = runner.keys;
@@ -66,8 +63,7 @@ function createHealth(runner: ScriptRunner): Health {
     runId: () => connection.runId(),
     async ping() {
       const sent = performance.now();
-      const pong = await runner.guard((client) => client.ping());
-      return pong.ok ? ok({ roundTripMs: performance.now() - sent }) : pong;
+      return mapped(await runner.guard((client) => client.ping()), () => ({ roundTripMs: performance.now() - sent }));
     },
   };
 }
