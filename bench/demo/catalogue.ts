@@ -1,6 +1,4 @@
-/**
- * What the demo's show sells: three brands, six products, fifteen SKUs with sizes. All invented.
- */
+/** What the demo sells: three brands, six products, fifteen SKUs with sizes. All invented. */
 
 import type { SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Brand, Product } from '../../src/protocol/messages.ts';

@@ -1,7 +1,4 @@
-/**
- * The engine of the demo: a process with all roles and the embedded Redis, which ends with the
- * demo.
- */
+/** The engine of the demo: one process with all roles, which ends with the demo. */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

@@ -65,9 +65,7 @@ function saleText(show: DemoShow): string {
   return `${sale.id} ${sale.state}, ${left} free`;
 }
 
-/**
- * Everything that makes the run a failure: what users saw, the books, and one against the other.
- */
+/** Returns everything that makes the run fail: what users saw, the books, and their differences. */
 export function violationsOf({ checks, behind, headOffset }: Outcome, counters: UserCounters): string[] {
   const { violations, violationCount, connections } = counters;
   const wrong = [...violations];

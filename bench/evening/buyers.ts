@@ -1,7 +1,4 @@
-/**
- * The buyers of one worker: they press by their own clocks, some too early, some twice, and some
- * release what they got.
- */
+/** The buyers of one worker press by their own clocks. Some press early or twice, some release. */
 import type { ReservationView } from '../../src/protocol/messages.ts';
 import { userOf } from '../generator/access.ts';
 import type { WorkloadContext } from '../generator/contract.ts';

@@ -32,10 +32,7 @@ export type EveningCommand =
   | { readonly do: 'leave'; readonly from: number; readonly to: number }
   /** This share of the users stops reading for a while, as phones in a tunnel do. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }
-  /**
-   * This share loses the connection within `overMs`, and resumes `awayMs` to `awayMs + backMs`
-   * later.
-   */
+  /** This share disconnects within `overMs`, and resumes `awayMs` to `awayMs + backMs` later. */
   | {
       readonly do: 'drop';
       readonly atMs: number;
@@ -55,9 +52,7 @@ export interface PressCommand {
   readonly buyers: number;
   readonly withinMs: number;
   readonly perBuyer: number;
-  /**
-   * Shares of the buyers that press before the opening too, send a press twice, release their hold.
-   */
+  /** Shares of the buyers that also press before the opening, press twice, release their hold. */
   readonly early: number;
   readonly twice: number;
   readonly regret: number;

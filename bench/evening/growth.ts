@@ -27,9 +27,7 @@ export interface GrowthRule {
 }
 
 export interface GrowthCheck {
-  /**
-   * `steady`: within the bound for certain. `grows`: above it for certain, and not slowing down.
-   */
+  /** `steady`: certainly within the bound. `grows`: certainly above it, and not slowing down. */
   readonly verdict: 'steady' | 'grows' | 'inconclusive';
   readonly growth: Growth | null;
   /** For a person; with the necessary length of a run that was too short. */

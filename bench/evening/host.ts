@@ -83,10 +83,7 @@ export class Host {
     }
   }
 
-  /**
-   * Creates a sale and commands the buyers. Returns its opening on the fleet's clock; the error is
-   * at most half a round trip.
-   */
+  /** Creates a sale and commands the buyers. `openingMs` is right within half a round trip. */
   async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly openingMs: number }> {
     const { units, opensInMs, durationMs, holdMs, ...press } = options;
     const sale = `flash-${++this.#sales}`;

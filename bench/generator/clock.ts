@@ -5,9 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/**
- * `performance.now()` is CLOCK_MONOTONIC minus the start of the process, and cheaper than a BigInt.
- */
+/** `performance.now()` is CLOCK_MONOTONIC since the process started, and cheaper than a BigInt. */
 const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 /** This host's clock, milliseconds with a fraction. */

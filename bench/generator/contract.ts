@@ -12,9 +12,7 @@ export interface CounterHandle {
   add(by?: number): void;
 }
 
-/**
- * An HdrHistogram of one worker. The coordinator adds histograms; it never averages percentiles.
- */
+/** A histogram of one worker. The coordinator adds histograms; it never averages percentiles. */
 export interface LatencyHandle {
   /** `times`: so many observations of one value. Negative values count as 0. */
   record(latencyMs: number, times?: number): void;
@@ -142,9 +140,7 @@ export interface LoadHandle<C = unknown, R = unknown> {
 export interface Fleet {
   readonly workers: readonly WorkerInfo[];
   nowMs(): number;
-  /**
-   * The first whole second of the samples after `aheadMs`: phases that begin there split exactly.
-   */
+  /** Returns the first second of samples after `aheadMs`: phases that begin there split exactly. */
   secondAfter(aheadMs: number): number;
   /**
    * Resolves when the workload is prepared in all workers. Several may run at once. `params` may

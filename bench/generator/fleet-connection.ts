@@ -1,7 +1,4 @@
-/**
- * Connection of coordinator and worker. A message is its length (4 bytes, big-endian) and
- * MessagePack.
- */
+/** Connects coordinator and worker. A message: its length (4 bytes, big-endian) and MessagePack. */
 import type { Socket } from 'node:net';
 import { Packr } from 'msgpackr';
 import type { Sample, Shard } from './contract.ts';

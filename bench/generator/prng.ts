@@ -1,7 +1,4 @@
-/**
- * A small seeded random source (mulberry32): a seed gives the same values on every machine.
- * Not for secrets.
- */
+/** A small seeded random source (mulberry32), the same on every machine. Not for secrets. */
 export interface Prng {
   /** Uniform in [0, 1). */
   next(): number;

@@ -1,6 +1,4 @@
-/**
- * The due time of a chat message travels in its text, so that receivers can measure the delivery.
- */
+/** The due time of a chat message is in its text, so that receivers can measure the delivery. */
 
 const MARK = '~';
 /** The due time in microseconds of the fleet's clock, base 36. */

@@ -27,10 +27,7 @@ const AFTER_SECOND_MS = 1;
 
 export const proofOf = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex');
 
-/**
- * Resolves at the end of the run. Rejects with `FleetError` when the coordinator refuses or is
- * gone.
- */
+/** Resolves at the end of the run. Rejects with `FleetError` if the coordinator refuses or ends. */
 export function runWorker(options: WorkerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: options.host, port: options.port });

@@ -116,10 +116,7 @@ export class EngineProcess {
     return `${this.#earlierLog}${this.#program?.log ?? ''}`;
   }
 
-  /**
-   * Starts it, again with the same settings after an end. Resolves when it reports that it is
-   * ready.
-   */
+  /** Starts it, also again after an end. Resolves when it reports that it is ready. */
   async start(): Promise<void> {
     this.#earlierLog = this.log;
     const program = new Program(this.#options);

@@ -35,9 +35,7 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/**
- * Before its first reply a server syncs its append-only file, which takes seconds on a busy disk.
- */
+/** Before its first reply a server syncs its append-only file: seconds on a busy disk. */
 const START_MS_MAX = 60_000;
 /** The engine calls functions, compared servers call scripts. */
 const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];

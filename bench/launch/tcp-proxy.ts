@@ -32,9 +32,7 @@ interface Trap {
 
 const REPLY_LOST_MS = 15;
 const SILENCE_MS = 700;
-/**
- * Bytes that were written to the target still arrive: a broken connection takes no request back.
- */
+/** Bytes that were written to the target still arrive: a broken connection loses no request. */
 const FAR_END_MS = 50;
 
 export class TcpProxy {

@@ -14,7 +14,7 @@ const words = new Intl.Segmenter('und', { granularity: 'word' });
 /** Words of the phrase book by script, without the placeholders of products and sizes. */
 const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
   const phrases = [ENGLISH, ...OTHERS]
-    .flatMap(({ phrases }) => Object.values(phrases).flat())
+    .flatMap(({ waiting, rush, after }) => [...waiting, ...rush, ...after])
     .map((phrase) => withoutEmoji(phrase.replace(/\{[ps]\}/g, '')));
   const found = phrases.flatMap((phrase) => {
     const script = scriptOf(phrase);

@@ -123,9 +123,7 @@ export class BackOffice {
     return this.#call('GET', `/v1/shows/${show}/verify`);
   }
 
-  /**
-   * Throws `BackOfficeError` for a coded response, the platform's error when there is no server.
-   */
+  /** Throws `BackOfficeError` for a coded response, the error of `fetch` if there is no server. */
   async #call<T>(method: string, path: string, { body, key, repeatable = false }: Call = {}): Promise<T> {
     const mayRepeat = key !== undefined || repeatable || method !== 'POST';
     for (let attempt = 1; ; attempt += 1) {

@@ -31,9 +31,7 @@ export interface UserConnection {
   waitUntil(atMs: number): Promise<boolean>;
 }
 
-/**
- * `press` is due at the opening, `late` after it; `retry` repeats a key whose outcome is unknown.
- */
+/** `press` is due at the opening, `late` later; `retry` repeats a key whose outcome is unknown. */
 export type PressKind = 'press' | 'late' | 'early' | 'repeat' | 'retry';
 
 export type Action =

@@ -46,9 +46,7 @@ export class Checkout {
     this.recorder = new SecondRecorder(options.nowMs);
   }
 
-  /**
-   * Draws from the buyer, not from the order of the replies: the same seed pays for the same users.
-   */
+  /** Draws by buyer, not by the order of the replies: the same seed pays for the same users. */
   schedule(granted: readonly Granted[]): void {
     const { seed, pays = 0, withinMs = 0 } = this.#options;
     for (const grant of granted) {

@@ -1,7 +1,4 @@
-/**
- * A virtual user on the SDK: watches, chats, sends hearts, buys, and sometimes loses the network.
- * Its traits come from a seed.
- */
+/** A virtual user on the SDK: watches, chats, buys, sometimes disconnects. Its seed decides. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
@@ -306,9 +303,7 @@ export class SdkUser implements UserConnection {
   }
 }
 
-/**
- * Each SKU is about a tenth less popular than the one before it. Sold-out ones are pressed rarely.
- */
+/** Each SKU is a tenth less popular than the one before it. Sold-out ones are pressed rarely. */
 function chooseSku(random: Prng, sale: SaleView): string {
   const available = sale.skus.filter((sku) => sku.left > 0);
   const choice = available.length > 0 && !random.chance(0.1) ? available : sale.skus;

@@ -1,7 +1,4 @@
-/**
- * What is known about the Redis behind the engine: its clock, its state, how durably it keeps a
- * decision.
- */
+/** What is known about the Redis of the engine: its clock, its state, how it keeps a decision. */
 import type { Result } from '../protocol/codes.ts';
 
 export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';

@@ -1,7 +1,4 @@
-/**
- * Reservations: timed holds on units, which become orders, are released or expire, exactly once
- * (promise I3).
- */
+/** Reservations: timed holds, which become orders, are released or expire, exactly once (I3). */
 import type { Result } from '../protocol/codes.ts';
 import type { Item, ReservationView, WaitView } from '../protocol/messages.ts';
 import type { CommandMeta } from './command.ts';

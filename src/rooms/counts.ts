@@ -1,7 +1,4 @@
-/**
- * Reports what a node counts in one room: its viewers, and hearts and new users since the last
- * report.
- */
+/** Reports viewers of one room on this node, and hearts and new users since the last report. */
 
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';

@@ -1,7 +1,4 @@
-/**
- * The whole engine as in production, with its roles in separate processes, each of which can be
- * killed, stopped and started again.
- */
+/** The whole engine, each role in a process that a test can kill, stop and start again. */
 import { EngineProcess, Program, plainEnvironment } from '../../bench/launch/engine-process.ts';
 import { freePort } from '../../bench/launch/free-port.ts';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';

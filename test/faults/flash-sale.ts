@@ -57,10 +57,7 @@ export async function createFlashSaleShow(
 
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/**
- * A token as any identity provider signs it. It expires `ttlMs` from now on this machine's clock;
- * negative: it has expired.
- */
+/** Returns a token as an identity provider signs it. Negative `ttlMs`: it has expired. */
 export function signToken(show: string, user: string, ttlMs = 3_600_000, role = 'buyer'): string {
   const exp = Math.floor((Date.now() + ttlMs) / 1000);
   const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded({ sub: user, name: user, show, role, exp })}`;

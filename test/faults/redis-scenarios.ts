@@ -51,9 +51,7 @@ async function recovered({ engine }: Scene, show: string): Promise<void> {
   }
 }
 
-/**
- * After a restart of Redis: another epoch, a recovery in the log, and the sale paused meanwhile.
- */
+/** After a restart of Redis: a new epoch, a recovery in the log, the sale paused meanwhile. */
 async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefore: string): Promise<void> {
   const books = await readBooks(engine.redis.admin, users.world.staged.show);
   const types = [...books.events.values()].map(({ type }) => type);

@@ -29,9 +29,7 @@ export interface Verdict {
 export interface Allowances {
   /** Accepted requests from this time, up to the crash, may be lost (this machine's clock). */
   readonly mayBeLost?: Window;
-  /**
-   * Clients whose connection held: they must have had every event one by one, without a snapshot.
-   */
+  /** Clients whose connection held: they had every event one by one, without a snapshot. */
   readonly unbroken?: readonly PlainClient[];
 }
 
@@ -260,9 +258,7 @@ function compareWaitlists(
   return wrong;
 }
 
-/**
- * All clients received the events of the log, each under its offset; unbroken ones received all.
- */
+/** All clients received the events of the log at their offsets; unbroken ones received all. */
 function compareEvents(
   clients: readonly PlainClient[],
   books: Books,
@@ -288,10 +284,7 @@ function compareEvents(
   return wrong;
 }
 
-/**
- * State leaves at the next tick, and personal messages separately: the check is repeated for a
- * while.
- */
+/** Repeats a check for a while: state leaves at the next tick, personal messages separately. */
 async function inTime(check: () => string[]): Promise<string[]> {
   const until = Date.now() + VIEWS_MS_MAX;
   for (;;) {

@@ -1,7 +1,4 @@
-/**
- * Scenarios as tests: one subtest for each scenario and seed, all at once, because they mostly
- * wait.
- */
+/** Scenarios as tests, one per scenario and seed. They run at once, because they mostly wait. */
 import t from 'tap';
 import type { Scenario } from './scenario.ts';
 

@@ -1,6 +1,4 @@
-/**
- * What a scenario is: a function of a seed that starts an engine, plays, and returns what it found.
- */
+/** A scenario: a function of a seed that starts an engine, plays, and returns what it found. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

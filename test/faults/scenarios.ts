@@ -1,6 +1,4 @@
-/**
- * All scenarios in the order of a long run: the longest first, so that a parallel run ends evenly.
- */
+/** All scenarios of a long run, the longest first, so that a parallel run ends evenly. */
 import { clientConnectionsDropped, redisConnectionCut, sentTwice } from './connection-scenarios.ts';
 import { controlKilled, gatewayKilled, workerPaused } from './process-scenarios.ts';
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';

@@ -1,7 +1,4 @@
-/**
- * Redis is frozen for six seconds (SIGSTOP): every call returns in bounded time, and the same keys
- * show its outcome afterwards.
- */
+/** Redis freezes for six seconds: calls return in time, and the same keys show their outcome. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';

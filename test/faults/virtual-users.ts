@@ -166,9 +166,7 @@ export class FaultBuyer implements UserConnection {
     };
   }
 
-  /**
-   * Joins the waitlist and decides on an offer. Without one it leaves the waitlist or just goes.
-   */
+  /** Joins the waitlist and decides on an offer. Without one it sometimes leaves the waitlist. */
   async #wait(item: Item, round: number, draw: Prng): Promise<void> {
     const key = `w-${round}`;
     this.joins.set(key, { item, joinedAt: null });
