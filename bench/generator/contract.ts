@@ -5,38 +5,9 @@
  * a second from each worker. All times are milliseconds on the fleet's clock: CLOCK_MONOTONIC of
  * the coordinator's host.
  */
+import type { Coordinator } from './fleet.ts';
 import type { Prng } from './prng.ts';
-
-/** A counter of one worker. The coordinator adds those of all workers. */
-export interface CounterHandle {
-  add(by?: number): void;
-}
-
-/** A histogram of one worker. The coordinator adds histograms; it never averages percentiles. */
-export interface LatencyHandle {
-  /** `times`: so many observations of one value. Negative values count as 0. */
-  record(latencyMs: number, times?: number): void;
-}
-
-/** A current value, for example connected viewers. The coordinator adds those of all workers. */
-export interface GaugeHandle {
-  set(value: number): void;
-  add(by: number): void;
-}
-
-/** Request handles once, before the load: names are looked up, handles are not. */
-export interface Recorder {
-  counter(name: string): CounterHandle;
-  latency(name: string): LatencyHandle;
-  gauge(name: string): GaugeHandle;
-  /** A failure: an error code of the protocol, `closed_4001`, `http_503`, `unanswered`. */
-  refused(code: string, times?: number): void;
-  /**
-   * Call it for all scheduled work at the moment it is sent. Counts it, and counts it as late when
-   * that is more than `LATE_SEND_MS` after `dueMs`: then the generator delayed it, not the server.
-   */
-  sent(dueMs: number): void;
-}
+import type { SecondRecorder } from './recorder.ts';
 
 /** The i-th of `of` equal parts of a workload. */
 export interface Shard {
@@ -51,7 +22,7 @@ export interface WorkloadContext<P, R = unknown> {
   readonly seed: number;
   /** For this shard, forked from the seed. */
   readonly prng: Prng;
-  readonly recorder: Recorder;
+  readonly recorder: SecondRecorder;
   nowMs(): number;
   /** Sends a small message to the coordinator (`LoadHandle.onReport`). */
   report(body: R): void;
@@ -137,28 +108,7 @@ export interface LoadHandle<C = unknown, R = unknown> {
   stop(): Promise<unknown[]>;
 }
 
-export interface Fleet {
-  readonly workers: readonly WorkerInfo[];
-  nowMs(): number;
-  /** Returns the first second of samples after `aheadMs`: phases that begin there split exactly. */
-  secondAfter(aheadMs: number): number;
-  /**
-   * Resolves when the workload is prepared in all workers. Several may run at once. `params` may
-   * differ by shard. Rejects, as all calls here, when a worker fails, dies or becomes silent.
-   */
-  load<P, C = unknown, R = unknown>(workload: string, params: P | ((shard: Shard) => P)): Promise<LoadHandle<C, R>>;
-  /** Sleeps until that moment; rejects at once when the fleet fails or the run is aborted. */
-  until(atMs: number): Promise<void>;
-  /** Checks every 20 ms until it is true; rejects after `withinMs` with `what` it waited for. */
-  when(what: string, condition: () => boolean, withinMs: number): Promise<void>;
-  /** All samples so far. */
-  readonly samples: readonly Sample[];
-  onSample(listener: (sample: Sample) => void): void;
-  /** Rejects when a worker fails; never resolves. */
-  readonly failed: Promise<never>;
-  /** Ends all workers. Idempotent. */
-  close(): Promise<void>;
-}
+export type Fleet = Omit<Coordinator, 'gather'>;
 
 /** A later send was delayed by the generator: two ticks of a Node.js timer and some work. */
 export const LATE_SEND_MS = 5;

@@ -45,8 +45,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
 }
 
-class Coordinator implements Fleet {
+/** All its calls reject when a worker fails, dies or becomes silent, or the run is aborted. */
+export class Coordinator {
   readonly samples: Sample[] = [];
+  /** Rejects when a worker fails; never resolves. */
   readonly failed: Promise<never>;
   readonly #options: FleetOptions;
   readonly #key: string;
@@ -89,6 +91,7 @@ class Coordinator implements Fleet {
     return monotonicMs();
   }
 
+  /** Returns the first second of samples after `aheadMs`: phases that begin there split exactly. */
   secondAfter(aheadMs: number): number {
     return this.#originMs + Math.ceil((this.nowMs() + aheadMs - this.#originMs) / SAMPLE_EVERY_MS) * SAMPLE_EVERY_MS;
   }
@@ -122,6 +125,10 @@ class Coordinator implements Fleet {
     this.#watch = setInterval(() => this.#watchSilence(), 1_000).unref();
   }
 
+  /**
+   * Resolves when the workload is prepared in all workers. Several may run at once. `params` may
+   * differ by shard.
+   */
   async load<P, C = unknown, R = unknown>(
     workload: string,
     params: P | ((shard: Shard) => P),
@@ -146,6 +153,7 @@ class Coordinator implements Fleet {
     );
   }
 
+  /** Checks every 20 ms until it is true; rejects after `withinMs` with `what` it waited for. */
   async when(what: string, condition: () => boolean, withinMs: number): Promise<void> {
     const untilMs = this.nowMs() + withinMs;
     while (!condition()) {
@@ -155,6 +163,7 @@ class Coordinator implements Fleet {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /** Ends all workers. Idempotent. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;

@@ -1,13 +1,6 @@
 /** What one worker records in a second. */
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
-import {
-  type CounterHandle,
-  type GaugeHandle,
-  LATE_SEND_MS,
-  type LatencyHandle,
-  type Recorder,
-  type Sample,
-} from './contract.ts';
+import { LATE_SEND_MS, type Sample } from './contract.ts';
 
 /** Three significant digits from 1 us; the array grows for more than a minute. */
 export const newHistogram = (): Histogram =>
@@ -18,36 +11,32 @@ export const newHistogram = (): Histogram =>
     bitBucketSize: 32,
   });
 
-class Counter implements CounterHandle {
+class Counter {
   value = 0;
   add(by = 1): void {
     this.value += by;
   }
 }
 
-class Gauge implements GaugeHandle {
-  value = 0;
+/** A current value, for example connected viewers. */
+class Gauge extends Counter {
   set(value: number): void {
     this.value = value;
   }
-  add(by: number): void {
-    this.value += by;
-  }
 }
 
-class LatencyHistogram implements LatencyHandle {
+class LatencyHistogram {
   readonly histogram = newHistogram();
+  /** `times`: so many observations of one value. Negative values count as 0. */
   record(latencyMs: number, times = 1): void {
     this.histogram.recordValueWithCount(latencyMs > 0.001 ? Math.round(latencyMs * 1000) : 1, times);
   }
 }
 
-export type Recorded = Pick<
-  Sample,
-  'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'
->;
+type Recorded = Pick<Sample, 'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'>;
 
-export class SecondRecorder implements Recorder {
+/** Request counters, gauges and latencies once, before the load: `add` and `record` look nothing up. */
+export class SecondRecorder {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #latencies = new Map<string, LatencyHistogram>();
@@ -61,22 +50,27 @@ export class SecondRecorder implements Recorder {
     this.#nowMs = nowMs;
   }
 
-  counter(name: string): CounterHandle {
+  counter(name: string): Counter {
     return obtain(this.#counters, name, () => new Counter());
   }
 
-  gauge(name: string): GaugeHandle {
+  gauge(name: string): Gauge {
     return obtain(this.#gauges, name, () => new Gauge());
   }
 
-  latency(name: string): LatencyHandle {
+  latency(name: string): LatencyHistogram {
     return obtain(this.#latencies, name, () => new LatencyHistogram());
   }
 
+  /** A failure: an error code of the protocol, `closed_4001`, `http_503`, `unanswered`. */
   refused(code: string, times = 1): void {
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + times);
   }
 
+  /**
+   * Call it for all scheduled work at the moment it is sent. Counts it, and counts it as late when
+   * that is more than `LATE_SEND_MS` after `dueMs`: then the generator delayed it, not the server.
+   */
   sent(dueMs: number): void {
     this.#sends++;
     const delayMs = this.#nowMs() - dueMs;

@@ -20,6 +20,8 @@ export interface WorkerOptions {
   readonly hostId?: string;
 }
 
+type CoordinatorConnection = FleetConnection<ToCoordinator, ToWorker>;
+
 export const SAMPLE_EVERY_MS = 1_000;
 const CLOCK_EXCHANGES_FIRST = 12;
 /** Samples are sent after their second, never before. */
@@ -31,16 +33,16 @@ export const proofOf = (key: string, nonce: string): string => createHmac('sha25
 export function runWorker(options: WorkerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: options.host, port: options.port });
-    const worker = new Worker(options, (connection) => {
-      connection.socket.end();
-      resolve();
-    });
-    const connection = new FleetConnection<ToCoordinator, ToWorker>(
+    const connection: CoordinatorConnection = new FleetConnection<ToCoordinator, ToWorker>(
       socket,
-      (message) => worker.on(connection, message),
+      (message) => worker.on(message),
       (why) =>
         reject(new FleetError(worker.refusal ?? `lost the coordinator at ${options.host}:${options.port}: ${why}`)),
     );
+    const worker = new Worker(options, connection, () => {
+      socket.end();
+      resolve();
+    });
     connection.trust();
   });
 }
@@ -48,7 +50,8 @@ export function runWorker(options: WorkerOptions): Promise<void> {
 class Worker {
   refusal: string | null = null;
   readonly #options: WorkerOptions;
-  readonly #onBye: (connection: FleetConnection<ToCoordinator, ToWorker>) => void;
+  readonly #connection: CoordinatorConnection;
+  readonly #onBye: () => void;
   readonly #offset = new ClockSync();
   readonly #recorder = new SecondRecorder(() => this.nowMs());
   readonly #loads = new Map<number, WorkloadRun<unknown>>();
@@ -59,8 +62,9 @@ class Worker {
   #originMs = 0;
   #cpu = process.cpuUsage();
 
-  constructor(options: WorkerOptions, onBye: (connection: FleetConnection<ToCoordinator, ToWorker>) => void) {
+  constructor(options: WorkerOptions, connection: CoordinatorConnection, onBye: () => void) {
     this.#options = options;
+    this.#connection = connection;
     this.#onBye = onBye;
   }
 
@@ -68,10 +72,10 @@ class Worker {
     return monotonicMs() + this.#offset.offsetMs;
   }
 
-  on(connection: FleetConnection<ToCoordinator, ToWorker>, message: ToWorker): void {
+  on(message: ToWorker): void {
     switch (message.t) {
       case 'hello':
-        connection.send({
+        this.#connection.send({
           t: 'join',
           version: FLEET_VERSION,
           proof: proofOf(this.#options.key, message.nonce),
@@ -84,15 +88,15 @@ class Worker {
         this.refusal = `the coordinator refused this worker: ${message.reason}`;
         break;
       case 'welcome':
-        this.#welcomed(connection, message);
+        this.#welcomed(message);
         break;
       case 'clock':
         this.#offset.add(message.sentMs, message.repliedMs, message.repliedMs, monotonicMs());
-        if (this.#exchangesLeft-- > 1) connection.send({ t: 'clock', sentMs: monotonicMs() });
-        else if (this.#exchangesLeft === 0) this.#ready(connection);
+        if (this.#exchangesLeft-- > 1) this.#connection.send({ t: 'clock', sentMs: monotonicMs() });
+        else if (this.#exchangesLeft === 0) this.#ready();
         break;
       case 'prepare':
-        void this.#prepare(connection, message).catch((error: unknown) => fail(connection, error));
+        void this.#prepare(message).catch((error: unknown) => this.#fail(error));
         break;
       case 'start':
         this.#loads.get(message.load)?.start(message.atMs);
@@ -101,36 +105,30 @@ class Worker {
         this.#loads.get(message.load)?.command?.(message.body);
         break;
       case 'stop':
-        void this.#stop(connection, message.load).catch((error: unknown) => fail(connection, error));
+        void this.#stop(message.load).catch((error: unknown) => this.#fail(error));
         break;
       case 'bye':
-        this.#onBye(connection);
+        this.#onBye();
     }
   }
 
-  #welcomed(
-    connection: FleetConnection<ToCoordinator, ToWorker>,
-    { index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>,
-  ): void {
+  #welcomed({ index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>): void {
     this.#options.onNote?.(`joined as generator ${index}`);
-    process.once('uncaughtException', (error) => fail(connection, error));
+    process.once('uncaughtException', (error) => this.#fail(error));
     this.#sameClock = sameClock;
     this.#originMs = originMs;
-    if (sameClock) this.#ready(connection);
-    else connection.send({ t: 'clock', sentMs: monotonicMs() });
+    if (sameClock) this.#ready();
+    else this.#connection.send({ t: 'clock', sentMs: monotonicMs() });
   }
 
-  #ready(connection: FleetConnection<ToCoordinator, ToWorker>): void {
+  #ready(): void {
     this.#sampledMs = this.nowMs();
     this.#loop.start();
-    connection.send({ t: 'ready' });
-    this.#sampleNext(connection);
+    this.#connection.send({ t: 'ready' });
+    this.#sampleNext();
   }
 
-  async #prepare(
-    connection: FleetConnection<ToCoordinator, ToWorker>,
-    { load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>,
-  ): Promise<void> {
+  async #prepare({ load, workload: name, params, shard, seed }: Extract<ToWorker, { t: 'prepare' }>): Promise<void> {
     const workload = this.#options.workloads.get(name);
     if (workload === undefined) throw new FleetError(`this generator has no workload "${name}"`);
     const run = await workload.prepare({
@@ -140,39 +138,39 @@ class Worker {
       prng: createPrng(seed).fork(shard.index),
       recorder: this.#recorder,
       nowMs: () => this.nowMs(),
-      report: (body) => connection.send({ t: 'report', load, body }),
-      fail: (reason) => fail(connection, new FleetError(reason)),
+      report: (body) => this.#connection.send({ t: 'report', load, body }),
+      fail: (reason) => this.#fail(new FleetError(reason)),
     });
     this.#loads.set(load, run);
-    connection.send({ t: 'prepared', load });
+    this.#connection.send({ t: 'prepared', load });
   }
 
-  async #stop(connection: FleetConnection<ToCoordinator, ToWorker>, load: number): Promise<void> {
+  async #stop(load: number): Promise<void> {
     const run = this.#loads.get(load);
     this.#loads.delete(load);
     const value = (await run?.stop()) ?? null;
     // The last sample must arrive before the summary.
-    this.#sample(connection);
-    connection.send({ t: 'stopped', load, value });
+    this.#sample();
+    this.#connection.send({ t: 'stopped', load, value });
   }
 
   /** On whole seconds of the fleet, so that the samples of all workers cover the same time. */
-  #sampleNext(connection: FleetConnection<ToCoordinator, ToWorker>): void {
+  #sampleNext(): void {
     const sinceMs = this.nowMs() - this.#originMs;
     const waitMs =
       SAMPLE_EVERY_MS - (((sinceMs % SAMPLE_EVERY_MS) + SAMPLE_EVERY_MS) % SAMPLE_EVERY_MS) + AFTER_SECOND_MS;
     setTimeout(() => {
-      if (connection.socket.destroyed) return;
-      this.#sample(connection);
-      if (!this.#sameClock) connection.send({ t: 'clock', sentMs: monotonicMs() });
-      this.#sampleNext(connection);
+      if (this.#connection.socket.destroyed) return;
+      this.#sample();
+      if (!this.#sameClock) this.#connection.send({ t: 'clock', sentMs: monotonicMs() });
+      this.#sampleNext();
     }, waitMs).unref();
   }
 
-  #sample(connection: FleetConnection<ToCoordinator, ToWorker>): void {
+  #sample(): void {
     const toMs = this.nowMs();
     const cpu = process.cpuUsage();
-    connection.send({
+    this.#connection.send({
       t: 'sample',
       clockErrorMs: this.#offset.errorMs,
       sample: {
@@ -187,14 +185,9 @@ class Worker {
     this.#sampledMs = toMs;
     this.#cpu = cpu;
   }
-}
 
-function fail(connection: FleetConnection<ToCoordinator, ToWorker>, error: unknown): void {
-  const reason =
-    error instanceof FleetError
-      ? error.message
-      : error instanceof Error
-        ? (error.stack ?? error.message)
-        : String(error);
-  connection.send({ t: 'failed', reason });
+  #fail(error: unknown): void {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#connection.send({ t: 'failed', reason: error instanceof FleetError ? error.message : stack });
+  }
 }

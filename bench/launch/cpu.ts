@@ -42,11 +42,7 @@ export function machineBusySeconds(): number {
   }
 }
 
-export interface LoopWatch {
-  stop(): { p99Ms: number; maxMs: number };
-}
-
-export function watchLoop(): LoopWatch {
+export function watchLoop() {
   const histogram = monitorEventLoopDelay({ resolution: 1 });
   histogram.enable();
   return {

@@ -9,39 +9,10 @@ import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { EngineProcess } from './engine-process.ts';
 import { freePort } from './free-port.ts';
 import { builtProgram } from './program.ts';
-import { type AppendMode, type RedisServer, startBenchRedis } from './redis-server.ts';
-
-export interface BenchEngine {
-  readonly redis: RedisServer;
-  readonly store: ConnectedStore;
-  readonly port: number;
-  /** Of the gateway process. */
-  readonly pid: number;
-  /** By name: gateway, redis, and control where it runs. */
-  readonly pids: Readonly<Record<string, number>>;
-  readonly secret: string;
-  /** Null unless requested. */
-  readonly control: { readonly url: string; readonly apiKey: string } | null;
-  token(show: string, user: string, role?: Role): string;
-  /**
-   * Makes the gateway collect all garbage (it pauses for 20 to 100 ms). Resolves with what is left,
-   * or null when it does not reply.
-   */
-  collectGarbage(): Promise<Collected | null>;
-  stop(): Promise<void>;
-}
+import { type AppendMode, startBenchRedis } from './redis-server.ts';
 
 /** The heap of V8, and what its objects hold outside of it. */
-export interface Collected {
-  readonly heapBytes: number;
-  readonly externalBytes: number;
-}
-
-export interface BenchEngineOptions {
-  readonly append: AppendMode;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly control?: boolean;
-}
+type Collected = { readonly heapBytes: number; readonly externalBytes: number };
 
 const SECRET = 'bench-secret-bench-secret-bench-secret';
 export const API_KEY = 'bench-key-bench-key-bench-key-0001';
@@ -50,11 +21,14 @@ const COLLECT_MS_MAX = 5_000;
 /** The lines with which the engine reports that it is ready. */
 const READY_NOTICE = /^(stampede \S+ is ready| {2}(gateway|control|redis) )/;
 
-export async function startBenchEngine({
-  append,
-  env = {},
-  control = false,
-}: BenchEngineOptions): Promise<BenchEngine> {
+export type BenchEngine = Awaited<ReturnType<typeof startBenchEngine>>;
+
+export async function startBenchEngine(options: {
+  readonly append: AppendMode;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly control?: boolean;
+}) {
+  const { append, env = {}, control = false } = options;
   const program = builtProgram();
   if (program === null) throw new Error('the engine is not built: run npm run build first');
   const redis = await startBenchRedis(append);
@@ -105,10 +79,15 @@ export async function startBenchEngine({
       store,
       port: Number(settings.GATEWAY_PORT),
       pid: gateway.pid,
-      pids: { ...Object.fromEntries(processes.map(({ name, pid }) => [name, pid])), redis: redis.pid },
+      /** By name: gateway, redis, and control where it runs. */
+      pids: Object.fromEntries([...processes.map(({ name, pid }) => [name, pid]), ['redis', redis.pid]]) as Record<
+        string,
+        number
+      >,
       secret: SECRET,
+      /** Null unless requested. */
       control: control ? { url: `http://127.0.0.1:${settings.CONTROL_PORT}`, apiKey: API_KEY } : null,
-      token: (show, user, role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
+      token: (show: string, user: string, role: Role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
       collectGarbage: () => collectGarbage(gateway),
       stop,
     };
@@ -118,6 +97,10 @@ export async function startBenchEngine({
   }
 }
 
+/**
+ * Makes the gateway collect all garbage (it pauses for 20 to 100 ms). Resolves with what is left,
+ * or null when it does not reply.
+ */
 async function collectGarbage({ program: { child } }: EngineProcess): Promise<Collected | null> {
   if (!child.connected) return null;
   child.send({ kind: 'collect' });

@@ -2,13 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-export interface SelfSigned {
-  readonly certFile: string;
-  readonly keyFile: string;
-}
-
 /** Writes `<name>.pem` and `<name>-key.pem` into the folder. */
-export function selfSigned(folder: string, name = 'cert'): SelfSigned {
+export function selfSigned(folder: string, name = 'cert') {
   const [certFile, keyFile] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyFile];
   const subject = ['-subj', '/CN=stampede.test', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
