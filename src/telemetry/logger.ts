@@ -18,6 +18,10 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
+/** Records above this size are dropped until the reader of standard output has caught up. */
+const PENDING_BYTES_MAX = 1_048_576;
+const RETRY_MS = 100;
+
 const CENSORED = '[redacted]';
 const SECRET_FIELDS = [
   'token',
@@ -57,5 +61,24 @@ export function createLogger(options: LogOptions = {}): Logger {
     serializers: { err: stdSerializers.err, error: stdSerializers.err, cause: stdSerializers.err },
     hooks: { streamWrite: redactText },
   };
-  return options.destination ? pino(settings, options.destination) : pino(settings);
+  return pino(settings, options.destination ?? standardOutput());
+}
+
+/**
+ * Writes each record at once. While the reader of a pipe does not read, records wait in memory:
+ * by default, pino blocks the whole process until the pipe has space.
+ */
+function standardOutput(): DestinationStream {
+  // Access to `process.stdout` makes a pipe non-blocking.
+  const { fd } = process.stdout;
+  const output = pino.destination({ fd, sync: true, maxLength: PENDING_BYTES_MAX, retryEAGAIN: () => false });
+  const writePending = (): void => void output.write('');
+  let retry: NodeJS.Timeout | undefined;
+  output.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code !== 'EAGAIN') return;
+    clearTimeout(retry);
+    retry = setTimeout(writePending, RETRY_MS).unref();
+  });
+  process.once('exit', writePending);
+  return output;
 }

@@ -1,6 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { programArguments } from '../support/root.ts';
 
 function collect(): { lines: Array<Record<string, unknown>>; text(): string; stream: Writable } {
   const chunks: string[] = [];
@@ -55,4 +60,23 @@ t.test('secrets are redacted in fields, headers, URLs and error texts', async (t
   t.match(first, { request: { url: '/v1/shows/a?token=[redacted]&x=1' } });
   t.match(second, { req: { headers: { host: 'h' } } });
   t.match(third, { err: { type: 'Error', message: /redis:\/\/user:\[redacted\]@host:6379\/0/ } });
+});
+
+t.test('a full pipe does not block the process, and its reader gets every record later', async (t) => {
+  const records = 4_000;
+  const [module = '', ...loader] = programArguments('src/telemetry/logger').reverse();
+  const script = `import { createLogger } from ${JSON.stringify(pathToFileURL(module).href)};
+    const logger = createLogger();
+    for (let n = 0; n < ${records}; n += 1) logger.info({ n }, 'x'.repeat(100));
+    console.error('logged');
+    process.stdin.resume();`;
+  const child = spawn(process.execPath, [...loader, '--input-type=module', '-e', script]);
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stderr, 'data');
+  let expected = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    t.equal(JSON.parse(line).n, expected++);
+    if (expected === records) child.stdin.end();
+  }
+  t.equal(expected, records);
 });
