@@ -1,7 +1,4 @@
-/**
- * The chat message that all compared servers get: 60 bytes of ASCII, `0000000042 0000012345678901
- * ....`, with its number and due time, so that receivers detect gaps and measure latency.
- */
+/** The chat message of a comparison: 60 bytes, `0000000042 0000012345678901 ....` (number, due). */
 import { monotonicMs } from '../generator/clock.ts';
 
 export const MESSAGE_BYTES = 60;

@@ -1,6 +1,4 @@
-/**
- * A server of a comparison: how it starts, how a publisher loads it, how its subscribers connect.
- */
+/** A server of a comparison: how it starts, how it is loaded, how subscribers connect. */
 import type { Offer, Offered } from './pace.ts';
 import type { ReceiversParams } from './receivers.ts';
 

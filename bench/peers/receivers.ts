@@ -1,7 +1,4 @@
-/**
- * The subscribers of a comparison, in the processes of the fleet. All count messages; some, spread
- * evenly, also check the number of each message (gaps, order) and measure its latency.
- */
+/** The subscribers of a comparison. All count messages; some check numbers and measure latency. */
 import { encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import type { Workload, WorkloadContext, WorkloadRun } from '../generator/contract.ts';
 import { newHistogram } from '../generator/recorder.ts';
@@ -41,9 +38,7 @@ export interface Received {
   /** Messages that watchers should have received before a later one. */
   readonly missing: number;
   readonly outOfOrder: number;
-  /**
-   * HdrHistogram V2, compressed, base64, microseconds since due; null if empty or not requested.
-   */
+  /** HdrHistogram V2, compressed, base64, microseconds since due; null if empty. */
   readonly latency: string | null;
   readonly open: number;
   readonly cpuSeconds: number;

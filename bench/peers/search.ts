@@ -1,25 +1,16 @@
-/**
- * Searches the highest rate that holds: steps up, then bisects, then confirms with a longer run.
- */
+/** Searches the highest rate that holds: steps up, bisects, then confirms with a longer run. */
 
 export interface Step {
   readonly perSecond: number;
   readonly held: boolean;
 }
 
-export interface SearchOptions<S extends Step> {
+interface SearchOptions<S extends Step> {
   readonly startPerSecond: number;
   /** A short run. After one that did not hold, the next one must find a server that caught up. */
   probe(perSecond: number): Promise<S>;
   /** A run long enough to be reported. */
   confirm(perSecond: number): Promise<S>;
-}
-
-export interface Found<S extends Step> {
-  /** The confirmed step; null if no rate held. */
-  readonly best: S | null;
-  /** All runs, in order. */
-  readonly steps: readonly S[];
 }
 
 const STEP_UP = 1.5;
@@ -30,11 +21,8 @@ const NEAR = 1.1;
 const PROBES_MAX = 24;
 const CONFIRMS_MAX = 6;
 
-export async function findSustained<S extends Step>({
-  startPerSecond,
-  probe,
-  confirm,
-}: SearchOptions<S>): Promise<Found<S>> {
+/** Returns the confirmed step (null if no rate held) and all steps in order. */
+export async function findSustained<S extends Step>({ startPerSecond, probe, confirm }: SearchOptions<S>) {
   const steps: S[] = [];
   const run = async (how: (perSecond: number) => Promise<S>, perSecond: number): Promise<S> => {
     const step = await how(Math.round(perSecond));

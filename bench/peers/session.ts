@@ -3,38 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { latencyFrom } from '../generator/assemble.ts';
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
 import { cpuSecondsOf, machineBusySeconds, memoryBytesOf } from '../launch/cpu.ts';
-import type { Latency } from '../report/result.ts';
 import type { ServerReading } from '../scenarios/target.ts';
-import type { Peer, PeerOptions, RunningPeer } from './peer.ts';
+import type { Peer, RunningPeer } from './peer.ts';
 import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
 
 /** The measurement of one rate. */
-export interface PeerMeasurement {
-  readonly perSecond: number;
-  /** Enough was delivered in time. */
-  readonly held: boolean;
-  /** To all receivers, until the bound after the last due message. */
-  readonly deliveredPerSecond: number;
-  readonly deliveredShare: number;
-  readonly p99Ms: number;
-  readonly latency: Latency | undefined;
-  /** CPU seconds per million delivered messages, without and with helper processes. */
-  readonly serverCpuPerMillion: number;
-  readonly allCpuPerMillion: number;
-  readonly serverShare: number;
-  /** CPU seconds per second of the busiest receiver process. */
-  readonly receiversShare: number;
-  /** Of this process, which publishes. */
-  readonly publisherShare: number;
-  /** Cores used by processes that are not part of the comparison. */
-  readonly othersShare: number;
-  readonly messagesPerFrame: number;
-  readonly bytesPerMessage: number;
-  readonly missing: number;
-  readonly outOfOrder: number;
-  readonly lost: number;
-  readonly lateShare: number;
-}
+export type PeerMeasurement = Awaited<ReturnType<PeerSession['measure']>>;
 
 export interface Bounds {
   readonly p99Ms: number;
@@ -57,20 +31,17 @@ export class PeerSession {
   readonly #fleet: Fleet;
   readonly #peer: Peer;
   readonly #running: RunningPeer;
+  /** In the room. */
   readonly #viewers: number;
   #load: LoadHandle<ReceiversCommand, Received> | null = null;
   #reports = new Map<number, Received[]>();
   #asked = 0;
 
-  private constructor(fleet: Fleet, peer: Peer, running: RunningPeer, viewers: number) {
+  constructor(fleet: Fleet, peer: Peer, running: RunningPeer, viewers: number) {
     this.#fleet = fleet;
     this.#peer = peer;
     this.#running = running;
     this.#viewers = viewers;
-  }
-
-  static async open(fleet: Fleet, peer: Peer, options: PeerOptions, viewers: number): Promise<PeerSession> {
-    return new PeerSession(fleet, peer, await peer.start(options), viewers);
   }
 
   read(): ServerReading {
@@ -86,10 +57,10 @@ export class PeerSession {
   async idleBytes(connections: number, signal: AbortSignal): Promise<number> {
     const memory = (): number => this.read().processes[0]?.memoryBytes ?? Number.NaN;
     // The first connections create the room, which is not part of the cost.
-    const first = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(Math.min(100, connections)));
+    const first = await this.#receivers(Math.min(100, connections));
     await sleep(IDLE_REST_MS, undefined, { signal });
     const before = memory();
-    const load = await this.#fleet.load<ReceiversParams>('peer-receivers', this.#params(connections));
+    const load = await this.#receivers(connections);
     await sleep(IDLE_REST_MS, undefined, { signal });
     const grown = memory() - before;
     await Promise.all([first.stop(), load.stop()]);
@@ -98,17 +69,14 @@ export class PeerSession {
   }
 
   async fillRoom(): Promise<void> {
-    this.#load = await this.#fleet.load<ReceiversParams, ReceiversCommand, Received>(
-      'peer-receivers',
-      this.#params(this.#viewers),
-    );
+    this.#load = await this.#receivers(this.#viewers);
     this.#load.onReport((body) => this.#reports.set(body.ask, [...(this.#reports.get(body.ask) ?? []), body]));
     await this.#running.offer(WARM_UP);
     await this.#drained();
   }
 
   /** Measures an open schedule at one rate. */
-  async measure(perSecond: number, forMs: number, bounds: Bounds): Promise<PeerMeasurement> {
+  async measure(perSecond: number, forMs: number, bounds: Bounds) {
     await this.#ask({ whole: false, fresh: true });
     const before = this.read();
     const usedBefore = { own: process.cpuUsage(), machine: machineBusySeconds() };
@@ -129,34 +97,32 @@ export class PeerSession {
     const machineSeconds = machineBusySeconds() - usedBefore.machine;
     const all = await this.#ask({ whole: true, fresh: false });
     await this.#drained();
-    const latency = latencyFrom(
-      this.#peer.name,
-      all.flatMap(({ latency: encoded }) => encoded ?? []),
-    );
+    const encoded = all.flatMap((one) => one.latency ?? []);
+    const latency = latencyFrom(this.#peer.name, encoded);
     const cpu = after.processes.map(({ cpuSeconds }, i) => cpuSeconds - (before.processes[i]?.cpuSeconds ?? 0));
-    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open'): number =>
+    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open' | 'cpuSeconds'): number =>
       all.reduce((total, one) => total + one[field], 0);
     const shareOf = (cpuSeconds: number): number => cpuSeconds / (elapsedMs / 1000);
     const serverSeconds = cpu.reduce((total, one) => total + one, 0);
-    const receiverSeconds = all.map(({ cpuSeconds }) => cpuSeconds);
     const p99Ms = latency?.p99Ms ?? Number.POSITIVE_INFINITY;
     const lost = this.#viewers - sum('open');
     return {
       perSecond,
       held: inTime >= wanted * bounds.deliveredShare && p99Ms <= bounds.p99Ms && lost === 0,
+      /** To all receivers, until the bound after the last due message. */
       deliveredPerSecond: inTime / (Math.max(forMs, elapsedMs - bounds.p99Ms) / 1000),
       deliveredShare: inTime / wanted,
       p99Ms,
       latency,
+      /** CPU seconds per million delivered messages, without and with helper processes. */
       serverCpuPerMillion: (cpu[0] ?? Number.NaN) / (inTime / 1e6),
       allCpuPerMillion: serverSeconds / (inTime / 1e6),
       serverShare: shareOf(cpu[0] ?? Number.NaN),
-      receiversShare: shareOf(Math.max(...receiverSeconds)),
+      /** CPU seconds per second of the busiest receiver process. */
+      receiversShare: shareOf(Math.max(...all.map(({ cpuSeconds }) => cpuSeconds))),
       publisherShare: shareOf(ownSeconds),
-      othersShare: Math.max(
-        0,
-        shareOf(machineSeconds - serverSeconds - ownSeconds - receiverSeconds.reduce((total, one) => total + one, 0)),
-      ),
+      /** Cores used by processes that are not part of the comparison. */
+      othersShare: Math.max(0, shareOf(machineSeconds - serverSeconds - ownSeconds - sum('cpuSeconds'))),
       messagesPerFrame: sum('messages') / sum('frames'),
       bytesPerMessage: sum('bytes') / sum('messages'),
       missing: sum('missing'),
@@ -171,8 +137,9 @@ export class PeerSession {
     await this.#running.stop();
   }
 
-  #params(subscribers: number): ReceiversParams {
-    return { ...this.#running.subscription, label: this.#peer.name, subscribers, watchers: WATCHERS };
+  #receivers(subscribers: number): Promise<LoadHandle<ReceiversCommand, Received>> {
+    const params = { ...this.#running.subscription, label: this.#peer.name, subscribers, watchers: WATCHERS };
+    return this.#fleet.load<ReceiversParams, ReceiversCommand, Received>('peer-receivers', params);
   }
 
   /** Requests one report from every process. */
@@ -180,11 +147,8 @@ export class PeerSession {
     const ask = ++this.#asked;
     this.#load?.command({ ask, ...how });
     const reports = (): Received[] => this.#reports.get(ask) ?? [];
-    await this.#fleet.when(
-      'reports of the receivers',
-      () => reports().length >= this.#fleet.workers.length,
-      REPORT_MS_MAX,
-    );
+    const areComplete = (): boolean => reports().length >= this.#fleet.workers.length;
+    await this.#fleet.when('reports of the receivers', areComplete, REPORT_MS_MAX);
     const all = reports();
     this.#reports.delete(ask);
     return all;

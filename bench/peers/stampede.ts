@@ -1,7 +1,4 @@
-/**
- * Stampede as a peer: one gateway process and a dedicated Redis. One publisher writes for the whole
- * room, as with the other peers; for that, settings lift the rate limits per user.
- */
+/** Stampede as a peer: one gateway, a dedicated Redis, one publisher without rate limits. */
 import { packValue } from '../../src/protocol/codec.ts';
 import { subprotocolOf, TOKEN_PROTOCOL_PREFIX, type Variant } from '../../src/protocol/messages.ts';
 import { binaryFrame, RawSocket } from '../generator/websocket.ts';

@@ -1,7 +1,4 @@
-/**
- * Compares two sides, each with one or several results of the same load: what became better or
- * worse, and whether that is more than the noise between runs.
- */
+/** Compares two sides (results of the same load): better or worse, and whether it is noise. */
 import { readFileSync } from 'node:fs';
 import { type Spread, spreadOf } from './numbers.ts';
 import { isTrusted } from './outcome.ts';
@@ -71,10 +68,7 @@ export interface Side {
   readonly leftOut: readonly string[];
 }
 
-/**
- * Compares the figures over all runs of all results of a side. Throws RangeError if a side has too
- * many runs.
- */
+/** Compares the figures over all runs of a side. Throws RangeError for too many runs. */
 export function diffResults(
   a: BenchResult | readonly BenchResult[],
   b: BenchResult | readonly BenchResult[],

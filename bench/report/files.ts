@@ -115,10 +115,7 @@ function serialize(result: BenchResult): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-/**
- * Writes a temporary file first. A hard link fails if the name exists, so two runs that end in the
- * same second get two names.
- */
+/** A hard link fails if the name exists, so runs that end in the same second get two names. */
 function writeUnderFreeName(text: string, { scenario, startedAt }: BenchResult, folder: string): string {
   const slug = scenario.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'result';
   const base = join(folder, `${slug}-${startedAt.replace(/\.\d+/, '').replace(/[^0-9TZ]+/g, '')}`);

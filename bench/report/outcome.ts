@@ -16,10 +16,7 @@ export interface Outcome {
 export const isTrusted = ({ generator }: Pick<BenchResult, 'generator'>): boolean =>
   (generator?.bottlenecks.length ?? 0) === 0;
 
-/**
- * A broken promise always fails the run. Service levels are numbers, which mean nothing if the
- * generator was overloaded: then the run is inconclusive, whether levels were met or missed.
- */
+/** A broken promise fails the run. With an overloaded generator, levels mean nothing. */
 export function outcomeOf(result: BenchResult): Outcome {
   const { verdict, generator, scenario } = result;
   const { checks, levels } = verdict;

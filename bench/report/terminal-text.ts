@@ -1,7 +1,4 @@
-/**
- * Text for a terminal. Names and codes are untrusted and may contain control sequences. Widths are
- * columns, not characters.
- */
+/** Text for a terminal, which may contain untrusted control sequences. Widths are columns. */
 import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import stringWidth from 'string-width';
@@ -57,10 +54,7 @@ export function fit(spans: readonly Span[], columns: number): string {
   return line;
 }
 
-/**
- * Breaks plain text at spaces. The first line starts with `lead`, the others are indented by its
- * width. Words longer than a line stay whole.
- */
+/** Breaks plain text at spaces. `lead` starts the first line, the others are indented by it. */
 export function wrap(text: string, columns: number, lead = ''): string[] {
   const room = columns - widthOf(lead);
   const lines: string[] = [];

@@ -248,10 +248,7 @@ class Stepper {
   }
 }
 
-/**
- * Reasons that stop the search on the generator's side: no core left, or an event loop delay of a
- * third of the service level. Single late sends do not stop it: they only increase the latency.
- */
+/** Reasons that stop the search on the generator's side. Single late sends do not stop it. */
 function generatorLimits(samples: readonly Sample[], { of, decisionP99, deliveryP99 }: Flags): string[] {
   const { share: busiest } = busiestOf(samples);
   const { p99Ms } = loopDelayOf(samples);

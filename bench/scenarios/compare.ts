@@ -76,9 +76,7 @@ export const compare = defineScenario({
 });
 
 /** The running server; its processes are plotted. */
-interface Current {
-  session: PeerSession | null;
-}
+type Current = { session: PeerSession | null };
 
 /** Runs one server for one round. Returns null if no rate held. */
 async function runPeer(
@@ -92,7 +90,7 @@ async function runPeer(
   const { flags, common, fleet, context } = run;
   const bounds: Bounds = { p99Ms: flags.bound, deliveredShare: flags.delivered };
   const open = async (): Promise<PeerSession> => {
-    current.session = await PeerSession.open(fleet, peer, frames, flags.viewers);
+    current.session = new PeerSession(fleet, peer, await peer.start(frames), flags.viewers);
     return current.session;
   };
   const close = async (): Promise<void> => {

@@ -1,10 +1,9 @@
 /** How fast viewers join, and what an idle viewer costs. */
-import type { Stretch } from '../generator/assemble.ts';
 import type { LoadHandle } from '../generator/contract.ts';
 import type { ViewersParams, ViewersSummary } from '../generator/workloads/viewers.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
-import { figuresOver } from './figures.ts';
+import { figuresOver, ofRound } from './figures.ts';
 import { duration } from './flags.ts';
 import { audienceBase } from './full-room.ts';
 import { openRoom } from './room.ts';
@@ -29,14 +28,7 @@ const BEFORE_MS = 300;
 const WARM_UP_VIEWERS = 500;
 const WARM_UP_MS = 2_000;
 
-interface Round {
-  readonly joining: Stretch;
-  readonly joined: number;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly memoryBytes: number;
-  readonly restedBytes: number;
-}
+type Round = Awaited<ReturnType<typeof measure>>;
 
 export const connect = defineLoad({
   name: 'connect',
@@ -79,11 +71,7 @@ export const connect = defineLoad({
         ),
       ],
       checks: rounds.map(({ joined }, i) =>
-        checkThat(
-          `all viewers joined${i === 0 ? '' : `, round ${i + 1}`}`,
-          joined === viewers,
-          `${joined} of ${viewers}`,
-        ),
+        checkThat(ofRound('all viewers joined', i), joined === viewers, `${joined} of ${viewers}`),
       ),
       levels: commonLevels(run.common, join),
       headline: join,
@@ -101,7 +89,7 @@ async function prepare(run: Run<typeof FLAGS>, viewers: number): Promise<LoadHan
   });
 }
 
-async function measure(run: Run<typeof FLAGS>, isFirst: boolean): Promise<Round> {
+async function measure(run: Run<typeof FLAGS>, isFirst: boolean) {
   const { flags, common, fleet } = run;
   const { viewers } = flags;
   const rest = async (): Promise<ServerReading | null> => {

@@ -16,3 +16,6 @@ export function figuresOver<R>(rounds: readonly R[]) {
 
 /** Figures of the whole run. */
 export const runFigures = figuresOver([null]);
+
+/** Names the checks of later rounds. */
+export const ofRound = (name: string, index: number): string => (index === 0 ? name : `${name}, round ${index + 1}`);

@@ -32,32 +32,17 @@ const REFUSED_BUYERS = 5_000;
 const LATE_MS = 5;
 /** Not measured: both sides run uncompiled code. */
 const WARM_UP_SECONDS = 2;
-/**
- * Several presses per write when refusals are counted; otherwise the generator is the bottleneck.
- */
+/** Several presses per write when refusals are counted: the generator is no bottleneck then. */
 const PRESSES_PER_WRITE = 5;
 const REFUSALS_IN_FLIGHT_MAX = 20_000;
 const POLL_MS = { saturated: 2, rate: 10, rush: 1, refusals: 5 } as const;
 
 const DECISIONS_MIN = 25_000;
-/**
- * 25,000 decisions/s where the bare server makes 40,000; independent of the speed of the machine.
- */
+/** 25,000 decisions/s where the bare server makes 40,000: independent of the machine. */
 const OF_BARE_SERVER_MIN = 0.63;
 const P99_MS_MAX = 15;
 const RUSH_MS_MAX = 1_000;
 const REFUSALS_MIN = 100_000;
-
-/** CPU is in microseconds per decision. */
-interface Saturation {
-  readonly perSecond: number;
-  /** Requests per script call. */
-  readonly batchSize: number;
-  readonly serverMicros: number;
-  readonly redisMicros: number;
-  readonly generatorMicros: number;
-  readonly generatorLoopP99Ms: number;
-}
 
 export const reserveSockets = defineLocal({
   name: 'reserve-sockets',
@@ -84,12 +69,7 @@ export const reserveSockets = defineLocal({
       const since = 'open loop, from the moment a press was due';
       return {
         figures: [
-          ofEngine.higher(
-            'decisions (closed loop)',
-            '/s',
-            (run) => run.perSecond,
-            'buyers press again after each reply',
-          ),
+          ofEngine.higher('decisions (closed loop)', '/s', (run) => run.perSecond, 'a press after each reply'),
           ofBare.neither('decisions, bare server', '/s', (run) => run.perSecond, 'the same on the simplest server'),
           figuresOver(pairs).higher('engine against the bare server', 'x', ratioOf, 'ratio of decisions in each round'),
           ...loops.map(({ buyers, p99Ms }) => lower(`p99 ${nameOf(buyers)}`, 'ms', () => p99Ms, since)),
@@ -164,7 +144,10 @@ async function saturate(engine: BenchEngine, append: AppendMode, rounds: number)
   }
 }
 
-async function saturateOnce(contender: Contender, show: string): Promise<Saturation> {
+type Saturation = Awaited<ReturnType<typeof saturateOnce>>;
+
+/** Returns CPU in microseconds per decision. */
+async function saturateOnce(contender: Contender, show: string) {
   const { pid, redis } = contender;
   const total = SATURATING_BUYERS * PRESSES_PER_BUYER;
   await contender.openSale({ show, units: total, perBuyer: PRESSES_PER_BUYER });

@@ -1,7 +1,4 @@
-/**
- * Decisions per second at store level: batches against single calls of the same script, both with
- * many calls in flight, alternating on the same Redis. The ratio is the result.
- */
+/** Decisions per second at store level: batches against single calls, many calls in flight. */
 import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { median } from '../generator/median.ts';
@@ -13,25 +10,16 @@ import { runFigures } from './figures.ts';
 import { count } from './flags.ts';
 import { defineLocal, times } from './local-load.ts';
 
-interface Shape {
-  readonly name: string;
-  readonly batch: number;
-  readonly inFlight: number;
-}
-
-const SHAPES: readonly Shape[] = [
+const SHAPES = [
   { name: 'single calls, 64 in flight', batch: 1, inFlight: 64 },
   { name: `batches of ${LIMITS.reserveBatchMax}, 2 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 2 },
   { name: `batches of ${LIMITS.reserveBatchMax}, 4 in flight`, batch: LIMITS.reserveBatchMax, inFlight: 4 },
-];
+] as const;
+type Shape = (typeof SHAPES)[number];
+
 const RATIO_MIN = 2.5;
 
-interface ShapeRun {
-  readonly perSecond: number;
-  readonly redisMicros: number;
-  readonly clientMicros: number;
-  readonly scriptMicros: number;
-}
+type ShapeRun = Awaited<ReturnType<typeof reserveAll>>;
 
 export const reserveStore = defineLocal({
   name: 'reserve-store',
@@ -83,7 +71,7 @@ async function reserveAll(
   { batch, inFlight }: Shape,
   show: string,
   decisions: number,
-): Promise<ShapeRun> {
+) {
   await createHotSale(store, { show, units: decisions * 2 });
   await redis.admin.config('RESETSTAT');
   const redisBefore = cpuSecondsOf(redis.pid);

@@ -3,7 +3,7 @@
 import { type EveningResult, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';
-import { figuresOver } from './figures.ts';
+import { figuresOver, ofRound } from './figures.ts';
 import { count, duration } from './flags.ts';
 import { joinEvenly } from './room.ts';
 import { joinRateFlag, p99Flag, zeroSpreadFlag } from './room-flags.ts';
@@ -57,30 +57,10 @@ export const rush = defineLoad({
         lower('decision p50', 'ms', ({ decided }) => run.p50('decision', decided), 'from due to reply'),
         lower('decision p99', 'ms', ({ decided }) => run.p99('decision', decided), 'from due to reply'),
         lower('accepted p99', 'ms', ({ decided }) => run.p99('accept', decided), 'from due to reply, accepted only'),
-        lower(
-          'zero spread',
-          'ms',
-          ({
-            evidence: {
-              zeros: [zero],
-            },
-          }) => spread(zero?.clockFirstMs, zero?.clockLastMs),
-          'between the first and the last clock at zero',
-        ),
-        lower(
-          'opening spread',
-          'ms',
-          ({
-            evidence: {
-              zeros: [zero],
-            },
-          }) => spread(zero?.openedFirstMs, zero?.openedLastMs),
-          'between the first and the last viewer that received the opening',
-        ),
+        lower('zero spread', 'ms', spreadOf('clock'), 'between the first and the last clock at zero'),
+        lower('opening spread', 'ms', spreadOf('opened'), 'between the first and the last viewer that received it'),
       ],
-      checks: rounds.flatMap(({ checks }, i) =>
-        checks.map((check) => ({ ...check, name: i === 0 ? check.name : `${check.name}, round ${i + 1}` })),
-      ),
+      checks: rounds.flatMap(({ checks }, i) => checks.map((check) => ({ ...check, name: ofRound(check.name, i) }))),
       levels: [
         ...commonLevels(run.common, decision),
         ...latencyLevel('decisionP99', flags.decisionP99, decision),
@@ -116,5 +96,10 @@ async function sellOnce(run: Run<typeof FLAGS>): Promise<Round> {
   return { ...(await host.end(flags.zeroSpread)), decided };
 }
 
-const spread = (first: number | undefined, last: number | undefined): number | undefined =>
-  first === undefined || last === undefined || last < first ? undefined : last - first;
+const spreadOf =
+  (what: 'clock' | 'opened') =>
+  ({ evidence: { zeros } }: Round): number | undefined =>
+    zeros
+      .slice(0, 1)
+      .map((zero) => zero[`${what}LastMs`] - zero[`${what}FirstMs`])
+      .find((spread) => spread >= 0);

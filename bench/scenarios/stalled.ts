@@ -3,7 +3,7 @@ import { LIMITS } from '../../src/limits.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { median } from '../generator/median.ts';
 import type { ViewersSummary } from '../generator/workloads/viewers.ts';
-import { checkThat } from '../verdict/check.ts';
+import { checkOf } from '../verdict/check.ts';
 import { commonLevels, mostLevel, share } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
 import { count, FlagError } from './flags.ts';
@@ -110,7 +110,9 @@ export const stalled = defineLoad({
     const ratioOf = ({ stalling, quiet }: Round): number => p99(stalling) / p99(quiet);
     const percent = (value: number): string => `${value < 0 ? '' : '+'}${(value * 100).toFixed(1)} %`;
     const { higher, lower, neither } = figuresOver(rounds);
-    const otherCloses = run.refusals().filter(({ code }) => code.startsWith('closed_') && code !== TOO_SLOW);
+    const otherCloses = run
+      .refusals()
+      .flatMap(({ code, count: times }) => (/^closed_(?!4001)/.test(code) ? [`${times} ${code}`] : []));
     return {
       figures: [
         lower('p99 of the others, stalled against not', 'x', ratioOf, 'each phase against the one before it'),
@@ -137,12 +139,11 @@ export const stalled = defineLoad({
           ? []
           : [
               ...connectionChecks(run, ends, flags.viewers),
-              checkThat(
+              checkOf(
                 'only stalled connections were closed, with resume',
-                otherCloses.length === 0,
-                otherCloses.length === 0
-                  ? `${closedAsSlow(run)} closed with 4001`
-                  : otherCloses.map(({ code, count: times }) => `${times} ${code}`).join(', '),
+                undefined,
+                otherCloses,
+                `${closedAsSlow(run)} closed with 4001`,
               ),
               gapCheck(ends, run.count('missed')),
             ],

@@ -16,9 +16,7 @@ const BRANCHING_MAX = 0.95;
 /** Time scales that are tried: bursts from a tenth of a second to ten minutes. */
 const RATES_TRIED = Array.from({ length: 80 }, (_, i) => 10 ** (-2.8 + i * 0.0475));
 
-/**
- * Share of the excess seen in a window: 1 - (1 - e^-x) / x with x = decay (1 - branching) window.
- */
+/** Share of the excess in a window: 1 - (1 - e^-x) / x, x = decay (1 - branching) window. */
 const seenIn = (x: number): number => 1 - (1 - Math.exp(-x)) / x;
 
 /** Fano factor of counts in a window: 1 + (1 / (1 - n)^2 - 1) seenIn(decay (1 - n) window). */

@@ -24,10 +24,7 @@ export interface TraceProfile {
   readonly scripts: Readonly<Record<Script, number>>;
 }
 
-/**
- * Bursts, lengths, repeats and authors as measured in the chat of a live stream; scripts and emoji
- * as expected of international shoppers.
- */
+/** As measured in the chat of a live stream; scripts and emoji as of international shoppers. */
 export const DEFAULT_PROFILE: TraceProfile = {
   perSecond: 2,
   bursts: { branching: 0.71, decayPerSecond: 0.32 },
@@ -81,10 +78,7 @@ function rootOf(growing: (x: number) => number, from: number, to: number): numbe
 export const newcomerChance = ({ discount, strength }: Newcomers, people: number, messages: number): number =>
   people === 0 ? 1 : (strength + discount * people) / (strength + messages);
 
-/**
- * Means of the two-parameter process (J. Pitman, "Combinatorial Stochastic Processes", 2006,
- * section 3.3): authors, and authors of one message, after n messages.
- */
+/** Means of the process after n messages (J. Pitman, 2006, section 3.3). */
 const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
   (Math.exp(
     logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount),

@@ -14,16 +14,14 @@ export interface ReplayOptions {
   readonly viewerOffset: number;
 }
 
-export interface DueMessage {
+interface DueMessage {
   readonly dueMs: number;
   /** From 0 to `viewers` - 1; each author always has the same viewer. */
   readonly viewer: number;
   readonly text: string;
 }
 
-/**
- * Yields messages in order of time, which `messages` must have. Throws RangeError for bad options.
- */
+/** Expects and yields messages in order of time. Throws RangeError for bad options. */
 export function* replay(
   messages: readonly TraceMessage[],
   { speed, loop, forMs, viewers, viewerOffset }: ReplayOptions,

@@ -1,4 +1,5 @@
 /** Statistics of a chat recording: bursts, lengths, repeats, authors and scripts. */
+import { FlagError } from '../scenarios/flags.ts';
 import { graphemeCount, hasEmoji, SCRIPT_NAMES, type Script, scriptOf } from './graphemes.ts';
 import type { TraceMessage } from './trace.ts';
 
@@ -7,37 +8,13 @@ export const WINDOWS_SECONDS = [1, 10, 60] as const;
 /** Quantiles of the length distribution. */
 export const LENGTH_QUANTILES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1] as const;
 
-export interface TraceStatistics {
-  readonly messages: number;
-  readonly users: number;
-  readonly seconds: number;
-  readonly perSecond: number;
-  /** Most messages within any second and any ten seconds. */
-  readonly busiestSecond: number;
-  readonly busiestTenSeconds: number;
-  readonly longestGapSeconds: number;
-  /** Standard deviation over mean of the time between messages; 1 for a Poisson process. */
-  readonly gapVariation: number;
-  /** Fano factor in windows of `WINDOWS_SECONDS`: 1 for a Poisson process, more for bursts. */
-  readonly burstiness: readonly number[];
-  /** In graphemes, at `LENGTH_QUANTILES`. */
-  readonly lengths: readonly number[];
-  /** Messages that repeat an earlier text. */
-  readonly repeatShare: number;
-  readonly emojiShare: number;
-  readonly scripts: Readonly<Record<Script, number>>;
-  /** Of the most active tenth of users, and of the most active one. */
-  readonly busyTenthShare: number;
-  readonly busiestUserShare: number;
-  /** Users with a single message. */
-  readonly onceShare: number;
-}
+export type TraceStatistics = ReturnType<typeof describeTrace>;
 
-/** Throws RangeError for fewer than two messages. */
-export function describeTrace(messages: readonly TraceMessage[]): TraceStatistics {
+/** Throws `FlagError` for fewer than two messages. */
+export function describeTrace(messages: readonly TraceMessage[]) {
   const [first, last] = [messages[0], messages.at(-1)];
   if (first === undefined || last === undefined || last.atMs <= first.atMs)
-    throw new RangeError('a recording needs at least two messages at different moments');
+    throw new FlagError('a recording needs at least two messages at different moments');
   const times = messages.map(({ atMs }) => (atMs - first.atMs) / 1000);
   const seconds = times.at(-1) as number;
   const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
@@ -56,21 +33,27 @@ export function describeTrace(messages: readonly TraceMessage[]): TraceStatistic
     users: byUser.length,
     seconds,
     perSecond: messages.length / seconds,
+    /** Most messages within any second and any ten seconds. */
     busiestSecond: busiest(times, 1),
     busiestTenSeconds: busiest(times, 10),
     longestGapSeconds: Math.max(...gaps),
+    /** 1 for a Poisson process, as is burstiness; more for bursts. */
     gapVariation: Math.sqrt(variance(gaps)) / mean(gaps),
     burstiness: WINDOWS_SECONDS.map((window) => fano(times, window)),
+    /** In graphemes. */
     lengths: LENGTH_QUANTILES.map(
       (quantile) => lengths[Math.min(lengths.length - 1, Math.floor(quantile * lengths.length))] as number,
     ),
+    /** Messages that repeat an earlier text. */
     repeatShare: share(repeats),
     emojiShare: share(messages.filter(({ text }) => hasEmoji(text)).length),
     scripts: Object.fromEntries(
       SCRIPT_NAMES.map((name) => [name, share(scripts.filter((script) => script === name).length)]),
     ) as Record<Script, number>,
+    /** Of the most active tenth of users, and of the most active one. */
     busyTenthShare: share(sum(byUser.slice(0, Math.max(1, Math.round(byUser.length / 10))))),
     busiestUserShare: share(byUser[0] ?? 0),
+    /** Users with a single message. */
     onceShare: byUser.filter((count) => count === 1).length / byUser.length,
   };
 }

@@ -1,5 +1,7 @@
 /** Recorded chat: one JSON object per line, `{"at_ms": 1200, "user": "maya", "text": "hi"}`. */
+import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../src/limits.ts';
+import { FlagError } from '../scenarios/flags.ts';
 
 export interface TraceMessage {
   /** Since the start of the recording, in milliseconds. */
@@ -8,30 +10,34 @@ export interface TraceMessage {
   readonly text: string;
 }
 
-export interface TraceReading {
-  /** In order of time. */
-  readonly messages: TraceMessage[];
-  /** Unusable lines: `line 17: "at_ms" must be ...`. */
-  readonly mistakes: string[];
-}
-
 const MISTAKES_NAMED_MAX = 20;
 
-export function parseTrace(content: string): TraceReading {
+/** Reads the recording that a flag names. Throws `FlagError` that lists all mistakes. */
+export function readTrace(flag: string, file: string): readonly TraceMessage[] {
+  let content: string;
+  try {
+    content = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new FlagError(`${flag} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const { messages, mistakes } = parseTrace(content);
+  if (mistakes.length > 0) throw new FlagError(mistakes.map((mistake) => `${flag} ${file}, ${mistake}`).join('\n'));
+  if (messages.length === 0) throw new FlagError(`${flag} ${file} contains no messages`);
+  return messages;
+}
+
+/** Returns the messages in order of time, and unusable lines: `line 17: "at_ms" must be ...`. */
+export function parseTrace(content: string): { messages: TraceMessage[]; mistakes: string[] } {
   const messages: TraceMessage[] = [];
   const mistakes: string[] = [];
-  let wrong = 0;
-  content.split('\n').forEach((line, index) => {
-    if (line.trim() === '') return;
+  for (const [index, line] of content.split('\n').entries()) {
+    if (line.trim() === '') continue;
     const message = parseLine(line);
-    if (typeof message !== 'string') {
-      messages.push(message);
-      return;
-    }
-    wrong += 1;
-    if (wrong <= MISTAKES_NAMED_MAX) mistakes.push(`line ${index + 1}: ${message}`);
-  });
-  if (wrong > MISTAKES_NAMED_MAX) mistakes.push(`... and ${wrong - MISTAKES_NAMED_MAX} more`);
+    if (typeof message === 'string') mistakes.push(`line ${index + 1}: ${message}`);
+    else messages.push(message);
+  }
+  const more = mistakes.length - MISTAKES_NAMED_MAX;
+  if (more > 0) mistakes.splice(MISTAKES_NAMED_MAX, more, `... and ${more} more`);
   messages.sort((a, b) => a.atMs - b.atMs);
   return { messages, mistakes };
 }

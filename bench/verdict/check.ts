@@ -9,10 +9,8 @@ export const checkThat = (name: string, ok: boolean, detail: string, promise?: s
   detail,
 });
 
-/**
- * Passes if `wrong` is empty; `right` is the detail then. Otherwise the first cases are the detail.
- */
-export function checkOf(name: string, promise: string, wrong: readonly string[], right: string): Check {
+/** Passes with the detail `right` if `wrong` is empty; otherwise the first cases are the detail. */
+export function checkOf(name: string, promise: string | undefined, wrong: readonly string[], right: string): Check {
   const more = wrong.length > NAMED_MAX ? `; and ${wrong.length - NAMED_MAX} more` : '';
   const cases = `${wrong.slice(0, NAMED_MAX).join('; ')}${more}`;
   return checkThat(name, wrong.length === 0, wrong.length === 0 ? right : cases, promise);

@@ -1,7 +1,4 @@
-/**
- * Compares what clients received with the books, promise by promise. Pure functions without
- * knowledge of the engine's internals. A failed check names the first cases.
- */
+/** Compares what clients received with the books, promise by promise. Pure functions. */
 import { conservation } from '../../src/domain/ledger.ts';
 import type { Check } from '../report/result.ts';
 import type { Books } from './books.ts';

@@ -37,9 +37,7 @@ export interface SoldOut {
 }
 export interface TooEarly {
   readonly sale: string;
-  /**
-   * Server time before which the last refused request cannot have left, by the client's clock sync.
-   */
+  /** Server time before which the last refused request cannot have left, by the clock sync. */
   readonly sentAtLeast: number;
 }
 export interface TooLate {
@@ -47,16 +45,11 @@ export interface TooLate {
   /** Server time of the earliest such reply. */
   readonly at: number;
 }
-export interface OverLimit {
-  readonly sale: string;
+export interface OverLimit extends SoldOut {
   readonly user: string;
-  readonly lines: readonly Item[];
-  readonly repliedMs: number;
 }
 
-/**
- * When viewers saw a countdown reach zero, by their synced clocks and by the event. Fleet clock.
- */
+/** When viewers saw a countdown reach zero, by their clocks and by the event. Fleet clock. */
 export interface Zero {
   readonly sale: string;
   readonly viewers: number;
@@ -141,20 +134,14 @@ export function addEvidence(all: readonly Evidence[]): Evidence {
     tooLate: all.flatMap(({ tooLate }) => tooLate),
     overLimit: all.flatMap(({ overLimit }) => overLimit),
     zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
-    connections: addNumbers(
-      NO_EVIDENCE.connections,
-      all.map(({ connections }) => connections),
-    ),
-    requests: addNumbers(
-      NO_EVIDENCE.requests,
-      all.map(({ requests }) => requests),
-    ),
+    connections: addNumbers(all.map(({ connections }) => connections)) ?? NO_EVIDENCE.connections,
+    requests: addNumbers(all.map(({ requests }) => requests)) ?? NO_EVIDENCE.requests,
   };
 }
 
-function addNumbers<T extends { readonly [K in keyof T]: number }>(zero: T, all: readonly T[]): T {
-  const names = Object.keys(zero) as Array<keyof T>;
-  return Object.fromEntries(names.map((name) => [name, all.reduce((sum, one) => sum + one[name], 0)])) as unknown as T;
+function addNumbers<T extends object>([first, ...others]: readonly T[]): T | undefined {
+  const add = (name: string, sum: number) => others.reduce((total, one) => total + Number(one[name as keyof T]), sum);
+  return first && (Object.fromEntries(Object.entries(first).map(([name, value]) => [name, add(name, value)])) as T);
 }
 
 function addZeros(zeros: readonly Zero[]): Zero[] {

@@ -27,10 +27,7 @@ export function endsById(ends: readonly End[]): ReadonlyMap<string, End> {
   return byId;
 }
 
-/**
- * Returns the most units that were certainly taken at one moment. A grant counts from its creation
- * to its end or deadline; an order counts forever. All times are of one clock, so they compare.
- */
+/** Returns the most units certainly taken at once: from creation to end or deadline. */
 export function mostAtOnce(
   grants: Iterable<Grant>,
   endOf: ReadonlyMap<string, End>,

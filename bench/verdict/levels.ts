@@ -32,9 +32,7 @@ export function commonLevels(common: CommonFlags, latency: Latency | undefined):
   return (Object.keys(PERCENTILES) as Percentile[]).flatMap((name) => latencyLevel(name, common[name], latency, name));
 }
 
-/**
- * `key` is the flag in camelCase: `decisionP99`. A latency without measurements misses its level.
- */
+/** `key` is the flag in camelCase. A latency without measurements misses its level. */
 export function latencyLevel(
   key: string,
   wantedMs: number | null | undefined,

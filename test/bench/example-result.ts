@@ -1,7 +1,4 @@
-/**
- * A synthetic result of a show, with real histograms and consistent numbers. Run as a program, it
- * writes the result and prints the file names.
- */
+/** A synthetic result with real histograms. As a program, writes it and prints the file names. */
 import { fileURLToPath } from 'node:url';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { describe } from '../../bench/generator/assemble.ts';

@@ -1,7 +1,4 @@
-/**
- * Counts of operations instead of times: encodings per frame and variant, decisions and messages
- * per script call, bytes per message, system calls per delivery.
- */
+/** Counts of operations instead of times: encodings, script calls, bytes, system calls. */
 // slow: counts system calls in real time
 import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

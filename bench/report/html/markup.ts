@@ -20,10 +20,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/**
- * Escapes for text and quoted attributes. Control characters, which HTML forbids, and characters
- * that change the reading direction become spaces.
- */
+/** Escapes text and quoted attributes. Control and bidirectional characters become spaces. */
 function escaped(text: string): string {
   const kept = text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
   return kept

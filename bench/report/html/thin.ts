@@ -5,11 +5,7 @@ export type Point = readonly [x: number, y: number];
 /** Columns that a line is reduced to, with at most four points each. */
 export const COLUMNS_MAX = 300;
 
-/**
- * M4 (U. Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014):
- * keeps the first, lowest, highest and last point of each column, so that every peak stays visible.
- * Expects points in the order of x.
- */
+/** M4 (U. Jugel et al., VLDB 2014): keeps first, lowest, highest and last point of each column. */
 export function thin(points: readonly Point[]): readonly Point[] {
   if (points.length <= COLUMNS_MAX * 4) return points;
   const from = points[0]?.[0] ?? 0;
