@@ -9,7 +9,6 @@ import type { Histogram } from 'hdr-histogram-js';
 import { describe } from '../generator/assemble.ts';
 import { createPrng } from '../generator/prng.ts';
 import { newHistogram } from '../generator/recorder.ts';
-import type { Latency } from '../report/result.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -27,7 +26,7 @@ export interface Route {
   request(n: number): HttpRequest;
 }
 
-export interface HttpLoadOptions {
+interface HttpLoadOptions {
   readonly url: string;
   /** The engine limits requests per key. */
   readonly apiKeys: readonly string[];
@@ -42,33 +41,15 @@ export interface HttpLoadOptions {
   onSecond(second: HttpSecond): void;
 }
 
-export interface HttpSecond {
-  readonly atMs: number;
-  readonly responses: number;
-  readonly latency: Latency | null;
-  readonly refusals: ReadonlyMap<string, number>;
-}
-
-export interface HttpLoadResult {
-  readonly seconds: number;
-  readonly requests: number;
-  readonly responses: number;
-  /** By route. */
-  readonly latencies: readonly Latency[];
-  readonly all: Latency | null;
-  /** By problem code; `no response` for broken connections and timeouts. */
-  readonly refusals: ReadonlyMap<string, number>;
-}
+export type HttpSecond = ReturnType<Stats['second']>;
+export type HttpLoadResult = Awaited<ReturnType<typeof runHttpLoad>>;
 
 /** Context of a request until its response. */
-interface Pending {
-  route?: string;
-  startedMs?: number;
-}
+type Pending = { route?: string; startedMs?: number };
 
 const TIMEOUT_SECONDS = 10;
 
-export async function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadResult> {
+export async function runHttpLoad(options: HttpLoadOptions) {
   const { url, apiKeys, connections, perSecond, seconds, signal, onSecond } = options;
   const stats = new Stats(perSecond === null ? null : (connections * 1000) / perSecond);
   const prng = createPrng(options.seed);
@@ -165,21 +146,23 @@ class Stats {
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
   }
 
-  second(atMs: number): HttpSecond {
+  second(atMs: number) {
     const latency = this.#second.totalCount === 0 ? null : describe('request', this.#second);
     const responses = this.#responses - this.#reported;
     this.#reported = this.#responses;
     this.#second.reset();
-    return { atMs, responses, latency, refusals: new Map(this.#refusals) };
+    return { atMs, responses, latency };
   }
 
-  total(): Pick<HttpLoadResult, 'responses' | 'latencies' | 'all' | 'refusals'> {
+  total() {
     return {
       responses: this.#responses,
+      /** By route. */
       latencies: [...this.#routes]
         .map(([name, histogram]) => describe(name, histogram))
         .sort((a, b) => b.count - a.count),
       all: this.#all.totalCount === 0 ? null : describe('request', this.#all),
+      /** By problem code; `no response` for broken connections and timeouts. */
       refusals: this.#refusals,
     };
   }

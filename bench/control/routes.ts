@@ -18,6 +18,7 @@ export const confirmKey = (reservation: string): string => `pay-${reservation}`;
 
 export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[] {
   const get = (path: string): HttpRequest => ({ method: 'GET', path: `/v1/shows/${path}` });
+  const post = (path: string, body: unknown): HttpRequest => ({ method: 'POST', path: `/v1/shows/${path}`, body });
   const order = (n: number): RoutesOptions['orders'][number] =>
     orders[n % orders.length] ?? { reservation: 'none', amount: 0 };
   const selling: Route[] = [
@@ -27,13 +28,8 @@ export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[]
       weight: 10,
       request: (n) => {
         const { reservation, amount } = order(n);
-        return {
-          method: 'POST',
-          as: n % orders.length,
-          path: `/v1/shows/${show}/reservations/${reservation}/confirm`,
-          key: confirmKey(reservation),
-          body: { orderRef: ORDER_REF, amount },
-        };
+        const confirm = post(`${show}/reservations/${reservation}/confirm`, { orderRef: ORDER_REF, amount });
+        return { ...confirm, as: n % orders.length, key: confirmKey(reservation) };
       },
     },
   ];
@@ -45,21 +41,9 @@ export function routesOf({ show, sale, orders, drafts }: RoutesOptions): Route[]
     {
       name: 'POST token',
       weight: 5,
-      request: (n) => ({
-        method: 'POST',
-        path: `/v1/shows/${show}/tokens`,
-        body: { user: `api-${n}`, name: 'Ada', role: 'buyer' },
-      }),
+      request: (n) => post(`${show}/tokens`, { user: `api-${n}`, name: 'Ada', role: 'buyer' }),
     },
-    {
-      name: 'POST pin',
-      weight: 2,
-      request: (n) => ({
-        method: 'POST',
-        path: `/v1/shows/${show}/pin`,
-        body: { product: n % 2 === 0 ? 'tee' : null },
-      }),
-    },
+    { name: 'POST pin', weight: 2, request: (n) => post(`${show}/pin`, { product: n % 2 === 0 ? 'tee' : null }) },
     ...(orders.length > 0 ? selling : []),
   ];
 }

@@ -7,10 +7,7 @@ import { renderDiff } from './diff-text.ts';
 import { ResultFileError, readResult } from './files.ts';
 import type { BenchResult } from './result.ts';
 
-export interface DiffOutput {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-}
+type DiffOutput = { write(text: string): unknown; readonly isTTY?: boolean };
 
 const COMMAND: CommandDefinition = {
   usage: 'stampede bench diff <A.json> <B.json> [flags]',

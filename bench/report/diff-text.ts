@@ -3,18 +3,12 @@ import { type Diff, type FigureDiff, runsNeeded, type Side } from './diff.ts';
 import { plural, type Spread, writeAmount, writeNumber } from './numbers.ts';
 import { clean, cut, type Palette, padEnd, padStart, palette, widthOf } from './terminal-text.ts';
 
-export interface DiffTextOptions {
-  readonly colour?: boolean;
-  /** Shows figures although the load differs. */
-  readonly anyway?: boolean;
-}
-
 const NAME_COLUMNS_MAX = 40;
 
-/** Returns text that ends with a line feed. */
-export function renderDiff(diff: Diff, options: DiffTextOptions = {}): string {
-  const colours = palette(options.colour ?? false);
-  const shown = diff.comparable || options.anyway === true;
+/** Returns text that ends with a line feed. `anyway` shows figures although the load differs. */
+export function renderDiff(diff: Diff, { colour = false, anyway = false } = {}): string {
+  const colours = palette(colour);
+  const shown = diff.comparable || anyway;
   const lines = [
     `A  ${writeSide(diff.a)}`,
     `B  ${writeSide(diff.b)}`,
@@ -50,16 +44,12 @@ const refusal = ({ red, bold }: Palette): string =>
   `${red(bold('NOT COMPARED'))}  The load differs, so the figures mean different things (--anyway shows them).`;
 
 const bottleneckLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
-  Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks, leftOut }]) =>
-    [
-      ...bottlenecks.map(
-        (reason) => `In ${side} the load generator was the bottleneck (${reason}): its numbers are not reliable.`,
-      ),
-      ...(leftOut.length > 0
-        ? [`Left out of ${side}, because the load generator was the bottleneck: ${leftOut.join(', ')}.`]
-        : []),
-    ].map((line) => yellow(clean(line))),
-  );
+  Object.entries({ A: a, B: b }).flatMap(([side, { bottlenecks, leftOut }]) => {
+    const was = 'the load generator was the bottleneck';
+    const lines = bottlenecks.map((reason) => `In ${side} ${was} (${reason}): its numbers are not reliable.`);
+    if (leftOut.length > 0) lines.push(`Left out of ${side}, because ${was}: ${leftOut.join(', ')}.`);
+    return lines.map((line) => yellow(clean(line)));
+  });
 
 function figureLines({ figures }: Diff, colours: Palette): string[] {
   if (figures.length === 0) return ['', 'No figure was measured in both.'];
@@ -74,9 +64,7 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
     `${figure.a.runs} + ${figure.b.runs}`,
   ]);
   const head = ['', 'A, median', 'spread', 'B, median', 'spread', 'change', 'rank test', 'runs'];
-  const widths = head.map((title, at) =>
-    Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? '')), widthOf(title)),
-  );
+  const widths = head.map((_, at) => Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? ''))));
   const line = (row: readonly string[], last: string): string => {
     const cells = row.map((cell, at) => (at === 0 ? padEnd : padStart)(cell, widths[at] ?? 0));
     return `  ${cells.join('  ')}  ${last}`.trimEnd();
@@ -120,41 +108,34 @@ const onlyLines = ({ onlyInA, onlyInB }: Diff): string[] => [
 
 function checkLines({ checks }: Diff, colours: Palette): string[] {
   if (checks.length === 0) return [];
-  const words = {
-    broke: colours.red('BROKE       '),
-    fixed: colours.green('fixed       '),
-    still_broken: colours.yellow('still broken'),
-  };
-  return [
-    '',
-    colours.bold('checks'),
-    ...checks.map(
-      ({ name, change, detail }) => `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`,
-    ),
-  ];
+  const { red, green, yellow, bold } = colours;
+  const words = { broke: red('BROKE       '), fixed: green('fixed       '), still_broken: yellow('still broken') };
+  const lines = checks.map(
+    ({ name, change, detail }) => `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`,
+  );
+  return ['', bold('checks'), ...lines];
 }
 
 function summary(
   { figures, checks, regression, options: { alpha, threshold } }: Diff,
   { bold, green, red, yellow }: Palette,
 ): string {
-  const count = (wanted: FigureDiff['verdict']): number => figures.filter(({ verdict }) => verdict === wanted).length;
+  const found = (wanted: FigureDiff['verdict'], words: string = wanted): string[] => {
+    const count = figures.filter(({ verdict }) => verdict === wanted).length;
+    return count > 0 ? [`${count} ${words}`] : [];
+  };
   const tested = figures.filter(({ p }) => p !== null).length;
   const broke = checks.filter(({ change }) => change === 'broke').length;
   const parts = [
     ...(broke > 0 ? [`${plural(broke, 'check')} broke`] : []),
-    ...(['worse', 'better', 'changed'] as const).flatMap((verdict) =>
-      count(verdict) > 0 ? [`${count(verdict)} ${verdict}`] : [],
-    ),
-    ...(count('same') > 0 ? [`${count('same')} within the noise or the threshold`] : []),
-    ...(count('inconclusive') > 0 ? [`${count('inconclusive')} inconclusive`] : []),
+    ...found('worse'),
+    ...found('better'),
+    ...found('changed'),
+    ...found('same', 'within the noise or the threshold'),
+    ...found('inconclusive'),
   ];
-  const undecided = tested === 0 && !regression;
-  const word = regression
-    ? red(bold('REGRESSION'))
-    : undecided
-      ? yellow(bold('INCONCLUSIVE'))
-      : green(bold('NO REGRESSION'));
+  const calm = tested === 0 ? yellow(bold('INCONCLUSIVE')) : green(bold('NO REGRESSION'));
+  const word = regression ? red(bold('REGRESSION')) : calm;
   const level = `${writeNumber(alpha * 100)} %`;
   const method =
     tested === 0

@@ -1,6 +1,6 @@
 /** Compares two sides (results of the same load): better or worse, and whether it is noise. */
 import { readFileSync } from 'node:fs';
-import { type Spread, spreadOf } from './numbers.ts';
+import { machineOf, spreadOf } from './numbers.ts';
 import { isTrusted } from './outcome.ts';
 import { mannWhitneyP, smallestP } from './rank-test.ts';
 import { type BenchResult, type Check, FIGURE_RUNS_MAX, type Figure } from './result.ts';
@@ -12,68 +12,17 @@ export interface DiffOptions {
   readonly threshold?: number;
 }
 
-/** A difference between the sides. `blocks`: the load differs, so figures are not comparable. */
-export interface Difference {
-  readonly what: string;
-  readonly a: string;
-  readonly b: string;
-  readonly blocks: boolean;
-}
-
-export type FigureVerdict = 'better' | 'worse' | 'changed' | 'same' | 'inconclusive';
-
-export interface FigureDiff {
-  readonly name: string;
-  readonly unit: string;
-  readonly better: Figure['better'];
-  readonly a: Spread;
-  readonly b: Spread;
-  /** Of the medians: 0.1 is 10 % more in B. Null if A is zero. */
-  readonly change: number | null;
-  /** Of the rank test; null with too few runs. */
-  readonly p: number | null;
-  readonly verdict: FigureVerdict;
-  readonly why: string;
-}
-
-export interface CheckDiff {
-  readonly name: string;
-  readonly change: 'broke' | 'fixed' | 'still_broken';
-  readonly detail: string;
-}
-
-export interface Diff {
-  readonly a: Side;
-  readonly b: Side;
-  readonly options: Required<DiffOptions>;
-  readonly differences: readonly Difference[];
-  /** False when a difference blocks. */
-  readonly comparable: boolean;
-  readonly figures: readonly FigureDiff[];
-  readonly checks: readonly CheckDiff[];
-  /** Measured on one side only. */
-  readonly onlyInA: readonly string[];
-  readonly onlyInB: readonly string[];
-  /** A figure became worse by more than the noise, or a check broke. */
-  readonly regression: boolean;
-}
-
-export interface Side {
-  readonly scenario: string;
-  readonly startedAt: readonly string[];
-  readonly commit: string;
-  /** Reasons not to trust this side: the generator was the bottleneck in all its results. */
-  readonly bottlenecks: readonly string[];
-  /** Ignored results: their generator was the bottleneck, and other results can be trusted. */
-  readonly leftOut: readonly string[];
-}
+type FigureVerdict = 'better' | 'worse' | 'changed' | 'same' | 'inconclusive';
+export type Diff = ReturnType<typeof diffResults>;
+export type Side = ReturnType<typeof sideOf>['side'];
+export type FigureDiff = Diff['figures'][number];
 
 /** Compares the figures over all runs of a side. Throws RangeError for too many runs. */
 export function diffResults(
   a: BenchResult | readonly BenchResult[],
   b: BenchResult | readonly BenchResult[],
   options: DiffOptions = {},
-): Diff {
+) {
   const asked = { alpha: options.alpha ?? 0.05, threshold: options.threshold ?? 0.05 };
   const [before, after] = [sideOf([a].flat()), sideOf([b].flat())];
   const differences = differencesOf([a].flat(), [b].flat());
@@ -91,23 +40,19 @@ export function diffResults(
     b: after.side,
     options: asked,
     differences,
+    /** False when a difference blocks. */
     comparable: !differences.some(({ blocks }) => blocks),
     figures,
     checks,
+    /** Measured on one side only. */
     onlyInA: [...before.figures.keys()].filter((name) => !after.figures.has(name)),
     onlyInB: [...after.figures.keys()].filter((name) => !before.figures.has(name)),
+    /** A figure became worse by more than the noise, or a check broke. */
     regression: figures.some(({ verdict }) => verdict === 'worse') || checks.some(({ change }) => change === 'broke'),
   };
 }
 
-interface Pooled {
-  readonly side: Side;
-  /** By name, with the runs of all results. */
-  readonly figures: ReadonlyMap<string, Figure>;
-  readonly checks: readonly Check[];
-}
-
-function sideOf(results: readonly BenchResult[]): Pooled {
+function sideOf(results: readonly BenchResult[]) {
   const trusted = results.filter(isTrusted);
   const bottlenecks =
     trusted.length > 0 ? [] : [...new Set(results.flatMap(({ generator }) => generator?.bottlenecks ?? []))];
@@ -116,7 +61,9 @@ function sideOf(results: readonly BenchResult[]): Pooled {
     scenario: distinct(results.map(({ scenario }) => scenario)),
     startedAt: results.map(({ startedAt }) => startedAt),
     commit: distinct(results.map(({ commit }) => commit)),
+    /** Reasons not to trust this side: the generator was the bottleneck in all its results. */
     bottlenecks,
+    /** Ignored results: their generator was the bottleneck, and other results can be trusted. */
     leftOut: results.filter((result) => !counted.includes(result)).map(({ startedAt }) => startedAt),
   };
   return { side, figures: pool(counted), checks: worstChecks(results) };
@@ -160,8 +107,9 @@ const NOT_LOAD: ReadonlySet<string> = new Set(['out', 'json', 'help']);
 /** Repetitions and service levels: the load is the same. */
 const NOT_BLOCKING: ReadonlySet<string> = new Set(['rounds', 'p50', 'p90', 'p99', 'p999', 'p9999', 'max']);
 
-function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Difference[] {
-  const found: Difference[] = [];
+/** `blocks`: the load differs, so figures are not comparable. */
+function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]) {
+  const found: Array<{ readonly what: string; readonly a: string; readonly b: string; readonly blocks: boolean }> = [];
   /** Results of one side that differ in a blocking value are no repetitions of each other. */
   const compare = (what: string, of: (result: BenchResult) => unknown, blocks = false): void => {
     const say = (results: readonly BenchResult[]): string =>
@@ -174,11 +122,7 @@ function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Di
     if (!NOT_LOAD.has(name))
       compare(`parameter ${name}`, ({ parameters }) => parameters[name], !NOT_BLOCKING.has(name));
   compare('seed', ({ seed }) => seed);
-  compare(
-    'machine',
-    ({ machine: { cpus, model, memoryGiB, platform, node } }) =>
-      `${cpus} x ${model}, ${memoryGiB} GiB, ${platform}, Node ${node}`,
-  );
+  compare('machine', ({ machine }) => machineOf(machine));
   compare('target', ({ target }) => (target.own ? 'started for the run' : target.url));
   compare('Redis', ({ target }) => target.redis);
   compare('version', ({ version }) => version);
@@ -186,38 +130,42 @@ function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]): Di
   return found;
 }
 
-/** Returns null if one side measured nothing. */
-function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOptions>): FigureDiff | null {
+/**
+ * Returns null if one side measured nothing. `change` is of the medians (0.1: 10 % more in B; null
+ * if A is zero), `p` of the rank test (null with too few runs).
+ */
+function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOptions>) {
   const [before, after] = [spreadOf(a), spreadOf(b)];
   if (!before || !after) return null;
-  const base = { name: a.name, unit: a.unit, better: a.better, a: before, b: after };
-  const change =
-    before.median === 0 ? (after.median === 0 ? 0 : null) : (after.median - before.median) / Math.abs(before.median);
-  if (a.unit !== b.unit || a.better !== b.better)
-    return {
-      ...base,
-      change: null,
-      p: null,
-      verdict: 'inconclusive',
-      why: `measured in "${a.unit}", then in "${b.unit}": a different figure with the same name`,
-    };
-  if (before.runs === 1 && after.runs === 1)
-    return { ...base, change, p: null, verdict: 'inconclusive', why: 'inconclusive: one run each' };
-  if (smallestP(before.runs, after.runs) > alpha)
-    return {
-      ...base,
-      change,
-      p: null,
-      verdict: 'inconclusive',
-      why: `${before.runs} and ${after.runs} runs: inconclusive (${runsNeeded(alpha)} each are enough)`,
-    };
+  const growth = after.median - before.median;
+  const relative = before.median === 0 ? (growth === 0 ? 0 : null) : growth / Math.abs(before.median);
+  const { name, unit, better } = a;
+  const found = (verdict: FigureVerdict, why: string, p: number | null = null, change = relative) => ({
+    name,
+    unit,
+    better,
+    a: before,
+    b: after,
+    change,
+    p,
+    verdict,
+    why,
+  });
+  if (unit !== b.unit || better !== b.better) {
+    const why = `measured in "${unit}", then in "${b.unit}": a different figure with the same name`;
+    return found('inconclusive', why, null, null);
+  }
+  if (before.runs === 1 && after.runs === 1) return found('inconclusive', 'inconclusive: one run each');
+  if (smallestP(before.runs, after.runs) > alpha) {
+    const runs = `${before.runs} and ${after.runs} runs`;
+    return found('inconclusive', `${runs}: inconclusive (${runsNeeded(alpha)} each are enough)`);
+  }
   const p = mannWhitneyP(a.runs, b.runs);
-  if (p > alpha) return { ...base, change, p, verdict: 'same', why: 'within the noise' };
-  if (change !== null && Math.abs(change) < threshold)
-    return { ...base, change, p, verdict: 'same', why: 'above the noise, but below the threshold' };
-  if (a.better === 'neither') return { ...base, change, p, verdict: 'changed', why: 'above the noise' };
-  const improved = a.better === 'higher' ? after.median > before.median : after.median < before.median;
-  return { ...base, change, p, verdict: improved ? 'better' : 'worse', why: 'above the noise' };
+  if (p > alpha) return found('same', 'within the noise', p);
+  if (relative !== null && Math.abs(relative) < threshold)
+    return found('same', 'above the noise, but below the threshold', p);
+  if (better === 'neither') return found('changed', 'above the noise', p);
+  return found((better === 'higher') === growth > 0 ? 'better' : 'worse', 'above the noise', p);
 }
 
 /** The runs per side that the rank test needs at this level. */
@@ -227,11 +175,12 @@ export function runsNeeded(alpha: number): number {
   return runs;
 }
 
-function diffChecks(a: readonly Check[], b: readonly Check[]): CheckDiff[] {
+function diffChecks(a: readonly Check[], b: readonly Check[]) {
   const before = new Map(a.map(({ name, ok }) => [name, ok]));
-  return b.flatMap(({ name, ok, detail }): CheckDiff[] => {
-    const was = before.get(name);
-    if (ok) return was === false ? [{ name, change: 'fixed', detail }] : [];
-    return [{ name, change: was === false ? 'still_broken' : 'broke', detail }];
+  return b.flatMap(({ name, ok, detail }) => {
+    const wasBroken = before.get(name) === false;
+    if (ok && !wasBroken) return [];
+    const change = ok ? ('fixed' as const) : wasBroken ? ('still_broken' as const) : ('broke' as const);
+    return [{ name, change, detail }];
   });
 }

@@ -9,32 +9,15 @@ export const RESULT_BYTES_MAX = 256 * 2 ** 20;
 const MISTAKES_NAMED_MAX = 5;
 const SAME_MOMENT_MAX = 1_000;
 
-export type ResultFileCode =
-  | 'not_found'
-  | 'not_readable'
-  | 'too_large'
-  | 'not_json'
-  | 'not_a_result'
-  | 'other_schema'
-  | 'invalid_fields'
-  | 'not_writable';
-
 /** The message names the file and what is wrong with it. */
 export class ResultFileError extends Error {
-  readonly code: ResultFileCode;
-  readonly path: string;
+  override readonly name = 'ResultFileError';
+  readonly code: string;
 
-  constructor(code: ResultFileCode, path: string, message: string, cause?: unknown) {
-    super(`${path}: ${message}`, cause === undefined ? undefined : { cause });
-    this.name = 'ResultFileError';
+  constructor(code: string, path: string, message: string, cause?: unknown) {
+    super(`${path}: ${message}`, { cause });
     this.code = code;
-    this.path = path;
   }
-}
-
-export interface ResultFiles {
-  readonly json: string;
-  readonly html: string;
 }
 
 /**
@@ -42,7 +25,7 @@ export interface ResultFiles {
  * JSON is written before validation, so that a long run with one invalid number keeps its file.
  * Throws `ResultFileError` that names the invalid field.
  */
-export function writeResult(result: BenchResult, folder: string): ResultFiles {
+export function writeResult(result: BenchResult, folder: string): { readonly json: string; readonly html: string } {
   const text = serialize(result);
   const json = writeUnderFreeName(text, result, folder);
   parseResult(text, json);
@@ -66,12 +49,8 @@ export function readResult(path: string): BenchResult {
     if (error instanceof ResultFileError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT') throw new ResultFileError('not_found', path, 'no such file', error);
-    throw new ResultFileError(
-      'not_readable',
-      path,
-      code === 'EISDIR' ? 'is a folder, not a result' : `cannot be read (${code ?? error})`,
-      error,
-    );
+    const why = code === 'EISDIR' ? 'is a folder, not a result' : `cannot be read (${code ?? error})`;
+    throw new ResultFileError('not_readable', path, why, error);
   }
   return parseResult(text, path);
 }
@@ -86,12 +65,10 @@ export function parseResult(text: string, path: string): BenchResult {
   }
   if (typeof value !== 'object' || value === null || !('schema' in value))
     throw new ResultFileError('not_a_result', path, 'JSON, but not a bench result: it has no "schema"');
-  if (value.schema !== RESULT_SCHEMA)
-    throw new ResultFileError(
-      'other_schema',
-      path,
-      `written as ${JSON.stringify(value.schema)?.slice(0, 60)}; this version reads "${RESULT_SCHEMA}"`,
-    );
+  if (value.schema !== RESULT_SCHEMA) {
+    const schema = JSON.stringify(value.schema)?.slice(0, 60);
+    throw new ResultFileError('other_schema', path, `written as ${schema}; this version reads "${RESULT_SCHEMA}"`);
+  }
   if (!Value.Check(resultSchema, value)) throw new ResultFileError('invalid_fields', path, mistakes(value));
   if (Number.isNaN(Date.parse(value.startedAt)))
     throw new ResultFileError('invalid_fields', path, '/startedAt is not a time (ISO 8601)');
@@ -148,13 +125,9 @@ function writing<T>(path: string, work: (part: string) => T): T {
   } catch (error) {
     throw new ResultFileError('not_writable', path, `cannot be written (${(error as Error).message})`, error);
   } finally {
-    discard(part);
+    // Ignores errors: the one before is reported.
+    try {
+      rmSync(part, { force: true });
+    } catch {}
   }
-}
-
-/** Ignores errors: the one before is reported. */
-function discard(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {}
 }

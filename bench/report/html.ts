@@ -9,22 +9,20 @@ import { figureTable, howToRead, notesSection, processTable, refusalTotals, runD
 import { outcomeOf } from './outcome.ts';
 import type { BenchResult } from './result.ts';
 
-export interface HtmlOptions {
-  /** Name of the file with the raw data beside the page. */
-  readonly json?: string;
-}
-
 const asset = (name: string): Markup => new Markup(readFileSync(new URL(`./html/${name}`, import.meta.url), 'utf8'));
 
-/** Renders a page of bounded size: long lines are thinned, long lists and texts are cut. */
-export function renderHtml(result: BenchResult, options: HtmlOptions = {}): string {
+/**
+ * Renders a page of bounded size: long lines are thinned, long lists and texts are cut. `json` is
+ * the name of the file with the raw data beside the page.
+ */
+export function renderHtml(result: BenchResult, { json = null }: { readonly json?: string | null } = {}): string {
   const outcome = outcomeOf(result);
   const script = asset('report.js');
   const hash = createHash('sha256').update(script.text).digest('base64');
   const policy =
     `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; ` +
     "base-uri 'none'; form-action 'none'";
-  const sections = sectionsOf(result, options);
+  const sections = sectionsOf(result, json);
   const links = sections.map(([id, title]) => html`<li><a href="#${id}">${title}</a></li>`);
   return html`<!doctype html>
 <html lang="en">
@@ -50,14 +48,14 @@ ${howToRead}
 `.text;
 }
 
-function sectionsOf(result: BenchResult, { json }: HtmlOptions) {
+function sectionsOf(result: BenchResult, json: string | null) {
   const all: ReadonlyArray<readonly [id: string, title: string, content: Content]> = [
     ['time', 'Over time', timePlots(result, ['throughput', 'audience', 'latency'])],
     ['latency', 'Latency', distribution(result.latencies)],
     ['refusals', 'Refusals', [refusalTotals(result), timePlots(result, ['refusals'])]],
     ['resources', 'Resource use', [processTable(result), timePlots(result, ['server', 'generator'])]],
     ['figures', 'All figures', figureTable(result)],
-    ['run', 'Run details', runDetails(result, json ?? null)],
+    ['run', 'Run details', runDetails(result, json)],
   ];
   return all
     .filter(([, , content]) => content !== nothing && !(Array.isArray(content) && content.length === 0))

@@ -5,6 +5,7 @@ import { type EveningResult, type Host, openEvening } from '../evening/host.ts';
 import {
   busiestOf,
   CPU_SHARE_MAX,
+  countOf,
   healthOf,
   LOOP_DELAY_P99_MS_MAX,
   latenciesOf,
@@ -56,17 +57,7 @@ const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 /** A process above this share of a core has no capacity left. */
 const FULL_SHARE = 0.85;
 
-interface Step {
-  readonly load: number;
-  readonly stretch: Stretch;
-  readonly levels: readonly Level[];
-  /** CPU of each process, in cores. */
-  readonly cores: ReadonlyArray<readonly [name: string, share: number]>;
-  /** Busy share of all CPUs of this machine. */
-  readonly machine: number;
-  /** Why the generator was at its limit; empty if it was not. */
-  readonly generatorFull: readonly string[];
-}
+type Step = Awaited<ReturnType<Stepper['step']>>;
 
 export const capacity = defineScenario({
   name: 'capacity',
@@ -79,9 +70,7 @@ export const capacity = defineScenario({
     const last = most ?? first * MOST_FACTOR;
     if (last < first) throw new FlagError(`--most ${last} is below --from ${first}`);
     if (of === 'chat' && first > viewers * CHAT_PER_USER)
-      throw new FlagError(
-        `${viewers} viewers may write ${viewers * CHAT_PER_USER} messages per second: raise --viewers`,
-      );
+      throw new FlagError(`${viewers} viewers may write ${viewers * CHAT_PER_USER} per second: raise --viewers`);
   },
   async run(context): Promise<BenchResult> {
     const { flags, common } = context;
@@ -138,13 +127,6 @@ class Search {
   }
 }
 
-interface Measured {
-  readonly stretch: Stretch;
-  /** Usage of the engine when the load began. */
-  readonly before: ServerReading | null;
-  readonly ticks: CpuTicks;
-}
-
 class Stepper {
   readonly host: Host;
   readonly #run: Run<typeof FLAGS>;
@@ -156,7 +138,7 @@ class Stepper {
     this.host = host;
   }
 
-  async step(load: number): Promise<Step> {
+  async step(load: number) {
     const { flags, common, target } = this.#run;
     const isRush = flags.of === 'buyers';
     const joining = await this.#resize(flags.of === 'chat' ? flags.viewers : load);
@@ -172,8 +154,11 @@ class Stepper {
       load,
       stretch,
       levels: this.#levels(samples, this.#run.samples(joining)),
+      /** CPU of each process, in cores. */
       cores: coresOf(before, after, busyMs / 1000),
+      /** Busy share of all CPUs of this machine. */
       machine,
+      /** Why the generator was at its limit; empty if it was not. */
       generatorFull: generatorLimits(samples, flags),
     };
   }
@@ -194,7 +179,7 @@ class Stepper {
     return { fromMs, toMs: fleet.nowMs() };
   }
 
-  async #chat(perSecond: number, load: number): Promise<Measured> {
+  async #chat(perSecond: number, load: number) {
     const { fleet, flags, common, target } = this.#run;
     const forMs = common.seconds * 1000;
     const fromMs = fleet.secondAfter(AHEAD_MS);
@@ -206,19 +191,12 @@ class Stepper {
     return { stretch: { fromMs, toMs: fromMs + forMs }, before, ticks };
   }
 
-  async #press(buyers: number): Promise<Measured> {
+  async #press(buyers: number) {
     const { fleet, flags, target } = this.#run;
     const units = Math.max(4, Math.round(buyers / 5));
     const times = { opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: 15_000, withinMs: flags.within };
-    const { openingMs } = await this.host.sell({
-      units,
-      buyers,
-      perBuyer: 2,
-      early: 0,
-      twice: 0.05,
-      regret: 0,
-      ...times,
-    });
+    const behavior = { perBuyer: 2, early: 0, twice: 0.05, regret: 0 };
+    const { openingMs } = await this.host.sell({ units, buyers, ...behavior, ...times });
     this.#run.phase(`${whole(buyers)} ${UNIT.buyers}`, { fromMs: openingMs });
     await fleet.until(openingMs);
     const [before, ticks] = [await target.read(), cpuTicks()];
@@ -231,20 +209,18 @@ class Stepper {
     const { of, deliveryP99, decisionP99, joinP99, deliveredShare } = this.#run.flags;
     const joins = latencyOf(joining, 'join');
     const joined = this.#run.gauge('viewers');
-    const sum = (name: string): number => samples.reduce((total, { counters }) => total + (counters[name] ?? 0), 0);
-    const delivered = sum('delivered');
-    return [
-      ...(joined < this.#viewers ? [atLeast('(all viewers joined)', this.#viewers, joined, String)] : []),
-      ...(joins === undefined ? [] : latencyLevel('joinP99', joinP99, joins)),
-      ...(of === 'buyers'
-        ? latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))
-        : [
-            ...(sum('chat sent') === 0 ? [] : latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery'))),
-            ...(delivered === 0
-              ? []
-              : shareLevel('deliveredShare', deliveredShare, delivered, delivered + sum('missed'))),
-          ]),
-    ];
+    const delivered = countOf(samples, 'delivered');
+    const levels = joined < this.#viewers ? [atLeast('(all viewers joined)', this.#viewers, joined, String)] : [];
+    if (joins !== undefined) levels.push(...latencyLevel('joinP99', joinP99, joins));
+    if (of === 'buyers') {
+      levels.push(...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision')));
+      return levels;
+    }
+    if (countOf(samples, 'chat sent') > 0)
+      levels.push(...latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery')));
+    if (delivered > 0)
+      levels.push(...shareLevel('deliveredShare', deliveredShare, delivered, delivered + countOf(samples, 'missed')));
+    return levels;
   }
 }
 
@@ -261,7 +237,7 @@ function generatorLimits(samples: readonly Sample[], { of, decisionP99, delivery
   ];
 }
 
-function coresOf(before: ServerReading | null, after: ServerReading | null, seconds: number): Step['cores'] {
+function coresOf(before: ServerReading | null, after: ServerReading | null, seconds: number) {
   const processes = usedBetween(before, after)?.processes ?? [];
   return processes.map(({ name, cpuSeconds }) => [name, cpuSeconds / seconds] as const).sort(([, a], [, b]) => b - a);
 }
@@ -275,19 +251,14 @@ function broken({ levels, generatorFull }: Step): string | null {
     : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
 }
 
-interface CpuTicks {
-  readonly busy: number;
-  readonly all: number;
-}
-
 /** Of all CPUs of this machine since it started. */
-function cpuTicks(): CpuTicks {
+function cpuTicks() {
   const times = cpus().map((cpu) => cpu.times);
   const all = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
   return { all, busy: all - times.reduce((sum, { idle }) => sum + idle, 0) };
 }
 
-function busySince(before: CpuTicks): number {
+function busySince(before: ReturnType<typeof cpuTicks>): number {
   const now = cpuTicks();
   return now.all === before.all ? 0 : (now.busy - before.busy) / (now.all - before.all);
 }
@@ -318,18 +289,14 @@ function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readon
     `step ${whole(step.load)}: ${broken(step) ?? 'held'}; ` +
     step.levels.map(({ flag, measured }) => `${flag.replace('--', '')} ${measured}, `).join('') +
     bottleneckOf(step);
+  const since = of === 'buyers' ? 'from due to reply' : 'from due to each reader';
   const result = run.finish({
     figures: [
       runFigures.higher('largest load that held', unit, () => held, `all service levels met: ${met}`),
       ...(first === null
         ? []
         : [runFigures.higher('first load that broke', unit, () => first.load, broken(first) ?? '')]),
-      runFigures.lower(
-        'p99 at the largest',
-        'ms',
-        () => headline?.p99Ms,
-        of === 'buyers' ? 'from due to reply' : 'from due to each reader',
-      ),
+      runFigures.lower('p99 at the largest', 'ms', () => headline?.p99Ms, since),
       ...(best?.cores ?? []).map(([name, used]) =>
         runFigures.lower(`${name} at the largest`, 'cores', () => used, 'CPU seconds per second'),
       ),

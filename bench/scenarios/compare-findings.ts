@@ -59,11 +59,6 @@ function peerFigures({ peer, best, probes, idleBytes }: PeerRounds): Figure[] {
   ];
 }
 
-interface Ratio {
-  readonly figure: Figure;
-  readonly bound: number | undefined;
-}
-
 const TARGETS: Readonly<Record<string, number>> = {
   'stampede / bare-uws, delivered/s': 0.8,
   'stampede / nats, delivered/s': 4,
@@ -73,10 +68,10 @@ const TARGETS: Readonly<Record<string, number>> = {
 };
 
 /** One ratio per round: both sides ran within minutes. */
-function ratiosOf(all: readonly PeerRounds[]): Ratio[] {
+function ratiosOf(all: readonly PeerRounds[]) {
   const subject = all.find(({ peer }) => peer === SUBJECT);
   if (subject === undefined) return [];
-  const ratio = (other: PeerRounds, of: 'delivered/s' | 'CPU'): Ratio => {
+  const ratio = (other: PeerRounds, of: 'delivered/s' | 'CPU') => {
     const value = (step: PeerMeasurement): number =>
       of === 'CPU' ? step.serverCpuPerMillion : step.deliveredPerSecond;
     const others = valuesOf(other, value);
@@ -109,10 +104,15 @@ export function levelsOf(all: readonly PeerRounds[]): Level[] {
     if (bound === undefined) return [];
     const measured = median(runs);
     const shown = Number.isNaN(measured) ? 'no round in which both held' : `${measured.toFixed(3)} x`;
-    return better === 'lower'
-      ? [target(name, `<= ${bound} x`, shown, measured <= bound)]
-      : [target(name, `>= ${bound} x`, shown, measured >= bound)];
+    const [sign, ok] = better === 'lower' ? ['<=', measured <= bound] : ['>=', measured >= bound];
+    return [target(name, `${sign} ${bound} x`, shown, ok)];
   });
+  const idleLevel = target(
+    `${SUBJECT} bytes per idle connection`,
+    `<= ${IDLE_BYTES_MAX}`,
+    idle.toFixed(0),
+    idle <= IDLE_BYTES_MAX,
+  );
   return [
     target(
       `${SUBJECT} delivered/s`,
@@ -121,16 +121,7 @@ export function levelsOf(all: readonly PeerRounds[]): Level[] {
       delivered >= DELIVERED_MIN && p99Ms <= P99_MS_MAX,
     ),
     ...ratios,
-    ...(Number.isNaN(idle)
-      ? []
-      : [
-          target(
-            `${SUBJECT} bytes per idle connection`,
-            `<= ${IDLE_BYTES_MAX}`,
-            idle.toFixed(0),
-            idle <= IDLE_BYTES_MAX,
-          ),
-        ]),
+    ...(Number.isNaN(idle) ? [] : [idleLevel]),
   ];
 }
 
@@ -160,7 +151,7 @@ export function checksOf(all: readonly PeerRounds[]): Check[] {
       check(
         'the machine was otherwise idle',
         !(others > OTHERS_SHARE_MAX),
-        `at most ${others.toFixed(2)} of a core for other processes`,
+        `others: at most ${others.toFixed(2)} of a core`,
       ),
       check('the publisher was on time', late <= LATE_SHARE_MAX, `${(late * 100).toFixed(2)} % of messages left late`),
     ];

@@ -38,11 +38,7 @@ const JOIN_EVERY_MS = 5;
 
 type Mode = 'at a rate' | 'flat out';
 
-interface Part {
-  readonly mode: Mode;
-  readonly phase: Phase;
-  readonly load: HttpLoadResult;
-}
+type Part = { readonly mode: Mode; readonly phase: Phase; readonly load: HttpLoadResult };
 
 export const control = defineScenario({
   name: 'control',
@@ -59,12 +55,8 @@ export const control = defineScenario({
     const { office } = target;
     if (office === null) throw new Error('this scenario needs the control API');
     const originMs = performance.now();
-    const routes = await prepare(
-      context,
-      target,
-      office,
-      (n) => new BackOffice(url, apiKeys[n % apiKeys.length] ?? ''),
-    );
+    const officeOf = (n: number): BackOffice => new BackOffice(url, apiKeys[n % apiKeys.length] ?? '');
+    const routes = await prepare(context, target, office, officeOf);
     const seconds: Array<HttpSecond & { readonly mode: Mode }> = [];
     const parts: Part[] = [];
     const rate = flags.rate ?? (target.own ? RATE_OWN : RATE_REMOTE);
@@ -169,12 +161,8 @@ const sumOf = (parts: readonly Part[], of: (load: HttpLoadResult) => number): nu
   parts.reduce((sum, { load }) => sum + of(load), 0);
 
 function healthOf(parts: readonly Part[], cpuSeconds: number, loopDelayP99Ms: number): GeneratorHealth {
-  const busiestShare =
-    cpuSeconds /
-    Math.max(
-      0.001,
-      sumOf(parts, ({ seconds }) => seconds),
-    );
+  const loadSeconds = sumOf(parts, ({ seconds }) => seconds);
+  const busiestShare = cpuSeconds / Math.max(0.001, loadSeconds);
   const bottlenecks = [
     ...(busiestShare > CPU_SHARE_MAX ? [`autocannon used ${Math.round(busiestShare * 100)} % of a core`] : []),
     ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX

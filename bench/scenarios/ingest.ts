@@ -13,7 +13,7 @@ import { openRoom } from './room.ts';
 import { joinRateFlag, warmUpFlag } from './room-flags.ts';
 import { defineLoad } from './scenario.ts';
 import { AHEAD_MS, type Run, secondsOf } from './scenario-run.ts';
-import { cpuSecondsBetween, type ServerReading } from './target.ts';
+import { cpuSecondsBetween } from './target.ts';
 
 const FLAGS = {
   sockets: count(1_000, 'connections that write', { max: 100_000 }),
@@ -35,15 +35,10 @@ const DRAIN_MS = 1_000;
 /** No writer is refused for its rate: the rate is what is measured. */
 const RATES = { CHAT_PER_SECOND: '100000', REQUESTS_PER_SECOND: '100000' };
 
-interface Reading {
-  readonly server: ServerReading | null;
-  readonly redisCommands: number;
-}
-
 interface Phase {
   readonly stretch: Stretch;
-  readonly before: Reading;
-  after: Reading | null;
+  readonly before: Awaited<ReturnType<typeof read>>;
+  after: Phase['before'] | null;
 }
 
 export const ingest = defineLoad({
@@ -134,7 +129,7 @@ export const ingest = defineLoad({
   },
 });
 
-async function read(run: Run<typeof FLAGS>): Promise<Reading> {
+async function read(run: Run<typeof FLAGS>) {
   const redisCommands = (await run.target.engine?.redis.commandsRun()) ?? Number.NaN;
   return { server: await run.readServer(), redisCommands };
 }

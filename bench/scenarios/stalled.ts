@@ -31,11 +31,7 @@ const TRAIL_MS = 1_500;
 const MEASURING_VIEWERS = 100;
 const TOO_SLOW = 'closed_4001';
 
-interface Phase {
-  readonly stretch: Stretch;
-  readonly memoryGrowthBytes: number;
-  readonly demoted: number;
-}
+type Phase = { readonly stretch: Stretch; readonly memoryGrowthBytes: number; readonly demoted: number };
 
 interface Round {
   readonly quiet: Phase;
@@ -77,11 +73,8 @@ export const stalled = defineLoad({
       const before = await readGateway(run);
       await fleet.until(stretch.toMs);
       const after = await readGateway(run);
-      return {
-        stretch,
-        memoryGrowthBytes: after.memoryBytes - before.memoryBytes,
-        demoted: after.demotions - before.demotions,
-      };
+      const memoryGrowthBytes = after.memoryBytes - before.memoryBytes;
+      return { stretch, memoryGrowthBytes, demoted: after.demotions - before.demotions };
     };
     for (let round = 1; round <= common.rounds; round++) {
       const fromMs = fleet.secondAfter(0);

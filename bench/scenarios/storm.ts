@@ -45,6 +45,7 @@ export const storm = defineLoad({
     const { viewers, resumeP99, allResumed } = run.flags;
     const resume = run.latency('resume');
     const { higher, lower } = figuresOver(rounds);
+    const perViewer = ({ redisCommands }: Round): number => redisCommands / viewers;
     return {
       figures: [
         lower('all resumed', 'ms', ({ allResumedMs }) => allResumedMs, 'from the first attempt to the last welcome'),
@@ -58,14 +59,7 @@ export const storm = defineLoad({
         ),
         ...(run.target.engine === null
           ? []
-          : [
-              lower(
-                'Redis commands per viewer',
-                '',
-                ({ redisCommands }) => redisCommands / viewers,
-                'beyond those of an idle room in the same time',
-              ),
-            ]),
+          : [lower('Redis commands per viewer', '', perViewer, 'beyond an idle room')]),
       ],
       checks: rounds.flatMap(({ checks }) => checks),
       levels: [
