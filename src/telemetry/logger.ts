@@ -65,8 +65,8 @@ export function createLogger(options: LogOptions = {}): Logger {
 }
 
 /**
- * Writes each record at once. While the reader of a pipe does not read, records wait in memory:
- * by default, pino blocks the whole process until the pipe has space.
+ * Writes each record at once. Records wait in memory while a pipe is full, and are lost if it still
+ * is at the end. By default, pino waits at the end of the process until the pipe is read.
  */
 function standardOutput(): DestinationStream {
   // Access to `process.stdout` makes a pipe non-blocking.
