@@ -8,18 +8,13 @@ import {
   unpackLedger,
   unpackReservation,
 } from '../../src/redis/records.ts';
-import { KEY_PREFIX } from './engine-under-test.ts';
-
-interface LoggedEvent {
-  readonly at: number;
-  readonly type: string;
-}
+import { KEY_PREFIX, SHOW } from './engine-under-test.ts';
 
 export interface Books {
   readonly epoch: string;
   readonly offset: number;
   readonly reservations: ReadonlyMap<string, ReservationRecord>;
-  readonly events: ReadonlyMap<number, LoggedEvent>;
+  readonly events: ReadonlyMap<number, { readonly at: number; readonly type: string }>;
   /** What each script wrote into the ledger. */
   readonly ledger: ReadonlyArray<readonly LedgerEntry[]>;
   /** Members of the waitlists. */
@@ -30,8 +25,8 @@ export interface Books {
 
 type StreamEntries = Array<[id: Buffer, fields: Buffer[]]>;
 
-export async function readBooks(client: Redis, show: string): Promise<Books> {
-  const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
+export async function readBooks(client: Redis): Promise<Books> {
+  const key = (name: string): string => `${KEY_PREFIX}{${SHOW}}:${name}`;
   const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
   const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
   const log = (await client.xrangeBuffer(key('log'), '-', '+')) as StreamEntries;

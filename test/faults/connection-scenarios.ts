@@ -5,19 +5,19 @@ import { type Cut, TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { replyOf } from '../../bench/users/back-office.ts';
 import { isReplayed, type Reply, reservationOf } from '../../bench/users/buyer.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
-import { createFlashSaleShow, type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
+import { SHOW } from './engine-under-test.ts';
+import { type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
 import { type Fields, PlainClient } from './plain-client.ts';
-import { checkRun } from './run-checker.ts';
 import { type Scene, scenario } from './scenario.ts';
-import { type FaultBuyer, joinUsers, outcomeOf, type Users } from './virtual-users.ts';
+import { type FaultBuyer, outcomeOf, type Users } from './virtual-users.ts';
 
 const CUTS: readonly Cut[] = ['now', 'before the reply', 'before the reply', 'after a silence'];
 const shown = (value: unknown): string => JSON.stringify(value).slice(0, 300);
 
 /** Events continue while connections break, so that there is something to miss. */
-async function announceUntil({ office, show }: FlashSaleShow, everyMs: number, untilMs: number): Promise<void> {
+async function announceUntil({ office }: FlashSaleShow, everyMs: number, untilMs: number): Promise<void> {
   for (let n = 0; Date.now() < untilMs; n++) {
-    await office.announce(show, `Announcement ${n}`);
+    await office.announce(SHOW, `Announcement ${n}`);
     await sleep(everyMs);
   }
 }
@@ -25,57 +25,51 @@ async function announceUntil({ office, show }: FlashSaleShow, everyMs: number, u
 export const redisConnectionCut = scenario(
   'connection to Redis cut',
   { proxied: (name) => name.startsWith('gateway') },
-  async ({ engine, prng, expect, note }) => {
-    const { redisProxy } = engine;
-    const staged = await createFlashSaleShow(engine, 'cut', { units: 14, opensInMs: 1_500 });
-    const users = await joinUsers(engine, staged, prng, { spreadMs: 1_500 });
+  async ({ engine: { redisProxy }, prng, join, expect, note }) => {
+    const users = await join({ units: 14 }, { spreadMs: 1_500 });
+    const { staged } = users.world;
     const rushEnd = staged.opensAt + 3_000;
-    const cutting = (async () => {
-      await sleep(Math.max(0, staged.opensAt - Date.now() - 100));
+    const cut = async (): Promise<void> => {
+      await users.opening(-100);
       while (Date.now() < rushEnd) {
         await sleep(prng.int(50, 700));
         redisProxy.cut(prng.pick(CUTS));
       }
-    })();
-    await Promise.all([users.rush(), cutting, announceUntil(staged, 60, rushEnd)]);
+    };
+    await users.rush(() => Promise.all([cut(), announceUntil(staged, 60, rushEnd)]));
     expect(redisProxy.cuts > 0, 'no connection was cut');
-    const verdict = await checkRun(engine, users, { unbroken: users.clients });
     note(`${redisProxy.cuts} connections cut`);
-    await users.leave();
-    return verdict;
+    return { unbroken: users.clients };
   },
 );
 
 export const clientConnectionsDropped = scenario(
   'client connections dropped for 2 s',
   {},
-  async ({ engine, prng, note }) => {
-    const staged = await createFlashSaleShow(engine, 'drop', { units: 14, opensInMs: 1_500 });
+  async ({ engine, prng, join, onEnd, note }) => {
     const proxies = await Promise.all(engine.gateways.map(({ port }) => TcpProxy.to({ port })));
-    try {
-      const gatewayUrls = proxies.map(({ port }) => `ws://127.0.0.1:${port}`);
-      const users = await joinUsers(engine, staged, prng, { spreadMs: 4_000, gatewayUrls });
-      const dropping = proxies.map(async (proxy, at) => {
-        const draw = prng.fork(at);
-        await sleep(Math.max(0, staged.opensAt - Date.now()) + draw.int(-200, 700));
-        for (let drop = 0; drop < 2; drop++) {
-          await proxy.blackout(2_000);
-          await sleep(draw.int(200, 800));
-        }
-      });
-      await Promise.all([users.rush(), ...dropping, announceUntil(staged, 40, staged.opensAt + 5_500)]);
-      const verdict = await checkRun(engine, users);
-      const sum = (of: (client: PlainClient) => number): number =>
-        users.clients.reduce((total, client) => total + of(client), 0);
+    onEnd(() => Promise.all(proxies.map((proxy) => proxy.close())));
+    const gatewayUrls = proxies.map(({ port }) => `ws://127.0.0.1:${port}`);
+    const users = await join({ units: 14 }, { spreadMs: 4_000, gatewayUrls });
+    const { staged } = users.world;
+    const drop = async (proxy: TcpProxy, at: number): Promise<void> => {
+      const draw = prng.fork(at);
+      await users.opening();
+      await sleep(draw.int(-200, 700));
+      for (let drops = 0; drops < 2; drops++) {
+        await proxy.blackout(2_000);
+        await sleep(draw.int(200, 800));
+      }
+    };
+    await users.rush(() => Promise.all([...proxies.map(drop), announceUntil(staged, 40, staged.opensAt + 5_500)]));
+    const sum = (of: (client: PlainClient) => number): number =>
+      users.clients.reduce((total, client) => total + of(client), 0);
+    const afterCheck = (): void =>
       note(
         `${sum(({ losses }) => losses)} connections lost, ${sum(({ resumed }) => resumed)} resumed, ` +
           `${sum(({ snapshots }) => snapshots)} snapshots`,
       );
-      await users.leave();
-      return verdict;
-    } finally {
-      for (const proxy of proxies) await proxy.close();
-    }
+    return { afterCheck };
   },
 );
 
@@ -92,16 +86,16 @@ class TwinConnections {
     this.#users = users;
     this.#prng = prng;
     this.#scene = scene;
-    const { staged, gatewayUrls } = users.world;
+    const { gatewayUrls } = users.world;
     const port = scene.engine.gateways.find(({ name }) => name === buyer.client.node)?.port ?? 0;
     const urls = gatewayUrls.filter((url) => !url.endsWith(`:${port}`));
-    this.second = new PlainClient({ urls, show: staged.show, token: signToken(staged.show, buyer.user), prng });
+    this.second = new PlainClient({ urls, show: SHOW, token: signToken(buyer.user), prng });
   }
 
   async play(): Promise<void> {
     const { world } = this.#users;
     const { user } = this.#buyer;
-    await sleep(Math.max(0, world.staged.opensAt - Date.now() + this.#prng.int(0, 600)));
+    await this.#users.opening(this.#prng.int(0, 600));
     for (let round = 1; round <= 2; round++) {
       const key = `r-${round}`;
       const lines = [{ sku: this.#prng.pick(SKUS), qty: this.#prng.int(1, 2) }];
@@ -172,10 +166,10 @@ export const sentTwice = scenario(
   'every request sent twice',
   { others: ['control,jobs', 'control'] },
   async (scene) => {
-    const { engine, prng, expect } = scene;
-    const staged = await createFlashSaleShow(engine, 'twice', { units: 16, opensInMs: 1_800 });
-    const users = await joinUsers(engine, staged, prng, { buyers: 24 });
+    const { prng, join, expect, onEnd } = scene;
+    const users = await join({ units: 16, opensInMs: 1_800 }, { buyers: 24 });
     const twins = users.buyers.map((buyer, at) => new TwinConnections(buyer, users, scene, prng.fork(500 + at)));
+    onEnd(() => Promise.all(twins.map(({ second }) => second.close())));
     await Promise.all(twins.map(({ second }) => second.connect()));
     await Promise.all(twins.map((each) => each.play()));
     for (const [at, { second }] of twins.entries()) {
@@ -191,7 +185,7 @@ export const sentTwice = scenario(
       const { id, amount } = reservation;
       const [orderRef, key] = [`order-${id}`, `confirm-http-${id}`];
       const replies = await Promise.all(
-        staged.offices.map((office) => replyOf(office.confirm(staged.show, id, { orderRef, amount }, key))),
+        users.world.staged.offices.map((office) => replyOf(office.confirm(SHOW, id, { orderRef, amount }, key))),
       );
       for (const reply of replies)
         expect(
@@ -208,9 +202,6 @@ export const sentTwice = scenario(
         () => ({ type: 'ok', reservation: id }),
       );
     }
-    const verdict = await checkRun(engine, users, { unbroken: users.clients });
-    await Promise.all(twins.map(({ second }) => second.close()));
-    await users.leave();
-    return verdict;
+    return { unbroken: users.clients };
   },
 );

@@ -1,13 +1,14 @@
 /** The whole engine, each role in a process that a test can kill, stop and start again. */
 import { EngineProcess, Program, plainEnvironment } from '../../bench/launch/engine-process.ts';
 import { freePort } from '../../bench/launch/free-port.ts';
-import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { programArguments } from '../support/root.ts';
 
 export const API_KEY = 'an-api-key-for-fault-runs';
 export const AUTH_SECRET = 'a-secret-for-fault-runs-of-32-bytes-and-more';
 export const KEY_PREFIX = 'faults:';
+export const SHOW = 'show';
 const PROGRAM = programArguments('src/cli/main');
 const SHIFTED_CLOCK = new URL('./shifted-clock.mjs', import.meta.url).href;
 
@@ -50,22 +51,9 @@ export class Part extends EngineProcess {
   }
 }
 
-export interface EngineUnderTest {
-  readonly redis: RedisServer;
-  /** Between Redis and the processes that the plan put behind it. */
-  readonly redisProxy: TcpProxy;
-  readonly parts: readonly Part[];
-  readonly gateways: readonly Part[];
-  /** The first process with these roles, for example `control,jobs`. */
-  other(roles: string): Part;
-  readonly gatewayUrls: readonly string[];
-  readonly controlUrls: readonly string[];
-  /** Runs `stampede verify`. */
-  verify(show: string): Promise<{ code: number | null; report: { violations: string[] }; text: string }>;
-  stop(): Promise<void>;
-}
+export type EngineUnderTest = Awaited<ReturnType<typeof startEngineUnderTest>>;
 
-export async function startEngineUnderTest(plan: EnginePlan = {}): Promise<EngineUnderTest> {
+export async function startEngineUnderTest(plan: EnginePlan = {}) {
   const { gateways: count = 2, others = ['control,jobs'], appendfsync = 'everysec' } = plan;
   const redis = await startRedis({ appendfsync });
   const redisProxy = await TcpProxy.to({ path: redis.socketPath });
@@ -91,17 +79,19 @@ export async function startEngineUnderTest(plan: EnginePlan = {}): Promise<Engin
     const controls = rest.filter(({ roles }) => roles.includes('control'));
     return {
       redis,
+      /** Between Redis and the processes that the plan put behind it. */
       redisProxy,
       parts,
       gateways,
-      other(roles) {
+      /** Returns the first process with these roles, for example `control,jobs`. */
+      other(roles: string): Part {
         const found = rest.find((part) => part.roles === roles);
         if (!found) throw new Error(`no process has the roles ${roles}`);
         return found;
       },
       gatewayUrls: gateways.map(({ port }) => `ws://127.0.0.1:${port}`),
       controlUrls: controls.map(({ port }) => `http://127.0.0.1:${port}`),
-      verify: (show) => verify(show, redis.url),
+      verify: () => verify(redis.url),
       stop,
     };
   } catch (error) {
@@ -110,8 +100,9 @@ export async function startEngineUnderTest(plan: EnginePlan = {}): Promise<Engin
   }
 }
 
-async function verify(show: string, redisUrl: string): ReturnType<EngineUnderTest['verify']> {
-  const command = [...PROGRAM, 'verify', '--show', show, '--json'];
+/** Runs `stampede verify`. */
+async function verify(redisUrl: string) {
+  const command = [...PROGRAM, 'verify', '--show', SHOW, '--json'];
   const env = { ...plainEnvironment(), REDIS_URL: redisUrl, KEY_PREFIX };
   const { code, stdout, stderr } = await new Program({ name: 'verify', command, env }).finished;
   const text = stdout + stderr;

@@ -11,11 +11,10 @@ import type { Result } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
 import { descendants, serve } from '../cli/program.ts';
-import { AUTH_SECRET, KEY_PREFIX, startEngineUnderTest } from './engine-under-test.ts';
+import { AUTH_SECRET, KEY_PREFIX, SHOW, startEngineUnderTest } from './engine-under-test.ts';
 import { signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
 
-const SHOW = 'evening';
 const VIEWERS = 10;
 const CHAT_EVERY_MS = 350;
 const ANNOUNCE_EVERY_MS = 40;
@@ -65,7 +64,7 @@ async function survives(
   const prng = createPrng(5);
   const clients = Array.from(
     { length: VIEWERS },
-    (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(SHOW, `v${i}`), prng: prng.fork(i) }),
+    (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(`v${i}`), prng: prng.fork(i) }),
   );
   t.teardown(() => Promise.all(clients.map((client) => client.close())));
   await Promise.all(clients.map((client) => client.connect()));
@@ -122,7 +121,7 @@ async function survives(
   t.comment(`${count(({ losses }) => losses > 0)} lost the connection, ${count(({ resumed }) => resumed > 0)} resumed`);
   // The report of the dead node expires. The next report of another node leaves it out.
   await ageReports(redis, LIMITS.nodeCountsTtlMs);
-  const late = new PlainClient({ urls, show: SHOW, token: signToken(SHOW, 'late'), prng });
+  const late = new PlainClient({ urls, show: SHOW, token: signToken('late'), prng });
   t.teardown(() => late.close());
   await late.connect();
   for (let waited = 0; waited < 200 && (await viewersOf(store)) !== VIEWERS + 1; waited += 1) await sleep(50);

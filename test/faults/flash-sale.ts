@@ -1,7 +1,7 @@
 /** A live show with one flash sale of two SKUs, created over HTTP; and tokens for its viewers. */
 import { createHmac } from 'node:crypto';
 import { BackOffice } from '../../bench/users/back-office.ts';
-import { API_KEY, AUTH_SECRET, type EngineUnderTest } from './engine-under-test.ts';
+import { API_KEY, AUTH_SECRET, type EngineUnderTest, SHOW } from './engine-under-test.ts';
 
 export const SALE = 'drop';
 export const SKUS = ['tee-m', 'tee-l'] as const;
@@ -12,13 +12,13 @@ const TIMEOUT_MS = 20_000;
 export interface SalePlan {
   /** Units of each SKU. */
   readonly units: number;
-  readonly opensInMs: number;
+  /** 1.5 s unless given. */
+  readonly opensInMs?: number;
   readonly durationMs?: number;
   readonly holdMs?: number;
 }
 
 export interface FlashSaleShow {
-  readonly show: string;
   readonly units: number;
   readonly opensAt: number;
   readonly closesAt: number;
@@ -27,19 +27,16 @@ export interface FlashSaleShow {
   readonly office: BackOffice;
 }
 
-export async function createFlashSaleShow(
-  { controlUrls }: EngineUnderTest,
-  show: string,
-  { units, opensInMs, durationMs = 600_000, holdMs = 120_000 }: SalePlan,
-): Promise<FlashSaleShow> {
+export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan: SalePlan): Promise<FlashSaleShow> {
+  const { units, opensInMs = 1_500, durationMs = 600_000, holdMs = 120_000 } = plan;
   const offices = controlUrls.map((url) => new BackOffice(url, API_KEY, { tries: 1, timeoutMs: TIMEOUT_MS }));
   const [office] = offices;
   if (office === undefined) throw new Error('no process has the control role');
-  await office.createShow({ id: show, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
-  await office.putProduct(show, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
-  await office.startShow(show);
+  await office.createShow({ id: SHOW, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
+  await office.putProduct(SHOW, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
+  await office.startShow(SHOW);
   const { opensAt, closesAt } = await office.createSale(
-    show,
+    SHOW,
     {
       id: SALE,
       title: 'Drop',
@@ -52,14 +49,14 @@ export async function createFlashSaleShow(
     },
     'create',
   );
-  return { show, units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
+  return { units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
 }
 
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** Returns a token as an identity provider signs it. Negative `ttlMs`: it has expired. */
-export function signToken(show: string, user: string, ttlMs = 3_600_000, role = 'buyer'): string {
+export function signToken(user: string, ttlMs = 3_600_000, role = 'buyer'): string {
   const exp = Math.floor((Date.now() + ttlMs) / 1000);
-  const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded({ sub: user, name: user, show, role, exp })}`;
+  const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded({ sub: user, name: user, show: SHOW, role, exp })}`;
   return `${signed}.${createHmac('sha256', AUTH_SECRET).update(signed).digest('base64url')}`;
 }

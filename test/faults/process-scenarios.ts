@@ -3,59 +3,52 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { replyOf } from '../../bench/users/back-office.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { type Books, readBooks } from './books.ts';
-import { createFlashSaleShow, SALE } from './flash-sale.ts';
+import { SHOW } from './engine-under-test.ts';
+import { SALE } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
-import { checkRun } from './run-checker.ts';
 import { scenario } from './scenario.ts';
-import { joinUsers, outcomeOf } from './virtual-users.ts';
+import { outcomeOf } from './virtual-users.ts';
 
 const FREED_WITHIN_MS = 1_000;
 /** Takes milliseconds on an idle machine; the bound distinguishes a timer from a sweep. */
 const PUNCTUAL_MS = 500;
 
-const untilAfter = (atMs: number, moreMs: number): Promise<void> => sleep(Math.max(0, atMs - Date.now()) + moreMs);
 const expiredIn = ({ reservations }: Books) => [...reservations.values()].filter(({ state }) => state === 'expired');
 
-export const gatewayKilled = scenario('gateway killed', {}, async ({ engine, prng, expect, note }) => {
-  const staged = await createFlashSaleShow(engine, 'gw', { units: 14, opensInMs: 1_500 });
-  const users = await joinUsers(engine, staged, prng);
+export const gatewayKilled = scenario('gateway killed', {}, async ({ engine, prng, join, expect, note }) => {
+  const users = await join({ units: 14 });
   const victim = prng.pick(engine.gateways);
   const survivors = users.clients.filter(({ node }) => node !== victim.name);
   expect(survivors.length < users.clients.length, 'no client was on the killed gateway');
-  const killing = (async () => {
-    await untilAfter(staged.opensAt, prng.int(0, 500));
+  await users.rush(async () => {
+    await users.opening(prng.int(0, 500));
     await victim.kill();
     await sleep(prng.int(200, 1_500));
     await victim.start();
-  })();
-  await Promise.all([users.rush(), killing]);
-  const verdict = await checkRun(engine, users, { unbroken: survivors });
-  note(`${users.clients.filter(({ resumed }) => resumed > 0).length} resumed, ${survivors.length} survived`);
-  await users.leave();
-  return verdict;
+  });
+  const afterCheck = (): void =>
+    note(`${users.clients.filter(({ resumed }) => resumed > 0).length} resumed, ${survivors.length} survived`);
+  return { unbroken: survivors, afterCheck };
 });
 
-export const controlKilled = scenario('control and jobs killed', {}, async ({ engine, prng, expect, note }) => {
+export const controlKilled = scenario('control and jobs killed', {}, async ({ engine, prng, join, expect, note }) => {
   const durationMs = 3_000;
-  const sale = { units: 14, opensInMs: 1_500, durationMs, holdMs: LIMITS.holdMinMs };
-  const staged = await createFlashSaleShow(engine, 'ctl', sale);
-  const users = await joinUsers(engine, staged, prng, { patienceMs: 40_000 });
+  const users = await join({ units: 14, durationMs, holdMs: LIMITS.holdMinMs }, { patienceMs: 40_000 });
+  const { staged } = users.world;
   const victim = engine.other('control,jobs');
   const [viewer] = users.viewers as [PlainClient];
   const redis = engine.redis.admin;
-  const killing = (async () => {
+  await users.rush(async () => {
     // Before the opening or among the confirms: only gateways open, close and expire meanwhile.
-    await untilAfter(staged.opensAt, prng.pick([-300, prng.int(50, 500)]));
+    await users.opening(prng.pick([-300, prng.int(50, 500)]));
     await victim.kill();
     const hasClosed = (): boolean => viewer.events.some(({ type }) => type === 'sale.ended');
     expect(await viewer.until(hasClosed, durationMs + 6_000), 'the sale did not close by itself');
     // Confirms wait for a control process, which starts when the first holds have expired.
     const deadline = staged.opensAt + LIMITS.holdMinMs + LIMITS.confirmGraceMs + FREED_WITHIN_MS;
-    while (Date.now() < deadline + 3_000 && expiredIn(await readBooks(redis, staged.show)).length === 0)
-      await sleep(200);
+    while (Date.now() < deadline + 3_000 && expiredIn(await readBooks(redis)).length === 0) await sleep(200);
     await victim.start();
-  })();
-  await Promise.all([users.rush(), killing]);
+  });
 
   for (const [type, moment] of [
     ['sale.opened', staged.opensAt],
@@ -67,12 +60,12 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ en
   }
 
   // Abandoned holds, and those that could not be confirmed in time.
-  let books = await readBooks(redis, staged.show);
+  let books = await readBooks(redis);
   const deadlines = (): number[] =>
     [...books.reservations.values()].filter(({ state }) => state === 'held').map(({ heldUntil }) => heldUntil);
   while (deadlines().length > 0 && Date.now() < Math.max(...deadlines()) + 4_000) {
     await sleep(200);
-    books = await readBooks(redis, staged.show);
+    books = await readBooks(redis);
   }
   expect(deadlines().length === 0, `${deadlines().length} holds did not expire`);
   const lateMs = expiredIn(books).map(({ id, heldUntil, endedAt = 0 }) => {
@@ -86,7 +79,7 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ en
     for (const [id, { state, orderRef = '' }] of ended) {
       if (state !== 'confirmed') continue;
       const amount = books.reservations.get(id)?.amount ?? 0;
-      const confirm = staged.office.confirm(staged.show, id, { orderRef, amount }, `confirm-http-${id}`);
+      const confirm = staged.office.confirm(SHOW, id, { orderRef, amount }, `confirm-http-${id}`);
       const repeated = outcomeOf(await replyOf(confirm));
       expect(
         repeated.type === 'ok' && repeated.replayed === true && repeated.reservation === id,
@@ -95,10 +88,8 @@ export const controlKilled = scenario('control and jobs killed', {}, async ({ en
     }
   for (const { client } of users.buyers)
     await client.until(() => [...client.mine.values()].every(({ state }) => state !== 'held'), 3_000);
-  const verdict = await checkRun(engine, users, { unbroken: users.clients });
   note(`${lateMs.length} expired, the latest ${Math.max(0, ...lateMs)} ms after grace`);
-  await users.leave();
-  return verdict;
+  return { unbroken: users.clients };
 });
 
 /** Longer than the lock of BullMQ: the jobs of the paused process run elsewhere, and again late. */
@@ -107,30 +98,25 @@ const PAUSED_MS = 36_000;
 export const workerPaused = scenario(
   'worker paused past its lock',
   { gateways: 1, others: ['control', 'jobs', 'jobs'] },
-  async ({ engine, prng, expect, note }) => {
+  async ({ engine, prng, join, expect, note }) => {
     const worker = engine.other('jobs');
-    const sale = { units: 14, opensInMs: 1_500, durationMs: 20_000, holdMs: LIMITS.holdMinMs };
-    const staged = await createFlashSaleShow(engine, 'jobs', sale);
-    const users = await joinUsers(engine, staged, prng);
-    const freezing = (async () => {
-      await untilAfter(staged.opensAt, prng.int(-400, 400));
+    const users = await join({ units: 14, durationMs: 20_000, holdMs: LIMITS.holdMinMs });
+    await users.rush(async () => {
+      await users.opening(prng.int(-400, 400));
       worker.signal('SIGSTOP');
       await sleep(PAUSED_MS);
-    })();
-    await Promise.all([users.rush(), freezing]);
-    const before = await readBooks(engine.redis.admin, staged.show);
+    });
+    const before = await readBooks(engine.redis.admin);
     worker.signal('SIGCONT');
     await sleep(5_000);
-    const after = await readBooks(engine.redis.admin, staged.show);
+    const after = await readBooks(engine.redis.admin);
     expect(before.offset === after.offset, `late jobs appended events ${before.offset + 1} to ${after.offset}`);
     const stored = ({ reservations }: Books): string => JSON.stringify([...reservations]);
     expect(stored(before) === stored(after), 'late jobs changed reservations');
-    const { state } = await staged.office.getSale(staged.show, SALE);
+    const { state } = await users.world.staged.office.getSale(SHOW, SALE);
     expect(state === 'ended', `the sale is ${state} at the end`);
     for (const { id, state } of after.reservations.values()) expect(state !== 'held', `${id} did not expire`);
-    const verdict = await checkRun(engine, users, { unbroken: users.clients });
     note(`${expiredIn(after).length} expired meanwhile`);
-    await users.leave();
-    return verdict;
+    return { unbroken: users.clients };
   },
 );

@@ -3,20 +3,15 @@ import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readBooks } from './books.ts';
-import type { EngineUnderTest } from './engine-under-test.ts';
-import { createFlashSaleShow } from './flash-sale.ts';
-import { checkRun } from './run-checker.ts';
+import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
 import { type Scenario, type Scene, scenario } from './scenario.ts';
-import { joinUsers, type Users } from './virtual-users.ts';
+import type { Users } from './virtual-users.ts';
 
 /** What `everysec` may lose in a power cut. */
 const LOSS_MS = 1_000;
 const FROZEN_MS = 10_000;
 const READY_AGAIN_MS = 8_000;
-const SALE = { units: 14, opensInMs: 1_500 };
-
-const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
-  items.reduce((total, item) => total + of(item), 0);
+const SALE = { units: 14 };
 
 /** The status of /readyz of all gateways and control processes. */
 function readiness({ gateways, controlUrls }: EngineUnderTest): Promise<number[]> {
@@ -42,10 +37,10 @@ async function expectReadyAgain({ engine, expect }: Scene): Promise<void> {
 }
 
 /** Waits until the log reports the end of the recovery. */
-async function recovered({ engine }: Scene, show: string): Promise<void> {
+async function recovered({ engine }: Scene): Promise<void> {
   const until = Date.now() + READY_AGAIN_MS;
   while (Date.now() < until) {
-    const { events } = await readBooks(engine.redis.admin, show);
+    const { events } = await readBooks(engine.redis.admin);
     if ([...events.values()].some(({ type }) => type === 'show.recovered')) return;
     await sleep(100);
   }
@@ -53,7 +48,7 @@ async function recovered({ engine }: Scene, show: string): Promise<void> {
 
 /** After a restart of Redis: a new epoch, a recovery in the log, the sale paused meanwhile. */
 async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefore: string): Promise<void> {
-  const books = await readBooks(engine.redis.admin, users.world.staged.show);
+  const books = await readBooks(engine.redis.admin);
   const types = [...books.events.values()].map(({ type }) => type);
   expect(books.epoch !== epochBefore, 'E-4: the epoch is the same after a restart of Redis');
   expect(types.includes('show.recovered'), `show.recovered is not in the log: ${types.join(', ')}`);
@@ -67,30 +62,28 @@ async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefor
 
 function redisKilled(mode: 'always' | 'everysec'): Scenario {
   return scenario(`redis killed, ${mode}`, { appendfsync: mode }, async (scene) => {
-    const { engine, prng, expect, note } = scene;
-    const staged = await createFlashSaleShow(engine, 'kill', SALE);
-    const users = await joinUsers(engine, staged, prng, { spreadMs: 900 });
+    const { engine, prng, join, expect, note } = scene;
+    const users = await join(SALE, { spreadMs: 900 });
     const epochBefore = users.clients[0]?.epoch ?? '';
     let crash = { fromMs: 0, toMs: 0 };
-    const killing = (async () => {
-      await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(0, 800));
-      // A write that waits for a slow fsync dies with the process: `everysec` allows about a
-      // second.
+    await users.rush(async () => {
+      await users.opening();
+      await sleep(prng.int(0, 800));
+      // A write that waits for a slow fsync dies with the process: `everysec` allows about a second.
       const fromMs = Date.now() - LOSS_MS;
       await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };
       await expectReadyAgain(scene);
-    })();
-    await Promise.all([users.rush(), killing]);
-    await recovered(scene, staged.show);
-    const verdict = await checkRun(engine, users, mode === 'everysec' ? { mayBeLost: crash } : {});
-    await checkRecovery(scene, users, epochBefore);
-    const isConnected = users.viewers.every(({ losses }) => losses === 0);
-    expect(isConnected, 'R-7: a viewer lost its connection because Redis was unavailable');
-    const refusals = sum(users.buyers, ({ refused }) => refused.get('redis_unavailable') ?? 0);
-    note(`${refusals} replies redis_unavailable`);
-    await users.leave();
-    return verdict;
+    });
+    await recovered(scene);
+    const afterCheck = async (): Promise<void> => {
+      await checkRecovery(scene, users, epochBefore);
+      const isConnected = users.viewers.every(({ losses }) => losses === 0);
+      expect(isConnected, 'R-7: a viewer lost its connection because Redis was unavailable');
+      const refusals = users.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0);
+      note(`${refusals} replies redis_unavailable`);
+    };
+    return mode === 'everysec' ? { mayBeLost: crash, afterCheck } : { afterCheck };
   });
 }
 
@@ -107,15 +100,14 @@ function appendOnlyFile({ redis }: EngineUnderTest): { path: string; size(): num
 }
 
 export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec' }, async (scene) => {
-  const { engine, prng, note } = scene;
-  const staged = await createFlashSaleShow(engine, 'power', SALE);
-  const users = await joinUsers(engine, staged, prng, { spreadMs: 900 });
+  const { engine, prng, join, note } = scene;
+  const users = await join(SALE, { spreadMs: 900 });
   const epochBefore = users.clients[0]?.epoch ?? '';
   let window = { fromMs: 0, toMs: 0 };
   let cutBytes = 0;
-  const cutting = (async () => {
+  await users.rush(async () => {
     const file = appendOnlyFile(engine);
-    await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(100, 700));
+    await users.opening(prng.int(100, 700));
     const synced = file.size();
     const fromMs = Date.now() - LOSS_MS / 10; // Replies under way when the size was read.
     await sleep(prng.int(50, LOSS_MS - LOSS_MS / 10 - 100));
@@ -126,22 +118,17 @@ export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec
     await engine.redis.crashAndRestart({ downMs: 300 });
     window = { fromMs, toMs: Date.now() };
     await expectReadyAgain(scene);
-  })();
-  await Promise.all([users.rush(), cutting]);
-  await recovered(scene, staged.show);
-  const verdict = await checkRun(engine, users, { mayBeLost: window });
-  await checkRecovery(scene, users, epochBefore);
+  });
+  await recovered(scene);
   note(`${cutBytes} bytes never reached the disk`);
-  await users.leave();
-  return verdict;
+  return { mayBeLost: window, afterCheck: () => checkRecovery(scene, users, epochBefore) };
 });
 
 export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) => {
-  const { engine, prng, expect, note } = scene;
-  const staged = await createFlashSaleShow(engine, 'ice', SALE);
-  const users = await joinUsers(engine, staged, prng, { patienceMs: 40_000 });
-  const freezing = (async () => {
-    await sleep(Math.max(0, staged.opensAt - Date.now()) + prng.int(50, 400));
+  const { engine, prng, join, expect, note } = scene;
+  const users = await join(SALE, { patienceMs: 40_000 });
+  await users.rush(async () => {
+    await users.opening(prng.int(50, 400));
     engine.redis.signal('SIGSTOP');
     const thawAt = Date.now() + FROZEN_MS;
     await sleep(FROZEN_MS * 0.7);
@@ -151,17 +138,16 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) =
     await sleep(Math.max(0, thawAt - Date.now()));
     engine.redis.signal('SIGCONT');
     await expectReadyAgain(scene);
-    await staged.office.announce(staged.show, 'We are back');
-  })();
-  await Promise.all([users.rush(), freezing]);
+    await users.world.staged.office.announce(SHOW, 'We are back');
+  });
   for (const client of users.clients)
     await client.until(() => client.events.some(({ type }) => type === 'announcement'), 5_000);
-  const verdict = await checkRun(engine, users, { unbroken: users.viewers });
-  for (const { losses, lastClose } of users.clients)
-    expect(losses === 0, `a connection broke because Redis was frozen: ${JSON.stringify(lastClose)}`);
-  const haveAll = users.viewers.every(({ events }) => events.some(({ type }) => type === 'announcement'));
-  expect(haveAll, 'a viewer missed the announcement after the freeze');
-  note(`slowest reply ${Math.round(Math.max(0, ...users.clients.flatMap(({ replyMs }) => replyMs)))} ms`);
-  await users.leave();
-  return verdict;
+  const afterCheck = (): void => {
+    for (const { losses, lastClose } of users.clients)
+      expect(losses === 0, `a connection broke because Redis was frozen: ${JSON.stringify(lastClose)}`);
+    const haveAll = users.viewers.every(({ events }) => events.some(({ type }) => type === 'announcement'));
+    expect(haveAll, 'a viewer missed the announcement after the freeze');
+    note(`slowest reply ${Math.round(Math.max(0, ...users.clients.flatMap(({ replyMs }) => replyMs)))} ms`);
+  };
+  return { unbroken: users.viewers, afterCheck };
 });

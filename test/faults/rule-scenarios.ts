@@ -4,11 +4,11 @@ import { replyOf } from '../../bench/users/back-office.ts';
 import type { Reply } from '../../bench/users/buyer.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import { createFlashSaleShow, type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
+import { SHOW } from './engine-under-test.ts';
+import { type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
-import { checkRun } from './run-checker.ts';
 import { type Scene, scenario } from './scenario.ts';
-import { type FaultBuyer, joinUsers, outcomeOf, type Users } from './virtual-users.ts';
+import { type FaultBuyer, outcomeOf, type Users } from './virtual-users.ts';
 
 const MINUTE_MS = 60_000;
 /** Far below the minute by which clocks are off, far above what a slow machine takes. */
@@ -28,18 +28,18 @@ export const clockOff = scenario(
   'clock of a node off by a minute',
   { shiftMsOf: (name) => SHIFTS[name] ?? 0 },
   async (scene) => {
-    const { engine, prng, expect } = scene;
+    const { join, expect } = scene;
     const near: Near = (what, value, truth, boundMs = NEAR_MS) =>
       expect(
         typeof value === 'number' && Math.abs(value - truth) < boundMs,
         `I5: ${what} is ${String(value)}, ${Number(value) - truth} ms off`,
       );
     const sentAt = Date.now();
-    const staged = await createFlashSaleShow(engine, 'clock', { units: 14, opensInMs: 4_000, durationMs: 4_000 });
+    const users = await join({ units: 14, opensInMs: 4_000, durationMs: 4_000 }, { viewers: 2 });
+    const { staged } = users.world;
     near('opensAt', staged.opensAt, sentAt + 4_000);
-    const users = await joinUsers(engine, staged, prng, { viewers: 2 });
-    const tokenEnds = await checkTokens(scene, staged, near);
-    const minted = await staged.office.mint(staged.show, 'm', 'M', 'buyer', 600);
+    const tokenEnds = await checkTokens(scene, near);
+    const minted = await staged.office.mint(SHOW, 'm', 'M', 'buyer', 600);
     near('expiresAt of a minted token', minted.expiresAt, Date.now() + 600_000);
     await checkEarlyReserves(scene, staged, users, near);
     await users.rush();
@@ -56,22 +56,16 @@ export const clockOff = scenario(
       }
     }
     await Promise.all(tokenEnds);
-    const verdict = await checkRun(engine, users, { unbroken: users.clients });
-    await users.leave();
-    return verdict;
+    return { unbroken: users.clients };
   },
 );
 
 /** Tokens expire by Redis time, on each node. Returns the ends of those that are still valid. */
-async function checkTokens(
-  { engine, prng, expect }: Scene,
-  { show }: FlashSaleShow,
-  near: Near,
-): Promise<Promise<void>[]> {
+async function checkTokens({ engine, prng, expect }: Scene, near: Near): Promise<Promise<void>[]> {
   const ends: Promise<void>[] = [];
   for (const { port, name } of engine.gateways) {
     const urls = [`ws://127.0.0.1:${port}`];
-    const valid = new PlainClient({ urls, show, token: signToken(show, 'short', 3_000), prng });
+    const valid = new PlainClient({ urls, show: SHOW, token: signToken('short', 3_000), prng });
     const endsAt = (Math.floor(Date.now() / 1_000) + 3) * 1_000;
     await Promise.race([valid.connect(), sleep(2_000)]);
     expect(valid.connected, `${name} refused a token that is valid for 3 s: ${JSON.stringify(valid.lastRefusal)}`);
@@ -83,7 +77,7 @@ async function checkTokens(
           expect(valid.lastClose?.code === 4201, `H-6: closed with ${JSON.stringify(valid.lastClose)}`);
         }),
     );
-    const expired = new PlainClient({ urls, show, token: signToken(show, 'late', -10_000), prng });
+    const expired = new PlainClient({ urls, show: SHOW, token: signToken('late', -10_000), prng });
     await Promise.race([expired.connect(), expired.until(() => expired.lastRefusal !== null, 2_000)]);
     const { status, code } = expired.lastRefusal ?? {};
     expect(
@@ -122,10 +116,10 @@ async function checkEarlyReserves(
 /** All buyers take a hold at the opening, and race for its end. */
 async function raceHolds(
   { expect }: Scene,
-  { buyers, world }: Users,
+  { buyers, opening }: Users,
   race: (buyer: FaultBuyer, held: ReservationView) => Promise<void>,
 ): Promise<void> {
-  await sleep(Math.max(0, world.staged.opensAt - Date.now()));
+  await opening();
   await Promise.all(
     buyers.map(async (buyer) => {
       const held = await buyer.reserve('r-1');
@@ -144,21 +138,19 @@ export const endsRace = scenario(
   'two ends of one hold race',
   { gateways: 1, others: ['control', 'control'] },
   async (scene) => {
-    const { engine, prng, expect, note } = scene;
-    const staged = await createFlashSaleShow(engine, 'race', { units: 60, opensInMs: 1_500 });
-    const users = await joinUsers(engine, staged, prng, { buyers: 30, viewers: 2 });
+    const { prng, join, expect, note } = scene;
+    const users = await join({ units: 60 }, { buyers: 30, viewers: 2 });
+    const { offices, office: first } = users.world.staged;
     let confirmsWon = 0;
     await raceHolds(scene, users, async (buyer, { id, amount }) => {
       const overHttp = async (control: number, what: 'confirm' | 'release', tag: string): Promise<End> => {
         await sleep(prng.int(0, 2));
-        const office = staged.offices[control] ?? staged.office;
+        const office = offices[control] ?? first;
         const key = `${what}-${tag}-${id}`;
         const orderRef = what === 'confirm' ? `order-${tag}-${id}` : null;
         const send = (): Promise<Reply> =>
           replyOf(
-            orderRef === null
-              ? office.release(staged.show, id, key)
-              : office.confirm(staged.show, id, { orderRef, amount }, key),
+            orderRef === null ? office.release(SHOW, id, key) : office.confirm(SHOW, id, { orderRef, amount }, key),
           );
         const reply = await users.world.history.record({ do: what, reservation: id, key }, send, outcomeOf);
         return { reply, orderRef };
@@ -195,10 +187,8 @@ export const endsRace = scenario(
       }
       buyer.end({ id, state, ...(orderRef === null ? {} : { orderRef }) });
     });
-    const verdict = await checkRun(engine, users, { unbroken: users.clients });
     note(`${confirmsWon} of ${users.buyers.length} won by a confirm`);
-    await users.leave();
-    return verdict;
+    return { unbroken: users.clients };
   },
 );
 
@@ -206,10 +196,8 @@ export const endsRace = scenario(
 const AROUND_MS = 300;
 
 export const confirmRacesDeadline = scenario('confirm races the deadline', {}, async (scene) => {
-  const { engine, prng, expect, note } = scene;
-  const sale = { units: 60, opensInMs: 1_500, holdMs: LIMITS.holdMinMs };
-  const staged = await createFlashSaleShow(engine, 'deadline', sale);
-  const users = await joinUsers(engine, staged, prng, { buyers: 30, viewers: 2, patienceMs: 40_000 });
+  const { prng, join, expect, note } = scene;
+  const users = await join({ units: 60, holdMs: LIMITS.holdMinMs }, { buyers: 30, viewers: 2, patienceMs: 40_000 });
   let won = 0;
   await raceHolds(scene, users, async (buyer, held) => {
     const expiresAt = held.heldUntil + LIMITS.confirmGraceMs;
@@ -228,8 +216,6 @@ export const confirmRacesDeadline = scenario('confirm races the deadline', {}, a
       expect(!confirmed, `${held.id} was confirmed ${sentAt - expiresAt} ms after deadline and grace`);
     if (Date.now() < expiresAt) expect(confirmed, `${held.id} was refused ${expiresAt - Date.now()} ms before the end`);
   });
-  const verdict = await checkRun(engine, users, { unbroken: users.clients });
   note(`${won} of ${users.buyers.length} won by a confirm`);
-  await users.leave();
-  return verdict;
+  return { unbroken: users.clients };
 });

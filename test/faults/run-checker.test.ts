@@ -3,7 +3,7 @@ import t from 'tap';
 import { createPrng } from '../../bench/generator/prng.ts';
 import { type ReservationRecord, unpackReservation } from '../../src/redis/records.ts';
 import { packReservation } from '../support/packed-reservation.ts';
-import { KEY_PREFIX, startEngineUnderTest } from './engine-under-test.ts';
+import { KEY_PREFIX, SHOW, startEngineUnderTest } from './engine-under-test.ts';
 import { createFlashSaleShow, SALE, SKUS } from './flash-sale.ts';
 import { checkRun } from './run-checker.ts';
 import { joinUsers } from './virtual-users.ts';
@@ -11,14 +11,14 @@ import { joinUsers } from './virtual-users.ts';
 t.test('a correct run has no violation, and every forgery is found', async (t) => {
   const engine = await startEngineUnderTest({ gateways: 1 });
   t.teardown(engine.stop);
-  const staged = await createFlashSaleShow(engine, 'forged', { units: 10, opensInMs: 800 });
+  const staged = await createFlashSaleShow(engine, { units: 10, opensInMs: 800 });
   const users = await joinUsers(engine, staged, createPrng(3), { buyers: 16, viewers: 1, spreadMs: 100 });
   await users.rush();
   const clean = await checkRun(engine, users, { unbroken: users.clients });
   t.same(clean.violations, []);
 
   const redis = engine.redis.admin;
-  const key = (name: string): string => `${KEY_PREFIX}{${staged.show}}:${name}`;
+  const key = (name: string): string => `${KEY_PREFIX}{${SHOW}}:${name}`;
   /** One check for several forgeries, because each waits for the views to become right. */
   const finds = async (forgeries: Readonly<Record<string, RegExp>>): Promise<void> => {
     const { violations } = await checkRun(engine, users, { unbroken: users.clients });

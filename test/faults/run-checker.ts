@@ -6,7 +6,7 @@ import type { SaleBooks } from '../../src/domain/sale.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
 import { type Books, readBooks } from './books.ts';
 import { checkChat } from './chat-checker.ts';
-import type { EngineUnderTest } from './engine-under-test.ts';
+import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
 import { PER_BUYER, SALE, SKUS } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
 import type { FaultBuyer, Users } from './virtual-users.ts';
@@ -47,7 +47,7 @@ const REPORTED_MAX = 10;
 /** Checks again while the books change: a recovery or an expiry belongs to the run. */
 export async function checkRun(engine: EngineUnderTest, users: Users, allowances: Allowances = {}): Promise<Verdict> {
   const position = async (): Promise<string> => {
-    const { epoch, offset, reservations } = await readBooks(engine.redis.admin, users.world.staged.show);
+    const { epoch, offset, reservations } = await readBooks(engine.redis.admin);
     return JSON.stringify([epoch, offset, [...reservations]]);
   };
   for (let checks = 1; ; checks++) {
@@ -61,14 +61,14 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
   const { staged, history } = users.world;
   const { buyers, clients, writers } = users;
   const violations = await untilCaughtUp(engine, users);
-  const books = await readBooks(engine.redis.admin, staged.show);
+  const books = await readBooks(engine.redis.admin);
 
-  const { code, report, text } = await engine.verify(staged.show);
+  const { code, report, text } = await engine.verify();
   if (code !== 0)
     violations.push(
       `stampede verify ended with ${code}: ${report.violations.slice(0, 5).join('; ') || text.slice(0, 300)}`,
     );
-  const sale = await staged.office.getSale(staged.show, SALE);
+  const sale = await staged.office.getSale(SHOW, SALE);
   violations.push(...checkBalance(sale, books), ...checkLimits(books));
 
   const window = allowances.mayBeLost;
@@ -110,10 +110,10 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
 }
 
 /** All clients are connected and have reached the end of the log. */
-async function untilCaughtUp({ redis }: EngineUnderTest, { clients, world }: Users): Promise<string[]> {
+async function untilCaughtUp({ redis }: EngineUnderTest, { clients }: Users): Promise<string[]> {
   const until = Date.now() + CAUGHT_UP_MS_MAX;
   for (;;) {
-    const { epoch, offset } = await readBooks(redis.admin, world.staged.show);
+    const { epoch, offset } = await readBooks(redis.admin);
     const late = clients.filter((client) => !client.connected || client.epoch !== epoch || client.offset !== offset);
     if (late.length === 0) return [];
     if (Date.now() > until)

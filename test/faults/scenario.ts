@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import { type EnginePlan, type EngineUnderTest, startEngineUnderTest } from './engine-under-test.ts';
-import type { Verdict } from './run-checker.ts';
+import { createFlashSaleShow, type SalePlan } from './flash-sale.ts';
+import { type Allowances, checkRun, type Verdict } from './run-checker.ts';
+import { joinUsers, type Users, type UsersPlan } from './virtual-users.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -14,10 +16,17 @@ export interface Scenario {
 export interface Scene {
   readonly engine: EngineUnderTest;
   readonly prng: Prng;
+  /** Creates the show and connects its users, who leave at the end. */
+  join(sale: SalePlan, users?: UsersPlan): Promise<Users>;
   /** Adds a violation when the condition does not hold. */
   expect(holds: boolean, violation: string): void;
   note(text: string): void;
+  /** Runs when the users have left; the last one added runs first. */
+  onEnd(run: () => Promise<unknown>): void;
 }
+
+/** Plays until all is decided. The users are then checked with the allowances that it returns. */
+type Play = (scene: Scene) => Promise<Allowances & { readonly afterCheck?: () => unknown }>;
 
 /** A machine that stalled for longer broke timing promises without a fault of the engine. */
 const STALL_MS = 1_500;
@@ -40,7 +49,7 @@ function watchStalls(): () => number {
 }
 
 /** Plays on a fresh engine and stops it in any case. A run that a stall broke is repeated. */
-export function scenario(name: string, plan: EnginePlan, play: (scene: Scene) => Promise<Verdict>): Scenario {
+export function scenario(name: string, plan: EnginePlan, play: Play): Scenario {
   return {
     name,
     async play(seed) {
@@ -69,28 +78,36 @@ const brokenRun = (error: unknown): Verdict => ({
   violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
 });
 
-async function playOnce(
-  name: string,
-  plan: EnginePlan,
-  play: (scene: Scene) => Promise<Verdict>,
-  seed: number,
-): Promise<Verdict> {
+async function playOnce(name: string, plan: EnginePlan, play: Play, seed: number): Promise<Verdict> {
   const engine = await startEngineUnderTest(plan);
+  const prng = createPrng(seed);
   const violations: string[] = [];
   const notes: string[] = [];
+  const ends: Array<() => Promise<unknown>> = [() => engine.stop()];
+  const joined: Users[] = [];
   try {
-    const verdict = await play({
+    const { afterCheck, ...allowances } = await play({
       engine,
-      prng: createPrng(seed),
+      prng,
+      async join(sale, plan) {
+        const users = await joinUsers(engine, await createFlashSaleShow(engine, sale), prng, plan);
+        joined.push(users);
+        ends.push(() => users.leave());
+        return users;
+      },
       expect: (holds, violation) => void (holds || violations.push(violation)),
       note: (text) => void notes.push(text),
+      onEnd: (run) => void ends.push(run),
     });
+    const [users] = joined as [Users];
+    const verdict = await checkRun(engine, users, allowances);
+    await afterCheck?.();
     verdict.violations.push(...violations);
     verdict.notes.push(...notes);
     if (verdict.violations.length > 0) verdict.notes.push(`logs in ${keepLogs(engine, name, seed)}`);
     return verdict;
   } finally {
-    await engine.stop();
+    for (const end of ends.reverse()) await end();
   }
 }
 

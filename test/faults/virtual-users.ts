@@ -19,7 +19,7 @@ import {
 } from '../../bench/users/buyer.ts';
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { HistoryRecorder, type Operation, type Outcome } from '../support/history-checker.ts';
-import type { EngineUnderTest } from './engine-under-test.ts';
+import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
 import { type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
 
@@ -87,11 +87,11 @@ export class FaultBuyer implements UserConnection {
 
   constructor(user: string, world: World, prng: Prng) {
     const { staged, gatewayUrls: urls, spreadMs, untilMs } = world;
-    const { show, offices } = staged;
+    const { offices } = staged;
     this.user = user;
     this.#world = world;
     this.#prng = prng;
-    this.client = new PlainClient({ urls, show, token: signToken(show, user), prng: prng.fork(7) });
+    this.client = new PlainClient({ urls, show: SHOW, token: signToken(user), prng: prng.fork(7) });
     this.buyer = new Buyer({
       user,
       sale: SALE,
@@ -107,8 +107,8 @@ export class FaultBuyer implements UserConnection {
         const office = prng.pick(offices);
         return replyOf(
           what === 'confirm'
-            ? office.confirm(show, id, { orderRef: `order-${id}`, amount }, key)
-            : office.release(show, id, key),
+            ? office.confirm(SHOW, id, { orderRef: `order-${id}`, amount }, key)
+            : office.release(SHOW, id, key),
         );
       },
       isOver: () => Date.now() > untilMs,
@@ -244,12 +244,11 @@ export class Writer {
   readonly #user: string;
 
   constructor(user: string, world: World, prng: Prng) {
-    const { show } = world.staged;
     this.#world = world;
     this.#prng = prng;
     this.#user = user;
-    const token = signToken(show, user, 3_600_000, 'viewer');
-    this.client = new PlainClient({ urls: world.gatewayUrls, show, token, prng: prng.fork(7) });
+    const token = signToken(user, 3_600_000, 'viewer');
+    this.client = new PlainClient({ urls: world.gatewayUrls, show: SHOW, token, prng: prng.fork(7) });
   }
 
   async write(isOver: () => boolean): Promise<void> {
@@ -273,42 +272,26 @@ export interface UsersPlan {
   readonly gatewayUrls?: readonly string[];
 }
 
-export interface Users {
-  readonly world: World;
-  readonly buyers: readonly FaultBuyer[];
-  readonly viewers: readonly PlainClient[];
-  readonly writers: readonly Writer[];
-  /** Second devices of some buyers: they send nothing and must receive everything. */
-  readonly devices: ReadonlyArray<{ user: string; client: PlainClient }>;
-  readonly clients: readonly PlainClient[];
-  /** All buyers buy while the writers write; resolves when everything is decided. */
-  rush(): Promise<void>;
-  leave(): Promise<void>;
-}
+export type Users = Awaited<ReturnType<typeof joinUsers>>;
 
 /** Connects all users. */
-export async function joinUsers(
-  engine: EngineUnderTest,
-  staged: FlashSaleShow,
-  prng: Prng,
-  plan: UsersPlan = {},
-): Promise<Users> {
+export async function joinUsers(engine: EngineUnderTest, staged: FlashSaleShow, prng: Prng, plan: UsersPlan = {}) {
   const { patienceMs = 30_000, spreadMs = 600, gatewayUrls = engine.gatewayUrls } = plan;
-  const { show } = staged;
   const untilMs = staged.opensAt + patienceMs;
   const world: World = { staged, gatewayUrls, history: new HistoryRecorder(), untilMs, spreadMs };
   const make = <T>(length: number, one: (at: number) => T): T[] => Array.from({ length }, (_, at) => one(at));
   const client = (urls: readonly string[], token: string | null, label: number): PlainClient =>
-    new PlainClient({ urls, show, token, prng: prng.fork(label) });
+    new PlainClient({ urls, show: SHOW, token, prng: prng.fork(label) });
 
   const buyers = make(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at)));
   // A viewer stays on one node, so that its connection breaks only with that node.
   const viewers = make(plan.viewers ?? 4, (at) =>
     client([gatewayUrls[at % gatewayUrls.length] ?? ''], null, 1_000 + at),
   );
+  // Second devices send nothing and must receive everything.
   const devices = buyers
     .filter((_, at) => at % DEVICE_EVERY === 0)
-    .map(({ user }, at) => ({ user, client: client(gatewayUrls, signToken(show, user), 2_000 + at) }));
+    .map(({ user }, at) => ({ user, client: client(gatewayUrls, signToken(user), 2_000 + at) }));
   const writers = make(plan.writers ?? 3, (at) => new Writer(`talker-${at}`, world, prng.fork(3_000 + at)));
   const clients = [...[...buyers, ...devices, ...writers].map((user) => user.client), ...viewers];
   await Promise.all(clients.map((each) => each.connect()));
@@ -319,17 +302,18 @@ export async function joinUsers(
     writers,
     devices,
     clients,
-    async rush() {
+    /** Resolves at a moment before or after the opening; at once when it has passed. */
+    opening: (plusMs = 0): Promise<void> => sleep(Math.max(0, staged.opensAt + plusMs - Date.now())),
+    /** All buyers buy while the writers write and the fault happens; resolves when all is decided. */
+    async rush(fault: () => Promise<unknown> = async () => {}): Promise<void> {
       let isOver = false;
-      const writing = writers.map((writer) => writer.write(() => isOver));
-      await Promise.all(buyers.map(({ buyer }) => buyer.play()));
-      isOver = true;
-      await Promise.all(writing);
+      const playing = Promise.all(buyers.map(({ buyer }) => buyer.play())).then(() => {
+        isOver = true;
+      });
+      await Promise.all([playing, fault(), ...writers.map((writer) => writer.write(() => isOver))]);
       // Messages about the last decisions are still under way.
       await sleep(50);
     },
-    async leave() {
-      await Promise.all(clients.map((each) => each.close()));
-    },
+    leave: () => Promise.all(clients.map((each) => each.close())),
   };
 }
