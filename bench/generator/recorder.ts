@@ -35,7 +35,7 @@ class LatencyHistogram {
 
 type Recorded = Pick<Sample, 'counters' | 'gauges' | 'refusals' | 'latencies' | 'sends' | 'lateSends' | 'sendDelay'>;
 
-/** Request counters, gauges and latencies once, before the load: `add` and `record` look nothing up. */
+/** Request counters, gauges and latencies once, before the load: names are looked up. */
 export class SecondRecorder {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();

@@ -57,6 +57,7 @@ const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).t
 /** Returns a token as an identity provider signs it. Negative `ttlMs`: it has expired. */
 export function signToken(user: string, ttlMs = 3_600_000, role = 'buyer'): string {
   const exp = Math.floor((Date.now() + ttlMs) / 1000);
-  const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded({ sub: user, name: user, show: SHOW, role, exp })}`;
+  const claims = { sub: user, name: user, show: SHOW, role, exp };
+  const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded(claims)}`;
   return `${signed}.${createHmac('sha256', AUTH_SECRET).update(signed).digest('base64url')}`;
 }

@@ -6,71 +6,25 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { Prng } from '../../bench/generator/prng.ts';
+import type { Reply } from '../../bench/users/buyer.ts';
+import type {
+  ChatGroup,
+  Frame,
+  ReservationView,
+  SaleView,
+  ShowEvent,
+  Snapshot,
+  Welcome,
+} from '../../src/protocol/messages.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
-export interface SeenEvent {
-  readonly epoch: string;
-  readonly offset: number;
-  readonly at: number;
-  readonly type: string;
-  readonly data: Fields;
-  /** When it was received, on this machine's clock. */
-  readonly seenAt: number;
-}
-export interface Reservation {
-  readonly id: string;
-  readonly sale: string;
-  readonly user: string;
-  /** `gone`: a hold that a welcome no longer lists. */
-  readonly state: 'held' | 'confirmed' | 'released' | 'expired' | 'gone';
-  readonly lines: ReadonlyArray<{ sku: string; qty: number }>;
-  readonly amount: number;
-  readonly createdAt: number;
-  readonly heldUntil: number;
-  readonly orderRef?: string;
-  /** Made for a waitlist entry. */
-  readonly offer?: true;
-}
-/** The one reply to a request; `lost` when the connection closed before it came. */
-export type PlainReply =
-  | { readonly t: 'ok'; readonly at: number; readonly data?: Fields }
-  | {
-      readonly t: 'error';
-      readonly at: number;
-      readonly code: string;
-      readonly retryAfterMs?: number;
-      readonly details?: Fields;
-    }
-  | { readonly t: 'lost' };
+/** `seenAt`: when it was received, on this machine's clock. */
+type SeenEvent = ShowEvent & { readonly epoch: string; readonly seenAt: number };
+/** `gone`: a hold that a welcome no longer lists. */
+type Reservation = Omit<ReservationView, 'state'> & { readonly state: ReservationView['state'] | 'gone' };
+type PlainReply = Exclude<Reply, { t: 'ok' }> | { readonly t: 'ok'; readonly data?: Fields };
 
-/** C-1. */
-type ChatItem = [i: number, dt: number, name: string, text: string, mark?: number];
-type ChatGroup = [firstId: number, at: number, items: ChatItem[]];
-
-type SaleFields = { id: string; rev: number; state: string; skus: Array<{ sku: string; left: number }> };
-type WelcomeFields = {
-  snapshot?: Fields;
-  resumed?: true;
-  you: { reservations: Reservation[] };
-  node: string;
-  chat: ChatGroup[];
-};
-type FrameFields = {
-  epoch?: string;
-  events?: Fields[];
-  snapshot?: Fields;
-  state?: { sales?: Fields[] };
-  chat?: ChatGroup[];
-  missed?: number;
-};
-
-interface ShownSale {
-  rev: number;
-  state: string;
-  left: Map<string, number>;
-}
-
-export interface ClientPlan {
+interface ClientPlan {
   /** The next one is tried when a connection breaks. */
   readonly urls: readonly string[];
   readonly show: string;
@@ -88,7 +42,7 @@ export class PlainClient {
   readonly problems: string[] = [];
   readonly events: SeenEvent[] = [];
   readonly mine = new Map<string, Reservation>();
-  readonly sales = new Map<string, ShownSale>();
+  readonly sales = new Map<string, { rev: number; state: string; left: Map<string, number> }>();
   readonly replyMs: number[] = [];
   /** Chat by epoch and id. */
   readonly heard = new Map<string, string>();
@@ -118,7 +72,6 @@ export class PlainClient {
   #gap = false;
   #bye: Fields | null = null;
   #connecting: Promise<void> | null = null;
-  #changed: Array<() => void> = [];
 
   constructor(plan: ClientPlan) {
     this.#plan = plan;
@@ -187,7 +140,6 @@ export class PlainClient {
     if (had) this.losses++;
     for (const { resolve } of this.#waiting.values()) resolve({ t: 'lost' });
     this.#waiting.clear();
-    this.#notify();
     if (!this.#wanted) return;
     // 42xx: a reconnect is useless.
     if (code >= 4200 && code < 4300) this.#wanted = false;
@@ -227,47 +179,28 @@ export class PlainClient {
     socket.terminate();
   }
 
-  /** Checks after each message; resolves with false when it did not hold in time. */
+  /** Resolves with false when it did not hold in time. */
   async until(holds: () => boolean, timeoutMs = 10_000): Promise<boolean> {
-    const until = Date.now() + timeoutMs;
-    while (!holds()) {
-      const left = until - Date.now();
-      if (left <= 0) return false;
-      const stopped = new AbortController();
-      await Promise.race([
-        new Promise<void>((resolve) => this.#changed.push(resolve)),
-        sleep(left, undefined, { signal: stopped.signal }).catch(() => {}),
-      ]);
-      stopped.abort();
-    }
+    for (const until = Date.now() + timeoutMs; !holds(); await sleep(5)) if (Date.now() >= until) return false;
     return true;
-  }
-
-  #notify(): void {
-    for (const resolve of this.#changed.splice(0)) resolve();
   }
 
   #receive(message: Fields): void {
     switch (message.t) {
       case 'welcome':
-        this.#onWelcome(message);
-        break;
+        return this.#onWelcome(message as unknown as Welcome);
       case 'frame':
         if (!this.#welcomed) this.problems.push('W-1: a frame before the welcome');
-        this.#onFrame(message);
-        break;
+        return this.#onFrame(message as unknown as Frame);
       case 'you':
-        this.#own(message.reservation as Reservation | undefined);
-        break;
+        return this.#own(message.reservation as Reservation | undefined);
       case 'bye':
         this.#bye = message;
-        break;
+        return;
       case 'ok':
       case 'error':
         this.#onReply(message);
-        break;
     }
-    this.#notify();
   }
 
   #onReply(message: Fields): void {
@@ -297,8 +230,7 @@ export class PlainClient {
     for (const reservation of live) this.#own(reservation);
   }
 
-  #onWelcome(message: Fields): void {
-    const { snapshot, resumed, you, node, chat } = message as WelcomeFields;
+  #onWelcome({ snapshot, resumed, you, node, chat }: Welcome): void {
     this.node = node;
     this.#ownOnly(you.reservations);
     if (snapshot) {
@@ -312,8 +244,7 @@ export class PlainClient {
     this.#everWelcomed = true;
   }
 
-  #adopt(snapshot: Fields): void {
-    const { epoch, offset, sales } = snapshot as { epoch: string; offset: number; sales: Fields[] };
+  #adopt({ epoch, offset, sales }: Snapshot): void {
     this.epoch = epoch;
     this.offset = offset;
     this.#gap = false;
@@ -343,15 +274,13 @@ export class PlainClient {
       }
   }
 
-  #adoptSale(view: Fields): void {
-    const { id, rev, state, skus } = view as SaleFields;
+  #adoptSale({ id, rev, state, skus }: SaleView): void {
     const known = this.sales.get(id);
     if (known && rev < known.rev) return;
     this.sales.set(id, { rev, state, left: new Map(skus.map(({ sku, left }) => [sku, left])) });
   }
 
-  #onFrame(message: Fields): void {
-    const { epoch, events = [], snapshot, state, chat = [], missed = 0 } = message as FrameFields;
+  #onFrame({ epoch, events = [], snapshot, state, chat = [], missed = 0 }: Frame): void {
     if (snapshot) {
       this.snapshots++;
       this.#adopt(snapshot);
@@ -359,8 +288,7 @@ export class PlainClient {
     this.#chatHoles -= missed;
     this.#onChat(chat);
     for (const event of events) this.#onEvent(epoch ?? this.epoch, event);
-    for (const patch of state?.sales ?? []) {
-      const sale = patch as { id: string; rev: number; state: string; left: Record<string, number> };
+    for (const sale of state?.sales ?? []) {
       const known = this.sales.get(sale.id);
       if (!known || sale.rev < known.rev) continue;
       known.rev = sale.rev;
@@ -369,13 +297,13 @@ export class PlainClient {
     }
   }
 
-  #onEvent(epoch: string, event: Fields): void {
-    const { offset, at, type, data } = event as { offset: number; at: number; type: string; data: Fields };
+  #onEvent(epoch: string, event: ShowEvent): void {
+    const { offset, data } = event;
     if (epoch === this.epoch && offset <= this.offset) return;
     if (epoch !== this.epoch || offset > this.offset + 1) return this.#onGap();
     this.offset = offset;
-    this.events.push({ epoch, offset, at, type, data, seenAt: Date.now() });
-    if (data.sale && typeof data.sale === 'object') this.#adoptSale(data.sale as Fields);
+    this.events.push({ ...event, epoch, seenAt: Date.now() });
+    if (data.sale && typeof data.sale === 'object') this.#adoptSale(data.sale as SaleView);
   }
 
   /** E-2: requests a resume once, and ignores events until it is done. */

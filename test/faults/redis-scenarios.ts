@@ -69,7 +69,7 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
     await users.rush(async () => {
       await users.opening();
       await sleep(prng.int(0, 800));
-      // A write that waits for a slow fsync dies with the process: `everysec` allows about a second.
+      // A write that waits for a slow fsync dies with the process: `everysec` allows a second.
       const fromMs = Date.now() - LOSS_MS;
       await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };

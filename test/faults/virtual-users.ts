@@ -304,7 +304,7 @@ export async function joinUsers(engine: EngineUnderTest, staged: FlashSaleShow, 
     clients,
     /** Resolves at a moment before or after the opening; at once when it has passed. */
     opening: (plusMs = 0): Promise<void> => sleep(Math.max(0, staged.opensAt + plusMs - Date.now())),
-    /** All buyers buy while the writers write and the fault happens; resolves when all is decided. */
+    /** Buyers buy, writers write, and the fault happens. Resolves when all is decided. */
     async rush(fault: () => Promise<unknown> = async () => {}): Promise<void> {
       let isOver = false;
       const playing = Promise.all(buyers.map(({ buyer }) => buyer.play())).then(() => {
