@@ -103,8 +103,7 @@ for (const appendfsync of ['always', 'everysec'] as const) {
       t.equal(unwrap(await fixture.store.getSale(show, 'sale')).state, 'open', 'the sale continues');
       for (const store of stores) t.equal(store.trouble(), null);
       t.ok(fixture.commitsOf(show).resyncs > 0, 'subscribers were notified to load again');
-      await fixture.commitsOf(show).close();
-      fixture.skipCommitCheck(show);
+      await fixture.skipCommitCheck(show);
     });
   }
 }
@@ -159,7 +158,6 @@ t.test(
       'the same keys: replayed where recorded, decided again where lost',
     );
     t.equal((await fixture.books(show)).held, granted.length + 1);
-    await fixture.commitsOf(show).close();
-    fixture.skipCommitCheck(show);
+    await fixture.skipCommitCheck(show);
   },
 );

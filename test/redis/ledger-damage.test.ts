@@ -36,7 +36,6 @@ for (const [name, entry] of Object.entries(damages)) {
     died.length = 0;
     t.equal(unwrap(await store.getSale(show, 'sale')).skus[0]?.held, 1, 'the books are unchanged');
     t.match(outcome(await move(show, { op: 'end' })), 'ok', 'the host can still end it');
-    await fixture.commitsOf(show).close();
-    fixture.skipCommitCheck(show);
+    await fixture.skipCommitCheck(show);
   });
 }

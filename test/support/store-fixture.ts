@@ -125,7 +125,8 @@ export class StoreFixture {
   }
 
   /** For tests that break the connection to Redis, and so lose commits. */
-  skipCommitCheck(show: string): void {
+  async skipCommitCheck(show: string): Promise<void> {
+    await this.commitsOf(show).close();
     this.#recorders.delete(show);
   }
 

@@ -57,8 +57,7 @@ fixture.showTest('a trimmed log returns null instead of a gap', async (t, show) 
   );
   await client.xdel(time.key(show, 'log'), '8-0');
   t.equal(unwrap(await store.eventsAfter(show, epoch, 6)), null, 'a gap in the middle');
-  await fixture.commitsOf(show).close();
-  fixture.skipCommitCheck(show);
+  await fixture.skipCommitCheck(show);
 });
 
 fixture.showTest('concurrent writers get every number once', async (t, show) => {
