@@ -1,11 +1,17 @@
 /** Which Redis is accepted and which is refused, and what a store does without Redis. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
-import { startRedis } from '../../bench/launch/redis-server.ts';
+import t, { type Test } from 'tap';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { HOST, outcome, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
+
+async function serverOf(t: Test): Promise<RedisServer> {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  return redis;
+}
 
 async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
   try {
@@ -17,8 +23,7 @@ async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
 }
 
 t.test('every eviction policy except noeviction is refused with the reason', async (t) => {
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
+  const redis = await serverOf(t);
   const client = redis.client();
   for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-ttl']) {
     await client.config('SET', 'maxmemory-policy', policy);
@@ -31,15 +36,13 @@ t.test('every eviction policy except noeviction is refused with the reason', asy
 });
 
 t.test('a replica is refused with the reason', async (t) => {
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
+  const redis = await serverOf(t);
   await redis.client().replicaof('127.0.0.1', 1);
   t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
 });
 
 t.test('a Redis that forbids functions is refused with the permissions that its user needs', async (t) => {
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
+  const redis = await serverOf(t);
   const client = redis.client();
   for (const forbidden of ['-function|load', '-function|list']) {
     await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
@@ -54,8 +57,7 @@ t.test('a Redis that forbids functions is refused with the permissions that its 
 });
 
 t.test('releases share a server: each has a separate library, and too many old ones are deleted', async (t) => {
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
+  const redis = await serverOf(t);
   const client = redis.client();
   const libraries = async (): Promise<string[]> =>
     ((await client.function('LIST')) as unknown[][])
@@ -176,8 +178,7 @@ t.test('without Redis at start every call returns a code, and works when Redis a
 });
 
 t.test('a closed store returns a code instead of hanging', async (t) => {
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
+  const redis = await serverOf(t);
   const store = await connectStore({ url: redis.url });
   unwrap(await store.createShow({ id: 'show', title: 'T' }, HOST));
   await store.close();

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { HOST, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
 const { store, client, time, reserve, hold, books, ledger, openShow, recordsOf } = fixture;
@@ -60,10 +60,7 @@ fixture.test('after a restart of Redis open sales pause, the books are verified,
   const after = unwrap(await store.load(show)).snapshot;
   t.not(after.epoch, before.epoch, 'a new epoch');
   const events = unwrap(await store.eventsAfter(show, after.epoch, before.offset)) ?? [];
-  t.same(
-    events.map(({ type }) => type),
-    ['sale.paused', 'sale.resumed', 'show.recovered'],
-  );
+  t.same(pluck(events, 'type'), ['sale.paused', 'sale.resumed', 'show.recovered']);
   t.match(events[2], { data: { violations: 0 } });
   t.match(unwrap(await store.verify(show)), { violations: [] });
   const record = (await fixture.redis.client().hgetBuffer(time.key(show, 'sales'), 'sale')) as Buffer;

@@ -31,6 +31,12 @@ export interface ReserveOptions {
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
   Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
+export const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i));
+export const pluck = <T, K extends keyof T>(list: readonly T[], field: K): Array<T[K]> =>
+  list.map((each) => each[field]);
+export const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b);
+
 /** Returns the code of a refusal, `replayed` or `ok`. */
 export function outcome(result: Result<unknown> | undefined): string {
   if (!result) return 'nothing';

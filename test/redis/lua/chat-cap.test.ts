@@ -3,16 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('cap:');
 const { store, client, time, newShow, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 function batch(count: number, perSecond: number, marked: number[] = [], node = 'n1'): ChatAppend {
-  const items = Array.from({ length: count }, (_, i) =>
-    packr.pack([i, i, 'Ann', `text ${i}`, ...(marked.includes(i) ? [3] : [])]),
-  );
+  const items = times(count, (i) => packr.pack([i, i, 'Ann', `text ${i}`, ...(marked.includes(i) ? [3] : [])]));
   const ends = Buffer.alloc(4 * count);
   let end = 0;
   for (const [i, item] of items.entries()) {
@@ -22,7 +20,7 @@ function batch(count: number, perSecond: number, marked: number[] = [], node = '
   return { node, at: 1_000, count, items: Buffer.concat(items), cap: { perSecond, ends, marked } };
 }
 
-const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `u${i}`);
+const users = (count: number): string[] => times(count, (i) => `u${i}`);
 const shownOf = async (
   show: string,
   asked: ChatAppend,

@@ -1,6 +1,6 @@
 /** tick.lua and lib/due.lua: what time does, once, in slices, whichever script comes first. */
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('clock:');
 const { store, client, time, openShow, newShow, newSale, saleSpec, connectAnother } = fixture;
@@ -123,7 +123,7 @@ fixture.test('many expired holds are swept in slices, by every script call', asy
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
   const show = await openShow({ units: { S: count + 1 } });
-  const requests = Array.from({ length: count }, (_, i) => ({
+  const requests = times(count, (i) => ({
     user: `u${i}`,
     key: 'k',
     sale: 'sale',

@@ -2,30 +2,23 @@
  * fence.lua and recover.lua: a show that another Redis process wrote last, simulated by a changed
  * run id. Real crashes are in test/faults.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pack, unpack } from '../../../src/redis/records.ts';
 import { packReservation } from '../../support/packed-reservation.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('fence:');
 const { store, client, time, openShow, newSale, saleSpec, connectAnother } = fixture;
 const { reserve, hold, confirm, release, books, move, ledger, published } = fixture;
 
-const changeServer = (show: string) => time.changeServer(show);
 const epochOf = async (show: string): Promise<string> => unwrap(await store.load(show)).snapshot.epoch;
-async function recovered(show: string): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if ((await client.hexists(time.key(show, 'show'), 'recovering')) === 0) return;
-    await sleep(5);
-  }
-  throw new Error(`${show} is still recovering`);
-}
+const recovered = (show: string) => until(async () => !(await time.isRecovering(show)), 'the show recovers');
 
 fixture.test('the first call gives the show a new epoch, once, and old positions are invalid', async (t) => {
   const show = await openShow();
   const other = await connectAnother();
   const before = await epochOf(show);
-  await changeServer(show);
+  await time.changeServer(show);
   const epochs = await Promise.all(
     [store.load(show), other.load(show), store.load(show)].map(async (loading) => unwrap(await loading).snapshot.epoch),
   );
@@ -40,7 +33,7 @@ fixture.saleTest('every decision has its durability and epoch (Q-8.2, Q-8.3)', {
   const before = await epochOf(show);
   const first = unwrap(await reserve(show, 'ann'));
   t.match(first, { durability: 'everysec', epoch: before });
-  await changeServer(show);
+  await time.changeServer(show);
   await epochOf(show);
   await recovered(show);
   const again = unwrap(await reserve(show, 'ann'));
@@ -56,7 +49,7 @@ fixture.test('open sales pause, the books are verified, the sales resume, each w
   unwrap(await move(show, { op: 'pause' }, 'paused'));
   const held = await hold(show, 'ann');
   const commits = await published(show, async () => {
-    await changeServer(show);
+    await time.changeServer(show);
     await store.tick(show);
     await recovered(show);
   });
@@ -95,7 +88,7 @@ fixture.saleTest('drifted books are repaired by a compensating entry', { units: 
   await hold(show, 'ann');
   await client.hset(time.key(show, 'stock'), 'sale/S', pack([10, 42, 1, 0, 0, 1000, 0, 'p']));
   t.ok(unwrap(await store.verify(show)).violations.length > 0, 'verify sees the drift');
-  await changeServer(show);
+  await time.changeServer(show);
   await store.tick(show);
   await recovered(show);
   t.same(await books(show), { allocated: 10, available: 9, held: 1, sold: 0, withdrawn: 0 });
@@ -116,7 +109,7 @@ fixture.saleTest('a sale whose ledger contradicts itself stays paused', {}, asyn
     'e',
     pack(['hold', [['S', 1, 9, 1, 0, 0, 8, 2, 0, 0]], unpack(packReservation({ ...held, key: 'k' }))]),
   );
-  await changeServer(show);
+  await time.changeServer(show);
   await store.tick(show);
   await recovered(show);
   t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
@@ -150,7 +143,7 @@ fixture.test('every script of a show detects the other process', async (t) => {
   for (const [name, call] of calls) {
     const show = await openShow();
     const before = await client.hget(time.key(show, 'show'), 'epoch');
-    await changeServer(show);
+    await time.changeServer(show);
     const result = await call(show);
     t.not(await client.hget(time.key(show, 'show'), 'epoch'), before, `${name}: a new epoch`);
     t.not(outcome(result as never), 'redis_unavailable', `${name}: a result`);

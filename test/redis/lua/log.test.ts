@@ -3,7 +3,7 @@ import { Packr } from 'msgpackr';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, pluck, StoreFixture, sorted, times, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('log:');
@@ -26,10 +26,7 @@ fixture.showTest('events after a position are complete and in order, or null', a
   const { epoch } = unwrap(await store.load(show)).snapshot;
   for (let i = 0; i < 8; i++) await store.announce(show, `n${i}`, HOST);
   const all = unwrap(await store.eventsAfter(show, epoch, 0)) ?? [];
-  t.same(
-    all.map(({ offset }) => offset),
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-  );
+  t.same(pluck(all, 'offset'), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   for (const after of [0, 1, 5, 9]) t.same(unwrap(await store.eventsAfter(show, epoch, after)), all.slice(after));
   t.same(unwrap(await store.eventsAfter(show, epoch, 10)), [], 'no newer event');
   t.equal(unwrap(await store.eventsAfter(show, epoch, 11)), null, 'a position in the future');
@@ -51,10 +48,7 @@ fixture.showTest('a trimmed log returns null instead of a gap', async (t, show) 
   await client.xtrim(time.key(show, 'log'), 'MAXLEN', 4);
   t.equal(unwrap(await store.eventsAfter(show, epoch, 0)), null);
   t.equal(unwrap(await store.eventsAfter(show, epoch, 5)), null);
-  t.same(
-    (unwrap(await store.eventsAfter(show, epoch, 6)) ?? []).map(({ offset }) => offset),
-    [7, 8, 9, 10],
-  );
+  t.same(pluck(unwrap(await store.eventsAfter(show, epoch, 6)) ?? [], 'offset'), [7, 8, 9, 10]);
   await client.xdel(time.key(show, 'log'), '8-0');
   t.equal(unwrap(await store.eventsAfter(show, epoch, 6)), null, 'a gap in the middle');
   await fixture.skipCommitCheck(show);
@@ -63,14 +57,11 @@ fixture.showTest('a trimmed log returns null instead of a gap', async (t, show) 
 fixture.showTest('concurrent writers get every number once', async (t, show) => {
   const stores = [store, await connectAnother(), await connectAnother()];
   const offsets = await Promise.all(
-    Array.from(
-      { length: 90 },
-      async (_, i) => unwrap(await (stores[i % 3] ?? store).announce(show, `n${i}`, HOST)).offset,
-    ),
+    times(90, async (i) => unwrap(await (stores[i % 3] ?? store).announce(show, `n${i}`, HOST)).offset),
   );
   t.same(
-    [...offsets].sort((a, b) => a - b),
-    Array.from({ length: 90 }, (_, i) => i + 3),
+    sorted(offsets),
+    times(90, (i) => i + 3),
   );
 });
 
@@ -82,31 +73,19 @@ fixture.showTest('chat ids continue over batches and nodes, and the relay carrie
   t.same(unwrap(await other.appendChat(show, b, ['cyd'])), { firstId: 4 });
   t.same(unwrap(await store.appendChat(show, c, ['ann', 'bob'])), { firstId: 5 });
   await until(() => received.length >= 3, 'messages of the relay');
-  t.same(
-    received.map(
-      (message) =>
-        message.kind === 'chat' && [
-          message.batch.firstId,
-          message.batch.node,
-          message.batch.count,
-          Buffer.from(message.batch.items).toString('hex'),
-        ],
-    ),
-    [
-      [1, 'n1', 3, a.items.toString('hex')],
-      [4, 'n2', 1, b.items.toString('hex')],
-      [5, 'n1', 2, c.items.toString('hex')],
-    ],
+  const batches = [
+    { firstId: 1, node: 'n1', count: 3, items: a.items },
+    { firstId: 4, node: 'n2', count: 1, items: b.items },
+    { firstId: 5, node: 'n1', count: 2, items: c.items },
+  ];
+  t.match(
+    received,
+    batches.map((batch) => ({ kind: 'chat', batch })),
   );
+  t.equal(received.length, 3);
   const { chat } = unwrap(await store.load(show));
-  t.same(
-    chat.map(({ firstId, count, node }) => [firstId, count, node]),
-    [
-      [1, 3, 'n1'],
-      [4, 1, 'n2'],
-      [5, 2, 'n1'],
-    ],
-  );
+  t.match(chat, batches);
+  t.equal(chat.length, 3);
   t.same(packr.unpackMultiple(Buffer.from(chat[0]?.items ?? [])), [
     [0, 0, 'Ann', 'one'],
     [1, 1, 'Ann', 'two'],
@@ -118,31 +97,25 @@ fixture.showTest('chat ids continue over batches and nodes, and the relay carrie
 fixture.showTest('concurrent appends never share an id', async (t, show) => {
   const stores = [store, await connectAnother()];
   const firsts = await Promise.all(
-    Array.from(
-      { length: 40 },
-      async (_, i) =>
+    times(
+      40,
+      async (i) =>
         unwrap(await (stores[i % 2] ?? store).appendChat(show, batch(`n${i % 2}`, ['a', 'b']), ['x', 'y'])).firstId,
     ),
   );
   t.same(
-    [...firsts].sort((a, b) => a - b),
-    Array.from({ length: 40 }, (_, i) => 1 + 2 * i),
+    sorted(firsts),
+    times(40, (i) => 1 + 2 * i),
   );
 });
 
 fixture.showTest('the chat history is bounded: the newest messages of the newest batches', async (t, show) => {
-  const texts = Array.from({ length: 20 }, (_, i) => `m${i}`);
+  const texts = times(20, (i) => `m${i}`);
   for (let i = 0; i < 5; i++) await store.appendChat(show, batch('n', texts), []);
   const loaded = unwrap(await store.load(show)).chat;
-  t.same(
-    loaded.map(({ firstId }) => firstId),
-    [41, 61, 81],
-    'whole batches, until there are enough messages',
-  );
+  t.same(pluck(loaded, 'firstId'), [41, 61, 81], 'whole batches, until there are enough messages');
   t.ok(loaded.reduce((sum, { count }) => sum + count, 0) >= LIMITS.chatHistoryMessages);
-  await Promise.all(
-    Array.from({ length: 4 * LIMITS.chatRingBatches }, () => store.appendChat(show, batch('n', ['x']), [])),
-  );
+  await Promise.all(times(4 * LIMITS.chatRingBatches, () => store.appendChat(show, batch('n', ['x']), [])));
   const kept = await client.xlen(time.key(show, 'chat'));
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);
 });
@@ -150,38 +123,32 @@ fixture.showTest('the chat history is bounded: the newest messages of the newest
 fixture.showTest('viewers are summed over nodes, hearts over time, and only changes are published', async (t, show) => {
   const other = await connectAnother();
   const received = await listen(show);
-  t.same(unwrap(await store.reportCounts(show, 'n1', 30, 0)).counts, { viewers: 30, peak: 30, hearts: 0, unique: 0 });
-  t.same(unwrap(await other.reportCounts(show, 'n2', 12, 7)).counts, { viewers: 42, peak: 42, hearts: 7, unique: 0 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 3)).counts, { viewers: 32, peak: 42, hearts: 10, unique: 0 });
-  t.same(unwrap(await store.reportCounts(show, 'n1', 20, 0)).counts, { viewers: 32, peak: 42, hearts: 10, unique: 0 });
-  t.same(
-    unwrap(await other.reportCounts(show, 'n2', 0, 0)).counts,
-    { viewers: 20, peak: 42, hearts: 10, unique: 0 },
-    'a node without viewers leaves',
-  );
+  const reports = [
+    { at: store, node: 'n1', viewers: 30, hearts: 0, counts: { viewers: 30, peak: 30, hearts: 0, unique: 0 } },
+    { at: other, node: 'n2', viewers: 12, hearts: 7, counts: { viewers: 42, peak: 42, hearts: 7, unique: 0 } },
+    { at: store, node: 'n1', viewers: 20, hearts: 3, counts: { viewers: 32, peak: 42, hearts: 10, unique: 0 } },
+    { at: store, node: 'n1', viewers: 20, hearts: 0, counts: { viewers: 32, peak: 42, hearts: 10, unique: 0 } },
+    // A node without viewers leaves.
+    { at: other, node: 'n2', viewers: 0, hearts: 0, counts: { viewers: 20, peak: 42, hearts: 10, unique: 0 } },
+  ];
+  for (const { at, node, viewers, hearts, counts } of reports)
+    t.same(unwrap(await at.reportCounts(show, node, viewers, hearts)).counts, counts);
   await until(() => received.length >= 4, 'messages of the relay');
+  const changes = pluck(reports, 'counts').filter((_, i) => i !== 3);
   t.same(
-    received.map((message) => message.kind === 'counts' && message.counts),
-    [
-      { viewers: 30, peak: 30, hearts: 0, unique: 0 },
-      { viewers: 42, peak: 42, hearts: 7, unique: 0 },
-      { viewers: 32, peak: 42, hearts: 10, unique: 0 },
-      { viewers: 20, peak: 42, hearts: 10, unique: 0 },
-    ],
+    received,
+    changes.map((counts) => ({ kind: 'counts', counts })),
   );
   const loaded = unwrap(await store.load(show));
   t.match(loaded.snapshot.state, { viewers: 20, peak: 42, hearts: 10, unique: 0 });
-  t.match(
-    unwrap(await store.reportCounts(show, 'n1', 20, 0)),
-    { epoch: loaded.snapshot.epoch, rev: loaded.rev },
-    'the result has epoch and revision',
-  );
+  const position = { epoch: loaded.snapshot.epoch, rev: loaded.rev };
+  t.match(unwrap(await store.reportCounts(show, 'n1', 20, 0)), position);
   t.equal(outcome(await store.reportCounts('ghost', 'n1', 1, 0)), 'show_not_found');
 });
 
 fixture.showTest('unique viewers are counted once, over nodes and visits, within a few percent', async (t, show) => {
   const other = await connectAnother();
-  const users = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `user-${from + i}`);
+  const users = (from: number, to: number): string[] => times(to - from, (i) => `user-${from + i}`);
   t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
   t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');
   t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0)).counts.unique, 5, 'users stay counted');
@@ -210,13 +177,9 @@ fixture.showTest('a node that stopped reporting is dropped', async (t, show) => 
   t.equal(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts.viewers, 1_005);
   // Its last report is too old.
   await client.hset(time.key(show, 'nodes'), 'dead', pack([1_000, store.now() - LIMITS.nodeCountsTtlMs - 1_000]));
-  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, {
-    viewers: 5,
-    peak: 1_005,
-    hearts: 0,
-    unique: 0,
-  });
-  t.same(unwrap(await store.viewerNumbers(show)), { viewers: 5, peak: 1_005, unique: 0, hearts: 0 });
+  const counts = { viewers: 5, peak: 1_005, hearts: 0, unique: 0 };
+  t.same(unwrap(await store.reportCounts(show, 'alive', 5, 0)).counts, counts);
+  t.same(unwrap(await store.viewerNumbers(show)), counts);
   t.same(await client.hkeys(time.key(show, 'nodes')), ['alive']);
 });
 

@@ -1,7 +1,7 @@
 /** moderate.lua: removed messages and muted users, in the log, on nodes and for later viewers. */
 import { Packr } from 'msgpackr';
 import { LIMITS } from '../../../src/limits.ts';
-import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { outcome, pluck, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moderation:');
 const { store, client, time, newShow, recordsOf, published, connectAnother } = fixture;
@@ -34,10 +34,7 @@ fixture.showTest('a removed message is one numbered event, and is not in the his
   );
   t.same(unwrap(await store.removeChat(show, [2, 4, 3])), { removed: 2 });
   t.same(await textsOf(show), ['one']);
-  t.same(
-    unwrap(await store.recentChat(show)).map(({ id }) => id),
-    [1],
-  );
+  t.same(pluck(unwrap(await store.recentChat(show)), 'id'), [1]);
   await say(show, 'five');
   t.same(await textsOf(show), ['one', 'five'], 'ids continue');
   t.equal(unwrap(await store.load(show)).lastChat, 5);
@@ -87,17 +84,11 @@ fixture.test(
 
 fixture.showTest('ended mutes do not count for the limit', async (t, show) => {
   const key = time.key(show, 'mutes');
-  const over = Array.from({ length: LIMITS.mutesPerShowMax }, (_, i) => [
-    String(store.now() - 10_000 - i),
-    `old${i}`,
-  ]).flat();
+  const over = times(LIMITS.mutesPerShowMax, (i) => [String(store.now() - 10_000 - i), `old${i}`]).flat();
   await client.zadd(key, ...over);
   t.equal(outcome(await store.mute(show, 'first', 60_000)), 'ok');
   t.equal(await client.zcard(key), 1);
-  await client.zadd(
-    key,
-    ...Array.from({ length: LIMITS.mutesPerShowMax - 1 }, (_, i) => [String(store.now() + 60_000), `u${i}`]).flat(),
-  );
+  await client.zadd(key, ...times(LIMITS.mutesPerShowMax - 1, (i) => [String(store.now() + 60_000), `u${i}`]).flat());
   t.equal(outcome(await store.mute(show, 'one too many', 60_000)), 'limit_reached');
   t.equal(outcome(await store.mute(show, 'first', 90_000)), 'ok', 'a muted user may be muted again');
   for (const forMs of [0, LIMITS.muteMinMs - 1, LIMITS.muteMaxMs + 1, 1500.5])

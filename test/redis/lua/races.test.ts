@@ -1,5 +1,5 @@
 /** Concurrent requests on several connections: one wins, and all get the right result. */
-import { HOST, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
 const { time, reserve, hold, confirm, release, stateOf, openShow, connectAnother } = fixture;
@@ -14,7 +14,7 @@ const countsOf = (outcomes: readonly string[]): Record<string, number> => {
 
 fixture.test('of 200 concurrent requests for the last unit exactly one wins', async (t) => {
   const show = await openShow({ units: { S: 1 } });
-  const results = await Promise.all(Array.from({ length: 200 }, (_, i) => reserve(show, `racer${i}`, {}, storeOf(i))));
+  const results = await Promise.all(times(200, (i) => reserve(show, `racer${i}`, {}, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 1, sold_out: 199 });
   t.same(await fixture.books(show), { allocated: 1, available: 0, held: 1, sold: 0, withdrawn: 0 });
 });
@@ -22,10 +22,10 @@ fixture.test('of 200 concurrent requests for the last unit exactly one wins', as
 fixture.test('of 200 requests in batches for seven units of two SKUs seven win', async (t) => {
   const show = await openShow({ units: { S: 7, M: 7 }, perBuyer: 2 });
   const both = items({ S: 1, M: 1 });
-  const batches = Array.from({ length: 8 }, (_, batch) =>
+  const batches = times(8, (batch) =>
     storeOf(batch).reserve(
       show,
-      Array.from({ length: 25 }, (_, i) => ({ user: `racer${batch}-${i}`, key: 'k', sale: 'sale', lines: both })),
+      times(25, (i) => ({ user: `racer${batch}-${i}`, key: 'k', sale: 'sale', lines: both })),
     ),
   );
   t.same(countsOf((await Promise.all(batches)).flat().map(outcome)), { ok: 7, sold_out: 193 });
@@ -33,14 +33,12 @@ fixture.test('of 200 requests in batches for seven units of two SKUs seven win',
 
 fixture.test('one buyer on four devices stays within the limit', async (t) => {
   const show = await openShow({ units: { S: 50 }, perBuyer: 3 });
-  const results = await Promise.all(
-    Array.from({ length: 40 }, (_, i) => reserve(show, 'ann', { key: `k${i}` }, storeOf(i))),
-  );
+  const results = await Promise.all(times(40, (i) => reserve(show, 'ann', { key: `k${i}` }, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 3, limit_exceeded: 37 });
 });
 
 fixture.saleTest('the same request from four devices is one reservation', {}, async (t, show) => {
-  const results = await Promise.all(Array.from({ length: 40 }, (_, i) => reserve(show, 'ann', {}, storeOf(i))));
+  const results = await Promise.all(times(40, (i) => reserve(show, 'ann', {}, storeOf(i))));
   t.same(countsOf(results.map(outcome)), { ok: 1, replayed: 39 });
   t.equal(new Set(results.map((result) => unwrap(result).reservation.id)).size, 1);
 });
@@ -92,7 +90,7 @@ fixture.test('a confirm races the deadline: one winner, and both sides get it (I
 });
 
 fixture.saleTest('units are added and withdrawn while buyers reserve', { units: { S: 20 } }, async (t, show) => {
-  const moves = Array.from({ length: 20 }, (_, i) =>
+  const moves = times(20, (i) =>
     storeOf(i).moveSale(
       show,
       'sale',
@@ -100,8 +98,8 @@ fixture.saleTest('units are added and withdrawn while buyers reserve', { units: 
       { key: `m${i}`, actor: HOST },
     ),
   );
-  const asks = Array.from({ length: 100 }, (_, i) => reserve(show, `racer${i}`, {}, storeOf(i)));
-  const ticks = Array.from({ length: 10 }, (_, i) => storeOf(i).tick(show));
+  const asks = times(100, (i) => reserve(show, `racer${i}`, {}, storeOf(i)));
+  const ticks = times(10, (i) => storeOf(i).tick(show));
   const [moved, asked] = await Promise.all([Promise.all(moves), Promise.all(asks), Promise.all(ticks)]);
   const count = (results: ReadonlyArray<{ ok: boolean }>) => results.filter(({ ok }) => ok).length;
   const withdrawn = 2 * count(moved.filter((_, i) => i % 2 === 1));

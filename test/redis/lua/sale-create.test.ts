@@ -2,7 +2,7 @@
 
 import type { SaleSpec } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, pluck, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('create:');
 const { store, hold, newShow, newSale, saleSpec, published } = fixture;
@@ -49,22 +49,16 @@ fixture.showTest('a draft, a planned and an opened sale: state, window, events, 
       else
         t.ok(Math.abs((moment ?? 0) - before - expected) < 5_000, `${id}: ${moment} is about ${expected} ms from then`);
     }
-    t.same(
-      commits.map((commit) => commit.events.map(({ type }) => type)),
-      [events],
-      `${id}: one commit, its events`,
-    );
+    const types = commits.map((commit) => pluck(commit.events, 'type'));
+    t.same(types, [events], `${id}: one commit, its events`);
     t.same(commits[0]?.sales[0]?.left, { S: 10 });
     t.same(unwrap(await store.getSale(show, id)), sale, `${id}: read as returned`);
   }
   const opened = unwrap(await store.eventsAfter(show, unwrap(await store.load(show)).snapshot.epoch, 0))?.find(
     ({ type }) => type === 'sale.opened',
   );
-  t.match(
-    opened?.data,
-    { sale: { id: 'now', state: 'open', skus: [{ sku: 'S', left: 10 }] } },
-    'an event carries the new view',
-  );
+  // The event has the new view.
+  t.match(opened?.data, { sale: { id: 'now', state: 'open', skus: [{ sku: 'S', left: 10 }] } });
   t.notOk(JSON.stringify(opened?.data).includes('sold"'), 'and only public values');
 });
 
@@ -74,11 +68,8 @@ fixture.showTest('a sale that is already over is refused', async (t, show) => {
     await create(show, saleSpec({ opensAt: now - 60_000, closesAt: now - 1_000 })),
     refused('invalid_request', { field: 'closesAt' }),
   );
-  t.equal(
-    outcome(await create(show, saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))),
-    'invalid_request',
-    'closes before it opens, relative and absolute',
-  );
+  // It closes before it opens: one moment is relative, the other absolute.
+  t.equal(outcome(await create(show, saleSpec({ opensInMs: 60_000, closesAt: now + 30_000 }))), 'invalid_request');
   t.same(unwrap(await store.listSales(show)), []);
 });
 
@@ -126,7 +117,7 @@ fixture.showTest('mistakes in a sale are refused before Redis', async (t, show) 
     { skus: [{ ...sku, price: -1 }] },
     { skus: [{ ...sku, price: 0.5 }] },
     { skus: [{ ...sku, quantity: LIMITS.unitsPerSkuMax + 1 }] },
-    { skus: Array.from({ length: LIMITS.skusPerSaleMax + 1 }, (_, i) => ({ ...sku, sku: `S${i}` })) },
+    { skus: times(LIMITS.skusPerSaleMax + 1, (i) => ({ ...sku, sku: `S${i}` })) },
     { durationMs: LIMITS.saleDurationMinMs - 1 },
     { id: 'a/b' },
   ];
@@ -145,11 +136,9 @@ fixture.showTest('a window with mixed moments has a maximum length', async (t, s
 });
 
 fixture.showTest('the number of sales of a show is limited, and the largest sale fits', async (t, show) => {
-  const units = Object.fromEntries(Array.from({ length: LIMITS.skusPerSaleMax }, (_, i) => [`S${i}`, 1]));
+  const units = Object.fromEntries(times(LIMITS.skusPerSaleMax, (i) => [`S${i}`, 1]));
   t.equal((await newSale(show, { id: 'large', units })).skus.length, LIMITS.skusPerSaleMax);
-  const more = Array.from({ length: LIMITS.salesPerShowMax - 1 }, (_, i) =>
-    newSale(show, { id: `s${i}`, opensInMs: 60_000 }),
-  );
+  const more = times(LIMITS.salesPerShowMax - 1, (i) => newSale(show, { id: `s${i}`, opensInMs: 60_000 }));
   await Promise.all(more);
   t.match(
     await create(show, saleSpec({ id: 'one-more' })),

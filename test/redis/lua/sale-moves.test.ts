@@ -3,7 +3,7 @@
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
 const { store, time, openShow, newSale, saleSpec } = fixture;
@@ -194,7 +194,7 @@ fixture.showTest('a move after a planned moment applies to the new state', async
 fixture.test('a cancel releases all holds', async (t) => {
   const count = 2 * LIMITS.sweepSliceMax + 7;
   const show = await openShow({ units: { S: count } });
-  const users = Array.from({ length: count }, (_, i) => `u${i}`);
+  const users = times(count, (i) => `u${i}`);
   for (let from = 0; from < count; from += LIMITS.reserveBatchMax) {
     await store.reserve(
       show,

@@ -1,7 +1,7 @@
 /** show_create.lua, show_apply.lua, load.lua: shows and products, and concurrent changes. */
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, pluck, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('show:');
 const { store, client, time, hold, confirm, openShow, newSale, saleSpec, eventTypes, published, connectAnother } =
@@ -65,9 +65,7 @@ fixture.saleTest('ending a show ends its sales; holds may still be confirmed', {
 
 fixture.showTest('a sale created while the show ends does not stay open', async (t, show) => {
   const other = await connectAnother();
-  const creating = Array.from({ length: 10 }, (_, i) =>
-    other.createSale(show, saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }),
-  );
+  const creating = times(10, (i) => other.createSale(show, saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }));
   await Promise.all([store.endShow(show, HOST), ...creating]);
   const states = unwrap(await store.listSales(show)).map(({ state }) => state);
   t.same(
@@ -79,15 +77,8 @@ fixture.showTest('a sale created while the show ends does not stay open', async 
 
 fixture.showTest('a patch changes the named fields and publishes the whole view', async (t, show) => {
   const commits = await published(show, () => store.updateShow(show, { title: 'New', slowModeMs: 2_000 }, HOST));
-  t.match(commits, [
-    {
-      events: [
-        { type: 'show.updated', data: { show: { id: show, title: 'New', slowModeMs: 2_000, brands: [{ id: 'b' }] } } },
-      ],
-      sales: [],
-      reservations: [],
-    },
-  ]);
+  const view = { id: show, title: 'New', slowModeMs: 2_000, brands: [{ id: 'b' }] };
+  t.match(commits, [{ events: [{ type: 'show.updated', data: { show: view } }], sales: [], reservations: [] }]);
   t.match(unwrap(await store.getShow(show)), { title: 'New', slowModeMs: 2_000, guests: true });
   t.equal(outcome(await store.updateShow(show, {}, HOST)), 'invalid_request');
   t.equal(outcome(await store.updateShow(show, { title: '' }, HOST)), 'invalid_request');
@@ -104,19 +95,9 @@ fixture.showTest('concurrent changes lose nothing', async (t, show) => {
     other.startShow(show, HOST),
   ]);
   t.same(results.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
-  t.match(unwrap(await store.getShow(show)), {
-    title: 'New',
-    slowModeMs: 3_000,
-    guests: false,
-    pinned: 'p',
-    state: 'live',
-  });
-  t.same(
-    unwrap(await store.listProducts(show))
-      .map(({ id }) => id)
-      .sort(),
-    ['p', 'q'],
-  );
+  const changed = { title: 'New', slowModeMs: 3_000, guests: false, pinned: 'p', state: 'live' };
+  t.match(unwrap(await store.getShow(show)), changed);
+  t.same(pluck(unwrap(await store.listProducts(show)), 'id').sort(), ['p', 'q']);
 });
 
 fixture.showTest('products: saved, replaced, pinned, removed', async (t, show) => {

@@ -2,7 +2,7 @@
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('waitlist:');
 const { store, time, openShow, newSale, connectAnother } = fixture;
@@ -152,20 +152,16 @@ fixture.test('waitlists of SKUs with similar names are separate', async (t) => {
 fixture.saleTest('concurrent joins and leaves: every position once', { units: { S: 1 } }, async (t, show) => {
   const held = await hold(show, 'bob');
   const others = [store, await connectAnother()];
-  const joined = await Promise.all(Array.from({ length: 40 }, (_, i) => join(show, `w${i}`, {}, others[i % 2])));
+  const joined = await Promise.all(times(40, (i) => join(show, `w${i}`, {}, others[i % 2])));
   t.same(
     joined.map((result) => unwrap(result).place).sort((a, b) => a - b),
-    Array.from({ length: 40 }, (_, i) => i + 1),
+    times(40, (i) => i + 1),
   );
-  await Promise.all([
-    ...Array.from({ length: 20 }, (_, i) => leave(show, `w${2 * i}`)),
-    release(show, held),
-    store.tick(show),
-  ]);
+  await Promise.all([...times(20, (i) => leave(show, `w${2 * i}`)), release(show, held), store.tick(show)]);
   const all = unwrap(
     await store.holdingsOf(
       show,
-      Array.from({ length: 40 }, (_, i) => `w${i}`),
+      times(40, (i) => `w${i}`),
     ),
   );
   t.equal(all.filter(({ reservations }) => reservations.length > 0).length, 1, 'one unit, one offer');

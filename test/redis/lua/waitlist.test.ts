@@ -1,5 +1,5 @@
 /** waitlist.lua and lib/waitlist.lua: joins, leaves, offers of freed units; extended holds. */
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('wait:');
 const { store, time, reserve, hold, confirm, release } = fixture;
@@ -61,7 +61,7 @@ fixture.test('an expired offer goes to the next; an offer is confirmed like any 
 fixture.test('added units are offered first, in slices; no new request passes (Q-11.5)', async (t) => {
   const show = await openShow(1);
   await hold(show, 'buyer');
-  const users = Array.from({ length: 120 }, (_, i) => `w${String(i).padStart(3, '0')}`);
+  const users = times(120, (i) => `w${String(i).padStart(3, '0')}`);
   for (const user of users) await join(show, user);
   await addUnits(show, 110);
   t.equal(outcome(await reserve(show, 'newcomer')), 'sold_out');
