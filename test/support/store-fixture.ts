@@ -9,7 +9,7 @@ import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView, SaleState } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import { CommitRecorder } from './commit-recorder.ts';
@@ -26,6 +26,9 @@ export interface ReserveOptions {
   qty?: number;
   lines?: Item[];
 }
+
+/** Returns the move that adds or withdraws units of S. */
+export const unitsMove = (delta: number) => ({ op: 'units', sku: 'S', delta }) as const;
 
 /** Returns reservation items for quantities by SKU. */
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
@@ -246,6 +249,11 @@ export class StoreFixture {
     return { allocated, available, held, sold, withdrawn };
   };
 
+  /** Returns the state of each sale by its id. */
+  async saleStates(show: string): Promise<Record<string, SaleState>> {
+    return Object.fromEntries(unwrap(await this.store.listSales(show)).map(({ id, state }) => [id, state]));
+  }
+
   /** Returns holds and orders, one list for each user. */
   readonly reservationsOf = async (show: string, users: readonly string[]): Promise<ReservationView[][]> =>
     unwrap(await this.store.holdingsOf(show, users)).map(({ reservations }) => reservations);
@@ -270,19 +278,15 @@ export class StoreFixture {
     switch (await this.client.type(key)) {
       case 'hash': {
         const flat = (await this.client.callBuffer('HGETALL', key)) as Buffer[];
-        return flat
-          .flatMap((field, i) =>
-            i % 2 === 0 ? [`${field.toString('latin1')}=${flat[i + 1]?.toString('latin1')}`] : [],
-          )
-          .sort();
+        const texts = flat.map((bytes) => bytes.toString('latin1'));
+        return texts.flatMap((field, i) => (i % 2 === 0 ? [`${field}=${texts[i + 1]}`] : [])).sort();
       }
       case 'zset':
         return this.client.zrange(key, 0, '-1', 'WITHSCORES');
-      case 'stream':
-        return [
-          String(await this.client.xlen(key)),
-          String((await this.client.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0]),
-        ];
+      case 'stream': {
+        const [newest] = await this.client.xrevrange(key, '+', '-', 'COUNT', 1);
+        return [String(await this.client.xlen(key)), String(newest?.[0])];
+      }
       default:
         return [];
     }

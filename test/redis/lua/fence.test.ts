@@ -4,7 +4,7 @@
  */
 import { pack, unpack } from '../../../src/redis/records.ts';
 import { packReservation } from '../../support/packed-reservation.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, StoreFixture, unitsMove, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('fence:');
@@ -63,7 +63,7 @@ fixture.test('open sales pause, the books are verified, the sales resume, each w
   ]);
   t.equal(new Set(commits.map(({ epoch }) => epoch)).size, 1, 'all of it in the new epoch');
   t.same(
-    Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])),
+    await fixture.saleStates(show),
     { sale: 'open', draft: 'draft', paused: 'paused' },
     'a sale that the host paused stays paused',
   );
@@ -112,10 +112,7 @@ fixture.saleTest('a sale whose ledger contradicts itself stays paused', {}, asyn
   await time.changeServer(show);
   await store.tick(show);
   await recovered(show);
-  t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
-    sale: 'paused',
-    sound: 'open',
-  });
+  t.same(await fixture.saleStates(show), { sale: 'paused', sound: 'open' });
   const recovery = unwrap(await store.eventsAfter(show, await epochOf(show), 0))?.find(
     ({ type }) => type === 'show.recovered',
   );
@@ -133,7 +130,7 @@ fixture.test('every script of a show detects the other process', async (t) => {
     ['waitlist', (show) => store.waitlist(show, { op: 'leave', user: 'zoe', key: 'k', sale: 'sale', sku: 'S' })],
     ['tick', (show) => store.tick(show)],
     ['create', (show) => store.createSale(show, saleSpec({ id: 'x' }), { key: 'x', actor: HOST })],
-    ['move', (show) => store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: 'y', actor: HOST })],
+    ['move', (show) => store.moveSale(show, 'sale', unitsMove(1), { key: 'y', actor: HOST })],
     ['announce', (show) => store.announce(show, 'x', HOST)],
     ['chat', (show) => store.appendChat(show, { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, [])],
     ['counts', (show) => store.reportCounts(show, 'n', 1, 0)],

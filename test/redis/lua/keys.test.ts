@@ -1,6 +1,6 @@
 /** Idempotency keys over time (promise I4): kept for 24 to 48 hours, each counts once. */
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, StoreFixture, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('keys:');
 const { store, time, client, reserve, hold, confirm, release, books, openShow, connectAnother } = fixture;
@@ -11,7 +11,7 @@ fixture.test('a key is kept over one rotation of the generations and dropped aft
   const first = unwrap(await confirm(show, held, { key: 'pay' }));
   const rotate = async (key: string): Promise<void> => {
     await time.ageKeys(show, LIMITS.idempotencyTtlMs + 1);
-    unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key, actor: HOST }));
+    unwrap(await store.moveSale(show, 'sale', unitsMove(1), { key, actor: HOST }));
   };
   await rotate('t1');
   t.same(await confirm(show, held, { key: 'pay' }), { ok: true, value: { ...first, replayed: true } }, 'one day later');
@@ -32,7 +32,7 @@ fixture.saleTest('generations do not rotate within a day', { perBuyer: 9 }, asyn
   unwrap(await confirm(show, held, { key: 'pay' }));
   for (let i = 0; i < 3; i++) {
     await time.ageKeys(show, LIMITS.idempotencyTtlMs - 60_000);
-    unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key: `t${i}`, actor: HOST }));
+    unwrap(await store.moveSale(show, 'sale', unitsMove(1), { key: `t${i}`, actor: HOST }));
   }
   t.equal(await client.exists(time.key(show, 'idem-old')), 0);
   t.equal(outcome(await confirm(show, held, { key: 'pay' })), 'replayed');
@@ -67,9 +67,7 @@ fixture.saleTest('the same request sent again, byte for byte, counts once', {}, 
   const paid = await Promise.all([confirm(show, held), confirm(show, held, {}, other)]);
   t.same(paid.map(outcome).sort(), ['ok', 'replayed']);
   const moved = await Promise.all(
-    [store, other].map((at) =>
-      at.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, { key: 'more', actor: HOST }),
-    ),
+    [store, other].map((at) => at.moveSale(show, 'sale', unitsMove(5), { key: 'more', actor: HOST })),
   );
   t.equal(outcome(moved[0]), 'ok');
   t.same(moved[0], moved[1], 'both get the same result');

@@ -1,5 +1,5 @@
 /** Concurrent requests on several connections: one wins, and all get the right result. */
-import { HOST, items, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('races:');
 const { time, reserve, hold, confirm, release, stateOf, openShow, connectAnother } = fixture;
@@ -91,12 +91,7 @@ fixture.test('a confirm races the deadline: one winner, and both sides get it (I
 
 fixture.saleTest('units are added and withdrawn while buyers reserve', { units: { S: 20 } }, async (t, show) => {
   const moves = times(20, (i) =>
-    storeOf(i).moveSale(
-      show,
-      'sale',
-      { op: 'units', sku: 'S', delta: i % 2 === 0 ? 3 : -2 },
-      { key: `m${i}`, actor: HOST },
-    ),
+    storeOf(i).moveSale(show, 'sale', unitsMove(i % 2 === 0 ? 3 : -2), { key: `m${i}`, actor: HOST }),
   );
   const asks = times(100, (i) => reserve(show, `racer${i}`, {}, storeOf(i)));
   const ticks = times(10, (i) => storeOf(i).tick(show));

@@ -3,7 +3,7 @@
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, refused, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
 const { store, time, openShow, newSale, saleSpec } = fixture;
@@ -18,7 +18,7 @@ interface Rule {
 }
 const NOT_OVER = ['draft', 'scheduled', 'open', 'paused'] as const;
 const SCHEDULE: SaleMove = { op: 'schedule', opensInMs: 60_000, durationMs: 60_000 };
-const UNITS: SaleMove = { op: 'units', sku: 'S', delta: 1 };
+const UNITS: SaleMove = unitsMove(1);
 /** The state machine of src/README.md; all other moves are illegal. */
 const MACHINE: readonly Rule[] = [
   { move: SCHEDULE, from: ['draft', 'scheduled'], to: 'scheduled', event: 'sale.scheduled' },
@@ -70,25 +70,19 @@ for (const [state, path] of Object.entries(REACH) as Array<[SaleState, readonly 
 
 fixture.test('a repeated key returns its result and moves once; another body conflicts (I4)', async (t) => {
   const show = await openShow();
-  const first = await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more');
-  t.same(await move(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, 'more'), first);
-  t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'S', delta: 6 }, 'more')), 'idempotency_conflict');
+  const first = await move(show, 'sale', unitsMove(5), 'more');
+  t.same(await move(show, 'sale', unitsMove(5), 'more'), first);
+  t.equal(outcome(await move(show, 'sale', unitsMove(6), 'more')), 'idempotency_conflict');
   t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'more')), 'idempotency_conflict');
-  t.equal(
-    outcome(await store.createSale(show, saleSpec({ id: 'x' }), { key: 'more', actor: HOST })),
-    'idempotency_conflict',
-    'one key, one command',
-  );
+  const creating = store.createSale(show, saleSpec({ id: 'x' }), { key: 'more', actor: HOST });
+  t.equal(outcome(await creating), 'idempotency_conflict', 'one key, one command');
   t.equal((await books(show)).allocated, 15);
   for (const op of ['pause', 'resume', 'end'] as const) {
     const result = await move(show, 'sale', { op }, op);
     t.same(await move(show, 'sale', { op }, op), result, `${op} repeated`);
   }
-  t.equal(
-    outcome(await move(show, 'sale', { op: 'pause' }, 'pause')),
-    'ok',
-    'a late duplicate of an old move moves nothing',
-  );
+  // A late duplicate of an old move moves nothing.
+  t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'pause')), 'ok');
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
 });
 
@@ -102,8 +96,8 @@ fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show)
     { op: 'open', durationMs: 0 },
     { op: 'extend', byMs: 0 },
     { op: 'extend', byMs: -1 },
-    { op: 'units', sku: 'S', delta: 0 },
-    { op: 'units', sku: 'S', delta: 0.5 },
+    unitsMove(0),
+    unitsMove(0.5),
     { op: 'explode' } as unknown as SaleMove,
   ];
   for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
@@ -111,16 +105,13 @@ fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show)
 
 fixture.saleTest('units are added, and withdrawn only while they are free', { units: { S: 3 } }, async (t, show) => {
   const held = await hold(show, 'ann');
-  t.match(
-    await move(show, 'sale', { op: 'units', sku: 'S', delta: -3 }),
-    refused('insufficient_units', { sku: 'S', left: 2 }),
-  );
-  unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: -2 }));
+  t.match(await move(show, 'sale', unitsMove(-3)), refused('insufficient_units', { sku: 'S', left: 2 }));
+  unwrap(await move(show, 'sale', unitsMove(-2)));
   t.same(await books(show), { allocated: 3, available: 0, held: 1, sold: 0, withdrawn: 2 });
   unwrap(await confirm(show, held));
-  unwrap(await move(show, 'sale', { op: 'units', sku: 'S', delta: 4 }));
+  unwrap(await move(show, 'sale', unitsMove(4)));
   t.same(await books(show), { allocated: 7, available: 4, held: 0, sold: 1, withdrawn: 2 });
-  t.match(await move(show, 'sale', { op: 'units', sku: 'S', delta: LIMITS.unitsPerSkuMax }), refused('limit_reached'));
+  t.match(await move(show, 'sale', unitsMove(LIMITS.unitsPerSkuMax)), refused('limit_reached'));
 });
 
 fixture.test('sold out and stocked again are published once each', async (t) => {
@@ -137,11 +128,8 @@ fixture.test('sold out and stocked again are published once each', async (t) => 
   t.same(await types(() => reserve(show, 'bob')), []);
   t.same(await types(async () => last && release(show, last)), ['sale.stocked']);
   t.same(await types(() => hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
-  t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: 1 })), ['sale.stocked']);
-  t.same(await types(() => move(show, 'sale', { op: 'units', sku: 'S', delta: -1 })), [
-    'sale.stocked',
-    'sale.sold_out',
-  ]);
+  t.same(await types(() => move(show, 'sale', unitsMove(1))), ['sale.stocked']);
+  t.same(await types(() => move(show, 'sale', unitsMove(-1))), ['sale.stocked', 'sale.sold_out']);
 });
 
 fixture.showTest('extend moves the end of the window; a duration counts from the real opening', async (t, show) => {
@@ -157,21 +145,14 @@ fixture.showTest('extend moves the end of the window; a duration counts from the
   );
 
   await newSale(show, { id: 'endless', opensInMs: 0 });
-  t.equal(
-    outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })),
-    'illegal_move',
-    'there is no end to move',
-  );
+  t.equal(outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })), 'illegal_move', 'it has no end');
   await newSale(show, { id: 'length', durationMs: 60_000 });
   const scheduled = unwrap(await move(show, 'length', { op: 'schedule', opensInMs: 1_000 }));
   t.equal((scheduled.closesAt ?? 0) - (scheduled.opensAt ?? 0), 60_000, 'the duration given at creation stays');
   const closesAt = store.now() + 600_000;
   await newSale(show, { id: 'until', closesAt });
-  t.equal(
-    unwrap(await move(show, 'until', { op: 'schedule', opensInMs: 1_000 })).closesAt,
-    closesAt,
-    'the end given at creation stays',
-  );
+  // The end given at creation stays.
+  t.equal(unwrap(await move(show, 'until', { op: 'schedule', opensInMs: 1_000 })).closesAt, closesAt);
   t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
 });
 
@@ -185,10 +166,7 @@ fixture.showTest('a move after a planned moment applies to the new state', async
   await newSale(show, { id: 'closes' });
   await time.passMoment(show, 'closes', 'closesAt');
   t.match(await move(show, 'closes', { op: 'pause' }), refused('illegal_move', { state: 'ended' }));
-  t.same(Object.fromEntries(unwrap(await store.listSales(show)).map(({ id, state }) => [id, state])), {
-    opens: 'open',
-    closes: 'ended',
-  });
+  t.same(await fixture.saleStates(show), { opens: 'open', closes: 'ended' });
 });
 
 fixture.test('a cancel releases all holds', async (t) => {

@@ -30,10 +30,8 @@ fixture.test('shows are listed newest first, with different ids', async (t) => {
   t.same(listed.filter((id) => made.includes(id)).sort(), [...made].sort(), 'all of them are listed');
   t.equal(outcome(await store.getShow('ghost')), 'show_not_found');
   await client.zadd(`${fixture.prefix}shows`, 1, 'half-made');
-  t.notOk(
-    unwrap(await store.listShows()).some(({ id }) => id === 'half-made'),
-    'an index entry without a show is skipped',
-  );
+  const ids = pluck(unwrap(await store.listShows()), 'id');
+  t.notOk(ids.includes('half-made'), 'an index entry without a show is skipped');
 });
 
 fixture.showTest('planned, live, ended: each change once, and none back', async (t, show) => {
@@ -68,9 +66,8 @@ fixture.showTest('a sale created while the show ends does not stay open', async 
   const creating = times(10, (i) => other.createSale(show, saleSpec({ id: `s${i}` }), { key: `c${i}`, actor: HOST }));
   await Promise.all([store.endShow(show, HOST), ...creating]);
   const states = unwrap(await store.listSales(show)).map(({ state }) => state);
-  t.same(
-    [...new Set(states)].filter((state) => state !== 'ended'),
-    [],
+  t.ok(
+    states.every((state) => state === 'ended'),
     `${states.length} sales, all ended`,
   );
 });
@@ -108,15 +105,9 @@ fixture.showTest('products: saved, replaced, pinned, removed', async (t, show) =
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [['product.pinned']]);
   t.same(await types(() => store.pinProduct(show, 'q', HOST)), [], 'pinned already');
   t.same(await types(() => store.putProduct(show, { ...product, title: 'Q2' }, HOST)), [['product.saved']]);
-  t.match(
-    unwrap(await store.listProducts(show)).find(({ id }) => id === 'q'),
-    { title: 'Q2' },
-  );
-  t.same(
-    await types(() => store.removeProduct(show, 'q', HOST)),
-    [['product.removed', 'product.pinned']],
-    'one commit for both',
-  );
+  t.equal(unwrap(await store.listProducts(show)).find(({ id }) => id === 'q')?.title, 'Q2');
+  // One commit for both.
+  t.same(await types(() => store.removeProduct(show, 'q', HOST)), [['product.removed', 'product.pinned']]);
   t.equal(unwrap(await store.getShow(show)).pinned, null);
   t.equal(outcome(await store.removeProduct(show, 'q', HOST)), 'product_not_found');
   t.equal(outcome(await store.pinProduct(show, 'q', HOST)), 'product_not_found');

@@ -2,7 +2,7 @@
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { HOST, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import { HOST, outcome, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('waitlist:');
 const { store, time, openShow, newSale, connectAnother } = fixture;
@@ -82,8 +82,8 @@ fixture.test('a key that made an offer is not used again after its record was dr
   unwrap(await confirm(show, offer));
   for (const key of ['t1', 't2']) {
     await time.ageKeys(show, LIMITS.idempotencyTtlMs + 1);
-    unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 1 }, { key, actor: HOST }));
-    unwrap(await store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: -1 }, { key: `${key}-`, actor: HOST }));
+    unwrap(await store.moveSale(show, 'sale', unitsMove(1), { key, actor: HOST }));
+    unwrap(await store.moveSale(show, 'sale', unitsMove(-1), { key: `${key}-`, actor: HOST }));
   }
   t.equal(outcome(await join(show, 'ann')), 'idempotency_conflict');
   t.equal(await stateOf(show, offer.id), 'confirmed');
