@@ -36,13 +36,15 @@ async function newestMessages(client: RedisClient, key: string, wanted: number):
   return messages;
 }
 
+type Change =
+  | { op: 'remove'; ids: number[] }
+  | { op: 'mute'; user: string; ms: number }
+  | { op: 'unmute'; user: string };
+
 export function createModeration(runner: ScriptRunner): ModerationStore {
   const now = (): number => runner.connection.clock.now();
 
-  async function moderate(
-    showId: string,
-    change: { op: 'remove' | 'mute' | 'unmute'; [argument: string]: unknown },
-  ): Promise<Result<number>> {
+  async function moderate(showId: string, change: Change): Promise<Result<number>> {
     const reply = await runner.run('moderate', showId, change);
     if (!reply.ok) return reply;
     const outcome = textOf(reply.value[0]);
