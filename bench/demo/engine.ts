@@ -4,28 +4,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { EngineProcess, plainEnvironment } from '../launch/engine-process.ts';
 import { builtProgram } from '../launch/program.ts';
+import type { DemoOptions } from './options.ts';
 
-export interface EngineOptions {
-  readonly host: string;
-  readonly gatewayPort: number;
-  readonly controlPort: number;
-  readonly dataDir: string;
-  readonly showLogs: boolean;
-}
-
-export interface RunningEngine {
-  readonly gatewayUrl: string;
-  readonly controlUrl: string;
-  readonly apiKey: string;
-  /** Resolves when the process has ended, with how it ended. */
-  readonly ended: Promise<string>;
-  stop(): Promise<void>;
-}
+export type RunningEngine = Awaited<ReturnType<typeof startEngine>>;
 
 /** Something that the person must fix before the demo can run: reported without a stack. */
 export class StartError extends Error {}
 
-export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
+export async function startEngine(options: DemoOptions) {
   const { host, dataDir, showLogs } = options;
   const program = builtProgram();
   if (program === null) throw new StartError('The engine is not built: run "npm run build" first.');
@@ -55,6 +41,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
       gatewayUrl: `ws://${reachable}:${gatewayPort}`,
       controlUrl: `http://${reachable}:${controlPort}`,
       apiKey: readApiKey(dataDir),
+      /** Resolves when the process has ended, with how it ended. */
       ended: engine.program.finished.then(({ code, signal }) =>
         signal === null ? `code ${code}` : `signal ${signal}`,
       ),

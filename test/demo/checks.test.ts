@@ -31,6 +31,13 @@ const hold = (id: string, user: string, more: Partial<ReservationView> = {}): Re
 const grant = (probe: Probe, view: ReservationView, { key = `k-${view.id}`, replayed = false } = {}): void =>
   probe.granted({ user: view.user, key, sale: 'flash', lines: ITEMS, sentMs: 0 }, view, replayed);
 
+/** A run in which these reservations were granted. */
+const granted =
+  (...views: ReservationView[]) =>
+  (probe: Probe): void => {
+    for (const view of views) grant(probe, view);
+  };
+
 interface Case {
   readonly perBuyer?: number;
   readonly sold?: number;
@@ -72,10 +79,7 @@ t.test('a correct run has no violation', async (t) => {
   };
   t.equal(violationsIn({ see, sold: 1 }), '');
   t.equal(violationsIn({ see, sold: 2, reservations: 2 }), '', 'a person on the viewer page may have bought too');
-  const expired = (probe: Probe): void => {
-    grant(probe, hold('r1', 'ana'));
-    grant(probe, hold('r2', 'ana', { createdAt: 16_500, heldUntil: 30_000 }));
-  };
+  const expired = granted(hold('r1', 'ana'), hold('r2', 'ana', { createdAt: 16_500, heldUntil: 30_000 }));
   t.equal(violationsIn({ see: expired, reservations: 2, held: 1 }), '', 'an expired hold does not count for the limit');
 });
 
@@ -85,38 +89,18 @@ t.test('each violation is found', async (t) => {
     [
       'a reservation that belongs to another user',
       /r1 was granted to ana .* and belongs to bo/,
-      { see: (probe) => grant(probe, hold('r1', 'ana')), looked: [hold('r1', 'bo')] },
+      { see: granted(hold('r1', 'ana')), looked: [hold('r1', 'bo')] },
     ],
     [
       'one reservation for two users',
       /r1 was given to ana .* and to bo/,
-      {
-        see(probe) {
-          grant(probe, hold('r1', 'ana'));
-          grant(probe, hold('r1', 'bo'));
-        },
-      },
+      { see: granted(hold('r1', 'ana'), hold('r1', 'bo')) },
     ],
-    [
-      'one key decided twice',
-      /r1 was granted twice as new/,
-      {
-        see(probe) {
-          grant(probe, hold('r1', 'ana'));
-          grant(probe, hold('r1', 'ana'));
-        },
-      },
-    ],
+    ['one key decided twice', /r1 was granted twice as new/, { see: granted(hold('r1', 'ana'), hold('r1', 'ana')) }],
     [
       'a buyer over the limit',
       /ana had 2 units/,
-      {
-        reservations: 2,
-        see(probe) {
-          grant(probe, hold('r1', 'ana'));
-          grant(probe, hold('r2', 'ana', { createdAt: 2_000 }));
-        },
-      },
+      { reservations: 2, see: granted(hold('r1', 'ana'), hold('r2', 'ana', { createdAt: 2_000 })) },
     ],
     [
       'two ends of one reservation',
@@ -129,26 +113,16 @@ t.test('each violation is found', async (t) => {
         },
       },
     ],
-    [
-      'a sold unit that the books do not have',
-      /know of 1 sold units, the books of 0/,
-      { see: (p) => grant(p, confirmed) },
-    ],
-    ['a sold unit that no user knows', /sold 2 units, clients know of 1/, { sold: 2, see: (p) => grant(p, confirmed) }],
-    [
-      'a reservation that is not in the ledger',
-      /the ledger has 0/,
-      { reservations: 0, see: (p) => grant(p, confirmed) },
-    ],
+    ['a sold unit that the books do not have', /know of 1 sold units, the books of 0/, { see: granted(confirmed) }],
+    ['a sold unit that no user knows', /sold 2 units, clients know of 1/, { sold: 2, see: granted(confirmed) }],
+    ['a reservation that is not in the ledger', /the ledger has 0/, { reservations: 0, see: granted(confirmed) }],
     ['a viewer behind the log', /2 connected viewers/, { see() {}, outcome: { behind: 2 } }],
     ['no welcome at the end', /no welcome/, { see() {}, outcome: { headOffset: null } }],
     [
       'a gap in the events',
       /1 gaps/,
       {
-        see(_probe, counters) {
-          counters.connections.gaps = 1;
-        },
+        see: (_probe, counters) => void Object.assign(counters.connections, { gaps: 1 }),
       },
     ],
   ];

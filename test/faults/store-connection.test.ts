@@ -5,7 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import type { SaleMove } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
+import type { ReservationView } from '../../src/protocol/messages.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
@@ -27,15 +29,8 @@ async function decided<T>(run: () => Promise<Result<T>>): Promise<Result<T>> {
   throw new Error('the connection did not come back');
 }
 
-interface Case {
-  name: string;
-  /** Returns the command, with `KEY` as its key. */
-  prepare(show: string): Promise<() => Promise<Result<unknown>>>;
-  /** The books of SKU S after one execution. */
-  after: { allocated: number; available: number; held: number; sold: number; withdrawn: number };
-}
-
 const KEY = 'fragile';
+const command = { key: KEY, actor: HOST };
 const books = (allocated: number, available: number, held: number, sold = 0, withdrawn = 0) => ({
   allocated,
   available,
@@ -43,100 +38,71 @@ const books = (allocated: number, available: number, held: number, sold = 0, wit
   sold,
   withdrawn,
 });
-const cases: Case[] = [
-  {
-    name: 'reserve',
-    prepare: async (show) => () => fixture.reserve(show, 'ann', { key: KEY }, store),
-    after: books(2, 1, 1),
-  },
-  {
-    name: 'confirm',
-    prepare: async (show) => {
-      const held = await fixture.hold(show, 'ann');
-      return () => fixture.confirm(show, held, { key: KEY }, store);
-    },
-    after: books(2, 1, 0, 1),
-  },
-  {
-    name: 'release',
-    prepare: async (show) => {
-      const held = await fixture.hold(show, 'ann');
-      return () => fixture.release(show, held, { key: KEY }, store);
-    },
-    after: books(2, 2, 0),
-  },
-  {
-    name: 'extend a hold',
-    prepare: async (show) => {
-      const held = await fixture.hold(show, 'ann');
-      return () => store.extendHold(show, { reservation: held.id, byMs: 1_000 }, { key: KEY, actor: HOST });
-    },
-    after: books(2, 1, 1),
-  },
-  {
-    name: 'more units',
-    prepare: async (show) => () =>
-      store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: 5 }, { key: KEY, actor: HOST }),
-    after: books(7, 7, 0),
-  },
-  {
-    name: 'fewer units',
-    prepare: async (show) => () =>
-      store.moveSale(show, 'sale', { op: 'units', sku: 'S', delta: -1 }, { key: KEY, actor: HOST }),
-    after: books(2, 1, 0, 0, 1),
-  },
-  {
-    name: 'end',
-    prepare: async (show) => () => store.moveSale(show, 'sale', { op: 'end' }, { key: KEY, actor: HOST }),
-    after: books(2, 2, 0),
-  },
-  {
-    name: 'create',
-    prepare: async (show) => () =>
-      store.createSale(show, fixture.saleSpec({ id: 'second' }), { key: KEY, actor: HOST }),
-    after: books(2, 2, 0),
-  },
-  {
-    name: 'join the waitlist',
-    prepare: async (show) => {
+type Command = () => Promise<Result<unknown>>;
+/** Prepares the show and returns the command, with `KEY` as its key; the books of SKU S after it. */
+type Case = readonly [name: string, prepare: (show: string) => Promise<Command>, after: ReturnType<typeof books>];
+
+const onHold =
+  (run: (show: string, held: ReservationView) => Promise<Result<unknown>>) =>
+  async (show: string): Promise<Command> => {
+    const held = await fixture.hold(show, 'ann');
+    return () => run(show, held);
+  };
+const onSale = (move: SaleMove) => async (show: string) => () => store.moveSale(show, 'sale', move, command);
+const cases: readonly Case[] = [
+  ['reserve', async (show) => () => fixture.reserve(show, 'ann', { key: KEY }, store), books(2, 1, 1)],
+  ['confirm', onHold((show, held) => fixture.confirm(show, held, { key: KEY }, store)), books(2, 1, 0, 1)],
+  ['release', onHold((show, held) => fixture.release(show, held, { key: KEY }, store)), books(2, 2, 0)],
+  [
+    'extend a hold',
+    onHold((show, { id }) => store.extendHold(show, { reservation: id, byMs: 1_000 }, command)),
+    books(2, 1, 1),
+  ],
+  ['more units', onSale({ op: 'units', sku: 'S', delta: 5 }), books(7, 7, 0)],
+  ['fewer units', onSale({ op: 'units', sku: 'S', delta: -1 }), books(2, 1, 0, 0, 1)],
+  ['end', onSale({ op: 'end' }), books(2, 2, 0)],
+  ['create', async (show) => () => store.createSale(show, fixture.saleSpec({ id: 'second' }), command), books(2, 2, 0)],
+  [
+    'join the waitlist',
+    async (show) => {
       await fixture.hold(show, 'bob', { qty: 2 });
       return () => store.waitlist(show, { op: 'join', user: 'ann', key: KEY, sale: 'sale', sku: 'S', qty: 1 });
     },
-    after: books(2, 0, 2),
-  },
+    books(2, 0, 2),
+  ],
 ];
 
-for (const { name, prepare, after } of cases) {
+for (const [name, prepare, after] of cases) {
   fixture.test(`I4: ${name}, the reply is lost`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
-    const command = await prepare(show);
+    const run = await prepare(show);
     const cut = proxy.next('lose the reply', KEY);
-    const first = await command();
+    const first = await run();
     await cut;
     t.equal(outcome(first), 'redis_unavailable', 'the outcome is unknown');
-    const repeated = await decided(command);
+    const repeated = await decided(run);
     t.ok(repeated.ok, `the same key: ${outcome(repeated)}`);
     if (repeated.ok && 'replayed' in (repeated.value as object))
       t.equal(outcome(repeated), 'replayed', 'the recorded result');
-    t.same(await decided(command), repeated);
+    t.same(await decided(run), repeated);
     t.same(await fixture.books(show), after, 'it happened once');
   });
 
   fixture.test(`I4: ${name}, the request is lost`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
-    const command = await prepare(show);
+    const run = await prepare(show);
     const cut = proxy.next('lose the request', KEY);
-    t.equal(outcome(await command()), 'redis_unavailable');
+    t.equal(outcome(await run()), 'redis_unavailable');
     await cut;
-    t.equal(outcome(await decided(command)), 'ok', 'it had not happened');
+    t.equal(outcome(await decided(run)), 'ok', 'it had not happened');
     t.same(await fixture.books(show), after, 'it happened once');
   });
 
   fixture.test(`I4: ${name}, delivered twice`, async (t) => {
     const show = await fixture.openShow({ units: { S: 2 }, perBuyer: 2 });
-    const command = await prepare(show);
+    const run = await prepare(show);
     const twice = proxy.next('deliver twice', KEY);
-    t.ok((await command()).ok);
+    t.ok((await run()).ok);
     await twice;
     t.same(await fixture.books(show), after, 'it happened once');
   });

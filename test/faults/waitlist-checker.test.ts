@@ -7,40 +7,19 @@ type Ledger = LedgerEntry;
 
 /** Moves of one SKU; only the units that were free before matter. */
 const items = (qty: number, free = 0): Ledger[7] => [['S', qty, free]];
-const join = (user: string, qty: number): Ledger => [
-  'join',
-  'drop',
-  `w-${user}`,
-  user,
-  'user',
-  `k-${user}`,
-  '',
-  items(qty),
-];
-const leave = (user: string, qty: number, reason = 'asked'): Ledger => [
-  'leave',
-  'drop',
-  `w-${user}`,
-  user,
-  'user',
-  '',
-  reason,
-  items(qty),
-];
-const free = (qty: number): Ledger => ['release', 'drop', 'r-old', 'old', 'user', '', 'asked', items(qty)];
-const take = (user: string, qty: number, left: number): Ledger => [
-  'hold',
-  'drop',
-  `r-${user}`,
-  user,
-  'user',
-  '',
-  '',
-  items(qty, left),
-];
+const entry = (kind: Ledger[0], id: string, user: string, key: string, reason: string, moved: Ledger[7]): Ledger => {
+  const actor = reason === 'offer' && kind === 'hold' ? 'waitlist' : 'user';
+  return [kind, 'drop', id, user, actor, key, reason, moved];
+};
+const join = (user: string, qty: number): Ledger => entry('join', `w-${user}`, user, `k-${user}`, '', items(qty));
+const leave = (user: string, qty: number, reason = 'asked'): Ledger =>
+  entry('leave', `w-${user}`, user, '', reason, items(qty));
+const free = (qty: number): Ledger => entry('release', 'r-old', 'old', '', 'asked', items(qty));
+const take = (user: string, qty: number, left: number): Ledger =>
+  entry('hold', `r-${user}`, user, '', '', items(qty, left));
 const offer = (user: string, qty: number, left: number): Ledger[] => [
   leave(user, qty, 'offer'),
-  ['hold', 'drop', `w-${user}`, user, 'waitlist', `k-${user}`, 'offer', items(qty, left)],
+  entry('hold', `w-${user}`, user, `k-${user}`, 'offer', items(qty, left)),
 ];
 
 t.test('a correct waitlist has no violation', async (t) => {

@@ -16,19 +16,7 @@ const NODE_TIMEOUT_MS = 2_000;
 const FORM_MS_MAX = 20_000;
 const KEYS_AT_ONCE = 100;
 
-export interface TestCluster {
-  /** As REDIS_URL takes it. */
-  readonly url: string;
-  readonly ports: readonly number[];
-  readonly masters: readonly ClusterNode[];
-  /** The master that had the show's slot at first. */
-  ownerOf(show: string): ClusterNode;
-  /** Adds a replica of the master and waits until it is in sync. */
-  addReplica(master: ClusterNode): Promise<ClusterNode>;
-  /** Moves the show's slot and its keys; half of them are moved for `pauseMs`. */
-  moveSlot(show: string, from: ClusterNode, to: ClusterNode, pauseMs?: number): Promise<void>;
-  stop(): Promise<void>;
-}
+export type TestCluster = Awaited<ReturnType<typeof startCluster>>;
 
 export class ClusterNode {
   readonly port: number;
@@ -85,7 +73,7 @@ export class ClusterNode {
   }
 }
 
-export async function startCluster(): Promise<TestCluster> {
+export async function startCluster() {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-cluster-'));
   const nodes: ClusterNode[] = [];
   const stop = async (): Promise<void> => {
@@ -107,11 +95,14 @@ export async function startCluster(): Promise<TestCluster> {
     for (const { port } of masters.slice(1)) await masters[0]?.cluster('MEET', '127.0.0.1', String(port));
     for (const node of masters) await until(async () => (await node.cluster('INFO')).includes('cluster_state:ok'));
     return {
+      /** As REDIS_URL takes it. */
       url: masters.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
       ports: masters.map(({ port }) => port),
       masters,
-      ownerOf: (show) => masters.find((_, i) => slotOf(show) < firstSlot(i + 1)) as ClusterNode,
-      async addReplica(master) {
+      /** Returns the master that had the show's slot at first. */
+      ownerOf: (show: string) => masters.find((_, i) => slotOf(show) < firstSlot(i + 1)) as ClusterNode,
+      /** Adds a replica of the master and waits until it is in sync. */
+      async addReplica(master: ClusterNode): Promise<ClusterNode> {
         const replica = await add();
         await replica.cluster('MEET', '127.0.0.1', String(master.port));
         const id = await master.cluster('MYID');
@@ -126,7 +117,8 @@ export async function startCluster(): Promise<TestCluster> {
           await until(async () => (await node.cluster('NODES')).includes(`:${replica.port}@`));
         return replica;
       },
-      async moveSlot(show, from, to, pauseMs = 0) {
+      /** Moves the show's slot and its keys. For `pauseMs` only one of the keys is moved. */
+      async moveSlot(show: string, from: ClusterNode, to: ClusterNode, pauseMs = 0): Promise<void> {
         const slot = String(slotOf(show));
         const toId = await to.cluster('MYID');
         await to.cluster('SETSLOT', slot, 'IMPORTING', await from.cluster('MYID'));
