@@ -1,7 +1,11 @@
 /** Fields that several resources share. Bounds come from `limits.ts`, patterns from `domain/`. */
-import { Type } from 'typebox';
+import { type TObjectOptions, type TProperties, Type } from 'typebox';
 import { ID_PATTERN, SKU_PATTERN } from '../../domain/mistakes.ts';
 import { LIMITS } from '../../limits.ts';
+
+/** Unknown fields are typing errors, so request bodies refuse them. */
+export const StrictObject = <Fields extends TProperties>(fields: Fields, options: TObjectOptions = {}) =>
+  Type.Object(fields, { additionalProperties: false, ...options });
 
 export const Id = Type.String({ pattern: ID_PATTERN, examples: ['summer-gala'] });
 export const SkuCode = Type.String({ pattern: SKU_PATTERN, examples: ['TEE-RED-M'] });
@@ -17,4 +21,4 @@ export const Count = Type.Integer({ minimum: 0 });
 
 export const ShowParams = Type.Object({ show: Id });
 /** A body that may be missing and has no fields. */
-export const EmptyBody = Type.Object({}, { additionalProperties: false });
+export const EmptyBody = StrictObject({});

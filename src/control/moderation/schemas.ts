@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
-import { Count, Id, Moment } from '../http/fields.ts';
+import { Count, Id, Moment, StrictObject } from '../http/fields.ts';
 
 const User = Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax });
 
@@ -14,12 +14,9 @@ export const MuteParams = Type.Object({
   user: Type.String({ minLength: 1, maxLength: LIMITS.userIdCharsMax, description: 'The user of a token (`sub`)' }),
 });
 
-export const MuteBody = Type.Object(
-  {
-    forMs: Type.Integer({ minimum: LIMITS.muteMinMs, maximum: LIMITS.muteMaxMs, description: 'Milliseconds from now' }),
-  },
-  { additionalProperties: false },
-);
+export const MuteBody = StrictObject({
+  forMs: Type.Integer({ minimum: LIMITS.muteMinMs, maximum: LIMITS.muteMaxMs, description: 'Milliseconds from now' }),
+});
 export const MuteView = Type.Object({ user: User, until: Moment });
 export const MuteList = Type.Object({ mutes: Type.Array(MuteView) });
 

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { Product } from '../../protocol/messages.ts';
-import { Id, SkuCode, Title } from '../http/fields.ts';
+import { Id, SkuCode, StrictObject, Title } from '../http/fields.ts';
 
 export const ProductParams = Type.Object({ show: Id, product: Id });
 
@@ -16,18 +16,14 @@ export const ProductSchema = Type.Object(
 export const ProductView = Type.Unsafe<Product>({ $ref: 'Product#' });
 export const ProductList = Type.Object({ products: Type.Array(ProductView) });
 
-export const ProductBody = Type.Object(
-  {
-    ...described,
-    skus: Type.Array(Type.Object(sku, { additionalProperties: false }), {
-      minItems: 1,
-      maxItems: LIMITS.skusPerProductMax,
-    }),
-  },
-  { additionalProperties: false },
-);
+export const ProductBody = StrictObject({
+  ...described,
+  skus: Type.Array(StrictObject(sku), {
+    minItems: 1,
+    maxItems: LIMITS.skusPerProductMax,
+  }),
+});
 
-export const PinBody = Type.Object(
-  { product: Type.Union([Id, Type.Null()], { description: 'null removes the pin' }) },
-  { additionalProperties: false },
-);
+export const PinBody = StrictObject({
+  product: Type.Union([Id, Type.Null()], { description: 'null removes the pin' }),
+});

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { ReservationState, ReservationView } from '../../protocol/messages.ts';
-import { Currency, Id, Moment, SkuCode } from '../http/fields.ts';
+import { Currency, Id, Moment, SkuCode, StrictObject } from '../http/fields.ts';
 
 export const ReservationParams = Type.Object({
   show: Id,
@@ -39,30 +39,24 @@ export const DecisionView = Type.Object({
   epoch: Type.String({ description: "Epoch of the show's event log; it changes when another Redis server takes over" }),
 });
 
-export const ConfirmBody = Type.Object(
-  {
-    orderRef: Type.String({
-      minLength: 1,
-      maxLength: LIMITS.orderRefCharsMax,
-      pattern: '^[^\\x00-\\x1f\\x7f]+$',
-      description: 'Your id of the order',
-    }),
-    amount: Type.Integer({
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: 'The charged amount in minor units; must equal the amount of the reservation',
-    }),
-  },
-  { additionalProperties: false },
-);
+export const ConfirmBody = StrictObject({
+  orderRef: Type.String({
+    minLength: 1,
+    maxLength: LIMITS.orderRefCharsMax,
+    pattern: '^[^\\x00-\\x1f\\x7f]+$',
+    description: 'Your id of the order',
+  }),
+  amount: Type.Integer({
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'The charged amount in minor units; must equal the amount of the reservation',
+  }),
+});
 
-export const ExtendHoldBody = Type.Object(
-  {
-    byMs: Type.Integer({
-      minimum: 1,
-      maximum: LIMITS.holdMaxMs,
-      description: `Milliseconds to add; no hold lasts longer than ${LIMITS.holdMaxMs} ms in total`,
-    }),
-  },
-  { additionalProperties: false },
-);
+export const ExtendHoldBody = StrictObject({
+  byMs: Type.Integer({
+    minimum: 1,
+    maximum: LIMITS.holdMaxMs,
+    description: `Milliseconds to add; no hold lasts longer than ${LIMITS.holdMaxMs} ms in total`,
+  }),
+});

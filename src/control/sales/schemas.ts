@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { SaleBooks } from '../../domain/sale.ts';
 import { LIMITS } from '../../limits.ts';
 import type { SaleState } from '../../protocol/messages.ts';
-import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, Title } from '../http/fields.ts';
+import { Count, Currency, Id, Moment, MomentOrNull, SkuCode, StrictObject, Title } from '../http/fields.ts';
 
 export const SaleParams = Type.Object({ show: Id, sale: Id });
 
@@ -80,45 +80,33 @@ export const SaleSchema = Type.Object(
 export const Sale = Type.Unsafe<SaleBooks>({ $ref: 'Sale#' });
 export const SaleList = Type.Object({ sales: Type.Array(Sale) });
 
-export const NewSale = Type.Object(
-  {
-    id: Type.Optional(Id),
-    title: Title,
-    currency: Currency,
-    perBuyer: Type.Optional(PerBuyer),
-    holdMs: Type.Optional(HoldMs),
-    ...window,
-    skus: Type.Array(
-      Type.Object(
-        {
-          sku: SkuCode,
-          product: Id,
-          price: MinorUnits,
-          quantity: Type.Integer({ minimum: 1, maximum: LIMITS.unitsPerSkuMax }),
-          perBuyer: Type.Optional(PerBuyer),
-        },
-        { additionalProperties: false },
-      ),
-      { minItems: 1, maxItems: LIMITS.skusPerSaleMax },
-    ),
-  },
-  { additionalProperties: false },
-);
-
-export const ScheduleBody = Type.Object(window, { additionalProperties: false });
-export const OpenBody = Type.Object(duration, { additionalProperties: false });
-export const ExtendBody = Type.Object(
-  { byMs: Type.Integer({ minimum: 1, maximum: LIMITS.saleDurationMaxMs }) },
-  { additionalProperties: false },
-);
-export const UnitsBody = Type.Object(
-  {
-    sku: SkuCode,
-    delta: Type.Integer({
-      minimum: -LIMITS.unitsPerSkuMax,
-      maximum: LIMITS.unitsPerSkuMax,
-      description: 'Positive adds units, negative withdraws free ones',
+export const NewSale = StrictObject({
+  id: Type.Optional(Id),
+  title: Title,
+  currency: Currency,
+  perBuyer: Type.Optional(PerBuyer),
+  holdMs: Type.Optional(HoldMs),
+  ...window,
+  skus: Type.Array(
+    StrictObject({
+      sku: SkuCode,
+      product: Id,
+      price: MinorUnits,
+      quantity: Type.Integer({ minimum: 1, maximum: LIMITS.unitsPerSkuMax }),
+      perBuyer: Type.Optional(PerBuyer),
     }),
-  },
-  { additionalProperties: false },
-);
+    { minItems: 1, maxItems: LIMITS.skusPerSaleMax },
+  ),
+});
+
+export const ScheduleBody = StrictObject(window);
+export const OpenBody = StrictObject(duration);
+export const ExtendBody = StrictObject({ byMs: Type.Integer({ minimum: 1, maximum: LIMITS.saleDurationMaxMs }) });
+export const UnitsBody = StrictObject({
+  sku: SkuCode,
+  delta: Type.Integer({
+    minimum: -LIMITS.unitsPerSkuMax,
+    maximum: LIMITS.unitsPerSkuMax,
+    description: 'Positive adds units, negative withdraws free ones',
+  }),
+});

@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../limits.ts';
 import type { ShowState, ShowView } from '../../protocol/messages.ts';
-import { Count, Id, Moment, MomentOrNull, Name, Title } from '../http/fields.ts';
+import { Count, Id, Moment, MomentOrNull, Name, StrictObject, Title } from '../http/fields.ts';
 
-const Brand = Type.Object({ id: Id, name: Name }, { additionalProperties: false });
+const Brand = StrictObject({ id: Id, name: Name });
 const settings = {
   guests: Type.Boolean({ description: 'May viewers without a token watch, read only?' }),
   slowModeMs: Type.Integer({
@@ -47,17 +47,13 @@ const optional = {
   chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),
   brands: Type.Optional(Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax })),
 };
-export const NewShow = Type.Object(
-  { id: Type.Optional(Id), title: Title, ...optional },
-  { additionalProperties: false },
-);
-export const ShowChange = Type.Object(
+export const NewShow = StrictObject({ id: Type.Optional(Id), title: Title, ...optional });
+export const ShowChange = StrictObject(
   { title: Type.Optional(Title), ...optional },
-  { additionalProperties: false, description: 'At least one field' },
+  { description: 'At least one field' },
 );
 
-export const AnnouncementBody = Type.Object(
-  { text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }) },
-  { additionalProperties: false },
-);
+export const AnnouncementBody = StrictObject({
+  text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }),
+});
 export const Announced = Type.Object({ offset: Count }, { description: "Position in the show's event log" });
