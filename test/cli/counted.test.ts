@@ -8,7 +8,7 @@ t.test('a running engine counts hearts, scripts and flushes', async (t) => {
   const host = api(engine.ready.control, 'an-api-key-for-tests');
   await host.liveShow('counted');
   const viewer = watch(t, engine.ready.gateway, 'counted', await host.token('counted', 'ann'));
-  await viewer.next((message) => message.t === 'welcome');
+  await viewer.type('welcome', 10_000);
   viewer.send({ t: 'react', n: 7 });
   viewer.send({ t: 'chat', id: 1, text: 'hello' });
 

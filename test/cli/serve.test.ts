@@ -21,14 +21,14 @@ t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', asyn
   const host = api(first.ready.control, key);
   await host.liveShow('friday');
   const viewer = watch(t, first.ready.gateway, 'friday', await host.token('friday', 'ada'));
-  await viewer.next(({ t }) => t === 'welcome');
+  await viewer.type('welcome', 10_000);
   const family = descendants(first.pid);
   t.ok(family.length > 0, 'the embedded Redis is a child');
 
   const signaledAt = performance.now();
   first.signal('SIGTERM');
-  t.match(await viewer.next(({ t }) => t === 'bye'), { code: 4000, reason: 'draining' });
-  t.equal(await viewer.closed, 4000);
+  t.match(await viewer.type('bye', 10_000), { code: 4000, reason: 'draining' });
+  t.equal((await viewer.closed).code, 4000);
   t.match(await first.finished, { code: 0, signal: null });
   t.ok(performance.now() - signaledAt < DRAIN_MS_MAX, 'the drain is bounded');
   const [second, isGone] = await Promise.all([

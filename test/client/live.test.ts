@@ -1,9 +1,13 @@
 /** The SDK against the real gateway, control API and Redis, in both encodings. */
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { connect } from '../../src/client/index.ts';
+import { connect, type StampedeClient } from '../../src/client/index.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { until } from '../support/until.ts';
+
+const textsOf = ({ model }: StampedeClient): string[] => model.chat.map(({ text }) => text);
+/** A reservation of one shirt. */
+const ONE = { sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] };
 
 const SALE = { title: 'Drop', currency: 'EUR', perBuyer: 2, holdMs: 15_000, durationMs: 60_000 };
 
@@ -29,11 +33,7 @@ t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', 
   t.equal(ana.stats.gaps + bo.stats.gaps, 0);
   t.ok(ana.clock().errorMs < 500, `clock error ${ana.clock().errorMs}`);
   const late = await engine.join('cy');
-  t.same(
-    late.model.chat.map(({ text }) => text),
-    ['hello 👋 <b>'],
-    'recent chat comes with the welcome',
-  );
+  t.same(textsOf(late), ['hello 👋 <b>'], 'recent chat comes with the welcome');
   t.equal(late.model.show?.pinned, 'cap');
   const guest = connect({ url: engine.gatewayUrl, show: SHOW, WebSocket });
   t.teardown(() => guest.close());
@@ -53,10 +53,7 @@ t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q
   const countdown = ana.countdown('flash');
   t.match(countdown, { to: 'open', at: sale.opensAt });
   t.ok((countdown?.remainingMs ?? 9_999) <= 1_200);
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), {
-    ok: false,
-    error: { code: 'sale_not_open' },
-  });
+  t.match(await ana.reserve(ONE), { ok: false, error: { code: 'sale_not_open' } });
   await until(() => ana.model.sales.get('flash')?.state === 'open', 'it opens on time');
   t.match(ana.countdown('flash'), { to: 'close' });
 
@@ -64,14 +61,8 @@ t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q
   const first = await ana.reserve({ sale: 'flash', lines, key: 'mine' });
   t.match(first, { ok: true, value: { replayed: false, reservation: { state: 'held', amount: 3980 } } });
   t.match(await ana.reserve({ sale: 'flash', lines, key: 'mine' }), { ok: true, value: { replayed: true } });
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }], key: 'mine' }), {
-    ok: false,
-    error: { code: 'idempotency_conflict' },
-  });
-  t.match(await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] }), {
-    ok: false,
-    error: { code: 'limit_exceeded' },
-  });
+  t.match(await ana.reserve({ ...ONE, key: 'mine' }), { ok: false, error: { code: 'idempotency_conflict' } });
+  t.match(await ana.reserve(ONE), { ok: false, error: { code: 'limit_exceeded' } });
   await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 1, 'units left');
 
   const id = first.ok ? first.value.reservation.id : '';
@@ -79,7 +70,7 @@ t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q
   await until(() => ana.model.reservations.get(id)?.state === 'confirmed', 'the buyer gets the order');
 
   const bo = await engine.join('bo');
-  const held = await bo.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  const held = await bo.reserve(ONE);
   await until(() => ana.model.sales.get('flash')?.skus[0]?.left === 0, 'none left');
   const released = await bo.release(held.ok ? held.value.reservation.id : '');
   t.match(released, { ok: true, value: { reservation: { state: 'released' } } });
@@ -99,7 +90,7 @@ t.test('a lost connection is resumed with what was missed, and a request made me
     'k-sale',
   );
   await until(() => ana.model.sales.get('flash')?.state === 'open', 'open');
-  const held = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  const held = await ana.reserve(ONE);
   const offsets: number[] = [];
   ana.on('event', ({ offset }) => offsets.push(offset));
   const before = ana.model.offset;
@@ -109,18 +100,12 @@ t.test('a lost connection is resumed with what was missed, and a request made me
   await engine.office.announce(SHOW, 'while you were away');
   await engine.office.announce(SHOW, 'and again');
   // Not connected: the request is sent after the reconnect.
-  const during = await ana.reserve({ sale: 'flash', lines: [{ sku: 'TEE-M', qty: 1 }] });
+  const during = await ana.reserve(ONE);
   t.ok(during.ok);
   await until(() => ana.model.announcement?.text === 'and again' && ana.model.chat.length === 2, 'caught up');
   t.same(offsets, [before + 1, before + 2], 'every missed event once, in order');
-  t.same(
-    ana.model.chat.map(({ text }) => text),
-    ['one', 'two'],
-  );
+  t.same(textsOf(ana), ['one', 'two']);
   t.match(ana.stats, { connects: 2, resumes: 1, snapshots: 1, gaps: 0 });
-  t.equal(
-    ana.model.reservations.get(held.ok ? held.value.reservation.id : '')?.state,
-    'held',
-    'the welcome contains the holds',
-  );
+  const { id } = held.ok ? held.value.reservation : { id: '' };
+  t.equal(ana.model.reservations.get(id)?.state, 'held', 'the welcome contains the holds');
 });

@@ -79,19 +79,9 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['CONTROL_PORT', '65535', 'controlPort', 65535],
   ['PUBLIC_GATEWAY_URL', 'wss://live.example/', 'publicGatewayUrl', 'wss://live.example'],
   ['ALLOWED_ORIGINS', '*', 'allowedOrigins', null],
-  [
-    'ALLOWED_ORIGINS',
-    'https://a.example,http://localhost:3000/',
-    'allowedOrigins',
-    ['https://a.example', 'http://localhost:3000'],
-  ],
+  ['ALLOWED_ORIGINS', 'https://a.example,http://b:3000/', 'allowedOrigins', ['https://a.example', 'http://b:3000']],
   ['CORS_ORIGINS', '*', 'corsOrigins', null],
-  [
-    'TRUSTED_PROXIES',
-    '127.0.0.1, 10.0.0.0/8,2001:db8::/32',
-    'trustedProxies',
-    ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'],
-  ],
+  ['TRUSTED_PROXIES', '10.0.0.1, 10.0.0.0/8,::/32', 'trustedProxies', ['10.0.0.1', '10.0.0.0/8', '::/32']],
   ['CONNECTIONS_MAX', '50000', 'connectionsMax', 50_000],
   ['CONNECTIONS_PER_ADDRESS', '100', 'connectionsPerAddress', 100],
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
@@ -173,10 +163,8 @@ t.test('all errors of variables and flags are returned at once', async (t) => {
   const argv = '--gateway-port http --colour red extra --roles= --auth-secret x --log-level --host=::1'.split(' ');
   const errors = errorsOf({ WORKERS: '0', REDIS_URL: 'nope' }, argv);
   const flags = ['--gateway-port', '--colour', '"red"', '"extra"', '--roles', '--auth-secret', '"x"', '--log-level'];
-  t.same(
-    new Set(errors.map((error) => error.slice(0, error.indexOf(': ')))),
-    new Set([...flags, 'REDIS_URL', 'WORKERS']),
-  );
+  const sources = errors.map((error) => error.slice(0, error.indexOf(': ')));
+  t.same(new Set(sources), new Set([...flags, 'REDIS_URL', 'WORKERS']));
   t.equal(errors.length, 10);
   const secret = errors.find((error) => error.startsWith('--auth-secret'));
   t.match(secret, /set AUTH_SECRET/, 'a secret has a variable only');

@@ -19,10 +19,8 @@ t.test('a host lists the chat with its authors and removes messages', async (t) 
   const removed = await request('/v1/shows/gala/chat/2', { method: 'DELETE' });
   t.same([removed.status, removed.text], [204, '']);
   t.equal((await request('/v1/shows/gala/chat/2', { method: 'DELETE' })).status, 204, 'repeating it changes nothing');
-  t.same(
-    (await request('/v1/shows/gala/chat')).body.messages.map(({ id }: { id: number }) => id),
-    [1, 3],
-  );
+  const left = (await request('/v1/shows/gala/chat')).body.messages;
+  t.same([left.length, left[0].id, left[1].id], [2, 1, 3]);
   const unknown = await request('/v1/shows/gala/chat/99', { method: 'DELETE' });
   t.same([unknown.status, unknown.body.code], [404, 'not_found']);
   for (const id of ['0', '-1', 'x', '1.5', '1234567890123456'])

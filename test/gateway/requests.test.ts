@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { encode as msgpackEncode } from '@msgpack/msgpack';
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import type { Client } from './client.ts';
+import type { Client, Message } from './client.ts';
 import { startWorld, until } from './harness.ts';
 
-t.test('invalid frames get coded errors; too many close the connection (Q-1.1, Q-1.2, Q-2.1)', async (t) => {
+t.test('invalid frames get errors; too many close the connection (M-1.1, Q-1.1, Q-1.2, Q-2.1, Q-2.2)', async (t) => {
   const world = await startWorld(t);
   const cases: Array<['json' | 'msgpack', string | Buffer | Uint8Array, string]> = [
     ['json', '', 'bad_frame'],
@@ -32,7 +32,8 @@ t.test('invalid frames get coded errors; too many close the connection (Q-1.1, Q
     client.terminate();
   }
   const invalid = await world.connect();
-  for (let i = 0; i <= LIMITS.badFramesPerConnectionMax; i += 1) invalid.socket.send('nonsense');
+  for (let i = 0; i <= LIMITS.badFramesPerConnectionMax; i += 1)
+    invalid.socket.send(i % 2 === 0 ? '{"id":1,"text":"no type"}' : 'nonsense');
   t.match(await invalid.type('bye'), { code: 4200, reason: 'bad_frames' });
   t.equal((await invalid.closed).code, 4200);
   t.equal(invalid.received.filter((m) => m.t === 'error').length, LIMITS.badFramesPerConnectionMax + 1);
@@ -154,11 +155,8 @@ t.test('a sale refuses before it opens, opens on time, sells each unit once (S-4
     return violations.length === 0 && refusals >= 16 && localRefusals >= 15;
   }, 'the ledger has all refusals, most of which came from the node');
   const repeated = await reserveAll('rush');
-  t.same(
-    repeated.map((reply) => reply.data?.reservation.id ?? reply.code),
-    replies.map((reply) => reply.data?.reservation.id ?? reply.code),
-    'a repeated key gets its recorded result',
-  );
+  const resultOf = (reply: Message): string | number => reply.data?.reservation.id ?? reply.code;
+  t.same(repeated.map(resultOf), replies.map(resultOf), 'a repeated key gets its recorded result');
 });
 
 t.test('a broadcast is encoded once per variant in use', async (t) => {

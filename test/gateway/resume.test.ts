@@ -19,10 +19,8 @@ t.test('a reconnect with a position gets the missed events, from memory (H-7, R-
     t.match(welcome, { resumed: true, chat: [] });
     t.notOk('snapshot' in welcome);
     const frame = await back.find((m) => m.events?.length === 5);
-    t.same(
-      frame.events.map((e) => e.offset),
-      [1, 2, 3, 4, 5].map((n) => offset + n),
-    );
+    const offsets = frame.events.map((event) => event.offset);
+    t.same(offsets, [offset + 1, offset + 2, offset + 3, offset + 4, offset + 5]);
     t.match(frame.state, { sales: [], viewers: Number });
     await until(() => back.chat().length === 1, 'chat after the position');
     t.equal(back.lastText(), 'missed');

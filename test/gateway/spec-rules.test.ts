@@ -1,11 +1,14 @@
 /** Rules of SPEC.md that no other test proves, on a real gateway and a real Redis. */
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { WebSocket } from 'ws';
 // Before the gateway: uWebSockets.js reads its limit for request heads when it is loaded.
 import '../../src/config/environment.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { ERRORS, type ErrorCode } from '../../src/protocol/codes.ts';
 import { ROLES } from '../../src/protocol/index.ts';
 import { fieldsOf, rows } from '../protocol/spec.ts';
 import { type Client, type Message, refusedUpgrade } from './client.ts';
@@ -15,11 +18,14 @@ const JSON_PROTOCOL = 'stampede.v1.json';
 const RESERVE = { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'shirt-m', qty: 1 }] };
 const command = (key: string) => ({ key, actor: 'test' as const });
 
-t.test('of several reasons to refuse an upgrade, the first in the list decides (H-4.3, H-3.3)', async (t) => {
+t.test('the first reason to refuse an upgrade decides (H-1.1, H-1.2, H-2.4, H-3.3, H-4.1, H-4.3)', async (t) => {
   const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
   await world.join();
-  const past = createTokens({ secret: SECRET, nowMs: () => Date.now() - 100_000 });
-  const stale = past.mint({ show: 'other', user: 'ann', name: 'Ann', role: 'buyer' }, 60);
+  const mint = (secret: string, nowMs: () => number, show: string): string =>
+    createTokens({ secret, nowMs }).mint({ show, user: 'ann', name: 'Ann', role: 'buyer' }, 60);
+  const stale = mint(SECRET, () => Date.now() - 100_000, 'other');
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const claims = { sub: 'eve', name: 'E', show: world.show, role: 'host', exp: 9e9 };
   const request = {
     protocol: 'graphql-ws',
     token: 'x'.repeat(LIMITS.handshakeTokenBytesMax + 1),
@@ -27,13 +33,15 @@ t.test('of several reasons to refuse an upgrade, the first in the list decides (
     origin: 'https://evil.example',
     show: 'a%20b',
   };
-  const fixes: Array<[Partial<typeof request>, string]> = [
+  const fixes: Array<[Partial<typeof request>, ErrorCode]> = [
     [{}, 'unsupported_protocol'],
     [{ protocol: JSON_PROTOCOL }, 'unauthenticated'],
     [{ token: 'forged' }, 'invalid_request'],
     [{ query: '' }, 'origin_not_allowed'],
     [{ origin: 'https://shop.example' }, 'show_not_found'],
     [{ show: world.show }, 'unauthenticated'],
+    [{ token: mint('another secret, just as long as it has to be', Date.now, world.show) }, 'unauthenticated'],
+    [{ token: `${part({ alg: 'none' })}.${part(claims)}.` }, 'unauthenticated'],
     [{ token: stale }, 'token_expired'],
     [{ token: world.token('ann', { show: 'other' }) }, 'forbidden'],
     [{ token: '' }, 'unauthenticated'],
@@ -41,12 +49,19 @@ t.test('of several reasons to refuse an upgrade, the first in the list decides (
   for (const [fix, code] of fixes) {
     const { protocol, token, query, origin, show } = Object.assign(request, fix);
     const protocols = token === '' ? [protocol] : [protocol, `token.${token}`];
-    const { body } = await refusedUpgrade(`${world.node.url}/v1/shows/${show}${query}`, protocols, {
-      headers: { origin },
-    });
-    t.equal(body.code, code, JSON.stringify(fix).slice(0, 60));
+    const url = `${world.node.url}/v1/shows/${show}${query}`;
+    const { status, body } = await refusedUpgrade(url, protocols, { headers: { origin } });
+    const refused = { status: ERRORS[code].status, body: { code, message: String } };
+    t.match({ status, body }, refused, JSON.stringify(fix).slice(0, 60));
     if (token.length > LIMITS.handshakeTokenBytesMax && protocol === JSON_PROTOCOL) t.match(body.message, /4096 bytes/);
   }
+  const { origin, show } = request;
+  const valid = new WebSocket(`${world.node.url}/v1/shows/${show}`, [JSON_PROTOCOL, `token.${world.token('ann')}`], {
+    origin,
+  });
+  t.teardown(() => valid.terminate());
+  await once(valid, 'open');
+  t.equal(valid.protocol, JSON_PROTOCOL, 'without a reason it is accepted');
 });
 
 t.test('draining precedes capacity, capacity the address, the address the rate of joins (H-4.3)', async (t) => {
@@ -68,7 +83,7 @@ t.test('draining precedes capacity, capacity the address, the address the rate o
   }
 });
 
-t.test('each role may send the requests of its row, and no others (H-5.2, H-5.3)', async (t) => {
+t.test('each role may send the requests of its row, and no others (H-5.1, H-5.2, H-5.3)', async (t) => {
   const world = await startWorld(t);
   const requests: Record<string, unknown>[] = [
     { t: 'sync', at: 1 },
@@ -85,6 +100,8 @@ t.test('each role may send the requests of its row, and no others (H-5.2, H-5.3)
     const own = [...(row[1] ?? '').matchAll(/`(\w+)`/g)].map(([, type]) => type ?? '');
     if (!allowed.includes(own[0] ?? '')) allowed = [...allowed, ...own];
     const client = await world.connect(role === 'guest' ? { token: null } : { role, user: role });
+    const guest = { user: null, name: null, role, expiresAt: null, reservations: [] };
+    t.match((await client.type('welcome')).you, role === 'guest' ? guest : { user: role, role });
     for (const request of requests) {
       const { code } = await client.request(request);
       t.equal(code !== 'forbidden', allowed.includes(String(request['t'])), `${role}: ${String(request['t'])}`);
@@ -109,15 +126,8 @@ t.test('chat is marked: a buyer with an order, a moderator, a host (C-2.3, H-5.4
   for (const client of [...others, bea]) await client.say('hi');
   await until(() => bea.chat().length === 4, 'all chat arrives');
   const items = bea.received.flatMap(({ chat = [] }) => chat.flatMap(([, , group]) => group));
-  t.same(
-    items.map(([, , name, , mark]) => [name, mark]),
-    [
-      ['Name of viewer', undefined],
-      ['Name of moderator', 2],
-      ['Name of host', 3],
-      ['Name of bea', 1],
-    ],
-  );
+  const marks = items.map(([, , name, , mark]) => `${name}: ${mark}`);
+  t.same(marks, ['Name of viewer: undefined', 'Name of moderator: 2', 'Name of host: 3', 'Name of bea: 1']);
 });
 
 /** Asserts that `view` has every required field of the row of SPEC.md, and no other field. */
@@ -149,8 +159,9 @@ t.test('messages have the listed fields (W-1.1, W-1.2, W-2.1, W-2.3, W-3.1, S-1.
 
   checkFields(t, welcome, '`t`, `v`, `at`, `node`, `epoch`, `offset`, `you`, `limits`, `chat`, `snapshot`');
   for (const field of Object.keys(welcome))
-    t.ok(
-      rows.some(([names]) => names?.includes(`\`${field}\``)),
+    t.not(
+      rows.findIndex(([names]) => names?.includes(`\`${field}\``)),
+      -1,
       field,
     );
   checkFields(t, welcome.you, cellOf('`you`'));
@@ -177,10 +188,7 @@ t.test('messages have the listed fields (W-1.1, W-1.2, W-2.1, W-2.3, W-3.1, S-1.
     return value;
   });
   const allowed = ['user', 'name', 'expiresAt', 'startsAt', 'pinned', 'opensAt', 'closesAt', 'product'];
-  t.same(
-    [...nulls].filter((name) => !allowed.includes(name)),
-    [],
-  );
+  t.strictSame(new Set([...nulls, ...allowed]), new Set(allowed));
 });
 
 t.test('the data of each type of event is as listed, and offsets have no gap (E-3, E-1.2)', async (t) => {
@@ -213,10 +221,7 @@ t.test('the data of each type of event is as listed, and offsets have no gap (E-
   const late = await world.connect({ user: 'bob', query: `?epoch=${epoch}&offset=0`, node: await world.addNode() });
   await late.event('show.ended');
   const events = late.events();
-  t.same(
-    events.map(({ offset }) => offset),
-    events.map((_, i) => i + 1),
-  );
+  t.ok(events.every(({ offset }, i) => offset === i + 1));
   const listed = rows.filter(([, data]) => /^`\{\w+\}`/.test(data ?? ''));
   for (const [types = '', data = ''] of listed) {
     for (const [, type] of types.matchAll(/`([\w.]+)`/g)) {
@@ -232,14 +237,6 @@ t.test('a message above 64 KiB closes the connection (Q-1.3)', async (t) => {
   const ann = await world.join();
   ann.socket.send('x'.repeat(4 * LIMITS.frameInBytesMax + 1));
   t.not((await ann.closed).code, 1000);
-});
-
-t.test('messages without a type count as malformed (Q-2.2, M-1.1)', async (t) => {
-  const world = await startWorld(t);
-  const ann = await world.join();
-  for (let i = 0; i <= LIMITS.badFramesPerConnectionMax; i += 1) ann.send({ id: i, text: 'no type' });
-  t.match(await ann.type('bye'), { code: 4200 });
-  t.equal((await ann.closed).code, 4200);
 });
 
 t.test('each request gets one reply; unknown fields are ignored (Q-5.2, M-2.2, M-1.2)', async (t) => {
@@ -260,13 +257,8 @@ t.test('each request gets one reply; unknown fields are ignored (Q-5.2, M-2.2, M
   const replies = (): Message[] => ann.received.filter(({ t: type }) => type === 'ok' || type === 'error');
   await until(() => replies().length >= requests.length, 'all replies');
   await sleep(50);
-  t.same(
-    replies()
-      .map(({ id, t: type }) => `${id} ${type}`)
-      .sort(),
-    ['1 ok', '3 ok', '4 ok', '5 error', '6 error', '7 error', 'two ok'],
-    'one each',
-  );
+  const received = replies().map(({ id, t: type }) => `${id} ${type}`);
+  t.same(received.sort(), ['1 ok', '3 ok', '4 ok', '5 error', '6 error', '7 error', 'two ok'], 'one each');
   const fields = { ok: '`t`, `id`, `at`, `data`?', error: '`t`, `id`, `at`, `code`, `message`, `details`?' };
   for (const reply of replies()) checkFields(t, reply, fields[reply.t as 'ok' | 'error']);
 });

@@ -31,10 +31,7 @@ t.test('a user has one chat rate and one slow mode over all nodes and reconnects
   const onSecond = await world.join({ user: 'ann', node: second });
   const bob = await world.join({ user: 'bob', node: second });
   const burst = await Promise.all(Array.from({ length: 6 }, (_, i) => first.say(`${i}`)));
-  t.same(
-    burst.map((reply) => (reply.t === 'ok' ? 'ok' : reply.code)),
-    Array(6).fill('ok'),
-  );
+  t.match(burst, Array(6).fill({ t: 'ok' }));
   await until(() => bob.chat().length === 6, 'the other node has the chat');
   t.match(await onSecond.say('more'), { code: 'rate_limited' });
   t.equal((await bob.say('me too')).t, 'ok', 'other users have their rate');

@@ -33,28 +33,20 @@ t.test('every path the image copies exists and passes .dockerignore', async (t) 
   t.notOk(copies.includes('bench'), 'the image contains the engine only');
   for (const path of copies) {
     t.ok(existsSync(join(ROOT, path)), `${path} exists`);
-    t.ok(
-      kept.some((entry) => path === entry || path.startsWith(`${entry}/`)),
-      `${path} is in the build context`,
-    );
+    const isKept = kept.some((entry) => path === entry || path.startsWith(`${entry}/`));
+    t.ok(isKept, `${path} is in the build context`);
   }
 });
 
 t.test('the image runs the built program, not as root, with a health check', async (t) => {
-  t.match(
-    instructions.filter((line) => line.startsWith('FROM')),
-    [/^FROM node:20-slim AS build$/, /^FROM node:20-slim$/],
-  );
+  const stages = instructions.filter((line) => line.startsWith('FROM'));
+  t.match(stages, [/^FROM node:20-slim AS build$/, /^FROM node:20-slim$/]);
   const last = instructions.slice(instructions.findLastIndex((line) => line.startsWith('FROM')));
   t.ok(last.includes('USER node'));
   t.ok(last.some((line) => line.startsWith('HEALTHCHECK')));
   t.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=64", "${manifest.bin.stampede}"]`));
   const set = [...last.join('\n').matchAll(/\b([A-Z_]+)=/g)].map(([, name]) => name ?? '');
-  t.same(
-    set.filter((name) => name !== 'NODE_ENV' && !variables.has(name)),
-    [],
-    'it sets only variables of the settings',
-  );
+  for (const name of set) t.ok(name === 'NODE_ENV' || variables.has(name), `${name} is a setting`);
 });
 
 t.test('the compose file sets variables of the settings and requires the secrets', async (t) => {
@@ -62,10 +54,7 @@ t.test('the compose file sets variables of the settings and requires the secrets
   const environment = compose.slice(compose.indexOf('environment:'), compose.indexOf('    ports:'));
   const set = [...environment.matchAll(/^ {6}([A-Z_]+):/gm)].map(([, name]) => name ?? '');
   t.ok(set.length >= 4);
-  t.same(
-    set.filter((name) => !variables.has(name)),
-    [],
-  );
+  for (const name of set) t.ok(variables.has(name), name);
   for (const secret of ['AUTH_SECRET', 'API_KEY'])
     t.match(compose, new RegExp(`\\$\\{${secret}:\\?`), `${secret} has no default`);
   for (const rule of [/--appendonly\n\s+- "yes"/, /- noeviction/, /condition: service_healthy/, /redis-data:\/data/])
