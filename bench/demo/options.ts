@@ -1,5 +1,4 @@
 /** The flags of the demo, checked before anything starts. */
-import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../src/limits.ts';
 import {
   count,
@@ -12,7 +11,7 @@ import {
   text,
   toggle,
 } from '../scenarios/flags.ts';
-import { parseTrace, type TraceMessage } from '../traces/trace.ts';
+import { readTrace, type TraceMessage } from '../traces/trace.ts';
 
 export interface DemoOptions {
   readonly viewers: number;
@@ -52,8 +51,13 @@ const FLAGS = {
       'FILE',
     ),
     parse: (file: string) => {
-      const { mistakes } = readTrace(file);
-      return mistakes.length > 0 ? { problem: mistakes.join('\n') } : { value: file };
+      try {
+        readTrace('--trace', file);
+        return { value: file };
+      } catch (error) {
+        if (!(error instanceof FlagError)) throw error;
+        return { problem: error.message.replaceAll(/^--trace /gm, '') };
+      }
     },
   },
   speed: decimal(1, 'play the recording so many times as fast', { min: 0.01, max: 1_000 }),
@@ -92,20 +96,9 @@ export function readOptions(argv: readonly string[], defaultDataDir: string): Op
   if (gatewayPort === controlPort && gatewayPort !== 0)
     mistakes.push(`--gateway-port and --control-port are both ${gatewayPort}: they must differ`);
   if (mistakes.length > 0) return { kind: 'wrong', mistakes };
-  const trace = file === null ? null : { file, messages: readTrace(file).messages, speed };
+  const trace = file === null ? null : { file, messages: readTrace('--trace', file), speed };
   const dataDir = rest.dataDir ?? defaultDataDir;
   return { kind: 'run', options: { ...rest, seconds, opensInSeconds, gatewayPort, controlPort, trace, dataDir } };
-}
-
-function readTrace(file: string): ReturnType<typeof parseTrace> {
-  try {
-    const { messages, mistakes } = parseTrace(readFileSync(file, 'utf8'));
-    const named = mistakes.map((mistake) => `${file}, ${mistake}`);
-    return { messages, mistakes: messages.length + named.length > 0 ? named : [`${file} holds no messages`] };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { messages: [], mistakes: [`${file} cannot be read: ${reason}`] };
-  }
 }
 
 /** The shortest hold that is allowed, so that some holds expire while you watch. */

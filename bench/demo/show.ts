@@ -158,10 +158,7 @@ export class DemoShow {
   }
 }
 
-/**
- * Reservations that no virtual user knows were made by people on the viewer page. The checks treat
- * them as reserves whose replies were lost.
- */
+/** Reservations unknown to virtual users (made on the viewer page) count as lost replies. */
 export function withOtherBuyers(evidence: Evidence, { verification }: Books): Evidence {
   const others = Math.max(0, verification.reservations - distinct(evidence.grants).size);
   return { ...evidence, requests: { ...evidence.requests, openReserves: others } };

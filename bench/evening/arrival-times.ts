@@ -3,10 +3,7 @@ import type { EveningCommand } from './commands.ts';
 
 type Shape = Extract<EveningCommand, { do: 'join' }>['shape'];
 
-/**
- * Ascending offsets from the start. `even`: a constant rate. `ramp`: the rate grows linearly from
- * 0, so the share that has joined after t of T is (t/T)^2. `fade`: the reverse of `ramp`.
- */
+/** Ascending offsets. `ramp`: the rate grows linearly from 0. `fade`: the reverse of `ramp`. */
 export function* arrivalTimes(shape: Shape, viewers: number, overMs: number): Generator<number, void> {
   for (let i = 0; i < viewers; i++) {
     const share = i / viewers;

@@ -1,14 +1,12 @@
 /** Chat for a run: offsets and texts, the same for the same seed. */
-import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../src/limits.ts';
 import { createPrng } from '../generator/prng.ts';
 import { poisson } from '../generator/schedule.ts';
 import { STAMP_CHARS_MAX } from '../generator/stamp.ts';
-import { FlagError } from '../scenarios/flags.ts';
 import { DEFAULT_PROFILE } from '../traces/profile.ts';
 import { replay } from '../traces/replay.ts';
 import { syntheticTrace } from '../traces/synthetic.ts';
-import { parseTrace, type TraceMessage } from '../traces/trace.ts';
+import { readTrace } from '../traces/trace.ts';
 import { createVoice } from '../users/phrases.ts';
 
 export type TimedText = readonly [offsetMs: number, text: string];
@@ -29,12 +27,6 @@ export function syntheticChat(seed: number, perSecond: number, forMs: number): T
   );
 }
 
-export interface EveningChat {
-  readonly messages: readonly TimedText[];
-  /** The source of the chat, for the report. */
-  readonly note: string;
-}
-
 interface EveningOptions {
   readonly file: string | null;
   readonly seed: number;
@@ -52,9 +44,9 @@ const BURST_MS = 4_000;
  * Returns a recording that is fitted to the length of the run, or synthetic chat with a burst at
  * each opening. Throws `FlagError` when the recording cannot be used.
  */
-export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningOptions): EveningChat {
+export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningOptions) {
   if (file !== null) {
-    const recording = readRecording(file);
+    const recording = readTrace('--trace', file);
     const lastMs = recording.at(-1)?.atMs ?? 0;
     const speed = Math.max(1, (lastMs + 1) / forMs);
     const schedule = { speed, loop: false, forMs: Number.POSITIVE_INFINITY, viewers: 1, viewerOffset: 0 };
@@ -80,19 +72,6 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
       'Chat is synthetic, with the bursts, lengths, scripts and emoji of recorded chat, ' +
       `and ${BURST_FACTOR} times the rate around each opening.`,
   };
-}
-
-function readRecording(file: string): readonly TraceMessage[] {
-  let content: string;
-  try {
-    content = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new FlagError(`--trace ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const { messages, mistakes } = parseTrace(content);
-  if (mistakes.length > 0) throw new FlagError(`--trace ${file}: ${mistakes.join('; ')}`);
-  if (messages.length === 0) throw new FlagError(`--trace ${file} contains no messages`);
-  return messages;
 }
 
 /** Each message also contains a stamp with its due time. */

@@ -1,7 +1,4 @@
-/**
- * Commands for the virtual users of a show: the host (the scenario) sends them, each worker
- * executes them for its users. Plain data, because they travel.
- */
+/** Commands of the host (the scenario) for the virtual users of all workers. Plain data. */
 import type { GroupParams } from '../generator/viewer-group.ts';
 import type { Granted } from '../users/checkout.ts';
 import type { Evidence } from '../verdict/evidence.ts';

@@ -1,7 +1,4 @@
-/**
- * The workload `evening`: one worker's share of the virtual users of a show. They join, chat, send
- * hearts, buy at zero, lose their connection, and resume.
- */
+/** The workload `evening`: one worker's share of the virtual users of a show. */
 import type { Bye, ErrorMessage, Ok, Welcome, You } from '../../src/protocol/messages.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../generator/contract.ts';
 import type { FrameFacts } from '../generator/frame-cache.ts';

@@ -10,8 +10,6 @@ export interface Stretch {
   readonly toMs: number;
 }
 
-export const ALWAYS: Stretch = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
-
 export function samplesWithin(samples: readonly Sample[], { fromMs, toMs }: Stretch): Sample[] {
   return samples.filter((sample) => {
     const middleMs = (sample.fromMs + sample.toMs) / 2;
@@ -25,17 +23,18 @@ function addAll(encoded: Iterable<string | undefined>): Histogram {
   return sum;
 }
 
-/** From encoded histograms that are no part of samples. */
-export function latencyFrom(name: string, encoded: Iterable<string>): Latency | undefined {
+/** Adds encoded histograms. Undefined without a value. */
+export function latencyFrom(name: string, encoded: Iterable<string | undefined>): Latency | undefined {
   const histogram = addAll(encoded);
   return histogram.totalCount === 0 ? undefined : describe(name, histogram);
 }
 
 /** Undefined when no value of that name was recorded. */
-export function latencyOf(samples: readonly Sample[], name: string): Latency | undefined {
-  const histogram = addAll(samples.map(({ latencies }) => latencies[name]));
-  return histogram.totalCount === 0 ? undefined : describe(name, histogram);
-}
+export const latencyOf = (samples: readonly Sample[], name: string): Latency | undefined =>
+  latencyFrom(
+    name,
+    samples.map(({ latencies }) => latencies[name]),
+  );
 
 export function describe(name: string, histogram: Histogram): Latency {
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
@@ -56,14 +55,16 @@ export function latenciesOf(samples: readonly Sample[]): Latency[] {
   return namesOf(samples, 'latencies').flatMap((name) => latencyOf(samples, name) ?? []);
 }
 
-export function countOf(samples: readonly Sample[], name: string): number {
-  return samples.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
-}
+const sumOf = (samples: readonly Sample[], of: (sample: Sample) => number | undefined): number =>
+  samples.reduce((sum, sample) => sum + (of(sample) ?? 0), 0);
+
+export const countOf = (samples: readonly Sample[], name: string): number =>
+  sumOf(samples, ({ counters }) => counters[name]);
 
 /** Largest first. */
 export function refusalsOf(samples: readonly Sample[]): Array<{ code: string; count: number }> {
   return namesOf(samples, 'refusals')
-    .map((code) => ({ code, count: samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) }))
+    .map((code) => ({ code, count: sumOf(samples, ({ refusals }) => refusals[code]) }))
     .sort((a, b) => b.count - a.count);
 }
 
@@ -78,10 +79,7 @@ function namesOf(samples: readonly Sample[], field: 'counters' | 'gauges' | 'lat
 }
 
 /** Groups samples by second, with the time that a group covers. */
-function bySecond(
-  samples: readonly Sample[],
-  originMs: number,
-): Array<{ readonly atMs: number; readonly seconds: number; readonly samples: Sample[] }> {
+function bySecond(samples: readonly Sample[], originMs: number) {
   const seconds = new Map<number, Sample[]>();
   for (const sample of samples) {
     const second = Math.floor(((sample.fromMs + sample.toMs) / 2 - originMs) / 1000);
@@ -121,31 +119,16 @@ export function seriesOf(samples: readonly Sample[], originMs: number): Series[]
   });
   return [
     ...namesOf(samples, 'counters').map((name) =>
-      plot(
-        name,
-        name === 'bytes' ? 'bytes/s' : '/s',
-        'throughput',
-        (second) => countOf(second.samples, name) / second.seconds,
-      ),
+      plot(name, name === 'bytes' ? 'bytes/s' : '/s', 'throughput', (of) => countOf(of.samples, name) / of.seconds),
     ),
     ...latencies,
     ...namesOf(samples, 'refusals').map((code) =>
-      plot(
-        code,
-        '/s',
-        'refusals',
-        (second) => second.samples.reduce((sum, { refusals }) => sum + (refusals[code] ?? 0), 0) / second.seconds,
-      ),
+      plot(code, '/s', 'refusals', (of) => sumOf(of.samples, ({ refusals }) => refusals[code]) / of.seconds),
     ),
     ...namesOf(samples, 'gauges').map((name) => plot(name, '', 'audience', (second) => gaugeOf(second.samples, name))),
     plot('busiest generator', 'CPU cores', 'generator', ({ samples: group }) => Math.max(...group.map(cpuShareOf))),
     plot('loop delay p99', 'ms', 'generator', ({ samples: group }) => loopDelayOf(group).p99Ms),
-    plot(
-      'late sends',
-      '/s',
-      'generator',
-      ({ samples: group, seconds: s }) => group.reduce((sum, { lateSends }) => sum + lateSends, 0) / s,
-    ),
+    plot('late sends', '/s', 'generator', (of) => sumOf(of.samples, ({ lateSends }) => lateSends) / of.seconds),
   ].filter(({ points }) => points.length > 0);
 }
 
@@ -185,32 +168,28 @@ export function healthOf(
 ): GeneratorHealth {
   const { worker, share } = busiestOf(samples);
   const loopDelayP99Ms = samples.length === 0 ? 0 : worstLoopDelay(samples);
-  const lateSends = samples.reduce((sum, sample) => sum + sample.lateSends, 0);
-  const sends = samples.reduce((sum, sample) => sum + sample.sends, 0);
+  const lateSends = sumOf(samples, (sample) => sample.lateSends);
+  const sends = sumOf(samples, (sample) => sample.sends);
   const partMs = (headline?.p99Ms ?? 0) * OWN_DELAY_PART_MAX;
   const loopBoundMs = Math.max(LOOP_DELAY_P99_MS_MAX, partMs);
   const sendBoundMs = Math.max(LATE_SEND_MS, partMs);
   const sendDelayP99Ms = addAll(samples.map(({ sendDelay }) => sendDelay)).getValueAtPercentile(99) / 1000;
   const more = 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
-  const bottlenecks: string[] = [];
-  if (share > CPU_SHARE_MAX)
-    bottlenecks.push(
-      `generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %). ${more}`,
-    );
-  if (loopDelayP99Ms > loopBoundMs)
-    bottlenecks.push(
-      `the event loop of a generator was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile ` +
-        `(bound ${loopBoundMs.toFixed(1)} ms). ${more}`,
-    );
-  if (sendDelayP99Ms > sendBoundMs)
-    bottlenecks.push(
-      `sends left ${sendDelayP99Ms.toFixed(1)} ms after they were due at the 99th percentile ` +
-        `(bound ${sendBoundMs.toFixed(1)} ms; ${lateSends} of ${sends} more than ${LATE_SEND_MS} ms). ${more}`,
-    );
+  const late = `${lateSends} of ${sends} more than ${LATE_SEND_MS} ms`;
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  const found = [
+    share > CPU_SHARE_MAX &&
+      `generator ${worker} used ${Math.round(share * 100)} % of a core (bound ${CPU_SHARE_MAX * 100} %).`,
+    loopDelayP99Ms > loopBoundMs &&
+      `the event loop of a generator was ${ms(loopDelayP99Ms)} late at the 99th percentile (bound ${ms(loopBoundMs)}).`,
+    sendDelayP99Ms > sendBoundMs &&
+      `sends left ${ms(sendDelayP99Ms)} after they were due at the 99th percentile (bound ${ms(sendBoundMs)}; ${late}).`,
+  ];
+  const bottlenecks = found.flatMap((reason) => (reason === false ? [] : [`${reason} ${more}`]));
   return {
     processes: workers.length,
     hosts: new Set(workers.map(({ host }) => host)).size,
-    cpuSeconds: samples.reduce((sum, sample) => sum + sample.cpuSeconds, 0),
+    cpuSeconds: sumOf(samples, (sample) => sample.cpuSeconds),
     busiestShare: share,
     loopDelayP99Ms,
     lateSends,

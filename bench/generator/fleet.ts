@@ -57,7 +57,6 @@ export class Coordinator {
   readonly #members: Member[] = [];
   readonly #untrusted = new Set<Socket>();
   readonly #loads = new Map<number, Load>();
-  readonly #listeners: Array<(sample: Sample) => void> = [];
   readonly #server: Server;
   #watch: NodeJS.Timeout | null = null;
   #fail: (error: Error) => void = () => {};
@@ -94,10 +93,6 @@ export class Coordinator {
   /** Returns the first second of samples after `aheadMs`: phases that begin there split exactly. */
   secondAfter(aheadMs: number): number {
     return this.#originMs + Math.ceil((this.nowMs() + aheadMs - this.#originMs) / SAMPLE_EVERY_MS) * SAMPLE_EVERY_MS;
-  }
-
-  onSample(listener: (sample: Sample) => void): void {
-    this.#listeners.push(listener);
   }
 
   async gather(): Promise<void> {
@@ -282,9 +277,7 @@ export class Coordinator {
         break;
       case 'sample': {
         member.info.clockErrorMs = message.clockErrorMs;
-        const sample = { worker: member.info.index, ...message.sample };
-        this.samples.push(sample);
-        for (const listener of this.#listeners) listener(sample);
+        this.samples.push({ worker: member.info.index, ...message.sample });
         break;
       }
       case 'failed':

@@ -54,12 +54,8 @@ const FRAMES_MAX = 512;
 export class FrameCache {
   /** Keys are hashes of `bytes`. */
   readonly #frames = new Map<number, { readonly bytes: Buffer; readonly facts: FrameFacts | null }>();
-  #decoded = 0;
-
   /** Number of decoded messages. */
-  get decoded(): number {
-    return this.#decoded;
-  }
+  decoded = 0;
 
   /** Returns the facts of a frame, null for other messages. Keeps no reference to `payload`. */
   facts(payload: Buffer, binary: boolean): FrameFacts | null {
@@ -68,7 +64,7 @@ export class FrameCache {
     if (known?.bytes.equals(payload)) return known.facts;
     const message = decode(payload, binary);
     const facts = message.t === 'frame' ? factsOf(message) : null;
-    this.#decoded++;
+    this.decoded++;
     this.#frames.delete(hash);
     this.#frames.set(hash, { bytes: Buffer.from(payload), facts });
     if (this.#frames.size > FRAMES_MAX) this.#frames.delete(this.#frames.keys().next().value as number);

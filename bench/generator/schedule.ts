@@ -20,18 +20,12 @@ export function* poisson(perSecond: number, forMs: number, prng: Prng): Generato
 
 const running = new Set<Pacer>();
 
-/**
- * Emits what is due in all schedules of this process, for code that blocks the event loop: a
- * broadcast to thousands of viewers is one turn of the loop.
- */
+/** Emits what is due in this process, for code that blocks the event loop (large broadcasts). */
 export function emitDueWork(): void {
   for (const pacer of running) pacer.poke();
 }
 
-/**
- * Calls `emit` with each due time (fleet clock) and its number when it is due. After a stall all
- * that became due is emitted at once with its due time, so that no slow work is hidden.
- */
+/** Calls `emit` when work is due. After a stall, all due work is emitted with its due time. */
 export class Pacer {
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;

@@ -1,7 +1,4 @@
-/**
- * The raw transport of a virtual user: one WebSocket connection that joins, receives and sends
- * requests. One listener serves thousands of viewers.
- */
+/** The connection of a virtual user. One listener serves thousands of viewers. */
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { Bye, ErrorMessage, Ok, ServerMessage, Variant, Welcome, You } from '../../src/protocol/messages.ts';
 import type { GatewayAddress } from '../scenarios/target.ts';

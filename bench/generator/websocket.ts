@@ -1,7 +1,4 @@
-/**
- * A lean WebSocket client (RFC 6455), so that thousands fit into one process: one TCP socket, no
- * compression, one read buffer for all sockets.
- */
+/** A lean WebSocket client (RFC 6455), so that one process holds thousands: one read buffer. */
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
 

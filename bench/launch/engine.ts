@@ -1,7 +1,4 @@
-/**
- * The engine that a bench loads: a gateway process on a fresh Redis, and a control API in another
- * process on request, so that it does not show in what the gateway uses.
- */
+/** The engine that a bench loads: a gateway on a fresh Redis; control API in another process. */
 import { once } from 'node:events';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { Role } from '../../src/protocol/messages.ts';
@@ -97,10 +94,7 @@ export async function startBenchEngine(options: {
   }
 }
 
-/**
- * Makes the gateway collect all garbage (it pauses for 20 to 100 ms). Resolves with what is left,
- * or null when it does not reply.
- */
+/** Collects all garbage of the gateway. Returns what is left, or null without a reply. */
 async function collectGarbage({ program: { child } }: EngineProcess): Promise<Collected | null> {
   if (!child.connected) return null;
   child.send({ kind: 'collect' });

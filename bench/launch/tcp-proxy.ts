@@ -1,8 +1,4 @@
-/**
- * A TCP proxy that breaks connections as networks do: at once, between a request and its reply, or
- * after a silence. It can also wait for one request, to lose it, to lose its reply, or to deliver
- * it twice.
- */
+/** A TCP proxy that breaks connections, and loses or repeats a request or its reply. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export type Cut = 'now' | 'before the reply' | 'after a silence';

@@ -1,7 +1,4 @@
-/**
- * The shop's checkout: turns holds into orders over the control API, repeats some calls with the
- * same key as after a lost response, and keeps what it received as evidence.
- */
+/** The shop's checkout: turns holds into orders, repeats some confirms, and keeps evidence. */
 import { createPrng } from '../generator/prng.ts';
 import { SecondRecorder } from '../generator/recorder.ts';
 import type { Check } from '../report/result.ts';

@@ -40,10 +40,7 @@ export class UserCounters {
     for (const [key, at] of this.#sentAt) if (now - at > SENT_KEPT_MS) this.#sentAt.delete(key);
   }
 
-  /**
-   * A message reached a viewer that is connected since `connectedAt` (performance.now()). The copy
-   * of the sender, and messages from before the connection, do not count as delivery time.
-   */
+  /** Messages to the sender or from before `connectedAt` do not count as delivery time. */
   chatReceived(name: string, text: string, receiver: string, connectedAt: number): void {
     this.delivered.chat += 1;
     const sentAt = this.#sentAt.get(sentKey(name, text));

@@ -1,7 +1,4 @@
-/**
- * Buyers that press as fast as one process can for thousands of them: the transport without the
- * behavior. Presses are JSON texts, replies are distinguished by their first letter.
- */
+/** Buyers that press as fast as one process can: the transport without the behavior. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newHistogram } from '../generator/recorder.ts';
 import { RawSocket, textFrame } from '../generator/websocket.ts';

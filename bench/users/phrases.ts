@@ -1,7 +1,4 @@
-/**
- * What people write in a live shopping chat, each in one language and sometimes in English. `{p}`
- * is replaced by a product, `{s}` by a size.
- */
+/** Phrases of a live shopping chat in eleven languages. `{p}` is a product, `{s}` a size. */
 import type { Prng } from '../generator/prng.ts';
 
 export type Mood = 'waiting' | 'rush' | 'after';

@@ -37,13 +37,7 @@ export type IngestCommand =
   /** Batches are due on a schedule, one writer after the other. */
   | { readonly do: 'write'; readonly atMs: number; readonly forMs: number; readonly perSecond: number };
 
-/** What `stop` returns. */
-export interface IngestSummary {
-  readonly connected: number;
-  readonly unanswered: number;
-  /** Largest id of an accepted message, by show. */
-  readonly lastIds: Readonly<Record<string, number>>;
-}
+export type IngestSummary = Awaited<ReturnType<Ingest['stop']>>;
 
 const REPLY_WAIT_MS = 5_000;
 /** After a refusal the next batch waits, so that a flood does not become a loop of refusals. */
@@ -74,6 +68,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
   readonly #meters;
   readonly #pacers: Pacer[] = [];
   readonly #timers: Timers;
+  /** Largest id of an accepted message, by show. */
   readonly #lastIds: Record<string, number> = {};
   #nextId = 1;
   #messages = 0;
@@ -120,7 +115,7 @@ class Ingest implements WorkloadRun<IngestCommand> {
     });
   }
 
-  async stop(): Promise<IngestSummary> {
+  async stop() {
     const { nowMs, recorder, params } = this.#context;
     this.#floodUntilMs = 0;
     for (const pacer of this.#pacers) pacer.stop();

@@ -1,7 +1,4 @@
-/**
- * The workload `other-node`: chat that another node accepts, appends and relays, without viewers.
- * So a room can be smaller than its chat would need writers. Needs access to the engine's Redis.
- */
+/** The workload `other-node`: chat of another node, so that a room needs fewer writers. */
 import { systemClock } from '../../../src/domain/clock.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';

@@ -9,6 +9,7 @@ import type { Shard, Workload, WorkloadContext, WorkloadRun } from '../contract.
 import type { FrameFacts } from '../frame-cache.ts';
 import { steady } from '../schedule.ts';
 import { dueOf } from '../stamp.ts';
+import { Timers } from '../timers.ts';
 import { Viewer, type ViewerListener } from '../viewer.ts';
 import { type GroupParams, ViewerGroup } from '../viewer-group.ts';
 
@@ -18,10 +19,7 @@ export interface ViewersParams extends GroupParams {
   readonly joinPerSecond: number;
   /** Which user is the first that measures; 0 unless given. */
   readonly measureFrom?: number;
-  /**
-   * Events with a stamp are timed: from their stamp, or from their commit too, where the engine's
-   * Redis has the clock of this machine.
-   */
+  /** Times stamped events: from the stamp, or also from the commit (same clock as Redis). */
   readonly timesEvents?: 'stamp' | 'commit';
   /** Number of the first user; 0 unless given. For a second workload on the same show. */
   readonly firstUser?: number;
@@ -40,38 +38,14 @@ export interface ChatPlan extends ChatSchedule {
 
 export type ViewersCommand =
   | { readonly do: 'chat'; readonly atMs: number; readonly plan: ChatPlan }
-  /** Every `every`-th user loses the connection now, and resumes from `atMs` on. */
-  | { readonly do: 'reconnect'; readonly every: number; readonly atMs: number; readonly joinPerSecond: number }
   /** Every `every`-th user stops reading for so long. */
   | { readonly do: 'stall'; readonly every: number; readonly forMs: number }
   /** All users without a connection resume now. */
   | { readonly do: 'return' };
 
-/** When an event reached this shard: the first and the last viewer, and how many. */
-export interface EventArrival {
-  readonly offset: number;
-  readonly type: string;
-  /** The server's time of the event, ms since 1970. */
-  readonly at: number;
-  firstMs: number;
-  lastMs: number;
-  viewers: number;
-}
-
-/** What `stop` returns. */
-export interface ViewersSummary {
-  readonly connected: number;
-  /** When the last welcome came, fleet clock; 0 when none did. */
-  readonly lastJoinMs: number;
-  readonly eventGaps: number;
-  readonly chatGaps: number;
-  readonly unanswered: number;
-  readonly framesDecoded: number;
-  readonly arrivals: readonly EventArrival[];
-}
+export type ViewersSummary = Awaited<ReturnType<Viewers['stop']>>;
 
 const REPLY_WAIT_MS = 5_000;
-const ARRIVALS_MAX = 5_000;
 
 export const viewers: Workload<ViewersParams, ViewersCommand> = {
   name: 'viewers',
@@ -104,8 +78,7 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   readonly group: ViewerGroup<Viewer>;
   readonly #context: WorkloadContext<ViewersParams>;
   readonly #meters: ReturnType<typeof metersOf>;
-  readonly #arrivals = new Map<number, EventArrival>();
-  readonly #stalls = new Set<NodeJS.Timeout>();
+  readonly #timers: Timers;
   #chats = 0;
   #lastJoinMs = 0;
 
@@ -113,56 +86,61 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     const { shard, firstUser = 0 } = context.params;
     this.#context = context;
     this.#meters = metersOf(context);
+    this.#timers = new Timers(context.nowMs);
     this.group = new ViewerGroup(context, (userIndex, room) => new Viewer(firstUser + userIndex, room, this), shard);
   }
 
   start(atMs: number): void {
-    const { users, joinPerSecond } = this.#context.params;
-    this.#join(users, joinPerSecond, atMs, (i) => this.group.own(i));
+    const { params, recorder } = this.#context;
+    const { users, joinPerSecond } = params;
+    this.group.pace(steady(joinPerSecond, (users * 1000) / joinPerSecond), atMs, (dueMs, i) => {
+      const viewer = this.group.own(i);
+      if (viewer === undefined) return;
+      recorder.sent(dueMs);
+      viewer.join(dueMs);
+    });
   }
 
   command(command: ViewersCommand): void {
     switch (command.do) {
       case 'chat':
         return this.#chat(command.plan, command.atMs);
-      case 'reconnect':
-        return this.#reconnect(command);
       case 'return': {
         const nowMs = this.#context.nowMs();
         for (const viewer of this.group.members) if (!viewer.connected) viewer.join(nowMs);
         return;
       }
       case 'stall': {
-        const stalled = this.#everyNth(command.every);
+        const stalled = this.group.members.filter(({ userIndex }) => userIndex % command.every === 0);
         for (const viewer of stalled) viewer.stall();
-        const timer = setTimeout(() => {
-          this.#stalls.delete(timer);
+        this.#timers.at(this.#context.nowMs() + command.forMs, () => {
           for (const viewer of stalled) viewer.unstall();
-        }, command.forMs);
-        this.#stalls.add(timer);
+        });
       }
     }
   }
 
-  async stop(): Promise<ViewersSummary> {
+  async stop() {
     const { group } = this;
     group.stopSchedules();
-    for (const timer of this.#stalls) clearTimeout(timer);
+    this.#timers.clear();
     const open = (): number => group.sum((viewer) => viewer.open.size);
     await group.until(this.#context.params.replyWaitMs ?? REPLY_WAIT_MS, () => open() === 0);
     group.isOver = true;
     const unanswered = open();
     if (unanswered > 0) this.#context.recorder.refused('unanswered', unanswered);
     const summary = {
+      /** When the last welcome came, fleet clock; 0 when none did. */
       lastJoinMs: this.#lastJoinMs,
       connected: group.sum(({ welcomed }) => Number(welcomed)),
       eventGaps: group.sum(({ eventGaps }) => eventGaps),
       chatGaps: group.sum(({ chatGaps }) => chatGaps),
       unanswered,
-      framesDecoded: group.room.frames.decoded,
-      arrivals: [...this.#arrivals.values()],
     };
-    for (const viewer of group.members) this.#leave(viewer);
+    for (const viewer of group.members) {
+      if (viewer.welcomed) this.#meters.viewers.add(-1);
+      viewer.leave();
+    }
     return summary;
   }
 
@@ -200,35 +178,6 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
     if (unknown > 0) this.#context.recorder.refused('unanswered', unknown);
   }
 
-  #everyNth(every: number): Viewer[] {
-    return this.group.members.filter(({ userIndex }) => userIndex % every === 0);
-  }
-
-  #leave(viewer: Viewer): void {
-    if (viewer.welcomed) this.#meters.viewers.add(-1);
-    viewer.leave();
-  }
-
-  #reconnect({ every, atMs, joinPerSecond }: Extract<ViewersCommand, { do: 'reconnect' }>): void {
-    const gone = new Set(this.#everyNth(every).filter(({ welcomed }) => welcomed));
-    for (const viewer of gone) this.#leave(viewer);
-    this.#join(Math.ceil(this.#context.params.users / every), joinPerSecond, atMs, (i) => {
-      const viewer = this.group.own(i * every);
-      return viewer !== undefined && gone.has(viewer) ? viewer : undefined;
-    });
-  }
-
-  /** The i-th join is due at i / rate, in all shards together. */
-  #join(persons: number, perSecond: number, atMs: number, viewerOf: (i: number) => Viewer | undefined): void {
-    const { recorder } = this.#context;
-    this.group.pace(steady(perSecond, (persons * 1000) / perSecond), atMs, (dueMs, i) => {
-      const viewer = viewerOf(i);
-      if (viewer === undefined) return;
-      recorder.sent(dueMs);
-      viewer.join(dueMs);
-    });
-  }
-
   /** User i mod `writers` writes message i. Each shard walks the whole plan and sends its part. */
   #chat({ writers, skipEvery, ...schedule }: ChatPlan, atMs: number): void {
     const { seed, recorder } = this.#context;
@@ -246,19 +195,13 @@ class Viewers implements WorkloadRun<ViewersCommand>, ViewerListener {
   #recordEvents({ frame }: FrameFacts): void {
     const nowMs = this.#context.nowMs();
     const { timesEvents } = this.#context.params;
-    for (const { offset, type, at, data } of frame.events ?? []) {
+    for (const { at, data } of frame.events ?? []) {
       this.#meters.events.add();
       const dueMs = timesEvents !== undefined && typeof data.text === 'string' ? dueOf(data.text) : Number.NaN;
       if (!Number.isNaN(dueMs)) {
         this.#meters.eventFromRequest.record(nowMs - dueMs);
         if (timesEvents === 'commit') this.#meters.event.record(Date.now() - at);
       }
-      const arrival = this.#arrivals.get(offset);
-      if (arrival !== undefined) {
-        arrival.lastMs = nowMs;
-        arrival.viewers++;
-      } else if (this.#arrivals.size < ARRIVALS_MAX)
-        this.#arrivals.set(offset, { offset, type, at, firstMs: nowMs, lastMs: nowMs, viewers: 1 });
     }
   }
 }
