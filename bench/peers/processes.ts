@@ -120,7 +120,7 @@ function guard(
 }
 
 /** Bounded, because the caller may have given up. */
-async function listening(port: number): Promise<void> {
+export async function listening(port: number): Promise<void> {
   const untilMs = performance.now() + START_MS_MAX;
   while (performance.now() < untilMs) {
     const open = await new Promise<boolean>((resolve) => {

@@ -1,15 +1,9 @@
 /** The parts of an evening, and a small rush against a real engine. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
 import { arrivalTimes } from '../../bench/evening/arrival-times.ts';
 import { eveningChat } from '../../bench/evening/chat.ts';
-import { builtProgram } from '../../bench/launch/program.ts';
-import type { BenchResult } from '../../bench/report/result.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { programArguments, ROOT } from '../support/root.ts';
+import { bench, unlessBuilt } from './run-bench.ts';
 
 t.test('viewers arrive at a constant, growing or falling rate', async (t) => {
   for (const shape of ['even', 'ramp', 'fade'] as const) {
@@ -17,7 +11,7 @@ t.test('viewers arrive at a constant, growing or falling rate', async (t) => {
     t.equal(offsets.length, 100);
     t.same(
       offsets,
-      [...offsets].sort((a, b) => a - b),
+      offsets.toSorted((a, b) => a - b),
       shape,
     );
     t.ok(offsets[0] === 0 && (offsets.at(-1) ?? 0) < 1_000, shape);
@@ -38,55 +32,17 @@ t.test('chat of an evening depends on the seed, is denser around openings, and f
   t.throws(() => eveningChat({ ...options, file: '/no/such/file' }), { message: /--trace .* cannot be read/ });
 });
 
-t.test(
-  'a small rush keeps every promise',
-  { skip: builtProgram() === null ? 'the engine is not built' : false },
-  async (t) => {
-    const out = mkdtempSync(join(tmpdir(), 'stampede-rush-'));
-    t.teardown(() => rmSync(out, { recursive: true, force: true }));
-    const flags = [
-      '--buyers',
-      '60',
-      '--units',
-      '20',
-      '--join-rate',
-      '100',
-      '--within',
-      '300',
-      '--processes',
-      '2',
-      '--out',
-      out,
-    ];
-    const ran = spawnSync(
-      'env',
-      ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/main'), 'rush', ...flags],
-      {
-        cwd: ROOT,
-        encoding: 'utf8',
-      },
+t.test('a small rush keeps every promise', { skip: unlessBuilt }, async (t) => {
+  const flags = '--buyers 60 --units 20 --join-rate 100 --within 300 --processes 2';
+  const { result, figure } = await bench(t, 'rush', flags, [0, 3]);
+  const { checks } = result.verdict;
+  for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8'])
+    t.ok(
+      checks.some((check) => check.promise?.includes(promise)),
+      promise,
     );
-    // 3: the machine was too busy for the times to be worth something. The promises hold all the
-    // same.
-    t.ok(ran.status === 0 || ran.status === 3, `exit code ${ran.status}\n${ran.stdout}\n${ran.stderr}`);
-    const [file = ''] = readdirSync(out).filter((name) => name.endsWith('.json'));
-    const result = JSON.parse(readFileSync(join(out, file), 'utf8')) as BenchResult;
-    const { checks } = result.verdict;
-    t.same(
-      checks.filter(({ ok }) => !ok),
-      [],
-    );
-    for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8'])
-      t.ok(
-        checks.some((check) => check.promise?.includes(promise)),
-        promise,
-      );
-    const figure = (name: string): number | undefined => result.figures.find((one) => one.name === name)?.runs[0];
-    t.equal(figure('replies'), 60, 'every press at zero got a reply');
-    t.ok((figure('accepted') ?? 0) >= 10 && (figure('accepted') ?? 0) <= 20);
-    t.match(
-      result.phases.map(({ name }) => name),
-      ['preparing', 'joining', 'countdown', 'rush', 'paying'],
-    );
-  },
-);
+  t.equal(figure('replies'), 60, 'every press at zero got a reply');
+  t.ok(figure('accepted') >= 10 && figure('accepted') <= 20);
+  const phases = result.phases.map(({ name }) => name);
+  t.match(phases, ['preparing', 'joining', 'countdown', 'rush', 'paying']);
+});

@@ -1,8 +1,9 @@
 /** A synthetic result with real histograms. As a program, writes it and prints the file names. */
 import { fileURLToPath } from 'node:url';
-import { build, type Histogram } from 'hdr-histogram-js';
+import type { Histogram } from 'hdr-histogram-js';
 import { describe } from '../../bench/generator/assemble.ts';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
+import { newHistogram } from '../../bench/generator/recorder.ts';
 import type { BenchResult, Figure, Latency, Level, Phase, Series } from '../../bench/report/result.ts';
 
 export type ExampleKind = 'passing' | 'failing' | 'untrusted';
@@ -28,6 +29,17 @@ const PHASES: ReadonlyArray<readonly [name: string, share: number]> = [
   ['leaving', 0.06],
 ];
 const VIEWERS = 5_000;
+const IDLE = { busiestShare: 0.43, loopDelayP99Ms: 3.1, lateSends: 12, bottlenecks: [] };
+const OVERLOADED = {
+  ...{ busiestShare: 0.98, loopDelayP99Ms: 84.2, lateSends: 9_120 },
+  bottlenecks: ['the busiest process used 98 % of a core', '0.76 % of the sends left more than 5 ms late'],
+};
+
+/** Parts of a result that leave out their sections of the report. */
+export const EMPTY_SECTIONS = {
+  ...{ figures: [], latencies: [], refusals: [], notes: [], generator: null, server: null },
+  verdict: { ok: true, checks: [], levels: [] },
+};
 
 export function exampleResult({
   kind = 'passing',
@@ -67,7 +79,7 @@ export function exampleResult({
     phases,
     series: seriesOf(prng.fork(2), phases, seconds, slower * (failing ? 3 : 1)),
     latencies,
-    figures: figuresOf(prng.fork(3), { chat, reserve, runs, slower }),
+    figures: figuresOf(prng.fork(3), chat, reserve, runs, slower),
     refusals: [
       { code: 'sold_out', count: 41_233 },
       { code: 'limit_reached', count: 1_204 },
@@ -77,12 +89,7 @@ export function exampleResult({
     ],
     generator: {
       ...{ processes: 2, hosts: 1, cpuSeconds: 171.4, sends: 1_204_331 },
-      ...(kind === 'untrusted'
-        ? {
-            ...{ busiestShare: 0.98, loopDelayP99Ms: 84.2, lateSends: 9_120 },
-            bottlenecks: ['the busiest process used 98 % of a core', '0.76 % of the sends left more than 5 ms late'],
-          }
-        : { busiestShare: 0.43, loopDelayP99Ms: 3.1, lateSends: 12, bottlenecks: [] }),
+      ...(kind === 'untrusted' ? OVERLOADED : IDLE),
     },
     server: {
       processes: [
@@ -111,11 +118,7 @@ function phasesOf(seconds: number): Phase[] {
 
 /** A log-normal distribution with a second peak, as a queue behind a garbage collection causes. */
 function record(prng: Prng, count: number, medianMs: number, widthLog: number, stallMs: number): Histogram {
-  const histogram = build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: 60_000_000,
-    numberOfSignificantValueDigits: 3,
-  });
+  const histogram = newHistogram();
   for (let nth = 0; nth < count; nth++) {
     const bell = Math.sqrt(-2 * Math.log(1 - prng.next())) * Math.cos(2 * Math.PI * prng.next());
     const stall = prng.chance(0.004) ? prng.next() * stallMs : 0;
@@ -138,16 +141,13 @@ function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower:
     unit: string,
     group: Series['group'],
     value: (phase: string, nth: number, share: number) => number,
-  ): Series => ({
-    name,
-    unit,
-    group,
-    points: Array.from(
-      { length: seconds },
-      (_, nth) =>
-        [nth * 1000 + 500, Math.round(value(phaseAt(nth * 1000 + 500), nth, nth / seconds) * 100) / 100] as const,
-    ),
-  });
+  ): Series => {
+    const points = Array.from({ length: seconds }, (_, nth) => {
+      const atMs = nth * 1000 + 500;
+      return [atMs, Math.round(value(phaseAt(atMs), nth, nth / seconds) * 100) / 100] as const;
+    });
+    return { name, unit, group, points };
+  };
   const noise = (): number => 0.9 + 0.2 * prng.next();
   const audience = (phase: string, share: number): number => {
     if (phase === 'joining') return VIEWERS * (share / 0.15);
@@ -190,14 +190,7 @@ function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower:
   ];
 }
 
-interface FigureBasis {
-  readonly chat: Latency;
-  readonly reserve: Latency;
-  readonly runs: number;
-  readonly slower: number;
-}
-
-function figuresOf(prng: Prng, { chat, reserve, runs, slower }: FigureBasis): Figure[] {
+function figuresOf(prng: Prng, chat: Latency, reserve: Latency, runs: number, slower: number): Figure[] {
   const around = (value: number): number[] =>
     Array.from({ length: runs }, () => Math.round(value * (0.97 + 0.06 * prng.next()) * 1000) / 1000);
   const same = (value: number): number[] => Array.from({ length: runs }, () => value);

@@ -1,19 +1,10 @@
 /** A server with a known delay, loss and stalls, which the generator must measure. */
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { GatewayAddress } from '../../bench/scenarios/target.ts';
 import { CODECS } from '../../src/protocol/codec.ts';
 import type { ServerMessage, Variant } from '../../src/protocol/messages.ts';
 
-export interface FakeServer {
-  readonly gateway: GatewayAddress;
-  /** All chat messages in order. */
-  readonly received: Array<{ readonly user: string; readonly text: string }>;
-  readonly lost: number;
-  /** Sends nothing for so long, then everything at once. */
-  stall(forMs: number): void;
-  close(): Promise<void>;
-}
+export type FakeServer = Awaited<ReturnType<typeof startFakeServer>>;
 
 export interface FakeServerOptions {
   /** From a chat message to its reply and its delivery. */
@@ -27,16 +18,11 @@ export interface FakeServerOptions {
 /** The user of the token, without verification. */
 const userOf = (protocols: string): string => {
   const payload = /token\.[^.]+\.([^.,]+)\./.exec(protocols)?.[1];
-  return payload === undefined
-    ? 'guest'
-    : (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub: string }).sub;
+  if (payload === undefined) return 'guest';
+  return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub: string }).sub;
 };
 
-export async function startFakeServer({
-  delayMs = 0,
-  loseEvery = 0,
-  gapEvery = 0,
-}: FakeServerOptions = {}): Promise<FakeServer> {
+export async function startFakeServer({ delayMs = 0, loseEvery = 0, gapEvery = 0 }: FakeServerOptions = {}) {
   const server = new WebSocketServer({
     host: '127.0.0.1',
     port: 0,
@@ -44,7 +30,8 @@ export async function startFakeServer({
   });
   await new Promise((resolve) => server.once('listening', resolve));
   const viewers = new Map<WebSocket, Variant>();
-  const received: FakeServer['received'] = [];
+  /** All chat messages in order. */
+  const received: Array<{ readonly user: string; readonly text: string }> = [];
   let lost = 0;
   let ids = 0;
   let stalledUntilMs = 0;
@@ -88,10 +75,11 @@ export async function startFakeServer({
     get lost() {
       return lost;
     },
-    stall(forMs) {
+    /** Sends nothing for so long, then everything at once. */
+    stall(forMs: number) {
       stalledUntilMs = performance.now() + forMs;
     },
-    close() {
+    close(): Promise<void> {
       for (const socket of viewers.keys()) socket.terminate();
       return new Promise((resolve) => server.close(() => resolve()));
     },

@@ -8,6 +8,7 @@ import { startFleet } from '../../bench/generator/fleet.ts';
 import { runWorker } from '../../bench/generator/worker.ts';
 import { WORKLOADS } from '../../bench/generator/workloads/index.ts';
 import { freePort } from '../../bench/launch/free-port.ts';
+import { listening } from '../../bench/peers/processes.ts';
 import { programArguments } from '../support/root.ts';
 
 async function fleetOf(t: Test, options: Partial<FleetOptions> = {}): Promise<Fleet> {
@@ -105,17 +106,3 @@ t.test('a busy worker is reported as the bottleneck', async (t) => {
   t.match(health.bottlenecks.join('\n'), /sends left .* ms after they were due/);
   t.match(health.bottlenecks.join('\n'), /--processes/);
 });
-
-async function listening(port: number): Promise<void> {
-  for (;;) {
-    const open = await new Promise((resolve) => {
-      const socket = createConnection({ host: '127.0.0.1', port }, () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.on('error', () => resolve(false));
-    });
-    if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

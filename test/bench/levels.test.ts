@@ -5,17 +5,8 @@ import { COMMON_FLAGS } from '../../bench/scenarios/common-flags.ts';
 import { readFlags } from '../../bench/scenarios/flags.ts';
 import { commonLevels, latencyLevel, mostLevel, percent, share, shareLevel } from '../../bench/verdict/levels.ts';
 
-const latency: Latency = {
-  name: 'decision',
-  count: 10,
-  p50Ms: 3,
-  p90Ms: 8,
-  p99Ms: 151,
-  p999Ms: 180,
-  p9999Ms: 190,
-  maxMs: 200,
-  histogram: '',
-};
+const percentiles = { p50Ms: 3, p90Ms: 8, p99Ms: 151, p999Ms: 180, p9999Ms: 190, maxMs: 200 };
+const latency: Latency = { name: 'decision', count: 10, ...percentiles, histogram: '' };
 const table = { ...COMMON_FLAGS, deliveredShare: share<number | null>(null, 'of chat') };
 
 t.test('flags with units', async (t) => {

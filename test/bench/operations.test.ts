@@ -150,13 +150,8 @@ t.test('system calls per delivery', { skip: cannotTrace() }, async (t) => {
   const viewers = Array.from({ length: 40 }, (_, i) => new Viewer(i, line, listener));
   for (const viewer of viewers) viewer.join(0);
   while (!viewers.every(({ welcomed }) => welcomed)) await sleep(20);
-  const tracer = spawn(
-    'strace',
-    ['-f', '-c', '-e', 'trace=sendto,sendmsg,sendmmsg,write,writev', '-p', String(engine.pid)],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
+  const flags = ['-f', '-c', '-e', 'trace=sendto,sendmsg,sendmmsg,write,writev', '-p', String(engine.pid)];
+  const tracer = spawn('strace', flags, { stdio: ['ignore', 'ignore', 'pipe'] });
   let table = '';
   tracer.stderr.setEncoding('utf8').on('data', (text: string) => {
     table += text;

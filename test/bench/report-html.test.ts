@@ -5,7 +5,7 @@ import { html, TEXT_CHARACTERS_MAX } from '../../bench/report/html/markup.ts';
 import { COLUMNS_MAX, type Point, thin } from '../../bench/report/html/thin.ts';
 import { renderHtml } from '../../bench/report/index.ts';
 import type { BenchResult } from '../../bench/report/result.ts';
-import { exampleResult } from './example-result.ts';
+import { EMPTY_SECTIONS, exampleResult } from './example-result.ts';
 import { hostileResult } from './hostile-result.ts';
 
 t.test('the page has the verdict, the figures, the checks and the command', async (t) => {
@@ -71,7 +71,7 @@ t.test('a long run gives a page of the same size, with its peak', async (t) => {
   t.ok(kept.length <= COLUMNS_MAX * 4);
   for (const at of [0, 8_000, 15_000, seconds - 1]) t.ok(kept.includes(points[at] as Point), `point ${at} stays`);
   t.same(
-    [...kept].sort((a, b) => a[0] - b[0]),
+    kept.toSorted((a, b) => a[0] - b[0]),
     kept,
     'in order',
   );
@@ -97,30 +97,11 @@ t.test('very long lists are cut', async (t) => {
 t.test('empty and odd results', async (t) => {
   const base = exampleResult({ seconds: 20 });
   const odd: ReadonlyArray<Partial<BenchResult>> = [
-    {
-      figures: [],
-      latencies: [],
-      series: [],
-      phases: [],
-      refusals: [],
-      notes: [],
-      parameters: {},
-      generator: null,
-      server: null,
-      verdict: { ok: true, checks: [], levels: [] },
-    },
+    { ...EMPTY_SECTIONS, series: [], phases: [], parameters: {} },
     { seconds: 0 },
     { series: base.series.map((entry) => ({ ...entry, points: [] })) },
     { series: base.series.map((entry) => ({ ...entry, points: [[5_000, 0]] })) },
-    {
-      series: base.series.map((entry) => ({
-        ...entry,
-        points: [
-          [0, -5],
-          [1_000, -5],
-        ],
-      })),
-    },
+    { series: base.series.map((entry) => ({ ...entry, points: [0, 1_000].map((atMs) => [atMs, -5] as const) })) },
     { phases: [{ name: 'backwards', fromMs: 9e9, toMs: -5 }] },
     { latencies: base.latencies.map((entry) => ({ ...entry, histogram: 'no histogram' })) },
     { latencies: base.latencies.map((entry) => ({ ...entry, count: 1, p50Ms: 0, maxMs: 0 })) },

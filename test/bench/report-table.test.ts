@@ -1,7 +1,7 @@
 /** The result as text: the verdict first, every section, no control sequences. */
 import t from 'tap';
 import { renderTable } from '../../bench/report/index.ts';
-import { exampleResult } from './example-result.ts';
+import { EMPTY_SECTIONS, exampleResult } from './example-result.ts';
 
 t.test('a run that held', async (t) => {
   const text = renderTable(exampleResult(), { files: { json: 'data/x.json', html: 'data/x.html' } });
@@ -31,14 +31,8 @@ t.test('with an overloaded generator the run is inconclusive, unless a promise b
   const untrusted = exampleResult({ kind: 'untrusted' });
   t.match(renderTable(untrusted), /^UNTRUSTED {2}show: This run is inconclusive\./);
   t.match(renderTable(untrusted), /^figures \(not reliable/m);
-  const missed = {
-    ...untrusted,
-    verdict: {
-      ...untrusted.verdict,
-      ok: false,
-      levels: untrusted.verdict.levels.map((level) => ({ ...level, ok: false })),
-    },
-  };
+  const levels = untrusted.verdict.levels.map((level) => ({ ...level, ok: false }));
+  const missed = { ...untrusted, verdict: { ...untrusted.verdict, ok: false, levels } };
   t.match(renderTable(missed), /^UNTRUSTED/, 'also if it missed a level');
   const broken = { ...untrusted, verdict: exampleResult({ kind: 'failing' }).verdict };
   t.match(renderTable(broken), /^FAIL .*\n.*499 in the books.*\n.*98 % of a core/);
@@ -51,17 +45,7 @@ t.test('a failed verdict without a reason fails', async (t) => {
 });
 
 t.test('sections without content are omitted', async (t) => {
-  const bare = {
-    ...exampleResult(),
-    figures: [],
-    latencies: [],
-    refusals: [],
-    notes: [],
-    generator: null,
-    server: null,
-    verdict: { ok: true, checks: [], levels: [] },
-  };
-  const text = renderTable(bare);
+  const text = renderTable({ ...exampleResult(), ...EMPTY_SECTIONS });
   t.match(text, /^PASS {2}show: It held\. No promise was checked\. No service level was requested\.\n\n2026/);
 });
 

@@ -1,54 +1,11 @@
 /** The scenarios behind the fan-out targets, small: they run, promises hold, counts add up. */
 // slow: measures real time under load
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { builtProgram } from '../../bench/launch/program.ts';
-import type { BenchResult } from '../../bench/report/result.ts';
-import { programArguments, ROOT } from '../support/root.ts';
+import t from 'tap';
+import { bench, unlessBuilt } from './run-bench.ts';
 
 /** They mostly wait, so they run in parallel. */
 t.jobs = 3;
-const small = { skip: builtProgram() === null ? 'the engine is not built' : false, buffered: true };
-
-interface Ran {
-  readonly result: BenchResult;
-  /** First value of the figure whose name starts with this. */
-  figure(name: string): number;
-}
-
-async function bench(t: Test, scenario: string, flags: string): Promise<Ran> {
-  const out = mkdtempSync(join(tmpdir(), `stampede-${scenario}-`));
-  t.teardown(() => rmSync(out, { recursive: true, force: true }));
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = spawn(
-    process.execPath,
-    [...programArguments('bench/main'), scenario, ...flags.split(' '), '--out', out],
-    {
-      cwd: ROOT,
-      env,
-    },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
-  const code = await new Promise<number | null>((ended) => child.once('exit', ended));
-  // 1 and 3 are about times, which mean nothing on a busy machine. Promises must hold.
-  if (code !== 0 && code !== 1 && code !== 3) t.fail(`exit code ${code}\n${output}`);
-  const [file = ''] = readdirSync(out).filter((name) => name.endsWith('.json'));
-  const result = JSON.parse(readFileSync(join(out, file), 'utf8')) as BenchResult;
-  t.same(
-    result.verdict.checks.filter(({ ok }) => !ok),
-    [],
-    'every promise is kept',
-  );
-  t.ok(result.verdict.checks.length >= 3);
-  return {
-    result,
-    figure: (name) => result.figures.find((figure) => figure.name.startsWith(name))?.runs[0] ?? Number.NaN,
-  };
-}
+const small = { skip: unlessBuilt, buffered: true };
 
 t.test('ingest: accepted messages are counted by replies and by message numbers', small, async (t) => {
   const flags = '--sockets 40 --shows 4 --rate 200 --bunch 4 --warm-up 1 --seconds 1 --accepted 1';
