@@ -2,8 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/index.ts';
-import type { Verification } from '../../src/domain/audit.ts';
-import type { Check } from '../report/result.ts';
 import { BackOffice, BackOfficeError } from '../users/back-office.ts';
 import { type Books, readBooks } from '../verdict/books.ts';
 import { checkSales } from '../verdict/checks.ts';
@@ -30,18 +28,7 @@ const WELCOME_MS = 5_000;
 /** Reservations that are looked up one by one. */
 const LOOK_UPS_MAX = 500;
 
-export interface Outcome {
-  readonly show: string;
-  readonly seconds: number;
-  /** Null when the books could not be read. */
-  readonly verification: Verification | null;
-  readonly checks: readonly Check[];
-  readonly evidence: Evidence;
-  /** Newest event of the show's log, from the welcome of a new viewer. */
-  readonly headOffset: number | null;
-  /** Connected viewers that have not reached that event. */
-  readonly behind: number;
-}
+export type Outcome = Awaited<ReturnType<DemoShow['finish']>>;
 
 export class DemoShow {
   readonly id = showId(new Date());
@@ -108,7 +95,7 @@ export class DemoShow {
   }
 
   /** Stops the users, and checks what they saw against the books. */
-  async finish(): Promise<Outcome> {
+  async finish() {
     const { users } = this;
     await users.settle();
     const head = await this.#headOfLog();
@@ -127,10 +114,13 @@ export class DemoShow {
     return {
       show: this.id,
       seconds: (performance.now() - this.startedAt) / 1000,
+      /** Null when the books could not be read. */
       verification: books?.verification ?? null,
       checks: [...(books === null ? [] : checkSales(evidence, books)), ...users.checkout.checks()],
       evidence,
+      /** Newest event of the log, from the welcome of a new viewer. */
       headOffset: head?.offset ?? null,
+      /** Connected viewers that have not reached that event. */
       behind: behind.length,
     };
   }

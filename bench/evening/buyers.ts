@@ -212,6 +212,6 @@ export class EveningBuyers {
   #recordZeros({ sale, opensAt }: PressCommand): void {
     for (const { viewer, clock, isStalled } of this.#users)
       if (viewer.welcomed && clock.isSet && !isStalled && viewer.dueMs < clock.localMs(opensAt))
-        this.#probe.zero(sale, clock.localMs(opensAt), clock.errorMs);
+        this.#probe.zero(sale, clock.localMs(opensAt));
   }
 }

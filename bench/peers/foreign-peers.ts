@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../launch/free-port.ts';
-import { messageText } from './message.ts';
-import { publisherOn } from './pace.ts';
+import { MESSAGE_BYTES, messageText } from './message.ts';
+import { publishing } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import { findProgram, startForeignProgram } from './processes.ts';
 
@@ -41,11 +41,14 @@ export const nats: Peer = {
       return {
         subscription: { host: HOST, port: webPort, path: '/', protocols: [], dialect: { kind: 'nats', subject: ROOM } },
         processes: [{ name: 'nats-server', pid: server.pid }],
-        ...publishing(socket, (text) => `PUB ${ROOM} ${text.length}\r\n${text}\r\n`, server.stop),
+        ...publishing(outletOf(socket), publication, server.stop),
       };
     });
   },
 };
+
+const publication = (number: number, due: number): Buffer =>
+  latin1(`PUB ${ROOM} ${MESSAGE_BYTES}\r\n${messageText(number, due)}\r\n`);
 
 const natsConf = (folder: string, port: number, webPort: number): string => `host: "${HOST}"
 port: ${port}
@@ -85,7 +88,9 @@ export const nchan: Peer = {
         if (/HTTP\/1\.1 [45]/.test(text)) refusal = text.slice(0, text.indexOf('\r\n'));
       });
       const head = `POST /say HTTP/1.1\r\nHost: ${HOST}\r\nContent-Type: text/plain\r\nContent-Length: `;
-      const { offer, stop } = publishing(socket, (text) => `${head}${text.length}\r\n\r\n${text}`, server.stop);
+      const post = (number: number, due: number): Buffer =>
+        latin1(`${head}${MESSAGE_BYTES}\r\n\r\n${messageText(number, due)}`);
+      const { offer, stop } = publishing(outletOf(socket), post, server.stop);
       return {
         subscription: { host: HOST, port, path: '/listen', protocols: [], dialect: { kind: 'plain' } },
         processes: [
@@ -164,20 +169,13 @@ function openTcp(port: number, onText: (text: string) => void): Promise<Socket> 
   });
 }
 
-function publishing(
-  socket: Socket,
-  commandOf: (text: string) => string,
-  stopServer: () => Promise<void>,
-): Pick<RunningPeer, 'offer' | 'stop'> {
-  const outlet = { write: (bytes: Buffer) => socket.write(bytes), waitingBytes: () => socket.writableLength };
-  return {
-    offer: publisherOn(outlet, (number, dueMicros) => Buffer.from(commandOf(messageText(number, dueMicros)), 'latin1')),
-    async stop() {
-      socket.destroy();
-      await stopServer();
-    },
-  };
-}
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+const outletOf = (socket: Socket) => ({
+  write: (bytes: Buffer) => socket.write(bytes),
+  waitingBytes: () => socket.writableLength,
+  close: () => void socket.destroy(),
+});
 
 /** nginx accepts connections before it forks its worker; the master only waits. */
 async function onlyChildOf(pid: number): Promise<number> {

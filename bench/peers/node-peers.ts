@@ -2,7 +2,7 @@
 import type { ChildProcess, Serializable } from 'node:child_process';
 import { RawSocket, textFrame } from '../generator/websocket.ts';
 import { messageText } from './message.ts';
-import { type Offered, publisherOn } from './pace.ts';
+import { type Offered, publishing } from './pace.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import { findProgram, hasLibrary, type ServerProcess, startServerOnRedis, startServerProgram } from './processes.ts';
 import type { BareOffer } from './servers/bare-uws.ts';
@@ -44,7 +44,7 @@ export const plainWs: Peer = {
     return {
       subscription: subscriptionTo(server, '/listen', { kind: 'plain' }),
       processes: [{ name: 'ws', pid: server.pid }],
-      ...publishing(publisher, (text) => text, server),
+      ...publishing(outletOf(publisher), (number, due) => textFrame(messageText(number, due)), server.stop),
     };
   },
 };
@@ -68,7 +68,7 @@ export const socketIo: Peer = {
           { name: 'socketio', pid: server.pid },
           { name: 'redis', pid: server.redis.pid },
         ],
-        ...publishing(publisher, (text) => `42["say","${text}"]`, server),
+        ...publishing(outletOf(publisher), sayPacket, server.stop),
       };
     } catch (error) {
       await server.stop();
@@ -76,6 +76,8 @@ export const socketIo: Peer = {
     }
   },
 };
+
+const sayPacket = (number: number, due: number): Buffer => textFrame(`42["say","${messageText(number, due)}"]`);
 
 const subscriptionTo = (
   { port }: ServerProcess,
@@ -96,21 +98,10 @@ function request<T>(child: ChildProcess, message: Serializable): Promise<T> {
   });
 }
 
-const publishing = (
-  publisher: RawSocket,
-  packetOf: (text: string) => string,
-  server: ServerProcess,
-): Pick<RunningPeer, 'offer' | 'stop'> => ({
-  offer: publisherOn(outletOf(publisher), (number, dueMicros) => textFrame(packetOf(messageText(number, dueMicros)))),
-  async stop() {
-    publisher.destroy();
-    await server.stop();
-  },
-});
-
 export const outletOf = (socket: RawSocket) => ({
   write: (frames: Buffer) => socket.sendFrames(frames),
   waitingBytes: () => socket.waitingBytes,
+  close: () => socket.destroy(),
 });
 
 function openPublisher(

@@ -50,21 +50,23 @@ export async function pace({ perSecond, forMs, firstNumber, publish, flush }: Pa
 /** If more bytes wait to be written, the server no longer keeps up. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
-export interface Outlet {
+interface Outlet {
   write(bytes: Buffer): unknown;
   waitingBytes(): number;
+  close(): void;
 }
 
 /** Publishes over one connection. Message numbers continue from one offer to the next. */
-export function publisherOn(
-  { write, waitingBytes }: Outlet,
+export function publishing(
+  { write, waitingBytes, close }: Outlet,
   encode: (number: number, dueMicros: number) => Buffer,
-): (offer: Offer) => Promise<Offered> {
+  stopServer: () => Promise<void>,
+) {
   let number = 0;
   let due: Buffer[] = [];
-  return async (offer) => {
+  const offer = async (wanted: Offer): Promise<Offered> => {
     const offered = await pace({
-      ...offer,
+      ...wanted,
       firstNumber: number,
       publish: (next, dueMicros) => due.push(encode(next, dueMicros)),
       flush() {
@@ -76,4 +78,9 @@ export function publisherOn(
     number += offered.sent;
     return offered;
   };
+  const stop = async (): Promise<void> => {
+    close();
+    await stopServer();
+  };
+  return { offer, stop };
 }

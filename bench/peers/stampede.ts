@@ -6,7 +6,7 @@ import { type BenchEngine, startBenchEngine } from '../launch/engine.ts';
 import { builtProgram } from '../launch/program.ts';
 import { MESSAGE_BYTES, messageText, writeMessage } from './message.ts';
 import { outletOf } from './node-peers.ts';
-import { publisherOn } from './pace.ts';
+import { publishing } from './pace.ts';
 import type { Peer } from './peer.ts';
 import { findProgram } from './processes.ts';
 
@@ -41,11 +41,7 @@ export const stampede: Peer = {
           { name: 'gateway', pid: engine.pid },
           { name: 'redis', pid: engine.redis.pid },
         ],
-        offer: publisherOn(outletOf(publisher), chatFrame),
-        async stop() {
-          publisher.destroy();
-          await engine.stop();
-        },
+        ...publishing(outletOf(publisher), chatFrame, () => engine.stop()),
       };
     } catch (error) {
       await engine.stop();

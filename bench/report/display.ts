@@ -110,15 +110,11 @@ function block(
     ...(gauges.length === 0
       ? []
       : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
-    ...rates
-      .slice(0, ROWS_PER_KIND_MAX)
-      .map(({ name, perSecond }) =>
-        row(
-          name,
-          { text: padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS), paint: bold },
-          { text: `  ${sparkline((history.get(name) ?? []).slice(-sparkColumns))}`, paint: cyan },
-        ),
-      ),
+    ...rates.slice(0, ROWS_PER_KIND_MAX).map(({ name, perSecond }) => {
+      const amount = padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS);
+      const curve = sparkline((history.get(name) ?? []).slice(-sparkColumns));
+      return row(name, { text: amount, paint: bold }, { text: `  ${curve}`, paint: cyan });
+    }),
     ...rest(rates.length, 'rates'),
     ...latencies
       .slice(0, ROWS_PER_KIND_MAX)
@@ -145,23 +141,15 @@ function heading(
   const spans: Span[] = [{ text: ` ${clean(phase)}`, paint: bold }, { text: `  ${writeClock(elapsedMs)}` }];
   if (totalMs === null || totalMs <= 0) return fit(spans, columns);
   const share = Math.min(1, Math.max(0, elapsedMs / totalMs));
-  const text: Span = { text: ` of ${writeClock(totalMs)}  ` };
+  spans.push({ text: ` of ${writeClock(totalMs)}  ` });
   const percent: Span = { text: ` ${padStart(String(Math.floor(share * 100)), 3)} %`, paint: dim };
-  const used = [...spans, text, percent].reduce((sum, span) => sum + widthOf(span.text), 0);
+  const used = [...spans, percent].reduce((sum, span) => sum + widthOf(span.text), 0);
   const length = Math.min(BAR_COLUMNS_MAX, columns - used);
-  // Too narrow for a useful bar.
-  if (length < 6) return fit([...spans, text, percent], columns);
   const full = Math.round(share * length);
-  return fit(
-    [
-      ...spans,
-      text,
-      { text: '━'.repeat(full), paint: green },
-      { text: '─'.repeat(length - full), paint: dim },
-      percent,
-    ],
-    columns,
-  );
+  // A narrower bar would be useless.
+  if (length >= 6)
+    spans.push({ text: '━'.repeat(full), paint: green }, { text: '─'.repeat(length - full), paint: dim });
+  return fit([...spans, percent], columns);
 }
 
 /** Scales from zero to the highest value. */

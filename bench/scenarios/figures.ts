@@ -4,13 +4,10 @@ import type { Figure } from '../report/result.ts';
 export function figuresOver<R>(rounds: readonly R[]) {
   const builder =
     (better: Figure['better']) =>
-    (name: string, unit: string, value: (round: R) => number | undefined, about: string): Figure => ({
-      name,
-      unit,
-      better,
-      runs: rounds.map((round) => value(round) ?? Number.NaN).filter(Number.isFinite),
-      about,
-    });
+    (name: string, unit: string, value: (round: R) => number | undefined, about: string): Figure => {
+      const runs = rounds.map((round) => value(round) ?? Number.NaN).filter(Number.isFinite);
+      return { name, unit, better, runs, about };
+    };
   return { higher: builder('higher'), lower: builder('lower'), neither: builder('neither') };
 }
 

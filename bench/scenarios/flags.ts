@@ -22,12 +22,17 @@ export type FlagValues<F extends FlagTable> = { readonly [K in keyof F]: F[K] ex
 /** Lists the errors of a command line. Printed without a stack; the exit code is 2. */
 export class FlagError extends Error {}
 
-export const count = (initial: number, about: string, { min = 1, max = 100_000_000 } = {}): Flag<number> => ({
-  about,
-  placeholder: 'N',
-  initial,
-  parse: integer(min, max),
-});
+export const flag = <T extends FlagValue>(
+  placeholder: string,
+  initial: T,
+  about: string,
+  parse: Parser<T>,
+): Flag<T> => {
+  return { about, placeholder, initial, parse };
+};
+
+export const count = (initial: number, about: string, { min = 1, max = 100_000_000 } = {}): Flag<number> =>
+  flag('N', initial, about, integer(min, max));
 
 export const optionalCount = (about: string, range: { min?: number; max?: number } = {}): Flag<number | null> => ({
   ...count(0, about, range),
@@ -35,42 +40,28 @@ export const optionalCount = (about: string, range: { min?: number; max?: number
 });
 
 /** Accepts `150ms`, `2s`, `1.5s`, `3m`, and milliseconds without a unit. */
-export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
-  about,
-  placeholder: 'TIME',
-  initial,
-  parse: durationMs,
-});
+export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> =>
+  flag<T | number>('TIME', initial, about, durationMs);
 
 /** A number within bounds that need not be whole. */
-export const decimal = (initial: number, about: string, { min, max }: { min: number; max: number }): Flag<number> => ({
-  about,
-  placeholder: 'X',
-  initial,
-  parse: (raw) => {
+export const decimal = (initial: number, about: string, { min, max }: { min: number; max: number }): Flag<number> =>
+  flag('X', initial, about, (raw) => {
     const value = raw.trim() === '' ? Number.NaN : Number(raw);
     return value >= min && value <= max ? { value } : { problem: `must be from ${min} to ${max}, got ${raw}` };
-  },
-});
+  });
 
-export const text = <T extends string | null>(initial: T, about: string, placeholder = 'TEXT'): Flag<T | string> => ({
-  about,
-  placeholder,
-  initial,
-  parse: (raw) => (raw === '' ? { problem: 'must not be empty' } : { value: raw }),
-});
+export const text = <T extends string | null>(initial: T, about: string, placeholder = 'TEXT'): Flag<T | string> =>
+  flag<T | string>(placeholder, initial, about, (raw) =>
+    raw === '' ? { problem: 'must not be empty' } : { value: raw },
+  );
 
 export const secret = (about: string): Flag<string | null> => ({
   ...text<string | null>(null, about, 'SECRET'),
   secret: true,
 });
 
-export const choice = <const T extends string>(allowed: readonly T[], initial: T, about: string): Flag<T> => ({
-  about: `${about}: ${allowed.join(', ')}`,
-  placeholder: 'WORD',
-  initial,
-  parse: oneOf(allowed),
-});
+export const choice = <const T extends string>(allowed: readonly T[], initial: T, about: string): Flag<T> =>
+  flag('WORD', initial, `${about}: ${allowed.join(', ')}`, oneOf(allowed));
 
 export const toggle = (about: string): Flag<boolean> => ({ about, initial: false, parse: yesOrNo });
 

@@ -24,7 +24,6 @@ export interface SentReserve {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Range = [first: number, last: number];
 
 /** More refusals of one kind are only counted. */
 const KEPT_MAX = 10_000;
@@ -34,8 +33,11 @@ export const ENDED_AS: Readonly<Record<string, End['state']>> = {
   reservation_released: 'released',
   reservation_expired: 'expired',
 };
-const EMPTY: Range = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-const widened = ([first, last]: Range, atMs: number): Range => [Math.min(first, atMs), Math.max(last, atMs)];
+const [FIRST, LAST] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const UNSEEN = {
+  ...{ viewers: 0, clockFirstMs: FIRST, clockLastMs: LAST },
+  ...{ openedSeen: 0, openedFirstMs: FIRST, openedLastMs: LAST },
+};
 
 export class Probe {
   readonly #grants: Grant[] = [];
@@ -44,10 +46,7 @@ export class Probe {
   readonly #tooEarly = new Map<string, TooEarly>();
   readonly #tooLate = new Map<string, TooLate>();
   readonly #overLimit: OverLimit[] = [];
-  readonly #zeros = new Map<
-    string,
-    { viewers: number; errorMs: number; clock: Range; openedSeen: number; opened: Range }
-  >();
+  readonly #zeros = new Map<string, Mutable<Zero>>();
   readonly connections: Mutable<ConnectionEvidence> = { ...NO_EVIDENCE.connections };
   readonly requests: Mutable<Requests> = { ...NO_EVIDENCE.requests };
 
@@ -100,38 +99,27 @@ export class Probe {
   }
 
   /** The clock of one viewer shows zero at this moment. */
-  zero(sale: string, atMs: number, errorMs: number): void {
+  zero(sale: string, atMs: number): void {
     const zero = this.#zero(sale);
     zero.viewers++;
-    zero.errorMs = Math.max(zero.errorMs, errorMs);
-    zero.clock = widened(zero.clock, atMs);
+    zero.clockFirstMs = Math.min(zero.clockFirstMs, atMs);
+    zero.clockLastMs = Math.max(zero.clockLastMs, atMs);
   }
 
   opened(sale: string, atMs: number): void {
     const zero = this.#zero(sale);
     zero.openedSeen++;
-    zero.opened = widened(zero.opened, atMs);
+    zero.openedFirstMs = Math.min(zero.openedFirstMs, atMs);
+    zero.openedLastMs = Math.max(zero.openedLastMs, atMs);
   }
 
-  #zero(sale: string) {
-    const known = this.#zeros.get(sale) ?? { viewers: 0, errorMs: 0, clock: EMPTY, openedSeen: 0, opened: EMPTY };
+  #zero(sale: string): Mutable<Zero> {
+    const known = this.#zeros.get(sale) ?? { sale, ...UNSEEN };
     this.#zeros.set(sale, known);
     return known;
   }
 
   evidence(): Evidence {
-    const zeros = [...this.#zeros].map(
-      ([sale, { viewers, errorMs, clock, openedSeen, opened }]): Zero => ({
-        sale,
-        viewers,
-        clockFirstMs: clock[0],
-        clockLastMs: clock[1],
-        clockErrorMs: errorMs,
-        openedSeen,
-        openedFirstMs: opened[0],
-        openedLastMs: opened[1],
-      }),
-    );
     return {
       grants: this.#grants,
       ends: [...this.#ends.values()],
@@ -139,7 +127,7 @@ export class Probe {
       tooEarly: [...this.#tooEarly.values()],
       tooLate: [...this.#tooLate.values()],
       overLimit: this.#overLimit,
-      zeros,
+      zeros: [...this.#zeros.values()],
       connections: { ...this.connections },
       requests: { ...this.requests },
     };

@@ -55,8 +55,6 @@ export interface Zero {
   readonly viewers: number;
   readonly clockFirstMs: number;
   readonly clockLastMs: number;
-  /** Largest error bound of a viewer's clock; part of the spread is this. */
-  readonly clockErrorMs: number;
   readonly openedSeen: number;
   readonly openedFirstMs: number;
   readonly openedLastMs: number;
@@ -158,7 +156,6 @@ const addZero = (a: Zero, b: Zero): Zero => ({
   viewers: a.viewers + b.viewers,
   clockFirstMs: Math.min(a.clockFirstMs, b.clockFirstMs),
   clockLastMs: Math.max(a.clockLastMs, b.clockLastMs),
-  clockErrorMs: Math.max(a.clockErrorMs, b.clockErrorMs),
   openedSeen: a.openedSeen + b.openedSeen,
   openedFirstMs: Math.min(a.openedFirstMs, b.openedFirstMs),
   openedLastMs: Math.max(a.openedLastMs, b.openedLastMs),

@@ -1,21 +1,17 @@
 /** Service levels: what a flag asks for, compared with what was measured. */
 import type { Latency, Level } from '../report/result.ts';
 import type { CommonFlags } from '../scenarios/common-flags.ts';
-import { type Flag, flagName } from '../scenarios/flags.ts';
+import { type Flag, flag, flagName } from '../scenarios/flags.ts';
 
 /** A flag for a share from 0 to 1: `99.9%` or `0.999`. */
-export const share = <T extends number | null>(initial: T, about: string): Flag<T | number> => ({
-  about,
-  placeholder: 'SHARE',
-  initial,
-  parse(raw) {
+export const share = <T extends number | null>(initial: T, about: string): Flag<T | number> =>
+  flag<T | number>('SHARE', initial, about, (raw) => {
     const match = /^(\d{1,3}(?:\.\d{1,6})?)(%?)$/.exec(raw);
     const value = Number(match?.[1]) / (match?.[2] === '%' ? 100 : 1);
     if (match === null || value > 1)
       return { problem: `must be a share such as 99.9% or 0.999, got ${JSON.stringify(raw)}` };
     return { value };
-  },
-});
+  });
 
 const PERCENTILES = {
   p50: 'p50Ms',

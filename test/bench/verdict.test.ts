@@ -246,7 +246,6 @@ t.test('zero: the first and the last viewer of all workers', async (t) => {
     viewers: 10,
     clockFirstMs: first,
     clockLastMs: last,
-    clockErrorMs: 1,
     openedSeen: 10,
     openedFirstMs: first,
     openedLastMs: last,
