@@ -11,29 +11,13 @@ import { Redis } from 'ioredis';
 
 export type AppendMode = 'off' | 'everysec' | 'always';
 
-export interface RedisServerOptions {
+interface RedisServerOptions {
   readonly appendfsync?: 'always' | 'everysec' | 'no';
   readonly appendonly?: boolean;
   readonly args?: readonly string[];
 }
 
-export interface RedisServer {
-  readonly url: string;
-  readonly socketPath: string;
-  readonly pid: number;
-  /** A connection for settings and statistics; closed with the server. */
-  readonly admin: Redis;
-  /** A new connection; closed with the server. */
-  client(): Redis;
-  signal(name: NodeJS.Signals): void;
-  /** Kills the server (SIGKILL) and starts it again on the same folder. */
-  crashAndRestart(options?: { downMs?: number }): Promise<void>;
-  /** Calls of scripts since the last reset of the statistics, and the time Redis spent on them. */
-  scriptCalls(): Promise<{ calls: number; usec: number }>;
-  /** Commands run so far, calls by scripts included, without INFO. */
-  commandsRun(): Promise<number>;
-  stop(): Promise<void>;
-}
+export type RedisServer = Awaited<ReturnType<typeof startRedis>>;
 
 /** Before its first reply a server syncs its append-only file: seconds on a busy disk. */
 const START_MS_MAX = 60_000;
@@ -96,11 +80,8 @@ export class RedisProcess {
   }
 }
 
-export async function startRedis({
-  appendfsync = 'everysec',
-  appendonly = true,
-  args = [],
-}: RedisServerOptions = {}): Promise<RedisServer> {
+export async function startRedis(options: RedisServerOptions = {}) {
+  const { appendfsync = 'everysec', appendonly = true, args = [] } = options;
   const folder = mkdtempSync(join(tmpdir(), 'stampede-redis-'));
   const socketPath = join(folder, 'redis.sock');
   const settings = {
@@ -125,44 +106,51 @@ export async function startRedis({
     const probe = connect(20, null);
     await server.start(probe).finally(() => probe.disconnect());
   };
-  let admin: Redis | null = null;
-  const redis: RedisServer = {
+  let made: Redis | null = null;
+  const admin = (): Redis => {
+    made ??= connect(50, null);
+    return made;
+  };
+  await start();
+  return {
     url: `unix://${socketPath}`,
     socketPath,
-    get pid() {
+    get pid(): number {
       return server.pid;
     },
-    get admin() {
-      admin ??= connect(50, null);
-      return admin;
+    /** A connection for settings and statistics; closed with the server. */
+    get admin(): Redis {
+      return admin();
     },
+    /** Returns a new connection; closed with the server. */
     client: () => connect(50),
-    signal: (name) => server.signal(name),
-    async crashAndRestart({ downMs = 0 } = {}) {
+    signal: (name: NodeJS.Signals) => server.signal(name),
+    /** Kills the server (SIGKILL) and starts it again on the same folder. */
+    async crashAndRestart({ downMs = 0 } = {}): Promise<void> {
       await server.kill();
       if (downMs > 0) await sleep(downMs);
       await start();
     },
+    /** Calls of scripts since the last reset of the statistics, and the time Redis spent on them. */
     async scriptCalls() {
-      const counted = await commandStats(redis.admin);
+      const counted = await commandStats(admin());
       const scripts = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);
       return {
         calls: scripts.reduce((sum, { calls }) => sum + calls, 0),
         usec: scripts.reduce((sum, { usec }) => sum + usec, 0),
       };
     },
+    /** Commands run so far, calls by scripts included, without INFO. */
     async commandsRun() {
-      const counted = [...(await commandStats(redis.admin))];
+      const counted = [...(await commandStats(admin()))];
       return counted.reduce((sum, [name, { calls }]) => sum + (name === 'info' ? 0 : calls), 0);
     },
-    async stop() {
+    async stop(): Promise<void> {
       for (const client of clients) client.disconnect();
       await server.kill();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  await start();
-  return redis;
 }
 
 /** Starts a server with this durability. */

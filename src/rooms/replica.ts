@@ -12,9 +12,6 @@ import type {
   StateView,
 } from '../protocol/messages.ts';
 
-/** `stale`: already applied. `gap`: an earlier commit is missing. `epoch`: a new log. */
-export type Applied = 'applied' | 'stale' | 'gap' | 'epoch';
-
 export class ShowReplica {
   epoch = '';
   offset = 0;
@@ -56,7 +53,8 @@ export class ShowReplica {
     this.stateVersion += 1;
   }
 
-  apply(commit: Commit): Applied {
+  /** `stale`: already applied. `gap`: an earlier commit is missing. `epoch`: a new log. */
+  apply(commit: Commit): 'applied' | 'stale' | 'gap' | 'epoch' {
     if (commit.epoch !== this.epoch) return 'epoch';
     if (commit.rev <= this.rev) return 'stale';
     if (commit.rev !== this.rev + 1) return 'gap';

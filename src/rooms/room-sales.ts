@@ -97,7 +97,7 @@ export class RoomSales {
     this.options.members.endReserve(member, connection, result);
   }
 
-  async release(member: Member, { key, reservation }: ReleaseRequest): Promise<Result<Decision>> {
+  async release(member: Member, { key, reservation }: { key: string; reservation: string }): Promise<Result<Decision>> {
     const { store, showId, members } = this.options;
     const { user } = member;
     const result = await this.calls.run(() => store.release(showId, reservation, { key, actor: `user:${user}`, user }));
@@ -143,5 +143,3 @@ export class RoomSales {
     await this.refusals.close();
   }
 }
-
-export type ReleaseRequest = { readonly key: string; readonly reservation: string };

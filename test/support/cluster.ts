@@ -7,6 +7,7 @@ import calculateSlot from 'cluster-key-slot';
 import { Redis } from 'ioredis';
 import { freePort } from '../../bench/launch/free-port.ts';
 import { RedisProcess } from '../../bench/launch/redis-server.ts';
+import { until as untilTrue } from './until.ts';
 
 const SLOTS = 16_384;
 const MASTERS = 3;
@@ -142,9 +143,5 @@ export async function startCluster() {
 }
 
 const firstSlot = (master: number): number => Math.floor((SLOTS * master) / MASTERS);
+const until = (holds: () => Promise<boolean>): Promise<void> => untilTrue(holds, 'the cluster forms', FORM_MS_MAX);
 const slotOf = (show: string): number => calculateSlot(`{${show}}`);
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + FORM_MS_MAX; !(await holds()); await sleep(50))
-    if (Date.now() > end) throw new Error('the cluster did not form');
-}

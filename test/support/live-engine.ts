@@ -2,15 +2,15 @@
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocket } from 'ws';
-import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
+import { startRedis } from '../../bench/launch/redis-server.ts';
 import { BackOffice } from '../../bench/users/back-office.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
 import { createControl } from '../../src/control/index.ts';
-import { createGateway, type Gateway } from '../../src/gateway/index.ts';
+import { createGateway } from '../../src/gateway/index.ts';
 import type { Role } from '../../src/protocol/messages.ts';
-import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { ROOT } from './root.ts';
@@ -29,22 +29,10 @@ export const PRODUCTS = [
   { id: 'cap', brand: 'sol', title: 'Sun Cap', skus: [{ sku: 'CAP', title: 'One size' }] },
 ] as const;
 
-export interface Engine {
-  readonly redis: RedisServer;
-  readonly store: ConnectedStore;
-  readonly office: BackOffice;
-  readonly gatewayUrl: string;
-  readonly controlUrl: string;
-  token(user: string, role?: Role, name?: string): Promise<string>;
-  /** Connects a client and waits for its welcome. The teardown closes it. */
-  join(user: string, more?: Partial<ClientOptions>): Promise<StampedeClient>;
-  readonly gateway: Gateway;
-}
-
 const API_KEY = 'a-key-for-the-tests-only';
 
 /** `scripts`: the folder of compiled page modules, to serve the viewer page. */
-export async function startLiveEngine(t: Test, options: { scripts?: string } = {}): Promise<Engine> {
+export async function startLiveEngine(t: Test, options: { scripts?: string } = {}) {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });
@@ -86,7 +74,8 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   for (const product of PRODUCTS) await office.putProduct(SHOW, { ...product, skus: [...product.skus] });
   await office.startShow(SHOW);
 
-  const token: Engine['token'] = (user, role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
+  const token = (user: string, role: Role = 'buyer', name = user): Promise<string> =>
+    office.mintToken(SHOW, user, name, role);
   return {
     redis,
     store,
@@ -95,7 +84,8 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
     controlUrl,
     gateway,
     token,
-    async join(user, more = {}) {
+    /** Connects a client and waits for its welcome. The teardown closes it. */
+    async join(user: string, more: Partial<ClientOptions> = {}): Promise<StampedeClient> {
       const client = connect({ url: gatewayUrl, show: SHOW, token: await token(user), WebSocket, ...more });
       t.teardown(() => client.close());
       await new Promise((resolve) => client.once('welcome', resolve));
