@@ -131,7 +131,7 @@ export async function startRedis(options: RedisServerOptions = {}) {
       if (downMs > 0) await sleep(downMs);
       await start();
     },
-    /** Calls of scripts since the last reset of the statistics, and the time Redis spent on them. */
+    /** Returns the calls of scripts since the last reset of the statistics, and their time. */
     async scriptCalls() {
       const counted = await commandStats(admin());
       const scripts = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);

@@ -39,7 +39,7 @@ const books = (allocated: number, available: number, held: number, sold = 0, wit
   withdrawn,
 });
 type Command = () => Promise<Result<unknown>>;
-/** Prepares the show and returns the command, with `KEY` as its key; the books of SKU S after it. */
+/** `prepare` returns the command, with `KEY` as its key. `after`: the books of SKU S after it. */
 type Case = readonly [name: string, prepare: (show: string) => Promise<Command>, after: ReturnType<typeof books>];
 
 const onHold =
