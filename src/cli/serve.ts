@@ -126,12 +126,17 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
-  lines.push(`  redis    ${place}, durability ${durability}`);
+  const trouble = engine.store.trouble();
+  lines.push(
+    `  redis    ${place}, ${trouble === null ? `durability ${durability}` : `unavailable until now: ${trouble}`}`,
+  );
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(
       `  API key  ${secret}`,
       `           named "${name}", printed this once; kept in ${dataDir}/secrets.json`,
     );
+  if (redis === 'embedded' && config.apiKeys === null && Object.keys(engine.secrets.newApiKeys).length === 0)
+    lines.push(`  API key  kept in ${dataDir}/secrets.json since the first start`);
   printError(lines.join('\n'));
 }
 

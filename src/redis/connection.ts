@@ -94,6 +94,7 @@ export class RedisConnection {
     this.client.connect().catch(() => {});
     this.subscriber.connect().catch(() => {});
     await first;
+    if (this.#trouble !== null) this.#logger?.warn({ reason: this.#trouble }, 'Redis is unavailable: connecting again');
     // A subscriber sends nothing by itself, so without a ping a dead connection is never noticed.
     this.#pingTimer = setInterval(() => {
       if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
@@ -149,7 +150,8 @@ export class RedisConnection {
       if (this.#isClosing) return;
       if (this.#trouble === null) this.#logger?.warn('Redis: the connection is closed');
       this.#runIds.clear();
-      this.#trouble = 'Redis: the connection is closed';
+      // A failed attempt has set the reason, for example ECONNREFUSED.
+      this.#trouble ??= 'Redis: the connection is closed';
     });
     this.client.on('error', (error: Error) => {
       if (this.#trouble !== null) this.#trouble = `Redis: ${error.message || error.name}`;
