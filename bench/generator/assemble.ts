@@ -140,6 +140,8 @@ export const loopDelayOf = (samples: readonly Sample[]): Latency =>
 
 /** A process that computes for longer has no time left for a burst: it measures its queue. */
 export const CPU_SHARE_MAX = 0.9;
+/** A process that is late with less CPU than this waited for other programs. */
+const IDLE_SHARE = 0.3;
 /** The loop may always be this late: some slices of a scheduler with two busy cores. */
 export const LOOP_DELAY_P99_MS_MAX = 20;
 /**
@@ -174,7 +176,10 @@ export function healthOf(
   const loopBoundMs = Math.max(LOOP_DELAY_P99_MS_MAX, partMs);
   const sendBoundMs = Math.max(LATE_SEND_MS, partMs);
   const sendDelayP99Ms = addAll(samples.map(({ sendDelay }) => sendDelay)).getValueAtPercentile(99) / 1000;
-  const more = 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
+  const more =
+    share < IDLE_SHARE
+      ? 'Its processes were mostly idle, so other programs delayed it: stop them, or use other machines (--generators).'
+      : 'Use more generator processes (--processes), other machines (--generators with join), or less load.';
   const late = `${lateSends} of ${sends} more than ${LATE_SEND_MS} ms`;
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
   const found = [

@@ -50,7 +50,9 @@ export class StampedeClient {
     this.#options = options;
     const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
     if (Socket === undefined)
-      throw new TypeError('This platform has no WebSocket. Pass one, for example that of the "ws" package.');
+      throw new TypeError(
+        'This platform has no WebSocket class. Pass one as the option WebSocket, for example that of "ws".',
+      );
     const base = gatewayBase(options.url);
     this.#connection = new Connection({
       Socket,

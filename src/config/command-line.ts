@@ -90,8 +90,11 @@ export function readCommandLine(
   // Commander stops at a last flag without a value; an empty value is reported like the others.
   const lacksValue = command.options.some(({ long, required }) => required && long === argv.at(-1));
   const { operands, unknown } = command.parseOptions(lacksValue ? [...argv, ''] : [...argv]);
-  for (const word of takesOperands ? unknown : [...operands, ...unknown]) {
+  // Commander moves the value of an unknown flag behind it.
+  const words = takesOperands ? unknown : [...operands, ...unknown];
+  for (const [n, word] of words.entries()) {
     const [flag = word] = word.split('=', 1);
+    if (!word.startsWith('-') && words[n - 1]?.startsWith('-')) continue;
     if (!word.startsWith('-')) report(JSON.stringify(word), 'is not expected. Give values as --flag value.');
     else if (command.options.some(({ long }) => long === flag)) report(flag, 'takes no value.');
     else report(flag, `is not a flag of this command.${suggestion(command, flag)} See --help.`);

@@ -107,7 +107,7 @@ function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', 
   if (isShared && (hasGateway || hasControl) && authSecret === null && config.authPublicKeys.length === 0)
     report(
       'AUTH_SECRET',
-      'or AUTH_PUBLIC_KEYS is needed with REDIS_URL, and must be the same in every process. ' +
+      'is needed with REDIS_URL (or AUTH_PUBLIC_KEYS), and must be the same in every process. ' +
         'Allowed: at least 32 bytes.',
     );
   if (isShared && hasControl && config.apiKeys === null)

@@ -210,7 +210,7 @@ export class SalePanel {
       if (countdown === null) return disabled('Not open yet');
       if (countdown.remainingMs > 0) return disabled(`Opens in ${clockText(countdown.remainingMs)}`);
     }
-    if (isAtLimit) return disabled('Your limit is reached');
+    if (isAtLimit) return disabled('Limit reached');
     const wait = this.#client.model.waits.get(waitKey(sale.id, sku.sku));
     if (wait !== undefined) {
       const spoken = `Position ${wait.place} on the waitlist, leave it`;

@@ -29,6 +29,7 @@ async function join(again: boolean): Promise<void> {
     );
   } catch (error) {
     setText(byId('title'), 'Stampede');
+    setStatus('closed');
     showProblem(error instanceof Error ? error.message : String(error));
   }
 }
@@ -78,10 +79,14 @@ const STATUS_TEXTS: Readonly<Record<ConnectionState['at'], string>> = {
   closed: 'Disconnected',
 };
 
-function showStatus(state: ConnectionState): void {
+function setStatus(at: ConnectionState['at']): void {
   const node = byId('status');
-  node.dataset.state = state.at;
-  setText(node, STATUS_TEXTS[state.at]);
+  node.dataset.state = at;
+  setText(node, STATUS_TEXTS[at]);
+}
+
+function showStatus(state: ConnectionState): void {
+  setStatus(state.at);
   if (state.at === 'open') setHidden(byId('problem'), true);
   // Browsers hide why a connection was refused. An expired token is the likeliest cause.
   if (state.at === 'connecting' && state.attempt >= ATTEMPTS_BEFORE_WARNING)

@@ -244,6 +244,7 @@ t.test('flags: values with units, all mistakes at once, secrets never shown', as
   t.match(several, /viewers must be from 1 to 100[\s\S]*p99 must be a time[\s\S]*nonsense is not a flag/);
   t.match(wrong('--viewers'), /needs a value/);
   t.match(wrong('chat'), /"chat" is not expected/);
+  t.match(wrong('--viewer', '7'), /^--viewer is not a flag[^\n]*--viewers[^\n]*$/, 'the value is not a second mistake');
   const secret = readFlags(table, ['--auth-secret', 'hush', '--url', 'ws://a:1']);
   t.notMatch(JSON.stringify(parametersOf(table, secret)), /hush/);
   t.equal(

@@ -84,7 +84,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     t.ok((await time()) < before, 'the time runs down');
     t.ok(before <= 15);
     t.equal(await ana.locator('button[data-sku="TEE-M"]').textContent(), 'Held for you');
-    t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Your limit is reached');
+    t.equal(await ana.locator('button[data-sku="CAP"]').textContent(), 'Limit reached');
     await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Join waitlist' }).click();
     await bo.locator('button[data-sku="TEE-M"]', { hasText: 'Waitlist: 1' }).waitFor();
     t.equal(await bo.locator('button[data-sku="CAP"]').textContent(), 'Buy');
