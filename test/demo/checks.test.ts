@@ -11,21 +11,12 @@ import type { Books } from '../../bench/verdict/books.ts';
 import { checkSales } from '../../bench/verdict/checks.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
+import { holdView } from '../support/show-view.ts';
 
 const ITEMS = [{ sku: 'A', qty: 1 }];
 
-const hold = (id: string, user: string, more: Partial<ReservationView> = {}): ReservationView => ({
-  id,
-  sale: 'flash',
-  user,
-  state: 'held',
-  lines: ITEMS,
-  amount: 100,
-  currency: 'EUR',
-  createdAt: 1_000,
-  heldUntil: 16_000,
-  ...more,
-});
+const hold = (id: string, user: string, more: Partial<ReservationView> = {}): ReservationView =>
+  holdView(id, { sale: 'flash', user, lines: ITEMS, createdAt: 1_000, heldUntil: 16_000, ...more });
 
 /** Grants the reservation with the key `k-<id>` unless given. */
 const grant = (probe: Probe, view: ReservationView, { key = `k-${view.id}`, replayed = false } = {}): void =>

@@ -33,3 +33,6 @@ export function chatPiece(messages: readonly Message[], firstId = 1, at = 1_795_
 }
 
 export const idRange = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+export const idsOf = (pieces: readonly ChatPiece[]): number[] =>
+  pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));

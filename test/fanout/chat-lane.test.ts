@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { ChatLane } from '../../src/fanout/chat-lane.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { newEncodeCounts } from '../support/encode-counts.ts';
+import { idsOf } from './chat-fixture.ts';
 import { batch, laneFixture, missed, sampled, texts } from './lane-fixture.ts';
 
 const MESSAGE_BYTES = 115;
@@ -144,8 +144,6 @@ t.test('each frame of one flush counts its own missed messages (C-9.1)', async (
 t.test('a removed message is neither sent later nor kept in the history (C-10.2, C-10.3)', async (t) => {
   const { clock, sent, options } = laneFixture();
   const lane = new ChatLane(options);
-  const idsOf = (pieces: readonly ChatPiece[]): number[] =>
-    pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
   lane.push(batch(1, 3));
   clock.write();
   lane.push(batch(4, 3));

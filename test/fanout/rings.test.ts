@@ -1,11 +1,7 @@
 import t from 'tap';
-import type { ChatPiece } from '../../src/domain/chat-piece.ts';
 import { ChatRing, EventRing } from '../../src/fanout/rings.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { chatPiece, idRange, inventChat } from './chat-fixture.ts';
-
-const idsOf = (pieces: readonly ChatPiece[]): number[] =>
-  pieces.flatMap((piece) => JSON.parse(`[${piece.json()}]`).map(([i]: [number]) => piece.firstId + i));
+import { chatPiece, idRange, idsOf, inventChat } from './chat-fixture.ts';
 
 t.test('the chat ring returns the history, and what came after an id (R-6.1)', async (t) => {
   const ring = new ChatRing();

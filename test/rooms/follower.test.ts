@@ -7,20 +7,13 @@ import type { SaleStateView, SaleView, ShowEvent } from '../../src/protocol/mess
 import { ShowFollower } from '../../src/rooms/follower.ts';
 import { ShowReplica } from '../../src/rooms/replica.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { showView } from '../support/show-view.ts';
+import { saleView, showView } from '../support/show-view.ts';
 
 const OPEN = { id: 'f', state: 'open', opensAt: 1, closesAt: 9 } as const;
 const EMPTY_COMMIT = { epoch: 'e1', at: 1, sales: [], reservations: [], holds: null, nextDueAt: null };
 const saleState = (rev: number, left: number): SaleStateView => ({ ...OPEN, rev, left: { a: left } });
-const sale = (rev: number, left: number): SaleView => ({
-  ...OPEN,
-  title: 'F',
-  holdMs: 1,
-  perBuyer: 1,
-  currency: 'EUR',
-  rev,
-  skus: [{ sku: 'a', product: 'p', price: 1, left }],
-});
+const sale = (rev: number, left: number): SaleView =>
+  saleView({ ...OPEN, rev, skus: [{ sku: 'a', product: 'p', price: 1, left }] });
 const event = (offset: number, more: Partial<ShowEvent> = {}): ShowEvent => ({
   offset,
   at: 1,

@@ -9,20 +9,9 @@ import type { Member, MemberConnection } from '../../src/rooms/member.ts';
 import { Members } from '../../src/rooms/members.ts';
 import { newEncodeCounts } from '../support/encode-counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { holdView as hold } from '../support/show-view.ts';
 
 const none = (): BuyerHoldings => ({ reservations: [], waits: [], sales: [] });
-const hold = (id: string, more: Partial<ReservationView> = {}): ReservationView => ({
-  id,
-  sale: 's',
-  user: 'ann',
-  state: 'held',
-  lines: [],
-  amount: 0,
-  currency: 'EUR',
-  createdAt: 0,
-  heldUntil: 9,
-  ...more,
-});
 const released = (id: string): ReservationView => hold(id, { state: 'released', endedAt: 1 });
 const holding = (id: string): BuyerHoldings => ({ ...none(), reservations: [hold(id)], sales: ['s'] });
 const change = (view: ReservationView): ReservationChange => ({

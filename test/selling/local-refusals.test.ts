@@ -1,22 +1,13 @@
 import t from 'tap';
 import type { SaleView } from '../../src/protocol/messages.ts';
 import { type RefusalInput, refuseLocally } from '../../src/selling/local-refusals.ts';
+import { saleView } from '../support/show-view.ts';
 
-const sale: SaleView = {
-  id: 's',
-  title: 'S',
-  state: 'open',
-  opensAt: 1_000,
-  closesAt: 9_000,
-  holdMs: 1_000,
-  perBuyer: 5,
-  currency: 'EUR',
-  rev: 3,
-  skus: [
-    { sku: 'a', product: 'p', price: 1, left: 2 },
-    { sku: 'b', product: 'p', price: 1, left: 0 },
-  ],
-};
+const skus = [
+  { sku: 'a', product: 'p', price: 1, left: 2 },
+  { sku: 'b', product: 'p', price: 1, left: 0 },
+];
+const sale = saleView({ opensAt: 1_000, closesAt: 9_000, perBuyer: 5, skus });
 const input = (more: Partial<RefusalInput>): RefusalInput => ({
   isSynced: true,
   sale,
@@ -51,16 +42,7 @@ check('a request that cannot succeed is refused', [
   ['cancelled', inState('cancelled'), 'sale_cancelled'],
   ['no units left', { lines: soldOut }, 'sold_out'],
   ['no units left of one item', { lines: [{ sku: 'a', qty: 1 }, ...soldOut] }, 'sold_out'],
-  [
-    'two items of the same SKU',
-    {
-      lines: [
-        { sku: 'a', qty: 2 },
-        { sku: 'a', qty: 1 },
-      ],
-    },
-    'sold_out',
-  ],
+  ['two items of the same SKU', { lines: [2, 1].map((qty) => ({ sku: 'a', qty })) }, 'sold_out'],
 ]);
 
 check('a refusal allows for the error of the clock', [
