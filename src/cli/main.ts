@@ -36,6 +36,12 @@ async function main(argv: readonly string[]): Promise<number> {
     .enablePositionalOptions()
     .helpCommand(false)
     .exitOverride();
+  // A help flag after an unknown command would hide the error.
+  const parse = (words: readonly string[]): Promise<unknown> => {
+    const [name = ''] = words;
+    const isUnknown = /^[^-]/.test(name) && program.commands.every((command) => command.name() !== name);
+    return program.parseAsync(isUnknown ? [name] : words, { from: 'user' });
+  };
   for (const [name, { summary, load }] of Object.entries(COMMANDS))
     program
       .command(name)
@@ -54,10 +60,10 @@ async function main(argv: readonly string[]): Promise<number> {
     .summary('show this page, or the page of a command')
     .argument('[command...]')
     .action(async (words: readonly string[]) => {
-      await program.parseAsync([...words, '--help'], { from: 'user' });
+      await parse([...words, '--help']);
     });
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    await parse(argv);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

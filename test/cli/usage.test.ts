@@ -31,6 +31,8 @@ t.test('help lists the commands, and each command has a page', async (t) => {
 const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says: RegExp[]]> = [
   [[], {}, /stampede <command>/],
   [['serv'], {}, /unknown command 'serv'/, /Did you mean serve\?/],
+  [['help', 'serv'], {}, /unknown command 'serv'/],
+  [['serv', '--help'], {}, /unknown command 'serv'/],
   [
     ['serve', '--workers', '0', '--colour', 'red'],
     { GATEWAY_PORT: 'http', REDIS_URL: 'nope' },
