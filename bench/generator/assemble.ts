@@ -188,7 +188,8 @@ export function healthOf(
     loopDelayP99Ms > loopBoundMs &&
       `the event loop of a generator was ${ms(loopDelayP99Ms)} late at the 99th percentile (bound ${ms(loopBoundMs)}).`,
     sendDelayP99Ms > sendBoundMs &&
-      `sends left ${ms(sendDelayP99Ms)} after they were due at the 99th percentile (bound ${ms(sendBoundMs)}; ${late}).`,
+      `sends left ${ms(sendDelayP99Ms)} after they were due at the 99th percentile ` +
+        `(bound ${ms(sendBoundMs)}; ${late}).`,
   ];
   const bottlenecks = found.flatMap((reason) => (reason === false ? [] : [`${reason} ${more}`]));
   return {
