@@ -10,7 +10,7 @@ import { programArguments, ROOT } from '../support/root.ts';
 
 export const unlessBuilt = builtProgram() === null ? 'the engine is not built' : false;
 
-/** Fails the test if a promise broke. `figure`: first value of the figure that starts with a name. */
+/** Fails the test if a promise broke. `figure` takes the beginning of the name of a figure. */
 export async function bench(t: Test, scenario: string, flags: string, codes: readonly number[] = [0, 1, 3]) {
   const out = mkdtempSync(join(tmpdir(), `stampede-${scenario}-`));
   t.teardown(() => rmSync(out, { recursive: true, force: true }));
