@@ -22,7 +22,7 @@ const codeOf = (text: string): string => text.replace(/--.*$/gm, '');
 /** The tables that a file uses, other than its own. */
 function usedTables(text: string): Set<string> {
   const code = codeOf(text);
-  const used = new Set([...code.matchAll(/\b([A-Z][a-z]\w*)\b(?=[.[])/g)].map(([name]) => name));
+  const used = new Set([...code.matchAll(/\b[A-Z][a-z]\w*/g)].map(([name]) => name));
   for (const [, own] of code.matchAll(/^local ([A-Z][a-z]\w*) = \{/gm)) used.delete(own as string);
   return used;
 }
@@ -57,6 +57,7 @@ function inOrder(wanted: readonly string[], includes: ReadonlyMap<string, readon
 
 function limitsTable({ parts, scripts }: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
   const text = codeOf([...Object.values(parts), ...Object.values(scripts)].join('\n'));
+  if (/\bLimits\b(?!\.\w)/.test(text)) throw new Error('the name of a limit is computed: write Limits.<name>');
   const names = [...new Set([...text.matchAll(/\bLimits\.(\w+)/g)].map(([, name]) => name as string))].sort();
   const fields = names.map((name) => {
     if (typeof limits[name] !== 'number') throw new Error(`src/limits.ts has no number ${name}`);

@@ -115,9 +115,11 @@ t.test('a file names exactly the parts that it uses', async (t) => {
     ['an unknown part', /includes cyd, which is no part/, {}, '-- @include cyd\nCyd.x()'],
     ['an unused include', /includes ada but does not use Ada/, { ada: show }, '-- @include ada\n-- Ada.x()'],
     ['a missing include', /uses Ada without including it/, { ada: show }, 'Ada.x()'],
+    ['a missing include of a table as a value', /uses Ada without including it/, { ada: show }, 'local a = Ada'],
     ['a cycle', /ada > bob > ada/, { ...both, bob: part('ada', 'Ada.x()') }, user],
     ['a part without users', /no file includes lib\/ada/, { ada: show }, ''],
     ['an unknown limit', /has no number most/, {}, '-- @include limits\nreturn Limits.most'],
+    ['a computed limit', /name of a limit is computed/, {}, "-- @include limits\nreturn Limits['most']"],
   ];
   for (const [title, error, more, script] of cases) {
     const assemble = () => assembleLibrary({ parts: { show, ...more }, scripts: { script } }, {});
