@@ -60,7 +60,10 @@ export function writePackages(root, dist) {
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
       ...common,
       sideEffects: false,
-      exports: { '.': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' } },
+      exports: {
+        '.': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
+        './package.json': './package.json',
+      },
       dependencies: versionsOf(sdk.libraries),
     },
   });

@@ -1,5 +1,4 @@
 /** Requests of hosts and back offices during a show: mostly reads, some orders, few plans. */
-
 import type { SaleSpec } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { HttpRequest, Route } from './http-load.ts';

@@ -1,5 +1,4 @@
 /** What the demo sells: three brands, six products, fifteen SKUs with sizes. All invented. */
-
 import type { SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Brand, Product } from '../../src/protocol/messages.ts';
 import { DEMO_HOLD_MS } from './options.ts';

@@ -13,6 +13,9 @@ type Collected = { readonly heapBytes: number; readonly externalBytes: number };
 
 const SECRET = 'bench-secret-bench-secret-bench-secret';
 export const API_KEY = 'bench-key-bench-key-bench-key-0001';
+/** A clone builds the engine; an installed load tester has it as a peer. */
+const NO_ENGINE =
+  'The engine is missing: run "npm run build" in a clone, "npm install stampede" elsewhere, or give --url.';
 const COLLECTOR = new URL('./collector.mjs', import.meta.url).href;
 const COLLECT_MS_MAX = 5_000;
 /** The lines with which the engine reports that it is ready. */
@@ -27,7 +30,7 @@ export async function startBenchEngine(options: {
 }) {
   const { append, env = {}, control = false } = options;
   const program = builtProgram();
-  if (program === null) throw new Error('the engine is not built: run npm run build first');
+  if (program === null) throw new Error(NO_ENGINE);
   const redis = await startBenchRedis(append);
   const processes: EngineProcess[] = [];
   let store: ConnectedStore | null = null;

@@ -1,5 +1,4 @@
 /** The scenarios, in the order of `--help`. */
-
 import { capacity } from './capacity.ts';
 import { chat } from './chat.ts';
 import { compare } from './compare.ts';

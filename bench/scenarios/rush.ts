@@ -1,5 +1,4 @@
 /** N buyers reserve M units at the moment the countdown reaches zero. */
-
 import { type EveningResult, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
 import { commonLevels, latencyLevel, milliseconds, mostLevel, share } from '../verdict/levels.ts';

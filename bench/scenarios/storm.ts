@@ -1,5 +1,4 @@
 /** All connections break at the same moment and come back with their positions. */
-
 import { syntheticChat } from '../evening/chat.ts';
 import { type EveningResult, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';

@@ -1,5 +1,4 @@
 /** Synthetic chat recordings with the statistics of a real one; determined by seed and profile. */
-
 import { createPrng, type Prng } from '../generator/prng.ts';
 import { createVoice } from '../users/phrases.ts';
 import { burstyTimes } from './arrivals.ts';

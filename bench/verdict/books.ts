@@ -1,5 +1,4 @@
 /** The engine's books after the load, read over the control API: sales, reservations, ledger. */
-
 import type { Verification } from '../../src/domain/audit.ts';
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';

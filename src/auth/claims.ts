@@ -1,5 +1,4 @@
 /** The claims of a viewer token and their validation. */
-
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';

@@ -1,5 +1,4 @@
 /** The log and the relay of shows, as rooms use them; implemented in `src/redis/`. */
-
 import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
 import type { ChatAppend, ChatAppended, ChatBatch } from './chat.ts';

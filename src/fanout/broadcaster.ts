@@ -4,7 +4,6 @@
  * of a second. A group gets its frames in order, and all queued ones in one turn: the server then
  * writes them with one `send` per viewer.
  */
-
 import type { Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { Variant } from '../protocol/messages.ts';

@@ -2,7 +2,6 @@
  * Appends chat of this node's viewers to the log of one room, in batches. One append is in flight
  * at a time, which keeps the order of arrival; the pause between appends bounds the load on Redis.
  */
-
 import type { ChatAppend, ChatAppended, ChatEntry } from '../domain/chat.ts';
 import { Alarm, type Clock } from '../domain/clock.ts';
 import { MessagePackWriter, writeChatItem } from '../domain/message-pack.ts';

@@ -1,5 +1,4 @@
 /** Outgoing chat: collects what arrives from the log and sends it in frames, once per tick. */
-
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
 import { Alarm, type Clock } from '../domain/clock.ts';

@@ -2,7 +2,6 @@
  * How fast each user writes in one room, over all connections and nodes: chat of other nodes is
  * charged here, too. Kept apart from connections, so that reconnecting gains nothing.
  */
-
 import { type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { unpackValues } from '../protocol/codec.ts';

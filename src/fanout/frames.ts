@@ -1,5 +1,4 @@
 /** Outgoing messages, encoded at most once per wire variant, and only in variants in use. */
-
 import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
 import { LIMITS } from '../limits.ts';

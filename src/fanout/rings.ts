@@ -1,5 +1,4 @@
 /** Recent events and chat with their bytes, so that a reconnect storm is served from memory. */
-
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
 import { LIMITS } from '../limits.ts';

@@ -1,5 +1,4 @@
 /** Outgoing state: only the newest value of each thing is queued: a late lane costs one frame. */
-
 import type { Counts } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type { Countdown, SaleStateView, SaleView, StateView } from '../protocol/messages.ts';

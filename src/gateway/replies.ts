@@ -1,5 +1,4 @@
 /** The replies to requests, as messages and as bytes. */
-
 import { MessagePackWriter } from '../domain/message-pack.ts';
 import { encodeFor } from '../fanout/frames.ts';
 import { packValue } from '../protocol/codec.ts';

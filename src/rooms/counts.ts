@@ -1,5 +1,4 @@
 /** Reports viewers of one room on this node, and hearts and new users since the last report. */
-
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';

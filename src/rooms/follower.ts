@@ -3,7 +3,6 @@
  * and loads again if something may be missing. Meanwhile messages are buffered and applied on top
  * of what is loaded.
  */
-
 import type { ChatBatch } from '../domain/chat.ts';
 import { type Clock, pause } from '../domain/clock.ts';
 import type { Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../domain/show-log.ts';

@@ -2,7 +2,6 @@
  * Looks up in Redis what members hold, many per round trip, one call at a time. Results that may be
  * outdated are fetched again; failed lookups are retried together.
  */
-
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { BuyerHoldings, ReservationStore } from '../domain/reservation.ts';
 import type { ReservationView } from '../protocol/messages.ts';

@@ -1,5 +1,4 @@
 /** What a room sends to all its viewers: the events, state and chat lanes and their history. */
-
 import { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { ChatLane } from '../fanout/chat-lane.ts';
 import { messageFrame, splicedFrame } from '../fanout/frames.ts';

@@ -1,5 +1,4 @@
 /** One person on this node: their connections, and what they hold as far as this node knows. */
-
 import type { BuyerHoldings } from '../domain/reservation.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
 import type { ReservationView, Variant, WaitView } from '../protocol/messages.ts';

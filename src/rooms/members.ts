@@ -3,7 +3,6 @@
  * cached so that a reconnect storm needs no Redis read. Sends changed reservations to all
  * connections of their buyer. See "Members of a room" in src/README.md.
  */
-
 import type { Clock } from '../domain/clock.ts';
 import type { Decision, ReservationStore } from '../domain/reservation.ts';
 import type { ReservationChange } from '../domain/show-log.ts';

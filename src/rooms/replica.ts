@@ -1,5 +1,4 @@
 /** The local copy of one show, kept current by commits in the order Redis made them. */
-
 import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type {

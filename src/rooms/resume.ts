@@ -2,7 +2,6 @@
  * Resumes a client from its last position: from the rings in memory, otherwise from the log in
  * Redis. If neither reaches back that far, the caller sends a snapshot.
  */
-
 import type { ChatLane } from '../fanout/chat-lane.ts';
 import { chatFrames, EventEntry, type OutgoingFrame, splicedFrame } from '../fanout/frames.ts';
 import type { EventRing } from '../fanout/rings.ts';

@@ -1,5 +1,4 @@
 /** What rooms get from the node, and what the parts of a room share. */
-
 import type { Logger } from 'pino';
 import type { Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';

@@ -1,5 +1,4 @@
 /** What the buyers of a room do: reserve, release, waitlist; and the timers of its sales. */
-
 import { randomBytes } from 'node:crypto';
 import type { Decision } from '../domain/reservation.ts';
 import type { WaitlistRequest, WaitlistResult } from '../domain/waitlist.ts';

@@ -1,5 +1,4 @@
 /** One show on this node, while it has viewers here. It connects its parts and holds no logic. */
-
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
 import type { Commit, Counts, CountsResult } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';

@@ -1,5 +1,4 @@
 /** The rooms of this node: opened for the first viewer, closed a while after the last one. */
-
 import { Alarm } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';

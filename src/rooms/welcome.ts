@@ -2,7 +2,6 @@
  * The first message of a connection. Snapshot and recent chat are encoded once per revision and
  * variant, and appended to the few personal fields: thousands of joins per second share them.
  */
-
 import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
 import {

@@ -3,7 +3,6 @@
  * flight. Those that arrive meanwhile share the next call, which makes a decision much cheaper.
  * Requests per call, calls in flight and queued requests are bounded.
  */
-
 import { type Clock, pause } from '../domain/clock.ts';
 import type { Decision, ReservationStore, ReserveRequest } from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';

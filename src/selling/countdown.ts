@@ -1,5 +1,4 @@
 /** Ticks once per second while a sale of the room counts down and the room has viewers. */
-
 import { Alarm, type Clock } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { Countdown, SaleView } from '../protocol/messages.ts';

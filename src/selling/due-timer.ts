@@ -3,7 +3,6 @@
  * only makes the call. All nodes with viewers call, a few milliseconds apart: the first call does
  * the work.
  */
-
 import { Alarm, type Clock, TIMER_DELAY_MAX_MS } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';

@@ -1,5 +1,4 @@
 /** Runs keyed commands that pass queued reserves: a release frees units that buyers wait for. */
-
 import { type Clock, pause } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, type Result } from '../protocol/codes.ts';

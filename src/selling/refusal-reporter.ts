@@ -2,7 +2,6 @@
  * Reports a node's local refusals to the ledger: how many, why, and by which revision. At most once
  * per second, so that a rush of refusals costs Redis almost nothing.
  */
-
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { RefusalReport, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';

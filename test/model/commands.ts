@@ -1,5 +1,4 @@
 /** Random steps: first a draft, then a step that fits what has happened so far. */
-
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { SaleMove } from '../../src/domain/sale.ts';

@@ -3,7 +3,6 @@
  * keys, without Redis, Lua or time. The test decides when a moment has come. The real scripts must
  * return what the model returns and hold what it holds.
  */
-
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';

@@ -1,5 +1,4 @@
 /** The steps that the model and the real scripts both run, and the shape of their results. */
-
 import type { SaleMove, SkuBooks } from '../../src/domain/sale.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
 

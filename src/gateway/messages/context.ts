@@ -1,5 +1,4 @@
 /** What the handlers of client messages share. */
-
 import type { Health } from '../../domain/health.ts';
 import type { ClientMessage } from '../../protocol/messages.ts';
 import type { RequestId } from '../../protocol/validate.ts';

@@ -1,5 +1,4 @@
 /** `reserve`: refused from the replica where that is certain, otherwise decided by Redis. */
-
 import type { Decision } from '../../domain/reservation.ts';
 import { fail, ok, type Result } from '../../protocol/codes.ts';
 import type { ClientMessage, Item, Role } from '../../protocol/messages.ts';

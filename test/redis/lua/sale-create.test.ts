@@ -1,5 +1,4 @@
 /** sale_create.lua: the state of a new sale, and refusals. */
-
 import type { SaleSpec } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { HOST, outcome, pluck, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';

@@ -1,5 +1,4 @@
 /** sale_move.lua: every legal and illegal move from one table, and what moves do to the books. */
-
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
