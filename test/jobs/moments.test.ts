@@ -18,21 +18,13 @@ t.test('the moments ahead depend on the state', async (t) => {
 });
 
 t.test('connection options of a URL', async (t) => {
-  t.match(connectionOptions({ url: 'unix:///run/redis.sock' }), { path: '/run/redis.sock' });
-  t.match(connectionOptions({ url: 'redis://localhost' }), {
-    host: 'localhost',
-    port: 6379,
-    db: undefined,
-    tls: undefined,
-  });
-  t.match(connectionOptions({ url: 'redis://me:p%40ss@h:7000/3' }), {
-    host: 'h',
-    port: 7000,
-    username: 'me',
-    password: 'p@ss',
-    db: 3,
-  });
-  t.match(connectionOptions({ url: 'rediss://[::1]:6380' }), { host: '::1', port: 6380, tls: {} });
+  const urls = {
+    'unix:///run/redis.sock': { path: '/run/redis.sock' },
+    'redis://localhost': { host: 'localhost', port: 6379, db: undefined, tls: undefined },
+    'redis://me:p%40ss@h:7000/3': { host: 'h', port: 7000, username: 'me', password: 'p@ss', db: 3 },
+    'rediss://[::1]:6380': { host: '::1', port: 6380, tls: {} },
+  };
+  for (const [url, options] of Object.entries(urls)) t.match(connectionOptions({ url }), options, url);
   t.throws(() => connectionOptions({ url: 'redis://a:1,redis://b:2' }), /Cluster/);
   t.throws(() => connectionOptions({ url: 'http://a' }), /http:/);
   const client = { path: '/made/elsewhere.sock' };
@@ -40,11 +32,7 @@ t.test('connection options of a URL', async (t) => {
 });
 
 t.test('due work is done in slices, and an error of one show does not stop the others', async (t) => {
-  const due = new Map([
-    ['big', LIMITS.sweepSliceMax * 2 + 5],
-    ['small', 3],
-    ['empty', 0],
-  ]);
+  const due = new Map(Object.entries({ big: LIMITS.sweepSliceMax * 2 + 5, small: 3, empty: 0 }));
   const calls: string[] = [];
   const store: Scheduler = {
     async tick(showId) {

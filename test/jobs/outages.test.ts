@@ -14,17 +14,15 @@ t.test('jobs start when Redis appears, survive its crash and stop within their b
   await back;
   await until(async () => store.trouble() === null, 'the store to be back');
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k1');
-  await until(
-    async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length === 1,
-    'the first opening',
-  );
+  const openings = async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length;
+  await until(async () => (await openings()) === 1, 'the first opening');
 
   await redis.crashAndRestart({ downMs: 300 });
   await until(async () => store.trouble() === null, 'the store to be back');
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k2');
   await until(async () => {
-    const sale = await store.load('gala');
-    return sale.ok && sale.value.snapshot.sales.every(({ state }) => state === 'open');
+    const loaded = await store.load('gala');
+    return loaded.ok && loaded.value.snapshot.sales.every(({ state }) => state === 'open');
   }, 'the second opening');
 
   redis.signal('SIGSTOP');

@@ -2,15 +2,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
-import { StampedeError } from '../../src/protocol/codes.ts';
+import { type Result, StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { HOST, outcome, unwrap } from '../support/store-fixture.ts';
+import { byHost, HOST, outcome, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
 
-async function serverOf(t: Test): Promise<RedisServer> {
+const SHOW = { id: 'show', title: 'T' };
+
+async function setUp(t: Test) {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
-  return redis;
+  return { redis, client: redis.client(), refusal: () => refusalOf(connectStore({ url: redis.url })) };
+}
+
+async function storeOf(t: Test, { url }: RedisServer): Promise<ConnectedStore> {
+  const store = await connectStore({ url });
+  t.teardown(() => store.close());
+  return store;
 }
 
 async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
@@ -23,84 +31,63 @@ async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
 }
 
 t.test('every eviction policy except noeviction is refused with the reason', async (t) => {
-  const redis = await serverOf(t);
-  const client = redis.client();
+  const { client, refusal } = await setUp(t);
   for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-ttl']) {
     await client.config('SET', 'maxmemory-policy', policy);
-    const reason = await refusalOf(connectStore({ url: redis.url }));
+    const reason = await refusal();
     t.match(reason, policy);
     t.match(reason, /noeviction/, 'the remedy');
   }
   await client.config('SET', 'maxmemory-policy', 'noeviction');
-  t.equal(await refusalOf(connectStore({ url: redis.url })), 'accepted');
+  t.equal(await refusal(), 'accepted');
 });
 
 t.test('a replica is refused with the reason', async (t) => {
-  const redis = await serverOf(t);
-  await redis.client().replicaof('127.0.0.1', 1);
-  t.match(await refusalOf(connectStore({ url: redis.url })), /redis_readonly: .*replica/);
+  const { client, refusal } = await setUp(t);
+  await client.replicaof('127.0.0.1', 1);
+  t.match(await refusal(), /redis_readonly: .*replica/);
 });
 
 t.test('a Redis that forbids functions is refused with the permissions that its user needs', async (t) => {
-  const redis = await serverOf(t);
-  const client = redis.client();
+  const { client, refusal } = await setUp(t);
   for (const forbidden of ['-function|load', '-function|list']) {
     await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
-    t.match(
-      await refusalOf(connectStore({ url: redis.url })),
-      /functions \(.*NOPERM.*allow its user FUNCTION LIST, LOAD/,
-      forbidden,
-    );
+    t.match(await refusal(), /functions \(.*NOPERM.*allow its user FUNCTION LIST, LOAD/, forbidden);
   }
   await client.call('ACL', 'SETUSER', 'default', '+@all');
-  t.equal(await refusalOf(connectStore({ url: redis.url })), 'accepted');
+  t.equal(await refusal(), 'accepted');
 });
 
 t.test('releases share a server: each has a separate library, and too many old ones are deleted', async (t) => {
-  const redis = await serverOf(t);
-  const client = redis.client();
+  const { redis, client } = await setUp(t);
   const libraries = async (): Promise<string[]> =>
     ((await client.function('LIST')) as unknown[][])
-      .map((fields) => String(fields[fields.indexOf('library_name') + 1]))
+      .map((list) => String(list[list.indexOf('library_name') + 1]))
       .sort();
   const older = (release: number): string =>
     `#!lua name=stampede_${release}\nredis.register_function('stampede_${release}_tick', function() return 1 end)`;
   await client.function('LOAD', older(1));
   await client.function('LOAD', older(2).replaceAll('stampede', 'other'));
-  const store = await connectStore({ url: redis.url });
-  t.teardown(() => store.close());
+  const store = await storeOf(t, redis);
   const kept = await libraries();
   t.equal(kept.length, 3, 'an older release may still be in use');
   await client.function('DELETE', kept.find((name) => /^stampede_[0-9a-f]{12}$/.test(name)) ?? '');
   for (let release = 2; release <= 8; release++) await client.function('LOAD', older(release));
-  t.equal(
-    outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)),
-    'ok',
-    'a process whose library is missing loads it again',
-  );
-  t.same(
-    (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own')),
-    ['other_2', 'stampede_own'],
-  );
+  t.equal(outcome(await store.createShow(SHOW, HOST)), 'ok', 'a process loads its missing library again');
+  const left = (await libraries()).map((name) => name.replace(/_[0-9a-f]{12}$/, '_own'));
+  t.same(left, ['other_2', 'stampede_own']);
 });
 
 t.test('a Redis that becomes a replica is not used until it is promoted', async (t) => {
-  const redis = await startRedis();
-  const store = await connectStore({ url: redis.url });
-  t.teardown(async () => {
-    await store.close();
-    await redis.stop();
-  });
-  const client = redis.client();
+  const { redis, client } = await setUp(t);
+  const store = await storeOf(t, redis);
   await client.replicaof('127.0.0.1', 1);
   await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-  await until(() => /replica/.test(store.trouble() ?? ''), 'the store reports the replica');
-  t.match(store.trouble(), /replica/, 'after a reconnect it finds a replica');
-  t.match(await store.createShow({ id: 'show', title: 'T' }, HOST), { ok: false, error: { code: /^redis_/ } });
+  await until(() => /replica/.test(store.trouble() ?? ''), 'after a reconnect the store finds a replica');
+  t.match(await store.createShow(SHOW, HOST), { ok: false, error: { code: /^redis_/ } });
   await client.replicaof('NO', 'ONE');
-  await until(() => store.trouble() === null, 'the store is ready');
-  t.equal(store.trouble(), null, 'the replica was promoted');
-  t.equal(outcome(await store.createShow({ id: 'show', title: 'T' }, HOST)), 'ok');
+  await until(() => store.trouble() === null, 'the replica was promoted');
+  t.equal(outcome(await store.createShow(SHOW, HOST)), 'ok');
 });
 
 t.test('the store reports the durability', async (t) => {
@@ -126,26 +113,22 @@ t.test('a prefix with braces or blanks is refused', async (t) => {
 });
 
 t.test('without Redis at start every call returns a code, and works when Redis appears', async (t) => {
-  const redis = await startRedis();
+  const { redis } = await setUp(t);
   const appearing = redis.crashAndRestart({ downMs: 1_000 });
   await sleep(100);
-  const store = await connectStore({ url: redis.url });
-  t.teardown(async () => {
-    await store.close();
-    await redis.stop();
-  });
+  const store = await storeOf(t, redis);
   t.match(store.trouble(), /Redis/);
   t.equal(store.durability(), 'unknown');
   const spec = { id: 'show', title: 'Late', brands: [{ id: 'b', name: 'B' }] };
-  const calls: Array<() => Promise<{ ok: boolean } | Array<{ ok: boolean }>>> = [
+  const calls: Array<() => Promise<Result<unknown> | undefined>> = [
     () => store.createShow(spec, HOST),
     () => store.getShow('show'),
     () => store.listShows(),
     () => store.announce('show', 'x', HOST),
     () => store.listSales('show'),
-    () => store.reserve('show', [{ user: 'u', key: 'k', sale: 's', lines: [{ sku: 'S', qty: 1 }] }]),
-    () => store.confirm('show', { reservation: 'r', orderRef: 'o', amount: 1 }, { key: 'k', actor: HOST }),
-    () => store.release('show', 'r', { key: 'k', actor: HOST }),
+    async () => (await store.reserve('show', [{ user: 'u', key: 'k', sale: 's', lines: [{ sku: 'S', qty: 1 }] }]))[0],
+    () => store.confirm('show', { reservation: 'r', orderRef: 'o', amount: 1 }, byHost('k')),
+    () => store.release('show', 'r', byHost('k')),
     () => store.getReservation('show', 'r'),
     () => store.holdingsOf('show', ['u']),
     () => store.tick('show'),
@@ -159,15 +142,11 @@ t.test('without Redis at start every call returns a code, and works when Redis a
     () => store.appendChat('show', { node: 'n', at: 1, count: 1, items: Buffer.from([0x90]) }, []),
     () => store.reportCounts('show', 'n', 1, 0),
   ];
-  for (const call of calls) {
-    const result = await call();
-    t.equal(outcome((Array.isArray(result) ? result[0] : result) as never), 'redis_unavailable', String(call));
-  }
+  for (const call of calls) t.equal(outcome(await call()), 'redis_unavailable', String(call));
   t.ok(Math.abs(store.now() - Date.now()) < 60_000, 'the local clock is used until Redis replies');
 
   await appearing;
   await until(() => store.trouble() === null, 'the store is ready');
-  t.equal(store.trouble(), null);
   t.equal(store.durability(), 'everysec');
   t.equal(unwrap(await store.createShow(spec, HOST)).id, 'show');
   const received: string[] = [];
@@ -178,9 +157,9 @@ t.test('without Redis at start every call returns a code, and works when Redis a
 });
 
 t.test('a closed store returns a code instead of hanging', async (t) => {
-  const redis = await serverOf(t);
-  const store = await connectStore({ url: redis.url });
-  unwrap(await store.createShow({ id: 'show', title: 'T' }, HOST));
+  const { redis } = await setUp(t);
+  const store = await storeOf(t, redis);
+  unwrap(await store.createShow(SHOW, HOST));
   await store.close();
   t.equal(outcome(await store.getShow('show')), 'redis_unavailable');
   t.equal(outcome(await store.liveShows()), 'redis_unavailable');

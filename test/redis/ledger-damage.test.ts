@@ -15,7 +15,7 @@ const damages: Record<string, [field: string, value: string | Buffer]> = {
   'a cut entry': ['e', Buffer.from([0x99, 0xa4])],
   'a number': ['e', pack(5)],
   'a map': ['e', pack({ kind: 'hold' })],
-  'an entry of null values': ['e', pack(['hold', null, null, null, null, null, null, null])],
+  'an entry of null values': ['e', pack(['hold', ...Array(7).fill(null)])],
   'items that are no items': ['e', pack(['hold', 'sale', 'r1', 'ann', 'user', 'k', '', 'S'])],
   'an unknown kind': ['e', pack(['gift', 'sale', 'r1', 'ann', 'user', 'k', '', []])],
 };
@@ -24,12 +24,9 @@ for (const [name, entry] of Object.entries(damages)) {
   fixture.saleTest(`a damaged ledger: ${name}`, {}, async (t, show) => {
     await hold(show, 'ann');
     await client.xadd(time.key(show, 'ledger'), '*', ...entry);
-    const verified = await store
-      .verify(show)
-      .catch((error: unknown) => ({ ok: false as const, error: { code: `threw ${error}` } }));
-    t.ok(verified.ok, 'verify returns');
-    if (verified.ok && name !== 'an empty entry') t.ok(verified.value.violations.length > 0, 'with what it found');
-    await client.hset(time.key(show, 'show'), 'run', 'another-process');
+    const verified = unwrap(await store.verify(show));
+    if (name !== 'an empty entry') t.ok(verified.violations.length > 0, 'verify returns what it found');
+    await time.changeServer(show);
     t.equal(outcome(await store.tick(show)), 'ok');
     await sleep(60);
     t.same(died, [], 'the process survives');

@@ -1,22 +1,19 @@
-/**
- * Drifted books are repaired by compensating ledger entries. A show on another Redis server pauses,
- * is verified, and resumes.
- */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** Drifted books are repaired in the ledger. A show on another server pauses and resumes. */
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
 import { HOST, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
-const { store, client, time, reserve, hold, books, ledger, openShow, recordsOf } = fixture;
+const { saleTest, store, client, time, reserve, hold, books, ledger, recordsOf } = fixture;
 
-fixture.saleTest('nothing to repair: nothing is written', {}, async (t, show) => {
+saleTest('nothing to repair: nothing is written', {}, async (t, show) => {
   await hold(show, 'ann');
   const before = await recordsOf(show);
   t.match(unwrap(await store.reconcile(show, HOST)), { repaired: [], untrusted: [], violations: [] });
   t.same(await recordsOf(show), before);
 });
 
-fixture.saleTest('drifted books are repaired by an entry of kind adjust', {}, async (t, show) => {
+saleTest('drifted books are repaired by an entry of kind adjust', {}, async (t, show) => {
   await hold(show, 'ann');
   await hold(show, 'bob');
   const stockKey = time.key(show, 'stock');
@@ -32,11 +29,10 @@ fixture.saleTest('drifted books are repaired by an entry of kind adjust', {}, as
   t.equal(outcome(await reserve(show, 'cyd')), 'ok', 'the sale goes on');
 });
 
-fixture.saleTest('a sale whose ledger contradicts itself is paused', {}, async (t, show) => {
+saleTest('a sale whose ledger contradicts itself is paused', {}, async (t, show) => {
   await hold(show, 'ann');
   // The end of a reservation that was never held.
-  const item = ['S', 1, 9, 1, 0, 0, 9, 0, 1, 0];
-  const forged = pack(['confirm', 'sale', 'unknown', 'x', 'host', 'k', 'o', [item]]);
+  const forged = pack(['confirm', 'sale', 'unknown', 'x', 'host', 'k', 'o', [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]]]);
   await client.xadd(time.key(show, 'ledger'), '*', 'e', forged);
   t.match(unwrap(await store.reconcile(show, HOST)), { untrusted: ['sale'] });
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'paused');
@@ -44,16 +40,14 @@ fixture.saleTest('a sale whose ledger contradicts itself is paused', {}, async (
   await fixture.skipCommitCheck(show);
 });
 
-fixture.test('after a restart of Redis open sales pause, the books are verified, and the sales resume', async (t) => {
-  const show = await openShow();
+saleTest('after a restart of Redis open sales pause, are verified, and resume', {}, async (t, show) => {
   await hold(show, 'ann');
   const before = unwrap(await store.load(show)).snapshot;
   await fixture.redis.crashAndRestart();
-  for (let i = 0; i < 200 && store.trouble() !== null; i++) await sleep(20);
+  await until(() => store.trouble() === null, 'the store is ready');
   const first = outcome(await reserve(show, 'bob'));
   t.ok(['ok', 'sale_paused'].includes(first), `no hold before the books are verified: ${first}`);
-  const isOpen = async () => unwrap(await store.getSale(show, 'sale')).state === 'open';
-  for (let i = 0; i < 200 && !(await isOpen()); i++) await sleep(10);
+  await until(async () => unwrap(await store.getSale(show, 'sale')).state === 'open', 'the sale resumes');
   t.match(await reserve(show, 'bob'), { ok: true });
   t.equal(outcome(await reserve(show, 'ann')), 'replayed', 'appendfsync always: nothing was lost');
 

@@ -8,8 +8,10 @@ import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
+import type { RelayMessage } from '../../src/domain/show-log.ts';
+import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView, SaleState } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView, SaleState, ShowEvent } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import { CommitRecorder } from './commit-recorder.ts';
@@ -39,6 +41,10 @@ export const times = <T>(count: number, make: (i: number) => T): T[] =>
 export const pluck = <T, K extends keyof T>(list: readonly T[], field: K): Array<T[K]> =>
   list.map((each) => each[field]);
 export const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b);
+export const range = (count: number, from = 0, step = 1): number[] => times(count, (i) => from + i * step);
+
+/** The key and the actor of a command of the host. */
+export const byHost = (key: string) => ({ key, actor: HOST });
 
 /** Returns the code of a refusal, `replayed` or `ok`. */
 export function outcome(result: Result<unknown> | undefined): string {
@@ -49,6 +55,8 @@ export function outcome(result: Result<unknown> | undefined): string {
 
 /** Returns a pattern of the refusal with this code. */
 export const refused = (code: string, details: object = {}) => ({ ok: false, error: { code, details } });
+/** Returns what a repeated key gets after this first result. */
+export const replayOf = (first: object) => ({ ok: true, value: { ...first, replayed: true } });
 
 export function unwrap<T>(result: Result<T>): T {
   if (!result.ok)
@@ -95,29 +103,23 @@ export class StoreFixture {
   }
 
   /** Runs a test, then checks the invariants of its shows. */
-  test(name: string, run: (t: Test) => Promise<void>): void {
+  readonly test = (name: string, run: (t: Test) => Promise<void>): void => {
     t.test(name, async (t) => {
       await run(t);
       for (const show of [...this.#recorders.keys()]) await this.checkInvariants(t, show);
     });
-  }
+  };
 
   /** As `test`, in a new show with a product and no sale. */
-  showTest(name: string, run: (t: Test, show: string) => Promise<void>): void {
+  readonly showTest = (name: string, run: (t: Test, show: string) => Promise<void>): void =>
     this.test(name, async (t) => run(t, await this.newShow()));
-  }
 
   /** As `test`, in a new show with this sale. */
-  saleTest(name: string, sale: SaleOptions, run: (t: Test, show: string) => Promise<void>): void {
+  readonly saleTest = (name: string, sale: SaleOptions, run: (t: Test, show: string) => Promise<void>): void =>
     this.test(name, async (t) => run(t, await this.openShow(sale)));
-  }
 
   async checkInvariants(t: Test, show: string): Promise<void> {
-    t.same(
-      await this.violationsOf(show),
-      [],
-      `${show}: the ledger has no violation, the published commits are correct`,
-    );
+    t.same(await this.violationsOf(show), [], `${show}: the ledger has no violation, the commits are correct`);
   }
 
   /** Stops recording a show. Returns what is wrong with its ledger, its log or its commits. */
@@ -193,9 +195,9 @@ export class StoreFixture {
     return unwrap(await this.store.createSale(show, spec, { key: `create:${spec.id}`, actor: HOST }));
   };
 
-  /** Moves a sale, under a new key. */
-  readonly move = (show: string, move: SaleMove, sale = 'sale'): Promise<Result<SaleBooks>> =>
-    this.store.moveSale(show, sale, move, { key: `${move.op}-${++this.#moves}`, actor: HOST });
+  /** Moves a sale, by default under a new key. */
+  readonly move = (show: string, move: SaleMove, sale = 'sale', key = `${move.op}-${++this.#moves}`) =>
+    this.store.moveSale(show, sale, move, { key, actor: HOST });
 
   readonly openShow = async (more: SaleOptions = {}): Promise<string> => {
     const show = await this.newShow();
@@ -213,6 +215,13 @@ export class StoreFixture {
     const [result] = await store.reserve(show, [{ user, key, sale, lines }]);
     if (!result) throw new Error('reserve returned no result');
     return result;
+  };
+
+  /** Makes holds of one S for buyers u0, u1, …, in batches. */
+  readonly holdForEach = async (show: string, count: number): Promise<void> => {
+    const requests = times(count, (i) => ({ user: `u${i}`, key: 'k', sale: 'sale', lines: items({ S: 1 }) }));
+    for (let from = 0; from < count; from += LIMITS.reserveBatchMax)
+      await this.store.reserve(show, requests.slice(from, from + LIMITS.reserveBatchMax));
   };
 
   readonly hold = async (show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> =>
@@ -247,6 +256,19 @@ export class StoreFixture {
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;
     return { allocated, available, held, sold, withdrawn };
+  };
+
+  /** Returns the whole event log. */
+  readonly eventsOf = async (show: string): Promise<ShowEvent[]> => {
+    const { epoch } = unwrap(await this.store.load(show)).snapshot;
+    return unwrap(await this.store.eventsAfter(show, epoch, 0)) ?? [];
+  };
+
+  /** Collects the messages that a subscriber receives. */
+  readonly listen = async (show: string) => {
+    const received: RelayMessage[] = [];
+    const onMessage = (message: RelayMessage) => void received.push(message);
+    return { received, ...unwrap(await this.store.subscribe(show, { onMessage, onResync() {} })) };
   };
 
   /** Returns the state of each sale by its id. */

@@ -1,10 +1,11 @@
 /** Shows on three masters: scripts, relay and verification work on each. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { ok } from '../../../src/protocol/codes.ts';
 import { connectStore } from '../../../src/redis/index.ts';
 import { startCluster } from '../../support/cluster.ts';
+import { byHost, HOST, outcome, unwrap } from '../../support/store-fixture.ts';
+import { until } from '../../support/until.ts';
 
 const cluster = await startCluster();
 const [store, other] = await Promise.all([connectStore({ url: cluster.url }), connectStore({ url: cluster.url })]);
@@ -19,59 +20,36 @@ t.test('shows on every master are sold out, received by another node, and verifi
   t.equal(store.trouble(), null);
   for (const show of SHOWS) {
     const received: RelayMessage[] = [];
-    t.match(await store.createShow({ id: show, title: show, brands: [{ id: 'b', name: 'B' }] }, 'host'), { ok: true });
-    t.match(await store.putProduct(show, { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, 'host'), {
-      ok: true,
-    });
-    t.match(await other.subscribe(show, { onMessage: (message) => received.push(message), onResync() {} }), {
-      ok: true,
-    });
-    const sale = {
-      id: 'sale',
-      title: 'Flash',
-      currency: 'EUR',
-      opensInMs: 0,
-      durationMs: 60_000,
-      skus: [{ sku: 'S', product: 'p', price: 100, quantity: 3 }],
-    };
-    t.match(await store.createSale(show, sale, { key: 'k', actor: 'host' }), { ok: true });
+    const onMessage = (message: RelayMessage) => void received.push(message);
+    unwrap(await store.createShow({ id: show, title: show, brands: [{ id: 'b', name: 'B' }] }, HOST));
+    unwrap(await store.putProduct(show, { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, HOST));
+    unwrap(await other.subscribe(show, { onMessage, onResync() {} }));
+    const skus = [{ sku: 'S', product: 'p', price: 100, quantity: 3 }];
+    const sale = { id: 'sale', title: 'Flash', currency: 'EUR', opensInMs: 0, durationMs: 60_000, skus };
+    unwrap(await store.createSale(show, sale, byHost('k')));
     const request = (user: string) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] });
     const results = await other.reserve(show, ['a', 'b', 'c', 'd', 'e'].map(request));
-    t.same(
-      results.map((result) => (result.ok ? 'ok' : result.error.code)),
-      ['ok', 'ok', 'ok', 'sold_out', 'sold_out'],
-    );
-    for (
-      let i = 0;
-      i < 100 &&
-      !received.some(
-        (message) => message.kind === 'commit' && message.commit.events.some(({ type }) => type === 'sale.sold_out'),
-      );
-      i++
-    )
-      await sleep(10);
-    t.ok(
-      received.some((message) => message.kind === 'commit' && message.commit.holds?.changes().length === 3),
-      'the other node received the holds',
-    );
+    t.same(results.map(outcome), ['ok', 'ok', 'ok', 'sold_out', 'sold_out']);
+    const commits = () => received.flatMap((message) => (message.kind === 'commit' ? [message.commit] : []));
+    const types = () => commits().flatMap(({ events }) => events.map(({ type }) => type));
+    await until(() => types().includes('sale.sold_out'), 'the event arrives');
+    const holds = commits().map((commit) => commit.holds?.changes().length);
+    t.ok(holds.includes(3), 'the other node received the holds');
     t.match(await store.verify(show), { ok: true, value: { violations: [], reservations: 3, refusals: 2 } });
   }
   t.match(await store.listShows(), { ok: true, value: { length: SHOWS.length } });
 });
 
 t.test('a running command blocks its key on all nodes, and its result is replayed', async (t) => {
-  const command = { key: 'once', actor: 'host' };
+  const command = byHost('once');
   for (const show of SHOWS) {
     const outer = await store.alone(show, command, async () => {
       const inner = await other.alone(show, command, async () => ok(null));
       t.match(inner, { ok: false, error: { code: 'idempotency_in_progress' } });
-      return store.announce(show, 'Soon!', 'host', command);
+      return store.announce(show, 'Soon!', HOST, command);
     });
-    t.match(outer, { ok: true });
-    t.same(
-      await other.alone(show, command, () => other.announce(show, 'Soon!', 'host', command)),
-      outer,
-      'the recorded result',
-    );
+    t.equal(outcome(outer), 'ok');
+    const repeated = await other.alone(show, command, () => other.announce(show, 'Soon!', HOST, command));
+    t.same(repeated, outer, 'the recorded result');
   }
 });

@@ -1,14 +1,10 @@
-/**
- * A master dies during a show, with and without a replica: reported with codes and by /readyz, and
- * survived without a restart.
- */
+/** A master dies, with and without a replica: reported with codes and by /readyz, and survived. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { checkReceived } from '../../gateway/check-received.ts';
-import type { Client } from '../../gateway/client.ts';
 import { Conversation } from '../../gateway/conversation.ts';
-import { type Engine, type Node, startEngine, until } from '../../gateway/harness.ts';
-import { type ClusterNode, startCluster, type TestCluster } from '../../support/cluster.ts';
+import { type Node, startEngine, until } from '../../gateway/harness.ts';
+import { startCluster } from '../../support/cluster.ts';
 
 const SHOW = 'show';
 /** Slower than the chat limit of a viewer. */
@@ -19,30 +15,31 @@ async function readiness({ port }: Node): Promise<{ status: number; redis: strin
   return { status: response.status, redis: ((await response.json()) as { redis: string }).redis };
 }
 
-interface Setup {
-  readonly cluster: TestCluster;
-  readonly engine: Engine;
-  readonly second: Node;
-  readonly owner: ClusterNode;
-  readonly clients: readonly Client[];
-}
-
-async function setUp(t: Test): Promise<Setup> {
+async function setUp(t: Test) {
   const cluster = await startCluster();
   t.teardown(() => cluster.stop());
   const engine = await startEngine(t, cluster.url, { show: SHOW });
-  const second = await engine.addNode();
+  const nodes = [engine.node, await engine.addNode()] as const;
   const clients = await Promise.all(
-    [0, 1, 2].map((i) => engine.connect({ user: `u${i}`, node: i % 2 ? second : engine.node })),
+    [0, 1, 2].map((i) => engine.connect({ user: `u${i}`, node: nodes[i % 2 ? 1 : 0] })),
   );
   await Promise.all(clients.map((client) => client.type('welcome')));
-  return { cluster, engine, second, owner: cluster.ownerOf(SHOW), clients };
+  return { cluster, engine, nodes, owner: cluster.ownerOf(SHOW), clients };
+}
+type Setup = Awaited<ReturnType<typeof setUp>>;
+
+/** Kills the owner of the show while viewers chat. */
+async function kill({ owner, clients, engine }: Setup): Promise<Conversation> {
+  const conversation = new Conversation(clients, engine.store, SHOW);
+  await sleep(300);
+  await owner.kill();
+  await until(() => conversation.refusals.size > 0, 'requests are refused');
+  return conversation;
 }
 
 /** Checks that the show continues, and that no client missed anything silently. */
-async function checkContinues(t: Test, { engine, second, clients }: Setup, conversation: Conversation): Promise<void> {
-  for (const node of [engine.node, second])
-    await until(async () => (await readiness(node)).status === 200, 'ready again', 15_000);
+async function checkContinues(t: Test, { engine, nodes, clients }: Setup, conversation: Conversation): Promise<void> {
+  for (const node of nodes) await until(async () => (await readiness(node)).status === 200, 'ready again', 15_000);
   const [ann] = clients;
   await conversation.end();
   const isAccepted = async (): Promise<boolean> => {
@@ -52,11 +49,8 @@ async function checkContinues(t: Test, { engine, second, clients }: Setup, conve
   await until(isAccepted, 'chat is accepted again', 15_000);
   // Each node detects the new server separately, and its snapshot replaces earlier events: the
   // last event comes after all snapshots.
-  await until(
-    () => clients.every(({ received }) => checkReceived(received).epochs.length === 2),
-    'all clients have the new epoch',
-    30_000,
-  );
+  const haveEpoch = () => clients.every(({ received }) => checkReceived(received).epochs.length === 2);
+  await until(haveEpoch, 'all clients have the new epoch', 30_000);
   await until(async () => (await engine.store.announce(SHOW, 'the end', 'test')).ok, 'events are appended again');
   t.same([...conversation.refusals], ['redis_unavailable']);
   for (const client of clients) {
@@ -73,11 +67,8 @@ t.jobs = 2;
 
 t.test('R-7: a master without a replica dies and restarts', async (t) => {
   const setup = await setUp(t);
-  const { engine, owner, clients } = setup;
-  const conversation = new Conversation(clients, engine.store, SHOW);
-  await sleep(300);
-  await owner.kill();
-  await until(() => conversation.refusals.size > 0, 'requests are refused');
+  const { engine, owner } = setup;
+  const conversation = await kill(setup);
   await until(async () => (await readiness(engine.node)).status === 503, 'readiness reports it');
   t.match((await readiness(engine.node)).redis, /cluster/);
   await sleep(500);
@@ -87,12 +78,9 @@ t.test('R-7: a master without a replica dies and restarts', async (t) => {
 
 t.test('R-7: a replica takes over from a master that dies', async (t) => {
   const setup = await setUp(t);
-  const { cluster, engine, owner, clients } = setup;
+  const { cluster, engine, owner } = setup;
   await cluster.addReplica(owner);
-  const conversation = new Conversation(clients, engine.store, SHOW);
-  await sleep(300);
-  await owner.kill();
-  await until(() => conversation.refusals.size > 0, 'requests are refused');
+  const conversation = await kill(setup);
   await checkContinues(t, setup, conversation);
   t.match(await engine.store.verify(SHOW), { ok: true, value: { violations: [] } });
 });

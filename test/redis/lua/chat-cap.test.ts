@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
-import { StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import { range, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('cap:');
-const { store, client, time, newShow, connectAnother } = fixture;
+const { showTest, store, client, time, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 function batch(count: number, perSecond: number, marked: number[] = [], node = 'n1'): ChatAppend {
@@ -21,70 +21,58 @@ function batch(count: number, perSecond: number, marked: number[] = [], node = '
 }
 
 const users = (count: number): string[] => times(count, (i) => `u${i}`);
-const shownOf = async (
-  show: string,
-  asked: ChatAppend,
-  at: ConnectedStore = store,
-): Promise<readonly number[] | null> => unwrap(await at.appendChat(show, asked, users(asked.count))).shown ?? null;
+const shownOf = async (show: string, asked: ChatAppend, at: ConnectedStore = store) =>
+  unwrap(await at.appendChat(show, asked, users(asked.count))).shown ?? null;
+const setWindow = (show: string, window: unknown[]) =>
+  client.hset(time.key(show, 'show'), 'chat_window', packr.pack(window));
 const indexes = ({ items }: Pick<ChatBatch, 'items'>): number[] =>
   items.length === 0 ? [] : (packr.unpackMultiple(Buffer.from(items)) as Array<[number]>).map(([i]) => i);
 
-fixture.showTest('below the cap all messages are shown, up to the last one that fits', async (t, show) => {
+showTest('below the cap all messages are shown, up to the last one that fits', async (t, show) => {
   for (let i = 0; i < 3; i++) t.equal(await shownOf(show, batch(10, 30)), null);
   t.equal((await shownOf(show, batch(10, 30)))?.length, 0, 'the second is full');
   t.equal(await shownOf(show, batch(10, 0)), null, '0: no cap at all');
 });
 
-fixture.showTest('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t, show) => {
-  const received: ChatBatch[] = [];
-  unwrap(
-    await store.subscribe(show, {
-      onMessage: (message) => message.kind === 'chat' && received.push(message.batch),
-      onResync() {},
-    }),
-  );
+showTest('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t, show) => {
+  const { received } = await fixture.listen(show);
   const shown = (await shownOf(show, batch(200, 50, [0, 1, 77]))) ?? [];
   t.equal(shown.length, 50);
   for (const marked of [0, 1, 77]) t.ok(shown.includes(marked), 'marked messages are always in it');
   const gaps = shown.slice(1).map((index, i) => index - (shown[i] ?? 0));
   t.ok(Math.max(...gaps) <= 6, `no long gap: ${shown}`);
-  t.equal(
-    unwrap(await store.appendChat(show, batch(5, 0), users(5))).firstId,
-    201,
-    'messages that are not shown have their numbers',
-  );
-  while (received.length < 2) await sleep(5);
-  t.match(received[0], { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
-  t.same(received.slice(0, 1).map(indexes), [shown]);
-  t.same(packr.unpack(received[0]?.authors ?? Buffer.alloc(0)), users(200), 'authors of all time, for their rates');
+  const { firstId } = unwrap(await store.appendChat(show, batch(5, 0), users(5)));
+  t.equal(firstId, 201, 'messages that are not shown have their numbers');
+  const chat = () => received.flatMap((message) => (message.kind === 'chat' ? [message.batch] : []));
+  while (chat().length < 2) await sleep(5);
+  const [first] = chat();
+  t.match(first, { firstId: 1, count: 50, taken: 200, last: shown.at(-1) as number });
+  t.same(first && indexes(first), shown);
+  t.same(packr.unpack(first?.authors ?? Buffer.alloc(0)), users(200), 'authors of all time, for their rates');
   const loaded = unwrap(await store.load(show));
-  t.same(loaded.chat.map(indexes), [shown, [0, 1, 2, 3, 4]]);
+  t.same(loaded.chat.map(indexes), [shown, range(5)]);
   t.equal(loaded.lastChat, 205);
-  t.same(
-    unwrap(await store.recentChat(show)).map(({ id, user }) => [id, user]),
-    [...shown.map((i) => [i + 1, `u${i}`]), ...[0, 1, 2, 3, 4].map((i) => [201 + i, `u${i}`])],
-    'the host sees the shown messages with authors',
-  );
+  const recent = unwrap(await store.recentChat(show)).map(({ id, user }) => `${id} ${user}`);
+  const expected = [...shown.map((i) => `${i + 1} u${i}`), ...range(5).map((i) => `${201 + i} u${i}`)];
+  t.same(recent, expected, 'the host sees the shown messages with authors');
 });
 
-fixture.test('marked messages are always shown, and leave the others the rest of the cap (C-8.2)', async (t) => {
-  const show = await newShow();
-  t.same(await shownOf(show, batch(30, 10, [...Array(12).keys()])), [...Array(12).keys()]);
-  t.equal(await shownOf(show, batch(5, 10, [0, 1, 2, 3, 4])), null);
+showTest('marked messages are always shown, and leave the others the rest of the cap (C-8.2)', async (t, show) => {
+  t.same(await shownOf(show, batch(30, 10, range(12))), range(12));
+  t.equal(await shownOf(show, batch(5, 10, range(5))), null);
   t.same(await shownOf(show, batch(5, 10)), [], 'nothing is left in this second');
   t.equal(unwrap(await store.load(show)).lastChat, 40, 'a batch that is not shown takes its numbers too');
 });
 
-fixture.showTest('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t, show) => {
+showTest('one cap for all nodes: used, and never exceeded in any second (C-8.1)', async (t, show) => {
   const other = await connectAnother();
   const cap = 100;
   const shownAt: Array<[atMs: number, count: number]> = [];
   const started = performance.now();
   const write = async (node: string, at: ConnectedStore, count: number): Promise<void> => {
-    while (performance.now() < started + 3_500) {
+    for (; performance.now() < started + 3_500; await sleep(20)) {
       const shown = (await shownOf(show, batch(count, cap, [], node), at))?.length ?? count;
       shownAt.push([performance.now(), shown]);
-      await sleep(20);
     }
   };
   await Promise.all([write('n1', store, 40), write('n2', other, 5)]);
@@ -96,7 +84,7 @@ fixture.showTest('one cap for all nodes: used, and never exceeded in any second 
   t.ok(perSecond > cap * 0.75, `the cap is used: ${perSecond} a second`);
 });
 
-fixture.showTest('writers on a quiet node have the same chance as those on a loud one (C-8.3)', async (t, show) => {
+showTest('writers on a quiet node have the same chance as those on a loud one (C-8.3)', async (t, show) => {
   const cap = 100;
   const said = { loud: 0, quiet: 0 };
   const seen = { loud: 0, quiet: 0 };
@@ -106,11 +94,10 @@ fixture.showTest('writers on a quiet node have the same chance as those on a lou
   };
   /** Moves the window by one slot (0.1 s) without waiting. */
   const passTenth = async (): Promise<void> => {
-    const [slot, sum, ...counts] = packr.unpack(
-      (await client.hgetBuffer(time.key(show, 'show'), 'chat_window')) as Buffer,
-    );
+    const packed = await client.hgetBuffer(time.key(show, 'show'), 'chat_window');
+    const [slot, sum, ...counts] = packr.unpack(packed as Buffer);
     const older = counts.map(([first, ...rest]: number[]) => [...rest, first]);
-    await client.hset(time.key(show, 'show'), 'chat_window', packr.pack([Number(slot) - 1, sum, ...older]));
+    await setWindow(show, [Number(slot) - 1, sum, ...older]);
   };
   for (let tenth = 0; tenth < 300; tenth++) {
     const quietFirst = Math.random() < 0.5;
@@ -126,14 +113,10 @@ fixture.showTest('writers on a quiet node have the same chance as those on a lou
   t.ok(quiet > loud / 1.25 && quiet < loud * 1.25, `the same chance: ${loud.toFixed(4)} and ${quiet.toFixed(4)}`);
 });
 
-fixture.showTest('chat goes on after the Redis clock was set back', async (t, show) => {
+showTest('chat goes on after the Redis clock was set back', async (t, show) => {
   t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
   const ahead = Math.floor((Date.now() + 3_600_000) / 100);
-  const zeros = Array(11).fill(0);
-  await client.hset(
-    time.key(show, 'show'),
-    'chat_window',
-    packr.pack([ahead, 0, Array(11).fill(9), zeros, Array(11).fill(9)]),
-  );
+  const [zeros, nines] = [0, 9].map((count) => Array(11).fill(count));
+  await setWindow(show, [ahead, 0, nines, zeros, nines]);
   t.equal((await shownOf(show, batch(20, 10)))?.length, 10);
 });

@@ -1,13 +1,14 @@
 /** tick.lua and lib/due.lua: what time does, once, in slices, whichever script comes first. */
 import { LIMITS } from '../../../src/limits.ts';
-import { HOST, items, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import type { Result } from '../../../src/protocol/codes.ts';
+import { byHost, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('clock:');
-const { store, client, time, openShow, newShow, newSale, saleSpec, connectAnother } = fixture;
+const { test, showTest, saleTest, store, client, time, openShow, newShow, newSale, saleSpec, connectAnother } = fixture;
 const { reserve, hold, confirm, release, books, move, ledger, stateOf, reservationsOf, eventTypes, published } =
   fixture;
 
-fixture.showTest('nothing is due: nothing is done, and the next moment is returned', async (t, show) => {
+showTest('nothing is due: nothing is done, and the next moment is returned', async (t, show) => {
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
   const sale = await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: sale.opensAt });
@@ -20,13 +21,11 @@ fixture.showTest('nothing is due: nothing is done, and the next moment is return
   t.equal(outcome(await store.tick('ghost')), 'show_not_found');
 });
 
-fixture.showTest('every commit carries the next due moment', async (t, show) => {
+showTest('every commit carries the next due moment', async (t, show) => {
   const commitOf = async <T>(work: () => Promise<T>) => {
-    let made: T | undefined;
-    const commits = await published(show, async () => {
-      made = await work();
-    });
-    return { made: made as T, nextDueAt: commits.at(-1)?.nextDueAt };
+    const made: T[] = [];
+    const commits = await published(show, async () => made.push(await work()));
+    return { made: made[0] as T, nextDueAt: commits.at(-1)?.nextDueAt };
   };
   const planned = await newSale(show, { opensInMs: 500_000, durationMs: 100_000, holdMs: 20_000 });
   t.equal(unwrap(await store.load(show)).nextDueAt, planned.opensAt);
@@ -39,13 +38,13 @@ fixture.showTest('every commit carries the next due moment', async (t, show) => 
   t.equal((await commitOf(() => move(show, { op: 'end' }))).nextDueAt, null);
 });
 
-fixture.showTest('for a sale that is open from the start, only its end is due', async (t, show) => {
+showTest('for a sale that is open from the start, only its end is due', async (t, show) => {
   const sale = await newSale(show);
   t.same(await client.zrange(time.key(show, 'due'), 0, '-1'), ['c:sale']);
   t.equal(unwrap(await store.load(show)).nextDueAt, sale.closesAt);
 });
 
-fixture.showTest('a sale opens and closes at its moments, each published once', async (t, show) => {
+showTest('a sale opens and closes at its moments, each published once', async (t, show) => {
   await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened']);
@@ -57,80 +56,63 @@ fixture.showTest('a sale opens and closes at its moments, each published once', 
   t.same(unwrap(await store.tick(show)), { done: 0, nextDueAt: null });
 });
 
-fixture.test('the first script opens or ends the sale: a reserve, a confirm, concurrent ticks', async (t) => {
+test('the first script opens or ends the sale: a reserve, a confirm, concurrent ticks', async (t) => {
   const planned = async () => {
     const show = await newShow();
     await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
     await time.passMoment(show, 'sale', 'opensAt');
     return show;
   };
+  const typesOf = async (show: string, expected: string, call: () => Promise<Result<unknown>>) =>
+    eventTypes(show, async () => t.equal(outcome(await call()), expected));
   const first = await planned();
-  t.same(
-    await eventTypes(first, async () =>
-      t.equal(outcome(await reserve(first, 'ann')), 'ok', 'at the moment, before any tick'),
-    ),
-    ['sale.opened'],
-  );
+  t.same(await typesOf(first, 'ok', () => reserve(first, 'ann')), ['sale.opened'], 'before any tick');
   await time.passMoment(first, 'sale', 'closesAt');
-  t.same(await eventTypes(first, async () => t.equal(outcome(await reserve(first, 'bob')), 'sale_ended')), [
-    'sale.ended',
-  ]);
+  t.same(await typesOf(first, 'sale_ended', () => reserve(first, 'bob')), ['sale.ended']);
 
   const second = await planned();
-  const other = await connectAnother();
-  t.same(await eventTypes(second, () => Promise.all([store.tick(second), other.tick(second), store.tick(second)])), [
-    'sale.opened',
-  ]);
+  const stores = [store, await connectAnother(), store];
+  const tickAll = () => Promise.all(stores.map((each) => each.tick(second)));
+  t.same(await eventTypes(second, tickAll), ['sale.opened']);
 
   const third = await openShow();
   const held = await hold(third, 'ann');
   await time.passMoment(third, 'sale', 'closesAt');
-  t.same(
-    await eventTypes(third, async () => t.equal(outcome(await confirm(third, held)), 'ok', 'a hold outlives its sale')),
-    ['sale.ended'],
-  );
+  t.same(await typesOf(third, 'ok', () => confirm(third, held)), ['sale.ended'], 'a hold outlives its sale');
 });
 
-fixture.showTest('a sale whose moments both passed opens and closes in one call', async (t, show) => {
+showTest('a sale whose moments both passed opens and closes in one call', async (t, show) => {
   await newSale(show, { opensInMs: 60_000, durationMs: 60_000 });
   await time.passMoment(show, 'sale', 'opensAt', 2_000);
   await time.passMoment(show, 'sale', 'closesAt', 1_000);
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.opened', 'sale.ended']);
 });
 
-fixture.saleTest('a paused sale ends on time too', {}, async (t, show) => {
+saleTest('a paused sale ends on time too', {}, async (t, show) => {
   unwrap(await move(show, { op: 'pause' }));
   await time.passMoment(show, 'sale', 'closesAt');
   t.same(await eventTypes(show, () => store.tick(show)), ['sale.ended']);
 });
 
-fixture.test('expired holds free their units, once, and their buyers are notified', async (t) => {
+test('expired holds free their units, once, and their buyers are notified', async (t) => {
   const show = await openShow({ units: { S: 3, M: 3 }, perBuyer: 3 });
   const held = await hold(show, 'ann', { lines: items({ S: 2, M: 1 }) });
   const kept = await hold(show, 'bob');
   await time.passDeadline(show, held.id);
-  const commits = await published(show, async () => t.same(unwrap(await store.tick(show)).done, 1));
-  t.match(commits, [
-    { reservations: [{ id: held.id, user: 'ann', state: 'expired' }], sales: [{ left: { S: 2, M: 3 } }] },
-  ]);
+  const [commit] = await published(show, async () => t.same(unwrap(await store.tick(show)).done, 1));
+  t.match(commit?.reservations, [{ id: held.id, user: 'ann', state: 'expired' }]);
+  t.match(commit?.sales, [{ left: { S: 2, M: 3 } }]);
   t.equal(unwrap(await store.tick(show)).done, 0);
   t.equal(await stateOf(show, kept.id), 'held');
   t.same(await reservationsOf(show, ['ann']), [[]]);
   t.match((await ledger(show)).at(-1), ['expire', 'sale', held.id, 'ann', 'time', '', 'deadline']);
 });
 
-fixture.test('many expired holds are swept in slices, by every script call', async (t) => {
+test('many expired holds are swept in slices, by every script call', async (t) => {
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
   const show = await openShow({ units: { S: count + 1 } });
-  const requests = times(count, (i) => ({
-    user: `u${i}`,
-    key: 'k',
-    sale: 'sale',
-    lines: [{ sku: 'S', qty: 1 }],
-  }));
-  for (let from = 0; from < count; from += LIMITS.reserveBatchMax)
-    await store.reserve(show, requests.slice(from, from + LIMITS.reserveBatchMax));
+  await fixture.holdForEach(show, count);
   t.equal(await time.passAllDeadlines(show), count);
   const first = unwrap(await store.tick(show));
   t.equal(first.done, LIMITS.sweepSliceMax);
@@ -142,7 +124,7 @@ fixture.test('many expired holds are swept in slices, by every script call', asy
   t.same(await books(show), { allocated: count + 1, available: count, held: 1, sold: 0, withdrawn: 0 });
 });
 
-fixture.showTest('a show enters the index with its first sale and leaves it when nothing is due', async (t, show) => {
+showTest('a show enters the index with its first sale and leaves it when nothing is due', async (t, show) => {
   const live = async () => unwrap(await store.liveShows()).includes(show);
   t.notOk(await live());
   await newSale(show);
@@ -156,25 +138,25 @@ fixture.showTest('a show enters the index with its first sale and leaves it when
   t.notOk(await live());
 });
 
-fixture.test('a tick concurrent with a new sale never removes the show from the index', async (t) => {
+test('a tick concurrent with a new sale never removes the show from the index', async (t) => {
   const other = await connectAnother();
   let hidden = 0;
   for (let i = 0; i < 40; i++) {
     const show = await newShow();
-    await Promise.all([store.tick(show), other.createSale(show, saleSpec(), { key: 'c', actor: HOST })]);
+    await Promise.all([store.tick(show), other.createSale(show, saleSpec(), byHost('c'))]);
     if (!unwrap(await store.liveShows()).includes(show)) hidden++;
   }
   t.equal(hidden, 0, 'shows with an open sale that are not in the index');
 });
 
-fixture.test('the store knows the Redis clock within its stated error', async (t) => {
+test('the store knows the Redis clock within its stated error', async (t) => {
   const [seconds, micros] = (await client.time()) as unknown as [string, string];
   const redisMs = Number(seconds) * 1000 + Number(micros) / 1000;
   t.ok(Math.abs(store.now() - redisMs) < 250, 'within the error');
   t.ok(store.nowErrorMs() < 250);
 });
 
-fixture.showTest('a show with a sale without an end stays in the index until the sale is over', async (t, show) => {
+showTest('a show with a sale without an end stays in the index until the sale is over', async (t, show) => {
   await newSale(show, { opensInMs: 0 });
   await store.tick(show);
   t.ok(unwrap(await store.liveShows()).includes(show), 'nothing is due, but the sale is open');

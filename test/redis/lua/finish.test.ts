@@ -1,13 +1,13 @@
 /** finish.lua: confirm and release. Each reservation ends once (I3), each key counts once (I4). */
 import { LIMITS } from '../../../src/limits.ts';
 import type { ReservationView } from '../../../src/protocol/messages.ts';
-import { HOST, items, outcome, refused, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { byHost, HOST, items, outcome, refused, replayOf, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('finish:');
-const { store, time, openShow, connectAnother } = fixture;
-const { hold, confirm, release, books, move, ledger, stateOf, reservationsOf, published } = fixture;
+const { test, saleTest, store, time, openShow, connectAnother, hold } = fixture;
+const { confirm, release, books, move, ledger, stateOf, reservationsOf, published } = fixture;
 
-fixture.saleTest('a confirm makes an order: state, order reference, amount, books', {}, async (t, show) => {
+saleTest('a confirm makes an order: state, order reference, amount, books', {}, async (t, show) => {
   const held = await hold(show, 'ann');
   const confirmed = unwrap(await confirm(show, held, { orderRef: 'A-1' }));
   t.notOk(confirmed.replayed);
@@ -15,20 +15,12 @@ fixture.saleTest('a confirm makes an order: state, order reference, amount, book
   t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 });
   t.same(unwrap(await store.getReservation(show, held.id)), confirmed.reservation);
   t.same(await reservationsOf(show, ['ann']), [[confirmed.reservation]], 'an order stays with its buyer');
-  t.match((await ledger(show)).at(-1), [
-    'confirm',
-    'sale',
-    held.id,
-    'ann',
-    HOST,
-    `confirm:${held.id}`,
-    'A-1',
-    [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]],
-    { amount: 1000 },
-  ]);
+  const moved = [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]];
+  const entry = ['confirm', 'sale', held.id, 'ann', HOST, `confirm:${held.id}`, 'A-1', moved, { amount: 1000 }];
+  t.match((await ledger(show)).at(-1), entry);
 });
 
-fixture.saleTest('a release frees the units', { units: { S: 10, M: 10 }, perBuyer: 4 }, async (t, show) => {
+saleTest('a release frees the units', { units: { S: 10, M: 10 }, perBuyer: 4 }, async (t, show) => {
   const held = await hold(show, 'ann', { lines: items({ S: 1, M: 3 }) });
   const released = unwrap(await release(show, held));
   t.match(released.reservation, { id: held.id, state: 'released', endedAt: Number });
@@ -37,109 +29,91 @@ fixture.saleTest('a release frees the units', { units: { S: 10, M: 10 }, perBuye
   t.same(await reservationsOf(show, ['ann']), [[]]);
 });
 
-fixture.saleTest('each commit has the reservation and the units that are left', {}, async (t, show) => {
+saleTest('each commit has the reservation and the units that are left', {}, async (t, show) => {
   const [first, second] = [await hold(show, 'ann'), await hold(show, 'bob')];
-  const confirmed = await published(show, () => confirm(show, first));
-  t.match(confirmed, [
-    { reservations: [{ id: first.id, state: 'confirmed' }], sales: [{ left: { S: 8 } }], events: [] },
-  ]);
-  const released = await published(show, () => release(show, second));
-  t.match(released, [
-    { reservations: [{ id: second.id, state: 'released' }], sales: [{ left: { S: 9 } }], events: [] },
-  ]);
+  const [confirmed] = await published(show, () => confirm(show, first));
+  t.match(confirmed, { reservations: [{ id: first.id, state: 'confirmed' }], sales: [{ left: { S: 8 } }] });
+  const [released] = await published(show, () => release(show, second));
+  t.match(released, { reservations: [{ id: second.id, state: 'released' }], sales: [{ left: { S: 9 } }] });
+  t.same([confirmed?.events, released?.events], [[], []]);
 });
 
-/** How each end happens. */
-const ends: Record<'confirmed' | 'released' | 'expired', (show: string, held: ReservationView) => Promise<unknown>> = {
+const ends: Record<string, (show: string, held: ReservationView) => Promise<unknown>> = {
   confirmed: (show, held) => confirm(show, held, { key: 'first' }),
   released: (show, held) => release(show, held, { key: 'first' }),
   expired: (show, held) => time.passDeadline(show, held.id),
 };
 for (const [state, end] of Object.entries(ends)) {
-  fixture.saleTest(`a ${state} reservation does not end again`, {}, async (t, show) => {
+  saleTest(`a ${state} reservation does not end again`, {}, async (t, show) => {
     const held = await hold(show, 'ann');
     await end(show, held);
     const attempts = [
-      () => confirm(show, held, { key: 'again' }),
-      () => release(show, held, { key: 'again2' }),
-      () => release(show, held, { key: 'again3', actor: HOST }),
+      await confirm(show, held, { key: 'again' }),
+      await release(show, held, { key: 'again2' }),
+      await release(show, held, { key: 'again3', actor: HOST }),
     ];
-    for (const attempt of attempts)
-      t.match(await attempt(), refused(`reservation_${state}`, { state, endedAt: Number }));
+    for (const attempt of attempts) t.match(attempt, refused(`reservation_${state}`, { state, endedAt: Number }));
     t.equal(await stateOf(show, held.id), state);
     const sold = state === 'confirmed' ? 1 : 0;
     t.same(await books(show), { allocated: 10, available: 10 - sold, held: 0, sold, withdrawn: 0 });
   });
 }
 
-fixture.test(
-  'a repeated key returns its result, with another body a conflict; another key gets the state',
-  async (t) => {
-    const show = await openShow();
-    const held = await hold(show, 'ann');
-    const other = await hold(show, 'bob');
-    const first = unwrap(await confirm(show, held, { key: 'pay', orderRef: 'A-1' }));
-    t.same(await confirm(show, held, { key: 'pay', orderRef: 'A-1' }), {
-      ok: true,
-      value: { ...first, replayed: true },
-    });
-    const conflicts = {
-      'another order reference': () => confirm(show, held, { key: 'pay', orderRef: 'A-2' }),
-      'another amount': () => confirm(show, held, { key: 'pay', orderRef: 'A-1', amount: 1 }),
-      'another reservation': () => confirm(show, other, { key: 'pay', orderRef: 'A-1' }),
-      'another command': () => release(show, held, { key: 'pay', actor: HOST }),
-    };
-    for (const [name, call] of Object.entries(conflicts)) t.equal(outcome(await call()), 'idempotency_conflict', name);
-    t.match(await confirm(show, held, { key: 'pay2' }), refused('reservation_confirmed', { orderRef: 'A-1' }));
-    t.equal(await stateOf(show, other.id), 'held');
-
-    const released = unwrap(await release(show, other, { key: 'drop' }));
-    t.same(await release(show, other, { key: 'drop' }), { ok: true, value: { ...released, replayed: true } });
-    t.equal(outcome(await release(show, other, { key: 'drop2' })), 'reservation_released');
-    t.equal(outcome(await confirm(show, held, { key: 'drop', actor: 'user:bob' })), 'idempotency_conflict');
-  },
-);
-
-fixture.test('a key of a buyer names one command, a release or a join', async (t) => {
-  const show = await openShow({ units: { S: 2, M: 1 }, perBuyer: 5 });
-  await hold(show, 'bob', { lines: [{ sku: 'M', qty: 1 }] });
+test('a repeated key returns its result, with another body a conflict; another key gets the state', async (t) => {
+  const show = await openShow();
   const held = await hold(show, 'ann');
-  const join = (key: string): Promise<unknown> =>
-    store.waitlist(show, { op: 'join', user: 'ann', key, sale: 'sale', sku: 'M' });
+  const other = await hold(show, 'bob');
+  const first = unwrap(await confirm(show, held, { key: 'pay', orderRef: 'A-1' }));
+  t.same(await confirm(show, held, { key: 'pay', orderRef: 'A-1' }), replayOf(first));
+  const conflicts = {
+    'another order reference': () => confirm(show, held, { key: 'pay', orderRef: 'A-2' }),
+    'another amount': () => confirm(show, held, { key: 'pay', orderRef: 'A-1', amount: 1 }),
+    'another reservation': () => confirm(show, other, { key: 'pay', orderRef: 'A-1' }),
+    'another command': () => release(show, held, { key: 'pay', actor: HOST }),
+  };
+  for (const [name, call] of Object.entries(conflicts)) t.equal(outcome(await call()), 'idempotency_conflict', name);
+  t.match(await confirm(show, held, { key: 'pay2' }), refused('reservation_confirmed', { orderRef: 'A-1' }));
+  t.equal(await stateOf(show, other.id), 'held');
+
+  const released = unwrap(await release(show, other, { key: 'drop' }));
+  t.same(await release(show, other, { key: 'drop' }), replayOf(released));
+  t.equal(outcome(await release(show, other, { key: 'drop2' })), 'reservation_released');
+  t.equal(outcome(await confirm(show, held, { key: 'drop', actor: 'user:bob' })), 'idempotency_conflict');
+});
+
+saleTest('a key names one command, a release or a join', { units: { S: 2, M: 1 }, perBuyer: 5 }, async (t, show) => {
+  await hold(show, 'bob', { sku: 'M' });
+  const held = await hold(show, 'ann');
+  const join = (key: string) => store.waitlist(show, { op: 'join', user: 'ann', key, sale: 'sale', sku: 'M' });
   t.match(await join('one'), { ok: true });
   t.equal(outcome(await release(show, held, { key: 'one', actor: 'user:ann' })), 'idempotency_conflict');
   t.equal(outcome(await release(show, held, { key: 'two', actor: 'user:ann' })), 'ok');
   t.match(await join('two'), refused('idempotency_conflict'));
 });
 
-fixture.saleTest('a key belongs to its actor', {}, async (t, show) => {
+saleTest('a key belongs to its actor', {}, async (t, show) => {
   const [ann, bob] = [await hold(show, 'ann'), await hold(show, 'bob')];
   t.equal(outcome(await release(show, ann, { key: 'x' })), 'ok');
   t.equal(outcome(await release(show, bob, { key: 'x' })), 'ok');
 });
 
-fixture.test('the amount charged must be the amount of the reservation, and a mismatch changes nothing', async (t) => {
-  const show = await openShow();
+saleTest('the amount charged must be the amount reserved, and a mismatch changes nothing', {}, async (t, show) => {
   const held = await hold(show, 'ann');
-  for (const amount of [0, 999, 1001, -1000, 1000.5, Number.NaN, Number.MAX_SAFE_INTEGER]) {
-    t.match(
-      await confirm(show, held, { key: `a${amount}`, amount }),
-      refused('amount_mismatch', { amount: 1000, currency: 'EUR' }),
-      String(amount),
-    );
-  }
+  const mismatch = refused('amount_mismatch', { amount: 1000, currency: 'EUR' });
+  for (const amount of [0, 999, 1001, -1000, 1000.5, Number.NaN, Number.MAX_SAFE_INTEGER])
+    t.match(await confirm(show, held, { key: `a${amount}`, amount }), mismatch, String(amount));
   t.equal(await stateOf(show, held.id), 'held');
   t.equal(outcome(await confirm(show, held, { key: 'a999', amount: 1000 })), 'ok', 'a refused key may be used again');
 });
 
-fixture.saleTest('another buyer cannot release a reservation; the host can', {}, async (t, show) => {
+saleTest('another buyer cannot release a reservation; the host can', {}, async (t, show) => {
   const held = await hold(show, 'ann');
   t.equal(outcome(await release(show, held, { user: 'bob' })), 'reservation_not_found');
   t.equal(await stateOf(show, held.id), 'held');
-  t.equal(outcome(await store.release(show, held.id, { key: 'h', actor: HOST })), 'ok');
+  t.equal(outcome(await store.release(show, held.id, byHost('h'))), 'ok');
 });
 
-fixture.saleTest('unknown reservation, unknown show', {}, async (t, show) => {
+saleTest('unknown reservation, unknown show', {}, async (t, show) => {
   const held = await hold(show, 'ann');
   const unknown = { ...held, id: 'r-unknown' };
   t.equal(outcome(await confirm(show, unknown)), 'reservation_not_found');
@@ -149,8 +123,7 @@ fixture.saleTest('unknown reservation, unknown show', {}, async (t, show) => {
   t.equal(outcome(await release('nowhere', held)), 'show_not_found');
 });
 
-fixture.test('a confirm within the grace after the deadline wins, and later gets reservation_expired', async (t) => {
-  const show = await openShow();
+saleTest('a confirm within the grace after the deadline wins, a later one is refused', {}, async (t, show) => {
   const [intime, late] = [await hold(show, 'ann'), await hold(show, 'bob')];
   await time.passDeadline(show, intime.id, 10);
   t.equal(outcome(await confirm(show, intime)), 'ok', 'within the grace');
@@ -159,34 +132,30 @@ fixture.test('a confirm within the grace after the deadline wins, and later gets
   t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 });
 });
 
-fixture.test(
-  'holds of a paused or ended sale can be confirmed and released; those of a cancelled one cannot',
-  async (t) => {
-    for (const op of ['pause', 'end'] as const) {
-      const show = await openShow();
-      const [ann, bob] = [await hold(show, 'ann'), await hold(show, 'bob')];
-      unwrap(await store.moveSale(show, 'sale', { op }, { key: op, actor: HOST }));
-      t.equal(outcome(await confirm(show, ann)), 'ok', `confirm after ${op}`);
-      t.equal(outcome(await release(show, bob)), 'ok', `release after ${op}`);
-      t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 });
-    }
+test('holds of a paused or ended sale can be confirmed and released, of a cancelled one not', async (t) => {
+  for (const op of ['pause', 'end'] as const) {
     const show = await openShow();
     const [ann, bob] = [await hold(show, 'ann'), await hold(show, 'bob')];
-    unwrap(await confirm(show, ann));
-    unwrap(await move(show, { op: 'cancel' }));
-    t.equal(await stateOf(show, bob.id), 'released', 'the cancel released it');
-    t.equal(outcome(await confirm(show, bob)), 'reservation_released');
-    t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 }, 'orders stay');
-  },
-);
+    unwrap(await move(show, { op }));
+    t.equal(outcome(await confirm(show, ann)), 'ok', `confirm after ${op}`);
+    t.equal(outcome(await release(show, bob)), 'ok', `release after ${op}`);
+    t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 });
+  }
+  const show = await openShow();
+  const [ann, bob] = [await hold(show, 'ann'), await hold(show, 'bob')];
+  unwrap(await confirm(show, ann));
+  unwrap(await move(show, { op: 'cancel' }));
+  t.equal(await stateOf(show, bob.id), 'released', 'the cancel released it');
+  t.equal(outcome(await confirm(show, bob)), 'reservation_released');
+  t.same(await books(show), { allocated: 10, available: 9, held: 0, sold: 1, withdrawn: 0 }, 'orders stay');
+});
 
-fixture.saleTest('a hold of a cancelled sale that is not released yet cannot be confirmed', {}, async (t, show) => {
+saleTest('a hold of a cancelled sale that is not released yet cannot be confirmed', {}, async (t, show) => {
   const held = await hold(show, 'ann');
   // The process that cancels may die between the move and the release of the holds.
   const other = await connectAnother();
-  const cancelling = other.moveSale(show, 'sale', { op: 'cancel' }, { key: 'cancel', actor: HOST });
-  const confirming = confirm(show, held);
-  const [, confirmed] = await Promise.all([cancelling, confirming]);
+  const cancelling = other.moveSale(show, 'sale', { op: 'cancel' }, byHost('cancel'));
+  const [, confirmed] = await Promise.all([cancelling, confirm(show, held)]);
   t.ok(['ok', 'sale_cancelled', 'reservation_released'].includes(outcome(confirmed)), outcome(confirmed));
   t.equal(await stateOf(show, held.id), outcome(confirmed) === 'ok' ? 'confirmed' : 'released');
   t.equal((await books(show)).held, 0);

@@ -2,10 +2,9 @@
 import { outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('gate:');
-const { store, books, ledger, openShow, published } = fixture;
+const { saleTest, store, books, ledger, published } = fixture;
 
-fixture.test('reported refusals are counted with the position of the node, and not published', async (t) => {
-  const show = await openShow();
+saleTest('reported refusals are counted with the position of the node, not published', {}, async (t, show) => {
   const { rev, snapshot } = unwrap(await store.load(show));
   const at = store.now();
   const report = (code: string, count: number) => ({ sale: 'sale', code, count, offset: snapshot.offset, rev });

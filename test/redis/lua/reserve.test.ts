@@ -1,72 +1,51 @@
 /** reserve.lua: all its results, through the store. */
-import type { Commit } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import { items, outcome, refused, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
+import { items, outcome, pluck, refused, replayOf, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('reserve:');
-const { store, time, hold, confirm, release, move, ledger, stateOf, openShow, newSale, reservationsOf, published } =
-  fixture;
+const { test, showTest, saleTest, store, reserve, books, time, hold } = fixture;
+const { confirm, release, move, ledger, stateOf, openShow, newSale, reservationsOf, published } = fixture;
 
-fixture.test('a hold has items, amount, currency and deadline, and the books match', async (t) => {
-  const show = await openShow({
-    units: { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } },
-    perBuyer: 5,
-    holdMs: 60_000,
-  });
-  const decision = unwrap(await fixture.reserve(show, 'ann', { lines: items({ S: 2, M: 1 }) }));
-  const { reservation, replayed } = decision;
+const twoPrices = { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } };
+const priced = { units: twoPrices, perBuyer: 5, holdMs: 60_000 };
+saleTest('a hold has items, amount, currency and deadline, and the books match', priced, async (t, show) => {
+  const { reservation, replayed } = unwrap(await reserve(show, 'ann', { lines: items({ S: 2, M: 1 }) }));
   t.notOk(replayed);
   t.match(reservation, { sale: 'sale', user: 'ann', state: 'held', amount: 2 * 1999 + 500, currency: 'EUR' });
   t.equal(reservation.heldUntil - reservation.createdAt, 60_000);
-  t.same(
-    [...reservation.lines].sort((a, b) => (a.sku < b.sku ? -1 : 1)),
-    items({ M: 1, S: 2 }),
-  );
-  t.same(await fixture.books(show, 'S'), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
-  t.same(await fixture.books(show, 'M'), { allocated: 5, available: 4, held: 1, sold: 0, withdrawn: 0 });
+  t.same(Object.fromEntries(reservation.lines.map(({ sku, qty }) => [sku, qty])), { S: 2, M: 1 });
+  t.equal(reservation.lines.length, 2);
+  t.same(await books(show, 'S'), { allocated: 10, available: 8, held: 2, sold: 0, withdrawn: 0 });
+  t.same(await books(show, 'M'), { allocated: 5, available: 4, held: 1, sold: 0, withdrawn: 0 });
   t.same(unwrap(await store.getReservation(show, reservation.id)), reservation);
   t.same(await reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
 });
 
-fixture.saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M: 5 } }, async (t, show) => {
-  const commits = await published(show, () => hold(show, 'ann'));
-  t.equal(commits.length, 1);
-  t.match(commits[0], {
-    events: [],
-    sales: [{ id: 'sale', state: 'open', left: { S: 9 } }],
-    reservations: [{ user: 'ann', state: 'held' }],
-  });
-  t.same(Object.keys(commits[0]?.sales[0]?.left ?? {}), ['S'], 'only the SKU that changed');
-  t.equal(commits[0]?.reservations.length, 1);
+saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M: 5 } }, async (t, show) => {
+  const [commit, ...more] = await published(show, () => hold(show, 'ann'));
+  t.match(commit, { reservations: [{ user: 'ann', state: 'held' }], sales: [{ id: 'sale', state: 'open' }] });
+  t.same(commit?.sales[0]?.left, { S: 9 }, 'only the SKU that changed');
+  t.same([commit?.reservations.length, commit?.events, more], [1, [], []]);
 });
 
-fixture.test('the commit names the origin of new holds, separate from other changes', async (t) => {
+test('the commit names the origin of new holds, separate from other changes', async (t) => {
   const show = await openShow({ units: { S: 10 } });
-  const commits: Commit[] = [];
-  const listening = unwrap(
-    await store.subscribe(show, {
-      onResync: () => {},
-      onMessage: (message) => void (message.kind === 'commit' && commits.push(message.commit)),
-    }),
-  );
+  const { received, unsubscribe } = await fixture.listen(show);
   const expired = await hold(show, 'ann');
   await time.passDeadlineUnderLoad(show, expired.id);
-  const [bob] = await store.reserve(
-    show,
-    [{ user: 'bob', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] }],
-    'here',
-  );
+  const request = { user: 'bob', key: 'k', sale: 'sale', lines: items({ S: 1 }) };
+  const [bob] = await store.reserve(show, [request], 'here');
   t.equal(outcome(bob), 'ok');
   await fixture.commitsOf(show).settled();
-  const [first, second] = commits;
+  const [first, second] = received.flatMap((message) => (message.kind === 'commit' ? [message.commit] : []));
   t.same([first?.holds?.origin, first?.holds?.changes().map(({ user }) => user)], ['', ['ann']], 'no origin');
   t.same([second?.holds?.origin, second?.holds?.changes().map(({ user }) => user)], ['here', ['bob']]);
   // A hold that expired in the same call is for all nodes.
   t.match(second?.reservations, [{ user: 'ann', isNewHold: false }]);
-  await listening.unsubscribe();
+  await unsubscribe();
 });
 
-fixture.showTest('a refusal has its code, changes nothing and publishes nothing', async (t, show) => {
+showTest('a refusal has its code, changes nothing and publishes nothing', async (t, show) => {
   await newSale(show, { id: 'draft', durationMs: 60_000 });
   await newSale(show, { id: 'scheduled', opensInMs: 60_000 });
   for (const op of ['pause', 'end', 'cancel'] as const) {
@@ -77,114 +56,92 @@ fixture.showTest('a refusal has its code, changes nothing and publishes nothing'
     ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', pause: 'sale_paused', end: 'sale_ended' },
     ...{ cancel: 'sale_cancelled', unknown: 'sale_not_found' },
   };
-  const books = unwrap(await store.listSales(show));
+  const sales = unwrap(await store.listSales(show));
   for (const [sale, code] of Object.entries(refusals)) {
-    const reserve = async () => t.equal(outcome(await fixture.reserve(show, 'ann', { sale })), code, sale);
-    t.same(await published(show, reserve), [], `${sale}: nothing is published`);
-    t.same(unwrap(await store.listSales(show)), books, `${sale}: nothing changed`);
+    const work = async () => t.equal(outcome(await reserve(show, 'ann', { sale })), code, sale);
+    t.same(await published(show, work), [], `${sale}: nothing is published`);
+    t.same(unwrap(await store.listSales(show)), sales, `${sale}: nothing changed`);
   }
   t.same(await reservationsOf(show, ['ann']), [[]]);
 });
 
-fixture.showTest('before the opening the refusal says how long to wait', async (t, show) => {
+showTest('before the opening the refusal says how long to wait', async (t, show) => {
   await newSale(show, { opensInMs: 30_000, durationMs: 60_000 });
-  const early = await fixture.reserve(show, 'ann');
-  t.match(early, {
-    ok: false,
-    error: { code: 'sale_not_open', retryAfterMs: Number, details: { opensAt: Number, now: Number } },
-  });
+  const early = await reserve(show, 'ann');
+  t.match(early, { error: { code: 'sale_not_open', retryAfterMs: Number, details: { opensAt: Number, now: Number } } });
   const wait = early.ok ? 0 : (early.error.retryAfterMs ?? 0);
   t.ok(wait > 20_000 && wait <= 30_000, `wait ${wait} ms`);
 });
 
-fixture.saleTest('unknown show, unknown SKU, sold out', { units: { S: 1 } }, async (t, show) => {
-  t.equal(outcome(await fixture.reserve('nowhere', 'ann')), 'show_not_found');
-  t.equal(outcome(await fixture.reserve(show, 'ann', { sku: 'XXL' })), 'sku_not_found');
+saleTest('unknown show, unknown SKU, sold out', { units: { S: 1 } }, async (t, show) => {
+  t.equal(outcome(await reserve('nowhere', 'ann')), 'show_not_found');
+  t.equal(outcome(await reserve(show, 'ann', { sku: 'XXL' })), 'sku_not_found');
   await hold(show, 'ann');
-  t.match(await fixture.reserve(show, 'bob'), refused('sold_out', { sku: 'S', left: 0 }));
+  t.match(await reserve(show, 'bob'), refused('sold_out', { sku: 'S', left: 0 }));
 });
 
-fixture.test('an invalid request is refused before Redis, and the others of its batch are decided', async (t) => {
-  const show = await openShow();
+saleTest('an invalid request is refused before Redis, and the others of its batch are decided', {}, async (t, show) => {
+  const good = { user: 'ann', key: 'k', sale: 'sale', lines: items({ S: 1 }) };
   const bad = [
+    ...[0, -1, 1.5, LIMITS.perBuyerUnitsMax + 1].map((qty) => ({ lines: items({ S: qty }) })),
     { lines: [] },
-    { lines: [{ sku: 'S', qty: 0 }] },
-    { lines: [{ sku: 'S', qty: -1 }] },
-    { lines: [{ sku: 'S', qty: 1.5 }] },
-    { lines: [{ sku: 'S', qty: LIMITS.perBuyerUnitsMax + 1 }] },
     { lines: times(LIMITS.linesPerReservationMax + 1, (i) => ({ sku: `S${i}`, qty: 1 })) },
-    { lines: [{ sku: 'S', qty: 1 }], key: '' },
-    { lines: [{ sku: 'S', qty: 1 }], key: 'k'.repeat(LIMITS.keyCharsMax + 1) },
-    { lines: [{ sku: 'S', qty: 1 }], user: '' },
-  ].map((part, i) => ({ user: `u${i}`, key: 'k', sale: 'sale', ...part }));
-  const good = { user: 'ann', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] };
+    { key: '' },
+    { key: 'k'.repeat(LIMITS.keyCharsMax + 1) },
+    { user: '' },
+  ].map((part, i) => ({ ...good, user: `u${i}`, ...part }));
   const results = await store.reserve(show, [good, ...bad, { ...good, user: 'bob' }]);
   t.same(results.map(outcome), ['ok', ...bad.map(() => 'invalid_request'), 'ok']);
   t.same(await store.reserve(show, []), []);
-  await t.rejects(
-    store.reserve(
-      show,
-      times(LIMITS.reserveBatchMax + 1, () => good),
-    ),
-    RangeError,
-  );
+  await t.rejects(store.reserve(show, Array(LIMITS.reserveBatchMax + 1).fill(good)), RangeError);
 });
 
-fixture.test('the limit per sale counts holds and orders over all SKUs (I2)', async (t) => {
+test('the limit per sale counts holds and orders over all SKUs (I2)', async (t) => {
   const show = await openShow({ units: { S: 10, M: 10 }, perBuyer: 3 });
   const first = await hold(show, 'ann', { key: 'k1', qty: 2 });
-  t.match(
-    await fixture.reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 }),
-    refused('limit_exceeded', { limit: 3, have: 2 }),
-  );
+  const more = await reserve(show, 'ann', { key: 'k2', sku: 'M', qty: 2 });
+  t.match(more, refused('limit_exceeded', { limit: 3, have: 2 }));
   unwrap(await confirm(show, first));
   // An order counts like a hold.
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'limit_exceeded');
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'limit_exceeded');
   const second = await hold(show, 'ann', { key: 'k4', sku: 'M' });
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k5' })), 'limit_exceeded');
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k5' })), 'limit_exceeded');
   unwrap(await release(show, second));
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k6' })), 'ok', 'a released hold no longer counts');
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k6' })), 'ok', 'a released hold no longer counts');
 });
 
-fixture.test('the limit per SKU counts beside the limit per sale, and both are per sale', async (t) => {
+test('the limit per SKU counts beside the limit per sale, and both are per sale', async (t) => {
   const show = await openShow({ units: { S: { perBuyer: 1 }, M: 10 }, perBuyer: 3 });
   await newSale(show, { id: 'second', units: { S: { perBuyer: 1 } }, perBuyer: 3 });
   await hold(show, 'ann');
-  t.match(
-    await fixture.reserve(show, 'ann', { key: 'k2' }),
-    refused('limit_exceeded', { sku: 'S', limit: 1, have: 1 }),
-  );
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'ok');
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k4', sale: 'second' })), 'ok', 'limits are per sale');
+  t.match(await reserve(show, 'ann', { key: 'k2' }), refused('limit_exceeded', { sku: 'S', limit: 1, have: 1 }));
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k3', sku: 'M', qty: 2 })), 'ok');
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k4', sale: 'second' })), 'ok', 'limits are per sale');
 });
 
-fixture.saleTest('limits are checked before stock', { units: { S: 1 } }, async (t, show) => {
+saleTest('limits are checked before stock', { units: { S: 1 } }, async (t, show) => {
   await hold(show, 'ann');
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'limit_exceeded');
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k2' })), 'limit_exceeded');
 });
 
-fixture.saleTest('items of the same SKU are merged', { units: { S: 3 }, perBuyer: 4 }, async (t, show) => {
+saleTest('items of the same SKU are merged', { units: { S: 3 }, perBuyer: 4 }, async (t, show) => {
   const twice = [...items({ S: 2 }), ...items({ S: 2 })];
-  t.equal(outcome(await fixture.reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
-  t.equal(outcome(await fixture.reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
+  t.equal(outcome(await reserve(show, 'ann', { lines: twice })), 'sold_out', 'each alone would fit');
+  t.equal(outcome(await reserve(show, 'bob', { lines: [...twice, { sku: 'S', qty: 1 }] })), 'limit_exceeded');
   const held = await hold(show, 'cyd', { lines: [...items({ S: 1 }), ...items({ S: 2 })] });
   t.same(held.lines, [{ sku: 'S', qty: 3 }]);
 });
 
-fixture.test('several items are held together or not at all (Q-8.1)', async (t) => {
+test('several items are held together or not at all (Q-8.1)', async (t) => {
   const show = await openShow({ units: { S: 5, M: 1 }, perBuyer: 5 });
   await hold(show, 'ann', { sku: 'M' });
   const both = items({ S: 2, M: 1 });
-  t.match(await fixture.reserve(show, 'bob', { lines: both }), refused('sold_out', { sku: 'M' }));
-  t.equal(outcome(await fixture.reserve(show, 'bob', { key: 'k2', lines: items({ S: 1, XXL: 1 }) })), 'sku_not_found');
-  t.same(
-    await fixture.books(show, 'S'),
-    { allocated: 5, available: 5, held: 0, sold: 0, withdrawn: 0 },
-    'no item was held alone',
-  );
+  t.match(await reserve(show, 'bob', { lines: both }), refused('sold_out', { sku: 'M' }));
+  t.equal(outcome(await reserve(show, 'bob', { key: 'k2', lines: items({ S: 1, XXL: 1 }) })), 'sku_not_found');
+  t.same(await books(show, 'S'), { allocated: 5, available: 5, held: 0, sold: 0, withdrawn: 0 }, 'no item is held');
 });
 
-fixture.test('within a batch earlier requests count against later ones', async (t) => {
+test('within a batch earlier requests count against later ones', async (t) => {
   const show = await openShow({ units: { S: 2 }, perBuyer: 2 });
   const request = (user: string, key: string, qty = 1) => ({ user, key, sale: 'sale', lines: [{ sku: 'S', qty }] });
   const batch: Array<[outcome: string, ...request: Parameters<typeof request>]> = [
@@ -196,62 +153,45 @@ fixture.test('within a batch earlier requests count against later ones', async (
     ['sold_out', 'cyd', 'k1'],
     ['sold_out', 'cyd', 'k1'],
   ];
-  const results = await store.reserve(
-    show,
-    batch.map(([, ...args]) => request(...args)),
-  );
-  t.same(
-    results.map(outcome),
-    batch.map(([expected]) => expected),
-  );
-  t.same(await fixture.books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
+  const requests = batch.map(([, ...args]) => request(...args));
+  const results = await store.reserve(show, requests);
+  t.same(results.map(outcome), pluck(batch, 0));
+  t.same(await books(show), { allocated: 2, available: 0, held: 2, sold: 0, withdrawn: 0 });
 });
 
-fixture.test('a repeated key returns its first result; another body conflicts (I4, Q-7.2, Q-7.3)', async (t) => {
+test('a repeated key returns its first result; another body conflicts (I4, Q-7.2, Q-7.3)', async (t) => {
   const show = await openShow({ perBuyer: 2 });
-  const first = unwrap(await fixture.reserve(show, 'ann'));
-  const replay = async (): Promise<void> => {
-    t.same(await fixture.reserve(show, 'ann'), { ok: true, value: { ...first, replayed: true } });
-  };
+  const first = unwrap(await reserve(show, 'ann'));
+  const replay = async () => t.same(await reserve(show, 'ann'), replayOf(first));
   await replay();
-  for (const body of [
-    { qty: 2 },
-    { sku: 'M' },
-    { sale: 'other' },
-    {
-      lines: items({ S: 1, M: 1 }),
-    },
-  ]) {
-    t.equal(outcome(await fixture.reserve(show, 'ann', body)), 'idempotency_conflict', JSON.stringify(body));
-  }
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok', 'a key belongs to one buyer');
+  for (const body of [{ qty: 2 }, { sku: 'M' }, { sale: 'other' }, { lines: items({ S: 1, M: 1 }) }])
+    t.equal(outcome(await reserve(show, 'ann', body)), 'idempotency_conflict', JSON.stringify(body));
+  t.equal(outcome(await reserve(show, 'bob')), 'ok', 'a key belongs to one buyer');
   unwrap(await confirm(show, first.reservation));
   await replay();
   unwrap(await move(show, { op: 'end' }));
   await replay();
-  t.equal((await fixture.books(show)).sold, 1);
+  t.equal((await books(show)).sold, 1);
 });
 
-fixture.test('a refusal is not recorded: the same key may be used again (Q-7.4)', async (t) => {
-  const show = await openShow({ units: { S: 1 } });
+saleTest('a refusal is not recorded: the same key may be used again (Q-7.4)', { units: { S: 1 } }, async (t, show) => {
   const held = await hold(show, 'ann');
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'sold_out');
+  t.equal(outcome(await reserve(show, 'bob')), 'sold_out');
   unwrap(await release(show, held));
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await reserve(show, 'bob')), 'ok');
 });
 
-fixture.test('the next reserve frees an expired hold, whose key stays used', async (t) => {
-  const show = await openShow({ units: { S: 1 } });
+saleTest('the next reserve frees an expired hold, whose key stays used', { units: { S: 1 } }, async (t, show) => {
   const held = await hold(show, 'ann');
   await time.passDeadline(show, held.id);
-  t.equal(outcome(await fixture.reserve(show, 'bob')), 'ok');
+  t.equal(outcome(await reserve(show, 'bob')), 'ok');
   t.equal(await stateOf(show, held.id), 'expired');
   const recorded = { ok: true, value: { replayed: true, reservation: { id: held.id, state: 'held' } } };
-  t.match(await fixture.reserve(show, 'ann'), recorded);
-  t.equal(outcome(await fixture.reserve(show, 'ann', { key: 'k2' })), 'sold_out');
+  t.match(await reserve(show, 'ann'), recorded);
+  t.equal(outcome(await reserve(show, 'ann', { key: 'k2' })), 'sold_out');
 });
 
-fixture.test('amounts stay exact to the largest price and quantity', async (t) => {
+test('amounts stay exact to the largest price and quantity', async (t) => {
   const price = LIMITS.priceMinorUnitsMax;
   const show = await openShow({ units: { S: { quantity: 900, price } }, perBuyer: 900 });
   const held = await hold(show, 'ann', { qty: 899 });
@@ -259,7 +199,7 @@ fixture.test('amounts stay exact to the largest price and quantity', async (t) =
   t.match(unwrap(await confirm(show, held)).reservation, { amount: 899 * price, state: 'confirmed' });
 });
 
-fixture.showTest('names that look like numbers or blanks are names', async (t, show) => {
+showTest('names that look like numbers or blanks are names', async (t, show) => {
   await newSale(show, { id: '1', units: { '1': 2, '2': 2 } });
   const held = await hold(show, '1', { key: '1', sale: '1', sku: '1' });
   await hold(show, 'Zoë 🦊 {a}', { key: ' \n', sale: '1', sku: '2' });
@@ -267,8 +207,8 @@ fixture.showTest('names that look like numbers or blanks are names', async (t, s
   t.match(await reservationsOf(show, ['1', 'Zoë 🦊 {a}']), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
 });
 
-fixture.saleTest('a refusal is in the ledger with its key and items', { units: { S: 1 } }, async (t, show) => {
+saleTest('a refusal is in the ledger with its key and items', { units: { S: 1 } }, async (t, show) => {
   await hold(show, 'ann');
-  await fixture.reserve(show, 'bob', { key: 'late' });
+  await reserve(show, 'bob', { key: 'late' });
   t.match((await ledger(show)).at(-1), ['refuse', 'sale', String, 'bob', 'user', 'late', 'sold_out', [['S', 1]]]);
 });

@@ -1,23 +1,17 @@
 /** sale_move.lua: every legal and illegal move from one table, and what moves do to the books. */
 import type { SaleMove } from '../../../src/domain/sale.ts';
 import { LIMITS } from '../../../src/limits.ts';
-import type { EventType, SaleState } from '../../../src/protocol/messages.ts';
-import { HOST, outcome, refused, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
+import type { EventType, ReservationView, SaleState } from '../../../src/protocol/messages.ts';
+import { byHost, HOST, outcome, refused, StoreFixture, unitsMove, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('moves:');
-const { store, time, openShow, newSale, saleSpec } = fixture;
+const { test, showTest, saleTest, store, time, openShow, newSale, saleSpec } = fixture;
 const { reserve, hold, confirm, release, books, ledger, recordsOf, eventTypes, published } = fixture;
 
-interface Rule {
-  readonly move: SaleMove;
-  readonly from: readonly SaleState[];
-  /** The state afterwards, if it changes. */
-  readonly to?: SaleState;
-  readonly event: EventType;
-}
+/** `to` is the state afterwards, if it changes. */
+type Rule = Readonly<{ move: SaleMove; from: readonly SaleState[]; to?: SaleState; event: EventType }>;
 const NOT_OVER = ['draft', 'scheduled', 'open', 'paused'] as const;
 const SCHEDULE: SaleMove = { op: 'schedule', opensInMs: 60_000, durationMs: 60_000 };
-const UNITS: SaleMove = unitsMove(1);
 /** The state machine of src/README.md; all other moves are illegal. */
 const MACHINE: readonly Rule[] = [
   { move: SCHEDULE, from: ['draft', 'scheduled'], to: 'scheduled', event: 'sale.scheduled' },
@@ -27,7 +21,7 @@ const MACHINE: readonly Rule[] = [
   { move: { op: 'extend', byMs: 1_000 }, from: ['scheduled', 'open', 'paused'], event: 'sale.extended' },
   { move: { op: 'end' }, from: NOT_OVER, to: 'ended', event: 'sale.ended' },
   { move: { op: 'cancel' }, from: NOT_OVER, to: 'cancelled', event: 'sale.cancelled' },
-  { move: UNITS, from: NOT_OVER, event: 'sale.stocked' },
+  { move: unitsMove(1), from: NOT_OVER, event: 'sale.stocked' },
 ];
 /** The moves that lead from a draft to each state. */
 const REACH: Record<SaleState, readonly SaleMove[]> = {
@@ -41,10 +35,10 @@ const REACH: Record<SaleState, readonly SaleMove[]> = {
 
 let keys = 0;
 const move = (show: string, sale: string, what: SaleMove, key = `m${++keys}`) =>
-  store.moveSale(show, sale, what, { key, actor: HOST });
+  store.moveSale(show, sale, what, byHost(key));
 
 for (const [state, path] of Object.entries(REACH) as Array<[SaleState, readonly SaleMove[]]>) {
-  fixture.showTest(`every move of a sale that is ${state}`, async (t, show) => {
+  showTest(`every move of a sale that is ${state}`, async (t, show) => {
     for (const { move: what, from, to = state, event } of MACHINE) {
       const id = `${state}-${what.op}`;
       const name = `${what.op} when ${state}`;
@@ -67,14 +61,13 @@ for (const [state, path] of Object.entries(REACH) as Array<[SaleState, readonly 
   });
 }
 
-fixture.test('a repeated key returns its result and moves once; another body conflicts (I4)', async (t) => {
-  const show = await openShow();
+saleTest('a repeated key returns its result and moves once; another body conflicts (I4)', {}, async (t, show) => {
   const first = await move(show, 'sale', unitsMove(5), 'more');
   t.same(await move(show, 'sale', unitsMove(5), 'more'), first);
   t.equal(outcome(await move(show, 'sale', unitsMove(6), 'more')), 'idempotency_conflict');
   t.equal(outcome(await move(show, 'sale', { op: 'pause' }, 'more')), 'idempotency_conflict');
-  const creating = store.createSale(show, saleSpec({ id: 'x' }), { key: 'more', actor: HOST });
-  t.equal(outcome(await creating), 'idempotency_conflict', 'one key, one command');
+  const created = await store.createSale(show, saleSpec({ id: 'x' }), byHost('more'));
+  t.equal(outcome(created), 'idempotency_conflict', 'one key, one command');
   t.equal((await books(show)).allocated, 15);
   for (const op of ['pause', 'resume', 'end'] as const) {
     const result = await move(show, 'sale', { op }, op);
@@ -85,7 +78,7 @@ fixture.test('a repeated key returns its result and moves once; another body con
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'ended');
 });
 
-fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show) => {
+saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show) => {
   t.equal(outcome(await move('nowhere', 'sale', { op: 'pause' })), 'show_not_found');
   t.equal(outcome(await move(show, 'ghost', { op: 'pause' })), 'sale_not_found');
   t.equal(outcome(await move(show, 'sale', { op: 'units', sku: 'XXL', delta: 1 })), 'sku_not_found');
@@ -102,7 +95,7 @@ fixture.saleTest('unknown sale and SKU, mistakes in a move', {}, async (t, show)
   for (const what of wrong) t.equal(outcome(await move(show, 'sale', what)), 'invalid_request', JSON.stringify(what));
 });
 
-fixture.saleTest('units are added, and withdrawn only while they are free', { units: { S: 3 } }, async (t, show) => {
+saleTest('units are added, and withdrawn only while they are free', { units: { S: 3 } }, async (t, show) => {
   const held = await hold(show, 'ann');
   t.match(await move(show, 'sale', unitsMove(-3)), refused('insufficient_units', { sku: 'S', left: 2 }));
   unwrap(await move(show, 'sale', unitsMove(-2)));
@@ -113,35 +106,28 @@ fixture.saleTest('units are added, and withdrawn only while they are free', { un
   t.match(await move(show, 'sale', unitsMove(LIMITS.unitsPerSkuMax)), refused('limit_reached'));
 });
 
-fixture.test('sold out and stocked again are published once each', async (t) => {
+test('sold out and stocked again are published once each', async (t) => {
   const show = await openShow({ units: { S: 1, M: 1 }, perBuyer: 2 });
   const types = (work: () => Promise<unknown>) => eventTypes(show, work);
   t.same(await types(() => hold(show, 'ann', { key: 'k1' })), [], 'M is left');
-  let last: Awaited<ReturnType<typeof fixture.hold>> | undefined;
-  t.same(
-    await types(async () => {
-      last = await hold(show, 'ann', { key: 'k2', sku: 'M' });
-    }),
-    ['sale.sold_out'],
-  );
+  const last: ReservationView[] = [];
+  t.same(await types(async () => last.push(await hold(show, 'ann', { key: 'k2', sku: 'M' }))), ['sale.sold_out']);
   t.same(await types(() => reserve(show, 'bob')), []);
-  t.same(await types(async () => last && release(show, last)), ['sale.stocked']);
+  t.same(await types(() => Promise.all(last.map((held) => release(show, held)))), ['sale.stocked']);
   t.same(await types(() => hold(show, 'bob', { sku: 'M' })), ['sale.sold_out']);
   t.same(await types(() => move(show, 'sale', unitsMove(1))), ['sale.stocked']);
   t.same(await types(() => move(show, 'sale', unitsMove(-1))), ['sale.stocked', 'sale.sold_out']);
 });
 
-fixture.showTest('extend moves the end of the window; a duration counts from the real opening', async (t, show) => {
+showTest('extend moves the end of the window; a duration counts from the real opening', async (t, show) => {
   const planned = await newSale(show, { opensInMs: 600_000, durationMs: 60_000 });
   const extended = unwrap(await move(show, 'sale', { op: 'extend', byMs: 30_000 }));
   t.equal((extended.closesAt ?? 0) - (planned.closesAt ?? 0), 30_000);
   const opened = unwrap(await move(show, 'sale', { op: 'open' }));
   t.equal((opened.closesAt ?? 0) - (opened.opensAt ?? 0), 90_000, 'an early opening keeps the extension');
   t.equal(unwrap(await move(show, 'sale', { op: 'extend', byMs: 5_000 })).closesAt, (opened.closesAt ?? 0) + 5_000);
-  t.match(
-    await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs }),
-    refused('invalid_request', { latestClosesAt: Number }),
-  );
+  const tooLong = await move(show, 'sale', { op: 'extend', byMs: LIMITS.saleDurationMaxMs });
+  t.match(tooLong, refused('invalid_request', { latestClosesAt: Number }));
 
   await newSale(show, { id: 'endless', opensInMs: 0 });
   t.equal(outcome(await move(show, 'endless', { op: 'extend', byMs: 1_000 })), 'illegal_move', 'it has no end');
@@ -155,31 +141,21 @@ fixture.showTest('extend moves the end of the window; a duration counts from the
   t.equal(unwrap(await move(show, 'until', { op: 'open' })).closesAt, closesAt);
 });
 
-fixture.showTest('a move after a planned moment applies to the new state', async (t, show) => {
+showTest('a move after a planned moment applies to the new state', async (t, show) => {
   await newSale(show, { id: 'opens', opensInMs: 600_000, durationMs: 60_000 });
   await time.passMoment(show, 'opens', 'opensAt');
-  t.match(
-    await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 }),
-    refused('illegal_move', { state: 'open' }),
-  );
+  const late = await move(show, 'opens', { op: 'schedule', opensInMs: 900_000 });
+  t.match(late, refused('illegal_move', { state: 'open' }));
   await newSale(show, { id: 'closes' });
   await time.passMoment(show, 'closes', 'closesAt');
   t.match(await move(show, 'closes', { op: 'pause' }), refused('illegal_move', { state: 'ended' }));
   t.same(await fixture.saleStates(show), { opens: 'open', closes: 'ended' });
 });
 
-fixture.test('a cancel releases all holds', async (t) => {
+test('a cancel releases all holds', async (t) => {
   const count = 2 * LIMITS.sweepSliceMax + 7;
   const show = await openShow({ units: { S: count } });
-  const users = times(count, (i) => `u${i}`);
-  for (let from = 0; from < count; from += LIMITS.reserveBatchMax) {
-    await store.reserve(
-      show,
-      users
-        .slice(from, from + LIMITS.reserveBatchMax)
-        .map((user) => ({ user, key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] })),
-    );
-  }
+  await fixture.holdForEach(show, count);
   t.equal((await books(show)).held, count);
   const cancelled = unwrap(await move(show, 'sale', { op: 'cancel' }, 'cancel'));
   t.match(cancelled, { state: 'cancelled', skus: [{ available: count, held: 0 }] });

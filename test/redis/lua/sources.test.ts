@@ -12,10 +12,8 @@ const LUA_LOCALS_MAX = 200;
 const { scripts, parts } = readLuaFiles();
 const codeOf = (text: string): string => text.replace(/ *--.*$/gm, '');
 const headerOf = (text: string): string => text.slice(0, text.search(/^(?!--)/m));
-const all = [
-  ...Object.entries(scripts),
-  ...Object.entries(parts).map(([name, text]) => [`lib/${name}`, text] as const),
-];
+const partFiles = Object.entries(parts).map(([name, text]) => [`lib/${name}`, text] as const);
+const all = [...Object.entries(scripts), ...partFiles];
 
 t.test('every script has its header: purpose, arguments, what it returns', async (t) => {
   t.ok(Object.keys(scripts).length >= 10, 'the folder was read');
@@ -72,7 +70,6 @@ t.test('Redis gets one library with a function for each script', async (t) => {
 });
 
 const CONSTANT = /^(?:[A-Z][A-Z_]*(?:, )?)+$/;
-
 const namesIn = (text: string, pattern: RegExp): string[] =>
   [...codeOf(text).matchAll(pattern)].flatMap(([, names]) => names?.split(', ') ?? []);
 /** What a file keeps between calls: its locals, and fields of tables that a function sets. */
