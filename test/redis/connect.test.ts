@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
-import { type Result, StampedeError } from '../../src/protocol/codes.ts';
+import type { Result, StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { byHost, HOST, outcome, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
@@ -12,7 +12,7 @@ const SHOW = { id: 'show', title: 'T' };
 async function setUp(t: Test) {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
-  return { redis, client: redis.client(), refusal: () => refusalOf(connectStore({ url: redis.url })) };
+  return { redis, client: redis.client(), refusal: () => refusalOf(redis.url) };
 }
 
 async function storeOf(t: Test, { url }: RedisServer): Promise<ConnectedStore> {
@@ -21,14 +21,12 @@ async function storeOf(t: Test, { url }: RedisServer): Promise<ConnectedStore> {
   return store;
 }
 
-async function refusalOf(connecting: Promise<ConnectedStore>): Promise<string> {
-  try {
-    await (await connecting).close();
-    return 'accepted';
-  } catch (error) {
-    return error instanceof StampedeError ? `${error.failure.code}: ${error.failure.message}` : String(error);
-  }
-}
+/** Returns why connecting is refused, or `accepted`. */
+const refusalOf = (url: string): Promise<string> =>
+  connectStore({ url }).then(
+    (store) => store.close().then(() => 'accepted'),
+    ({ failure }: StampedeError) => `${failure.code}: ${failure.message}`,
+  );
 
 t.test('every eviction policy except noeviction is refused with the reason', async (t) => {
   const { client, refusal } = await setUp(t);

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
-import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
+import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { RelayMessage } from '../../src/domain/show-log.ts';
 import { LIMITS } from '../../src/limits.ts';
 import type { Result } from '../../src/protocol/codes.ts';
@@ -36,10 +36,8 @@ export const unitsMove = (delta: number) => ({ op: 'units', sku: 'S', delta }) a
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
   Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
-export const times = <T>(count: number, make: (i: number) => T): T[] =>
-  Array.from({ length: count }, (_, i) => make(i));
-export const pluck = <T, K extends keyof T>(list: readonly T[], field: K): Array<T[K]> =>
-  list.map((each) => each[field]);
+export const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
+export const pluck = <T, K extends keyof T>(list: readonly T[], field: K) => list.map((each) => each[field]);
 export const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b);
 export const range = (count: number, from = 0, step = 1): number[] => times(count, (i) => from + i * step);
 
@@ -159,35 +157,21 @@ export class StoreFixture {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
     this.#recorders.set(id, await CommitRecorder.of(this.store, id));
-    unwrap(
-      await this.store.putProduct(
-        id,
-        { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] },
-        HOST,
-      ),
-    );
+    const product = { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] };
+    unwrap(await this.store.putProduct(id, product, HOST));
     return id;
   };
 
   /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
   readonly saleSpec = (more: SaleOptions = {}): SaleSpec => {
     const { units = { S: 10 }, ...rest } = more;
-    const skus = Object.entries(units).map(([sku, quantity]) => ({
-      sku,
-      product: 'p',
-      price: 1000,
-      ...(typeof quantity === 'number' ? { quantity } : { quantity: 10, ...quantity }),
-    }));
+    const skus = Object.entries(units).map(([sku, quantity]) => {
+      const changed = typeof quantity === 'number' ? { quantity } : quantity;
+      return { sku, product: 'p', price: 1000, quantity: 10, ...changed };
+    });
     const timed = ['opensAt', 'opensInMs', 'closesAt', 'durationMs'].some((field) => field in rest);
-    return {
-      id: 'sale',
-      title: 'Flash',
-      currency: 'EUR',
-      perBuyer: 1,
-      ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }),
-      skus,
-      ...rest,
-    };
+    const window = timed ? {} : { opensInMs: 0, durationMs: 600_000 };
+    return { id: 'sale', title: 'Flash', currency: 'EUR', perBuyer: 1, ...window, skus, ...rest };
   };
 
   readonly newSale = async (show: string, more: SaleOptions = {}): Promise<SaleBooks> => {
@@ -247,11 +231,7 @@ export class StoreFixture {
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
   };
 
-  readonly books = async (
-    show: string,
-    sku = 'S',
-    sale = 'sale',
-  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> => {
+  readonly books = async (show: string, sku = 'S', sale = 'sale') => {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;

@@ -9,12 +9,10 @@ import { until } from '../../support/until.ts';
 const fixture = await StoreFixture.open('log:');
 const { showTest, store, client, time, listen, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-const batch = (node: string, texts: string[], at = 1_000) => ({
-  node,
-  at,
-  count: texts.length,
-  items: Buffer.concat(texts.map((text, i) => packr.pack([i, i, 'Ann', text]))),
-});
+const batch = (node: string, texts: string[]) => {
+  const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, 'Ann', text])));
+  return { node, at: 1_000, count: texts.length, items };
+};
 
 showTest('events after a position are complete and in order, or null', async (t, show) => {
   const { epoch } = unwrap(await store.load(show)).snapshot;
