@@ -4,7 +4,8 @@ import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { Result, StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
-import { byHost, HOST, outcome, unwrap } from '../support/store-fixture.ts';
+import { listen } from '../support/listen.ts';
+import { byHost, HOST, outcome, pluck, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
 
 const SHOW = { id: 'show', title: 'T' };
@@ -147,11 +148,10 @@ t.test('without Redis at start every call returns a code, and works when Redis a
   await until(() => store.trouble() === null, 'the store is ready');
   t.equal(store.durability(), 'everysec');
   t.equal(unwrap(await store.createShow(spec, HOST)).id, 'show');
-  const received: string[] = [];
-  unwrap(await store.subscribe('show', { onMessage: ({ kind }) => received.push(kind), onResync() {} }));
+  const { received } = await listen(store, 'show');
   unwrap(await store.announce('show', 'hello', HOST));
   await until(() => received.length > 0, 'a message');
-  t.same(received, ['commit']);
+  t.same(pluck(received, 'kind'), ['commit']);
 });
 
 t.test('a closed store returns a code instead of hanging', async (t) => {

@@ -7,11 +7,9 @@ import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
-import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
-import type { RelayMessage } from '../../src/domain/show-log.ts';
-import { LIMITS } from '../../src/limits.ts';
+import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView, SaleState, ShowEvent } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView, SaleState } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import { CommitRecorder } from './commit-recorder.ts';
@@ -36,13 +34,11 @@ export const unitsMove = (delta: number) => ({ op: 'units', sku: 'S', delta }) a
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
   Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
-export const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
-export const pluck = <T, K extends keyof T>(list: readonly T[], field: K) => list.map((each) => each[field]);
+export const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i));
+export const pluck = <T, K extends keyof T>(list: readonly T[], field: K): Array<T[K]> =>
+  list.map((each) => each[field]);
 export const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b);
-export const range = (count: number, from = 0, step = 1): number[] => times(count, (i) => from + i * step);
-
-/** The key and the actor of a command of the host. */
-export const byHost = (key: string) => ({ key, actor: HOST });
 
 /** Returns the code of a refusal, `replayed` or `ok`. */
 export function outcome(result: Result<unknown> | undefined): string {
@@ -55,6 +51,9 @@ export function outcome(result: Result<unknown> | undefined): string {
 export const refused = (code: string, details: object = {}) => ({ ok: false, error: { code, details } });
 /** Returns what a repeated key gets after this first result. */
 export const replayOf = (first: object) => ({ ok: true, value: { ...first, replayed: true } });
+/** Returns the key and the actor of a command of the host. */
+export const byHost = (key: string) => ({ key, actor: HOST });
+export const range = (count: number, from = 0, step = 1): number[] => times(count, (i) => from + i * step);
 
 export function unwrap<T>(result: Result<T>): T {
   if (!result.ok)
@@ -117,7 +116,11 @@ export class StoreFixture {
     this.test(name, async (t) => run(t, await this.openShow(sale)));
 
   async checkInvariants(t: Test, show: string): Promise<void> {
-    t.same(await this.violationsOf(show), [], `${show}: the ledger has no violation, the commits are correct`);
+    t.same(
+      await this.violationsOf(show),
+      [],
+      `${show}: the ledger has no violation, the published commits are correct`,
+    );
   }
 
   /** Stops recording a show. Returns what is wrong with its ledger, its log or its commits. */
@@ -157,21 +160,35 @@ export class StoreFixture {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
     this.#recorders.set(id, await CommitRecorder.of(this.store, id));
-    const product = { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] };
-    unwrap(await this.store.putProduct(id, product, HOST));
+    unwrap(
+      await this.store.putProduct(
+        id,
+        { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] },
+        HOST,
+      ),
+    );
     return id;
   };
 
   /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
   readonly saleSpec = (more: SaleOptions = {}): SaleSpec => {
     const { units = { S: 10 }, ...rest } = more;
-    const skus = Object.entries(units).map(([sku, quantity]) => {
-      const changed = typeof quantity === 'number' ? { quantity } : quantity;
-      return { sku, product: 'p', price: 1000, quantity: 10, ...changed };
-    });
+    const skus = Object.entries(units).map(([sku, quantity]) => ({
+      sku,
+      product: 'p',
+      price: 1000,
+      ...(typeof quantity === 'number' ? { quantity } : { quantity: 10, ...quantity }),
+    }));
     const timed = ['opensAt', 'opensInMs', 'closesAt', 'durationMs'].some((field) => field in rest);
-    const window = timed ? {} : { opensInMs: 0, durationMs: 600_000 };
-    return { id: 'sale', title: 'Flash', currency: 'EUR', perBuyer: 1, ...window, skus, ...rest };
+    return {
+      id: 'sale',
+      title: 'Flash',
+      currency: 'EUR',
+      perBuyer: 1,
+      ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }),
+      skus,
+      ...rest,
+    };
   };
 
   readonly newSale = async (show: string, more: SaleOptions = {}): Promise<SaleBooks> => {
@@ -201,13 +218,6 @@ export class StoreFixture {
     return result;
   };
 
-  /** Makes holds of one S for buyers u0, u1, …, in batches. */
-  readonly holdForEach = async (show: string, count: number): Promise<void> => {
-    const requests = times(count, (i) => ({ user: `u${i}`, key: 'k', sale: 'sale', lines: items({ S: 1 }) }));
-    for (let from = 0; from < count; from += LIMITS.reserveBatchMax)
-      await this.store.reserve(show, requests.slice(from, from + LIMITS.reserveBatchMax));
-  };
-
   readonly hold = async (show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> =>
     unwrap(await this.reserve(show, user, options)).reservation;
 
@@ -231,7 +241,11 @@ export class StoreFixture {
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
   };
 
-  readonly books = async (show: string, sku = 'S', sale = 'sale') => {
+  readonly books = async (
+    show: string,
+    sku = 'S',
+    sale = 'sale',
+  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> => {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;
@@ -239,16 +253,9 @@ export class StoreFixture {
   };
 
   /** Returns the whole event log. */
-  readonly eventsOf = async (show: string): Promise<ShowEvent[]> => {
+  readonly eventsOf = async (show: string) => {
     const { epoch } = unwrap(await this.store.load(show)).snapshot;
     return unwrap(await this.store.eventsAfter(show, epoch, 0)) ?? [];
-  };
-
-  /** Collects the messages that a subscriber receives. */
-  readonly listen = async (show: string) => {
-    const received: RelayMessage[] = [];
-    const onMessage = (message: RelayMessage) => void received.push(message);
-    return { received, ...unwrap(await this.store.subscribe(show, { onMessage, onResync() {} })) };
   };
 
   /** Returns the state of each sale by its id. */

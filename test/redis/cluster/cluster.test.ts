@@ -1,9 +1,9 @@
 /** Shows on three masters: scripts, relay and verification work on each. */
 import t from 'tap';
-import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { ok } from '../../../src/protocol/codes.ts';
 import { connectStore } from '../../../src/redis/index.ts';
 import { startCluster } from '../../support/cluster.ts';
+import { listen } from '../../support/listen.ts';
 import { byHost, HOST, outcome, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
@@ -19,11 +19,9 @@ const SHOWS = ['ant', 'bee', 'cat', 'dog', 'eel', 'fox'];
 t.test('shows on every master are sold out, received by another node, and verified', async (t) => {
   t.equal(store.trouble(), null);
   for (const show of SHOWS) {
-    const received: RelayMessage[] = [];
-    const onMessage = (message: RelayMessage) => void received.push(message);
     unwrap(await store.createShow({ id: show, title: show, brands: [{ id: 'b', name: 'B' }] }, HOST));
     unwrap(await store.putProduct(show, { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, HOST));
-    unwrap(await other.subscribe(show, { onMessage, onResync() {} }));
+    const { received } = await listen(other, show);
     const skus = [{ sku: 'S', product: 'p', price: 100, quantity: 3 }];
     const sale = { id: 'sale', title: 'Flash', currency: 'EUR', opensInMs: 0, durationMs: 60_000, skus };
     unwrap(await store.createSale(show, sale, byHost('k')));

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
 import type { ChatAppend, ChatBatch } from '../../../src/domain/chat.ts';
 import type { ConnectedStore } from '../../../src/redis/index.ts';
+import { listen } from '../../support/listen.ts';
 import { range, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('cap:');
@@ -35,7 +36,7 @@ showTest('below the cap all messages are shown, up to the last one that fits', a
 });
 
 showTest('above the cap an even sample is shown, the same in history and relay (C-8.4)', async (t, show) => {
-  const { received } = await fixture.listen(show);
+  const { received } = await listen(store, show);
   const shown = (await shownOf(show, batch(200, 50, [0, 1, 77]))) ?? [];
   t.equal(shown.length, 50);
   for (const marked of [0, 1, 77]) t.ok(shown.includes(marked), 'marked messages are always in it');

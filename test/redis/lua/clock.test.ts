@@ -1,7 +1,7 @@
 /** tick.lua and lib/due.lua: what time does, once, in slices, whichever script comes first. */
 import { LIMITS } from '../../../src/limits.ts';
 import type { Result } from '../../../src/protocol/codes.ts';
-import { byHost, items, outcome, StoreFixture, unwrap } from '../../support/store-fixture.ts';
+import { byHost, items, outcome, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('clock:');
 const { test, showTest, saleTest, store, client, time, openShow, newShow, newSale, saleSpec, connectAnother } = fixture;
@@ -112,7 +112,7 @@ test('many expired holds are swept in slices, by every script call', async (t) =
   const rest = 7;
   const count = 2 * LIMITS.sweepSliceMax + rest;
   const show = await openShow({ units: { S: count + 1 } });
-  await fixture.holdForEach(show, count);
+  await Promise.all(times(count, (i) => hold(show, `u${i}`)));
   t.equal(await time.passAllDeadlines(show), count);
   const first = unwrap(await store.tick(show));
   t.equal(first.done, LIMITS.sweepSliceMax);

@@ -3,11 +3,12 @@ import { Packr } from 'msgpackr';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { pack } from '../../../src/redis/records.ts';
+import { listen } from '../../support/listen.ts';
 import { HOST, outcome, pluck, range, StoreFixture, sorted, times, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
 const fixture = await StoreFixture.open('log:');
-const { showTest, store, client, time, listen, connectAnother } = fixture;
+const { showTest, store, client, time, connectAnother } = fixture;
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const batch = (node: string, texts: string[]) => {
   const items = Buffer.concat(texts.map((text, i) => packr.pack([i, i, 'Ann', text])));
@@ -55,7 +56,7 @@ showTest('concurrent writers get every number once', async (t, show) => {
 
 showTest('chat ids continue over batches and nodes, and the relay carries the same bytes', async (t, show) => {
   const other = await connectAnother();
-  const { received } = await listen(show);
+  const { received } = await listen(store, show);
   const [a, b, c] = [batch('n1', ['one', 'two', 'three']), batch('n2', ['four']), batch('n1', ['five', 'six'])];
   t.same(unwrap(await store.appendChat(show, a, ['ann', 'bob', 'ann'])), { firstId: 1 });
   t.same(unwrap(await other.appendChat(show, b, ['cyd'])), { firstId: 4 });
@@ -97,7 +98,7 @@ showTest('the chat history is bounded: the newest messages of the newest batches
 
 showTest('viewers are summed over nodes, hearts over time, and only changes are published', async (t, show) => {
   const other = await connectAnother();
-  const { received } = await listen(show);
+  const { received } = await listen(store, show);
   const reports = [
     { at: store, node: 'n1', viewers: 30, hearts: 0, counts: { viewers: 30, peak: 30, hearts: 0, unique: 0 } },
     { at: other, node: 'n2', viewers: 12, hearts: 7, counts: { viewers: 42, peak: 42, hearts: 7, unique: 0 } },
@@ -124,7 +125,7 @@ showTest('unique viewers are counted once, over nodes and visits, within a few p
   t.equal(unwrap(await store.reportCounts(show, 'n1', 3, 0, users(0, 3))).counts.unique, 3);
   t.equal(unwrap(await other.reportCounts(show, 'n2', 2, 0, users(1, 5))).counts.unique, 5, 'two of them were known');
   t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0)).counts.unique, 5, 'users stay counted');
-  const { received } = await listen(show);
+  const { received } = await listen(store, show);
   t.equal(unwrap(await store.reportCounts(show, 'n1', 0, 0, users(0, 5))).counts.unique, 5);
   for (let from = 0; from < 20_000; from += LIMITS.uniquesPerReportMax)
     await store.reportCounts(show, 'n1', 0, 0, users(from, from + LIMITS.uniquesPerReportMax));
@@ -157,8 +158,8 @@ showTest('after one listener unsubscribes, the other still receives messages', a
     list
       .flatMap((message) => (message.kind === 'commit' ? message.commit.events : []))
       .flatMap(({ type, data }) => (type === 'announcement' ? [String(data.text)] : []));
-  const { received } = await listen(show);
-  const { received: brief, unsubscribe } = await listen(show);
+  const { received } = await listen(store, show);
+  const { received: brief, unsubscribe } = await listen(store, show);
   await store.announce(show, 'to both', HOST);
   await until(() => announcements(brief).length >= 1, 'messages of the relay');
   await unsubscribe();

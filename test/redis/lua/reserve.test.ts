@@ -1,5 +1,6 @@
 /** reserve.lua: all its results, through the store. */
 import { LIMITS } from '../../../src/limits.ts';
+import { listen } from '../../support/listen.ts';
 import { items, outcome, pluck, refused, replayOf, StoreFixture, times, unwrap } from '../../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('reserve:');
@@ -30,7 +31,7 @@ saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M
 
 test('the commit names the origin of new holds, separate from other changes', async (t) => {
   const show = await openShow({ units: { S: 10 } });
-  const { received, unsubscribe } = await fixture.listen(show);
+  const { received, unsubscribe } = await listen(store, show);
   const expired = await hold(show, 'ann');
   await time.passDeadlineUnderLoad(show, expired.id);
   const request = { user: 'bob', key: 'k', sale: 'sale', lines: items({ S: 1 }) };
