@@ -8,10 +8,7 @@ import type { Frame } from '../../src/protocol/messages.ts';
 import { newEncodeCounts } from '../support/encode-counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-export interface Published {
-  readonly topic: string;
-  readonly frame: Frame;
-}
+export type Published = { readonly topic: string; readonly frame: Frame };
 
 export function laneFixture() {
   const clock = new ManualClock();

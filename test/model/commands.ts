@@ -134,11 +134,10 @@ class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
 const count = (outcomes: Map<string, number>, what: string): void =>
   void outcomes.set(what, (outcomes.get(what) ?? 0) + 1);
 
-function resultProblems(step: Step, expected: readonly StepResult[], found: readonly StepResult[]): string[] {
-  return isDeepStrictEqual(expected, found)
+const resultProblems = (step: Step, expected: readonly StepResult[], found: readonly StepResult[]): string[] =>
+  isDeepStrictEqual(expected, found)
     ? []
     : [`${step.do}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
-}
 
 const weighted = <T>(...choices: Array<[weight: number, arbitrary: fc.Arbitrary<T>]>): fc.Arbitrary<T> =>
   fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));

@@ -19,7 +19,7 @@ const stores = [
 ];
 if (long) t.setTimeout(3_600_000);
 
-for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
+for (let seed = first; seed < first + (long ? 50 : 4); seed++)
   fixture.test(`concurrent clients, seed ${seed}`, async (t) => {
     const show = await fixture.openShow({ units: { S: 12, M: 6 }, perBuyer: 3 });
     // The ledger must be right at every moment, so it is replayed while the clients run.
@@ -56,4 +56,3 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++) {
     for (const expected of ['reserve ok', 'reserve sold_out', 'reserve limit_exceeded', 'confirm ok', 'release ok'])
       t.ok(clients.outcomes.has(expected), `the clients met "${expected}"`);
   });
-}

@@ -12,10 +12,7 @@ import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult
 const HOST = 'host:model';
 const FAR_MS = 600_000;
 
-export interface Observed {
-  sales: SaleBooks[];
-  holdings: Array<BuyerHoldings & { user: string }>;
-}
+export type Observed = { sales: SaleBooks[]; holdings: Array<BuyerHoldings & { user: string }> };
 
 export class RealEngine {
   readonly show: string;
@@ -179,17 +176,16 @@ function learnOffers(
 }
 
 /** I1, from the real books alone. */
-function conservation({ id, skus }: SaleBooks): string[] {
-  return skus.flatMap(({ sku, allocated, available, held, sold, withdrawn }) =>
+const conservation = ({ id, skus }: SaleBooks): string[] =>
+  skus.flatMap(({ sku, allocated, available, held, sold, withdrawn }) =>
     Math.min(available, held, sold, withdrawn) < 0 || available + held + sold + withdrawn !== allocated
       ? [`I1 broken: ${id}/${sku}`]
       : [],
   );
-}
 
 /** I2, from the real reservations alone. */
-function limits(user: string, reservations: readonly ReservationView[], sales: readonly SaleBooks[]): string[] {
-  return sales.flatMap(({ id, perBuyer, skus }) => {
+const limits = (user: string, reservations: readonly ReservationView[], sales: readonly SaleBooks[]): string[] =>
+  sales.flatMap(({ id, perBuyer, skus }) => {
     const lines = reservations.filter(({ sale }) => sale === id).flatMap(({ lines }) => lines);
     const units = (sku?: string): number =>
       lines.reduce((sum, line) => sum + (sku === undefined || sku === line.sku ? line.qty : 0), 0);
@@ -197,7 +193,6 @@ function limits(user: string, reservations: readonly ReservationView[], sales: r
       units() > perBuyer || skus.some((books) => books.perBuyer !== undefined && units(books.sku) > books.perBuyer);
     return over ? [`I2 broken: ${user} has ${units()} units in ${id}`] : [];
   });
-}
 
 const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 const bySku = (a: Item, b: Item): number => (a.sku < b.sku ? -1 : 1);

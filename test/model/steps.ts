@@ -7,12 +7,7 @@ export const HOLD_MS = 600_000;
 /** Names a reservation without its id: `r` for a reserve, `w` for an offer, then user and key. */
 export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
 
-export interface Ask {
-  user: string;
-  key: string;
-  sale: string;
-  lines: Item[];
-}
+export type Ask = { user: string; key: string; sale: string; lines: Item[] };
 export interface Plan {
   sale: string;
   opens: 'draft' | 'later' | 'now';

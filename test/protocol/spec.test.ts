@@ -136,9 +136,8 @@ t.test('every rule is cited by a test name', async (t) => {
 });
 
 t.test('the protocol folder runs in browsers: it imports nothing of Node and nothing of ours', async (t) => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts'))) {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.ts')))
     t.notMatch(readFileSync(join(folder, file), 'utf8'), /from '(node:|\.\.\/)|\bBuffer\b|\bprocess\./, file);
-  }
 });
 
 function errorOf(value: unknown): string {

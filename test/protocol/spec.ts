@@ -23,10 +23,7 @@ export const rows = SPEC.split('\n')
 
 const numbers = [...SPEC.matchAll(/^(?:### |- \*\*)([A-Z]-\d+(?:\.\d+)?)\b/gm)].map(([, number]) => number ?? '');
 /** `all` includes the numbers of groups; `statements` are the rules that a test must prove. */
-export const RULES = {
-  all: numbers,
-  statements: numbers.filter((number) => !numbers.includes(`${number}.1`)),
-};
+export const RULES = { all: numbers, statements: numbers.filter((number) => !numbers.includes(`${number}.1`)) };
 
 export function citedRules(): Array<{ rule: string; name: string; file: string }> {
   const files = readdirSync(TESTS, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

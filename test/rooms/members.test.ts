@@ -23,10 +23,7 @@ const change = (view: ReservationView): ReservationChange => ({
 const decided = (reservation: ReservationView, replayed = false): Result<Decision> =>
   ok({ reservation, replayed, durability: 'always', epoch: 'e' });
 
-interface LookupCall {
-  readonly users: readonly string[];
-  readonly reply: (holdings: BuyerHoldings[]) => void;
-}
+type LookupCall = { readonly users: readonly string[]; readonly reply: (holdings: BuyerHoldings[]) => void };
 
 interface Joined {
   readonly member: Member;

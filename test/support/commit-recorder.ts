@@ -132,12 +132,11 @@ function sum(commits: readonly Recorded[]): {
   return { sales, reservations };
 }
 
-function numbering(events: readonly ShowEvent[], after: number): string[] {
-  return events.flatMap(({ offset, at }, i) => [
+const numbering = (events: readonly ShowEvent[], after: number): string[] =>
+  events.flatMap(({ offset, at }, i) => [
     ...(offset === after + 1 + i ? [] : [`event ${i + 1} has offset ${offset}, expected ${after + 1 + i}`]),
     ...(at >= (events[i - 1]?.at ?? 0) ? [] : [`event ${offset} is older than the one before it`]),
   ]);
-}
 
 const textOf = (sale: SaleValues | undefined): string =>
   JSON.stringify(sale && { ...sale, left: Object.entries(sale.left).sort(([a], [b]) => (a < b ? -1 : 1)) });

@@ -37,10 +37,7 @@ export interface FinalState {
 }
 
 export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unrequested' | 'key';
-export interface Violation {
-  kind: ViolationKind;
-  text: string;
-}
+export type Violation = { kind: ViolationKind; text: string };
 
 interface Hold {
   user: string;

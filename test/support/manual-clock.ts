@@ -1,10 +1,7 @@
 /** A clock that the test advances. */
 import type { Clock, Timer } from '../../src/domain/clock.ts';
 
-interface Armed {
-  readonly atMs: number;
-  readonly run: () => void;
-}
+type Armed = { readonly atMs: number; readonly run: () => void };
 
 export class ManualClock implements Clock {
   time = 1_000;

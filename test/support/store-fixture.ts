@@ -19,13 +19,7 @@ export const HOST = 'host:test';
 
 export type SaleOptions = Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> };
 
-export interface ReserveOptions {
-  key?: string;
-  sale?: string;
-  sku?: string;
-  qty?: number;
-  lines?: Item[];
-}
+export type ReserveOptions = { key?: string; sale?: string; sku?: string; qty?: number; lines?: Item[] };
 
 /** Returns the move that adds or withdraws units of S. */
 export const unitsMove = (delta: number) => ({ op: 'units', sku: 'S', delta }) as const;
