@@ -4,8 +4,7 @@ import { checkProduct } from '../../src/domain/product.ts';
 import { checkSaleMove, checkSaleSpec, isCurrency, type SaleMove, type SaleSpec } from '../../src/domain/sale.ts';
 import { checkShowPatch, checkShowSpec, type ShowSpec } from '../../src/domain/show.ts';
 import { LIMITS } from '../../src/limits.ts';
-import type { Failure } from '../../src/protocol/codes.ts';
-import type { Product } from '../../src/protocol/messages.ts';
+import type { Failure, Product } from '../../src/protocol/index.ts';
 
 const now = 1_800_000_000_000;
 const hour = 3_600_000;

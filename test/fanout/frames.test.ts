@@ -2,8 +2,7 @@ import { decode as msgpackDecode } from '@msgpack/msgpack';
 import t from 'tap';
 import { chatFrames, EventEntry, type OutgoingFrame, splicedFrame } from '../../src/fanout/frames.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { inflate } from '../../src/protocol/codec.ts';
-import type { ChatGroup, Frame } from '../../src/protocol/messages.ts';
+import { type ChatGroup, type Frame, inflate } from '../../src/protocol/index.ts';
 import { newEncodeCounts } from '../support/encode-counts.ts';
 import { chatPiece, idRange, inventChat, type Message } from './chat-fixture.ts';
 

@@ -3,11 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { SaleMove } from '../../src/domain/sale.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
-import type { EngineModel } from './engine-model.ts';
-import { differences, type RealEngine } from './real-engine.ts';
-import type { Handle, Plan, Step, StepResult } from './steps.ts';
+import type { StoreFixture } from '../support/store-fixture.ts';
+import { EngineModel } from './engine-model.ts';
+import { differences, RealEngine } from './real-engine.ts';
+import { type Handle, type Plan, type Step, type StepResult, USERS } from './steps.ts';
 
-export const USERS = ['u0', 'u1', 'u2', 'u3'];
 const FAR_MS = 600_000;
 
 /** Names a reservation by its number (`pick`): which ones will exist is not known yet. */
@@ -31,6 +31,14 @@ export interface Run {
   history: Step[];
   /** How often each step had each result. */
   outcomes: Map<string, number>;
+}
+
+/** Opens a show with the first sales, in the model and on the real scripts. */
+export async function startRun(fixture: StoreFixture, stores: Run['stores'], outcomes: Run['outcomes'] = new Map()) {
+  const real = new RealEngine(await fixture.newShow(), fixture.time);
+  const [model, run]: [EngineModel, Run] = [new EngineModel(), { real, stores, history: [], outcomes }];
+  for (const step of replay(...openings)) await step.run(model, run);
+  return { model, run };
 }
 
 /** Returns null if the step cannot happen now: nothing to repeat, no planned moment. */
@@ -63,11 +71,9 @@ function resolve(draft: Single, model: EngineModel, { real, history }: Run): Ste
     }
     case 'arrive': {
       const sale = model.sales[draft.sale];
-      const planned =
-        draft.moment === 'opensAt'
-          ? sale?.state === 'scheduled' && sale.opens !== 'never'
-          : (sale?.state === 'open' || sale?.state === 'paused') && sale.closes !== 'never';
-      return planned ? draft : null;
+      const isPlanned = sale?.[draft.moment === 'opensAt' ? 'opens' : 'closes'] !== 'never';
+      const states = draft.moment === 'opensAt' ? ['scheduled'] : ['open', 'paused'];
+      return sale && isPlanned && states.includes(sale.state) ? draft : null;
     }
     default:
       return draft;
@@ -96,15 +102,14 @@ class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
     const results = await Promise.all(steps.map((step, i) => run.real.apply(step, run.stores[i] ?? run.stores[0])));
-    for (const [i, step] of steps.entries()) {
+    for (const [i, step] of steps.entries())
       for (const { code, replayed } of results[i] ?? [])
         count(run.outcomes, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);
-    }
     run.history.push(...steps.filter((step) => !movesTime(step)));
     const observed = await run.real.observe(run.stores[0]);
     // Raced steps may have run in either order; one of them must explain results and books.
-    const inOrder = steps.map((_, i) => i);
-    const complaints: string[][] = [];
+    const inOrder = [...steps.keys()];
+    const complaints: string[] = [];
     for (const order of steps.length > 1 ? [inOrder, inOrder.toReversed()] : [inOrder]) {
       const tried = model.clone();
       const expected: StepResult[][] = [];
@@ -119,11 +124,9 @@ class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
         for (const [handle, id] of ids) run.real.ids.set(handle, id);
         return;
       }
-      complaints.push(problems);
+      complaints.push(problems.join('\n'));
     }
-    throw new Error(
-      `after ${this}:\n${complaints.map((problems) => problems.join('\n')).join('\n-- or in the other order --\n')}`,
-    );
+    throw new Error(`after ${this}:\n${complaints.join('\n-- or in the other order --\n')}`);
   }
 
   toString(): string {
@@ -147,17 +150,12 @@ const pick = fc.nat({ max: 30 });
 const sale = fc.constantFrom('a', 'a', 'a', 'a', 'a', 'b', 'b', 'b', 'c');
 const user = fc.constantFrom(...USERS);
 const sku = weighted([6, fc.constant('S')], [4, fc.constant('M')], [1, fc.constant('ghost')]);
-const item = fc.record({ sku, qty: fc.integer({ min: 1, max: 2 }) });
+const oneTo = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max });
+const item = fc.record({ sku, qty: oneTo(2) });
 const ask = fc.record({ user, key: name('k', 6), sale, lines: fc.array(item, { minLength: 1, maxLength: 3 }) });
 const length = fc.option(fc.constant({ durationMs: FAR_MS }), { nil: {} });
-const units = fc.record(
-  {
-    quantity: fc.integer({ min: 1, max: 4 }),
-    price: fc.constantFrom(0, 250, 1999),
-    perBuyer: fc.integer({ min: 1, max: 3 }),
-  },
-  { requiredKeys: ['quantity', 'price'] },
-);
+const [quantity, price, perBuyer] = [oneTo(4), fc.constantFrom(0, 250, 1999), oneTo(3)];
+const units = fc.record({ quantity, price, perBuyer }, { requiredKeys: ['quantity', 'price'] });
 const move = weighted<SaleMove>(
   [3, length.map((more) => ({ op: 'schedule', opensInMs: FAR_MS, ...more }))],
   [3, length.map((more) => ({ op: 'open', ...more }))],
@@ -181,11 +179,10 @@ const draft = <K extends Drawn['do']>(what: K, fields: Fields<Extract<Drawn, { d
   fc.record({ do: fc.constant(what), ...fields }) as fc.Arbitrary<Single>;
 
 /** Each buyer waits for one SKU only: the order between two waitlists is not specified. */
-const skuOf = (who: string): string => (who < 'u2' ? 'S' : 'M');
 const waiting = (what: 'join' | 'leave', max: number): fc.Arbitrary<Single> =>
   fc
-    .record({ user, key: name('w', 4), sale, qty: fc.integer({ min: 1, max }) })
-    .map((rest) => ({ do: what, sku: skuOf(rest.user), ...rest }));
+    .record({ user, key: name('w', 4), sale, qty: oneTo(max) })
+    .map((rest) => ({ do: what, sku: rest.user < 'u2' ? 'S' : 'M', ...rest }));
 
 const single: Array<[weight: number, draft: fc.Arbitrary<Single>]> = [
   [1, draft('create', { key: name('s', 12), plan })],
@@ -206,31 +203,20 @@ const single: Array<[weight: number, draft: fc.Arbitrary<Single>]> = [
 const anySingle = weighted(...single);
 const race = fc.tuple(anySingle, anySingle).map((both): Draft => ({ do: 'race', both }));
 /** An open sale and a draft, so that runs start where it matters. */
-const creation = (key: string, plan: Plan): Step => ({ do: 'create', key, plan });
-const openings = [
-  creation('opening a', {
-    ...{ sale: 'a', opens: 'now', ends: true, perBuyer: 4 },
-    units: { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } },
-  }),
-  creation('opening b', {
-    ...{ sale: 'b', opens: 'draft', ends: false, perBuyer: 3 },
-    units: { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } },
-  }),
+const unitsOfA = { S: { quantity: 3, price: 1999 }, M: { quantity: 3, price: 250, perBuyer: 2 } };
+const unitsOfB = { S: { quantity: 2, price: 100 }, M: { quantity: 1, price: 0 } };
+const openings: Step[] = [
+  { do: 'create', key: 'opening a', plan: { sale: 'a', opens: 'now', ends: true, perBuyer: 4, units: unitsOfA } },
+  { do: 'create', key: 'opening b', plan: { sale: 'b', opens: 'draft', ends: false, perBuyer: 3, units: unitsOfB } },
 ];
 
-export async function open(model: EngineModel, run: Run): Promise<void> {
-  for (const step of openings) await new StepCommand(step).run(model, run);
-}
 /** Returns commands for steps as a failed run printed them. */
 export const replay = (...steps: Draft[]): Array<fc.AsyncCommand<EngineModel, Run>> =>
   steps.map((step) => new StepCommand(step));
 
 /** Each kind of step as often as its weight says. */
-const drafts = [...single, [6, race] as const].flatMap(([weight, draft]) =>
-  Array<fc.Arbitrary<Draft>>(weight).fill(draft),
+const drafts = [...single, [6, race] as const].flatMap(([weight, draft]: readonly [number, fc.Arbitrary<Draft>]) =>
+  Array.from({ length: weight }, () => draft.map((each) => new StepCommand(each))),
 );
 export const commands = (maxCommands: number): fc.Arbitrary<Iterable<fc.AsyncCommand<EngineModel, Run>>> =>
-  fc.commands(
-    drafts.map((arbitrary) => arbitrary.map((draft) => new StepCommand(draft))),
-    { maxCommands, size: 'max' },
-  );
+  fc.commands(drafts, { maxCommands, size: 'max' });

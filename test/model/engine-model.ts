@@ -13,6 +13,7 @@ interface Sku extends Books {
   perBuyer: number;
 }
 type Moment = 'never' | 'to come' | 'come';
+const planned = (isPlanned: boolean): Moment => (isPlanned ? 'to come' : 'never');
 interface Sale {
   state: SaleState;
   opens: Moment;
@@ -35,11 +36,8 @@ export interface Reservation {
 }
 
 const CLOSED = {
-  draft: 'sale_not_open',
-  scheduled: 'sale_not_open',
-  paused: 'sale_paused',
-  ended: 'sale_ended',
-  cancelled: 'sale_cancelled',
+  ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', paused: 'sale_paused' },
+  ...{ ended: 'sale_ended', cancelled: 'sale_cancelled' },
 } as const;
 const NOT_OVER = ['draft', 'scheduled', 'open', 'paused'] as const;
 /** From which states a move is legal, and the state after it. */
@@ -69,10 +67,7 @@ export class EngineModel {
   keys: Record<string, { body: string; result: StepResult }> = {};
 
   clone(): EngineModel {
-    return Object.assign(
-      new EngineModel(),
-      structuredClone({ sales: this.sales, reservations: this.reservations, keys: this.keys }),
-    );
+    return Object.assign(new EngineModel(), structuredClone({ ...this }));
   }
 
   /** Returns one result, or one for each request of a batch. */
@@ -131,16 +126,9 @@ export class EngineModel {
       const books = { allocated: quantity, available: quantity, held: 0, sold: 0, withdrawn: 0 };
       skus[sku] = { ...books, price, perBuyer: most };
     }
-    const state = { draft: 'draft', later: 'scheduled', now: 'open' } as const;
-    this.sales[id] = {
-      state: state[opens],
-      opens: opens === 'later' ? 'to come' : 'never',
-      closes: ends && opens !== 'draft' ? 'to come' : 'never',
-      length: ends,
-      perBuyer,
-      skus,
-      waitlist: [],
-    };
+    const state = ({ draft: 'draft', later: 'scheduled', now: 'open' } as const)[opens];
+    const moments = { opens: planned(opens === 'later'), closes: planned(ends && opens !== 'draft') };
+    this.sales[id] = { state, ...moments, length: ends, perBuyer, skus, waitlist: [] };
     return this.#saleResult(id);
   }
 
@@ -152,7 +140,7 @@ export class EngineModel {
       return { code: 'illegal_move' };
     if (move.op === 'schedule' || move.op === 'open') {
       sale.length ||= move.durationMs !== undefined;
-      sale.closes = sale.length ? 'to come' : 'never';
+      sale.closes = planned(sale.length);
       if (move.op === 'schedule') sale.opens = 'to come';
     }
     if (move.op === 'units') {
@@ -190,21 +178,16 @@ export class EngineModel {
 
   #finish(step: Extract<Step, { do: 'confirm' | 'release' | 'extend' }>): StepResult {
     const r = this.reservations[step.of];
-    if (!r || (step.do === 'release' && step.by !== null && step.by !== r.user))
-      return { code: 'reservation_not_found' };
+    const isForeign = step.do === 'release' && step.by !== null && step.by !== r?.user;
+    if (!r || isForeign) return { code: 'reservation_not_found' };
     if (r.state !== 'held') return { code: `reservation_${r.state}` };
-    switch (step.do) {
-      case 'release':
-        this.#end(r, 'released');
-        break;
-      case 'extend':
-        if (r.lastsMs + step.byMs > LIMITS.holdMaxMs) return { code: 'limit_reached' };
-        r.lastsMs += step.byMs;
-        break;
-      case 'confirm':
-        if (step.amount !== r.amount) return { code: 'amount_mismatch' };
-        r.orderRef = step.orderRef;
-        this.#end(r, 'confirmed');
+    if (step.do === 'extend') {
+      if (r.lastsMs + step.byMs > LIMITS.holdMaxMs) return { code: 'limit_reached' };
+      r.lastsMs += step.byMs;
+    } else {
+      if (step.do === 'confirm' && step.amount !== r.amount) return { code: 'amount_mismatch' };
+      if (step.do === 'confirm') r.orderRef = step.orderRef;
+      this.#end(r, step.do === 'confirm' ? 'confirmed' : 'released');
     }
     return this.#shown(step.of, r, r.state);
   }
@@ -257,25 +240,19 @@ export class EngineModel {
 
   /** Returns the units that a buyer holds and owns in a sale. */
   has(id: string, user: string, ofSku?: string): number {
-    const mine = Object.values(this.reservations).filter(
-      (r) => r.sale === id && r.user === user && (r.state === 'held' || r.state === 'confirmed'),
-    );
+    const mine = Object.values(this.reservations).filter((r) => r.sale === id && r.user === user && isLive(r));
     const items = mine.flatMap(({ lines }) => lines).filter(({ sku }) => ofSku === undefined || ofSku === sku);
-    return items.reduce((sum, { qty }) => sum + qty, 0);
+    return unitsIn(items);
   }
 
   #overLimit(id: string, user: string, lines: readonly Item[]): boolean {
     const sale = this.sales[id] as Sale;
-    const wanted = lines.reduce((sum, { qty }) => sum + qty, 0);
-    return (
-      this.has(id, user) + wanted > sale.perBuyer ||
-      lines.some(({ sku, qty }) => this.has(id, user, sku) + qty > (sale.skus[sku]?.perBuyer ?? 0))
-    );
+    if (this.has(id, user) + unitsIn(lines) > sale.perBuyer) return true;
+    return lines.some(({ sku, qty }) => this.has(id, user, sku) + qty > (sale.skus[sku]?.perBuyer ?? 0));
   }
 
   books(id: string): Record<string, Books> {
-    const skus = Object.entries(this.sales[id]?.skus ?? {});
-    return Object.fromEntries(skus.map(([sku, books]) => [sku, unitsOf(books)]));
+    return Object.fromEntries(Object.entries(this.sales[id]?.skus ?? {}).map(([sku, books]) => [sku, unitsOf(books)]));
   }
 
   /** @param served whether the script serves the waitlist before it returns. */
@@ -289,6 +266,9 @@ export class EngineModel {
     return { code: 'ok', replayed: false, reservation: { of, state, lines: r.lines, amount: r.amount, ...order } };
   }
 }
+
+export const isLive = ({ state }: Reservation): boolean => state === 'held' || state === 'confirmed';
+const unitsIn = (lines: readonly Item[]): number => lines.reduce((sum, { qty }) => sum + qty, 0);
 
 function shift(books: Books | undefined, qty: number, from: keyof Books, to: keyof Books): void {
   if (!books) return;

@@ -4,19 +4,14 @@
  */
 import t from 'tap';
 import { checkHistory } from '../support/history-checker.ts';
-import { FIRST_SEED } from '../support/seed.ts';
+import { FIRST_SEED as first } from '../support/seed.ts';
 import { StoreFixture } from '../support/store-fixture.ts';
 import { finalState, runStoreUsers } from '../support/store-users.ts';
 
 const long = process.env.STAMPEDE_LONG === '1';
-const first = FIRST_SEED;
 const fixture = await StoreFixture.open('history:');
-const stores = [
-  fixture.store,
-  await fixture.connectAnother(),
-  await fixture.connectAnother(),
-  await fixture.connectAnother(),
-];
+const stores = [fixture.store];
+while (stores.length < 4) stores.push(await fixture.connectAnother());
 if (long) t.setTimeout(3_600_000);
 
 for (let seed = first; seed < first + (long ? 50 : 4); seed++)
@@ -31,17 +26,8 @@ for (let seed = first; seed < first + (long ? 50 : 4); seed++)
         audits.push(...(verified.ok ? verified.value.violations : [verified.error.code]));
       }
     })();
-    const clients = await runStoreUsers({
-      show,
-      sale: 'sale',
-      skus: ['S', 'M'],
-      stores,
-      clients: 24,
-      users: 16,
-      actionsPerClient: 25,
-      seed,
-      time: fixture.time,
-    });
+    const load = { clients: 24, users: 16, actionsPerClient: 25, seed, time: fixture.time };
+    const clients = await runStoreUsers({ show, sale: 'sale', skus: ['S', 'M'], stores, ...load });
     playing = false;
     await auditing;
     t.same(audits, [], 'every audit was clean');

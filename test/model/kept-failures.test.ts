@@ -1,51 +1,42 @@
 /** Steps that once failed, shrunk, and steps that a wrong engine would fail. */
 import type { Test } from 'tap';
+import type { SaleMove } from '../../src/domain/sale.ts';
 import { StoreFixture } from '../support/store-fixture.ts';
-import { open, type Run, replay, USERS } from './commands.ts';
-import { EngineModel } from './engine-model.ts';
-import { RealEngine } from './real-engine.ts';
+import { replay, startRun } from './commands.ts';
+import type { Step } from './steps.ts';
 
 const fixture = await StoreFixture.open('kept:');
 const stores = [fixture.store, await fixture.connectAnother()] as const;
 
 function kept(name: string, ...steps: Parameters<typeof replay>): void {
   fixture.test(name, async (t: Test) => {
-    const show = await fixture.newShow();
-    const run: Run = { real: new RealEngine(show, fixture.time, USERS), stores, history: [], outcomes: new Map() };
-    const model = new EngineModel();
-    await open(model, run);
+    const { model, run } = await startRun(fixture, stores);
     for (const step of replay(...steps, { do: 'tick' })) await step.run(model, run);
     t.ok(run.history.length > steps.length / 2, `${run.history.length} steps`);
   });
 }
 
-const take = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => ({
-  do: 'reserve' as const,
-  asks: [{ user, key, sale, lines: [{ sku, qty }] }],
-});
-const wait = (user: string, key: string, qty: number, sku = 'S', sale = 'a') => ({
-  do: 'join' as const,
-  user,
-  key,
-  sale,
-  sku,
-  qty,
-});
+const take = (user: string, key: string, qty: number, sku = 'S', sale = 'a') =>
+  ({ do: 'reserve', asks: [{ user, key, sale, lines: [{ sku, qty }] }] }) satisfies Step;
+const move = (key: string, move: SaleMove, sale = 'a') => ({ do: 'move', key, sale, move }) satisfies Step;
+const race = (...both: [Step, Step]) => ({ do: 'race' as const, both });
+const inA = { do: 'join', sale: 'a', sku: 'S' } as const;
+const wait = (user: string, key: string, qty: number) => ({ ...inA, user, key, qty });
 
 kept(
   'a waitlist entry has no position after the end of the sale, and its buyer may still leave',
   take('u1', 'k0', 3),
   wait('u0', 'w0', 1),
-  { do: 'move', key: 's0', sale: 'a', move: { op: 'end' } },
+  move('s0', { op: 'end' }),
   { do: 'leave', user: 'u0', key: 'w1', sale: 'a', sku: 'S', qty: 1 },
 );
 kept(
   'units that are freed during a pause are offered when the sale resumes',
   take('u1', 'k0', 3),
   wait('u0', 'w0', 2),
-  { do: 'move', key: 's0', sale: 'a', move: { op: 'pause' } },
+  move('s0', { op: 'pause' }),
   { do: 'release', key: 'f0', of: 'r:u1:k0', by: 'u1' },
-  { do: 'move', key: 's1', sale: 'a', move: { op: 'resume' } },
+  move('s1', { op: 'resume' }),
   { do: 'confirm', key: 'f1', of: 'w:u0:w0', orderRef: 'o0', amount: 2 * 1999 },
 );
 kept(
@@ -74,16 +65,16 @@ kept(
   { do: 'confirm', key: 'f0', of: 'r:u0:k0', orderRef: 'o0', amount: 1999 },
   take('u1', 'k0', 2),
   { do: 'release', key: 'f1', of: 'r:u1:k0', by: 'u1' },
-  { do: 'move', key: 's0', sale: 'a', move: { op: 'units', sku: 'S', delta: 1 } },
-  { do: 'move', key: 's1', sale: 'a', move: { op: 'pause' } },
-  { do: 'move', key: 's2', sale: 'a', move: { op: 'resume' } },
+  move('s0', { op: 'units', sku: 'S', delta: 1 }),
+  move('s1', { op: 'pause' }),
+  move('s2', { op: 'resume' }),
   ...Array.from({ length: 9 }, (_, pick) => ({ do: 'repeat' as const, pick })),
 );
 kept(
   'another server takes over with expired holds, a waitlist and a moment that has come',
   take('u3', 'k0', 3),
   wait('u0', 'w0', 1),
-  { do: 'move', key: 's0', sale: 'b', move: { op: 'schedule', opensInMs: 600_000 } },
+  move('s0', { op: 'schedule', opensInMs: 600_000 }, 'b'),
   { do: 'expire', of: 'r:u3:k0' },
   { do: 'arrive', sale: 'b', moment: 'opensAt' },
   { do: 'failover' },
@@ -97,26 +88,17 @@ kept(
   { do: 'confirm', key: 'f0', of: 'r:u3:k0', orderRef: 'o0', amount: 1999 },
   { do: 'release', key: 'f1', of: 'r:u2:k0', by: null },
   wait('u1', 'w0', 1),
-  { do: 'move', key: 's0', sale: 'a', move: { op: 'cancel' } },
-  { do: 'move', key: 's0', sale: 'a', move: { op: 'cancel' } },
+  move('s0', { op: 'cancel' }),
+  move('s0', { op: 'cancel' }),
   { do: 'confirm', key: 'f2', of: 'w:u0:w0', orderRef: 'o1', amount: 3998 },
 );
 kept(
   'a race for the last units, and a race of two ends',
-  { do: 'race', both: [take('u0', 'k0', 3), take('u1', 'k0', 3)] },
+  race(take('u0', 'k0', 3), take('u1', 'k0', 3)),
   take('u2', 'k0', 1, 'M'),
-  {
-    do: 'race',
-    both: [
-      { do: 'confirm', key: 'f0', of: 'r:u2:k0', orderRef: 'o0', amount: 250 },
-      { do: 'release', key: 'f1', of: 'r:u2:k0', by: 'u2' },
-    ],
-  },
-  {
-    do: 'race',
-    both: [
-      { do: 'move', key: 's0', sale: 'a', move: { op: 'units', sku: 'S', delta: 2 } },
-      { do: 'move', key: 's1', sale: 'a', move: { op: 'pause' } },
-    ],
-  },
+  race(
+    { do: 'confirm', key: 'f0', of: 'r:u2:k0', orderRef: 'o0', amount: 250 },
+    { do: 'release', key: 'f1', of: 'r:u2:k0', by: 'u2' },
+  ),
+  race(move('s0', { op: 'units', sku: 'S', delta: 2 }), move('s1', { op: 'pause' })),
 );

@@ -14,11 +14,8 @@ const entry = (
   ...extra: Array<Record<string, unknown>>
 ): LedgerEntry => [kind, 'sale', reservation, user, 'actor', 'key', reason, lines, ...extra] as LedgerEntry;
 
-const created = entry('alloc', false, false, [item('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', {
-  perBuyer: 2,
-  state: 'open',
-  skus: [['S', 'p', 100, 2, 1]],
-});
+const details = { perBuyer: 2, state: 'open', skus: [['S', 'p', 100, 2, 1]] };
+const created = entry('alloc', false, false, [item('S', 2, [0, 0, 0, 0], [2, 0, 0, 0])] as never, 'created', details);
 const moved =
   (kind: 'hold' | 'confirm' | 'release' | 'expire') =>
   (id: string, user: string, before: Counts, after: Counts, qty = 1) =>
@@ -28,14 +25,15 @@ const state = (to: string) => entry('sale', false, false, false, to);
 const refuse = (code: string, user: string, ...details: Array<Record<string, unknown>>) =>
   entry('refuse', 'r9', user, [['S', 1]] as never, code, ...details);
 
+const waits = (kind: 'join' | 'leave', id: string) => entry(kind, id, 'ann', [['S', 1]] as never);
+const unknownSku = entry('withdraw', false, false, [item('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never);
 const held = hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
+const last = hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]);
 const confirmed = confirm('r1', 'ann', [1, 1, 0, 0], [1, 0, 1, 0]);
 
 function problemsOf(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>): string[] {
   const replay = new LedgerReplay();
-  entries.forEach((each, i) => {
-    replay.apply(each, `entry ${i}`);
-  });
+  for (const [i, each] of entries.entries()) replay.apply(each, `entry ${i}`);
   const units = { allocated: 2, available: 2, held: 0, sold: 0, withdrawn: 0, ...books };
   const live = { sku: 'S', product: 'p', price: 100, ...units };
   return books ? [...replay.violations, ...compareBooks(replay, [{ id: 'sale', skus: [live] }])] : replay.violations;
@@ -44,17 +42,14 @@ function problemsOf(entries: readonly LedgerEntry[], books?: Partial<SkuBooks>):
 t.test('right ledgers', async (t) => {
   const released = release('r1', 'ann', [1, 1, 0, 0], [2, 0, 0, 0]);
   const again = hold('r2', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
-  const last = hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]);
+  const limited = [held, refuse('limit_exceeded', 'ann')];
   const paused = [state('paused'), refuse('sale_paused', 'ann'), state('open')];
   const ended = [state('ended'), refuse('sale_ended', 'bob')];
   const right: Array<[name: string, books: Partial<SkuBooks>, ...LedgerEntry[]]> = [
     ['nothing is held', {}],
     ['an order', { available: 1, sold: 1 }, held, confirmed],
     ['held, released and held again', { available: 1, held: 1 }, held, released, again],
-    [
-      ...(['justified refusals', { available: 0, held: 2 }] as const),
-      ...[held, refuse('limit_exceeded', 'ann'), last, refuse('sold_out', 'cyd')],
-    ],
+    ['justified refusals', { available: 0, held: 2 }, ...limited, last, refuse('sold_out', 'cyd')],
     ['a pause and an end', { available: 1, sold: 1 }, ...paused, held, ...ended, confirmed],
   ];
   for (const [name, books, ...entries] of right) t.same(problemsOf([created, ...entries], books), [], name);
@@ -64,16 +59,7 @@ t.test('wrong ledgers', async (t) => {
   const wrong: Array<[string, RegExp, LedgerEntry[], Partial<SkuBooks>?]> = [
     ['a unit from nowhere', /differ|books/, [created, hold('r1', 'ann', [3, 0, 0, 0], [2, 1, 0, 0])]],
     ['a unit that vanished', /books after/, [created, hold('r1', 'ann', [2, 0, 0, 0], [0, 1, 0, 0])]],
-    [
-      'oversold',
-      /I1/,
-      [
-        created,
-        hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]),
-        hold('r2', 'bob', [1, 1, 0, 0], [0, 2, 0, 0]),
-        hold('r3', 'cyd', [0, 2, 0, 0], [-1, 3, 0, 0]),
-      ],
-    ],
+    ['oversold', /I1/, [created, held, last, hold('r3', 'cyd', [0, 2, 0, 0], [-1, 3, 0, 0])]],
     ['over the limit of the SKU', /I2/, [created, hold('r1', 'ann', [2, 0, 0, 0], [0, 2, 0, 0], 2)]],
     ['over the limit by two holds', /I2/, [created, held, hold('r2', 'ann', [1, 1, 0, 0], [0, 2, 0, 0])]],
     ['over the limit after an order', /I2/, [created, held, confirmed, hold('r2', 'ann', [1, 0, 1, 0], [0, 1, 1, 0])]],
@@ -85,18 +71,10 @@ t.test('wrong ledgers', async (t) => {
     ['a hold in a sale that is not open', /which is paused/, [created, state('paused'), held]],
     ['a sale that reopens after its end', /was ended and became/, [created, state('ended'), state('open')]],
     ['a sale that was never created', /never created/, [held]],
-    [
-      'a SKU that was never allocated',
-      /no SKU/,
-      [created, entry('withdraw', false, false, [item('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never)],
-    ],
+    ['a SKU that was never allocated', /no SKU/, [created, unknownSku]],
     ['an extension of an ended hold', /not held/, [created, held, confirmed, entry('prolong', 'r1', 'ann', false)]],
-    [
-      'joined twice',
-      /already waits/,
-      [created, entry('join', 'w1', 'ann', [['S', 1]] as never), entry('join', 'w2', 'ann', [['S', 1]] as never)],
-    ],
-    ['left without joining', /does not wait/, [created, entry('leave', 'w1', 'ann', [['S', 1]] as never)]],
+    ['joined twice', /already waits/, [created, waits('join', 'w1'), waits('join', 'w2')]],
+    ['left without joining', /does not wait/, [created, waits('leave', 'w1')]],
     ['"sold out" while there was one', /not justified/, [created, refuse('sold_out', 'ann')]],
     ['"over the limit" while there was room', /not justified/, [created, refuse('limit_exceeded', 'ann')]],
     ['"not open" while it was', /not justified/, [created, refuse('sale_not_open', 'ann')]],

@@ -2,14 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BuyerHoldings, Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
-import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView, Result } from '../../src/protocol/index.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import type { TimeControl } from '../support/time-control.ts';
-import type { EngineModel, Reservation } from './engine-model.ts';
-import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, unitsOf } from './steps.ts';
+import { type EngineModel, isLive, type Reservation } from './engine-model.ts';
+import { type Books, type Handle, HOLD_MS, type Plan, type Step, type StepResult, USERS, unitsOf } from './steps.ts';
 
-const HOST = 'host:model';
 const FAR_MS = 600_000;
 
 export type Observed = { sales: SaleBooks[]; holdings: Array<BuyerHoldings & { user: string }> };
@@ -18,17 +16,15 @@ export class RealEngine {
   readonly show: string;
   readonly ids = new Map<Handle, string>();
   readonly #time: TimeControl;
-  readonly #users: readonly string[];
 
-  constructor(show: string, time: TimeControl, users: readonly string[]) {
+  constructor(show: string, time: TimeControl) {
     this.show = show;
     this.#time = time;
-    this.#users = users;
   }
 
   async apply(step: Step, store: ConnectedStore): Promise<StepResult[]> {
     const { show } = this;
-    const command = { key: 'key' in step ? step.key : '', actor: HOST };
+    const command = { key: 'key' in step ? step.key : '', actor: 'host:model' };
     const reservation = 'of' in step ? this.#id(step.of) : '';
     switch (step.do) {
       case 'create':
@@ -65,12 +61,9 @@ export class RealEngine {
   }
 
   async observe(store: ConnectedStore): Promise<Observed> {
-    const [sales, holdings] = await Promise.all([store.listSales(this.show), store.holdingsOf(this.show, this.#users)]);
+    const [sales, holdings] = await Promise.all([store.listSales(this.show), store.holdingsOf(this.show, USERS)]);
     if (!sales.ok || !holdings.ok) throw new Error('the books cannot be read');
-    return {
-      sales: sales.value,
-      holdings: holdings.value.map((holding, i) => ({ user: this.#users[i] ?? '', ...holding })),
-    };
+    return { sales: sales.value, holdings: holdings.value.map((of, i) => ({ user: USERS[i] ?? '', ...of })) };
   }
 
   async #recovered(store: ConnectedStore): Promise<StepResult> {
@@ -113,28 +106,20 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
   compare('sales', Object.keys(model.sales).sort(), sales.map(({ id }) => id).sort());
   for (const sale of sales) {
     compare(`state of ${sale.id}`, model.sales[sale.id]?.state, sale.state);
-    compare(
-      `books of ${sale.id}`,
-      Object.entries(model.books(sale.id)).sort(byText),
-      Object.entries(booksOf(sale)).sort(byText),
-    );
+    const [expected, found] = [model.books(sale.id), booksOf(sale)].map((books) => Object.entries(books).sort(byText));
+    compare(`books of ${sale.id}`, expected, found);
     problems.push(...conservation(sale));
   }
   for (const { user, reservations, waits } of holdings) {
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
-    const expected = Object.entries(model.reservations).filter(
-      ([, r]) => r.user === user && (r.state === 'held' || r.state === 'confirmed'),
-    );
-    const row = (
-      { sale, state, lines, amount, orderRef }: Omit<Reservation, 'user' | 'lastsMs' | 'deadline'>,
-      of: string | undefined,
-      isOffer: boolean,
-    ) => [of, sale, state, lines, amount, orderRef, isOffer];
+    const expected = Object.entries(model.reservations).filter(([, r]) => r.user === user && isLive(r));
+    const row = (of: string, { sale, state, lines, amount, orderRef }: Shown, isOffer: boolean) =>
+      JSON.stringify([of, sale, state, lines, amount, orderRef, isOffer]);
     compare(
       `what ${user} holds and owns`,
-      expected.map(([of, r]) => row(r, of, of.startsWith('w'))).sort(byText),
-      reservations.map((view) => row(view, known.get(view.id) ?? view.id, view.offer === true)).sort(byText),
+      expected.map(([of, r]) => row(of, r, of.startsWith('w'))).sort(),
+      reservations.map((view) => row(known.get(view.id) ?? view.id, view, view.offer === true)).sort(),
     );
     const positions = Object.entries(model.sales).flatMap(([sale, { state, waitlist }]) =>
       waitlist
@@ -144,28 +129,21 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
           return [sale, wait.sku, wait.qty, bySku.indexOf(wait) + 1];
         }),
     );
-    compare(
-      `the positions of ${user}`,
-      positions.sort(byText),
-      waits.map(({ sale, sku, qty, place }) => [sale, sku, qty, place]).sort(byText),
-    );
+    const found = waits.map(({ sale, sku, qty, place }) => [sale, sku, qty, place]);
+    compare(`the positions of ${user}`, positions.sort(byText), found.sort(byText));
     problems.push(...limits(user, reservations, sales));
   }
   return problems;
 }
 
+type Shown = Omit<Reservation, 'user' | 'lastsMs' | 'deadline'>;
 type Wish = Pick<ReservationView, 'user' | 'sale' | 'lines'>;
 
 const isSame = (a: Wish | undefined, b: Wish): boolean =>
   a?.user === b.user && a.sale === b.sale && JSON.stringify(a.lines) === JSON.stringify(b.lines);
 
 /** Finds the ids of new offers: by buyer, sale and items. */
-function learnOffers(
-  { reservations }: EngineModel,
-  user: string,
-  views: readonly ReservationView[],
-  ids: Map<Handle, string>,
-): void {
+function learnOffers({ reservations }: EngineModel, user: string, views: ReservationView[], ids: Map<Handle, string>) {
   const known = new Set(ids.values());
   for (const { id, offer, sale, lines } of views) {
     if (!offer || known.has(id)) continue;

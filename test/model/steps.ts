@@ -3,6 +3,7 @@ import type { SaleMove, SkuBooks } from '../../src/domain/sale.ts';
 import type { Item, SaleState } from '../../src/protocol/messages.ts';
 
 export const HOLD_MS = 600_000;
+export const USERS = ['u0', 'u1', 'u2', 'u3'];
 
 /** Names a reservation without its id: `r` for a reserve, `w` for an offer, then user and key. */
 export type Handle = `${'r' | 'w'}:${string}:${string}` | 'none';
@@ -42,6 +43,6 @@ export interface StepResult {
 
 export type Books = Pick<SkuBooks, 'allocated' | 'available' | 'held' | 'sold' | 'withdrawn'>;
 
-export const unitsOf = ({ allocated, available, held, sold, withdrawn }: Books): Books => ({
-  ...{ allocated, available, held, sold, withdrawn },
-});
+export function unitsOf({ allocated, available, held, sold, withdrawn }: Books): Books {
+  return { allocated, available, held, sold, withdrawn };
+}

@@ -8,8 +8,7 @@ import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { Decision } from '../../src/domain/reservation.ts';
 import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
-import type { Result } from '../../src/protocol/codes.ts';
-import type { Item, ReservationView, SaleState } from '../../src/protocol/messages.ts';
+import type { Item, ReservationView, Result, SaleState } from '../../src/protocol/index.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import { CommitRecorder } from './commit-recorder.ts';
