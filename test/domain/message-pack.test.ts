@@ -5,12 +5,8 @@ import { MessagePackWriter, valueEnds, writeChatItem } from '../../src/domain/me
 
 t.test('texts of all lengths and alphabets read back as any MessagePack library reads them', async (t) => {
   const lengths = [0, 1, 10, 31, 32, 33, 99, 100, 101, 127, 128, 255, 256, 70_000];
-  const texts = lengths.flatMap((length) => [
-    'a'.repeat(length),
-    `${'a'.repeat(Math.max(0, length - 1))}é`,
-    '€'.repeat(length),
-    '😀'.repeat(length),
-  ]);
+  const texts = lengths.flatMap((length) => ['a', '€', '😀'].map((text) => text.repeat(length)));
+  texts.push(...lengths.map((length) => `${'a'.repeat(Math.max(0, length - 1))}é`));
   const writer = new MessagePackWriter();
   for (const text of texts) writer.string(text);
   t.same([...decodeMulti(writer.take())], texts);

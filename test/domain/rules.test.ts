@@ -91,9 +91,8 @@ rejects('numbers and texts of a sale are checked', sale, [
   [{ skus: [{ ...sku, price: LIMITS.priceMinorUnitsMax, quantity: LIMITS.unitsPerSkuMax }] }, '/skus'],
 ]);
 
-rejects('all mistakes are listed', sale, [
-  [{ title: '', currency: 'X', perBuyer: -1 }, '/title', '/currency', '/perBuyer'],
-]);
+const wrong = { title: '', currency: 'X', perBuyer: -1 };
+rejects('all mistakes are listed', sale, [[wrong, '/title', '/currency', '/perBuyer']]);
 
 t.test('the list of mistakes is bounded', async (t) => {
   t.equal(paths(checkSaleSpec({ ...sale, skus: manySkus(100, -1) }, now)).length, LIMITS.mistakesListedMax);

@@ -12,13 +12,9 @@ function setUp() {
   const clock = new ManualClock();
   const sent: string[] = [];
   const counted: string[] = [];
-  const broadcaster = new Broadcaster(
-    {
-      publish: (topic, bytes) => sent.push(`${topic} ${Buffer.from(bytes).toString()}`),
-      onFrame: (lane, variant, bytes) => counted.push(`${lane} ${variant} ${bytes}`),
-    },
-    clock,
-  );
+  const publish = (topic: string, bytes: Uint8Array) => sent.push(`${topic} ${Buffer.from(bytes).toString()}`);
+  const onFrame = (lane: string, variant: string, bytes: number) => counted.push(`${lane} ${variant} ${bytes}`);
+  const broadcaster = new Broadcaster({ publish, onFrame }, clock);
   const room = (show: string, viewers: number): BroadcastGroups => {
     const groups = new BroadcastGroups(show, broadcaster);
     for (let i = 0; i < viewers; i += 1) groups.join('msgpack');

@@ -18,12 +18,8 @@ export function inventChat(count: number, seed = 7): Message[] {
   const list = (length: number, choices: string | readonly string[]): string[] =>
     Array.from({ length }, () => choices[random(choices.length)] ?? '');
   const users = Array.from({ length: 200 }, () => list(10, '0123456789abcdef').join(''));
-  return Array.from({ length: count }, () => [
-    users[random(200)] ?? '',
-    list(1 + random(7), WORDS)
-      .join(' ')
-      .slice(0, 60),
-  ]);
+  const text = (): string => list(1 + random(7), WORDS).join(' ');
+  return Array.from({ length: count }, () => [users[random(200)] ?? '', text().slice(0, 60)]);
 }
 
 export function chatPiece(messages: readonly Message[], firstId = 1, at = 1_795_399_320_000): ChatPiece {

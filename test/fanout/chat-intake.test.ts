@@ -1,14 +1,11 @@
 import t from 'tap';
-import type { ChatAppend, ChatAppended, ChatEntry } from '../../src/domain/chat.ts';
+import type { ChatAppend, ChatAppended } from '../../src/domain/chat.ts';
 import { type AcceptedChat, ChatIntake, type ChatIntakeOptions } from '../../src/fanout/chat-intake.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-interface Append extends ChatAppend {
-  readonly authors: readonly string[];
-  readonly reply: (result: Result<ChatAppended>) => void;
-}
+type Append = ChatAppend & { authors: readonly string[]; reply: (result: Result<ChatAppended>) => void };
 
 /** An intake whose appends reply when the test says so, or at once with `result`. */
 function setUp(options: Partial<ChatIntakeOptions> = {}, result?: Result<ChatAppended>) {
@@ -33,8 +30,7 @@ function setUp(options: Partial<ChatIntakeOptions> = {}, result?: Result<ChatApp
     ...options,
   });
   const accept = (n: number, text = `t${n}`): void => {
-    const entry: ChatEntry = { user: `u${n}`, name: 'N', text, mark: 0, at: 1_000 + n };
-    intake.accept(entry, (each) => results.push(each));
+    intake.accept({ user: `u${n}`, name: 'N', text, mark: 0, at: 1_000 + n }, (each) => results.push(each));
   };
   return { clock, appends, results, errors, intake, accept };
 }
@@ -98,10 +94,8 @@ t.test('batches and the queue are bounded', async (t) => {
   t.ok(refused.length > 0);
   t.ok(appends.every(({ count }) => count <= LIMITS.chatBatchMessagesMax));
   t.ok(appends.every(({ items }) => items.length <= LIMITS.chatBatchBytesMax + 1_000));
-  t.equal(
-    appends.reduce((sum, { count }) => sum + count, 0),
-    total - refused.length,
-  );
+  const appended = appends.reduce((sum, { count }) => sum + count, 0);
+  t.equal(appended, total - refused.length);
 });
 
 t.test('C-11: chat is refused while outgoing chat is behind', async (t) => {
@@ -111,8 +105,6 @@ t.test('C-11: chat is refused while outgoing chat is behind', async (t) => {
   isBehind = false;
   accept(1);
   await intake.whenIdle();
-  t.match(results, [
-    { ok: false, error: { code: 'overloaded', retryAfterMs: Number } },
-    { ok: true, value: { id: 7 } },
-  ]);
+  const refusal = { ok: false, error: { code: 'overloaded', retryAfterMs: Number } };
+  t.match(results, [refusal, { ok: true, value: { id: 7 } }]);
 });

@@ -6,15 +6,13 @@ import { ManualClock } from '../support/manual-clock.ts';
 function setUp(left: number[] = []) {
   const clock = new ManualClock();
   const flushes: number[] = [];
+  const ticks = { tickMinMs: 20, tickMaxMs: 250, sparseBytes: 1_000, tickSparseMaxMs: 500 };
   const coalescer = new Coalescer({
     clock,
-    afterWrites: (run) => clock.afterWrites(run),
-    tickMinMs: 20,
-    tickMaxMs: 250,
-    sparseBytes: 1_000,
-    tickSparseMaxMs: 500,
+    ...ticks,
     fullBytes: 15_000,
     flushShare: 0.5,
+    afterWrites: (run) => clock.afterWrites(run),
     flush: () => {
       flushes.push(clock.time);
       return left.shift() ?? 0;

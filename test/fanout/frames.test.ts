@@ -12,22 +12,12 @@ const readPacked = (frame: OutgoingFrame): unknown => msgpackDecode(frame.in('ms
 
 t.test('all variants carry the same, and each is encoded once', async (t) => {
   const counts = newEncodeCounts();
-  const unusual: Message[] = [
-    ['ünï', '😀 "quoted" \\ text'],
-    ['x'.repeat(64), 'y'.repeat(280)],
-  ];
-  const messages = [...inventChat(40), ...unusual];
-  const frame = splicedFrame(
-    {
-      at: 1_795_399_320_496,
-      epoch: 'e"1',
-      events: [new EventEntry({ offset: 2 ** 33, at: 5, type: 'announcement', data: { text: 'hé' } })],
-      state: { viewers: 3, sales: [] },
-      chat: [chatPiece(messages, 70_000), chatPiece(messages, 70_042)],
-      missed: 300,
-    },
-    counts,
-  );
+  const long: Message = ['x'.repeat(64), 'y'.repeat(280)];
+  const messages: Message[] = [...inventChat(40), ['ünï', '😀 "quoted" \\ text'], long];
+  const events = [new EventEntry({ offset: 2 ** 33, at: 5, type: 'announcement', data: { text: 'hé' } })];
+  const chat = [chatPiece(messages, 70_000), chatPiece(messages, 70_042)];
+  const rest = { at: 1_795_399_320_496, epoch: 'e"1', state: { viewers: 3, sales: [] }, missed: 300 };
+  const frame = splicedFrame({ ...rest, events, chat }, counts);
   const json = readJson(frame);
   t.strictSame(readPacked(frame), json);
   t.strictSame(msgpackDecode(await inflate(frame.in('msgpack.deflate'))), json);

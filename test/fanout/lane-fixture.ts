@@ -13,21 +13,13 @@ export type Published = { readonly topic: string; readonly frame: Frame };
 export function laneFixture() {
   const clock = new ManualClock();
   const sent: Published[] = [];
-  const publisher = {
-    publish: (topic: string, bytes: Uint8Array) =>
-      void sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) }),
-    onFrame: () => {},
-  };
-  const groups = new BroadcastGroups('show', new Broadcaster(publisher, clock));
+  const publish = (topic: string, bytes: Uint8Array) =>
+    void sent.push({ topic, frame: JSON.parse(Buffer.from(bytes).toString()) });
+  const groups = new BroadcastGroups('show', new Broadcaster({ publish, onFrame: () => {} }, clock));
   groups.viewers = 1;
   groups.join('json');
-  const options: LaneOptions = {
-    clock,
-    groups,
-    afterWrites: (run) => clock.afterWrites(run),
-    encodes: newEncodeCounts(),
-    now: () => clock.time,
-  };
+  const afterWrites = (run: () => void): void => clock.afterWrites(run);
+  const options: LaneOptions = { clock, groups, afterWrites, encodes: newEncodeCounts(), now: () => clock.time };
   return { clock, sent, groups, options };
 }
 

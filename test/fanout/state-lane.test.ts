@@ -5,14 +5,8 @@ import { LIMITS } from '../../src/limits.ts';
 import type { SaleStateView, SaleView } from '../../src/protocol/messages.ts';
 import { batch, laneFixture } from './lane-fixture.ts';
 
-const sale = (rev: number, left: Record<string, number>): SaleStateView => ({
-  id: 's',
-  rev,
-  state: 'open',
-  opensAt: 1,
-  closesAt: 2,
-  left,
-});
+const open = { id: 's', state: 'open', opensAt: 1, closesAt: 2 } as const;
+const sale = (rev: number, left: Record<string, number>): SaleStateView => ({ ...open, rev, left });
 
 t.test('the newest value of each thing is sent, in one frame per tick (S-1.1, S-1.3)', async (t) => {
   const { clock, sent, options } = laneFixture();

@@ -35,10 +35,8 @@ export interface Reservation {
   orderRef?: string;
 }
 
-const CLOSED = {
-  ...{ draft: 'sale_not_open', scheduled: 'sale_not_open', paused: 'sale_paused' },
-  ...{ ended: 'sale_ended', cancelled: 'sale_cancelled' },
-} as const;
+const codeOfClosed = (state: SaleState): string =>
+  state === 'draft' || state === 'scheduled' ? 'sale_not_open' : `sale_${state}`;
 const NOT_OVER = ['draft', 'scheduled', 'open', 'paused'] as const;
 /** From which states a move is legal, and the state after it. */
 const MOVES: Record<SaleMove['op'], { from: readonly SaleState[]; to?: SaleState }> = {
@@ -169,7 +167,7 @@ export class EngineModel {
     }
     const sale = this.sales[id];
     if (!sale) return { code: 'sale_not_found' };
-    if (sale.state !== 'open') return { code: CLOSED[sale.state] };
+    if (sale.state !== 'open') return { code: codeOfClosed(sale.state) };
     if (merged.some(({ sku }) => !sale.skus[sku])) return { code: 'sku_not_found' };
     if (this.#overLimit(id, user, merged)) return { code: 'limit_exceeded' };
     if (merged.some(({ sku, qty }) => (sale.skus[sku]?.available ?? 0) < qty)) return { code: 'sold_out' };
@@ -201,7 +199,7 @@ export class EngineModel {
       if (!known) return { code: 'not_waiting' };
       sale.waitlist.splice(sale.waitlist.indexOf(known), 1);
     } else {
-      if (sale.state !== 'open' && sale.state !== 'paused') return { code: CLOSED[sale.state] };
+      if (sale.state !== 'open' && sale.state !== 'paused') return { code: codeOfClosed(sale.state) };
       if (known) return { code: 'already_waiting' };
       if (this.#overLimit(id, user, [{ sku, qty }])) return { code: 'limit_exceeded' };
       if (sale.skus[sku].available >= qty) return { code: 'units_free' };

@@ -17,9 +17,12 @@ const reserved = (user: string, outcome: Outcome | string, qty = 1, sku = 'S', k
   reserve(user, qty, sku, key),
   typeof outcome === 'string' ? granted(outcome) : outcome,
 ];
-const confirmed = (id: string, key = 'pay', end = done): Step => [{ do: 'confirm', reservation: id, key }, end];
-const released = (id: string, end = done): Step => [{ do: 'release', reservation: id, key: 'drop' }, end];
-const units = (delta: number, end = done): Step => [{ do: 'units', sale: 'sale', sku: 'S', delta }, end];
+const confirmed = (id: string, key = 'pay', end: Outcome = done): Step => [
+  { do: 'confirm', reservation: id, key },
+  end,
+];
+const released = (id: string, end: Outcome = done): Step => [{ do: 'release', reservation: id, key: 'drop' }, end];
+const units = (delta: number, end: Outcome = done): Step => [{ do: 'units', sale: 'sale', sku: 'S', delta }, end];
 
 /** One request after another. */
 const sequence = (...steps: Step[]): Entry[] =>

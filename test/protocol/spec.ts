@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { ROOT } from '../support/root.ts';
 
 const TESTS = join(ROOT, 'test');
-const RULE = /\b[A-Z]-\d+(?:\.\d+)?\b/g;
 /** A title is the first argument of `t.test`, or of a function that makes a test of it. */
 const TITLE = /\b(?:test|showTest|saleTest|scene|scenario)\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
 
@@ -16,9 +15,8 @@ export const rows = SPEC.split('\n')
   .map((line) =>
     line
       .trim()
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
+      .split(/ *\| */)
+      .slice(1, -1),
   );
 
 const numbers = [...SPEC.matchAll(/^(?:### |- \*\*)([A-Z]-\d+(?:\.\d+)?)\b/gm)].map(([, number]) => number ?? '');
@@ -29,7 +27,7 @@ export function citedRules(): Array<{ rule: string; name: string; file: string }
   const files = readdirSync(TESTS, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   return files.flatMap((file) =>
     [...readFileSync(join(TESTS, file), 'utf8').matchAll(TITLE)].flatMap(([, , name = '']) =>
-      (name.match(RULE) ?? []).map((rule) => ({ rule, name, file })),
+      (name.match(/\b[A-Z]-\d+(?:\.\d+)?\b/g) ?? []).map((rule) => ({ rule, name, file })),
     ),
   );
 }

@@ -12,13 +12,11 @@ t.test('valid messages are parsed without their unknown fields (Q-6.1, M-1.2)', 
     { t: 'sync', id: -3, at: 1.5 },
   ];
   const reserve: ClientMessage = { t: 'reserve', id: 1, key: 'k', sale: 's', lines: [{ sku: 'a', qty: 2 }] };
+  const chat: ClientMessage = { t: 'chat', id: 1, text: 'hi there' };
   const valid: Array<[unknown, ClientMessage]> = [
     ...same.map((message): [unknown, ClientMessage] => [{ ...message, unknown: 1 }, message]),
     [{ ...reserve, lines: [{ sku: 'a', qty: 2, unknown: 1 }] }, reserve],
-    [
-      { t: 'chat', id: 1, text: ' hi\nthere\u0000 ' },
-      { t: 'chat', id: 1, text: 'hi there' },
-    ],
+    [{ ...chat, text: ' hi\nthere\u0000 ' }, chat],
     [{ t: 'react' }, { t: 'react', n: 1 }],
   ];
   for (const [value, message] of valid) t.strictSame(parseClientMessage(value), { ok: true, value: message });

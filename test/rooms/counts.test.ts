@@ -4,12 +4,7 @@ import { fail, ok } from '../../src/protocol/codes.ts';
 import { CountsReporter } from '../../src/rooms/counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-interface Report {
-  readonly atMs: number;
-  readonly viewers: number;
-  readonly hearts: number;
-  readonly newcomers: readonly string[];
-}
+type Report = { atMs: number; viewers: number; hearts: number; newcomers: readonly string[] };
 
 function setUp() {
   const clock = new ManualClock();
@@ -63,11 +58,8 @@ t.test('at most one report per second, only after a change, repeated before it e
   counts.addHearts(3);
   counts.addHearts(4);
   await clock.pass(1_100);
-  t.match(reports, [
-    { viewers: 1, hearts: 0 },
-    { viewers: 2, hearts: 7 },
-  ]);
-  t.equal(reports.length, 2);
+  const sent = reports.map(({ viewers, hearts }) => `viewers ${viewers}, hearts ${hearts}`);
+  t.strictSame(sent, ['viewers 1, hearts 0', 'viewers 2, hearts 7']);
   t.ok((reports[1]?.atMs ?? 0) - startMs >= LIMITS.countsTickMs);
   await clock.pass(LIMITS.nodeCountsTtlMs);
   t.ok(reports.length >= 4 && reports.length <= 6, `${reports.length} reports`);

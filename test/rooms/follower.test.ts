@@ -13,27 +13,16 @@ const EMPTY_COMMIT = { epoch: 'e1', at: 1, sales: [], reservations: [], holds: n
 const saleState = (rev: number, left: number): SaleStateView => ({ ...OPEN, rev, left: { a: left } });
 const sale = (rev: number, left: number): SaleView =>
   saleView({ ...OPEN, rev, skus: [{ sku: 'a', product: 'p', price: 1, left }] });
-const event = (offset: number, more: Partial<ShowEvent> = {}): ShowEvent => ({
-  offset,
-  at: 1,
-  type: 'announcement',
-  data: { text: `${offset}` },
-  ...more,
-});
-const commit = (rev: number, offsets: readonly number[], more: Partial<Commit> = {}): Commit => ({
-  ...EMPTY_COMMIT,
-  rev,
-  events: offsets.map((offset) => event(offset)),
-  ...more,
-});
-const loaded = (rev: number, offset: number, epoch = 'e1'): RoomSnapshot => ({
-  rev,
-  nextDueAt: null,
-  chat: [],
-  lastChat: 0,
-  mutes: [],
-  snapshot: { epoch, offset, show: showView(), products: [], sales: [sale(rev, 5)], state: {} },
-});
+const event = (offset: number, more: Partial<ShowEvent> = {}): ShowEvent => {
+  return { offset, at: 1, type: 'announcement', data: { text: `${offset}` }, ...more };
+};
+const commit = (rev: number, offsets: readonly number[], more: Partial<Commit> = {}): Commit => {
+  return { ...EMPTY_COMMIT, rev, events: offsets.map((offset) => event(offset)), ...more };
+};
+const loaded = (rev: number, offset: number, epoch = 'e1'): RoomSnapshot => {
+  const snapshot = { epoch, offset, show: showView(), products: [], sales: [sale(rev, 5)], state: {} };
+  return { rev, nextDueAt: null, chat: [], lastChat: 0, mutes: [], snapshot };
+};
 const offsetsOf = (events: readonly ShowEvent[]): string => events.map(({ offset }) => offset).join();
 
 /** A follower whose loads reply when the test says so. `log` holds the events of the log. */
@@ -77,17 +66,8 @@ function setUp() {
   const send = (...commits: Commit[]): void => {
     for (const each of commits) listener?.onMessage({ kind: 'commit', commit: each });
   };
-  return {
-    follower,
-    replica: follower.replica,
-    loads,
-    log,
-    seen,
-    clock,
-    load,
-    send,
-    resync: () => listener?.onResync(),
-  };
+  const resync = (): void => listener?.onResync();
+  return { follower, replica: follower.replica, loads, log, seen, clock, load, send, resync };
 }
 
 /** A follower in sync at revision 10, offset 3. */

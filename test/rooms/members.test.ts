@@ -13,23 +13,18 @@ import { holdView as hold } from '../support/show-view.ts';
 const none = (): BuyerHoldings => ({ reservations: [], waits: [], sales: [] });
 const released = (id: string): ReservationView => hold(id, { state: 'released', endedAt: 1 });
 const holding = (id: string): BuyerHoldings => ({ ...none(), reservations: [hold(id)], sales: ['s'] });
-const change = (view: ReservationView): ReservationChange => ({
-  user: view.user,
-  id: view.id,
-  isNewHold: view.state === 'held' && !view.offer,
-  view: () => view,
-});
+const change = (view: ReservationView): ReservationChange => {
+  const { user, id, state, offer } = view;
+  return { user, id, isNewHold: state === 'held' && !offer, view: () => view };
+};
+const resultOf = (view?: ReservationView) => (view === undefined ? fail('reservation_not_found') : ok(view));
 const decided = (reservation: ReservationView, replayed = false): Result<Decision> =>
   ok({ reservation, replayed, durability: 'always', epoch: 'e' });
 
 type LookupCall = { readonly users: readonly string[]; readonly reply: (holdings: BuyerHoldings[]) => void };
 
-interface Joined {
-  readonly member: Member;
-  readonly connection: MemberConnection;
-  /** Personal messages: the id and state of each reservation sent. */
-  readonly sent: string[];
-}
+/** `sent`: personal messages, as the id and state of each reservation. */
+type Joined = { readonly member: Member; readonly connection: MemberConnection; readonly sent: string[] };
 
 /** Members whose lookups reply when the test says so, or at once with `holdings`. */
 function setUp(holdings?: (user: string) => BuyerHoldings) {
@@ -49,21 +44,16 @@ function setUp(holdings?: (user: string) => BuyerHoldings) {
           if (redis.isAway) resolve(fail('redis_unavailable'));
           else if (holdings !== undefined) resolve(ok(users.map(holdings)));
         }),
-      getReservation: async (_show, id) => {
-        const view = ended.get(id);
-        return view === undefined ? fail('reservation_not_found') : ok(view);
-      },
+      getReservation: async (_show, id) => resultOf(ended.get(id)),
     },
   });
   const join = (user: string): Joined => {
     const sent: string[] = [];
-    const connection: MemberConnection = {
-      variant: 'json',
-      send: (bytes) => {
-        const { id, state } = JSON.parse(Buffer.from(bytes).toString()).reservation;
-        sent.push(`${id} ${state}`);
-      },
+    const send = (bytes: Uint8Array | string): void => {
+      const { id, state } = JSON.parse(Buffer.from(bytes).toString()).reservation;
+      sent.push(`${id} ${state}`);
     };
+    const connection: MemberConnection = { variant: 'json', send };
     return { member: members.join(user, connection), connection, sent };
   };
   /** A reserve from its start to its result. */
@@ -214,19 +204,16 @@ t.test('after a lost connection to Redis all holdings are refetched, also those 
   t.same(sent, [], 'the welcome that waits for it carries the hold');
 });
 
-t.test(
-  'the result of a reserve is sent to the other connections of its buyer, unless its end was faster',
-  async (t) => {
-    const { members, join, reserve } = setUp();
-    const [phone, laptop] = [join('ann'), join('ann')];
-    reserve(phone, decided(hold('a')));
-    t.same([phone.sent, laptop.sent], [[], ['a held']]);
-    members.applyChanges([change(released('b'))]);
-    reserve(phone, decided(hold('b')));
-    t.same([phone.sent, laptop.sent], [['b released'], ['a held', 'b released']]);
-    t.equal(phone.member.reservation('b')?.state, 'released');
-  },
-);
+t.test('a reserve result is sent to the other connections of its buyer, unless its end was faster', async (t) => {
+  const { members, join, reserve } = setUp();
+  const [phone, laptop] = [join('ann'), join('ann')];
+  reserve(phone, decided(hold('a')));
+  t.same([phone.sent, laptop.sent], [[], ['a held']]);
+  members.applyChanges([change(released('b'))]);
+  reserve(phone, decided(hold('b')));
+  t.same([phone.sent, laptop.sent], [['b released'], ['a held', 'b released']]);
+  t.equal(phone.member.reservation('b')?.state, 'released');
+});
 
 t.test('a hold announced during a reserve is sent once the result shows that it is another one', async (t) => {
   const { members, join } = setUp();

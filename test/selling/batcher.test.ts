@@ -6,12 +6,8 @@ import { fail, ok, type Result } from '../../src/protocol/codes.ts';
 import { ReserveBatcher } from '../../src/selling/batcher.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const request = (n: number): ReserveRequest => ({
-  user: `u${n}`,
-  key: `k${n}`,
-  sale: 's',
-  lines: [{ sku: 'a', qty: 1 }],
-});
+const lines = [{ sku: 'a', qty: 1 }];
+const request = (n: number): ReserveRequest => ({ user: `u${n}`, key: `k${n}`, sale: 's', lines });
 const decision = ({ key }: ReserveRequest): Result<Decision> => ok({ reservation: { id: key } } as unknown as Decision);
 
 interface Call {

@@ -3,22 +3,12 @@ import type { SaleView } from '../../src/protocol/messages.ts';
 import { type RefusalInput, refuseLocally } from '../../src/selling/local-refusals.ts';
 import { saleView } from '../support/show-view.ts';
 
-const skus = [
-  { sku: 'a', product: 'p', price: 1, left: 2 },
-  { sku: 'b', product: 'p', price: 1, left: 0 },
-];
+const skus = Object.entries({ a: 2, b: 0 }).map(([sku, left]) => ({ sku, product: 'p', price: 1, left }));
 const sale = saleView({ opensAt: 1_000, closesAt: 9_000, perBuyer: 5, skus });
-const input = (more: Partial<RefusalInput>): RefusalInput => ({
-  isSynced: true,
-  sale,
-  saleId: 's',
-  lines: [{ sku: 'a', qty: 1 }],
-  nowMs: 5_000,
-  errorMs: 2,
-  nextDueAt: 9_000,
-  isBuyerNew: true,
-  ...more,
-});
+const input = (more: Partial<RefusalInput>): RefusalInput => {
+  const request = { saleId: 's', lines: [{ sku: 'a', qty: 1 }], isBuyerNew: true };
+  return { ...request, isSynced: true, sale, nowMs: 5_000, errorMs: 2, nextDueAt: 9_000, ...more };
+};
 const soldOut = [{ sku: 'b', qty: 1 }];
 const scheduled: SaleView = { ...sale, state: 'scheduled', opensAt: 6_000 };
 const inState = (state: SaleView['state']): Partial<RefusalInput> => ({ sale: { ...sale, state } });

@@ -13,9 +13,6 @@ const SLOTS = 16_384;
 const MASTERS = 3;
 /** The cluster bus listens on the port plus this. */
 const BUS_OFFSET = 10_000;
-const NODE_TIMEOUT_MS = 2_000;
-const FORM_MS_MAX = 20_000;
-const KEYS_AT_ONCE = 100;
 
 export type TestCluster = Awaited<ReturnType<typeof startCluster>>;
 
@@ -29,20 +26,11 @@ export class ClusterNode {
     this.port = port;
     this.client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50, maxRetriesPerRequest: null });
     this.client.on('error', () => {});
-    this.#process = new RedisProcess({
-      port,
-      bind: '127.0.0.1',
-      save: '',
-      appendonly: 'yes',
-      loglevel: 'warning',
-      'cluster-enabled': 'yes',
-      'cluster-node-timeout': NODE_TIMEOUT_MS,
-      'cluster-config-file': `nodes-${port}.conf`,
-      dir: folder,
-      appendfilename: `${port}.aof`,
-      appenddirname: `aof-${port}`,
-      dbfilename: `${port}.rdb`,
-    });
+    const files = { appendfilename: `${port}.aof`, appenddirname: `aof-${port}`, dbfilename: `${port}.rdb` };
+    const cluster = { 'cluster-enabled': 'yes', 'cluster-node-timeout': 2_000 };
+    const config = { 'cluster-config-file': `nodes-${port}.conf`, dir: folder, loglevel: 'warning' };
+    const common = { port, bind: '127.0.0.1', save: '', appendonly: 'yes' };
+    this.#process = new RedisProcess({ ...common, ...cluster, ...config, ...files });
   }
 
   /** On the same port and folder. */
@@ -65,7 +53,7 @@ export class ClusterNode {
   }
 
   async keysIn(slot: string): Promise<string[]> {
-    return (await this.client.call('CLUSTER', 'GETKEYSINSLOT', slot, String(KEYS_AT_ONCE))) as string[];
+    return (await this.client.call('CLUSTER', 'GETKEYSINSLOT', slot, '100')) as string[];
   }
 
   async migrate(to: ClusterNode, keys: readonly string[]): Promise<void> {
@@ -89,10 +77,9 @@ export async function startCluster() {
   };
   try {
     const masters: ClusterNode[] = [];
-    for (let i = 0; i < MASTERS; i++) masters.push(await add());
-    await Promise.all(
-      masters.map((node, i) => node.cluster('ADDSLOTSRANGE', String(firstSlot(i)), String(firstSlot(i + 1) - 1))),
-    );
+    while (masters.length < MASTERS) masters.push(await add());
+    for (const [i, node] of masters.entries())
+      await node.cluster('ADDSLOTSRANGE', String(firstSlot(i)), String(firstSlot(i + 1) - 1));
     for (const { port } of masters.slice(1)) await masters[0]?.cluster('MEET', '127.0.0.1', String(port));
     for (const node of masters) await until(async () => (await node.cluster('INFO')).includes('cluster_state:ok'));
     return {
@@ -107,12 +94,8 @@ export async function startCluster() {
         const replica = await add();
         await replica.cluster('MEET', '127.0.0.1', String(master.port));
         const id = await master.cluster('MYID');
-        await until(() =>
-          replica.cluster('REPLICATE', id).then(
-            () => true,
-            () => false,
-          ),
-        );
+        const replicate = (): Promise<boolean> => replica.cluster('REPLICATE', id).then(Boolean, () => false);
+        await until(replicate);
         await until(async () => (await replica.client.info('replication')).includes('master_link_status:up'));
         for (const node of masters)
           await until(async () => (await node.cluster('NODES')).includes(`:${replica.port}@`));
@@ -143,5 +126,5 @@ export async function startCluster() {
 }
 
 const firstSlot = (master: number): number => Math.floor((SLOTS * master) / MASTERS);
-const until = (holds: () => Promise<boolean>): Promise<void> => untilTrue(holds, 'the cluster forms', FORM_MS_MAX);
+const until = (holds: () => Promise<boolean>): Promise<void> => untilTrue(holds, 'the cluster forms', 20_000);
 const slotOf = (show: string): number => calculateSlot(`{${show}}`);

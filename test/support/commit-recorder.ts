@@ -7,8 +7,6 @@ import type { Commit } from '../../src/domain/show-log.ts';
 import type { ReservationView, SaleStateView, ShowEvent } from '../../src/protocol/messages.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 
-const ARRIVAL_MS_MAX = 3_000;
-
 /** A commit with the reservations as clients see them. */
 type Recorded = Omit<Commit, 'reservations' | 'holds'> & { readonly reservations: readonly ReservationView[] };
 
@@ -33,10 +31,8 @@ export class CommitRecorder {
       onMessage: (message) => {
         if (message.kind !== 'commit') return;
         const { reservations, holds, ...commit } = message.commit;
-        recorder.commits.push({
-          ...commit,
-          reservations: [...reservations, ...(holds?.changes() ?? [])].map((change) => change.view()),
-        });
+        const views = [...reservations, ...(holds?.changes() ?? [])].map((change) => change.view());
+        recorder.commits.push({ ...commit, reservations: views });
       },
       onResync: () => {
         recorder.resyncs++;
@@ -55,7 +51,7 @@ export class CommitRecorder {
   async settled(): Promise<void> {
     const loaded = await this.#store.load(this.#show);
     const rev = loaded.ok ? loaded.value.rev : 0;
-    const until = Date.now() + ARRIVAL_MS_MAX;
+    const until = Date.now() + 3_000;
     while ((this.commits.at(-1)?.rev ?? this.#rev) < rev && Date.now() < until) await sleep(2);
   }
 
@@ -118,10 +114,7 @@ export class CommitRecorder {
 type SaleValues = Omit<SaleStateView, 'id' | 'rev'>;
 
 /** Merges commits as a client does: the newest value wins. */
-function sum(commits: readonly Recorded[]): {
-  sales: Map<string, SaleValues>;
-  reservations: Map<string, ReservationView>;
-} {
+function sum(commits: readonly Recorded[]) {
   const sales = new Map<string, SaleValues>();
   const reservations = new Map<string, ReservationView>();
   for (const commit of commits) {

@@ -30,15 +30,13 @@ export interface Rules {
 /** What is in the books when all clients have finished. */
 export interface FinalState {
   /** An `offer` was made from the waitlist, without a reply: its units count. */
-  reservations: ReadonlyMap<
-    string,
-    { user: string; sale: string; lines: readonly Item[]; state: string; offer?: boolean }
-  >;
+  reservations: ReadonlyMap<string, Omit<Hold, 'ending' | 'end'> & { state: string; offer?: boolean }>;
 }
 
 export type ViolationKind = 'oversell' | 'limit' | 'double end' | 'lost accept' | 'unrequested' | 'key';
 export type Violation = { kind: ViolationKind; text: string };
 
+type Asked = { lines: readonly Item[]; sale: string; maybe: boolean };
 interface Hold {
   user: string;
   sale: string;
@@ -54,7 +52,6 @@ const ENDED_AS: Readonly<Record<string, string>> = {
   reservation_released: 'released',
   reservation_expired: 'expired',
 };
-const END_OF = { confirm: 'confirmed', release: 'released' } as const;
 
 export class HistoryRecorder {
   readonly entries: Entry[] = [];
@@ -82,7 +79,7 @@ class Checker {
   /** user and key -> the reservation that was granted. */
   readonly #byKey = new Map<string, string>();
   /** user and key of requested reserves; `maybe`: one of them may have happened. */
-  readonly #asked = new Map<string, { lines: readonly Item[]; sale: string; maybe: boolean }>();
+  readonly #asked = new Map<string, Asked>();
   /** Granted ends by reservation, with their key. */
   readonly #granted = new Map<string, string>();
   /** Commands that were decided, not replayed: each at most once. */
@@ -110,47 +107,30 @@ class Checker {
   }
 
   #invoked(operation: Operation): void {
-    switch (operation.do) {
-      case 'reserve': {
-        const name = keyOf(operation);
-        if (!this.#asked.has(name))
-          this.#asked.set(name, { lines: operation.lines, sale: operation.sale, maybe: false });
-        return;
-      }
-      case 'units':
-        // New units may be sold before the host gets the reply.
-        if (operation.delta > 0) this.#grow(operation.sale, operation.sku, operation.delta);
-        return;
-      case 'release':
-      case 'expire':
-        return this.#mayEnd(operation.reservation);
-      case 'confirm':
-    }
+    if (operation.do === 'reserve') {
+      const [name, { lines, sale }] = [keyOf(operation), operation];
+      if (!this.#asked.has(name)) this.#asked.set(name, { lines, sale, maybe: false });
+    } else if (operation.do === 'units') {
+      // New units may be sold before the host gets the reply.
+      if (operation.delta > 0) this.#grow(operation.sale, operation.sku, operation.delta);
+    } else if (operation.do !== 'confirm') this.#mayEnd(operation.reservation);
   }
 
   #done(operation: Operation, outcome: Outcome): void {
-    switch (operation.do) {
-      case 'reserve':
-        return this.#reserved(operation, outcome);
-      case 'units':
-        if (outcome.type === 'ok' && operation.delta < 0) this.#grow(operation.sale, operation.sku, operation.delta);
-        if (outcome.type === 'fail' && operation.delta > 0) this.#grow(operation.sale, operation.sku, -operation.delta);
-        return;
-      case 'expire':
-        return;
-      default:
-        return this.#ended(operation, outcome);
-    }
+    if (operation.do === 'reserve') return this.#reserved(operation, outcome);
+    if (operation.do === 'expire') return;
+    if (operation.do !== 'units') return this.#ended(operation, outcome);
+    const { sale, sku, delta } = operation;
+    if (outcome.type === 'ok' && delta < 0) this.#grow(sale, sku, delta);
+    if (outcome.type === 'fail' && delta > 0) this.#grow(sale, sku, -delta);
   }
 
   #reserved(operation: Extract<Operation, { do: 'reserve' }>, outcome: Outcome): void {
     const name = keyOf(operation);
     const granted = this.#byKey.get(name);
     const asked = this.#asked.get(name);
-    if (outcome.type === 'unknown') {
-      if (asked) asked.maybe = true;
-      return;
-    }
+    if (outcome.type === 'unknown' && asked) asked.maybe = true;
+    if (outcome.type === 'unknown') return;
     if (outcome.type === 'fail') {
       if (granted !== undefined && outcome.code !== 'idempotency_conflict')
         this.#violate('lost accept', `${name} was granted ${granted}, and its repeat got ${outcome.code}`);
@@ -164,12 +144,8 @@ class Checker {
     }
     this.#byKey.set(name, id);
     if (this.#holds.has(id)) return this.#violate('key', `${id} was granted to two requests`);
-    const hold: Hold = {
-      user: operation.user,
-      sale: operation.sale,
-      lines: operation.lines,
-      ending: this.#early.get(id) ?? 0,
-    };
+    const { user, sale, lines } = operation;
+    const hold: Hold = { user, sale, lines, ending: this.#early.get(id) ?? 0 };
     this.#holds.set(id, hold);
     if (this.#isCertain(hold)) this.#count(hold, 1);
   }
@@ -183,7 +159,7 @@ class Checker {
       if (before !== undefined && before !== `${operation.do} ${key}`)
         this.#violate('double end', `${id} was ended by "${before}" and by "${operation.do} ${key}"`);
       if (before === undefined && outcome.replayed !== true) this.#granted.set(id, `${operation.do} ${key}`);
-      return this.#end(id, END_OF[operation.do]);
+      return this.#end(id, operation.do === 'confirm' ? 'confirmed' : 'released');
     }
     if (operation.do === 'release') this.#mustStay(id);
     const reported = ENDED_AS[outcome.code];
@@ -203,26 +179,27 @@ class Checker {
     if (!hold) return;
     if (hold.end !== undefined && hold.end !== state)
       this.#violate('double end', `${id} was reported as ${hold.end} and as ${state}`);
-    const counted = this.#isCertain(hold);
-    hold.end ??= state;
-    if (counted !== this.#isCertain(hold)) this.#count(hold, counted ? -1 : 1);
+    this.#change(hold, () => {
+      hold.end ??= state;
+    });
   }
 
   #mayEnd(id: string): void {
     const hold = this.#holds.get(id);
-    if (!hold) return void this.#early.set(id, (this.#early.get(id) ?? 0) + 1);
-    const counted = this.#isCertain(hold);
-    hold.ending++;
-    if (counted && !this.#isCertain(hold)) this.#count(hold, -1);
+    if (hold) this.#change(hold, () => hold.ending++);
+    else this.#early.set(id, (this.#early.get(id) ?? 0) + 1);
   }
 
   /** A release was refused: the units count again, unless another end was requested. */
   #mustStay(id: string): void {
     const hold = this.#holds.get(id);
-    if (!hold) return;
+    if (hold) this.#change(hold, () => hold.ending--);
+  }
+
+  #change(hold: Hold, change: () => void): void {
     const counted = this.#isCertain(hold);
-    hold.ending--;
-    if (!counted && this.#isCertain(hold)) this.#count(hold, 1);
+    change();
+    if (counted !== this.#isCertain(hold)) this.#count(hold, counted ? -1 : 1);
   }
 
   /** Orders are certain; holds are certain until their end is requested. */
@@ -248,10 +225,7 @@ class Checker {
     this.#stock.set(`${sale}/${sku}`, stock);
     const units = this.#certain.get(`${sale}/${sku}`) ?? 0;
     if (units > stock)
-      this.#violate(
-        'oversell',
-        `${units} units of ${sale}/${sku} are taken for certain after a withdrawal left ${stock}`,
-      );
+      this.#violate('oversell', `${units} units of ${sale}/${sku} are taken for certain, a withdrawal left ${stock}`);
   }
 
   #add(name: string, qty: number): number {
@@ -270,20 +244,16 @@ class Checker {
       if (state === 'held' || state === 'confirmed')
         for (const { sku, qty } of lines) taken.set(`${sale}/${sku}`, (taken.get(`${sale}/${sku}`) ?? 0) + qty);
       if (offer || this.#holds.has(id)) continue;
-      const name = [...asked].find(
-        ([key, ask]) => key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines),
-      )?.[0];
-      if (name === undefined)
-        this.#violate('unrequested', `${user} has ${id}, which no reply granted and no lost reply explains`);
-      else asked.delete(name);
+      const isOf = ([key, ask]: [string, Asked]): boolean =>
+        key.startsWith(`${user} `) && ask.sale === sale && sameLines(ask.lines, lines);
+      const [name] = [...asked].find(isOf) ?? [];
+      if (name !== undefined) asked.delete(name);
+      else this.#violate('unrequested', `${user} has ${id}, which no reply granted and no lost reply explains`);
     }
     for (const [id, hold] of this.#holds) this.#compareEnd(id, hold, reservations.get(id)?.state);
     for (const [name, units] of taken)
       if (units > (this.#stock.get(name) ?? 0))
-        this.#violate(
-          'oversell',
-          `in the end ${units} units of ${name} are taken, there are ${this.#stock.get(name) ?? 0}`,
-        );
+        this.#violate('oversell', `${units} units of ${name} are taken in the end, of ${this.#stock.get(name) ?? 0}`);
     return this.#violations;
   }
 

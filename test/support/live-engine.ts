@@ -17,18 +17,9 @@ import { ROOT } from './root.ts';
 
 export const SHOW = 'market';
 export const PRODUCTS = [
-  {
-    id: 'tee',
-    brand: 'nord',
-    title: 'Plain Tee',
-    skus: [
-      { sku: 'TEE-M', title: 'M' },
-      { sku: 'TEE-L', title: 'L' },
-    ],
-  },
+  { id: 'tee', brand: 'nord', title: 'Plain Tee', skus: ['M', 'L'].map((title) => ({ sku: `TEE-${title}`, title })) },
   { id: 'cap', brand: 'sol', title: 'Sun Cap', skus: [{ sku: 'CAP', title: 'One size' }] },
-] as const;
-
+];
 const API_KEY = 'a-key-for-the-tests-only';
 
 /** `scripts`: the folder of compiled page modules, to serve the viewer page. */
@@ -62,34 +53,18 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
 
   const office = new BackOffice(controlUrl, API_KEY);
   const gatewayUrl = `ws://127.0.0.1:${port}`;
-  await office.createShow({
-    id: SHOW,
-    title: 'Evening Market',
-    guests: true,
-    brands: [
-      { id: 'nord', name: 'Nord' },
-      { id: 'sol', name: 'Sol' },
-    ],
-  });
-  for (const product of PRODUCTS) await office.putProduct(SHOW, { ...product, skus: [...product.skus] });
+  const brands = ['Nord', 'Sol'].map((name) => ({ id: name.toLowerCase(), name }));
+  await office.createShow({ id: SHOW, title: 'Evening Market', guests: true, brands });
+  for (const product of PRODUCTS) await office.putProduct(SHOW, product);
   await office.startShow(SHOW);
 
-  const token = (user: string, role: Role = 'buyer', name = user): Promise<string> =>
-    office.mintToken(SHOW, user, name, role);
-  return {
-    redis,
-    store,
-    office,
-    gatewayUrl,
-    controlUrl,
-    gateway,
-    token,
-    /** Connects a client and waits for its welcome. The teardown closes it. */
-    async join(user: string, more: Partial<ClientOptions> = {}): Promise<StampedeClient> {
-      const client = connect({ url: gatewayUrl, show: SHOW, token: await token(user), WebSocket, ...more });
-      t.teardown(() => client.close());
-      await new Promise((resolve) => client.once('welcome', resolve));
-      return client;
-    },
+  const token = (user: string, role: Role = 'buyer', name = user) => office.mintToken(SHOW, user, name, role);
+  /** Connects a client and waits for its welcome. The teardown closes it. */
+  const joinAs = async (user: string, more: Partial<ClientOptions> = {}): Promise<StampedeClient> => {
+    const client = connect({ url: gatewayUrl, show: SHOW, token: await token(user), WebSocket, ...more });
+    t.teardown(() => client.close());
+    await new Promise((resolve) => client.once('welcome', resolve));
+    return client;
   };
+  return { redis, store, office, gatewayUrl, controlUrl, gateway, token, join: joinAs };
 }

@@ -6,8 +6,7 @@ import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
-import type { Decision } from '../../src/domain/reservation.ts';
-import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec, SkuBooks } from '../../src/domain/sale.ts';
+import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Item, ReservationView, Result, SaleState } from '../../src/protocol/index.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
@@ -18,6 +17,8 @@ export const HOST = 'host:test';
 
 export type SaleOptions = Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> };
 
+type ReleaseOptions = { key?: string; user?: string; actor?: string };
+type ConfirmOptions = { key?: string; orderRef?: string; amount?: number; actor?: string };
 export type ReserveOptions = { key?: string; sale?: string; sku?: string; qty?: number; lines?: Item[] };
 
 /** Returns the move that adds or withdraws units of S. */
@@ -27,10 +28,8 @@ export const unitsMove = (delta: number) => ({ op: 'units', sku: 'S', delta }) a
 export const items = (quantities: Readonly<Record<string, number>>): Item[] =>
   Object.entries(quantities).map(([sku, qty]) => ({ sku, qty }));
 
-export const times = <T>(count: number, make: (i: number) => T): T[] =>
-  Array.from({ length: count }, (_, i) => make(i));
-export const pluck = <T, K extends keyof T>(list: readonly T[], field: K): Array<T[K]> =>
-  list.map((each) => each[field]);
+export const times = <T>(count: number, make: (i: number) => T): T[] => [...Array(count).keys()].map((i) => make(i));
+export const pluck = <T, K extends keyof T>(list: readonly T[], field: K) => list.map((each) => each[field]);
 export const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b);
 
 /** Returns the code of a refusal, `replayed` or `ok`. */
@@ -109,11 +108,7 @@ export class StoreFixture {
     this.test(name, async (t) => run(t, await this.openShow(sale)));
 
   async checkInvariants(t: Test, show: string): Promise<void> {
-    t.same(
-      await this.violationsOf(show),
-      [],
-      `${show}: the ledger has no violation, the published commits are correct`,
-    );
+    t.same(await this.violationsOf(show), [], `${show}: the ledger and the published commits are correct`);
   }
 
   /** Stops recording a show. Returns what is wrong with its ledger, its log or its commits. */
@@ -121,12 +116,9 @@ export class StoreFixture {
     const recorder = this.#recorders.get(show);
     this.#recorders.delete(show);
     const verified = await this.store.verify(show);
-    const problems = [
-      ...(verified.ok ? verified.value.violations : [verified.error.code]),
-      ...((await recorder?.problems()) ?? []),
-    ];
+    const ofCommits = (await recorder?.problems()) ?? [];
     await recorder?.close();
-    return problems;
+    return [...(verified.ok ? verified.value.violations : [verified.error.code]), ...ofCommits];
   }
 
   /** For tests that break the connection to Redis, and so lose commits. */
@@ -153,35 +145,21 @@ export class StoreFixture {
     const id = `show${++this.#shows}`;
     unwrap(await this.store.createShow({ id, title: 'Show', brands: [{ id: 'b', name: 'Brand' }] }, HOST));
     this.#recorders.set(id, await CommitRecorder.of(this.store, id));
-    unwrap(
-      await this.store.putProduct(
-        id,
-        { id: 'p', brand: 'b', title: 'Product', skus: [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }] },
-        HOST,
-      ),
-    );
+    const skus = [{ sku: 'S' }, { sku: 'M' }, { sku: 'L' }];
+    unwrap(await this.store.putProduct(id, { id: 'p', brand: 'b', title: 'Product', skus }, HOST));
     return id;
   };
 
   /** Returns a sale of ten S at 10.00, open now for ten minutes, one unit per buyer. */
   readonly saleSpec = (more: SaleOptions = {}): SaleSpec => {
     const { units = { S: 10 }, ...rest } = more;
-    const skus = Object.entries(units).map(([sku, quantity]) => ({
-      sku,
-      product: 'p',
-      price: 1000,
-      ...(typeof quantity === 'number' ? { quantity } : { quantity: 10, ...quantity }),
-    }));
+    const skus = Object.entries(units).map(([sku, of]) => {
+      const more = typeof of === 'number' ? { quantity: of } : of;
+      return { sku, product: 'p', price: 1000, quantity: 10, ...more };
+    });
     const timed = ['opensAt', 'opensInMs', 'closesAt', 'durationMs'].some((field) => field in rest);
-    return {
-      id: 'sale',
-      title: 'Flash',
-      currency: 'EUR',
-      perBuyer: 1,
-      ...(timed ? {} : { opensInMs: 0, durationMs: 600_000 }),
-      skus,
-      ...rest,
-    };
+    const window = timed ? {} : { opensInMs: 0, durationMs: 600_000 };
+    return { id: 'sale', title: 'Flash', currency: 'EUR', perBuyer: 1, ...window, skus, ...rest };
   };
 
   readonly newSale = async (show: string, more: SaleOptions = {}): Promise<SaleBooks> => {
@@ -199,12 +177,7 @@ export class StoreFixture {
     return show;
   };
 
-  readonly reserve = async (
-    show: string,
-    user: string,
-    options: ReserveOptions = {},
-    store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> => {
+  readonly reserve = async (show: string, user: string, options: ReserveOptions = {}, store = this.store) => {
     const { key = 'k', sale = 'sale', sku = 'S', qty = 1, lines = [{ sku, qty }] } = options;
     const [result] = await store.reserve(show, [{ user, key, sale, lines }]);
     if (!result) throw new Error('reserve returned no result');
@@ -214,31 +187,17 @@ export class StoreFixture {
   readonly hold = async (show: string, user: string, options: ReserveOptions = {}): Promise<ReservationView> =>
     unwrap(await this.reserve(show, user, options)).reservation;
 
-  readonly confirm = (
-    show: string,
-    { id, amount }: ReservationView,
-    more: { key?: string; orderRef?: string; amount?: number; actor?: string } = {},
-    store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> => {
+  readonly confirm = (show: string, { id, amount }: ReservationView, more: ConfirmOptions = {}, store = this.store) => {
     const { key = `confirm:${id}`, orderRef = `order:${id}`, actor = HOST } = more;
     return store.confirm(show, { reservation: id, orderRef, amount: more.amount ?? amount }, { key, actor });
   };
 
-  readonly release = (
-    show: string,
-    { id, user }: ReservationView,
-    more: { key?: string; user?: string; actor?: string } = {},
-    store: ConnectedStore = this.store,
-  ): Promise<Result<Decision>> => {
+  readonly release = (show: string, { id, user }: ReservationView, more: ReleaseOptions = {}, store = this.store) => {
     const by = more.user ?? user;
     return store.release(show, id, { key: more.key ?? `release:${id}`, actor: more.actor ?? `user:${by}`, user: by });
   };
 
-  readonly books = async (
-    show: string,
-    sku = 'S',
-    sale = 'sale',
-  ): Promise<Omit<SkuBooks, 'sku' | 'product' | 'price' | 'perBuyer'>> => {
+  readonly books = async (show: string, sku = 'S', sale = 'sale') => {
     const found = unwrap(await this.store.getSale(show, sale)).skus.find((books) => books.sku === sku);
     if (!found) throw new Error(`sale ${sale} has no ${sku}`);
     const { allocated, available, held, sold, withdrawn } = found;
@@ -271,26 +230,19 @@ export class StoreFixture {
   /** Returns all records of a show, to prove that nothing was written. */
   readonly recordsOf = async (show: string): Promise<Record<string, string[]>> => {
     const keys = (await this.client.keys(`${this.prefix}*`)).filter((key) => key.includes(`{${show}}`)).sort();
-    const contents: Record<string, string[]> = {};
-    for (const key of keys) contents[key] = await this.#content(key);
-    return contents;
+    return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, await this.#content(key)])));
   };
 
   async #content(key: string): Promise<string[]> {
-    switch (await this.client.type(key)) {
-      case 'hash': {
-        const flat = (await this.client.callBuffer('HGETALL', key)) as Buffer[];
-        const texts = flat.map((bytes) => bytes.toString('latin1'));
-        return texts.flatMap((field, i) => (i % 2 === 0 ? [`${field}=${texts[i + 1]}`] : [])).sort();
-      }
-      case 'zset':
-        return this.client.zrange(key, 0, '-1', 'WITHSCORES');
-      case 'stream': {
-        const [newest] = await this.client.xrevrange(key, '+', '-', 'COUNT', 1);
-        return [String(await this.client.xlen(key)), String(newest?.[0])];
-      }
-      default:
-        return [];
+    const type = await this.client.type(key);
+    if (type === 'zset') return this.client.zrange(key, 0, '-1', 'WITHSCORES');
+    if (type === 'hash') {
+      const flat = (await this.client.callBuffer('HGETALL', key)) as Buffer[];
+      const texts = flat.map((bytes) => bytes.toString('latin1'));
+      return texts.flatMap((field, i) => (i % 2 === 0 ? [`${field}=${texts[i + 1]}`] : [])).sort();
     }
+    if (type !== 'stream') return [];
+    const [newest] = await this.client.xrevrange(key, '+', '-', 'COUNT', 1);
+    return [String(await this.client.xlen(key)), String(newest?.[0])];
   }
 }

@@ -44,14 +44,8 @@ const REPEAT_AFTER_MS = 40;
 const REPEAT_FOR_MS = 15_000;
 /** Temporary refusals. */
 const RETRIES: ReadonlySet<string> = new Set(['sale_paused', 'redis_full', 'redis_readonly', 'overloaded']);
-const ACTIONS = [
-  ['reserve', 5],
-  ['repeat', 1],
-  ['confirm', 2],
-  ['release', 2],
-  ['expire', 1],
-  ['units', 1],
-] as const;
+const weights = { reserve: 5, repeat: 1, confirm: 2, release: 2, expire: 1, units: 1 };
+const ACTIONS = Object.entries(weights) as Array<[keyof typeof weights, number]>;
 
 export async function runStoreUsers(plan: StoreUsersPlan): Promise<StoreUsersReport> {
   const users = new StoreUsers(plan);
@@ -102,10 +96,8 @@ class StoreUsers {
 
   async #reserve(store: ConnectedStore, reserve: Reserve): Promise<void> {
     const { user, key, sale, lines } = reserve;
-    const decision = await this.#untilDecided(
-      reserve,
-      async () => (await store.reserve(this.#plan.show, [{ user, key, sale, lines }]))[0] as Result<Decision>,
-    );
+    const run = async () => (await store.reserve(this.#plan.show, [{ user, key, sale, lines }]))[0] as Result<Decision>;
+    const decision = await this.#untilDecided(reserve, run);
     if (!decision?.ok) return;
     const { reservation } = decision.value;
     if (!this.#grants.some((grant) => grant.reservation.id === reservation.id))
@@ -131,11 +123,8 @@ class StoreUsers {
   async #expire(store: ConnectedStore, { reservation: { id } }: Grant): Promise<void> {
     const { time, show } = this.#plan;
     if (!time) return;
-    await this.#recorder.record(
-      { do: 'expire', reservation: id },
-      () => time.passDeadlineUnderLoad(show, id).catch(() => {}),
-      () => ({ type: 'ok' }),
-    );
+    const pass = (): Promise<void> => time.passDeadlineUnderLoad(show, id).catch(() => {});
+    await this.#recorder.record({ do: 'expire', reservation: id }, pass, () => ({ type: 'ok' }));
     await store.tick(show);
   }
 
@@ -181,17 +170,12 @@ function outcomeOf(result: Result<unknown>): Outcome {
     return ['redis_unavailable', 'internal'].includes(code) ? { type: 'unknown' } : { type: 'fail', code };
   }
   const { reservation, replayed } = result.value as Partial<Decision>;
-  return {
-    type: 'ok',
-    ...(reservation ? { reservation: reservation.id } : {}),
-    ...(replayed === undefined ? {} : { replayed }),
-  };
+  const granted = reservation ? { reservation: reservation.id } : {};
+  return { type: 'ok', ...granted, ...(replayed === undefined ? {} : { replayed }) };
 }
 
 /** All reservations of a show, read without the store. */
 export async function finalState(client: Redis, reservationsKey: string): Promise<FinalState> {
-  const values = await client.hvalsBuffer(reservationsKey);
-  return {
-    reservations: new Map(values.map((bytes) => reservationView(unpack(bytes))).map((view) => [view.id, view])),
-  };
+  const views = (await client.hvalsBuffer(reservationsKey)).map((bytes) => reservationView(unpack(bytes)));
+  return { reservations: new Map(views.map((view) => [view.id, view])) };
 }
