@@ -114,12 +114,19 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
     const expected = Object.entries(model.reservations).filter(([, r]) => r.user === user && isLive(r));
-    const row = (of: string, { sale, state, lines, amount, orderRef }: Shown, isOffer: boolean) =>
-      JSON.stringify([of, sale, state, lines, amount, orderRef, isOffer]);
+    const row = (of: string, r: Shown, isOffer: boolean) => [
+      of,
+      r.sale,
+      r.state,
+      r.lines,
+      r.amount,
+      r.orderRef,
+      isOffer,
+    ];
     compare(
       `what ${user} holds and owns`,
-      expected.map(([of, r]) => row(of, r, of.startsWith('w'))).sort(),
-      reservations.map((view) => row(known.get(view.id) ?? view.id, view, view.offer === true)).sort(),
+      expected.map(([of, r]) => row(of, r, of.startsWith('w'))).sort(byText),
+      reservations.map((view) => row(known.get(view.id) ?? view.id, view, view.offer === true)).sort(byText),
     );
     const positions = Object.entries(model.sales).flatMap(([sale, { state, waitlist }]) =>
       waitlist
