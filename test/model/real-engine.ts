@@ -114,15 +114,7 @@ export function differences(model: EngineModel, { sales, holdings }: Observed, i
     learnOffers(model, user, reservations, ids);
     const known = new Map([...ids].map(([handle, id]) => [id, handle]));
     const expected = Object.entries(model.reservations).filter(([, r]) => r.user === user && isLive(r));
-    const row = (of: string, r: Shown, isOffer: boolean) => [
-      of,
-      r.sale,
-      r.state,
-      r.lines,
-      r.amount,
-      r.orderRef,
-      isOffer,
-    ];
+    const row = (of: string, r: Shown, offer: boolean) => [of, r.sale, r.state, r.lines, r.amount, r.orderRef, offer];
     compare(
       `what ${user} holds and owns`,
       expected.map(([of, r]) => row(of, r, of.startsWith('w'))).sort(byText),

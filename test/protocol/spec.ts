@@ -11,13 +11,9 @@ export const SPEC = readFileSync(join(ROOT, 'src/protocol/SPEC.md'), 'utf8');
 
 /** The cells of every table row. */
 export const rows = SPEC.split('\n')
-  .filter((line) => line.trim().startsWith('| '))
-  .map((line) =>
-    line
-      .trim()
-      .split(/ *\| */)
-      .slice(1, -1),
-  );
+  .map((line) => line.trim())
+  .filter((line) => line.startsWith('| '))
+  .map((line) => line.split(/ *\| */).slice(1, -1));
 
 const numbers = [...SPEC.matchAll(/^(?:### |- \*\*)([A-Z]-\d+(?:\.\d+)?)\b/gm)].map(([, number]) => number ?? '');
 /** `all` includes the numbers of groups; `statements` are the rules that a test must prove. */
