@@ -1,31 +1,12 @@
 /** What a run left in Redis, read with a plain client. */
 import type { Redis } from 'ioredis';
-import type { LedgerEntry } from '../../src/domain/ledger.ts';
-import {
-  eventOf,
-  type ReservationRecord,
-  unpackAll,
-  unpackLedger,
-  unpackReservation,
-} from '../../src/redis/records.ts';
+import { eventOf, unpackAll, unpackLedger, unpackReservation } from '../../src/redis/records.ts';
 import { KEY_PREFIX, SHOW } from './engine-under-test.ts';
 
-export interface Books {
-  readonly epoch: string;
-  readonly offset: number;
-  readonly reservations: ReadonlyMap<string, ReservationRecord>;
-  readonly events: ReadonlyMap<number, { readonly at: number; readonly type: string }>;
-  /** What each script wrote into the ledger. */
-  readonly ledger: ReadonlyArray<readonly LedgerEntry[]>;
-  /** Members of the waitlists. */
-  readonly waitlist: readonly string[];
-  /** Id of the last chat message. */
-  readonly chatLast: number;
-}
-
+export type Books = Awaited<ReturnType<typeof readBooks>>;
 type StreamEntries = Array<[id: Buffer, fields: Buffer[]]>;
 
-export async function readBooks(client: Redis): Promise<Books> {
+export async function readBooks(client: Redis) {
   const key = (name: string): string => `${KEY_PREFIX}{${SHOW}}:${name}`;
   const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
   const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
@@ -38,10 +19,13 @@ export async function readBooks(client: Redis): Promise<Books> {
   return {
     epoch: epoch ?? '',
     offset: Number(offset ?? 0),
-    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)])),
-    events: new Map(events.map((event) => [event.offset, { at: event.at, type: event.type }])),
+    reservations: new Map(Object.entries(packed).map(([id, bytes]) => [id, unpackReservation(bytes)] as const)),
+    events: new Map(events.map((event) => [event.offset, event] as const)),
+    /** What each script wrote into the ledger. */
     ledger: ledger.map(([, fields]) => unpackLedger(fields[1] as Buffer)),
+    /** Members of the waitlists. */
     waitlist: await client.zrange(key('waitlist'), '0', '-1'),
+    /** Id of the last chat message. */
     chatLast: Number(chatLast ?? 0),
   };
 }

@@ -1,20 +1,12 @@
 /** Checks that no chat message was lost without an announcement (C-1 to C-5, B-2, R-2, R-6). */
+import type { Books } from './books.ts';
 import type { PlainClient } from './plain-client.ts';
 import type { AcceptedMessage } from './virtual-users.ts';
 
-export interface Conversation {
-  readonly epoch: string;
-  /** Id of the last message in the show's history. */
-  readonly last: number;
-  readonly accepted: readonly AcceptedMessage[];
-  readonly clients: readonly PlainClient[];
-}
+type Accepted = readonly AcceptedMessage[];
 
-/**
- * Returns the violations. Each client received each message under its id, or the number of missed
- * messages, or a snapshot in their place.
- */
-export function checkChat({ epoch, last, accepted, clients }: Conversation): string[] {
+/** Each client received each message, the number of missed ones, or a snapshot in their place. */
+export function checkChat({ epoch, chatLast: last }: Books, accepted: Accepted, clients: readonly PlainClient[]) {
   const wrong: string[] = [];
   const texts = new Map<number, string>();
   const compare = (id: number, text: string, owner: string): void => {
@@ -28,19 +20,15 @@ export function checkChat({ epoch, last, accepted, clients }: Conversation): str
     compare(message.id, message.text, 'its sender');
     if (message.id > last) wrong.push(`chat: ${message.id} was accepted, the history ends at ${last}`);
   }
-  for (const client of clients)
-    for (const [place, text] of client.heard)
-      if (place.startsWith(`${epoch}/`))
-        compare(Number(place.slice(epoch.length + 1)), text, `a client on ${client.node}`);
+  for (const { heard, node } of clients)
+    for (const [place, text] of heard)
+      if (place.startsWith(`${epoch}/`)) compare(Number(place.slice(epoch.length + 1)), text, `a client on ${node}`);
   for (const client of clients) {
+    if (client.epoch !== epoch) continue;
     const leftOut = client.chatLeftOut(last);
-    if (client.epoch !== epoch || leftOut === 0) continue;
-    wrong.push(
-      leftOut > 0
-        ? `chat: ${leftOut} messages up to ${last} never came to a client on ${client.node}, without an ` +
-            `announcement (last one ${client.chatAt}, ${client.losses} connections lost)`
-        : `chat: a client on ${client.node} received an announcement of ${-leftOut} missed messages too many (B-2)`,
-    );
+    const who = `a client on ${client.node} (at ${client.chatAt}, ${client.losses} connections lost)`;
+    if (leftOut > 0) wrong.push(`chat: ${leftOut} messages up to ${last} never came to ${who}, unannounced`);
+    if (leftOut < 0) wrong.push(`chat: ${who} received an announcement of ${-leftOut} missed messages too many (B-2)`);
   }
   return wrong;
 }

@@ -10,6 +10,7 @@ export const AUTH_SECRET = 'a-secret-for-fault-runs-of-32-bytes-and-more';
 export const KEY_PREFIX = 'faults:';
 export const SHOW = 'show';
 const PROGRAM = programArguments('src/cli/main');
+const SETTINGS = { NODE_ENV: 'production', KEY_PREFIX, AUTH_SECRET, API_KEYS: `host:${API_KEY}`, LOG_LEVEL: 'info' };
 const SHIFTED_CLOCK = new URL('./shifted-clock.mjs', import.meta.url).href;
 
 export interface EnginePlan {
@@ -28,24 +29,11 @@ export class Part extends EngineProcess {
   readonly port: number;
 
   constructor(name: string, roles: string, port: number, redisUrl: string, shiftMs: number) {
-    super({
-      name,
-      command: [...(shiftMs === 0 ? [] : ['--import', SHIFTED_CLOCK]), ...PROGRAM, 'serve'],
-      env: {
-        ...plainEnvironment(),
-        NODE_ENV: 'production',
-        ROLES: roles,
-        REDIS_URL: redisUrl,
-        KEY_PREFIX,
-        [roles === 'gateway' ? 'GATEWAY_PORT' : 'CONTROL_PORT']: String(port),
-        AUTH_SECRET,
-        API_KEYS: `host:${API_KEY}`,
-        NODE_NAME: name,
-        LOG_LEVEL: 'info',
-        SHIFT_MS: String(shiftMs),
-      },
-      followsParent: true,
-    });
+    const own = { ROLES: roles, REDIS_URL: redisUrl, NODE_NAME: name, SHIFT_MS: String(shiftMs) };
+    const ports = { [roles === 'gateway' ? 'GATEWAY_PORT' : 'CONTROL_PORT']: String(port) };
+    const shift = shiftMs === 0 ? [] : ['--import', SHIFTED_CLOCK];
+    const env = { ...plainEnvironment(), ...SETTINGS, ...own, ...ports };
+    super({ name, command: [...shift, ...PROGRAM, 'serve'], env, followsParent: true });
     this.roles = roles;
     this.port = port;
   }
@@ -76,7 +64,6 @@ export async function startEngineUnderTest(plan: EnginePlan = {}) {
     await Promise.all(parts.map((part) => part.start()));
     const gateways = parts.slice(0, count);
     const rest = parts.slice(count);
-    const controls = rest.filter(({ roles }) => roles.includes('control'));
     return {
       redis,
       /** Between Redis and the processes that the plan put behind it. */
@@ -90,7 +77,7 @@ export async function startEngineUnderTest(plan: EnginePlan = {}) {
         return found;
       },
       gatewayUrls: gateways.map(({ port }) => `ws://127.0.0.1:${port}`),
-      controlUrls: controls.map(({ port }) => `http://127.0.0.1:${port}`),
+      controlUrls: rest.filter(({ roles }) => roles.includes('control')).map(({ port }) => `http://127.0.0.1:${port}`),
       verify: () => verify(redis.url),
       stop,
     };

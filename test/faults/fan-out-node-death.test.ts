@@ -1,7 +1,4 @@
-/**
- * kill -9 of one of two gateway processes during chat and events: its viewers resume on the other
- * one, and the counts become right again.
- */
+/** kill -9 of one of two gateways during chat and events: its viewers resume on the other one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createPrng } from '../../bench/generator/prng.ts';
@@ -11,6 +8,8 @@ import type { Result } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { pack, unpack } from '../../src/redis/records.ts';
 import { descendants, serve } from '../cli/program.ts';
+import { outcome, pluck, times, unwrap } from '../support/store-fixture.ts';
+import { holdsIn } from '../support/until.ts';
 import { AUTH_SECRET, KEY_PREFIX, SHOW, startEngineUnderTest } from './engine-under-test.ts';
 import { signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
@@ -31,10 +30,9 @@ async function createShow(t: Test, redis: RedisServer): Promise<ConnectedStore> 
 /** On a slow machine a store may be ready before the first reply of its Redis. */
 async function untilDone(run: () => Promise<Result<unknown>>): Promise<void> {
   const until = Date.now() + 20_000;
-  for (let result = await run(); !result.ok; result = await run()) {
-    if (result.error.code !== 'redis_unavailable' || Date.now() > until) throw new Error(result.error.message);
-    await sleep(100);
-  }
+  let result = await run();
+  for (; outcome(result) === 'redis_unavailable' && Date.now() < until; result = await run()) await sleep(100);
+  unwrap(result);
 }
 
 async function viewersOf(store: ConnectedStore): Promise<number> {
@@ -52,25 +50,18 @@ async function ageReports(redis: RedisServer, byMs: number): Promise<void> {
   }
 }
 
-async function survives(
-  t: Test,
-  {
-    urls,
-    redis,
-    store,
-    kill,
-  }: { urls: readonly string[]; redis: RedisServer; store: ConnectedStore; kill(): Promise<unknown> },
-): Promise<void> {
-  const prng = createPrng(5);
-  const clients = Array.from(
-    { length: VIEWERS },
-    (_, i) => new PlainClient({ urls, show: SHOW, token: signToken(`v${i}`), prng: prng.fork(i) }),
-  );
-  t.teardown(() => Promise.all(clients.map((client) => client.close())));
-  await Promise.all(clients.map((client) => client.connect()));
+async function survives(t: Test, redis: RedisServer, urls: readonly string[], kill: () => unknown): Promise<void> {
+  const store = await createShow(t, redis);
+  const connect = async (user: string, i: number): Promise<PlainClient> => {
+    const client = new PlainClient({ urls, show: SHOW, token: signToken(user), prng: createPrng(i) });
+    t.teardown(() => client.close());
+    await client.connect();
+    return client;
+  };
+  const clients = await Promise.all(times(VIEWERS, (i) => connect(`v${i}`, i)));
   const starts = new Map(clients.map((client) => [client, client.offset]));
   const { epoch } = clients[0] as PlainClient;
-  for (let waited = 0; waited < 100 && (await viewersOf(store)) !== VIEWERS; waited += 1) await sleep(50);
+  await holdsIn(5_000, async () => (await viewersOf(store)) === VIEWERS, 50);
   t.equal(await viewersOf(store), VIEWERS);
 
   const accepted: Array<{ id: number; text: string }> = [];
@@ -93,38 +84,28 @@ async function survives(
   await Promise.all([...writing, announcing]);
   await store.announce(SHOW, 'the end', 'test');
 
-  t.ok(
-    clients.some(({ losses }) => losses > 0),
-    'at least one client lost its connection',
-  );
-  let last = 0;
-  for (const { id } of accepted) last = Math.max(last, id);
+  const count = (of: (client: PlainClient) => boolean): number => clients.filter(of).length;
+  const lost = count(({ losses }) => losses > 0);
+  t.ok(lost > 0, 'at least one client lost its connection');
+  const last = Math.max(0, ...accepted.map(({ id }) => id));
   for (const client of clients) {
     t.ok(await client.until(() => client.events.at(-1)?.data['text'] === 'the end', 10_000), 'the client is back');
-    t.ok(
-      await client.until(() => client.chatLeftOut(last) <= 0, 5_000),
-      `chat: ${client.chatLeftOut(last)} left out without an announcement`,
-    );
+    const isComplete = await client.until(() => client.chatLeftOut(last) <= 0, 5_000);
+    t.ok(isComplete, `chat: ${client.chatLeftOut(last)} left out without an announcement`);
     t.same(client.problems, []);
     t.equal(client.epoch, epoch);
     if (client.snapshots > 0) continue;
     const from = starts.get(client) ?? 0;
-    t.same(
-      client.events.map(({ offset }) => offset),
-      client.events.map((_, i) => from + 1 + i),
-      'every event, once, in order',
-    );
+    const expected = times(client.events.length, (i) => from + 1 + i);
+    t.same(pluck(client.events, 'offset'), expected, 'every event, once, in order');
     const unheard = accepted.filter(({ id, text }) => client.heard.get(`${epoch}/${id}`) !== text);
     t.ok(unheard.length <= Math.max(0, last - client.heard.size), 'accepted chat was heard or counted');
   }
-  const count = (of: (client: PlainClient) => boolean): number => clients.filter(of).length;
-  t.comment(`${count(({ losses }) => losses > 0)} lost the connection, ${count(({ resumed }) => resumed > 0)} resumed`);
+  t.comment(`${lost} lost the connection, ${count(({ resumed }) => resumed > 0)} resumed`);
   // The report of the dead node expires. The next report of another node leaves it out.
   await ageReports(redis, LIMITS.nodeCountsTtlMs);
-  const late = new PlainClient({ urls, show: SHOW, token: signToken('late'), prng });
-  t.teardown(() => late.close());
-  await late.connect();
-  for (let waited = 0; waited < 200 && (await viewersOf(store)) !== VIEWERS + 1; waited += 1) await sleep(50);
+  await connect('late', VIEWERS);
+  await holdsIn(10_000, async () => (await viewersOf(store)) === VIEWERS + 1, 50);
   t.equal(await viewersOf(store), VIEWERS + 1, 'the counts are right again');
 }
 
@@ -133,28 +114,13 @@ t.jobs = 2;
 t.test('R-2 S-3: viewers of a killed gateway resume on the other one', async (t) => {
   const engine = await startEngineUnderTest({ gateways: 2, others: [] });
   t.teardown(() => engine.stop());
-  const store = await createShow(t, engine.redis);
-  await survives(t, {
-    urls: engine.gatewayUrls,
-    redis: engine.redis,
-    store,
-    kill: async () => engine.gateways[0]?.kill(),
-  });
+  await survives(t, engine.redis, engine.gatewayUrls, () => engine.gateways[0]?.kill());
 });
 
 t.test('R-2 S-3: viewers of a killed worker resume on the other worker of the port', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
-  const store = await createShow(t, redis);
-  const running = await serve(t, ['--workers', '2', '--roles', 'gateway'], {
-    REDIS_URL: redis.url,
-    KEY_PREFIX,
-    AUTH_SECRET,
-  });
-  await survives(t, {
-    urls: [running.ready.gateway ?? ''],
-    redis,
-    store,
-    kill: async () => process.kill(descendants(running.pid)[0] ?? 0, 'SIGKILL'),
-  });
+  const env = { REDIS_URL: redis.url, KEY_PREFIX, AUTH_SECRET };
+  const { ready, pid } = await serve(t, ['--workers', '2', '--roles', 'gateway'], env);
+  await survives(t, redis, [ready.gateway ?? ''], () => process.kill(descendants(pid)[0] ?? 0, 'SIGKILL'));
 });

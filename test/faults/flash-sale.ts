@@ -6,49 +6,30 @@ import { API_KEY, AUTH_SECRET, type EngineUnderTest, SHOW } from './engine-under
 export const SALE = 'drop';
 export const SKUS = ['tee-m', 'tee-l'] as const;
 export const PER_BUYER = 2;
-const PRICE = 1_500;
 const TIMEOUT_MS = 20_000;
 
 export interface SalePlan {
   /** Units of each SKU. */
   readonly units: number;
-  /** 1.5 s unless given. */
   readonly opensInMs?: number;
   readonly durationMs?: number;
   readonly holdMs?: number;
 }
 
-export interface FlashSaleShow {
-  readonly units: number;
-  readonly opensAt: number;
-  readonly closesAt: number;
-  /** One for each control process; failed calls are not repeated. */
-  readonly offices: readonly BackOffice[];
-  readonly office: BackOffice;
-}
+export type FlashSaleShow = Awaited<ReturnType<typeof createFlashSaleShow>>;
 
-export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan: SalePlan): Promise<FlashSaleShow> {
+export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan: SalePlan) {
   const { units, opensInMs = 1_500, durationMs = 600_000, holdMs = 120_000 } = plan;
+  // One for each control process; failed calls are not repeated.
   const offices = controlUrls.map((url) => new BackOffice(url, API_KEY, { tries: 1, timeoutMs: TIMEOUT_MS }));
   const [office] = offices;
   if (office === undefined) throw new Error('no process has the control role');
   await office.createShow({ id: SHOW, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
   await office.putProduct(SHOW, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
   await office.startShow(SHOW);
-  const { opensAt, closesAt } = await office.createSale(
-    SHOW,
-    {
-      id: SALE,
-      title: 'Drop',
-      currency: 'EUR',
-      perBuyer: PER_BUYER,
-      holdMs,
-      opensInMs,
-      durationMs,
-      skus: SKUS.map((sku) => ({ sku, product: 'tee', price: PRICE, quantity: units })),
-    },
-    'create',
-  );
+  const skus = SKUS.map((sku) => ({ sku, product: 'tee', price: 1_500, quantity: units }));
+  const spec = { id: SALE, title: 'Drop', currency: 'EUR', perBuyer: PER_BUYER, holdMs, opensInMs, durationMs, skus };
+  const { opensAt, closesAt } = await office.createSale(SHOW, spec, 'create');
   return { units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
 }
 

@@ -1,7 +1,4 @@
-/**
- * A viewer written from SPEC.md alone: plain JSON over WebSocket, without code of the SDK. It keeps
- * its position, resumes, and records every breach of the rules.
- */
+/** A viewer written from SPEC.md alone, without the SDK. It records every breach of the rules. */
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -16,6 +13,7 @@ import type {
   Snapshot,
   Welcome,
 } from '../../src/protocol/messages.ts';
+import { holdsIn } from '../support/until.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 /** `seenAt`: when it was received, on this machine's clock. */
@@ -24,13 +22,8 @@ type SeenEvent = ShowEvent & { readonly epoch: string; readonly seenAt: number }
 type Reservation = Omit<ReservationView, 'state'> & { readonly state: ReservationView['state'] | 'gone' };
 type PlainReply = Exclude<Reply, { t: 'ok' }> | { readonly t: 'ok'; readonly data?: Fields };
 
-interface ClientPlan {
-  /** The next one is tried when a connection breaks. */
-  readonly urls: readonly string[];
-  readonly show: string;
-  readonly token: string | null;
-  readonly prng: Prng;
-}
+/** `urls`: the next one is tried when a connection breaks. */
+type ClientPlan = { readonly urls: readonly string[]; show: string; token: string | null; prng: Prng };
 
 /** Longer than any reply may take: a command's timeout, its repetition, a slow machine. */
 const REPLY_MS_MAX = 20_000;
@@ -84,18 +77,16 @@ export class PlainClient {
 
   /** Resolves with the welcome. Keeps trying until then, and after every loss. */
   connect(): Promise<void> {
-    this.#connecting ??= this.#keepTrying().finally(() => {
-      this.#connecting = null;
-    });
+    this.#connecting ??= this.#keepTrying();
     return this.#connecting;
   }
 
   async #keepTrying(): Promise<void> {
-    for (let attempt = 0; this.#wanted; attempt++) {
-      if (await this.#open()) return;
+    for (let attempt = 0; this.#wanted && !(await this.#open()); attempt++) {
       this.#at++;
       await sleep(this.#plan.prng.next() * Math.min(RECONNECT_MS_MAX, 50 * 2 ** attempt));
     }
+    this.#connecting = null;
   }
 
   #open(): Promise<boolean> {
@@ -158,13 +149,11 @@ export class PlainClient {
         done({ t: 'lost' });
         socket.terminate();
       }, REPLY_MS_MAX);
-      this.#waiting.set(id, {
-        sentAt: performance.now(),
-        resolve: (reply) => {
-          clearTimeout(late);
-          done(reply);
-        },
-      });
+      const resolve = (reply: PlainReply): void => {
+        clearTimeout(late);
+        done(reply);
+      };
+      this.#waiting.set(id, { sentAt: performance.now(), resolve });
       socket.send(JSON.stringify({ ...message, id }));
     });
   }
@@ -179,10 +168,8 @@ export class PlainClient {
     socket.terminate();
   }
 
-  /** Resolves with false when it did not hold in time. */
-  async until(holds: () => boolean, timeoutMs = 10_000): Promise<boolean> {
-    for (const until = Date.now() + timeoutMs; !holds(); await sleep(5)) if (Date.now() >= until) return false;
-    return true;
+  until(holds: () => boolean, timeoutMs = 10_000): Promise<boolean> {
+    return holdsIn(timeoutMs, holds, 5);
   }
 
   #receive(message: Fields): void {

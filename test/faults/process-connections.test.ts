@@ -1,7 +1,4 @@
-/**
- * Connections cut between script and reply, viewers disconnected for seconds, every request sent
- * twice: no double, no loss, no silent gap.
- */
+/** Connections cut or dropped, every request sent twice: no double, no loss, no silent gap. */
 import { clientConnectionsDropped, redisConnectionCut, sentTwice } from './connection-scenarios.ts';
 import { testScenarios } from './scenario-test.ts';
 

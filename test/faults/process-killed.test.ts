@@ -1,7 +1,4 @@
-/**
- * kill -9 of a gateway during a rush, and of control and jobs: the books balance, every accepted
- * request is in them, and sales open, close and expire on time.
- */
+/** kill -9 of a gateway, of control and of jobs: the books balance and sales stay punctual. */
 import { controlKilled, gatewayKilled } from './process-scenarios.ts';
 import { testScenarios } from './scenario-test.ts';
 

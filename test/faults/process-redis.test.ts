@@ -1,7 +1,4 @@
-/**
- * redis-server killed, cut from power, or frozen during a rush: service resumes without a restart,
- * and what the durability mode may lose is detected and reported.
- */
+/** Redis killed, cut from power or frozen: service resumes; a loss is detected and reported. */
 import { powerCut, redisFrozen, redisKilledAlways, redisKilledEverysec } from './redis-scenarios.ts';
 import { testScenarios } from './scenario-test.ts';
 

@@ -1,7 +1,4 @@
-/**
- * Nodes whose wall clocks are two minutes apart follow Redis time. Of two ends of one hold one
- * wins, and both requests get that result.
- */
+/** Wrong wall clocks follow Redis time. Of two ends of one hold one wins; both requests say so. */
 import { clockOff, endsRace } from './rule-scenarios.ts';
 import { testScenarios } from './scenario-test.ts';
 

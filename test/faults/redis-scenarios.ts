@@ -2,8 +2,10 @@
 import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { holdsIn } from '../support/until.ts';
 import { readBooks } from './books.ts';
 import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
+import type { PlainClient } from './plain-client.ts';
 import { type Scenario, type Scene, scenario } from './scenario.ts';
 import type { Users } from './virtual-users.ts';
 
@@ -16,34 +18,26 @@ const SALE = { units: 14 };
 /** The status of /readyz of all gateways and control processes. */
 function readiness({ gateways, controlUrls }: EngineUnderTest): Promise<number[]> {
   const urls = [...gateways.map(({ port }) => `http://127.0.0.1:${port}`), ...controlUrls];
+  const ask = (url: string) => fetch(`${url}/readyz`, { signal: AbortSignal.timeout(20_000) });
   return Promise.all(
     urls.map((url) =>
-      fetch(`${url}/readyz`, { signal: AbortSignal.timeout(20_000) }).then(
-        ({ status }) => status,
-        () => 0,
-      ),
+      ask(url)
+        .then(({ status }) => status)
+        .catch(() => 0),
     ),
   );
 }
 
 async function expectReadyAgain({ engine, expect }: Scene): Promise<void> {
-  const until = Date.now() + READY_AGAIN_MS;
-  for (;;) {
-    const statuses = await readiness(engine);
-    if (statuses.every((status) => status === 200)) return;
-    if (Date.now() > until) return expect(false, `not ready ${READY_AGAIN_MS} ms after Redis was back: ${statuses}`);
-    await sleep(100);
-  }
+  const isReady = async (): Promise<boolean> => (await readiness(engine)).every((status) => status === 200);
+  if (await holdsIn(READY_AGAIN_MS, isReady, 100)) return;
+  expect(false, `not ready ${READY_AGAIN_MS} ms after Redis was back: ${await readiness(engine)}`);
 }
 
 /** Waits until the log reports the end of the recovery. */
 async function recovered({ engine }: Scene): Promise<void> {
-  const until = Date.now() + READY_AGAIN_MS;
-  while (Date.now() < until) {
-    const { events } = await readBooks(engine.redis.admin);
-    if ([...events.values()].some(({ type }) => type === 'show.recovered')) return;
-    await sleep(100);
-  }
+  const types = async () => [...(await readBooks(engine.redis.admin)).events.values()].map(({ type }) => type);
+  await holdsIn(READY_AGAIN_MS, async () => (await types()).includes('show.recovered'), 100);
 }
 
 /** After a restart of Redis: a new epoch, a recovery in the log, the sale paused meanwhile. */
@@ -78,8 +72,8 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
     await recovered(scene);
     const afterCheck = async (): Promise<void> => {
       await checkRecovery(scene, users, epochBefore);
-      const isConnected = users.viewers.every(({ losses }) => losses === 0);
-      expect(isConnected, 'R-7: a viewer lost its connection because Redis was unavailable');
+      for (const { losses } of users.viewers)
+        expect(losses === 0, 'R-7: a viewer lost its connection because Redis was unavailable');
       const refusals = users.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0);
       note(`${refusals} replies redis_unavailable`);
     };
@@ -93,9 +87,7 @@ export const redisKilledEverysec = redisKilled('everysec');
 /** A power cut leaves of the append-only file what was synced to disk. */
 function appendOnlyFile({ redis }: EngineUnderTest): { path: string; size(): number } {
   const folder = join(dirname(redis.socketPath), 'appendonlydir');
-  const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof'));
-  if (!name) throw new Error(`no append-only file in ${folder}`);
-  const path = join(folder, name);
+  const path = join(folder, readdirSync(folder).find((file) => file.endsWith('.incr.aof')) ?? '');
   return { path, size: () => statSync(path).size };
 }
 
@@ -132,21 +124,19 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) =
     engine.redis.signal('SIGSTOP');
     const thawAt = Date.now() + FROZEN_MS;
     await sleep(FROZEN_MS * 0.7);
-    const frozen = await readiness(engine);
-    const isUnready = frozen.every((status) => status === 503);
-    expect(isUnready, `readyz returned ${frozen} after Redis was frozen for ${FROZEN_MS * 0.7} ms (gateways, control)`);
+    for (const status of await readiness(engine))
+      expect(status === 503, `readyz returned ${status} after Redis was frozen for ${FROZEN_MS * 0.7} ms`);
     await sleep(Math.max(0, thawAt - Date.now()));
     engine.redis.signal('SIGCONT');
     await expectReadyAgain(scene);
     await users.world.staged.office.announce(SHOW, 'We are back');
   });
-  for (const client of users.clients)
-    await client.until(() => client.events.some(({ type }) => type === 'announcement'), 5_000);
+  const isAnnounced = ({ events }: PlainClient) => events.some(({ type }) => type === 'announcement');
+  for (const client of users.clients) await client.until(() => isAnnounced(client), 5_000);
   const afterCheck = (): void => {
     for (const { losses, lastClose } of users.clients)
       expect(losses === 0, `a connection broke because Redis was frozen: ${JSON.stringify(lastClose)}`);
-    const haveAll = users.viewers.every(({ events }) => events.some(({ type }) => type === 'announcement'));
-    expect(haveAll, 'a viewer missed the announcement after the freeze');
+    expect(users.viewers.every(isAnnounced), 'a viewer missed the announcement after the freeze');
     note(`slowest reply ${Math.round(Math.max(0, ...users.clients.flatMap(({ replyMs }) => replyMs)))} ms`);
   };
   return { unbroken: users.viewers, afterCheck };

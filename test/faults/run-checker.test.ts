@@ -22,12 +22,7 @@ t.test('a correct run has no violation, and every forgery is found', async (t) =
   /** One check for several forgeries, because each waits for the views to become right. */
   const finds = async (forgeries: Readonly<Record<string, RegExp>>): Promise<void> => {
     const { violations } = await checkRun(engine, users, { unbroken: users.clients });
-    for (const [text, pattern] of Object.entries(forgeries))
-      t.ok(
-        violations.some((violation) => pattern.test(violation)),
-        text,
-        { violations },
-      );
+    for (const [text, pattern] of Object.entries(forgeries)) t.match(violations.join('\n'), pattern, text);
   };
   const grants = users.buyers.flatMap(({ grants }) => grants);
   const [one, two] = grants.map(({ reservation }) => reservation.id);
@@ -38,28 +33,24 @@ t.test('a correct run has no violation, and every forgery is found', async (t) =
   await redis.hdel(key('reservations'), one);
   await redis.zadd(key('waitlist'), 0, `${SALE}/${SKUS[0]}/0000000000000000/pusher`);
   await finds({
-    'a waitlist entry without a join': /^waitlist: .*pusher/,
-    'an accepted reserve that is gone': /^lost accept: .* the books do not have it/,
-    'the program itself finds it too': /^stampede verify ended with 1/,
+    'a waitlist entry without a join': /^waitlist: .*pusher/m,
+    'an accepted reserve that is gone': /^lost accept: .* the books do not have it/m,
+    'the program itself finds it too': /^stampede verify ended with 1/m,
   });
 
   const { user, ...rest } = unpackReservation(record);
   const forged: ReservationRecord = { ...rest, user, lines: [{ sku: SKUS[0], qty: staged.units + 1 }] };
-  await redis.hset(
-    key('reservations'),
-    one,
-    packReservation(forged),
-    'r-stranger',
-    packReservation({ ...rest, id: 'r-stranger', user: 'stranger' }),
-    two,
-    packReservation({ ...rest, id: two, user: 'thief' }),
-  );
+  await redis.hset(key('reservations'), {
+    [one]: packReservation(forged),
+    'r-stranger': packReservation({ ...rest, id: 'r-stranger', user: 'stranger' }),
+    [two]: packReservation({ ...rest, id: two, user: 'thief' }),
+  });
   await finds({
-    'a buyer over the limit': /^I2: .* has \d+ units/,
-    'more units than there are': /^history: oversell/,
-    'units that do not add up': /^I1: /,
-    'a hold that was granted to no buyer': /^unasked: /,
-    'a hold of another buyer': /^I4: /,
+    'a buyer over the limit': /^I2: .* has \d+ units/m,
+    'more units than there are': /^history: oversell/m,
+    'units that do not add up': /^I1: /m,
+    'a hold that was granted to no buyer': /^unasked: /m,
+    'a hold of another buyer': /^I4: /m,
   });
 
   const { client } = users.buyers[0] ?? {};
@@ -73,11 +64,11 @@ t.test('a correct run has no violation, and every forgery is found', async (t) =
   await redis.hincrby(key('show'), 'chat_last', 1);
   client.sales.get(SALE)?.left.set(SKUS[0], 99);
   await finds({
-    'an event that differs from the log': /^I6: /,
-    'a message that never came': /^chat: \d+ messages up to \d+ never came to a client/,
-    'a message with another text elsewhere': /^chat: a client on .* elsewhere/,
-    'a snapshot on an unbroken connection': /^I7: .* snapshots in place of events/,
-    'a view with the wrong number': /^view: .* shows 99 left/,
+    'an event that differs from the log': /^I6: /m,
+    'a message that never came': /^chat: \d+ messages up to \d+ never came to a client/m,
+    'a message with another text elsewhere': /^chat: a client on .* elsewhere/m,
+    'a snapshot on an unbroken connection': /^I7: .* snapshots in place of events/m,
+    'a view with the wrong number': /^view: .* shows 99 left/m,
   });
   await users.leave();
 });

@@ -4,6 +4,7 @@
  */
 import type { SaleBooks } from '../../src/domain/sale.ts';
 import { checkHistory, type Entry } from '../support/history-checker.ts';
+import { holdsIn } from '../support/until.ts';
 import { type Books, readBooks } from './books.ts';
 import { checkChat } from './chat-checker.ts';
 import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
@@ -15,7 +16,6 @@ import { checkWaitlist } from './waitlist-checker.ts';
 export interface Verdict {
   accepted: number;
   confirmed: number;
-  /** Holds that were made for waitlist entries. */
   offers: number;
   /** Chat messages that were accepted. */
   chat: number;
@@ -33,10 +33,7 @@ export interface Allowances {
   readonly unbroken?: readonly PlainClient[];
 }
 
-interface Window {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
+type Window = { readonly fromMs: number; readonly toMs: number };
 
 const CAUGHT_UP_MS_MAX = 15_000;
 const VIEWS_MS_MAX = 4_000;
@@ -64,10 +61,8 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
   const books = await readBooks(engine.redis.admin);
 
   const { code, report, text } = await engine.verify();
-  if (code !== 0)
-    violations.push(
-      `stampede verify ended with ${code}: ${report.violations.slice(0, 5).join('; ') || text.slice(0, 300)}`,
-    );
+  const found = report.violations.slice(0, 5).join('; ') || text.slice(0, 300);
+  if (code !== 0) violations.push(`stampede verify ended with ${code}: ${found}`);
   const sale = await staged.office.getSale(SHOW, SALE);
   violations.push(...checkBalance(sale, books), ...checkLimits(books));
 
@@ -77,23 +72,16 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
     allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) },
     perBuyer: { [SALE]: PER_BUYER },
   };
-  const final = [...books.reservations].map(
-    ([id, { user, sale: of, lines, state, offer }]) =>
-      [id, { user, sale: of, lines, state, offer: offer === true }] as const,
-  );
-  for (const { kind, text: what } of checkHistory(entries, rules, { reservations: new Map(final) }))
-    violations.push(`history: ${kind}: ${what}`);
+  for (const { kind, text } of checkHistory(entries, rules, books)) violations.push(`history: ${kind}: ${text}`);
 
   const replies = compareReplies(buyers, books, window);
-  const accepted = writers
-    .flatMap((writer) => writer.accepted)
-    .filter(({ repliedAt }) => !(window && within(repliedAt, window)));
-  const chat = { epoch: books.epoch, last: books.chatLast, accepted, clients };
+  const chat = writers.flatMap((writer) => writer.accepted);
+  const accepted = chat.filter(({ repliedAt }) => !within(repliedAt, window));
   violations.push(
     ...replies.violations,
     ...compareWaitlists(buyers, books, window).slice(0, REPORTED_MAX),
     ...compareEvents(clients, books, allowances).slice(0, REPORTED_MAX),
-    ...(await inTime(() => checkChat(chat))),
+    ...(await inTime(() => checkChat(books, accepted, clients))),
     ...(await inTime(() => compareViews(users, sale, books, window !== undefined))),
     ...clients.flatMap(({ problems }) => problems.map((problem) => `protocol: ${problem}`)),
   );
@@ -102,7 +90,7 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
     accepted: buyers.reduce((sum, { grants }) => sum + grants.length, 0),
     confirmed: records.filter(({ state }) => state === 'confirmed').length,
     offers: records.filter(({ offer }) => offer).length,
-    chat: writers.reduce((sum, writer) => sum + writer.accepted.length, 0),
+    chat: chat.length,
     lost: replies.lost,
     violations,
     notes: [],
@@ -111,22 +99,19 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
 
 /** All clients are connected and have reached the end of the log. */
 async function untilCaughtUp({ redis }: EngineUnderTest, { clients }: Users): Promise<string[]> {
-  const until = Date.now() + CAUGHT_UP_MS_MAX;
-  for (;;) {
+  let wrong: string[] = [];
+  const isCaughtUp = async (): Promise<boolean> => {
     const { epoch, offset } = await readBooks(redis.admin);
     const late = clients.filter((client) => !client.connected || client.epoch !== epoch || client.offset !== offset);
-    if (late.length === 0) return [];
-    if (Date.now() > until)
-      return late
-        .slice(0, 5)
-        .map(
-          (client) =>
-            `I7: a client is at ${client.epoch}/${client.offset} (connected: ${client.connected}, ` +
-            `node ${client.node}, closed with ${JSON.stringify(client.lastClose)}), ` +
-            `the log ends at ${epoch}/${offset}`,
-        );
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    wrong = late.slice(0, 5).map((client) => {
+      const connection = client.connected ? 'connected' : `closed with ${JSON.stringify(client.lastClose)}`;
+      const position = `${client.epoch}/${client.offset}, the log ends at ${epoch}/${offset}`;
+      return `I7: a client of ${client.node} (${connection}) is at ${position}`;
+    });
+    return late.length === 0;
+  };
+  await holdsIn(CAUGHT_UP_MS_MAX, isCaughtUp, 50);
+  return wrong;
 }
 
 function checkBalance({ skus }: SaleBooks, { reservations }: Books): string[] {
@@ -135,15 +120,12 @@ function checkBalance({ skus }: SaleBooks, { reservations }: Books): string[] {
     const counts = [available, held, sold, withdrawn];
     if (counts.some((count) => count < 0) || counts.reduce((sum, count) => sum + count, 0) !== allocated)
       wrong.push(`I1: ${sku}: ${counts} do not make ${allocated}`);
-    const unitsIn = (state: string): number =>
-      [...reservations.values()]
-        .filter((reservation) => reservation.state === state)
-        .flatMap(({ lines }) => lines.filter((line) => line.sku === sku))
-        .reduce((units, { qty }) => units + qty, 0);
-    if (unitsIn('held') !== held)
-      wrong.push(`I1: ${sku}: ${unitsIn('held')} units are in holds, the books say ${held}`);
-    if (unitsIn('confirmed') !== sold)
-      wrong.push(`I1: ${sku}: ${unitsIn('confirmed')} units are in orders, the books say ${sold}`);
+    for (const [state, units] of Object.entries({ held, confirmed: sold })) {
+      const inState = [...reservations.values()].filter((reservation) => reservation.state === state);
+      const items = inState.flatMap(({ lines }) => lines.filter((line) => line.sku === sku));
+      const counted = items.reduce((sum, { qty }) => sum + qty, 0);
+      if (counted !== units) wrong.push(`I1: ${sku}: ${counted} units are ${state}, the books say ${units}`);
+    }
   }
   return wrong;
 }
@@ -153,12 +135,11 @@ function checkLimits({ reservations }: Books): string[] {
   for (const { user, state, lines } of reservations.values())
     if (state === 'held' || state === 'confirmed')
       for (const { qty } of lines) units.set(user, (units.get(user) ?? 0) + qty);
-  return [...units]
-    .filter(([, has]) => has > PER_BUYER)
-    .map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
+  const over = [...units].filter(([, has]) => has > PER_BUYER);
+  return over.map(([user, has]) => `I2: ${user} has ${has} units, the limit is ${PER_BUYER}`);
 }
 
-const within = (at: number, { fromMs, toMs }: Window): boolean => at >= fromMs && at <= toMs;
+const within = (at: number, window?: Window): boolean => !!window && at >= window.fromMs && at <= window.toMs;
 
 /** What the durability mode may lose becomes unknown: it may have happened or not. */
 function withUnknownWindow(entries: readonly Entry[], buyers: readonly FaultBuyer[], window: Window): Entry[] {
@@ -181,25 +162,20 @@ function withUnknownWindow(entries: readonly Entry[], buyers: readonly FaultBuye
 }
 
 /** Every accepted request is in the books, and the books have nothing that no buyer asked for. */
-function compareReplies(
-  buyers: readonly FaultBuyer[],
-  { reservations }: Books,
-  window: Window | undefined,
-): { lost: number; violations: string[] } {
+function compareReplies(buyers: readonly FaultBuyer[], { reservations }: Books, window?: Window) {
   const violations: string[] = [];
   const granted = new Set<string>();
   const waited = new Map<string, string>();
   let lost = 0;
   const missing = (repliedAt: number, text: string): void => {
-    if (window && within(repliedAt, window)) lost++;
+    if (within(repliedAt, window)) lost++;
     else violations.push(`lost accept: ${text}`);
   };
   for (const { user, grants, offers, joins, ended, unresolved } of buyers) {
-    for (const [key, { item }] of joins) waited.set(`${user} ${key}`, JSON.stringify([item.sku, item.qty]));
+    for (const [key, { item }] of joins) waited.set(`${user} ${key}`, JSON.stringify([[item.sku, item.qty]]));
     for (const { reservation } of offers) {
       const record = reservations.get(reservation.id);
-      // An offer may be seen long after Redis made it, so its creation decides whether it may be
-      // lost.
+      // An offer may be seen long after Redis made it: its creation decides whether it may be lost.
       if (!record?.offer || record.user !== user)
         missing(reservation.createdAt, `${user} was offered ${reservation.id}, and the books do not have it`);
     }
@@ -208,25 +184,19 @@ function compareReplies(
       const record = reservations.get(reservation.id);
       if (!record) missing(repliedAt, `${user} was granted ${reservation.id} for ${key}, and the books do not have it`);
       else if (record.user !== user || record.key !== key)
-        violations.push(
-          `I4: ${reservation.id} belongs to ${record.user} and ${record.key}, it was granted to ${user} for ${key}`,
-        );
+        violations.push(`I4: ${record.id} of ${record.user} for ${record.key} was granted to ${user} for ${key}`);
     }
-    for (const [id, { state, orderRef, repliedAt }] of ended) {
+    for (const [id, { state, orderRef = 'no order', repliedAt }] of ended) {
+      const received = `${state} (${orderRef})`;
       const record = reservations.get(id);
-      if (record && (record.state !== state || record.orderRef !== orderRef))
-        missing(
-          repliedAt,
-          `${user} received that ${id} is ${state} (${orderRef ?? 'no order'}), ` +
-            `the books say ${record.state} (${record.orderRef ?? 'no order'})`,
-        );
+      const stored = record ? `${record.state} (${record.orderRef ?? 'no order'})` : received;
+      if (stored !== received)
+        missing(repliedAt, `${user} received that ${id} is ${received}, the books say ${stored}`);
     }
     if (unresolved.length > 0) violations.push(`no reply: ${user} never got the outcome of ${unresolved.join(', ')}`);
   }
   for (const [id, { user, key, offer, lines }] of reservations) {
-    const [line, ...more] = lines;
-    const isWaited =
-      offer && more.length === 0 && waited.get(`${user} ${key}`) === JSON.stringify([line?.sku, line?.qty]);
+    const isWaited = offer && waited.get(`${user} ${key}`) === JSON.stringify(lines.map(({ sku, qty }) => [sku, qty]));
     if (!granted.has(id) && !isWaited)
       violations.push(`unasked: the books have ${id} of ${user} for ${key}, which was granted to no buyer`);
   }
@@ -234,49 +204,38 @@ function compareReplies(
 }
 
 /** The waitlists by the ledger: in order, as in the books, and with all buyers who joined. */
-function compareWaitlists(
-  buyers: readonly FaultBuyer[],
-  { ledger, waitlist }: Books,
-  window: Window | undefined,
-): string[] {
+function compareWaitlists(buyers: readonly FaultBuyer[], { ledger, waitlist }: Books, window?: Window): string[] {
   const { waiting, joined, violations } = checkWaitlist(ledger);
   const inBooks = waitlist.map((member) => member.replace(/^(.*)\/\d{16}\/(.*)$/, '$1 $2'));
   const wrong = [...violations];
   const inLedger = new Set<string>();
-  for (const [list, entries] of waiting) {
-    const users = entries.map(({ user }) => user);
-    for (const user of users) inLedger.add(`${list} ${user}`);
-    const stored = inBooks.filter((each) => each.startsWith(`${list} `)).map((each) => each.slice(list.length + 1));
-    if (stored.join() !== users.join()) wrong.push(`waitlist: ${list} has ${stored}, by the ledger ${users}`);
+  for (const [list, waits] of waiting) {
+    const entries = waits.map(({ user }) => `${list} ${user}`);
+    for (const entry of entries) inLedger.add(entry);
+    const stored = inBooks.filter((each) => each.startsWith(`${list} `));
+    if (stored.join() !== entries.join()) wrong.push(`waitlist: the books have ${stored}, the ledger ${entries}`);
   }
   for (const entry of inBooks)
     if (!inLedger.has(entry)) wrong.push(`waitlist: ${entry} has an entry that is not in the ledger`);
   for (const { user, joins } of buyers)
     for (const [key, { joinedAt }] of joins)
-      if (joinedAt !== null && !joined.has(`${user} ${key}`) && !(window && within(joinedAt, window)))
+      if (joinedAt !== null && !joined.has(`${user} ${key}`) && !within(joinedAt, window))
         wrong.push(`lost accept: ${user} joined the waitlist with ${key}, and the ledger has no such entry`);
   return wrong;
 }
 
 /** All clients received the events of the log at their offsets; unbroken ones received all. */
-function compareEvents(
-  clients: readonly PlainClient[],
-  books: Books,
-  { unbroken = [], mayBeLost }: Allowances,
-): string[] {
+function compareEvents(clients: readonly PlainClient[], books: Books, { unbroken = [], mayBeLost }: Allowances) {
   const wrong: string[] = [];
   const last = [...books.events].slice(-6).map(([at, { type }]) => `${at} ${type}`);
-  for (const client of clients) {
-    for (const { epoch, offset, at, type } of client.events) {
+  const end = `it ends at ${books.epoch}/${books.offset} with ${last}`;
+  for (const { node, events } of clients)
+    for (const { epoch, offset, at, type } of events) {
       if (mayBeLost && epoch !== books.epoch) continue; // The log may have lost its end.
       const logged = books.events.get(offset);
-      if (!logged || logged.at !== at || logged.type !== type)
-        wrong.push(
-          `I6: a client on ${client.node} received ${type} at ${epoch}/${offset}, ` +
-            `the log has ${logged?.type ?? 'nothing'} there; it ends at ${books.epoch}/${books.offset} with ${last}`,
-        );
+      if (logged?.at !== at || logged.type !== type)
+        wrong.push(`I6: ${node} sent ${type} at ${epoch}/${offset}, the log has ${logged?.type ?? 'nothing'}; ${end}`);
     }
-  }
   for (const { losses, snapshots, lastClose, node } of unbroken) {
     if (losses > 0) wrong.push(`a connection broke that should have held: ${JSON.stringify(lastClose)}`);
     else if (snapshots > 0) wrong.push(`I7: a client on ${node} got ${snapshots} snapshots in place of events`);
@@ -286,21 +245,12 @@ function compareEvents(
 
 /** Repeats a check for a while: state leaves at the next tick, personal messages separately. */
 async function inTime(check: () => string[]): Promise<string[]> {
-  const until = Date.now() + VIEWS_MS_MAX;
-  for (;;) {
-    const wrong = check();
-    if (wrong.length === 0 || Date.now() > until) return wrong.slice(0, REPORTED_MAX);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await holdsIn(VIEWS_MS_MAX, () => check().length === 0, 50);
+  return check().slice(0, REPORTED_MAX);
 }
 
 /** What the clients show at the end is what the books have. */
-function compareViews(
-  { clients, buyers, devices }: Users,
-  sale: SaleBooks,
-  { reservations }: Books,
-  afterLoss: boolean,
-): string[] {
+function compareViews({ clients, buyers, devices }: Users, sale: SaleBooks, books: Books, afterLoss: boolean) {
   const wrong: string[] = [];
   for (const { node, sales } of clients) {
     const seen = sales.get(SALE);
@@ -311,27 +261,20 @@ function compareViews(
         wrong.push(`view: a client on ${node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
   }
   if (afterLoss) return wrong;
-  for (const buyer of buyers) wrong.push(...compareOwn('the phone', buyer, reservations));
-  for (const device of devices) wrong.push(...compareOwn('the second device', device, reservations));
+  for (const buyer of buyers) wrong.push(...compareOwn('the phone', buyer, books));
+  for (const device of devices) wrong.push(...compareOwn('the second device', device, books));
   return wrong;
 }
 
 /** W-4: all devices of a buyer show its live reservations, and none that has ended. */
-function compareOwn(
-  device: string,
-  { user, client }: { user: string; client: PlainClient },
-  reservations: Books['reservations'],
-): string[] {
+function compareOwn(device: string, { user, client }: Users['devices'][number], { reservations }: Books): string[] {
   const wrong: string[] = [];
   for (const [id, { user: owner, state }] of reservations) {
     if (owner !== user) continue;
     const shown = client.mine.get(id)?.state ?? 'gone';
     const isLive = state === 'held' || state === 'confirmed';
     if (isLive ? shown !== state : shown === 'held' || shown === 'confirmed')
-      wrong.push(
-        `view: ${device} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state} ` +
-          `(${client.losses} connections lost)`,
-      );
+      wrong.push(`view: ${device} of ${user} on ${client.node} shows ${id} as ${shown}, it is ${state}`);
   }
   return wrong;
 }

@@ -28,6 +28,9 @@ export interface Scene {
 /** Plays until all is decided. The users are then checked with the allowances that it returns. */
 type Play = (scene: Scene) => Promise<Allowances & { readonly afterCheck?: () => unknown }>;
 
+/** Returns a reply as a violation names it. */
+export const shown = (value: unknown): string => JSON.stringify(value).slice(0, 300);
+
 /** A machine that stalled for longer broke timing promises without a fault of the engine. */
 const STALL_MS = 1_500;
 const PLAYS_MAX = 3;
@@ -60,23 +63,17 @@ export function scenario(name: string, plan: EnginePlan, play: Play): Scenario {
         const stallMs = longestStall();
         verdict.notes.push(...repeats);
         if (verdict.violations.length === 0 || stallMs < STALL_MS || plays === PLAYS_MAX) return verdict;
-        repeats.push(
-          `repeated: the machine stalled for ${Math.round(stallMs)} ms (${verdict.violations[0]?.slice(0, 80)})`,
-        );
+        const [first = ''] = verdict.violations;
+        repeats.push(`repeated: the machine stalled for ${Math.round(stallMs)} ms (${first.slice(0, 80)})`);
       }
     },
   };
 }
 
-const brokenRun = (error: unknown): Verdict => ({
-  accepted: 0,
-  confirmed: 0,
-  offers: 0,
-  chat: 0,
-  lost: 0,
-  notes: [],
-  violations: [`the run broke: ${error instanceof Error ? error.stack : String(error)}`],
-});
+function brokenRun(error: unknown): Verdict {
+  const violations = [`the run broke: ${error instanceof Error ? error.stack : String(error)}`];
+  return { accepted: 0, confirmed: 0, offers: 0, chat: 0, lost: 0, notes: [], violations };
+}
 
 async function playOnce(name: string, plan: EnginePlan, play: Play, seed: number): Promise<Verdict> {
   const engine = await startEngineUnderTest(plan);
@@ -92,7 +89,7 @@ async function playOnce(name: string, plan: EnginePlan, play: Play, seed: number
       async join(sale, plan) {
         const users = await joinUsers(engine, await createFlashSaleShow(engine, sale), prng, plan);
         joined.push(users);
-        ends.push(() => users.leave());
+        ends.push(users.leave);
         return users;
       },
       expect: (holds, violation) => void (holds || violations.push(violation)),

@@ -1,9 +1,6 @@
-/**
- * A Redis that refuses writes, because it is full or a replica: refusals have codes, nothing is
- * done in part, and service resumes with the first write.
- */
+/** A Redis that is full or a replica refuses every write whole. Service resumes by itself. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { HOST, items, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('full:');
 const { store, client, time } = fixture;
@@ -57,10 +54,7 @@ fixture.test('Redis fills up during a rush: each request is granted whole or ref
   const show = await fixture.openShow({ units: { S: 2_000, M: 2_000 }, perBuyer: 4 });
   const used = Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]);
   await client.config('SET', 'maxmemory', String(used + 150_000));
-  const lines = [
-    { sku: 'S', qty: 2 },
-    { sku: 'M', qty: 2 },
-  ];
+  const lines = items({ S: 2, M: 2 });
   const granted: string[] = [];
   let refused = 0;
   for (let batch = 0; batch < 60 && refused < 3; batch++) {

@@ -1,7 +1,4 @@
-/**
- * The virtual users of a scenario on the plain client: buyers in a rush, writers, and viewers. What
- * the buyers sent and received goes into the history, for the checker.
- */
+/** The virtual users of a scenario. What buyers send and receive is recorded in the history. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../bench/generator/prng.ts';
 import { replyOf } from '../../bench/users/back-office.ts';
@@ -9,6 +6,7 @@ import {
   type Action,
   Buyer,
   type BuyerPlan,
+  type Decision,
   isReplayed,
   isUnknown,
   type Reply,
@@ -33,25 +31,17 @@ export interface World {
   readonly spreadMs: number;
 }
 
-export interface Grant {
-  readonly key: string;
-  readonly reservation: ReservationView;
-  readonly repliedAt: number;
-}
+type Grant = { readonly key: string; readonly reservation: ReservationView; readonly repliedAt: number };
 
+const TEMPORARY = ['sale_not_open', 'sale_paused', 'overloaded', 'rate_limited', 'too_many_in_flight', 'draining'];
 /** Codes after which the same key may be sent again. */
-const RETRIES: ReadonlySet<string> = new Set([
-  ...UNKNOWN_OUTCOME,
-  'sale_not_open',
-  'sale_paused',
-  'overloaded',
-  'rate_limited',
-  'too_many_in_flight',
-  'draining',
-]);
+const RETRIES: ReadonlySet<string> = new Set([...UNKNOWN_OUTCOME, ...TEMPORARY]);
 /** How long a buyer on the waitlist waits for an offer. */
 const OFFER_WAIT_MS = [50, 900] as const;
 const CHAT_PAUSE_MS = [150, 500] as const;
+/** Weights of what a buyer does with its hold. */
+const WEIGHTS = { pay: 50, release: 20, 'release over HTTP': 10, abandon: 20 };
+const DECISIONS = Object.entries(WEIGHTS) as Array<[Decision, number]>;
 /** One buyer in so many has a second device. */
 const DEVICE_EVERY = 3;
 
@@ -59,12 +49,8 @@ const DEVICE_EVERY = 3;
 export function outcomeOf(reply: Reply): Outcome {
   if (isUnknown(reply)) return { type: 'unknown' };
   if (reply.t === 'error') return { type: 'fail', code: reply.code };
-  const reservation = reservationOf(reply);
-  return {
-    type: 'ok',
-    ...(reservation ? { reservation: reservation.id } : {}),
-    ...(isReplayed(reply) ? { replayed: true } : {}),
-  };
+  const id = reservationOf(reply)?.id;
+  return { type: 'ok', ...(id ? { reservation: id } : {}), ...(isReplayed(reply) ? { replayed: true } : {}) };
 }
 
 /** A buyer on the plain client, and what it was granted. */
@@ -87,7 +73,6 @@ export class FaultBuyer implements UserConnection {
 
   constructor(user: string, world: World, prng: Prng) {
     const { staged, gatewayUrls: urls, spreadMs, untilMs } = world;
-    const { offices } = staged;
     this.user = user;
     this.#world = world;
     this.#prng = prng;
@@ -99,17 +84,11 @@ export class FaultBuyer implements UserConnection {
       connection: this,
       plan: this.#plan(spreadMs),
       random: prng,
-      log: {
-        attempt: (action, _dueMs, send) => this.#attempt(action, send),
-        decided: (...all) => this.#decided(...all),
-      },
+      log: { attempt: (action, _, send) => this.#attempt(action, send), decided: (...all) => this.#decided(...all) },
       http: (what, { id, amount }, key) => {
-        const office = prng.pick(offices);
-        return replyOf(
-          what === 'confirm'
-            ? office.confirm(SHOW, id, { orderRef: `order-${id}`, amount }, key)
-            : office.release(SHOW, id, key),
-        );
+        const office = prng.pick(staged.offices);
+        if (what === 'release') return replyOf(office.release(SHOW, id, key));
+        return replyOf(office.confirm(SHOW, id, { orderRef: `order-${id}`, amount }, key));
       },
       isOver: () => Date.now() > untilMs,
       keyOf: (round) => `r-${round}`,
@@ -150,15 +129,7 @@ export class FaultBuyer implements UserConnection {
       pauseMs: [0, 150],
       retries: RETRIES,
       items: drawItems,
-      decide: (draw) => ({
-        what: draw.weighted([
-          ['pay', 50],
-          ['release', 20],
-          ['release over HTTP', 10],
-          ['abandon', 20],
-        ] as const),
-        afterMs: draw.int(0, 250),
-      }),
+      decide: (draw) => ({ what: draw.weighted(DECISIONS), afterMs: draw.int(0, 250) }),
       afterRefusal: async (_buyer, refusal, [first], round, draw) => {
         if (refusal.t === 'error' && refusal.code === 'sold_out' && first) await this.#wait(first, round, draw);
         return true;
@@ -173,11 +144,9 @@ export class FaultBuyer implements UserConnection {
     const joined = await this.buyer.waitlist('join', key, item);
     if (joined?.t === 'ok') this.joins.set(key, { item, joinedAt: Date.now() });
     else if (joined?.t === 'error' && joined.code !== 'already_waiting') return;
+    const isSeen = (id: string): boolean => this.offers.some(({ reservation }) => reservation.id === id);
     const offered = () =>
-      [...this.client.mine.values()].find(
-        ({ id, offer, state }) =>
-          offer && state === 'held' && !this.offers.some(({ reservation }) => reservation.id === id),
-      );
+      [...this.client.mine.values()].find(({ id, offer, state }) => offer && state === 'held' && !isSeen(id));
     await this.client.until(() => offered() !== undefined, draw.int(...OFFER_WAIT_MS));
     const reservation = offered() as ReservationView | undefined;
     if (reservation) {
@@ -205,11 +174,9 @@ export class FaultBuyer implements UserConnection {
     this.grants.push({ key, reservation, repliedAt: Date.now() });
     // From its deadline on the hold may have expired.
     const { entries } = this.#world.history;
-    const expire = { do: 'expire', reservation: reservation.id } as const;
-    setTimeout(
-      () => entries.push({ id: -1 - entries.length, invoke: expire }),
-      reservation.heldUntil - Date.now(),
-    ).unref();
+    const invoke = { do: 'expire', reservation: reservation.id } as const;
+    const expire = () => entries.push({ id: -1 - entries.length, invoke });
+    setTimeout(expire, reservation.heldUntil - Date.now()).unref();
   }
 
   end({ id, state, orderRef }: Pick<ReservationView, 'id' | 'state' | 'orderRef'>): void {
@@ -223,43 +190,27 @@ const drawItems = (draw: Prng): Item[] =>
 function operationOf(user: string, action: Action): Operation | null {
   const { key } = action;
   if (action.do === 'reserve') return { do: 'reserve', user, key, sale: SALE, lines: action.items };
-  if (action.do === 'confirm' || action.do === 'release')
-    return { do: action.do, reservation: action.reservation.id, key };
-  return null;
+  const isEnd = action.do === 'confirm' || action.do === 'release';
+  return isEnd ? { do: action.do, reservation: action.reservation.id, key } : null;
 }
 
-export interface AcceptedMessage {
-  readonly epoch: string;
-  readonly id: number;
-  readonly text: string;
-  readonly repliedAt: number;
-}
+export type AcceptedMessage = ReturnType<typeof createWriter>['accepted'][number];
 
 /** A viewer that writes chat. A refused or lost message is not repeated: chat has no keys. */
-export class Writer {
-  readonly client: PlainClient;
-  readonly accepted: AcceptedMessage[] = [];
-  readonly #world: World;
-  readonly #prng: Prng;
-  readonly #user: string;
-
-  constructor(user: string, world: World, prng: Prng) {
-    this.#world = world;
-    this.#prng = prng;
-    this.#user = user;
-    const token = signToken(user, 3_600_000, 'viewer');
-    this.client = new PlainClient({ urls: world.gatewayUrls, show: SHOW, token, prng: prng.fork(7) });
-  }
-
-  async write(isOver: () => boolean): Promise<void> {
-    for (let n = 1; !isOver() && Date.now() < this.#world.untilMs; n++) {
-      const text = `${this.#user} says ${n}`;
-      const reply = await this.client.request({ t: 'chat', text });
-      const { epoch } = this.client;
-      if (reply.t === 'ok') this.accepted.push({ epoch, id: Number(reply.data?.chat), text, repliedAt: Date.now() });
-      await sleep(this.#prng.int(...CHAT_PAUSE_MS));
+function createWriter(user: string, { gatewayUrls: urls, untilMs }: World, prng: Prng) {
+  const token = signToken(user, 3_600_000, 'viewer');
+  const client = new PlainClient({ urls, show: SHOW, token, prng: prng.fork(7) });
+  const accepted: Array<{ epoch: string; id: number; text: string; repliedAt: number }> = [];
+  const write = async (isOver: () => boolean): Promise<void> => {
+    for (let n = 1; !isOver() && Date.now() < untilMs; n++) {
+      const text = `${user} says ${n}`;
+      const reply = await client.request({ t: 'chat', text });
+      const { epoch } = client;
+      if (reply.t === 'ok') accepted.push({ epoch, id: Number(reply.data?.chat), text, repliedAt: Date.now() });
+      await sleep(prng.int(...CHAT_PAUSE_MS));
     }
-  }
+  };
+  return { client, accepted, write };
 }
 
 export interface UsersPlan {
@@ -279,29 +230,23 @@ export async function joinUsers(engine: EngineUnderTest, staged: FlashSaleShow, 
   const { patienceMs = 30_000, spreadMs = 600, gatewayUrls = engine.gatewayUrls } = plan;
   const untilMs = staged.opensAt + patienceMs;
   const world: World = { staged, gatewayUrls, history: new HistoryRecorder(), untilMs, spreadMs };
-  const make = <T>(length: number, one: (at: number) => T): T[] => Array.from({ length }, (_, at) => one(at));
+  const times = <T>(length: number, make: (at: number) => T): T[] => Array.from({ length }, (_, at) => make(at));
   const client = (urls: readonly string[], token: string | null, label: number): PlainClient =>
     new PlainClient({ urls, show: SHOW, token, prng: prng.fork(label) });
 
-  const buyers = make(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at)));
+  const buyers = times(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at)));
   // A viewer stays on one node, so that its connection breaks only with that node.
-  const viewers = make(plan.viewers ?? 4, (at) =>
-    client([gatewayUrls[at % gatewayUrls.length] ?? ''], null, 1_000 + at),
-  );
+  const nodeUrls = (at: number): string[] => [gatewayUrls[at % gatewayUrls.length] ?? ''];
+  const viewers = times(plan.viewers ?? 4, (at) => client(nodeUrls(at), null, 1_000 + at));
   // Second devices send nothing and must receive everything.
-  const devices = buyers
-    .filter((_, at) => at % DEVICE_EVERY === 0)
-    .map(({ user }, at) => ({ user, client: client(gatewayUrls, signToken(user), 2_000 + at) }));
-  const writers = make(plan.writers ?? 3, (at) => new Writer(`talker-${at}`, world, prng.fork(3_000 + at)));
+  const owners = buyers.filter((_, at) => at % DEVICE_EVERY === 0);
+  const devices = owners.map(({ user }, at) => ({ user, client: client(gatewayUrls, signToken(user), 2_000 + at) }));
+  const writers = times(plan.writers ?? 3, (at) => createWriter(`talker-${at}`, world, prng.fork(3_000 + at)));
   const clients = [...[...buyers, ...devices, ...writers].map((user) => user.client), ...viewers];
   await Promise.all(clients.map((each) => each.connect()));
+  const users = { world, buyers, viewers, writers, devices, clients };
   return {
-    world,
-    buyers,
-    viewers,
-    writers,
-    devices,
-    clients,
+    ...users,
     /** Resolves at a moment before or after the opening; at once when it has passed. */
     opening: (plusMs = 0): Promise<void> => sleep(Math.max(0, staged.opensAt + plusMs - Date.now())),
     /** Buyers buy, writers write, and the fault happens. Resolves when all is decided. */
