@@ -27,9 +27,8 @@ export const EXIT = { passed: 0, failed: 1, usage: 2, untrusted: 3, stopped: 130
 /** Secrets may come from the environment: flags are visible in the process list. */
 const SECRETS_BY_ENVIRONMENT = { authSecret: 'BENCH_AUTH_SECRET', apiKey: 'BENCH_API_KEY', key: 'BENCH_KEY' } as const;
 
-export function scenarioHelp({ name, about, flags, defaults = {} }: Scenario): string {
-  return flagsHelp(`stampede bench ${name} [flags]`, about, { ...flags, ...COMMON_FLAGS }, defaults);
-}
+export const scenarioHelp = ({ name, about, flags, defaults = {} }: Scenario): string =>
+  flagsHelp(`stampede bench ${name} [flags]`, about, { ...flags, ...COMMON_FLAGS }, defaults);
 
 /** Returns the exit code. Throws `FlagError` for wrong flags. */
 export async function runScenario(scenario: Scenario, argv: readonly string[]): Promise<number> {
@@ -122,30 +121,28 @@ function hostAndPort(what: string, address: string): { host: string; port: numbe
   return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }
 
-function headOf(
+const headOf = (
   scenario: Scenario,
   values: Readonly<Record<string, string | number | boolean | null>>,
   command: string,
   { seed }: CommonFlags,
-): ResultHead {
-  return {
-    schema: RESULT_SCHEMA,
-    scenario: scenario.name,
-    startedAt: new Date().toISOString(),
-    seed,
-    parameters: parametersOf({ ...COMMON_FLAGS, ...scenario.flags }, values as never),
-    command,
-    commit: commit(),
-    version: version(),
-    machine: {
-      cpus: cpus().length,
-      model: cpus()[0]?.model ?? 'unknown',
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      platform: `${process.platform} ${process.arch}`,
-      node: process.version,
-    },
-  };
-}
+): ResultHead => ({
+  schema: RESULT_SCHEMA,
+  scenario: scenario.name,
+  startedAt: new Date().toISOString(),
+  seed,
+  parameters: parametersOf({ ...COMMON_FLAGS, ...scenario.flags }, values as never),
+  command,
+  commit: commit(),
+  version: version(),
+  machine: {
+    cpus: cpus().length,
+    model: cpus()[0]?.model ?? 'unknown',
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.version,
+  },
+});
 
 function commit(): string {
   try {

@@ -42,10 +42,7 @@ export function renderTable(result: BenchResult, options: TableOptions = {}): st
     .join('\n\n')}\n`;
 }
 
-interface Paper {
-  readonly colours: Palette;
-  readonly columns: number;
-}
+type Paper = { readonly colours: Palette; readonly columns: number };
 
 function verdictLines(result: BenchResult, { colours, columns }: Paper): string[] {
   const { status, headline, sentence, reasons } = outcomeOf(result);

@@ -35,10 +35,7 @@ export const padEnd = (text: string, columns: number): string =>
 export const padStart = (text: string, columns: number): string =>
   ' '.repeat(Math.max(0, columns - widthOf(text))) + text;
 
-export interface Span {
-  readonly text: string;
-  readonly paint?: (text: string) => string;
-}
+export type Span = { readonly text: string; readonly paint?: (text: string) => string };
 
 /** Joins painted pieces to one line of at most `columns`. */
 export function fit(spans: readonly Span[], columns: number): string {

@@ -7,6 +7,7 @@ import { commonLevels } from '../verdict/levels.ts';
 import { figuresOver } from './figures.ts';
 import { choice, count, FlagError, optionalCount } from './flags.ts';
 import {
+  type ChatRound,
   type ChatRun,
   checkWriters,
   connectionChecks,
@@ -20,13 +21,11 @@ import { charsFlag, joinRateFlag, viewersFlag, warmUpFlag } from './room-flags.t
 import { defineLoad } from './scenario.ts';
 import { AHEAD_MS } from './scenario-run.ts';
 
+const WRITERS = `viewers who alternate in writing (as many as ${LIMITS.chatRatePerSecond} messages per second and user require)`;
 const FLAGS = {
   viewers: viewersFlag(1_000),
   rate: count(200, 'chat messages per second of the whole room', { max: 1_000_000 }),
-  writers: optionalCount(
-    `viewers who alternate in writing (as many as ${LIMITS.chatRatePerSecond} messages per second and user require)`,
-    { max: 2_000_000 },
-  ),
+  writers: optionalCount(WRITERS, { max: 2_000_000 }),
   source: choice(['room', 'node'], 'room', 'whether viewers write, or another node writes through Redis'),
   chars: charsFlag(48),
   arrivals: choice(['steady', 'poisson'], 'poisson', 'when messages are due'),
@@ -34,7 +33,6 @@ const FLAGS = {
   warmUp: warmUpFlag(3),
 };
 
-/** Time for the last messages to arrive. */
 const TRAIL_MS = 1_500;
 /** These measure the latency of every message; all viewers count messages. */
 const MEASURING_VIEWERS = 50;
@@ -59,17 +57,16 @@ export const chat = defineLoad({
     const forMs = (flags.warmUp + common.rounds * common.seconds) * 1000;
     const talk = { perSecond, arrivals, forMs, chars };
     const redisUrl = flags.source === 'node' ? target.engine?.redis.url : undefined;
-    const node =
-      redisUrl === undefined ? null : await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, chat: talk });
+    const node = redisUrl && (await fleet.load<OtherNodeParams>('other-node', { redisUrl, show, chat: talk }));
     const chatMs = fleet.secondAfter(AHEAD_MS);
     run.phase('warm-up', { fromMs: chatMs });
     const writers = writersFor(flags, common.url === null);
-    if (node === null) room.command({ do: 'chat', atMs: chatMs, plan: { ...talk, writers } });
-    else node.start(chatMs);
+    if (node) node.start(chatMs);
+    else room.command({ do: 'chat', atMs: chatMs, plan: { ...talk, writers } });
     await measureRounds(run, collected.rounds, 'chat', chatMs + flags.warmUp * 1000);
     run.phase('trailing');
     await run.wait(TRAIL_MS);
-    await node?.stop();
+    if (node) await node.stop();
     collected.ends = (await room.stop()) as ViewersSummary[];
   },
   report(run, { rounds, ends }) {
@@ -78,45 +75,29 @@ export const chat = defineLoad({
     const { higher, lower, neither } = figuresOver(rounds);
     const accepted = run.count('chat accepted');
     const [delivered, missed] = [run.count('delivered'), run.count('missed')];
+    const frames = ({ stretch }: ChatRound): number => run.perSecond('frames', stretch) / viewers;
+    const bytes = ({ stretch }: ChatRound): number => run.count('bytes', stretch) / run.count('delivered', stretch);
+    const cpu = ({ stretch, cpuSeconds }: ChatRound): number => (cpuSeconds * 1e6) / run.count('delivered', stretch);
+    const reachedAll = 'each accepted message reached each viewer, or was announced as missed';
+    const due = `${accepted} accepted x ${viewers} viewers = ${accepted * viewers}`;
+    const got = `${delivered} delivered + ${missed} announced as missed`;
+    const checks = [
+      ...connectionChecks(run, ends, viewers),
+      gapCheck(ends, missed),
+      checkThat(reachedAll, delivered + missed === accepted * viewers, `${due}; ${got}`),
+    ];
     return {
       figures: [
-        higher('messages accepted', '/s', ({ stretch }) => run.perSecond('chat accepted', stretch), 'got an ok'),
-        higher('messages delivered', '/s', ({ stretch }) => run.perSecond('delivered', stretch), 'messages x viewers'),
-        lower('delivery p50', 'ms', ({ stretch }) => run.p50('delivery', stretch), SINCE_DUE),
-        lower('delivery p99', 'ms', ({ stretch }) => run.p99('delivery', stretch), SINCE_DUE),
-        lower('reply p99', 'ms', ({ stretch }) => run.p99('chat reply', stretch), 'from due to the ok for the writer'),
-        neither(
-          'frames per viewer',
-          '/s',
-          ({ stretch }) => run.perSecond('frames', stretch) / viewers,
-          'WebSocket messages that each viewer receives',
-        ),
-        lower(
-          'bytes per delivered message',
-          'bytes',
-          ({ stretch }) => run.count('bytes', stretch) / run.count('delivered', stretch),
-          'payload, including everything else in the frames',
-        ),
-        lower(
-          'server CPU per million delivered',
-          's',
-          ({ stretch, cpuSeconds }) => (cpuSeconds * 1e6) / run.count('delivered', stretch),
-          'of the gateway process',
-        ),
+        higher('messages accepted', '/s', run.rateOf('chat accepted'), 'got an ok'),
+        higher('messages delivered', '/s', run.rateOf('delivered'), 'messages x viewers'),
+        lower('delivery p50', 'ms', run.p50Of('delivery'), SINCE_DUE),
+        lower('delivery p99', 'ms', run.p99Of('delivery'), SINCE_DUE),
+        lower('reply p99', 'ms', run.p99Of('chat reply'), 'from due to the ok for the writer'),
+        neither('frames per viewer', '/s', frames, 'WebSocket messages that each viewer receives'),
+        lower('bytes per delivered message', 'bytes', bytes, 'payload, including everything else in the frames'),
+        lower('server CPU per million delivered', 's', cpu, 'of the gateway process'),
       ],
-      checks:
-        ends.length === 0
-          ? []
-          : [
-              ...connectionChecks(run, ends, viewers),
-              gapCheck(ends, missed),
-              checkThat(
-                'each accepted message reached each viewer, or was announced as missed',
-                delivered + missed === accepted * viewers,
-                `${accepted} accepted x ${viewers} viewers = ${accepted * viewers}; ` +
-                  `${delivered} delivered + ${missed} announced as missed`,
-              ),
-            ],
+      checks: ends.length === 0 ? [] : checks,
       levels: commonLevels(run.common, delivery),
       headline: delivery,
     };

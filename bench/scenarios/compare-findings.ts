@@ -3,6 +3,7 @@ import { median } from '../generator/median.ts';
 import type { PeerMeasurement } from '../peers/session.ts';
 import type { Check, Figure, Level } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
+import { atMost } from '../verdict/levels.ts';
 import { figuresOver, runFigures } from './figures.ts';
 
 export interface PeerRounds {
@@ -32,6 +33,10 @@ export const figuresOf = (all: readonly PeerRounds[]): Figure[] => [
 function peerFigures({ peer, best, probes, idleBytes }: PeerRounds): Figure[] {
   const { higher, lower, neither } = figuresOver(best.flatMap((step) => step ?? []));
   const most = Math.max(0, ...probes.map(({ deliveredPerSecond }) => deliveredPerSecond));
+  const atAnyLatency = 'the most of any step, at any latency';
+  const full = runFigures.neither(`${peer} delivered/s when full`, '/s', () => most, atAnyLatency);
+  const grown = 'growth of the server process';
+  const idle = figuresOver(idleBytes).lower(`${peer} bytes per idle connection`, 'bytes', (bytes) => bytes, grown);
   const cores = 'CPU seconds per second of';
   return [
     higher(`${peer} delivered/s`, '/s', (step) => step.deliveredPerSecond, 'at the highest rate that held'),
@@ -43,19 +48,8 @@ function peerFigures({ peer, best, probes, idleBytes }: PeerRounds): Figure[] {
     neither(`${peer} server share`, 'cores', ({ serverShare }) => serverShare, `${cores} the server process`),
     neither(`${peer} receivers share`, 'cores', (step) => step.receiversShare, `${cores} the busiest receiver process`),
     neither(`${peer} others share`, 'cores', ({ othersShare }) => othersShare, `${cores} unrelated processes`),
-    ...(most > 0
-      ? [runFigures.neither(`${peer} delivered/s when full`, '/s', () => most, 'the most of any step, at any latency')]
-      : []),
-    ...(idleBytes.length === 0
-      ? []
-      : [
-          figuresOver(idleBytes).lower(
-            `${peer} bytes per idle connection`,
-            'bytes',
-            (bytes) => bytes,
-            'growth of the server process',
-          ),
-        ]),
+    ...(most > 0 ? [full] : []),
+    ...(idleBytes.length > 0 ? [idle] : []),
   ];
 }
 
@@ -72,8 +66,7 @@ function ratiosOf(all: readonly PeerRounds[]) {
   const subject = all.find(({ peer }) => peer === SUBJECT);
   if (subject === undefined) return [];
   const ratio = (other: PeerRounds, of: 'delivered/s' | 'CPU') => {
-    const value = (step: PeerMeasurement): number =>
-      of === 'CPU' ? step.serverCpuPerMillion : step.deliveredPerSecond;
+    const value = (step: PeerMeasurement): number => step[of === 'CPU' ? 'serverCpuPerMillion' : 'deliveredPerSecond'];
     const others = valuesOf(other, value);
     const runs = valuesOf(subject, value).map((mine, i) => mine / (others[i] ?? Number.NaN));
     const name = `${SUBJECT} / ${other.peer}, ${of}`;
@@ -84,9 +77,8 @@ function ratiosOf(all: readonly PeerRounds[]) {
         : figures.higher(name, 'x', (run) => run, 'highest rates that held, under the same bound of p99');
     return { figure, bound: TARGETS[name] };
   };
-  return all
-    .filter((other) => other !== subject)
-    .flatMap((other) => [ratio(other, 'delivered/s'), ratio(other, 'CPU')]);
+  const others = all.filter((other) => other !== subject);
+  return others.flatMap((other) => [ratio(other, 'delivered/s'), ratio(other, 'CPU')]);
 }
 
 const DELIVERED_MIN = 8_000_000;
@@ -107,35 +99,25 @@ export function levelsOf(all: readonly PeerRounds[]): Level[] {
     const [sign, ok] = better === 'lower' ? ['<=', measured <= bound] : ['>=', measured >= bound];
     return [target(name, `${sign} ${bound} x`, shown, ok)];
   });
-  const idleLevel = target(
-    `${SUBJECT} bytes per idle connection`,
-    `<= ${IDLE_BYTES_MAX}`,
-    idle.toFixed(0),
-    idle <= IDLE_BYTES_MAX,
-  );
+  const idleName = `target: ${SUBJECT} bytes per idle connection`;
+  const idleLevel = atMost(idleName, IDLE_BYTES_MAX, idle, (bytes) => bytes.toFixed(0));
+  const wanted = `>= ${millions(DELIVERED_MIN)} at p99 <= ${P99_MS_MAX} ms`;
+  const shown = Number.isNaN(delivered) ? 'no rate held' : `${millions(delivered)} at ${p99Ms.toFixed(0)} ms`;
   return [
-    target(
-      `${SUBJECT} delivered/s`,
-      `>= ${millions(DELIVERED_MIN)} at p99 <= ${P99_MS_MAX} ms`,
-      Number.isNaN(delivered) ? 'no rate held' : `${millions(delivered)} at ${p99Ms.toFixed(0)} ms`,
-      delivered >= DELIVERED_MIN && p99Ms <= P99_MS_MAX,
-    ),
+    target(`${SUBJECT} delivered/s`, wanted, shown, delivered >= DELIVERED_MIN && p99Ms <= P99_MS_MAX),
     ...ratios,
     ...(Number.isNaN(idle) ? [] : [idleLevel]),
   ];
 }
 
-const target = (name: string, wanted: string, measured: string, ok: boolean): Level => ({
-  flag: `target: ${name}`,
-  wanted,
-  measured,
-  ok,
-});
+const target = (name: string, wanted: string, measured: string, ok: boolean): Level => {
+  return { flag: `target: ${name}`, wanted, measured, ok };
+};
 const millions = (value: number): string => `${(value / 1e6).toFixed(2)} M`;
 
 /** Whether receivers and publisher kept up, and whether all messages arrived in order. */
-export function checksOf(all: readonly PeerRounds[]): Check[] {
-  return all.flatMap(({ peer, best }) => {
+export const checksOf = (all: readonly PeerRounds[]): Check[] =>
+  all.flatMap(({ peer, best }) => {
     const held = best.filter((step) => step !== null);
     const worst = (value: (step: PeerMeasurement) => number): number => Math.max(0, ...held.map(value));
     const others = worst(({ othersShare }) => othersShare);
@@ -143,17 +125,13 @@ export function checksOf(all: readonly PeerRounds[]): Check[] {
     const late = worst(({ lateShare }) => lateShare);
     const disorder = worst(({ outOfOrder }) => outOfOrder);
     const rounds = `${held.length} of ${best.length} rounds`;
+    const cores = (used: number): string => `${used.toFixed(2)} of a core`;
     const check = (name: string, ok: boolean, detail: string): Check => checkThat(`${peer}: ${name}`, ok, detail);
     return [
       check('a rate held in every round', held.length === best.length, rounds),
       check('messages arrived in order', disorder === 0, `${disorder} messages after a later one`),
-      check('the receivers kept up', receivers <= RECEIVERS_SHARE_MAX, `at most ${receivers.toFixed(2)} of a core`),
-      check(
-        'the machine was otherwise idle',
-        !(others > OTHERS_SHARE_MAX),
-        `others: at most ${others.toFixed(2)} of a core`,
-      ),
+      check('the receivers kept up', receivers <= RECEIVERS_SHARE_MAX, `at most ${cores(receivers)}`),
+      check('the machine was otherwise idle', !(others > OTHERS_SHARE_MAX), `others: at most ${cores(others)}`),
       check('the publisher was on time', late <= LATE_SHARE_MAX, `${(late * 100).toFixed(2)} % of messages left late`),
     ];
   });
-}

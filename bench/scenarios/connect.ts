@@ -12,13 +12,12 @@ import { defineLoad } from './scenario.ts';
 import type { Run } from './scenario-run.ts';
 import { cpuSecondsBetween, type ServerReading } from './target.ts';
 
+const SETTLE =
+  'idle time before the first viewer and after the last one, before memory is read; Node returns memory late';
 const FLAGS = {
   viewers: viewersFlag(2_000),
   joinRate: joinRateFlag(500),
-  settle: duration(
-    45_000,
-    'idle time before the first viewer and after the last one, before memory is read; Node returns memory late',
-  ),
+  settle: duration(45_000, SETTLE),
 };
 
 /** Viewers that have not joined this long after the last one was due are not awaited. */
@@ -45,34 +44,25 @@ export const connect = defineLoad({
     for (let round = 1; round <= run.common.rounds; round++) rounds.push(await measure(run, round === 1));
   },
   report(run, rounds) {
-    const join = run.latency('join', ...rounds.map(({ joining }) => joining));
+    const join = run.latency('join', ...rounds.map(({ stretch }) => stretch));
     const { higher, lower } = figuresOver(rounds);
     // Later rounds reuse memory of earlier ones.
     const first = figuresOver(rounds.slice(0, 1));
-    const perViewer = (bytes: number, { joined }: Round): number => bytes / 1024 / joined;
+    const rested = ({ restedBytes, joined }: Round): number => restedBytes / 1024 / joined;
+    const unrested = ({ memoryBytes, joined }: Round): number => memoryBytes / 1024 / joined;
     const { viewers } = run.flags;
     return {
       figures: [
         higher('joined', '/s', ({ joined, seconds }) => joined / seconds, 'from the first due to the last welcome'),
-        lower('join p50', 'ms', ({ joining }) => run.p50('join', joining), 'from due to welcome'),
-        lower('join p99', 'ms', ({ joining }) => run.p99('join', joining), 'from due to welcome'),
+        lower('join p50', 'ms', run.p50Of('join'), 'from due to welcome'),
+        lower('join p99', 'ms', run.p99Of('join'), 'from due to welcome'),
         lower('server CPU per join', 'us', (round) => (round.cpuSeconds * 1e6) / round.joined, 'of the gateway'),
-        first.lower(
-          'memory per viewer',
-          'KiB',
-          (round) => perViewer(round.restedBytes, round),
-          'growth of the gateway process, read after idle time',
-        ),
-        first.lower(
-          'memory per viewer, right after the joins',
-          'KiB',
-          (round) => perViewer(round.memoryBytes, round),
-          'including garbage of the joins',
-        ),
+        first.lower('memory per viewer', 'KiB', rested, 'growth of the gateway process, read after idle time'),
+        first.lower('memory per viewer, right after the joins', 'KiB', unrested, 'including garbage of the joins'),
       ],
-      checks: rounds.map(({ joined }, i) =>
-        checkThat(ofRound('all viewers joined', i), joined === viewers, `${joined} of ${viewers}`),
-      ),
+      checks: rounds.map(({ joined }, i) => {
+        return checkThat(ofRound('all viewers joined', i), joined === viewers, `${joined} of ${viewers}`);
+      }),
       levels: commonLevels(run.common, join),
       headline: join,
     };
@@ -101,10 +91,10 @@ async function measure(run: Run<typeof FLAGS>, isFirst: boolean) {
   const load = await prepare(run, viewers);
   const before = isFirst ? await rest() : await run.readServer();
   const fromMs = fleet.secondAfter(BEFORE_MS);
-  const joining = run.phase('joining', { fromMs, measured: true });
+  const stretch = run.phase('joining', { fromMs, measured: true });
   load.start(fromMs);
   await fleet.until(fromMs + (viewers * 1000) / flags.joinRate);
-  await run.atMost(STRAGGLE_MS, () => run.count('joined', joining) + run.refused(joining) >= viewers);
+  await run.atMost(STRAGGLE_MS, () => run.count('joined', stretch) + run.refused(stretch) >= viewers);
   const after = await run.readServer();
   const idle = run.phase('idle', { fromMs: fleet.secondAfter(0), forMs: common.seconds * 1000 });
   await fleet.until(idle.toMs);
@@ -114,7 +104,7 @@ async function measure(run: Run<typeof FLAGS>, isFirst: boolean) {
   run.phase('leaving');
   const ends = (await load.stop()) as ViewersSummary[];
   return {
-    joining,
+    stretch,
     joined,
     seconds: (Math.max(...ends.map(({ lastJoinMs }) => lastJoinMs)) - fromMs) / 1000,
     cpuSeconds: cpuSecondsBetween('gateway', before, after),

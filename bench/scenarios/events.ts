@@ -7,6 +7,7 @@ import { figuresOver } from './figures.ts';
 import { count, duration, FlagError } from './flags.ts';
 import {
   audienceBase,
+  type ChatRound,
   type ChatRun,
   checkWriters,
   connectionChecks,
@@ -40,6 +41,7 @@ const PROBES_MAX = 50;
 const NO_VIEWER = -1;
 
 type Announcements = { requested: number; made: number; failure: string | null };
+type EventsRun = ChatRun & { announcements: Announcements };
 
 export const events = defineLoad({
   name: 'events',
@@ -54,11 +56,7 @@ export const events = defineLoad({
   },
   // Probes get a dedicated process: the others read all the chat and would measure their own queue.
   start: ({ rate, writers }, { processes }) => ({ env: ratesFor(rate / writers), fleet: { processes: processes + 1 } }),
-  collect: (): ChatRun & { announcements: Announcements } => ({
-    rounds: [],
-    ends: [],
-    announcements: { requested: 0, made: 0, failure: null },
-  }),
+  collect: (): EventsRun => ({ rounds: [], ends: [], announcements: { requested: 0, made: 0, failure: null } }),
   async load(run, collected) {
     const { flags, common, fleet } = run;
     const { show, room, probes } = await joinViewers(run);
@@ -86,46 +84,29 @@ export const events = defineLoad({
     const received = run.count('events');
     const why = failure === null ? '' : `: ${failure}`;
     const gaps = sumOf(ends, ({ eventGaps }) => eventGaps);
+    const isComplete = received === made * viewers && gaps === 0;
+    const counts = `${made} made x ${viewers} viewers = ${made * viewers}; ${received} received, ${gaps} missing`;
+    const checks = [
+      ...connectionChecks(run, ends, viewers),
+      checkThat('each event was made', made === requested, `${requested} requested, ${made} made${why}`),
+      checkThat('each event reached each viewer once', isComplete, counts, 'I7'),
+    ];
+    const accepted = ({ stretch }: ChatRound): number => (run.perSecond('chat accepted', stretch) * 100) / rate;
+    const cores = ({ stretch, cpuSeconds }: ChatRound): number => cpuSeconds / secondsOf(stretch);
+    const sinceRequest = 'from the moment the request was due, including HTTP API and commit';
     return {
       figures: [
         ...event('event p50', 'p50Ms'),
         ...event('event p99', 'p99Ms'),
         ...event('event max', 'maxMs'),
-        lower(
-          'event p99 from its request',
-          'ms',
-          ({ stretch }) => run.p99('event from its request', stretch),
-          'from the moment the request was due, including HTTP API and commit',
-        ),
-        higher('events delivered', '/s', ({ stretch }) => run.perSecond('events', stretch), 'events x viewers'),
-        higher('messages delivered', '/s', ({ stretch }) => run.perSecond('delivered', stretch), 'messages x viewers'),
-        neither(
-          'chat accepted',
-          '%',
-          ({ stretch }) => (run.perSecond('chat accepted', stretch) * 100) / rate,
-          `of ${rate}/s offered`,
-        ),
-        neither('chat p99', 'ms', ({ stretch }) => run.p99('delivery', stretch), 'from due to a viewer: saturation'),
-        neither(
-          'gateway',
-          'cores',
-          ({ stretch, cpuSeconds }) => cpuSeconds / secondsOf(stretch),
-          'of the one core that its JavaScript can use',
-        ),
+        lower('event p99 from its request', 'ms', run.p99Of('event from its request'), sinceRequest),
+        higher('events delivered', '/s', run.rateOf('events'), 'events x viewers'),
+        higher('messages delivered', '/s', run.rateOf('delivered'), 'messages x viewers'),
+        neither('chat accepted', '%', accepted, `of ${rate}/s offered`),
+        neither('chat p99', 'ms', run.p99Of('delivery'), 'from due to a viewer: saturation'),
+        neither('gateway', 'cores', cores, 'of the one core that its JavaScript can use'),
       ],
-      checks:
-        ends.length === 0
-          ? []
-          : [
-              ...connectionChecks(run, ends, viewers),
-              checkThat('each event was made', made === requested, `${requested} requested, ${made} made${why}`),
-              checkThat(
-                'each event reached each viewer once',
-                received === made * viewers && gaps === 0,
-                `${made} made x ${viewers} viewers = ${made * viewers}; ${received} received, ${gaps} missing`,
-                'I7',
-              ),
-            ],
+      checks: ends.length === 0 ? [] : checks,
       levels: commonLevels(run.common, delivery),
       headline: delivery,
       measuring: [probeWorker(run)],
@@ -180,14 +161,11 @@ async function announce(
   for (let dueMs = fromMs; dueMs < fromMs + forMs; dueMs += every) {
     await fleet.until(dueMs);
     counts.requested++;
-    requests.push(
-      office.announce(show, stamped(dueMs, `announcement ${counts.requested}`)).then(
-        () => void counts.made++,
-        (error: unknown) => {
-          counts.failure ??= error instanceof Error ? error.message : String(error);
-        },
-      ),
-    );
+    const request = office.announce(show, stamped(dueMs, `announcement ${counts.requested}`));
+    const onFailure = (error: unknown): void => {
+      counts.failure ??= error instanceof Error ? error.message : String(error);
+    };
+    requests.push(request.then(() => void counts.made++, onFailure));
   }
   await Promise.all(requests);
 }

@@ -5,7 +5,7 @@ import type { LoadHandle } from '../generator/contract.ts';
 import type { ViewersCommand, ViewersParams, ViewersSummary } from '../generator/workloads/viewers.ts';
 import type { Check } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
-import { FlagError, type FlagTable } from './flags.ts';
+import { FlagError } from './flags.ts';
 import { openRoom } from './room.ts';
 import { AHEAD_MS, type Run } from './scenario-run.ts';
 import { cpuSecondsBetween } from './target.ts';
@@ -32,27 +32,24 @@ export const writersFor = ({ writers, rate, viewers }: Writing, ownEngine: boole
 export function checkWriters(writing: Writing, ownEngine: boolean): void {
   const { rate, viewers } = writing;
   const writers = writersFor(writing, ownEngine);
-  if (writers > viewers)
-    throw new FlagError(
-      `${rate} messages per second need ${writers} writers, the room has ${viewers}: raise --viewers or lower --rate`,
-    );
+  const need = `${rate} messages per second need ${writers} writers`;
+  if (writers > viewers) throw new FlagError(`${need}, the room has ${viewers}: raise --viewers or lower --rate`);
+  const each = `--writers ${writers} would each write ${(rate / writers).toFixed(1)} per second`;
   if (!ownEngine && rate / writers > LIMITS.chatRatePerSecond)
-    throw new FlagError(
-      `--writers ${writers} would each write ${(rate / writers).toFixed(1)} per second; ` +
-        `the engine's default limit is ${LIMITS.chatRatePerSecond}`,
-    );
+    throw new FlagError(`${each}; the engine's default limit is ${LIMITS.chatRatePerSecond}`);
 }
 
 /** Settings of an engine in which one user may write this much. */
 export function ratesFor(perUserPerSecond: number): Record<string, string> {
   const chatPerSecond = Math.max(LIMITS.chatRatePerSecond, Math.ceil(BURST * perUserPerSecond));
-  return {
-    CHAT_PER_SECOND: String(chatPerSecond),
-    REQUESTS_PER_SECOND: String(Math.max(LIMITS.requestRatePerSecond, 2 * chatPerSecond)),
-  };
+  const requestsPerSecond = Math.max(LIMITS.requestRatePerSecond, 2 * chatPerSecond);
+  return { CHAT_PER_SECOND: String(chatPerSecond), REQUESTS_PER_SECOND: String(requestsPerSecond) };
 }
 
 export type Room = LoadHandle<ViewersCommand>;
+/** What these functions use of a run, for any flags. */
+type RoomRun = Pick<Run, 'target' | 'common' | 'fleet' | 'phase' | 'gauge' | 'count' | 'readServer'>;
+type Ending = { readonly connected: number; readonly unanswered: number };
 
 export interface RoomNeeds extends Pick<ViewersParams, 'measureEvery' | 'measureFrom'> {
   readonly label: string;
@@ -61,10 +58,7 @@ export interface RoomNeeds extends Pick<ViewersParams, 'measureEvery' | 'measure
 }
 
 /** Opens a show and joins its viewers. Rejects if they are not all in after a minute. */
-export async function fillRoom<F extends FlagTable>(
-  run: Run<F>,
-  { label, viewers, joinRate, ...measuring }: RoomNeeds,
-): Promise<{ show: string; room: Room }> {
+export async function fillRoom(run: RoomRun, { label, viewers, joinRate, ...measuring }: RoomNeeds) {
   run.phase('preparing');
   const show = await openRoom(run.target, label);
   const room = await run.fleet.load<ViewersParams, ViewersCommand>('viewers', {
@@ -78,18 +72,13 @@ export async function fillRoom<F extends FlagTable>(
 }
 
 /** Parameters that all viewers of a show share. */
-export async function audienceBase<F extends FlagTable>({ target, common }: Run<F>, show: string, viewers: number) {
+export async function audienceBase({ target, common }: RoomRun, show: string, viewers: number) {
   const access = await target.access(show, viewers);
   return { gateway: target.gateway, show, access, role: 'viewer', variant: common.variant } as const;
 }
 
 /** Waits until the viewers of all these loads have joined. */
-export async function joinAll<F extends FlagTable>(
-  run: Run<F>,
-  viewers: number,
-  joinRate: number,
-  loads: readonly Room[],
-): Promise<void> {
+export async function joinAll(run: RoomRun, viewers: number, joinRate: number, loads: readonly Room[]): Promise<void> {
   const joinMs = run.fleet.secondAfter(AHEAD_MS);
   run.phase('joining', { fromMs: joinMs });
   for (const load of loads) load.start(joinMs);
@@ -110,21 +99,13 @@ export interface ChatRun {
 }
 
 /** Measures consecutive rounds and the CPU time of the gateway in each. */
-export async function measureRounds<F extends FlagTable>(
-  run: Run<F>,
-  rounds: ChatRound[],
-  name: string,
-  fromMs: number,
-): Promise<void> {
-  const { rounds: times, seconds } = run.common;
+export async function measureRounds(run: RoomRun, rounds: ChatRound[], name: string, fromMs: number): Promise<void> {
+  const { rounds: count, seconds } = run.common;
   await run.fleet.until(fromMs);
   let before = await run.readServer();
-  for (let round = 0; round < times; round++) {
-    const stretch = run.phase(times === 1 ? name : `${name}, round ${round + 1}`, {
-      fromMs: fromMs + round * seconds * 1000,
-      forMs: seconds * 1000,
-      measured: true,
-    });
+  for (let round = 0; round < count; round++) {
+    const times = { fromMs: fromMs + round * seconds * 1000, forMs: seconds * 1000 };
+    const stretch = run.phase(count === 1 ? name : `${name}, round ${round + 1}`, { ...times, measured: true });
     const current = { stretch, cpuSeconds: Number.NaN };
     rounds.push(current);
     await run.fleet.until(stretch.toMs);
@@ -138,31 +119,19 @@ export const sumOf = <T>(ends: readonly T[], of: (end: T) => number): number =>
   ends.reduce((total, end) => total + of(end), 0);
 
 /** Checks that all connections lasted and that every message got a reply. */
-export function connectionChecks<F extends FlagTable>(
-  run: Run<F>,
-  ends: ReadonlyArray<{ readonly connected: number; readonly unanswered: number }>,
-  viewers: number,
-): Check[] {
+export function connectionChecks(run: RoomRun, ends: readonly Ending[], viewers: number): Check[] {
   const connected = sumOf(ends, (end) => end.connected);
   const withoutReply = sumOf(ends, (end) => end.unanswered);
   const [sent, accepted] = [run.count('chat sent'), run.count('chat accepted')];
+  const replies = `${sent} sent, ${accepted} accepted, ${withoutReply} without a reply`;
   return [
     checkThat('no connection was lost', connected === viewers, `${connected} of ${viewers} lasted until the end`),
-    checkThat(
-      'each message got a reply',
-      withoutReply === 0,
-      `${sent} sent, ${accepted} accepted, ${withoutReply} without a reply`,
-      'Q-5',
-    ),
+    checkThat('each message got a reply', withoutReply === 0, replies, 'Q-5'),
   ];
 }
 
 export function gapCheck(ends: readonly ViewersSummary[], missed: number): Check {
   const [events, chat] = [sumOf(ends, ({ eventGaps }) => eventGaps), sumOf(ends, ({ chatGaps }) => chatGaps)];
-  return checkThat(
-    'events and chat without a silent gap',
-    events === 0 && chat === 0,
-    `missing and not announced: ${events} events, ${chat} chat messages; ${missed} announced as missed`,
-    'I7',
-  );
+  const counts = `missing and not announced: ${events} events, ${chat} chat messages; ${missed} announced as missed`;
+  return checkThat('events and chat without a silent gap', events === 0 && chat === 0, counts, 'I7');
 }

@@ -15,13 +15,11 @@ import { defineLoad } from './scenario.ts';
 import { AHEAD_MS, type Run, secondsOf } from './scenario-run.ts';
 import { cpuSecondsBetween } from './target.ts';
 
+const SHOWN = 'display cap of each show, so that delivery is not what is measured; 0: no cap';
 const FLAGS = {
   sockets: count(1_000, 'connections that write', { max: 100_000 }),
   shows: count(4, 'shows they are spread over', { max: 10_000 }),
-  shown: count(20, 'display cap of each show, so that delivery is not what is measured; 0: no cap', {
-    min: 0,
-    max: LIMITS.chatShownPerSecondMax,
-  }),
+  shown: count(20, SHOWN, { min: 0, max: LIMITS.chatShownPerSecondMax }),
   bunch: count(8, 'messages that each sends in one write', { max: LIMITS.inFlightPerConnectionMax }),
   rate: count(10_000, 'messages per second in the scheduled phase; 0 omits it', { min: 0, max: 1_000_000 }),
   chars: count(48, 'length of a message', { max: LIMITS.chatTextCharsMax }),
@@ -35,11 +33,10 @@ const DRAIN_MS = 1_000;
 /** No writer is refused for its rate: the rate is what is measured. */
 const RATES = { CHAT_PER_SECOND: '100000', REQUESTS_PER_SECOND: '100000' };
 
-interface Phase {
-  readonly stretch: Stretch;
-  readonly before: Awaited<ReturnType<typeof read>>;
-  after: Phase['before'] | null;
-}
+type IngestRun = Run<typeof FLAGS>;
+type Reading = Awaited<ReturnType<typeof read>>;
+type Phase = { readonly stretch: Stretch; readonly before: Reading; after: Reading | null };
+type Command = { readonly do: 'flood' } | { readonly do: 'write'; readonly perSecond: number };
 
 export const ingest = defineLoad({
   name: 'ingest',
@@ -76,16 +73,11 @@ export const ingest = defineLoad({
     const areJoined = (): boolean => run.gauge('writers') === flags.sockets;
     await fleet.when(`${flags.sockets} writers to join`, areJoined, JOIN_MS_MAX);
     /** A warm-up directly before the measured phase, and time to drain after it. */
-    const measure = async (
-      name: string,
-      measured: boolean,
-      phases: Phase[],
-      command: (atMs: number, forMs: number) => IngestCommand,
-    ): Promise<void> => {
+    const measure = async (name: string, measured: boolean, phases: Phase[], command: Command): Promise<void> => {
       const atMs = fleet.secondAfter(AHEAD_MS);
       const fromMs = atMs + flags.warmUp * 1000;
       run.phase(`${name}: warm-up`, { fromMs: atMs });
-      writers.command(command(atMs, (flags.warmUp + common.seconds) * 1000));
+      writers.command({ ...command, atMs, forMs: (flags.warmUp + common.seconds) * 1000 });
       await fleet.until(fromMs);
       const stretch = run.phase(name, { fromMs, forMs: common.seconds * 1000, measured });
       const phase: Phase = { stretch, before: await read(run), after: null };
@@ -97,14 +89,8 @@ export const ingest = defineLoad({
     };
     const { rate: perSecond } = flags;
     for (let round = 1; round <= common.rounds; round++) {
-      await measure('flat out', perSecond === 0, collected.floods, (atMs, forMs) => ({ do: 'flood', atMs, forMs }));
-      if (perSecond > 0)
-        await measure('on a schedule', true, collected.schedules, (atMs, forMs) => ({
-          do: 'write',
-          atMs,
-          forMs,
-          perSecond,
-        }));
+      await measure('flat out', perSecond === 0, collected.floods, { do: 'flood' });
+      if (perSecond > 0) await measure('on a schedule', true, collected.schedules, { do: 'write', perSecond });
     }
     collected.ends = (await writers.stop()) as IngestSummary[];
   },
@@ -129,61 +115,42 @@ export const ingest = defineLoad({
   },
 });
 
-async function read(run: Run<typeof FLAGS>) {
+async function read(run: IngestRun) {
   const redisCommands = (await run.target.engine?.redis.commandsRun()) ?? Number.NaN;
   return { server: await run.readServer(), redisCommands };
 }
 
-function figuresOf(
-  run: Run<typeof FLAGS>,
-  phases: readonly Phase[],
-  how: string,
-  latency: string,
-  since: string,
-): Figure[] {
+function figuresOf(run: IngestRun, phases: readonly Phase[], how: string, latency: string, since: string): Figure[] {
   if (phases.length === 0) return [];
   const { higher, lower, neither } = figuresOver(phases);
   const accepted = ({ stretch }: Phase): number => run.count('chat accepted', stretch);
   const cpu = (name: string, { before, after }: Phase): number =>
     cpuSecondsBetween(name, before.server, after?.server ?? null);
   const micros = (name: string) => (phase: Phase) => (cpu(name, phase) * 1e6) / accepted(phase);
+  const cores = (phase: Phase): number => cpu('gateway', phase) / secondsOf(phase.stretch);
+  const busiest = ({ stretch }: Phase): number => busiestOf(run.samples(stretch)).share;
   const commands = (phase: Phase): number =>
     ((phase.after?.redisCommands ?? Number.NaN) - phase.before.redisCommands) / accepted(phase);
   return [
-    higher(`accepted${how}`, '/s', ({ stretch }) => run.perSecond('chat accepted', stretch), 'messages with an ok'),
-    lower(`reply p50${how}`, 'ms', ({ stretch }) => run.p50(latency, stretch), since),
-    lower(`reply p99${how}`, 'ms', ({ stretch }) => run.p99(latency, stretch), since),
+    higher(`accepted${how}`, '/s', run.rateOf('chat accepted'), 'messages with an ok'),
+    lower(`reply p50${how}`, 'ms', run.p50Of(latency), since),
+    lower(`reply p99${how}`, 'ms', run.p99Of(latency), since),
     lower(`refused${how}`, '/s', ({ stretch }) => run.refused(stretch) / secondsOf(stretch), 'errors or no reply'),
     lower(`gateway CPU${how}`, 'us', micros('gateway'), 'per accepted message'),
-    neither(
-      `gateway${how}`,
-      'cores',
-      (phase) => cpu('gateway', phase) / secondsOf(phase.stretch),
-      'of the one core that its JavaScript can use',
-    ),
+    neither(`gateway${how}`, 'cores', cores, 'of the one core that its JavaScript can use'),
     lower(`Redis CPU${how}`, 'us', micros('redis'), 'per accepted message'),
     lower(`Redis commands${how}`, '', commands, 'per accepted message, including those that scripts call'),
-    neither(
-      `busiest generator${how}`,
-      'cores',
-      ({ stretch }) => busiestOf(run.samples(stretch)).share,
-      `above ${CPU_SHARE_MAX} the generator is what was measured`,
-    ),
+    neither(`busiest generator${how}`, 'cores', busiest, `above ${CPU_SHARE_MAX} the generator is what was measured`),
   ];
 }
 
-function checksOf(run: Run<typeof FLAGS>, ends: readonly IngestSummary[], sockets: number): Check[] {
+function checksOf(run: IngestRun, ends: readonly IngestSummary[], sockets: number): Check[] {
   const accepted = run.count('chat accepted');
   const lastIds = new Map<string, number>();
   for (const { lastIds: own } of ends)
     for (const [show, id] of Object.entries(own)) lastIds.set(show, Math.max(id, lastIds.get(show) ?? 0));
   const numbered = [...lastIds.values()].reduce((total, id) => total + id, 0);
-  return [
-    ...connectionChecks(run, ends, sockets),
-    checkThat(
-      'each accepted message has a unique number',
-      accepted === numbered,
-      `${accepted} accepted; the last numbers of the shows add up to ${numbered}`,
-    ),
-  ];
+  const sums = `${accepted} accepted; the last numbers of the shows add up to ${numbered}`;
+  const unique = checkThat('each accepted message has a unique number', accepted === numbered, sums);
+  return [...connectionChecks(run, ends, sockets), unique];
 }

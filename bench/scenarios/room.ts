@@ -2,16 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { ShowSpec } from '../../src/domain/show.ts';
 import type { Host } from '../evening/host.ts';
-import type { FlagTable } from './flags.ts';
 import { AHEAD_MS, type Run } from './scenario-run.ts';
 import type { Target } from './target.ts';
 
 /** Returns the id, which is unique per run, so that one engine can serve many runs. */
-export async function openRoom(
-  { office, engine }: Target,
-  label: string,
-  more: Partial<ShowSpec> = {},
-): Promise<string> {
+export async function openRoom({ office, engine }: Target, label: string, more: Partial<ShowSpec> = {}) {
   const show = `bench-${label}-${randomBytes(4).toString('hex')}`;
   const spec = { id: show, title: `Bench: ${label}`, guests: true, brands: [{ id: 'brand', name: 'Brand' }], ...more };
   if (office !== null) {
@@ -27,8 +22,8 @@ export async function openRoom(
 }
 
 /** Joins viewers at a steady rate. Rejects if they are not all in `waitMs` after the last one. */
-export async function joinEvenly<F extends FlagTable>(
-  run: Run<F>,
+export async function joinEvenly(
+  run: Pick<Run, 'fleet' | 'phase' | 'gauge'>,
   host: Pick<Host, 'command'>,
   viewers: number,
   perSecond: number,

@@ -30,9 +30,7 @@ const REPLY_WAIT_MS = 30_000;
 const PAY_WITHIN_MS = 2_000;
 const HOLD_MS = 15_000;
 
-interface Round extends EveningResult {
-  readonly decided: Stretch;
-}
+type Round = EveningResult & { readonly stretch: Stretch };
 
 export const rush = defineLoad({
   name: 'rush',
@@ -53,9 +51,9 @@ export const rush = defineLoad({
         neither('replies', '', ({ rushes }) => rushes[0]?.replies, 'to presses, including repeated ones'),
         neither('accepted', '', ({ rushes }) => rushes[0]?.accepted, 'replies with a reservation, with repeated ones'),
         lower('all replied', 'ms', allRepliedMs, 'from the first due press to the last reply'),
-        lower('decision p50', 'ms', ({ decided }) => run.p50('decision', decided), 'from due to reply'),
-        lower('decision p99', 'ms', ({ decided }) => run.p99('decision', decided), 'from due to reply'),
-        lower('accepted p99', 'ms', ({ decided }) => run.p99('accept', decided), 'from due to reply, accepted only'),
+        lower('decision p50', 'ms', run.p50Of('decision'), 'from due to reply'),
+        lower('decision p99', 'ms', run.p99Of('decision'), 'from due to reply'),
+        lower('accepted p99', 'ms', run.p99Of('accept'), 'from due to reply, accepted only'),
         lower('zero spread', 'ms', spreadOf('clock'), 'between the first and the last clock at zero'),
         lower('opening spread', 'ms', spreadOf('opened'), 'between the first and the last viewer that received it'),
       ],
@@ -82,23 +80,19 @@ async function sellOnce(run: Run<typeof FLAGS>): Promise<Round> {
   run.phase('countdown');
   const times = { opensInMs: COUNTDOWN_MS, durationMs: 600_000, holdMs: HOLD_MS, withinMs };
   const { openingMs } = await host.sell({ units, buyers, perBuyer: 2, early, twice, regret, ...times });
-  const decided = run.phase('rush', { fromMs: openingMs, measured: true });
+  const stretch = run.phase('rush', { fromMs: openingMs, measured: true });
   const lastMs = openingMs + withinMs + 1_000;
-  await fleet.when(
-    'a reply to every press',
-    () => fleet.nowMs() > lastMs + 1_000 && run.gauge('presses waiting') === 0,
-    withinMs + COUNTDOWN_MS + REPLY_WAIT_MS,
-  );
+  const haveReplied = (): boolean => fleet.nowMs() > lastMs + 1_000 && run.gauge('presses waiting') === 0;
+  await fleet.when('a reply to every press', haveReplied, withinMs + COUNTDOWN_MS + REPLY_WAIT_MS);
   run.phase('paying');
   await fleet.until(lastMs + PAY_WITHIN_MS + 2_000);
   await run.readServer();
-  return { ...(await host.end(flags.zeroSpread)), decided };
+  return { ...(await host.end(flags.zeroSpread)), stretch };
 }
 
 const spreadOf =
   (what: 'clock' | 'opened') =>
-  ({ evidence: { zeros } }: Round): number | undefined =>
-    zeros
-      .slice(0, 1)
-      .map((zero) => zero[`${what}LastMs`] - zero[`${what}FirstMs`])
-      .find((spread) => spread >= 0);
+  ({ evidence: { zeros } }: Round): number | undefined => {
+    const spreads = zeros.slice(0, 1).map((zero) => zero[`${what}LastMs`] - zero[`${what}FirstMs`]);
+    return spreads.find((spread) => spread >= 0);
+  };

@@ -24,14 +24,6 @@ const POLL_MS = 50;
 /** Commands reach every generator process before the moment they name. */
 export const AHEAD_MS = 300;
 
-export interface PhaseOptions {
-  /** Default: now. */
-  readonly fromMs?: number;
-  readonly forMs?: number;
-  /** The numbers of the result come from here, so the generator must keep up in it. */
-  readonly measured?: boolean;
-}
-
 export interface Findings {
   readonly figures: readonly Figure[];
   readonly checks: readonly Check[];
@@ -47,12 +39,8 @@ export interface Findings {
   readonly alsoJudged?: { readonly stretches: readonly Stretch[]; readonly headline: Latency | undefined };
 }
 
-interface OpenPhase {
-  readonly name: string;
-  readonly fromMs: number;
-  toMs: number;
-  readonly measured: boolean;
-}
+type Timed = { readonly stretch: Stretch };
+type OpenPhase = { readonly name: string; readonly fromMs: number; toMs: number; readonly measured: boolean };
 
 export class Run<F extends FlagTable = FlagTable> {
   readonly flags: FlagValues<F>;
@@ -80,11 +68,17 @@ export class Run<F extends FlagTable = FlagTable> {
     this.#timer.unref();
   }
 
-  /** Begins a phase and ends the one before. Names may repeat. */
-  phase(name: string, { fromMs = this.fleet.nowMs(), forMs, measured = false }: PhaseOptions = {}): Stretch {
+  /**
+   * Begins a phase, by default now, and ends the one before. The numbers of the result come from the
+   * measured phases, so the generator must keep up in them.
+   */
+  phase(
+    name: string,
+    { fromMs = this.fleet.nowMs(), forMs = Number.POSITIVE_INFINITY, measured = false } = {},
+  ): Stretch {
     const before = this.#phases.at(-1);
     if (before !== undefined && before.toMs > fromMs) before.toMs = fromMs;
-    const phase = { name, fromMs, toMs: forMs === undefined ? Number.POSITIVE_INFINITY : fromMs + forMs, measured };
+    const phase = { name, fromMs, toMs: fromMs + forMs, measured };
     this.#phases.push(phase);
     return phase;
   }
@@ -107,9 +101,7 @@ export class Run<F extends FlagTable = FlagTable> {
     while (!condition() && this.fleet.nowMs() < untilMs) await this.wait(POLL_MS);
   }
 
-  wait(forMs: number): Promise<void> {
-    return this.fleet.until(this.fleet.nowMs() + forMs);
-  }
+  readonly wait = (forMs: number): Promise<void> => this.fleet.until(this.fleet.nowMs() + forMs);
 
   /** Samples of these stretches; without stretches, of the whole run. */
   samples(...stretches: Stretch[]): Sample[] {
@@ -118,37 +110,18 @@ export class Run<F extends FlagTable = FlagTable> {
       : stretches.flatMap((stretch) => samplesWithin(this.fleet.samples, stretch));
   }
 
-  latency(name: string, ...stretches: Stretch[]): Latency | undefined {
-    return latencyOf(this.samples(...stretches), name);
-  }
+  readonly latency = (name: string, ...stretches: Stretch[]): Latency | undefined =>
+    latencyOf(this.samples(...stretches), name);
+  readonly count = (name: string, ...stretches: Stretch[]): number => countOf(this.samples(...stretches), name);
+  readonly perSecond = (name: string, stretch: Stretch): number => this.count(name, stretch) / secondsOf(stretch);
+  readonly gauge = (name: string): number => gaugeOf(this.fleet.samples, name);
+  readonly refusals = (...stretches: Stretch[]) => refusalsOf(this.samples(...stretches));
+  readonly refused = (stretch: Stretch): number => this.refusals(stretch).reduce((sum, { count }) => sum + count, 0);
 
-  p50(name: string, ...stretches: Stretch[]): number | undefined {
-    return this.latency(name, ...stretches)?.p50Ms;
-  }
-
-  p99(name: string, ...stretches: Stretch[]): number | undefined {
-    return this.latency(name, ...stretches)?.p99Ms;
-  }
-
-  count(name: string, ...stretches: Stretch[]): number {
-    return countOf(this.samples(...stretches), name);
-  }
-
-  perSecond(name: string, stretch: Stretch): number {
-    return this.count(name, stretch) / secondsOf(stretch);
-  }
-
-  gauge(name: string): number {
-    return gaugeOf(this.fleet.samples, name);
-  }
-
-  refusals(...stretches: Stretch[]): Array<{ code: string; count: number }> {
-    return refusalsOf(this.samples(...stretches));
-  }
-
-  refused(stretch: Stretch): number {
-    return this.refusals(stretch).reduce((sum, { count }) => sum + count, 0);
-  }
+  /** Values of one round, for figures. */
+  readonly p50Of = (name: string) => (round: Timed) => this.latency(name, round.stretch)?.p50Ms;
+  readonly p99Of = (name: string) => (round: Timed) => this.latency(name, round.stretch)?.p99Ms;
+  readonly rateOf = (name: string) => (round: Timed) => this.perSecond(name, round.stretch);
 
   /** Reads what the engine's processes used, and adds it to the plots. Null if that is unknown. */
   async readServer(): Promise<ServerReading | null> {
@@ -164,34 +137,27 @@ export class Run<F extends FlagTable = FlagTable> {
     const measured = this.#phases.filter((phase) => phase.measured);
     const judged = this.samples(...measured);
     const relevant = measuring === undefined ? judged : judged.filter(({ worker }) => measuring.includes(worker));
-    const generator = { ...healthOf(this.fleet.workers, relevant, headline) };
-    const also =
-      alsoJudged === undefined || alsoJudged.stretches.length === 0 ? [] : this.samples(...alsoJudged.stretches);
-    if (also.length > 0)
-      generator.bottlenecks = [
-        ...new Set([...generator.bottlenecks, ...healthOf(this.fleet.workers, also, alsoJudged?.headline).bottlenecks]),
-      ];
+    const health = healthOf(this.fleet.workers, relevant, headline);
+    const also = alsoJudged?.stretches.length ? this.samples(...alsoJudged.stretches) : [];
+    const alsoFound = also.length > 0 ? healthOf(this.fleet.workers, also, alsoJudged?.headline).bottlenecks : [];
+    const generator = { ...health, bottlenecks: [...new Set([...health.bottlenecks, ...alsoFound])] };
+    const ok = !this.#stopped && [...checks, ...levels].every((one) => one.ok) && generator.bottlenecks.length === 0;
+    const sinceStart = (atMs: number): number => Math.max(0, atMs - this.originMs);
     const { url, own, redis } = this.target;
     return {
       ...this.context.head,
       seconds: (endMs - this.originMs) / 1000,
       target: { url, own, ...(redis === undefined ? {} : { redis }) },
-      phases: this.#phases.map(({ name, fromMs, toMs }) => ({
-        name,
-        fromMs: Math.max(0, fromMs - this.originMs),
-        toMs: Math.max(0, toMs - this.originMs),
-      })),
+      phases: this.#phases.map(({ name, fromMs, toMs }) => {
+        return { name, fromMs: sinceStart(fromMs), toMs: sinceStart(toMs) };
+      }),
       series: [...seriesOf(this.fleet.samples, this.originMs), ...this.#serverSeries(), ...(more.series ?? [])],
       latencies: latenciesOf(judged),
       figures,
       refusals: this.refusals(),
       generator,
       server: usedBetween(this.#readings[0]?.[1] ?? null, this.#readings.at(-1)?.[1] ?? null),
-      verdict: {
-        ok: !this.#stopped && [...checks, ...levels].every(({ ok }) => ok) && generator.bottlenecks.length === 0,
-        checks,
-        levels,
-      },
+      verdict: { ok, checks, levels },
       notes: [...this.#clockNotes(), ...this.notes, ...(more.notes ?? [])],
     };
   }
@@ -203,12 +169,10 @@ export class Run<F extends FlagTable = FlagTable> {
   }
 
   #clockNotes(): string[] {
-    const remote = this.fleet.workers.filter(({ clockErrorMs }) => clockErrorMs > 0);
-    if (remote.length === 0) return [];
-    const worst = Math.max(...remote.map(({ clockErrorMs }) => clockErrorMs));
-    return [
-      `${remote.length} generators run on other machines: their latencies are right to +-${worst.toFixed(2)} ms.`,
-    ];
+    const errors = this.fleet.workers.map(({ clockErrorMs }) => clockErrorMs).filter((errorMs) => errorMs > 0);
+    const worst = Math.max(...errors).toFixed(2);
+    const note = `${errors.length} generators run on other machines: their latencies are right to +-${worst} ms.`;
+    return errors.length === 0 ? [] : [note];
   }
 
   #serverSeries(): Series[] {
@@ -218,10 +182,10 @@ export class Run<F extends FlagTable = FlagTable> {
         processes.filter((process) => process.name === name).map((process) => ({ atMs, ...process })),
       );
       const cpu = own.slice(1).flatMap(({ atMs, cpuSeconds }, i) => {
-        const before = own[i];
-        const seconds = (atMs - (before?.atMs ?? atMs)) / 1000;
-        const used = cpuSeconds - (before?.cpuSeconds ?? Number.NaN);
-        return Number.isNaN(used) || seconds < 0.1 ? [] : [[atMs - this.originMs, used / seconds] as const];
+        const before = own[i] ?? { atMs, cpuSeconds };
+        const seconds = (atMs - before.atMs) / 1000;
+        const used = (cpuSeconds - before.cpuSeconds) / seconds;
+        return Number.isNaN(used) || seconds < 0.1 ? [] : [[atMs - this.originMs, used] as const];
       });
       const memory = own.map(({ atMs, memoryBytes }) => [atMs - this.originMs, memoryBytes / 2 ** 20] as const);
       return [
@@ -241,17 +205,16 @@ export class Run<F extends FlagTable = FlagTable> {
     const phase = this.#phases.findLast(({ fromMs }) => fromMs <= nowMs) ?? this.#phases[0];
     const endMs = this.#phases.at(-1)?.toMs ?? Number.POSITIVE_INFINITY;
     const sampledMs = fresh.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0) / this.fleet.workers.length;
-    const namesOf = (field: 'gauges' | 'counters'): string[] => [
-      ...new Set(fresh.flatMap((sample) => Object.keys(sample[field]))),
-    ];
+    const namesOf = (field: 'gauges' | 'counters') => new Set(fresh.flatMap((sample) => Object.keys(sample[field])));
+    const perSecond = (name: string): number => countOf(fresh, name) / Math.max(0.001, sampledMs / 1000);
     this.context.display.progress({
       phase: phase?.name ?? 'preparing',
       elapsedMs: nowMs - this.originMs,
       totalMs: Number.isFinite(endMs) ? endMs - this.originMs : null,
-      rates: namesOf('counters')
-        .map((name) => ({ name, perSecond: countOf(fresh, name) / Math.max(0.001, sampledMs / 1000) }))
-        .filter(({ perSecond }) => perSecond > 0),
-      gauges: namesOf('gauges').map((name) => ({ name, value: gaugeOf(fresh, name) })),
+      rates: [...namesOf('counters')]
+        .map((name) => ({ name, perSecond: perSecond(name) }))
+        .filter((rate) => rate.perSecond),
+      gauges: [...namesOf('gauges')].map((name) => ({ name, value: gaugeOf(fresh, name) })),
       latencies: latenciesOf(fresh),
       errors: this.refusals(),
       generator: {

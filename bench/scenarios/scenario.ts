@@ -60,14 +60,14 @@ interface LoadScenario<F extends FlagTable, S> extends Omit<Scenario<F>, 'run'> 
 /** Infers the types of the flags. A scenario only receives the values of its flag table. */
 export const defineScenario = <F extends FlagTable>(scenario: Scenario<F>): Scenario => scenario as unknown as Scenario;
 
-export function defineLoad<F extends FlagTable, S>({
+export const defineLoad = <F extends FlagTable, S>({
   start,
   collect,
   load,
   report,
   ...scenario
-}: LoadScenario<F, S>): Scenario {
-  return defineScenario<F>({
+}: LoadScenario<F, S>): Scenario =>
+  defineScenario<F>({
     ...scenario,
     async run(context) {
       const { fleet: overrides, ...needs } = start?.(context.flags, context.common) ?? {};
@@ -78,4 +78,3 @@ export function defineLoad<F extends FlagTable, S>({
       return run.finish(report(run, collected));
     },
   });
-}

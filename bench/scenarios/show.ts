@@ -93,7 +93,7 @@ export const show = defineLoad({
         ...(evenings[0]?.rushes ?? []).map(({ sale }, i) =>
           lower(`sale ${i + 1} all replied`, 'ms', allReplied(sale), 'from the first due press to the last reply'),
         ),
-        runFigures.lower('resume p99', 'ms', () => run.p99('resume'), 'of the wave, from due to welcome'),
+        runFigures.lower('resume p99', 'ms', () => run.latency('resume')?.p99Ms, 'of the wave, from due to welcome'),
         neither('orders', '', endsIn('confirmed'), 'holds that were paid'),
         neither('expired', '', endsIn('expired'), 'holds that were not paid'),
       ],

@@ -66,11 +66,7 @@ interface Watched {
   readonly isExtra: boolean;
 }
 
-interface Soaked {
-  readonly watched: Map<string, Watched>;
-  steady: Stretch;
-  ended: EveningResult | null;
-}
+type Soaked = { readonly watched: Map<string, Watched>; steady: Stretch; ended: EveningResult | null };
 
 export const soak = defineLoad({
   name: 'soak',
@@ -192,9 +188,8 @@ function handlesOf(pid: number): number {
   }
 }
 
-function p99PerSecond(run: SoakRun, { fromMs, toMs }: Stretch): Point[] {
-  return Array.from({ length: Math.ceil((toMs - fromMs) / 1000) }, (_, i) => fromMs + i * 1000).flatMap((atMs) => {
-    const p99Ms = run.p99('delivery', { fromMs: atMs, toMs: atMs + 1_000 });
+const p99PerSecond = (run: SoakRun, { fromMs, toMs }: Stretch): Point[] =>
+  Array.from({ length: Math.ceil((toMs - fromMs) / 1000) }, (_, i) => fromMs + i * 1000).flatMap((atMs) => {
+    const p99Ms = run.latency('delivery', { fromMs: atMs, toMs: atMs + 1_000 })?.p99Ms;
     return p99Ms === undefined ? [] : [[atMs + 500, p99Ms] as const];
   });
-}

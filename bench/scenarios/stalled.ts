@@ -99,47 +99,33 @@ export const stalled = defineLoad({
     const { flags } = run;
     const silent = silentOf(flags);
     const others = run.latency('delivery', ...rounds.map(({ stalling }) => stalling.stretch));
-    const p99 = ({ stretch }: Phase): number => run.p99('delivery', stretch) ?? Number.NaN;
+    const p99 = (phase: Phase): number => run.p99Of('delivery')(phase) ?? Number.NaN;
     const ratioOf = ({ stalling, quiet }: Round): number => p99(stalling) / p99(quiet);
     const percent = (value: number): string => `${value < 0 ? '' : '+'}${(value * 100).toFixed(1)} %`;
     const { higher, lower, neither } = figuresOver(rounds);
-    const otherCloses = run
-      .refusals()
-      .flatMap(({ code, count: times }) => (/^closed_(?!4001)/.test(code) ? [`${times} ${code}`] : []));
+    const delivered = run.rateOf('delivered');
+    const memory = ({ stalling }: Round): number => stalling.memoryGrowthBytes / 1024 / silent;
+    const grown = 'growth of the gateway process outside of the JavaScript heap while they stalled';
+    const otherCloses = run.refusals().filter(({ code }) => /^closed_(?!4001)/.test(code));
+    const closes = otherCloses.map(({ code, count: times }) => `${times} ${code}`);
+    const onlyStalled = 'only stalled connections were closed, with resume';
+    const checks = [
+      ...connectionChecks(run, ends, flags.viewers),
+      checkOf(onlyStalled, undefined, closes, `${closedAsSlow(run)} closed with 4001`),
+      gapCheck(ends, run.count('missed')),
+    ];
     return {
       figures: [
         lower('p99 of the others, stalled against not', 'x', ratioOf, 'each phase against the one before it'),
         lower('delivery p99, all read', 'ms', ({ quiet }) => p99(quiet), 'from due to viewers who never stall'),
         lower(`delivery p99 of the others, ${silent} stalled`, 'ms', ({ stalling }) => p99(stalling), 'same viewers'),
-        higher(
-          'messages delivered, all read',
-          '/s',
-          ({ quiet }) => run.perSecond('delivered', quiet.stretch),
-          'messages x viewers',
-        ),
+        higher('messages delivered, all read', '/s', ({ quiet }) => delivered(quiet), 'messages x viewers'),
         neither('demoted', '', ({ stalling }) => stalling.demoted, `of ${silent} stalled: lost chat, kept the rest`),
         neither('closed with resume', '', ({ closed }) => closed, `of ${silent} stalled: over the hard limit`),
         // Later rounds reuse memory of earlier ones.
-        figuresOver(rounds.slice(0, 1)).lower(
-          'memory per stalled viewer',
-          'KiB',
-          ({ stalling }) => stalling.memoryGrowthBytes / 1024 / silent,
-          'growth of the gateway process outside of the JavaScript heap while they stalled',
-        ),
+        figuresOver(rounds.slice(0, 1)).lower('memory per stalled viewer', 'KiB', memory, grown),
       ],
-      checks:
-        ends.length === 0
-          ? []
-          : [
-              ...connectionChecks(run, ends, flags.viewers),
-              checkOf(
-                'only stalled connections were closed, with resume',
-                undefined,
-                otherCloses,
-                `${closedAsSlow(run)} closed with 4001`,
-              ),
-              gapCheck(ends, run.count('missed')),
-            ],
+      checks: ends.length === 0 ? [] : checks,
       levels: [
         ...mostLevel('othersShare', flags.othersShare, median(rounds.map(ratioOf)) - 1, percent),
         ...commonLevels(run.common, others),

@@ -26,11 +26,7 @@ const WAIT_MS = 45_000;
 /** There is no sale, so no countdown is checked. */
 const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 
-interface Round extends EveningResult {
-  readonly resuming: Stretch;
-  readonly allResumedMs: number;
-  readonly redisCommands: number;
-}
+type Round = EveningResult & { stretch: Stretch; allResumedMs: number; redisCommands: number };
 
 export const storm = defineLoad({
   name: 'storm',
@@ -45,20 +41,21 @@ export const storm = defineLoad({
     const resume = run.latency('resume');
     const { higher, lower } = figuresOver(rounds);
     const perViewer = ({ redisCommands }: Round): number => redisCommands / viewers;
+    const commands = lower('Redis commands per viewer', '', perViewer, 'beyond an idle room');
+    const fromMemory = ({ evidence: { connections } }: Round): number =>
+      (connections.resumed * 100) / connections.reconnects;
     return {
       figures: [
         lower('all resumed', 'ms', ({ allResumedMs }) => allResumedMs, 'from the first attempt to the last welcome'),
-        lower('resume p50', 'ms', ({ resuming }) => run.p50('resume', resuming), 'from due to welcome'),
-        lower('resume p99', 'ms', ({ resuming }) => run.p99('resume', resuming), 'from due to welcome'),
+        lower('resume p50', 'ms', run.p50Of('resume'), 'from due to welcome'),
+        lower('resume p99', 'ms', run.p99Of('resume'), 'from due to welcome'),
         higher(
           'from memory',
           '%',
-          ({ evidence: { connections } }) => (connections.resumed * 100) / connections.reconnects,
+          fromMemory,
           'resumed from the ring of the node or the log; the rest took a snapshot',
         ),
-        ...(run.target.engine === null
-          ? []
-          : [lower('Redis commands per viewer', '', perViewer, 'beyond an idle room')]),
+        ...(run.target.engine === null ? [] : [commands]),
       ],
       checks: rounds.flatMap(({ checks }) => checks),
       levels: [
@@ -85,18 +82,17 @@ async function breakAll(run: Run<typeof FLAGS>, seed: number): Promise<Round> {
   const idleCommands = await commandsDuring(run, () => fleet.until(breakMs - 200));
   run.phase('away', { fromMs: breakMs, forMs: awayMs });
   host.command({ do: 'drop', atMs: breakMs, share: 1, overMs: 0, awayMs, backMs });
-  const resuming = run.phase('resuming', { fromMs: returnMs, measured: true });
+  const stretch = run.phase('resuming', { fromMs: returnMs, measured: true });
   await fleet.until(returnMs);
   const startedMs = fleet.nowMs();
-  const isBack = (): boolean => run.count('resumed', resuming) + run.count('snapshots', resuming) >= viewers;
-  const commands = await commandsDuring(run, () =>
-    fleet.when(`${viewers} viewers to come back`, isBack, backMs + WAIT_MS),
-  );
+  const isBack = (): boolean => run.count('resumed', stretch) + run.count('snapshots', stretch) >= viewers;
+  const allBack = () => fleet.when(`${viewers} viewers to come back`, isBack, backMs + WAIT_MS);
+  const commands = await commandsDuring(run, allBack);
   const redisCommands = commands - (idleCommands / BEFORE_MS) * (fleet.nowMs() - startedMs);
   run.phase('after', { fromMs: fleet.secondAfter(0) });
   await run.wait(AFTER_MS);
   const ended = await host.end(NO_COUNTDOWN);
-  return { ...ended, resuming, allResumedMs: ended.lastResumeMs - returnMs, redisCommands };
+  return { ...ended, stretch, allResumedMs: ended.lastResumeMs - returnMs, redisCommands };
 }
 
 /** Commands that Redis ran in the meantime; 0 if its statistics are not accessible. */

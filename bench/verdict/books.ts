@@ -13,22 +13,17 @@ export interface Books {
   readonly looked: ReadonlyMap<string, ReservationView | null>;
 }
 
-export interface LookUp {
-  /** Maximum number of look-ups; a random sample above it. */
-  readonly most: number;
-  readonly seed: number;
-  readonly atOnce?: number;
-}
-
-const AT_ONCE = 8;
+/** Above `most` granted reservations, a random sample is looked up. */
+export type LookUp = { readonly most: number; readonly seed: number; readonly atOnce?: number };
 
 /** Throws `BackOfficeError` if the engine does not respond: without books there is no verdict. */
 export async function readBooks(
   office: BackOffice,
   show: string,
   grants: readonly Grant[],
-  { most, seed, atOnce = AT_ONCE }: LookUp,
+  look: LookUp,
 ): Promise<Books> {
+  const { most, seed, atOnce = 8 } = look;
   const ids = sample([...new Set(grants.map(({ reservation }) => reservation))], most, seed);
   const looked = new Map<string, ReservationView | null>();
   const lanes = Array.from({ length: atOnce }, async () => {

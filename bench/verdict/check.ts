@@ -2,12 +2,8 @@ import type { Check } from '../report/result.ts';
 
 const NAMED_MAX = 3;
 
-export const checkThat = (name: string, ok: boolean, detail: string, promise?: string): Check => ({
-  name,
-  ...(promise === undefined ? {} : { promise }),
-  ok,
-  detail,
-});
+export const checkThat = (name: string, ok: boolean, detail: string, promise?: string): Check =>
+  promise === undefined ? { name, ok, detail } : { name, promise, ok, detail };
 
 /** Passes with the detail `right` if `wrong` is empty; otherwise the first cases are the detail. */
 export function checkOf(name: string, promise: string | undefined, wrong: readonly string[], right: string): Check {

@@ -8,69 +8,57 @@ import { distinct, endsById, listed, mostAtOnce, unitsOf } from './grants.ts';
 import { refusalCheck } from './refusals.ts';
 
 /** Checks of a run with sales. */
-export function checkSales(evidence: Evidence, books: Books): Check[] {
-  return [
-    accountedFor(books),
-    ledgerRight(books),
-    neverTooMany(evidence, books),
-    limitsKept(evidence, books),
-    grantsReal(evidence, books),
-    unitsAgree(evidence, books),
-    keysKept(evidence),
-    endedOnce(evidence, books),
-    refusalCheck(evidence, books),
-  ];
-}
+export const checkSales = (evidence: Evidence, books: Books): Check[] => [
+  accountedFor(books),
+  ledgerRight(books),
+  neverTooMany(evidence, books),
+  limitsKept(evidence, books),
+  grantsReal(evidence, books),
+  unitsAgree(evidence, books),
+  keysKept(evidence),
+  endedOnce(evidence, books),
+  refusalCheck(evidence, books),
+];
 
 /** Checks of a run with viewers. */
 export function checkConnections({ connections, requests }: Evidence): Check[] {
-  const lost: string[] = [];
-  if (connections.gaps > 0) lost.push(`${connections.gaps} events missing on open connections without a snapshot`);
-  if (connections.behind > 0)
-    lost.push(`${connections.behind} of ${connections.connected} viewers do not have the newest event`);
-  const silent =
-    connections.chatGaps > 0
-      ? [`${connections.chatGaps} chat messages omitted on open connections and not announced as missed`]
-      : [];
-  const wrongReplies: string[] = [];
-  if (requests.ignored > 0)
-    wrongReplies.push(`${requests.ignored} of ${requests.sent} requests got no reply on an open connection`);
-  if (requests.doubled > 0) wrongReplies.push(`${requests.doubled} requests got a second reply`);
+  const { events, connected, gaps, behind, chatGaps } = connections;
+  const { sent, ignored, doubled } = requests;
+  const lost = [
+    ...unlessNone(gaps, `${gaps} events missing on open connections without a snapshot`),
+    ...unlessNone(behind, `${behind} of ${connected} viewers do not have the newest event`),
+  ];
+  const silent = unlessNone(
+    chatGaps,
+    `${chatGaps} chat messages omitted on open connections and not announced as missed`,
+  );
+  const wrongReplies = [
+    ...unlessNone(ignored, `${ignored} of ${sent} requests got no reply on an open connection`),
+    ...unlessNone(doubled, `${doubled} requests got a second reply`),
+  ];
+  const received =
+    `${whole(events)} events at ${whole(connected)} viewers, ` +
+    `${whole(connections.snapshots)} snapshots, ${whole(connections.resumed)} resumed, 0 gaps`;
+  const replied = `${whole(requests.replied)} replies to ${whole(sent)} requests, ${whole(requests.unknown)} cut off`;
   return [
-    checkOf(
-      'events without a gap',
-      'I7',
-      lost,
-      `${whole(connections.events)} events at ${whole(connections.connected)} viewers, ` +
-        `${whole(connections.snapshots)} snapshots, ${whole(connections.resumed)} resumed, 0 gaps`,
-    ),
+    checkOf('events without a gap', 'I7', lost, received),
     checkOf('no chat lost silently', 'B-2', silent, `${whole(connections.missed)} omitted and announced`),
-    checkOf(
-      'one reply per request',
-      'Q-5',
-      wrongReplies,
-      `${whole(requests.replied)} replies to ${whole(requests.sent)} requests, ${whole(requests.unknown)} cut off`,
-    ),
+    checkOf('one reply per request', 'Q-5', wrongReplies, replied),
   ];
 }
+
+const unlessNone = (count: number, problem: string): string[] => (count > 0 ? [problem] : []);
 
 /** Every viewer saw zero within `spreadMsMax` by its clock, which is synced with the server. */
 export function checkZeros({ zeros }: Evidence, spreadMsMax: number): Check[] {
   if (zeros.length === 0) return [];
-  const spread = (first: number, last: number): number => Math.max(0, last - first);
-  const wrong = zeros.flatMap((zero) => {
-    const byClock = spread(zero.clockFirstMs, zero.clockLastMs);
-    return byClock > spreadMsMax
-      ? [`${zero.sale}: ${byClock.toFixed(1)} ms between the first and the last viewer (at most ${spreadMsMax})`]
-      : [];
-  });
-  const right = zeros.map((zero) => {
-    const byClock = spread(zero.clockFirstMs, zero.clockLastMs).toFixed(1);
-    const byEvent = spread(zero.openedFirstMs, zero.openedLastMs).toFixed(1);
-    return (
-      `${zero.sale}: ${byClock} ms over ${whole(zero.viewers)} clocks, ` +
-      `opening within ${byEvent} ms at ${whole(zero.openedSeen)} viewers`
-    );
+  const wrong: string[] = [];
+  const right = zeros.map(({ sale, viewers, openedSeen, ...zero }) => {
+    const byClock = Math.max(0, zero.clockLastMs - zero.clockFirstMs);
+    const byEvent = Math.max(0, zero.openedLastMs - zero.openedFirstMs).toFixed(1);
+    const clocks = `${sale}: ${byClock.toFixed(1)} ms`;
+    if (byClock > spreadMsMax) wrong.push(`${clocks} between the first and the last viewer (at most ${spreadMsMax})`);
+    return `${clocks} over ${whole(viewers)} clocks, opening within ${byEvent} ms at ${whole(openedSeen)} viewers`;
   });
   return [checkOf('zero seen together', 'I5', wrong, right.join('; '))];
 }
@@ -83,25 +71,18 @@ function accountedFor({ verification, sales }: Books): Check {
     for (const books of sale.skus) wrong.push(...conservation(sale.id, books));
   }
   const skus = verification.sales.flatMap((sale) => sale.skus);
-  const sum = (of: (sku: (typeof skus)[number]) => number): string =>
-    whole(skus.reduce((units, sku) => units + of(sku), 0));
-  return checkOf(
-    'every unit accounted for',
-    'I1',
-    [...new Set(wrong)],
-    `${sum((sku) => sku.allocated)} allocated = ${sum((sku) => sku.sold)} sold + ${sum((sku) => sku.held)} held + ` +
-      `${sum((sku) => sku.available)} free + ${sum((sku) => sku.withdrawn)} withdrawn`,
-  );
+  const sum = (field: 'allocated' | 'sold' | 'held' | 'available' | 'withdrawn'): string =>
+    whole(skus.reduce((units, sku) => units + sku[field], 0));
+  const right =
+    `${sum('allocated')} allocated = ${sum('sold')} sold + ${sum('held')} held + ` +
+    `${sum('available')} free + ${sum('withdrawn')} withdrawn`;
+  return checkOf('every unit accounted for', 'I1', [...new Set(wrong)], right);
 }
 
 function ledgerRight({ verification }: Books): Check {
   const { violations, entries, refusals, localRefusals } = verification;
-  return checkOf(
-    'the ledger replays to the books',
-    'I1 I2 I3',
-    violations,
-    `${whole(entries)} entries, ${whole(refusals)} refusals by Redis, ${whole(localRefusals)} by gateways`,
-  );
+  const right = `${whole(entries)} entries, ${whole(refusals)} refusals by Redis, ${whole(localRefusals)} by gateways`;
+  return checkOf('the ledger replays to the books', 'I1 I2 I3', violations, right);
 }
 
 /** By the times in the replies, no SKU ever had more units held and sold than allocated. */
@@ -109,20 +90,14 @@ function neverTooMany({ grants, ends }: Evidence, { sales }: Books): Check {
   const known = distinct(grants);
   const endOf = endsById(ends);
   const wrong: string[] = [];
-  for (const sale of sales) {
-    for (const { sku, allocated } of sale.skus) {
-      const most = mostAtOnce(known.values(), endOf, (grant) =>
-        grant.sale === sale.id ? unitsOf(grant.lines, sku) : 0,
-      );
-      if (most > allocated) wrong.push(`${sale.id}/${sku}: clients had ${most} units at once, there were ${allocated}`);
+  for (const { id, skus } of sales)
+    for (const { sku, allocated } of skus) {
+      const own = [...known.values()].filter(({ sale }) => sale === id);
+      const most = mostAtOnce(own, endOf, ({ lines }) => unitsOf(lines, sku));
+      if (most > allocated) wrong.push(`${id}/${sku}: clients had ${most} units at once, there were ${allocated}`);
     }
-  }
-  return checkOf(
-    'nothing oversold, by the replies',
-    'I1',
-    wrong,
-    `${whole(known.size)} reservations, ${sales.length === 1 ? 'one sale' : `${sales.length} sales`}`,
-  );
+  const right = `${whole(known.size)} reservations, ${sales.length === 1 ? 'one sale' : `${sales.length} sales`}`;
+  return checkOf('nothing oversold, by the replies', 'I1', wrong, right);
 }
 
 function limitsKept({ grants, ends }: Evidence, { sales }: Books): Check {
@@ -140,10 +115,10 @@ function limitsKept({ grants, ends }: Evidence, { sales }: Books): Check {
     if (sale === undefined) continue;
     const most = (sku?: string): number => mostAtOnce(own, endOf, ({ lines }) => unitsOf(lines, sku));
     fullest = Math.max(fullest, most());
-    if (most() > sale.perBuyer)
-      wrong.push(`${user} had ${most()} units of ${id} at once, the limit is ${sale.perBuyer}`);
-    for (const { sku, perBuyer } of sale.skus)
-      if (perBuyer !== undefined && most(sku) > perBuyer)
+    const { perBuyer: limit, skus } = sale;
+    if (most() > limit) wrong.push(`${user} had ${most()} units of ${id} at once, the limit is ${limit}`);
+    for (const { sku, perBuyer = Number.POSITIVE_INFINITY } of skus)
+      if (most(sku) > perBuyer)
         wrong.push(`${user} had ${most(sku)} of ${id}/${sku} at once, the limit is ${perBuyer}`);
   }
   return checkOf('limits kept', 'I2', wrong, `most units one buyer had in a sale: ${fullest}`);
@@ -156,26 +131,21 @@ function grantsReal({ grants, requests }: Evidence, { verification, looked }: Bo
   for (const [id, view] of looked) {
     const grant = known.get(id);
     if (grant === undefined) continue;
-    if (view === null) wrong.push(`${id} was granted to ${grant.user} and is unknown to the engine`);
-    else if (view.user !== grant.user || view.sale !== grant.sale || listed(view.lines) !== listed(grant.lines))
-      wrong.push(
-        `${id} was granted to ${grant.user} for ${listed(grant.lines)} of ${grant.sale} and belongs to ${view.user}, ` +
-          `for ${listed(view.lines)} of ${view.sale}`,
-      );
+    const { user, sale, lines } = grant;
+    if (view === null) wrong.push(`${id} was granted to ${user} and is unknown to the engine`);
+    else if (view.user !== user || view.sale !== sale || listed(view.lines) !== listed(lines)) {
+      const actual = `${view.user}, for ${listed(view.lines)} of ${view.sale}`;
+      wrong.push(`${id} was granted to ${user} for ${listed(lines)} of ${sale} and belongs to ${actual}`);
+    }
   }
-  if (known.size > verification.reservations)
-    wrong.push(`clients were granted ${known.size} reservations, the ledger has ${verification.reservations}`);
-  if (known.size + requests.openReserves < verification.reservations)
-    wrong.push(
-      `the ledger has ${verification.reservations} reservations, clients were granted ${known.size} ` +
-        `and lost at most ${requests.openReserves} replies`,
-    );
-  return checkOf(
-    'every accepted reservation is real',
-    'I8',
-    wrong,
-    `${whole(known.size)} granted, ${whole(verification.reservations)} in the ledger, ${whole(looked.size)} looked up`,
-  );
+  const { reservations } = verification;
+  const granted = `clients were granted ${known.size}`;
+  const lost = requests.openReserves;
+  if (known.size > reservations) wrong.push(`${granted} reservations, the ledger has ${reservations}`);
+  if (known.size + lost < reservations)
+    wrong.push(`the ledger has ${reservations} reservations, ${granted} and lost at most ${lost} replies`);
+  const right = `${whole(known.size)} granted, ${whole(reservations)} in the ledger, ${whole(looked.size)} looked up`;
+  return checkOf('every accepted reservation is real', 'I8', wrong, right);
 }
 
 /** Sold and held units agree between clients and books, SKU by SKU; lost replies allow more. */
@@ -190,22 +160,18 @@ function unitsAgree(evidence: Evidence, { verification, looked }: Books): Check 
       const units = (state: string | undefined): number =>
         own.reduce((sum, grant) => sum + (ended.get(grant.reservation) === state ? unitsOf(grant.lines, sku) : 0), 0);
       const [confirmed, open] = [units('confirmed'), units(undefined)];
-      if (confirmed > sold)
-        wrong.push(`${sale.id}/${sku}: clients know of ${confirmed} sold units, the books of ${sold}`);
+      const name = `${sale.id}/${sku}`;
+      if (confirmed > sold) wrong.push(`${name}: clients know of ${confirmed} sold units, the books of ${sold}`);
+      if (lost > 0) continue;
       // Holds may expire without a message to a client, so the books may hold less.
-      if (held > open && lost === 0)
-        wrong.push(`${sale.id}/${sku}: the books hold ${held} units, clients know of ${open}`);
-      if (sold > confirmed + open && lost === 0)
-        wrong.push(`${sale.id}/${sku}: the books sold ${sold} units, clients know of ${confirmed} and ${open} held`);
+      if (held > open) wrong.push(`${name}: the books hold ${held} units, clients know of ${open}`);
+      if (sold > confirmed + open)
+        wrong.push(`${name}: the books sold ${sold} units, clients know of ${confirmed} and ${open} held`);
     }
   }
   const skus = verification.sales.reduce((sum, sale) => sum + sale.skus.length, 0);
-  return checkOf(
-    'clients and books agree on every unit',
-    'I1 I8',
-    wrong,
-    `${whole(skus)} SKUs${lost > 0 ? `, ${whole(lost)} replies were lost` : ''}`,
-  );
+  const right = `${whole(skus)} SKUs${lost > 0 ? `, ${whole(lost)} replies were lost` : ''}`;
+  return checkOf('clients and books agree on every unit', 'I1 I8', wrong, right);
 }
 
 /** One reservation per key, one key per reservation, and repeated keys are marked as replayed. */
@@ -215,27 +181,21 @@ function keysKept({ grants }: Evidence): Check {
   const byId = new Map<string, Grant>();
   let repeats = 0;
   for (const grant of grants) {
-    const name = `${grant.user} ${grant.sale} ${grant.key}`;
+    const { user, key, reservation: id } = grant;
+    const name = `${user} ${grant.sale} ${key}`;
     const before = byKey.get(name);
-    const owner = byId.get(grant.reservation);
+    const owner = byId.get(id);
     if (before !== undefined) {
       repeats++;
-      if (before.reservation !== grant.reservation)
-        wrong.push(`${name} got ${before.reservation} and then ${grant.reservation}`);
-      else if (!before.replayed && !grant.replayed) wrong.push(`${grant.reservation} was granted twice as new`);
+      if (before.reservation !== id) wrong.push(`${name} got ${before.reservation} and then ${id}`);
+      else if (!before.replayed && !grant.replayed) wrong.push(`${id} was granted twice as new`);
     } else if (owner !== undefined)
-      wrong.push(
-        `${grant.reservation} was given to ${owner.user} (key ${owner.key}) and to ${grant.user} (key ${grant.key})`,
-      );
+      wrong.push(`${id} was given to ${owner.user} (key ${owner.key}) and to ${user} (key ${key})`);
     byKey.set(name, before ?? grant);
-    byId.set(grant.reservation, owner ?? grant);
+    byId.set(id, owner ?? grant);
   }
-  return checkOf(
-    'the same key gets the same result',
-    'I4',
-    wrong,
-    `${whole(byKey.size)} keys, ${whole(repeats)} repeated`,
-  );
+  const right = `${whole(byKey.size)} keys, ${whole(repeats)} repeated`;
+  return checkOf('the same key gets the same result', 'I4', wrong, right);
 }
 
 function endedOnce({ ends }: Evidence, { looked }: Books): Check {
@@ -243,9 +203,8 @@ function endedOnce({ ends }: Evidence, { looked }: Books): Check {
   const reported = new Map<string, string>();
   for (const { reservation, state } of ends) {
     const before = reported.get(reservation);
-    if (before !== undefined && before !== state)
-      wrong.push(`${reservation} was reported as ${before} and as ${state}`);
     reported.set(reservation, before ?? state);
+    if ((before ?? state) !== state) wrong.push(`${reservation} was reported as ${before} and as ${state}`);
   }
   for (const [id, state] of reported) {
     const view = looked.get(id);

@@ -100,6 +100,7 @@ export interface Evidence {
   readonly requests: Requests;
 }
 
+const NO_VIEWERS = { connected: 0, behind: 0, events: 0 };
 export const NO_EVIDENCE: Evidence = {
   grants: [],
   ends: [],
@@ -108,34 +109,22 @@ export const NO_EVIDENCE: Evidence = {
   tooLate: [],
   overLimit: [],
   zeros: [],
-  connections: {
-    connected: 0,
-    behind: 0,
-    events: 0,
-    gaps: 0,
-    chatGaps: 0,
-    missed: 0,
-    snapshots: 0,
-    reconnects: 0,
-    resumed: 0,
-  },
+  connections: { ...NO_VIEWERS, gaps: 0, chatGaps: 0, missed: 0, snapshots: 0, reconnects: 0, resumed: 0 },
   requests: { sent: 0, replied: 0, unknown: 0, ignored: 0, doubled: 0, openReserves: 0 },
 };
 
 /** Adds up the evidence of all workers. Zeros of one sale become one. */
-export function addEvidence(all: readonly Evidence[]): Evidence {
-  return {
-    grants: all.flatMap(({ grants }) => grants),
-    ends: all.flatMap(({ ends }) => ends),
-    soldOut: all.flatMap(({ soldOut }) => soldOut),
-    tooEarly: all.flatMap(({ tooEarly }) => tooEarly),
-    tooLate: all.flatMap(({ tooLate }) => tooLate),
-    overLimit: all.flatMap(({ overLimit }) => overLimit),
-    zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
-    connections: addNumbers(all.map(({ connections }) => connections)) ?? NO_EVIDENCE.connections,
-    requests: addNumbers(all.map(({ requests }) => requests)) ?? NO_EVIDENCE.requests,
-  };
-}
+export const addEvidence = (all: readonly Evidence[]): Evidence => ({
+  grants: all.flatMap(({ grants }) => grants),
+  ends: all.flatMap(({ ends }) => ends),
+  soldOut: all.flatMap(({ soldOut }) => soldOut),
+  tooEarly: all.flatMap(({ tooEarly }) => tooEarly),
+  tooLate: all.flatMap(({ tooLate }) => tooLate),
+  overLimit: all.flatMap(({ overLimit }) => overLimit),
+  zeros: addZeros(all.flatMap(({ zeros }) => zeros)),
+  connections: addNumbers(all.map(({ connections }) => connections)) ?? NO_EVIDENCE.connections,
+  requests: addNumbers(all.map(({ requests }) => requests)) ?? NO_EVIDENCE.requests,
+});
 
 function addNumbers<T extends object>([first, ...others]: readonly T[]): T | undefined {
   const add = (name: string, sum: number) => others.reduce((total, one) => total + Number(one[name as keyof T]), sum);

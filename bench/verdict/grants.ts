@@ -10,29 +10,25 @@ export const unitsOf = (lines: readonly Item[], sku?: string): number =>
 export function listed(lines: readonly Item[]): string {
   const sums = new Map<string, number>();
   for (const { sku, qty } of lines) sums.set(sku, (sums.get(sku) ?? 0) + qty);
-  return [...sums]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([sku, qty]) => `${qty} x ${sku}`)
-    .join(', ');
+  const sorted = [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.map(([sku, qty]) => `${qty} x ${sku}`).join(', ');
 }
 
 /** Each reservation once, by id. */
 export const distinct = (grants: readonly Grant[]): Map<string, Grant> =>
   new Map(grants.map((grant) => [grant.reservation, grant]));
 
+type Ends = ReadonlyMap<string, End>;
+
 /** The first reported end of each reservation. */
-export function endsById(ends: readonly End[]): ReadonlyMap<string, End> {
+export function endsById(ends: readonly End[]): Ends {
   const byId = new Map<string, End>();
   for (const end of ends) if (!byId.has(end.reservation)) byId.set(end.reservation, end);
   return byId;
 }
 
 /** Returns the most units certainly taken at once: from creation to end or deadline. */
-export function mostAtOnce(
-  grants: Iterable<Grant>,
-  endOf: ReadonlyMap<string, End>,
-  unitsIn: (grant: Grant) => number,
-): number {
+export function mostAtOnce(grants: Iterable<Grant>, endOf: Ends, unitsIn: (grant: Grant) => number): number {
   const moves: Array<readonly [atMs: number, units: number]> = [];
   for (const grant of grants) {
     const units = unitsIn(grant);

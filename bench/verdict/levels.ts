@@ -13,20 +13,12 @@ export const share = <T extends number | null>(initial: T, about: string): Flag<
     return { value };
   });
 
-const PERCENTILES = {
-  p50: 'p50Ms',
-  p90: 'p90Ms',
-  p99: 'p99Ms',
-  p999: 'p999Ms',
-  p9999: 'p9999Ms',
-  max: 'maxMs',
-} as const;
-type Percentile = keyof typeof PERCENTILES;
+const PERCENTILES = ['p50', 'p90', 'p99', 'p999', 'p9999', 'max'] as const;
+type Percentile = (typeof PERCENTILES)[number];
 
 /** `--p50` to `--max`, applied to the main latency of the scenario. */
-export function commonLevels(common: CommonFlags, latency: Latency | undefined): Level[] {
-  return (Object.keys(PERCENTILES) as Percentile[]).flatMap((name) => latencyLevel(name, common[name], latency, name));
-}
+export const commonLevels = (common: CommonFlags, latency: Latency | undefined): Level[] =>
+  PERCENTILES.flatMap((name) => latencyLevel(name, common[name], latency, name));
 
 /** `key` is the flag in camelCase. A latency without measurements misses its level. */
 export function latencyLevel(
@@ -36,27 +28,16 @@ export function latencyLevel(
   percentile: Percentile = 'p99',
 ): Level[] {
   if (wantedMs === null || wantedMs === undefined) return [];
-  const measured = latency !== undefined && latency.count > 0 ? latency[PERCENTILES[percentile]] : null;
-  return [
-    {
-      flag: flagName(key),
-      wanted: `<= ${milliseconds(wantedMs)}`,
-      measured: measured === null ? 'never happened' : `${milliseconds(measured)} (${latency?.name})`,
-      ok: measured !== null && measured <= wantedMs,
-    },
-  ];
+  const measured = latency !== undefined && latency.count > 0 ? latency[`${percentile}Ms`] : null;
+  const shown = measured === null ? 'never happened' : `${milliseconds(measured)} (${latency?.name})`;
+  const ok = measured !== null && measured <= wantedMs;
+  return [{ flag: flagName(key), wanted: `<= ${milliseconds(wantedMs)}`, measured: shown, ok }];
 }
 
 export function shareLevel(key: string, wanted: number | null, got: number, of: number): Level[] {
   if (wanted === null) return [];
-  return [
-    {
-      flag: flagName(key),
-      wanted: `>= ${percent(wanted)}`,
-      measured: of === 0 ? 'nothing was due' : percent(got / of),
-      ok: of > 0 && got / of >= wanted,
-    },
-  ];
+  const measured = of === 0 ? 'nothing was due' : percent(got / of);
+  return [{ flag: flagName(key), wanted: `>= ${percent(wanted)}`, measured, ok: of > 0 && got / of >= wanted }];
 }
 
 type Format = (value: number) => string;
@@ -64,19 +45,13 @@ type Format = (value: number) => string;
 export const mostLevel = (key: string, wanted: number | null, measured: number, say: Format): Level[] =>
   wanted === null ? [] : [atMost(flagName(key), wanted, measured, say)];
 
-export const atLeast = (flag: string, wanted: number, measured: number, say: Format): Level => ({
-  flag,
-  wanted: `>= ${say(wanted)}`,
-  measured: say(measured),
-  ok: measured >= wanted,
-});
+export const atLeast = (flag: string, wanted: number, measured: number, say: Format): Level => {
+  return { flag, wanted: `>= ${say(wanted)}`, measured: say(measured), ok: measured >= wanted };
+};
 
-export const atMost = (flag: string, wanted: number, measured: number, say: Format): Level => ({
-  flag,
-  wanted: `<= ${say(wanted)}`,
-  measured: say(measured),
-  ok: measured <= wanted,
-});
+export const atMost = (flag: string, wanted: number, measured: number, say: Format): Level => {
+  return { flag, wanted: `<= ${say(wanted)}`, measured: say(measured), ok: measured <= wanted };
+};
 
 export const milliseconds = (ms: number): string =>
   ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

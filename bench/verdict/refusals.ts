@@ -7,7 +7,7 @@ import type { SaleBooks } from '../../src/domain/sale.ts';
 import type { Check } from '../report/result.ts';
 import type { Books } from './books.ts';
 import { checkOf, whole } from './check.ts';
-import type { Evidence, OverLimit, SoldOut } from './evidence.ts';
+import type { Evidence, Grant, OverLimit, SoldOut } from './evidence.ts';
 import { distinct, listed, unitsOf } from './grants.ts';
 
 /** Redis decides some milliseconds before the gateway dates the reply. */
@@ -30,19 +30,15 @@ export function refusalCheck(evidence: Evidence, { sales, verification }: Books)
       return at + REPLY_DATED_LATE_MS < endedAt ? [`${sale}: refused as ended ${endedAt - at} ms before its end`] : [];
     }),
   ];
-  return checkOf(
-    'refusals were right',
-    'I5',
-    wrong,
-    `${whole(verification.refusals + verification.localRefusals)} refusals by Redis and gateways`,
-  );
+  const refusals = whole(verification.refusals + verification.localRefusals);
+  return checkOf('refusals were right', 'I5', wrong, `${refusals} refusals by Redis and gateways`);
 }
 
 /** "Sold out" is right if the units requested until then left too few of one SKU. */
 function soldOutWrong(
   { sale, lines, repliedMs }: SoldOut,
   { grants, requests }: Evidence,
-  books: SaleBooks | undefined,
+  books?: SaleBooks,
 ): string[] {
   // If replies were lost, an unknown reservation may hold the units.
   if (books === undefined || requests.openReserves > 0) return [];
@@ -56,15 +52,11 @@ function soldOutWrong(
   return short ? [] : [`${sale}: refused as sold out while units without any request were free (${listed(lines)})`];
 }
 
-function overLimitWrong(
-  { sale, user, lines, repliedMs }: OverLimit,
-  { grants, requests }: Evidence,
-  books: SaleBooks | undefined,
-): string[] {
+function overLimitWrong(refusal: OverLimit, { grants, requests }: Evidence, books?: SaleBooks): string[] {
+  const { sale, user, lines, repliedMs } = refusal;
   if (books === undefined || requests.openReserves > 0) return [];
-  const own = distinct(
-    grants.filter((grant) => grant.sale === sale && grant.user === user && grant.sentMs <= repliedMs),
-  );
+  const isOwn = (grant: Grant): boolean => grant.sale === sale && grant.user === user && grant.sentMs <= repliedMs;
+  const own = distinct(grants.filter(isOwn));
   const has = (sku?: string): number => [...own.values()].reduce((sum, grant) => sum + unitsOf(grant.lines, sku), 0);
   const over =
     has() + unitsOf(lines) > books.perBuyer ||

@@ -7,22 +7,12 @@ import { writeShort } from '../numbers.ts';
 import { html, Markup, table } from './markup.ts';
 import { type Point, thin } from './thin.ts';
 
-export interface PlotLine {
-  readonly name: string;
-  readonly points: readonly Point[];
-}
+export type PlotLine = { readonly name: string; readonly points: readonly Point[] };
 
-export interface Tick {
-  readonly at: number;
-  readonly label: string;
-}
+export type Tick = { readonly at: number; readonly label: string };
 
 /** A phase of the run, marked in the background. */
-export interface Band {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-}
+export type Band = { readonly name: string; readonly from: number; readonly to: number };
 
 export interface Plot {
   readonly id: string;
