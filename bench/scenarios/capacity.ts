@@ -48,11 +48,12 @@ const UNIT = { viewers: 'viewers', chat: 'messages/s', buyers: 'buyers' } as con
 const MOST_FACTOR = 20;
 /** Messages that a user may write per second (rule L-1 of the protocol). */
 const CHAT_PER_USER = 3;
+const NOTHING_HELD = 'not even the first step: lower --from';
+const GENERATOR_FIRST = 'the generator reached its limit first.';
 const COUNTDOWN_MS = 2_000;
 const JOIN_WAIT_MS = 20_000;
 const REPLY_WAIT_MS = 15_000;
 const AHEAD_MS = 200;
-/** The countdown is not checked. */
 const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 /** A process above this share of a core has no capacity left. */
 const FULL_SHARE = 0.85;
@@ -76,7 +77,7 @@ export const capacity = defineScenario({
     const { flags, common } = context;
     const target = await context.openTarget();
     const run = new Run(context, target, await context.openFleet());
-    const search = new Search(flags);
+    const search = searchOf(flags);
     const steps: Step[] = [];
     const ended: EveningResult[] = [];
     await run.unlessStopped(async () => {
@@ -84,7 +85,7 @@ export const capacity = defineScenario({
       const users = flags.of === 'chat' ? flags.viewers : search.most;
       const options = { label: 'capacity', users, clocks: flags.of === 'buyers', pays: 0 };
       const stepper = new Stepper(run, await openEvening(target, run.fleet, common, options));
-      for (let load = search.next(null); load !== null; load = search.next(steps.at(-1) ?? null)) {
+      for (let load = search.next(undefined); load !== null; load = search.next(steps.at(-1))) {
         let step = await stepper.step(load);
         // A step must break twice: another process may have used the core for a short time.
         if (!holds(step)) step = await stepper.step(load);
@@ -100,31 +101,23 @@ export const capacity = defineScenario({
 const holds = (step: Step): boolean => broken(step) === null;
 
 /** Grows by a share per step; after the first break it bisects `refine` times. */
-class Search {
-  readonly most: number;
-  readonly #first: number;
-  readonly #grow: number;
-  #refine: number;
-  #held = 0;
-  #broke = Number.POSITIVE_INFINITY;
-
-  constructor({ of, from, most, grow, refine, viewers }: Flags) {
-    this.#first = from ?? FIRST[of];
-    const requested = most ?? this.#first * MOST_FACTOR;
-    this.most = of === 'chat' ? Math.min(requested, viewers * CHAT_PER_USER) : requested;
-    this.#grow = 1 + grow / 100;
-    this.#refine = refine;
-  }
-
-  next(last: Step | null): number | null {
-    if (last === null) return this.#first;
-    if (holds(last)) this.#held = Math.max(this.#held, last.load);
-    else this.#broke = Math.min(this.#broke, last.load);
-    if (this.#broke === Number.POSITIVE_INFINITY)
-      return last.load >= this.most ? null : Math.min(this.most, Math.ceil(last.load * this.#grow));
-    const between = Math.round((this.#held + this.#broke) / 2);
-    return this.#refine-- <= 0 || between <= this.#held || between >= this.#broke ? null : between;
-  }
+function searchOf({ of, from, most: requested, grow, refine, viewers }: Flags) {
+  const first = from ?? FIRST[of];
+  const last = requested ?? first * MOST_FACTOR;
+  const most = of === 'chat' ? Math.min(last, viewers * CHAT_PER_USER) : last;
+  let left = refine;
+  let held = 0;
+  let broke = Number.POSITIVE_INFINITY;
+  const next = (step: Step | undefined): number | null => {
+    if (step === undefined) return first;
+    if (holds(step)) held = Math.max(held, step.load);
+    else broke = Math.min(broke, step.load);
+    if (broke === Number.POSITIVE_INFINITY)
+      return step.load >= most ? null : Math.min(most, Math.ceil(step.load * (1 + grow / 100)));
+    const between = Math.round((held + broke) / 2);
+    return left-- <= 0 || between <= held || between >= broke ? null : between;
+  };
+  return { most, next };
 }
 
 class Stepper {
@@ -138,29 +131,21 @@ class Stepper {
     this.host = host;
   }
 
+  /** Returns the CPU of each process in cores, and the busy share of all CPUs of this machine. */
   async step(load: number) {
     const { flags, common, target } = this.#run;
     const isRush = flags.of === 'buyers';
     const joining = await this.#resize(flags.of === 'chat' ? flags.viewers : load);
-    const { stretch, before, ticks } = isRush
-      ? await this.#press(load)
-      : await this.#chat(flags.of === 'chat' ? load : flags.chat, load);
+    const chatRate = flags.of === 'chat' ? load : flags.chat;
+    const { stretch, before, ticks } = await (isRush ? this.#press(load) : this.#chat(chatRate, load));
     const after = await target.read();
     const machine = busySince(ticks);
     const samples = this.#run.samples(stretch);
     // A rush is short: its CPU time counts against the time until nearly all replies had arrived.
     const busyMs = isRush ? flags.within + (latencyOf(samples, 'decision')?.p99Ms ?? 0) : common.seconds * 1000;
-    return {
-      load,
-      stretch,
-      levels: this.#levels(samples, this.#run.samples(joining)),
-      /** CPU of each process, in cores. */
-      cores: coresOf(before, after, busyMs / 1000),
-      /** Busy share of all CPUs of this machine. */
-      machine,
-      /** Why the generator was at its limit; empty if it was not. */
-      generatorFull: generatorLimits(samples, flags),
-    };
+    const levels = this.#levels(samples, this.#run.samples(joining));
+    const cores = coresOf(before, after, busyMs / 1000);
+    return { load, stretch, levels, cores, machine, generatorFull: generatorLimits(samples, flags) };
   }
 
   /** Joins or disconnects viewers until the number is right. */
@@ -210,17 +195,14 @@ class Stepper {
     const joins = latencyOf(joining, 'join');
     const joined = this.#run.gauge('viewers');
     const delivered = countOf(samples, 'delivered');
+    const due = delivered + countOf(samples, 'missed');
     const levels = joined < this.#viewers ? [atLeast('(all viewers joined)', this.#viewers, joined, String)] : [];
     if (joins !== undefined) levels.push(...latencyLevel('joinP99', joinP99, joins));
-    if (of === 'buyers') {
-      levels.push(...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision')));
-      return levels;
-    }
+    if (of === 'buyers')
+      return [...levels, ...latencyLevel('decisionP99', decisionP99, latencyOf(samples, 'decision'))];
     if (countOf(samples, 'chat sent') > 0)
       levels.push(...latencyLevel('deliveryP99', deliveryP99, latencyOf(samples, 'delivery')));
-    if (delivered > 0)
-      levels.push(...shareLevel('deliveredShare', deliveredShare, delivered, delivered + countOf(samples, 'missed')));
-    return levels;
+    return delivered > 0 ? [...levels, ...shareLevel('deliveredShare', deliveredShare, delivered, due)] : levels;
   }
 }
 
@@ -229,11 +211,10 @@ function generatorLimits(samples: readonly Sample[], { of, decisionP99, delivery
   const { share: busiest } = busiestOf(samples);
   const { p99Ms } = loopDelayOf(samples);
   const boundMs = Math.max(LOOP_DELAY_P99_MS_MAX, (of === 'buyers' ? decisionP99 : deliveryP99) * OWN_DELAY_PART_MAX);
+  const late = `${milliseconds(p99Ms)} late at the 99th percentile (at most ${milliseconds(boundMs)})`;
   return [
     ...(busiest > CPU_SHARE_MAX ? [`its busiest process used ${Math.round(busiest * 100)} % of a core`] : []),
-    ...(p99Ms > boundMs
-      ? [`its event loop was ${milliseconds(p99Ms)} late at the 99th percentile (at most ${milliseconds(boundMs)})`]
-      : []),
+    ...(p99Ms > boundMs ? [`its event loop was ${late}`] : []),
   ];
 }
 
@@ -246,9 +227,7 @@ function coresOf(before: ServerReading | null, after: ServerReading | null, seco
 function broken({ levels, generatorFull }: Step): string | null {
   if (generatorFull.length > 0) return `the generator was at its limit: ${generatorFull.join(', ')}`;
   const missed = levels.filter(({ ok }) => !ok);
-  return missed.length === 0
-    ? null
-    : missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ');
+  return missed.map(({ flag, wanted, measured }) => `${flag} ${wanted} broke: ${measured}`).join(', ') || null;
 }
 
 /** Of all CPUs of this machine since it started. */
@@ -280,7 +259,7 @@ function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readon
   const kept = steps.filter(holds);
   const held = Math.max(0, ...kept.map(({ load }) => load));
   const best = kept.find(({ load }) => load === held);
-  const [first = null] = steps.filter((step) => !holds(step)).sort((a, b) => a.load - b.load);
+  const [first] = steps.filter((step) => !holds(step)).sort((a, b) => a.load - b.load);
   const samples = kept.flatMap(({ stretch }) => run.samples(stretch));
   const headline = best && run.latency(of === 'buyers' ? 'decision' : 'delivery', best.stretch);
   const levels = [...(best?.levels ?? []), ...(wanted === null ? [] : [atLeast('--at-least', wanted, held, amount)])];
@@ -290,30 +269,22 @@ function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readon
     step.levels.map(({ flag, measured }) => `${flag.replace('--', '')} ${measured}, `).join('') +
     bottleneckOf(step);
   const since = of === 'buyers' ? 'from due to reply' : 'from due to each reader';
+  const higherLimit = `Nothing broke up to ${amount(held)}: the limit is higher; raise --most.`;
+  const { higher, lower } = runFigures;
+  const coresAt = (name: string, used: number) => lower(name, 'cores', () => used, 'CPU seconds per second');
   const result = run.finish({
     figures: [
-      runFigures.higher('largest load that held', unit, () => held, `all service levels met: ${met}`),
-      ...(first === null
-        ? []
-        : [runFigures.higher('first load that broke', unit, () => first.load, broken(first) ?? '')]),
-      runFigures.lower('p99 at the largest', 'ms', () => headline?.p99Ms, since),
-      ...(best?.cores ?? []).map(([name, used]) =>
-        runFigures.lower(`${name} at the largest`, 'cores', () => used, 'CPU seconds per second'),
-      ),
+      higher('largest load that held', unit, () => held, `all service levels met: ${met}`),
+      ...(first === undefined ? [] : [higher('first load that broke', unit, () => first.load, broken(first) ?? '')]),
+      lower('p99 at the largest', 'ms', () => headline?.p99Ms, since),
+      ...(best?.cores ?? []).map(([name, used]) => coresAt(`${name} at the largest`, used)),
     ],
-    checks: [
-      checkThat('a load held', held > 0, held > 0 ? amount(held) : 'not even the first step: lower --from'),
-      ...checks,
-    ],
+    checks: [checkThat('a load held', held > 0, held > 0 ? amount(held) : NOTHING_HELD), ...checks],
     levels,
     headline,
     notes: [
-      first === null
-        ? `Nothing broke up to ${amount(held)}: the limit is higher; raise --most.`
-        : `${amount(first.load)}: ${broken(first)}; ${bottleneckOf(first)}.`,
-      ...(first !== null && first.generatorFull.length > 0
-        ? [`The engine holds at least ${amount(held)}: the generator reached its limit first.`]
-        : []),
+      first === undefined ? higherLimit : `${amount(first.load)}: ${broken(first)}; ${bottleneckOf(first)}.`,
+      ...(first?.generatorFull.length ? [`The engine holds at least ${amount(held)}: ${GENERATOR_FIRST}`] : []),
       ...steps.map(stepNote),
     ],
   });

@@ -17,11 +17,10 @@ import { openRoom } from './room.ts';
 import { defineScenario, type ScenarioContext } from './scenario.ts';
 import { type Target, usedBetween } from './target.ts';
 
+const RATE = 'requests per second of the phase at a rate (400; with --url 80, the limit per key is 100)';
 const FLAGS = {
   connections: count(16, 'HTTP connections', { max: 10_000 }),
-  rate: optionalCount('requests per second of the phase at a rate (400; with --url 80, the limit per key is 100)', {
-    max: 1_000_000,
-  }),
+  rate: optionalCount(RATE, { max: 1_000_000 }),
   buyers: count(40, 'reservations to look up and confirm', { min: 0, max: 5_000 }),
   settle: duration(500, 'pause between the phases'),
   successShare: share(0.999, 'of the requests must succeed'),
@@ -37,7 +36,7 @@ const LONG_SALE = { durationMs: 3_600_000, holdMs: 900_000 } as const;
 const JOIN_EVERY_MS = 5;
 
 type Mode = 'at a rate' | 'flat out';
-
+type Second = HttpSecond & { readonly mode: Mode };
 type Part = { readonly mode: Mode; readonly phase: Phase; readonly load: HttpLoadResult };
 
 export const control = defineScenario({
@@ -57,10 +56,13 @@ export const control = defineScenario({
     const originMs = performance.now();
     const officeOf = (n: number): BackOffice => new BackOffice(url, apiKeys[n % apiKeys.length] ?? '');
     const routes = await prepare(context, target, office, officeOf);
-    const seconds: Array<HttpSecond & { readonly mode: Mode }> = [];
+    const seconds: Second[] = [];
     const parts: Part[] = [];
     const rate = flags.rate ?? (target.own ? RATE_OWN : RATE_REMOTE);
     const modes: readonly Mode[] = target.own ? ['at a rate', 'flat out'] : ['at a rate'];
+    const { connections } = flags;
+    const { seconds: forSeconds, seed } = common;
+    const options = { url, apiKeys, routes: routesOf(routes), connections, seconds: forSeconds, seed, signal };
     const loop = watchLoop();
     const cpu = process.cpuUsage();
     const before = await target.read();
@@ -69,17 +71,8 @@ export const control = defineScenario({
       await sleep(flags.settle);
       context.display.phase(mode);
       const fromMs = performance.now() - originMs;
-      const load = await runHttpLoad({
-        url,
-        apiKeys,
-        routes: routesOf(routes),
-        connections: flags.connections,
-        perSecond: mode === 'flat out' ? null : rate,
-        seconds: common.seconds,
-        seed: common.seed,
-        signal,
-        onSecond: (second) => seconds.push({ ...second, atMs: fromMs + second.atMs, mode }),
-      });
+      const onSecond = (second: HttpSecond) => seconds.push({ ...second, atMs: fromMs + second.atMs, mode });
+      const load = await runHttpLoad({ ...options, perSecond: mode === 'flat out' ? null : rate, onSecond });
       parts.push({ mode, load, phase: { name: mode, fromMs, toMs: performance.now() - originMs } });
     }
     const server = usedBetween(before, await target.read());
@@ -89,10 +82,8 @@ export const control = defineScenario({
     const headline = rated?.load.all ?? undefined;
     const responses = sumOf(parts, ({ responses }) => responses);
     const failed = sumOf(parts, ({ refusals }) => [...refusals.values()].reduce((sum, times) => sum + times, 0));
-    const levels = [
-      ...commonLevels(common, headline),
-      ...shareLevel('successShare', flags.successShare, responses - failed, responses),
-    ];
+    const success = shareLevel('successShare', flags.successShare, responses - failed, responses);
+    const levels = [...commonLevels(common, headline), ...success];
     const checks = [await booksCheck(office, routes.show)];
     const isOk = [...levels, ...checks].every(({ ok }) => ok) && generator.bottlenecks.length === 0 && !signal.aborted;
     return {
@@ -101,14 +92,14 @@ export const control = defineScenario({
       target: { url, own: target.own, ...(target.redis === undefined ? {} : { redis: target.redis }) },
       phases: parts.map(({ phase }) => phase),
       series: seriesOf(seconds),
-      latencies: rated === undefined ? [] : [...(headline === undefined ? [] : [headline]), ...rated.load.latencies],
+      latencies: [...(headline === undefined ? [] : [headline]), ...(rated?.load.latencies ?? [])],
       figures: figuresOf(parts),
       refusals: refusalsOf(parts),
       generator,
       server,
       verdict: { ok: isOk, checks, levels },
       notes: [
-        `Latencies are from the phase at a rate (${rate} requests per second over ${flags.connections} connections), ` +
+        `Latencies are from the phase at a rate (${rate} requests per second over ${connections} connections), ` +
           'corrected for coordinated omission.',
         ...(target.own ? [] : ['An engine accepts 100 requests per second and API key: no flat-out phase.']),
       ],
@@ -128,13 +119,12 @@ async function prepare(
   const host = await openEvening(target, fleet, common, { label: 'control', users: flags.buyers, clocks: true });
   const { sale, orders } = await sellSome(host, fleet, officeOf, flags.buyers);
   await fleet.close();
-  const drafts = await Promise.all(
-    Array.from({ length: DRAFT_SHOWS }, async () => {
-      const show = await openRoom(target, 'drafts');
-      await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus: [{ sku: 'M' }] });
-      return show;
-    }),
-  );
+  const openDraft = async (): Promise<string> => {
+    const show = await openRoom(target, 'drafts');
+    await office.putProduct(show, { id: 'tee', brand: 'brand', title: 'Tee', skus: [{ sku: 'M' }] });
+    return show;
+  };
+  const drafts = await Promise.all(Array.from({ length: DRAFT_SHOWS }, openDraft));
   return { show: host.show, sale, orders, drafts };
 }
 
@@ -163,25 +153,21 @@ const sumOf = (parts: readonly Part[], of: (load: HttpLoadResult) => number): nu
 function healthOf(parts: readonly Part[], cpuSeconds: number, loopDelayP99Ms: number): GeneratorHealth {
   const loadSeconds = sumOf(parts, ({ seconds }) => seconds);
   const busiestShare = cpuSeconds / Math.max(0.001, loadSeconds);
+  const late = `autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`;
   const bottlenecks = [
     ...(busiestShare > CPU_SHARE_MAX ? [`autocannon used ${Math.round(busiestShare * 100)} % of a core`] : []),
-    ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX
-      ? [`autocannon's event loop was ${loopDelayP99Ms.toFixed(1)} ms late at the 99th percentile`]
-      : []),
+    ...(loopDelayP99Ms > LOOP_DELAY_P99_MS_MAX ? [late] : []),
   ];
   const sends = sumOf(parts, ({ requests }) => requests);
   return { processes: 1, hosts: 1, cpuSeconds, busiestShare, loopDelayP99Ms, lateSends: 0, sends, bottlenecks };
 }
 
-function seriesOf(seconds: ReadonlyArray<HttpSecond & { readonly mode: Mode }>): Series[] {
-  const p99 = (mode: Mode): Series => ({
-    name: `request p99, ${mode}`,
-    unit: 'ms',
-    group: 'latency',
-    points: seconds.flatMap(({ atMs, latency, mode: own }) =>
-      own === mode && latency !== null ? [[atMs, latency.p99Ms] as const] : [],
-    ),
-  });
+function seriesOf(seconds: readonly Second[]): Series[] {
+  const p99 = (mode: Mode): Series => {
+    const own = seconds.filter((second) => second.mode === mode);
+    const points = own.flatMap(({ atMs, latency }) => (latency === null ? [] : [[atMs, latency.p99Ms] as const]));
+    return { name: `request p99, ${mode}`, unit: 'ms', group: 'latency', points };
+  };
   const points = seconds.map(({ atMs, responses }) => [atMs, responses] as const);
   const responses: Series = { name: 'responses', unit: '/s', group: 'throughput', points };
   return [responses, p99('at a rate'), p99('flat out')].filter((series) => series.points.length > 0);

@@ -59,7 +59,7 @@ export const show = defineLoad({
       const options = { label: 'show', users, clocks: true, pays, payWithinMs: HOLD_MS / 2 };
       const host = await openEvening(run.target, fleet, common, options);
       await run.readServer();
-      await new Evening(run, host).run(chat.messages);
+      await runEvening(run, host, chat.messages);
       await run.readServer();
       evenings.push(await host.end(flags.zeroSpread));
     }
@@ -68,10 +68,8 @@ export const show = defineLoad({
     const { flags } = run;
     const [decision, delivery] = [run.latency('decision'), run.latency('delivery')];
     const delivered = run.count('delivered');
-    const due = evenings.reduce(
-      (sum, { evidence: { connections } }) => sum + connections.missed + connections.chatGaps,
-      delivered,
-    );
+    const notDelivered = evenings.map(({ evidence: { connections } }) => connections.missed + connections.chatGaps);
+    const due = notDelivered.reduce((sum, lost) => sum + lost, delivered);
     const { lower, neither } = figuresOver(evenings);
     const endsIn =
       (state: string) =>
@@ -113,89 +111,74 @@ export const show = defineLoad({
 const chatOf = ({ trace: file, chat, evening }: FlagValues<typeof FLAGS>, { seed }: CommonFlags) =>
   eveningChat({ file, seed, perSecond: chat, forMs: evening, openings: OPENINGS.map((at) => at * evening) });
 
-class Evening {
-  readonly #run: Run<typeof FLAGS>;
-  readonly #host: Host;
-  readonly #flags: FlagValues<typeof FLAGS>;
-  readonly #fromMs: number;
+type ShowRun = Run<typeof FLAGS>;
+/** Returns the moment at a share of the evening. */
+type At = (share: number) => number;
 
-  constructor(run: Run<typeof FLAGS>, host: Host) {
-    this.#run = run;
-    this.#host = host;
-    this.#flags = run.flags;
-    this.#fromMs = run.fleet.secondAfter(500);
+async function runEvening(run: ShowRun, host: Host, messages: readonly TimedText[]): Promise<void> {
+  const { fleet, flags } = run;
+  const startMs = fleet.secondAfter(500);
+  const at: At = (share) => startMs + share * flags.evening;
+  scheduleViewers(run, host, at, messages);
+  await Promise.all([pinProducts(run, host, at), openSales(run, host, at), markPhases(run, at)]);
+  const lastHoldMs = at(OPENINGS[2]) + flags.within + HOLD_MS + EXPIRY_MARGIN_MS;
+  await fleet.until(Math.max(at(1), lastHoldMs));
+  run.phase('settling');
+  await run.wait(SETTLE_MS);
+}
+
+/** Commands that are sent once, before they are due. */
+function scheduleViewers({ flags }: ShowRun, host: Host, at: At, messages: readonly TimedText[]): void {
+  const { viewers, hearts, evening, slow, reconnects } = flags;
+  const early = Math.round(viewers * EARLY_VIEWERS);
+  const [atMs, lateMs] = [at(0), at(EARLY_BY)];
+  host.command({ do: 'join', atMs, from: 0, to: early, overMs: EARLY_BY * evening, shape: 'ramp' });
+  const overMs = (LATE_BY - EARLY_BY) * evening;
+  host.command({ do: 'join', atMs: lateMs, from: early, to: viewers, overMs, shape: 'fade' });
+  host.sendChat(atMs, messages);
+  host.command({ do: 'hearts', atMs, perSecond: Math.max(1, hearts), forMs: evening });
+  host.command({ do: 'stall', atMs: at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
+  const wave = { atMs: at(WAVE_AT), overMs: WAVE_OVER * evening, awayMs: 0, backMs: BACK_MS };
+  host.command({ do: 'drop', share: reconnects, ...wave });
+}
+
+async function pinProducts({ fleet }: ShowRun, { office, show }: Host, at: At): Promise<void> {
+  for (let i = 0; i < PINS; i++) {
+    await fleet.until(at((i + 0.5) / PINS));
+    await office.pin(show, i % 2 === 0 ? 'tee' : null);
   }
+}
 
-  #at(share: number): number {
-    return this.#fromMs + share * this.#flags.evening;
+async function openSales({ flags, fleet }: ShowRun, host: Host, at: At): Promise<void> {
+  const { units, viewers, within: withinMs, evening } = flags;
+  const durationMs = Math.max(3_000, Math.round(evening / 6));
+  const behavior = { buyers: Math.round(viewers * 0.8), perBuyer: 2, early: 0.05, twice: 0.05, regret: 0.08 };
+  for (const opening of OPENINGS) {
+    const openingMs = at(opening);
+    await fleet.until(openingMs - ANNOUNCED_BEFORE_MS);
+    await host.office.announce(host.show, 'Get ready: what you hold is yours for 15 seconds');
+    const opensInMs = Math.max(500, Math.round(openingMs - fleet.nowMs()));
+    await host.sell({ units, opensInMs, durationMs, holdMs: HOLD_MS, withinMs, ...behavior });
   }
+}
 
-  #until(atMs: number): Promise<void> {
-    return this.#run.fleet.until(atMs);
-  }
-
-  async run(messages: readonly TimedText[]): Promise<void> {
-    this.#scheduleViewers(messages);
-    await Promise.all([this.#pins(), this.#sales(), this.#phases()]);
-    const lastHoldMs = this.#at(OPENINGS[2]) + this.#flags.within + HOLD_MS + EXPIRY_MARGIN_MS;
-    await this.#until(Math.max(this.#at(1), lastHoldMs));
-    this.#run.phase('settling');
-    await this.#run.wait(SETTLE_MS);
-  }
-
-  /** Commands that are sent once, before they are due. */
-  #scheduleViewers(messages: readonly TimedText[]): void {
-    const { viewers, hearts, evening, slow, reconnects } = this.#flags;
-    const host = this.#host;
-    const early = Math.round(viewers * EARLY_VIEWERS);
-    const [atMs, lateMs] = [this.#at(0), this.#at(EARLY_BY)];
-    host.command({ do: 'join', atMs, from: 0, to: early, overMs: EARLY_BY * evening, shape: 'ramp' });
-    const overMs = (LATE_BY - EARLY_BY) * evening;
-    host.command({ do: 'join', atMs: lateMs, from: early, to: viewers, overMs, shape: 'fade' });
-    host.sendChat(atMs, messages);
-    host.command({ do: 'hearts', atMs, perSecond: Math.max(1, hearts), forMs: evening });
-    host.command({ do: 'stall', atMs: this.#at(SLOW_AT), share: slow, forMs: SLOW_FOR * evening });
-    const wave = { atMs: this.#at(WAVE_AT), overMs: WAVE_OVER * evening, awayMs: 0, backMs: BACK_MS };
-    host.command({ do: 'drop', share: reconnects, ...wave });
-  }
-
-  async #pins(): Promise<void> {
-    for (let i = 0; i < PINS; i++) {
-      await this.#until(this.#at((i + 0.5) / PINS));
-      await this.#host.office.pin(this.#host.show, i % 2 === 0 ? 'tee' : null);
-    }
-  }
-
-  async #sales(): Promise<void> {
-    const { units, viewers, within: withinMs, evening } = this.#flags;
-    const durationMs = Math.max(3_000, Math.round(evening / 6));
-    const behavior = { buyers: Math.round(viewers * 0.8), perBuyer: 2, early: 0.05, twice: 0.05, regret: 0.08 };
-    for (const at of OPENINGS) {
-      await this.#until(this.#at(at) - ANNOUNCED_BEFORE_MS);
-      await this.#host.office.announce(this.#host.show, 'Get ready: what you hold is yours for 15 seconds');
-      const opensInMs = Math.max(500, Math.round(this.#at(at) - this.#run.fleet.nowMs()));
-      await this.#host.sell({ units, opensInMs, durationMs, holdMs: HOLD_MS, withinMs, ...behavior });
-    }
-  }
-
-  async #phases(): Promise<void> {
-    const { evening, within } = this.#flags;
-    const afterSale = Math.max(0.06, (within + 1_000) / evening);
-    const phases: Array<readonly [name: string, at: number]> = [
-      ['joining', 0],
-      ['sale 1', OPENINGS[0]],
-      ['between sales', OPENINGS[0] + afterSale],
-      ['slow phones', SLOW_AT],
-      ['sale 2', OPENINGS[1]],
-      ['reconnect wave', WAVE_AT],
-      ['chat', WAVE_AT + WAVE_OVER + BACK_MS / evening],
-      ['sale 3', OPENINGS[2]],
-      ['late evening', OPENINGS[2] + afterSale],
-    ];
-    for (const [name, at] of phases.sort(([, a], [, b]) => a - b)) {
-      const fromMs = this.#at(at);
-      await this.#until(fromMs);
-      this.#run.phase(name, { fromMs, measured: true });
-    }
+async function markPhases(run: ShowRun, at: At): Promise<void> {
+  const { evening, within } = run.flags;
+  const afterSale = Math.max(0.06, (within + 1_000) / evening);
+  const phases: Array<readonly [name: string, share: number]> = [
+    ['joining', 0],
+    ['sale 1', OPENINGS[0]],
+    ['between sales', OPENINGS[0] + afterSale],
+    ['slow phones', SLOW_AT],
+    ['sale 2', OPENINGS[1]],
+    ['reconnect wave', WAVE_AT],
+    ['chat', WAVE_AT + WAVE_OVER + BACK_MS / evening],
+    ['sale 3', OPENINGS[2]],
+    ['late evening', OPENINGS[2] + afterSale],
+  ];
+  for (const [name, share] of phases.sort(([, a], [, b]) => a - b)) {
+    const fromMs = at(share);
+    await run.fleet.until(fromMs);
+    run.phase(name, { fromMs, measured: true });
   }
 }

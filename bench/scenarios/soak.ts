@@ -2,18 +2,11 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { syntheticChat } from '../evening/chat.ts';
-import {
-  checkGrowth,
-  type GrowthCheck,
-  type GrowthRule,
-  growthText,
-  lowest,
-  middle,
-  type Point,
-} from '../evening/growth.ts';
+import type { GrowthCheck, GrowthRule, Point } from '../evening/growth.ts';
+import { checkGrowth, growthText, lowest, middle } from '../evening/growth.ts';
 import { type EveningResult, type Host, openEvening } from '../evening/host.ts';
 import type { Stretch } from '../generator/assemble.ts';
-import type { Check, Figure, Series } from '../report/result.ts';
+import type { Figure, Series } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
 import { commonLevels } from '../verdict/levels.ts';
 import { runFigures } from './figures.ts';
@@ -57,14 +50,9 @@ const SAMPLE_EVERY_MS = 1_000;
 const HANDLES_PER_HOUR_MAX = 60;
 const COLLECTED = 'gateway memory after a full collection';
 
-interface Watched {
-  readonly name: string;
-  readonly unit: string;
-  readonly points: Point[];
-  readonly rule: Omit<GrowthRule, 'unit'>;
-  /** The plots of every run do not contain it. */
-  readonly isExtra: boolean;
-}
+type Rule = Omit<GrowthRule, 'unit'>;
+/** `isExtra`: the plots of every run do not contain it. */
+type Watched = { readonly name: string; unit: string; points: Point[]; rule: Rule; isExtra: boolean };
 
 type Soaked = { readonly watched: Map<string, Watched>; steady: Stretch; ended: EveningResult | null };
 
@@ -95,10 +83,10 @@ export const soak = defineLoad({
     const delivery = run.latency('delivery');
     const latencyRule = { pick: middle, allowedPerHour: run.flags.latencyGrowth, warmUpMs: WARM_UP_MS };
     const p99 = { name: 'chat delivery p99', unit: 'ms', points: p99PerSecond(run, steady), rule: latencyRule };
-    const judged = [...watched.values(), { ...p99, isExtra: false }].map((one) => ({
-      ...one,
-      ...checkGrowth(one.points, { ...one.rule, unit: one.unit }),
-    }));
+    const judged = [...watched.values(), { ...p99, isExtra: false }].map((one) => {
+      return { ...one, ...checkGrowth(one.points, { ...one.rule, unit: one.unit }) };
+    });
+    const extra = judged.filter(({ isExtra }) => isExtra);
     return {
       figures: judged.flatMap(({ name, unit, growth }): Figure[] => {
         if (growth === null) return [];
@@ -107,19 +95,16 @@ export const soak = defineLoad({
       }),
       checks: [
         ...(ended?.checks ?? []),
-        // An inconclusive judgement is not a pass: it becomes a note.
-        ...judged.flatMap(({ name, verdict, detail }): Check[] =>
-          verdict === 'inconclusive' ? [] : [checkThat(`no growth: ${name}`, verdict === 'steady', detail)],
-        ),
+        ...judged.filter(isConclusive).map(({ name, verdict, detail }) => {
+          return checkThat(`no growth: ${name}`, verdict === 'steady', detail);
+        }),
       ],
       levels: commonLevels(run.common, delivery),
       headline: delivery,
       notes: inconclusiveNotes(judged),
-      series: judged.flatMap(({ name, unit, points, isExtra }): Series[] =>
-        isExtra
-          ? [{ name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - run.originMs, value]) }]
-          : [],
-      ),
+      series: extra.map(({ name, unit, points }): Series => {
+        return { name, unit, group: 'server', points: points.map(([atMs, value]) => [atMs - run.originMs, value]) };
+      }),
     };
   },
 });
@@ -143,11 +128,14 @@ async function churn({ fleet, flags }: SoakRun, host: Host, { fromMs, toMs }: St
   }
 }
 
+/** An inconclusive judgement is not a pass: it becomes a note. */
+const isConclusive = ({ verdict }: GrowthCheck): boolean => verdict !== 'inconclusive';
+
 /** One note for all values that are inconclusive for the same reason. */
 function inconclusiveNotes(judged: ReadonlyArray<{ readonly name: string } & GrowthCheck>): string[] {
   const names = new Map<string, string[]>();
-  for (const { name, verdict, detail } of judged)
-    if (verdict === 'inconclusive') names.set(detail, [...(names.get(detail) ?? []), name]);
+  for (const { name, detail } of judged.filter((one) => !isConclusive(one)))
+    names.set(detail, [...(names.get(detail) ?? []), name]);
   return [...names].map(([detail, of]) => `Growth of ${of.join(', ')}: ${detail}.`);
 }
 
@@ -155,7 +143,7 @@ function inconclusiveNotes(judged: ReadonlyArray<{ readonly name: string } & Gro
 async function watch({ target, fleet, flags }: SoakRun, { watched, steady }: Soaked): Promise<void> {
   const memory = { pick: lowest, allowedPerHour: flags.memoryGrowth, warmUpMs: MEMORY_WARM_UP_MS };
   const handles = { pick: middle, allowedPerHour: HANDLES_PER_HOUR_MAX, warmUpMs: WARM_UP_MS };
-  const add = (name: string, unit: string, value: number, rule: Watched['rule'], isExtra = true): void => {
+  const add = (name: string, unit: string, value: number, rule: Rule, isExtra = true): void => {
     const known = watched.get(name) ?? { name, unit, points: [], rule, isExtra };
     watched.set(name, known);
     known.points.push([fleet.nowMs(), value]);

@@ -23,7 +23,6 @@ const FLAGS = {
 const BEFORE_MS = 3_000;
 const AFTER_MS = 2_000;
 const WAIT_MS = 45_000;
-/** There is no sale, so no countdown is checked. */
 const NO_COUNTDOWN = Number.POSITIVE_INFINITY;
 
 type Round = EveningResult & { stretch: Stretch; allResumedMs: number; redisCommands: number };
