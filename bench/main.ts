@@ -6,13 +6,13 @@ import { FlagError } from './scenarios/flags.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { runTrace } from './traces/command.ts';
 
+const ALL = SCENARIOS.filter(({ inAll }) => inAll === true);
+
 const HELP = `stampede bench <scenario> [flags]        flags of a scenario: <scenario> --help
 npm run bench -- <scenario> [flags]      in a clone
 
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
-  all              ${SCENARIOS.filter(({ inAll }) => inAll === true)
-    .map(({ name }) => name)
-    .join(', ')}, one after the other
+  all              ${ALL.map(({ name }) => name).join(', ')}, one after the other
 
   diff A.json B.json           what became better or worse, and whether it is more than noise
   diff A1 A2 ... -- B1 B2 ...  the same with several results, or folders of results, per side
@@ -32,10 +32,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === 'trace') return runTrace(rest, process.stdout);
   if (command === 'diff') return runDiff(rest, process.stdout);
   if (command === 'join') return runJoin(rest);
-  const chosen =
-    command === 'all'
-      ? SCENARIOS.filter(({ inAll }) => inAll === true)
-      : SCENARIOS.filter(({ name }) => name === command);
+  const chosen = command === 'all' ? ALL : SCENARIOS.filter(({ name }) => name === command);
   if (chosen.length === 0) throw new FlagError(`unknown scenario ${JSON.stringify(command)}; --help lists them`);
   if (rest.includes('--help')) {
     process.stdout.write(chosen.map(scenarioHelp).join('\n'));

@@ -1,5 +1,5 @@
 /** Runs one scenario from its command line to its exit code, and stops everything it started. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type StdioOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { FleetError, type FleetOptions } from './generator/contract.ts';
@@ -10,15 +10,8 @@ import { COMPILED } from './launch/program.ts';
 import { createDisplay, renderTable, writeResult } from './report/index.ts';
 import { type BenchResult, RESULT_SCHEMA } from './report/result.ts';
 import { COMMON_FLAGS, type CommonFlags } from './scenarios/common-flags.ts';
-import {
-  FlagError,
-  type FlagTable,
-  flagsHelp,
-  parametersOf,
-  readFlags,
-  secret,
-  shownCommand,
-} from './scenarios/flags.ts';
+import type { FlagTable, FlagValue } from './scenarios/flags.ts';
+import { FlagError, flagsHelp, parametersOf, readFlags, secret, shownCommand } from './scenarios/flags.ts';
 import type { ResultHead, Scenario, ScenarioContext } from './scenarios/scenario.ts';
 import { openTarget } from './scenarios/target.ts';
 
@@ -33,11 +26,10 @@ export const scenarioHelp = ({ name, about, flags, defaults = {} }: Scenario): s
 /** Returns the exit code. Throws `FlagError` for wrong flags. */
 export async function runScenario(scenario: Scenario, argv: readonly string[]): Promise<number> {
   const table = { ...COMMON_FLAGS, ...scenario.flags };
-  const fromEnvironment = Object.fromEntries(
-    Object.entries(SECRETS_BY_ENVIRONMENT).flatMap(([key, variable]) =>
-      process.env[variable] ? [[key, process.env[variable]]] : [],
-    ),
+  const secrets = Object.entries(SECRETS_BY_ENVIRONMENT).map(
+    ([key, variable]) => [key, process.env[variable]] as const,
   );
+  const fromEnvironment = Object.fromEntries(secrets.filter(([, value]) => value));
   const values = readFlags<FlagTable>(table, argv, { ...scenario.defaults, ...fromEnvironment });
   const common = values as unknown as CommonFlags;
   scenario.check?.(values, common);
@@ -60,12 +52,8 @@ export async function runScenario(scenario: Scenario, argv: readonly string[]): 
     signal: stop.signal,
     display,
     async openFleet(overrides) {
-      const fleet = await startFleet({
-        ...fleetOptions(common),
-        signal: stop.signal,
-        onNote: (line) => display.line(line),
-        ...overrides,
-      });
+      const hooks = { signal: stop.signal, onNote: (line: string) => display.line(line) };
+      const fleet = await startFleet({ ...fleetOptions(common), ...hooks, ...overrides });
       closers.push(() => fleet.close());
       return fleet;
     },
@@ -105,13 +93,8 @@ function printResult(result: BenchResult, { json, out }: CommonFlags, stopped: b
 function fleetOptions({ processes, generators, listen, key, seed }: CommonFlags): FleetOptions {
   if (generators > 0 && (listen === null || key === null))
     throw new FlagError('--generators needs --listen HOST:PORT and --key, which the other machines use to join');
-  return {
-    processes,
-    seed,
-    remote: generators,
-    ...(listen === null ? {} : { listen: hostAndPort('--listen', listen) }),
-    ...(key === null ? {} : { key }),
-  };
+  const address = listen === null ? {} : { listen: hostAndPort('--listen', listen) };
+  return { processes, seed, remote: generators, ...address, ...(key === null ? {} : { key }) };
 }
 
 function hostAndPort(what: string, address: string): { host: string; port: number } {
@@ -121,12 +104,8 @@ function hostAndPort(what: string, address: string): { host: string; port: numbe
   return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }
 
-const headOf = (
-  scenario: Scenario,
-  values: Readonly<Record<string, string | number | boolean | null>>,
-  command: string,
-  { seed }: CommonFlags,
-): ResultHead => ({
+type Values = Readonly<Record<string, FlagValue>>;
+const headOf = (scenario: Scenario, values: Values, command: string, { seed }: CommonFlags): ResultHead => ({
   schema: RESULT_SCHEMA,
   scenario: scenario.name,
   startedAt: new Date().toISOString(),
@@ -146,10 +125,8 @@ const headOf = (
 
 function commit(): string {
   try {
-    const git = (...words: string[]): string =>
-      execFileSync('git', words, { stdio: ['ignore', 'pipe', 'ignore'] })
-        .toString()
-        .trim();
+    const stdio: StdioOptions = ['ignore', 'pipe', 'ignore'];
+    const git = (...words: string[]): string => execFileSync('git', words, { stdio, encoding: 'utf8' }).trim();
     const isClean = git('status', '--porcelain', 'src', 'bench') === '';
     return `${git('rev-parse', '--short', 'HEAD')}${isClean ? '' : '+changes'}`;
   } catch {
@@ -170,13 +147,8 @@ export async function runJoin([address = '', ...rest]: readonly string[]): Promi
   const { key } = readFlags(JOIN_FLAGS, rest, process.env.BENCH_KEY ? { key: process.env.BENCH_KEY } : {});
   if (key === null) throw new FlagError('--key (or BENCH_KEY) is needed: the secret of the coordinator');
   try {
-    await runWorker({
-      host,
-      port,
-      key,
-      workloads: WORKLOADS,
-      onNote: (line) => void process.stderr.write(`${line}\n`),
-    });
+    const onNote = (line: string): void => void process.stderr.write(`${line}\n`);
+    await runWorker({ host, port, key, workloads: WORKLOADS, onNote });
     process.stderr.write('the run is over\n');
     return EXIT.passed;
   } catch (error) {

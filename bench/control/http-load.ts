@@ -66,45 +66,35 @@ export async function runHttpLoad(options: HttpLoadOptions) {
     if (sent >= connections) pending.startedMs = performance.now();
     pending.route = route.name;
     sent++;
-    return {
-      ...request,
-      method,
-      path,
-      headers: {
-        authorization: `Bearer ${apiKeys[as % apiKeys.length]}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(key === undefined ? {} : { 'idempotency-key': key }),
-      },
-      body: body === undefined ? '' : JSON.stringify(body),
+    const headers = {
+      authorization: `Bearer ${apiKeys[as % apiKeys.length]}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(key === undefined ? {} : { 'idempotency-key': key }),
     };
+    return { ...request, method, path, headers, body: body === undefined ? '' : JSON.stringify(body) };
   };
   const onResponse = (status: number, body: string, context: object): void => {
     const { route = '', startedMs } = context as Pending;
     stats.add(route, startedMs === undefined ? null : performance.now() - startedMs, status, body);
   };
   const startedMs = performance.now();
-  await runAutocannon(
-    {
-      url,
-      connections: perSecond === null ? connections : Math.min(connections, perSecond),
-      duration: seconds,
-      timeout: TIMEOUT_SECONDS,
-      requests: [{ setupRequest, onResponse }],
-      ...(perSecond === null ? {} : { overallRate: perSecond, ignoreCoordinatedOmission: true }),
-    },
-    signal,
-    () => stats.refused('no response'),
-    () => onSecond(stats.second(performance.now() - startedMs)),
-  );
+  const onError = (): void => stats.refused('no response');
+  const everySecond = (): void => onSecond(stats.second(performance.now() - startedMs));
+  const load = {
+    url,
+    connections: perSecond === null ? connections : Math.min(connections, perSecond),
+    duration: seconds,
+    timeout: TIMEOUT_SECONDS,
+    requests: [{ setupRequest, onResponse }],
+    ...(perSecond === null ? {} : { overallRate: perSecond, ignoreCoordinatedOmission: true }),
+  };
+  await runAutocannon(load, { signal, onError, everySecond });
   return { seconds: (performance.now() - startedMs) / 1000, requests: sent, ...stats.total() };
 }
 
-function runAutocannon(
-  options: autocannon.Options,
-  signal: AbortSignal,
-  onError: () => void,
-  everySecond: () => void,
-): Promise<void> {
+type Hooks = { readonly signal: AbortSignal; onError(): void; everySecond(): void };
+
+function runAutocannon(options: autocannon.Options, { signal, onError, everySecond }: Hooks): Promise<void> {
   const timer = setInterval(everySecond, 1_000);
   return new Promise<void>((resolve, reject) => {
     const instance = autocannon(options, (error: unknown) => (error ? reject(error) : resolve()));
@@ -133,13 +123,10 @@ class Stats {
     if (latencyMs === null) return;
     const own = this.#routes.get(route) ?? newHistogram();
     this.#routes.set(route, own);
+    const micros = Math.max(1, Math.round(latencyMs * 1000));
     for (const histogram of [own, this.#all, this.#second])
-      this.#record(histogram, Math.max(1, Math.round(latencyMs * 1000)));
-  }
-
-  #record(histogram: Histogram, micros: number): void {
-    if (this.#intervalMs === null) histogram.recordValue(micros);
-    else histogram.recordValueWithExpectedInterval(micros, Math.round(this.#intervalMs * 1000));
+      if (this.#intervalMs === null) histogram.recordValue(micros);
+      else histogram.recordValueWithExpectedInterval(micros, Math.round(this.#intervalMs * 1000));
   }
 
   refused(code: string): void {
@@ -154,17 +141,12 @@ class Stats {
     return { atMs, responses, latency };
   }
 
+  /** Refusals by problem code; `no response` for broken connections and timeouts. */
   total() {
-    return {
-      responses: this.#responses,
-      /** By route. */
-      latencies: [...this.#routes]
-        .map(([name, histogram]) => describe(name, histogram))
-        .sort((a, b) => b.count - a.count),
-      all: this.#all.totalCount === 0 ? null : describe('request', this.#all),
-      /** By problem code; `no response` for broken connections and timeouts. */
-      refusals: this.#refusals,
-    };
+    const byRoute = [...this.#routes].map(([name, histogram]) => describe(name, histogram));
+    const all = this.#all.totalCount === 0 ? null : describe('request', this.#all);
+    const latencies = byRoute.sort((a, b) => b.count - a.count);
+    return { responses: this.#responses, latencies, all, refusals: this.#refusals };
   }
 }
 

@@ -50,14 +50,16 @@ export const compare = defineScenario({
     const present = await installed(choose(flags.peers), notes);
     const current: Current = { session: null };
     const run = new Run(context, targetOf(current), await context.openFleet());
-    const rounds = new Map<Peer, PeerRounds>(
-      present.map((peer) => [peer, { peer: peer.name, best: [], probes: [], idleBytes: [] }]),
-    );
+    const noRounds = (peer: Peer): [Peer, PeerRounds] => [
+      peer,
+      { peer: peer.name, best: [], probes: [], idleBytes: [] },
+    ];
+    const rounds = new Map(present.map(noRounds));
     await run.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         let frames = DEFAULT_FRAMES;
         for (const [peer, found] of rounds) {
-          const best = await runPeer(run, current, peer, found, frames, round).catch((error: unknown) => {
+          const best = await runPeer({ run, current, peer, found, frames, round }).catch((error: unknown) => {
             if (signal.aborted) throw error;
             notes.push(`${peer.name}, round ${round}: ${error instanceof Error ? error.message : String(error)}`);
             return null;
@@ -77,16 +79,11 @@ export const compare = defineScenario({
 
 /** The running server; its processes are plotted. */
 type Current = { session: PeerSession | null };
+type Scope = { readonly run: Run<typeof FLAGS>; readonly current: Current };
+type PeerRun = Scope & { peer: Peer; found: PeerRounds; frames: PeerOptions; round: number };
 
 /** Runs one server for one round. Returns null if no rate held. */
-async function runPeer(
-  run: Run<typeof FLAGS>,
-  current: Current,
-  peer: Peer,
-  found: PeerRounds,
-  frames: PeerOptions,
-  round: number,
-): Promise<PeerMeasurement | null> {
+async function runPeer({ run, current, peer, found, frames, round }: PeerRun): Promise<PeerMeasurement | null> {
   const { flags, common, fleet, context } = run;
   const bounds: Bounds = { p99Ms: flags.bound, deliveredShare: flags.delivered };
   const open = async (): Promise<PeerSession> => {
@@ -144,8 +141,7 @@ function lineOf({ name }: Peer, round: number, step: PeerMeasurement): string {
     `  ${`${name}, round ${round}`.padEnd(20)} ${`${step.perSecond.toLocaleString('en')}/s`.padStart(9)}: ` +
     `${(step.deliveredPerSecond / 1e6).toFixed(3)} M delivered/s (${(step.deliveredShare * 100).toFixed(1)} %), ` +
     `p99 ${step.p99Ms.toFixed(0)} ms, ${step.messagesPerFrame.toFixed(1)} per frame, ` +
-    `cores: ${cores.join(', ')}` +
-    (step.held ? '' : ' (not held)')
+    `cores: ${cores.join(', ')}${step.held ? '' : ' (not held)'}`
   );
 }
 
@@ -175,8 +171,7 @@ const equalFrames = ({ messagesPerFrame, bytesPerMessage }: PeerMeasurement): Pe
 /** The distribution at the best rate, over all rounds. */
 function latencyOf({ peer, best }: PeerRounds): Latency[] {
   const histograms = best.flatMap((step) => step?.latency?.histogram ?? []);
-  const latency = latencyFrom(peer, histograms);
-  return latency === undefined ? [] : [latency];
+  return [latencyFrom(peer, histograms) ?? []].flat();
 }
 
 /** A comparison has no single target; the running server is plotted. */

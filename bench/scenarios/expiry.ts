@@ -31,8 +31,8 @@ export const expiry = defineLocal({
     const engine = await startBenchEngine({ append });
     try {
       const { delays, scriptMicros } = await expireAll(engine, holds);
-      const at = (share: number): number =>
-        delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? Number.NaN;
+      const last = delays.length - 1;
+      const at = (share: number): number => delays[Math.min(last, Math.floor((last + 1) * share))] ?? Number.NaN;
       const { lower } = runFigures;
       const after = `after the deadline; ${whole(HOLDS_PER_SECOND)}/s expire`;
       return {
@@ -56,10 +56,8 @@ export const expiry = defineLocal({
 async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: number[]; scriptMicros: number }> {
   const { store, redis, port } = engine;
   await createHotSale(store, { show: SHOW, units: holds, holdMs: LIMITS.holdMinMs });
-  const viewer = new RawSocket(
-    { host: '127.0.0.1', port, path: `/v1/shows/${SHOW}`, protocols: ['stampede.v1.json'] },
-    { onMessage: () => {} },
-  );
+  const address = { host: '127.0.0.1', port, path: `/v1/shows/${SHOW}`, protocols: ['stampede.v1.json'] };
+  const viewer = new RawSocket(address, { onMessage: () => {} });
   await makeHolds(store, holds);
   await redis.admin.config('RESETSTAT');
   for (let held = holds; held > 0; ) {
@@ -69,8 +67,8 @@ async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: 
   }
   viewer.destroy();
   // Redis keeps microseconds with two significant digits since its statistics were reset.
-  const [, p99] =
-    /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(await redis.admin.info('latencystats')) ?? [];
+  const statistics = await redis.admin.info('latencystats');
+  const [, p99] = /^latency_percentiles_usec_fcall:.*\bp99=([\d.]+)/m.exec(statistics) ?? [];
   const delays = await expiryDelays(engine);
   await verifyBooks(store, SHOW);
   return { delays, scriptMicros: Number(p99) };
@@ -80,12 +78,9 @@ async function expireAll(engine: BenchEngine, holds: number): Promise<{ delays: 
 async function makeHolds(store: BenchEngine['store'], holds: number): Promise<void> {
   const startedMs = performance.now();
   for (let from = 0; from < holds; from += LIMITS.reserveBatchMax) {
-    const requests = Array.from({ length: Math.min(LIMITS.reserveBatchMax, holds - from) }, (_, i) => ({
-      user: `b${from + i}`,
-      key: 'k',
-      sale: HOT_SALE,
-      lines: [{ sku: HOT_SKU, qty: 1 }],
-    }));
+    const length = Math.min(LIMITS.reserveBatchMax, holds - from);
+    const press = { key: 'k', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] };
+    const requests = Array.from({ length }, (_, i) => ({ user: `b${from + i}`, ...press }));
     await store.reserve(SHOW, requests);
     const aheadMs = (from / HOLDS_PER_SECOND) * 1000 - (performance.now() - startedMs);
     if (aheadMs > 1) await sleep(aheadMs);

@@ -22,22 +22,16 @@ export type FlagValues<F extends FlagTable> = { readonly [K in keyof F]: F[K] ex
 /** Lists the errors of a command line. Printed without a stack; the exit code is 2. */
 export class FlagError extends Error {}
 
-export const flag = <T extends FlagValue>(
-  placeholder: string,
-  initial: T,
-  about: string,
-  parse: Parser<T>,
-): Flag<T> => {
+export function flag<T extends FlagValue>(placeholder: string, initial: T, about: string, parse: Parser<T>): Flag<T> {
   return { about, placeholder, initial, parse };
-};
+}
 
 export const count = (initial: number, about: string, { min = 1, max = 100_000_000 } = {}): Flag<number> =>
   flag('N', initial, about, integer(min, max));
 
-export const optionalCount = (about: string, range: { min?: number; max?: number } = {}): Flag<number | null> => ({
-  ...count(0, about, range),
-  initial: null,
-});
+export const optionalCount = (about: string, range: { min?: number; max?: number } = {}): Flag<number | null> => {
+  return { ...count(0, about, range), initial: null };
+};
 
 /** Accepts `150ms`, `2s`, `1.5s`, `3m`, and milliseconds without a unit. */
 export const duration = <T extends number | null>(initial: T, about: string): Flag<T | number> =>
@@ -50,15 +44,13 @@ export const decimal = (initial: number, about: string, { min, max }: { min: num
     return value >= min && value <= max ? { value } : { problem: `must be from ${min} to ${max}, got ${raw}` };
   });
 
+const notEmpty: Parser<string> = (raw) => (raw === '' ? { problem: 'must not be empty' } : { value: raw });
 export const text = <T extends string | null>(initial: T, about: string, placeholder = 'TEXT'): Flag<T | string> =>
-  flag<T | string>(placeholder, initial, about, (raw) =>
-    raw === '' ? { problem: 'must not be empty' } : { value: raw },
-  );
+  flag<T | string>(placeholder, initial, about, notEmpty);
 
-export const secret = (about: string): Flag<string | null> => ({
-  ...text<string | null>(null, about, 'SECRET'),
-  secret: true,
-});
+export const secret = (about: string): Flag<string | null> => {
+  return { ...text<string | null>(null, about, 'SECRET'), secret: true };
+};
 
 export const choice = <const T extends string>(allowed: readonly T[], initial: T, about: string): Flag<T> =>
   flag('WORD', initial, `${about}: ${allowed.join(', ')}`, oneOf(allowed));
@@ -75,8 +67,7 @@ function durationMs(raw: string): Parsed<number> {
   return { value: Number(match[1]) * unit };
 }
 
-export const flagName = (key: string): string =>
-  `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+export const flagName = (key: string): string => `--${key.replaceAll(/[A-Z]/g, '-$&').toLowerCase()}`;
 
 /** `defaults` are those of a scenario, for the help. */
 function flagsOf(table: FlagTable, defaults: Readonly<Record<string, unknown>>): CommandDefinition['flags'] {
@@ -119,10 +110,8 @@ export function readFlags<F extends FlagTable>(
 
 /** Returns the parameters that a result records: all flags except the secret ones. */
 export function parametersOf<F extends FlagTable>(table: F, values: FlagValues<F>): Record<string, FlagValue> {
-  const open = Object.entries(table).filter(([, flag]) => flag.secret !== true);
-  return Object.fromEntries(
-    open.map(([key]) => [flagName(key).slice(2), (values as Record<string, FlagValue>)[key] ?? null]),
-  );
+  const open = Object.keys(table).filter((key) => table[key]?.secret !== true);
+  return Object.fromEntries(open.map((key) => [flagName(key).slice(2), values[key as keyof F] ?? null]));
 }
 
 /** Returns a command line with `***` for the values of secret flags. */

@@ -4,11 +4,7 @@ import { checkThat } from '../verdict/check.ts';
 import type { FlagTable } from './flags.ts';
 import { defineScenario, type Scenario, type ScenarioContext } from './scenario.ts';
 
-export interface Measured {
-  readonly figures: readonly Figure[];
-  readonly levels: readonly Level[];
-  readonly notes?: readonly string[];
-}
+type Measured = { figures: readonly Figure[]; levels: readonly Level[]; notes?: readonly string[] };
 
 interface LocalScenario<F extends FlagTable> extends Omit<Scenario<F>, 'run'> {
   /** Throws if the ledger does not match the books. */
@@ -22,6 +18,7 @@ export const defineLocal = <F extends FlagTable>({ measure, ...scenario }: Local
       const startedMs = performance.now();
       context.display.phase(scenario.name);
       const { figures, levels, notes = [] } = await measure(context);
+      const checks = [checkThat('the ledger replays to the books', true, 'otherwise the run ends with an error')];
       return {
         ...context.head,
         seconds: (performance.now() - startedMs) / 1000,
@@ -33,11 +30,7 @@ export const defineLocal = <F extends FlagTable>({ measure, ...scenario }: Local
         refusals: [],
         generator: null,
         server: null,
-        verdict: {
-          ok: levels.every(({ ok }) => ok),
-          checks: [checkThat('the ledger replays to the books', true, 'otherwise the run ends with an error')],
-          levels,
-        },
+        verdict: { ok: levels.every(({ ok }) => ok), checks, levels },
         notes,
       };
     },

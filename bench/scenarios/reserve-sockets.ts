@@ -54,19 +54,22 @@ export const reserveSockets = defineLocal({
     const engine = await startBenchEngine({ append });
     try {
       // Latency first: the garbage of tens of thousands of connections would distort it.
-      const loops = [];
+      const loops: Awaited<ReturnType<typeof offer>>[] = [];
       for (const buyers of OPEN_LOOP_BUYERS) loops.push(await offer(engine, buyers, seconds));
       const pairs = await saturate(engine, append, rounds);
       const rushMs = await rushOn(engine, flags.buyers);
       const refusals = await refuse(engine, seconds);
       const [engines, bares] = [pairs.map((pair) => pair.engine), pairs.map(({ bare }) => bare)];
       const ratioOf = (pair: (typeof pairs)[number]): number => pair.engine.perSecond / pair.bare.perSecond;
-      const loopP99 = (runs: readonly Saturation[]): string =>
-        inMs(Math.max(...runs.map(({ generatorLoopP99Ms }) => generatorLoopP99Ms)));
+      const loopP99 = (runs: readonly Saturation[]): string => inMs(Math.max(...runs.map((run) => run.loopP99Ms)));
       const { higher, lower } = runFigures;
       const [ofEngine, ofBare] = [figuresOver(engines), figuresOver(bares)];
       const nameOf = (buyers: number): string => `at ${perSecond(OFFERED_PER_SECOND)} from ${whole(buyers)}`;
       const since = 'open loop, from the moment a press was due';
+      const delays = `${loopP99(engines)} (p99) with the engine, ${loopP99(bares)} with the bare server`;
+      const closedLoop = `Closed loop: event loop delay of the generator ${delays}.`;
+      const lateNote = ({ buyers, lateSends }: (typeof loops)[number]): string =>
+        `${whole(lateSends)} presses of ${whole(buyers)} buyers left late; their latency includes the delay.`;
       return {
         figures: [
           ofEngine.higher('decisions (closed loop)', '/s', (run) => run.perSecond, 'a press after each reply'),
@@ -88,14 +91,7 @@ export const reserveSockets = defineLocal({
           atLeast('refusals', REFUSALS_MIN, refusals.perSecond, perSecond),
           atMost('scripts run by refusals', refusals.seconds + 1, refusals.scriptCalls, whole),
         ],
-        notes: [
-          `Closed loop: event loop delay of the generator ${loopP99(engines)} (p99) with the engine, ` +
-            `${loopP99(bares)} with the bare server.`,
-          ...loops.map(
-            ({ buyers, lateSends }) =>
-              `${whole(lateSends)} presses of ${whole(buyers)} buyers left late; their latency includes the delay.`,
-          ),
-        ],
+        notes: [closedLoop, ...loops.map(lateNote)],
       };
     } finally {
       await engine.stop();
@@ -170,18 +166,13 @@ async function saturateOnce(contender: Contender, show: string) {
   const micros = (after: number, from: number): number => ((after - from) * 1e6) / total;
   const serverMicros = micros(cpuSecondsOf(pid), before.server);
   const redisMicros = micros(cpuSecondsOf(redis.pid), before.redis);
-  const generatorLoopP99Ms = loop.stop().p99Ms;
+  const loopP99Ms = loop.stop().p99Ms;
+  const generatorMicros = (own.user + own.system) / total;
   const scripts = await redis.scriptCalls();
   expectAccepted(buyers, total);
   buyers.leave();
-  return {
-    perSecond: total / seconds,
-    batchSize: total / scripts.calls,
-    serverMicros,
-    redisMicros,
-    generatorMicros: (own.user + own.system) / total,
-    generatorLoopP99Ms,
-  };
+  const batchSize = total / scripts.calls;
+  return { perSecond: total / seconds, batchSize, serverMicros, redisMicros, generatorMicros, loopP99Ms };
 }
 
 async function join(target: PressTarget, show: string, count: number, restMs: number): Promise<HotSaleBuyers> {

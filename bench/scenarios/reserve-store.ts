@@ -42,36 +42,27 @@ export const reserveStore = defineLocal({
     const shapes = SHAPES.map(({ name }, i) => {
       const of = (field: keyof ShapeRun): number => median((runs[i] ?? []).map((run) => run[field]));
       const { higher, lower, neither } = runFigures;
-      return {
-        perSecond: of('perSecond'),
-        figures: [
-          higher(name, '/s', () => of('perSecond'), 'accepted decisions'),
-          lower(`${name}: CPU of Redis`, 'us', () => of('redisMicros'), 'per decision'),
-          lower(`${name}: CPU of the client`, 'us', () => of('clientMicros'), 'per decision'),
-          neither(`${name}: script`, 'us', () => of('scriptMicros'), 'per call'),
-        ],
-      };
+      const figures = [
+        higher(name, '/s', () => of('perSecond'), 'accepted decisions'),
+        lower(`${name}: CPU of Redis`, 'us', () => of('redisMicros'), 'per decision'),
+        lower(`${name}: CPU of the client`, 'us', () => of('clientMicros'), 'per decision'),
+        neither(`${name}: script`, 'us', () => of('scriptMicros'), 'per call'),
+      ];
+      return { perSecond: of('perSecond'), figures };
     });
-    const [single, ...batches] = shapes.map((shape) => shape.perSecond);
-    const ratio = Math.max(...batches) / (single ?? Number.NaN);
-    const about = 'the better batch shape, medians of the rounds';
+    const [single = Number.NaN, ...batches] = shapes.map((shape) => shape.perSecond);
+    const ratio = Math.max(...batches) / single;
+    const name = 'batches against single calls';
+    const better = runFigures.higher(name, 'x', () => ratio, 'the better batch shape, medians of the rounds');
     return {
-      figures: [
-        runFigures.higher('batches against single calls', 'x', () => ratio, about),
-        ...shapes.flatMap(({ figures }) => figures),
-      ],
-      levels: [atLeast('batches against single calls', RATIO_MIN, ratio, times)],
+      figures: [better, ...shapes.flatMap(({ figures }) => figures)],
+      levels: [atLeast(name, RATIO_MIN, ratio, times)],
     };
   },
 });
 
-async function reserveAll(
-  store: ConnectedStore,
-  redis: RedisServer,
-  { batch, inFlight }: Shape,
-  show: string,
-  decisions: number,
-) {
+async function reserveAll(store: ConnectedStore, redis: RedisServer, shape: Shape, show: string, decisions: number) {
+  const { batch, inFlight } = shape;
   await createHotSale(store, { show, units: decisions * 2 });
   await redis.admin.config('RESETSTAT');
   const redisBefore = cpuSecondsOf(redis.pid);
@@ -82,12 +73,8 @@ async function reserveAll(
     while (sent < decisions) {
       const first = sent;
       sent += batch;
-      const requests = Array.from({ length: batch }, (_, i) => ({
-        user: `buyer-${first + i}`,
-        key: 'press-1',
-        sale: HOT_SALE,
-        lines: [{ sku: HOT_SKU, qty: 1 }],
-      }));
+      const press = { key: 'press-1', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] };
+      const requests = Array.from({ length: batch }, (_, i) => ({ user: `buyer-${first + i}`, ...press }));
       for (const result of await store.reserve(show, requests))
         if (!result.ok) throw new Error(`not accepted: ${result.error.code}`);
     }
@@ -96,15 +83,11 @@ async function reserveAll(
   const seconds = (performance.now() - startedMs) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
   const script = await redis.scriptCalls();
-  const run = {
-    perSecond: sent / seconds,
-    redisMicros: ((cpuSecondsOf(redis.pid) - redisBefore) * 1e6) / sent,
-    clientMicros: (cpu.user + cpu.system) / sent,
-    scriptMicros: script.usec / script.calls,
-  };
+  const redisMicros = ((cpuSecondsOf(redis.pid) - redisBefore) * 1e6) / sent;
   await verifyBooks(store, show);
   await redis.admin.flushall();
-  return run;
+  const clientMicros = (cpu.user + cpu.system) / sent;
+  return { perSecond: sent / seconds, redisMicros, clientMicros, scriptMicros: script.usec / script.calls };
 }
 
 /** Throws if the ledger does not replay to the books. */

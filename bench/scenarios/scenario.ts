@@ -60,15 +60,10 @@ interface LoadScenario<F extends FlagTable, S> extends Omit<Scenario<F>, 'run'> 
 /** Infers the types of the flags. A scenario only receives the values of its flag table. */
 export const defineScenario = <F extends FlagTable>(scenario: Scenario<F>): Scenario => scenario as unknown as Scenario;
 
-export const defineLoad = <F extends FlagTable, S>({
-  start,
-  collect,
-  load,
-  report,
-  ...scenario
-}: LoadScenario<F, S>): Scenario =>
-  defineScenario<F>({
-    ...scenario,
+export const defineLoad = <F extends FlagTable, S>(scenario: LoadScenario<F, S>): Scenario => {
+  const { start, collect, load, report, ...shape } = scenario;
+  return defineScenario<F>({
+    ...shape,
     async run(context) {
       const { fleet: overrides, ...needs } = start?.(context.flags, context.common) ?? {};
       const target = await context.openTarget(needs);
@@ -78,3 +73,4 @@ export const defineLoad = <F extends FlagTable, S>({
       return run.finish(report(run, collected));
     },
   });
+};

@@ -34,13 +34,8 @@ export interface GatewayAddress {
 }
 
 /** Usage since the processes started. */
-export interface ServerReading {
-  readonly processes: ReadonlyArray<{
-    readonly name: string;
-    readonly cpuSeconds: number;
-    readonly memoryBytes: number;
-  }>;
-}
+export type ServerReading = { readonly processes: readonly ProcessReading[] };
+type ProcessReading = { readonly name: string; readonly cpuSeconds: number; readonly memoryBytes: number };
 
 export interface Target {
   readonly url: string;
@@ -61,13 +56,11 @@ export interface Target {
 /** Usage between two readings; memory is that of the second. */
 export function usedBetween(before: ServerReading | null, after: ServerReading | null): ServerUse | null {
   if (before === null || after === null) return null;
-  return {
-    processes: after.processes.map(({ name, cpuSeconds, memoryBytes }) => ({
-      name,
-      cpuSeconds: cpuSeconds - (before.processes.find((process) => process.name === name)?.cpuSeconds ?? 0),
-      memoryMiB: memoryBytes / 2 ** 20,
-    })),
-  };
+  const processes = after.processes.map(({ name, cpuSeconds, memoryBytes }) => {
+    const used = cpuSeconds - (before.processes.find((process) => process.name === name)?.cpuSeconds ?? 0);
+    return { name, cpuSeconds: used, memoryMiB: memoryBytes / 2 ** 20 };
+  });
+  return { processes };
 }
 
 /** CPU seconds of one process of the engine; NaN if unknown. */
@@ -93,22 +86,17 @@ export async function openTarget(common: CommonFlags, { control = true, env = {}
     engine,
     access: async () => ({ kind: 'secret', secret: engine.secret }),
     async read() {
-      const processes = Object.entries(engine.pids).map(([name, pid]) => ({
-        name,
-        cpuSeconds: cpuSecondsOf(pid),
-        memoryBytes: memoryBytesOf(pid),
-      }));
+      const processes = Object.entries(engine.pids).map(([name, pid]) => {
+        return { name, cpuSeconds: cpuSecondsOf(pid), memoryBytes: memoryBytesOf(pid) };
+      });
       return { processes };
     },
     stop: () => engine.stop(),
   };
 }
 
-async function remoteTarget(
-  { authSecret, apiKey, control, ca }: CommonFlags,
-  address: string,
-  needsControl: boolean,
-): Promise<Target> {
+async function remoteTarget(common: CommonFlags, address: string, needsControl: boolean): Promise<Target> {
+  const { authSecret, apiKey, control, ca } = common;
   const gateway = gatewayOf(address, ca);
   if (needsControl && (control === null || apiKey === null))
     throw new FlagError('--url needs --control and --api-key too: this scenario creates a show');
