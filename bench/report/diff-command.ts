@@ -9,15 +9,13 @@ import type { BenchResult } from './result.ts';
 
 type DiffOutput = { write(text: string): unknown; readonly isTTY?: boolean };
 
+const ALPHA_HELP = 'probability, in percent and per figure, of reporting noise as a difference (default: 5)';
 const COMMAND: CommandDefinition = {
   usage: 'stampede bench diff <A.json> <B.json> [flags]',
   description: 'Shows what became better or worse from A to B, and whether that is more than noise.',
   flags: {
     threshold: { placeholder: 'P', help: 'ignore changes of a median below P percent (default: 5)' },
-    alpha: {
-      placeholder: 'P',
-      help: 'probability, in percent and per figure, of reporting noise as a difference (default: 5)',
-    },
+    alpha: { placeholder: 'P', help: ALPHA_HELP },
     anyway: { placeholder: null, help: 'compare although scenario or parameters differ' },
     json: { placeholder: null, help: 'print the comparison as JSON' },
   },
@@ -87,11 +85,9 @@ function readSide(paths: readonly string[]): BenchResult[] {
 /** The results of a folder, or the path itself if it is not a folder. */
 function filesOf(path: string): string[] {
   if (!(statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false)) return [path];
-  const files = readdirSync(path)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => join(path, name));
-  if (files.length === 0) throw new RangeError(`${path}: a folder without results`);
-  return files;
+  const names = readdirSync(path).filter((name) => name.endsWith('.json'));
+  if (names.length === 0) throw new RangeError(`${path}: a folder without results`);
+  return names.map((name) => join(path, name));
 }
 
 const sameFile = (x: string, y: string): boolean =>

@@ -9,16 +9,11 @@ const NAME_COLUMNS_MAX = 40;
 export function renderDiff(diff: Diff, { colour = false, anyway = false } = {}): string {
   const colours = palette(colour);
   const shown = diff.comparable || anyway;
-  const lines = [
-    `A  ${writeSide(diff.a)}`,
-    `B  ${writeSide(diff.b)}`,
-    ...differenceLines(diff, colours),
-    ...bottleneckLines(diff, colours),
-    ...(shown
-      ? [...figureLines(diff, colours), ...onlyLines(diff), ...checkLines(diff, colours), '', summary(diff, colours)]
-      : ['', refusal(colours)]),
-  ];
-  return `${lines.join('\n')}\n`;
+  const sides = [`A  ${writeSide(diff.a)}`, `B  ${writeSide(diff.b)}`];
+  const causes = [...differenceLines(diff, colours), ...bottleneckLines(diff, colours)];
+  const found = [...figureLines(diff, colours), ...onlyLines(diff), ...checkLines(diff, colours)];
+  const end = shown ? [...found, '', summary(diff, colours)] : ['', refusal(colours)];
+  return `${[...sides, ...causes, ...end].join('\n')}\n`;
 }
 
 function writeSide({ scenario, startedAt, commit }: Side): string {
@@ -30,14 +25,11 @@ function writeSide({ scenario, startedAt, commit }: Side): string {
 function differenceLines({ differences }: Diff, { bold, yellow }: Palette): string[] {
   if (differences.length === 0) return ['', 'Same scenario, parameters, seed, machine and commit.'];
   const width = Math.max(...differences.map(({ what }) => widthOf(clean(what))));
-  return [
-    '',
-    bold('not the same'),
-    ...differences.map(({ what, a, b, blocks }) => {
-      const line = `  ${padEnd(clean(what), width)}  ${clean(a)} -> ${clean(b)}`;
-      return blocks ? yellow(line) : line;
-    }),
-  ];
+  const lines = differences.map(({ what, a, b, blocks }) => {
+    const line = `  ${padEnd(clean(what), width)}  ${clean(a)} -> ${clean(b)}`;
+    return blocks ? yellow(line) : line;
+  });
+  return ['', bold('not the same'), ...lines];
 }
 
 const refusal = ({ red, bold }: Palette): string =>
@@ -53,15 +45,12 @@ const bottleneckLines = ({ a, b }: Diff, { yellow }: Palette): string[] =>
 
 function figureLines({ figures }: Diff, colours: Palette): string[] {
   if (figures.length === 0) return ['', 'No figure was measured in both.'];
-  const cells = figures.map((figure) => [
-    cut(clean(figure.name), NAME_COLUMNS_MAX),
-    writeAmount(figure.a.median, figure.unit),
-    writeFarthest(figure.a),
-    writeAmount(figure.b.median, figure.unit),
-    writeFarthest(figure.b),
-    writeChange(figure),
-    figure.p === null ? '' : `p ${figure.p < 0.001 ? '< 0.001' : `= ${figure.p.toFixed(3)}`}`,
-    `${figure.a.runs} + ${figure.b.runs}`,
+  const side = (spread: Spread, unit: string) => [writeAmount(spread.median, unit), writeFarthest(spread)];
+  const cells = figures.map(({ name, unit, a, b, p, change }) => [
+    cut(clean(name), NAME_COLUMNS_MAX),
+    ...[...side(a, unit), ...side(b, unit), writeChange(change)],
+    p === null ? '' : `p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`,
+    `${a.runs} + ${b.runs}`,
   ]);
   const head = ['', 'A, median', 'spread', 'B, median', 'spread', 'change', 'rank test', 'runs'];
   const widths = head.map((_, at) => Math.max(...[head, ...cells].map((row) => widthOf(row[at] ?? ''))));
@@ -69,12 +58,8 @@ function figureLines({ figures }: Diff, colours: Palette): string[] {
     const cells = row.map((cell, at) => (at === 0 ? padEnd : padStart)(cell, widths[at] ?? 0));
     return `  ${cells.join('  ')}  ${last}`.trimEnd();
   };
-  return [
-    '',
-    colours.bold('figures'),
-    colours.dim(line(head, '')),
-    ...figures.map((figure, at) => line(cells[at] ?? [], writeVerdict(figure, colours))),
-  ];
+  const rows = figures.map((figure, at) => line(cells[at] ?? [], writeVerdict(figure, colours)));
+  return ['', colours.bold('figures'), colours.dim(line(head, '')), ...rows];
 }
 
 /** The largest distance of a run from the median. */
@@ -84,7 +69,7 @@ function writeFarthest({ median, lowest, highest, runs }: Spread): string {
   return `+-${writeNumber(Math.round(share * 1000) / 10)} %`;
 }
 
-function writeChange({ change }: FigureDiff): string {
+function writeChange(change: FigureDiff['change']): string {
   if (change === null) return 'from zero';
   const percent = Math.abs(change) >= 1 ? change * 100 : Math.round(change * 1000) / 10;
   return `${percent > 0 ? '+' : ''}${writeNumber(percent)} %`;
@@ -110,16 +95,14 @@ function checkLines({ checks }: Diff, colours: Palette): string[] {
   if (checks.length === 0) return [];
   const { red, green, yellow, bold } = colours;
   const words = { broke: red('BROKE       '), fixed: green('fixed       '), still_broken: yellow('still broken') };
-  const lines = checks.map(
-    ({ name, change, detail }) => `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`,
-  );
+  const lines = checks.map(({ name, change, detail }) => {
+    return `  ${words[change]} ${clean(detail === '' ? name : `${name}: ${detail}`)}`;
+  });
   return ['', bold('checks'), ...lines];
 }
 
-function summary(
-  { figures, checks, regression, options: { alpha, threshold } }: Diff,
-  { bold, green, red, yellow }: Palette,
-): string {
+function summary({ figures, checks, regression, options }: Diff, { bold, green, red, yellow }: Palette): string {
+  const { alpha, threshold } = options;
   const found = (wanted: FigureDiff['verdict'], words: string = wanted): string[] => {
     const count = figures.filter(({ verdict }) => verdict === wanted).length;
     return count > 0 ? [`${count} ${words}`] : [];
@@ -142,10 +125,9 @@ function summary(
       ? ''
       : `\nMann-Whitney rank test, two-sided and exact, at ${level}; changes below ${writeNumber(threshold * 100)} % ` +
         `are ignored. Of ${plural(tested, 'tested figure')}, about ${writeNumber(tested * alpha)} differ by chance.`;
-  const few = tested === 0 && figures.some(({ verdict }) => verdict === 'inconclusive');
-  const more = few
-    ? `\nToo few runs to separate a difference from noise: at ${level} each side needs ${runsNeeded(alpha)}. ` +
-      'Repeat with --rounds, or pass several results per side.'
-    : '';
-  return `${word}  ${parts.length === 0 ? 'nothing to compare' : parts.join(', ')}.${method}${more}`;
+  const isFew = tested === 0 && figures.some(({ verdict }) => verdict === 'inconclusive');
+  const few =
+    `\nToo few runs to separate a difference from noise: at ${level} each side needs ${runsNeeded(alpha)}. ` +
+    'Repeat with --rounds, or pass several results per side.';
+  return `${word}  ${parts.length === 0 ? 'nothing to compare' : parts.join(', ')}.${method}${isFew ? few : ''}`;
 }

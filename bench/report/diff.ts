@@ -12,17 +12,14 @@ export interface DiffOptions {
   readonly threshold?: number;
 }
 
+type Results = BenchResult | readonly BenchResult[];
 type FigureVerdict = 'better' | 'worse' | 'changed' | 'same' | 'inconclusive';
 export type Diff = ReturnType<typeof diffResults>;
 export type Side = ReturnType<typeof sideOf>['side'];
 export type FigureDiff = Diff['figures'][number];
 
 /** Compares the figures over all runs of a side. Throws RangeError for too many runs. */
-export function diffResults(
-  a: BenchResult | readonly BenchResult[],
-  b: BenchResult | readonly BenchResult[],
-  options: DiffOptions = {},
-) {
+export function diffResults(a: Results, b: Results, options: DiffOptions = {}) {
   const asked = { alpha: options.alpha ?? 0.05, threshold: options.threshold ?? 0.05 };
   const [before, after] = [sideOf([a].flat()), sideOf([b].flat())];
   const differences = differencesOf([a].flat(), [b].flat());
@@ -112,8 +109,7 @@ function differencesOf(a: readonly BenchResult[], b: readonly BenchResult[]) {
   const found: Array<{ readonly what: string; readonly a: string; readonly b: string; readonly blocks: boolean }> = [];
   /** Results of one side that differ in a blocking value are no repetitions of each other. */
   const compare = (what: string, of: (result: BenchResult) => unknown, blocks = false): void => {
-    const say = (results: readonly BenchResult[]): string =>
-      distinct(results.map((result) => String(of(result) ?? '(not set)')));
+    const say = (results: readonly BenchResult[]) => distinct(results.map((result) => `${of(result) ?? '(not set)'}`));
     const mixed = [a, b].some((results) => new Set(results.map(of)).size > 1);
     if (say(a) !== say(b) || (blocks && mixed)) found.push({ what, a: say(a), b: say(b), blocks });
   };
@@ -140,17 +136,10 @@ function diffFigure(a: Figure, b: Figure, { alpha, threshold }: Required<DiffOpt
   const growth = after.median - before.median;
   const relative = before.median === 0 ? (growth === 0 ? 0 : null) : growth / Math.abs(before.median);
   const { name, unit, better } = a;
-  const found = (verdict: FigureVerdict, why: string, p: number | null = null, change = relative) => ({
-    name,
-    unit,
-    better,
-    a: before,
-    b: after,
-    change,
-    p,
-    verdict,
-    why,
-  });
+  const common = { name, unit, better, a: before, b: after };
+  const found = (verdict: FigureVerdict, why: string, p: number | null = null, change = relative) => {
+    return { ...common, change, p, verdict, why };
+  };
   if (unit !== b.unit || better !== b.better) {
     const why = `measured in "${unit}", then in "${b.unit}": a different figure with the same name`;
     return found('inconclusive', why, null, null);

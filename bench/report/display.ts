@@ -58,10 +58,8 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
   let last: DisplayProgress | null = null;
   let phase = '';
   const draw = (): void => {
-    if (last)
-      update(
-        block({ ...last, phase: phase || last.phase }, history, stream.columns ?? COLUMNS_ASSUMED, colours).join('\n'),
-      );
+    const columns = stream.columns ?? COLUMNS_ASSUMED;
+    if (last) update(block({ ...last, phase: phase || last.phase }, history, columns, colours).join('\n'));
   };
   return {
     phase(name) {
@@ -87,57 +85,46 @@ function inPlace(stream: DisplayOptions['stream'], colours: Palette): Display {
   };
 }
 
+type History = ReadonlyMap<string, readonly number[]>;
+
 /** Returns the lines of the block, none wider than `columns`. */
-function block(
-  progress: DisplayProgress,
-  history: ReadonlyMap<string, readonly number[]>,
-  columns: number,
-  colours: Palette,
-): string[] {
+function block(progress: DisplayProgress, history: History, columns: number, colours: Palette): string[] {
   const { dim, bold, red, yellow, cyan } = colours;
   const nameColumns = Math.min(NAME_COLUMNS_MAX, Math.max(NAME_COLUMNS_MIN, Math.floor(columns / 4)));
   const row = (name: string, ...rest: Span[]): string =>
     fit([{ text: ` ${padEnd(cut(clean(name), nameColumns), nameColumns)} ` }, ...rest], columns);
-  const rest = (shown: number, what: string): string[] =>
-    shown > ROWS_PER_KIND_MAX
-      ? [fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns)]
-      : [];
+  const rest = (shown: number, what: string): string[] => {
+    const more = fit([{ text: ` … and ${shown - ROWS_PER_KIND_MAX} more ${what}`, paint: dim }], columns);
+    return shown > ROWS_PER_KIND_MAX ? [more] : [];
+  };
+  const amountOf = (text: string): Span => ({ text: padStart(text, AMOUNT_COLUMNS), paint: bold });
   const { rates, gauges = [], latencies, errors, generator } = progress;
+  const present = gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`);
   const sparkColumns = Math.max(1, columns - nameColumns - AMOUNT_COLUMNS - 4);
   return [
     '',
     heading(progress, columns, colours),
-    ...(gauges.length === 0
-      ? []
-      : [row('now', { text: gauges.map(({ name, value }) => `${writeNumber(value)} ${clean(name)}`).join(', ') })]),
+    ...(gauges.length === 0 ? [] : [row('now', { text: present.join(', ') })]),
     ...rates.slice(0, ROWS_PER_KIND_MAX).map(({ name, perSecond }) => {
-      const amount = padStart(`${writeNumber(Math.round(perSecond))}/s`, AMOUNT_COLUMNS);
       const curve = sparkline((history.get(name) ?? []).slice(-sparkColumns));
-      return row(name, { text: amount, paint: bold }, { text: `  ${curve}`, paint: cyan });
+      return row(name, amountOf(`${writeNumber(Math.round(perSecond))}/s`), { text: `  ${curve}`, paint: cyan });
     }),
     ...rest(rates.length, 'rates'),
-    ...latencies
-      .slice(0, ROWS_PER_KIND_MAX)
-      .map(({ name, p50Ms, p99Ms }) =>
-        row(
-          name,
-          { text: padStart(writeMs(p50Ms), AMOUNT_COLUMNS), paint: bold },
-          { text: ' p50  ', paint: dim },
-          { text: writeMs(p99Ms), paint: bold },
-          { text: ' p99', paint: dim },
-        ),
-      ),
+    ...latencies.slice(0, ROWS_PER_KIND_MAX).map(({ name, p50Ms, p99Ms }) => {
+      const p99 = [
+        { text: writeMs(p99Ms), paint: bold },
+        { text: ' p99', paint: dim },
+      ];
+      return row(name, amountOf(writeMs(p50Ms)), { text: ' p50  ', paint: dim }, ...p99);
+    }),
     ...rest(latencies.length, 'latencies'),
     ...(errors.length === 0 ? [] : [row('refused', { text: writeErrors(errors), paint: yellow })]),
     row('generator', { text: writeGenerator(generator), paint: generator.cpuShare >= BUSY_SHARE ? red : dim }),
   ];
 }
 
-function heading(
-  { phase, elapsedMs, totalMs }: DisplayProgress,
-  columns: number,
-  { bold, dim, green }: Palette,
-): string {
+function heading(progress: DisplayProgress, columns: number, { bold, dim, green }: Palette): string {
+  const { phase, elapsedMs, totalMs } = progress;
   const spans: Span[] = [{ text: ` ${clean(phase)}`, paint: bold }, { text: `  ${writeClock(elapsedMs)}` }];
   if (totalMs === null || totalMs <= 0) return fit(spans, columns);
   const share = Math.min(1, Math.max(0, elapsedMs / totalMs));
@@ -155,20 +142,15 @@ function heading(
 /** Scales from zero to the highest value. */
 export function sparkline(values: readonly number[]): string {
   const highest = Math.max(...values, 0);
-  return values
-    .map((value) =>
-      highest === 0 ? BLOCKS[0] : BLOCKS[Math.max(0, Math.min(7, Math.ceil((value / highest) * 8) - 1))],
-    )
-    .join('');
+  const levels = values.map((value) => (highest === 0 ? 0 : Math.ceil((value / highest) * 8) - 1));
+  return levels.map((level) => BLOCKS[Math.max(0, Math.min(7, level))]).join('');
 }
 
 function writeErrors(errors: DisplayProgress['errors']): string {
   const sorted = [...errors].sort((a, b) => b.count - a.count);
   const shown = sorted.slice(0, ROWS_PER_KIND_MAX).map(({ code, count }) => `${clean(code)} ${writeNumber(count)}`);
-  return [
-    ...shown,
-    ...(sorted.length > ROWS_PER_KIND_MAX ? [`${sorted.length - ROWS_PER_KIND_MAX} more codes`] : []),
-  ].join(', ');
+  const left = sorted.length - ROWS_PER_KIND_MAX;
+  return [...shown, ...(left > 0 ? [`${left} more codes`] : [])].join(', ');
 }
 
 const writeGenerator = ({ cpuShare, loopDelayP99Ms, lateSends }: DisplayProgress['generator']): string =>

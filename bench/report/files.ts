@@ -76,9 +76,7 @@ export function parseResult(text: string, path: string): BenchResult {
 }
 
 function mistakes(value: unknown): string {
-  const errors = [...Value.Errors(resultSchema, value)].map(
-    ({ instancePath, message }) => `${instancePath || '/'} ${message}`,
-  );
+  const errors = Value.Errors(resultSchema, value).map((error) => `${error.instancePath || '/'} ${error.message}`);
   const named = [...new Set(errors)];
   const rest = named.length - MISTAKES_NAMED_MAX;
   return `${named.slice(0, MISTAKES_NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
@@ -86,9 +84,8 @@ function mistakes(value: unknown): string {
 
 /** One line per field: suits grep and diff, without a line for every point. */
 function serialize(result: BenchResult): string {
-  const lines = Object.entries(result).flatMap(([key, value]) =>
-    value === undefined ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
-  );
+  const entries = Object.entries(result).filter(([, value]) => value !== undefined);
+  const lines = entries.map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 

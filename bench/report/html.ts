@@ -19,9 +19,8 @@ export function renderHtml(result: BenchResult, { json = null }: { readonly json
   const outcome = outcomeOf(result);
   const script = asset('report.js');
   const hash = createHash('sha256').update(script.text).digest('base64');
-  const policy =
-    `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'; ` +
-    "base-uri 'none'; form-action 'none'";
+  const sources = `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'`;
+  const policy = `${sources}; base-uri 'none'; form-action 'none'`;
   const sections = sectionsOf(result, json);
   const links = sections.map(([id, title]) => html`<li><a href="#${id}">${title}</a></li>`);
   return html`<!doctype html>

@@ -47,15 +47,10 @@ export function writeClock(ms: number): string {
   return shown.map((part, at) => (at === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
 
-export interface Spread {
-  readonly median: number;
-  readonly lowest: number;
-  readonly highest: number;
-  readonly runs: number;
-}
+export type Spread = NonNullable<ReturnType<typeof spreadOf>>;
 
 /** Returns null if nothing was measured. */
-export function spreadOf({ runs }: Pick<Figure, 'runs'>): Spread | null {
+export function spreadOf({ runs }: Pick<Figure, 'runs'>) {
   if (runs.length === 0) return null;
   return { median: median(runs), lowest: Math.min(...runs), highest: Math.max(...runs), runs: runs.length };
 }
@@ -63,9 +58,8 @@ export function spreadOf({ runs }: Pick<Figure, 'runs'>): Spread | null {
 /** `9,525 to 11,355 over 4 runs`, `the same in 4 runs`, or `one run`. */
 export function writeSpread({ lowest, highest, runs }: Spread): string {
   if (runs === 1) return 'one run';
-  return lowest === highest
-    ? `the same in ${runs} runs`
-    : `${writeNumber(lowest)} to ${writeNumber(highest)} over ${runs} runs`;
+  if (lowest === highest) return `the same in ${runs} runs`;
+  return `${writeNumber(lowest)} to ${writeNumber(highest)} over ${runs} runs`;
 }
 
 export const processesOf = ({ processes, hosts }: { readonly processes: number; readonly hosts: number }): string =>

@@ -28,9 +28,8 @@ export function outcomeOf(result: BenchResult): Outcome {
     ...missed.map(({ flag, wanted, measured }) => `Service level missed: ${flag} ${wanted}, measured ${measured}`),
   ];
   if (broken.length === 0 && !isTrusted(result)) {
-    const sentence =
-      'The load generator could not keep up, so the times and rates of this run describe the generator, ' +
-      `not the engine. ${passed(checks.length)}`;
+    const why = 'The load generator could not keep up, so the times and rates of this run describe the generator';
+    const sentence = `${why}, not the engine. ${passed(checks.length)}`;
     return { status: 'UNTRUSTED', headline: 'This run is inconclusive.', sentence, reasons };
   }
   if (broken.length === 0 && missed.length === 0 && verdict.ok) {
@@ -41,10 +40,8 @@ export function outcomeOf(result: BenchResult): Outcome {
     ...(broken.length > 0 ? [`${broken.length} of ${plural(checks.length, 'check')} failed`] : []),
     ...(missed.length > 0 ? [`${missed.length} of ${plural(levels.length, 'service level')} missed`] : []),
   ];
-  const sentence =
-    counts.length > 0
-      ? `${counts.join(', ')}.`
-      : `The ${scenario} scenario reports this run as failed, without a failed check or a missed service level.`;
+  const unexplained = 'reports this run as failed, without a failed check or a missed service level';
+  const sentence = counts.length > 0 ? `${counts.join(', ')}.` : `The ${scenario} scenario ${unexplained}.`;
   return { status: 'FAIL', headline: 'It did not hold.', sentence, reasons };
 }
 

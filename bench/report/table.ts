@@ -26,20 +26,10 @@ const NAME_COLUMNS_MAX = 44;
 /** Returns text that ends with a line feed. */
 export function renderTable(result: BenchResult, options: TableOptions = {}): string {
   const paper: Paper = { colours: palette(options.colour ?? false), columns: options.columns ?? 120 };
-  const sections = [
-    verdictLines(result, paper),
-    figureLines(result, paper),
-    latencyLines(result, paper),
-    refusalLines(result, paper),
-    checkLines(result, paper),
-    resourceLines(result, paper),
-    textLines('notes', result.notes, paper),
-    runLines(result, paper, options.files),
-  ];
-  return `${sections
-    .filter((section) => section.length > 0)
-    .map((section) => section.join('\n'))
-    .join('\n\n')}\n`;
+  const parts = [verdictLines, figureLines, latencyLines, refusalLines, checkLines, resourceLines, noteLines];
+  const sections = [...parts.map((lines) => lines(result, paper)), runLines(result, paper, options.files)];
+  const shown = sections.filter((section) => section.length > 0);
+  return `${shown.map((section) => section.join('\n')).join('\n\n')}\n`;
 }
 
 type Paper = { readonly colours: Palette; readonly columns: number };
@@ -59,11 +49,8 @@ function figureLines(result: BenchResult, paper: Paper): string[] {
     if (!spread) return [figure.name, 'not measured', ''];
     return [figure.name, writeAmount(spread.median, figure.unit), writeSpread(spread)];
   });
-  return titled(
-    `figures${isTrusted(result) ? ', median and spread' : ' (not reliable: the generator was the bottleneck)'}`,
-    grid(rows, ['left', 'right', 'left'], paper),
-    paper,
-  );
+  const about = isTrusted(result) ? ', median and spread' : ' (not reliable: the generator was the bottleneck)';
+  return titled(`figures${about}`, grid(rows, ['left', 'right', 'left'], paper), paper);
 }
 
 function latencyLines({ latencies }: BenchResult, paper: Paper): string[] {
@@ -93,35 +80,22 @@ function checkLines(result: BenchResult, paper: Paper): string[] {
   const checks = result.verdict.checks.flatMap(({ ok, promise, name, detail }) =>
     line(ok, `${promise === undefined ? '' : `${promise} `}${name}${detail === '' ? '' : `: ${detail}`}`),
   );
-  const levels = result.verdict.levels.flatMap(({ ok, flag, wanted, measured }) =>
-    line(ok, `${flag} ${wanted}: measured ${measured}`),
-  );
-  return [
-    ...titled('checks', checks, paper),
-    ...(checks.length > 0 && levels.length > 0 ? [''] : []),
-    ...titled(
-      `service levels${isTrusted(result) ? '' : ' (not judged: the generator was the bottleneck)'}`,
-      levels,
-      paper,
-    ),
-  ];
+  const levels = result.verdict.levels.flatMap((level) => {
+    return line(level.ok, `${level.flag} ${level.wanted}: measured ${level.measured}`);
+  });
+  const between = checks.length > 0 && levels.length > 0 ? [''] : [];
+  const why = isTrusted(result) ? '' : ' (not judged: the generator was the bottleneck)';
+  return [...titled('checks', checks, paper), ...between, ...titled(`service levels${why}`, levels, paper)];
 }
 
 function resourceLines({ generator, server, seconds }: BenchResult, paper: Paper): string[] {
-  const cores = (cpuSeconds: number): string =>
-    seconds > 0 ? `${writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100)} cores` : '';
-  const row = (name: string, cpuSeconds: number, memory: string): string[] => [
-    name,
-    `${writeNumber(cpuSeconds)} CPU s`,
-    cores(cpuSeconds),
-    memory,
-  ];
-  const rows = [
-    ...(generator ? [row(`generator, ${processesOf(generator)}`, generator.cpuSeconds, '')] : []),
-    ...(server?.processes ?? []).map(({ name, cpuSeconds, memoryMiB }) =>
-      row(name, cpuSeconds, `${writeNumber(memoryMiB)} MiB`),
-    ),
-  ];
+  const row = (name: string, cpuSeconds: number, memory: string): string[] => {
+    const cores = seconds > 0 ? `${writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100)} cores` : '';
+    return [name, `${writeNumber(cpuSeconds)} CPU s`, cores, memory];
+  };
+  const own = generator ? [row(`generator, ${processesOf(generator)}`, generator.cpuSeconds, '')] : [];
+  const processes = server?.processes ?? [];
+  const rows = [...own, ...processes.map((one) => row(one.name, one.cpuSeconds, `${writeNumber(one.memoryMiB)} MiB`))];
   const lines = grid(rows, ['left', 'right', 'right', 'right'], paper);
   if (generator)
     lines.push(
@@ -132,11 +106,8 @@ function resourceLines({ generator, server, seconds }: BenchResult, paper: Paper
   return titled('resource use', lines, paper);
 }
 
-function runLines(
-  { startedAt, seconds, seed, commit, version, machine, target, command }: BenchResult,
-  { colours }: Paper,
-  files: TableOptions['files'],
-): string[] {
+function runLines(result: BenchResult, { colours }: Paper, files: TableOptions['files']): string[] {
+  const { startedAt, seconds, seed, commit, version, machine, target, command } = result;
   const lines = [
     `${startedAt}, ${writeDuration(seconds * 1000)}, seed ${seed}, ${version} at commit ${commit}`,
     machineOf(machine),
@@ -144,40 +115,28 @@ function runLines(
       (target.redis === undefined ? '' : `, Redis ${target.redis}`),
     `repeat: ${command}`,
   ];
-  return [
-    ...lines.map((line) => colours.dim(clean(line))),
-    ...(files ? [`report: ${clean(files.html)}`, `data:   ${clean(files.json)}`] : []),
-  ];
+  const named = files ? [`report: ${clean(files.html)}`, `data:   ${clean(files.json)}`] : [];
+  return [...lines.map((line) => colours.dim(clean(line))), ...named];
 }
 
-const textLines = (title: string, texts: readonly string[], paper: Paper): string[] =>
-  titled(
-    title,
-    texts.flatMap((text) => wrap(clean(text), paper.columns, '  - ')),
-    paper,
-  );
+function noteLines({ notes }: BenchResult, paper: Paper): string[] {
+  const lines = notes.flatMap((note) => wrap(clean(note), paper.columns, '  - '));
+  return titled('notes', lines, paper);
+}
 
 const titled = (title: string, lines: readonly string[], { colours }: Paper): string[] =>
   lines.length === 0 ? [] : [colours.bold(title), ...lines];
 
 /** Lays out columns; the first one wraps if the names are long. */
-function grid(
-  rows: ReadonlyArray<readonly string[]>,
-  sides: ReadonlyArray<'left' | 'right'>,
-  { columns }: Paper,
-): string[] {
+type Side = 'left' | 'right';
+function grid(rows: ReadonlyArray<readonly string[]>, sides: readonly Side[], { columns }: Paper): string[] {
   const cells = rows.map((row) => row.map(clean));
   const widths = sides.map((_, at) => Math.max(0, ...cells.map((row) => widthOf(row[at] ?? ''))));
-  const nameColumns = Math.min(
-    widths[0] ?? 0,
-    NAME_COLUMNS_MAX,
-    Math.max(12, columns - widths.slice(1).reduce((sum, width) => sum + width + 2, 2)),
-  );
+  const left = columns - widths.slice(1).reduce((sum, width) => sum + width + 2, 2);
+  const nameColumns = Math.min(widths[0] ?? 0, NAME_COLUMNS_MAX, Math.max(12, left));
   return cells.flatMap(([name = '', ...rest]) => {
     const [first = '', ...more] = wrap(name, nameColumns);
-    const line = rest.map((cell, at) =>
-      sides[at + 1] === 'right' ? padStart(cell, widths[at + 1] ?? 0) : padEnd(cell, widths[at + 1] ?? 0),
-    );
+    const line = rest.map((cell, at) => (sides[at + 1] === 'right' ? padStart : padEnd)(cell, widths[at + 1] ?? 0));
     return [`  ${[padEnd(first, nameColumns), ...line].join('  ')}`.trimEnd(), ...more.map((entry) => `    ${entry}`)];
   });
 }

@@ -21,11 +21,12 @@ import { charsFlag, joinRateFlag, viewersFlag, warmUpFlag } from './room-flags.t
 import { defineLoad } from './scenario.ts';
 import { AHEAD_MS } from './scenario-run.ts';
 
-const WRITERS = `viewers who alternate in writing (as many as ${LIMITS.chatRatePerSecond} messages per second and user require)`;
+const PER_USER = `${LIMITS.chatRatePerSecond} messages per second and user`;
+
 const FLAGS = {
   viewers: viewersFlag(1_000),
   rate: count(200, 'chat messages per second of the whole room', { max: 1_000_000 }),
-  writers: optionalCount(WRITERS, { max: 2_000_000 }),
+  writers: optionalCount(`viewers who alternate in writing (as many as ${PER_USER} require)`, { max: 2_000_000 }),
   source: choice(['room', 'node'], 'room', 'whether viewers write, or another node writes through Redis'),
   chars: charsFlag(48),
   arrivals: choice(['steady', 'poisson'], 'poisson', 'when messages are due'),

@@ -25,10 +25,9 @@ export function distribution(latencies: readonly Latency[]): Markup[] {
 function plotOf(latencies: readonly Latency[], index: number): Markup {
   const lines = latencies.map(lineOf);
   const to = Math.max(1, ...lines.map(({ points }) => points.at(-1)?.[0] ?? 0));
-  const ticks = QUANTILES.map((quantile) => ({
-    at: decadesOf(quantile),
-    label: `${Number((quantile * 100).toFixed(4))} %`,
-  }));
+  const ticks = QUANTILES.map((quantile) => {
+    return { at: decadesOf(quantile), label: `${Number((quantile * 100).toFixed(4))} %` };
+  }).filter(({ at }) => at <= to);
   return renderPlot({
     id: `distribution-${index + 1}`,
     title: 'Latency by percentile',
@@ -37,19 +36,13 @@ function plotOf(latencies: readonly Latency[], index: number): Markup {
     lines,
     isWide: true,
     allowsLog: true,
-    x: {
-      to,
-      title: 'share that was at least this fast',
-      kind: 'percentile',
-      ticks: ticks.filter(({ at }) => at <= to),
-    },
+    x: { to, title: 'share that was at least this fast', kind: 'percentile', ticks },
     alternative: latencies.map(inWords).join(' '),
     legend: {
       head: ['ms, within', '50 %', '90 %', '99 %', '99.9 %', '99.99 %', 'maximum', 'count'],
-      rows: latencies.map(({ name, p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs, count }) => [
-        name,
-        ...[p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs, count].map(writeNumber),
-      ]),
+      rows: latencies.map(({ name, p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs, count }) => {
+        return [name, ...[p50Ms, p90Ms, p99Ms, p999Ms, p9999Ms, maxMs, count].map(writeNumber)];
+      }),
     },
   });
 }

@@ -1,7 +1,7 @@
 /** The first screen: the verdict, the key figures and the checks. */
 import { spreadOf, writeDuration, writeMs, writeNumber, writePercent, writeSpread } from '../numbers.ts';
 import { isTrusted, type Outcome } from '../outcome.ts';
-import type { BenchResult } from '../result.ts';
+import type { BenchResult, Check, Level } from '../result.ts';
 import { type Content, firstOf, html, type Markup, nothing, section } from './markup.ts';
 
 const CARDS = 6;
@@ -13,6 +13,8 @@ const BADGES = { PASS: ['✓', 'Passed'], FAIL: ['✗', 'Failed'], UNTRUSTED: ['
 export function firstScreen(result: BenchResult, { status, headline, sentence, reasons }: Outcome): Markup {
   const { scenario, startedAt, about } = result;
   const [mark, word] = BADGES[status];
+  const right = html`<div class="stack">${levels(result)}${trust(result)}</div>`;
+  const kept = html`<div class="columns">${checks(result)}${right}</div>`;
   return html`<header class="top ${status.toLowerCase()}">
 <p class="quiet">Stampede load test · ${scenario} · <time datetime="${startedAt}">${writeDay(startedAt)}</time></p>
 <h1><span class="badge"><span aria-hidden="true">${mark}</span> ${word}</span> ${headline}</h1>
@@ -21,11 +23,7 @@ ${about === undefined ? null : html`<p><b>Load:</b> ${about}</p>`}
 ${reasons.length === 0 ? null : html`<ul class="reasons">${firstOf(reasons, REASONS_MAX, listed, andMore)}</ul>`}
 </header>
 ${cards(result)}
-${section(
-  'promises',
-  'Were the promises kept?',
-  html`<div class="columns">${checks(result)}<div class="stack">${levels(result)}${trust(result)}</div></div>`,
-)}`;
+${section('promises', 'Were the promises kept?', kept)}`;
 }
 
 const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
@@ -68,30 +66,20 @@ function checks({ verdict }: BenchResult): Markup {
     return html`<div><h3>Checks</h3><p class="quiet">This scenario has no checks.</p></div>`;
   // Failed checks first.
   const sorted = [...verdict.checks].sort((a, b) => Number(a.ok) - Number(b.ok));
-  const entries = firstOf(
-    sorted,
-    CHECKS_MAX,
-    ({ ok, name, promise, detail }) =>
-      tick(
-        ok,
-        html`<b>${name}</b>${promise === undefined ? null : html` <span class="tag">${promise}</span>`}`,
-        detail,
-      ),
-    andMore,
-  );
+  const item = ({ ok, name, promise, detail }: Check): Markup => {
+    const tag = promise === undefined ? null : html` <span class="tag">${promise}</span>`;
+    return tick(ok, html`<b>${name}</b>${tag}`, detail);
+  };
+  const entries = firstOf(sorted, CHECKS_MAX, item, andMore);
   return html`<div><h3>Checks under load</h3><ul class="ticks">${entries}</ul></div>`;
 }
 
 function levels(result: BenchResult): Markup {
   const { levels: all } = result.verdict;
   if (all.length === 0) return nothing;
-  const entries = firstOf(
-    all,
-    CHECKS_MAX,
-    ({ ok, flag, wanted, measured }) =>
-      tick(isTrusted(result) ? ok : null, html`<b><code>${flag}</code> ${wanted}</b>`, `measured ${measured}`),
-    andMore,
-  );
+  const item = ({ ok, flag, wanted, measured }: Level): Markup =>
+    tick(isTrusted(result) ? ok : null, html`<b><code>${flag}</code> ${wanted}</b>`, `measured ${measured}`);
+  const entries = firstOf(all, CHECKS_MAX, item, andMore);
   const why = html`<p class="quiet">Not judged: the generator could not keep up.</p>`;
   return html`<div><h3>Service levels</h3>${isTrusted(result) ? null : why}<ul class="ticks">${entries}</ul></div>`;
 }

@@ -52,16 +52,13 @@ export const section = (id: string, title: string, content: Content, className =
   html`<section id="${id}" class="${className}" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>${content}</section>`;
 
+type Row = readonly Content[];
+
 /** A table that scrolls sideways. The first cell of each row is its header. */
-export function table(
-  head: readonly Content[],
-  rows: ReadonlyArray<readonly Content[]>,
-  { className = '', caption = '' } = {},
-): Markup {
-  const body = rows.map(
-    ([name = '', ...cells]) =>
-      html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
-  );
+export function table(head: Row, rows: readonly Row[], { className = '', caption = '' } = {}): Markup {
+  const body = rows.map(([name = '', ...cells]) => {
+    return html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
+  });
   return html`<div class="scroll"><table class="${className}">
 ${caption === '' ? null : html`<caption>${caption}</caption>`}
 <thead><tr>${head.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead><tbody>${body}</tbody>

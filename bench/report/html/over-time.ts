@@ -92,11 +92,8 @@ function inWords({ name, unit, points }: Series): string {
 function summaryOf(points: readonly Point[]): [middle: number, lowest: number, highest: number] {
   const values = points.map(([, value]) => value);
   const [first = 0] = values;
-  return [
-    median(values),
-    values.reduce((a, b) => Math.min(a, b), first),
-    values.reduce((a, b) => Math.max(a, b), first),
-  ];
+  const lowest = values.reduce((a, b) => Math.min(a, b), first);
+  return [median(values), lowest, values.reduce((a, b) => Math.max(a, b), first)];
 }
 
 /** The highest value of each interval as a table. */
@@ -123,24 +120,19 @@ function pointTable(series: readonly Series[], toMs: number): Markup {
 }
 
 /** Numbered like the marks in the plots. */
-export const phaseList = (phases: readonly Phase[]): Markup =>
-  phases.length === 0
-    ? nothing
-    : html`<ol class="phase-list" aria-label="Phases of the run">${firstOf(
-        phases,
-        PHASES_MAX,
-        ({ name, fromMs, toMs }, index) => html`
-<li><b>${index + 1}</b> ${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`,
-        (left) => html`<li class="quiet">${plural(left, 'more phase')} in the JSON file</li>`,
-      )}</ol>`;
+export function phaseList(phases: readonly Phase[]): Markup {
+  const more = (left: number): Markup => html`<li class="quiet">${plural(left, 'more phase')} in the JSON file</li>`;
+  const item = ({ name, fromMs, toMs }: Phase, index: number): Markup => html`
+<li><b>${index + 1}</b> ${name} <span>${writeClock(fromMs)} to ${writeClock(toMs)}</span></li>`;
+  const items = firstOf(phases, PHASES_MAX, item, more);
+  return phases.length === 0 ? nothing : html`<ol class="phase-list" aria-label="Phases of the run">${items}</ol>`;
+}
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
 function timeTicks(toMs: number): Tick[] {
   const wanted = toMs / 1000 / TICKS_MAX;
   const stepMs = (STEPS_S.find((step) => step >= wanted) ?? Math.ceil(wanted / 86400) * 86400) * 1000;
-  return Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, index) => ({
-    at: index * stepMs,
-    label: writeClock(index * stepMs),
-  }));
+  const times = Array.from({ length: Math.floor(toMs / stepMs) + 1 }, (_, index) => index * stepMs);
+  return times.map((at) => ({ at, label: writeClock(at) }));
 }

@@ -24,30 +24,23 @@ export function refusalTotals({ refusals }: BenchResult): Markup {
   if (sorted.length === 0) return html`<p class="quiet">The engine refused nothing.</p>`;
   const total = sorted.reduce((sum, { count }) => sum + count, 0);
   const most = sorted[0]?.count ?? 1;
-  const rows = sorted
-    .slice(0, REFUSALS_MAX)
-    .map(({ code, count }) => [
-      html`<code>${code}</code>`,
-      html`<span class="bar" style="width:${((count / most) * 100).toFixed(1)}%"></span>`,
-      writeNumber(count),
-      writePercent(count / total),
-    ]);
+  const rows = sorted.slice(0, REFUSALS_MAX).map(({ code, count }) => {
+    const bar = html`<span class="bar" style="width:${((count / most) * 100).toFixed(1)}%"></span>`;
+    return [html`<code>${code}</code>`, bar, writeNumber(count), writePercent(count / total)];
+  });
   const left = sorted.length - REFUSALS_MAX;
   return html`${table(['code', '', 'count', 'share'], rows, { className: 'refusals' })}
 ${left > 0 ? html`<p class="quiet">${plural(left, 'rarer code')} in the JSON file.</p>` : null}`;
 }
 
 export function processTable({ generator, server, seconds }: BenchResult): Markup {
-  const row = (name: string, cpuSeconds: number, memory: string): string[] => [
-    name,
-    `${writeNumber(cpuSeconds)} s`,
-    seconds > 0 ? writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100) : '–',
-    memory,
-  ];
+  const row = (name: string, cpuSeconds: number, memory: string): string[] => {
+    const cores = seconds > 0 ? writeNumber(Math.round((cpuSeconds / seconds) * 100) / 100) : '–';
+    return [name, `${writeNumber(cpuSeconds)} s`, cores, memory];
+  };
+  const processes = (server?.processes ?? []).slice(0, ROWS_MAX);
   const rows = [
-    ...(server?.processes ?? [])
-      .slice(0, ROWS_MAX)
-      .map(({ name, cpuSeconds, memoryMiB }) => row(name, cpuSeconds, writeAmount(memoryMiB, 'MiB'))),
+    ...processes.map((process) => row(process.name, process.cpuSeconds, writeAmount(process.memoryMiB, 'MiB'))),
     ...(generator ? [row(`load generator, ${processesOf(generator)}`, generator.cpuSeconds, '–')] : []),
   ];
   const remote = html`<p class="quiet">The engine ran on another machine: its resource use is unknown.</p>`;
@@ -60,13 +53,11 @@ export function figureTable({ figures }: BenchResult): Markup {
   if (figures.length === 0) return nothing;
   const rows = figures.slice(0, ROWS_MAX).map(({ name, about, unit, better, runs }) => {
     const spread = spreadOf({ runs });
-    return [
-      html`${name}${about === undefined ? null : html`<span class="detail">${about}</span>`}`,
-      ...(spread === null
-        ? ['not measured', '', '']
-        : [writeAmount(spread.median, unit), writeSpread(spread), runs.map(writeNumber).join(', ')]),
-      better === 'neither' ? '–' : better,
-    ];
+    const title = html`${name}${about === undefined ? null : html`<span class="detail">${about}</span>`}`;
+    const direction = better === 'neither' ? '–' : better;
+    if (spread === null) return [title, 'not measured', '', '', direction];
+    const median = writeAmount(spread.median, unit);
+    return [title, median, writeSpread(spread), runs.map(writeNumber).join(', '), direction];
   });
   return table(['figure', 'median', 'spread', 'each run', 'better is'], rows, { className: 'figures' });
 }
@@ -85,31 +76,21 @@ export function runDetails(result: BenchResult, json: string | null): Markup {
     ['raw data', json],
   ];
   const parameters = Object.entries(result.parameters).slice(0, ROWS_MAX);
+  const shown = parameters.map(([name, value]) => [name, value === null ? '–' : String(value)] as const);
+  const listed = shown.length === 0 ? html`<p class="quiet">None.</p>` : definitions(shown);
   return html`<p>To repeat this run:</p><pre tabindex="0"><code>${result.command}</code></pre>
 <div class="columns"><div><h3>Run</h3>${definitions(facts.filter(([, value]) => value !== null))}</div>
-<div><h3>Parameters</h3>${
-    parameters.length === 0
-      ? html`<p class="quiet">None.</p>`
-      : definitions(parameters.map(([name, value]) => [name, value === null ? '–' : String(value)]))
-  }</div></div>`;
+<div><h3>Parameters</h3>${listed}</div></div>`;
 }
 
 const definitions = (pairs: ReadonlyArray<readonly [string, string | null]>): Markup =>
   html`<dl>${pairs.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>`;
 
-export const notesSection = ({ notes }: BenchResult): Markup =>
-  notes.length === 0
-    ? nothing
-    : section(
-        'notes',
-        'Notes',
-        html`<ul class="notes">${firstOf(
-          notes,
-          NOTES_MAX,
-          (note) => html`<li>${note}</li>`,
-          (left) => html`<li>and ${left} more in the JSON file</li>`,
-        )}</ul>`,
-      );
+export function notesSection({ notes }: BenchResult): Markup {
+  const more = (left: number): Markup => html`<li>and ${left} more in the JSON file</li>`;
+  const items = firstOf(notes, NOTES_MAX, (note) => html`<li>${note}</li>`, more);
+  return notes.length === 0 ? nothing : section('notes', 'Notes', html`<ul class="notes">${items}</ul>`);
+}
 
 export const howToRead = section(
   'reading',

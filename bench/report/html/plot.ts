@@ -25,12 +25,7 @@ export interface Plot {
   readonly isWide: boolean;
   /** A logarithmic axis if values differ a lot. For times, where the rare long one counts. */
   readonly allowsLog: boolean;
-  readonly x: {
-    readonly to: number;
-    readonly title: string;
-    readonly ticks: readonly Tick[];
-    readonly kind: 'time' | 'percentile';
-  };
+  readonly x: { readonly to: number; title: string; ticks: readonly Tick[]; kind: 'time' | 'percentile' };
   readonly bands?: readonly Band[];
   /** The content as text, for screen readers. */
   readonly alternative: string;
@@ -49,14 +44,6 @@ const TICKS = 5;
 const DASHES = ['none', '7 4', '1.5 4', '10 4 1.5 4', '3 3', '14 4'];
 
 const lineStyle = (index: number): string => `stroke:var(--c${index + 1});stroke-dasharray:${DASHES[index] ?? 'none'}`;
-
-interface Axis {
-  readonly scale: (value: number) => number;
-  readonly ticks: readonly number[];
-  readonly isLog: boolean;
-  readonly from: number;
-  readonly to: number;
-}
 
 export function renderPlot({ id, title, about, unit, lines, x, bands = [], ...plot }: Plot): Markup {
   const y = axisOf(lines, plot.allowsLog);
@@ -77,10 +64,9 @@ export function renderPlot({ id, title, about, unit, lines, x, bands = [], ...pl
     const top = ((y.scale(tick) / HEIGHT) * 100).toFixed(2);
     return html`<span style="top:${top}%">${writeShort(tick, '')}</span>`;
   });
-  const xLabels = x.ticks.map(
-    ({ at, label }, index) =>
-      html`<span class="${index % 2 ? 'odd' : 'even'}" style="left:${percent(at)}">${label}</span>`,
-  );
+  const xLabels = x.ticks.map(({ at, label }, index) => {
+    return html`<span class="${index % 2 ? 'odd' : 'even'}" style="left:${percent(at)}">${label}</span>`;
+  });
   const marks = bands.map(({ from, to }, index) => {
     const shade = html`<path class="band" d="M${column(from)},0H${column(to)}V${HEIGHT}H${column(from)}Z"/>`;
     return html`${index % 2 ? shade : null}<path class="phase-mark" d="M${column(from)},0V${HEIGHT}"/>`;
@@ -116,7 +102,7 @@ const swatch = (index: number): Markup =>
   html`<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true">
 <path class="line" style="${lineStyle(index)}" d="M1,5H27"/></svg>`;
 
-function axisOf(lines: readonly PlotLine[], allowsLog: boolean): Axis {
+function axisOf(lines: readonly PlotLine[], allowsLog: boolean) {
   const values = lines.flatMap(({ points }) => thin(points).map(([, value]) => value));
   const lowest = Math.min(...values.filter((value) => value > 0));
   const highest = Math.max(...values, 0);
@@ -125,14 +111,14 @@ function axisOf(lines: readonly PlotLine[], allowsLog: boolean): Axis {
     : linearAxis(Math.min(...values, 0), highest);
 }
 
-function linearAxis(lowest: number, highest: number): Axis {
+function linearAxis(lowest: number, highest: number) {
   const scale = scaleLinear([lowest, highest > lowest ? highest : lowest + 1], [HEIGHT, 0]).nice(TICKS);
   const [from = 0, to = 1] = scale.domain();
   return { scale, ticks: scale.ticks(TICKS), isLog: false, from, to };
 }
 
 /** Begins at a power of ten and ends at 1, 2, 5 or 10 times one. */
-function logAxis(lowest: number, highest: number): Axis {
+function logAxis(lowest: number, highest: number) {
   const powerBelow = (value: number): number => 10 ** Math.floor(Math.log10(value) + 1e-9);
   const from = powerBelow(lowest);
   const top = powerBelow(highest);
@@ -140,5 +126,5 @@ function logAxis(lowest: number, highest: number): Axis {
   const scale = scaleLog([from, to], [HEIGHT, 0]).clamp(true);
   const leads = to / from > 1_000 ? [1] : [1, 2, 5];
   const ticks = scale.ticks().filter((tick) => leads.includes(Math.round(tick / powerBelow(tick))));
-  return { scale: (value) => scale(Math.max(value, from)), ticks, isLog: true, from, to };
+  return { scale: (value: number) => scale(Math.max(value, from)), ticks, isLog: true, from, to };
 }
