@@ -21,6 +21,7 @@ import { type ServerReading, type Target, usedBetween } from './target.ts';
 
 const PROGRESS_EVERY_MS = 1_000;
 const POLL_MS = 50;
+const FOREVER_MS = Number.POSITIVE_INFINITY;
 /** Commands reach every generator process before the moment they name. */
 export const AHEAD_MS = 300;
 
@@ -68,14 +69,8 @@ export class Run<F extends FlagTable = FlagTable> {
     this.#timer.unref();
   }
 
-  /**
-   * Begins a phase, by default now, and ends the one before. The numbers of the result come from the
-   * measured phases, so the generator must keep up in them.
-   */
-  phase(
-    name: string,
-    { fromMs = this.fleet.nowMs(), forMs = Number.POSITIVE_INFINITY, measured = false } = {},
-  ): Stretch {
+  /** Begins a phase, by default now, and ends the one before. The result reports measured phases. */
+  phase(name: string, { fromMs = this.fleet.nowMs(), forMs = FOREVER_MS, measured = false } = {}): Stretch {
     const before = this.#phases.at(-1);
     if (before !== undefined && before.toMs > fromMs) before.toMs = fromMs;
     const phase = { name, fromMs, toMs: fromMs + forMs, measured };
@@ -213,7 +208,7 @@ export class Run<F extends FlagTable = FlagTable> {
       totalMs: Number.isFinite(endMs) ? endMs - this.originMs : null,
       rates: [...namesOf('counters')]
         .map((name) => ({ name, perSecond: perSecond(name) }))
-        .filter((rate) => rate.perSecond),
+        .filter((rate) => rate.perSecond > 0),
       gauges: [...namesOf('gauges')].map((name) => ({ name, value: gaugeOf(fresh, name) })),
       latencies: latenciesOf(fresh),
       errors: this.refusals(),
