@@ -49,7 +49,6 @@ const MOST_FACTOR = 20;
 /** Messages that a user may write per second (rule L-1 of the protocol). */
 const CHAT_PER_USER = 3;
 const NOTHING_HELD = 'not even the first step: lower --from';
-const GENERATOR_FIRST = 'the generator reached its limit first.';
 const COUNTDOWN_MS = 2_000;
 const JOIN_WAIT_MS = 20_000;
 const REPLY_WAIT_MS = 15_000;
@@ -270,6 +269,7 @@ function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readon
     bottleneckOf(step);
   const since = of === 'buyers' ? 'from due to reply' : 'from due to each reader';
   const higherLimit = `Nothing broke up to ${amount(held)}: the limit is higher; raise --most.`;
+  const generatorFirst = `The engine holds at least ${amount(held)}: the generator reached its limit first.`;
   const { higher, lower } = runFigures;
   const coresAt = (name: string, used: number) => lower(name, 'cores', () => used, 'CPU seconds per second');
   const result = run.finish({
@@ -284,7 +284,7 @@ function resultOf(run: Run<typeof FLAGS>, steps: readonly Step[], checks: readon
     headline,
     notes: [
       first === undefined ? higherLimit : `${amount(first.load)}: ${broken(first)}; ${bottleneckOf(first)}.`,
-      ...(first?.generatorFull.length ? [`The engine holds at least ${amount(held)}: ${GENERATOR_FIRST}`] : []),
+      ...(first?.generatorFull.length ? [generatorFirst] : []),
       ...steps.map(stepNote),
     ],
   });

@@ -50,11 +50,9 @@ export const compare = defineScenario({
     const present = await installed(choose(flags.peers), notes);
     const current: Current = { session: null };
     const run = new Run(context, targetOf(current), await context.openFleet());
-    const noRounds = (peer: Peer): [Peer, PeerRounds] => [
-      peer,
-      { peer: peer.name, best: [], probes: [], idleBytes: [] },
-    ];
-    const rounds = new Map(present.map(noRounds));
+    const rounds = new Map<Peer, PeerRounds>(
+      present.map((peer) => [peer, { peer: peer.name, best: [], probes: [], idleBytes: [] }]),
+    );
     await run.unlessStopped(async () => {
       for (let round = 1; round <= common.rounds; round++) {
         let frames = DEFAULT_FRAMES;
@@ -79,8 +77,8 @@ export const compare = defineScenario({
 
 /** The running server; its processes are plotted. */
 type Current = { session: PeerSession | null };
-type Scope = { readonly run: Run<typeof FLAGS>; readonly current: Current };
-type PeerRun = Scope & { peer: Peer; found: PeerRounds; frames: PeerOptions; round: number };
+type CompareRun = Run<typeof FLAGS>;
+type PeerRun = { run: CompareRun; current: Current; peer: Peer; found: PeerRounds; frames: PeerOptions; round: number };
 
 /** Runs one server for one round. Returns null if no rate held. */
 async function runPeer({ run, current, peer, found, frames, round }: PeerRun): Promise<PeerMeasurement | null> {
@@ -171,7 +169,8 @@ const equalFrames = ({ messagesPerFrame, bytesPerMessage }: PeerMeasurement): Pe
 /** The distribution at the best rate, over all rounds. */
 function latencyOf({ peer, best }: PeerRounds): Latency[] {
   const histograms = best.flatMap((step) => step?.latency?.histogram ?? []);
-  return [latencyFrom(peer, histograms) ?? []].flat();
+  const latency = latencyFrom(peer, histograms);
+  return latency === undefined ? [] : [latency];
 }
 
 /** A comparison has no single target; the running server is plotted. */

@@ -69,7 +69,7 @@ export class Run<F extends FlagTable = FlagTable> {
     this.#timer.unref();
   }
 
-  /** Begins a phase, by default now, and ends the one before. The result reports measured phases. */
+  /** Begins a phase, by default now, and ends the one before. Results come from measured phases. */
   phase(name: string, { fromMs = this.fleet.nowMs(), forMs = FOREVER_MS, measured = false } = {}): Stretch {
     const before = this.#phases.at(-1);
     if (before !== undefined && before.toMs > fromMs) before.toMs = fromMs;
