@@ -11,22 +11,18 @@ const claims: Claims = { show: 'show', user: 'Zoë', name: 'Zoë 🦊', role: 'b
 
 t.test('a pass replaces the token for a minute on every node that has the secret (W-5.4)', async (t) => {
   let now = 1_000_000;
-  const tokensWith = (secret: string): ReturnType<typeof createTokens> =>
-    createTokens({ secret, publicKeys: [PUBLIC_KEY], nowMs: () => now });
+  const tokensWith = (secret: string) => createTokens({ secret, publicKeys: [PUBLIC_KEY], nowMs: () => now });
   const pass = tokensWith(SECRET).pass(claims) as string;
   t.match(pass, /^[A-Za-z0-9._-]+$/, 'it is a valid subprotocol');
   t.same(tokensWith(SECRET).verify(pass), { ok: true, value: claims });
   t.match(tokensWith(`${SECRET}, another`).verify(pass), { ok: false, error: { code: 'unauthenticated' } });
   now += LIMITS.passTtlMs;
-  t.match(tokensWith(SECRET).verify(pass), { ok: false, error: { code: 'token_expired' } });
+  const expired = { ok: false, error: { code: 'token_expired' } };
+  t.match(tokensWith(SECRET).verify(pass), expired);
   now = claims.exp * 1000 - 10;
   const last = tokensWith(SECRET).pass(claims) as string;
   now += 10;
-  t.match(
-    tokensWith(SECRET).verify(last),
-    { ok: false, error: { code: 'token_expired' } },
-    'it expires with its token',
-  );
+  t.match(tokensWith(SECRET).verify(last), expired, 'it expires with its token');
 });
 
 t.test('only engines with a secret and public keys issue passes (W-5.4)', async (t) => {
@@ -40,17 +36,8 @@ t.test('forged and malformed passes are rejected', async (t) => {
   const pass = passes.mint(claims);
   const [head, body, mark] = pass.split('.') as [string, string, string];
   const forged = Buffer.from(JSON.stringify(['show', 'host', 'Host', 'host', 10_000, 60_000])).toString('base64url');
-  for (const wrong of [
-    `${head}.${forged}.${mark}`,
-    `${head}.${body}.`,
-    `${head}.${body}`,
-    `${head}.`,
-    'pass1.',
-    `${pass}A`,
-    'pass1..',
-    `pass1.${'x'.repeat(500)}.y`,
-  ]) {
+  const changed = [`${head}.${forged}.${mark}`, `${head}.${body}.`, `${head}.${body}`, `${head}.`, `${pass}A`];
+  for (const wrong of [...changed, 'pass1.', 'pass1..', `pass1.${'x'.repeat(500)}.y`])
     t.match(passes.verify(wrong), { ok: false, error: { code: 'unauthenticated' } }, wrong.slice(0, 40));
-  }
   t.equal(createTokens({ secret: SECRET, nowMs: () => 0 }).verify(`${body}.${mark}.`).ok, false);
 });

@@ -12,18 +12,17 @@ const PATHS = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ];
 
-/** Returns the path of a browser, or null. STAMPEDE_CHROMIUM overrides it; empty means none. */
-export function findChromium(): string | null {
-  const configured = process.env.STAMPEDE_CHROMIUM;
-  const places = configured === undefined ? PATHS : [configured];
-  return places.find((place) => place !== '' && existsSync(place)) ?? null;
-}
+/** STAMPEDE_CHROMIUM overrides the paths; empty means none. */
+const configured = process.env.STAMPEDE_CHROMIUM;
+const places = configured === undefined ? PATHS : [configured];
+const executablePath = places.find((place) => place !== '' && existsSync(place)) ?? '';
 
-export async function launchChromium(t: Test, executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
-  });
+/** The reason to skip tests that need a browser, or false. */
+export const skip = executablePath === '' ? 'no Chromium found: install it or set STAMPEDE_CHROMIUM' : false;
+
+export async function launchChromium(t: Test): Promise<Browser> {
+  const args = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'];
+  const browser = await chromium.launch({ executablePath, args });
   t.teardown(() => browser.close());
   return browser;
 }

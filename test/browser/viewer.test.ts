@@ -2,21 +2,11 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
-import { findChromium, launchChromium, pageScripts } from './chromium.ts';
-
-const executablePath = findChromium();
-const skip = executablePath === null ? 'no Chromium found: install it or set STAMPEDE_CHROMIUM' : false;
-
-async function joinAs(page: Page, url: string, name: string): Promise<void> {
-  await page.goto(url);
-  await page.getByLabel('Your name in the chat').fill(name);
-  await page.getByRole('button', { name: 'Join', exact: true }).click();
-  await page.getByText('Connected', { exact: true }).waitFor();
-}
+import { launchChromium, pageScripts, skip } from './chromium.ts';
 
 t.test('two viewers take part in a sale', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
-  const browser = await launchChromium(t, executablePath ?? '');
+  const browser = await launchChromium(t);
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const errors: string[] = [];
   const open = async (name: string): Promise<Page> => {
@@ -24,7 +14,10 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
     page.setDefaultTimeout(8_000);
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
     page.on('pageerror', (error) => errors.push(error.message));
-    await joinAs(page, `${engine.controlUrl}/watch/${SHOW}`, name);
+    await page.goto(`${engine.controlUrl}/watch/${SHOW}`);
+    await page.getByLabel('Your name in the chat').fill(name);
+    await page.getByRole('button', { name: 'Join', exact: true }).click();
+    await page.getByText('Connected', { exact: true }).waitFor();
     return page;
   };
   const ana = await open('Ana');
@@ -42,23 +35,11 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   });
 
   await engine.office.pin(SHOW, 'tee');
-  await engine.office.createSale(
-    SHOW,
-    {
-      id: 'flash',
-      title: 'Evening drop',
-      currency: 'EUR',
-      perBuyer: 1,
-      holdMs: 15_000,
-      opensInMs: 3_000,
-      durationMs: 60_000,
-      skus: [
-        { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 1 },
-        { sku: 'CAP', product: 'cap', price: 900, quantity: 5 },
-      ],
-    },
-    'k-flash',
-  );
+  const tee = { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 1 };
+  const cap = { sku: 'CAP', product: 'cap', price: 900, quantity: 5 };
+  const times = { holdMs: 15_000, opensInMs: 3_000, durationMs: 60_000 };
+  const sale = { id: 'flash', title: 'Evening drop', currency: 'EUR', perBuyer: 1, ...times, skus: [tee, cap] };
+  await engine.office.createSale(SHOW, sale, 'k-flash');
 
   await t.test('before the opening the button shows the countdown and does nothing', async (t) => {
     const button = ana.locator('button[data-sku="TEE-M"]');
@@ -75,10 +56,8 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   await t.test('after the opening a unit is held once, and other viewers may join the waitlist', async (t) => {
     await ana.getByText('Open now, closes in').waitFor();
     await ana.locator('button[data-sku="TEE-M"]').click();
-    const hold = ana.locator('.hold[data-state="held"]');
-    await hold.waitFor();
-    const time = async (): Promise<number> =>
-      Number((await hold.locator('.hold-time').textContent())?.replace('0:', ''));
+    const timeOfHold = ana.locator('.hold[data-state="held"] .hold-time');
+    const time = async (): Promise<number> => Number((await timeOfHold.textContent())?.replace('0:', ''));
     const before = await time();
     await ana.waitForTimeout(1_200);
     t.ok((await time()) < before, 'the time runs down');
@@ -112,7 +91,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
 
 t.test('a guest on a phone, and an unknown show', { skip }, async (t) => {
   const engine = await startLiveEngine(t, { scripts: pageScripts() });
-  const browser = await launchChromium(t, executablePath ?? '');
+  const browser = await launchChromium(t);
   const phone = await browser.newPage({ viewport: { width: 390, height: 780 } });
   phone.setDefaultTimeout(8_000);
   await phone.goto(`${engine.controlUrl}/watch/${SHOW}`);

@@ -3,54 +3,17 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
-import { WebSocket } from 'ws';
-import { type ClientEvents, type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
-import type { ClientMessage, Frame, ReservationView, ServerMessage } from '../../src/protocol/messages.ts';
-import { type ScriptedServer, startScriptedServer, type Visit, WELCOME } from './scripted-server.ts';
+import t from 'tap';
+import type { ClientEvents, StampedeClient } from '../../src/client/index.ts';
+import type { ClientMessage, ServerMessage } from '../../src/protocol/messages.ts';
+import { holdView } from '../support/show-view.ts';
+import { announcements, frame, join, joined, serve, type Visit, WELCOME } from './scripted-server.ts';
 
 const ITEM = { sale: 'flash', lines: [{ sku: 'A', qty: 1 }] };
-const RESERVATION: ReservationView = {
-  ...ITEM,
-  id: 'r1',
-  user: 'u1',
-  state: 'held',
-  amount: 100,
-  currency: 'EUR',
-  createdAt: 1,
-  heldUntil: 60_001,
-};
-
-type Script = Parameters<typeof startScriptedServer>[0];
 type Status = StampedeClient['status'];
-
-async function serve(t: Test, script: Script = {}): Promise<ScriptedServer> {
-  const server = await startScriptedServer(script);
-  t.teardown(() => server.close());
-  return server;
-}
-
-/** Connects without jitter. */
-function join(t: Test, url: string, more: Partial<ClientOptions> = {}): StampedeClient {
-  const client = connect({ url, show: 'demo', token: 'abc.def', WebSocket, random: () => 0, ...more });
-  t.teardown(() => client.close());
-  return client;
-}
 
 const next = <Type extends keyof ClientEvents>(client: StampedeClient, type: Type): Promise<ClientEvents[Type]> =>
   new Promise((resolve) => client.once(type, resolve));
-
-/** Serves a script and connects a client that has its welcome. */
-async function joined(
-  t: Test,
-  script: Script = {},
-  more: Partial<ClientOptions> = {},
-): Promise<{ server: ScriptedServer; client: StampedeClient }> {
-  const server = await serve(t, script);
-  const client = join(t, server.url, more);
-  await next(client, 'welcome');
-  return { server, client };
-}
 
 async function status(client: StampedeClient, at: Status['at']): Promise<Status> {
   while (client.status.at !== at) await next(client, 'status');
@@ -61,11 +24,8 @@ const ok = ({ id }: ClientMessage, data: Record<string, unknown>): ServerMessage
   ({ t: 'ok', id, at: 1, data }) as ServerMessage;
 const error = ({ id }: ClientMessage, code: string, more: object = {}): ServerMessage =>
   ({ t: 'error', id, at: 1, code, message: code, ...more }) as ServerMessage;
-const frame = (more: Partial<Frame>): ServerMessage => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
-const announcements = (...offsets: number[]): ServerMessage =>
-  frame({ events: offsets.map((offset) => ({ offset, at: 1, type: 'announcement', data: { text: `n${offset}` } })) });
-const reserves = (server: ScriptedServer) =>
-  server.visits.flatMap(({ received }) => received).flatMap((message) => (message.t === 'reserve' ? [message] : []));
+const reserves = ({ visits }: { visits: Visit[] }) =>
+  visits.flatMap(({ received }) => received).flatMap((message) => (message.t === 'reserve' ? [message] : []));
 
 t.test('a client joins with subprotocol and token and learns its identity', async (t) => {
   const server = await serve(t);
@@ -83,9 +43,7 @@ t.test('a client joins with subprotocol and token and learns its identity', asyn
 
 t.test('a lost connection is resumed at its position, and the model is kept (I7, R-1)', async (t) => {
   const resumed = { ...WELCOME, snapshot: undefined as never, resumed: true };
-  const { server, client } = await joined(t, {
-    greet: (visit, index) => visit.say(index === 0 ? WELCOME : resumed),
-  });
+  const { server, client } = await joined(t, { greet: (visit, index) => visit.say(index === 0 ? WELCOME : resumed) });
   server.visits[0]?.say(announcements(4));
   server.visits[0]?.say(frame({ chat: [[20, 1, [[0, 0, 'x', 'y']]]] }));
   await next(client, 'chat');
@@ -97,22 +55,15 @@ t.test('a lost connection is resumed at its position, and the model is kept (I7,
 });
 
 t.test('a reserve whose reply was lost is repeated with the same key (I4, Q-5.4)', async (t) => {
-  let connections = 0;
-  const { server, client } = await joined(t, {
-    greet: (visit) => {
-      connections += 1;
-      visit.say(WELCOME);
-    },
-    onMessage: (visit, message) => {
-      if (connections === 1) visit.socket.terminate();
-      else visit.say(ok(message, { reservation: RESERVATION, replayed: true }));
-    },
-  });
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    if (server.visits.length === 1) visit.socket.terminate();
+    else visit.say(ok(message, { reservation: holdView('r1', ITEM), replayed: true }));
+  };
+  const { server, client } = await joined(t, { onMessage });
   t.match(await client.reserve(ITEM), { ok: true, value: { replayed: true, reservation: { id: 'r1' } } });
   const sent = reserves(server);
-  t.equal(sent.length, 2);
-  t.equal(new Set(sent.map(({ key }) => key)).size, 1, 'one key');
-  t.equal(new Set(sent.map(({ id }) => id)).size, 2, 'two request ids');
+  const [keys, ids] = [new Set(sent.map(({ key }) => key)), new Set(sent.map(({ id }) => id))];
+  t.same([sent.length, keys.size, ids.size], [2, 1, 2], 'two requests with one key and two ids');
   t.equal(client.model.reservations.get('r1')?.state, 'held');
 });
 

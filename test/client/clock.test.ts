@@ -30,9 +30,8 @@ t.test('the true time is within the stated error for any asymmetric delay (I5, T
 });
 
 t.test('the exchange with the smallest error is used, and errors grow with drift (T-2.1)', async (t) => {
-  let local = 0;
+  let local = 10;
   const clock = new ServerClock(() => local);
-  local = 10;
   clock.add(0, 505, 505, 10);
   t.equal(clock.read().errorMs, 5.5);
   local = 1_000;
@@ -48,14 +47,12 @@ t.test('the exchange with the smallest error is used, and errors grow with drift
 t.test('waits double up to a bound, are jittered, and start again after a reset (X-2.2)', async (t) => {
   let drawn = 0.999;
   const backoff = new Backoff({ firstMs: 500, maxMs: 30_000, random: () => drawn });
-  t.same(
-    [1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => Math.round(backoff.nextMs() / 100) * 100),
-    [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000],
-  );
+  const next = (): number => Math.round(backoff.nextMs() / 100) * 100;
+  for (const waitMs of [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]) t.equal(next(), waitMs);
   drawn = 0;
   t.equal(backoff.nextMs(), 0);
   t.equal(backoff.nextMs(2_500), 2_500, 'not before the time of the server');
   backoff.reset();
   drawn = 0.999;
-  t.equal(Math.round(backoff.nextMs() / 100) * 100, 500);
+  t.equal(next(), 500);
 });

@@ -5,11 +5,7 @@ import { until } from '../support/until.ts';
 
 t.test('authors see messages above the display cap, and removed messages disappear (C-5.2, C-10.1)', async (t) => {
   const engine = await startLiveEngine(t);
-  const clients = await Promise.all([
-    engine.join('ana', { variant: 'json' }),
-    engine.join('bo', { variant: 'msgpack' }),
-  ]);
-  const [ana, bo] = clients as [(typeof clients)[number], (typeof clients)[number]];
+  const [ana, bo] = [await engine.join('ana', { variant: 'json' }), await engine.join('bo', { variant: 'msgpack' })];
   let missed = 0;
   bo.on('missed', (count) => {
     missed += count;
@@ -26,13 +22,10 @@ t.test('authors see messages above the display cap, and removed messages disappe
   t.same(own.sort(), ['ana: one', 'ana: three', 'ana: two'], 'the author sees all');
   t.equal(bo.model.lastChat, 3, 'the position prevents a second report');
   t.ok((await engine.store.removeChat(SHOW, shown)).ok);
-  await until(() => clients.every(({ model }) => !model.chat.some(({ id }) => shown.includes(id))), 'removed');
+  await until(() => [ana, bo].every(({ model }) => !model.chat.some(({ id }) => shown.includes(id))), 'removed');
   t.equal((await engine.join('cy')).model.chat.length, 0);
   t.ok((await engine.store.mute(SHOW, 'bo', 60_000)).ok);
   let refused = await bo.chat('may I?');
-  for (let tries = 0; refused.ok && tries < 5; tries += 1) {
-    await sleep(200);
-    refused = await bo.chat('may I?');
-  }
+  for (let tries = 0; refused.ok && tries < 5; tries += 1) refused = await sleep(200).then(() => bo.chat('may I?'));
   t.match(refused, { ok: false, error: { code: 'muted' } });
 });

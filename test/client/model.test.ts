@@ -1,87 +1,28 @@
 import t from 'tap';
 import { Model } from '../../src/client/model.ts';
-import type {
-  ChatGroup,
-  Frame,
-  ReservationView,
-  SaleStateView,
-  SaleView,
-  ShowEvent,
-  Snapshot,
-  Welcome,
-} from '../../src/protocol/messages.ts';
-import { showView } from '../support/show-view.ts';
+import type { ChatGroup, Frame, ReservationView, SaleView, ShowEvent, Snapshot } from '../../src/protocol/messages.ts';
+import { holdView, saleView, showView } from '../support/show-view.ts';
+import { announcements, frame, WELCOME } from './scripted-server.ts';
 
-const sale = (rev: number, left: number, more: Partial<SaleView> = {}): SaleView => ({
-  id: 'flash',
-  title: 'Flash',
-  state: 'scheduled',
-  opensAt: 1000,
-  closesAt: 2000,
-  holdMs: 15_000,
-  perBuyer: 2,
-  currency: 'EUR',
-  rev,
-  skus: [
-    { sku: 'A', product: 'p', price: 100, left },
-    { sku: 'B', product: 'p', price: 100, left: 7 },
-  ],
-  ...more,
-});
-const saleState = (rev: number, closesAt: number, left: number): SaleStateView => ({
-  id: 'flash',
-  rev,
-  state: 'open',
-  opensAt: 1000,
-  closesAt,
-  left: { A: left },
-});
-const snapshot = (offset: number, more: Partial<Snapshot> = {}): Snapshot => ({
-  epoch: 'e1',
+const units = (sku: string, left: number) => ({ sku, product: 'p', price: 100, left });
+const sale = (rev: number, left: number, state: SaleView['state'] = 'scheduled'): SaleView =>
+  saleView({ id: 'flash', title: 'Flash', state, rev, skus: [units('A', left), units('B', 7)] });
+const OPEN = { id: 'flash', state: 'open', opensAt: 1000 } as const;
+const saleState = (rev: number, closesAt: number, left: number) => ({ ...OPEN, rev, closesAt, left: { A: left } });
+const snapshot = (offset: number, epoch = 'e1'): Snapshot => ({
+  epoch,
   offset,
   products: [{ id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'A' }, { sku: 'B' }] }],
   sales: [sale(5, 10)],
   state: { viewers: 3, hearts: 9 },
-  show: showView({ id: 's', brands: [{ id: 'b', name: 'B' }] }),
-  ...more,
+  show: showView(),
 });
-const welcome = (more: Partial<Welcome> = {}, reservations: ReservationView[] = []): Welcome => ({
-  t: 'welcome',
-  v: 1,
-  at: 1,
-  node: 'n',
-  epoch: 'e1',
-  offset: 4,
-  chat: [],
-  you: { user: 'u', name: 'U', role: 'buyer', expiresAt: null, reservations, waits: [] },
-  limits: { frameBytes: 1, chatChars: 1, chatPerSecond: 1, requestsPerSecond: 1, heartbeatMs: 1, idleMs: 1 },
-  ...more,
-});
-const frame = (more: Partial<Frame>): Frame => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
-const event = (offset: number, type: ShowEvent['type'], data: Record<string, unknown>): ShowEvent => ({
-  offset,
-  at: 1,
-  type,
-  data,
-});
-const announcements = (...offsets: number[]): Partial<Frame> => ({
-  events: offsets.map((offset) => event(offset, 'announcement', { text: `n${offset}` })),
-});
+const event = (offset: number, type: ShowEvent['type'], data: ShowEvent['data']) => ({ offset, at: 1, type, data });
 const chat = (firstId: number, ...items: ChatGroup[2]): Partial<Frame> => ({ chat: [[firstId, 1000, items]] });
-const hold = (state: ReservationView['state'], id = 'r1'): ReservationView => ({
-  id,
-  sale: 'flash',
-  user: 'u',
-  state,
-  lines: [{ sku: 'A', qty: 1 }],
-  amount: 100,
-  currency: 'EUR',
-  createdAt: 1,
-  heldUntil: 15_001,
-});
+const hold = (state: ReservationView['state'], id = 'r1') => holdView(id, { state });
 const newModel = (): Model => {
   const model = new Model();
-  model.applyWelcome(welcome({ snapshot: snapshot(4) }));
+  model.applyWelcome({ ...WELCOME, offset: 4, snapshot: snapshot(4) });
   return model;
 };
 
@@ -114,11 +55,11 @@ t.test('the newest revision of a sale wins in any order (S-2.2, S-2.3)', async (
   t.match(model.sales.get('flash'), { rev: 9, state: 'open', closesAt: 3000, title: 'Flash' });
   const left = () => model.sales.get('flash')?.skus.map((sku) => sku.left);
   t.same(left(), [2, 7], 'unchanged units stay');
-  const opened = event(5, 'sale.opened', { sale: sale(7, 10, { state: 'open' }) });
+  const opened = event(5, 'sale.opened', { sale: sale(7, 10, 'open') });
   model.applyFrame(frame({ state: { sales: [saleState(8, 2000, 9)] }, events: [opened] }));
   t.match(model.sales.get('flash'), { rev: 9, closesAt: 3000 });
   t.same(left(), [2, 7]);
-  model.applyFrame(frame({ events: [event(6, 'sale.ended', { sale: sale(12, 1, { state: 'ended' }) })] }));
+  model.applyFrame(frame({ events: [event(6, 'sale.ended', { sale: sale(12, 1, 'ended') })] }));
   t.match(model.sales.get('flash'), { rev: 12, state: 'ended' });
 });
 
@@ -155,7 +96,8 @@ t.test('an ended hold stays ended (I3)', async (t) => {
   model.applyReservation(hold('held'));
   t.equal(model.reservations.get('r1')?.state, 'expired');
   model.applyReservation(hold('held', 'r2'));
-  model.applyWelcome(welcome({ resumed: true }, [hold('confirmed', 'r3')]));
+  const { snapshot: _, ...resumed } = WELCOME;
+  model.applyWelcome({ ...resumed, you: { ...WELCOME.you, reservations: [hold('confirmed', 'r3')] }, resumed: true });
   t.same([...model.reservations.keys()].sort(), ['r1', 'r3'], 'a welcome replaces live holds; ended ones stay');
   for (let i = 0; i < 100; i += 1) model.applyReservation(hold('released', `old${i}`));
   t.ok(model.reservations.size <= 25, 'the reservations are bounded');
@@ -170,11 +112,8 @@ t.test('empty groups, removed messages and own left-out messages (C-5.2, C-7.1, 
   model.applyFrame(frame({ events: [event(5, 'chat.removed', { ids: [first + 4, first + 20] })] }));
   t.same(model.chat, []);
   const late = model.applyFrame(frame(chat(first + 20, [0, 0, 'a', 'late'], [1, 0, 'a', 'next'])));
-  t.same(
-    late.chat.map(({ text }) => text),
-    ['next'],
-    'a removed message that arrives later is ignored',
-  );
+  const texts = late.chat.map(({ text }) => text);
+  t.same(texts, ['next'], 'a removed message that arrives later is ignored');
   const own = { id: first + 30, at: 1, name: 'me', text: 'only for me', mark: 0 };
   t.same([model.addOwnChat(own), model.addOwnChat(own)], [true, false]);
   t.equal(model.lastChat, first + 21, 'earlier messages of others may still arrive');
@@ -189,7 +128,7 @@ t.test('a snapshot replaces everything; a frame of an unknown epoch is a gap (E-
   model.applyFrame(frame({ snapshot: snapshot(9), ...hi }));
   t.equal(model.chat.length, 1, 'recent chat comes with the snapshot');
   t.equal(model.applyFrame(frame({ epoch: 'e2' })).gap, true);
-  const next = frame({ epoch: 'e2', snapshot: snapshot(1, { epoch: 'e2' }) });
+  const next = frame({ epoch: 'e2', snapshot: snapshot(1, 'e2') });
   t.match(model.applyFrame(next), { snapshot: true, gap: false });
   t.same([model.epoch, model.offset, model.lastChat], ['e2', 1, 0], 'chat ids start again');
 });

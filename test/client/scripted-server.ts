@@ -1,8 +1,10 @@
 /** A WebSocket server that follows a script, for situations that a gateway does not produce. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { type WebSocket, WebSocketServer } from 'ws';
-import type { ClientMessage, ServerMessage, Welcome } from '../../src/protocol/messages.ts';
+import type { Test } from 'tap';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
+import type { ClientMessage, Frame, ServerMessage, Welcome } from '../../src/protocol/messages.ts';
 import { showView } from '../support/show-view.ts';
 
 export interface Visit {
@@ -18,7 +20,6 @@ export interface ScriptedServer {
   readonly visits: Visit[];
   /** Resolves with the connection of this index. */
   visit(index: number): Promise<Visit>;
-  close(): Promise<void>;
 }
 
 export const WELCOME: Welcome = {
@@ -30,35 +31,27 @@ export const WELCOME: Welcome = {
   offset: 3,
   chat: [],
   you: { user: 'u1', name: 'Ana', role: 'buyer', expiresAt: null, reservations: [], waits: [] },
-  limits: {
-    frameBytes: 16384,
-    chatChars: 280,
-    chatPerSecond: 3,
-    requestsPerSecond: 20,
-    heartbeatMs: 25_000,
-    idleMs: 60_000,
-  },
-  snapshot: {
-    epoch: 'e1',
-    offset: 3,
-    products: [],
-    sales: [],
-    state: {},
-    show: showView({ id: 'demo', title: 'Demo' }),
-  },
+  limits: { frameBytes: 1, chatChars: 1, chatPerSecond: 1, requestsPerSecond: 1, heartbeatMs: 25_000, idleMs: 60_000 },
+  snapshot: { epoch: 'e1', offset: 3, products: [], sales: [], state: {}, show: showView({ title: 'Demo' }) },
 };
 
+export const frame = (more: Partial<Frame>): Frame => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
+/** Returns a frame of announcements with these offsets; the text is `n` and the offset. */
+export const announcements = (...offsets: number[]): Frame =>
+  frame({ events: offsets.map((offset) => ({ offset, at: 1, type: 'announcement', data: { text: `n${offset}` } })) });
+
 /** `greet` runs for every connection, `onMessage` for every message except clock exchanges. */
-export async function startScriptedServer(
-  script: {
-    greet?: (visit: Visit, index: number) => void;
-    onMessage?: (visit: Visit, message: ClientMessage) => void;
-  } = {},
-): Promise<ScriptedServer> {
-  const server = new WebSocketServer({
-    port: 0,
-    host: '127.0.0.1',
-    handleProtocols: (offered) => [...offered][0] ?? false,
+interface Script {
+  greet?: (visit: Visit, index: number) => void;
+  onMessage?: (visit: Visit, message: ClientMessage) => void;
+}
+
+export async function serve(t: Test, script: Script = {}): Promise<ScriptedServer> {
+  const handleProtocols = (offered: Set<string>): string | false => [...offered][0] ?? false;
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols });
+  t.teardown(async () => {
+    for (const socket of server.clients) socket.terminate();
+    await new Promise((closed) => server.close(closed));
   });
   await once(server, 'listening');
   const visits: Visit[] = [];
@@ -92,9 +85,20 @@ export async function startScriptedServer(
         await new Promise<void>((wake) => waiting.push(wake));
       }
     },
-    async close() {
-      for (const socket of server.clients) socket.terminate();
-      await new Promise((closed) => server.close(closed));
-    },
   };
+}
+
+/** Connects without jitter. */
+export function join(t: Test, url: string, more: Partial<ClientOptions> = {}): StampedeClient {
+  const client = connect({ url, show: 'demo', token: 'abc.def', WebSocket, random: () => 0, ...more });
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** Serves a script and connects a client that has its welcome. */
+export async function joined(t: Test, script: Script = {}, more: Partial<ClientOptions> = {}) {
+  const server = await serve(t, script);
+  const client = join(t, server.url, more);
+  await new Promise((resolve) => client.once('welcome', resolve));
+  return { server, client };
 }

@@ -1,13 +1,10 @@
 /** Rules of SPEC.md for clients that no other test proves: the SDK keeps them. */
 import t, { type Test } from 'tap';
-import { WebSocket } from 'ws';
 import { monotonicNowMs } from '../../src/client/clock.ts';
-import { connect, type StampedeClient } from '../../src/client/index.ts';
+import type { StampedeClient } from '../../src/client/index.ts';
 import { Model } from '../../src/client/model.ts';
-import type { Frame, ServerMessage, Welcome } from '../../src/protocol/index.ts';
-import { startScriptedServer, type Visit, WELCOME } from './scripted-server.ts';
-
-const frame = (more: Partial<Frame>): Frame => ({ t: 'frame', at: 1, epoch: 'e1', ...more });
+import type { ServerMessage, Welcome } from '../../src/protocol/index.ts';
+import { frame, joined, type Visit, WELCOME } from './scripted-server.ts';
 
 function newModel(): Model {
   const model = new Model();
@@ -31,25 +28,16 @@ t.test('entries of unknown sales are ignored; chat with an unknown mark is shown
   t.match(model.chat, [{ name: 'ann', text: 'hi' }]);
 });
 
+type Reply = (visit: Visit, message: { t: string; id: string }) => void;
+
 /** A client of a server that sends `welcome` and then calls `onMessage` for each message. */
-async function join(
-  t: Test,
-  welcome: Welcome,
-  onMessage: (visit: Visit, message: { t: string; id: string }) => void,
-): Promise<StampedeClient> {
-  const server = await startScriptedServer({
-    greet: (visit) => {
-      visit.socket.removeAllListeners('message');
-      visit.socket.on('message', (data) => onMessage(visit, JSON.parse(String(data))));
-      visit.say(welcome);
-    },
-  });
-  t.teardown(() => server.close());
-  const options = { url: server.url, show: 'demo', token: 'a.b', random: () => 0, requestTimeoutMs: 200 };
-  const client = connect({ ...options, WebSocket });
-  t.teardown(() => client.close());
-  await new Promise((resolve) => client.once('welcome', resolve));
-  return client;
+async function join(t: Test, welcome: Welcome, onMessage: Reply): Promise<StampedeClient> {
+  const greet = (visit: Visit): void => {
+    visit.socket.removeAllListeners('message');
+    visit.socket.on('message', (data) => onMessage(visit, JSON.parse(String(data))));
+    visit.say(welcome);
+  };
+  return (await joined(t, { greet }, { requestTimeoutMs: 200 })).client;
 }
 
 t.test('unknown messages, events and fields are ignored (M-1.3)', async (t) => {
@@ -63,21 +51,18 @@ t.test('unknown messages, events and fields are ignored (M-1.3)', async (t) => {
   t.same([client.model.offset, client.stats.connects, client.stats.gaps], [4, 1, 0]);
 });
 
-t.test(
-  'the clock is exchanged four times, then once per heartbeat; silence reconnects (T-3.1, K-1.2, K-1.3)',
-  async (t) => {
-    const welcome = { ...WELCOME, limits: { ...WELCOME.limits, heartbeatMs: 100 } };
-    let exchanges = 0;
-    const client = await join(t, welcome, (visit, { id }) => {
-      exchanges += 1;
-      if (exchanges <= 8) visit.say({ t: 'ok', id, at: 1, data: { received: Date.now(), sent: Date.now() } });
-    });
-    const startedMs = performance.now();
-    while (client.stats.connects < 2) await new Promise((resolve) => client.once('welcome', resolve));
-    t.ok(exchanges >= 9, 'the ninth gets no reply');
-    t.ok(performance.now() - startedMs < 4_000);
-  },
-);
+t.test('four clock exchanges, then one per heartbeat; silence reconnects (T-3.1, K-1.2, K-1.3)', async (t) => {
+  const welcome = { ...WELCOME, limits: { ...WELCOME.limits, heartbeatMs: 100 } };
+  let exchanges = 0;
+  const client = await join(t, welcome, (visit, { id }) => {
+    exchanges += 1;
+    if (exchanges <= 8) visit.say({ t: 'ok', id, at: 1, data: { received: Date.now(), sent: Date.now() } });
+  });
+  const startedMs = performance.now();
+  while (client.stats.connects < 2) await new Promise((resolve) => client.once('welcome', resolve));
+  t.ok(exchanges >= 9, 'the ninth gets no reply');
+  t.ok(performance.now() - startedMs < 4_000);
+});
 
 t.test('the local clock does not follow the wall clock (T-2.3)', async (t) => {
   const { now } = Date;

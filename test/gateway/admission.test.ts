@@ -1,11 +1,12 @@
 /** Limits on new connections. A refused upgrade costs little and gets a random retry delay. */
-import t, { type Test } from 'tap';
+import type { Test } from 'tap';
 import { createGateway } from '../../src/gateway/index.ts';
 import { LIMITS } from '../../src/limits.ts';
+import { times } from '../support/store-fixture.ts';
 import { type RawUpgrade, rawUpgrade, refusedUpgrade } from './client.ts';
-import { gatewayDeps, type Node, optionsOf, startWorld, until, type World } from './harness.ts';
+import { gatewayDeps, type Node, optionsOf, test, until, type World } from './harness.ts';
 
-const JSON_PROTOCOL = 'stampede.v1.json';
+const FORGED = ['stampede.v1.json', 'token.forged'];
 
 /** Returns a function that upgrades and returns the HTTP status. The sockets stay open. */
 function upgrader(t: Test, world: World, { port }: Node): (upgrade?: Partial<RawUpgrade>) => Promise<number> {
@@ -16,8 +17,7 @@ function upgrader(t: Test, world: World, { port }: Node): (upgrade?: Partial<Raw
   };
 }
 
-t.test('a full node refuses before it checks the token, and accepts again after a viewer left (H-4.2)', async (t) => {
-  const world = await startWorld(t);
+test('a full node refuses before it checks the token, and accepts after a viewer left (H-4.2)', async (t, world) => {
   let verified = 0;
   const verify = () => {
     verified += 1;
@@ -30,13 +30,9 @@ t.test('a full node refuses before it checks the token, and accepts again after 
   const guest = { node: { url: `ws://127.0.0.1:${port}` }, token: null };
   const [first] = await world.joinMany(2, () => guest);
 
-  const refusals = await Promise.all(
-    Array.from({ length: 20 }, () =>
-      refusedUpgrade(`${guest.node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged'], {
-        headers: { origin: 'https://anywhere' },
-      }),
-    ),
-  );
+  const headers = { origin: 'https://anywhere' };
+  const url = `${guest.node.url}/v1/shows/${world.show}`;
+  const refusals = await Promise.all(times(20, () => refusedUpgrade(url, FORGED, { headers })));
   for (const { status, body, headers } of refusals) {
     t.match([status, body.code], [503, 'at_capacity']);
     t.match(headers, { 'retry-after': /^[1-5]$/ });
@@ -50,24 +46,18 @@ t.test('a full node refuses before it checks the token, and accepts again after 
   await world.join(guest);
 });
 
-t.test('a node refuses more joins per second than its limit', async (t) => {
-  const world = await startWorld(t);
+test('a node refuses more joins per second than its limit', async (t, world) => {
   const node = await world.addNode({ limits: { joinsPerSecond: 1 } });
   const upgrade = upgrader(t, world, node);
   t.equal(await upgrade(), 101);
-  const forged = await Promise.all(
-    Array.from({ length: 10 }, () =>
-      refusedUpgrade(`${node.url}/v1/shows/${world.show}`, [JSON_PROTOCOL, 'token.forged']),
-    ),
-  );
+  const forged = await Promise.all(times(10, () => refusedUpgrade(`${node.url}/v1/shows/${world.show}`, FORGED)));
   const early = forged.filter(({ status }) => status === 503);
   t.ok(early.length > 0, `${early.length} of 10 were refused by the rate`);
   for (const { body, headers } of early) t.match([body.code, headers['retry-after']], ['overloaded', /^[1-5]$/]);
   await until(async () => (await upgrade()) === 101, 'a later upgrade is accepted');
 });
 
-t.test('connections per address are limited; headers and the PROXY protocol of strangers are ignored', async (t) => {
-  const world = await startWorld(t);
+test('connections per address are limited; untrusted headers and PROXY protocol are ignored', async (t, world) => {
   const upgrade = upgrader(t, world, await world.addNode({ limits: { perAddressMax: 2 } }));
   t.same([await upgrade(), await upgrade(), await upgrade()], [101, 101, 429]);
   t.equal(await upgrade({ localAddress: '127.0.0.2' }), 101, 'another address');
@@ -78,13 +68,9 @@ t.test('connections per address are limited; headers and the PROXY protocol of s
   t.equal(await upgrade({ prefix }), 429, 'the PROXY protocol is ignored');
 });
 
-t.test('behind trusted proxies, the address is the last one that is not a trusted proxy (H-4.4)', async (t) => {
-  const world = await startWorld(t);
-  const node = await world.addNode({
-    limits: { perAddressMax: 1 },
-    trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8:aaaa::/48'],
-  });
-  const upgrade = upgrader(t, world, node);
+test('behind trusted proxies, the address is the last one that is not a trusted proxy (H-4.4)', async (t, world) => {
+  const trustedProxies = ['127.0.0.1', '10.0.0.0/8', '2001:db8:aaaa::/48'];
+  const upgrade = upgrader(t, world, await world.addNode({ limits: { perAddressMax: 1 }, trustedProxies }));
   const via = (...values: string[]): Promise<number> =>
     upgrade({ headers: values.map((value) => `X-Forwarded-For: ${value}`) });
   for (const [what, status, ...values] of [
@@ -108,8 +94,6 @@ t.test('behind trusted proxies, the address is the last one that is not a truste
     ['no header', 429],
   ] as const)
     t.equal(await via(...values), status, what);
-  t.throws(
-    () => createGateway({ ...gatewayDeps(world), options: optionsOf({ trustedProxies: ['not-an-address'] }) }),
-    'an invalid proxy address is an error',
-  );
+  const invalid = optionsOf({ trustedProxies: ['not-an-address'] });
+  t.throws(() => createGateway({ ...gatewayDeps(world), options: invalid }), 'an invalid proxy address is an error');
 });

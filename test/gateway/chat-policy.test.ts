@@ -1,20 +1,17 @@
 /** The display cap of chat and the removal of messages, over two nodes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
-import type { Client } from './client.ts';
-import { startWorld, until } from './harness.ts';
+import { sorted, times } from '../support/store-fixture.ts';
+import type { Client, Message } from './client.ts';
+import { test, until } from './harness.ts';
 
 const idsOf = (client: Client): number[] => client.chat().map(([id]) => id);
 
-t.test('one sample and all marked chat are shown (C-4.4, C-5.2, C-8.1, C-8.2, C-8.4, C-9.3, R-6.2)', async (t) => {
-  const world = await startWorld(t);
+test('one sample and all marked chat are shown (C-4.4, C-5.2, C-8.1, C-8.2, C-8.4, C-9.3, R-6.2)', async (t, world) => {
   const second = await world.addNode();
   const cap = 20;
   await world.store.updateShow(world.show, { chatShownPerSecond: cap }, 'test');
-  const watchers = [
-    await world.join({ user: 'w1' }),
-    await world.join({ user: 'w2', node: second, encoding: 'msgpack' }),
-  ];
+  const msgpack = { node: second, encoding: 'msgpack' } as const;
+  const watchers = [await world.join({ user: 'w1' }), await world.join({ user: 'w2', ...msgpack })];
   const host = await world.join({ user: 'hostess', role: 'host', node: second });
   const bea = await world.join({ user: 'bea' });
   const writers = await world.joinMany(30, (i) => ({ user: `u${i}`, node: i % 2 ? second : world.node }));
@@ -25,49 +22,33 @@ t.test('one sample and all marked chat are shown (C-4.4, C-5.2, C-8.1, C-8.2, C-
 
   const startedMs = Date.now();
   const marked = [...Array.from({ length: 3 }, () => host.say('look here')), bea.say('mine!')];
-  const replies = await Promise.all(
-    writers.flatMap((client, i) => Array.from({ length: 5 }, (_, n) => client.say(`${i}: ${n}`))),
-  );
+  const replies = await Promise.all(writers.flatMap((client, i) => times(5, (n) => client.say(`${i}: ${n}`))));
   const markedReplies = await Promise.all(marked);
   const seconds = Math.ceil((Date.now() - startedMs) / 1000);
   t.ok([...replies, ...markedReplies].every((reply) => reply.t === 'ok'));
-  t.notOk(
-    markedReplies.some(({ data }) => 'leftOut' in data),
-    'chat of hosts and buyers is always shown',
-  );
-  const shownIds = [...replies, ...markedReplies]
-    .filter(({ data }) => !('leftOut' in data))
-    .map(({ data }) => data.chat)
-    .sort((a, b) => a - b);
-  t.ok(
-    shownIds.length >= cap && shownIds.length <= cap * seconds + 4,
-    `${shownIds.length} shown of 154 in ${seconds} s`,
-  );
-  await until(
-    () => watchers.every((watcher) => watcher.chat().length + watcher.missed() === 154),
-    'shown and missed messages add up',
-  );
+  const isShown = ({ data }: Message): boolean => !('leftOut' in data);
+  t.ok(markedReplies.every(isShown), 'chat of hosts and buyers is always shown');
+  const shownIds = sorted([...replies, ...markedReplies].filter(isShown).map(({ data }) => data.chat));
+  const count = shownIds.length;
+  t.ok(count >= cap && count <= cap * seconds + 4, `${count} shown of 154 in ${seconds} s`);
+  await until(() => watchers.every((w) => w.chat().length + w.missed() === 154), 'shown and missed messages add up');
   for (const watcher of watchers) t.same(idsOf(watcher), shownIds, 'every node shows the same');
 
   const late = await world.connect({ user: 'late', node: second });
   const { epoch, offset } = await late.type('welcome');
   t.same(idsOf(late), shownIds.slice(-50), 'the history contains what was shown');
   const again = await world.connect({ user: 'w1', query: `?epoch=${epoch}&offset=${offset}&chat=0` });
-  await until(() => again.chat().length === shownIds.length, 'a resume brings what was shown');
-  t.equal(again.missed(), 154 - shownIds.length);
+  await until(() => again.chat().length === count, 'a resume brings what was shown');
+  t.equal(again.missed(), 154 - count);
   await sleep(1_100);
   await host.say('quiet again');
-  await until(
-    () => [...watchers, late, again].every((client) => client.lastText() === 'quiet again'),
-    'chat continues',
-  );
-  const missed = [...watchers, late, again].map((client) => client.missed());
-  const dropped = 154 - shownIds.length;
-  t.same(missed, [dropped, dropped, 0, dropped], 'nothing is counted twice');
+  const clients = [...watchers, late, again];
+  await until(() => clients.every((client) => client.lastText() === 'quiet again'), 'chat continues');
+  const missed = clients.map((client) => client.missed());
+  t.same(missed, [154 - count, 154 - count, 0, 154 - count], 'nothing is counted twice');
 });
 
-t.test('messages dropped after the last shown one are reported without further chat (C-9.2)', async (t) => {
-  const world = await startWorld(t);
+test('messages dropped after the last shown one are reported without further chat (C-9.2)', async (t, world) => {
   await world.store.updateShow(world.show, { chatShownPerSecond: 1 }, 'test');
   const ann = await world.join({ user: 'ann' });
   for (let i = 0; i < 4; i++) await ann.say(`${i}`);
@@ -80,8 +61,7 @@ t.test('messages dropped after the last shown one are reported without further c
   t.equal(resumed.missed(), 0, 'a client that has the report does not get it again');
 });
 
-t.test('a removed message disappears from live views, history and resumes on every node (C-10.2)', async (t) => {
-  const world = await startWorld(t);
+test('a removed message disappears from live views, history and resumes on every node (C-10.2)', async (t, world) => {
   const second = await world.addNode();
   const ann = await world.join({ user: 'ann' });
   const bob = await world.join({ user: 'bob', node: second, encoding: 'msgpack' });

@@ -5,28 +5,19 @@ import type { Message } from './client.ts';
 export const isConsecutive = (numbers: readonly number[]): boolean =>
   numbers.every((number, i) => number === (numbers[0] ?? 0) + i);
 
-export interface ReceivedReport {
-  /** Unreported gaps and events out of order. */
-  readonly problems: readonly string[];
-  /** Epochs in order. */
-  readonly epochs: readonly string[];
-  /** Snapshots after the one of the first welcome. */
-  readonly snapshots: number;
-  readonly texts: ReadonlySet<string>;
-  /** Sum of `missed` under the last epoch. */
-  readonly missed: number;
-}
-
 /** @param received all messages of a connection and of those that replaced it. */
-export function checkReceived(received: readonly Message[]): ReceivedReport {
+export function checkReceived(received: readonly Message[]) {
+  /** Unreported gaps and events out of order. */
   const problems: string[] = [];
   const epochs: string[] = [];
   const texts = new Set<string>();
+  /** Snapshots after the one of the first welcome. */
   let snapshots = -1;
   let offset = -1;
   /** Id of the last chat message; null before the first one under this epoch. */
   let chat: number | null = null;
   let gap = 0;
+  /** Sum of `missed` under the last epoch. */
   let missed = 0;
   const checkMissed = (): void => {
     if (gap !== missed) problems.push(`${gap} messages missing, ${missed} reported`);

@@ -2,30 +2,17 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { decode as msgpackDecode, encode as msgpackEncode } from '@msgpack/msgpack';
 import { WebSocket } from 'ws';
-import type {
-  ChatGroup,
-  ReservationView,
-  ShowEvent,
-  Snapshot,
-  StateView,
-  Welcome,
-} from '../../src/protocol/messages.ts';
+import type { ReservationView, ShowEvent, Snapshot, StateView, Welcome } from '../../src/protocol/messages.ts';
 
 /** Any server message, typed as if every field were present. */
-export interface Message {
+export interface Message extends Pick<Welcome, 'v' | 'at' | 'node' | 'epoch' | 'offset' | 'you' | 'chat'> {
   t: string;
   id: string | number;
-  v: number;
-  at: number;
-  node: string;
-  epoch: string;
-  offset: number;
-  you: Welcome['you'];
   snapshot: Snapshot;
   resumed: boolean;
-  chat: ChatGroup[];
   events: ShowEvent[];
   state: Required<StateView>;
   missed: number;
@@ -77,8 +64,6 @@ export class Client {
 
   /** Resolves with the first message, received or future, for which `matches` is true. */
   async find(matches: (message: Message) => boolean, timeoutMs = 5_000): Promise<Message> {
-    const found = this.received.find(matches);
-    if (found !== undefined) return found;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.checks.delete(check);
@@ -92,6 +77,7 @@ export class Client {
         resolve(message);
       };
       this.checks.add(check);
+      check();
     });
   }
 
@@ -137,7 +123,6 @@ export class Client {
     return this.received.flatMap(({ events = [] }) => events);
   }
 
-  /** Sum of all `missed`. */
   missed(): number {
     return this.received.reduce((sum, { missed = 0 }) => sum + missed, 0);
   }
@@ -167,9 +152,7 @@ export async function refusedUpgrade(
       reject(new Error('the upgrade was accepted'));
     });
   });
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  const body = JSON.parse(Buffer.concat(chunks).toString()) as Message;
+  const body = (await json(response)) as Message;
   return { status: response.statusCode ?? 0, body, headers: response.headers };
 }
 
@@ -182,22 +165,15 @@ export interface RawUpgrade {
 }
 
 /** Sends an upgrade request without waiting for the response. */
-export async function sendUpgrade(
-  port: number,
-  { path, headers = [], prefix, localAddress }: RawUpgrade,
-): Promise<Socket> {
+export async function sendUpgrade(port: number, upgrade: RawUpgrade): Promise<Socket> {
+  const { path, headers = [], prefix, localAddress } = upgrade;
   const socket = connect({ host: '127.0.0.1', port, ...(localAddress === undefined ? {} : { localAddress }) });
   socket.on('error', () => {});
   await once(socket, 'connect');
   if (prefix !== undefined) socket.write(prefix);
-  const head = [
-    'Host: x',
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-    'Sec-WebSocket-Version: 13',
-  ];
-  socket.write(`GET ${path} HTTP/1.1\r\n${[...head, ...headers].join('\r\n')}\r\n\r\n`);
+  const head = [`GET ${path} HTTP/1.1`, 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade'];
+  const key = ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'];
+  socket.write(`${[...head, ...key, ...headers].join('\r\n')}\r\n\r\n`);
   return socket;
 }
 

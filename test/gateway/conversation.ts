@@ -13,10 +13,9 @@ export class Conversation {
   readonly announced: string[] = [];
   /** Error codes of chat and announcements. */
   readonly refusals = new Set<string>();
-  #stopped = false;
   readonly #running: Promise<unknown>;
+  #stopped = false;
 
-  /** Runs until `end`. */
   constructor(writers: readonly Client[], store: ConnectedStore, show: string) {
     this.#running = Promise.all([...writers.map((writer, i) => this.#chat(writer, i)), this.#announce(store, show)]);
   }

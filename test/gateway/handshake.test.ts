@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { createGateway } from '../../src/gateway/index.ts';
-import { refusedUpgrade, sendUpgrade } from './client.ts';
-import { gatewayDeps, optionsOf, startWorld, until } from './harness.ts';
-
-const json = 'stampede.v1.json';
+import { times } from '../support/store-fixture.ts';
+import { type Client, refusedUpgrade, sendUpgrade } from './client.ts';
+import { gatewayDeps, optionsOf, startWorld, test, until } from './harness.ts';
 
 t.test('a first viewer is rejected after the upgrade: no such show, or no token (H-8.1, H-8.2)', async (t) => {
   const world = await startWorld(t, { guests: false });
@@ -13,18 +12,15 @@ t.test('a first viewer is rejected after the upgrade: no such show, or no token 
   t.equal((await lost.closed).code, 4203);
   const guest = await world.connect({ token: null });
   t.match(await guest.type('bye'), { code: 4202 }, 'the room is not loaded yet');
-  const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, [json]);
+  const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, ['stampede.v1.json']);
   t.match([refused.status, refused.body], [401, { code: 'unauthenticated' }], 'the room is loaded');
   t.equal(await world.node.metric('connections'), 0);
 });
 
-t.test('100 first viewers join together; requests before the welcome get replies', async (t) => {
-  const world = await startWorld(t);
-  const viewers = await Promise.all(
-    Array.from({ length: 100 }, (_, i) =>
-      world.connect({ user: `u${i}`, role: i % 2 ? 'viewer' : 'buyer', encoding: i % 3 ? 'json' : 'msgpack' }),
-    ),
-  );
+test('100 first viewers join together; requests before the welcome get replies', async (t, world) => {
+  const connect = (i: number): Promise<Client> =>
+    world.connect({ user: `u${i}`, role: i % 2 ? 'viewer' : 'buyer', encoding: i % 3 ? 'json' : 'msgpack' });
+  const viewers = await Promise.all(times(100, connect));
   const replies = await Promise.all(viewers.map((viewer) => viewer.request({ t: 'sync', at: 1 })));
   t.ok(replies.every((reply) => reply.t === 'ok'));
   await Promise.all(viewers.map((viewer) => viewer.type('welcome')));
@@ -33,8 +29,7 @@ t.test('100 first viewers join together; requests before the welcome get replies
   t.ok(viewers.every(({ socket }) => socket.readyState === socket.OPEN));
 });
 
-t.test('the query may carry the token; JSON is the default encoding (H-2.2, H-2.3, H-3.1, H-3.2)', async (t) => {
-  const world = await startWorld(t);
+test('the query may carry the token; JSON is the default encoding (H-2.2, H-2.3, H-3.1, H-3.2)', async (t, world) => {
   const bare = await world.connect({ token: null, protocols: [], query: `?token=${world.token('ann')}` });
   t.equal(bare.socket.protocol, '');
   t.match(await bare.type('welcome'), { you: { user: 'ann', name: 'Name of ann', role: 'buyer', expiresAt: Number } });
@@ -45,15 +40,13 @@ t.test('the query may carry the token; JSON is the default encoding (H-2.2, H-2.
   t.equal(two.socket.protocol, 'stampede.v1.msgpack', 'the first known one');
 });
 
-t.test('a connection is closed when its token expires (H-6)', async (t) => {
-  const world = await startWorld(t);
+test('a connection is closed when its token expires (H-6)', async (t, world) => {
   const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
   t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
   t.equal((await ann.closed).code, 4201);
 });
 
-t.test('the gateway port serves health and readiness; other paths are 404', async (t) => {
-  const world = await startWorld(t);
+test('the gateway port serves health and readiness; other paths are 404', async (t, world) => {
   const base = `http://127.0.0.1:${world.node.port}`;
   t.match(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
   const ready = { ready: true, redis: 'ok', durability: 'everysec', runId: /^[0-9a-f]{40}$/ };
@@ -66,8 +59,7 @@ t.test('the gateway port serves health and readiness; other paths are 404', asyn
   t.equal((await fetch(`${base}/healthz`)).status, 200, 'but healthy');
 });
 
-t.test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8.1)', async (t) => {
-  const world = await startWorld(t);
+test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8.1)', async (t, world) => {
   world.redis.signal('SIGKILL');
   await until(() => world.store.trouble() !== null, 'the node detects it');
   const ann = await world.connect({ user: 'ann' });
@@ -75,8 +67,7 @@ t.test('without Redis, a viewer of a show that is not loaded is closed with a co
   t.equal((await ann.closed).code, 4101);
 });
 
-t.test('a client that disconnects during its upgrade leaves nothing behind', async (t) => {
-  const world = await startWorld(t);
+test('a client that disconnects during its upgrade leaves nothing behind', async (t, world) => {
   const path = `/v1/shows/${world.show}?token=${world.token('ann')}`;
   for (let i = 0; i < 20; i += 1) (await sendUpgrade(world.node.port, { path })).destroy();
   await sleep(100);
@@ -85,8 +76,7 @@ t.test('a client that disconnects during its upgrade leaves nothing behind', asy
   t.equal(await world.node.metric('connections'), 1);
 });
 
-t.test('options that would end the process, and a port in use, are errors', async (t) => {
-  const world = await startWorld(t);
+test('options that would end the process, and a port in use, are errors', async (t, world) => {
   const deps = gatewayDeps(world);
   const create = (port: number, host = '127.0.0.1') => createGateway({ ...deps, options: optionsOf({ port, host }) });
   await t.rejects(create(world.node.port).listen(), { message: /already_exists/ });

@@ -2,14 +2,14 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createSigner } from 'fast-jwt';
 import { pino } from 'pino';
-import type { Test } from 'tap';
+import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createGateway, type Gateway, type GatewayDeps, type GatewayOptions } from '../../src/gateway/index.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
-import { unwrap } from '../support/store-fixture.ts';
+import { times, unwrap } from '../support/store-fixture.ts';
 import { Client, type Encoding } from './client.ts';
 
 export { until } from '../support/until.ts';
@@ -68,10 +68,8 @@ export interface ConnectOptions {
 }
 
 /** Options of a gateway on a free port. */
-export const optionsOf = (more: Partial<GatewayOptions> = {}): GatewayOptions => {
-  const defaults = { host: '127.0.0.1', port: 0, exclusive: true, node: 'test', allowedOrigins: null };
-  return { ...defaults, ...more };
-};
+const DEFAULTS = { host: '127.0.0.1', port: 0, exclusive: true, node: 'test', allowedOrigins: null };
+export const optionsOf = (more: Partial<GatewayOptions> = {}): GatewayOptions => ({ ...DEFAULTS, ...more });
 
 /** Dependencies of a gateway that verifies no token. */
 export const gatewayDeps = ({ store }: Engine): Omit<GatewayDeps, 'options'> => ({
@@ -82,14 +80,17 @@ export const gatewayDeps = ({ store }: Engine): Omit<GatewayDeps, 'options'> => 
   metrics: createMetrics({ processMetrics: false }),
 });
 
-export async function startWorld(
-  t: Test,
-  options: EngineOptions & { redis?: Parameters<typeof startRedis>[0] } = {},
-): Promise<World> {
+type WorldOptions = EngineOptions & { redis?: Parameters<typeof startRedis>[0] };
+
+export async function startWorld(t: Test, options: WorldOptions = {}): Promise<World> {
   const redis = await startRedis(options.redis);
   t.teardown(() => redis.stop());
   return { ...(await startEngine(t, redis.url, options)), redis };
 }
+
+/** Runs a test with a new world. */
+export const test = (name: string, run: (t: Test, world: World) => Promise<void>) =>
+  t.test(name, async (t) => run(t, await startWorld(t)));
 
 /** Starts one node and a show on the Redis or cluster at `url`. */
 export async function startEngine(t: Test, url: string, options: EngineOptions = {}): Promise<Engine> {
@@ -140,27 +141,18 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
     await client.type('welcome');
     return client;
   };
-  return {
-    store,
-    node,
-    show,
-    addNode,
-    token,
-    connect,
-    join,
-    joinMany: (count, options) => Promise.all(Array.from({ length: count }, (_, i) => join(options(i)))),
-    async openSale(spec = {}) {
-      const { quantity = 5, perBuyer = 2, opensInMs, holdMs = 60_000 } = spec;
-      const id = `sale-${randomUUID().slice(0, 8)}`;
-      const skus = [{ sku: 'shirt-m', product: 'shirt', price: 1999, quantity }];
-      const sale = { id, title: 'Flash', currency: 'EUR', perBuyer, holdMs, skus };
-      const times = opensInMs === undefined ? {} : { opensInMs, durationMs: 60_000 };
-      const by = (): { key: string; actor: string } => ({ key: randomUUID(), actor: 'test' });
-      unwrap(await store.createSale(show, { ...sale, ...times }, by()));
-      if (opensInMs === undefined) unwrap(await store.moveSale(show, id, { op: 'open', durationMs: 60_000 }, by()));
-      return id;
-    },
+  const joinMany: Engine['joinMany'] = (count, options) => Promise.all(times(count, (i) => join(options(i))));
+  const openSale: Engine['openSale'] = async ({ quantity = 5, perBuyer = 2, opensInMs, holdMs = 60_000 } = {}) => {
+    const id = `sale-${randomUUID().slice(0, 8)}`;
+    const skus = [{ sku: 'shirt-m', product: 'shirt', price: 1999, quantity }];
+    const sale = { id, title: 'Flash', currency: 'EUR', perBuyer, holdMs, skus };
+    const opening = opensInMs === undefined ? {} : { opensInMs, durationMs: 60_000 };
+    const by = () => ({ key: randomUUID(), actor: 'test' });
+    unwrap(await store.createSale(show, { ...sale, ...opening }, by()));
+    if (opensInMs === undefined) unwrap(await store.moveSale(show, id, { op: 'open', durationMs: 60_000 }, by()));
+    return id;
   };
+  return { store, node, show, addNode, token, connect, join, joinMany, openSale };
 }
 
 async function startShow(store: ConnectedStore, { show, guests = true }: EngineOptions): Promise<string> {

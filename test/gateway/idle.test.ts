@@ -1,18 +1,16 @@
 /** Shows without viewers cost nothing: no Redis command names them, and no timer runs for them. */
 // slow: measures real time
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import { unwrap } from '../support/store-fixture.ts';
-import { startWorld, until } from './harness.ts';
+import { test, until } from './harness.ts';
 
 const SHOWS = 20;
 const QUIET_MS = 2_500;
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
-t.test('idle shows cost a report per node now and then; shows without viewers cost nothing', async (t) => {
-  const world = await startWorld(t);
+test('idle shows cost a report per node now and then; shows without viewers cost nothing', async (t, world) => {
   const shows: string[] = [];
   for (let i = 0; i < SHOWS; i += 1) {
     const { id } = unwrap(await world.store.createShow({ title: `Show ${i}`, guests: true }, 'test'));
@@ -46,8 +44,7 @@ t.test('idle shows cost a report per node now and then; shows without viewers co
   monitor.disconnect();
 });
 
-t.test('a connection has no timer', async (t) => {
-  const world = await startWorld(t);
+test('a connection has no timer', async (t, world) => {
   await world.join({ user: 'first' });
   await sleep(LIMITS.countsTickMs * 1.5);
   const before = timers();

@@ -4,7 +4,7 @@ import t from 'tap';
 import { Connection, GUEST, type SocketData } from '../../src/gateway/connection.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import type { WebSocket } from '../../src/gateway/uws.ts';
-import { startWorld } from './harness.ts';
+import { test } from './harness.ts';
 
 /** A connection whose socket records each system call. */
 function recorded(): { connection: Connection; writes: string[] } {
@@ -28,10 +28,7 @@ function recorded(): { connection: Connection; writes: string[] } {
 t.test('the replies of a turn leave together, with one write per connection', async (t) => {
   const outbox = new Outbox();
   const [ann, bob, gone] = [recorded(), recorded(), recorded()];
-  outbox.put(ann.connection, '1');
-  outbox.put(bob.connection, '2');
-  outbox.put(gone.connection, '3');
-  outbox.put(ann.connection, '4');
+  for (const [i, { connection }] of [ann, bob, gone, ann].entries()) outbox.put(connection, `${i + 1}`);
   t.same(ann.writes, []);
   gone.connection.detach();
   await turn();
@@ -46,8 +43,7 @@ t.test('the replies of a turn leave together, with one write per connection', as
   t.equal(ann.writes.length, 4);
 });
 
-t.test('a connection gets its replies before the bye of a drain', async (t) => {
-  const world = await startWorld(t);
+test('a connection gets its replies before the bye of a drain', async (t, world) => {
   const client = await world.join({ user: 'ann' });
   for (let id = 1; id <= 10; id += 1) client.send({ t: 'chat', id, text: `message ${id}` });
   await client.type('ok');
@@ -55,9 +51,6 @@ t.test('a connection gets its replies before the bye of a drain', async (t) => {
   await client.closed;
   const kinds = client.received.map((message) => (message.t === 'error' ? message.code : message.t));
   t.equal(kinds.at(-1), 'bye');
-  t.equal(
-    kinds.filter((kind) => kind === 'ok' || kind === 'draining' || kind === 'rate_limited').length,
-    10,
-    kinds.join(' '),
-  );
+  const replies = kinds.filter((kind) => ['ok', 'draining', 'rate_limited'].includes(String(kind)));
+  t.equal(replies.length, 10, kinds.join(' '));
 });

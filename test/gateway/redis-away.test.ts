@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { isConsecutive } from './check-received.ts';
-import { startWorld, until } from './harness.ts';
+import { startWorld, test, until } from './harness.ts';
 
-t.test('after a lost Redis connection, missed events and chat come from the log (E-5, M-5.1)', async (t) => {
-  const world = await startWorld(t);
+test('after a lost Redis connection, missed events and chat come from the log (E-5, M-5.1)', async (t, world) => {
   const ann = await world.join({ user: 'ann' });
   const bob = await world.join({ user: 'bob', node: await world.addNode() });
   const admin = world.redis.client();
   for (let round = 0; round < 5; round += 1) {
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await Promise.all(
-      [1, 2, 3].map((n) => world.store.announce(world.show, `round ${round} announcement ${n}`, 'test')),
-    );
+    await Promise.all([1, 2, 3].map((n) => world.store.announce(world.show, `round ${round}: ${n}`, 'test')));
     await bob.say(`chat ${round}`);
     await sleep(150);
   }

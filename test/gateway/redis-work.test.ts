@@ -1,7 +1,7 @@
 /** The Redis calls of a busy room grow with nodes and ticks, not with messages or viewers. */
-import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import { startWorld, until } from './harness.ts';
+import type { Message } from './client.ts';
+import { test, until } from './harness.ts';
 
 const NODES = 2;
 const WRITERS = 50;
@@ -13,35 +13,25 @@ const COMMANDS_PER_SCRIPT_MAX = 10;
 
 /** Returns the calls of each command, those of scripts included. */
 function callsOf(stats: string): Map<string, number> {
-  return new Map(
-    [...stats.matchAll(/cmdstat_([a-z|]+):calls=(\d+)/g)].map(([, name = '', calls]) => [name, Number(calls)]),
-  );
+  const matches = stats.matchAll(/cmdstat_([a-z|]+):calls=(\d+)/g);
+  return new Map(Array.from(matches, ([, name = '', calls]) => [name, Number(calls)]));
 }
 
-t.test('a burst of chat costs one script per node and tick', async (t) => {
-  const world = await startWorld(t);
+test('a burst of chat costs one script per node and tick', async (t, world) => {
   const second = await world.addNode();
   const writers = await world.joinMany(WRITERS, (i) => ({ user: `w${i}`, node: i % NODES ? second : world.node }));
-  await until(
-    () => writers.every((writer) => writer.received.some(({ state }) => state?.viewers === WRITERS)),
-    'viewer counts have arrived',
-  );
+  const hasCount = ({ state }: Message): boolean => state?.viewers === WRITERS;
+  await until(() => writers.every(({ received }) => received.some(hasCount)), 'viewer counts have arrived');
   const admin = world.redis.client();
-  const burst = async (): Promise<{ scripts: number; total: number; ticks: number }> => {
-    await admin.config('RESETSTAT');
-    const startedMs = performance.now();
-    for (let n = 0; n < MESSAGES_EACH; n += 1) await Promise.all(writers.map((writer) => writer.say(`message ${n}`)));
-    const ticks = Math.ceil((performance.now() - startedMs) / LIMITS.tickMinMs) + 1;
-    const calls = callsOf(await admin.info('commandstats'));
-    const own = (calls.get('info') ?? 0) + (calls.get('config|resetstat') ?? 0);
-    return {
-      scripts: calls.get('fcall') ?? 0,
-      total: [...calls.values()].reduce((sum, count) => sum + count, 0) - own,
-      ticks,
-    };
-  };
+  await admin.config('RESETSTAT');
+  const startedMs = performance.now();
+  for (let n = 0; n < MESSAGES_EACH; n += 1) await Promise.all(writers.map((writer) => writer.say(`message ${n}`)));
+  const ticks = Math.ceil((performance.now() - startedMs) / LIMITS.tickMinMs) + 1;
+  const calls = callsOf(await admin.info('commandstats'));
+  const own = (calls.get('info') ?? 0) + (calls.get('config|resetstat') ?? 0);
+  const scripts = calls.get('fcall') ?? 0;
+  const total = [...calls.values()].reduce((sum, count) => sum + count, 0) - own;
   const messages = WRITERS * MESSAGES_EACH;
-  const { scripts, total, ticks } = await burst();
   await until(() => writers.every((writer) => writer.chat().length === messages), 'all viewers have all messages');
   // A node also reports its viewers, at most once a second.
   const most = NODES * (ticks + 1 + Math.ceil((ticks * LIMITS.tickMinMs) / LIMITS.countsTickMs));

@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { encode as msgpackEncode } from '@msgpack/msgpack';
-import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
 import type { Client, Message } from './client.ts';
-import { startWorld, until } from './harness.ts';
+import { test, until } from './harness.ts';
 
-t.test('invalid frames get errors; too many close the connection (M-1.1, Q-1.1, Q-1.2, Q-2.1, Q-2.2)', async (t) => {
-  const world = await startWorld(t);
+test('invalid frames get errors; too many close a connection (M-1.1, Q-1.1, Q-1.2, Q-2.1, Q-2.2)', async (t, world) => {
   const cases: Array<['json' | 'msgpack', string | Buffer | Uint8Array, string]> = [
     ['json', '', 'bad_frame'],
     ['json', '{"t":"chat"', 'bad_frame'],
@@ -39,8 +37,7 @@ t.test('invalid frames get errors; too many close the connection (M-1.1, Q-1.1, 
   t.equal(invalid.received.filter((m) => m.t === 'error').length, LIMITS.badFramesPerConnectionMax + 1);
 });
 
-t.test('random bytes get errors and do not affect other viewers (Q-3)', async (t) => {
-  const world = await startWorld(t);
+test('random bytes get errors and do not affect other viewers (Q-3)', async (t, world) => {
   const other = await world.connect({ user: 'other' });
   for (let i = 0; i < 20; i += 1) {
     const fuzz = await world.connect({ user: `f${i}`, encoding: i % 2 ? 'json' : 'msgpack' });
@@ -51,8 +48,7 @@ t.test('random bytes get errors and do not affect other viewers (Q-3)', async (t
   t.match(await other.say('still here'), { t: 'ok' });
 });
 
-t.test('an error names the invalid field and carries the id of the request (M-1.4, Q-4)', async (t) => {
-  const world = await startWorld(t);
+test('an error names the invalid field and carries the id of the request (M-1.4, Q-4)', async (t, world) => {
   let client: Client = await world.connect();
   const line = { sku: 'shirt-m', qty: 1 };
   const reserve = (lines: unknown) => ({ t: 'reserve', key: 'k', sale: 's', lines });
@@ -81,19 +77,14 @@ t.test('an error names the invalid field and carries the id of the request (M-1.
   ];
   for (const [i, [message, code, field]] of cases.entries()) {
     if (i % 15 === 0) client = await world.connect({ user: `u${i}` });
-    const reply = await client.request({ ...message, id: i });
-    t.match(
-      reply,
-      { t: 'error', id: i, code, ...(field === undefined ? {} : { details: { field } }) },
-      JSON.stringify(message).slice(0, 60),
-    );
+    const expected = { t: 'error', id: i, code, ...(field === undefined ? {} : { details: { field } }) };
+    t.match(await client.request({ ...message, id: i }), expected, JSON.stringify(message).slice(0, 60));
   }
   client.send({ t: 'chat', id: { a: 1 }, text: 'x' });
   t.match(await client.find((m) => m.t === 'error' && m.details?.field === 'id'), { code: 'invalid_message' });
 });
 
-t.test('chat and requests are limited per connection, chat also per user (L-1.1, L-1.2, L-1.4)', async (t) => {
-  const world = await startWorld(t);
+test('chat and requests are limited per connection, chat also per user (L-1.1, L-1.2, L-1.4)', async (t, world) => {
   const [one, two] = await Promise.all([world.connect({ user: 'ann' }), world.connect({ user: 'ann' })]);
   const replies = await Promise.all([one, two].flatMap((c) => Array.from({ length: 6 }, (_, i) => c.say(`m${i}`))));
   const refused = replies.filter((reply) => reply.t === 'error');
@@ -105,8 +96,7 @@ t.test('chat and requests are limited per connection, chat also per user (L-1.1,
   t.ok(syncs.filter((reply) => reply.t === 'ok').length >= 2 * LIMITS.requestRatePerSecond);
 });
 
-t.test('slow mode limits viewers and not hosts (H-5.4, L-2)', async (t) => {
-  const world = await startWorld(t);
+test('slow mode limits viewers and not hosts (H-5.4, L-2)', async (t, world) => {
   await world.store.updateShow(world.show, { slowModeMs: 60_000 }, 'test');
   const ann = await world.connect({ user: 'ann' });
   const host = await world.connect({ user: 'hostess', role: 'host' });
@@ -119,19 +109,17 @@ t.test('slow mode limits viewers and not hosts (H-5.4, L-2)', async (t) => {
   t.same(marks, [undefined, 3, 3], 'chat of the host is marked');
 });
 
-t.test('chat is refused after the end of the show', async (t) => {
-  const world = await startWorld(t);
+test('chat is refused after the end of the show', async (t, world) => {
   const ann = await world.join();
   await world.store.endShow(world.show, 'test');
   await ann.event('show.ended');
   t.match(await ann.say('too late'), { t: 'error', code: 'show_ended' });
 });
 
-t.test('a sale refuses before it opens, opens on time, sells each unit once (S-4.1, S-5.1, S-5.2, T-4)', async (t) => {
-  const world = await startWorld(t);
+test('a sale refuses before it opens, opens on time, sells units once (S-4.1, S-5.1, S-5.2, T-4)', async (t, world) => {
   const buyers = await world.joinMany(20, (i) => ({ user: `b${i}`, encoding: i % 2 ? 'json' : 'msgpack' }));
   const [first] = buyers as [Client];
-  const sale = await world.openSale({ quantity: 5, perBuyer: 1, opensInMs: 1_500 });
+  const sale = await world.openSale({ perBuyer: 1, opensInMs: 1_500 });
   const reserveAll = (key: string) => Promise.all(buyers.map((buyer) => buyer.reserve(sale, key)));
   await Promise.all(buyers.map((buyer) => Promise.any(['sale.scheduled', 'sale.created'].map((e) => buyer.event(e)))));
   const early = await first.reserve(sale, 'early');
@@ -159,13 +147,10 @@ t.test('a sale refuses before it opens, opens on time, sells each unit once (S-4
   t.same(repeated.map(resultOf), replies.map(resultOf), 'a repeated key gets its recorded result');
 });
 
-t.test('a broadcast is encoded once per variant in use', async (t) => {
-  const world = await startWorld(t);
+test('a broadcast is encoded once per variant in use', async (t, world) => {
   const viewers = await world.joinMany(30, (i) => ({ user: `u${i}` }));
-  await until(
-    () => viewers.every((v) => v.received.some((m) => (m.state ?? m.snapshot?.state)?.viewers === 30)),
-    'viewer counts have arrived',
-  );
+  const hasCount = (m: Message): boolean => (m.state ?? m.snapshot?.state)?.viewers === 30;
+  await until(() => viewers.every(({ received }) => received.some(hasCount)), 'viewer counts have arrived');
   const { encodes } = world.node.metrics;
   const before = { ...encodes };
   const framesBefore = await world.node.metric('frames_out_total');

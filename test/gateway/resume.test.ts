@@ -1,9 +1,7 @@
-import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import { startWorld, until } from './harness.ts';
+import { test, until } from './harness.ts';
 
-t.test('a reconnect with a position gets the missed events, from memory (H-7, R-1, R-2.1, R-2.2)', async (t) => {
-  const world = await startWorld(t);
+test('a reconnect with a position gets the missed events, from memory (H-7, R-1, R-2.1, R-2.2)', async (t, world) => {
   const stay = await world.join({ user: 'stay' });
   const ann = await world.connect({ user: 'ann' });
   const { epoch, offset } = await ann.type('welcome');
@@ -22,23 +20,20 @@ t.test('a reconnect with a position gets the missed events, from memory (H-7, R-
     const offsets = frame.events.map((event) => event.offset);
     t.same(offsets, [offset + 1, offset + 2, offset + 3, offset + 4, offset + 5]);
     t.match(frame.state, { sales: [], viewers: Number });
-    await until(() => back.chat().length === 1, 'chat after the position');
-    t.equal(back.lastText(), 'missed');
+    await until(() => back.lastText() === 'missed', 'chat after the position');
+    t.equal(back.chat().length, 1);
   }
   t.equal(await world.node.metric('resumes_total', 'memory'), 2);
 });
 
-t.test('events that are no longer in memory come from the log; without them a snapshot is sent (R-3)', async (t) => {
-  const world = await startWorld(t);
+test('events that left the memory come from the log; without them a snapshot is sent (R-3)', async (t, world) => {
   const early = await world.connect({ user: 'early' });
   const { epoch, offset } = await early.type('welcome');
   await Promise.all(Array.from({ length: 20 }, (_, i) => world.store.announce(world.show, `event ${i}`, 'test')));
   const second = await world.addNode();
-  const query = `?epoch=${epoch}&offset=${offset}`;
-  const back = await world.connect({ user: 'ann', node: second, query });
+  const back = await world.connect({ user: 'ann', node: second, query: `?epoch=${epoch}&offset=${offset}` });
   t.match(await back.type('welcome'), { resumed: true });
-  const frame = await back.find((m) => m.events?.length === 20);
-  t.equal(frame.events[0]?.offset, offset + 1);
+  t.equal((await back.find((m) => m.events?.length === 20)).events[0]?.offset, offset + 1);
   t.equal(await second.metric('resumes_total', 'log'), 1);
   await world.store.announce(world.show, 'one more', 'test');
   await until(() => back.events().length === 21, 'live events follow without a gap');
@@ -50,8 +45,7 @@ t.test('events that are no longer in memory come from the log; without them a sn
   t.equal(welcome.snapshot.offset, offset + 21);
 });
 
-t.test('a resume request on a live connection gets ok first, then the frames (M-5.3, R-4.1, R-4.2, R-5)', async (t) => {
-  const world = await startWorld(t);
+test('a resume of a live connection gets ok first, then the frames (M-5.3, R-4.1, R-4.2, R-5)', async (t, world) => {
   const ann = await world.connect({ user: 'ann', encoding: 'msgpack' });
   const { epoch, offset } = await ann.type('welcome');
   const resume = (from: { epoch: string; offset: number }) => ann.request({ t: 'resume', ...from });
@@ -64,12 +58,10 @@ t.test('a resume request on a live connection gets ok first, then the frames (M-
   t.match(await resume({ epoch: 'gone', offset: 1 }), { t: 'ok', data: { resumed: false } });
   await ann.find((m) => m.t === 'frame' && m.snapshot?.epoch === epoch);
   t.match(await resume({ epoch, offset: offset + 1000 }), { t: 'ok', data: { resumed: false } });
-  const invalid = { t: 'error', code: 'invalid_message', details: { field: 'offset' } };
-  t.match(await resume({ epoch, offset: -1 }), invalid);
+  t.match(await resume({ epoch, offset: -1 }), { code: 'invalid_message', details: { field: 'offset' } });
 });
 
-t.test('the welcome carries the chat history up to its limit, the same on every node (C-6)', async (t) => {
-  const world = await startWorld(t);
+test('the welcome carries the chat history up to its limit, the same on every node (C-6)', async (t, world) => {
   const writers = await world.joinMany(12, (i) => ({ user: `u${i}` }));
   await Promise.all(writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.say(`${i}/${n}`))));
   const [first] = writers;

@@ -2,9 +2,6 @@
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
 
-/** Shortens the SDK's backoff, which reaches many seconds after a few losses. */
-const JITTER_MAX = 0.08;
-
 export class SdkViewer {
   readonly client: StampedeClient;
   readonly problems: string[] = [];
@@ -19,7 +16,8 @@ export class SdkViewer {
   #epoch: string | null = null;
 
   constructor(options: { url: string; show: string; token: string; variant?: 'json' | 'msgpack' }) {
-    this.client = connect({ ...options, WebSocket, random: () => Math.random() * JITTER_MAX });
+    // A small jitter shortens the backoff, which reaches many seconds after a few losses.
+    this.client = connect({ ...options, WebSocket, random: () => Math.random() * 0.08 });
     this.client.on('snapshot', ({ epoch, offset }) => {
       this.snapshots += 1;
       if (epoch !== this.#epoch) this.chat.clear();

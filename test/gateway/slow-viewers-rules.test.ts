@@ -7,8 +7,6 @@ import type { WebSocket } from '../../src/gateway/uws.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const KIB = 1024;
-
 /** A live viewer with a simulated socket and room. */
 function setUp() {
   const clock = new ManualClock();
@@ -32,19 +30,16 @@ function setUp() {
   const connection = new Connection(room as never, 'msgpack', GUEST, { address: 'a', connections: 1 }, null, null);
   connection.attach(socket as unknown as WebSocket<SocketData>);
   connection.joinBroadcastGroup();
-  const phase = (): string => connection.state.phase;
-  const inspect = (): string => {
-    viewers.inspect(connection);
-    return phase();
+  /** Calls the method and returns the phase of the viewer. */
+  const after = (method: 'inspect' | 'onPong' | 'onDrain') => (): string => {
+    viewers[method](connection);
+    return connection.state.phase;
   };
-  const pong = (): string => {
-    viewers.onPong(connection);
-    return phase();
-  };
+  const [inspect, pong, drain] = [after('inspect'), after('onPong'), after('onDrain')];
   const send = (kib: number): void => {
     group.chatKib += kib;
   };
-  return { clock, viewers, connection, peer, phase, inspect, pong, send, demotions: () => demotions };
+  return { clock, peer, inspect, pong, drain, send, demotions: () => demotions };
 }
 
 t.test('above the soft limit a viewer is demoted, above the hard limit it is closed (B-1.1, B-3)', async (t) => {
@@ -106,13 +101,12 @@ t.test('a late pong is not overdue if little chat was sent since the ping (B-4.2
 });
 
 t.test('a full buffer and a pending ping must both be resolved (B-1.1, B-4.2)', async (t) => {
-  const { viewers, connection, peer, phase, inspect, pong, send } = setUp();
+  const { peer, inspect, pong, drain, send } = setUp();
   send(LIMITS.readPingEveryKib);
   inspect();
-  peer.buffered = 100 * KIB;
+  peer.buffered = 100 * 1024;
   t.equal(inspect(), 'demoted');
   peer.buffered = 0;
-  viewers.onDrain(connection);
-  t.equal(phase(), 'demoted', 'the pong is missing');
+  t.equal(drain(), 'demoted', 'the pong is missing');
   t.equal(pong(), 'live');
 });

@@ -1,8 +1,8 @@
 // slow: depends on the send buffers of the kernel
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import { times } from '../support/store-fixture.ts';
 import { FLOOD_MESSAGES, flood, hasFlood } from './flood.ts';
-import { startWorld, until, type World } from './harness.ts';
+import { test, until, type World } from './harness.ts';
 
 const demotions = ({ node }: World): Promise<number> => node.metric('demotions_total');
 
@@ -17,8 +17,7 @@ async function floodUntilDemotion(world: World): Promise<number> {
   return round * FLOOD_MESSAGES;
 }
 
-t.test('a slow viewer loses chat, keeps events and gets the missed count (B-1.1, B-1.2, B-2.1, B-2.2)', async (t) => {
-  const world = await startWorld(t);
+test('a slow viewer loses chat, keeps events, gets the missed count (B-1.1, B-1.2, B-2.1, B-2.2)', async (t, world) => {
   const fast = await world.join({ user: 'fast' });
   const slow = await world.join({ user: 'slow', encoding: 'msgpack' });
   slow.socket.pause();
@@ -36,8 +35,7 @@ t.test('a slow viewer loses chat, keeps events and gets the missed count (B-1.1,
   t.equal(slow.chat().length, total - restored.missed + FLOOD_MESSAGES);
 });
 
-t.test('a viewer that does not read is demoted while the kernel still buffers (B-4.1, B-4.2)', async (t) => {
-  const world = await startWorld(t);
+test('a viewer that does not read is demoted while the kernel still buffers (B-4.1, B-4.2)', async (t, world) => {
   const fast = await world.join({ user: 'fast' });
   const slow = await world.join({ user: 'slow' });
   slow.socket.pause();
@@ -59,17 +57,15 @@ t.test('a viewer that does not read is demoted while the kernel still buffers (B
   t.equal(await demotions(world), 1, 'no other viewer was demoted');
 });
 
-t.test('a viewer above the hard limit is closed with "resume" (B-3)', async (t) => {
-  const world = await startWorld(t);
+test('a viewer above the hard limit is closed with "resume" (B-3)', async (t, world) => {
   const stuck = await world.join({ user: 'stuck' });
   stuck.socket.pause();
   await floodUntilDemotion(world);
   const connections = (): Promise<number> => world.node.metric('connections');
   for (let round = 0; (await connections()) > 0; round += 1) {
     if (round > 60) throw new Error('the viewer was not closed');
-    await Promise.all(
-      Array.from({ length: 100 }, (_, i) => world.store.announce(world.show, `${i} `.padEnd(500, '.'), 'test')),
-    );
+    const announce = (i: number) => world.store.announce(world.show, `${i} `.padEnd(500, '.'), 'test');
+    await Promise.all(times(100, announce));
   }
   t.equal(await connections(), 0);
   stuck.socket.resume();

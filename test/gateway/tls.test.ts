@@ -1,10 +1,9 @@
 /** TLS of the gateway: WebSocket, health, errors and settings. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { configErrorsText, loadConfig } from '../../src/config/index.ts';
@@ -12,9 +11,8 @@ import { selfSigned } from '../support/self-signed.ts';
 import { Client, refusedUpgrade } from './client.ts';
 import { startWorld } from './harness.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'stampede-tls-'));
+const folder = t.testdir();
 const file = (name: string): string => join(folder, name);
-t.teardown(() => rmSync(folder, { recursive: true }));
 const { certFile, keyFile } = selfSigned(folder);
 const lockedKeyFile = file('locked-key.pem');
 execFileSync('openssl', ['pkcs8', '-topk8', '-in', keyFile, '-out', lockedKeyFile, '-passout', 'pass:open sesame']);
@@ -41,23 +39,17 @@ for (const [what, tls] of [
 
     const plain = connect(port, '127.0.0.1');
     plain.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
-    let received = '';
-    plain.on('data', (bytes) => {
-      received += bytes.toString('latin1');
-    });
+    const received: Buffer[] = [];
+    plain.on('data', (bytes) => received.push(bytes));
     plain.on('error', () => {});
     await once(plain, 'close');
-    t.notMatch(received, /HTTP/, 'nothing is served without TLS');
+    t.notMatch(String(Buffer.concat(received)), /HTTP/, 'nothing is served without TLS');
   });
 }
 
-function statusOf(port: number, path: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path, ca, agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).on('error', reject);
-  });
+async function statusOf(port: number, path: string): Promise<number | undefined> {
+  const [response] = await once(get({ host: '127.0.0.1', port, path, ca, agent: false }), 'response');
+  return response.resume().statusCode;
 }
 
 t.test('invalid TLS settings are configuration errors', async (t) => {
@@ -83,7 +75,8 @@ t.test('invalid TLS settings are configuration errors', async (t) => {
   ];
   for (const [files, expected] of bad) {
     const loaded = load(...files);
-    t.match(loaded.ok ? '' : configErrorsText(loaded.errors), expected);
-    t.notMatch(loaded.ok ? '' : configErrorsText(loaded.errors), /wrong|sesame/, 'a passphrase is never repeated');
+    const text = loaded.ok ? '' : configErrorsText(loaded.errors);
+    t.match(text, expected);
+    t.notMatch(text, /wrong|sesame/, 'a passphrase is never repeated');
   }
 });

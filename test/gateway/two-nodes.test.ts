@@ -1,18 +1,13 @@
-import t from 'tap';
+import { times } from '../support/store-fixture.ts';
 import { isConsecutive } from './check-received.ts';
-import { startWorld, until } from './harness.ts';
+import { test, until } from './harness.ts';
 
-t.test('chat has one order and consecutive ids on every node (C-4.1, C-4.2, C-5.1, M-5.2)', async (t) => {
-  const world = await startWorld(t);
+test('chat has one order and consecutive ids on every node (C-4.1, C-4.2, C-5.1, M-5.2)', async (t, world) => {
   const second = await world.addNode();
-  const writers = await world.joinMany(12, (i) => ({
-    user: `u${i}`,
-    node: i % 2 ? second : world.node,
-    encoding: i % 3 ? 'json' : 'msgpack',
-  }));
-  const replies = await Promise.all(
-    writers.flatMap((w, i) => Array.from({ length: 5 }, (_, n) => w.say(`message ${n} of ${i} äöü 🎉`))),
-  );
+  const nodeOf = (i: number) => (i % 2 ? second : world.node);
+  const encodingOf = (i: number) => (i % 3 ? 'json' : 'msgpack');
+  const writers = await world.joinMany(12, (i) => ({ user: `u${i}`, node: nodeOf(i), encoding: encodingOf(i) }));
+  const replies = await Promise.all(writers.flatMap((w, i) => times(5, (n) => w.say(`message ${n} of ${i} äöü 🎉`))));
   t.ok(replies.every((reply) => reply.t === 'ok'));
   await until(() => writers.every((w) => w.chat().length === 60), 'all viewers have all messages');
   const [first] = writers;
@@ -24,8 +19,7 @@ t.test('chat has one order and consecutive ids on every node (C-4.1, C-4.2, C-5.
   }
 });
 
-t.test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', async (t) => {
-  const world = await startWorld(t);
+test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', async (t, world) => {
   const second = await world.addNode();
   const ann = await world.connect({ user: 'ann' });
   await world.connect({ user: 'bob', node: second });
@@ -38,8 +32,7 @@ t.test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', a
   t.pass('counts arrived');
 });
 
-t.test("a hold made on one node is sent to the buyer's connection on another (W-4.1)", async (t) => {
-  const world = await startWorld(t);
+test("a hold made on one node is sent to the buyer's connection on another (W-4.1)", async (t, world) => {
   const second = await world.addNode();
   const phone = await world.join({ user: 'ann' });
   const laptop = await world.join({ user: 'ann', node: second, encoding: 'msgpack' });

@@ -1,9 +1,7 @@
 /** One user on several nodes: mutes, chat rates and unique viewers apply to the user. */
-import t from 'tap';
-import { startWorld, until } from './harness.ts';
+import { test, until } from './harness.ts';
 
-t.test('a muted user is refused on every node until the mute ends (L-4)', async (t) => {
-  const world = await startWorld(t);
+test('a muted user is refused on every node until the mute ends (L-4)', async (t, world) => {
   const first = await world.join({ user: 'troll' });
   const other = await world.join({ user: 'troll', node: await world.addNode() });
   t.equal((await first.say('boo')).t, 'ok');
@@ -24,8 +22,7 @@ t.test('a muted user is refused on every node until the mute ends (L-4)', async 
   t.equal(first.events().length, events, 'viewers get no event');
 });
 
-t.test('a user has one chat rate and one slow mode over all nodes and reconnects (L-3.1, L-3.3)', async (t) => {
-  const world = await startWorld(t);
+test('a user has one chat rate and one slow mode over all nodes and reconnects (L-3.1, L-3.3)', async (t, world) => {
   const second = await world.addNode();
   const first = await world.join({ user: 'ann' });
   const onSecond = await world.join({ user: 'ann', node: second });
@@ -52,8 +49,7 @@ t.test('a user has one chat rate and one slow mode over all nodes and reconnects
   t.match(await cydAgain.say('at once'), { code: 'rate_limited' });
 });
 
-t.test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t) => {
-  const world = await startWorld(t);
+test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t, world) => {
   const second = await world.addNode();
   const ann = await world.connect({ user: 'ann' });
   for (const node of [world.node, second]) {

@@ -1,8 +1,6 @@
-import t from 'tap';
-import { startWorld } from './harness.ts';
+import { test } from './harness.ts';
 
-t.test('a waitlist position is in the welcome; freed units are offered (Q-11.1, Q-11.2, Q-11.3, W-1.2)', async (t) => {
-  const world = await startWorld(t);
+test('the welcome has waitlist positions; free units are offered (Q-11.1, Q-11.2, Q-11.3, W-1.2)', async (t, world) => {
   const [ann, bob] = [await world.join({ user: 'ann' }), await world.join({ user: 'bob' })];
   const sale = await world.openSale({ quantity: 1, perBuyer: 1 });
   const joinWaitlist = (key: string) => bob.request({ t: 'waitlist', key, op: 'join', sale, sku: 'shirt-m' });
