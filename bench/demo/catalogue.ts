@@ -71,8 +71,7 @@ export function flashSale({
 }
 
 /** `count` of the items, evenly distributed over the list. */
-function spread<T>(items: readonly T[], count: number): T[] {
-  return items.filter(
+const spread = <T>(items: readonly T[], count: number): T[] =>
+  items.filter(
     (_, index) => Math.floor(((index + 1) * count) / items.length) > Math.floor((index * count) / items.length),
   );
-}

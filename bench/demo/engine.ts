@@ -63,8 +63,7 @@ async function claimPort(host: string, port: number, flag: string): Promise<numb
     });
     probe.listen({ host, port, exclusive: true }, () => {
       const address = probe.address();
-      const claimed = typeof address === 'object' && address !== null ? address.port : port;
-      probe.close(() => resolve(claimed));
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port));
     });
   });
 }

@@ -61,8 +61,7 @@ function saleText(show: DemoShow): string {
   if (client === undefined || sale === undefined) return 'no viewer yet';
   const countdown = client.countdown(sale.id);
   if (countdown?.to === 'open') return `${sale.id} opens in ${(countdown.remainingMs / 1000).toFixed(0)} s`;
-  const left = sale.skus.reduce((sum, sku) => sum + sku.left, 0);
-  return `${sale.id} ${sale.state}, ${left} free`;
+  return `${sale.id} ${sale.state}, ${sale.skus.reduce((sum, sku) => sum + sku.left, 0)} free`;
 }
 
 /** Returns everything that makes the run fail: what users saw, the books, and their differences. */
@@ -76,7 +75,6 @@ export function violationsOf({ checks, behind, headOffset }: Outcome, counters: 
   return [...wrong, ...checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`)];
 }
 
-/** The summary at the end. */
 export function summary(
   outcome: Outcome,
   counters: UserCounters,

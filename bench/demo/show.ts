@@ -25,7 +25,6 @@ const LAST_OPENING_MS = 15_000;
 const EXPIRY_MARGIN_MS = 1_500;
 const SALE_MS_MIN = 3_000;
 const WELCOME_MS = 5_000;
-/** Reservations that are looked up one by one. */
 const LOOK_UPS_MAX = 500;
 
 export type Outcome = Awaited<ReturnType<DemoShow['finish']>>;

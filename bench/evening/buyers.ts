@@ -16,7 +16,6 @@ const EARLY_MS = [200, 2_000] as const;
 const REPEAT_AFTER_MS = [5, 500] as const;
 const RELEASE_AFTER_MS = [500, 3_000] as const;
 const GRANT_REPORT_MS = 100;
-/** Label of the random source that buyers draw from. */
 const STREAM = 11;
 const DONE: Reply = { t: 'ok' };
 
@@ -176,13 +175,7 @@ export class EveningBuyers {
     this.#meters.decision.record(repliedMs - dueMs);
     if (accepted) this.#meters.accept.record(repliedMs - dueMs);
     if (!isPress) return;
-    const rush = this.#rushes.get(sale) ?? {
-      sale,
-      replies: 0,
-      accepted: 0,
-      firstDueMs: dueMs,
-      lastReplyMs: repliedMs,
-    };
+    const rush = this.#rushes.get(sale) ?? { sale, replies: 0, accepted: 0, firstDueMs: dueMs, lastReplyMs: repliedMs };
     this.#rushes.set(sale, rush);
     rush.replies++;
     if (accepted) rush.accepted++;

@@ -11,7 +11,6 @@ import { createVoice } from '../users/phrases.ts';
 
 export type TimedText = readonly [offsetMs: number, text: string];
 
-/** Label of the random source that chat draws from. */
 const STREAM = 19;
 const VOICES = 64;
 const PRODUCTS = ['Tee'];

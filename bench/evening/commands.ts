@@ -19,25 +19,14 @@ export type EveningCommand =
       readonly shape: 'even' | 'ramp' | 'fade';
     }
   /** This worker's part of the chat: offsets from `atMs`, and texts. */
-  | {
-      readonly do: 'chat';
-      readonly atMs: number;
-      readonly messages: ReadonlyArray<readonly [offsetMs: number, text: string]>;
-    }
+  | Readonly<{ do: 'chat'; atMs: number; messages: ReadonlyArray<readonly [offsetMs: number, text: string]> }>
   | { readonly do: 'hearts'; readonly atMs: number; readonly perSecond: number; readonly forMs: number }
   | PressCommand
   | { readonly do: 'leave'; readonly from: number; readonly to: number }
   /** This share of the users stops reading for a while, as phones in a tunnel do. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }
   /** This share disconnects within `overMs`, and resumes `awayMs` to `awayMs + backMs` later. */
-  | {
-      readonly do: 'drop';
-      readonly atMs: number;
-      readonly share: number;
-      readonly overMs: number;
-      readonly awayMs: number;
-      readonly backMs: number;
-    };
+  | Readonly<{ do: 'drop'; atMs: number; share: number; overMs: number; awayMs: number; backMs: number }>;
 
 /** Buyers 0 to `buyers` press at zero by their own clocks, within the reaction time `withinMs`. */
 export interface PressCommand {
@@ -55,12 +44,8 @@ export interface PressCommand {
   readonly regret: number;
 }
 
-/** Report of a worker: grants for the checkout. */
-export interface GrantReport {
-  readonly granted: readonly Granted[];
-}
+export type GrantReport = { readonly granted: readonly Granted[] };
 
-/** What a worker returns when it stops. */
 export interface EveningSummary {
   readonly evidence: Evidence;
   readonly rushes: readonly Rush[];

@@ -74,7 +74,6 @@ export class Host {
     this.#load.command(command);
   }
 
-  /** Distributes the messages over the workers. */
   sendChat(atMs: number, messages: ReadonlyArray<readonly [offsetMs: number, text: string]>): void {
     const { workers } = this.#fleet;
     for (const { index } of workers) {

@@ -11,7 +11,6 @@ export class EveningUser implements UserConnection {
   readonly clock = new ClockSync();
   /** Has been welcomed before: the next join is a reconnect. */
   hasJoined = false;
-  /** Does not read. */
   isStalled = false;
   /** Messages due before it were held up by a stall. */
   slowUntilMs = 0;
@@ -19,9 +18,7 @@ export class EveningUser implements UserConnection {
   reconnectAfterMs: number | null = null;
   /** Consecutive failures to connect. */
   failures = 0;
-  /** Sales that this user presses in. */
   readonly sales = new Set<string>();
-  /** Keys whose outcome is unknown. */
   readonly unknownKeys = new Set<string>();
   sent = 0;
   replies = 0;

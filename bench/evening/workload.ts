@@ -24,7 +24,6 @@ const BACKOFF_MAX_MS = 30_000;
 /** With close codes of this range a reconnect is useless. */
 const CLOSE_STOP = 4_200;
 const CLOSE_STOP_END = 4_300;
-/** Label of the random source that commands draw from. */
 const STREAM = 13;
 const WRITERS_TRIED_MAX = 32;
 

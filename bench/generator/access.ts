@@ -19,13 +19,12 @@ export const userOf = (userIndex: number): string => `p${userIndex}`;
 /** Returns a function that makes the token of a user; its result is null for guests. */
 export function tokenMaker(access: Access, show: string, role: Role): (userIndex: number) => string | null {
   if (access.kind === 'guest') return () => null;
-  if (access.kind === 'tokens') {
+  if (access.kind === 'tokens')
     return (userIndex) => {
       const token = access.tokens[userIndex];
       if (token === undefined) throw new Error(`there are only tokens for ${access.tokens.length} users`);
       return token;
     };
-  }
   const tokens = createTokens({ secret: access.secret, nowMs: () => Date.now() });
   return (userIndex) =>
     tokens.mint({ show, user: userOf(userIndex), name: userOf(userIndex), role }, TOKEN_TTL_SECONDS);

@@ -5,17 +5,13 @@ import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
 import { newHistogram } from './recorder.ts';
 
 /** A time range; a sample belongs to it with its middle. */
-export interface Stretch {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
+export type Stretch = { readonly fromMs: number; readonly toMs: number };
 
-export function samplesWithin(samples: readonly Sample[], { fromMs, toMs }: Stretch): Sample[] {
-  return samples.filter((sample) => {
+export const samplesWithin = (samples: readonly Sample[], { fromMs, toMs }: Stretch): Sample[] =>
+  samples.filter((sample) => {
     const middleMs = (sample.fromMs + sample.toMs) / 2;
     return middleMs >= fromMs && middleMs < toMs;
   });
-}
 
 function addAll(encoded: Iterable<string | undefined>): Histogram {
   const sum = newHistogram();
@@ -51,9 +47,8 @@ export function describe(name: string, histogram: Histogram): Latency {
   };
 }
 
-export function latenciesOf(samples: readonly Sample[]): Latency[] {
-  return namesOf(samples, 'latencies').flatMap((name) => latencyOf(samples, name) ?? []);
-}
+export const latenciesOf = (samples: readonly Sample[]): Latency[] =>
+  namesOf(samples, 'latencies').flatMap((name) => latencyOf(samples, name) ?? []);
 
 const sumOf = (samples: readonly Sample[], of: (sample: Sample) => number | undefined): number =>
   samples.reduce((sum, sample) => sum + (of(sample) ?? 0), 0);
@@ -62,11 +57,10 @@ export const countOf = (samples: readonly Sample[], name: string): number =>
   sumOf(samples, ({ counters }) => counters[name]);
 
 /** Largest first. */
-export function refusalsOf(samples: readonly Sample[]): Array<{ code: string; count: number }> {
-  return namesOf(samples, 'refusals')
+export const refusalsOf = (samples: readonly Sample[]): Array<{ code: string; count: number }> =>
+  namesOf(samples, 'refusals')
     .map((code) => ({ code, count: sumOf(samples, ({ refusals }) => refusals[code]) }))
     .sort((a, b) => b.count - a.count);
-}
 
 /** The sum of the newest values of all workers. */
 export function gaugeOf(samples: readonly Sample[], name: string): number {
@@ -74,9 +68,9 @@ export function gaugeOf(samples: readonly Sample[], name: string): number {
   return [...newest.values()].reduce((sum, value) => sum + value, 0);
 }
 
-function namesOf(samples: readonly Sample[], field: 'counters' | 'gauges' | 'latencies' | 'refusals'): string[] {
-  return [...new Set(samples.flatMap((sample) => Object.keys(sample[field])))];
-}
+const namesOf = (samples: readonly Sample[], field: 'counters' | 'gauges' | 'latencies' | 'refusals'): string[] => [
+  ...new Set(samples.flatMap((sample) => Object.keys(sample[field]))),
+];
 
 /** Groups samples by second, with the time that a group covers. */
 function bySecond(samples: readonly Sample[], originMs: number) {
@@ -191,7 +185,6 @@ export function healthOf(
       `sends left ${ms(sendDelayP99Ms)} after they were due at the 99th percentile ` +
         `(bound ${ms(sendBoundMs)}; ${late}).`,
   ];
-  const bottlenecks = found.flatMap((reason) => (reason === false ? [] : [`${reason} ${more}`]));
   return {
     processes: workers.length,
     hosts: new Set(workers.map(({ host }) => host)).size,
@@ -200,7 +193,7 @@ export function healthOf(
     loopDelayP99Ms,
     lateSends,
     sends,
-    bottlenecks,
+    bottlenecks: found.flatMap((reason) => (reason === false ? [] : [`${reason} ${more}`])),
   };
 }
 

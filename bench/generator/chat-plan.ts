@@ -12,7 +12,6 @@ export interface ChatSchedule {
 }
 
 const WORDS = 'so nice the blue one please when does it start my size love this wow wait here we go 🔥'.split(' ');
-/** Label of the random source that chat draws from. */
 const STREAM = 7;
 const STAMP_CHARS = 13;
 

@@ -8,7 +8,6 @@ import { hostname } from 'node:os';
 /** `performance.now()` is CLOCK_MONOTONIC since the process started, and cheaper than a BigInt. */
 const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
-/** This host's clock, milliseconds with a fraction. */
 export const monotonicMs = (): number => STARTED_MS + performance.now();
 
 /** The same for all processes that share a monotonic clock, until the machine boots again. */
@@ -20,11 +19,7 @@ export function hostId(): string {
   }
 }
 
-interface Exchange {
-  readonly offsetMs: number;
-  readonly errorMs: number;
-  readonly atMs: number;
-}
+type Exchange = { readonly offsetMs: number; readonly errorMs: number; readonly atMs: number };
 
 /** Quartz drifts by up to 50 millionths: half a minute old, an offset may be 1.5 ms off. */
 const EXCHANGE_AGE_MS_MAX = 30_000;
@@ -35,7 +30,6 @@ const EXCHANGE_AGE_MS_MAX = 30_000;
  * error of its offset is at most half of that trip.
  */
 export class ClockSync {
-  /** Exchanges so far. */
   exchanges = 0;
   #recent: Exchange[] = [];
   #best: Exchange | null = null;
@@ -65,7 +59,6 @@ export class ClockSync {
     return this.#best?.errorMs ?? 0;
   }
 
-  /** When the other clock shows this time. */
   localMs(otherMs: number): number {
     return otherMs - this.offsetMs;
   }

@@ -10,17 +10,13 @@ import type { Prng } from './prng.ts';
 import type { SecondRecorder } from './recorder.ts';
 
 /** The i-th of `of` equal parts of a workload. */
-export interface Shard {
-  readonly index: number;
-  readonly of: number;
-}
+export type Shard = { readonly index: number; readonly of: number };
 
 export interface WorkloadContext<P, R = unknown> {
   readonly params: P;
   readonly shard: Shard;
   /** The same in all workers, for choices on which they must agree (`createPrng(seed)`). */
   readonly seed: number;
-  /** For this shard, forked from the seed. */
   readonly prng: Prng;
   readonly recorder: SecondRecorder;
   nowMs(): number;
@@ -34,7 +30,6 @@ export interface WorkloadContext<P, R = unknown> {
 export interface WorkloadRun<C = unknown> {
   /** Begins at `atMs`, about a second ahead and the same in all workers. Must not block. */
   start(atMs: number): void;
-  /** From `LoadHandle.command`. */
   command?(command: C): void;
   /** Ends the load, waits (bounded) for open requests, closes its sockets. Returns the summary. */
   stop(): Promise<unknown>;
@@ -48,7 +43,6 @@ export interface Workload<P, C = unknown, R = unknown> {
 
 /** One worker, one second. Histograms are HdrHistogram V2 in microseconds, compressed, base64. */
 export interface Sample {
-  /** Index of the worker. */
   readonly worker: number;
   readonly fromMs: number;
   readonly toMs: number;
@@ -69,7 +63,6 @@ export interface Sample {
 }
 
 export interface FleetOptions {
-  /** Worker processes on this machine. */
   readonly processes: number;
   readonly seed: number;
   /** Workers on other machines (`bench join HOST:PORT --key ...`); 0 unless given. */
@@ -97,11 +90,9 @@ export interface WorkerInfo {
   readonly clockErrorMs: number;
 }
 
-/** A workload that is prepared in all workers. */
 export interface LoadHandle<C = unknown, R = unknown> {
   readonly name: string;
   start(atMs: number): void;
-  /** To all workers, or to one. */
   command(command: C, worker?: number): void;
   onReport(listener: (body: R, worker: number) => void): void;
   /** Stops it in all workers. Resolves with their summaries, by worker. */

@@ -38,7 +38,6 @@ const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false } as Co
 
 export class FleetConnection<Out, In> {
   readonly socket: Socket;
-  /** Raised by `trust`. */
   bytesMax = UNTRUSTED_BYTES_MAX;
   #chunks: Buffer[] = [];
   #bytes = 0;

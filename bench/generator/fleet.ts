@@ -131,9 +131,8 @@ export class Coordinator {
     const id = this.#loadsMade++;
     const load = new Load(workload, id, this.#members, (promise) => this.#orFailed(promise));
     this.#loads.set(id, load);
-    const of = this.#members.length;
     for (const [index, { connection }] of this.#members.entries()) {
-      const shard = { index, of };
+      const shard = { index, of: this.#members.length };
       const own = typeof params === 'function' ? (params as (shard: Shard) => P)(shard) : params;
       connection.send({ t: 'prepare', load: id, workload, params: own, shard, seed: this.#options.seed });
     }
@@ -206,10 +205,7 @@ export class Coordinator {
   }
 
   #admit(socket: Socket): void {
-    if (this.#untrusted.size >= UNTRUSTED_MAX) {
-      socket.destroy();
-      return;
-    }
+    if (this.#untrusted.size >= UNTRUSTED_MAX) return void socket.destroy();
     this.#untrusted.add(socket);
     const nonce = randomBytes(24).toString('base64url');
     let member: Member | null = null;

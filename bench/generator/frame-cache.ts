@@ -54,7 +54,6 @@ const FRAMES_MAX = 512;
 export class FrameCache {
   /** Keys are hashes of `bytes`. */
   readonly #frames = new Map<number, { readonly bytes: Buffer; readonly facts: FrameFacts | null }>();
-  /** Number of decoded messages. */
   decoded = 0;
 
   /** Returns the facts of a frame, null for other messages. Keeps no reference to `payload`. */

@@ -18,7 +18,6 @@ class Counter {
   }
 }
 
-/** A current value, for example connected viewers. */
 class Gauge extends Counter {
   set(value: number): void {
     this.value = value;

@@ -7,7 +7,6 @@ import type { Prng } from './prng.ts';
 
 export type Schedule = Iterator<number, void>;
 
-/** A constant rate. */
 export function* steady(perSecond: number, forMs: number): Generator<number, void> {
   const total = Math.floor((perSecond * forMs) / 1000);
   for (let i = 0; i < total; i++) yield (i * 1000) / perSecond;
@@ -61,7 +60,6 @@ export class Pacer {
     if (this.#timer) clearTimeout(this.#timer);
   }
 
-  /** Emits what is due by now. */
   poke(): void {
     if (this.#stopped || this.#nextMs > this.#nowMs()) return;
     if (this.#timer) clearTimeout(this.#timer);

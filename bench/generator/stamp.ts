@@ -14,5 +14,4 @@ export function dueOf(text: string): number {
   return match === null ? Number.NaN : Number.parseInt(match[1] as string, 36) / 1000;
 }
 
-/** The longest stamp. */
 export const STAMP_CHARS_MAX = 14;

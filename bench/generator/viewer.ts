@@ -9,12 +9,7 @@ import { emitDueWork } from './schedule.ts';
 import { RawSocket } from './websocket.ts';
 
 /** What all viewers of a room share. */
-export interface Room {
-  readonly gateway: GatewayAddress;
-  readonly show: string;
-  readonly variant: Variant;
-  readonly frames: FrameCache;
-}
+export type Room = Readonly<{ gateway: GatewayAddress; show: string; variant: Variant; frames: FrameCache }>;
 
 /** `dueMs`: when the join or the request was due. Messages are only valid during the call. */
 export interface ViewerListener {
@@ -54,7 +49,6 @@ export class Viewer {
   /** Events and chat messages that never came and were not announced as missed. */
   eventGaps = 0;
   chatGaps = 0;
-  /** Requests without a reply. */
   readonly open = new Map<number, OpenRequest>();
   #socket: RawSocket | null = null;
   #nextId = 1;
@@ -167,10 +161,7 @@ export class Viewer {
     // welcome are broadcasts.
     if (kind === 'frame' || (kind === null && this.welcomed)) {
       const facts = this.#room.frames.facts(payload, binary);
-      if (facts !== null) {
-        this.#onFrame(facts, payload.length);
-        return;
-      }
+      if (facts !== null) return void this.#onFrame(facts, payload.length);
     }
     this.#onMessage(decode(payload, binary));
   }

@@ -78,13 +78,13 @@ export class RawSocket {
       },
     } satisfies NetConnectOpts;
     this.#socket = tls === undefined ? connect(options) : tlsConnect({ ...options, ...trusting(tls) });
-    this.#socket.on(tls === undefined ? 'connect' : 'secureConnect', () => {
+    this.#socket.on(tls === undefined ? 'connect' : 'secureConnect', () =>
       this.#socket.write(
         `GET ${path} HTTP/1.1\r\nHost: ${tls?.name ?? host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
           'Sec-WebSocket-Key: c3RhbXBlZGUtYmVuY2gtMA==\r\nSec-WebSocket-Version: 13\r\n' +
           (protocols.length === 0 ? '\r\n' : `Sec-WebSocket-Protocol: ${protocols.join(', ')}\r\n\r\n`),
-      );
-    });
+      ),
+    );
     this.#socket.on('error', () => {});
     this.#socket.on('close', () => handlers.onClose?.(this.#closeCode));
   }
@@ -102,7 +102,6 @@ export class RawSocket {
     this.#socket.write(frames);
   }
 
-  /** Stops reading, as a phone in a tunnel does. */
   pause(): void {
     this.#socket.pause();
   }

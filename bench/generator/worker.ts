@@ -14,7 +14,6 @@ export interface WorkerOptions {
   readonly port: number;
   readonly key: string;
   readonly workloads: ReadonlyMap<string, Workload<never>>;
-  /** Receives lines for a person: joined, refused. */
   readonly onNote?: (line: string) => void;
   /** Identifies the clock; for tests, which have one machine. */
   readonly hostId?: string;
@@ -30,8 +29,8 @@ const AFTER_SECOND_MS = 1;
 export const proofOf = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex');
 
 /** Resolves at the end of the run. Rejects with `FleetError` if the coordinator refuses or ends. */
-export function runWorker(options: WorkerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
+export const runWorker = (options: WorkerOptions): Promise<void> =>
+  new Promise((resolve, reject) => {
     const socket = connect({ host: options.host, port: options.port });
     const connection: CoordinatorConnection = new FleetConnection<ToCoordinator, ToWorker>(
       socket,
@@ -45,7 +44,6 @@ export function runWorker(options: WorkerOptions): Promise<void> {
     });
     connection.trust();
   });
-}
 
 class Worker {
   refusal: string | null = null;

@@ -18,7 +18,6 @@ export interface ProgramOptions {
   readonly name: string;
   /** Arguments of `node`: flags, the program, its arguments. */
   readonly command: readonly string[];
-  /** The whole environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Ends with this process, and is not reached by a Ctrl-C of its terminal. */
   readonly followsParent?: boolean;
@@ -78,13 +77,11 @@ export class Program {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** The output of a program that did not do what it should, for an error message. */
   get log(): string {
     return `${this.output.stderr}\n${this.output.stdout}`.trim();
   }
 }
 
-/** A process of `stampede serve`. */
 export class EngineProcess {
   readonly #options: ProgramOptions;
   #program: Program | null = null;
@@ -111,7 +108,6 @@ export class EngineProcess {
     return this.#program?.isAlive === true;
   }
 
-  /** What all its runs printed. */
   get log(): string {
     return `${this.#earlierLog}${this.#program?.log ?? ''}`;
   }

@@ -29,7 +29,6 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A redis-server process that can be killed and restarted. */
 export class RedisProcess {
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
@@ -122,7 +121,6 @@ export async function startRedis(options: RedisServerOptions = {}) {
     get admin(): Redis {
       return admin();
     },
-    /** Returns a new connection; closed with the server. */
     client: () => connect(50),
     signal: (name: NodeJS.Signals) => server.signal(name),
     /** Kills the server (SIGKILL) and starts it again on the same folder. */
@@ -153,7 +151,6 @@ export async function startRedis(options: RedisServerOptions = {}) {
   };
 }
 
-/** Starts a server with this durability. */
 export const startBenchRedis = (append: AppendMode): Promise<RedisServer> =>
   startRedis(append === 'off' ? { appendonly: false, appendfsync: 'no' } : { appendfsync: append });
 

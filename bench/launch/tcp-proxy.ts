@@ -44,7 +44,6 @@ export class TcpProxy {
     this.#server = createServer({ noDelay: true }, (near) => this.#join(near));
   }
 
-  /** Listens on a loopback port. */
   static async to(target: ProxyTarget): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
@@ -56,7 +55,6 @@ export class TcpProxy {
     return address && typeof address === 'object' ? address.port : 0;
   }
 
-  /** As a Redis behind the proxy is addressed. */
   get redisUrl(): string {
     return `redis://127.0.0.1:${this.port}`;
   }
@@ -68,7 +66,6 @@ export class TcpProxy {
     });
   }
 
-  /** Breaks all connections; new ones are accepted. */
   cut(how: Cut = 'now'): void {
     for (const connection of [...this.#connections]) {
       this.cuts++;

@@ -170,7 +170,6 @@ const known = new Map<number, KnownFrame>();
 const KNOWN_MAX = 512;
 const SIGNED_BYTES = 72;
 
-/** FNV-1a, 32 bits. */
 function signature(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;
   const to = Math.min(bytes.length, SIGNED_BYTES);

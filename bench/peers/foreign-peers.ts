@@ -161,13 +161,12 @@ async function inFolder(start: (folder: string) => Promise<RunningPeer>): Promis
   }
 }
 
-function openTcp(port: number, onText: (text: string) => void): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+const openTcp = (port: number, onText: (text: string) => void): Promise<Socket> =>
+  new Promise((resolve, reject) => {
     const socket = connect({ host: HOST, port, noDelay: true }, () => resolve(socket));
     socket.setEncoding('latin1').on('data', (text) => onText(String(text)));
     socket.on('error', reject);
   });
-}
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 

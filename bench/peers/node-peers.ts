@@ -61,14 +61,13 @@ export const socketIo: Peer = {
   async start() {
     const server = await startServerOnRedis('socketio', 'off');
     try {
-      const publisher = await openSocketIo(server.port);
       return {
         subscription: subscriptionTo(server, SOCKETIO_PATH, { kind: 'socketio' }),
         processes: [
           { name: 'socketio', pid: server.pid },
           { name: 'redis', pid: server.redis.pid },
         ],
-        ...publishing(outletOf(publisher), sayPacket, server.stop),
+        ...publishing(outletOf(await openSocketIo(server.port)), sayPacket, server.stop),
       };
     } catch (error) {
       await server.stop();
@@ -85,9 +84,8 @@ const subscriptionTo = (
   dialect: RunningPeer['subscription']['dialect'],
 ): RunningPeer['subscription'] => ({ host: HOST, port, path, protocols: [], dialect });
 
-/** Sends a message to a child process and returns its reply. */
-function request<T>(child: ChildProcess, message: Serializable): Promise<T> {
-  return new Promise((resolve, reject) => {
+const request = <T>(child: ChildProcess, message: Serializable): Promise<T> =>
+  new Promise((resolve, reject) => {
     const onExit = (): void => reject(new Error('the server ended'));
     child.once('exit', onExit);
     child.once('message', (reply) => {
@@ -96,7 +94,6 @@ function request<T>(child: ChildProcess, message: Serializable): Promise<T> {
     });
     child.send(message);
   });
-}
 
 export const outletOf = (socket: RawSocket) => ({
   write: (frames: Buffer) => socket.sendFrames(frames),
@@ -104,12 +101,12 @@ export const outletOf = (socket: RawSocket) => ({
   close: () => socket.destroy(),
 });
 
-function openPublisher(
+const openPublisher = (
   port: number,
   path: string,
   onMessage: (socket: RawSocket, payload: Buffer) => void = () => {},
-): Promise<RawSocket> {
-  return new Promise((resolve, reject) => {
+): Promise<RawSocket> =>
+  new Promise((resolve, reject) => {
     const socket: RawSocket = new RawSocket(
       { host: HOST, port, path, protocols: [] },
       {
@@ -119,16 +116,14 @@ function openPublisher(
       },
     );
   });
-}
 
 /** Resolves after `40`, the reply to the connect packet. Replies to pings (`2`) with `3`. */
-function openSocketIo(port: number): Promise<RawSocket> {
-  return new Promise((resolve, reject) => {
+const openSocketIo = (port: number): Promise<RawSocket> =>
+  new Promise((resolve, reject) =>
     openPublisher(port, `${SOCKETIO_PATH}&publisher=1`, (socket, payload) => {
       const packet = payload.toString('latin1', 0, 2);
       if (packet.startsWith('0')) socket.sendText('40');
       else if (packet === '40') resolve(socket);
       else if (packet === '2') socket.sendText('3');
-    }).catch(reject);
-  });
-}
+    }).catch(reject),
+  );

@@ -3,10 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LATE_SEND_MS } from '../generator/contract.ts';
 import { nowMicros } from './message.ts';
 
-export interface Offer {
-  readonly perSecond: number;
-  readonly forMs: number;
-}
+export type Offer = { readonly perSecond: number; readonly forMs: number };
 
 export interface Offered {
   readonly sent: number;
@@ -17,7 +14,6 @@ export interface Offered {
 }
 
 export interface Pacing extends Offer {
-  /** Number of the first message. */
   readonly firstNumber: number;
   publish(number: number, dueMicros: number): void;
   /** Writes what was published. Returns true if too much is waiting to go on. */

@@ -3,10 +3,7 @@ import type { Offer, Offered } from './pace.ts';
 import type { ReceiversParams } from './receivers.ts';
 
 /** Frames of a peer that does not batch by itself (the bare server). */
-export interface PeerOptions {
-  readonly messagesPerFrame: number;
-  readonly bytesPerMessage: number;
-}
+export type PeerOptions = { readonly messagesPerFrame: number; readonly bytesPerMessage: number };
 
 export interface RunningPeer {
   /** How to subscribe to its one room. */

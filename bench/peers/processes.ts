@@ -136,7 +136,6 @@ export async function listening(port: number): Promise<void> {
 /** Servers are often outside of a user's PATH. */
 const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
 
-/** Returns the path of a program, or null if it is not installed. */
 export function findProgram(name: string): string | null {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...MORE_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(executable) ?? null;

@@ -14,7 +14,6 @@ export interface ReceiversParams {
   readonly path: string;
   readonly protocols: readonly string[];
   readonly dialect: DialectSpec;
-  /** Over all processes. */
   readonly subscribers: number;
   /** How many of them check every message. */
   readonly watchers: number;

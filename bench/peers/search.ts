@@ -1,9 +1,6 @@
 /** Searches the highest rate that holds: steps up, bisects, then confirms with a longer run. */
 
-export interface Step {
-  readonly perSecond: number;
-  readonly held: boolean;
-}
+export type Step = { readonly perSecond: number; readonly held: boolean };
 
 interface SearchOptions<S extends Step> {
   readonly startPerSecond: number;

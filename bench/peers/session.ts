@@ -7,13 +7,9 @@ import type { ServerReading } from '../scenarios/target.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
 
-/** The measurement of one rate. */
 export type PeerMeasurement = Awaited<ReturnType<PeerSession['measure']>>;
 
-export interface Bounds {
-  readonly p99Ms: number;
-  readonly deliveredShare: number;
-}
+export type Bounds = { readonly p99Ms: number; readonly deliveredShare: number };
 
 const WATCHERS = 16;
 const POLL_MS = 25;
@@ -21,7 +17,6 @@ const REPORT_MS_MAX = 15_000;
 const DRAIN_MS_MAX = 10_000;
 /** After this many readings without a new message, no more are expected. */
 const STILL_READINGS = 8;
-/** Lets code be compiled. */
 const WARM_UP = { perSecond: 50, forMs: 500 };
 
 /** Node returns the garbage of the joins to the system after half a minute. */
@@ -31,7 +26,6 @@ export class PeerSession {
   readonly #fleet: Fleet;
   readonly #peer: Peer;
   readonly #running: RunningPeer;
-  /** In the room. */
   readonly #viewers: number;
   #load: LoadHandle<ReceiversCommand, Received> | null = null;
   #reports = new Map<number, Received[]>();
@@ -75,7 +69,6 @@ export class PeerSession {
     await this.#drained();
   }
 
-  /** Measures an open schedule at one rate. */
   async measure(perSecond: number, forMs: number, bounds: Bounds) {
     await this.#ask({ whole: false, fresh: true });
     const before = this.read();
@@ -97,8 +90,10 @@ export class PeerSession {
     const machineSeconds = machineBusySeconds() - usedBefore.machine;
     const all = await this.#ask({ whole: true, fresh: false });
     await this.#drained();
-    const encoded = all.flatMap((one) => one.latency ?? []);
-    const latency = latencyFrom(this.#peer.name, encoded);
+    const latency = latencyFrom(
+      this.#peer.name,
+      all.flatMap((one) => one.latency ?? []),
+    );
     const cpu = after.processes.map(({ cpuSeconds }, i) => cpuSeconds - (before.processes[i]?.cpuSeconds ?? 0));
     const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open' | 'cpuSeconds'): number =>
       all.reduce((total, one) => total + one[field], 0);
@@ -154,7 +149,6 @@ export class PeerSession {
     return all;
   }
 
-  /** Waits until no more messages arrive. */
   async #drained(): Promise<void> {
     const untilMs = performance.now() + DRAIN_MS_MAX;
     let last = -1;

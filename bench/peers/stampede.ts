@@ -28,7 +28,6 @@ export const stampede: Peer = {
     const engine = await startBenchEngine({ append: 'everysec', env });
     try {
       await openShow(engine);
-      const publisher = await openPublisher(engine);
       return {
         subscription: {
           host: HOST,
@@ -41,7 +40,7 @@ export const stampede: Peer = {
           { name: 'gateway', pid: engine.pid },
           { name: 'redis', pid: engine.redis.pid },
         ],
-        ...publishing(outletOf(publisher), chatFrame, () => engine.stop()),
+        ...publishing(outletOf(await openPublisher(engine)), chatFrame, () => engine.stop()),
       };
     } catch (error) {
       await engine.stop();
@@ -69,7 +68,6 @@ async function openShow({ store }: BenchEngine): Promise<void> {
     if (!result.ok) throw new Error(`the show cannot be prepared: ${result.error.message}`);
 }
 
-/** Joins the room with a token. Ignores what it receives. */
 function openPublisher(engine: BenchEngine): Promise<RawSocket> {
   const token = engine.token(SHOW, 'publisher', 'viewer');
   const protocols = [subprotocolOf(VARIANT), `${TOKEN_PROTOCOL_PREFIX}${token}`];

@@ -76,7 +76,6 @@ const rowsOf = (of: TraceStatistics): Array<readonly [name: string, value: strin
   ['wrote once, of people', percent(of.onceShare)],
 ];
 
-/** One line per number, one column per recording. */
 function statisticsTable(columns: Readonly<Record<string, TraceStatistics>>): string {
   const values = Object.values(columns).map(rowsOf);
   const names = (values[0] ?? []).map(([name]) => name);

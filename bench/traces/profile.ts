@@ -8,10 +8,7 @@ import type { TraceStatistics } from './statistics.ts';
  * else a known one in proportion to what each has written (J. Pitman, M. Yor, 1997). So a few write
  * a lot, many write once, and the number of authors grows.
  */
-export interface Newcomers {
-  readonly discount: number;
-  readonly strength: number;
-}
+export type Newcomers = { readonly discount: number; readonly strength: number };
 
 export interface TraceProfile {
   readonly perSecond: number;

@@ -3,9 +3,7 @@ import { FlagError } from '../scenarios/flags.ts';
 import { graphemeCount, hasEmoji, SCRIPT_NAMES, type Script, scriptOf } from './graphemes.ts';
 import type { TraceMessage } from './trace.ts';
 
-/** Windows in which messages are counted. */
 export const WINDOWS_SECONDS = [1, 10, 60] as const;
-/** Quantiles of the length distribution. */
 export const LENGTH_QUANTILES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1] as const;
 
 export type TraceStatistics = ReturnType<typeof describeTrace>;
@@ -44,7 +42,6 @@ export function describeTrace(messages: readonly TraceMessage[]) {
     lengths: LENGTH_QUANTILES.map(
       (quantile) => lengths[Math.min(lengths.length - 1, Math.floor(quantile * lengths.length))] as number,
     ),
-    /** Messages that repeat an earlier text. */
     repeatShare: share(repeats),
     emojiShare: share(messages.filter(({ text }) => hasEmoji(text)).length),
     scripts: Object.fromEntries(
@@ -53,7 +50,6 @@ export function describeTrace(messages: readonly TraceMessage[]) {
     /** Of the most active tenth of users, and of the most active one. */
     busyTenthShare: share(sum(byUser.slice(0, Math.max(1, Math.round(byUser.length / 10))))),
     busiestUserShare: share(byUser[0] ?? 0),
-    /** Users with a single message. */
     onceShare: byUser.filter((count) => count === 1).length / byUser.length,
   };
 }

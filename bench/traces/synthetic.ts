@@ -8,11 +8,7 @@ import { LENGTH_QUANTILES } from './statistics.ts';
 import { inventText } from './texts.ts';
 import type { TraceMessage } from './trace.ts';
 
-export interface SyntheticOptions {
-  readonly profile: TraceProfile;
-  readonly seconds: number;
-  readonly seed: number;
-}
+export type SyntheticOptions = Readonly<{ profile: TraceProfile; seconds: number; seed: number }>;
 
 /** Separate random streams, so that changes of one do not affect another. */
 const STREAM = { times: 1, people: 2, texts: 3 } as const;
@@ -28,10 +24,7 @@ export function syntheticTrace({ profile, seconds, seed }: SyntheticOptions): Tr
   });
 }
 
-interface Person {
-  readonly name: string;
-  readonly script: Script;
-}
+type Person = { readonly name: string; readonly script: Script };
 
 class People {
   readonly #prng: Prng;
@@ -131,6 +124,5 @@ function lengthAt(lengths: readonly number[], uniform: number): number {
   const above = LENGTH_QUANTILES.findIndex((quantile) => quantile > uniform);
   const [from, to] = [LENGTH_QUANTILES[above - 1] ?? 0, LENGTH_QUANTILES[above] ?? 1];
   const [low, high] = [lengths[above - 1] ?? 1, lengths[above] ?? 1];
-  const part = (uniform - from) / (to - from);
-  return Math.max(1, Math.round(low * (high / Math.max(1, low)) ** part));
+  return Math.max(1, Math.round(low * (high / Math.max(1, low)) ** ((uniform - from) / (to - from))));
 }

@@ -33,11 +33,7 @@ const VOCABULARY: Readonly<Record<Script, readonly string[]>> = (() => {
   ) as Record<Script, string[]>;
 })();
 
-export interface Wanted {
-  readonly graphemes: number;
-  readonly script: Script;
-  readonly emoji: boolean;
-}
+export type Wanted = Readonly<{ graphemes: number; script: Script; emoji: boolean }>;
 
 /** Never blank, and at most as long as the engine allows (in UTF-16 units). */
 export function inventText(prng: Prng, { graphemes, script, emoji }: Wanted): string {

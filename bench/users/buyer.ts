@@ -9,13 +9,7 @@ import type { Prng } from '../generator/prng.ts';
 /** The one reply to a request; `lost` when the connection closed first. */
 export type Reply =
   | { readonly t: 'ok'; readonly data?: unknown }
-  | {
-      readonly t: 'error';
-      readonly at: number;
-      readonly code: string;
-      readonly retryAfterMs?: number;
-      readonly details?: unknown;
-    }
+  | Readonly<{ t: 'error'; at: number; code: string; retryAfterMs?: number; details?: unknown }>
   | { readonly t: 'lost' };
 
 export type UserRequest = { readonly t: string } & Readonly<Record<string, unknown>>;
@@ -50,7 +44,6 @@ export interface BuyerLog {
 
 export type Decision = 'pay' | 'release' | 'release over HTTP' | 'abandon';
 
-/** What a buyer does in one sale. */
 export interface BuyerPlan {
   /** Tries to get units; after the first success it stops unless `wantsMore`. */
   readonly rounds: number;
@@ -104,13 +97,11 @@ const RETRY_MS = 200;
 const RETRY_MS_MAX = 1_000;
 const RETRY_LOST_MS = 50;
 
-/** How long to wait before the same key is sent again. */
 export function retryPauseMs(reply: Reply, random: Prng): number {
   const asked = reply.t === 'error' ? Math.min(reply.retryAfterMs ?? RETRY_MS, RETRY_MS_MAX) : RETRY_LOST_MS;
   return asked + random.int(0, 50);
 }
 
-/** The reservation of an `ok`. */
 export const reservationOf = (reply: Reply): ReservationView | null =>
   reply.t === 'ok' ? ((reply.data as { reservation?: ReservationView } | undefined)?.reservation ?? null) : null;
 export const isReplayed = (reply: Reply): boolean =>

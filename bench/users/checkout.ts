@@ -21,11 +21,9 @@ export interface CheckoutOptions {
   readonly withinMs?: number;
 }
 
-/** A grant: reservation, user, amount. */
 export type Granted = readonly [reservation: string, user: string, amount: number];
 
 const CONCURRENT_MAX = 16;
-/** Label of the random source that the checkout draws from. */
 const STREAM = 17;
 
 export class Checkout {
@@ -79,7 +77,6 @@ export class Checkout {
     }
   }
 
-  /** Charges and confirms. */
   async confirm(reservation: string, amount: number, key: string): Promise<Reply> {
     const { office, show, nowMs, seed, repeats } = this.#options;
     const order = { orderRef: `ORDER-${reservation.slice(-12)}`, amount };
@@ -107,7 +104,6 @@ export class Checkout {
     return reply;
   }
 
-  /** Empty when there were no orders. */
   checks(): Check[] {
     const { ends } = this;
     if (ends.length === 0) return [];

@@ -10,7 +10,6 @@ export interface HotBuyer {
   readonly open: Map<number, number>;
 }
 
-/** The server that the buyers join. */
 export interface PressTarget {
   readonly port: number;
   token(show: string, user: string): string;
@@ -59,7 +58,6 @@ export class HotSaleBuyers {
     buyer.socket.sendFrames(this.#frame(buyer, dueMs));
   }
 
-  /** Several presses in one write. */
   pressOften(buyer: HotBuyer, times: number, dueMs: number): void {
     buyer.socket.sendFrames(Buffer.concat(Array.from({ length: times }, () => this.#frame(buyer, dueMs))));
   }

@@ -5,7 +5,6 @@ export type Mood = 'waiting' | 'rush' | 'after';
 
 export type Language = Readonly<Record<'names' | Mood, readonly string[]>>;
 
-/** Phrases are separated by `|`. */
 const phrases = (text: string): readonly string[] => text.split('|').map((phrase) => phrase.trim());
 
 export const ENGLISH: Language = {

@@ -56,7 +56,6 @@ export class Probe {
     this.changed(reservation);
   }
 
-  /** Any view of a reservation. */
   changed({ id, state, endedAt }: ReservationView): void {
     if (state !== 'held') this.#end({ reservation: id, state, endedAt: endedAt ?? null });
   }

@@ -40,27 +40,25 @@ export interface Traits {
 }
 
 /** Shares are guesses; each habit occurs among some dozens of users. */
-export function drawTraits(random: Prng, options: { chats: boolean }): Traits {
-  return {
-    chatEveryMs: options.chats && random.chance(0.6) ? random.int(8_000, 40_000) : null,
-    heartsEveryMs: random.chance(0.5) ? random.int(2_000, 15_000) : null,
-    buys: random.chance(0.85),
-    habit: random.weighted<Habit>([
-      ['steady', 60],
-      ['early', 14],
-      ['repeater', 12],
-      ['greedy', 8],
-      ['muddled', 6],
-    ]),
-    intent: random.weighted<Decision>([
-      ['pay', 65],
-      ['abandon', 27],
-      ['release', 8],
-    ]),
-    dropEveryMs: random.chance(0.15) ? random.int(10_000, 40_000) : null,
-    variant: random.chance(0.5) ? 'msgpack' : 'json',
-  };
-}
+export const drawTraits = (random: Prng, options: { chats: boolean }): Traits => ({
+  chatEveryMs: options.chats && random.chance(0.6) ? random.int(8_000, 40_000) : null,
+  heartsEveryMs: random.chance(0.5) ? random.int(2_000, 15_000) : null,
+  buys: random.chance(0.85),
+  habit: random.weighted<Habit>([
+    ['steady', 60],
+    ['early', 14],
+    ['repeater', 12],
+    ['greedy', 8],
+    ['muddled', 6],
+  ]),
+  intent: random.weighted<Decision>([
+    ['pay', 65],
+    ['abandon', 27],
+    ['release', 8],
+  ]),
+  dropEveryMs: random.chance(0.15) ? random.int(10_000, 40_000) : null,
+  variant: random.chance(0.5) ? 'msgpack' : 'json',
+});
 
 export interface SdkUserOptions {
   readonly gatewayUrl: string;

@@ -23,7 +23,6 @@ export interface IngestParams {
   /** In all shards together. */
   readonly users: number;
   readonly joinPerSecond: number;
-  /** Messages of one write. */
   readonly bunch: number;
   /** UTF-16 units of a message. */
   readonly chars: number;

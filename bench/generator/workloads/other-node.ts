@@ -6,11 +6,7 @@ import { type ChatSchedule, chatPlan } from '../chat-plan.ts';
 import type { Workload, WorkloadContext, WorkloadRun } from '../contract.ts';
 import { Pacer } from '../schedule.ts';
 
-export interface OtherNodeParams {
-  readonly redisUrl: string;
-  readonly show: string;
-  readonly chat: ChatSchedule;
-}
+export type OtherNodeParams = Readonly<{ redisUrl: string; show: string; chat: ChatSchedule }>;
 
 const AUTHORS = 1_000;
 

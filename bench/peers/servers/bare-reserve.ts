@@ -13,17 +13,9 @@ import type { ClientMessage, ReservationView } from '../../../src/protocol/messa
 
 type Reserve = Extract<ClientMessage, { t: 'reserve' }>;
 
-interface Viewer {
-  readonly user: string;
-  readonly queue: Queue;
-  closed: boolean;
-}
+type Viewer = { readonly user: string; readonly queue: Queue; closed: boolean };
 
-interface Pending {
-  readonly viewer: Viewer;
-  readonly socket: WebSocket<Viewer>;
-  readonly message: Reserve;
-}
+type Pending = Readonly<{ viewer: Viewer; socket: WebSocket<Viewer>; message: Reserve }>;
 
 const PRICE = 1000;
 const HOLD_MS = 900_000;
@@ -111,14 +103,13 @@ class Queue {
 }
 
 function recordOf(user: string, { key, sale, lines }: Reserve, now: number): ReservationView {
-  const qty = lines[0]?.qty ?? 0;
   return {
     id: `${user}:${key}`,
     sale,
     user,
     state: 'held',
     lines,
-    amount: PRICE * qty,
+    amount: PRICE * (lines[0]?.qty ?? 0),
     currency: 'EUR',
     createdAt: now,
     heldUntil: now + HOLD_MS,
