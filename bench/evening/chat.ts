@@ -39,10 +39,7 @@ interface EveningOptions {
 const BURST_FACTOR = 5;
 const BURST_MS = 4_000;
 
-/**
- * Returns a recording that is fitted to the length of the run, or synthetic chat with a burst at
- * each opening. Throws `FlagError` when the recording cannot be used.
- */
+/** Fits a recording to the run, or makes synthetic chat. Throws `FlagError` for a bad recording. */
 export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningOptions) {
   if (file !== null) {
     const recording = readTrace('--trace', file);

@@ -8,16 +8,11 @@ export interface EveningParams extends GroupParams {
   readonly clocks: boolean;
 }
 
+export type JoinShape = 'even' | 'ramp' | 'fade';
+
 /** Times are on the fleet's clock. Ranges of users exclude `to`. */
 export type EveningCommand =
-  | {
-      readonly do: 'join';
-      readonly atMs: number;
-      readonly from: number;
-      readonly to: number;
-      readonly overMs: number;
-      readonly shape: 'even' | 'ramp' | 'fade';
-    }
+  | Readonly<{ do: 'join'; atMs: number; from: number; to: number; overMs: number; shape: JoinShape }>
   /** This worker's part of the chat: offsets from `atMs`, and texts. */
   | Readonly<{ do: 'chat'; atMs: number; messages: ReadonlyArray<readonly [offsetMs: number, text: string]> }>
   | { readonly do: 'hearts'; readonly atMs: number; readonly perSecond: number; readonly forMs: number }

@@ -1,9 +1,5 @@
-/**
- * The host of a show under load: creates the show and its sales, commands the virtual users, runs
- * the checkout, and checks the results.
- */
+/** The host of a show under load: its sales, commands to its users, the checkout, the checks. */
 import type { Fleet, LoadHandle } from '../generator/contract.ts';
-import type { Check } from '../report/result.ts';
 import type { CommonFlags } from '../scenarios/common-flags.ts';
 import { openRoom } from '../scenarios/room.ts';
 import type { Target } from '../scenarios/target.ts';
@@ -11,7 +7,7 @@ import type { BackOffice } from '../users/back-office.ts';
 import { Checkout } from '../users/checkout.ts';
 import { readBooks } from '../verdict/books.ts';
 import { checkConnections, checkSales, checkZeros } from '../verdict/checks.ts';
-import { addEvidence, type Evidence, NO_EVIDENCE } from '../verdict/evidence.ts';
+import { addEvidence, NO_EVIDENCE } from '../verdict/evidence.ts';
 import type { EveningCommand, EveningParams, EveningSummary, GrantReport, PressCommand, Rush } from './commands.ts';
 
 export interface EveningRunOptions {
@@ -32,12 +28,7 @@ export interface SaleOptions extends Omit<PressCommand, 'do' | 'sale' | 'skus' |
   readonly holdMs: number;
 }
 
-export interface EveningResult {
-  readonly evidence: Evidence;
-  readonly rushes: readonly Rush[];
-  readonly lastResumeMs: number;
-  readonly checks: readonly Check[];
-}
+export type EveningResult = Awaited<ReturnType<Host['end']>>;
 
 const SKUS = ['S', 'M', 'L', 'XL'] as const;
 const PRICE_MINOR_UNITS = 25_00;
@@ -65,7 +56,7 @@ export class Host {
     this.#fleet = fleet;
     this.#load = load;
     this.#seed = seed;
-    const nowMs = (): number => fleet.nowMs();
+    const { nowMs } = fleet;
     this.checkout = new Checkout({ office, show, seed, nowMs, pays, repeats: CONFIRM_REPEATS, withinMs });
     load.onReport(({ granted }) => this.checkout.schedule(granted));
   }
@@ -112,7 +103,7 @@ export class Host {
   }
 
   /** Stops all users, waits for open requests, and compares what users received with the books. */
-  async end(zeroSpreadMs: number): Promise<EveningResult> {
+  async end(zeroSpreadMs: number) {
     await this.checkout.close();
     const summaries = (await this.#load.stop()) as EveningSummary[];
     const evidence = addEvidence([

@@ -138,10 +138,7 @@ export const CPU_SHARE_MAX = 0.9;
 const IDLE_SHARE = 0.3;
 /** The loop may always be this late: some slices of a scheduler with two busy cores. */
 export const LOOP_DELAY_P99_MS_MAX = 20;
-/**
- * Above these bounds the p99 of the generator's delay may be a third of the p99 it is part of. All
- * latencies count from the due moment, so this delay makes them longer and hides nothing.
- */
+/** Above these bounds the p99 of the delay may be a third of the latency that includes it. */
 export const OWN_DELAY_PART_MAX = 1 / 3;
 
 /** The worker that used most CPU, and its CPU seconds per second. */

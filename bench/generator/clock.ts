@@ -32,7 +32,9 @@ const EXCHANGE_AGE_MS_MAX = 30_000;
 export class ClockSync {
   exchanges = 0;
   #recent: Exchange[] = [];
-  #best: Exchange | null = null;
+  /** The other clock minus this one; 0 before the first exchange. */
+  offsetMs = 0;
+  errorMs = 0;
 
   /** `sentMs` and `arrivedMs` on this clock, `receivedMs` and `repliedMs` on the other. */
   add(sentMs: number, receivedMs: number, repliedMs: number, arrivedMs: number): void {
@@ -43,20 +45,13 @@ export class ClockSync {
       atMs: arrivedMs,
     };
     this.#recent = [...this.#recent.filter(({ atMs }) => arrivedMs - atMs <= EXCHANGE_AGE_MS_MAX), exchange];
-    this.#best = this.#recent.reduce((best, next) => (next.errorMs < best.errorMs ? next : best));
+    const best = this.#recent.reduce((least, next) => (next.errorMs < least.errorMs ? next : least));
+    this.offsetMs = best.offsetMs;
+    this.errorMs = best.errorMs;
   }
 
   get isSet(): boolean {
-    return this.#best !== null;
-  }
-
-  /** The other clock minus this one; 0 before the first exchange. */
-  get offsetMs(): number {
-    return this.#best?.offsetMs ?? 0;
-  }
-
-  get errorMs(): number {
-    return this.#best?.errorMs ?? 0;
+    return this.exchanges > 0;
   }
 
   localMs(otherMs: number): number {

@@ -48,6 +48,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
 /** All its calls reject when a worker fails, dies or becomes silent, or the run is aborted. */
 export class Coordinator {
   readonly samples: Sample[] = [];
+  readonly nowMs = monotonicMs;
   /** Rejects when a worker fails; never resolves. */
   readonly failed: Promise<never>;
   readonly #options: FleetOptions;
@@ -86,10 +87,6 @@ export class Coordinator {
     return this.#members.map(({ info }) => info);
   }
 
-  nowMs(): number {
-    return monotonicMs();
-  }
-
   /** Returns the first second of samples after `aheadMs`: phases that begin there split exactly. */
   secondAfter(aheadMs: number): number {
     return this.#originMs + Math.ceil((this.nowMs() + aheadMs - this.#originMs) / SAMPLE_EVERY_MS) * SAMPLE_EVERY_MS;
@@ -120,10 +117,7 @@ export class Coordinator {
     this.#watch = setInterval(() => this.#watchSilence(), 1_000).unref();
   }
 
-  /**
-   * Resolves when the workload is prepared in all workers. Several may run at once. `params` may
-   * differ by shard.
-   */
+  /** Resolves when all workers have prepared the workload. `params` may differ by shard. */
   async load<P, C = unknown, R = unknown>(
     workload: string,
     params: P | ((shard: Shard) => P),
@@ -190,17 +184,11 @@ export class Coordinator {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     this.#children.add(child);
-    child.once('error', (error) =>
-      this.#fail(new FleetError(`a generator process could not be started: ${error.message}`)),
-    );
+    child.once('error', ({ message }) => this.#failBecause(`a generator process could not be started: ${message}`));
     child.once('exit', (code, signal) => {
       this.#children.delete(child);
-      if (!this.#closing)
-        this.#fail(
-          new FleetError(
-            `generator process ${child.pid} died (${signal ?? `exit code ${code}`}): the run has no result`,
-          ),
-        );
+      const how = signal ?? `exit code ${code}`;
+      if (!this.#closing) this.#failBecause(`generator process ${child.pid} died (${how}): the run has no result`);
     });
   }
 
@@ -219,7 +207,7 @@ export class Coordinator {
       (why) => {
         this.#untrusted.delete(socket);
         if (member !== null && !this.#closing)
-          this.#fail(new FleetError(`lost ${named(member.info)}: ${why}; the run has no result`));
+          this.#failBecause(`lost ${named(member.info)}: ${why}; the run has no result`);
       },
     );
     connection.send({ t: 'hello', version: FLEET_VERSION, nonce });
@@ -263,39 +251,27 @@ export class Coordinator {
   }
 
   #receive(member: Member, message: ToCoordinator): void {
+    const { connection, info } = member;
     member.lastMessageMs = this.nowMs();
-    switch (message.t) {
-      case 'clock':
-        member.connection.send({ t: 'clock', sentMs: message.sentMs, repliedMs: this.nowMs() });
-        break;
-      case 'ready':
-        member.ready = true;
-        break;
-      case 'sample': {
-        member.info.clockErrorMs = message.clockErrorMs;
-        this.samples.push({ worker: member.info.index, ...message.sample });
-        break;
-      }
-      case 'failed':
-        this.#fail(new FleetError(`${named(member.info)} failed: ${message.reason}`));
-        break;
-      case 'prepared':
-      case 'report':
-      case 'stopped':
-        this.#loads.get(message.load)?.receive(member.info.index, message);
-        break;
-      case 'join':
-        member.connection.socket.destroy();
-    }
+    if (message.t === 'clock') connection.send({ t: 'clock', sentMs: message.sentMs, repliedMs: this.nowMs() });
+    else if (message.t === 'ready') member.ready = true;
+    else if (message.t === 'sample') {
+      info.clockErrorMs = message.clockErrorMs;
+      this.samples.push({ worker: info.index, ...message.sample });
+    } else if (message.t === 'failed') this.#failBecause(`${named(info)} failed: ${message.reason}`);
+    else if (message.t === 'join') connection.socket.destroy();
+    else this.#loads.get(message.load)?.receive(info.index, message);
   }
 
   #watchSilence(): void {
     const { silenceMs = SILENCE_MS_MAX } = this.#options;
     const quiet = this.#members.find(({ lastMessageMs }) => this.nowMs() - lastMessageMs > silenceMs);
-    if (quiet)
-      this.#fail(
-        new FleetError(`${named(quiet.info)} has been silent for ${silenceMs / 1000} s; the run has no result`),
-      );
+    const silent = `has been silent for ${silenceMs / 1000} s; the run has no result`;
+    if (quiet) this.#failBecause(`${named(quiet.info)} ${silent}`);
+  }
+
+  #failBecause(reason: string): void {
+    this.#fail(new FleetError(reason));
   }
 }
 

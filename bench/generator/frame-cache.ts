@@ -1,7 +1,4 @@
-/**
- * Decodes messages of the server. A broadcast has the same bytes for all viewers, so each worker
- * decodes it once. All bytes are compared, not only a hash.
- */
+/** Decodes messages of the server. Each worker decodes a broadcast once, and compares all bytes. */
 import { inflateRawSync } from 'node:zlib';
 import { CODECS, isDeflated } from '../../src/protocol/codec.ts';
 import type { Frame, ServerMessage } from '../../src/protocol/messages.ts';

@@ -49,17 +49,9 @@ export class SecondRecorder {
     this.#nowMs = nowMs;
   }
 
-  counter(name: string): Counter {
-    return obtain(this.#counters, name, () => new Counter());
-  }
-
-  gauge(name: string): Gauge {
-    return obtain(this.#gauges, name, () => new Gauge());
-  }
-
-  latency(name: string): LatencyHistogram {
-    return obtain(this.#latencies, name, () => new LatencyHistogram());
-  }
+  counter = (name: string): Counter => obtain(this.#counters, name, () => new Counter());
+  gauge = (name: string): Gauge => obtain(this.#gauges, name, () => new Gauge());
+  latency = (name: string): LatencyHistogram => obtain(this.#latencies, name, () => new LatencyHistogram());
 
   /** A failure: an error code of the protocol, `closed_4001`, `http_503`, `unanswered`. */
   refused(code: string, times = 1): void {

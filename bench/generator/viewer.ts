@@ -185,23 +185,10 @@ export class Viewer {
   }
 
   #onMessage(message: ServerMessage): void {
-    switch (message.t) {
-      case 'welcome':
-        this.#onWelcome(message);
-        break;
-      case 'ok':
-      case 'error':
-        this.#onReply(message);
-        break;
-      case 'you':
-        this.#listener.onYou?.(this, message);
-        break;
-      case 'bye':
-        this.#listener.onBye?.(this, message);
-        break;
-      case 'frame':
-        break;
-    }
+    if (message.t === 'welcome') this.#onWelcome(message);
+    else if (message.t === 'ok' || message.t === 'error') this.#onReply(message);
+    else if (message.t === 'you') this.#listener.onYou?.(this, message);
+    else if (message.t === 'bye') this.#listener.onBye?.(this, message);
   }
 
   #onWelcome(welcome: Welcome): void {

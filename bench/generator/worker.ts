@@ -71,43 +71,22 @@ class Worker {
   }
 
   on(message: ToWorker): void {
-    switch (message.t) {
-      case 'hello':
-        this.#connection.send({
-          t: 'join',
-          version: FLEET_VERSION,
-          proof: proofOf(this.#options.key, message.nonce),
-          host: hostname(),
-          hostId: this.#options.hostId ?? hostId(),
-          pid: process.pid,
-        });
-        break;
-      case 'refused':
-        this.refusal = `the coordinator refused this worker: ${message.reason}`;
-        break;
-      case 'welcome':
-        this.#welcomed(message);
-        break;
-      case 'clock':
-        this.#offset.add(message.sentMs, message.repliedMs, message.repliedMs, monotonicMs());
-        if (this.#exchangesLeft-- > 1) this.#connection.send({ t: 'clock', sentMs: monotonicMs() });
-        else if (this.#exchangesLeft === 0) this.#ready();
-        break;
-      case 'prepare':
-        void this.#prepare(message).catch((error: unknown) => this.#fail(error));
-        break;
-      case 'start':
-        this.#loads.get(message.load)?.start(message.atMs);
-        break;
-      case 'command':
-        this.#loads.get(message.load)?.command?.(message.body);
-        break;
-      case 'stop':
-        void this.#stop(message.load).catch((error: unknown) => this.#fail(error));
-        break;
-      case 'bye':
-        this.#onBye();
-    }
+    if (message.t === 'hello') {
+      const { key, hostId: id = hostId() } = this.#options;
+      const proof = proofOf(key, message.nonce);
+      const host = hostname();
+      this.#connection.send({ t: 'join', version: FLEET_VERSION, proof, host, hostId: id, pid: process.pid });
+    } else if (message.t === 'refused') this.refusal = `the coordinator refused this worker: ${message.reason}`;
+    else if (message.t === 'welcome') this.#welcomed(message);
+    else if (message.t === 'clock') {
+      this.#offset.add(message.sentMs, message.repliedMs, message.repliedMs, monotonicMs());
+      if (this.#exchangesLeft-- > 1) this.#connection.send({ t: 'clock', sentMs: monotonicMs() });
+      else if (this.#exchangesLeft === 0) this.#ready();
+    } else if (message.t === 'prepare') void this.#prepare(message).catch((error: unknown) => this.#fail(error));
+    else if (message.t === 'start') this.#loads.get(message.load)?.start(message.atMs);
+    else if (message.t === 'command') this.#loads.get(message.load)?.command?.(message.body);
+    else if (message.t === 'stop') void this.#stop(message.load).catch((error: unknown) => this.#fail(error));
+    else this.#onBye();
   }
 
   #welcomed({ index, sameClock, originMs }: Extract<ToWorker, { t: 'welcome' }>): void {

@@ -3,44 +3,36 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-const ticksPerSecond = (() => {
+/** The value that `read` returns, or NaN when it throws: not every system has /proc. */
+function orNaN(read: () => number): number {
   try {
-    return Number(execFileSync('getconf', ['CLK_TCK']).toString()) || 100;
+    return read();
   } catch {
-    return 100;
+    return Number.NaN;
   }
-})();
+}
+
+const ticksPerSecond = orNaN(() => Number(execFileSync('getconf', ['CLK_TCK']).toString())) || 100;
 
 /** User and system seconds of a process; NaN without /proc. */
-export function cpuSecondsOf(pid: number): number {
-  try {
+export const cpuSecondsOf = (pid: number): number =>
+  orNaN(() => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-  } catch {
-    return Number.NaN;
-  }
-}
+  });
 
 /** Resident memory in bytes; NaN without /proc. */
-export function memoryBytesOf(pid: number): number {
-  try {
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
-  } catch {
-    return Number.NaN;
-  }
-}
+export const memoryBytesOf = (pid: number): number =>
+  orNaN(() => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024);
 
 /** CPU seconds of all processes over all cores since boot; NaN without /proc. */
-export function machineBusySeconds(): number {
-  try {
-    const [user, nice, system, , , irq, softirq] =
+export const machineBusySeconds = (): number =>
+  orNaN(() => {
+    const [user = Number.NaN, nice = 0, system = 0, , , irq = 0, softirq = 0] =
       readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number) ?? [];
-    return ((user ?? Number.NaN) + (nice ?? 0) + (system ?? 0) + (irq ?? 0) + (softirq ?? 0)) / ticksPerSecond;
-  } catch {
-    return Number.NaN;
-  }
-}
+    return (user + nice + system + irq + softirq) / ticksPerSecond;
+  });
 
 export function watchLoop() {
   const histogram = monitorEventLoopDelay({ resolution: 1 });

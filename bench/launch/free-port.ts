@@ -1,7 +1,4 @@
-/**
- * Finds a loopback port that a program can keep over restarts: it is below the ephemeral ports, so
- * no outgoing connection takes it.
- */
+/** Finds a loopback port below the ephemeral ports, so that no outgoing connection takes it. */
 import { createServer } from 'node:net';
 
 const LOWEST = 12_000;

@@ -1,7 +1,4 @@
-/**
- * A redis-server on a unix socket in a temporary folder, with an append-only file as in production.
- * It is killed when this process exits.
- */
+/** A redis-server on a unix socket in a temporary folder. It is killed when this process exits. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

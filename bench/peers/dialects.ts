@@ -32,18 +32,10 @@ export interface Dialect {
 }
 
 export function createDialect(spec: DialectSpec, listener: Listener): Dialect {
-  switch (spec.kind) {
-    case 'plain':
-      return packed(MESSAGE_BYTES, listener);
-    case 'packed':
-      return packed(spec.messageBytes, listener);
-    case 'socketio':
-      return socketio(listener);
-    case 'nats':
-      return new NatsDialect(spec.subject, listener);
-    case 'stampede':
-      return stampede(spec.variant, listener);
-  }
+  if (spec.kind === 'socketio') return socketio(listener);
+  if (spec.kind === 'nats') return new NatsDialect(spec.subject, listener);
+  if (spec.kind === 'stampede') return stampede(spec.variant, listener);
+  return packed(spec.kind === 'packed' ? spec.messageBytes : MESSAGE_BYTES, listener);
 }
 
 const packed = (messageBytes: number, listener: Listener): Dialect => ({
@@ -61,10 +53,7 @@ const DIGIT_2 = 0x32;
 const DIGIT_4 = 0x34;
 const SOCKETIO_EVENT_HEAD = '42["m","'.length;
 
-/**
- * Engine.IO 4 packets, one per frame: `0` open, `2` ping, `4` message with Socket.IO 5: `0`
- * connected, `2` event.
- */
+/** Engine.IO 4: `0` open, `2` ping, `4` message of Socket.IO 5 (`0` connected, `2` event). */
 const socketio = (listener: Listener): Dialect => ({
   onOpen() {},
   onFrame(payload) {
@@ -155,12 +144,7 @@ class NatsDialect implements Dialect {
   }
 }
 
-interface KnownFrame {
-  readonly bytes: number;
-  readonly isWelcome: boolean;
-  readonly numbers: Float64Array;
-  readonly dueMicros: Float64Array;
-}
+type KnownFrame = Readonly<{ bytes: number; isWelcome: boolean; numbers: Float64Array; dueMicros: Float64Array }>;
 
 /**
  * All viewers receive the same bytes, so a process decodes a frame once. Its length and a hash of

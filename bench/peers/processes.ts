@@ -133,29 +133,23 @@ export async function listening(port: number): Promise<void> {
   }
 }
 
+function succeeds(check: () => unknown): boolean {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Servers are often outside of a user's PATH. */
 const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
 
 export function findProgram(name: string): string | null {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...MORE_FOLDERS];
-  return folders.map((folder) => join(folder, name)).find(executable) ?? null;
-}
-
-function executable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  const paths = folders.map((folder) => join(folder, name));
+  return paths.find((path) => succeeds(() => accessSync(path, constants.X_OK))) ?? null;
 }
 
 /** Whether a library is installed. Peers are development dependencies. */
-export function hasLibrary(name: string): boolean {
-  try {
-    import.meta.resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const hasLibrary = (name: string): boolean => succeeds(() => import.meta.resolve(name));

@@ -29,19 +29,7 @@ export interface ReceiversCommand {
 }
 
 /** What one process received since the counters were reset. */
-export interface Received {
-  readonly ask: number;
-  readonly messages: number;
-  readonly frames: number;
-  readonly bytes: number;
-  /** Messages that watchers should have received before a later one. */
-  readonly missing: number;
-  readonly outOfOrder: number;
-  /** HdrHistogram V2, compressed, base64, microseconds since due; null if empty. */
-  readonly latency: string | null;
-  readonly open: number;
-  readonly cpuSeconds: number;
-}
+export type Received = ReturnType<Receivers['read']>;
 
 const CONNECTING_AT_ONCE = 100;
 const JOIN_MS_MAX = 60_000;
@@ -91,16 +79,18 @@ class Receivers {
       await Promise.all(mine.slice(from, from + CONNECTING_AT_ONCE).map((i) => this.#joinOne(isWatcher(i))));
   }
 
-  read({ ask, whole, fresh }: ReceiversCommand): Received {
+  read({ ask, whole, fresh }: ReceiversCommand) {
     const bytesIn = this.#sockets.reduce((sum, socket) => sum + socket.bytesIn, 0);
     const cpu = process.cpuUsage(this.#cpu);
-    const received: Received = {
+    const received = {
       ask,
       messages: this.#messages,
       frames: this.#frames,
       bytes: bytesIn - this.#bytesBefore,
+      /** Messages that watchers should have received before a later one. */
       missing: this.#missing,
       outOfOrder: this.#outOfOrder,
+      /** HdrHistogram V2, compressed, base64, microseconds since due; null if empty. */
       latency: !whole || this.#latencyMicros.totalCount === 0 ? null : encodeIntoCompressedBase64(this.#latencyMicros),
       open: this.#open,
       cpuSeconds: (cpu.user + cpu.system) / 1e6,

@@ -59,69 +59,36 @@ export class BackOffice {
     this.#timeoutMs = timeoutMs;
   }
 
-  createShow(spec: ShowSpec): Promise<ShowView> {
-    return this.#call('POST', '/v1/shows', { body: spec });
-  }
-
-  startShow(show: string): Promise<ShowView> {
-    return this.#call('POST', `/v1/shows/${show}/start`);
-  }
-
-  putProduct(show: string, { id, ...body }: Product): Promise<Product> {
-    return this.#call('PUT', `/v1/shows/${show}/products/${id}`, { body });
-  }
-
-  pin(show: string, product: string | null): Promise<unknown> {
-    return this.#call('POST', `/v1/shows/${show}/pin`, { body: { product }, repeatable: true });
-  }
-
-  announce(show: string, text: string): Promise<unknown> {
-    return this.#call('POST', `/v1/shows/${show}/announcements`, { body: { text } });
-  }
-
-  createSale(show: string, spec: SaleSpec, key: string): Promise<SaleBooks> {
-    return this.#call('POST', `/v1/shows/${show}/sales`, { body: spec, key });
-  }
-
-  getSale(show: string, sale: string): Promise<SaleBooks> {
-    return this.#call('GET', `/v1/shows/${show}/sales/${sale}`);
-  }
-
-  async listSales(show: string): Promise<SaleBooks[]> {
-    return (await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`)).sales;
-  }
-
-  getReservation(show: string, reservation: string): Promise<ReservationView> {
-    return this.#call('GET', `/v1/shows/${show}/reservations/${encoded(reservation)}`);
-  }
+  createShow = (spec: ShowSpec): Promise<ShowView> => this.#call('POST', '/v1/shows', { body: spec });
+  startShow = (show: string): Promise<ShowView> => this.#call('POST', `/v1/shows/${show}/start`);
+  putProduct = (show: string, { id, ...body }: Product): Promise<Product> =>
+    this.#call('PUT', `/v1/shows/${show}/products/${id}`, { body });
+  pin = (show: string, product: string | null): Promise<unknown> =>
+    this.#call('POST', `/v1/shows/${show}/pin`, { body: { product }, repeatable: true });
+  announce = (show: string, text: string): Promise<unknown> =>
+    this.#call('POST', `/v1/shows/${show}/announcements`, { body: { text } });
+  createSale = (show: string, spec: SaleSpec, key: string): Promise<SaleBooks> =>
+    this.#call('POST', `/v1/shows/${show}/sales`, { body: spec, key });
+  getSale = (show: string, sale: string): Promise<SaleBooks> => this.#call('GET', `/v1/shows/${show}/sales/${sale}`);
+  listSales = async (show: string): Promise<SaleBooks[]> =>
+    (await this.#call<{ sales: SaleBooks[] }>('GET', `/v1/shows/${show}/sales`)).sales;
+  getReservation = (show: string, reservation: string): Promise<ReservationView> =>
+    this.#call('GET', `/v1/shows/${show}/reservations/${encoded(reservation)}`);
+  confirm = (show: string, id: string, body: { orderRef: string; amount: number }, key: string): Promise<Confirmed> =>
+    this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/confirm`, { body, key });
+  release = (show: string, id: string, key: string): Promise<Confirmed> =>
+    this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/release`, { body: {}, key });
+  verify = (show: string): Promise<Verification> => this.#call('GET', `/v1/shows/${show}/verify`);
 
   /** Without `ttlSeconds` the engine decides how long the token is valid. */
-  mint(
-    show: string,
-    user: string,
-    name: string,
-    role: Role,
-    ttlSeconds?: number,
-  ): Promise<{ token: string; expiresAt: number }> {
+  mint(show: string, user: string, name: string, role: Role, ttlSeconds?: number) {
     const body = { user, name, role, ...(ttlSeconds === undefined ? {} : { ttlSeconds }) };
-    return this.#call('POST', `/v1/shows/${show}/tokens`, { body, repeatable: true });
+    const call = { body, repeatable: true };
+    return this.#call<{ token: string; expiresAt: number }>('POST', `/v1/shows/${show}/tokens`, call);
   }
 
-  async mintToken(show: string, user: string, name: string, role: Role): Promise<string> {
-    return (await this.mint(show, user, name, role)).token;
-  }
-
-  confirm(show: string, id: string, body: { orderRef: string; amount: number }, key: string): Promise<Confirmed> {
-    return this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/confirm`, { body, key });
-  }
-
-  release(show: string, id: string, key: string): Promise<Confirmed> {
-    return this.#call('POST', `/v1/shows/${show}/reservations/${encoded(id)}/release`, { body: {}, key });
-  }
-
-  verify(show: string): Promise<Verification> {
-    return this.#call('GET', `/v1/shows/${show}/verify`);
-  }
+  mintToken = async (show: string, user: string, name: string, role: Role): Promise<string> =>
+    (await this.mint(show, user, name, role)).token;
 
   /** Throws `BackOfficeError` for a coded response, the error of `fetch` if there is no server. */
   async #call<T>(method: string, path: string, { body, key, repeatable = false }: Call = {}): Promise<T> {

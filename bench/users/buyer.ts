@@ -205,19 +205,14 @@ export class Buyer {
   #request(action: Action, dueMs: number): Promise<Reply> {
     const { connection, sale, http } = this.#options;
     const { key } = action;
-    switch (action.do) {
-      case 'reserve':
-        return connection.request({ t: 'reserve', key, sale, lines: action.items }, dueMs);
-      case 'release':
-        if (action.overHttp) return http('release', action.reservation, key);
-        return connection.request({ t: 'release', key, reservation: action.reservation.id }, dueMs);
-      case 'confirm':
-        return http('confirm', action.reservation, key);
-      case 'join':
-        return connection.request({ t: 'waitlist', op: 'join', key, sale, ...action.item }, dueMs);
-      case 'leave':
-        return connection.request({ t: 'waitlist', op: 'leave', key, sale, sku: action.item.sku }, dueMs);
+    if (action.do === 'reserve') return connection.request({ t: 'reserve', key, sale, lines: action.items }, dueMs);
+    if (action.do === 'confirm') return http('confirm', action.reservation, key);
+    if (action.do === 'release') {
+      if (action.overHttp) return http('release', action.reservation, key);
+      return connection.request({ t: 'release', key, reservation: action.reservation.id }, dueMs);
     }
+    const wanted = action.do === 'join' ? action.item : { sku: action.item.sku };
+    return connection.request({ t: 'waitlist', op: action.do, key, sale, ...wanted }, dueMs);
   }
 
   /** Repeats with the same key. Null when the run ended first. */

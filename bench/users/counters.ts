@@ -13,17 +13,13 @@ export class UserCounters {
   readonly connections = { connects: 0, reconnects: 0, resumes: 0, snapshots: 0, gaps: 0, stopped: 0 };
   /** The first violations; `violationCount` counts all. */
   readonly violations: string[] = [];
-  #violationCount = 0;
+  violationCount = 0;
   readonly #latencyMicros = newHistogram();
   readonly #sentAt = new Map<string, number>();
   #pruneAt = 0;
 
-  get violationCount(): number {
-    return this.#violationCount;
-  }
-
   violation(text: string): void {
-    this.#violationCount += 1;
+    this.violationCount += 1;
     if (this.violations.length < VIOLATIONS_KEPT_MAX) this.violations.push(text);
   }
 

@@ -71,24 +71,16 @@ export class Probe {
     repliedMs: number,
     sentAtLeast: number,
   ): void {
-    switch (code) {
-      case 'sold_out': {
-        const name = `${sale} ${lines.map(({ sku, qty }) => `${qty}x${sku}`).join()}`;
-        if (!this.#soldOut.has(name)) this.#soldOut.set(name, { sale, lines, repliedMs });
-        return;
-      }
-      case 'sale_not_open':
-        if (sentAtLeast > (this.#tooEarly.get(sale)?.sentAtLeast ?? Number.NEGATIVE_INFINITY))
-          this.#tooEarly.set(sale, { sale, sentAtLeast });
-        return;
-      case 'sale_ended':
-        if (!this.#tooLate.has(sale)) this.#tooLate.set(sale, { sale, at });
-        return;
-      case 'limit_exceeded':
-        if (this.#overLimit.length < KEPT_MAX) this.#overLimit.push({ sale, user, lines, repliedMs });
-        return;
-      default:
-    }
+    if (code === 'sold_out') {
+      const name = `${sale} ${lines.map(({ sku, qty }) => `${qty}x${sku}`).join()}`;
+      if (!this.#soldOut.has(name)) this.#soldOut.set(name, { sale, lines, repliedMs });
+    } else if (code === 'sale_not_open') {
+      const latest = this.#tooEarly.get(sale)?.sentAtLeast ?? Number.NEGATIVE_INFINITY;
+      if (sentAtLeast > latest) this.#tooEarly.set(sale, { sale, sentAtLeast });
+    } else if (code === 'sale_ended') {
+      if (!this.#tooLate.has(sale)) this.#tooLate.set(sale, { sale, at });
+    } else if (code === 'limit_exceeded' && this.#overLimit.length < KEPT_MAX)
+      this.#overLimit.push({ sale, user, lines, repliedMs });
   }
 
   /** A confirm or release was refused because the reservation had ended. */

@@ -173,9 +173,7 @@ export class SdkUser implements UserConnection {
       if (history) return;
       for (const message of messages) counters.chatReceived(message.name, message.text, name, this.#connectedAt);
     });
-    client.on('state', () => {
-      delivered.state += 1;
-    });
+    client.on('state', () => delivered.state++);
     client.on('missed', (count) => {
       delivered.missed += count;
     });
