@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningEngine, StartError, startEngine } from './engine.ts';
 import { type DemoOptions, readOptions } from './options.ts';
-import { StatusLine, statusText, summary, violationsOf } from './report.ts';
+import { showStatus, statusText, summary, violationsOf } from './report.ts';
 import { DemoShow } from './show.ts';
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -39,13 +39,13 @@ async function runShow(options: DemoOptions, engine: RunningEngine): Promise<num
   const show = new DemoShow(options, engine);
   await show.start();
   introduce(show, engine, options);
-  const status = new StatusLine(process.stdout, () => statusText(show));
+  const endStatus = showStatus(process.stdout, () => statusText(show));
   const hosting = show.host(stopping.signal);
   const runMs = options.seconds === null ? 2 ** 31 - 1 : options.seconds * 1000 - (performance.now() - show.startedAt);
   await sleep(Math.max(0, runMs), undefined, { signal: stopping.signal }).catch(() => {});
   stopping.abort();
   await hosting;
-  status.stop();
+  endStatus();
   const outcome = await show.finish();
   const { counters, replayed } = show.users;
   const wrong = violationsOf(outcome, counters);

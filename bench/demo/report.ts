@@ -14,28 +14,17 @@ const PLAIN_EVERY_MS = 5_000;
 /** For terminals that do not report their width. */
 const COLUMNS_UNKNOWN = 120;
 
-/** A line that is overwritten on a terminal, and printed every few seconds elsewhere. */
-export class StatusLine {
-  readonly #out: NodeJS.WriteStream;
-  readonly #timer: NodeJS.Timeout;
-  readonly #text: () => string;
-
-  constructor(out: NodeJS.WriteStream, text: () => string) {
-    this.#out = out;
-    this.#text = text;
-    this.#timer = setInterval(() => this.#draw(), out.isTTY ? 1000 / TTY_DRAWS_PER_SECOND : PLAIN_EVERY_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-    if (this.#out.isTTY) this.#out.write('\r\x1b[2K');
-  }
-
-  #draw(): void {
-    const text = this.#text();
-    const columns = this.#out.columns || COLUMNS_UNKNOWN;
-    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${text.slice(0, columns - 1)}` : `${text}\n`);
-  }
+/** Overwrites a line on a terminal, prints it every few seconds elsewhere. Returns how to end. */
+export function showStatus(out: NodeJS.WriteStream, text: () => string): () => void {
+  const draw = (): void => {
+    const columns = out.columns || COLUMNS_UNKNOWN;
+    out.write(out.isTTY ? `\r\x1b[2K${text().slice(0, columns - 1)}` : `${text()}\n`);
+  };
+  const timer = setInterval(draw, out.isTTY ? 1000 / TTY_DRAWS_PER_SECOND : PLAIN_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    if (out.isTTY) out.write('\r\x1b[2K');
+  };
 }
 
 export function statusText(show: DemoShow): string {
@@ -92,40 +81,30 @@ export function summary(
   const percentile = (p: number): string => milliseconds(counters.latencyMs(p));
   const expired = [...endsById(outcome.evidence.ends).values()].filter(({ state }) => state === 'expired').length;
   const refusals = [...counters.refusals].sort((a, b) => b[1] - a[1]).map(([code, times]) => `${code} ${count(times)}`);
-  const rows: ReadonlyArray<readonly [title: string, text: string]> = [
-    [
-      'messages delivered',
+  const rows = {
+    'messages delivered':
       `${count(total)} (chat ${count(delivered.chat)}, events ${count(delivered.events)}, ` +
-        `state ${count(delivered.state)}, personal ${count(delivered.personal)}) in ${count(delivered.frames)} frames`,
-    ],
-    [
-      'chat',
+      `state ${count(delivered.state)}, personal ${count(delivered.personal)}) in ${count(delivered.frames)} frames`,
+    chat:
       `${chat}, ${count(sent.chatRefused)} refused, ${count(delivered.missed)} left out and announced, ` +
-        `${count(sent.hearts)} hearts`,
-    ],
-    [
-      'delivery',
+      `${count(sent.hearts)} hearts`,
+    delivery:
       `p50 ${percentile(50)}, p99 ${percentile(99)}, max ${percentile(100)} ` +
-        `(${count(counters.latencySamples)} samples, send to receipt)`,
-    ],
-    [
-      'connections',
+      `(${count(counters.latencySamples)} samples, send to receipt)`,
+    connections:
       `${count(connections.connects)}, reconnects ${connections.reconnects}, resumed ${connections.resumes}, ` +
-        `snapshots ${connections.snapshots}`,
-    ],
-    ['events', `${outcome.headOffset ?? '?'} in the log, gaps ${connections.gaps}, viewers behind ${outcome.behind}`],
-    [
-      'reservations',
+      `snapshots ${connections.snapshots}`,
+    events: `${outcome.headOffset ?? '?'} in the log, gaps ${connections.gaps}, viewers behind ${outcome.behind}`,
+    reservations:
       `${count(sent.reserves)} requested, ${outcomes.accepted} accepted, ` +
-        `${outcomes.replayed} replayed for a repeated key, ${outcomes.unknown} unknown`,
-    ],
-    ['orders', `${outcomes.confirmed} confirmed over HTTP, ${sent.releases} holds released, ${expired} expired`],
-    ['refused', refusals.length === 0 ? 'nothing' : refusals.join(', ')],
-  ];
+      `${outcomes.replayed} replayed for a repeated key, ${outcomes.unknown} unknown`,
+    orders: `${outcomes.confirmed} confirmed over HTTP, ${sent.releases} holds released, ${expired} expired`,
+    refused: refusals.length === 0 ? 'nothing' : refusals.join(', '),
+  };
   return [
     '',
     `Summary of ${outcome.show}: ${options.viewers} viewers, ${outcome.seconds.toFixed(0)} s`,
-    ...rows.map(([title, text]) => `  ${title.padEnd(20)} ${text}`),
+    ...Object.entries(rows).map(([title, text]) => `  ${title.padEnd(20)} ${text}`),
     ...booksRows(outcome),
     `  ${'violations'.padEnd(20)} ${wrong.length}`,
     ...wrong.map((text) => `    - ${text}`),

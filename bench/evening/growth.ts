@@ -45,7 +45,6 @@ const CHECKED_MS_MIN = 2 * MINUTE_MS;
 const SLOWS_DOWN = 0.6;
 /** A longer prediction than so many times the run is a guess. */
 const PREDICTION_MAX = 20;
-
 export const lowest = (values: readonly number[]): number => Math.min(...values);
 export const middle = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;

@@ -77,26 +77,23 @@ export class Host {
   async sell(options: SaleOptions): Promise<{ readonly sale: string; readonly openingMs: number }> {
     const { units, opensInMs, durationMs, holdMs, ...press } = options;
     const sale = `flash-${++this.#sales}`;
+    const skus = SKUS.map((sku, i) => {
+      const quantity = Math.max(1, Math.floor(units / SKUS.length) + Number(i < units % SKUS.length));
+      return { sku, product: 'tee', price: PRICE_MINOR_UNITS, quantity };
+    });
+    const { perBuyer } = press;
+    const spec = {
+      id: sale,
+      title: `Flash ${this.#sales}`,
+      currency: 'EUR',
+      perBuyer,
+      holdMs,
+      opensInMs,
+      durationMs,
+      skus,
+    };
     const sentMs = this.#fleet.nowMs();
-    const { opensAt } = await this.office.createSale(
-      this.show,
-      {
-        id: sale,
-        title: `Flash ${this.#sales}`,
-        currency: 'EUR',
-        perBuyer: press.perBuyer,
-        holdMs,
-        opensInMs,
-        durationMs,
-        skus: SKUS.map((sku, i) => ({
-          sku,
-          product: 'tee',
-          price: PRICE_MINOR_UNITS,
-          quantity: Math.max(1, Math.floor(units / SKUS.length) + Number(i < units % SKUS.length)),
-        })),
-      },
-      `${this.show}-${sale}`,
-    );
+    const { opensAt } = await this.office.createSale(this.show, spec, `${this.show}-${sale}`);
     const openingMs = (sentMs + this.#fleet.nowMs()) / 2 + opensInMs;
     this.command({ do: 'press', sale, skus: [...SKUS], opensAt: opensAt ?? 0, ...press });
     return { sale, openingMs };
@@ -106,10 +103,8 @@ export class Host {
   async end(zeroSpreadMs: number) {
     await this.checkout.close();
     const summaries = (await this.#load.stop()) as EveningSummary[];
-    const evidence = addEvidence([
-      ...summaries.map((summary) => summary.evidence),
-      { ...NO_EVIDENCE, ends: this.checkout.ends },
-    ]);
+    const ended = { ...NO_EVIDENCE, ends: this.checkout.ends };
+    const evidence = addEvidence([...summaries.map((summary) => summary.evidence), ended]);
     const books = await readBooks(this.office, this.show, evidence.grants, { most: LOOK_UPS_MAX, seed: this.#seed });
     return {
       evidence,

@@ -13,7 +13,6 @@ export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
 /** Fewer than the ports of a local address, and than the engine accepts per address. */
 const CONNECTIONS_PER_ADDRESS = 15_000;
-
 export const userOf = (userIndex: number): string => `p${userIndex}`;
 
 /** Returns a function that makes the token of a user; its result is null for guests. */

@@ -7,7 +7,6 @@ import { hostname } from 'node:os';
 
 /** `performance.now()` is CLOCK_MONOTONIC since the process started, and cheaper than a BigInt. */
 const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-
 export const monotonicMs = (): number => STARTED_MS + performance.now();
 
 /** The same for all processes that share a monotonic clock, until the machine boots again. */

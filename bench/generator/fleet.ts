@@ -5,15 +5,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { hostId, monotonicMs } from './clock.ts';
-import {
-  type Fleet,
-  FleetError,
-  type FleetOptions,
-  type LoadHandle,
-  type Sample,
-  type Shard,
-  type WorkerInfo,
-} from './contract.ts';
+import type { Fleet, FleetOptions, LoadHandle, Sample, Shard, WorkerInfo } from './contract.ts';
+import { FleetError } from './contract.ts';
 import { FLEET_VERSION, FleetConnection, type ToCoordinator, type ToWorker } from './fleet-connection.ts';
 import { proofOf, SAMPLE_EVERY_MS } from './worker.ts';
 

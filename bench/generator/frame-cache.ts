@@ -72,11 +72,8 @@ export class FrameCache {
 function hashOf(payload: Buffer): number {
   const { length } = payload;
   if (length < 40) return length;
-  const word =
-    payload.readUInt32LE(12) ^
-    payload.readUInt32LE(28) ^
-    payload.readUInt32LE(length - 4) ^
-    payload.readUInt32LE(length >> 1);
+  const head = payload.readUInt32LE(12) ^ payload.readUInt32LE(28);
+  const word = head ^ payload.readUInt32LE(length - 4) ^ payload.readUInt32LE(length >> 1);
   return (word >>> 0) * 65536 + (length & 0xffff);
 }
 

@@ -193,7 +193,6 @@ function frameBytes(data: Buffer, at = 0): number {
 }
 
 export const textFrame = (text: string): Buffer => frame(OPCODE.text, Buffer.from(text, 'utf8'));
-
 export const binaryFrame = (bytes: Uint8Array): Buffer => frame(OPCODE.binary, bytes);
 
 /** A frame from a client. A masking key of zero is legal and saves the XOR. */

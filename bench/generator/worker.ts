@@ -25,7 +25,6 @@ export const SAMPLE_EVERY_MS = 1_000;
 const CLOCK_EXCHANGES_FIRST = 12;
 /** Samples are sent after their second, never before. */
 const AFTER_SECOND_MS = 1;
-
 export const proofOf = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex');
 
 /** Resolves at the end of the run. Rejects with `FleetError` if the coordinator refuses or ends. */

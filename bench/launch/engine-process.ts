@@ -8,7 +8,6 @@ const OUTPUT_CHARS_MAX = 400_000;
 const LAST_OUTPUT_MS = 20;
 /** The engine drains when this process dies, however it dies. */
 const EXIT_WITH_PARENT = new URL('./exit-with-parent.mjs', import.meta.url).href;
-
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');

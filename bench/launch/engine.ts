@@ -54,11 +54,10 @@ export async function startBenchEngine(options: {
       CONTROL_PORT: String(controlPort),
       ...env,
     };
+    const moreFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean);
+    const gatewayFlags = ['--max-semi-space-size=64', ...moreFlags];
     for (const role of control ? ['gateway', 'control'] : ['gateway']) {
-      const flags =
-        role === 'gateway'
-          ? ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)]
-          : [];
+      const flags = role === 'gateway' ? gatewayFlags : [];
       processes.push(
         new EngineProcess({
           name: role,
@@ -73,6 +72,7 @@ export async function startBenchEngine(options: {
     }
     await Promise.all(processes.map((each) => each.start()));
     const [gateway] = processes as [EngineProcess];
+    const pids = [...processes.map(({ name, pid }) => [name, pid] as const), ['redis', redis.pid] as const];
     const tokens = createTokens({ secret: SECRET, nowMs: () => Date.now() });
     return {
       redis,
@@ -80,10 +80,7 @@ export async function startBenchEngine(options: {
       port: Number(settings.GATEWAY_PORT),
       pid: gateway.pid,
       /** By name: gateway, redis, and control where it runs. */
-      pids: Object.fromEntries([...processes.map(({ name, pid }) => [name, pid]), ['redis', redis.pid]]) as Record<
-        string,
-        number
-      >,
+      pids: Object.fromEntries(pids),
       secret: SECRET,
       /** Null unless requested. */
       control: control ? { url: `http://127.0.0.1:${settings.CONTROL_PORT}`, apiKey: API_KEY } : null,

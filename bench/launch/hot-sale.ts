@@ -16,31 +16,24 @@ export async function createHotSale(
   store: ConnectedStore,
   { show, units, perBuyer = 1, holdMs = 900_000, opensInMs = 0 }: HotSale,
 ): Promise<void> {
+  const spec = { id: show, title: 'Bench', guests: true, brands: [{ id: 'brand', name: 'Brand' }] };
+  const product = { id: 'product', brand: 'brand', title: 'Product', skus: [{ sku: HOT_SKU }] };
+  const skus = [{ sku: HOT_SKU, product: 'product', price: 1000, quantity: units }];
+  const sale = {
+    id: HOT_SALE,
+    title: 'Hot',
+    currency: 'EUR',
+    perBuyer,
+    holdMs,
+    opensInMs,
+    skus,
+    durationMs: 3_600_000,
+  };
   const results = [
-    await store.createShow(
-      { id: show, title: 'Bench', guests: true, brands: [{ id: 'brand', name: 'Brand' }] },
-      'bench',
-    ),
-    await store.putProduct(
-      show,
-      { id: 'product', brand: 'brand', title: 'Product', skus: [{ sku: HOT_SKU }] },
-      'bench',
-    ),
+    await store.createShow(spec, 'bench'),
+    await store.putProduct(show, product, 'bench'),
     await store.startShow(show, 'bench'),
-    await store.createSale(
-      show,
-      {
-        id: HOT_SALE,
-        title: 'Hot',
-        currency: 'EUR',
-        perBuyer,
-        holdMs,
-        opensInMs,
-        durationMs: 3_600_000,
-        skus: [{ sku: HOT_SKU, product: 'product', price: 1000, quantity: units }],
-      },
-      { key: 'create', actor: 'bench' },
-    ),
+    await store.createSale(show, sale, { key: 'create', actor: 'bench' }),
   ];
   for (const result of results) if (!result.ok) throw new Error(`bench setup: ${result.error.message}`);
 }

@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 
 /** True in a build or an installed package, false if the sources run. */
 export const COMPILED = import.meta.url.endsWith('.js');
-
 export const COMMAND = COMPILED ? 'stampede bench' : 'npm run bench --';
 
 /** Returns the path of the compiled program: in the build, or in the package `stampede`. */

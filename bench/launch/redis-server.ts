@@ -20,7 +20,6 @@ export type RedisServer = Awaited<ReturnType<typeof startRedis>>;
 const START_MS_MAX = 60_000;
 /** The engine calls functions, compared servers call scripts. */
 const SCRIPT_COMMANDS = ['fcall', 'fcall_ro', 'evalsha', 'eval'];
-
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');

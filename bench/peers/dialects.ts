@@ -33,7 +33,7 @@ export interface Dialect {
 
 export function createDialect(spec: DialectSpec, listener: Listener): Dialect {
   if (spec.kind === 'socketio') return socketio(listener);
-  if (spec.kind === 'nats') return new NatsDialect(spec.subject, listener);
+  if (spec.kind === 'nats') return nats(spec.subject, listener);
   if (spec.kind === 'stampede') return stampede(spec.variant, listener);
   return packed(spec.kind === 'packed' ? spec.messageBytes : MESSAGE_BYTES, listener);
 }
@@ -71,77 +71,60 @@ const LETTER_M = 0x4d;
 const NEW_LINE = 0x0a;
 
 /** The NATS protocol is a stream inside the frames: a message may span several frames. */
-class NatsDialect implements Dialect {
-  readonly #subject: string;
-  readonly #listener: Listener;
-  readonly #head: number;
+function nats(subject: string, listener: Listener): Dialect {
+  const head = `MSG ${subject} 1 ${MESSAGE_BYTES}\r\n`.length;
   /** Bytes of a message: `MSG <subject> 1 60\r\n`, the text, `\r\n`. */
-  readonly #size: number;
+  const size = head + MESSAGE_BYTES + 2;
   /** An incomplete message; reused. */
-  readonly #partial: Buffer;
-  #filled = 0;
-  #line = '';
-
-  constructor(subject: string, listener: Listener) {
-    this.#subject = subject;
-    this.#listener = listener;
-    this.#head = `MSG ${subject} 1 ${MESSAGE_BYTES}\r\n`.length;
-    this.#size = this.#head + MESSAGE_BYTES + 2;
-    this.#partial = Buffer.alloc(this.#size);
-  }
-
-  onOpen(): void {
-    this.#send('CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1,"echo":false}\r\n');
-    this.#send(`SUB ${this.#subject} 1\r\nPING\r\n`);
-  }
-
-  onFrame(payload: Buffer): void {
-    const to = payload.length;
-    let at = 0;
-    let count = 0;
-    while (at < to) {
-      if (this.#filled > 0) {
-        const copied = payload.copy(this.#partial, this.#filled, at, Math.min(to, at + this.#size - this.#filled));
-        at += copied;
-        this.#filled += copied;
-        if (this.#filled < this.#size) break;
-        this.#filled = 0;
-        count++;
-        this.#onMessage(this.#partial, 0);
-      } else if (this.#line === '' && payload[at] === LETTER_M) {
-        if (at + this.#size > to) {
-          this.#filled = payload.copy(this.#partial, 0, at, to);
-          break;
-        }
-        count++;
-        this.#onMessage(payload, at);
-        at += this.#size;
-      } else at = this.#onLineBytes(payload, at);
-    }
-    if (count > 0) this.#listener.messages(count);
-  }
-
-  #onMessage(bytes: Buffer, at: number): void {
-    this.#listener.message?.(numberOf(bytes, at + this.#head), dueMicrosOf(bytes, at + this.#head));
-  }
-
+  const partial = Buffer.alloc(size);
+  let filled = 0;
+  let line = '';
+  const send = (text: string): void => listener.write(binaryFrame(Buffer.from(text, 'latin1')));
+  const onMessage = (bytes: Buffer, at: number): void =>
+    listener.message?.(numberOf(bytes, at + head), dueMicrosOf(bytes, at + head));
   /** Everything except messages is a line of text. */
-  #onLineBytes(bytes: Buffer, at: number): number {
+  const onLineBytes = (bytes: Buffer, at: number): number => {
     const end = bytes.indexOf(NEW_LINE, at);
     const next = end < 0 ? bytes.length : end + 1;
-    this.#line += bytes.toString('latin1', at, next);
-    if (end >= 0) {
-      if (this.#line.startsWith('PING')) this.#send('PONG\r\n');
-      else if (this.#line.startsWith('PONG')) this.#listener.ready();
-      else if (this.#line.startsWith('-ERR')) this.#listener.fail(this.#line.trim());
-      this.#line = '';
-    }
+    line += bytes.toString('latin1', at, next);
+    if (end < 0) return next;
+    if (line.startsWith('PING')) send('PONG\r\n');
+    else if (line.startsWith('PONG')) listener.ready();
+    else if (line.startsWith('-ERR')) listener.fail(line.trim());
+    line = '';
     return next;
-  }
-
-  #send(text: string): void {
-    this.#listener.write(binaryFrame(Buffer.from(text, 'latin1')));
-  }
+  };
+  return {
+    onOpen() {
+      send('CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1","protocol":1,"echo":false}\r\n');
+      send(`SUB ${subject} 1\r\nPING\r\n`);
+    },
+    onFrame(payload) {
+      const to = payload.length;
+      let at = 0;
+      let count = 0;
+      while (at < to) {
+        if (filled > 0) {
+          const copied = payload.copy(partial, filled, at, Math.min(to, at + size - filled));
+          at += copied;
+          filled += copied;
+          if (filled < size) break;
+          filled = 0;
+          count++;
+          onMessage(partial, 0);
+        } else if (line === '' && payload[at] === LETTER_M) {
+          if (at + size > to) {
+            filled = payload.copy(partial, 0, at, to);
+            break;
+          }
+          count++;
+          onMessage(payload, at);
+          at += size;
+        } else at = onLineBytes(payload, at);
+      }
+      if (count > 0) listener.messages(count);
+    },
+  };
 }
 
 type KnownFrame = Readonly<{ bytes: number; isWelcome: boolean; numbers: Float64Array; dueMicros: Float64Array }>;

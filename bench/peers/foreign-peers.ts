@@ -57,11 +57,7 @@ pid_file: "${join(folder, 'nats.pid')}"
 websocket { host: "${HOST}", port: ${webPort}, no_tls: true, compression: false }
 `;
 
-const NCHAN_MODULES = [
-  '/usr/lib/nginx/modules/ngx_nchan_module.so',
-  '/usr/lib64/nginx/modules/ngx_nchan_module.so',
-  '/usr/local/lib/nginx/modules/ngx_nchan_module.so',
-];
+const NCHAN_MODULES = ['lib', 'lib64', 'local/lib'].map((folder) => `/usr/${folder}/nginx/modules/ngx_nchan_module.so`);
 /** A second of messages at the highest rate: with fewer, a slow subscriber would miss some. */
 const NCHAN_BUFFERED_MESSAGES = 5_000;
 

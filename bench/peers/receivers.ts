@@ -36,20 +36,14 @@ const JOIN_MS_MAX = 60_000;
 
 export const receivers: Workload<ReceiversParams, ReceiversCommand, Received> = {
   name: 'peer-receivers',
-  async prepare(context): Promise<WorkloadRun<ReceiversCommand>> {
+  async prepare(context) {
     const group = new Receivers(context);
     await group.join();
-    return {
-      start() {},
-      command: (command) => context.report(group.read(command)),
-      async stop() {
-        group.leave();
-      },
-    };
+    return group;
   },
 };
 
-class Receivers {
+class Receivers implements WorkloadRun<ReceiversCommand> {
   readonly #context: WorkloadContext<ReceiversParams, Received>;
   readonly #delivered;
   readonly #latencyMicros: Histogram = newHistogram();
@@ -104,7 +98,13 @@ class Receivers {
     return received;
   }
 
-  leave(): void {
+  start(): void {}
+
+  command(command: ReceiversCommand): void {
+    this.#context.report(this.read(command));
+  }
+
+  async stop(): Promise<void> {
     this.#leaving = true;
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -8,7 +8,6 @@ import type { Peer, RunningPeer } from './peer.ts';
 import type { Received, ReceiversCommand, ReceiversParams } from './receivers.ts';
 
 export type PeerMeasurement = Awaited<ReturnType<PeerSession['measure']>>;
-
 export type Bounds = { readonly p99Ms: number; readonly deliveredShare: number };
 
 const WATCHERS = 16;
@@ -90,12 +89,10 @@ export class PeerSession {
     const machineSeconds = machineBusySeconds() - usedBefore.machine;
     const all = await this.#ask({ whole: true, fresh: false });
     await this.#drained();
-    const latency = latencyFrom(
-      this.#peer.name,
-      all.flatMap((one) => one.latency ?? []),
-    );
+    const encoded = all.flatMap((one) => one.latency ?? []);
+    const latency = latencyFrom(this.#peer.name, encoded);
     const cpu = after.processes.map(({ cpuSeconds }, i) => cpuSeconds - (before.processes[i]?.cpuSeconds ?? 0));
-    const sum = (field: 'messages' | 'frames' | 'bytes' | 'missing' | 'outOfOrder' | 'open' | 'cpuSeconds'): number =>
+    const sum = (field: Exclude<keyof Received, 'latency'>): number =>
       all.reduce((total, one) => total + one[field], 0);
     const shareOf = (cpuSeconds: number): number => cpuSeconds / (elapsedMs / 1000);
     const serverSeconds = cpu.reduce((total, one) => total + one, 0);

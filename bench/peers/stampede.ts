@@ -14,6 +14,7 @@ const HOST = '127.0.0.1';
 const SHOW = 'compare';
 const PATH = `/v1/shows/${SHOW}`;
 const VARIANT: Variant = 'msgpack';
+const DIALECT = { kind: 'stampede', variant: VARIANT } as const;
 
 export const stampede: Peer = {
   name: 'stampede',
@@ -34,7 +35,7 @@ export const stampede: Peer = {
           port: engine.port,
           path: PATH,
           protocols: [subprotocolOf(VARIANT)],
-          dialect: { kind: 'stampede', variant: VARIANT },
+          dialect: DIALECT,
         },
         processes: [
           { name: 'gateway', pid: engine.pid },

@@ -82,11 +82,7 @@ function statisticsTable(columns: Readonly<Record<string, TraceStatistics>>): st
   const label = Math.max(...names.map((name) => name.length));
   const line = (name: string, cells: readonly string[]): string =>
     `${name.padEnd(label)}${cells.map((cell) => cell.padStart(12)).join('')}\n`;
-  const rows = names.map((name, i) =>
-    line(
-      name,
-      values.map((column) => column[i]?.[1] ?? ''),
-    ),
-  );
+  const cellsOf = (i: number): string[] => values.map((column) => column[i]?.[1] ?? '');
+  const rows = names.map((name, i) => line(name, cellsOf(i)));
   return line('', Object.keys(columns)) + rows.join('');
 }

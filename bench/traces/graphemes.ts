@@ -1,17 +1,14 @@
 /** Grapheme clusters (UAX #29): an emoji of several code points is one character. */
 
 const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
-
 export const graphemesOf = (text: string): string[] => Array.from(segmenter.segment(text), ({ segment }) => segment);
 
 /** ASCII has one grapheme per character, except line ends, which messages do not contain. */
 export const graphemeCount = (text: string): number => (isAscii(text) ? text.length : graphemesOf(text).length);
-
 export const isAscii = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
 
 /** Keycaps and `©` are emoji only with a variation selector. */
 const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f?|\p{Regional_Indicator}{2}/u;
-
 export const hasEmoji = (text: string): boolean => EMOJI.test(text);
 
 export const withoutEmoji = (text: string): string =>

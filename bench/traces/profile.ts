@@ -76,20 +76,11 @@ export const newcomerChance = ({ discount, strength }: Newcomers, people: number
   people === 0 ? 1 : (strength + discount * people) / (strength + messages);
 
 /** Means of the process after n messages (J. Pitman, 2006, section 3.3). */
-const expectedPeople = ({ discount, strength }: Newcomers, n: number): number =>
-  (Math.exp(
-    logGamma(strength + discount + n) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount),
-  ) -
-    strength) /
-  discount;
-const expectedOnce = ({ discount, strength }: Newcomers, n: number): number =>
-  n *
-  Math.exp(
-    logGamma(strength + discount + n - 1) -
-      logGamma(strength + n) +
-      logGamma(strength + 1) -
-      logGamma(strength + discount),
-  );
+const ratio = (top: number, { discount, strength }: Newcomers, n: number): number =>
+  Math.exp(logGamma(top) - logGamma(strength + n) + logGamma(strength + 1) - logGamma(strength + discount));
+const expectedPeople = (of: Newcomers, n: number): number =>
+  (ratio(of.strength + of.discount + n, of, n) - of.strength) / of.discount;
+const expectedOnce = (of: Newcomers, n: number): number => n * ratio(of.strength + of.discount + n - 1, of, n);
 
 /** Stirling's series above 10, the recurrence below. */
 function logGamma(x: number): number {

@@ -2,7 +2,6 @@
 import type { Prng } from '../generator/prng.ts';
 
 export type Mood = 'waiting' | 'rush' | 'after';
-
 export type Language = Readonly<Record<'names' | Mood, readonly string[]>>;
 
 const phrases = (text: string): readonly string[] => text.split('|').map((phrase) => phrase.trim());

@@ -1,18 +1,7 @@
 /** Records what virtual users saw, as far as the promises go: their part of the evidence. */
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
-import {
-  type ConnectionEvidence,
-  type End,
-  type Evidence,
-  type Grant,
-  NO_EVIDENCE,
-  type OverLimit,
-  type Requests,
-  type SoldOut,
-  type TooEarly,
-  type TooLate,
-  type Zero,
-} from '../verdict/evidence.ts';
+import type { End, Evidence, Grant, OverLimit, SoldOut, TooEarly, TooLate, Zero } from '../verdict/evidence.ts';
+import { NO_EVIDENCE } from '../verdict/evidence.ts';
 
 export interface SentReserve {
   readonly user: string;
@@ -47,8 +36,8 @@ export class Probe {
   readonly #tooLate = new Map<string, TooLate>();
   readonly #overLimit: OverLimit[] = [];
   readonly #zeros = new Map<string, Mutable<Zero>>();
-  readonly connections: Mutable<ConnectionEvidence> = { ...NO_EVIDENCE.connections };
-  readonly requests: Mutable<Requests> = { ...NO_EVIDENCE.requests };
+  readonly connections: Mutable<Evidence['connections']> = { ...NO_EVIDENCE.connections };
+  readonly requests: Mutable<Evidence['requests']> = { ...NO_EVIDENCE.requests };
 
   granted({ user, key, sale, lines, sentMs }: SentReserve, reservation: ReservationView, replayed: boolean): void {
     const { id, createdAt, heldUntil } = reservation;

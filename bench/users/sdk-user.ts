@@ -5,17 +5,8 @@ import { connect, type StampedeClient } from '../../src/client/index.ts';
 import type { Item, ReservationView, SaleView } from '../../src/protocol/messages.ts';
 import type { Prng } from '../generator/prng.ts';
 import { listed } from '../verdict/grants.ts';
-import {
-  type Action,
-  Buyer,
-  type BuyerPlan,
-  type Decision,
-  isReplayed,
-  type Reply,
-  reservationOf,
-  type UserConnection,
-  type UserRequest,
-} from './buyer.ts';
+import type { Action, BuyerPlan, Decision, Reply, UserConnection, UserRequest } from './buyer.ts';
+import { Buyer, isReplayed, reservationOf } from './buyer.ts';
 import type { UserCounters } from './counters.ts';
 import type { Mood, Voice } from './phrases.ts';
 import type { Probe } from './probe.ts';

@@ -12,9 +12,7 @@ import { LIMITS } from '../../../src/limits.ts';
 import type { ClientMessage, ReservationView } from '../../../src/protocol/messages.ts';
 
 type Reserve = Extract<ClientMessage, { t: 'reserve' }>;
-
 type Viewer = { readonly user: string; readonly queue: Queue; closed: boolean };
-
 type Pending = Readonly<{ viewer: Viewer; socket: WebSocket<Viewer>; message: Reserve }>;
 
 const PRICE = 1000;

@@ -8,7 +8,6 @@ import { Server } from 'socket.io';
 const [redisPath = ''] = process.argv.slice(2);
 const publisher = new Redis({ path: redisPath });
 const subscriber = publisher.duplicate();
-
 const server = createServer();
 const io = new Server(server, {
   transports: ['websocket'],
