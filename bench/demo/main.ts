@@ -20,10 +20,8 @@ function onSignal(): void {
 }
 
 function introduce(show: DemoShow, engine: RunningEngine, options: DemoOptions): void {
-  const howItEnds =
-    options.seconds === null
-      ? 'Ctrl-C ends the show and prints the summary.'
-      : `Ends by itself after ${options.seconds} s.`;
+  const { seconds } = options;
+  const end = seconds === null ? 'Ctrl-C ends the show and prints the summary.' : `Ends by itself after ${seconds} s.`;
   print(`
 Stampede is live: ${show.id}, ${options.viewers} viewers join, first sale in ${options.opensInSeconds} s
   viewer page   ${show.watchUrl}
@@ -31,7 +29,7 @@ Stampede is live: ${show.id}, ${options.viewers} viewers join, first sale in ${o
   API key       ${engine.apiKey}
   gateway       ${engine.gatewayUrl}
   data          ${resolve(options.dataDir)}
-${howItEnds}
+${end}
 `);
 }
 
@@ -47,9 +45,8 @@ async function runShow(options: DemoOptions, engine: RunningEngine): Promise<num
   await hosting;
   endStatus();
   const outcome = await show.finish();
-  const { counters, replayed } = show.users;
-  const wrong = violationsOf(outcome, counters);
-  print(summary(outcome, counters, options, replayed, wrong));
+  const wrong = violationsOf(outcome, show.users.counters);
+  print(summary(outcome, show.users, options, wrong));
   return wrong.length === 0 ? 0 : 1;
 }
 

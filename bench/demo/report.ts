@@ -4,6 +4,7 @@ import type { UserCounters } from '../users/counters.ts';
 import { endsById } from '../verdict/grants.ts';
 import type { DemoOptions } from './options.ts';
 import type { DemoShow, Outcome } from './show.ts';
+import type { DemoUsers } from './users.ts';
 
 type Books = Pick<SkuBooks, 'allocated' | 'sold' | 'held' | 'available'>;
 
@@ -64,20 +65,12 @@ export function violationsOf({ checks, behind, headOffset }: Outcome, counters: 
   return [...wrong, ...checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`)];
 }
 
-export function summary(
-  outcome: Outcome,
-  counters: UserCounters,
-  options: DemoOptions,
-  replayed: number,
-  wrong: readonly string[],
-): string {
+export function summary(outcome: Outcome, users: DemoUsers, { viewers, trace }: DemoOptions, wrong: readonly string[]) {
+  const { counters, replayed } = users;
   const { delivered, sent, outcomes, connections } = counters;
   const total = delivered.chat + delivered.events + delivered.state + delivered.personal;
-  const { trace } = options;
-  const chat =
-    trace === null
-      ? `${count(sent.chat)} sent`
-      : `${count(replayed)} of ${count(trace.messages.length)} recorded messages replayed`;
+  const replay = `${count(replayed)} of ${count(trace?.messages.length ?? 0)} recorded messages replayed`;
+  const chat = trace === null ? `${count(sent.chat)} sent` : replay;
   const percentile = (p: number): string => milliseconds(counters.latencyMs(p));
   const expired = [...endsById(outcome.evidence.ends).values()].filter(({ state }) => state === 'expired').length;
   const refusals = [...counters.refusals].sort((a, b) => b[1] - a[1]).map(([code, times]) => `${code} ${count(times)}`);
@@ -103,7 +96,7 @@ export function summary(
   };
   return [
     '',
-    `Summary of ${outcome.show}: ${options.viewers} viewers, ${outcome.seconds.toFixed(0)} s`,
+    `Summary of ${outcome.show}: ${viewers} viewers, ${outcome.seconds.toFixed(0)} s`,
     ...Object.entries(rows).map(([title, text]) => `  ${title.padEnd(20)} ${text}`),
     ...booksRows(outcome),
     `  ${'violations'.padEnd(20)} ${wrong.length}`,

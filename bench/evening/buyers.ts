@@ -1,13 +1,12 @@
 /** The buyers of one worker press by their own clocks. Some press early or twice, some release. */
 import type { ReservationView } from '../../src/protocol/messages.ts';
 import { userOf } from '../generator/access.ts';
-import type { WorkloadContext } from '../generator/contract.ts';
 import { createPrng } from '../generator/prng.ts';
 import type { Timers } from '../generator/timers.ts';
 import { type Action, Buyer, isReplayed, type Reply, reservationOf } from '../users/buyer.ts';
 import type { Granted } from '../users/checkout.ts';
 import type { Probe, SentReserve } from '../users/probe.ts';
-import type { EveningParams, GrantReport, PressCommand, Rush } from './commands.ts';
+import type { EveningContext, PressCommand, Rush } from './commands.ts';
 import type { EveningUser } from './user.ts';
 
 /** Clocks and observed openings are recorded this long after zero. */
@@ -19,8 +18,10 @@ const GRANT_REPORT_MS = 100;
 const STREAM = 11;
 const DONE: Reply = { t: 'ok' };
 
+type Send = () => Promise<Reply>;
+
 export class EveningBuyers {
-  readonly #context: WorkloadContext<EveningParams, GrantReport>;
+  readonly #context: EveningContext;
   readonly #probe: Probe;
   readonly #users: readonly EveningUser[];
   readonly #timers: Timers;
@@ -31,12 +32,7 @@ export class EveningBuyers {
   #granted: Granted[] = [];
   #isOver = false;
 
-  constructor(
-    context: WorkloadContext<EveningParams, GrantReport>,
-    probe: Probe,
-    users: readonly EveningUser[],
-    timers: Timers,
-  ) {
+  constructor(context: EveningContext, probe: Probe, users: readonly EveningUser[], timers: Timers) {
     this.#context = context;
     this.#timers = timers;
     this.#probe = probe;
@@ -88,21 +84,14 @@ export class EveningBuyers {
     const decision = releases
       ? ({ what: 'release', afterMs: random.int(...RELEASE_AFTER_MS) } as const)
       : ({ what: 'pay', afterMs: 0 } as const);
+    const plan = { reactionMs, repeatsAfterMs, ...(isEarly ? { earlyMs } : {}) };
     const buyer = new Buyer({
       user: userOf(userIndex),
       sale,
       opensAtMs: user.clock.localMs(command.opensAt),
       connection: user,
       random,
-      plan: {
-        rounds: 1,
-        reactionMs,
-        ...(isEarly ? { earlyMs } : {}),
-        repeatsAfterMs,
-        pauseMs: [0, 0],
-        items: () => items,
-        decide: () => decision,
-      },
+      plan: { ...plan, rounds: 1, pauseMs: [0, 0], items: () => items, decide: () => decision },
       log: { attempt: (action, dueMs, send) => this.#attempt(user, sale, action, dueMs, send) },
       http: async (_what, reservation) => this.#grant(reservation),
       isOver: () => this.#isOver,
@@ -111,13 +100,7 @@ export class EveningBuyers {
     buyer.play().catch((error: unknown) => this.#context.fail(String(error)));
   }
 
-  async #attempt(
-    user: EveningUser,
-    sale: string,
-    action: Action,
-    dueMs: number,
-    send: () => Promise<Reply>,
-  ): Promise<Reply> {
+  async #attempt(user: EveningUser, sale: string, action: Action, dueMs: number, send: Send): Promise<Reply> {
     if (action.do === 'release') return this.#release(action.reservation, dueMs, send);
     if (action.do !== 'reserve') return send();
     if (!user.viewer.welcomed) {
@@ -155,7 +138,7 @@ export class EveningBuyers {
     return reply;
   }
 
-  async #release({ id }: ReservationView, dueMs: number, send: () => Promise<Reply>): Promise<Reply> {
+  async #release({ id }: ReservationView, dueMs: number, send: Send): Promise<Reply> {
     this.#context.recorder.sent(dueMs);
     const reply = await send();
     if (reply.t === 'lost') return reply;

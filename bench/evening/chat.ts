@@ -54,9 +54,8 @@ export function eveningChat({ file, seed, perSecond, forMs, openings }: EveningO
     };
   }
   const profile = { ...DEFAULT_PROFILE, perSecond: Math.max(0.1, perSecond) };
-  const calm = syntheticTrace({ profile, seconds: forMs / 1000, seed }).map(
-    ({ atMs, text }) => [atMs, shorten(text)] as const,
-  );
+  const trace = syntheticTrace({ profile, seconds: forMs / 1000, seed });
+  const calm = trace.map(({ atMs, text }) => [atMs, shorten(text)] as const);
   const bursts = openings.flatMap((openMs, i) =>
     syntheticChat(seed + i + 1, perSecond * BURST_FACTOR, BURST_MS).map(
       ([atMs, text]) => [Math.max(0, openMs - BURST_MS / 2) + atMs, text] as const,

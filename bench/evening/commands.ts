@@ -1,4 +1,5 @@
 /** Commands of the host (the scenario) for the virtual users of all workers. Plain data. */
+import type { WorkloadContext } from '../generator/contract.ts';
 import type { GroupParams } from '../generator/viewer-group.ts';
 import type { Granted } from '../users/checkout.ts';
 import type { Evidence } from '../verdict/evidence.ts';
@@ -39,6 +40,7 @@ export interface PressCommand {
   readonly regret: number;
 }
 
+export type EveningContext = WorkloadContext<EveningParams, GrantReport>;
 export type GrantReport = { readonly granted: readonly Granted[] };
 
 export interface EveningSummary {

@@ -1,10 +1,7 @@
 /**
- * Distinguishes growth from a warm-up: a least-squares line through the values after the warm-up
- * and the confidence interval of its slope. Garbage collection makes memory go up and down, and
- * values of neighboring seconds correlate, so each window of values counts once: with its lowest
- * value for memory, with its median for others.
+ * Distinguishes growth from a warm-up by the confidence interval of the slope of a fitted line.
+ * Each window of values counts once, because values of neighboring seconds correlate.
  */
-
 export type Point = readonly [atMs: number, value: number];
 
 export interface Growth {

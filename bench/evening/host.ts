@@ -121,12 +121,7 @@ export class Host {
 }
 
 /** Creates the show and prepares its users, who wait for commands. */
-export async function openEvening(
-  target: Target,
-  fleet: Fleet,
-  common: CommonFlags,
-  options: EveningRunOptions,
-): Promise<Host> {
+export async function openEvening(target: Target, fleet: Fleet, common: CommonFlags, options: EveningRunOptions) {
   const { label, users, clocks, pays = 0, payWithinMs = 0, measureEvery = 20 } = options;
   const { office, gateway } = target;
   const { variant, seed } = common;

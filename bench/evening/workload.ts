@@ -11,7 +11,7 @@ import { ViewerGroup } from '../generator/viewer-group.ts';
 import { Probe } from '../users/probe.ts';
 import { arrivalTimes } from './arrival-times.ts';
 import { EveningBuyers } from './buyers.ts';
-import type { EveningCommand, EveningParams, EveningSummary, GrantReport } from './commands.ts';
+import type { EveningCommand, EveningContext, EveningParams, EveningSummary, GrantReport } from './commands.ts';
 import { EveningUser } from './user.ts';
 
 const REPLY_WAIT_MS = 5_000;
@@ -58,7 +58,7 @@ const metersOf = ({ recorder }: Pick<WorkloadContext<unknown>, 'recorder'>) => (
 
 class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
   readonly group: ViewerGroup<EveningUser>;
-  readonly #context: WorkloadContext<EveningParams, GrantReport>;
+  readonly #context: EveningContext;
   readonly #meters: ReturnType<typeof metersOf>;
   readonly #byViewer = new Map<Viewer, EveningUser>();
   readonly #probe = new Probe();
@@ -69,7 +69,7 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
   #commands = 0;
   #lastResumeMs = 0;
 
-  constructor(context: WorkloadContext<EveningParams, GrantReport>) {
+  constructor(context: EveningContext) {
     this.#context = context;
     this.#timers = new Timers(context.nowMs);
     this.#buyerTimers = new Timers(context.nowMs);

@@ -4,11 +4,8 @@ import type { Role, Variant } from '../../src/protocol/messages.ts';
 import type { WireVariant } from '../scenarios/common-flags.ts';
 import type { Access } from '../scenarios/target.ts';
 
-export const VARIANTS: Readonly<Record<WireVariant, Variant>> = {
-  json: 'json',
-  msgpack: 'msgpack',
-  deflate: 'msgpack.deflate',
-};
+type Variants = Readonly<Record<WireVariant, Variant>>;
+export const VARIANTS: Variants = { json: 'json', msgpack: 'msgpack', deflate: 'msgpack.deflate' };
 
 const TOKEN_TTL_SECONDS = 24 * 60 * 60;
 /** Fewer than the ports of a local address, and than the engine accepts per address. */

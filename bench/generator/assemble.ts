@@ -5,9 +5,10 @@ import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
 import { newHistogram } from './recorder.ts';
 
 /** A time range; a sample belongs to it with its middle. */
+type Samples = readonly Sample[];
 export type Stretch = { readonly fromMs: number; readonly toMs: number };
 
-export const samplesWithin = (samples: readonly Sample[], { fromMs, toMs }: Stretch): Sample[] =>
+export const samplesWithin = (samples: Samples, { fromMs, toMs }: Stretch): Sample[] =>
   samples.filter((sample) => {
     const middleMs = (sample.fromMs + sample.toMs) / 2;
     return middleMs >= fromMs && middleMs < toMs;
@@ -26,11 +27,10 @@ export function latencyFrom(name: string, encoded: Iterable<string | undefined>)
 }
 
 /** Undefined when no value of that name was recorded. */
-export const latencyOf = (samples: readonly Sample[], name: string): Latency | undefined =>
-  latencyFrom(
-    name,
-    samples.map(({ latencies }) => latencies[name]),
-  );
+export function latencyOf(samples: Samples, name: string): Latency | undefined {
+  const encoded = samples.map(({ latencies }) => latencies[name]);
+  return latencyFrom(name, encoded);
+}
 
 export function describe(name: string, histogram: Histogram): Latency {
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
@@ -47,33 +47,32 @@ export function describe(name: string, histogram: Histogram): Latency {
   };
 }
 
-export const latenciesOf = (samples: readonly Sample[]): Latency[] =>
+export const latenciesOf = (samples: Samples): Latency[] =>
   namesOf(samples, 'latencies').flatMap((name) => latencyOf(samples, name) ?? []);
 
-const sumOf = (samples: readonly Sample[], of: (sample: Sample) => number | undefined): number =>
+const sumOf = (samples: Samples, of: (sample: Sample) => number | undefined): number =>
   samples.reduce((sum, sample) => sum + (of(sample) ?? 0), 0);
 
-export const countOf = (samples: readonly Sample[], name: string): number =>
-  sumOf(samples, ({ counters }) => counters[name]);
+export const countOf = (samples: Samples, name: string): number => sumOf(samples, ({ counters }) => counters[name]);
 
 /** Largest first. */
-export const refusalsOf = (samples: readonly Sample[]): Array<{ code: string; count: number }> =>
+export const refusalsOf = (samples: Samples): Array<{ code: string; count: number }> =>
   namesOf(samples, 'refusals')
     .map((code) => ({ code, count: sumOf(samples, ({ refusals }) => refusals[code]) }))
     .sort((a, b) => b.count - a.count);
 
 /** The sum of the newest values of all workers. */
-export function gaugeOf(samples: readonly Sample[], name: string): number {
+export function gaugeOf(samples: Samples, name: string): number {
   const newest = new Map(samples.map(({ worker, gauges }) => [worker, gauges[name] ?? 0]));
   return [...newest.values()].reduce((sum, value) => sum + value, 0);
 }
 
-const namesOf = (samples: readonly Sample[], field: 'counters' | 'gauges' | 'latencies' | 'refusals'): string[] => [
-  ...new Set(samples.flatMap((sample) => Object.keys(sample[field]))),
-];
+type Field = 'counters' | 'gauges' | 'latencies' | 'refusals';
+const namesOf = (samples: Samples, field: Field): string[] =>
+  Array.from(new Set(samples.flatMap((sample) => Object.keys(sample[field]))));
 
 /** Groups samples by second, with the time that a group covers. */
-function bySecond(samples: readonly Sample[], originMs: number) {
+function bySecond(samples: Samples, originMs: number) {
   const seconds = new Map<number, Sample[]>();
   for (const sample of samples) {
     const second = Math.floor(((sample.fromMs + sample.toMs) / 2 - originMs) / 1000);
@@ -89,14 +88,10 @@ function bySecond(samples: readonly Sample[], originMs: number) {
 }
 
 /** Time series of a result: per second, from `originMs` on. */
-export function seriesOf(samples: readonly Sample[], originMs: number): Series[] {
+export function seriesOf(samples: Samples, originMs: number): Series[] {
   const seconds = bySecond(samples, originMs);
-  const plot = (
-    name: string,
-    unit: string,
-    group: Series['group'],
-    value: (second: (typeof seconds)[number]) => number | undefined,
-  ): Series => ({
+  type Value = (second: (typeof seconds)[number]) => number | undefined;
+  const plot = (name: string, unit: string, group: Series['group'], value: Value): Series => ({
     name,
     unit,
     group,
@@ -129,7 +124,7 @@ export function seriesOf(samples: readonly Sample[], originMs: number): Series[]
 const cpuShareOf = ({ cpuSeconds, fromMs, toMs }: Sample): number =>
   cpuSeconds / Math.max(0.001, (toMs - fromMs) / 1000);
 
-export const loopDelayOf = (samples: readonly Sample[]): Latency =>
+export const loopDelayOf = (samples: Samples): Latency =>
   describe('loop delay', addAll(samples.map(({ loopDelay }) => loopDelay)));
 
 /** A process that computes for longer has no time left for a burst: it measures its queue. */
@@ -142,7 +137,7 @@ export const LOOP_DELAY_P99_MS_MAX = 20;
 export const OWN_DELAY_PART_MAX = 1 / 3;
 
 /** The worker that used most CPU, and its CPU seconds per second. */
-export function busiestOf(samples: readonly Sample[]): { readonly worker: number; readonly share: number } {
+export function busiestOf(samples: Samples): { readonly worker: number; readonly share: number } {
   const workers = new Map<number, { cpuSeconds: number; ms: number }>();
   for (const { worker, cpuSeconds, fromMs, toMs } of samples) {
     const sum = workers.get(worker) ?? { cpuSeconds: 0, ms: 0 };
@@ -154,11 +149,7 @@ export function busiestOf(samples: readonly Sample[]): { readonly worker: number
 }
 
 /** `headline`: the latency that the delay of the generator is compared with. */
-export function healthOf(
-  workers: readonly WorkerInfo[],
-  samples: readonly Sample[],
-  headline?: Latency,
-): GeneratorHealth {
+export function healthOf(workers: readonly WorkerInfo[], samples: Samples, headline?: Latency): GeneratorHealth {
   const { worker, share } = busiestOf(samples);
   const loopDelayP99Ms = samples.length === 0 ? 0 : worstLoopDelay(samples);
   const lateSends = sumOf(samples, (sample) => sample.lateSends);
@@ -195,7 +186,7 @@ export function healthOf(
 }
 
 /** The worst worker counts: a good one must not hide it. */
-function worstLoopDelay(samples: readonly Sample[]): number {
+function worstLoopDelay(samples: Samples): number {
   const workers = [...new Set(samples.map(({ worker }) => worker))];
   return Math.max(...workers.map((worker) => loopDelayOf(samples.filter((sample) => sample.worker === worker)).p99Ms));
 }

@@ -17,6 +17,8 @@ const STOP_MS_MAX = 60_000;
 const CHECK_EVERY_MS = 20;
 const UNTRUSTED_MAX = 16;
 
+const JOIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'join.ts' : 'join.js', import.meta.url));
+
 type WorkerConnection = FleetConnection<ToWorker, ToCoordinator>;
 
 interface Member {
@@ -101,20 +103,15 @@ export class Coordinator {
     const { port } = this.#server.address() as AddressInfo;
     const reachable = listen.host === '0.0.0.0' || listen.host === '::' ? '127.0.0.1' : listen.host;
     for (let i = 0; i < processes; i++) this.#spawn(`${reachable}:${port}`);
-    if (remote > 0)
-      onNote?.(
-        `waiting for ${remote} generators on ${listen.host}:${port} (npm run bench -- join HOST:${port} --key ...)`,
-      );
+    const command = `npm run bench -- join HOST:${port} --key ...`;
+    if (remote > 0) onNote?.(`waiting for ${remote} generators on ${listen.host}:${port} (${command})`);
     const ready = (): boolean => this.#members.length === wanted && this.#members.every((member) => member.ready);
     await this.when(`all ${wanted} generators to join`, ready, remote > 0 ? REMOTE_JOIN_MS_MAX : LOCAL_JOIN_MS_MAX);
     this.#watch = setInterval(() => this.#watchSilence(), 1_000).unref();
   }
 
   /** Resolves when all workers have prepared the workload. `params` may differ by shard. */
-  async load<P, C = unknown, R = unknown>(
-    workload: string,
-    params: P | ((shard: Shard) => P),
-  ): Promise<LoadHandle<C, R>> {
+  async load<P, C = unknown, R = unknown>(workload: string, params: P | ((shard: Shard) => P)) {
     const id = this.#loadsMade++;
     const load = new Load(workload, id, this.#members, (promise) => this.#orFailed(promise));
     this.#loads.set(id, load);
@@ -129,9 +126,8 @@ export class Coordinator {
 
   until(atMs: number): Promise<void> {
     const stop = new AbortController();
-    return this.#orFailed(sleep(Math.max(0, atMs - this.nowMs()), undefined, { signal: stop.signal })).finally(() =>
-      stop.abort(),
-    );
+    const reached = sleep(Math.max(0, atMs - this.nowMs()), undefined, { signal: stop.signal });
+    return this.#orFailed(reached).finally(() => stop.abort());
   }
 
   /** Checks every 20 ms until it is true; rejects after `withinMs` with `what` it waited for. */
@@ -168,9 +164,7 @@ export class Coordinator {
   }
 
   #spawn(address: string): void {
-    const entry =
-      this.#options.entry ??
-      fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'join.ts' : 'join.js', import.meta.url));
+    const { entry = JOIN } = this.#options;
     const loader = entry.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [];
     const child = spawn(process.execPath, ['--max-semi-space-size=32', ...loader, entry, address], {
       env: { ...process.env, BENCH_KEY: this.#key, NODE_OPTIONS: '' },
@@ -206,11 +200,8 @@ export class Coordinator {
     connection.send({ t: 'hello', version: FLEET_VERSION, nonce });
   }
 
-  #join(
-    connection: WorkerConnection,
-    { version, proof, host, hostId: id, pid }: Extract<ToCoordinator, { t: 'join' }>,
-    nonce: string,
-  ): Member | null {
+  #join(connection: WorkerConnection, message: Extract<ToCoordinator, { t: 'join' }>, nonce: string): Member | null {
+    const { version, proof, host, hostId: id, pid } = message;
     const { processes, remote = 0, onNote } = this.#options;
     const local = id === hostId() && [...this.#children].some((child) => child.pid === pid);
     const taken = this.#members.filter(({ info }) => info.local === local).length;
@@ -231,12 +222,8 @@ export class Coordinator {
     this.#untrusted.delete(connection.socket);
     connection.trust();
     const index = this.#members.length;
-    const member: Member = {
-      connection,
-      info: { index, host, pid, local, clockErrorMs: 0 },
-      lastMessageMs: this.nowMs(),
-      ready: false,
-    };
+    const info = { index, host, pid, local, clockErrorMs: 0 };
+    const member: Member = { connection, info, lastMessageMs: this.nowMs(), ready: false };
     this.#members.push(member);
     if (!local) onNote?.(`generator ${index} joined from ${host}`);
     connection.send({ t: 'welcome', index, sameClock: id === hostId(), originMs: this.#originMs });

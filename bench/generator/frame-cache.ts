@@ -20,11 +20,9 @@ export interface FrameFacts {
   readonly lastEvent: number;
 }
 
+const ALL_KINDS = ['welcome', 'frame', 'ok', 'error', 'you', 'bye'] as const;
 const KINDS: ReadonlyMap<number, MessageKind> = new Map(
-  (['welcome', 'frame', 'ok', 'error', 'you', 'bye'] as const).map((kind) => [
-    kind.charCodeAt(0) * 256 + kind.charCodeAt(1),
-    kind,
-  ]),
+  ALL_KINDS.map((kind) => [kind.charCodeAt(0) * 256 + kind.charCodeAt(1), kind]),
 );
 
 /** The kind of an uncompressed message, without decoding it; null when it must be decoded. */

@@ -6,12 +6,8 @@ const [address = ''] = process.argv.slice(2);
 const colon = address.lastIndexOf(':');
 // Ctrl-C reaches the whole group. The coordinator ends this process, or its death does.
 process.on('SIGINT', () => {});
-await runWorker({
-  host: address.slice(0, colon),
-  port: Number(address.slice(colon + 1)),
-  key: process.env.BENCH_KEY ?? '',
-  workloads: WORKLOADS,
-}).then(
+const [host, port] = [address.slice(0, colon), Number(address.slice(colon + 1))];
+await runWorker({ host, port, key: process.env.BENCH_KEY ?? '', workloads: WORKLOADS }).then(
   () => process.exit(0),
   () => process.exit(1),
 );

@@ -6,6 +6,7 @@
 import type { Prng } from './prng.ts';
 
 export type Schedule = Iterator<number, void>;
+export type Emit = (dueMs: number, index: number) => void;
 
 export function* steady(perSecond: number, forMs: number): Generator<number, void> {
   const total = Math.floor((perSecond * forMs) / 1000);
@@ -31,18 +32,12 @@ export class Pacer {
   readonly #schedule: Schedule;
   readonly #startMs: number;
   readonly #nowMs: () => number;
-  readonly #emit: (dueMs: number, index: number) => void;
+  readonly #emit: Emit;
   readonly #onEnd: () => void;
   #nextMs = Number.POSITIVE_INFINITY;
   #index = -1;
 
-  constructor(
-    schedule: Schedule,
-    startMs: number,
-    nowMs: () => number,
-    emit: (dueMs: number, index: number) => void,
-    onEnd: () => void = () => {},
-  ) {
+  constructor(schedule: Schedule, startMs: number, nowMs: () => number, emit: Emit, onEnd: () => void = () => {}) {
     this.#schedule = schedule;
     this.#startMs = startMs;
     this.#nowMs = nowMs;

@@ -7,7 +7,7 @@ import { tokenMaker, VARIANTS } from './access.ts';
 import type { Shard, WorkloadContext } from './contract.ts';
 import { FrameCache } from './frame-cache.ts';
 import { Pacer, type Schedule } from './schedule.ts';
-import type { Room } from './viewer.ts';
+import type { Room, Viewer } from './viewer.ts';
 
 export interface GroupParams {
   readonly gateway: GatewayAddress;
@@ -42,10 +42,7 @@ export class ViewerGroup<M> {
       this.members.push(make(userIndex, this.room));
   }
 
-  async makeTokens(
-    role: Role,
-    viewerOf: (member: M) => { readonly userIndex: number; token: string | null },
-  ): Promise<void> {
+  async makeTokens(role: Role, viewerOf: (member: M) => Viewer): Promise<void> {
     const { access, show } = this.#context.params;
     const tokenOf = tokenMaker(access, show, role);
     for (const [i, member] of this.members.entries()) {

@@ -6,7 +6,7 @@ import type { Reply, UserRequest } from '../users/buyer.ts';
 import { sourceAddress } from './access.ts';
 import { decode, type FrameCache, type FrameFacts, kindOf } from './frame-cache.ts';
 import { emitDueWork } from './schedule.ts';
-import { RawSocket } from './websocket.ts';
+import { binaryFrame, RawSocket, textFrame } from './websocket.ts';
 
 /** What all viewers of a room share. */
 export type Room = Readonly<{ gateway: GatewayAddress; show: string; variant: Variant; frames: FrameCache }>;
@@ -149,8 +149,7 @@ export class Viewer {
 
   #write(message: UserRequest): void {
     const data = CODECS[this.#room.variant].encode(message as never);
-    if (typeof data === 'string') this.#socket?.sendText(data);
-    else this.#socket?.sendBinary(data);
+    this.#socket?.sendFrames(typeof data === 'string' ? textFrame(data) : binaryFrame(data));
   }
 
   #receive(payload: Buffer, binary: boolean): void {

@@ -89,14 +89,6 @@ export class RawSocket {
     this.#socket.on('close', () => handlers.onClose?.(this.#closeCode));
   }
 
-  sendText(text: string): void {
-    this.#socket.write(textFrame(text));
-  }
-
-  sendBinary(bytes: Uint8Array): void {
-    this.#socket.write(binaryFrame(bytes));
-  }
-
   /** Writes frames of `textFrame` or `binaryFrame`, all at once. */
   sendFrames(frames: Buffer): void {
     this.#socket.write(frames);

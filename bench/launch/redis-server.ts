@@ -55,10 +55,8 @@ export class RedisProcess {
     while (this.#error === undefined && this.#isAlive && Date.now() < until)
       if ((await Promise.race([probe.ping().catch(() => null), sleep(250, null)])) === 'PONG') return;
     child.kill('SIGKILL');
-    throw new Error(
-      `redis-server did not start within ${START_MS_MAX} ms (exit code ${child.exitCode}): is it installed?`,
-      { cause: this.#error },
-    );
+    const [exit, cause] = [`exit code ${child.exitCode}`, this.#error];
+    throw new Error(`redis-server did not start within ${START_MS_MAX} ms (${exit}): is it installed?`, { cause });
   }
 
   signal(name: NodeJS.Signals): void {
@@ -129,10 +127,8 @@ export async function startRedis(options: RedisServerOptions = {}) {
     async scriptCalls() {
       const counted = await commandStats(admin());
       const scripts = SCRIPT_COMMANDS.flatMap((name) => counted.get(name) ?? []);
-      return {
-        calls: scripts.reduce((sum, { calls }) => sum + calls, 0),
-        usec: scripts.reduce((sum, { usec }) => sum + usec, 0),
-      };
+      const sum = (field: 'calls' | 'usec'): number => scripts.reduce((total, one) => total + one[field], 0);
+      return { calls: sum('calls'), usec: sum('usec') };
     },
     /** Commands run so far, calls by scripts included, without INFO. */
     async commandsRun() {

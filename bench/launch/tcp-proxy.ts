@@ -100,11 +100,8 @@ export class TcpProxy {
   }
 
   #dial(): Socket {
-    const far =
-      'path' in this.#target
-        ? connect({ path: this.#target.path })
-        : connect({ port: this.#target.port, host: '127.0.0.1', noDelay: true });
-    return far.on('error', () => {});
+    const target = 'path' in this.#target ? this.#target : { ...this.#target, host: '127.0.0.1', noDelay: true };
+    return connect(target).on('error', () => {});
   }
 
   #join(near: Socket): void {

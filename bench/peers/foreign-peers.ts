@@ -27,13 +27,8 @@ export const nats: Peer = {
     return inFolder(async (folder) => {
       const conf = join(folder, 'nats.conf');
       writeFileSync(conf, natsConf(folder, port, webPort));
-      const server = await startForeignProgram({
-        name: 'nats-server',
-        command: findProgram('nats-server') ?? '',
-        args: ['-c', conf],
-        port: webPort,
-        uid: UNPRIVILEGED,
-      });
+      const [name, command] = ['nats-server', findProgram('nats-server') ?? ''];
+      const server = await startForeignProgram({ name, command, args: ['-c', conf], port: webPort, uid: UNPRIVILEGED });
       const socket = await openTcp(port, (text) => {
         if (text.includes('PING')) socket.write('PONG\r\n');
       });

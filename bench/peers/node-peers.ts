@@ -101,11 +101,8 @@ export const outletOf = (socket: RawSocket) => ({
   close: () => socket.destroy(),
 });
 
-const openPublisher = (
-  port: number,
-  path: string,
-  onMessage: (socket: RawSocket, payload: Buffer) => void = () => {},
-): Promise<RawSocket> =>
+type OnMessage = (socket: RawSocket, payload: Buffer) => void;
+const openPublisher = (port: number, path: string, onMessage: OnMessage = () => {}): Promise<RawSocket> =>
   new Promise((resolve, reject) => {
     const socket: RawSocket = new RawSocket(
       { host: HOST, port, path, protocols: [] },
@@ -122,8 +119,8 @@ const openSocketIo = (port: number): Promise<RawSocket> =>
   new Promise((resolve, reject) =>
     openPublisher(port, `${SOCKETIO_PATH}&publisher=1`, (socket, payload) => {
       const packet = payload.toString('latin1', 0, 2);
-      if (packet.startsWith('0')) socket.sendText('40');
+      if (packet.startsWith('0')) socket.sendFrames(textFrame('40'));
       else if (packet === '40') resolve(socket);
-      else if (packet === '2') socket.sendText('3');
+      else if (packet === '2') socket.sendFrames(textFrame('3'));
     }).catch(reject),
   );

@@ -6,9 +6,10 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { COMPILED } from '../launch/program.ts';
-import { type AppendMode, type RedisServer, startBenchRedis } from '../launch/redis-server.ts';
+import { type AppendMode, startBenchRedis } from '../launch/redis-server.ts';
 
 const START_MS_MAX = 15_000;
+const NO_SIGN_OF_LIFE = `no sign of life after ${START_MS_MAX / 1000} s`;
 const STOP_MS_MAX = 3_000;
 const POLL_MS = 20;
 const LOG_CHARS_KEPT = 4_000;
@@ -35,10 +36,7 @@ export async function startServerProgram(name: string, args: readonly string[] =
 }
 
 /** The same with a dedicated Redis, whose socket path is an argument of the program. */
-export async function startServerOnRedis(
-  name: string,
-  append: AppendMode,
-): Promise<ServerProcess & { readonly redis: RedisServer }> {
+export async function startServerOnRedis(name: string, append: AppendMode) {
   const redis = await startBenchRedis(append);
   try {
     const server = await startServerProgram(name, [redis.url.replace('unix://', '')]);
@@ -74,10 +72,7 @@ export async function startForeignProgram({ name, command, args, port, uid }: Fo
   return { child, pid: child.pid ?? 0, port, stop: running.stop };
 }
 
-function guard(
-  name: string,
-  child: ChildProcess,
-): { unlessEnded<T>(promise: Promise<T>): Promise<T>; stop(): Promise<void> } {
+function guard(name: string, child: ChildProcess) {
   let log = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-LOG_CHARS_KEPT);
@@ -101,15 +96,13 @@ function guard(
   };
   return {
     stop,
-    async unlessEnded(promise) {
+    async unlessEnded<T>(promise: Promise<T>): Promise<T> {
       const failure = (why: string) => new Error(`${name} did not start: ${why}\n${log.trim()}`);
       try {
         return await Promise.race([
           promise,
           ended.then(() => Promise.reject(failure(reason))),
-          sleep(START_MS_MAX, undefined, { ref: false }).then(() =>
-            Promise.reject(failure(`no sign of life after ${START_MS_MAX / 1000} s`)),
-          ),
+          sleep(START_MS_MAX, undefined, { ref: false }).then(() => Promise.reject(failure(NO_SIGN_OF_LIFE))),
         ]);
       } catch (error) {
         await stop();

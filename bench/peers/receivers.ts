@@ -112,10 +112,8 @@ class Receivers implements WorkloadRun<ReceiversCommand> {
   #joinOne(isWatcher: boolean): Promise<void> {
     const { params, recorder } = this.#context;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`a subscriber could not join within ${JOIN_MS_MAX / 1000} s`)),
-        JOIN_MS_MAX,
-      );
+      const tooLate = new Error(`a subscriber could not join within ${JOIN_MS_MAX / 1000} s`);
+      const timer = setTimeout(() => reject(tooLate), JOIN_MS_MAX);
       let joined = false;
       const dialect = createDialect(params.dialect, {
         ready: () => {

@@ -38,12 +38,8 @@ export class PeerSession {
   }
 
   read(): ServerReading {
-    const processes = this.#running.processes.map(({ name, pid }) => ({
-      name,
-      cpuSeconds: cpuSecondsOf(pid),
-      memoryBytes: memoryBytesOf(pid),
-    }));
-    return { processes };
+    const readingOf = (pid: number) => ({ cpuSeconds: cpuSecondsOf(pid), memoryBytes: memoryBytesOf(pid) });
+    return { processes: this.#running.processes.map(({ name, pid }) => ({ name, ...readingOf(pid) })) };
   }
 
   /** Returns the memory growth of the server process per idle connection. Takes about 80 s. */

@@ -14,6 +14,7 @@ const HOST = '127.0.0.1';
 const SHOW = 'compare';
 const PATH = `/v1/shows/${SHOW}`;
 const VARIANT: Variant = 'msgpack';
+const PROTOCOL = subprotocolOf(VARIANT);
 const DIALECT = { kind: 'stampede', variant: VARIANT } as const;
 
 export const stampede: Peer = {
@@ -30,13 +31,7 @@ export const stampede: Peer = {
     try {
       await openShow(engine);
       return {
-        subscription: {
-          host: HOST,
-          port: engine.port,
-          path: PATH,
-          protocols: [subprotocolOf(VARIANT)],
-          dialect: DIALECT,
-        },
+        subscription: { host: HOST, port: engine.port, path: PATH, protocols: [PROTOCOL], dialect: DIALECT },
         processes: [
           { name: 'gateway', pid: engine.pid },
           { name: 'redis', pid: engine.redis.pid },
@@ -71,7 +66,7 @@ async function openShow({ store }: BenchEngine): Promise<void> {
 
 function openPublisher(engine: BenchEngine): Promise<RawSocket> {
   const token = engine.token(SHOW, 'publisher', 'viewer');
-  const protocols = [subprotocolOf(VARIANT), `${TOKEN_PROTOCOL_PREFIX}${token}`];
+  const protocols = [PROTOCOL, `${TOKEN_PROTOCOL_PREFIX}${token}`];
   return new Promise((resolve, reject) => {
     const socket: RawSocket = new RawSocket(
       { host: HOST, port: engine.port, path: PATH, protocols },

@@ -34,15 +34,8 @@ export const DEFAULT_PROFILE: TraceProfile = {
 
 export function profileOf(statistics: TraceStatistics): TraceProfile {
   const { perSecond, burstiness, lengths, repeatShare, emojiShare, scripts } = statistics;
-  return {
-    perSecond,
-    bursts: fitBursts(burstiness),
-    newcomers: fitNewcomers(statistics),
-    lengths,
-    repeatShare,
-    emojiShare,
-    scripts,
-  };
+  const [bursts, newcomers] = [fitBursts(burstiness), fitNewcomers(statistics)];
+  return { perSecond, bursts, newcomers, lengths, repeatShare, emojiShare, scripts };
 }
 
 const DISCOUNT_MIN = 0.02;

@@ -16,53 +16,40 @@ const STREAM = { times: 1, people: 2, texts: 3 } as const;
 export function syntheticTrace({ profile, seconds, seed }: SyntheticOptions): TraceMessage[] {
   const prng = createPrng(seed);
   const times = burstyTimes(prng.fork(STREAM.times), profile.bursts, profile.perSecond, seconds);
-  const people = new People(prng.fork(STREAM.people), profile);
-  const texts = new Texts(prng.fork(STREAM.texts), profile);
+  const nextAuthor = authors(prng.fork(STREAM.people), profile);
+  const nextText = texts(prng.fork(STREAM.texts), profile);
   return times.map((at) => {
-    const { name, script } = people.next();
-    return { atMs: Math.round(at * 1000), user: name, text: texts.next(script) };
+    const { name, script } = nextAuthor();
+    return { atMs: Math.round(at * 1000), user: name, text: nextText(script) };
   });
 }
 
 type Person = { readonly name: string; readonly script: Script };
 
-class People {
-  readonly #prng: Prng;
-  readonly #profile: TraceProfile;
-  readonly #people: Person[] = [];
+/** Returns a function that draws the author of the next message. */
+function authors(prng: Prng, profile: TraceProfile): () => Person {
+  const { newcomers } = profile;
+  const people: Person[] = [];
   /** The author of each message; a random entry is an author in proportion to their messages. */
-  readonly #wrote: number[] = [];
-  readonly #written: number[] = [];
-
-  constructor(prng: Prng, profile: TraceProfile) {
-    this.#prng = prng;
-    this.#profile = profile;
-  }
-
-  next(): Person {
-    const { newcomers } = this.#profile;
-    const index = this.#prng.chance(newcomerChance(newcomers, this.#people.length, this.#wrote.length))
-      ? this.#welcome()
-      : this.#known();
-    this.#wrote.push(index);
-    this.#written[index] = (this.#written[index] ?? 0) + 1;
-    return this.#people[index] as Person;
-  }
-
-  #welcome(): number {
-    const index = this.#people.length;
-    const name = createVoice(this.#prng, index).name;
-    this.#people.push({ name, script: this.#prng.weighted(letterScripts(this.#profile)) });
-    return index;
-  }
-
+  const wrote: number[] = [];
+  const written: number[] = [];
+  const welcome = (): number => {
+    const { name } = createVoice(prng, people.length);
+    return people.push({ name, script: prng.weighted(letterScripts(profile)) }) - 1;
+  };
   /** Draws an author by messages, and rejects them with probability discount / messages. */
-  #known(): number {
+  const known = (): number => {
     for (;;) {
-      const index = this.#prng.pick(this.#wrote);
-      if (!this.#prng.chance(this.#profile.newcomers.discount / (this.#written[index] ?? 1))) return index;
+      const index = prng.pick(wrote);
+      if (!prng.chance(newcomers.discount / (written[index] ?? 1))) return index;
     }
-  }
+  };
+  return () => {
+    const index = prng.chance(newcomerChance(newcomers, people.length, wrote.length)) ? welcome() : known();
+    wrote.push(index);
+    written[index] = (written[index] ?? 0) + 1;
+    return people[index] as Person;
+  };
 }
 
 const letterScripts = ({ scripts }: TraceProfile): Array<readonly [Script, number]> =>
@@ -72,51 +59,40 @@ const letterScripts = ({ scripts }: TraceProfile): Array<readonly [Script, numbe
 const STEERING = 3;
 const ATTEMPTS = 4;
 
-class Texts {
-  readonly #prng: Prng;
-  readonly #profile: TraceProfile;
-  readonly #byLength = new Map<number, string[]>();
-  readonly #known = new Set<string>();
-  #count = 0;
-  #repeats = 0;
-
-  constructor(prng: Prng, profile: TraceProfile) {
-    this.#prng = prng;
-    this.#profile = profile;
-  }
-
-  /** Short texts repeat by chance, so deliberate repeats depend on the repeats so far. */
-  next(script: Script): string {
-    const { repeatShare } = this.#profile;
-    const graphemes = lengthAt(this.#profile.lengths, this.#prng.next());
-    const short = this.#count === 0 ? 0 : repeatShare - this.#repeats / this.#count;
-    const known = this.#prng.chance(repeatShare + STEERING * short) ? this.#byLength.get(graphemes) : undefined;
-    const text = known === undefined ? this.#invent(graphemes, script) : this.#prng.pick(known);
-    this.#count++;
-    if (this.#known.has(text)) this.#repeats++;
-    else this.#remember(text);
-    return text;
-  }
-
-  #invent(graphemes: number, script: Script): string {
-    const { emojiShare, scripts } = this.#profile;
-    const emoji = this.#prng.chance(emojiShare);
-    const said = this.#prng.chance(scripts.none) ? 'none' : script;
+/** Returns a function that makes the next text. */
+function texts(prng: Prng, { lengths, repeatShare, emojiShare, scripts }: TraceProfile): (script: Script) => string {
+  const byLength = new Map<number, string[]>();
+  const known = new Set<string>();
+  let count = 0;
+  let repeats = 0;
+  const invent = (graphemes: number, script: Script): string => {
+    const emoji = prng.chance(emojiShare);
+    const said = prng.chance(scripts.none) ? 'none' : script;
     let text = '';
     for (let i = 0; i < ATTEMPTS; i++) {
-      text = inventText(this.#prng, { graphemes, script: said, emoji });
-      if (!this.#known.has(text)) break;
+      text = inventText(prng, { graphemes, script: said, emoji });
+      if (!known.has(text)) break;
     }
     return text;
-  }
-
-  #remember(text: string): void {
-    this.#known.add(text);
+  };
+  const remember = (text: string): void => {
+    known.add(text);
     const graphemes = graphemeCount(text);
-    const same = this.#byLength.get(graphemes);
-    if (same === undefined) this.#byLength.set(graphemes, [text]);
+    const same = byLength.get(graphemes);
+    if (same === undefined) byLength.set(graphemes, [text]);
     else same.push(text);
-  }
+  };
+  /** Short texts repeat by chance, so deliberate repeats depend on the repeats so far. */
+  return (script) => {
+    const graphemes = lengthAt(lengths, prng.next());
+    const short = count === 0 ? 0 : repeatShare - repeats / count;
+    const earlier = prng.chance(repeatShare + STEERING * short) ? byLength.get(graphemes) : undefined;
+    const text = earlier === undefined ? invent(graphemes, script) : prng.pick(earlier);
+    count++;
+    if (known.has(text)) repeats++;
+    else remember(text);
+    return text;
+  };
 }
 
 /** Interpolates the quantiles geometrically, as lengths of chat messages are distributed. */

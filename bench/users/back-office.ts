@@ -6,24 +6,23 @@ import type { ShowSpec } from '../../src/domain/show.ts';
 import type { Product, ReservationView, Role, ShowView } from '../../src/protocol/messages.ts';
 import type { Reply } from './buyer.ts';
 
+type Problem = { code?: string; detail?: string; retryAfterMs?: number; details?: unknown };
+
 /** A response that is no success: code and text of the problem document. */
 export class BackOfficeError extends Error {
   readonly code: string;
   readonly status: number;
   readonly retryAfterMs: number | undefined;
   readonly details: unknown;
-  constructor(
-    status: number,
-    code: string,
-    detail: string,
-    more: { readonly retryAfterMs?: number; readonly details?: unknown } = {},
-  ) {
+
+  constructor(status: number, request: string, problem: Problem) {
+    const { code = `status_${status}`, detail = `${request} failed`, retryAfterMs, details } = problem;
     super(`${code} (${status}): ${detail}`);
     this.name = 'BackOfficeError';
     this.status = status;
     this.code = code;
-    this.retryAfterMs = more.retryAfterMs;
-    this.details = more.details;
+    this.retryAfterMs = retryAfterMs;
+    this.details = details;
   }
 }
 
@@ -117,13 +116,7 @@ export class BackOffice {
     });
     const content: unknown = await response.json().catch(() => ({}));
     if (response.ok) return content as T;
-    const problem = content as { code?: string; detail?: string; retryAfterMs?: number; details?: unknown };
-    throw new BackOfficeError(
-      response.status,
-      problem.code ?? `status_${response.status}`,
-      problem.detail ?? `${method} ${path} failed`,
-      problem,
-    );
+    throw new BackOfficeError(response.status, `${method} ${path}`, content as Problem);
   }
 }
 

@@ -85,11 +85,8 @@ export interface BuyerOptions {
 }
 
 /** SPEC Q-9: the outcome is not known after these. */
-export const UNKNOWN_OUTCOME: ReadonlySet<string> = new Set([
-  'redis_unavailable',
-  'internal',
-  'idempotency_in_progress',
-]);
+const UNKNOWN_CODES = ['redis_unavailable', 'internal', 'idempotency_in_progress'];
+export const UNKNOWN_OUTCOME: ReadonlySet<string> = new Set(UNKNOWN_CODES);
 export const isUnknown = (reply: Reply): boolean =>
   reply.t === 'lost' || (reply.t === 'error' && UNKNOWN_OUTCOME.has(reply.code));
 

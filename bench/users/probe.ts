@@ -23,10 +23,8 @@ export const ENDED_AS: Readonly<Record<string, End['state']>> = {
   reservation_expired: 'expired',
 };
 const [FIRST, LAST] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-const UNSEEN = {
-  ...{ viewers: 0, clockFirstMs: FIRST, clockLastMs: LAST },
-  ...{ openedSeen: 0, openedFirstMs: FIRST, openedLastMs: LAST },
-};
+const UNSEEN_CLOCK = { viewers: 0, clockFirstMs: FIRST, clockLastMs: LAST };
+const UNSEEN = { ...UNSEEN_CLOCK, openedSeen: 0, openedFirstMs: FIRST, openedLastMs: LAST };
 
 export class Probe {
   readonly #grants: Grant[] = [];

@@ -1,7 +1,7 @@
 /** The bare reserve server, which the engine is compared with, decides correctly. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { RawSocket } from '../../bench/generator/websocket.ts';
+import { RawSocket, textFrame } from '../../bench/generator/websocket.ts';
 import { type BareReserve, startBareReserve } from '../../bench/launch/bare-reserve.ts';
 import { HotSaleBuyers } from '../../bench/users/hot-sale-buyers.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -70,7 +70,8 @@ t.test('a repeated key gets the recorded result, with the fields of the engine',
   };
   await until(1);
   for (const id of [1, 2]) {
-    socket.sendText(JSON.stringify({ t: 'reserve', id, key: 'mine', sale: 'hot', lines: [{ sku: 'S', qty: 2 }] }));
+    const press = { t: 'reserve', id, key: 'mine', sale: 'hot', lines: [{ sku: 'S', qty: 2 }] };
+    socket.sendFrames(textFrame(JSON.stringify(press)));
     await until(id + 1);
     await sleep(5);
   }

@@ -7,7 +7,4 @@ import { otherNode } from './other-node.ts';
 import { viewers } from './viewers.ts';
 
 const ALL: ReadonlyArray<Workload<never, never, never>> = [viewers, ingest, otherNode, evening, receivers];
-
-export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(
-  ALL.map((workload) => [workload.name, workload]),
-);
+export const WORKLOADS: ReadonlyMap<string, Workload<never>> = new Map(ALL.map((one) => [one.name, one]));

@@ -25,26 +25,27 @@ export const otherNode: Workload<OtherNodeParams> = {
         throw error;
       },
     });
-    const { schedule, textOf } = chatPlan(params.chat, seed, 0);
-    const sent = recorder.counter('chat sent');
-    const accepted = recorder.counter('chat accepted');
-    const reply = recorder.latency('chat reply');
-    const write = (dueMs: number, i: number): void => {
-      if (i % shard.of !== shard.index) return;
-      recorder.sent(dueMs);
-      sent.add();
-      const user = `n${i % AUTHORS}`;
-      intake.accept({ user, name: user, text: textOf(i, dueMs), mark: 0, at: store.now() }, (result) => {
-        if (!result.ok) return recorder.refused(result.error.code);
-        accepted.add();
-        reply.record(nowMs() - dueMs);
-      });
-    };
     let pacer: Pacer | null = null;
+    const start = (atMs: number): void => {
+      const { schedule, textOf } = chatPlan(params.chat, seed, 0);
+      const sent = recorder.counter('chat sent');
+      const accepted = recorder.counter('chat accepted');
+      const reply = recorder.latency('chat reply');
+      const write = (dueMs: number, i: number): void => {
+        if (i % shard.of !== shard.index) return;
+        recorder.sent(dueMs);
+        sent.add();
+        const user = `n${i % AUTHORS}`;
+        intake.accept({ user, name: user, text: textOf(i, dueMs), mark: 0, at: store.now() }, (result) => {
+          if (!result.ok) return recorder.refused(result.error.code);
+          accepted.add();
+          reply.record(nowMs() - dueMs);
+        });
+      };
+      pacer = new Pacer(schedule, atMs, nowMs, write);
+    };
     return {
-      start(atMs) {
-        pacer = new Pacer(schedule, atMs, nowMs, write);
-      },
+      start,
       async stop() {
         pacer?.stop();
         await intake.whenIdle();
