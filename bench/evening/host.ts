@@ -81,17 +81,9 @@ export class Host {
       const quantity = Math.max(1, Math.floor(units / SKUS.length) + Number(i < units % SKUS.length));
       return { sku, product: 'tee', price: PRICE_MINOR_UNITS, quantity };
     });
+    const title = `Flash ${this.#sales}`;
     const { perBuyer } = press;
-    const spec = {
-      id: sale,
-      title: `Flash ${this.#sales}`,
-      currency: 'EUR',
-      perBuyer,
-      holdMs,
-      opensInMs,
-      durationMs,
-      skus,
-    };
+    const spec = { id: sale, title, currency: 'EUR', perBuyer, holdMs, opensInMs, durationMs, skus };
     const sentMs = this.#fleet.nowMs();
     const { opensAt } = await this.office.createSale(this.show, spec, `${this.show}-${sale}`);
     const openingMs = (sentMs + this.#fleet.nowMs()) / 2 + opensInMs;

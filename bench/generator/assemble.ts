@@ -4,8 +4,9 @@ import type { GeneratorHealth, Latency, Series } from '../report/result.ts';
 import { LATE_SEND_MS, type Sample, type WorkerInfo } from './contract.ts';
 import { newHistogram } from './recorder.ts';
 
-/** A time range; a sample belongs to it with its middle. */
 type Samples = readonly Sample[];
+
+/** A time range; a sample belongs to it with its middle. */
 export type Stretch = { readonly fromMs: number; readonly toMs: number };
 
 export const samplesWithin = (samples: Samples, { fromMs, toMs }: Stretch): Sample[] =>

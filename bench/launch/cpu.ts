@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** The value that `read` returns, or NaN when it throws: not every system has /proc. */
+/** Returns what `read` returns, or NaN when it throws: not every system has /proc. */
 function orNaN(read: () => number): number {
   try {
     return read();

@@ -19,16 +19,8 @@ export async function createHotSale(
   const spec = { id: show, title: 'Bench', guests: true, brands: [{ id: 'brand', name: 'Brand' }] };
   const product = { id: 'product', brand: 'brand', title: 'Product', skus: [{ sku: HOT_SKU }] };
   const skus = [{ sku: HOT_SKU, product: 'product', price: 1000, quantity: units }];
-  const sale = {
-    id: HOT_SALE,
-    title: 'Hot',
-    currency: 'EUR',
-    perBuyer,
-    holdMs,
-    opensInMs,
-    skus,
-    durationMs: 3_600_000,
-  };
+  const durationMs = 3_600_000;
+  const sale = { id: HOT_SALE, title: 'Hot', currency: 'EUR', perBuyer, holdMs, opensInMs, durationMs, skus };
   const results = [
     await store.createShow(spec, 'bench'),
     await store.putProduct(show, product, 'bench'),
