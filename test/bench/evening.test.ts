@@ -9,12 +9,11 @@ t.test('viewers arrive at a constant, growing or falling rate', async (t) => {
   for (const shape of ['even', 'ramp', 'fade'] as const) {
     const offsets = [...arrivalTimes(shape, 100, 1_000)];
     t.equal(offsets.length, 100);
-    t.same(
-      offsets,
-      offsets.toSorted((a, b) => a - b),
+    t.ok(offsets[0] === 0 && (offsets.at(-1) ?? 0) < 1_000, shape);
+    t.ok(
+      offsets.every((offset, i) => offset >= (offsets[i - 1] ?? 0)),
       shape,
     );
-    t.ok(offsets[0] === 0 && (offsets.at(-1) ?? 0) < 1_000, shape);
   }
   t.equal([...arrivalTimes('even', 4, 1_000)][1], 250);
   t.equal([...arrivalTimes('ramp', 4, 1_000)][1], 500, 'a quarter has joined at half time');
@@ -36,11 +35,8 @@ t.test('a small rush keeps every promise', { skip: unlessBuilt }, async (t) => {
   const flags = '--buyers 60 --units 20 --join-rate 100 --within 300 --processes 2';
   const { result, figure } = await bench(t, 'rush', flags, [0, 3]);
   const { checks } = result.verdict;
-  for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8'])
-    t.ok(
-      checks.some((check) => check.promise?.includes(promise)),
-      promise,
-    );
+  const promises = checks.map(({ promise }) => promise).join();
+  for (const promise of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8']) t.match(promises, new RegExp(`${promise}\\b`));
   t.equal(figure('replies'), 60, 'every press at zero got a reply');
   t.ok(figure('accepted') >= 10 && figure('accepted') <= 20);
   const phases = result.phases.map(({ name }) => name);

@@ -3,22 +3,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { monotonicMs } from '../../bench/generator/clock.ts';
-import type { WorkloadRun } from '../../bench/generator/contract.ts';
 import { createPrng } from '../../bench/generator/prng.ts';
 import { SecondRecorder } from '../../bench/generator/recorder.ts';
 import { cpuSecondsOf, memoryBytesOf } from '../../bench/launch/cpu.ts';
 import { PEERS } from '../../bench/peers/index.ts';
 import type { RunningPeer } from '../../bench/peers/peer.ts';
-import { type Received, type ReceiversCommand, receivers } from '../../bench/peers/receivers.ts';
+import { type Received, receivers } from '../../bench/peers/receivers.ts';
 
 const SUBSCRIBERS = 12;
 
-interface Group {
-  readonly run: WorkloadRun<ReceiversCommand>;
-  read(): Received;
-}
-
-async function listen(t: Test, running: RunningPeer): Promise<Group> {
+async function listen(t: Test, running: RunningPeer) {
   let last: Received | null = null;
   const recorder = new SecondRecorder(monotonicMs);
   const run = await receivers.prepare({
@@ -28,15 +22,13 @@ async function listen(t: Test, running: RunningPeer): Promise<Group> {
     prng: createPrng(1),
     recorder,
     nowMs: monotonicMs,
-    report: (body) => {
-      last = body;
-    },
+    report: (body) => (last = body),
     fail: (reason) => t.fail(reason),
   });
   t.teardown(() => run.stop());
   return {
     run,
-    read() {
+    read(): Received {
       run.command?.({ ask: 1, whole: true, fresh: false });
       if (last === null) throw new Error('no report');
       return last;
@@ -59,16 +51,12 @@ for (const peer of PEERS) {
 
     const first = await running.offer({ perSecond: 200, forMs: 150 });
     const second = await running.offer({ perSecond: 100, forMs: 150 });
-    t.equal(first.sent, 30);
-    t.equal(second.sent, 15);
-    const wanted = (first.sent + second.sent) * SUBSCRIBERS;
+    t.same([first.sent, second.sent], [30, 15]);
+    const wanted = 45 * SUBSCRIBERS;
     for (let i = 0; i < 200 && group.read().messages < wanted; i++) await sleep(25);
 
     const got = group.read();
-    t.equal(got.messages, wanted);
-    t.equal(got.missing, 0);
-    t.equal(got.outOfOrder, 0);
-    t.equal(got.open, SUBSCRIBERS);
+    t.match(got, { messages: wanted, missing: 0, outOfOrder: 0, open: SUBSCRIBERS });
     t.ok(got.frames > 0 && got.bytes >= got.messages * 60, 'frames and bytes are counted');
     t.ok(got.latency !== null, 'latency is measured');
     for (const { name, pid } of running.processes) {

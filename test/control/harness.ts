@@ -14,9 +14,10 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 export const API_KEY = 'studio-secret-0123456789';
 export const OTHER_API_KEY = 'office-secret-0123456789';
 export const logger = createLogger({ level: 'silent' });
+const OPTIONS = { version: '0.0.0-test', node: 'n1', publicGatewayUrl: 'ws://gateway.test:8080', gatewayPort: 8080 };
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
-// Any JSON: the tests state what they expect.
+/** Any JSON: the tests state what they expect. */
 export type Json = ReturnType<typeof JSON.parse>;
 
 export interface Response {
@@ -62,13 +63,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
     logger,
     metrics: createMetrics({ processMetrics: false }),
     ...deps,
-    options: {
-      version: '0.0.0-test',
-      node: 'n1',
-      publicGatewayUrl: 'ws://gateway.test:8080',
-      gatewayPort: 8080,
-      ...options,
-    },
+    options: { ...OPTIONS, ...options },
   });
   t.teardown(async () => {
     await app.close();
@@ -76,33 +71,19 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
     if (!shared) await redis.stop();
   });
   const request: Control['request'] = async (url, { method = 'GET', body, headers = {}, key = API_KEY } = {}) => {
-    const isText = typeof body === 'string' || Buffer.isBuffer(body);
-    const reply = await app.inject({
-      method,
-      url,
-      headers: {
-        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
-        ...(isText ? { 'content-type': 'application/json' } : {}),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { payload: body as object }),
-    });
-    const isJson = String(reply.headers['content-type']).includes('json');
-    return {
-      status: reply.statusCode,
-      headers: reply.headers,
-      text: reply.body,
-      body: isJson && reply.body !== '' ? reply.json() : undefined,
-    };
+    const authorization = key === null ? {} : { authorization: `Bearer ${key}` };
+    const type = typeof body === 'string' || Buffer.isBuffer(body) ? { 'content-type': 'application/json' } : {};
+    const payload = body === undefined ? {} : { payload: body as object };
+    const reply = await app.inject({ method, url, headers: { ...authorization, ...type, ...headers }, ...payload });
+    const isJson = reply.body !== '' && String(reply.headers['content-type']).includes('json');
+    const parsed = isJson ? reply.json() : undefined;
+    return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: parsed };
   };
   const post: Control['post'] = (url, body, headers = {}) => request(url, { method: 'POST', body, headers });
   return { app, store, tokens, redis, keyPrefix, request, post };
 }
 
-/**
- * Creates a live show with a brand, two products and a sale `drop` of 10 units at 19.99 and 5 at
- * 49.00.
- */
+/** Creates a live show with two products and a sale `drop` of 10 units at 19.99 and 5 at 49.00. */
 export async function planShow(control: Control, sale: Record<string, unknown> = {}, id = 'gala'): Promise<void> {
   const show = `/v1/shows/${id}`;
   const product = (sku: string, title: string) => ({ brand: 'acme', title, skus: [{ sku }] });
@@ -133,13 +114,8 @@ export async function sendChat({ store }: Control, show: string, user: string, .
 }
 
 /** Reserves units of the sale `drop` and returns the id of the hold. */
-export async function hold(
-  { store }: Control,
-  show: string,
-  user: string,
-  lines: ReadonlyArray<{ sku: string; qty: number }>,
-): Promise<string> {
-  const [result] = await store.reserve(show, [{ user, key: `hold-${user}`, sale: 'drop', lines: [...lines] }]);
+export async function hold({ store }: Control, show: string, user: string, sku: string, qty: number): Promise<string> {
+  const [result] = await store.reserve(show, [{ user, key: `hold-${user}`, sale: 'drop', lines: [{ sku, qty }] }]);
   if (!result?.ok) throw new Error(`set-up failed: ${result?.error.message}`);
   return result.value.reservation.id;
 }

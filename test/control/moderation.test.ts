@@ -28,14 +28,11 @@ t.test('a host lists the chat with its authors and removes messages', async (t) 
   t.equal((await request('/v1/shows/unknown/chat/1', { method: 'DELETE' })).body.code, 'show_not_found');
   t.equal((await request('/v1/shows/unknown/chat')).body.code, 'show_not_found');
   t.equal((await request('/v1/shows/gala/chat/1', { method: 'DELETE', key: null })).status, 401);
-  for (let i = 0; i < 5; i++)
-    await sendChat(control, 'gala', 'cyd', ...Array.from({ length: 60 }, (_, n) => `${i}/${n}`));
+  const sixty = (i: number) => Array.from({ length: 60 }, (_, n) => `${i}/${n}`);
+  for (let i = 0; i < 5; i++) await sendChat(control, 'gala', 'cyd', ...sixty(i));
   const newest = (await request('/v1/shows/gala/chat')).body.messages;
-  t.same(
-    [newest.length, newest.at(-1).text, newest[0].text],
-    [LIMITS.chatListedMax, '4/59', '1/40'],
-    'the newest, oldest first',
-  );
+  const shown = [newest.length, newest.at(-1).text, newest[0].text];
+  t.same(shown, [LIMITS.chatListedMax, '4/59', '1/40'], 'the newest, oldest first');
 });
 
 t.test('users are muted for a time, listed and unmuted', async (t) => {
@@ -55,9 +52,8 @@ t.test('users are muted for a time, listed and unmuted', async (t) => {
   const forMs = 60_000;
   for (const body of [{}, { forMs: 1 }, { forMs: LIMITS.muteMaxMs + 1 }, { forMs, why: 'x' }, { forMs: '60000' }])
     t.equal((await mute('troll', body)).body.code, 'invalid_request', JSON.stringify(body));
-  const unknownShow = await request('/v1/shows/unknown/mutes/x', { method: 'PUT', body: { forMs } });
-  t.equal(unknownShow.body.code, 'show_not_found');
-  t.equal((await request('/v1/shows/unknown/mutes')).body.code, 'show_not_found');
+  for (const [url, options] of [['/mutes'], ['/mutes/x', { method: 'PUT', body: { forMs } }]] as const)
+    t.equal((await request(`/v1/shows/unknown${url}`, options)).body.code, 'show_not_found');
 });
 
 t.test('the audience of all nodes is counted', async (t) => {

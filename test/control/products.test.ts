@@ -9,16 +9,12 @@ t.test('products are saved, listed, pinned and removed', async (t) => {
   const skus = [{ sku: 'TEE-M', title: 'M' }, { sku: 'TEE-L' }];
   const tee = { brand: 'acme', title: 'Tee', imageUrl: 'https://cdn.example/tee.png', skus };
   const saved = await put('tee', tee);
-  t.equal(saved.status, 200);
-  t.strictSame(saved.body, { ...tee, id: 'tee' });
+  t.strictSame([saved.status, saved.body], [200, { ...tee, id: 'tee' }]);
   t.strictSame((await request('/v1/shows/gala/products')).body, { products: [{ ...tee, id: 'tee' }] });
   t.equal((await post('/v1/shows/gala/pin', { product: 'tee' })).body.pinned, 'tee');
   t.equal((await post('/v1/shows/gala/pin', { product: null })).body.pinned, null);
   t.equal((await post('/v1/shows/gala/pin', { product: 'hat' })).body.code, 'product_not_found');
-  for (const [field, value] of [
-    ['brand', 'other'],
-    ['imageUrl', 'javascript:alert(1)'],
-  ] as const) {
+  for (const [field, value] of Object.entries({ brand: 'other', imageUrl: 'javascript:alert(1)' })) {
     const refused = await put('hat', { ...tee, [field]: value });
     t.match(refused, { status: 400, body: { code: 'invalid_request', errors: [{ path: `/${field}` }] } });
   }

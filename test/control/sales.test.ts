@@ -1,11 +1,11 @@
 import t from 'tap';
+import type { ControlDeps } from '../../src/control/index.ts';
 import { bookOf, type Json, planShow, startControl } from './harness.ts';
 
 t.test('a sale makes all its moves, and a listener receives them', async (t) => {
   const notified: string[] = [];
-  const control = await startControl(t, {
-    onSaleChanged: (show, sale) => notified.push(`${show}/${sale.id} ${sale.state}`),
-  });
+  const onSaleChanged: ControlDeps['onSaleChanged'] = (show, { id, state }) => notified.push(`${show}/${id} ${state}`);
+  const control = await startControl(t, { onSaleChanged });
   const { request, post } = control;
   await planShow(control);
   const path = '/v1/shows/gala/sales/drop';
@@ -14,8 +14,7 @@ t.test('a sale makes all its moves, and a listener receives them', async (t) => 
   t.equal((await request('/v1/shows/gala/sales')).body.sales.length, 1);
 
   const scheduled = await post(`${path}/schedule`, { opensInMs: 600_000, durationMs: 120_000 });
-  t.equal(scheduled.status, 200, scheduled.text);
-  t.equal(scheduled.body.state, 'scheduled');
+  t.match(scheduled, { status: 200, body: { state: 'scheduled' } });
   t.equal(scheduled.body.closesAt - scheduled.body.opensAt, 120_000);
   const moves: ReadonlyArray<[move: string, state: string, body?: Json]> = [
     ['open', 'open', { durationMs: 300_000 }],

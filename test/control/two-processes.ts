@@ -1,19 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { type Control, startControl } from './harness.ts';
+import { startControl } from './harness.ts';
 
 const UNGATED = new Set<string | symbol>(['alone', 'once', 'now', 'nowErrorMs', 'trouble', 'durability']);
 
-export interface TwoProcesses {
-  readonly slow: Control;
-  readonly quick: Control;
-  /** Makes the store of `slow` wait. Returns a function that opens the gate. */
-  closeGate(): () => void;
-  /** Resolves with the names of the markers of running commands when there is one. */
-  markers(show: string): Promise<string[]>;
-}
-
 /** Starts two processes on one Redis. */
-export async function twoProcesses(t: Test): Promise<TwoProcesses> {
+export async function twoProcesses(t: Test) {
   const options = { demoTokens: true };
   const quick = await startControl(t, { options });
   let gate: Promise<void> | undefined;
@@ -30,19 +22,19 @@ export async function twoProcesses(t: Test): Promise<TwoProcesses> {
   return {
     slow: await startControl(t, { beside: quick, store, options }),
     quick,
+    /** Makes the store of `slow` wait. Returns a function that opens the gate. */
     closeGate() {
       let open = (): void => {};
-      gate = new Promise((resolve) => {
-        open = resolve;
-      });
+      gate = new Promise((resolve) => (open = resolve));
       return open;
     },
-    async markers(show) {
+    /** Resolves with the names of the markers of running commands when there is one. */
+    async markers(show: string): Promise<string[]> {
       const pattern = `${quick.keyPrefix}{${show}}:running:*`;
       for (;;) {
         const names = await quick.redis.client().keys(pattern);
         if (names.length > 0) return names;
-        await new Promise((resolve) => setTimeout(resolve, 2));
+        await sleep(2);
       }
     },
   };

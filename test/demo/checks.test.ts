@@ -112,9 +112,7 @@ t.test('each violation is found', async (t) => {
     [
       'a gap in the events',
       /1 gaps/,
-      {
-        see: (_probe, counters) => void Object.assign(counters.connections, { gaps: 1 }),
-      },
+      { see: (_probe, counters) => void Object.assign(counters.connections, { gaps: 1 }) },
     ],
   ];
   for (const [name, violation, run] of cases) t.match(violationsIn(run), violation, name);

@@ -26,10 +26,7 @@ function start(t: Test, ...flags: string[]): Run {
   const child = spawn(
     'env',
     ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/demo/main'), ...flags],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
+    { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   t.teardown(() => child.kill('SIGKILL'));
   let text = '';

@@ -16,10 +16,7 @@ import {
 } from '../harness.ts';
 import { twoProcesses } from '../two-processes.ts';
 
-interface Holds {
-  ann: string;
-  bob: string;
-}
+type Holds = Record<'ann' | 'bob', string>;
 type Method = NonNullable<RequestOptions['method']>;
 type Call = [path: string, body?: Json];
 
@@ -40,6 +37,7 @@ const reservation = (path: string, body: Json, otherBody: Json): Case => ({
   call: ({ ann }) => [`/reservations/${ann}/${path}`, body],
   other: ({ ann }) => [`/reservations/${ann}/${path}`, otherBody],
 });
+const order = (orderRef: string): Json => ({ orderRef, amount: 4900 });
 const token = { user: 'u-1', name: 'Ada', role: 'buyer' };
 
 const CASES: Record<string, Case> = {
@@ -62,11 +60,7 @@ const CASES: Record<string, Case> = {
   'POST /v1/shows/:show/sales/:sale/end': move('drop/end'),
   'POST /v1/shows/:show/sales/:sale/cancel': move('drop/cancel'),
   'POST /v1/shows/:show/sales/:sale/units': move('drop/units', { sku: 'BAG', delta: 7 }),
-  'POST /v1/shows/:show/reservations/:reservation/confirm': reservation(
-    'confirm',
-    { orderRef: 'o-1', amount: 4900 },
-    { orderRef: 'o-2', amount: 4900 },
-  ),
+  'POST /v1/shows/:show/reservations/:reservation/confirm': reservation('confirm', order('o-1'), order('o-2')),
   'POST /v1/shows/:show/reservations/:reservation/release': {
     call: ({ ann }) => [`/reservations/${ann}/release`],
     other: ({ bob }) => [`/reservations/${bob}/release`],
@@ -95,8 +89,7 @@ async function prepare(control: Control, show: string): Promise<Holds> {
   await planShow(control, { opensInMs: 0, durationMs: 600_000 }, show);
   await control.post(`/v1/shows/${show}/sales`, { ...plan, id: 'later' });
   await sendChat(control, show, 'ann', 'one', 'two');
-  const bag = [{ sku: 'BAG', qty: 1 }];
-  return { ann: await hold(control, show, 'ann', bag), bob: await hold(control, show, 'bob', bag) };
+  return { ann: await hold(control, show, 'ann', 'BAG', 1), bob: await hold(control, show, 'bob', 'BAG', 1) };
 }
 
 /** Returns what must be equal in a repeat. `replayed` differs by definition. */
@@ -117,12 +110,10 @@ t.test('every mutating route records its key (I4)', async (t) => {
     await t.test(route, async (t) => {
       const show = `show-${n}`;
       const holds = await prepare(quick, show);
-      const send = (control: Control, method: string, [path, body]: Call, key?: string): Promise<Response> =>
-        control.request(`/v1/shows/${show}${path}`, {
-          method: method as Method,
-          body,
-          headers: key === undefined ? {} : { 'idempotency-key': key },
-        });
+      const send = (control: Control, method: string, [path, body]: Call, key?: string): Promise<Response> => {
+        const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key };
+        return control.request(`/v1/shows/${show}${path}`, { method: method as Method, body, headers });
+      };
       const method = route.split(' ')[0] ?? '';
       const repeat = (control: Control, key: string) => send(control, method, call(holds), key);
       if (before) await send(quick, before[0], [before[1], before[2]]);
@@ -265,14 +256,8 @@ t.test('on a route without an API key, an idempotency key belongs to an address'
   const control = await startControl(t, { options: { demoTokens: true } });
   await planShow(control);
   const mint = async (remoteAddress: string): Promise<string> => {
-    const url = '/v1/shows/gala/demo-tokens';
-    const response = await control.app.inject({
-      method: 'POST',
-      url,
-      payload: { name: 'Ada' },
-      headers: key,
-      remoteAddress,
-    });
+    const body = { method: 'POST', payload: { name: 'Ada' }, headers: key } as const;
+    const response = await control.app.inject({ ...body, url: '/v1/shows/gala/demo-tokens', remoteAddress });
     return response.json().token;
   };
   const minted = await mint('203.0.113.1');

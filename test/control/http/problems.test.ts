@@ -10,6 +10,9 @@ const GALA = '/v1/shows/gala';
 const deepArray = '['.repeat(100_000);
 const deepObject = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
 const idempotencyKey = (key: string): RequestOptions => ({ headers: { 'idempotency-key': key } });
+const BAD_KEY = idempotencyKey('a b');
+const LONG_KEY = idempotencyKey('k'.repeat(LIMITS.keyCharsMax + 1));
+const NOT_UTF8 = Buffer.from('7b227469746c65223a22fffe227d', 'hex');
 const ofType = (type: string): RequestOptions => ({ body: 'title=x', headers: { 'content-type': type } });
 
 const REFUSALS: readonly Refusal[] = [
@@ -22,12 +25,7 @@ const REFUSALS: readonly Refusal[] = [
   ['a body of text', 'unsupported_media_type', 'POST /v1/shows', ofType('text/plain')],
   ['a form', 'unsupported_media_type', 'POST /v1/shows', ofType('application/x-www-form-urlencoded')],
   ['a large body', 'frame_too_large', 'POST /v1/shows', { body: { title: 'x'.repeat(LIMITS.httpBodyBytesMax) } }],
-  [
-    'bytes that are not UTF-8',
-    'invalid_request',
-    'POST /v1/shows',
-    { body: Buffer.from('7b227469746c65223a22fffe227d', 'hex') },
-  ],
+  ['bytes that are not UTF-8', 'invalid_request', 'POST /v1/shows', { body: NOT_UTF8 }],
   ['an unknown field', 'invalid_request', 'POST /v1/shows', { body: { title: 'x', titel: 'y' } }],
   ['a field of an empty body', 'invalid_request', `POST ${GALA}/start`, { body: { now: true } }],
   ['a body on a route without one', 'invalid_request', `DELETE ${GALA}/mutes/ann`, { body: { forMs: 1 } }],
@@ -35,12 +33,7 @@ const REFUSALS: readonly Refusal[] = [
   ['deep nesting on a route without a body', 'invalid_request', `DELETE ${GALA}/products/none`, { body: deepObject }],
   ['an unknown route', 'not_found', 'GET /v1/nothing'],
   ['an unknown route outside /v1', 'not_found', 'GET /nothing?x=1'],
-  [
-    'deep nesting on an unknown route',
-    'not_found',
-    'POST /v1/nothing',
-    { body: deepArray + deepArray.replaceAll('[', ']') },
-  ],
+  ['deep nesting on an unknown route', 'not_found', 'POST /v1/nothing', { body: deepArray + ']'.repeat(100_000) }],
   ['a wrong method', 'method_not_allowed', 'DELETE /v1/shows'],
   ['a wrong method on a longer path', 'method_not_allowed', `GET ${GALA}/sales/drop/open`],
   ['an empty change', 'invalid_request', `PATCH ${GALA}`, { body: {} }],
@@ -51,25 +44,20 @@ const REFUSALS: readonly Refusal[] = [
   [
     'a number in quotes',
     'invalid_request',
-    `POST ${GALA}/reservations/r1/confirm`,
+    `POST ${GALA}/reservations/r/confirm`,
     { body: { orderRef: 'o', amount: '5' } },
   ],
   ['an id with braces', 'invalid_request', 'GET /v1/shows/%7Bx%7D'],
   ['a broken percent-encoding', 'invalid_request', 'GET /v1/shows/%zz'],
   ['a long id', 'invalid_request', `GET /v1/shows/${'x'.repeat(100)}`],
   ['a very long id', 'invalid_request', `GET /v1/shows/${'x'.repeat(5000)}`],
-  ['an invalid idempotency key', 'invalid_request', `POST ${GALA}/sales/drop/open`, idempotencyKey('a b')],
+  ['an invalid idempotency key', 'invalid_request', `POST ${GALA}/sales/drop/open`, BAD_KEY],
+  ['a long idempotency key', 'invalid_request', `POST ${GALA}/sales/drop/open`, LONG_KEY],
   [
-    'a long idempotency key',
-    'invalid_request',
-    `POST ${GALA}/sales/drop/open`,
-    idempotencyKey('k'.repeat(LIMITS.keyCharsMax + 1)),
-  ],
-  [
-    'an invalid idempotency key on an unknown show',
+    'an invalid key on an unknown show',
     'invalid_request',
     'PATCH /v1/shows/unknown',
-    { body: { title: 'x' }, ...idempotencyKey('a b') },
+    { body: { title: 'x' }, ...BAD_KEY },
   ],
   ['no API key', 'unauthenticated', 'GET /v1/shows', { key: null }],
   ['a wrong API key', 'unauthenticated', 'GET /v1/shows', { key: 'studio-secret-0123456780' }],
@@ -83,9 +71,8 @@ t.test('every refusal is a problem with a code of the catalogue', async (t) => {
   for (const [name, code, request, options] of REFUSALS) {
     const [method, url = ''] = request.split(' ');
     const response = await control.request(url, { method: method as 'GET', ...options });
-    t.equal(response.body?.code, code, `${name}: ${response.text.slice(0, 200)}`);
     const { status, title } = ERRORS[code];
-    t.equal(response.status, status, name);
+    t.same([response.status, response.body?.code], [status, code], `${name}: ${response.text.slice(0, 200)}`);
     t.equal(response.headers['content-type'], 'application/problem+json', name);
     const type = `urn:stampede:problem:${code}`;
     t.match(response.body, { type, title, status, detail: /\S/, instance: url.split('?')[0] }, name);
@@ -129,9 +116,7 @@ t.test('input that is not HTTP gets a problem too', async (t) => {
     new Promise((resolve, reject) => {
       let received = '';
       const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
-      socket.on('data', (chunk) => {
-        received += chunk;
-      });
+      socket.on('data', (chunk) => (received += chunk));
       socket.on('close', () => resolve(received));
       socket.on('error', reject);
     });
@@ -140,11 +125,9 @@ t.test('input that is not HTTP gets a problem too', async (t) => {
   t.match(nonsense, '"code":"invalid_request"');
   const headers = await exchange(`GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(40_000)}\r\n\r\n`);
   t.match(headers, /^HTTP\/1\.1 431 /);
-  const response = await fetch(`http://127.0.0.1:${port}/v1/shows`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' },
-    body: '{"title":"By HTTP"}',
-  });
+  const type = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+  const post = { method: 'POST', headers: type, body: '{"title":"By HTTP"}' };
+  const response = await fetch(`http://127.0.0.1:${port}/v1/shows`, post);
   t.equal(response.status, 201);
   t.match(await response.json(), { title: 'By HTTP' });
 });
