@@ -1,16 +1,12 @@
-/** A synthetic result with real histograms. As a program, writes it and prints the file names. */
-import { fileURLToPath } from 'node:url';
+/** A synthetic result with real histograms. */
 import type { Histogram } from 'hdr-histogram-js';
 import { describe } from '../../bench/generator/assemble.ts';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import { newHistogram } from '../../bench/generator/recorder.ts';
 import type { BenchResult, Figure, Latency, Level, Phase, Series } from '../../bench/report/result.ts';
 
-export type ExampleKind = 'passing' | 'failing' | 'untrusted';
-
-export interface ExampleOptions {
-  readonly kind?: ExampleKind;
-  readonly seed?: number;
+interface Options {
+  readonly kind?: 'passing' | 'failing' | 'untrusted';
   /** Repetitions of every figure. */
   readonly runs?: number;
   /** Multiplies every time and divides every rate. */
@@ -28,7 +24,9 @@ const PHASES: ReadonlyArray<readonly [name: string, share: number]> = [
   ['third flash sale', 0.12],
   ['leaving', 0.06],
 ];
+const SEED = 7;
 const VIEWERS = 5_000;
+const REFUSALS = { sold_out: 41_233, limit_reached: 1_204, sale_not_open: 9_120, rate_limited: 311, slow_down: 12 };
 const IDLE = { busiestShare: 0.43, loopDelayP99Ms: 3.1, lateSends: 12, bottlenecks: [] };
 const OVERLOADED = {
   ...{ busiestShare: 0.98, loopDelayP99Ms: 84.2, lateSends: 9_120 },
@@ -41,14 +39,8 @@ export const EMPTY_SECTIONS = {
   verdict: { ok: true, checks: [], levels: [] },
 };
 
-export function exampleResult({
-  kind = 'passing',
-  seed = 7,
-  runs = 5,
-  slower = 1,
-  seconds = 240,
-}: ExampleOptions = {}): BenchResult {
-  const prng = createPrng(seed);
+export function exampleResult({ kind = 'passing', runs = 5, slower = 1, seconds = 240 }: Options = {}): BenchResult {
+  const prng = createPrng(SEED);
   const phases = phasesOf(seconds);
   const failing = kind === 'failing';
   const latencies = latenciesOf(prng.fork(1), slower * (failing ? 4 : 1));
@@ -59,19 +51,9 @@ export function exampleResult({
     about: 'A whole evening in four minutes: 5,000 viewers join, chat follows recorded bursts, three flash sales open.',
     startedAt: '2026-11-23T20:00:04.120Z',
     seconds,
-    seed,
-    parameters: {
-      viewers: VIEWERS,
-      'chat-rate': 120,
-      sales: 3,
-      'units-a-sale': 500,
-      'slow-phones': 0.02,
-      trace: null,
-      'confirm-share': 0.8,
-      codec: 'msgpack',
-      tls: false,
-    },
-    command: `stampede bench show --viewers ${VIEWERS} --seconds ${seconds} --seed ${seed} --p99 150ms`,
+    seed: SEED,
+    parameters: { viewers: VIEWERS, 'chat-rate': 120, sales: 3, 'units-a-sale': 500, trace: null, tls: false },
+    command: `stampede bench show --viewers ${VIEWERS} --seconds ${seconds} --seed ${SEED} --p99 150ms`,
     commit: '7052b6f',
     version: '0.1.0',
     machine: { cpus: 8, model: 'AMD EPYC 7763', memoryGiB: 32, platform: 'linux x64', node: 'v20.20.2' },
@@ -80,13 +62,7 @@ export function exampleResult({
     series: seriesOf(prng.fork(2), phases, seconds, slower * (failing ? 3 : 1)),
     latencies,
     figures: figuresOf(prng.fork(3), chat, reserve, runs, slower),
-    refusals: [
-      { code: 'sold_out', count: 41_233 },
-      { code: 'limit_reached', count: 1_204 },
-      { code: 'sale_not_open', count: 9_120 },
-      { code: 'rate_limited', count: 311 },
-      { code: 'slow_down', count: 12 },
-    ],
+    refusals: Object.entries(REFUSALS).map(([code, count]) => ({ code, count })),
     generator: {
       ...{ processes: 2, hosts: 1, cpuSeconds: 171.4, sends: 1_204_331 },
       ...(kind === 'untrusted' ? OVERLOADED : IDLE),
@@ -133,15 +109,12 @@ const latenciesOf = (prng: Prng, slower: number): Latency[] => [
   describe('join, opened to in the room', record(prng, 7_500, 8 * slower, 0.6, 400 * slower)),
 ];
 
+type Value = (phase: string, nth: number, share: number) => number;
+
 function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower: number): Series[] {
   const phaseAt = (atMs: number): string =>
     phases.find(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs)?.name ?? '';
-  const series = (
-    name: string,
-    unit: string,
-    group: Series['group'],
-    value: (phase: string, nth: number, share: number) => number,
-  ): Series => {
+  const series = (name: string, unit: string, group: Series['group'], value: Value): Series => {
     const points = Array.from({ length: seconds }, (_, nth) => {
       const atMs = nth * 1000 + 500;
       return [atMs, Math.round(value(phaseAt(atMs), nth, nth / seconds) * 100) / 100] as const;
@@ -157,30 +130,19 @@ function seriesOf(prng: Prng, phases: readonly Phase[], seconds: number, slower:
   const chat = (phase: string): number => ({ chat: 120, 'chat again': 150, leaving: 20, joining: 30 })[phase] ?? 90;
   const sale = (phase: string): boolean => phase.endsWith('flash sale');
   const latencyFactor = (phase: string): number => slower * (sale(phase) ? 2.1 : phase === 'reconnect wave' ? 1.6 : 1);
+  const rush: Value = (phase, nth) => (sale(phase) ? noise() * Math.exp(-((nth % 29) / 9)) : 0);
+  const delivered: Value = (phase, _, share) => (audience(phase, share) * chat(phase) * noise()) / slower;
+  const chatP99: Value = (phase) => 46 * latencyFactor(phase) * noise() + (prng.chance(0.02) ? 180 * slower : 0);
   return [
-    series(
-      'chat delivered',
-      '/s',
-      'throughput',
-      (phase, _, share) => (audience(phase, share) * chat(phase) * noise()) / slower,
-    ),
+    series('chat delivered', '/s', 'throughput', delivered),
     series('chat sent', '/s', 'throughput', (phase) => chat(phase) * noise()),
-    series('reservations requested', '/s', 'throughput', (phase, nth) =>
-      sale(phase) ? 2_400 * noise() * Math.exp(-((nth % 29) / 9)) : 0,
-    ),
+    series('reservations requested', '/s', 'throughput', (phase, nth, share) => 2_400 * rush(phase, nth, share)),
     series('hearts', '/s', 'throughput', (phase) => 60 * noise() + (sale(phase) ? 40 : 0)),
     series('viewers', '', 'audience', (phase, _, share) => audience(phase, share)),
     series('chat p50', 'ms', 'latency', (phase) => 12 * latencyFactor(phase) * noise()),
-    series(
-      'chat p99',
-      'ms',
-      'latency',
-      (phase) => 46 * latencyFactor(phase) * noise() + (prng.chance(0.02) ? 180 * slower : 0),
-    ),
+    series('chat p99', 'ms', 'latency', chatP99),
     series('reservation p99', 'ms', 'latency', (phase) => 17 * latencyFactor(phase) * noise()),
-    series('sold_out', '/s', 'refusals', (phase, nth) =>
-      sale(phase) && nth % 29 > 3 ? 1_500 * noise() * Math.exp(-((nth % 29) / 9)) : 0,
-    ),
+    series('sold_out', '/s', 'refusals', (phase, nth, share) => (nth % 29 > 3 ? 1_500 * rush(phase, nth, share) : 0)),
     series('sale_not_open', '/s', 'refusals', (phase) => (phase.startsWith('chat') ? 90 * noise() : 0)),
     series('gateways, CPU', 'cores', 'server', (phase) => (sale(phase) ? 1.5 : 1.05) * noise()),
     series('Redis, CPU', 'cores', 'server', (phase) => (sale(phase) ? 0.5 : 0.16) * noise()),
@@ -194,13 +156,9 @@ function figuresOf(prng: Prng, chat: Latency, reserve: Latency, runs: number, sl
   const around = (value: number): number[] =>
     Array.from({ length: runs }, () => Math.round(value * (0.97 + 0.06 * prng.next()) * 1000) / 1000);
   const same = (value: number): number[] => Array.from({ length: runs }, () => value);
-  const figure = (name: string, unit: string, better: Figure['better'], values: number[], about: string): Figure => ({
-    name,
-    unit,
-    better,
-    runs: values,
-    about,
-  });
+  const figure = (name: string, unit: string, better: Figure['better'], values: number[], about: string): Figure => {
+    return { name, unit, better, runs: values, about };
+  };
   return [
     figure('viewers in the room', '', 'neither', same(VIEWERS), 'Viewers who were connected at the same time.'),
     figure('chat delivered', '/s', 'higher', around(512_000 / slower), 'Messages times viewers, busiest minute.'),
@@ -237,11 +195,4 @@ function verdictOf(failing: boolean, [chat, reserve]: readonly Latency[]): Bench
     ] as const
   ).map(([promise, name, detail]) => ({ name, promise, ok: !failing || promise !== 'I1', detail }));
   return { ok: !failing && levels.every(({ ok }) => ok), checks, levels };
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { renderTable, writeResult } = await import('../../bench/report/index.ts');
-  const [kind = 'passing', folder = 'data/bench', slower = '1'] = process.argv.slice(2);
-  const result = exampleResult({ kind: kind as ExampleKind, slower: Number(slower) });
-  process.stdout.write(renderTable(result, { files: writeResult(result, folder) }));
 }

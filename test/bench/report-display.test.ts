@@ -4,12 +4,9 @@ import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import t from 'tap';
 import { sparkline } from '../../bench/report/display.ts';
-import { createDisplay, type DisplayOptions, type DisplayProgress } from '../../bench/report/index.ts';
+import { createDisplay, type DisplayProgress } from '../../bench/report/index.ts';
 
-function screen(more: { isTTY?: boolean; columns?: number; rows?: number }): {
-  stream: DisplayOptions['stream'];
-  text(): string;
-} {
+function screen(more: { isTTY?: boolean; columns?: number; rows?: number }) {
   let text = '';
   const stream = new Writable({
     write(chunk, _, done) {
@@ -45,14 +42,7 @@ t.test('without a terminal: a plain line every few seconds and at each phase', a
   display.done();
   const lines = text().trimEnd().split('\n');
   t.equal(text(), stripVTControlCharacters(text()), 'no control sequences');
-  t.match(lines, [
-    /^-- joining$/,
-    /^1 s of 3:00 min \|/,
-    /^3 s of/,
-    /^-- first flash sale$/,
-    /^4\.5 s of/,
-    /^a remark$/,
-  ]);
+  t.match(lines, [/^-- joining$/, /^1 s of/, /^3 s of/, /^-- first flash sale$/, /^4\.5 s of/, /^a remark$/]);
   t.equal(
     lines[1],
     '1 s of 3:00 min | viewers 5,000 | chat delivered 512,340/s | chat p50 3.21 ms p99 41.2 ms | ' +
@@ -95,25 +85,17 @@ t.test('on a terminal: one block, redrawn, with colours unless NO_COLOR', async 
   t.notMatch(plain.text().replaceAll('\u001b', 'ESC'), /ESC\[\d+m/);
 });
 
+const LONG = 'a very long name of a rate that is cut off here';
+const LONG_NAMES = [LONG, '直播间的聊天消息', '👩‍👩‍👧‍👦 family', 'x\u001b[31m\ny'];
+
 t.test('no line is wider than a narrow terminal for any name', async (t) => {
   for (const columns of [10, 24, 40, 60]) {
     const { stream, text } = screen({ isTTY: true, columns, rows: 40 });
     const display = createDisplay({ stream, env: { TERM: 'xterm' } });
-    const names = [
-      'a very long name of a rate that is cut off here',
-      '直播间的聊天消息',
-      '👩‍👩‍👧‍👦 family',
-      'x\u001b[31m\ny',
-    ];
-    display.progress(
-      progress({
-        rates: [...names, ...names].map((name, nth) => ({ name, perSecond: 10 ** nth })),
-        errors: names.map((code, count) => ({ code, count })),
-      }),
-    );
-    const widths = stripVTControlCharacters(text())
-      .split('\n')
-      .map((line) => stringWidth(line));
+    const rates = [...LONG_NAMES, ...LONG_NAMES].map((name, nth) => ({ name, perSecond: 10 ** nth }));
+    display.progress(progress({ rates, errors: LONG_NAMES.map((code, count) => ({ code, count })) }));
+    const lines = stripVTControlCharacters(text()).split('\n');
+    const widths = lines.map((line) => stringWidth(line));
     t.ok(Math.max(...widths) <= columns, `${columns} columns: ${Math.max(...widths)}`);
     t.ok(widths.length < 20, 'long lists end');
     display.done();

@@ -49,10 +49,8 @@ t.test('nothing of a result becomes markup', async (t) => {
 });
 
 t.test('the template escapes text and keeps markup', async (t) => {
-  t.equal(
-    html`<p title="${'"\'<>&'}">${html`<b>${'<i>'}</b>`}${[html`1`, '2', 3]}${null}</p>`.text,
-    '<p title="&quot;&#39;&lt;&gt;&amp;"><b>&lt;i&gt;</b>123</p>',
-  );
+  const { text } = html`<p title="${'"\'<>&'}">${html`<b>${'<i>'}</b>`}${[html`1`, '2', 3]}${null}</p>`;
+  t.equal(text, '<p title="&quot;&#39;&lt;&gt;&amp;"><b>&lt;i&gt;</b>123</p>');
   t.equal(html`${'a\u0000b\u001bc\nd'}`.text, 'a b c\nd');
   t.equal(html`${'x'.repeat(1e6)}`.text.length, TEXT_CHARACTERS_MAX + 1);
 });
@@ -63,18 +61,14 @@ t.test('a long run gives a page of the same size, with its peak', async (t) => {
   const long = renderHtml(exampleResult({ seconds }));
   t.ok(long.length < short.length * 1.2, `${long.length} against ${short.length}`);
 
-  const points = Array.from(
-    { length: seconds },
-    (_, nth): Point => [nth, nth === 8_000 ? 1e6 : nth === 15_000 ? -1e6 : Math.sin(nth / 1000)],
-  );
+  const points = Array.from({ length: seconds }, (_, nth): Point => [nth, Math.sin(nth / 1000)]);
+  points[8_000] = [8_000, 1e6];
+  points[15_000] = [15_000, -1e6];
   const kept = thin(points);
   t.ok(kept.length <= COLUMNS_MAX * 4);
   for (const at of [0, 8_000, 15_000, seconds - 1]) t.ok(kept.includes(points[at] as Point), `point ${at} stays`);
-  t.same(
-    kept.toSorted((a, b) => a[0] - b[0]),
-    kept,
-    'in order',
-  );
+  const sorted = kept.toSorted((a, b) => a[0] - b[0]);
+  t.same(sorted, kept, 'in order');
   t.equal(thin(points.slice(0, 100)).length, 100);
 });
 
@@ -112,9 +106,6 @@ t.test('empty and odd results', async (t) => {
     const content = renderHtml({ ...base, ...change }).replace(/<(style|script)>.*?<\/\1>/gs, '');
     t.same(content.match(/.{0,40}(?:NaN|undefined|Infinity).{0,40}/g), null, `case ${nth}`);
   }
-  t.match(
-    renderHtml({ ...base, latencies: base.latencies.map((entry) => ({ ...entry, histogram: '' })) }),
-    /id="distribution-1"/,
-    'the stored percentiles are drawn',
-  );
+  const latencies = base.latencies.map((entry) => ({ ...entry, histogram: '' }));
+  t.match(renderHtml({ ...base, latencies }), /id="distribution-1"/, 'the stored percentiles are drawn');
 });

@@ -51,22 +51,12 @@ t.test('sections without content are omitted', async (t) => {
 
 t.test('names cannot control the terminal, and long ones are wrapped', async (t) => {
   const result = exampleResult();
-  const text = renderTable(
-    {
-      ...result,
-      refusals: [{ code: 'evil\u001b[2J\u0007\nPASS', count: 1 }],
-      notes: ['a \u001b]0;title\u0007 b', 'word '.repeat(60)],
-    },
-    { columns: 60 },
-  );
+  const refusals = [{ code: 'evil\u001b[2J\u0007\nPASS', count: 1 }];
+  const notes = ['a \u001b]0;title\u0007 b', 'word '.repeat(60)];
+  const text = renderTable({ ...result, refusals, notes }, { columns: 60 });
   t.notMatch(text.replaceAll('\n', ''), /\p{Cc}/u);
   t.match(text, /evil PASS +1/);
-  t.ok(
-    text
-      .split('\n')
-      .filter((line) => line.includes('word'))
-      .every((line) => line.length <= 60),
-  );
+  t.notMatch(text, /^(?=.*word).{61}/m);
   const coloured = renderTable(result, { colour: true });
   t.ok(process.env['NO_COLOR'] ? coloured.startsWith('PASS') : coloured.startsWith('\u001b[32m'));
 });

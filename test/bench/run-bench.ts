@@ -27,7 +27,6 @@ export async function bench(t: Test, scenario: string, flags: string, codes: rea
   const broken = result.verdict.checks.filter(({ ok }) => !ok);
   t.same(broken, [], 'every promise is kept');
   t.ok(result.verdict.checks.length >= 3);
-  const figure = (name: string): number =>
-    result.figures.find((one) => one.name.startsWith(name))?.runs[0] ?? Number.NaN;
+  const figure = (name: string) => result.figures.find((one) => one.name.startsWith(name))?.runs[0] ?? Number.NaN;
   return { result, figure };
 }

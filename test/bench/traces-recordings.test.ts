@@ -1,6 +1,5 @@
 /** Recordings: parsing, replay, and synthetic ones that imitate the statistics of a recording. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { createPrng } from '../../bench/generator/prng.ts';
@@ -24,10 +23,8 @@ t.test('mistakes are listed with their lines, valid lines are sorted by time', a
     { atMs: 3, user: 'a', text: 'hi' },
     { atMs: 9, user: 'b', text: 'later' },
   ]);
-  t.same(
-    reading.mistakes.map((mistake) => mistake.split(':')[0]),
-    ['line 3', 'line 4', 'line 5'],
-  );
+  t.equal(reading.mistakes.length, 3);
+  t.match(reading.mistakes, [/^line 3:/, /^line 4:/, /^line 5:/]);
   t.match(parseTrace('nonsense\n'.repeat(30)).mistakes.at(-1), /10 more/);
 });
 
@@ -44,10 +41,8 @@ t.test('a replay keeps authors, order and gaps at any speed, and repeats', async
     { dueMs: 200, viewer: 4, text: '3' },
   ]);
   const looped = [...replay(messages, { speed: 1, loop: true, forMs: 1_500, viewers: 1, viewerOffset: 0 })];
-  t.same(
-    looped.map(({ dueMs }) => dueMs),
-    [0, 100, 400, 600, 700, 1000, 1200, 1300],
-  );
+  const dueMs = looped.map((message) => message.dueMs);
+  t.same(dueMs, [0, 100, 400, 600, 700, 1000, 1200, 1300]);
   t.ok(looped.every(({ viewer }) => viewer === 0));
   t.throws(() => [...replay(messages, { speed: 0, loop: true, forMs: 1, viewers: 1, viewerOffset: 0 })], RangeError);
   t.same([...replay([], { speed: 1, loop: true, forMs: 1_000, viewers: 1, viewerOffset: 0 })], []);
@@ -65,15 +60,9 @@ t.test('a synthetic recording is valid, in every script, with whole graphemes', 
   t.same(reading.mistakes, []);
   t.same(reading.messages, made);
   for (const { text } of made) {
-    if (
-      text !== text.trim() ||
-      text === '' ||
-      text.length > LIMITS.chatTextCharsMax ||
-      Buffer.from(text).toString() !== text
-    )
-      t.fail(`not a chat message: ${JSON.stringify(text)}`);
-    if (/^[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u.test(text))
-      t.fail(`begins in the middle of a character: ${JSON.stringify(text)}`);
+    const isText = text === Buffer.from(text.trim()).toString() && text !== '';
+    if (!isText || text.length > LIMITS.chatTextCharsMax) t.fail(`not a chat message: ${JSON.stringify(text)}`);
+    if (/^[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]/u.test(text)) t.fail(`begins inside a character: ${JSON.stringify(text)}`);
   }
   const scripts = new Set(made.map(({ text }) => scriptOf(text)));
   t.same([...scripts].sort(), ['arabic', 'chinese', 'cyrillic', 'japanese', 'korean', 'latin', 'none']);
@@ -118,17 +107,12 @@ t.test('the burst formula matches the process, and the fit recovers its paramete
     t.ok(Math.abs(measured - formula) < formula * 0.2, `${window} s: ${measured} for ${formula}`);
   }
   const fitted = fitBursts([1, 10, 60].map((window) => fanoOf(bursts, window)));
-  t.ok(
-    Math.abs(fitted.branching - bursts.branching) < 0.05 &&
-      Math.abs(fitted.decayPerSecond - bursts.decayPerSecond) < 0.2,
-    JSON.stringify(fitted),
-  );
+  t.ok(Math.abs(fitted.branching - 0.6) < 0.05 && Math.abs(fitted.decayPerSecond - 1) < 0.2, JSON.stringify(fitted));
   t.same(fitBursts([1, 1, 1]).branching, 0);
 });
 
 t.test('the trace command writes and describes recordings, and reports mistakes', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'stampede-trace-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = t.testdir();
   const file = join(folder, 'made.jsonl');
   let said = '';
   const output = { write: (text: string) => (said += text) };

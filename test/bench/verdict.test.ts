@@ -1,5 +1,6 @@
 /** Each kind of wrong book and wrong reply fails the verdict, in the check that it concerns. */
 import t from 'tap';
+import type { Check } from '../../bench/report/result.ts';
 import type { Books } from '../../bench/verdict/books.ts';
 import { checkConnections, checkSales, checkZeros } from '../../bench/verdict/checks.ts';
 import {
@@ -10,7 +11,7 @@ import {
   NO_EVIDENCE,
   type Zero,
 } from '../../bench/verdict/evidence.ts';
-import type { SaleBooks, SkuBooks } from '../../src/domain/sale.ts';
+import type { SkuBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 
 const OPENED = 1_000_000;
@@ -29,11 +30,9 @@ const grant = (n: number, more: Partial<Grant> = {}): Grant => ({
   ...more,
 });
 
-const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => ({
-  reservation: `r${n}`,
-  state,
-  endedAt,
-});
+const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => {
+  return { reservation: `r${n}`, state, endedAt };
+};
 
 /** Three units of M, limit 2: u1 bought one, u2 holds one, u3 released one. */
 const honest: Evidence = {
@@ -44,67 +43,31 @@ const honest: Evidence = {
   connections: { ...NO_EVIDENCE.connections, connected: 4, events: 12 },
 };
 
-const sku = (more: Partial<SkuBooks> = {}): SkuBooks => ({
-  sku: 'M',
-  product: 'p',
-  price: 5,
-  allocated: 3,
-  available: 1,
-  held: 1,
-  sold: 1,
-  withdrawn: 0,
-  ...more,
-});
+const UNITS = { allocated: 3, available: 1, held: 1, sold: 1, withdrawn: 0 };
+const sku = (more: Partial<SkuBooks> = {}): SkuBooks => ({ sku: 'M', product: 'p', price: 5, ...UNITS, ...more });
 
-const sale = (skus: SkuBooks[], more: Partial<SaleBooks> = {}): SaleBooks => ({
+const TIMES = { opensAt: OPENED, closesAt: OPENED + 600_000, createdAt: 0, openedAt: OPENED, endedAt: null };
+const SALE = {
   id: 'flash',
   title: 'Flash',
   state: 'open',
-  opensAt: OPENED,
-  closesAt: OPENED + 600_000,
   holdMs: 60_000,
   perBuyer: 2,
   currency: 'EUR',
   rev: 9,
-  skus,
-  createdAt: 0,
-  openedAt: OPENED,
-  endedAt: null,
-  ...more,
-});
+} as const;
 
-const view = (
-  { reservation, user, sale: saleId, lines, createdAt, heldUntil }: Grant,
-  state: ReservationView['state'],
-): ReservationView => ({
-  id: reservation,
-  user,
-  sale: saleId,
-  lines: [...lines],
-  state,
-  amount: 5,
-  currency: 'EUR',
-  createdAt,
-  heldUntil,
-});
+const view = ({ reservation, lines, ...granted }: Grant, state: ReservationView['state']): ReservationView => {
+  const { user, sale, createdAt, heldUntil } = granted;
+  const times = { createdAt, heldUntil };
+  return { id: reservation, user, sale, lines: [...lines], state, amount: 5, currency: 'EUR', ...times };
+};
 
-function books(
-  skus: SkuBooks[] = [sku()],
-  more: Partial<Books['verification']> = {},
-  saleMore: Partial<SaleBooks> = {},
-): Books {
+function books(skus: SkuBooks[] = [sku()], more: Partial<Books['verification']> = {}): Books {
+  const counts = { entries: 8, reservations: 3, refusals: 2, localRefusals: 7, violations: [] };
   return {
-    verification: {
-      show: 's',
-      entries: 8,
-      reservations: 3,
-      refusals: 2,
-      localRefusals: 7,
-      sales: [{ id: 'flash', skus }],
-      violations: [],
-      ...more,
-    },
-    sales: [sale(skus, saleMore)],
+    verification: { show: 's', ...counts, sales: [{ id: 'flash', skus }], ...more },
+    sales: [{ ...SALE, ...TIMES, skus }],
     looked: new Map([
       ['r1', view(grant(1), 'confirmed')],
       ['r2', view(grant(2), 'held')],
@@ -113,10 +76,8 @@ function books(
   };
 }
 
-const failed = (evidence: Evidence, of: Books): string[] =>
-  checkSales(evidence, of)
-    .filter(({ ok }) => !ok)
-    .map(({ name }) => name);
+const namesOfFailed = (checks: readonly Check[]): string[] => checks.filter(({ ok }) => !ok).map(({ name }) => name);
+const failed = (evidence: Evidence, of: Books): string[] => namesOfFailed(checkSales(evidence, of));
 
 t.test('honest evidence passes', async (t) => {
   t.same(failed(honest, books()), []);
@@ -126,15 +87,12 @@ t.test('honest evidence passes', async (t) => {
 t.test('wrong books fail exactly the check they concern', async (t) => {
   const unit = ['every unit accounted for'];
   const real = ['every accepted reservation is real'];
+  const replays = ['the ledger replays to the books'];
   const agree = ['clients and books agree on every unit'];
   for (const [wrong, of, checks] of [
     ['a unit too many', books([sku({ available: 2 })]), unit],
     ['a sale missing from the verification', books([sku()], { sales: [] }), unit],
-    [
-      'a contradiction in the ledger',
-      books([sku()], { violations: ['17: reservation r9 made twice (I4)'] }),
-      ['the ledger replays to the books'],
-    ],
+    ['a contradiction in the ledger', books([sku()], { violations: ['17: r9 made twice (I4)'] }), replays],
     ['fewer reservations in the ledger than granted', books([sku()], { reservations: 2 }), real],
     ['a reservation that no client was granted', books([sku()], { reservations: 4 }), real],
     ['a lost order', books([sku({ available: 2, sold: 0 })]), agree],
@@ -151,11 +109,8 @@ t.test('a reservation that differs from its grant', async (t) => {
   t.same(failed(honest, looked('r2', view(grant(2, { user: 'u9' }), 'held'))), real, 'it has another owner');
   const two = grant(2, { lines: [{ sku: 'M', qty: 2 }] });
   t.same(failed(honest, looked('r2', view(two, 'held'))), real, 'it has other units');
-  t.same(
-    failed(honest, looked('r1', view(grant(1), 'released'))),
-    ['a reservation ends once'],
-    'confirmed in the reply, released in the books',
-  );
+  const released = looked('r1', view(grant(1), 'released'));
+  t.same(failed(honest, released), ['a reservation ends once'], 'confirmed in the reply, released in the books');
 });
 
 /** The failed checks of the honest evidence with a change. */
@@ -221,16 +176,13 @@ t.test('lost replies allow a difference, but only a bounded one', async (t) => {
 
 t.test('connections: gaps, viewers behind, replies missing or doubled', async (t) => {
   const wrong = (
-    connections: Partial<Evidence['connections']>,
-    requests: Partial<Evidence['requests']> = {},
-  ): string[] =>
-    checkConnections({
-      ...honest,
-      connections: { ...honest.connections, ...connections },
-      requests: { ...honest.requests, ...requests },
-    })
-      .filter(({ ok }) => !ok)
-      .map(({ name }) => name);
+    connection: Partial<Evidence['connections']>,
+    request: Partial<Evidence['requests']> = {},
+  ): string[] => {
+    const connections = { ...honest.connections, ...connection };
+    const requests = { ...honest.requests, ...request };
+    return namesOfFailed(checkConnections({ ...honest, connections, requests }));
+  };
   t.same(wrong({}), []);
   t.same(wrong({ snapshots: 3, reconnects: 2, resumed: 2 }), []);
   t.same(wrong({ gaps: 1 }), ['events without a gap']);
@@ -241,15 +193,10 @@ t.test('connections: gaps, viewers behind, replies missing or doubled', async (t
 });
 
 t.test('zero: the first and the last viewer of all workers', async (t) => {
-  const zero = (first: number, last: number): Zero => ({
-    sale: 'flash',
-    viewers: 10,
-    clockFirstMs: first,
-    clockLastMs: last,
-    openedSeen: 10,
-    openedFirstMs: first,
-    openedLastMs: last,
-  });
+  const zero = (first: number, last: number): Zero => {
+    const opened = { openedSeen: 10, openedFirstMs: first, openedLastMs: last };
+    return { sale: 'flash', viewers: 10, clockFirstMs: first, clockLastMs: last, ...opened };
+  };
   const seen = addEvidence([
     { ...NO_EVIDENCE, zeros: [zero(1_000, 1_020)] },
     { ...NO_EVIDENCE, zeros: [zero(1_010, 1_090)] },

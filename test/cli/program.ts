@@ -10,20 +10,10 @@ import { programArguments } from '../support/root.ts';
 
 const PROGRAM = programArguments('src/cli/main');
 
-export interface Serving {
-  readonly pid: number;
-  /** The fields of the log line `ready`. */
-  readonly ready: {
-    readonly gateway: string | null;
-    readonly gatewayPort: number | null;
-    readonly control: string | null;
-    readonly controlPort: number | null;
-  };
-  readonly stderr: () => string;
-  readonly stdout: () => string;
-  signal(name: NodeJS.Signals): void;
-  readonly finished: Promise<Finished>;
-}
+/** The fields of the log line `ready`. */
+type Ready = Readonly<
+  Record<'gateway' | 'control', string | null> & Record<'gatewayPort' | 'controlPort', number | null>
+>;
 
 /** The environment of the developer must not matter. */
 function environmentWith(env: Record<string, string>): Record<string, string> {
@@ -35,10 +25,8 @@ function environmentWith(env: Record<string, string>): Record<string, string> {
 export const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Finished> =>
   new Program({ name: 'stampede', command: [...PROGRAM, ...args], env: environmentWith(env) }).finished;
 
-/**
- * Starts `stampede serve`, waits until it is ready, and kills it and its children after the test.
- */
-export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Serving> {
+/** Starts `stampede serve` and waits until it is ready. It and its children end with the test. */
+export async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}) {
   const engine = new EngineProcess({
     name: 'the program',
     command: [...PROGRAM, 'serve', '--gateway-port', '0', '--control-port', '0', ...args],
@@ -48,7 +36,7 @@ export async function serve(t: Test, args: readonly string[], env: Record<string
     const family = descendants(engine.pid);
     await engine.kill();
     // The guard of the embedded Redis stops it in order.
-    if (!(await eventually(() => !family.some(alive), 5_000))) for (const left of family) kill(left);
+    if (!(await eventually(() => !family.some(alive), 5_000))) for (const left of family) kill(left, 'SIGKILL');
   });
   await engine.start();
   const { child, output, finished } = engine.program;
@@ -59,10 +47,10 @@ export async function serve(t: Test, args: readonly string[], env: Record<string
   if (ready === undefined) throw new Error(`the program logged no line "ready":\n${output.stdout}`);
   return {
     pid: engine.pid,
-    ready: JSON.parse(ready) as Serving['ready'],
+    ready: JSON.parse(ready) as Ready,
     stdout: () => output.stdout,
     stderr: () => output.stderr,
-    signal: (name) => void child.kill(name),
+    signal: (name: NodeJS.Signals) => void child.kill(name),
     finished,
   };
 }
@@ -74,34 +62,21 @@ export function descendants(pid: number): number[] {
     .split('\n')
     .filter((line) => !line.includes('esbuild'))
     .map((line) => line.trim().split(/\s+/).slice(0, 2).map(Number));
-  const found: number[] = [];
-  const queue = [pid];
-  for (let parent = queue.pop(); parent !== undefined; parent = queue.pop()) {
-    for (const [child = 0, of] of table) {
-      if (of !== parent) continue;
-      found.push(child);
-      queue.push(child);
-    }
-  }
-  return found;
+  const found = [pid];
+  for (const parent of found) for (const [child = 0, of] of table) if (of === parent) found.push(child);
+  return found.slice(1);
 }
 
-export function alive(pid: number): boolean {
+/** Sends a signal. Returns false if the process has ended. */
+function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return process.kill(pid, signal);
   } catch {
     return false;
   }
 }
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
-}
+export const alive = (pid: number): boolean => kill(pid, 0);
 
 /** Waits until the condition holds; false when it did not in time. */
 export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<boolean> {

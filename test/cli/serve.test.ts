@@ -1,6 +1,7 @@
 /** `stampede serve` as one process: start, drain, restart and the processes it leaves. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { alive, descendants, eventually, run, SHARED_SECRETS, serve, temporaryFolder } from './program.ts';
@@ -31,10 +32,8 @@ t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', asyn
   t.equal((await viewer.closed).code, 4000);
   t.match(await first.finished, { code: 0, signal: null });
   t.ok(performance.now() - signaledAt < DRAIN_MS_MAX, 'the drain is bounded');
-  const [second, isGone] = await Promise.all([
-    serve(t, ['--data-dir', dataDir]),
-    eventually(() => !family.some(alive)),
-  ]);
+  const gone = eventually(() => !family.some(alive));
+  const [second, isGone] = await Promise.all([serve(t, ['--data-dir', dataDir]), gone]);
   t.ok(isGone, 'no process is left after a drain');
   t.equal(apiKeyIn(second.stderr()), undefined, 'the key is printed once');
   const show = { status: 200, body: { id: 'friday', state: 'live' } };
@@ -68,26 +67,32 @@ t.test('a second signal ends the engine immediately', async (t) => {
 
 t.test('a used port is an error that names the variable, and no process is left', async (t) => {
   const port = await usedPort(t);
-  const refusals = [
-    ['GATEWAY_PORT', '--gateway-port', '--control-port'],
-    ['CONTROL_PORT', '--control-port', '--gateway-port'],
-  ] as const;
   await Promise.all(
-    refusals.map(async ([variable, used, other]) => {
+    ['gateway', 'control'].map(async (name) => {
+      const other = name === 'gateway' ? 'control' : 'gateway';
       const dataDir = join(temporaryFolder(t), 'data');
-      const refused = await run(['serve', '--data-dir', dataDir, used, String(port), other, '0']);
+      const refused = await run([
+        'serve',
+        '--data-dir',
+        dataDir,
+        `--${name}-port`,
+        String(port),
+        `--${other}-port`,
+        '0',
+      ]);
       t.equal(refused.code, 1);
-      t.match(refused.stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${variable}`));
+      t.match(
+        refused.stderr,
+        new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${name.toUpperCase()}_PORT`),
+      );
       t.throws(() => readFileSync(join(dataDir, 'redis', 'lease.json')), { code: 'ENOENT' }, 'Redis has stopped');
     }),
   );
 });
 
 t.test('with Redis unavailable at its start an engine serves and is not ready (I11)', async (t) => {
-  const engine = await serve(t, ['--roles', 'control'], {
-    ...SHARED_SECRETS,
-    REDIS_URL: `unix://${temporaryFolder(t)}/absent.sock`,
-  });
+  const REDIS_URL = `unix://${temporaryFolder(t)}/absent.sock`;
+  const engine = await serve(t, ['--roles', 'control'], { ...SHARED_SECRETS, REDIS_URL });
   const ready = await fetch(`${engine.ready.control}/readyz`);
   t.equal(ready.status, 503);
   t.match(await ready.json(), { code: 'redis_unavailable' });
@@ -97,9 +102,8 @@ t.test('with Redis unavailable at its start an engine serves and is not ready (I
 });
 
 async function usedPort(t: Test): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
+  const server = createServer().listen(0, '127.0.0.1');
   t.teardown(() => server.close());
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }

@@ -61,10 +61,8 @@ for (const [argv, env, ...says] of WRONG) {
 }
 
 t.test('token signs a token that the engine accepts', async (t) => {
-  const signed = await run(
-    ['token', '--show', 'friday', '--user', 'u-1', '--name', 'Ada', '--role', 'moderator', '--ttl', '60'],
-    SHARED_SECRETS,
-  );
+  const flags = '--show friday --user u-1 --name Ada --role moderator --ttl 60'.split(' ');
+  const signed = await run(['token', ...flags], SHARED_SECRETS);
   t.equal(signed.code, 0, signed.stderr);
   const tokens = createTokens({ secret: SHARED_SECRETS.AUTH_SECRET, nowMs: Date.now });
   const value = { show: 'friday', user: 'u-1', name: 'Ada', role: 'moderator' };

@@ -11,14 +11,10 @@ export interface Api {
 
 export function api(control: string | null, key: string): Api {
   const call: Api['call'] = async (method, path, body) => {
-    const response = await fetch(`${control}/v1${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${key}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+    const authorization = `Bearer ${key}`;
+    const json = { headers: { authorization, 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const content = body === undefined ? { headers: { authorization } } : json;
+    const response = await fetch(`${control}/v1${path}`, { method, ...content });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
   return {

@@ -4,13 +4,8 @@ import t, { type Test } from 'tap';
 import { ensureSecrets } from '../../src/config/index.ts';
 
 const dataDirOf = (t: Test): string => join(t.testdir(), 'data');
-const embedded = (dataDir: string) => ({
-  redisUrl: null,
-  authSecret: null,
-  authPublicKeys: [],
-  apiKeys: null,
-  dataDir,
-});
+const EMBEDDED = { redisUrl: null, authSecret: null, authPublicKeys: [], apiKeys: null };
+const embedded = (dataDir: string) => ({ ...EMBEDDED, dataDir });
 
 t.test('an embedded engine generates its secrets at the first start and keeps them', async (t) => {
   const dataDir = dataDirOf(t);
@@ -38,10 +33,8 @@ t.test('configured secrets are used and create no file', async (t) => {
   const dataDir = dataDirOf(t);
   const config = { ...embedded(dataDir), authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) } };
   t.match(ensureSecrets(config), { authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) }, newApiKeys: {} });
-  t.match(ensureSecrets({ ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] }), {
-    authSecret: null,
-    apiKeys: {},
-  });
+  const shared = { ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] };
+  t.match(ensureSecrets(shared), { authSecret: null, apiKeys: {} });
   t.notOk(existsSync(dataDir));
 });
 

@@ -1,7 +1,4 @@
-/**
- * The allowed imports between the folders of src; `imports.test.ts` enforces them. Imports point
- * down only.
- */
+/** The allowed imports between the folders of src. `imports.test.ts` enforces them. */
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   'limits.ts': ['protocol'],

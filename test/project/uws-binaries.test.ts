@@ -5,14 +5,9 @@ import { basename, join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../support/root.ts';
 
+const list = readFileSync(join(ROOT, 'scripts/uws-binaries.sha256'), 'utf8');
 const recorded = new Map(
-  readFileSync(join(ROOT, 'scripts/uws-binaries.sha256'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
-      const [digest = '', name = ''] = line.split(/\s+/);
-      return [name, digest] as const;
-    }),
+  [...list.matchAll(/^([^#\s]+)\s+(\S+)/gm)].map(([, digest = '', name = '']) => [name, digest]),
 );
 const digestOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
@@ -32,10 +27,8 @@ t.test('the binary that this process loads has the recorded bytes', async (t) =>
   const wanted = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
   const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
   const loaded = sharedObjects.filter((name) => /uws_.*\.node$/.test(name));
-  t.same(
-    loaded.map((file) => basename(file)),
-    [wanted],
-  );
+  const names = loaded.map((file) => basename(file));
+  t.same(names, [wanted]);
   t.ok(recorded.has(wanted), `scripts/uws-binaries.sha256 lists ${wanted}`);
   for (const file of loaded) t.equal(digestOf(file), recorded.get(wanted), file);
 });
