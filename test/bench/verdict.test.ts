@@ -15,20 +15,12 @@ import type { SkuBooks } from '../../src/domain/sale.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
 
 const OPENED = 1_000_000;
-const HELD_UNTIL = OPENED + 60_000;
 
-const grant = (n: number, more: Partial<Grant> = {}): Grant => ({
-  reservation: `r${n}`,
-  user: `u${n}`,
-  key: `k${n}`,
-  sale: 'flash',
-  lines: [{ sku: 'M', qty: 1 }],
-  createdAt: OPENED + n,
-  heldUntil: HELD_UNTIL,
-  replayed: false,
-  sentMs: 100 + n,
-  ...more,
-});
+function grant(n: number, more: Partial<Grant> = {}): Grant {
+  const request = { user: `u${n}`, key: `k${n}`, sale: 'flash', lines: [{ sku: 'M', qty: 1 }], sentMs: 100 + n };
+  const times = { createdAt: OPENED + n, heldUntil: OPENED + 60_000 };
+  return { reservation: `r${n}`, ...request, ...times, replayed: false, ...more };
+}
 
 const end = (n: number, state: End['state'], endedAt = OPENED + 5_000): End => {
   return { reservation: `r${n}`, state, endedAt };
@@ -47,27 +39,18 @@ const UNITS = { allocated: 3, available: 1, held: 1, sold: 1, withdrawn: 0 };
 const sku = (more: Partial<SkuBooks> = {}): SkuBooks => ({ sku: 'M', product: 'p', price: 5, ...UNITS, ...more });
 
 const TIMES = { opensAt: OPENED, closesAt: OPENED + 600_000, createdAt: 0, openedAt: OPENED, endedAt: null };
-const SALE = {
-  id: 'flash',
-  title: 'Flash',
-  state: 'open',
-  holdMs: 60_000,
-  perBuyer: 2,
-  currency: 'EUR',
-  rev: 9,
-} as const;
+const SALE = { id: 'flash', title: 'Flash', state: 'open', perBuyer: 2, currency: 'EUR', rev: 9 } as const;
 
-const view = ({ reservation, lines, ...granted }: Grant, state: ReservationView['state']): ReservationView => {
-  const { user, sale, createdAt, heldUntil } = granted;
-  const times = { createdAt, heldUntil };
-  return { id: reservation, user, sale, lines: [...lines], state, amount: 5, currency: 'EUR', ...times };
-};
+function view(granted: Grant, state: ReservationView['state']): ReservationView {
+  const { reservation: id, user, sale, lines, createdAt, heldUntil } = granted;
+  return { id, user, sale, lines: [...lines], state, amount: 5, currency: 'EUR', createdAt, heldUntil };
+}
 
 function books(skus: SkuBooks[] = [sku()], more: Partial<Books['verification']> = {}): Books {
   const counts = { entries: 8, reservations: 3, refusals: 2, localRefusals: 7, violations: [] };
   return {
     verification: { show: 's', ...counts, sales: [{ id: 'flash', skus }], ...more },
-    sales: [{ ...SALE, ...TIMES, skus }],
+    sales: [{ ...SALE, ...TIMES, holdMs: 60_000, skus }],
     looked: new Map([
       ['r1', view(grant(1), 'confirmed')],
       ['r2', view(grant(2), 'held')],

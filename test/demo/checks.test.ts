@@ -69,6 +69,7 @@ t.test('a correct run has no violation', async (t) => {
 
 t.test('each violation is found', async (t) => {
   const [ana, bo, second] = [hold('r1', 'ana'), hold('r1', 'bo'), hold('r2', 'ana', { createdAt: 2_000 })];
+  const looked = [bo];
   const confirmed = hold('r1', 'ana', { state: 'confirmed' });
   const endTwice = (probe: Probe): void => {
     grant(probe, ana);
@@ -76,11 +77,7 @@ t.test('each violation is found', async (t) => {
     probe.changed(confirmed);
   };
   const cases: ReadonlyArray<readonly [name: string, violation: RegExp, run: Case]> = [
-    [
-      'the reservation of another user',
-      /r1 was granted to ana .* and belongs to bo/,
-      { see: granted(ana), looked: [bo] },
-    ],
+    ['the reservation of another user', /r1 was granted to ana .* and belongs to bo/, { see: granted(ana), looked }],
     ['one reservation for two users', /r1 was given to ana .* and to bo/, { see: granted(ana, bo) }],
     ['one key decided twice', /r1 was granted twice as new/, { see: granted(ana, ana) }],
     ['a buyer over the limit', /ana had 2 units/, { reservations: 2, see: granted(ana, second) }],

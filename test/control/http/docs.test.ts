@@ -30,8 +30,8 @@ interface Operation {
   responses: Record<string, { description: string; content?: Record<string, unknown> }>;
 }
 
-/** Path: methods, and the moves that have a POST route below it. */
-const ROUTES: Readonly<Record<string, readonly [methods: string, moves?: string]>> = {
+/** The methods of each path, and the POST routes below it. */
+const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]>> = {
   '/v1/shows': ['GET POST'],
   '/v1/shows/{show}': ['GET PATCH', 'start end pin announcements tokens reconcile'],
   '/v1/shows/{show}/watch': ['GET'],
@@ -62,22 +62,18 @@ t.test('the API docs list the codes of SPEC.md and the routes', async (t) => {
   t.equal(spec.openapi, '3.1.0');
   const specified = rows.filter(([code, status]) => /^`\w+`$/.test(code ?? '') && /^\d{3}$/.test(status ?? ''));
   const codes = specified.map(([code = '', status]) => [code.replaceAll('`', ''), Number(status)]);
-  t.same(
-    spec.components.schemas.Problem?.properties.code.enum,
-    codes.map(([code]) => code),
-  );
+  const names = codes.map(([code]) => code);
+  t.same(spec.components.schemas.Problem?.properties.code.enum, names);
   const table = [...spec.info.description.matchAll(/^\| `(\w+)` \| (\d+) \| .+ \| .+ \|$/gm)];
-  t.strictSame(
-    table.map(([, code, status]) => [code, Number(status)]),
-    codes,
-  );
+  const listed = table.map(([, code, status]) => [code, Number(status)]);
+  t.strictSame(listed, codes);
 
   const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
   );
-  const routes = Object.entries(ROUTES).flatMap(([path, [methods, moves]]) => [
+  const routes = Object.entries(ROUTES).flatMap(([path, [methods, posts]]) => [
     ...methods.split(' ').map((method) => `${method} ${path}`),
-    ...(moves?.split(' ') ?? []).map((move) => `POST ${path}/${move}`),
+    ...(posts?.split(' ') ?? []).map((name) => `POST ${path}/${name}`),
   ]);
   const wanted = new Set(['GET /healthz', 'GET /readyz', 'GET /metrics', ...routes]);
   t.strictSame(new Set(operations.map(({ name }) => name)), wanted);
