@@ -1,9 +1,8 @@
 /** The demo in small size: its books are correct, and it leaves no process behind. */
 // slow: plays a show in real time
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -16,18 +15,27 @@ if (!existsSync(join(ROOT, 'dist/src/cli/main.js')))
 // The tests mostly wait.
 t.jobs = 4;
 
-type Run = ReturnType<typeof start>;
+interface Run {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | null>;
+}
 
 /** Without what the test runner adds to a Node.js process. */
-function start(t: Test, ...flags: string[]) {
-  const words = ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/demo/main'), ...flags];
-  const child = spawn('env', words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+function start(t: Test, ...flags: string[]): Run {
+  const child = spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, ...programArguments('bench/demo/main'), ...flags],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   t.teardown(() => child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part));
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { child, output: () => text, ended };
+  return { child, output: () => text, ended: new Promise((resolve) => child.once('close', (code) => resolve(code))) };
 }
 
 function dataFolder(t: Test): string {
@@ -101,13 +109,19 @@ t.test('wrong flags are reported before anything starts', async (t) => {
   writeFileSync(trace, '{"at_ms":0,"user":"a","text":"fine"}\n{"at_ms":5,"user":"a"}\nnot json\n');
   const wrong = start(t, '--viewers', 'many', '--trace', trace, '--gateway-port', '99999');
   t.equal(await wrong.ended, 2);
-  const mistakes = [/--viewers must be a whole number/, /--gateway-port must be/, /line 2: "text" must be/];
-  for (const part of [...mistakes, /line 3: not JSON/]) t.match(wrong.output(), part);
+  for (const part of [
+    /--viewers must be a whole number/,
+    /--gateway-port must be/,
+    /line 2: "text" must be/,
+    /line 3: not JSON/,
+  ])
+    t.match(wrong.output(), part);
 
   const taken = createServer().listen(0, '127.0.0.1');
   t.teardown(() => taken.close());
-  await once(taken, 'listening');
-  const { port } = taken.address() as AddressInfo;
+  await new Promise((resolve) => taken.once('listening', resolve));
+  const address = taken.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
   const clash = start(t, '--gateway-port', String(port), '--control-port', '0', '--data-dir', folder);
   t.equal(await clash.ended, 1);
   t.match(clash.output(), new RegExp(`Port ${port} is taken.*--gateway-port`));

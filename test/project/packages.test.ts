@@ -12,7 +12,13 @@ const { PATH = '', HOME = '' } = process.env;
 const home = mkdtempSync(join(tmpdir(), 'stampede-packages-'));
 t.teardown(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
 
-function run(cwd: string, command: string, ...args: string[]) {
+interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(cwd: string, command: string, ...args: string[]): Ran {
   const options = { cwd, encoding: 'utf8', env: { PATH, HOME }, timeout: 100_000 } as const;
   const { status: code, stdout, stderr } = spawnSync(command, args, options);
   return { code, stdout, stderr };
@@ -56,7 +62,10 @@ t.test('each package has a README and a license, no tests and no source maps', a
     const unwanted = files.filter((file) => /\/test\/|\.map$|\.test\.|\/results\/|\.png$/.test(file));
     t.same(unwanted, [], tarball);
   }
-  t.notMatch(contents(tarballs.engine).join('\n'), /^package\/dist\/bench/m);
+  t.same(
+    contents(tarballs.engine).filter((file) => file.startsWith('package/dist/bench')),
+    [],
+  );
 });
 
 t.test('the engine serves, the SDK connects to it, and the load tester loads it', async (t) => {
@@ -99,8 +108,12 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
   const { token } = await post('/v1/shows/friday/tokens', { user: 'u-1', name: 'Ada', role: 'buyer' });
 
   const sdk = install(t, 'sdk', tarballs.client);
-  const expected = /^(?:\..*|@stampede|@msgpackr-extract|msgpackr.*|node-gyp.*|detect-libc)$/;
-  for (const library of librariesIn('sdk')) t.match(library, expected);
+  t.same(
+    librariesIn('sdk').filter(
+      (name) => !/^(?:\..*|@stampede|@msgpackr-extract|msgpackr.*|node-gyp.*|detect-libc)$/.test(name),
+    ),
+    [],
+  );
   writeFileSync(
     join(sdk, 'use.mjs'),
     `import { connect } from '@stampede/client';
