@@ -10,7 +10,7 @@ import { api, watch } from './viewer.ts';
 t.jobs = 3;
 
 const DRAIN_MS_MAX = 15_000;
-const apiKeyIn = (stderr: string): string | undefined => stderr.match(/API key {2}(\S+)/)?.[1];
+const apiKeyIn = (stderr: string): string | undefined => stderr.match(/API key {2}(\S+)$/m)?.[1];
 
 t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', async (t) => {
   const dataDir = join(temporaryFolder(t), 'deep', 'data');
