@@ -6,7 +6,7 @@ test('viewers join, chat, reserve, replay and release (C-5.1, Q-7.2, Q-8.3, T-1.
   const tablet = await world.connect({ user: 'ann' });
   const welcome = await ann.type('welcome');
   t.strictSame([welcome.v, welcome.snapshot.show.id], [1, world.show]);
-  t.match(welcome.you, { user: 'ann', role: 'buyer', reservations: [] });
+  t.match(welcome.you, { user: 'ann', role: 'buyer', reservations: { length: 0 } });
   const bob = await world.connect({ user: 'bob', encoding: 'msgpack' });
   t.match(await bob.type('welcome'), { snapshot: { show: { id: world.show } } });
   const sent = await ann.say('hello');

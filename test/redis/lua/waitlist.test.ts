@@ -42,12 +42,20 @@ saleTest('freed units are offered in order, declined ones to the next (Q-11.2, Q
   unwrap(await release(show, first));
   t.equal(outcome(await reserve(show, 'newcomer')), 'sold_out', 'a new request does not pass the waitlist');
   const [ann, bob] = await holdingsOf(show, 'ann', 'bob');
-  t.match(ann, { reservations: [{ state: 'held', offer: true, lines: [{ sku: 'S', qty: 1 }] }], waits: [] });
-  t.match(bob, { reservations: [], waits: [{ sale: 'sale', sku: 'S', qty: 1, place: 1 }] }, 'bob has position 1');
+  t.match(ann, { reservations: [{ state: 'held', offer: true, lines: [{ sku: 'S', qty: 1 }] }], waits: { length: 0 } });
+  t.match(
+    bob,
+    { reservations: { length: 0 }, waits: [{ sale: 'sale', sku: 'S', qty: 1, place: 1 }] },
+    'bob has position 1',
+  );
 
   const offer = ann?.reservations[0];
   if (offer) unwrap(await release(show, offer));
-  t.match(await holdingsOf(show, 'bob'), [{ reservations: [{ offer: true }], waits: [] }], 'bob gets the next offer');
+  t.match(
+    await holdingsOf(show, 'bob'),
+    [{ reservations: [{ offer: true }], waits: { length: 0 } }],
+    'bob gets the next offer',
+  );
 });
 
 saleTest('an expired offer goes to the next; an offer is confirmed like a hold (Q-11.4)', oneUnit, async (t, show) => {
@@ -59,10 +67,13 @@ saleTest('an expired offer goes to the next; an offer is confirmed like a hold (
     await store.tick(show);
   };
   await expireAll();
-  t.match(await holdingsOf(show, 'buyer', 'ann'), [{ reservations: [] }, { reservations: [{ offer: true }] }]);
+  t.match(await holdingsOf(show, 'buyer', 'ann'), [
+    { reservations: { length: 0 } },
+    { reservations: [{ offer: true }] },
+  ]);
   await expireAll();
   const [ann, bob] = await holdingsOf(show, 'ann', 'bob');
-  t.match([ann, bob], [{ reservations: [] }, { reservations: [{ offer: true }] }]);
+  t.match([ann, bob], [{ reservations: { length: 0 } }, { reservations: [{ offer: true }] }]);
   const offer = bob?.reservations[0];
   if (!offer) throw new Error('no offer');
   t.match(unwrap(await confirm(show, offer)), { reservation: { state: 'confirmed', user: 'bob' } });
@@ -98,7 +109,7 @@ saleTest('leaving gives up the position, once (Q-11.6)', oneUnit, async (t, show
   t.match(unwrap(await leave(show, 'ann')), { place: 0, waiting: 1, replayed: false });
   t.match(unwrap(await leave(show, 'ann')), { replayed: true });
   t.match(unwrap(await join(show, 'ann')), { replayed: true }, 'a late duplicate of the join does not join again');
-  t.match(await holdingsOf(show, 'ann', 'bob'), [{ waits: [] }, { waits: [{ place: 1 }] }]);
+  t.match(await holdingsOf(show, 'ann', 'bob'), [{ waits: { length: 0 } }, { waits: [{ place: 1 }] }]);
 });
 
 saleTest('a hold is extended only on success, up to a limit', oneUnit, async (t, show) => {
