@@ -9,6 +9,7 @@ import {
   workerEnvironment,
   workerNumber,
 } from '../config/index.ts';
+import { troubleText } from '../domain/health.ts';
 import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, printError, refuse } from './command.ts';
@@ -127,9 +128,8 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
   const trouble = engine.store.trouble();
-  lines.push(
-    `  redis    ${place}, ${trouble === null ? `durability ${durability}` : `unavailable until now: ${trouble}`}`,
-  );
+  const state = trouble === null ? `durability ${durability}` : `unavailable: ${troubleText(trouble)}`;
+  lines.push(`  redis    ${place}, ${state}`);
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(
       `  API key  ${secret}`,

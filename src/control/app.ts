@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { troubleText } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import { access } from './access/routes.ts';
 import type { ControlDeps } from './deps.ts';
@@ -76,7 +77,7 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   app.addHook('preHandler', async () => {
     const trouble = deps.store.trouble();
     if (trouble !== null)
-      throw refusal('redis_unavailable', `Redis is unavailable: ${trouble}. Repeat the request with the same key.`, {
+      throw refusal('redis_unavailable', `${troubleText(trouble)} Repeat the request with the same key.`, {
         retryAfterMs: REDIS_RETRY_MS,
       });
   });

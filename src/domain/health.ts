@@ -1,15 +1,82 @@
-/** What is known about the Redis of the engine: its clock, its state, how it keeps a decision. */
+/** What is known about the Redis of the engine: its clock, its state, and what it allows. */
 import type { Result } from '../protocol/codes.ts';
 
 export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
+
+/** Every reason why Redis cannot be used. `src/redis/states.ts` maps errors to them. */
+export const REDIS_STATES = [
+  // No connection.
+  'connecting',
+  'refused',
+  'unknown_host',
+  'unreachable',
+  'socket_missing',
+  'silent',
+  'lost',
+  'not_redis',
+  'tls_untrusted',
+  'tls_mismatch',
+  'sentinel_unreachable',
+  'unknown_master',
+  // Redis refuses this client.
+  'wrong_password',
+  'no_permission',
+  'protected_mode',
+  'too_many_clients',
+  'wrong_db',
+  // Redis cannot work at present.
+  'loading',
+  'busy',
+  'replica',
+  'master_down',
+  'too_few_replicas',
+  'disk_failing',
+  'full',
+  'cluster_incomplete',
+  // This server or its settings do not fit.
+  'evicting',
+  'too_old',
+  'missing_command',
+  'no_relay',
+  'other_relay',
+  'failed',
+] as const;
+export type RedisState = (typeof REDIS_STATES)[number];
+
+/** Why Redis cannot be used. Contains no secrets. */
+export interface RedisTrouble {
+  readonly state: RedisState;
+  /** What happened, in one sentence with Redis's own word, such as WRONGPASS. */
+  readonly reason: string;
+  /** What to do, in one or two sentences. */
+  readonly remedy: string;
+}
+
+export const troubleText = ({ reason, remedy }: RedisTrouble): string => `${reason} ${remedy}`;
+
+/** What this Redis allows, found by trying once per connection. */
+export interface RedisCapabilities {
+  /** Name and version of the server, for example `Redis 7.0.15`. */
+  readonly server: string;
+  readonly isCluster: boolean;
+  /** How a restart is noticed: by INFO's run id, or by a key that each reconnect replaces. */
+  readonly identity: 'info' | 'key';
+  readonly scripts: 'functions' | 'eval';
+  readonly publish: 'sharded' | 'classic';
+  readonly durability: Durability;
+  /** Null where Redis does not report it. */
+  readonly evictionPolicy: string | null;
+}
 
 export interface Health {
   /** Redis time in Unix milliseconds, from a monotonic local clock and a measured offset. */
   now(): number;
   /** The largest error of `now()`: half the round trip of the best clock sample. */
   nowErrorMs(): number;
-  /** null while Redis replies; otherwise the reason why not. */
-  trouble(): string | null;
+  /** null while Redis can be used; otherwise why not, and what to do. */
+  trouble(): RedisTrouble | null;
+  /** null until Redis was usable once. Kept while it is away. */
+  redisCapabilities(): RedisCapabilities | null;
   durability(): Durability;
   /** Run id of the Redis server; epochs change with it. Null until known, and in a cluster. */
   runId(): string | null;

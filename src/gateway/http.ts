@@ -46,7 +46,8 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
     respond(res, ready ? 200 : 503, {
       ready,
       draining: draining(),
-      redis: trouble ?? 'ok',
+      redis: trouble?.state ?? 'ok',
+      ...(trouble === null ? {} : { reason: trouble.reason, remedy: trouble.remedy }),
       durability: health.durability(),
       runId: health.runId(),
       node,

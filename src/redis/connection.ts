@@ -7,12 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { Durability } from '../domain/health.ts';
+import { type Durability, type RedisCapabilities, type RedisTrouble, troubleText } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
 import { connect, type RedisClient } from './client.ts';
 import { RedisClock } from './clock.ts';
 import { loadScripts } from './scripts.ts';
+import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
 
 /** Fields of INFO. */
 type Info = Readonly<Record<string, string>>;
@@ -28,31 +29,28 @@ const VERSION_MIN = 7;
 const IDENTIFY_RETRY_MS = 500;
 const VERIFY_RETRY_MS = 250;
 const SUBSCRIBER_PING_MS = 5_000;
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Returns why a cluster does not serve every slot, or null. */
-async function clusterProblem(cluster: Cluster): Promise<string | null> {
+async function clusterProblem(cluster: Cluster): Promise<RedisTrouble | null> {
   try {
     await new Promise<void>((resolve, reject) =>
       cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())),
     );
     const state = parseInfo(String(await cluster.cluster('INFO'))).cluster_state;
-    if (state !== 'ok') return `the cluster does not serve every slot (cluster_state:${state})`;
+    if (state !== 'ok') return troubleOf(new Error(`cluster_state:${state}`));
     await Promise.all(cluster.nodes('master').map((master) => master.ping()));
     return null;
   } catch (error) {
-    return `a cluster node does not reply (${messageOf(error)})`;
+    return { ...troubleOf(new Error('CLUSTERDOWN')), reason: `A cluster node does not reply (${wordsOf(error)}).` };
   }
 }
 
 /** Returns why this server must not be used: it would refuse writes, lose them, or delete books. */
-function misconfiguration(info: Info): string | null {
+function misconfiguration(info: Info): RedisTrouble | null {
   const { redis_version = '0', role, maxmemory_policy: policy = 'noeviction' } = info;
-  if (Number.parseInt(redis_version, 10) < VERSION_MIN)
-    return `Redis ${redis_version} is too old: Stampede needs ${VERSION_MIN}.0 or newer`;
-  if (role === 'slave') return 'this Redis is a replica: REDIS_URL must name the primary';
-  if (policy !== 'noeviction')
-    return `maxmemory-policy is ${policy}: Redis would delete books when memory is low. Set it to noeviction`;
+  if (Number.parseInt(redis_version, 10) < VERSION_MIN) return tooOld(redis_version, VERSION_MIN);
+  if (role === 'slave') return IS_REPLICA;
+  if (policy !== 'noeviction') return evicting(policy);
   return null;
 }
 
@@ -63,12 +61,12 @@ export class RedisConnection {
   readonly #logger: Logger | undefined;
   /** Run id by node; '' is the one server of a standalone Redis. */
   readonly #runIds = new Map<string, string>();
-  #trouble: string | null = 'Redis has not replied yet';
+  #trouble: RedisTrouble | null = CONNECTING;
   /** What a part of a cluster lacks while the rest serves. */
-  #clusterTrouble: string | null = null;
+  #clusterTrouble: RedisTrouble | null = null;
   #isStale = false;
   #isVerifying = false;
-  #durability: Durability = 'unknown';
+  #capabilities: RedisCapabilities | null = null;
   #isClosing = false;
   #pingTimer: NodeJS.Timeout | undefined;
 
@@ -94,7 +92,7 @@ export class RedisConnection {
     this.client.connect().catch(() => {});
     this.subscriber.connect().catch(() => {});
     await first;
-    if (this.#trouble !== null) this.#logger?.warn({ reason: this.#trouble }, 'Redis is unavailable: connecting again');
+    if (this.#trouble !== null) this.#logger?.warn(this.#trouble, 'Redis is unavailable: connecting again');
     // A subscriber sends nothing by itself, so without a ping a dead connection is never noticed.
     this.#pingTimer = setInterval(() => {
       if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
@@ -102,17 +100,21 @@ export class RedisConnection {
     this.#pingTimer.unref();
   }
 
-  trouble(): string | null {
+  trouble(): RedisTrouble | null {
     return this.#trouble ?? this.#clusterTrouble;
   }
 
   /** Returns why no command may be sent. Shows on other masters of a cluster continue. */
-  refusal(): string | null {
+  refusal(): RedisTrouble | null {
     return this.#trouble;
   }
 
   durability(): Durability {
-    return this.#durability;
+    return this.#capabilities?.durability ?? 'unknown';
+  }
+
+  capabilities(): RedisCapabilities | null {
+    return this.#capabilities;
   }
 
   runId(): string | null {
@@ -151,10 +153,10 @@ export class RedisConnection {
       if (this.#trouble === null) this.#logger?.warn('Redis: the connection is closed');
       this.#runIds.clear();
       // A failed attempt has set the reason, for example ECONNREFUSED.
-      this.#trouble ??= 'Redis: the connection is closed';
+      this.#trouble ??= LOST;
     });
     this.client.on('error', (error: Error) => {
-      if (this.#trouble !== null) this.#trouble = `Redis: ${error.message || error.name}`;
+      if (this.#trouble !== null) this.#trouble = troubleOf(error);
     });
     this.client.on('node error', () => this.#markStale());
     this.client.on('-node', () => this.#markStale());
@@ -176,9 +178,10 @@ export class RedisConnection {
     while ((this.#isStale || this.#clusterTrouble !== null) && !this.#isClosing && cluster.status === 'ready') {
       this.#isStale = false;
       const problem = await clusterProblem(cluster);
-      if (problem !== null && this.#clusterTrouble === null) this.#logger?.warn(`Redis: ${problem}`);
+      if (problem !== null && this.#clusterTrouble === null)
+        this.#logger?.warn(problem, 'Redis is unavailable in parts');
       if (problem === null && this.#clusterTrouble !== null) this.#logger?.info('Redis: every slot has a master again');
-      this.#clusterTrouble = problem === null ? null : `Redis: ${problem}`;
+      this.#clusterTrouble = problem;
       if (problem !== null) await sleep(VERIFY_RETRY_MS);
     }
     this.#isVerifying = false;
@@ -204,18 +207,25 @@ export class RedisConnection {
     const info = parseInfo(await this.client.info());
     const problem = misconfiguration(info) ?? (await this.#missingPermission());
     if (problem !== null) {
-      if (this.#trouble !== problem) this.#logger?.error({ reason: problem }, 'this Redis must not be used');
+      if (this.#trouble?.reason !== problem.reason) this.#logger?.error(problem, 'this Redis must not be used');
       this.#trouble = problem;
       this.#runIds.clear();
-      throw new StampedeError(failure('redis_readonly', problem));
+      throw new StampedeError(failure('redis_readonly', troubleText(problem)));
     }
-    this.#durability = info.aof_enabled === '1' ? await this.#appendMode() : 'memory';
+    this.#capabilities = Object.freeze({
+      server: `Redis ${info.redis_version}`,
+      isCluster: this.client instanceof Cluster,
+      identity: 'info',
+      scripts: 'functions',
+      publish: 'sharded',
+      durability: info.aof_enabled === '1' ? await this.#appendMode() : 'memory',
+      evictionPolicy: info.maxmemory_policy ?? null,
+    } as const);
     await this.clock.restart();
     if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
     // A cluster is ready only when it serves every slot.
     this.#clusterTrouble = null;
-    if (this.#trouble !== null)
-      this.#logger?.info({ redis: info.redis_version, durability: this.#durability }, 'Redis is ready');
+    if (this.#trouble !== null) this.#logger?.info(this.#capabilities, 'Redis is ready');
     this.#trouble = null;
   }
 
@@ -223,15 +233,14 @@ export class RedisConnection {
    * Returns why this server never accepts our scripts. A temporary reason (out of memory, busy) is
    * reported by the first call.
    */
-  async #missingPermission(): Promise<string | null> {
+  async #missingPermission(): Promise<RedisTrouble | null> {
     try {
       await loadScripts(this.client);
       return null;
     } catch (error) {
-      const reason = messageOf(error);
-      if (!/NOPERM|unknown command|unknown subcommand/i.test(reason)) return null;
-      const remedy = 'allow its user FUNCTION LIST, LOAD, DELETE and FCALL';
-      return `this Redis refuses the engine's functions (${reason}): ${remedy}`;
+      const trouble = troubleOf(error);
+      if (trouble.state !== 'no_permission' && trouble.state !== 'missing_command') return null;
+      return { ...trouble, remedy: 'Allow its user FUNCTION LIST, LOAD, DELETE and FCALL.' };
     }
   }
 

@@ -1,6 +1,7 @@
 /** Runs scripts and commands on shows: adds the run id, fences shows, and codes every failure. */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
+import { troubleText } from '../domain/health.ts';
 import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
@@ -61,8 +62,7 @@ export class ScriptRunner {
     try {
       for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         const runId = await this.connection.runIdOf(anyKey);
-        if (!runId)
-          return fail('redis_unavailable', this.connection.trouble() ?? undefined, { retryAfterMs: RETRY_MS });
+        if (!runId) return this.#unavailable();
         const sentAt = performance.now();
         const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
         this.#options.onScript?.(name, performance.now() - sentAt);
@@ -84,13 +84,17 @@ export class ScriptRunner {
 
   /** Runs plain commands. Codes failures as `run` does. */
   async guard<T>(work: (client: RedisClient) => Promise<T>): Promise<Result<T>> {
-    const refusal = this.connection.refusal();
-    if (refusal !== null) return fail('redis_unavailable', refusal, { retryAfterMs: RETRY_MS });
+    if (this.connection.refusal() !== null) return this.#unavailable();
     try {
       return ok(await work(this.client));
     } catch (error) {
       return this.#coded(error, 'command');
     }
+  }
+
+  #unavailable(): Result<never> {
+    const trouble = this.connection.trouble();
+    return fail('redis_unavailable', trouble === null ? undefined : troubleText(trouble), { retryAfterMs: RETRY_MS });
   }
 
   /** Logs `internal` failures: they are bugs of ours. */

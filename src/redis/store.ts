@@ -59,6 +59,7 @@ function createHealth(runner: ScriptRunner): Health {
     now: () => connection.clock.now(),
     nowErrorMs: () => connection.clock.errorMs(),
     trouble: () => connection.trouble(),
+    redisCapabilities: () => connection.capabilities(),
     durability: () => connection.durability(),
     runId: () => connection.runId(),
     async ping() {

@@ -123,7 +123,7 @@ fixture.test('a subscriber whose connection broke must load again, and receives 
   const { unsubscribe } = unwrap(await store.subscribe(show, { onMessage, onResync }));
   proxy.down();
   await holdsIn(2_000, () => store.trouble() !== null);
-  t.match(store.trouble(), /Redis/, 'the store reports the trouble');
+  t.match(store.trouble(), { reason: /Redis/ }, 'the store reports the trouble');
   t.equal(outcome(await store.tick(show)), 'redis_unavailable');
   t.equal(outcome(await fixture.reserve(show, 'ann', {}, store)), 'redis_unavailable');
   unwrap(await fixture.reserve(show, 'missed'));

@@ -51,7 +51,7 @@ t.test('a Redis that forbids functions is refused with the permissions that its 
   const { client, refusal } = await setUp(t);
   for (const forbidden of ['-function|load', '-function|list']) {
     await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
-    t.match(await refusal(), /functions \(.*NOPERM.*allow its user FUNCTION LIST, LOAD/, forbidden);
+    t.match(await refusal(), /NOPERM.*Allow its user FUNCTION LIST, LOAD/, forbidden);
   }
   await client.call('ACL', 'SETUSER', 'default', '+@all');
   t.equal(await refusal(), 'accepted');
@@ -82,7 +82,7 @@ t.test('a Redis that becomes a replica is not used until it is promoted', async 
   const store = await storeOf(t, redis);
   await client.replicaof('127.0.0.1', 1);
   await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-  await until(() => /replica/.test(store.trouble() ?? ''), 'after a reconnect the store finds a replica');
+  await until(() => store.trouble()?.state === 'replica', 'after a reconnect the store finds a replica');
   t.match(await store.createShow(SHOW, HOST), { ok: false, error: { code: /^redis_/ } });
   await client.replicaof('NO', 'ONE');
   await until(() => store.trouble() === null, 'the replica was promoted');
@@ -116,7 +116,7 @@ t.test('without Redis at start every call returns a code, and works when Redis a
   const appearing = redis.crashAndRestart({ downMs: 1_000 });
   await sleep(100);
   const store = await storeOf(t, redis);
-  t.match(store.trouble(), /Redis/);
+  t.match(store.trouble()?.state, /refused|socket_missing/);
   t.equal(store.durability(), 'unknown');
   const spec = { id: 'show', title: 'Late', brands: [{ id: 'b', name: 'B' }] };
   const calls: Array<() => Promise<Result<unknown> | undefined>> = [

@@ -1,5 +1,5 @@
 /** Probes and metrics, without API key and rate limit. */
-import type { Durability } from '../../domain/health.ts';
+import { type Durability, troubleText } from '../../domain/health.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { refusal, unwrap } from '../http/routing.ts';
 import { Alive, Ready } from './schemas.ts';
@@ -43,9 +43,9 @@ export const health: Resource = {
         const durability = { mode, meaning: MEANING[mode] };
         const trouble = store.trouble();
         if (trouble !== null)
-          throw refusal('redis_unavailable', `Redis is unavailable: ${trouble}.`, {
+          throw refusal('redis_unavailable', troubleText(trouble), {
             retryAfterMs: 1_000,
-            details: { durability, node, version },
+            details: { redis: trouble, durability, node, version },
           });
         const { roundTripMs } = unwrap(await store.ping());
         const redis = { roundTripMs, clockErrorMs: store.nowErrorMs(), runId: store.runId() };
