@@ -1,4 +1,4 @@
-/** The image, compose file and workflow name files, variables and commands that exist. */
+/** The image, workflow and documents name files, variables and commands that exist. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
@@ -7,7 +7,6 @@ import { ROOT } from '../support/root.ts';
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const manifest = JSON.parse(read('package.json')) as {
-  version: string;
   bin: Record<string, string>;
   exports: { '.': { default: string; types: string } };
   engines: { node: string };
@@ -43,19 +42,6 @@ t.test('the image runs the built program, not as root, with a health check', asy
   t.ok(last.includes(`ENTRYPOINT ["node", "--max-semi-space-size=64", "${manifest.bin.stampede}"]`));
   for (const [, name = ''] of last.join('\n').matchAll(/\b([A-Z_]+)=/g))
     t.ok(name === 'NODE_ENV' || variables.has(name), `${name} is a setting`);
-});
-
-t.test('the compose file sets variables of the settings and requires the secrets', async (t) => {
-  const compose = read('compose.yaml');
-  const environment = compose.slice(compose.indexOf('environment:'), compose.indexOf('    ports:'));
-  const set = [...environment.matchAll(/^ {6}([A-Z_]+):/gm)].map(([, name]) => name ?? '');
-  t.ok(set.length >= 4);
-  for (const name of set) t.ok(variables.has(name), name);
-  for (const secret of ['AUTH_SECRET', 'API_KEY'])
-    t.match(compose, new RegExp(`\\$\\{${secret}:\\?`), `${secret} has no default`);
-  for (const rule of [/--appendonly\n\s+- "yes"/, /- noeviction/, /condition: service_healthy/, /redis-data:\/data/])
-    t.match(compose, rule);
-  t.match(compose, new RegExp(`image: stampede:${manifest.version.replaceAll('.', '\\.')}$`, 'm'));
 });
 
 t.test('continuous integration runs scripts/test on the supported versions of Node.js', async (t) => {
