@@ -6,9 +6,10 @@ import { createTokens, type Tokens } from './auth/tokens.ts';
 import { type Config, type EngineRole, ensureSecrets, listenError, probePort, type Secrets } from './config/index.ts';
 import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
+import { describeTarget, type RedisTarget, redisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, type Jobs } from './jobs/index.ts';
-import { type ConnectedStore, connect, connectStore, startEmbeddedRedis } from './redis/index.ts';
+import { type ConnectedStore, connectStore, createClient, startEmbeddedRedis } from './redis/index.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
@@ -29,7 +30,7 @@ export interface Addresses {
   /** URL of the control API, the docs and the pages; null without the control role. */
   readonly control: string | null;
   readonly controlPort: number | null;
-  /** For other processes of this host: an embedded Redis listens on a unix socket. */
+  /** URL of Redis without user and password; complete for an embedded Redis. */
   readonly redis: string;
 }
 
@@ -74,9 +75,10 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const metrics = createMetrics({ node: config.nodeName });
       const onScript = (script: string, elapsedMs: number): void =>
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
-      store = await connectStore({ url: redis, keyPrefix: config.keyPrefix, logger, onScript });
+      store = await connectStore({ redis, keyPrefix: config.keyPrefix, logger, onScript });
       parts.push({ name: 'store', stop: store.close });
-      return { ...(await startRoles({ config, options, logger, metrics, parts, store, secrets, redis })), redis };
+      const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });
+      return { ...addresses, redis: describeTarget(redis) };
     } catch (error) {
       await stop();
       throw error;
@@ -101,12 +103,12 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   };
 }
 
-/** Returns the URL of Redis. Starts the embedded server if no URL is configured. */
-async function openRedis(config: Config, logger: Logger, parts: Part[]): Promise<string> {
-  if (config.redisUrl !== null) return config.redisUrl;
+/** Returns the configured Redis. Starts the embedded server if there is none. */
+async function openRedis(config: Config, logger: Logger, parts: Part[]): Promise<RedisTarget> {
+  if (config.redis !== null) return config.redis;
   const embedded = await startEmbeddedRedis({ dataDir: config.dataDir, logger, appendfsync: config.appendfsync });
   parts.push({ name: 'embedded Redis', stop: embedded.stop });
-  return embedded.url;
+  return redisTarget(embedded.url);
 }
 
 interface Context {
@@ -117,7 +119,7 @@ interface Context {
   readonly parts: Part[];
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
-  readonly redis: string;
+  readonly redis: RedisTarget;
 }
 
 /** Control starts last, because its readiness covers all roles. */
@@ -143,18 +145,11 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-/** BullMQ connects to a single server by URL. For a Cluster it needs a client, which we close. */
-function jobsConnection(redis: string, parts: Part[]): { url: string } | { client: ReturnType<typeof connect> } {
-  if (!redis.includes(',')) return { url: redis };
-  const client = connect(redis, { isSubscriber: true });
-  client.connect().catch(() => {});
-  parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
-  return { client };
-}
-
 async function startJobs({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
-  const connection = jobsConnection(redis, parts);
-  const jobs = createJobs({ store, connection, keyPrefix: config.keyPrefix, logger, metrics });
+  const isCluster = redis.servers.length > 1 && redis.sentinel === null;
+  const client = createClient(redis, { role: 'jobs', isCluster });
+  parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
+  const jobs = createJobs({ store, client, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
   await jobs.start();
   return jobs;

@@ -40,7 +40,7 @@ export async function startBenchEngine(options: {
     await redis.stop();
   };
   try {
-    store = await connectStore({ url: redis.url });
+    store = await connectStore({ redis: redis.target });
     const [gatewayPort, controlPort] = [await freePort(), await freePort()];
     const settings = {
       ...process.env,

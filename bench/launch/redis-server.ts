@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 
 export type AppendMode = 'off' | 'everysec' | 'always';
 
@@ -107,6 +108,7 @@ export async function startRedis(options: RedisServerOptions = {}) {
   await start();
   return {
     url: `unix://${socketPath}`,
+    target: redisTarget(`unix://${socketPath}`),
     socketPath,
     get pid(): number {
       return server.pid;

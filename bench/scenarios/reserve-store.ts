@@ -29,7 +29,7 @@ export const reserveStore = defineLocal({
   inAll: true,
   async measure({ flags, common }) {
     const redis = await startBenchRedis(common.append);
-    const store = await connectStore({ url: redis.url });
+    const store = await connectStore({ redis: redis.target });
     const runs = SHAPES.map(() => [] as ShapeRun[]);
     try {
       for (let round = 0; round < common.rounds; round++)

@@ -1,6 +1,7 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
 import { commandHelp, commandWithSettings, environment, loadConfig } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
+import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import { type ConnectedStore, connectStore, runningEmbeddedRedis, startEmbeddedRedis } from '../redis/index.ts';
@@ -58,9 +59,9 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
 
   const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
   const redis =
-    config.redisUrl === null ? await embedded(config.dataDir, logger) : { url: config.redisUrl, stop: async () => {} };
+    config.redis === null ? await embedded(config.dataDir, logger) : { target: config.redis, stop: async () => {} };
   try {
-    const store = await connectStore({ url: redis.url, keyPrefix: config.keyPrefix, logger });
+    const store = await connectStore({ redis: redis.target, keyPrefix: config.keyPrefix, logger });
     try {
       const found = await audit.run(store, show);
       if (!found.ok) {
@@ -77,9 +78,11 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   }
 }
 
-async function embedded(dataDir: string, logger: Logger): Promise<{ url: string; stop(): Promise<void> }> {
+async function embedded(dataDir: string, logger: Logger): Promise<{ target: RedisTarget; stop(): Promise<void> }> {
   const running = runningEmbeddedRedis(dataDir);
-  return running === null ? startEmbeddedRedis({ dataDir, logger }) : { url: running, stop: async () => {} };
+  if (running !== null) return { target: redisTarget(running), stop: async () => {} };
+  const started = await startEmbeddedRedis({ dataDir, logger });
+  return { target: redisTarget(started.url), stop: started.stop };
 }
 
 function report(found: Verification | Reconciliation): string {

@@ -65,7 +65,7 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
         workerEnvironment(
           {
             worker,
-            redisUrl: addresses.redis,
+            redisUrl: config.redis === null ? addresses.redis : null,
             gatewayPort,
             nodeName: `${config.nodeName.slice(0, 60)}-${worker}`,
             authSecret: running.secrets.authSecret,
@@ -120,7 +120,7 @@ function stoppedBySupervisor(): Promise<string> {
 function announce(config: Config, addresses: Addresses, engine: Engine, logger: Logger): void {
   const { roles, workers, dataDir } = config;
   const durability = engine.durability();
-  const redis = config.redisUrl === null ? 'embedded' : 'REDIS_URL';
+  const redis = config.redis === null ? 'embedded' : 'REDIS_URL';
   logger.info({ ...addresses, redis, roles, workers, durability }, 'ready');
   const gateways = workers > 1 ? `, ${workers} gateway processes` : '';
   const lines = [`stampede ${VERSION} is ready (${roles.join(', ')}${gateways})`];

@@ -21,7 +21,8 @@ export function workerNumber(env: Environment = environment()): number | null {
 
 export interface WorkerSettings {
   readonly worker: number;
-  readonly redisUrl: string;
+  /** Of an embedded Redis; null: as the environment says. */
+  readonly redisUrl: string | null;
   readonly gatewayPort: number;
   readonly nodeName: string;
   readonly authSecret: string | null;
@@ -37,12 +38,12 @@ export function workerEnvironment(
   for (const [name, value] of Object.entries(env)) if (value !== undefined) child[name] = value;
   Object.assign(child, flagsAsVariables, {
     [WORKER_VARIABLE]: String(settings.worker),
-    [SETTINGS.redisUrl.variable]: settings.redisUrl,
     [SETTINGS.roles.variable]: 'gateway',
     [SETTINGS.workers.variable]: '1',
     [SETTINGS.gatewayPort.variable]: String(settings.gatewayPort),
     [SETTINGS.nodeName.variable]: settings.nodeName,
   });
+  if (settings.redisUrl !== null) child[SETTINGS.redisUrl.variable] = settings.redisUrl;
   if (settings.authSecret !== null) child[SETTINGS.authSecret.variable] = settings.authSecret;
   // A gateway needs no API keys.
   delete child[SETTINGS.apiKeys.variable];

@@ -2,6 +2,7 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { RedisTarget } from '../domain/redis-target.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
 import { ENGINE_ROLES, SETTINGS, type Setting, type SettingName } from './settings.ts';
@@ -10,7 +11,9 @@ import { readTls, type TlsFiles } from './tls.ts';
 type Values = { readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never };
 
 /** The value of every setting, see `SETTINGS`. null means: not set, or any origin. */
-export interface Config extends Omit<Values, 'tlsCertFile' | 'tlsKeyFile' | 'tlsKeyPassphrase'> {
+export interface Config extends Omit<Values, 'redisUrl' | 'tlsCertFile' | 'tlsKeyFile' | 'tlsKeyPassphrase'> {
+  /** null: an embedded Redis in `dataDir`. */
+  readonly redis: RedisTarget | null;
   /** PEM texts, read from the files. */
   readonly authPublicKeys: readonly string[];
   /** null: the gateway serves plain HTTP and WebSocket. */
@@ -56,11 +59,12 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
     return setting.fallback;
   };
   const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, read(setting)]);
-  const { tlsCertFile, tlsKeyFile, tlsKeyPassphrase, ...values } = Object.fromEntries(entries) as Values;
+  const { redisUrl, tlsCertFile, tlsKeyFile, tlsKeyPassphrase, ...values } = Object.fromEntries(entries) as Values;
 
   const tlsPaths = { certFile: tlsCertFile, keyFile: tlsKeyFile, passphrase: tlsKeyPassphrase };
   const config: Config = Object.freeze({
     ...values,
+    redis: redisUrl,
     roles: Object.freeze(ENGINE_ROLES.filter((role) => values.roles.includes(role))),
     dataDir: resolve(values.dataDir),
     authPublicKeys: readPublicKeys(values.authPublicKeys, readFile, report),
@@ -88,7 +92,7 @@ export function configErrorsText(errors: readonly ConfigError[]): string {
 
 function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', report: ReportError): void {
   const { roles, authSecret, gatewayPort, controlPort } = config;
-  const isShared = config.redisUrl !== null;
+  const isShared = config.redis !== null;
   if (purpose === 'token' && isShared && authSecret === null)
     report('AUTH_SECRET', 'is needed to sign a token. Allowed: at least 32 bytes.');
   if (purpose !== 'serve') return;

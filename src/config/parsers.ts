@@ -1,5 +1,6 @@
 /** Pure parsers of single settings. They return a value or a problem and never throw. */
 import { isIP } from 'node:net';
+import { parseRedisUrl, type RedisTarget } from '../domain/redis-target.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (raw: string) => Parsed<T>;
@@ -98,27 +99,10 @@ export function urlWithScheme(...schemes: string[]): Parser<string> {
   };
 }
 
-/** One server, one unix socket, or the nodes of a cluster. No problem contains a password. */
-export const redisUrl: Parser<string> = (raw) => {
-  const urls = parts(raw);
-  if (urls.length === 0) return problem('must not be empty');
-  for (const [at, text] of urls.entries()) {
-    const where = urls.length > 1 ? ` (entry ${at + 1})` : '';
-    if (text.startsWith('unix://')) {
-      if (urls.length > 1) return problem(`cannot list a unix socket beside other servers${where}`);
-      if (!/^unix:\/\/\/[^?#]+$/.test(text))
-        return problem('must name the socket by its absolute path: unix:///run/redis.sock');
-      continue;
-    }
-    const url = parseUrl(text);
-    if (!url || !/^rediss?:$/.test(url.protocol)) return problem(`must be redis://, rediss:// or unix:// URLs${where}`);
-    if (url.hostname === '') return problem(`must name a host${where}`);
-    if (!/^\/?\d{0,2}$/.test(url.pathname))
-      return problem(`may name a database number after the host and nothing else${where}`);
-    if (urls.length > 1 && /^\/[1-9]/.test(url.pathname))
-      return problem(`may not name a database in a cluster${where}`);
-  }
-  return value(urls.join(','));
+/** No problem contains a password. */
+export const redisUrl: Parser<RedisTarget> = (raw) => {
+  const parsed = parseRedisUrl(raw);
+  return 'target' in parsed ? value(parsed.target) : parsed;
 };
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;

@@ -25,10 +25,10 @@ interface SecretsFile {
  * which is created if it is missing. Throws if the file is damaged.
  */
 export function ensureSecrets(
-  config: Pick<Config, 'redisUrl' | 'authSecret' | 'authPublicKeys' | 'apiKeys' | 'dataDir'>,
+  config: Pick<Config, 'redis' | 'authSecret' | 'authPublicKeys' | 'apiKeys' | 'dataDir'>,
 ): Secrets {
   const needsSecret = config.authSecret === null && config.authPublicKeys.length === 0;
-  if (config.redisUrl !== null || (!needsSecret && config.apiKeys !== null))
+  if (config.redis !== null || (!needsSecret && config.apiKeys !== null))
     return Object.freeze({ authSecret: config.authSecret, apiKeys: config.apiKeys ?? {}, newApiKeys: {} });
 
   const path = join(config.dataDir, 'secrets.json');

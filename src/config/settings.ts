@@ -3,6 +3,7 @@
  * prints this table, `load.ts` reads by it, and a test compares src/config/README.md with it.
  */
 import { hostname } from 'node:os';
+import type { RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import {
   apiKeys,
@@ -71,7 +72,7 @@ const optional = { fallback: null, fallbackText: 'none' } as const;
 const emptyList = { fallback: Object.freeze([]) as readonly string[], fallbackText: 'none' } as const;
 
 export const SETTINGS = Object.freeze({
-  redisUrl: setting<string | null>('REDIS_URL', {
+  redisUrl: setting<RedisTarget | null>('REDIS_URL', {
     help:
       'Redis 7.0 or newer that holds all state; its user must be allowed to load and call functions. ' +
       'Without it the engine starts an embedded redis-server in DATA_DIR.',

@@ -4,20 +4,20 @@
  * each moment, and a sweep over all live shows every few seconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DelayedError, type Job, Queue, Worker } from 'bullmq';
+import { type ConnectionOptions, DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { Health } from '../domain/health.ts';
 import type { SaleBooks } from '../domain/sale.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { connectionOptions, type JobsConnection } from './connection.ts';
 import { tickLiveShows, tickShow } from './due-work.ts';
 import { type MomentData, planMoments } from './moments.ts';
 
 export interface JobsDeps {
   readonly store: Scheduler & Health;
-  readonly connection: JobsConnection;
+  /** An ioredis client of the role `jobs`. The caller owns it and closes it after `stop`. */
+  readonly client: ConnectionOptions;
   /** The prefix of the store. Keys of jobs start with `{<keyPrefix>jobs}`. */
   readonly keyPrefix: string;
   readonly logger: Logger;
@@ -48,7 +48,7 @@ interface Running {
 export function createJobs(deps: JobsDeps): Jobs {
   const { store, metrics } = deps;
   const logger = deps.logger.child({ part: 'jobs' });
-  const shared = { connection: connectionOptions(deps.connection), prefix: `{${deps.keyPrefix}jobs}` };
+  const shared = { connection: deps.client, prefix: `{${deps.keyPrefix}jobs}` };
   const stopping = new AbortController();
   const onError = errorLog(logger);
   let running: Running | null = null;

@@ -1,8 +1,16 @@
-/** How a Redis URL becomes an ioredis client, and how its commands fail on a broken connection. */
+/** How a target becomes an ioredis client, and how its commands fail on a broken connection. */
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { RedisTarget, RedisTls } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 
 export type RedisClient = Redis | Cluster;
+export type ClientRole = 'commands' | 'subscriber' | 'jobs';
+
+interface ClientUse {
+  readonly role: ClientRole;
+  readonly isCluster: boolean;
+}
 
 /** Slow enough for a server that is starting, fast enough that a show resumes at once. */
 const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
@@ -10,64 +18,101 @@ const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
 /** A master may not know yet that a slot moved; all of them know within a few seconds. */
 const SLOTS_REFRESH_MS = 5_000;
 
-/** A subscriber survives a pause of Redis: reconnecting would lose what is published meanwhile. */
-const SUBSCRIBER_SILENCE_MS = 15_000;
+/**
+ * A subscriber survives a pause of Redis: reconnecting would lose what is published meanwhile. A
+ * worker of BullMQ waits at most 10 s for a job.
+ */
+const SILENCE_MS = 15_000;
 
 /**
- * A command in flight when the connection breaks may or may not have run. It fails at once and is
- * never sent again by the driver; the caller repeats its key.
+ * Replies of a server that was a primary and is a replica now, or is shutting down. A new
+ * connection resolves the name again, and finds the new primary.
  */
+const DEMOTED = /READONLY|read ?only replica|MASTERDOWN|UNBLOCKED/i;
+
 const COMMON = {
-  autoResendUnfulfilledCommands: false,
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  commandTimeout: LIMITS.redisCommandTimeoutMs,
   connectTimeout: 5_000,
   keepAlive: 10_000,
-  // Reconnects when nothing arrives for this long, whichever command was waiting.
-  socketTimeout: LIMITS.redisCommandTimeoutMs,
   retryStrategy: retryDelayMs,
+  reconnectOnError: (error: Error) => DEMOTED.test(error.message),
   lazyConnect: true,
 } as const satisfies RedisOptions;
 
-const { commandTimeout: _timeout, ...WITHOUT_TIMEOUT } = COMMON;
-/** Commands of a subscriber wait for the connection instead of failing. */
-const SUBSCRIBER = {
-  ...WITHOUT_TIMEOUT,
-  enableOfflineQueue: true,
-  maxRetriesPerRequest: null,
-  socketTimeout: SUBSCRIBER_SILENCE_MS,
-} as const satisfies RedisOptions;
+/**
+ * Commands: one in flight when the connection breaks may or may not have run. It fails at once and
+ * is never sent again by the driver; the caller repeats its key. Those of a subscriber and of
+ * BullMQ wait for the connection instead; BullMQ expects that the driver repeats its commands.
+ */
+const OF_ROLE = {
+  commands: {
+    ...COMMON,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: LIMITS.redisCommandTimeoutMs,
+    // Reconnects when nothing arrives for this long, whichever command was waiting.
+    socketTimeout: LIMITS.redisCommandTimeoutMs,
+  },
+  subscriber: {
+    ...COMMON,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+    socketTimeout: SILENCE_MS,
+  },
+  jobs: { ...COMMON, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SILENCE_MS },
+} as const satisfies Record<ClientRole, RedisOptions>;
 
-/** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
-export function connect(url: string, { isSubscriber = false } = {}): RedisClient {
-  const options = isSubscriber ? SUBSCRIBER : COMMON;
-  const urls = url.split(',').map((part) => part.trim());
-  const [first = ''] = urls;
-  if (urls.length > 1) return connectCluster(urls, options);
-  if (first.startsWith('unix://')) return new Redis({ ...options, path: first.slice('unix://'.length) });
-  return new Redis(first, options);
+/** Returns a client that is not yet connected. Several servers are a cluster, unless sentinels. */
+export function createClient(target: RedisTarget, { role, isCluster }: ClientUse): RedisClient {
+  const { servers, socketPath, username, password, db, sentinel } = target;
+  const login = { ...(username === null ? {} : { username }), ...(password === null ? {} : { password }) };
+  const options = { ...OF_ROLE[role], ...login };
+  const tls = target.tls === null ? null : tlsOptions(target.tls, servers);
+  if (socketPath !== null) return new Redis({ ...options, path: socketPath });
+  if (sentinel !== null) {
+    return new Redis({
+      ...options,
+      db,
+      name: sentinel.masterName,
+      sentinels: [...servers],
+      sentinelCommandTimeout: LIMITS.redisCommandTimeoutMs,
+      ...(sentinel.username === null ? {} : { sentinelUsername: sentinel.username }),
+      ...(sentinel.password === null ? {} : { sentinelPassword: sentinel.password }),
+      ...(tls === null ? {} : { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    });
+  }
+  if (!isCluster) return new Redis({ ...options, ...servers[0], db, ...(tls === null ? {} : { tls }) });
+  const { enableOfflineQueue, retryStrategy: _strategy, lazyConnect, ...redisOptions } = options;
+  return new Cluster([...servers], {
+    redisOptions: { ...redisOptions, ...(tls === null ? {} : { tls }) },
+    enableOfflineQueue,
+    lazyConnect,
+    clusterRetryStrategy: retryDelayMs,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    // With the default, a sharded subscription follows MOVED forever and never resolves.
+    shardedSubscribers: true,
+    // A certificate has the name of a server, not the address that the driver would look up.
+    ...(tls === null ? {} : { dnsLookup: (host, found) => found(null, host) }),
+  });
 }
 
-function connectCluster(urls: readonly string[], options: typeof COMMON | typeof SUBSCRIBER): Cluster {
-  const nodes = urls.map((text) => new URL(text));
-  const { username, password, protocol } = nodes[0] as URL;
-  const { enableOfflineQueue, retryStrategy: _strategy, ...perNode } = options;
-  return new Cluster(
-    nodes.map((node) => ({ host: node.hostname, port: Number(node.port || 6379) })),
-    {
-      redisOptions: {
-        ...perNode,
-        ...(username ? { username: decodeURIComponent(username) } : {}),
-        ...(password ? { password: decodeURIComponent(password) } : {}),
-        ...(protocol === 'rediss:' ? { tls: {} } : {}),
-      },
-      enableOfflineQueue,
-      lazyConnect: true,
-      clusterRetryStrategy: retryDelayMs,
-      slotsRefreshInterval: SLOTS_REFRESH_MS,
-      // With the default, a sharded subscription follows MOVED forever and never resolves.
-      shardedSubscribers: true,
+/**
+ * Nodes of a cluster and primaries behind sentinels announce addresses, while certificates have
+ * names: without a server name each may also present the certificate of a host in the URL.
+ */
+function tlsOptions(tls: RedisTls, servers: RedisTarget['servers']): ConnectionOptions {
+  const { ca, cert, key, passphrase, serverName } = tls;
+  return {
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null ? {} : { cert }),
+    ...(key === null ? {} : { key }),
+    ...(passphrase === null ? {} : { passphrase }),
+    ...(serverName === null ? {} : { servername: serverName }),
+    checkServerIdentity(host, peer) {
+      const error = checkServerIdentity(host, peer);
+      const names = serverName === null ? servers.map((server) => server.host) : [];
+      return names.some((name) => checkServerIdentity(name, peer) === undefined) ? undefined : error;
     },
-  );
+  };
 }

@@ -8,9 +8,10 @@ import calculateSlot from 'cluster-key-slot';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { type Durability, type RedisCapabilities, type RedisTrouble, troubleText } from '../domain/health.ts';
+import type { RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
-import { connect, type RedisClient } from './client.ts';
+import { createClient, type RedisClient } from './client.ts';
 import { RedisClock } from './clock.ts';
 import { loadScripts } from './scripts.ts';
 import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
@@ -70,10 +71,11 @@ export class RedisConnection {
   #isClosing = false;
   #pingTimer: NodeJS.Timeout | undefined;
 
-  constructor(url: string, logger: Logger | undefined) {
+  constructor(target: RedisTarget, logger: Logger | undefined) {
     this.#logger = logger;
-    this.client = connect(url);
-    this.subscriber = connect(url, { isSubscriber: true });
+    const isCluster = target.servers.length > 1 && target.sentinel === null;
+    this.client = createClient(target, { role: 'commands', isCluster });
+    this.subscriber = createClient(target, { role: 'subscriber', isCluster });
     this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
     this.#watch();
   }

@@ -1,6 +1,7 @@
 /** All that Redis stores, as one object: the ports of `src/domain`. */
 import type { Logger } from 'pino';
 import type { Health } from '../domain/health.ts';
+import type { RedisTarget } from '../domain/redis-target.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
 import { ok, type Result } from '../protocol/codes.ts';
@@ -17,8 +18,7 @@ import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
 
 export interface StoreOptions {
-  /** `redis://`, `rediss://`, `unix:///path`, or a comma-separated list of cluster nodes. */
-  url: string;
+  redis: RedisTarget;
   /** Starts every key; no braces. */
   keyPrefix?: string;
   logger?: Logger;
@@ -75,8 +75,8 @@ function createHealth(runner: ScriptRunner): Health {
  * evicting maxmemory-policy, a version before 7.
  */
 export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
-  const { url, keyPrefix = 'stampede:', logger, onScript } = options;
-  const connection = new RedisConnection(url, logger);
+  const { redis, keyPrefix = 'stampede:', logger, onScript } = options;
+  const connection = new RedisConnection(redis, logger);
   const runner = new ScriptRunner({ connection, keys: createKeys(keyPrefix), logger, onScript });
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);

@@ -13,6 +13,7 @@ import {
   loadConfig,
   SETTINGS,
 } from '../../src/config/index.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 
 const SECRET = 'a secret of thirty-two bytes, just';
 const SHARED = { REDIS_URL: 'redis://localhost:6379', AUTH_SECRET: SECRET, API_KEYS: 'host:0123456789abcdef' };
@@ -39,7 +40,7 @@ t.test('without settings the engine runs all roles on loopback with an embedded 
     host: '127.0.0.1',
     gatewayPort: 8080,
     controlPort: 8081,
-    redisUrl: null,
+    redis: null,
     keyPrefix: 'stampede:',
     allowedOrigins: null,
     corsOrigins: [],
@@ -69,10 +70,15 @@ t.test('a flag overrides its variable, and an empty variable counts as not set',
 
 const KEY = 'fedcba9876543210';
 const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, value: unknown]> = [
-  ['REDIS_URL', 'redis://localhost', 'redisUrl', 'redis://localhost'],
-  ['REDIS_URL', 'rediss://user:pass@redis.example:6380/2', 'redisUrl', 'rediss://user:pass@redis.example:6380/2'],
-  ['REDIS_URL', 'unix:///run/redis/redis.sock', 'redisUrl', 'unix:///run/redis/redis.sock'],
-  ['REDIS_URL', 'redis://a:7000, redis://b:7000', 'redisUrl', 'redis://a:7000,redis://b:7000'],
+  ['REDIS_URL', 'redis://localhost', 'redis', redisTarget('redis://localhost')],
+  [
+    'REDIS_URL',
+    'rediss://user:pass@redis.example:6380/2',
+    'redis',
+    redisTarget('rediss://user:pass@redis.example:6380/2'),
+  ],
+  ['REDIS_URL', 'unix:///run/redis/redis.sock', 'redis', redisTarget('unix:///run/redis/redis.sock')],
+  ['REDIS_URL', 'redis://a:7000, redis://b:7000', 'redis', redisTarget('redis://a:7000, redis://b:7000')],
   ['KEY_PREFIX', 'shop-1:', 'keyPrefix', 'shop-1:'],
   ['WORKERS', '64', 'workers', 64],
   ['HOST', '::1', 'host', '::1'],

@@ -2,9 +2,10 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ensureSecrets } from '../../src/config/index.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 
 const dataDirOf = (t: Test): string => join(t.testdir(), 'data');
-const EMBEDDED = { redisUrl: null, authSecret: null, authPublicKeys: [], apiKeys: null };
+const EMBEDDED = { redis: null, authSecret: null, authPublicKeys: [], apiKeys: null };
 const embedded = (dataDir: string) => ({ ...EMBEDDED, dataDir });
 
 t.test('an embedded engine generates its secrets at the first start and keeps them', async (t) => {
@@ -33,7 +34,7 @@ t.test('configured secrets are used and create no file', async (t) => {
   const dataDir = dataDirOf(t);
   const config = { ...embedded(dataDir), authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) } };
   t.match(ensureSecrets(config), { authSecret: 'x'.repeat(32), apiKeys: { me: 'y'.repeat(16) }, newApiKeys: {} });
-  const shared = { ...embedded(dataDir), redisUrl: 'redis://a', authPublicKeys: ['pem'] };
+  const shared = { ...embedded(dataDir), redis: redisTarget('redis://a'), authPublicKeys: ['pem'] };
   t.match(ensureSecrets(shared), { authSecret: null, apiKeys: {} });
   t.notOk(existsSync(dataDir));
 });

@@ -54,7 +54,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
   const shared = onRedis ?? beside?.redis;
   const redis = shared ?? (await startRedis());
   const keyPrefix = beside?.keyPrefix ?? `t-${randomUUID().slice(0, 8)}:`;
-  const store = await connectStore({ url: redis.url, keyPrefix, logger });
+  const store = await connectStore({ redis: redis.target, keyPrefix, logger });
   const tokens = createTokens({ secret: 'a-secret-of-at-least-thirty-two-bytes', nowMs: () => store.now() });
   const app = await createControl({
     store,

@@ -20,7 +20,7 @@ const ANNOUNCE_EVERY_MS = 40;
 const AFTERWARDS_MS = 1_500;
 
 async function createShow(t: Test, redis: RedisServer): Promise<ConnectedStore> {
-  const store = await connectStore({ url: redis.url, keyPrefix: KEY_PREFIX });
+  const store = await connectStore({ redis: redis.target, keyPrefix: KEY_PREFIX });
   t.teardown(() => store.close());
   await untilDone(() => store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test'));
   await untilDone(() => store.startShow(SHOW, 'test'));

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import type { SaleMove } from '../../src/domain/sale.ts';
 import type { Result } from '../../src/protocol/codes.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
@@ -11,7 +12,7 @@ import { holdsIn } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('line:');
 const proxy = await TcpProxy.to({ path: fixture.redis.socketPath });
-const store = await connectStore({ url: proxy.redisUrl, keyPrefix: 'line:' });
+const store = await connectStore({ redis: redisTarget(proxy.redisUrl), keyPrefix: 'line:' });
 t.teardown(async () => {
   await store.close();
   await proxy.close();

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { outcome } from '../support/store-fixture.ts';
@@ -21,7 +22,7 @@ async function serves(store: ConnectedStore): Promise<string> {
 for (const skip of [0, 1, 2]) {
   t.test(`a reconnect recovers when the reply to query ${skip} is lost`, async (t) => {
     const proxy = await TcpProxy.to({ path: redis.socketPath });
-    const store = await connectStore({ url: proxy.redisUrl });
+    const store = await connectStore({ redis: redisTarget(proxy.redisUrl) });
     const lost = proxy.next('never reply', 'info', { skip });
     proxy.cut();
     await lost;
@@ -33,7 +34,7 @@ for (const skip of [0, 1, 2]) {
   t.test(`a start succeeds when the reply to query ${skip} is lost`, async (t) => {
     const proxy = await TcpProxy.to({ path: redis.socketPath });
     const lost = proxy.next('never reply', 'info', { skip });
-    const connecting = connectStore({ url: proxy.redisUrl });
+    const connecting = connectStore({ redis: redisTarget(proxy.redisUrl) });
     await lost;
     const store = await connecting;
     t.equal(await serves(store), 'ok');

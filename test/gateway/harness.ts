@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { createGateway, type Gateway, type GatewayDeps, type GatewayOptions } from '../../src/gateway/index.ts';
 import type { Role } from '../../src/protocol/messages.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
@@ -105,7 +106,7 @@ export async function startEngine(t: Test, url: string, options: EngineOptions =
     await Promise.all(nodes.map((each) => each.store.close()));
   });
   const addNode: Engine['addNode'] = async (more = {}, redisUrl = url) => {
-    const store = await connectStore({ url: redisUrl, keyPrefix, logger });
+    const store = await connectStore({ redis: redisTarget(redisUrl), keyPrefix, logger });
     const tokens = createTokens({ secret: SECRET, publicKeys, nowMs: () => store.now() });
     const metrics = createMetrics({ processMetrics: false });
     const gatewayOptions = optionsOf({ node: `n${nodes.length + 1}`, ...more });

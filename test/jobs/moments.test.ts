@@ -1,6 +1,5 @@
 import t from 'tap';
 import type { Scheduler } from '../../src/domain/schedule.ts';
-import { connectionOptions } from '../../src/jobs/connection.ts';
 import { tickLiveShows, tickShow } from '../../src/jobs/due-work.ts';
 import { momentJobId, momentsOf } from '../../src/jobs/moments.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -15,20 +14,6 @@ t.test('the moments ahead depend on the state', async (t) => {
     t.strictSame(momentsOf({ ...window, state }), { opens: null, closes: null });
   t.strictSame(momentsOf({ state: 'open', opensAt: 1000, closesAt: null }), { opens: null, closes: null });
   t.notMatch(momentJobId('a', 'b', 'opens'), ':');
-});
-
-t.test('connection options of a URL', async (t) => {
-  const urls = {
-    'unix:///run/redis.sock': { path: '/run/redis.sock' },
-    'redis://localhost': { host: 'localhost', port: 6379, db: undefined, tls: undefined },
-    'redis://me:p%40ss@h:7000/3': { host: 'h', port: 7000, username: 'me', password: 'p@ss', db: 3 },
-    'rediss://[::1]:6380': { host: '::1', port: 6380, tls: {} },
-  };
-  for (const [url, options] of Object.entries(urls)) t.match(connectionOptions({ url }), options, url);
-  t.throws(() => connectionOptions({ url: 'redis://a:1,redis://b:2' }), /Cluster/);
-  t.throws(() => connectionOptions({ url: 'http://a' }), /http:/);
-  const client = { path: '/made/elsewhere.sock' };
-  t.equal(connectionOptions({ client }), client);
 });
 
 t.test('due work is done in slices, and an error of one show does not stop the others', async (t) => {

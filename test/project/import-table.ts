@@ -5,7 +5,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: ['protocol', 'limits.ts'],
   auth: ['protocol', 'limits.ts'],
   telemetry: ['protocol', 'limits.ts'],
-  config: ['protocol', 'limits.ts'],
+  config: ['protocol', 'limits.ts', 'domain'],
   fanout: ['protocol', 'limits.ts', 'domain'],
   selling: ['protocol', 'limits.ts', 'domain'],
   rooms: ['protocol', 'limits.ts', 'domain', 'fanout', 'selling'],

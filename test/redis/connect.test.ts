@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import type { Result, StampedeError } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { listen } from '../support/listen.ts';
@@ -16,15 +17,15 @@ async function setUp(t: Test) {
   return { redis, client: redis.client(), refusal: () => refusalOf(redis.url) };
 }
 
-async function storeOf(t: Test, { url }: RedisServer): Promise<ConnectedStore> {
-  const store = await connectStore({ url });
+async function storeOf(t: Test, { target }: RedisServer): Promise<ConnectedStore> {
+  const store = await connectStore({ redis: target });
   t.teardown(() => store.close());
   return store;
 }
 
 /** Returns why connecting is refused, or `accepted`. */
 const refusalOf = (url: string): Promise<string> =>
-  connectStore({ url }).then(
+  connectStore({ redis: redisTarget(url) }).then(
     (store) => store.close().then(() => 'accepted'),
     ({ failure }: StampedeError) => `${failure.code}: ${failure.message}`,
   );
@@ -98,7 +99,7 @@ t.test('the store reports the durability', async (t) => {
   ] as const;
   for (const [options, mode] of modes) {
     const redis = await startRedis(options);
-    const store = await connectStore({ url: redis.url });
+    const store = await connectStore({ redis: redis.target });
     t.equal(store.durability(), mode, JSON.stringify(options));
     t.equal(store.trouble(), null);
     await store.close();
@@ -108,7 +109,7 @@ t.test('the store reports the durability', async (t) => {
 
 t.test('a prefix with braces or blanks is refused', async (t) => {
   for (const keyPrefix of ['{a}:', 'a b:', 'a}'])
-    await t.rejects(connectStore({ url: 'unix:///nowhere.sock', keyPrefix }), /prefix/);
+    await t.rejects(connectStore({ redis: redisTarget('unix:///nowhere.sock'), keyPrefix }), /prefix/);
 });
 
 t.test('without Redis at start every call returns a code, and works when Redis appears', async (t) => {

@@ -12,7 +12,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 export async function roomFixture(t: Test) {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
-  const store = await connectStore({ url: redis.url });
+  const store = await connectStore({ redis: redis.target });
   t.teardown(() => store.close());
   const created = await store.createShow({ title: 'S' }, 'test');
   if (!created.ok) throw new Error(created.error.message);

@@ -27,7 +27,7 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const logger = createLogger({ level: 'silent', node: 'test' });
-  const store = await connectStore({ url: redis.url, keyPrefix: 'sdk:', logger });
+  const store = await connectStore({ redis: redis.target, keyPrefix: 'sdk:', logger });
   t.teardown(() => store.close());
   const tokens = createTokens({ secret: 'a secret of the tests, 32 bytes and more', nowMs: () => store.now() });
   const gateway = createGateway({

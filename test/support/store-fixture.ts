@@ -74,14 +74,14 @@ export class StoreFixture {
 
   static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<StoreFixture> {
     const redis = await startRedis(options);
-    const fixture = new StoreFixture(redis, await connectStore({ url: redis.url, keyPrefix: prefix }), prefix);
+    const fixture = new StoreFixture(redis, await connectStore({ redis: redis.target, keyPrefix: prefix }), prefix);
     t.teardown(() => fixture.close());
     return fixture;
   }
 
   /** Connects another store, as another process would. */
   readonly connectAnother = async (): Promise<ConnectedStore> => {
-    const store = await connectStore({ url: this.redis.url, keyPrefix: this.prefix });
+    const store = await connectStore({ redis: this.redis.target, keyPrefix: this.prefix });
     this.#stores.push(store);
     return store;
   };

@@ -1,5 +1,6 @@
 /** The workload `other-node`: chat of another node, so that a room needs fewer writers. */
 import { systemClock } from '../../../src/domain/clock.ts';
+import { redisTarget } from '../../../src/domain/redis-target.ts';
 import { ChatIntake } from '../../../src/fanout/chat-intake.ts';
 import { connectStore } from '../../../src/redis/index.ts';
 import { type ChatSchedule, chatPlan } from '../chat-plan.ts';
@@ -13,7 +14,7 @@ const AUTHORS = 1_000;
 export const otherNode: Workload<OtherNodeParams> = {
   name: 'other-node',
   async prepare({ params, seed, shard, recorder, nowMs }) {
-    const store = await connectStore({ url: params.redisUrl });
+    const store = await connectStore({ redis: redisTarget(params.redisUrl) });
     const intake = new ChatIntake({
       showId: params.show,
       node: `bench-${shard.index}`,

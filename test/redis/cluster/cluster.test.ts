@@ -1,5 +1,6 @@
 /** Shows on three masters: scripts, relay and verification work on each. */
 import t from 'tap';
+import { redisTarget } from '../../../src/domain/redis-target.ts';
 import { ok } from '../../../src/protocol/codes.ts';
 import { connectStore } from '../../../src/redis/index.ts';
 import { startCluster } from '../../support/cluster.ts';
@@ -8,7 +9,8 @@ import { byHost, HOST, outcome, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
 const cluster = await startCluster();
-const [store, other] = await Promise.all([connectStore({ url: cluster.url }), connectStore({ url: cluster.url })]);
+const redis = redisTarget(cluster.url);
+const [store, other] = await Promise.all([connectStore({ redis }), connectStore({ redis })]);
 t.teardown(async () => {
   await Promise.all([store.close(), other.close()]);
   await cluster.stop();
