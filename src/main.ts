@@ -57,7 +57,8 @@ interface Part {
 }
 
 export function createEngine(config: Config, options: EngineOptions = {}): Engine {
-  const logger = options.logger ?? createLogger({ level: config.logLevel, node: config.nodeName });
+  const logger =
+    options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat, node: config.nodeName });
   const parts: Part[] = [];
   let store: ConnectedStore | null = null;
   let secrets: Secrets | null = null;

@@ -26,6 +26,9 @@ export type EngineRole = (typeof ENGINE_ROLES)[number];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const LOG_FORMATS = ['auto', 'json', 'pretty'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
 export interface Setting<T> {
   readonly variable: string;
   /** null: environment only, because every user of the machine can read the flags of a process. */
@@ -243,6 +246,12 @@ export const SETTINGS = Object.freeze({
     range: LOG_LEVELS.join(', '),
     fallback: 'info',
     parse: oneOf(LOG_LEVELS),
+  }),
+  logFormat: setting<LogFormat>('LOG_FORMAT', {
+    help: 'Form of log lines: JSON records or lines for people. auto is pretty on a terminal and json elsewhere.',
+    range: LOG_FORMATS.join(', '),
+    fallback: 'auto',
+    parse: oneOf(LOG_FORMATS),
   }),
 });
 export type SettingName = keyof typeof SETTINGS;

@@ -1,4 +1,8 @@
-/** JSON log records (pino). Tokens, API keys and passwords are redacted in fields and in texts. */
+/**
+ * Log records (pino), as JSON or as lines for people. Tokens, API keys and passwords are redacted in
+ * fields and in texts.
+ */
+import { isatty } from 'node:tty';
 import {
   type DestinationStream,
   type LevelWithSilent,
@@ -7,6 +11,7 @@ import {
   pino,
   stdSerializers,
 } from 'pino';
+import { prettyLine } from './pretty.ts';
 
 export type { Logger };
 
@@ -14,9 +19,13 @@ export interface LogOptions {
   readonly level?: LevelWithSilent;
   /** The name of the process in every record. */
   readonly node?: string;
+  /** Default: `auto`, which is `pretty` if standard output is a terminal, else `json`. */
+  readonly format?: LogFormat;
   /** Default: standard output. */
   readonly destination?: DestinationStream;
 }
+
+export type LogFormat = 'auto' | 'json' | 'pretty';
 
 /** Records above this size are dropped until the reader of standard output has caught up. */
 const PENDING_BYTES_MAX = 1_048_576;
@@ -61,7 +70,12 @@ export function createLogger(options: LogOptions = {}): Logger {
     serializers: { err: stdSerializers.err, error: stdSerializers.err, cause: stdSerializers.err },
     hooks: { streamWrite: redactText },
   };
-  return pino(settings, options.destination ?? standardOutput());
+  const output = options.destination ?? standardOutput();
+  const { format = 'auto' } = options;
+  const isTerminal = options.destination === undefined && isatty(process.stdout.fd);
+  if (format === 'json' || (format === 'auto' && !isTerminal)) return pino(settings, output);
+  const isColored = isTerminal && process.stdout.hasColors();
+  return pino(settings, { write: (record) => void output.write(prettyLine(record, isColored)) });
 }
 
 /**
