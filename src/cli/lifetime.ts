@@ -1,4 +1,5 @@
 /** Runs a service until a signal arrives, then drains it within a bound. */
+import { isatty } from 'node:tty';
 import { LIMITS } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { EXIT, printError } from './command.ts';
@@ -36,11 +37,22 @@ export async function runService(service: Service, stopped: Promise<string>, log
   return EXIT.ok;
 }
 
+/**
+ * SIGHUP reports that the terminal was closed. Without a terminal it is ignored: Node.js forgets
+ * that `nohup` disabled it, and `nohup` leaves no stream at a terminal.
+ */
+const hasTerminal = (): boolean => [0, 1, 2].some((fd) => isatty(fd));
+
 /** Resolves at the first SIGTERM, SIGINT or SIGHUP. The second one ends the process immediately. */
-export function stoppedBySignal(onSecond: () => void): Promise<string> {
+export function stoppedBySignal(logger: Logger, onSecond: () => void): Promise<string> {
+  const isHangUpIgnored = !hasTerminal();
   return new Promise((resolve) => {
     let isStopping = false;
     for (const signal of Object.keys(SIGNAL_NUMBERS)) {
+      if (signal === 'SIGHUP' && isHangUpIgnored) {
+        process.on(signal, () => logger.info('SIGHUP ignored: this process has no terminal. SIGTERM drains it'));
+        continue;
+      }
       process.on(signal, () => {
         if (isStopping) {
           onSecond();

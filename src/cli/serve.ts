@@ -25,7 +25,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), purpose: 'serve' });
   if (!loaded.ok) return refuse('serve', loaded.errors);
   const { config } = loaded;
-  const logger = createLogger({ level: config.logLevel, node: config.nodeName });
+  const logger = createLogger({ level: config.logLevel, format: config.logFormat, node: config.nodeName });
   const code = await runAs(config, loaded.flagsAsVariables, logger);
   // Everything is closed. A timer that a library left must not keep the process alive.
   setTimeout(() => process.exit(), 500).unref();
@@ -37,7 +37,7 @@ function runAs(config: Config, flagsAsVariables: Readonly<Record<string, string>
   if (worker !== null) return runService(workerService(config, logger), stoppedBySupervisor(), logger);
   const supervises = config.workers > 1 && config.roles.includes('gateway');
   const service = supervises ? supervisor(config, flagsAsVariables, logger) : single(config, logger);
-  const stopped = stoppedBySignal(() => service.kill());
+  const stopped = stoppedBySignal(logger, () => service.kill());
   return runService(service, stopped, logger);
 }
 
@@ -104,9 +104,12 @@ function workerService(config: Config, logger: Logger): Service {
   };
 }
 
-/** Resolves at a drain message, at SIGTERM, or when the supervisor dies. Ignores Ctrl-C. */
+/**
+ * Resolves at a drain message, at SIGTERM, or when the supervisor dies. A terminal sends Ctrl-C and
+ * its end to all processes; the supervisor decides what they mean.
+ */
 function stoppedBySupervisor(): Promise<string> {
-  process.on('SIGINT', () => {});
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {});
   return new Promise((resolve) => {
     process.on('SIGTERM', () => resolve('SIGTERM'));
     process.once('disconnect', () => resolve('supervisor died'));
