@@ -1,6 +1,6 @@
 /**
- * Log records (pino), as JSON or as lines for people. Tokens, API keys and passwords are redacted in
- * fields and in texts.
+ * Log records (pino), as JSON or as lines for people. Tokens, API keys and passwords are redacted
+ * in fields and in texts.
  */
 import { isatty } from 'node:tty';
 import {
