@@ -9,7 +9,7 @@ const LEVELS: Readonly<Record<number, readonly [name: string, color: number]>> =
   60: ['FATAL', 35],
 };
 const DIM = 90;
-/** They move the cursor of a terminal or change its state. Stack traces have line feeds and tabs. */
+/** They move the cursor of a terminal or change its state. Stack traces have lines and tabs. */
 const CONTROLS = /(?![\n\t])\p{Cc}/gu;
 const printable = (text: string): string => text.replace(CONTROLS, '\ufffd');
 
