@@ -15,6 +15,7 @@ import { createClient, type RedisClient } from './client.ts';
 import { RedisClock } from './clock.ts';
 import { loadScripts } from './scripts.ts';
 import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
+import { Subscriber } from './subscriber.ts';
 
 /** Fields of INFO. */
 type Info = Readonly<Record<string, string>>;
@@ -57,7 +58,7 @@ function misconfiguration(info: Info): RedisTrouble | null {
 
 export class RedisConnection {
   readonly client: RedisClient;
-  readonly subscriber: RedisClient;
+  readonly subscriber: Subscriber;
   readonly clock: RedisClock;
   readonly #logger: Logger | undefined;
   /** Run id by node; '' is the one server of a standalone Redis. */
@@ -75,7 +76,7 @@ export class RedisConnection {
     this.#logger = logger;
     const isCluster = target.servers.length > 1 && target.sentinel === null;
     this.client = createClient(target, { role: 'commands', isCluster });
-    this.subscriber = createClient(target, { role: 'subscriber', isCluster });
+    this.subscriber = new Subscriber(createClient(target, { role: 'subscriber', isCluster }), 'sharded');
     this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
     this.#watch();
   }
@@ -92,12 +93,13 @@ export class RedisConnection {
       setTimeout(resolve, LIMITS.redisCommandTimeoutMs).unref();
     });
     this.client.connect().catch(() => {});
-    this.subscriber.connect().catch(() => {});
+    this.subscriber.client.connect().catch(() => {});
     await first;
     if (this.#trouble !== null) this.#logger?.warn(this.#trouble, 'Redis is unavailable: connecting again');
     // A subscriber sends nothing by itself, so without a ping a dead connection is never noticed.
     this.#pingTimer = setInterval(() => {
-      if (this.subscriber.status === 'ready') this.subscriber.ping().catch(() => {});
+      const { client } = this.subscriber;
+      if (client.status === 'ready') client.ping().catch(() => {});
     }, SUBSCRIBER_PING_MS);
     this.#pingTimer.unref();
   }
@@ -146,7 +148,7 @@ export class RedisConnection {
     clearInterval(this.#pingTimer);
     await Promise.allSettled([this.client.status === 'ready' ? this.client.quit() : undefined]);
     this.client.disconnect();
-    this.subscriber.disconnect();
+    this.subscriber.close();
   }
 
   #watch(): void {
@@ -163,7 +165,7 @@ export class RedisConnection {
     this.client.on('node error', () => this.#markStale());
     this.client.on('-node', () => this.#markStale());
     this.client.on('+node', (node: Redis) => node.on('close', () => this.#markStale()));
-    this.subscriber.on('error', () => {});
+    this.subscriber.client.on('error', () => {});
   }
 
   /** A master may have died, returned or been replaced; the driver learns of it only by asking. */

@@ -1,8 +1,7 @@
-/** The log and relay of shows: sharded pub/sub, one channel for each show. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** The log and relay of shows: one channel for each show. */
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
-import type { MuteEntry, RelayListener, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
+import type { MuteEntry, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import type { Product, ShowEvent } from '../protocol/messages.ts';
@@ -11,8 +10,8 @@ import { booksOf, pack, saleView, unpack } from './records.ts';
 import { anonymous, type ChatHead, chatBatch, decodeEvents, decodeRelay } from './relay.ts';
 import { bufferOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
+import type { ChannelListener } from './subscriber.ts';
 
-const RESUBSCRIBE_PAUSE_MS = 200;
 const NOTHING = Buffer.alloc(0);
 
 function withoutRemoved(batch: ChatBatch, removed: ReadonlySet<number>): ChatBatch {
@@ -53,90 +52,23 @@ function snapshotOf(reply: ScriptReply): RoomSnapshot {
   };
 }
 
-export function createShowLog(
-  runner: ScriptRunner,
-): ShowLog & { relayStats(): { channels: number; messages: number } } {
+export function createShowLog(runner: ScriptRunner): ShowLog {
   const { subscriber } = runner.connection;
-  const listenersOf = new Map<string, Set<RelayListener>>();
-  let received = 0;
-
-  /** No caller waits for this; what still arrives is dropped. */
-  function stopListening(channel: string): void {
-    subscriber.sunsubscribe(channel).catch(() => {});
-  }
-
-  /**
-   * A command of a subscriber waits for the connection, and never resolves if that breaks. The
-   * caller waits no longer than for any other command.
-   */
-  async function listen(channel: string): Promise<void> {
-    const subscribing = subscriber.ssubscribe(channel).then(() => true);
-    const timer = new AbortController();
-    const late = sleep(LIMITS.redisCommandTimeoutMs, false, { signal: timer.signal }).catch(() => false);
-    if (await Promise.race([subscribing, late])) return timer.abort();
-    // A late subscription has no listener, unless there was another call for this show.
-    subscribing.then(() => listenersOf.has(channel) || stopListening(channel)).catch(() => {});
-    throw new Error('Command timed out');
-  }
-
-  /**
-   * What was published while the connection was down is lost, so all listeners load again, after
-   * Redis has confirmed the subscription.
-   */
-  async function resync(channel: string): Promise<void> {
-    while (listenersOf.has(channel) && subscriber.status === 'ready') {
-      const isListening = await listen(channel).then(
-        () => true,
-        () => sleep(RESUBSCRIBE_PAUSE_MS, false),
-      );
-      if (!isListening) continue;
-      for (const listener of listenersOf.get(channel) ?? []) listener.onResync();
-      return;
-    }
-  }
-
-  function deliver(channel: string, bytes: Buffer): void {
-    received++;
-    const listeners = listenersOf.get(channel);
-    // The connection broke before the unsubscribe was sent.
-    if (!listeners) return stopListening(channel);
-    const message = decodeRelay(bytes);
-    for (const listener of listeners) {
-      // Unknown bytes come from another release or program: their content is loaded.
-      if (message === null) listener.onResync();
-      else listener.onMessage(message);
-    }
-  }
-
-  let wasReady = false;
-  const onReady = (): void => {
-    if (wasReady) for (const channel of listenersOf.keys()) void resync(channel);
-    wasReady = true;
-  };
-  subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => deliver(channel.toString(), message));
-  subscriber.on('ready', onReady);
-  // In a cluster single connections break: a slot moved, a master died, a replica took over.
-  subscriber.on('subscribersReady', onReady);
 
   return {
-    relayStats: () => ({ channels: listenersOf.size, messages: received }),
-
     async subscribe(showId, listener) {
       const { channel } = runner.keysOf(showId);
-      const known = listenersOf.get(channel);
-      const listeners = known ?? new Set<RelayListener>();
-      listeners.add(listener);
-      if (!known) listenersOf.set(channel, listeners);
-      const subscribed = await runner.guard(() => listen(channel));
-      const unsubscribe = async (): Promise<void> => {
-        listeners.delete(listener);
-        if (listeners.size > 0 || listenersOf.get(channel) !== listeners) return;
-        listenersOf.delete(channel);
-        stopListening(channel);
+      const onChannel: ChannelListener = {
+        onResync: () => listener.onResync(),
+        onBytes(bytes) {
+          const message = decodeRelay(bytes);
+          // Unknown bytes come from another release or program: their content is loaded.
+          if (message === null) listener.onResync();
+          else listener.onMessage(message);
+        },
       };
-      if (subscribed.ok) return ok({ unsubscribe });
-      await unsubscribe();
-      return subscribed;
+      const subscribed = await runner.guard(() => subscriber.listen(channel, onChannel));
+      return mapped(subscribed, () => ({ unsubscribe: async () => subscriber.stop(channel, onChannel) }));
     },
 
     load: async (showId) => mapped(await runner.run('load', showId, [LIMITS.chatHistoryMessages]), snapshotOf),
