@@ -92,6 +92,31 @@ need_redis() {
 }
 redis_here() { command -v redis-server >/dev/null || command -v valkey-server >/dev/null; }
 
+# nginx, Caddy and promtool, with which the examples of scripts/deploy are tested. They are unpacked,
+# not installed, because Debian's packages start services. Without one its tests are skipped.
+need_programs() {
+  local folder="$ROOT/node_modules/.cache/programs" missing=()
+  export PATH="$PATH:/usr/sbin:$folder/usr/sbin:$folder/usr/bin"
+  command -v nginx >/dev/null || missing+=(nginx)
+  command -v caddy >/dev/null || missing+=(caddy)
+  command -v promtool >/dev/null || missing+=(prometheus)
+  [[ ${#missing[@]} == 0 ]] || apt_unpack "$folder" "${missing[@]}" ||
+    say "not available: ${missing[*]}. The tests that need them are skipped"
+}
+apt_unpack() {
+  local folder="$1" as_root packages
+  shift
+  command -v apt-get >/dev/null && as_root="$(elevation)" || return 1
+  say "unpacking $* (apt-get)"
+  packages="$(mktemp -d)"
+  # shellcheck disable=SC2086 # as_root is empty or a command with its flag
+  {
+    mkdir -p "$folder" && $as_root apt-get update -qq -o DPkg::Lock::Timeout=120 &&
+      (cd "$packages" && apt-get download -qq "$@" && for package in *.deb; do dpkg-deb -x "$package" "$folder"; done)
+  } >/dev/null 2>&1 </dev/null || { rm -rf "$packages" && return 1; }
+  rm -rf "$packages"
+}
+
 # Sets STAMPEDE_CHROMIUM to a browser, or to an empty text, which skips the browser tests.
 need_chromium() {
   [[ -z ${STAMPEDE_CHROMIUM+set} ]] || return 0

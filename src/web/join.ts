@@ -18,9 +18,12 @@ interface Watch {
 
 const TOKEN_KEY = 'stampede.token.';
 
-/** Returns the show in the URL: `/watch/<show>` or `?show=<show>`. */
+/** The root of the control API. Relative to this module, because a proxy may add a path prefix. */
+const ROOT = new URL('../../', import.meta.url);
+
+/** Returns the show in the URL: `watch/<show>` or `?show=<show>`. */
 function showFromUrl(): string | null {
-  const path = /^\/watch\/([^/]+)\/?$/.exec(location.pathname)?.[1];
+  const path = /^watch\/([^/]+)\/?$/.exec(location.pathname.slice(ROOT.pathname.length))?.[1];
   return path === undefined ? new URLSearchParams(location.search).get('show') : decodeURIComponent(path);
 }
 
@@ -29,9 +32,9 @@ export async function getTicket(options: { again: boolean }): Promise<Ticket> {
   let show = showFromUrl();
   if (show === null) {
     show = await askForShow();
-    history.replaceState(null, '', `/watch/${encodeURIComponent(show)}`);
+    history.replaceState(null, '', new URL(`watch/${encodeURIComponent(show)}`, ROOT));
   }
-  const watch = await callApi<Watch>('GET', `/v1/shows/${encodeURIComponent(show)}/watch`);
+  const watch = await callApi<Watch>('GET', `v1/shows/${encodeURIComponent(show)}/watch`);
   if (options.again) sessionStorage.removeItem(TOKEN_KEY + show);
   const token = options.again ? null : (takeTokenFromUrl(show) ?? sessionStorage.getItem(TOKEN_KEY + show));
   if (token !== null) return { gatewayUrl: watch.gatewayUrl, show, token };
@@ -52,7 +55,7 @@ function takeTokenFromUrl(show: string): string | null {
 }
 
 async function callApi<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(path, {
+  const response = await fetch(new URL(path, ROOT), {
     method,
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
@@ -109,7 +112,7 @@ function askForName(show: string, watch: Watch): Promise<string | null> {
       event.preventDefault();
       const name = input.value.trim();
       if (name === '') return setText(byId('join-error'), 'Please enter a name.');
-      callApi<{ token: string }>('POST', `/v1/shows/${encodeURIComponent(show)}/demo-tokens`, { name }).then(
+      callApi<{ token: string }>('POST', `v1/shows/${encodeURIComponent(show)}/demo-tokens`, { name }).then(
         ({ token }) => finish(token),
         (error: unknown) => setText(byId('join-error'), error instanceof Error ? error.message : String(error)),
       );

@@ -61,8 +61,16 @@ export async function registerDocs(app: App, version: string, tags: Resource['ta
     uiConfig: { deepLinking: true, docExpansion: 'list', displayRequestDuration: true },
     staticCSP: true,
     transformStaticCSP: docsPolicy,
+    // The page's addresses are relative to its folder, the API's to the folder of the document.
+    uiHooks: {
+      onRequest(request, reply, done) {
+        if (/^\/docs(?:\?|$)/.test(request.url)) reply.redirect('docs/');
+        else done();
+      },
+    },
+    transformSpecification: (spec) => ({ ...spec, servers: [{ url: '../' }] }),
   });
-  app.get('/openapi.json', { config: { open: true } }, async () => app.swagger());
+  app.get('/openapi.json', { config: { open: true } }, async () => ({ ...app.swagger(), servers: [{ url: './' }] }));
 }
 
 /**

@@ -1,4 +1,7 @@
-/** The viewer page at / and /watch/:show, and the compiled modules it imports under /sdk. */
+/**
+ * The viewer page at /watch/ and /watch/:show, and the compiled modules it imports under /sdk. All
+ * addresses in pages and redirects are relative, so that a proxy may add a path prefix.
+ */
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { App } from './routing.ts';
@@ -31,6 +34,7 @@ export async function registerPages(
       prefix: `/sdk/${folder}/`,
       decorateReply: false,
     });
-  for (const url of ['/', '/watch/:show'])
+  app.get('/', { config: { open: true } }, ({ url }, reply) => reply.redirect(`watch/${url.slice(1)}`));
+  for (const url of ['/watch/', '/watch/:show'])
     app.get(url, { config: { open: true } }, (_request, reply) => reply.sendFile('index.html', web.pages));
 }

@@ -64,7 +64,7 @@ export const sales: Resource = {
         const { show } = request.params;
         const sale = unwrap(await store.createSale(show, request.body, commandOf(request)));
         notifyListener(deps, request, show, sale);
-        reply.code(201).header('location', `/v1/shows/${show}/sales/${sale.id}`);
+        reply.code(201).header('location', `sales/${sale.id}`);
         return sale;
       },
     );

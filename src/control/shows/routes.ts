@@ -30,7 +30,7 @@ export const shows: Resource = {
         const isTaken = !created.ok && created.error.code === 'already_exists';
         if (isTaken && request.body.id === undefined) throw refusal('idempotency_conflict');
         const show = unwrap(created);
-        reply.code(201).header('location', `/v1/shows/${show.id}`);
+        reply.code(201).header('location', `shows/${show.id}`);
         return show;
       },
     );

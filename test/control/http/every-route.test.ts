@@ -151,7 +151,7 @@ t.test('a show is created once per key, with and without an id', async (t) => {
     const key = { 'idempotency-key': body.title.replaceAll(' ', '-') };
     const first = await slow.post('/v1/shows', body, key);
     t.equal(first.status, 201, first.text);
-    t.equal((await quick.post(`${first.headers.location}/start`)).body.state, 'live');
+    t.equal((await quick.post(`/v1/${first.headers.location}/start`)).body.state, 'live');
     const again = await quick.post('/v1/shows', body, key);
     t.strictSame(comparable(again), comparable(first), 'as it was planned');
     t.equal(again.headers[REPLAYED], 'true');

@@ -16,11 +16,13 @@ t.test('only the viewer page and its modules are served', async (t) => {
   });
   const web = { pages: join(folder, 'pages'), scripts: join(folder, 'dist') };
   const { request } = await startControl(t, { options: { web } });
-  for (const url of ['/', '/watch/gala']) {
+  for (const url of ['/watch/', '/watch/gala']) {
     const page = await request(url, { key: null });
     t.match(page, { status: 200, text: '<title>Live</title>', headers: { 'content-type': 'text/html' } }, url);
     t.match(page.headers['content-security-policy'], "connect-src 'self' ws: wss:");
   }
+  const root = await request('/?show=gala', { key: null });
+  t.match(root, { status: 302, headers: { location: 'watch/?show=gala' } }, 'relative, for a path prefix');
   for (const url of ['web/viewer.js', 'web/style.css', 'client/index.js', 'protocol/codes.js']) {
     const type = url.endsWith('.css') ? /css/ : /javascript/;
     t.match(await request(`/sdk/${url}`, { key: null }), { status: 200, headers: { 'content-type': type } }, url);
