@@ -1,5 +1,5 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
-import { commandHelp, commandWithSettings, environment, loadConfig } from '../config/index.ts';
+import { commandHelp, commandWithSettings, environment, loadConfig, REDIS_PARTS } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
@@ -40,7 +40,7 @@ temporarily if none runs.`;
 const help = ({ name, description }: Audit): string =>
   commandHelp(
     commandWithSettings(`stampede ${name} --show <id> [--json]`, `${description}\n${EMBEDDED}`, OWN, [
-      'redisUrl',
+      ...REDIS_PARTS,
       'keyPrefix',
       'dataDir',
       'logLevel',

@@ -9,5 +9,6 @@ export {
   type LoadOptions,
   loadConfig,
 } from './load.ts';
+export { REDIS_PARTS } from './redis.ts';
 export { ensureSecrets, type Secrets } from './secrets.ts';
 export { ENGINE_ROLES, type EngineRole, type LogLevel, SETTINGS, type Setting, type SettingName } from './settings.ts';

@@ -5,13 +5,19 @@ import { resolve } from 'node:path';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
+import { REDIS_PARTS, readRedis } from './redis.ts';
 import { ENGINE_ROLES, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { readTls, type TlsFiles } from './tls.ts';
 
 type Values = { readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never };
 
+/** Settings that are part of `redis` and `tls` in the configuration. */
+const PARTS = [...REDIS_PARTS, 'tlsCertFile', 'tlsKeyFile', 'tlsKeyPassphrase'] as const;
+type PartName = (typeof PARTS)[number];
+const isPart = (name: string): boolean => PARTS.some((part) => part === name);
+
 /** The value of every setting, see `SETTINGS`. null means: not set, or any origin. */
-export interface Config extends Omit<Values, 'redisUrl' | 'tlsCertFile' | 'tlsKeyFile' | 'tlsKeyPassphrase'> {
+export interface Config extends Omit<Values, PartName> {
   /** null: an embedded Redis in `dataDir`. */
   readonly redis: RedisTarget | null;
   /** PEM texts, read from the files. */
@@ -44,27 +50,29 @@ export type Loaded =
 /** A flag overrides its variable. An empty variable counts as not set. */
 export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptions): Loaded {
   const errors: ConfigError[] = [];
-  const report: ReportError = (source, problem) => void errors.push({ source, problem });
+  const given = new Map<string, string>();
+  const report: ReportError = (source, problem) => void errors.push({ source: given.get(source) ?? source, problem });
   const readFile: ReadFile = (path) => readFileSync(path, 'utf8');
   const flags = readFlags(argv, own, report);
 
   const read = (setting: Setting<unknown>): unknown => {
     const flag = setting.flag === null ? undefined : flags.settings.get(setting.flag);
+    if (flag !== undefined) given.set(setting.variable, `--${setting.flag}`);
     const raw = flag ?? env[setting.variable];
     if (raw === undefined || (flag === undefined && raw === '')) return setting.fallback;
     const parsed = setting.parse(raw);
     if ('value' in parsed) return parsed.value;
-    const source = flag === undefined ? setting.variable : `--${setting.flag}`;
-    report(source, `${parsed.problem}. Allowed: ${setting.range}.`);
+    report(setting.variable, `${parsed.problem}. Allowed: ${setting.range}.`);
     return setting.fallback;
   };
-  const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, read(setting)]);
-  const { redisUrl, tlsCertFile, tlsKeyFile, tlsKeyPassphrase, ...values } = Object.fromEntries(entries) as Values;
+  const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, read(setting)] as const);
+  const values = Object.fromEntries(entries) as Values;
+  const others = Object.fromEntries(entries.filter(([name]) => !isPart(name))) as Omit<Values, PartName>;
 
-  const tlsPaths = { certFile: tlsCertFile, keyFile: tlsKeyFile, passphrase: tlsKeyPassphrase };
+  const tlsPaths = { certFile: values.tlsCertFile, keyFile: values.tlsKeyFile, passphrase: values.tlsKeyPassphrase };
   const config: Config = Object.freeze({
-    ...values,
-    redis: redisUrl,
+    ...others,
+    redis: readRedis(values, readFile, report),
     roles: Object.freeze(ENGINE_ROLES.filter((role) => values.roles.includes(role))),
     dataDir: resolve(values.dataDir),
     authPublicKeys: readPublicKeys(values.authPublicKeys, readFile, report),

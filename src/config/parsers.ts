@@ -1,6 +1,5 @@
 /** Pure parsers of single settings. They return a value or a problem and never throw. */
 import { isIP } from 'node:net';
-import { parseRedisUrl, type RedisTarget } from '../domain/redis-target.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (raw: string) => Parsed<T>;
@@ -98,12 +97,6 @@ export function urlWithScheme(...schemes: string[]): Parser<string> {
         );
   };
 }
-
-/** No problem contains a password. */
-export const redisUrl: Parser<RedisTarget> = (raw) => {
-  const parsed = parseRedisUrl(raw);
-  return 'target' in parsed ? value(parsed.target) : parsed;
-};
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 

@@ -3,7 +3,6 @@
  * prints this table, `load.ts` reads by it, and a test compares src/config/README.md with it.
  */
 import { hostname } from 'node:os';
-import type { RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import {
   apiKeys,
@@ -13,12 +12,14 @@ import {
   network,
   oneOf,
   originsOrAny,
-  type Parser,
-  redisUrl,
   secretText,
   toggle,
   urlWithScheme,
 } from './parsers.ts';
+import { REDIS_SETTINGS } from './redis-settings.ts';
+import { emptyList, optional, path, type Setting, setting } from './setting.ts';
+
+export type { Setting } from './setting.ts';
 
 export const ENGINE_ROLES = ['gateway', 'control', 'jobs'] as const;
 export type EngineRole = (typeof ENGINE_ROLES)[number];
@@ -28,31 +29,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LOG_FORMATS = ['auto', 'json', 'pretty'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
-
-export interface Setting<T> {
-  readonly variable: string;
-  /** null: environment only, because every user of the machine can read the flags of a process. */
-  readonly flag: string | null;
-  readonly help: string;
-  /** The allowed values, for people; every error repeats it. */
-  readonly range: string;
-  readonly fallback: T;
-  /** The default as the help shows it. */
-  readonly fallbackText: string;
-  readonly parse: Parser<T>;
-}
-
-type Definition<T> = Pick<Setting<T>, 'help' | 'range' | 'fallback' | 'parse'> & {
-  /** Left out: the default itself. */
-  readonly fallbackText?: string;
-  /** Read from the environment only. */
-  readonly isSecret?: boolean;
-};
-
-function setting<T>(variable: string, { isSecret = false, ...definition }: Definition<T>): Setting<T> {
-  const flag = isSecret ? null : variable.toLowerCase().replaceAll('_', '-');
-  return Object.freeze({ variable, flag, fallbackText: String(definition.fallback), ...definition });
-}
 
 /** A number from 1 to `max`. */
 const bound = (variable: string, fallback: number, max: number, help: string): Setting<number> =>
@@ -70,20 +46,8 @@ const origins = (variable: string, fallback: readonly string[] | null, fallbackT
     parse: originsOrAny,
   });
 
-const path = matching(/\S/, 'a path');
-const optional = { fallback: null, fallbackText: 'none' } as const;
-const emptyList = { fallback: Object.freeze([]) as readonly string[], fallbackText: 'none' } as const;
-
 export const SETTINGS = Object.freeze({
-  redisUrl: setting<RedisTarget | null>('REDIS_URL', {
-    help:
-      'Redis 7.0 or newer that holds all state; its user must be allowed to load and call functions. ' +
-      'Without it the engine starts an embedded redis-server in DATA_DIR.',
-    range: 'redis://, rediss:// or unix:///path; several redis:// separated by commas are the nodes of a cluster',
-    fallback: null,
-    fallbackText: 'embedded',
-    parse: redisUrl,
-  }),
+  ...REDIS_SETTINGS,
   keyPrefix: setting('KEY_PREFIX', {
     help: 'Prefix of every Redis key of this installation.',
     range: '1 to 40 of letters, digits, ":", "_", "." and "-"',
