@@ -78,6 +78,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
       store = await connectStore({ redis, keyPrefix: config.keyPrefix, logger, onScript });
       parts.push({ name: 'store', stop: store.close });
+      metrics.observe({ version: options.version ?? VERSION, health: store });
       const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });
       return { ...addresses, redis: describeTarget(redis) };
     } catch (error) {

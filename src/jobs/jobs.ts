@@ -93,7 +93,10 @@ export function createJobs(deps: JobsDeps): Jobs {
       maxStalledCount: LIMITS.jobAttemptsMax,
     });
     worker.on('error', onError);
-    worker.on('completed', () => metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' }));
+    worker.on('completed', (job) => {
+      metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' });
+      metrics?.jobLastRun.setToCurrentTime({ job: job.name === SWEEP ? SWEEP : 'moment' });
+    });
     worker.on('failed', (job, err) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });
       logger.warn({ err, job: job?.name, id: job?.id, attempt: job?.attemptsMade }, 'a job failed');

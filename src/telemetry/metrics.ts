@@ -2,30 +2,43 @@
  * All metrics, in a separate Prometheus registry. Labels have few values (codes, lanes, scripts),
  * never a show, a user or a SKU: those would fill the memory of the Prometheus server.
  */
-import {
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  type MetricObjectWithValues,
-  type MetricType,
-  type MetricValueWithName,
-  Registry,
-} from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Health, REDIS_STATES } from '../domain/health.ts';
 import { VARIANTS, type Variant } from '../protocol/messages.ts';
+import { addCollected, type Distribution, PlainHistogram, type Sample, type Tally } from './metric-kinds.ts';
 
-/** A counter with one label for hot paths: `inc` of prom-client takes 2 us. */
-export interface Tally {
-  add(label: string): void;
+/** Units of the sales of live shows; `open` counts sales that take reservations. */
+export interface SaleTotals {
+  readonly shows: number;
+  readonly open: number;
+  readonly units: Readonly<Record<'available' | 'held' | 'sold', number>>;
 }
 
-/** A histogram without labels for hot paths: `observe` of prom-client allocates. */
-export interface Distribution {
-  observe(value: number): void;
+export interface WorkerState {
+  readonly worker: number;
+  /** Its samples are part of this scrape. */
+  readonly isScraped: boolean;
+  readonly restarts: number;
+  readonly missedScrapes: number;
+}
+
+/** What is read at each scrape. The metrics of an absent source have no samples. */
+export interface MetricSources {
+  readonly version?: string;
+  readonly health?: Health;
+  readonly isReady?: () => boolean;
+  readonly redisReconnects?: () => number;
+  readonly embeddedRestarts?: () => number;
+  /** Null until Redis has reported it; a maximum of 0 is no limit. */
+  readonly redisMemory?: () => { readonly usedBytes: number; readonly maxBytes: number } | null;
+  readonly saleTotals?: () => SaleTotals | null;
+  readonly workers?: () => readonly WorkerState[];
 }
 
 export interface Metrics {
   readonly registry: Registry;
+  /** Adds sources, and replaces those of the same name. */
+  observe(sources: MetricSources): void;
   readonly connections: Gauge;
   readonly rooms: Gauge;
   readonly joins: Tally;
@@ -48,12 +61,14 @@ export interface Metrics {
   readonly localRefusals: Tally;
   readonly reserveBatchSize: Distribution;
   readonly decisionSeconds: Distribution;
+  readonly holds: Tally;
+  readonly units: Tally;
+  readonly revenue: Tally;
   readonly scriptSeconds: Histogram<'script'>;
   readonly flushSeconds: Histogram<'lane'>;
-  readonly redisUp: Gauge;
-  readonly clockErrorSeconds: Gauge;
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
   readonly jobs: Counter<'queue' | 'outcome'>;
+  readonly jobLastRun: Gauge<'job'>;
 }
 
 export interface MetricsOptions {
@@ -63,8 +78,6 @@ export interface MetricsOptions {
 }
 
 const SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-/** The enum of prom-client exists in its types only. */
-const HISTOGRAM = 'histogram' as unknown as MetricType;
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128];
 
 export function createMetrics(options: MetricsOptions = {}): Metrics {
@@ -74,38 +87,28 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registers = [registry];
   const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []): Counter<L> =>
     new Counter<L>({ name: `stampede_${name}`, help, labelNames, registers });
-  const collected = (name: string, help: string, label: string, read: () => Iterable<[string, number]>): unknown =>
-    new Counter({
-      name: `stampede_${name}`,
-      help,
-      labelNames: [label],
-      registers,
-      collect() {
-        this.reset();
-        for (const [value, count] of read()) this.inc({ [label]: value }, count);
-      },
-    });
   const tally = (name: string, help: string, label: string): Tally => {
     const counts = new Map<string, number>();
-    collected(name, help, label, () => counts);
-    return { add: (value) => void counts.set(value, (counts.get(value) ?? 0) + 1) };
+    const read = (): Sample[] => Array.from(counts, ([value, count]) => [{ [label]: value }, count]);
+    addCollected(registry, 'counter', { name: `stampede_${name}`, help, labelNames: [label] }, read);
+    return { add: (value, count = 1) => void counts.set(value, (counts.get(value) ?? 0) + count) };
   };
-  const distribution = (name: string, help: string, bounds: readonly number[]): Distribution => {
-    const metric = new PlainHistogram(`stampede_${name}`, help, bounds);
-    registry.registerMetric(metric as unknown as Histogram);
-    return metric;
-  };
-  const gauge = (name: string, help: string): Gauge => new Gauge({ name: `stampede_${name}`, help, registers });
+  const distribution = (name: string, help: string, bounds: readonly number[]): Distribution =>
+    new PlainHistogram(registry, `stampede_${name}`, help, bounds);
+  const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []): Gauge<L> =>
+    new Gauge<L>({ name: `stampede_${name}`, help, labelNames, registers });
   const seconds = <L extends string>(name: string, help: string, labelNames: L[]): Histogram<L> =>
     new Histogram<L>({ name: `stampede_${name}`, help, buckets: SECONDS_BUCKETS, labelNames, registers });
 
   const encodes = Object.fromEntries(VARIANTS.map((variant) => [variant, 0])) as Record<Variant, number>;
-  collected('encodes_total', 'Broadcasts and welcomes encoded, by wire variant', 'variant', () =>
-    Object.entries(encodes),
+  const named = { name: 'stampede_encodes_total', help: 'Broadcasts and welcomes encoded, by wire variant' };
+  addCollected(registry, 'counter', { ...named, labelNames: ['variant'] }, () =>
+    Object.entries(encodes).map(([variant, count]) => [{ variant }, count]),
   );
 
   return Object.freeze({
     registry,
+    observe: observedMetrics(registry),
     encodes,
     connections: gauge('connections', 'Open WebSocket connections of this node'),
     rooms: gauge('rooms', 'Shows in memory on this node'),
@@ -123,7 +126,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     chatLeftOut: counter('chat_left_out_total', 'Accepted chat messages dropped by the display cap of their show'),
     chatRefused: tally('chat_refused_total', 'Chat messages refused, by error code', 'code'),
     hearts: counter('hearts_total', 'Hearts received by this node'),
-    decisions: tally('decisions_total', 'Redis results of reserve and release, by outcome', 'outcome'),
+    decisions: tally('decisions_total', 'Redis results of reserve and release, by outcome or error code', 'outcome'),
     localRefusals: tally('local_refusals_total', 'Reserve requests refused from memory, by error code', 'code'),
     reserveBatchSize: distribution('reserve_batch_size', 'Reserve requests per script call', BATCH_BUCKETS),
     decisionSeconds: distribution(
@@ -131,55 +134,139 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       'Time from a reserve or release request to its reply, for results of Redis',
       SECONDS_BUCKETS,
     ),
+    holds: tally('holds_total', 'Holds by outcome: made, offered, confirmed (orders), released, expired', 'outcome'),
+    units: tally('units_total', 'Units of holds by outcome; confirmed are the units sold', 'outcome'),
+    revenue: tally('revenue_minor_units_total', 'Amount of confirmed orders in minor units, by currency', 'currency'),
     scriptSeconds: seconds('script_seconds', 'Time from sending a script to Redis until its reply', ['script']),
     flushSeconds: seconds('flush_seconds', 'Time from the flush of a lane until it is written', ['lane']),
-    redisUp: gauge('redis_up', '1 while Redis replies, else 0'),
-    clockErrorSeconds: gauge('clock_error_seconds', 'Maximum error of the Redis clock: half the best round trip'),
     httpRequestSeconds: seconds('http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),
     jobs: counter('jobs_total', 'Finished background jobs, by queue and outcome', ['queue', 'outcome']),
+    jobLastRun: gauge('job_last_run_timestamp_seconds', 'Unix time at which this process last completed a job', [
+      'job',
+    ]),
   });
 }
 
-/** The part of a prom-client metric that its registry uses, over an array of counters. */
-class PlainHistogram implements Distribution {
-  readonly name: string;
-  private readonly help: string;
-  private readonly bounds: readonly number[];
-  /** Not cumulative. The last one counts values above every bound. */
-  private readonly counts: Float64Array;
-  private sum = 0;
+/** Adds the metrics that are read at a scrape. Returns the function that adds their sources. */
+function observedMetrics(registry: Registry): Metrics['observe'] {
+  let sources: MetricSources = {};
+  type Read = (from: MetricSources) => Iterable<Sample>;
+  const add = (kind: 'counter' | 'gauge', name: string, help: string, labelNames: string[], read: Read): void =>
+    addCollected(registry, kind, { name: `stampede_${name}`, help, labelNames }, () => read(sources));
+  const one = (value: number | boolean | null | undefined): Sample[] =>
+    value === null || value === undefined ? [] : [[{}, Number(value)]];
+  const health =
+    (read: (of: Health) => Iterable<Sample>): Read =>
+    (from) =>
+      from.health ? read(from.health) : [];
 
-  constructor(name: string, help: string, bounds: readonly number[]) {
-    this.name = name;
-    this.help = help;
-    this.bounds = bounds;
-    this.counts = new Float64Array(bounds.length + 1);
-  }
-
-  observe(value: number): void {
-    const { bounds, counts } = this;
-    let bucket = 0;
-    while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket += 1;
-    counts[bucket] = (counts[bucket] as number) + 1;
-    this.sum += value;
-  }
-
-  async get(): Promise<Omit<MetricObjectWithValues<MetricValueWithName<string>>, 'collect'>> {
-    const values: Array<MetricValueWithName<string>> = [];
-    let below = 0;
-    for (const [i, count] of this.counts.entries()) {
-      below += count;
-      values.push({ metricName: `${this.name}_bucket`, labels: { le: this.bounds[i] ?? '+Inf' }, value: below });
-    }
-    values.push(
-      { metricName: `${this.name}_sum`, labels: {}, value: this.sum },
-      { metricName: `${this.name}_count`, labels: {}, value: below },
-    );
-    return { name: this.name, help: this.help, type: HISTOGRAM, aggregator: 'sum', values };
-  }
-
-  reset(): void {
-    this.counts.fill(0);
-    this.sum = 0;
-  }
+  add('gauge', 'build_info', 'Release of this process; always 1', ['version'], ({ version }) =>
+    version === undefined ? [] : [[{ version }, 1]],
+  );
+  add('gauge', 'ready', '1 while /readyz returns 200, else 0', [], ({ isReady }) => one(isReady?.()));
+  add(
+    'gauge',
+    'redis_up',
+    '1 while Redis can be used, else 0',
+    [],
+    health((of) => one(of.trouble() === null)),
+  );
+  add(
+    'gauge',
+    'redis_state',
+    '1 for the present state of Redis, 0 for the others: ok, or why it cannot be used',
+    ['state'],
+    health((of) => {
+      const present = of.trouble()?.state ?? 'ok';
+      return ['ok', ...REDIS_STATES].map((state) => [{ state }, Number(state === present)]);
+    }),
+  );
+  add(
+    'gauge',
+    'redis_info',
+    'What Redis allows and how it is used; always 1',
+    ['server', 'cluster', 'identity', 'scripts', 'publish', 'durability', 'eviction'],
+    health((of) => {
+      const found = of.redisCapabilities();
+      if (found === null) return [];
+      const { server, isCluster, identity, scripts, publish, durability, evictionPolicy } = found;
+      const eviction = evictionPolicy ?? 'unknown';
+      return [[{ server, cluster: String(isCluster), identity, scripts, publish, durability, eviction }, 1]];
+    }),
+  );
+  add('counter', 'redis_reconnects_total', 'Connections to Redis after the first one', [], ({ redisReconnects }) =>
+    one(redisReconnects?.()),
+  );
+  add('counter', 'embedded_redis_restarts_total', 'Restarts of the embedded Redis after it ended', [], (from) =>
+    one(from.embeddedRestarts?.()),
+  );
+  add('gauge', 'redis_memory_used_bytes', 'Memory that Redis uses', [], ({ redisMemory }) =>
+    one(redisMemory?.()?.usedBytes),
+  );
+  add('gauge', 'redis_memory_max_bytes', 'Memory that Redis may use (maxmemory); 0 = no limit', [], ({ redisMemory }) =>
+    one(redisMemory?.()?.maxBytes),
+  );
+  add(
+    'gauge',
+    'clock_error_seconds',
+    'Largest error of the Redis clock in this process',
+    [],
+    health((of) => one(of.nowErrorMs() / 1000)),
+  );
+  const totals =
+    (read: (of: SaleTotals) => Iterable<Sample>): Read =>
+    (from) => {
+      const of = from.saleTotals?.() ?? null;
+      return of === null ? [] : read(of);
+    };
+  const TOTALS = 'Each process with the role jobs reports all: use max';
+  add(
+    'gauge',
+    'live_shows',
+    `Shows with a sale that is not over. ${TOTALS}`,
+    [],
+    totals(({ shows }) => one(shows)),
+  );
+  add(
+    'gauge',
+    'open_sales',
+    `Sales that take reservations. ${TOTALS}`,
+    [],
+    totals(({ open }) => one(open)),
+  );
+  add(
+    'gauge',
+    'sale_units',
+    `Units in sales of live shows: available, held, sold. ${TOTALS}`,
+    ['state'],
+    totals(({ units }) => Object.entries(units).map(([state, count]) => [{ state }, count])),
+  );
+  const workers =
+    (read: (of: WorkerState) => number): Read =>
+    (from) =>
+      (from.workers?.() ?? []).map((of) => [{ worker: String(of.worker) }, read(of)]);
+  add(
+    'gauge',
+    'worker_up',
+    '1 if the gateway worker replied to this scrape, else 0',
+    ['worker'],
+    workers(({ isScraped }) => Number(isScraped)),
+  );
+  add(
+    'counter',
+    'worker_restarts_total',
+    'Restarts of a gateway worker that ended unexpectedly',
+    ['worker'],
+    workers(({ restarts }) => restarts),
+  );
+  add(
+    'counter',
+    'worker_scrapes_missed_total',
+    'Scrapes without the samples of a gateway worker',
+    ['worker'],
+    workers(({ missedScrapes }) => missedScrapes),
+  );
+  return (more) => {
+    sources = { ...sources, ...more };
+  };
 }

@@ -56,12 +56,14 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
   const keyPrefix = beside?.keyPrefix ?? `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ redis: redis.target, keyPrefix, logger });
   const tokens = createTokens({ secret: 'a-secret-of-at-least-thirty-two-bytes', nowMs: () => store.now() });
+  const metrics = createMetrics({ processMetrics: false });
+  metrics.observe({ health: store });
   const app = await createControl({
     store,
     tokens,
     apiKeys: createApiKeys({ studio: API_KEY, 'back-office': OTHER_API_KEY }),
     logger,
-    metrics: createMetrics({ processMetrics: false }),
+    metrics,
     ...deps,
     options: { ...OPTIONS, ...options },
   });

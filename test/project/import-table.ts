@@ -4,7 +4,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'limits.ts': ['protocol'],
   domain: ['protocol', 'limits.ts'],
   auth: ['protocol', 'limits.ts'],
-  telemetry: ['protocol', 'limits.ts'],
+  telemetry: ['protocol', 'limits.ts', 'domain'],
   config: ['protocol', 'limits.ts', 'domain'],
   fanout: ['protocol', 'limits.ts', 'domain'],
   selling: ['protocol', 'limits.ts', 'domain'],

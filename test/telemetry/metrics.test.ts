@@ -1,16 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Histogram, Registry } from 'prom-client';
 import t from 'tap';
+import { type Health, REDIS_STATES, type RedisTrouble } from '../../src/domain/health.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { ROOT } from '../support/root.ts';
 
 t.test('each registry is separate, and every metric has a valid name and a help text', async (t) => {
   const metrics = createMetrics({ node: 'n1', processMetrics: false });
   const other = createMetrics({ processMetrics: false });
   for (let i = 0; i < 3; i++) metrics.decisions.add('sold_out');
-  metrics.redisUp.set(1);
+  metrics.observe({ isReady: () => true });
   metrics.reserveBatchSize.observe(40);
   const text = await metrics.registry.metrics();
   t.match(text, 'stampede_decisions_total{outcome="sold_out",node="n1"} 3');
-  t.match(text, 'stampede_redis_up{node="n1"} 1');
+  t.match(text, 'stampede_ready{node="n1"} 1');
+  t.notMatch(text, /^stampede_redis_up\{/m, 'an unknown value has no sample');
   t.match(text, 'stampede_reserve_batch_size_bucket{le="64",node="n1"} 1');
   t.notMatch(await other.registry.metrics(), 'sold_out');
   for (const metric of await metrics.registry.getMetricsAsJSON()) {
@@ -38,6 +43,30 @@ t.test('the histogram for hot paths has the output of prom-client', async (t) =>
   t.match(await metrics.registry.metrics(), '# TYPE stampede_decision_seconds histogram');
 });
 
-t.test('process metrics are included by default', async (t) => {
-  t.match(await createMetrics().registry.metrics(), 'process_cpu_user_seconds_total');
+t.test('src/telemetry/README.md lists every metric with its type, labels and meaning', (t) => {
+  const page = readFileSync(join(ROOT, 'src/telemetry/README.md'), 'utf8');
+  const listed = page.split('\n').filter((line) => line.startsWith('| `'));
+  const metrics = createMetrics().registry.getMetricsAsArray() as Array<{ name: string; type: unknown; help: string }>;
+  const labelsOf = (metric: object): string => [...(metric as { labelNames: string[] }).labelNames].join(', ');
+  const rows = metrics.map((each) => `| \`${each.name}\` | ${each.type} | ${labelsOf(each)} | ${each.help} |`);
+  t.same(listed.sort(), rows.sort());
+  t.match(rows.join(), 'process_cpu_user_seconds_total', 'process metrics are included by default');
+  t.end();
+});
+
+t.test('each state of Redis has a sample, and exactly the present one is 1', async (t) => {
+  const metrics = createMetrics({ processMetrics: false });
+  let trouble: RedisTrouble | null = null;
+  const health = { trouble: () => trouble, redisCapabilities: () => null, nowErrorMs: () => 2 } as unknown as Health;
+  metrics.observe({ health });
+  const present = async (): Promise<string[]> => {
+    const lines = (await metrics.registry.getSingleMetricAsString('stampede_redis_state')).split('\n').slice(2);
+    t.equal(lines.length, REDIS_STATES.length + 1);
+    return lines.filter((line) => !line.endsWith(' 0'));
+  };
+  t.same(await present(), ['stampede_redis_state{state="ok"} 1']);
+  for (const state of REDIS_STATES) {
+    trouble = { state, reason: '', remedy: '' };
+    t.same(await present(), [`stampede_redis_state{state="${state}"} 1`]);
+  }
 });

@@ -60,8 +60,6 @@ export const health: Resource = {
         schema: { tags: ['health'], summary: 'Prometheus metrics', security: [], produces: ['text/plain'] },
       },
       async (_request, reply) => {
-        metrics.redisUp.set(store.trouble() === null ? 1 : 0);
-        metrics.clockErrorSeconds.set(store.nowErrorMs() / 1000);
         return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
       },
     );
