@@ -7,7 +7,7 @@
  *
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
- * it fails.
+ * it fails. Files of the store run a second time, with scripts by EVALSHA and classic publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -27,6 +27,9 @@ const FAST = [
   /^test\/redis\/lua\//,
   /^test\/cli\/readme\./,
 ];
+/** What runs in these modes too if it uses StoreFixture: its scripts and its relay. */
+const STORE = /^test\/(?:redis|model)\/|^test\/faults\/store-/;
+const OTHER_MODES = 'eval,classic';
 /** Folders with the longest files, which start first. */
 const LONG = /^test\/(?:browser|cli|demo|faults|bench)\//;
 
@@ -126,10 +129,10 @@ function describe({ name, details }) {
 }
 
 /** Runs one test file. */
-async function attempt(file) {
+async function attempt(file, modes) {
   const compiled = join('dist', file.replace(/\.ts$/, '.js'));
   const { code, stdout, stderr } = await run(['--enable-source-maps', compiled], {
-    env: { ...process.env, TAP_TIMEOUT: String(FILE_SECONDS_MAX) },
+    env: { ...process.env, TAP_TIMEOUT: String(FILE_SECONDS_MAX), ...(modes && { STAMPEDE_MODES: modes }) },
     secondsMax: FILE_SECONDS_MAX + 20,
   });
   const { passed, failures, skipped, results } = readTap(stdout);
@@ -145,13 +148,14 @@ async function attempt(file) {
   return { passed, failed, failures, skipped, stderr };
 }
 
-async function runFile({ file, slow }) {
+async function runFile({ file, slow, modes }) {
   const since = performance.now();
-  let outcome = await attempt(file);
+  const name = modes ? `${file} [${modes}]` : file;
+  let outcome = await attempt(file, modes);
   const report = [];
   if (outcome.failed > 0 && slow !== null) {
-    report.push(`retried - ${file} (${slow})`, ...outcome.failures.flatMap(describe));
-    outcome = await attempt(file);
+    report.push(`retried - ${name} (${slow})`, ...outcome.failures.flatMap(describe));
+    outcome = await attempt(file, modes);
   }
   const { passed, failed, failures, skipped, stderr } = outcome;
   totals.passed += passed;
@@ -159,7 +163,7 @@ async function runFile({ file, slow }) {
   totals.skipped += skipped.length;
   report.push(...failures.flatMap(describe), ...skipped.map((name) => `  skipped: ${name}`));
   if (failed > 0 && stderr.trim() !== '') report.push(indented(stderr.slice(-4_000).trimEnd()));
-  report.push(`${failed === 0 ? 'ok' : 'not ok'} - ${file} (${passed + failed} tests, ${seconds(since)})`);
+  report.push(`${failed === 0 ? 'ok' : 'not ok'} - ${name} (${passed + failed} tests, ${seconds(since)})`);
   console.log(report.join('\n'));
 }
 
@@ -168,10 +172,17 @@ function testFiles(names, isFast) {
     .map((name) => join('test', name))
     .filter((name) => name.endsWith('.test.ts'))
     .sort((a, b) => Number(LONG.test(b)) - Number(LONG.test(a)) || a.localeCompare(b));
-  const files = names.length > 0 ? names.map((name) => relative(root, resolve(name))) : all;
-  return files
-    .map((file) => ({ file, slow: readFileSync(join(root, file), 'utf8').match(/^\/\/ slow: (.+)$/m)?.[1] ?? null }))
-    .filter(({ file, slow }) => !isFast || (slow === null && FAST.some((rule) => rule.test(file))));
+  const files = (names.length > 0 ? names.map((name) => relative(root, resolve(name))) : all).map((file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    return {
+      file,
+      slow: text.match(/^\/\/ slow: (.+)$/m)?.[1] ?? null,
+      isFixture: text.includes('StoreFixture.open('),
+    };
+  });
+  if (isFast) return files.filter(({ file, slow }) => slow === null && FAST.some((rule) => rule.test(file)));
+  const again = files.filter(({ file, isFixture }) => isFixture && STORE.test(file));
+  return [...files, ...again.map((entry) => ({ ...entry, modes: OTHER_MODES }))];
 }
 
 const since = performance.now();

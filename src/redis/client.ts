@@ -58,6 +58,8 @@ const OF_ROLE = {
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: true,
     maxRetriesPerRequest: null,
+    // subscriber.ts subscribes again: here a refusal would be an unhandled rejection.
+    autoResubscribe: false,
     socketTimeout: SILENCE_MS,
   },
   jobs: { ...COMMON, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SILENCE_MS },

@@ -13,7 +13,7 @@ import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
 import { createClient, type RedisClient } from './client.ts';
 import { RedisClock } from './clock.ts';
-import { loadScripts } from './scripts.ts';
+import { FIRST_CHOICE, loadScripts, type ScriptModes } from './scripts.ts';
 import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -69,14 +69,16 @@ export class RedisConnection {
   #isStale = false;
   #isVerifying = false;
   #capabilities: RedisCapabilities | null = null;
+  readonly #modes: ScriptModes;
   #isClosing = false;
   #pingTimer: NodeJS.Timeout | undefined;
 
-  constructor(target: RedisTarget, logger: Logger | undefined) {
+  constructor(target: RedisTarget, logger: Logger | undefined, modes: ScriptModes = FIRST_CHOICE) {
     this.#logger = logger;
+    this.#modes = modes;
     const isCluster = target.servers.length > 1 && target.sentinel === null;
     this.client = createClient(target, { role: 'commands', isCluster });
-    this.subscriber = new Subscriber(createClient(target, { role: 'subscriber', isCluster }), 'sharded');
+    this.subscriber = new Subscriber(createClient(target, { role: 'subscriber', isCluster }), modes.publish);
     this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
     this.#watch();
   }
@@ -120,6 +122,9 @@ export class RedisConnection {
   capabilities(): RedisCapabilities | null {
     return this.#capabilities;
   }
+
+  /** How scripts run and publish on this connection. */
+  readonly modes = (): ScriptModes => this.#modes;
 
   runId(): string | null {
     return this.#runIds.get('') ?? null;
@@ -220,8 +225,7 @@ export class RedisConnection {
       server: `Redis ${info.redis_version}`,
       isCluster: this.client instanceof Cluster,
       identity: 'info',
-      scripts: 'functions',
-      publish: 'sharded',
+      ...this.#modes,
       durability: info.aof_enabled === '1' ? await this.#appendMode() : 'memory',
       evictionPolicy: info.maxmemory_policy ?? null,
     } as const);
@@ -239,7 +243,7 @@ export class RedisConnection {
    */
   async #missingPermission(): Promise<RedisTrouble | null> {
     try {
-      await loadScripts(this.client);
+      await loadScripts(this.client, this.#modes);
       return null;
     } catch (error) {
       const trouble = troubleOf(error);

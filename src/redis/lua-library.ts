@@ -1,9 +1,9 @@
 /**
- * Assembles the Lua files into one library of Redis Functions. Each file runs in its separate scope
- * and names the parts it uses: `-- @include show books`. A part returns one table, which other
- * files see under the part's name (`lib/chat_sample.lua` is `ChatSample`); a script returns
- * `function(args, argv)`. Functions are built at the first call, because `redis.call` does not
- * exist while Redis loads a library.
+ * Assembles the Lua files into one library of Redis Functions, or each script into a source for
+ * EVALSHA. Each file runs in its separate scope and names the parts it uses: `-- @include show
+ * books`. A part returns one table, which other files see under the part's name
+ * (`lib/chat_sample.lua` is `ChatSample`); a script returns `function(args, argv)`. Functions are
+ * built at the first call, because `redis.call` does not exist while Redis loads a library.
  */
 
 export interface LuaFiles {
@@ -55,8 +55,8 @@ function inOrder(wanted: readonly string[], includes: ReadonlyMap<string, readon
   return [...done];
 }
 
-function limitsTable({ parts, scripts }: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
-  const text = codeOf([...Object.values(parts), ...Object.values(scripts)].join('\n'));
+function limitsTable(texts: readonly string[], limits: Readonly<Record<string, unknown>>): string {
+  const text = codeOf(texts.join('\n'));
   if (/\bLimits\b(?!\.\w)/.test(text)) throw new Error('the name of a limit is computed: write Limits.<name>');
   const names = [...new Set([...text.matchAll(/\bLimits\.(\w+)/g)].map(([, name]) => name as string))].sort();
   const fields = names.map((name) => {
@@ -78,48 +78,85 @@ scripts = scripts or build()
 return scripts.${script}(keys, argv)
 end })`;
 
-/** Returns a script as a function of keys and arguments, which first starts its parts. */
-function scriptFunction(script: string, text: string, parts: readonly string[]): string {
-  const start = parts.map((part) => `${tableOf(part)}.each_call()\n`).join('');
-  const isOpened = !headerOf(text, 'options').includes('no-show');
-  const open = isOpened ? 'local error_reply = Show.open()\nif error_reply then return error_reply end\n' : '';
-  return `${script} = (function()
-local run = ${chunk(text)}
-return function(keys, argv)
-Show.each_call(keys, argv)
-${start}${open}return run(cmsgpack.unpack(argv[2]), argv)
-end
-end)(),`;
+/** A script with the parts that it needs, each behind those it includes. */
+interface Plan {
+  readonly script: string;
+  readonly text: string;
+  readonly needed: readonly string[];
 }
 
-/** Returns the library's source with `<name>` in place of its name. */
-export function assembleLibrary(files: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
-  const { parts, scripts } = files;
+function planScripts({ parts, scripts }: LuaFiles): { plans: Plan[]; used: string[] } {
   const known = new Set([...Object.keys(parts), LIMITS_PART]);
   const includes = new Map(
     Object.entries(parts).map(([part, text]) => [part, includesOf(`lib/${part}.lua`, text, known)]),
   );
-  const needs = Object.entries(scripts).map(([script, text]) => {
-    const needed = inOrder(['show', ...includesOf(`${script}.lua`, text, known)], includes);
-    const started = needed.filter((part) => part !== 'show' && codeOf(parts[part] ?? '').includes('.each_call('));
-    return { script, text, needed, started };
+  const plans = Object.entries(scripts).map(([script, text]) => {
+    return { script, text, needed: inOrder(['show', ...includesOf(`${script}.lua`, text, known)], includes) };
   });
   const used = inOrder(
-    needs.flatMap(({ needed }) => needed),
+    plans.flatMap(({ needed }) => needed),
     includes,
   );
   for (const part of Object.keys(parts)) if (!used.includes(part)) throw new Error(`no file includes lib/${part}.lua`);
+  return { plans, used };
+}
+
+const builtParts = (names: readonly string[], { parts }: LuaFiles): string[] =>
+  names.map((part) => `local ${tableOf(part)} = ${chunk(parts[part] ?? '')}`);
+
+/** Returns the lines that start a call and then run it. */
+function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
+  const started = needed.filter((part) => part !== 'show' && codeOf(parts[part] ?? '').includes('.each_call('));
+  const isOpened = !headerOf(text, 'options').includes('no-show');
+  return [
+    'Show.each_call(keys, argv)',
+    ...started.map((part) => `${tableOf(part)}.each_call()`),
+    ...(isOpened ? ['local error_reply = Show.open()', 'if error_reply then return error_reply end'] : []),
+    'return run(cmsgpack.unpack(argv[2]), argv)',
+  ];
+}
+
+/** Returns the library's source with `<name>` in place of its name. */
+export function assembleLibrary(files: LuaFiles, limits: Readonly<Record<string, unknown>>): string {
+  const { plans, used } = planScripts(files);
   return [
     'local scripts',
     'local function build()',
-    limitsTable(files, limits),
-    ...used.map((part) => `local ${tableOf(part)} = ${chunk(parts[part] ?? '')}`),
+    limitsTable([...Object.values(files.parts), ...Object.values(files.scripts)], limits),
+    ...builtParts(used, files),
     'return {',
-    ...needs.map(({ script, text, started }) => scriptFunction(script, text, started)),
+    ...plans.flatMap((plan) => [
+      `${plan.script} = (function()`,
+      `local run = ${chunk(plan.text)}`,
+      'return function(keys, argv)',
+      ...runLines(plan, files),
+      'end',
+      'end)(),',
+    ]),
     '}',
     'end',
-    ...needs.map(({ script, text }) => registration(script, text)),
+    ...plans.map(({ script, text }) => registration(script, text)),
   ].join('\n');
+}
+
+/**
+ * Returns the source of each script for EVALSHA: the same files, without parts that it does not
+ * need, because each call builds them again. It has no `#!lua` line, which not every server knows:
+ * without one Redis refuses the first write that it cannot accept, so no call is refused in part.
+ */
+export function assembleScripts(files: LuaFiles, limits: Readonly<Record<string, unknown>>): Record<string, string> {
+  const sources = planScripts(files).plans.map((plan) => {
+    const texts = [...plan.needed.map((part) => files.parts[part] ?? ''), plan.text];
+    const lines = [
+      'local keys, argv = KEYS, ARGV',
+      limitsTable(texts, limits),
+      ...builtParts(plan.needed, files),
+      `local run = ${chunk(plan.text)}`,
+      ...runLines(plan, files),
+    ];
+    return [plan.script, codeOf(lines.join('\n')).replace(/^\s*\n/gm, '')] as const;
+  });
+  return Object.fromEntries(sources);
 }
 
 export const withName = (body: string, name: string): string =>

@@ -48,7 +48,7 @@ export class ScriptRunner {
     this.connection = options.connection;
     this.client = options.connection.client;
     this.keys = options.keys;
-    this.#scripts = registerScripts(this.client);
+    this.#scripts = registerScripts(this.client, this.connection.modes);
   }
 
   keysOf(showId: string): ShowKeys['of'] {

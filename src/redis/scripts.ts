@@ -1,15 +1,17 @@
 /**
- * The Lua scripts as one library of Redis Functions, loaded on servers that do not have it. With
- * EVALSHA each call would build all functions again (10 us of the 72 of a single decision).
+ * The Lua scripts on a server: as one library of Redis Functions, or as scripts for EVALSHA where
+ * functions are not allowed. Either is loaded on servers that do not have it ("Scripts and relay
+ * have two modes" in src/README.md).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cluster, type Redis } from 'ioredis';
+import type { RedisCapabilities } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './client.ts';
-import { assembleLibrary, type LuaFiles, withName } from './lua-library.ts';
+import { assembleLibrary, assembleScripts, type LuaFiles, withName } from './lua-library.ts';
 
 export const SCRIPT_NAMES = [
   'reserve',
@@ -34,17 +36,23 @@ export const SCRIPT_NAMES = [
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
+/** How scripts run, and how they publish to the relay. */
+export type ScriptModes = Pick<RedisCapabilities, 'scripts' | 'publish'>;
+export const FIRST_CHOICE: ScriptModes = Object.freeze({ scripts: 'functions', publish: 'sharded' });
+
 const LIBRARY_PREFIX = 'stampede_';
 /** Libraries of other releases that may stay on a server; one has some 70 KB. */
 const RELEASES_KEPT_MAX = 8;
 const FOLDER = fileURLToPath(new URL('./lua/', import.meta.url));
 
-let library: ReturnType<typeof readLibrary> | null = null;
-
-/** The library is named after its content, so that two releases may share a server. */
-export function scriptLibrary(): ReturnType<typeof readLibrary> {
-  library ??= readLibrary();
-  return library;
+/** Returns `make`, which runs once for each mode. */
+function once<T>(make: (publish: ScriptModes['publish']) => T): (publish?: ScriptModes['publish']) => T {
+  const made = new Map<string, T>();
+  return (publish = 'sharded') => {
+    const known = made.get(publish) ?? make(publish);
+    made.set(publish, known);
+    return known;
+  };
 }
 
 function readFolder(folder: string): Record<string, string> {
@@ -53,19 +61,31 @@ function readFolder(folder: string): Record<string, string> {
 }
 
 /** Every file in `lua/` must be listed and every listed script must have a file. */
-export function readLuaFiles(): LuaFiles {
+export const readLuaFiles = once((publish): LuaFiles => {
   const scripts = readFolder(FOLDER);
   const [found, listed] = [Object.keys(scripts), [...SCRIPT_NAMES].sort()];
   if (found.join() !== listed.join()) throw new Error(`lua/ has [${found}], scripts.ts lists [${listed}]`);
-  return { scripts, parts: readFolder(join(FOLDER, 'lib')) };
-}
+  const { show = '', ...parts } = readFolder(join(FOLDER, 'lib'));
+  const published = publish === 'sharded' ? show : show.replaceAll("'SPUBLISH'", "'PUBLISH'");
+  return { scripts, parts: { ...parts, show: published } };
+});
 
-function readLibrary() {
-  const body = assembleLibrary(readLuaFiles(), LIMITS);
+/** The library is named after its content, so that two releases may share a server. */
+export const scriptLibrary = once((publish) => {
+  const body = assembleLibrary(readLuaFiles(publish), LIMITS);
   const name = `${LIBRARY_PREFIX}${createHash('sha256').update(body).digest('hex').slice(0, 12)}`;
   const functions = Object.fromEntries(SCRIPT_NAMES.map((script) => [script, `${name}_${script}`]));
   return { name, source: withName(body, name), functions: functions as Record<ScriptName, string> };
-}
+});
+
+/** The sources for EVALSHA, each with its hash. */
+export const evalScripts = once((publish) => {
+  const sources = Object.entries(assembleScripts(readLuaFiles(publish), LIMITS));
+  const hashed = sources.map(([name, source]) => {
+    return [name, { source, sha: createHash('sha1').update(source).digest('hex') }] as const;
+  });
+  return Object.fromEntries(hashed) as Record<ScriptName, { source: string; sha: string }>;
+});
 
 export type ScriptReply = Array<Buffer | number | ScriptReply>;
 
@@ -74,33 +94,62 @@ export interface Scripts {
   run(name: ScriptName, keys: readonly string[], ...values: Array<string | Buffer>): Promise<ScriptReply>;
 }
 
-export function registerScripts(client: RedisClient): Scripts {
-  const { functions } = scriptLibrary();
+/** `modes` are read at each call: they may differ after a reconnect. */
+export function registerScripts(client: RedisClient, modes: () => ScriptModes): Scripts {
+  let loading: Promise<void> | null = null;
+  /** All calls that found nothing wait for the same load. */
+  function load(now: ScriptModes): Promise<void> {
+    loading ??= loadScripts(client, now).finally(() => {
+      loading = null;
+    });
+    return loading;
+  }
+
   return {
     async run(name, keys, ...values) {
-      const call = (): Promise<ScriptReply> =>
-        client.callBuffer('fcall', functions[name], keys.length, ...keys, ...values) as Promise<ScriptReply>;
+      const now = modes();
+      const isEval = now.scripts === 'eval';
+      const call = (command: string, script: string): Promise<ScriptReply> =>
+        client.callBuffer(command, script, keys.length, ...keys, ...values) as Promise<ScriptReply>;
+      const found = (): Promise<ScriptReply> =>
+        isEval
+          ? call('evalsha', evalScripts(now.publish)[name].sha)
+          : call('fcall', scriptLibrary(now.publish).functions[name]);
       try {
-        return await call();
+        return await found();
       } catch (error) {
         if (!isMissing(error)) throw error;
-        await loadScripts(client);
-        return call();
+      }
+      await load(now);
+      try {
+        return await found();
+      } catch (error) {
+        // This user may not run SCRIPT LOAD, or the slot of the show has just moved.
+        if (!isEval || !isMissing(error)) throw error;
+        return call('eval', evalScripts(now.publish)[name].source);
       }
     },
   };
 }
 
 /** The server was emptied, or has just joined a cluster. Nothing has run. */
-const isMissing = (error: unknown): boolean => error instanceof Error && error.message.includes('Function not found');
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && /^NOSCRIPT|Function not found/.test(error.message);
 
-/** Loads the library where it is missing; in a cluster on every master, since slots move. */
-export async function loadScripts(client: RedisClient): Promise<void> {
-  await Promise.all((client instanceof Cluster ? client.nodes('master') : [client]).map(loadOnto));
+/** Loads what is missing; in a cluster on every master, since slots move. */
+export async function loadScripts(client: RedisClient, { scripts, publish }: ScriptModes): Promise<void> {
+  const servers = client instanceof Cluster ? client.nodes('master') : [client];
+  await Promise.all(servers.map((server) => (scripts === 'eval' ? loadEach : loadLibrary)(server, publish)));
 }
 
-async function loadOnto(server: Redis): Promise<void> {
-  const { name, source } = scriptLibrary();
+/** Without the permission for SCRIPT, EVAL loads a script at its first call. */
+async function loadEach(server: Redis, publish: ScriptModes['publish']): Promise<void> {
+  const sources = Object.values(evalScripts(publish)).map(({ source }) => source);
+  await Promise.all(sources.map((source) => server.script('LOAD', source))).catch(() => {});
+}
+
+async function loadLibrary(server: Redis, publish: ScriptModes['publish']): Promise<void> {
+  const { name, source } = scriptLibrary(publish);
   const listed = (await server.function('LIST', 'LIBRARYNAME', `${LIBRARY_PREFIX}*`)) as unknown[][];
   const known = listed.map((fields) => String(fields[fields.indexOf('library_name') + 1]));
   if (known.includes(name)) return;

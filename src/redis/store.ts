@@ -14,6 +14,7 @@ import { createRecovery, type Recover } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
+import { FIRST_CHOICE, type ScriptModes } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
 
@@ -21,6 +22,10 @@ export interface StoreOptions {
   redis: RedisTarget;
   /** Starts every key; no braces. */
   keyPrefix?: string;
+  /** How scripts run; by default as the server allows. */
+  scripts?: 'auto' | ScriptModes['scripts'];
+  /** How scripts publish to the relay; by default as the server allows. */
+  publish?: 'auto' | ScriptModes['publish'];
   logger?: Logger;
   /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
@@ -75,8 +80,11 @@ function createHealth(runner: ScriptRunner): Health {
  * evicting maxmemory-policy, a version before 7.
  */
 export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
-  const { redis, keyPrefix = 'stampede:', logger, onScript } = options;
-  const connection = new RedisConnection(redis, logger);
+  const { redis, keyPrefix = 'stampede:', logger, onScript, scripts = 'auto', publish = 'auto' } = options;
+  const connection = new RedisConnection(redis, logger, {
+    scripts: scripts === 'auto' ? FIRST_CHOICE.scripts : scripts,
+    publish: publish === 'auto' ? FIRST_CHOICE.publish : publish,
+  });
   const runner = new ScriptRunner({ connection, keys: createKeys(keyPrefix), logger, onScript });
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);

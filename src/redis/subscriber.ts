@@ -1,10 +1,12 @@
 /** The connection that receives the relay: which channels it follows, and for which listeners. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster, type Redis } from 'ioredis';
 import type { RedisCapabilities } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import type { RedisClient } from './client.ts';
 
 const RESUBSCRIBE_PAUSE_MS = 200;
+const PING_MS = 5_000;
 
 export type PublishMode = RedisCapabilities['publish'];
 
@@ -12,6 +14,31 @@ export interface ChannelListener {
   onBytes(bytes: Buffer): void;
   /** Messages may be lost. Called after Redis has confirmed a new subscription. */
   onResync(): void;
+}
+
+/**
+ * A cluster has one connection for classic channels. When it ends, the driver subscribes on another
+ * node and reports nothing; and it never ends by itself if its node is silent.
+ */
+function watchClassic(cluster: Cluster, onInterrupted: () => void): void {
+  const { subscriber } = cluster as unknown as { subscriber: { getInstance(): Redis | null } };
+  const watched = new WeakSet<Redis>();
+  function watch(): void {
+    const current = subscriber.getInstance();
+    if (current === null || watched.has(current)) return;
+    watched.add(current);
+    const timer = setInterval(async () => {
+      if (current.status !== 'ready') return;
+      const isAlive = await Promise.race([current.ping().catch(() => null), sleep(PING_MS, null)]);
+      if (isAlive === null) current.disconnect();
+    }, PING_MS).unref();
+    current.once('end', () => {
+      clearInterval(timer);
+      watch();
+      onInterrupted();
+    });
+  }
+  cluster.on('ready', watch);
 }
 
 export class Subscriber {
@@ -79,6 +106,7 @@ export class Subscriber {
     client.on('ready', onReady);
     // In a cluster single connections break: a slot moved, a master died, a replica took over.
     client.on('subscribersReady', onReady);
+    if (client instanceof Cluster) watchClassic(client, onReady);
   }
 
   #deliver(channel: string, bytes: Buffer): void {

@@ -10,10 +10,17 @@ import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domai
 import type { Item, ReservationView, Result, SaleState } from '../../src/protocol/index.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
+import type { ScriptModes } from '../../src/redis/scripts.ts';
 import { CommitRecorder } from './commit-recorder.ts';
 import { TimeControl } from './time-control.ts';
 
 export const HOST = 'host:test';
+/** `scripts/run-tests.mjs` runs the files that use the fixture again in the other modes. */
+const [scripts, publish] = (process.env.STAMPEDE_MODES ?? 'functions,sharded').split(',') as [
+  ScriptModes['scripts'],
+  ScriptModes['publish'],
+];
+export const MODES: ScriptModes = { scripts, publish };
 
 export type SaleOptions = Partial<SaleSpec> & { units?: Record<string, number | Partial<SaleSkuSpec>> };
 
@@ -74,14 +81,18 @@ export class StoreFixture {
 
   static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<StoreFixture> {
     const redis = await startRedis(options);
-    const fixture = new StoreFixture(redis, await connectStore({ redis: redis.target, keyPrefix: prefix }), prefix);
+    const fixture = new StoreFixture(
+      redis,
+      await connectStore({ redis: redis.target, keyPrefix: prefix, ...MODES }),
+      prefix,
+    );
     t.teardown(() => fixture.close());
     return fixture;
   }
 
   /** Connects another store, as another process would. */
   readonly connectAnother = async (): Promise<ConnectedStore> => {
-    const store = await connectStore({ redis: this.redis.target, keyPrefix: this.prefix });
+    const store = await connectStore({ redis: this.redis.target, keyPrefix: this.prefix, ...MODES });
     this.#stores.push(store);
     return store;
   };

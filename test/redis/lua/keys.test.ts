@@ -43,9 +43,10 @@ saleTest('two commands never share a record, with any characters in keys and nam
 
 saleTest('scripts that the server lost are loaded again', {}, async (t, show) => {
   const held = await hold(show, 'ann');
-  await client.function('FLUSH');
+  const flush = () => Promise.all([client.function('FLUSH'), client.script('FLUSH')]);
+  await flush();
   t.equal(outcome(await confirm(show, held)), 'ok');
-  await client.function('FLUSH');
+  await flush();
   const calls = [reserve(show, 'bob'), reserve(show, 'cyd'), store.tick(show), store.listSales(show), store.load(show)];
   const results = await Promise.all<Result<unknown>>(calls);
   t.same(results.map(outcome), ['ok', 'ok', 'ok', 'ok', 'ok']);

@@ -4,7 +4,7 @@ import { startRedis } from '../../../bench/launch/redis-server.ts';
 import { ERRORS } from '../../../src/protocol/codes.ts';
 import { SHOW_KEYS } from '../../../src/redis/keys.ts';
 import { assembleLibrary } from '../../../src/redis/lua-library.ts';
-import { readLuaFiles, SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
+import { evalScripts, readLuaFiles, SCRIPT_NAMES, scriptLibrary } from '../../../src/redis/scripts.ts';
 
 const LOCALS_MAX = 150;
 /** What Lua allows in one function. */
@@ -67,6 +67,22 @@ t.test('Redis gets one library with a function for each script', async (t) => {
   t.notMatch(source, /<name>/);
   for (const script of SCRIPT_NAMES) t.ok(source.includes(`function_name = '${functions[script]}'`), script);
   t.match(name, /^stampede_[0-9a-f]{12}$/, 'named after its content: a release does not take the functions of another');
+});
+
+t.test('where functions are not allowed, each script is one source for EVALSHA', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  for (const [publish, other] of [['sharded', /'PUBLISH'/] as const, ['classic', /'SPUBLISH'/] as const]) {
+    t.notMatch(scriptLibrary(publish).source, other);
+    for (const [script, { source, sha }] of Object.entries(evalScripts(publish))) {
+      t.equal(await redis.admin.script('LOAD', source), sha, `${script} compiles`);
+      t.notMatch(source, other);
+      t.notMatch(source, /^#!/, 'a line that Dragonfly does not compile');
+    }
+  }
+  const { fence, reserve } = evalScripts();
+  t.ok(fence.source.length < reserve.source.length / 5, 'each has only the parts that it needs');
+  t.not(scriptLibrary('classic').name, scriptLibrary().name, 'the relay of a library is a part of its name');
 });
 
 const CONSTANT = /^(?:[A-Z][A-Z_]*(?:, )?)+$/;
