@@ -1,15 +1,24 @@
 /** The composition root: builds the parts of the engine, starts them in order and stops them. */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
-import { type Config, type EngineRole, ensureSecrets, listenError, probePort, type Secrets } from './config/index.ts';
+import {
+  type Config,
+  type EngineRole,
+  ensureSecrets,
+  listenError,
+  prepareFolder,
+  probePort,
+  type Secrets,
+} from './config/index.ts';
 import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
-import { describeTarget, type RedisTarget, redisTarget } from './domain/redis-target.ts';
+import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, type Jobs } from './jobs/index.ts';
-import { type ConnectedStore, connectStore, createClient, startEmbeddedRedis } from './redis/index.ts';
+import { type ConnectedStore, connectStore, createClient, EmbeddedRedis } from './redis/index.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
@@ -39,6 +48,8 @@ export interface Engine {
   start(): Promise<Addresses>;
   /** Drains the gateway, then closes all other parts. May be called at any time and repeatedly. */
   stop(): Promise<void>;
+  /** Resolves with the reason if the engine cannot go on: its embedded Redis does not stay up. */
+  readonly failed: Promise<string>;
   /** Available after `start`. */
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
@@ -63,6 +74,10 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   let store: ConnectedStore | null = null;
   let secrets: Secrets | null = null;
   let stopping: Promise<void> | null = null;
+  let fail: (reason: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
 
   const started = <T>(part: T | null): T => {
     if (part === null) throw new Error('the engine has not started. Call start() first.');
@@ -71,8 +86,8 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 
   async function start(): Promise<Addresses> {
     try {
+      const redis = await openRedis(config, logger, parts, fail);
       secrets = ensureSecrets(config);
-      const redis = await openRedis(config, logger, parts);
       const metrics = createMetrics({ node: config.nodeName });
       const onScript = (script: string, elapsedMs: number): void =>
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
@@ -95,6 +110,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   return {
     start,
     stop,
+    failed,
     get store() {
       return started(store);
     },
@@ -106,11 +122,19 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 }
 
 /** Returns the configured Redis. Starts the embedded server if there is none. */
-async function openRedis(config: Config, logger: Logger, parts: Part[]): Promise<RedisTarget> {
-  if (config.redis !== null) return config.redis;
-  const embedded = await startEmbeddedRedis({ dataDir: config.dataDir, logger, appendfsync: config.appendfsync });
-  parts.push({ name: 'embedded Redis', stop: embedded.stop });
-  return redisTarget(embedded.url);
+async function openRedis(
+  { redis, dataDir, nodeName, appendfsync }: Config,
+  logger: Logger,
+  parts: Part[],
+  onFailed: (reason: string) => void,
+): Promise<RedisTarget> {
+  if (redis !== null) return redis;
+  const folder = prepareFolder(join(dataDir, 'redis'));
+  const embedded = new EmbeddedRedis({ folder, node: nodeName, logger, appendfsync });
+  parts.push({ name: 'embedded Redis', stop: () => embedded.stop() });
+  await embedded.start();
+  embedded.failed.then(onFailed);
+  return embedded.target;
 }
 
 interface Context {

@@ -1,11 +1,18 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
-import { commandHelp, commandWithSettings, environment, loadConfig, REDIS_PARTS } from '../config/index.ts';
+import { join } from 'node:path';
+import {
+  commandHelp,
+  commandWithSettings,
+  environment,
+  loadConfig,
+  prepareFolder,
+  REDIS_PARTS,
+} from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
-import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import { type ConnectedStore, connectStore, runningEmbeddedRedis, startEmbeddedRedis } from '../redis/index.ts';
-import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/index.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
 
 const OWN = {
@@ -59,7 +66,13 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
 
   const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
   const redis =
-    config.redis === null ? await embedded(config.dataDir, logger) : { target: config.redis, stop: async () => {} };
+    config.redis === null
+      ? await openEmbeddedRedis({
+          folder: prepareFolder(join(config.dataDir, 'redis')),
+          node: `stampede ${audit.name}`,
+          logger,
+        })
+      : { target: config.redis, stop: async () => {} };
   try {
     const store = await connectStore({ redis: redis.target, keyPrefix: config.keyPrefix, logger });
     try {
@@ -76,13 +89,6 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   } finally {
     await redis.stop();
   }
-}
-
-async function embedded(dataDir: string, logger: Logger): Promise<{ target: RedisTarget; stop(): Promise<void> }> {
-  const running = runningEmbeddedRedis(dataDir);
-  if (running !== null) return { target: redisTarget(running), stop: async () => {} };
-  const started = await startEmbeddedRedis({ dataDir, logger });
-  return { target: redisTarget(started.url), stop: started.stop };
 }
 
 function report(found: Verification | Reconciliation): string {

@@ -10,6 +10,8 @@ export interface Service {
   stop(): Promise<void>;
   /** Kills children, before an immediate exit. */
   kill(): void;
+  /** Resolves with the reason if it cannot go on: it is then drained as at a signal. */
+  readonly failed: Promise<string>;
 }
 
 /** `drainMs` for the gateway, the rest for jobs, connections and the last write of Redis. */
@@ -18,14 +20,17 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 1
 
 /** Resolves with the exit code when the service has ended. `stopped` resolves with the reason. */
 export async function runService(service: Service, stopped: Promise<string>, logger: Logger): Promise<number> {
+  const failed = service.failed.then((reason) => ({ reason, code: EXIT.failed }));
   try {
-    await service.start();
+    await Promise.race([service.start(), failed]);
   } catch (error) {
     logger.debug({ err: error }, 'start failed');
     printError(`stampede: ${error instanceof Error ? error.message : String(error)}`);
     return EXIT.failed;
   }
-  logger.info({ why: await stopped }, 'draining');
+  const { reason, code } = await Promise.race([failed, stopped.then((reason) => ({ reason, code: EXIT.ok }))]);
+  if (code === EXIT.failed) printError(`stampede: ${reason}`);
+  logger.info({ why: reason }, 'draining');
   const late = setTimeout(() => {
     printError(`stampede: the drain took longer than ${STOP_MS_MAX / 1000} s, exiting now`);
     service.kill();
@@ -34,7 +39,7 @@ export async function runService(service: Service, stopped: Promise<string>, log
   await service.stop();
   clearTimeout(late);
   logger.info('stopped');
-  return EXIT.ok;
+  return code;
 }
 
 /**

@@ -47,6 +47,7 @@ function single(config: Config, logger: Logger): Service {
     start: async () => announce(config, await engine.start(), engine, logger),
     stop: engine.stop,
     kill: () => {},
+    failed: engine.failed,
   };
 }
 
@@ -54,12 +55,18 @@ function single(config: Config, logger: Logger): Service {
 function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, string>>, logger: Logger): Service {
   let engine: Engine | null = null;
   let pool: GatewayPool | null = null;
+  let fail: (reason: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
   return {
+    failed,
     async start() {
       const gatewayPort = await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT');
       const roles = Object.freeze(config.roles.filter((role) => role !== 'gateway'));
       const running = createEngine(Object.freeze({ ...config, gatewayPort, roles }), { logger });
       engine = running;
+      running.failed.then(fail);
       const addresses = await running.start();
       const environmentOf = (worker: number): Record<string, string> =>
         workerEnvironment(
@@ -101,6 +108,7 @@ function workerService(config: Config, logger: Logger): Service {
       if (process.connected) process.disconnect();
     },
     kill: () => {},
+    failed: engine.failed,
   };
 }
 

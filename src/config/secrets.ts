@@ -3,8 +3,9 @@
  * `DATA_DIR/secrets.json`, readable by its owner only, so that tokens and keys survive a restart.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { prepareFolder } from './data-folder.ts';
 import type { Config } from './load.ts';
 
 export interface Secrets {
@@ -79,7 +80,7 @@ function generateSecrets(path: string): SecretsFile {
     authSecret: randomBytes(32).toString('base64url'),
     apiKeys: { host: randomBytes(24).toString('base64url') },
   };
-  mkdirSync(join(path, '..'), { recursive: true });
+  prepareFolder(dirname(path));
   // Linked when complete: two processes that start together use one file, and a crash leaves no
   // partial file.
   const draft = `${path}.${process.pid}`;

@@ -1,203 +1,311 @@
 /**
- * The embedded default: a redis-server child with an append-only file in a data folder and a unix
- * socket. It ends with the engine; one that a killed engine left is shut down before the next
- * start, so two servers never open the same data.
+ * The embedded default: a redis-server with an append-only file in the data folder and a unix
+ * socket. It ends with the engine, which starts it again if it ends alone.
+ *
+ * Two locks keep a second server from the same files. The engine has `engine.lock` while it runs.
+ * The server has `server.lock`: it may outlive the engine if its guard was killed too.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { failure, StampedeError } from '../protocol/codes.ts';
-
-export interface EmbeddedRedis {
-  readonly url: string;
-  readonly pid: number;
-  /** Shuts the server down; its append-only file is then complete. */
-  stop(): Promise<void>;
-}
+import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
+import { endText, isFinal, remedyFor } from './embedded-ends.ts';
+import { type FileLock, lockFile } from './embedded-lock.ts';
+import { EmbeddedServer, type ServerEnd, STOP_MS_MAX } from './embedded-server.ts';
 
 export interface EmbeddedOptions {
-  dataDir: string;
-  logger?: Logger;
-  appendfsync?: 'everysec' | 'always';
+  /** An existing folder for this server only, to which the process may write. */
+  readonly folder: string;
+  /** Names this engine to another one that is refused. */
+  readonly node: string;
+  readonly logger?: Logger;
+  readonly appendfsync?: 'everysec' | 'always';
+  /** How long another engine may take to leave the folder. */
+  readonly patienceMs?: number;
 }
 
-const START_MS_MAX = 30_000;
-const STOP_MS_MAX = 10_000;
-
-interface Lease {
-  enginePid: number;
-  redisPid: number;
-  socket: string;
+/** What the engine that has the lock writes about itself. */
+interface Holder {
+  readonly node: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly since: string;
+  readonly socket: string;
 }
 
-export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<EmbeddedRedis> {
-  const folder = resolve(options.dataDir, 'redis');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const leaseFile = join(folder, 'lease.json');
-  await takeOver(leaseFile, options);
+const SILENCE_MS_MAX = 30_000;
+const RESTART_MS_MIN = 250;
+const RESTART_MS_MAX = 8_000;
+/** A server that ran this long is healthy: the next restart is quick again. */
+const HEALTHY_MS = 60_000;
+const RESTARTS_MAX = 5;
+/** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
+const DYING_MS_MAX = 2_000;
+/** How long the guard of a killed engine gets before another process shuts its server down. */
+const GUARD_MS_MAX = 1_000;
+/** The longest path of a unix socket on macOS; Linux allows 107 bytes. */
+const SOCKET_BYTES_MAX = 103;
+const SOCKET_FOLDER = 'stampede-redis-';
 
-  // In a temporary folder, because a socket path has at most about 100 characters.
-  const socketFolder = mkdtempSync(join(tmpdir(), 'stampede-redis-'));
-  chmodSync(socketFolder, 0o700);
-  const socket = join(socketFolder, 'redis.sock');
-  const child = launch(folder, socket, options);
-  const { pid } = child;
-  if (!pid) throw missing();
-  writeFileSync(leaseFile, JSON.stringify({ enginePid: process.pid, redisPid: pid, socket } satisfies Lease), {
-    mode: 0o600,
-  });
+/** The folder is in use. `socket` is that of the server that uses it, if it can be reached. */
+class FolderInUseError extends Error {
+  readonly socket: string | null;
 
-  const killOnExit = (): void => void child.kill('SIGTERM');
-  process.once('exit', killOnExit);
-  const guard = startGuard(pid, socketFolder);
-  const stop = async (): Promise<void> => {
-    process.removeListener('exit', killOnExit);
-    await shutDown(child);
-    guard.kill('SIGKILL');
-    rmSync(leaseFile, { force: true });
-    rmSync(socketFolder, { recursive: true, force: true });
-  };
-  try {
-    await untilReady(socket, child);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  options.logger?.info({ pid, folder }, 'embedded Redis is ready');
-  return { url: `unix://${socket}`, pid, stop };
-}
-
-function launch(folder: string, socket: string, { appendfsync = 'everysec', logger }: EmbeddedOptions): ChildProcess {
-  const binary = ['redis-server', 'valkey-server'].find(
-    (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
-  );
-  if (!binary) throw missing();
-  const settings = {
-    port: '0',
-    unixsocket: socket,
-    unixsocketperm: '700',
-    dir: folder,
-    save: '',
-    appendonly: 'yes',
-    appendfsync,
-    'maxmemory-policy': 'noeviction',
-    loglevel: 'warning',
-  };
-  // A separate process group, so that Ctrl-C in a terminal reaches only the engine.
-  const child = spawn(
-    binary,
-    Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
-    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
-  );
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (text: Buffer) =>
-      logger?.info({ redis: text.toString().trim() }, 'output of the embedded Redis'),
+  constructor(folder: string, holder: Holder | null) {
+    const name = holder ? ` (node ${holder.node}, pid ${holder.pid} on ${holder.host}, since ${holder.since})` : '';
+    super(
+      `The data folder ${dirname(folder)} is in use by another engine${name}. ` +
+        'Stop it, or give this engine another DATA_DIR.',
     );
-  child.unref();
-  return child;
+    this.socket = holder !== null && existsSync(holder.socket) ? holder.socket : null;
+  }
 }
 
-/** Shuts the server down if the engine is killed: the system then closes its end of this pipe. */
-function startGuard(pid: number, socketFolder: string): ChildProcess {
-  const guard = spawn(
-    'sh',
-    ['-c', 'cat >/dev/null; kill -TERM "$1" 2>/dev/null; rm -rf "$2"', 'sh', String(pid), socketFolder],
-    { stdio: ['pipe', 'ignore', 'ignore'], detached: true },
-  );
-  guard.on('error', () => {});
-  guard.stdin?.on('error', () => {});
-  guard.unref();
-  (guard.stdin as unknown as { unref?(): void } | null)?.unref?.();
-  return guard;
-}
+export class EmbeddedRedis {
+  /** Resolves with the reason if the server cannot be kept running. Never rejects. */
+  readonly failed: Promise<string>;
+  readonly #options: EmbeddedOptions;
+  readonly #stopping = new AbortController();
+  #fail: (reason: string) => void = () => {};
+  #lock: FileLock | null = null;
+  #socket = '';
+  #server: EmbeddedServer | null = null;
+  #opened: Promise<FileLock> | null = null;
+  #supervision: Promise<void> = Promise.resolve();
 
-const unavailable = (message: string): StampedeError => new StampedeError(failure('redis_unavailable', message));
+  constructor(options: EmbeddedOptions) {
+    this.#options = options;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
 
-const missing = (): StampedeError =>
-  unavailable(
-    'Neither redis-server nor valkey-server is on the PATH. ' +
-      'Install one (apt-get install redis-server, brew install redis) or set REDIS_URL.',
-  );
+  /** All servers of this engine have the same socket, so clients reconnect by themselves. */
+  get target(): RedisTarget {
+    return targetOf(this.#socket);
+  }
 
-async function untilReady(socket: string, child: ChildProcess): Promise<void> {
-  const probe = new Redis({ path: socket, lazyConnect: true, retryStrategy: () => 25, maxRetriesPerRequest: null });
-  probe.on('error', () => {});
-  probe.connect().catch(() => {});
-  const until = Date.now() + START_MS_MAX;
-  try {
-    for (;;) {
-      if (child.exitCode !== null)
-        throw unavailable(`The embedded Redis ended at start with code ${child.exitCode}; see its output in the log.`);
-      if ((await Promise.race([probe.ping().catch(() => null), sleep(200, null)])) === 'PONG') return;
-      if (Date.now() > until) throw unavailable(`The embedded Redis did not reply within ${START_MS_MAX} ms.`);
+  /** Resolves when the server replies. Rejects if it cannot be started, or at `stop`. */
+  async start(): Promise<void> {
+    this.#opened = this.#open();
+    const serverLock = await this.#opened;
+    await new Promise<void>((resolve, reject) => {
+      this.#supervision = this.#supervise(serverLock, resolve).then((reason) => {
+        reject(new Error(reason ?? 'The embedded Redis was stopped.'));
+        if (reason !== null) this.#fail(reason);
+      }, reject);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#opened?.catch(() => {});
+    await this.#server?.stop();
+    await this.#supervision;
+    if (this.#lock === null) return;
+    if (this.#socket !== '') {
+      rmSync(holderFile(this.#options.folder), { force: true });
+      removeSocketFolder(this.#socket);
     }
-  } finally {
-    probe.disconnect();
+    this.#lock.close();
+    this.#lock = null;
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  /** Takes both locks. Resolves with the one for the first server. */
+  async #open(): Promise<FileLock> {
+    const { folder, node, patienceMs = DYING_MS_MAX } = this.#options;
+    this.#lock = await lockFile(join(folder, 'engine.lock'), patienceMs);
+    const previous = readHolder(folder);
+    if (this.#lock === null) throw new FolderInUseError(folder, previous);
+    await refuseEarlierRelease(folder);
+    const lock = await lockServer(folder, previous?.socket);
+    if (previous) removeSocketFolder(previous.socket);
+    this.#socket = createSocketFolder(folder);
+    const since = new Date().toISOString();
+    const holder: Holder = { node, host: hostname(), pid: process.pid, since, socket: this.#socket };
+    writeFileSync(holderFile(folder), JSON.stringify(holder), { mode: 0o600 });
+    return lock;
+  }
+
+  /** Runs servers until `stop` (returns null) or until it gives up (returns the reason). */
+  async #supervise(firstLock: FileLock, onReady: () => void): Promise<string | null> {
+    const { folder, logger } = this.#options;
+    let lock: FileLock | null = firstLock;
+    let restarts: number[] = [];
+    let delayMs = RESTART_MS_MIN;
+    let isFirst = true;
+    let downSince = 0;
+    let lastEnd = '';
+    for (let start = 1; ; start++) {
+      const startedAt = performance.now();
+      let wasReady = false;
+      const end = await this.#runServer(lock, isFirst, (pid) => {
+        wasReady = true;
+        if (isFirst) logger?.info({ pid, folder }, 'embedded Redis is ready');
+        else {
+          const downMs = Math.round(performance.now() - downSince);
+          logger?.warn({ pid, ended: lastEnd, start, downMs }, 'embedded Redis restarted');
+        }
+        isFirst = false;
+        onReady();
+      });
+      if (this.#isStopping) return null;
+      const endedAt = performance.now();
+      if (wasReady) downSince = endedAt;
+      else logger?.warn({ ended: endText(end), start }, 'embedded Redis ended while it started');
+      lastEnd = endText(end);
+
+      const remedy = remedyFor(end, folder);
+      // What stops the first start will stop the next one, unless it was killed.
+      if (isFinal(end) || (isFirst && end.signal === null)) return `The embedded Redis ended: ${lastEnd}. ${remedy}`;
+      restarts = restarts.filter((at) => endedAt - at < HEALTHY_MS);
+      if (restarts.length >= RESTARTS_MAX)
+        return `The embedded Redis ended ${RESTARTS_MAX + 1} times within a minute, the last: ${lastEnd}. ${remedy}`;
+      if (endedAt - startedAt > HEALTHY_MS) delayMs = RESTART_MS_MIN;
+      await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      delayMs = Math.min(delayMs * 2, RESTART_MS_MAX);
+      restarts.push(performance.now());
+      if (this.#isStopping) return null;
+      // An empty server would have no sales, and nothing would report the loss.
+      if (!isFirst && !existsSync(join(folder, 'appendonlydir')))
+        return `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
+      lock = null;
+    }
+  }
+
+  /** Runs one server to its end. `lock` is taken first unless it is given. */
+  async #runServer(lock: FileLock | null, isFirst: boolean, onReady: (pid: number) => void): Promise<ServerEnd> {
+    const { folder, logger, appendfsync = 'everysec' } = this.#options;
+    const onOutput = (redis: string): void => {
+      if (redis.includes('aof-load-truncated'))
+        logger?.warn(
+          { redis },
+          'embedded Redis: the append-only file was cut at its end, what is before it was loaded',
+        );
+      else logger?.info({ redis }, 'output of the embedded Redis');
+    };
+    try {
+      const server = await EmbeddedServer.start(
+        { folder, socket: this.#socket, appendfsync, onOutput },
+        lock ?? (await lockServer(folder, this.#socket)),
+      );
+      this.#server = server;
+      if (this.#isStopping) await server.stop();
+      try {
+        if (await server.ready(isFirst ? SILENCE_MS_MAX : Infinity)) onReady(server.pid);
+      } catch (error) {
+        await server.stop();
+        throw error;
+      }
+      return await server.ended;
+    } catch (error) {
+      return { code: null, signal: null, output: error instanceof Error ? error.message : String(error) };
+    }
   }
 }
 
-async function shutDown(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((done) => child.once('exit', done));
-  child.kill('SIGTERM');
-  const timer = new AbortController();
-  const late = sleep(STOP_MS_MAX, false, { signal: timer.signal }).catch(() => false);
-  const inTime = await Promise.race([ended.then(() => true), late]);
-  timer.abort();
-  if (!inTime) {
-    child.kill('SIGKILL');
-    await ended;
-  }
-}
-
-function isAlive(pid: number): boolean {
+/** Starts the server, or uses that of the engine that has the folder now. */
+export async function openEmbeddedRedis(
+  options: EmbeddedOptions,
+): Promise<{ target: RedisTarget; stop(): Promise<void> }> {
+  const embedded = new EmbeddedRedis({ ...options, patienceMs: 0 });
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    await embedded.start();
+    return { target: embedded.target, stop: () => embedded.stop() };
+  } catch (error) {
+    await embedded.stop();
+    if (!(error instanceof FolderInUseError)) throw error;
+    const { socket, message } = error;
+    if (socket === null)
+      throw new Error(`${message} Its Redis cannot be reached from here: run the command where that engine runs.`);
+    return { target: targetOf(socket), stop: async () => {} };
   }
 }
 
-/** Returns whether this pid is still that server: redis-server has its socket in its title. */
-function isOurs(pid: number, socket: string): boolean {
-  const title = existsSync('/proc')
-    ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-    : spawnSync('ps', ['-o', 'command=', '-p', String(pid)]).stdout.toString();
-  return title.includes(socket);
+const targetOf = (socketPath: string): RedisTarget => Object.freeze({ ...redisTarget('unix:///'), socketPath });
+
+const holderFile = (folder: string): string => join(folder, 'engine.json');
+
+function readHolder(folder: string): Holder | null {
+  return readJson(holderFile(folder)) as Holder | null;
 }
 
-function readLease(file: string): Lease | null {
+function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Lease;
+    return JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     return null;
   }
 }
 
-async function takeOver(leaseFile: string, { logger, dataDir }: EmbeddedOptions): Promise<void> {
-  const lease = readLease(leaseFile);
-  if (lease === null) return rmSync(leaseFile, { force: true });
-  if (lease.enginePid !== process.pid && isAlive(lease.enginePid) && isAlive(lease.redisPid)) {
-    const text = `The data folder ${dataDir} is in use by process ${lease.enginePid}.`;
-    throw new StampedeError(failure('already_exists', `${text} Stop it, or give this engine another DATA_DIR.`));
+/** Takes the lock of the server. Shuts a server down that an engine left when it was killed. */
+async function lockServer(folder: string, socket: string | undefined): Promise<FileLock> {
+  const path = join(folder, 'server.lock');
+  let lock = await lockFile(path, GUARD_MS_MAX);
+  if (lock === null) {
+    if (socket !== undefined) await ask(socket, (redis) => redis.call('SHUTDOWN', 'NOSAVE'));
+    lock = await lockFile(path, STOP_MS_MAX + GUARD_MS_MAX);
   }
-  if (isAlive(lease.redisPid) && isOurs(lease.redisPid, lease.socket)) {
-    logger?.warn({ pid: lease.redisPid }, 'shutting down the Redis of a killed engine');
-    process.kill(lease.redisPid, 'SIGTERM');
-    const until = Date.now() + STOP_MS_MAX;
-    while (isAlive(lease.redisPid) && Date.now() < until) await sleep(25);
-    if (isAlive(lease.redisPid)) process.kill(lease.redisPid, 'SIGKILL');
-  }
-  rmSync(leaseFile, { force: true });
+  if (lock !== null) return lock;
+  throw new Error(
+    `A redis-server of an engine that has ended still uses ${folder} and does not stop. ` +
+      'Find it with "fuser -v" on that folder, end it, then start this engine again.',
+  );
 }
 
-/** Returns the URL of the embedded Redis that an engine runs on this data folder, or null. */
-export function runningEmbeddedRedis(dataDir: string): string | null {
-  const lease = readLease(join(resolve(dataDir, 'redis'), 'lease.json'));
-  return lease && isAlive(lease.redisPid) && existsSync(lease.socket) ? `unix://${lease.socket}` : null;
+/** Throws if the server of a release that took no locks runs on the folder. */
+async function refuseEarlierRelease(folder: string): Promise<void> {
+  const file = join(folder, 'lease.json');
+  const lease = readJson(file) as { socket: string } | null;
+  if (lease !== null && (await ask(lease.socket, (redis) => redis.ping())) === 'PONG')
+    throw new FolderInUseError(folder, null);
+  rmSync(file, { force: true });
+}
+
+/** Sends one command. Returns null without a reply. */
+async function ask(socket: string, command: (redis: Redis) => Promise<unknown>): Promise<unknown> {
+  const options = { lazyConnect: true, enableReadyCheck: false, commandTimeout: 2_000, retryStrategy: () => null };
+  const redis = new Redis({ ...options, path: socket });
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    return await command(redis);
+  } catch {
+    return null;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Returns the path of the socket, in a new folder whose path is short enough. */
+function createSocketFolder(folder: string): string {
+  const problems: string[] = [];
+  for (const parent of new Set([tmpdir(), '/tmp', folder])) {
+    const bytes = Buffer.byteLength(join(parent, `${SOCKET_FOLDER}123456`, 'redis.sock'));
+    if (bytes > SOCKET_BYTES_MAX) {
+      problems.push(`${parent}: the path is too long for a unix socket`);
+      continue;
+    }
+    try {
+      return join(mkdtempSync(join(parent, SOCKET_FOLDER)), 'redis.sock');
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new Error(
+    `No folder can have the unix socket of the embedded Redis (${problems.join('; ')}). ` +
+      'Set TMPDIR to a folder with a short path, to which the engine may write.',
+  );
+}
+
+function removeSocketFolder(socket: string): void {
+  const folder = dirname(socket);
+  if (basename(folder).startsWith(SOCKET_FOLDER)) rmSync(folder, { recursive: true, force: true });
 }

@@ -48,7 +48,11 @@ t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', asyn
     { show: 'friday', violations: { length: 0 } },
     'verify uses the Redis of the engine',
   );
-  t.match(rival, { code: 1, stderr: /in use by process/ }, 'a second engine on the same data is refused');
+  t.match(
+    rival,
+    { code: 1, stderr: /data folder .* is in use by another engine \(node .*pid \d+ on .*since/ },
+    'a second engine on the same data is refused',
+  );
   await api(second.ready.control, key).liveShow('late');
   const secondFamily = descendants(second.pid);
   second.signal('SIGKILL');
@@ -79,7 +83,7 @@ t.test('a used port is an error that names the variable, and no process is left'
       const variable = `${name.toUpperCase()}_PORT`;
       const stderr = new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use\\. .*choose another ${variable}`);
       t.match(await run(['serve', '--data-dir', dataDir, ...ports]), { code: 1, stderr });
-      t.throws(() => readFileSync(join(dataDir, 'redis', 'lease.json')), { code: 'ENOENT' }, 'Redis has stopped');
+      t.throws(() => readFileSync(join(dataDir, 'redis', 'engine.json')), { code: 'ENOENT' }, 'Redis has stopped');
     }),
   );
 });

@@ -1,0 +1,141 @@
+/** The embedded Redis is killed or damaged: it comes back with its data, or says why not. */
+import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { holdsIn, until } from '../support/until.ts';
+import { clientOf, dataFolder, embeddedHere, pidOf, processesWith, socketOf, startHere } from './embedded-fixture.ts';
+
+t.jobs = 8;
+
+const msgs = (logged: Record<string, unknown>[], msg: string) => logged.filter((record) => record.msg === msg);
+const appendOnlyFile = (folder: string): string => {
+  const aof = join(folder, 'appendonlydir');
+  return join(aof, readdirSync(aof).find((name) => name.endsWith('.incr.aof')) ?? '');
+};
+
+t.test('a killed server is back on the same socket with its data, and the log has one line (I8)', async (t) => {
+  const { redis, logged } = await startHere(t, dataFolder(t));
+  await redis.set('unit', 'held');
+  for (let start = 2; start <= 3; start++) {
+    const pid = await pidOf(redis);
+    process.kill(pid, 'SIGKILL');
+    await until(async () => (await pidOf(redis)) !== pid, 'another server');
+    t.equal(await redis.get('unit'), 'held');
+    const restarts = () => msgs(logged, 'embedded Redis restarted');
+    await until(() => restarts().length === start - 1, 'the log line');
+    const line = restarts().at(-1) ?? {};
+    t.match(line, { level: 40, ended: 'killed by SIGKILL, perhaps out of memory', start });
+    t.ok(Number(line.downMs) < 10_000, `was down for ${line.downMs} ms`);
+  }
+  const warnings = logged.filter(({ level, msg }) => Number(level) >= 40 && msg !== 'embedded Redis restarted');
+  t.same(warnings, [], 'nothing else is a warning');
+});
+
+t.test('a server that an operator ends is started again', async (t) => {
+  const { redis, logged } = await startHere(t, dataFolder(t));
+  const pid = await pidOf(redis);
+  process.kill(pid, 'SIGTERM');
+  await until(async () => (await pidOf(redis)) !== pid, 'another server');
+  await until(() => msgs(logged, 'embedded Redis restarted').length > 0, 'the log line');
+  t.match(msgs(logged, 'embedded Redis restarted'), [{ ended: /^exit code 0/ }]);
+});
+
+t.test('a server that ends six times within a minute is given up with a reason', async (t) => {
+  const { embedded, redis } = await startHere(t, dataFolder(t));
+  let last = 0;
+  for (let ends = 1; ends <= 6; ends++) {
+    await until(async () => (await pidOf(redis)) !== last, `server ${ends}`);
+    last = await pidOf(redis);
+    process.kill(last, 'SIGKILL');
+  }
+  t.match(await embedded.failed, /ended 6 times within a minute, the last: killed by SIGKILL.* memory of this host/);
+  t.same(processesWith(dirname(socketOf(embedded))), [], 'no process is left');
+});
+
+t.test('a server that is killed before its first reply is started again', async (t) => {
+  const { embedded } = embeddedHere(t, dataFolder(t));
+  const starting = embedded.start();
+  const servers = () => (socketOf(embedded) === '' ? [] : processesWith(socketOf(embedded)));
+  await until(() => servers().length > 0, 'the start');
+  for (const { pid } of servers()) process.kill(pid, 'SIGKILL');
+  await starting;
+  t.equal(await clientOf(t, socketOf(embedded)).ping(), 'PONG');
+});
+
+t.test('stop ends a server that waits for its restart, one that starts and one that is frozen', async (t) => {
+  const waiting = await startHere(t, dataFolder(t));
+  process.kill(await pidOf(waiting.redis), 'SIGKILL');
+  await until(() => waiting.redis.status !== 'ready', 'the end of the server');
+  await waiting.embedded.stop();
+  t.same(processesWith(dirname(socketOf(waiting.embedded))), []);
+
+  const early = embeddedHere(t, dataFolder(t)).embedded;
+  const starting = early.start();
+  await Promise.all([t.rejects(starting, /was stopped/), early.stop()]);
+  t.same(processesWith(dirname(socketOf(early))), []);
+
+  const frozen = await startHere(t, dataFolder(t));
+  process.kill(await pidOf(frozen.redis), 'SIGSTOP');
+  await frozen.embedded.stop();
+  t.same(processesWith(dirname(socketOf(frozen.embedded))), []);
+});
+
+t.test('a server that is frozen is not replaced', async (t) => {
+  const { redis, logged } = await startHere(t, dataFolder(t));
+  const pid = await pidOf(redis);
+  process.kill(pid, 'SIGSTOP');
+  await new Promise((done) => setTimeout(done, 2_000));
+  process.kill(pid, 'SIGCONT');
+  t.equal(await pidOf(redis), pid);
+  t.same(msgs(logged, 'embedded Redis restarted'), []);
+});
+
+t.test('a guard that is killed is replaced', async (t) => {
+  const { redis } = await startHere(t, dataFolder(t));
+  const pid = await pidOf(redis);
+  const guards = () => processesWith(` sh ${pid} `).filter(({ command }) => command.startsWith('sh -c cat'));
+  const [guard] = guards();
+  process.kill(guard?.pid ?? 0, 'SIGKILL');
+  const isReplaced = (): boolean => guards().length === 1 && guards()[0]?.pid !== guard?.pid;
+  t.ok(await holdsIn(3_000, isReplaced), 'another guard');
+  t.equal(await pidOf(redis), pid, 'the server runs on');
+});
+
+t.test('an append-only file that was cut at its end is loaded, and the log says so', async (t) => {
+  const folder = dataFolder(t);
+  const { embedded, redis, logged } = await startHere(t, folder);
+  await redis.set('unit', 'held');
+  const pid = await pidOf(redis);
+  process.kill(pid, 'SIGKILL');
+  appendFileSync(appendOnlyFile(folder), '*3\r\n$3\r\nSET\r\n$4\r\nlo');
+  await until(async () => (await pidOf(redis)) !== pid, 'another server');
+  t.equal(await redis.get('unit'), 'held');
+  t.equal(await redis.get('lo'), null);
+  t.match(logged.filter(({ msg }) => /cut at its end/.test(String(msg)))[0], { level: 40 });
+  await embedded.stop();
+});
+
+t.test('an append-only file that is damaged ends the engine at once and names redis-check-aof', async (t) => {
+  const folder = dataFolder(t);
+  const first = await startHere(t, folder);
+  for (let i = 0; i < 20; i++) await first.redis.set(`key-${i}`, 'value');
+  const file = appendOnlyFile(folder);
+  const bytes = readFileSync(file);
+  const middle = Math.floor(bytes.length / 2);
+  bytes.fill('x', middle, middle + 30);
+  writeFileSync(file, bytes);
+  process.kill(await pidOf(first.redis), 'SIGKILL');
+  const reason = new RegExp(`The data in ${join(folder, 'appendonlydir')} is damaged.*redis-check-aof --fix.*verify`);
+  t.match(await first.embedded.failed, reason);
+  t.equal(msgs(first.logged, 'embedded Redis ended while it started').length, 1, 'one attempt');
+  await first.embedded.stop();
+  await t.rejects(embeddedHere(t, folder).embedded.start(), { message: reason }, 'the next start says the same');
+});
+
+t.test('a data folder that disappeared is not replaced by an empty one', async (t) => {
+  const folder = dataFolder(t);
+  const { embedded, redis } = await startHere(t, folder);
+  renameSync(join(folder, 'appendonlydir'), join(folder, 'moved'));
+  process.kill(await pidOf(redis), 'SIGKILL');
+  t.match(await embedded.failed, /append-only file of the embedded Redis is gone from .*Restore it/);
+});
