@@ -12,7 +12,7 @@ export interface Clock {
 }
 
 /** Node clamps longer delays to 1 ms; callers re-arm. */
-export const TIMER_DELAY_MAX_MS = 2 ** 31 - 1;
+const TIMER_DELAY_MAX_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   nowMs: () => performance.now(),

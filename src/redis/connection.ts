@@ -12,7 +12,7 @@ import type { RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import { failure, StampedeError } from '../protocol/codes.ts';
 import { createClient, type RedisClient } from './client.ts';
-import { RedisClock } from './clock.ts';
+import { clockServers, RedisClock } from './clock.ts';
 import { FIRST_CHOICE, loadScripts, type ScriptModes } from './scripts.ts';
 import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
 import { Subscriber } from './subscriber.ts';
@@ -79,7 +79,9 @@ export class RedisConnection {
     const isCluster = target.servers.length > 1 && target.sentinel === null;
     this.client = createClient(target, { role: 'commands', isCluster });
     this.subscriber = new Subscriber(createClient(target, { role: 'subscriber', isCluster }), modes.publish);
-    this.clock = new RedisClock(async () => (await this.client.time()) as [number | string, number | string]);
+    this.clock = new RedisClock(() => clockServers(this.client), {
+      onStep: (stepMs) => logger?.warn({ stepMs: Math.round(stepMs) }, 'Redis: its clock was stepped'),
+    });
     this.#watch();
   }
 

@@ -3,7 +3,7 @@
  * only makes the call. All nodes with viewers call, a few milliseconds apart: the first call does
  * the work.
  */
-import { Alarm, type Clock, TIMER_DELAY_MAX_MS } from '../domain/clock.ts';
+import { Alarm, type Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 
@@ -19,6 +19,8 @@ export interface DueTimerOptions {
 }
 
 const DELAY_MAX_MS = 8;
+/** Timers stand still while this host is suspended, and the Redis clock may be set. */
+const WAIT_MAX_MS = 5_000;
 const RETRY_MIN_MS = 5;
 const RETRY_MAX_MS = 250;
 
@@ -65,7 +67,7 @@ export class DueTimer {
     if (this.dueAt === null || this.isStopped) return;
     const { store, delayMs } = this.options;
     const waitMs = Math.max(pauseMs, this.dueAt - store.now() + delayMs);
-    this.alarm.set(Math.min(TIMER_DELAY_MAX_MS, waitMs));
+    this.alarm.set(Math.min(WAIT_MAX_MS, waitMs));
   }
 
   private onAlarm(): void {

@@ -35,3 +35,31 @@ t.test('calls at the due moment, again while there is more to do, and backs off 
   timer.stop();
   t.equal(clock.armed, 0);
 });
+
+t.test(
+  'a step of the Redis clock, or a suspend of this host, delays a due moment by five seconds at most',
+  async (t) => {
+    const clock = new ManualClock();
+    let calledAt = 0;
+    let aheadMs = 0;
+    const timer = new DueTimer({
+      showId: 's',
+      clock,
+      delayMs: 0,
+      rev: () => 1,
+      onNextDue: () => {},
+      store: {
+        now: () => clock.time + aheadMs,
+        tick: async () => {
+          calledAt = clock.time;
+          return ok({ done: 1, nextDueAt: null });
+        },
+      },
+    });
+    timer.set(clock.time + 3_600_000);
+    clock.advance(7_000);
+    aheadMs = 3_600_000;
+    await clock.pass(3_001);
+    t.equal(calledAt, 11_000);
+  },
+);
