@@ -37,7 +37,7 @@ right, 1 if there is a violation or Redis is unavailable.`,
 const RECONCILE: Audit = {
   name: 'reconcile',
   description: `Verifies the books of a show and repairs them: books that differ from the ledger are corrected by
-compensating entries. A sale whose ledger contradicts itself is paused for you to inspect. Exit code
+compensating entries. Sales whose ledger contradicts itself are paused for you to inspect. Exit code
 0 if the books are right afterwards.`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
@@ -82,7 +82,8 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
         return EXIT.failed;
       }
       print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));
-      return found.value.violations.length === 0 ? EXIT.ok : EXIT.failed;
+      const { violations, unpaused } = { unpaused: [], ...found.value };
+      return violations.length + unpaused.length === 0 ? EXIT.ok : EXIT.failed;
     } finally {
       await store.close();
     }
@@ -107,8 +108,11 @@ function report(found: Verification | Reconciliation): string {
   }
   if ('repaired' in found) {
     lines.push(found.repaired.length === 0 ? 'nothing to repair' : `repaired: ${found.repaired.join(', ')}`);
-    if (found.untrusted.length > 0)
-      lines.push(`paused, because their ledger contradicts itself: ${found.untrusted.join(', ')}`);
+    const unpaused = new Set(found.unpaused.map(({ sale }) => sale));
+    const paused = found.untrusted.filter((sale) => !unpaused.has(sale));
+    if (paused.length > 0) lines.push(`paused, because their ledger contradicts itself: ${paused.join(', ')}`);
+    for (const { sale, reason } of found.unpaused)
+      lines.push(`NOT PAUSED, although its ledger contradicts itself: ${sale} (${reason})`);
   }
   lines.push(
     violations.length === 0 ? 'the books are right: 0 violations' : `${violations.length} violations:`,

@@ -20,8 +20,10 @@ export interface Verification {
 export interface Reconciliation extends Verification {
   /** Books that were set to what the ledger says, as `sale/sku`. */
   repaired: string[];
-  /** Sales whose ledger contradicts itself; they stay paused. */
+  /** Sales whose ledger contradicts itself; they are paused, unless listed below. */
   untrusted: string[];
+  /** Untrusted sales that could not be paused, with the reason. */
+  unpaused: Array<{ sale: string; reason: string }>;
 }
 
 export interface Auditor {

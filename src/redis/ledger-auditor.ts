@@ -137,12 +137,12 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
       const repairs = verification.sales
         .filter(({ id }) => !replay.suspects.has(id))
         .flatMap(({ id, skus }) => skus.flatMap((books) => repairsOf(replay, id, books)));
-      if (repairs.length === 0) return ok({ ...verification, repaired: [], untrusted });
+      if (repairs.length === 0) return ok({ ...verification, repaired: [], untrusted, unpaused: [] });
       const reply = await runner.run('repair', showId, [until, actor, repairs]);
       if (!reply.ok) return reply;
       if (Number(reply.value[1]) < 0) continue;
       const repaired = repairs.map(([id, sku]) => `${id}/${sku}`);
-      return mapped(await verify(showId), (after) => ({ ...after, repaired, untrusted }));
+      return mapped(await verify(showId), (after) => ({ ...after, repaired, untrusted, unpaused: [] }));
     }
     return fail('overloaded', 'The show changes too fast to repair its books; pause its sales and try again.', {
       retryAfterMs: 1_000,

@@ -1,10 +1,11 @@
 /** All that Redis stores, as one object: the ports of `src/domain`. */
 import type { Logger } from 'pino';
+import type { Reconciliation } from '../domain/audit.ts';
 import type { Health } from '../domain/health.ts';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
-import { ok, type Result } from '../protocol/codes.ts';
+import { type Failure, ok, type Result } from '../protocol/codes.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
@@ -74,6 +75,13 @@ function createHealth(runner: ScriptRunner): Health {
   };
 }
 
+/** Returns why an untrusted sale may go on selling after this refusal to pause it, or null. */
+function whyUnpaused({ code, message, details }: Failure): string | null {
+  if (code !== 'illegal_move') return `${code}: ${message}`;
+  if (details?.state !== 'scheduled') return null;
+  return 'it is scheduled and opens at its time: cancel it, or schedule it later';
+}
+
 /**
  * Resolves once Redis replied or is known to be unavailable; until it is back, every method returns
  * `redis_unavailable`. Rejects with a `StampedeError` if Redis must not be used: a replica, an
@@ -119,12 +127,15 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
     async reconcile(showId, actor) {
       const books = await auditor.reconcile(showId, actor);
       if (!books.ok) return books;
-      const command = { key: `untrusted:${books.value.entries}`, actor };
-      for (const sale of books.value.untrusted) {
+      const { entries, untrusted } = books.value;
+      const unpaused: Reconciliation['unpaused'] = [];
+      for (const sale of untrusted) {
+        const command = { key: `untrusted:${entries}:${sale}`, actor };
         const paused = await sales.moveSale(showId, sale, { op: 'pause' }, command);
-        if (!paused.ok && paused.error.code !== 'illegal_move') return paused;
+        const reason = paused.ok ? null : whyUnpaused(paused.error);
+        if (reason !== null) unpaused.push({ sale, reason });
       }
-      return books;
+      return ok({ ...books.value, unpaused });
     },
     close: () => connection.close(),
   };

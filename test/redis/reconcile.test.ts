@@ -1,10 +1,13 @@
 /** Drifted books are repaired in the ledger. A show on another server pauses and resumes. */
+import { createPrng } from '../../bench/generator/prng.ts';
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
-import { HOST, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { FIRST_SEED } from '../support/seed.ts';
+import { HOST, outcome, pluck, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
-const { saleTest, store, client, time, reserve, hold, books, ledger, recordsOf } = fixture;
+const { saleTest, showTest, store, client, time, reserve, hold, books, ledger, recordsOf } = fixture;
+const { newSale, move, connectAnother } = fixture;
 
 saleTest('nothing to repair: nothing is written', {}, async (t, show) => {
   await hold(show, 'ann');
@@ -39,12 +42,66 @@ saleTest('drifted books are repaired by an entry of kind adjust', {}, async (t, 
 
 saleTest('a sale whose ledger contradicts itself is paused', {}, async (t, show) => {
   await hold(show, 'ann');
-  // The end of a reservation that was never held.
-  const forged = pack(['confirm', 'sale', 'unknown', 'x', 'host', 'k', 'o', [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]]]);
-  await client.xadd(time.key(show, 'ledger'), '*', 'e', forged);
+  await damage(show, ['sale']);
   t.match(unwrap(await store.reconcile(show, HOST)), { untrusted: ['sale'] });
   t.equal(unwrap(await store.getSale(show, 'sale')).state, 'paused');
   t.equal(outcome(await reserve(show, 'bob')), 'sale_paused');
+  await fixture.skipCommitCheck(show);
+});
+
+/** Appends to the ledger the end of a reservation that was never held, for each sale. */
+async function damage(show: string, sales: readonly string[]): Promise<void> {
+  for (const sale of sales) {
+    const forged = pack(['confirm', sale, 'unknown', 'x', 'host', 'k', 'o', [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]]]);
+    await client.xadd(time.key(show, 'ledger'), '*', 'e', forged);
+  }
+}
+
+const statesOf = (show: string, sales: readonly string[]) =>
+  Promise.all(sales.map(async (sale) => unwrap(await store.getSale(show, sale)).state));
+
+for (let run = 0; run < 6; run++) {
+  const prng = createPrng(FIRST_SEED + run);
+  const seed = `seed ${FIRST_SEED + run}`;
+  showTest(`each damaged sale is paused, by repeated and concurrent reconciliations (${seed})`, async (t, show) => {
+    const sales = times(prng.int(2, 6), (i) => `s${i}`);
+    for (const id of sales) await newSale(show, { id });
+    const [sound, ...rest] = sales;
+    const damaged = rest.filter(() => prng.chance(0.8));
+    if (prng.chance(0.3) && damaged[0]) unwrap(await move(show, { op: 'end' }, damaged[0]));
+    await damage(show, damaged);
+    const stores = [store, await connectAnother()];
+    // The first reconciliation dies in the middle: some sales are paused, the others are not.
+    for (const id of damaged.filter(() => prng.chance(0.3))) await move(show, { op: 'pause' }, id);
+    const results = await Promise.all(stores.map((each) => each.reconcile(show, HOST)));
+    results.push(await store.reconcile(show, 'another'));
+    for (const result of results) t.match(unwrap(result), { untrusted: damaged, unpaused: { length: 0 } });
+    const states = await statesOf(show, damaged);
+    t.ok(
+      states.every((state) => state === 'paused' || state === 'ended'),
+      states.join(),
+    );
+    t.same(await statesOf(show, [sound as string]), ['open']);
+    await fixture.skipCommitCheck(show);
+  });
+}
+
+showTest('a sale that cannot be paused is reported, the others are paused', async (t, show) => {
+  await newSale(show, { id: 'a' });
+  await newSale(show, { id: 'later', opensInMs: 600_000, durationMs: 60_000 });
+  await newSale(show, { id: 'broken' });
+  await newSale(show, { id: 'z' });
+  await damage(show, ['a', 'later', 'broken', 'z']);
+  const { value: whole } = { value: (await client.hgetBuffer(time.key(show, 'sales'), 'broken')) as Buffer };
+  await client.hdel(time.key(show, 'sales'), 'broken');
+  const { unpaused } = unwrap(await store.reconcile(show, HOST));
+  t.match(unpaused, [
+    { sale: 'later', reason: /scheduled/ },
+    { sale: 'broken', reason: /^sale_not_found/ },
+  ]);
+  t.equal(unpaused.length, 2);
+  await client.hset(time.key(show, 'sales'), 'broken', whole);
+  t.same(await statesOf(show, ['a', 'later', 'broken', 'z']), ['paused', 'scheduled', 'open', 'paused']);
   await fixture.skipCommitCheck(show);
 });
 
