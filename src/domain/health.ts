@@ -71,7 +71,7 @@ export interface RedisCapabilities {
 export interface Health {
   /** Redis time in Unix milliseconds, from a monotonic local clock and a measured offset. */
   now(): number;
-  /** The largest error of `now()`: half the round trip of the best clock sample. */
+  /** The largest error of `now()`. Grows with the age of the clock samples. */
   nowErrorMs(): number;
   /** null while Redis can be used; otherwise why not, and what to do. */
   trouble(): RedisTrouble | null;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import { startRedis } from '../../bench/launch/redis-server.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { type ClockServer, RedisClock } from '../../src/redis/clock.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { FIRST_SEED } from '../support/seed.ts';
@@ -240,7 +241,7 @@ async function shiftedRedis(socketPath: string) {
 t.test('the clock of a real Redis is stepped: now() follows within five seconds', async (t) => {
   const redis = await startRedis();
   const proxy = await shiftedRedis(redis.socketPath);
-  const store = await connectStore({ url: `redis://127.0.0.1:${proxy.port}` });
+  const store = await connectStore({ redis: redisTarget(`redis://127.0.0.1:${proxy.port}`) });
   t.teardown(async () => {
     await store.close();
     proxy.close();
