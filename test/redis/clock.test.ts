@@ -1,4 +1,4 @@
-/** The Redis clock in this process: its error bound holds whatever the clocks do. */
+/** The Redis clock in this process: its error bound holds when clocks drift and step. */
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -172,7 +172,7 @@ t.test('a suspend is noticed at the next watch and sampled at once; a set wall c
   hosts.suspend(1_800_000);
   hosts.isCut = true;
   hosts.clock.watch();
-  t.ok(hosts.clock.errorMs() > 1_799_000, 'before the sample: the whole suspend is in doubt');
+  t.ok(hosts.clock.errorMs() > 1_799_000, 'before the sample: the error covers the whole suspend');
   hosts.isCut = false;
   await hosts.clock.sample();
   t.ok(hosts.clock.errorMs() < ROUND_TRIP_MAX_MS, `${hosts.clock.errorMs()} ms`);
