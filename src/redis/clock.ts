@@ -143,8 +143,8 @@ export class RedisClock {
   }
 
   /**
-   * Compares the clocks of this host. If the wall clock is ahead, either it was set or this host was
-   * suspended: until the next sample both are possible.
+   * Compares the clocks of this host. If the wall clock is ahead, either it was set or this host
+   * was suspended: until the next sample both are possible.
    */
   #hasJumped(): boolean {
     const jumpMs = this.#gap() - this.#gapMs;

@@ -19,7 +19,7 @@ export interface DueTimerOptions {
 }
 
 const DELAY_MAX_MS = 8;
-/** Timers stand still while this host is suspended, and the Redis clock may be set. */
+/** Timers do not run while this host is suspended, and the Redis clock may be set. */
 const WAIT_MAX_MS = 5_000;
 const RETRY_MIN_MS = 5;
 const RETRY_MAX_MS = 250;
