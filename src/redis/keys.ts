@@ -44,6 +44,8 @@ export function createKeys(prefix: string) {
     shows: `${prefix}shows`,
     /** Set of shows that may have something due. */
     live: `${prefix}live`,
+    /** How live nodes publish (relay-mode.ts). */
+    relay: `${prefix}relay`,
     /** Marker of a running command (command-guard.ts). */
     running: (showId: string, command: string) => `${prefix}{${showId}}:running:${command}`,
     /** The kept result of a command without a script (command-guard.ts). */
