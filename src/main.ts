@@ -91,7 +91,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const metrics = createMetrics({ node: config.nodeName });
       const onScript = (script: string, elapsedMs: number): void =>
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
-      store = await connectStore({ redis, keyPrefix: config.keyPrefix, logger, onScript });
+      store = await connectStore({ redis, keyPrefix: config.keyPrefix, logger, node: config.nodeName, onScript });
       parts.push({ name: 'store', stop: store.close });
       metrics.observe({ version: options.version ?? VERSION, health: store });
       const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });

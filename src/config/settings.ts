@@ -197,7 +197,7 @@ export const SETTINGS = Object.freeze({
     parse: toggle,
   }),
   nodeName: setting('NODE_NAME', {
-    help: 'Name of this process in logs, metrics and viewer counts. Must be unique on one Redis.',
+    help: 'Name of this process in logs, metrics and welcomes. A log record warns if two processes have the same.',
     range: '1 to 64 of letters, digits, "_", "." and "-"',
     fallback: `${hostname()
       .replace(/[^A-Za-z0-9_.-]/g, '-')

@@ -1,4 +1,5 @@
 /** Builds a gateway: `listen` opens the port, `drain` closes it without losing a request. */
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Tokens } from '../auth/tokens.ts';
 import type { TlsFiles } from '../config/tls.ts';
@@ -40,7 +41,7 @@ export interface GatewayOptions {
   readonly port: number;
   /** False allows several processes to listen on one port. */
   readonly exclusive: boolean;
-  /** The name of this process in viewer counts and welcomes. */
+  /** The name of this process in welcomes and for people. Other processes may have the same. */
   readonly node: string;
   /** null = any origin. */
   readonly allowedOrigins: readonly string[] | null;
@@ -163,7 +164,7 @@ class SocketGateway implements Gateway {
   private createRooms(): Rooms {
     const { store, log, logger, metrics, options } = this.deps;
     return new Rooms({
-      node: options.node,
+      node: `${options.node}~${randomBytes(6).toString('base64url')}`,
       store,
       log,
       logger,

@@ -46,6 +46,8 @@ export function createKeys(prefix: string) {
     live: `${prefix}live`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
+    /** Id of the process that used a node name last (node-name.ts). */
+    node: (name: string) => `${prefix}node:${name}`,
     /** Marker of a running command (command-guard.ts). */
     running: (showId: string, command: string) => `${prefix}{${showId}}:running:${command}`,
     /** The kept result of a command without a script (command-guard.ts). */

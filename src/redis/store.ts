@@ -11,6 +11,7 @@ import { RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createModeration } from './moderation.ts';
+import { watchNodeName } from './node-name.ts';
 import { createRecovery, type Recover } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
@@ -28,6 +29,8 @@ export interface StoreOptions {
   /** How scripts publish to the relay; by default as the server allows. */
   publish?: 'auto' | ScriptModes['publish'];
   logger?: Logger;
+  /** Name of this process; a warning is logged while another live process has the same. */
+  node?: string;
   /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
 }
@@ -88,7 +91,7 @@ function whyUnpaused({ code, message, details }: Failure): string | null {
  * evicting maxmemory-policy, a version before 7.
  */
 export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
-  const { redis, keyPrefix = 'stampede:', logger, onScript, scripts = 'auto', publish = 'auto' } = options;
+  const { redis, keyPrefix = 'stampede:', logger, node, onScript, scripts = 'auto', publish = 'auto' } = options;
   const connection = new RedisConnection(redis, logger, {
     scripts: scripts === 'auto' ? FIRST_CHOICE.scripts : scripts,
     publish: publish === 'auto' ? FIRST_CHOICE.publish : publish,
@@ -106,6 +109,7 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
     await connection.close();
     throw error;
   }
+  const unwatch = node === undefined ? null : watchNodeName(runner, node, logger);
 
   return {
     ...createScheduler(runner, recover),
@@ -137,6 +141,9 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
       }
       return ok({ ...books.value, unpaused });
     },
-    close: () => connection.close(),
+    async close() {
+      unwatch?.();
+      await connection.close();
+    },
   };
 }

@@ -14,6 +14,7 @@ import type { ShowReplica } from './replica.ts';
 export type RoomStore = ReservationStore & Scheduler & Health;
 
 export interface NodeDeps {
+  /** Id of this process. No other has the same, while two may have the same name. */
   readonly node: string;
   readonly store: RoomStore;
   readonly log: ShowLog;

@@ -19,8 +19,11 @@ test('chat has one order and consecutive ids on every node (C-4.1, C-4.2, C-5.1,
   }
 });
 
-test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', async (t, world) => {
-  const second = await world.addNode();
+/** Names are given by people. */
+const SAME_NAME = { node: 'n1' };
+
+test('viewers, peak and hearts are summed over nodes of one name (S-3.1, S-3.2, S-3.3)', async (t, world) => {
+  const second = await world.addNode(SAME_NAME);
   const ann = await world.connect({ user: 'ann' });
   await world.connect({ user: 'bob', node: second });
   const cay = await world.connect({ user: 'cay', node: second });
@@ -32,8 +35,8 @@ test('viewers, peak and hearts are summed over nodes (S-3.1, S-3.2, S-3.3)', asy
   t.pass('counts arrived');
 });
 
-test("a hold made on one node is sent to the buyer's connection on another (W-4.1)", async (t, world) => {
-  const second = await world.addNode();
+test("a hold made on one node is sent to the buyer's connection on its namesake (W-4.1)", async (t, world) => {
+  const second = await world.addNode(SAME_NAME);
   const phone = await world.join({ user: 'ann' });
   const laptop = await world.join({ user: 'ann', node: second, encoding: 'msgpack' });
   const sale = await world.openSale();

@@ -23,7 +23,8 @@ test('a muted user is refused on every node until the mute ends (L-4)', async (t
 });
 
 test('a user has one chat rate and one slow mode over all nodes and reconnects (L-3.1, L-3.3)', async (t, world) => {
-  const second = await world.addNode();
+  // Both nodes have the same name.
+  const second = await world.addNode({ node: 'n1' });
   const first = await world.join({ user: 'ann' });
   const onSecond = await world.join({ user: 'ann', node: second });
   const bob = await world.join({ user: 'bob', node: second });
