@@ -95,7 +95,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     worker.on('error', onError);
     worker.on('completed', (job) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' });
-      metrics?.jobLastRun.setToCurrentTime({ job: job.name === SWEEP ? SWEEP : 'moment' });
+      metrics?.jobLastRun.setToCurrentTime({ task: job.name === SWEEP ? SWEEP : 'moment' });
     });
     worker.on('failed', (job, err) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });

@@ -68,7 +68,7 @@ export interface Metrics {
   readonly flushSeconds: Histogram<'lane'>;
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
   readonly jobs: Counter<'queue' | 'outcome'>;
-  readonly jobLastRun: Gauge<'job'>;
+  readonly jobLastRun: Gauge<'task'>;
 }
 
 export interface MetricsOptions {
@@ -142,7 +142,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     httpRequestSeconds: seconds('http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),
     jobs: counter('jobs_total', 'Finished background jobs, by queue and outcome', ['queue', 'outcome']),
     jobLastRun: gauge('job_last_run_timestamp_seconds', 'Unix time at which this process last completed a job', [
-      'job',
+      'task',
     ]),
   });
 }

@@ -87,8 +87,10 @@ t.test('the lock file lists the optional packages of all platforms, as npm ci re
   t.same(missing, []);
 });
 
-t.test('every file that README.md, CONTRIBUTING.md and src/README.md name exists', async (t) => {
-  for (const page of ['README.md', 'CONTRIBUTING.md', 'src/README.md', 'src/config/README.md']) {
+const PAGES = ['README.md', 'CONTRIBUTING.md', 'src/README.md', 'src/config/README.md', 'scripts/deploy/README.md'];
+
+t.test('every file that the documents name exists', async (t) => {
+  for (const page of PAGES) {
     const text = read(page).replace(/^```[\s\S]*?^```$/gm, '');
     for (const [, link, image] of text.matchAll(/\]\((?!https?:|#)([^)#]+)\)|src="([^"]+)"/g))
       t.ok(existsSync(join(ROOT, dirname(page), link ?? image ?? '')), `${page} links to ${link ?? image}`);
