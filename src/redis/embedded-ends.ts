@@ -12,8 +12,8 @@ interface Cause {
 /** By what the server printed. The first that matches is the cause. */
 const CAUSES: readonly Cause[] = [
   {
-    pattern: /No space left on device|Disk quota exceeded/i,
-    remedy: (folder) => `The disk of ${folder} is full: free some space, then start the engine again.`,
+    pattern: /No space left on device|Disk quota exceeded|AOF write error|Short write/i,
+    remedy: (folder) => `The disk of ${folder} is full or fails: free some space, then start the engine again.`,
   },
   {
     pattern: /Permission denied|Operation not permitted|Read-only file system/i,

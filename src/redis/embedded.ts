@@ -91,7 +91,12 @@ export class EmbeddedRedis {
   /** Resolves when the server replies. Rejects if it cannot be started, or at `stop`. */
   async start(): Promise<void> {
     this.#opened = this.#open();
-    const serverLock = await this.#opened;
+    const serverLock = await this.#opened.catch((error: NodeJS.ErrnoException) => {
+      if (error.code === undefined) throw error;
+      const { folder } = this.#options;
+      const remedy = remedyFor({ code: null, signal: null, output: error.message }, folder);
+      throw new Error(`The embedded Redis cannot use ${folder} (${error.message}). ${remedy}`, { cause: error });
+    });
     await new Promise<void>((resolve, reject) => {
       this.#supervision = this.#supervise(serverLock, resolve).then((reason) => {
         reject(new Error(reason ?? 'The embedded Redis was stopped.'));

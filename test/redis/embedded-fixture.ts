@@ -52,21 +52,32 @@ export async function pidOf(redis: Redis): Promise<number> {
 export async function startElsewhere(
   t: Test,
   folder: string,
-  { wrap = [], env = {} }: { wrap?: string[]; env?: NodeJS.ProcessEnv } = {},
+  options: {
+    wrap?: readonly string[];
+    env?: NodeJS.ProcessEnv;
+    uid?: number;
+    appendfsync?: 'always' | 'everysec';
+  } = {},
 ) {
-  const [command = '', ...args] = [...wrap, process.execPath, ...PROGRAM, folder, 'elsewhere'];
+  const { wrap = [], env = {}, uid, appendfsync = 'everysec' } = options;
+  const [command = '', ...args] = [...wrap, process.execPath, ...PROGRAM, folder, 'elsewhere', appendfsync];
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
     env: { ...process.env, ...env },
+    ...(uid === undefined ? {} : { uid }),
   });
   const ended = once(child, 'exit');
   t.teardown(async () => {
     child.kill('SIGTERM');
     await ended;
   });
-  const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
-  return { pid: child.pid ?? 0, child, ended, said: said.trim() };
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const [said] = (await once(child.stdout, 'data')) as [string];
+  return { pid: child.pid ?? 0, child, ended, said: said.trim(), output: () => output };
 }
 
 /** All processes whose command line contains a text, with that line. */

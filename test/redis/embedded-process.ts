@@ -1,14 +1,22 @@
-/** An engine reduced to its embedded Redis: prints the socket of the server, ends at SIGTERM. */
+/** An engine reduced to its embedded Redis: prints its socket, ends at SIGTERM. */
+import { prepareFolder } from '../../src/config/index.ts';
 import { EmbeddedRedis } from '../../src/redis/index.ts';
 
-const [folder = '', node = ''] = process.argv.slice(2);
-const embedded = new EmbeddedRedis({ folder, node });
-process.once('SIGTERM', () => void embedded.stop());
-embedded.start().then(
-  () => console.log(embedded.target.socketPath),
-  (error: Error) => {
-    console.log(error.message);
-    process.exitCode = 1;
+const [folder = '', node = '', appendfsync] = process.argv.slice(2);
+try {
+  const mode = appendfsync === 'always' ? 'always' : 'everysec';
+  const embedded = new EmbeddedRedis({ folder: prepareFolder(folder), node, appendfsync: mode });
+  process.once('SIGTERM', () => void embedded.stop());
+  embedded.failed.then((reason) => {
+    console.log(reason);
     void embedded.stop();
-  },
-);
+  });
+  await embedded.start().catch((error) => {
+    void embedded.stop();
+    throw error;
+  });
+  console.log(embedded.target.socketPath);
+} catch (error) {
+  console.log((error as Error).message);
+  process.exitCode = 1;
+}
