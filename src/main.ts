@@ -18,7 +18,7 @@ import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, type Jobs } from './jobs/index.ts';
-import { type ConnectedStore, connectStore, createClient, EmbeddedRedis } from './redis/index.ts';
+import { type ConnectedStore, connectStore, createClient, EmbeddedRedis, type Recovered } from './redis/index.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 
@@ -91,7 +91,10 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const metrics = createMetrics({ node: config.nodeName });
       const onScript = (script: string, elapsedMs: number): void =>
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
-      store = await connectStore({ redis, keyPrefix: config.keyPrefix, logger, node: config.nodeName, onScript });
+      const onRecovered = ({ untrusted, repaired }: Recovered): void =>
+        metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
+      const { keyPrefix, nodeName: node } = config;
+      store = await connectStore({ redis, keyPrefix, logger, node, onScript, onRecovered });
       parts.push({ name: 'store', stop: store.close });
       metrics.observe({ version: options.version ?? VERSION, health: store });
       const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });

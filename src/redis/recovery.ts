@@ -10,7 +10,19 @@ import type { ScriptRunner } from './script-runner.ts';
 /** Recovers a show. Idempotent; concurrent calls for one show in this process are one. */
 export type Recover = (showId: string) => Promise<void>;
 
-export function createRecovery(runner: ScriptRunner, auditor: Auditor, logger: Logger | undefined): Recover {
+/** What the check of one show's books has found. */
+export interface Recovered {
+  /** Sales that stay paused, because their books cannot be trusted. */
+  readonly untrusted: readonly string[];
+  readonly repaired: readonly string[];
+}
+
+export function createRecovery(
+  runner: ScriptRunner,
+  auditor: Auditor,
+  logger: Logger | undefined,
+  onRecovered?: (found: Recovered) => void,
+): Recover {
   const running = new Set<string>();
 
   async function recover(showId: string): Promise<void> {
@@ -21,7 +33,9 @@ export function createRecovery(runner: ScriptRunner, auditor: Auditor, logger: L
     const { untrusted, repaired } = books.value;
     const outcome = { untrusted, repaired, violations: books.value.violations.length };
     const resumed = await runner.run('recover', showId, { op: 'resume', ...outcome });
-    if (resumed.ok) logger?.warn({ show: showId, ...outcome }, 'another Redis server: books verified, sales resumed');
+    if (!resumed.ok) return;
+    onRecovered?.(outcome);
+    logger?.warn({ show: showId, ...outcome }, 'another Redis server: books verified, sales resumed');
   }
 
   return async (showId) => {

@@ -12,7 +12,7 @@ import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createModeration } from './moderation.ts';
 import { watchNodeName } from './node-name.ts';
-import { createRecovery, type Recover } from './recovery.ts';
+import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
@@ -33,6 +33,8 @@ export interface StoreOptions {
   node?: string;
   /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
+  /** Called after another Redis server was noticed, for each show whose books were verified. */
+  onRecovered?: (found: Recovered) => void;
 }
 
 export type ConnectedStore = Store & ReturnType<typeof createShowLog>;
@@ -91,7 +93,8 @@ function whyUnpaused({ code, message, details }: Failure): string | null {
  * evicting maxmemory-policy, a version before 7.
  */
 export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
-  const { redis, keyPrefix = 'stampede:', logger, node, onScript, scripts = 'auto', publish = 'auto' } = options;
+  const { redis, keyPrefix = 'stampede:', logger, node, onScript, onRecovered } = options;
+  const { scripts = 'auto', publish = 'auto' } = options;
   const connection = new RedisConnection(redis, logger, {
     scripts: scripts === 'auto' ? FIRST_CHOICE.scripts : scripts,
     publish: publish === 'auto' ? FIRST_CHOICE.publish : publish,
@@ -100,7 +103,7 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);
   const auditor = createLedgerAuditor(runner);
-  const recover = createRecovery(runner, auditor, logger);
+  const recover = createRecovery(runner, auditor, logger, onRecovered);
   runner.onFenced = (showId) => void recover(showId);
   const showLog = createShowLog(runner);
   try {

@@ -64,6 +64,7 @@ export interface Metrics {
   readonly holds: Tally;
   readonly units: Tally;
   readonly revenue: Tally;
+  readonly booksVerified: Tally;
   readonly scriptSeconds: Histogram<'script'>;
   readonly flushSeconds: Histogram<'lane'>;
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
@@ -87,8 +88,9 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registers = [registry];
   const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []): Counter<L> =>
     new Counter<L>({ name: `stampede_${name}`, help, labelNames, registers });
-  const tally = (name: string, help: string, label: string): Tally => {
-    const counts = new Map<string, number>();
+  /** `known` values begin with 0: `increase()` misses the first step of a series. */
+  const tally = (name: string, help: string, label: string, known: readonly string[] = []): Tally => {
+    const counts = new Map<string, number>(known.map((value) => [value, 0]));
     const read = (): Sample[] => Array.from(counts, ([value, count]) => [{ [label]: value }, count]);
     addCollected(registry, 'counter', { name: `stampede_${name}`, help, labelNames: [label] }, read);
     return { add: (value, count = 1) => void counts.set(value, (counts.get(value) ?? 0) + count) };
@@ -137,6 +139,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     holds: tally('holds_total', 'Holds by outcome: made, offered, confirmed (orders), released, expired', 'outcome'),
     units: tally('units_total', 'Units of holds by outcome; confirmed are the units sold', 'outcome'),
     revenue: tally('revenue_minor_units_total', 'Amount of confirmed orders in minor units, by currency', 'currency'),
+    booksVerified: tally(
+      'books_verified_total',
+      'Shows whose books were verified after a restart of Redis, by result: intact, repaired, untrusted',
+      'result',
+      ['intact', 'repaired', 'untrusted'],
+    ),
     scriptSeconds: seconds('script_seconds', 'Time from sending a script to Redis until its reply', ['script']),
     flushSeconds: seconds('flush_seconds', 'Time from the flush of a lane until it is written', ['lane']),
     httpRequestSeconds: seconds('http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),

@@ -60,6 +60,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   'stampede_decisions_total.outcome': Object.keys(ERRORS),
   'stampede_holds_total.outcome': ['made', 'offered', 'confirmed', 'released', 'expired'],
   'stampede_units_total.outcome': ['made', 'offered', 'confirmed', 'released', 'expired'],
+  'stampede_books_verified_total.result': ['intact', 'repaired', 'untrusted'],
   'stampede_jobs_total.outcome': ['completed', 'failed'],
   'stampede_job_last_run_timestamp_seconds.task': ['sweep', 'moment'],
 };

@@ -1,8 +1,9 @@
 /** Drifted books are repaired in the ledger. A show on another server pauses and resumes. */
 import { createPrng } from '../../bench/generator/prng.ts';
+import { connectStore, type Recovered } from '../../src/redis/index.ts';
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
 import { FIRST_SEED } from '../support/seed.ts';
-import { HOST, outcome, pluck, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
+import { HOST, MODES, outcome, pluck, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
 import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('r:', { appendfsync: 'always' });
@@ -102,6 +103,21 @@ showTest('a sale that cannot be paused is reported, the others are paused', asyn
   t.equal(unpaused.length, 2);
   await client.hset(time.key(show, 'sales'), 'broken', whole);
   t.same(await statesOf(show, ['a', 'later', 'broken', 'z']), ['paused', 'scheduled', 'open', 'paused']);
+  await fixture.skipCommitCheck(show);
+});
+
+saleTest('after a restart of Redis an untrusted sale stays paused and is reported', {}, async (t, show) => {
+  const found: Recovered[] = [];
+  const { redis, prefix: keyPrefix, store: first } = fixture;
+  const onRecovered = (books: Recovered) => void found.push(books);
+  const second = await connectStore({ redis: redis.target, keyPrefix, onRecovered, ...MODES });
+  t.teardown(() => second.close());
+  await hold(show, 'ann');
+  await damage(show, ['sale']);
+  await redis.crashAndRestart();
+  await until(async () => (await second.tick(show)).ok && found.length > 0, 'the books are verified');
+  t.match(found, [{ untrusted: ['sale'], repaired: { length: 0 } }]);
+  t.equal(unwrap(await first.getSale(show, 'sale')).state, 'paused');
   await fixture.skipCommitCheck(show);
 });
 
