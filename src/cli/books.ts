@@ -9,11 +9,13 @@ import {
   REDIS_PARTS,
 } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
+import { describeTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/index.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
+import { unknownShow } from './unknown-show.ts';
 
 const OWN = {
   show: { placeholder: 'id', help: 'the show' },
@@ -78,7 +80,10 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
     try {
       const found = await audit.run(store, show);
       if (!found.ok) {
-        printError(`stampede ${audit.name}: ${found.error.code}: ${found.error.message}`);
+        const { code, message } = found.error;
+        const place = `${describeTarget(redis.target)} under KEY_PREFIX ${config.keyPrefix}`;
+        const text = code === 'show_not_found' ? await unknownShow(store, show, place) : message;
+        printError(`stampede ${audit.name}: ${code}: ${text}`);
         return EXIT.failed;
       }
       print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));

@@ -5,6 +5,10 @@ import { createTokens } from '../../src/auth/tokens.ts';
 import { reconcile, verify } from '../../src/cli/books.ts';
 import { serve } from '../../src/cli/serve.ts';
 import { token } from '../../src/cli/token.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
+import { connectStore } from '../../src/redis/index.ts';
+import { pack } from '../../src/redis/records.ts';
+import { HOST, unwrap } from '../support/store-fixture.ts';
 import { run, SHARED_SECRETS, temporaryFolder } from './program.ts';
 
 t.jobs = 3;
@@ -69,13 +73,41 @@ t.test('token signs a token that the engine accepts', async (t) => {
   t.match(tokens.verify(signed.stdout.trim()), { ok: true, value });
 });
 
-t.test('verify reports an unknown show and an unavailable Redis', async (t) => {
-  const redis = await startRedis();
-  t.teardown(redis.stop);
-  const [unknown, unavailable] = await Promise.all([
-    run(['verify', '--show', 'none'], { REDIS_URL: redis.url }),
-    run(['verify', '--show', 'a'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }),
-  ]);
-  t.match(unknown, { code: 1, stderr: /show_not_found/ });
-  t.match(unavailable, { code: 1, stderr: /redis_unavailable/ });
-});
+t.test(
+  'verify names the searched Redis and the nearest shows; reconcile names each sale it cannot pause',
+  async (t) => {
+    const redis = await startRedis();
+    t.teardown(redis.stop);
+    const env = { REDIS_URL: redis.url, KEY_PREFIX: 'shop:' };
+    const store = await connectStore({ redis: redisTarget(redis.url), keyPrefix: env.KEY_PREFIX });
+    const books = { brands: [{ id: 'b', name: 'Brand' }] };
+    for (const id of ['friday', 'saturday']) unwrap(await store.createShow({ id, title: id, ...books }, HOST));
+    unwrap(await store.putProduct('friday', { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, HOST));
+    for (const [id, opensInMs] of [
+      ['open', 0],
+      ['later', 600_000],
+    ] as const) {
+      const skus = [{ sku: 'S', product: 'p', price: 1000, quantity: 10 }];
+      const spec = { id, title: id, currency: 'EUR', opensInMs, durationMs: 600_000, skus };
+      unwrap(await store.createSale('friday', spec, { key: id, actor: HOST }));
+      const forged = pack(['confirm', id, 'unknown', 'x', HOST, 'k', 'o', [['S', 1, 9, 1, 0, 0, 9, 0, 1, 0]]]);
+      await redis.client().xadd('shop:{friday}:ledger', '*', 'e', forged);
+    }
+    await store.close();
+    const [mistyped, otherPrefix, unavailable, reconciled] = await Promise.all([
+      run(['verify', '--show', 'fridai'], env),
+      run(['verify', '--show', 'friday'], { REDIS_URL: redis.url }),
+      run(['verify', '--show', 'a'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }),
+      run(['reconcile', '--show', 'friday'], env),
+    ]);
+    t.match(mistyped, {
+      code: 1,
+      stderr: `show_not_found: There is no show "fridai" in ${redis.url} under KEY_PREFIX shop:`,
+    });
+    t.match(mistyped.stderr, /Did you mean friday\? Newest shows there: .*saturday/);
+    t.match(otherPrefix, { code: 1, stderr: /under KEY_PREFIX stampede:\. No show has this prefix: check/ });
+    t.match(unavailable, { code: 1, stderr: /redis_unavailable/ });
+    t.match(reconciled, { code: 1, stdout: /^paused, because their ledger contradicts itself: open$/m });
+    t.match(reconciled.stdout, /^NOT PAUSED.*: later \(it is scheduled/m);
+  },
+);
