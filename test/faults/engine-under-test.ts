@@ -1,9 +1,15 @@
 /** The whole engine, each role in a process that a test can kill, stop and start again. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { EngineProcess, Program, plainEnvironment } from '../../bench/launch/engine-process.ts';
 import { freePort } from '../../bench/launch/free-port.ts';
-import { startRedis } from '../../bench/launch/redis-server.ts';
+import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { programArguments } from '../support/root.ts';
+import { until } from '../support/until.ts';
 
 export const API_KEY = 'an-api-key-for-fault-runs';
 export const AUTH_SECRET = 'a-secret-for-fault-runs-of-32-bytes-and-more';
@@ -18,6 +24,8 @@ export interface EnginePlan {
   /** The processes beside the gateways, each with its list of roles. */
   readonly others?: readonly string[];
   readonly appendfsync?: 'always' | 'everysec';
+  /** One process with all roles, two workers and an embedded Redis, instead of `others`. */
+  readonly isEmbedded?: boolean;
   /** Which processes reach Redis through the proxy. */
   readonly proxied?: (name: string) => boolean;
   /** How far off the wall clock of a process is. */
@@ -28,20 +36,24 @@ export class Part extends EngineProcess {
   readonly roles: string;
   readonly port: number;
 
-  constructor(name: string, roles: string, port: number, redisUrl: string, shiftMs: number) {
-    const own = { ROLES: roles, REDIS_URL: redisUrl, NODE_NAME: name, SHIFT_MS: String(shiftMs) };
-    const ports = { [roles === 'gateway' ? 'GATEWAY_PORT' : 'CONTROL_PORT']: String(port) };
+  constructor(name: string, roles: string, port: number, settings: Record<string, string>, shiftMs = 0) {
+    const own = { ROLES: roles, NODE_NAME: name, SHIFT_MS: String(shiftMs), ...settings };
+    const ports = { [roles.startsWith('gateway') ? 'GATEWAY_PORT' : 'CONTROL_PORT']: String(port) };
     const shift = shiftMs === 0 ? [] : ['--import', SHIFTED_CLOCK];
-    const env = { ...plainEnvironment(), ...SETTINGS, ...own, ...ports };
+    const env = { ...plainEnvironment(), ...SETTINGS, ...ports, ...own };
     super({ name, command: [...shift, ...PROGRAM, 'serve'], env, followsParent: true });
     this.roles = roles;
     this.port = port;
   }
 }
 
-export type EngineUnderTest = Awaited<ReturnType<typeof startEngineUnderTest>>;
+type RedisUnderTest = Pick<RedisServer, 'url' | 'target' | 'socketPath' | 'admin' | 'signal' | 'crashAndRestart'>;
+export type EngineUnderTest = Omit<Awaited<ReturnType<typeof startProcesses>>, 'redis'> & { redis: RedisUnderTest };
 
-export async function startEngineUnderTest(plan: EnginePlan = {}) {
+export const startEngineUnderTest = (plan: EnginePlan = {}): Promise<EngineUnderTest> =>
+  plan.isEmbedded ? startEmbedded(plan) : startProcesses(plan);
+
+async function startProcesses(plan: EnginePlan) {
   const { gateways: count = 2, others = ['control,jobs'], appendfsync = 'everysec' } = plan;
   const redis = await startRedis({ appendfsync });
   const redisProxy = await TcpProxy.to({ path: redis.socketPath });
@@ -58,8 +70,8 @@ export async function startEngineUnderTest(plan: EnginePlan = {}) {
     ];
     for (const [name, roles] of names) {
       const port = roles === 'jobs' ? 0 : await freePort();
-      const redisUrl = plan.proxied?.(name) === true ? redisProxy.redisUrl : redis.url;
-      parts.push(new Part(name, roles, port, redisUrl, plan.shiftMsOf?.(name) ?? 0));
+      const REDIS_URL = plan.proxied?.(name) === true ? redisProxy.redisUrl : redis.url;
+      parts.push(new Part(name, roles, port, { REDIS_URL }, plan.shiftMsOf?.(name) ?? 0));
     }
     await Promise.all(parts.map((part) => part.start()));
     const gateways = parts.slice(0, count);
@@ -85,6 +97,53 @@ export async function startEngineUnderTest(plan: EnginePlan = {}) {
     await stop();
     throw error;
   }
+}
+
+/** The engine as its users start it. `crashAndRestart` kills the server; the engine restarts it. */
+async function startEmbedded({ appendfsync = 'everysec' }: EnginePlan): Promise<EngineUnderTest> {
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-faults-'));
+  const controlPort = await freePort();
+  const settings = { DATA_DIR: folder, APPENDFSYNC: appendfsync, WORKERS: '2', CONTROL_PORT: String(controlPort) };
+  const part = new Part('engine', 'gateway,control,jobs', await freePort(), settings);
+  await part.start();
+  const file = join(folder, 'redis', 'engine.json');
+  const { socket: socketPath } = JSON.parse(readFileSync(file, 'utf8')) as { socket: string };
+  const admin = new Redis({ path: socketPath, retryStrategy: () => 50, maxRetriesPerRequest: null });
+  admin.on('error', () => {});
+  const pidOf = async (): Promise<number> => Number(/process_id:(\d+)/.exec(await admin.info('server'))?.[1]);
+  const redisProxy = await TcpProxy.to({ path: socketPath });
+  let pid = await pidOf();
+  const url = `unix://${socketPath}`;
+  const signal = (name: NodeJS.Signals): void => void process.kill(pid, name);
+  return {
+    redis: {
+      url,
+      target: redisTarget(url),
+      socketPath,
+      admin,
+      signal,
+      async crashAndRestart() {
+        const killed = pid;
+        signal('SIGKILL');
+        await until(async () => {
+          pid = await pidOf();
+          return pid !== killed;
+        }, 'a restart by the engine');
+      },
+    },
+    redisProxy,
+    parts: [part],
+    gateways: [part],
+    other: () => part,
+    gatewayUrls: [`ws://127.0.0.1:${part.port}`],
+    controlUrls: [`http://127.0.0.1:${controlPort}`],
+    verify: () => verify(url),
+    async stop() {
+      admin.disconnect();
+      await Promise.all([part.kill(), redisProxy.close()]);
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    },
+  };
 }
 
 /** Runs `stampede verify`. */

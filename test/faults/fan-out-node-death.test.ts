@@ -19,7 +19,7 @@ const CHAT_EVERY_MS = 350;
 const ANNOUNCE_EVERY_MS = 40;
 const AFTERWARDS_MS = 1_500;
 
-async function createShow(t: Test, redis: RedisServer): Promise<ConnectedStore> {
+async function createShow(t: Test, redis: Pick<RedisServer, 'target' | 'admin'>): Promise<ConnectedStore> {
   const store = await connectStore({ redis: redis.target, keyPrefix: KEY_PREFIX });
   t.teardown(() => store.close());
   await untilDone(() => store.createShow({ id: SHOW, title: 'Show', guests: true, brands: [] }, 'test'));
@@ -41,7 +41,7 @@ async function viewersOf(store: ConnectedStore): Promise<number> {
 }
 
 /** Makes the last report of each node older. */
-async function ageReports(redis: RedisServer, byMs: number): Promise<void> {
+async function ageReports(redis: Pick<RedisServer, 'target' | 'admin'>, byMs: number): Promise<void> {
   const client = redis.admin;
   const key = `${KEY_PREFIX}{${SHOW}}:nodes`;
   for (const [node, report] of Object.entries(await client.hgetallBuffer(key))) {
@@ -50,7 +50,12 @@ async function ageReports(redis: RedisServer, byMs: number): Promise<void> {
   }
 }
 
-async function survives(t: Test, redis: RedisServer, urls: readonly string[], kill: () => unknown): Promise<void> {
+async function survives(
+  t: Test,
+  redis: Pick<RedisServer, 'target' | 'admin'>,
+  urls: readonly string[],
+  kill: () => unknown,
+): Promise<void> {
   const store = await createShow(t, redis);
   const connect = async (user: string, i: number): Promise<PlainClient> => {
     const client = new PlainClient({ urls, show: SHOW, token: signToken(user), prng: createPrng(i) });

@@ -12,7 +12,7 @@ import type { Users } from './virtual-users.ts';
 /** What `everysec` may lose in a power cut. */
 const LOSS_MS = 1_000;
 const FROZEN_MS = 10_000;
-const READY_AGAIN_MS = 8_000;
+const READY_AGAIN_MS = 5_000;
 const SALE = { units: 14 };
 
 /** The status of /readyz of all gateways and control processes. */
@@ -54,8 +54,9 @@ async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefor
   }
 }
 
-function redisKilled(mode: 'always' | 'everysec'): Scenario {
-  return scenario(`redis killed, ${mode}`, { appendfsync: mode }, async (scene) => {
+function redisKilled(mode: 'always' | 'everysec', isEmbedded = false): Scenario {
+  const name = isEmbedded ? 'embedded server killed' : 'redis killed';
+  return scenario(`${name}, ${mode}`, { appendfsync: mode, isEmbedded }, async (scene) => {
     const { engine, prng, join, expect, note } = scene;
     const users = await join(SALE, { spreadMs: 900 });
     const epochBefore = users.clients[0]?.epoch ?? '';
@@ -83,6 +84,7 @@ function redisKilled(mode: 'always' | 'everysec'): Scenario {
 
 export const redisKilledAlways = redisKilled('always');
 export const redisKilledEverysec = redisKilled('everysec');
+export const embeddedServerKilled = redisKilled('always', true);
 
 /** A power cut leaves of the append-only file what was synced to disk. */
 function appendOnlyFile({ redis }: EngineUnderTest): { path: string; size(): number } {
