@@ -93,8 +93,8 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
       const onRecovered = ({ untrusted, repaired }: Recovered): void =>
         metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
-      const { keyPrefix, nodeName: node } = config;
-      store = await connectStore({ redis, keyPrefix, logger, node, onScript, onRecovered });
+      const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
+      store = await connectStore({ redis, keyPrefix, logger, node, scripts, publish, onScript, onRecovered });
       parts.push({ name: 'store', stop: store.close });
       metrics.observe({ version: options.version ?? VERSION, health: store });
       const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });
@@ -175,7 +175,7 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
 }
 
 async function startJobs({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
-  const isCluster = redis.servers.length > 1 && redis.sentinel === null;
+  const isCluster = store.redisCapabilities()?.isCluster ?? (redis.servers.length > 1 && redis.sentinel === null);
   const client = createClient(redis, { role: 'jobs', isCluster });
   parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
   const jobs = createJobs({ store, client, keyPrefix: config.keyPrefix, logger, metrics });

@@ -37,6 +37,7 @@ export const REDIS_STATES = [
   'evicting',
   'too_old',
   'missing_command',
+  'not_cluster',
   'no_relay',
   'other_relay',
   'failed',
@@ -59,7 +60,7 @@ export interface RedisCapabilities {
   /** Name and version of the server, for example `Redis 7.0.15`. */
   readonly server: string;
   readonly isCluster: boolean;
-  /** How a restart is noticed: by INFO's run id, or by a key that each reconnect replaces. */
+  /** How a restart is noticed: by the run id in INFO, or by a key that does not survive one. */
   readonly identity: 'info' | 'key';
   readonly scripts: 'functions' | 'eval';
   readonly publish: 'sharded' | 'classic';
@@ -75,6 +76,12 @@ export interface Health {
   nowErrorMs(): number;
   /** null while Redis can be used; otherwise why not, and what to do. */
   trouble(): RedisTrouble | null;
+  /** As `trouble()`, but null while commands are still sent because some of them succeed. */
+  refusal(): RedisTrouble | null;
+  /** Calls back at each change of `trouble()`, until the returned function is called. */
+  watchTrouble(listener: (trouble: RedisTrouble | null) => void): () => void;
+  /** Resolves when Redis can be used for the first time. */
+  ready(): Promise<void>;
   /** null until Redis was usable once. Kept while it is away. */
   redisCapabilities(): RedisCapabilities | null;
   durability(): Durability;

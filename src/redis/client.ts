@@ -15,6 +15,8 @@ interface ClientUse {
 /** Slow enough for a server that is starting, fast enough that a show resumes at once. */
 const retryDelayMs = (attempt: number): number => Math.min(50 * attempt, 1000);
 
+const RECONNECT_MS = 1_000;
+
 /** A master may not know yet that a slot moved; all of them know within a few seconds. */
 const SLOTS_REFRESH_MS = 5_000;
 
@@ -36,6 +38,8 @@ const COMMON = {
   retryStrategy: retryDelayMs,
   reconnectOnError: (error: Error) => DEMOTED.test(error.message),
   lazyConnect: true,
+  // The store examines the server itself; the driver would wait silently while it loads its data.
+  enableReadyCheck: false,
 } as const satisfies RedisOptions;
 
 /**
@@ -117,4 +121,13 @@ function tlsOptions(tls: RedisTls, servers: RedisTarget['servers']): ConnectionO
       return names.some((name) => checkServerIdentity(name, peer) === undefined) ? undefined : error;
     },
   };
+}
+
+/** Connects again when the driver ends because an attempt threw, for example on a bad key file. */
+export function keepConnected(client: RedisClient, isWanted: () => boolean): void {
+  const connect = (): void => void client.connect().catch(() => {});
+  client.on('end', () => {
+    if (isWanted()) setTimeout(connect, RECONNECT_MS).unref();
+  });
+  connect();
 }

@@ -1,265 +1,354 @@
 /**
- * The connection to Redis: a client for commands, one for subscriptions, the server's identity, its
- * clock, and what is wrong with it. Commands are sent only while the run id of the server is known:
- * a new one means a restart or a failover, and `fence.lua` must run first.
+ * The connection to Redis: a client for commands, one for subscriptions, what the server is and
+ * allows, its clock, and what is wrong with it. Commands are sent only while the server is
+ * identified: another one means a restart or a failover, and `fence.lua` must run first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import calculateSlot from 'cluster-key-slot';
-import { Cluster, type Redis } from 'ioredis';
+import { Cluster } from 'ioredis';
 import type { Logger } from 'pino';
-import { type Durability, type RedisCapabilities, type RedisTrouble, troubleText } from '../domain/health.ts';
+import type { Durability, RedisCapabilities, RedisState, RedisTrouble } from '../domain/health.ts';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
-import { failure, StampedeError } from '../protocol/codes.ts';
-import { createClient, type RedisClient } from './client.ts';
+import { type ClientRole, createClient, keepConnected, type RedisClient } from './client.ts';
 import { clockServers, RedisClock } from './clock.ts';
-import { FIRST_CHOICE, loadScripts, type ScriptModes } from './scripts.ts';
-import { CONNECTING, evicting, IS_REPLICA, LOST, tooOld, troubleOf, wordsOf } from './states.ts';
+import { ClusterMasters } from './cluster-masters.ts';
+import { diagnose } from './diagnosis.ts';
+import { keyIdentity, readDurability, readFacts, readRole, type ServerFacts } from './facts.ts';
+import type { Keys } from './keys.ts';
+import { chooseModes, explain, type ModeSettings, type ModesContext } from './modes.ts';
+import { RELAY_REFRESH_MS, refreshRelayMode } from './relay-mode.ts';
+import { RelayProbe } from './relay-probe.ts';
+import { FIRST_CHOICE, type ScriptModes } from './scripts.ts';
+import {
+  CLOSED_AT_ONCE,
+  CLUSTER_INCOMPLETE,
+  CLUSTER_WITHOUT_INFO,
+  evicting,
+  IS_REPLICA,
+  LOST,
+  NO_RELAY,
+  TroubleError,
+  tooOld,
+  troubleOf,
+} from './states.ts';
+import { RedisStatus } from './status.ts';
 import { Subscriber } from './subscriber.ts';
 
-/** Fields of INFO. */
-type Info = Readonly<Record<string, string>>;
-
-function parseInfo(text: string): Info {
-  const fields = text.split('\r\n').filter((line) => line.includes(':') && !line.startsWith('#'));
-  return Object.fromEntries(
-    fields.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
-  );
-}
-
 const VERSION_MIN = 7;
-const IDENTIFY_RETRY_MS = 500;
-const VERIFY_RETRY_MS = 250;
-const SUBSCRIBER_PING_MS = 5_000;
+const RETRY_MS = 500;
+const WATCH_MS = 1_000;
+/** A message that Redis took and that is not back by then is lost. */
+const ARRIVAL_MS_MAX = 4_000;
 
-/** Returns why a cluster does not serve every slot, or null. */
-async function clusterProblem(cluster: Cluster): Promise<RedisTrouble | null> {
-  try {
-    await new Promise<void>((resolve, reject) =>
-      cluster.refreshSlotsCache((error) => (error ? reject(error) : resolve())),
-    );
-    const state = parseInfo(String(await cluster.cluster('INFO'))).cluster_state;
-    if (state !== 'ok') return troubleOf(new Error(`cluster_state:${state}`));
-    await Promise.all(cluster.nodes('master').map((master) => master.ping()));
-    return null;
-  } catch (error) {
-    return { ...troubleOf(new Error('CLUSTERDOWN')), reason: `A cluster node does not reply (${wordsOf(error)}).` };
-  }
-}
+/** Replies that say more about the server than about the command; it is examined again. */
+const SUSPICIOUS: ReadonlySet<RedisState> = new Set([
+  'no_permission',
+  'missing_command',
+  'other_relay',
+  'wrong_password',
+  'loading',
+  'busy',
+  'master_down',
+  'too_few_replicas',
+  'disk_failing',
+  'full',
+]);
+/** An attempt to connect that fails like this may have a cause that the driver did not see. */
+const VAGUE: ReadonlySet<RedisState> = new Set(['lost', 'silent', 'unreachable']);
+/** While these last, other commands may succeed. */
+const LIMITING: ReadonlySet<RedisState> = new Set(['busy', 'too_few_replicas', 'disk_failing', 'full']);
 
 /** Returns why this server must not be used: it would refuse writes, lose them, or delete books. */
-function misconfiguration(info: Info): RedisTrouble | null {
-  const { redis_version = '0', role, maxmemory_policy: policy = 'noeviction' } = info;
-  if (Number.parseInt(redis_version, 10) < VERSION_MIN) return tooOld(redis_version, VERSION_MIN);
-  if (role === 'slave') return IS_REPLICA;
-  if (policy !== 'noeviction') return evicting(policy);
+function unfitness({ version, isReplica, evictionPolicy }: ServerFacts): RedisTrouble | null {
+  if (Number.parseInt(version, 10) < VERSION_MIN) return tooOld(version, VERSION_MIN);
+  if (isReplica) return IS_REPLICA;
+  if (evictionPolicy !== null && evictionPolicy !== 'noeviction') return evicting(evictionPolicy);
   return null;
 }
 
+export interface ConnectionOptions {
+  readonly target: RedisTarget;
+  readonly keys: Keys;
+  readonly keyPrefix: string;
+  readonly modes: ModeSettings;
+  readonly logger: Logger | undefined;
+}
+
 export class RedisConnection {
-  readonly client: RedisClient;
+  readonly status: RedisStatus;
   readonly subscriber: Subscriber;
   readonly clock: RedisClock;
-  readonly #logger: Logger | undefined;
-  /** Run id by node; '' is the one server of a standalone Redis. */
-  readonly #runIds = new Map<string, string>();
-  #trouble: RedisTrouble | null = CONNECTING;
-  /** What a part of a cluster lacks while the rest serves. */
-  #clusterTrouble: RedisTrouble | null = null;
-  #isStale = false;
-  #isVerifying = false;
+  readonly #options: ConnectionOptions;
+  readonly #relay: RelayProbe;
+  readonly #masters: ClusterMasters;
+  #isCluster: boolean;
+  #client: RedisClient;
+  /** Of a single server. */
+  #identity: string | null = null;
+  /** Kept while the server is away, so that a new one is noticed. */
+  #lastIdentity: string | null = null;
   #capabilities: RedisCapabilities | null = null;
-  readonly #modes: ScriptModes;
+  /** Why the current attempt to connect failed, or the connection is about to close. */
+  #problem: RedisTrouble | null = null;
+  #isExamining = false;
+  #isWatching = false;
   #isClosing = false;
-  #pingTimer: NodeJS.Timeout | undefined;
+  #watches = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(target: RedisTarget, logger: Logger | undefined, modes: ScriptModes = FIRST_CHOICE) {
-    this.#logger = logger;
-    this.#modes = modes;
-    const isCluster = target.servers.length > 1 && target.sentinel === null;
-    this.client = createClient(target, { role: 'commands', isCluster });
-    this.subscriber = new Subscriber(createClient(target, { role: 'subscriber', isCluster }), modes.publish);
-    this.clock = new RedisClock(() => clockServers(this.client), {
+  constructor(options: ConnectionOptions) {
+    const { target, keys, modes, logger } = options;
+    this.#options = options;
+    this.status = new RedisStatus(logger);
+    this.#isCluster = target.servers.length > 1 && target.sentinel === null;
+    this.clock = new RedisClock(() => clockServers(this.#client), {
       onStep: (stepMs) => logger?.warn({ stepMs: Math.round(stepMs) }, 'Redis: its clock was stepped'),
     });
-    this.#watch();
+    this.#masters = new ClusterMasters(this.status);
+    this.subscriber = new Subscriber(() => this.#createClient('subscriber'));
+    if (modes.publish !== 'auto') this.subscriber.use(modes.publish);
+    this.#relay = new RelayProbe(keys, this.subscriber);
+    this.#client = this.#connect();
+    this.#timer = setInterval(() => void this.#watch(), WATCH_MS);
+    this.#timer.unref();
   }
 
-  /**
-   * Resolves when Redis replied, or is known to be unavailable. Rejects when it replied but must
-   * not be used.
-   */
-  async open(): Promise<void> {
-    const first = new Promise<void>((resolve, reject) => {
-      this.client.on('ready', () => void this.#identifyWithRetries(reject).then(resolve));
-      this.client.once('error', () => setTimeout(resolve, 0));
-      // The engine must start even if the server accepts the connection and never replies.
-      setTimeout(resolve, LIMITS.redisCommandTimeoutMs).unref();
-    });
-    this.client.connect().catch(() => {});
-    this.subscriber.client.connect().catch(() => {});
-    await first;
-    if (this.#trouble !== null) this.#logger?.warn(this.#trouble, 'Redis is unavailable: connecting again');
-    // A subscriber sends nothing by itself, so without a ping a dead connection is never noticed.
-    this.#pingTimer = setInterval(() => {
-      const { client } = this.subscriber;
-      if (client.status === 'ready') client.ping().catch(() => {});
-    }, SUBSCRIBER_PING_MS);
-    this.#pingTimer.unref();
+  /** The current client: it is replaced if Redis turns out to be a cluster. */
+  get client(): RedisClient {
+    return this.#client;
   }
 
-  trouble(): RedisTrouble | null {
-    return this.#trouble ?? this.#clusterTrouble;
-  }
-
-  /** Returns why no command may be sent. Shows on other masters of a cluster continue. */
-  refusal(): RedisTrouble | null {
-    return this.#trouble;
-  }
-
-  durability(): Durability {
-    return this.#capabilities?.durability ?? 'unknown';
-  }
-
-  capabilities(): RedisCapabilities | null {
+  get capabilities(): RedisCapabilities | null {
     return this.#capabilities;
   }
 
-  /** How scripts run and publish on this connection. */
-  readonly modes = (): ScriptModes => this.#modes;
-
-  runId(): string | null {
-    return this.#runIds.get('') ?? null;
+  get durability(): Durability {
+    return this.#capabilities?.durability ?? 'unknown';
   }
 
-  /** Returns the run id of the server that has a key; null while it is unknown. */
+  /** How scripts run and publish on this connection. */
+  readonly modes = (): ScriptModes => this.#capabilities ?? FIRST_CHOICE;
+
+  runId(): string | null {
+    return this.#identity;
+  }
+
+  /** Returns the identity of the server that has a key; null while it is unknown. */
   async runIdOf(key: string): Promise<string | null> {
-    if (!(this.client instanceof Cluster)) return this.runId();
-    const node = (this.client as unknown as { slots: string[][] }).slots[calculateSlot(key)]?.[0];
-    if (!node) return null;
-    const known = this.#runIds.get(node);
-    if (known) return known;
-    const master = this.client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === node);
-    if (!master) {
-      this.#markStale();
-      return null;
+    if (this.status.refusal !== null) return null;
+    return this.#client instanceof Cluster ? this.#masters.identityFor(key) : this.#identity;
+  }
+
+  /** Asks the server again: another node saw another identity. */
+  async confirmRunId(key: string): Promise<string | null> {
+    if (this.#client instanceof Cluster) return this.runIdOf(key);
+    await this.#identify(this.#client);
+    return this.runIdOf(key);
+  }
+
+  /** Takes note of a failed call. What it says about the server is examined. */
+  report(error: unknown): RedisTrouble {
+    const trouble = troubleOf(error);
+    if (trouble.state === 'replica') this.#leave(trouble);
+    else if (trouble.state === 'cluster_incomplete') this.#masters.markStale();
+    else if (SUSPICIOUS.has(trouble.state) && this.status.refusal === null) {
+      this.#hold(trouble);
+      void this.#examine(this.#client);
     }
-    const runId = parseInfo(await master.info('server')).run_id ?? null;
-    if (runId) this.#runIds.set(node, runId);
-    return runId;
+    return trouble;
   }
 
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.status.end();
     this.clock.stop();
-    clearInterval(this.#pingTimer);
-    await Promise.allSettled([this.client.status === 'ready' ? this.client.quit() : undefined]);
-    this.client.disconnect();
+    clearInterval(this.#timer);
+    await Promise.allSettled([this.#client.status === 'ready' ? this.#client.quit() : undefined]);
+    this.#client.disconnect();
     this.subscriber.close();
   }
 
-  #watch(): void {
-    this.client.on('close', () => {
-      if (this.#isClosing) return;
-      if (this.#trouble === null) this.#logger?.warn('Redis: the connection is closed');
-      this.#runIds.clear();
-      // A failed attempt has set the reason, for example ECONNREFUSED.
-      this.#trouble ??= LOST;
-    });
-    this.client.on('error', (error: Error) => {
-      if (this.#trouble !== null) this.#trouble = troubleOf(error);
-    });
-    this.client.on('node error', () => this.#markStale());
-    this.client.on('-node', () => this.#markStale());
-    this.client.on('+node', (node: Redis) => node.on('close', () => this.#markStale()));
-    this.subscriber.client.on('error', () => {});
+  #createClient(role: ClientRole): RedisClient {
+    return createClient(this.#options.target, { role, isCluster: this.#isCluster });
   }
 
-  /** A master may have died, returned or been replaced; the driver learns of it only by asking. */
-  #markStale(): void {
-    this.#runIds.clear();
-    this.#isStale = true;
-    if (!this.#isVerifying && this.client instanceof Cluster && this.client.status === 'ready')
-      void this.#verify(this.client);
+  #connect(): RedisClient {
+    const client = this.#createClient('commands');
+    const isCurrent = (): boolean => client === this.#client && !this.#isClosing;
+    let hasConnected = false;
+    let wasReady = false;
+    client.on('connecting', () => {
+      [hasConnected, wasReady] = [false, false];
+      if (isCurrent()) this.#problem = null;
+    });
+    client.on('connect', () => {
+      hasConnected = true;
+    });
+    const onError = (error: unknown): void => {
+      if (!isCurrent()) return;
+      this.#problem = troubleOf(error);
+      if (!wasReady && !VAGUE.has(this.#problem.state)) this.status.refuse(this.#problem);
+    };
+    client.on('error', onError);
+    client.on('node error', (error: unknown) => {
+      if (this.status.refusal !== null) onError(error);
+    });
+    client.on('ready', () => {
+      wasReady = true;
+      if (isCurrent()) void this.#examine(client);
+    });
+    client.on('close', () => {
+      if (!isCurrent()) return;
+      const unready = client instanceof Cluster ? CLUSTER_INCOMPLETE : CLOSED_AT_ONCE;
+      const trouble = this.#problem ?? (hasConnected && !wasReady ? unready : LOST);
+      if (wasReady || !VAGUE.has(trouble.state)) return this.#lose(trouble);
+      void diagnose(this.#options.target).then((found) => {
+        if (isCurrent() && client.status !== 'ready') this.#lose(found ?? trouble);
+      });
+    });
+    if (client instanceof Cluster) this.#masters.watch(client, isCurrent);
+    keepConnected(client, isCurrent);
+    return client;
   }
 
-  /** Checks the cluster until every slot has a master that replies, or the connection is closed. */
-  async #verify(cluster: Cluster): Promise<void> {
-    this.#isVerifying = true;
-    while ((this.#isStale || this.#clusterTrouble !== null) && !this.#isClosing && cluster.status === 'ready') {
-      this.#isStale = false;
-      const problem = await clusterProblem(cluster);
-      if (problem !== null && this.#clusterTrouble === null)
-        this.#logger?.warn(problem, 'Redis is unavailable in parts');
-      if (problem === null && this.#clusterTrouble !== null) this.#logger?.info('Redis: every slot has a master again');
-      this.#clusterTrouble = problem;
-      if (problem !== null) await sleep(VERIFY_RETRY_MS);
-    }
-    this.#isVerifying = false;
+  /** The connection is closed. The driver connects again. */
+  #lose(trouble: RedisTrouble): void {
+    this.#identity = null;
+    this.#masters.forget();
+    this.status.refuse(trouble);
+  }
+
+  /** Drops the connection to a server that was demoted: the name is resolved again. */
+  #leave(trouble: RedisTrouble): void {
+    const client = this.#client;
+    this.#problem = trouble;
+    if (client instanceof Cluster) return this.#masters.markStale();
+    this.#identity = null;
+    this.status.refuse(trouble);
+    if (client.status === 'ready') client.disconnect(true);
+    this.subscriber.reconnect();
+  }
+
+  /** Continues as a client of a cluster, or of a single server. */
+  #replaceClient(isCluster: boolean): void {
+    const previous = this.#client;
+    this.#isCluster = isCluster;
+    this.#identity = null;
+    this.#client = this.#connect();
+    previous.disconnect();
+    this.subscriber.replaceClient();
+  }
+
+  /** While a trouble lasts, commands are refused, or only reported as limited. */
+  #hold(trouble: RedisTrouble): void {
+    const isLimited = LIMITING.has(trouble.state) && (this.#identity !== null || this.#isCluster);
+    if (isLimited && this.status.refusal === null) this.status.limit('calls', trouble);
+    else this.status.refuse(trouble);
   }
 
   /**
-   * Retries until the server is identified and usable, or the connection is closed: a reply may be
-   * lost, a replica promoted, a setting corrected. `onUnsuitable` receives the reason.
+   * Examines the server until it can be used or the connection is closed: a reply may be lost, a
+   * replica promoted, a setting or a permission corrected.
    */
-  async #identifyWithRetries(onUnsuitable: (error: StampedeError) => void): Promise<void> {
-    while (!this.#isClosing && this.client.status === 'ready') {
+  async #examine(client: RedisClient): Promise<void> {
+    if (this.#isExamining) return;
+    this.#isExamining = true;
+    const isOpen = (): boolean => client === this.#client && client.status === 'ready' && !this.#isClosing;
+    while (isOpen()) {
       try {
-        await this.#identify();
-        return;
+        // A database that could not be selected leaves the connection in another one.
+        if (this.#problem?.state === 'wrong_db') throw new TroubleError(this.#problem);
+        await this.#accept(client, isOpen);
+        break;
       } catch (error) {
-        if (error instanceof StampedeError) onUnsuitable(error);
-        await sleep(IDENTIFY_RETRY_MS);
+        if (!isOpen()) break;
+        const trouble = explain(error, this.#modesContext(client));
+        this.#hold(trouble);
+        await sleep(RETRY_MS);
+        if (isOpen() && ['replica', 'wrong_db'].includes(trouble.state)) client.disconnect(true);
       }
     }
+    this.#isExamining = false;
+    // It was replaced, or closed and opened again, meanwhile.
+    if (!this.#isClosing && this.#client.status === 'ready' && this.status.refusal !== null)
+      void this.#examine(this.#client);
   }
 
-  async #identify(): Promise<void> {
-    const info = parseInfo(await this.client.info());
-    const problem = misconfiguration(info) ?? (await this.#missingPermission());
-    if (problem !== null) {
-      if (this.#trouble?.reason !== problem.reason) this.#logger?.error(problem, 'this Redis must not be used');
-      this.#trouble = problem;
-      this.#runIds.clear();
-      throw new StampedeError(failure('redis_readonly', troubleText(problem)));
-    }
+  async #accept(client: RedisClient, isOpen: () => boolean): Promise<void> {
+    const servers = client instanceof Cluster ? client.nodes('master') : [client];
+    const all = await Promise.all(servers.map(readFacts));
+    const [facts] = all;
+    if (facts === undefined || !isOpen()) return;
+    if (facts.isCluster && !(client instanceof Cluster)) return this.#replaceClient(true);
+    const problem = all.map(unfitness).find((found) => found !== null);
+    if (problem) throw new TroubleError(problem);
+    if (facts.isCluster && facts.identity === null) throw new TroubleError(CLUSTER_WITHOUT_INFO);
+    const modes = await chooseModes(this.#modesContext(client), this.#capabilities);
+    await refreshRelayMode(client, this.#options.keys.relay, modes.publish);
+    const durability = await readDurability(servers[0] as never, facts.hasAppendOnlyFile);
+    if (this.status.refusal !== null) await this.clock.restart();
     this.#capabilities = Object.freeze({
-      server: `Redis ${info.redis_version}`,
-      isCluster: this.client instanceof Cluster,
-      identity: 'info',
-      ...this.#modes,
-      durability: info.aof_enabled === '1' ? await this.#appendMode() : 'memory',
-      evictionPolicy: info.maxmemory_policy ?? null,
+      server: facts.label,
+      isCluster: facts.isCluster,
+      identity: facts.identity === null ? 'key' : 'info',
+      ...modes,
+      durability,
+      evictionPolicy: facts.evictionPolicy,
     } as const);
-    await this.clock.restart();
-    if (!(this.client instanceof Cluster) && info.run_id) this.#runIds.set('', info.run_id);
-    // A cluster is ready only when it serves every slot.
-    this.#clusterTrouble = null;
-    if (this.#trouble !== null) this.#logger?.info(this.#capabilities, 'Redis is ready');
-    this.#trouble = null;
+    if (!(client instanceof Cluster))
+      this.#setIdentity(facts.identity ?? (await keyIdentity(client, this.#options.keys.server)));
+    if (isOpen()) this.status.accept(this.#capabilities);
+  }
+
+  #modesContext(client: RedisClient): ModesContext {
+    const { keys, keyPrefix, modes, target } = this.#options;
+    return { client, relay: this.#relay, keys, keyPrefix, user: target.username ?? 'default', settings: modes };
+  }
+
+  #setIdentity(identity: string): void {
+    this.#identity = identity;
+    if (this.#lastIdentity === identity) return;
+    // The subscriber may still be connected to the server that was the primary.
+    if (this.#lastIdentity !== null) this.subscriber.reconnect();
+    this.#lastIdentity = identity;
+  }
+
+  /** Finds out whether this server is still the same one, and the primary. */
+  async #identify(client: Exclude<RedisClient, Cluster>): Promise<void> {
+    const role = await readRole(client, this.#capabilities?.identity === 'info');
+    if (client !== this.#client || this.status.refusal !== null) return;
+    if (role.isReplica) return this.#leave(IS_REPLICA);
+    const identity = role.identity ?? (await keyIdentity(client, this.#options.keys.server));
+    if (this.#identity !== null) this.#setIdentity(identity);
   }
 
   /**
-   * Returns why this server never accepts our scripts. A temporary reason (out of memory, busy) is
-   * reported by the first call.
+   * Notices what no command would: a primary that was demoted, a server that was replaced behind a
+   * proxy, a subscription that is silent, a connection whose other end is gone.
    */
-  async #missingPermission(): Promise<RedisTrouble | null> {
+  async #watch(): Promise<void> {
+    const client = this.#client;
+    if (this.#isWatching || this.status.refusal !== null || client.status !== 'ready') return;
+    this.#isWatching = true;
     try {
-      await loadScripts(this.client, this.#modes);
-      return null;
+      if (client instanceof Cluster) await this.#masters.ping(client);
+      else await this.#identify(client);
+      if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0)
+        await refreshRelayMode(client, this.#options.keys.relay, this.subscriber.publish);
+      await this.#watchRelay(client);
     } catch (error) {
-      const trouble = troubleOf(error);
-      if (trouble.state !== 'no_permission' && trouble.state !== 'missing_command') return null;
-      return { ...trouble, remedy: 'Allow its user FUNCTION LIST, LOAD, DELETE and FCALL.' };
+      this.report(error);
     }
+    this.#isWatching = false;
   }
 
-  async #appendMode(): Promise<Durability> {
-    try {
-      const [, mode] = (await this.client.config('GET', 'appendfsync')) as string[];
-      return mode === 'always' || mode === 'everysec' ? mode : 'memory';
-    } catch {
-      return 'unknown'; // managed Redis may forbid CONFIG
-    }
+  async #watchRelay(client: RedisClient): Promise<void> {
+    const hasArrived = await this.#relay.roundTrip(client, ARRIVAL_MS_MAX);
+    if (client !== this.#client || this.status.refusal !== null) return;
+    this.status.limit('relay', hasArrived ? null : NO_RELAY);
+    if (!hasArrived) this.subscriber.reconnect();
   }
 }
+
+/** How long the first reply may take until Redis counts as unavailable. */
+export const FIRST_REPLY_MS_MAX = LIMITS.redisCommandTimeoutMs;

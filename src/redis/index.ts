@@ -1,4 +1,4 @@
 export { createClient, type RedisClient } from './client.ts';
 export { EmbeddedRedis, openEmbeddedRedis } from './embedded.ts';
 export type { Recovered } from './recovery.ts';
-export { type ConnectedStore, connectStore, type StoreOptions } from './store.ts';
+export { type ConnectedStore, connectStore, createStore, type StoreOptions } from './store.ts';

@@ -48,6 +48,8 @@ export function createKeys(prefix: string) {
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
+    /** Identifies a server that does not allow INFO (facts.ts). */
+    server: `${prefix}server`,
     /** Marker of a running command (command-guard.ts). */
     running: (showId: string, command: string) => `${prefix}{${showId}}:running:${command}`,
     /** The kept result of a command without a script (command-guard.ts). */

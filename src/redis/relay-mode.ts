@@ -5,50 +5,23 @@
  */
 import type { RedisCapabilities } from '../domain/health.ts';
 import type { RedisClient } from './client.ts';
+import { otherRelay, TroubleError } from './states.ts';
 
 export type PublishMode = RedisCapabilities['publish'];
 
 export const RELAY_KEPT_MS = 15_000;
-const REFRESH_MS = 5_000;
+export const RELAY_REFRESH_MS = 5_000;
 
-export class RelayMode {
-  readonly #client: () => RedisClient;
-  readonly #key: string;
-  readonly #onOther: (found: PublishMode) => void;
-  #timer: NodeJS.Timeout | undefined;
+/** Returns the mode that live nodes use; null if none lives. */
+export async function relayModeOfOthers(client: RedisClient, key: string): Promise<PublishMode | null> {
+  const mode = await client.get(key);
+  return mode === 'sharded' || mode === 'classic' ? mode : null;
+}
 
-  /** `onOther` is called when other nodes use another mode, for example after Redis was away. */
-  constructor(client: () => RedisClient, key: string, onOther: (found: PublishMode) => void) {
-    this.#client = client;
-    this.#key = key;
-    this.#onOther = onOther;
-  }
-
-  /**
-   * Returns the mode that live nodes use. If none lives, that is `wanted`. If it is `wanted`, this
-   * node is one of them until `leave`.
-   */
-  async join(wanted: PublishMode): Promise<PublishMode> {
-    this.leave();
-    const used = await this.#refresh(wanted);
-    if (used !== wanted) return used;
-    this.#timer = setInterval(async () => {
-      const found = await this.#refresh(wanted).catch(() => wanted);
-      if (found !== wanted) this.#onOther(found);
-    }, REFRESH_MS).unref();
-    return wanted;
-  }
-
-  leave(): void {
-    clearInterval(this.#timer);
-  }
-
-  async #refresh(wanted: PublishMode): Promise<PublishMode> {
-    const client = this.#client();
-    if ((await client.set(this.#key, wanted, 'PX', RELAY_KEPT_MS, 'NX')) === 'OK') return wanted;
-    const found = await client.get(this.#key);
-    if (found !== null && found !== wanted) return found as PublishMode;
-    await client.pexpire(this.#key, RELAY_KEPT_MS);
-    return wanted;
-  }
+/** Makes this node one of those that live. Throws if others use another mode. */
+export async function refreshRelayMode(client: RedisClient, key: string, own: PublishMode): Promise<void> {
+  if ((await client.set(key, own, 'PX', RELAY_KEPT_MS, 'NX')) === 'OK') return;
+  const others = await relayModeOfOthers(client, key);
+  if (others !== null && others !== own) throw new TroubleError(otherRelay(others, own));
+  await client.pexpire(key, RELAY_KEPT_MS);
 }

@@ -105,7 +105,7 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
     const [terms, ...results] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));
-    const durability = runner.connection.durability();
+    const durability = runner.connection.durability;
     return packed.map((request, i) => {
       const tag = results[2 * i] as string;
       const value = results[2 * i + 1];
@@ -126,7 +126,7 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     const reply = await runner.run('finish', showId, { ...args, key, actor });
     if (!reply.ok) return reply;
     const [epoch, ...command] = reply.value;
-    const durability = runner.connection.durability();
+    const durability = runner.connection.durability;
     return mapped(commandReply<PackedReservation>(command, onReplayed), ({ value, replayed }) => ({
       ...{ reservation: reservationView(value), replayed, durability, epoch: textOf(epoch) },
     }));

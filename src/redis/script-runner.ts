@@ -1,7 +1,6 @@
 /** Runs scripts and commands on shows: adds the run id, fences shows, and codes every failure. */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { troubleText } from '../domain/health.ts';
 import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
@@ -9,6 +8,7 @@ import { redisFailure } from './errors.ts';
 import type { Keys, ShowKeys } from './keys.ts';
 import { pack } from './records.ts';
 import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
+import { LOST, wordsOf } from './states.ts';
 
 const ATTEMPTS_MAX = 3;
 const RETRY_MS = 500;
@@ -36,7 +36,6 @@ export interface ScriptRunnerOptions {
 
 export class ScriptRunner {
   readonly connection: RedisConnection;
-  readonly client: RedisClient;
   readonly keys: Keys;
   readonly #scripts: Scripts;
   readonly #options: ScriptRunnerOptions;
@@ -46,9 +45,12 @@ export class ScriptRunner {
   constructor(options: ScriptRunnerOptions) {
     this.#options = options;
     this.connection = options.connection;
-    this.client = options.connection.client;
     this.keys = options.keys;
-    this.#scripts = registerScripts(this.client, this.connection.modes);
+    this.#scripts = registerScripts(() => this.client, this.connection.modes);
+  }
+
+  get client(): RedisClient {
+    return this.connection.client;
   }
 
   keysOf(showId: string): ShowKeys['of'] {
@@ -69,8 +71,8 @@ export class ScriptRunner {
         const word = textOf(status);
         if (word === 'ok') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
-        // The slot moved during the call: the show must not get the run id of its old master.
-        if ((await this.connection.runIdOf(anyKey)) !== runId) continue;
+        // Another server may have taken over meanwhile, or the slot moved.
+        if ((await this.connection.confirmRunId(anyKey)) !== runId) continue;
         const fenced = await this.#scripts.run('fence', keys, runId, pack([newEpoch()]));
         if (textOf(fenced[1]) === '+') this.onFenced?.(showId);
       }
@@ -84,7 +86,7 @@ export class ScriptRunner {
 
   /** Runs plain commands. Codes failures as `run` does. */
   async guard<T>(work: (client: RedisClient) => Promise<T>): Promise<Result<T>> {
-    if (this.connection.refusal() !== null) return this.#unavailable();
+    if (this.connection.status.refusal !== null) return this.#unavailable();
     try {
       return ok(await work(this.client));
     } catch (error) {
@@ -93,15 +95,15 @@ export class ScriptRunner {
   }
 
   #unavailable(): Result<never> {
-    const trouble = this.connection.trouble();
-    return fail('redis_unavailable', trouble === null ? undefined : troubleText(trouble), { retryAfterMs: RETRY_MS });
+    return { ok: false, error: redisFailure(this.connection.status.trouble ?? LOST) };
   }
 
   /** Logs `internal` failures: they are bugs of ours. */
   #coded(error: unknown, what: string): Result<never> {
-    const coded = redisFailure(error);
-    const reason = error instanceof Error ? error.message : String(error);
-    if (coded.code === 'internal') this.#options.logger?.error({ what, reason }, 'Redis refused a command');
+    const trouble = this.connection.report(error);
+    const coded = redisFailure(trouble);
+    if (coded.code === 'internal')
+      this.#options.logger?.error({ what, reason: wordsOf(error) }, 'Redis refused a command');
     return { ok: false, error: coded };
   }
 }

@@ -33,6 +33,7 @@ export const SCRIPT_NAMES = [
   'recover',
   'audit',
   'repair',
+  'check',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
@@ -94,12 +95,12 @@ export interface Scripts {
   run(name: ScriptName, keys: readonly string[], ...values: Array<string | Buffer>): Promise<ScriptReply>;
 }
 
-/** `modes` are read at each call: they may differ after a reconnect. */
-export function registerScripts(client: RedisClient, modes: () => ScriptModes): Scripts {
+/** Both are read at each call: they may differ after a reconnect. */
+export function registerScripts(client: () => RedisClient, modes: () => ScriptModes): Scripts {
   let loading: Promise<void> | null = null;
   /** All calls that found nothing wait for the same load. */
   function load(now: ScriptModes): Promise<void> {
-    loading ??= loadScripts(client, now).finally(() => {
+    loading ??= loadScripts(client(), now).finally(() => {
       loading = null;
     });
     return loading;
@@ -110,7 +111,7 @@ export function registerScripts(client: RedisClient, modes: () => ScriptModes): 
       const now = modes();
       const isEval = now.scripts === 'eval';
       const call = (command: string, script: string): Promise<ScriptReply> =>
-        client.callBuffer(command, script, keys.length, ...keys, ...values) as Promise<ScriptReply>;
+        client().callBuffer(command, script, keys.length, ...keys, ...values) as Promise<ScriptReply>;
       const found = (): Promise<ScriptReply> =>
         isEval
           ? call('evalsha', evalScripts(now.publish)[name].sha)

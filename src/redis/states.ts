@@ -9,6 +9,7 @@ const WORDS_MAX = 200;
 
 const SERVER = 'Check host and port in REDIS_URL';
 const PASSWORD = 'Check the user and the password in REDIS_URL.';
+const CLUSTER_REMEDY = 'Check CLUSTER INFO and CLUSTER NODES. Stampede continues as soon as every slot has a primary.';
 const WAIT = 'Stampede continues by itself as soon as Redis does.';
 
 type Row = readonly [state: RedisState, pattern: RegExp, reason: (words: string) => string, remedy: string];
@@ -22,6 +23,12 @@ const row = (state: RedisState, pattern: RegExp, reason: string | ((words: strin
 
 /** The first row that fits decides. The texts are of Redis 7 and 8, Valkey, ioredis and Node.js. */
 const ROWS: readonly Row[] = [
+  row(
+    'protected_mode',
+    /\bDENIED\b/,
+    'Redis accepts only local clients (protected mode)',
+    'Set a password for Redis (requirepass or ACL SETUSER), or bind it to a private address.',
+  ),
   row(
     'wrong_password',
     /\bWRONGPASS\b|invalid (username-password pair|password)|AUTH failed/i,
@@ -42,15 +49,9 @@ const ROWS: readonly Row[] = [
   ),
   row(
     'no_permission',
-    /\bNOPERM\b|no permissions to/i,
+    /\bNOPERM\b|no permissions to|The user executing the script can't|ACL failure in script/i,
     'Redis refused a command of this user',
-    'Allow it: README.md, "Redis permissions", has the ACL rule that Stampede needs.',
-  ),
-  row(
-    'protected_mode',
-    /\bDENIED\b/,
-    'Redis accepts only local clients (protected mode)',
-    'Set a password for Redis (requirepass or ACL SETUSER), or bind it to a private address.',
+    'Give the user the permissions in README.md, "Redis permissions".',
   ),
   row(
     'too_many_clients',
@@ -105,7 +106,7 @@ const ROWS: readonly Row[] = [
     'cluster_incomplete',
     /\bCLUSTERDOWN\b|\bTRYAGAIN\b|Cluster is down|Too many Cluster redirections|cluster_state/i,
     'The cluster does not serve every slot',
-    'Check CLUSTER INFO and CLUSTER NODES. Stampede continues as soon as every slot has a primary.',
+    CLUSTER_REMEDY,
   ),
   row(
     'unknown_master',
@@ -120,8 +121,14 @@ const ROWS: readonly Row[] = [
     'Check the hosts and ports of the sentinels, and their password.',
   ),
   row(
+    'not_cluster',
+    /cluster support disabled/i,
+    'REDIS_URL lists the nodes of a cluster, but this Redis is a single server',
+    'Write one URL. Several URLs are nodes of one cluster; replicas are found through Sentinel.',
+  ),
+  row(
     'missing_command',
-    /unknown (sub)?command/i,
+    /unknown (sub)?command|Invalid command passed to/i,
     'Redis lacks a command that Stampede needs',
     'Use Redis 7.0 or newer, or a compatible service that has this command.',
   ),
@@ -220,17 +227,37 @@ export function wordsOf(error: unknown): string {
 
 /** Returns the state, the reason and the remedy of an error; `failed` if it has no named state. */
 export function troubleOf(error: unknown): RedisTrouble {
+  if (error instanceof TroubleError) return error.trouble;
   const words = wordsOf(error);
-  const shown = words.replace(/\s+/g, ' ').replace(/\.$/, '').slice(0, WORDS_MAX);
   const found = ROWS.find(([, pattern]) => pattern.test(words));
-  if (found) return Object.freeze({ state: found[0], reason: found[2](shown), remedy: found[3] });
+  if (found) return trouble(found[0], found[2](shortened(words)), found[3]);
   const isVague = VAGUE.test(words) || (error instanceof Error && VAGUE.test(error.name));
   if (isVague) return LOST;
-  return Object.freeze({ state: 'failed', reason: `Redis failed: ${shown}.`, remedy: 'Read the log of Redis.' });
+  return trouble('failed', `Redis failed: ${shortened(words)}.`, 'Read the log of Redis.');
 }
+
+const shortened = (words: string): string =>
+  words
+    .replace(/\s+/g, ' ')
+    .replace(/^ERR |\. Please report this\.?|, on @user_(script|function).*|\.$/g, '')
+    .slice(0, WORDS_MAX);
 
 const trouble = (state: RedisState, reason: string, remedy: string): RedisTrouble =>
   Object.freeze({ state, reason, remedy });
+
+/** A reason that was found by looking, not by an error of Redis. */
+export class TroubleError extends Error {
+  readonly trouble: RedisTrouble;
+
+  constructor(found: RedisTrouble) {
+    super(found.reason);
+    this.trouble = found;
+  }
+}
+
+/** The user may not run this command, or the server does not have it. */
+export const isRefused = (error: unknown): boolean =>
+  ['no_permission', 'missing_command'].includes(troubleOf(error).state);
 
 export const CONNECTING = trouble('connecting', 'Redis has not replied yet.', SERVER.concat('.'));
 export const LOST = trouble(
@@ -238,11 +265,43 @@ export const LOST = trouble(
   'The connection to Redis was closed.',
   'Stampede connects again by itself. If this persists, read the log of Redis.',
 );
+export const CLOSED_AT_ONCE = trouble(
+  'lost',
+  'The server closed the connection before it replied.',
+  `${SERVER}. If this port requires TLS, use rediss://. A proxy without a server behind it does the same.`,
+);
+export const TLS_NEEDED = trouble(
+  'tls_mismatch',
+  'The server closed the connection: this port requires TLS.',
+  'Use rediss:// instead of redis:// in REDIS_URL.',
+);
+export const TLS_NOT_SPOKEN = trouble(
+  'tls_mismatch',
+  'TLS failed: this port speaks plain Redis.',
+  'Use redis:// instead of rediss:// in REDIS_URL, or the TLS port of Redis.',
+);
 export const IS_REPLICA = trouble(
   'replica',
   'This Redis is a replica and accepts no writes.',
   'REDIS_URL must name the primary. After a failover Stampede connects again and continues by itself.',
 );
+export const NO_RELAY = trouble(
+  'no_relay',
+  'What a script publishes does not arrive at the subscription of this process.',
+  'Check that no proxy drops pub/sub. Set REDIS_PUBLISH to sharded or classic to choose the other kind.',
+);
+export const CLUSTER_WITHOUT_INFO = trouble(
+  'no_permission',
+  'Redis refused INFO (NOPERM). In a cluster it is the only way to notice a restart that lost writes.',
+  'Allow it: ACL SETUSER USER +info.',
+);
+export const CLUSTER_INCOMPLETE = trouble(
+  'cluster_incomplete',
+  'The cluster does not serve every slot.',
+  CLUSTER_REMEDY,
+);
+export const silentMaster = (error: unknown): RedisTrouble =>
+  trouble('cluster_incomplete', `A node of the cluster does not reply (${shortened(wordsOf(error))}).`, CLUSTER_REMEDY);
 export const evicting = (policy: string): RedisTrouble =>
   trouble(
     'evicting',
@@ -251,3 +310,16 @@ export const evicting = (policy: string): RedisTrouble =>
   );
 export const tooOld = (version: string, needed: number): RedisTrouble =>
   trouble('too_old', `Redis ${version} is too old.`, `Stampede needs Redis ${needed}.0 or newer.`);
+export const otherRelay = (others: string, own: string): RedisTrouble =>
+  trouble(
+    'other_relay',
+    `Other nodes publish with ${others} pub/sub and this one is set to ${own}: they would not hear each other.`,
+    'Give all nodes the same REDIS_PUBLISH, and stop the others first.',
+  );
+/** `missing` are words of ACL rules, for example `+hset` or `&stampede:*`. */
+export const forbidden = (user: string, words: string, missing: readonly string[]): RedisTrouble =>
+  trouble(
+    'no_permission',
+    `The user "${user}" of Redis lacks permissions (${shortened(words)}).`,
+    `Run: ACL SETUSER ${user} ${missing.join(' ')}. README.md, "Redis permissions", has the complete rule.`,
+  );

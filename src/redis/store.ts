@@ -1,13 +1,13 @@
 /** All that Redis stores, as one object: the ports of `src/domain`. */
 import type { Logger } from 'pino';
 import type { Reconciliation } from '../domain/audit.ts';
-import type { Health } from '../domain/health.ts';
+import { type Health, type RedisState, troubleText } from '../domain/health.ts';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
-import { type Failure, ok, type Result } from '../protocol/codes.ts';
+import { type Failure, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { createCommandGuard } from './command-guard.ts';
-import { RedisConnection } from './connection.ts';
+import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createModeration } from './moderation.ts';
@@ -16,7 +16,7 @@ import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
-import { FIRST_CHOICE, type ScriptModes } from './scripts.ts';
+import type { ScriptModes } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
 
@@ -69,9 +69,12 @@ function createHealth(runner: ScriptRunner): Health {
   return {
     now: () => connection.clock.now(),
     nowErrorMs: () => connection.clock.errorMs(),
-    trouble: () => connection.trouble(),
-    redisCapabilities: () => connection.capabilities(),
-    durability: () => connection.durability(),
+    trouble: () => connection.status.trouble,
+    refusal: () => connection.status.refusal,
+    watchTrouble: (listener) => connection.status.watch(listener),
+    ready: () => connection.status.ready(),
+    redisCapabilities: () => connection.capabilities,
+    durability: () => connection.durability,
     runId: () => connection.runId(),
     async ping() {
       const sent = performance.now();
@@ -87,34 +90,50 @@ function whyUnpaused({ code, message, details }: Failure): string | null {
   return 'it is scheduled and opens at its time: cancel it, or schedule it later';
 }
 
+/** Waiting may help, but a caller that needs Redis now should know that it replied. */
+const MUST_NOT_BE_USED: ReadonlySet<RedisState> = new Set([
+  'replica',
+  'evicting',
+  'too_old',
+  'no_permission',
+  'missing_command',
+  'not_cluster',
+  'other_relay',
+  'no_relay',
+]);
+
 /**
  * Resolves once Redis replied or is known to be unavailable; until it is back, every method returns
- * `redis_unavailable`. Rejects with a `StampedeError` if Redis must not be used: a replica, an
- * evicting maxmemory-policy, a version before 7.
+ * `redis_unavailable`. Rejects with a `StampedeError` if Redis replied but must not be used, for
+ * example because it is a replica.
  */
 export async function connectStore(options: StoreOptions): Promise<ConnectedStore> {
-  const { redis, keyPrefix = 'stampede:', logger, node, onScript, onRecovered } = options;
+  const { store, connection } = openStore(options);
+  const trouble = await connection.status.firstOutcome(FIRST_REPLY_MS_MAX);
+  if (trouble === null || !MUST_NOT_BE_USED.has(trouble.state)) return store;
+  await store.close();
+  const code = trouble.state === 'replica' ? 'redis_readonly' : 'redis_unavailable';
+  throw new StampedeError(failure(code, troubleText(trouble)));
+}
+
+/** Starts to connect. Until Redis can be used, every method returns `redis_unavailable`. */
+export const createStore = (options: StoreOptions): ConnectedStore => openStore(options).store;
+
+function openStore(options: StoreOptions): { store: ConnectedStore; connection: RedisConnection } {
+  const { redis: target, keyPrefix = 'stampede:', logger, node, onScript, onRecovered } = options;
   const { scripts = 'auto', publish = 'auto' } = options;
-  const connection = new RedisConnection(redis, logger, {
-    scripts: scripts === 'auto' ? FIRST_CHOICE.scripts : scripts,
-    publish: publish === 'auto' ? FIRST_CHOICE.publish : publish,
-  });
-  const runner = new ScriptRunner({ connection, keys: createKeys(keyPrefix), logger, onScript });
+  const keys = createKeys(keyPrefix);
+  const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, logger });
+  const runner = new ScriptRunner({ connection, keys, logger, onScript });
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);
   const auditor = createLedgerAuditor(runner);
   const recover = createRecovery(runner, auditor, logger, onRecovered);
   runner.onFenced = (showId) => void recover(showId);
   const showLog = createShowLog(runner);
-  try {
-    await connection.open();
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
   const unwatch = node === undefined ? null : watchNodeName(runner, node, logger);
 
-  return {
+  const store: ConnectedStore = {
     ...createScheduler(runner, recover),
     ...createHealth(runner),
     ...shows,
@@ -149,4 +168,5 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
       await connection.close();
     },
   };
+  return { store, connection };
 }

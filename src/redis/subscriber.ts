@@ -1,14 +1,12 @@
 /** The connection that receives the relay: which channels it follows, and for which listeners. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
-import type { RedisCapabilities } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
-import type { RedisClient } from './client.ts';
+import { keepConnected, type RedisClient } from './client.ts';
+import type { PublishMode } from './relay-mode.ts';
 
 const RESUBSCRIBE_PAUSE_MS = 200;
 const PING_MS = 5_000;
-
-export type PublishMode = RedisCapabilities['publish'];
 
 export interface ChannelListener {
   onBytes(bytes: Buffer): void;
@@ -43,28 +41,46 @@ function watchClassic(cluster: Cluster, onInterrupted: () => void): void {
 
 export class Subscriber {
   readonly #listeners = new Map<string, Set<ChannelListener>>();
+  readonly #createClient: () => RedisClient;
   #client: RedisClient;
-  #publish: PublishMode;
+  #publish: PublishMode = 'sharded';
   #wasReady = false;
+  #isClosed = false;
+  /** Why there is no connection. */
+  #problem: unknown = null;
 
-  constructor(client: RedisClient, publish: PublishMode) {
-    this.#client = client;
+  constructor(createClient: () => RedisClient) {
+    this.#createClient = createClient;
+    this.#client = this.#connect();
+  }
+
+  get publish(): PublishMode {
+    return this.#publish;
+  }
+
+  /** Changes the mode, with a new connection if there are subscriptions in the old one. */
+  use(publish: PublishMode): void {
+    if (publish === this.#publish) return;
     this.#publish = publish;
-    this.#watch(client);
+    if (this.#listeners.size > 0) this.replaceClient();
   }
 
-  /** The current client: it is replaced when the mode changes, or if Redis turns out a cluster. */
-  get client(): RedisClient {
-    return this.#client;
-  }
-
-  /** Continues on another client, which is not yet connected. All channels are subscribed again. */
-  replace(client: RedisClient, publish: PublishMode): void {
+  /** Continues with a new client: Redis turned out to be a cluster, or none any more. */
+  replaceClient(): void {
     const previous = this.#client;
-    this.#client = client;
-    this.#publish = publish;
-    this.#watch(client);
+    this.#client = this.#connect();
     previous.disconnect();
+  }
+
+  /** Connects again at once. All channels are subscribed again, and their listeners notified. */
+  reconnect(): void {
+    const { status } = this.#client;
+    if (status === 'ready' || status === 'connect') this.#client.disconnect(true);
+    else if (status === 'reconnecting') this.#client.connect().catch(() => {});
+  }
+
+  isListening(channel: string): boolean {
+    return this.#listeners.has(channel);
   }
 
   /** Resolves when Redis has confirmed. Rejects if it does not in time; then nothing listens. */
@@ -88,7 +104,15 @@ export class Subscriber {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#client.disconnect();
+  }
+
+  #connect(): RedisClient {
+    const client = this.#createClient();
+    this.#watch(client);
+    keepConnected(client, () => client === this.#client && !this.#isClosed);
+    return client;
   }
 
   #watch(client: RedisClient): void {
@@ -100,7 +124,13 @@ export class Subscriber {
       if (!isCurrent()) return;
       if (this.#wasReady) for (const channel of this.#listeners.keys()) void this.#resync(channel);
       this.#wasReady = true;
+      this.#problem = null;
     };
+    const onError = (error: unknown): void => {
+      if (isCurrent()) this.#problem = error;
+    };
+    client.on('error', onError);
+    client.on('node error', onError);
     client.on('smessageBuffer', deliver);
     client.on('messageBuffer', deliver);
     client.on('ready', onReady);
@@ -139,7 +169,7 @@ export class Subscriber {
     }
     // A late subscription has no listener, unless there was another call for this channel.
     subscribing.then(() => this.#listeners.has(channel) || this.#unsubscribe(channel)).catch(() => {});
-    throw new Error('Command timed out');
+    throw this.#problem ?? new Error('Command timed out');
   }
 
   /** What was published while the connection was down is lost. */

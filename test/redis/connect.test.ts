@@ -48,16 +48,6 @@ t.test('a replica is refused with the reason', async (t) => {
   t.match(await refusal(), /redis_readonly: .*replica/);
 });
 
-t.test('a Redis that forbids functions is refused with the permissions that its user needs', async (t) => {
-  const { client, refusal } = await setUp(t);
-  for (const forbidden of ['-function|load', '-function|list']) {
-    await client.call('ACL', 'SETUSER', 'default', '+@all', forbidden);
-    t.match(await refusal(), /NOPERM.*Allow its user FUNCTION LIST, LOAD/, forbidden);
-  }
-  await client.call('ACL', 'SETUSER', 'default', '+@all');
-  t.equal(await refusal(), 'accepted');
-});
-
 t.test('releases share a server: each has a separate library, and too many old ones are deleted', async (t) => {
   const { redis, client } = await setUp(t);
   const libraries = async (): Promise<string[]> =>

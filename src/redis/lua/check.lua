@@ -1,0 +1,21 @@
+-- check: tries what the engine needs: which commands this user may run, one write, one message.
+-- The keys are those of a show that does not exist.
+-- ARGV[2]: {{word of a command...}..., nonce}.
+-- Returns {'ok', {position of a refused command...}}; nothing is written if there are any.
+-- @include show
+-- @options no-show
+local call, acl_check_cmd = redis.call, redis.acl_check_cmd
+
+return function(args)
+  local commands, nonce = args[1], args[2]
+  local refused = {}
+  -- Without this function of Redis 7 the first use of each command shows it.
+  for position, words in ipairs(acl_check_cmd and commands or {}) do
+    if not acl_check_cmd(unpack(words)) then refused[#refused + 1] = position end
+  end
+  if #refused > 0 then return { 'ok', refused } end
+  call('HSET', Show.keys.show, 'check', nonce)
+  call('UNLINK', Show.keys.show)
+  Show.publish('?', '', nonce)
+  return { 'ok', refused }
+end
