@@ -75,6 +75,7 @@ export class EmbeddedRedis {
   #server: EmbeddedServer | null = null;
   #opened: Promise<FileLock> | null = null;
   #supervision: Promise<void> = Promise.resolve();
+  #restarts = 0;
 
   constructor(options: EmbeddedOptions) {
     this.#options = options;
@@ -86,6 +87,11 @@ export class EmbeddedRedis {
   /** All servers of this engine have the same socket, so clients reconnect by themselves. */
   get target(): RedisTarget {
     return targetOf(this.#socket);
+  }
+
+  /** How often a server was started after another one had ended. */
+  get restarts(): number {
+    return this.#restarts;
   }
 
   /** Resolves when the server replies. Rejects if it cannot be started, or at `stop`. */
@@ -131,12 +137,17 @@ export class EmbeddedRedis {
     if (this.#lock === null) throw new FolderInUseError(folder, previous);
     await refuseEarlierRelease(folder);
     const lock = await lockServer(folder, previous?.socket);
-    if (previous) removeSocketFolder(previous.socket);
-    this.#socket = createSocketFolder(folder);
-    const since = new Date().toISOString();
-    const holder: Holder = { node, host: hostname(), pid: process.pid, since, socket: this.#socket };
-    writeFileSync(holderFile(folder), JSON.stringify(holder), { mode: 0o600 });
-    return lock;
+    try {
+      if (previous) removeSocketFolder(previous.socket);
+      this.#socket = createSocketFolder(folder);
+      const since = new Date().toISOString();
+      const holder: Holder = { node, host: hostname(), pid: process.pid, since, socket: this.#socket };
+      writeFileSync(holderFile(folder), JSON.stringify(holder), { mode: 0o600 });
+      return lock;
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
   }
 
   /** Runs servers until `stop` (returns null) or until it gives up (returns the reason). */
@@ -164,7 +175,7 @@ export class EmbeddedRedis {
       if (this.#isStopping) return null;
       const endedAt = performance.now();
       if (wasReady) downSince = endedAt;
-      else logger?.warn({ ended: endText(end), start }, 'embedded Redis ended while it started');
+      else logger?.warn({ ended: endText(end), start, redis: end.output }, 'embedded Redis ended while it started');
       lastEnd = endText(end);
 
       const remedy = remedyFor(end, folder);
@@ -177,6 +188,7 @@ export class EmbeddedRedis {
       await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
       delayMs = Math.min(delayMs * 2, RESTART_MS_MAX);
       restarts.push(performance.now());
+      this.#restarts++;
       if (this.#isStopping) return null;
       // An empty server would have no sales, and nothing would report the loss.
       if (!isFirst && !existsSync(join(folder, 'appendonlydir')))
@@ -188,13 +200,12 @@ export class EmbeddedRedis {
   /** Runs one server to its end. `lock` is taken first unless it is given. */
   async #runServer(lock: FileLock | null, isFirst: boolean, onReady: (pid: number) => void): Promise<ServerEnd> {
     const { folder, logger, appendfsync = 'everysec' } = this.#options;
+    // What a restart prints is logged only if it fails: a restart is one line.
+    let level: 'info' | 'debug' = isFirst ? 'info' : 'debug';
     const onOutput = (redis: string): void => {
       if (redis.includes('aof-load-truncated'))
-        logger?.warn(
-          { redis },
-          'embedded Redis: the append-only file was cut at its end, what is before it was loaded',
-        );
-      else logger?.info({ redis }, 'output of the embedded Redis');
+        logger?.warn({ redis }, 'embedded Redis: its file was cut at the end, what is before that was loaded');
+      else logger?.[level]({ redis }, 'output of the embedded Redis');
     };
     try {
       const server = await EmbeddedServer.start(
@@ -204,7 +215,10 @@ export class EmbeddedRedis {
       this.#server = server;
       if (this.#isStopping) await server.stop();
       try {
-        if (await server.ready(isFirst ? SILENCE_MS_MAX : Infinity)) onReady(server.pid);
+        if (await server.ready(isFirst ? SILENCE_MS_MAX : Infinity)) {
+          level = 'info';
+          onReady(server.pid);
+        }
       } catch (error) {
         await server.stop();
         throw error;

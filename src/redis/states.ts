@@ -164,6 +164,12 @@ const ROWS: readonly Row[] = [
   ),
   row(
     'refused',
+    /ECONNREFUSED \//,
+    'No server accepts connections at this unix socket',
+    'Check that Redis runs, and the path in REDIS_URL. An embedded Redis is restarted by the engine: see its log.',
+  ),
+  row(
+    'refused',
     /ECONNREFUSED/,
     'No server accepts connections at this address',
     `${SERVER}, that Redis runs, and that it listens on this address.`,
@@ -173,7 +179,8 @@ const ROWS: readonly Row[] = [
     'socket_missing',
     /ENOENT|EACCES|ENOTSOCK/,
     'The unix socket of Redis cannot be opened',
-    'Check that Redis runs, the path in REDIS_URL, and the permissions of the socket.',
+    'Check that Redis runs, the path in REDIS_URL, and the permissions of the socket. ' +
+      'An embedded Redis is restarted by the engine: see its log.',
   ),
   row(
     'unreachable',
