@@ -30,7 +30,7 @@ const OUTPUT_CHARS_MAX = 4_000;
 /** Ends the server when the engine is killed: the kernel then closes its end of the pipe. */
 const GUARD = `cat >/dev/null; kill -TERM "$1" 2>/dev/null
 n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt ${STOP_MS_MAX / 100} ]; do sleep 0.1; n=$((n+1)); done
-kill -KILL -- "-$1" 2>/dev/null; rm -rf "$2"`;
+kill -KILL -- "-$1" 2>/dev/null`;
 const GUARD_RETRY_MS = 1_000;
 
 const INSTALL = 'Install one (apt-get install redis-server, brew install redis), or set REDIS_URL.';
@@ -124,7 +124,7 @@ export class EmbeddedServer {
   /** Starts the guard, also again if another program killed it. */
   #guardIt(): void {
     if (this.#hasEnded || this.pid === 0) return;
-    const guard = spawn('sh', ['-c', GUARD, 'sh', String(this.pid), dirname(this.#options.socket)], {
+    const guard = spawn('sh', ['-c', GUARD, 'sh', String(this.pid)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });

@@ -5,9 +5,11 @@
  * Two locks keep a second server from the same files. The engine has `engine.lock` while it runs.
  * The server has `server.lock`: it may outlive the engine if its guard was killed too.
  */
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -119,7 +121,7 @@ export class EmbeddedRedis {
     if (this.#lock === null) return;
     if (this.#socket !== '') {
       rmSync(holderFile(this.#options.folder), { force: true });
-      removeSocketFolder(this.#socket);
+      removeSocket(this.#socket);
     }
     this.#lock.close();
     this.#lock = null;
@@ -138,10 +140,11 @@ export class EmbeddedRedis {
     await refuseEarlierRelease(folder);
     const lock = await lockServer(folder, previous?.socket);
     try {
-      if (previous) removeSocketFolder(previous.socket);
-      this.#socket = createSocketFolder(folder);
+      if (previous) removeSocket(previous.socket);
+      this.#socket = await chooseSocket(folder);
       const since = new Date().toISOString();
-      const holder: Holder = { node, host: hostname(), pid: process.pid, since, socket: this.#socket };
+      const socket = dirname(this.#socket) === folder ? basename(this.#socket) : this.#socket;
+      const holder: Holder = { node, host: hostname(), pid: process.pid, since, socket };
       writeFileSync(holderFile(folder), JSON.stringify(holder), { mode: 0o600 });
       return lock;
     } catch (error) {
@@ -252,8 +255,10 @@ const targetOf = (socketPath: string): RedisTarget => Object.freeze({ ...redisTa
 
 const holderFile = (folder: string): string => join(folder, 'engine.json');
 
+/** The path of a socket in the data folder is relative: another process may see that elsewhere. */
 function readHolder(folder: string): Holder | null {
-  return readJson(holderFile(folder)) as Holder | null;
+  const holder = readJson(holderFile(folder)) as Holder | null;
+  return holder && { ...holder, socket: resolve(folder, holder.socket) };
 }
 
 function readJson(file: string): unknown {
@@ -303,17 +308,27 @@ async function ask(socket: string, command: (redis: Redis) => Promise<unknown>):
   }
 }
 
-/** Returns the path of the socket, in a new folder whose path is short enough. */
-function createSocketFolder(folder: string): string {
+/**
+ * Returns the path of the socket. In the data folder, so that other commands find it from wherever
+ * they see that folder; else in a temporary folder: the path has few bytes, and some file systems
+ * have no sockets.
+ */
+async function chooseSocket(folder: string): Promise<string> {
   const problems: string[] = [];
-  for (const parent of new Set([tmpdir(), '/tmp', folder])) {
-    const bytes = Buffer.byteLength(join(parent, `${SOCKET_FOLDER}123456`, 'redis.sock'));
-    if (bytes > SOCKET_BYTES_MAX) {
-      problems.push(`${parent}: the path is too long for a unix socket`);
+  for (const parent of new Set([folder, tmpdir(), '/tmp'])) {
+    const isData = parent === folder;
+    const longest = join(parent, isData ? '' : `${SOCKET_FOLDER}123456`, 'redis.sock');
+    if (Buffer.byteLength(longest) > SOCKET_BYTES_MAX) {
+      problems.push(`${parent}: the path is too long for a socket`);
       continue;
     }
     try {
-      return join(mkdtempSync(join(parent, SOCKET_FOLDER)), 'redis.sock');
+      const socket = isData ? longest : join(mkdtempSync(join(parent, SOCKET_FOLDER)), 'redis.sock');
+      rmSync(socket, { force: true });
+      const server = createServer().listen(socket);
+      await once(server, 'listening');
+      server.close();
+      return socket;
     } catch (error) {
       problems.push(error instanceof Error ? error.message : String(error));
     }
@@ -324,7 +339,8 @@ function createSocketFolder(folder: string): string {
   );
 }
 
-function removeSocketFolder(socket: string): void {
-  const folder = dirname(socket);
-  if (basename(folder).startsWith(SOCKET_FOLDER)) rmSync(folder, { recursive: true, force: true });
+/** Removes a socket and, if it was made for it, its folder. */
+function removeSocket(socket: string): void {
+  rmSync(socket, { force: true });
+  if (basename(dirname(socket)).startsWith(SOCKET_FOLDER)) rmSync(dirname(socket), { recursive: true, force: true });
 }

@@ -1,5 +1,5 @@
 /** The whole engine, each role in a process that a test can kill, stop and start again. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -106,8 +106,7 @@ async function startEmbedded({ appendfsync = 'everysec' }: EnginePlan): Promise<
   const settings = { DATA_DIR: folder, APPENDFSYNC: appendfsync, WORKERS: '2', CONTROL_PORT: String(controlPort) };
   const part = new Part('engine', 'gateway,control,jobs', await freePort(), settings);
   await part.start();
-  const file = join(folder, 'redis', 'engine.json');
-  const { socket: socketPath } = JSON.parse(readFileSync(file, 'utf8')) as { socket: string };
+  const socketPath = join(folder, 'redis', 'redis.sock');
   const admin = new Redis({ path: socketPath, retryStrategy: () => 50, maxRetriesPerRequest: null });
   admin.on('error', () => {});
   const pidOf = async (): Promise<number> => Number(/process_id:(\d+)/.exec(await admin.info('server'))?.[1]);

@@ -1,7 +1,7 @@
 /** Embedded servers of a test: in this process, or below one that the test may kill. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import type { Test } from 'tap';
 import { EmbeddedRedis } from '../../src/redis/index.ts';
 import { programArguments } from '../support/root.ts';
+import { holdsIn } from '../support/until.ts';
 
 const PROGRAM = programArguments('test/redis/embedded-process');
 
@@ -80,8 +81,21 @@ export async function startElsewhere(
   return { pid: child.pid ?? 0, child, ended, said: said.trim(), output: () => output };
 }
 
+/** The servers on a socket, and their guards. */
+export function familyOf(socket: string) {
+  const servers = processesWith(` unixsocket:${socket}`).concat(processesWith(` --unixsocket ${socket}`));
+  const guards = servers
+    .flatMap(({ pid }) => processesWith(` sh ${pid}`))
+    .filter(({ command }) => /^sh -c/.test(command));
+  return { servers: servers.map(({ pid }) => pid), guards: guards.map(({ pid }) => pid) };
+}
+
+/** Whether all of them end soon. A process that was killed needs a moment for it. */
+export const endSoon = (pids: readonly number[]): Promise<boolean> =>
+  holdsIn(3_000, () => pids.every((pid) => !existsSync(`/proc/${pid}/exe`)));
+
 /** All processes whose command line contains a text, with that line. */
-export function processesWith(text: string): { pid: number; command: string }[] {
+function processesWith(text: string): { pid: number; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {

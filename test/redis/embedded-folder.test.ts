@@ -87,7 +87,8 @@ t.test('a disk that gets full ends the engine with that reason (always) or refus
     const folder = dataFolder(t);
     const wrap = mounted('size=1m', dirname(folder));
     const engine = await startElsewhere(t, folder, { wrap, appendfsync });
-    const redis = clientOf(t, engine.said);
+    // Only the engine sees that file system.
+    const redis = clientOf(t, `/proc/${engine.pid}/root${engine.said}`);
     await redis.set('unit', 'held');
     let refusal = '';
     const fill = async (): Promise<boolean> => {

@@ -1,15 +1,16 @@
 /** One data folder has one engine, however the last one ended. */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { holdsIn } from '../support/until.ts';
 import {
   clientOf,
   dataFolder,
   embeddedHere,
+  endSoon,
+  familyOf,
   pidOf,
-  processesWith,
   socketOf,
   startElsewhere,
   startHere,
@@ -65,16 +66,19 @@ t.test('kill -9 of an engine leaves no server, and the next start works at once 
   const folder = dataFolder(t);
   const { pid, said } = await startElsewhere(t, folder);
   await withData(t, said);
+  const { servers, guards } = familyOf(said);
+  t.equal(servers.length + guards.length, 2);
   process.kill(pid, 'SIGKILL');
   await startsWithData(t, folder);
-  t.ok(await holdsIn(3_000, () => processesWith(dirname(said)).length === 0), 'no server and no guard is left');
+  t.ok(await endSoon([...servers, ...guards]), 'no server and no guard is left');
 });
 
 t.test('kill -9 of engine, guard and server at once: the next start works at once (I8)', async (t) => {
   const folder = dataFolder(t);
   const { pid, said } = await startElsewhere(t, folder);
   await withData(t, said);
-  for (const each of [{ pid }, ...processesWith(dirname(said))]) process.kill(each.pid, 'SIGKILL');
+  const { servers, guards } = familyOf(said);
+  for (const each of [pid, ...guards, ...servers]) process.kill(each, 'SIGKILL');
   await startsWithData(t, folder);
 });
 
@@ -82,14 +86,15 @@ t.test('a server whose engine and guard were killed is shut down before another 
   const folder = dataFolder(t);
   const { pid, said, ended } = await startElsewhere(t, folder);
   const server = await withData(t, said);
-  const guards = processesWith(` sh ${server} `);
-  for (const guard of guards) process.kill(guard.pid, 'SIGSTOP');
+  const { guards } = familyOf(said);
+  for (const guard of guards) process.kill(guard, 'SIGSTOP');
   process.kill(pid, 'SIGKILL');
   await ended;
-  for (const guard of guards) process.kill(guard.pid, 'SIGKILL');
-  t.ok(await holdsIn(2_000, () => processesWith(dirname(said)).length === 1), 'the server is left');
+  for (const guard of guards) process.kill(guard, 'SIGKILL');
+  t.ok(await endSoon(guards));
+  t.same(familyOf(said).servers, [server], 'the server is left');
   await startsWithData(t, folder);
-  t.ok(await holdsIn(1_000, () => processesWith(dirname(said)).length === 0), 'only the new server runs');
+  t.ok(await endSoon([server]), 'only the new server runs');
 });
 
 t.test('an engine that is killed while its server restarts leaves nothing', async (t) => {
@@ -99,7 +104,7 @@ t.test('an engine that is killed while its server restarts leaves nothing', asyn
   process.kill(server, 'SIGKILL');
   await new Promise((done) => setTimeout(done, 250 + Math.random() * 60));
   process.kill(pid, 'SIGKILL');
-  t.ok(await holdsIn(3_000, () => processesWith(dirname(said)).length === 0), 'no server and no guard is left');
+  t.ok(await holdsIn(3_000, () => familyOf(said).servers.length === 0), 'no server is left');
   await startsWithData(t, folder);
 });
 

@@ -1,18 +1,18 @@
 /** The embedded Redis is killed or damaged: it comes back with its data, or says why not. */
 import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import t from 'tap';
 import type { EmbeddedRedis } from '../../src/redis/index.ts';
 import { holdsIn, until } from '../support/until.ts';
-import { clientOf, dataFolder, embeddedHere, pidOf, processesWith, socketOf, startHere } from './embedded-fixture.ts';
+import { clientOf, dataFolder, embeddedHere, familyOf, pidOf, socketOf, startHere } from './embedded-fixture.ts';
 
 t.jobs = 8;
 
 const msgs = (logged: Record<string, unknown>[], msg: string) => logged.filter((record) => record.msg === msg);
-/** The server and its guard have ended, or end now. */
+/** The server has ended, or ends now. */
 const leavesNothing = (embedded: EmbeddedRedis): Promise<boolean> => {
-  const folder = dirname(socketOf(embedded));
-  return holdsIn(3_000, () => processesWith(folder).length === 0);
+  const socket = socketOf(embedded);
+  return holdsIn(3_000, () => familyOf(socket).servers.length === 0);
 };
 const appendOnlyFile = (folder: string): string => {
   const aof = join(folder, 'appendonlydir');
@@ -62,9 +62,8 @@ t.test('a server that ends six times within a minute is given up with a reason',
 t.test('a server that is killed before its first reply is started again', async (t) => {
   const { embedded } = embeddedHere(t, dataFolder(t));
   const starting = embedded.start();
-  const servers = () => (socketOf(embedded) === '' ? [] : processesWith(socketOf(embedded)));
-  await until(() => servers().length > 0, 'the start');
-  for (const { pid } of servers()) process.kill(pid, 'SIGKILL');
+  await until(() => familyOf(socketOf(embedded)).servers.length > 0, 'the start');
+  for (const pid of familyOf(socketOf(embedded)).servers) process.kill(pid, 'SIGKILL');
   await starting;
   t.equal(await clientOf(t, socketOf(embedded)).ping(), 'PONG');
 });
@@ -98,12 +97,12 @@ t.test('a server that is frozen is not replaced', async (t) => {
 });
 
 t.test('a guard that is killed is replaced', async (t) => {
-  const { redis } = await startHere(t, dataFolder(t));
+  const { embedded, redis } = await startHere(t, dataFolder(t));
   const pid = await pidOf(redis);
-  const guards = () => processesWith(` sh ${pid} `).filter(({ command }) => command.startsWith('sh -c cat'));
-  const [guard] = guards();
-  process.kill(guard?.pid ?? 0, 'SIGKILL');
-  const isReplaced = (): boolean => guards().length === 1 && guards()[0]?.pid !== guard?.pid;
+  const guards = () => familyOf(socketOf(embedded)).guards;
+  const [guard = 0] = guards();
+  process.kill(guard, 'SIGKILL');
+  const isReplaced = (): boolean => guards().length === 1 && guards()[0] !== guard;
   t.ok(await holdsIn(3_000, isReplaced), 'another guard');
   t.equal(await pidOf(redis), pid, 'the server runs on');
 });
