@@ -1,7 +1,7 @@
 /** The commands of the `stampede` program and their exit codes. */
 import { type ConfigError, configErrorsText } from '../config/index.ts';
 
-export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2 });
+export const EXIT = Object.freeze({ ok: 0, failed: 1, usage: 2, unreachable: 3 });
 
 export interface Command {
   /** Returns the page of `stampede <command> --help`; `argv` selects one if there are several. */

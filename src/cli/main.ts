@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     summary: 'verify the books of a show and repair them',
     load: async () => (await import('./books.ts')).reconcile,
   },
+  doctor: {
+    summary: 'try what the engine needs of Redis and of this host',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
   bench: {
     summary: 'run a realistic load on an engine and judge it (needs @stampede/bench)',
     load: async () => (await import('./bench.ts')).bench,

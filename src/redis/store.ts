@@ -24,6 +24,8 @@ export interface StoreOptions {
   redis: RedisTarget;
   /** Starts every key; no braces. */
   keyPrefix?: string;
+  /** Follows the prefix in each key, for a store that must not touch the installation. */
+  keySpace?: string;
   /** How scripts run; by default as the server allows. */
   scripts?: 'auto' | ScriptModes['scripts'];
   /** How scripts publish to the relay; by default as the server allows. */
@@ -120,9 +122,9 @@ export async function connectStore(options: StoreOptions): Promise<ConnectedStor
 export const createStore = (options: StoreOptions): ConnectedStore => openStore(options).store;
 
 function openStore(options: StoreOptions): { store: ConnectedStore; connection: RedisConnection } {
-  const { redis: target, keyPrefix = 'stampede:', logger, node, onScript, onRecovered } = options;
+  const { redis: target, keyPrefix = 'stampede:', keySpace = '', logger, node, onScript, onRecovered } = options;
   const { scripts = 'auto', publish = 'auto' } = options;
-  const keys = createKeys(keyPrefix);
+  const keys = createKeys(keyPrefix + keySpace);
   const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, logger });
   const runner = new ScriptRunner({ connection, keys, logger, onScript });
   const shows = createShows(runner);

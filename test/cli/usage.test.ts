@@ -3,6 +3,7 @@ import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { reconcile, verify } from '../../src/cli/books.ts';
+import { doctor } from '../../src/cli/doctor.ts';
 import { serve } from '../../src/cli/serve.ts';
 import { token } from '../../src/cli/token.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
@@ -24,6 +25,7 @@ t.test('help lists the commands, and each command has a page', async (t) => {
     token: token.help([]),
     verify: verify.help([]),
     reconcile: reconcile.help([]),
+    doctor: doctor.help([]),
   };
   t.equal(page.stdout, `${serve.help([])}\n`);
   for (const [command, text] of Object.entries(pages)) {

@@ -1,0 +1,137 @@
+/** `stampede doctor`: whether the engine can run on this Redis and this host, and how to fix it. */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import {
+  type Config,
+  commandHelp,
+  commandWithSettings,
+  environment,
+  loadConfig,
+  prepareFolder,
+  REDIS_PARTS,
+} from '../config/index.ts';
+import { type Check, type Checkup, failed, passed, warning } from '../domain/checkup.ts';
+import { describeTarget, type RedisTarget } from '../domain/redis-target.ts';
+import { examineRedis, openEmbeddedRedis } from '../redis/index.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { checkupText } from './checkup-text.ts';
+import { type Command, EXIT, print, refuse } from './command.ts';
+
+/** The version of the shape that `--json` prints. */
+const SHAPE = 1;
+const NODE_MAJOR_MIN = 20;
+/** Descriptors of a process beside those of its viewers. */
+const OTHER_FILES = 200;
+
+const OWN = {
+  'read-only': { placeholder: null, help: 'send only commands that change nothing' },
+  json: { placeholder: null, help: 'print the result as one JSON object' },
+} as const;
+
+const DESCRIPTION = `Tries everything that the engine needs of Redis and of this host, and prints what passed, what to
+look at, and what failed: what it means, how to fix it, and which promises hold on this server.
+
+It is safe on a Redis in production. It takes a few seconds and less than a tenth of one core. Its keys
+lie below KEY_PREFIX in "doctor-…:", expire after a minute and are removed at the end; so are the
+functions that it loaded. Scripts stay in Redis's script cache. With --read-only nothing is written,
+and scripts, publishing and speed are not tried. With an embedded Redis it connects to the engine that
+runs on DATA_DIR, or starts the server temporarily if none runs.
+
+Exit codes: 0 every check passed (warnings are allowed), 1 a check failed, 2 wrong usage or
+configuration, 3 Redis cannot be reached.
+
+--json prints {version: 1, redis, keyPrefix, server, isCluster, checks: [{id, state, found, remedy}],
+promises: [{id, name, state, text}], capacity: {decisionsPerSecond, batchRequests, batchMs} or null,
+exitCode}. A check is passed, warning, failed or skipped. A promise holds, or it is limited, broken or
+unknown.`;
+
+const SHOWN = [
+  ...REDIS_PARTS,
+  'redisScripts',
+  'redisPublish',
+  'keyPrefix',
+  'dataDir',
+  'workers',
+  'connectionsMax',
+] as const;
+const help = (): string =>
+  commandHelp(commandWithSettings('stampede doctor [--json] [--read-only]', DESCRIPTION, OWN, SHOWN));
+
+/** Checks of this host; a process in another container or under another user may have others. */
+function hostChecks({ workers, connectionsMax }: Config): Check[] {
+  const major = Number.parseInt(process.versions.node, 10);
+  const node =
+    major >= NODE_MAJOR_MIN
+      ? passed('node', `Node.js ${process.versions.node}.`)
+      : failed('node', `Node.js ${process.versions.node} is too old.`, `Install Node.js ${NODE_MAJOR_MIN} or newer.`);
+  return [node, checkOpenFiles(connectionsMax), checkWorkers(workers)];
+}
+
+function checkOpenFiles(connectionsMax: number): Check {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | string } } };
+  const limit = Number(userLimits?.open_files?.soft ?? Number.NaN);
+  if (Number.isNaN(limit)) return passed('open-files', 'The number of open files is not limited.');
+  const found = `A process may open ${limit} files; CONNECTIONS_MAX is ${connectionsMax}, one file for each viewer.`;
+  if (limit >= connectionsMax + OTHER_FILES) return passed('open-files', found);
+  return warning('open-files', found, `Set ulimit -n (LimitNOFILE=) to ${connectionsMax + OTHER_FILES} or more.`);
+}
+
+function checkWorkers(workers: number): Check {
+  const cores = availableParallelism();
+  const found = `WORKERS is ${workers}; this host has ${cores} cores.`;
+  return workers <= cores ? passed('workers', found) : warning('workers', found, 'Set WORKERS to the number of cores.');
+}
+
+async function openRedis({ redis, dataDir }: Config): Promise<{ target: RedisTarget; stop(): Promise<void> }> {
+  if (redis !== null) return { target: redis, stop: async () => {} };
+  const folder = prepareFolder(join(dataDir, 'redis'));
+  return openEmbeddedRedis({ folder, node: 'stampede doctor', logger: createLogger({ level: 'silent' }) });
+}
+
+const NOT_REACHED: Omit<Checkup, 'checks'> = {
+  ...{ isReachable: false, server: null, isCluster: null, promises: [], capacity: null },
+};
+
+async function examine(config: Config, isReadOnly: boolean): Promise<{ place: string; checkup: Checkup }> {
+  const { keyPrefix, redisScripts: scripts, redisPublish: publish, workers, dataDir } = config;
+  const host = hostChecks(config);
+  try {
+    const { target, stop } = await openRedis(config);
+    const folder = config.redis === null ? [passed('data-folder', `${dataDir} can be written and locked.`)] : [];
+    try {
+      const options = { target, keyPrefix, scripts, publish, isReadOnly, processes: workers };
+      const checkup = await examineRedis(options);
+      return {
+        place: describeTarget(target),
+        checkup: { ...checkup, checks: [...checkup.checks, ...folder, ...host] },
+      };
+    } finally {
+      await stop();
+    }
+  } catch (error) {
+    if (config.redis !== null) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const checks = [failed('data-folder', reason, 'Fix it, or set REDIS_URL.'), ...host];
+    return { place: `embedded in ${dataDir}`, checkup: { ...NOT_REACHED, checks } };
+  }
+}
+
+function exitCodeOf({ isReachable, checks }: Checkup): number {
+  if (!isReachable) return EXIT.unreachable;
+  return checks.some(({ state }) => state === 'failed') ? EXIT.failed : EXIT.ok;
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'inspect' });
+  if (!loaded.ok) return refuse('doctor', loaded.errors);
+  const { config, own } = loaded;
+  const { place, checkup } = await examine(config, own['read-only'] === true);
+  const exitCode = exitCodeOf(checkup);
+  const { keyPrefix } = config;
+  const { isReachable: _, ...report } = checkup;
+  if (own.json) print(JSON.stringify({ version: SHAPE, redis: place, keyPrefix, ...report, exitCode }, null, 2));
+  else print(checkupText(checkup, `${place}, KEY_PREFIX ${keyPrefix}`));
+  return exitCode;
+}
+
+export const doctor: Command = { help, run };

@@ -1,0 +1,298 @@
+/**
+ * Examines a Redis for `stampede doctor`: starts a store on it as the engine does, then reads what
+ * the server reports and measures it. What it writes lies under a separate prefix below KEY_PREFIX,
+ * expires, and is removed.
+ */
+import { randomBytes } from 'node:crypto';
+import { Cluster, type Redis } from 'ioredis';
+import { type Check, type Checkup, failed, passed, skipped, warning, worstOf } from '../../domain/checkup.ts';
+import type { RedisCapabilities, RedisTrouble } from '../../domain/health.ts';
+import { describeTarget, type RedisTarget } from '../../domain/redis-target.ts';
+import { createClient, type RedisClient } from '../client.ts';
+import { parseInfo, readFacts, type ServerFacts } from '../facts.ts';
+import { createKeys } from '../keys.ts';
+import { troubleOf } from '../states.ts';
+import { type ConnectedStore, createStore, type StoreOptions } from '../store.ts';
+import { checkModes, OTHER_SPACES } from './modes.ts';
+import { CONNECT_MS_MAX, failedWith, firstOutcome, isUnreachable } from './outcome.ts';
+import {
+  checkClock,
+  checkCluster,
+  checkKeys,
+  checkRoundTrip,
+  checkSlowCommands,
+  measureRoundTrips,
+  quantile,
+  unlessRefused,
+} from './probes.ts';
+import { promisesOf } from './promises.ts';
+import { measureReserves } from './reserve-rate.ts';
+import * as settings from './settings.ts';
+
+export interface CheckupOptions {
+  readonly target: RedisTarget;
+  readonly keyPrefix: string;
+  readonly scripts: NonNullable<StoreOptions['scripts']>;
+  readonly publish: NonNullable<StoreOptions['publish']>;
+  /** Sends only commands that change nothing. */
+  readonly isReadOnly: boolean;
+  /** Processes of the engine on this host. */
+  readonly processes: number;
+}
+
+const KEPT_MS = 60_000;
+const SHOW = 'doctor';
+const LIBRARIES = 'stampede_*';
+const TESTED: Readonly<Record<string, readonly number[]>> = { Redis: [7, 8], Valkey: [8] };
+
+interface Reader {
+  readonly client: RedisClient;
+  readonly servers: readonly Redis[];
+  readonly facts: readonly ServerFacts[];
+}
+
+async function connectClient(target: RedisTarget, isCluster: boolean): Promise<RedisClient> {
+  const client = createClient(target, { role: 'commands', isCluster });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      client.once('ready', resolve);
+      client.on('error', reject);
+      setTimeout(() => reject(new Error('Command timed out')), CONNECT_MS_MAX).unref();
+      client.connect().catch(reject);
+    });
+    return client;
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  }
+}
+
+/** Connects to the first server that replies. Rejects with the first error. */
+async function connectAny(target: RedisTarget): Promise<Redis> {
+  const isPlain = target.sentinel !== null || target.servers.length < 2;
+  const targets = isPlain ? [target] : target.servers.map((server) => ({ ...target, servers: [server] }));
+  let first: unknown = null;
+  for (const each of targets)
+    try {
+      return (await connectClient(each, false)) as Redis;
+    } catch (error) {
+      first ??= error;
+    }
+  throw first;
+}
+
+/** Connects a client that only reads: one server, or all masters of a cluster that is complete. */
+async function openReader(target: RedisTarget): Promise<Reader> {
+  const single = await connectAny(target);
+  try {
+    const facts = await readFacts(single);
+    const cluster = facts.isCluster ? await connectClient(target, true).catch(() => null) : null;
+    if (!(cluster instanceof Cluster)) return { client: single, servers: [single], facts: [facts] };
+    single.disconnect();
+    const masters = cluster.nodes('master');
+    return { client: cluster, servers: masters, facts: await Promise.all(masters.map(readFacts)) };
+  } catch (error) {
+    single.disconnect();
+    throw error;
+  }
+}
+
+async function readReport(server: Redis): Promise<settings.ServerReport> {
+  const info = await server.info().then(parseInfo, () => ({}));
+  const pairs = await Promise.all(
+    settings.SETTINGS_READ.map((name) => (server.config('GET', name) as Promise<string[]>).catch(() => null)),
+  );
+  const isRefused = pairs.every((pair) => pair === null);
+  const config = new Map(
+    pairs.flatMap((pair) => (pair && pair.length > 1 ? [[pair[0], pair[1]] as [string, string]] : [])),
+  );
+  return { info, config: isRefused ? null : config };
+}
+
+function checkVersion([facts]: readonly ServerFacts[]): Check {
+  if (facts === undefined) return skipped('version', 'The server does not report its version.');
+  const { name, version, label } = facts;
+  if (Number.parseInt(version, 10) < 7)
+    return failed('version', `${label} is too old.`, 'Stampede needs Redis 7.0 or newer.');
+  const own = Number.parseInt(label.split(' ')[1] ?? '', 10);
+  if (TESTED[name]?.includes(own)) return passed('version', `${label}.`);
+  return warning(
+    'version',
+    `${label}: Stampede is not tested on it.`,
+    'src/redis/SERVICES.md says what is known of it.',
+  );
+}
+
+function checkIdentity(capabilities: RedisCapabilities): Check {
+  if (capabilities.identity === 'info')
+    return passed('identity', 'INFO names the process: restarts and failovers are noticed.');
+  return warning(
+    'identity',
+    'INFO is refused. A key and a script of the server identify it instead, which SCRIPT FLUSH resets.',
+    'Allow it: ACL SETUSER USER +info.',
+  );
+}
+
+/** Runs a check on each server; a cluster gets the worst result. */
+async function onEach(id: string, { servers }: Reader, check: (server: Redis, i: number) => Promise<Check> | Check) {
+  const found = await Promise.all(
+    servers.map(async (server, i) => {
+      const { host = '', port = '' } = server.options;
+      return [`${host}:${port}`, await unlessRefused(id, async () => check(server, i))] as const;
+    }),
+  );
+  return worstOf(found) ?? skipped(id, 'No server replied.');
+}
+
+/** The checks that change nothing. */
+async function readingChecks(reader: Reader, { keyPrefix, target, processes }: CheckupOptions): Promise<Check[]> {
+  const { client, servers, facts } = reader;
+  const reports = await Promise.all(servers.map(readReport));
+  const ofSettings = (id: string, check: (report: settings.ServerReport) => Check): Promise<Check> =>
+    onEach(id, reader, (_server, i) => check(reports[i] as settings.ServerReport));
+  const [first] = servers;
+  const checks = [
+    checkVersion(facts),
+    await ofSettings('eviction', settings.checkEviction),
+    await ofSettings('persistence', settings.checkPersistence),
+    await ofSettings('replication', settings.checkReplication),
+    await ofSettings('memory', settings.checkMemory),
+    await ofSettings('clients', (report) => settings.checkClients(report, processes)),
+    await ofSettings('timeouts', settings.checkTimeouts),
+    await ofSettings('relay-buffer', settings.checkRelayBuffer),
+    await ofSettings('forks', settings.checkForks),
+    await onEach('slow-commands', reader, checkSlowCommands),
+    await onEach('round-trip', reader, checkRoundTrip),
+    await unlessRefused('clock', () => checkClock(client)),
+    await unlessRefused('keys', () => checkKeys(servers, keyPrefix, target.db)),
+  ];
+  const isCluster = facts[0]?.isCluster === true && first !== undefined;
+  return isCluster ? [...checks, await unlessRefused('cluster', () => checkCluster(first))] : checks;
+}
+
+/** Names of the engine's libraries by server, so that those which appear can be removed. */
+async function librariesOn({ servers }: Reader): Promise<string[][]> {
+  return Promise.all(
+    servers.map(async (server) => {
+      const listed = (await server.function('LIST', 'LIBRARYNAME', LIBRARIES).catch(() => [])) as unknown[][];
+      return listed.map((fields) => String(fields[fields.indexOf('library_name') + 1]));
+    }),
+  );
+}
+
+async function cleanUp(reader: Reader, prefix: string, before: readonly string[][]): Promise<void> {
+  const keys = ['', ...OTHER_SPACES].flatMap((end) => {
+    const { relay, server, shows, live, show } = createKeys(prefix + end);
+    return [relay, server, shows, live, ...show(SHOW).all];
+  });
+  await Promise.allSettled(keys.map((key) => reader.client.del(key)));
+  const after = await librariesOn(reader);
+  const added = after.flatMap((names, i) =>
+    names.filter((name) => !before[i]?.includes(name)).map((name) => [i, name]),
+  );
+  await Promise.allSettled(added.map(([i, name]) => reader.servers[Number(i)]?.function('DELETE', String(name))));
+}
+
+interface Started {
+  readonly checks: readonly Check[];
+  readonly measures: readonly Check[];
+  readonly capacity: Checkup['capacity'];
+}
+
+/** Starts a store as the engine does, and measures it. */
+async function startingChecks(
+  reader: Reader,
+  store: ConnectedStore,
+  options: CheckupOptions,
+  space: string,
+): Promise<Started> {
+  const trouble = await firstOutcome(store);
+  const capabilities = store.redisCapabilities();
+  if (trouble !== null || capabilities === null) {
+    const start =
+      trouble === null ? failed('start', 'Redis has not replied.', 'Try again.') : failedWith('start', trouble);
+    return { checks: [start], measures: [], capacity: null };
+  }
+  const { scripts, publish } = capabilities;
+  const checks = [
+    passed('start', `The engine starts here: scripts as ${scripts}, relay by ${publish} publish.`),
+    checkIdentity(capabilities),
+    ...(await checkModes(capabilities, { redis: options.target, keyPrefix: options.keyPrefix, keySpace: space })),
+  ];
+  const { all } = createKeys(options.keyPrefix + space).show(SHOW);
+  const [server] = reader.servers;
+  const roundTripMs = server === undefined ? 0 : quantile(await measureRoundTrips(server), 0.5);
+  const expire = (): Promise<unknown> => Promise.all(all.map((key) => reader.client.pexpire(key, KEPT_MS)));
+  const measured = await measureReserves(store, SHOW, roundTripMs, expire);
+  if (!measured.ok) return { checks, measures: [skipped('capacity', measured.error.message)], capacity: null };
+  const { decisionsPerSecond, batchRequests, batchMs } = measured.value;
+  const text =
+    `About ${Math.floor(decisionsPerSecond / 100) * 100} reserve decisions per second on one shard ` +
+    `(${batchRequests} in ${batchMs.toFixed(2)} ms). A hot show runs on one core.`;
+  return { checks, measures: [passed('capacity', text)], capacity: measured.value };
+}
+
+function checkConnection({ target }: CheckupOptions, facts: ServerFacts | undefined): Check {
+  const { tls, username, password } = target;
+  const user = username ?? (password === null ? 'default, without a password' : 'default');
+  const how = tls === null ? 'without TLS' : 'by TLS with a trusted certificate';
+  return passed(
+    'connection',
+    `${facts?.label ?? 'Redis'} replies at ${describeTarget(target)} ${how}, as user ${user}.`,
+  );
+}
+
+/** Takes about three seconds, at most some thirty. */
+export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
+  const { target, keyPrefix, scripts, publish, isReadOnly } = options;
+  let reader: Reader;
+  try {
+    reader = await openReader(target);
+  } catch (error) {
+    return unusable((await troubleOfStart(options)) ?? troubleOf(error));
+  }
+  const space = `doctor-${randomBytes(6).toString('hex')}:`;
+  let libraries: string[][] = [];
+  let store: ConnectedStore | null = null;
+  try {
+    libraries = isReadOnly ? [] : await librariesOn(reader);
+    store = isReadOnly ? null : createStore({ redis: target, keyPrefix, keySpace: space, scripts, publish });
+    const started: Started =
+      store === null
+        ? {
+            checks: [skipped('start', 'Not tried: it would load scripts (--read-only).')],
+            measures: [],
+            capacity: null,
+          }
+        : await startingChecks(reader, store, options, space);
+    const [facts] = reader.facts;
+    const reading = await readingChecks(reader, options);
+    const checks = [checkConnection(options, facts), ...started.checks, ...reading, ...started.measures];
+    return {
+      isReachable: true,
+      server: facts?.label ?? null,
+      isCluster: facts?.isCluster ?? null,
+      checks,
+      promises: promisesOf(checks, store?.redisCapabilities()?.durability ?? null),
+      capacity: started.capacity,
+    };
+  } finally {
+    await store?.close();
+    if (!isReadOnly) await cleanUp(reader, keyPrefix + space, libraries);
+    reader.client.disconnect();
+  }
+}
+
+/** Returns why a store cannot use Redis, in the words of the start-up. */
+async function troubleOfStart({ target, keyPrefix, isReadOnly }: CheckupOptions): Promise<RedisTrouble | null> {
+  if (isReadOnly) return null;
+  const store = createStore({ redis: target, keyPrefix });
+  const trouble = await firstOutcome(store);
+  await store.close();
+  return trouble;
+}
+
+const unusable = (trouble: RedisTrouble): Checkup => ({
+  ...{ isReachable: !isUnreachable(trouble), server: null, isCluster: null, promises: [], capacity: null },
+  checks: [failedWith(isUnreachable(trouble) ? 'connection' : 'start', trouble)],
+});
