@@ -4,6 +4,7 @@ import { startRedis } from '../../bench/launch/redis-server.ts';
 import type { CheckState, Checkup } from '../../src/domain/checkup.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { type CheckupOptions, examineRedis } from '../../src/redis/index.ts';
+import { aclRule } from '../../src/redis/permissions.ts';
 import { type ClusterNode, startCluster } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 
@@ -162,6 +163,16 @@ for (const [name, rule, id, state, found, remedy] of USERS)
     if (state === 'warning') t.match(checkOf(checkup, 'start'), { state: 'passed' });
     t.same(await redis.admin.keys('*'), []);
   });
+
+t.test('a user with the rule of README.md passes; only what it may not read is skipped', async (t) => {
+  const redis = await server(t);
+  await redis.admin.call('ACL', 'SETUSER', 'shop', 'on', '>pw', ...aclRule(PREFIX).join(' ').split(' '));
+  const checkup = await examine(`unix://shop:pw@${redis.socketPath}`);
+  t.same(idsIn(checkup, 'failed'), []);
+  t.same(idsIn(checkup, 'skipped'), ['slow-commands']);
+  t.match(promisesIn(checkup), HOLD_ALL);
+  t.same(await redis.admin.keys('*'), []);
+});
 
 t.test('slow commands, another installation and other programs are named', async (t) => {
   const redis = await server(t, { args: ['--enable-debug-command', 'yes'] });

@@ -1,5 +1,7 @@
 /** Drifted books are repaired in the ledger. A show on another server pauses and resumes. */
 import { createPrng } from '../../bench/generator/prng.ts';
+import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import { redisTarget } from '../../src/domain/redis-target.ts';
 import { connectStore, type Recovered } from '../../src/redis/index.ts';
 import { pack, type SaleRecord, type StockRecord, unpack } from '../../src/redis/records.ts';
 import { FIRST_SEED } from '../support/seed.ts';
@@ -118,6 +120,29 @@ saleTest('after a restart of Redis an untrusted sale stays paused and is reporte
   await until(async () => (await second.tick(show)).ok && found.length > 0, 'the books are verified');
   t.match(found, [{ untrusted: ['sale'], repaired: { length: 0 } }]);
   t.equal(unwrap(await first.getSale(show, 'sale')).state, 'paused');
+  await fixture.skipCommitCheck(show);
+});
+
+showTest('a reconciliation whose call is lost continues, and its repeat pauses the rest', async (t, show) => {
+  const sales = ['a', 'b', 'c', 'd'];
+  for (const id of sales) await newSale(show, { id });
+  await damage(show, sales);
+  const proxy = await TcpProxy.to({ path: fixture.redis.socketPath });
+  const cut = await connectStore({ redis: redisTarget(proxy.redisUrl), keyPrefix: fixture.prefix });
+  t.teardown(async () => {
+    await cut.close();
+    await proxy.close();
+  });
+  await until(() => cut.trouble() === null, 'the store is ready');
+  // The lost request leaves its sale open, also for a process that is killed there.
+  const lost = proxy.next('lose the request', 'sale_move', { skip: 1 });
+  const { unpaused } = unwrap(await cut.reconcile(show, HOST));
+  await lost;
+  t.ok(unpaused.length > 0 && unpaused.every(({ reason }) => reason.startsWith('redis_unavailable')));
+  t.equal((await statesOf(show, sales))[0], 'paused');
+  await until(() => cut.trouble() === null, 'the store is ready again');
+  t.match(unwrap(await cut.reconcile(show, HOST)), { untrusted: sales, unpaused: { length: 0 } });
+  t.same(await statesOf(show, sales), ['paused', 'paused', 'paused', 'paused']);
   await fixture.skipCommitCheck(show);
 });
 
