@@ -16,6 +16,8 @@ import { type Command, printError, refuse } from './command.ts';
 import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
 import { runService, type Service, stoppedBySignal } from './lifetime.ts';
 
+/** Gateways whose supervisor was killed have left the port by then. */
+const LEFT_GATEWAYS_MS = 3_000;
 const DESCRIPTION = `Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients
 when and where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal
 ends it immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.`;
@@ -62,7 +64,7 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
   return {
     failed,
     async start() {
-      const gatewayPort = await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT');
+      const gatewayPort = await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT', LEFT_GATEWAYS_MS);
       const roles = Object.freeze(config.roles.filter((role) => role !== 'gateway'));
       const running = createEngine(Object.freeze({ ...config, gatewayPort, roles }), { logger });
       engine = running;

@@ -1,13 +1,28 @@
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const RETRY_MS = 100;
 
 /**
  * Binds the port exclusively, releases it and returns its number (the chosen one for port 0). Run
  * it before gateways share a port: with SO_REUSEPORT a second engine would join without an error.
+ * Gateways whose supervisor was killed drain first: `patienceMs` is the time for that.
  */
-export function probePort(host: string, port: number, variable: string): Promise<number> {
+export async function probePort(host: string, port: number, variable: string, patienceMs = 0): Promise<number> {
+  for (const until = performance.now() + patienceMs; ; await sleep(RETRY_MS)) {
+    try {
+      return await probe(host, port);
+    } catch (cause) {
+      const isUsed = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!isUsed || performance.now() >= until) throw listenError(variable, host, port, cause);
+    }
+  }
+}
+
+function probe(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', (cause) => reject(listenError(variable, host, port, cause)));
+    server.once('error', reject);
     server.listen({ host, port, exclusive: true }, () => {
       const address = server.address();
       const free = typeof address === 'object' && address !== null ? address.port : port;

@@ -45,7 +45,7 @@ const RESTART_MS_MAX = 8_000;
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
 /** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
-const DYING_MS_MAX = 2_000;
+const DYING_MS_MAX = 1_000;
 /** How long the guard of a killed engine gets before another process shuts its server down. */
 const GUARD_MS_MAX = 1_000;
 /** The longest path of a unix socket on macOS; Linux allows 107 bytes. */
