@@ -179,6 +179,8 @@ export const LIMITS = Object.freeze({
   // Redis and stopping
   redisCommandTimeoutMs: 4_000,
   redisRetryMaxMs: 6_000,
+  /** A gateway stays ready this long while Redis does not reply: its viewers stay connected. */
+  readinessGraceMs: 20_000,
   drainMs: 8_000,
   drainReconnectSpreadMs: 3_000,
   /** Lifetime of a pass, which replaces the token of a viewer who was sent to another node. */
@@ -207,6 +209,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['refusedRetryMinMs < refusedRetryMaxMs', L.refusedRetryMinMs < L.refusedRetryMaxMs],
   ['two heartbeats fit into the idle timeout', L.heartbeatHintMs * 2 <= L.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', L.jobStopMs < L.drainMs],
+  ['a gateway stays ready while requests are retried', L.readinessGraceMs > 2 * L.redisRetryMaxMs],
   ['a Redis retry outlives a command timeout', L.redisRetryMaxMs > L.redisCommandTimeoutMs],
 ];
 for (const [rule, holds] of relations) {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createApiKeys } from './auth/api-keys.ts';
+import { type ApiKeys, createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import {
   type Config,
@@ -17,19 +17,31 @@ import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
-import { createJobs, type Jobs } from './jobs/index.ts';
+import { createJobs, createSaleTotals, type Jobs } from './jobs/index.ts';
 import { type ConnectedStore, connectStore, createClient, EmbeddedRedis, type Recovered } from './redis/index.ts';
+import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
-import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createMetrics, type Metrics, type WorkerState } from './telemetry/metrics.ts';
+import { startOperationsServer } from './telemetry/operations-server.ts';
+import { createReadiness, type Readiness } from './telemetry/readiness.ts';
 
 export { type Config, configErrorsText, loadConfig } from './config/index.ts';
 
 export interface EngineOptions {
   readonly logger?: Logger;
+  /** Gateway processes that the caller runs beside this engine. */
+  readonly pool?: EnginePool;
   /** Gateway processes share the port (SO_REUSEPORT). The caller has checked that it was free. */
   readonly sharedGatewayPort?: boolean;
   /** For `/healthz`, the API docs and the log. Default: the version in package.json. */
   readonly version?: string;
+}
+
+export interface EnginePool {
+  workers(): readonly WorkerState[];
+  scrape(): Promise<MetricFamily[][]>;
+  /** The caller has begun to stop them. */
+  isDraining(): boolean;
 }
 
 export interface Addresses {
@@ -39,6 +51,8 @@ export interface Addresses {
   /** URL of the control API, the docs and the pages; null without the control role. */
   readonly control: string | null;
   readonly controlPort: number | null;
+  /** Port of metrics and probes; null unless METRICS_PORT is set. */
+  readonly metricsPort: number | null;
   /** URL of Redis without user and password; complete for an embedded Redis. */
   readonly redis: string;
 }
@@ -54,6 +68,8 @@ export interface Engine {
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
   durability(): Durability;
+  /** The metrics of this process. */
+  metrics(): Promise<MetricFamily[]>;
 }
 
 /** dist/ has the layout of the sources. */
@@ -74,6 +90,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
   let store: ConnectedStore | null = null;
   let secrets: Secrets | null = null;
   let stopping: Promise<void> | null = null;
+  let registry: Metrics['registry'] | null = null;
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
     fail = resolve;
@@ -86,9 +103,9 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 
   async function start(): Promise<Addresses> {
     try {
-      const redis = await openRedis(config, logger, parts, fail);
-      secrets = ensureSecrets(config);
       const metrics = createMetrics({ node: config.nodeName });
+      const redis = await openRedis(config, logger, metrics, parts, fail);
+      secrets = ensureSecrets(config);
       const onScript = (script: string, elapsedMs: number): void =>
         metrics.scriptSeconds.observe({ script }, elapsedMs / 1000);
       const onRecovered = ({ untrusted, repaired }: Recovered): void =>
@@ -96,8 +113,11 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
       store = await connectStore({ redis, keyPrefix, logger, node, scripts, publish, onScript, onRecovered });
       parts.push({ name: 'store', stop: store.close });
-      metrics.observe({ version: options.version ?? VERSION, health: store });
-      const addresses = await startRoles({ config, options, logger, metrics, parts, store, secrets, redis });
+      const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;
+      const context = { config, options, logger, metrics, parts, store, secrets, redis, isDraining };
+      registry = metrics.registry;
+      const metricsPort = await startOperations(context);
+      const addresses = { ...(await startRoles(context)), metricsPort };
       return { ...addresses, redis: describeTarget(redis) };
     } catch (error) {
       await stop();
@@ -121,6 +141,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       return started(secrets);
     },
     durability: () => store?.durability() ?? 'unknown',
+    metrics: async () => (registry === null ? [] : familiesOf(registry)),
   };
 }
 
@@ -128,6 +149,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 async function openRedis(
   { redis, dataDir, nodeName, appendfsync }: Config,
   logger: Logger,
+  metrics: Metrics,
   parts: Part[],
   onFailed: (reason: string) => void,
 ): Promise<RedisTarget> {
@@ -137,6 +159,7 @@ async function openRedis(
   parts.push({ name: 'embedded Redis', stop: () => embedded.stop() });
   await embedded.start();
   embedded.failed.then(onFailed);
+  metrics.observe({ embeddedRestarts: () => embedded.restarts });
   return embedded.target;
 }
 
@@ -149,10 +172,50 @@ interface Context {
   readonly store: ConnectedStore;
   readonly secrets: Secrets;
   readonly redis: RedisTarget;
+  readonly isDraining: () => boolean;
 }
 
+/** The readiness of this process and of the workers beside it. */
+function readinessOf({ config, options, store, isDraining }: Context, servesViewers: boolean): Readiness {
+  const { pool, version = VERSION } = options;
+  const workers = pool === undefined ? undefined : () => pool.workers();
+  return createReadiness({ health: store, node: config.nodeName, version, isDraining, servesViewers, workers });
+}
+
+/** Returns the text of a scrape. Workers first, so that it says which of them replied. */
+const scrapeOf =
+  ({ options, metrics }: Context) =>
+  async (): Promise<string> => {
+    const workers = (await options.pool?.scrape()) ?? [];
+    return expositionText([await familiesOf(metrics.registry), ...workers]);
+  };
+
+/** Gives the metrics their sources, and opens METRICS_PORT. Returns its number. */
+async function startOperations(context: Context): Promise<number | null> {
+  const { config, options, metrics, parts, store } = context;
+  const { metricsHost, metricsPort: port, metricsToken } = config;
+  const { pool, version = VERSION } = options;
+  const readiness = readinessOf(context, config.roles.includes('gateway') || pool !== undefined);
+  metrics.observe({ version, health: store, isReady: () => readiness.report().ready });
+  if (pool !== undefined) metrics.observe({ workers: () => pool.workers() });
+  if (port === null) return null;
+  const host = metricsHost ?? config.host;
+  const keys = scrapeKeysOf(config);
+  const mayScrape = (token = ''): boolean => metricsToken === null || keys.check(token) !== null;
+  const server = await startOperationsServer({
+    ...{ host, port, readiness, mayScrape, node: config.nodeName, scrape: scrapeOf(context) },
+  }).catch((cause: unknown) => {
+    throw listenError('METRICS_PORT', host, port, cause);
+  });
+  parts.push({ name: 'metrics', stop: server.stop });
+  return server.port;
+}
+
+const scrapeKeysOf = ({ metricsToken }: Config): ApiKeys =>
+  createApiKeys(metricsToken === null ? {} : { metrics: metricsToken });
+
 /** Control starts last, because its readiness covers all roles. */
-async function startRoles(context: Context): Promise<Omit<Addresses, 'redis'>> {
+async function startRoles(context: Context): Promise<Omit<Addresses, 'redis' | 'metricsPort'>> {
   const { config, secrets, store } = context;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
@@ -180,6 +243,7 @@ async function startJobs({ config, logger, metrics, parts, store, redis }: Conte
   parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
   const jobs = createJobs({ store, client, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
+  metrics.observe({ saleTotals: createSaleTotals(store) });
   await jobs.start();
   return jobs;
 }
@@ -199,6 +263,7 @@ async function startGateway(
       port: config.gatewayPort,
       exclusive: !options.sharedGatewayPort,
       node: config.nodeName,
+      version: options.version ?? VERSION,
       allowedOrigins: config.allowedOrigins === null ? null : [...config.allowedOrigins],
       trustedProxies: config.trustedProxies,
       tls: config.tls,
@@ -229,6 +294,9 @@ async function startControl(context: Context, tokens: Tokens, jobs: Jobs | null,
     apiKeys: createApiKeys(secrets.apiKeys),
     logger,
     metrics,
+    scrape: scrapeOf(context),
+    scrapeKeys: scrapeKeysOf(config),
+    readiness: readinessOf(context, false),
     options: {
       version: options.version ?? VERSION,
       node: config.nodeName,

@@ -41,7 +41,7 @@ export async function startBenchEngine(options: {
   };
   try {
     store = await connectStore({ redis: redis.target });
-    const [gatewayPort, controlPort] = [await freePort(), await freePort()];
+    const [gatewayPort, controlPort, metricsPort] = [await freePort(), await freePort(), await freePort()];
     const settings = {
       ...process.env,
       NODE_ENV: 'production',
@@ -57,12 +57,13 @@ export async function startBenchEngine(options: {
     const moreFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean);
     const gatewayFlags = ['--max-semi-space-size=64', ...moreFlags];
     for (const role of control ? ['gateway', 'control'] : ['gateway']) {
-      const flags = role === 'gateway' ? gatewayFlags : [];
+      const isGateway = role === 'gateway';
+      const flags = isGateway ? gatewayFlags : [];
       processes.push(
         new EngineProcess({
           name: role,
           command: [...flags, '--import', COLLECTOR, program, 'serve', '--roles', role],
-          env: settings,
+          env: isGateway ? { ...settings, METRICS_PORT: String(metricsPort) } : settings,
           followsParent: true,
           onLine(line, stream) {
             if (stream === 'stderr' && !READY_NOTICE.test(line)) process.stderr.write(`${role}: ${line}\n`);
@@ -78,6 +79,8 @@ export async function startBenchEngine(options: {
       redis,
       store,
       port: Number(settings.GATEWAY_PORT),
+      /** The metrics of the gateway. */
+      metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
       pid: gateway.pid,
       /** By name: gateway, redis, and control where it runs. */
       pids: Object.fromEntries(pids),

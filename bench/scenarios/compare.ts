@@ -182,5 +182,6 @@ const targetOf = (current: Current): Target => ({
   engine: null,
   access: async () => ({ kind: 'guest' }),
   read: async () => current.session?.read() ?? null,
+  scrape: async () => '',
   stop: async () => {},
 });

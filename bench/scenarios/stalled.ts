@@ -146,7 +146,7 @@ async function readGateway(run: Run<typeof FLAGS>): Promise<{ memoryBytes: numbe
   const names = ['process_resident_memory_bytes', 'nodejs_heap_size_total_bytes', 'stampede_demotions_total'];
   const [, [resident = Number.NaN, heap = Number.NaN, demotions = Number.NaN]] = await Promise.all([
     run.readServer(),
-    metricsOf(run.target.gateway, names),
+    metricsOf(run.target, names),
   ]);
   return { memoryBytes: resident - heap, demotions };
 }

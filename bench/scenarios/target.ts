@@ -50,6 +50,8 @@ export interface Target {
   access(show: string, users: number): Promise<Access>;
   /** CPU and memory of the engine's processes, from /proc or from /metrics; null if unknown. */
   read(): Promise<ServerReading | null>;
+  /** The engine's metrics as text; '' if they cannot be reached. */
+  scrape(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export async function openTarget(common: CommonFlags, { control = true, env = {}
       });
       return { processes };
     },
+    scrape: () => textOf(engine.metricsUrl),
     stop: () => engine.stop(),
   };
 }
@@ -107,6 +110,8 @@ async function remoteTarget(common: CommonFlags, address: string, needsControl: 
       throw new FlagError(`--url ${address}: ${why}; --ca FILE names the authority of its certificate`);
     });
   const office = control === null || apiKey === null ? null : new BackOffice(control, apiKey);
+  const scrape = async (): Promise<string> =>
+    control === null || apiKey === null ? '' : textOf(`${control.replace(/\/+$/, '')}/metrics`, apiKey);
   return {
     url: address,
     own: false,
@@ -121,7 +126,8 @@ async function remoteTarget(common: CommonFlags, address: string, needsControl: 
         throw new FlagError(`tokens for ${users} users are too many requests: use --auth-secret`);
       return { kind: 'tokens', tokens: await mintAll(office, show, users) };
     },
-    read: () => readMetrics(gateway),
+    read: async () => readingIn(await scrape()),
+    scrape,
     stop: async () => {},
   };
 }
@@ -159,24 +165,32 @@ async function mintAll(office: BackOffice, show: string, users: number): Promise
   return tokens;
 }
 
-/** Metrics of one gateway process, also if several share the port. */
-async function readMetrics(gateway: GatewayAddress): Promise<ServerReading | null> {
-  const text = await metricsText(gateway);
+/** The processes of one scrape together; with --workers it covers all of them. */
+function readingIn(text: string): ServerReading | null {
   const cpuSeconds = valueIn(text, 'process_cpu_seconds_total');
   if (Number.isNaN(cpuSeconds)) return null;
   return { processes: [{ name: 'gateway', cpuSeconds, memoryBytes: valueIn(text, 'process_resident_memory_bytes') }] };
 }
 
-/** Values of metrics without labels; NaN if unknown. */
-export async function metricsOf(gateway: GatewayAddress, names: readonly string[]): Promise<number[]> {
-  const text = await metricsText(gateway);
+/** Sums of metrics over all samples; NaN if unknown. */
+export async function metricsOf(target: Pick<Target, 'scrape'>, names: readonly string[]): Promise<number[]> {
+  const text = await target.scrape();
   return names.map((name) => valueIn(text, name));
 }
 
-const valueIn = (text: string, name: string): number =>
-  Number(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+function valueIn(text: string, name: string): number {
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, 'gm'))];
+  return values.length === 0 ? Number.NaN : values.reduce((sum, [, value]) => sum + Number(value), 0);
+}
 
-const metricsText = (gateway: GatewayAddress): Promise<string> => get(gateway, '/metrics').catch(() => '');
+async function textOf(url: string, apiKey: string | null = null): Promise<string> {
+  const headers = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+  const signal = AbortSignal.timeout(GET_MS_MAX);
+  return fetch(url, { headers, signal }).then(
+    (response) => (response.ok ? response.text() : ''),
+    () => '',
+  );
+}
 
 /** Fetches a path of a gateway. Rejects after a timeout and for a status other than 200. */
 async function get({ host, port, tls }: GatewayAddress, path: string): Promise<string> {

@@ -13,7 +13,7 @@ import { troubleText } from '../domain/health.ts';
 import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, printError, refuse } from './command.ts';
-import { createGatewayPool, type FromWorker, type GatewayPool, type ToWorker } from './gateway-pool.ts';
+import { createGatewayPool, type FromWorker, type ToWorker } from './gateway-pool.ts';
 import { runService, type Service, stoppedBySignal } from './lifetime.ts';
 
 /** Gateways whose supervisor was killed have left the port by then. */
@@ -55,8 +55,8 @@ function single(config: Config, logger: Logger): Service {
 
 /** Runs all roles except the gateway. The gateways are children that share the port. */
 function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, string>>, logger: Logger): Service {
+  const pool = createGatewayPool({ workers: config.workers, logger });
   let engine: Engine | null = null;
-  let pool: GatewayPool | null = null;
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
     fail = resolve;
@@ -66,7 +66,7 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
     async start() {
       const gatewayPort = await probePort(config.host, config.gatewayPort, 'GATEWAY_PORT', LEFT_GATEWAYS_MS);
       const roles = Object.freeze(config.roles.filter((role) => role !== 'gateway'));
-      const running = createEngine(Object.freeze({ ...config, gatewayPort, roles }), { logger });
+      const running = createEngine(Object.freeze({ ...config, gatewayPort, roles }), { logger, pool });
       engine = running;
       running.failed.then(fail);
       const addresses = await running.start();
@@ -81,20 +81,21 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
           },
           flagsAsVariables,
         );
-      pool = createGatewayPool({ workers: config.workers, environmentOf, logger });
       try {
-        await pool.start();
+        await pool.start(environmentOf);
       } catch (error) {
         await running.stop();
         throw error;
       }
-      announce(config, { ...addresses, gatewayPort, gateway: gatewayUrl(config, gatewayPort) }, running, logger);
+      const all = { ...addresses, gatewayPort, gateway: gatewayUrl(config, gatewayPort) };
+      // Not awaited: a signal must end an engine that waits for Redis.
+      void Promise.all([running.store.ready(), pool.ready]).then(() => announce(config, all, running, logger));
     },
     async stop() {
-      await pool?.stop();
+      await pool.stop();
       await engine?.stop();
     },
-    kill: () => pool?.kill(),
+    kill: pool.kill,
   };
 }
 
@@ -102,8 +103,12 @@ function workerService(config: Config, logger: Logger): Service {
   const engine = createEngine(config, { logger, sharedGatewayPort: true });
   return {
     async start() {
+      process.on('message', (message: ToWorker) => {
+        if (message.kind === 'metrics') void replyWithMetrics(engine, message.request);
+      });
       await engine.start();
-      process.send?.({ kind: 'ready' } satisfies FromWorker);
+      notifySupervisor({ kind: 'listening' });
+      void engine.store.ready().then(() => notifySupervisor({ kind: 'ready' }));
     },
     async stop() {
       await engine.stop();
@@ -112,6 +117,15 @@ function workerService(config: Config, logger: Logger): Service {
     kill: () => {},
     failed: engine.failed,
   };
+}
+
+/** Sends nothing if the supervisor is gone. */
+function notifySupervisor(message: FromWorker): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+async function replyWithMetrics(engine: Engine, request: number): Promise<void> {
+  notifySupervisor({ kind: 'metrics', request, families: await engine.metrics() });
 }
 
 /**

@@ -45,6 +45,8 @@ export function workerEnvironment(
   });
   if (settings.redisUrl !== null) child[SETTINGS.redisUrl.variable] = settings.redisUrl;
   if (settings.authSecret !== null) child[SETTINGS.authSecret.variable] = settings.authSecret;
+  // The supervisor serves the metrics of all.
+  delete child[SETTINGS.metricsPort.variable];
   // A gateway needs no API keys.
   delete child[SETTINGS.apiKeys.variable];
   return child;

@@ -116,6 +116,9 @@ function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', 
     report('WORKERS', 'counts gateway processes: add gateway to ROLES or set WORKERS to 1.');
   if (gatewayPort !== 0 && gatewayPort === controlPort && hasGateway && hasControl)
     report('CONTROL_PORT', `must differ from GATEWAY_PORT (${gatewayPort}).`);
+  const used = [...(hasGateway ? [gatewayPort] : []), ...(hasControl ? [controlPort] : [])];
+  if (config.metricsPort !== null && config.metricsPort !== 0 && used.includes(config.metricsPort))
+    report('METRICS_PORT', `must differ from GATEWAY_PORT and CONTROL_PORT (${config.metricsPort}).`);
   if (isShared && (hasGateway || hasControl) && authSecret === null && config.authPublicKeys.length === 0)
     report(
       'AUTH_SECRET',

@@ -124,9 +124,10 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
   };
 }
 
-export function secretText(bytesMin: number): Parser<string> {
+export function secretText(bytesMin: number, bytesMax = Number.POSITIVE_INFINITY): Parser<string> {
   return (raw) => {
     const bytes = Buffer.byteLength(raw);
+    if (bytes > bytesMax) return problem(`must be at most ${bytesMax} bytes long, got ${bytes}`);
     return bytes < bytesMin
       ? problem(`must be at least ${bytesMin} bytes long, got ${bytes}: try "openssl rand -hex 32"`)
       : value(raw);

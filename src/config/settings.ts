@@ -46,6 +46,8 @@ const origins = (variable: string, fallback: readonly string[] | null, fallbackT
     parse: originsOrAny,
   });
 
+const hostName = matching(/^[A-Za-z0-9:._-]{1,255}$/, 'an IP address or a host name');
+
 export const SETTINGS = Object.freeze({
   ...REDIS_SETTINGS,
   keyPrefix: setting('KEY_PREFIX', {
@@ -76,10 +78,34 @@ export const SETTINGS = Object.freeze({
       'The container image sets 0.0.0.0.',
     range: 'an IP address or a host name of this machine',
     fallback: '127.0.0.1',
-    parse: matching(/^[A-Za-z0-9:._-]{1,255}$/, 'an IP address or a host name'),
+    parse: hostName,
   }),
   gatewayPort: port('GATEWAY_PORT', 8080, 'Port of the WebSocket gateway.'),
   controlPort: port('CONTROL_PORT', 8081, 'Port of the HTTP control API, the API docs and the web pages.'),
+  metricsPort: setting<number | null>('METRICS_PORT', {
+    help:
+      'Port of /metrics, /healthz and /readyz, for scrapers and probes; it covers all WORKERS. Metrics are also on ' +
+      'the control API, with an API key, and never on the gateway port.',
+    range: '0 to 65535, 0 = any free port',
+    ...optional,
+    parse: integer(0, 65_535),
+  }),
+  metricsHost: setting<string | null>('METRICS_HOST', {
+    help: 'Address of METRICS_PORT.',
+    range: 'an IP address or a host name of this machine',
+    fallback: null,
+    fallbackText: 'HOST',
+    parse: hostName,
+  }),
+  metricsToken: setting<string | null>('METRICS_TOKEN', {
+    help:
+      'Scrapers must send it as Authorization: Bearer. Without it METRICS_PORT needs no token. The control API ' +
+      'takes it like an API key, for /metrics only.',
+    range: '16 to 256 bytes',
+    ...optional,
+    isSecret: true,
+    parse: secretText(16, 256),
+  }),
   publicGatewayUrl: setting<string | null>('PUBLIC_GATEWAY_URL', {
     help: 'Public URL of the gateway, which the viewer page and reconnecting clients get.',
     range: 'ws:// or wss:// URL',

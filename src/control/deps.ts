@@ -4,6 +4,7 @@ import type { SaleBooks } from '../domain/sale.ts';
 import type { Store } from '../domain/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Readiness } from '../telemetry/readiness.ts';
 
 export interface ControlOptions {
   readonly version: string;
@@ -34,6 +35,12 @@ export interface ControlDeps {
   readonly apiKeys: ApiKeys;
   readonly logger: Logger;
   readonly metrics?: Metrics;
+  /** Returns the text for `/metrics`. Default: `metrics`. */
+  readonly scrape?: () => Promise<string>;
+  /** Keys for `/metrics` beside the API keys. */
+  readonly scrapeKeys?: ApiKeys;
+  /** Default: that of the store. */
+  readonly readiness?: Readiness;
   readonly options: ControlOptions;
   /** Called after every committed change of a sale. Not awaited; its errors are logged. */
   readonly onSaleChanged?: (showId: string, sale: SaleBooks) => unknown;

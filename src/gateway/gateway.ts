@@ -12,6 +12,7 @@ import { failure, StampedeError } from '../protocol/codes.ts';
 import type { RoomStore } from '../rooms/room-deps.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { createReadiness } from '../telemetry/readiness.ts';
 import { ClientAddresses } from './client-address.ts';
 import { Closer } from './closer.ts';
 import type { Connection, SocketData } from './connection.ts';
@@ -43,6 +44,8 @@ export interface GatewayOptions {
   readonly exclusive: boolean;
   /** The name of this process in welcomes and for people. Other processes may have the same. */
   readonly node: string;
+  /** For /readyz. */
+  readonly version?: string;
   /** null = any origin. */
   readonly allowedOrigins: readonly string[] | null;
   /** IP addresses and CIDR networks of proxies whose X-Forwarded-For is trusted. Default: none. */
@@ -124,7 +127,14 @@ class SocketGateway implements Gateway {
       allowedOrigins: options.allowedOrigins,
     });
     this.app.ws<SocketData>('/v1/shows/:show', this.socketBehavior(upgrader));
-    addHttpRoutes(this.app, shared);
+    const readiness = createReadiness({
+      health: store,
+      node: options.node,
+      ...(options.version === undefined ? {} : { version: options.version }),
+      isDraining: () => this.isDraining,
+      servesViewers: true,
+    });
+    addHttpRoutes(this.app, options.node, readiness);
   }
 
   listen(): Promise<{ port: number }> {

@@ -1,9 +1,10 @@
-/** HTTP on the gateway port: errors of upgrades, health, readiness, metrics. */
+/** HTTP on the gateway port: errors of upgrades, health, readiness. */
 import { STATUS_CODES } from 'node:http';
-import type { Health } from '../domain/health.ts';
 import { ERRORS, type Failure, failure } from '../protocol/codes.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import { READY_RETRY_MS, type Readiness } from '../telemetry/readiness.ts';
 import type { HttpResponse, TemplatedApp } from './uws.ts';
+
+const RETRY_SECONDS = String(READY_RETRY_MS / 1000);
 
 /** Writes a complete response. Must not be called after the response was aborted. */
 export function respond(
@@ -31,41 +32,13 @@ export function respondError(res: HttpResponse, error: Failure): void {
   respond(res, ERRORS[error.code].status, error, headers);
 }
 
-export interface HttpRoutesOptions {
-  readonly health: Health;
-  readonly draining: () => boolean;
-  readonly node: string;
-  readonly metrics: Metrics;
-}
-
-export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metrics }: HttpRoutesOptions): void {
+/** Metrics are not for the public: see METRICS_PORT. */
+export function addHttpRoutes(app: TemplatedApp, node: string, readiness: Readiness): void {
   app.get('/healthz', (res) => respond(res, 200, { status: 'ok', node }));
   app.get('/readyz', (res) => {
-    const trouble = health.trouble();
-    const ready = trouble === null && !draining();
-    respond(res, ready ? 200 : 503, {
-      ready,
-      draining: draining(),
-      redis: trouble?.state ?? 'ok',
-      ...(trouble === null ? {} : { reason: trouble.reason, remedy: trouble.remedy }),
-      durability: health.durability(),
-      runId: health.runId(),
-      node,
-    });
-  });
-  app.get('/metrics', (res) => {
-    let aborted = false;
-    res.onAborted(() => {
-      aborted = true;
-    });
-    metrics.registry.metrics().then(
-      (text) => {
-        if (!aborted) respond(res, 200, text, { 'Content-Type': metrics.registry.contentType });
-      },
-      () => {
-        if (!aborted) respondError(res, failure('internal'));
-      },
-    );
+    const report = readiness.report();
+    if (report.ready) respond(res, 200, report);
+    else respond(res, 503, report, { 'Content-Type': 'application/json', 'Retry-After': RETRY_SECONDS });
   });
   app.get('/v1/shows/:show', (res) =>
     respond(res, 426, failure('invalid_request', 'This is a WebSocket URL. Connect with an upgrade request.'), {
@@ -73,9 +46,6 @@ export function addHttpRoutes(app: TemplatedApp, { health, draining, node, metri
     }),
   );
   app.any('/*', (res) =>
-    respondError(
-      res,
-      failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz, /readyz and /metrics.'),
-    ),
+    respondError(res, failure('not_found', 'The gateway serves /v1/shows/{showId} (WebSocket), /healthz and /readyz.')),
   );
 }

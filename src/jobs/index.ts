@@ -1,1 +1,2 @@
 export { createJobs, type Jobs, type JobsDeps } from './jobs.ts';
+export { createSaleTotals } from './sale-totals.ts';

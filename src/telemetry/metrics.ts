@@ -14,8 +14,10 @@ export interface SaleTotals {
   readonly units: Readonly<Record<'available' | 'held' | 'sold', number>>;
 }
 
+/** A gateway process of a supervisor. */
 export interface WorkerState {
   readonly worker: number;
+  readonly state: 'starting' | 'ready' | 'restarting';
   /** Its samples are part of this scrape. */
   readonly isScraped: boolean;
   readonly restarts: number;
@@ -27,7 +29,6 @@ export interface MetricSources {
   readonly version?: string;
   readonly health?: Health;
   readonly isReady?: () => boolean;
-  readonly redisReconnects?: () => number;
   readonly embeddedRestarts?: () => number;
   /** Null until Redis has reported it; a maximum of 0 is no limit. */
   readonly redisMemory?: () => { readonly usedBytes: number; readonly maxBytes: number } | null;
@@ -202,8 +203,13 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
       return [[{ server, cluster: String(isCluster), identity, scripts, publish, durability, eviction }, 1]];
     }),
   );
-  add('counter', 'redis_reconnects_total', 'Connections to Redis after the first one', [], ({ redisReconnects }) =>
-    one(redisReconnects?.()),
+  let reconnects = -1;
+  add(
+    'counter',
+    'redis_reconnects_total',
+    'Times that Redis could be used again after it could not',
+    [],
+    health(() => one(Math.max(0, reconnects))),
   );
   add('counter', 'embedded_redis_restarts_total', 'Restarts of the embedded Redis after it ended', [], (from) =>
     one(from.embeddedRestarts?.()),
@@ -276,5 +282,10 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
   );
   return (more) => {
     sources = { ...sources, ...more };
+    if (more.health === undefined) return;
+    if (more.health.trouble() === null) reconnects = 0;
+    more.health.watchTrouble((trouble) => {
+      if (trouble === null) reconnects += 1;
+    });
   };
 }

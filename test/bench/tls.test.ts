@@ -25,7 +25,7 @@ t.test('viewers join, receive and write over TLS, and a wrong certificate is ref
   const target = await open('--url', url, '--ca', certificate.certFile);
   const tls = { name: '127.0.0.1', ca: readFileSync(certificate.certFile, 'utf8') };
   t.match(target.gateway, { host: '127.0.0.1', port: world.node.port, tls });
-  const [missing] = await metricsOf(target.gateway, ['no_such_number']);
+  const [missing] = await metricsOf(target, ['no_such_number']);
   t.ok(Number.isNaN(missing));
 
   const users = 20;

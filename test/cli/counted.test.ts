@@ -4,7 +4,8 @@ import { eventually, SHARED_SECRETS, serve, temporaryFolder } from './program.ts
 import { api, watch } from './viewer.ts';
 
 t.test('a running engine counts hearts, scripts and flushes', async (t) => {
-  const engine = await serve(t, ['--data-dir', join(temporaryFolder(t), 'data')], SHARED_SECRETS);
+  const dataDir = join(temporaryFolder(t), 'data');
+  const engine = await serve(t, ['--metrics-port', '0', '--data-dir', dataDir], SHARED_SECRETS);
   const host = api(engine.ready.control, 'an-api-key-for-tests');
   await host.liveShow('counted');
   const viewer = watch(t, engine.ready.gateway, 'counted', await host.token('counted', 'ann'));
@@ -16,7 +17,7 @@ t.test('a running engine counts hearts, scripts and flushes', async (t) => {
   const read = (metric: string): number =>
     Number(text.match(new RegExp(`^${metric.replaceAll(/[{}]/g, '\\$&')} (\\S+)$`, 'm'))?.[1] ?? 0);
   const hasFlushed = await eventually(async () => {
-    text = (await (await fetch(`http://127.0.0.1:${engine.ready.gatewayPort}/metrics`)).text())
+    text = (await (await fetch(`http://127.0.0.1:${engine.ready.metricsPort}/metrics`)).text())
       .replaceAll(/node="[^"]*",?/g, '')
       .replaceAll(',}', '}')
       .replaceAll('{}', '');

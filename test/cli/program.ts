@@ -11,7 +11,8 @@ import { programArguments } from '../support/root.ts';
 const PROGRAM = programArguments('src/cli/main');
 
 /** The fields of the log line `ready`. */
-type Ready = Record<'gateway' | 'control', string | null> & Record<'gatewayPort' | 'controlPort', number | null>;
+type Ready = Record<'gateway' | 'control', string | null> &
+  Record<'gatewayPort' | 'controlPort' | 'metricsPort', number | null>;
 
 /** The environment of the developer must not matter. */
 function environmentWith(env: Record<string, string>): Record<string, string> {

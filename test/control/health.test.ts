@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
+import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { until } from '../support/until.ts';
 import { API_KEY, startControl } from './harness.ts';
 
@@ -15,9 +16,11 @@ for (const [appendonly, appendfsync, mode] of [
     const { request } = await startControl(t, {}, redis);
     const ready = await request('/readyz', { key: null });
     t.equal(ready.status, 200, ready.text);
-    const durability = { mode, meaning: /lose|lost/ };
     const runId = /^[0-9a-f]{40}$/;
-    t.match(ready.body, { status: 'ready', node: 'n1', version: '0.0.0-test', durability, redis: { runId } });
+    const durability = { mode, meaning: /lose|lost/ };
+    const ofRedis = { state: 'ok', roundTripMs: Number, server: /^Redis /, runId };
+    const body = { status: 'ready', ready: true, draining: false, node: 'n1', version: '0.0.0-test', durability };
+    t.match(ready.body, { ...body, redis: ofRedis });
     const alive = { status: 'alive', node: 'n1', version: '0.0.0-test' };
     t.strictSame((await request('/healthz', { key: null })).body, alive);
   });
@@ -36,7 +39,8 @@ t.test('while Redis is unavailable requests are refused at once; afterwards the 
     t.ok(Number(refused.headers['retry-after']) >= 1);
     t.ok(performance.now() - startedAt < 6_500, 'within the bound of a Redis retry');
   }
-  t.equal((await request('/readyz')).body.details?.node ?? 'n1', 'n1');
+  const absent = { status: 'unavailable', ready: false, node: 'n1', redis: { state: String, remedy: String } };
+  t.match((await request('/readyz')).body, absent);
   t.equal((await request('/healthz')).status, 200);
   t.equal((await post('/v1/shows', { title: 5 })).status, 400, 'a wrong request is still a wrong request');
   await restarted;
@@ -46,11 +50,16 @@ t.test('while Redis is unavailable requests are refused at once; afterwards the 
   t.equal((await request('/v1/shows/gala')).status, 200);
 });
 
-t.test('metrics label requests with the pattern of their route', async (t) => {
-  const { request } = await startControl(t);
+t.test('metrics need an API key or METRICS_TOKEN, and label requests with the pattern of their route', async (t) => {
+  const token = 'a-token-of-the-scraper';
+  const { request } = await startControl(t, { scrapeKeys: createApiKeys({ metrics: token }) });
+  for (const key of [null, 'not-the-token-of-the-scraper'])
+    t.match(await request('/metrics', { key }), { status: 401, body: { code: 'unauthenticated' } });
+  t.equal((await request('/v1/shows', { key: token })).status, 401, 'the token is for metrics only');
   await request('/v1/shows/some-show');
   await request('/nothing/at/all');
-  const metrics = await request('/metrics', { key: null });
+  t.equal((await request('/metrics')).status, 200, 'an API key');
+  const metrics = await request('/metrics', { key: token });
   t.match(metrics, { status: 200, headers: { 'content-type': 'text/plain' }, text: 'stampede_redis_up 1' });
   t.match(metrics.text, 'stampede_http_request_seconds_count{method="GET",route="/v1/shows/:show",status="404"} 1');
   t.match(metrics.text, 'route="none",status="404"');

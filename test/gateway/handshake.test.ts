@@ -46,17 +46,19 @@ test('a connection is closed when its token expires (H-6)', async (t, world) => 
   t.equal((await ann.closed).code, 4201);
 });
 
-test('the gateway port serves health and readiness; other paths are 404', async (t, world) => {
+test('the gateway port serves health and readiness; other paths are 404, metrics too', async (t, world) => {
   const base = `http://127.0.0.1:${world.node.port}`;
   t.match(await (await fetch(`${base}/healthz`)).json(), { status: 'ok' });
-  const ready = { ready: true, redis: 'ok', durability: 'everysec', runId: /^[0-9a-f]{40}$/ };
+  const ready = {
+    ...{ status: 'ready', ready: true, draining: false, node: 'n1', durability: { mode: 'everysec' } },
+    redis: { state: 'ok', server: /^Redis /, runId: /^[0-9a-f]{40}$/ },
+  };
   t.match(await (await fetch(`${base}/readyz`)).json(), ready);
   t.equal((await fetch(`${base}/v1/shows/${world.show}`)).status, 426);
-  const unknown = await fetch(`${base}/nothing`);
-  t.match([unknown.status, await unknown.json()], [404, { code: 'not_found' }]);
-  world.redis.signal('SIGKILL');
-  await until(async () => (await fetch(`${base}/readyz`)).status === 503, 'not ready without Redis');
-  t.equal((await fetch(`${base}/healthz`)).status, 200, 'but healthy');
+  for (const path of ['nothing', 'metrics']) {
+    const unknown = await fetch(`${base}/${path}`);
+    t.match([unknown.status, await unknown.json()], [404, { code: 'not_found' }]);
+  }
 });
 
 test('without Redis, a viewer of a show that is not loaded is closed with a code (H-8.1)', async (t, world) => {

@@ -1,26 +1,18 @@
-/** Probes and metrics, without API key and rate limit. */
-import { type Durability, troubleText } from '../../domain/health.ts';
-import { operationsOf, type Resource } from '../http/resource.ts';
-import { refusal, unwrap } from '../http/routing.ts';
+/** Probes and metrics, without rate limit. */
+import { METRICS_MEDIA_TYPE } from '../../telemetry/exposition.ts';
+import { createReadiness, READY_RETRY_MS } from '../../telemetry/readiness.ts';
+import { presentedKey } from '../http/api-key.ts';
+import type { Resource } from '../http/resource.ts';
+import { refusal } from '../http/routing.ts';
 import { Alive, Ready } from './schemas.ts';
-
-const { operation } = operationsOf('health');
-
-const MEANING: Readonly<Record<Durability, string>> = {
-  memory: 'Redis keeps everything in memory only: when it stops, every show, reservation and order in it is lost.',
-  everysec:
-    'Redis writes its log to disk about once a second: a crash of its process loses nothing, a power cut can lose ' +
-    'about the last second of requests that have got their response.',
-  always:
-    'Redis writes its log to disk before it replies: a crash or a power cut loses no request that has got its ' +
-    'response; a failover to a replica still can.',
-  unknown: 'Redis does not report how it writes to disk: a power cut can lose the last second or more.',
-};
 
 export const health: Resource = {
   tags: [{ name: 'health', description: 'Liveness, readiness and metrics' }],
   schemas: [],
-  register(app, { store, metrics, options: { node, version } }) {
+  register(app, { store, apiKeys, metrics, scrape, scrapeKeys, options: { node, version }, ...deps }) {
+    const readiness =
+      deps.readiness ??
+      createReadiness({ health: store, node, version, isDraining: () => false, servesViewers: false });
     app.get(
       '/healthz',
       {
@@ -31,25 +23,23 @@ export const health: Resource = {
     );
     app.get(
       '/readyz',
-      operation({
-        summary: 'Can the process take requests, and what would a crash lose?',
-        description: 'Responds with 503 while Redis is unavailable.',
-        open: true,
-        response: { 200: Ready },
-        errors: ['redis_unavailable', 'redis_full', 'redis_readonly'],
-      }),
-      async () => {
-        const mode = store.durability();
-        const durability = { mode, meaning: MEANING[mode] };
-        const trouble = store.trouble();
-        if (trouble !== null)
-          throw refusal('redis_unavailable', troubleText(trouble), {
-            retryAfterMs: 1_000,
-            details: { redis: trouble, durability, node, version },
-          });
-        const { roundTripMs } = unwrap(await store.ping());
-        const redis = { roundTripMs, clockErrorMs: store.nowErrorMs(), runId: store.runId() };
-        return { status: 'ready' as const, node, version, durability, redis };
+      {
+        config: { open: true },
+        schema: {
+          tags: ['health'],
+          summary: 'Can the process take requests, and what would a crash lose?',
+          description: 'Asks Redis. 503 names what is wrong and what to do.',
+          security: [],
+          response: { 200: Ready, 503: Ready },
+        },
+      },
+      async (_request, reply) => {
+        const report = await readiness.probe();
+        if (report.ready) return report;
+        return reply
+          .code(503)
+          .header('retry-after', READY_RETRY_MS / 1000)
+          .send(report);
       },
     );
     if (!metrics) return;
@@ -57,10 +47,18 @@ export const health: Resource = {
       '/metrics',
       {
         config: { open: true },
-        schema: { tags: ['health'], summary: 'Prometheus metrics', security: [], produces: ['text/plain'] },
+        schema: {
+          tags: ['health'],
+          summary: 'Prometheus metrics',
+          description: 'Needs an API key or METRICS_TOKEN. METRICS_PORT serves them too.',
+          produces: ['text/plain'],
+        },
       },
-      async (_request, reply) => {
-        return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+      async (request, reply) => {
+        const key = presentedKey(request);
+        if (key === null || (apiKeys.check(key) ?? scrapeKeys?.check(key) ?? null) === null)
+          throw refusal('unauthenticated', 'Send an API key or METRICS_TOKEN as "Authorization: Bearer <key>".');
+        return reply.type(METRICS_MEDIA_TYPE).send(await (scrape?.() ?? metrics.registry.metrics()));
       },
     );
   },

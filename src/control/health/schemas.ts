@@ -1,24 +1,47 @@
 import { Type } from 'typebox';
-import type { Durability } from '../../domain/health.ts';
+import { type Durability, REDIS_STATES, type RedisState } from '../../domain/health.ts';
+import type { ErrorCode } from '../../protocol/codes.ts';
+import type { ReadyReport, WorkerReadiness } from '../../telemetry/readiness.ts';
+
+const oneOf = <T extends string>(...values: T[]) => Type.Unsafe<T>({ type: 'string', enum: values });
+const orNull = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Number>>(type: T) =>
+  Type.Union([type, Type.Null()]);
 
 export const Alive = Type.Object({ status: Type.Literal('alive'), node: Type.String(), version: Type.String() });
 export const Ready = Type.Object({
-  status: Type.Literal('ready'),
+  status: oneOf<ReadyReport['status']>('ready', 'degraded', 'draining', 'unavailable'),
+  ready: Type.Boolean({ description: 'false with the status 503' }),
+  draining: Type.Boolean(),
   node: Type.String(),
-  version: Type.String(),
+  version: Type.Optional(Type.String()),
+  code: Type.Optional(Type.Unsafe<ErrorCode>({ type: 'string' })),
+  message: Type.Optional(Type.String({ description: 'What is wrong and what to do, unless status is ready' })),
   durability: Type.Object({
-    mode: Type.Unsafe<Durability>({
-      type: 'string',
-      enum: ['memory', 'everysec', 'always', 'unknown'] satisfies Durability[],
-    }),
+    mode: oneOf<Durability>('memory', 'everysec', 'always', 'unknown'),
     meaning: Type.String(),
   }),
   redis: Type.Object({
-    roundTripMs: Type.Number(),
-    clockErrorMs: Type.Number(),
-    runId: Type.Union([Type.String(), Type.Null()], {
-      description:
-        'Run id of the server; shows get a new epoch when it changes. null for a cluster, where it differs by master.',
-    }),
+    state: oneOf<RedisState | 'ok'>('ok', ...REDIS_STATES),
+    reason: Type.Optional(Type.String()),
+    remedy: Type.Optional(Type.String()),
+    roundTripMs: orNull(Type.Number()),
+    clockErrorMs: orNull(Type.Number()),
+    runId: orNull(
+      Type.String({
+        description:
+          'Run id of the server; shows get a new epoch when it changes. null for a cluster: it differs by master.',
+      }),
+    ),
+    server: orNull(Type.String()),
+    scripts: orNull(Type.String()),
+    publish: orNull(Type.String()),
   }),
+  workers: Type.Optional(
+    Type.Array(
+      Type.Object({
+        worker: Type.Integer(),
+        state: oneOf<WorkerReadiness['state']>('starting', 'ready', 'restarting'),
+      }),
+    ),
+  ),
 });

@@ -23,7 +23,8 @@ export function registerApiKey(app: App, apiKeys: ApiKeys): void {
   });
 }
 
-function presentedKey({ headers }: FastifyRequest): string | null {
+/** Returns the API key of a request, or null. */
+export function presentedKey({ headers }: FastifyRequest): string | null {
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
   const plain = headers['x-api-key'];
   return bearer ?? (typeof plain === 'string' && plain !== '' ? plain : null);

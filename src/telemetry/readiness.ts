@@ -1,0 +1,161 @@
+/**
+ * Whether a process can take requests: one report for all ports. A gateway stays ready for a while
+ * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
+ * could serve them better. See src/telemetry/README.md.
+ */
+import { type Durability, type Health, type RedisState, troubleText } from '../domain/health.ts';
+import { LIMITS } from '../limits.ts';
+import type { ErrorCode } from '../protocol/codes.ts';
+import type { WorkerState } from './metrics.ts';
+
+export type WorkerReadiness = Pick<WorkerState, 'worker' | 'state'>;
+
+export interface ReadinessOptions {
+  readonly health: Health;
+  readonly node: string;
+  readonly version?: string;
+  readonly isDraining: () => boolean;
+  /** Viewers are connected to this process or to its workers. */
+  readonly servesViewers: boolean;
+  readonly graceMs?: number;
+  /** Absent: this process has no workers. */
+  readonly workers?: (() => readonly WorkerReadiness[]) | undefined;
+}
+
+export interface ReadyReport {
+  readonly status: 'ready' | 'degraded' | 'draining' | 'unavailable';
+  /** False with the HTTP status 503. */
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly node: string;
+  readonly version?: string;
+  /** Why the process is not ready, or degraded, and what to do. */
+  readonly code?: ErrorCode;
+  readonly message?: string;
+  readonly durability: { readonly mode: Durability; readonly meaning: string };
+  readonly redis: {
+    readonly state: RedisState | 'ok';
+    readonly reason?: string;
+    readonly remedy?: string;
+    readonly roundTripMs: number | null;
+    readonly clockErrorMs: number | null;
+    readonly runId: string | null;
+    readonly server: string | null;
+    readonly scripts: string | null;
+    readonly publish: string | null;
+  };
+  readonly workers?: WorkerReadiness[];
+}
+
+export interface Readiness {
+  /** Sends nothing. */
+  report(): ReadyReport;
+  /** Also waits for a reply of Redis, within its time-out. */
+  probe(): Promise<ReadyReport>;
+}
+
+export const READY_RETRY_MS = 1_000;
+
+const MEANING: Readonly<Record<Durability, string>> = {
+  memory: 'Redis keeps everything in memory only: when it stops, every show, reservation and order in it is lost.',
+  everysec:
+    'Redis writes its log to disk about once a second: a crash of its process loses nothing, a power cut can lose ' +
+    'about the last second of requests that have got their response.',
+  always:
+    'Redis writes its log to disk before it replies: a crash or a power cut loses no request that has got its ' +
+    'response; a failover to a replica still can.',
+  unknown: 'Redis does not report how it writes to disk: a power cut can lose the last second or more.',
+};
+
+/** Redis may be back within seconds, and a gateway cannot do better elsewhere. */
+const PASSING: ReadonlySet<RedisState> = new Set([
+  'connecting',
+  'refused',
+  'unknown_host',
+  'unreachable',
+  'socket_missing',
+  'silent',
+  'lost',
+  'sentinel_unreachable',
+  'loading',
+  'busy',
+  'cluster_incomplete',
+]);
+
+type Finding = Pick<ReadyReport, 'status'> & Partial<Pick<ReadyReport, 'code' | 'message'>>;
+
+export function createReadiness(options: ReadinessOptions): Readiness {
+  const { health, node, version, isDraining, servesViewers, workers, graceMs = LIMITS.readinessGraceMs } = options;
+  let troubleSinceMs = performance.now();
+  let isAway = health.trouble() !== null;
+  health.watchTrouble((trouble) => {
+    if (trouble !== null && !isAway) troubleSinceMs = performance.now();
+    isAway = trouble !== null;
+  });
+  let haveAllWorkersServed = false;
+
+  function ofRedis(): Finding {
+    const trouble = health.trouble();
+    if (trouble === null) return { status: 'ready' };
+    const wasUsable = health.redisCapabilities() !== null;
+    const isWithinGrace = performance.now() - troubleSinceMs < graceMs;
+    const isDegraded = servesViewers && wasUsable && PASSING.has(trouble.state) && isWithinGrace;
+    const message = troubleText(trouble);
+    return { status: isDegraded ? 'degraded' : 'unavailable', code: 'redis_unavailable', message };
+  }
+
+  function ofWorkers(all: readonly WorkerReadiness[]): Finding {
+    const absent = all.filter(({ state }) => state !== 'ready');
+    if (absent.length === 0) haveAllWorkersServed = true;
+    if (absent.length === 0) return { status: 'ready' };
+    const names = absent.map(({ worker, state }) => `${worker} (${state})`).join(', ');
+    const isDegraded = haveAllWorkersServed && absent.length < all.length;
+    const message = `Gateway workers do not serve: ${names}. See their log records.`;
+    return { status: isDegraded ? 'degraded' : 'unavailable', message };
+  }
+
+  function finding(): Finding {
+    if (isDraining()) return { status: 'draining', code: 'draining', message: 'This process is stopping.' };
+    const findings = [ofRedis(), ofWorkers(workers?.() ?? [])];
+    const worst = (status: Finding['status']): Finding | undefined => findings.find((each) => each.status === status);
+    return worst('unavailable') ?? worst('degraded') ?? { status: 'ready' };
+  }
+
+  function reportOf(found: Finding, roundTripMs: number | null): ReadyReport {
+    const mode = health.durability();
+    const trouble = health.trouble();
+    const used = health.redisCapabilities();
+    const errorMs = health.nowErrorMs();
+    return {
+      ready: found.status === 'ready' || found.status === 'degraded',
+      draining: isDraining(),
+      node,
+      ...(version === undefined ? {} : { version }),
+      ...found,
+      durability: { mode, meaning: MEANING[mode] },
+      redis: {
+        state: trouble?.state ?? 'ok',
+        ...(trouble === null ? {} : { reason: trouble.reason, remedy: trouble.remedy }),
+        roundTripMs,
+        clockErrorMs: Number.isFinite(errorMs) ? errorMs : null,
+        runId: health.runId(),
+        server: used?.server ?? null,
+        scripts: used?.scripts ?? null,
+        publish: used?.publish ?? null,
+      },
+      ...(workers === undefined ? {} : { workers: workers().map(({ worker, state }) => ({ worker, state })) }),
+    };
+  }
+
+  return {
+    report: () => reportOf(finding(), null),
+    async probe() {
+      const before = finding();
+      if (before.status !== 'ready') return reportOf(before, null);
+      const pinged = await health.ping();
+      if (pinged.ok) return reportOf(before, pinged.value.roundTripMs);
+      const { code, message } = pinged.error;
+      return reportOf({ status: 'unavailable', code, message }, null);
+    },
+  };
+}
