@@ -17,8 +17,8 @@ import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
-import { createJobs, createSaleTotals, type Jobs } from './jobs/index.ts';
-import { type ConnectedStore, connectStore, createClient, EmbeddedRedis, type Recovered } from './redis/index.ts';
+import { createJobs, createSaleTotals, type Jobs, type JobsConnection } from './jobs/index.ts';
+import { type ConnectedStore, connectJobs, connectStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
 import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics, type WorkerState } from './telemetry/metrics.ts';
@@ -238,10 +238,9 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
 }
 
 async function startJobs({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
-  const isCluster = store.redisCapabilities()?.isCluster ?? (redis.servers.length > 1 && redis.sentinel === null);
-  const client = createClient(redis, { role: 'jobs', isCluster });
-  parts.push({ name: 'jobs connection', stop: async () => client.disconnect() });
-  const jobs = createJobs({ store, client, keyPrefix: config.keyPrefix, logger, metrics });
+  const isList = redis.servers.length > 1 && redis.sentinel === null;
+  const connect = (): JobsConnection => connectJobs(redis, store.redisCapabilities()?.isCluster ?? isList);
+  const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
   metrics.observe({ saleTotals: createSaleTotals(store) });
   await jobs.start();

@@ -33,7 +33,7 @@ const FAR_END_MS = 50;
 
 export class TcpProxy {
   readonly #server: Server;
-  readonly #target: ProxyTarget;
+  #target: ProxyTarget;
   readonly #connections = new Set<Connection>();
   #isDown = false;
   #trap: Trap | null = null;
@@ -86,6 +86,11 @@ export class TcpProxy {
 
   up(): void {
     this.#isDown = false;
+  }
+
+  /** Connects to another target from now on. Existing connections stay, as after a change in DNS. */
+  moveTo(target: ProxyTarget): void {
+    this.#target = target;
   }
 
   async blackout(forMs: number): Promise<void> {

@@ -1,2 +1,2 @@
-export { createJobs, type Jobs, type JobsDeps } from './jobs.ts';
+export { createJobs, type Jobs, type JobsConnection, type JobsDeps } from './jobs.ts';
 export { createSaleTotals } from './sale-totals.ts';

@@ -14,11 +14,17 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { tickLiveShows, tickShow } from './due-work.ts';
 import { type MomentData, planMoments } from './moments.ts';
 
+/** An ioredis client for BullMQ, which duplicates it for its workers. */
+export interface JobsConnection {
+  readonly client: ConnectionOptions;
+  close(): void;
+}
+
 export interface JobsDeps {
   readonly store: Scheduler & Health;
-  /** An ioredis client of the role `jobs`. The caller owns it and closes it after `stop`. */
-  readonly client: ConnectionOptions;
-  /** The prefix of the store. Keys of jobs start with `{<keyPrefix>jobs}`. */
+  /** Called when the store can use Redis: what kind of server it is, is known then. */
+  readonly connect: () => JobsConnection;
+  /** The prefix of the store. Keys of jobs start with `<keyPrefix>{jobs}`. */
   readonly keyPrefix: string;
   readonly logger: Logger;
   readonly metrics?: Metrics;
@@ -38,21 +44,26 @@ const SWEEP = 'sweep';
 const START_WAIT_MS = 2_000;
 const START_RETRY_MS = 500;
 const ERROR_LOG_EVERY_MS = 10_000;
+/** With BullMQ's default of 15 s, an opening would wait that long after an outage. */
+const RETRY_AFTER_ERROR_MS = 500;
+const FOLLOW_EVERY_MS = 250;
 
 interface Running {
+  readonly connection: JobsConnection;
   readonly queue: Queue;
   readonly worker: Worker;
-  readonly guard: NodeJS.Timeout;
+  readonly timers: readonly NodeJS.Timeout[];
+  /** Connects again if the store has found another server. Never rejects. */
+  follow(): Promise<void>;
 }
 
 export function createJobs(deps: JobsDeps): Jobs {
   const { store, metrics } = deps;
   const logger = deps.logger.child({ part: 'jobs' });
-  const shared = { connection: deps.client, prefix: `{${deps.keyPrefix}jobs}` };
   const stopping = new AbortController();
   const onError = errorLog(logger);
   let running: Running | null = null;
-  let opening: Queue | null = null;
+  let opening: JobsConnection | null = null;
   let starting: Promise<void> | null = null;
 
   async function process(job: Job, token?: string): Promise<void> {
@@ -67,6 +78,8 @@ export function createJobs(deps: JobsDeps): Jobs {
   }
 
   async function open(): Promise<Running> {
+    const connection = deps.connect();
+    const shared = { connection: connection.client, prefix: `${deps.keyPrefix}{jobs}` };
     const queue = new Queue(QUEUE, {
       ...shared,
       defaultJobOptions: {
@@ -77,12 +90,13 @@ export function createJobs(deps: JobsDeps): Jobs {
       },
     });
     queue.on('error', onError);
-    opening = queue;
+    opening = connection;
     try {
       await queue.waitUntilReady();
       await schedule(queue);
     } catch (error) {
       await queue.close().catch(onError);
+      connection.close();
       throw error;
     } finally {
       opening = null;
@@ -91,6 +105,7 @@ export function createJobs(deps: JobsDeps): Jobs {
       ...shared,
       concurrency: LIMITS.jobConcurrency,
       maxStalledCount: LIMITS.jobAttemptsMax,
+      runRetryDelay: RETRY_AFTER_ERROR_MS,
     });
     worker.on('error', onError);
     worker.on('completed', (job) => {
@@ -104,8 +119,10 @@ export function createJobs(deps: JobsDeps): Jobs {
     const guard = setInterval(() => {
       if (store.trouble() === null) schedule(queue).catch(onError);
     }, LIMITS.jobScheduleGuardMs);
-    guard.unref();
-    return { queue, worker, guard };
+    const follow = follower(store, queue, worker, onError);
+    const timers = [guard, setInterval(follow, FOLLOW_EVERY_MS)];
+    for (const timer of timers) timer.unref();
+    return { connection, queue, worker, timers, follow };
   }
 
   async function openWhenUp(): Promise<void> {
@@ -133,6 +150,7 @@ export function createJobs(deps: JobsDeps): Jobs {
         logger.debug({ show: showId, sale: sale.id }, 'Redis is unavailable: the sweep opens and closes the sale');
         return;
       }
+      await running.follow();
       await planMoments(running.queue, showId, sale, store.now()).catch((err: unknown) =>
         logger.warn(
           { err, show: showId, sale: sale.id },
@@ -147,7 +165,7 @@ export function createJobs(deps: JobsDeps): Jobs {
       if (inTime) return;
       logger.warn('jobs did not end in time: another process takes them over');
       if (running) abandon(running);
-      else await opening?.disconnect().catch(onError);
+      else opening?.close();
     },
   };
 }
@@ -157,16 +175,40 @@ function schedule(queue: Queue): Promise<unknown> {
   return queue.upsertJobScheduler(SWEEP, { every: LIMITS.jobSweepEveryMs }, { name: SWEEP, opts: { attempts: 1 } });
 }
 
-async function close({ queue, worker, guard }: Running): Promise<void> {
-  clearInterval(guard);
-  await worker.close();
-  await queue.close();
+/**
+ * Returns a check that makes BullMQ connect again when the store has found another server. A client
+ * that waits for a job would stay at the old primary, and one behind a name at its old address.
+ */
+function follower(store: Health, queue: Queue, worker: Worker, onError: (error: unknown) => void) {
+  let known = store.runId();
+  return async (): Promise<void> => {
+    const runId = store.runId();
+    if (runId === null || runId === known) return;
+    const isMoved = known !== null;
+    known = runId;
+    if (!isMoved) return;
+    try {
+      const clients = await Promise.all([queue.getBackend().client, worker.getBackend().blockingClient]);
+      for (const client of clients)
+        if (client?.status === 'ready' || client?.status === 'connect') client.disconnect(true);
+      await schedule(queue);
+    } catch (error) {
+      onError(error);
+    }
+  };
 }
 
-function abandon({ queue, worker, guard }: Running): void {
-  clearInterval(guard);
-  for (const closing of [worker.close(true), worker.disconnect(), queue.disconnect()])
-    Promise.resolve(closing).catch(() => {});
+async function close({ connection, queue, worker, timers }: Running): Promise<void> {
+  for (const timer of timers) clearInterval(timer);
+  await worker.close();
+  await queue.close();
+  connection.close();
+}
+
+function abandon({ connection, worker, timers }: Running): void {
+  for (const timer of timers) clearInterval(timer);
+  for (const closing of [worker.close(true), worker.disconnect()]) Promise.resolve(closing).catch(() => {});
+  connection.close();
 }
 
 /** Logs at most one error every few seconds: while Redis is away each retry reports one. */

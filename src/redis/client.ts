@@ -1,8 +1,9 @@
 /** How a target becomes an ioredis client, and how its commands fail on a broken connection. */
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import type { RedisTarget, RedisTls } from '../domain/redis-target.ts';
+import type { RedisServerAddress, RedisTarget, RedisTls } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
+import { followSentinels } from './sentinel-watch.ts';
 
 export type RedisClient = Redis | Cluster;
 export type ClientRole = 'commands' | 'subscriber' | 'jobs';
@@ -25,6 +26,9 @@ const SLOTS_REFRESH_MS = 5_000;
  * worker of BullMQ waits at most 10 s for a job.
  */
 const SILENCE_MS = 15_000;
+
+/** So many sentinels are followed, over a connection to each. */
+const FOLLOWED_SENTINELS_MAX = 3;
 
 /**
  * Replies of a server that was a primary and is a replica now, or is shutting down. A new
@@ -66,32 +70,58 @@ const OF_ROLE = {
     autoResubscribe: false,
     socketTimeout: SILENCE_MS,
   },
-  jobs: { ...COMMON, enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: SILENCE_MS },
+  jobs: {
+    ...COMMON,
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+    socketTimeout: SILENCE_MS,
+    // A worker repeats a refused command at once, for example on a replica.
+    retryStrategy: (attempt: number) => Math.min(250 * attempt, 1000),
+  },
 } as const satisfies Record<ClientRole, RedisOptions>;
 
 /** Returns a client that is not yet connected. Several servers are a cluster, unless sentinels. */
 export function createClient(target: RedisTarget, { role, isCluster }: ClientUse): RedisClient {
-  const { servers, socketPath, username, password, db, sentinel } = target;
-  const login = { ...(username === null ? {} : { username }), ...(password === null ? {} : { password }) };
-  const options = { ...OF_ROLE[role], ...login };
-  const tls = target.tls === null ? null : tlsOptions(target.tls, servers);
-  if (socketPath !== null) return new Redis({ ...options, path: socketPath });
-  if (sentinel !== null) {
-    return new Redis({
+  const { servers, socketPath, db, sentinel } = target;
+  const tls = target.tls === null ? {} : { tls: tlsOptions(target.tls, servers) };
+  const options: Options = { ...OF_ROLE[role], ...loginOf(target), ...tls };
+  if (socketPath !== null) return withSafeErrors(new Redis({ ...options, path: socketPath }));
+  if (isCluster) return createCluster(servers, options);
+  if (sentinel === null) return withSafeErrors(new Redis({ ...options, ...(servers[0] as RedisServerAddress), db }));
+  const { masterName: name, username: sentinelUsername, password: sentinelPassword } = sentinel;
+  const client = withSafeErrors(
+    new Redis({
       ...options,
       db,
-      name: sentinel.masterName,
+      name,
       sentinels: [...servers],
       sentinelCommandTimeout: LIMITS.redisCommandTimeoutMs,
-      ...(sentinel.username === null ? {} : { sentinelUsername: sentinel.username }),
-      ...(sentinel.password === null ? {} : { sentinelPassword: sentinel.password }),
-      ...(tls === null ? {} : { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
-    });
-  }
-  if (!isCluster) return new Redis({ ...options, ...servers[0], db, ...(tls === null ? {} : { tls }) });
+      ...(sentinelUsername === null ? {} : { sentinelUsername }),
+      ...(sentinelPassword === null ? {} : { sentinelPassword }),
+      ...(tls.tls === undefined ? {} : { sentinelTLS: tls.tls, enableTLSForSentinelMode: true }),
+    }),
+  );
+  const toSentinel = (address: RedisServerAddress): Redis =>
+    withSafeErrors(
+      new Redis({ ...OF_ROLE.subscriber, ...address, ...loginOf(sentinel), ...tls, autoResubscribe: true }),
+    );
+  if (role === 'commands')
+    followSentinels(client, name, () => servers.slice(0, FOLLOWED_SENTINELS_MAX).map(toSentinel));
+  return client;
+}
+
+/** The user and the password that are set. */
+const loginOf = ({ username, password }: Pick<RedisTarget, 'username' | 'password'>) => ({
+  ...(username === null ? {} : { username }),
+  ...(password === null ? {} : { password }),
+});
+
+type Options = (typeof OF_ROLE)[ClientRole] & { readonly tls?: ConnectionOptions };
+
+function createCluster(servers: RedisTarget['servers'], options: Options): Cluster {
   const { enableOfflineQueue, retryStrategy: _strategy, lazyConnect, ...redisOptions } = options;
-  return new Cluster([...servers], {
-    redisOptions: { ...redisOptions, ...(tls === null ? {} : { tls }) },
+  const cluster = new Cluster([...servers], {
+    redisOptions,
     enableOfflineQueue,
     lazyConnect,
     clusterRetryStrategy: retryDelayMs,
@@ -99,8 +129,17 @@ export function createClient(target: RedisTarget, { role, isCluster }: ClientUse
     // With the default, a sharded subscription follows MOVED forever and never resolves.
     shardedSubscribers: true,
     // A certificate has the name of a server, not the address that the driver would look up.
-    ...(tls === null ? {} : { dnsLookup: (host, found) => found(null, host) }),
+    ...(options.tls ? { dnsLookup: (host, found) => found(null, host) } : {}),
   });
+  return cluster.on('+node', withSafeErrors);
+}
+
+/**
+ * A TLS socket that is closed during a handshake with a wrong certificate emits two errors. ioredis
+ * listens to the first only, and the second would end the process.
+ */
+function withSafeErrors(client: Redis): Redis {
+  return client.on('error', () => client.stream?.once('error', () => {}));
 }
 
 /**
@@ -130,4 +169,18 @@ export function keepConnected(client: RedisClient, isWanted: () => boolean): voi
     if (isWanted()) setTimeout(connect, RECONNECT_MS).unref();
   });
   connect();
+}
+
+/** Returns a client for BullMQ, which duplicates it for its workers. */
+export function connectJobs(target: RedisTarget, isCluster: boolean): { client: RedisClient; close(): void } {
+  const client = createClient(target, { role: 'jobs', isCluster });
+  let isWanted = true;
+  keepConnected(client, () => isWanted);
+  return {
+    client,
+    close() {
+      isWanted = false;
+      client.disconnect();
+    },
+  };
 }

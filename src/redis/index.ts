@@ -1,4 +1,4 @@
-export { createClient, type RedisClient } from './client.ts';
+export { connectJobs, createClient, type RedisClient } from './client.ts';
 export { type CheckupOptions, examineRedis } from './doctor/checkup.ts';
 export { EmbeddedRedis, openEmbeddedRedis } from './embedded.ts';
 export type { Recovered } from './recovery.ts';

@@ -6,7 +6,7 @@ import { startRedis } from '../../bench/launch/redis-server.ts';
 import type { SaleBooks, SaleSpec } from '../../src/domain/sale.ts';
 import { createJobs } from '../../src/jobs/index.ts';
 import { ok } from '../../src/protocol/codes.ts';
-import { type ConnectedStore, connectStore, createClient } from '../../src/redis/index.ts';
+import { type ConnectedStore, connectJobs, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { byHost, HOST, pluck, unwrap } from '../support/store-fixture.ts';
 
@@ -20,13 +20,12 @@ export async function setUp(t: Test, change: Change = (store) => store) {
   const redis = await startRedis({ appendfsync: 'always' });
   const keyPrefix = `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ redis: redis.target, keyPrefix, logger });
-  const client = createClient(redis.target, { role: 'jobs', isCluster: false });
-  const jobs = createJobs({ store: change(store), client, keyPrefix, logger });
-  const queue = new Queue('clock', { connection: { path: redis.socketPath }, prefix: `{${keyPrefix}jobs}` });
+  const connect = () => connectJobs(redis.target, false);
+  const jobs = createJobs({ store: change(store), connect, keyPrefix, logger });
+  const queue = new Queue('clock', { connection: { path: redis.socketPath }, prefix: `${keyPrefix}{jobs}` });
   queue.on('error', () => {});
   t.teardown(async () => {
     await jobs.stop();
-    client.disconnect();
     await queue.close();
     await store.close();
     await redis.stop();

@@ -14,6 +14,13 @@ const MASTERS = 3;
 /** The cluster bus listens on the port plus this. */
 const BUS_OFFSET = 10_000;
 
+export interface ClusterOptions {
+  /** Address that the nodes listen on and announce. */
+  readonly host?: string;
+  /** More settings of each node. */
+  readonly settings?: (port: number) => Readonly<Record<string, string | number>>;
+}
+
 export type TestCluster = Awaited<ReturnType<typeof startCluster>>;
 
 export class ClusterNode {
@@ -22,15 +29,17 @@ export class ClusterNode {
   readonly client: Redis;
   readonly #process: RedisProcess;
 
-  constructor(port: number, folder: string) {
+  constructor(port: number, folder: string, { host, settings }: Required<ClusterOptions>) {
     this.port = port;
-    this.client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50, maxRetriesPerRequest: null });
+    const path = join(folder, `${port}.sock`);
+    const password = String(settings(port)['requirepass'] ?? '');
+    this.client = new Redis({ path, password, retryStrategy: () => 50, maxRetriesPerRequest: null });
     this.client.on('error', () => {});
     const files = { appendfilename: `${port}.aof`, appenddirname: `aof-${port}`, dbfilename: `${port}.rdb` };
     const cluster = { 'cluster-enabled': 'yes', 'cluster-node-timeout': 2_000 };
     const config = { 'cluster-config-file': `nodes-${port}.conf`, dir: folder, loglevel: 'warning' };
-    const common = { port, bind: '127.0.0.1', save: '', appendonly: 'yes' };
-    this.#process = new RedisProcess({ ...common, ...cluster, ...config, ...files });
+    const common = { port, bind: host, unixsocket: path, save: '', appendonly: 'yes' };
+    this.#process = new RedisProcess({ ...common, ...cluster, ...config, ...files, ...settings(port) });
   }
 
   /** On the same port and folder. */
@@ -62,7 +71,7 @@ export class ClusterNode {
   }
 }
 
-export async function startCluster() {
+export async function startCluster({ host = '127.0.0.1', settings = () => ({}) }: ClusterOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'stampede-cluster-'));
   const nodes: ClusterNode[] = [];
   const stop = async (): Promise<void> => {
@@ -70,7 +79,7 @@ export async function startCluster() {
     rmSync(folder, { recursive: true, force: true });
   };
   const add = async (): Promise<ClusterNode> => {
-    const node = new ClusterNode(await freePort(BUS_OFFSET), folder);
+    const node = new ClusterNode(await freePort(BUS_OFFSET), folder, { host, settings });
     nodes.push(node);
     await node.start();
     return node;
@@ -80,7 +89,7 @@ export async function startCluster() {
     while (masters.length < MASTERS) masters.push(await add());
     for (const [i, node] of masters.entries())
       await node.cluster('ADDSLOTSRANGE', String(firstSlot(i)), String(firstSlot(i + 1) - 1));
-    for (const { port } of masters.slice(1)) await masters[0]?.cluster('MEET', '127.0.0.1', String(port));
+    for (const { port } of masters.slice(1)) await masters[0]?.cluster('MEET', host, String(port));
     for (const node of masters) await until(async () => (await node.cluster('INFO')).includes('cluster_state:ok'));
     return {
       /** As REDIS_URL takes it. */
