@@ -23,7 +23,7 @@ export interface Capacity {
   /** Reserve requests that one server decides per second, one batch after another. */
   readonly decisionsPerSecond: number;
   readonly batchRequests: number;
-  /** Median time of a batch without the round trip. */
+  /** Time of a batch in Redis. */
   readonly batchMs: number;
 }
 

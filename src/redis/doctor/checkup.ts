@@ -26,7 +26,7 @@ import {
   unlessRefused,
 } from './probes.ts';
 import { promisesOf } from './promises.ts';
-import { measureReserves } from './reserve-rate.ts';
+import { measureReserves, type ScriptTime } from './reserve-rate.ts';
 import * as settings from './settings.ts';
 
 export interface CheckupOptions {
@@ -193,6 +193,19 @@ async function cleanUp(reader: Reader, prefix: string, before: readonly string[]
   await Promise.allSettled(added.map(([i, name]) => reader.servers[Number(i)]?.function('DELETE', String(name))));
 }
 
+async function readScriptTime({ servers }: Reader): Promise<ScriptTime | null> {
+  const all = await Promise.all(servers.map((server) => server.info('commandstats').catch(() => null)));
+  let [calls, micros] = [0, 0];
+  for (const text of all) {
+    if (text === null) return null;
+    for (const [, count, usec] of text.matchAll(/cmdstat_(?:fcall|evalsha|eval):calls=(\d+),usec=(\d+)/g)) {
+      calls += Number(count);
+      micros += Number(usec);
+    }
+  }
+  return { calls, micros };
+}
+
 interface Started {
   readonly checks: readonly Check[];
   readonly measures: readonly Check[];
@@ -223,7 +236,8 @@ async function startingChecks(
   const [server] = reader.servers;
   const roundTripMs = server === undefined ? 0 : quantile(await measureRoundTrips(server), 0.5);
   const expire = (): Promise<unknown> => Promise.all(all.map((key) => reader.client.pexpire(key, KEPT_MS)));
-  const measured = await measureReserves(store, SHOW, roundTripMs, expire);
+  const scriptTime = (): Promise<ScriptTime | null> => readScriptTime(reader);
+  const measured = await measureReserves({ store, show: SHOW, roundTripMs, onBatch: expire, scriptTime });
   if (!measured.ok) return { checks, measures: [skipped('capacity', measured.error.message)], capacity: null };
   const { decisionsPerSecond, batchRequests, batchMs } = measured.value;
   const text =

@@ -6,12 +6,24 @@
 -- @options no-show
 local call, acl_check_cmd = redis.call, redis.acl_check_cmd
 
+local ARGUMENTS_MAX = 8
+
+-- Redis 8 also wants as many arguments as the command takes; some of them are keys.
+local function is_allowed(words)
+  local known, allowed
+  repeat
+    known, allowed = pcall(acl_check_cmd, unpack(words))
+    words[#words + 1] = words[2]
+  until known or not words[2] or #words > ARGUMENTS_MAX
+  return known and allowed
+end
+
 return function(args)
   local commands, nonce = args[1], args[2]
   local refused = {}
   -- Without this function of Redis 7 the first use of each command shows it.
   for position, words in ipairs(acl_check_cmd and commands or {}) do
-    if not acl_check_cmd(unpack(words)) then refused[#refused + 1] = position end
+    if not is_allowed(words) then refused[#refused + 1] = position end
   end
   if #refused > 0 then return { 'ok', refused } end
   call('HSET', Show.keys.show, 'check', nonce)
