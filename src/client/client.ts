@@ -277,6 +277,12 @@ export class StampedeClient {
         this.#model.applyReservation(message.reservation);
         this.#emitter.emit('you', this.#model.reservations.get(message.reservation.id) ?? message.reservation);
         return;
+      case 'holdings': {
+        const { lost, changed } = this.#model.applyHoldings(message);
+        for (const reservation of changed) this.#emitter.emit('you', reservation);
+        if (lost.length > 0) this.#emitter.emit('lost', lost);
+        return;
+      }
       case 'bye':
         this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
         this.#emitter.emit('bye', message);

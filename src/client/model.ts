@@ -88,9 +88,7 @@ export class Model implements ShowModel {
 
   applyWelcome(welcome: Welcome): ModelChanges {
     const snapshot = welcome.snapshot !== undefined && this.#applySnapshot(welcome.snapshot);
-    this.#replaceReservations(welcome.you.reservations);
-    this.waits.clear();
-    for (const wait of welcome.you.waits ?? []) this.waits.set(waitKey(wait.sale, wait.sku), wait);
+    this.applyHoldings(welcome.you);
     return {
       events: [],
       chat: this.#applyChat(welcome.chat),
@@ -112,6 +110,20 @@ export class Model implements ShowModel {
     this.#seenChat.add(message.id);
     this.#keepChat([message]);
     return true;
+  }
+
+  /** Replaces reservations and waitlist entries. `lost`: live ones that are not listed. */
+  applyHoldings({ reservations, waits }: Pick<Welcome['you'], 'reservations' | 'waits'>) {
+    const before = new Map(this.reservations);
+    this.reservations.clear();
+    for (const known of before.values()) if (isEnded(known)) this.reservations.set(known.id, known);
+    for (const listed of reservations) this.reservations.set(listed.id, listed);
+    this.waits.clear();
+    for (const wait of waits) this.waits.set(waitKey(wait.sale, wait.sku), wait);
+    return {
+      lost: [...before.values()].filter(({ id }) => !this.reservations.has(id)),
+      changed: reservations.filter(({ id, state }) => before.get(id)?.state !== state),
+    };
   }
 
   /** Replies and personal messages may arrive in any order: an ended hold stays ended. */
@@ -236,12 +248,6 @@ export class Model implements ShowModel {
     this.chat = this.chat.filter((message) => !removed.has(message.id));
     // A removed message that still arrives is ignored.
     for (const id of removed) if (typeof id === 'number') this.#seenChat.add(id);
-  }
-
-  #replaceReservations(current: readonly ReservationView[]): void {
-    const ended = [...this.reservations.values()].filter(isEnded);
-    this.reservations.clear();
-    for (const reservation of [...ended, ...current]) this.reservations.set(reservation.id, reservation);
   }
 
   #trimEnded(): void {

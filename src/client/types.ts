@@ -38,6 +38,8 @@ export interface ClientEvents {
   chat: { readonly messages: readonly ChatMessage[]; readonly history: boolean };
   /** A reservation of yours changed, on any device. */
   you: ReservationView;
+  /** The server lost these reservations of yours: their units are free, an order is void. */
+  lost: readonly ReservationView[];
   /** Number of chat messages that you did not get: slow connection, display cap, or removed. */
   missed: number;
   /** The whole model was replaced. */

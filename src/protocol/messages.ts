@@ -281,6 +281,14 @@ export interface You {
   reservation: ReservationView;
 }
 
+/** Replaces what the viewer knows of its reservations and waitlist entries (W-7). */
+export interface Holdings {
+  t: 'holdings';
+  at: number;
+  reservations: ReservationView[];
+  waits: WaitView[];
+}
+
 export interface Bye {
   t: 'bye';
   at: number;
@@ -296,4 +304,4 @@ export interface Bye {
   pass?: string;
 }
 
-export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Bye;
+export type ServerMessage = Welcome | Frame | Ok | ErrorMessage | You | Holdings | Bye;

@@ -15,6 +15,8 @@ export interface HoldingsLookupOptions {
   readonly members: () => Iterable<Member>;
   /** A reservation that was live here has ended without an announcement. */
   readonly onEnded: (member: Member, reservation: ReservationView) => void;
+  /** A new epoch replaced what the member holds. */
+  readonly onReplaced: (member: Member) => void;
   /** A lookup with a baseline is done. */
   readonly onRefetched: (member: Member, baseline: readonly ReservationView[]) => void;
 }
@@ -106,7 +108,12 @@ export class HoldingsLookup {
 
   /** Returns false if Redis did not say how a vanished reservation ended. */
   private async adopt(member: Member, found: BuyerHoldings): Promise<boolean> {
-    const { store, showId, onEnded } = this.options;
+    const { store, showId, onEnded, onReplaced } = this.options;
+    if (member.isSuperseded) {
+      if (typeof member.holdings === 'object') member.holdings.baseline = null;
+      if (member.replaceHoldings(found)) onReplaced(member);
+      return true;
+    }
     for (const { id } of member.adopt(found)) {
       const ended = await store.getReservation(showId, id);
       if (!ended.ok) return false;

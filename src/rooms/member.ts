@@ -44,6 +44,8 @@ export class Member {
   waits: WaitView[] | null = null;
   /** Sales in which this user ever held or waited for units: a key may have a recorded result. */
   sales: string[] | null = null;
+  /** A new epoch began: what is known may be lost, and what is looked up replaces it. */
+  isSuperseded = false;
   /** Reserves without a result yet. */
   reservesInFlight = 0;
   /** Holds announced while a reserve is in flight: one of them may be its result. */
@@ -116,6 +118,17 @@ export class Member {
   removeWait(sale: string, sku: string): void {
     const left = this.waits?.filter((wait) => wait.sale !== sale || wait.sku !== sku) ?? [];
     this.waits = left.length > 0 ? left : null;
+  }
+
+  /** Forgets what Redis does not have. Returns true if there was or is anything. */
+  replaceHoldings(found: BuyerHoldings): boolean {
+    const had = this.reservations !== null || this.waits !== null;
+    this.isSuperseded = false;
+    this.reservations = null;
+    this.pendingReleases = null;
+    this.pendingAnnouncements = null;
+    this.adopt(found);
+    return had || this.reservations !== null || this.waits !== null;
   }
 
   /** Takes over what Redis returned. Returns live reservations that Redis no longer lists. */

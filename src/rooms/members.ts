@@ -9,7 +9,7 @@ import type { ReservationChange } from '../domain/show-log.ts';
 import { type EncodeCounts, messageFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import type { ReservationView, You } from '../protocol/messages.ts';
+import type { Holdings, ReservationView, You } from '../protocol/messages.ts';
 import { HoldingsLookup } from './holdings-lookup.ts';
 import { Member, type MemberConnection } from './member.ts';
 
@@ -38,6 +38,7 @@ export class Members {
       clock,
       members: () => this.members.values(),
       onEnded: (member, reservation) => this.update(member, reservation),
+      onReplaced: (member) => this.sendHoldings(member),
       onRefetched: (member, baseline) => this.sendDifferences(member, baseline),
     });
   }
@@ -130,10 +131,14 @@ export class Members {
     if (!wasAnnounced) member.pendingReleases = [...(member.pendingReleases ?? []), id];
   }
 
-  /** After a lost connection to Redis announcements may be missing: refetches all holdings. */
-  refetchAll(): void {
+  /**
+   * After a lost connection to Redis announcements may be missing: refetches all holdings. Under a
+   * new epoch Redis may have lost some of them.
+   */
+  refetchAll(isNewEpoch: boolean): void {
     for (const member of this.lingering.keys()) this.forget(member);
     for (const member of this.members.values()) {
+      member.isSuperseded ||= isNewEpoch;
       if (member.isKnown) this.markStale(member);
       else this.lookups.invalidate(member);
     }
@@ -201,6 +206,13 @@ export class Members {
     const message: You = { t: 'you', at: this.options.now(), reservation };
     const frame = messageFrame(message, this.options.encodes);
     for (const connection of connections) if (connection !== except) connection.send(frame.in(connection.variant));
+  }
+
+  private sendHoldings(member: Member): void {
+    const [reservations, waits] = [member.liveReservations(), member.waits ?? []];
+    const message: Holdings = { t: 'holdings', at: this.options.now(), reservations, waits };
+    const frame = messageFrame(message, this.options.encodes);
+    for (const connection of member.connections) connection.send(frame.in(connection.variant));
   }
 }
 

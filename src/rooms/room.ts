@@ -178,7 +178,7 @@ export class Room implements FollowerHandlers {
     this.lanes.catchUp(events, history, isNewEpoch);
     this.sales.scheduleDue();
     this.sales.startCountdown();
-    this.members.refetchAll();
+    this.members.refetchAll(isNewEpoch);
   }
 
   onGone(): void {

@@ -32,6 +32,7 @@ export class HoldsPanel {
     this.#notify = notify;
     byId('holds').replaceChildren();
     client.on('you', (reservation) => this.#notifyChange(reservation));
+    client.on('lost', (lost) => this.#notifyLoss(lost));
   }
 
   render(): void {
@@ -109,6 +110,11 @@ export class HoldsPanel {
     if (reservation.state === 'confirmed') this.#notify(`Order confirmed: ${items}.`);
     if (reservation.state === 'expired') this.#notify(`Your hold has expired: ${items}.`);
     if (reservation.state === 'released') this.#notify(`Released: ${items}.`);
+  }
+
+  #notifyLoss(lost: readonly ReservationView[]): void {
+    const items = lost.map((reservation) => this.#itemsText(reservation)).join(', ');
+    this.#notify(`The shop lost your reservation after a failure: ${items}. Please try again.`);
   }
 
   #itemsText(reservation: ReservationView): string {

@@ -46,6 +46,7 @@ function start(client: StampedeClient): void {
   client.on('status', showStatus);
   client.on('event', render);
   client.on('you', render);
+  client.on('lost', render);
   client.on('snapshot', render);
   showStatus(client.status);
   running = { client, timer: window.setInterval(render, RENDER_MS) };

@@ -122,6 +122,19 @@ t.test('a gap is closed by one resume, or by a snapshot if the resume fails (I7,
   t.equal(client.stats.gaps, 2);
 });
 
+t.test('a reservation that the server lost is reported as lost (W-7.2)', async (t) => {
+  const onMessage = (visit: Visit, message: ClientMessage): void =>
+    visit.say(ok(message, { reservation: holdView('r1', ITEM) }));
+  const { server, client } = await joined(t, { onMessage });
+  t.match(await client.reserve(ITEM), { ok: true });
+  const [lost, you] = [next(client, 'lost'), next(client, 'you')];
+  const reservations = [holdView('r2', { state: 'confirmed' })];
+  server.visits[0]?.say({ t: 'holdings', at: 1, reservations, waits: [] });
+  t.match(await lost, [{ id: 'r1' }]);
+  t.match(await you, { id: 'r2', state: 'confirmed' });
+  t.same([...client.model.reservations.keys()], ['r2']);
+});
+
 t.test('the close code decides: reconnect, wait for the announced time, or stop (W-5.2, W-5.3)', async (t) => {
   const server = await serve(t, {
     greet: (visit, index) => {

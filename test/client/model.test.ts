@@ -103,6 +103,21 @@ t.test('an ended hold stays ended (I3)', async (t) => {
   t.ok(model.reservations.size <= 25, 'the reservations are bounded');
 });
 
+t.test('holdings replace live reservations and waitlist entries; the others were lost (W-7.1, W-7.2)', async (t) => {
+  const model = newModel();
+  for (const id of ['kept', 'lost', 'undone']) model.applyReservation(hold('held', id));
+  model.applyReservation(hold('confirmed', 'undone'));
+  model.applyReservation(hold('expired'));
+  model.waits.set('s/a', { sale: 's', sku: 'a', qty: 1, place: 1, joinedAt: 0 });
+  const { lost, changed } = model.applyHoldings({
+    reservations: [hold('held', 'kept'), hold('held', 'undone')],
+    waits: [],
+  });
+  t.same([lost, changed], [[hold('held', 'lost')], [hold('held', 'undone')]]);
+  t.same([...model.reservations.keys()], ['r1', 'kept', 'undone']);
+  t.equal(model.waits.size, 0);
+});
+
 t.test('empty groups, removed messages and own left-out messages (C-5.2, C-7.1, C-7.2, C-10.1)', async (t) => {
   const model = newModel();
   const first = model.lastChat;

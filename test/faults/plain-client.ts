@@ -181,6 +181,8 @@ export class PlainClient {
         return this.#onFrame(message as unknown as Frame);
       case 'you':
         return this.#own(message.reservation as Reservation | undefined);
+      case 'holdings':
+        return this.#ownExactly(message.reservations as Reservation[]);
       case 'bye':
         this.#bye = message;
         return;
@@ -215,6 +217,12 @@ export class PlainClient {
       if (reservation.state === 'held' && !live.some((listed) => listed.id === id))
         this.mine.set(id, { ...reservation, state: 'gone' });
     for (const reservation of live) this.#own(reservation);
+  }
+
+  /** W-7: what is not listed was lost, and an end may have been lost. */
+  #ownExactly(live: readonly Reservation[]): void {
+    for (const [id, { state }] of this.mine) if (state === 'held' || state === 'confirmed') this.mine.delete(id);
+    for (const reservation of live) this.mine.set(reservation.id, reservation);
   }
 
   #onWelcome({ snapshot, resumed, you, node, chat }: Welcome): void {

@@ -82,7 +82,7 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
     ...compareWaitlists(buyers, books, window).slice(0, REPORTED_MAX),
     ...compareEvents(clients, books, allowances).slice(0, REPORTED_MAX),
     ...(await inTime(() => checkChat(books, accepted, clients))),
-    ...(await inTime(() => compareViews(users, sale, books, window !== undefined))),
+    ...(await inTime(() => compareViews(users, sale, books))),
     ...clients.flatMap(({ problems }) => problems.map((problem) => `protocol: ${problem}`)),
   );
   const records = [...books.reservations.values()];
@@ -250,7 +250,7 @@ async function inTime(check: () => string[]): Promise<string[]> {
 }
 
 /** What the clients show at the end is what the books have. */
-function compareViews({ clients, buyers, devices }: Users, sale: SaleBooks, books: Books, afterLoss: boolean) {
+function compareViews({ clients, buyers, devices }: Users, sale: SaleBooks, books: Books) {
   const wrong: string[] = [];
   for (const { node, sales } of clients) {
     const seen = sales.get(SALE);
@@ -260,15 +260,17 @@ function compareViews({ clients, buyers, devices }: Users, sale: SaleBooks, book
       if (seen?.left.get(sku) !== available)
         wrong.push(`view: a client on ${node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
   }
-  if (afterLoss) return wrong;
   for (const buyer of buyers) wrong.push(...compareOwn('the phone', buyer, books));
   for (const device of devices) wrong.push(...compareOwn('the second device', device, books));
   return wrong;
 }
 
-/** W-4: all devices of a buyer show its live reservations, and none that has ended. */
+/** W-4, W-7: all devices of a buyer show its live reservations, and none that ended or was lost. */
 function compareOwn(device: string, { user, client }: Users['devices'][number], { reservations }: Books): string[] {
   const wrong: string[] = [];
+  for (const [id, { state }] of client.mine)
+    if ((state === 'held' || state === 'confirmed') && !reservations.has(id))
+      wrong.push(`view: ${device} of ${user} on ${client.node} shows ${id} as ${state}, it was lost`);
   for (const [id, { user: owner, state }] of reservations) {
     if (owner !== user) continue;
     const shown = client.mine.get(id)?.state ?? 'gone';

@@ -50,8 +50,9 @@ function setUp(holdings?: (user: string) => BuyerHoldings) {
   const join = (user: string): Joined => {
     const sent: string[] = [];
     const send = (bytes: Uint8Array | string): void => {
-      const { id, state } = JSON.parse(Buffer.from(bytes).toString()).reservation;
-      sent.push(`${id} ${state}`);
+      const { t, reservation, reservations } = JSON.parse(Buffer.from(bytes).toString());
+      const shown = (reservation === undefined ? reservations : [reservation]) as ReservationView[];
+      sent.push([...(t === 'you' ? [] : [t]), ...shown.map(({ id, state }) => `${id} ${state}`)].join(' '));
     };
     const connection: MemberConnection = { variant: 'json', send };
     return { member: members.join(user, connection), connection, sent };
@@ -103,7 +104,7 @@ t.test('I4: a repeated key reaches Redis: a buyer is new to a sale only if this 
   t.equal(cay.liveReservations().length, 1);
   holdings.set('cay', { ...none(), sales: ['s'] });
   ended.set('r1', hold('r1', { user: 'cay', state: 'released' }));
-  members.refetchAll();
+  members.refetchAll(false);
   await turn();
   t.same(sentToCay, ['r1 released'], 'what ended while Redis was unreachable is sent');
 
@@ -134,7 +135,7 @@ t.test('a member who reconnects within the linger time needs no lookup and misse
   await members.lookUpHoldings(bob.member);
   members.leave(bob.member, bob.connection);
   t.notOk(join('ann').member.isKnown, 'after the linger time they are dropped by the next leave');
-  members.refetchAll();
+  members.refetchAll(false);
   t.notOk(join('bob').member.isKnown, 'after a lost connection to Redis no disconnected member counts as known');
 });
 
@@ -194,7 +195,7 @@ t.test('after a lost connection to Redis all holdings are refetched, also those 
   const { members, calls, join } = setUp();
   const { member, sent } = join('ann');
   const known = members.lookUpHoldings(member);
-  members.refetchAll();
+  members.refetchAll(false);
   calls[0]?.reply([none()]);
   await turn();
   t.equal(member.isKnown, false);
@@ -202,6 +203,35 @@ t.test('after a lost connection to Redis all holdings are refetched, also those 
   await known;
   t.equal(member.isKnown, true);
   t.same(sent, [], 'the welcome that waits for it carries the hold');
+});
+
+t.test('after a new epoch a member gets what Redis still has, and what it lost is gone (W-7.1, W-7.2)', async (t) => {
+  const left = new Map<string, BuyerHoldings>();
+  const { members, join, redis, clock, reserve } = setUp((user) => left.get(user) ?? none());
+  const [ann, bob, cay, dan] = [join('ann'), join('bob'), join('cay'), join('dan')];
+  const all = [ann, bob, cay, dan];
+  await Promise.all(all.map(({ member }) => members.lookUpHoldings(member)));
+  reserve(ann, decided(hold('lost')));
+  reserve(bob, decided(hold('kept')));
+  members.applyChanges([change({ ...hold('order', { user: 'cay' }), state: 'confirmed' })]);
+  left.set('bob', holding('kept'));
+  left.set('cay', holding('order'));
+  redis.isAway = true;
+  members.refetchAll(true);
+  await turn();
+  redis.isAway = false;
+  members.refetchAll(false);
+  clock.advance(1_000);
+  await turn();
+  t.same(
+    all.map(({ sent }) => sent),
+    [['holdings'], ['holdings kept held'], ['order confirmed', 'holdings order held'], []],
+    'members that never had any get nothing',
+  );
+  t.same(ann.member.liveReservations(), []);
+  reserve(ann, decided(hold('lost')));
+  t.equal(ann.member.reservation('lost')?.state, 'held', 'the same key may make the same hold again');
+  t.ok(all.every(({ member }) => member.isKnown));
 });
 
 t.test('a reserve result is sent to the other connections of its buyer, unless its end was faster', async (t) => {
@@ -233,7 +263,7 @@ t.test('a release whose announcement is lost reaches the other connections after
   members.endRelease(phone.member, decided(released('a')));
   members.applyChanges([change(hold('a'))]);
   t.same(laptop.sent, ['a held'], 'a late announcement of the hold is not sent');
-  members.refetchAll();
+  members.refetchAll(false);
   calls[1]?.reply([none()]);
   await turn();
   t.same(laptop.sent, ['a held', 'a released']);
@@ -267,7 +297,7 @@ t.test('a member who leaves with a reserve in flight is kept until its result ar
   const { member, connection } = join('ann');
   members.beginReserve(member);
   members.leave(member, connection);
-  members.refetchAll();
+  members.refetchAll(false);
   const back = join('ann');
   t.equal(back.member, member);
   t.notOk(back.member.isNewTo('s'), 'until then requests go to Redis');
