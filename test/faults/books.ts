@@ -6,8 +6,8 @@ import { KEY_PREFIX, SHOW } from './engine-under-test.ts';
 export type Books = Awaited<ReturnType<typeof readBooks>>;
 type StreamEntries = Array<[id: Buffer, fields: Buffer[]]>;
 
-export async function readBooks(client: Redis) {
-  const key = (name: string): string => `${KEY_PREFIX}{${SHOW}}:${name}`;
+export async function readBooks(client: Redis, show = SHOW) {
+  const key = (name: string): string => `${KEY_PREFIX}{${show}}:${name}`;
   const [epoch, offset, chatLast] = await client.hmget(key('show'), 'epoch', 'offset', 'chat_last');
   const packed = (await client.hgetallBuffer(key('reservations'))) as Record<string, Buffer>;
   const log = (await client.xrangeBuffer(key('log'), '-', '+')) as StreamEntries;

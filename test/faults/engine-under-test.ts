@@ -10,6 +10,7 @@ import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { programArguments } from '../support/root.ts';
 import { until } from '../support/until.ts';
+import { Replicas } from './replicas.ts';
 
 export const API_KEY = 'an-api-key-for-fault-runs';
 export const AUTH_SECRET = 'a-secret-for-fault-runs-of-32-bytes-and-more';
@@ -26,6 +27,12 @@ export interface EnginePlan {
   readonly appendfsync?: 'always' | 'everysec';
   /** One process with all roles, two workers and an embedded Redis, instead of `others`. */
   readonly isEmbedded?: boolean;
+  /** Redis has a replica. All processes reach the primary through the proxy. */
+  readonly hasReplica?: boolean;
+  /** A user of Redis, as which all processes connect through the proxy. */
+  readonly user?: { readonly name: string; readonly password: string; readonly rules: readonly string[] };
+  /** Processes that share the port of each gateway. */
+  readonly workers?: number;
   /** Which processes reach Redis through the proxy. */
   readonly proxied?: (name: string) => boolean;
   /** How far off the wall clock of a process is. */
@@ -54,30 +61,44 @@ export const startEngineUnderTest = (plan: EnginePlan = {}): Promise<EngineUnder
   plan.isEmbedded ? startEmbedded(plan) : startProcesses(plan);
 
 async function startProcesses(plan: EnginePlan) {
-  const { gateways: count = 2, others = ['control,jobs'], appendfsync = 'everysec' } = plan;
-  const redis = await startRedis({ appendfsync });
+  const { gateways: count = 2, others = ['control,jobs'], appendfsync = 'everysec', user, workers = 1 } = plan;
+  const replicas = plan.hasReplica ? await Replicas.start(appendfsync) : null;
+  const redis = replicas?.primary ?? (await startRedis({ appendfsync }));
   const redisProxy = await TcpProxy.to({ path: redis.socketPath });
   const parts: Part[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(parts.map((part) => part.kill()));
     await redisProxy.close();
-    await redis.stop();
+    await (replicas ?? redis).stop();
   };
   try {
+    if (user) await redis.admin.call('ACL', 'SETUSER', user.name, 'on', `>${user.password}`, ...user.rules);
+    const proxyUrl = redisProxy.redisUrl.replace(
+      '//',
+      user ? `//${user.name}:${encodeURIComponent(user.password)}@` : '//',
+    );
     const names = [
       ...Array.from({ length: count }, (_, i) => [`gateway-${i}`, 'gateway'] as const),
       ...others.map((roles, i) => [`other-${i}`, roles] as const),
     ];
     for (const [name, roles] of names) {
       const port = roles === 'jobs' ? 0 : await freePort();
-      const REDIS_URL = plan.proxied?.(name) === true ? redisProxy.redisUrl : redis.url;
-      parts.push(new Part(name, roles, port, { REDIS_URL }, plan.shiftMsOf?.(name) ?? 0));
+      const isProxied = replicas !== null || user !== undefined || plan.proxied?.(name) === true;
+      const settings = {
+        REDIS_URL: isProxied ? proxyUrl : redis.url,
+        ...(roles === 'gateway' ? { WORKERS: String(workers) } : {}),
+      };
+      parts.push(new Part(name, roles, port, settings, plan.shiftMsOf?.(name) ?? 0));
     }
     await Promise.all(parts.map((part) => part.start()));
     const gateways = parts.slice(0, count);
     const rest = parts.slice(count);
     return {
-      redis,
+      /** The primary, if there is a replica. */
+      get redis(): RedisServer {
+        return replicas?.primary ?? redis;
+      },
+      replicas,
       /** Between Redis and the processes that the plan put behind it. */
       redisProxy,
       parts,
@@ -90,7 +111,7 @@ async function startProcesses(plan: EnginePlan) {
       },
       gatewayUrls: gateways.map(({ port }) => `ws://127.0.0.1:${port}`),
       controlUrls: rest.filter(({ roles }) => roles.includes('control')).map(({ port }) => `http://127.0.0.1:${port}`),
-      verify: () => verify(redis.url),
+      verify: () => verify((replicas?.primary ?? redis).url),
       stop,
     };
   } catch (error) {
@@ -130,6 +151,7 @@ async function startEmbedded({ appendfsync = 'everysec' }: EnginePlan): Promise<
         }, 'a restart by the engine');
       },
     },
+    replicas: null,
     redisProxy,
     parts: [part],
     gateways: [part],

@@ -11,6 +11,7 @@ const TIMEOUT_MS = 20_000;
 export interface SalePlan {
   /** Units of each SKU. */
   readonly units: number;
+  readonly show?: string;
   readonly opensInMs?: number;
   readonly durationMs?: number;
   readonly holdMs?: number;
@@ -19,26 +20,26 @@ export interface SalePlan {
 export type FlashSaleShow = Awaited<ReturnType<typeof createFlashSaleShow>>;
 
 export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan: SalePlan) {
-  const { units, opensInMs = 1_500, durationMs = 600_000, holdMs = 120_000 } = plan;
+  const { units, show = SHOW, opensInMs = 1_500, durationMs = 600_000, holdMs = 120_000 } = plan;
   // One for each control process; failed calls are not repeated.
   const offices = controlUrls.map((url) => new BackOffice(url, API_KEY, { tries: 1, timeoutMs: TIMEOUT_MS }));
   const [office] = offices;
   if (office === undefined) throw new Error('no process has the control role');
-  await office.createShow({ id: SHOW, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
-  await office.putProduct(SHOW, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
-  await office.startShow(SHOW);
+  await office.createShow({ id: show, title: 'Fault run', guests: true, brands: [{ id: 'acme', name: 'Acme' }] });
+  await office.putProduct(show, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
+  await office.startShow(show);
   const skus = SKUS.map((sku) => ({ sku, product: 'tee', price: 1_500, quantity: units }));
   const spec = { id: SALE, title: 'Drop', currency: 'EUR', perBuyer: PER_BUYER, holdMs, opensInMs, durationMs, skus };
-  const { opensAt, closesAt } = await office.createSale(SHOW, spec, 'create');
+  const { opensAt, closesAt } = await office.createSale(show, spec, 'create');
   return { units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
 }
 
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** Returns a token as an identity provider signs it. Negative `ttlMs`: it has expired. */
-export function signToken(user: string, ttlMs = 3_600_000, role = 'buyer'): string {
+export function signToken(user: string, ttlMs = 3_600_000, role = 'buyer', show = SHOW): string {
   const exp = Math.floor((Date.now() + ttlMs) / 1000);
-  const claims = { sub: user, name: user, show: SHOW, role, exp };
+  const claims = { sub: user, name: user, show, role, exp };
   const signed = `${encoded({ alg: 'HS256', typ: 'JWT' })}.${encoded(claims)}`;
   return `${signed}.${createHmac('sha256', AUTH_SECRET).update(signed).digest('base64url')}`;
 }

@@ -4,6 +4,8 @@
  */
 import { count, flagsHelp, readFlags, text, toggle } from '../../bench/scenarios/flags.ts';
 import * as connections from './connection-scenarios.ts';
+import * as failovers from './failover-scenarios.ts';
+import * as permissions from './permission-scenarios.ts';
 import * as processes from './process-scenarios.ts';
 import * as redis from './redis-scenarios.ts';
 import * as rules from './rule-scenarios.ts';
@@ -11,7 +13,9 @@ import type { Verdict } from './run-checker.ts';
 import type { Scenario } from './scenario.ts';
 
 /** The longest first, so that a parallel run ends evenly. */
-const SCENARIOS = [processes, redis, connections, rules].flatMap((part) => Object.values<Scenario>(part));
+const SCENARIOS = [processes, permissions, failovers, redis, connections, rules].flatMap((part) =>
+  Object.values<Scenario>(part),
+);
 const FLAGS = {
   seeds: count(50, 'seeds of each scenario'),
   from: count(1, 'the first seed'),

@@ -4,60 +4,28 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { holdsIn } from '../support/until.ts';
 import { readBooks } from './books.ts';
-import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
+import type { EngineUnderTest } from './engine-under-test.ts';
 import type { PlainClient } from './plain-client.ts';
 import { type Scenario, type Scene, scenario } from './scenario.ts';
-import type { Users } from './virtual-users.ts';
+import { checkRecovery, readiness, startServiceProbe } from './service-probe.ts';
 
 /** What `everysec` may lose in a power cut. */
 const LOSS_MS = 1_000;
 const FROZEN_MS = 10_000;
-const READY_AGAIN_MS = 5_000;
+const RECOVERED_MS = 8_000;
 const SALE = { units: 14 };
-
-/** The status of /readyz of all gateways and control processes. */
-function readiness({ gateways, controlUrls }: EngineUnderTest): Promise<number[]> {
-  const urls = [...gateways.map(({ port }) => `http://127.0.0.1:${port}`), ...controlUrls];
-  const ask = (url: string) => fetch(`${url}/readyz`, { signal: AbortSignal.timeout(20_000) });
-  return Promise.all(
-    urls.map((url) =>
-      ask(url)
-        .then(({ status }) => status)
-        .catch(() => 0),
-    ),
-  );
-}
-
-async function expectReadyAgain({ engine, expect }: Scene): Promise<void> {
-  const isReady = async (): Promise<boolean> => (await readiness(engine)).every((status) => status === 200);
-  if (await holdsIn(READY_AGAIN_MS, isReady, 100)) return;
-  expect(false, `not ready ${READY_AGAIN_MS} ms after Redis was back: ${await readiness(engine)}`);
-}
 
 /** Waits until the log reports the end of the recovery. */
 async function recovered({ engine }: Scene): Promise<void> {
   const types = async () => [...(await readBooks(engine.redis.admin)).events.values()].map(({ type }) => type);
-  await holdsIn(READY_AGAIN_MS, async () => (await types()).includes('show.recovered'), 100);
-}
-
-/** After a restart of Redis: a new epoch, a recovery in the log, the sale paused meanwhile. */
-async function checkRecovery({ engine, expect }: Scene, users: Users, epochBefore: string): Promise<void> {
-  const books = await readBooks(engine.redis.admin);
-  const types = [...books.events.values()].map(({ type }) => type);
-  expect(books.epoch !== epochBefore, 'E-4: the epoch is the same after a restart of Redis');
-  expect(types.includes('show.recovered'), `show.recovered is not in the log: ${types.join(', ')}`);
-  const hasResumed = types.lastIndexOf('sale.resumed') > types.lastIndexOf('sale.paused');
-  expect(!types.includes('sale.opened') || hasResumed, `the sale did not resume: ${types.join(', ')}`);
-  for (const client of users.clients) {
-    expect(client.epoch === books.epoch, `a client is still in epoch ${client.epoch}`);
-    expect(client.snapshots > 0, 'E-4: a client got no snapshot with the new epoch');
-  }
+  await holdsIn(RECOVERED_MS, async () => (await types()).includes('show.recovered'), 100);
 }
 
 function redisKilled(mode: 'always' | 'everysec', isEmbedded = false): Scenario {
   const name = isEmbedded ? 'embedded server killed' : 'redis killed';
   return scenario(`${name}, ${mode}`, { appendfsync: mode, isEmbedded }, async (scene) => {
-    const { engine, prng, join, expect, note } = scene;
+    const { engine, prng, join, note } = scene;
+    const probe = await startServiceProbe(scene);
     const users = await join(SALE, { spreadMs: 900 });
     const epochBefore = users.clients[0]?.epoch ?? '';
     let crash = { fromMs: 0, toMs: 0 };
@@ -68,13 +36,12 @@ function redisKilled(mode: 'always' | 'everysec', isEmbedded = false): Scenario 
       const fromMs = Date.now() - LOSS_MS;
       await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
       crash = { fromMs, toMs: Date.now() };
-      await expectReadyAgain(scene);
+      await probe.expectBack(users, 'restart', crash.toMs);
     });
     await recovered(scene);
     const afterCheck = async (): Promise<void> => {
       await checkRecovery(scene, users, epochBefore);
-      for (const { losses } of users.viewers)
-        expect(losses === 0, 'R-7: a viewer lost its connection because Redis was unavailable');
+      await probe.check(users);
       const refusals = users.buyers.reduce((sum, { refused }) => sum + (refused.get('redis_unavailable') ?? 0), 0);
       note(`${refusals} replies redis_unavailable`);
     };
@@ -95,6 +62,7 @@ function appendOnlyFile({ redis }: EngineUnderTest): { path: string; size(): num
 
 export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec' }, async (scene) => {
   const { engine, prng, join, note } = scene;
+  const probe = await startServiceProbe(scene);
   const users = await join(SALE, { spreadMs: 900 });
   const epochBefore = users.clients[0]?.epoch ?? '';
   let window = { fromMs: 0, toMs: 0 };
@@ -111,32 +79,37 @@ export const powerCut = scenario('power cut, everysec', { appendfsync: 'everysec
     truncateSync(file.path, synced + prng.int(0, Math.min(cutBytes, 40))); // Often within a command.
     await engine.redis.crashAndRestart({ downMs: 300 });
     window = { fromMs, toMs: Date.now() };
-    await expectReadyAgain(scene);
+    await probe.expectBack(users, 'power cut', window.toMs);
   });
   await recovered(scene);
   note(`${cutBytes} bytes never reached the disk`);
-  return { mayBeLost: window, afterCheck: () => checkRecovery(scene, users, epochBefore) };
+  const afterCheck = async (): Promise<void> => {
+    await checkRecovery(scene, users, epochBefore);
+    await probe.check(users);
+  };
+  return { mayBeLost: window, afterCheck };
 });
 
 export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) => {
   const { engine, prng, join, expect, note } = scene;
+  const probe = await startServiceProbe(scene);
   const users = await join(SALE, { patienceMs: 40_000 });
   await users.rush(async () => {
     await users.opening(prng.int(50, 400));
     engine.redis.signal('SIGSTOP');
     const thawAt = Date.now() + FROZEN_MS;
     await sleep(FROZEN_MS * 0.7);
-    const statuses = await readiness(engine);
+    const statuses = (await readiness(engine)).map(({ status }) => status);
     const wanted = [...engine.gateways.map(() => 200), ...engine.controlUrls.map(() => 503)];
     expect(String(statuses) === String(wanted), `/readyz returned ${statuses} while Redis was frozen, not ${wanted}`);
     await sleep(Math.max(0, thawAt - Date.now()));
     engine.redis.signal('SIGCONT');
-    await expectReadyAgain(scene);
-    await users.world.staged.office.announce(SHOW, 'We are back');
+    await probe.expectBack(users, 'freeze', Date.now());
   });
   const isAnnounced = ({ events }: PlainClient) => events.some(({ type }) => type === 'announcement');
   for (const client of users.clients) await client.until(() => isAnnounced(client), 5_000);
-  const afterCheck = (): void => {
+  const afterCheck = async (): Promise<void> => {
+    await probe.check(users);
     for (const { losses, lastClose } of users.clients)
       expect(losses === 0, `a connection broke because Redis was frozen: ${JSON.stringify(lastClose)}`);
     expect(users.viewers.every(isAnnounced), 'a viewer missed the announcement after the freeze');
