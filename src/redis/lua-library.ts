@@ -78,11 +78,15 @@ scripts = scripts or build()
 return scripts.${script}(keys, argv)
 end })`;
 
+const ACCESS_PART = 'access';
+
 /** A script with the parts that it needs, each behind those it includes. */
 interface Plan {
   readonly script: string;
   readonly text: string;
   readonly needed: readonly string[];
+  /** Its own and those of its parts, in the order in which they are built. */
+  readonly texts: readonly string[];
 }
 
 function planScripts({ parts, scripts }: LuaFiles): { plans: Plan[]; used: string[] } {
@@ -91,7 +95,8 @@ function planScripts({ parts, scripts }: LuaFiles): { plans: Plan[]; used: strin
     Object.entries(parts).map(([part, text]) => [part, includesOf(`lib/${part}.lua`, text, known)]),
   );
   const plans = Object.entries(scripts).map(([script, text]) => {
-    return { script, text, needed: inOrder(['show', ...includesOf(`${script}.lua`, text, known)], includes) };
+    const needed = inOrder(['show', ...includesOf(`${script}.lua`, text, known)], includes);
+    return { script, text, needed, texts: [...needed.map((part) => parts[part] ?? ''), text] };
   });
   const used = inOrder(
     plans.flatMap(({ needed }) => needed),
@@ -104,16 +109,48 @@ function planScripts({ parts, scripts }: LuaFiles): { plans: Plan[]; used: strin
 const builtParts = (names: readonly string[], { parts }: LuaFiles): string[] =>
   names.map((part) => `local ${tableOf(part)} = ${chunk(parts[part] ?? '')}`);
 
+/** These have run before any other command of a call. */
+const ALWAYS_FIRST = ['TIME', 'HMGET'];
+/** The other commands, at the index of how many arguments a valid call has at least. */
+const BY_ARGUMENTS = [
+  '',
+  'EXISTS HGETALL HLEN HVALS PFCOUNT UNLINK',
+  'HDEL HEXISTS HGET PFADD PUBLISH RENAME SPUBLISH ZREM ZSCORE',
+  'HINCRBY HSET XRANGE XREVRANGE ZADD ZCOUNT ZLEXCOUNT ZRANGE ZREMRANGEBYRANK ZREMRANGEBYSCORE',
+  'XADD',
+].map((names) => names.split(' '));
+
+/** Returns the commands that a script may run, for lib/access.lua. */
+export function commandsOf(texts: readonly string[]): string[] {
+  const found = [...codeOf(texts.join('\n')).matchAll(/\b(?:call|publish)\('([A-Z]+)'/g)].map(([, name = '']) => name);
+  return [...new Set(found)].filter((name) => !ALWAYS_FIRST.includes(name)).sort();
+}
+
 /** Returns the lines that start a call and then run it. */
 function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
-  const started = needed.filter((part) => part !== 'show' && codeOf(parts[part] ?? '').includes('.each_call('));
+  const codes = needed.filter((part) => part !== 'show').map((part) => [part, codeOf(parts[part] ?? '')] as const);
+  const started = codes.filter(([, code]) => code.includes('.each_call(')).map(([part]) => part);
+  const isTimed = [codeOf(text), ...codes.map(([, code]) => code)].some((code) => /\bShow\.now\b/.test(code));
   const isOpened = !headerOf(text, 'options').includes('no-show');
   return [
     'Show.each_call(keys, argv)',
-    ...started.map((part) => `${tableOf(part)}.each_call()`),
+    ...(isTimed ? ['Show.read_clock()'] : []),
+    ...started.map((part) => `${tableOf(part)}.each_call(${part === ACCESS_PART ? 'need_each' : ''})`),
     ...(isOpened ? ['local error_reply = Show.open()', 'if error_reply then return error_reply end'] : []),
     'return run(cmsgpack.unpack(argv[2]), argv)',
   ];
+}
+
+/** Returns the lines that build a script when its parts are built. */
+function scriptLines({ text, needed, texts }: Plan): string[] {
+  const run = `local run = ${chunk(text)}`;
+  if (!needed.includes(ACCESS_PART)) return [run];
+  const needs = commandsOf(texts).map((name) => {
+    const count = BY_ARGUMENTS.findIndex((names) => names.includes(name));
+    if (count < 0) throw new Error(`lua-library.ts does not know how many arguments ${name} has`);
+    return `need('${name}', ${count})`;
+  });
+  return [run, `local function need_each(need)\n${needs.join('\n')}\nend`];
 }
 
 /** Returns the library's source with `<name>` in place of its name. */
@@ -127,7 +164,7 @@ export function assembleLibrary(files: LuaFiles, limits: Readonly<Record<string,
     'return {',
     ...plans.flatMap((plan) => [
       `${plan.script} = (function()`,
-      `local run = ${chunk(plan.text)}`,
+      ...scriptLines(plan),
       'return function(keys, argv)',
       ...runLines(plan, files),
       'end',
@@ -146,12 +183,11 @@ export function assembleLibrary(files: LuaFiles, limits: Readonly<Record<string,
  */
 export function assembleScripts(files: LuaFiles, limits: Readonly<Record<string, unknown>>): Record<string, string> {
   const sources = planScripts(files).plans.map((plan) => {
-    const texts = [...plan.needed.map((part) => files.parts[part] ?? ''), plan.text];
     const lines = [
       'local keys, argv = KEYS, ARGV',
-      limitsTable(texts, limits),
+      limitsTable(plan.texts, limits),
       ...builtParts(plan.needed, files),
-      `local run = ${chunk(plan.text)}`,
+      ...scriptLines(plan),
       ...runLines(plan, files),
     ];
     return [plan.script, codeOf(lines.join('\n')).replace(/^\s*\n/gm, '')] as const;

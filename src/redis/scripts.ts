@@ -56,19 +56,20 @@ function once<T>(make: (publish: ScriptModes['publish']) => T): (publish?: Scrip
   };
 }
 
-function readFolder(folder: string): Record<string, string> {
-  const files = readdirSync(folder).filter((file) => file.endsWith('.lua'));
-  return Object.fromEntries(files.sort().map((file) => [file.slice(0, -4), readFileSync(join(folder, file), 'utf8')]));
+/** Returns the texts of a folder by name. The files publish with SPUBLISH. */
+function readFolder(folder: string, publish: ScriptModes['publish']): Record<string, string> {
+  const names = readdirSync(folder).filter((file) => file.endsWith('.lua'));
+  const texts = names.sort().map((name) => [name.slice(0, -4), readFileSync(join(folder, name), 'utf8')] as const);
+  const command = publish === 'sharded' ? 'SPUBLISH' : 'PUBLISH';
+  return Object.fromEntries(texts.map(([name, text]) => [name, text.replaceAll('SPUBLISH', command)]));
 }
 
 /** Every file in `lua/` must be listed and every listed script must have a file. */
 export const readLuaFiles = once((publish): LuaFiles => {
-  const scripts = readFolder(FOLDER);
+  const scripts = readFolder(FOLDER, publish);
   const [found, listed] = [Object.keys(scripts), [...SCRIPT_NAMES].sort()];
   if (found.join() !== listed.join()) throw new Error(`lua/ has [${found}], scripts.ts lists [${listed}]`);
-  const { show = '', ...parts } = readFolder(join(FOLDER, 'lib'));
-  const published = publish === 'sharded' ? show : show.replaceAll("'SPUBLISH'", "'PUBLISH'");
-  return { scripts, parts: { ...parts, show: published } };
+  return { scripts, parts: readFolder(join(FOLDER, 'lib'), publish) };
 });
 
 /** The library is named after its content, so that two releases may share a server. */

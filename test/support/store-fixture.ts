@@ -252,6 +252,7 @@ export class StoreFixture {
       const texts = flat.map((bytes) => bytes.toString('latin1'));
       return texts.flatMap((field, i) => (i % 2 === 0 ? [`${field}=${texts[i + 1]}`] : [])).sort();
     }
+    if (type === 'string') return [(await this.client.getBuffer(key))?.toString('latin1') ?? ''];
     if (type !== 'stream') return [];
     const [newest] = await this.client.xrevrange(key, '+', '-', 'COUNT', 1);
     return [String(await this.client.xlen(key)), String(newest?.[0])];

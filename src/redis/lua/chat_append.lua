@@ -6,15 +6,24 @@
 -- Returns {'ok', id of the first message} or {'ok', id, {index of a shown message...}}. Publishes,
 -- and keeps in the history, the head {node, at, first id, messages shown, ids taken, index of the
 -- last one shown, bytes of authors before the items}.
--- @include show chat_sample limits
+-- @include show access chat_sample limits
 local call, pack, sub, concat, struct_unpack = redis.call, cmsgpack.pack, string.sub, table.concat, struct.unpack
 local K = Show.keys
 
 return function(args, argv)
   local count, items, ends, authors = args[3], argv[3], argv[4], argv[5]
-  local kept = args[4] > 0 and ChatSample.choose(count, args[5], args[4]) or nil
-  local first = call('HINCRBY', K.show, 'chat_last', count) - count + 1
-  local shown, last_shown = count, count - 1
+  Access.need('XADD', 4)
+  Access.need('SPUBLISH', 2)
+  local kept, window, last
+  if args[4] > 0 then
+    local known = call('HMGET', K.show, 'chat_window', 'chat_last')
+    kept, window = ChatSample.choose(Show.read_clock(), count, args[5], args[4], known[1])
+    last = tonumber(known[2] or '0') + count
+    call('HSET', K.show, 'chat_window', window, 'chat_last', Show.int(last))
+  else
+    last = call('HINCRBY', K.show, 'chat_last', count)
+  end
+  local first, shown, last_shown = last - count + 1, count, count - 1
   if kept then
     local parts = {}
     for i = 1, #kept do
@@ -29,5 +38,5 @@ return function(args, argv)
     call('XADD', K.chat, 'MAXLEN', '~', Limits.chatRingBatches, '*', 'h', head, 'i', items, 'a', authors)
   end
   Show.publish('m', head, authors, items)
-  return { 'ok', Show.int(first), kept }
+  return { 'ok', first, kept }
 end

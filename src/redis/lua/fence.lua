@@ -4,7 +4,7 @@
 -- changes anything.
 -- ARGV[1]: run id of the server. ARGV[2]: {epoch}.
 -- Returns {'ok', '+' or '=', epoch} or {'show_not_found'}.
--- @include show
+-- @include show access
 -- @options no-show
 local call = redis.call
 local K = Show.keys
@@ -13,6 +13,7 @@ return function(args)
   local known = call('HMGET', K.show, 'run', 'epoch')
   if not known[1] then return { 'show_not_found' } end
   if known[1] == Show.run_id then return { 'ok', '=', known[2] } end
+  Access.all()
   call('HSET', K.show, 'run', Show.run_id, 'epoch', args[1], 'recovering', 1)
   local rev = call('HINCRBY', K.show, 'rev', 1)
   Show.publish('c', cmsgpack.pack({ rev, args[1], Show.now, 0, 0, {}, {} }), '')

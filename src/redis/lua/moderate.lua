@@ -3,7 +3,7 @@
 -- user}.
 -- Returns {'ok', messages newly removed | end of the mute | 1 or 0} or {'ok', code}.
 -- Events: chat.removed. Mutes are published to nodes only.
--- @include show events commit limits
+-- @include show access events commit limits
 local call, unpack_record = redis.call, cmsgpack.unpack
 local K, int = Show.keys, Show.int
 local apply = {}
@@ -27,6 +27,7 @@ function apply.remove(args)
     if not call('ZSCORE', K.removed, int(id)) then fresh[#fresh + 1] = id end
   end
   if #fresh == 0 then return 0 end
+  Access.all()
   for _, id in ipairs(fresh) do call('ZADD', K.removed, int(id), int(id)) end
   trim_removed()
   Events.emit('chat.removed', { ids = fresh })
@@ -38,6 +39,7 @@ function apply.mute(args)
   local now, ends_at = int(Show.now), Show.now + args.ms
   local is_new = not call('ZSCORE', K.mutes, args.user)
   if is_new and call('ZCOUNT', K.mutes, '(' .. now, '+inf') >= Limits.mutesPerShowMax then return 'limit_reached' end
+  Access.all()
   call('ZREMRANGEBYSCORE', K.mutes, '-inf', now)
   call('ZADD', K.mutes, int(ends_at), args.user)
   publish_mute(args.user, ends_at)
@@ -45,7 +47,9 @@ function apply.mute(args)
 end
 
 function apply.unmute(args)
-  if call('ZREM', K.mutes, args.user) == 0 then return 0 end
+  if not call('ZSCORE', K.mutes, args.user) then return 0 end
+  Access.all()
+  call('ZREM', K.mutes, args.user)
   publish_mute(args.user, 0)
   return 1
 end

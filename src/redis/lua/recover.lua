@@ -4,7 +4,7 @@
 -- ARGV[2]: {op = 'pause' | 'resume', untrusted = array of sale ids, repaired, violations}.
 -- Returns {'ok', next due}.
 -- Events: sale.paused, sale.resumed, show.recovered. Ledger: sale.
--- @include show books ledger events sales commit
+-- @include show access books ledger events sales commit
 local call = redis.call
 local K = Show.keys
 
@@ -43,6 +43,7 @@ return function(args)
       if args.op == 'pause' then pause(sale) else resume(sale, untrusted[sale.id]) end
     end
     if args.op == 'resume' then
+      Access.all()
       Show.recovering = false
       call('HDEL', K.show, 'recovering')
       Events.emit('show.recovered', {

@@ -5,7 +5,7 @@
 -- returns the recorded offset}. ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]:
 -- packed event data.
 -- Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
--- @include show events commit idempotency limits
+-- @include show access events commit idempotency limits
 local call = redis.call
 local K = Show.keys
 
@@ -24,6 +24,8 @@ return function(args, argv)
   if recorded then return { 'ok', recorded, '=' } end
   local code = refusal_of(args)
   if code then return { 'ok', code } end
+  Access.all()
+  local is_rotating = field and Idempotency.rotates()
   for i, kind in ipairs(args.events) do Events.append(kind, argv[4 + i]) end
   call('HINCRBY', K.show, 'ver', 1)
   if args.view then call('HSET', K.show, 'view', argv[3]) end
@@ -32,6 +34,6 @@ return function(args, argv)
   if args.remove then call('HDEL', K.products, args.remove) end
   Commit.write()
   local offset = Show.int(Show.offset)
-  if field then Idempotency.remember(field, args.body, offset) end
+  if field then Idempotency.remember(field, args.body, offset, is_rotating) end
   return { 'ok', offset }
 end

@@ -3,7 +3,7 @@
 -- ARGV[1]: run id. ARGV[2]: {body, epoch}. ARGV[3]: packed show record. ARGV[4]: packed event data.
 -- Returns {'ok', '+' or '=', packed record, created at, state} or {'ok', 'already_exists'}.
 -- Events: show.created (in the log only).
--- @include show
+-- @include show access
 -- @options no-show
 local call, pack = redis.call, cmsgpack.pack
 local K = Show.keys
@@ -14,6 +14,7 @@ return function(args, argv)
     if known[1] ~= args.body then return { 'ok', 'already_exists' } end
     return { 'ok', '=', known[2], known[3], known[4] }
   end
+  Access.all()
   local created = Show.int(Show.now)
   call('HSET', K.show, 'body', args.body, 'view', argv[3], 'created', created, 'state', 'planned',
     'run', Show.run_id, 'epoch', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0)

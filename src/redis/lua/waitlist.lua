@@ -4,7 +4,7 @@
 -- Returns {'ok', next due, '+' or '=', packed {place = position, waiting = entries}} or {'ok', next
 -- due, code, packed details}.
 -- Ledger: join, leave.
--- @include fields show books ledger holds waitlist waitlist_range sales idempotency limits
+-- @include fields show access books ledger holds waitlist waitlist_range sales idempotency limits
 local call = redis.call
 local K = Show.keys
 local WAITS, AVAILABLE = Fields.buyer.WAITS, Fields.stock.AVAILABLE
@@ -37,6 +37,7 @@ local function join(args, sale, entry)
   if code then return code, details end
   local waiting, limit = Waitlist.size(args.sale, args.sku), Limits.waitlistPerSkuMax
   if waiting >= limit then return 'limit_reached', { what = 'people in line', limit = limit } end
+  Access.all()
   local order = string.format('%016.0f', call('HINCRBY', K.show, 'joined', 1))
   local member = args.sale .. '/' .. args.sku .. '/' .. order .. '/' .. args.user
   call('ZADD', K.waitlist, 0, member)

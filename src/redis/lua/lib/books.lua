@@ -1,8 +1,8 @@
 -- books: the records of a show as one script call sees them. They are read once and changed in Lua
 -- tables; commit.lua writes them together, so a refusal leaves no partial change.
 -- Exports the records by id (sales, stocks, reservations, buyers), which of them changed
--- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_set, due_clear, due_new, to_serve,
--- touched, made, origin, and the functions at the end.
+-- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_head, due_set, due_clear, due_new,
+-- due_new_first, to_serve, touched, made, origin, and the functions at the end.
 -- @include fields show
 local call, unpack_record, type, min, find, sub = redis.call, cmsgpack.unpack, type, math.min, string.find, string.sub
 local K = Show.keys
@@ -25,6 +25,8 @@ function Books.each_call()
   Books.origin = '' -- the room that asked for them and reports them to its buyers; '' = none
   Books.due_set, Books.due_clear = {}, {} -- member -> moment; members to remove
   Books.due_new = {} -- {deadline, id, ...} of new holds
+  Books.due_new_first = nil -- the first of these deadlines
+  Books.due_head = nil -- {member, moment}: the first of all, if due.lua has read it and nothing was due
   Books.to_serve = {} -- `sale/sku` -> {sale, sku}: freed units, which the waitlist is offered first
   Books.touched = {} -- sale id -> {sku -> true}: what the state lane must carry
 end

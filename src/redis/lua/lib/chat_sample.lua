@@ -4,9 +4,7 @@
 -- fits under the cap to a sum, and a message is shown at every whole number. The sum continues over
 -- batches and nodes.
 -- Exports ChatSample.choose.
--- @include show
-local call, pack, unpack_record, floor, max = redis.call, cmsgpack.pack, cmsgpack.unpack, math.floor, math.max
-local K = Show.keys
+local pack, unpack_record, floor, max = cmsgpack.pack, cmsgpack.unpack, math.floor, math.max
 local SLOTS, SLOT_MS = 11, 100 -- a whole second and the slot that has just begun
 
 -- A window: {newest slot, sum, messages by slot, marked messages by slot, shown messages by slot}.
@@ -16,8 +14,7 @@ local function new_window(slot)
   return window
 end
 
-local function window_at(slot)
-  local packed = call('HGET', K.show, 'chat_window')
+local function window_at(slot, packed)
   local window = packed and unpack_record(packed)
   -- A clock that was set back starts a new window.
   if not window or slot < window[1] or slot >= window[1] + SLOTS then return new_window(slot) end
@@ -29,11 +26,12 @@ local function window_at(slot)
   return window
 end
 
--- Returns nil if all messages are shown, else the indexes (from 0) of those that are. `marked`: the
--- indexes of marked messages.
-local function choose(count, marked, cap)
-  local slot = floor(Show.now / SLOT_MS)
-  local window = window_at(slot)
+-- Returns nil if all messages are shown, else the indexes (from 0) of those that are; and the
+-- window to keep. `marked`: the indexes of marked messages. `packed`: the window of the call
+-- before, or false.
+local function choose(now, count, marked, cap, packed)
+  local slot = floor(now / SLOT_MS)
+  local window = window_at(slot, packed)
   local asked, marks, shown = window[3], window[4], window[5]
   local here = slot % SLOTS + 1
   local ordinary = count - #marked
@@ -66,8 +64,7 @@ local function choose(count, marked, cap)
     end
     window[2] = sum
   end
-  call('HSET', K.show, 'chat_window', pack(window))
-  return kept
+  return kept, pack(window)
 end
 
 return { choose = choose }

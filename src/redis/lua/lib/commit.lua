@@ -1,8 +1,8 @@
 -- commit: writes what the script decided, appends ledger and events, and publishes, in one step.
--- Nothing here can fail for a reason of ours: types are known, and Redis refuses a script before it
--- runs when it is out of memory or read-only.
+-- Nothing here can fail for a reason of ours: types are known, permissions are checked first, and
+-- Redis refuses a script before its first write when it is out of memory or read-only.
 -- Exports Commit.mutes, write.
--- @include fields show books ledger events waitlist sales limits
+-- @include fields show access books ledger events waitlist sales limits
 local call, pack, type, concat, min = redis.call, cmsgpack.pack, type, table.concat, math.min
 local K, int = Show.keys, Show.int
 local AVAILABLE = Fields.stock.AVAILABLE
@@ -30,8 +30,8 @@ local function write_records(key, changed, records)
   write_hash(key, flat)
 end
 
--- Writes the changed reservations and returns their records, the new holds last.
-local function write_reservations()
+-- Returns the changed reservations, the new holds last: values for HSET, records, sizes.
+local function changed_reservations()
   local flat, records, sizes, n = {}, {}, {}, 0
   for _, ids in ipairs({ Books.changed, Books.made }) do
     for i = 1, #ids do
@@ -42,8 +42,21 @@ local function write_reservations()
       n = n + 2
     end
   end
-  write_hash(K.reservations, flat)
-  return records, sizes
+  return flat, records, sizes
+end
+
+-- Returns the first moment after this call. Usually it follows from the first one before the call.
+local function next_due()
+  local head, due_set = Books.due_head, Books.due_set
+  local is_known = head and not (head[1] and due_set[head[1]])
+  for i = 1, #Books.due_clear do is_known = is_known and Books.due_clear[i] ~= head[1] end
+  if not is_known then return call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2] end
+  local first, new = head[2], Books.due_new_first
+  if new and (not first or tonumber(new) < tonumber(first)) then first = new end
+  for _, at in pairs(due_set) do
+    if not first or at < tonumber(first) then first = int(at) end
+  end
+  return first
 end
 
 local function write_due()
@@ -58,7 +71,7 @@ local function write_due()
       call('ZADD', K.due, unpack(pairs_of, from, min(from + VALUES_MAX - 1, #pairs_of)))
     end
   end
-  return call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2]
+  return next_due()
 end
 
 local function sale_patches()
@@ -71,18 +84,39 @@ local function sale_patches()
   return patches
 end
 
+-- Checks what follows the first write, which is HSET if a record has changed. A refusal changes no
+-- record: its ledger entry is the only write.
+local function check_access(is_commit)
+  local has_records = is_commit and (next(Books.dirty_stocks) or next(Books.dirty_buyers) or next(Books.dirty_sales))
+  local clears_due, sets_due = #Books.due_clear > 0, #Books.due_new > 0 or next(Books.due_set)
+  if not (is_commit or clears_due or sets_due) then return end
+  local need = Access.need
+  if is_commit then
+    if not has_records then need('HSET', 3) end
+    if Sales.live_delta ~= 0 then need('HINCRBY', 3) end
+    need('SPUBLISH', 2)
+  end
+  if clears_due then need('ZREM', 2) end
+  if sets_due then need('ZADD', 3) end
+  if not Books.due_head then need('ZRANGE', 3) end
+  need('XADD', 4)
+end
+
 -- Returns the next due moment, '' if there is none.
 function Commit.write()
   Waitlist.serve()
   Sales.update_sold_out()
-  local records, sizes = write_reservations()
+  local flat, records, sizes = changed_reservations()
+  local patches, events, mutes = sale_patches(), Events.list, Commit.mutes
+  local is_commit = #patches + #events + #records + #mutes > 0
+  check_access(is_commit)
+  write_hash(K.reservations, flat)
   write_records(K.buyers, Books.dirty_buyers, Books.buyers)
   write_records(K.stock, Books.dirty_stocks, Books.stocks)
   write_records(K.sales, Books.dirty_sales, Books.sales)
-  local next_due = write_due()
+  local due = write_due()
   Ledger.write()
-  local patches, events, mutes = sale_patches(), Events.list, Commit.mutes
-  if #patches + #events + #records + #mutes > 0 then
+  if is_commit then
     Show.rev = Show.rev + 1
     call('HSET', K.show, 'rev', int(Show.rev), 'offset', int(Show.offset))
     if Sales.live_delta ~= 0 then call('HINCRBY', K.show, 'live_sales', Sales.live_delta) end
@@ -92,12 +126,11 @@ function Commit.write()
       body[i] = events[i][2]
     end
     for i = 1, #records do body[#body + 1] = records[i] end
-    local due_at = tonumber(next_due or '0')
     Show.publish('c', pack({
-      Show.rev, Show.epoch, Show.now, #events, due_at, patches, sizes, mutes, Books.origin, #Books.made,
+      Show.rev, Show.epoch, Show.now, #events, tonumber(due or '0'), patches, sizes, mutes, Books.origin, #Books.made,
     }), concat(body))
   end
-  return next_due or ''
+  return due or ''
 end
 
 return Commit

@@ -16,7 +16,10 @@ local function is_moment(member) return byte(member, 2) == COLON end
 function Due.sweep()
   -- Usually nothing is due, and reading the first member costs a fifth of a range by score.
   local head = call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
-  if #head == 0 or tonumber(head[2]) > Show.now then return 0 end
+  if #head == 0 or tonumber(head[2]) > Show.now then
+    Books.due_head = head
+    return 0
+  end
   local members = call('ZRANGE', K.due, '-inf', Show.int(Show.now), 'BYSCORE', 'LIMIT', 0, Limits.sweepSliceMax)
   local ids, users = {}, {}
   for i = 1, #members do

@@ -79,6 +79,8 @@ local function complete(template)
   template.terms = #terms + 1
   terms[template.terms] = { amount, sale.currency, Show.now, held_until }
   template.due = Show.int(held_until + Limits.confirmGraceMs)
+  local first = Books.due_new_first
+  if not first or held_until + Limits.confirmGraceMs < tonumber(first) then Books.due_new_first = template.due end
   template.record_end = values_of({ amount, sale.currency, Show.now, held_until, 0, '', 0 })
   -- Without the last byte, an empty string: each buyer's ids take its place.
   template.first_of_buyer = sub(pack({ [sale.id] = { template.units, by_sku, {}, '' } }), 1, -2)

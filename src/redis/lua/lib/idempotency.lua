@@ -1,7 +1,7 @@
 -- idempotency: results by key. One key of one actor names one command of the show, of any type. The
 -- body decides whether it is the same command (redis/command-guard.ts reads the same fields).
--- Exports Idempotency.field_of, recall, remember, run.
--- @include show due commit limits
+-- Exports Idempotency.field_of, recall, rotates, remember, run.
+-- @include show access due commit limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
 local K = Show.keys
 local Idempotency = {}
@@ -9,13 +9,19 @@ local Idempotency = {}
 local function field_of(actor, key) return actor .. '\0' .. key end
 
 -- Records live in two generations that rotate after a day, so each stays for 24 to 48 hours.
-local function remember(field, body, result)
-  local now = Show.now
+-- Returns whether they rotate now; asked before the first write of a call.
+local function rotates()
   local since = tonumber(call('HGET', K.show, 'idem_since') or '0')
-  if now - since > Limits.idempotencyTtlMs then
+  if Show.now - since <= Limits.idempotencyTtlMs then return false end
+  Access.all()
+  return true
+end
+
+local function remember(field, body, result, is_rotating)
+  if is_rotating then
     call('UNLINK', K.idem_old)
     if call('EXISTS', K.idem) == 1 then call('RENAME', K.idem, K.idem_old) end
-    call('HSET', K.show, 'idem_since', Show.int(now))
+    call('HSET', K.show, 'idem_since', Show.int(Show.now))
   end
   call('HSET', K.idem, field, pack({ body, result }))
 end
@@ -46,13 +52,15 @@ function Idempotency.run(args, actor, decide, result)
     tag, value = decide(args)
     packed = pack(value)
   end
+  local is_rotating = tag == '+' and rotates()
   local next_due = Commit.write()
   if tag == '+' then
     if result then packed = pack(result(args)) end
-    remember(field, args.body, packed)
+    remember(field, args.body, packed, is_rotating)
   end
   return next_due, tag, packed
 end
 
-Idempotency.field_of, Idempotency.recall, Idempotency.remember = field_of, recall, remember
+Idempotency.field_of, Idempotency.recall = field_of, recall
+Idempotency.rotates, Idempotency.remember = rotates, remember
 return Idempotency

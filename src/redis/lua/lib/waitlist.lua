@@ -1,7 +1,7 @@
 -- waitlist: buyers who wait for a sold-out SKU. Freed units become holds (offers) for the first of
 -- them in the script that freed the units.
 -- Exports Waitlist.size, has_priority, leave, continue, serve.
--- @include fields show books ledger holds waitlist_range limits
+-- @include fields show access books ledger holds waitlist_range limits
 local call, sub = redis.call, string.sub
 local K = Show.keys
 local AVAILABLE, WAITS = Fields.stock.AVAILABLE, Fields.buyer.WAITS
@@ -27,6 +27,7 @@ function Waitlist.has_priority(name)
 end
 
 local function leave(sale_id, sku, user, actor, key, reason)
+  Access.all()
   local entry = Books.buyer_entry(user, sale_id)
   local wait = entry[WAITS][sku]
   call('ZREM', K.waitlist, wait[1])
@@ -57,6 +58,7 @@ local function serve_sku(sale, sku)
   local users = {}
   for i = 1, #members do users[i] = sub(members[i], user_at) end
   Books.fetch(K.buyers, Books.buyers, users)
+  if #members > 0 then Access.all() end
   for i = 1, #members do
     if stock[AVAILABLE] == 0 then return end
     local user = users[i]
