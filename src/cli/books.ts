@@ -1,5 +1,6 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   commandHelp,
   commandWithSettings,
@@ -16,6 +17,9 @@ import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/i
 import { createLogger } from '../telemetry/logger.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
 import { unknownShow } from './unknown-show.ts';
+
+/** How long an embedded Redis may take to be back. */
+const RESTART_MS_MAX = 10_000;
 
 const OWN = {
   show: { placeholder: 'id', help: 'the show' },
@@ -78,6 +82,8 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   try {
     const store = await connectStore({ redis: redis.target, keyPrefix: config.keyPrefix, logger });
     try {
+      // The engine may be restarting its server.
+      if (config.redis === null) await Promise.race([store.ready(), sleep(RESTART_MS_MAX, undefined, { ref: false })]);
       const found = await audit.run(store, show);
       if (!found.ok) {
         const { code, message } = found.error;

@@ -24,6 +24,11 @@ const CAUSES: readonly Cause[] = [
     remedy: () => 'This host has too little memory for the data: give it more, then start the engine again.',
   },
   {
+    pattern: /Can't handle RDB format version/i,
+    isFinal: true,
+    remedy: (folder) => `A newer server wrote the data in ${folder}: install that version of it, or a newer one.`,
+  },
+  {
     pattern: /redis-check-(aof|rdb)|valkey-check-(aof|rdb)|append only file|AOF manifest|reading the RDB/i,
     isFinal: true,
     remedy: (folder) => {

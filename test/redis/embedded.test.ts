@@ -14,9 +14,9 @@ const leavesNothing = (embedded: EmbeddedRedis): Promise<boolean> => {
   const socket = socketOf(embedded);
   return holdsIn(3_000, () => familyOf(socket).servers.length === 0);
 };
-const appendOnlyFile = (folder: string): string => {
+const appendOnlyFile = (folder: string, type = '.incr.aof'): string => {
   const aof = join(folder, 'appendonlydir');
-  return join(aof, readdirSync(aof).find((name) => name.endsWith('.incr.aof')) ?? '');
+  return join(aof, readdirSync(aof).find((name) => name.endsWith(type)) ?? '');
 };
 
 t.test('a killed server is back on the same socket with its data, and the log has one line (I8)', async (t) => {
@@ -136,6 +136,17 @@ t.test('an append-only file that is damaged ends the engine at once and names re
   t.equal(msgs(first.logged, 'embedded Redis ended while it started').length, 1, 'one attempt');
   await first.embedded.stop();
   await t.rejects(embeddedHere(t, folder).embedded.start(), { message: reason }, 'the next start says the same');
+});
+
+t.test('data of a newer server are not called damaged', async (t) => {
+  const folder = dataFolder(t);
+  await (await startHere(t, folder)).embedded.stop();
+  const base = appendOnlyFile(folder, '.base.rdb');
+  writeFileSync(base, readFileSync(base, 'latin1').replace(/^REDIS\d{4}/, 'REDIS9999'), 'latin1');
+  await t.rejects(
+    embeddedHere(t, folder).embedded.start(),
+    /A newer server wrote the data in .*: install that version/,
+  );
 });
 
 t.test('a data folder that disappeared is not replaced by an empty one', async (t) => {
