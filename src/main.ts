@@ -18,7 +18,7 @@ import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, createSaleTotals, type Jobs, type JobsConnection } from './jobs/index.ts';
-import { type ConnectedStore, connectJobs, connectStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
+import { type ConnectedStore, connectJobs, createStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
 import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics, type Metrics, type WorkerState } from './telemetry/metrics.ts';
@@ -58,8 +58,13 @@ export interface Addresses {
 }
 
 export interface Engine {
-  /** Resolves when all roles serve. On failure stops what has started, then rejects. */
+  /**
+   * Resolves when all ports are open. Redis may be unavailable until `ready`: requests are refused
+   * with the reason. On failure stops what has started, then rejects.
+   */
   start(): Promise<Addresses>;
+  /** Resolves when Redis can be used and jobs run for the first time. Available after `start`. */
+  ready(): Promise<void>;
   /** Drains the gateway, then closes all other parts. May be called at any time and repeatedly. */
   stop(): Promise<void>;
   /** Resolves with the reason if the engine cannot go on: its embedded Redis does not stay up. */
@@ -88,6 +93,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
     options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat, node: config.nodeName });
   const parts: Part[] = [];
   let store: ConnectedStore | null = null;
+  let jobsRun: Promise<void> = Promise.resolve();
   let secrets: Secrets | null = null;
   let stopping: Promise<void> | null = null;
   let registry: Metrics['registry'] | null = null;
@@ -111,14 +117,15 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const onRecovered = ({ untrusted, repaired }: Recovered): void =>
         metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
       const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
-      store = await connectStore({ redis, keyPrefix, logger, node, scripts, publish, onScript, onRecovered });
+      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, onScript, onRecovered });
       parts.push({ name: 'store', stop: store.close });
       const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;
       const context = { config, options, logger, metrics, parts, store, secrets, redis, isDraining };
       registry = metrics.registry;
       const metricsPort = await startOperations(context);
-      const addresses = { ...(await startRoles(context)), metricsPort };
-      return { ...addresses, redis: describeTarget(redis) };
+      const roles = await startRoles(context);
+      jobsRun = roles.jobsRun;
+      return { ...roles.addresses, metricsPort, redis: describeTarget(redis) };
     } catch (error) {
       await stop();
       throw error;
@@ -132,6 +139,10 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 
   return {
     start,
+    async ready() {
+      await started(store).ready();
+      await jobsRun;
+    },
     stop,
     failed,
     get store() {
@@ -215,21 +226,27 @@ const scrapeKeysOf = ({ metricsToken }: Config): ApiKeys =>
   createApiKeys(metricsToken === null ? {} : { metrics: metricsToken });
 
 /** Control starts last, because its readiness covers all roles. */
-async function startRoles(context: Context): Promise<Omit<Addresses, 'redis' | 'metricsPort'>> {
+async function startRoles(context: Context): Promise<{
+  addresses: Omit<Addresses, 'redis' | 'metricsPort'>;
+  jobsRun: Promise<void>;
+}> {
   const { config, secrets, store } = context;
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
 
-  const jobs = has('jobs') ? await startJobs(context) : null;
+  const jobs = has('jobs') ? createJobsOn(context) : null;
+  // It waits for Redis, and the ports do not wait for it.
+  const jobsRun = jobs?.start() ?? Promise.resolve();
   const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
   const controlPort =
     has('control') && tokens ? await startControl(context, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
-  return {
+  const addresses = {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
     control: controlPort === null ? null : `http://${reachableHost(config.host)}:${controlPort}`,
     controlPort,
   };
+  return { addresses, jobsRun };
 }
 
 function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedStore): Tokens {
@@ -237,13 +254,12 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-async function startJobs({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
+function createJobsOn({ config, logger, metrics, parts, store, redis }: Context): Jobs {
   const isList = redis.servers.length > 1 && redis.sentinel === null;
   const connect = (): JobsConnection => connectJobs(redis, store.redisCapabilities()?.isCluster ?? isList);
   const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
   metrics.observe({ saleTotals: createSaleTotals(store) });
-  await jobs.start();
   return jobs;
 }
 

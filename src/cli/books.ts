@@ -10,6 +10,7 @@ import {
   REDIS_PARTS,
 } from '../config/index.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
+import { troubleText } from '../domain/health.ts';
 import { describeTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
@@ -80,10 +81,16 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
         })
       : { target: config.redis, stop: async () => {} };
   try {
-    const store = await connectStore({ redis: redis.target, keyPrefix: config.keyPrefix, logger });
+    const { keyPrefix, redisScripts: scripts, redisPublish: publish } = config;
+    const store = await connectStore({ redis: redis.target, keyPrefix, scripts, publish, logger });
     try {
       // The engine may be restarting its server.
       if (config.redis === null) await Promise.race([store.ready(), sleep(RESTART_MS_MAX, undefined, { ref: false })]);
+      const trouble = store.refusal();
+      if (trouble !== null) {
+        printError(`stampede ${audit.name}: ${troubleText(trouble)}`);
+        return EXIT.failed;
+      }
       const found = await audit.run(store, show);
       if (!found.ok) {
         const { code, message } = found.error;

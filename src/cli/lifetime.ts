@@ -5,7 +5,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { EXIT, printError } from './command.ts';
 
 export interface Service {
-  /** Resolves when it serves. Rejects with what happened and what to do. */
+  /** Resolves when its ports are open. Rejects with what happened and what to do. */
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Kills children, before an immediate exit. */
@@ -22,7 +22,8 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 1
 export async function runService(service: Service, stopped: Promise<string>, logger: Logger): Promise<number> {
   const failed = service.failed.then((reason) => ({ reason, code: EXIT.failed }));
   try {
-    await Promise.race([service.start(), failed]);
+    // A start that waits, for example for an embedded Redis that loads, is stopped as well.
+    await Promise.race([service.start(), failed, stopped]);
   } catch (error) {
     logger.debug({ err: error }, 'start failed');
     printError(`stampede: ${error instanceof Error ? error.message : String(error)}`);

@@ -9,7 +9,7 @@ import {
   workerEnvironment,
   workerNumber,
 } from '../config/index.ts';
-import { troubleText } from '../domain/health.ts';
+import { type RedisTrouble, troubleText } from '../domain/health.ts';
 import { type Addresses, createEngine, type Engine, gatewayUrl, VERSION } from '../main.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { type Command, printError, refuse } from './command.ts';
@@ -46,7 +46,11 @@ function runAs(config: Config, flagsAsVariables: Readonly<Record<string, string>
 function single(config: Config, logger: Logger): Service {
   const engine = createEngine(config, { logger });
   return {
-    start: async () => announce(config, await engine.start(), engine, logger),
+    async start() {
+      const addresses = await engine.start();
+      // Not awaited: a signal must end an engine that waits for Redis.
+      void waitForRedis(engine).then(() => announce(config, addresses, engine, logger));
+    },
     stop: engine.stop,
     kill: () => {},
     failed: engine.failed,
@@ -88,8 +92,7 @@ function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, st
         throw error;
       }
       const all = { ...addresses, gatewayPort, gateway: gatewayUrl(config, gatewayPort) };
-      // Not awaited: a signal must end an engine that waits for Redis.
-      void Promise.all([running.store.ready(), pool.ready]).then(() => announce(config, all, running, logger));
+      void Promise.all([waitForRedis(running), pool.ready]).then(() => announce(config, all, running, logger));
     },
     async stop() {
       await pool.stop();
@@ -108,7 +111,7 @@ function workerService(config: Config, logger: Logger): Service {
       });
       await engine.start();
       notifySupervisor({ kind: 'listening' });
-      void engine.store.ready().then(() => notifySupervisor({ kind: 'ready' }));
+      void engine.ready().then(() => notifySupervisor({ kind: 'ready' }));
     },
     async stop() {
       await engine.stop();
@@ -143,6 +146,21 @@ function stoppedBySupervisor(): Promise<string> {
   });
 }
 
+/** Prints why Redis cannot be used, each reason once, until it can. */
+async function waitForRedis(engine: Engine): Promise<void> {
+  const printed = new Set<string>();
+  const print = (trouble: RedisTrouble | null): void => {
+    if (trouble === null || trouble.state === 'connecting') return;
+    const text = `Waiting for Redis: ${troubleText(trouble)}`;
+    if (!printed.has(text)) printError(text);
+    printed.add(text);
+  };
+  print(engine.store.trouble());
+  const stop = engine.store.watchTrouble(print);
+  await engine.ready();
+  stop();
+}
+
 /** Prints the addresses for people and logs the same facts for programs. */
 function announce(config: Config, addresses: Addresses, engine: Engine, logger: Logger): void {
   const { roles, workers, dataDir } = config;
@@ -154,9 +172,7 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
-  const trouble = engine.store.trouble();
-  const state = trouble === null ? `durability ${durability}` : `unavailable: ${troubleText(trouble)}`;
-  lines.push(`  redis    ${place}, ${state}`);
+  lines.push(`  redis    ${place}, durability ${durability}`);
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(
       `  API key  ${secret}`,

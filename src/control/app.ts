@@ -75,7 +75,7 @@ async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   await registerRateLimit(app, deps.options.ratePerMinute);
   // Refuses at once while Redis is known to be unavailable, so that no request waits for a timeout.
   app.addHook('preHandler', async () => {
-    const trouble = deps.store.trouble();
+    const trouble = deps.store.refusal();
     if (trouble !== null)
       throw refusal('redis_unavailable', `${troubleText(trouble)} Repeat the request with the same key.`, {
         retryAfterMs: REDIS_RETRY_MS,

@@ -4,6 +4,7 @@
  */
 import { isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
+import type { Health } from '../domain/health.ts';
 import { type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -23,6 +24,7 @@ export interface UpgraderOptions {
   /** null = any origin. Requests without an origin are not from browsers, and allowed. */
   readonly allowedOrigins: readonly string[] | null;
   readonly draining: () => boolean;
+  readonly health: Pick<Health, 'refusal'>;
   readonly metrics: Metrics;
 }
 
@@ -62,7 +64,12 @@ export class Upgrader {
     const handshake = read.value;
     const identity = this.authenticate(handshake);
     if (!identity.ok) return identity;
-    const found = this.options.rooms.getOrOpen(handshake.show);
+    const { rooms, health } = this.options;
+    if (health.refusal() !== null && !rooms.isOpen(handshake.show))
+      return fail('redis_unavailable', 'Redis is unavailable: this show cannot be opened now. Try again later.', {
+        retryAfterMs: retryAfterMs(),
+      });
+    const found = rooms.getOrOpen(handshake.show);
     if (!found.ok) return found;
     const { room, opening } = found.value;
     const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);

@@ -31,7 +31,7 @@ export interface JobsDeps {
 }
 
 export interface Jobs {
-  /** Resolves once jobs run, or after a short wait for Redis, which continues in the background. */
+  /** Waits for Redis in the background. Resolves when jobs run, or were stopped. Never rejects. */
   start(): Promise<void>;
   /** Plans the opening and the closing of a sale. Never rejects: errors are left to the sweep. */
   planSale(showId: string, sale: SaleBooks): Promise<void>;
@@ -41,7 +41,6 @@ export interface Jobs {
 
 const QUEUE = 'clock';
 const SWEEP = 'sweep';
-const START_WAIT_MS = 2_000;
 const START_RETRY_MS = 500;
 const ERROR_LOG_EVERY_MS = 10_000;
 /** With BullMQ's default of 15 s, an opening would wait that long after an outage. */
@@ -79,7 +78,12 @@ export function createJobs(deps: JobsDeps): Jobs {
 
   async function open(): Promise<Running> {
     const connection = deps.connect();
-    const shared = { connection: connection.client, prefix: `${deps.keyPrefix}{jobs}` };
+    const shared = {
+      connection: connection.client,
+      prefix: `${deps.keyPrefix}{jobs}`,
+      // A user without INFO cannot be asked for the version of Redis.
+      skipVersionCheck: store.redisCapabilities()?.identity === 'key',
+    };
     const queue = new Queue(QUEUE, {
       ...shared,
       defaultJobOptions: {
@@ -143,7 +147,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     async start() {
       if (stopping.signal.aborted) throw new Error('jobs were stopped and do not start again');
       starting ??= openWhenUp();
-      await Promise.race([starting, sleep(START_WAIT_MS, undefined, { ref: false })]);
+      await starting;
     },
     async planSale(showId, sale) {
       if (!running || store.trouble() !== null) {

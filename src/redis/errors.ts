@@ -1,6 +1,5 @@
 /** Maps errors of Redis and of its connection to coded failures. */
 import type { RedisTrouble } from '../domain/health.ts';
-import { troubleText } from '../domain/health.ts';
 import { type Failure, failure } from '../protocol/codes.ts';
 
 const RETRY_MS = 500;
@@ -27,6 +26,9 @@ export function redisFailure(trouble: RedisTrouble): Failure {
         retryAfterMs: RETRY_MS,
       });
     default:
-      return failure('redis_unavailable', troubleText(trouble), { retryAfterMs: RETRY_MS });
+      // Viewers get this: the reason may contain addresses, and is in the log and at /readyz.
+      return failure('redis_unavailable', `Redis is unavailable (${trouble.state}); repeat with the same key.`, {
+        retryAfterMs: RETRY_MS,
+      });
   }
 }

@@ -15,7 +15,7 @@ type Ready = Record<'gateway' | 'control', string | null> &
   Record<'gatewayPort' | 'controlPort' | 'metricsPort', number | null>;
 
 /** The environment of the developer must not matter. */
-function environmentWith(env: Record<string, string>): Record<string, string> {
+export function environmentWith(env: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env;
   return { PATH, HOME, ...env };
 }

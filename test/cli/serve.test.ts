@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { alive, descendants, eventually, run, SHARED_SECRETS, serve, temporaryFolder } from './program.ts';
+import { alive, descendants, eventually, run, serve, temporaryFolder } from './program.ts';
 import { api, watch } from './viewer.ts';
 
 t.jobs = 3;
@@ -86,17 +86,6 @@ t.test('a used port is an error that names the variable, and no process is left'
       t.throws(() => readFileSync(join(dataDir, 'redis', 'engine.json')), { code: 'ENOENT' }, 'Redis has stopped');
     }),
   );
-});
-
-t.test('with Redis unavailable at its start an engine serves and is not ready (I11)', async (t) => {
-  const REDIS_URL = `unix://${temporaryFolder(t)}/absent.sock`;
-  const engine = await serve(t, ['--roles', 'control'], { ...SHARED_SECRETS, REDIS_URL });
-  const ready = await fetch(`${engine.ready.control}/readyz`);
-  t.equal(ready.status, 503);
-  t.match(await ready.json(), { code: 'redis_unavailable' });
-  t.equal((await fetch(`${engine.ready.control}/healthz`)).status, 200);
-  engine.signal('SIGTERM');
-  t.match(await engine.finished, { code: 0 });
 });
 
 async function usedPort(t: Test): Promise<number> {

@@ -8,11 +8,10 @@ t.test('jobs start when Redis appears, survive its crash and stop within their b
   const { store, jobs, redis } = await setUp(t);
   const back = redis.crashAndRestart({ downMs: 1_000 });
   await sleep(200);
-  const began = performance.now();
-  await jobs.start();
-  t.ok(performance.now() - began < 4_000, 'start returns while Redis is away');
+  const started = jobs.start();
   await back;
-  await until(async () => store.trouble() === null, 'the store to be back');
+  await started;
+  t.equal(store.trouble(), null);
   await planShow(store, { opensInMs: 100, durationMs: 60_000 }, 'k1');
   const openings = async () => (await eventTypes(store)).filter((type) => type === 'sale.opened').length;
   await until(async () => (await openings()) === 1, 'the first opening');
