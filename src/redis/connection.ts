@@ -152,7 +152,8 @@ export class RedisConnection {
     if (trouble.state === 'replica') this.#leave(trouble);
     else if (trouble.state === 'cluster_incomplete') this.#masters.markStale();
     else if (SUSPICIOUS.has(trouble.state) && this.status.refusal === null) {
-      this.#hold(trouble);
+      // What is missing is named by the examination.
+      if (trouble.state !== 'no_permission') this.#hold(trouble);
       void this.#examine(this.#client);
     }
     return trouble;

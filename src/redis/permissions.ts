@@ -16,8 +16,8 @@ const SENT =
   'EXISTS GET HEXISTS HGET HMGET HVALS PEXPIRE SADD SREM SET SMEMBERS XRANGE XREVRANGE ZADD ZCARD ZRANGE ZREVRANGE';
 
 const WITHOUT_KEY = new Set(['TIME']);
-/** Whether these are allowed shows when they are really sent. */
-const TRIED = new Set(['SPUBLISH', 'PUBLISH']);
+/** The check itself publishes. */
+const PUBLISHES = new Set(['SPUBLISH', 'PUBLISH']);
 
 let needed: readonly string[] | null = null;
 
@@ -27,7 +27,7 @@ function neededCommands(): readonly string[] {
   const { scripts, parts } = readLuaFiles();
   const texts = [...Object.values(scripts), ...Object.values(parts)].join('\n');
   const called = [...texts.matchAll(/\bcall\('([A-Z]+)'/g)].map(([, name]) => name as string);
-  needed = [...new Set([...called, ...SENT.split(' ')])].filter((name) => !TRIED.has(name)).sort();
+  needed = [...new Set([...called, ...SENT.split(' ')])].filter((name) => !PUBLISHES.has(name)).sort();
   return needed;
 }
 
@@ -37,12 +37,11 @@ export const commandsOn = (key: string): string[][] =>
 
 /**
  * Returns the words of the ACL rule that an error asks for. Redis 7 names what it refuses: a
- * command, a key or a channel.
+ * command, a key or a channel. In scripts it does not name the command.
  */
 export function missingWords(words: string, keyPrefix: string): string[] {
   const [, command] = /to run the '([^']+)' command/i.exec(words) ?? [];
   if (command !== undefined) return [`+${command}`];
   if (/channel/i.test(words)) return [`&${keyPrefix}*`];
-  if (/\bkeys?\b/i.test(words)) return [`~${keyPrefix}*`];
-  return [...aclRule(keyPrefix)];
+  return /\bkeys?\b/i.test(words) ? [`~${keyPrefix}*`] : [];
 }

@@ -26,9 +26,12 @@ export class RelayProbe {
     this.#subscriber = subscriber;
   }
 
+  isListening(publish: PublishMode): boolean {
+    return this.#subscriber.publish === publish && this.#subscriber.isListening(this.channel);
+  }
+
   /** Subscribes in this mode. Rejects if Redis refuses. */
   async listen(publish: PublishMode): Promise<void> {
-    if (this.#subscriber.isListening(this.channel) && this.#subscriber.publish === publish) return;
     this.stop();
     this.#subscriber.use(publish);
     try {

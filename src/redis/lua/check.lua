@@ -1,7 +1,8 @@
 -- check: tries what the engine needs: which commands this user may run, one write, one message.
 -- The keys are those of a show that does not exist.
--- ARGV[2]: {{word of a command...}..., nonce}.
--- Returns {'ok', {position of a refused command...}}; nothing is written if there are any.
+-- ARGV[2]: {{word of a needed command...}..., {word of another one...}..., nonce}.
+-- Returns {'ok', {position of a refused command...}, the same of the others}; nothing is written if
+-- a needed one is refused.
 -- @include show
 -- @options no-show
 local call, acl_check_cmd = redis.call, redis.acl_check_cmd
@@ -18,16 +19,21 @@ local function is_allowed(words)
   return known and allowed
 end
 
-return function(args)
-  local commands, nonce = args[1], args[2]
-  local refused = {}
+local function refused(commands)
+  local positions = {}
   -- Without this function of Redis 7 the first use of each command shows it.
   for position, words in ipairs(acl_check_cmd and commands or {}) do
-    if not is_allowed(words) then refused[#refused + 1] = position end
+    if not is_allowed(words) then positions[#positions + 1] = position end
   end
-  if #refused > 0 then return { 'ok', refused } end
-  call('HSET', Show.keys.show, 'check', nonce)
-  call('UNLINK', Show.keys.show)
-  Show.publish('?', '', nonce)
-  return { 'ok', refused }
+  return positions
+end
+
+return function(args)
+  local needed, others, nonce = refused(args[1]), refused(args[2]), args[3]
+  if #needed == 0 then
+    call('HSET', Show.keys.show, 'check', nonce)
+    call('UNLINK', Show.keys.show)
+    Show.publish('?', '', nonce)
+  end
+  return { 'ok', needed, others }
 end
