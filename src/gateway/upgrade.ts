@@ -24,7 +24,7 @@ export interface UpgraderOptions {
   /** null = any origin. Requests without an origin are not from browsers, and allowed. */
   readonly allowedOrigins: readonly string[] | null;
   readonly draining: () => boolean;
-  readonly health: Pick<Health, 'refusal'>;
+  readonly health: Pick<Health, 'redisCapabilities'>;
   readonly metrics: Metrics;
 }
 
@@ -65,8 +65,9 @@ export class Upgrader {
     const identity = this.authenticate(handshake);
     if (!identity.ok) return identity;
     const { rooms, health } = this.options;
-    if (health.refusal() !== null && !rooms.isOpen(handshake.show))
-      return fail('redis_unavailable', 'Redis is unavailable: this show cannot be opened now. Try again later.', {
+    // Later the room is opened, and the viewer is notified if that fails (H-8.1).
+    if (health.redisCapabilities() === null)
+      return fail('redis_unavailable', 'This node waits for Redis. Try again later.', {
         retryAfterMs: retryAfterMs(),
       });
     const found = rooms.getOrOpen(handshake.show);

@@ -48,11 +48,6 @@ export class Rooms {
     return ok({ room: slot.room, opening: slot.isOpen ? null : slot.opened });
   }
 
-  /** Returns whether viewers can join without a read from Redis. */
-  isOpen(showId: string): boolean {
-    return this.slots.get(showId)?.isOpen === true;
-  }
-
   /** Closes a room without viewers after `roomLingerMs`, because viewers reload pages. */
   closeWhenUnused(room: Room): void {
     const slot = this.slots.get(room.showId);

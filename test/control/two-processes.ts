@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { startControl } from './harness.ts';
 
-const UNGATED = new Set<string | symbol>(['alone', 'once', 'now', 'nowErrorMs', 'trouble', 'durability']);
+const UNGATED = new Set<string | symbol>(['alone', 'once', 'now', 'nowErrorMs', 'trouble', 'refusal', 'durability']);
 
 /** Starts two processes on one Redis. */
 export async function twoProcesses(t: Test) {

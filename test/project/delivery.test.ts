@@ -96,7 +96,7 @@ t.test('every file that the documents name exists', async (t) => {
       t.ok(existsSync(join(ROOT, dirname(page), link ?? image ?? '')), `${page} links to ${link ?? image}`);
     const paths = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]*)`/g)].map(([, path]) => path ?? '');
     const folders = [dirname(page), '.', 'src/redis', 'src/control', 'test'];
-    for (const path of paths.filter((name) => !/NAME|RESOURCE|^dist\/|^data\//.test(name))) {
+    for (const path of paths.filter((name) => !/NAME|RESOURCE|^DATA_DIR|^dist\/|^data\//.test(name))) {
       const exists = folders.some((folder) => existsSync(join(ROOT, folder, path)));
       t.ok(exists, `${page} names ${path}`);
     }
