@@ -5,7 +5,7 @@ import { bench, unlessBuilt } from './run-bench.ts';
 
 /** They mostly wait, so they run in parallel. */
 t.jobs = 3;
-const small = { skip: unlessBuilt, buffered: true };
+const small = { skip: unlessBuilt, buffered: true, timeout: 80_000 };
 
 t.test('ingest: accepted messages are counted by replies and by message numbers', small, async (t) => {
   const flags = '--sockets 40 --shows 4 --rate 200 --bunch 4 --warm-up 1 --seconds 1 --accepted 1';
