@@ -28,9 +28,9 @@ const PING_MS = 25;
 const OUTPUT_CHARS_MAX = 4_000;
 
 /** Ends the server when the engine is killed: the kernel then closes its end of the pipe. */
-const GUARD = `cat >/dev/null; kill -TERM "$1" 2>/dev/null
+const GUARD = `read -r nothing; kill -TERM "$1" 2>/dev/null
 n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt ${STOP_MS_MAX / 100} ]; do sleep 0.1; n=$((n+1)); done
-kill -KILL -- "-$1" 2>/dev/null`;
+kill -s KILL -- "-$1" 2>/dev/null`;
 const GUARD_RETRY_MS = 1_000;
 
 const INSTALL = 'Install one (apt-get install redis-server, brew install redis), or set REDIS_URL.';

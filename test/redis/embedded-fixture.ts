@@ -84,9 +84,8 @@ export async function startElsewhere(
 /** The servers on a socket, and their guards. */
 export function familyOf(socket: string) {
   const servers = processesWith(` unixsocket:${socket}`).concat(processesWith(` --unixsocket ${socket}`));
-  const guards = servers
-    .flatMap(({ pid }) => processesWith(` sh ${pid}`))
-    .filter(({ command }) => /^sh -c/.test(command));
+  const isGuard = (command: string): boolean => servers.some(({ pid }) => command.endsWith(` sh ${pid}`));
+  const guards = processesWith(' sh ').filter(({ command }) => command.startsWith('sh -c') && isGuard(command));
   return { servers: servers.map(({ pid }) => pid), guards: guards.map(({ pid }) => pid) };
 }
 

@@ -97,6 +97,16 @@ t.test('a server whose engine and guard were killed is shut down before another 
   t.ok(await endSoon([server]), 'only the new server runs');
 });
 
+t.test('the guard of a killed engine ends a frozen server too', async (t) => {
+  const folder = dataFolder(t);
+  const { pid, said } = await startElsewhere(t, folder);
+  process.kill(await withData(t, said), 'SIGSTOP');
+  const { servers, guards } = familyOf(said);
+  process.kill(pid, 'SIGKILL');
+  const haveEnded = async (): Promise<boolean> => endSoon([...servers, ...guards]);
+  t.ok(await holdsIn(20_000, haveEnded), 'no server and no guard is left');
+});
+
 t.test('an engine that is killed while its server restarts leaves nothing', async (t) => {
   const folder = dataFolder(t);
   const { pid, said } = await startElsewhere(t, folder);
@@ -170,7 +180,7 @@ t.test('the server is redis-server or valkey-server, of version 7 or newer', asy
     said({ 'redis-server': old, 'valkey-server': valkey }),
   ]);
   t.match(results, [
-    /Neither redis-server nor valkey-server is on the PATH\. Install one .* or set REDIS_URL/,
+    /^The embedded Redis did not start: Neither redis-server nor valkey-server is on the PATH\. Install one .* or set REDIS_URL/,
     /redis-server on the PATH is version 6\.0\.16, but 7\.0 or newer is needed\. Install/,
     /redis-server on the PATH does not run: error while loading shared libraries\. Install/,
     /redis\.sock$/,
@@ -180,6 +190,6 @@ t.test('the server is redis-server or valkey-server, of version 7 or newer', asy
   copyFileSync('/dev/null', join(bin, 'redis-server'));
   t.match(
     (await startElsewhere(t, dataFolder(t), { env })).said,
-    /redis-server on the PATH does not run: it is not executable/,
+    /server on the PATH does not run: it is not executable/,
   );
 });
