@@ -37,7 +37,7 @@ function redisKilled(mode: 'always' | 'everysec', isEmbedded = false): Scenario 
       for (let crashes = isEmbedded ? prng.int(1, 3) : 1; crashes > 0; crashes--) {
         await engine.redis.crashAndRestart({ downMs: prng.int(600, 1_400) });
         crash = { fromMs, toMs: Date.now() };
-        await probe.expectBack(users, 'restart', crash.toMs);
+        await probe.expectBack(users, `restart ${crashes}`, crash.toMs);
       }
     });
     await recovered(scene);
