@@ -51,13 +51,16 @@ export const remedyFor = (end: ServerEnd, folder: string): string =>
     ? 'Check the memory of this host: the kernel kills large processes when it is short.'
     : 'See the output of the embedded Redis in the log.');
 
+/** Returns the end of the server and what to do, to follow "The embedded Redis". */
+export function whyEnded(end: ServerEnd, folder: string): string {
+  // A server that was never started printed nothing: this text is ours and says what to do.
+  if (end.code === null && end.signal === null) return `did not start: ${end.output}`;
+  return `${end.signal === null ? 'ended with' : 'was'} ${endText(end)}. ${remedyFor(end, folder)}`;
+}
+
 /** Returns how the server ended, as part of a sentence. */
 export function endText({ code, signal, output }: ServerEnd): string {
-  const last =
-    output
-      .split('\n')
-      .at(-1)
-      ?.replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [#*.-] /, '') ?? '';
+  const last = output.split('\n').at(-1)?.replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [#*.-] /, '') ?? '';
   if (signal === 'SIGKILL') return 'killed by SIGKILL, perhaps out of memory';
   if (signal !== null) return `killed by ${signal}`;
   if (code === null) return last;

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
-import { endText, isFinal, remedyFor } from './embedded-ends.ts';
+import { endText, isFinal, remedyFor, whyEnded } from './embedded-ends.ts';
 import { type FileLock, lockFile } from './embedded-lock.ts';
 import { EmbeddedServer, type ServerEnd, STOP_MS_MAX } from './embedded-server.ts';
 
@@ -62,7 +62,8 @@ class FolderInUseError extends Error {
       `The data folder ${dirname(folder)} is in use by another engine${name}. ` +
         'Stop it, or give this engine another DATA_DIR.',
     );
-    this.socket = holder !== null && existsSync(holder.socket) ? holder.socket : null;
+    // Its server may be restarting: the socket is missing then, its folder is not.
+    this.socket = holder !== null && existsSync(dirname(holder.socket)) ? holder.socket : null;
   }
 }
 
@@ -181,18 +182,17 @@ export class EmbeddedRedis {
       else logger?.warn({ ended: endText(end), start, redis: end.output }, 'embedded Redis ended while it started');
       lastEnd = endText(end);
 
-      const remedy = remedyFor(end, folder);
       // What stops the first start will stop the next one, unless it was killed.
-      if (isFinal(end) || (isFirst && end.signal === null)) return `The embedded Redis ended: ${lastEnd}. ${remedy}`;
+      if (isFinal(end) || (isFirst && end.signal === null)) return `The embedded Redis ${whyEnded(end, folder)}`;
       restarts = restarts.filter((at) => endedAt - at < HEALTHY_MS);
       if (restarts.length >= RESTARTS_MAX)
-        return `The embedded Redis ended ${RESTARTS_MAX + 1} times within a minute, the last: ${lastEnd}. ${remedy}`;
+        return `The embedded Redis ended ${RESTARTS_MAX + 1} times in a minute. At last it ${whyEnded(end, folder)}`;
       if (endedAt - startedAt > HEALTHY_MS) delayMs = RESTART_MS_MIN;
       await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
       delayMs = Math.min(delayMs * 2, RESTART_MS_MAX);
+      if (this.#isStopping) return null;
       restarts.push(performance.now());
       this.#restarts++;
-      if (this.#isStopping) return null;
       // An empty server would have no sales, and nothing would report the loss.
       if (!isFirst && !existsSync(join(folder, 'appendonlydir')))
         return `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
