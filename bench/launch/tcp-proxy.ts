@@ -16,6 +16,7 @@ interface Connection {
   losesReply: boolean;
   /** Fires at the next bytes from the target. */
   trap: Trap | null;
+  isSubscriber: boolean;
 }
 
 interface Trap {
@@ -78,6 +79,12 @@ export class TcpProxy {
     }
   }
 
+  /** Nothing passes on the present connections any more, and they stay open. */
+  silence(which: 'all' | 'subscribers' = 'all'): void {
+    for (const connection of this.#connections)
+      if (which === 'all' || connection.isSubscriber) connection.isSilent = true;
+  }
+
   /** Breaks all connections and refuses new ones until `up`. */
   down(): void {
     this.#isDown = true;
@@ -113,7 +120,15 @@ export class TcpProxy {
     near.on('error', () => {});
     if (this.#isDown) return void near.destroy();
     const far = this.#dial();
-    const connection: Connection = { near, far, isMuted: false, isSilent: false, losesReply: false, trap: null };
+    const connection: Connection = {
+      near,
+      far,
+      isMuted: false,
+      isSilent: false,
+      losesReply: false,
+      trap: null,
+      isSubscriber: false,
+    };
     this.#connections.add(connection);
     near.on('data', (bytes: Buffer) => this.#onRequest(connection, bytes));
     far.on('data', (bytes: Buffer) => this.#onReply(connection, bytes));
@@ -123,6 +138,7 @@ export class TcpProxy {
 
   #onRequest(connection: Connection, bytes: Buffer): void {
     if (connection.isSilent) return;
+    connection.isSubscriber ||= bytes.includes('ssubscribe');
     if (connection.losesReply && !connection.isMuted) {
       connection.isMuted = true;
       setTimeout(() => this.#break(connection), REPLY_LOST_MS).unref();

@@ -17,6 +17,26 @@ export interface Recovered {
   readonly repaired: readonly string[];
 }
 
+/** Shows that recover within this time are one log record. */
+const SUMMARY_MS = 2_000;
+
+/** Logs how many shows recovered, once they all have: a restart of Redis affects all of them. */
+function createSummary(logger: Logger | undefined, isBusy: () => boolean): (found: Recovered) => void {
+  let [shows, repaired] = [0, 0];
+  let timer: NodeJS.Timeout | null = null;
+  function report(): void {
+    timer = isBusy() ? setTimeout(report, SUMMARY_MS).unref() : null;
+    if (timer !== null) return;
+    logger?.info({ shows, repaired }, 'another Redis server: books verified, sales resumed');
+    [shows, repaired] = [0, 0];
+  }
+  return (found) => {
+    shows += 1;
+    repaired += found.repaired.length;
+    timer ??= setTimeout(report, SUMMARY_MS).unref();
+  };
+}
+
 export function createRecovery(
   runner: ScriptRunner,
   auditor: Auditor,
@@ -24,6 +44,7 @@ export function createRecovery(
   onRecovered?: (found: Recovered) => void,
 ): Recover {
   const running = new Set<string>();
+  const count = createSummary(logger, () => running.size > 0);
 
   async function recover(showId: string): Promise<void> {
     const paused = await runner.run('recover', showId, { op: 'pause' });
@@ -35,7 +56,9 @@ export function createRecovery(
     const resumed = await runner.run('recover', showId, { op: 'resume', ...outcome });
     if (!resumed.ok) return;
     onRecovered?.(outcome);
-    logger?.warn({ show: showId, ...outcome }, 'another Redis server: books verified, sales resumed');
+    count(outcome);
+    if (untrusted.length > 0)
+      logger?.warn({ show: showId, ...outcome }, 'another Redis server: the books of sales that stay paused are wrong');
   }
 
   return async (showId) => {
