@@ -12,6 +12,8 @@ import type { WorkerState } from '../telemetry/metrics.ts';
 
 interface PoolOptions {
   readonly workers: number;
+  /** What the environment cannot say: a HOST that is a name is ignored there. */
+  readonly flags: readonly string[];
   readonly logger: Logger;
 }
 
@@ -71,7 +73,7 @@ interface Slot {
   timer: NodeJS.Timeout | null;
 }
 
-export function createGatewayPool({ workers, logger }: PoolOptions): GatewayPool {
+export function createGatewayPool({ workers, flags, logger }: PoolOptions): GatewayPool {
   const slots: Slot[] = Array.from({ length: workers }, (_, at) => ({
     worker: at + 1,
     child: null,
@@ -92,7 +94,7 @@ export function createGatewayPool({ workers, logger }: PoolOptions): GatewayPool
   });
 
   function launch(slot: Slot): ChildProcess {
-    const child = fork(ENTRY, ['serve'], {
+    const child = fork(ENTRY, ['serve', ...flags], {
       env: environmentOf(slot.worker),
       execArgv: [...process.execArgv, YOUNG_HEAP],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -28,6 +28,9 @@ async function run(argv: readonly string[]): Promise<number> {
   if (!loaded.ok) return refuse('serve', loaded.errors);
   const { config } = loaded;
   const logger = createLogger({ level: config.logLevel, format: config.logFormat, node: config.nodeName });
+  // The supervisor of a worker has logged them.
+  if (workerNumber() === null)
+    for (const { source, problem } of loaded.warnings) logger.warn({ setting: source }, `${source} ${problem}`);
   const code = await runAs(config, loaded.flagsAsVariables, logger);
   // Everything is closed. A timer that a library left must not keep the process alive.
   setTimeout(() => process.exit(), 500).unref();
@@ -59,7 +62,7 @@ function single(config: Config, logger: Logger): Service {
 
 /** Runs all roles except the gateway. The gateways are children that share the port. */
 function supervisor(config: Config, flagsAsVariables: Readonly<Record<string, string>>, logger: Logger): Service {
-  const pool = createGatewayPool({ workers: config.workers, logger });
+  const pool = createGatewayPool({ workers: config.workers, flags: ['--host', config.host], logger });
   let engine: Engine | null = null;
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {

@@ -47,7 +47,8 @@ export function workerEnvironment(
   if (settings.authSecret !== null) child[SETTINGS.authSecret.variable] = settings.authSecret;
   // The supervisor serves the metrics of all.
   delete child[SETTINGS.metricsPort.variable];
-  // A gateway needs no API keys.
+  // A gateway needs no API keys, and has the signing secret.
+  for (const { variable } of [SETTINGS.apiKeys, SETTINGS.authSecret]) delete child[`${variable}_FILE`];
   delete child[SETTINGS.apiKeys.variable];
   return child;
 }

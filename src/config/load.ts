@@ -5,9 +5,11 @@ import { resolve } from 'node:path';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
+import { fileVariable, rawValue } from './raw-values.ts';
 import { REDIS_PARTS, readRedis } from './redis.ts';
 import { ENGINE_ROLES, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { readTls, type TlsFiles } from './tls.ts';
+import { unknownVariables } from './unknown-variables.ts';
 
 type Values = { readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never };
 
@@ -44,25 +46,29 @@ export type Loaded =
       readonly own: Readonly<Record<string, string | true>>;
       /** The settings given as flags, as variables, so that child processes read the same. */
       readonly flagsAsVariables: Readonly<Record<string, string>>;
+      /** What was ignored or changed, and variables that look like misspelled settings. */
+      readonly warnings: readonly ConfigError[];
     }
   | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
 /** A flag overrides its variable. An empty variable counts as not set. */
 export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptions): Loaded {
   const errors: ConfigError[] = [];
+  const warnings: ConfigError[] = [];
   const given = new Map<string, string>();
-  const report: ReportError = (source, problem) => void errors.push({ source: given.get(source) ?? source, problem });
+  const report: ReportError = (source, problem) =>
+    void errors.push({ source: given.get(source) ?? source, problem: withRange(source, problem) });
+  const warn: ReportError = (source, problem) => void warnings.push({ source, problem });
   const readFile: ReadFile = (path) => readFileSync(path, 'utf8');
   const flags = readFlags(argv, own, report);
+  for (const flag of flags.settings.keys()) given.set(variableOf(flag), `--${flag}`);
 
   const read = (setting: Setting<unknown>): unknown => {
-    const flag = setting.flag === null ? undefined : flags.settings.get(setting.flag);
-    if (flag !== undefined) given.set(setting.variable, `--${setting.flag}`);
-    const raw = flag ?? env[setting.variable];
-    if (raw === undefined || (flag === undefined && raw === '')) return setting.fallback;
+    const raw = rawValue(setting, { flags: flags.settings, env, readFile, report, warn });
+    if (raw === null || raw === '') return setting.fallback;
     const parsed = setting.parse(raw);
     if ('value' in parsed) return parsed.value;
-    report(setting.variable, `${parsed.problem}. Allowed: ${setting.range}.`);
+    report(setting.variable, parsed.problem);
     return setting.fallback;
   };
   const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, read(setting)] as const);
@@ -81,7 +87,31 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
   // Relations are checked between valid values only: this avoids reporting one error twice.
   if (errors.length === 0) checkRelations(config, purpose, report);
   if (errors.length > 0) return { ok: false, errors };
-  return { ok: true, config, own: flags.own, flagsAsVariables: asVariables(flags.settings) };
+  for (const { variable, meant } of unknownVariables(env, KNOWN_VARIABLES))
+    warn(variable, `is not a setting and is ignored.${meant === null ? '' : ` Did you mean ${meant}?`}`);
+  if (purpose === 'serve') warnOfIdleSettings(config, env, warn);
+  const flagsAsVariables = asVariables(flags.settings);
+  return { ok: true, config, own: flags.own, flagsAsVariables, warnings: Object.freeze(warnings) };
+}
+
+const ALL: ReadonlyArray<Setting<unknown>> = Object.values(SETTINGS);
+const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
+  ALL.flatMap((setting) => (setting.mayBeFile ? [setting.variable, fileVariable(setting)] : [setting.variable])),
+);
+const variableOf = (flag: string): string => ALL.find((setting) => setting.flag === flag)?.variable ?? flag;
+
+/** Returns the problem as a sentence, with the allowed values if the source is a setting. */
+function withRange(source: string, problem: string): string {
+  const range = ALL.find(({ variable }) => variable === source)?.range;
+  return `${problem.replace(/\.$/, '')}.${range === undefined ? '' : ` Allowed: ${range}.`}`;
+}
+
+/** Warns of settings that have no effect beside the others. */
+function warnOfIdleSettings({ redis, metricsPort }: Config, env: LoadOptions['env'], warn: ReportError): void {
+  const isSet = ({ variable }: Setting<unknown>): boolean => (env[variable] ?? '').trim() !== '';
+  if (redis !== null && isSet(SETTINGS.appendfsync))
+    warn('APPENDFSYNC', 'has no effect with REDIS_URL. Set appendfsync in the configuration of that Redis.');
+  if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
 }
 
 function asVariables(flags: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
@@ -101,8 +131,7 @@ export function configErrorsText(errors: readonly ConfigError[]): string {
 function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', report: ReportError): void {
   const { roles, authSecret, gatewayPort, controlPort } = config;
   const isShared = config.redis !== null;
-  if (purpose === 'token' && isShared && authSecret === null)
-    report('AUTH_SECRET', 'is needed to sign a token. Allowed: at least 32 bytes.');
+  if (purpose === 'token' && isShared && authSecret === null) report('AUTH_SECRET', 'is needed to sign a token');
   if (purpose !== 'serve') return;
 
   const [hasGateway, hasControl] = [roles.includes('gateway'), roles.includes('control')];
@@ -120,13 +149,11 @@ function checkRelations(config: Config, purpose: 'serve' | 'token' | 'inspect', 
   if (config.metricsPort !== null && config.metricsPort !== 0 && used.includes(config.metricsPort))
     report('METRICS_PORT', `must differ from GATEWAY_PORT and CONTROL_PORT (${config.metricsPort}).`);
   if (isShared && (hasGateway || hasControl) && authSecret === null && config.authPublicKeys.length === 0)
-    report(
-      'AUTH_SECRET',
-      'is needed with REDIS_URL (or AUTH_PUBLIC_KEYS), and must be the same in every process. ' +
-        'Allowed: at least 32 bytes.',
-    );
+    report('AUTH_SECRET', 'is needed with REDIS_URL (or AUTH_PUBLIC_KEYS), and must be the same in every process');
   if (isShared && hasControl && config.apiKeys === null)
-    report('API_KEYS', `is needed with REDIS_URL for the control role. Allowed: ${SETTINGS.apiKeys.range}.`);
+    report('API_KEYS', 'is needed with REDIS_URL for the control role');
+  if (config.demoTokens && authSecret === null && config.authPublicKeys.length > 0)
+    report('DEMO_TOKENS', 'signs tokens with AUTH_SECRET, and with AUTH_PUBLIC_KEYS alone there is none');
 }
 
 function readPublicKeys(paths: readonly string[], readFile: ReadFile, report: ReportError): readonly string[] {
@@ -167,6 +194,6 @@ function readFlags(argv: readonly string[], own: OwnFlags, report: ReportError):
 
 function secretFlagHint(flag: string): string {
   const variable = flag.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
-  const isSecret = Object.values(SETTINGS).some((entry) => entry.flag === null && entry.variable === variable);
+  const isSecret = ALL.some((entry) => entry.isSecret && entry.variable === variable);
   return isSecret ? ` Secrets come from the environment only: set ${variable}.` : '';
 }

@@ -8,7 +8,7 @@ const value = <T>(parsed: T): Parsed<T> => ({ value: parsed });
 const problem = (text: string): { readonly problem: string } => ({ problem: text });
 
 /** Returns a value as errors show it. Secrets are never shown. */
-const quoted = (raw: string): string => JSON.stringify(raw.length > 60 ? `${raw.slice(0, 57)}...` : raw);
+export const quoted = (raw: string): string => JSON.stringify(raw.length > 60 ? `${raw.slice(0, 57)}...` : raw);
 
 export function integer(min: number, max: number): Parser<number> {
   return (raw) => {
@@ -20,7 +20,7 @@ export function integer(min: number, max: number): Parser<number> {
 
 export function oneOf<const T extends string>(allowed: readonly T[]): Parser<T> {
   return (raw) => {
-    const found = allowed.find((entry) => entry === raw);
+    const found = allowed.find((entry) => entry === raw.toLowerCase());
     return found === undefined ? problem(`must be one of ${allowed.join(', ')}, got ${quoted(raw)}`) : value(found);
   };
 }
@@ -37,7 +37,7 @@ export function matching(pattern: RegExp, rule: string): Parser<string> {
 
 const parts = (raw: string): string[] =>
   raw
-    .split(',')
+    .split(/[,\n]/)
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
@@ -46,12 +46,11 @@ export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
   return (raw) => {
     const texts = parts(raw);
     if (texts.length === 0) return problem('must not be an empty list');
-    const repeated = texts.find((text, at) => texts.indexOf(text) !== at);
-    if (repeated !== undefined) return problem(`names ${quoted(repeated)} twice`);
     const values: T[] = [];
     for (const text of texts) {
       const parsed = parse(text);
       if ('problem' in parsed) return parsed;
+      if (values.includes(parsed.value)) return problem(`names ${quoted(text)} twice`);
       values.push(parsed.value);
     }
     return value(Object.freeze(values));
@@ -98,9 +97,11 @@ export function urlWithScheme(...schemes: string[]): Parser<string> {
   };
 }
 
+const CONTROL = /\p{Cc}/u;
+const NO_CONTROL = 'must not contain line breaks or other control characters';
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-/** `name:secret` pairs. The ledger contains the names; no problem contains a secret. */
+/** `name:secret` pairs, one per line or separated by commas. The ledger contains the names; no problem contains a secret. */
 export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<Readonly<Record<string, string>>> {
   return (raw) => {
     const keys: Record<string, string> = {};
@@ -116,6 +117,7 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
           `the secret of "${name}" must be ${secretCharsMin} to ${secretCharsMax} characters long, ` +
             `got ${secret.length}`,
         );
+      if (CONTROL.test(secret)) return problem(`the secret of "${name}" ${NO_CONTROL}`);
       if (Object.hasOwn(keys, name)) return problem(`names "${name}" twice`);
       if (Object.values(keys).includes(secret)) return problem(`gives "${name}" the secret of another key`);
       keys[name] = secret;
@@ -127,6 +129,7 @@ export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<
 export function secretText(bytesMin: number, bytesMax = Number.POSITIVE_INFINITY): Parser<string> {
   return (raw) => {
     const bytes = Buffer.byteLength(raw);
+    if (CONTROL.test(raw)) return problem(NO_CONTROL);
     if (bytes > bytesMax) return problem(`must be at most ${bytesMax} bytes long, got ${bytes}`);
     return bytes < bytesMin
       ? problem(`must be at least ${bytesMin} bytes long, got ${bytes}: try "openssl rand -hex 32"`)

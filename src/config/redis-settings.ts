@@ -1,10 +1,10 @@
 /** The settings of the connection to Redis. `redis.ts` makes one target of most of them. */
-import { matching, oneOf } from './parsers.ts';
+import { matching, oneOf, secretText } from './parsers.ts';
 import { optional, path, setting } from './setting.ts';
 
 const SCRIPTS = ['auto', 'functions', 'eval'] as const;
 const PUBLISH = ['auto', 'sharded', 'classic'] as const;
-const text = (raw: string) => ({ value: raw });
+const text = secretText(1);
 const withTls = 'together with a rediss:// REDIS_URL';
 
 export const REDIS_SETTINGS = {
@@ -16,7 +16,8 @@ export const REDIS_SETTINGS = {
     range: 'redis://user:password@host:port/db, rediss:// for TLS, or unix:///path; several separated by commas',
     fallback: null,
     fallbackText: 'embedded',
-    parse: text,
+    mayBeFile: true,
+    parse: (raw) => ({ value: raw }),
   }),
   redisSentinelMaster: setting<string | null>('REDIS_SENTINEL_MASTER', {
     help: 'Name of the primary that the sentinels in REDIS_URL watch. The engine asks them where it is.',

@@ -12,20 +12,23 @@ export interface Setting<T> {
   /** The default as the help shows it. */
   readonly fallbackText: string;
   readonly parse: Parser<T>;
+  readonly isSecret: boolean;
+  /** Another variable may name a file with the value (`raw-values.ts`). */
+  readonly mayBeFile: boolean;
+  /** Returns why a value of the environment is not used: other programs set the same variable. */
+  readonly whyIgnored: (raw: string) => string | null;
 }
 
-type Definition<T> = Pick<Setting<T>, 'help' | 'range' | 'fallback' | 'parse'> & {
-  /** Left out: the default itself. */
-  readonly fallbackText?: string;
-  /** Read from the environment only. */
-  readonly isSecret?: boolean;
-};
+type Definition<T> = Pick<Setting<T>, 'help' | 'range' | 'fallback' | 'parse'> &
+  Partial<Pick<Setting<T>, 'fallbackText' | 'isSecret' | 'mayBeFile' | 'whyIgnored'>>;
 
-export function setting<T>(variable: string, { isSecret = false, ...definition }: Definition<T>): Setting<T> {
+export function setting<T>(variable: string, definition: Definition<T>): Setting<T> {
+  const { isSecret = false, mayBeFile = isSecret, whyIgnored = () => null } = definition;
   const flag = isSecret ? null : variable.toLowerCase().replaceAll('_', '-');
-  return Object.freeze({ variable, flag, fallbackText: String(definition.fallback), ...definition });
+  const fallbackText = String(definition.fallback);
+  return Object.freeze({ variable, flag, fallbackText, ...definition, isSecret, mayBeFile, whyIgnored });
 }
 
-export const path = matching(/\S/, 'a path');
+export const path = matching(/^(?=.*\S)\P{Cc}+$/u, 'a path');
 export const optional = { fallback: null, fallbackText: 'none' } as const;
 export const emptyList = { fallback: Object.freeze([]) as readonly string[], fallbackText: 'none' } as const;

@@ -2,6 +2,7 @@
  * Every setting: its variable and flag, what it means, its allowed values and its default. `--help`
  * prints this table, `load.ts` reads by it, and a test compares src/config/README.md with it.
  */
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { LIMITS } from '../limits.ts';
 import {
@@ -12,12 +13,15 @@ import {
   network,
   oneOf,
   originsOrAny,
+  quoted,
   secretText,
   toggle,
   urlWithScheme,
 } from './parsers.ts';
 import { REDIS_SETTINGS } from './redis-settings.ts';
 import { emptyList, optional, path, type Setting, setting } from './setting.ts';
+
+import { LINK_VALUE } from './unknown-variables.ts';
 
 export type { Setting } from './setting.ts';
 
@@ -34,8 +38,24 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 const bound = (variable: string, fallback: number, max: number, help: string): Setting<number> =>
   setting(variable, { help, range: `1 to ${max}`, fallback, parse: integer(1, max) });
 
+const ofPort = {
+  range: '0 to 65535, 0 = any free port',
+  parse: integer(0, 65_535),
+  whyIgnored: (raw: string): string | null =>
+    LINK_VALUE.test(raw)
+      ? `is ${quoted(raw)}, which Kubernetes sets for a service of this name, and is ignored. Set ` +
+        'enableServiceLinks: false in the pod, or this variable to a number.'
+      : null,
+};
+
 const port = (variable: string, fallback: number, help: string): Setting<number> =>
-  setting(variable, { help, range: '0 to 65535, 0 = any free port', fallback, parse: integer(0, 65_535) });
+  setting(variable, { help, fallback, ...ofPort });
+
+const shellsSetHost = (raw: string): string | null =>
+  isIP(raw) !== 0 || raw.toLowerCase() === 'localhost'
+    ? null
+    : `is ${quoted(raw)} and is ignored, because shells and conda set it to a name. Set it to an IP address, or give ` +
+      'the name with --host.';
 
 const origins = (variable: string, fallback: readonly string[] | null, fallbackText: string, help: string) =>
   setting<readonly string[] | null>(variable, {
@@ -76,9 +96,10 @@ export const SETTINGS = Object.freeze({
     help:
       'Address to listen on. The default accepts connections of this machine only; 0.0.0.0 or :: accepts others. ' +
       'The container image sets 0.0.0.0.',
-    range: 'an IP address or a host name of this machine',
+    range: 'an IP address or localhost; as a flag also a host name of this machine',
     fallback: '127.0.0.1',
     parse: hostName,
+    whyIgnored: shellsSetHost,
   }),
   gatewayPort: port('GATEWAY_PORT', 8080, 'Port of the WebSocket gateway.'),
   controlPort: port('CONTROL_PORT', 8081, 'Port of the HTTP control API, the API docs and the web pages.'),
@@ -86,9 +107,8 @@ export const SETTINGS = Object.freeze({
     help:
       'Port of /metrics, /healthz and /readyz, for scrapers and probes; it covers all WORKERS. Metrics are also on ' +
       'the control API, with an API key, and never on the gateway port.',
-    range: '0 to 65535, 0 = any free port',
     ...optional,
-    parse: integer(0, 65_535),
+    ...ofPort,
   }),
   metricsHost: setting<string | null>('METRICS_HOST', {
     help: 'Address of METRICS_PORT.',
@@ -142,7 +162,7 @@ export const SETTINGS = Object.freeze({
     range: 'a text, together with TLS_KEY_FILE',
     ...optional,
     isSecret: true,
-    parse: (raw) => ({ value: raw }),
+    parse: secretText(1),
   }),
   connectionsMax: bound(
     'CONNECTIONS_MAX',

@@ -33,8 +33,8 @@ export function readKeyPair(
 ) {
   const { cert: CERT, key: KEY, passphrase: PASSPHRASE } = settings;
   if (certFile === null || keyFile === null) {
-    if (certFile !== null) report(KEY.variable, `is needed with ${CERT.variable}. Allowed: ${KEY.range}.`);
-    if (keyFile !== null) report(CERT.variable, `is needed with ${KEY.variable}. Allowed: ${CERT.range}.`);
+    if (certFile !== null) report(KEY.variable, `is needed with ${CERT.variable}`);
+    if (keyFile !== null) report(CERT.variable, `is needed with ${KEY.variable}`);
     if (certFile === null && keyFile === null && passphrase !== null)
       report(
         PASSPHRASE.variable,
