@@ -6,13 +6,20 @@ import { redisTarget } from '../../src/domain/redis-target.ts';
 import { type CheckupOptions, examineRedis } from '../../src/redis/index.ts';
 import { aclRule } from '../../src/redis/permissions.ts';
 import { type ClusterNode, startCluster } from '../support/cluster.ts';
+import { MASTER_NAME, startSentinels } from '../support/sentinels.ts';
 import { until } from '../support/until.ts';
 
 const PREFIX = 'shop:';
 
 const examine = (url: string, more: Partial<CheckupOptions> = {}): Promise<Checkup> =>
   examineRedis({
-    ...{ target: redisTarget(url), keyPrefix: PREFIX, scripts: 'auto', publish: 'auto', isReadOnly: false },
+    ...{
+      target: more.target ?? redisTarget(url),
+      keyPrefix: PREFIX,
+      scripts: 'auto',
+      publish: 'auto',
+      isReadOnly: false,
+    },
     ...{ processes: 1, ...more },
   });
 
@@ -183,6 +190,21 @@ t.test('slow commands, another installation and other programs are named', async
   t.match(checkOf(shared, 'keys'), { state: 'warning', found: /cart: 1/ });
   await redis.admin.set('old:{friday}:ledger', 'x');
   t.match(checkOf(await examine(redis.url, { isReadOnly: true }), 'keys'), { state: 'warning', found: /under old:/ });
+});
+
+t.test('behind sentinels the primary is examined, and what a failover may lose is said', async (t) => {
+  const { ports, stop } = await startSentinels();
+  t.teardown(stop);
+  const sentinel = { masterName: MASTER_NAME, username: null, password: null };
+  const target = { ...redisTarget(ports.map((port) => `redis://127.0.0.1:${port}`).join(',')), sentinel };
+  const checkup = await examine('', { target });
+  t.match(checkOf(checkup, 'start'), { state: 'passed' });
+  t.match(checkOf(checkup, 'connection'), { found: /sentinels of main/ });
+  t.match(checkOf(checkup, 'replication'), { state: 'passed', found: /replicas connected: 1.*asynchronous/ });
+  t.match(
+    checkup.promises.find(({ id }) => id === 'I8'),
+    { text: /A failover can lose the last writes/ },
+  );
 });
 
 t.test('a cluster: each master is examined, and a missing slot is found', async (t) => {

@@ -269,6 +269,8 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
   let libraries: string[][] = [];
   let store: ConnectedStore | null = null;
   try {
+    // First: it should not find what the doctor itself writes.
+    const reading = await readingChecks(reader, options);
     libraries = isReadOnly ? [] : await librariesOn(reader);
     store = isReadOnly ? null : createStore({ redis: target, keyPrefix, keySpace: space, scripts, publish });
     const started: Started =
@@ -280,7 +282,6 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
           }
         : await startingChecks(reader, store, options, space);
     const [facts] = reader.facts;
-    const reading = await readingChecks(reader, options);
     const checks = [checkConnection(options, facts), ...started.checks, ...reading, ...started.measures];
     return {
       isReachable: true,
@@ -290,6 +291,8 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
       promises: promisesOf(checks, store?.redisCapabilities()?.durability ?? null),
       capacity: started.capacity,
     };
+  } catch (error) {
+    return unusable(troubleOf(error));
   } finally {
     await store?.close();
     if (!isReadOnly) await cleanUp(reader, keyPrefix + space, libraries);

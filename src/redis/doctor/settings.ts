@@ -122,7 +122,7 @@ export function checkReplication({ info, config }: ServerReport): Check {
     );
   if (replicas === 0) return passed(id, 'Primary without replicas: nothing takes over if its host is lost.');
   const loss = 'replication is asynchronous: a failover can lose the last acknowledged writes';
-  return passed(id, `Primary with ${replicas} replicas; ${loss}.`);
+  return passed(id, `Primary; replicas connected: ${replicas}. Note: ${loss}.`);
 }
 
 export function checkMemory({ info }: ServerReport): Check {
