@@ -117,7 +117,9 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const onRecovered = ({ untrusted, repaired }: Recovered): void =>
         metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
       const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
-      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, onScript, onRecovered });
+      const onNodeNameShared = (isShared: boolean): void => metrics.nodeNameShared.set(Number(isShared));
+      const observers = { onScript, onRecovered, onNodeNameShared };
+      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, ...observers });
       parts.push({ name: 'store', stop: store.close });
       const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;
       const context = { config, options, logger, metrics, parts, store, secrets, redis, isDraining };

@@ -143,6 +143,8 @@ function stoppedBySupervisor(): Promise<string> {
   return new Promise((resolve) => {
     process.on('SIGTERM', () => resolve('SIGTERM'));
     process.once('disconnect', () => resolve('supervisor died'));
+    // It may have died while this process loaded its modules.
+    if (!process.connected) resolve('supervisor died');
     process.on('message', (message: ToWorker) => {
       if (message.kind === 'drain') resolve('supervisor drains');
     });
@@ -174,6 +176,7 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   const lines = [`stampede ${VERSION} is ready (${roles.join(', ')}${gateways})`];
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
   if (addresses.control) lines.push(`  control  ${addresses.control}  API docs ${addresses.control}/docs`);
+  if (addresses.metricsPort !== null) lines.push(`  metrics  port ${addresses.metricsPort}, /metrics and /readyz`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
   lines.push(`  redis    ${place}, durability ${durability}`);
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))

@@ -69,11 +69,19 @@ export interface RedisCapabilities {
   readonly evictionPolicy: string | null;
 }
 
+export interface RedisMemory {
+  readonly usedBytes: number;
+  /** `maxmemory`; 0 = no limit. */
+  readonly maxBytes: number;
+}
+
 export interface Health {
   /** Redis time in Unix milliseconds, from a monotonic local clock and a measured offset. */
   now(): number;
   /** The largest error of `now()`. Grows with the age of the clock samples. */
   nowErrorMs(): number;
+  /** How often the clock of Redis was stepped while this process used it. */
+  clockSteps(): number;
   /** null while Redis can be used; otherwise why not, and what to do. */
   trouble(): RedisTrouble | null;
   /** As `trouble()`, but null while commands are still sent because some of them succeed. */
@@ -84,6 +92,8 @@ export interface Health {
   ready(): Promise<void>;
   /** null until Redis was usable once. Kept while it is away. */
   redisCapabilities(): RedisCapabilities | null;
+  /** At most 15 s old while it is asked for. null until known, and without permission for INFO. */
+  memory(): RedisMemory | null;
   durability(): Durability;
   /** Run id of the Redis server; epochs change with it. Null until known, and in a cluster. */
   runId(): string | null;

@@ -77,6 +77,7 @@ export class RedisClock {
   /** Wall clock minus monotonic clock when they were last compared. */
   #gapMs: number;
   #lastMs = 0;
+  #steps = 0;
   #watches = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -102,6 +103,11 @@ export class RedisClock {
    */
   errorMs(): number {
     return this.#errorMs;
+  }
+
+  /** How often a sample contradicted the older ones. */
+  get steps(): number {
+    return this.#steps;
   }
 
   /** Drops all samples: a new connection may be a new server with another clock. */
@@ -184,7 +190,10 @@ export class RedisClock {
     const both = { low: Math.max(low, older.low), high: Math.min(high, older.high), atMs: receivedMs };
     const isContradiction = both.low > both.high;
     this.#bounds.set(id, isContradiction ? sample : both);
-    if (isContradiction) this.#onStep?.((low + high - older.low - older.high) / 2);
+    if (isContradiction) {
+      this.#steps += 1;
+      this.#onStep?.((low + high - older.low - older.high) / 2);
+    }
     const offsets = [...this.#bounds.values()].map((bounds) => (bounds.low + bounds.high) / 2).sort((a, b) => a - b);
     this.#offsetMs = offsets[offsets.length >> 1] as number;
     this.#update();

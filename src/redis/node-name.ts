@@ -12,7 +12,12 @@ const REFRESH_MS = LIMITS.nodeCountsTtlMs / 3;
 const SIGHTINGS_MIN = 2;
 
 /** Returns the function that ends it. */
-export function watchNodeName(runner: ScriptRunner, name: string, logger: Logger | undefined): () => void {
+export function watchNodeName(
+  runner: ScriptRunner,
+  name: string,
+  logger: Logger | undefined,
+  onShared: (isShared: boolean) => void = () => {},
+): () => void {
   const id = randomUUID();
   const key = runner.keys.node(name);
   let hasWritten = false;
@@ -24,6 +29,7 @@ export function watchNodeName(runner: ScriptRunner, name: string, logger: Logger
     // What was there at the first write may be of a process that has ended.
     sightings = hasWritten && isForeign ? sightings + 1 : 0;
     hasWritten = before.ok;
+    onShared(sightings >= SIGHTINGS_MIN);
     if (sightings === SIGHTINGS_MIN)
       logger?.warn({ node: name }, 'another running process has this NODE_NAME. Give each process its own name');
   }

@@ -10,6 +10,7 @@ import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
+import { createMemoryReader } from './memory.ts';
 import { createModeration } from './moderation.ts';
 import { watchNodeName } from './node-name.ts';
 import { createRecovery, type Recover, type Recovered } from './recovery.ts';
@@ -33,6 +34,8 @@ export interface StoreOptions {
   logger?: Logger;
   /** Name of this process; a warning is logged while another live process has the same. */
   node?: string;
+  /** Called when another live process has the same name, and when it no longer has. */
+  onNodeNameShared?: (isShared: boolean) => void;
   /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
   /** Called after another Redis server was noticed, for each show whose books were verified. */
@@ -71,11 +74,13 @@ function createHealth(runner: ScriptRunner): Health {
   return {
     now: () => connection.clock.now(),
     nowErrorMs: () => connection.clock.errorMs(),
+    clockSteps: () => connection.clock.steps,
     trouble: () => connection.status.trouble,
     refusal: () => connection.status.refusal,
     watchTrouble: (listener) => connection.status.watch(listener),
     ready: () => connection.status.ready(),
     redisCapabilities: () => connection.capabilities,
+    memory: createMemoryReader(runner),
     durability: () => connection.durability,
     runId: () => connection.runId(),
     async ping() {
@@ -133,7 +138,7 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const recover = createRecovery(runner, auditor, logger, onRecovered);
   runner.onFenced = (showId) => void recover(showId);
   const showLog = createShowLog(runner);
-  const unwatch = node === undefined ? null : watchNodeName(runner, node, logger);
+  const unwatch = node === undefined ? null : watchNodeName(runner, node, logger, options.onNodeNameShared);
 
   const store: ConnectedStore = {
     ...createScheduler(runner, recover),

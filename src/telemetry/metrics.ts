@@ -30,8 +30,6 @@ export interface MetricSources {
   readonly health?: Health;
   readonly isReady?: () => boolean;
   readonly embeddedRestarts?: () => number;
-  /** Null until Redis has reported it; a maximum of 0 is no limit. */
-  readonly redisMemory?: () => { readonly usedBytes: number; readonly maxBytes: number } | null;
   readonly saleTotals?: () => SaleTotals | null;
   readonly workers?: () => readonly WorkerState[];
 }
@@ -71,6 +69,7 @@ export interface Metrics {
   readonly httpRequestSeconds: Histogram<'method' | 'route' | 'status'>;
   readonly jobs: Counter<'queue' | 'outcome'>;
   readonly jobLastRun: Gauge<'task'>;
+  readonly nodeNameShared: Gauge;
 }
 
 export interface MetricsOptions {
@@ -150,6 +149,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     flushSeconds: seconds('flush_seconds', 'Time from the flush of a lane until it is written', ['lane']),
     httpRequestSeconds: seconds('http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),
     jobs: counter('jobs_total', 'Finished background jobs, by queue and outcome', ['queue', 'outcome']),
+    nodeNameShared: gauge('node_name_shared', '1 while another running process has the same NODE_NAME, else 0'),
     jobLastRun: gauge('job_last_run_timestamp_seconds', 'Unix time at which this process last completed a job', [
       'task',
     ]),
@@ -214,11 +214,19 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
   add('counter', 'embedded_redis_restarts_total', 'Restarts of the embedded Redis after it ended', [], (from) =>
     one(from.embeddedRestarts?.()),
   );
-  add('gauge', 'redis_memory_used_bytes', 'Memory that Redis uses', [], ({ redisMemory }) =>
-    one(redisMemory?.()?.usedBytes),
+  add(
+    'gauge',
+    'redis_memory_used_bytes',
+    'Memory that Redis uses',
+    [],
+    health((of) => one(of.memory()?.usedBytes)),
   );
-  add('gauge', 'redis_memory_max_bytes', 'Memory that Redis may use (maxmemory); 0 = no limit', [], ({ redisMemory }) =>
-    one(redisMemory?.()?.maxBytes),
+  add(
+    'gauge',
+    'redis_memory_max_bytes',
+    'Memory that Redis may use (maxmemory); 0 = no limit',
+    [],
+    health((of) => one(of.memory()?.maxBytes)),
   );
   add(
     'gauge',
@@ -226,6 +234,13 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
     'Largest error of the Redis clock in this process',
     [],
     health((of) => one(of.nowErrorMs() / 1000)),
+  );
+  add(
+    'counter',
+    'clock_steps_total',
+    'Steps of the Redis clock that this process noticed',
+    [],
+    health((of) => one(of.clockSteps())),
   );
   const totals =
     (read: (of: SaleTotals) => Iterable<Sample>): Read =>

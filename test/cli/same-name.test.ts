@@ -9,7 +9,7 @@ t.test('two processes of one NODE_NAME count their viewers together, and both wa
   const env = { ...SHARED_SECRETS, REDIS_URL: redis.url, NODE_NAME: 'twin' };
   const [first, second] = await Promise.all([
     serve(t, ['--roles', 'gateway,control'], env),
-    serve(t, ['--roles', 'gateway'], env),
+    serve(t, ['--roles', 'gateway', '--metrics-port', '0'], env),
   ]);
   const host = api(first.ready.control, 'an-api-key-for-tests');
   await host.liveShow('friday');
@@ -22,6 +22,11 @@ t.test('two processes of one NODE_NAME count their viewers together, and both wa
   t.pass('3 viewers');
 
   const warning = /"level":40,.*"node":"twin",.*another running process has this NODE_NAME/;
+  // Starts to read the memory of Redis.
+  await fetch(`http://127.0.0.1:${second.ready.metricsPort}/metrics`);
   const haveWarned = await eventually(() => [first, second].every(({ stdout }) => warning.test(stdout())), 25_000);
   t.ok(haveWarned, first.stdout());
+  const metrics = await (await fetch(`http://127.0.0.1:${second.ready.metricsPort}/metrics`)).text();
+  t.match(metrics, 'stampede_node_name_shared{node="twin"} 1');
+  t.match(metrics, /^stampede_redis_memory_used_bytes\{node="twin"\} [1-9]/m, 'read at an earlier scrape');
 });
