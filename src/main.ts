@@ -16,6 +16,7 @@ import {
 import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
+import type { CountHolds } from './domain/reservation.ts';
 import { createGateway } from './gateway/index.ts';
 import { createJobs, createSaleTotals, type Jobs, type JobsConnection } from './jobs/index.ts';
 import { type ConnectedStore, connectJobs, createStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
@@ -118,7 +119,12 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
         metrics.booksVerified.add(untrusted.length > 0 ? 'untrusted' : repaired.length > 0 ? 'repaired' : 'intact');
       const { keyPrefix, nodeName: node, redisScripts: scripts, redisPublish: publish } = config;
       const onNodeNameShared = (isShared: boolean): void => metrics.nodeNameShared.set(Number(isShared));
-      const observers = { onScript, onRecovered, onNodeNameShared };
+      const onHolds: CountHolds = (outcome, holds, units) => {
+        metrics.holds.add(outcome, holds);
+        metrics.units.add(outcome, units);
+      };
+      const onOrder = metrics.revenue.add;
+      const observers = { onScript, onRecovered, onNodeNameShared, onHolds, onOrder };
       store = createStore({ redis, keyPrefix, logger, node, scripts, publish, ...observers });
       parts.push({ name: 'store', stop: store.close });
       const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;

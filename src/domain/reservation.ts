@@ -5,6 +5,12 @@ import type { CommandMeta } from './command.ts';
 import type { Durability } from './health.ts';
 import type { WaitlistRequest, WaitlistResult } from './waitlist.ts';
 
+/** What happens to a hold; an offer is made from the waitlist. */
+export const HOLD_OUTCOMES = ['made', 'offered', 'confirmed', 'released', 'expired'] as const;
+export type HoldOutcome = (typeof HOLD_OUTCOMES)[number];
+/** Called where the script call was made, so the sum over all processes counts each hold once. */
+export type CountHolds = (outcome: HoldOutcome, holds: number, units: number) => void;
+
 export interface ReserveRequest {
   readonly user: string;
   readonly key: string;

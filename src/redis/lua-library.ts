@@ -126,6 +126,9 @@ export function commandsOf(texts: readonly string[]): string[] {
   return [...new Set(found)].filter((name) => !ALWAYS_FIRST.includes(name)).sort();
 }
 
+/** The part that adds to the reply what happened to holds. */
+const HOLDS_PART = 'holds';
+
 /** Returns the lines that start a call and then run it. */
 function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
   const codes = needed.filter((part) => part !== 'show').map((part) => [part, codeOf(parts[part] ?? '')] as const);
@@ -137,7 +140,9 @@ function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
     ...(isTimed ? ['Show.read_clock()'] : []),
     ...started.map((part) => `${tableOf(part)}.each_call(${part === ACCESS_PART ? 'need_each' : ''})`),
     ...(isOpened ? ['local error_reply = Show.open()', 'if error_reply then return error_reply end'] : []),
-    'return run(cmsgpack.unpack(argv[2]), argv)',
+    needed.includes(HOLDS_PART)
+      ? 'return Holds.reported(run(cmsgpack.unpack(argv[2]), argv))'
+      : 'return run(cmsgpack.unpack(argv[2]), argv)',
   ];
 }
 

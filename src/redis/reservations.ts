@@ -106,7 +106,9 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     const epoch = textOf(reply.value[0]);
     const [terms, ...results] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));
     const durability = runner.connection.durability;
-    return packed.map((request, i) => {
+    let made = 0;
+    let units = 0;
+    const decisions = packed.map((request, i): Result<Decision> => {
       const tag = results[2 * i] as string;
       const value = results[2 * i + 1];
       if (tag !== '+' && tag !== '=') return { ok: false, error: refusal(tag, value) };
@@ -114,8 +116,14 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
       const reservation = replayed
         ? firstResult(value as PackedReservation)
         : newHold(request, terms[(value as number) - 1] as Terms);
+      if (!replayed) {
+        made += 1;
+        for (const { qty } of reservation.lines) units += qty;
+      }
       return ok({ reservation, replayed, durability, epoch });
     });
+    runner.countHolds('made', made, units);
+    return decisions;
   }
 
   async function finish(
@@ -147,10 +155,12 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
       );
     },
 
-    confirm(showId, { reservation: id, orderRef, amount }, command) {
+    async confirm(showId, { reservation: id, orderRef, amount }, command) {
       // The body is stored: its format stays.
       const body = `confirm|${id}|${amount}|${orderRef}`;
-      return finish(showId, command, { op: 'confirm', id, orderRef, amount, body });
+      const done = await finish(showId, command, { op: 'confirm', id, orderRef, amount, body });
+      if (done.ok && !done.value.replayed) runner.onOrder?.(done.value.reservation.currency, amount);
+      return done;
     },
 
     release(showId, id, { user, ...command }) {

@@ -1,6 +1,7 @@
 /** Runs scripts and commands on shows: adds the run id, fences shows, and codes every failure. */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { CountHolds, HoldOutcome } from '../domain/reservation.ts';
 import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
@@ -30,6 +31,10 @@ export interface ScriptRunnerOptions {
   readonly connection: RedisConnection;
   readonly keys: Keys;
   readonly logger?: Logger | undefined;
+  /** Receives what a script call did to holds (lua/lib/holds.lua), when its reply arrives. */
+  readonly onHolds?: CountHolds | undefined;
+  /** Receives the amount of each confirmed order in minor units, when the reply arrives. */
+  readonly onOrder?: ((currency: string, amount: number) => void) | undefined;
   /** Receives how long each script took, from sending it to its reply. */
   readonly onScript?: ((name: ScriptName, elapsedMs: number) => void) | undefined;
 }
@@ -69,7 +74,8 @@ export class ScriptRunner {
         const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
         this.#options.onScript?.(name, performance.now() - sentAt);
         const word = textOf(status);
-        if (word === 'ok') return ok(rest);
+        if (word === 'ok+') this.#countHolds(rest.pop());
+        if (word === 'ok' || word === 'ok+') return ok(rest);
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
         // Another server may have taken over meanwhile, or the slot moved.
         if ((await this.connection.confirmRunId(anyKey)) !== runId) continue;
@@ -82,6 +88,21 @@ export class ScriptRunner {
     } catch (error) {
       return this.#coded(error, name);
     }
+  }
+
+  get onOrder(): ScriptRunnerOptions['onOrder'] {
+    return this.#options.onOrder;
+  }
+
+  /** Counts holds for the metrics. */
+  countHolds(outcome: HoldOutcome, holds: number, units: number): void {
+    if (holds > 0) this.#options.onHolds?.(outcome, holds, units);
+  }
+
+  #countHolds(counts: ScriptReply[number] | undefined): void {
+    const flat = Array.isArray(counts) ? counts : [];
+    for (let i = 0; i + 2 < flat.length; i += 3)
+      this.countHolds(textOf(flat[i]) as HoldOutcome, numberOf(flat[i + 1]), numberOf(flat[i + 2]));
   }
 
   /** Runs plain commands. Codes failures as `run` does. */

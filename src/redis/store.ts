@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Reconciliation } from '../domain/audit.ts';
 import { type Health, type RedisState, troubleText } from '../domain/health.ts';
 import type { RedisTarget } from '../domain/redis-target.ts';
+import type { CountHolds } from '../domain/reservation.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
 import { type Failure, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
@@ -38,6 +39,10 @@ export interface StoreOptions {
   onNodeNameShared?: (isShared: boolean) => void;
   /** Receives how long each script took, from sending it to its reply. */
   onScript?: (script: string, elapsedMs: number) => void;
+  /** Receives what the calls of this process did to holds. */
+  onHolds?: CountHolds;
+  /** Receives the amount of each order that this process confirmed, in minor units. */
+  onOrder?: (currency: string, amount: number) => void;
   /** Called after another Redis server was noticed, for each show whose books were verified. */
   onRecovered?: (found: Recovered) => void;
 }
@@ -128,10 +133,11 @@ export const createStore = (options: StoreOptions): ConnectedStore => openStore(
 
 function openStore(options: StoreOptions): { store: ConnectedStore; connection: RedisConnection } {
   const { redis: target, keyPrefix = 'stampede:', keySpace = '', logger, node, onScript, onRecovered } = options;
+  const { onHolds, onOrder } = options;
   const { scripts = 'auto', publish = 'auto' } = options;
   const keys = createKeys(keyPrefix + keySpace);
   const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, logger });
-  const runner = new ScriptRunner({ connection, keys, logger, onScript });
+  const runner = new ScriptRunner({ connection, keys, logger, onScript, onHolds, onOrder });
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);
   const auditor = createLedgerAuditor(runner);

@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Health, REDIS_STATES } from '../domain/health.ts';
+import { HOLD_OUTCOMES } from '../domain/reservation.ts';
 import { VARIANTS, type Variant } from '../protocol/messages.ts';
 import { addCollected, type Distribution, PlainHistogram, type Sample, type Tally } from './metric-kinds.ts';
 
@@ -136,8 +137,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       'Time from a reserve or release request to its reply, for results of Redis',
       SECONDS_BUCKETS,
     ),
-    holds: tally('holds_total', 'Holds by outcome: made, offered, confirmed (orders), released, expired', 'outcome'),
-    units: tally('units_total', 'Units of holds by outcome; confirmed are the units sold', 'outcome'),
+    holds: tally(
+      'holds_total',
+      'Holds by outcome: made, offered, confirmed (orders), released, expired',
+      'outcome',
+      HOLD_OUTCOMES,
+    ),
+    units: tally('units_total', 'Units of holds by outcome; confirmed are the units sold', 'outcome', HOLD_OUTCOMES),
     revenue: tally('revenue_minor_units_total', 'Amount of confirmed orders in minor units, by currency', 'currency'),
     booksVerified: tally(
       'books_verified_total',

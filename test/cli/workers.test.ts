@@ -1,5 +1,6 @@
 /** `serve --workers N`: supervised gateway processes on one port. */
 import t, { type Test } from 'tap';
+import { freePort } from '../../bench/launch/free-port.ts';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { alive, descendants, eventually, run, SHARED_SECRETS, serve, temporaryFolder } from './program.ts';
 import { api, watch } from './viewer.ts';
@@ -52,6 +53,12 @@ t.test('workers and the embedded Redis end when their supervisor is killed (I8)'
   running.signal('SIGKILL');
   await running.finished;
   t.ok(await eventually(() => !family.some(alive), 15_000), 'no process is left');
+});
+
+t.test('a worker whose supervisor died before it could notice ends (I8)', async (t) => {
+  const gatewayPort = String(await freePort());
+  const env = { ...(await sharedRedis(t)), STAMPEDE_WORKER: '1', ROLES: 'gateway', GATEWAY_PORT: gatewayPort };
+  t.match(await run(['serve'], env), { code: 0, stdout: /supervisor died/ });
 });
 
 t.test('a port that workers share is in use for others; Ctrl-C of the whole group drains', async (t) => {

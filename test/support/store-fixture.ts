@@ -8,7 +8,7 @@ import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts
 import type { LedgerEntry } from '../../src/domain/ledger.ts';
 import type { SaleBooks, SaleMove, SaleSkuSpec, SaleSpec } from '../../src/domain/sale.ts';
 import type { Item, ReservationView, Result, SaleState } from '../../src/protocol/index.ts';
-import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { type ConnectedStore, connectStore, type StoreOptions } from '../../src/redis/index.ts';
 import { unpackLedger } from '../../src/redis/records.ts';
 import type { ScriptModes } from '../../src/redis/scripts.ts';
 import { CommitRecorder } from './commit-recorder.ts';
@@ -91,8 +91,8 @@ export class StoreFixture {
   }
 
   /** Connects another store, as another process would. */
-  readonly connectAnother = async (): Promise<ConnectedStore> => {
-    const store = await connectStore({ redis: this.redis.target, keyPrefix: this.prefix, ...MODES });
+  readonly connectAnother = async (options: Partial<StoreOptions> = {}): Promise<ConnectedStore> => {
+    const store = await connectStore({ redis: this.redis.target, keyPrefix: this.prefix, ...MODES, ...options });
     this.#stores.push(store);
     return store;
   };

@@ -1,6 +1,6 @@
 -- holds: a hold from its creation to its one end. Limits, stock, the buyer's record, the deadline
 -- and the ledger change together.
--- Exports Holds.terms, template_of, over_limit, hold, offer, finish.
+-- Exports Holds.terms, template_of, over_limit, hold, offer, finish, reported.
 -- @include fields show books ledger limits
 local pack, sub = cmsgpack.pack, string.sub
 local R, S, B = Fields.reservation, Fields.stock, Fields.buyer
@@ -9,12 +9,13 @@ local UNITS, BY_SKU, IDS = B.UNITS, B.BY_SKU, B.IDS
 local name_of, stock_of, buyer_of, buyer_entry = Books.name_of, Books.stock_of, Books.buyer_of, Books.buyer_entry
 local RECORD_HEAD = '\158' -- MessagePack: an array of 14 values
 local Holds = {}
+local counts -- outcome -> {holds, units} of what this call offered and ended; nil: nothing
 local templates -- `sale/sku` -> qty -> template
 local terms
 local reservations, buyers, dirty_buyers, due_new
 
 function Holds.each_call()
-  templates, terms = {}, {}
+  counts, templates, terms = nil, {}, {}
   Holds.terms = terms -- {amount, currency, created at, held until} of each template that was held
   reservations, buyers, dirty_buyers, due_new = Books.reservations, Books.buyers, Books.dirty_buyers, Books.due_new
 end
@@ -130,9 +131,30 @@ local function hold(template, id, user, request)
 end
 Holds.hold = hold
 
+local function count(outcome, items)
+  counts = counts or {}
+  local of = counts[outcome] or { 0, 0 }
+  counts[outcome], of[1] = of, of[1] + 1
+  for i = 2, #items, 2 do of[2] = of[2] + items[i] end
+end
+
+-- Adds what this call offered and ended to its reply, for the metrics of the caller: the status is
+-- then 'ok+' and the last value {outcome, holds, units, ...}. The loader calls it.
+function Holds.reported(reply)
+  if not counts or reply[1] ~= 'ok' then return reply end
+  local flat = {}
+  for outcome, of in pairs(counts) do
+    local n = #flat
+    flat[n + 1], flat[n + 2], flat[n + 3] = outcome, of[1], of[2]
+  end
+  reply[1], reply[#reply + 1] = 'ok+', flat
+  return reply
+end
+
 -- Makes a hold from the waitlist. No request waits for it, so its buyer is notified.
 function Holds.offer(template, id, user, key)
   hold(template, id, user, values_of({ user, id, 'held', 1, template.sale.id, template.items, key }))
+  count('offered', template.items)
   Books.mark_changed(id)
 end
 
@@ -143,6 +165,7 @@ function Holds.finish(r, state, kind, actor, key, reason, extra)
   for i = 1, #items, 2 do moved[#moved + 1] = Books.transfer(r[R.SALE], items[i], items[i + 1], HELD, to) end
   if to == AVAILABLE then Books.remove_from_buyer(r[R.USER], r[R.SALE], items, id) end
   r[R.STATE], r[R.ENDED] = state, Show.now
+  count(state, items)
   Books.due_set[id] = nil
   Books.due_clear[#Books.due_clear + 1] = id
   Books.mark_changed(id)
