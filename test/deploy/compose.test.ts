@@ -28,7 +28,8 @@ t.test('compose passes every setting on, and no other variable', async (t) => {
   const { service } = engineWith({});
   const wanted = variables.filter((name) => !EMBEDDED_ONLY.includes(name));
   t.same(Object.keys(service.environment).sort(), wanted.sort());
-  for (const name of wanted.filter((each) => each !== 'HOST'))
+  const hosts = ['HOST', 'METRICS_HOST'];
+  for (const name of wanted.filter((each) => !hosts.includes(each)))
     t.equal(engineWith({ [name]: '1234' }).environment[name], '1234', name);
   t.equal(engineWith({ HOST: 'my-laptop' }).environment.HOST, '0.0.0.0', 'HOST of a shell is ignored');
   t.equal(engineWith({}).environment.WORKERS, undefined, 'a setting that is not set keeps its default');
@@ -36,14 +37,15 @@ t.test('compose passes every setting on, and no other variable', async (t) => {
     t.throws(() => readCompose(FILE, { ...SHARED_SECRETS, [secret]: '' }), { message: `${secret} must be set` });
 });
 
-t.test('the gateway is published under the port it uses, the control API on loopback', async (t) => {
+t.test('the gateway is published under the port it uses, control API and metrics on loopback', async (t) => {
   const { service, environment } = engineWith({ GATEWAY_PORT: '9000', CONTROL_PORT: '9001' });
   t.match(environment, { GATEWAY_PORT: '9000', CONTROL_PORT: '9001' });
-  t.same(service.ports, ['9000:9000', '127.0.0.1:9001:9001']);
-  const { gatewayPort, controlPort } = SETTINGS;
-  const defaults = [gatewayPort.fallback, controlPort.fallback];
-  t.same(engineWith({}).service.ports, [`${defaults[0]}:${defaults[0]}`, `127.0.0.1:${defaults[1]}:${defaults[1]}`]);
+  t.same(service.ports, ['9000:9000', '127.0.0.1:9001:9001', '127.0.0.1:8082:8082']);
+  const defaults = [SETTINGS.gatewayPort.fallback, SETTINGS.controlPort.fallback, 8082];
+  const [gateway, control, metrics] = defaults.map((port) => `${port}:${port}`);
+  t.same(engineWith({}).service.ports, [gateway, `127.0.0.1:${control}`, `127.0.0.1:${metrics}`]);
   t.same(IMAGE.exposed, defaults);
+  t.match(IMAGE.environment, { GATEWAY_PORT: '8080', CONTROL_PORT: '8081', METRICS_PORT: '8082' });
   t.equal(readCompose(FILE, SHARED_SECRETS).services.redis?.ports, undefined, 'Redis is not published');
 });
 
@@ -70,35 +72,32 @@ t.test('with the TLS file only the proxy is published, and only its address is t
   t.match(networks?.default.ipam.config, [{ subnet: '172.31.251.0/24', ip_range: '172.31.251.128/25' }]);
 });
 
-t.test(
-  'the image serves the viewer page, its gateway and its health check with the environment of compose',
-  async (t) => {
-    const redis = await startRedis();
-    t.teardown(() => redis.stop());
-    const [gatewayPort, controlPort] = [await freePort(), await freePort()];
-    const ports = { GATEWAY_PORT: String(gatewayPort), CONTROL_PORT: String(controlPort) };
-    const { environment } = engineWith({ ...ports, REDIS_URL: redis.url, HOST: 'my-laptop', WORKERS: '' });
-    const [node, ...flags] = IMAGE.command.slice(0, -2);
-    t.equal(node, 'node');
-    const engine = new EngineProcess({
-      name: 'the image',
-      command: [...flags, ...programArguments('src/cli/main'), ...IMAGE.command.slice(-1)],
-      env: { ...plainEnvironment(), ...environment },
-    });
-    t.teardown(() => engine.kill());
-    const health = () =>
-      spawnSync('sh', ['-c', IMAGE.healthCheck], { env: { ...plainEnvironment(), ...environment }, encoding: 'utf8' });
-    t.equal(health().status, 1, 'not healthy before it has started');
-    await engine.start();
-    t.equal(health().status, 0);
-    const control = `http://127.0.0.1:${controlPort}`;
-    const host = api(control, SHARED_SECRETS.API_KEYS.split(':')[1]!);
-    await host.liveShow('friday');
-    const { body } = await host.call('GET', '/shows/friday/watch');
-    t.equal(body.gatewayUrl, `ws://127.0.0.1:${gatewayPort}`);
-    const viewer = watch(t, String(body.gatewayUrl), 'friday', await host.token('friday', 'ada'));
-    await viewer.type('welcome', 10_000);
-    engine.signal('SIGTERM');
-    t.match(await engine.program.finished, { code: 0 });
-  },
-);
+t.test('with the environment of compose the image serves viewers and control API, and is healthy', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const ports: Record<string, string> = {};
+  for (const name of ['GATEWAY_PORT', 'CONTROL_PORT', 'METRICS_PORT']) ports[name] = String(await freePort());
+  const { environment } = engineWith({ ...ports, REDIS_URL: redis.url, HOST: 'my-laptop', WORKERS: '' });
+  const [node, ...flags] = IMAGE.command.slice(0, -2);
+  t.equal(node, 'node');
+  const engine = new EngineProcess({
+    name: 'the image',
+    command: [...flags, ...programArguments('src/cli/main'), ...IMAGE.command.slice(-1)],
+    env: { ...plainEnvironment(), ...environment },
+  });
+  t.teardown(() => engine.kill());
+  const health = () =>
+    spawnSync('sh', ['-c', IMAGE.healthCheck], { env: { ...plainEnvironment(), ...environment }, encoding: 'utf8' });
+  t.equal(health().status, 1, 'not healthy before it has started');
+  await engine.start();
+  t.equal(health().status, 0);
+  const control = `http://127.0.0.1:${ports.CONTROL_PORT}`;
+  const host = api(control, SHARED_SECRETS.API_KEYS.split(':')[1]!);
+  await host.liveShow('friday');
+  const { body } = await host.call('GET', '/shows/friday/watch');
+  t.equal(body.gatewayUrl, `ws://127.0.0.1:${ports.GATEWAY_PORT}`);
+  const viewer = watch(t, String(body.gatewayUrl), 'friday', await host.token('friday', 'ada'));
+  await viewer.type('welcome', 10_000);
+  engine.signal('SIGTERM');
+  t.match(await engine.program.finished, { code: 0 });
+});

@@ -75,7 +75,7 @@ t.test('the environment of each Deployment is a valid configuration', async (t) 
     const loaded = loadConfig({ argv: [], env, purpose: 'serve' });
     t.ok(loaded.ok, JSON.stringify(loaded));
     if (!loaded.ok) continue;
-    const { roles, nodeName, gatewayPort, controlPort, host } = loaded.config;
+    const { roles, nodeName, gatewayPort, controlPort, metricsPort, host } = loaded.config;
     t.equal(nodeName, env.NODE_NAME);
     t.equal(host, '0.0.0.0');
     t.same(
@@ -84,8 +84,11 @@ t.test('the environment of each Deployment is a valid configuration', async (t) 
     );
     const ports = (containerOf(deployment).ports ?? []).map(({ name, containerPort }) => [name, containerPort]);
     const port = roles.includes('gateway') ? gatewayPort : controlPort;
-    t.same(ports, [['http', port]]);
-    t.equal(podOf(deployment).metadata?.annotations?.['prometheus.io/port'], String(port));
+    t.same(ports, [
+      ['http', port],
+      ['metrics', metricsPort],
+    ]);
+    t.equal(podOf(deployment).metadata?.annotations?.['prometheus.io/port'], String(metricsPort));
   }
 });
 
@@ -174,7 +177,9 @@ t.test('the systemd unit drains, restarts and allows a full gateway', async (t) 
   t.ok(Number(unit.TimeoutStopSec) * 1000 > STOP_MS_MAX);
   t.match(unit, { Restart: 'always', KillMode: 'mixed', StartLimitIntervalSec: '0', StateDirectory: 'stampede' });
   t.ok(Number(unit.LimitNOFILE) > LIMITS.connectionsPerNodeMax);
-  const set = unit.Environment?.match(/[A-Z_]+(?==)/g)?.filter((name) => name !== 'NODE_ENV') ?? [];
-  const env = Object.fromEntries(set.map((name) => [name, '/var/lib/stampede']));
-  t.match(loadConfig({ argv: [], env }), { ok: true, config: { dataDir: '/var/lib/stampede' } });
+  const set = (unit.Environment ?? '').split(' ').map((each) => each.split('='));
+  const { NODE_ENV: mode, ...env } = Object.fromEntries(set) as Record<string, string>;
+  t.equal(mode, 'production');
+  for (const name of Object.keys(env)) t.ok(variables.has(name), name);
+  t.match(loadConfig({ argv: [], env }), { ok: true, config: { dataDir: '/var/lib/stampede', metricsPort: 8082 } });
 });
