@@ -147,7 +147,7 @@ t.test('I6: a script without the permission for one of its commands changes noth
         continue;
       }
       found++;
-      t.match(refusal, /^NOPERM|can't run this command/, `${name} without ${command}`);
+      t.match(refusal, /^NOPERM|can't run this command|ACL failure/, `${name} without ${command}`);
       t.same(await fixture.recordsOf(SHOW), state, `${name} without ${command}: ${refusal}`);
       refusals.set(name, (refusals.get(name) ?? new Set()).add(command));
     }
