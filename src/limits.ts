@@ -167,6 +167,9 @@ export const LIMITS = Object.freeze({
   jobSweepEveryMs: 2_000,
   /** The sweep's schedule is rewritten this often, because a crash of Redis may have lost it. */
   jobScheduleGuardMs: 30_000,
+  /** A worker renews its lock at half of this. A job whose result Redis refused ends with it. */
+  jobLockMs: 4_000,
+  jobStalledCheckEveryMs: 2_000,
   jobConcurrency: 4,
   jobShowsAtOnce: 8,
   jobSlicesPerShowMax: 1_000,

@@ -3,9 +3,8 @@ import type { Result } from '../protocol/codes.ts';
 
 export type Durability = 'memory' | 'everysec' | 'always' | 'unknown';
 
-/** Every reason why Redis cannot be used. `src/redis/states.ts` maps errors to them. */
-export const REDIS_STATES = [
-  // No connection.
+/** There is no connection, and Redis may be back within seconds. */
+export const REDIS_AWAY_STATES = [
   'connecting',
   'refused',
   'unknown_host',
@@ -13,10 +12,16 @@ export const REDIS_STATES = [
   'socket_missing',
   'silent',
   'lost',
+  'sentinel_unreachable',
+] as const;
+
+/** Every reason why Redis cannot be used. `src/redis/states.ts` maps errors to them. */
+export const REDIS_STATES = [
+  ...REDIS_AWAY_STATES,
+  // No connection, until a setting is corrected.
   'not_redis',
   'tls_untrusted',
   'tls_mismatch',
-  'sentinel_unreachable',
   'unknown_master',
   // Redis refuses this client.
   'wrong_password',

@@ -52,6 +52,7 @@ interface Running {
   readonly queue: Queue;
   readonly worker: Worker;
   readonly timers: readonly NodeJS.Timeout[];
+  readonly unwatch: () => void;
   /** Connects again if the store has found another server. Never rejects. */
   follow(): Promise<void>;
 }
@@ -109,6 +110,8 @@ export function createJobs(deps: JobsDeps): Jobs {
       ...shared,
       concurrency: LIMITS.jobConcurrency,
       maxStalledCount: LIMITS.jobAttemptsMax,
+      lockDuration: LIMITS.jobLockMs,
+      stalledInterval: LIMITS.jobStalledCheckEveryMs,
       runRetryDelay: RETRY_AFTER_ERROR_MS,
     });
     worker.on('error', onError);
@@ -120,13 +123,16 @@ export function createJobs(deps: JobsDeps): Jobs {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });
       logger.warn({ err, job: job?.name, id: job?.id, attempt: job?.attemptsMade }, 'a job failed');
     });
-    const guard = setInterval(() => {
+    const scheduleAgain = (): void => {
       if (store.trouble() === null) schedule(queue).catch(onError);
-    }, LIMITS.jobScheduleGuardMs);
+    };
+    const guard = setInterval(scheduleAgain, LIMITS.jobScheduleGuardMs);
+    // Redis may have refused the step that adds the next sweep.
+    const unwatch = store.watchTrouble(scheduleAgain);
     const follow = follower(store, queue, worker, onError);
     const timers = [guard, setInterval(follow, FOLLOW_EVERY_MS)];
     for (const timer of timers) timer.unref();
-    return { connection, queue, worker, timers, follow };
+    return { connection, queue, worker, timers, unwatch, follow };
   }
 
   async function openWhenUp(): Promise<void> {
@@ -202,15 +208,17 @@ function follower(store: Health, queue: Queue, worker: Worker, onError: (error: 
   };
 }
 
-async function close({ connection, queue, worker, timers }: Running): Promise<void> {
+async function close({ connection, queue, worker, timers, unwatch }: Running): Promise<void> {
   for (const timer of timers) clearInterval(timer);
+  unwatch();
   await worker.close();
   await queue.close();
   connection.close();
 }
 
-function abandon({ connection, worker, timers }: Running): void {
+function abandon({ connection, worker, timers, unwatch }: Running): void {
   for (const timer of timers) clearInterval(timer);
+  unwatch();
   for (const closing of [worker.close(true), worker.disconnect()]) Promise.resolve(closing).catch(() => {});
   connection.close();
 }

@@ -60,7 +60,11 @@ export function whyEnded(end: ServerEnd, folder: string): string {
 
 /** Returns how the server ended, as part of a sentence. */
 export function endText({ code, signal, output }: ServerEnd): string {
-  const last = output.split('\n').at(-1)?.replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [#*.-] /, '') ?? '';
+  const last =
+    output
+      .split('\n')
+      .at(-1)
+      ?.replace(/^\d+:\w \d+ \w+ \d+ [\d:.]+ [#*.-] /, '') ?? '';
   if (signal === 'SIGKILL') return 'killed by SIGKILL, perhaps out of memory';
   if (signal !== null) return `killed by ${signal}`;
   if (code === null) return last;

@@ -3,7 +3,7 @@
  * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
  * could serve them better. See src/telemetry/README.md.
  */
-import { type Durability, type Health, type RedisState, troubleText } from '../domain/health.ts';
+import { type Durability, type Health, REDIS_AWAY_STATES, type RedisState, troubleText } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { WorkerState } from './metrics.ts';
@@ -59,8 +59,9 @@ export const READY_RETRY_MS = 1_000;
 const MEANING: Readonly<Record<Durability, string>> = {
   memory: 'Redis keeps everything in memory only: when it stops, every show, reservation and order in it is lost.',
   everysec:
-    'Redis writes its log to disk about once a second: a crash of its process loses nothing, a power cut can lose ' +
-    'about the last second of requests that have got their response.',
+    'Redis writes its log to disk about once a second: a crash of its process loses nothing unless its disk is ' +
+    'so busy that a write waits, for up to 2 s; a power cut can lose about the last second of requests that have got ' +
+    'their response.',
   always:
     'Redis writes its log to disk before it replies: a crash or a power cut loses no request that has got its ' +
     'response; a failover to a replica still can.',
@@ -68,19 +69,7 @@ const MEANING: Readonly<Record<Durability, string>> = {
 };
 
 /** Redis may be back within seconds, and a gateway cannot do better elsewhere. */
-const PASSING: ReadonlySet<RedisState> = new Set([
-  'connecting',
-  'refused',
-  'unknown_host',
-  'unreachable',
-  'socket_missing',
-  'silent',
-  'lost',
-  'sentinel_unreachable',
-  'loading',
-  'busy',
-  'cluster_incomplete',
-]);
+const PASSING: ReadonlySet<RedisState> = new Set([...REDIS_AWAY_STATES, 'loading', 'busy', 'cluster_incomplete']);
 
 type Finding = Pick<ReadyReport, 'status'> & Partial<Pick<ReadyReport, 'code' | 'message'>>;
 

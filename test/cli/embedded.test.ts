@@ -135,7 +135,8 @@ t.test('a Redis that cannot be restarted ends the engine, after a drain, with wh
   writeFileSync(file, readFileSync(file).fill('x', 0, 20));
   process.kill(await redisOf(t, dataDir).pid(), 'SIGKILL');
   t.match(await viewer.type('bye', 20_000), { reason: 'draining' });
-  const sentence = /stampede: The embedded Redis ended with exit code 1.* is damaged\. Copy that folder first\..*redis-check-aof/;
+  const sentence =
+    /stampede: The embedded Redis ended with exit code 1.* is damaged\. Copy that folder first\..*redis-check-aof/;
   t.match(await engine.finished, { code: 1, signal: null, stderr: sentence });
   t.ok(await eventually(() => !family.some(alive)), 'no process is left');
 });

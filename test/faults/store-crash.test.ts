@@ -45,7 +45,7 @@ async function notReplayed(fixture: StoreFixture, show: string, { granted }: Sto
 
 for (const appendfsync of ['always', 'everysec'] as const) {
   const fixture = await StoreFixture.open(`crash-${appendfsync}:`, { appendfsync });
-  const stores = [fixture.store, ...(await Promise.all(times(3, fixture.connectAnother)))];
+  const stores = [fixture.store, ...(await Promise.all(times(3, () => fixture.connectAnother())))];
 
   for (let seed = FIRST_SEED; seed < FIRST_SEED + (long ? 50 : 2); seed++) {
     t.test(`I8: no decision is lost by kill -9 during a rush, appendfsync ${appendfsync}, seed ${seed}`, async (t) => {

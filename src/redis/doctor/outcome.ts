@@ -1,7 +1,7 @@
 /** Whether a store can use its Redis, as a check. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Check, failed } from '../../domain/checkup.ts';
-import type { RedisState, RedisTrouble } from '../../domain/health.ts';
+import { REDIS_AWAY_STATES, type RedisState, type RedisTrouble } from '../../domain/health.ts';
 import type { ConnectedStore } from '../store.ts';
 
 export const CONNECT_MS_MAX = 5_000;
@@ -11,17 +11,10 @@ const SETTLE_MS = 500;
 
 /** The client has no working connection, or Redis does not accept it. */
 const UNREACHABLE: ReadonlySet<RedisState> = new Set<RedisState>([
-  'connecting',
-  'refused',
-  'unknown_host',
-  'unreachable',
-  'socket_missing',
-  'silent',
-  'lost',
+  ...REDIS_AWAY_STATES,
   'not_redis',
   'tls_untrusted',
   'tls_mismatch',
-  'sentinel_unreachable',
   'unknown_master',
   'wrong_password',
   'protected_mode',

@@ -16,7 +16,10 @@ type Id = keyof typeof NAMES;
 
 const LOSS: Readonly<Record<Durability, readonly [PromiseState['state'], string]>> = {
   always: ['holds', 'A power cut of Redis loses nothing that was acknowledged.'],
-  everysec: ['limited', 'A crash of Redis loses nothing; a power cut of its host can lose about one second.'],
+  everysec: [
+    'limited',
+    'A power cut of its host can lose about one second; a crash of Redis up to two, and only if its disk is busy.',
+  ],
   memory: ['broken', 'A restart of Redis loses what its last snapshot does not have, or everything.'],
   unknown: ['unknown', 'Redis does not report how it writes to its disk: what survives is up to the provider.'],
 };

@@ -44,7 +44,10 @@ async function tests(t: Test, store: ConnectedStore, other: ConnectedStore): Pro
       await until(() => types().includes('sale.sold_out'), 'the event arrives');
       const holds = commits().map((commit) => commit.holds?.changes().length);
       t.ok(holds.includes(3), 'the other node received the holds');
-      t.match(await store.verify(show), { ok: true, value: { violations: { length: 0 }, reservations: 3, refusals: 2 } });
+      t.match(await store.verify(show), {
+        ok: true,
+        value: { violations: { length: 0 }, reservations: 3, refusals: 2 },
+      });
     }
     t.match(await store.listShows(), { ok: true, value: { length: SHOWS.length } });
   });
