@@ -95,7 +95,7 @@ export class TcpProxy {
     this.#isDown = false;
   }
 
-  /** Connects to another target from now on. Existing connections stay, as after a change in DNS. */
+  /** Connects to another target from now on. Existing connections stay, as after a DNS change. */
   moveTo(target: ProxyTarget): void {
     this.#target = target;
   }

@@ -101,7 +101,10 @@ const CONTROL = /\p{Cc}/u;
 const NO_CONTROL = 'must not contain line breaks or other control characters';
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-/** `name:secret` pairs, one per line or separated by commas. The ledger contains the names; no problem contains a secret. */
+/**
+ * `name:secret` pairs, one per line or separated by commas. The ledger contains the names; no
+ * problem contains a secret.
+ */
 export function apiKeys(secretCharsMin: number, secretCharsMax: number): Parser<Readonly<Record<string, string>>> {
   return (raw) => {
     const keys: Record<string, string> = {};

@@ -1,4 +1,4 @@
-/** Finds the text of a setting: in its flag, in its variable, or in the file that a variable names. */
+/** Finds the text of a setting: in its flag, its variable, or the file that a variable names. */
 import type { Environment } from './environment.ts';
 import type { ReadFile, ReportError } from './load.ts';
 import type { Setting } from './setting.ts';

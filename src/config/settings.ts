@@ -52,7 +52,7 @@ const port = (variable: string, fallback: number, help: string): Setting<number>
   setting(variable, { help, fallback, ...ofPort });
 
 const shellsSetHost = (raw: string): string | null =>
-  isIP(raw) !== 0 || raw.toLowerCase() === 'localhost'
+  isIP(raw) !== 0 || raw.toLowerCase() === 'localhost' || 'problem' in hostName(raw)
     ? null
     : `is ${quoted(raw)} and is ignored, because shells and conda set it to a name. Set it to an IP address, or give ` +
       'the name with --host.';

@@ -37,7 +37,8 @@ export function unknownVariables(env: Environment, known: ReadonlySet<string>): 
 
 function nearest(name: string, known: ReadonlySet<string>): string | null {
   for (const setting of known) {
-    if (setting.length < RESEMBLING_CHARS_MIN) continue;
+    // SSL_CERT_FILE is not TLS_CERT_FILE: a first letter is seldom wrong.
+    if (setting.length < RESEMBLING_CHARS_MIN || setting[0] !== name[0]) continue;
     if (isNear(name, setting, Math.min(name.length, setting.length) < SHORT_CHARS ? 1 : 2)) return setting;
   }
   return null;

@@ -186,7 +186,7 @@ export class EmbeddedRedis {
       if (isFinal(end) || (isFirst && end.signal === null)) return `The embedded Redis ${whyEnded(end, folder)}`;
       restarts = restarts.filter((at) => endedAt - at < HEALTHY_MS);
       if (restarts.length >= RESTARTS_MAX)
-        return `The embedded Redis ended ${RESTARTS_MAX + 1} times in a minute. The last time it ${whyEnded(end, folder)}`;
+        return `The embedded Redis ended ${RESTARTS_MAX + 1} times in a minute. Last, it ${whyEnded(end, folder)}`;
       if (endedAt - startedAt > HEALTHY_MS) delayMs = RESTART_MS_MIN;
       await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
       delayMs = Math.min(delayMs * 2, RESTART_MS_MAX);

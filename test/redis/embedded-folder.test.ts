@@ -99,6 +99,6 @@ t.test('a disk that gets full ends the engine with that reason (always) or refus
     };
     t.ok(await holdsIn(60_000, fill), `${appendfsync}: ${refusal}`);
     if (appendfsync === 'everysec') t.equal(await redis.get('unit'), 'held', 'the server runs on');
-    else t.match(engine.output(), /6 times in a minute\. The last time it ended with exit code 1.* The disk of \S+ is full/);
+    else t.match(engine.output(), /6 times in a minute\. Last, it ended with exit code 1.* The disk of \S+ is full/);
   }
 });

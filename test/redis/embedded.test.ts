@@ -55,7 +55,7 @@ t.test('a server that ends six times within a minute is given up with a reason',
     last = await pidOf(redis);
     process.kill(last, 'SIGKILL');
   }
-  t.match(await embedded.failed, /ended 6 times in a minute\. The last time it was killed by SIGKILL.* memory of this host/);
+  t.match(await embedded.failed, /ended 6 times in a minute\. Last, it was killed by SIGKILL.* memory of this host/);
   t.ok(await leavesNothing(embedded), 'no process is left');
 });
 

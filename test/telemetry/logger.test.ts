@@ -57,7 +57,8 @@ t.test('lines on a terminal are pretty, elsewhere JSON, unless LOG_FORMAT says o
     const [program, args] = isTerminal ? ['script', ['-qec', quoted, '/dev/null']] : ['sh', ['-c', quoted]];
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, TERM: 'xterm' },
+      // With CI set, Node.js assumes a terminal without colors.
+      env: { ...process.env, CI: undefined, TERM: 'xterm' },
     });
     return text(child.stdout);
   };
