@@ -9,6 +9,7 @@ import {
   type Logger,
   type LoggerOptions,
   pino,
+  type SerializedError,
   stdSerializers,
 } from 'pino';
 import { prettyLine } from './pretty.ts';
@@ -61,13 +62,30 @@ export function redactText(text: string): string {
   return clean;
 }
 
+/**
+ * ioredis adds the failed command to its errors. Its arguments may be a password, buyers' data or a
+ * whole Lua script, so only the name is logged.
+ */
+function errorRecord(error: Error): SerializedError {
+  const record = stdSerializers.err(error);
+  hideArguments(record);
+  return record;
+}
+
+function hideArguments(record: SerializedError): void {
+  const { command } = record;
+  if (command?.name !== undefined) record.command = command.name;
+  for (const inner of [...Object.values(record), ...(record.aggregateErrors ?? [])])
+    if (inner?.stack !== undefined && inner !== record) hideArguments(inner);
+}
+
 export function createLogger(options: LogOptions = {}): Logger {
   const settings: LoggerOptions = {
     level: options.level ?? 'info',
     base: options.node === undefined ? null : { node: options.node },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: REDACTED_PATHS, censor: CENSORED },
-    serializers: { err: stdSerializers.err, error: stdSerializers.err, cause: stdSerializers.err },
+    serializers: { err: errorRecord, error: errorRecord, cause: errorRecord },
     hooks: { streamWrite: redactText },
   };
   const output = options.destination ?? standardOutput();

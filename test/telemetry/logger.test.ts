@@ -18,10 +18,14 @@ t.test('secrets are redacted in fields, headers, URLs and error texts', async (t
   logger.info({ req: { headers: { ...secrets, host: 'h' } } }, 'in');
   const err = new Error(`refused ${jwt} at redis://user:plain-password@host:6379/0`);
   logger.error({ err }, `redis://:plain-password@host`);
+  // As ioredis reports a refused login, alone and behind other errors.
+  const login = Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: ['plain-password'] } });
+  const inner = { lastNodeError: login };
+  logger.error({ err: Object.assign(new AggregateError([login], 'many', { cause: login }), inner) }, 'failed');
   const output = String(destination.read());
   for (const secret of ['plain-token', 'plain-key', 'plain-query', 'plain-password', 'c2VjcmV0'])
     t.notMatch(output, secret);
-  const [first, second, third] = output
+  const [first, second, third, fourth] = output
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
@@ -29,6 +33,7 @@ t.test('secrets are redacted in fields, headers, URLs and error texts', async (t
   t.match(first, { request: { url: '/v1/shows/a?token=[redacted]&x=1' } });
   t.match(second, { req: { headers: { host: 'h' } } });
   t.match(third, { err: { type: 'Error', message: /redis:\/\/user:\[redacted\]@host:6379\/0/ } });
+  t.match(fourth, { err: { aggregateErrors: [{ command: 'auth' }], lastNodeError: { command: 'auth' } } });
 });
 
 t.test('a pretty line has time, level, message, fields and stack, and no secret or control character', (t) => {
