@@ -107,8 +107,12 @@ function readTap(text) {
       else if (test === null) {
         if (!result.ok) found.failures.push({ name, test: path.join(' > '), details: result.diag });
       } else if (result.ok) found.passed += test.hasChildren() ? 0 : 1;
-      else if (found.failures.length === failuresBefore)
-        found.failures.push({ name, test: name, details: result.diag });
+      else if (found.failures.length === failuresBefore) {
+        // No assertion failed: it has too few, or its output ended early.
+        const { count, plan, failures = [], bailout } = test.parser.results ?? {};
+        const message = JSON.stringify({ count, plan, failures, bailout });
+        found.failures.push({ name, test: name, details: { ...result.diag, message } });
+      }
     });
     return () => hasChildren;
   };

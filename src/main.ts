@@ -13,12 +13,10 @@ import {
   probePort,
   type Secrets,
 } from './config/index.ts';
-import { createControl } from './control/index.ts';
 import type { Durability } from './domain/health.ts';
 import { describeTarget, type RedisTarget } from './domain/redis-target.ts';
 import type { CountHolds } from './domain/reservation.ts';
-import { createGateway } from './gateway/index.ts';
-import { createJobs, createSaleTotals, type Jobs, type JobsConnection } from './jobs/index.ts';
+import type { Jobs, JobsConnection } from './jobs/index.ts';
 import { type ConnectedStore, connectJobs, createStore, EmbeddedRedis, type Recovered } from './redis/index.ts';
 import { expositionText, familiesOf, type MetricFamily } from './telemetry/exposition.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
@@ -133,9 +131,12 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       const metricsPort = await startOperations(context);
       const roles = await startRoles(context);
       jobsRun = roles.jobsRun;
+      if (stopping !== null) throw new Error('The engine was stopped while it started.');
       return { ...roles.addresses, metricsPort, redis: describeTarget(redis) };
     } catch (error) {
       await stop();
+      // What started after a stop.
+      await stopAll(parts, logger);
       throw error;
     }
   }
@@ -233,7 +234,10 @@ async function startOperations(context: Context): Promise<number | null> {
 const scrapeKeysOf = ({ metricsToken }: Config): ApiKeys =>
   createApiKeys(metricsToken === null ? {} : { metrics: metricsToken });
 
-/** Control starts last, because its readiness covers all roles. */
+/**
+ * Control starts last, because its readiness covers all roles. A process loads the code of its own
+ * roles: control and jobs would double the start of a gateway worker.
+ */
 async function startRoles(context: Context): Promise<{
   addresses: Omit<Addresses, 'redis' | 'metricsPort'>;
   jobsRun: Promise<void>;
@@ -242,7 +246,7 @@ async function startRoles(context: Context): Promise<{
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
 
-  const jobs = has('jobs') ? createJobsOn(context) : null;
+  const jobs = has('jobs') ? await createJobsOn(context) : null;
   // It waits for Redis, and the ports do not wait for it.
   const jobsRun = jobs?.start() ?? Promise.resolve();
   const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
@@ -262,7 +266,8 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-function createJobsOn({ config, logger, metrics, parts, store, redis }: Context): Jobs {
+async function createJobsOn({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
+  const { createJobs, createSaleTotals } = await import('./jobs/index.ts');
   const isList = redis.servers.length > 1 && redis.sentinel === null;
   const connect = (): JobsConnection => connectJobs(redis, store.redisCapabilities()?.isCluster ?? isList);
   const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, logger, metrics });
@@ -275,6 +280,7 @@ async function startGateway(
   { config, options, logger, metrics, parts, store }: Context,
   tokens: Tokens,
 ): Promise<number> {
+  const { createGateway } = await import('./gateway/index.ts');
   const gateway = createGateway({
     store,
     log: store,
@@ -311,6 +317,7 @@ async function startGateway(
 
 async function startControl(context: Context, tokens: Tokens, jobs: Jobs | null, gatewayPort: number): Promise<number> {
   const { config, options, logger, metrics, parts, store, secrets } = context;
+  const { createControl } = await import('./control/index.ts');
   const control = await createControl({
     store,
     tokens,
@@ -365,9 +372,12 @@ function reachableHost(host: string): string {
 }
 
 /** Stops the newest part first. A part that fails to stop does not keep the others running. */
-async function stopAll(parts: readonly Part[], logger: Logger): Promise<void> {
+async function stopAll(parts: Part[], logger: Logger): Promise<void> {
   // The gateway drains first: running requests of its viewers need all other parts.
-  const order = [...parts].reverse().sort((a, b) => Number(b.name === 'gateway') - Number(a.name === 'gateway'));
+  const order = parts
+    .splice(0)
+    .reverse()
+    .sort((a, b) => Number(b.name === 'gateway') - Number(a.name === 'gateway'));
   for (const { name, stop } of order) {
     try {
       await stop();

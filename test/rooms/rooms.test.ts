@@ -24,7 +24,9 @@ t.test('a room is opened once, lingers after its last viewer, and closes complet
   clock.advance(2);
   t.equal(rooms.size, 0);
   await sleep(100);
-  t.same(await redis.client().call('PUBSUB', 'SHARDCHANNELS'), [], 'unsubscribed');
+  const channels = (await redis.client().call('PUBSUB', 'SHARDCHANNELS')) as string[];
+  // The store listens to itself on one more.
+  t.same(channels.filter((name) => !name.includes('{check-')), [], 'unsubscribed');
   t.equal(clock.armed, 0, 'no timer is left');
   t.same(encodes, newEncodeCounts(), 'nothing was encoded without subscribers');
 
