@@ -39,6 +39,8 @@ const DEMOTED = /READONLY|read ?only replica|MASTERDOWN|UNBLOCKED/i;
 const COMMON = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
+  // A host that is gone does not answer the end of a connection.
+  disconnectTimeout: 200,
   retryStrategy: retryDelayMs,
   reconnectOnError: (error: Error) => DEMOTED.test(error.message),
   lazyConnect: true,

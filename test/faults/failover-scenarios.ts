@@ -17,6 +17,7 @@ type Failover = (failing: Failing) => Promise<{ mayBeLost?: Window }>;
 
 const SALE = { units: 30 };
 const LAG_MS = 700;
+const FROZEN_MS = 500;
 /** Replication and replies are under way for so long. */
 const IN_FLIGHT_MS = 200;
 
@@ -40,7 +41,7 @@ const movedFirst: Failover = async ({ replicas, moveAddress, scene }) => {
 const primaryFreezes: Failover = async ({ replicas, moveAddress }) => {
   const fromMs = Date.now() - IN_FLIGHT_MS;
   replicas.primary.signal('SIGSTOP');
-  await sleep(500);
+  await sleep(FROZEN_MS);
   await replicas.promote();
   moveAddress();
   return { mayBeLost: { fromMs, toMs: Date.now() } };

@@ -119,3 +119,43 @@ export const redisFrozen = scenario('redis frozen for 10 s', {}, async (scene) =
   };
   return { unbroken: users.viewers, afterCheck };
 });
+
+const STORM_MS = 3_000;
+/** Shorter than the timeout of a command, and longer. */
+const PAUSES = { paused: 3_000, stopped: 5_000 };
+
+export const redisPauses = scenario('Redis closes connections and pauses', {}, async (scene) => {
+  const { engine, prng, join, expect, note } = scene;
+  const { redis, gateways } = engine;
+  const probe = await startServiceProbe(scene);
+  const users = await join({ units: 40 }, { spreadMs: 16_000, patienceMs: 60_000 });
+  /** Rooms survive this: no gateway may leave the load balancer. */
+  const expectReady = async (pause: string): Promise<void> => {
+    const statuses = (await readiness(engine)).slice(0, gateways.length).map(({ status }) => status);
+    expect(
+      statuses.every((status) => status === 200),
+      `R-7: /readyz of the gateways returned ${statuses}, ${pause}`,
+    );
+  };
+  await users.rush(async () => {
+    await users.opening();
+    let kills = 0;
+    for (const until = Date.now() + STORM_MS; Date.now() < until; await sleep(prng.int(20, 300)))
+      for (const type of ['normal', 'pubsub']) kills += Number(await redis.admin.call('CLIENT', 'KILL', 'TYPE', type));
+    note(`${kills} connections killed`);
+    await probe.expectBack(users, 'storm', Date.now());
+
+    await redis.admin.call('CLIENT', 'PAUSE', String(PAUSES.paused), 'ALL');
+    await sleep(PAUSES.paused - 300);
+    await expectReady('CLIENT PAUSE');
+    await sleep(300);
+    await probe.expectBack(users, 'CLIENT PAUSE', Date.now());
+
+    redis.signal('SIGSTOP');
+    await sleep(PAUSES.stopped - 300);
+    await expectReady('SIGSTOP');
+    redis.signal('SIGCONT');
+    await probe.expectBack(users, 'SIGSTOP', Date.now());
+  });
+  return { unbroken: users.clients, afterCheck: () => probe.check(users) };
+});

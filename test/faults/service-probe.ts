@@ -51,6 +51,7 @@ export type ServiceProbe = Awaited<ReturnType<typeof startServiceProbe>>;
 /** Must start before the fault. */
 export async function startServiceProbe(scene: Scene) {
   const { engine, prng, expect, note, onEnd } = scene;
+  await holdsIn(WATCHED_MS, () => isReady(engine), RETRY_MS);
   const { office } = await createFlashSaleShow(engine, { show: PROBED, units: 1_000, opensInMs: 0 });
   await createFlashSaleShow(engine, { show: QUIET, units: 1_000 });
   const clients = [0, 1].map((at) => {

@@ -26,7 +26,11 @@ t.test('a room is opened once, lingers after its last viewer, and closes complet
   await sleep(100);
   const channels = (await redis.client().call('PUBSUB', 'SHARDCHANNELS')) as string[];
   // The store listens to itself on one more.
-  t.same(channels.filter((name) => !name.includes('{check-')), [], 'unsubscribed');
+  t.same(
+    channels.filter((name) => !name.includes('{check-')),
+    [],
+    'unsubscribed',
+  );
   t.equal(clock.armed, 0, 'no timer is left');
   t.same(encodes, newEncodeCounts(), 'nothing was encoded without subscribers');
 

@@ -1,6 +1,9 @@
-/** Shows on three masters: scripts, relay and verification work on each, in both modes. */
+/**
+ * Shows on three masters: scripts, relay and verification work on each, in both modes, also for a
+ * node that knows a single address of the cluster.
+ */
 import t, { type Test } from 'tap';
-import { redisTarget } from '../../../src/domain/redis-target.ts';
+import { type RedisTarget, redisTarget } from '../../../src/domain/redis-target.ts';
 import type { RelayMessage } from '../../../src/domain/show-log.ts';
 import { ok } from '../../../src/protocol/codes.ts';
 import { type ConnectedStore, connectStore } from '../../../src/redis/index.ts';
@@ -11,6 +14,8 @@ import { until } from '../../support/until.ts';
 
 const cluster = await startCluster();
 const redis = redisTarget(cluster.url);
+/** As the configuration endpoint of a managed cluster: nothing says that it is one. */
+const oneAddress = redisTarget(cluster.url.split(',')[0] as string);
 t.teardown(() => cluster.stop());
 
 const SHOWS = ['ant', 'bee', 'cat', 'dog', 'eel', 'fox'];
@@ -20,15 +25,18 @@ const MODES = [
 ] as const;
 for (const modes of MODES) {
   const keyPrefix = `${modes.scripts}:`;
-  const connect = () => connectStore({ redis, keyPrefix, ...modes });
-  const [store, other] = await Promise.all([connect(), connect()]);
+  const connect = (target: RedisTarget) => connectStore({ redis: target, keyPrefix, ...modes });
+  const [store, other] = await Promise.all([connect(redis), connect(oneAddress)]);
   t.teardown(() => Promise.all([store.close(), other.close()]));
   t.test(`${modes.scripts}, ${modes.publish}`, (t) => tests(t, store, other));
 }
 
 async function tests(t: Test, store: ConnectedStore, other: ConnectedStore): Promise<void> {
   t.test('shows on every master are sold out, received by another node, and verified', async (t) => {
-    t.equal(store.trouble(), null);
+    for (const node of [store, other]) {
+      t.equal(node.trouble(), null);
+      t.equal(node.redisCapabilities()?.isCluster, true);
+    }
     for (const show of SHOWS) {
       unwrap(await store.createShow({ id: show, title: show, brands: [{ id: 'b', name: 'B' }] }, HOST));
       unwrap(await store.putProduct(show, { id: 'p', brand: 'b', title: 'P', skus: [{ sku: 'S' }] }, HOST));
@@ -78,6 +86,9 @@ async function tests(t: Test, store: ConnectedStore, other: ConnectedStore): Pro
     await until(() => resyncs > 0, 'the node is notified', 10_000);
     unwrap(await store.announce(show, 'after', HOST));
     await until(() => texts.includes('after'), 'the message arrives');
-    t.equal(store.trouble(), null);
+    for (const node of [store, other]) {
+      t.equal(node.trouble(), null);
+      t.equal(node.redisCapabilities()?.isCluster, true);
+    }
   });
 }
