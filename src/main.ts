@@ -235,8 +235,8 @@ const scrapeKeysOf = ({ metricsToken }: Config): ApiKeys =>
   createApiKeys(metricsToken === null ? {} : { metrics: metricsToken });
 
 /**
- * Control starts last, because its readiness covers all roles. A process loads the code of its own
- * roles: control and jobs would double the start of a gateway worker.
+ * Control starts last, because its readiness covers all roles. A process loads only the code of
+ * its roles: control and jobs would double the start of a gateway worker.
  */
 async function startRoles(context: Context): Promise<{
   addresses: Omit<Addresses, 'redis' | 'metricsPort'>;

@@ -39,7 +39,7 @@ const DEMOTED = /READONLY|read ?only replica|MASTERDOWN|UNBLOCKED/i;
 const COMMON = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
-  // A host that is gone does not answer the end of a connection.
+  // A host that is gone does not reply when a connection ends.
   disconnectTimeout: 200,
   retryStrategy: retryDelayMs,
   reconnectOnError: (error: Error) => DEMOTED.test(error.message),

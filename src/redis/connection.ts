@@ -4,7 +4,7 @@
  * identified: another one means a restart or a failover, and `fence.lua` must run first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cluster } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Durability, RedisCapabilities, RedisState, RedisTrouble } from '../domain/health.ts';
 import type { RedisTarget } from '../domain/redis-target.ts';
@@ -37,6 +37,8 @@ import { Subscriber } from './subscriber.ts';
 const VERSION_MIN = 7;
 const RETRY_MS = 500;
 const WATCH_MS = 1_000;
+/** A server that is silent for so long may have been replaced behind its name. */
+const SILENT_MS = 1_000;
 /** A message that Redis took and that is not back by then is lost. */
 const ARRIVAL_MS_MAX = 4_000;
 
@@ -323,6 +325,27 @@ export class RedisConnection {
     if (this.#identity !== null) this.#setIdentity(identity);
   }
 
+  /** Looks for another primary while this server is silent: it may be frozen, or its host gone. */
+  async #identifySoon(client: Exclude<RedisClient, Cluster>): Promise<void> {
+    const identified = this.#identify(client);
+    const timer = setTimeout(() => void this.#findOther(client).catch(() => {}), SILENT_MS);
+    await identified.finally(() => clearTimeout(timer));
+  }
+
+  /** Resolves the name again on another connection, and moves if a new primary replies there. */
+  async #findOther(client: Exclude<RedisClient, Cluster>): Promise<void> {
+    const known = this.#identity;
+    const other = this.#createClient('commands').on('error', () => {});
+    try {
+      await other.connect();
+      const { isReplica, identity } = await readRole(other as Redis, this.#capabilities?.identity === 'info');
+      const isOther = identity !== null && identity !== known && !isReplica;
+      if (isOther && client === this.#client && this.#identity === known && !this.#isClosing) this.#leave(LOST);
+    } finally {
+      other.disconnect();
+    }
+  }
+
   /**
    * Notices what no command would: a primary that was demoted, a server that was replaced behind a
    * proxy, a subscription that is silent, a connection whose other end is gone.
@@ -333,7 +356,7 @@ export class RedisConnection {
     this.#isWatching = true;
     try {
       if (client instanceof Cluster) await this.#masters.ping(client);
-      else await this.#identify(client);
+      else await this.#identifySoon(client);
       if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0)
         await refreshRelayMode(client, this.#options.keys.relay, this.subscriber.publish);
       await this.#watchRelay(client);

@@ -1,5 +1,5 @@
 // slow: Redis fails over in real time, and service must be back within seconds
-/** A replica that lacks the newest writes is promoted: the books balance, buyers learn of losses. */
+/** A replica that lacks the newest writes is promoted: books balance, buyers learn of losses. */
 import { primaryFrozen, writesLost } from './failover-scenarios.ts';
 import { testScenarios } from './scenario-test.ts';
 

@@ -71,6 +71,16 @@ t.test('an idle node notices within 2 s that its primary was demoted behind the 
   t.ok(states.has('replica'), [...states].join());
 });
 
+t.test('an idle node leaves a frozen primary within 3 s when its name leads to another one', async (t) => {
+  const { first, second, proxy, states, isMoved } = await setUp(t);
+  t.teardown(() => first.redis.signal('SIGCONT'));
+  first.redis.signal('SIGSTOP');
+  await second.admin.call('REPLICAOF', 'NO', 'ONE');
+  proxy.moveTo({ port: second.port });
+  await isMoved(3_000);
+  t.ok(states.has('lost'));
+});
+
 t.test('until the name leads to the new primary, the node reports a replica', async (t) => {
   const { first, second, proxy, store, isMoved } = await setUp(t);
   await second.admin.replicaof('NO', 'ONE');

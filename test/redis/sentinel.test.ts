@@ -39,6 +39,8 @@ t.test('the store and jobs continue on the new primary after a planned failover'
   const { target, sentinel, primary, replica } = await setUp(t);
   const { store, relays, opensSale } = await startWhole(t, target);
   await opensSale('before');
+  await primary.client.set('last', 'write');
+  t.equal(await primary.client.call('WAIT', 1, 10_000), 1, 'the replica has all of it');
   await sentinel.client.call('SENTINEL', 'FAILOVER', MASTER_NAME);
   const runId = /run_id:(\w+)/.exec(await replica.client.info('server'))?.[1];
   // The sentinels demote the old primary only about ten seconds after they promoted the new one.
