@@ -65,6 +65,11 @@ export const LIMITS = Object.freeze({
   nodeCountsTtlMs: 15_000,
   /** Kinds of local refusals (sale, code, revision) that wait for the next report. */
   refusalReportsMax: 256,
+  /** Refused requests that one script call keeps in full for `verify`, of each sale and code. */
+  refusalSamplesPerCallMax: 3,
+  /** What complete refusals may add to the ledger of a show; more are only counted. */
+  refusalSampleBytesPerSecond: 2 * 1024,
+  refusalSampleBurstBytes: 64 * 1024,
   roomLingerMs: 30_000,
   /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
   memberLingerMs: 30_000,

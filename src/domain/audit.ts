@@ -8,7 +8,7 @@ export interface Verification {
   show: string;
   entries: number;
   reservations: number;
-  /** Refusals by Redis; the replay checks each one. */
+  /** Refusals by Redis; the replay checks those that the ledger has in full. */
   refusals: number;
   /** Local refusals by gateways, as they reported them. */
   localRefusals: number;

@@ -1,7 +1,7 @@
 /**
  * Replays a show's ledger from the first entry and checks each one against the promises I1 to I3,
- * and whether each refusal was justified. Pure: entries in, violations out. `enter()` in
- * `src/redis/lua/lib/books.lua` writes the entries.
+ * and whether each refusal was justified. Pure: entries in, violations out. The format is
+ * that of `src/redis/lua/lib/ledger.lua`.
  */
 import type { SaleState } from '../protocol/messages.ts';
 import type { SkuBooks } from './sale.ts';
@@ -10,7 +10,7 @@ import type { SkuBooks } from './sale.ts';
 export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
 export type LedgerKind =
   | ('alloc' | 'withdraw' | 'adjust')
-  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refuse')
+  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refused' | 'refuse')
   | ('sale' | 'join' | 'leave' | 'gate');
 export type LedgerEntry = [
   kind: LedgerKind,
@@ -22,6 +22,16 @@ export type LedgerEntry = [
   reason: string,
   items: LedgerItem[] | false | null,
   extra?: Record<string, unknown> | null,
+];
+
+/** A refused request in full (`src/redis/lua/lib/refusals.lua`). */
+type RefusalSample = [
+  reservation: string,
+  user: string,
+  sale: string,
+  items: LedgerItem[],
+  key: string,
+  details?: Record<string, unknown> | null,
 ];
 
 interface ReplayedSale {
@@ -62,6 +72,7 @@ export class LedgerReplay {
   readonly reservations = new Map<string, ReplayedReservation>();
   readonly violations: string[] = [];
   entries = 0;
+  /** Refusals by Redis. Those that the ledger has in full are checked. */
   refusals = 0;
   /** Local refusals of gateways, as reported by them. */
   localRefusals = 0;
@@ -79,6 +90,7 @@ export class LedgerReplay {
     this.entries++;
     this.#at = at;
     const [kind, id, reservation, user, , , reason, items, extra] = entry;
+    if (kind === 'refused') return this.#refused(entry);
     if (kind === 'refuse') return this.#refuse(entry);
     if (kind === 'gate') {
       this.localRefusals += Number(extra?.count ?? 0);
@@ -247,7 +259,20 @@ export class LedgerReplay {
       this.violate(`sale ${id}, ${books.sku}: the books ${when} the entry are ${counts}, replayed ${replayed}`, id);
   }
 
-  /** Checks a refusal against the replayed state at its position. */
+  /** Counts the refusals of one call with one code, and checks those that are there in full. */
+  #refused([, id, , , actor, , code, , extra]: LedgerEntry): void {
+    const count = Number(extra?.count);
+    // Lua packs an empty list like an empty map.
+    const samples = Array.isArray(extra?.samples) ? (extra.samples as RefusalSample[]) : [];
+    if (!(count >= Math.max(1, samples.length))) this.violate(`${samples.length} of ${count} refusals are in full`);
+    this.refusals += Math.max(0, (count || 0) - samples.length);
+    for (const [reservation, user, sale, items, key, details] of samples) {
+      if (id !== '' && sale !== id) this.violate(`a refusal in sale ${sale} is counted for sale ${id}`);
+      this.#refuse(['refuse', sale, reservation, user, actor, key, code, items, details ?? null]);
+    }
+  }
+
+  /** Checks a refusal against the replayed state. Earlier releases wrote one entry for each. */
   #refuse([, id, reservation, user, , , code, items, details]: LedgerEntry): void {
     this.refusals++;
     if (

@@ -25,6 +25,12 @@ const state = (to: string) => entry('sale', false, false, false, to);
 const refuse = (code: string, user: string, ...details: Array<Record<string, unknown>>) =>
   entry('refuse', 'r9', user, [['S', 1]] as never, code, ...details);
 
+/** One entry for `count` refusals of which these users' are complete. */
+const refused = (code: string, count: number, ...users: string[]) => {
+  const samples = users.map((user) => ['r9', user, 'sale', [['S', 1]], 'k', {}]);
+  return ['refused', 'sale', false, false, 'user', '', code, false, { at: 1, count, samples }] as LedgerEntry;
+};
+
 const waits = (kind: 'join' | 'leave', id: string) => entry(kind, id, 'ann', [['S', 1]] as never);
 const unknownSku = entry('withdraw', false, false, [item('X', 1, [1, 0, 0, 0], [0, 0, 0, 1])] as never);
 const held = hold('r1', 'ann', [2, 0, 0, 0], [1, 1, 0, 0]);
@@ -50,6 +56,7 @@ t.test('right ledgers', async (t) => {
     ['an order', { available: 1, sold: 1 }, held, confirmed],
     ['held, released and held again', { available: 1, held: 1 }, held, released, again],
     ['justified refusals', { available: 0, held: 2 }, ...limited, last, refuse('sold_out', 'cyd')],
+    ['summed refusals', { available: 0, held: 2 }, held, last, refused('sold_out', 9, 'cyd', 'dan')],
     ['a pause and an end', { available: 1, sold: 1 }, ...paused, held, ...ended, confirmed],
   ];
   for (const [name, books, ...entries] of right) t.same(problemsOf([created, ...entries], books), [], name);
@@ -81,6 +88,9 @@ t.test('wrong ledgers', async (t) => {
     ['"ended" while it was open', /not justified/, [created, refuse('sale_ended', 'ann')]],
     ['"no such sale" while there was', /not justified/, [created, refuse('sale_not_found', 'ann')]],
     ['"no such SKU" while there was', /not justified/, [created, refuse('sku_not_found', 'ann')]],
+    ['a sum with a wrong sample', /not justified/, [created, held, refused('limit_exceeded', 2, 'ann', 'bob')]],
+    ['more samples than refusals', /2 of 1 refusals/, [created, held, last, refused('sold_out', 1, 'ann', 'bob')]],
+    ['a sum of nothing', /0 of 0 refusals/, [created, refused('sold_out', 0)]],
     ['a conflict with nothing', /not justified/, [created, refuse('idempotency_conflict', 'ann')]],
     ['units reserved for an empty waitlist', /not justified/, [created, refuse('sold_out', 'ann', { promised: 1 })]],
     ['an unknown kind', /unknown kind/, [created, entry('gift' as never, false, false, false)]],

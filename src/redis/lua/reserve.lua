@@ -6,15 +6,15 @@
 -- Returns {'ok', epoch, packed results}: {terms, then two values for each request}: '+' and the
 -- index of its terms {amount, currency, created at, held until}; '=' (repeated key) and the record;
 -- or a code and details.
--- Ledger: hold, refuse. Publishes new stock and the new holds. Events: sale.opened, ended,
+-- Ledger: hold, refused. Publishes new stock and the new holds. Events: sale.opened, ended,
 -- sold_out.
--- @include fields show books ledger holds waitlist sales due commit
+-- @include fields show books holds waitlist sales due refusals commit
 local pack, sub = cmsgpack.pack, string.sub
 local R = Fields.reservation
-local USER, ID, SALE, ITEMS, KEY, AVAILABLE = R.USER, R.ID, R.SALE, R.ITEMS, R.KEY, Fields.stock.AVAILABLE
+local USER, ID, SALE, ITEMS, AVAILABLE = R.USER, R.ID, R.SALE, R.ITEMS, Fields.stock.AVAILABLE
 local K, fetch, buyer_of, reservation_of = Show.keys, Books.fetch, Books.buyer_of, Books.reservation_of
 local template_of, over_limit, hold = Holds.template_of, Holds.over_limit, Holds.hold
-local current_sale, has_priority = Sales.current, Waitlist.has_priority
+local current_sale, has_priority, add_refusal = Sales.current, Waitlist.has_priority, Refusals.add
 local CLOSED = {
   draft = 'sale_not_open', scheduled = 'sale_not_open', paused = 'sale_paused', ended = 'sale_ended',
   cancelled = 'sale_cancelled',
@@ -69,12 +69,6 @@ local function decide(request, bytes)
   return '+', template.terms
 end
 
-local function append_refusal(request, code, details)
-  local items, asked = {}, request[ITEMS]
-  for i = 1, #asked, 2 do items[#items + 1] = { asked[i], asked[i + 1] } end
-  Ledger.append('refuse', request[SALE], request[ID], request[USER], 'user', request[KEY], code, items, details)
-end
-
 local function fetch_buyers(requests)
   local users, ids = {}, {}
   for i = 1, #requests do users[i] = requests[i][USER] end
@@ -97,10 +91,12 @@ return function(args, argv)
     local tag, value = decide(request, sub(packed_requests, from + 1, to - 1))
     from = to
     results[2 * i], results[2 * i + 1] = tag, value
-    if tag ~= '+' and tag ~= '=' then append_refusal(request, tag, value) end
+    if tag ~= '+' and tag ~= '=' then add_refusal(request, sizes[i], tag, value) end
   end
   -- Packed before the commit, which may change a record in it: two requests may have the same key.
   local packed = pack(results)
+  Refusals.append()
   Commit.write()
+  Refusals.save_budget()
   return { 'ok', Show.epoch, packed }
 end

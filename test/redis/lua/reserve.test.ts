@@ -5,7 +5,7 @@ import { items, outcome, pluck, refused, replayOf, StoreFixture, times, unwrap }
 
 const fixture = await StoreFixture.open('reserve:');
 const { test, showTest, saleTest, store, reserve, books, time, hold } = fixture;
-const { confirm, release, move, ledger, stateOf, openShow, newSale, reservationsOf, published } = fixture;
+const { confirm, release, move, ledger, stateOf, openShow, newSale, reservationsOf, published, client } = fixture;
 
 const twoPrices = { S: { quantity: 10, price: 1999 }, M: { quantity: 5, price: 500 } };
 const priced = { units: twoPrices, perBuyer: 5, holdMs: 60_000 };
@@ -208,8 +208,54 @@ showTest('names that look like numbers or blanks are names', async (t, show) => 
   t.match(await reservationsOf(show, ['1', 'Zoë 🦊 {a}']), [[{ sale: '1' }], [{ user: 'Zoë 🦊 {a}' }]]);
 });
 
+const asked = (user: string, key: string, more: object = {}) => ({
+  ...{ user, key, sale: 'sale', lines: [{ sku: 'S', qty: 1 }], ...more },
+});
+/** Returns code, sale, count and the users of the complete refusals of each entry. */
+const refusalsOf = async (show: string) =>
+  (await ledger(show))
+    .filter(([kind]) => kind === 'refused')
+    .map(([, sale, , , , , code, , extra]) => {
+      const samples = extra?.samples as unknown[][];
+      return [code, sale, extra?.count, samples.map(([, user]) => user)];
+    });
+
 saleTest('a refusal is in the ledger with its key and items', { units: { S: 1 } }, async (t, show) => {
   await hold(show, 'ann');
   await reserve(show, 'bob', { key: 'late' });
-  t.match((await ledger(show)).at(-1), ['refuse', 'sale', String, 'bob', 'user', 'late', 'sold_out', [['S', 1]]]);
+  const sample = [String, 'bob', 'sale', [['S', 1]], 'late', { left: 0 }];
+  const extra = { count: 1, samples: [sample] };
+  t.match((await ledger(show)).at(-1), ['refused', 'sale', false, false, 'user', '', 'sold_out', false, extra]);
+});
+
+saleTest('I9: refusals of a call are summed by sale and code', { units: { S: 2 } }, async (t, show) => {
+  const late = (i: number) => asked(`late${i}`, 'k');
+  await store.reserve(show, [
+    ...times(5, late),
+    ...times(6, (i) => asked('eve', `k${i}`, { sale: `made-up-${i}` })),
+    asked('late0', 'k', { lines: items({ S: 1, X: 1 }) }),
+  ]);
+  t.same(await refusalsOf(show), [
+    ['sold_out', 'sale', 3, ['late2', 'late3', 'late4']],
+    ['sale_not_found', '', 6, ['eve', 'eve', 'eve']],
+    ['idempotency_conflict', 'sale', 1, ['late0']],
+  ]);
+  t.match(unwrap(await store.verify(show)), { refusals: 10, violations: { length: 0 } });
+});
+
+saleTest('I9: what refusals add to Redis is bounded, and all are counted', { units: { S: 1 } }, async (t, show) => {
+  const key = time.key(show, 'ledger');
+  const [bytesBefore, calls] = [Number(await client.memory('USAGE', key)), 200];
+  const lines = times(LIMITS.linesPerReservationMax, (i) => ({ sku: `made-up-${i}-`.padEnd(64, 'x'), qty: 1 }));
+  const request = (i: number) => asked('eve', `k-${i}-`.padEnd(128, 'y'), { lines });
+  for (let call = 0; call < calls; call++)
+    await store.reserve(
+      show,
+      times(LIMITS.reserveBatchMax, (i) => request(call * LIMITS.reserveBatchMax + i)),
+    );
+  const bytes = Number(await client.memory('USAGE', key, 'SAMPLES', 0)) - bytesBefore;
+  const allowed = LIMITS.refusalSampleBurstBytes + 10 * LIMITS.refusalSampleBytesPerSecond + calls * 200;
+  t.ok(bytes < allowed, `${bytes} bytes for ${calls * LIMITS.reserveBatchMax} refusals, allowed ${allowed}`);
+  const verified = unwrap(await store.verify(show));
+  t.match(verified, { refusals: calls * LIMITS.reserveBatchMax, violations: { length: 0 } });
 });
