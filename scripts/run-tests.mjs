@@ -7,7 +7,8 @@
  *
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
- * it fails. Files of the store run a second time, with scripts by EVALSHA and classic publish.
+ * it fails. A file with a line `// heavy: REASON` starts many processes: one such file runs at a
+ * time, beside others. Files of the store run a second time, with scripts by EVALSHA and classic publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -181,6 +182,7 @@ function testFiles(names, isFast) {
     return {
       file,
       slow: text.match(/^\/\/ slow: (.+)$/m)?.[1] ?? null,
+      isHeavy: /^\/\/ heavy: ./m.test(text),
       isFixture: text.includes('StoreFixture.open('),
     };
   });
@@ -199,13 +201,20 @@ if (names.length === 0)
 const isBuilt = await check('types and build (tsc)', ['scripts/build.mjs']);
 if (isBuilt) {
   const waiting = [...files];
+  let isHeavyRunning = false;
+  const take = () => {
+    const at = waiting.findIndex(({ isHeavy }) => !isHeavy || !isHeavyRunning);
+    return at === -1 ? undefined : waiting.splice(at, 1)[0];
+  };
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
+    for (let next = take(); next; next = take()) {
+      isHeavyRunning ||= next.isHeavy;
       if (performance.now() - since < SUITE_SECONDS_MAX * 1000) await runFile(next);
       else {
         totals.failed += 1;
         console.log(`not ok - ${next.file} (not started within ${SUITE_SECONDS_MAX} s)`);
       }
+      if (next.isHeavy) isHeavyRunning = false;
     }
   };
   await Promise.all(Array.from({ length: JOBS }, work));

@@ -108,6 +108,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
 
   async function start(): Promise<Addresses> {
     try {
+      await loadRoles(config.roles);
       const metrics = createMetrics({ node: config.nodeName });
       const redis = await openRedis(config, logger, metrics, parts, fail);
       secrets = ensureSecrets(config);
@@ -163,6 +164,16 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
     durability: () => store?.durability() ?? 'unknown',
     metrics: async () => (registry === null ? [] : familiesOf(registry)),
   };
+}
+
+/**
+ * Loads the code of these roles only: control and jobs would double the start of a gateway worker.
+ * Done before Redis is connected, because a busy process misses replies.
+ */
+async function loadRoles(roles: readonly EngineRole[]): Promise<void> {
+  if (roles.includes('gateway')) await import('./gateway/index.ts');
+  if (roles.includes('control')) await import('./control/index.ts');
+  if (roles.includes('jobs')) await import('./jobs/index.ts');
 }
 
 /** Returns the configured Redis. Starts the embedded server if there is none. */
@@ -234,10 +245,7 @@ async function startOperations(context: Context): Promise<number | null> {
 const scrapeKeysOf = ({ metricsToken }: Config): ApiKeys =>
   createApiKeys(metricsToken === null ? {} : { metrics: metricsToken });
 
-/**
- * Control starts last, because its readiness covers all roles. A process loads only the code of
- * its roles: control and jobs would double the start of a gateway worker.
- */
+/** Control starts last, because its readiness covers all roles. */
 async function startRoles(context: Context): Promise<{
   addresses: Omit<Addresses, 'redis' | 'metricsPort'>;
   jobsRun: Promise<void>;

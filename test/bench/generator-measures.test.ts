@@ -1,4 +1,5 @@
 /** The generator measures a server whose delay, loss and stalls are known. */
+// heavy: starts many processes and measures time
 // slow: measures real time
 import t, { type Test } from 'tap';
 import { countOf, latencyOf, refusalsOf } from '../../bench/generator/assemble.ts';

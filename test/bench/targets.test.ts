@@ -1,4 +1,5 @@
 /** The scenarios behind the fan-out targets, small: they run, promises hold, counts add up. */
+// heavy: starts many processes and measures time
 // slow: measures real time under load
 import t from 'tap';
 import { bench, unlessBuilt } from './run-bench.ts';

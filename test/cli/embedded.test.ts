@@ -1,4 +1,5 @@
 /** `stampede serve` with an embedded Redis that is killed, damaged or cannot be started. */
+// heavy: starts many processes and measures time
 // slow: Redis is killed, and processes start and end
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

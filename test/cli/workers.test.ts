@@ -1,3 +1,4 @@
+// heavy: starts many processes and measures time
 /** `serve --workers N`: supervised gateway processes on one port. */
 import t, { type Test } from 'tap';
 import { freePort } from '../../bench/launch/free-port.ts';

@@ -1,3 +1,4 @@
+// heavy: starts whole engines and measures how soon service is back
 // slow: permissions are missing for seconds, and service must be back within seconds
 /** Redis takes permissions from the engine, closes its connections, or pauses, during a rush. */
 import { commandsForbidden, loginRefused } from './permission-scenarios.ts';
