@@ -8,7 +8,8 @@
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
  * it fails. A file with a line `// heavy: REASON` starts many processes: one such file runs at a
- * time, beside others. Files of the store run a second time, with scripts by EVALSHA and classic publish.
+ * time, beside others. Files of the store run a second time, with scripts by EVALSHA and classic
+ * publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -99,7 +99,7 @@ export async function startServiceProbe(scene: Scene) {
   return {
     /** Checks that all works again in time after `sinceMs`. */
     async expectBack(users: Users, fault: string, sinceMs: number): Promise<void> {
-      const name = fault.replaceAll(/\W+/g, '-');
+      const name = `after-${fault.replaceAll(/\W+/g, '-')}`;
       const took: string[] = [];
       const measure = async (what: string, done: Promise<boolean>): Promise<void> => {
         const isDone = await done.catch(() => false);
