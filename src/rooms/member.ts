@@ -90,7 +90,14 @@ export class Member {
     else if (!this.sales.includes(saleId)) this.sales.push(saleId);
   }
 
+  /** What replaces all is on its way and may be older than this change: it is looked up again. */
+  hasChanged(): void {
+    if (this.isSuperseded && typeof this.holdings === 'object' && this.holdings.phase === 'sent')
+      this.holdings.phase = 'outdated';
+  }
+
   remember(reservation: ReservationView): void {
+    this.hasChanged();
     this.addSale(reservation.sale);
     if (reservation.offer) for (const { sku } of reservation.lines) this.removeWait(reservation.sale, sku);
     const known = this.reservations;
@@ -116,6 +123,7 @@ export class Member {
   }
 
   removeWait(sale: string, sku: string): void {
+    this.hasChanged();
     const left = this.waits?.filter((wait) => wait.sale !== sale || wait.sku !== sku) ?? [];
     this.waits = left.length > 0 ? left : null;
   }

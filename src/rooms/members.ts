@@ -83,6 +83,7 @@ export class Members {
       const member = this.members.get(change.user);
       if (member === undefined) continue;
       if (change.isNewHold && member.reservesInFlight > 0) {
+        member.hasChanged();
         member.pendingAnnouncements ??= [];
         member.pendingAnnouncements.push(change);
         continue;

@@ -234,6 +234,36 @@ t.test('after a new epoch a member gets what Redis still has, and what it lost i
   t.ok(all.every(({ member }) => member.isKnown));
 });
 
+t.test('W-7.1: a change during the lookup of a new epoch is not replaced by what was read before it', async (t) => {
+  const { members, calls, joinKnown, reserve } = setUp();
+  const [ann, bob, cay] = [await joinKnown('ann'), await joinKnown('bob'), await joinKnown('cay')];
+  reserve(ann, decided(hold('a')));
+  const inRedis = new Map([['ann', holding('a')]]);
+  const reply = async (): Promise<void> => {
+    const call = calls.at(-1);
+    call?.reply(call.users.map((user) => inRedis.get(user) ?? none()));
+    await turn();
+  };
+  const wait = { sale: 's', sku: 'S', qty: 1, place: 1, joinedAt: 1 };
+  members.refetchAll(true);
+  await turn();
+  t.same(calls.at(-1)?.users, ['ann'], 'the first call is sent with the first member');
+  members.applyChanges([change(released('a'))]);
+  await reply();
+  t.same(calls.at(-1)?.users, ['bob', 'cay', 'ann']);
+  reserve(bob, decided(hold('b')));
+  cay.member.addWait(wait);
+  inRedis.set('ann', none());
+  await reply();
+  t.same([ann.sent, bob.sent, cay.sent], [['a released', 'holdings'], [], []], 'nothing outdated is sent');
+  t.same(calls.at(-1)?.users, ['bob', 'cay']);
+  inRedis.set('bob', holding('b'));
+  inRedis.set('cay', { ...none(), waits: [wait] });
+  await reply();
+  t.same([bob.sent, cay.sent], [['holdings b held'], ['holdings']]);
+  t.same(cay.member.waits, [wait]);
+});
+
 t.test('a reserve result is sent to the other connections of its buyer, unless its end was faster', async (t) => {
   const { members, join, reserve } = setUp();
   const [phone, laptop] = [join('ann'), join('ann')];
