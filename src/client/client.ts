@@ -221,7 +221,6 @@ export class StampedeClient {
     if (!outcome.ok) return outcome;
     const reservation = outcome.value.data?.reservation as ReservationView | undefined;
     if (reservation === undefined) return failed('invalid_message', 'The reply of the server contains no reservation.');
-    this.#model.applyReservation(reservation);
     const { replayed, durability } = outcome.value.data ?? {};
     return {
       ok: true,
@@ -269,7 +268,13 @@ export class StampedeClient {
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
         if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
         return;
-      case 'ok':
+      case 'ok': {
+        // Now, not when the caller continues: a later message may say that it was lost.
+        const { reservation } = message.data ?? {};
+        if (reservation !== undefined) this.#model.applyReservation(reservation as ReservationView);
+        this.#requests.onReply(message);
+        return;
+      }
       case 'error':
         this.#requests.onReply(message);
         return;

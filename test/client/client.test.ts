@@ -123,13 +123,14 @@ t.test('a gap is closed by one resume, or by a snapshot if the resume fails (I7,
 });
 
 t.test('a reservation that the server lost is reported as lost (W-7.2)', async (t) => {
-  const onMessage = (visit: Visit, message: ClientMessage): void =>
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
     visit.say(ok(message, { reservation: holdView('r1', ITEM) }));
-  const { server, client } = await joined(t, { onMessage });
-  t.match(await client.reserve(ITEM), { ok: true });
+    // At once, so that both may be read together.
+    visit.say({ t: 'holdings', at: 1, reservations: [holdView('r2', { state: 'confirmed' })], waits: [] });
+  };
+  const { client } = await joined(t, { onMessage });
   const [lost, you] = [next(client, 'lost'), next(client, 'you')];
-  const reservations = [holdView('r2', { state: 'confirmed' })];
-  server.visits[0]?.say({ t: 'holdings', at: 1, reservations, waits: [] });
+  t.match(await client.reserve(ITEM), { ok: true });
   t.match(await lost, [{ id: 'r1' }]);
   t.match(await you, { id: 'r2', state: 'confirmed' });
   t.same([...client.model.reservations.keys()], ['r2']);
