@@ -82,8 +82,15 @@ export const LIMITS = Object.freeze({
   chatBatchBytesMax: 64 * 1024,
   /** Default rate per connection and per user; the burst is twice that. */
   chatRatePerSecond: 3,
-  /** Default rate per connection; the burst is twice that. */
+  /**
+   * Default rate of messages per connection; the burst is twice that. All connections of a user
+   * together have the same rate for reserve, release, waitlist and resume.
+   */
   requestRatePerSecond: 20,
+  /** A user of whom a node accepts this many of these in a second is reported to other nodes. */
+  sharedRequestsMin: 3,
+  busyUsersPerReportMax: 100,
+  busyUsersWaitingMax: 1_000,
   heartsRatePerConnectionPerSecond: 20,
   heartsBurstPerConnection: 100,
   chatQueuePerRoomMax: 20_000,
@@ -93,8 +100,8 @@ export const LIMITS = Object.freeze({
   chatShownPerSecondMax: 100_000,
   /** Messages dropped by the display cap are reported with the next chat, or after this time. */
   missedChatReportMs: 1_000,
-  /** Writers per room whose rate and slow mode a node remembers; least recent evicted. */
-  chatWritersKeptMax: 50_000,
+  /** Users per room whose chat, or whose requests, a node remembers; least recent evicted. */
+  pacedUsersKeptMax: 50_000,
   /** Ids of removed messages kept to filter the history. */
   chatRemovedKeptMax: 10_000,
   chatRemovedPerCallMax: 100,

@@ -194,7 +194,8 @@ export const SETTINGS = Object.freeze({
     'REQUESTS_PER_SECOND',
     LIMITS.requestRatePerSecond,
     100_000,
-    'Messages of any type per second and connection; bursts of twice as many.',
+    'Messages of any type per second and connection, and requests per second and user over all connections and ' +
+      'nodes; bursts of twice as many.',
   ),
   authSecret: setting<string | null>('AUTH_SECRET', {
     help:

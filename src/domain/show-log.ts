@@ -53,10 +53,16 @@ export interface CountsResult {
   readonly rev: number;
 }
 
+/** What a node accepted of busy users since its last report. */
+export interface BusyUsers {
+  readonly node: string;
+  readonly requests: ReadonlyArray<readonly [user: string, count: number]>;
+}
+
 export type RelayMessage =
   | { readonly kind: 'commit'; readonly commit: Commit }
   | { readonly kind: 'chat'; readonly batch: ChatBatch }
-  | { readonly kind: 'counts'; readonly counts: Counts };
+  | { readonly kind: 'counts'; readonly counts: Counts; readonly busy?: BusyUsers };
 
 export interface RoomSnapshot {
   readonly snapshot: Snapshot;
@@ -94,8 +100,9 @@ export interface ShowLog {
   /** Appends and publishes one batch in one script. Returns the id of its first message. */
   appendChat(showId: string, batch: ChatAppend, authors: readonly string[]): Promise<Result<ChatAppended>>;
   /**
-   * Reports a node's viewers, and its hearts and new users (at most `uniquesPerReportMax`) since
-   * the last call. Publishes the sums over all nodes if they changed.
+   * Reports a node's viewers, and its hearts, new users (at most `uniquesPerReportMax`) and
+   * requests of busy users since the last call. Publishes the sums over all nodes if they changed,
+   * and the busy users if there are other nodes.
    */
   reportCounts(
     showId: string,
@@ -103,6 +110,7 @@ export interface ShowLog {
     viewers: number,
     heartsDelta: number,
     newcomers?: readonly string[],
+    busy?: BusyUsers['requests'],
   ): Promise<Result<CountsResult>>;
   /** Adds a node's local refusals to the ledger, `at` a Redis time. */
   reportRefusals(showId: string, node: string, at: number, reports: readonly RefusalReport[]): Promise<Result<null>>;

@@ -1,4 +1,4 @@
-/** Rate limits of requests, chat and hearts per connection; of chat also per user. */
+/** Rate limits of messages, chat and hearts per connection; of chat and requests also per user. */
 import { newBucket, type Rate, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
@@ -18,6 +18,14 @@ export function takeRequest(connection: Connection, nowMs: number): Result<null>
   return allowedAfter(takeTokens(connection.requestBucket, requests, nowMs), 'messages');
 }
 
+/** For requests that cost more than the reply. Returns the refusal, or null. Guests have no id. */
+export function refuseUserRequest({ member, room }: Connection, nowMs: number): Result<never> | null {
+  const waitMs = member === null ? 0 : room.requestPace.take(member.user, nowMs);
+  return waitMs === 0
+    ? null
+    : fail('rate_limited', `Too many requests of this user. Try again in ${waitMs} ms.`, { retryAfterMs: waitMs });
+}
+
 export function takeHearts(connection: Connection, count: number, nowMs: number): Result<null> {
   connection.heartBucket ??= newBucket(HEARTS, nowMs);
   return allowedAfter(takeTokens(connection.heartBucket, HEARTS, nowMs, count), 'hearts');
@@ -28,11 +36,11 @@ export function takeChat(connection: Connection, user: string, nowMs: number): R
   const { identity, room } = connection;
   const { slowModeMs } = room.replica.show;
   if (slowModeMs > 0 && identity.role !== 'moderator' && identity.role !== 'host') {
-    const waitMs = room.pace.slowModeWaitMs(user, slowModeMs, nowMs);
+    const waitMs = room.chatPace.slowModeWaitMs(user, slowModeMs, nowMs);
     if (waitMs > 0) return allowedAfter(waitMs, 'messages: the show is in slow mode');
   }
   const { chat } = room.rates;
   connection.chatBucket ??= newBucket(chat, nowMs);
-  const waitMs = takeTokens(connection.chatBucket, chat, nowMs) || room.pace.take(user, nowMs, slowModeMs);
+  const waitMs = takeTokens(connection.chatBucket, chat, nowMs) || room.chatPace.take(user, nowMs, slowModeMs);
   return allowedAfter(waitMs, 'chat messages');
 }

@@ -22,7 +22,7 @@ import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
-import { takeRequest } from './rate-limits.ts';
+import { refuseUserRequest, takeRequest } from './rate-limits.ts';
 import { encodeReply, type Reply } from './replies.ts';
 import { recordReply } from './reply-metrics.ts';
 
@@ -135,15 +135,15 @@ export class Requests implements HandlerContext {
       case 'react':
         return onReact(connection, message, this, nowMs);
       case 'reserve':
-        return onReserve(connection, message, this, nowMs);
+        return refuseUserRequest(connection, nowMs) ?? onReserve(connection, message, this, nowMs);
       case 'release':
-        return onRelease(connection, message, this);
+        return refuseUserRequest(connection, nowMs) ?? onRelease(connection, message, this);
       case 'sync':
         return onSync(this, this.health.now());
       case 'resume':
-        return this.resume(connection, message);
+        return refuseUserRequest(connection, nowMs) ?? this.resume(connection, message);
       case 'waitlist':
-        return onWaitlist(connection, message, this);
+        return refuseUserRequest(connection, nowMs) ?? onWaitlist(connection, message, this);
     }
   }
 

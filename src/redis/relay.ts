@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import type { ChatBatch } from '../domain/chat.ts';
-import type { Commit, MuteEntry, RelayMessage, ReservationChange } from '../domain/show-log.ts';
+import type { BusyUsers, Commit, MuteEntry, RelayMessage, ReservationChange } from '../domain/show-log.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { eventOf, PackedChange, type SalePatch, saleStateOf, unpack, unpackAll } from './records.ts';
 
@@ -24,6 +24,9 @@ type Changes = [events: number, nextDueAt: number, sales: SalePatch[], sizes: nu
  * after the events. The last `made` of them are holds that `origin` asked for.
  */
 type CommitHead = [...Position, ...Changes, mutes?: MuteEntry[], origin?: string, made?: number];
+
+/** As `lua/counts.lua` packs it. */
+type CountsHead = [...counts: [number, number, number, number], node?: string, requests?: BusyUsers['requests']];
 
 /** Enough to count distinct users, without storing who they are. */
 export const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);
@@ -56,8 +59,11 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
         return { kind: 'chat', batch: { ...batch, authors: body.subarray(0, itemsAt) } };
       }
       case KIND_COUNTS: {
-        const [viewers, peak, hearts, unique] = head as [number, number, number, number];
-        return { kind: 'counts', counts: { viewers, peak, hearts, unique } };
+        const [viewers, peak, hearts, unique, node, requests] = head as CountsHead;
+        const counts = { viewers, peak, hearts, unique };
+        return node && requests?.length
+          ? { kind: 'counts', counts, busy: { node, requests } }
+          : { kind: 'counts', counts };
       }
       default:
         return null;

@@ -103,8 +103,8 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       return ok({ firstId: numberOf(firstId), ...(shown === undefined ? {} : { shown: shown as number[] }) });
     },
 
-    async reportCounts(showId, node, viewers, heartsDelta, newcomers = []) {
-      const args = [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous)];
+    async reportCounts(showId, node, viewers, heartsDelta, newcomers = [], busy = []) {
+      const args = [node, viewers, heartsDelta, LIMITS.nodeCountsTtlMs, newcomers.map(anonymous), busy];
       return mapped(await runner.run('counts', showId, args), ([sum, peak, hearts, epoch, rev, unique]) => ({
         counts: { viewers: Number(sum), peak: Number(peak), hearts: numberOf(hearts), unique: Number(unique) },
         ...{ epoch: textOf(epoch), rev: numberOf(rev) },

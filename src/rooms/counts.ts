@@ -1,4 +1,7 @@
-/** Reports viewers of one room on this node, and hearts and new users since the last report. */
+/**
+ * Reports viewers of one room on this node, and hearts, new users and requests of busy users since
+ * the last report.
+ */
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
@@ -22,6 +25,8 @@ export class CountsReporter {
   private hearts = 0;
   /** Users that are not reported yet. */
   private readonly newcomers = new Set<string>();
+  /** Requests of busy users that are not reported yet. */
+  private busy = new Map<string, number>();
   private reportedViewers = 0;
   private lastReportMs = Number.NEGATIVE_INFINITY;
   private readonly alarm: Alarm;
@@ -45,6 +50,14 @@ export class CountsReporter {
     this.schedule();
   }
 
+  /** Adds accepted requests of a user, for the nodes where they are connected, too. */
+  addRequests(user: string, count: number): void {
+    const before = this.busy.get(user) ?? 0;
+    if (before === 0 && this.busy.size >= LIMITS.busyUsersWaitingMax) return;
+    this.busy.set(user, before + count);
+    this.schedule();
+  }
+
   addHearts(count: number): void {
     this.hearts += count;
     this.schedule();
@@ -60,7 +73,8 @@ export class CountsReporter {
   }
 
   private schedule(): void {
-    const hasChanged = this.hearts > 0 || this.newcomers.size > 0 || this.viewers !== this.reportedViewers;
+    const isMore = this.hearts > 0 || this.newcomers.size > 0 || this.busy.size > 0;
+    const hasChanged = isMore || this.viewers !== this.reportedViewers;
     if (this.isClosed || this.running !== null || (!hasChanged && this.viewers === 0)) return;
     const { clock } = this.options;
     const dueMs = this.lastReportMs + (hasChanged ? LIMITS.countsTickMs : REPEAT_MS);
@@ -73,10 +87,12 @@ export class CountsReporter {
     const { log, showId, node, clock, onResult, onGone } = this.options;
     const { viewers, hearts } = this;
     const newcomers = [...this.newcomers].slice(0, LIMITS.uniquesPerReportMax);
+    const busy = busiest(this.busy);
     this.lastReportMs = clock.nowMs();
     this.hearts = 0;
+    this.busy = new Map();
     this.running = log
-      .reportCounts(showId, node, viewers, hearts, newcomers)
+      .reportCounts(showId, node, viewers, hearts, newcomers, busy)
       .catch(() => null)
       .then((result) => {
         this.running = null;
@@ -93,4 +109,10 @@ export class CountsReporter {
       });
     return this.running;
   }
+}
+
+function busiest(users: ReadonlyMap<string, number>): Array<readonly [user: string, requests: number]> {
+  const entries = [...users];
+  if (entries.length > LIMITS.busyUsersPerReportMax) entries.sort(([, one], [, other]) => other - one);
+  return entries.slice(0, LIMITS.busyUsersPerReportMax);
 }

@@ -5,7 +5,15 @@
  */
 import type { ChatBatch } from '../domain/chat.ts';
 import { type Clock, pause } from '../domain/clock.ts';
-import type { Commit, Counts, RelayListener, RelayMessage, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
+import type {
+  BusyUsers,
+  Commit,
+  Counts,
+  RelayListener,
+  RelayMessage,
+  RoomSnapshot,
+  ShowLog,
+} from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
@@ -16,6 +24,7 @@ export interface FollowerHandlers {
   onCommit(commit: Commit): void;
   onChat(batch: ChatBatch): void;
   onCounts(counts: Counts): void;
+  onBusyUsers(busy: BusyUsers): void;
   /**
    * In sync again. `events` are all missed ones, or null if the log no longer has them: then only a
    * snapshot helps. Under a new epoch chat ids may have started again.
@@ -136,6 +145,7 @@ export class ShowFollower {
         return this.applyChat(message.batch);
       case 'counts':
         if (this.replica.applyCounts(message.counts)) handlers.onCounts(message.counts);
+        if (message.busy !== undefined) handlers.onBusyUsers(message.busy);
         return;
       case 'commit': {
         const applied = this.replica.apply(message.commit);

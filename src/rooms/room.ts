@@ -1,11 +1,11 @@
 /** One show on this node, while it has viewers here. It connects its parts and holds no logic. */
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
-import type { Commit, Counts, CountsResult } from '../domain/show-log.ts';
+import type { BusyUsers, Commit, Counts, CountsResult } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';
 import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
-import { ChatPace } from '../fanout/chat-pace.ts';
+import { UserPace } from '../fanout/user-pace.ts';
 import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import { CountsReporter } from './counts.ts';
@@ -31,7 +31,9 @@ export class Room implements FollowerHandlers {
   readonly groups: BroadcastGroups;
   readonly chatLane: ChatLane;
   /** How fast each user writes, over all nodes. */
-  readonly pace: ChatPace;
+  readonly chatPace: UserPace;
+  /** How often each user reserves, releases, waits and resumes, over all nodes. */
+  readonly requestPace: UserPace;
   readonly rates: Rates;
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
@@ -47,7 +49,8 @@ export class Room implements FollowerHandlers {
     this.showId = showId;
     this.deps = deps;
     this.rates = deps.rates;
-    this.pace = new ChatPace(deps.rates.chat);
+    this.chatPace = new UserPace(deps.rates.chat);
+    this.requestPace = new UserPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
     this.follower = new ShowFollower({ showId, log: deps.log, clock: deps.clock, handlers: this });
     this.replica = this.follower.replica;
 
@@ -164,11 +167,16 @@ export class Room implements FollowerHandlers {
     this.chatLane.push(batch);
     const { node, clock } = this.deps;
     if (batch.node !== node && batch.authors !== undefined)
-      this.pace.charge(batch.authors, clock.nowMs(), this.replica.show.slowModeMs);
+      this.chatPace.chargeChat(batch.authors, clock.nowMs(), this.replica.show.slowModeMs);
   }
 
   onCounts(counts: Counts): void {
     this.lanes.state.pushCounts(counts);
+  }
+
+  onBusyUsers({ node, requests }: BusyUsers): void {
+    if (node === this.deps.node) return;
+    for (const [user, count] of requests) this.requestPace.charge(user, count, this.deps.clock.nowMs());
   }
 
   onCaughtUp(events: readonly ShowEvent[] | null, history: ChatHistory, isNewEpoch: boolean): void {

@@ -1,5 +1,7 @@
 /** One user on several nodes: mutes, chat rates and unique viewers apply to the user. */
-import { test, until } from './harness.ts';
+import t from 'tap';
+import { holdsIn } from '../support/until.ts';
+import { startWorld, test, until } from './harness.ts';
 
 test('a muted user is refused on every node until the mute ends (L-4)', async (t, world) => {
   const first = await world.join({ user: 'troll' });
@@ -48,6 +50,39 @@ test('a user has one chat rate and one slow mode over all nodes and reconnects (
   await cyd.close();
   const cydAgain = await world.connect({ user: 'cyd' });
   t.match(await cydAgain.say('at once'), { code: 'rate_limited' });
+});
+
+t.test('I9: a user has one rate of requests over connections, nodes and reconnects (L-1.5, L-3.4)', async (t) => {
+  const gateway = { rates: { requestsPerSecond: 2 } };
+  const world = await startWorld(t, { gateway });
+  const nodes = [world.node, await world.addNode(gateway)];
+  const third = await world.addNode(gateway);
+  const elsewhere = await world.join({ user: 'eve', node: third });
+  const bob = await world.join({ user: 'bob', node: third });
+  const requests = [
+    { t: 'reserve', key: 'k', sale: 'none', lines: [{ sku: 's', qty: 1 }] },
+    { t: 'release', key: 'k', reservation: 'none' },
+    { t: 'waitlist', key: 'k', op: 'join', sale: 'none', sku: 's' },
+    { t: 'resume', epoch: 'other', offset: 0 },
+  ];
+  const release = requests[1] ?? {};
+  const refusal = { code: 'rate_limited', message: /of this user/, retryAfterMs: Number };
+  for (const node of nodes) {
+    const pair = await world.joinMany(2, () => ({ user: 'eve', node }));
+    const startMs = performance.now();
+    const replies = await Promise.all(pair.flatMap((each) => requests.map((request) => each.request(request))));
+    const refused = replies.filter(({ code }) => code === 'rate_limited');
+    const mayPass = 4 + (2 * (performance.now() - startMs)) / 1_000;
+    t.ok(8 - refused.length >= 4 && 8 - refused.length <= mayPass, `${refused.length} of 8 are refused`);
+    for (const each of refused) t.match(each, refusal);
+  }
+  const isKnown = async () => /this user/.test((await elsewhere.request(release)).message);
+  t.ok(await holdsIn(10_000, isKnown, 600), 'the third node knows');
+  t.match(await bob.request(release), { code: 'reservation_not_found' }, 'other users have their rate');
+  await elsewhere.close();
+  const back = await world.join({ user: 'eve', node: third });
+  t.match(await back.request(release), refusal, 'a reconnect does not reset the rate');
+  t.equal((await back.request({ t: 'sync', at: 0 })).t, 'ok', 'other messages are not limited');
 });
 
 test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t, world) => {

@@ -4,7 +4,7 @@ import { fail, ok } from '../../src/protocol/codes.ts';
 import { CountsReporter } from '../../src/rooms/counts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-type Report = { atMs: number; viewers: number; hearts: number; newcomers: readonly string[] };
+type Report = { atMs: number; viewers: number; hearts: number; newcomers: readonly string[]; busy?: unknown };
 
 function setUp() {
   const clock = new ManualClock();
@@ -17,8 +17,8 @@ function setUp() {
     onGone: () => {},
     onResult: () => {},
     log: {
-      reportCounts: async (_show, _node, viewers, hearts, newcomers = []) => {
-        reports.push({ atMs: clock.time, viewers, hearts, newcomers });
+      reportCounts: async (_show, _node, viewers, hearts, newcomers = [], busy = []) => {
+        reports.push({ atMs: clock.time, viewers, hearts, newcomers, ...(busy.length > 0 ? { busy } : {}) });
         if (redis.isAway) return fail('redis_unavailable');
         return ok({ counts: { viewers, peak: viewers, hearts, unique: 0 }, epoch: 'e1', rev: 1 });
       },
@@ -69,4 +69,20 @@ t.test('at most one report per second, only after a change, repeated before it e
   t.equal(reports.length, 1);
   counts.setViewers(5);
   t.equal(clock.armed, 0);
+});
+
+t.test('requests of the busiest users are reported once, with their sums (L-3.4)', async (t) => {
+  const { clock, reports, counts } = setUp();
+  counts.addRequests('eve', 3);
+  counts.addRequests('eve', 1);
+  await clock.pass(10);
+  await clock.pass(LIMITS.countsTickMs * 3);
+  t.match(reports.splice(0), [{ busy: [['eve', 4]] }]);
+  for (let i = 1; i <= LIMITS.busyUsersWaitingMax + 1; i += 1) counts.addRequests(`u${i}`, i);
+  await clock.pass(LIMITS.countsTickMs * 3);
+  const [{ busy } = {}, ...more] = reports.splice(0) as Array<{ busy?: unknown[][] }>;
+  t.same(
+    [busy?.length, busy?.[0], more],
+    [LIMITS.busyUsersPerReportMax, [`u${LIMITS.busyUsersWaitingMax}`, LIMITS.busyUsersWaitingMax], []],
+  );
 });

@@ -49,6 +49,7 @@ function setUp() {
     handlers: {
       onCommit: ({ events }) => seen.push(`commit ${offsetsOf(events)}`),
       onChat: ({ firstId }) => seen.push(`chat ${firstId}`),
+      onBusyUsers: ({ node }) => seen.push(`busy on ${node}`),
       onCounts: ({ viewers }) => seen.push(`counts ${viewers}`),
       onCaughtUp: (events) => seen.push(events === null ? 'snapshot' : `caught up ${offsetsOf(events)}`),
       onGone: () => seen.push('gone'),

@@ -1,7 +1,9 @@
--- counts: a node reports its viewers, the hearts since its last report and users who are new to it.
--- Sums over nodes, drops nodes that stopped reporting, and publishes when a number changed. Unique
--- users are estimated with a HyperLogLog, which is read only when it changed.
--- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}}.
+-- counts: a node reports its viewers, and since its last report the hearts, users who are new to it
+-- and requests of busy users. Sums over nodes, drops nodes that stopped reporting, and publishes
+-- when a number changed, or when other nodes must charge busy users. Unique users are estimated
+-- with a HyperLogLog, which is read only when it changed.
+-- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}, {{user,
+-- requests}...}}.
 -- Returns {'ok', viewers, peak, hearts, epoch, rev, unique}. From epoch and rev a node sees that it
 -- missed a commit.
 -- @include show access
@@ -10,11 +12,15 @@ local K, int = Show.keys, Show.int
 
 return function(args)
   local now, node, viewers, users = Show.now, args[1], args[2], args[5]
-  local reports, gone = call('HGETALL', K.nodes), {}
+  local reports, gone, busy, has_others = call('HGETALL', K.nodes), {}, args[6] or {}, false
   for i = 1, #reports, 2 do
     if reports[i] ~= node then
       local report = unpack_record(reports[i + 1])
-      if now - report[2] > args[4] then gone[#gone + 1] = reports[i] else viewers = viewers + report[1] end
+      if now - report[2] > args[4] then
+        gone[#gone + 1] = reports[i]
+      else
+        viewers, has_others = viewers + report[1], true
+      end
     end
   end
   local known = call('HMGET', K.show, 'viewers', 'peak', 'hearts', 'unique')
@@ -24,15 +30,19 @@ return function(args)
   local unique = unique_before
   if viewers > peak then peak = viewers end
   local has_changed = viewers ~= viewers_before or args[3] > 0
+  local must_share = has_others and #busy > 0
   if args[2] == 0 then gone[#gone + 1] = node end
-  if #gone > 0 or #users > 0 then Access.all() elseif has_changed then Access.need('SPUBLISH', 2) end
+  if #gone > 0 or #users > 0 then Access.all() elseif has_changed or must_share then Access.need('SPUBLISH', 2) end
 
   if args[2] > 0 then call('HSET', K.nodes, node, pack({ args[2], now })) end
   if #gone > 0 then call('HDEL', K.nodes, unpack(gone)) end
   if #users > 0 and call('PFADD', K.uniques, unpack(users)) == 1 then unique = call('PFCOUNT', K.uniques) end
-  if has_changed or unique ~= unique_before then
+  has_changed = has_changed or unique ~= unique_before
+  if has_changed then
     call('HSET', K.show, 'viewers', viewers, 'peak', peak, 'hearts', int(hearts), 'unique', unique)
-    Show.publish('n', pack({ viewers, peak, hearts, unique }), '')
   end
+  local numbers = { viewers, peak, hearts, unique }
+  if must_share then numbers[5], numbers[6] = node, busy end
+  if has_changed or must_share then Show.publish('n', pack(numbers), '') end
   return { 'ok', viewers, peak, int(hearts), Show.epoch, int(Show.rev), unique }
 end

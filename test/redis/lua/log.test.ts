@@ -96,6 +96,19 @@ showTest('the chat history is bounded: the newest messages of the newest batches
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);
 });
 
+showTest('busy users are published if there are other nodes, and counts as before (L-3.4)', async (t, show) => {
+  const { received } = await listen(store, show);
+  const busy = [['eve', 7] as const];
+  await store.reportCounts(show, 'n1', 1, 0, [], busy);
+  await store.reportCounts(show, 'n2', 1, 0);
+  await store.reportCounts(show, 'n1', 1, 0, [], busy);
+  await store.reportCounts(show, 'n1', 1, 0);
+  const ofCounts = () => received.filter(({ kind }) => kind === 'counts');
+  await until(() => ofCounts().length >= 3, 'messages of the relay');
+  const counts = (viewers: number) => ({ kind: 'counts', counts: { viewers, peak: viewers, hearts: 0, unique: 0 } });
+  t.same(ofCounts(), [counts(1), counts(2), { ...counts(2), busy: { node: 'n1', requests: busy } }]);
+});
+
 showTest('viewers are summed over nodes, hearts over time, and only changes are published', async (t, show) => {
   const other = await connectAnother();
   const { received } = await listen(store, show);
