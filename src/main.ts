@@ -307,6 +307,7 @@ async function startGateway(
       limits: {
         perNodeMax: config.connectionsMax,
         perAddressMax: config.connectionsPerAddress,
+        perUserMax: config.connectionsPerUser,
         joinsPerSecond: config.joinsPerSecond,
       },
       rates: { chatPerSecond: config.chatPerSecond, requestsPerSecond: config.requestsPerSecond },

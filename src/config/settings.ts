@@ -177,6 +177,12 @@ export const SETTINGS = Object.freeze({
     'Most viewers per gateway process from one IPv4 address or one IPv6 /64 network. Behind a carrier or a venue ' +
       'thousands share an address.',
   ),
+  connectionsPerUser: bound(
+    'CONNECTIONS_PER_USER',
+    LIMITS.connectionsPerUserMax,
+    1_000_000,
+    'Most connections per gateway process of one user to one show; above it the oldest is closed with 4204.',
+  ),
   joinsPerSecond: bound(
     'JOINS_PER_SECOND',
     LIMITS.joinsPerSecondPerNode,

@@ -86,6 +86,7 @@ export const CLOSE = Object.freeze({
   token_expired: 4201,
   forbidden: 4202,
   show_gone: 4203,
+  replaced: 4204,
 } as const);
 
 export type CloseReason = keyof typeof CLOSE;

@@ -91,6 +91,7 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['TRUSTED_PROXIES', '10.0.0.1, 10.0.0.0/8,::/32', 'trustedProxies', ['10.0.0.1', '10.0.0.0/8', '::/32']],
   ['CONNECTIONS_MAX', '50000', 'connectionsMax', 50_000],
   ['CONNECTIONS_PER_ADDRESS', '100', 'connectionsPerAddress', 100],
+  ['CONNECTIONS_PER_USER', '3', 'connectionsPerUser', 3],
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
   ['CHAT_PER_SECOND', '50', 'chatPerSecond', 50],
   ['REQUESTS_PER_SECOND', '200', 'requestsPerSecond', 200],

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { holdsIn } from '../support/until.ts';
 import { startWorld, test, until } from './harness.ts';
+import { SdkViewer } from './sdk-viewer.ts';
 
 test('a muted user is refused on every node until the mute ends (L-4)', async (t, world) => {
   const first = await world.join({ user: 'troll' });
@@ -83,6 +84,23 @@ t.test('I9: a user has one rate of requests over connections, nodes and reconnec
   const back = await world.join({ user: 'eve', node: third });
   t.match(await back.request(release), refusal, 'a reconnect does not reset the rate');
   t.equal((await back.request({ t: 'sync', at: 0 })).t, 'ok', 'other messages are not limited');
+});
+
+test('I9: one connection too many of a user closes the oldest, which stays closed (H-9.1, H-9.2)', async (t, world) => {
+  const node = await world.addNode({ limits: { perUserMax: 2 } });
+  const { show, token } = world;
+  const sdk = new SdkViewer({ url: node.url, show, token: token('eve') });
+  t.teardown(() => sdk.client.close());
+  await sdk.welcomed();
+  const [phone, bob] = [await world.join({ user: 'eve', node }), await world.join({ user: 'bob', node })];
+  const laptop = await world.join({ user: 'eve', node });
+  await until(() => sdk.client.status.at === 'closed', 'the SDK stops');
+  t.match(sdk.client.status, { at: 'closed', code: 4204, reason: 'replaced' });
+  await world.join({ user: 'eve', node });
+  t.match(await phone.type('bye'), { code: 4204, reason: 'replaced', message: String });
+  t.same(await phone.closed, { code: 4204, reason: 'replaced' });
+  t.equal((await laptop.request({ t: 'sync', at: 0 })).t, 'ok', 'newer connections stay');
+  t.equal((await bob.request({ t: 'sync', at: 0 })).t, 'ok', 'other users stay');
 });
 
 test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t, world) => {
