@@ -6,12 +6,14 @@
 import { type Clock, pause } from '../domain/clock.ts';
 import type { Decision, ReservationStore, ReserveRequest } from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, type Result } from '../protocol/codes.ts';
+import { type ErrorCode, type Failure, fail, type Result } from '../protocol/codes.ts';
 
 /** One object per request, from its frame to its reply: there are tens of thousands per second. */
 export interface QueuedReserve extends ReserveRequest {
   /** Set by the batcher, on its clock. */
   enqueuedMs: number;
+  /** Set by the batcher when a call may have decided the request without a reply. */
+  unknown?: Failure;
   /** Called exactly once. */
   onDecided(result: Result<Decision>): void;
 }
@@ -26,6 +28,9 @@ export interface ReserveBatcherOptions {
   /** An `onDecided` has thrown. The other requests of its batch get their results. */
   readonly onCallbackError: (error: unknown) => void;
 }
+
+/** The books were not read: after an earlier call without a reply these decide nothing. */
+const UNDECIDED: ReadonlySet<ErrorCode> = new Set(['redis_unavailable', 'redis_readonly', 'redis_full']);
 
 const RETRY_PAUSE_MS = 150;
 const RETRY_AFTER_MIN_MS = 200;
@@ -115,9 +120,12 @@ export class ReserveBatcher {
         const request = open[i];
         if (request === undefined) continue;
         const result = results[i] ?? fail('internal', 'No decision came back; repeat with the same key.');
-        const isAway = !result.ok && result.error.code === 'redis_unavailable';
-        if (isAway && clock.nowMs() - request.enqueuedMs < LIMITS.redisRetryMaxMs) undecided.push(request);
-        else this.finish(request, result);
+        const code = result.ok ? null : result.error.code;
+        if (!result.ok && code === 'redis_unavailable') request.unknown = result.error;
+        const isUndecided = request.unknown !== undefined && code !== null && UNDECIDED.has(code);
+        const mayRepeat = clock.nowMs() - request.enqueuedMs < LIMITS.redisRetryMaxMs;
+        if (isUndecided && mayRepeat) undecided.push(request);
+        else this.finish(request, isUndecided ? { ok: false, error: request.unknown as Failure } : result);
       }
       if (undecided.length === 0) break;
       open = undecided;

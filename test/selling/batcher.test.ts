@@ -107,6 +107,32 @@ t.test('while Redis is unavailable the same keys are sent again, for a bounded t
   t.ok(clock.time < 1_000 + LIMITS.redisRetryMaxMs + 2_000);
 });
 
+t.test('Q-9: a refusal by Redis after a lost reply is no decision, and is never returned as one', async (t) => {
+  const { calls, clock, reserve } = setUp();
+  const readonly = reserve(1);
+  calls[0]?.reply([fail('redis_readonly')]);
+  t.match(await readonly, { ok: false, error: { code: 'redis_readonly' } }, 'nothing was sent before');
+  await turn();
+  const lost = reserve(2);
+  for (const code of ['redis_unavailable', 'redis_readonly', 'redis_full'] as const) {
+    calls.at(-1)?.reply([fail(code)]);
+    await turn();
+    await clock.pass(200);
+  }
+  calls.at(-1)?.accept();
+  t.match(await lost, { ok: true });
+  await turn();
+
+  const unknown = reserve(3);
+  calls.at(-1)?.reply([fail('redis_unavailable')]);
+  for (let i = calls.length; clock.time < 100_000 && i <= calls.length; i += 1) {
+    await turn();
+    await clock.pass(200);
+    calls[i]?.reply([fail('redis_readonly')]);
+  }
+  t.match(await unknown, { ok: false, error: { code: 'redis_unavailable' } }, 'its outcome stays unknown');
+});
+
 t.test('only the undecided part of a batch is sent again', async (t) => {
   const { calls, clock, reserveMany } = setUp();
   const [first, second, third] = reserveMany(3);
