@@ -44,6 +44,7 @@ const RESTART_MS_MAX = 8_000;
 /** A server that ran this long is healthy: the next restart is quick again. */
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
+const SOCKET_CHECK_MS = 500;
 /** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
 const DYING_MS_MAX = 1_000;
 /** How long the guard of a killed engine gets before another process shuts its server down. */
@@ -226,10 +227,19 @@ export class EmbeddedRedis {
         await server.stop();
         throw error;
       }
-      return await server.ended;
+      const watch = setInterval(() => this.#keepReachable(server, () => clearInterval(watch)), SOCKET_CHECK_MS);
+      return await server.ended.finally(() => clearInterval(watch));
     } catch (error) {
       return { code: null, signal: null, output: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  /** Programs that clean temporary folders remove sockets too. Only a new server makes one. */
+  #keepReachable(server: EmbeddedServer, onGone: () => void): void {
+    if (existsSync(this.#socket)) return;
+    onGone();
+    this.#options.logger?.warn({ socket: this.#socket }, 'embedded Redis: its socket was removed, so it is restarted');
+    void server.stop();
   }
 }
 

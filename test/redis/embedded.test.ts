@@ -1,5 +1,5 @@
 /** The embedded Redis is killed or damaged: it comes back with its data, or says why not. */
-import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { EmbeddedRedis } from '../../src/redis/index.ts';
@@ -45,6 +45,17 @@ t.test('a server that an operator ends is started again', async (t) => {
   await until(async () => (await pidOf(redis)) !== pid, 'another server');
   await until(() => msgs(logged, 'embedded Redis restarted').length > 0, 'the log line');
   t.match(msgs(logged, 'embedded Redis restarted'), [{ ended: /^exit code 0/ }]);
+});
+
+t.test('a server whose socket is removed is replaced, with its data (I8)', async (t) => {
+  const { embedded, redis, logged } = await startHere(t, dataFolder(t));
+  await redis.set('unit', 'held');
+  const pid = await pidOf(redis);
+  rmSync(socketOf(embedded));
+  await until(async () => (await pidOf(redis)) !== pid, 'another server');
+  t.equal(await redis.get('unit'), 'held');
+  t.ok(existsSync(socketOf(embedded)), 'new clients can connect');
+  t.match(msgs(logged, 'embedded Redis: its socket was removed, so it is restarted'), { length: 1 });
 });
 
 t.test('a server that ends six times within a minute is given up with a reason', async (t) => {
