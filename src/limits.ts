@@ -159,7 +159,7 @@ export const LIMITS = Object.freeze({
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
   sweepSliceMax: 25,
-  /** Waitlist entries served in one script call. */
+  /** Waitlist entries that one script call looks at, over all SKUs. */
   waitlistSliceMax: 50,
   waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
