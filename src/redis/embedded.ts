@@ -6,7 +6,7 @@
  * The server has `server.lock`: it may outlive the engine if its guard was killed too.
  */
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -45,6 +45,8 @@ const RESTART_MS_MAX = 8_000;
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
 const SOCKET_CHECK_MS = 500;
+/** A server that is killed in its first start leaves a snapshot of nothing, and no manifest. */
+const SNAPSHOT_BYTES_MIN = 512;
 /** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
 const DYING_MS_MAX = 1_000;
 /** How long the guard of a killed engine gets before another process shuts its server down. */
@@ -165,6 +167,11 @@ export class EmbeddedRedis {
     let downSince = 0;
     let lastEnd = '';
     for (let start = 1; ; start++) {
+      const lost = whatIsLost(folder, isFirst);
+      if (lost !== null) {
+        lock?.close();
+        return lost;
+      }
       const startedAt = performance.now();
       let wasReady = false;
       const end = await this.#runServer(lock, isFirst, (pid) => {
@@ -194,9 +201,6 @@ export class EmbeddedRedis {
       if (this.#isStopping) return null;
       restarts.push(performance.now());
       this.#restarts++;
-      // An empty server would have no sales, and nothing would report the loss.
-      if (!isFirst && !existsSync(join(folder, 'appendonlydir')))
-        return `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
       lock = null;
     }
   }
@@ -241,6 +245,28 @@ export class EmbeddedRedis {
     this.#options.logger?.warn({ socket: this.#socket }, 'embedded Redis: its socket was removed, so it is restarted');
     void server.stop();
   }
+}
+
+/**
+ * A server that does not find its files starts empty, without sales, and nothing would report the
+ * loss. Returns what is missing, and what to do.
+ */
+function whatIsLost(folder: string, isFirst: boolean): string | null {
+  const aof = join(folder, 'appendonlydir');
+  const files = existsSync(aof) ? readdirSync(aof) : null;
+  if (files === null)
+    return isFirst
+      ? null
+      : `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
+  const isData = (file: string): boolean => {
+    const bytesMin = file.endsWith('.aof') ? 1 : file.endsWith('.rdb') ? SNAPSHOT_BYTES_MIN : Infinity;
+    return statSync(join(aof, file)).size >= bytesMin;
+  };
+  if (files.some((file) => file.endsWith('.manifest')) || !files.some(isData)) return null;
+  return (
+    `${aof} has data but no manifest (*.manifest), so the embedded Redis would start empty. Restore the whole ` +
+    'folder from a backup, or move it away to start without its data.'
+  );
 }
 
 /** Starts the server, or uses that of the engine that has the folder now. */

@@ -167,3 +167,21 @@ t.test('a data folder that disappeared is not replaced by an empty one', async (
   process.kill(await pidOf(redis), 'SIGKILL');
   t.match(await embedded.failed, /append-only file of the embedded Redis is gone from .*Restore it/);
 });
+
+t.test('data without their manifest are not replaced by an empty server, at a restart or a start (I8)', async (t) => {
+  const folder = dataFolder(t);
+  const { embedded, redis } = await startHere(t, folder);
+  await redis.set('unit', 'held');
+  const manifest = appendOnlyFile(folder, '.manifest');
+  const before = readFileSync(appendOnlyFile(folder));
+  renameSync(manifest, join(folder, 'kept'));
+  process.kill(await pidOf(redis), 'SIGKILL');
+  t.match(await embedded.failed, /appendonlydir has data but no manifest .*Restore the whole folder from a backup/);
+  await embedded.stop();
+  const second = embeddedHere(t, folder).embedded;
+  await t.rejects(second.start(), { message: /has data but no manifest/ });
+  await second.stop();
+  t.same(readFileSync(appendOnlyFile(folder)), before, 'nothing was written');
+  renameSync(join(folder, 'kept'), manifest);
+  t.equal(await (await startHere(t, folder)).redis.get('unit'), 'held');
+});
