@@ -153,6 +153,8 @@ export const LIMITS = Object.freeze({
   holdMinMs: 15_000,
   holdDefaultMs: 120_000,
   holdMaxMs: 15 * 60 * 1000,
+  /** A sale that changes between sold out and stocked sends one event in this time. */
+  soldOutEveryMs: 1_000,
   /** A confirm this long after the deadline still wins if the hold has not been expired. */
   confirmGraceMs: 500,
   reserveBatchMax: 32,

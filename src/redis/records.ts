@@ -46,6 +46,8 @@ export interface SaleRecord {
   openedAt?: number;
   endedAt?: number;
   soldOut?: boolean;
+  /** When that was announced. */
+  soldOutAt?: number;
   skus: string[];
 }
 
