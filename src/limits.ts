@@ -181,6 +181,10 @@ export const LIMITS = Object.freeze({
 
   // Background jobs
   jobSweepEveryMs: 2_000,
+  /** Every how many sweeps a process looks for shows that need none until something is due. */
+  jobSweepsPerRestCheck: 30,
+  /** A show rests if nothing can be due for this long; it is swept again half of it before. */
+  restAheadMs: 60_000,
   /** The sweep's schedule is rewritten this often, because a crash of Redis may have lost it. */
   jobScheduleGuardMs: 30_000,
   /** A worker renews its lock at half of this. A job whose result Redis refused ends with it. */

@@ -13,9 +13,9 @@ type TickStore = Scheduler & Pick<Health, 'now' | 'nowErrorMs'>;
  * Ticks a show until nothing is due. Throws a `StampedeError` if Redis does not reply; a missing
  * show is no error.
  */
-export async function tickShow(store: TickStore, showId: string): Promise<void> {
+export async function tickShow(store: TickStore, showId: string, mayRest = false): Promise<void> {
   for (let slice = 0; slice < LIMITS.jobSlicesPerShowMax; slice++) {
-    const ticked = await store.tick(showId);
+    const ticked = await store.tick(showId, mayRest);
     if (!ticked.ok) {
       if (ticked.error.code === 'show_not_found') return;
       throw new StampedeError(ticked.error);
@@ -27,15 +27,18 @@ export async function tickShow(store: TickStore, showId: string): Promise<void> 
   }
 }
 
-/** Ticks all live shows, several at a time. Throws the first error after all shows were ticked. */
-export async function tickLiveShows(store: TickStore): Promise<void> {
+/**
+ * Ticks all live shows, several at a time. Throws the first error after all shows were ticked. With
+ * `mayRest`, shows leave the list in which nothing can happen before something planned is due.
+ */
+export async function tickLiveShows(store: TickStore, mayRest = false): Promise<void> {
   const live = await store.liveShows();
   if (!live.ok) throw new StampedeError(live.error);
   const remaining = [...live.value];
   const errors: unknown[] = [];
   const worker = async (): Promise<void> => {
     for (let showId = remaining.pop(); showId !== undefined; showId = remaining.pop())
-      await tickShow(store, showId).catch((error: unknown) => errors.push(error));
+      await tickShow(store, showId, mayRest).catch((error: unknown) => errors.push(error));
   };
   await Promise.all(Array.from({ length: LIMITS.jobShowsAtOnce }, worker));
   if (errors.length > 0) throw errors[0];

@@ -44,6 +44,8 @@ export function createKeys(prefix: string) {
     shows: `${prefix}shows`,
     /** Set of shows that may have something due. */
     live: `${prefix}live`,
+    /** Sorted set of shows in which nothing can happen before a time, by that time. */
+    resting: `${prefix}resting`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */
