@@ -13,6 +13,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { MemorySize } from '../domain/health.ts';
 import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
 import { endText, isFinal, remedyFor, whyEnded } from './embedded-ends.ts';
 import { type FileLock, lockFile } from './embedded-lock.ts';
@@ -25,6 +26,7 @@ export interface EmbeddedOptions {
   readonly node: string;
   readonly logger?: Logger;
   readonly appendfsync?: 'everysec' | 'always';
+  readonly maxMemory?: MemorySize;
   /** How long another engine may take to leave the folder. */
   readonly patienceMs?: number;
 }
@@ -45,6 +47,7 @@ const RESTART_MS_MAX = 8_000;
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
 const SOCKET_CHECK_MS = 500;
+const MAX_MEMORY: MemorySize = { share: 0.4 };
 /** A server that is killed in its first start leaves a snapshot of nothing, and no manifest. */
 const SNAPSHOT_BYTES_MIN = 512;
 /** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
@@ -207,7 +210,7 @@ export class EmbeddedRedis {
 
   /** Runs one server to its end. `lock` is taken first unless it is given. */
   async #runServer(lock: FileLock | null, isFirst: boolean, onReady: (pid: number) => void): Promise<ServerEnd> {
-    const { folder, logger, appendfsync = 'everysec' } = this.#options;
+    const { folder, logger, appendfsync = 'everysec', maxMemory = MAX_MEMORY } = this.#options;
     // What a restart prints is logged only if it fails: a restart is one line.
     let level: 'info' | 'debug' = isFirst ? 'info' : 'debug';
     const onOutput = (redis: string): void => {
@@ -217,7 +220,7 @@ export class EmbeddedRedis {
     };
     try {
       const server = await EmbeddedServer.start(
-        { folder, socket: this.#socket, appendfsync, onOutput },
+        { folder, socket: this.#socket, appendfsync, maxMemory, onOutput },
         lock ?? (await lockServer(folder, this.#socket)),
       );
       this.#server = server;

@@ -50,6 +50,8 @@ export function createKeys(prefix: string) {
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
+    /** Memory of Redis in each hour of the last week (memory.ts). */
+    memory: `${prefix}memory`,
     /** Identifies a server that does not allow INFO (facts.ts). */
     server: `${prefix}server`,
     /** Marker of a running command (command-guard.ts). */
