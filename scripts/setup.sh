@@ -23,7 +23,7 @@ need_node() {
 need_packages() {
   local installed=node_modules/.package-lock.json
   if [[ ! -f $installed || package-lock.json -nt $installed ]]; then
-    say 'installing npm packages (npm ci)'
+    say 'installing npm packages (npm ci): this takes a minute or more'
     npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
     touch "$installed"
   fi
@@ -46,7 +46,7 @@ apt_install() {
   command -v apt-get >/dev/null || return 1
   local as_root
   as_root="$(elevation)" || return 1
-  say "installing $* (apt-get)"
+  say "installing $* (apt-get): this takes a minute or more"
   # shellcheck disable=SC2086 # as_root is empty or a command with its flag
   {
     $as_root apt-get update -qq -o DPkg::Lock::Timeout=120 &&
@@ -84,7 +84,7 @@ need_redis() {
   case "$(uname -s)" in
     Linux) apt_install_redis || true ;;
     Darwin) if command -v brew >/dev/null; then
-      say 'installing redis (brew)'
+      say 'installing redis (brew): this takes a minute or more'
       brew install --quiet redis >&2 </dev/null || true
     fi ;;
   esac

@@ -62,7 +62,7 @@ export interface Engine {
    * with the reason. On failure stops what has started, then rejects.
    */
   start(): Promise<Addresses>;
-  /** Resolves when Redis can be used and jobs run for the first time. Available after `start`. */
+  /** Resolves when Redis can be used and jobs run for the first time, never if stopped before. */
   ready(): Promise<void>;
   /** Drains the gateway, then closes all other parts. May be called at any time and repeatedly. */
   stop(): Promise<void>;
@@ -124,7 +124,8 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
       };
       const onOrder = metrics.revenue.add;
       const observers = { onScript, onRecovered, onNodeNameShared, onHolds, onOrder };
-      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, ...observers });
+      const runsJobs = config.roles.includes('jobs');
+      store = createStore({ redis, keyPrefix, logger, node, scripts, publish, runsJobs, ...observers });
       parts.push({ name: 'store', stop: store.close });
       const isDraining = (): boolean => stopping !== null || options.pool?.isDraining() === true;
       const context = { config, options, logger, metrics, parts, store, secrets, redis, isDraining };
@@ -152,6 +153,8 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
     async ready() {
       await started(store).ready();
       await jobsRun;
+      // Jobs that were stopped do not run.
+      if (stopping !== null) await new Promise(() => {});
     },
     stop,
     failed,
@@ -178,7 +181,7 @@ async function loadRoles(roles: readonly EngineRole[]): Promise<void> {
 
 /** Returns the configured Redis. Starts the embedded server if there is none. */
 async function openRedis(
-  { redis, dataDir, nodeName, appendfsync, maxMemory }: Config,
+  { redis, dataDir, nodeName, appendfsync }: Config,
   logger: Logger,
   metrics: Metrics,
   parts: Part[],
@@ -186,7 +189,7 @@ async function openRedis(
 ): Promise<RedisTarget> {
   if (redis !== null) return redis;
   const folder = prepareFolder(join(dataDir, 'redis'));
-  const embedded = new EmbeddedRedis({ folder, node: nodeName, logger, appendfsync, maxMemory });
+  const embedded = new EmbeddedRedis({ folder, node: nodeName, logger, appendfsync });
   parts.push({ name: 'embedded Redis', stop: () => embedded.stop() });
   await embedded.start();
   embedded.failed.then(onFailed);

@@ -36,7 +36,11 @@ async function main(argv: readonly string[]): Promise<number> {
   const program = new Program('stampede')
     .usage('<command> [flags]')
     .description('The engine under live-stream flash sales.')
-    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 Redis cannot be reached (doctor)\n' +
+        'or no verdict (bench).',
+    )
     .enablePositionalOptions()
     .helpCommand(false)
     .exitOverride();

@@ -21,6 +21,9 @@ const LEFT_GATEWAYS_MS = 3_000;
 const DESCRIPTION = `Runs the engine until SIGTERM or Ctrl-C, then drains: refuses new connections, notifies clients
 when and where to reconnect, finishes running requests, closes Redis and exits with 0. A second signal
 ends it immediately. Without REDIS_URL it starts an embedded redis-server in DATA_DIR.`;
+const FORGETS =
+  'Redis does not write commits to its disk: a restart of Redis loses shows and orders. ' +
+  'Run: CONFIG SET appendonly yes, CONFIG SET appendfsync everysec, and set both in redis.conf.';
 const help = (): string => commandHelp(commandWithSettings('stampede serve [flags]', DESCRIPTION));
 
 async function run(argv: readonly string[]): Promise<number> {
@@ -172,6 +175,7 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   const durability = engine.durability();
   const redis = config.redis === null ? 'embedded' : 'REDIS_URL';
   logger.info({ ...addresses, redis, roles, workers, durability }, 'ready');
+  if (durability === 'memory') logger.warn({ durability }, FORGETS);
   const gateways = workers > 1 ? `, ${workers} gateway processes` : '';
   const lines = [`stampede ${VERSION} is ready (${roles.join(', ')}${gateways})`];
   if (addresses.gateway) lines.push(`  gateway  ${addresses.gateway}/v1/shows/{showId}`);
@@ -179,6 +183,7 @@ function announce(config: Config, addresses: Addresses, engine: Engine, logger: 
   if (addresses.metricsPort !== null) lines.push(`  metrics  port ${addresses.metricsPort}, /metrics and /readyz`);
   const place = redis === 'embedded' ? `embedded, data in ${dataDir}` : 'from REDIS_URL';
   lines.push(`  redis    ${place}, durability ${durability}`);
+  if (durability === 'memory') lines.push(`  WARNING  ${FORGETS}`);
   for (const [name, secret] of Object.entries(engine.secrets.newApiKeys))
     lines.push(
       `  API key  ${secret}`,

@@ -41,11 +41,14 @@ export interface CommandLine {
 
 const HELP_COLUMNS = 100;
 
+/** Joins the lines of each paragraph, which are wrapped again; lists are indented and stay. */
+const unwrapped = (text: string): string => text.replace(/(?<=\S)\n(?=\S)/g, ' ');
+
 function commandOf({ usage, description, flags }: CommandDefinition): Command {
   const [name = ''] = usage.split(/ (?=[<[-])/);
   const command = new Command(name)
     .usage(usage.slice(name.length + 1))
-    .description(description)
+    .description(unwrapped(description))
     .exitOverride()
     .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => HELP_COLUMNS });
   for (const [flag, { help, placeholder, variable, isHidden = false }] of Object.entries(flags)) {

@@ -86,9 +86,11 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
   });
   // Relations are checked between valid values only: this avoids reporting one error twice.
   if (errors.length === 0) checkRelations(config, purpose, report);
-  if (errors.length > 0) return { ok: false, errors };
-  for (const { variable, meant } of unknownVariables(env, KNOWN_VARIABLES))
-    warn(variable, `is not a setting and is ignored.${meant === null ? '' : ` Did you mean ${meant}?`}`);
+  const unknown = unknownVariables(env, KNOWN_VARIABLES).map(({ variable: source, meant }) => {
+    return { source, problem: `is not a setting and is ignored.${meant === null ? '' : ` Did you mean ${meant}?`}` };
+  });
+  if (errors.length > 0) return { ok: false, errors: [...errors, ...unknown] };
+  warnings.push(...unknown);
   if (purpose === 'serve') warnOfIdleSettings(config, env, warn);
   const flagsAsVariables = asVariables(flags.settings);
   return { ok: true, config, own: flags.own, flagsAsVariables, warnings: Object.freeze(warnings) };
@@ -111,8 +113,6 @@ function warnOfIdleSettings({ redis, metricsPort }: Config, env: LoadOptions['en
   const isSet = ({ variable }: Setting<unknown>): boolean => (env[variable] ?? '').trim() !== '';
   if (redis !== null && isSet(SETTINGS.appendfsync))
     warn('APPENDFSYNC', 'has no effect with REDIS_URL. Set appendfsync in the configuration of that Redis.');
-  if (redis !== null && isSet(SETTINGS.maxMemory))
-    warn('MAXMEMORY', 'has no effect with REDIS_URL. Set maxmemory in the configuration of that Redis.');
   if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
 }
 

@@ -78,15 +78,7 @@ export interface RedisMemory {
   readonly usedBytes: number;
   /** `maxmemory`; 0 = no limit. */
   readonly maxBytes: number;
-  /**
-   * In how many milliseconds Redis is full, at the growth of the last seven days or since the first
-   * sample. Null without a limit, without growth, or in the first hour.
-   */
-  readonly fullInMs: number | null;
 }
-
-/** How much memory the embedded Redis may use: a number of bytes, or a share of this machine. */
-export type MemorySize = { readonly bytes: number } | { readonly share: number };
 
 export interface Health {
   /** Redis time in Unix milliseconds, from a monotonic local clock and a measured offset. */
@@ -110,5 +102,7 @@ export interface Health {
   durability(): Durability;
   /** Run id of the Redis server; epochs change with it. Null until known, and in a cluster. */
   runId(): string | null;
+  /** If Redis refused a command of another client, examines the permissions. */
+  noteRefusal(error: unknown): void;
   ping(): Promise<Result<{ roundTripMs: number }>>;
 }

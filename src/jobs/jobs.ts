@@ -61,14 +61,17 @@ export function createJobs(deps: JobsDeps): Jobs {
   const { store, metrics } = deps;
   const logger = deps.logger.child({ part: 'jobs' });
   const stopping = new AbortController();
-  const onError = errorLog(logger);
+  const logError = errorLog(logger);
+  const onError = (error: unknown): void => {
+    store.noteRefusal(error);
+    logError(error);
+  };
   let running: Running | null = null;
   let opening: JobsConnection | null = null;
   let starting: Promise<void> | null = null;
-  let sweeps = 0;
 
   async function process(job: Job, token?: string): Promise<void> {
-    if (job.name === SWEEP) return tickLiveShows(store, sweeps++ % LIMITS.jobSweepsPerRestCheck === 0);
+    if (job.name === SWEEP) return tickLiveShows(store);
     const { show, at } = job.data as MomentData;
     await tickShow(store, show);
     // BullMQ uses the local clock. A job that is early on the Redis clock is delayed again.

@@ -73,6 +73,7 @@ export interface ConnectionOptions {
   readonly keys: Keys;
   readonly keyPrefix: string;
   readonly modes: ModeSettings;
+  readonly runsJobs: boolean;
   readonly logger: Logger | undefined;
 }
 
@@ -286,7 +287,7 @@ export class RedisConnection {
     const problem = all.map(unfitness).find((found) => found !== null);
     if (problem) throw new TroubleError(problem);
     if (facts.isCluster && facts.identity === null) throw new TroubleError(CLUSTER_WITHOUT_INFO);
-    const modes = await chooseModes(this.#modesContext(client), this.#capabilities);
+    const modes = await chooseModes(this.#modesContext(client, facts.identity !== null), this.#capabilities);
     await refreshRelayMode(client, this.#options.keys.relay, modes.publish);
     const durability = await readDurability(servers[0] as never, facts.hasAppendOnlyFile);
     if (this.status.refusal !== null) await this.clock.restart();
@@ -303,9 +304,10 @@ export class RedisConnection {
     if (isOpen()) this.status.accept(this.#capabilities);
   }
 
-  #modesContext(client: RedisClient): ModesContext {
-    const { keys, keyPrefix, modes, target } = this.#options;
-    return { client, relay: this.#relay, keys, keyPrefix, user: target.username ?? 'default', settings: modes };
+  #modesContext(client: RedisClient, hasInfo = true): ModesContext {
+    const { keys, keyPrefix, modes: settings, runsJobs, target } = this.#options;
+    const user = target.username ?? 'default';
+    return { client, relay: this.#relay, keys, keyPrefix, user, settings, runsJobs, needsKeyIdentity: !hasInfo };
   }
 
   #setIdentity(identity: string): void {
@@ -325,9 +327,15 @@ export class RedisConnection {
     if (this.#identity !== null) this.#setIdentity(identity);
   }
 
+  /** Looks for another primary while this server is silent: it may be frozen, or its host gone. */
+  async #identifySoon(client: Exclude<RedisClient, Cluster>): Promise<void> {
+    const identified = this.#identify(client);
+    const timer = setTimeout(() => void this.#findOther(client).catch(() => {}), SILENT_MS);
+    await identified.finally(() => clearTimeout(timer));
+  }
+
   /** Resolves the name again on another connection, and moves if a new primary replies there. */
-  async #findOther(client: RedisClient): Promise<void> {
-    if (client instanceof Cluster) return;
+  async #findOther(client: Exclude<RedisClient, Cluster>): Promise<void> {
     const known = this.#identity;
     const other = this.#createClient('commands').on('error', () => {});
     try {
@@ -348,26 +356,30 @@ export class RedisConnection {
     const client = this.#client;
     if (this.#isWatching || this.status.refusal !== null || client.status !== 'ready') return;
     this.#isWatching = true;
-    // A server that is silent may be frozen, or its host gone, and another one the primary.
-    const silent = setTimeout(() => void this.#findOther(client).catch(() => {}), SILENT_MS);
     try {
       if (client instanceof Cluster) await this.#masters.ping(client);
-      else await this.#identify(client);
+      else await this.#identifySoon(client);
       if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0)
         await refreshRelayMode(client, this.#options.keys.relay, this.subscriber.publish);
       await this.#watchRelay(client);
     } catch (error) {
       this.report(error);
     }
-    clearTimeout(silent);
     this.#isWatching = false;
   }
 
   async #watchRelay(client: RedisClient): Promise<void> {
     const hasArrived = await this.#relay.roundTrip(client, ARRIVAL_MS_MAX);
     if (client !== this.#client || this.status.refusal !== null) return;
-    this.status.limit('relay', hasArrived ? null : NO_RELAY);
-    if (!hasArrived) this.subscriber.reconnect();
+    if (hasArrived) return this.status.limit('relay', null);
+    // The user may have lost the permission to subscribe.
+    const context = this.#modesContext(client);
+    const trouble = await chooseModes(context, this.#capabilities).then(
+      () => NO_RELAY,
+      (error: unknown) => explain(error, context),
+    );
+    this.status.limit('relay', trouble);
+    this.subscriber.reconnect();
   }
 }
 

@@ -2,7 +2,7 @@
 import type { RedisTrouble } from '../domain/health.ts';
 import type { RedisClient } from './client.ts';
 import type { Keys } from './keys.ts';
-import { commandsOn, missingWords } from './permissions.ts';
+import { isStateful, missingWords, neededCommands, refusalOf } from './permissions.ts';
 import { pack } from './records.ts';
 import { relayModeOfOthers } from './relay-mode.ts';
 import { newNonce, type RelayProbe } from './relay-probe.ts';
@@ -22,6 +22,9 @@ export interface ModesContext {
   readonly keyPrefix: string;
   readonly user: string;
   readonly settings: ModeSettings;
+  /** Jobs of this process need more permissions. */
+  readonly runsJobs: boolean;
+  readonly needsKeyIdentity: boolean;
 }
 
 const ARRIVAL_MS_MAX = 2_000;
@@ -29,10 +32,12 @@ const ARRIVAL_MS_MAX = 2_000;
 /** Permissions that the engine can do without in another mode. */
 const EVAL_HELPS = /^\+(fcall|function(\|\w+)?)$/;
 const CLASSIC_HELPS = /^\+s(un)?(subscribe|publish)$/;
+/** What a check wrote under a key that it may not delete. */
+const KEPT_MS = 60_000;
 
 /**
  * Returns modes that work: those before a reconnect (`previous`), else the first choice, else what
- * the server allows. Rejects with the reason of the first ones.
+ * the server allows. Rejects with the reason of the first ones, or of others that need less.
  */
 export async function chooseModes(context: ModesContext, previous: ScriptModes | null): Promise<ScriptModes> {
   const { client, keys, settings } = context;
@@ -46,19 +51,19 @@ export async function chooseModes(context: ModesContext, previous: ScriptModes |
   let scripts = settings.scripts === 'auto' ? (previous?.scripts ?? FIRST_CHOICE.scripts) : settings.scripts;
   let publish = settings.publish === 'auto' ? (previous?.publish ?? FIRST_CHOICE.publish) : settings.publish;
   publish = others ?? publish;
-  let first: unknown = null;
+  let best: unknown = null;
   for (;;) {
     try {
       await tryModes(context, { scripts, publish });
       return Object.freeze({ scripts, publish });
     } catch (error) {
-      first ??= error;
+      best = best === null || needsLess(error, best) ? error : best;
       const lacks = error instanceof MissingError ? error.missing : [];
       const helps = (pattern: RegExp): boolean => lacks.some((word) => pattern.test(word));
       const triesEval = scripts === 'functions' && settings.scripts === 'auto' && helps(EVAL_HELPS);
       const isRelay = troubleOf(error).state === 'no_relay' || helps(CLASSIC_HELPS);
       const triesClassic = publish === 'sharded' && settings.publish === 'auto' && others === null && isRelay;
-      if (!triesEval && !triesClassic) throw first;
+      if (!triesEval && !triesClassic) throw best;
       if (triesEval) scripts = 'eval';
       if (triesClassic) publish = 'classic';
     }
@@ -75,66 +80,91 @@ class MissingError extends TroubleError {
   }
 }
 
+const needsLess = (one: unknown, other: unknown): boolean =>
+  one instanceof MissingError &&
+  other instanceof MissingError &&
+  one.missing.length < other.missing.length &&
+  one.missing.every((word) => other.missing.includes(word));
+
 /** Returns the trouble of an error. Names the ACL rule if a permission is missing. */
 export function explain(error: unknown, { user, keyPrefix }: ModesContext): RedisTrouble {
   const trouble = troubleOf(error);
   if (error instanceof TroubleError || trouble.state !== 'no_permission') return trouble;
   const words = wordsOf(error);
   const missing = missingWords(words, keyPrefix);
-  return missing.length === 0 ? trouble : forbidden(user, words, missing);
+  return missing.length === 0 ? trouble : forbidden(user, missing);
 }
 
-const nothing = (): undefined => undefined;
+/** The words of the ACL rule that errors ask for. */
+class Missing {
+  readonly words = new Set<string>();
+  readonly #keyPrefix: string;
+  /** The server lacks a command. */
+  absent: unknown = null;
+
+  constructor(keyPrefix: string) {
+    this.#keyPrefix = keyPrefix;
+  }
+
+  /** Throws an error that is no refusal, or that asks for nothing known. */
+  add(error: unknown): void {
+    if (!isRefused(error)) throw error;
+    const words = wordsOf(error);
+    const [, command] = /unknown (?:sub)?command '?(\w+)/i.exec(words) ?? [];
+    const found = command === undefined ? missingWords(words, this.#keyPrefix) : [`+${command.toLowerCase()}`];
+    if (found.length === 0) throw error;
+    if (command !== undefined) this.absent ??= error;
+    for (const word of found) this.words.add(word);
+  }
+
+  attempt(step: Promise<unknown>): Promise<unknown> {
+    return step.catch((error: unknown) => this.add(error));
+  }
+}
 
 /** Resolves if the scripts run in these modes and, for a new relay, if their messages arrive. */
 async function tryModes(context: ModesContext, modes: ScriptModes): Promise<void> {
   const { client, relay, keys, keyPrefix, user } = context;
   const nonce = newNonce();
-  const missing = new Set<string>();
-  let refusal: unknown = null;
-  /** Collects what is missing, so that one rule names all of it. */
-  async function attempt(step: () => Promise<readonly string[] | undefined>): Promise<void> {
-    try {
-      for (const word of (await step()) ?? []) missing.add(word);
-    } catch (error) {
-      if (!isRefused(error)) throw error;
-      refusal ??= error;
-      const words = wordsOf(error);
-      const [, command] = /unknown (?:sub)?command '?(\w+)/i.exec(words) ?? [];
-      const found = command === undefined ? missingWords(words, keyPrefix) : [`+${command.toLowerCase()}`];
-      if (found.length === 0) throw error;
-      for (const word of found) missing.add(word);
-    }
-  }
+  const missing = new Missing(keyPrefix);
   const isNewRelay = !relay.isListening(modes.publish);
-  if (isNewRelay) await attempt(() => relay.listen(modes.publish).then(nothing));
-  await attempt(() => loadScripts(client, modes).then(nothing));
+  const listen = (): Promise<unknown> => missing.attempt(relay.listen(modes.publish));
+  if (isNewRelay) await listen();
+  await missing.attempt(loadScripts(client, modes));
   const arrival = relay.arrival(nonce, ARRIVAL_MS_MAX);
-  await attempt(async () => {
-    const { all, of } = keys.show(relay.show);
-    const [publish, subscribe] = modes.publish === 'sharded' ? ['SPUBLISH', 'SSUBSCRIBE'] : ['PUBLISH', 'SUBSCRIBE'];
-    const commands = [...commandsOn(of.show), [publish as string, of.channel, '']];
-    const informative = [[subscribe as string, of.channel]];
-    const scripts = registerScripts(
-      () => client,
-      () => modes,
-    );
-    const reply = await scripts.run('check', all, '', pack([commands, informative, nonce]));
-    // A user who may not subscribe either lacks the channel.
-    const lacksChannel = (reply[2] as number[]).length > 0;
-    return (reply[1] as number[]).map((position) => {
-      const name = String(commands[position - 1]?.[0]);
-      return name === publish && lacksChannel ? `&${keyPrefix}*` : `+${name.toLowerCase()}`;
-    });
-  });
-  if (missing.size > 0) {
-    const words = [...missing];
-    const named = `NOPERM, ${words.length === 1 ? 'a permission' : `${words.length} permissions`}`;
-    const isOld = refusal !== null && troubleOf(refusal).state === 'missing_command';
-    throw new MissingError(
-      isOld ? troubleOf(refusal) : forbidden(user, refusal === null ? named : wordsOf(refusal), words),
-      words,
-    );
+  const { all, of } = keys.show(relay.show);
+  const [publish, subscribe] = modes.publish === 'sharded' ? ['SPUBLISH', 'SSUBSCRIBE'] : ['PUBLISH', 'SUBSCRIBE'];
+  const needed = neededCommands(of.show, { ...context, ...modes });
+  const commands = [...needed, [publish as string, of.channel, ''], [subscribe as string, of.channel]];
+  const scripts = registerScripts(
+    () => client,
+    () => modes,
+  );
+  let suspects = commands;
+  let refusal: unknown = null;
+  try {
+    const reply = await scripts.run('check', all, '', pack([commands, nonce]));
+    suspects = (reply[1] as number[]).map((position) => commands[position - 1] as string[]);
+  } catch (error) {
+    // Then each command is tried.
+    if (!isRefused(error)) throw error;
+    refusal = error;
+  }
+  const isSubscription = ([name]: string[]): boolean => name === subscribe;
+  const sent = suspects.filter((words) => !isSubscription(words) && !isStateful(words));
+  const refusals = await Promise.all(sent.map((words) => refusalOf(client, words, of.show)));
+  for (const error of refusals) if (error !== null) missing.add(error);
+  if (!isNewRelay && suspects.some(isSubscription)) await listen();
+  if (refusal === null) {
+    for (const [name = ''] of suspects.filter(isStateful)) missing.words.add(`+${name.toLowerCase()}`);
+  } else {
+    await Promise.allSettled([client.del(of.show), client.pexpire(of.show, KEPT_MS)]);
+    if (missing.words.size === 0) missing.add(refusal);
+  }
+  if (missing.words.size > 0) {
+    const words = [...missing.words];
+    const trouble = missing.absent === null ? forbidden(user, words) : troubleOf(missing.absent);
+    throw new MissingError(trouble, words);
   }
   if (isNewRelay && !(await arrival)) throw new TroubleError(NO_RELAY);
 }

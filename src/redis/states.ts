@@ -6,6 +6,7 @@ import type { RedisState, RedisTrouble } from '../domain/health.ts';
 
 /** Longest text of Redis or of the operating system that is repeated in a reason. */
 const WORDS_MAX = 200;
+const PERMISSIONS_NAMED_MAX = 6;
 
 const SERVER = 'Check host and port in REDIS_URL';
 const PASSWORD = 'Check the user and the password in REDIS_URL.';
@@ -196,9 +197,9 @@ const ROWS: readonly Row[] = [
   ),
   row(
     'silent',
-    /Command timed out|Socket timeout/i,
+    /Command timed out|Socket timeout|(^|: )timeout$/i,
     'Redis accepted the connection and does not reply',
-    `${SERVER}. If they are right, Redis is overloaded or paused. Stampede tries again.`,
+    `${SERVER}. If they are right, Redis or this host is overloaded or paused. Stampede tries again.`,
   ),
   row(
     'lost',
@@ -266,6 +267,12 @@ export class TroubleError extends Error {
 export const isRefused = (error: unknown): boolean =>
   ['no_permission', 'missing_command'].includes(troubleOf(error).state);
 
+/** It has replied before, so its address is right. */
+export const SILENT_NOW = trouble(
+  'silent',
+  'Redis does not reply in time.',
+  'Redis or this host may be overloaded or paused, or the network interrupted. Stampede tries again.',
+);
 export const CONNECTING = trouble('connecting', 'Redis has not replied yet.', SERVER.concat('.'));
 export const LOST = trouble(
   'lost',
@@ -295,13 +302,12 @@ export const IS_REPLICA = trouble(
 export const NO_RELAY = trouble(
   'no_relay',
   'What a script publishes does not arrive at the subscription of this process.',
-  'Check that the user may subscribe (+ssubscribe +subscribe) and that no proxy drops pub/sub. Set REDIS_PUBLISH to ' +
-    'sharded or classic to choose the other kind.',
+  'Check that no proxy drops pub/sub. Set REDIS_PUBLISH to sharded or classic to choose the other kind.',
 );
 export const CLUSTER_WITHOUT_INFO = trouble(
   'no_permission',
   'Redis refused INFO (NOPERM). In a cluster it is the only way to notice a restart that lost writes.',
-  'Allow it: ACL SETUSER USER +info.',
+  'Allow it: ACL SETUSER <user> +info.',
 );
 export const CLUSTER_INCOMPLETE = trouble(
   'cluster_incomplete',
@@ -310,12 +316,9 @@ export const CLUSTER_INCOMPLETE = trouble(
 );
 export const silentMaster = (error: unknown): RedisTrouble =>
   trouble('cluster_incomplete', `A node of the cluster does not reply (${shortened(wordsOf(error))}).`, CLUSTER_REMEDY);
+export const NOEVICTION = 'Run: CONFIG SET maxmemory-policy noeviction, and set it in redis.conf.';
 export const evicting = (policy: string): RedisTrouble =>
-  trouble(
-    'evicting',
-    `maxmemory-policy is ${policy}: Redis would delete books when memory is low.`,
-    'Set it to noeviction.',
-  );
+  trouble('evicting', `maxmemory-policy is ${policy}: Redis would delete books when memory is low.`, NOEVICTION);
 export const tooOld = (version: string, needed: number): RedisTrouble =>
   trouble('too_old', `Redis ${version} is too old.`, `Stampede needs Redis ${needed}.0 or newer.`);
 export const otherRelay = (others: string, own: string): RedisTrouble =>
@@ -325,9 +328,12 @@ export const otherRelay = (others: string, own: string): RedisTrouble =>
     'Give all nodes the same REDIS_PUBLISH, and stop the others first.',
   );
 /** `missing` are words of ACL rules, for example `+hset` or `&stampede:*`. */
-export const forbidden = (user: string, words: string, missing: readonly string[]): RedisTrouble =>
-  trouble(
+export function forbidden(user: string, missing: readonly string[]): RedisTrouble {
+  const named = missing.slice(0, PERMISSIONS_NAMED_MAX).join(', ');
+  const more = missing.length > PERMISSIONS_NAMED_MAX ? `, and ${missing.length - PERMISSIONS_NAMED_MAX} more` : '';
+  return trouble(
     'no_permission',
-    `The user "${user}" of Redis lacks permissions (${shortened(words)}).`,
+    `The user "${user}" of Redis lacks the permission${missing.length === 1 ? '' : 's'} ${named}${more} (NOPERM).`,
     `Run: ACL SETUSER ${user} ${missing.join(' ')}. README.md, "Redis permissions", has the complete rule.`,
   );
+}

@@ -1,7 +1,7 @@
 /** Whether Redis can be used, and why not. Logs each cause once and notifies of changes. */
 import type { Logger } from 'pino';
 import type { RedisCapabilities, RedisState, RedisTrouble } from '../domain/health.ts';
-import { CONNECTING, LOST } from './states.ts';
+import { CONNECTING, LOST, SILENT_NOW } from './states.ts';
 
 /** What may be limited: calls in general, the relay, or a part of a cluster. */
 type Part = 'calls' | 'relay' | 'cluster';
@@ -36,7 +36,7 @@ export class RedisStatus {
   /** No command may be sent. */
   refuse(trouble: RedisTrouble): void {
     this.#change(() => {
-      this.#refusal = trouble;
+      this.#refusal = this.#wasReady && trouble.state === 'silent' ? SILENT_NOW : trouble;
     });
   }
 

@@ -6,7 +6,6 @@ import type { RedisTarget } from '../domain/redis-target.ts';
 import type { CountHolds } from '../domain/reservation.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
-import { LIMITS } from '../limits.ts';
 import { type Failure, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
@@ -19,9 +18,10 @@ import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
-import type { ScriptModes, ScriptReply } from './scripts.ts';
+import type { ScriptModes } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
+import { isRefused } from './states.ts';
 
 export interface StoreOptions {
   redis: RedisTarget;
@@ -33,6 +33,8 @@ export interface StoreOptions {
   scripts?: 'auto' | ScriptModes['scripts'];
   /** How scripts publish to the relay; by default as the server allows. */
   publish?: 'auto' | ScriptModes['publish'];
+  /** The process runs jobs, which need more permissions. */
+  runsJobs?: boolean;
   logger?: Logger;
   /** Name of this process; a warning is logged while another live process has the same. */
   node?: string;
@@ -51,47 +53,29 @@ export interface StoreOptions {
 export type ConnectedStore = Store & ReturnType<typeof createShowLog>;
 
 function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
-  const { live, resting } = runner.keys;
+  const { live: liveKey } = runner.keys;
 
-  /**
-   * Removes a show from the index of live ones, until something is due. Puts it back if a host
-   * planned something between the tick and the removal.
-   */
-  async function rest(showId: string, dueAt: number | null): Promise<Result<unknown>> {
-    const removed = await runner.guard(async (client) => {
-      if (dueAt !== null) await client.zadd(resting, dueAt, showId);
-      await client.srem(live, showId);
+  /** Removes a show from the index; puts it back if a sale was created between tick and removal. */
+  const retire = (showId: string): Promise<Result<unknown>> =>
+    runner.guard(async (client) => {
+      await client.srem(liveKey, showId);
+      const { show, due } = runner.keysOf(showId);
+      const [liveSales, dueCount] = await Promise.all([client.hget(show, 'live_sales'), client.zcard(due)]);
+      if (Number(liveSales ?? 0) > 0 || dueCount > 0) await client.sadd(liveKey, showId);
     });
-    if (!removed.ok) return removed;
-    const again = await runner.run('tick', showId, { mayRest: true });
-    if (!again.ok) return again;
-    const hasChanged = again.value[2] === 1 || momentOf(again.value[0]) !== dueAt;
-    return hasChanged ? runner.guard((client) => client.sadd(live, showId)) : again;
-  }
 
   return {
-    async tick(showId, mayRest = false) {
-      const reply = await runner.run('tick', showId, mayRest ? { mayRest } : {});
+    async tick(showId) {
+      const reply = await runner.run('tick', showId, []);
       if (!reply.ok) return reply;
-      const [nextDue, done, isLive, recovering] = reply.value;
-      const nextDueAt = momentOf(nextDue);
+      const [nextDue, done, live, recovering] = reply.value;
       if (recovering === 1) void recover(showId);
-      if (isLive === 0) await rest(showId, nextDueAt);
-      return ok({ done: Number(done), nextDueAt });
+      if (live === 0) await retire(showId);
+      return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : numberOf(nextDue) });
     },
-    liveShows: () =>
-      runner.guard(async (client) => {
-        const until = String(Math.floor(runner.connection.clock.now() + LIMITS.restAheadMs / 2));
-        const woken = await client.zrange(resting, '-inf', until, 'BYSCORE', 'LIMIT', 0, LIMITS.pageItemsMax);
-        if (woken.length > 0) await client.sadd(live, ...woken);
-        if (woken.length > 0) await client.zrem(resting, ...woken);
-        return client.smembers(live);
-      }),
+    liveShows: () => runner.guard((client) => client.smembers(liveKey)),
   };
 }
-
-const momentOf = (text: ScriptReply[number] | undefined): number | null =>
-  textOf(text) === '' ? null : numberOf(text);
 
 function createHealth(runner: ScriptRunner): Health {
   const { connection } = runner;
@@ -107,6 +91,9 @@ function createHealth(runner: ScriptRunner): Health {
     memory: createMemoryReader(runner),
     durability: () => connection.durability,
     runId: () => connection.runId(),
+    noteRefusal(error) {
+      if (isRefused(error)) connection.report(error);
+    },
     async ping() {
       const sent = performance.now();
       return mapped(await runner.guard((client) => client.ping()), () => ({ roundTripMs: performance.now() - sent }));
@@ -153,9 +140,9 @@ export const createStore = (options: StoreOptions): ConnectedStore => openStore(
 function openStore(options: StoreOptions): { store: ConnectedStore; connection: RedisConnection } {
   const { redis: target, keyPrefix = 'stampede:', keySpace = '', logger, node, onScript, onRecovered } = options;
   const { onHolds, onOrder } = options;
-  const { scripts = 'auto', publish = 'auto' } = options;
+  const { scripts = 'auto', publish = 'auto', runsJobs = false } = options;
   const keys = createKeys(keyPrefix + keySpace);
-  const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, logger });
+  const connection = new RedisConnection({ target, keys, keyPrefix, modes: { scripts, publish }, runsJobs, logger });
   const runner = new ScriptRunner({ connection, keys, logger, onScript, onHolds, onOrder });
   const shows = createShows(runner);
   const { endAll, ...sales } = createSales(runner);

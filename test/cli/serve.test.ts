@@ -4,13 +4,22 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { alive, descendants, eventually, run, serve, temporaryFolder } from './program.ts';
+import { startRedis } from '../../bench/launch/redis-server.ts';
+import { alive, descendants, eventually, run, SHARED_SECRETS, serve, temporaryFolder } from './program.ts';
 import { api, watch } from './viewer.ts';
 
 t.jobs = 3;
 
 const DRAIN_MS_MAX = 15_000;
 const apiKeyIn = (stderr: string): string | undefined => stderr.match(/API key {2}(\S+)$/m)?.[1];
+
+t.test('a Redis without an append-only file is named at the start, with what it loses (I11)', async (t) => {
+  const redis = await startRedis({ appendonly: false });
+  t.teardown(() => redis.stop());
+  const engine = await serve(t, [], { ...SHARED_SECRETS, REDIS_URL: redis.url });
+  t.match(engine.stderr(), /WARNING .*a restart of Redis loses shows and orders.*CONFIG SET appendonly yes/);
+  t.match(engine.stdout(), /"level":40.*CONFIG SET appendonly yes/);
+});
 
 t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', async (t) => {
   const dataDir = join(temporaryFolder(t), 'deep', 'data');

@@ -129,6 +129,11 @@ t.test('a variable that looks like a misspelled setting is named once', async (t
     const hint = meant === null ? '' : ` Did you mean ${meant}?`;
     t.same(warnings, [`${variable}: is not a setting and is ignored.${hint}`]);
   }
+  t.match(
+    load({ GATEWAY_PROT: '3', WORKERS: 'many' }).errors,
+    [/^WORKERS: /, 'GATEWAY_PROT: is not a setting and is ignored. Did you mean GATEWAY_PORT?'],
+    'also beside another mistake',
+  );
   const shared = { REDIS_URL: 'redis://a', AUTH_SECRET: SECRET, API_KEYS: KEYS };
   t.same(load({ ...shared, REDIS_HOST: 'a', REDIS_PASSWORD: 'b' }).warnings, [], 'not needed beside REDIS_URL');
 });

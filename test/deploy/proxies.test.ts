@@ -2,6 +2,8 @@
  * The examples for nginx and Caddy before an engine: TLS, a path prefix, WebSockets, the addresses
  * of clients, and the viewer page in Chromium.
  */
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { join } from 'node:path';
 import { type APIRequestContext, type Browser, request } from 'playwright-core';
 import t, { type Test } from 'tap';
@@ -54,6 +56,15 @@ async function joinFrom(t: Test, port: number, from: string, pretended = 'none')
     closed.then(() => null),
   ]);
   return { first, socket, closed };
+}
+
+/** Requests the URL of a show by HTTP/2 without an upgrade. Resolves with the status. */
+async function requestByHttp2(t: Test, port: number): Promise<number> {
+  const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  t.teardown(() => session.destroy());
+  const stream = session.request({ ':path': '/live/ws/v1/shows/friday' });
+  const [headers] = (await once(stream, 'response')) as [Record<string, number>];
+  return headers[':status'] ?? 0;
 }
 
 async function checkHttp(t: Test, http: APIRequestContext): Promise<void> {
@@ -116,6 +127,7 @@ for (const { name, skip, start } of PROXIES)
     const http = await request.newContext({ baseURL: `https://127.0.0.1:${port}`, ignoreHTTPSErrors: true });
     t.teardown(() => http.dispose());
 
+    t.equal(await requestByHttp2(t, port), 426, 'the URL of a show is for WebSockets, also by HTTP/2');
     await t.test('redirects and addresses are relative, and operational paths are not public', (t) =>
       checkHttp(t, http),
     );

@@ -1,13 +1,16 @@
 /** Users of Redis with fewer permissions: what works, and what is refused with the rule to add. */
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import type { RedisCapabilities } from '../../src/domain/health.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { createJobs } from '../../src/jobs/index.ts';
+import { ok } from '../../src/protocol/codes.ts';
 import { type ConnectedStore, connectJobs, createStore } from '../../src/redis/index.ts';
-import { aclRule } from '../../src/redis/permissions.ts';
+import { aclRule, neededCommands } from '../../src/redis/permissions.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { listen } from '../support/listen.ts';
 import { ROOT } from '../support/root.ts';
@@ -22,26 +25,40 @@ const ALL = ['~*', '&*', '+@all'];
 
 let users = 0;
 /** Creates a user of Redis with these rules, and a store that connects as this user. */
-async function storeOf(t: Test, rules: readonly string[], { keyPrefix = 'stampede:', server = redis } = {}) {
+async function storeOf(
+  t: Test,
+  rules: readonly string[],
+  { keyPrefix = 'stampede:', server = redis, runsJobs = false } = {},
+) {
   const { admin } = server;
   const user = `user${++users}`;
   const allow = (...more: string[]) => admin.call('ACL', 'SETUSER', user, ...more);
   await allow('on', '>pw', ...rules);
   const target = redisTarget(`unix://${user}:pw@${server.socketPath}`);
-  const store = createStore({ redis: target, keyPrefix });
+  const store = createStore({ redis: target, keyPrefix, runsJobs });
   t.teardown(() => store.close());
   await until(() => store.trouble()?.state !== 'connecting', 'the first outcome');
   return { user, allow, target, store, isBack: () => holdsIn(5_000, () => store.trouble() === null) };
 }
 
-t.test('README.md has one rule, and the whole engine runs with it', async (t) => {
+t.test('the command in README.md creates a user, and the whole engine runs as this user', async (t) => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const [, rules = ''] = /ACL SETUSER stampede on >PASSWORD resetkeys ([^`]*)```/.exec(readme) ?? [];
-  t.equal(
-    rules.replace('resetchannels ', '').replace('-@all', '').split(/\s+/).filter(Boolean).join(' '),
-    aclRule('stampede:').join(' '),
-  );
-  const { store, target, user } = await storeOf(t, rules.split(/\s+/).filter(Boolean));
+  const [, command = ''] = /```sh\n *(redis-cli ACL SETUSER[^`]*)```/.exec(readme) ?? [];
+  const folder = mkdtempSync(join(tmpdir(), 'stampede-acl-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const PATH = process.env.PATH ?? '';
+  const found = `PATH='${PATH}' exec redis-cli -s '${redis.socketPath}' "$@"`;
+  writeFileSync(join(folder, 'redis-cli'), `#!/bin/sh\n${found}\n`, { mode: 0o700 });
+  t.equal(execFileSync('sh', ['-c', command], { env: { PATH: `${folder}:${PATH}` }, encoding: 'utf8' }), 'OK\n');
+  await admin.call('ACL', 'SETUSER', 'same', 'on', '>PASSWORD', ...aclRule('stampede:').join(' ').split(' '));
+  const rights = async (name: string) => ((await admin.call('ACL', 'GETUSER', name)) as unknown[]).slice(4);
+  t.same(await rights('stampede'), await rights('same'), 'src/redis/permissions.ts has the same rule');
+
+  const target = redisTarget(`unix://stampede:PASSWORD@${redis.socketPath}`);
+  await admin.call('SCRIPT', 'FLUSH');
+  const store = createStore({ redis: target, keyPrefix: 'stampede:', runsJobs: true });
+  t.teardown(() => store.close());
+  await store.ready();
   t.match(store.redisCapabilities(), {
     identity: 'info',
     scripts: 'functions',
@@ -55,8 +72,40 @@ t.test('README.md has one rule, and the whole engine runs with it', async (t) =>
   await jobs.start();
   await useAll(t, store, (sale) => jobs.planSale('show', sale));
   await jobs.stop();
-  const refused = ((await admin.call('ACL', 'LOG')) as unknown[][]).filter((entry) => entry.includes(user));
+  const refused = ((await admin.call('ACL', 'LOG')) as unknown[][]).filter((entry) => entry.includes('stampede'));
   t.same(refused, [], 'Redis refused nothing');
+  const user = admin.duplicate({ username: 'stampede', password: 'PASSWORD' });
+  t.teardown(() => user.disconnect());
+  for (const words of ['FUNCTION FLUSH', 'FUNCTION RESTORE x', 'SCRIPT FLUSH', 'GET other', 'KEYS *', 'FLUSHALL'])
+    await t.rejects(user.call(...(words.split(' ') as [string])), /NOPERM/, words);
+});
+
+t.test('the commands that are examined for jobs are those that BullMQ sends', async (t) => {
+  const server = await startRedis();
+  t.teardown(() => server.stop());
+  const target = redisTarget(server.url);
+  const store = createStore({ redis: target, keyPrefix: 'stampede:' });
+  t.teardown(() => store.close());
+  await store.ready();
+  const jobs = createJobs({
+    ...{ store: { ...store, liveShows: async () => ok([]) }, connect: () => connectJobs(target, false) },
+    ...{ keyPrefix: 'stampede:', logger: createLogger({ level: 'silent' }) },
+  });
+  t.teardown(() => jobs.stop());
+  await jobs.start();
+  await server.admin.config('RESETSTAT');
+  await useAll(t, store, (sale) => jobs.planSale('show', sale));
+  await jobs.stop();
+  const stats = await server.admin.info('commandstats');
+  const sent = [...stats.matchAll(/^cmdstat_([^:]+):/gm)].map(([, name]) => (name as string).toUpperCase());
+  const use = { scripts: 'functions', runsJobs: true, needsKeyIdentity: false } as const;
+  const examined = new Set(neededCommands('key', use).map(([name]) => name));
+  const OTHERS = /^(CONFIG|CLIENT|INFO|HELLO|AUTH|SELECT|SCRIPT|QUIT|S?(UN)?SUBSCRIBE|S?PUBLISH|COMMAND)\b/;
+  t.same(
+    sent.filter((name) => !OTHERS.test(name) && !examined.has(name)),
+    [],
+  );
+  t.ok(sent.includes('BZPOPMIN'));
 });
 
 /** Uses every port of a store once. */
@@ -143,23 +192,43 @@ t.test('what a user lacks and the engine needs is refused with the rule that add
     [['~other:*', 'resetchannels', '+@all'], /~stampede:\* &stampede:\*|&stampede:\* ~stampede:\*/],
     [['~*', '&*', '+@all', '-hset', '-zadd'], /\+hset \+zadd/],
     [['~*', '&*', '+@all', '-time'], /\+time/],
-    [['~*', '&*', '+@all', '-fcall', '-eval', '-evalsha'], /\+fcall/],
+    [['~*', '&*', '+@all', '-fcall', '-eval', '-evalsha'], /^\+fcall$/],
     [['~*', '&*', '-@all', '+@read', '+@connection', '+@scripting', '+@pubsub', '+time'], /\+hset/],
-    [['~*', '&*', '+@all', '-publish', '-spublish'], /\+spublish/],
+    [['~*', '&*', '+@all', '-publish', '-spublish'], /^\+spublish$/],
+    [['~*', '&*', '+@all', '-time', '-xadd', '-evalsha', '-fcall'], /^\+time \+xadd \+fcall$/],
+    [['~*', '&*', '+@all', '-@pubsub'], /^\+ssubscribe \+spublish$/],
+    [['~*', '&*', '+@all', '-@slow'], /\+set .*\+fcall.*\+script\|load/],
+    [['~other:*', 'resetchannels', '+@all', '-hset', '-@scripting'], /&stampede:\*.*~stampede:\*.*\+hset.*\+fcall/],
+    [['~*', '&*', '+@all', '-info', '-script'], /^\+script\|exists \+script\|load$/],
   ];
-  for (const [rules, missing] of cases) {
+  async function check([rules, missing]: (typeof cases)[number]): Promise<void> {
     const { store, user, allow, isBack } = await storeOf(t, rules);
     const { state, reason = '', remedy = '' } = store.trouble() ?? {};
     t.equal(state, 'no_permission', rules.join(' '));
-    t.match(reason, new RegExp(`"${user}"`));
+    t.match(reason, new RegExp(`"${user}" of Redis lacks the permissions? [+&~].* \\(NOPERM\\)`));
     const [, rule = ''] = new RegExp(`ACL SETUSER ${user} (.*?)\\. `).exec(remedy) ?? [];
     t.match(rule, missing, rules.join(' '));
     t.match(await store.createShow({ id: 'show', title: 'T' }, HOST), {
       ok: false,
       error: { code: 'redis_unavailable' },
     });
+    const reasons = new Set<string>();
+    store.watchTrouble((trouble) => trouble !== null && reasons.add(trouble.remedy));
     await allow(...rule.split(' '));
     t.ok(await isBack(), `${rules.join(' ')} and ${rule} suffice: ${JSON.stringify(store.trouble())}`);
+    t.same([...reasons], [], `one rule for ${rules.join(' ')}`);
+    await store.close();
+  }
+  await Promise.all(cases.map(check));
+});
+
+t.test('what jobs need is refused by name, before they run (I11)', async (t) => {
+  for (const lacks of ['eval', 'evalsha', 'bzpopmin', 'lpush']) {
+    const { store, user, isBack, allow } = await storeOf(t, [...ALL, `-${lacks}`], { runsJobs: true });
+    t.match(store.trouble(), { state: 'no_permission', remedy: `ACL SETUSER ${user} +${lacks}.` });
+    await allow(`+${lacks}`);
+    t.ok(await isBack(), lacks);
+    store.noteRefusal(new Error("NOPERM this user has no permissions to run the 'eval' command"));
     await store.close();
   }
 });
@@ -179,6 +248,8 @@ t.test('a permission that is removed while the engine runs is named, and its ret
   for (const [lost, found] of [
     ['resetchannels', '&live:*'],
     ['-hset', '+hset'],
+    ['-spublish', '+spublish'],
+
     ['resetkeys', '~live:*'],
     ['resetpass', '>pw'],
   ] as const) {

@@ -155,10 +155,18 @@ t.test('no server: unreachable', async (t) => {
 
 type User = readonly [name: string, rule: string, check: string, state: CheckState, says: RegExp, remedy: RegExp];
 const USERS: readonly User[] = [
-  ['without channels', '~shop:* +@all', 'start', 'failed', /lacks permissions/, /&shop:\*/],
-  ['-@dangerous', '~shop:* &shop:* +@all -@dangerous', 'identity', 'warning', /INFO is refused/, /\+info/],
+  ['without channels', '~shop:* +@all', 'start', 'failed', /lacks the permission &shop:\* \(NOPERM\)/, /&shop:\*/],
+  [
+    '-@dangerous',
+    '~shop:* &shop:* +@all -@dangerous',
+    'identity',
+    'warning',
+    /refuses INFO/,
+    /^Run: ACL SETUSER shop \+info\./,
+  ],
   ['without functions', '~shop:* &shop:* +@all -function -fcall', 'functions', 'warning', /EVALSHA/, /ACL SETUSER/],
-  ['without keys', '~else:* &shop:* +@all', 'start', 'failed', /lacks permissions/, /~shop:\*/],
+  ['without keys', '~else:* &shop:* +@all', 'start', 'failed', /lacks the permission ~shop:\*/, /~shop:\*/],
+  ['without eval', '~shop:* &shop:* +@all -eval', 'start', 'failed', /lacks the permission \+eval/, /shop \+eval\./],
 ];
 
 for (const [name, rule, id, state, found, remedy] of USERS)

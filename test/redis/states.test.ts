@@ -84,6 +84,18 @@ t.test('a host, port or socket without a server', async (t) => {
   await recovers(t, refused, 'the user');
 });
 
+t.test('a server that has replied and is silent is not blamed on its address (I11)', async (t) => {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const { store } = storeOn(t, redis.url);
+  await store.ready();
+  redis.signal('SIGSTOP');
+  await until(() => store.trouble()?.state === 'silent', 'it is silent', 20_000);
+  t.match(store.trouble()?.remedy, /Redis or this host may be overloaded/);
+  t.notMatch(store.trouble()?.remedy, /host and port/);
+  redis.signal('SIGCONT');
+});
+
 t.test('a server that is no Redis, is silent, or closes each connection', async (t) => {
   const http = await listenOn(t, createHttpServer());
   await hasState(t, storeOn(t, `redis://127.0.0.1:${http}`), 'not_redis', { remedy: /another program/ });

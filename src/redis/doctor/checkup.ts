@@ -11,8 +11,7 @@ import { describeTarget, type RedisTarget } from '../../domain/redis-target.ts';
 import { createClient, type RedisClient } from '../client.ts';
 import { parseInfo, readFacts, type ServerFacts } from '../facts.ts';
 import { createKeys } from '../keys.ts';
-import { fullInMs, readSamples, type Sample } from '../memory.ts';
-import { troubleOf } from '../states.ts';
+import { SILENT_NOW, troubleOf } from '../states.ts';
 import { type ConnectedStore, createStore, type StoreOptions } from '../store.ts';
 import { checkModes, OTHER_SPACES } from './modes.ts';
 import { CONNECT_MS_MAX, failedWith, firstOutcome, isUnreachable } from './outcome.ts';
@@ -41,7 +40,13 @@ export interface CheckupOptions {
   readonly processes: number;
 }
 
+const ENGINE = { runsJobs: true } as const;
 const KEPT_MS = 60_000;
+const SLOW_START = {
+  ...SILENT_NOW,
+  reason: `Redis replies, but the engine did not start within ${CONNECT_MS_MAX / 1000} s.`,
+  remedy: 'This host or Redis may be overloaded. Run doctor again when it is idle.',
+};
 const SHOW = 'doctor';
 const LIBRARIES = 'stampede_*';
 const TESTED: Readonly<Record<string, readonly number[]>> = { Redis: [7, 8], Valkey: [8] };
@@ -98,7 +103,7 @@ async function openReader(target: RedisTarget): Promise<Reader> {
   }
 }
 
-async function readReport(server: Redis, samples: readonly Sample[]): Promise<settings.ServerReport> {
+async function readReport(server: Redis): Promise<settings.ServerReport> {
   const info = await server.info().then(parseInfo, () => ({}));
   const pairs = await Promise.all(
     settings.SETTINGS_READ.map((name) => (server.config('GET', name) as Promise<string[]>).catch(() => null)),
@@ -107,10 +112,7 @@ async function readReport(server: Redis, samples: readonly Sample[]): Promise<se
   const config = new Map(
     pairs.flatMap((pair) => (pair && pair.length > 1 ? [[pair[0], pair[1]] as [string, string]] : [])),
   );
-  const { used_memory: used, maxmemory: max = '0' } = info as Readonly<Record<string, string>>;
-  const usage = { usedBytes: Number(used), maxBytes: Number(max) };
-  const full = used === undefined ? null : fullInMs(usage, samples, Date.now());
-  return { info, config: isRefused ? null : config, fullInMs: full };
+  return { info, config: isRefused ? null : config };
 }
 
 function checkVersion([facts]: readonly ServerFacts[]): Check {
@@ -127,13 +129,14 @@ function checkVersion([facts]: readonly ServerFacts[]): Check {
   );
 }
 
-function checkIdentity(capabilities: RedisCapabilities): Check {
+function checkIdentity(capabilities: RedisCapabilities, user: string): Check {
   if (capabilities.identity === 'info')
     return passed('identity', 'INFO names the process: restarts and failovers are noticed.');
   return warning(
     'identity',
-    'INFO is refused. A key and a script of the server identify it instead, which SCRIPT FLUSH resets.',
-    'Allow it: ACL SETUSER USER +info.',
+    'Redis refuses INFO. Stampede recognizes this server by a key and a cached script: after SCRIPT FLUSH it looks ' +
+      'like a restarted server.',
+    `Run: ACL SETUSER ${user} +info.`,
   );
 }
 
@@ -151,8 +154,7 @@ async function onEach(id: string, { servers }: Reader, check: (server: Redis, i:
 /** The checks that change nothing. */
 async function readingChecks(reader: Reader, { keyPrefix, target, processes }: CheckupOptions): Promise<Check[]> {
   const { client, servers, facts } = reader;
-  const samples = await readSamples(client, createKeys(keyPrefix).memory).catch(() => []);
-  const reports = await Promise.all(servers.map((server) => readReport(server, samples)));
+  const reports = await Promise.all(servers.map(readReport));
   const ofSettings = (id: string, check: (report: settings.ServerReport) => Check): Promise<Check> =>
     onEach(id, reader, (_server, i) => check(reports[i] as settings.ServerReport));
   const [first] = servers;
@@ -227,15 +229,20 @@ async function startingChecks(
   const trouble = await firstOutcome(store);
   const capabilities = store.redisCapabilities();
   if (trouble !== null || capabilities === null) {
-    const start =
-      trouble === null ? failed('start', 'Redis has not replied.', 'Try again.') : failedWith('start', trouble);
-    return { checks: [start], measures: [], capacity: null };
+    // The reader got replies, so the address is right.
+    const isSlow = trouble === null || trouble.state === 'connecting' || trouble.state === 'silent';
+    return { checks: [failedWith('start', isSlow ? SLOW_START : trouble)], measures: [], capacity: null };
   }
   const { scripts, publish } = capabilities;
   const checks = [
     passed('start', `The engine starts here: scripts as ${scripts}, relay by ${publish} publish.`),
-    checkIdentity(capabilities),
-    ...(await checkModes(capabilities, { redis: options.target, keyPrefix: options.keyPrefix, keySpace: space })),
+    checkIdentity(capabilities, options.target.username ?? 'default'),
+    ...(await checkModes(capabilities, {
+      ...ENGINE,
+      redis: options.target,
+      keyPrefix: options.keyPrefix,
+      keySpace: space,
+    })),
   ];
   const { all } = createKeys(options.keyPrefix + space).show(SHOW);
   const [server] = reader.servers;
@@ -277,7 +284,7 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
     // First: it should not find what the doctor itself writes.
     const reading = await readingChecks(reader, options);
     libraries = isReadOnly ? [] : await librariesOn(reader);
-    store = isReadOnly ? null : createStore({ redis: target, keyPrefix, keySpace: space, scripts, publish });
+    store = isReadOnly ? null : createStore({ ...ENGINE, redis: target, keyPrefix, keySpace: space, scripts, publish });
     const started: Started =
       store === null
         ? {
@@ -308,7 +315,7 @@ export async function examineRedis(options: CheckupOptions): Promise<Checkup> {
 /** Returns why a store cannot use Redis, in the words of the start-up. */
 async function troubleOfStart({ target, keyPrefix, isReadOnly }: CheckupOptions): Promise<RedisTrouble | null> {
   if (isReadOnly) return null;
-  const store = createStore({ redis: target, keyPrefix });
+  const store = createStore({ ...ENGINE, redis: target, keyPrefix });
   const trouble = await firstOutcome(store);
   await store.close();
   return trouble;

@@ -73,7 +73,7 @@ export async function checkClock(client: RedisClient): Promise<Check> {
   const errorMs = clock.errorMs();
   if (!Number.isFinite(errorMs)) return skipped('clock', 'TIME had no reply.');
   const [ahead, error] = [`${round(Math.abs(offsetMs))} ms ${offsetMs < 0 ? 'behind' : 'ahead of'}`, round(errorMs)];
-  const found = `The clock of Redis is ${ahead} this host, known to ${error} ms.`;
+  const found = `The clock of Redis is ${ahead} this host (± ${error} ms).`;
   if (stepMs !== 0)
     return warning(
       'clock',
@@ -180,6 +180,7 @@ export async function checkKeys(servers: readonly Redis[], keyPrefix: string, db
   return warning(
     'keys',
     `${found} Other programs use it too (${names.map(([name, count]) => `${name}: ${count}`).join(', ')}).`,
-    'Give Stampede its separate Redis: KEYS, FLUSHALL or full memory of another program stop a show.',
+    'Use a separate Redis for Stampede. Another program can stop a show with KEYS or FLUSHALL, or by filling ' +
+      'the memory.',
   );
 }

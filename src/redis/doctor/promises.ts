@@ -15,10 +15,11 @@ const NAMES = {
 type Id = keyof typeof NAMES;
 
 const LOSS: Readonly<Record<Durability, readonly [PromiseState['state'], string]>> = {
-  always: ['holds', 'A power cut of Redis loses nothing that was acknowledged.'],
+  always: ['holds', 'If the host of Redis loses power, nothing that was acknowledged is lost.'],
   everysec: [
     'limited',
-    'A power cut of its host can lose about one second; a crash of Redis up to two, and only if its disk is busy.',
+    'If the host of Redis loses power, about one second of writes is lost. If Redis crashes while its disk is busy, ' +
+      'up to two.',
   ],
   memory: ['broken', 'A restart of Redis loses what its last snapshot does not have, or everything.'],
   unknown: ['unknown', 'Redis does not report how it writes to its disk: what survives is up to the provider.'],
@@ -40,7 +41,9 @@ export function promisesOf(checks: readonly Check[], durability: Durability | nu
   };
   const [lossState, lossText] = LOSS[durability ?? 'unknown'];
   const replicas = checks.find(({ id }) => id === 'replication')?.found ?? '';
-  const failover = replicas.includes('asynchronous') ? ' A failover can lose the last writes; shows pause first.' : '';
+  const failover = replicas.includes('asynchronous')
+    ? ' A failover can lose the last writes; shows are paused first.'
+    : '';
   return [
     ...(['I1', 'I2', 'I3', 'I4', 'I6'] as const).map(ofBooks),
     isUsable ? promise('I5', 'holds', 'Each show follows the clock of its server.') : unknown('I5'),
@@ -49,7 +52,7 @@ export function promisesOf(checks: readonly Check[], durability: Durability | nu
       ? promise(
           'I8',
           failover !== '' && lossState === 'holds' ? 'limited' : lossState,
-          `Killing any process of Stampede loses nothing. ${lossText}${failover}`,
+          `${lossText}${failover} Killing any process of Stampede loses nothing.`,
         )
       : unknown('I8'),
   ].sort((a, b) => a.id.localeCompare(b.id));

@@ -2,14 +2,12 @@
 import { type Check, failed, passed, skipped, warning } from '../../domain/checkup.ts';
 import { LIMITS } from '../../limits.ts';
 import type { Info } from '../facts.ts';
-import { IS_REPLICA } from '../states.ts';
+import { IS_REPLICA, NOEVICTION } from '../states.ts';
 
 export interface ServerReport {
   readonly info: Info;
   /** Settings by name; null where CONFIG GET is refused. */
   readonly config: ReadonlyMap<string, string> | null;
-  /** The forecast of memory.ts. */
-  readonly fullInMs: number | null;
 }
 
 /** Settings that the checks read. */
@@ -31,10 +29,6 @@ export const SETTINGS_READ = [
 const MIB = 1024 * 1024;
 const MEMORY_WARNING = 0.75;
 const MEMORY_FULL = 0.95;
-const DAY_MS = 86_400_000;
-const FULL_SOON_MS = 3 * DAY_MS;
-const inTime = (ms: number): string =>
-  ms < 2 * DAY_MS ? `in ${Math.ceil(ms / 3_600_000)} hours` : `in ${Math.floor(ms / DAY_MS)} days`;
 /** Without maxmemory: a snapshot may need as much again. */
 const HOST_MEMORY_WARNING = 0.5;
 /** Commands, subscriptions, and the connections of BullMQ in a process with all roles. */
@@ -61,11 +55,7 @@ export function checkEviction({ info, config }: ServerReport): Check {
       'Look it up at the provider: it must be noeviction.',
     );
   if (policy === 'noeviction') return passed('eviction', 'maxmemory-policy is noeviction: no book is ever deleted.');
-  return failed(
-    'eviction',
-    `maxmemory-policy is ${policy}: Redis would delete books when memory is low.`,
-    'Set it to noeviction.',
-  );
+  return failed('eviction', `maxmemory-policy is ${policy}: Redis would delete books when memory is low.`, NOEVICTION);
 }
 
 export function checkPersistence({ info, config }: ServerReport): Check {
@@ -126,24 +116,23 @@ export function checkReplication({ info, config }: ServerReport): Check {
       `min-replicas-to-write is ${needed} and ${good} replicas are connected: Redis refuses writes (NOREPLICAS).`,
       'Check the replicas of this server.',
     );
-  if (replicas === 0) return passed(id, 'Primary without replicas: nothing takes over if its host is lost.');
+  if (replicas === 0)
+    return passed(id, 'Primary without replicas, so no failover: if its host is lost, nothing replaces it.');
   const loss = 'replication is asynchronous: a failover can lose the last acknowledged writes';
   return passed(id, `Primary; replicas connected: ${replicas}. Note: ${loss}.`);
 }
 
-export function checkMemory({ info, fullInMs }: ServerReport): Check {
+export function checkMemory({ info }: ServerReport): Check {
   const id = 'memory';
   const used = numberIn(info, 'used_memory');
   if (used === null) return skipped(id, 'The server does not report its memory.');
   const max = numberIn(info, 'maxmemory') ?? 0;
   const host = numberIn(info, 'total_system_memory') ?? 0;
   if (max > 0) {
-    const forecast = fullInMs === null ? '' : ` At the growth of the last week it is full ${inTime(fullInMs)}.`;
-    const found = `${sized(used)} of maxmemory ${sized(max)} are used.${forecast}`;
+    const found = `${sized(used)} of maxmemory ${sized(max)} are used.`;
     const remedy = 'Raise maxmemory or delete other data. At the limit every reserve is refused as redis_full.';
     if (used >= max * MEMORY_FULL) return failed(id, found, remedy);
-    const isSoon = fullInMs !== null && fullInMs < FULL_SOON_MS;
-    return isSoon || used >= max * MEMORY_WARNING ? warning(id, found, remedy) : passed(id, found);
+    return used >= max * MEMORY_WARNING ? warning(id, found, remedy) : passed(id, found);
   }
   const found = `${sized(used)} are used, without maxmemory${host > 0 ? `; the host has ${sized(host)}` : ''}.`;
   if (host === 0 || used < host * HOST_MEMORY_WARNING) return passed(id, found);

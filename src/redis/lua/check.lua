@@ -1,8 +1,7 @@
 -- check: tries what the engine needs: which commands this user may run, one write, one message.
 -- The keys are those of a show that does not exist.
--- ARGV[2]: {{word of a needed command...}..., {word of another one...}..., nonce}.
--- Returns {'ok', {position of a refused command...}, the same of the others}; nothing is written if
--- a needed one is refused.
+-- ARGV[2]: {{word of a command...}..., nonce}.
+-- Returns {'ok', {position of a refused command...}}; nothing is written if one is refused.
 -- @include show
 -- @options no-show
 local call, acl_check_cmd = redis.call, redis.acl_check_cmd
@@ -29,11 +28,11 @@ local function refused(commands)
 end
 
 return function(args)
-  local needed, others, nonce = refused(args[1]), refused(args[2]), args[3]
-  if #needed == 0 then
+  local positions, nonce = refused(args[1]), args[2]
+  if #positions == 0 then
     call('HSET', Show.keys.show, 'check', nonce)
     call('UNLINK', Show.keys.show)
     Show.publish('?', '', nonce)
   end
-  return { 'ok', needed, others }
+  return { 'ok', positions }
 end
