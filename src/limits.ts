@@ -153,13 +153,15 @@ export const LIMITS = Object.freeze({
   holdMinMs: 15_000,
   holdDefaultMs: 120_000,
   holdMaxMs: 15 * 60 * 1000,
+  /** A sale that changes between sold out and stocked sends one event in this time. */
+  soldOutEveryMs: 1_000,
   /** A confirm this long after the deadline still wins if the hold has not been expired. */
   confirmGraceMs: 500,
   reserveBatchMax: 32,
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
   sweepSliceMax: 25,
-  /** Waitlist entries served in one script call. */
+  /** Waitlist entries that one script call looks at, over all SKUs. */
   waitlistSliceMax: 50,
   waitlistPerSkuMax: 100_000,
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
@@ -179,6 +181,10 @@ export const LIMITS = Object.freeze({
 
   // Background jobs
   jobSweepEveryMs: 2_000,
+  /** Every how many sweeps a process looks for shows that need none until something is due. */
+  jobSweepsPerRestCheck: 30,
+  /** A show rests if nothing can be due for this long; it is swept again half of it before. */
+  restAheadMs: 60_000,
   /** The sweep's schedule is rewritten this often, because a crash of Redis may have lost it. */
   jobScheduleGuardMs: 30_000,
   /** A worker renews its lock at half of this. A job whose result Redis refused ends with it. */

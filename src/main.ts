@@ -181,7 +181,7 @@ async function loadRoles(roles: readonly EngineRole[]): Promise<void> {
 
 /** Returns the configured Redis. Starts the embedded server if there is none. */
 async function openRedis(
-  { redis, dataDir, nodeName, appendfsync }: Config,
+  { redis, dataDir, nodeName, appendfsync, maxMemory }: Config,
   logger: Logger,
   metrics: Metrics,
   parts: Part[],
@@ -189,7 +189,7 @@ async function openRedis(
 ): Promise<RedisTarget> {
   if (redis !== null) return redis;
   const folder = prepareFolder(join(dataDir, 'redis'));
-  const embedded = new EmbeddedRedis({ folder, node: nodeName, logger, appendfsync });
+  const embedded = new EmbeddedRedis({ folder, node: nodeName, logger, appendfsync, maxMemory });
   parts.push({ name: 'embedded Redis', stop: () => embedded.stop() });
   await embedded.start();
   embedded.failed.then(onFailed);

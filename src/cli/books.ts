@@ -77,6 +77,7 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
       ? await openEmbeddedRedis({
           folder: prepareFolder(join(config.dataDir, 'redis')),
           node: `stampede ${audit.name}`,
+          maxMemory: config.maxMemory,
           logger,
         })
       : { target: config.redis, stop: async () => {} };

@@ -113,6 +113,8 @@ function warnOfIdleSettings({ redis, metricsPort }: Config, env: LoadOptions['en
   const isSet = ({ variable }: Setting<unknown>): boolean => (env[variable] ?? '').trim() !== '';
   if (redis !== null && isSet(SETTINGS.appendfsync))
     warn('APPENDFSYNC', 'has no effect with REDIS_URL. Set appendfsync in the configuration of that Redis.');
+  if (redis !== null && isSet(SETTINGS.maxMemory))
+    warn('MAXMEMORY', 'has no effect with REDIS_URL. Set maxmemory in the configuration of that Redis.');
   if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
 }
 

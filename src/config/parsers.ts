@@ -1,5 +1,6 @@
 /** Pure parsers of single settings. They return a value or a problem and never throw. */
 import { isIP } from 'node:net';
+import type { MemorySize } from '../domain/health.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (raw: string) => Parsed<T>;
@@ -30,6 +31,27 @@ export const toggle: Parser<boolean> = (raw) => {
   if (['0', 'false', 'no', 'off'].includes(raw.toLowerCase())) return value(false);
   return problem(`must be true or false, got ${quoted(raw)}`);
 };
+
+const MEMORY_UNITS: Readonly<Record<string, number>> = { kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 };
+
+/** `512mb`, `2gb` or a share of the machine, such as `40%`. */
+export function memorySize(bytesMin: number): Parser<MemorySize> {
+  return (raw) => {
+    const [, digits, unit = ''] = /^(\d{1,9})\s?(kb|mb|gb|%)$/i.exec(raw) ?? [];
+    const amount = Number(digits);
+    if (digits === undefined) return problem(`must be a size such as 512mb, 2gb or 40%, got ${quoted(raw)}`);
+    if (unit === '%') {
+      const isShare = amount >= 1 && amount <= 90;
+      return isShare
+        ? value(Object.freeze({ share: amount / 100 }))
+        : problem(`must be from 1% to 90%, got ${quoted(raw)}`);
+    }
+    const bytes = amount * (MEMORY_UNITS[unit.toLowerCase()] as number);
+    return bytes >= bytesMin && Number.isSafeInteger(bytes)
+      ? value(Object.freeze({ bytes }))
+      : problem(`must be at least ${bytesMin / 2 ** 20}mb, got ${quoted(raw)}`);
+  };
+}
 
 export function matching(pattern: RegExp, rule: string): Parser<string> {
   return (raw) => (pattern.test(raw) ? value(raw) : problem(`must be ${rule}, got ${quoted(raw)}`));

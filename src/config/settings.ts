@@ -4,12 +4,14 @@
  */
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import type { MemorySize } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import {
   apiKeys,
   integer,
   listOf,
   matching,
+  memorySize,
   network,
   oneOf,
   originsOrAny,
@@ -242,6 +244,15 @@ export const SETTINGS = Object.freeze({
     range: 'everysec or always',
     fallback: 'everysec',
     parse: oneOf(['everysec', 'always']),
+  }),
+  maxMemory: setting<MemorySize>('MAXMEMORY', {
+    help:
+      'Memory of the embedded Redis. When it is full, requests get redis_full and nothing is lost. The rest is for ' +
+      'Stampede and for rewrites of the append-only file, which may need as much again.',
+    range: 'a size such as 512mb or 2gb (at least 32mb), or 1% to 90% of the memory of this machine or container',
+    fallback: Object.freeze({ share: 0.4 }),
+    fallbackText: '40%',
+    parse: memorySize(32 * 2 ** 20),
   }),
   demoTokens: setting('DEMO_TOKENS', {
     help: 'Mints buyer tokens for any show without an API key, to try the viewer page. Never use it in production.',

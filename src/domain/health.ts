@@ -78,7 +78,15 @@ export interface RedisMemory {
   readonly usedBytes: number;
   /** `maxmemory`; 0 = no limit. */
   readonly maxBytes: number;
+  /**
+   * In how many milliseconds Redis is full, at the growth of the last seven days or since the first
+   * sample. Null without a limit, without growth, or in the first hour.
+   */
+  readonly fullInMs: number | null;
 }
+
+/** How much memory the embedded Redis may use: a number of bytes, or a share of this machine. */
+export type MemorySize = { readonly bytes: number } | { readonly share: number };
 
 export interface Health {
   /** Redis time in Unix milliseconds, from a monotonic local clock and a measured offset. */

@@ -143,8 +143,13 @@ export class LedgerReplay {
     this.#isDamaged = true;
   }
 
+  /** The sale cannot be trusted. */
+  suspect(saleId: string): void {
+    this.#suspects.add(saleId);
+  }
+
   violate(what: string, saleId?: string): void {
-    if (saleId !== undefined) this.#suspects.add(saleId);
+    if (saleId !== undefined) this.suspect(saleId);
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push(this.#at ? `${this.#at}: ${what}` : what);
   }
 

@@ -69,9 +69,10 @@ export function createJobs(deps: JobsDeps): Jobs {
   let running: Running | null = null;
   let opening: JobsConnection | null = null;
   let starting: Promise<void> | null = null;
+  let sweeps = 0;
 
   async function process(job: Job, token?: string): Promise<void> {
-    if (job.name === SWEEP) return tickLiveShows(store);
+    if (job.name === SWEEP) return tickLiveShows(store, sweeps++ % LIMITS.jobSweepsPerRestCheck === 0);
     const { show, at } = job.data as MomentData;
     await tickShow(store, show);
     // BullMQ uses the local clock. A job that is early on the Redis clock is delayed again.

@@ -327,15 +327,9 @@ export class RedisConnection {
     if (this.#identity !== null) this.#setIdentity(identity);
   }
 
-  /** Looks for another primary while this server is silent: it may be frozen, or its host gone. */
-  async #identifySoon(client: Exclude<RedisClient, Cluster>): Promise<void> {
-    const identified = this.#identify(client);
-    const timer = setTimeout(() => void this.#findOther(client).catch(() => {}), SILENT_MS);
-    await identified.finally(() => clearTimeout(timer));
-  }
-
   /** Resolves the name again on another connection, and moves if a new primary replies there. */
-  async #findOther(client: Exclude<RedisClient, Cluster>): Promise<void> {
+  async #findOther(client: RedisClient): Promise<void> {
+    if (client instanceof Cluster) return;
     const known = this.#identity;
     const other = this.#createClient('commands').on('error', () => {});
     try {
@@ -356,15 +350,18 @@ export class RedisConnection {
     const client = this.#client;
     if (this.#isWatching || this.status.refusal !== null || client.status !== 'ready') return;
     this.#isWatching = true;
+    // A server that is silent may be frozen, or its host gone, and another one the primary.
+    const silent = setTimeout(() => void this.#findOther(client).catch(() => {}), SILENT_MS);
     try {
       if (client instanceof Cluster) await this.#masters.ping(client);
-      else await this.#identifySoon(client);
+      else await this.#identify(client);
       if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0)
         await refreshRelayMode(client, this.#options.keys.relay, this.subscriber.publish);
       await this.#watchRelay(client);
     } catch (error) {
       this.report(error);
     }
+    clearTimeout(silent);
     this.#isWatching = false;
   }
 

@@ -1,16 +1,19 @@
 /** One run of a redis-server on the data folder: its program, its end, and the guard beside it. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
+import type { MemorySize } from '../domain/health.ts';
 import type { FileLock } from './embedded-lock.ts';
 
 export interface ServerOptions {
   readonly folder: string;
   readonly socket: string;
   readonly appendfsync: 'everysec' | 'always';
+  readonly maxMemory: MemorySize;
   onOutput(text: string): void;
 }
 
@@ -34,6 +37,14 @@ kill -s KILL -- "-$1" 2>/dev/null`;
 const GUARD_RETRY_MS = 1_000;
 
 const INSTALL = 'Install one (apt-get install redis-server, brew install redis), or set REDIS_URL.';
+
+/** A container may have less memory than the machine (cgroup). */
+function bytesOf(size: MemorySize): number {
+  if ('bytes' in size) return size.bytes;
+  const limit = process.constrainedMemory();
+  const bytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  return Math.floor(bytes * size.share);
+}
 
 /** Returns the name of a program that is new enough. Throws why there is none. */
 async function findProgram(): Promise<string> {
@@ -77,7 +88,7 @@ export class EmbeddedServer {
   }
 
   private constructor(program: string, options: ServerOptions, lockFd: number) {
-    const { folder, socket, appendfsync } = options;
+    const { folder, socket, appendfsync, maxMemory } = options;
     const settings = {
       port: '0',
       unixsocket: socket,
@@ -86,6 +97,7 @@ export class EmbeddedServer {
       save: '',
       appendonly: 'yes',
       appendfsync,
+      maxmemory: String(bytesOf(maxMemory)),
       'maxmemory-policy': 'noeviction',
       loglevel: 'warning',
     };

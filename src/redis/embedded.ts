@@ -6,13 +6,14 @@
  * The server has `server.lock`: it may outlive the engine if its guard was killed too.
  */
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { MemorySize } from '../domain/health.ts';
 import { type RedisTarget, redisTarget } from '../domain/redis-target.ts';
 import { endText, isFinal, remedyFor, whyEnded } from './embedded-ends.ts';
 import { type FileLock, lockFile } from './embedded-lock.ts';
@@ -25,6 +26,7 @@ export interface EmbeddedOptions {
   readonly node: string;
   readonly logger?: Logger;
   readonly appendfsync?: 'everysec' | 'always';
+  readonly maxMemory?: MemorySize;
   /** How long another engine may take to leave the folder. */
   readonly patienceMs?: number;
 }
@@ -44,6 +46,10 @@ const RESTART_MS_MAX = 8_000;
 /** A server that ran this long is healthy: the next restart is quick again. */
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
+const SOCKET_CHECK_MS = 500;
+const MAX_MEMORY: MemorySize = { share: 0.4 };
+/** A server that is killed in its first start leaves a snapshot of nothing, and no manifest. */
+const SNAPSHOT_BYTES_MIN = 512;
 /** A process that was killed with SIGKILL needs some time to end, more on a busy host. */
 const DYING_MS_MAX = 1_000;
 /** How long the guard of a killed engine gets before another process shuts its server down. */
@@ -164,6 +170,11 @@ export class EmbeddedRedis {
     let downSince = 0;
     let lastEnd = '';
     for (let start = 1; ; start++) {
+      const lost = whatIsLost(folder, isFirst);
+      if (lost !== null) {
+        lock?.close();
+        return lost;
+      }
       const startedAt = performance.now();
       let wasReady = false;
       const end = await this.#runServer(lock, isFirst, (pid) => {
@@ -193,16 +204,13 @@ export class EmbeddedRedis {
       if (this.#isStopping) return null;
       restarts.push(performance.now());
       this.#restarts++;
-      // An empty server would have no sales, and nothing would report the loss.
-      if (!isFirst && !existsSync(join(folder, 'appendonlydir')))
-        return `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
       lock = null;
     }
   }
 
   /** Runs one server to its end. `lock` is taken first unless it is given. */
   async #runServer(lock: FileLock | null, isFirst: boolean, onReady: (pid: number) => void): Promise<ServerEnd> {
-    const { folder, logger, appendfsync = 'everysec' } = this.#options;
+    const { folder, logger, appendfsync = 'everysec', maxMemory = MAX_MEMORY } = this.#options;
     // What a restart prints is logged only if it fails: a restart is one line.
     let level: 'info' | 'debug' = isFirst ? 'info' : 'debug';
     const onOutput = (redis: string): void => {
@@ -212,7 +220,7 @@ export class EmbeddedRedis {
     };
     try {
       const server = await EmbeddedServer.start(
-        { folder, socket: this.#socket, appendfsync, onOutput },
+        { folder, socket: this.#socket, appendfsync, maxMemory, onOutput },
         lock ?? (await lockServer(folder, this.#socket)),
       );
       this.#server = server;
@@ -226,11 +234,42 @@ export class EmbeddedRedis {
         await server.stop();
         throw error;
       }
-      return await server.ended;
+      const watch = setInterval(() => this.#keepReachable(server, () => clearInterval(watch)), SOCKET_CHECK_MS);
+      return await server.ended.finally(() => clearInterval(watch));
     } catch (error) {
       return { code: null, signal: null, output: error instanceof Error ? error.message : String(error) };
     }
   }
+
+  /** Programs that clean temporary folders remove sockets too. Only a new server makes one. */
+  #keepReachable(server: EmbeddedServer, onGone: () => void): void {
+    if (existsSync(this.#socket)) return;
+    onGone();
+    this.#options.logger?.warn({ socket: this.#socket }, 'embedded Redis: its socket was removed, so it is restarted');
+    void server.stop();
+  }
+}
+
+/**
+ * A server that does not find its files starts empty, without sales, and nothing would report the
+ * loss. Returns what is missing, and what to do.
+ */
+function whatIsLost(folder: string, isFirst: boolean): string | null {
+  const aof = join(folder, 'appendonlydir');
+  const files = existsSync(aof) ? readdirSync(aof) : null;
+  if (files === null)
+    return isFirst
+      ? null
+      : `The append-only file of the embedded Redis is gone from ${folder}. Restore it, then start the engine.`;
+  const isData = (file: string): boolean => {
+    const bytesMin = file.endsWith('.aof') ? 1 : file.endsWith('.rdb') ? SNAPSHOT_BYTES_MIN : Infinity;
+    return statSync(join(aof, file)).size >= bytesMin;
+  };
+  if (files.some((file) => file.endsWith('.manifest')) || !files.some(isData)) return null;
+  return (
+    `${aof} has data but no manifest (*.manifest), so the embedded Redis would start empty. Restore the whole ` +
+    'folder from a backup, or move it away to start without its data.'
+  );
 }
 
 /** Starts the server, or uses that of the engine that has the folder now. */

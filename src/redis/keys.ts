@@ -44,10 +44,14 @@ export function createKeys(prefix: string) {
     shows: `${prefix}shows`,
     /** Set of shows that may have something due. */
     live: `${prefix}live`,
+    /** Sorted set of shows in which nothing can happen before a time, by that time. */
+    resting: `${prefix}resting`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
+    /** Memory of Redis in each hour of the last week (memory.ts). */
+    memory: `${prefix}memory`,
     /** Identifies a server that does not allow INFO (facts.ts). */
     server: `${prefix}server`,
     /** Marker of a running command (command-guard.ts). */

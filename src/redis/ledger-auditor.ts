@@ -37,6 +37,14 @@ function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): 
   }
 }
 
+function stateOf(bytes: Buffer): string {
+  try {
+    return unpackReservation(bytes).state;
+  } catch {
+    return 'unreadable';
+  }
+}
+
 export function createLedgerAuditor(runner: ScriptRunner): Auditor {
   /** Replays the entries after `from` ('-' or '(id'). Returns where the next ones start. */
   async function replayFrom(
@@ -72,7 +80,7 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
       if (!read.ok) return read;
       for (const [i, id] of slice.entries()) {
         const bytes = read.value[i];
-        const state = bytes ? unpackReservation(bytes).state : 'missing';
+        const state = bytes ? stateOf(bytes) : 'missing';
         const replayed = replay.reservations.get(id)?.state;
         if (state !== replayed) reasons.set(id, `reservation ${id} is ${state}, by the ledger ${replayed}`);
       }
@@ -103,11 +111,16 @@ export function createLedgerAuditor(runner: ScriptRunner): Auditor {
     // Books and ledger position are read in one step; the ledger up to there can be read later.
     const live = await runner.run('audit', showId, []);
     if (!live.ok) return live;
-    const sales = booksOf(live.value[1] as Buffer[], live.value[2] as Buffer[], 0);
     const replay = new LedgerReplay();
+    const unreadable: Array<[what: string, saleId: string | undefined]> = [];
+    const [, stock, records] = live.value as [unknown, Buffer[], Buffer[]];
+    const sales = booksOf(stock, records, 0, (what, saleId) => unreadable.push([what, saleId]));
     const until = textOf(live.value[0]);
     const read = until === '' ? ok('-') : await replayFrom(showId, replay, '-', until);
     if (!read.ok) return read;
+    for (const [what, saleId] of unreadable) replay.violate(`${what} cannot be read`, saleId);
+    const known = new Set(sales.map(({ id }) => id));
+    for (const id of replay.sales.keys()) if (!known.has(id)) replay.suspect(id);
     for (const problem of compareBooks(replay, sales)) replay.violate(problem);
     const checked = await checkReservations(showId, replay, read.value);
     if (!checked.ok) return checked;

@@ -1,40 +1,91 @@
-/** How much memory Redis uses: read rarely, and only while a scraper asks for it. */
+/** How much memory Redis uses, and when it is full: read rarely, and only while it is asked. */
 import { Cluster, type Redis } from 'ioredis';
 import type { RedisMemory } from '../domain/health.ts';
+import type { RedisClient } from './client.ts';
 import { parseInfo } from './facts.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
 const EVERY_MS = 15_000;
+const HOUR_MS = 3_600_000;
+/** One week. */
+const SAMPLES_MAX = 168;
+const KEPT_MS = (SAMPLES_MAX + 24) * HOUR_MS;
 
-async function memoryOf(server: Redis): Promise<RedisMemory> {
+type Usage = Omit<RedisMemory, 'fullInMs'>;
+
+export interface Sample {
+  readonly atMs: number;
+  readonly usedBytes: number;
+}
+
+async function usageOf(server: Redis): Promise<Usage> {
   const { used_memory = '', maxmemory = '0' } = parseInfo(await server.info('memory'));
   if (used_memory === '') throw new Error('INFO has no used_memory');
   return { usedBytes: Number(used_memory), maxBytes: Number(maxmemory) };
 }
 
 /** Without a limit nothing is filled: such a server is the last one. */
-const fillOf = ({ usedBytes, maxBytes }: RedisMemory): number => (maxBytes === 0 ? 0 : usedBytes / maxBytes);
+const fillOf = ({ usedBytes, maxBytes }: Usage): number => (maxBytes === 0 ? 0 : usedBytes / maxBytes);
+
+/** Returns when Redis is full at the growth since the oldest sample; null if it is unknown. */
+export function fullInMs({ usedBytes, maxBytes }: Usage, samples: readonly Sample[], nowMs: number): number | null {
+  const [oldest] = samples.filter(({ atMs }) => nowMs - atMs <= SAMPLES_MAX * HOUR_MS);
+  if (maxBytes === 0 || oldest === undefined || nowMs - oldest.atMs < HOUR_MS) return null;
+  const grownPerMs = (usedBytes - oldest.usedBytes) / (nowMs - oldest.atMs);
+  return grownPerMs > 0 ? Math.max(0, Math.round((maxBytes - usedBytes) / grownPerMs)) : null;
+}
+
+/** Returns the samples in `keys.memory`, the oldest first. */
+export async function readSamples(client: RedisClient, key: string): Promise<Sample[]> {
+  const samples = Object.values(await client.hgetall(key)).map((text) => {
+    const [atMs = 0, usedBytes = 0] = text.split(' ').map(Number);
+    return { atMs, usedBytes };
+  });
+  return samples.filter(({ atMs, usedBytes }) => atMs > 0 && usedBytes > 0).sort((a, b) => a.atMs - b.atMs);
+}
+
+/** The first process that asks in an hour adds a sample and removes those older than a week. */
+async function addSample(client: RedisClient, key: string, { atMs, usedBytes }: Sample): Promise<void> {
+  const hour = Math.floor(atMs / HOUR_MS);
+  if ((await client.hsetnx(key, String(hour), `${atMs} ${usedBytes}`)) === 0) return;
+  const old = (await client.hkeys(key)).filter((field) => !(Number(field) > hour - SAMPLES_MAX));
+  if (old.length > 0) await client.hdel(key, ...old);
+  await client.pexpire(key, KEPT_MS);
+}
 
 /**
  * Returns a function that returns the newest numbers, and reads them again if they are old. In a
  * cluster they are those of the fullest master.
  */
-export function createMemoryReader(runner: ScriptRunner): () => RedisMemory | null {
+export function createMemoryReader({ connection, keys }: ScriptRunner): () => RedisMemory | null {
   let newest: RedisMemory | null = null;
+  let samples: Sample[] = [];
+  let sampledHour = 0;
   let nextMs = 0;
 
   /** Errors are left to other commands: no metric may make Redis look unavailable. */
   async function read(): Promise<void> {
     nextMs = Number.POSITIVE_INFINITY;
-    const { client } = runner;
+    const { client } = connection;
     const masters = client instanceof Cluster ? client.nodes('master') : [client];
-    const all = await Promise.all(masters.map(memoryOf)).catch(() => []);
-    newest = all.sort((a, b) => fillOf(b) - fillOf(a))[0] ?? null;
+    const all = await Promise.all(masters.map(usageOf)).catch(() => []);
+    const [fullest] = all.sort((a, b) => fillOf(b) - fillOf(a));
+    const nowMs = connection.clock.now();
+    const hour = Math.floor(nowMs / HOUR_MS);
+    if (fullest !== undefined && hour !== sampledHour)
+      try {
+        await addSample(client, keys.memory, { atMs: Math.floor(nowMs), usedBytes: fullest.usedBytes });
+        samples = await readSamples(client, keys.memory);
+        sampledHour = hour;
+      } catch {
+        // Redis is full or away: the next read tries again.
+      }
+    newest = fullest === undefined ? null : { ...fullest, fullInMs: fullInMs(fullest, samples, nowMs) };
     nextMs = performance.now() + EVERY_MS;
   }
 
   return () => {
-    const { capabilities, status } = runner.connection;
+    const { capabilities, status } = connection;
     const mayRead = status.trouble === null && capabilities?.identity === 'info';
     if (mayRead && performance.now() >= nextMs) void read();
     return newest;

@@ -46,6 +46,8 @@ export interface SaleRecord {
   openedAt?: number;
   endedAt?: number;
   soldOut?: boolean;
+  /** When that was announced. */
+  soldOutAt?: number;
   skus: string[];
 }
 
@@ -86,15 +88,53 @@ export function saleBooks(sale: SaleRecord, stock: readonly StockRecord[], rev: 
   };
 }
 
-/** Returns books in the order of creation. `stockFlat`: field and record alternating. */
-export function booksOf(stockFlat: readonly Buffer[], saleRecords: readonly Buffer[], rev: number): SaleBooks[] {
+/** Receives what cannot be read, and the sale if it is known. */
+export type OnUnreadable = (what: string, saleId?: string) => void;
+
+const throwUnreadable: OnUnreadable = (what) => {
+  throw new Error(`${what} cannot be read`);
+};
+
+/** Returns null for bytes that are no such record. */
+function readable<T>(bytes: Buffer, isRecord: (value: unknown) => boolean): T | null {
+  try {
+    const value = unpack<unknown>(bytes);
+    return isRecord(value) ? (value as T) : null;
+  } catch {
+    return null;
+  }
+}
+
+const STOCK_FIELDS = 8;
+const isStock = (value: unknown): boolean => Array.isArray(value) && value.length === STOCK_FIELDS;
+const isSale = (value: unknown): boolean => Array.isArray((value as SaleRecord | null)?.skus);
+
+/**
+ * Returns books in the order of creation. `stockFlat`: field and record alternating. By default
+ * throws if a record cannot be read; otherwise its sale is left out.
+ */
+export function booksOf(
+  stockFlat: readonly Buffer[],
+  saleRecords: readonly Buffer[],
+  rev: number,
+  onUnreadable = throwUnreadable,
+): SaleBooks[] {
   const stock = new Map<string, StockRecord>();
-  for (let i = 0; i + 1 < stockFlat.length; i += 2)
-    stock.set(String(stockFlat[i]), unpack<StockRecord>(stockFlat[i + 1] as Buffer));
+  for (let i = 0; i + 1 < stockFlat.length; i += 2) {
+    const record = readable<StockRecord>(stockFlat[i + 1] as Buffer, isStock);
+    if (record !== null) stock.set(String(stockFlat[i]), record);
+  }
+  const sales: SaleRecord[] = [];
+  for (const bytes of saleRecords) {
+    const sale = readable<SaleRecord>(bytes, isSale);
+    const missing = sale?.skus.find((sku) => !stock.has(`${sale.id}/${sku}`));
+    if (sale === null) onUnreadable('the record of a sale');
+    else if (missing !== undefined) onUnreadable(`sale ${sale.id}, ${missing}: the stock record`, sale.id);
+    else sales.push(sale);
+  }
   const stockOf = ({ id, skus }: SaleRecord): StockRecord[] =>
     skus.map((sku) => stock.get(`${id}/${sku}`) as StockRecord);
-  return saleRecords
-    .map((bytes) => unpack<SaleRecord>(bytes))
+  return sales
     .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
     .map((sale) => saleBooks(sale, stockOf(sale), rev));
 }

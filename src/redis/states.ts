@@ -302,7 +302,8 @@ export const IS_REPLICA = trouble(
 export const NO_RELAY = trouble(
   'no_relay',
   'What a script publishes does not arrive at the subscription of this process.',
-  'Check that no proxy drops pub/sub. Set REDIS_PUBLISH to sharded or classic to choose the other kind.',
+  'Check that the user may subscribe (+ssubscribe +subscribe) and that no proxy drops pub/sub. Set REDIS_PUBLISH to ' +
+    'sharded or classic to choose the other kind.',
 );
 export const CLUSTER_WITHOUT_INFO = trouble(
   'no_permission',

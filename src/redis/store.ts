@@ -6,6 +6,7 @@ import type { RedisTarget } from '../domain/redis-target.ts';
 import type { CountHolds } from '../domain/reservation.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
+import { LIMITS } from '../limits.ts';
 import { type Failure, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
@@ -18,7 +19,7 @@ import { createRecovery, type Recover, type Recovered } from './recovery.ts';
 import { createReservations } from './reservations.ts';
 import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
-import type { ScriptModes } from './scripts.ts';
+import type { ScriptModes, ScriptReply } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
 import { createShows } from './shows.ts';
 import { isRefused } from './states.ts';
@@ -53,29 +54,47 @@ export interface StoreOptions {
 export type ConnectedStore = Store & ReturnType<typeof createShowLog>;
 
 function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
-  const { live: liveKey } = runner.keys;
+  const { live, resting } = runner.keys;
 
-  /** Removes a show from the index; puts it back if a sale was created between tick and removal. */
-  const retire = (showId: string): Promise<Result<unknown>> =>
-    runner.guard(async (client) => {
-      await client.srem(liveKey, showId);
-      const { show, due } = runner.keysOf(showId);
-      const [liveSales, dueCount] = await Promise.all([client.hget(show, 'live_sales'), client.zcard(due)]);
-      if (Number(liveSales ?? 0) > 0 || dueCount > 0) await client.sadd(liveKey, showId);
+  /**
+   * Removes a show from the index of live ones, until something is due. Puts it back if a host
+   * planned something between the tick and the removal.
+   */
+  async function rest(showId: string, dueAt: number | null): Promise<Result<unknown>> {
+    const removed = await runner.guard(async (client) => {
+      if (dueAt !== null) await client.zadd(resting, dueAt, showId);
+      await client.srem(live, showId);
     });
+    if (!removed.ok) return removed;
+    const again = await runner.run('tick', showId, { mayRest: true });
+    if (!again.ok) return again;
+    const hasChanged = again.value[2] === 1 || momentOf(again.value[0]) !== dueAt;
+    return hasChanged ? runner.guard((client) => client.sadd(live, showId)) : again;
+  }
 
   return {
-    async tick(showId) {
-      const reply = await runner.run('tick', showId, []);
+    async tick(showId, mayRest = false) {
+      const reply = await runner.run('tick', showId, mayRest ? { mayRest } : {});
       if (!reply.ok) return reply;
-      const [nextDue, done, live, recovering] = reply.value;
+      const [nextDue, done, isLive, recovering] = reply.value;
+      const nextDueAt = momentOf(nextDue);
       if (recovering === 1) void recover(showId);
-      if (live === 0) await retire(showId);
-      return ok({ done: Number(done), nextDueAt: textOf(nextDue) === '' ? null : numberOf(nextDue) });
+      if (isLive === 0) await rest(showId, nextDueAt);
+      return ok({ done: Number(done), nextDueAt });
     },
-    liveShows: () => runner.guard((client) => client.smembers(liveKey)),
+    liveShows: () =>
+      runner.guard(async (client) => {
+        const until = String(Math.floor(runner.connection.clock.now() + LIMITS.restAheadMs / 2));
+        const woken = await client.zrange(resting, '-inf', until, 'BYSCORE', 'LIMIT', 0, LIMITS.pageItemsMax);
+        if (woken.length > 0) await client.sadd(live, ...woken);
+        if (woken.length > 0) await client.zrem(resting, ...woken);
+        return client.smembers(live);
+      }),
   };
 }
+
+const momentOf = (text: ScriptReply[number] | undefined): number | null =>
+  textOf(text) === '' ? null : numberOf(text);
 
 function createHealth(runner: ScriptRunner): Health {
   const { connection } = runner;

@@ -162,6 +162,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   });
 }
 
+const inSeconds = (ms: number | null | undefined): number | null => (typeof ms === 'number' ? ms / 1000 : null);
+
 /** Adds the metrics that are read at a scrape. Returns the function that adds their sources. */
 function observedMetrics(registry: Registry): Metrics['observe'] {
   let sources: MetricSources = {};
@@ -233,6 +235,13 @@ function observedMetrics(registry: Registry): Metrics['observe'] {
     'Memory that Redis may use (maxmemory); 0 = no limit',
     [],
     health((of) => one(of.memory()?.maxBytes)),
+  );
+  add(
+    'gauge',
+    'redis_memory_full_seconds',
+    'Time until Redis is full, at the growth of the last week; absent while it does not grow',
+    [],
+    health((of) => one(inSeconds(of.memory()?.fullInMs))),
   );
   add(
     'gauge',

@@ -3,7 +3,14 @@
  * when Redis does not reply, because its viewers stay connected (SPEC R-7) and no other gateway
  * could serve them better. See src/telemetry/README.md.
  */
-import { type Durability, type Health, REDIS_AWAY_STATES, type RedisState, troubleText } from '../domain/health.ts';
+import {
+  type Durability,
+  type Health,
+  REDIS_AWAY_STATES,
+  type RedisMemory,
+  type RedisState,
+  troubleText,
+} from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { WorkerState } from './metrics.ts';
@@ -43,6 +50,12 @@ export interface ReadyReport {
     readonly server: string | null;
     readonly scripts: string | null;
     readonly publish: string | null;
+    /** Null until it was read, and without permission for INFO. */
+    readonly memory: {
+      readonly usedBytes: number;
+      readonly maxBytes: number;
+      readonly fullInHours: number | null;
+    } | null;
   };
   readonly workers?: WorkerReadiness[];
 }
@@ -67,6 +80,12 @@ const MEANING: Readonly<Record<Durability, string>> = {
     'response; a failover to a replica still can.',
   unknown: 'Redis does not report how it writes to disk: a power cut can lose the last second or more.',
 };
+
+function memoryReport(memory: RedisMemory | null): ReadyReport['redis']['memory'] {
+  if (memory === null) return null;
+  const { usedBytes, maxBytes, fullInMs } = memory;
+  return { usedBytes, maxBytes, fullInHours: fullInMs === null ? null : Math.round(fullInMs / 360_000) / 10 };
+}
 
 /** Redis may be back within seconds, and a gateway cannot do better elsewhere. */
 const PASSING: ReadonlySet<RedisState> = new Set([...REDIS_AWAY_STATES, 'loading', 'busy', 'cluster_incomplete']);
@@ -131,6 +150,7 @@ export function createReadiness(options: ReadinessOptions): Readiness {
         server: used?.server ?? null,
         scripts: used?.scripts ?? null,
         publish: used?.publish ?? null,
+        memory: memoryReport(health.memory()),
       },
       ...(workers === undefined ? {} : { workers: workers().map(({ worker, state }) => ({ worker, state })) }),
     };

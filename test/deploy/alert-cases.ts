@@ -61,6 +61,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
   alertCase('StampedeRedisReconnects', { [`stampede_redis_reconnects_total{${N}}`]: growing(0.2) }),
   alertCase('StampedeEmbeddedRedisRestarted', { [`stampede_embedded_redis_restarts_total{${N}}`]: '0x20 1x300' }),
   alertCase('StampedeRedisMemory', { [`stampede_redis_memory_used_bytes{${N}}`]: constant(900) }),
+  alertCase('StampedeRedisFillsUp', { [`stampede_redis_memory_full_seconds{${N}}`]: constant(86_400) }),
   alertCase('StampedeRedisForgets', { [`stampede_redis_info{${N},durability="memory"}`]: constant(1) }),
   alertCase('StampedeClockError', { [`stampede_clock_error_seconds{${N}}`]: constant(0.5) }),
   alertCase('StampedeConnectionsRefused', { [`stampede_joins_refused_total{${N},code="overloaded"}`]: growing(60) }),

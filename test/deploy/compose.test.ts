@@ -16,7 +16,7 @@ const FILE = 'compose.yaml';
 const TLS_FILE = 'scripts/deploy/compose-tls.yaml';
 const IMAGE = readImage();
 /** They concern an embedded Redis, which the image does not contain. */
-const EMBEDDED_ONLY = ['DATA_DIR', 'APPENDFSYNC'];
+const EMBEDDED_ONLY = ['DATA_DIR', 'APPENDFSYNC', 'MAXMEMORY'];
 const variables = Object.values(SETTINGS).map(({ variable }) => variable);
 
 const engineWith = (env: Record<string, string>) => {

@@ -1,5 +1,4 @@
 import t from 'tap';
-import type { Scheduler } from '../../src/domain/schedule.ts';
 import { tickLiveShows, tickShow } from '../../src/jobs/due-work.ts';
 import { momentJobId, momentsOf } from '../../src/jobs/moments.ts';
 import { LIMITS } from '../../src/limits.ts';
@@ -16,10 +15,27 @@ t.test('the moments ahead depend on the state', async (t) => {
   t.notMatch(momentJobId('a', 'b', 'opens'), ':');
 });
 
+t.test('I9: ticks go on while a call has left something that is due', async (t) => {
+  const replies = [
+    { done: 1, nextDueAt: 900 },
+    { done: 1, nextDueAt: 1_004 },
+    { done: 2, nextDueAt: 60_000 },
+    { done: 9, nextDueAt: 900 },
+  ];
+  const store = { now: () => 1_000, nowErrorMs: () => 5, liveShows: async () => ok([]) };
+  await tickShow({ ...store, tick: async () => ok(replies.shift() ?? { done: 0, nextDueAt: null }) }, 'show');
+  t.equal(replies.length, 1, 'until the next thing is due later');
+  let calls = 0;
+  await tickShow({ ...store, tick: async () => ok({ done: 0, nextDueAt: 900 + calls++ }) }, 'show');
+  t.equal(calls, 1, 'a clock that is ahead does not spin');
+});
+
 t.test('due work is done in slices, and an error of one show does not stop the others', async (t) => {
   const due = new Map(Object.entries({ big: LIMITS.sweepSliceMax * 2 + 5, small: 3, empty: 0 }));
   const calls: string[] = [];
-  const store: Scheduler = {
+  const store: Parameters<typeof tickShow>[0] = {
+    now: () => 1_000,
+    nowErrorMs: () => 5,
     async tick(showId) {
       calls.push(showId);
       if (showId === 'gone') return fail('show_not_found');

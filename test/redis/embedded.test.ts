@@ -1,5 +1,5 @@
 /** The embedded Redis is killed or damaged: it comes back with its data, or says why not. */
-import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { EmbeddedRedis } from '../../src/redis/index.ts';
@@ -45,6 +45,17 @@ t.test('a server that an operator ends is started again', async (t) => {
   await until(async () => (await pidOf(redis)) !== pid, 'another server');
   await until(() => msgs(logged, 'embedded Redis restarted').length > 0, 'the log line');
   t.match(msgs(logged, 'embedded Redis restarted'), [{ ended: /^exit code 0/ }]);
+});
+
+t.test('a server whose socket is removed is replaced, with its data (I8)', async (t) => {
+  const { embedded, redis, logged } = await startHere(t, dataFolder(t));
+  await redis.set('unit', 'held');
+  const pid = await pidOf(redis);
+  rmSync(socketOf(embedded));
+  await until(async () => (await pidOf(redis)) !== pid, 'another server');
+  t.equal(await redis.get('unit'), 'held');
+  t.ok(existsSync(socketOf(embedded)), 'new clients can connect');
+  t.match(msgs(logged, 'embedded Redis: its socket was removed, so it is restarted'), { length: 1 });
 });
 
 t.test('a server that ends six times within a minute is given up with a reason', async (t) => {
@@ -155,4 +166,22 @@ t.test('a data folder that disappeared is not replaced by an empty one', async (
   renameSync(join(folder, 'appendonlydir'), join(folder, 'moved'));
   process.kill(await pidOf(redis), 'SIGKILL');
   t.match(await embedded.failed, /append-only file of the embedded Redis is gone from .*Restore it/);
+});
+
+t.test('data without their manifest are not replaced by an empty server, at a restart or a start (I8)', async (t) => {
+  const folder = dataFolder(t);
+  const { embedded, redis } = await startHere(t, folder);
+  await redis.set('unit', 'held');
+  const manifest = appendOnlyFile(folder, '.manifest');
+  const before = readFileSync(appendOnlyFile(folder));
+  renameSync(manifest, join(folder, 'kept'));
+  process.kill(await pidOf(redis), 'SIGKILL');
+  t.match(await embedded.failed, /appendonlydir has data but no manifest .*Restore the whole folder from a backup/);
+  await embedded.stop();
+  const second = embeddedHere(t, folder).embedded;
+  await t.rejects(second.start(), { message: /has data but no manifest/ });
+  await second.stop();
+  t.same(readFileSync(appendOnlyFile(folder)), before, 'nothing was written');
+  renameSync(join(folder, 'kept'), manifest);
+  t.equal(await (await startHere(t, folder)).redis.get('unit'), 'held');
 });

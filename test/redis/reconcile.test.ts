@@ -89,6 +89,29 @@ for (let run = 0; run < 6; run++) {
   });
 }
 
+showTest(
+  'sales with unreadable records are named, and the others are paused or repaired all the same',
+  async (t, show) => {
+    for (const id of ['drifted', 'lost', 'junk', 'damaged']) await newSale(show, { id });
+    const stock = time.key(show, 'stock');
+    await damage(show, ['damaged']);
+    await client.hdel(stock, 'lost/S');
+    await client.hset(time.key(show, 'sales'), 'junk', 'junk');
+    await client.hset(stock, 'drifted/S', pack([9, 8, 0, 0, 0, 100, 0, 'p']));
+    t.match(unwrap(await store.verify(show)).violations.join('; '), /lost, S: the stock record cannot be read/);
+    const found = unwrap(await store.reconcile(show, HOST));
+    t.same(found.repaired, ['drifted/S']);
+    t.same([...found.untrusted].sort(), ['damaged', 'junk', 'lost']);
+    t.match(
+      found.violations.join('; '),
+      /the record of a sale cannot be read.*sale junk is in the ledger but not in the/,
+    );
+    t.same(await statesOf(show, ['drifted', 'damaged']), ['open', 'paused']);
+    t.same(found.unpaused.map(({ sale }) => sale).sort(), ['junk', 'lost'], 'a script cannot read them either');
+    await fixture.skipCommitCheck(show);
+  },
+);
+
 showTest('a sale that cannot be paused is reported, the others are paused', async (t, show) => {
   await newSale(show, { id: 'a' });
   await newSale(show, { id: 'later', opensInMs: 600_000, durationMs: 60_000 });

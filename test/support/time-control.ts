@@ -59,6 +59,12 @@ export class TimeControl {
     await this.#client.zadd(this.key(show, 'due'), at, `${which === 'opensAt' ? 'o' : 'c'}:${sale}`);
   }
 
+  /** Ends the time in which a sale may not announce again whether it is sold out. */
+  async passSoldOutPause(show: string, sale: string): Promise<void> {
+    await this.#change(show, 'sales', sale, (bytes) => pack({ ...unpack<SaleRecord>(bytes), soldOutAt: 0 }));
+    await this.#client.zadd(this.key(show, 'due'), 'XX', 1, `s:${sale}`);
+  }
+
   /** Marks the show as last written by another Redis process, as after a restart or failover. */
   async changeServer(show: string): Promise<void> {
     await this.#client.hset(this.key(show, 'show'), 'run', 'another-process');

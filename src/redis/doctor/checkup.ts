@@ -11,6 +11,7 @@ import { describeTarget, type RedisTarget } from '../../domain/redis-target.ts';
 import { createClient, type RedisClient } from '../client.ts';
 import { parseInfo, readFacts, type ServerFacts } from '../facts.ts';
 import { createKeys } from '../keys.ts';
+import { fullInMs, readSamples, type Sample } from '../memory.ts';
 import { SILENT_NOW, troubleOf } from '../states.ts';
 import { type ConnectedStore, createStore, type StoreOptions } from '../store.ts';
 import { checkModes, OTHER_SPACES } from './modes.ts';
@@ -103,7 +104,7 @@ async function openReader(target: RedisTarget): Promise<Reader> {
   }
 }
 
-async function readReport(server: Redis): Promise<settings.ServerReport> {
+async function readReport(server: Redis, samples: readonly Sample[]): Promise<settings.ServerReport> {
   const info = await server.info().then(parseInfo, () => ({}));
   const pairs = await Promise.all(
     settings.SETTINGS_READ.map((name) => (server.config('GET', name) as Promise<string[]>).catch(() => null)),
@@ -112,7 +113,10 @@ async function readReport(server: Redis): Promise<settings.ServerReport> {
   const config = new Map(
     pairs.flatMap((pair) => (pair && pair.length > 1 ? [[pair[0], pair[1]] as [string, string]] : [])),
   );
-  return { info, config: isRefused ? null : config };
+  const { used_memory: used, maxmemory: max = '0' } = info as Readonly<Record<string, string>>;
+  const usage = { usedBytes: Number(used), maxBytes: Number(max) };
+  const full = used === undefined ? null : fullInMs(usage, samples, Date.now());
+  return { info, config: isRefused ? null : config, fullInMs: full };
 }
 
 function checkVersion([facts]: readonly ServerFacts[]): Check {
@@ -154,7 +158,8 @@ async function onEach(id: string, { servers }: Reader, check: (server: Redis, i:
 /** The checks that change nothing. */
 async function readingChecks(reader: Reader, { keyPrefix, target, processes }: CheckupOptions): Promise<Check[]> {
   const { client, servers, facts } = reader;
-  const reports = await Promise.all(servers.map(readReport));
+  const samples = await readSamples(client, createKeys(keyPrefix).memory).catch(() => []);
+  const reports = await Promise.all(servers.map((server) => readReport(server, samples)));
   const ofSettings = (id: string, check: (report: settings.ServerReport) => Check): Promise<Check> =>
     onEach(id, reader, (_server, i) => check(reports[i] as settings.ServerReport));
   const [first] = servers;

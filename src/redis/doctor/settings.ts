@@ -8,6 +8,8 @@ export interface ServerReport {
   readonly info: Info;
   /** Settings by name; null where CONFIG GET is refused. */
   readonly config: ReadonlyMap<string, string> | null;
+  /** The forecast of memory.ts. */
+  readonly fullInMs: number | null;
 }
 
 /** Settings that the checks read. */
@@ -29,6 +31,10 @@ export const SETTINGS_READ = [
 const MIB = 1024 * 1024;
 const MEMORY_WARNING = 0.75;
 const MEMORY_FULL = 0.95;
+const DAY_MS = 86_400_000;
+const FULL_SOON_MS = 3 * DAY_MS;
+const inTime = (ms: number): string =>
+  ms < 2 * DAY_MS ? `in ${Math.ceil(ms / 3_600_000)} hours` : `in ${Math.floor(ms / DAY_MS)} days`;
 /** Without maxmemory: a snapshot may need as much again. */
 const HOST_MEMORY_WARNING = 0.5;
 /** Commands, subscriptions, and the connections of BullMQ in a process with all roles. */
@@ -122,17 +128,19 @@ export function checkReplication({ info, config }: ServerReport): Check {
   return passed(id, `Primary; replicas connected: ${replicas}. Note: ${loss}.`);
 }
 
-export function checkMemory({ info }: ServerReport): Check {
+export function checkMemory({ info, fullInMs }: ServerReport): Check {
   const id = 'memory';
   const used = numberIn(info, 'used_memory');
   if (used === null) return skipped(id, 'The server does not report its memory.');
   const max = numberIn(info, 'maxmemory') ?? 0;
   const host = numberIn(info, 'total_system_memory') ?? 0;
   if (max > 0) {
-    const found = `${sized(used)} of maxmemory ${sized(max)} are used.`;
+    const forecast = fullInMs === null ? '' : ` At the growth of the last week it is full ${inTime(fullInMs)}.`;
+    const found = `${sized(used)} of maxmemory ${sized(max)} are used.${forecast}`;
     const remedy = 'Raise maxmemory or delete other data. At the limit every reserve is refused as redis_full.';
     if (used >= max * MEMORY_FULL) return failed(id, found, remedy);
-    return used >= max * MEMORY_WARNING ? warning(id, found, remedy) : passed(id, found);
+    const isSoon = fullInMs !== null && fullInMs < FULL_SOON_MS;
+    return isSoon || used >= max * MEMORY_WARNING ? warning(id, found, remedy) : passed(id, found);
   }
   const found = `${sized(used)} are used, without maxmemory${host > 0 ? `; the host has ${sized(host)}` : ''}.`;
   if (host === 0 || used < host * HOST_MEMORY_WARNING) return passed(id, found);

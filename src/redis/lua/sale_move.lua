@@ -99,7 +99,7 @@ function move.units(sale, args)
   local change = args.delta < 0 and withdraw_units or add_units
   local code, details = change(sale, args, stock)
   if code then return code, details end
-  Sales.announce(sale, 'sale.stocked')
+  Sales.announce_stock(sale, 'sale.stocked')
 end
 
 local function decide(args)

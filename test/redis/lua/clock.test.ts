@@ -138,12 +138,41 @@ showTest('a show enters the index with its first sale and leaves it when nothing
   t.notOk(await live());
 });
 
+showTest('I9: a show with drafts or a distant sale leaves the index until something is due', async (t, show) => {
+  const live = async () => unwrap(await store.liveShows()).includes(show);
+  const tick = () => store.tick(show, true);
+  await newSale(show, { id: 'draft', durationMs: 60_000 });
+  t.ok(await live());
+  await tick();
+  t.notOk(await live(), 'a draft waits for its host');
+  await newSale(show, { id: 'later', opensInMs: 600_000, durationMs: 600_000 });
+  t.ok(await live());
+  await store.tick(show);
+  t.ok(await live(), 'only if asked');
+  await tick();
+  t.notOk(await live(), 'nothing happens before its moment');
+  await client.zadd('clock:resting', store.now() + LIMITS.restAheadMs / 2 - 1, show);
+  t.ok(await live(), 'back before the moment');
+  await newSale(show, { id: 'soon', opensInMs: 30_000, durationMs: 600_000 });
+  await tick();
+  t.ok(await live(), 'soon due');
+  await newSale(show, { id: 'now', opensInMs: 0 });
+  unwrap(await move(show, { op: 'cancel' }, 'soon'));
+  await tick();
+  t.ok(await live(), 'an open sale may get holds at any time');
+  unwrap(await move(show, { op: 'end' }, 'now'));
+  await tick();
+  t.notOk(await live());
+  unwrap(await move(show, { op: 'open' }, 'draft'));
+  t.ok(await live(), 'a command of the host wakes it');
+});
+
 test('a tick concurrent with a new sale never removes the show from the index', async (t) => {
   const other = await connectAnother();
   let hidden = 0;
   for (let i = 0; i < 40; i++) {
     const show = await newShow();
-    await Promise.all([store.tick(show), other.createSale(show, saleSpec(), byHost('c'))]);
+    await Promise.all([store.tick(show, i % 2 === 0), other.createSale(show, saleSpec(), byHost('c'))]);
     if (!unwrap(await store.liveShows()).includes(show)) hidden++;
   }
   t.equal(hidden, 0, 'shows with an open sale that are not in the index');

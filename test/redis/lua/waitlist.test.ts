@@ -91,6 +91,30 @@ saleTest('added units are offered first, in slices; no new request passes (Q-11.
   t.equal(holdings[110]?.waits[0]?.place, 1);
 });
 
+const threeSkus = { units: { S: 30, M: 30, L: 30 }, perBuyer: 100 };
+saleTest(
+  'I9: a call makes a bounded number of offers over all SKUs, the next ones the rest',
+  threeSkus,
+  async (t, show) => {
+    const lines = ['S', 'M', 'L'].map((sku) => ({ sku, qty: 30 }));
+    const all = await hold(show, 'all', { lines });
+    for (const sku of ['S', 'M', 'L'])
+      for (let i = 0; i < 25; i++) unwrap(await join(show, `${sku}${i}`, { sku, key: `join ${sku}` }));
+    const offersIn = async (work: () => Promise<unknown>): Promise<number> =>
+      (await published(show, work)).flatMap(({ reservations }) => reservations.filter(({ user }) => user !== 'all'))
+        .length;
+    t.equal(await offersIn(() => release(show, all)), SLICE);
+    for (const sku of ['S', 'M', 'L'])
+      t.equal(outcome(await reserve(show, 'new', { sku, key: sku })), 'ok', 'all is offered');
+    t.same(await offersIn(() => tick(show, 2)), 0);
+    const waiting = await holdingsOf(show, ...['S', 'M', 'L'].flatMap((sku) => times(25, (i) => `${sku}${i}`)));
+    t.ok(
+      waiting.every(({ reservations, waits }) => reservations.length === 1 && waits.length === 0),
+      'each has an offer',
+    );
+  },
+);
+
 saleTest('the limit counts for waiting buyers; an entry that wants too much is skipped', twoUnits, async (t, show) => {
   const held = await hold(show, 'ann', { key: 'k1', qty: 2 });
   t.equal(outcome(await join(show, 'ann')), 'limit_exceeded');

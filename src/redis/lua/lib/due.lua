@@ -1,7 +1,7 @@
 -- due: does what time made due in a show. The sorted set `due` holds the moments: o:<sale> opens,
--- c:<sale> closes, w:<sale>/<sku> continues to serve a waitlist; a reservation id (which has no
--- colon) expires. Every mutating script does what is due first, in order, at most one slice a call.
--- Repeating it changes nothing.
+-- c:<sale> closes, s:<sale> says whether it is sold out, w:<sale>/<sku> continues to serve a
+-- waitlist; a reservation id (which has no colon) expires. Every mutating script does what is due
+-- first, in order, at most one slice a call. Repeating it changes nothing.
 -- Exports Due.sweep.
 -- @include fields show books holds waitlist sales limits
 local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
@@ -42,6 +42,7 @@ function Due.sweep()
       Waitlist.continue(sub(member, 3, slash - 1), sub(member, slash + 1))
     else
       Sales.current(sub(member, 3))
+      if sub(member, 1, 1) == 's' then Sales.check_sold_out(sub(member, 3)) end
     end
   end
   -- Before new requests are decided: freed units belong to the waitlist.

@@ -1,11 +1,14 @@
 -- sales: the state of a sale, its events, and what time does to it.
--- Exports Sales.live_delta, view, announce, check_window, open, finish, current, update_sold_out.
+-- Exports Sales.live_delta, announce, announce_stock, check_window, open, finish, current,
+-- check_sold_out, update_sold_out.
 -- @include fields show books ledger events limits
 local S = Fields.stock
 local Sales = {}
+local to_check -- sale id -> true
 
 function Sales.each_call()
   Sales.live_delta = 0 -- change of the number of sales that are not over
+  to_check = {}
 end
 
 -- Returns the public view of a sale as it will be after this call's commit.
@@ -85,26 +88,43 @@ function Sales.current(id)
   return sale
 end
 
+-- Announces that the units of a sale changed. The state of the same commit has the numbers.
+local function announce_stock(sale, kind)
+  Books.save_sale(sale)
+  Events.emit(kind, { id = sale.id })
+end
+Sales.announce_stock = announce_stock
+
+-- Announces whether a sale is sold out, if the last event said otherwise. Holds that begin and end
+-- may change it many times a second: then the set of deadlines has the sale until the pause ends.
+local function check_sold_out(sale)
+  local next_at = (sale.soldOutAt or 0) + Limits.soldOutEveryMs
+  if Show.now < next_at then
+    Books.due_set['s:' .. sale.id] = next_at
+    return
+  end
+  local _, left = view(sale)
+  if (left == 0) == (sale.soldOut or false) then return end
+  sale.soldOut, sale.soldOutAt = left == 0 or nil, Show.now
+  announce_stock(sale, left == 0 and 'sale.sold_out' or 'sale.stocked')
+end
+
+-- Checks at the end of this call whether the last event says what is true.
+function Sales.check_sold_out(id) to_check[id] = true end
+
 -- Announces sales that sold out, or have units again, in this call.
 function Sales.update_sold_out()
   for id, skus in pairs(Books.touched) do
-    local sale = Books.sale_of(id)
-    if sale and (sale.state == 'open' or sale.state == 'paused') then
-      local empty, free = false, false
-      for sku in pairs(skus) do
-        if Books.stock_of(id, sku)[S.AVAILABLE] == 0 then empty = true else free = true end
-      end
-      if sale.soldOut and free then
-        sale.soldOut = nil
-        announce(sale, 'sale.stocked')
-      elseif not sale.soldOut and empty and not free then
-        local _, left = view(sale)
-        if left == 0 then
-          sale.soldOut = true
-          announce(sale, 'sale.sold_out')
-        end
-      end
+    local empty, free = false, false
+    for sku in pairs(skus) do
+      if Books.stock_of(id, sku)[S.AVAILABLE] == 0 then empty = true else free = true end
     end
+    local sale = Books.sale_of(id)
+    if sale and (sale.soldOut and free or not sale.soldOut and empty and not free) then to_check[id] = true end
+  end
+  for id in pairs(to_check) do
+    local sale = Books.sale_of(id)
+    if sale and (sale.state == 'open' or sale.state == 'paused') then check_sold_out(sale) end
   end
 end
 

@@ -9,8 +9,9 @@ local first, last = WaitlistRange.first, WaitlistRange.last
 local Waitlist = {}
 local has_more -- `sale/sku` -> true: more entries than one slice could serve, so new requests must wait
 local continues -- `sale/sku` -> true: serving continues where the last slice ended
+local entries_left -- how many waitlist entries this call may still look at, over all SKUs
 
-function Waitlist.each_call() has_more, continues = {}, {} end
+function Waitlist.each_call() has_more, continues, entries_left = {}, {}, Limits.waitlistSliceMax end
 
 function Waitlist.size(sale_id, sku)
   return call('ZLEXCOUNT', K.waitlist, first(sale_id, sku), last(sale_id, sku))
@@ -42,23 +43,25 @@ function Waitlist.continue(sale_id, sku)
   continues[Books.name_of(sale_id, sku)] = true
 end
 
--- Offers free units in order, one slice a call. An entry that wants more than is free is passed
--- over, so that no unit stays unsold; later freed units start again at the first entry.
+-- Offers free units in order, until this call has looked at `waitlistSliceMax` entries; the set of
+-- deadlines has the SKUs that are left. An entry that wants more than is free is passed over, so
+-- that no unit stays unsold; later freed units start again at the first entry.
 local function serve_sku(sale, sku)
   local stock, name = Books.stock_of(sale.id, sku), Books.name_of(sale.id, sku)
-  local cursor_field = 'line:' .. name -- the last member of the slice before
-  local cursor = continues[name] and call('HGET', K.show, cursor_field)
+  local cursor_field = 'line:' .. name -- the last member of the slice before, '' = none
+  local cursor = continues[name] and call('HGET', K.show, cursor_field) or ''
   continues[name], has_more[name] = nil, false
   if stock[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= Show.now) then return end
-  local from, slice = cursor and '(' .. cursor or first(sale.id, sku), Limits.waitlistSliceMax
+  local from, slice = cursor ~= '' and '(' .. cursor or first(sale.id, sku), entries_left
   local members = call('ZRANGE', K.waitlist, from, last(sale.id, sku), 'BYLEX', 'LIMIT', 0, slice + 1)
   local more = #members > slice
   if more then members[#members] = nil end
+  entries_left = entries_left - #members
   local user_at = #name + 19 -- after '/', 16 digits, '/'
   local users = {}
   for i = 1, #members do users[i] = sub(members[i], user_at) end
   Books.fetch(K.buyers, Books.buyers, users)
-  if #members > 0 then Access.all() end
+  if #members > 0 or more then Access.all() end
   for i = 1, #members do
     if stock[AVAILABLE] == 0 then return end
     local user = users[i]
@@ -75,7 +78,7 @@ local function serve_sku(sale, sku)
     end
   end
   if more and stock[AVAILABLE] > 0 then
-    call('HSET', K.show, cursor_field, members[#members])
+    call('HSET', K.show, cursor_field, members[#members] or cursor)
     Books.due_set['w:' .. name] = Show.now
     has_more[name] = true
   end
