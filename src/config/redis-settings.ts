@@ -65,8 +65,8 @@ export const REDIS_SETTINGS = {
   }),
   redisTlsServerName: setting<string | null>('REDIS_TLS_SERVER_NAME', {
     help:
-      'Name in the certificate of Redis, if it differs from the host in REDIS_URL. Nodes of a cluster that announce ' +
-      'addresses may have the names in REDIS_URL without this setting.',
+      'Name in the certificate of Redis, if it differs from the host in REDIS_URL. Not needed for nodes of ' +
+      'a cluster that announce IP addresses, if their certificates have a name in REDIS_URL.',
     range: `a host name, ${withTls}`,
     ...optional,
     parse: matching(/^[A-Za-z0-9._-]{1,253}$/, 'a host name'),

@@ -61,6 +61,20 @@ t.test('the container may drain, keeps its files and holds a full gateway', asyn
   t.equal(service.image, `stampede:${VERSION}`);
 });
 
+t.test('secrets may be in files: the variables that compose.yaml wants are empty in the container', (t) => {
+  const { services, secrets } = readCompose('scripts/deploy/compose-secrets.yaml', {}) as unknown as {
+    services: { engine: { environment: Record<string, string>; secrets: string[] } };
+    secrets: Record<string, { file: string }>;
+  };
+  const { environment, secrets: mounted } = services.engine;
+  t.same(mounted, Object.keys(secrets));
+  for (const name of ['AUTH_SECRET', 'API_KEYS']) {
+    t.equal(environment[name], '');
+    t.ok(mounted.includes(environment[`${name}_FILE`]?.replace('/run/secrets/', '') ?? ''), name);
+  }
+  t.end();
+});
+
 t.test('with the TLS file only the proxy is published, and only its address is trusted', async (t) => {
   const env = { ...SHARED_SECRETS, SITE: 'live.example', GATEWAY_PORT: '9000' };
   const { services, networks } = readCompose(TLS_FILE, env);
