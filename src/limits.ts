@@ -43,6 +43,15 @@ export const LIMITS = Object.freeze({
   readPingOverdueKib: 256,
   readPingTimeoutMs: 1_500,
 
+  // What a connection may ask for: missed events and snapshots
+  bulkBytesPerSecond: 512 * 1024,
+  bulkBurstBytes: 2 * 1024 * 1024,
+  /** A resume counts as at least this much, which bounds how many a connection may send. */
+  resumeCostBytes: 256 * 1024,
+  /** A viewer who missed more gets a snapshot. In MessagePack; JSON may be larger. */
+  resumeEventBytesMax: 256 * 1024,
+  resumeFrameBytesTarget: 32 * 1024,
+
   // Ticks
   tickMinMs: 20,
   tickMaxMs: 250,
@@ -230,6 +239,8 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['uWebSockets.js accepts idleTimeoutSeconds', L.idleTimeoutSeconds >= 8 && L.idleTimeoutSeconds <= 960],
   ['a token fits into a request head beside cookies', L.handshakeTokenBytesMax * 2 <= L.requestHeadBytesMax],
   ['refusedRetryMinMs < refusedRetryMaxMs', L.refusedRetryMinMs < L.refusedRetryMaxMs],
+  ['a resume does not close a viewer', 2 * L.resumeEventBytesMax < L.backpressureHardBytes],
+  ['a resume is possible', L.resumeCostBytes <= L.bulkBurstBytes],
   ['two heartbeats fit into the idle timeout', L.heartbeatHintMs * 2 <= L.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', L.jobStopMs < L.drainMs],
   ['a gateway stays ready while requests are retried', L.readinessGraceMs > 2 * L.redisRetryMaxMs],

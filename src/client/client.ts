@@ -335,8 +335,11 @@ export class StampedeClient {
       this.#resumesInARow > RESUMES_IN_A_ROW_MAX
         ? failed('internal', 'Repeated resumes closed no gap.')
         : await this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat: lastChat }));
+    const isLimited = !outcome.ok && outcome.error.code === 'rate_limited';
+    if (isLimited) await new Promise((resolve) => setTimeout(resolve, outcome.error.retryAfterMs ?? 0));
     this.#resuming = false;
     if (outcome.ok || this.#connection.state.at !== 'open') return;
+    if (isLimited) return this.#closeGap();
     this.#model.epoch = null; // without a position the next welcome contains a snapshot
     this.#resumesInARow = 0;
     this.#connection.restart(`A gap could not be closed: ${outcome.error.code}`);

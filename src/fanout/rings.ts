@@ -23,6 +23,11 @@ export class EventRing {
     this.base = offset;
   }
 
+  /** True if the event after `offset` is older than all events kept. */
+  isBefore(offset: number): boolean {
+    return offset < this.base;
+  }
+
   get lastOffset(): number {
     return this.base + this.entries.length;
   }
@@ -36,6 +41,15 @@ export class EventRing {
       this.base += TRIM_SLACK;
     }
     return entry;
+  }
+
+  /** Adds events before the oldest one kept, if they reach it. */
+  prepend(events: readonly ShowEvent[]): void {
+    const older = events.filter(({ offset }) => offset <= this.base);
+    const [first] = older;
+    if (first === undefined || older.at(-1)?.offset !== this.base) return;
+    this.entries = [...older.map((event) => new EventEntry(event)), ...this.entries];
+    this.base = first.offset - 1;
   }
 
   /** Returns the events above `offset`, or null if the ring does not reach that offset. */

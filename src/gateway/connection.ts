@@ -89,6 +89,8 @@ export class Connection implements MemberConnection {
   requestBucket: TokenBucket | null = null;
   chatBucket: TokenBucket | null = null;
   heartBucket: TokenBucket | null = null;
+  /** Bytes of missed events and snapshots. */
+  bulkBucket: TokenBucket | null = null;
   inFlight = 0;
   badFrames = 0;
   /** Position in the connection table. */

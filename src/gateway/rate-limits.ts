@@ -4,6 +4,7 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Connection } from './connection.ts';
 
+const BULK: Rate = { perSecond: LIMITS.bulkBytesPerSecond, burst: LIMITS.bulkBurstBytes };
 const HEARTS: Rate = { perSecond: LIMITS.heartsRatePerConnectionPerSecond, burst: LIMITS.heartsBurstPerConnection };
 
 const allowedAfter = (waitMs: number, what: string): Result<null> =>
@@ -29,6 +30,19 @@ export function refuseUserRequest({ member, room }: Connection, nowMs: number): 
 export function takeHearts(connection: Connection, count: number, nowMs: number): Result<null> {
   connection.heartBucket ??= newBucket(HEARTS, nowMs);
   return allowedAfter(takeTokens(connection.heartBucket, HEARTS, nowMs, count), 'hearts');
+}
+
+/** Returns the refusal of a resume if the ones before used up the bytes of the connection. */
+export function refuseBulk(connection: Connection, nowMs: number): Result<never> | null {
+  connection.bulkBucket ??= newBucket(BULK, nowMs);
+  const waitMs = takeTokens(connection.bulkBucket, BULK, nowMs);
+  if (waitMs === 0) return null;
+  return fail('rate_limited', `You asked for too much. Try again in ${waitMs} ms.`, { retryAfterMs: waitMs });
+}
+
+/** Charges what was sent, into debt if necessary. */
+export function chargeBulk({ bulkBucket }: Connection, bytes: number): void {
+  if (bulkBucket !== null) bulkBucket.tokens -= bytes;
 }
 
 /** Applies the show's slow mode, except to hosts and moderators, then both chat rates. */

@@ -22,7 +22,7 @@ import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
-import { refuseUserRequest, takeRequest } from './rate-limits.ts';
+import { chargeBulk, refuseBulk, refuseUserRequest, takeRequest } from './rate-limits.ts';
 import { encodeReply, type Reply } from './replies.ts';
 import { recordReply } from './reply-metrics.ts';
 
@@ -141,7 +141,9 @@ export class Requests implements HandlerContext {
       case 'sync':
         return onSync(this, this.health.now());
       case 'resume':
-        return refuseUserRequest(connection, nowMs) ?? this.resume(connection, message);
+        return (
+          refuseUserRequest(connection, nowMs) ?? refuseBulk(connection, nowMs) ?? this.resume(connection, message)
+        );
       case 'waitlist':
         return refuseUserRequest(connection, nowMs) ?? onWaitlist(connection, message, this);
     }
@@ -150,10 +152,16 @@ export class Requests implements HandlerContext {
   /** Sends the reply first, then the frames, without a published frame in between. */
   private async resume(connection: Connection, message: Extract<ClientMessage, { t: 'resume' }>): Promise<Reply> {
     const { reply, frames } = await onResume(connection, message);
+    // Several resumes may have waited for the same events.
+    const refused = refuseBulk(connection, this.options.clock.nowMs());
+    if (refused !== null) return refused;
+    const messages = frames.map((frame) => frame.in(connection.variant));
+    const bytes = messages.reduce((sum, { length }) => sum + length, 0);
+    chargeBulk(connection, Math.max(LIMITS.resumeCostBytes, bytes));
     connection.flushPendingFrames();
     connection.cork(() => {
       connection.reply(message.id, this.health.now(), reply);
-      for (const frame of frames) connection.write(frame.in(connection.variant));
+      for (const each of messages) connection.write(each);
     });
     return reply;
   }

@@ -1,12 +1,12 @@
 /**
- * Resumes a client from its last position: from the rings in memory, otherwise from the log in
- * Redis. If neither reaches back that far, the caller sends a snapshot.
+ * Resumes a client from its last position with the events in memory. A node that opened the room
+ * later reads the older ones once, for all viewers. If they do not reach back that far, or are too
+ * many, the caller sends a snapshot.
  */
 import type { ChatLane } from '../fanout/chat-lane.ts';
-import { chatFrames, EventEntry, type OutgoingFrame, splicedFrame } from '../fanout/frames.ts';
+import { chatFrames, type EventEntry, type OutgoingFrame, splicedFrame } from '../fanout/frames.ts';
 import type { EventRing } from '../fanout/rings.ts';
 import { LIMITS } from '../limits.ts';
-import type { ShowEvent } from '../protocol/messages.ts';
 import type { RoomParts } from './room-deps.ts';
 
 export interface Position {
@@ -27,8 +27,11 @@ const CACHED_MAX = 256;
 
 export class Resumer {
   private readonly options: ResumerOptions;
-  private cache = new Map<string, OutgoingFrame[]>();
+  private cache = new Map<string, OutgoingFrame[] | null>();
   private cachedVersion = '';
+  private filling: Promise<void> | null = null;
+  /** The ring has all events of this epoch that the log could add. */
+  private filledEpoch = '';
 
   constructor(options: ResumerOptions) {
     this.options = options;
@@ -39,24 +42,28 @@ export class Resumer {
     return this.options.now();
   }
 
-  /** Returns the frames to send, or null if the ring does not reach back that far. */
+  /** Returns the frames to send, or null if the ring has no such position or too many events. */
   fromRing(position: Position): OutgoingFrame[] | null {
     const { replica, ring } = this.options;
     if (position.epoch !== replica.epoch) return null;
     const entries = ring.after(position.offset);
     if (entries === null) return null;
-    return [...this.cached(`e${position.offset}`, () => this.eventFrames(entries)), ...this.chatSince(position)];
+    const events = this.cached(`e${position.offset}`, () => this.eventFrames(entries));
+    return events === null ? null : [...events, ...this.chatSince(position)];
   }
 
-  /** As `fromRing`, from the log. Null if the log has no such position, or Redis does not reply. */
+  /** As `fromRing`, after adding older events of the log to the ring. */
   async fromLog(position: Position): Promise<OutgoingFrame[] | null> {
-    const { replica, log, showId } = this.options;
-    if (position.epoch !== replica.epoch || position.offset > replica.offset) return null;
-    const found = await log.eventsAfter(showId, position.epoch, position.offset);
-    if (!found.ok || found.value === null || position.epoch !== replica.epoch) return null;
-    const events = this.upToReplica(found.value, position.offset);
-    if (events === null) return this.fromRing(position);
-    return [...this.eventFrames(events.map((event) => new EventEntry(event))), ...this.chatSince(position)];
+    const { replica, ring } = this.options;
+    const isInLog = ring.isBefore(position.offset) && position.offset >= this.oldestOffset();
+    if (position.epoch !== replica.epoch || !isInLog) return null;
+    if (this.filledEpoch !== position.epoch) {
+      this.filling ??= this.fillRing().finally(() => {
+        this.filling = null;
+      });
+      await this.filling;
+    }
+    return this.fromRing(position);
   }
 
   /** Returns all state values and the number of missed chat messages, for a viewer who was slow. */
@@ -65,20 +72,39 @@ export class Resumer {
     return splicedFrame({ at: now(), state: replica.fullState(), missed }, encodes);
   }
 
-  /** The log may be ahead of the replica, or behind it: then the ring has the newer events. */
-  private upToReplica(events: readonly ShowEvent[], after: number): ShowEvent[] | null {
-    const { replica, ring } = this.options;
-    const known = events.filter(({ offset }) => offset <= replica.offset);
-    const last = known.at(-1)?.offset ?? after;
-    if (last === replica.offset) return known;
-    const rest = ring.after(last);
-    return rest === null ? null : [...known, ...rest.map(({ event }) => event)];
+  private oldestOffset(): number {
+    return Math.max(0, this.options.ring.lastOffset - LIMITS.eventRingEntries);
   }
 
-  private eventFrames(entries: readonly EventEntry[]): OutgoingFrame[] {
+  private async fillRing(): Promise<void> {
+    const { replica, ring, log, showId } = this.options;
+    const { epoch } = replica;
+    const found = await log.eventsAfter(showId, epoch, this.oldestOffset());
+    if (!found.ok || epoch !== replica.epoch) return;
+    this.filledEpoch = epoch;
+    ring.prepend(found.value ?? []);
+  }
+
+  /** Returns frames of bounded size, the last one with all state values, or null: too many. */
+  private eventFrames(entries: readonly EventEntry[]): OutgoingFrame[] | null {
     const { replica, now, encodes } = this.options;
-    const head = { at: now(), epoch: replica.epoch, state: replica.fullState() };
-    return [splicedFrame(entries.length === 0 ? head : { ...head, events: entries }, encodes)];
+    const groups: EventEntry[][] = [];
+    let frameBytes = Number.POSITIVE_INFINITY;
+    let allBytes = 0;
+    for (const entry of entries) {
+      const { length } = entry.msgpack();
+      allBytes += length;
+      frameBytes += length;
+      if (allBytes > LIMITS.resumeEventBytesMax) return null;
+      if (frameBytes > LIMITS.resumeFrameBytesTarget) {
+        groups.push([]);
+        frameBytes = length;
+      }
+      groups.at(-1)?.push(entry);
+    }
+    const head = { at: now(), epoch: replica.epoch };
+    const last = { ...head, events: groups.pop() ?? [], state: replica.fullState() };
+    return [...groups.map((events) => ({ ...head, events })), last].map((parts) => splicedFrame(parts, encodes));
   }
 
   private chatSince({ chat }: Position): OutgoingFrame[] {
@@ -92,18 +118,14 @@ export class Resumer {
     });
   }
 
-  private cached(key: string, make: () => OutgoingFrame[]): OutgoingFrame[] {
+  private cached<T extends OutgoingFrame[] | null>(key: string, make: () => T): T {
     const { replica, chat } = this.options;
     const version = `${replica.epoch}/${replica.offset}/${replica.stateVersion}/${chat.ring.version}`;
     if (this.cachedVersion !== version || this.cache.size >= CACHED_MAX) {
       this.cache = new Map();
       this.cachedVersion = version;
     }
-    let frames = this.cache.get(key);
-    if (frames === undefined) {
-      frames = make();
-      this.cache.set(key, frames);
-    }
-    return frames;
+    if (!this.cache.has(key)) this.cache.set(key, make());
+    return this.cache.get(key) as T;
   }
 }

@@ -45,6 +45,7 @@ export class WelcomeWriter {
   private readonly counts: EncodeCounts;
   private readonly json = new SharedParts<string>();
   private readonly packed = new SharedParts<Uint8Array>();
+  private readonly snapshots = new Cached<OutgoingFrame>();
 
   constructor(replica: ShowReplica, ring: ChatRing, counts: EncodeCounts) {
     this.replica = replica;
@@ -63,10 +64,13 @@ export class WelcomeWriter {
     return messageFrame({ ...personal, resumed: true, chat: [] }, this.counts).in(variant);
   }
 
-  /** Returns a frame that replaces all a client has, recent chat included. */
+  /** Returns a frame that replaces all a client has, recent chat included. One per version. */
   snapshotFrame(at: number): OutgoingFrame {
-    const { epoch } = this.replica;
-    return splicedFrame({ at, epoch, snapshot: this.replica.snapshot(), chat: this.history() }, this.counts);
+    const { epoch, offset } = this.replica;
+    const version = `${offset}/${this.structureVersion}/${this.stateVersion}/${this.chatVersion}`;
+    return this.snapshots.get(version, () =>
+      splicedFrame({ at, epoch, snapshot: this.replica.snapshot(), chat: this.history() }, this.counts),
+    );
   }
 
   private fullJson(personal: PersonalWelcome): Uint8Array {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '../../src/limits.ts';
 import { test, until } from './harness.ts';
 
@@ -70,4 +71,60 @@ test('the welcome carries the chat history up to its limit, the same on every no
   t.same(late.chat(), first?.chat().slice(60 - LIMITS.chatHistoryMessages));
   const other = await world.join({ user: 'other', node: await world.addNode() });
   t.same(other.chat(), late.chat(), 'a node that opens the room later has the same history');
+});
+
+test('resumes in a loop get bounded bytes, and a code with a time (I9, R-8.1, R-8.2)', async (t, world) => {
+  const guest = await world.join({ token: null });
+  const startedMs = performance.now();
+  const asked = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => guest.request({ t: 'resume', id: i, epoch: 'x', offset: 0 })),
+  );
+  const seconds = (performance.now() - startedMs) / 1000;
+  const refused = asked.filter(({ t }) => t === 'error');
+  const granted = asked.length - refused.length;
+  const bytesMax = LIMITS.bulkBurstBytes + seconds * LIMITS.bulkBytesPerSecond;
+  t.ok(granted > 0 && granted <= Math.ceil(bytesMax / LIMITS.resumeCostBytes), `${granted} in ${seconds} s`);
+  for (const each of refused) t.match(each, { code: 'rate_limited', retryAfterMs: Number });
+  await sleep(refused.at(-1)?.retryAfterMs);
+  t.match(await guest.request({ t: 'resume', epoch: 'x', offset: 0 }), { t: 'ok' }, 'the time is right');
+  const frames = guest.received.filter(({ snapshot, t }) => snapshot !== undefined && t === 'frame');
+  t.equal(frames.length, granted + 1);
+});
+
+test('many missed events come in bounded frames, too many as a snapshot (I9, R-2.3, R-3)', async (t, world) => {
+  const ann = await world.join({ user: 'ann' });
+  const { epoch, offset } = await ann.type('welcome');
+  const text = 'x'.repeat(500);
+  const announce = async (count: number): Promise<void> => {
+    await Promise.all(Array.from({ length: count }, () => world.store.announce(world.show, text, 'test')));
+  };
+  await announce(300);
+  await until(() => ann.events().length === 300, 'the node has the events');
+  const query = `?epoch=${epoch}&offset=${offset}`;
+  const back = await world.connect({ user: 'bo', query });
+  t.match(await back.type('welcome'), { resumed: true });
+  await until(() => back.events().length === 300, 'all events arrive');
+  t.same(back.events(), ann.events(), 'in order');
+  const sizes = back.received.map((message) => JSON.stringify(message).length);
+  t.ok(sizes.length > 4 && Math.max(...sizes) < 2 * LIMITS.resumeFrameBytesTarget, String(sizes));
+  await announce(300);
+  await until(() => ann.events().length === 600, 'the node has the events');
+  const late = await world.connect({ user: 'cy', query });
+  t.notOk((await late.type('welcome')).resumed);
+});
+
+test('viewers behind on a fresh node cost one read of the log (I9, R-2.1)', async (t, world) => {
+  const early = await world.connect({ user: 'early' });
+  const { epoch, offset } = await early.type('welcome');
+  await Promise.all(Array.from({ length: 50 }, (_, i) => world.store.announce(world.show, `event ${i}`, 'test')));
+  const fresh = await world.addNode();
+  const redis = world.redis.client();
+  const reads = async (): Promise<number> =>
+    Number(/cmdstat_xrange:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
+  const before = await reads();
+  await world.joinMany(100, (i) => ({
+    ...{ token: null, node: fresh, query: `?epoch=${epoch}&offset=${offset + (i % 50)}` },
+  }));
+  t.equal((await reads()) - before, 1);
+  t.equal(await fresh.metric('resumes_total', 'log'), 100);
 });

@@ -43,7 +43,8 @@ t.test('SPEC.md lists every subprotocol (H-2.1)', async (t) => {
 
 t.test('the numbers in SPEC.md are the limits', async (t) => {
   const text = SPEC.replace(/\s+/g, ' ');
-  const rate = (perSecond: number, burst = 2 * perSecond): string => `per second (a burst of ${burst})`;
+  const rate = (perSecond: number, burst: number | string = 2 * perSecond): string =>
+    `per second (a burst of ${burst})`;
   const { requestRatePerSecond, chatRatePerSecond, heartsRatePerConnectionPerSecond: hearts } = LIMITS;
   for (const fact of [
     `has at most ${LIMITS.handshakeTokenBytesMax} bytes`,
@@ -68,6 +69,11 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `may send ${requestRatePerSecond} messages ${rate(requestRatePerSecond)}`,
     `may send ${chatRatePerSecond} chat messages ${rate(chatRatePerSecond)}`,
     `may send ${hearts} hearts ${rate(hearts, LIMITS.heartsBurstPerConnection)}`,
+    `more than ${LIMITS.resumeEventBytesMax / 1024} KiB of missed events`,
+    `several frames of about ${LIMITS.resumeFrameBytesTarget / 1024} KiB`,
+    `${LIMITS.bulkBytesPerSecond / 1024} KiB of missed events and snapshots ` +
+      `${rate(0, `${LIMITS.bulkBurstBytes / 1024} KiB`)}`,
+    `A \`resume\` counts as at least ${LIMITS.resumeCostBytes / 1024} KiB`,
     `silent for ${LIMITS.idleTimeoutSeconds} s`,
     `more than ${LIMITS.backpressureSoftBytes / 1024} KiB wait`,
     `more than ${LIMITS.backpressureHardBytes / 2 ** 20} MiB waits`,
