@@ -58,7 +58,7 @@ t.test('the examples of README.md run a flash sale', { skip: hasCurl ? false : '
   t.ok(await shows(/^sale\.opened$/), 'the page shows the opening');
   page.chat('hello');
   page.buy('my-first-key');
-  t.ok(await shows(/^held until$/), `the page shows the hold; it logged ${JSON.stringify(logged)}`);
+  t.ok(await shows(/^held:$/), `the page shows the hold; it logged ${JSON.stringify(logged)}`);
   t.ok(await shows(/^(?:u-1|Ada): hello$/), 'the page shows its chat');
   t.ok(await shows(/^the show:$/));
   t.ok(await shows(/^closes in$/), 'the page counts down to the close');
