@@ -51,6 +51,12 @@ export const LIMITS = Object.freeze({
   /** A viewer who missed more gets a snapshot. In MessagePack; JSON may be larger. */
   resumeEventBytesMax: 256 * 1024,
   resumeFrameBytesTarget: 32 * 1024,
+  /** Products and sales of a snapshot or a page: this much, or one that is larger. */
+  catalogBytesMax: 64 * 1024,
+  /** Encoded pages that a room keeps of one version; the largest show has about 160. */
+  catalogPagesCachedMax: 256,
+  /** If all sales together have more state, a snapshot is sent in its place. */
+  stateBytesMax: 64 * 1024,
 
   // Ticks
   tickMinMs: 20,
@@ -240,6 +246,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['a token fits into a request head beside cookies', L.handshakeTokenBytesMax * 2 <= L.requestHeadBytesMax],
   ['refusedRetryMinMs < refusedRetryMaxMs', L.refusedRetryMinMs < L.refusedRetryMaxMs],
   ['a resume does not close a viewer', 2 * L.resumeEventBytesMax < L.backpressureHardBytes],
+  ['a welcome does not close a viewer', 8 * L.catalogBytesMax < L.backpressureHardBytes],
   ['a resume is possible', L.resumeCostBytes <= L.bulkBurstBytes],
   ['two heartbeats fit into the idle timeout', L.heartbeatHintMs * 2 <= L.idleTimeoutSeconds * 1000],
   ['stopping jobs fits into a drain', L.jobStopMs < L.drainMs],

@@ -1,6 +1,13 @@
 /** One viewer of one show: combines connection, clock, model and requests. */
 import { LIMITS } from '../protocol/limits.ts';
-import type { Ok, Item as ReservationItem, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
+import type {
+  Ok,
+  Page,
+  Item as ReservationItem,
+  ReservationView,
+  ServerMessage,
+  Welcome,
+} from '../protocol/messages.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { type ClientCodec, jsonCodec } from './codec.ts';
 import { Connection, type ConnectionState, type SocketClass } from './connection.ts';
@@ -8,6 +15,7 @@ import { Emitter } from './emitter.ts';
 import { Hearts } from './hearts.ts';
 import { Model, type ModelChanges, type ShowModel, waitKey } from './model.ts';
 import { failed, type Outcome } from './outcome.ts';
+import { PageLoop } from './page-loop.ts';
 import { Requests } from './requests.ts';
 import { SyncLoop } from './sync-loop.ts';
 import type {
@@ -37,6 +45,7 @@ export class StampedeClient {
   readonly #connection: Connection;
   readonly #requests: Requests;
   readonly #sync: SyncLoop;
+  readonly #pages: PageLoop;
   readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
   #connectStartedAt = 0;
@@ -73,6 +82,13 @@ export class StampedeClient {
       exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
       onTimeout: () => this.#connection.restart('The server does not respond.'),
       random: options.random ?? Math.random,
+    });
+    this.#pages = new PageLoop({
+      request: (after) => this.#requests.once((id) => ({ t: 'page', id, after })),
+      onPage: (isLast) => {
+        this.#model.isComplete = isLast;
+        this.#emitter.emit('page', this.#model);
+      },
     });
     void this.#connection.start();
   }
@@ -266,11 +282,13 @@ export class StampedeClient {
         this.#stats.frames += 1;
         this.#emitChanges(this.#model.applyFrame(message), message.snapshot !== undefined);
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
+        if (message.snapshot !== undefined) this.#pages.restart(message.snapshot.more);
         if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
         return;
       case 'ok': {
         // Now, not when the caller continues: a later message may say that it was lost.
-        const { reservation } = message.data ?? {};
+        const { reservation, products } = message.data ?? {};
+        if (products !== undefined) this.#model.applyPage(message.data as unknown as Page);
         if (reservation !== undefined) this.#model.applyReservation(reservation as ReservationView);
         this.#requests.onReply(message);
         return;
@@ -312,6 +330,8 @@ export class StampedeClient {
     if (this.#connection.state.at !== 'open') return;
     this.#requests.connected();
     this.#sync.start(welcome.limits.heartbeatMs);
+    if (welcome.snapshot !== undefined) this.#pages.restart(welcome.snapshot.more);
+    else this.#pages.continue();
   }
 
   #emitChanges(applied: ModelChanges, history: boolean): void {

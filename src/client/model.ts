@@ -7,6 +7,7 @@ import {
   CHAT_TIME_STEP_MS,
   type ChatGroup,
   type Frame,
+  type Page,
   type Product,
   type ReservationView,
   type SaleStateView,
@@ -56,6 +57,8 @@ export interface ShowModel {
   readonly offset: number;
   /** Chat up to this id was received or reported as missed, 0 = none. */
   readonly lastChat: number;
+  /** False while products and sales of a large show arrive in pages. */
+  readonly isComplete: boolean;
 }
 
 /** Changes by one frame. `gap`: events are missing; resume from `epoch` and `offset`. */
@@ -84,6 +87,7 @@ export class Model implements ShowModel {
   epoch: string | null = null;
   offset = 0;
   lastChat = 0;
+  isComplete = false;
   readonly #seenChat = new Set<number>();
 
   applyWelcome(welcome: Welcome): ModelChanges {
@@ -102,6 +106,12 @@ export class Model implements ShowModel {
     const { events, gap } = this.#applyEvents(frame.epoch ?? this.epoch, frame.events ?? []);
     if (frame.state !== undefined) this.#applyState(frame.state);
     return { events, chat: frame.chat === undefined ? [] : this.#applyChat(frame.chat), snapshot, gap };
+  }
+
+  /** Adds what a page has; it is as new as the events before it. */
+  applyPage({ products, sales }: Page): void {
+    for (const product of products) this.products.set(product.id, product);
+    for (const sale of sales) this.#applySale(sale);
   }
 
   /** Adds a message of yours that the display cap left out. Returns false if it is known. */
@@ -149,6 +159,7 @@ export class Model implements ShowModel {
     this.sales.clear();
     for (const sale of snapshot.sales) this.sales.set(sale.id, sale);
     this.#applyState(snapshot.state);
+    this.isComplete = snapshot.more === undefined;
     return true;
   }
 

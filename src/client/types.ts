@@ -44,6 +44,8 @@ export interface ClientEvents {
   missed: number;
   /** The whole model was replaced. */
   snapshot: ShowModel;
+  /** More products and sales of a large show arrived. The model is already updated. */
+  page: ShowModel;
   status: ConnectionState;
   bye: Bye;
 }

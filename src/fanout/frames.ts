@@ -3,7 +3,7 @@ import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
 import { LIMITS } from '../limits.ts';
 import { CODECS, packValue } from '../protocol/codec.ts';
-import type { ServerMessage, ShowEvent, Snapshot, StateView, Variant } from '../protocol/messages.ts';
+import type { ServerMessage, ShowEvent, StateView, Variant } from '../protocol/messages.ts';
 import { deflateMessage } from './deflate.ts';
 
 /** Encodings per variant. They must not grow with the number of viewers. */
@@ -93,7 +93,7 @@ export interface FrameParts {
   readonly epoch?: string;
   readonly events?: readonly EventEntry[];
   readonly state?: StateView;
-  readonly snapshot?: Snapshot;
+  readonly snapshot?: FrameSource;
   readonly chat?: readonly ChatPiece[];
   readonly missed?: number;
 }
@@ -108,7 +108,7 @@ function frameJson({ at, epoch, events, state, snapshot, chat, missed }: FramePa
   if (epoch !== undefined) text += `,"epoch":${JSON.stringify(epoch)}`;
   if (events !== undefined) text += `,"events":[${events.map((entry) => entry.json()).join(',')}]`;
   if (state !== undefined) text += `,"state":${JSON.stringify(state)}`;
-  if (snapshot !== undefined) text += `,"snapshot":${JSON.stringify(snapshot)}`;
+  if (snapshot !== undefined) text += `,"snapshot":${snapshot.json()}`;
   if (chat !== undefined) text += `,"chat":${chatJson(chat)}`;
   if (missed !== undefined) text += `,"missed":${missed}`;
   return `${text}}`;
@@ -116,6 +116,8 @@ function frameJson({ at, epoch, events, state, snapshot, chat, missed }: FramePa
 
 function framePacked({ at, epoch, events, state, snapshot, chat, missed }: FrameParts): Uint8Array {
   const fields = 2 + [epoch, events, state, snapshot, chat, missed].filter((part) => part !== undefined).length;
+  // Before the first write: the source may use a writer, too.
+  const packedSnapshot = snapshot?.msgpack();
   writer.mapHeader(fields).string('t').string('frame').string('at').number(at);
   if (epoch !== undefined) writer.string('epoch').string(epoch);
   if (events !== undefined) {
@@ -123,7 +125,7 @@ function framePacked({ at, epoch, events, state, snapshot, chat, missed }: Frame
     for (const entry of events) writer.raw(entry.msgpack());
   }
   if (state !== undefined) writer.string('state').raw(packValue(state));
-  if (snapshot !== undefined) writer.string('snapshot').raw(packValue(snapshot));
+  if (packedSnapshot !== undefined) writer.string('snapshot').raw(packedSnapshot);
   if (chat !== undefined) writeChat(writer.string('chat'), chat);
   if (missed !== undefined) writer.string('missed').number(missed);
   return writer.take();

@@ -32,6 +32,12 @@ export function encodeReply(variant: Variant, id: RequestId, at: number, reply: 
   return writer.raw(OK_ID).number(id).raw(AT).number(at).raw(DATA_CHAT).number(chat).take();
 }
 
+/** Returns an `ok` with `data` that is encoded already: JSON as a string, or MessagePack. */
+export function encodeReplyAround(id: RequestId, at: number, data: string | Uint8Array): Uint8Array | string {
+  if (typeof data === 'string') return `{"t":"ok","id":${JSON.stringify(id)},"at":${at},"data":${data}}`;
+  return writer.raw(OK_ID).raw(packValue(id)).raw(AT).number(at).string('data').raw(data).take();
+}
+
 /** Returns the id of a chat message if the reply has no other data. */
 function onlyChat(data: Record<string, unknown> | undefined): number | null {
   const chat = data?.['chat'];

@@ -15,6 +15,7 @@ import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
 import { onChat } from './messages/chat.ts';
 import { Call, type HandlerContext, type HandlerResult, REPLIES_LATER } from './messages/context.ts';
+import { onPage } from './messages/page.ts';
 import { onReact } from './messages/react.ts';
 import { onRelease } from './messages/release.ts';
 import { onReserve } from './messages/reserve.ts';
@@ -144,6 +145,8 @@ export class Requests implements HandlerContext {
         return (
           refuseUserRequest(connection, nowMs) ?? refuseBulk(connection, nowMs) ?? this.resume(connection, message)
         );
+      case 'page':
+        return refuseBulk(connection, nowMs) ?? onPage(connection, message, this.health.now());
       case 'waitlist':
         return refuseUserRequest(connection, nowMs) ?? onWaitlist(connection, message, this);
     }

@@ -195,6 +195,16 @@ export interface Snapshot {
   products: Product[];
   sales: SaleView[];
   state: StateView;
+  /** Products or sales are missing: `page` returns them. */
+  more?: string;
+}
+
+/** Products and sales that did not fit into a snapshot: the `data` of the reply to `page`. */
+export interface Page {
+  products: Product[];
+  sales: SaleView[];
+  /** The `after` of the next page; absent in the last one. */
+  more?: string;
 }
 
 // Client to server
@@ -206,6 +216,7 @@ export type ClientMessage =
   | { t: 'release'; id: string | number; key: string; reservation: string }
   | { t: 'waitlist'; id: string | number; key: string; op: 'join' | 'leave'; sale: string; sku: string; qty?: number }
   | { t: 'resume'; id: string | number; epoch: string; offset: number; chat?: number }
+  | { t: 'page'; id: string | number; after: string }
   | { t: 'sync'; id: string | number; at: number };
 export type ClientMessageType = ClientMessage['t'];
 

@@ -94,6 +94,13 @@ const parseResume: Parser = ({ epoch, offset, chat }, id) => {
   return ok({ t: 'resume', id, epoch, offset, ...(chat === undefined ? {} : { chat: chat as number }) });
 };
 
+const CURSOR = /^[sp]\//;
+
+const parsePage: Parser = ({ after }, id) =>
+  isText(after, LIMITS.idCharsMax + 2) && CURSOR.test(after)
+    ? ok({ t: 'page', id, after })
+    : bad('after', '"more" of a snapshot or of a page');
+
 const parseSync: Parser = ({ at }, id) => {
   if (typeof at !== 'number' || !Number.isFinite(at)) return bad('at', 'a finite number of milliseconds');
   return ok({ t: 'sync', id, at });
@@ -106,6 +113,7 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 
   ['release', parseRelease],
   ['waitlist', parseWaitlist],
   ['resume', parseResume],
+  ['page', parsePage],
   ['sync', parseSync],
 ]);
 

@@ -1,7 +1,7 @@
 /** What a room sends to all its viewers: the events, state and chat lanes and their history. */
 import { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { ChatLane } from '../fanout/chat-lane.ts';
-import { messageFrame, splicedFrame } from '../fanout/frames.ts';
+import { splicedFrame } from '../fanout/frames.ts';
 import { EventRing } from '../fanout/rings.ts';
 import { StateLane } from '../fanout/state-lane.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
@@ -62,7 +62,9 @@ export class Lanes {
       this.groups.publish('main', this.welcomes.snapshotFrame(now()));
     } else {
       if (events.length > 0) this.publishEvents(events, now());
-      this.groups.publish('main', messageFrame({ t: 'frame', at: now(), state: replica.fullState() }, encodes));
+      const state = replica.fullState();
+      const frame = state === null ? this.welcomes.snapshotFrame(now()) : splicedFrame({ at: now(), state }, encodes);
+      this.groups.publish('main', frame);
     }
     if (!isNewEpoch) this.chat.catchUp(chat, lastChat);
   }

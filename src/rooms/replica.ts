@@ -11,6 +11,10 @@ import type {
   StateView,
 } from '../protocol/messages.ts';
 
+/** Estimated JSON of a sale's state without `left`, and of an entry of `left` without its SKU. */
+const SALE_STATE_BYTES = 150;
+const LEFT_BYTES = 10;
+
 export class ShowReplica {
   epoch = '';
   offset = 0;
@@ -102,8 +106,17 @@ export class ShowReplica {
     return { ...this.counts };
   }
 
-  /** All state values, for a viewer who has the snapshot but missed state frames. */
-  fullState(): StateView {
+  /**
+   * All state values, for a viewer who has the snapshot but missed state frames. Null if they are
+   * so many that a snapshot with pages must be sent.
+   */
+  fullState(): StateView | null {
+    let bytes = 0;
+    for (const { skus } of this.sales.values()) {
+      bytes += SALE_STATE_BYTES;
+      for (const { sku } of skus) bytes += sku.length + LEFT_BYTES;
+    }
+    if (bytes > LIMITS.stateBytesMax) return null;
     return { ...this.counts, sales: [...this.sales.values()].map(saleStateOf) };
   }
 

@@ -69,7 +69,8 @@ export class Resumer {
   /** Returns all state values and the number of missed chat messages, for a viewer who was slow. */
   restoration(missed: number): OutgoingFrame {
     const { replica, now, encodes } = this.options;
-    return splicedFrame({ at: now(), state: replica.fullState(), missed }, encodes);
+    // A slow viewer was sent all state (B-1.2), so that the sales may be left out.
+    return splicedFrame({ at: now(), state: replica.fullState() ?? replica.countsState(), missed }, encodes);
   }
 
   private oldestOffset(): number {
@@ -88,6 +89,8 @@ export class Resumer {
   /** Returns frames of bounded size, the last one with all state values, or null: too many. */
   private eventFrames(entries: readonly EventEntry[]): OutgoingFrame[] | null {
     const { replica, now, encodes } = this.options;
+    const state = replica.fullState();
+    if (state === null) return null;
     const groups: EventEntry[][] = [];
     let frameBytes = Number.POSITIVE_INFINITY;
     let allBytes = 0;
@@ -103,7 +106,7 @@ export class Resumer {
       groups.at(-1)?.push(entry);
     }
     const head = { at: now(), epoch: replica.epoch };
-    const last = { ...head, events: groups.pop() ?? [], state: replica.fullState() };
+    const last = { ...head, events: groups.pop() ?? [], state };
     return [...groups.map((events) => ({ ...head, events })), last].map((parts) => splicedFrame(parts, encodes));
   }
 

@@ -1,6 +1,7 @@
 /**
- * The first message of a connection. Snapshot and recent chat are encoded once per revision and
- * variant, and appended to the few personal fields: thousands of joins per second share them.
+ * What begins a viewer's copy of a show: the first message of a connection, snapshots, and pages
+ * with what did not fit into them. All of it is encoded once per version and variant, and a welcome
+ * adds few personal fields: thousands of joins per second share the rest.
  */
 import type { ChatPiece } from '../domain/chat-piece.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
@@ -16,6 +17,7 @@ import type { ChatRing } from '../fanout/rings.ts';
 import { LIMITS } from '../limits.ts';
 import { packValue } from '../protocol/codec.ts';
 import type { Variant, Welcome } from '../protocol/messages.ts';
+import { Catalog, type CatalogPart } from './catalog.ts';
 import type { ShowReplica } from './replica.ts';
 
 export type PersonalWelcome = Omit<Welcome, 'snapshot' | 'chat'>;
@@ -32,11 +34,12 @@ class Cached<T> {
   }
 }
 
-/** The parts of a welcome that all viewers share, in one encoding. */
+/** The parts that all viewers share, in one encoding. */
 class SharedParts<T> {
-  readonly structure = new Cached<T>();
-  readonly state = new Cached<T>();
+  readonly show = new Cached<T>();
+  readonly catalog = new Cached<T>();
   readonly chat = new Cached<T>();
+  readonly pages = new Cached<Map<string, T>>();
 }
 
 export class WelcomeWriter {
@@ -46,11 +49,17 @@ export class WelcomeWriter {
   private readonly json = new SharedParts<string>();
   private readonly packed = new SharedParts<Uint8Array>();
   private readonly snapshots = new Cached<OutgoingFrame>();
+  private readonly jsonCatalog: Catalog<string>;
+  private readonly packedCatalog: Catalog<Uint8Array>;
 
   constructor(replica: ShowReplica, ring: ChatRing, counts: EncodeCounts) {
     this.replica = replica;
     this.ring = ring;
     this.counts = counts;
+    this.jsonCatalog = new Catalog(replica, { encode: JSON.stringify, bytes: (text) => Buffer.byteLength(text) });
+    // A copy: the library returns a view, which would keep its whole buffer of 8 KiB.
+    const encode = (value: unknown): Uint8Array => new Uint8Array(packValue(value));
+    this.packedCatalog = new Catalog(replica, { encode, bytes: ({ length }) => length });
   }
 
   /** Returns a welcome with the current snapshot and chat history. */
@@ -67,25 +76,41 @@ export class WelcomeWriter {
   /** Returns a frame that replaces all a client has, recent chat included. One per version. */
   snapshotFrame(at: number): OutgoingFrame {
     const { epoch, offset } = this.replica;
-    const version = `${offset}/${this.structureVersion}/${this.stateVersion}/${this.chatVersion}`;
-    return this.snapshots.get(version, () =>
-      splicedFrame({ at, epoch, snapshot: this.replica.snapshot(), chat: this.history() }, this.counts),
+    const snapshot = { json: () => this.snapshotJson(), msgpack: () => this.snapshotPacked() };
+    return this.snapshots.get(`${offset}/${this.catalogVersion}/${this.chatVersion}`, () =>
+      splicedFrame({ at, epoch, snapshot, chat: this.history() }, this.counts),
     );
   }
 
+  /** Returns the `data` of the reply to `page`. */
+  page(after: string, variant: Variant): string | Uint8Array {
+    return variant === 'json'
+      ? this.pageOf(this.json, after, () => `{${jsonPart(this.jsonCatalog.page(after))}}`)
+      : this.pageOf(this.packed, after, () => {
+          const part = this.packedCatalog.page(after);
+          return packPart(writer.mapHeader('more' in part ? 3 : 2), part).take();
+        });
+  }
+
+  private pageOf<T>({ pages }: SharedParts<T>, after: string, make: () => T): T {
+    const known = pages.get(this.catalogVersion, () => new Map());
+    let page = known.get(after);
+    if (page === undefined) {
+      page = make();
+      // Cursors come from clients, so only few of them are kept.
+      if (known.size < LIMITS.catalogPagesCachedMax) known.set(after, page);
+    }
+    return page;
+  }
+
   private fullJson(personal: PersonalWelcome): Uint8Array {
-    const { epoch, offset } = this.replica;
-    const structure = this.json.structure.get(this.structureVersion, () => jsonFields(this.structureFields()));
-    const state = this.json.state.get(this.stateVersion, () => jsonFields(this.stateFields()));
     const chat = this.json.chat.get(this.chatVersion, () => chatJson(this.history()));
-    const snapshot = `{"epoch":${JSON.stringify(epoch)},"offset":${offset},${structure},${state}}`;
-    return Buffer.from(`${JSON.stringify(personal).slice(0, -1)},"snapshot":${snapshot},"chat":${chat}}`, 'utf8');
+    const text = `${JSON.stringify(personal).slice(0, -1)},"snapshot":${this.snapshotJson()},"chat":${chat}}`;
+    return Buffer.from(text, 'utf8');
   }
 
   private fullPacked(personal: PersonalWelcome): Uint8Array {
-    const { epoch, offset } = this.replica;
-    const structure = this.packed.structure.get(this.structureVersion, () => packFields(this.structureFields()));
-    const state = this.packed.state.get(this.stateVersion, () => packFields(this.stateFields()));
+    const snapshot = this.snapshotPacked();
     const chat = this.packed.chat.get(this.chatVersion, () => {
       writeChat(writer, this.history());
       return writer.take();
@@ -93,29 +118,42 @@ export class WelcomeWriter {
     // Adds two fields to the map that the library wrote; below 16 fields its header is one byte.
     const fields = packValue(personal);
     writer.mapHeader(((fields[0] ?? 0) & 0x0f) + 2).raw(fields.subarray(1));
-    writer.string('snapshot').mapHeader(6).string('epoch').string(epoch).string('offset').number(offset);
-    writer.raw(structure).raw(state).string('chat').raw(chat);
-    return writer.take();
+    return writer.string('snapshot').raw(snapshot).string('chat').raw(chat).take();
+  }
+
+  private snapshotJson(): string {
+    const { epoch, offset } = this.replica;
+    const show = this.json.show.get(this.structureVersion, () => JSON.stringify(this.replica.show));
+    const rest = this.json.catalog.get(this.catalogVersion, () => {
+      const state = JSON.stringify(this.replica.countsState());
+      return `${jsonPart(this.jsonCatalog.first())},"state":${state}`;
+    });
+    return `{"epoch":${JSON.stringify(epoch)},"offset":${offset},"show":${show},${rest}}`;
+  }
+
+  private snapshotPacked(): Uint8Array {
+    const { epoch, offset, show } = this.replica;
+    const packedShow = this.packed.show.get(this.structureVersion, () => new Uint8Array(packValue(show)));
+    // The first byte is the header of the snapshot's map, which counts `more`.
+    const rest = this.packed.catalog.get(this.catalogVersion, () => {
+      const part = this.packedCatalog.first();
+      packPart(writer.mapHeader('more' in part ? 7 : 6), part);
+      return writer.string('state').raw(packValue(this.replica.countsState())).take();
+    });
+    writer.raw(rest.subarray(0, 1)).string('epoch').string(epoch).string('offset').number(offset);
+    return writer.string('show').raw(packedShow).raw(rest.subarray(1)).take();
   }
 
   private history(): ChatPiece[] {
     return this.ring.history(LIMITS.chatHistoryMessages);
   }
 
-  private structureFields(): Record<string, unknown> {
-    return { show: this.replica.show, products: [...this.replica.products.values()] };
-  }
-
-  private stateFields(): Record<string, unknown> {
-    return { sales: [...this.replica.sales.values()], state: this.replica.countsState() };
-  }
-
   private get structureVersion(): string {
     return `${this.replica.epoch}/${this.replica.structureVersion}`;
   }
 
-  private get stateVersion(): string {
-    return `${this.replica.epoch}/${this.replica.stateVersion}`;
+  private get catalogVersion(): string {
+    return `${this.structureVersion}/${this.replica.stateVersion}`;
   }
 
   private get chatVersion(): string {
@@ -124,10 +162,16 @@ export class WelcomeWriter {
 }
 
 /** Returns the fields without the braces of the object. */
-const jsonFields = (fields: Record<string, unknown>): string => JSON.stringify(fields).slice(1, -1);
+function jsonPart({ products, sales, more }: CatalogPart<string>): string {
+  const rest = more === undefined ? '' : `,"more":${JSON.stringify(more)}`;
+  return `"products":[${products.join(',')}],"sales":[${sales.join(',')}]${rest}`;
+}
 
-/** Returns names and values without the header of the map. */
-function packFields(fields: Record<string, unknown>): Uint8Array {
-  for (const part of Object.entries(fields).flat()) writer.raw(packValue(part));
-  return writer.take();
+/** Writes names and values without the header of the map. */
+function packPart(out: MessagePackWriter, { products, sales, more }: CatalogPart<Uint8Array>): MessagePackWriter {
+  out.string('products').arrayHeader(products.length);
+  for (const each of products) out.raw(each);
+  out.string('sales').arrayHeader(sales.length);
+  for (const each of sales) out.raw(each);
+  return more === undefined ? out : out.string('more').string(more);
 }

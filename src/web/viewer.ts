@@ -48,6 +48,7 @@ function start(client: StampedeClient): void {
   client.on('you', render);
   client.on('lost', render);
   client.on('snapshot', render);
+  client.on('page', render);
   showStatus(client.status);
   running = { client, timer: window.setInterval(render, RENDER_MS) };
 }

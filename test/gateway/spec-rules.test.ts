@@ -81,6 +81,7 @@ test('each role may send the requests of its row, and no others (H-5.1, H-5.2, H
   const requests: Record<string, unknown>[] = [
     { t: 'sync', at: 1 },
     { t: 'resume', epoch: 'e', offset: 0 },
+    { t: 'page', after: 's/' },
     { t: 'chat', text: 'hi' },
     { t: 'react' },
     { t: 'release', key: 'k', reservation: 'r' },

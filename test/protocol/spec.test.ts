@@ -71,9 +71,11 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `may send ${hearts} hearts ${rate(hearts, LIMITS.heartsBurstPerConnection)}`,
     `more than ${LIMITS.resumeEventBytesMax / 1024} KiB of missed events`,
     `several frames of about ${LIMITS.resumeFrameBytesTarget / 1024} KiB`,
-    `${LIMITS.bulkBytesPerSecond / 1024} KiB of missed events and snapshots ` +
+    `${LIMITS.bulkBytesPerSecond / 1024} KiB of missed events, snapshots and pages ` +
       `${rate(0, `${LIMITS.bulkBurstBytes / 1024} KiB`)}`,
     `A \`resume\` counts as at least ${LIMITS.resumeCostBytes / 1024} KiB`,
+    `have about ${LIMITS.catalogBytesMax / 1024} KiB together`,
+    `more than ${LIMITS.stateBytesMax / 1024} KiB of state`,
     `silent for ${LIMITS.idleTimeoutSeconds} s`,
     `more than ${LIMITS.backpressureSoftBytes / 1024} KiB wait`,
     `more than ${LIMITS.backpressureHardBytes / 2 ** 20} MiB waits`,
@@ -103,7 +105,7 @@ t.test('SPEC.md lists the requests that the validator knows, and no other (Q-6.1
   const listed = rows
     .filter(([name, fields]) => /^`\w+`$/.test(name ?? '') && /^`id`/.test(fields ?? ''))
     .map(([name]) => name?.slice(1, -1) ?? '');
-  t.same(listed, ['chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'sync']);
+  t.same(listed, ['chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'page', 'sync']);
   for (const type of listed) t.not(errorOf({ t: type, id: 1 }), 'unknown_type', type);
   t.equal(errorOf({ t: 'other', id: 1 }), 'unknown_type');
 });

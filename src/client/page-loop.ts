@@ -1,0 +1,48 @@
+/** Asks for the products and sales that did not fit into a snapshot, one page at a time. */
+import type { Ok } from '../protocol/messages.ts';
+import type { Outcome } from './outcome.ts';
+
+interface PageLoopOptions {
+  readonly request: (after: string) => Promise<Outcome<Ok>>;
+  /** A page has arrived. */
+  readonly onPage: (isLast: boolean) => void;
+}
+
+export class PageLoop {
+  readonly #options: PageLoopOptions;
+  #more: string | null = null;
+  #isRunning = false;
+
+  constructor(options: PageLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Begins again after a snapshot. `more`: its field, absent if the snapshot is complete. */
+  restart(more: string | undefined): void {
+    this.#more = more ?? null;
+    this.continue();
+  }
+
+  /** Continues on a new connection. */
+  continue(): void {
+    if (!this.#isRunning) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    while (this.#more !== null) {
+      const after: string = this.#more;
+      const outcome = await this.#options.request(after);
+      if (!outcome.ok && outcome.error.code !== 'rate_limited') break;
+      if (!outcome.ok) {
+        await new Promise((resolve) => setTimeout(resolve, outcome.error.retryAfterMs ?? 0));
+      } else if (this.#more === after) {
+        // Otherwise a snapshot has arrived meanwhile, and the pages begin again.
+        const { more } = outcome.value.data ?? {};
+        this.#more = typeof more === 'string' ? more : null;
+        this.#options.onPage(this.#more === null);
+      }
+    }
+    this.#isRunning = false;
+  }
+}
