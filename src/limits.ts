@@ -194,12 +194,32 @@ export const LIMITS = Object.freeze({
   demoTokenTtlSeconds: 6 * 60 * 60,
   pageItemsMax: 1_000,
 
+  // The end of a show
+  retentionDefaultMs: 30 * 24 * 60 * 60 * 1000,
+  retentionMaxMs: 10 * 365 * 24 * 60 * 60 * 1000,
+  /** Keys of an archived show stay in Redis this long, or as long as its retention if shorter. */
+  archivedKeptMs: 60 * 60 * 1000,
+  /** An archiver that ended is replaced after this time. */
+  archiveLeaseMs: 10_000,
+  /** `POST …/archive` replies after this time, and the work goes on. */
+  archiveReplyMs: 10_000,
+  /** Read in one call: each holds Redis for a millisecond or two. */
+  archivePageEntries: 50,
+  archivePageFields: 200,
+  archiveProblemsListed: 100,
+  /** A show that needs no step now is looked at again after this time at the latest. */
+  retentionRecheckMs: 60 * 60 * 1000,
+  /** A show that could not be archived, for example while a hold is open. */
+  retentionRetryMs: 60_000,
+  retentionShowsPerSweep: 100,
+
   // Background jobs
   jobSweepEveryMs: 2_000,
   /** Every how many sweeps a process looks for shows that need none until something is due. */
   jobSweepsPerRestCheck: 30,
   /** A show rests if nothing can be due for this long; it is swept again half of it before. */
   restAheadMs: 60_000,
+  jobRetentionEveryMs: 5_000,
   /** The sweep's schedule is rewritten this often, because a crash of Redis may have lost it. */
   jobScheduleGuardMs: 30_000,
   /** A worker renews its lock at half of this. A job whose result Redis refused ends with it. */

@@ -1,16 +1,18 @@
 /** The composition root: builds the parts of the engine, starts them in order and stops them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import type { RunningArchives } from './archive/index.ts';
 import { type ApiKeys, createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import {
   type Config,
   type EngineRole,
   ensureSecrets,
+  gatewayUrl,
   listenError,
   prepareFolder,
   probePort,
+  reachableHost,
   type Secrets,
 } from './config/index.ts';
 import type { Durability } from './domain/health.ts';
@@ -257,12 +259,15 @@ async function startRoles(context: Context): Promise<{
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
 
-  const jobs = has('jobs') ? await createJobsOn(context) : null;
+  const archives = has('jobs') || has('control') ? await createArchivesOn(context) : null;
+  const jobs = has('jobs') && archives ? await createJobsOn(context, archives) : null;
   // It waits for Redis, and the ports do not wait for it.
   const jobsRun = jobs?.start() ?? Promise.resolve();
   const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
   const controlPort =
-    has('control') && tokens ? await startControl(context, tokens, jobs, gatewayPort ?? config.gatewayPort) : null;
+    has('control') && tokens && archives
+      ? await startControl({ ...context, tokens, archives, jobs }, gatewayPort ?? config.gatewayPort)
+      : null;
   const addresses = {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
     gatewayPort,
@@ -277,11 +282,24 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-async function createJobsOn({ config, logger, metrics, parts, store, redis }: Context): Promise<Jobs> {
-  const { createJobs, createSaleTotals } = await import('./jobs/index.ts');
+async function createArchivesOn({ config, options, logger, parts, store }: Context): Promise<RunningArchives> {
+  const { createArchives } = await import('./archive/index.ts');
+  const archives = createArchives({
+    ...{ store, folder: config.archiveDir, retentionMs: config.retention, version: options.version ?? VERSION },
+    prepareFolder: (path) => prepareFolder(path, 'ARCHIVE_DIR'),
+    logger: logger.child({ part: 'archive' }),
+  });
+  parts.push({ name: 'archives', stop: archives.stop });
+  return archives;
+}
+
+async function createJobsOn(context: Context, archives: RunningArchives): Promise<Jobs> {
+  const { config, logger, metrics, parts, store, redis } = context;
+  const { createJobs, createRetention, createSaleTotals } = await import('./jobs/index.ts');
   const isList = redis.servers.length > 1 && redis.sentinel === null;
   const connect = (): JobsConnection => connectJobs(redis, store.redisCapabilities()?.isCluster ?? isList);
-  const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, logger, metrics });
+  const retention = createRetention({ store, archives, retentionMs: config.retention, logger });
+  const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, retention, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
   metrics.observe({ saleTotals: createSaleTotals(store) });
   return jobs;
@@ -327,11 +345,14 @@ async function startGateway(
   }
 }
 
-async function startControl(context: Context, tokens: Tokens, jobs: Jobs | null, gatewayPort: number): Promise<number> {
-  const { config, options, logger, metrics, parts, store, secrets } = context;
-  const { createControl } = await import('./control/index.ts');
+type ControlContext = Context & { tokens: Tokens; archives: RunningArchives; jobs: Jobs | null };
+
+async function startControl(context: ControlContext, gatewayPort: number): Promise<number> {
+  const { config, options, logger, metrics, parts, store, secrets, tokens, archives, jobs } = context;
+  const { createControl, webFolders } = await import('./control/index.ts');
   const control = await createControl({
     store,
+    archives,
     tokens,
     apiKeys: createApiKeys(secrets.apiKeys),
     logger,
@@ -360,27 +381,6 @@ async function startControl(context: Context, tokens: Tokens, jobs: Jobs | null,
   }
   const address = control.server.address();
   return typeof address === 'object' && address !== null ? address.port : config.controlPort;
-}
-
-/** Pages are beside this file. Scripts are compiled: when run from src, they come from dist/. */
-function webFolders(): { pages: string; scripts: string } | null {
-  const pages = fileURLToPath(new URL('./web', import.meta.url));
-  const scripts = fileURLToPath(new URL(COMPILED ? '.' : '../dist/src', import.meta.url));
-  return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
-}
-
-/** Returns the WebSocket URL of the gateway, without path. */
-export function gatewayUrl(
-  { publicGatewayUrl, tls, host }: Pick<Config, 'publicGatewayUrl' | 'tls' | 'host'>,
-  port: number,
-): string {
-  return publicGatewayUrl ?? `${tls === null ? 'ws' : 'wss'}://${reachableHost(host)}:${port}`;
-}
-
-/** Returns the host part of a URL for clients on this machine. */
-function reachableHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return 'localhost';
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Stops the newest part first. A part that fails to stop does not keep the others running. */

@@ -6,9 +6,11 @@ import {
   commandWithSettings,
   environment,
   loadConfig,
+  type OwnFlags,
   prepareFolder,
   REDIS_PARTS,
 } from '../config/index.ts';
+import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import { troubleText } from '../domain/health.ts';
 import { describeTarget } from '../domain/redis-target.ts';
@@ -16,6 +18,7 @@ import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/index.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { verifyArchiveAt } from './archive.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
 import { unknownShow } from './unknown-show.ts';
 
@@ -27,22 +30,36 @@ const OWN = {
   json: { placeholder: null, help: 'print the whole result as one JSON object' },
 } as const;
 
+const OF_ARCHIVE = {
+  archive: {
+    placeholder: 'path',
+    help: 'the folder or manifest of an archived show, instead of --show; needs no Redis',
+  },
+} as const;
+
 interface Audit {
   readonly name: 'verify' | 'reconcile';
+  readonly usage: string;
   readonly description: string;
+  readonly own: OwnFlags;
   run(store: ConnectedStore, show: string): Promise<Result<Verification | Reconciliation>>;
 }
 
 const VERIFY: Audit = {
   name: 'verify',
+  usage: 'stampede verify (--show <id> | --archive <path>) [--json]',
+  own: { ...OWN, ...OF_ARCHIVE },
   description: `Replays the ledger of a show and compares it with the live books: units allocated, available,
 held, sold and withdrawn, and every reservation. Prints the result. Exit code 0 if the books are
-right, 1 if there is a violation or Redis is unavailable.`,
+right, 1 if there is a violation or Redis is unavailable. With --archive it proves an archived show
+offline: ledger, books, orders, events, and the hash of each file.`,
   run: (store, show) => store.verify(show),
 };
 
 const RECONCILE: Audit = {
   name: 'reconcile',
+  usage: 'stampede reconcile --show <id> [--json]',
+  own: OWN,
   description: `Verifies the books of a show and repairs them: books that differ from the ledger are corrected by
 compensating entries. Sales whose ledger contradicts itself are paused for you to inspect. Exit code
 0 if the books are right afterwards.`,
@@ -51,9 +68,9 @@ compensating entries. Sales whose ledger contradicts itself are paused for you t
 
 const EMBEDDED = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts the server
 temporarily if none runs.`;
-const help = ({ name, description }: Audit): string =>
+const help = ({ usage, description, own }: Audit): string =>
   commandHelp(
-    commandWithSettings(`stampede ${name} --show <id> [--json]`, `${description}\n${EMBEDDED}`, OWN, [
+    commandWithSettings(usage, `${description}\n${EMBEDDED}`, own, [
       ...REDIS_PARTS,
       'keyPrefix',
       'dataDir',
@@ -62,10 +79,14 @@ const help = ({ name, description }: Audit): string =>
   );
 
 async function run(audit: Audit, argv: readonly string[]): Promise<number> {
-  const loaded = loadConfig({ argv, env: environment(), own: OWN, purpose: 'inspect' });
+  const loaded = loadConfig({ argv, env: environment(), own: audit.own, purpose: 'inspect' });
   if (!loaded.ok) return refuse(audit.name, loaded.errors);
   const { config, own } = loaded;
-  const show = own.show;
+  const { show, archive } = own;
+  if (typeof archive === 'string') {
+    if (show === undefined) return verifyArchiveAt(archive, own.json ? null : report);
+    return refuse(audit.name, [{ source: '--archive', problem: 'cannot be given together with --show.' }]);
+  }
   if (typeof show !== 'string' || show.length > LIMITS.idCharsMax)
     return refuse(audit.name, [
       { source: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` },
@@ -111,7 +132,7 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   }
 }
 
-function report(found: Verification | Reconciliation): string {
+function report(found: Verification | Reconciliation | ArchiveVerification): string {
   const { show, entries, reservations, refusals, localRefusals, sales, violations } = found;
   const lines = [
     `show ${show}: ${entries} ledger entries, ${reservations} reservations, ` +
@@ -133,6 +154,8 @@ function report(found: Verification | Reconciliation): string {
     for (const { sale, reason } of found.unpaused)
       lines.push(`NOT PAUSED, although its ledger contradicts itself: ${sale} (${reason})`);
   }
+  if ('sha256' in found)
+    lines.push(`${found.orders} orders, ${found.events} events`, `manifest sha256 ${found.sha256}`);
   lines.push(
     violations.length === 0 ? 'the books are right: 0 violations' : `${violations.length} violations:`,
     ...violations.map((violation) => `  ${violation}`),

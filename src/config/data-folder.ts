@@ -1,4 +1,4 @@
-/** Creates DATA_DIR and its subfolders. */
+/** Creates DATA_DIR, its subfolders, and ARCHIVE_DIR. */
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Returns the absolute path of the folder, which it creates. Throws why it cannot be used. */
-export function prepareFolder(path: string): string {
+export function prepareFolder(path: string, setting: 'DATA_DIR' | 'ARCHIVE_DIR' = 'DATA_DIR'): string {
   const folder = resolve(path);
   try {
     makeFolder(folder);
@@ -24,8 +24,8 @@ export function prepareFolder(path: string): string {
   } catch (cause) {
     const { code = '', message } = cause as NodeJS.ErrnoException;
     throw new Error(
-      `The data folder ${folder} cannot be used: ${REASONS[code] ?? message}. ` +
-        'Set DATA_DIR to a folder to which the engine may write.',
+      `The ${setting === 'DATA_DIR' ? 'data' : 'archive'} folder ${folder} cannot be used: ` +
+        `${REASONS[code] ?? message}. Set ${setting} to a folder to which the engine may write.`,
       { cause },
     );
   }

@@ -1,3 +1,4 @@
+export { gatewayUrl, reachableHost } from './addresses.ts';
 export { type ConfigError, commandHelp } from './command-line.ts';
 export { prepareFolder } from './data-folder.ts';
 export { type Environment, environment, type WorkerSettings, workerEnvironment, workerNumber } from './environment.ts';

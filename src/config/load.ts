@@ -1,7 +1,7 @@
 /** Reads environment and flags into one frozen `Config`, or returns all their errors. */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
@@ -13,8 +13,8 @@ import { unknownVariables } from './unknown-variables.ts';
 
 type Values = { readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Setting<infer Value> ? Value : never };
 
-/** Settings that are part of `redis` and `tls` in the configuration. */
-const PARTS = [...REDIS_PARTS, 'tlsCertFile', 'tlsKeyFile', 'tlsKeyPassphrase'] as const;
+/** Settings that the configuration has in another form. */
+const PARTS = [...REDIS_PARTS, 'archiveDir', 'tlsCertFile', 'tlsKeyFile', 'tlsKeyPassphrase'] as const;
 type PartName = (typeof PARTS)[number];
 const isPart = (name: string): boolean => PARTS.some((part) => part === name);
 
@@ -22,6 +22,7 @@ const isPart = (name: string): boolean => PARTS.some((part) => part === name);
 export interface Config extends Omit<Values, PartName> {
   /** null: an embedded Redis in `dataDir`. */
   readonly redis: RedisTarget | null;
+  readonly archiveDir: string;
   /** PEM texts, read from the files. */
   readonly authPublicKeys: readonly string[];
   /** null: the gateway serves plain HTTP and WebSocket. */
@@ -81,6 +82,7 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
     redis: readRedis(values, readFile, report),
     roles: Object.freeze(ENGINE_ROLES.filter((role) => values.roles.includes(role))),
     dataDir: resolve(values.dataDir),
+    archiveDir: resolve(values.archiveDir ?? join(values.dataDir, 'archive')),
     authPublicKeys: readPublicKeys(values.authPublicKeys, readFile, report),
     tls: purpose === 'serve' ? readTls(tlsPaths, readFile, report) : null,
   });

@@ -8,6 +8,7 @@ import type { MemorySize } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import {
   apiKeys,
+  duration,
   integer,
   listOf,
   matching,
@@ -235,6 +236,20 @@ export const SETTINGS = Object.freeze({
     help: 'Folder of the embedded Redis (append-only file) and of the generated secrets.',
     range: 'a path',
     fallback: './data',
+    parse: path,
+  }),
+  retention: setting('RETENTION', {
+    help: 'How long after its end a show is archived and leaves Redis. A show may set another time (retentionMs).',
+    range: 'a number with a unit: 90s, 30m, 12h or 30d, at most 10 years',
+    fallback: LIMITS.retentionDefaultMs,
+    fallbackText: '30d',
+    parse: duration(LIMITS.retentionMaxMs),
+  }),
+  archiveDir: setting<string | null>('ARCHIVE_DIR', {
+    help: 'Folder of the archives of shows. All processes with the role control or jobs must share it.',
+    range: 'a path',
+    fallback: null,
+    fallbackText: 'DATA_DIR/archive',
     parse: path,
   }),
   appendfsync: setting<'everysec' | 'always'>('APPENDFSYNC', {

@@ -5,6 +5,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { troubleText } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
 import { access } from './access/routes.ts';
+import { archive } from './archive/routes.ts';
 import type { ControlDeps } from './deps.ts';
 import { health } from './health/routes.ts';
 import { registerApiKey } from './http/api-key.ts';
@@ -27,7 +28,16 @@ import { shows } from './shows/routes.ts';
 import { verification } from './verification/routes.ts';
 
 /** A new resource is one folder and one entry here. The API docs keep this order. */
-const RESOURCES: readonly Resource[] = [shows, moderation, products, sales, reservations, access, verification];
+const RESOURCES: readonly Resource[] = [
+  shows,
+  moderation,
+  products,
+  sales,
+  reservations,
+  access,
+  verification,
+  archive,
+];
 
 const REDIS_RETRY_MS = 500;
 

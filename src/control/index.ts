@@ -1,2 +1,3 @@
 export { createControl } from './app.ts';
 export type { ControlDeps, ControlOptions } from './deps.ts';
+export { webFolders } from './http/pages.ts';

@@ -1,7 +1,8 @@
 /** Shows: one live event, possibly with several brands. */
 import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
-import type { Brand, ShowView } from '../protocol/messages.ts';
+import type { Brand, ShowState, ShowView } from '../protocol/messages.ts';
+import type { ArchiveSummary } from './archive.ts';
 import type { Actor, CommandMeta } from './command.ts';
 import { Mistakes } from './mistakes.ts';
 
@@ -12,7 +13,20 @@ export interface ShowSpec {
   guests?: boolean;
   slowModeMs?: number;
   chatShownPerSecond?: number;
+  retentionMs?: number;
   brands?: Brand[];
+}
+
+/** A show in the list; of an archived one the summary is all there is. */
+export interface ListedShow extends Omit<ShowView, 'state'> {
+  state: ShowState | 'archived';
+  archive?: ArchiveSummary;
+}
+
+export interface ShowPage {
+  shows: ListedShow[];
+  /** Pass it as `after` to get the next page; null: there is none. */
+  next: string | null;
 }
 
 export type ShowPatch = Partial<Omit<ShowSpec, 'id'>>;
@@ -21,8 +35,8 @@ export interface ShowStore {
   /** A repeat with the same id and body returns the show; another body is `already_exists`. */
   createShow(spec: ShowSpec, actor: Actor): Promise<Result<ShowView>>;
   getShow(showId: string): Promise<Result<ShowView>>;
-  /** Returns the newest first, at most `pageItemsMax`. */
-  listShows(): Promise<Result<ShowView[]>>;
+  /** Returns the newest first, at most `limit` (default: `pageItemsMax`). */
+  listShows(page?: { limit?: number; after?: string }): Promise<Result<ShowPage>>;
   updateShow(showId: string, patch: ShowPatch, actor: Actor): Promise<Result<ShowView>>;
   /** planned -> live -> ended. Starting a live show or ending an ended one changes nothing. */
   startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
@@ -60,11 +74,12 @@ export function checkAnnouncement(text: string): Failure | null {
 }
 
 function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): void {
-  const { startsAt, slowModeMs, chatShownPerSecond, brands } = spec;
+  const { startsAt, slowModeMs, chatShownPerSecond, retentionMs, brands } = spec;
   if (startsAt !== undefined && startsAt !== null) mistakes.moment('/startsAt', startsAt, nowMs);
   if (slowModeMs !== undefined) mistakes.integer('/slowModeMs', slowModeMs, 0, LIMITS.slowModeMaxMs);
   if (chatShownPerSecond !== undefined)
     mistakes.integer('/chatShownPerSecond', chatShownPerSecond, 0, LIMITS.chatShownPerSecondMax);
+  if (retentionMs !== undefined) mistakes.integer('/retentionMs', retentionMs, 0, LIMITS.retentionMaxMs);
   if (brands !== undefined) checkBrands(mistakes, brands);
 }
 

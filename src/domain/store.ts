@@ -4,6 +4,7 @@
  * an operating error: a Redis that is unreachable, full, read-only or loading is a `redis_*`
  * failure.
  */
+import type { ArchiveStore } from './archive.ts';
 import type { Auditor } from './audit.ts';
 import type { CommandGuard } from './command.ts';
 import type { Health } from './health.ts';
@@ -23,6 +24,7 @@ export interface Store
     ReservationStore,
     CommandGuard,
     Scheduler,
+    ArchiveStore,
     Auditor,
     Health {
   close(): Promise<void>;

@@ -14,6 +14,7 @@ export interface CloserOptions {
 /** Close reasons of errors found after the upgrade. */
 const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
   show_not_found: 'show_gone',
+  show_archived: 'show_gone',
   unauthenticated: 'forbidden',
   forbidden: 'forbidden',
   redis_unavailable: 'redis_unavailable',

@@ -5,7 +5,7 @@
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
-import { StampedeError } from '../protocol/codes.ts';
+import { isGone, StampedeError } from '../protocol/codes.ts';
 
 type TickStore = Scheduler & Pick<Health, 'now' | 'nowErrorMs'>;
 
@@ -17,7 +17,7 @@ export async function tickShow(store: TickStore, showId: string, mayRest = false
   for (let slice = 0; slice < LIMITS.jobSlicesPerShowMax; slice++) {
     const ticked = await store.tick(showId, mayRest);
     if (!ticked.ok) {
-      if (ticked.error.code === 'show_not_found') return;
+      if (isGone(ticked.error.code)) return;
       throw new StampedeError(ticked.error);
     }
     const { done, nextDueAt } = ticked.value;

@@ -26,6 +26,8 @@ export interface JobsDeps {
   readonly connect: () => JobsConnection;
   /** The prefix of the store. Keys of jobs start with `<keyPrefix>{jobs}`. */
   readonly keyPrefix: string;
+  /** Does what is due at the end of shows (retention.ts). */
+  readonly retention?: () => Promise<void>;
   readonly logger: Logger;
   readonly metrics?: Metrics;
 }
@@ -41,6 +43,7 @@ export interface Jobs {
 
 const QUEUE = 'clock';
 const SWEEP = 'sweep';
+const RETENTION = 'retention';
 const START_RETRY_MS = 500;
 const ERROR_LOG_EVERY_MS = 10_000;
 /** With BullMQ's default of 15 s, an opening would wait that long after an outage. */
@@ -73,6 +76,7 @@ export function createJobs(deps: JobsDeps): Jobs {
 
   async function process(job: Job, token?: string): Promise<void> {
     if (job.name === SWEEP) return tickLiveShows(store, sweeps++ % LIMITS.jobSweepsPerRestCheck === 0);
+    if (job.name === RETENTION) return deps.retention?.();
     const { show, at } = job.data as MomentData;
     await tickShow(store, show);
     // BullMQ uses the local clock. A job that is early on the Redis clock is delayed again.
@@ -80,6 +84,14 @@ export function createJobs(deps: JobsDeps): Jobs {
     if (earlyMs <= 0) return;
     await job.moveToDelayed(Date.now() + Math.ceil(earlyMs), token);
     throw new DelayedError();
+  }
+
+  /** Adds the sweeps, after each start and repeatedly: the jobs may have been deleted in Redis. */
+  async function schedule(queue: Queue): Promise<void> {
+    const sweeps: Array<[name: string, every: number]> = [[SWEEP, LIMITS.jobSweepEveryMs]];
+    if (deps.retention !== undefined) sweeps.push([RETENTION, LIMITS.jobRetentionEveryMs]);
+    for (const [name, every] of sweeps)
+      await queue.upsertJobScheduler(name, { every }, { name, opts: { attempts: 1 } });
   }
 
   async function open(): Promise<Running> {
@@ -122,7 +134,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     worker.on('error', onError);
     worker.on('completed', (job) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'completed' });
-      metrics?.jobLastRun.setToCurrentTime({ task: job.name === SWEEP ? SWEEP : 'moment' });
+      metrics?.jobLastRun.setToCurrentTime({ task: job.name });
     });
     worker.on('failed', (job, err) => {
       metrics?.jobs.inc({ queue: QUEUE, outcome: 'failed' });
@@ -134,7 +146,7 @@ export function createJobs(deps: JobsDeps): Jobs {
     const guard = setInterval(scheduleAgain, LIMITS.jobScheduleGuardMs);
     // Redis may have refused the step that adds the next sweep.
     const unwatch = store.watchTrouble(scheduleAgain);
-    const follow = follower(store, queue, worker, onError);
+    const follow = follower(store, queue, worker, { schedule: () => schedule(queue), onError });
     const timers = [guard, setInterval(follow, FOLLOW_EVERY_MS)];
     for (const timer of timers) timer.unref();
     return { connection, queue, worker, timers, unwatch, follow };
@@ -185,16 +197,16 @@ export function createJobs(deps: JobsDeps): Jobs {
   };
 }
 
-/** Adds the sweep, after each start and repeatedly: the job may have been deleted in Redis. */
-function schedule(queue: Queue): Promise<unknown> {
-  return queue.upsertJobScheduler(SWEEP, { every: LIMITS.jobSweepEveryMs }, { name: SWEEP, opts: { attempts: 1 } });
+interface FollowerCalls {
+  schedule(): Promise<void>;
+  onError(error: unknown): void;
 }
 
 /**
  * Returns a check that makes BullMQ connect again when the store has found another server. A client
  * that waits for a job would stay at the old primary, and one behind a name at its old address.
  */
-function follower(store: Health, queue: Queue, worker: Worker, onError: (error: unknown) => void) {
+function follower(store: Health, queue: Queue, worker: Worker, { schedule, onError }: FollowerCalls) {
   let known = store.runId();
   return async (): Promise<void> => {
     const runId = store.runId();
@@ -206,7 +218,7 @@ function follower(store: Health, queue: Queue, worker: Worker, onError: (error: 
       const clients = await Promise.all([queue.getBackend().client, worker.getBackend().blockingClient]);
       for (const client of clients)
         if (client?.status === 'ready' || client?.status === 'connect') client.disconnect(true);
-      await schedule(queue);
+      await schedule();
     } catch (error) {
       onError(error);
     }

@@ -36,6 +36,7 @@ export const ERRORS = Object.freeze({
   // Shows, products, sales
   show_not_found: entry(404, 'stop', 'No such show'),
   show_ended: entry(409, 'stop', 'The show has ended'),
+  show_archived: entry(410, 'stop', 'The show is archived'),
   product_not_found: entry(404, 'fix', 'No such product in this show'),
   sale_not_found: entry(404, 'fix', 'No such sale in this show'),
   sku_not_found: entry(404, 'fix', 'The sale has no such SKU'),
@@ -70,10 +71,14 @@ export const ERRORS = Object.freeze({
   redis_readonly: entry(503, 'retry', 'Redis accepts no writes; nothing was changed'),
   draining: entry(503, 'resume', 'This node is stopping; connect again'),
   at_capacity: entry(503, 'retry', 'This node serves as many connections as it may'),
+  archive_failed: entry(503, 'retry', 'The archive could not be written or read'),
   internal: entry(500, 'retry', 'Something unexpected went wrong; repeat with the same key'),
 } as const);
 
 export type ErrorCode = keyof typeof ERRORS;
+
+/** Returns true for a show that viewers can no longer open. */
+export const isGone = (code: ErrorCode): boolean => code === 'show_not_found' || code === 'show_archived';
 
 /** WebSocket close codes (private range of RFC 6455). Their hundreds are the policy. */
 export const CLOSE = Object.freeze({

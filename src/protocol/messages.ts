@@ -50,6 +50,8 @@ export interface ShowView {
   slowModeMs: number;
   /** Display cap: chat messages shown per second; 0 = no cap. */
   chatShownPerSecond: number;
+  /** How long after its end the show is archived; absent: as the engine is configured. */
+  retentionMs?: number;
   brands: Brand[];
   /** Id of the pinned product. */
   pinned: string | null;

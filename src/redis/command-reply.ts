@@ -21,9 +21,12 @@ export function refusal(code: string, details: unknown): Failure {
 }
 
 type Value = ScriptReply[number] | undefined;
-/** Reads a show: its record and two fields. */
-export const viewOf = (record: Value, state: Value, created: Value): ShowView =>
-  showView(unpack<ShowRecord>(bytesOf(record)), textOf(state) as ShowState, numberOf(created));
+/** Reads a show: its record and two fields. While a show is archived, it is still an ended one. */
+export function viewOf(record: Value, state: Value, created: Value): ShowView {
+  const word = textOf(state);
+  const shown = word === 'archiving' ? 'ended' : (word as ShowState);
+  return showView(unpack<ShowRecord>(bytesOf(record)), shown, numberOf(created));
+}
 
 /** Calls `onReplayed` if the value is the recorded one of an earlier command. */
 export function commandReply<T>(

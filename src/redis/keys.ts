@@ -46,6 +46,8 @@ export function createKeys(prefix: string) {
     live: `${prefix}live`,
     /** Sorted set of shows in which nothing can happen before a time, by that time. */
     resting: `${prefix}resting`,
+    /** Sorted set of shows by when the next step of their end is looked at (retention.ts). */
+    retention: `${prefix}retention`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */

@@ -114,8 +114,8 @@ const ALWAYS_FIRST = ['TIME', 'HMGET'];
 /** The other commands, at the index of how many arguments a valid call has at least. */
 const BY_ARGUMENTS = [
   '',
-  'EXISTS HGETALL HLEN HVALS PFCOUNT UNLINK',
-  'HDEL HEXISTS HGET PFADD PUBLISH RENAME SPUBLISH ZREM ZSCORE',
+  'EXISTS HGETALL HLEN HVALS PFCOUNT UNLINK ZCARD',
+  'HDEL HEXISTS HGET PEXPIRE PFADD PUBLISH RENAME SPUBLISH ZREM ZSCORE',
   'HINCRBY HSET XRANGE XREVRANGE ZADD ZCOUNT ZLEXCOUNT ZRANGE ZREMRANGEBYRANK ZREMRANGEBYSCORE',
   'XADD',
 ].map((names) => names.split(' '));
@@ -139,7 +139,9 @@ function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
     'Show.each_call(keys, argv)',
     ...(isTimed ? ['Show.read_clock()'] : []),
     ...started.map((part) => `${tableOf(part)}.each_call(${part === ACCESS_PART ? 'need_each' : ''})`),
-    ...(isOpened ? ['local error_reply = Show.open()', 'if error_reply then return error_reply end'] : []),
+    ...(isOpened
+      ? [`local error_reply = Show.open(${flagsOf(text) !== ''})`, 'if error_reply then return error_reply end']
+      : []),
     needed.includes(HOLDS_PART)
       ? 'return Holds.reported(run(cmsgpack.unpack(argv[2]), argv))'
       : 'return run(cmsgpack.unpack(argv[2]), argv)',

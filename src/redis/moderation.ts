@@ -53,11 +53,8 @@ export function createModeration(runner: ScriptRunner): ModerationStore {
 
   /** Reads something of a show that exists. */
   async function readShow<T>(showId: string, read: (client: RedisClient) => Promise<T>): Promise<Result<T>> {
-    const found = await runner.guard(async (client) =>
-      (await client.exists(runner.keysOf(showId).show)) === 1 ? { value: await read(client) } : null,
-    );
-    if (!found.ok) return found;
-    return found.value === null ? fail('show_not_found') : ok(found.value.value);
+    const open = await runner.showIsOpen(showId);
+    return open.ok ? runner.guard(read) : open;
   }
 
   return {

@@ -18,8 +18,8 @@ export const aclRule = (keyPrefix: string): readonly string[] => [
 
 /** Commands on keys that are sent outside of scripts by the store. */
 const SENT =
-  'EXISTS GET HEXISTS HGET HMGET HVALS PEXPIRE PING SADD SET SMEMBERS SREM XRANGE XREVRANGE ' +
-  'ZADD ZCARD ZRANGE ZREVRANGE';
+  'EXISTS GET HEXISTS HGET HMGET HSCAN HVALS PEXPIRE PING SADD SET SMEMBERS SREM XRANGE XREVRANGE ' +
+  'ZADD ZCARD ZRANGE ZREM ZREVRANGE ZSCAN ZSCORE';
 /** Commands of BullMQ and its scripts. A test compares them with what jobs send. */
 const OF_JOBS =
   'BZPOPMIN DEL EXEC EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HMGET HMSET HSET INCR LINDEX ' +

@@ -184,6 +184,8 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     },
 
     async getReservation(showId, id) {
+      const open = await runner.showIsOpen(showId);
+      if (!open.ok && open.error.code !== 'show_not_found') return open;
       const read = await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).reservations, id));
       if (!read.ok) return read;
       return read.value ? ok(reservationView(unpack(read.value))) : fail('reservation_not_found');

@@ -115,6 +115,14 @@ export class ScriptRunner {
     }
   }
 
+  /** For plain commands: fails as a script does for a missing, archived or deleted show. */
+  async showIsOpen(showId: string): Promise<Result<null>> {
+    const state = await this.guard((client) => client.hget(this.keysOf(showId).show, 'state'));
+    if (!state.ok) return state;
+    if (state.value === 'archived') return fail('show_archived');
+    return state.value === null || state.value === 'deleting' ? fail('show_not_found') : ok(null);
+  }
+
   #unavailable(): Result<never> {
     return { ok: false, error: redisFailure(this.connection.status.trouble ?? LOST) };
   }

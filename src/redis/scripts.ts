@@ -33,6 +33,7 @@ export const SCRIPT_NAMES = [
   'recover',
   'audit',
   'repair',
+  'archive',
   'check',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];

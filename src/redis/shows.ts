@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { checkProduct, type ProductStore } from '../domain/product.ts';
 import { checkAnnouncement, checkShowPatch, checkShowSpec, type ShowStore } from '../domain/show.ts';
-import { LIMITS } from '../limits.ts';
 import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
 import { viewOf } from './command-reply.ts';
 import { pack, type ShowRecord, showView, unpack } from './records.ts';
 import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { listShows } from './show-list.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
@@ -67,6 +67,10 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
     return fail('overloaded', 'Too many changes of this show at once; try again.', { retryAfterMs: 200 });
   }
 
+  /** Makes a job compute again when the show is archived. Without it that happens hourly. */
+  const lookAtRetention = (showId: string): Promise<Result<unknown>> =>
+    runner.guard((client) => client.zadd(runner.keys.retention, now(), showId));
+
   const getShow = async (showId: string): Promise<Result<ShowView>> => mapped(await read(showId), ({ view }) => view);
 
   return {
@@ -80,11 +84,16 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         guests: spec.guests ?? true,
         slowModeMs: spec.slowModeMs ?? 0,
         chatShownPerSecond: spec.chatShownPerSecond ?? 0,
+        ...(spec.retentionMs === undefined ? {} : { retentionMs: spec.retentionMs }),
         brands: spec.brands ?? [],
         pinned: null,
       };
-      // The index is in another slot, so it is written first: readers skip an entry without a show.
-      const indexed = await runner.guard((client) => client.zadd(runner.keys.shows, 'NX', now(), record.id));
+      // The indexes are in other slots, so they are written first: readers skip an entry without a
+      // show.
+      const { shows, retention } = runner.keys;
+      const indexed = await runner.guard((client) =>
+        Promise.all([shows, retention].map((index) => client.zadd(index, 'NX', now(), record.id))),
+      );
       if (!indexed.ok) return indexed;
       const event = pack({ show: showView(record, 'planned', now()) });
       const args = { body: bodyHash(record), epoch: newEpoch() };
@@ -98,21 +107,17 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
 
     getShow,
 
-    async listShows() {
-      const ids = await runner.guard((client) => client.zrevrange(runner.keys.shows, 0, LIMITS.pageItemsMax - 1));
-      if (!ids.ok) return ids;
-      const shows = await Promise.all(ids.value.map(getShow));
-      const broken = shows.find((show) => !show.ok && show.error.code !== 'show_not_found');
-      if (broken && !broken.ok) return broken;
-      return ok(shows.flatMap((show) => (show.ok ? [show.value] : [])));
-    },
+    listShows: (page) => listShows(runner, page),
 
-    updateShow: (showId, patch) =>
-      change(showId, (show) => {
+    async updateShow(showId, patch) {
+      const changed = await change(showId, (show) => {
         const view = { ...show, ...patch };
         const wrong = checkShowPatch(patch, now());
         return wrong ? { ok: false, error: wrong } : ok({ view, events: [['show.updated', { show: view }]] });
-      }),
+      });
+      if (changed.ok && patch.retentionMs !== undefined) await lookAtRetention(showId);
+      return changed;
+    },
 
     startShow: (showId) =>
       change(showId, (show) => {
@@ -122,11 +127,14 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         return ok({ view, events: show.state === 'live' ? [] : [['show.started', { show: view }]] });
       }),
 
-    endShow: (showId) =>
-      change(showId, (show) => {
+    async endShow(showId) {
+      const changed = await change(showId, (show) => {
         const view: ShowView = { ...show, state: 'ended' };
         return ok({ view, events: show.state === 'ended' ? [] : [['show.ended', { show: view }]] });
-      }),
+      });
+      if (changed.ok) await lookAtRetention(showId);
+      return changed;
+    },
 
     async putProduct(showId, product) {
       const wrong = checkProduct(product);

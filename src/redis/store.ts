@@ -7,7 +7,8 @@ import type { CountHolds } from '../domain/reservation.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import type { Store } from '../domain/store.ts';
 import { LIMITS } from '../limits.ts';
-import { type Failure, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { type Failure, failure, isGone, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { createArchiveStore } from './archive-store.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
 import { createKeys } from './keys.ts';
@@ -75,7 +76,11 @@ function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
   return {
     async tick(showId, mayRest = false) {
       const reply = await runner.run('tick', showId, mayRest ? { mayRest } : {});
-      if (!reply.ok) return reply;
+      if (!reply.ok) {
+        if (isGone(reply.error.code))
+          await runner.guard((client) => Promise.all([client.srem(live, showId), client.zrem(resting, showId)]));
+        return reply;
+      }
       const [nextDue, done, isLive, recovering] = reply.value;
       const nextDueAt = momentOf(nextDue);
       if (recovering === 1) void recover(showId);
@@ -171,8 +176,10 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const showLog = createShowLog(runner);
   const unwatch = node === undefined ? null : watchNodeName(runner, node, logger, options.onNodeNameShared);
 
+  const scheduler = createScheduler(runner, recover);
   const store: ConnectedStore = {
-    ...createScheduler(runner, recover),
+    ...scheduler,
+    ...createArchiveStore({ runner, recover, endAll, tick: scheduler.tick }),
     ...createHealth(runner),
     ...shows,
     ...createModeration(runner),

@@ -5,6 +5,7 @@
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
+import { isGone } from '../protocol/codes.ts';
 
 export interface CountsReporterOptions {
   readonly showId: string;
@@ -103,7 +104,7 @@ export class CountsReporter {
         } else {
           // Rather counted twice, if the reply was lost, than not at all.
           this.hearts += hearts;
-          if (result?.error.code === 'show_not_found') onGone();
+          if (result && isGone(result.error.code)) onGone();
         }
         this.schedule();
       });

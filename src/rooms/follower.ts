@@ -15,7 +15,7 @@ import type {
   ShowLog,
 } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
-import type { Result } from '../protocol/codes.ts';
+import { isGone, type Result } from '../protocol/codes.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { ShowReplica } from './replica.ts';
 
@@ -191,7 +191,7 @@ export class ShowFollower {
     const loaded = await this.load();
     if (this.isStopped) return 'done';
     if (!loaded.ok) {
-      if (loaded.error.code !== 'show_not_found') return 'again';
+      if (!isGone(loaded.error.code)) return 'again';
       handlers.onGone();
       return 'gone';
     }

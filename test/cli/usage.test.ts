@@ -57,6 +57,9 @@ const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says
     /--ttl: must be/,
   ],
   [['verify'], {}, /--show: is needed/],
+  [['verify', '--show', 'a', '--archive', 'b'], {}, /--archive: cannot be given together with --show/],
+  [['reconcile', '--archive', 'b'], {}, /--archive: is not a flag/],
+  [['serve', '--retention', '30'], {}, /--retention: must be a number with a unit, such as 90s/],
 ];
 for (const [argv, env, ...says] of WRONG) {
   t.test(`stampede ${argv.join(' ')} names every error and exits with 2`, async (t) => {

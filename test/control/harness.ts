@@ -10,6 +10,7 @@ import type { SaleBooks } from '../../src/domain/sale.ts';
 import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { archivesOf, temporaryFolder } from '../support/archives.ts';
 
 export const API_KEY = 'studio-secret-0123456789';
 export const OTHER_API_KEY = 'office-secret-0123456789';
@@ -42,6 +43,7 @@ export interface Control {
   tokens: Tokens;
   redis: RedisServer;
   keyPrefix: string;
+  archiveDir: string;
   request(url: string, options?: RequestOptions): Promise<Response>;
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
 }
@@ -55,11 +57,14 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
   const redis = shared ?? (await startRedis());
   const keyPrefix = beside?.keyPrefix ?? `t-${randomUUID().slice(0, 8)}:`;
   const store = await connectStore({ redis: redis.target, keyPrefix, logger });
+  const archiveDir = beside?.archiveDir ?? temporaryFolder(t);
+  const archives = archivesOf(store, archiveDir);
   const tokens = createTokens({ secret: 'a-secret-of-at-least-thirty-two-bytes', nowMs: () => store.now() });
   const metrics = createMetrics({ processMetrics: false });
   metrics.observe({ health: store });
   const app = await createControl({
     store,
+    archives,
     tokens,
     apiKeys: createApiKeys({ studio: API_KEY, 'back-office': OTHER_API_KEY }),
     logger,
@@ -82,7 +87,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
     return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: parsed };
   };
   const post: Control['post'] = (url, body, headers = {}) => request(url, { method: 'POST', body, headers });
-  return { app, store, tokens, redis, keyPrefix, request, post };
+  return { app, store, tokens, redis, keyPrefix, archiveDir, request, post };
 }
 
 /** Creates a live show with two products and a sale `drop` of 10 units at 19.99 and 5 at 49.00. */

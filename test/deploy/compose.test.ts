@@ -58,6 +58,7 @@ t.test('the container may drain, keeps its files and holds a full gateway', asyn
   t.ok(nofile > LIMITS.connectionsPerNodeMax, 'one file per viewer');
   t.match(redis?.command?.join(' '), /--appendonly yes .*--maxmemory-policy noeviction/);
   t.same(redis?.volumes, ['redis-data:/data']);
+  t.ok(service.volumes.includes(`archive:${IMAGE.environment.ARCHIVE_DIR}`), 'archives outlive the container');
   t.equal(service.image, `stampede:${VERSION}`);
 });
 

@@ -11,11 +11,12 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rooms: ['protocol', 'limits.ts', 'domain', 'fanout', 'selling'],
   redis: ['protocol', 'limits.ts', 'domain', 'telemetry'],
   gateway: ['protocol', 'limits.ts', 'domain', 'fanout', 'rooms', 'auth', 'config', 'telemetry'],
+  archive: ['protocol', 'limits.ts', 'domain', 'telemetry'],
   control: ['protocol', 'limits.ts', 'domain', 'auth', 'telemetry'],
   jobs: ['protocol', 'limits.ts', 'domain', 'telemetry'],
   client: ['protocol'],
   web: ['client', 'protocol'],
-  cli: ['config', 'client', 'protocol', 'limits.ts', 'domain', 'auth', 'telemetry', 'redis', 'main.ts'],
+  cli: ['config', 'client', 'protocol', 'limits.ts', 'domain', 'auth', 'telemetry', 'archive', 'redis', 'main.ts'],
 };
 
 /** Each library is imported by one folder only. */

@@ -13,6 +13,7 @@ import type { Role } from '../../src/protocol/messages.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { archivesOf, temporaryFolder } from './archives.ts';
 import { ROOT } from './root.ts';
 
 export const SHOW = 'market';
@@ -43,6 +44,7 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   const web = options.scripts === undefined ? null : { pages: join(ROOT, 'src/web'), scripts: options.scripts };
   const control = await createControl({
     store,
+    archives: archivesOf(store, temporaryFolder(t)),
     tokens,
     apiKeys: createApiKeys({ host: API_KEY }),
     logger,

@@ -2,7 +2,9 @@
  * The viewer page at /watch/ and /watch/:show, and the compiled modules it imports under /sdk. All
  * addresses in pages and redirects are relative, so that a proxy may add a path prefix.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { App } from './routing.ts';
 
@@ -10,6 +12,15 @@ import type { App } from './routing.ts';
 const SERVED = /\.(?:html|css|js|map|svg|png|ico|webmanifest)$/;
 /** Folders of compiled modules that a page may import. */
 const SDK_FOLDERS = ['client', 'protocol'] as const;
+
+const COMPILED = import.meta.url.endsWith('.js');
+
+/** Returns the folders of the pages. Scripts are compiled: from src, they come from dist. */
+export function webFolders(): { pages: string; scripts: string } | null {
+  const pages = fileURLToPath(new URL('../../web', import.meta.url));
+  const scripts = fileURLToPath(new URL(COMPILED ? '../..' : '../../../dist/src', import.meta.url));
+  return existsSync(pages) && existsSync(scripts) ? { pages, scripts } : null;
+}
 
 export async function registerPages(
   app: App,

@@ -20,9 +20,10 @@ interface Operation {
   readonly summary: string;
   readonly description?: string;
   readonly params?: TSchema;
+  readonly querystring?: TSchema;
   readonly body?: TSchema;
   readonly response: Readonly<Record<number, TSchema>>;
-  /** Codes beside `show_not_found` and those that every route has. */
+  /** Codes beside `show_not_found`, `show_archived` and those that every route has. */
   readonly errors?: readonly ErrorCode[];
   /** The route takes no API key. */
   readonly open?: boolean;
@@ -40,7 +41,7 @@ interface RouteOptions<Schema> {
 export function operationsOf(tag: string) {
   const operation = <T extends Operation>(documented: T): RouteOptions<T> => {
     const { errors = [], open = false, keyed, response, ...schema } = documented;
-    const codes: ErrorCode[] = documented.params === undefined ? [] : ['show_not_found'];
+    const codes: ErrorCode[] = documented.params === undefined ? [] : ['show_not_found', 'show_archived'];
     const all = {
       tags: [tag],
       ...schema,

@@ -3,7 +3,16 @@ import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { actorOf, refusal, unwrap } from '../http/routing.ts';
-import { Announced, AnnouncementBody, NewShow, Show, ShowChange, ShowList, ShowSchema } from './schemas.ts';
+import {
+  Announced,
+  AnnouncementBody,
+  NewShow,
+  Show,
+  ShowChange,
+  ShowList,
+  ShowListQuery,
+  ShowSchema,
+} from './schemas.ts';
 
 const { operation, showOperation } = operationsOf('shows');
 
@@ -34,9 +43,22 @@ export const shows: Resource = {
         return show;
       },
     );
-    app.get('/shows', operation({ summary: 'List shows, newest first', response: { 200: ShowList } }), async () => ({
-      shows: unwrap(await store.listShows()),
-    }));
+    app.get(
+      '/shows',
+      operation({
+        summary: 'List shows, newest first, archived ones included',
+        description: '`next` is null on the last page.',
+        querystring: ShowListQuery,
+        response: { 200: ShowList },
+      }),
+      async ({ query: { limit, after } }) => {
+        const page = {
+          ...(limit === undefined ? {} : { limit: Number(limit) }),
+          ...(after === undefined ? {} : { after }),
+        };
+        return unwrap(await store.listShows(page));
+      },
+    );
     app.get('/shows/:show', showOperation({ summary: 'Get a show', response: { 200: Show } }), async (request) =>
       unwrap(await store.getShow(request.params.show)),
     );

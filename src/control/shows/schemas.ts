@@ -1,6 +1,8 @@
 import { Type } from 'typebox';
+import type { ListedShow as Listed } from '../../domain/show.ts';
 import { LIMITS } from '../../limits.ts';
 import type { ShowState, ShowView } from '../../protocol/messages.ts';
+import { ArchiveSummary } from '../archive/schemas.ts';
 import { Count, Id, Moment, MomentOrNull, Name, StrictObject, Title } from '../http/fields.ts';
 
 const Brand = StrictObject({ id: Id, name: Name });
@@ -18,6 +20,11 @@ const settings = {
       'Most chat messages shown to all viewers in any second. Above it, viewers get the messages of hosts, ' +
       'moderators and buyers with an order, and a fair sample of the rest. 0 = the limit of the engine',
   }),
+  retentionMs: Type.Integer({
+    minimum: 0,
+    maximum: LIMITS.retentionMaxMs,
+    description: 'The show is archived this long after its end. Default: RETENTION',
+  }),
 };
 
 export const ShowStateName = Type.Unsafe<ShowState>({
@@ -31,6 +38,7 @@ export const ShowSchema = Type.Object(
     state: ShowStateName,
     startsAt: MomentOrNull,
     ...settings,
+    retentionMs: Type.Optional(settings.retentionMs),
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
     pinned: Type.Union([Id, Type.Null()], { description: 'The product that is presented now' }),
     createdAt: Moment,
@@ -38,13 +46,30 @@ export const ShowSchema = Type.Object(
   { $id: 'Show' },
 );
 export const Show = Type.Unsafe<ShowView>({ $ref: 'Show#' });
-export const ShowList = Type.Object({ shows: Type.Array(Show) });
+const ListedShow = Type.Unsafe<Listed>({
+  ...ShowSchema,
+  $id: undefined,
+  properties: {
+    ...ShowSchema.properties,
+    state: { type: 'string', enum: ['planned', 'live', 'ended', 'archived'] satisfies Listed['state'][] },
+    archive: Type.Optional(ArchiveSummary),
+  },
+});
+export const ShowListQuery = StrictObject({
+  limit: Type.Optional(Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: '1 to 1000; default: 1000' })),
+  after: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the page before' })),
+});
+export const ShowList = Type.Object({
+  shows: Type.Array(ListedShow),
+  next: Type.Union([Type.String(), Type.Null()]),
+});
 
 const optional = {
   startsAt: Type.Optional(MomentOrNull),
   guests: Type.Optional(settings.guests),
   slowModeMs: Type.Optional(settings.slowModeMs),
   chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),
+  retentionMs: Type.Optional(settings.retentionMs),
   brands: Type.Optional(Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax })),
 };
 export const NewShow = StrictObject({ id: Type.Optional(Id), title: Title, ...optional });

@@ -30,6 +30,7 @@ return function(args, argv)
   call('HINCRBY', K.show, 'ver', 1)
   if args.view then call('HSET', K.show, 'view', argv[3]) end
   if args.state then call('HSET', K.show, 'state', args.state) end
+  if args.state == 'ended' and Show.state ~= 'ended' then call('HSET', K.show, 'ended', Show.int(Show.now)) end
   if args.put then call('HSET', K.products, args.put, argv[4]) end
   if args.remove then call('HDEL', K.products, args.remove) end
   Commit.write()

@@ -1,7 +1,8 @@
 -- show_create: makes a show with an empty log. The same id with the same body returns the same
 -- show.
 -- ARGV[1]: run id. ARGV[2]: {body, epoch}. ARGV[3]: packed show record. ARGV[4]: packed event data.
--- Returns {'ok', '+' or '=', packed record, created at, state} or {'ok', 'already_exists'}.
+-- Returns {'ok', '+' or '=', packed record, created at, state}, {'ok', 'already_exists'} or
+-- {'show_archived'}.
 -- Events: show.created (in the log only).
 -- @include show access
 -- @options no-show
@@ -10,6 +11,7 @@ local K = Show.keys
 
 return function(args, argv)
   local known = call('HMGET', K.show, 'body', 'view', 'created', 'state')
+  if known[4] == 'archived' or known[4] == 'deleting' then return { 'show_archived' } end
   if known[1] then
     if known[1] ~= args.body then return { 'ok', 'already_exists' } end
     return { 'ok', '=', known[2], known[3], known[4] }

@@ -33,7 +33,8 @@ interface Operation {
 /** The methods of each path, and the POST routes below it. */
 const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]>> = {
   '/v1/shows': ['GET POST'],
-  '/v1/shows/{show}': ['GET PATCH', 'start end pin announcements tokens reconcile'],
+  '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive'],
+  '/v1/shows/{show}/archive': ['GET'],
   '/v1/shows/{show}/watch': ['GET'],
   '/v1/shows/{show}/verify': ['GET'],
   '/v1/shows/{show}/audience': ['GET'],

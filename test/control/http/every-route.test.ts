@@ -25,7 +25,7 @@ interface Case {
   call: (holds: Holds) => Call;
   /** Another request with the same method, to which the key of `call` must not apply. */
   other: (holds: Holds) => Call;
-  before?: [Method, ...Call];
+  before?: Array<[Method, ...Call]>;
 }
 
 const tee = { brand: 'acme', title: 'Tee II', skus: [{ sku: 'TEE-M' }] };
@@ -44,6 +44,14 @@ const CASES: Record<string, Case> = {
   'PATCH /v1/shows/:show': to(['', { title: 'Gala II' }], ['', { title: 'Gala III' }]),
   'POST /v1/shows/:show/start': to(['/start'], ['/end']),
   'POST /v1/shows/:show/end': to(['/end'], ['/start']),
+  'POST /v1/shows/:show/archive': {
+    ...to(['/archive'], ['/end']),
+    before: [
+      ['POST', '/sales/drop/cancel'],
+      ['POST', '/end'],
+    ],
+  },
+  'DELETE /v1/shows/:show': { ...to([''], ['/products/tee']), before: [['POST', '/end']] },
   'POST /v1/shows/:show/pin': to(['/pin', { product: 'tee' }], ['/pin', { product: null }]),
   'POST /v1/shows/:show/announcements': to(['/announcements', { text: 'Soon!' }], ['/announcements', { text: 'Now!' }]),
   'PUT /v1/shows/:show/products/:product': to(['/products/tee', tee], ['/products/bag', tee]),
@@ -55,7 +63,7 @@ const CASES: Record<string, Case> = {
   'POST /v1/shows/:show/sales/:sale/schedule': move('later/schedule', { opensInMs: 600_000 }),
   'POST /v1/shows/:show/sales/:sale/open': move('later/open'),
   'POST /v1/shows/:show/sales/:sale/pause': move('drop/pause'),
-  'POST /v1/shows/:show/sales/:sale/resume': { ...move('drop/resume'), before: ['POST', '/sales/drop/pause'] },
+  'POST /v1/shows/:show/sales/:sale/resume': { ...move('drop/resume'), before: [['POST', '/sales/drop/pause']] },
   'POST /v1/shows/:show/sales/:sale/extend': move('drop/extend', { byMs: 60_000 }),
   'POST /v1/shows/:show/sales/:sale/end': move('drop/end'),
   'POST /v1/shows/:show/sales/:sale/cancel': move('drop/cancel'),
@@ -116,7 +124,7 @@ t.test('every mutating route records its key (I4)', async (t) => {
       };
       const method = route.split(' ')[0] ?? '';
       const repeat = (control: Control, key: string) => send(control, method, call(holds), key);
-      if (before) await send(quick, before[0], [before[1], before[2]]);
+      for (const [first, ...step] of before ?? []) await send(quick, first, step);
 
       const errors = [{ path: 'headers/idempotency-key' }];
       t.match(await repeat(quick, 'a b'), { status: 400, body: { code: 'invalid_request', errors } });

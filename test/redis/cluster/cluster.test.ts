@@ -57,7 +57,7 @@ async function tests(t: Test, store: ConnectedStore, other: ConnectedStore): Pro
         value: { violations: { length: 0 }, reservations: 3, refusals: 2 },
       });
     }
-    t.match(await store.listShows(), { ok: true, value: { length: SHOWS.length } });
+    t.match(await store.listShows(), { ok: true, value: { shows: { length: SHOWS.length } } });
   });
 
   t.test('a running command blocks its key on all nodes, and its result is replayed', async (t) => {

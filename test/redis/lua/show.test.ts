@@ -25,11 +25,11 @@ test('shows are listed newest first, with different ids', async (t) => {
   const made: string[] = [];
   for (const title of ['One', 'Two', 'Three']) made.push(unwrap(await store.createShow({ title }, HOST)).id);
   t.equal(new Set(made).size, 3);
-  const listed = pluck(unwrap(await store.listShows()), 'id').filter((id) => made.includes(id));
+  const listed = pluck(unwrap(await store.listShows()).shows, 'id').filter((id) => made.includes(id));
   t.same(listed.sort(), [...made].sort(), 'all of them are listed');
   t.equal(outcome(await store.getShow('ghost')), 'show_not_found');
   await client.zadd(`${fixture.prefix}shows`, 1, 'half-made');
-  const listedNow = pluck(unwrap(await store.listShows()), 'id');
+  const listedNow = pluck(unwrap(await store.listShows()).shows, 'id');
   t.notOk(listedNow.includes('half-made'), 'an index entry without a show is skipped');
 });
 

@@ -22,11 +22,17 @@ function Show.read_clock()
   return Show.now
 end
 
--- Reads the header. Returns an error reply if the show is missing, or fenced: another Redis process
--- wrote it last and may have lost writes, so fence.lua must give it a new epoch first.
-function Show.open()
+-- States of a show that is closed, and the code of each (archive.lua). Nothing changes a show while
+-- it is archived, but it can be read.
+local CLOSED = { archiving = 'show_archived', archived = 'show_archived', deleting = 'show_not_found' }
+
+-- Reads the header. Returns an error reply if the show is missing, closed, or fenced: another Redis
+-- process wrote it last and may have lost writes, so fence.lua must give it a new epoch first.
+function Show.open(only_reads)
   local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering')
   if not header[1] then return { 'show_not_found' } end
+  local code = CLOSED[header[3]]
+  if code and not (only_reads and header[3] == 'archiving') then return { code } end
   if header[1] ~= Show.run_id then return { 'fenced' } end
   Show.epoch, Show.state, Show.offset, Show.rev = header[2], header[3], tonumber(header[4]), tonumber(header[5])
   Show.recovering = header[6] == '1' -- no new holds until the books are verified against the ledger

@@ -1,0 +1,247 @@
+/**
+ * Archives shows: freezes one, writes it to files, proves them by reading them back, and only then
+ * lets the keys of the show expire. It may stop anywhere and be repeated ("Archives" in
+ * src/README.md).
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Archived, ArchiveStore, ArchiveSummary, Archives, FrozenShow, Page } from '../domain/archive.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import type { ReservationView } from '../protocol/messages.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type FileEntry, writeLines } from './lines.ts';
+import {
+  FILES,
+  type FileName,
+  FORMAT,
+  MANIFEST,
+  type Manifest,
+  manifestText,
+  readManifest,
+  sha256,
+} from './manifest.ts';
+import { fileProblems, replayFiles } from './replay.ts';
+
+export interface ArchivesOptions {
+  readonly store: ArchiveStore & { now(): number };
+  readonly folder: string;
+  /** Creates the folder. Throws why it cannot be used. */
+  readonly prepareFolder: (path: string) => unknown;
+  /** Of shows without a separate setting. */
+  readonly retentionMs: number;
+  /** Release of the engine, for the manifest. */
+  readonly version: string;
+  readonly logger: Logger;
+}
+
+export interface RunningArchives extends Archives {
+  /** Ends running work; another process continues it. */
+  stop(): Promise<void>;
+}
+
+const PARTIAL = '.partial';
+const RETRY_MS = 60_000;
+
+export function createArchives(options: ArchivesOptions): RunningArchives {
+  const { store, folder, logger } = options;
+  const owner = randomUUID();
+  const running = new Map<string, Promise<Result<Archived>>>();
+  const stopping = new AbortController();
+
+  const finalFolder = (showId: string): string => join(folder, showId);
+  /** Each run has its own, so that two of them never write to one file. */
+  const partialFolder = (showId: string): string => join(folder, `${showId}.${randomUUID()}${PARTIAL}`);
+
+  /** Removes what killed runs left. Only the owner of the lease calls it. */
+  async function removePartials(showId: string): Promise<void> {
+    for (const name of await readdir(folder))
+      if (name.startsWith(`${showId}.`) && name.endsWith(PARTIAL)) await rm(join(folder, name), { recursive: true });
+  }
+
+  async function run(showId: string): Promise<Result<Archived>> {
+    const frozen = await store.freezeShow(showId, owner);
+    if (!frozen.ok) return frozen;
+    if (frozen.value.step === 'archived') return ok({ state: 'archived', summary: frozen.value.summary });
+    if (frozen.value.step === 'busy') return ok({ state: 'archiving' });
+    const { show } = frozen.value;
+    const renewing = setInterval(() => void store.freezeShow(showId, owner), LIMITS.archiveLeaseMs / 3).unref();
+    const partial = partialFolder(showId);
+    try {
+      options.prepareFolder(folder);
+      await removePartials(showId);
+      const manifest = await write(showId, show, partial);
+      const hash = await place(showId, manifest, partial);
+      const summary: ArchiveSummary = {
+        ...{ show: showId, title: manifest.title, createdAt: manifest.createdAt, endedAt: manifest.endedAt },
+        ...{ archivedAt: manifest.archivedAt, sha256: hash, violations: manifest.violations.length },
+        totals: manifest.totals,
+      };
+      const keptMs = Math.min(LIMITS.archivedKeptMs, show.view.retentionMs ?? options.retentionMs);
+      const finished = await store.finishArchive(showId, show.token, summary, keptMs);
+      if (!finished.ok) throw new StampedeError(finished.error);
+      if (finished.value === null)
+        return fail('overloaded', 'Redis lost the newest state of the show; try again.', { retryAfterMs: RETRY_MS });
+      if (summary.violations > 0)
+        logger.warn({ show: showId, violations: summary.violations }, 'a show was archived whose books are wrong');
+      else logger.info({ show: showId, entries: summary.totals.entries }, 'a show was archived');
+      return ok({ state: 'archived', summary: finished.value });
+    } catch (error) {
+      clearInterval(renewing);
+      await rm(partial, { recursive: true, force: true }).catch(() => {});
+      await store.thawShow(showId, show.token);
+      return failureOf(showId, error);
+    } finally {
+      clearInterval(renewing);
+    }
+  }
+
+  function failureOf(showId: string, error: unknown): Result<never> {
+    if (error instanceof StampedeError) return { ok: false, error: error.failure };
+    logger.error({ err: error, show: showId }, 'a show could not be archived');
+    const { message } = error as Error;
+    return fail('archive_failed', `The show is as before, because its archive failed. ${message}`, {
+      retryAfterMs: RETRY_MS,
+    });
+  }
+
+  /** Yields the pages of a part. Throws the failure of the store. */
+  async function* pages<Row>(
+    read: (showId: string, from: string | null) => Promise<Result<Page<Row>>>,
+    showId: string,
+  ): AsyncGenerator<Row[]> {
+    for (let from: string | null = null, isFirst = true; isFirst || from !== null; isFirst = false) {
+      if (stopping.signal.aborted) throw new StampedeError(failed('draining'));
+      const page: Page<Row> = unwrap(await read(showId, from));
+      yield page.rows;
+      from = page.next;
+    }
+  }
+
+  /** Yields orders and records that cannot be read; notes the state of all reservations. */
+  async function* orders(showId: string, states: Map<string, string>): AsyncGenerator<unknown[]> {
+    for await (const page of pages(store.readReservations, showId)) {
+      // A scan of a hash may return a record twice.
+      const fresh = page.filter((row) => !states.has('raw' in row ? row.at : row.id));
+      for (const row of fresh) states.set('raw' in row ? row.at : row.id, 'raw' in row ? 'unreadable' : row.state);
+      yield fresh.filter((row) => 'raw' in row || (row as ReservationView).state === 'confirmed');
+    }
+  }
+
+  async function* summaryRows(showId: string, { view, endedAt, numbers }: FrozenShow): AsyncGenerator<unknown[]> {
+    yield [{ kind: 'show', show: view, endedAt, numbers }];
+    yield unwrap(await store.readProducts(showId)).map((product) => ({ kind: 'product', product }));
+    yield unwrap(await store.readSales(showId)).map((sale) => ({ kind: 'sale', sale }));
+  }
+
+  /** Writes all files but the manifest, and reads them back. */
+  async function write(showId: string, show: FrozenShow, partial: string): Promise<Manifest> {
+    await mkdir(partial, { mode: 0o700 });
+    const states = new Map<string, string>();
+    const at = (name: FileName): string => join(partial, FILES[name]);
+    const files: Record<FileName, FileEntry> = {
+      ledger: await writeLines(at('ledger'), pages(store.readLedger, showId)),
+      orders: await writeLines(at('orders'), orders(showId, states)),
+      events: await writeLines(at('events'), pages(store.readEvents, showId)),
+      summary: await writeLines(at('summary'), summaryRows(showId, show)),
+    };
+    const { replay, totals, files: found } = await replayFiles(partial);
+    const differences = fileProblems(files, found);
+    if (differences.length > 0) throw new Error(`read back, the files differ: ${differences[0]}`);
+    for (const [id, state] of states) {
+      const replayed = replay.reservations.get(id)?.state;
+      if (state !== replayed) replay.violate(`reservation ${id} is ${state}, by the ledger ${replayed}`);
+    }
+    for (const [id, { state }] of replay.reservations)
+      if (!states.has(id)) replay.violate(`reservation ${id} is missing, by the ledger ${state}`);
+    return {
+      ...{ format: FORMAT, show: showId, title: show.view.title, createdAt: show.view.createdAt },
+      ...{ endedAt: show.endedAt, archivedAt: store.now(), engine: options.version, token: show.token, totals },
+      violations: [...new Set(replay.violations)].slice(0, LIMITS.archiveProblemsListed),
+      files,
+    };
+  }
+
+  /** Adds the manifest and renames the folder. Returns the hash of the manifest in place. */
+  async function place(showId: string, manifest: Manifest, partial: string): Promise<string> {
+    const text = manifestText(manifest);
+    await writeFile(join(partial, MANIFEST), text, { mode: 0o600, flush: true });
+    await syncFolder(partial);
+    const final = finalFolder(showId);
+    if (!(await moveInto(partial, final))) {
+      const known = await readManifest(final).catch(() => null);
+      // Another run under the same freeze was first, and its archive is complete.
+      if (known?.manifest.token === manifest.token) {
+        await rm(partial, { recursive: true, force: true });
+        return known.sha256;
+      }
+      if (known !== null && known.manifest.show !== showId)
+        throw new Error(`${final} has the archive of ${known.manifest.show}`);
+      // It was written before Redis lost the freeze, or of a show with this id that was deleted.
+      await rename(final, partialFolder(showId));
+      if (!(await moveInto(partial, final))) throw new Error(`${final} was written by another run`);
+    }
+    await syncFolder(folder);
+    await removePartials(showId);
+    return sha256(text);
+  }
+
+  return {
+    async archive(showId) {
+      const work = running.get(showId) ?? run(showId).finally(() => running.delete(showId));
+      running.set(showId, work);
+      return work;
+    },
+
+    async remove(showId) {
+      const condemned = await store.condemnShow(showId);
+      if (!condemned.ok) return condemned;
+      try {
+        await rm(finalFolder(showId), { recursive: true, force: true });
+        await removePartials(showId).catch(ignoreMissing);
+      } catch (error) {
+        return failureOf(showId, error);
+      }
+      return store.deleteShow(showId);
+    },
+
+    async stop() {
+      stopping.abort();
+      await Promise.all(running.values());
+    },
+  };
+}
+
+const failed = (code: 'draining'): StampedeError['failure'] => ({ code, message: 'This process stops; try again.' });
+
+function unwrap<T>(result: Result<T>): T {
+  if (!result.ok) throw new StampedeError(result.error);
+  return result.value;
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+/** Renames a folder. Returns false if the target exists. */
+async function moveInto(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Makes names in a folder durable. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,3 @@
+export { type ArchivesOptions, createArchives, type RunningArchives } from './archives.ts';
+export { archiveFolder } from './manifest.ts';
+export { verifyArchive } from './replay.ts';

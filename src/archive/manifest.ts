@@ -1,0 +1,63 @@
+/** The folder of an archived show: its files, and the manifest with their hashes. */
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ShowTotals } from '../domain/archive.ts';
+import type { FileEntry } from './lines.ts';
+
+export const MANIFEST = 'manifest.json';
+export const FORMAT = 1;
+export const FILES = {
+  ledger: 'ledger.jsonl.gz',
+  orders: 'orders.jsonl.gz',
+  events: 'events.jsonl.gz',
+  summary: 'summary.jsonl.gz',
+} as const;
+export type FileName = keyof typeof FILES;
+export const FILE_NAMES = Object.keys(FILES) as FileName[];
+
+export interface Manifest {
+  format: number;
+  show: string;
+  title: string;
+  createdAt: number;
+  endedAt: number;
+  archivedAt: number;
+  engine: string;
+  /** Of the freeze that it was read under. */
+  token: string;
+  totals: ShowTotals;
+  /** What was wrong with the books, at most `archiveProblemsListed` lines. */
+  violations: string[];
+  files: Record<FileName, FileEntry>;
+}
+
+export const sha256 = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+export const manifestText = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`;
+
+/** Returns the folder of an archive, given itself or any file in it. */
+export async function archiveFolder(path: string): Promise<string> {
+  return (await stat(path)).isDirectory() ? path : dirname(path);
+}
+
+/** Throws what is wrong with the manifest. */
+export async function readManifest(folder: string): Promise<{ manifest: Manifest; sha256: string }> {
+  const bytes = await readFile(join(folder, MANIFEST));
+  let manifest: Manifest;
+  try {
+    manifest = JSON.parse(bytes.toString()) as Manifest;
+  } catch {
+    throw new Error(`${MANIFEST} is not JSON`);
+  }
+  if (typeof manifest?.format !== 'number') throw new Error(`${MANIFEST} has no format`);
+  if (manifest.format > FORMAT)
+    throw new Error(`the archive has format ${manifest.format}; this release knows up to ${FORMAT}: use a newer one`);
+  const isComplete =
+    typeof manifest.show === 'string' &&
+    typeof manifest.totals === 'object' &&
+    Array.isArray(manifest.violations) &&
+    FILE_NAMES.every((name) => typeof manifest.files?.[name]?.sha256 === 'string');
+  if (!isComplete) throw new Error(`${MANIFEST} is incomplete`);
+  return { manifest, sha256: sha256(bytes) };
+}

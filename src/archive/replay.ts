@@ -1,0 +1,142 @@
+/** Reads an archive back: replays its ledger, and compares everything else with it. */
+import { join } from 'node:path';
+import type { ArchiveVerification, LedgerRow, ShowTotals, UnreadableRow } from '../domain/archive.ts';
+import { compareBooks, LedgerReplay } from '../domain/ledger.ts';
+import type { SaleBooks } from '../domain/sale.ts';
+import type { ReservationView, ShowEvent } from '../protocol/messages.ts';
+import { type FileEntry, readLines } from './lines.ts';
+import { FILE_NAMES, FILES, type FileName, readManifest } from './manifest.ts';
+
+export type Numbers = Pick<ShowTotals, 'peakViewers' | 'uniqueViewers' | 'hearts' | 'chatMessages'>;
+export type SummaryRow = { kind: 'show'; numbers: Numbers } | { kind: 'product' } | { kind: 'sale'; sale: SaleBooks };
+
+export interface Replayed {
+  readonly replay: LedgerReplay;
+  readonly totals: ShowTotals;
+  readonly sales: SaleBooks[];
+  readonly files: Record<FileName, FileEntry>;
+}
+
+const isUnreadable = (row: object): row is UnreadableRow => 'raw' in row;
+
+/** What the ledger says of an order. */
+type Confirmed = { readonly orderRef: string; readonly amount: unknown };
+
+/** Returns why an order differs from the ledger, or null. */
+function orderProblem(order: ReservationView, replay: LedgerReplay, confirmed: Map<string, Confirmed>): string | null {
+  const replayed = replay.reservations.get(order.id);
+  const paid = confirmed.get(order.id);
+  if (replayed?.state !== 'confirmed' || paid === undefined) return `the ledger has no order ${order.id}`;
+  const isSame =
+    order.state === 'confirmed' &&
+    replayed.user === order.user &&
+    replayed.sale === order.sale &&
+    String(replayed.items.map(([sku, qty]) => [sku, qty])) === String(order.lines.map(({ sku, qty }) => [sku, qty])) &&
+    paid.amount === order.amount &&
+    paid.orderRef === (order.orderRef ?? '');
+  return isSame ? null : `order ${order.id} differs from the ledger`;
+}
+
+/** Throws if a file cannot be read. What is wrong with the books is in `replay.violations`. */
+export async function replayFiles(folder: string): Promise<Replayed> {
+  const replay = new LedgerReplay();
+  const confirmed = new Map<string, Confirmed>();
+  const entries = {} as Record<FileName, FileEntry>;
+  const read = async (name: FileName, onRow: (row: never) => void): Promise<void> => {
+    entries[name] = await readLines(join(folder, FILES[name]), onRow as (row: unknown) => void).catch(
+      (cause: Error) => {
+        throw new Error(`${FILES[name]} cannot be read: ${cause.message}`, { cause });
+      },
+    );
+  };
+
+  await read('ledger', (row: LedgerRow) => {
+    if (isUnreadable(row)) return replay.cannotRead(row.at);
+    try {
+      for (const entry of row.entries) {
+        replay.apply(entry, row.at);
+        const [kind, , id, , , , reason, , extra] = entry;
+        if (kind === 'confirm' && id) confirmed.set(id, { orderRef: reason, amount: extra?.amount });
+      }
+    } catch {
+      // Bytes that can be decoded are not always an entry.
+      replay.cannotRead(row.at);
+    }
+  });
+
+  const seen = new Set<string>();
+  const buyers = new Set<string>();
+  const revenue: Record<string, number> = {};
+  let unitsSold = 0;
+  await read('orders', (order: ReservationView | UnreadableRow) => {
+    if (isUnreadable(order)) return replay.violate(`the record of reservation ${order.at} cannot be read`);
+    if (seen.has(order.id)) return replay.violate(`order ${order.id} is listed twice`);
+    seen.add(order.id);
+    buyers.add(order.user);
+    revenue[order.currency] = (revenue[order.currency] ?? 0) + order.amount;
+    for (const { qty } of order.lines) unitsSold += qty;
+    const problem = orderProblem(order, replay, confirmed);
+    if (problem !== null) replay.violate(problem);
+  });
+  for (const id of confirmed.keys()) if (!seen.has(id)) replay.violate(`order ${id} is missing`);
+
+  let first: number | null = null;
+  let events = 0;
+  await read('events', (event: ShowEvent | UnreadableRow) => {
+    // The log is trimmed at its start, and has no gap.
+    const offset = isUnreadable(event) ? Number.parseInt(event.at, 10) : event.offset;
+    first ??= offset;
+    if (isUnreadable(event)) replay.violate(`event ${offset} cannot be read`);
+    else if (offset !== first + events) replay.violate(`event ${first + events} is missing before ${offset}`);
+    events += 1;
+  });
+
+  const sales: SaleBooks[] = [];
+  let numbers: Numbers = { peakViewers: 0, uniqueViewers: 0, hearts: 0, chatMessages: 0 };
+  await read('summary', (row: SummaryRow) => {
+    if (row.kind === 'show') numbers = row.numbers;
+    if (row.kind === 'sale') sales.push(row.sale);
+  });
+  for (const problem of compareBooks(replay, sales)) replay.violate(problem);
+
+  const totals: ShowTotals = {
+    ...{ entries: replay.entries, events, reservations: replay.reservations.size, orders: seen.size },
+    ...{ buyers: buyers.size, unitsSold, revenue, refusals: replay.refusals, localRefusals: replay.localRefusals },
+    ...numbers,
+  };
+  return { replay, totals, sales, files: entries };
+}
+
+/** Returns how the files differ from their entries in the manifest. */
+export function fileProblems(listed: Record<FileName, FileEntry>, found: Record<FileName, FileEntry>): string[] {
+  return FILE_NAMES.flatMap((name) =>
+    (['rows', 'bytes', 'sha256'] as const)
+      .filter((field) => listed[name][field] !== found[name][field])
+      .map((field) => `${FILES[name]}: ${field} ${found[name][field]}, by the manifest ${listed[name][field]}`),
+  );
+}
+
+/** Proves an archive without Redis. Throws why it cannot be read. */
+export async function verifyArchive(folder: string): Promise<ArchiveVerification> {
+  const { manifest, sha256 } = await readManifest(folder);
+  const { replay, totals, sales, files } = await replayFiles(folder);
+  const { entries, reservations, refusals, localRefusals } = replay;
+  const problems = fileProblems(manifest.files, files);
+  for (const [name, value] of Object.entries(totals))
+    if (JSON.stringify(value) !== JSON.stringify(manifest.totals[name as keyof ShowTotals]))
+      problems.push(`totals: ${name} is ${JSON.stringify(value)}, by the manifest another value`);
+  return {
+    show: manifest.show,
+    sha256,
+    ...{
+      entries,
+      reservations: reservations.size,
+      refusals,
+      localRefusals,
+      orders: totals.orders,
+      events: totals.events,
+    },
+    sales: sales.map(({ id, skus }) => ({ id, skus })),
+    violations: [...new Set([...problems, ...replay.violations, ...manifest.violations])],
+  };
+}

@@ -1,0 +1,19 @@
+/** `stampede verify --archive`: proves an archived show from its files alone. */
+import { archiveFolder, verifyArchive } from '../archive/index.ts';
+import type { ArchiveVerification } from '../domain/archive.ts';
+import { EXIT, print, printError } from './command.ts';
+
+/** @param report returns the text for people. */
+export async function verifyArchiveAt(
+  path: string,
+  report: ((found: ArchiveVerification) => string) | null,
+): Promise<number> {
+  try {
+    const found = await verifyArchive(await archiveFolder(path));
+    print(report === null ? JSON.stringify(found, null, 2) : report(found));
+    return found.violations.length === 0 ? EXIT.ok : EXIT.failed;
+  } catch (error) {
+    printError(`stampede verify: the archive ${path} cannot be read: ${(error as Error).message}`);
+    return EXIT.failed;
+  }
+}

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Type } from 'typebox';
+import { LIMITS } from '../../limits.ts';
+import { EmptyBody } from '../http/fields.ts';
+import { operationsOf, type Resource } from '../http/resource.ts';
+import { refusal, unwrap } from '../http/routing.ts';
+import { ArchiveSummary, Archiving } from './schemas.ts';
+
+const { showOperation } = operationsOf('archive');
+
+export const archive: Resource = {
+  tags: [{ name: 'archive', description: 'The end of a show: archived in files, and deleted' }],
+  schemas: [],
+  register(app, { store, archives }) {
+    app.post(
+      '/shows/:show/archive',
+      showOperation({
+        summary: 'Archive an ended show now',
+        description:
+          'Writes ledger, orders, events and a summary to ARCHIVE_DIR, proves them, and deletes the show from Redis. ' +
+          'A show that is not over, or has open holds, is refused. 202: it takes longer; repeat the request without ' +
+          'its key, or read GET …/archive. Archiving an archived show changes nothing.',
+        body: EmptyBody,
+        response: { 200: ArchiveSummary, 202: Archiving },
+        errors: ['illegal_move', 'overloaded', 'archive_failed'],
+      }),
+      async (request, reply) => {
+        const { show } = request.params;
+        const work = archives.archive(show);
+        const done = await Promise.race([work, sleep(LIMITS.archiveReplyMs, null, { ref: false })]);
+        const archived = done === null ? null : unwrap(done);
+        if (archived?.state === 'archived') return archived.summary;
+        reply.code(202);
+        return { show, state: 'archiving' as const };
+      },
+    );
+    app.get(
+      '/shows/:show/archive',
+      showOperation({
+        summary: 'Get the summary of an archived show',
+        response: { 200: ArchiveSummary },
+        errors: ['not_found'],
+      }),
+      async (request) => {
+        const { show } = request.params;
+        const summary = unwrap(await store.archiveOf(show));
+        if (summary !== null) return summary;
+        unwrap(await store.getShow(show));
+        throw refusal('not_found', 'The show is not archived.');
+      },
+    );
+    app.delete(
+      '/shows/:show',
+      showOperation({
+        summary: 'Delete a show and its archive',
+        description: 'At once and for good. A live show is refused.',
+        response: { 204: Type.Null() },
+        errors: ['illegal_move', 'overloaded', 'archive_failed', 'unsupported_media_type', 'frame_too_large'],
+      }),
+      async (request, reply) => {
+        unwrap(await archives.remove(request.params.show));
+        reply.code(204);
+        return null;
+      },
+    );
+  },
+};

@@ -1,0 +1,29 @@
+import { Type } from 'typebox';
+import { Count, Id, Moment, Title } from '../http/fields.ts';
+
+export const ArchiveSummary = Type.Object({
+  show: Id,
+  title: Title,
+  createdAt: Moment,
+  endedAt: Moment,
+  archivedAt: Moment,
+  sha256: Type.String({ description: 'Of the manifest, which has the hashes of all files' }),
+  violations: Type.Integer({ minimum: 0, description: 'What was wrong with the books; 0 if they were right' }),
+  totals: Type.Object({
+    entries: Count,
+    events: Count,
+    reservations: Count,
+    orders: Count,
+    buyers: Count,
+    unitsSold: Count,
+    revenue: Type.Record(Type.String(), Count, { description: 'In minor units, by currency' }),
+    refusals: Count,
+    localRefusals: Count,
+    chatMessages: Count,
+    peakViewers: Count,
+    uniqueViewers: Count,
+    hearts: Count,
+  }),
+});
+
+export const Archiving = Type.Object({ show: Id, state: Type.Literal('archiving') });

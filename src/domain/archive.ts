@@ -1,0 +1,128 @@
+/** The end of a show: ended, archived in files, and deleted from Redis. */
+import type { Result } from '../protocol/codes.ts';
+import type { Product, ReservationView, ShowEvent, ShowView } from '../protocol/messages.ts';
+import type { Verification } from './audit.ts';
+import type { LedgerEntry } from './ledger.ts';
+import type { SaleBooks } from './sale.ts';
+
+/** What a show amounts to. Money in minor units, by currency. */
+export interface ShowTotals {
+  entries: number;
+  events: number;
+  reservations: number;
+  orders: number;
+  buyers: number;
+  unitsSold: number;
+  revenue: Record<string, number>;
+  refusals: number;
+  localRefusals: number;
+  chatMessages: number;
+  peakViewers: number;
+  uniqueViewers: number;
+  hearts: number;
+}
+
+/** What Redis keeps of an archived show. */
+export interface ArchiveSummary {
+  show: string;
+  title: string;
+  createdAt: number;
+  endedAt: number;
+  archivedAt: number;
+  /** SHA-256 of the manifest, which has the hashes of the other files. */
+  sha256: string;
+  /** What was wrong with the books when the show was archived; 0 if they were right. */
+  violations: number;
+  totals: ShowTotals;
+}
+
+/** A record that cannot be decoded, as it is in Redis (base64). */
+export interface UnreadableRow {
+  at: string;
+  raw: string;
+}
+/** The ledger entries of one script call. `at`: their position. */
+export type LedgerRow = { at: string; entries: LedgerEntry[] } | UnreadableRow;
+
+export interface Page<Row> {
+  readonly rows: Row[];
+  /** Where the next page starts, null after the last one. */
+  readonly next: string | null;
+}
+
+type ReadPage<Row> = (showId: string, from: string | null) => Promise<Result<Page<Row | UnreadableRow>>>;
+
+/** A show that does not change until it is archived. */
+export interface FrozenShow {
+  /** Names this freeze. If Redis lost it, another one has another token. */
+  readonly token: string;
+  readonly view: ShowView;
+  readonly endedAt: number;
+  readonly numbers: Pick<ShowTotals, 'peakViewers' | 'uniqueViewers' | 'hearts' | 'chatMessages'>;
+}
+
+export type Freeze =
+  | { readonly step: 'frozen'; readonly show: FrozenShow }
+  | { readonly step: 'archived'; readonly summary: ArchiveSummary }
+  /** Another process archives it. */
+  | { readonly step: 'busy' };
+
+/** The next step of a show's end, and when it is due. */
+export interface RetentionState {
+  readonly step: 'none' | 'archive' | 'purge' | 'delete' | 'forget';
+  readonly at: number;
+}
+
+/** Reads a frozen show, in pages that hold Redis only briefly, and changes its state. */
+export interface ArchiveStore {
+  /** Ends what is due, then freezes the show. Renews the lease if `owner` has frozen it before. */
+  freezeShow(showId: string, owner: string): Promise<Result<Freeze>>;
+  /** The show could not be archived: it is an ended one again. */
+  thawShow(showId: string, token: string): Promise<Result<null>>;
+  readLedger: ReadPage<LedgerRow>;
+  readEvents: ReadPage<ShowEvent>;
+  readReservations: ReadPage<ReservationView>;
+  readSales(showId: string): Promise<Result<SaleBooks[]>>;
+  readProducts(showId: string): Promise<Result<Product[]>>;
+  /** Keeps the summary; all other keys expire. Returns null if the freeze was lost. */
+  finishArchive(
+    showId: string,
+    token: string,
+    summary: ArchiveSummary,
+    keptMs: number,
+  ): Promise<Result<ArchiveSummary | null>>;
+  archiveOf(showId: string): Promise<Result<ArchiveSummary | null>>;
+  /** Deletes the keys of an archived show before they expire; Redis does that without a pause. */
+  purgeShow(showId: string): Promise<Result<null>>;
+  /** The show exists for no request any more, but its keys do. A live show is refused. */
+  condemnShow(showId: string): Promise<Result<null>>;
+  /** Deletes the keys of a condemned show and forgets its id. */
+  deleteShow(showId: string): Promise<Result<null>>;
+  /** Returns shows to look at now, at most `retentionShowsPerSweep`. */
+  dueRetention(): Promise<Result<string[]>>;
+  retentionOf(showId: string, defaultMs: number): Promise<Result<RetentionState>>;
+  /** Looks at the show again at this time; null: never. */
+  planRetention(showId: string, at: number | null): Promise<Result<null>>;
+  /** Adds shows that an earlier release has made. */
+  indexRetention(): Promise<Result<null>>;
+}
+
+export type Archived =
+  | { readonly state: 'archived'; readonly summary: ArchiveSummary }
+  | { readonly state: 'archiving' };
+
+/** Archives shows in files. `src/archive` implements it. */
+export interface Archives {
+  /** Archives an ended show, or joins the run that does. Repeatable. */
+  archive(showId: string): Promise<Result<Archived>>;
+  /** Deletes a show and its archive. */
+  remove(showId: string): Promise<Result<null>>;
+}
+
+/** What replaying an archive found. */
+export interface ArchiveVerification extends Verification {
+  /** SHA-256 of the manifest. */
+  sha256: string;
+  orders: number;
+  events: number;
+}

@@ -1,0 +1,323 @@
+/** The end of a show in Redis (lua/archive.lua), and reading it in slices until then. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  ArchiveStore,
+  ArchiveSummary,
+  Freeze,
+  LedgerRow,
+  Page,
+  RetentionState,
+  UnreadableRow,
+} from '../domain/archive.ts';
+import type { Scheduler } from '../domain/schedule.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
+import type { Product, ReservationView, ShowEvent } from '../protocol/messages.ts';
+import { viewOf } from './command-reply.ts';
+import { booksOf, pack, type ShowRecord, unpack, unpackLedger, unpackReservation } from './records.ts';
+import type { Recover } from './recovery.ts';
+import { decodeEvents } from './relay.ts';
+import type { Sales } from './sales.ts';
+import { bytesOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+
+const STEPS_MAX = 20;
+/** This process may be verifying the books already. */
+const RECOVERY_CHECK_MS = 100;
+/** What is due within this time is waited for: the last change of a sale is announced late. */
+const DUE_SOON_MS = 2_000;
+const NO_HOLDS_RETRY_MS = 5_000;
+/** Keys expire this long after the job should have deleted them, which does not pause Redis. */
+const EXPIRE_MARGIN_MS = 60_000;
+/** An entry of the index without a show may belong to one that is being made. */
+const FORGET_AFTER_MS = 60 * 60 * 1000;
+const INDEX_COUNT = 500;
+
+type Entry = [id: Buffer, fields: Buffer[]];
+
+export interface ArchiveStoreDeps {
+  readonly runner: ScriptRunner;
+  readonly recover: Recover;
+  readonly endAll: Sales['endAll'];
+  readonly tick: Scheduler['tick'];
+}
+
+/** Decodes a record. One that cannot be decoded stays as it is. */
+function decoded<T>(at: string, bytes: Buffer | undefined, decode: (bytes: Buffer) => T): T | UnreadableRow {
+  const raw = bytes ?? Buffer.alloc(0);
+  try {
+    return decode(raw);
+  } catch {
+    return { at, raw: raw.toString('base64') };
+  }
+}
+
+const eventIn = (bytes: Buffer): ShowEvent => {
+  const [event] = decodeEvents(bytes);
+  if (event === undefined) throw new Error('no event');
+  return event;
+};
+
+function reservationIn(bytes: Buffer): ReservationView {
+  const { key: _key, firstUntil: _first, ...view } = unpackReservation(bytes);
+  return view;
+}
+
+export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveStoreDeps): ArchiveStore {
+  const { shows: showsKey, live: liveKey, resting: restingKey, retention: retentionKey } = runner.keys;
+  const now = (): number => runner.connection.clock.now();
+
+  /** Returns the reply behind its first word, or the failure that the word means. */
+  async function step(showId: string, args: Record<string, unknown>, more: Buffer[] = []) {
+    const reply = await runner.run('archive', showId, args, ...more);
+    if (!reply.ok) return reply;
+    const [word, ...rest] = reply.value;
+    return ok({ word: textOf(word), rest });
+  }
+
+  async function plain(showId: string, op: string, more: Record<string, unknown> = {}): Promise<Result<null>> {
+    const done = await step(showId, { op, ...more });
+    if (!done.ok) return done;
+    const { word, rest } = done.value;
+    if (word === 'state') return wrongState(textOf(rest[0]));
+    if (word === 'busy')
+      return fail('overloaded', 'The show is being archived; try again.', { retryAfterMs: LIMITS.archiveLeaseMs });
+    return ok(null);
+  }
+
+  async function freezeShow(showId: string, owner: string): Promise<Result<Freeze>> {
+    const token = randomUUID();
+    for (let attempt = 0; attempt < STEPS_MAX; attempt++) {
+      const reply = await step(showId, { op: 'freeze', owner, token, leaseMs: LIMITS.archiveLeaseMs });
+      if (!reply.ok) return reply;
+      const { word, rest } = reply.value;
+      switch (word) {
+        case '+': {
+          const [used, view, created, ended, peak, unique, hearts, chat] = rest;
+          const numbers = {
+            ...{ peakViewers: numberOf(peak), uniqueViewers: numberOf(unique) },
+            ...{ hearts: numberOf(hearts), chatMessages: numberOf(chat) },
+          };
+          const show = {
+            token: textOf(used),
+            view: viewOf(view, undefined, created),
+            endedAt: numberOf(ended),
+            numbers,
+          };
+          return ok({ step: 'frozen', show: { ...show, view: { ...show.view, state: 'ended' } } });
+        }
+        case 'archived':
+          return ok({ step: 'archived', summary: unpack<ArchiveSummary>(bytesOf(rest[0])) });
+        case 'busy':
+          return ok({ step: 'busy' });
+        case 'state':
+          return wrongState(textOf(rest[0]));
+        case 'recovering':
+          await recover(showId);
+          await sleep(RECOVERY_CHECK_MS);
+          break;
+        case 'sales': {
+          // The process that ended the show may have died before it ended the sales.
+          const ended = await endAll(showId, 'job');
+          if (!ended.ok) return ended;
+          break;
+        }
+        default: {
+          const ticked = await tick(showId);
+          if (!ticked.ok) return ticked;
+          if (ticked.value.done > 0) break;
+          const { nextDueAt } = ticked.value;
+          const waitMs = (nextDueAt ?? 0) - now() + 1;
+          if (waitMs > DUE_SOON_MS) return openHolds(nextDueAt);
+          await sleep(Math.max(1, waitMs));
+        }
+      }
+    }
+    return fail('overloaded', 'The show does not come to rest; try again.', { retryAfterMs: NO_HOLDS_RETRY_MS });
+  }
+
+  async function streamPage<Row>(
+    key: string,
+    from: string | null,
+    decode: (id: string, bytes: Buffer | undefined) => Row,
+  ): Promise<Result<Page<Row>>> {
+    const start = from === null ? '-' : `(${from}`;
+    const count = LIMITS.archivePageEntries;
+    const read = await runner.guard((client) => client.xrangeBuffer(key, start, '+', 'COUNT', count));
+    return mapped(read, (entries) => {
+      const rows = (entries as unknown as Entry[]).map(([id, fields]) => decode(String(id), fields[1]));
+      const last = (entries as unknown as Entry[]).at(-1);
+      return { rows, next: entries.length < count || last === undefined ? null : String(last[0]) };
+    });
+  }
+
+  async function hashPage<Row>(
+    key: string,
+    from: string | null,
+    decode: (field: string, bytes: Buffer) => Row,
+  ): Promise<Result<Page<Row>>> {
+    const read = await runner.guard((client) =>
+      client.hscanBuffer(key, from ?? '0', 'COUNT', LIMITS.archivePageFields),
+    );
+    return mapped(read, ([cursor, flat]) => {
+      const rows: Row[] = [];
+      for (let i = 0; i + 1 < flat.length; i += 2) rows.push(decode(String(flat[i]), flat[i + 1] as Buffer));
+      return { rows, next: String(cursor) === '0' ? null : String(cursor) };
+    });
+  }
+
+  /** Reads a whole hash in pages; a scan may return a field twice. */
+  async function readHash(key: string): Promise<Result<Map<string, Buffer>>> {
+    const found = new Map<string, Buffer>();
+    for (let from: string | null = null, isFirst = true; isFirst || from !== null; isFirst = false) {
+      const page: Result<Page<[string, Buffer]>> = await hashPage(key, from, (field, bytes) => [field, bytes]);
+      if (!page.ok) return page;
+      for (const [field, bytes] of page.value.rows) found.set(field, bytes);
+      from = page.value.next;
+    }
+    return ok(found);
+  }
+
+  return {
+    freezeShow,
+    thawShow: (showId, token) => plain(showId, 'thaw', { token }),
+
+    readLedger: (showId, from) =>
+      streamPage(runner.keysOf(showId).ledger, from, (at, bytes) =>
+        decoded<LedgerRow>(at, bytes, (raw) => ({ at, entries: unpackLedger(raw) })),
+      ),
+
+    readEvents: (showId, from) =>
+      streamPage(runner.keysOf(showId).log, from, (at, bytes) => decoded(at, bytes, eventIn)),
+
+    readReservations: (showId, from) =>
+      hashPage(runner.keysOf(showId).reservations, from, (id, bytes) => decoded(id, bytes, reservationIn)),
+
+    async readSales(showId) {
+      const { sales, stock } = runner.keysOf(showId);
+      const [records, books] = [await readHash(sales), await readHash(stock)];
+      if (!records.ok) return records;
+      if (!books.ok) return books;
+      const flat = [...books.value].flatMap(([field, bytes]) => [Buffer.from(field), bytes]);
+      return ok(booksOf(flat, [...records.value.values()], 0));
+    },
+
+    readProducts: async (showId) =>
+      mapped(await readHash(runner.keysOf(showId).products), (products) =>
+        [...products.values()].map((bytes) => unpack<Product>(bytes)),
+      ),
+
+    async finishArchive(showId, token, summary, keptMs) {
+      const args = { op: 'finish', token, keptMs: keptMs + EXPIRE_MARGIN_MS };
+      const done = await step(showId, args, [pack(summary)]);
+      if (!done.ok) return done;
+      const { word, rest } = done.value;
+      if (word === 'archived') return ok(unpack<ArchiveSummary>(bytesOf(rest[0])));
+      if (word !== '+') return ok(null);
+      await runner.guard((client) => client.zadd(retentionKey, now() + keptMs, showId));
+      return ok(summary);
+    },
+
+    archiveOf: async (showId) =>
+      mapped(await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).show, 'archive')), (packed) =>
+        packed === null ? null : unpack<ArchiveSummary>(packed),
+      ),
+
+    purgeShow: (showId) => plain(showId, 'purge'),
+
+    async condemnShow(showId) {
+      // First: if this process ends between the steps, a job deletes the rest.
+      const planned = await runner.guard((client) => client.zadd(retentionKey, now(), showId));
+      return planned.ok ? plain(showId, 'condemn') : planned;
+    },
+
+    async deleteShow(showId) {
+      const deleted = await step(showId, { op: 'delete' });
+      if (!deleted.ok && deleted.error.code !== 'show_not_found') return deleted;
+      if (deleted.ok && deleted.value.word !== '+') return ok(null);
+      return mapped(await runner.guard(() => forget(showId)), () => null);
+    },
+
+    dueRetention: () =>
+      runner.guard((client) =>
+        client.zrange(retentionKey, '-inf', String(now()), 'BYSCORE', 'LIMIT', 0, LIMITS.retentionShowsPerSweep),
+      ),
+
+    async retentionOf(showId, defaultMs) {
+      const { show, ledger } = runner.keysOf(showId);
+      const read = await runner.guard((client) =>
+        Promise.all([
+          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created'),
+          client.zscore(showsKey, showId),
+          client.xrevrange(ledger, '+', '-', 'COUNT', 1),
+        ] as const),
+      );
+      return mapped(read, ([[state, view, ended, purge, created], indexedAt, newest]): RetentionState => {
+        switch (state === null ? null : String(state)) {
+          case null: {
+            const at = Number(indexedAt ?? 0) + FORGET_AFTER_MS;
+            return { step: at <= now() ? 'forget' : 'none', at };
+          }
+          case 'ended': {
+            const { retentionMs = defaultMs } = unpack<ShowRecord>(view as Buffer);
+            // A show that ended under an earlier release: its newest ledger entry is about as old.
+            const [lastMs] = newest[0]?.[0].split('-') ?? [];
+            return { step: 'archive', at: Number(ended ?? lastMs ?? created) + retentionMs };
+          }
+          case 'archiving':
+            return { step: 'archive', at: 0 };
+          case 'archived':
+            return { step: 'purge', at: Number(purge) - EXPIRE_MARGIN_MS };
+          case 'deleting':
+            return { step: 'delete', at: 0 };
+          default:
+            return { step: 'none', at: Number.POSITIVE_INFINITY };
+        }
+      });
+    },
+
+    planRetention: async (showId, at) =>
+      mapped(
+        await runner.guard((client) =>
+          at === null ? client.zrem(retentionKey, showId) : client.zadd(retentionKey, at, showId),
+        ),
+        () => null,
+      ),
+
+    async indexRetention() {
+      let cursor = '0';
+      do {
+        const scanned = await runner.guard((client) => client.zscan(showsKey, cursor, 'COUNT', INDEX_COUNT));
+        if (!scanned.ok) return scanned;
+        const [next, flat] = scanned.value;
+        const ids = flat.filter((_, i) => i % 2 === 0);
+        if (ids.length > 0) {
+          const members = ids.flatMap((id) => [String(now()), id]);
+          const added = await runner.guard((client) => client.zadd(retentionKey, 'NX', ...members));
+          if (!added.ok) return added;
+        }
+        cursor = next;
+      } while (cursor !== '0');
+      return ok(null);
+    },
+  };
+
+  async function forget(showId: string): Promise<void> {
+    const { client } = runner;
+    await Promise.all([client.srem(liveKey, showId), client.zrem(restingKey, showId), client.zrem(showsKey, showId)]);
+    // Last: until then a job repeats it.
+    await client.zrem(retentionKey, showId);
+  }
+}
+
+function wrongState(state: string): Result<never> {
+  const message =
+    state === 'live' ? 'The show is live. End it first.' : 'The show has not ended. End it first, or delete it.';
+  return fail('illegal_move', message, { details: { state } });
+}
+
+const openHolds = (nextDueAt: number | null): Result<never> =>
+  fail('illegal_move', 'Holds are open, and may still be confirmed. Try again when they have ended.', {
+    retryAfterMs: NO_HOLDS_RETRY_MS,
+    details: { state: 'ended', nextDueAt },
+  });

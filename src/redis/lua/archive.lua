@@ -1,0 +1,119 @@
+-- archive: the last steps of a show: ended -> archiving -> archived, and deleting from any state
+-- but live. While `archiving` nothing changes, so that it can be read in slices. An archived show
+-- keeps its header only, with the summary. Every step may be repeated.
+-- ARGV[2]: {op = 'freeze', owner, token, leaseMs}: only one owner works at a time | {op = 'thaw',
+-- token}: it is `ended` again | {op = 'finish', token, keptMs}: the other keys expire after that |
+-- {op = 'purge'}: they end now | {op = 'condemn'}: `deleting` | {op = 'delete'}.
+-- ARGV[3] of 'finish': packed summary.
+-- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
+-- state, 'busy', 'recovering', 'sales', 'due' or 'stale'.
+-- Publishes, without an event, that nodes must load the show again: they find it closed.
+-- @include show access
+-- @options no-show
+local call, int = redis.call, Show.int
+local K = Show.keys
+local apply = {}
+local FIELDS = {
+  'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
+  'body',
+}
+
+local function read_header()
+  local values, header = call('HMGET', K.show, unpack(FIELDS)), {}
+  for i, field in ipairs(FIELDS) do header[field] = values[i] end
+  return header
+end
+
+local function is_leased(header, owner)
+  return header.owner and header.owner ~= owner and tonumber(header.lease) > Show.now
+end
+
+local function close(epoch)
+  local rev = call('HINCRBY', K.show, 'rev', 1)
+  Show.publish('c', cmsgpack.pack({ rev, epoch, Show.now, 0, 0, {}, {} }), '')
+end
+
+-- Returns why an ended show cannot be archived yet.
+local function unfinished(header)
+  if header.run ~= Show.run_id then return { 'fenced' } end
+  if header.recovering == '1' then return { 'ok', 'recovering' } end
+  if tonumber(header.live_sales) > 0 then return { 'ok', 'sales' } end
+  return call('ZCARD', K.due) > 0 and { 'ok', 'due' } or nil
+end
+
+function apply.freeze(args, header)
+  if header.state == 'archived' then return { 'ok', 'archived', header.archive } end
+  if header.state ~= 'archiving' then
+    if header.state ~= 'ended' then return { 'ok', 'state', header.state } end
+    local why = unfinished(header)
+    if why then return why end
+    header.token, header.owner = args.token, nil
+  end
+  if is_leased(header, args.owner) then return { 'ok', 'busy' } end
+  local ended = header.ended or int(Show.now)
+  Access.all()
+  call('HSET', K.show, 'state', 'archiving', 'token', header.token, 'owner', args.owner, 'lease',
+    int(Show.now + args.leaseMs), 'ended', ended)
+  local numbers = call('HMGET', K.show, 'peak', 'unique', 'hearts', 'chat_last')
+  for i = 1, 4 do numbers[i] = numbers[i] or '0' end
+  return { 'ok', '+', header.token, header.view, header.created, ended, unpack(numbers) }
+end
+
+function apply.thaw(args, header)
+  if header.state ~= 'archiving' or header.token ~= args.token then return { 'ok', 'stale' } end
+  Access.all()
+  call('HSET', K.show, 'state', 'ended')
+  call('HDEL', K.show, 'owner')
+  return { 'ok', '+' }
+end
+
+function apply.finish(args, header, argv)
+  if header.state == 'archived' then return { 'ok', 'archived', header.archive } end
+  if header.state ~= 'archiving' or header.token ~= args.token then return { 'ok', 'stale' } end
+  Access.all()
+  for name, key in pairs(K) do
+    if name ~= 'show' and name ~= 'channel' then call('PEXPIRE', key, int(args.keptMs)) end
+  end
+  close(args.token)
+  call('UNLINK', K.show)
+  call('HSET', K.show, 'run', header.run, 'state', 'archived', 'view', header.view, 'created', header.created,
+    'ended', header.ended, 'body', header.body, 'token', args.token, 'archive', argv[3],
+    'purge', int(Show.now + args.keptMs))
+  return { 'ok', '+' }
+end
+
+local function unlink_all(with_header)
+  Access.all()
+  for name, key in pairs(K) do
+    if name ~= 'channel' and (name ~= 'show' or with_header) then call('UNLINK', key) end
+  end
+end
+
+function apply.purge(_, header)
+  if header.state ~= 'archived' then return { 'ok', 'stale' } end
+  unlink_all(false)
+  return { 'ok', '+' }
+end
+
+function apply.condemn(_, header)
+  if header.state == 'live' then return { 'ok', 'state', 'live' } end
+  if header.state == 'archiving' and is_leased(header) then return { 'ok', 'busy' } end
+  if header.state == 'deleting' then return { 'ok', '+' } end
+  Access.all()
+  call('HSET', K.show, 'state', 'deleting')
+  close('-')
+  return { 'ok', '+' }
+end
+
+function apply.delete(_, header)
+  if header.state ~= 'deleting' then return { 'ok', 'stale' } end
+  unlink_all(true)
+  return { 'ok', '+' }
+end
+
+return function(args, argv)
+  local header = read_header()
+  if not header.run then return { 'show_not_found' } end
+  if header.state == 'deleting' and args.op ~= 'condemn' and args.op ~= 'delete' then return { 'show_not_found' } end
+  return apply[args.op](args, header, argv)
+end

@@ -1,0 +1,68 @@
+/** The list of shows, newest first, in pages. */
+import type { ArchiveSummary } from '../domain/archive.ts';
+import type { ListedShow, ShowPage } from '../domain/show.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
+import { viewOf } from './command-reply.ts';
+import { unpack } from './records.ts';
+import type { ScriptRunner } from './script-runner.ts';
+
+/** Where a page ends: the time at which the show was indexed, and its id. */
+type Position = readonly [at: number, id: string];
+
+const cursorOf = ([at, id]: Position): string => `${at}.${id}`;
+
+function positionOf(cursor: string): Position | null {
+  const [, at, id] = /^(\d+)\.([\w-]+)$/.exec(cursor) ?? [];
+  return at === undefined || id === undefined ? null : [Number(at), id];
+}
+
+const isAfter = ([at, id]: Position, [cursorAt, cursorId]: Position): boolean =>
+  at < cursorAt || (at === cursorAt && id < cursorId);
+
+type Fields = [state: Buffer | null, view: Buffer | null, created: Buffer | null, archive: Buffer | null];
+
+/** Returns the show, or null for an entry of the index without one. */
+function listed([state, view, created, archive]: Fields): ListedShow | null {
+  if (state === null || view === null || created === null || String(state) === 'deleting') return null;
+  const show = viewOf(view, state, created);
+  return archive === null ? show : { ...show, archive: unpack<ArchiveSummary>(archive) };
+}
+
+export async function listShows(
+  runner: ScriptRunner,
+  { limit = LIMITS.pageItemsMax, after }: { limit?: number; after?: string } = {},
+): Promise<Result<ShowPage>> {
+  const start = after === undefined ? null : positionOf(after);
+  if (after !== undefined && start === null)
+    return fail('invalid_request', 'after: Must be `next` of the page before.', { details: { field: 'after' } });
+  const found: Position[] = [];
+  // Several shows may have been indexed at the time of the cursor, and some of them were listed.
+  for (let offset = 0, isEnd = false; !isEnd && found.length <= limit; offset += limit + 1) {
+    const max = start === null ? '+inf' : start[0];
+    const read = await runner.guard((client) =>
+      client.zrange(runner.keys.shows, max, '-inf', 'BYSCORE', 'REV', 'LIMIT', offset, limit + 1, 'WITHSCORES'),
+    );
+    if (!read.ok) return read;
+    for (let i = 0; i + 1 < read.value.length; i += 2) {
+      const position: Position = [Number(read.value[i + 1]), read.value[i] as string];
+      if (start === null || isAfter(position, start)) found.push(position);
+    }
+    isEnd = read.value.length < 2 * (limit + 1);
+  }
+  const page = found.slice(0, limit);
+  const headers = await runner.guard((client) =>
+    Promise.all(
+      page.map(
+        ([, id]) =>
+          client.hmgetBuffer(runner.keysOf(id).show, 'state', 'view', 'created', 'archive') as Promise<Fields>,
+      ),
+    ),
+  );
+  if (!headers.ok) return headers;
+  const last = page.at(-1);
+  return ok({
+    shows: headers.value.map(listed).filter((show) => show !== null),
+    next: found.length > limit && last !== undefined ? cursorOf(last) : null,
+  });
+}

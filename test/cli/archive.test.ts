@@ -1,0 +1,50 @@
+/** A show through its whole life in one engine, and the proof of its archive without one. */
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { until } from '../support/until.ts';
+import { run, serve, temporaryFolder } from './program.ts';
+import { api, watch } from './viewer.ts';
+
+t.test('after RETENTION a job archives an ended show, and verify --archive proves it (I9)', async (t) => {
+  const dataDir = join(temporaryFolder(t), 'data');
+  const engine = await serve(t, ['--data-dir', dataDir, '--retention', '1s'], {
+    API_KEYS: 'host:a-key-for-the-tests-only',
+  });
+  const { call, liveShow, token } = api(engine.ready.control, 'a-key-for-the-tests-only');
+  await liveShow('friday');
+  await call('PATCH', '/shows/friday', { brands: [{ id: 'b', name: 'B' }] });
+  await call('PUT', '/shows/friday/products/p', { brand: 'b', title: 'P', skus: [{ sku: 'S' }] });
+  const skus = [{ sku: 'S', product: 'p', price: 100, quantity: 5 }];
+  await call('POST', '/shows/friday/sales', { id: 'drop', title: 'Drop', currency: 'EUR', skus, opensInMs: 0 });
+  const ann = await token('friday', 'ann');
+  const viewer = watch(t, engine.ready.gateway, 'friday', ann);
+  await viewer.type('welcome');
+  const held = await viewer.request({ t: 'reserve', key: 'k', sale: 'drop', lines: [{ sku: 'S', qty: 1 }] });
+  const { reservation } = held.data as { reservation: { id: string } };
+  await call('POST', `/shows/friday/reservations/${reservation.id}/confirm`, { orderRef: 'o', amount: 100 });
+  await call('POST', '/shows/friday/end');
+  t.match(await viewer.type('bye', 30_000), { code: 4203, reason: 'show_gone' }, 'viewers leave an archived show');
+  t.equal((await viewer.closed).code, 4203);
+  await until(async () => (await call('GET', '/shows/friday/archive')).status === 200, 'archived');
+  const late = watch(t, engine.ready.gateway, 'friday', ann);
+  t.match(await late.type('bye', 10_000), { code: 4203 });
+  const { body } = await call('GET', '/shows/friday/archive');
+  t.match(body, { show: 'friday', totals: { orders: 1, revenue: { EUR: 100 } } });
+
+  const folder = join(dataDir, 'archive', 'friday');
+  const [text, json] = await Promise.all([
+    run(['verify', '--archive', folder]),
+    run(['verify', '--archive', join(folder, 'manifest.json'), '--json']),
+  ]);
+  t.match(text, { code: 0, stdout: /1 orders[\s\S]*the books are right: 0 violations/ });
+  t.match(JSON.parse(json.stdout), { sha256: body.sha256, violations: { length: 0 } });
+
+  const [file = ''] = readdirSync(folder).filter((name) => name.startsWith('orders'));
+  writeFileSync(join(folder, file), Buffer.from('H4sIAAAAAAAAAwMAAAAAAAAAAAA=', 'base64'));
+  t.match(await run(['verify', '--archive', folder]), {
+    code: 1,
+    stdout: /violations:[\s\S]*orders\.jsonl\.gz: sha256/,
+  });
+  t.match(await run(['verify', '--archive', dataDir]), { code: 1, stderr: /cannot be read: .*manifest\.json/ });
+});

@@ -1,0 +1,103 @@
+/** Archiving and deleting shows over HTTP, and the pages of the list. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { ok } from '../../src/protocol/codes.ts';
+import { hold, planShow, startControl } from './harness.ts';
+
+t.test('a show is archived at once, stays listed and is gone for every request (I9)', async (t) => {
+  const control = await startControl(t);
+  const { request, post, archiveDir } = control;
+  await planShow(control, { opensInMs: 0, durationMs: 600_000 });
+  const id = await hold(control, 'gala', 'ann', 'TEE-M', 2);
+  t.match(await post('/v1/shows/gala/archive'), {
+    status: 409,
+    body: { code: 'illegal_move', details: { state: 'live' } },
+  });
+  t.match(await request('/v1/shows/gala/archive'), { status: 404, body: { code: 'not_found' } });
+  t.equal((await post(`/v1/shows/gala/reservations/${id}/confirm`, { orderRef: 'o', amount: 3998 })).status, 200);
+  await post('/v1/shows/gala/end');
+
+  const archived = await post('/v1/shows/gala/archive');
+  const totals = { orders: 1, unitsSold: 2, revenue: { EUR: 3998 } };
+  t.match(archived, { status: 200, body: { show: 'gala', title: 'Gala', violations: 0, sha256: /^\w{64}$/, totals } });
+  t.strictSame((await post('/v1/shows/gala/archive')).body, archived.body, 'again changes nothing');
+  t.strictSame((await request('/v1/shows/gala/archive')).body, archived.body);
+  const [listed] = (await request('/v1/shows')).body.shows;
+  t.match(listed, { id: 'gala', state: 'archived', brands: [{ id: 'acme' }] });
+  t.strictSame(listed.archive, archived.body);
+
+  const gone = { status: 410, body: { code: 'show_archived' } };
+  for (const path of [
+    '',
+    '/sales',
+    '/sales/drop',
+    `/reservations/${id}`,
+    '/chat',
+    '/mutes',
+    '/audience',
+    '/watch',
+    '/verify',
+  ])
+    t.match(await request(`/v1/shows/gala${path}`), gone, `GET ${path}`);
+  for (const path of ['/start', '/end', '/sales/drop/open', '/reconcile', `/reservations/${id}/release`])
+    t.match(await post(`/v1/shows/gala${path}`), gone, `POST ${path}`);
+  t.match(await post('/v1/shows/gala/tokens', { user: 'ann', name: 'Ann', role: 'buyer' }), gone);
+  t.match(await post('/v1/shows', { id: 'gala', title: 'Gala', brands: [{ id: 'acme', name: 'Acme' }] }), gone);
+
+  t.ok(existsSync(join(archiveDir, 'gala')));
+  t.equal((await request('/v1/shows/gala', { method: 'DELETE' })).status, 204);
+  t.notOk(existsSync(join(archiveDir, 'gala')));
+  t.match(await request('/v1/shows/gala', { method: 'DELETE' }), { status: 404, body: { code: 'show_not_found' } });
+  t.strictSame((await request('/v1/shows')).body, { shows: [], next: null });
+});
+
+t.test('a live show is not deleted; a repeated key gets the first response', async (t) => {
+  const control = await startControl(t);
+  const { request, post } = control;
+  await planShow(control);
+  const remove = () => request('/v1/shows/gala', { method: 'DELETE', headers: { 'idempotency-key': 'once' } });
+  t.match(await remove(), { status: 409, body: { code: 'illegal_move', details: { state: 'live' } } });
+  t.equal((await request('/v1/shows/gala')).status, 200);
+  await post('/v1/shows/gala/end');
+  t.equal((await remove()).status, 204);
+  t.match(await remove(), { status: 204, headers: { 'idempotent-replayed': 'true' } });
+});
+
+t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) => {
+  const archives = { archive: async () => ok({ state: 'archiving' } as const), remove: async () => ok(null) };
+  const { post } = await startControl(t, { archives });
+  const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };
+  t.match(await post('/v1/shows/gala/archive'), expected);
+});
+
+t.test('the list of shows has pages, each show on one of them', async (t) => {
+  const { request, post, redis, keyPrefix } = await startControl(t);
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  for (const id of ids) await post('/v1/shows', { id, title: id });
+  // Made in one millisecond.
+  for (const id of ['b', 'c', 'd', 'e']) await redis.client().zadd(`${keyPrefix}shows`, 1_000, id);
+  const seen: string[][] = [];
+  for (let query = '?limit=2'; ; ) {
+    const { status, body } = await request(`/v1/shows${query}`);
+    t.equal(status, 200);
+    seen.push(body.shows.map((show: { id: string }) => show.id));
+    if (body.next === null) break;
+    query = `?limit=2&after=${body.next}`;
+  }
+  t.same(seen, [['g', 'f'], ['a', 'e'], ['d', 'c'], ['b']]);
+  const wrong = { status: 400, body: { code: 'invalid_request' } };
+  for (const query of ['?limit=0', '?limit=1001', '?after=x', '?page=2'])
+    t.match(await request(`/v1/shows${query}`), wrong, query);
+});
+
+t.test('a show has a separate retention', async (t) => {
+  const { request, post } = await startControl(t);
+  t.equal((await post('/v1/shows', { id: 'a', title: 'A', retentionMs: 5_000 })).body.retentionMs, 5_000);
+  t.equal((await post('/v1/shows', { id: 'b', title: 'B' })).body.retentionMs, undefined);
+  const change = { method: 'PATCH', body: { retentionMs: 0 } } as const;
+  t.equal((await request('/v1/shows/b', change)).body.retentionMs, 0);
+  t.equal((await request('/v1/shows/b')).body.retentionMs, 0);
+  const wrong = { status: 400, body: { code: 'invalid_request', errors: [{ path: '/retentionMs' }] } };
+  t.match(await request('/v1/shows/b', { method: 'PATCH', body: { retentionMs: -1 } }), wrong);
+});
