@@ -2,6 +2,7 @@
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { ROLES, type Role } from '../protocol/messages.ts';
+import { cleanText } from '../protocol/text.ts';
 
 export interface Claims {
   readonly show: string;
@@ -22,13 +23,17 @@ export function readClaims(payload: Readonly<Record<string, unknown>>): Result<C
   const { sub, name, show, role, exp } = payload;
   if (!isText(sub, LIMITS.userIdCharsMax))
     return fail('unauthenticated', `The token's "sub" must be a text of 1 to ${LIMITS.userIdCharsMax} characters.`);
-  if (!isText(name, LIMITS.nameCharsMax))
-    return fail('unauthenticated', `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters.`);
+  const shownName = isText(name, LIMITS.nameCharsMax) ? cleanText(name) : '';
+  if (shownName === '')
+    return fail(
+      'unauthenticated',
+      `The token's "name" must be a text of 1 to ${LIMITS.nameCharsMax} characters, one of them visible.`,
+    );
   if (!isShowId(show)) return fail('unauthenticated', 'The token\'s "show" must be a show id.');
   if (!isRole(role)) return fail('unauthenticated', `The token's "role" must be one of ${ROLES.join(', ')}.`);
   if (typeof exp !== 'number' || !Number.isSafeInteger(exp) || exp <= 0 || exp > 1e11)
     return fail('unauthenticated', 'The token\'s "exp" must be whole seconds since 1970.');
-  return ok({ show, user: sub, name, role, exp });
+  return ok({ show, user: sub, name: shownName, role, exp });
 }
 
 const isText = (value: unknown, charsMax: number): value is string =>

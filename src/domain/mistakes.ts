@@ -1,6 +1,7 @@
 /** Collects every mistake of a request, so that a caller can correct all of them at once. */
 import { LIMITS } from '../limits.ts';
 import { type Failure, failure } from '../protocol/codes.ts';
+import { cleanText } from '../protocol/text.ts';
 
 export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
 export const SKU_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${LIMITS.idCharsMax - 1}}$`;
@@ -35,8 +36,9 @@ export class Mistakes {
   }
 
   text(path: string, value: string, charsMax: number): void {
-    if (typeof value !== 'string' || value.trim() === '' || value.length > charsMax || UNPRINTABLE.test(value))
-      this.add(path, `Must be a text of 1 to ${charsMax} printable characters.`);
+    const isClean = typeof value === 'string' && value.trim() !== '' && cleanText(value) === value.trim();
+    if (!isClean || value.length > charsMax || UNPRINTABLE.test(value))
+      this.add(path, `Must be a text of 1 to ${charsMax} printable characters, without ones that hide or turn text.`);
   }
 
   integer(path: string, value: number, min: number, max: number): void {

@@ -3,4 +3,5 @@ export * from './codec.ts';
 export * from './codes.ts';
 export * from './limits.ts';
 export * from './messages.ts';
+export * from './text.ts';
 export * from './validate.ts';

@@ -2,6 +2,7 @@
 import { type Failure, fail, ok, type Result } from './codes.ts';
 import { LIMITS } from './limits.ts';
 import type { ClientMessage, ClientMessageType, Item } from './messages.ts';
+import { cleanText } from './text.ts';
 
 type Fields = Record<string, unknown>;
 type Parser = (fields: Fields, id: RequestId) => Result<ClientMessage>;
@@ -33,13 +34,10 @@ const ID_RULE = `a string of 1 to ${LIMITS.idCharsMax} characters`;
 const KEY_RULE = `a string of 1 to ${LIMITS.keyCharsMax} characters`;
 const QTY_RULE = `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`;
 
-// Control characters in chat could break layouts and logs.
-const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
-
 const parseChat: Parser = ({ text }, id) => {
-  const rule = `a string of 1 to ${LIMITS.chatTextCharsMax} characters that is not blank`;
+  const rule = `a string of 1 to ${LIMITS.chatTextCharsMax} characters, one of them visible`;
   if (typeof text !== 'string' || text.length > LIMITS.chatTextCharsMax) return bad('text', rule);
-  const clean = text.replace(CONTROL, ' ').trim();
+  const clean = cleanText(text);
   return clean.length === 0 ? bad('text', rule) : ok({ t: 'chat', id, text: clean });
 };
 

@@ -48,6 +48,7 @@ t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async
     'no name': sign({ ...payload, name: undefined }),
     'a control character in the name': sign({ ...payload, name: 'A\nB' }),
     'a lone surrogate in the name': sign({ ...payload, name: '\ud800' }),
+    'a name without a visible character': sign({ ...payload, name: '\u3164\u200b' }),
     'a name too long': sign({ ...payload, name: 'x'.repeat(LIMITS.nameCharsMax + 1) }),
     'an unknown role': sign({ ...payload, role: 'root' }),
     'an inherited role': sign({ ...payload, role: 'constructor' }),
@@ -58,6 +59,8 @@ t.test('forged, foreign and malformed tokens are unauthenticated (H-4.3)', async
   };
   for (const [name, token] of Object.entries(cases)) t.equal(codeOf(tokens.verify(token)), 'unauthenticated', name);
   t.equal(codeOf(tokens.verify(good)), 'ok');
+  const turned = tokens.verify(sign({ ...payload, name: 'A\u202eda' }));
+  t.match(turned, { ok: true, value: { name: 'Ada' } }, 'a name that turns text is cleaned (C-3.2)');
 });
 
 t.test('public keys verify EdDSA, ES256 and RS256 tokens and cannot mint', async (t) => {

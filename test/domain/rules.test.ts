@@ -69,6 +69,8 @@ t.test('rules about time become more lenient, so that a repeat reaches its recor
 
 rejects('numbers and texts of a sale are checked', sale, [
   [{ title: '  ' }, '/title'],
+  [{ title: '\u3164' }, '/title'],
+  [{ title: 'Tees \u202e99.9' }, '/title'],
   [{ title: 'x'.repeat(LIMITS.titleCharsMax + 1) }, '/title'],
   [{ title: 'a\u0000b' }, '/title'],
   [{ id: '{x}' }, '/id'],

@@ -62,7 +62,7 @@ t.test('the numbers in SPEC.md are the limits', async (t) => {
     `a string of 1 to ${LIMITS.requestIdCharsMax} characters`,
     `\`key\` has 1 to ${LIMITS.keyCharsMax} characters`,
     `for at least ${LIMITS.idempotencyTtlMs / 3_600_000} hours`,
-    `1 to ${LIMITS.chatTextCharsMax} characters, not blank`,
+    `1 to ${LIMITS.chatTextCharsMax} characters, one of them visible`,
     `1 to ${LIMITS.heartsPerMessageMax} hearts`,
     `1 to ${LIMITS.linesPerReservationMax} of \`{sku, qty}\`, qty 1 to ${LIMITS.perBuyerUnitsMax}`,
     `At most ${LIMITS.inFlightPerConnectionMax} requests`,
