@@ -20,13 +20,13 @@ ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     GATEWAY_PORT=8080 \
     CONTROL_PORT=8081 \
-    METRICS_PORT=8082 \
-    ARCHIVE_DIR=/archive
+    METRICS_PORT=8082
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist/src dist/src
-# A volume that is mounted here belongs to the user of the engine.
+# For ARCHIVE_DIR: a volume that is mounted here belongs to the user of the engine. Without one
+# shows stay in Redis, because an archive in a container would be lost with it.
 RUN install -d -o node -g node -m 700 /archive
 # The engine writes nothing below /app, so root owns it and another user runs the engine.
 USER node

@@ -50,7 +50,7 @@ t.test('the gateway is published under the port it uses, control API and metrics
 });
 
 t.test('the container may drain, keeps its files and holds a full gateway', async (t) => {
-  const { service } = engineWith({});
+  const { service, environment } = engineWith({});
   const { redis } = readCompose(FILE, SHARED_SECRETS).services;
   t.ok(Number.parseInt(service.stop_grace_period, 10) * 1000 > LIMITS.drainMs + LIMITS.jobStopMs);
   t.match(service, { read_only: true, cap_drop: ['ALL'], depends_on: { redis: { condition: 'service_healthy' } } });
@@ -58,7 +58,8 @@ t.test('the container may drain, keeps its files and holds a full gateway', asyn
   t.ok(nofile > LIMITS.connectionsPerNodeMax, 'one file per viewer');
   t.match(redis?.command?.join(' '), /--appendonly yes .*--maxmemory-policy noeviction/);
   t.same(redis?.volumes, ['redis-data:/data']);
-  t.ok(service.volumes.includes(`archive:${IMAGE.environment.ARCHIVE_DIR}`), 'archives outlive the container');
+  t.ok(service.volumes.includes(`archive:${environment.ARCHIVE_DIR}`), 'archives outlive the container');
+  t.notOk(IMAGE.environment.ARCHIVE_DIR, 'without a volume shows stay in Redis');
   t.equal(service.image, `stampede:${VERSION}`);
 });
 
