@@ -37,7 +37,7 @@ t.test('two viewers take part in a sale', { skip }, async (t) => {
   await engine.office.pin(SHOW, 'tee');
   const tee = { sku: 'TEE-M', product: 'tee', price: 1990, quantity: 1 };
   const cap = { sku: 'CAP', product: 'cap', price: 900, quantity: 5 };
-  const times = { holdMs: 15_000, opensInMs: 3_000, durationMs: 60_000 };
+  const times = { holdMs: 15_000, opensInMs: 8_000, durationMs: 60_000 };
   const sale = { id: 'flash', title: 'Evening drop', currency: 'EUR', perBuyer: 1, ...times, skus: [tee, cap] };
   await engine.office.createSale(SHOW, sale, 'k-flash');
 

@@ -194,8 +194,9 @@ async function librariesOn({ servers }: Reader): Promise<string[][]> {
 
 async function cleanUp(reader: Reader, prefix: string, before: readonly string[][]): Promise<void> {
   const keys = ['', ...OTHER_SPACES].flatMap((end) => {
-    const { relay, server, shows, live, show } = createKeys(prefix + end);
-    return [relay, server, shows, live, ...show(SHOW).all];
+    const names = createKeys(prefix + end);
+    const ofAllShows = Object.values(names).filter((name) => typeof name === 'string');
+    return [...ofAllShows, ...names.show(SHOW).all];
   });
   await Promise.allSettled(keys.map((key) => reader.client.del(key)));
   const after = await librariesOn(reader);
