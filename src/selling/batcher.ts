@@ -6,7 +6,8 @@
 import { type Clock, pause } from '../domain/clock.ts';
 import type { Decision, ReservationStore, ReserveRequest } from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';
-import { type ErrorCode, type Failure, fail, type Result } from '../protocol/codes.ts';
+import { type Failure, fail, type Result } from '../protocol/codes.ts';
+import { UNDECIDED } from './keyed-calls.ts';
 
 /** One object per request, from its frame to its reply: there are tens of thousands per second. */
 export interface QueuedReserve extends ReserveRequest {
@@ -28,9 +29,6 @@ export interface ReserveBatcherOptions {
   /** An `onDecided` has thrown. The other requests of its batch get their results. */
   readonly onCallbackError: (error: unknown) => void;
 }
-
-/** The books were not read: after an earlier call without a reply these decide nothing. */
-const UNDECIDED: ReadonlySet<ErrorCode> = new Set(['redis_unavailable', 'redis_readonly', 'redis_full']);
 
 const RETRY_PAUSE_MS = 150;
 const RETRY_AFTER_MIN_MS = 200;
