@@ -203,9 +203,11 @@ export const LIMITS = Object.freeze({
   archiveLeaseMs: 10_000,
   /** `POST …/archive` replies after this time, and the work goes on. */
   archiveReplyMs: 10_000,
-  /** Read in one call: each holds Redis for a millisecond or two. */
-  archivePageEntries: 50,
-  archivePageFields: 200,
+  /** Read in one call, so that none holds Redis for longer than a millisecond or two. */
+  archivePageEntries: 200,
+  /** An event may have a sale of 200 SKUs. */
+  archivePageEvents: 50,
+  archivePageFields: 100,
   archiveProblemsListed: 100,
   /** A show that needs no step now is looked at again after this time at the latest. */
   retentionRecheckMs: 60 * 60 * 1000,

@@ -139,10 +139,10 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
   async function streamPage<Row>(
     key: string,
     from: string | null,
+    count: number,
     decode: (id: string, bytes: Buffer | undefined) => Row,
   ): Promise<Result<Page<Row>>> {
     const start = from === null ? '-' : `(${from}`;
-    const count = LIMITS.archivePageEntries;
     const read = await runner.guard((client) => client.xrangeBuffer(key, start, '+', 'COUNT', count));
     return mapped(read, (entries) => {
       const rows = (entries as unknown as Entry[]).map(([id, fields]) => decode(String(id), fields[1]));
@@ -183,12 +183,12 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     thawShow: (showId, token) => plain(showId, 'thaw', { token }),
 
     readLedger: (showId, from) =>
-      streamPage(runner.keysOf(showId).ledger, from, (at, bytes) =>
+      streamPage(runner.keysOf(showId).ledger, from, LIMITS.archivePageEntries, (at, bytes) =>
         decoded<LedgerRow>(at, bytes, (raw) => ({ at, entries: unpackLedger(raw) })),
       ),
 
     readEvents: (showId, from) =>
-      streamPage(runner.keysOf(showId).log, from, (at, bytes) => decoded(at, bytes, eventIn)),
+      streamPage(runner.keysOf(showId).log, from, LIMITS.archivePageEvents, (at, bytes) => decoded(at, bytes, eventIn)),
 
     readReservations: (showId, from) =>
       hashPage(runner.keysOf(showId).reservations, from, (id, bytes) => decoded(id, bytes, reservationIn)),
