@@ -185,7 +185,9 @@ export const LIMITS = Object.freeze({
 
   // HTTP
   httpBodyBytesMax: 256 * 1024,
-  httpRatePerMinute: 6_000,
+  /** Default rates per API key and process; commands on holds are not limited. */
+  httpReadsPerMinute: 6_000,
+  httpCommandsPerMinute: 6_000,
   httpRequestTimeoutMs: 30_000,
   httpRateKeysMax: 10_000,
   tokenTtlSecondsMin: 10,

@@ -124,8 +124,7 @@ export function createEngine(config: Config, options: EngineOptions = {}): Engin
         metrics.holds.add(outcome, holds);
         metrics.units.add(outcome, units);
       };
-      const onOrder = metrics.revenue.add;
-      const observers = { onScript, onRecovered, onNodeNameShared, onHolds, onOrder };
+      const observers = { onScript, onRecovered, onNodeNameShared, onHolds, onOrder: metrics.revenue.add };
       const runsJobs = config.roles.includes('jobs');
       store = createStore({ redis, keyPrefix, logger, node, scripts, publish, runsJobs, ...observers });
       parts.push({ name: 'store', stop: store.close });
@@ -365,6 +364,7 @@ async function startControl(context: ControlContext, gatewayPort: number): Promi
       node: config.nodeName,
       publicGatewayUrl: config.publicGatewayUrl,
       gatewayPort,
+      rates: { readsPerMinute: config.httpReadsPerMinute, commandsPerMinute: config.httpCommandsPerMinute },
       corsOrigins: config.corsOrigins ?? ['*'],
       web: webFolders(),
       demoTokens: config.demoTokens,

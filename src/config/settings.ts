@@ -206,6 +206,20 @@ export const SETTINGS = Object.freeze({
     'Messages of any type per second and connection, and requests per second and user over all connections and ' +
       'nodes; bursts of twice as many.',
   ),
+  httpReadsPerMinute: bound(
+    'HTTP_READS_PER_MINUTE',
+    LIMITS.httpReadsPerMinute,
+    10_000_000,
+    'GET requests to the control API per minute and process, for each API key, and for each address without a valid ' +
+      'key; more get 429 and Retry-After.',
+  ),
+  httpCommandsPerMinute: bound(
+    'HTTP_COMMANDS_PER_MINUTE',
+    LIMITS.httpCommandsPerMinute,
+    10_000_000,
+    'As HTTP_READS_PER_MINUTE, for all other requests. To confirm, release or extend a hold with a valid key has no ' +
+      'limit.',
+  ),
   authSecret: setting<string | null>('AUTH_SECRET', {
     help:
       'Signs and verifies viewer tokens (HS256). An embedded engine generates it once and keeps it in ' +

@@ -82,7 +82,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
 
 async function registerV1(app: App, deps: ControlDeps): Promise<void> {
   registerApiKey(app, deps.apiKeys);
-  await registerRateLimit(app, deps.options.ratePerMinute);
+  await registerRateLimit(app, deps.options.rates);
   // Refuses at once while Redis is known to be unavailable, so that no request waits for a timeout.
   app.addHook('preHandler', async () => {
     const trouble = deps.store.refusal();

@@ -6,6 +6,7 @@ import type { Store } from '../domain/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Readiness } from '../telemetry/readiness.ts';
+import type { HttpRates } from './http/rate-limit.ts';
 
 export interface ControlOptions {
   readonly version: string;
@@ -26,8 +27,7 @@ export interface ControlOptions {
   readonly trustedProxies?: readonly string[];
   /** The gateway serves TLS itself. */
   readonly gatewayTls?: boolean;
-  /** Requests per minute and process, by API key, or by address without one. */
-  readonly ratePerMinute?: number;
+  readonly rates?: Partial<HttpRates>;
 }
 
 export interface ControlDeps {

@@ -95,6 +95,8 @@ const GOOD: ReadonlyArray<[variable: string, raw: string, field: keyof Config, v
   ['JOINS_PER_SECOND', '1', 'joinsPerSecond', 1],
   ['CHAT_PER_SECOND', '50', 'chatPerSecond', 50],
   ['REQUESTS_PER_SECOND', '200', 'requestsPerSecond', 200],
+  ['HTTP_READS_PER_MINUTE', '600', 'httpReadsPerMinute', 600],
+  ['HTTP_COMMANDS_PER_MINUTE', '60000', 'httpCommandsPerMinute', 60_000],
   ['APPENDFSYNC', 'always', 'appendfsync', 'always'],
   ['MAXMEMORY', '2gb', 'maxMemory', { bytes: 2 * 2 ** 30 }],
   ['MAXMEMORY', '60%', 'maxMemory', { share: 0.6 }],

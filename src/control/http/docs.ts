@@ -24,6 +24,10 @@ two, the repeat makes the change again. That sets the same values again; only a 
 already removed is \`product_not_found\`, a mute counts from the repeat, and a new token is
 minted. Redis keeps recorded responses, tokens among them, for a day.
 
+**Rates.** Reads (GET) and all other requests have one rate each, per API key and process:
+\`HTTP_READS_PER_MINUTE\` and \`HTTP_COMMANDS_PER_MINUTE\`. Beyond it you get \`rate_limited\` with
+\`Retry-After\`. To confirm, release or extend a hold has no limit.
+
 **Money** is in integer minor units (cents). **Times** are milliseconds since the Unix epoch on
 the clock of Redis, which decides.
 

@@ -27,6 +27,8 @@ interface Operation {
   readonly errors?: readonly ErrorCode[];
   /** The route takes no API key. */
   readonly open?: boolean;
+  /** See `rate-limit.ts`. */
+  readonly unlimited?: boolean;
   /** See `idempotency.ts`. */
   readonly keyed?: 'script';
 }
@@ -40,7 +42,7 @@ interface RouteOptions<Schema> {
 /** Returns functions that make the options of routes, for one section of the docs. */
 export function operationsOf(tag: string) {
   const operation = <T extends Operation>(documented: T): RouteOptions<T> => {
-    const { errors = [], open = false, keyed, response, ...schema } = documented;
+    const { errors = [], open = false, unlimited = false, keyed, response, ...schema } = documented;
     const codes: ErrorCode[] = documented.params === undefined ? [] : ['show_not_found', 'show_archived'];
     const all = {
       tags: [tag],
@@ -48,7 +50,7 @@ export function operationsOf(tag: string) {
       ...(open ? { security: [] } : {}),
       response: { ...response, ...problems([...codes, ...errors], { open, bodiless: schema.body === undefined }) },
     };
-    return { config: { open, ...(keyed === undefined ? {} : { keyed }) }, schema: all as unknown as T };
+    return { config: { open, unlimited, ...(keyed === undefined ? {} : { keyed }) }, schema: all as unknown as T };
   };
   return {
     operation,

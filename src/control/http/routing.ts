@@ -21,6 +21,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route takes no API key. */
     open?: boolean;
+    /** With a valid API key, the route has no rate limit. */
+    unlimited?: boolean;
   }
 }
 

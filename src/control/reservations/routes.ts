@@ -20,7 +20,12 @@ export const reservations: Resource = {
   tags: [{ name: 'reservations', description: 'Holds on units, and the orders they become' }],
   schemas: [ReservationSchema],
   register(app, { store }) {
-    const command = { keyed: 'script', params: ReservationParams, response: { 200: DecisionView } } as const;
+    const command = {
+      keyed: 'script',
+      unlimited: true,
+      params: ReservationParams,
+      response: { 200: DecisionView },
+    } as const;
     app.get(
       '/shows/:show/reservations/:reservation',
       operation({

@@ -132,8 +132,8 @@ t.test('input that is not HTTP gets a problem too', async (t) => {
   t.match(await response.json(), { title: 'By HTTP' });
 });
 
-t.test('the rate limit counts by API key, and wrong keys by address', async (t) => {
-  const { request } = await startControl(t, { options: { ratePerMinute: 3 } });
+t.test('the rate limit counts by API key and kind, and wrong keys by address (I9)', async (t) => {
+  const { request } = await startControl(t, { options: { rates: { readsPerMinute: 3, commandsPerMinute: 2 } } });
   for (let i = 0; i < 3; i++) t.equal((await request('/v1/shows')).status, 200);
   const refused = await request('/v1/shows');
   t.match(refused, { status: 429, body: { code: 'rate_limited' } });
@@ -141,6 +141,16 @@ t.test('the rate limit counts by API key, and wrong keys by address', async (t) 
   t.ok(retryAfterMs > 0 && retryAfterMs <= 60_000);
   t.equal(Number(refused.headers['retry-after']), Math.ceil(retryAfterMs / 1000));
   t.equal((await request('/v1/shows', { key: OTHER_API_KEY })).status, 200);
+  const create = () => request('/v1/shows', { method: 'POST', body: { title: 'S' } });
+  t.same([(await create()).status, (await create()).status, (await create()).status], [201, 201, 429]);
+  for (const move of ['confirm', 'release', 'extend']) {
+    const hold = `/v1/shows/nosuchshow/reservations/r1/${move}`;
+    const codes = new Set<number>();
+    for (let i = 0; i < 5; i++) codes.add((await request(hold, { method: 'POST', body: {} })).status);
+    t.notOk(codes.has(429), `${move} has no limit with a valid key`);
+    for (let i = 0; i < 3; i++) await request(hold, { method: 'POST', body: {}, key: 'guess-5-0123456789' });
+    t.equal((await request(hold, { method: 'POST', body: {}, key: 'guess-5-0123456789' })).status, 429);
+  }
   for (let i = 0; i < 3; i++) t.equal((await request('/v1/shows', { key: `guess-${i}-0123456789` })).status, 401);
   t.equal((await request('/v1/shows', { key: 'guess-4-0123456789' })).status, 429);
   t.equal((await request('/healthz')).status, 200);
