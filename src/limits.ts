@@ -28,6 +28,8 @@ export const LIMITS = Object.freeze({
   idleTimeoutSeconds: 60,
   heartbeatHintMs: 25_000,
   badFramesPerConnectionMax: 10,
+  /** Messages that wait while their room opens, of all connections of a node. */
+  earlyBytesPerNodeMax: 16 * 1024 * 1024,
 
   // Slow viewers: above the soft limit the chat lane is dropped, above the hard limit the
   // connection is closed (resume).
@@ -88,6 +90,9 @@ export const LIMITS = Object.freeze({
   refusalSampleBytesPerSecond: 2 * 1024,
   refusalSampleBurstBytes: 64 * 1024,
   roomLingerMs: 30_000,
+  /** A node does not ask Redis again for a show that did not exist. */
+  unknownShowMs: 2_000,
+  unknownShowsKeptMax: 500,
   /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
   memberLingerMs: 30_000,
   membersLingeringMax: 20_000,

@@ -45,6 +45,8 @@ export class Requests implements HandlerContext {
   readonly draining: () => boolean;
   private readonly options: RequestsOptions;
   private readonly outbox = new Outbox();
+  /** Bytes of messages that wait until their room is open. */
+  private earlyBytes = 0;
 
   constructor(options: RequestsOptions) {
     this.options = options;
@@ -55,12 +57,12 @@ export class Requests implements HandlerContext {
   /** `bytes` are only valid until this returns. */
   receive(connection: Connection, bytes: Uint8Array, isBinary: boolean): void {
     const { state } = connection;
-    if (state.phase === 'opening') return this.receiveLater(connection, bytes, isBinary, state.roomOpened);
-    const codec = CODECS[connection.variant];
     if (bytes.length > LIMITS.frameInBytesMax) {
       const message = `A message may have ${LIMITS.frameInBytesMax} bytes; this one has ${bytes.length}.`;
       return this.badFrame(connection, undefined, failure('frame_too_large', message));
     }
+    if (state.phase === 'opening') return this.receiveLater(connection, bytes, isBinary, state.roomOpened);
+    const codec = CODECS[connection.variant];
     if (isBinary !== codec.binary) {
       const message = `The negotiated encoding takes ${codec.binary ? 'binary' : 'text'} frames.`;
       return this.badFrame(connection, undefined, failure('bad_frame', message));
@@ -93,9 +95,15 @@ export class Requests implements HandlerContext {
       const hint = { retryAfterMs: IN_FLIGHT_RETRY_MS };
       return this.badFrame(connection, undefined, failure('too_many_in_flight', 'Wait for the welcome.', hint));
     }
+    if (this.earlyBytes + bytes.length > LIMITS.earlyBytesPerNodeMax) {
+      const error = failure('overloaded', 'Wait for the welcome.', { retryAfterMs: IN_FLIGHT_RETRY_MS });
+      return this.badFrame(connection, undefined, error);
+    }
     const kept = bytes.slice();
     connection.inFlight += 1;
+    this.earlyBytes += kept.length;
     void opening.then(() => {
+      this.earlyBytes -= kept.length;
       connection.inFlight -= 1;
       if (connection.isOpen) this.receive(connection, kept, isBinary);
     });

@@ -13,9 +13,17 @@ interface Slot {
   readonly linger: Alarm;
 }
 
+interface UnknownShow {
+  readonly room: Room;
+  readonly opened: Promise<Result<null>>;
+  readonly untilMs: number;
+}
+
 export class Rooms {
   private readonly deps: RoomDeps;
   private readonly slots = new Map<string, Slot>();
+  /** Shows that did not exist when they were asked for, oldest first. */
+  private readonly unknown = new Map<string, UnknownShow>();
 
   constructor(deps: Omit<RoomDeps, 'onGone'> & { readonly onGone: (room: Room) => void }) {
     this.deps = {
@@ -44,6 +52,9 @@ export class Rooms {
       const message = 'This node has its maximum of shows in memory. Try again later.';
       return fail('at_capacity', message, { retryAfterMs: LIMITS.roomLingerMs });
     }
+    const unknown = this.unknown.get(showId);
+    if (unknown !== undefined && unknown.untilMs > this.deps.clock.nowMs())
+      return ok({ room: unknown.room, opening: unknown.opened });
     const slot = this.slots.get(showId) ?? this.create(showId);
     return ok({ room: slot.room, opening: slot.isOpen ? null : slot.opened });
   }
@@ -77,12 +88,24 @@ export class Rooms {
       opened: room.open().then((opened) => {
         if (opened.ok) slot.isOpen = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
+        if (!opened.ok && opened.error.code === 'show_not_found') this.remember(room, slot.opened);
         if (opened.ok) this.closeWhenUnused(room);
         return opened;
       }),
     };
     this.slots.set(showId, slot);
     return slot;
+  }
+
+  /** Until then, connections get the same refusal without a Redis call. */
+  private remember(room: Room, opened: Promise<Result<null>>): void {
+    const nowMs = this.deps.clock.nowMs();
+    this.unknown.delete(room.showId);
+    this.unknown.set(room.showId, { room, opened, untilMs: nowMs + LIMITS.unknownShowMs });
+    for (const [showId, { untilMs }] of this.unknown) {
+      if (untilMs > nowMs && this.unknown.size <= LIMITS.unknownShowsKeptMax) return;
+      this.unknown.delete(showId);
+    }
   }
 
   private drop(room: Room): void {

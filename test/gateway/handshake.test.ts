@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { createGateway } from '../../src/gateway/index.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { times } from '../support/store-fixture.ts';
 import { type Client, refusedUpgrade, sendUpgrade } from './client.ts';
 import { gatewayDeps, optionsOf, startWorld, test, until } from './harness.ts';
@@ -84,4 +85,25 @@ test('options that would end the process, and a port in use, are errors', async 
   await t.rejects(create(world.node.port).listen(), { message: /already_exists/ });
   t.throws(() => create(70_000), { message: /invalid_request/ });
   t.throws(() => create(world.node.port, ''), { message: /invalid_request/ });
+});
+
+test('an unknown show costs Redis nothing for 2 s, then it is asked for again (I9, H-8.3)', async (t, world) => {
+  const redis = world.redis.client();
+  const calls = async (): Promise<number> => {
+    const found = [
+      ...(await redis.info('commandstats')).matchAll(/cmdstat_(?:fcall\w*|evalsha\w*|s?subscribe):calls=(\d+)/g),
+    ];
+    return found.reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  const refused = async (): Promise<void> => {
+    const lost = await world.connect({ show: 'later', token: null });
+    t.match(await lost.type('bye'), { code: 4203 });
+  };
+  await refused();
+  const before = await calls();
+  await Promise.all(times(20, refused));
+  t.ok((await calls()) - before < 5, 'only the reports of the node');
+  await world.store.createShow({ id: 'later', title: 'Later', guests: true }, 'test');
+  await sleep(LIMITS.unknownShowMs);
+  t.match((await world.join({ show: 'later', token: null })).received[0], { t: 'welcome' });
 });
