@@ -20,7 +20,7 @@ export type RedisValues = Readonly<Record<Name, string | null>>;
 /** Returns null without REDIS_URL, and after an error was reported. */
 export function readRedis(values: RedisValues, readFile: ReadFile, report: ReportError): RedisTarget | null {
   const { redisUrl: url, redisSentinelMaster: masterName } = values;
-  const refuse = (name: Name, problem: string): void => report(SETTINGS[name].variable, `${problem}`);
+  const refuse = (name: Name, problem: string): void => report(SETTINGS[name].variable, problem);
   const refuseEach = (names: readonly Name[], problem: string): void => {
     for (const name of names) if (values[name] !== null) refuse(name, problem);
   };

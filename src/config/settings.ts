@@ -23,7 +23,6 @@ import {
 } from './parsers.ts';
 import { REDIS_SETTINGS } from './redis-settings.ts';
 import { emptyList, optional, path, type Setting, setting } from './setting.ts';
-
 import { LINK_VALUE } from './unknown-variables.ts';
 
 export type { Setting } from './setting.ts';

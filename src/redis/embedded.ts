@@ -108,9 +108,7 @@ export class EmbeddedRedis {
     this.#opened = this.#open();
     const serverLock = await this.#opened.catch((error: NodeJS.ErrnoException) => {
       if (error.code === undefined) throw error;
-      const { folder } = this.#options;
-      const remedy = remedyFor({ code: null, signal: null, output: error.message }, folder);
-      throw new Error(`The embedded Redis cannot use ${folder} (${error.message}). ${remedy}`, { cause: error });
+      throw new Error(cannotUse(this.#options.folder, error), { cause: error });
     });
     await new Promise<void>((resolve, reject) => {
       this.#supervision = this.#supervise(serverLock, resolve).then((reason) => {
@@ -170,7 +168,7 @@ export class EmbeddedRedis {
     let downSince = 0;
     let lastEnd = '';
     for (let start = 1; ; start++) {
-      const lost = whatIsLost(folder, isFirst);
+      const lost = whyNotStarted(folder, isFirst);
       if (lost !== null) {
         lock?.close();
         return lost;
@@ -248,6 +246,20 @@ export class EmbeddedRedis {
     this.#options.logger?.warn({ socket: this.#socket }, 'embedded Redis: its socket was removed, so it is restarted');
     void server.stop();
   }
+}
+
+/** Returns why no server may be started on the folder, and what to do. */
+function whyNotStarted(folder: string, isFirst: boolean): string | null {
+  try {
+    return whatIsLost(folder, isFirst);
+  } catch (error) {
+    return cannotUse(folder, error as Error);
+  }
+}
+
+function cannotUse(folder: string, { message }: Error): string {
+  const remedy = remedyFor({ code: null, signal: null, output: message }, folder);
+  return `The embedded Redis cannot use ${folder} (${message}). ${remedy}`;
 }
 
 /**

@@ -168,6 +168,15 @@ t.test('a data folder that disappeared is not replaced by an empty one', async (
   t.match(await embedded.failed, /append-only file of the embedded Redis is gone from .*Restore it/);
 });
 
+t.test('data that cannot be listed after a crash end the engine with the reason', async (t) => {
+  const folder = dataFolder(t);
+  const { embedded, redis } = await startHere(t, folder);
+  renameSync(join(folder, 'appendonlydir'), join(folder, 'moved'));
+  writeFileSync(join(folder, 'appendonlydir'), '');
+  process.kill(await pidOf(redis), 'SIGKILL');
+  t.match(await embedded.failed, /cannot use \S+redis \(ENOTDIR/);
+});
+
 t.test('data without their manifest are not replaced by an empty server, at a restart or a start (I8)', async (t) => {
   const folder = dataFolder(t);
   const { embedded, redis } = await startHere(t, folder);
