@@ -83,6 +83,8 @@ export async function startElsewhere(
 
 /** The servers on a socket, and their guards. */
 export function familyOf(socket: string) {
+  // An empty text is in the command line of every server of this host.
+  if (socket === '') return { servers: [], guards: [] };
   const servers = processesWith(` unixsocket:${socket}`).concat(processesWith(` --unixsocket ${socket}`));
   const isGuard = (command: string): boolean => servers.some(({ pid }) => command.endsWith(` sh ${pid}`));
   const guards = processesWith(' sh ').filter(({ command }) => command.startsWith('sh -c') && isGuard(command));
