@@ -36,6 +36,8 @@ import { Subscriber } from './subscriber.ts';
 
 const VERSION_MIN = 7;
 const RETRY_MS = 500;
+/** How long a check that has begun may take when the connection is closed. */
+const EXAMINATION_ENDS_MS = 1_000;
 const WATCH_MS = 1_000;
 /** A server that is silent for so long may have been replaced behind its name. */
 const SILENT_MS = 1_000;
@@ -93,7 +95,7 @@ export class RedisConnection {
   #capabilities: RedisCapabilities | null = null;
   /** Why the current attempt to connect failed, or the connection is about to close. */
   #problem: RedisTrouble | null = null;
-  #isExamining = false;
+  #examination: Promise<void> | null = null;
   #isWatching = false;
   #isClosing = false;
   #watches = 0;
@@ -157,7 +159,7 @@ export class RedisConnection {
     else if (SUSPICIOUS.has(trouble.state) && this.status.refusal === null) {
       // What is missing is named by the examination.
       if (trouble.state !== 'no_permission') this.#hold(trouble);
-      void this.#examine(this.#client);
+      this.#examine(this.#client);
     }
     return trouble;
   }
@@ -167,6 +169,8 @@ export class RedisConnection {
     this.status.end();
     this.clock.stop();
     clearInterval(this.#timer);
+    // It removes what it has written.
+    await Promise.race([this.#examination, sleep(EXAMINATION_ENDS_MS, undefined, { ref: false })]);
     await Promise.allSettled([this.#client.status === 'ready' ? this.#client.quit() : undefined]);
     this.#client.disconnect();
     this.subscriber.close();
@@ -199,7 +203,7 @@ export class RedisConnection {
     });
     client.on('ready', () => {
       wasReady = true;
-      if (isCurrent()) void this.#examine(client);
+      if (isCurrent()) this.#examine(client);
     });
     client.on('close', () => {
       if (!isCurrent()) return;
@@ -254,9 +258,16 @@ export class RedisConnection {
    * Examines the server until it can be used or the connection is closed: a reply may be lost, a
    * replica promoted, a setting or a permission corrected.
    */
-  async #examine(client: RedisClient): Promise<void> {
-    if (this.#isExamining) return;
-    this.#isExamining = true;
+  #examine(client: RedisClient): void {
+    this.#examination ??= this.#examineUntilUsable(client).finally(() => {
+      this.#examination = null;
+      // It was replaced, or closed and opened again, meanwhile.
+      if (!this.#isClosing && this.#client.status === 'ready' && this.status.refusal !== null)
+        this.#examine(this.#client);
+    });
+  }
+
+  async #examineUntilUsable(client: RedisClient): Promise<void> {
     const isOpen = (): boolean => client === this.#client && client.status === 'ready' && !this.#isClosing;
     while (isOpen()) {
       try {
@@ -272,10 +283,6 @@ export class RedisConnection {
         if (isOpen() && ['replica', 'wrong_db'].includes(trouble.state)) client.disconnect(true);
       }
     }
-    this.#isExamining = false;
-    // It was replaced, or closed and opened again, meanwhile.
-    if (!this.#isClosing && this.#client.status === 'ready' && this.status.refusal !== null)
-      void this.#examine(this.#client);
   }
 
   async #accept(client: RedisClient, isOpen: () => boolean): Promise<void> {
