@@ -61,8 +61,8 @@ const RECONCILE: Audit = {
   usage: 'stampede reconcile --show <id> [--json]',
   own: OWN,
   description: `Verifies the books of a show and repairs them: books that differ from the ledger are corrected by
-compensating entries. Sales whose ledger contradicts itself are paused for you to inspect. Exit code
-0 if the books are right afterwards.`,
+compensating entries. Sales whose ledger contradicts itself, or whose records cannot be read, are
+paused for you to inspect. Exit code 0 if the books are right afterwards.`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
@@ -150,9 +150,9 @@ function report(found: Verification | Reconciliation | ArchiveVerification): str
     lines.push(found.repaired.length === 0 ? 'nothing to repair' : `repaired: ${found.repaired.join(', ')}`);
     const unpaused = new Set(found.unpaused.map(({ sale }) => sale));
     const paused = found.untrusted.filter((sale) => !unpaused.has(sale));
-    if (paused.length > 0) lines.push(`paused, because their ledger contradicts itself: ${paused.join(', ')}`);
+    if (paused.length > 0) lines.push(`paused, because their books cannot be trusted: ${paused.join(', ')}`);
     for (const { sale, reason } of found.unpaused)
-      lines.push(`NOT PAUSED, although its ledger contradicts itself: ${sale} (${reason})`);
+      lines.push(`NOT PAUSED, although its books cannot be trusted: ${sale} (${reason})`);
   }
   if ('sha256' in found)
     lines.push(`${found.orders} orders, ${found.events} events`, `manifest sha256 ${found.sha256}`);

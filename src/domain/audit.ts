@@ -20,7 +20,7 @@ export interface Verification {
 export interface Reconciliation extends Verification {
   /** Books that were set to what the ledger says, as `sale/sku`. */
   repaired: string[];
-  /** Sales whose ledger contradicts itself; they are paused, unless listed below. */
+  /** Sales whose ledger contradicts itself or whose records cannot be read; paused if possible. */
   untrusted: string[];
   /** Untrusted sales that could not be paused, with the reason. */
   unpaused: Array<{ sale: string; reason: string }>;

@@ -80,7 +80,7 @@ export class LedgerReplay {
   #isDamaged = false;
   #at = '';
 
-  /** Sales whose ledger contradicts itself. */
+  /** Sales whose ledger contradicts itself, or whose records cannot be read. */
   get suspects(): ReadonlySet<string> {
     return this.#isDamaged ? new Set(this.sales.keys()) : this.#suspects;
   }

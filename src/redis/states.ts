@@ -131,7 +131,7 @@ const ROWS: readonly Row[] = [
     'missing_command',
     /unknown (sub)?command|Invalid command passed to/i,
     'Redis lacks a command that Stampede needs',
-    'Use Redis 7.0 or newer, or a compatible service that has this command.',
+    'Use Redis 7.0 or newer, or a compatible service that has this command, and no rename-command for it.',
   ),
   row(
     'tls_mismatch',

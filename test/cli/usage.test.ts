@@ -112,7 +112,7 @@ t.test(
     t.match(mistyped.stderr, /Did you mean friday\? Newest shows there: .*saturday/);
     t.match(otherPrefix, { code: 1, stderr: /under KEY_PREFIX stampede:\. No show has this prefix: check/ });
     t.match(unavailable, { code: 1, stderr: /The unix socket of Redis cannot be opened .* Check that Redis runs/ });
-    t.match(reconciled, { code: 1, stdout: /^paused, because their ledger contradicts itself: open$/m });
+    t.match(reconciled, { code: 1, stdout: /^paused, because their books cannot be trusted: open$/m });
     t.match(reconciled.stdout, /^NOT PAUSED.*: later \(it is scheduled/m);
   },
 );

@@ -24,7 +24,7 @@ export const verification: Resource = {
         summary: 'Verify, and repair books that differ from the ledger',
         description:
           'Books that differ from the ledger are corrected by compensating ledger entries. A sale whose ledger ' +
-          'contradicts itself is paused.',
+          'contradicts itself, or whose records cannot be read, is paused.',
         body: EmptyBody,
         response: { 200: ReconciliationSchema },
         errors: ['overloaded'],

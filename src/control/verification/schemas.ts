@@ -18,7 +18,9 @@ export const ReconciliationSchema = Type.Object(
   {
     ...verificationFields,
     repaired: Type.Array(Type.String(), { description: 'Books brought back to the ledger, as `sale/sku`' }),
-    untrusted: Type.Array(Id, { description: 'Sales whose ledger contradicts itself; they are paused' }),
+    untrusted: Type.Array(Id, {
+      description: 'Sales whose ledger contradicts itself or whose records cannot be read; they are paused',
+    }),
     unpaused: Type.Array(Type.Object({ sale: Id, reason: Type.String() }), {
       description: 'Untrusted sales that could not be paused',
     }),
