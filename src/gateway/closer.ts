@@ -1,7 +1,10 @@
 /** Closes connections after a `bye` that says when and where the client may connect again. */
 import type { Tokens } from '../auth/tokens.ts';
+import { encodeFor } from '../fanout/frames.ts';
 import { CLOSE, type CloseReason, type ErrorCode, type Failure } from '../protocol/codes.ts';
-import type { Connection } from './connection.ts';
+import type { Bye } from '../protocol/messages.ts';
+import type { Connection, Refusal, SocketData } from './connection.ts';
+import type { WebSocket } from './uws.ts';
 
 export interface CloserOptions {
   /** Redis time. */
@@ -17,6 +20,8 @@ const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
   show_archived: 'show_gone',
   unauthenticated: 'forbidden',
   forbidden: 'forbidden',
+  origin_not_allowed: 'forbidden',
+  token_expired: 'token_expired',
   redis_unavailable: 'redis_unavailable',
   redis_readonly: 'redis_unavailable',
   redis_full: 'redis_unavailable',
@@ -34,10 +39,20 @@ export class Closer {
   }
 
   close(connection: Connection, reason: CloseReason, details: ByeDetails = {}): void {
-    const present = Object.entries(details).filter(([, value]) => value !== undefined && value !== null);
-    const { now } = this.options;
-    connection.sendMessage({ t: 'bye', at: now(), code: CLOSE[reason], reason, ...Object.fromEntries(present) });
+    connection.sendMessage(this.bye(reason, details));
     connection.close(reason);
+  }
+
+  /** Sends a client that was refused the reason, and closes its socket. */
+  refuse(socket: WebSocket<SocketData>, { variant, error: { code, message } }: Refusal): void {
+    const reason = CLOSE_REASONS[code] ?? 'forbidden';
+    socket.send(encodeFor(variant, this.bye(reason, { message })), variant !== 'json', false);
+    socket.end(CLOSE[reason], reason);
+  }
+
+  private bye(reason: CloseReason, details: ByeDetails): Bye {
+    const present = Object.entries(details).filter(([, value]) => value !== undefined && value !== null);
+    return { t: 'bye', at: this.options.now(), code: CLOSE[reason], reason, ...Object.fromEntries(present) };
   }
 
   /** Closes a connection whose viewer may not watch, or whose room cannot be opened. */

@@ -29,10 +29,15 @@ export interface Source {
   connections: number;
 }
 
-/** uWebSockets.js copies these fields onto its socket object, hence the one field. */
-export interface SocketData {
-  readonly connection: Connection;
+/** A client that gets the reason for its refusal after the upgrade. It enters no room. */
+export interface Refusal {
+  readonly variant: Variant;
+  readonly error: Failure;
+  readonly source: Source;
 }
+
+/** uWebSockets.js copies these fields onto its socket object, hence so few. */
+export type SocketData = { readonly connection: Connection } | { readonly connection: null; readonly refusal: Refusal };
 
 /** The last ping that asked whether the viewer reads. `sentAt`: in units of `PING_TIME_UNIT_MS`. */
 export type ReadPing =

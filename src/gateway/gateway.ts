@@ -33,6 +33,7 @@ import {
   type us_listen_socket,
   us_listen_socket_close,
   us_socket_local_port,
+  type WebSocket,
   type WebSocketBehavior,
 } from './uws.ts';
 
@@ -204,7 +205,9 @@ class SocketGateway implements Gateway {
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrader.upgrade(res, req, context),
       open: (socket) => {
-        const { connection } = socket.getUserData();
+        const data = socket.getUserData();
+        if (data.connection === null) return this.closer.refuse(socket, data.refusal);
+        const { connection } = data;
         connection.attach(socket);
         this.connections.add(connection);
         this.sweeper.start();
@@ -212,11 +215,15 @@ class SocketGateway implements Gateway {
         this.joiner.join(connection);
       },
       message: (socket, data, isBinary) =>
-        this.requests.receive(socket.getUserData().connection, new Uint8Array(data), isBinary),
-      drain: (socket) => this.slowViewers.onDrain(socket.getUserData().connection),
-      pong: (socket) => this.slowViewers.onPong(socket.getUserData().connection),
-      dropped: (socket) => this.slowViewers.onOverflow(socket.getUserData().connection),
-      close: (socket, code) => this.onClose(socket.getUserData().connection, code),
+        withConnection(socket, (connection) => this.requests.receive(connection, new Uint8Array(data), isBinary)),
+      drain: (socket) => withConnection(socket, (connection) => this.slowViewers.onDrain(connection)),
+      pong: (socket) => withConnection(socket, (connection) => this.slowViewers.onPong(connection)),
+      dropped: (socket) => withConnection(socket, (connection) => this.slowViewers.onOverflow(connection)),
+      close: (socket, code) => {
+        const data = socket.getUserData();
+        if (data.connection === null) this.connections.releaseSlot(data.refusal.source);
+        else this.onClose(data.connection, code);
+      },
     };
   }
 
@@ -241,4 +248,10 @@ class SocketGateway implements Gateway {
     metrics.connections.set(this.connections.size);
     metrics.rooms.set(this.rooms.size);
   }
+}
+
+/** A client that was refused may still send. */
+function withConnection(socket: WebSocket<SocketData>, handle: (connection: Connection) => void): void {
+  const { connection } = socket.getUserData();
+  if (connection !== null) handle(connection);
 }

@@ -13,6 +13,8 @@ export interface Handshake {
   readonly subprotocol: string;
   readonly token: string | null;
   readonly position: Position | null;
+  /** The client offered one of our subprotocols, so it reads a `bye` (H-4.5). */
+  readonly readsBye: boolean;
   readonly key: string;
   readonly extensions: string;
 }
@@ -31,8 +33,6 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
   const token =
     offered.find((name) => name.startsWith(TOKEN_PROTOCOL_PREFIX))?.slice(TOKEN_PROTOCOL_PREFIX.length) ??
     ((hasQuery && req.getQuery('token')) || null);
-  if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
-    return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
   const position = hasQuery ? readPosition(req) : ok(null);
   if (!position.ok) return position;
   return ok({
@@ -41,6 +41,7 @@ export function readHandshake(req: HttpRequest): Result<Handshake> {
     ...chosen.value,
     token,
     position: position.value,
+    readsBye: VARIANT_OF.has(chosen.value.subprotocol),
     key: req.getHeader('sec-websocket-key'),
     extensions: req.getHeader('sec-websocket-extensions'),
   });

@@ -1,11 +1,13 @@
 /**
  * Upgrades requests to WebSockets. Cheap checks come first: draining, capacity, rates, then the
- * request, the token and the show. A refused upgrade leaves nothing behind.
+ * request, the token and the show. A refused upgrade leaves nothing behind. Browsers hide the HTTP
+ * response to it, so a client that reads a `bye` gets the reason there if token or show are wrong.
  */
 import { isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Health } from '../domain/health.ts';
-import { type Failure, fail, ok, type Result } from '../protocol/codes.ts';
+import { LIMITS } from '../limits.ts';
+import { type ErrorCode, type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -15,6 +17,15 @@ import { type Connections, retryAfterMs } from './connections.ts';
 import { type Handshake, readHandshake } from './handshake.ts';
 import { respondError } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
+
+/** Waiting does not help, and a person must learn it. */
+const REPORTED_BY_BYE: ReadonlySet<ErrorCode> = new Set([
+  'unauthenticated',
+  'token_expired',
+  'forbidden',
+  'origin_not_allowed',
+  'show_not_found',
+]);
 
 export interface UpgraderOptions {
   readonly rooms: Rooms;
@@ -39,15 +50,19 @@ export class Upgrader {
   upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     const slot = this.reserveSlot(res, req);
     if (!slot.ok) return this.refuse(res, slot.error);
-    const prepared = this.prepare(req, slot.value);
-    if (!prepared.ok) {
-      this.options.connections.releaseSlot(slot.value);
-      return this.refuse(res, prepared.error);
+    const read = readHandshake(req);
+    const prepared = read.ok ? this.prepare(read.value, slot.value) : read;
+    if (read.ok && (prepared.ok || (read.value.readsBye && REPORTED_BY_BYE.has(prepared.error.code)))) {
+      const { key, subprotocol, extensions, variant } = read.value;
+      const data: SocketData = prepared.ok
+        ? { connection: prepared.value }
+        : { connection: null, refusal: { variant, error: prepared.error, source: slot.value } };
+      // Synchronously, even if the room is still loading: after a later upgrade under a cork,
+      // uWebSockets.js 20.49 may close the socket like a completed HTTP response.
+      return res.upgrade<SocketData>(data, key, subprotocol, extensions, context);
     }
-    const { connection, handshake } = prepared.value;
-    // Synchronously, even if the room is still loading: after a later upgrade under a cork,
-    // uWebSockets.js 20.49 may close the socket like a completed HTTP response.
-    res.upgrade<SocketData>({ connection }, handshake.key, handshake.subprotocol, handshake.extensions, context);
+    this.options.connections.releaseSlot(slot.value);
+    if (!prepared.ok) this.refuse(res, prepared.error);
   }
 
   private reserveSlot(res: HttpResponse, req: HttpRequest): Result<Source> {
@@ -58,10 +73,7 @@ export class Upgrader {
     return error === null ? connections.reserveSlot(addresses.of(res, req)) : { ok: false, error };
   }
 
-  private prepare(req: HttpRequest, source: Source): Result<{ handshake: Handshake; connection: Connection }> {
-    const read = readHandshake(req);
-    if (!read.ok) return read;
-    const handshake = read.value;
+  private prepare(handshake: Handshake, source: Source): Result<Connection> {
     const identity = this.authenticate(handshake);
     if (!identity.ok) return identity;
     const { rooms, health } = this.options;
@@ -76,12 +88,13 @@ export class Upgrader {
     const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);
     if (!allowed.ok) return allowed;
     const { variant, position } = handshake;
-    const connection = new Connection(room, variant, identity.value, source, position, opening);
-    return ok({ handshake, connection });
+    return ok(new Connection(room, variant, identity.value, source, position, opening));
   }
 
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {
     const { allowedOrigins, tokens } = this.options;
+    if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
+      return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
     if (allowedOrigins !== null && origin !== '' && !allowedOrigins.includes(origin)) return fail('origin_not_allowed');
     if (!isShowId(show)) return fail('show_not_found');
     if (token === null) return ok(GUEST);

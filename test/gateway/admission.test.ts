@@ -6,7 +6,7 @@ import { times } from '../support/store-fixture.ts';
 import { type RawUpgrade, rawUpgrade, refusedUpgrade } from './client.ts';
 import { gatewayDeps, type Node, optionsOf, test, until, type World } from './harness.ts';
 
-const FORGED = ['stampede.v1.json', 'token.forged'];
+const FORGED = ['token.forged'];
 
 /** Returns a function that upgrades and returns the HTTP status. The sockets stay open. */
 function upgrader(t: Test, world: World, { port }: Node): (upgrade?: Partial<RawUpgrade>) => Promise<number> {

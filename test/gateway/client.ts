@@ -156,6 +156,21 @@ export async function refusedUpgrade(
   return { status: response.statusCode ?? 0, body, headers: response.headers };
 }
 
+/** Returns the only message to a client that is refused after the upgrade, and the close code. */
+export async function refusedAfterUpgrade(
+  url: string,
+  protocols: string[],
+  options: { headers?: Record<string, string>; ca?: Buffer } = {},
+): Promise<{ bye: Message; code: number }> {
+  const socket = new WebSocket(url, protocols, options);
+  const messages: Message[] = [];
+  socket.on('message', (data) => messages.push(JSON.parse(String(data)) as Message));
+  const [code] = (await once(socket, 'close')) as [number];
+  const [bye, ...more] = messages;
+  if (bye === undefined || more.length > 0) throw new Error(`${messages.length} messages, closed with ${code}`);
+  return { bye, code };
+}
+
 export interface RawUpgrade {
   readonly path: string;
   readonly headers?: readonly string[];

@@ -3,7 +3,7 @@ import t from 'tap';
 import { createGateway } from '../../src/gateway/index.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { times } from '../support/store-fixture.ts';
-import { type Client, refusedUpgrade, sendUpgrade } from './client.ts';
+import { type Client, refusedAfterUpgrade, refusedUpgrade, sendUpgrade } from './client.ts';
 import { gatewayDeps, optionsOf, startWorld, test, until } from './harness.ts';
 
 t.test('a first viewer is rejected after the upgrade: no such show, or no token (H-8.1, H-8.2)', async (t) => {
@@ -13,8 +13,9 @@ t.test('a first viewer is rejected after the upgrade: no such show, or no token 
   t.equal((await lost.closed).code, 4203);
   const guest = await world.connect({ token: null });
   t.match(await guest.type('bye'), { code: 4202 }, 'the room is not loaded yet');
-  const refused = await refusedUpgrade(`${world.node.url}/v1/shows/${world.show}`, ['stampede.v1.json']);
-  t.match([refused.status, refused.body], [401, { code: 'unauthenticated' }], 'the room is loaded');
+  const url = `${world.node.url}/v1/shows/${world.show}`;
+  t.match(await refusedAfterUpgrade(url, ['stampede.v1.json']), { code: 4202, bye: { message: /token/ } }, 'it is now');
+  t.match(await refusedUpgrade(url, []), { status: 401, body: { code: 'unauthenticated' } }, 'without a subprotocol');
   t.equal(await world.node.metric('connections'), 0);
 });
 

@@ -8,18 +8,22 @@ import '../../src/config/environment.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import type { SaleMove } from '../../src/domain/sale.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { ERRORS, type ErrorCode } from '../../src/protocol/codes.ts';
+import { CLOSE, ERRORS, type ErrorCode } from '../../src/protocol/codes.ts';
 import { ROLES } from '../../src/protocol/index.ts';
 import { fieldsOf, rows } from '../protocol/spec.ts';
-import { type Client, type Message, refusedUpgrade } from './client.ts';
+import { type Client, type Message, refusedAfterUpgrade, refusedUpgrade } from './client.ts';
 import { SECRET, startWorld, test, until } from './harness.ts';
 
+const CLOSE_CODES: Partial<Record<ErrorCode, number>> = {
+  token_expired: CLOSE.token_expired,
+  show_not_found: CLOSE.show_gone,
+};
 const JSON_PROTOCOL = 'stampede.v1.json';
 const RESERVE = { t: 'reserve', key: 'k', sale: 's', lines: [{ sku: 'shirt-m', qty: 1 }] };
 const repliesOf = ({ received }: Client): Message[] => received.filter(({ t }) => t === 'ok' || t === 'error');
 const command = (key: string) => ({ key, actor: 'test' as const });
 
-t.test('the first reason to refuse an upgrade decides (H-1.1, H-1.2, H-2.4, H-3.3, H-4.1, H-4.3)', async (t) => {
+t.test('the first reason to refuse an upgrade decides (H-1.1, H-1.2, H-2.4, H-3.3, H-4.1, H-4.3, H-4.5)', async (t) => {
   const world = await startWorld(t, { guests: false, gateway: { allowedOrigins: ['https://shop.example'] } });
   await world.join();
   const mint = (secret: string, nowMs: () => number, show: string): string =>
@@ -32,9 +36,9 @@ t.test('the first reason to refuse an upgrade decides (H-1.1, H-1.2, H-2.4, H-3.
   const request = { ...wrong, token: longToken };
   const fixes: Array<[Partial<typeof request>, ErrorCode]> = [
     [{}, 'unsupported_protocol'],
-    [{ protocol: JSON_PROTOCOL }, 'unauthenticated'],
-    [{ token: 'forged' }, 'invalid_request'],
-    [{ query: '' }, 'origin_not_allowed'],
+    [{ protocol: JSON_PROTOCOL }, 'invalid_request'],
+    [{ query: '' }, 'unauthenticated'],
+    [{ token: 'forged' }, 'origin_not_allowed'],
     [{ origin: 'https://shop.example' }, 'show_not_found'],
     [{ show: world.show }, 'unauthenticated'],
     [{ token: mint('another secret, just as long as it has to be', Date.now, world.show) }, 'unauthenticated'],
@@ -47,11 +51,17 @@ t.test('the first reason to refuse an upgrade decides (H-1.1, H-1.2, H-2.4, H-3.
     const { protocol, token, query, origin, show } = Object.assign(request, fix);
     const protocols = token === '' ? [protocol] : [protocol, `token.${token}`];
     const url = `${world.node.url}/v1/shows/${show}${query}`;
-    const { status, body } = await refusedUpgrade(url, protocols, { headers: { origin } });
-    const refused = { status: ERRORS[code].status, body: { code, message: String } };
-    t.match({ status, body }, refused, JSON.stringify(fix).slice(0, 60));
-    if (token === longToken && protocol === JSON_PROTOCOL) t.match(body.message, /4096 bytes/);
+    const name = JSON.stringify(fix).slice(0, 60);
+    const withoutProtocol = protocol === JSON_PROTOCOL ? protocols.slice(1) : protocols;
+    const { status, body } = await refusedUpgrade(url, withoutProtocol, { headers: { origin } });
+    t.match({ status, body }, { status: ERRORS[code].status, body: { code, message: String } }, name);
+    if (token === longToken && code === 'unauthenticated') t.match(body.message, /4096 bytes/);
+    if (protocol !== JSON_PROTOCOL || code === 'invalid_request') continue;
+    const refused = await refusedAfterUpgrade(url, protocols, { headers: { origin } });
+    const closeCode = CLOSE_CODES[code] ?? CLOSE.forbidden;
+    t.match(refused, { code: closeCode, bye: { t: 'bye', code: closeCode, message: body.message } }, name);
   }
+  t.equal(await world.node.metric('connections'), 1, 'only the viewer of before is connected');
   const { origin, show } = request;
   const protocols = [JSON_PROTOCOL, `token.${world.token('ann')}`];
   const valid = new WebSocket(`${world.node.url}/v1/shows/${show}`, protocols, { origin });
