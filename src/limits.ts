@@ -181,6 +181,8 @@ export const LIMITS = Object.freeze({
   reserveQueuePerShowMax: 20_000,
   reserveBatchesInFlightMax: 2,
   sweepSliceMax: 25,
+  /** A due record that cannot be read is tried again after this time. */
+  unreadableDueRetryMs: 60_000,
   /** Waitlist entries that one script call looks at, over all SKUs. */
   waitlistSliceMax: 50,
   waitlistPerSkuMax: 100_000,

@@ -52,5 +52,22 @@ export class Alarm {
   }
 }
 
+/** Returns a function that passes what `run` throws to `onError`. */
+export const guarded = (run: () => void, onError: (error: unknown) => void) => (): void => {
+  try {
+    run();
+  } catch (error) {
+    onError(error);
+  }
+};
+
+/** Returns a clock whose timers are guarded: an error in one must not end the process. */
+export const guardedClock = (clock: Clock, onError: (error: unknown) => void): Clock => ({
+  nowMs: () => clock.nowMs(),
+  setTimer: (run, delayMs) => clock.setTimer(guarded(run, onError), delayMs),
+  clearTimer: (timer) => clock.clearTimer(timer),
+  afterWrites: (run) => clock.afterWrites(guarded(run, onError)),
+});
+
 export const pause = (clock: Clock, ms: number): Promise<void> =>
   new Promise((resolve) => void clock.setTimer(resolve, ms));

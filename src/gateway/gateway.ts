@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Tokens } from '../auth/tokens.ts';
 import type { TlsFiles } from '../config/tls.ts';
-import { systemClock } from '../domain/clock.ts';
+import { guarded, systemClock } from '../domain/clock.ts';
 import type { ShowLog } from '../domain/show-log.ts';
 import { rateOf } from '../domain/token-bucket.ts';
 import { Broadcaster } from '../fanout/broadcaster.ts';
@@ -116,7 +116,11 @@ class SocketGateway implements Gateway {
     this.slowViewers = new SlowViewers(shared);
     this.sweeper = new Sweeper(
       this.connections,
-      (connection) => this.inspect(connection),
+      (connection) =>
+        guarded(
+          () => this.inspect(connection),
+          (error) => connection.room.onUnexpected(error),
+        )(),
       () => this.publisher.bytesPublished,
     );
     const upgrader = new Upgrader({
@@ -125,6 +129,7 @@ class SocketGateway implements Gateway {
       connections: this.connections,
       addresses: new ClientAddresses(options.trustedProxies ?? []),
       tokens,
+      logger,
       allowedOrigins: options.allowedOrigins,
     });
     this.app.ws<SocketData>('/v1/shows/:show', this.socketBehavior(upgrader));
@@ -216,15 +221,25 @@ class SocketGateway implements Gateway {
       },
       message: (socket, data, isBinary) =>
         withConnection(socket, (connection) => this.requests.receive(connection, new Uint8Array(data), isBinary)),
-      drain: (socket) => withConnection(socket, (connection) => this.slowViewers.onDrain(connection)),
-      pong: (socket) => withConnection(socket, (connection) => this.slowViewers.onPong(connection)),
-      dropped: (socket) => withConnection(socket, (connection) => this.slowViewers.onOverflow(connection)),
+      drain: (socket) => this.attempt(socket, (connection) => this.slowViewers.onDrain(connection)),
+      pong: (socket) => this.attempt(socket, (connection) => this.slowViewers.onPong(connection)),
+      dropped: (socket) => this.attempt(socket, (connection) => this.slowViewers.onOverflow(connection)),
       close: (socket, code) => {
         const data = socket.getUserData();
         if (data.connection === null) this.connections.releaseSlot(data.refusal.source);
-        else this.onClose(data.connection, code);
+        else this.attempt(socket, (connection) => this.onClose(connection, code));
       },
     };
+  }
+
+  /** An error ends neither the node nor other rooms: the room of the connection synchronizes again. */
+  private attempt(socket: WebSocket<SocketData>, run: (connection: Connection) => void): void {
+    withConnection(socket, (connection) =>
+      guarded(
+        () => run(connection),
+        (error) => connection.room.onUnexpected(error),
+      )(),
+    );
   }
 
   private onClose(connection: Connection, code: number): void {

@@ -2,7 +2,7 @@
 import type { Health } from '../domain/health.ts';
 import type { OutgoingFrame } from '../fanout/frames.ts';
 import { LIMITS } from '../limits.ts';
-import type { Failure } from '../protocol/codes.ts';
+import { type Failure, failure } from '../protocol/codes.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import type { PersonalWelcome } from '../rooms/welcome.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -39,13 +39,29 @@ export class Joiner {
 
   /** Waits for the room if it is loading, then welcomes or rejects the viewer. */
   join(connection: Connection): void {
-    if (connection.state.phase !== 'opening') return this.enter(connection);
-    void connection.state.roomOpened.then((opened) => {
-      if (!connection.isOpen) return;
-      const allowed = opened.ok ? checkMayWatch(connection.identity, connection.room) : opened;
-      if (allowed.ok) this.enter(connection);
-      else this.reject(connection, allowed.error);
-    });
+    const { state } = connection;
+    if (state.phase !== 'opening') {
+      try {
+        this.enter(connection);
+      } catch (error) {
+        this.fail(connection, error);
+      }
+      return;
+    }
+    state.roomOpened
+      .then((opened) => {
+        if (!connection.isOpen) return;
+        const allowed = opened.ok ? checkMayWatch(connection.identity, connection.room) : opened;
+        if (allowed.ok) this.enter(connection);
+        else this.reject(connection, allowed.error);
+      })
+      .catch((error: unknown) => this.fail(connection, error));
+  }
+
+  /** The state of the room may be wrong. Other rooms go on. */
+  private fail(connection: Connection, error: unknown): void {
+    if (connection.isOpen) this.reject(connection, failure('internal'));
+    connection.room.onUnexpected(error);
   }
 
   private reject(connection: Connection, error: Failure): void {
@@ -61,7 +77,11 @@ export class Joiner {
     if (surplus !== null) this.options.closer.close(surplus, 'replaced', { message: REPLACED });
     if (member === null || member.isKnown || identity.role === 'viewer' || identity.role === 'guest')
       this.resumeOrWelcome(connection);
-    else void room.members.lookUpHoldings(member).then(() => this.resumeOrWelcome(connection));
+    else
+      room.members
+        .lookUpHoldings(member)
+        .then(() => this.resumeOrWelcome(connection))
+        .catch((error: unknown) => this.fail(connection, error));
   }
 
   private resumeOrWelcome(connection: Connection): void {
@@ -71,9 +91,10 @@ export class Joiner {
     if (position === null) return this.welcome(connection, null, null);
     const frames = room.resumer.fromRing(position);
     if (frames !== null) return this.welcome(connection, frames, 'memory');
-    void room.resumer
+    room.resumer
       .fromLog(position)
-      .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'));
+      .then((found) => this.welcome(connection, found, found === null ? 'snapshot' : 'log'))
+      .catch((error: unknown) => this.fail(connection, error));
   }
 
   /** Sends the snapshot or the missed frames and subscribes, in one step without a gap (I7). */

@@ -102,15 +102,17 @@ export class Requests implements HandlerContext {
     const kept = bytes.slice();
     connection.inFlight += 1;
     this.earlyBytes += kept.length;
-    void opening.then(() => {
-      this.earlyBytes -= kept.length;
-      connection.inFlight -= 1;
-      if (connection.isOpen) this.receive(connection, kept, isBinary);
-    });
+    opening
+      .then(() => {
+        this.earlyBytes -= kept.length;
+        connection.inFlight -= 1;
+        if (connection.isOpen) this.receive(connection, kept, isBinary);
+      })
+      .catch((error: unknown) => this.unexpected('early', error));
   }
 
   private serve(connection: Connection, message: ClientMessage, nowMs: number): void {
-    const { logger, metrics } = this.options;
+    const { metrics } = this.options;
     metrics.framesIn.add(message.t);
     const { id } = message;
     // A connection may have as many in flight as it may send per second.
@@ -120,7 +122,12 @@ export class Requests implements HandlerContext {
       return;
     }
     connection.inFlight += 1;
-    const result = this.dispatch(connection, message, nowMs);
+    let result: HandlerResult;
+    try {
+      result = this.dispatch(connection, message, nowMs);
+    } catch (error) {
+      result = this.unexpected(message.t, error);
+    }
     if (result === REPLIES_LATER) return;
     if (!(result instanceof Promise)) {
       connection.inFlight -= 1;
@@ -129,12 +136,16 @@ export class Requests implements HandlerContext {
       return;
     }
     const call = new Call(this, connection, message, nowMs);
-    void result
-      .catch((error: unknown): Result<never> => {
-        logger.error({ err: error, type: message.t }, 'a request failed unexpectedly');
-        return fail('internal');
-      })
-      .then((reply) => call.reply(reply));
+    result
+      .catch((error: unknown): Result<never> => this.unexpected(message.t, error))
+      .then((reply) => call.reply(reply))
+      .catch((error: unknown) => this.unexpected(message.t, error));
+  }
+
+  /** Only this request fails: one client must not make a room synchronize again. */
+  private unexpected(type: string, error: unknown): Result<never> {
+    this.options.logger.error({ err: error, type }, 'a request failed unexpectedly');
+    return fail('internal');
   }
 
   private dispatch(connection: Connection, message: ClientMessage, nowMs: number): HandlerResult {

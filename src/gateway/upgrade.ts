@@ -3,6 +3,7 @@
  * request, the token and the show. A refused upgrade leaves nothing behind. Browsers hide the HTTP
  * response to it, so a client that reads a `bye` gets the reason there if token or show are wrong.
  */
+import type { Logger } from 'pino';
 import { isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Health } from '../domain/health.ts';
@@ -37,6 +38,7 @@ export interface UpgraderOptions {
   readonly draining: () => boolean;
   readonly health: Pick<Health, 'redisCapabilities'>;
   readonly metrics: Metrics;
+  readonly logger: Logger;
 }
 
 export class Upgrader {
@@ -51,7 +53,7 @@ export class Upgrader {
     const slot = this.reserveSlot(res, req);
     if (!slot.ok) return this.refuse(res, slot.error);
     const read = readHandshake(req);
-    const prepared = read.ok ? this.prepare(read.value, slot.value) : read;
+    const prepared = read.ok ? this.prepareOrFail(read.value, slot.value) : read;
     if (read.ok && (prepared.ok || (read.value.readsBye && REPORTED_BY_BYE.has(prepared.error.code)))) {
       const { key, subprotocol, extensions, variant } = read.value;
       const data: SocketData = prepared.ok
@@ -71,6 +73,15 @@ export class Upgrader {
       return fail('draining', 'This node is stopping. Connect to another one.', { retryAfterMs: retryAfterMs() });
     const error = connections.capacityError();
     return error === null ? connections.reserveSlot(addresses.of(res, req)) : { ok: false, error };
+  }
+
+  private prepareOrFail(handshake: Handshake, source: Source): Result<Connection> {
+    try {
+      return this.prepare(handshake, source);
+    } catch (error) {
+      this.options.logger.error({ err: error }, 'an upgrade failed unexpectedly');
+      return fail('internal');
+    }
   }
 
   private prepare(handshake: Handshake, source: Source): Result<Connection> {

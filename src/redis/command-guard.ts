@@ -18,14 +18,18 @@ const DELETE_MARKER = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redi
 const nameOf = ({ key, actor }: CommandMeta): string => hash('sha256', `${actor}\0${key}`, 'base64url');
 const conflict = ({ key }: CommandMeta): Result<never> => fail('idempotency_conflict', undefined, { details: { key } });
 
-function recorded<T>(record: string, wantedBody: string, command: CommandMeta): Result<T> {
-  const [body, result] = JSON.parse(record) as [body: string, result: T];
-  if (body !== wantedBody) return conflict(command);
-  command.onReplayed?.();
-  return ok(result);
-}
-
 export function createCommandGuard(runner: ScriptRunner): CommandGuard {
+  function recorded<T>(key: string, record: string, wantedBody: string, command: CommandMeta): Result<T> {
+    const read = runner.decoded(key, ok(record), (text) => {
+      const [body, result] = JSON.parse(text) as [body: string, result: T];
+      return { body, result };
+    });
+    if (!read.ok) return read;
+    if (read.value.body !== wantedBody) return conflict(command);
+    command.onReplayed?.();
+    return ok(read.value.result);
+  }
+
   async function whileMarked<T>(
     showId: string,
     command: CommandMeta,
@@ -68,7 +72,7 @@ export function createCommandGuard(runner: ScriptRunner): CommandGuard {
       return whileMarked(showId, command, async (): Promise<Result<T>> => {
         const known = await runner.guard((client) => client.get(record));
         if (!known.ok) return known;
-        if (known.value !== null) return recorded<T>(known.value, wantedBody, command);
+        if (known.value !== null) return recorded<T>(record, known.value, wantedBody, command);
         const scripted = await runner.guard(() => isScripted(showId, command));
         if (!scripted.ok) return scripted;
         if (scripted.value) return conflict(command);
@@ -82,7 +86,7 @@ export function createCommandGuard(runner: ScriptRunner): CommandGuard {
         );
         if (!earlier.ok) return { ok: false, error: { ...earlier.error, message: NOT_KEPT } };
         if (earlier.value === null || earlier.value === kept) return done;
-        return recorded<T>(earlier.value, wantedBody, command);
+        return recorded<T>(record, earlier.value, wantedBody, command);
       });
     },
   };

@@ -1,8 +1,8 @@
 /** Reads replies of commands: '+' done, '=' repeated key, or a code, each with a packed value. */
 import { type Failure, failure, ok, type Result } from '../protocol/codes.ts';
 import type { ShowState, ShowView } from '../protocol/messages.ts';
-import { type ShowRecord, showView, unpack } from './records.ts';
-import { bytesOf, isErrorCode, numberOf, textOf } from './script-runner.ts';
+import { readShow, showView, unpack } from './records.ts';
+import { bytesOf, isErrorCode, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
 
 const PAUSED_RETRY_MS = 1_000;
@@ -25,16 +25,20 @@ type Value = ScriptReply[number] | undefined;
 export function viewOf(record: Value, state: Value, created: Value): ShowView {
   const word = textOf(state);
   const shown = word === 'archiving' ? 'ended' : (word as ShowState);
-  return showView(unpack<ShowRecord>(bytesOf(record)), shown, numberOf(created));
+  return showView(readShow(bytesOf(record)), shown, numberOf(created));
 }
 
-/** Calls `onReplayed` if the value is the recorded one of an earlier command. */
+/** Calls `onReplayed` if the value is the recorded one of an earlier command, which `key` has. */
 export function commandReply<T>(
+  runner: ScriptRunner,
+  key: string,
   [tag, packed]: ScriptReply,
   onReplayed?: () => void,
 ): Result<{ value: T; replayed: boolean }> {
   const word = textOf(tag);
-  const value = unpack<T>(bytesOf(packed));
+  const read = runner.decoded(key, ok(packed), (bytes) => unpack<T>(bytesOf(bytes)));
+  if (!read.ok) return read;
+  const { value } = read;
   if (word !== '+' && word !== '=') return { ok: false, error: refusal(word, value) };
   if (word === '=') onReplayed?.();
   return ok({ value, replayed: word === '=' });

@@ -24,16 +24,37 @@ function messagesOf([, head, , items, , authors]: readonly Buffer[]): AuthoredMe
 }
 
 /** Returns the newest messages, newest first: at least `wanted`, if there are as many. */
-async function newestMessages(client: RedisClient, key: string, wanted: number): Promise<AuthoredMessage[]> {
+async function newestMessages(
+  client: RedisClient,
+  key: string,
+  wanted: number,
+  onUnreadable: (error: unknown) => void,
+): Promise<AuthoredMessage[]> {
   const messages: AuthoredMessage[] = [];
   for (let before = '+'; messages.length < wanted; ) {
     const read = await client.xrevrangeBuffer(key, before, '-', 'COUNT', BATCHES_PER_READ);
     const entries = read as unknown as Entry[];
-    for (const [, fields] of entries) messages.push(...messagesOf(fields).reverse());
+    for (const [, fields] of entries) {
+      try {
+        messages.push(...messagesOf(fields).reverse());
+      } catch (error) {
+        onUnreadable(error);
+      }
+    }
     if (entries.length < BATCHES_PER_READ) break;
     before = `(${String(entries.at(-1)?.[0])}`;
   }
   return messages;
+}
+
+/** Returns nothing if it cannot be read: the next report of any node removes it (counts.lua). */
+function reportOf(bytes: Buffer): Array<[viewers: number, at: number]> {
+  try {
+    const [viewers, at] = unpack<[number, number]>(bytes);
+    return Number.isFinite(viewers) && Number.isFinite(at) ? [[viewers, at]] : [];
+  } catch {
+    return [];
+  }
 }
 
 type Change =
@@ -86,7 +107,9 @@ export function createModeration(runner: ScriptRunner): ModerationStore {
     recentChat: (showId) =>
       readShow(showId, async (client) => {
         const { chat, removed } = runner.keysOf(showId);
-        const messages = await newestMessages(client, chat, LIMITS.chatListedMax);
+        const messages = await newestMessages(client, chat, LIMITS.chatListedMax, (error) =>
+          runner.unreadable(chat, error),
+        );
         const gone = new Set(await client.zrange(removed, messages.at(-1)?.id ?? 0, '+inf', 'BYSCORE'));
         const kept = messages.filter(({ id }) => !gone.has(String(id)));
         return kept.slice(0, LIMITS.chatListedMax).reverse();
@@ -101,9 +124,9 @@ export function createModeration(runner: ScriptRunner): ModerationStore {
         ]);
         // The report of a dead node expires, as in counts.lua.
         const viewers = reports
-          .map((bytes) => unpack<[viewers: number, at: number]>(bytes))
+          .flatMap((bytes) => reportOf(bytes))
           .reduce((sum, [count, at]) => (now() - at <= LIMITS.nodeCountsTtlMs ? sum + count : sum), 0);
-        return { viewers, peak: Number(peak ?? 0), unique: Number(unique ?? 0), hearts: Number(hearts ?? 0) };
+        return { viewers, peak: Number(peak) || 0, unique: Number(unique) || 0, hearts: Number(hearts) || 0 };
       }),
   };
 }

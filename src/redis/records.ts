@@ -5,6 +5,7 @@ import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
 import type {
   Item,
+  Product,
   ReservationState,
   ReservationView,
   SaleState,
@@ -87,6 +88,24 @@ export function saleBooks(sale: SaleRecord, stock: readonly StockRecord[], rev: 
     skus: sale.skus.map((sku, i) => skuBooks(sku, stock[i] as StockRecord)),
   };
 }
+
+/** Returns the value. Throws if it is no such record. */
+function checked<T>(value: unknown, isRecord: (value: unknown) => boolean): T {
+  if (!isRecord(value)) throw new Error('it has another format');
+  return value as T;
+}
+
+const RESERVATION_FIELDS = 14;
+const isReservation = (value: unknown): boolean =>
+  Array.isArray(value) && value.length >= RESERVATION_FIELDS && Array.isArray(value[5]);
+const hasId = (value: unknown): boolean => typeof (value as { id?: unknown } | null)?.id === 'string';
+
+/** Throws if the bytes are no reservation. */
+export const readReservation = (bytes: Uint8Array): PackedReservation => checked(unpack(bytes), isReservation);
+/** Throws if the bytes are no product. */
+export const readProduct = (bytes: Uint8Array): Product => checked(unpack(bytes), hasId);
+/** Throws if the bytes are no show. */
+export const readShow = (bytes: Uint8Array): ShowRecord => checked(unpack(bytes), hasId);
 
 /** Receives what cannot be read, and the sale if it is known. */
 export type OnUnreadable = (what: string, saleId?: string) => void;
@@ -171,7 +190,7 @@ export function reservationView(packed: PackedReservation): ReservationView {
 }
 
 export function unpackReservation(bytes: Uint8Array): ReservationRecord {
-  const packed = unpack<PackedReservation>(bytes);
+  const packed = readReservation(bytes);
   const [key, firstUntil] = [packed[6], packed[13]];
   return { ...reservationView(packed), key, ...(firstUntil === 0 ? {} : { firstUntil }) };
 }
@@ -203,7 +222,7 @@ export class PackedChange implements ReservationChange {
   }
 
   view(): ReservationView {
-    return reservationView(unpack(this.bytes));
+    return reservationView(readReservation(this.bytes));
   }
 }
 
@@ -245,6 +264,8 @@ function holdEntries([kind, items, ...records]: HoldEntry): LedgerEntry[] {
 /** A moment that is not planned is missing in Lua and null here. */
 export function eventOf(offset: unknown, at: unknown, type: unknown, data: unknown): ShowEvent {
   const body = data as Record<string, unknown>;
+  const isEvent = Number.isInteger(offset) && typeof type === 'string' && typeof body === 'object' && body !== null;
+  if (!isEvent) throw new Error('it is no event');
   if (body.sale && typeof body.sale === 'object') body.sale = { opensAt: null, closesAt: null, ...body.sale };
   return { offset: offset as number, at: at as number, type: type as ShowEvent['type'], data: body };
 }

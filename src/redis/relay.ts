@@ -31,7 +31,10 @@ type CountsHead = [...counts: [number, number, number, number], node?: string, r
 /** Enough to count distinct users, without storing who they are. */
 export const anonymous = (user: string): string => hash('sha1', user, 'base64url').slice(0, 12);
 
+/** Throws if the head does not fit the items. */
 export function chatBatch([node, at, firstId, count, taken, last]: ChatHead, items: Buffer): ChatBatch {
+  const isBatch = [firstId, count, taken].every(Number.isSafeInteger) && count >= 0 && taken >= count;
+  if (!isBatch || count > items.length) throw new Error('it is no batch of chat');
   return { node, at, firstId, count, items, taken, last };
 }
 
@@ -61,6 +64,7 @@ export function decodeRelay(bytes: Buffer): RelayMessage | null {
       case KIND_COUNTS: {
         const [viewers, peak, hearts, unique, node, requests] = head as CountsHead;
         const counts = { viewers, peak, hearts, unique };
+        if (!Object.values(counts).every(Number.isFinite)) return null;
         return node && requests?.length
           ? { kind: 'counts', counts, busy: { node, requests } }
           : { kind: 'counts', counts };

@@ -13,6 +13,7 @@ import {
   itemsOf,
   type PackedRequest,
   type PackedReservation,
+  readReservation,
   reservationView,
   type Terms,
   unpack,
@@ -64,6 +65,8 @@ const isUnits = (value: number, max: number): boolean => Number.isInteger(value)
 const wrongField = (field: string, expected: string): Result<never> =>
   fail('invalid_request', `${field}: ${expected}.`, { details: { field } });
 
+const isUnreadable = (result: Result<unknown>): boolean => !result.ok && result.error.details?.unreadable === true;
+
 const isWellFormed = ({ lines, key, user }: ReserveRequest): boolean =>
   lines.length > 0 &&
   lines.length <= LIMITS.linesPerReservationMax &&
@@ -83,6 +86,17 @@ function waitViews(flat: readonly string[]): WaitView[] {
 }
 
 export function createReservations(runner: ScriptRunner): ReservationStore {
+  /** A record that only some requests of a batch need cannot be read: halves find them. */
+  async function decideApart(
+    showId: string,
+    requests: readonly ReserveRequest[],
+    origin: string,
+  ): Promise<Array<Result<Decision>>> {
+    const half = requests.length >> 1;
+    const first = await decide(showId, requests.slice(0, half), origin);
+    return [...first, ...(await decide(showId, requests.slice(half), origin))];
+  }
+
   async function decide(
     showId: string,
     requests: readonly ReserveRequest[],
@@ -102,9 +116,11 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     const writer = new MessagePackWriter();
     const sizes = packed.map((request) => writeRequest(writer, request));
     const reply = await runner.run('reserve', showId, [origin, sizes], bufferOf(writer.take()));
+    if (!reply.ok && isUnreadable(reply) && requests.length > 1) return decideApart(showId, requests, origin);
     if (!reply.ok) return requests.map(() => reply);
     const epoch = textOf(reply.value[0]);
     const [terms, ...results] = unpack<[Terms[], ...unknown[]]>(bytesOf(reply.value[1]));
+    const { reservations } = runner.keysOf(showId);
     const durability = runner.connection.durability;
     let made = 0;
     let units = 0;
@@ -112,15 +128,14 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
       const tag = results[2 * i] as string;
       const value = results[2 * i + 1];
       if (tag !== '+' && tag !== '=') return { ok: false, error: refusal(tag, value) };
-      const replayed = tag === '=';
-      const reservation = replayed
-        ? firstResult(value as PackedReservation)
-        : newHold(request, terms[(value as number) - 1] as Terms);
-      if (!replayed) {
-        made += 1;
-        for (const { qty } of reservation.lines) units += qty;
-      }
-      return ok({ reservation, replayed, durability, epoch });
+      if (tag === '=')
+        return runner.decoded(reservations, ok(value as PackedReservation), (record) => ({
+          ...{ reservation: firstResult(record), replayed: true, durability, epoch },
+        }));
+      const reservation = newHold(request, terms[(value as number) - 1] as Terms);
+      made += 1;
+      for (const { qty } of reservation.lines) units += qty;
+      return ok({ reservation, replayed: false, durability, epoch });
     });
     runner.countHolds('made', made, units);
     return decisions;
@@ -135,7 +150,9 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     if (!reply.ok) return reply;
     const [epoch, ...command] = reply.value;
     const durability = runner.connection.durability;
-    return mapped(commandReply<PackedReservation>(command, onReplayed), ({ value, replayed }) => ({
+    const { idem } = runner.keysOf(showId);
+    const done = commandReply<PackedReservation>(runner, idem, command, onReplayed);
+    return runner.decoded(idem, done, ({ value, replayed }) => ({
       ...{ reservation: reservationView(value), replayed, durability, epoch: textOf(epoch) },
     }));
   }
@@ -179,23 +196,30 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
       const body = `${op}|${sale}|${sku}|${op === 'join' ? qty : ''}`;
       const reply = await runner.run('waitlist', showId, { op, user, key, sale, sku, qty, id, body });
       if (!reply.ok) return reply;
-      const done = commandReply<{ place: number; waiting: number }>(reply.value.slice(1));
+      const done = commandReply<{ place: number; waiting: number }>(
+        runner,
+        runner.keysOf(showId).idem,
+        reply.value.slice(1),
+      );
       return mapped(done, ({ value, replayed }) => ({ ...value, replayed }));
     },
 
     async getReservation(showId, id) {
       const open = await runner.showIsOpen(showId);
       if (!open.ok && open.error.code !== 'show_not_found') return open;
-      const read = await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).reservations, id));
+      const key = runner.keysOf(showId).reservations;
+      const read = await runner.guard((client) => client.hgetBuffer(key, id));
       if (!read.ok) return read;
-      return read.value ? ok(reservationView(unpack(read.value))) : fail('reservation_not_found');
+      if (read.value === null) return fail('reservation_not_found');
+      return runner.decoded(`${key} ${id}`, ok(read.value), (bytes) => reservationView(readReservation(bytes)));
     },
 
     async holdingsOf(showId, users) {
-      return mapped(await runner.run('mine', showId, users), (reply) => {
+      const found = await runner.run('mine', showId, users);
+      return runner.decoded(runner.keysOf(showId).reservations, found, (reply) => {
         const lists = reply as Buffer[][];
         return users.map((_, i) => ({
-          reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(unpack(bytes))),
+          reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(readReservation(bytes))),
           waits: waitViews((lists[3 * i + 1] ?? []).map(String)),
           sales: (lists[3 * i + 2] ?? []).map(String),
         }));

@@ -42,12 +42,14 @@ export function createSales(runner: ScriptRunner): Sales {
     if (!reply.ok) return reply;
     // Again: a tick may have removed the show from the index before the script ran.
     await markLive(showId);
-    const done = commandReply<[SaleRecord, StockRecord[], number]>(reply.value.slice(1), onReplayed);
-    return mapped(done, ({ value }) => saleBooks(...value));
+    const { idem } = runner.keysOf(showId);
+    const done = commandReply<[SaleRecord, StockRecord[], number]>(runner, idem, reply.value.slice(1), onReplayed);
+    return runner.decoded(idem, done, ({ value }) => saleBooks(...value));
   }
 
   async function read(showId: string, sale: [] | [id: string]): Promise<Result<SaleBooks[]>> {
-    return mapped(await runner.run('audit', showId, sale), ([, stock, records, rev]) =>
+    const read = await runner.run('audit', showId, sale);
+    return runner.decoded(runner.keysOf(showId).sales, read, ([, stock, records, rev]) =>
       booksOf(stock as Buffer[], records as Buffer[], numberOf(rev)),
     );
   }

@@ -25,6 +25,10 @@ export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer,
 /** Returns the value as `view` shows it, or the failure. */
 export const mapped = <T, U>(result: Result<T>, view: (value: T) => U): Result<U> =>
   result.ok ? ok(view(result.value)) : result;
+const UNREADABLE = 'A record of this show in Redis cannot be read. The log of the engine names its key.';
+/** What scripts (lua/lib/show.lua) report before they wrote anything. */
+const UNREADABLE_RECORD = /^(.*) cannot be read\b/s;
+
 export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);
 
 export interface ScriptRunnerOptions {
@@ -86,7 +90,7 @@ export class ScriptRunner {
         retryAfterMs: RETRY_MS,
       });
     } catch (error) {
-      return this.#coded(error, name);
+      return this.#coded(error, name, showId);
     }
   }
 
@@ -127,12 +131,33 @@ export class ScriptRunner {
     return { ok: false, error: redisFailure(this.connection.status.trouble ?? LOST) };
   }
 
-  /** Logs `internal` failures: they are bugs of ours. */
-  #coded(error: unknown, what: string): Result<never> {
+  /**
+   * Returns what `view` reads in a value. If it throws, the record is logged with its key, and only
+   * this request fails.
+   */
+  decoded<T, U>(key: string, result: Result<T>, view: (value: T) => U): Result<U> {
+    if (!result.ok) return result;
+    try {
+      return ok(view(result.value));
+    } catch (error) {
+      return this.unreadable(key, error);
+    }
+  }
+
+  /** Logs a record that cannot be read. Returns the failure of the request that needs it. */
+  unreadable(key: string, error: unknown): Result<never> {
+    this.#options.logger?.error({ key, reason: wordsOf(error) }, 'a record in Redis cannot be read');
+    return fail('internal', UNREADABLE, { details: { unreadable: true } });
+  }
+
+  /** Logs `internal` failures: they are bugs of ours, or foreign bytes in Redis. */
+  #coded(error: unknown, what: string, show?: string): Result<never> {
+    const key = error instanceof Error ? UNREADABLE_RECORD.exec(error.message)?.[1] : undefined;
+    if (key !== undefined) return this.unreadable(key, error);
     const trouble = this.connection.report(error);
     const coded = redisFailure(trouble);
     if (coded.code === 'internal')
-      this.#options.logger?.error({ what, reason: wordsOf(error) }, 'Redis refused a command');
+      this.#options.logger?.error({ what, show, reason: wordsOf(error) }, 'Redis refused a command');
     return { ok: false, error: coded };
   }
 }

@@ -4,9 +4,10 @@ import { ChatPiece } from '../domain/chat-piece.ts';
 import type { MuteEntry, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import type { Product, ShowEvent } from '../protocol/messages.ts';
+import type { ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
-import { booksOf, pack, saleView, unpack } from './records.ts';
+import type { ShowKey } from './keys.ts';
+import { booksOf, pack, readProduct, saleView, unpack, unpackAll } from './records.ts';
 import { anonymous, type ChatHead, chatBatch, decodeEvents, decodeRelay } from './relay.ts';
 import { bufferOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptReply } from './scripts.ts';
@@ -25,29 +26,62 @@ function withoutRemoved(batch: ChatBatch, removed: ReadonlySet<number>): ChatBat
 const mutesOf = (flat: readonly Buffer[]): MuteEntry[] =>
   flat.flatMap((user, i) => (i % 2 === 0 ? [[textOf(user), numberOf(flat[i + 1])] as const] : []));
 
-/** Reads the reply of load.lua. */
-function snapshotOf(reply: ScriptReply): RoomSnapshot {
+/** Throws unless the text is a number: the position of a show must not be guessed. */
+function positionOf(value: ScriptReply[number] | undefined): number {
+  const number = numberOf(value);
+  if (!Number.isFinite(number)) throw new Error(`"${textOf(value)}" is no number`);
+  return number;
+}
+
+/** Numbers of viewers that cannot be read are 0: the next report of a node replaces them. */
+const countOf = (value: ScriptReply[number] | undefined): number => numberOf(value) || 0;
+
+/** Throws if an item of the batch cannot be read: it would break the frames of all viewers. */
+function readBatch(head: Buffer, items: Buffer): ChatBatch {
+  const batch = chatBatch(unpack<ChatHead>(head), items);
+  if (unpackAll(items).length !== batch.count) throw new Error('its items are not those of its head');
+  return batch;
+}
+
+/** Receives the key of a record that cannot be read, and why. */
+type OnUnreadable = (key: ShowKey, what: string, error: unknown) => void;
+
+/**
+ * Reads the reply of load.lua. Sales, products and chat that cannot be read are left out, so that
+ * the others go on. Throws if the show cannot be read.
+ */
+function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapshot {
+  function readable<T>(key: ShowKey, read: () => T): T[] {
+    try {
+      return [read()];
+    } catch (error) {
+      onUnreadable(key, '', error);
+      return [];
+    }
+  }
   const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, ...more] = reply;
   const [products, sales, stock, chat, unique, lastChat, removedIds, mutes] = more;
-  const rev = numberOf(revText);
+  const rev = positionOf(revText);
   const removed = new Set((removedIds as Buffer[]).map(numberOf));
   const chatParts = chat as Buffer[];
   const batches = chatParts.flatMap((head, i) =>
-    i % 2 === 0 ? [chatBatch(unpack<ChatHead>(head), chatParts[i + 1] as Buffer)] : [],
+    i % 2 === 0 ? readable('chat', () => readBatch(head, chatParts[i + 1] as Buffer)) : [],
   );
+  const productsRead = (products as Buffer[]).flatMap((bytes) => readable('products', () => readProduct(bytes)));
+  const books = booksOf(stock as Buffer[], sales as Buffer[], rev, (what) => onUnreadable('sales', what, ''));
   return {
     rev,
-    nextDueAt: textOf(nextDue) === '' ? null : numberOf(nextDue),
+    nextDueAt: textOf(nextDue) === '' ? null : positionOf(nextDue),
     chat: batches.map((batch) => withoutRemoved(batch, removed)),
-    lastChat: numberOf(lastChat),
+    lastChat: countOf(lastChat),
     mutes: mutesOf(mutes as Buffer[]),
     snapshot: {
       epoch: textOf(epoch),
-      offset: numberOf(offset),
+      offset: positionOf(offset),
       show: viewOf(view, state, created),
-      products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)).sort((a, b) => (a.id < b.id ? -1 : 1)),
-      sales: booksOf(stock as Buffer[], sales as Buffer[], rev).map(saleView),
-      state: { viewers: numberOf(viewers), peak: numberOf(peak), hearts: numberOf(hearts), unique: numberOf(unique) },
+      products: productsRead.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      sales: books.map(saleView),
+      state: { viewers: countOf(viewers), peak: countOf(peak), hearts: countOf(hearts), unique: countOf(unique) },
     },
   };
 }
@@ -71,7 +105,13 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       return mapped(subscribed, () => ({ unsubscribe: async () => subscriber.stop(channel, onChannel) }));
     },
 
-    load: async (showId) => mapped(await runner.run('load', showId, [LIMITS.chatHistoryMessages]), snapshotOf),
+    async load(showId) {
+      const keys = runner.keysOf(showId);
+      const loaded = await runner.run('load', showId, [LIMITS.chatHistoryMessages]);
+      return runner.decoded(keys.show, loaded, (reply) =>
+        snapshotOf(reply, (key, what, error) => runner.unreadable([keys[key], what].join(' ').trim(), error)),
+      );
+    },
 
     async eventsAfter(showId, epoch, after): Promise<Result<ShowEvent[] | null>> {
       if (!Number.isInteger(after) || after < 0) return ok(null);
@@ -88,9 +128,14 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       const [[current, offset], entries] = read.value;
       const last = Number(offset ?? 0);
       if (current !== epoch || after > last) return ok(null);
-      const events = entries.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent);
+      const decoded = runner.decoded(log, ok(entries), () =>
+        entries.map(([, fields]) => decodeEvents(fields[1] as Buffer)[0] as ShowEvent),
+      );
+      // An event that cannot be read is a gap.
+      if (!decoded.ok) return ok(null);
+      const events = decoded.value;
       // A trimmed log, or one that lost its end, has a gap: the caller needs a snapshot.
-      const isComplete = events.length === last - after && events.every((event, i) => event.offset === after + 1 + i);
+      const isComplete = events.length === last - after && events.every((event, i) => event?.offset === after + 1 + i);
       return ok(isComplete ? events : null);
     },
 

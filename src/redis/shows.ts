@@ -6,7 +6,7 @@ import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
 import { viewOf } from './command-reply.ts';
-import { pack, type ShowRecord, showView, unpack } from './records.ts';
+import { pack, readProduct, type ShowRecord, showView } from './records.ts';
 import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
 
@@ -31,11 +31,16 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
   const now = (): number => runner.connection.clock.now();
 
   async function read(showId: string): Promise<Result<{ view: ShowView; ver: number; products: Product[] }>> {
-    return mapped(await runner.run('load', showId, [0]), ([, , , , state, view, created, ver, , , , products]) => ({
-      view: viewOf(view, state, created),
-      ver: numberOf(ver),
-      products: (products as Buffer[]).map((bytes) => unpack<Product>(bytes)),
-    }));
+    const loaded = await runner.run('load', showId, [0]);
+    return runner.decoded(
+      runner.keysOf(showId).show,
+      loaded,
+      ([, , , , state, view, created, ver, , , , products]) => ({
+        view: viewOf(view, state, created),
+        ver: numberOf(ver),
+        products: (products as Buffer[]).map((bytes) => readProduct(bytes)),
+      }),
+    );
   }
 
   /** Reads, decides and applies. Retries if another change came between. */
@@ -102,7 +107,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       const [tag, view, created, state] = reply.value;
       if (textOf(tag) === 'already_exists')
         return fail('already_exists', `A show with id ${record.id} exists and differs.`);
-      return ok(viewOf(view, state, created));
+      return runner.decoded(runner.keysOf(record.id).show, reply, () => viewOf(view, state, created));
     },
 
     getShow,

@@ -15,6 +15,7 @@ export interface CountsReporterOptions {
   readonly onResult: (result: CountsResult) => void;
   /** The show no longer exists. */
   readonly onGone: () => void;
+  readonly onUnexpected: (error: unknown) => void;
 }
 
 /** Counts of a node expire after `nodeCountsTtlMs`; unchanged ones are repeated before. */
@@ -85,7 +86,7 @@ export class CountsReporter {
   }
 
   private report(): Promise<void> {
-    const { log, showId, node, clock, onResult, onGone } = this.options;
+    const { log, showId, node, clock, onResult, onGone, onUnexpected } = this.options;
     const { viewers, hearts } = this;
     const newcomers = [...this.newcomers].slice(0, LIMITS.uniquesPerReportMax);
     const busy = busiest(this.busy);
@@ -107,7 +108,8 @@ export class CountsReporter {
           if (result && isGone(result.error.code)) onGone();
         }
         this.schedule();
-      });
+      })
+      .catch(onUnexpected);
     return this.running;
   }
 }

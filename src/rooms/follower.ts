@@ -4,7 +4,7 @@
  * of what is loaded.
  */
 import type { ChatBatch } from '../domain/chat.ts';
-import { type Clock, pause } from '../domain/clock.ts';
+import { type Clock, guarded, pause } from '../domain/clock.ts';
 import type {
   BusyUsers,
   Commit,
@@ -32,6 +32,8 @@ export interface FollowerHandlers {
   onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, isNewEpoch: boolean): void;
   /** The show no longer exists. */
   onGone(): void;
+  /** A message could not be applied. Calls `resync`. */
+  onUnexpected(error: unknown): void;
 }
 
 export type ChatHistory = Pick<RoomSnapshot, 'chat' | 'lastChat'>;
@@ -45,6 +47,8 @@ export interface FollowerOptions {
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
+/** Each one sends a snapshot to all viewers. */
+const RESYNC_PAUSE_MAX_MS = 30_000;
 
 export class ShowFollower {
   readonly replica = new ShowReplica();
@@ -61,10 +65,19 @@ export class ShowFollower {
   /** The newest chat id received from the log; ids count up by one. */
   private chatId = 0;
   private isStopped = false;
+  /** What viewers have may be wrong: only a snapshot helps. */
+  private mustReplace = false;
+  private resyncPauseMs = 0;
+  private resyncedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: FollowerOptions) {
     this.options = options;
-    this.listener = { onMessage: (message) => this.onMessage(message), onResync: () => this.reload() };
+    const { onUnexpected } = options.handlers;
+    const fail = (error: unknown): void => onUnexpected.call(options.handlers, error);
+    this.listener = {
+      onMessage: (message) => guarded(() => this.onMessage(message), fail)(),
+      onResync: () => guarded(() => this.reload(), fail)(),
+    };
   }
 
   /** True while the replica equals what Redis committed, as far as messages have arrived. */
@@ -114,6 +127,19 @@ export class ShowFollower {
       // A gap found among the buffered messages asked for a reload after the loop ended.
       if (!this.inSync && !this.isStopped) this.reload();
     });
+  }
+
+  /** The state of the room may be wrong: loads again, as after a new epoch. */
+  resync(): void {
+    const nowMs = this.options.clock.nowMs();
+    const isRepeated = nowMs - this.resyncedMs < 2 * RESYNC_PAUSE_MAX_MS;
+    if (!this.mustReplace)
+      this.resyncPauseMs = isRepeated
+        ? Math.min(RESYNC_PAUSE_MAX_MS, Math.max(RETRY_MIN_MS, 2 * this.resyncPauseMs))
+        : 0;
+    this.resyncedMs = nowMs;
+    this.mustReplace = true;
+    this.reload();
   }
 
   private adopt(loaded: RoomSnapshot): void {
@@ -176,8 +202,12 @@ export class ShowFollower {
   private async catchUp(): Promise<void> {
     let pauseMs = RETRY_MIN_MS;
     while (this.mustReload && !this.isStopped) {
+      if (this.mustReplace && this.resyncPauseMs > 0) await pause(this.options.clock, this.resyncPauseMs);
       this.mustReload = false;
-      const outcome = await this.catchUpOnce();
+      const outcome = await this.catchUpOnce().catch((error: unknown) => {
+        this.options.handlers.onUnexpected(error);
+        return 'again' as const;
+      });
       if (outcome === 'gone') return;
       if (outcome === 'done') continue;
       this.mustReload = true;
@@ -198,8 +228,9 @@ export class ShowFollower {
     const events = await this.missedEvents(loaded.value);
     if (this.isStopped) return 'done';
     if (!events.ok || this.mustReload) return 'again';
-    const isNewEpoch = loaded.value.snapshot.epoch !== this.replica.epoch;
+    const isNewEpoch = this.mustReplace || loaded.value.snapshot.epoch !== this.replica.epoch;
     this.adopt(loaded.value);
+    this.mustReplace = false;
     handlers.onCaughtUp(events.value, loaded.value, isNewEpoch);
     this.applyBuffered();
     return 'done';
@@ -209,7 +240,7 @@ export class ShowFollower {
   private async missedEvents({ snapshot }: RoomSnapshot): Promise<Result<readonly ShowEvent[] | null>> {
     const { log, showId } = this.options;
     const { epoch, offset } = this.replica;
-    if (snapshot.epoch !== epoch || snapshot.offset < offset) return { ok: true, value: null };
+    if (this.mustReplace || snapshot.epoch !== epoch || snapshot.offset < offset) return { ok: true, value: null };
     if (snapshot.offset === offset) return { ok: true, value: [] };
     const found = await log.eventsAfter(showId, epoch, offset);
     if (!found.ok || found.value === null) return found;

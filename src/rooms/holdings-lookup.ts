@@ -19,6 +19,7 @@ export interface HoldingsLookupOptions {
   readonly onReplaced: (member: Member) => void;
   /** A lookup with a baseline is done. */
   readonly onRefetched: (member: Member, baseline: readonly ReservationView[]) => void;
+  readonly onUnexpected: (error: unknown) => void;
 }
 
 const USERS_PER_CALL_MAX = 200;
@@ -79,15 +80,30 @@ export class HoldingsLookup {
   private async run(): Promise<void> {
     if (this.isRunning) return;
     this.isRunning = true;
-    const { store, showId } = this.options;
+    const { store, showId, onUnexpected } = this.options;
+    let usersMax = USERS_PER_CALL_MAX;
     while (this.queue.length > 0) {
-      const batch = this.queue.splice(0, USERS_PER_CALL_MAX);
+      const batch = this.queue.splice(0, usersMax);
       for (const { holdings } of batch) if (typeof holdings === 'object') holdings.phase = 'sent';
       const users = batch.map(({ user }) => user);
-      const result = await store.holdingsOf(showId, users);
-      for (const [i, member] of batch.entries())
-        await this.complete(member, result.ok ? (result.value[i] ?? NO_HOLDINGS) : null);
-      if (!result.ok) this.retryLater();
+      try {
+        const result = await store.holdingsOf(showId, users);
+        const isUnreadable = !result.ok && result.error.details?.['unreadable'] === true;
+        usersMax = isUnreadable ? Math.max(1, batch.length >> 1) : Math.min(USERS_PER_CALL_MAX, 2 * usersMax);
+        if (isUnreadable && batch.length > 1) {
+          // The records of one member cannot be read: smaller calls find them.
+          this.queue.unshift(...batch);
+          continue;
+        }
+        for (const [i, member] of batch.entries())
+          await this.complete(member, result.ok ? (result.value[i] ?? NO_HOLDINGS) : null);
+        // A record that cannot be read stays so: the others must not wait for it.
+        if (!result.ok && !isUnreadable) this.retryLater();
+      } catch (error) {
+        for (const member of batch) if (typeof member.holdings === 'object') this.finish(member, 'failed');
+        this.retryLater();
+        onUnexpected(error);
+      }
     }
     this.isRunning = false;
   }

@@ -1,4 +1,5 @@
 /** What a room sends to all its viewers: the events, state and chat lanes and their history. */
+import { guarded } from '../domain/clock.ts';
 import { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { ChatLane } from '../fanout/chat-lane.ts';
 import { splicedFrame } from '../fanout/frames.ts';
@@ -19,9 +20,9 @@ export class Lanes {
 
   constructor(parts: RoomParts) {
     this.parts = parts;
-    const { showId, replica, broadcaster, clock, encodes, now, onFlush } = parts;
+    const { showId, replica, broadcaster, clock, encodes, now, onFlush, onUnexpected } = parts;
     this.groups = new BroadcastGroups(showId, broadcaster);
-    const afterWrites = (run: () => void): void => broadcaster.afterWrites(run);
+    const afterWrites = (run: () => void): void => broadcaster.afterWrites(guarded(run, onUnexpected));
     const lane = { clock, groups: this.groups, afterWrites, encodes, now };
     this.state = new StateLane({ ...lane, onFlush: (elapsedMs) => onFlush?.('state', elapsedMs) });
     this.chat = new ChatLane({

@@ -20,6 +20,7 @@ export interface MembersOptions {
   readonly encodes: EncodeCounts;
   /** Redis time. */
   readonly now: () => number;
+  readonly onUnexpected: (error: unknown) => void;
 }
 
 export class Members {
@@ -31,11 +32,12 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.options = options;
-    const { showId, store, clock } = options;
+    const { showId, store, clock, onUnexpected } = options;
     this.lookups = new HoldingsLookup({
       showId,
       store,
       clock,
+      onUnexpected,
       members: () => this.members.values(),
       onEnded: (member, reservation) => this.update(member, reservation),
       onReplaced: (member) => this.sendHoldings(member),

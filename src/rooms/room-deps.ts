@@ -37,4 +37,6 @@ export interface RoomParts extends NodeDeps {
   /** Redis time. */
   readonly now: () => number;
   readonly onCallbackError: (error: unknown) => void;
+  /** The room may be in a wrong state: it synchronizes again. Other rooms go on. */
+  readonly onUnexpected: (error: unknown) => void;
 }

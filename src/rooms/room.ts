@@ -1,5 +1,6 @@
 /** One show on this node, while it has viewers here. It connects its parts and holds no logic. */
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
+import { guardedClock } from '../domain/clock.ts';
 import type { BusyUsers, Commit, Counts, CountsResult } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';
 import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
@@ -51,13 +52,16 @@ export class Room implements FollowerHandlers {
     this.rates = deps.rates;
     this.chatPace = new UserPace(deps.rates.chat);
     this.requestPace = new UserPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
-    this.follower = new ShowFollower({ showId, log: deps.log, clock: deps.clock, handlers: this });
+    const onUnexpected = (error: unknown): void => this.onUnexpected(error);
+    const clock = guardedClock(deps.clock, onUnexpected);
+    this.follower = new ShowFollower({ showId, log: deps.log, clock, handlers: this });
     this.replica = this.follower.replica;
 
     const { replica } = this;
     const onCallbackError = (error: unknown): void =>
       deps.logger.error({ err: error, show: showId }, 'a callback for a result failed');
-    const parts: RoomParts = { ...deps, showId, replica, now: () => deps.store.now(), onCallbackError };
+    const now = (): number => deps.store.now();
+    const parts: RoomParts = { ...deps, clock, showId, replica, now, onCallbackError, onUnexpected };
     this.lanes = new Lanes(parts);
     this.groups = this.lanes.groups;
     this.chatLane = this.lanes.chat;
@@ -191,6 +195,12 @@ export class Room implements FollowerHandlers {
 
   onGone(): void {
     this.deps.onGone(this);
+  }
+
+  /** Something of this room failed, so its state may be wrong: viewers get a new snapshot. */
+  onUnexpected(error: unknown): void {
+    this.deps.logger.error({ err: error, show: this.showId }, 'a room failed unexpectedly and synchronizes again');
+    this.follower.resync();
   }
 
   private onCountsResult({ counts, ...position }: CountsResult): void {

@@ -85,7 +85,7 @@ export class Rooms {
       linger: new Alarm(this.deps.clock, () => {
         if (room.viewers === 0) this.drop(room);
       }),
-      opened: room.open().then((opened) => {
+      opened: this.open(room).then((opened) => {
         if (opened.ok) slot.isOpen = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
         if (!opened.ok && opened.error.code === 'show_not_found') this.remember(room, slot.opened);
@@ -108,12 +108,30 @@ export class Rooms {
     }
   }
 
+  private async open(room: Room): Promise<Result<null>> {
+    try {
+      return await room.open();
+    } catch (error) {
+      this.logError(room, error);
+      this.close(room);
+      return fail('internal');
+    }
+  }
+
+  private close(room: Room): void {
+    room.close().catch((error: unknown) => this.logError(room, error));
+  }
+
+  private logError({ showId }: Room, error: unknown): void {
+    this.deps.logger.error({ err: error, show: showId }, 'a room could not be opened or closed');
+  }
+
   private drop(room: Room): void {
     const slot = this.slots.get(room.showId);
     if (slot?.room === room) {
       slot.linger.clear();
       this.slots.delete(room.showId);
     }
-    void room.close();
+    this.close(room);
   }
 }

@@ -86,12 +86,14 @@ export class ReserveBatcher {
     ) {
       const batch = this.nextBatch();
       this.batchesInFlight += 1;
-      void this.run(batch).finally(() => {
-        this.batchesInFlight -= 1;
-        this.pump();
-        if (this.batchesInFlight === 0 && this.waiting === 0)
-          for (const resolve of this.idleCallbacks.splice(0)) resolve();
-      });
+      this.run(batch)
+        .finally(() => {
+          this.batchesInFlight -= 1;
+          this.pump();
+          if (this.batchesInFlight === 0 && this.waiting === 0)
+            for (const resolve of this.idleCallbacks.splice(0)) resolve();
+        })
+        .catch(this.options.onCallbackError);
     }
   }
 

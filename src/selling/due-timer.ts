@@ -6,6 +6,7 @@
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
+import { fail, type Result } from '../protocol/codes.ts';
 
 export interface DueTimerOptions {
   readonly showId: string;
@@ -80,7 +81,7 @@ export class DueTimer {
     const calledFor = this.dueAt;
     const revBefore = rev();
     this.isCalling = true;
-    const result = await store.tick(showId);
+    const result = await store.tick(showId).catch((): Result<never> => fail('internal'));
     this.isCalling = false;
     const newer = this.setDuringCall;
     this.setDuringCall = null;

@@ -16,6 +16,9 @@ function setUp() {
     clock,
     onGone: () => {},
     onResult: () => {},
+    onUnexpected: (error) => {
+      throw error;
+    },
     log: {
       reportCounts: async (_show, _node, viewers, hearts, newcomers = [], busy = []) => {
         reports.push({ atMs: clock.time, viewers, hearts, newcomers, ...(busy.length > 0 ? { busy } : {}) });

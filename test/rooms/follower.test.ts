@@ -53,6 +53,9 @@ function setUp() {
       onCounts: ({ viewers }) => seen.push(`counts ${viewers}`),
       onCaughtUp: (events) => seen.push(events === null ? 'snapshot' : `caught up ${offsetsOf(events)}`),
       onGone: () => seen.push('gone'),
+      onUnexpected: (error) => {
+        throw error;
+      },
     },
   });
   const settle = async (): Promise<void> => {

@@ -37,6 +37,9 @@ function setUp(holdings?: (user: string) => BuyerHoldings) {
     clock,
     encodes: newEncodeCounts(),
     now: () => 0,
+    onUnexpected: (error) => {
+      throw error;
+    },
     store: {
       holdingsOf: (_show, users) =>
         new Promise((resolve) => {

@@ -3,14 +3,14 @@
 -- Returns {'ok', last ledger id ('' = empty), {stock field, stock...}, {sale...}, rev}.
 -- @include show
 -- @options no-writes
-local call, unpack_record = redis.call, cmsgpack.unpack
+local call = redis.call
 local K = Show.keys
 
 local function books_of(id)
   local record = call('HGET', K.sales, id)
   if not record then return {}, {} end
   local fields, flat = {}, {}
-  for i, sku in ipairs(unpack_record(record).skus) do fields[i] = id .. '/' .. sku end
+  for i, sku in ipairs(Show.read(K.sales, id, record).skus) do fields[i] = id .. '/' .. sku end
   local stock = call('HMGET', K.stock, unpack(fields))
   for i = 1, #fields do flat[2 * i - 1], flat[2 * i] = fields[i], stock[i] end
   return flat, { record }

@@ -15,8 +15,9 @@ return function(args)
   local reports, gone, busy, has_others = call('HGETALL', K.nodes), {}, args[6] or {}, false
   for i = 1, #reports, 2 do
     if reports[i] ~= node then
-      local report = unpack_record(reports[i + 1])
-      if now - report[2] > args[4] then
+      local is_packed, report = pcall(unpack_record, reports[i + 1])
+      local is_report = is_packed and type(report) == 'table' and tonumber(report[1]) and tonumber(report[2])
+      if not is_report or now - report[2] > args[4] then
         gone[#gone + 1] = reports[i]
       else
         viewers, has_others = viewers + report[1], true

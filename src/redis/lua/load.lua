@@ -9,15 +9,25 @@ local call, unpack_record = redis.call, cmsgpack.unpack
 local K, int = Show.keys, Show.int
 local BATCHES_PER_READ = 10
 
+-- Returns the id of the first message of a batch and how many were shown; 0, 1 if unreadable.
+local function ids_of(head)
+  local is_packed, values = pcall(unpack_record, head)
+  local is_head = is_packed and type(values) == 'table' and tonumber(values[3]) and tonumber(values[4])
+  if not is_head then return 0, 1 end
+  return values[3], values[4]
+end
+
 local function chat_history(wanted)
   local chat, newest = {}, '+'
   while wanted > 0 do
     local entries = call('XREVRANGE', K.chat, newest, '-', 'COUNT', BATCHES_PER_READ)
     for i = 1, #entries do
       if wanted > 0 then
-        table.insert(chat, 1, entries[i][2][4])
-        table.insert(chat, 1, entries[i][2][2])
-        wanted = wanted - unpack_record(entries[i][2][2])[4]
+        local head, _, items = unpack(entries[i][2], 2, 4)
+        table.insert(chat, 1, items or '')
+        table.insert(chat, 1, head)
+        local _, shown = ids_of(head)
+        wanted = wanted - shown
       end
     end
     if #entries < BATCHES_PER_READ then break end
@@ -31,7 +41,7 @@ return function(args)
   local more = call('HMGET', K.show, 'view', 'created', 'ver', 'hearts', 'peak', 'viewers', 'unique', 'chat_last')
   local chat, removed, mutes = chat_history(args[1]), {}, {}
   if args[1] > 0 then mutes = call('ZRANGE', K.mutes, '(' .. int(Show.now), '+inf', 'BYSCORE', 'WITHSCORES') end
-  if chat[1] then removed = call('ZRANGE', K.removed, int(unpack_record(chat[1])[3]), '+inf', 'BYSCORE') end
+  if chat[1] then removed = call('ZRANGE', K.removed, int((ids_of(chat[1]))), '+inf', 'BYSCORE') end
   return {
     'ok', Show.epoch, int(Show.offset), int(Show.rev), next_due, Show.state, more[1], more[2], more[3], more[4] or '0',
     more[5] or '0', more[6] or '0', call('HVALS', K.products), call('HVALS', K.sales), call('HGETALL', K.stock), chat,

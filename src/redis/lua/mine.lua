@@ -4,7 +4,7 @@
 -- ...}, {sales}}.
 -- @include fields show waitlist_range
 -- @options no-writes
-local call, unpack_record, int = redis.call, cmsgpack.unpack, Show.int
+local call, read, int = redis.call, Show.read, Show.int
 local K, B = Show.keys, Fields.buyer
 
 local function reservations_of(entry, records)
@@ -16,7 +16,7 @@ local function reservations_of(entry, records)
 end
 
 local function waits_of(sale_id, entry, waits)
-  local sale = next(entry[B.WAITS]) and unpack_record(call('HGET', K.sales, sale_id))
+  local sale = next(entry[B.WAITS]) and read(K.sales, sale_id, call('HGET', K.sales, sale_id))
   if not sale or sale.state == 'ended' or sale.state == 'cancelled' then return end
   for sku, wait in pairs(entry[B.WAITS]) do
     local position = call('ZLEXCOUNT', K.waitlist, WaitlistRange.first(sale_id, sku), '[' .. wait[1])
@@ -30,7 +30,7 @@ return function(users)
   local buyers = #users > 0 and call('HMGET', K.buyers, unpack(users)) or {}
   for i = 1, #users do
     local records, waits, sale_ids = {}, {}, {}
-    for sale_id, entry in pairs(buyers[i] and unpack_record(buyers[i]) or {}) do
+    for sale_id, entry in pairs(buyers[i] and read(K.buyers, users[i], buyers[i]) or {}) do
       sale_ids[#sale_ids + 1] = sale_id
       reservations_of(entry, records)
       waits_of(sale_id, entry, waits)

@@ -11,7 +11,9 @@ local apply = {}
 -- Forgets ids older than the history: those messages cannot appear again.
 local function trim_removed()
   local oldest = call('XRANGE', K.chat, '-', '+', 'COUNT', 1)[1]
-  if oldest then call('ZREMRANGEBYSCORE', K.removed, '-inf', '(' .. int(unpack_record(oldest[2][2])[3])) end
+  local is_packed, head = pcall(unpack_record, oldest and oldest[2][2])
+  local first = is_packed and type(head) == 'table' and tonumber(head[3])
+  if first then call('ZREMRANGEBYSCORE', K.removed, '-inf', '(' .. int(first)) end
   call('ZREMRANGEBYRANK', K.removed, 0, -Limits.chatRemovedKeptMax - 1)
 end
 

@@ -38,8 +38,8 @@ return function(args)
   if Show.recovering then
     local untrusted = {}
     for _, id in ipairs(args.untrusted or {}) do untrusted[id] = true end
-    for _, record in ipairs(call('HVALS', K.sales)) do
-      local sale = Sales.current(cmsgpack.unpack(record).id)
+    for _, known in ipairs(Books.readable_sales()) do
+      local sale = Sales.current(known.id)
       if args.op == 'pause' then pause(sale) else resume(sale, untrusted[sale.id]) end
     end
     if args.op == 'resume' then

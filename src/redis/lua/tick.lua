@@ -8,8 +8,8 @@ local call = redis.call
 local K = Show.keys
 
 local function has_open_sale()
-  for _, record in ipairs(call('HVALS', K.sales)) do
-    if Books.sale_of(cmsgpack.unpack(record).id).state == 'open' then return true end
+  for _, sale in ipairs(Books.readable_sales()) do
+    if sale.state == 'open' then return true end
   end
   return false
 end

@@ -4,9 +4,9 @@
 -- (dirty_sales, dirty_stocks, dirty_buyers, changed), due_head, due_set, due_clear, due_new,
 -- due_new_first, to_serve, touched, made, origin, and the functions at the end.
 -- @include fields show
-local call, unpack_record, type, min, find, sub = redis.call, cmsgpack.unpack, type, math.min, string.find, string.sub
+local call, read, type, min, find, sub = redis.call, Show.read, type, math.min, string.find, string.sub
 local K = Show.keys
-local S, B = Fields.stock, Fields.buyer
+local S, B, R = Fields.stock, Fields.buyer, Fields.reservation
 local AVAILABLE, HELD, SOLD, WITHDRAWN = S.AVAILABLE, S.HELD, S.SOLD, S.WITHDRAWN
 local UNITS, BY_SKU, IDS = B.UNITS, B.BY_SKU, B.IDS
 local FETCH_MAX = 1000 -- Lua's unpack() takes some 8,000 values
@@ -31,19 +31,29 @@ function Books.each_call()
   Books.touched = {} -- sale id -> {sku -> true}: what the state lane must carry
 end
 
+local function is_sale(record) return type(record.skus) == 'table' and type(record.state) == 'string' end
+local function is_stock(record) return record[S.PRODUCT] ~= nil end
+local function is_reservation(record) return record[R.FIRST_UNTIL] ~= nil and type(record[R.ITEMS]) == 'table' end
+local function is_buyer(record)
+  for _, entry in pairs(record) do
+    if type(entry) ~= 'table' or type(entry[IDS]) ~= 'string' then return false end
+  end
+  return true
+end
+
 -- Returns the record of a hash as a table, false if there is none. Fetched records stay packed
--- until they are used.
-local function record_of(key, cache, id)
+-- until they are used. Stops the call if the record cannot be read.
+local function record_of(key, cache, id, is_valid)
   local record = cache[id]
   if record == nil then record = call('HGET', key, id) end
-  if type(record) == 'string' then record = unpack_record(record) end
+  if type(record) == 'string' then record = read(key, id, record, is_valid) end
   cache[id] = record
   return record
 end
 
-local function sale_of(id) return record_of(K.sales, sales, id) end
-local function reservation_of(id) return record_of(K.reservations, reservations, id) end
-local function buyer_of(user) return record_of(K.buyers, buyers, user) end
+local function sale_of(id) return record_of(K.sales, sales, id, is_sale) end
+local function reservation_of(id) return record_of(K.reservations, reservations, id, is_reservation) end
+local function buyer_of(user) return record_of(K.buyers, buyers, user, is_buyer) end
 
 -- Returns the field of a SKU's stock record, `sale/sku`. Cached, because a rush asks for it often.
 local function name_of(sale_id, sku)
@@ -60,7 +70,7 @@ local function name_of(sale_id, sku)
   return name
 end
 
-local function stock_of(sale_id, sku) return record_of(K.stock, stocks, name_of(sale_id, sku)) end
+local function stock_of(sale_id, sku) return record_of(K.stock, stocks, name_of(sale_id, sku), is_stock) end
 
 -- Reads many records of one hash with few commands.
 local function fetch(key, cache, fields)
@@ -71,6 +81,27 @@ local function fetch(key, cache, fields)
       if cache[fields[i]] == nil then cache[fields[i]] = records[i - from + 1] end
     end
   end
+end
+
+-- Returns a sale with the stock of its SKUs in the cache, so that nothing of it is read after the
+-- first write.
+local function whole_sale(id)
+  local sale, fields = sale_of(id), {}
+  for i = 1, sale and #sale.skus or 0 do fields[i] = name_of(id, sale.skus[i]) end
+  fetch(K.stock, stocks, fields)
+  for i = 1, #fields do stock_of(id, sale.skus[i]) end
+  return sale
+end
+
+-- Returns the sales that can be read.
+local function readable_sales()
+  local found = {}
+  for _, packed in ipairs(call('HVALS', K.sales)) do
+    local is_read, record = Show.try(read, K.sales, '', packed, is_sale)
+    local has_stock, sale = Show.try(whole_sale, is_read and record.id)
+    if has_stock and sale then found[#found + 1] = sale end
+  end
+  return found
 end
 
 local function touch(sale_id, sku)
@@ -142,4 +173,5 @@ Books.sale_of, Books.stock_of, Books.reservation_of, Books.buyer_of = sale_of, s
 Books.name_of, Books.fetch, Books.transfer, Books.units_freed = name_of, fetch, transfer, units_freed
 Books.buyer_entry, Books.remove_from_buyer, Books.mark_changed = buyer_entry, remove_from_buyer, mark_changed
 Books.save_sale, Books.save_stock = save_sale, save_stock
+Books.whole_sale, Books.readable_sales = whole_sale, readable_sales
 return Books

@@ -15,9 +15,10 @@ local function new_window(slot)
 end
 
 local function window_at(slot, packed)
-  local window = packed and unpack_record(packed)
+  local is_packed, window = pcall(unpack_record, packed)
+  local is_window = is_packed and type(window) == 'table' and type(window[5]) == 'table'
   -- A clock that was set back starts a new window.
-  if not window or slot < window[1] or slot >= window[1] + SLOTS then return new_window(slot) end
+  if not is_window or slot < window[1] or slot >= window[1] + SLOTS then return new_window(slot) end
   for passed = window[1] + 1, slot do
     local i = passed % SLOTS + 1
     window[3][i], window[4][i], window[5][i] = 0, 0, 0

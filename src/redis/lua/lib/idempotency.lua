@@ -2,7 +2,7 @@
 -- body decides whether it is the same command (redis/command-guard.ts reads the same fields).
 -- Exports Idempotency.field_of, recall, rotates, remember, run.
 -- @include show access due commit limits
-local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
+local call, pack = redis.call, cmsgpack.pack
 local K = Show.keys
 local Idempotency = {}
 
@@ -30,7 +30,7 @@ end
 local function recall(field, body)
   local packed = call('HGET', K.idem, field) or call('HGET', K.idem_old, field)
   if not packed then return nil end
-  local record = unpack_record(packed)
+  local record = Show.read(K.idem, field, packed)
   if record[1] ~= body then return 'conflict' end
   return record[2]
 end

@@ -21,7 +21,9 @@ local function takes(bytes)
   if not budget then
     local packed, burst = call('HGET', K.show, FIELD), Limits.refusalSampleBurstBytes
     local left, at = burst, Show.now
-    if packed then left, at = unpack(unpack_record(packed)) end
+    local is_packed, known = pcall(unpack_record, packed)
+    local is_budget = is_packed and type(known) == 'table' and tonumber(known[1]) and tonumber(known[2])
+    if is_budget then left, at = known[1], known[2] end
     -- A clock that was set back adds nothing.
     local added = max(0, Show.now - at) * Limits.refusalSampleBytesPerSecond / 1000
     budget = min(burst, floor(left + added))

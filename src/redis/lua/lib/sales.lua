@@ -103,8 +103,9 @@ local function check_sold_out(sale)
     Books.due_set['s:' .. sale.id] = next_at
     return
   end
-  local _, left = view(sale)
-  if (left == 0) == (sale.soldOut or false) then return end
+  -- A SKU that cannot be read must not stop what happens to the others.
+  local is_read, _, left = Show.try(view, sale)
+  if not is_read or (left == 0) == (sale.soldOut or false) then return end
   sale.soldOut, sale.soldOutAt = left == 0 or nil, Show.now
   announce_stock(sale, left == 0 and 'sale.sold_out' or 'sale.stocked')
 end

@@ -1,10 +1,11 @@
 -- show: the show that a script works on: its keys, its header, the clock.
--- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, read_clock, open, publish,
--- int.
+-- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, read_clock, try, read,
+-- open, publish, int.
 local call, floor, format, struct_pack = redis.call, math.floor, string.format, struct.pack
 -- A server without acl_check_cmd cannot say in advance that it will refuse to publish, and the
 -- change is already written then. Nodes find the gap in the revisions.
 local publish = redis.acl_check_cmd and redis.call or redis.pcall
+local find, unpack_record = string.find, cmsgpack.unpack
 local K = {}
 local Show = { keys = K }
 
@@ -26,6 +27,30 @@ end
 -- it is archived, but it can be read.
 local CLOSED = { archiving = 'show_archived', archived = 'show_archived', deleting = 'show_not_found' }
 
+local function only_unreadable(is_read, found, ...)
+  local reason = type(found) == 'table' and found.err or tostring(found)
+  -- An error of Redis ends the call: after the first write it must not be swallowed.
+  if not is_read and not find(reason, 'cannot be read', 1, true) then error(found) end
+  return is_read, found, ...
+end
+
+-- Calls a function that only reads. Returns false if a record cannot be read, otherwise true and
+-- its results.
+function Show.try(read_records, ...) return only_unreadable(pcall(read_records, ...)) end
+
+-- Stops a call that needs a record which cannot be read: before its first write, as all records are
+-- read first. redis/script-runner.ts logs the key.
+local function refuse(key, field)
+  error({ err = 'ERR ' .. key .. ' ' .. field .. ' cannot be read' })
+end
+
+-- Returns the table that is packed in a field of a hash. `is_valid`: whether it is such a record.
+function Show.read(key, field, packed, is_valid)
+  local is_packed, record = pcall(unpack_record, packed)
+  if not is_packed or type(record) ~= 'table' or (is_valid and not is_valid(record)) then refuse(key, field) end
+  return record
+end
+
 -- Reads the header. Returns an error reply if the show is missing, closed, or fenced: another Redis
 -- process wrote it last and may have lost writes, so fence.lua must give it a new epoch first.
 function Show.open(only_reads)
@@ -35,6 +60,7 @@ function Show.open(only_reads)
   if code and not (only_reads and header[3] == 'archiving') then return { code } end
   if header[1] ~= Show.run_id then return { 'fenced' } end
   Show.epoch, Show.state, Show.offset, Show.rev = header[2], header[3], tonumber(header[4]), tonumber(header[5])
+  if not (Show.offset and Show.rev) then refuse(K.show, 'offset, rev') end
   Show.recovering = header[6] == '1' -- no new holds until the books are verified against the ledger
 end
 

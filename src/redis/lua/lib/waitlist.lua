@@ -43,6 +43,14 @@ function Waitlist.continue(sale_id, sku)
   continues[Books.name_of(sale_id, sku)] = true
 end
 
+-- Returns a buyer's entry of a sale, their wait for a SKU, and whether it has become a hold.
+local function wait_of(user, sale_id, sku)
+  local buyer = Books.buyer_of(user)
+  local entry = buyer and buyer[sale_id]
+  local wait = entry and entry[WAITS][sku]
+  return entry, wait, wait and Books.reservation_of(wait[3])
+end
+
 -- Offers free units in order, until this call has looked at `waitlistSliceMax` entries; the set of
 -- deadlines has the SKUs that are left. An entry that wants more than is free is passed over, so
 -- that no unit stays unsold; later freed units start again at the first entry.
@@ -65,12 +73,11 @@ local function serve_sku(sale, sku)
   for i = 1, #members do
     if stock[AVAILABLE] == 0 then return end
     local user = users[i]
-    local buyer = Books.buyer_of(user)
-    local entry = buyer and buyer[sale.id]
-    local wait = entry and entry[WAITS][sku]
-    if not wait or Books.reservation_of(wait[3]) then
+    local is_read, entry, wait, is_offered = Show.try(wait_of, user, sale.id, sku)
+    -- An entry whose buyer cannot be read stays and is passed over.
+    if is_read and (not wait or is_offered) then
       call('ZREM', K.waitlist, members[i])
-    elseif wait[2] <= stock[AVAILABLE] then
+    elseif is_read and wait[2] <= stock[AVAILABLE] then
       local template = Holds.template_of(sale, { sku, wait[2] })
       local over = Holds.over_limit(template, entry)
       leave(sale.id, sku, user, 'waitlist', '', over and 'limit' or 'offer')
@@ -92,8 +99,8 @@ function Waitlist.serve()
   Books.to_serve = {}
   if call('EXISTS', K.waitlist) == 0 then return end
   for _, pair in pairs(wanted) do
-    local sale = Books.sale_of(pair[1])
-    if sale and sale.state == 'open' then serve_sku(sale, pair[2]) end
+    local is_read, sale = Show.try(Books.whole_sale, pair[1])
+    if is_read and sale and sale.state == 'open' then serve_sku(sale, pair[2]) end
   end
 end
 
