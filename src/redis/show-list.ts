@@ -62,7 +62,12 @@ export async function listShows(
   if (!headers.ok) return headers;
   const last = page.at(-1);
   return ok({
-    shows: headers.value.map(listed).filter((show) => show !== null),
+    // A show that cannot be read is logged, and does not hide the others.
+    shows: headers.value.flatMap((fields, i) => {
+      const key = runner.keysOf((page[i] as Position)[1]).show;
+      const read = runner.decoded(key, ok(fields), listed);
+      return read.ok && read.value !== null ? [read.value] : [];
+    }),
     next: found.length > limit && last !== undefined ? cursorOf(last) : null,
   });
 }
