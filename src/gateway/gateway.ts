@@ -232,7 +232,7 @@ class SocketGateway implements Gateway {
     };
   }
 
-  /** An error ends neither the node nor other rooms: the room of the connection synchronizes again. */
+  /** An error ends neither the node nor other rooms: the room synchronizes again. */
   private attempt(socket: WebSocket<SocketData>, run: (connection: Connection) => void): void {
     withConnection(socket, (connection) =>
       guarded(

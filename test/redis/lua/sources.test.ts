@@ -50,7 +50,7 @@ t.test('keys are declared, never built: the first argument of every command is o
         t.ok(isDeclared(key) || (key === 'key' && functions.length > 0), `${file}: ${whole}`);
     t.notMatch(source, /\bcall\(\s*[^'\s]/, `${file}: no command whose name is computed`);
     t.notMatch(source, /KEYS\[|\bkeys\[/, `${file}: keys have names`);
-    // check.lua asks, and show.lua publishes on servers that have no acl_check_cmd. Show.try only reads.
+    // check.lua asks; show.lua publishes where acl_check_cmd is missing, and Show.try only reads.
     const publishing = 'redis.acl_check_cmd and redis.call or redis.pcall';
     const allowed = ['pcall(acl_check_cmd,', publishing, 'pcall(read_records,', 'pcall(unpack_record,'];
     const checked = allowed.reduce((code, part) => code.replaceAll(part, ''), source);
