@@ -15,7 +15,7 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Product, ReservationView, ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
-import { booksOf, pack, type ShowRecord, unpack, unpackLedger, unpackReservation } from './records.ts';
+import { booksOf, pack, readShow, readSummary, unpack, unpackLedger, unpackReservation } from './records.ts';
 import type { Recover } from './recovery.ts';
 import { decodeEvents } from './relay.ts';
 import type { Sales } from './sales.ts';
@@ -66,6 +66,8 @@ function reservationIn(bytes: Buffer): ReservationView {
 export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveStoreDeps): ArchiveStore {
   const { shows: showsKey, live: liveKey, resting: restingKey, retention: retentionKey } = runner.keys;
   const now = (): number => runner.connection.clock.now();
+  const summaryOf = (showId: string, packed: Buffer): Result<ArchiveSummary> =>
+    runner.decoded(`${runner.keysOf(showId).show} archive`, ok(packed), (bytes) => readSummary(bytes));
 
   /** Returns the reply behind its first word, or the failure that the word means. */
   async function step(showId: string, args: Record<string, unknown>, more: Buffer[] = []) {
@@ -98,16 +100,19 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
             ...{ peakViewers: numberOf(peak), uniqueViewers: numberOf(unique) },
             ...{ hearts: numberOf(hearts), chatMessages: numberOf(chat) },
           };
-          const show = {
-            token: textOf(used),
-            view: viewOf(view, undefined, created),
-            endedAt: numberOf(ended),
-            numbers,
-          };
-          return ok({ step: 'frozen', show: { ...show, view: { ...show.view, state: 'ended' } } });
+          const key = `${runner.keysOf(showId).show} view`;
+          return runner.decoded(key, ok(view), (packed) => ({
+            step: 'frozen',
+            show: {
+              token: textOf(used),
+              view: { ...viewOf(packed, undefined, created), state: 'ended' },
+              endedAt: numberOf(ended),
+              numbers,
+            },
+          }));
         }
         case 'archived':
-          return ok({ step: 'archived', summary: unpack<ArchiveSummary>(bytesOf(rest[0])) });
+          return mapped(summaryOf(showId, bytesOf(rest[0])), (summary) => ({ step: 'archived', summary }));
         case 'busy':
           return ok({ step: 'busy' });
         case 'state':
@@ -212,16 +217,16 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const done = await step(showId, args, [pack(summary)]);
       if (!done.ok) return done;
       const { word, rest } = done.value;
-      if (word === 'archived') return ok(unpack<ArchiveSummary>(bytesOf(rest[0])));
+      if (word === 'archived') return summaryOf(showId, bytesOf(rest[0]));
       if (word !== '+') return ok(null);
       await runner.guard((client) => client.zadd(retentionKey, now() + keptMs, showId));
       return ok(summary);
     },
 
-    archiveOf: async (showId) =>
-      mapped(await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).show, 'archive')), (packed) =>
-        packed === null ? null : unpack<ArchiveSummary>(packed),
-      ),
+    async archiveOf(showId) {
+      const read = await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).show, 'archive'));
+      return read.ok && read.value !== null ? summaryOf(showId, read.value) : mapped(read, () => null);
+    },
 
     purgeShow: (showId) => plain(showId, 'purge'),
 
@@ -252,14 +257,14 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           client.xrevrange(ledger, '+', '-', 'COUNT', 1),
         ] as const),
       );
-      return mapped(read, ([[state, view, ended, purge, created], indexedAt, newest]): RetentionState => {
+      return runner.decoded(show, read, ([[state, view, ended, purge, created], indexedAt, newest]): RetentionState => {
         switch (state === null ? null : String(state)) {
           case null: {
             const at = Number(indexedAt ?? 0) + FORGET_AFTER_MS;
             return { step: at <= now() ? 'forget' : 'none', at };
           }
           case 'ended': {
-            const { retentionMs = defaultMs } = unpack<ShowRecord>(view as Buffer);
+            const { retentionMs = defaultMs } = readShow(view as Buffer);
             // A show that ended under an earlier release: its newest ledger entry is about as old.
             const [lastMs] = newest[0]?.[0].split('-') ?? [];
             return { step: 'archive', at: Number(ended ?? lastMs ?? created) + retentionMs };

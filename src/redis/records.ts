@@ -1,5 +1,6 @@
 /** Records in Redis (MessagePack, as Lua's cmsgpack writes them) and their views. */
 import { Packr } from 'msgpackr';
+import type { ArchiveSummary } from '../domain/archive.ts';
 import type { LedgerEntry, LedgerItem } from '../domain/ledger.ts';
 import type { SaleBooks, SkuBooks } from '../domain/sale.ts';
 import type { ReservationChange } from '../domain/show-log.ts';
@@ -99,6 +100,7 @@ const RESERVATION_FIELDS = 14;
 const isReservation = (value: unknown): boolean =>
   Array.isArray(value) && value.length >= RESERVATION_FIELDS && Array.isArray(value[5]);
 const hasId = (value: unknown): boolean => typeof (value as { id?: unknown } | null)?.id === 'string';
+const isSummary = (value: unknown): boolean => typeof (value as { sha256?: unknown } | null)?.sha256 === 'string';
 
 /** Throws if the bytes are no reservation. */
 export const readReservation = (bytes: Uint8Array): PackedReservation => checked(unpack(bytes), isReservation);
@@ -106,6 +108,8 @@ export const readReservation = (bytes: Uint8Array): PackedReservation => checked
 export const readProduct = (bytes: Uint8Array): Product => checked(unpack(bytes), hasId);
 /** Throws if the bytes are no show. */
 export const readShow = (bytes: Uint8Array): ShowRecord => checked(unpack(bytes), hasId);
+/** Throws if the bytes are no summary of an archived show. */
+export const readSummary = (bytes: Uint8Array): ArchiveSummary => checked(unpack(bytes), isSummary);
 
 /** Receives what cannot be read, and the sale if it is known. */
 export type OnUnreadable = (what: string, saleId?: string) => void;

@@ -1,10 +1,9 @@
 /** The list of shows, newest first, in pages. */
-import type { ArchiveSummary } from '../domain/archive.ts';
 import type { ListedShow, ShowPage } from '../domain/show.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { viewOf } from './command-reply.ts';
-import { unpack } from './records.ts';
+import { readSummary } from './records.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
 /** Where a page ends: the time at which the show was indexed, and its id. */
@@ -26,7 +25,7 @@ type Fields = [state: Buffer | null, view: Buffer | null, created: Buffer | null
 function listed([state, view, created, archive]: Fields): ListedShow | null {
   if (state === null || view === null || created === null || String(state) === 'deleting') return null;
   const show = viewOf(view, state, created);
-  return archive === null ? show : { ...show, archive: unpack<ArchiveSummary>(archive) };
+  return archive === null ? show : { ...show, archive: readSummary(archive) };
 }
 
 export async function listShows(

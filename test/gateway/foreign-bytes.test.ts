@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
+import type { ArchiveSummary } from '../../src/domain/archive.ts';
 import { ERRORS, type Result } from '../../src/protocol/codes.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
 import { createKeys, SHOW_KEYS, type ShowKey } from '../../src/redis/keys.ts';
@@ -22,9 +23,10 @@ const client = world.redis.client();
 const [indexKey = ''] = await client.keys('*:shows');
 const prefix = indexKey.slice(0, -'shows'.length);
 const keys = createKeys(prefix);
-const healthySale = await openSale({ quantity: 1_000, perBuyer: 1_000 });
-const healthy = await join({ user: 'healthy' });
 const by = () => ({ key: randomUUID(), actor: 'test' });
+const healthySale = await openSale({ quantity: 1_000, perBuyer: 1_000 });
+unwrap(await store.moveSale(world.show, healthySale, { op: 'extend', byMs: 600_000 }, by()));
+const healthy = await join({ user: 'healthy' });
 
 /** Damages one record of a show. */
 type Damage = (key: string, field: string) => Promise<unknown>;
@@ -159,6 +161,37 @@ t.test('foreign bytes in a record cost the requests that need it a code, and no 
   }
   await Promise.all(times(6, worker));
   t.ok(count > 90, `${count} kinds of damage`);
+});
+
+t.test('foreign bytes in an archived show cost its requests a code, and the job goes on (I9)', async (t) => {
+  const summary = { show: 'x', sha256: 'hash', totals: {} } as unknown as ArchiveSummary;
+  for (const state of ['ended', 'archiving', 'archived', 'deleting'])
+    for (const field of ['view', 'archive', 'ended', 'purge', 'created', 'lease', 'live_sales'])
+      for (const bytes of [pack(5), pack([]), Buffer.from('junk')]) {
+        const show = `a-${randomUUID().slice(0, 8)}`;
+        unwrap(await store.createShow({ id: show, title: 'Show' }, 'test'));
+        unwrap(await store.endShow(show, 'test'));
+        if (state !== 'ended') unwrap(await store.freezeShow(show, 'owner'));
+        if (state === 'archived') {
+          const frozen = unwrap(await store.freezeShow(show, 'owner'));
+          if (frozen.step === 'frozen') unwrap(await store.finishArchive(show, frozen.show.token, summary, 60_000));
+        }
+        if (state === 'deleting') await client.hset(keys.show(show).of.show, 'state', 'deleting');
+        await client.hset(keys.show(show).of.show, field, bytes);
+        const uses = [
+          () => store.freezeShow(show, 'owner'),
+          ...[() => store.archiveOf(show), () => store.retentionOf(show, 1_000), () => store.listShows()],
+          ...[() => store.getShow(show), () => store.thawShow(show, 'token'), () => store.purgeShow(show)],
+          ...[() => store.finishArchive(show, 'token', summary, 1_000), () => store.condemnShow(show)],
+          ...[() => store.createShow({ id: show, title: 'Show' }, 'test'), () => store.deleteShow(show)],
+        ];
+        const codes: string[] = [];
+        for (const use of uses) codes.push(await use().then(outcome, (error: unknown) => `rejected: ${String(error)}`));
+        const isFine = codes.every((code) => Object.hasOwn(ERRORS, code) || code === 'ok');
+        if (!isFine) t.fail(`${state}: ${field} ${bytes.toString('hex')}`, { codes });
+      }
+  t.same(died.splice(0), []);
+  t.ok((await store.dueRetention()).ok);
 });
 
 t.test('foreign bytes in the relay: the room synchronizes again, and other rooms go on (I7)', async (t) => {
