@@ -8,16 +8,20 @@ import type {
   ServerMessage,
   Welcome,
 } from '../protocol/messages.ts';
+import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
-import { type ClientCodec, jsonCodec } from './codec.ts';
 import { Connection, type ConnectionState, type SocketClass } from './connection.ts';
 import { Emitter } from './emitter.ts';
+import { GapCloser } from './gap-closer.ts';
 import { Hearts } from './hearts.ts';
+import { KeyedRequests } from './keyed-requests.ts';
 import { Model, type ModelChanges, type ShowModel, waitKey } from './model.ts';
 import { failed, type Outcome } from './outcome.ts';
 import { PageLoop } from './page-loop.ts';
+import { RefreshLoop } from './refresh-loop.ts';
 import { Requests } from './requests.ts';
 import { SyncLoop } from './sync-loop.ts';
+import { TokenSource } from './token-source.ts';
 import type {
   ClientEvents,
   ClientOptions,
@@ -28,12 +32,11 @@ import type {
   ReserveResult,
   WaitlistResult,
 } from './types.ts';
+import { watchForWake } from './wake.ts';
 
 const REQUEST_TIMEOUT_MS = 6_000;
-/** A keyed request is repeated for this long. */
-const KEYED_DEADLINE_MS = 30_000;
-/** After this many resumes that closed no gap, the client starts again with a snapshot. */
-const RESUMES_IN_A_ROW_MAX = 3;
+/** Many clients may wake at once, so the next attempt of each is within this time. */
+const WAKE_JITTER_MS = 500;
 
 type WaitlistRequest = { readonly sale: string; readonly sku: string } & KeyedOptions;
 
@@ -46,13 +49,16 @@ export class StampedeClient {
   readonly #requests: Requests;
   readonly #sync: SyncLoop;
   readonly #pages: PageLoop;
+  readonly #gaps: GapCloser;
+  readonly #refreshes: RefreshLoop;
+  readonly #keyed: KeyedRequests;
+  readonly #stopWatching: () => void;
   readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
   #connectStartedAt = 0;
   /** URL from a `bye`, used for one attempt. */
   #movedTo: string | null = null;
-  #resuming = false;
-  #resumesInARow = 0;
+  #idleMs = Infinity;
   #you: Welcome['you'] | null = null;
 
   constructor(options: ClientOptions) {
@@ -63,11 +69,12 @@ export class StampedeClient {
         'This platform has no WebSocket class. Pass one as the option WebSocket, for example that of "ws".',
       );
     const base = gatewayBase(options.url);
+    const tokens = new TokenSource(options.token);
     this.#connection = new Connection({
       Socket,
-      token: options.token,
+      tokens,
       random: options.random ?? Math.random,
-      loadCodec: () => loadCodec(options.variant ?? 'json'),
+      variant: options.variant ?? 'json',
       url: () => this.#url(base),
       onState: (state) => this.#onState(state),
       onMessage: (message) => this.#onMessage(message),
@@ -77,9 +84,11 @@ export class StampedeClient {
       attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       pendingMax: LIMITS.inFlightPerConnectionMax,
     });
+    this.#keyed = new KeyedRequests(this.#requests);
     this.#sync = new SyncLoop({
       clock: this.#clock,
       exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
+      receivedAt: () => this.#connection.receivedAt,
       onTimeout: () => this.#connection.restart('The server does not respond.'),
       random: options.random ?? Math.random,
     });
@@ -90,6 +99,26 @@ export class StampedeClient {
         this.#emitter.emit('page', this.#model);
       },
     });
+    this.#gaps = new GapCloser({
+      isOpen: () => this.#connection.state.at === 'open',
+      resume: () => {
+        const { epoch, offset, lastChat: chat } = this.#model;
+        return this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat }));
+      },
+      onFailed: (code) => {
+        this.#model.epoch = null; // without a position the next welcome contains a snapshot
+        this.#connection.restart(`A gap could not be closed: ${code}`);
+      },
+    });
+    this.#refreshes = new RefreshLoop({
+      tokens,
+      now: () => this.serverNow(),
+      refresh: (token) => this.#requests.once((id) => ({ t: 'refresh', id, token })),
+      onRefreshed: (renewed) => {
+        if (this.#you !== null) this.#you = { ...this.#you, ...renewed };
+      },
+    });
+    this.#stopWatching = watchForWake(() => this.wake());
     void this.#connection.start();
   }
 
@@ -165,21 +194,25 @@ export class StampedeClient {
 
   /**
    * Reserves all items or none. The request is repeated with one key until a reply arrives, so a
-   * call never reserves twice. After `unknown_outcome`, call again with the same `key` and `lines`.
+   * call never reserves twice. Nor does the same call again after `unknown_outcome`, or while the
+   * first one is on its way: it gets the result of the first. Pass a `key` to decide yourself.
    */
   async reserve(
     request: { sale: string; lines: readonly ReservationItem[] } & KeyedOptions,
   ): Promise<Outcome<ReserveResult>> {
-    const { sale, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
-    const lines = request.lines.map((item) => ({ ...item }));
-    const outcome = await this.#requests.repeat((id) => ({ t: 'reserve', id, key, sale, lines }), deadlineMs);
+    const { sale } = request;
+    const lines = request.lines.map(({ sku, qty }) => ({ sku, qty }));
+    const { key, outcome } = await this.#keyed.repeat(request, ['reserve', sale, lines], (id, key) => ({
+      ...{ t: 'reserve', id, key, sale, lines },
+    }));
     return this.#reservationOutcome(outcome, key);
   }
 
   /** Releases a hold. */
   async release(reservation: string, options: KeyedOptions = {}): Promise<Outcome<ReserveResult>> {
-    const { key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = options;
-    const outcome = await this.#requests.repeat((id) => ({ t: 'release', id, key, reservation }), deadlineMs);
+    const { key, outcome } = await this.#keyed.repeat(options, ['release', reservation], (id, key) => ({
+      ...{ t: 'release', id, key, reservation },
+    }));
     return this.#reservationOutcome(outcome, key);
   }
 
@@ -210,19 +243,34 @@ export class StampedeClient {
     request: WaitlistRequest,
     more: { qty?: number },
   ): Promise<Outcome<WaitlistResult>> {
-    const { sale, sku, key = newKey(), deadlineMs = KEYED_DEADLINE_MS } = request;
-    const outcome = await this.#requests.repeat(
-      (id) => ({ t: 'waitlist', id, key, op, sale, sku, ...more }),
-      deadlineMs,
-    );
+    const { sale, sku } = request;
+    const { key, outcome } = await this.#keyed.repeat(request, [op, sale, sku, more.qty], (id, key) => ({
+      ...{ t: 'waitlist', id, key, op, sale, sku, ...more },
+    }));
     if (!outcome.ok) return outcome;
     const { place, waiting, replayed } = outcome.value.data ?? {};
     return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };
   }
 
-  /** Drops the connection and reconnects at the same position, as after a network failure. */
+  /**
+   * Reconnects now at the same position: drops an open connection, and ends the wait for the next
+   * attempt, unless the server asked for it.
+   */
   reconnect(): void {
-    this.#connection.restart('Requested by the caller.');
+    if (this.#connection.state.at === 'waiting') this.#connection.hurry(0);
+    else this.#connection.restart('Requested by the caller.');
+  }
+
+  /**
+   * Checks the connection after a pause of the page or the machine. Pages do it by themselves; apps
+   * call it when they return from the background.
+   */
+  wake(): void {
+    const { at } = this.#connection.state;
+    if (at === 'waiting') this.#connection.hurry((this.#options.random ?? Math.random)() * WAKE_JITTER_MS);
+    else if (at === 'open' && this.#connection.silentMs > this.#idleMs)
+      this.#connection.restart('It was silent for too long.');
+    else if (at === 'open') this.#sync.probe();
   }
 
   /** Closes for good. Pending requests end with `closed`, or `unknown_outcome` if sent. */
@@ -230,7 +278,9 @@ export class StampedeClient {
     this.#connection.close();
     this.#requests.close();
     this.#sync.stop();
+    this.#refreshes.stop();
     this.#hearts.stop();
+    this.#stopWatching();
   }
 
   #reservationOutcome(outcome: Outcome<Ok>, key: string): Outcome<ReserveResult> {
@@ -253,19 +303,15 @@ export class StampedeClient {
     this.#connectStartedAt = this.#clock.localNow();
     const gateway = this.#movedTo ?? base;
     this.#movedTo = null;
-    const url = new URL(`${gateway}/v1/shows/${encodeURIComponent(this.#options.show)}`);
-    if (this.#model.epoch !== null) {
-      url.searchParams.set('epoch', this.#model.epoch);
-      url.searchParams.set('offset', String(this.#model.offset));
-      url.searchParams.set('chat', String(this.#model.lastChat));
-    }
-    return url.href;
+    const { epoch, offset, lastChat: chat } = this.#model;
+    return showAddress(gateway, this.#options.show, epoch === null ? null : { epoch, offset, chat });
   }
 
   #onState(state: ConnectionState): void {
     if (state.at === 'waiting' || state.at === 'closed') {
       this.#sync.stop();
-      this.#resuming = false;
+      this.#refreshes.stop();
+      this.#gaps.disconnected();
       this.#requests.disconnected();
       if (state.at === 'closed') this.#requests.close();
     }
@@ -330,6 +376,8 @@ export class StampedeClient {
     if (this.#connection.state.at !== 'open') return;
     this.#requests.connected();
     this.#sync.start(welcome.limits.heartbeatMs);
+    this.#refreshes.start(welcome.you.expiresAt);
+    this.#idleMs = welcome.limits.idleMs;
     if (welcome.snapshot !== undefined) this.#pages.restart(welcome.snapshot.more);
     else this.#pages.continue();
   }
@@ -341,56 +389,7 @@ export class StampedeClient {
     }
     for (const event of applied.events) this.#emitter.emit('event', event);
     if (applied.chat.length > 0) this.#emitter.emit('chat', { messages: applied.chat, history });
-    if (applied.gap) void this.#closeGap();
-    else if (applied.events.length > 0 || applied.snapshot) this.#resumesInARow = 0;
+    if (applied.gap && this.#gaps.close()) this.#stats.gaps += 1;
+    else if (!applied.gap && (applied.events.length > 0 || applied.snapshot)) this.#gaps.closed();
   }
-
-  async #closeGap(): Promise<void> {
-    if (this.#resuming || this.#connection.state.at !== 'open') return;
-    this.#resuming = true;
-    this.#stats.gaps += 1;
-    this.#resumesInARow += 1;
-    const { epoch, offset, lastChat } = this.#model;
-    const outcome =
-      this.#resumesInARow > RESUMES_IN_A_ROW_MAX
-        ? failed('internal', 'Repeated resumes closed no gap.')
-        : await this.#requests.once((id) => ({ t: 'resume', id, epoch: epoch ?? '', offset, chat: lastChat }));
-    const isLimited = !outcome.ok && outcome.error.code === 'rate_limited';
-    if (isLimited) await new Promise((resolve) => setTimeout(resolve, outcome.error.retryAfterMs ?? 0));
-    this.#resuming = false;
-    if (outcome.ok || this.#connection.state.at !== 'open') return;
-    if (isLimited) return this.#closeGap();
-    this.#model.epoch = null; // without a position the next welcome contains a snapshot
-    this.#resumesInARow = 0;
-    this.#connection.restart(`A gap could not be closed: ${outcome.error.code}`);
-  }
-}
-
-/** Returns a random key. `crypto.randomUUID` does not exist on plain http pages. */
-export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-function gatewayBase(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.protocol === 'http:') parsed.protocol = 'ws:';
-  if (parsed.protocol === 'https:') parsed.protocol = 'wss:';
-  if (parsed.protocol !== 'ws:' && parsed.protocol !== 'wss:')
-    throw new TypeError(`${url} is not a WebSocket URL. Use ws:// or wss://.`);
-  return parsed.href.replace(/\/+$/, '');
-}
-
-/** Returns null for an invalid URL, which a server may have sent. */
-function gatewayBaseOrNull(url: string): string | null {
-  try {
-    return gatewayBase(url);
-  } catch {
-    return null;
-  }
-}
-
-async function loadCodec(variant: 'json' | 'msgpack'): Promise<ClientCodec> {
-  if (variant === 'json') return jsonCodec;
-  return (await import('./msgpack.ts')).msgpackCodec;
 }

@@ -11,7 +11,9 @@ import {
   TOKEN_PROTOCOL_PREFIX,
 } from '../protocol/messages.ts';
 import { Backoff } from './backoff.ts';
-import type { ClientCodec } from './codec.ts';
+import { monotonicNowMs } from './clock.ts';
+import { type ClientCodec, jsonCodec } from './codec.ts';
+import type { TokenSource } from './token-source.ts';
 
 /** The used part of a WebSocket, of browsers and of the `ws` package. */
 export interface SocketLike {
@@ -36,9 +38,9 @@ export type ConnectionState =
 export interface ConnectionOptions {
   /** Returns the URL for the next attempt, with the resume position. */
   readonly url: () => string;
-  readonly token: string | undefined;
+  readonly tokens: TokenSource;
   readonly Socket: SocketClass;
-  readonly loadCodec: () => Promise<ClientCodec>;
+  readonly variant: 'json' | 'msgpack';
   readonly random: () => number;
   readonly onState: (state: ConnectionState) => void;
   readonly onMessage: (message: ServerMessage) => void;
@@ -51,6 +53,8 @@ const BACKOFF_MAX_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
 /** A connection that is open for this long resets the backoff. */
 const STABLE_AFTER_MS = 5_000;
+/** So many fetched tokens in a row may be refused as expired. */
+const EXPIRED_TOKENS_MAX = 3;
 const CLOSED_BY_US = 1000;
 const ABNORMAL = 1006;
 /** The close code that corresponds to the HTTP status of a refused upgrade. */
@@ -70,6 +74,11 @@ export class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #bye: Bye | undefined;
+  /** No attempt before this local time: the server asked for it. */
+  #notBefore = 0;
+  #expiredTokens = 0;
+  #receivedAt = 0;
+  #receivedAtWall = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -80,9 +89,19 @@ export class Connection {
     return this.#state;
   }
 
+  /** The local time at which the last message arrived. */
+  get receivedAt(): number {
+    return this.#receivedAt;
+  }
+
+  /** How long nothing arrived, on the wall clock, which goes on while the machine is suspended. */
+  get silentMs(): number {
+    return Date.now() - this.#receivedAtWall;
+  }
+
   async start(): Promise<void> {
     try {
-      this.#codec = await this.#options.loadCodec();
+      this.#codec = await loadCodec(this.#options.variant);
     } catch (error) {
       this.#finish(ABNORMAL, `The encoding could not be loaded: ${String(error)}`);
       return;
@@ -102,6 +121,16 @@ export class Connection {
     if (this.#state.at === 'open' || this.#state.at === 'connecting') this.#lost(ABNORMAL, reason);
   }
 
+  /** Ends the wait for the next attempt within `withinMs`, but not before the server's time. */
+  hurry(withinMs: number): void {
+    if (this.#state.at !== 'waiting') return;
+    clearTimeout(this.#timer);
+    const retryInMs = Math.round(Math.max(this.#notBefore - monotonicNowMs(), withinMs));
+    if (retryInMs <= 0) return this.#connect();
+    this.#timer = setTimeout(() => this.#connect(), retryInMs);
+    this.#enter({ ...this.#state, retryInMs });
+  }
+
   close(): void {
     if (this.#state.at !== 'closed') this.#finish(CLOSED_BY_US, 'Closed by this client.');
   }
@@ -111,8 +140,21 @@ export class Connection {
     const pass = this.#bye?.pass;
     this.#bye = undefined;
     this.#enter({ at: 'connecting', attempt: this.#backoff.attempts });
+    const { tokens } = this.#options;
+    if (pass !== undefined || !tokens.isRenewable) return this.#open(pass ?? tokens.fixed, pass !== undefined);
+    const attempt = this.#state;
+    tokens.current().then(
+      (token) => {
+        if (this.#state === attempt) this.#open(token, false);
+      },
+      (error: unknown) => {
+        if (this.#state === attempt) this.#lost(ABNORMAL, `The token could not be fetched: ${String(error)}`);
+      },
+    );
+  }
+
+  #open(token: string | undefined, isPass: boolean): void {
     const protocols = [subprotocolOf(this.#codec?.variant ?? 'json')];
-    const token = pass ?? this.#options.token;
     if (token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${token}`);
     let socket: SocketLike;
     try {
@@ -133,12 +175,13 @@ export class Connection {
     socket.onerror = (event: { message?: unknown }) => {
       const status =
         typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
-      if (status !== undefined && this.#socket === socket) this.#refused(pass === undefined ? Number(status) : 503);
+      if (status !== undefined && this.#socket === socket) this.#refused(isPass ? 503 : Number(status));
     };
     this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), CONNECT_TIMEOUT_MS);
   }
 
   #received(data: unknown): void {
+    [this.#receivedAt, this.#receivedAtWall] = [monotonicNowMs(), Date.now()];
     let message: ServerMessage;
     try {
       if (this.#codec === undefined) return;
@@ -149,6 +192,7 @@ export class Connection {
     }
     if (message.t === 'welcome') {
       clearTimeout(this.#timer);
+      this.#expiredTokens = 0;
       this.#stableTimer = setTimeout(() => this.#backoff.reset(), STABLE_AFTER_MS);
       this.#enter({ at: 'open' });
     } else if (message.t === 'bye') {
@@ -159,23 +203,33 @@ export class Connection {
 
   /** Handles a refused upgrade. Only errors of the server are worth another attempt. */
   #refused(status: number): void {
-    if (status >= 500 || status === 429)
-      this.#lost(CLOSE.overloaded, `The server refused the connection: HTTP ${status}`);
-    else this.#finish(REFUSALS[status] ?? CLOSE.forbidden, `The server refused the connection: HTTP ${status}`);
+    const isBusy = status >= 500 || status === 429;
+    const code = isBusy ? CLOSE.overloaded : (REFUSALS[status] ?? CLOSE.forbidden);
+    this.#lost(code, `The server refused the connection: HTTP ${status}`);
   }
 
   #lost(code: number, reason: string): void {
     this.#dropSocket();
     const bye = this.#bye;
-    const policy = closePolicy(bye?.code ?? code);
+    const policy = this.#renewsToken(bye?.code ?? code) ? 'resume' : closePolicy(bye?.code ?? code);
     if (policy === 'stop') {
       this.#enter({ at: 'closed', code: bye?.code ?? code, reason: bye?.reason ?? reason });
       return;
     }
     const minMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_MIN_MS : 0);
     const retryInMs = this.#backoff.nextMs(minMs);
+    this.#notBefore = monotonicNowMs() + minMs;
     this.#timer = setTimeout(() => this.#connect(), retryInMs);
     this.#enter({ at: 'waiting', retryInMs, code: bye?.code ?? code, reason: bye?.reason ?? reason });
+  }
+
+  /** Returns whether the next attempt has a new token. A function may return expired ones. */
+  #renewsToken(code: number): boolean {
+    const { tokens } = this.#options;
+    if (code !== CLOSE.token_expired || !tokens.isRenewable) return false;
+    tokens.expire();
+    this.#expiredTokens += 1;
+    return this.#expiredTokens <= EXPIRED_TOKENS_MAX;
   }
 
   #finish(code: number, reason: string): void {
@@ -202,4 +256,9 @@ export class Connection {
     this.#state = state;
     this.#options.onState(state);
   }
+}
+
+async function loadCodec(variant: 'json' | 'msgpack'): Promise<ClientCodec> {
+  if (variant === 'json') return jsonCodec;
+  return (await import('./msgpack.ts')).msgpackCodec;
 }

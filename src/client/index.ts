@@ -10,11 +10,14 @@
 import { StampedeClient } from './client.ts';
 import type { ClientOptions } from './types.ts';
 
-export { newKey, type StampedeClient } from './client.ts';
+export { formatMoney, minorUnitDigits } from '../protocol/currencies.ts';
+export type { StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
 export type { ConnectionState, SocketClass, SocketLike } from './connection.ts';
+export { newKey } from './keyed-requests.ts';
 export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
 export type { ClientErrorCode, ClientFailure, Outcome } from './outcome.ts';
+export type { TokenOption } from './token-source.ts';
 export type * from './types.ts';
 
 /**

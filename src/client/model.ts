@@ -215,7 +215,7 @@ export class Model implements ShowModel {
   #applySaleState(patch: SaleStateView): void {
     const known = this.sales.get(patch.id);
     if (known === undefined || patch.rev < known.rev) return;
-    const skus = known.skus.map((sku) => ({ ...sku, left: patch.left[sku.sku] ?? sku.left }));
+    const skus = known.skus.map((sku) => ({ ...sku, left: leftOf(patch, sku.sku) ?? sku.left }));
     this.sales.set(patch.id, {
       ...known,
       rev: patch.rev,
@@ -267,6 +267,10 @@ export class Model implements ShowModel {
       this.reservations.delete(id);
   }
 }
+
+/** A SKU may be named like a property of every object, such as `constructor`. */
+const leftOf = ({ left }: SaleStateView, sku: string): number | undefined =>
+  Object.hasOwn(left, sku) ? left[sku] : undefined;
 
 /** Returns the key of a waitlist entry in `waits`. */
 export const waitKey = (sale: string, sku: string): string => `${sale}/${sku}`;

@@ -7,7 +7,9 @@ interface SyncLoopOptions {
   readonly clock: ServerClock;
   /** Sends one `sync` that carries the local time. */
   readonly exchange: (at: number) => Promise<Outcome<Ok>>;
-  /** An exchange got no reply: the connection is dead. */
+  /** Returns the local time at which the last message arrived. */
+  readonly receivedAt: () => number;
+  /** Nothing arrived since an exchange was sent: the connection is dead. */
   readonly onTimeout: () => void;
   readonly random: () => number;
 }
@@ -21,6 +23,7 @@ export class SyncLoop {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Identifies the loop of this connection: late replies to an earlier one are ignored. */
   #run = 0;
+  #heartbeatMs = 0;
 
   constructor(options: SyncLoopOptions) {
     this.#options = options;
@@ -29,7 +32,13 @@ export class SyncLoop {
   /** Starts the loop of a new connection. Heartbeats are jittered, so that clients do not align. */
   start(heartbeatMs: number): void {
     this.stop();
-    this.#schedule(this.#run, FIRST_EXCHANGES, 0, heartbeatMs);
+    this.#heartbeatMs = heartbeatMs;
+    this.#schedule(this.#run, FIRST_EXCHANGES, 0);
+  }
+
+  /** Asks at once whether the connection is alive, and what time it is. */
+  probe(): void {
+    this.start(this.#heartbeatMs);
   }
 
   stop(): void {
@@ -37,22 +46,23 @@ export class SyncLoop {
     clearTimeout(this.#timer);
   }
 
-  #schedule(run: number, remaining: number, pauseMs: number, heartbeatMs: number): void {
+  #schedule(run: number, remaining: number, pauseMs: number): void {
     this.#timer = setTimeout(() => {
       void this.#exchange().then((alive) => {
         if (run !== this.#run) return;
         if (!alive) this.#options.onTimeout();
-        else if (remaining > 1) this.#schedule(run, remaining - 1, FIRST_PAUSE_MS, heartbeatMs);
-        else this.#schedule(run, 1, heartbeatMs * (0.75 + this.#options.random() / 4), heartbeatMs);
+        else if (remaining > 1) this.#schedule(run, remaining - 1, FIRST_PAUSE_MS);
+        else this.#schedule(run, 1, this.#heartbeatMs * (0.75 + this.#options.random() / 4));
       });
     }, pauseMs);
   }
 
+  /** Returns false if the connection is dead. On a slow one the reply waits behind messages. */
   async #exchange(): Promise<boolean> {
-    const { clock, exchange } = this.#options;
+    const { clock, exchange, receivedAt } = this.#options;
     const sentAt = clock.localNow();
     const outcome = await exchange(sentAt);
-    if (!outcome.ok) return outcome.error.code !== 'unknown_outcome';
+    if (!outcome.ok) return outcome.error.code !== 'unknown_outcome' || receivedAt() >= sentAt;
     const { at, data } = outcome.value;
     clock.add(sentAt, Number(data?.received ?? at), Number(data?.sent ?? at), clock.localNow());
     return true;

@@ -2,13 +2,19 @@
 import type { Bye, ReservationView, ShowEvent, StateView, Welcome } from '../protocol/messages.ts';
 import type { ConnectionState, SocketClass } from './connection.ts';
 import type { ChatMessage, ShowModel } from './model.ts';
+import type { TokenOption } from './token-source.ts';
 
 export interface ClientOptions {
   /** URL of the gateway, `ws://host:port` or `wss://...`; http(s) counts as ws(s). */
   readonly url: string;
   readonly show: string;
-  /** A viewer token. Without one you are a guest, who may only watch if the show allows it. */
-  readonly token?: string;
+  /**
+   * A viewer token, or a function that fetches one. It is called for the first connection, about a
+   * minute before the token expires, and after the server reported that it has expired; a fixed
+   * token ends the client then. Without a token you are a guest, who may only watch if the show
+   * allows it.
+   */
+  readonly token?: TokenOption;
   /** The encoding on the wire. Default: `json`. */
   readonly variant?: 'json' | 'msgpack';
   /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */

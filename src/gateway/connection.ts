@@ -86,7 +86,8 @@ const CLOSED: Closed = Object.freeze({ phase: 'closed' });
 export class Connection implements MemberConnection {
   readonly room: Room;
   readonly variant: Variant;
-  readonly identity: Identity;
+  /** A `refresh` replaces it; the user stays. */
+  identity: Identity;
   readonly source: Source;
   state: ConnectionState;
   member: Member | null = null;

@@ -112,7 +112,7 @@ class SocketGateway implements Gateway {
     this.closer = new Closer({ now: () => store.now(), tokens, reconnectUrl: options.reconnectUrl });
     this.rooms = this.createRooms();
     this.joiner = new Joiner({ ...shared, closer: this.closer, connections: this.connections });
-    this.requests = new Requests({ ...shared, closer: this.closer, logger });
+    this.requests = new Requests({ ...shared, closer: this.closer, tokens, logger });
     this.slowViewers = new SlowViewers(shared);
     this.sweeper = new Sweeper(
       this.connections,

@@ -3,6 +3,7 @@
  * message in `messages/`.
  */
 import type { Logger } from 'pino';
+import type { Tokens } from '../auth/tokens.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Health } from '../domain/health.ts';
 import { LIMITS } from '../limits.ts';
@@ -17,6 +18,7 @@ import { onChat } from './messages/chat.ts';
 import { Call, type HandlerContext, type HandlerResult, REPLIES_LATER } from './messages/context.ts';
 import { onPage } from './messages/page.ts';
 import { onReact } from './messages/react.ts';
+import { onRefresh } from './messages/refresh.ts';
 import { onRelease } from './messages/release.ts';
 import { onReserve } from './messages/reserve.ts';
 import { onResume } from './messages/resume.ts';
@@ -33,6 +35,7 @@ export interface RequestsOptions {
   readonly logger: Logger;
   readonly draining: () => boolean;
   readonly closer: Closer;
+  readonly tokens: Pick<Tokens, 'verify'>;
   readonly metrics: Metrics;
 }
 
@@ -166,6 +169,8 @@ export class Requests implements HandlerContext {
         );
       case 'page':
         return refuseBulk(connection, nowMs) ?? onPage(connection, message, this.health.now());
+      case 'refresh':
+        return refuseUserRequest(connection, nowMs) ?? onRefresh(connection, message, this.options.tokens);
       case 'waitlist':
         return refuseUserRequest(connection, nowMs) ?? onWaitlist(connection, message, this);
     }

@@ -4,10 +4,9 @@
  * response to it, so a client that reads a `bye` gets the reason there if token or show are wrong.
  */
 import type { Logger } from 'pino';
-import { isShowId } from '../auth/claims.ts';
+import { type Claims, isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Health } from '../domain/health.ts';
-import { LIMITS } from '../limits.ts';
 import { type ErrorCode, type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -104,22 +103,25 @@ export class Upgrader {
 
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {
     const { allowedOrigins, tokens } = this.options;
-    if (token !== null && token.length > LIMITS.handshakeTokenBytesMax)
-      return fail('unauthenticated', `The token is longer than ${LIMITS.handshakeTokenBytesMax} bytes.`);
     if (allowedOrigins !== null && origin !== '' && !allowedOrigins.includes(origin)) return fail('origin_not_allowed');
     if (!isShowId(show)) return fail('show_not_found');
     if (token === null) return ok(GUEST);
     const verified = tokens.verify(token);
     if (!verified.ok) return verified;
-    const { user, name, role, exp } = verified.value;
-    if (verified.value.show !== show) return fail('forbidden', 'The token is for another show.');
-    return ok({ user, name, role, expiresAtSeconds: exp });
+    return identityFor(show, verified.value);
   }
 
   private refuse(res: HttpResponse, error: Failure): void {
     this.options.metrics.joinsRefused.add(error.code);
     respondError(res, error);
   }
+}
+
+/** Returns who a token names, if it is for this show. */
+export function identityFor(show: string, { user, name, role, exp, show: named }: Claims): Result<Identity> {
+  return named === show
+    ? ok({ user, name, role, expiresAtSeconds: exp })
+    : fail('forbidden', 'The token is for another show.');
 }
 
 /** Requires a loaded room: its show decides whether guests may watch. */

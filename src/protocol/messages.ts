@@ -219,6 +219,7 @@ export type ClientMessage =
   | { t: 'waitlist'; id: string | number; key: string; op: 'join' | 'leave'; sale: string; sku: string; qty?: number }
   | { t: 'resume'; id: string | number; epoch: string; offset: number; chat?: number }
   | { t: 'page'; id: string | number; after: string }
+  | { t: 'refresh'; id: string | number; token: string }
   | { t: 'sync'; id: string | number; at: number };
 export type ClientMessageType = ClientMessage['t'];
 

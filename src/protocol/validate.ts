@@ -99,6 +99,9 @@ const parsePage: Parser = ({ after }, id) =>
     ? ok({ t: 'page', id, after })
     : bad('after', '"more" of a snapshot or of a page');
 
+const parseRefresh: Parser = ({ token }, id) =>
+  typeof token === 'string' && token !== '' ? ok({ t: 'refresh', id, token }) : bad('token', 'a JSON Web Token');
+
 const parseSync: Parser = ({ at }, id) => {
   if (typeof at !== 'number' || !Number.isFinite(at)) return bad('at', 'a finite number of milliseconds');
   return ok({ t: 'sync', id, at });
@@ -112,6 +115,7 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<Exclude<ClientMessageType, 
   ['waitlist', parseWaitlist],
   ['resume', parseResume],
   ['page', parsePage],
+  ['refresh', parseRefresh],
   ['sync', parseSync],
 ]);
 

@@ -1,15 +1,7 @@
 /** Numbers, times and refusals as text. */
 import type { ClientFailure } from '../client/index.ts';
 
-/** Returns minor units as money: 4900 and EUR as €49.00. */
-export function money(minorUnits: number, currency: string): string {
-  try {
-    const format = new Intl.NumberFormat(undefined, { style: 'currency', currency });
-    return format.format(minorUnits / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
-  } catch {
-    return `${(minorUnits / 100).toFixed(2)} ${currency}`;
-  }
-}
+export { formatMoney as money } from '../client/index.ts';
 
 /** Returns `1:02:03`, `2:03`, or `9.9` in the last ten seconds. Rounds up: zero appears at zero. */
 export function clockText(remainingMs: number): string {

@@ -1,6 +1,6 @@
 /** The current sale with its countdown, and the products with a button for every SKU. */
 import { type CountdownReading, type ShowModel, type StampedeClient, waitKey } from '../client/index.ts';
-import type { Product, SaleSku, SaleView } from '../protocol/messages.ts';
+import type { Product, ReservationView, SaleSku, SaleView } from '../protocol/messages.ts';
 import { byId, element, paintArt, setAttribute, setHidden, setText } from './dom.ts';
 import { clockText, money, refusalText } from './format.ts';
 
@@ -240,7 +240,7 @@ export class SalePanel {
   async #act(action: Action, sale: string, sku: string, label: string): Promise<string> {
     if (action === 'buy') {
       const held = await this.#client.reserve({ sale, lines: [{ sku, qty: 1 }] });
-      return held.ok ? `${label} is held for you until the time runs out.` : refusalText(held.error);
+      return held.ok ? holdText(held.value.reservation.state, label) : refusalText(held.error);
     }
     if (action === 'leave') {
       const left = await this.#client.leaveWaitlist({ sale, sku });
@@ -251,6 +251,13 @@ export class SalePanel {
     const { place } = joined.value;
     return `You are number ${place} on the waitlist for ${label}. It is held for you when it is your turn.`;
   }
+}
+
+/** What a press led to. One that is repeated gets the result of the first, which may be over. */
+function holdText(state: ReservationView['state'], label: string): string {
+  if (state === 'held') return `${label} is held for you until the time runs out.`;
+  if (state === 'confirmed') return `${label} is yours already.`;
+  return `Your first press held ${label}, and that hold has ended. Press again for a new one.`;
 }
 
 const STATES_BY_RANK: ReadonlyArray<SaleView['state']> = ['open', 'paused', 'scheduled', 'ended', 'draft', 'cancelled'];

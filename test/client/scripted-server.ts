@@ -44,6 +44,8 @@ export const announcements = (...offsets: number[]): Frame =>
 interface Script {
   greet?: (visit: Visit, index: number) => void;
   onMessage?: (visit: Visit, message: ClientMessage) => void;
+  /** Clock exchanges get no reply. */
+  ignoresSync?: boolean;
 }
 
 export async function serve(t: Test, script: Script = {}): Promise<ScriptedServer> {
@@ -67,6 +69,7 @@ export async function serve(t: Test, script: Script = {}): Promise<ScriptedServe
     visits.push(visit);
     socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as ClientMessage;
+      if (message.t === 'sync' && script.ignoresSync) return;
       if (message.t === 'sync')
         return visit.say({ t: 'ok', id: message.id, at: Date.now(), data: { received: Date.now(), sent: Date.now() } });
       visit.received.push(message);

@@ -42,10 +42,33 @@ test('the query may carry the token; JSON is the default encoding (H-2.2, H-2.3,
   t.equal(two.socket.protocol, 'stampede.v1.msgpack', 'the first known one');
 });
 
-test('a connection is closed when its token expires (H-6)', async (t, world) => {
+test('a connection is closed when its token expires (H-6.1)', async (t, world) => {
   const ann = await world.connect({ token: world.token('ann', { ttlSeconds: 1 }) });
   t.match(await ann.type('bye', 4_000), { code: 4201, reason: 'token_expired' });
   t.equal((await ann.closed).code, 4201);
+});
+
+test('refresh renews name, role and expiry of the same user, and nothing else (H-6.2)', async (t, world) => {
+  const ann = await world.join({ token: world.token('ann', { ttlSeconds: 2, role: 'viewer' }) });
+  const refresh = (token: string) => ann.request({ t: 'refresh', token });
+  for (const [token, code] of [
+    ['forged', 'unauthenticated'],
+    [world.token('bea'), 'forbidden'],
+    [world.token('ann', { show: 'other' }), 'forbidden'],
+    [world.token('ann', { ttlSeconds: -60 }), 'token_expired'],
+    ['', 'invalid_message'],
+  ] as const)
+    t.match(await refresh(token), { t: 'error', code }, code);
+  t.match(await ann.reserve('sale', 'k'), { code: 'forbidden' }, 'still a viewer');
+  const renewed = await refresh(world.token('ann', { name: 'Ann B', role: 'buyer', ttlSeconds: 60 }));
+  t.match(renewed, { t: 'ok', data: { name: 'Ann B', role: 'buyer', expiresAt: Number } });
+  t.match(await ann.reserve('sale', 'k'), { code: 'sale_not_found' });
+  await ann.say('hello');
+  await until(() => ann.chat().at(-1)?.[1] === 'Ann B', 'the new name in chat');
+  await sleep(2_500);
+  t.match(await ann.request({ t: 'sync', at: 1 }), { t: 'ok' }, 'the first token has expired');
+  const guest = await world.join({ token: null });
+  t.match(await guest.request({ t: 'refresh', token: world.token('ann') }), { code: 'forbidden' });
 });
 
 test('the gateway port serves health and readiness; other paths are 404, metrics too', async (t, world) => {

@@ -106,7 +106,7 @@ t.test('SPEC.md lists the requests that the validator knows, and no other (Q-6.1
   const listed = rows
     .filter(([name, fields]) => /^`\w+`$/.test(name ?? '') && /^`id`/.test(fields ?? ''))
     .map(([name]) => name?.slice(1, -1) ?? '');
-  t.same(listed, ['chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'page', 'sync']);
+  t.same(listed, ['chat', 'react', 'reserve', 'release', 'waitlist', 'resume', 'page', 'refresh', 'sync']);
   for (const type of listed) t.not(errorOf({ t: type, id: 1 }), 'unknown_type', type);
   t.equal(errorOf({ t: 'other', id: 1 }), 'unknown_type');
 });

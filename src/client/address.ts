@@ -1,0 +1,29 @@
+/** URLs of a gateway, as plain text: the `URL` of React Native has no setters. */
+
+/** Where the client is in the log of the show (SPEC H-7). */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly chat: number;
+}
+
+/** Returns the URL without a slash at its end, http as ws. Throws a TypeError for other schemes. */
+export function gatewayBase(url: string): string {
+  const [, scheme = '', secure = '', rest = ''] = /^(http|ws)(s?):(\/\/[^/?#\s]+[^?#\s]*)$/i.exec(url) ?? [];
+  if (scheme === '') throw new TypeError(`${url} is not a WebSocket URL. Use ws:// or wss://, without a query.`);
+  return `ws${secure.toLowerCase()}:${rest.replace(/\/+$/, '')}`;
+}
+
+/** Returns null for an invalid URL, which a server may have sent. */
+export function gatewayBaseOrNull(url: string): string | null {
+  try {
+    return gatewayBase(url);
+  } catch {
+    return null;
+  }
+}
+
+export function showAddress(base: string, show: string, position: Position | null): string {
+  const query = Object.entries(position ?? {}).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  return `${base}/v1/shows/${encodeURIComponent(show)}${query.length === 0 ? '' : '?'}${query.join('&')}`;
+}

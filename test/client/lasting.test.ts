@@ -1,0 +1,145 @@
+/** The SDK over a long evening: expired tokens, slow lines, pauses, repeated presses. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import type { ConnectionState } from '../../src/client/index.ts';
+import type { ClientMessage, ServerMessage } from '../../src/protocol/messages.ts';
+import { holdView } from '../support/show-view.ts';
+import { until } from '../support/until.ts';
+import { frame, join, joined, serve, type Visit, WELCOME } from './scripted-server.ts';
+
+const ITEM = { sale: 'flash', lines: [{ sku: 'A', qty: 1 }] };
+const bye = (code: number, more: object = {}): ServerMessage => ({ t: 'bye', at: 1, code, reason: 'x', ...more });
+const tokensOf = (visits: readonly Visit[]) => visits.map(({ protocols }) => protocols[1]);
+const welcomeUntil = (expiresAt: number) => ({ ...WELCOME, at: Date.now(), you: { ...WELCOME.you, expiresAt } });
+
+t.test('a token function is called once, again after 4201, and at most four times in a row (H-6.1)', async (t) => {
+  let fetched = 0;
+  const token = async () => `t${++fetched}`;
+  const server = await serve(t, {
+    greet: (visit, index) => {
+      if (index === 0) return visit.say(WELCOME);
+      visit.say(bye(4201));
+      visit.socket.close(4201);
+    },
+  });
+  const client = join(t, server.url, { token });
+  await until(() => client.status.at === 'open', 'the welcome');
+  server.visits[0]?.socket.terminate();
+  await until(() => client.status.at === 'closed', 'the end');
+  t.same(tokensOf(server.visits), ['token.t1', 'token.t1', 'token.t2', 'token.t3', 'token.t4']);
+  t.match(client.status, { code: 4201 });
+});
+
+t.test('a fixed token that has expired ends the client', async (t) => {
+  const server = await serve(t, { greet: ({ socket }) => socket.close(4201) });
+  const client = join(t, server.url);
+  await until(() => client.status.at === 'closed', 'the end');
+  t.equal(server.visits.length, 1);
+});
+
+t.test('a token function that fails is called again after a pause', async (t) => {
+  let calls = 0;
+  const server = await serve(t);
+  const states: ConnectionState[] = [];
+  const token = (): string => {
+    calls += 1;
+    if (calls === 1) throw new Error('the shop is down');
+    return calls === 2 ? '' : 'good';
+  };
+  const client = join(t, server.url, { token });
+  client.on('status', (state) => states.push(state));
+  await until(() => client.status.at === 'open', 'the welcome');
+  t.same(tokensOf(server.visits), ['token.good']);
+  const reasons = states.flatMap((state) => (state.at === 'waiting' ? [state.reason] : []));
+  t.match(reasons, [/the shop is down/, /returned no text/]);
+});
+
+t.test('a live connection renews its token before it expires (H-6.2)', async (t) => {
+  let fetched = 0;
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    if (message.t !== 'refresh') return;
+    const data = { name: 'Ana B', role: 'host', expiresAt: Date.now() + 3_600_000 };
+    visit.say({ t: 'ok', id: message.id, at: 1, data } as ServerMessage);
+  };
+  const greet = (visit: Visit): void => visit.say(welcomeUntil(Date.now() + 1_000));
+  const { server, client } = await joined(t, { greet, onMessage }, { token: () => `t${++fetched}` });
+  await until(() => client.you?.name === 'Ana B', 'the renewal');
+  t.match(server.visits[0]?.received, [{ t: 'refresh', token: 't2' }]);
+  t.match(client.you, { user: 'u1', role: 'host' });
+  t.equal(server.visits.length, 1, 'the connection stays');
+  server.visits[0]?.socket.terminate();
+  t.match(tokensOf([await server.visit(1)]), ['token.t2'], 'the next connection has the new token');
+});
+
+t.test('a slow line on which messages arrive is not cut; a silent one is', async (t) => {
+  const welcome = { ...WELCOME, limits: { ...WELCOME.limits, heartbeatMs: 50 } };
+  const slow = await serve(t, { greet: (visit) => visit.say(welcome), ignoresSync: true });
+  const silent = await serve(t, { greet: (visit) => visit.say(welcome), ignoresSync: true });
+  const clients = [slow, silent].map(({ url }) => join(t, url, { requestTimeoutMs: 200 }));
+  await until(() => clients.every(({ status }) => status.at === 'open'), 'the welcomes');
+  const timer = setInterval(() => slow.visits.at(-1)?.say(frame({ state: { viewers: 1 } })), 50);
+  t.teardown(() => clearInterval(timer));
+  await until(() => silent.visits.length > 1, 'the silent line is replaced');
+  await sleep(600);
+  t.equal(slow.visits.length, 1);
+});
+
+t.test('reconnect() ends the wait for the next attempt, but not the one that the server asked for', async (t) => {
+  const server = await serve(t, {
+    greet: (visit, index) => {
+      if (index === 0) visit.socket.close(4100);
+      else if (index === 1) {
+        visit.say(bye(4000, { reconnectAfterMs: 700 }));
+        visit.socket.close(4000);
+      } else visit.say(WELCOME);
+    },
+  });
+  const client = join(t, server.url, { random: () => 0.99 });
+  const waits = (code: number) => () => client.status.at === 'waiting' && client.status.code === code;
+  await until(waits(4100), 'overload');
+  t.match(client.status, { retryInMs: 1_495 }, 'one second of the policy, then half a second of jitter');
+  client.reconnect();
+  t.match(client.status, { at: 'waiting' }, 'the policy counts as asked for');
+  await until(waits(4000), 'the second refusal');
+  const since = performance.now();
+  client.reconnect();
+  await until(() => client.status.at === 'open', 'the welcome');
+  const waitedMs = performance.now() - since;
+  t.ok(waitedMs > 600, `waited ${waitedMs} ms`);
+});
+
+t.test('wake() asks at once whether an open connection is alive', async (t) => {
+  const welcome = { ...WELCOME, limits: { ...WELCOME.limits, idleMs: 100 } };
+  const { server, client } = await joined(t, { greet: (visit) => visit.say(welcome) });
+  client.wake();
+  t.equal(client.status.at, 'open', 'a message has just arrived');
+  // The four exchanges after the welcome.
+  await sleep(1_000);
+  client.wake();
+  await server.visit(1);
+  t.equal(server.visits.length, 2, 'after a silence above the limit it is replaced');
+});
+
+t.test('a press that is repeated has the key of before until its result is known (I4)', async (t) => {
+  let replies = false;
+  const onMessage = (visit: Visit, message: ClientMessage): void => {
+    if (replies)
+      visit.say({ t: 'ok', id: message.id, at: 1, data: { reservation: holdView('r1', ITEM) } } as ServerMessage);
+  };
+  const { server, client } = await joined(t, { onMessage }, { requestTimeoutMs: 5_000 });
+  const keys = () =>
+    server.visits.flatMap(({ received }) => received).flatMap((sent) => ('key' in sent ? [sent.key] : []));
+  const press = (deadlineMs: number, qty = 1) =>
+    client.reserve({ sale: 'flash', lines: [{ sku: 'A', qty }], deadlineMs });
+  const [first, second] = await Promise.all([press(100), press(100)]);
+  t.match([first, second], [{ error: { code: 'unknown_outcome' } }, { error: { code: 'unknown_outcome' } }]);
+  t.match(await press(100, 2), { error: { code: 'unknown_outcome' } });
+  replies = true;
+  t.match(await press(5_000), { ok: true });
+  t.match(await press(5_000), { ok: true });
+  const [a, b, other, again, next] = keys();
+  t.equal(a, b, 'pressed twice');
+  t.not(other, a, 'another number of units is another intent');
+  t.equal(again, a, 'after an unknown outcome');
+  t.not(next, a, 'after a result it is a new press');
+});
