@@ -96,6 +96,15 @@ export const LIMITS = Object.freeze({
   /** Recently disconnected members stay cached, so that a reconnect storm needs no Redis read. */
   memberLingerMs: 30_000,
   membersLingeringMax: 20_000,
+  /** One call looks up this many members, and fewer if this many of them have a record. */
+  holdingsUsersPerCallMax: 2_000,
+  holdersPerCallMax: 200,
+  /**
+   * After a lookup of this many members the next one waits, so that a storm costs as many calls as
+   * it lasts and not as it has viewers.
+   */
+  lookupStormMembers: 100,
+  lookupStormPauseMs: 100,
   roomsPerNodeMax: 20_000,
   countdownHorizonMs: 24 * 60 * 60 * 1000,
 
@@ -269,6 +278,7 @@ const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['frameOutBytesTarget < backpressureSoftBytes', L.frameOutBytesTarget < L.backpressureSoftBytes],
   ['confirmGraceMs < 1000: units are free within a second of the deadline', L.confirmGraceMs < 1000],
   ['new users of one report fit into one Lua command (unpack takes about 8,000)', L.uniquesPerReportMax <= 7_000],
+  ['members of one lookup fit into one Lua command', L.holdingsUsersPerCallMax <= 7_000],
   ['eventRingEntries <= eventLogEntriesMax', L.eventRingEntries <= L.eventLogEntriesMax],
   ['a repeated command stays valid as long as its key', L.momentPastMaxMs >= L.idempotencyTtlMs],
   ['the marker of a running command outlives a command timeout', L.commandMarkerMs > L.redisCommandTimeoutMs],

@@ -42,6 +42,9 @@ export interface BuyerHoldings {
   readonly sales: string[];
 }
 
+/** Most buyers have no record. */
+export const NO_HOLDINGS: BuyerHoldings = Object.freeze({ reservations: [], waits: [], sales: [] });
+
 export interface ReservationStore {
   /**
    * Decides at most `reserveBatchMax` requests in order, in one script call, and returns their
@@ -61,6 +64,9 @@ export interface ReservationStore {
   /** Joins or leaves a waitlist. Freed units become holds marked `offer` for its first entries. */
   waitlist(showId: string, request: WaitlistRequest): Promise<Result<WaitlistResult>>;
   getReservation(showId: string, reservationId: string): Promise<Result<ReservationView>>;
-  /** Returns the holdings of several buyers, in the order of `users`, in one Redis round trip. */
+  /**
+   * Returns the holdings of several buyers (at most `holdingsUsersPerCallMax`), in the order of
+   * `users`, in one Redis round trip. The result is shorter if many of them hold something.
+   */
   holdingsOf(showId: string, users: readonly string[]): Promise<Result<BuyerHoldings[]>>;
 }

@@ -2,7 +2,13 @@
 import { hash } from 'node:crypto';
 import type { CommandMeta } from '../domain/command.ts';
 import { MessagePackWriter } from '../domain/message-pack.ts';
-import type { Decision, ReservationStore, ReserveRequest } from '../domain/reservation.ts';
+import {
+  type BuyerHoldings,
+  type Decision,
+  NO_HOLDINGS,
+  type ReservationStore,
+  type ReserveRequest,
+} from '../domain/reservation.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Item, ReservationView, WaitView } from '../protocol/messages.ts';
@@ -18,7 +24,7 @@ import {
   type Terms,
   unpack,
 } from './records.ts';
-import { bufferOf, bytesOf, mapped, type ScriptRunner, textOf } from './script-runner.ts';
+import { bufferOf, bytesOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 
 const idOf = (showId: string, user: string, key: string): string =>
   hash('sha256', `${showId}\0${user}\0${key}`, 'base64url').slice(0, 20);
@@ -215,14 +221,18 @@ export function createReservations(runner: ScriptRunner): ReservationStore {
     },
 
     async holdingsOf(showId, users) {
-      const found = await runner.run('mine', showId, users);
-      return runner.decoded(runner.keysOf(showId).reservations, found, (reply) => {
-        const lists = reply as Buffer[][];
-        return users.map((_, i) => ({
-          reservations: (lists[3 * i] ?? []).map((bytes) => reservationView(readReservation(bytes))),
-          waits: waitViews((lists[3 * i + 1] ?? []).map(String)),
-          sales: (lists[3 * i + 2] ?? []).map(String),
-        }));
+      const reply = await runner.run('mine', showId, users);
+      return runner.decoded(runner.keysOf(showId).reservations, reply, ([count, ...found]) => {
+        const holdings = new Array<BuyerHoldings>(numberOf(count)).fill(NO_HOLDINGS);
+        for (let i = 0; i + 3 < found.length; i += 4) {
+          const [index, records, waits, sales] = found.slice(i, i + 4) as [number, Buffer[], Buffer[], Buffer[]];
+          holdings[index - 1] = {
+            reservations: records.map((bytes) => reservationView(readReservation(bytes))),
+            waits: waitViews(waits.map(String)),
+            sales: sales.map(String),
+          };
+        }
+        return holdings;
       });
     },
   };

@@ -107,7 +107,7 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
 
     async load(showId) {
       const keys = runner.keysOf(showId);
-      const loaded = await runner.run('load', showId, [LIMITS.chatHistoryMessages]);
+      const loaded = await runner.run('load', showId, [LIMITS.chatResumeMessagesMax]);
       return runner.decoded(keys.show, loaded, (reply) =>
         snapshotOf(reply, (key, what, error) => runner.unreadable([keys[key], what].join(' ').trim(), error)),
       );

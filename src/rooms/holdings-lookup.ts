@@ -1,9 +1,11 @@
 /**
- * Looks up in Redis what members hold, many per round trip, one call at a time. Results that may be
- * outdated are fetched again; failed lookups are retried together.
+ * Looks up in Redis what members hold, many per round trip, one call at a time, and few calls
+ * per second in a storm. Results that may be outdated are fetched again; failed lookups are retried
+ * together.
  */
-import { Alarm, type Clock } from '../domain/clock.ts';
-import type { BuyerHoldings, ReservationStore } from '../domain/reservation.ts';
+import { Alarm, type Clock, pause } from '../domain/clock.ts';
+import { type BuyerHoldings, NO_HOLDINGS, type ReservationStore } from '../domain/reservation.ts';
+import { LIMITS } from '../limits.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Lookup, Member } from './member.ts';
 
@@ -22,9 +24,7 @@ export interface HoldingsLookupOptions {
   readonly onUnexpected: (error: unknown) => void;
 }
 
-const USERS_PER_CALL_MAX = 200;
 const RETRY_MS = 1_000;
-const NO_HOLDINGS: BuyerHoldings = { reservations: [], waits: [], sales: [] };
 const DONE = Promise.resolve();
 
 function newLookup(baseline: Lookup['baseline']): Lookup {
@@ -80,8 +80,8 @@ export class HoldingsLookup {
   private async run(): Promise<void> {
     if (this.isRunning) return;
     this.isRunning = true;
-    const { store, showId, onUnexpected } = this.options;
-    let usersMax = USERS_PER_CALL_MAX;
+    const { store, showId, clock, onUnexpected } = this.options;
+    let usersMax = LIMITS.holdingsUsersPerCallMax;
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, usersMax);
       for (const { holdings } of batch) if (typeof holdings === 'object') holdings.phase = 'sent';
@@ -89,16 +89,21 @@ export class HoldingsLookup {
       try {
         const result = await store.holdingsOf(showId, users);
         const isUnreadable = !result.ok && result.error.details?.['unreadable'] === true;
-        usersMax = isUnreadable ? Math.max(1, batch.length >> 1) : Math.min(USERS_PER_CALL_MAX, 2 * usersMax);
+        usersMax = isUnreadable
+          ? Math.max(1, batch.length >> 1)
+          : Math.min(LIMITS.holdingsUsersPerCallMax, 2 * usersMax);
         if (isUnreadable && batch.length > 1) {
           // The records of one member cannot be read: smaller calls find them.
           this.queue.unshift(...batch);
           continue;
         }
-        for (const [i, member] of batch.entries())
+        const count = result.ok ? Math.max(1, result.value.length) : batch.length;
+        for (const [i, member] of batch.slice(0, count).entries())
           await this.complete(member, result.ok ? (result.value[i] ?? NO_HOLDINGS) : null);
+        for (const member of batch.slice(count).reverse()) this.requeue(member);
         // A record that cannot be read stays so: the others must not wait for it.
         if (!result.ok && !isUnreadable) this.retryLater();
+        else if (count >= LIMITS.lookupStormMembers) await pause(clock, LIMITS.lookupStormPauseMs);
       } catch (error) {
         for (const member of batch) if (typeof member.holdings === 'object') this.finish(member, 'failed');
         this.retryLater();
@@ -106,6 +111,12 @@ export class HoldingsLookup {
       }
     }
     this.isRunning = false;
+  }
+
+  /** Many others in the same call hold something. */
+  private requeue(member: Member): void {
+    if (typeof member.holdings === 'object') member.holdings.phase = 'queued';
+    this.queue.unshift(member);
   }
 
   private async complete(member: Member, found: BuyerHoldings | null): Promise<void> {

@@ -142,6 +142,29 @@ t.test('a member who reconnects within the linger time needs no lookup and misse
   t.notOk(join('bob').member.isKnown, 'after a lost connection to Redis no disconnected member counts as known');
 });
 
+t.test('I9: a storm of joins costs few lookups, which go on where one found many holders', async (t) => {
+  const { members, calls, clock, join } = setUp();
+  const joined = Array.from({ length: 2 * LIMITS.lookupStormMembers }, (_, i) => join(`u${i}`).member);
+  const done = Promise.all(joined.map((member) => members.lookUpHoldings(member)));
+  calls[0]?.reply([none()]);
+  await turn();
+  t.equal(calls[1]?.users.length, joined.length - 1, 'one call for all who wait');
+  calls[1]?.reply([none(), none()]);
+  await turn();
+  t.equal(calls[2]?.users[0], 'u3', 'this call looked at two of them');
+  calls[2]?.reply(calls[2].users.map(none));
+  await done;
+  const late = join('late').member;
+  const found = members.lookUpHoldings(late);
+  await turn();
+  t.equal(calls.length, 3, 'the next call waits');
+  clock.advance(LIMITS.lookupStormPauseMs);
+  await turn();
+  calls[3]?.reply([none()]);
+  await found;
+  t.ok(late.isKnown);
+});
+
 t.test('a member who waits in a waitlist is looked up at each join: positions move', async (t) => {
   const { members, join } = setUp(none);
   const { member } = join('ann');

@@ -17,21 +17,25 @@ local function ids_of(head)
   return values[3], values[4]
 end
 
+-- Returns heads and items of the newest batches, oldest first.
 local function chat_history(wanted)
-  local chat, newest = {}, '+'
+  local newest_first, newest = {}, '+'
   while wanted > 0 do
     local entries = call('XREVRANGE', K.chat, newest, '-', 'COUNT', BATCHES_PER_READ)
     for i = 1, #entries do
       if wanted > 0 then
         local head, _, items = unpack(entries[i][2], 2, 4)
-        table.insert(chat, 1, items or '')
-        table.insert(chat, 1, head)
+        newest_first[#newest_first + 1] = { head, items or '' }
         local _, shown = ids_of(head)
         wanted = wanted - shown
       end
     end
     if #entries < BATCHES_PER_READ then break end
     newest = '(' .. entries[#entries][1]
+  end
+  local chat = {}
+  for i = #newest_first, 1, -1 do
+    chat[#chat + 1], chat[#chat + 2] = newest_first[i][1], newest_first[i][2]
   end
   return chat
 end

@@ -1,8 +1,9 @@
 -- mine: what some buyers hold, own and wait for.
 -- ARGV[2]: array of users.
--- Returns {'ok', then for each user {packed reservations}, {sale, sku, qty, position, joined at
--- ...}, {sales}}.
--- @include fields show waitlist_range
+-- Returns {'ok', how many of the users were looked at (the first ones, until enough of them have a
+-- record), then for each with a record its index, {packed reservations}, {sale, sku, qty, position,
+-- joined at ...}, {sales}}.
+-- @include fields show waitlist_range limits
 -- @options no-writes
 local call, read, int = redis.call, Show.read, Show.int
 local K, B = Show.keys, Fields.buyer
@@ -26,16 +27,24 @@ local function waits_of(sale_id, entry, waits)
 end
 
 return function(users)
-  local reply = { 'ok' }
+  local reply, found = { 'ok', #users }, 0
   local buyers = #users > 0 and call('HMGET', K.buyers, unpack(users)) or {}
   for i = 1, #users do
-    local records, waits, sale_ids = {}, {}, {}
-    for sale_id, entry in pairs(buyers[i] and read(K.buyers, users[i], buyers[i]) or {}) do
-      sale_ids[#sale_ids + 1] = sale_id
-      reservations_of(entry, records)
-      waits_of(sale_id, entry, waits)
+    if buyers[i] then
+      if found == Limits.holdersPerCallMax then
+        reply[2] = i - 1
+        return reply
+      end
+      found = found + 1
+      local records, waits, sale_ids = {}, {}, {}
+      for sale_id, entry in pairs(read(K.buyers, users[i], buyers[i]) or {}) do
+        sale_ids[#sale_ids + 1] = sale_id
+        reservations_of(entry, records)
+        waits_of(sale_id, entry, waits)
+      end
+      local n = 4 * found
+      reply[n - 1], reply[n], reply[n + 1], reply[n + 2] = i, records, waits, sale_ids
     end
-    reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = records, waits, sale_ids
   end
   return reply
 end

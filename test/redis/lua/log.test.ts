@@ -85,12 +85,12 @@ showTest('concurrent appends never share an id', async (t, show) => {
   t.same(sorted(firsts), range(40, 1, 2));
 });
 
-showTest('the chat history is bounded: the newest messages of the newest batches', async (t, show) => {
-  const texts = times(20, (i) => `m${i}`);
+showTest('the loaded chat is bounded: the newest messages of the newest batches (R-6.1)', async (t, show) => {
+  const texts = times(200, (i) => `m${i}`);
   for (let i = 0; i < 5; i++) await store.appendChat(show, batch('n', texts), []);
   const loaded = unwrap(await store.load(show)).chat;
-  t.same(pluck(loaded, 'firstId'), [41, 61, 81], 'whole batches, until there are enough messages');
-  t.ok(loaded.reduce((sum, { count }) => sum + count, 0) >= LIMITS.chatHistoryMessages);
+  t.same(pluck(loaded, 'firstId'), [401, 601, 801], 'whole batches, until there are enough messages');
+  t.ok(loaded.reduce((sum, { count }) => sum + count, 0) >= LIMITS.chatResumeMessagesMax);
   await Promise.all(times(4 * LIMITS.chatRingBatches, () => store.appendChat(show, batch('n', ['x']), [])));
   const kept = await client.xlen(time.key(show, 'chat'));
   t.ok(kept >= LIMITS.chatRingBatches && kept <= 2 * LIMITS.chatRingBatches, `${kept} batches are kept`);

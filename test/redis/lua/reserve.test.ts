@@ -22,6 +22,13 @@ saleTest('a hold has items, amount, currency and deadline, and the books match',
   t.same(await reservationsOf(show, ['ann', 'bob']), [[reservation], []]);
 });
 
+saleTest('a lookup ends after a bounded number of holders (I9)', { units: { S: 300 } }, async (t, show) => {
+  const holders = times(LIMITS.holdersPerCallMax + 1, (i) => `u${i}`);
+  await Promise.all(holders.map((user) => hold(show, user)));
+  const found = unwrap(await store.holdingsOf(show, ['new', ...holders]));
+  t.same([found.length, found[0]?.sales, found.at(-1)?.sales], [LIMITS.holdersPerCallMax + 1, [], ['sale']]);
+});
+
 saleTest('one commit has exactly the hold and what is left', { units: { S: 10, M: 5 } }, async (t, show) => {
   const [commit, ...more] = await published(show, () => hold(show, 'ann'));
   t.match(commit, { reservations: [{ user: 'ann', state: 'held' }], sales: [{ id: 'sale', state: 'open' }] });
