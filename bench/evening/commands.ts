@@ -1,6 +1,7 @@
 /** Commands of the host (the scenario) for the virtual users of all workers. Plain data. */
 import type { WorkloadContext } from '../generator/contract.ts';
 import type { GroupParams } from '../generator/viewer-group.ts';
+import type { GatewayAddress } from '../scenarios/target.ts';
 import type { Granted } from '../users/checkout.ts';
 import type { Evidence } from '../verdict/evidence.ts';
 
@@ -18,6 +19,8 @@ export type EveningCommand =
   | Readonly<{ do: 'chat'; atMs: number; messages: ReadonlyArray<readonly [offsetMs: number, text: string]> }>
   | { readonly do: 'hearts'; readonly atMs: number; readonly perSecond: number; readonly forMs: number }
   | PressCommand
+  /** Connects to this node from now on. */
+  | { readonly do: 'move'; readonly gateway: GatewayAddress }
   | { readonly do: 'leave'; readonly from: number; readonly to: number }
   /** This share of the users stops reading for a while, as phones in a tunnel do. */
   | { readonly do: 'stall'; readonly atMs: number; readonly share: number; readonly forMs: number }

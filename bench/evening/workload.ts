@@ -103,6 +103,9 @@ class Evening implements WorkloadRun<EveningCommand>, ViewerListener {
       }
       case 'hearts':
         return group.pace(steady(command.perSecond, command.forMs), command.atMs, (dueMs, i) => this.#heart(i, dueMs));
+      case 'move':
+        group.room.gateway = command.gateway;
+        return;
       case 'press':
         return this.#buyers.press(command);
       case 'leave':

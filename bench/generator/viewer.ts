@@ -8,8 +8,8 @@ import { decode, type FrameCache, type FrameFacts, kindOf } from './frame-cache.
 import { emitDueWork } from './schedule.ts';
 import { binaryFrame, RawSocket, textFrame } from './websocket.ts';
 
-/** What all viewers of a room share. */
-export type Room = Readonly<{ gateway: GatewayAddress; show: string; variant: Variant; frames: FrameCache }>;
+/** What all viewers of a room share. `gateway` is where they connect next. */
+export type Room = Readonly<{ show: string; variant: Variant; frames: FrameCache }> & { gateway: GatewayAddress };
 
 /** `dueMs`: when the join or the request was due. Messages are only valid during the call. */
 export interface ViewerListener {

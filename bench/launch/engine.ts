@@ -19,7 +19,7 @@ const NO_ENGINE =
 const COLLECTOR = new URL('./collector.mjs', import.meta.url).href;
 const COLLECT_MS_MAX = 5_000;
 /** The lines with which the engine reports that it is ready. */
-const READY_NOTICE = /^(stampede \S+ is ready| {2}(gateway|control|redis) )/;
+const READY_NOTICE = /^(stampede \S+ is ready| {2}(gateway|control|redis|metrics) )/;
 
 export type BenchEngine = Awaited<ReturnType<typeof startBenchEngine>>;
 
@@ -27,8 +27,10 @@ export async function startBenchEngine(options: {
   readonly append: AppendMode;
   readonly env?: Readonly<Record<string, string>>;
   readonly control?: boolean;
+  /** A second gateway. */
+  readonly spare?: boolean;
 }) {
-  const { append, env = {}, control = false } = options;
+  const { append, env = {}, control = false, spare = false } = options;
   const program = builtProgram();
   if (program === null) throw new Error(NO_ENGINE);
   const redis = await startBenchRedis(append);
@@ -42,6 +44,7 @@ export async function startBenchEngine(options: {
   try {
     store = await connectStore({ redis: redis.target });
     const [gatewayPort, controlPort, metricsPort] = [await freePort(), await freePort(), await freePort()];
+    const sparePort = await freePort();
     const settings = {
       ...process.env,
       NODE_ENV: 'production',
@@ -56,24 +59,24 @@ export async function startBenchEngine(options: {
     };
     const moreFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean);
     const gatewayFlags = ['--max-semi-space-size=64', ...moreFlags];
-    for (const role of control ? ['gateway', 'control'] : ['gateway']) {
-      const isGateway = role === 'gateway';
-      const flags = isGateway ? gatewayFlags : [];
+    const add = (name: string, role: string, flags: readonly string[], more: Record<string, string>): void => {
       processes.push(
         new EngineProcess({
-          name: role,
+          name,
           command: [...flags, '--import', COLLECTOR, program, 'serve', '--roles', role],
-          env: isGateway ? { ...settings, METRICS_PORT: String(metricsPort) } : settings,
+          env: { ...settings, ...more },
           followsParent: true,
           onLine(line, stream) {
-            if (stream === 'stderr' && !READY_NOTICE.test(line)) process.stderr.write(`${role}: ${line}\n`);
+            if (stream === 'stderr' && !READY_NOTICE.test(line)) process.stderr.write(`${name}: ${line}\n`);
           },
         }),
       );
-    }
+    };
+    add('gateway', 'gateway', gatewayFlags, { METRICS_PORT: String(metricsPort) });
+    if (control) add('control', 'control', [], {});
+    if (spare) add('spare gateway', 'gateway', gatewayFlags, { GATEWAY_PORT: String(sparePort) });
     await Promise.all(processes.map((each) => each.start()));
     const [gateway] = processes as [EngineProcess];
-    const pids = [...processes.map(({ name, pid }) => [name, pid] as const), ['redis', redis.pid] as const];
     const tokens = createTokens({ secret: SECRET, nowMs: () => Date.now() });
     return {
       redis,
@@ -82,8 +85,13 @@ export async function startBenchEngine(options: {
       /** The metrics of the gateway. */
       metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
       pid: gateway.pid,
-      /** By name: gateway, redis, and control where it runs. */
-      pids: Object.fromEntries(pids),
+      /** By name: redis, gateway, and control and spare gateway where they run. */
+      get pids(): Record<string, number> {
+        const running = processes.filter(({ isAlive }) => isAlive);
+        return Object.fromEntries([...running.map(({ name, pid }) => [name, pid]), ['redis', redis.pid]]);
+      },
+      /** Kills the gateway; it may start again. */
+      spare: spare ? { port: sparePort, killOther: () => gateway.kill(), startOther: () => gateway.start() } : null,
       secret: SECRET,
       /** Null unless requested. */
       control: control ? { url: `http://127.0.0.1:${settings.CONTROL_PORT}`, apiKey: API_KEY } : null,

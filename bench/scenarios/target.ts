@@ -59,7 +59,9 @@ export interface Target {
 export function usedBetween(before: ServerReading | null, after: ServerReading | null): ServerUse | null {
   if (before === null || after === null) return null;
   const processes = after.processes.map(({ name, cpuSeconds, memoryBytes }) => {
-    const used = cpuSeconds - (before.processes.find((process) => process.name === name)?.cpuSeconds ?? 0);
+    const earlier = before.processes.find((process) => process.name === name)?.cpuSeconds ?? 0;
+    // A process that was killed and started again begins at zero.
+    const used = cpuSeconds < earlier ? cpuSeconds : cpuSeconds - earlier;
     return { name, cpuSeconds: used, memoryMiB: memoryBytes / 2 ** 20 };
   });
   return { processes };
@@ -75,10 +77,14 @@ const TOKENS_AT_ONCE = 16;
 const GET_MS_MAX = 2_000;
 
 /** Throws `FlagError` if flags are missing. */
-export async function openTarget(common: CommonFlags, { control = true, env = {} }: TargetNeeds = {}): Promise<Target> {
+export async function openTarget(
+  common: CommonFlags,
+  { control = true, env = {}, spare = false }: TargetNeeds = {},
+): Promise<Target> {
+  if (common.url !== null && spare) throw new FlagError('this scenario kills a node: it needs an engine of its run');
   if (common.url !== null) return remoteTarget(common, common.url, control);
   if (common.ca !== null) throw new FlagError('--ca is for a --url with wss://');
-  const engine = await startBenchEngine({ append: common.append, control, env });
+  const engine = await startBenchEngine({ append: common.append, control, env, spare });
   return {
     url: `ws://127.0.0.1:${engine.port}`,
     own: true,

@@ -81,7 +81,7 @@ export class HoldingsLookup {
     if (this.isRunning) return;
     this.isRunning = true;
     const { store, showId, clock, onUnexpected } = this.options;
-    let usersMax = LIMITS.holdingsUsersPerCallMax;
+    let usersMax: number = LIMITS.holdingsUsersPerCallMax;
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, usersMax);
       for (const { holdings } of batch) if (typeof holdings === 'object') holdings.phase = 'sent';

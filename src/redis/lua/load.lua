@@ -25,7 +25,7 @@ local function chat_history(wanted)
     for i = 1, #entries do
       if wanted > 0 then
         local head, _, items = unpack(entries[i][2], 2, 4)
-        newest_first[#newest_first + 1] = { head, items or '' }
+        newest_first[#newest_first + 1] = { head or '', items or '' }
         local _, shown = ids_of(head)
         wanted = wanted - shown
       end
