@@ -52,9 +52,11 @@ export function writePackages(root, dist) {
   };
 
   const sdk = reach(dist, ['src/client/index.js', 'src/client/index.d.ts']);
+  if (sdk.libraries.length > 0) throw new Error(`the SDK needs ${sdk.libraries.join(', ')}`);
+  const msgpack = reach(dist, ['src/client/msgpack.js', 'src/client/msgpack.d.ts']);
   writePackage(root, dist, 'client', {
     readme: 'src/client/README.md',
-    files: sdk.files,
+    files: [...new Set([...sdk.files, ...msgpack.files])],
     manifest: {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
@@ -62,9 +64,11 @@ export function writePackages(root, dist) {
       sideEffects: false,
       exports: {
         '.': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
+        './msgpack': { types: './dist/src/client/msgpack.d.ts', default: './dist/src/client/msgpack.js' },
         './package.json': './package.json',
       },
-      dependencies: versionsOf(sdk.libraries),
+      peerDependencies: versionsOf(msgpack.libraries),
+      peerDependenciesMeta: Object.fromEntries(msgpack.libraries.map((library) => [library, { optional: true }])),
     },
   });
 

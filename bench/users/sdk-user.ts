@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
+import { msgpack } from '../../src/client/msgpack.ts';
 import type { Item, ReservationView, SaleView } from '../../src/protocol/messages.ts';
 import type { Prng } from '../generator/prng.ts';
 import { listed } from '../verdict/grants.ts';
@@ -86,7 +87,14 @@ export class SdkUser implements UserConnection {
   constructor(options: SdkUserOptions) {
     const { gatewayUrl: url, show, token, traits, random, voice } = options;
     this.#options = options;
-    this.client = connect({ url, show, token, WebSocket, variant: traits.variant, random: random.next });
+    this.client = connect({
+      url,
+      show,
+      token,
+      WebSocket,
+      ...(traits.variant === 'msgpack' && { codec: msgpack }),
+      random: random.next,
+    });
     this.#listen();
     void this.#every(traits.chatEveryMs, () => this.chat(voice.phrase(random, this.#mood(), ...this.#words())));
     void this.#every(traits.heartsEveryMs, () => this.#heart());

@@ -10,6 +10,7 @@ import type {
 } from '../protocol/messages.ts';
 import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
+import { jsonCodec } from './codec.ts';
 import { Connection, type ConnectionState, type SocketClass } from './connection.ts';
 import { Emitter } from './emitter.ts';
 import { GapCloser } from './gap-closer.ts';
@@ -74,7 +75,7 @@ export class StampedeClient {
       Socket,
       tokens,
       random: options.random ?? Math.random,
-      variant: options.variant ?? 'json',
+      codec: options.codec ?? jsonCodec,
       url: () => this.#url(base),
       onState: (state) => this.#onState(state),
       onMessage: (message) => this.#onMessage(message),
@@ -119,7 +120,7 @@ export class StampedeClient {
       },
     });
     this.#stopWatching = watchForWake(() => this.wake());
-    void this.#connection.start();
+    this.#connection.start();
   }
 
   /** Adds a listener. Returns a function that removes it. */

@@ -1,4 +1,4 @@
-/** Encodings of messages. MessagePack is loaded on demand, so a page with JSON needs no bundler. */
+/** Encodings of messages. MessagePack is a separate entry point, because it needs a library. */
 import type { ClientMessage, ServerMessage, Variant } from '../protocol/messages.ts';
 
 export interface ClientCodec {

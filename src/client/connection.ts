@@ -2,7 +2,7 @@
  * The connection to a gateway. Reconnects after a loss as the policy of the close code says, with
  * full jitter, and not before the time that the server sent.
  */
-import { CLOSE, closePolicy } from '../protocol/codes.ts';
+import { CLOSE, closePolicy } from '../protocol/close-codes.ts';
 import {
   type Bye,
   type ClientMessage,
@@ -12,7 +12,7 @@ import {
 } from '../protocol/messages.ts';
 import { Backoff } from './backoff.ts';
 import { monotonicNowMs } from './clock.ts';
-import { type ClientCodec, jsonCodec } from './codec.ts';
+import type { ClientCodec } from './codec.ts';
 import type { TokenSource } from './token-source.ts';
 
 /** The used part of a WebSocket, of browsers and of the `ws` package. */
@@ -40,7 +40,7 @@ export interface ConnectionOptions {
   readonly url: () => string;
   readonly tokens: TokenSource;
   readonly Socket: SocketClass;
-  readonly variant: 'json' | 'msgpack';
+  readonly codec: ClientCodec;
   readonly random: () => number;
   readonly onState: (state: ConnectionState) => void;
   readonly onMessage: (message: ServerMessage) => void;
@@ -70,7 +70,6 @@ export class Connection {
   readonly #backoff: Backoff;
   #state: ConnectionState = { at: 'connecting', attempt: 0 };
   #socket: SocketLike | undefined;
-  #codec: ClientCodec | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stableTimer: ReturnType<typeof setTimeout> | undefined;
   #bye: Bye | undefined;
@@ -99,20 +98,14 @@ export class Connection {
     return Date.now() - this.#receivedAtWall;
   }
 
-  async start(): Promise<void> {
-    try {
-      this.#codec = await loadCodec(this.#options.variant);
-    } catch (error) {
-      this.#finish(ABNORMAL, `The encoding could not be loaded: ${String(error)}`);
-      return;
-    }
-    if (this.#state.at !== 'closed') this.#connect();
+  start(): void {
+    this.#connect();
   }
 
   /** Returns false, and sends nothing, without an open connection. */
   send(message: ClientMessage): boolean {
-    if (this.#state.at !== 'open' || this.#socket === undefined || this.#codec === undefined) return false;
-    this.#socket.send(this.#codec.encode(message));
+    if (this.#state.at !== 'open' || this.#socket === undefined) return false;
+    this.#socket.send(this.#options.codec.encode(message));
     return true;
   }
 
@@ -154,7 +147,7 @@ export class Connection {
   }
 
   #open(token: string | undefined, isPass: boolean): void {
-    const protocols = [subprotocolOf(this.#codec?.variant ?? 'json')];
+    const protocols = [subprotocolOf(this.#options.codec.variant)];
     if (token !== undefined) protocols.push(`${TOKEN_PROTOCOL_PREFIX}${token}`);
     let socket: SocketLike;
     try {
@@ -184,8 +177,7 @@ export class Connection {
     [this.#receivedAt, this.#receivedAtWall] = [monotonicNowMs(), Date.now()];
     let message: ServerMessage;
     try {
-      if (this.#codec === undefined) return;
-      message = this.#codec.decode(data);
+      message = this.#options.codec.decode(data);
     } catch (error) {
       this.#lost(ABNORMAL, `The frame could not be decoded: ${String(error)}`);
       return;
@@ -256,9 +248,4 @@ export class Connection {
     this.#state = state;
     this.#options.onState(state);
   }
-}
-
-async function loadCodec(variant: 'json' | 'msgpack'): Promise<ClientCodec> {
-  if (variant === 'json') return jsonCodec;
-  return (await import('./msgpack.ts')).msgpackCodec;
 }

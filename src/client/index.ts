@@ -13,6 +13,7 @@ import type { ClientOptions } from './types.ts';
 export { formatMoney, minorUnitDigits } from '../protocol/currencies.ts';
 export type { StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
+export type { ClientCodec } from './codec.ts';
 export type { ConnectionState, SocketClass, SocketLike } from './connection.ts';
 export { newKey } from './keyed-requests.ts';
 export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';

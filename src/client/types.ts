@@ -1,5 +1,6 @@
 /** Options, events and results of the SDK. */
 import type { Bye, ReservationView, ShowEvent, StateView, Welcome } from '../protocol/messages.ts';
+import type { ClientCodec } from './codec.ts';
 import type { ConnectionState, SocketClass } from './connection.ts';
 import type { ChatMessage, ShowModel } from './model.ts';
 import type { TokenOption } from './token-source.ts';
@@ -15,8 +16,8 @@ export interface ClientOptions {
    * allows it.
    */
   readonly token?: TokenOption;
-  /** The encoding on the wire. Default: `json`. */
-  readonly variant?: 'json' | 'msgpack';
+  /** The encoding on the wire. Default: JSON. `msgpack` is in `@stampede/client/msgpack`. */
+  readonly codec?: ClientCodec;
   /** The WebSocket class. Default: the one of the platform; Node 20 needs that of `ws`. */
   readonly WebSocket?: SocketClass;
   /** Wait this long for the reply to a request. */

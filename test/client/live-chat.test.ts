@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { msgpack } from '../../src/client/msgpack.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { until } from '../support/until.ts';
 
 t.test('authors see messages above the display cap, and removed messages disappear (C-5.2, C-10.1)', async (t) => {
   const engine = await startLiveEngine(t);
-  const [ana, bo] = [await engine.join('ana', { variant: 'json' }), await engine.join('bo', { variant: 'msgpack' })];
+  const [ana, bo] = [await engine.join('ana', {}), await engine.join('bo', { codec: msgpack })];
   let missed = 0;
   bo.on('missed', (count) => {
     missed += count;

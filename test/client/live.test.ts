@@ -2,6 +2,7 @@
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect, type StampedeClient } from '../../src/client/index.ts';
+import { msgpack } from '../../src/client/msgpack.ts';
 import { SHOW, startLiveEngine } from '../support/live-engine.ts';
 import { until } from '../support/until.ts';
 
@@ -13,8 +14,8 @@ const skus = [{ sku: 'TEE-M', product: 'tee', price: 1990, quantity: 3 }];
 
 t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', async (t) => {
   const engine = await startLiveEngine(t);
-  const ana = await engine.join('ana', { variant: 'json' });
-  const bo = await engine.join('bo', { variant: 'msgpack' });
+  const ana = await engine.join('ana', {});
+  const bo = await engine.join('bo', { codec: msgpack });
   const sent = await ana.chat('hello 👋 <b>');
   await until(() => bo.model.chat.length > 0, 'the message reaches the other encoding');
   t.match(bo.model.chat[0], { name: 'ana', text: 'hello 👋 <b>', id: sent.ok ? sent.value.chat : -1 });
@@ -37,7 +38,7 @@ t.test('chat, hearts, counts and events reach viewers of both encodings (C-3)', 
 
 t.test('countdown, reserve, repeat with the same key, confirm and release (I4, Q-7.2, Q-7.3, T-3.2)', async (t) => {
   const engine = await startLiveEngine(t);
-  const ana = await engine.join('ana', { variant: 'msgpack' });
+  const ana = await engine.join('ana', { codec: msgpack });
   const sale = await engine.office.createSale(SHOW, { ...SALE, opensInMs: 1_200, skus }, 'k-sale');
   await until(() => ana.model.sales.has('flash'), 'the sale is announced');
   const countdown = ana.countdown('flash');

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePort } from '../../bench/launch/free-port.ts';
 import { TcpProxy } from '../../bench/launch/tcp-proxy.ts';
+import { msgpack } from '../../src/client/msgpack.ts';
 import { Conversation } from '../gateway/conversation.ts';
 import { type Node, startWorld, until, type World } from '../gateway/harness.ts';
 import { SdkViewer } from '../gateway/sdk-viewer.ts';
@@ -16,7 +17,7 @@ const BETWEEN_DROPS_MS = 800;
 async function viewers(t: Test, world: World, urlOf: (i: number) => string): Promise<SdkViewer[]> {
   const all = times(VIEWERS, (i) => {
     const token = world.token(`v${i}`, { role: i % 2 ? 'viewer' : 'buyer' });
-    return new SdkViewer({ url: urlOf(i), show: world.show, token, variant: i % 3 ? 'json' : 'msgpack' });
+    return new SdkViewer({ url: urlOf(i), show: world.show, token, ...(i % 3 === 0 && { codec: msgpack }) });
   });
   for (const { client } of all) t.teardown(() => client.close());
   await Promise.all(all.map((viewer) => viewer.welcomed()));

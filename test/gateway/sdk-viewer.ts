@@ -1,6 +1,6 @@
 /** A viewer on the SDK that records what it receives over all its connections. */
 import { WebSocket } from 'ws';
-import { connect, type StampedeClient } from '../../src/client/index.ts';
+import { type ClientCodec, connect, type StampedeClient } from '../../src/client/index.ts';
 
 export class SdkViewer {
   readonly client: StampedeClient;
@@ -15,7 +15,7 @@ export class SdkViewer {
   #offset: number | null = null;
   #epoch: string | null = null;
 
-  constructor(options: { url: string; show: string; token: string; variant?: 'json' | 'msgpack' }) {
+  constructor(options: { url: string; show: string; token: string; codec?: ClientCodec }) {
     // A small jitter shortens the backoff, which reaches many seconds after a few losses.
     this.client = connect({ ...options, WebSocket, random: () => Math.random() * 0.08 });
     this.client.on('snapshot', ({ epoch, offset }) => {
