@@ -233,6 +233,19 @@ export const LIMITS = Object.freeze({
   retentionRetryMs: 60_000,
   retentionShowsPerSweep: 100,
 
+  // Erasing users
+  /** Entries that one call may copy to complete a rewritten stream. */
+  erasureTailMax: 100,
+  /** While it is marked, a show is not archived. Longer ago, the mark was left by mistake. */
+  erasureMarkMs: 60 * 60 * 1000,
+  /** A process that ended while it erased users is replaced after this time. */
+  erasureLeaseMs: 10_000,
+  /** `DELETE /v1/users/{user}` replies after this time, and the work goes on. */
+  erasureReplyMs: 10_000,
+  /** What an erasure did can be read this long. */
+  erasureReportMs: 24 * 60 * 60 * 1000,
+  erasureRemainingListed: 100,
+
   // Background jobs
   jobSweepEveryMs: 2_000,
   /** Every how many sweeps a process looks for shows that need none until something is due. */

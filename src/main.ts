@@ -1,7 +1,7 @@
 /** The composition root: builds the parts of the engine, starts them in order and stops them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunningArchives } from './archive/index.ts';
+import type { RunningArchives, RunningErasures } from './archive/index.ts';
 import { type ApiKeys, createApiKeys } from './auth/api-keys.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import {
@@ -258,14 +258,14 @@ async function startRoles(context: Context): Promise<{
   const has = (role: EngineRole): boolean => config.roles.includes(role);
   const tokens = has('gateway') || has('control') ? createViewerTokens(config, secrets, store) : null;
 
-  const archives = has('jobs') || has('control') ? await createArchivesOn(context) : null;
-  const jobs = has('jobs') && archives ? await createJobsOn(context, archives) : null;
+  const ends = has('jobs') || has('control') ? await createArchivesOn(context) : null;
+  const jobs = has('jobs') && ends ? await createJobsOn(context, ends) : null;
   // It waits for Redis, and the ports do not wait for it.
   const jobsRun = jobs?.start() ?? Promise.resolve();
   const gatewayPort = has('gateway') && tokens ? await startGateway(context, tokens) : null;
   const controlPort =
-    has('control') && tokens && archives
-      ? await startControl({ ...context, tokens, archives, jobs }, gatewayPort ?? config.gatewayPort)
+    has('control') && tokens && ends
+      ? await startControl({ ...context, ...ends, tokens, jobs }, gatewayPort ?? config.gatewayPort)
       : null;
   const addresses = {
     gateway: gatewayPort === null ? null : gatewayUrl(config, gatewayPort),
@@ -281,23 +281,27 @@ function createViewerTokens(config: Config, secrets: Secrets, store: ConnectedSt
   return createTokens({ ...secret, publicKeys: config.authPublicKeys, nowMs: () => store.now() });
 }
 
-async function createArchivesOn({ config, options, logger, parts, store }: Context): Promise<RunningArchives> {
-  const { createArchives } = await import('./archive/index.ts');
+type Ends = { readonly archives: RunningArchives; readonly erasures: RunningErasures };
+
+async function createArchivesOn({ config, options, logger, parts, store }: Context): Promise<Ends> {
+  const { createArchives, createErasures } = await import('./archive/index.ts');
+  const folder = config.archiveDir;
   const archives = createArchives({
-    ...{ store, folder: config.archiveDir, retentionMs: config.retention, version: options.version ?? VERSION },
+    ...{ store, folder, retentionMs: config.retention, version: options.version ?? VERSION },
     prepareFolder: (path) => prepareFolder(path, 'ARCHIVE_DIR'),
     logger: logger.child({ part: 'archive' }),
   });
-  parts.push({ name: 'archives', stop: archives.stop });
-  return archives;
+  const erasures = createErasures({ store, folder, logger: logger.child({ part: 'erasure' }) });
+  parts.push({ name: 'archives', stop: archives.stop }, { name: 'erasures', stop: erasures.stop });
+  return { archives, erasures };
 }
 
-async function createJobsOn(context: Context, archives: RunningArchives): Promise<Jobs> {
+async function createJobsOn(context: Context, { archives, erasures }: Ends): Promise<Jobs> {
   const { config, logger, metrics, parts, store, redis } = context;
   const { createJobs, createRetention, createSaleTotals } = await import('./jobs/index.ts');
   const isList = redis.servers.length > 1 && redis.sentinel === null;
   const connect = (): JobsConnection => connectJobs(redis, store.redisCapabilities()?.isCluster ?? isList);
-  const retention = createRetention({ store, archives, retentionMs: config.retention, logger });
+  const retention = createRetention({ store, archives, erasures, retentionMs: config.retention, logger });
   const jobs = createJobs({ store, connect, keyPrefix: config.keyPrefix, retention, logger, metrics });
   parts.push({ name: 'jobs', stop: jobs.stop });
   metrics.observe({ saleTotals: createSaleTotals(store) });
@@ -344,18 +348,14 @@ async function startGateway(
   }
 }
 
-type ControlContext = Context & { tokens: Tokens; archives: RunningArchives; jobs: Jobs | null };
+type ControlContext = Context & Ends & { tokens: Tokens; jobs: Jobs | null };
 
 async function startControl(context: ControlContext, gatewayPort: number): Promise<number> {
-  const { config, options, logger, metrics, parts, store, secrets, tokens, archives, jobs } = context;
+  const { config, options, logger, metrics, parts, store, secrets, tokens, archives, erasures, jobs } = context;
   const { createControl, webFolders } = await import('./control/index.ts');
   const control = await createControl({
-    store,
-    archives,
-    tokens,
+    ...{ store, archives, erasures, tokens, logger, metrics },
     apiKeys: createApiKeys(secrets.apiKeys),
-    logger,
-    metrics,
     scrape: scrapeOf(context),
     scrapeKeys: scrapeKeysOf(config),
     readiness: readinessOf(context, false),

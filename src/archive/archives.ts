@@ -4,13 +4,14 @@
  * src/README.md).
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Archived, ArchiveStore, ArchiveSummary, Archives, FrozenShow, Page } from '../domain/archive.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, writeLines } from './lines.ts';
 import {
   FILES,
@@ -41,7 +42,6 @@ export interface RunningArchives extends Archives {
   stop(): Promise<void>;
 }
 
-const PARTIAL = '.partial';
 const RETRY_MS = 60_000;
 
 export function createArchives(options: ArchivesOptions): RunningArchives {
@@ -198,8 +198,9 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       const condemned = await store.condemnShow(showId);
       if (!condemned.ok) return condemned;
       try {
-        await rm(finalFolder(showId), { recursive: true, force: true });
         await removePartials(showId).catch(ignoreMissing);
+        for (const name of [nextFolder(folder, showId), finalFolder(showId)])
+          await rm(name, { recursive: true, force: true });
       } catch (error) {
         return failureOf(showId, error);
       }
@@ -222,26 +223,4 @@ function unwrap<T>(result: Result<T>): T {
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
-}
-
-/** Renames a folder. Returns false if the target exists. */
-async function moveInto(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** Makes names in a folder durable. */
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -29,6 +29,8 @@ export interface Manifest {
   totals: ShowTotals;
   /** What was wrong with the books, at most `archiveProblemsListed` lines. */
   violations: string[];
+  /** When a user was erased from it, and so the files were written again. */
+  erasedAt?: number[];
   files: Record<FileName, FileEntry>;
 }
 

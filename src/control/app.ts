@@ -25,6 +25,7 @@ import { products } from './products/routes.ts';
 import { reservations } from './reservations/routes.ts';
 import { sales } from './sales/routes.ts';
 import { shows } from './shows/routes.ts';
+import { users } from './users/routes.ts';
 import { verification } from './verification/routes.ts';
 
 /** A new resource is one folder and one entry here. The API docs keep this order. */
@@ -37,6 +38,7 @@ const RESOURCES: readonly Resource[] = [
   access,
   verification,
   archive,
+  users,
 ];
 
 const REDIS_RETRY_MS = 500;

@@ -1,6 +1,7 @@
 import type { ApiKeys } from '../auth/api-keys.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Archives } from '../domain/archive.ts';
+import type { Erasures } from '../domain/erasure.ts';
 import type { SaleBooks } from '../domain/sale.ts';
 import type { Store } from '../domain/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -33,6 +34,7 @@ export interface ControlOptions {
 export interface ControlDeps {
   readonly store: Store;
   readonly archives: Archives;
+  readonly erasures: Erasures;
   readonly tokens: Tokens;
   readonly apiKeys: ApiKeys;
   readonly logger: Logger;

@@ -3,7 +3,10 @@ import type { Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
 import type { ChatAppend, ChatAppended, ChatBatch } from './chat.ts';
 
-/** A user and the Redis time until which they may not chat; 0 = unmuted. */
+/**
+ * A user (or their `muteHash`) and the Redis time until which they may not chat; 0 = unmuted, -1 =
+ * the user is erased.
+ */
 export type MuteEntry = readonly [user: string, until: number];
 
 /** A changed reservation. Most buyers are on other nodes, so it is only decoded by `view()`. */

@@ -7,6 +7,7 @@
 import type { ArchiveStore } from './archive.ts';
 import type { Auditor } from './audit.ts';
 import type { CommandGuard } from './command.ts';
+import type { ErasureStore } from './erasure.ts';
 import type { Health } from './health.ts';
 import type { ModerationStore } from './moderation.ts';
 import type { ProductStore } from './product.ts';
@@ -25,6 +26,7 @@ export interface Store
     CommandGuard,
     Scheduler,
     ArchiveStore,
+    ErasureStore,
     Auditor,
     Health {
   close(): Promise<void>;

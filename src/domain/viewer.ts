@@ -3,6 +3,12 @@ import { LIMITS } from '../limits.ts';
 import type { Failure } from '../protocol/codes.ts';
 import { Mistakes } from './mistakes.ts';
 
+export function checkUser(user: string): Failure | null {
+  const mistakes = new Mistakes();
+  mistakes.text('/user', user, LIMITS.userIdCharsMax);
+  return mistakes.failure();
+}
+
 export function checkViewer({ user, name }: { readonly user: string; readonly name: string }): Failure | null {
   const mistakes = new Mistakes();
   mistakes.text('/user', user, LIMITS.userIdCharsMax);

@@ -82,6 +82,8 @@ const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
 /** Above our hard limit, which closes with a code: the server's limit only protects its memory. */
 const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;
 
+const ERASED = 'Your data was erased from this show.';
+
 /** Throws a `StampedeError` if the host or the port is invalid. */
 export function createGateway(deps: GatewayDeps): Gateway {
   checkListenOptions(deps.options);
@@ -198,6 +200,10 @@ class SocketGateway implements Gateway {
       onGone: (room) => {
         for (const connection of this.connections.all())
           if (connection.room === room) this.closer.close(connection, 'show_gone');
+      },
+      onErased: ({ members }, user) => {
+        for (const connection of members.get(user)?.connections ?? [])
+          this.closer.close(connection as Connection, 'forbidden', { message: ERASED });
       },
     });
   }

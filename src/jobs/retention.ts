@@ -3,6 +3,7 @@
  * state of a show says which step is next, so every step may be repeated.
  */
 import type { ArchiveStore, Archives } from '../domain/archive.ts';
+import type { Erasures } from '../domain/erasure.ts';
 import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -13,13 +14,20 @@ export interface RetentionDeps {
     'dueRetention' | 'retentionOf' | 'planRetention' | 'purgeShow' | 'deleteShow' | 'indexRetention'
   > & { now(): number };
   readonly archives: Archives;
+  readonly erasures?: Pick<Erasures, 'runPlanned'>;
   /** Of shows without a separate setting. */
   readonly retentionMs: number;
   readonly logger: Logger;
 }
 
 /** Returns a function that does what is due. Calls while it runs do nothing. */
-export function createRetention({ store, archives, retentionMs, logger }: RetentionDeps): () => Promise<void> {
+export function createRetention({
+  store,
+  archives,
+  erasures,
+  retentionMs,
+  logger,
+}: RetentionDeps): () => Promise<void> {
   let isRunning = false;
   let isIndexed = false;
 
@@ -52,6 +60,8 @@ export function createRetention({ store, archives, retentionMs, logger }: Retent
     if (isRunning) return;
     isRunning = true;
     try {
+      // First: a show in which a user is half erased is not archived.
+      await erasures?.runPlanned().catch((err: unknown) => logger.warn({ err }, 'users could not be erased'));
       if (!isIndexed) isIndexed = (await store.indexRetention()).ok;
       const due = await store.dueRetention();
       for (const showId of due.ok ? due.value : []) {

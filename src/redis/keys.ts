@@ -22,6 +22,7 @@ export const SHOW_KEYS = [
   'removed',
   'mutes',
   'uniques',
+  'rewrite',
 ] as const;
 export type ShowKey = (typeof SHOW_KEYS)[number];
 
@@ -52,6 +53,12 @@ export function createKeys(prefix: string) {
     relay: `${prefix}relay`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
+    /** Hash of users who are being erased, and how far (erasures.ts). */
+    erasures: `${prefix}erasures`,
+    /** Held by the process that erases users. */
+    eraser: `${prefix}eraser`,
+    /** What the erasure of a user did, for a day. */
+    erased: (userHash: string) => `${prefix}erased:${userHash}`,
     /** Memory of Redis in each hour of the last week (memory.ts). */
     memory: `${prefix}memory`,
     /** Identifies a server that does not allow INFO (facts.ts). */

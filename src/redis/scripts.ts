@@ -34,6 +34,7 @@ export const SCRIPT_NAMES = [
   'audit',
   'repair',
   'archive',
+  'erase',
   'check',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];

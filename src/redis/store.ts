@@ -11,6 +11,7 @@ import { type Failure, failure, isGone, ok, type Result, StampedeError } from '.
 import { createArchiveStore } from './archive-store.ts';
 import { createCommandGuard } from './command-guard.ts';
 import { FIRST_REPLY_MS_MAX, RedisConnection } from './connection.ts';
+import { createErasures } from './erasures.ts';
 import { createKeys } from './keys.ts';
 import { createLedgerAuditor } from './ledger-auditor.ts';
 import { createMemoryReader } from './memory.ts';
@@ -174,6 +175,7 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const recover = createRecovery(runner, auditor, logger, onRecovered);
   runner.onFenced = (showId) => void recover(showId);
   const showLog = createShowLog(runner);
+  const moderation = createModeration(runner);
   const unwatch = node === undefined ? null : watchNodeName(runner, node, logger, options.onNodeNameShared);
 
   const scheduler = createScheduler(runner, recover);
@@ -182,7 +184,8 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
     ...createArchiveStore({ runner, recover, endAll, tick: scheduler.tick }),
     ...createHealth(runner),
     ...shows,
-    ...createModeration(runner),
+    ...moderation,
+    ...createErasures(runner, moderation),
     ...sales,
     ...createReservations(runner),
     ...createCommandGuard(runner),

@@ -1,4 +1,5 @@
 /** The local copy of one show, kept current by commits in the order Redis made them. */
+import { MUTE_HASH_MARK } from '../domain/moderation.ts';
 import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type {
@@ -28,6 +29,8 @@ export class ShowReplica {
   counts: Counts = { viewers: 0, peak: 0, hearts: 0, unique: 0 };
   /** User and the Redis time until which they may not chat; some have ended. */
   readonly mutes = new Map<string, number>();
+  /** A mute may have a hash in place of the user. */
+  hasMuteHashes = false;
   readonly products = new Map<string, Product>();
   readonly sales = new Map<string, SaleView>();
   private currentShow: ShowView | null = null;
@@ -51,7 +54,8 @@ export class ShowReplica {
     const { viewers, peak, hearts, unique } = { ...this.counts, ...snapshot.state };
     this.counts = { viewers, peak, hearts, unique };
     this.mutes.clear();
-    for (const [user, until] of loaded.mutes) this.mutes.set(user, until);
+    this.hasMuteHashes = false;
+    for (const mute of loaded.mutes) this.applyMute(mute, 0);
     this.structureVersion += 1;
     this.stateVersion += 1;
   }
@@ -156,8 +160,9 @@ export class ShowReplica {
   }
 
   private applyMute([user, until]: MuteEntry, at: number): void {
-    if (until === 0) this.mutes.delete(user);
+    if (until <= 0) this.mutes.delete(user);
     else this.mutes.set(user, until);
+    this.hasMuteHashes ||= user.startsWith(MUTE_HASH_MARK);
     if (this.mutes.size <= LIMITS.mutesPerShowMax) return;
     for (const [known, end] of this.mutes) if (end <= at) this.mutes.delete(known);
   }

@@ -1,6 +1,7 @@
 /** One show on this node, while it has viewers here. It connects its parts and holds no logic. */
 import type { ChatBatch, ChatEntry } from '../domain/chat.ts';
 import { guardedClock } from '../domain/clock.ts';
+import { muteHash } from '../domain/moderation.ts';
 import type { BusyUsers, Commit, Counts, CountsResult } from '../domain/show-log.ts';
 import type { Rates } from '../domain/token-bucket.ts';
 import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
@@ -23,6 +24,7 @@ import type { WelcomeWriter } from './welcome.ts';
 export interface RoomDeps extends NodeDeps {
   /** The show existed and no longer does. */
   readonly onGone: (room: Room) => void;
+  readonly onErased?: (room: Room, user: string) => void;
 }
 
 export class Room implements FollowerHandlers {
@@ -125,7 +127,8 @@ export class Room implements FollowerHandlers {
 
   /** Returns the Redis time until which the user may not chat, or null. */
   mutedUntil(user: string): number | null {
-    const until = this.replica.mutes.get(user) ?? 0;
+    const { mutes, hasMuteHashes } = this.replica;
+    const until = mutes.get(user) ?? (hasMuteHashes ? mutes.get(muteHash(this.showId, user)) : 0) ?? 0;
     return until > this.deps.store.now() ? until : null;
   }
 
@@ -153,7 +156,7 @@ export class Room implements FollowerHandlers {
     await Promise.all([this.follower.stop(), this.counts.close(), this.sales.close()]);
   }
 
-  onCommit({ events, sales, reservations, holds, at }: Commit): void {
+  onCommit({ events, sales, reservations, holds, at, mutes }: Commit): void {
     const { state } = this.lanes;
     if (events.length > 0) this.lanes.publishEvents(events, at);
     state.pushSales(sales);
@@ -165,6 +168,7 @@ export class Room implements FollowerHandlers {
     if (holds !== null && holds.origin !== this.sales.origin) this.members.applyChanges(holds.changes());
     this.sales.scheduleDue();
     if (events.length > 0) this.sales.startCountdown();
+    for (const [user, until] of mutes ?? []) if (until < 0) this.deps.onErased?.(this, user);
   }
 
   onChat(batch: ChatBatch): void {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Packr } from 'msgpackr';
 import type { Test } from 'tap';
 import { type RedisServer, startRedis } from '../../bench/launch/redis-server.ts';
+import { createErasures } from '../../src/archive/index.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens, type Tokens } from '../../src/auth/tokens.ts';
 import { type ControlDeps, type ControlOptions, createControl } from '../../src/control/index.ts';
@@ -65,6 +66,7 @@ export async function startControl(t: Test, change: Change = {}, onRedis?: Redis
   const app = await createControl({
     store,
     archives,
+    erasures: createErasures({ store, folder: archiveDir, logger }),
     tokens,
     apiKeys: createApiKeys({ studio: API_KEY, 'back-office': OTHER_API_KEY }),
     logger,

@@ -53,6 +53,32 @@ test('a user has one chat rate and one slow mode over all nodes and reconnects (
   t.match(await cydAgain.say('at once'), { code: 'rate_limited' });
 });
 
+test('an erased user is disconnected, and pages drop their chat (H-9.3)', async (t, world) => {
+  const other = await world.addNode();
+  const [ann, onOther, bob] = [
+    await world.join({ user: 'ann' }),
+    await world.join({ user: 'ann', node: other }),
+    await world.join({ user: 'bob', node: other }),
+  ];
+  t.equal((await ann.say('hello')).t, 'ok');
+  t.equal((await bob.say('hi')).t, 'ok');
+  await until(() => bob.chat().length === 2, 'the chat is there');
+  await world.store.mute(world.show, 'ann', 60_000);
+  const erased = await world.store.eraseInShow(world.show, { user: 'ann', pseudonym: 'erased-1' });
+  t.match(erased, { ok: true, value: { step: 'done', counts: { messages: 1, mutes: 1 } } });
+  for (const closed of [ann, onOther]) t.match(await closed.closed, { code: 4202, reason: 'forbidden' });
+  await until(() => bob.events().some(({ type }) => type === 'chat.removed'), 'the message is removed');
+  const late = await world.join({ user: 'cyd', node: await world.addNode() });
+  t.same(
+    late.chat().map(([, , text]) => text),
+    ['hi'],
+    'it is not in the history',
+  );
+  const back = await world.join({ user: 'ann', node: other });
+  t.equal((await back.say('hello')).code, 'muted', 'the mute is still there');
+  t.equal((await back.say('hello')).code, 'muted');
+});
+
 t.test('I9: a user has one rate of requests over connections, nodes and reconnects (L-1.5, L-3.4)', async (t) => {
   const gateway = { rates: { requestsPerSecond: 2 } };
   const world = await startWorld(t, { gateway });

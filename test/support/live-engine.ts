@@ -4,6 +4,7 @@ import type { Test } from 'tap';
 import { WebSocket } from 'ws';
 import { startRedis } from '../../bench/launch/redis-server.ts';
 import { BackOffice } from '../../bench/users/back-office.ts';
+import { createErasures } from '../../src/archive/index.ts';
 import { createApiKeys } from '../../src/auth/api-keys.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { type ClientOptions, connect, type StampedeClient } from '../../src/client/index.ts';
@@ -42,9 +43,11 @@ export async function startLiveEngine(t: Test, options: { scripts?: string } = {
   const { port } = await gateway.listen();
   t.teardown(() => gateway.drain({ timeoutMs: 500 }));
   const web = options.scripts === undefined ? null : { pages: join(ROOT, 'src/web'), scripts: options.scripts };
+  const folder = temporaryFolder(t);
   const control = await createControl({
     store,
-    archives: archivesOf(store, temporaryFolder(t)),
+    archives: archivesOf(store, folder),
+    erasures: createErasures({ store, folder, logger }),
     tokens,
     apiKeys: createApiKeys({ host: API_KEY }),
     logger,

@@ -20,6 +20,7 @@ export interface StoreUsersPlan {
   stores: readonly ConnectedStore[];
   clients: number;
   users: number;
+  userName?: (number: number) => string;
   actionsPerClient: number;
   seed: number;
   /** With it deadlines pass, and the host moves units. */
@@ -67,9 +68,9 @@ class StoreUsers {
   }
 
   async client(number: number): Promise<void> {
-    const { actionsPerClient, seed, users, stores, clients } = this.#plan;
+    const { actionsPerClient, seed, users, stores, clients, userName = (of: number) => `u${of}` } = this.#plan;
     const random = createPrng(seed * 1_000 + number);
-    const user = `u${number % users}`;
+    const user = userName(number % users);
     for (let i = 0; i < actionsPerClient; i++) {
       if (++this.#actions === Math.ceil((clients * actionsPerClient) / 3)) this.#plan.midway?.();
       // A buyer changes devices: any connection may serve any request.

@@ -39,11 +39,14 @@ interface RouteOptions<Schema> {
   readonly schema: Schema;
 }
 
+const hasShow = (params: TSchema | undefined): boolean =>
+  params !== undefined && 'show' in ((params as { properties?: object }).properties ?? {});
+
 /** Returns functions that make the options of routes, for one section of the docs. */
 export function operationsOf(tag: string) {
   const operation = <T extends Operation>(documented: T): RouteOptions<T> => {
     const { errors = [], open = false, unlimited = false, keyed, response, ...schema } = documented;
-    const codes: ErrorCode[] = documented.params === undefined ? [] : ['show_not_found', 'show_archived'];
+    const codes: ErrorCode[] = !hasShow(documented.params) ? [] : ['show_not_found', 'show_archived'];
     const all = {
       tags: [tag],
       ...schema,

@@ -1,21 +1,23 @@
 -- archive: the last steps of a show: ended -> archiving -> archived, and deleting from any state
 -- but live. While `archiving` nothing changes, so that it can be read in slices. An archived show
--- keeps its header only, with the summary. Every step may be repeated.
+-- keeps its header only, with the summary. Every step may be repeated. A show in which a user is
+-- being erased is not frozen.
 -- ARGV[2]: {op = 'freeze', owner, token, leaseMs}: only one owner works at a time | {op = 'thaw',
 -- token}: it is `ended` again | {op = 'finish', token, keptMs}: the other keys expire after that |
--- {op = 'purge'}: they end now | {op = 'condemn'}: `deleting` | {op = 'delete'}.
--- ARGV[3] of 'finish': packed summary.
+-- {op = 'purge'}: they end now | {op = 'replace', token}: the archive was written again | {op =
+-- 'condemn'}: `deleting` | {op = 'delete'}.
+-- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
 -- state, 'busy', 'recovering', 'sales', 'due' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
--- @include show access
+-- @include show access limits
 -- @options no-show
 local call, int = redis.call, Show.int
 local K = Show.keys
 local apply = {}
 local FIELDS = {
   'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
-  'body',
+  'body', 'erasing',
 }
 
 local function read_header()
@@ -38,6 +40,9 @@ local function unfinished(header)
   if header.run ~= Show.run_id then return { 'fenced' } end
   if header.recovering == '1' then return { 'ok', 'recovering' } end
   if tonumber(header.live_sales) > 0 then return { 'ok', 'sales' } end
+  -- An erasure is repeated until it ends. One that is lost with a failover ends here.
+  local erasing = tonumber(header.erasing or '0')
+  if Show.now - erasing < Limits.erasureMarkMs then return { 'ok', 'busy' } end
   return call('ZCARD', K.due) > 0 and { 'ok', 'due' } or nil
 end
 
@@ -87,6 +92,13 @@ local function unlink_all(with_header)
   for name, key in pairs(K) do
     if name ~= 'channel' and (name ~= 'show' or with_header) then call('UNLINK', key) end
   end
+end
+
+function apply.replace(args, header, argv)
+  if header.state ~= 'archived' or header.token ~= args.token then return { 'ok', 'stale' } end
+  Access.all()
+  call('HSET', K.show, 'archive', argv[3])
+  return { 'ok', '+' }
 end
 
 function apply.purge(_, header)

@@ -43,10 +43,10 @@ end
 
 local function decide(request, bytes)
   local user, id, sale_id, items = request[USER], request[ID], request[SALE], request[ITEMS]
-  -- A buyer's record stays as long as the show. Most buyers of a rush have none, so they have no
-  -- reservation under any key.
+  -- A buyer's record stays as long as the show, unless the user was erased. Most buyers of a rush
+  -- have none, so they have no reservation under any key.
   local buyer = buyer_of(user)
-  local r = buyer and reservation_of(id)
+  local r = (buyer or Show.has_erased) and reservation_of(id)
   if r then
     if r[USER] ~= user or r[SALE] ~= sale_id or not has_same_items(r[ITEMS], items) then
       return 'idempotency_conflict', { reservation = id }
@@ -74,7 +74,7 @@ local function fetch_buyers(requests)
   for i = 1, #requests do users[i] = requests[i][USER] end
   fetch(K.buyers, Books.buyers, users)
   for i = 1, #requests do
-    if Books.buyers[users[i]] then ids[#ids + 1] = requests[i][ID] end
+    if Books.buyers[users[i]] or Show.has_erased then ids[#ids + 1] = requests[i][ID] end
   end
   fetch(K.reservations, Books.reservations, ids)
 end

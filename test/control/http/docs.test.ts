@@ -47,6 +47,8 @@ const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]
   '/v1/shows/{show}/sales': ['GET POST'],
   '/v1/shows/{show}/sales/{sale}': ['GET', 'schedule open pause resume extend end cancel units'],
   '/v1/shows/{show}/reservations/{reservation}': ['GET', 'confirm release extend'],
+  '/v1/users/{user}': ['DELETE'],
+  '/v1/users/{user}/erasure': ['GET'],
 };
 
 t.test('the API docs list the codes of SPEC.md and the routes', async (t) => {

@@ -111,7 +111,7 @@ const CONFLICT = { status: 409, body: { code: 'idempotency_conflict' } };
 
 t.test('every mutating route records its key (I4)', async (t) => {
   const { slow, quick, closeGate, markers } = await twoProcesses(t);
-  const routes = new Set([...Object.keys(CASES), 'POST /v1/shows']);
+  const routes = new Set([...Object.keys(CASES), 'POST /v1/shows', 'DELETE /v1/users/:user']);
   t.strictSame(new Set(mutatingRoutes(quick)), routes, 'every mutating route has a case');
 
   for (const [n, [route, { call, other, before }]] of Object.entries(CASES).entries()) {

@@ -94,10 +94,22 @@ async function story(): Promise<void> {
   await until(async () => !(await time.isRecovering(SHOW)), 'recovered');
   await time.passMoment(SHOW, 'sale', 'closesAt');
   await reserve(SHOW, 'ida');
-  await fixture.newSale(SHOW, { id: 'other', units: { S: 2 } });
+  await fixture.newSale(SHOW, { id: 'other', units: { S: 2 }, perBuyer: 2 });
   await hold(SHOW, 'ann', { sale: 'other', key: 'o' });
+  await erase();
   await store.moveSale(SHOW, 'other', { op: 'cancel' }, { key: 'c', actor: HOST });
   await archive();
+}
+
+/** Each step that erases a user: an order, a wait, a mute and a message. */
+async function erase(): Promise<void> {
+  unwrap(await fixture.confirm(SHOW, await hold(SHOW, 'era', { sale: 'other', key: 'e' })));
+  unwrap(await store.waitlist(SHOW, { op: 'join', user: 'era', key: 'w', sale: 'other', sku: 'S', qty: 1 }));
+  await store.mute(SHOW, 'era', 60_000);
+  await store.appendChat(SHOW, { node: 'n', at: 1, count: 1, items: pack([0, 0, 'Era', 'hi']) }, ['era']);
+  await client.hset(time.key(SHOW, 'show'), 'line:other/S', 'other/S/0000000000000001/era');
+  const erased = unwrap(await store.eraseInShow(SHOW, { user: 'era', pseudonym: 'erased' }));
+  t.match(erased, { step: 'done', counts: { messages: 1, reservations: 1, waits: 1, mutes: 1, commands: 2 } });
 }
 
 /** Each step at the end of a show. */

@@ -1,6 +1,6 @@
 -- show: the show that a script works on: its keys, its header, the clock.
--- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, read_clock, try, read,
--- open, publish, int.
+-- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, has_erased, read_clock,
+-- try, read, open, publish, int.
 local call, floor, format, struct_pack = redis.call, math.floor, string.format, struct.pack
 -- A server without acl_check_cmd cannot say in advance that it will refuse to publish, and the
 -- change is already written then. Nodes find the gap in the revisions.
@@ -11,9 +11,9 @@ local Show = { keys = K }
 
 function Show.each_call(keys, argv)
   K.show, K.products, K.sales, K.stock, K.reservations, K.buyers, K.due, K.log, K.ledger, K.chat, K.idem, K.idem_old,
-    K.nodes, K.waitlist, K.channel, K.removed, K.mutes, K.uniques = unpack(keys)
+    K.nodes, K.waitlist, K.channel, K.removed, K.mutes, K.uniques, K.rewrite = unpack(keys)
   Show.now, Show.run_id = nil, argv[1]
-  Show.epoch, Show.state, Show.offset, Show.rev, Show.recovering = nil, nil, nil, nil, nil
+  Show.epoch, Show.state, Show.offset, Show.rev, Show.recovering, Show.has_erased = nil, nil, nil, nil, nil, nil
 end
 
 -- Sets Show.now. The library calls it at the start if a file of the script uses Show.now.
@@ -54,7 +54,7 @@ end
 -- Reads the header. Returns an error reply if the show is missing, closed, or fenced: another Redis
 -- process wrote it last and may have lost writes, so fence.lua must give it a new epoch first.
 function Show.open(only_reads)
-  local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering')
+  local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering', 'erased')
   if not header[1] then return { 'show_not_found' } end
   local code = CLOSED[header[3]]
   if code and not (only_reads and header[3] == 'archiving') then return { code } end
@@ -62,6 +62,7 @@ function Show.open(only_reads)
   Show.epoch, Show.state, Show.offset, Show.rev = header[2], header[3], tonumber(header[4]), tonumber(header[5])
   if not (Show.offset and Show.rev) then refuse(K.show, 'offset, rev') end
   Show.recovering = header[6] == '1' -- no new holds until the books are verified against the ledger
+  Show.has_erased = header[7] == '1' -- reservations may have lost the record of their buyer (erase.lua)
 end
 
 -- Publishes a relay message: kind, length of the head, head, body in one or two pieces.

@@ -1,0 +1,192 @@
+/**
+ * Erases users from all shows and archives, one after the other, in one process at a time. What is
+ * planned is repeated until it is done, so a process may end at any moment ("Erasing a user" in
+ * src/README.md).
+ */
+import { createHmac, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ArchiveStore } from '../domain/archive.ts';
+import {
+  addCounts,
+  type Erased,
+  type ErasureCounts,
+  type ErasureReport,
+  type ErasureRest,
+  type ErasureStore,
+  type Erasures,
+  NOTHING_ERASED,
+  type PlannedErasure,
+} from '../domain/erasure.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { archivedShows, DamagedArchive, eraseInArchive } from './rewrite.ts';
+
+export interface ErasuresOptions {
+  readonly store: ErasureStore & Pick<ArchiveStore, 'archiveOf' | 'purgeShow'> & { now(): number };
+  readonly folder: string;
+  readonly logger: Logger;
+}
+
+export interface RunningErasures extends Erasures {
+  /** Ends running work; another process continues it. */
+  stop(): Promise<void>;
+}
+
+function unwrap<T>(result: Result<T>): T {
+  if (!result.ok) throw new StampedeError(result.error);
+  return result.value;
+}
+
+/** Without the secret, the names of one user in several shows cannot be connected. */
+const pseudonymOf = (secret: string, showId: string): string =>
+  `erased-${createHmac('sha256', secret).update(showId).digest('base64url').slice(0, 20)}`;
+
+const count = (what: Partial<ErasureCounts>): ErasureCounts => ({ ...NOTHING_ERASED, ...what });
+
+export function createErasures({ store, folder, logger }: ErasuresOptions): RunningErasures {
+  const owner = randomUUID();
+  const stopping = new AbortController();
+  let draining: Promise<void> | null = null;
+
+  /** Erases one user, show by show. What was done is saved after each. */
+  async function run(user: string): Promise<void> {
+    const { secret, report: before } = unwrap(await store.planErasure(user));
+    let sum: ErasureCounts = count(pick(before));
+    const remaining: ErasureRest[] = [];
+    const reportOf = (state: ErasureReport['state'], finishedAt: number | null): ErasureReport => ({
+      ...{ state, requestedAt: before.requestedAt, finishedAt, ...sum },
+      remaining: remaining.slice(0, LIMITS.erasureRemainingListed),
+    });
+    const save = async (state: ErasureReport['state']): Promise<void> => {
+      const planned: PlannedErasure = { secret, report: reportOf(state, null) };
+      unwrap(await store.saveErasure(user, planned));
+    };
+    const add = async (more: ErasureCounts): Promise<void> => {
+      if (Object.values(more).every((value) => value === 0)) return;
+      sum = addCounts(sum, more);
+      await save('running');
+    };
+
+    const archived = new Set(await archivedShows(folder));
+    for (const showId of unwrap(await store.showIds())) {
+      checkRunning();
+      const erased = { user, pseudonym: pseudonymOf(secret, showId) };
+      const done = await store.eraseInShow(showId, erased);
+      if (!done.ok) remaining.push(failed(showId, done.error));
+      else if (done.value.step === 'held')
+        remaining.push({ show: showId, reason: 'hold_open', retried: true, until: done.value.until });
+      else if (done.value.step === 'busy') remaining.push({ show: showId, reason: 'archiving', retried: true });
+      else if (done.value.step === 'archived') archived.add(showId);
+      else {
+        if (done.value.isUnreadable) remaining.push({ show: showId, reason: 'unreadable', retried: false });
+        await add(done.value.counts);
+      }
+    }
+    for (const showId of archived) {
+      checkRunning();
+      const [counts, rest] = await eraseArchived(showId, { user, pseudonym: pseudonymOf(secret, showId) });
+      if (rest !== null) remaining.push(rest);
+      await add(counts);
+    }
+    const responses = unwrap(await store.eraseResponses(user));
+    if (responses === null) remaining.push({ show: null, reason: 'responses', retried: false });
+    else await add(count({ commands: responses }));
+
+    if (remaining.some(({ retried }) => retried)) return save('waiting');
+    unwrap(await store.finishErasure(user, reportOf('done', store.now())));
+    logger.info({ ...sum, remaining: remaining.length }, 'a user was erased');
+  }
+
+  function failed(show: string, error: unknown): ErasureRest {
+    logger.warn({ err: error, show }, 'a user could not be erased from a show; it is tried again');
+    return { show, reason: 'failed', retried: true };
+  }
+
+  async function eraseArchived(showId: string, erased: Erased): Promise<[ErasureCounts, ErasureRest | null]> {
+    const none = count({});
+    try {
+      const summary = unwrap(await store.archiveOf(showId));
+      const found = await eraseInArchive(folder, showId, erased, store.now());
+      if (found === null) {
+        if (summary === null) return [none, null];
+        return [none, { show: showId, reason: 'archive_missing', retried: false }];
+      }
+      const { manifest, sha256, ledgerEntries, orders, isChanged } = found;
+      if (summary !== null) {
+        if (summary.sha256 !== sha256)
+          unwrap(await store.replaceArchive(showId, manifest.token, { ...summary, sha256 }));
+        // They still have the user, and the archive is proven.
+        unwrap(await store.purgeShow(showId));
+      }
+      return [isChanged ? count({ archives: 1, ledgerEntries, reservations: orders }) : none, null];
+    } catch (error) {
+      if (!(error instanceof DamagedArchive)) return [none, failed(showId, error)];
+      logger.error({ err: error, show: showId }, 'a user could not be erased from a damaged archive');
+      return [none, { show: showId, reason: 'archive_damaged', retried: false }];
+    }
+  }
+
+  function checkRunning(): void {
+    if (stopping.signal.aborted)
+      throw new StampedeError({ code: 'draining', message: 'This process stops; another one continues.' });
+  }
+
+  /** Erases all planned users once, those included that are planned meanwhile. */
+  async function drain(): Promise<void> {
+    if (!unwrap(await store.takeEraser(owner))) return;
+    const renewing = setInterval(() => void store.takeEraser(owner), LIMITS.erasureLeaseMs / 3).unref();
+    try {
+      const tried = new Set<string>();
+      for (;;) {
+        const user = unwrap(await store.plannedErasures()).find((planned) => !tried.has(planned));
+        if (user === undefined) return;
+        tried.add(user);
+        await run(user);
+      }
+    } finally {
+      clearInterval(renewing);
+      await store.leaveEraser(owner);
+    }
+  }
+
+  const runPlanned = (): Promise<void> => {
+    draining ??= drain().finally(() => {
+      draining = null;
+    });
+    return draining;
+  };
+
+  return {
+    async erase(user) {
+      const planned = await store.planErasure(user);
+      if (!planned.ok) return planned;
+      const deadline = sleep(LIMITS.erasureReplyMs, false, { ref: false });
+      // A run that has just read the list may have missed this user.
+      const work = runPlanned().then(runPlanned);
+      // It may fail after the reply.
+      work.catch((err: unknown) => logger.warn({ err }, 'users could not be erased; a job tries it again'));
+      try {
+        await Promise.race([work, deadline]);
+      } catch (error) {
+        if (error instanceof StampedeError) return { ok: false, error: error.failure };
+        return fail('internal', 'The user is not erased yet. A job tries it again.');
+      }
+      const report = await store.erasureOf(user);
+      return report.ok ? ok(report.value ?? planned.value.report) : report;
+    },
+    report: (user) => store.erasureOf(user),
+    runPlanned,
+    async stop() {
+      stopping.abort();
+      await draining?.catch(() => {});
+    },
+  };
+}
+
+/** Returns the counts in a report. */
+function pick(report: ErasureReport): ErasureCounts {
+  const counts = { ...NOTHING_ERASED };
+  for (const name of Object.keys(counts) as Array<keyof ErasureCounts>) counts[name] = report[name];
+  return counts;
+}

@@ -1,0 +1,50 @@
+import { checkUser } from '../../domain/viewer.ts';
+import { StampedeError } from '../../protocol/codes.ts';
+import { operationsOf, type Resource } from '../http/resource.ts';
+import { refusal, unwrap } from '../http/routing.ts';
+import { Erasure, UserParams } from './schemas.ts';
+
+const { operation } = operationsOf('users');
+
+export const users: Resource = {
+  tags: [{ name: 'users', description: 'The personal data of a user, over all shows' }],
+  schemas: [],
+  register(app, { erasures }) {
+    app.delete(
+      '/users/:user',
+      operation({
+        summary: 'Erase a user from all shows and archives',
+        description:
+          'Removes their chat, waitlist entries and connections. Orders, the ledger and archives keep a pseudonym, ' +
+          'another one in each show, so that they still add up. 202: it takes longer and goes on; read ' +
+          'GET …/erasure. An open hold is waited for, not released. A user who is not known is no error: nothing is ' +
+          'counted. Mint no token for the user from before the request on.',
+        params: UserParams,
+        response: { 200: Erasure, 202: Erasure },
+        errors: ['unsupported_media_type', 'frame_too_large'],
+      }),
+      async ({ params: { user } }, reply) => {
+        const wrong = checkUser(user);
+        if (wrong) throw new StampedeError(wrong);
+        const report = unwrap(await erasures.erase(user));
+        reply.code(report.state === 'done' ? 200 : 202);
+        return { ...report, remaining: [...report.remaining] };
+      },
+    );
+    app.get(
+      '/users/:user/erasure',
+      operation({
+        summary: 'Get what the erasure of a user did',
+        description: 'For 24 hours after its end.',
+        params: UserParams,
+        response: { 200: Erasure },
+        errors: ['not_found'],
+      }),
+      async ({ params: { user } }) => {
+        const report = unwrap(await erasures.report(user));
+        if (report === null) throw refusal('not_found', 'No erasure of this user runs or has ended within 24 hours.');
+        return { ...report, remaining: [...report.remaining] };
+      },
+    );
+  },
+};

@@ -1,0 +1,120 @@
+/** Which users are being erased, and what that did. */
+import { hash, randomBytes } from 'node:crypto';
+import { Cluster, type Redis } from 'ioredis';
+import type { ArchiveSummary } from '../domain/archive.ts';
+import { type ErasureReport, type ErasureStore, NOTHING_ERASED, type PlannedErasure } from '../domain/erasure.ts';
+import type { ModerationStore } from '../domain/moderation.ts';
+import { LIMITS } from '../limits.ts';
+import { ok } from '../protocol/codes.ts';
+import { createShowEraser } from './erase-show.ts';
+import { pack } from './records.ts';
+import { mapped, type ScriptRunner, textOf } from './script-runner.ts';
+import { isRefused } from './states.ts';
+
+const SCAN_COUNT = 500;
+/** Takes or renews the key if it is free or of this owner; deletes it if it is of this owner. */
+const TAKE =
+  "local owner = redis.call('GET', KEYS[1]) if owner and owner ~= ARGV[1] then return 0 end " +
+  "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
+const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/** Anyone who can read Redis can check a guess with it, for the day that a report is kept. */
+const userHash = (user: string): string => hash('sha256', `erased\0${user}`, 'base64url');
+const globEscaped = (text: string): string => text.replace(/[\\*?[\]]/g, '\\$&');
+
+export function createErasures(runner: ScriptRunner, moderation: Pick<ModerationStore, 'removeChat'>): ErasureStore {
+  const { erasures, eraser, erased, shows } = runner.keys;
+
+  async function deleteResponses(master: Redis, user: string): Promise<number> {
+    const quoted = JSON.stringify(user);
+    const pattern = `${globEscaped(runner.keys.result('', '')).replace('{}', '{*}')}*`;
+    let [cursor, deleted] = ['0', 0];
+    do {
+      const [next, keys] = await master.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT);
+      for (const key of keys)
+        if ((await runner.client.get(key))?.includes(quoted)) deleted += await runner.client.unlink(key);
+      cursor = next;
+    } while (cursor !== '0');
+    return deleted;
+  }
+
+  return {
+    eraseInShow: createShowEraser(runner, moderation),
+
+    async planErasure(user) {
+      const now = runner.connection.clock.now();
+      const report: ErasureReport = {
+        ...{ state: 'running', requestedAt: now, finishedAt: null, ...NOTHING_ERASED, remaining: [] },
+      };
+      const planned: PlannedErasure = { secret: randomBytes(32).toString('base64url'), report };
+      const read = await runner.guard(async (client) => {
+        await client.hsetnx(erasures, user, JSON.stringify(planned));
+        return client.hget(erasures, user);
+      });
+      return mapped(read, (text) => (text === null ? planned : (JSON.parse(text) as PlannedErasure)));
+    },
+
+    saveErasure: async (user, planned) =>
+      mapped(await runner.guard((client) => client.hset(erasures, user, JSON.stringify(planned))), () => null),
+
+    finishErasure: async (user, report) =>
+      mapped(
+        await runner.guard(async (client) => {
+          await client.set(erased(userHash(user)), JSON.stringify(report), 'PX', LIMITS.erasureReportMs);
+          await client.hdel(erasures, user);
+        }),
+        () => null,
+      ),
+
+    async erasureOf(user) {
+      const read = await runner.guard((client) =>
+        Promise.all([client.hget(erasures, user), client.get(erased(userHash(user)))] as const),
+      );
+      return mapped(read, ([planned, done]) => {
+        if (planned !== null) return (JSON.parse(planned) as PlannedErasure).report;
+        return done === null ? null : (JSON.parse(done) as ErasureReport);
+      });
+    },
+
+    plannedErasures: () => runner.guard((client) => client.hkeys(erasures)),
+
+    takeEraser: async (owner) =>
+      mapped(
+        await runner.guard((client) => client.eval(TAKE, 1, eraser, owner, LIMITS.erasureLeaseMs)),
+        (taken) => taken === 1,
+      ),
+
+    leaveEraser: async (owner) =>
+      mapped(await runner.guard((client) => client.eval(LEAVE, 1, eraser, owner)), () => null),
+
+    async showIds() {
+      const ids: string[] = [];
+      let cursor = '0';
+      do {
+        const scanned = await runner.guard((client) => client.zscan(shows, cursor, 'COUNT', SCAN_COUNT));
+        if (!scanned.ok) return scanned;
+        const [next, flat] = scanned.value;
+        ids.push(...flat.filter((_, i) => i % 2 === 0));
+        cursor = next;
+      } while (cursor !== '0');
+      return ok([...new Set(ids)]);
+    },
+
+    eraseResponses: (user) =>
+      runner.guard(async (client) => {
+        const masters = client instanceof Cluster ? client.nodes('master') : [client];
+        try {
+          const deleted = await Promise.all(masters.map((master) => deleteResponses(master, user)));
+          return deleted.reduce((sum, count) => sum + count, 0);
+        } catch (error) {
+          if (isRefused(error)) return null;
+          throw error;
+        }
+      }),
+
+    async replaceArchive(showId, token, summary: ArchiveSummary) {
+      const reply = await runner.run('archive', showId, { op: 'replace', token }, pack(summary));
+      return mapped(reply, ([word]) => textOf(word) === '+');
+    },
+  };
+}
