@@ -365,7 +365,7 @@ async function startControl(context: ControlContext, gatewayPort: number): Promi
       publicGatewayUrl: config.publicGatewayUrl,
       gatewayPort,
       rates: { readsPerMinute: config.httpReadsPerMinute, commandsPerMinute: config.httpCommandsPerMinute },
-      corsOrigins: config.corsOrigins ?? ['*'],
+      ...{ corsOrigins: config.corsOrigins, frameAncestors: config.frameAncestors },
       web: webFolders(),
       demoTokens: config.demoTokens,
       trustedProxies: config.trustedProxies,

@@ -1,6 +1,7 @@
 /** Pure parsers of single settings. They return a value or a problem and never throw. */
 import { isIP } from 'node:net';
 import type { MemorySize } from '../domain/health.ts';
+import { readOrigin } from '../domain/origin.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (raw: string) => Parsed<T>;
@@ -94,10 +95,10 @@ export function listOf<T>(parse: Parser<T>): Parser<readonly T[]> {
 
 /** A web origin as a browser sends it: scheme and host, no path. */
 export const origin: Parser<string> = (raw) => {
-  const url = parseUrl(raw);
-  if (!url || !/^https?:$/.test(url.protocol) || url.origin !== raw.replace(/\/$/, ''))
-    return problem(`must be an origin such as https://shop.example (no path), got ${quoted(raw)}`);
-  return value(url.origin);
+  const read = readOrigin(raw);
+  return read === null
+    ? problem(`must be an origin such as https://shop.example or https://*.shop.example (no path), got ${quoted(raw)}`)
+    : value(read);
 };
 
 /** `*` = any origin, parsed as null. */

@@ -62,7 +62,7 @@ const shellsSetHost = (raw: string): string | null =>
 const origins = (variable: string, fallback: readonly string[] | null, fallbackText: string, help: string) =>
   setting<readonly string[] | null>(variable, {
     help,
-    range: 'comma-separated origins such as https://shop.example, or *',
+    range: 'comma-separated origins such as https://shop.example or https://*.shop.example, or *',
     fallback,
     fallbackText,
     parse: originsOrAny,
@@ -137,6 +137,12 @@ export const SETTINGS = Object.freeze({
   }),
   allowedOrigins: origins('ALLOWED_ORIGINS', null, '*', 'Web origins whose pages may open a WebSocket.'),
   corsOrigins: origins('CORS_ORIGINS', Object.freeze([]), 'none', 'Web origins whose pages may call the control API.'),
+  frameAncestors: origins(
+    'FRAME_ANCESTORS',
+    Object.freeze([]),
+    'none',
+    'Web origins whose pages may show our pages in a frame, such as the viewer page in the shop.',
+  ),
   trustedProxies: setting('TRUSTED_PROXIES', {
     help:
       'Your reverse proxies. X-Forwarded-For (and, for the control API, the other X-Forwarded headers) is trusted ' +

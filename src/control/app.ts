@@ -69,7 +69,7 @@ export async function createControl(deps: ControlDeps): Promise<FastifyInstance>
   registerProblems(app);
   registerBodies(app);
   registerTraffic(app, deps.metrics);
-  await registerBrowserHeaders(app, options.corsOrigins);
+  await registerBrowserHeaders(app, options);
   await registerDocs(
     app,
     options.version,

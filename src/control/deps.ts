@@ -7,16 +7,15 @@ import type { Store } from '../domain/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Readiness } from '../telemetry/readiness.ts';
+import type { BrowserOptions } from './http/browser-headers.ts';
 import type { HttpRates } from './http/rate-limit.ts';
 
-export interface ControlOptions {
+export interface ControlOptions extends BrowserOptions {
   readonly version: string;
   readonly node: string;
   /** WebSocket URL of the gateway for viewers; null = the host of the request, at `gatewayPort`. */
   readonly publicGatewayUrl: string | null;
   readonly gatewayPort: number;
-  /** Origins whose pages may call the API; `['*']` = any; null or empty = only its own. */
-  readonly corsOrigins?: readonly string[] | null;
   /**
    * Folders of the viewer page (HTML, CSS) and of the compiled scripts (which contains `client`,
    * `protocol` and `web`); null = no pages.

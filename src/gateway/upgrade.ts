@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { type Claims, isShowId } from '../auth/claims.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Health } from '../domain/health.ts';
+import { originTest } from '../domain/origin.ts';
 import { type ErrorCode, type Failure, fail, ok, type Result } from '../protocol/codes.ts';
 import type { Room } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -42,9 +43,11 @@ export interface UpgraderOptions {
 
 export class Upgrader {
   private readonly options: UpgraderOptions;
+  private readonly isAllowed: (origin: string) => boolean;
 
   constructor(options: UpgraderOptions) {
     this.options = options;
+    this.isAllowed = originTest(options.allowedOrigins);
   }
 
   /** The upgrade handler of uWebSockets.js. */
@@ -102,11 +105,10 @@ export class Upgrader {
   }
 
   private authenticate({ origin, show, token }: Handshake): Result<Identity> {
-    const { allowedOrigins, tokens } = this.options;
-    if (allowedOrigins !== null && origin !== '' && !allowedOrigins.includes(origin)) return fail('origin_not_allowed');
+    if (origin !== '' && !this.isAllowed(origin)) return fail('origin_not_allowed');
     if (!isShowId(show)) return fail('show_not_found');
     if (token === null) return ok(GUEST);
-    const verified = tokens.verify(token);
+    const verified = this.options.tokens.verify(token);
     if (!verified.ok) return verified;
     return identityFor(show, verified.value);
   }

@@ -19,9 +19,9 @@ const isText = (value: unknown, charsMax: number): value is string =>
 const isCount = (value: unknown, min: number, max: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
 
-function bad(field: string, rule: string): { readonly ok: false; readonly error: Failure } {
-  return fail('invalid_message', `Field "${field}" must be ${rule}.`, { details: { field } });
-}
+const wrong = (field: string, message: string): { readonly ok: false; readonly error: Failure } =>
+  fail('invalid_message', message, { details: { field } });
+const bad = (field: string, rule: string) => wrong(field, `Field "${field}" must be ${rule}.`);
 
 /** Returns the request id for the reply, also if the rest of the message is wrong. */
 export function requestIdOf(value: unknown): RequestId | undefined {
@@ -35,10 +35,12 @@ const KEY_RULE = `a string of 1 to ${LIMITS.keyCharsMax} characters`;
 const QTY_RULE = `an integer from 1 to ${LIMITS.perBuyerUnitsMax}`;
 
 const parseChat: Parser = ({ text }, id) => {
-  const rule = `a string of 1 to ${LIMITS.chatTextCharsMax} characters, one of them visible`;
-  if (typeof text !== 'string' || text.length > LIMITS.chatTextCharsMax) return bad('text', rule);
+  const max = LIMITS.chatTextCharsMax;
+  if (typeof text !== 'string') return bad('text', `a string of 1 to ${max} characters`);
+  // A person reads these two.
+  if (text.length > max) return wrong('text', `A message has at most ${max} characters; this one has ${text.length}.`);
   const clean = cleanText(text);
-  return clean.length === 0 ? bad('text', rule) : ok({ t: 'chat', id, text: clean });
+  return clean.length === 0 ? wrong('text', 'The message is empty.') : ok({ t: 'chat', id, text: clean });
 };
 
 const parseReact = ({ n }: Fields, id: RequestId | undefined): Result<ClientMessage> => {

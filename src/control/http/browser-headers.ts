@@ -1,12 +1,21 @@
 /** Headers for browsers: who may call the API (CORS) and what our pages may load (helmet). */
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
+import { originTest } from '../../domain/origin.ts';
 import { REPLAYED_HEADER } from './idempotency.ts';
 import type { App } from './routing.ts';
 
+/** Origins; null = any. */
+export interface BrowserOptions {
+  /** Whose pages may call the API. */
+  readonly corsOrigins?: readonly string[] | null | undefined;
+  /** Whose pages may show ours in a frame. */
+  readonly frameAncestors?: readonly string[] | null | undefined;
+}
+
 export async function registerBrowserHeaders(
   app: App,
-  corsOrigins: readonly string[] | null | undefined,
+  { corsOrigins = [], frameAncestors = [] }: BrowserOptions,
 ): Promise<void> {
   await app.register(helmet, {
     contentSecurityPolicy: {
@@ -15,7 +24,7 @@ export async function registerBrowserHeaders(
         defaultSrc: ["'none'"],
         baseUri: ["'none'"],
         formAction: ["'self'"],
-        frameAncestors: ["'self'"],
+        frameAncestors: ["'self'", ...(frameAncestors ?? ['*'])],
         scriptSrc: ["'self'"],
         styleSrc: ["'self'"],
         fontSrc: ["'self'", 'data:'],
@@ -30,10 +39,13 @@ export async function registerBrowserHeaders(
     strictTransportSecurity: false,
     crossOriginOpenerPolicy: false,
     originAgentCluster: false,
+    // It cannot name other origins; frame-ancestors can.
+    xFrameOptions: false,
   });
-  if (!corsOrigins || corsOrigins.length === 0) return;
+  if (corsOrigins?.length === 0) return;
+  const isAllowed = originTest(corsOrigins);
   await app.register(cors, {
-    origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
+    origin: corsOrigins === null ? '*' : (origin, done) => done(null, origin !== undefined && isAllowed(origin)),
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-api-key'],
     exposedHeaders: [REPLAYED_HEADER, 'location', 'retry-after', 'x-request-id'],

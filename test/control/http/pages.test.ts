@@ -45,3 +45,12 @@ t.test('CORS_ORIGINS may call the API, other origins may not', async (t) => {
   t.match(allowed, { status: 204, headers: { 'access-control-allow-headers': 'idempotency-key' } });
   t.equal((await preflight('https://evil.example.com')).headers['access-control-allow-origin'], undefined);
 });
+
+t.test('FRAME_ANCESTORS may show the pages in a frame', async (t) => {
+  const frameAncestors = ['https://*.shop.example', 'capacitor://localhost'];
+  const { request } = await startControl(t, { options: { frameAncestors, corsOrigins: null } });
+  const { headers } = await request('/healthz', { key: null, headers: { origin: 'https://any.example' } });
+  t.match(headers['content-security-policy'], /frame-ancestors 'self' https:\/\/\*\.shop\.example capacitor:/);
+  t.notOk(headers['x-frame-options']);
+  t.equal(headers['access-control-allow-origin'], '*', 'CORS_ORIGINS=*');
+});
