@@ -16,8 +16,10 @@ export const LIMITS = Object.freeze({
   requestHeadBytesMax: 12 * 1024,
   connectionsPerNodeMax: 20_000,
   connectionsPerAddressMax: 20_000,
-  /** Above it, the oldest connection of the user to this node is closed. */
+  /** To one show, over all nodes. Above it, the oldest connection of the user is closed. */
   connectionsPerUserMax: 20,
+  /** A node with this part of them (a quarter) reports how many the user has there. */
+  sharedConnectionsPart: 4,
   /** Upgrades a node accepts per second; the burst is one second's worth. */
   joinsPerSecondPerNode: 10_000,
   /** For a complete request head. uWebSockets.js checks it every 4 s: 8 to 12 s. */

@@ -189,7 +189,7 @@ export const SETTINGS = Object.freeze({
     'CONNECTIONS_PER_USER',
     LIMITS.connectionsPerUserMax,
     1_000_000,
-    'Most connections per gateway process of one user to one show; above it the oldest is closed with 4204.',
+    'Most connections of one user to one show, over all gateways; above it the oldest is closed with 4204.',
   ),
   joinsPerSecond: bound(
     'JOINS_PER_SECOND',

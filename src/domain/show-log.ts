@@ -56,10 +56,13 @@ export interface CountsResult {
   readonly rev: number;
 }
 
-/** What a node accepted of busy users since its last report. */
+/**
+ * What a node accepted of busy users since its last report, and how many connections a user has
+ * there, if that has changed or other nodes would forget it.
+ */
 export interface BusyUsers {
   readonly node: string;
-  readonly requests: ReadonlyArray<readonly [user: string, count: number]>;
+  readonly requests: ReadonlyArray<readonly [user: string, requests: number, connections?: number]>;
 }
 
 export type RelayMessage =

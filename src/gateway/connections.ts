@@ -1,14 +1,12 @@
-/** All connections of this node, and their limits: per node, address, user and second. */
+/** All connections of this node, and their limits: per node, address and second. */
 import { newBucket, type Rate, type TokenBucket, takeTokens } from '../domain/token-bucket.ts';
 import { LIMITS } from '../limits.ts';
 import { type Failure, fail, failure, ok, type Result } from '../protocol/codes.ts';
-import type { Member } from '../rooms/member.ts';
 import type { Connection, Source } from './connection.ts';
 
 export interface ConnectionLimits {
   readonly perNodeMax: number;
   readonly perAddressMax: number;
-  readonly perUserMax: number;
   readonly joinsPerSecond: number;
 }
 
@@ -24,10 +22,9 @@ export class Connections {
   constructor({
     perNodeMax = LIMITS.connectionsPerNodeMax,
     perAddressMax = LIMITS.connectionsPerAddressMax,
-    perUserMax = LIMITS.connectionsPerUserMax,
     joinsPerSecond = LIMITS.joinsPerSecondPerNode,
   }: Partial<ConnectionLimits> = {}) {
-    this.limits = { perNodeMax, perAddressMax, perUserMax, joinsPerSecond };
+    this.limits = { perNodeMax, perAddressMax, joinsPerSecond };
     this.joinRate = { perSecond: joinsPerSecond, burst: joinsPerSecond };
     this.joins = newBucket(this.joinRate, performance.now());
   }
@@ -84,12 +81,6 @@ export class Connections {
       last.index = connection.index;
     }
     this.releaseSource(connection.source);
-  }
-
-  /** Returns the oldest connection of this member if they have too many, or null. */
-  surplusOf({ connections }: Member): Connection | null {
-    const oldest = connections.length > this.limits.perUserMax ? connections[0] : undefined;
-    return oldest === undefined ? null : (oldest as Connection);
   }
 
   /** Returns a copy, for loops during which connections close. */

@@ -54,7 +54,7 @@ export interface GatewayOptions {
   /** Null or absent: plain HTTP and WebSocket. */
   readonly tls?: TlsFiles | null;
   /** Defaults are in `LIMITS`. */
-  readonly limits?: Partial<ConnectionLimits>;
+  readonly limits?: Partial<ConnectionLimits & { readonly perUserMax: number }>;
   /** Chat per user, requests per connection; the burst is twice that. Defaults are in `LIMITS`. */
   readonly rates?: { readonly chatPerSecond?: number; readonly requestsPerSecond?: number };
   /** Where clients connect when this node drains. Default: the URL they used. */
@@ -83,6 +83,7 @@ const PAYLOAD_BYTES_MAX = LIMITS.frameInBytesMax * 4;
 const BACKPRESSURE_BYTES_MAX = LIMITS.backpressureHardBytes * 1.25;
 
 const ERASED = 'Your data was erased from this show.';
+const REPLACED = 'You opened too many other connections to this show, and this one was the oldest.';
 
 /** Throws a `StampedeError` if the host or the port is invalid. */
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -113,7 +114,7 @@ class SocketGateway implements Gateway {
     this.publisher = new TopicPublisher(this.app, metrics);
     this.closer = new Closer({ now: () => store.now(), tokens, reconnectUrl: options.reconnectUrl });
     this.rooms = this.createRooms();
-    this.joiner = new Joiner({ ...shared, closer: this.closer, connections: this.connections });
+    this.joiner = new Joiner({ ...shared, closer: this.closer });
     this.requests = new Requests({ ...shared, closer: this.closer, tokens, logger });
     this.slowViewers = new SlowViewers(shared);
     this.sweeper = new Sweeper(
@@ -191,11 +192,13 @@ class SocketGateway implements Gateway {
         chat: rateOf(options.rates?.chatPerSecond ?? LIMITS.chatRatePerSecond),
         requests: rateOf(options.rates?.requestsPerSecond ?? LIMITS.requestRatePerSecond),
       },
+      connectionsPerUserMax: options.limits?.perUserMax ?? LIMITS.connectionsPerUserMax,
       clock: systemClock,
       encodes: metrics.encodes,
       onReserveBatch: (size) => metrics.reserveBatchSize.observe(size),
       onLocalRefusal: (code) => metrics.localRefusals.add(code),
       onFlush: (lane, elapsedMs) => metrics.flushSeconds.observe({ lane }, elapsedMs / 1000),
+      onSurplus: (connection) => this.closer.close(connection as Connection, 'replaced', { message: REPLACED }),
       onHearts: (count) => metrics.hearts.inc(count),
       onGone: (room) => {
         for (const connection of this.connections.all())

@@ -8,7 +8,6 @@ import type { PersonalWelcome } from '../rooms/welcome.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closer } from './closer.ts';
 import type { Connection } from './connection.ts';
-import type { Connections } from './connections.ts';
 import { checkMayWatch } from './upgrade.ts';
 
 type ResumedFrom = 'memory' | 'log' | 'snapshot' | null;
@@ -17,7 +16,6 @@ export interface JoinerOptions {
   readonly node: string;
   readonly health: Health;
   readonly closer: Closer;
-  readonly connections: Pick<Connections, 'surplusOf'>;
   readonly metrics: Metrics;
 }
 
@@ -27,8 +25,6 @@ const WIRE_LIMITS: Omit<PersonalWelcome['limits'], 'chatPerSecond' | 'requestsPe
   heartbeatMs: LIMITS.heartbeatHintMs,
   idleMs: LIMITS.idleTimeoutSeconds * 1000,
 });
-
-const REPLACED = 'You opened too many other connections to this show, and this one was the oldest.';
 
 export class Joiner {
   private readonly options: JoinerOptions;
@@ -73,8 +69,6 @@ export class Joiner {
   private enter(connection: Connection): void {
     connection.enterRoom();
     const { room, identity, member } = connection;
-    const surplus = member === null ? null : this.options.connections.surplusOf(member);
-    if (surplus !== null) this.options.closer.close(surplus, 'replaced', { message: REPLACED });
     if (member === null || member.isKnown || identity.role === 'viewer' || identity.role === 'guest')
       this.resumeOrWelcome(connection);
     else

@@ -1,6 +1,6 @@
 /**
- * Reports viewers of one room on this node, and hearts, new users and requests of busy users since
- * the last report.
+ * Reports viewers of one room on this node, connections of users who have many, and hearts, new
+ * users and requests of busy users since the last report.
  */
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
@@ -29,6 +29,10 @@ export class CountsReporter {
   private readonly newcomers = new Set<string>();
   /** Requests of busy users that are not reported yet. */
   private busy = new Map<string, number>();
+  /** Connections of users who have many, and which of them are not reported yet. */
+  private readonly connections = new Map<string, number>();
+  private unreported = new Set<string>();
+  private repeatedMs = Number.NEGATIVE_INFINITY;
   private reportedViewers = 0;
   private lastReportMs = Number.NEGATIVE_INFINITY;
   private readonly alarm: Alarm;
@@ -60,6 +64,14 @@ export class CountsReporter {
     this.schedule();
   }
 
+  /** Reports the connections of a user here, again before other nodes forget them; 0 ends it. */
+  setConnections(user: string, count: number): void {
+    if (this.connections.get(user) === count || (count === 0 && !this.connections.has(user))) return;
+    this.connections.set(user, count);
+    this.unreported.add(user);
+    this.schedule();
+  }
+
   addHearts(count: number): void {
     this.hearts += count;
     this.schedule();
@@ -75,7 +87,7 @@ export class CountsReporter {
   }
 
   private schedule(): void {
-    const isMore = this.hearts > 0 || this.newcomers.size > 0 || this.busy.size > 0;
+    const isMore = this.hearts > 0 || this.newcomers.size > 0 || this.busy.size + this.unreported.size > 0;
     const hasChanged = isMore || this.viewers !== this.reportedViewers;
     if (this.isClosed || this.running !== null || (!hasChanged && this.viewers === 0)) return;
     const { clock } = this.options;
@@ -89,8 +101,8 @@ export class CountsReporter {
     const { log, showId, node, clock, onResult, onGone, onUnexpected } = this.options;
     const { viewers, hearts } = this;
     const newcomers = [...this.newcomers].slice(0, LIMITS.uniquesPerReportMax);
-    const busy = busiest(this.busy);
     this.lastReportMs = clock.nowMs();
+    const busy = [...busiest(this.busy), ...this.takeConnections()];
     this.hearts = 0;
     this.busy = new Map();
     this.running = log
@@ -111,6 +123,20 @@ export class CountsReporter {
       })
       .catch(onUnexpected);
     return this.running;
+  }
+
+  /** Returns rows of a report; what does not fit waits for the next one. */
+  private takeConnections(): Array<readonly [user: string, requests: number, connections: number]> {
+    if (this.lastReportMs - this.repeatedMs >= REPEAT_MS) {
+      this.repeatedMs = this.lastReportMs;
+      for (const user of this.connections.keys()) this.unreported.add(user);
+    }
+    return [...this.unreported].slice(0, LIMITS.busyUsersPerReportMax).map((user) => {
+      const count = this.connections.get(user) ?? 0;
+      this.unreported.delete(user);
+      if (count === 0) this.connections.delete(user);
+      return [user, 0, count] as const;
+    });
   }
 }
 

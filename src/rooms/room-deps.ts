@@ -9,6 +9,7 @@ import type { Rates } from '../domain/token-bucket.ts';
 import type { Broadcaster } from '../fanout/broadcaster.ts';
 import type { EncodeCounts } from '../fanout/frames.ts';
 import type { ErrorCode } from '../protocol/codes.ts';
+import type { MemberConnection } from './member.ts';
 import type { ShowReplica } from './replica.ts';
 
 export type RoomStore = ReservationStore & Scheduler & Health;
@@ -21,9 +22,12 @@ export interface NodeDeps {
   /** One for all rooms of a node. */
   readonly broadcaster: Broadcaster;
   readonly rates: Rates;
+  readonly connectionsPerUserMax: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly encodes: EncodeCounts;
+  /** Closes a connection, because its user has too many to this show. */
+  readonly onSurplus: (connection: MemberConnection) => void;
   readonly onReserveBatch?: (size: number) => void;
   readonly onLocalRefusal?: (code: ErrorCode) => void;
   /** Called with the time from a flush until its writes were done. */

@@ -19,6 +19,7 @@ import type { ShowReplica } from './replica.ts';
 import { Resumer } from './resume.ts';
 import type { NodeDeps, RoomParts } from './room-deps.ts';
 import { RoomSales } from './room-sales.ts';
+import { UserConnections } from './user-connections.ts';
 import type { WelcomeWriter } from './welcome.ts';
 
 export interface RoomDeps extends NodeDeps {
@@ -41,6 +42,7 @@ export class Room implements FollowerHandlers {
   readonly resumer: Resumer;
   readonly welcomes: WelcomeWriter;
   readonly sales: RoomSales;
+  private readonly connections: UserConnections;
   private readonly deps: RoomDeps;
   private readonly follower: ShowFollower;
   private readonly lanes: Lanes;
@@ -53,6 +55,7 @@ export class Room implements FollowerHandlers {
     this.deps = deps;
     this.rates = deps.rates;
     this.chatPace = new UserPace(deps.rates.chat);
+    this.connections = new UserConnections(deps.connectionsPerUserMax);
     this.requestPace = new UserPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
     const onUnexpected = (error: unknown): void => this.onUnexpected(error);
     const clock = guardedClock(deps.clock, onUnexpected);
@@ -111,12 +114,17 @@ export class Room implements FollowerHandlers {
     }
     if (user === null) return null;
     if (this.members.get(user) === undefined) this.counts.addNewcomer(user);
-    return this.members.join(user, connection);
+    const member = this.members.join(user, connection);
+    this.limitConnections(member);
+    return member;
   }
 
   leave(connection: MemberConnection, member: Member | null): void {
     this.groups.viewers -= 1;
-    if (member !== null) this.members.leave(member, connection);
+    if (member !== null) {
+      this.members.leave(member, connection);
+      this.shareConnections(member);
+    }
     this.counts.setViewers(this.viewers);
     if (this.viewers === 0) this.sales.pause();
   }
@@ -184,7 +192,14 @@ export class Room implements FollowerHandlers {
 
   onBusyUsers({ node, requests }: BusyUsers): void {
     if (node === this.deps.node) return;
-    for (const [user, count] of requests) this.requestPace.charge(user, count, this.deps.clock.nowMs());
+    const nowMs = this.deps.clock.nowMs();
+    for (const [user, count, connections] of requests) {
+      if (count > 0) this.requestPace.charge(user, count, nowMs);
+      if (connections === undefined) continue;
+      this.connections.learn(user, node, connections, nowMs);
+      const member = this.members.get(user);
+      if (member?.isConnected) this.limitConnections(member);
+    }
   }
 
   onCaughtUp(events: readonly ShowEvent[] | null, history: ChatHistory, isNewEpoch: boolean): void {
@@ -205,6 +220,19 @@ export class Room implements FollowerHandlers {
   onUnexpected(error: unknown): void {
     this.deps.logger.error({ err: error, show: this.showId }, 'a room failed unexpectedly and synchronizes again');
     this.follower.resync();
+  }
+
+  /** Closes the oldest connections of a user who has too many over all nodes (SPEC H-9). */
+  private limitConnections(member: Member): void {
+    const { connections, user } = member;
+    const surplus = this.connections.surplus(user, connections.length, this.deps.clock.nowMs());
+    for (const connection of connections.slice(0, surplus)) this.deps.onSurplus(connection);
+    this.shareConnections(member);
+  }
+
+  private shareConnections({ user, connections }: Member): void {
+    const here = connections.length;
+    this.counts.setConnections(user, this.connections.isShared(user, here) ? here : 0);
   }
 
   private onCountsResult({ counts, ...position }: CountsResult): void {

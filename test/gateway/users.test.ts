@@ -1,6 +1,8 @@
 /** One user on several nodes: mutes, chat rates and unique viewers apply to the user. */
 import t from 'tap';
+import { times } from '../support/store-fixture.ts';
 import { holdsIn } from '../support/until.ts';
+import type { Client } from './client.ts';
 import { startWorld, test, until } from './harness.ts';
 import { SdkViewer } from './sdk-viewer.ts';
 
@@ -127,6 +129,20 @@ test('I9: one connection too many of a user closes the oldest, which stays close
   t.same(await phone.closed, { code: 4204, reason: 'replaced' });
   t.equal((await laptop.request({ t: 'sync', at: 0 })).t, 'ok', 'newer connections stay');
   t.equal((await bob.request({ t: 'sync', at: 0 })).t, 'ok', 'other users stay');
+});
+
+test('I9: the connections of a user are limited over all nodes (H-9.1)', async (t, world) => {
+  const limits = { perUserMax: 4 };
+  const nodes = [await world.addNode({ limits }), await world.addNode({ limits }), await world.addNode({ limits })];
+  const connections = nodes.flatMap((node) => times(4, () => world.connect({ user: 'eve', node })));
+  const all = await Promise.all(connections);
+  const isOpen = ({ socket }: Client): boolean => socket.readyState === socket.OPEN;
+  await until(() => all.filter(isOpen).length <= 5, 'of 12 connections about 4 stay', 15_000);
+  for (const each of all.filter((one) => !isOpen(one)))
+    t.match(await each.type('bye'), { code: 4204, reason: 'replaced' });
+  const newest = await Promise.all(nodes.map((node) => world.join({ user: 'eve', node })));
+  const bob = await Promise.all(nodes.map((node) => world.join({ user: 'bob', node })));
+  for (const each of [...newest, ...bob]) t.equal((await each.request({ t: 'sync', at: 0 })).t, 'ok', 'these stay');
 });
 
 test('unique viewers count each user once over nodes and reconnects, without guests (S-3.4)', async (t, world) => {

@@ -89,3 +89,22 @@ t.test('requests of the busiest users are reported once, with their sums (L-3.4)
     [LIMITS.busyUsersPerReportMax, [`u${LIMITS.busyUsersWaitingMax}`, LIMITS.busyUsersWaitingMax], []],
   );
 });
+
+t.test('I9: many connections of a user are reported at a change, repeated, and end with 0 (H-9.1)', async (t) => {
+  const { clock, reports, counts } = setUp();
+  const connections = () => reports.splice(0).flatMap(({ busy = [] }) => busy as unknown[][]);
+  counts.setViewers(7);
+  counts.setConnections('ann', 0);
+  counts.setConnections('eve', 6);
+  counts.setConnections('eve', 7);
+  await clock.pass(LIMITS.countsTickMs * 2);
+  t.same(connections(), [['eve', 0, 7]]);
+  await clock.pass(LIMITS.nodeCountsTtlMs);
+  const repeated = connections();
+  t.ok(repeated.length >= 2 && repeated.length <= 4, `repeated ${repeated.length} times`);
+  counts.setConnections('eve', 0);
+  await clock.pass(LIMITS.countsTickMs * 2);
+  t.same(connections(), [['eve', 0, 0]]);
+  await clock.pass(LIMITS.nodeCountsTtlMs);
+  t.same(connections(), []);
+});

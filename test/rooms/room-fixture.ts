@@ -29,6 +29,8 @@ export async function roomFixture(t: Test) {
     logger: pino({ level: 'silent' }),
     rates: { chat: rateOf(3), requests: rateOf(20) },
     broadcaster: new Broadcaster({ publish, onFrame: () => {} }, clock),
+    connectionsPerUserMax: 20,
+    onSurplus: () => {},
     onGone: () => {},
   });
   t.teardown(() => rooms.closeAll());
