@@ -15,19 +15,31 @@ export interface FileEntry {
 /** A longer line is not of an archive: it would fill the memory. */
 const LINE_CHARS_MAX = 64 * 1024 * 1024;
 
+export interface WriteOptions {
+  /** Returns the last row, given SHA-256 of all lines before. */
+  readonly last?: (text: string) => unknown;
+  /** Of gzip. */
+  readonly level?: number;
+}
+
 /** Writes all rows, and returns when they are on the disk. Rejects with the error of `pages`. */
 export async function writeLines<Row>(
   path: string,
   pages: AsyncIterable<readonly Row[]>,
   lineOf: (row: Row) => string = JSON.stringify,
+  { last, level }: WriteOptions = {},
 ): Promise<FileEntry> {
   const hash = createHash('sha256');
+  const all = createHash('sha256');
   let [rows, bytes] = [0, 0];
   async function* text(): AsyncGenerator<string> {
     for await (const page of pages) {
       rows += page.length;
-      if (page.length > 0) yield page.map((row) => `${lineOf(row)}\n`).join('');
+      const lines = page.map((row) => `${lineOf(row)}\n`).join('');
+      if (last !== undefined) all.update(lines);
+      if (lines !== '') yield lines;
     }
+    if (last !== undefined) yield `${JSON.stringify(last(all.digest('hex')))}\n`;
   }
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
@@ -37,24 +49,47 @@ export async function writeLines<Row>(
     }
   }
   const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true });
-  await pipelineDone(text(), createGzip(), counted, file);
+  await pipelineDone(text(), createGzip(level === undefined ? {} : { level }), counted, file);
   return { rows, bytes, sha256: hash.digest('hex') };
 }
 
-/** Calls `onRow` for each row. Rejects if the file cannot be read, or a line is no JSON. */
-export async function readLines(path: string, onRow: (row: unknown) => void): Promise<FileEntry> {
+export interface ReadOptions {
+  readonly isHashed?: boolean;
+  readonly charsMax?: number;
+}
+
+/**
+ * Calls `onRow` for each row, and waits for it. `text()`: SHA-256 of all lines before, if they are
+ * hashed. Rejects if the file cannot be read, or a line is no JSON.
+ */
+export async function readLines(
+  path: string,
+  onRow: (row: unknown, text: () => string) => void | Promise<void>,
+  { isHashed = false, charsMax }: ReadOptions = {},
+): Promise<FileEntry> {
   let entry: FileEntry | null = null;
-  for await (const lines of linesOf(path, (found) => {
+  const onEnd = (found: FileEntry): void => {
     entry = found;
-  }))
-    for (const line of lines) onRow(JSON.parse(line));
+  };
+  const hash = createHash('sha256');
+  const text = (): string => hash.copy().digest('hex');
+  for await (const lines of linesOf(path, onEnd, charsMax))
+    for (const line of lines) {
+      const done = onRow(JSON.parse(line), text);
+      if (done !== undefined) await done;
+      if (isHashed) hash.update(`${line}\n`);
+    }
   return entry as unknown as FileEntry;
 }
 
 /** Yields the lines of a file, some at a time. `onEnd` receives what was read. */
-export async function* linesOf(path: string, onEnd: (found: FileEntry) => void = () => {}): AsyncGenerator<string[]> {
+export async function* linesOf(
+  path: string,
+  onEnd: (found: FileEntry) => void = () => {},
+  charsMax = LINE_CHARS_MAX,
+): AsyncGenerator<string[]> {
   const hash = createHash('sha256');
-  let [rows, bytes, rest] = [0, 0, ''];
+  let [rows, bytes] = [0, 0];
   async function* counted(): AsyncGenerator<Buffer> {
     for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
       hash.update(chunk);
@@ -65,16 +100,23 @@ export async function* linesOf(path: string, onEnd: (found: FileEntry) => void =
   const gunzip = createGunzip().setEncoding('utf8');
   // An error of the source ends the loop below.
   pipeline(Readable.from(counted()), gunzip, () => {});
+  // A long line is joined once, at its end.
+  let [parts, chars] = [[] as string[], 0];
   for await (const chunk of gunzip as AsyncIterable<string>) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LINE_CHARS_MAX) throw new Error(`line ${rows + 1} is too long`);
+    const [end = '', ...more] = chunk.split('\n');
+    parts.push(end);
+    chars += end.length;
+    if (chars > charsMax) throw new Error(`line ${rows + 1} is too long`);
+    const rest = more.pop();
+    if (rest === undefined) continue;
+    const lines = [parts.join(''), ...more];
+    [parts, chars] = [[rest], rest.length];
     rows += lines.length;
     yield lines;
   }
-  if (rest !== '') {
+  if (chars > 0) {
     rows += 1;
-    yield [rest];
+    yield [parts.join('')];
   }
   onEnd({ rows, bytes, sha256: hash.digest('hex') });
 }

@@ -1,29 +1,19 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   commandHelp,
   commandWithSettings,
   environment,
   loadConfig,
   type OwnFlags,
-  prepareFolder,
   REDIS_PARTS,
 } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
-import { troubleText } from '../domain/health.ts';
-import { describeTarget } from '../domain/redis-target.ts';
-import { LIMITS } from '../limits.ts';
 import type { Result } from '../protocol/codes.ts';
-import { type ConnectedStore, connectStore, openEmbeddedRedis } from '../redis/index.ts';
-import { createLogger } from '../telemetry/logger.ts';
+import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
-import { type Command, EXIT, print, printError, refuse } from './command.ts';
-import { unknownShow } from './unknown-show.ts';
-
-/** How long an embedded Redis may take to be back. */
-const RESTART_MS_MAX = 10_000;
+import { type Command, EXIT, print, refuse } from './command.ts';
+import { EMBEDDED_HELP, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const OWN = {
   show: { placeholder: 'id', help: 'the show' },
@@ -66,11 +56,9 @@ paused for you to inspect. Exit code 0 if the books are right afterwards.`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
 
-const EMBEDDED = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts the server
-temporarily if none runs.`;
 const help = ({ usage, description, own }: Audit): string =>
   commandHelp(
-    commandWithSettings(usage, `${description}\n${EMBEDDED}`, own, [
+    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
       ...REDIS_PARTS,
       'keyPrefix',
       'dataDir',
@@ -87,49 +75,14 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
     if (show === undefined) return verifyArchiveAt(archive, own.json ? null : report);
     return refuse(audit.name, [{ source: '--archive', problem: 'cannot be given together with --show.' }]);
   }
-  if (typeof show !== 'string' || show.length > LIMITS.idCharsMax)
-    return refuse(audit.name, [
-      { source: '--show', problem: `is needed: the id of a show, at most ${LIMITS.idCharsMax} characters.` },
-    ]);
-
-  const logger = createLogger({ level: config.logLevel === 'info' ? 'error' : config.logLevel });
-  const redis =
-    config.redis === null
-      ? await openEmbeddedRedis({
-          folder: prepareFolder(join(config.dataDir, 'redis')),
-          node: `stampede ${audit.name}`,
-          maxMemory: config.maxMemory,
-          logger,
-        })
-      : { target: config.redis, stop: async () => {} };
-  try {
-    const { keyPrefix, redisScripts: scripts, redisPublish: publish } = config;
-    const store = await connectStore({ redis: redis.target, keyPrefix, scripts, publish, logger });
-    try {
-      // The engine may be restarting its server.
-      if (config.redis === null) await Promise.race([store.ready(), sleep(RESTART_MS_MAX, undefined, { ref: false })]);
-      const trouble = store.refusal();
-      if (trouble !== null) {
-        printError(`stampede ${audit.name}: ${troubleText(trouble)}`);
-        return EXIT.failed;
-      }
-      const found = await audit.run(store, show);
-      if (!found.ok) {
-        const { code, message } = found.error;
-        const place = `${describeTarget(redis.target)} under KEY_PREFIX ${config.keyPrefix}`;
-        const text = code === 'show_not_found' ? await unknownShow(store, show, place) : message;
-        printError(`stampede ${audit.name}: ${code}: ${text}`);
-        return EXIT.failed;
-      }
-      print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));
-      const { violations, unpaused } = { unpaused: [], ...found.value };
-      return violations.length + unpaused.length === 0 ? EXIT.ok : EXIT.failed;
-    } finally {
-      await store.close();
-    }
-  } finally {
-    await redis.stop();
-  }
+  if (!isShowId(show)) return refuse(audit.name, [NO_SHOW]);
+  return withStore(audit.name, config, async (store, place) => {
+    const found = await audit.run(store, show);
+    if (!found.ok) return printFailure(audit.name, found.error, store, show, place);
+    print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));
+    const { violations, unpaused } = { unpaused: [], ...found.value };
+    return violations.length + unpaused.length === 0 ? EXIT.ok : EXIT.failed;
+  });
 }
 
 function report(found: Verification | Reconciliation | ArchiveVerification): string {

@@ -18,6 +18,14 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; load(): Prom
     summary: 'verify the books of a show and repair them',
     load: async () => (await import('./books.ts')).reconcile,
   },
+  export: {
+    summary: 'write a show to a file, to move it to another Redis',
+    load: async () => (await import('./transfer.ts')).exportCommand,
+  },
+  import: {
+    summary: 'make a show from such a file',
+    load: async () => (await import('./transfer.ts')).importCommand,
+  },
   doctor: {
     summary: 'try what the engine needs of Redis and of this host',
     load: async () => (await import('./doctor.ts')).doctor,

@@ -36,6 +36,8 @@ export interface LoadOptions {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly own?: OwnFlags;
+  /** Whether words that are not flags are expected; the caller checks them. */
+  readonly takesOperands?: boolean;
   /** `serve` needs all secrets of its roles, `token` the signing secret, `inspect` only Redis. */
   readonly purpose?: 'serve' | 'token' | 'inspect';
 }
@@ -45,6 +47,7 @@ export type Loaded =
       readonly ok: true;
       readonly config: Config;
       readonly own: Readonly<Record<string, string | true>>;
+      readonly operands: readonly string[];
       /** The settings given as flags, as variables, so that child processes read the same. */
       readonly flagsAsVariables: Readonly<Record<string, string>>;
       /** What was ignored or changed, and variables that look like misspelled settings. */
@@ -53,7 +56,7 @@ export type Loaded =
   | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
 /** A flag overrides its variable. An empty variable counts as not set. */
-export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptions): Loaded {
+export function loadConfig({ argv, env, own = {}, takesOperands = false, purpose = 'serve' }: LoadOptions): Loaded {
   const errors: ConfigError[] = [];
   const warnings: ConfigError[] = [];
   const given = new Map<string, string>();
@@ -61,7 +64,7 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
     void errors.push({ source: given.get(source) ?? source, problem: withRange(source, problem) });
   const warn: ReportError = (source, problem) => void warnings.push({ source, problem });
   const readFile: ReadFile = (path) => readFileSync(path, 'utf8');
-  const flags = readFlags(argv, own, report);
+  const flags = readFlags(argv, own, takesOperands, report);
   for (const flag of flags.settings.keys()) given.set(variableOf(flag), `--${flag}`);
 
   const read = (setting: Setting<unknown>): unknown => {
@@ -95,7 +98,14 @@ export function loadConfig({ argv, env, own = {}, purpose = 'serve' }: LoadOptio
   warnings.push(...unknown);
   if (purpose === 'serve') warnOfIdleSettings(config, env, warn);
   const flagsAsVariables = asVariables(flags.settings);
-  return { ok: true, config, own: flags.own, flagsAsVariables, warnings: Object.freeze(warnings) };
+  return {
+    ok: true,
+    config,
+    own: flags.own,
+    operands: flags.operands,
+    flagsAsVariables,
+    warnings: Object.freeze(warnings),
+  };
 }
 
 const ALL: ReadonlyArray<Setting<unknown>> = Object.values(SETTINGS);
@@ -185,17 +195,18 @@ function readPublicKeys(paths: readonly string[], readFile: ReadFile, report: Re
 interface Flags {
   readonly settings: ReadonlyMap<string, string>;
   readonly own: Readonly<Record<string, string | true>>;
+  readonly operands: readonly string[];
 }
 
-function readFlags(argv: readonly string[], own: OwnFlags, report: ReportError): Flags {
-  const { values, errors } = readCommandLine(commandWithSettings('', '', own), argv);
+function readFlags(argv: readonly string[], own: OwnFlags, takesOperands: boolean, report: ReportError): Flags {
+  const { values, operands, errors } = readCommandLine(commandWithSettings('', '', own), argv, takesOperands);
   for (const { source, problem } of errors) report(source, `${problem}${secretFlagHint(source)}`);
   const settings = new Map<string, string>();
   const ownValues: Record<string, string | true> = {};
   for (const [flag, value] of values)
     if (Object.hasOwn(own, flag)) ownValues[flag] = value;
     else if (value !== true) settings.set(flag, value);
-  return { settings, own: Object.freeze(ownValues) };
+  return { settings, own: Object.freeze(ownValues), operands };
 }
 
 function secretFlagHint(flag: string): string {

@@ -15,6 +15,7 @@ import type { ReservationStore } from './reservation.ts';
 import type { SaleStore } from './sale.ts';
 import type { Scheduler } from './schedule.ts';
 import type { ShowStore } from './show.ts';
+import type { TransferStore } from './transfer.ts';
 
 /** All ports at once: what `connectStore` in `src/redis/` returns. */
 export interface Store
@@ -27,6 +28,7 @@ export interface Store
     Scheduler,
     ArchiveStore,
     ErasureStore,
+    TransferStore,
     Auditor,
     Health {
   close(): Promise<void>;

@@ -29,7 +29,7 @@ const DUE_SOON_MS = 2_000;
 const NO_HOLDS_RETRY_MS = 5_000;
 /** Keys expire this long after the job should have deleted them, which does not pause Redis. */
 const EXPIRE_MARGIN_MS = 60_000;
-/** An entry of the index without a show may belong to one that is being made. */
+/** An entry of the index without a show may belong to one that is being made or imported. */
 const FORGET_AFTER_MS = 60 * 60 * 1000;
 const INDEX_COUNT = 500;
 
@@ -83,7 +83,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     const { word, rest } = done.value;
     if (word === 'state') return wrongState(textOf(rest[0]));
     if (word === 'busy')
-      return fail('overloaded', 'The show is being archived; try again.', { retryAfterMs: LIMITS.archiveLeaseMs });
+      return fail('overloaded', 'The show is being archived or exported; try again.', {
+        retryAfterMs: LIMITS.archiveLeaseMs,
+      });
     return ok(null);
   }
 
@@ -237,7 +239,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     },
 
     async deleteShow(showId) {
-      const deleted = await step(showId, { op: 'delete' });
+      const deleted = await step(showId, { op: 'delete', idleMs: FORGET_AFTER_MS });
       if (!deleted.ok && deleted.error.code !== 'show_not_found') return deleted;
       if (deleted.ok && deleted.value.word !== '+') return ok(null);
       return mapped(await runner.guard(() => forget(showId)), () => null);
@@ -252,15 +254,16 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const { show, ledger } = runner.keysOf(showId);
       const read = await runner.guard((client) =>
         Promise.all([
-          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created'),
+          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created', 'import_at'),
           client.zscore(showsKey, showId),
           client.xrevrange(ledger, '+', '-', 'COUNT', 1),
         ] as const),
       );
-      return runner.decoded(show, read, ([[state, view, ended, purge, created], indexedAt, newest]): RetentionState => {
+      return runner.decoded(show, read, ([fields, indexedAt, newest]): RetentionState => {
+        const [state, view, ended, purge, created, importAt] = fields;
         switch (state === null ? null : String(state)) {
           case null: {
-            const at = Number(indexedAt ?? 0) + FORGET_AFTER_MS;
+            const at = Number(importAt ?? indexedAt ?? 0) + FORGET_AFTER_MS;
             return { step: at <= now() ? 'forget' : 'none', at };
           }
           case 'ended': {

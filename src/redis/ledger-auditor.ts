@@ -29,7 +29,7 @@ function repairsOf(replay: LedgerReplay, sale: string, books: SkuBooks): Repair[
 }
 
 /** A damaged entry is a violation: what it moved is unknown, so no sale of the show is trusted. */
-function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
+export function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): void {
   try {
     for (const entry of unpackLedger(bytes ?? Buffer.alloc(0))) replay.apply(entry, at);
   } catch {
@@ -37,7 +37,7 @@ function applyAll(replay: LedgerReplay, bytes: Buffer | undefined, at: string): 
   }
 }
 
-function stateOf(bytes: Buffer): string {
+export function stateOf(bytes: Buffer): string {
   try {
     return unpackReservation(bytes).state;
   } catch {

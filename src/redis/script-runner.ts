@@ -13,6 +13,7 @@ import { LOST, wordsOf } from './states.ts';
 
 const ATTEMPTS_MAX = 3;
 const RETRY_MS = 500;
+const FROZEN_RETRY_MS = 1_000;
 const NO_BYTES = Buffer.alloc(0);
 
 export const newEpoch = (): string => randomBytes(6).toString('base64url');
@@ -80,6 +81,8 @@ export class ScriptRunner {
         const word = textOf(status);
         if (word === 'ok+') this.#countHolds(rest.pop());
         if (word === 'ok' || word === 'ok+') return ok(rest);
+        if (word === 'frozen')
+          return fail('overloaded', 'The show is being exported; try again.', { retryAfterMs: FROZEN_RETRY_MS });
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
         // Another server may have taken over meanwhile, or the slot moved.
         if ((await this.connection.confirmRunId(anyKey)) !== runId) continue;

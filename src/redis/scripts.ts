@@ -35,6 +35,8 @@ export const SCRIPT_NAMES = [
   'repair',
   'archive',
   'erase',
+  'export',
+  'import',
   'check',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];

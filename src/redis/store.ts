@@ -23,6 +23,7 @@ import { createSales } from './sales.ts';
 import { mapped, numberOf, ScriptRunner, textOf } from './script-runner.ts';
 import type { ScriptModes, ScriptReply } from './scripts.ts';
 import { createShowLog } from './show-log.ts';
+import { createShowTransfer } from './show-transfer.ts';
 import { createShows } from './shows.ts';
 import { isRefused } from './states.ts';
 
@@ -182,6 +183,7 @@ function openStore(options: StoreOptions): { store: ConnectedStore; connection: 
   const store: ConnectedStore = {
     ...scheduler,
     ...createArchiveStore({ runner, recover, endAll, tick: scheduler.tick }),
+    ...createShowTransfer(runner),
     ...createHealth(runner),
     ...shows,
     ...moderation,

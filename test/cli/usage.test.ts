@@ -6,6 +6,7 @@ import { reconcile, verify } from '../../src/cli/books.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { serve } from '../../src/cli/serve.ts';
 import { token } from '../../src/cli/token.ts';
+import { exportCommand, importCommand } from '../../src/cli/transfer.ts';
 import { redisTarget } from '../../src/domain/redis-target.ts';
 import { connectStore } from '../../src/redis/index.ts';
 import { pack } from '../../src/redis/records.ts';
@@ -25,6 +26,8 @@ t.test('help lists the commands, and each command has a page', async (t) => {
     token: token.help([]),
     verify: verify.help([]),
     reconcile: reconcile.help([]),
+    export: exportCommand.help([]),
+    import: importCommand.help([]),
     doctor: doctor.help([]),
   };
   t.equal(page.stdout, `${serve.help([])}\n`);

@@ -5,7 +5,8 @@
 -- ARGV[2]: {op = 'freeze', owner, token, leaseMs}: only one owner works at a time | {op = 'thaw',
 -- token}: it is `ended` again | {op = 'finish', token, keptMs}: the other keys expire after that |
 -- {op = 'purge'}: they end now | {op = 'replace', token}: the archive was written again | {op =
--- 'condemn'}: `deleting` | {op = 'delete'}.
+-- 'condemn'}: `deleting` | {op = 'delete', idleMs}: also what is left of an import that wrote
+-- nothing for so long.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
 -- state, 'busy', 'recovering', 'sales', 'due' or 'stale'.
@@ -17,7 +18,7 @@ local K = Show.keys
 local apply = {}
 local FIELDS = {
   'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
-  'body', 'erasing',
+  'body', 'erasing', 'frozen', 'import_at',
 }
 
 local function read_header()
@@ -29,6 +30,9 @@ end
 local function is_leased(header, owner)
   return header.owner and header.owner ~= owner and tonumber(header.lease) > Show.now
 end
+
+-- Whether it is read for an export (export.lua).
+local function is_frozen(header) return header.frozen and tonumber(header.frozen) > Show.now end
 
 local function close(epoch)
   local rev = call('HINCRBY', K.show, 'rev', 1)
@@ -50,6 +54,7 @@ function apply.freeze(args, header)
   if header.state == 'archived' then return { 'ok', 'archived', header.archive } end
   if header.state ~= 'archiving' then
     if header.state ~= 'ended' then return { 'ok', 'state', header.state } end
+    if is_frozen(header) then return { 'ok', 'busy' } end
     local why = unfinished(header)
     if why then return why end
     header.token, header.owner = args.token, nil
@@ -109,7 +114,7 @@ end
 
 function apply.condemn(_, header)
   if header.state == 'live' then return { 'ok', 'state', 'live' } end
-  if header.state == 'archiving' and is_leased(header) then return { 'ok', 'busy' } end
+  if is_frozen(header) or (header.state == 'archiving' and is_leased(header)) then return { 'ok', 'busy' } end
   if header.state == 'deleting' then return { 'ok', '+' } end
   Access.all()
   call('HSET', K.show, 'state', 'deleting')
@@ -117,15 +122,17 @@ function apply.condemn(_, header)
   return { 'ok', '+' }
 end
 
-function apply.delete(_, header)
-  if header.state ~= 'deleting' then return { 'ok', 'stale' } end
+function apply.delete(args, header)
+  local is_left = header.import_at and tonumber(header.import_at) + args.idleMs <= Show.now
+  if header.state ~= 'deleting' and not is_left then return { 'ok', 'stale' } end
   unlink_all(true)
   return { 'ok', '+' }
 end
 
 return function(args, argv)
   local header = read_header()
-  if not header.run then return { 'show_not_found' } end
+  local is_import = header.import_at and args.op == 'delete'
+  if not header.run and not is_import then return { 'show_not_found' } end
   if header.state == 'deleting' and args.op ~= 'condemn' and args.op ~= 'delete' then return { 'show_not_found' } end
   return apply[args.op](args, header, argv)
 end

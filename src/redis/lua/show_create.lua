@@ -10,7 +10,8 @@ local call, pack = redis.call, cmsgpack.pack
 local K = Show.keys
 
 return function(args, argv)
-  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state')
+  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state', 'import')
+  if known[5] then return { 'ok', 'already_exists' } end
   if known[4] == 'archived' or known[4] == 'deleting' then return { 'show_archived' } end
   if known[1] then
     if known[1] ~= args.body then return { 'ok', 'already_exists' } end

@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import type { ArchiveSummary } from '../../../src/domain/archive.ts';
+import type { RecordPage } from '../../../src/domain/transfer.ts';
 import { LIMITS } from '../../../src/limits.ts';
 import { createKeys } from '../../../src/redis/keys.ts';
 import { commandsOf } from '../../../src/redis/lua-library.ts';
@@ -98,6 +99,7 @@ async function story(): Promise<void> {
   await hold(SHOW, 'ann', { sale: 'other', key: 'o' });
   await erase();
   await store.moveSale(SHOW, 'other', { op: 'cancel' }, { key: 'c', actor: HOST });
+  await transfer();
   await archive();
 }
 
@@ -110,6 +112,30 @@ async function erase(): Promise<void> {
   await client.hset(time.key(SHOW, 'show'), 'line:other/S', 'other/S/0000000000000001/era');
   const erased = unwrap(await store.eraseInShow(SHOW, { user: 'era', pseudonym: 'erased' }));
   t.match(erased, { step: 'done', counts: { messages: 1, reservations: 1, waits: 1, mutes: 1, commands: 2 } });
+}
+
+/** Each step of an export, and of an import of what was read into the place of the show. */
+async function transfer(): Promise<void> {
+  unwrap(await store.freezeExport(SHOW, 'token'));
+  unwrap(await store.renewExport(SHOW, 'token'));
+  const pages: RecordPage[] = [];
+  for (const key of store.exportKeys('planned'))
+    pages.push({ key, records: unwrap(await store.readRecords(SHOW, key, null)).rows });
+  unwrap(await store.thawExport(SHOW, 'token'));
+  const state = await dump();
+  await restore(new Map());
+  unwrap(await store.abortImport(SHOW, unwrap(await store.beginImport(SHOW))));
+  const token = unwrap(await store.beginImport(SHOW));
+  // One key of each type.
+  for (const page of pages) {
+    isRecording = ['stock', 'due', 'chat', 'uniques'].includes(page.key);
+    unwrap(await store.putRecords(SHOW, token, page));
+  }
+  isRecording = true;
+  const examined = { show: SHOW, state: 'planned', createdAt: 1, isLive: true, entries: 1, violations: [] } as const;
+  const [header] = pages;
+  unwrap(await store.commitImport({ ...examined, violations: [] }, token, header?.records ?? []));
+  await restore(state);
 }
 
 /** Each step at the end of a show. */

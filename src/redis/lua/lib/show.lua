@@ -51,14 +51,17 @@ function Show.read(key, field, packed, is_valid)
   return record
 end
 
--- Reads the header. Returns an error reply if the show is missing, closed, or fenced: another Redis
--- process wrote it last and may have lost writes, so fence.lua must give it a new epoch first.
+-- Reads the header. Returns an error reply if the show is missing, closed, frozen, or fenced:
+-- another Redis process wrote it last and may have lost writes, so fence.lua must give it a new
+-- epoch first.
 function Show.open(only_reads)
-  local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering', 'erased')
+  local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering', 'erased', 'frozen')
   if not header[1] then return { 'show_not_found' } end
   local code = CLOSED[header[3]]
   if code and not (only_reads and header[3] == 'archiving') then return { code } end
   if header[1] ~= Show.run_id then return { 'fenced' } end
+  -- It is read for an export (export.lua).
+  if header[8] and not only_reads and Show.read_clock() < tonumber(header[8]) then return { 'frozen' } end
   Show.epoch, Show.state, Show.offset, Show.rev = header[2], header[3], tonumber(header[4]), tonumber(header[5])
   if not (Show.offset and Show.rev) then refuse(K.show, 'offset, rev') end
   Show.recovering = header[6] == '1' -- no new holds until the books are verified against the ledger

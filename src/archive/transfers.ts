@@ -1,0 +1,115 @@
+/** Moves a show between Redis servers by a file ("Exports" in src/README.md). */
+import { randomUUID } from 'node:crypto';
+import type { Page } from '../domain/archive.ts';
+import type { RawRecord, RecordPage, TransferStore } from '../domain/transfer.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { checkExport, type ExportFile, pathProblem, RecordCounts, readPages, writeExport } from './export-file.ts';
+
+export interface TransferOptions {
+  readonly store: TransferStore & { now(): number };
+  readonly path: string;
+  /** Receives how many records were read or written so far. */
+  readonly onProgress?: (what: 'reading' | 'checking' | 'writing', records: number) => void;
+}
+
+/** The calls in flight: the file is read while Redis writes. */
+const PUTS_IN_FLIGHT = 4;
+
+function unwrap<T>(result: Result<T>): T {
+  if (!result.ok) throw new StampedeError(result.error);
+  return result.value;
+}
+
+/** Returns the failure of the store, or of the file with its reason. */
+function failureOf(error: unknown, what: string): Result<never> {
+  if (error instanceof StampedeError) return { ok: false, error: error.failure };
+  return fail('archive_failed', `${what}: ${(error as Error).message}`);
+}
+
+/** Writes a show that is not live to a file. Changes of the show are refused meanwhile. */
+export async function exportShow(
+  { store, path, onProgress }: TransferOptions,
+  showId: string,
+  engine: string,
+): Promise<Result<ExportFile>> {
+  const problem = await pathProblem(path);
+  if (problem !== null) return fail('archive_failed', problem);
+  const token = randomUUID();
+  const frozen = await store.freezeExport(showId, token);
+  if (!frozen.ok) return frozen;
+  const state = frozen.value;
+  const isFrozen = state !== 'archived';
+  const renewing = isFrozen
+    ? setInterval(() => void store.renewExport(showId, token), LIMITS.archiveLeaseMs / 3).unref()
+    : undefined;
+  const counts = new RecordCounts();
+
+  async function* pages(): AsyncGenerator<RecordPage> {
+    for (const key of store.exportKeys(state))
+      for (let from: string | null = null, isFirst = true; isFirst || from !== null; isFirst = false) {
+        const page: Page<RawRecord> = unwrap(await store.readRecords(showId, key, from));
+        from = page.next;
+        if (page.rows.length === 0) continue;
+        const records = { key, records: page.rows };
+        counts.add(records);
+        onProgress?.('reading', counts.total);
+        yield records;
+      }
+    clearInterval(renewing);
+    // Before the manifest: a show that may have changed meanwhile has none.
+    if (isFrozen) unwrap(await store.thawExport(showId, token));
+  }
+
+  try {
+    const head = { show: showId, state, exportedAt: Math.floor(store.now()), engine };
+    return ok(await writeExport(path, head, pages(), store.examineRecords));
+  } catch (error) {
+    if (isFrozen) await store.thawExport(showId, token);
+    return failureOf(error, `The show could not be written to ${path}`);
+  } finally {
+    clearInterval(renewing);
+  }
+}
+
+/** Reads a show from a file. It exists completely, or for no request. */
+export async function importShow({ store, path, onProgress }: TransferOptions): Promise<Result<ExportFile>> {
+  const unreadable = `${path} cannot be imported`;
+  let found: ExportFile;
+  try {
+    const examiner = store.examineRecords();
+    const counts = new RecordCounts();
+    found = await checkExport(path, {
+      ...examiner,
+      add(page) {
+        examiner.add(page);
+        counts.add(page);
+        onProgress?.('checking', counts.total);
+      },
+    });
+  } catch (error) {
+    return failureOf(error, unreadable);
+  }
+  const { show, header, manifest } = found;
+  const begun = await store.beginImport(show.show);
+  if (!begun.ok) return begun;
+  const token = begun.value;
+  try {
+    const counts = new RecordCounts();
+    const puts: Array<Promise<Result<null>>> = [];
+    const again = await readPages(path, async (page) => {
+      // Sent in order on one connection, so the ids of streams arrive in order.
+      puts.push(store.putRecords(show.show, token, page));
+      if (puts.length >= PUTS_IN_FLIGHT) unwrap(await (puts.shift() as Promise<Result<null>>));
+      counts.add(page);
+      onProgress?.('writing', counts.total);
+    });
+    for (const put of puts) unwrap(await put);
+    if (again.manifest.sha256 !== manifest.sha256) throw new Error('it changed while it was read');
+    unwrap(await store.commitImport(show, token, header));
+    return ok(found);
+  } catch (error) {
+    await store.abortImport(show.show, token);
+    return failureOf(error, unreadable);
+  }
+}

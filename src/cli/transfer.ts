@@ -1,0 +1,130 @@
+/** `stampede export` and `stampede import`: move a show to another Redis server. */
+import { resolve } from 'node:path';
+import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
+import {
+  type ConfigError,
+  commandHelp,
+  commandWithSettings,
+  environment,
+  loadConfig,
+  REDIS_PARTS,
+} from '../config/index.ts';
+import { VERSION } from '../main.ts';
+import type { Failure, Result } from '../protocol/codes.ts';
+import type { ConnectedStore } from '../redis/index.ts';
+import { type Command, EXIT, print, printError, refuse } from './command.ts';
+import { EMBEDDED_HELP, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
+
+const SHOW = { show: { placeholder: 'id', help: 'the show' } } as const;
+const PROGRESS_EVERY_MS = 2_000;
+/** A slower clock on the new server is reported. */
+const CLOCK_BEHIND_MS_MAX = 1_000;
+
+interface Transfer {
+  readonly name: 'export' | 'import';
+  readonly usage: string;
+  readonly own: typeof SHOW | Record<string, never>;
+  readonly description: string;
+}
+
+const EXPORT: Transfer = {
+  name: 'export',
+  usage: 'stampede export --show <id> <file>',
+  own: SHOW,
+  description: `Writes a show to a file, from which the same show is made on another Redis server: products, sales,
+holds, orders, waitlists, ledger, events and chat. A live show is refused. While the show is read,
+viewers see it, and changes get the error overloaded. The show stays where it is: delete it when it
+was imported elsewhere, because the file lacks what changes after the export.
+
+The file is complete or does not exist: it is written as <file>.partial, read back and renamed. It
+contains names and chat. It exits with 0 if the file was written, and with 1 otherwise.`,
+};
+
+const IMPORT: Transfer = {
+  name: 'import',
+  usage: 'stampede import <file>',
+  own: {},
+  description: `Makes a show from the file of an export. First it checks the whole file: hash, counts, ledger
+and books. A show with this id must not exist. It appears complete, or not at all: if the command
+ends early, repeat it. Sales open and holds expire at the times at which they would have on the old
+server. Results of keys that changed no stock are not moved. It exits with 0 if the show was
+imported, and with 1 otherwise.`,
+};
+
+/** Prints to standard error what long work is doing. */
+function progressOf(command: string): NonNullable<TransferOptions['onProgress']> {
+  let nextAt = Date.now() + PROGRESS_EVERY_MS;
+  return (what, records) => {
+    if (Date.now() < nextAt) return;
+    nextAt = Date.now() + PROGRESS_EVERY_MS;
+    printError(`stampede ${command}: ${what}, ${records} records`);
+  };
+}
+
+function reportOf({ show, manifest, file }: ExportFile, done: string, place: string): void {
+  const records = Object.values(manifest.records).reduce((sum, count) => sum + count, 0);
+  print(`show ${show.show} (${show.state}): ${records} records ${done} ${place}, ${file.bytes} bytes`);
+  print(`sha256 ${file.sha256}`);
+}
+
+function warnOf({ manifest, head }: ExportFile, command: string, store: ConnectedStore): void {
+  const { violations } = manifest;
+  if (violations.length > 0)
+    printError(
+      `stampede ${command}: warning: the books of the show were wrong when it was exported: ${violations[0]}` +
+        `${violations.length > 1 ? `, and ${violations.length - 1} more` : ''}. See: stampede verify --help`,
+    );
+  const behindMs = Math.round(head.exportedAt - store.now());
+  if (behindMs > CLOCK_BEHIND_MS_MAX)
+    printError(`stampede ${command}: warning: the clock of this Redis is ${behindMs} ms behind that of the export.`);
+}
+
+/** Returns the file that was given, or what is wrong. */
+function fileOf(operands: readonly string[]): string | ConfigError {
+  const [file, more] = operands;
+  if (file === undefined) return { source: '<file>', problem: 'is needed: the path of the file.' };
+  return more === undefined ? file : { source: JSON.stringify(more), problem: 'is not expected: give one file.' };
+}
+
+async function run(transfer: Transfer, argv: readonly string[]): Promise<number> {
+  const { name, own: flags } = transfer;
+  const loaded = loadConfig({ argv, env: environment(), own: flags, takesOperands: true, purpose: 'inspect' });
+  if (!loaded.ok) return refuse(name, loaded.errors);
+  const file = fileOf(loaded.operands);
+  const { show } = loaded.own;
+  const isExport = name === 'export';
+  const errors = [...(isExport && !isShowId(show) ? [NO_SHOW] : []), ...(typeof file === 'string' ? [] : [file])];
+  if (typeof file !== 'string' || errors.length > 0) return refuse(name, errors);
+  return withStore(name, loaded.config, async (store, place) => {
+    const options = { store, path: resolve(file), onProgress: progressOf(name) };
+    const done: Result<ExportFile> = isExport
+      ? await exportShow(options, String(show), VERSION)
+      : await importShow(options);
+    if (!done.ok) return printFailure(name, atPlace(done.error, place), store, String(show), place);
+    warnOf(done.value, name, store);
+    reportOf(done.value, isExport ? 'written to' : 'imported to', isExport ? file : place);
+    return EXIT.ok;
+  });
+}
+
+/** An import names the server on which the show exists. */
+const atPlace = (error: Failure, place: string): Failure =>
+  error.code === 'already_exists' ? { ...error, message: `${error.message} It is in ${place}.` } : error;
+
+const help = ({ usage, description, own }: Transfer): string =>
+  commandHelp(
+    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
+      ...REDIS_PARTS,
+      'keyPrefix',
+      'dataDir',
+      'logLevel',
+    ]),
+  );
+
+const commandOf = (transfer: Transfer): Command => ({
+  help: () => help(transfer),
+  run: (argv) => run(transfer, argv),
+});
+
+export const exportCommand = commandOf(EXPORT);
+export const importCommand = commandOf(IMPORT);

@@ -1,0 +1,173 @@
+/** Reads all records of a show in slices, and writes them to another server (lua/import.lua). */
+import { randomUUID } from 'node:crypto';
+import type { Page } from '../domain/archive.ts';
+import type { MovableState, RawRecord, TransferStore } from '../domain/transfer.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result } from '../protocol/codes.ts';
+import type { ShowKey } from './keys.ts';
+import { bytesIn, isMovedField, latin, MOVED_KEYS } from './moved-keys.ts';
+import { createRecordExaminer } from './record-examiner.ts';
+import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
+
+const RETRY_MS = 1_000;
+/** Of one script call: Redis is held for about a millisecond. */
+const PUT_VALUES_MAX = 1_000;
+const PUT_BYTES_MAX = 128 * 1024;
+/** Jobs look after this time whether an import was left behind. */
+const FIRST_LOOK_MS = 60 * 60 * 1000;
+
+type Entry = [id: Buffer, fields: Buffer[]];
+
+const pairsOf = (flat: readonly Buffer[]): RawRecord[] => {
+  const pairs: RawRecord[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([latin(flat[i] as Buffer), latin(flat[i + 1] as Buffer)]);
+  return pairs;
+};
+
+/** Yields records that fit into one script call and have the same number of values. */
+function* slicesOf(records: readonly RawRecord[]): Generator<{ width: number; values: Buffer[] }> {
+  let [width, bytes, values] = [0, 0, [] as Buffer[]];
+  for (const record of records) {
+    const isFull = values.length + record.length > PUT_VALUES_MAX || bytes > PUT_BYTES_MAX;
+    if (values.length > 0 && (isFull || record.length !== width)) {
+      yield { width, values };
+      [bytes, values] = [0, []];
+    }
+    width = record.length;
+    for (const value of record) {
+      values.push(bytesIn(value));
+      bytes += value.length;
+    }
+  }
+  if (values.length > 0) yield { width, values };
+}
+
+export function createShowTransfer(runner: ScriptRunner): TransferStore {
+  const { shows, live, retention } = runner.keys;
+  const now = (): number => runner.connection.clock.now();
+
+  /** By the token of a freeze: the revision of the show. */
+  const revisions = new Map<string, string>();
+
+  async function exporting(showId: string, op: string, token: string): Promise<Result<string>> {
+    const reply = await runner.run('export', showId, { op, token, leaseMs: LIMITS.archiveLeaseMs });
+    if (!reply.ok) return reply;
+    const [word, state = '', rev = ''] = reply.value.map(textOf);
+    if (op === 'freeze') revisions.set(token, rev);
+    const known = revisions.get(token);
+    if (op === 'thaw') revisions.delete(token);
+    // A node of an earlier release does not know that the show is frozen.
+    if (word === '+' && rev === known) return ok(state);
+    if (word === 'state') return fail('illegal_move', 'The show is live. End it first.', { details: { state } });
+    if (word === 'busy')
+      return fail('overloaded', 'The show is being archived, or a user is being erased from it; try again.', {
+        retryAfterMs: LIMITS.archiveLeaseMs,
+      });
+    return fail('overloaded', 'Another export began, or this one was too slow to keep the show from changes.', {
+      retryAfterMs: RETRY_MS,
+    });
+  }
+
+  async function importing(
+    showId: string,
+    args: { op: 'begin' | 'put' | 'commit' | 'abort'; token: string; [name: string]: unknown },
+    values: readonly Buffer[] = [],
+  ): Promise<Result<null>> {
+    const reply = await runner.run('import', showId, args, ...values);
+    if (!reply.ok) return reply;
+    const word = textOf(reply.value[0]);
+    if (word === '+') return ok(null);
+    if (word === 'exists') return fail('already_exists', `A show with id ${showId} exists. Delete it first.`);
+    const why =
+      word === 'restarted'
+        ? 'Redis restarted, and may have lost what was written. Import the file again.'
+        : 'Another import of this show took over.';
+    return fail('overloaded', why, { retryAfterMs: RETRY_MS });
+  }
+
+  async function readStream(key: string, from: string | null, count: number): Promise<Result<Page<RawRecord>>> {
+    const start = from === null ? '-' : `(${from}`;
+    const read = await runner.guard((client) => client.xrangeBuffer(key, start, '+', 'COUNT', count));
+    return mapped(read, (entries) => {
+      const rows = (entries as unknown as Entry[]).map(([id, fields]) => [latin(id), ...fields.map(latin)]);
+      return { rows, next: rows.length < count ? null : (rows.at(-1)?.[0] ?? null) };
+    });
+  }
+
+  return {
+    freezeExport: async (showId, token) =>
+      mapped(await exporting(showId, 'freeze', token), (state) => state as MovableState),
+    renewExport: async (showId, token) => mapped(await exporting(showId, 'renew', token), () => null),
+    thawExport: async (showId, token) => mapped(await exporting(showId, 'thaw', token), () => null),
+
+    // An archived show is its header: other keys expire, and its files are elsewhere.
+    exportKeys: (state) => (state === 'archived' ? ['show'] : Object.keys(MOVED_KEYS)),
+
+    async readRecords(showId, name, from) {
+      const key = runner.keysOf(showId)[name as ShowKey];
+      const count = LIMITS.archivePageFields;
+      switch (MOVED_KEYS[name as ShowKey]) {
+        case 'stream':
+          return readStream(key, from, name === 'ledger' ? LIMITS.archivePageEntries : LIMITS.archivePageEvents);
+        case 'hash': {
+          const read = await runner.guard((client) => client.hscanBuffer(key, from ?? '0', 'COUNT', count));
+          return mapped(read, ([cursor, flat]) => ({
+            rows: pairsOf(flat).filter(([field = '']) => name !== 'show' || isMovedField(field)),
+            next: String(cursor) === '0' ? null : String(cursor),
+          }));
+        }
+        case 'set': {
+          const read = await runner.guard((client) => client.zscanBuffer(key, from ?? '0', 'COUNT', count));
+          return mapped(read, ([cursor, flat]) => ({
+            rows: pairsOf(flat).map(([member = '', score = '']) => [score, member]),
+            next: String(cursor) === '0' ? null : String(cursor),
+          }));
+        }
+        default: {
+          const read = await runner.guard((client) => client.getBuffer(key));
+          return mapped(read, (bytes) => ({ rows: bytes === null ? [] : [[latin(bytes)]], next: null }));
+        }
+      }
+    },
+
+    examineRecords: createRecordExaminer,
+
+    async beginImport(showId) {
+      const token = randomUUID();
+      // First: if this process ends, a job deletes what it wrote.
+      const lookAt = now() + FIRST_LOOK_MS;
+      const planned = await runner.guard((client) => client.zadd(retention, 'NX', lookAt, showId));
+      if (!planned.ok) return planned;
+      return mapped(await importing(showId, { op: 'begin', token }), () => token);
+    },
+
+    async putRecords(showId, token, { key, records }) {
+      if (key === 'show') return ok(null);
+      const name = key.replace('-', '_');
+      const puts = [...slicesOf(records)].map(({ width, values }) =>
+        importing(showId, { op: 'put', token, key: name, width }, values),
+      );
+      return (await Promise.all(puts)).find(({ ok }) => !ok) ?? ok(null);
+    },
+
+    async commitImport({ show, createdAt, isLive }, token, header) {
+      const list = (): Promise<Result<unknown>> =>
+        runner.guard((client) =>
+          Promise.all([
+            client.zadd(shows, 'NX', createdAt, show),
+            client.zadd(retention, now(), show),
+            ...(isLive ? [client.sadd(live, show)] : []),
+          ]),
+        );
+      // The lists are in other slots, so they are written first: readers skip a show that does not
+      // exist, and jobs remove it again.
+      const listed = await list();
+      if (!listed.ok) return listed;
+      const values = header.flatMap((record) => record.map(bytesIn));
+      const done = await importing(show, { op: 'commit', token, epoch: newEpoch() }, values);
+      return done.ok ? mapped(await list(), () => null) : done;
+    },
+
+    abortImport: (showId, token) => importing(showId, { op: 'abort', token }),
+  };
+}
