@@ -84,6 +84,8 @@ export const LIMITS = Object.freeze({
   /** Viewers written to in one turn of the event loop, 5 to 25 us each: bounds reply times. */
   publishViewersPerTurn: 512,
   nodeCountsTtlMs: 15_000,
+  /** The newest format of a show in Redis that this release knows ("Formats" in src/README.md). */
+  showFormat: 1,
   /** Kinds of local refusals (sale, code, revision) that wait for the next report. */
   refusalReportsMax: 256,
   /** Refused requests that one script call keeps in full for `verify`, of each sale and code. */

@@ -1,6 +1,7 @@
 /** Closes connections after a `bye` that says when and where the client may connect again. */
 import type { Tokens } from '../auth/tokens.ts';
 import { encodeFor } from '../fanout/frames.ts';
+import { LIMITS } from '../limits.ts';
 import { CLOSE, type CloseReason, type ErrorCode, type Failure } from '../protocol/codes.ts';
 import type { Bye } from '../protocol/messages.ts';
 import type { Connection, Refusal, SocketData } from './connection.ts';
@@ -18,6 +19,7 @@ export interface CloserOptions {
 const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
   show_not_found: 'show_gone',
   show_archived: 'show_gone',
+  format_newer: 'format_newer',
   unauthenticated: 'forbidden',
   forbidden: 'forbidden',
   origin_not_allowed: 'forbidden',
@@ -57,12 +59,16 @@ export class Closer {
 
   /** Closes a connection whose viewer may not watch, or whose room cannot be opened. */
   reject(connection: Connection, { code, message, retryAfterMs }: Failure): void {
-    this.close(connection, CLOSE_REASONS[code] ?? 'overloaded', { message, reconnectAfterMs: retryAfterMs });
+    const reason = CLOSE_REASONS[code] ?? 'overloaded';
+    if (reason === 'format_newer') this.sendToOtherNode(connection, reason, message);
+    else this.close(connection, reason, { message, reconnectAfterMs: retryAfterMs });
   }
 
-  sendToOtherNode(connection: Connection, reconnectAfterMs: number): void {
-    this.close(connection, 'draining', {
-      reconnectAfterMs,
+  /** The time is random, so that clients do not return together. */
+  sendToOtherNode(connection: Connection, reason: CloseReason = 'draining', message?: string): void {
+    this.close(connection, reason, {
+      message,
+      reconnectAfterMs: Math.round(Math.random() * LIMITS.drainReconnectSpreadMs),
       url: this.options.reconnectUrl,
       pass: this.passFor(connection),
     });

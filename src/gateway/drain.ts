@@ -4,7 +4,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { LIMITS } from '../limits.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Closer } from './closer.ts';
 import type { Connections } from './connections.ts';
@@ -38,9 +37,7 @@ export async function drainGateway({ timeoutMs, rooms, connections, closer, logg
   const slice = Math.max(SLICE_MIN, Math.ceil(all.length / slices));
   for (let from = 0; from < all.length; from += slice) {
     if (from > 0) await sleep(SLICE_EVERY_MS);
-    for (const connection of all.slice(from, from + slice))
-      if (connection.isOpen)
-        closer.sendToOtherNode(connection, Math.round(Math.random() * LIMITS.drainReconnectSpreadMs));
+    for (const connection of all.slice(from, from + slice)) if (connection.isOpen) closer.sendToOtherNode(connection);
   }
   await sleep(Math.min(LAST_FRAMES_MS, leftMs()));
   if (!(await finishesWithin(rooms.closeAll(), leftMs()))) logger.warn('rooms not closed in time');

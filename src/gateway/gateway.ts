@@ -200,9 +200,9 @@ class SocketGateway implements Gateway {
       onFlush: (lane, elapsedMs) => metrics.flushSeconds.observe({ lane }, elapsedMs / 1000),
       onSurplus: (connection) => this.closer.close(connection as Connection, 'replaced', { message: REPLACED }),
       onHearts: (count) => metrics.hearts.inc(count),
-      onGone: (room) => {
+      onGone: (room, error) => {
         for (const connection of this.connections.all())
-          if (connection.room === room) this.closer.close(connection, 'show_gone');
+          if (connection.room === room) this.closer.reject(connection, error);
       },
       onErased: ({ members }, user) => {
         for (const connection of members.get(user)?.connections ?? [])

@@ -5,19 +5,19 @@
 import type { Health } from '../domain/health.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
-import { isGone, StampedeError } from '../protocol/codes.ts';
+import { isClosed, StampedeError } from '../protocol/codes.ts';
 
 type TickStore = Scheduler & Pick<Health, 'now' | 'nowErrorMs'>;
 
 /**
  * Ticks a show until nothing is due. Throws a `StampedeError` if Redis does not reply; a missing
- * show is no error.
+ * show, or one of a newer release, is no error.
  */
 export async function tickShow(store: TickStore, showId: string, mayRest = false): Promise<void> {
   for (let slice = 0; slice < LIMITS.jobSlicesPerShowMax; slice++) {
     const ticked = await store.tick(showId, mayRest);
     if (!ticked.ok) {
-      if (isGone(ticked.error.code)) return;
+      if (isClosed(ticked.error.code)) return;
       throw new StampedeError(ticked.error);
     }
     const { done, nextDueAt } = ticked.value;

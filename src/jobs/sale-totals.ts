@@ -3,7 +3,7 @@ import type { Health } from '../domain/health.ts';
 import type { SaleStore } from '../domain/sale.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
-import { isGone } from '../protocol/codes.ts';
+import { isClosed } from '../protocol/codes.ts';
 import type { SaleTotals } from '../telemetry/metrics.ts';
 
 const EVERY_MS = 10_000;
@@ -42,8 +42,8 @@ async function readTotals(store: TotalsStore): Promise<SaleTotals | null> {
   const worker = async (): Promise<void> => {
     for (let showId = remaining.pop(); showId !== undefined; showId = remaining.pop()) {
       const sales = await store.listSales(showId);
-      // A show that was deleted meanwhile has no units.
-      if (!sales.ok && !isGone(sales.error.code)) isComplete = false;
+      // A show that was deleted meanwhile has no units; those of a newer release are counted there.
+      if (!sales.ok && !isClosed(sales.error.code)) isComplete = false;
       for (const { state, skus } of sales.ok ? sales.value : []) {
         if (state === 'open') open += 1;
         for (const { available, held, sold } of skus) {

@@ -8,6 +8,7 @@ export const CLOSE = Object.freeze({
   draining: 4000,
   too_slow: 4001,
   resync: 4002,
+  format_newer: 4003,
   overloaded: 4100,
   redis_unavailable: 4101,
   bad_frames: 4200,

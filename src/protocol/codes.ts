@@ -70,6 +70,7 @@ export const ERRORS = Object.freeze({
   redis_full: entry(503, 'retry', 'Redis is out of memory; nothing was changed'),
   redis_readonly: entry(503, 'retry', 'Redis accepts no writes; nothing was changed'),
   draining: entry(503, 'resume', 'This node is stopping; connect again'),
+  format_newer: entry(503, 'resume', 'A newer release has written this show; connect to another node'),
   at_capacity: entry(503, 'retry', 'This node serves as many connections as it may'),
   archive_failed: entry(503, 'retry', 'The archive could not be written or read'),
   internal: entry(500, 'retry', 'Something unexpected went wrong; repeat with the same key'),
@@ -79,6 +80,9 @@ export type ErrorCode = keyof typeof ERRORS;
 
 /** Returns true for a show that viewers can no longer open. */
 export const isGone = (code: ErrorCode): boolean => code === 'show_not_found' || code === 'show_archived';
+
+/** Returns true for a show that viewers cannot open on this node. */
+export const isClosed = (code: ErrorCode): boolean => isGone(code) || code === 'format_newer';
 
 /** An error as a value. */
 export interface Failure {

@@ -15,6 +15,7 @@ import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Product, ReservationView, ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
+import { isNewer } from './formats.ts';
 import { booksOf, pack, readShow, readSummary, unpack, unpackLedger, unpackReservation } from './records.ts';
 import type { Recover } from './recovery.ts';
 import { decodeEvents } from './relay.ts';
@@ -32,6 +33,8 @@ const EXPIRE_MARGIN_MS = 60_000;
 /** An entry of the index without a show may belong to one that is being made or imported. */
 const FORGET_AFTER_MS = 60 * 60 * 1000;
 const INDEX_COUNT = 500;
+const OLDER_NODES = 'A node of an earlier release still serves this show. Archive it when all nodes are upgraded.';
+const OLDER_NODES_RETRY_MS = 60_000;
 
 type Entry = [id: Buffer, fields: Buffer[]];
 
@@ -119,6 +122,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           return ok({ step: 'busy' });
         case 'state':
           return wrongState(textOf(rest[0]));
+        case 'format':
+          return fail('overloaded', OLDER_NODES, { retryAfterMs: OLDER_NODES_RETRY_MS });
         case 'recovering':
           await recover(showId);
           await sleep(RECOVERY_CHECK_MS);
@@ -254,13 +259,15 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const { show, ledger } = runner.keysOf(showId);
       const read = await runner.guard((client) =>
         Promise.all([
-          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created', 'import_at'),
+          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created', 'import_at', 'format'),
           client.zscore(showsKey, showId),
           client.xrevrange(ledger, '+', '-', 'COUNT', 1),
         ] as const),
       );
       return runner.decoded(show, read, ([fields, indexedAt, newest]): RetentionState => {
-        const [state, view, ended, purge, created, importAt] = fields;
+        const [state, view, ended, purge, created, importAt, format] = fields;
+        // A process of the newer release does the next step.
+        if (isNewer(format)) return { step: 'none', at: Number.POSITIVE_INFINITY };
         switch (state === null ? null : String(state)) {
           case null: {
             const at = Number(importAt ?? indexedAt ?? 0) + FORGET_AFTER_MS;
@@ -268,7 +275,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           }
           case 'ended': {
             const { retentionMs = defaultMs } = readShow(view as Buffer);
-            // A show that ended under an earlier release: its newest ledger entry is about as old.
+            // A show of release 0.1.0: its newest ledger entry is about as old.
             const [lastMs] = newest[0]?.[0].split('-') ?? [];
             return { step: 'archive', at: Number(ended ?? lastMs ?? created) + retentionMs };
           }

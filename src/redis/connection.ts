@@ -14,6 +14,7 @@ import { clockServers, RedisClock } from './clock.ts';
 import { ClusterMasters } from './cluster-masters.ts';
 import { diagnose } from './diagnosis.ts';
 import { keyIdentity, readDurability, readFacts, readRole, type ServerFacts } from './facts.ts';
+import { refreshFormats } from './formats.ts';
 import type { Keys } from './keys.ts';
 import { chooseModes, explain, type ModeSettings, type ModesContext } from './modes.ts';
 import { RELAY_REFRESH_MS, refreshRelayMode } from './relay-mode.ts';
@@ -96,6 +97,8 @@ export class RedisConnection {
   /** Why the current attempt to connect failed, or the connection is about to close. */
   #problem: RedisTrouble | null = null;
   #examination: Promise<void> | null = null;
+  /** A process lives that does not know the newest format of shows. */
+  keepsFormat = true;
   #isWatching = false;
   #isClosing = false;
   #watches = 0;
@@ -295,7 +298,7 @@ export class RedisConnection {
     if (problem) throw new TroubleError(problem);
     if (facts.isCluster && facts.identity === null) throw new TroubleError(CLUSTER_WITHOUT_INFO);
     const modes = await chooseModes(this.#modesContext(client, facts.identity !== null), this.#capabilities);
-    await refreshRelayMode(client, this.#options.keys.relay, modes.publish);
+    await this.#register(client, modes.publish);
     const durability = await readDurability(servers[0] as never, facts.hasAppendOnlyFile);
     if (this.status.refusal !== null) await this.clock.restart();
     this.#capabilities = Object.freeze({
@@ -309,6 +312,12 @@ export class RedisConnection {
     if (!(client instanceof Cluster))
       this.#setIdentity(facts.identity ?? (await keyIdentity(client, this.#options.keys.server)));
     if (isOpen()) this.status.accept(this.#capabilities);
+  }
+
+  /** Makes this process one of those that live. */
+  async #register(client: RedisClient, publish: ScriptModes['publish']): Promise<void> {
+    await refreshRelayMode(client, this.#options.keys.relay, publish);
+    this.keepsFormat = await refreshFormats(client, this.#options.keys);
   }
 
   #modesContext(client: RedisClient, hasInfo = true): ModesContext {
@@ -362,8 +371,7 @@ export class RedisConnection {
     try {
       if (client instanceof Cluster) await this.#masters.ping(client);
       else await this.#identify(client);
-      if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0)
-        await refreshRelayMode(client, this.#options.keys.relay, this.subscriber.publish);
+      if (this.#watches++ % (RELAY_REFRESH_MS / WATCH_MS) === 0) await this.#register(client, this.subscriber.publish);
       await this.#watchRelay(client);
     } catch (error) {
       this.report(error);

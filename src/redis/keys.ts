@@ -51,6 +51,8 @@ export function createKeys(prefix: string) {
     retention: `${prefix}retention`,
     /** How live nodes publish (relay-mode.ts). */
     relay: `${prefix}relay`,
+    /** Exists while a process lives that knows no newer format of shows (formats.ts). */
+    format: (number: number) => `${prefix}format:${number}`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
     /** Hash of users who are being erased, and how far (erasures.ts). */

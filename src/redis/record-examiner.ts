@@ -3,6 +3,7 @@ import { compareBooks, LedgerReplay } from '../domain/ledger.ts';
 import { ID_PATTERN } from '../domain/mistakes.ts';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import type { Product } from '../protocol/messages.ts';
+import { isNewer } from './formats.ts';
 import type { ShowKey } from './keys.ts';
 import { applyAll, stateOf } from './ledger-auditor.ts';
 import { bytesIn, isRecordOf, MOVED_KEYS } from './moved-keys.ts';
@@ -65,6 +66,7 @@ export function createRecordExaminer(): RecordExaminer {
   function readHeader(): Pick<ExaminedShow, 'show' | 'state' | 'createdAt'> {
     const state = header.get('state') ?? '';
     const isArchived = state === 'archived';
+    if (isNewer(header.get('format'))) throw new Error('a newer release has written the show: import it there');
     const counters = isArchived ? ['created'] : COUNTERS;
     try {
       const isWhole = counters.every((name) => Number.isSafeInteger(Number.parseInt(header.get(name) ?? '', 10)));

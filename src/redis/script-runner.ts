@@ -6,12 +6,14 @@ import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes
 import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { redisFailure } from './errors.ts';
+import { isNewer } from './formats.ts';
 import type { Keys, ShowKeys } from './keys.ts';
 import { pack } from './records.ts';
 import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
 import { LOST, wordsOf } from './states.ts';
 
-const ATTEMPTS_MAX = 3;
+/** One may migrate the show, another one may fence it. */
+const ATTEMPTS_MAX = 4;
 const RETRY_MS = 500;
 const FROZEN_RETRY_MS = 1_000;
 const NO_BYTES = Buffer.alloc(0);
@@ -26,6 +28,10 @@ export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer,
 /** Returns the value as `view` shows it, or the failure. */
 export const mapped = <T, U>(result: Result<T>, view: (value: T) => U): Result<U> =>
   result.ok ? ok(view(result.value)) : result;
+const NEWER = 'A newer release has written this show. Connect to a node of that release, or upgrade this one.';
+const NEWER_RETRY_MS = 2_000;
+/** Shows whose newer format was logged. */
+const NEWER_LOGGED_MAX = 1_000;
 const UNREADABLE = 'A record of this show in Redis cannot be read. The log of the engine names its key.';
 /** What scripts (lua/lib/show.lua) report before they wrote anything. */
 const UNREADABLE_RECORD = /^(.*) cannot be read\b/s;
@@ -49,6 +55,7 @@ export class ScriptRunner {
   readonly keys: Keys;
   readonly #scripts: Scripts;
   readonly #options: ScriptRunnerOptions;
+  readonly #newer = new Set<string>();
   /** Called in the process that fenced a show. */
   onFenced: ((showId: string) => void) | undefined;
 
@@ -76,13 +83,19 @@ export class ScriptRunner {
         const runId = await this.connection.runIdOf(anyKey);
         if (!runId) return this.#unavailable();
         const sentAt = performance.now();
-        const [status, ...rest] = await this.#scripts.run(name, keys, runId, pack(args), ...more);
+        const server = this.connection.keepsFormat ? `~${runId}` : runId;
+        const [status, ...rest] = await this.#scripts.run(name, keys, server, pack(args), ...more);
         this.#options.onScript?.(name, performance.now() - sentAt);
         const word = textOf(status);
         if (word === 'ok+') this.#countHolds(rest.pop());
         if (word === 'ok' || word === 'ok+') return ok(rest);
         if (word === 'frozen')
           return fail('overloaded', 'The show is being exported; try again.', { retryAfterMs: FROZEN_RETRY_MS });
+        if (word === 'format_newer') return this.newer(showId);
+        if (word === 'outdated') {
+          await this.#scripts.run('migrate', keys, runId, pack([]));
+          continue;
+        }
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');
         // Another server may have taken over meanwhile, or the slot moved.
         if ((await this.connection.confirmRunId(anyKey)) !== runId) continue;
@@ -122,12 +135,27 @@ export class ScriptRunner {
     }
   }
 
-  /** For plain commands: fails as a script does for a missing, archived or deleted show. */
+  /** For plain commands: fails as a script does for a missing, newer, archived or deleted show. */
   async showIsOpen(showId: string): Promise<Result<null>> {
-    const state = await this.guard((client) => client.hget(this.keysOf(showId).show, 'state'));
-    if (!state.ok) return state;
-    if (state.value === 'archived') return fail('show_archived');
-    return state.value === null || state.value === 'deleting' ? fail('show_not_found') : ok(null);
+    const header = await this.guard((client) => client.hmget(this.keysOf(showId).show, 'state', 'format'));
+    if (!header.ok) return header;
+    const [state, format] = header.value;
+    if (isNewer(format)) return this.newer(showId);
+    if (state === 'archived') return fail('show_archived');
+    return state === null || state === 'deleting' ? fail('show_not_found') : ok(null);
+  }
+
+  /** Returns the failure for a show whose format this release does not know. Logs it once. */
+  newer(showId: string): Result<never> {
+    const key = this.keysOf(showId).show;
+    if (!this.#newer.has(showId) && this.#newer.size < NEWER_LOGGED_MAX) {
+      this.#newer.add(showId);
+      this.#options.logger?.warn(
+        { show: showId, key },
+        'a newer release has written this show: this process refuses it',
+      );
+    }
+    return fail('format_newer', NEWER, { retryAfterMs: NEWER_RETRY_MS });
   }
 
   #unavailable(): Result<never> {

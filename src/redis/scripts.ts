@@ -30,6 +30,7 @@ export const SCRIPT_NAMES = [
   'counts',
   'gate',
   'fence',
+  'migrate',
   'recover',
   'audit',
   'repair',

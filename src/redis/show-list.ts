@@ -3,6 +3,7 @@ import type { ListedShow, ShowPage } from '../domain/show.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import { viewOf } from './command-reply.ts';
+import { isNewer } from './formats.ts';
 import { readSummary } from './records.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
@@ -19,7 +20,13 @@ function positionOf(cursor: string): Position | null {
 const isAfter = ([at, id]: Position, [cursorAt, cursorId]: Position): boolean =>
   at < cursorAt || (at === cursorAt && id < cursorId);
 
-type Fields = [state: Buffer | null, view: Buffer | null, created: Buffer | null, archive: Buffer | null];
+type Fields = [
+  state: Buffer | null,
+  view: Buffer | null,
+  created: Buffer | null,
+  archive: Buffer | null,
+  format: Buffer | null,
+];
 
 /** Returns the show, or null for an entry of the index without one. */
 function listed([state, view, created, archive]: Fields): ListedShow | null {
@@ -54,7 +61,14 @@ export async function listShows(
     Promise.all(
       page.map(
         ([, id]) =>
-          client.hmgetBuffer(runner.keysOf(id).show, 'state', 'view', 'created', 'archive') as Promise<Fields>,
+          client.hmgetBuffer(
+            runner.keysOf(id).show,
+            'state',
+            'view',
+            'created',
+            'archive',
+            'format',
+          ) as Promise<Fields>,
       ),
     ),
   );
@@ -63,7 +77,12 @@ export async function listShows(
   return ok({
     // A show that cannot be read is logged, and does not hide the others.
     shows: headers.value.flatMap((fields, i) => {
-      const key = runner.keysOf((page[i] as Position)[1]).show;
+      const [, id] = page[i] as Position;
+      if (isNewer(fields[4])) {
+        runner.newer(id);
+        return [];
+      }
+      const key = runner.keysOf(id).show;
       const read = runner.decoded(key, ok(fields), listed);
       return read.ok && read.value !== null ? [read.value] : [];
     }),

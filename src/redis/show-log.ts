@@ -6,6 +6,7 @@ import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
+import { isNewer } from './formats.ts';
 import type { ShowKey } from './keys.ts';
 import { booksOf, pack, readProduct, saleView, unpack, unpackAll } from './records.ts';
 import { anonymous, type ChatHead, chatBatch, decodeEvents, decodeRelay } from './relay.ts';
@@ -117,15 +118,16 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
       if (!Number.isInteger(after) || after < 0) return ok(null);
       const { show, log } = runner.keysOf(showId);
       const read = await runner.guard(async (client) => {
-        const reading = client.multi().hmget(show, 'epoch', 'offset').xrangeBuffer(log, `(${after}-0`, '+');
+        const reading = client.multi().hmget(show, 'epoch', 'offset', 'format').xrangeBuffer(log, `(${after}-0`, '+');
         const values = ((await reading.exec()) ?? []).map(([error, value]) => {
           if (error) throw error;
           return value;
         });
-        return values as [[string | null, string | null], Array<[Buffer, Buffer[]]>];
+        return values as [Array<string | null>, Array<[Buffer, Buffer[]]>];
       });
       if (!read.ok) return read;
-      const [[current, offset], entries] = read.value;
+      const [[current, offset, format], entries] = read.value;
+      if (isNewer(format)) return runner.newer(showId);
       const last = Number(offset ?? 0);
       if (current !== epoch || after > last) return ok(null);
       const decoded = runner.decoded(log, ok(entries), () =>

@@ -6,6 +6,7 @@ import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
 import { viewOf } from './command-reply.ts';
+import { formatFor } from './formats.ts';
 import { pack, readProduct, type ShowRecord, showView } from './records.ts';
 import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
@@ -101,7 +102,8 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
       );
       if (!indexed.ok) return indexed;
       const event = pack({ show: showView(record, 'planned', now()) });
-      const args = { body: bodyHash(record), epoch: newEpoch() };
+      const format = formatFor(runner.connection.keepsFormat);
+      const args = { body: bodyHash(record), epoch: newEpoch(), format };
       const reply = await runner.run('show_create', record.id, args, pack(record), event);
       if (!reply.ok) return reply;
       const [tag, view, created, state] = reply.value;

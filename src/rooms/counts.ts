@@ -5,7 +5,7 @@
 import { Alarm, type Clock } from '../domain/clock.ts';
 import type { CountsResult, ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
-import { isGone } from '../protocol/codes.ts';
+import { isClosed } from '../protocol/codes.ts';
 
 export interface CountsReporterOptions {
   readonly showId: string;
@@ -13,7 +13,7 @@ export interface CountsReporterOptions {
   readonly log: Pick<ShowLog, 'reportCounts'>;
   readonly clock: Clock;
   readonly onResult: (result: CountsResult) => void;
-  /** The show no longer exists. */
+  /** This node can no longer serve the show. */
   readonly onGone: () => void;
   readonly onUnexpected: (error: unknown) => void;
 }
@@ -117,7 +117,7 @@ export class CountsReporter {
         } else {
           // Rather counted twice, if the reply was lost, than not at all.
           this.hearts += hearts;
-          if (result && isGone(result.error.code)) onGone();
+          if (result && isClosed(result.error.code)) onGone();
         }
         this.schedule();
       })

@@ -15,7 +15,7 @@ import type {
   ShowLog,
 } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
-import { isGone, type Result } from '../protocol/codes.ts';
+import { type Failure, isClosed, type Result } from '../protocol/codes.ts';
 import type { ShowEvent } from '../protocol/messages.ts';
 import { ShowReplica } from './replica.ts';
 
@@ -30,8 +30,8 @@ export interface FollowerHandlers {
    * snapshot helps. Under a new epoch chat ids may have started again.
    */
   onCaughtUp(events: readonly ShowEvent[] | null, loaded: ChatHistory, isNewEpoch: boolean): void;
-  /** The show no longer exists. */
-  onGone(): void;
+  /** This node can no longer serve the show. */
+  onGone(error: Failure): void;
   /** A message could not be applied. Calls `resync`. */
   onUnexpected(error: unknown): void;
 }
@@ -221,8 +221,8 @@ export class ShowFollower {
     const loaded = await this.load();
     if (this.isStopped) return 'done';
     if (!loaded.ok) {
-      if (!isGone(loaded.error.code)) return 'again';
-      handlers.onGone();
+      if (!isClosed(loaded.error.code)) return 'again';
+      handlers.onGone(loaded.error);
       return 'gone';
     }
     const events = await this.missedEvents(loaded.value);

@@ -8,7 +8,7 @@ import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
 import { UserPace } from '../fanout/user-pace.ts';
-import type { Result } from '../protocol/codes.ts';
+import type { Failure, Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import { CountsReporter } from './counts.ts';
 import { type ChatHistory, type FollowerHandlers, ShowFollower } from './follower.ts';
@@ -23,8 +23,8 @@ import { UserConnections } from './user-connections.ts';
 import type { WelcomeWriter } from './welcome.ts';
 
 export interface RoomDeps extends NodeDeps {
-  /** The show existed and no longer does. */
-  readonly onGone: (room: Room) => void;
+  /** This node can no longer serve the show. */
+  readonly onGone: (room: Room, error: Failure) => void;
   readonly onErased?: (room: Room, user: string) => void;
 }
 
@@ -212,8 +212,8 @@ export class Room implements FollowerHandlers {
     this.members.refetchAll(isNewEpoch);
   }
 
-  onGone(): void {
-    this.deps.onGone(this);
+  onGone(error: Failure): void {
+    this.deps.onGone(this, error);
   }
 
   /** Something of this room failed, so its state may be wrong: viewers get a new snapshot. */

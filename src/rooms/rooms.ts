@@ -1,7 +1,7 @@
 /** The rooms of this node: opened for the first viewer, closed a while after the last one. */
 import { Alarm } from '../domain/clock.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, ok, type Result } from '../protocol/codes.ts';
+import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import { Room, type RoomDeps } from './room.ts';
 
 interface Slot {
@@ -13,6 +13,9 @@ interface Slot {
   readonly linger: Alarm;
 }
 
+/** Shows that are refused so are remembered for a while. */
+const REMEMBERED: ReadonlySet<ErrorCode> = new Set(['show_not_found', 'format_newer']);
+
 interface UnknownShow {
   readonly room: Room;
   readonly opened: Promise<Result<null>>;
@@ -22,15 +25,15 @@ interface UnknownShow {
 export class Rooms {
   private readonly deps: RoomDeps;
   private readonly slots = new Map<string, Slot>();
-  /** Shows that did not exist when they were asked for, oldest first. */
+  /** Shows that could not be opened when they were asked for, oldest first. */
   private readonly unknown = new Map<string, UnknownShow>();
 
-  constructor(deps: Omit<RoomDeps, 'onGone'> & { readonly onGone: (room: Room) => void }) {
+  constructor(deps: RoomDeps) {
     this.deps = {
       ...deps,
-      onGone: (room) => {
+      onGone: (room, error) => {
         this.drop(room);
-        deps.onGone(room);
+        deps.onGone(room, error);
       },
     };
   }
@@ -88,7 +91,7 @@ export class Rooms {
       opened: this.open(room).then((opened) => {
         if (opened.ok) slot.isOpen = true;
         else if (this.slots.get(showId) === slot) this.slots.delete(showId);
-        if (!opened.ok && opened.error.code === 'show_not_found') this.remember(room, slot.opened);
+        if (!opened.ok && REMEMBERED.has(opened.error.code)) this.remember(room, slot.opened);
         if (opened.ok) this.closeWhenUnused(room);
         return opened;
       }),

@@ -99,7 +99,7 @@ const healthyReserves = async (): Promise<boolean> =>
 
 /** Fields that are no MessagePack are damaged in one way. */
 const NUMBERS =
-  'epoch offset rev ver created state run hearts peak unique viewers chat_last live_sales joined idem_since';
+  'epoch offset rev ver created state run hearts peak unique viewers chat_last live_sales joined idem_since format';
 const PACKED: Partial<Record<ShowKey, string[]>> = {
   show: ['view', 'chat_window', 'refusal_samples'],
   products: ['p'],

@@ -23,7 +23,7 @@ interface Operation {
   readonly querystring?: TSchema;
   readonly body?: TSchema;
   readonly response: Readonly<Record<number, TSchema>>;
-  /** Codes beside `show_not_found`, `show_archived` and those that every route has. */
+  /** Codes beside those of the show (its state, its format) and those that every route has. */
   readonly errors?: readonly ErrorCode[];
   /** The route takes no API key. */
   readonly open?: boolean;
@@ -32,6 +32,9 @@ interface Operation {
   /** See `idempotency.ts`. */
   readonly keyed?: 'script';
 }
+
+/** What each route of a show may return. */
+const SHOW_CODES = ['show_not_found', 'show_archived', 'format_newer'] as const;
 
 /** Options of a route: what Fastify needs, with the types of the schemas. */
 interface RouteOptions<Schema> {
@@ -46,7 +49,7 @@ const hasShow = (params: TSchema | undefined): boolean =>
 export function operationsOf(tag: string) {
   const operation = <T extends Operation>(documented: T): RouteOptions<T> => {
     const { errors = [], open = false, unlimited = false, keyed, response, ...schema } = documented;
-    const codes: ErrorCode[] = !hasShow(documented.params) ? [] : ['show_not_found', 'show_archived'];
+    const codes: ErrorCode[] = hasShow(documented.params) ? [...SHOW_CODES] : [];
     const all = {
       tags: [tag],
       ...schema,

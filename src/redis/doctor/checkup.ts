@@ -8,6 +8,7 @@ import { Cluster, type Redis } from 'ioredis';
 import { type Check, type Checkup, failed, passed, skipped, warning, worstOf } from '../../domain/checkup.ts';
 import type { RedisCapabilities, RedisTrouble } from '../../domain/health.ts';
 import { describeTarget, type RedisTarget } from '../../domain/redis-target.ts';
+import { LIMITS } from '../../limits.ts';
 import { createClient, type RedisClient } from '../client.ts';
 import { parseInfo, readFacts, type ServerFacts } from '../facts.ts';
 import { createKeys } from '../keys.ts';
@@ -196,7 +197,7 @@ async function cleanUp(reader: Reader, prefix: string, before: readonly string[]
   const keys = ['', ...OTHER_SPACES].flatMap((end) => {
     const names = createKeys(prefix + end);
     const ofAllShows = Object.values(names).filter((name) => typeof name === 'string');
-    return [...ofAllShows, ...names.show(SHOW).all];
+    return [...ofAllShows, names.format(LIMITS.showFormat), ...names.show(SHOW).all];
   });
   await Promise.allSettled(keys.map((key) => reader.client.del(key)));
   const after = await librariesOn(reader);

@@ -9,7 +9,7 @@
 -- nothing for so long.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
--- state, 'busy', 'recovering', 'sales', 'due' or 'stale'.
+-- state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
 -- @include show access limits
 -- @options no-show
@@ -18,7 +18,7 @@ local K = Show.keys
 local apply = {}
 local FIELDS = {
   'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
-  'body', 'erasing', 'frozen', 'import_at',
+  'body', 'erasing', 'frozen', 'import_at', 'format',
 }
 
 local function read_header()
@@ -57,6 +57,9 @@ function apply.freeze(args, header)
     if is_frozen(header) then return { 'ok', 'busy' } end
     local why = unfinished(header)
     if why then return why end
+    if Show.must_migrate() then return { 'outdated' } end
+    -- Nodes of release 0.1.0 know no archives: they would write into one.
+    if Show.format < Limits.showFormat then return { 'ok', 'format' } end
     header.token, header.owner = args.token, nil
   end
   if is_leased(header, args.owner) then return { 'ok', 'busy' } end
@@ -88,7 +91,7 @@ function apply.finish(args, header, argv)
   call('UNLINK', K.show)
   call('HSET', K.show, 'run', header.run, 'state', 'archived', 'view', header.view, 'created', header.created,
     'ended', header.ended, 'body', header.body, 'token', args.token, 'archive', argv[3],
-    'purge', int(Show.now + args.keptMs))
+    'purge', int(Show.now + args.keptMs), 'format', header.format or 0)
   return { 'ok', '+' }
 end
 
@@ -133,6 +136,8 @@ return function(args, argv)
   local header = read_header()
   local is_import = header.import_at and args.op == 'delete'
   if not header.run and not is_import then return { 'show_not_found' } end
+  local newer = Show.check_format(header.format)
+  if newer then return newer end
   if header.state == 'deleting' and args.op ~= 'condemn' and args.op ~= 'delete' then return { 'show_not_found' } end
   return apply[args.op](args, header, argv)
 end

@@ -1,12 +1,13 @@
--- counts: a node reports its viewers, and since its last report the hearts, users who are new to it
--- and requests of busy users. Sums over nodes, drops nodes that stopped reporting, and publishes
--- when a number changed, or when other nodes must charge busy users. Unique users are estimated
--- with a HyperLogLog, which is read only when it changed.
+-- counts: a node reports its viewers and the format of shows that it knows, and since its last
+-- report the hearts, users who are new to it and requests of busy users. Sums over nodes, drops
+-- nodes that stopped reporting, and publishes when a number changed, or when other nodes must
+-- charge busy users. Unique users are estimated with a HyperLogLog, which is read only when it
+-- changed.
 -- ARGV[2]: {node, viewers, hearts, node time to live in ms, {hashed user...}, {{user,
 -- requests}...}}.
 -- Returns {'ok', viewers, peak, hearts, epoch, rev, unique}. From epoch and rev a node sees that it
 -- missed a commit.
--- @include show access
+-- @include show access limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
 local K, int = Show.keys, Show.int
 
@@ -35,7 +36,7 @@ return function(args)
   if args[2] == 0 then gone[#gone + 1] = node end
   if #gone > 0 or #users > 0 then Access.all() elseif has_changed or must_share then Access.need('SPUBLISH', 2) end
 
-  if args[2] > 0 then call('HSET', K.nodes, node, pack({ args[2], now })) end
+  if args[2] > 0 then call('HSET', K.nodes, node, pack({ args[2], now, Limits.showFormat })) end
   if #gone > 0 then call('HDEL', K.nodes, unpack(gone)) end
   if #users > 0 and call('PFADD', K.uniques, unpack(users)) == 1 then unique = call('PFCOUNT', K.uniques) end
   has_changed = has_changed or unique ~= unique_before

@@ -34,8 +34,11 @@ function apply.thaw(_, state, rev)
 end
 
 return function(args)
-  local run, state, rev, frozen, freezer = unpack(call('HMGET', K.show, 'run', 'state', 'rev', 'frozen', 'freezer'))
+  local header = call('HMGET', K.show, 'run', 'state', 'rev', 'frozen', 'freezer', 'format')
+  local run, state, rev, frozen, freezer = unpack(header)
   if not run or state == 'deleting' then return { 'show_not_found' } end
+  local newer = Show.check_format(header[6])
+  if newer then return newer end
   if state ~= 'archived' and run ~= Show.run_id then return { 'fenced' } end
   local is_kept = frozen and freezer == args.token and tonumber(frozen) > Show.now
   if args.op ~= 'freeze' and not is_kept then return { 'ok', 'stale', state } end

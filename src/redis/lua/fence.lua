@@ -3,15 +3,17 @@
 -- offsets, and no holds are made until recover.lua has verified the books. Only the first call
 -- changes anything.
 -- ARGV[1]: run id of the server. ARGV[2]: {epoch}.
--- Returns {'ok', '+' or '=', epoch} or {'show_not_found'}.
+-- Returns {'ok', '+' or '=', epoch}, {'show_not_found'} or {'format_newer'}.
 -- @include show access
 -- @options no-show
 local call = redis.call
 local K = Show.keys
 
 return function(args)
-  local known = call('HMGET', K.show, 'run', 'epoch')
+  local known = call('HMGET', K.show, 'run', 'epoch', 'format')
   if not known[1] then return { 'show_not_found' } end
+  local newer = Show.check_format(known[3])
+  if newer then return newer end
   if known[1] == Show.run_id then return { 'ok', '=', known[2] } end
   Access.all()
   call('HSET', K.show, 'run', Show.run_id, 'epoch', args[1], 'recovering', 1)

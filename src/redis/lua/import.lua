@@ -66,7 +66,9 @@ function apply.abort()
 end
 
 return function(args, argv)
-  local run, token, import_run = unpack(call('HMGET', K.show, 'run', 'import', 'import_run'))
+  local run, token, import_run, format = unpack(call('HMGET', K.show, 'run', 'import', 'import_run', 'format'))
+  local newer = Show.check_format(format)
+  if newer then return newer end
   if run then return { 'ok', args.op == 'begin' and 'exists' or 'stale' } end
   if args.op ~= 'begin' then
     if token ~= args.token then return { 'ok', 'stale' } end

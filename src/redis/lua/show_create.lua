@@ -1,8 +1,9 @@
 -- show_create: makes a show with an empty log. The same id with the same body returns the same
 -- show.
--- ARGV[1]: run id. ARGV[2]: {body, epoch}. ARGV[3]: packed show record. ARGV[4]: packed event data.
--- Returns {'ok', '+' or '=', packed record, created at, state}, {'ok', 'already_exists'} or
--- {'show_archived'}.
+-- ARGV[1]: run id. ARGV[2]: {body, epoch, format}. ARGV[3]: packed show record. ARGV[4]: packed
+-- event data.
+-- Returns {'ok', '+' or '=', packed record, created at, state}, {'ok', 'already_exists'},
+-- {'show_archived'} or {'format_newer'}.
 -- Events: show.created (in the log only).
 -- @include show access
 -- @options no-show
@@ -10,7 +11,9 @@ local call, pack = redis.call, cmsgpack.pack
 local K = Show.keys
 
 return function(args, argv)
-  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state', 'import')
+  local known = call('HMGET', K.show, 'body', 'view', 'created', 'state', 'import', 'format')
+  local newer = Show.check_format(known[6])
+  if newer then return newer end
   if known[5] then return { 'ok', 'already_exists' } end
   if known[4] == 'archived' or known[4] == 'deleting' then return { 'show_archived' } end
   if known[1] then
@@ -20,7 +23,7 @@ return function(args, argv)
   Access.all()
   local created = Show.int(Show.now)
   call('HSET', K.show, 'body', args.body, 'view', argv[3], 'created', created, 'state', 'planned',
-    'run', Show.run_id, 'epoch', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0)
+    'run', Show.run_id, 'epoch', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0, 'format', args.format)
   call('XADD', K.log, '1-0', 'e', pack(1) .. pack(Show.now) .. pack('show.created') .. argv[4])
   return { 'ok', '+', argv[3], created, 'planned' }
 end

@@ -14,6 +14,7 @@ import { evalScripts, registerScripts, SCRIPT_NAMES, type ScriptName } from '../
 import { HOST, items, MODES, pluck, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
+t.setTimeout(90_000);
 const fixture = await StoreFixture.open('acl:');
 const { store, client, time, reserve, hold, move } = fixture;
 const SHOW = 'show1';
@@ -170,6 +171,10 @@ t.test('I6: a script without the permission for one of its commands changes noth
   await recorded(story);
   const [known] = calls.filter(({ name }) => name === 'reserve');
   await restore(known?.before ?? new Map());
+  // As release 0.1.0 left it.
+  await client.hset(time.key(SHOW, 'show'), 'state', 'ended');
+  await client.hdel(time.key(SHOW, 'show'), 'format', 'ended');
+  calls.push({ name: 'migrate', values: [pack([])], before: await dump() });
   await time.changeServer(SHOW);
   calls.push({ name: 'fence', values: [pack([newEpoch()])], before: await dump() });
   const tried = SCRIPT_NAMES.filter((name) => name !== 'check').sort();

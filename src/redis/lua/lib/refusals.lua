@@ -2,6 +2,7 @@
 -- {'refused', sale, false, false, 'user', '', code, false, {at, count, samples}}; sale '' = a sale
 -- that does not exist. A sample is a complete request: {reservation, user, sale, items, key,
 -- details}. "Refusals are summed" in src/README.md says how many there are.
+-- A show of format 0 gets what release 0.1.0 can read: one 'refuse' entry for each request.
 -- Exports Refusals.add, append, save_budget.
 -- @include fields show access books ledger limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
@@ -41,6 +42,10 @@ end
 
 -- `bytes`: the size of the packed request.
 function Refusals.add(request, bytes, code, details)
+  if Show.format == 0 then
+    local id, user, sale, items, key = unpack(sample_of(request))
+    return Ledger.append('refuse', sale, id, user, 'user', key, code, items, details)
+  end
   local sale_id = Books.sale_of(request[R.SALE]) and request[R.SALE] or ''
   local name = code .. '/' .. sale_id
   if not sums then sums, in_order = {}, {} end

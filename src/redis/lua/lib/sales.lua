@@ -91,7 +91,8 @@ end
 -- Announces that the units of a sale changed. The state of the same commit has the numbers.
 local function announce_stock(sale, kind)
   Books.save_sale(sale)
-  Events.emit(kind, { id = sale.id })
+  -- Release 0.1.0 reads the view.
+  Events.emit(kind, { id = sale.id, sale = Show.format == 0 and view(sale) or nil })
 end
 Sales.announce_stock = announce_stock
 
