@@ -267,8 +267,9 @@ export const LIMITS = Object.freeze({
   jobSlicesPerShowMax: 1_000,
   jobAttemptsMax: 5,
   jobBackoffMs: 250,
-  jobsKeptCompleted: 100,
+  jobsKeptCompleted: 20,
   jobsKeptFailed: 500,
+  jobEventsKept: 100,
   jobStopMs: 3_000,
 
   // Redis and stopping

@@ -27,10 +27,12 @@ export async function startBenchEngine(options: {
   readonly append: AppendMode;
   readonly env?: Readonly<Record<string, string>>;
   readonly control?: boolean;
+  /** Jobs in another process. */
+  readonly jobs?: boolean;
   /** A second gateway. */
   readonly spare?: boolean;
 }) {
-  const { append, env = {}, control = false, spare = false } = options;
+  const { append, env = {}, control = false, jobs = false, spare = false } = options;
   const program = builtProgram();
   if (program === null) throw new Error(NO_ENGINE);
   const redis = await startBenchRedis(append);
@@ -74,6 +76,7 @@ export async function startBenchEngine(options: {
     };
     add('gateway', 'gateway', gatewayFlags, { METRICS_PORT: String(metricsPort) });
     if (control) add('control', 'control', [], {});
+    if (jobs) add('jobs', 'jobs', [], {});
     if (spare) add('spare gateway', 'gateway', gatewayFlags, { GATEWAY_PORT: String(sparePort) });
     await Promise.all(processes.map((each) => each.start()));
     const [gateway] = processes as [EngineProcess];
@@ -85,7 +88,7 @@ export async function startBenchEngine(options: {
       /** The metrics of the gateway. */
       metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
       pid: gateway.pid,
-      /** By name: redis, gateway, and control and spare gateway where they run. */
+      /** By name: redis, gateway, and control, jobs and spare gateway where they run. */
       get pids(): Record<string, number> {
         const running = processes.filter(({ isAlive }) => isAlive);
         return Object.fromEntries([...running.map(({ name, pid }) => [name, pid]), ['redis', redis.pid]]);
@@ -97,6 +100,11 @@ export async function startBenchEngine(options: {
       control: control ? { url: `http://127.0.0.1:${settings.CONTROL_PORT}`, apiKey: API_KEY } : null,
       token: (show: string, user: string, role: Role = 'buyer') => tokens.mint({ show, user, name: user, role }, 3600),
       collectGarbage: () => collectGarbage(gateway),
+      /** Of each process by name; null without a reply. */
+      collectAll: async () =>
+        Object.fromEntries(
+          await Promise.all(processes.map(async (each) => [each.name, await collectGarbage(each)] as const)),
+        ),
       stop,
     };
   } catch (error) {

@@ -7,6 +7,7 @@ import { control } from './control.ts';
 import { events } from './events.ts';
 import { expiry } from './expiry.ts';
 import { ingest } from './ingest.ts';
+import { lifecycle } from './lifecycle.ts';
 import { reserveSockets } from './reserve-sockets.ts';
 import { reserveStore } from './reserve-store.ts';
 import { rush } from './rush.ts';
@@ -22,6 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
   show,
   storm,
   soak,
+  lifecycle,
   capacity,
   control,
   chat,

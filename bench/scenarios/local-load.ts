@@ -1,10 +1,15 @@
 /** Scenarios that measure one part of the engine with load from this process. */
-import type { BenchResult, Figure, Level } from '../report/result.ts';
+import type { BenchResult, Check, Figure, Level } from '../report/result.ts';
 import { checkThat } from '../verdict/check.ts';
 import type { FlagTable } from './flags.ts';
 import { defineScenario, type Scenario, type ScenarioContext } from './scenario.ts';
 
-type Measured = { figures: readonly Figure[]; levels: readonly Level[]; notes?: readonly string[] };
+type Measured = {
+  figures: readonly Figure[];
+  levels: readonly Level[];
+  checks?: readonly Check[];
+  notes?: readonly string[];
+};
 
 interface LocalScenario<F extends FlagTable> extends Omit<Scenario<F>, 'run'> {
   /** Throws if the ledger does not match the books. */
@@ -17,8 +22,9 @@ export const defineLocal = <F extends FlagTable>({ measure, ...scenario }: Local
     async run(context): Promise<BenchResult> {
       const startedMs = performance.now();
       context.display.phase(scenario.name);
-      const { figures, levels, notes = [] } = await measure(context);
-      const checks = [checkThat('the ledger replays to the books', true, 'otherwise the run ends with an error')];
+      const { figures, levels, checks: more = [], notes = [] } = await measure(context);
+      const replayed = checkThat('the ledger replays to the books', true, 'otherwise the run ends with an error');
+      const checks = [replayed, ...more];
       return {
         ...context.head,
         seconds: (performance.now() - startedMs) / 1000,
@@ -30,7 +36,7 @@ export const defineLocal = <F extends FlagTable>({ measure, ...scenario }: Local
         refusals: [],
         generator: null,
         server: null,
-        verdict: { ok: levels.every(({ ok }) => ok), checks, levels },
+        verdict: { ok: [...checks, ...levels].every(({ ok }) => ok), checks, levels },
         notes,
       };
     },

@@ -31,6 +31,8 @@ export interface TargetNeeds {
   readonly control?: boolean;
   /** Settings of an engine started for the run (environment variables of `stampede serve`). */
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether jobs run. Default false. */
+  readonly jobs?: boolean;
   /** A second gateway, to which viewers can move. */
   readonly spare?: boolean;
 }

@@ -79,12 +79,12 @@ const GET_MS_MAX = 2_000;
 /** Throws `FlagError` if flags are missing. */
 export async function openTarget(
   common: CommonFlags,
-  { control = true, env = {}, spare = false }: TargetNeeds = {},
+  { control = true, env = {}, jobs = false, spare = false }: TargetNeeds = {},
 ): Promise<Target> {
   if (common.url !== null && spare) throw new FlagError('this scenario kills a node: it needs an engine of its run');
   if (common.url !== null) return remoteTarget(common, common.url, control);
   if (common.ca !== null) throw new FlagError('--ca is for a --url with wss://');
-  const engine = await startBenchEngine({ append: common.append, control, env, spare });
+  const engine = await startBenchEngine({ append: common.append, control, env, jobs, spare });
   return {
     url: `ws://127.0.0.1:${engine.port}`,
     own: true,

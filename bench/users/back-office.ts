@@ -60,6 +60,8 @@ export class BackOffice {
 
   createShow = (spec: ShowSpec): Promise<ShowView> => this.#call('POST', '/v1/shows', { body: spec });
   startShow = (show: string): Promise<ShowView> => this.#call('POST', `/v1/shows/${show}/start`);
+  endShow = (show: string): Promise<ShowView> => this.#call('POST', `/v1/shows/${show}/end`, { repeatable: true });
+  deleteShow = (show: string): Promise<unknown> => this.#call('DELETE', `/v1/shows/${show}`);
   putProduct = (show: string, { id, ...body }: Product): Promise<Product> =>
     this.#call('PUT', `/v1/shows/${show}/products/${id}`, { body });
   pin = (show: string, product: string | null): Promise<unknown> =>

@@ -104,6 +104,8 @@ export function createJobs(deps: JobsDeps): Jobs {
     };
     const queue = new Queue(QUEUE, {
       ...shared,
+      // Nothing reads them. By default BullMQ keeps 10,000.
+      streams: { events: { maxLen: LIMITS.jobEventsKept } },
       defaultJobOptions: {
         attempts: LIMITS.jobAttemptsMax,
         backoff: { type: 'exponential', delay: LIMITS.jobBackoffMs, jitter: 0.5 },

@@ -11,6 +11,7 @@ import { valueEnds } from '../domain/message-pack.ts';
 import { type ModerationStore, muteHash } from '../domain/moderation.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, isGone, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { isNewer } from './formats.ts';
 import type { ShowKeys } from './keys.ts';
 import { type PackedReservation, pack, unpack, unpackAll } from './records.ts';
 import type { ChatHead } from './relay.ts';
@@ -334,13 +335,15 @@ class ShowErasure {
 
 export function createShowEraser(runner: ScriptRunner, moderation: Pick<ModerationStore, 'removeChat'>) {
   return async (showId: string, erased: Erased): Promise<Result<ErasedInShow>> => {
-    const state = await runner.guard((client) => client.hget(runner.keysOf(showId).show, 'state'));
-    if (!state.ok) return state;
-    if (state.value === 'archived') return ok({ step: 'archived' });
-    if (state.value === 'archiving') return ok({ step: 'busy' });
+    const header = await runner.guard((client) => client.hmget(runner.keysOf(showId).show, 'state', 'format'));
+    if (!header.ok) return header;
+    const [state, format] = header.value;
+    if (isNewer(format)) return runner.newer(showId);
+    if (state === 'archived') return ok({ step: 'archived' });
+    if (state === 'archiving') return ok({ step: 'busy' });
     const erasure = new ShowErasure(runner, moderation, showId, erased);
     try {
-      if (state.value === null || state.value === 'deleting' || !(await erasure.isNamed()))
+      if (state === null || state === 'deleting' || !(await erasure.isNamed()))
         return ok({ step: 'done', counts: NOTHING_ERASED, isUnreadable: false });
       return ok(await erasure.run());
     } catch (error) {

@@ -34,7 +34,8 @@ export interface ShowKeys {
 
 export type Keys = ReturnType<typeof createKeys>;
 
-const CACHE_ENTRIES_MAX = 4096;
+/** An entry has some 3 KB. */
+const CACHE_ENTRIES_MAX = 1024;
 
 export function createKeys(prefix: string) {
   if (/[{}\s]/.test(prefix))
