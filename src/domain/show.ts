@@ -23,6 +23,13 @@ export interface ListedShow extends Omit<ShowView, 'state'> {
   archive?: ArchiveSummary;
 }
 
+/** What a show takes in Redis. */
+export interface ShowSize {
+  /** Estimated; null: Redis does not say. */
+  redisBytes: number | null;
+  keys: number;
+}
+
 export interface ShowPage {
   shows: ListedShow[];
   /** Pass it as `after` to get the next page; null: there is none. */
@@ -37,6 +44,8 @@ export interface ShowStore {
   getShow(showId: string): Promise<Result<ShowView>>;
   /** Returns the newest first, at most `limit` (default: `pageItemsMax`). */
   listShows(page?: { limit?: number; after?: string }): Promise<Result<ShowPage>>;
+  /** Returns the size in any state, also of an archived show. */
+  sizeOf(showId: string): Promise<Result<ShowSize>>;
   updateShow(showId: string, patch: ShowPatch, actor: Actor): Promise<Result<ShowView>>;
   /** planned -> live -> ended. Starting a live show or ending an ended one changes nothing. */
   startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;

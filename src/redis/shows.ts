@@ -10,6 +10,7 @@ import { formatFor } from './formats.ts';
 import { pack, readProduct, type ShowRecord, showView } from './records.ts';
 import { isErrorCode, mapped, newEpoch, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
 import { listShows } from './show-list.ts';
+import { sizeOfShow } from './show-size.ts';
 
 const TRIES_MAX = 8;
 const NOTHING = Buffer.alloc(0);
@@ -115,6 +116,14 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
     getShow,
 
     listShows: (page) => listShows(runner, page),
+
+    async sizeOf(showId) {
+      const { keys } = runner;
+      const state = await runner.guard((client) => client.hget(keys.show(showId).of.show, 'state'));
+      if (!state.ok) return state;
+      if (state.value === null || state.value === 'deleting') return fail('show_not_found');
+      return runner.guard((client) => sizeOfShow(client, keys, showId));
+    },
 
     async updateShow(showId, patch) {
       const changed = await change(showId, (show) => {

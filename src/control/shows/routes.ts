@@ -12,6 +12,7 @@ import {
   ShowList,
   ShowListQuery,
   ShowSchema,
+  ShowSizeSchema,
 } from './schemas.ts';
 
 const { operation, showOperation } = operationsOf('shows');
@@ -61,6 +62,17 @@ export const shows: Resource = {
     );
     app.get('/shows/:show', showOperation({ summary: 'Get a show', response: { 200: Show } }), async (request) =>
       unwrap(await store.getShow(request.params.show)),
+    );
+    app.get(
+      '/shows/:show/size',
+      showOperation({
+        summary: 'Get the memory that a show takes in Redis',
+        description:
+          'Keys with more than 1,000 elements are estimated from a sample, usually within a few percent. Results ' +
+          'that are kept for a repeated `Idempotency-Key` for a day are not counted.',
+        response: { 200: ShowSizeSchema },
+      }),
+      async (request) => unwrap(await store.sizeOf(request.params.show)),
     );
     app.patch(
       '/shows/:show',

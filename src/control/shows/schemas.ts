@@ -55,6 +55,10 @@ const ListedShow = Type.Unsafe<Listed>({
     archive: Type.Optional(ArchiveSummary),
   },
 });
+export const ShowSizeSchema = Type.Object({
+  redisBytes: Type.Union([Count, Type.Null()], { description: 'null: Redis does not allow MEMORY USAGE' }),
+  keys: Count,
+});
 export const ShowListQuery = StrictObject({
   limit: Type.Optional(Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: '1 to 1000; default: 1000' })),
   after: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the page before' })),

@@ -22,6 +22,7 @@ import {
   checkCluster,
   checkKeys,
   checkRoundTrip,
+  checkShows,
   checkSlowCommands,
   measureRoundTrips,
   quantile,
@@ -178,6 +179,7 @@ async function readingChecks(reader: Reader, { keyPrefix, target, processes }: C
     await onEach('round-trip', reader, checkRoundTrip),
     await unlessRefused('clock', () => checkClock(client)),
     await unlessRefused('keys', () => checkKeys(servers, keyPrefix, target.db)),
+    await unlessRefused('shows', () => checkShows(client, createKeys(keyPrefix))),
   ];
   const isCluster = facts[0]?.isCluster === true && first !== undefined;
   return isCluster ? [...checks, await unlessRefused('cluster', () => checkCluster(first))] : checks;

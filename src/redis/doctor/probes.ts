@@ -4,6 +4,8 @@ import { type Check, failed, passed, skipped, warning } from '../../domain/check
 import type { RedisClient } from '../client.ts';
 import { clockServers, RedisClock } from '../clock.ts';
 import { parseInfo } from '../facts.ts';
+import type { Keys } from '../keys.ts';
+import { sizeOfShow } from '../show-size.ts';
 import { isRefused, troubleOf, wordsOf } from '../states.ts';
 
 const PINGS = 200;
@@ -17,6 +19,8 @@ const LATENCY_MS_WARNING = 100;
 const SCANS_MAX = 10;
 const SCAN_COUNT = 500;
 const NAMED_MAX = 5;
+const SHOWS_MEASURED = 20;
+const MEBIBYTE = 1024 * 1024;
 
 const round = (ms: number): string => (ms < 10 ? ms.toFixed(2) : Math.round(ms).toString());
 
@@ -183,4 +187,18 @@ export async function checkKeys(servers: readonly Redis[], keyPrefix: string, db
     'Use a separate Redis for Stampede. Another program can stop a show with KEYS or FLUSHALL, or by filling ' +
       'the memory.',
   );
+}
+
+/** Names the largest of the newest shows; older ones are usually archived. */
+export async function checkShows(client: RedisClient, keys: Keys): Promise<Check> {
+  const ids = await client.zrange(keys.shows, 0, String(SHOWS_MEASURED - 1), 'REV');
+  let largest: { id: string; bytes: number } | null = null;
+  for (const id of ids) {
+    const { redisBytes } = await sizeOfShow(client, keys, id);
+    if (redisBytes === null) return skipped('shows', 'Redis refused MEMORY USAGE, so the size of shows is unknown.');
+    if (largest === null || redisBytes > largest.bytes) largest = { id, bytes: redisBytes };
+  }
+  if (largest === null) return passed('shows', 'There are no shows under this KEY_PREFIX.');
+  const size = `${(largest.bytes / MEBIBYTE).toFixed(1)} MiB`;
+  return passed('shows', `The largest of the newest ${ids.length} shows, ${largest.id}, takes about ${size}.`);
 }

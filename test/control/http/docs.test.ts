@@ -35,6 +35,7 @@ const ROUTES: Readonly<Record<string, readonly [methods: string, posts?: string]
   '/v1/shows': ['GET POST'],
   '/v1/shows/{show}': ['GET PATCH DELETE', 'start end pin announcements tokens reconcile archive'],
   '/v1/shows/{show}/archive': ['GET'],
+  '/v1/shows/{show}/size': ['GET'],
   '/v1/shows/{show}/watch': ['GET'],
   '/v1/shows/{show}/verify': ['GET'],
   '/v1/shows/{show}/audience': ['GET'],
