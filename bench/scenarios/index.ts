@@ -1,4 +1,5 @@
 /** The scenarios, in the order of `--help`. */
+import { archive } from './archive.ts';
 import { capacity } from './capacity.ts';
 import { chat } from './chat.ts';
 import { compare } from './compare.ts';
@@ -33,5 +34,6 @@ export const SCENARIOS: readonly Scenario[] = [
   reserveStore,
   reserveSockets,
   expiry,
+  archive,
   compare,
 ];

@@ -1,0 +1,163 @@
+/**
+ * The end of a large show: archives it, and moves it to a second Redis by export and import. Each
+ * step is measured: seconds, the longest call of Redis (SLOWLOG), and CPU.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createArchives, exportShow, importShow, verifyArchive } from '../../src/archive/index.ts';
+import { LIMITS } from '../../src/limits.ts';
+import type { Result } from '../../src/protocol/codes.ts';
+import { type ConnectedStore, connectStore } from '../../src/redis/index.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { median } from '../generator/median.ts';
+import { cpuSecondsOf } from '../launch/cpu.ts';
+import { createHotSale, HOT_SALE, HOT_SKU } from '../launch/hot-sale.ts';
+import { type RedisServer, startBenchRedis } from '../launch/redis-server.ts';
+import { whole } from '../verdict/check.ts';
+import { atMost } from '../verdict/levels.ts';
+import { runFigures } from './figures.ts';
+import { count } from './flags.ts';
+import { defineLocal, inMs } from './local-load.ts';
+import { verifyBooks } from './reserve-store.ts';
+
+const SHOW = 'large';
+const SECONDS_MAX = 20;
+const CALL_MS_MAX = 5;
+const IN_FLIGHT = 4;
+/** Of ten reservations, the others are released. */
+const ORDERS_OF_TEN = 7;
+const STEPS = ['archive', 'export', 'import'] as const;
+type Step = (typeof STEPS)[number];
+
+interface Measured {
+  readonly seconds: number;
+  readonly longestMs: number;
+  readonly longest: string;
+  readonly cpuSeconds: number;
+  readonly redisCpuSeconds: number;
+}
+
+function unwrap<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
+  return result.value;
+}
+
+/** Runs `work` with several calls in flight, until it has run `times`. */
+async function inFlight(times: number, work: (i: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const run = async (): Promise<void> => {
+    while (next < times) await work(next++);
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT * 8 }, run));
+}
+
+/** Makes an ended show: each buyer reserves one unit, which becomes an order or is released. */
+async function makeShow(store: ConnectedStore, reservations: number): Promise<void> {
+  await createHotSale(store, { show: SHOW, units: reservations });
+  const press = { key: 'press-1', sale: HOT_SALE, lines: [{ sku: HOT_SKU, qty: 1 }] };
+  const batch = LIMITS.reserveBatchMax;
+  await inFlight(Math.ceil(reservations / batch), async (n) => {
+    const users = Array.from({ length: Math.min(batch, reservations - n * batch) }, (_, i) => n * batch + i);
+    const held = await store.reserve(
+      SHOW,
+      users.map((i) => ({ user: `buyer-${i}`, ...press })),
+    );
+    for (const [at, decision] of held.entries()) {
+      const { id, amount, user } = unwrap(decision).reservation;
+      const isOrder = (users[at] ?? 0) % 10 < ORDERS_OF_TEN;
+      const done = isOrder
+        ? await store.confirm(SHOW, { reservation: id, orderRef: `order-${id}`, amount }, { key: id, actor: 'bench' })
+        : await store.release(SHOW, id, { key: id, actor: `user:${user}`, user });
+      unwrap(done);
+    }
+  });
+  unwrap(await store.endShow(SHOW, 'bench'));
+}
+
+/** Calls of Redis that took a millisecond or more are recorded. */
+async function watchCalls({ admin }: RedisServer): Promise<() => Promise<Pick<Measured, 'longestMs' | 'longest'>>> {
+  await admin.config('SET', 'slowlog-log-slower-than', '1000', 'slowlog-max-len', '10000');
+  await admin.call('SLOWLOG', 'RESET');
+  return async () => {
+    const entries = (await admin.call('SLOWLOG', 'GET', '-1')) as Array<[number, number, number, string[]]>;
+    const [first] = entries.sort(([, , a], [, , b]) => b - a);
+    if (first === undefined) return { longestMs: 1, longest: '1 ms or less' };
+    const [, , micros, [command, script = '']] = first;
+    return { longestMs: micros / 1_000, longest: `${command} ${script.slice(0, 40)}, ${entries.length} above 1 ms` };
+  };
+}
+
+async function measured(redis: RedisServer, work: () => Promise<unknown>): Promise<Measured> {
+  const longest = await watchCalls(redis);
+  const [redisBefore, before, startedMs] = [cpuSecondsOf(redis.pid), process.cpuUsage(), performance.now()];
+  await work();
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  const redisCpuSeconds = cpuSecondsOf(redis.pid) - redisBefore;
+  return { seconds, ...(await longest()), cpuSeconds: (user + system) / 1e6, redisCpuSeconds };
+}
+
+async function runOnce(from: RedisServer, to: RedisServer, reservations: number, folder: string) {
+  const [old, next] = [await connectStore({ redis: from.target }), await connectStore({ redis: to.target })];
+  const path = join(folder, 'show.jsonl.gz');
+  try {
+    await makeShow(old, reservations);
+    const exported = await measured(from, async () => unwrap(await exportShow({ store: old, path }, SHOW, 'bench')));
+    const imported = await measured(to, async () => unwrap(await importShow({ store: next, path })));
+    await verifyBooks(next, SHOW);
+    const archives = createArchives({
+      ...{ store: old, folder: join(folder, 'archive'), retentionMs: 0, version: 'bench' },
+      ...{
+        prepareFolder: (at: string) => mkdirSync(at, { recursive: true }),
+        logger: createLogger({ level: 'silent' }),
+      },
+    });
+    const archived = await measured(from, async () => unwrap(await archives.archive(SHOW)));
+    const { violations, reservations: found } = await verifyArchive(join(folder, 'archive', SHOW));
+    if (violations.length > 0 || found !== reservations) throw new Error(`the archive is wrong: ${violations[0]}`);
+    return { archive: archived, export: exported, import: imported } satisfies Record<Step, Measured>;
+  } finally {
+    await Promise.all([old.close(), next.close()]);
+    await Promise.all([from, to].map(({ admin }) => admin.flushall()));
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export const archive = defineLocal({
+  name: 'archive',
+  about: 'archives a large show, exports it, and imports it to a second Redis: seconds, longest call, CPU',
+  flags: { reservations: count(100_000, 'reservations of the show', { max: 5_000_000 }) },
+  async measure({ flags: { reservations }, common }) {
+    const servers = [await startBenchRedis(common.append), await startBenchRedis(common.append)] as const;
+    const rounds: Array<Record<Step, Measured>> = [];
+    try {
+      for (let round = 0; round < common.rounds; round++)
+        rounds.push(await runOnce(...servers, reservations, mkdtempSync(join(tmpdir(), 'stampede-archive-'))));
+    } finally {
+      await Promise.all(servers.map((server) => server.stop()));
+    }
+    const of = (step: Step, field: Exclude<keyof Measured, 'longest'>): number =>
+      median(rounds.map((round) => round[step][field]));
+    const all = median(rounds.map((round) => STEPS.reduce((sum, step) => sum + round[step].seconds, 0)));
+    const longest = Math.max(...STEPS.map((step) => of(step, 'longestMs')));
+    const { lower } = runFigures;
+    const about = `${whole(reservations)} reservations`;
+    return {
+      figures: [
+        lower('archive, export and import', 's', () => all, about),
+        lower('longest call of Redis', 'ms', () => longest, 'by SLOWLOG; on a busy machine it includes other programs'),
+        ...STEPS.flatMap((step) => [
+          lower(step, 's', () => of(step, 'seconds'), about),
+          lower(`${step}: longest call`, 'ms', () => of(step, 'longestMs'), rounds.at(-1)?.[step].longest ?? ''),
+          lower(`${step}: CPU`, 's', () => of(step, 'cpuSeconds'), 'of the engine'),
+          lower(`${step}: CPU of Redis`, 's', () => of(step, 'redisCpuSeconds'), about),
+        ]),
+      ],
+      levels: [
+        atMost('archive, export and import', SECONDS_MAX, all, (seconds) => `${seconds.toFixed(1)} s`),
+        atMost('longest call of Redis', CALL_MS_MAX, longest, inMs),
+      ],
+    };
+  },
+});
