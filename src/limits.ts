@@ -223,6 +223,8 @@ export const LIMITS = Object.freeze({
   archivedKeptMs: 60 * 60 * 1000,
   /** An archiver that ended is replaced after this time. */
   archiveLeaseMs: 10_000,
+  /** What an ended show still has open after this time cannot end: its records cannot be read. */
+  archiveStuckMs: 60 * 60 * 1000,
   /** `POST …/archive` replies after this time, and the work goes on. */
   archiveReplyMs: 10_000,
   /** Read in one call, so that none holds Redis for longer than a millisecond or two. */
@@ -287,6 +289,7 @@ const L = LIMITS;
 const relations: ReadonlyArray<readonly [string, boolean]> = [
   ['tickMinMs <= tickMaxMs <= tickSparseMaxMs', L.tickMinMs <= L.tickMaxMs && L.tickMaxMs <= L.tickSparseMaxMs],
   ['holdMinMs <= holdDefaultMs <= holdMaxMs', L.holdMinMs <= L.holdDefaultMs && L.holdDefaultMs <= L.holdMaxMs],
+  ['every hold has ended long before archiveStuckMs', 2 * L.holdMaxMs < L.archiveStuckMs],
   ['backpressureSoftBytes < backpressureHardBytes', L.backpressureSoftBytes < L.backpressureHardBytes],
   ['a ping is overdue before the next one is sent', L.readPingOverdueKib < L.readPingEveryKib],
   ['a full flush fits into its frames', L.flushFullBytes < L.flushFramesMax * L.frameOutBytesTarget],

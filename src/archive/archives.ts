@@ -131,8 +131,12 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
 
   async function* summaryRows(showId: string, { view, endedAt, numbers }: FrozenShow): AsyncGenerator<unknown[]> {
     yield [{ kind: 'show', show: view, endedAt, numbers }];
-    yield unwrap(await store.readProducts(showId)).map((product) => ({ kind: 'product', product }));
-    yield unwrap(await store.readSales(showId)).map((sale) => ({ kind: 'sale', sale }));
+    yield unwrap(await store.readProducts(showId)).map((product) =>
+      'raw' in product ? { kind: 'unreadable', ...product } : { kind: 'product', product },
+    );
+    yield unwrap(await store.readSales(showId)).map((sale) =>
+      'raw' in sale ? { kind: 'unreadable', ...sale } : { kind: 'sale', sale },
+    );
   }
 
   /** Writes all files but the manifest, and reads them back. */

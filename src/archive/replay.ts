@@ -8,7 +8,11 @@ import { type FileEntry, readLines } from './lines.ts';
 import { FILE_NAMES, FILES, type FileName, readManifest } from './manifest.ts';
 
 export type Numbers = Pick<ShowTotals, 'peakViewers' | 'uniqueViewers' | 'hearts' | 'chatMessages'>;
-export type SummaryRow = { kind: 'show'; numbers: Numbers } | { kind: 'product' } | { kind: 'sale'; sale: SaleBooks };
+export type SummaryRow =
+  | { kind: 'show'; numbers: Numbers }
+  | { kind: 'product' }
+  | { kind: 'sale'; sale: SaleBooks }
+  | ({ kind: 'unreadable' } & UnreadableRow);
 
 export interface Replayed {
   readonly replay: LedgerReplay;
@@ -96,6 +100,7 @@ export async function replayFiles(folder: string): Promise<Replayed> {
   await read('summary', (row: SummaryRow) => {
     if (row.kind === 'show') numbers = row.numbers;
     if (row.kind === 'sale') sales.push(row.sale);
+    if (row.kind === 'unreadable') replay.violate(`the record of ${row.at} cannot be read`);
   });
   for (const problem of compareBooks(replay, sales)) replay.violate(problem);
 

@@ -82,8 +82,8 @@ export interface ArchiveStore {
   readLedger: ReadPage<LedgerRow>;
   readEvents: ReadPage<ShowEvent>;
   readReservations: ReadPage<ReservationView>;
-  readSales(showId: string): Promise<Result<SaleBooks[]>>;
-  readProducts(showId: string): Promise<Result<Product[]>>;
+  readSales(showId: string): Promise<Result<Array<SaleBooks | UnreadableRow>>>;
+  readProducts(showId: string): Promise<Result<Array<Product | UnreadableRow>>>;
   /** Keeps the summary; all other keys expire. Returns null if the freeze was lost. */
   finishArchive(
     showId: string,

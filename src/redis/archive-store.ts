@@ -16,7 +16,7 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { Product, ReservationView, ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
 import { isNewer } from './formats.ts';
-import { booksOf, pack, readShow, readSummary, unpack, unpackLedger, unpackReservation } from './records.ts';
+import { booksOf, pack, readProduct, readShow, readSummary, unpackLedger, unpackReservation } from './records.ts';
 import type { Recover } from './recovery.ts';
 import { decodeEvents } from './relay.ts';
 import type { Sales } from './sales.ts';
@@ -54,6 +54,12 @@ function decoded<T>(at: string, bytes: Buffer | undefined, decode: (bytes: Buffe
     return { at, raw: raw.toString('base64') };
   }
 }
+
+const unreadableRow =
+  (what: string) =>
+  ([id, bytes]: [string, Buffer]): UnreadableRow => ({ at: `${what} ${id}`, raw: bytes.toString('base64') });
+
+const isUnreadable = (result: Result<unknown>): boolean => !result.ok && result.error.details?.unreadable === true;
 
 const eventIn = (bytes: Buffer): ShowEvent => {
   const [event] = decodeEvents(bytes);
@@ -94,8 +100,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
   async function freezeShow(showId: string, owner: string): Promise<Result<Freeze>> {
     const token = randomUUID();
+    let isLast = false;
     for (let attempt = 0; attempt < STEPS_MAX; attempt++) {
-      const reply = await step(showId, { op: 'freeze', owner, token, leaseMs: LIMITS.archiveLeaseMs });
+      const reply = await step(showId, { op: 'freeze', owner, token, leaseMs: LIMITS.archiveLeaseMs, isLast });
       if (!reply.ok) return reply;
       const { word, rest } = reply.value;
       switch (word) {
@@ -131,7 +138,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         case 'sales': {
           // The process that ended the show may have died before it ended the sales.
           const ended = await endAll(showId, 'job');
-          if (!ended.ok) return ended;
+          if (!ended.ok && (isLast || !isUnreadable(ended))) return ended;
+          isLast = !ended.ok;
           break;
         }
         default: {
@@ -140,8 +148,9 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
           if (ticked.value.done > 0) break;
           const { nextDueAt } = ticked.value;
           const waitMs = (nextDueAt ?? 0) - now() + 1;
-          if (waitMs > DUE_SOON_MS) return openHolds(nextDueAt);
-          await sleep(Math.max(1, waitMs));
+          if (waitMs > DUE_SOON_MS && isLast) return openHolds(nextDueAt);
+          if (waitMs > DUE_SOON_MS) isLast = true;
+          else await sleep(Math.max(1, waitMs));
         }
       }
     }
@@ -211,12 +220,16 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       if (!records.ok) return records;
       if (!books.ok) return books;
       const flat = [...books.value].flatMap(([field, bytes]) => [Buffer.from(field), bytes]);
-      return ok(booksOf(flat, [...records.value.values()], 0));
+      const read = booksOf(flat, [...records.value.values()], 0, () => {});
+      const known = new Set(read.map(({ id }) => id));
+      const left = [...records.value].filter(([id]) => !known.has(id));
+      const units = [...books.value].filter(([field]) => left.some(([id]) => field.startsWith(`${id}/`)));
+      return ok([...read, ...left.map(unreadableRow('sale')), ...units.map(unreadableRow('stock'))]);
     },
 
     readProducts: async (showId) =>
       mapped(await readHash(runner.keysOf(showId).products), (products) =>
-        [...products.values()].map((bytes) => unpack<Product>(bytes)),
+        [...products].map(([id, bytes]) => decoded<Product>(`product ${id}`, bytes, readProduct)),
       ),
 
     async finishArchive(showId, token, summary, keptMs) {

@@ -5,6 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Test } from 'tap';
 import { verifyArchive } from '../../src/archive/index.ts';
 import type { Archives } from '../../src/domain/archive.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { pack } from '../../src/redis/records.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
 import { HOST, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -211,6 +212,32 @@ archiveTest('a show whose books are wrong is archived with what is wrong', async
       violations.some((violation) => found.test(violation)),
       String(found),
     );
+});
+
+test('a show with sales and products that cannot be read is archived, as they are in Redis (I9)', async (t) => {
+  const folder = temporaryFolder(t);
+  const archives = archivesOf(store, folder);
+  const show = await openShow();
+  await fixture.newSale(show, { id: 'torn', units: { S: 2 } });
+  await fixture.newSale(show, { id: 'open', units: { S: 2 } });
+  await fixture.skipCommitCheck(show);
+  for (const [key, field] of [
+    ['sales', 'open'],
+    ['stock', 'torn/S'],
+    ['products', 'p'],
+  ] as const)
+    await client.hset(time.key(show, key), field, Buffer.from([0xc1]));
+  await client.hset(time.key(show, 'show'), 'state', 'ended', 'ended', String(Date.now()));
+  t.notOk((await archives.archive(show)).ok, 'what is open may be repaired');
+  await client.hset(time.key(show, 'show'), 'ended', String(Date.now() - LIMITS.archiveStuckMs - 1));
+  t.match(await archives.archive(show), { ok: true, value: { state: 'archived', summary: { show } } });
+  const { violations, sales } = await verifyArchive(join(folder, show));
+  for (const record of ['sale open', 'sale torn', 'stock torn/S', 'stock open/S', 'product p'])
+    t.ok(
+      violations.some((violation) => violation.includes(`the record of ${record} cannot be read`)),
+      `${record}: ${violations.join()}`,
+    );
+  t.same(pluck(sales, 'id'), ['sale']);
 });
 
 archiveTest('an archive that was changed does not verify', async (t, show, archives, folder) => {

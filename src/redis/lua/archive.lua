@@ -2,11 +2,11 @@
 -- but live. While `archiving` nothing changes, so that it can be read in slices. An archived show
 -- keeps its header only, with the summary. Every step may be repeated. A show in which a user is
 -- being erased is not frozen.
--- ARGV[2]: {op = 'freeze', owner, token, leaseMs}: only one owner works at a time | {op = 'thaw',
--- token}: it is `ended` again | {op = 'finish', token, keptMs}: the other keys expire after that |
--- {op = 'purge'}: they end now | {op = 'replace', token}: the archive was written again | {op =
--- 'condemn'}: `deleting` | {op = 'delete', idleMs}: also what is left of an import that wrote
--- nothing for so long.
+-- ARGV[2]: {op = 'freeze', owner, token, leaseMs, isLast}: only one owner works at a time; isLast:
+-- what is open could not be ended | {op = 'thaw', token}: it is `ended` again | {op = 'finish',
+-- token, keptMs}: the other keys expire after that | {op = 'purge'}: they end now | {op =
+-- 'replace', token}: the archive was written again | {op = 'condemn'}: `deleting` | {op = 'delete',
+-- idleMs}: also what is left of an import that wrote nothing for so long.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
 -- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
 -- state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
@@ -40,14 +40,16 @@ local function close(epoch)
 end
 
 -- Returns why an ended show cannot be archived yet.
-local function unfinished(header)
+local function unfinished(args, header)
   if header.run ~= Show.run_id then return { 'fenced' } end
   if header.recovering == '1' then return { 'ok', 'recovering' } end
-  if tonumber(header.live_sales) > 0 then return { 'ok', 'sales' } end
+  -- Records that cannot be read must not keep a show in Redis for ever.
+  local is_stuck = args.isLast and Show.now - tonumber(header.ended or header.created) > Limits.archiveStuckMs
+  if tonumber(header.live_sales) > 0 and not is_stuck then return { 'ok', 'sales' } end
   -- An erasure is repeated until it ends. One that is lost with a failover ends here.
   local erasing = tonumber(header.erasing or '0')
   if Show.now - erasing < Limits.erasureMarkMs then return { 'ok', 'busy' } end
-  return call('ZCARD', K.due) > 0 and { 'ok', 'due' } or nil
+  return call('ZCARD', K.due) > 0 and not is_stuck and { 'ok', 'due' } or nil
 end
 
 function apply.freeze(args, header)
@@ -55,7 +57,7 @@ function apply.freeze(args, header)
   if header.state ~= 'archiving' then
     if header.state ~= 'ended' then return { 'ok', 'state', header.state } end
     if is_frozen(header) then return { 'ok', 'busy' } end
-    local why = unfinished(header)
+    local why = unfinished(args, header)
     if why then return why end
     if Show.must_migrate() then return { 'outdated' } end
     -- Nodes of release 0.1.0 know no archives: they would write into one.
