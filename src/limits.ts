@@ -30,6 +30,13 @@ export const LIMITS = Object.freeze({
   idleTimeoutSeconds: 60,
   heartbeatHintMs: 25_000,
   badFramesPerConnectionMax: 10,
+  /** A client that exceeds its rate by as much again is closed after this time. */
+  excessBurstSeconds: 10,
+  /** Of a user who has too many connections, or was closed for what they sent. */
+  delayedJoinsPerSecond: 1,
+  /** A connection that was closed for what it sent counts as this many joins. */
+  joinsPerExpulsion: 5,
+  delayedTokensKeptMax: 1_000,
   /** Messages that wait while their room opens, of all connections of a node. */
   earlyBytesPerNodeMax: 16 * 1024 * 1024,
 

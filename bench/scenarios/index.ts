@@ -7,6 +7,7 @@ import { connect } from './connect.ts';
 import { control } from './control.ts';
 import { events } from './events.ts';
 import { expiry } from './expiry.ts';
+import { hostile } from './hostile.ts';
 import { ingest } from './ingest.ts';
 import { lifecycle } from './lifecycle.ts';
 import { reserveSockets } from './reserve-sockets.ts';
@@ -31,6 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ingest,
   events,
   stalled,
+  hostile,
   reserveStore,
   reserveSockets,
   expiry,

@@ -31,6 +31,11 @@ export class UserPace {
     this.share = share;
   }
 
+  /** Returns true if anything was counted recently. */
+  has(user: string): boolean {
+    return this.users.has(user);
+  }
+
   /** Returns the milliseconds until slow mode lets this user write again, 0 = now. */
   slowModeWaitMs(user: string, slowModeMs: number, nowMs: number): number {
     const state = this.users.get(user);

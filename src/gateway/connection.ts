@@ -93,6 +93,8 @@ export class Connection implements MemberConnection {
   member: Member | null = null;
   /** Created on first use: most viewers only watch. */
   requestBucket: TokenBucket | null = null;
+  /** Messages beyond the rate. */
+  excessBucket: TokenBucket | null = null;
   chatBucket: TokenBucket | null = null;
   heartBucket: TokenBucket | null = null;
   /** Bytes of missed events and snapshots. */

@@ -230,6 +230,7 @@ class SocketGateway implements Gateway {
       },
       message: (socket, data, isBinary) =>
         withConnection(socket, (connection) => this.requests.receive(connection, new Uint8Array(data), isBinary)),
+      ping: (socket) => this.attempt(socket, (connection) => this.requests.receivePing(connection)),
       drain: (socket) => this.attempt(socket, (connection) => this.slowViewers.onDrain(connection)),
       pong: (socket) => this.attempt(socket, (connection) => this.slowViewers.onPong(connection)),
       dropped: (socket) => this.attempt(socket, (connection) => this.slowViewers.onOverflow(connection)),

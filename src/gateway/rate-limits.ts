@@ -19,6 +19,14 @@ export function takeRequest(connection: Connection, nowMs: number): Result<null>
   return allowedAfter(takeTokens(connection.requestBucket, requests, nowMs), 'messages');
 }
 
+/** Counts a message beyond the rate. Returns true if there are too many to reply to. */
+export function isFlood(connection: Connection, nowMs: number): boolean {
+  const { perSecond } = connection.room.rates.requests;
+  const excess: Rate = { perSecond, burst: LIMITS.excessBurstSeconds * perSecond };
+  connection.excessBucket ??= newBucket(excess, nowMs);
+  return takeTokens(connection.excessBucket, excess, nowMs) > 0;
+}
+
 /** For requests that cost more than the reply. Returns the refusal, or null. Guests have no id. */
 export function refuseUserRequest({ member, room }: Connection, nowMs: number): Result<never> | null {
   const waitMs = member === null ? 0 : room.requestPace.take(member.user, nowMs);

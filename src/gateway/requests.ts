@@ -25,7 +25,7 @@ import { onResume } from './messages/resume.ts';
 import { onSync } from './messages/sync.ts';
 import { onWaitlist } from './messages/waitlist.ts';
 import { Outbox } from './outbox.ts';
-import { chargeBulk, refuseBulk, refuseUserRequest, takeRequest } from './rate-limits.ts';
+import { chargeBulk, isFlood, refuseBulk, refuseUserRequest, takeRequest } from './rate-limits.ts';
 import { encodeReply, type Reply } from './replies.ts';
 import { recordReply } from './reply-metrics.ts';
 
@@ -77,10 +77,16 @@ export class Requests implements HandlerContext {
     if (!parsed.ok && !isMessage(decoded.value)) return this.badFrame(connection, id, parsed.error);
     const nowMs = this.options.clock.nowMs();
     const allowed = takeRequest(connection, nowMs);
-    if (!allowed.ok) return connection.replyError(id, this.health.now(), allowed.error);
+    if (!allowed.ok) return this.overRate(connection, id, allowed.error, nowMs);
     if (parsed.ok) return this.serve(connection, parsed.value, nowMs);
     this.options.metrics.badFrames.inc({ code: parsed.error.code });
     connection.replyError(id, this.health.now(), parsed.error);
+  }
+
+  /** The server has replied with a pong. Browsers send no pings, other clients few. */
+  receivePing(connection: Connection): void {
+    const nowMs = this.options.clock.nowMs();
+    if (!takeRequest(connection, nowMs).ok && isFlood(connection, nowMs)) this.expel(connection);
   }
 
   /** Sends the reply of a call, with all others of this turn to the same connection. */
@@ -197,6 +203,16 @@ export class Requests implements HandlerContext {
     this.options.metrics.badFrames.inc({ code: error.code });
     connection.badFrames += 1;
     connection.replyError(id, this.health.now(), error);
-    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.options.closer.close(connection, 'bad_frames');
+    if (connection.badFrames > LIMITS.badFramesPerConnectionMax) this.expel(connection);
+  }
+
+  private overRate(connection: Connection, id: RequestId | undefined, error: Failure, nowMs: number): void {
+    if (isFlood(connection, nowMs)) this.expel(connection);
+    else connection.replyError(id, this.health.now(), error);
+  }
+
+  private expel(connection: Connection): void {
+    if (connection.identity.user !== null) connection.room.delayJoins(connection.identity.user);
+    this.options.closer.close(connection, 'bad_frames');
   }
 }

@@ -15,6 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { Connection, GUEST, type Identity, type SocketData, type Source } from './connection.ts';
 import { type Connections, retryAfterMs } from './connections.ts';
+import { DelayedTokens } from './delayed-tokens.ts';
 import { type Handshake, readHandshake } from './handshake.ts';
 import { respondError } from './http.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
@@ -43,6 +44,7 @@ export interface UpgraderOptions {
 
 export class Upgrader {
   private readonly options: UpgraderOptions;
+  private readonly delayed = new DelayedTokens();
   private readonly isAllowed: (origin: string) => boolean;
 
   constructor(options: UpgraderOptions) {
@@ -100,6 +102,9 @@ export class Upgrader {
     const { room, opening } = found.value;
     const allowed = opening === null ? checkMayWatch(identity.value, room) : ok(null);
     if (!allowed.ok) return allowed;
+    const { user } = identity.value;
+    const waitMs = opening === null && user !== null ? room.joinWaitMs(user) : 0;
+    if (waitMs > 0) return this.delayed.delay(handshake.token ?? '', waitMs);
     const { variant, position } = handshake;
     return ok(new Connection(room, variant, identity.value, source, position, opening));
   }
@@ -108,6 +113,8 @@ export class Upgrader {
     if (origin !== '' && !this.isAllowed(origin)) return fail('origin_not_allowed');
     if (!isShowId(show)) return fail('show_not_found');
     if (token === null) return ok(GUEST);
+    const delayed = this.delayed.refuse(token);
+    if (delayed !== null) return delayed;
     const verified = this.options.tokens.verify(token);
     if (!verified.ok) return verified;
     return identityFor(show, verified.value);

@@ -8,6 +8,7 @@ import type { BroadcastGroups } from '../fanout/broadcast-groups.ts';
 import { type ChatCallback, ChatIntake } from '../fanout/chat-intake.ts';
 import type { ChatLane } from '../fanout/chat-lane.ts';
 import { UserPace } from '../fanout/user-pace.ts';
+import { LIMITS } from '../limits.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ReservationView, SaleView, ShowEvent, WaitView } from '../protocol/messages.ts';
 import { CountsReporter } from './counts.ts';
@@ -43,6 +44,7 @@ export class Room implements FollowerHandlers {
   readonly welcomes: WelcomeWriter;
   readonly sales: RoomSales;
   private readonly connections: UserConnections;
+  private readonly joinPace: UserPace;
   private readonly deps: RoomDeps;
   private readonly follower: ShowFollower;
   private readonly lanes: Lanes;
@@ -56,6 +58,7 @@ export class Room implements FollowerHandlers {
     this.rates = deps.rates;
     this.chatPace = new UserPace(deps.rates.chat);
     this.connections = new UserConnections(deps.connectionsPerUserMax);
+    this.joinPace = new UserPace({ perSecond: LIMITS.delayedJoinsPerSecond, burst: deps.connectionsPerUserMax });
     this.requestPace = new UserPace(deps.rates.requests, (user, count) => this.counts.addRequests(user, count));
     const onUnexpected = (error: unknown): void => this.onUnexpected(error);
     const clock = guardedClock(deps.clock, onUnexpected);
@@ -102,6 +105,19 @@ export class Room implements FollowerHandlers {
     if (!opened.ok) return opened;
     this.lanes.reset(opened.value);
     return { ok: true, value: null };
+  }
+
+  /** Returns the milliseconds until a user who connects too often may join, 0 = now. */
+  joinWaitMs(user: string): number {
+    const nowMs = this.deps.clock.nowMs();
+    const here = this.members.get(user)?.connections.length ?? 0;
+    if (!this.joinPace.has(user) && !this.connections.isFull(user, here, nowMs)) return 0;
+    return this.joinPace.take(user, nowMs);
+  }
+
+  /** Delays the next joins of a user whose connection is closed for what it sent. */
+  delayJoins(user: string): void {
+    this.joinPace.charge(user, LIMITS.joinsPerExpulsion, this.deps.clock.nowMs());
   }
 
   /** Adds a viewer. Returns their member, which receives personal messages, or null for guests. */

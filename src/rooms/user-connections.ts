@@ -36,6 +36,11 @@ export class UserConnections {
     }
   }
 
+  /** Returns true if one more connection closes another one. */
+  isFull(user: string, here: number, nowMs: number): boolean {
+    return here + this.countElsewhere(user, nowMs) >= this.max;
+  }
+
   /**
    * Returns how many connections of the user this node closes: of those above the limit, its share,
    * because the other nodes close theirs. One always stays, so that the newest one wins.
