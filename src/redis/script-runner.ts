@@ -6,7 +6,7 @@ import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes
 import type { RedisClient } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { redisFailure } from './errors.ts';
-import { isNewer } from './formats.ts';
+import { isNewer, keepOlderFormat } from './formats.ts';
 import type { Keys, ShowKeys } from './keys.ts';
 import { pack } from './records.ts';
 import { registerScripts, type ScriptName, type ScriptReply, type Scripts } from './scripts.ts';
@@ -93,7 +93,11 @@ export class ScriptRunner {
           return fail('overloaded', 'The show is being exported; try again.', { retryAfterMs: FROZEN_RETRY_MS });
         if (word === 'format_newer') return this.newer(showId);
         if (word === 'outdated') {
-          await this.#scripts.run('migrate', keys, runId, pack([]));
+          const [, migrated] = await this.#scripts.run('migrate', keys, runId, pack([]));
+          if (textOf(migrated) === 'later') {
+            this.connection.keepsFormat = true;
+            await keepOlderFormat(this.client, this.keys);
+          }
           continue;
         }
         if (word !== 'fenced') return fail(isErrorCode(word) ? word : 'internal');

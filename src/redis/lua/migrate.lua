@@ -20,6 +20,18 @@ local function end_of(created)
   return last and string.match(last[1], '^%d+') or created
 end
 
+-- Returns whether a node that does not know the newest format has viewers of this show. Release
+-- 0.1.0 reports no format (counts.lua).
+local function has_older_node()
+  for _, packed in ipairs(call('HVALS', K.nodes)) do
+    local is_packed, report = pcall(unpack_record, packed)
+    local at = is_packed and type(report) == 'table' and tonumber(report[2])
+    local is_live = at and Show.now - at <= Limits.nodeCountsTtlMs
+    if is_live and (tonumber(report[3]) or 0) < Limits.showFormat then return true end
+  end
+  return false
+end
+
 return function()
   local header = call('HMGET', K.show, 'run', 'state', 'format', 'ended', 'created')
   if not header[1] then return { 'show_not_found' } end
@@ -27,7 +39,7 @@ return function()
   if newer then return newer end
   if Show.format == Limits.showFormat then return { 'ok', '=' } end
   if header[1] ~= Show.run_id then return { 'fenced' } end
-  if Show.has_older_node() then return { 'ok', 'later' } end
+  if has_older_node() then return { 'ok', 'later' } end
   local ended = header[2] == 'ended' and not header[4] and end_of(header[5])
   Access.all()
   if ended then call('HSET', K.show, 'ended', ended) end

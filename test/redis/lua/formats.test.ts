@@ -190,7 +190,7 @@ test('migrating is one step, and repeating it changes nothing', async (t) => {
 });
 
 test('while a node of 0.1.0 has viewers, a show keeps the format that it can read', async (t) => {
-  const { old, key } = await restored();
+  const { old, prefix, key } = await restored();
   await client.hset(key('live', 'nodes'), 'old', reportOf(3, await nowMs()));
   const ask = (user: string, id: string) => ({ user, key: id, sale: 'sale', lines: [{ sku: 'S', qty: 1 }] });
   for (const [i, user] of ['xu', 'yo', 'zoe', 'zed', 'ali'].entries()) await old.reserve('live', [ask(user, `n${i}`)]);
@@ -207,13 +207,17 @@ test('while a node of 0.1.0 has viewers, a show keeps the format that it can rea
     (await client.xrangeBuffer(key('live', 'ledger'), '-', '+')).map(([, fields]) => String(fields[1])).join(' ');
   t.notMatch(await kinds(), /refused/, 'each refusal is an entry that 0.1.0 can verify');
 
-  await client.hset(key('ended', 'nodes'), 'old', reportOf(1, await nowMs()));
   t.equal(outcome(await old.freezeShow('ended', 'me')), 'overloaded', 'it would write into the archive');
+  const other = await connectAnother({ keyPrefix: prefix });
+  unwrap(await other.createShow({ id: 'new', title: 'New' }, HOST));
+  t.equal(Number(await client.hget(key('new', 'show'), 'format')), 0, 'all processes create shows that it can read');
 
   await client.hset(key('live', 'nodes'), 'old', reportOf(3, (await nowMs()) - LIMITS.nodeCountsTtlMs - 2_000));
-  unwrap(await old.tick('live'));
+  await client.del(createKeys(prefix).format(0));
+  const late = await connectAnother({ keyPrefix: prefix });
+  unwrap(await late.tick('live'));
   t.equal(await client.hget(key('live', 'show'), 'format'), '1', 'migrated when it is gone');
-  for (const user of ['una', 'ugo', 'uli', 'uma']) await old.reserve('live', [ask(user, 'late')]);
+  for (const user of ['una', 'ugo', 'uli', 'uma']) await late.reserve('live', [ask(user, 'late')]);
   t.match(await kinds(), /refused/);
   t.same(unwrap(await old.verify('live')).violations, []);
 });

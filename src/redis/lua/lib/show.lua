@@ -1,19 +1,18 @@
 -- show: the show that a script works on: its keys, its header, the clock.
 -- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, has_erased, format,
--- read_clock, try, read, has_older_node, check_format, must_migrate, open, publish, int.
+-- read_clock, try, read, check_format, must_migrate, open, publish, int.
 -- @include limits
 local call, floor, format, struct_pack = redis.call, math.floor, string.format, struct.pack
 -- A server without acl_check_cmd cannot say in advance that it will refuse to publish, and the
 -- change is already written then. Nodes find the gap in the revisions.
 local publish = redis.acl_check_cmd and redis.call or redis.pcall
 local find, byte, sub, unpack_record = string.find, string.byte, string.sub, cmsgpack.unpack
-local call_first = redis.call -- before the first write: access.lua need not ask for it
 local FORMAT = Limits.showFormat
 local CURRENT = tostring(FORMAT)
 local TILDE = 126
 local K = {}
 local Show = { keys = K }
-local keeps_format -- the caller knows a living process that needs the format before (formats.ts)
+local keeps_format -- a process lives that needs the format before (formats.ts)
 
 function Show.each_call(keys, argv)
   K.show, K.products, K.sales, K.stock, K.reservations, K.buyers, K.due, K.log, K.ledger, K.chat, K.idem, K.idem_old,
@@ -59,18 +58,6 @@ function Show.read(key, field, packed, is_valid)
   return record
 end
 
--- Returns whether a node that does not know the newest format has viewers of this show. Release
--- 0.1.0 reports no format (counts.lua).
-function Show.has_older_node()
-  local now = Show.read_clock()
-  for _, packed in ipairs(call_first('HVALS', K.nodes)) do
-    local is_packed, report = pcall(unpack_record, packed)
-    local at = is_packed and type(report) == 'table' and tonumber(report[2])
-    if at and now - at <= Limits.nodeCountsTtlMs and (tonumber(report[3]) or 0) < FORMAT then return true end
-  end
-  return false
-end
-
 -- Reads the number of the format in the header: what this call may write ("Formats" in
 -- src/README.md). Returns an error reply if this release does not know it.
 function Show.check_format(text)
@@ -80,7 +67,7 @@ function Show.check_format(text)
 end
 
 -- Returns whether migrate.lua should bring the show to the format of this release first.
-function Show.must_migrate() return Show.format < FORMAT and not (keeps_format or Show.has_older_node()) end
+function Show.must_migrate() return Show.format < FORMAT and not keeps_format end
 
 -- Reads the header. Returns an error reply if the show is missing, of a newer format, closed,
 -- frozen, fenced, or to be migrated. Fenced: another Redis process wrote it last and may have lost
@@ -96,7 +83,7 @@ function Show.open(only_reads)
   if header[1] ~= Show.run_id then return { 'fenced' } end
   -- It is read for an export (export.lua).
   if header[8] and not only_reads and Show.read_clock() < tonumber(header[8]) then return { 'frozen' } end
-  if Show.format < FORMAT and not only_reads and Show.must_migrate() then return { 'outdated' } end
+  if not only_reads and Show.must_migrate() then return { 'outdated' } end
   Show.epoch, Show.state, Show.offset, Show.rev = header[2], header[3], tonumber(header[4]), tonumber(header[5])
   if not (Show.offset and Show.rev) then refuse(K.show, 'offset, rev') end
   Show.recovering = header[6] == '1' -- no new holds until the books are verified against the ledger
