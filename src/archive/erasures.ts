@@ -48,6 +48,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
   const owner = randomUUID();
   const stopping = new AbortController();
   let draining: Promise<void> | null = null;
+  /** Users who were asked for here since their last try. */
+  const asked = new Set<string>();
 
   /** Erases one user, show by show. What was done is saved after each. */
   async function run(user: string): Promise<void> {
@@ -59,7 +61,7 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       remaining: remaining.slice(0, LIMITS.erasureRemainingListed),
     });
     const save = async (state: ErasureReport['state']): Promise<void> => {
-      const planned: PlannedErasure = { secret, report: reportOf(state, null) };
+      const planned: PlannedErasure = { secret, triedAt: store.now(), report: reportOf(state, null) };
       unwrap(await store.saveErasure(user, planned));
     };
     const add = async (more: ErasureCounts): Promise<void> => {
@@ -139,10 +141,13 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     try {
       const tried = new Set<string>();
       for (;;) {
-        const user = unwrap(await store.plannedErasures()).find((planned) => !tried.has(planned));
-        if (user === undefined) return;
-        tried.add(user);
-        await run(user);
+        const isDue = ({ user, triedAt }: { user: string; triedAt: number }): boolean =>
+          !tried.has(user) && (asked.has(user) || triedAt + LIMITS.retentionRetryMs <= store.now());
+        const next = unwrap(await store.plannedErasures()).find(isDue);
+        if (next === undefined) return;
+        tried.add(next.user);
+        asked.delete(next.user);
+        await run(next.user);
       }
     } finally {
       clearInterval(renewing);
@@ -161,6 +166,7 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     async erase(user) {
       const planned = await store.planErasure(user);
       if (!planned.ok) return planned;
+      asked.add(user);
       const deadline = sleep(LIMITS.erasureReplyMs, false, { ref: false });
       // A run that has just read the list may have missed this user.
       const work = runPlanned().then(runPlanned);

@@ -58,6 +58,8 @@ export interface ErasureReport extends ErasureCounts {
 /** A requested erasure. Its secret makes the pseudonyms, and ends with it. */
 export interface PlannedErasure {
   readonly secret: string;
+  /** When it was tried last; 0: not yet. */
+  readonly triedAt: number;
   readonly report: ErasureReport;
 }
 
@@ -77,7 +79,7 @@ export interface ErasureStore {
   finishErasure(user: string, report: ErasureReport): Promise<Result<null>>;
   /** Returns a running or recent erasure, or null. */
   erasureOf(user: string): Promise<Result<ErasureReport | null>>;
-  plannedErasures(): Promise<Result<string[]>>;
+  plannedErasures(): Promise<Result<Array<{ user: string; triedAt: number }>>>;
   /** Takes or renews the right to erase users, which one process has. */
   takeEraser(owner: string): Promise<Result<boolean>>;
   leaveEraser(owner: string): Promise<Result<null>>;

@@ -46,7 +46,7 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
       const report: ErasureReport = {
         ...{ state: 'running', requestedAt: now, finishedAt: null, ...NOTHING_ERASED, remaining: [] },
       };
-      const planned: PlannedErasure = { secret: randomBytes(32).toString('base64url'), report };
+      const planned: PlannedErasure = { secret: randomBytes(32).toString('base64url'), triedAt: 0, report };
       const read = await runner.guard(async (client) => {
         await client.hsetnx(erasures, user, JSON.stringify(planned));
         return client.hget(erasures, user);
@@ -76,7 +76,10 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
       });
     },
 
-    plannedErasures: () => runner.guard((client) => client.hkeys(erasures)),
+    plannedErasures: async () =>
+      mapped(await runner.guard((client) => client.hgetall(erasures)), (all) =>
+        Object.entries(all).map(([user, text]) => ({ user, triedAt: (JSON.parse(text) as PlannedErasure).triedAt })),
+      ),
 
     takeEraser: async (owner) =>
       mapped(

@@ -24,7 +24,7 @@ const logger = createLogger({ level: 'silent' });
 const userName = (n: number): string => `person-${n}@example.org`;
 const nameOf = (user: string): string => `Name of ${user.toUpperCase()}`;
 const USERS = 6;
-const KILLS = 4;
+const KILLS = 3;
 let others = USERS;
 const newUser = (): string => userName(others++);
 const [ADA, EVE] = [userName(0), userName(1)];
@@ -32,6 +32,12 @@ const TEXTS = [ADA, nameOf(ADA), `secret of ${ADA}`];
 const erasuresOf = (folder: string) => createErasures({ store, folder, logger });
 const erase = async (folder: string, user = ADA): Promise<ErasureReport> =>
   unwrap(await erasuresOf(folder).erase(user));
+
+/** As if the pause after a try had passed. */
+async function letRetry(user: string): Promise<void> {
+  const planned = unwrap(await store.planErasure(user));
+  unwrap(await store.saveErasure(user, { ...planned, triedAt: 0 }));
+}
 
 async function say(show: string, users: readonly string[]): Promise<void> {
   const items = Buffer.concat(users.map((user, i) => pack([i, i, nameOf(user), `secret of ${user}`])));
@@ -200,6 +206,9 @@ test('an open hold is waited for; the rest is erased, and the hold later', async
   unwrap(await confirm(held, reservation));
   const erasures = erasuresOf(folder);
   await erasures.runPlanned();
+  t.match(unwrap(await erasures.report(user)), { state: 'waiting' }, 'it was tried recently');
+  await letRetry(user);
+  await erasures.runPlanned();
   t.match(unwrap(await erasures.report(user)), { state: 'done', shows: 2, reservations: 2, remaining: { length: 0 } });
   await checkErased(t, folder, [user]);
 });
@@ -214,6 +223,30 @@ test('a repeated key of an erased user makes no second reservation (I4)', async 
   t.match(await fixture.reserve(show, user, { key: 'mine' }), { ok: false, error: { code: 'idempotency_conflict' } });
   t.match(await fixture.reserve(show, user, { key: 'new' }), { ok: true }, 'and is a new buyer with a new key');
   t.equal(await fixture.stateOf(show, first.id), 'confirmed');
+});
+
+test('the books are verified while users who wait are erased', async (t) => {
+  const show = await openShow({ perBuyer: 2, units: { S: 1 } });
+  await hold(show, 'first');
+  const waiting = times(4, newUser);
+  for (const user of waiting)
+    unwrap(await store.waitlist(show, { op: 'join', user, key: 'w', sale: 'sale', sku: 'S', qty: 1 }));
+  // More entries than one page of the auditor.
+  const report = { sale: 'sale', code: 'sold_out', count: 1, offset: 1, rev: 1 } as const;
+  await Promise.all(times(800, () => store.reportRefusals(show, 'n', 1, [report])));
+  for (const user of waiting)
+    unwrap(await store.waitlist(show, { op: 'leave', user, key: 'l', sale: 'sale', sku: 'S' }));
+  let isErasing = true;
+  const wrong: string[] = [];
+  const verify = async (): Promise<void> => {
+    while (isErasing) wrong.push(...unwrap(await store.verify(show)).violations);
+  };
+  const verifying = verify();
+  for (const user of waiting)
+    t.match(unwrap(await store.eraseInShow(show, { user, pseudonym: `erased-${user}` })), { step: 'done' });
+  isErasing = false;
+  await verifying;
+  t.same(wrong, []);
 });
 
 test('a mute of a live show outlives the erasure, without the name', async (t) => {
@@ -241,6 +274,7 @@ test('a show in which a user is half erased is not archived', async (t) => {
   t.match(report, { state: 'waiting', remaining: [{ show, reason: 'failed', retried: true }] });
   await client.hset(time.key(show, 'show'), 'erasing', String(store.now()), 'eraser', 'killed');
   t.match(unwrap(await archivesOf(store, folder).archive(show)), { state: 'archiving' });
+  await letRetry(user);
   await erasuresOf(folder).runPlanned();
   t.match(unwrap(await archivesOf(store, folder).archive(show)), { state: 'archived', summary: { violations: 0 } });
   await checkErased(t, folder, [user]);
