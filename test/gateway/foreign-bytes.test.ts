@@ -12,7 +12,7 @@ import { pack } from '../../src/redis/records.ts';
 import { outcome, times, unwrap } from '../support/store-fixture.ts';
 import { startWorld, until } from './harness.ts';
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 const died: unknown[] = [];
 process.on('unhandledRejection', (reason) => died.push(reason));
 process.on('uncaughtException', (error) => died.push(error));

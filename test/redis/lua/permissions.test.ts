@@ -14,7 +14,7 @@ import { evalScripts, registerScripts, SCRIPT_NAMES, type ScriptName } from '../
 import { HOST, items, MODES, pluck, StoreFixture, times, unitsMove, unwrap } from '../../support/store-fixture.ts';
 import { until } from '../../support/until.ts';
 
-t.setTimeout(90_000);
+t.setTimeout(300_000);
 const fixture = await StoreFixture.open('acl:');
 const { store, client, time, reserve, hold, move } = fixture;
 const SHOW = 'show1';
