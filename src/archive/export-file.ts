@@ -3,7 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import { syncFolder } from './folders.ts';
-import { type FileEntry, readLines, writeLines } from './lines.ts';
+import { type FileEntry, hashLines, readLines, writeLines } from './lines.ts';
 
 const KIND = 'stampede-export';
 const FORMAT = 1;
@@ -109,6 +109,13 @@ export async function readPages(
   return { head, manifest, file };
 }
 
+/** Throws if the records are not those of the show in the head. */
+function showIn(head: ExportHead, examiner: RecordExaminer): ExaminedShow {
+  const show = examiner.finish();
+  if (show.show !== head.show || show.state !== head.state) throw new Error('its head names another show');
+  return show;
+}
+
 /** Reads a whole file and checks it, without a server. Throws why it cannot be imported. */
 export async function checkExport(path: string, examiner: RecordExaminer): Promise<ExportFile> {
   const header: RawRecord[] = [];
@@ -116,45 +123,51 @@ export async function checkExport(path: string, examiner: RecordExaminer): Promi
     examiner.add(page);
     if (page.key === 'show') header.push(...page.records);
   });
-  const show = examiner.finish();
   const { head, manifest } = found;
-  if (show.show !== head.show || show.state !== head.state) throw new Error('its head names another show');
+  const show = showIn(head, examiner);
   const unlisted = show.violations.find((violation) => !manifest.violations.includes(violation));
   if (unlisted !== undefined) throw new Error(`its books are wrong, and its manifest does not say so: ${unlisted}`);
   return { ...found, show, header };
 }
 
-/** Writes a file next to its place, checks it, and renames it. The folder exists. */
+/** Writes a file next to its place, reads it back, and renames it. The folder exists. */
 export async function writeExport(
   path: string,
   head: Omit<ExportHead, 'kind' | 'format'>,
   pages: AsyncIterable<RecordPage>,
-  examinerOf: () => RecordExaminer,
+  examiner: RecordExaminer,
 ): Promise<ExportFile> {
   const partial = path + PARTIAL;
   // What a killed run left.
   await rm(partial, { force: true });
   try {
-    const examiner = examinerOf();
     const counts = new RecordCounts();
+    const header: RawRecord[] = [];
+    const whole: ExportHead = { kind: KIND, format: FORMAT, ...head };
+    const written: { show?: ExaminedShow; manifest?: ExportManifest } = {};
     async function* rows(): AsyncGenerator<unknown[]> {
-      yield [{ kind: KIND, format: FORMAT, ...head }];
+      yield [whole];
       for await (const page of pages) {
         examiner.add(page);
         counts.add(page);
+        if (page.key === 'show') header.push(...page.records);
         yield [[page.key, ...page.records]];
       }
     }
     const last = (sha256: string): ExportManifest => {
-      const { violations } = examiner.finish();
-      return { kind: 'manifest', records: counts.byKey, sha256, violations };
+      written.show = showIn(whole, examiner);
+      const { violations } = written.show;
+      written.manifest = { kind: 'manifest', records: counts.byKey, sha256, violations };
+      return written.manifest;
     };
-    const written = await writeLines(partial, rows(), JSON.stringify, { last, level: GZIP_LEVEL });
-    const found = await checkExport(partial, examinerOf());
-    if (found.file.sha256 !== written.sha256) throw new Error('read back, it differs from what was written');
+    const file = await writeLines(partial, rows(), JSON.stringify, { last, level: GZIP_LEVEL });
+    const { show, manifest } = written;
+    const read = await hashLines(partial);
+    if (read.file.sha256 !== file.sha256 || read.text !== manifest?.sha256 || show === undefined)
+      throw new Error('read back, it differs from what was written');
     await rename(partial, path);
     await syncFolder(dirname(path));
-    return found;
+    return { head: whole, manifest, show, header, file };
   } catch (error) {
     await rm(partial, { force: true }).catch(() => {});
     throw error;

@@ -12,6 +12,9 @@ export interface FileEntry {
   sha256: string;
 }
 
+/** Each chunk is one call of zlib in another thread; small ones cost more than the work. */
+const CHUNK_BYTES = 256 * 1024;
+
 /** A longer line is not of an archive: it would fill the memory. */
 const LINE_CHARS_MAX = 64 * 1024 * 1024;
 
@@ -32,14 +35,21 @@ export async function writeLines<Row>(
   const hash = createHash('sha256');
   const all = createHash('sha256');
   let [rows, bytes] = [0, 0];
-  async function* text(): AsyncGenerator<string> {
+  async function* text(): AsyncGenerator<Buffer> {
+    let waiting = '';
+    const taken = (): Buffer => {
+      const bytes = Buffer.from(waiting);
+      waiting = '';
+      if (last !== undefined) all.update(bytes);
+      return bytes;
+    };
     for await (const page of pages) {
       rows += page.length;
-      const lines = page.map((row) => `${lineOf(row)}\n`).join('');
-      if (last !== undefined) all.update(lines);
-      if (lines !== '') yield lines;
+      for (const row of page) waiting += `${lineOf(row)}\n`;
+      if (waiting.length >= CHUNK_BYTES) yield taken();
     }
-    if (last !== undefined) yield `${JSON.stringify(last(all.digest('hex')))}\n`;
+    yield taken();
+    if (last !== undefined) yield Buffer.from(`${JSON.stringify(last(all.digest('hex')))}\n`);
   }
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
@@ -49,7 +59,8 @@ export async function writeLines<Row>(
     }
   }
   const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true });
-  await pipelineDone(text(), createGzip(level === undefined ? {} : { level }), counted, file);
+  const gzip = createGzip({ chunkSize: CHUNK_BYTES, ...(level === undefined ? {} : { level }) });
+  await pipelineDone(text(), gzip, counted, file);
   return { rows, bytes, sha256: hash.digest('hex') };
 }
 
@@ -82,6 +93,22 @@ export async function readLines(
   return entry as unknown as FileEntry;
 }
 
+/** Reads a file back. `text`: SHA-256 of all lines but the last one. */
+export async function hashLines(path: string): Promise<{ file: FileEntry; text: string }> {
+  const hash = createHash('sha256');
+  let file: FileEntry | null = null;
+  let last: string[] = [];
+  const onEnd = (found: FileEntry): void => {
+    file = found;
+  };
+  for await (const lines of linesOf(path, onEnd)) {
+    const before = [...last, ...lines.slice(0, -1)];
+    last = lines.slice(-1);
+    if (before.length > 0) hash.update(`${before.join('\n')}\n`);
+  }
+  return { file: file as unknown as FileEntry, text: hash.digest('hex') };
+}
+
 /** Yields the lines of a file, some at a time. `onEnd` receives what was read. */
 export async function* linesOf(
   path: string,
@@ -91,13 +118,13 @@ export async function* linesOf(
   const hash = createHash('sha256');
   let [rows, bytes] = [0, 0];
   async function* counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
       hash.update(chunk);
       bytes += chunk.length;
       yield chunk;
     }
   }
-  const gunzip = createGunzip().setEncoding('utf8');
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES }).setEncoding('utf8');
   // An error of the source ends the loop below.
   pipeline(Readable.from(counted()), gunzip, () => {});
   // A long line is joined once, at its end.

@@ -63,7 +63,7 @@ export async function exportShow(
 
   try {
     const head = { show: showId, state, exportedAt: Math.floor(store.now()), engine };
-    return ok(await writeExport(path, head, pages(), store.examineRecords));
+    return ok(await writeExport(path, head, pages(), store.examineRecords()));
   } catch (error) {
     if (isFrozen) await store.thawExport(showId, token);
     return failureOf(error, `The show could not be written to ${path}`);

@@ -10,9 +10,11 @@ import { createRecordExaminer } from './record-examiner.ts';
 import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 
 const RETRY_MS = 1_000;
+/** Of one scan: some 0.2 ms. */
+const SCAN_COUNT = 250;
 /** Of one script call: Redis is held for about a millisecond. */
-const PUT_VALUES_MAX = 1_000;
-const PUT_BYTES_MAX = 128 * 1024;
+const PUT_VALUES_MAX = 500;
+const PUT_BYTES_MAX = 64 * 1024;
 /** Jobs look after this time whether an import was left behind. */
 const FIRST_LOOK_MS = 60 * 60 * 1000;
 
@@ -24,22 +26,37 @@ const pairsOf = (flat: readonly Buffer[]): RawRecord[] => {
   return pairs;
 };
 
+/** Values as one argument: a Redis client has some work for each argument. */
+interface Values {
+  readonly width: number;
+  readonly sizes: number[];
+  readonly joined: Buffer;
+}
+
+function joined(records: readonly RawRecord[]): Values {
+  const values = records.flat();
+  return {
+    width: records[0]?.length ?? 0,
+    sizes: values.map(({ length }) => length),
+    joined: bytesIn(values.join('')),
+  };
+}
+
 /** Yields records that fit into one script call and have the same number of values. */
-function* slicesOf(records: readonly RawRecord[]): Generator<{ width: number; values: Buffer[] }> {
-  let [width, bytes, values] = [0, 0, [] as Buffer[]];
+function* slicesOf(records: readonly RawRecord[]): Generator<Values> {
+  let [slice, width, values, bytes] = [[] as RawRecord[], 0, 0, 0];
   for (const record of records) {
-    const isFull = values.length + record.length > PUT_VALUES_MAX || bytes > PUT_BYTES_MAX;
-    if (values.length > 0 && (isFull || record.length !== width)) {
-      yield { width, values };
-      [bytes, values] = [0, []];
+    const isFull = values + record.length > PUT_VALUES_MAX || bytes > PUT_BYTES_MAX;
+    if (slice.length > 0 && (isFull || record.length !== width)) {
+      yield joined(slice);
+      [slice, values, bytes] = [[], 0, 0];
     }
     width = record.length;
-    for (const value of record) {
-      values.push(bytesIn(value));
-      bytes += value.length;
-    }
+    slice.push(record);
+    values += width;
+    for (const value of record) bytes += value.length;
   }
-  if (values.length > 0) yield { width, values };
+  if (slice.length > 0) yield joined(slice);
 }
 
 export function createShowTransfer(runner: ScriptRunner): TransferStore {
@@ -71,9 +88,12 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
   async function importing(
     showId: string,
     args: { op: 'begin' | 'put' | 'commit' | 'abort'; token: string; [name: string]: unknown },
-    values: readonly Buffer[] = [],
+    values?: Values,
   ): Promise<Result<null>> {
-    const reply = await runner.run('import', showId, args, ...values);
+    const reply =
+      values === undefined
+        ? await runner.run('import', showId, args)
+        : await runner.run('import', showId, { ...args, width: values.width, sizes: values.sizes }, values.joined);
     if (!reply.ok) return reply;
     const word = textOf(reply.value[0]);
     if (word === '+') return ok(null);
@@ -105,19 +125,18 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
 
     async readRecords(showId, name, from) {
       const key = runner.keysOf(showId)[name as ShowKey];
-      const count = LIMITS.archivePageFields;
       switch (MOVED_KEYS[name as ShowKey]) {
         case 'stream':
           return readStream(key, from, name === 'ledger' ? LIMITS.archivePageEntries : LIMITS.archivePageEvents);
         case 'hash': {
-          const read = await runner.guard((client) => client.hscanBuffer(key, from ?? '0', 'COUNT', count));
+          const read = await runner.guard((client) => client.hscanBuffer(key, from ?? '0', 'COUNT', SCAN_COUNT));
           return mapped(read, ([cursor, flat]) => ({
             rows: pairsOf(flat).filter(([field = '']) => name !== 'show' || isMovedField(field)),
             next: String(cursor) === '0' ? null : String(cursor),
           }));
         }
         case 'set': {
-          const read = await runner.guard((client) => client.zscanBuffer(key, from ?? '0', 'COUNT', count));
+          const read = await runner.guard((client) => client.zscanBuffer(key, from ?? '0', 'COUNT', SCAN_COUNT));
           return mapped(read, ([cursor, flat]) => ({
             rows: pairsOf(flat).map(([member = '', score = '']) => [score, member]),
             next: String(cursor) === '0' ? null : String(cursor),
@@ -144,9 +163,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     async putRecords(showId, token, { key, records }) {
       if (key === 'show') return ok(null);
       const name = key.replace('-', '_');
-      const puts = [...slicesOf(records)].map(({ width, values }) =>
-        importing(showId, { op: 'put', token, key: name, width }, values),
-      );
+      const puts = [...slicesOf(records)].map((values) => importing(showId, { op: 'put', token, key: name }, values));
       return (await Promise.all(puts)).find(({ ok }) => !ok) ?? ok(null);
     },
 
@@ -163,8 +180,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       // exist, and jobs remove it again.
       const listed = await list();
       if (!listed.ok) return listed;
-      const values = header.flatMap((record) => record.map(bytesIn));
-      const done = await importing(show, { op: 'commit', token, epoch: newEpoch() }, values);
+      const done = await importing(show, { op: 'commit', token, epoch: newEpoch() }, joined(header));
       return done.ok ? mapped(await list(), () => null) : done;
     },
 

@@ -175,9 +175,13 @@ archiveTest('what a killed run left is replaced by the next one (I8)', async (t,
 archiveTest(
   'a run that is killed after the rename leaves an archive that the next run keeps',
   async (t, show, _, folder) => {
-    const dying = { ...store, finishArchive: () => new Promise<never>(() => {}) };
-    void archivesOf(dying, folder).archive(show);
-    while (!existsSync(join(folder, show))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise<void>((renamed) => {
+      const finishArchive = (): Promise<never> => {
+        renamed();
+        return new Promise(() => {});
+      };
+      void archivesOf({ ...store, finishArchive }, folder).archive(show);
+    });
     const first = readFileSync(join(folder, show, 'manifest.json'), 'utf8');
     await client.hset(time.key(show, 'show'), 'owner', 'dead', 'lease', '0');
     t.match(await archivesOf(store, folder).archive(show), { ok: true, value: { state: 'archived' } });

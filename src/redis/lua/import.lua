@@ -1,28 +1,36 @@
 -- import: writes the records of an exported show. The show exists for no request until 'commit',
 -- because its header has no run id; then it is complete. The newest import of a show goes on, and
 -- what an earlier one wrote is deleted.
--- ARGV[2]: {op = 'begin', token} | {op = 'put', token, key, width} | {op = 'commit', token, epoch}
--- | {op = 'abort', token}. ARGV[3...] of 'put': records of one key, each of `width` values; of
--- 'commit': fields and values of the header.
+-- ARGV[2]: {op = 'begin', token} | {op = 'put', token, key, width, sizes} | {op = 'commit', token,
+-- epoch, sizes} | {op = 'abort', token}. ARGV[3]: values back to back, with their sizes; of 'put'
+-- records of one key, each of `width` values; of 'commit' fields and values of the header.
 -- Returns {'ok', '+'} or {'ok', why not}: 'exists', 'stale' (another import took over) or
 -- 'restarted' (another Redis process may have lost what was written before).
 -- @include show access
 -- @options no-show
-local call, int = redis.call, Show.int
+local call, int, sub = redis.call, Show.int, string.sub
 local K = Show.keys
-local VALUES_AT = 3
 local VALUES_MAX = 4000 -- even; Lua's unpack() takes some 8,000
 local apply = {}
 
-local function put_hash(key, argv) call('HSET', key, unpack(argv, VALUES_AT)) end
-
-local function put_set(key, argv) call('ZADD', key, unpack(argv, VALUES_AT)) end
-
-local function put_stream(key, argv, width)
-  for i = VALUES_AT, #argv, width do call('XADD', key, unpack(argv, i, i + width - 1)) end
+local function values_of(sizes, joined)
+  local values, from = {}, 1
+  for i = 1, #sizes do
+    values[i] = sub(joined, from, from + sizes[i] - 1)
+    from = from + sizes[i]
+  end
+  return values
 end
 
-local function put_text(key, argv) call('SET', key, argv[VALUES_AT]) end
+local function put_hash(key, values) call('HSET', key, unpack(values)) end
+
+local function put_set(key, values) call('ZADD', key, unpack(values)) end
+
+local function put_stream(key, values, width)
+  for i = 1, #values, width do call('XADD', key, unpack(values, i, i + width - 1)) end
+end
+
+local function put_text(key, values) call('SET', key, values[1]) end
 
 local PUT = {
   products = put_hash, sales = put_hash, stock = put_hash, reservations = put_hash, buyers = put_hash,
@@ -45,18 +53,18 @@ function apply.begin(args)
   touch()
 end
 
-function apply.put(args, argv)
+function apply.put(args, values)
   Access.all()
-  PUT[args.key](K[args.key], argv, args.width)
+  PUT[args.key](K[args.key], values, args.width)
   touch()
 end
 
-function apply.commit(args, argv)
+function apply.commit(args, values)
   Access.all()
   call('UNLINK', K.show)
   call('HSET', K.show, 'run', Show.run_id, 'epoch', args.epoch)
-  for i = VALUES_AT, #argv, VALUES_MAX do
-    call('HSET', K.show, unpack(argv, i, math.min(i + VALUES_MAX - 1, #argv)))
+  for i = 1, #values, VALUES_MAX do
+    call('HSET', K.show, unpack(values, i, math.min(i + VALUES_MAX - 1, #values)))
   end
 end
 
@@ -74,6 +82,6 @@ return function(args, argv)
     if token ~= args.token then return { 'ok', 'stale' } end
     if import_run ~= Show.run_id and args.op ~= 'abort' then return { 'ok', 'restarted' } end
   end
-  apply[args.op](args, argv)
+  apply[args.op](args, args.sizes and values_of(args.sizes, argv[3]))
   return { 'ok', '+' }
 end

@@ -127,9 +127,9 @@ async function transfer(): Promise<void> {
   await restore(new Map());
   unwrap(await store.abortImport(SHOW, unwrap(await store.beginImport(SHOW))));
   const token = unwrap(await store.beginImport(SHOW));
-  // One key of each type.
+  // Other keys are written with commands that other scripts need too.
   for (const page of pages) {
-    isRecording = ['stock', 'due', 'chat', 'uniques'].includes(page.key);
+    isRecording = page.key === 'uniques';
     unwrap(await store.putRecords(SHOW, token, page));
   }
   isRecording = true;
