@@ -101,9 +101,12 @@ export class HoldingsLookup {
         for (const [i, member] of batch.slice(0, count).entries())
           await this.complete(member, result.ok ? (result.value[i] ?? NO_HOLDINGS) : null);
         for (const member of batch.slice(count).reverse()) this.requeue(member);
+        if (count < batch.length) usersMax = 2 * count;
         // A record that cannot be read stays so: the others must not wait for it.
         if (!result.ok && !isUnreadable) this.retryLater();
-        else if (count >= LIMITS.lookupStormMembers) await pause(clock, LIMITS.lookupStormPauseMs);
+        // Where many hold something, slices follow each other.
+        else if (count === batch.length && count >= LIMITS.lookupStormMembers)
+          await pause(clock, LIMITS.lookupStormPauseMs);
       } catch (error) {
         for (const member of batch) if (typeof member.holdings === 'object') this.finish(member, 'failed');
         this.retryLater();
