@@ -29,6 +29,7 @@ const IN_FLIGHT = 4;
 const ORDERS_OF_TEN = 7;
 const STEPS = ['archive', 'export', 'import'] as const;
 type Step = (typeof STEPS)[number];
+type Round = Record<Step | 'made', Measured>;
 
 interface Measured {
   readonly seconds: number;
@@ -102,7 +103,8 @@ async function runOnce(from: RedisServer, to: RedisServer, reservations: number,
   const [old, next] = [await connectStore({ redis: from.target }), await connectStore({ redis: to.target })];
   const path = join(folder, 'show.jsonl.gz');
   try {
-    await makeShow(old, reservations);
+    // Its calls are short, so the longest of them shows what this machine adds.
+    const made = await measured(from, () => makeShow(old, reservations));
     const exported = await measured(from, async () => unwrap(await exportShow({ store: old, path }, SHOW, 'bench')));
     const imported = await measured(to, async () => unwrap(await importShow({ store: next, path })));
     await verifyBooks(next, SHOW);
@@ -116,7 +118,7 @@ async function runOnce(from: RedisServer, to: RedisServer, reservations: number,
     const archived = await measured(from, async () => unwrap(await archives.archive(SHOW)));
     const { violations, reservations: found } = await verifyArchive(join(folder, 'archive', SHOW));
     if (violations.length > 0 || found !== reservations) throw new Error(`the archive is wrong: ${violations[0]}`);
-    return { archive: archived, export: exported, import: imported } satisfies Record<Step, Measured>;
+    return { made, archive: archived, export: exported, import: imported } satisfies Round;
   } finally {
     await Promise.all([old.close(), next.close()]);
     await Promise.all([from, to].map(({ admin }) => admin.flushall()));
@@ -130,23 +132,29 @@ export const archive = defineLocal({
   flags: { reservations: count(100_000, 'reservations of the show', { max: 5_000_000 }) },
   async measure({ flags: { reservations }, common }) {
     const servers = [await startBenchRedis(common.append), await startBenchRedis(common.append)] as const;
-    const rounds: Array<Record<Step, Measured>> = [];
+    const rounds: Round[] = [];
     try {
       for (let round = 0; round < common.rounds; round++)
         rounds.push(await runOnce(...servers, reservations, mkdtempSync(join(tmpdir(), 'stampede-archive-'))));
     } finally {
       await Promise.all(servers.map((server) => server.stop()));
     }
-    const of = (step: Step, field: Exclude<keyof Measured, 'longest'>): number =>
+    const of = (step: Step | 'made', field: Exclude<keyof Measured, 'longest'>): number =>
       median(rounds.map((round) => round[step][field]));
     const all = median(rounds.map((round) => STEPS.reduce((sum, step) => sum + round[step].seconds, 0)));
     const longest = Math.max(...STEPS.map((step) => of(step, 'longestMs')));
-    const { lower } = runFigures;
+    const { lower, neither } = runFigures;
     const about = `${whole(reservations)} reservations`;
     return {
       figures: [
         lower('archive, export and import', 's', () => all, about),
         lower('longest call of Redis', 'ms', () => longest, 'by SLOWLOG; on a busy machine it includes other programs'),
+        neither(
+          'longest reserve or confirm',
+          'ms',
+          () => of('made', 'longestMs'),
+          'while the show was made, to compare',
+        ),
         ...STEPS.flatMap((step) => [
           lower(step, 's', () => of(step, 'seconds'), about),
           lower(`${step}: longest call`, 'ms', () => of(step, 'longestMs'), rounds.at(-1)?.[step].longest ?? ''),

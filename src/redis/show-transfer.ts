@@ -13,8 +13,8 @@ const RETRY_MS = 1_000;
 /** Of one scan: some 0.2 ms. */
 const SCAN_COUNT = 250;
 /** Of one script call: Redis is held for about a millisecond. */
-const PUT_VALUES_MAX = 500;
-const PUT_BYTES_MAX = 64 * 1024;
+const PUT_VALUES_MAX = 250;
+const PUT_BYTES_MAX = 32 * 1024;
 /** Jobs look after this time whether an import was left behind. */
 const FIRST_LOOK_MS = 60 * 60 * 1000;
 
