@@ -136,8 +136,11 @@ export const lifecycle = defineLocal({
           archivedOrders += found.orders;
         }
       };
-      const remove = (shows: readonly string[]): Promise<void> =>
-        each(shows, flags.atOnce, async (show) => void (await office.deleteShow(show)));
+      const remove = async (shows: readonly string[]): Promise<void> => {
+        await each(shows, flags.atOnce, async (show) => void (await office.deleteShow(show)));
+        // A job that looked at a show while it was deleted looks again a minute later.
+        await until(async () => (await redis.admin.zcard('stampede:retention')) === 0, 'forgetting', signal);
+      };
       const named = (prefix: string, length: number): string[] =>
         Array.from({ length }, (_, i) => `${prefix}${String(i).padStart(6, '0')}`);
 

@@ -89,11 +89,13 @@ function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapsho
 
 export function createShowLog(runner: ScriptRunner): ShowLog {
   const { subscriber } = runner.connection;
+  /** A listener that subscribes again gets each message once, and its end ends the subscription. */
+  const known = new WeakMap<Parameters<ShowLog['subscribe']>[1], ChannelListener>();
 
   return {
     async subscribe(showId, listener) {
       const { channel } = runner.keysOf(showId);
-      const onChannel: ChannelListener = {
+      const onChannel: ChannelListener = known.get(listener) ?? {
         onResync: () => listener.onResync(),
         onBytes(bytes) {
           const message = decodeRelay(bytes);
@@ -102,6 +104,7 @@ export function createShowLog(runner: ScriptRunner): ShowLog {
           else listener.onMessage(message);
         },
       };
+      known.set(listener, onChannel);
       const subscribed = await runner.guard(() => subscriber.listen(channel, onChannel));
       return mapped(subscribed, () => ({ unsubscribe: async () => subscriber.stop(channel, onChannel) }));
     },

@@ -7,7 +7,8 @@ import { createKeys, SHOW_KEYS } from '../../src/redis/keys.ts';
 import { pack } from '../../src/redis/records.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
-import { byHost, HOST, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { byHost, HOST, MODES, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('end:');
 const { store, client, time, hold, confirm, reserve, release } = fixture;
@@ -92,6 +93,22 @@ t.test('I9: every key of a show ends with its archive, and the rest with its del
   t.same(await others(), []);
   for (const index of ['shows', 'live', 'resting', 'retention'] as const)
     t.notOk((await client.type(keys[index])) === 'zset' && (await client.zscore(keys[index], show)), index);
+});
+
+t.test('I9: a subscription that was renewed ends with its listener, and delivers once', async (t) => {
+  const show = await fixture.newShow();
+  const channels = () => client.call('PUBSUB', MODES.publish === 'sharded' ? 'SHARDCHANNELS' : 'CHANNELS', `*${show}*`);
+  await fixture.skipCommitCheck(show);
+  await until(async () => ((await channels()) as unknown[]).length === 0, 'the recorder has ended');
+  let messages = 0;
+  const listener = { onMessage: () => void messages++, onResync: () => {} };
+  unwrap(await store.subscribe(show, listener));
+  const { unsubscribe } = unwrap(await store.subscribe(show, listener));
+  unwrap(await store.announce(show, 'hello', HOST));
+  await until(async () => messages > 0, 'the message arrives');
+  t.equal(messages, 1);
+  await unsubscribe();
+  await until(async () => ((await channels()) as unknown[]).length === 0, 'the subscription has ended');
 });
 
 t.test('I9: what is not of one show expires, or has a bound', async (t) => {
