@@ -119,7 +119,7 @@ function erasedSamples(samples: readonly Sample[], { user, pseudonym }: Erased):
 /** Returns the entry with the pseudonym and without the key, or null if it is not of this user. */
 export function erasedEntry(entry: LedgerEntry, erased: Erased): LedgerEntry | null {
   const [kind, sale, reservation, user, actor, , reason, items, extra] = entry;
-  if (kind === 'refused') {
+  if (kind === 'gate') {
     const samples = Array.isArray(extra?.samples) ? erasedSamples(extra.samples as Sample[], erased) : null;
     if (samples === null) return null;
     return entry.with(8, { ...extra, samples }) as LedgerEntry;

@@ -10,7 +10,7 @@ import type { SkuBooks } from './sale.ts';
 export type LedgerItem = [sku: string, qty: number, ...counts: number[]];
 export type LedgerKind =
   | ('alloc' | 'withdraw' | 'adjust')
-  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refused' | 'refuse')
+  | ('hold' | 'confirm' | 'release' | 'expire' | 'prolong' | 'refuse')
   | ('sale' | 'join' | 'leave' | 'gate');
 export type LedgerEntry = [
   kind: LedgerKind,
@@ -90,9 +90,9 @@ export class LedgerReplay {
     this.entries++;
     this.#at = at;
     const [kind, id, reservation, user, , , reason, items, extra] = entry;
-    if (kind === 'refused') return this.#refused(entry);
     if (kind === 'refuse') return this.#refuse(entry);
     if (kind === 'gate') {
+      if (extra?.samples !== undefined) return this.#refused(entry);
       this.localRefusals += Number(extra?.count ?? 0);
       return;
     }

@@ -192,7 +192,8 @@ archiveTest(
 archiveTest('if Redis lost the freeze, the archive of before is replaced', async (t, show, archives, folder) => {
   const dying = { ...store, finishArchive: async () => ({ ok: true, value: null }) as const };
   t.equal(outcome(await archivesOf(dying, folder).archive(show)), 'overloaded');
-  await client.hset(time.key(show, 'show'), 'state', 'ended');
+  const header = time.key(show, 'show');
+  await client.hset(header, 'state', 'ended', 'run', String(await client.hget(header, 'run_before')));
   const done = unwrap(await archives.archive(show));
   t.equal((await verifyArchive(join(folder, show))).sha256, done.state === 'archived' && done.summary.sha256);
 });

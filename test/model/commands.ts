@@ -101,7 +101,9 @@ class StepCommand implements fc.AsyncCommand<EngineModel, Run> {
     const steps = drafts.map((draft) => resolve(draft, model, run)).filter((step) => step !== null);
     if (steps.length === 0 || (steps.length > 1 && !steps.every(mayRace))) return;
     this.#steps = steps;
-    const results = await Promise.all(steps.map((step, i) => run.real.apply(step, run.stores[i] ?? run.stores[0])));
+    const next = run.history.length;
+    const storeOf = (i: number) => run.stores[(next + i) % 2] as ConnectedStore;
+    const results = await Promise.all(steps.map((step, i) => run.real.apply(step, storeOf(i))));
     for (const [i, step] of steps.entries())
       for (const { code, replayed } of results[i] ?? [])
         count(run.outcomes, `${step.do === 'move' ? step.move.op : step.do} ${replayed ? 'replayed' : code}`);

@@ -28,7 +28,7 @@ const refuse = (code: string, user: string, ...details: Array<Record<string, unk
 /** One entry for `count` refusals of which these users' are complete. */
 const refused = (code: string, count: number, ...users: string[]) => {
   const samples = users.map((user) => ['r9', user, 'sale', [['S', 1]], 'k', {}]);
-  return ['refused', 'sale', false, false, 'user', '', code, false, { at: 1, count, samples }] as LedgerEntry;
+  return ['gate', 'sale', false, false, 'user', '', code, false, { at: 1, count, samples }] as LedgerEntry;
 };
 
 const waits = (kind: 'join' | 'leave', id: string) => entry(kind, id, 'ann', [['S', 1]] as never);

@@ -1,7 +1,8 @@
 -- archive: the last steps of a show: ended -> archiving -> archived, and deleting from any state
--- but live. While `archiving` nothing changes, so that it can be read in slices. An archived show
--- keeps its header only, with the summary. Every step may be repeated. A show in which a user is
--- being erased is not frozen.
+-- but live. From the first one on the header has no `run`, which also keeps release 0.1.0 away.
+-- While `archiving` nothing changes, so that it can be read in slices. An archived show keeps its
+-- header only, with the summary. Every step may be repeated. A show in which a user is being erased
+-- is not frozen.
 -- ARGV[2]: {op = 'freeze', owner, token, leaseMs, isLast}: only one owner works at a time; isLast:
 -- what is open could not be ended | {op = 'thaw', token}: it is `ended` again | {op = 'finish',
 -- token, keptMs}: the other keys expire after that | {op = 'purge'}: they end now | {op =
@@ -18,7 +19,7 @@ local K = Show.keys
 local apply = {}
 local FIELDS = {
   'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
-  'body', 'erasing', 'frozen', 'import_at', 'format',
+  'body', 'erasing', 'frozen', 'import_at', 'format', 'run_before',
 }
 
 local function read_header()
@@ -60,15 +61,16 @@ function apply.freeze(args, header)
     local why = unfinished(args, header)
     if why then return why end
     if Show.must_migrate() then return { 'outdated' } end
-    -- Nodes of release 0.1.0 know no archives: they would write into one.
+    -- Nodes of release 0.1.0 have viewers of it.
     if Show.format < Limits.showFormat then return { 'ok', 'format' } end
-    header.token, header.owner = args.token, nil
+    header.token, header.owner, header.run_before = args.token, nil, header.run
   end
   if is_leased(header, args.owner) then return { 'ok', 'busy' } end
   local ended = header.ended or int(Show.now)
   Access.all()
   call('HSET', K.show, 'state', 'archiving', 'token', header.token, 'owner', args.owner, 'lease',
-    int(Show.now + args.leaseMs), 'ended', ended)
+    int(Show.now + args.leaseMs), 'ended', ended, 'run_before', header.run_before)
+  call('HDEL', K.show, 'run')
   local numbers = call('HMGET', K.show, 'peak', 'unique', 'hearts', 'chat_last')
   for i = 1, 4 do numbers[i] = numbers[i] or '0' end
   return { 'ok', '+', header.token, header.view, header.created, ended, unpack(numbers) }
@@ -77,8 +79,8 @@ end
 function apply.thaw(args, header)
   if header.state ~= 'archiving' or header.token ~= args.token then return { 'ok', 'stale' } end
   Access.all()
-  call('HSET', K.show, 'state', 'ended')
-  call('HDEL', K.show, 'owner')
+  call('HSET', K.show, 'state', 'ended', 'run', header.run_before)
+  call('HDEL', K.show, 'owner', 'run_before')
   return { 'ok', '+' }
 end
 
@@ -91,7 +93,7 @@ function apply.finish(args, header, argv)
   end
   close(args.token)
   call('UNLINK', K.show)
-  call('HSET', K.show, 'run', header.run, 'state', 'archived', 'view', header.view, 'created', header.created,
+  call('HSET', K.show, 'state', 'archived', 'view', header.view, 'created', header.created,
     'ended', header.ended, 'body', header.body, 'token', args.token, 'archive', argv[3],
     'purge', int(Show.now + args.keptMs), 'format', header.format or 0)
   return { 'ok', '+' }
@@ -123,6 +125,7 @@ function apply.condemn(_, header)
   if header.state == 'deleting' then return { 'ok', '+' } end
   Access.all()
   call('HSET', K.show, 'state', 'deleting')
+  call('HDEL', K.show, 'run')
   close('-')
   return { 'ok', '+' }
 end
@@ -137,7 +140,7 @@ end
 return function(args, argv)
   local header = read_header()
   local is_import = header.import_at and args.op == 'delete'
-  if not header.run and not is_import then return { 'show_not_found' } end
+  if not header.state and not is_import then return { 'show_not_found' } end
   local newer = Show.check_format(header.format)
   if newer then return newer end
   if header.state == 'deleting' and args.op ~= 'condemn' and args.op ~= 'delete' then return { 'show_not_found' } end

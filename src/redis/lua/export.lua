@@ -36,10 +36,11 @@ end
 return function(args)
   local header = call('HMGET', K.show, 'run', 'state', 'rev', 'frozen', 'freezer', 'format')
   local run, state, rev, frozen, freezer = unpack(header)
-  if not run or state == 'deleting' then return { 'show_not_found' } end
+  if not state or state == 'deleting' then return { 'show_not_found' } end
   local newer = Show.check_format(header[6])
   if newer then return newer end
-  if state ~= 'archived' and run ~= Show.run_id then return { 'fenced' } end
+  local is_closed = state == 'archiving' or state == 'archived'
+  if not is_closed and run ~= Show.run_id then return { 'fenced' } end
   local is_kept = frozen and freezer == args.token and tonumber(frozen) > Show.now
   if args.op ~= 'freeze' and not is_kept then return { 'ok', 'stale', state } end
   return apply[args.op](args, state, rev)

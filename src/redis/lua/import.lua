@@ -1,6 +1,6 @@
 -- import: writes the records of an exported show. The show exists for no request until 'commit',
--- because its header has no run id; then it is complete. The newest import of a show goes on, and
--- what an earlier one wrote is deleted.
+-- because its header has neither run id nor state; then it is complete. The newest import of a show
+-- goes on, and what an earlier one wrote is deleted.
 -- ARGV[2]: {op = 'begin', token} | {op = 'put', token, key, width, sizes} | {op = 'commit', token,
 -- epoch, sizes} | {op = 'abort', token}. ARGV[3]: values back to back, with their sizes; of 'put'
 -- records of one key, each of `width` values; of 'commit' fields and values of the header.
@@ -66,6 +66,7 @@ function apply.commit(args, values)
   for i = 1, #values, VALUES_MAX do
     call('HSET', K.show, unpack(values, i, math.min(i + VALUES_MAX - 1, #values)))
   end
+  if call('HGET', K.show, 'state') == 'archived' then call('HDEL', K.show, 'run') end
 end
 
 function apply.abort()
@@ -74,10 +75,10 @@ function apply.abort()
 end
 
 return function(args, argv)
-  local run, token, import_run, format = unpack(call('HMGET', K.show, 'run', 'import', 'import_run', 'format'))
+  local state, token, import_run, format = unpack(call('HMGET', K.show, 'state', 'import', 'import_run', 'format'))
   local newer = Show.check_format(format)
   if newer then return newer end
-  if run then return { 'ok', args.op == 'begin' and 'exists' or 'stale' } end
+  if state then return { 'ok', args.op == 'begin' and 'exists' or 'stale' } end
   if args.op ~= 'begin' then
     if token ~= args.token then return { 'ok', 'stale' } end
     if import_run ~= Show.run_id and args.op ~= 'abort' then return { 'ok', 'restarted' } end

@@ -6,7 +6,7 @@
 -- Returns {'ok', epoch, packed results}: {terms, then two values for each request}: '+' and the
 -- index of its terms {amount, currency, created at, held until}; '=' (repeated key) and the record;
 -- or a code and details.
--- Ledger: hold, refused. Publishes new stock and the new holds. Events: sale.opened, ended,
+-- Ledger: hold, gate. Publishes new stock and the new holds. Events: sale.opened, ended,
 -- sold_out.
 -- @include fields show books holds waitlist sales due refusals commit
 local pack, sub = cmsgpack.pack, string.sub

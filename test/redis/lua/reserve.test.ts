@@ -221,7 +221,7 @@ const asked = (user: string, key: string, more: object = {}) => ({
 /** Returns code, sale, count and the users of the complete refusals of each entry. */
 const refusalsOf = async (show: string) =>
   (await ledger(show))
-    .filter(([kind]) => kind === 'refused')
+    .filter(([kind]) => kind === 'gate')
     .map(([, sale, , , , , code, , extra]) => {
       const samples = extra?.samples as unknown[][];
       return [code, sale, extra?.count, samples.map(([, user]) => user)];
@@ -232,7 +232,7 @@ saleTest('a refusal is in the ledger with its key and items', { units: { S: 1 } 
   await reserve(show, 'bob', { key: 'late' });
   const sample = [String, 'bob', 'sale', [['S', 1]], 'late', { left: 0 }];
   const extra = { count: 1, samples: [sample] };
-  t.match((await ledger(show)).at(-1), ['refused', 'sale', false, false, 'user', '', 'sold_out', false, extra]);
+  t.match((await ledger(show)).at(-1), ['gate', 'sale', false, false, 'user', '', 'sold_out', false, extra]);
 });
 
 saleTest('I9: refusals of a call are summed by sale and code', { units: { S: 2 } }, async (t, show) => {

@@ -1,8 +1,9 @@
 -- refusals: refused requests of one script call, summed by sale and code. An entry of the ledger:
--- {'refused', sale, false, false, 'user', '', code, false, {at, count, samples}}; sale '' = a sale
--- that does not exist. A sample is a complete request: {reservation, user, sale, items, key,
--- details}. "Refusals are summed" in src/README.md says how many there are.
--- A show of format 0 gets what release 0.1.0 can read: one 'refuse' entry for each request.
+-- {'gate', sale, false, false, 'user', '', code, false, {at, count, samples}}; sale '' = a sale
+-- that does not exist. Release 0.1.0 reads it like an entry of gate.lua. A sample is a complete
+-- request: {reservation, user, sale, items, key, details}. "Refusals are summed" in src/README.md
+-- says how many there are. A show of format 0 gets what release 0.1.0 wrote: one 'refuse' entry for
+-- each request.
 -- Exports Refusals.add, append, save_budget.
 -- @include fields show access books ledger limits
 local call, pack, unpack_record = redis.call, cmsgpack.pack, cmsgpack.unpack
@@ -68,7 +69,7 @@ function Refusals.append()
   for i = 1, #in_order do
     local sum = in_order[i]
     local extra = { at = Show.now, count = sum.count, samples = sum.samples }
-    Ledger.append('refused', sum.sale, false, false, 'user', '', sum.code, false, extra)
+    Ledger.append('gate', sum.sale, false, false, 'user', '', sum.code, false, extra)
   end
 end
 

@@ -31,7 +31,7 @@ function Show.read_clock()
 end
 
 -- States of a show that is closed, and the code of each (archive.lua). Nothing changes a show while
--- it is archived, but it can be read.
+-- it is archived, but it can be read. It has no run id: release 0.1.0 takes it for a missing one.
 local CLOSED = { archiving = 'show_archived', archived = 'show_archived', deleting = 'show_not_found' }
 
 local function only_unreadable(is_read, found, ...)
@@ -75,12 +75,15 @@ function Show.must_migrate() return Show.format < FORMAT and not keeps_format en
 function Show.open(only_reads)
   local header = call('HMGET', K.show, 'run', 'epoch', 'state', 'offset', 'rev', 'recovering', 'erased', 'frozen',
     'format')
-  if not header[1] then return { 'show_not_found' } end
   local newer = header[9] ~= CURRENT and Show.check_format(header[9])
   if newer then return newer end
   local code = CLOSED[header[3]]
-  if code and not (only_reads and header[3] == 'archiving') then return { code } end
-  if header[1] ~= Show.run_id then return { 'fenced' } end
+  if code then
+    if not (only_reads and header[3] == 'archiving') then return { code } end
+  else
+    if not header[1] then return { 'show_not_found' } end
+    if header[1] ~= Show.run_id then return { 'fenced' } end
+  end
   -- It is read for an export (export.lua).
   if header[8] and not only_reads and Show.read_clock() < tonumber(header[8]) then return { 'frozen' } end
   if not only_reads and Show.must_migrate() then return { 'outdated' } end

@@ -56,11 +56,11 @@ end
 -- that no unit stays unsold; later freed units start again at the first entry.
 local function serve_sku(sale, sku)
   local stock, name = Books.stock_of(sale.id, sku), Books.name_of(sale.id, sku)
-  local cursor_field = 'line:' .. name -- the last member of the slice before, '' = none
-  local cursor = continues[name] and call('HGET', K.show, cursor_field) or ''
+  local cursor_field = 'line:' .. name -- the last member of the slice before; missing: none
+  local cursor = continues[name] and call('HGET', K.show, cursor_field)
   continues[name], has_more[name] = nil, false
   if stock[AVAILABLE] == 0 or sale.state ~= 'open' or (sale.closesAt and sale.closesAt <= Show.now) then return end
-  local from, slice = cursor ~= '' and '(' .. cursor or first(sale.id, sku), entries_left
+  local from, slice = cursor and '(' .. cursor or first(sale.id, sku), entries_left
   local members = call('ZRANGE', K.waitlist, from, last(sale.id, sku), 'BYLEX', 'LIMIT', 0, slice + 1)
   local more = #members > slice
   if more then members[#members] = nil end
@@ -85,7 +85,8 @@ local function serve_sku(sale, sku)
     end
   end
   if more and stock[AVAILABLE] > 0 then
-    call('HSET', K.show, cursor_field, members[#members] or cursor)
+    local last_member = members[#members] or cursor
+    if last_member then call('HSET', K.show, cursor_field, last_member) else call('HDEL', K.show, cursor_field) end
     Books.due_set['w:' .. name] = Show.now
     has_more[name] = true
   end

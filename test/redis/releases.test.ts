@@ -1,0 +1,80 @@
+/** I10: what one release leaves in the middle of something, and the other one finds. */
+import t from 'tap';
+import { LIMITS } from '../../src/limits.ts';
+import { connectPreviousStore } from '../support/previous-release.ts';
+import { HOST, outcome, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
+
+const fixture = await StoreFixture.open('two:');
+const { store, client, openShow, test, hold, release, move } = fixture;
+const previous = await connectPreviousStore(fixture.redis.url, 'two:');
+t.teardown(() => previous.close());
+
+const WAITING = LIMITS.waitlistSliceMax + 5;
+const SKUS = ['M', 'S'];
+
+test('the previous release goes on with a waitlist that is served in slices', async (t) => {
+  const units = Object.fromEntries(SKUS.map((sku) => [sku, WAITING]));
+  const show = await openShow({ units, perBuyer: 2 * WAITING });
+  const all = await hold(show, 'buyer', { lines: SKUS.map((sku) => ({ sku, qty: WAITING })) });
+  const joins = SKUS.flatMap((sku) => times(WAITING, (i) => ({ user: `${sku}${i}`, sku, qty: 1 })));
+  const join = { op: 'join', key: 'join', sale: 'sale' } as const;
+  for (const joined of await Promise.all(joins.map((each) => store.waitlist(show, { ...join, ...each }))))
+    unwrap(joined);
+  // One SKU takes all that a call may look at; the other one has no position yet.
+  unwrap(await release(show, all));
+  for (let n = 0; n < 4; n++) unwrap(await previous.tick(show));
+  for (const sku of SKUS) t.match(await fixture.books(show, sku), { available: 0, held: WAITING }, `offers of ${sku}`);
+  t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
+});
+
+/** Returns the content of all keys of a show. */
+async function contentOf(show: string): Promise<Record<string, unknown>> {
+  const name = `two:{${show}}:show`;
+  const header = await client.hgetall(name);
+  const names = (await client.keys(`two:{${show}}:*`)).filter((each) => each !== name).sort();
+  const bytes = await Promise.all(names.map((name) => client.dumpBuffer(name)));
+  return { header, ...Object.fromEntries(names.map((name, i) => [name, bytes[i]?.toString('hex')])) };
+}
+
+test('the previous release takes a show that is archived, or deleted, for a missing one', async (t) => {
+  const show = await openShow();
+  const held = await hold(show, 'ann');
+  unwrap(await release(show, held));
+  unwrap(await move(show, { op: 'end' }));
+  unwrap(await store.endShow(show, HOST));
+  await fixture.skipCommitCheck(show);
+  const command = { key: 'late', actor: HOST };
+  const spec = { id: show, title: 'Another', brands: [] };
+  const item = { user: 'bob', key: 'k', sale: 'sale', lines: [{ sku: 'S', qty: 1 }] };
+  const calls: Record<string, () => Promise<unknown>> = {
+    load: () => previous.load(show),
+    tick: () => previous.tick(show),
+    reserve: async () => (await previous.reserve(show, [item]))[0],
+    confirm: () => previous.confirm(show, { reservation: held.id, orderRef: 'o', amount: held.amount }, command),
+    moveSale: () => previous.moveSale(show, 'sale', { op: 'extend', byMs: 1_000 }, command),
+    reportCounts: () => previous.reportCounts(show, 'node', 7, 1),
+    announce: () => previous.announce(show, 'hello', HOST),
+    getShow: () => previous.getShow(show),
+  };
+  const isMissing = async (state: string): Promise<void> => {
+    const before = await contentOf(show);
+    for (const [name, call] of Object.entries(calls))
+      t.equal(outcome((await call()) as never), 'show_not_found', `${name}, ${state}`);
+    t.equal(outcome(await previous.createShow(spec, HOST)), 'already_exists', `createShow, ${state}`);
+    t.same(await contentOf(show), before, `nothing has changed, ${state}`);
+  };
+
+  const frozen = unwrap(await store.freezeShow(show, 'job'));
+  const token = frozen.step === 'frozen' ? frozen.show.token : '';
+  await isMissing('archiving');
+  unwrap(await store.thawShow(show, token));
+  t.equal(outcome(await previous.tick(show)), 'ok', 'an archive that was given up leaves the show as it was');
+  t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
+
+  const again = unwrap(await store.freezeShow(show, 'job'));
+  const used = again.step === 'frozen' ? again.show.token : '';
+  unwrap(await store.finishArchive(show, used, { name: 'archive' } as never, 60_000));
+  await isMissing('archived');
+  unwrap(await store.condemnShow(show));
+  await isMissing('deleting');
+});
