@@ -82,7 +82,7 @@ export class Program {
 }
 
 export class EngineProcess {
-  readonly #options: ProgramOptions;
+  #options: ProgramOptions;
   #program: Program | null = null;
   #earlierLog = '';
 
@@ -111,9 +111,14 @@ export class EngineProcess {
     return `${this.#earlierLog}${this.#program?.log ?? ''}`;
   }
 
+  /** What the next start runs. */
+  use(command: readonly string[]): void {
+    this.#options = { ...this.#options, command };
+  }
+
   /** Starts it, also again after an end. Resolves when it reports that it is ready. */
   async start(): Promise<void> {
-    this.#earlierLog = this.log;
+    if (this.log !== '') this.#earlierLog = `${this.log}\n`;
     const program = new Program(this.#options);
     this.#program = program;
     const until = Date.now() + START_MS_MAX;

@@ -22,6 +22,8 @@ const SHIFTED_CLOCK = new URL('./shifted-clock.mjs', import.meta.url).href;
 
 export interface EnginePlan {
   readonly gateways?: number;
+  /** The roles of each gateway. */
+  readonly roles?: string;
   /** The processes beside the gateways, each with its list of roles. */
   readonly others?: readonly string[];
   readonly appendfsync?: 'always' | 'everysec';
@@ -35,6 +37,10 @@ export interface EnginePlan {
   readonly workers?: number;
   /** Which processes reach Redis through the proxy. */
   readonly proxied?: (name: string) => boolean;
+  /** What all processes run instead of this tree. */
+  readonly program?: () => readonly string[];
+  /** Names of processes that the scenario starts. */
+  readonly startLater?: readonly string[];
   /** How far off the wall clock of a process is. */
   readonly shiftMsOf?: (name: string) => number;
 }
@@ -42,6 +48,8 @@ export interface EnginePlan {
 export class Part extends EngineProcess {
   readonly roles: string;
   readonly port: number;
+  readonly controlUrl: string;
+  readonly #flags: readonly string[];
 
   constructor(name: string, roles: string, port: number, settings: Record<string, string>, shiftMs = 0) {
     const own = { ROLES: roles, NODE_NAME: name, SHIFT_MS: String(shiftMs), ...settings };
@@ -51,6 +59,13 @@ export class Part extends EngineProcess {
     super({ name, command: [...shift, ...PROGRAM, 'serve'], env, followsParent: true });
     this.roles = roles;
     this.port = port;
+    this.controlUrl = `http://127.0.0.1:${settings.CONTROL_PORT ?? port}`;
+    this.#flags = shift;
+  }
+
+  /** Runs this program from the next start on. */
+  useProgram(program: readonly string[] = PROGRAM): void {
+    this.use([...this.#flags, ...program, 'serve']);
   }
 }
 
@@ -61,7 +76,14 @@ export const startEngineUnderTest = (plan: EnginePlan = {}): Promise<EngineUnder
   plan.isEmbedded ? startEmbedded(plan) : startProcesses(plan);
 
 async function startProcesses(plan: EnginePlan) {
-  const { gateways: count = 2, others = ['control,jobs'], appendfsync = 'everysec', user, workers = 1 } = plan;
+  const {
+    gateways: count = 2,
+    roles: gatewayRoles = 'gateway',
+    others = ['control,jobs'],
+    appendfsync = 'everysec',
+    user,
+    workers = 1,
+  } = plan;
   const replicas = plan.hasReplica ? await Replicas.start(appendfsync) : null;
   const redis = replicas?.primary ?? (await startRedis({ appendfsync }));
   const redisProxy = await TcpProxy.to({ path: redis.socketPath });
@@ -78,7 +100,7 @@ async function startProcesses(plan: EnginePlan) {
       user ? `//${user.name}:${encodeURIComponent(user.password)}@` : '//',
     );
     const names = [
-      ...Array.from({ length: count }, (_, i) => [`gateway-${i}`, 'gateway'] as const),
+      ...Array.from({ length: count }, (_, i) => [`gateway-${i}`, gatewayRoles] as const),
       ...others.map((roles, i) => [`other-${i}`, roles] as const),
     ];
     for (const [name, roles] of names) {
@@ -87,10 +109,13 @@ async function startProcesses(plan: EnginePlan) {
       const settings = {
         REDIS_URL: isProxied ? proxyUrl : redis.url,
         ...(roles === 'gateway' ? { WORKERS: String(workers) } : {}),
+        ...(/gateway.*control/.test(roles) ? { CONTROL_PORT: String(await freePort()) } : {}),
       };
       parts.push(new Part(name, roles, port, settings, plan.shiftMsOf?.(name) ?? 0));
     }
-    await Promise.all(parts.map((part) => part.start()));
+    const program = plan.program?.();
+    if (program) for (const part of parts) part.useProgram(program);
+    await Promise.all(parts.filter(({ name }) => !plan.startLater?.includes(name)).map((part) => part.start()));
     const gateways = parts.slice(0, count);
     const rest = parts.slice(count);
     return {
@@ -110,8 +135,8 @@ async function startProcesses(plan: EnginePlan) {
         return found;
       },
       gatewayUrls: gateways.map(({ port }) => `ws://127.0.0.1:${port}`),
-      controlUrls: rest.filter(({ roles }) => roles.includes('control')).map(({ port }) => `http://127.0.0.1:${port}`),
-      verify: () => verify((replicas?.primary ?? redis).url),
+      controlUrls: parts.filter(({ roles }) => roles.includes('control')).map(({ controlUrl }) => controlUrl),
+      verify: (program?: readonly string[]) => verify((replicas?.primary ?? redis).url, program),
       stop,
     };
   } catch (error) {
@@ -157,8 +182,8 @@ async function startEmbedded({ appendfsync = 'everysec' }: EnginePlan): Promise<
     gateways: [part],
     other: () => part,
     gatewayUrls: [`ws://127.0.0.1:${part.port}`],
-    controlUrls: [`http://127.0.0.1:${controlPort}`],
-    verify: () => verify(url),
+    controlUrls: [part.controlUrl],
+    verify: (program) => verify(url, program),
     async stop() {
       admin.disconnect();
       await Promise.all([part.kill(), redisProxy.close()]);
@@ -168,8 +193,8 @@ async function startEmbedded({ appendfsync = 'everysec' }: EnginePlan): Promise<
 }
 
 /** Runs `stampede verify`. */
-async function verify(redisUrl: string) {
-  const command = [...PROGRAM, 'verify', '--show', SHOW, '--json'];
+async function verify(redisUrl: string, program: readonly string[] = PROGRAM) {
+  const command = [...program, 'verify', '--show', SHOW, '--json'];
   const env = { ...plainEnvironment(), REDIS_URL: redisUrl, KEY_PREFIX };
   const { code, stdout, stderr } = await new Program({ name: 'verify', command, env }).finished;
   const text = stdout + stderr;

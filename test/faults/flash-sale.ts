@@ -12,6 +12,9 @@ export interface SalePlan {
   /** Units of each SKU. */
   readonly units: number;
   readonly show?: string;
+  /** Ids of the sales; each opens `laterMs` after the one before. */
+  readonly sales?: readonly string[];
+  readonly laterMs?: number;
   readonly opensInMs?: number;
   readonly durationMs?: number;
   readonly holdMs?: number;
@@ -21,6 +24,7 @@ export type FlashSaleShow = Awaited<ReturnType<typeof createFlashSaleShow>>;
 
 export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan: SalePlan) {
   const { units, show = SHOW, opensInMs = 1_500, durationMs = 600_000, holdMs = 120_000 } = plan;
+  const { sales: ids = [SALE], laterMs = 0 } = plan;
   // One for each control process; failed calls are not repeated.
   const offices = controlUrls.map((url) => new BackOffice(url, API_KEY, { tries: 1, timeoutMs: TIMEOUT_MS }));
   const [office] = offices;
@@ -29,9 +33,15 @@ export async function createFlashSaleShow({ controlUrls }: EngineUnderTest, plan
   await office.putProduct(show, { id: 'tee', brand: 'acme', title: 'Tee', skus: SKUS.map((sku) => ({ sku })) });
   await office.startShow(show);
   const skus = SKUS.map((sku) => ({ sku, product: 'tee', price: 1_500, quantity: units }));
-  const spec = { id: SALE, title: 'Drop', currency: 'EUR', perBuyer: PER_BUYER, holdMs, opensInMs, durationMs, skus };
-  const { opensAt, closesAt } = await office.createSale(show, spec, 'create');
-  return { units, opensAt: Number(opensAt), closesAt: Number(closesAt), offices, office };
+  const rules = { title: 'Drop', currency: 'EUR', perBuyer: PER_BUYER, holdMs, durationMs, skus };
+  const sales: Array<{ id: string; opensAt: number; closesAt: number }> = [];
+  for (const [at, id] of ids.entries()) {
+    const spec = { id, ...rules, opensInMs: opensInMs + at * laterMs };
+    const { opensAt, closesAt } = await office.createSale(show, spec, `create-${id}`);
+    sales.push({ id, opensAt: Number(opensAt), closesAt: Number(closesAt) });
+  }
+  const [{ opensAt, closesAt }] = sales as [(typeof sales)[number]];
+  return { units, sales, opensAt, closesAt, offices, office };
 }
 
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -8,7 +8,7 @@ import { holdsIn } from '../support/until.ts';
 import { type Books, readBooks } from './books.ts';
 import { checkChat } from './chat-checker.ts';
 import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
-import { PER_BUYER, SALE, SKUS } from './flash-sale.ts';
+import { PER_BUYER, SKUS } from './flash-sale.ts';
 import type { PlainClient } from './plain-client.ts';
 import type { FaultBuyer, Users } from './virtual-users.ts';
 import { checkWaitlist } from './waitlist-checker.ts';
@@ -63,14 +63,16 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
   const { code, report, text } = await engine.verify();
   const found = report.violations.slice(0, 5).join('; ') || text.slice(0, 300);
   if (code !== 0) violations.push(`stampede verify ended with ${code}: ${found}`);
-  const sale = await staged.office.getSale(SHOW, SALE);
-  violations.push(...checkBalance(sale, books), ...checkLimits(books));
+  const sales = await Promise.all(staged.sales.map(({ id }) => staged.office.getSale(SHOW, id)));
+  violations.push(...sales.flatMap((sale) => checkBalance(sale, books)), ...checkLimits(books));
 
   const window = allowances.mayBeLost;
   const entries = window ? withUnknownWindow(history.entries, buyers, window) : history.entries;
   const rules = {
-    allocated: { [SALE]: Object.fromEntries(SKUS.map((sku) => [sku, staged.units])) },
-    perBuyer: { [SALE]: PER_BUYER },
+    allocated: Object.fromEntries(
+      sales.map(({ id }) => [id, Object.fromEntries(SKUS.map((sku) => [sku, staged.units]))]),
+    ),
+    perBuyer: Object.fromEntries(sales.map(({ id }) => [id, PER_BUYER])),
   };
   for (const { kind, text } of checkHistory(entries, rules, books)) violations.push(`history: ${kind}: ${text}`);
 
@@ -82,7 +84,7 @@ async function checkOnce(engine: EngineUnderTest, users: Users, allowances: Allo
     ...compareWaitlists(buyers, books, window).slice(0, REPORTED_MAX),
     ...compareEvents(clients, books, allowances).slice(0, REPORTED_MAX),
     ...(await inTime(() => checkChat(books, accepted, clients))),
-    ...(await inTime(() => compareViews(users, sale, books))),
+    ...(await inTime(() => compareViews(users, sales, books))),
     ...clients.flatMap(({ problems }) => problems.map((problem) => `protocol: ${problem}`)),
   );
   const records = [...books.reservations.values()];
@@ -114,14 +116,14 @@ async function untilCaughtUp({ redis }: EngineUnderTest, { clients }: Users): Pr
   return wrong;
 }
 
-function checkBalance({ skus }: SaleBooks, { reservations }: Books): string[] {
+function checkBalance({ id, skus }: SaleBooks, { reservations }: Books): string[] {
   const wrong: string[] = [];
   for (const { sku, allocated, available, held, sold, withdrawn } of skus) {
     const counts = [available, held, sold, withdrawn];
     if (counts.some((count) => count < 0) || counts.reduce((sum, count) => sum + count, 0) !== allocated)
       wrong.push(`I1: ${sku}: ${counts} do not make ${allocated}`);
     for (const [state, units] of Object.entries({ held, confirmed: sold })) {
-      const inState = [...reservations.values()].filter((reservation) => reservation.state === state);
+      const inState = [...reservations.values()].filter(({ sale, state: its }) => sale === id && its === state);
       const items = inState.flatMap(({ lines }) => lines.filter((line) => line.sku === sku));
       const counted = items.reduce((sum, { qty }) => sum + qty, 0);
       if (counted !== units) wrong.push(`I1: ${sku}: ${counted} units are ${state}, the books say ${units}`);
@@ -250,16 +252,16 @@ async function inTime(check: () => string[]): Promise<string[]> {
 }
 
 /** What the clients show at the end is what the books have. */
-function compareViews({ clients, buyers, devices }: Users, sale: SaleBooks, books: Books) {
+function compareViews({ clients, buyers, devices }: Users, sales: readonly SaleBooks[], books: Books) {
   const wrong: string[] = [];
-  for (const { node, sales } of clients) {
-    const seen = sales.get(SALE);
-    if (seen?.state !== sale.state)
-      wrong.push(`view: a client on ${node} shows the sale as ${seen?.state}, it is ${sale.state}`);
-    for (const { sku, available } of sale.skus)
-      if (seen?.left.get(sku) !== available)
-        wrong.push(`view: a client on ${node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
-  }
+  for (const { node, sales: shown } of clients)
+    for (const { id, state, skus } of sales) {
+      const seen = shown.get(id);
+      if (seen?.state !== state) wrong.push(`view: a client on ${node} shows ${id} as ${seen?.state}, it is ${state}`);
+      for (const { sku, available } of skus)
+        if (seen?.left.get(sku) !== available)
+          wrong.push(`view: a client on ${node} shows ${seen?.left.get(sku)} left of ${sku}, there are ${available}`);
+    }
   for (const buyer of buyers) wrong.push(...compareOwn('the phone', buyer, books));
   for (const device of devices) wrong.push(...compareOwn('the second device', device, books));
   return wrong;

@@ -18,7 +18,7 @@ import {
 import type { Item, ReservationView } from '../../src/protocol/messages.ts';
 import { HistoryRecorder, type Operation, type Outcome } from '../support/history-checker.ts';
 import { type EngineUnderTest, SHOW } from './engine-under-test.ts';
-import { type FlashSaleShow, SALE, SKUS, signToken } from './flash-sale.ts';
+import { type FlashSaleShow, SKUS, signToken } from './flash-sale.ts';
 import { PlainClient } from './plain-client.ts';
 
 export interface World {
@@ -70,17 +70,19 @@ export class FaultBuyer implements UserConnection {
   readonly buyer: Buyer;
   readonly #world: World;
   readonly #prng: Prng;
+  readonly #sale: string;
 
-  constructor(user: string, world: World, prng: Prng) {
+  constructor(user: string, world: World, prng: Prng, { id: sale, opensAt }: FlashSaleShow['sales'][number]) {
     const { staged, gatewayUrls: urls, spreadMs, untilMs } = world;
     this.user = user;
     this.#world = world;
     this.#prng = prng;
+    this.#sale = sale;
     this.client = new PlainClient({ urls, show: SHOW, token: signToken(user), prng: prng.fork(7) });
     this.buyer = new Buyer({
       user,
-      sale: SALE,
-      opensAtMs: staged.opensAt,
+      sale,
+      opensAtMs: opensAt,
       connection: this,
       plan: this.#plan(spreadMs),
       random: prng,
@@ -156,7 +158,7 @@ export class FaultBuyer implements UserConnection {
   }
 
   async #attempt(action: Action, send: () => Promise<Reply>): Promise<Reply> {
-    const operation = operationOf(this.user, action);
+    const operation = operationOf(this.user, this.#sale, action);
     const reply = await (operation === null ? send() : this.#world.history.record(operation, send, outcomeOf));
     if (reply.t === 'error') this.refused.set(reply.code, (this.refused.get(reply.code) ?? 0) + 1);
     return reply;
@@ -187,9 +189,9 @@ export class FaultBuyer implements UserConnection {
 const drawItems = (draw: Prng): Item[] =>
   draw.chance(0.2) ? SKUS.map((sku) => ({ sku, qty: 1 })) : [{ sku: draw.pick(SKUS), qty: draw.int(1, 2) }];
 
-function operationOf(user: string, action: Action): Operation | null {
+function operationOf(user: string, sale: string, action: Action): Operation | null {
   const { key } = action;
-  if (action.do === 'reserve') return { do: 'reserve', user, key, sale: SALE, lines: action.items };
+  if (action.do === 'reserve') return { do: 'reserve', user, key, sale, lines: action.items };
   const isEnd = action.do === 'confirm' || action.do === 'release';
   return isEnd ? { do: action.do, reservation: action.reservation.id, key } : null;
 }
@@ -221,6 +223,8 @@ export interface UsersPlan {
   /** How long after the opening a lost request is repeated. */
   readonly patienceMs?: number;
   readonly gatewayUrls?: readonly string[];
+  /** Viewers without a token go to another node too. */
+  readonly viewersMove?: boolean;
 }
 
 export type Users = Awaited<ReturnType<typeof joinUsers>>;
@@ -234,9 +238,10 @@ export async function joinUsers(engine: EngineUnderTest, staged: FlashSaleShow, 
   const client = (urls: readonly string[], token: string | null, label: number): PlainClient =>
     new PlainClient({ urls, show: SHOW, token, prng: prng.fork(label) });
 
-  const buyers = times(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at)));
+  const saleOf = (at: number) => staged.sales[at % staged.sales.length] as (typeof staged.sales)[number];
+  const buyers = times(plan.buyers ?? 40, (at) => new FaultBuyer(`buyer-${at}`, world, prng.fork(at), saleOf(at)));
   // A viewer stays on one node, so that its connection breaks only with that node.
-  const nodeUrls = (at: number): string[] => [gatewayUrls[at % gatewayUrls.length] ?? ''];
+  const nodeUrls = (at: number) => (plan.viewersMove ? gatewayUrls : [gatewayUrls[at % gatewayUrls.length] ?? '']);
   const viewers = times(plan.viewers ?? 4, (at) => client(nodeUrls(at), null, 1_000 + at));
   // Second devices send nothing and must receive everything.
   const owners = buyers.filter((_, at) => at % DEVICE_EVERY === 0);
