@@ -14,6 +14,22 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const next = join(root, `.dist-${process.pid}`);
 const dist = join(root, 'dist');
 
+/** What interrupted builds left. */
+function removeLeftovers() {
+  for (const name of readdirSync(root)) {
+    const pid = Number(name.match(/^\.dist-(\d+)/)?.[1]);
+    if (pid > 0 && !isRunning(pid)) rmSync(join(root, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
 function stop(message) {
   rmSync(next, { recursive: true, force: true });
   console.error(`build: ${message}`);
@@ -27,6 +43,7 @@ function filesBelow(folder) {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
+removeLeftovers();
 const luaFolder = join(root, 'src/redis/lua');
 if (!filesBelow(luaFolder).some((file) => extname(file) === '.lua')) stop('src/redis/lua contains no Lua scripts');
 

@@ -277,7 +277,6 @@ export class StampedeClient {
   /** Closes for good. Pending requests end with `closed`, or `unknown_outcome` if sent. */
   close(): void {
     this.#connection.close();
-    this.#requests.close();
     this.#sync.stop();
     this.#refreshes.stop();
     this.#hearts.stop();
@@ -314,7 +313,7 @@ export class StampedeClient {
       this.#refreshes.stop();
       this.#gaps.disconnected();
       this.#requests.disconnected();
-      if (state.at === 'closed') this.#requests.close();
+      if (state.at === 'closed') this.#requests.close(state.reason);
     }
     // `open` is emitted with the welcome, when the model is updated.
     if (state.at !== 'open') this.#emitter.emit('status', state);

@@ -27,6 +27,7 @@ export interface SocketLike {
 }
 export type SocketClass = new (url: string, protocols: string[]) => SocketLike;
 
+/** `code` is the close code, `reason` a sentence of the server, or of the client. */
 export type ConnectionState =
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'open' }
@@ -203,16 +204,14 @@ export class Connection {
   #lost(code: number, reason: string): void {
     this.#dropSocket();
     const bye = this.#bye;
-    const policy = this.#renewsToken(bye?.code ?? code) ? 'resume' : closePolicy(bye?.code ?? code);
-    if (policy === 'stop') {
-      this.#enter({ at: 'closed', code: bye?.code ?? code, reason: bye?.reason ?? reason });
-      return;
-    }
+    const why = bye === undefined ? { code, reason } : { code: bye.code, reason: bye.message ?? bye.reason };
+    const policy = this.#renewsToken(why.code) ? 'resume' : closePolicy(why.code);
+    if (policy === 'stop') return this.#enter({ at: 'closed', ...why });
     const minMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_MIN_MS : 0);
     const retryInMs = this.#backoff.nextMs(minMs);
     this.#notBefore = monotonicNowMs() + minMs;
     this.#timer = setTimeout(() => this.#connect(), retryInMs);
-    this.#enter({ at: 'waiting', retryInMs, code: bye?.code ?? code, reason: bye?.reason ?? reason });
+    this.#enter({ at: 'waiting', retryInMs, ...why });
   }
 
   /** Returns whether the next attempt has a new token. A function may return expired ones. */

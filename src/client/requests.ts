@@ -44,7 +44,8 @@ export class Requests {
   readonly #pending = new Set<Pending>();
   readonly #byId = new Map<number, Pending>();
   #lastId = 0;
-  #closed = false;
+  /** Why; null = open. */
+  #closed: string | null = null;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -90,20 +91,20 @@ export class Requests {
     }
   }
 
-  close(): void {
-    this.#closed = true;
+  close(reason: string): void {
+    this.#closed = reason;
     for (const pending of [...this.#pending]) {
       this.#settle(
         pending,
         pending.wasSent
-          ? failed('unknown_outcome', 'This client was closed before the reply. The request may have succeeded.')
-          : failed('closed', 'This client was closed.'),
+          ? failed('unknown_outcome', `${reason} There was no reply yet. The request may have succeeded.`)
+          : failed('closed', reason),
       );
     }
   }
 
   #start(build: (id: number) => ClientMessage, isKeyed: boolean, deadlineMs: number): Promise<Outcome<Ok>> {
-    if (this.#closed) return Promise.resolve(failed('closed', 'This client was closed.'));
+    if (this.#closed !== null) return Promise.resolve(failed('closed', this.#closed));
     if (this.#pending.size >= this.#options.pendingMax)
       return Promise.resolve(failed('queue_full', 'Too many requests are pending. Wait for their results.'));
     return new Promise((resolve) => {

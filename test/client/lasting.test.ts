@@ -31,10 +31,16 @@ t.test('a token function is called once, again after 4201, and at most four time
 });
 
 t.test('a fixed token that has expired ends the client', async (t) => {
-  const server = await serve(t, { greet: ({ socket }) => socket.close(4201) });
+  const greet = (visit: Visit): void => {
+    visit.say(bye(4201, { message: 'The token has expired.' }));
+    visit.socket.close(4201);
+  };
+  const server = await serve(t, { greet });
   const client = join(t, server.url);
   await until(() => client.status.at === 'closed', 'the end');
   t.equal(server.visits.length, 1);
+  t.match(client.status, { code: 4201, reason: 'The token has expired.' });
+  t.match(await client.reserve(ITEM), { ok: false, error: { code: 'closed', message: 'The token has expired.' } });
 });
 
 t.test('a token function that fails is called again after a pause', async (t) => {

@@ -21,6 +21,9 @@ for (const [appendonly, appendfsync, mode] of [
     const ofRedis = { state: 'ok', roundTripMs: Number, server: /^Redis /, runId };
     const body = { status: 'ready', ready: true, draining: false, node: 'n1', version: '0.0.0-test', durability };
     t.match(ready.body, { ...body, redis: ofRedis });
+    const { memory } = ready.body.redis;
+    t.match(memory, memory === null ? null : { usedBytes: Number, maxBytes: Number }, 'as on the other ports');
+    t.ok('memory' in ready.body.redis);
     const alive = { status: 'alive', node: 'n1', version: '0.0.0-test' };
     t.strictSame((await request('/healthz', { key: null })).body, alive);
   });

@@ -8,6 +8,16 @@ const orNull = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Typ
   Type.Union([type, Type.Null()]);
 
 export const Alive = Type.Object({ status: Type.Literal('alive'), node: Type.String(), version: Type.String() });
+const RedisMemory = Type.Object(
+  {
+    usedBytes: Type.Number(),
+    maxBytes: Type.Number({ description: 'Above it Redis refuses writes' }),
+    fullInHours: orNull(
+      Type.Number({ description: 'At the growth of the last week; null: not in sight, or not known yet' }),
+    ),
+  },
+  { description: 'null until it was read, and if the user of Redis may not run INFO' },
+);
 export const Ready = Type.Object({
   status: oneOf<ReadyReport['status']>('ready', 'degraded', 'draining', 'unavailable'),
   ready: Type.Boolean({ description: 'false with the status 503' }),
@@ -35,6 +45,7 @@ export const Ready = Type.Object({
     server: orNull(Type.String()),
     scripts: orNull(Type.String()),
     publish: orNull(Type.String()),
+    memory: Type.Union([RedisMemory, Type.Null()]),
   }),
   workers: Type.Optional(
     Type.Array(

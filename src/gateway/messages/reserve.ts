@@ -16,7 +16,7 @@ import {
 const BUYER_ROLES: ReadonlySet<Role> = new Set<Role>(['buyer', 'moderator', 'host']);
 export const mayBuy = ({ identity }: Connection): boolean => BUYER_ROLES.has(identity.role);
 
-export const NOT_A_BUYER = fail('forbidden', 'Your token does not allow buying: its role must be buyer.');
+export const NOT_A_BUYER = fail('forbidden', 'To buy, connect with a token whose role is buyer.');
 export const DRAINING = fail(
   'draining',
   'This node is stopping: connect again and repeat the request with the same key.',

@@ -20,7 +20,6 @@ const SCANS_MAX = 10;
 const SCAN_COUNT = 500;
 const NAMED_MAX = 5;
 const SHOWS_MEASURED = 20;
-const MEBIBYTE = 1024 * 1024;
 
 const round = (ms: number): string => (ms < 10 ? ms.toFixed(2) : Math.round(ms).toString());
 
@@ -199,6 +198,7 @@ export async function checkShows(client: RedisClient, keys: Keys): Promise<Check
     if (largest === null || redisBytes > largest.bytes) largest = { id, bytes: redisBytes };
   }
   if (largest === null) return passed('shows', 'There are no shows under this KEY_PREFIX.');
-  const size = `${(largest.bytes / MEBIBYTE).toFixed(1)} MiB`;
+  const kib = Math.ceil(largest.bytes / 1024);
+  const size = kib < 1024 ? `${kib} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
   return passed('shows', `The largest of the newest ${ids.length} shows, ${largest.id}, takes about ${size}.`);
 }
