@@ -1,12 +1,12 @@
 /** I10: random commands, alternately by the previous release and this one, on the same shows. */
 import t from 'tap';
-import { connectPreviousStore, unpackPreviousRelease } from '../support/previous-release.ts';
+import { connectPreviousStore, PREVIOUS_MODES, unpackPreviousRelease } from '../support/previous-release.ts';
 import { FIRST_SEED as seed } from '../support/seed.ts';
 import { StoreFixture } from '../support/store-fixture.ts';
 import { checkRandomRuns, isLong } from './random-runs.ts';
 
 const { version } = unpackPreviousRelease();
-const fixture = await StoreFixture.open('releases:');
+const fixture = await StoreFixture.open('releases:', {}, PREVIOUS_MODES);
 const before = await connectPreviousStore(fixture.redis.url, 'releases:');
 t.teardown(() => before.close());
 if (isLong) t.setTimeout(3_600_000);

@@ -1,10 +1,10 @@
 /** I10: what one release leaves in the middle of something, and the other one finds. */
 import t from 'tap';
 import { LIMITS } from '../../src/limits.ts';
-import { connectPreviousStore } from '../support/previous-release.ts';
+import { connectPreviousStore, PREVIOUS_MODES } from '../support/previous-release.ts';
 import { HOST, outcome, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
 
-const fixture = await StoreFixture.open('two:');
+const fixture = await StoreFixture.open('two:', {}, PREVIOUS_MODES);
 const { store, client, openShow, test, hold, release, move } = fixture;
 const previous = await connectPreviousStore(fixture.redis.url, 'two:');
 t.teardown(() => previous.close());

@@ -27,6 +27,9 @@ function unpack() {
   return { version, folder, program: [join(folder, 'dist/src/cli/main.js')] };
 }
 
+/** How it publishes: nodes must agree. */
+export const PREVIOUS_MODES = { publish: 'sharded' } as const;
+
 /** Connects a store of the previous release. The caller closes it. */
 export async function connectPreviousStore(url: string, keyPrefix: string): Promise<ConnectedStore> {
   const { connectStore } = await import(join(unpackPreviousRelease().folder, 'dist/src/redis/index.js'));

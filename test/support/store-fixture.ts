@@ -79,11 +79,15 @@ export class StoreFixture {
     this.time = new TimeControl(this.client, prefix);
   }
 
-  static async open(prefix: string, options: Parameters<typeof startRedis>[0] = {}): Promise<StoreFixture> {
+  static async open(
+    prefix: string,
+    options: Parameters<typeof startRedis>[0] = {},
+    modes: Partial<ScriptModes> = {},
+  ): Promise<StoreFixture> {
     const redis = await startRedis(options);
     const fixture = new StoreFixture(
       redis,
-      await connectStore({ redis: redis.target, keyPrefix: prefix, ...MODES }),
+      await connectStore({ redis: redis.target, keyPrefix: prefix, ...MODES, ...modes }),
       prefix,
     );
     t.teardown(() => fixture.close());
