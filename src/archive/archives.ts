@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Archived, ArchiveStore, ArchiveSummary, Archives, FrozenShow, Page } from '../domain/archive.ts';
+import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
@@ -193,12 +194,14 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
 
   return {
     async archive(showId) {
+      if (!isId(showId)) return fail('show_not_found');
       const work = running.get(showId) ?? run(showId).finally(() => running.delete(showId));
       running.set(showId, work);
       return work;
     },
 
     async remove(showId) {
+      if (!isId(showId)) return fail('show_not_found');
       const condemned = await store.condemnShow(showId);
       if (!condemned.ok) return condemned;
       try {

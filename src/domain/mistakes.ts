@@ -6,6 +6,8 @@ import { cleanText } from '../protocol/text.ts';
 export const ID_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${LIMITS.idCharsMax - 1}}$`;
 export const SKU_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${LIMITS.idCharsMax - 1}}$`;
 const ID = new RegExp(ID_PATTERN);
+/** Returns whether a text may be an id. Ids read from Redis are checked before they name files. */
+export const isId = (text: string): boolean => ID.test(text);
 const SKU = new RegExp(SKU_PATTERN);
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const MOMENT_MAX_MS = 8.64e15;

@@ -10,6 +10,7 @@ import type {
   RetentionState,
   UnreadableRow,
 } from '../domain/archive.ts';
+import { isId } from '../domain/mistakes.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
@@ -263,10 +264,16 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       return mapped(await runner.guard(() => forget(showId)), () => null);
     },
 
-    dueRetention: () =>
-      runner.guard((client) =>
-        client.zrange(retentionKey, '-inf', String(now()), 'BYSCORE', 'LIMIT', 0, LIMITS.retentionShowsPerSweep),
-      ),
+    async dueRetention() {
+      const read = await runner.guard((client) =>
+        client.zrangeBuffer(retentionKey, '-inf', String(now()), 'BYSCORE', 'LIMIT', 0, LIMITS.retentionShowsPerSweep),
+      );
+      if (!read.ok) return read;
+      const due = read.value.filter((id) => runner.isShowId(retentionKey, id.toString()));
+      const foreign = read.value.filter((id) => !due.includes(id));
+      if (foreign.length > 0) await runner.guard((client) => client.zrem(retentionKey, ...foreign));
+      return ok(due.map(String));
+    },
 
     async retentionOf(showId, defaultMs) {
       const { show, ledger } = runner.keysOf(showId);
@@ -318,7 +325,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
         const scanned = await runner.guard((client) => client.zscan(showsKey, cursor, 'COUNT', INDEX_COUNT));
         if (!scanned.ok) return scanned;
         const [next, flat] = scanned.value;
-        const ids = flat.filter((_, i) => i % 2 === 0);
+        const ids = flat.filter((id, i) => i % 2 === 0 && isId(id));
         if (ids.length > 0) {
           const members = ids.flatMap((id) => [String(now()), id]);
           const added = await runner.guard((client) => client.zadd(retentionKey, 'NX', ...members));

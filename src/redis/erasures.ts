@@ -97,7 +97,7 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
         const scanned = await runner.guard((client) => client.zscan(shows, cursor, 'COUNT', SCAN_COUNT));
         if (!scanned.ok) return scanned;
         const [next, flat] = scanned.value;
-        ids.push(...flat.filter((_, i) => i % 2 === 0));
+        ids.push(...flat.filter((id, i) => i % 2 === 0 && runner.isShowId(shows, id)));
         cursor = next;
       } while (cursor !== '0');
       return ok([...new Set(ids)]);

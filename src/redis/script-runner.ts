@@ -1,6 +1,7 @@
 /** Runs scripts and commands on shows: adds the run id, fences shows, and codes every failure. */
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
+import { isId } from '../domain/mistakes.ts';
 import type { CountHolds, HoldOutcome } from '../domain/reservation.ts';
 import { ERRORS, type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { RedisClient } from './client.ts';
@@ -30,8 +31,8 @@ export const mapped = <T, U>(result: Result<T>, view: (value: T) => U): Result<U
   result.ok ? ok(view(result.value)) : result;
 const NEWER = 'A newer release has written this show. Connect to a node of that release, or upgrade this one.';
 const NEWER_RETRY_MS = 2_000;
-/** Shows whose newer format was logged. */
-const NEWER_LOGGED_MAX = 1_000;
+/** Keys and entries that were logged once. */
+const LOGGED_MAX = 1_000;
 const UNREADABLE = 'A record of this show in Redis cannot be read. The log of the engine names its key.';
 /** What scripts (lua/lib/show.lua) report before they wrote anything. */
 const UNREADABLE_RECORD = /^(.*) cannot be read\b/s;
@@ -55,7 +56,7 @@ export class ScriptRunner {
   readonly keys: Keys;
   readonly #scripts: Scripts;
   readonly #options: ScriptRunnerOptions;
-  readonly #newer = new Set<string>();
+  readonly #logged = new Set<string>();
   /** Called in the process that fenced a show. */
   onFenced: ((showId: string) => void) | undefined;
 
@@ -152,14 +153,27 @@ export class ScriptRunner {
   /** Returns the failure for a show whose format this release does not know. Logs it once. */
   newer(showId: string): Result<never> {
     const key = this.keysOf(showId).show;
-    if (!this.#newer.has(showId) && this.#newer.size < NEWER_LOGGED_MAX) {
-      this.#newer.add(showId);
+    if (this.#isFirst(`newer ${showId}`))
       this.#options.logger?.warn(
         { show: showId, key },
         'a newer release has written this show: this process refuses it',
       );
-    }
     return fail('format_newer', NEWER, { retryAfterMs: NEWER_RETRY_MS });
+  }
+
+  /** Returns whether a member of an index may be a show. A foreign one is logged once. */
+  isShowId(index: string, member: string): boolean {
+    if (isId(member)) return true;
+    const short = member.slice(0, 200);
+    if (this.#isFirst(`${index} ${short}`))
+      this.#options.logger?.warn({ key: index, member: short }, 'an entry in Redis is no id of a show, and is ignored');
+    return false;
+  }
+
+  #isFirst(what: string): boolean {
+    const isFirst = !this.#logged.has(what) && this.#logged.size < LOGGED_MAX;
+    if (isFirst) this.#logged.add(what);
+    return isFirst;
   }
 
   #unavailable(): Result<never> {
@@ -180,8 +194,9 @@ export class ScriptRunner {
   }
 
   /** Logs a record that cannot be read. Returns the failure of the request that needs it. */
-  unreadable(key: string, error: unknown): Result<never> {
-    this.#options.logger?.error({ key, reason: wordsOf(error) }, 'a record in Redis cannot be read');
+  unreadable(key: string, error: unknown, { once = false } = {}): Result<never> {
+    if (!once || this.#isFirst(key))
+      this.#options.logger?.error({ key, reason: wordsOf(error) }, 'a record in Redis cannot be read');
     return fail('internal', UNREADABLE, { details: { unreadable: true } });
   }
 

@@ -52,6 +52,7 @@ export async function listShows(
     if (!read.ok) return read;
     for (let i = 0; i + 1 < read.value.length; i += 2) {
       const position: Position = [Number(read.value[i + 1]), read.value[i] as string];
+      if (!runner.isShowId(runner.keys.shows, position[1])) continue;
       if (start === null || isAfter(position, start)) found.push(position);
     }
     isEnd = read.value.length < 2 * (limit + 1);
@@ -59,17 +60,15 @@ export async function listShows(
   const page = found.slice(0, limit);
   const headers = await runner.guard((client) =>
     Promise.all(
-      page.map(
-        ([, id]) =>
-          client.hmgetBuffer(
-            runner.keysOf(id).show,
-            'state',
-            'view',
-            'created',
-            'archive',
-            'format',
-          ) as Promise<Fields>,
-      ),
+      page.map(([, id]) => {
+        const key = runner.keysOf(id).show;
+        const read = client.hmgetBuffer(key, 'state', 'view', 'created', 'archive', 'format') as Promise<Fields>;
+        // A key of another type does not hide the other shows.
+        return read.catch((error: Error) => {
+          if (!error.message.startsWith('WRONGTYPE')) throw error;
+          return error;
+        });
+      }),
     ),
   );
   if (!headers.ok) return headers;
@@ -78,13 +77,22 @@ export async function listShows(
     // A show that cannot be read is logged, and does not hide the others.
     shows: headers.value.flatMap((fields, i) => {
       const [, id] = page[i] as Position;
+      const key = runner.keysOf(id).show;
+      if (fields instanceof Error) {
+        runner.unreadable(key, fields, { once: true });
+        return [];
+      }
       if (isNewer(fields[4])) {
         runner.newer(id);
         return [];
       }
-      const key = runner.keysOf(id).show;
-      const read = runner.decoded(key, ok(fields), listed);
-      return read.ok && read.value !== null ? [read.value] : [];
+      try {
+        const show = listed(fields);
+        return show === null ? [] : [show];
+      } catch (error) {
+        runner.unreadable(key, error, { once: true });
+        return [];
+      }
     }),
     next: found.length > limit && last !== undefined ? cursorOf(last) : null,
   });

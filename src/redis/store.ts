@@ -95,7 +95,7 @@ function createScheduler(runner: ScriptRunner, recover: Recover): Scheduler {
         const woken = await client.zrange(resting, '-inf', until, 'BYSCORE', 'LIMIT', 0, LIMITS.pageItemsMax);
         if (woken.length > 0) await client.sadd(live, ...woken);
         if (woken.length > 0) await client.zrem(resting, ...woken);
-        return client.smembers(live);
+        return (await client.smembers(live)).filter((id) => runner.isShowId(live, id));
       }),
   };
 }
