@@ -6,18 +6,28 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Archived, ArchiveStore, ArchiveSummary, Archives, FrozenShow, Page } from '../domain/archive.ts';
+import type {
+  Archived,
+  ArchiveStore,
+  ArchiveSummary,
+  Archives,
+  FrozenShow,
+  Page,
+  ShowIdentity,
+} from '../domain/archive.ts';
 import { isId } from '../domain/mistakes.ts';
 import { LIMITS } from '../limits.ts';
-import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
+import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, writeLines } from './lines.ts';
 import {
+  checkOwner,
   FILES,
   type FileName,
   FORMAT,
+  ForeignArchive,
   MANIFEST,
   type Manifest,
   manifestText,
@@ -50,6 +60,8 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   const owner = randomUUID();
   const running = new Map<string, Promise<Result<Archived>>>();
   const stopping = new AbortController();
+  /** Shows whose folder is of another show. */
+  const reported = new Set<string>();
 
   const finalFolder = (showId: string): string => join(folder, showId);
   /** Each run has its own, so that two of them never write to one file. */
@@ -59,6 +71,14 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   async function removePartials(showId: string): Promise<void> {
     for (const name of await readdir(folder))
       if (name.startsWith(`${showId}.`) && name.endsWith(PARTIAL)) await rm(join(folder, name), { recursive: true });
+  }
+
+  /** Throws if a folder in the place of the archive is not of this show. */
+  async function checkFolders(showId: string): Promise<ShowIdentity> {
+    const identity = unwrap(await store.identityOf(showId));
+    if (identity === null) throw new StampedeError(failure('show_not_found'));
+    for (const name of [finalFolder(showId), nextFolder(folder, showId)]) await checkOwner(name, showId, identity);
+    return identity;
   }
 
   async function run(showId: string): Promise<Result<Archived>> {
@@ -71,9 +91,11 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     const partial = partialFolder(showId);
     try {
       options.prepareFolder(folder);
+      const identity = await checkFolders(showId);
       await removePartials(showId);
-      const manifest = await write(showId, show, partial);
+      const manifest = await write(showId, show, identity, partial);
       const hash = await place(showId, manifest, partial);
+      reported.delete(showId);
       const summary: ArchiveSummary = {
         ...{ show: showId, title: manifest.title, createdAt: manifest.createdAt, endedAt: manifest.endedAt },
         ...{ archivedAt: manifest.archivedAt, sha256: hash, violations: manifest.violations.length },
@@ -100,8 +122,13 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
 
   function failureOf(showId: string, error: unknown): Result<never> {
     if (error instanceof StampedeError) return { ok: false, error: error.failure };
-    logger.error({ err: error, show: showId }, 'a show could not be archived');
     const { message } = error as Error;
+    if (error instanceof ForeignArchive) {
+      if (!reported.has(showId)) logger.warn({ show: showId, reason: message }, 'a folder is not of this show');
+      reported.add(showId);
+      return fail('archive_failed', message, { retryAfterMs: RETRY_MS });
+    }
+    logger.error({ err: error, show: showId }, 'a show could not be archived');
     return fail('archive_failed', `The show is as before, because its archive failed. ${message}`, {
       retryAfterMs: RETRY_MS,
     });
@@ -141,7 +168,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   }
 
   /** Writes all files but the manifest, and reads them back. */
-  async function write(showId: string, show: FrozenShow, partial: string): Promise<Manifest> {
+  async function write(showId: string, show: FrozenShow, identity: ShowIdentity, partial: string): Promise<Manifest> {
     await mkdir(partial, { mode: 0o700 });
     const states = new Map<string, string>();
     const at = (name: FileName): string => join(partial, FILES[name]);
@@ -162,6 +189,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       if (!states.has(id)) replay.violate(`reservation ${id} is missing, by the ledger ${state}`);
     return {
       ...{ format: FORMAT, show: showId, title: show.view.title, createdAt: show.view.createdAt },
+      ...(identity.origin === null ? {} : { origin: identity.origin }),
       ...{ endedAt: show.endedAt, archivedAt: store.now(), engine: options.version, token: show.token, totals },
       violations: [...new Set(replay.violations)].slice(0, LIMITS.archiveProblemsListed),
       files,
@@ -181,9 +209,8 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
         await rm(partial, { recursive: true, force: true });
         return known.sha256;
       }
-      if (known !== null && known.manifest.show !== showId)
-        throw new Error(`${final} has the archive of ${known.manifest.show}`);
-      // It was written before Redis lost the freeze, or of a show with this id that was deleted.
+      await checkFolders(showId);
+      // It was written before Redis lost the freeze.
       await rename(final, partialFolder(showId));
       if (!(await moveInto(partial, final))) throw new Error(`${final} was written by another run`);
     }
@@ -202,12 +229,14 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
 
     async remove(showId) {
       if (!isId(showId)) return fail('show_not_found');
-      const condemned = await store.condemnShow(showId);
-      if (!condemned.ok) return condemned;
       try {
-        await removePartials(showId).catch(ignoreMissing);
+        await checkFolders(showId);
+        const condemned = await store.condemnShow(showId);
+        if (!condemned.ok) return condemned;
+        // Renamed first: a repeat would refuse a folder that is half deleted.
         for (const name of [nextFolder(folder, showId), finalFolder(showId)])
-          await rm(name, { recursive: true, force: true });
+          await rename(name, partialFolder(showId)).catch(ignoreMissing);
+        await removePartials(showId).catch(ignoreMissing);
       } catch (error) {
         return failureOf(showId, error);
       }

@@ -20,10 +20,11 @@ import {
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { isForeign } from './manifest.ts';
 import { archivedShows, DamagedArchive, eraseInArchive } from './rewrite.ts';
 
 export interface ErasuresOptions {
-  readonly store: ErasureStore & Pick<ArchiveStore, 'archiveOf' | 'purgeShow'> & { now(): number };
+  readonly store: ErasureStore & Pick<ArchiveStore, 'archiveOf' | 'identityOf' | 'purgeShow'> & { now(): number };
   readonly folder: string;
   readonly logger: Logger;
 }
@@ -109,6 +110,9 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     const none = count({});
     try {
       const summary = unwrap(await store.archiveOf(showId));
+      const identity = unwrap(await store.identityOf(showId));
+      if (summary !== null && identity !== null && (await isForeign(folder, showId, identity)))
+        return [none, { show: showId, reason: 'archive_missing', retried: false }];
       const found = await eraseInArchive(folder, showId, erased, store.now());
       if (found === null) {
         if (summary === null) return [none, null];

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ShowTotals } from '../domain/archive.ts';
+import type { ShowIdentity, ShowTotals } from '../domain/archive.ts';
+import { nextFolder } from './folders.ts';
 import type { FileEntry } from './lines.ts';
 
 export const MANIFEST = 'manifest.json';
@@ -24,6 +25,8 @@ export interface Manifest {
   endedAt: number;
   archivedAt: number;
   engine: string;
+  /** Of the show, as in `ShowIdentity`. */
+  origin?: string;
   /** Of the freeze that it was read under. */
   token: string;
   totals: ShowTotals;
@@ -62,4 +65,41 @@ export async function readManifest(folder: string): Promise<{ manifest: Manifest
     FILE_NAMES.every((name) => typeof manifest.files?.[name]?.sha256 === 'string');
   if (!isComplete) throw new Error(`${MANIFEST} is incomplete`);
   return { manifest, sha256: sha256(bytes) };
+}
+
+/** Returns whether the archive is of this very show, and not of another one with its id. */
+export const isOfShow = (manifest: Manifest, show: string, { createdAt, origin, token }: ShowIdentity): boolean =>
+  manifest.show === show &&
+  (manifest.token === token ||
+    (manifest.createdAt === createdAt &&
+      (manifest.origin === undefined || origin === null || manifest.origin === origin)));
+
+/**
+ * Throws unless the folder has an archive of this show, or does not exist. Any other folder is
+ * neither replaced nor deleted: it may belong to another installation.
+ */
+export async function checkOwner(folder: string, show: string, identity: ShowIdentity): Promise<void> {
+  if ((await stat(folder).catch(() => null)) === null) return;
+  let problem = 'is of another show with this id';
+  try {
+    if (isOfShow((await readManifest(folder)).manifest, show, identity)) return;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    problem = code === 'ENOENT' ? 'is no archive' : `cannot be read (${message})`;
+  }
+  throw new ForeignArchive(
+    `The folder ${folder} ${problem}, so it is not replaced or deleted. Give each installation a separate ` +
+      'ARCHIVE_DIR, or move this folder away, and repeat the request.',
+  );
+}
+
+export class ForeignArchive extends Error {}
+
+/** Returns whether an archive is in the place of that of this show, and of another show. */
+export async function isForeign(folder: string, show: string, identity: ShowIdentity): Promise<boolean> {
+  for (const path of [join(folder, show), nextFolder(folder, show)]) {
+    const known = await readManifest(path).catch(() => null);
+    if (known !== null && !isOfShow(known.manifest, show, identity)) return true;
+  }
+  return false;
 }

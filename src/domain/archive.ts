@@ -61,6 +61,15 @@ export interface FrozenShow {
   readonly numbers: Pick<ShowTotals, 'peakViewers' | 'uniqueViewers' | 'hearts' | 'chatMessages'>;
 }
 
+/** Which show it is: another one may have its id, in this Redis later or in another one now. */
+export interface ShowIdentity {
+  readonly createdAt: number;
+  /** Made with the show, by creating or importing it; null if release 0.1.0 did that. */
+  readonly origin: string | null;
+  /** Of its newest freeze. */
+  readonly token: string | null;
+}
+
 export type Freeze =
   | { readonly step: 'frozen'; readonly show: FrozenShow }
   | { readonly step: 'archived'; readonly summary: ArchiveSummary }
@@ -91,6 +100,8 @@ export interface ArchiveStore {
     summary: ArchiveSummary,
     keptMs: number,
   ): Promise<Result<ArchiveSummary | null>>;
+  /** Returns null if there is no such show. */
+  identityOf(showId: string): Promise<Result<ShowIdentity | null>>;
   archiveOf(showId: string): Promise<Result<ArchiveSummary | null>>;
   /** Deletes the keys of an archived show before they expire; Redis does that without a pause. */
   purgeShow(showId: string): Promise<Result<null>>;

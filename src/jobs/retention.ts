@@ -30,6 +30,8 @@ export function createRetention({
 }: RetentionDeps): () => Promise<void> {
   let isRunning = false;
   let isIndexed = false;
+  /** What was logged, so that a failure that stays is logged once. By show. */
+  const logged = new Map<string, string>();
 
   /** Returns when to look again, null: never; undefined: as planned. */
   async function nextStep(showId: string): Promise<number | null | undefined> {
@@ -39,8 +41,14 @@ export function createRetention({
     if (step === 'none') return undefined;
     if (at > store.now()) return Math.min(at, store.now() + LIMITS.retentionRecheckMs);
     const after = (done: Result<unknown>, next: number | null): number | null => {
-      if (done.ok) return next;
-      logger.warn({ show: showId, step, ...done.error }, 'a step at the end of a show failed and is repeated');
+      if (done.ok) {
+        logged.delete(showId);
+        return next;
+      }
+      const failure = `${step} ${done.error.code} ${done.error.message}`;
+      if (logged.get(showId) !== failure)
+        logger.warn({ show: showId, step, ...done.error }, 'a step at the end of a show failed and is repeated');
+      logged.set(showId, failure);
       return store.now() + (done.error.retryAfterMs ?? LIMITS.retentionRetryMs);
     };
     switch (step) {

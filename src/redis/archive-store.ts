@@ -244,6 +244,14 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       return ok(summary);
     },
 
+    async identityOf(showId) {
+      const { show } = runner.keysOf(showId);
+      const read = await runner.guard((client) => client.hmget(show, 'created', 'origin', 'token'));
+      return mapped(read, ([created, origin = null, token = null]) =>
+        typeof created === 'string' ? { createdAt: Number(created), origin, token } : null,
+      );
+    },
+
     async archiveOf(showId) {
       const read = await runner.guard((client) => client.hgetBuffer(runner.keysOf(showId).show, 'archive'));
       return read.ok && read.value !== null ? summaryOf(showId, read.value) : mapped(read, () => null);

@@ -26,7 +26,9 @@ export const MOVED_KEYS: Readonly<Partial<Record<ShowKey, KeyType>>> = {
 };
 
 /** Fields of the header that belong to one server, its nodes, or a step that has ended. */
-const STAYS: ReadonlySet<string> = new Set('run epoch viewers frozen freezer owner lease eraser erasing'.split(' '));
+const STAYS: ReadonlySet<string> = new Set(
+  'run epoch origin viewers frozen freezer owner lease eraser erasing'.split(' '),
+);
 export const isMovedField = (field: string): boolean => !STAYS.has(field);
 
 /** An entry has an id, and pairs of fields and values. */

@@ -19,7 +19,7 @@ local K = Show.keys
 local apply = {}
 local FIELDS = {
   'run', 'state', 'view', 'created', 'ended', 'token', 'owner', 'lease', 'archive', 'recovering', 'live_sales',
-  'body', 'erasing', 'frozen', 'import_at', 'format', 'run_before',
+  'body', 'erasing', 'frozen', 'import_at', 'format', 'run_before', 'origin',
 }
 
 local function read_header()
@@ -96,6 +96,7 @@ function apply.finish(args, header, argv)
   call('HSET', K.show, 'state', 'archived', 'view', header.view, 'created', header.created,
     'ended', header.ended, 'body', header.body, 'token', args.token, 'archive', argv[3],
     'purge', int(Show.now + args.keptMs), 'format', header.format or 0)
+  if header.origin then call('HSET', K.show, 'origin', header.origin) end
   return { 'ok', '+' }
 end
 

@@ -62,7 +62,7 @@ end
 function apply.commit(args, values)
   Access.all()
   call('UNLINK', K.show)
-  call('HSET', K.show, 'run', Show.run_id, 'epoch', args.epoch)
+  call('HSET', K.show, 'run', Show.run_id, 'epoch', args.epoch, 'origin', args.epoch)
   for i = 1, #values, VALUES_MAX do
     call('HSET', K.show, unpack(values, i, math.min(i + VALUES_MAX - 1, #values)))
   end

@@ -23,7 +23,8 @@ return function(args, argv)
   Access.all()
   local created = Show.int(Show.now)
   call('HSET', K.show, 'body', args.body, 'view', argv[3], 'created', created, 'state', 'planned',
-    'run', Show.run_id, 'epoch', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1, 'live_sales', 0, 'format', args.format)
+    'run', Show.run_id, 'epoch', args.epoch, 'origin', args.epoch, 'offset', 1, 'rev', 1, 'ver', 1,
+    'live_sales', 0, 'format', args.format)
   call('XADD', K.log, '1-0', 'e', pack(1) .. pack(Show.now) .. pack('show.created') .. argv[4])
   return { 'ok', '+', argv[3], created, 'planned' }
 end

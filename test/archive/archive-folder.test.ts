@@ -1,0 +1,129 @@
+/** One ARCHIVE_DIR and two installations: a show with the same id takes no archive of another. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createErasures, verifyArchive } from '../../src/archive/index.ts';
+import type { ShowIdentity } from '../../src/domain/archive.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { archivesOf, temporaryFolder } from '../support/archives.ts';
+import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
+
+const fixture = await StoreFixture.open('own:');
+const { test, store, client, time } = fixture;
+const other = await fixture.connectAnother({ keyPrefix: 'own2:' });
+
+const REFUSED = {
+  ok: false,
+  error: { code: 'archive_failed', message: /is of another show with this id.*ARCHIVE_DIR, or move this folder away/ },
+};
+let shows = 0;
+const newShow = (): string => `same-${++shows}`;
+
+/** An ended show with this id in one of the installations. */
+async function ended(show: string, into: typeof other = store): Promise<void> {
+  unwrap(await into.createShow({ id: show, title: 'Show' }, HOST));
+  unwrap(await into.startShow(show, HOST));
+  unwrap(await into.endShow(show, HOST));
+}
+
+function warnings(): { readonly lines: string[]; readonly logger: ReturnType<typeof createLogger> } {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  return { lines, logger: createLogger({ level: 'warn', destination }) };
+}
+
+test('two installations with one ARCHIVE_DIR lose no archive of a show with the same id', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  const { lines, logger } = warnings();
+  const mine = archivesOf(store, folder);
+  const others = archivesOf(other, folder, { logger });
+  await ended(show);
+  await ended(show, other);
+  t.match(await mine.archive(show), { ok: true, value: { state: 'archived' } });
+  const before = readFileSync(join(folder, show, 'manifest.json'), 'utf8');
+  t.match(await others.archive(show), REFUSED);
+  t.match(await others.archive(show), REFUSED, 'a repeat too');
+  t.match(await others.remove(show), REFUSED);
+  t.equal(unwrap(await other.getShow(show)).state, 'ended', 'the show stays in Redis');
+  t.equal(readFileSync(join(folder, show, 'manifest.json'), 'utf8'), before);
+  t.same(readdirSync(folder), [show], 'nothing partial remains');
+  t.equal(lines.length, 1, 'it is logged once');
+
+  renameSync(join(folder, show), join(folder, 'away'));
+  t.match(await others.archive(show), { ok: true, value: { state: 'archived' } });
+  t.match(await mine.remove(show), REFUSED, 'nor does the owner delete what took its place');
+  t.match(await others.remove(show), { ok: true });
+  t.same(readdirSync(folder), ['away']);
+  t.same((await verifyArchive(join(folder, 'away'))).violations, []);
+  t.match(await mine.remove(show), { ok: true }, 'a show whose archive is away can be deleted');
+});
+
+test('an archive that was put back after its show was deleted is not replaced by a new show', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  const archives = archivesOf(store, folder);
+  await ended(show);
+  unwrap(await archives.archive(show));
+  renameSync(join(folder, show), join(folder, 'away'));
+  unwrap(await archives.remove(show));
+  renameSync(join(folder, 'away'), join(folder, show));
+  await ended(show);
+  t.match(await archives.archive(show), REFUSED);
+  t.match(await archives.remove(show), REFUSED);
+  t.same((await verifyArchive(join(folder, show))).violations, []);
+});
+
+test('a show that another installation made in the same millisecond is another show', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  const { createdAt } = unwrap(await store.identityOf(show)) as ShowIdentity;
+  await ended(show, other);
+  await client.hset(`own2:{${show}}:show`, 'created', String(createdAt));
+  t.equal(unwrap(await other.identityOf(show))?.createdAt, createdAt);
+  unwrap(await archivesOf(store, folder).archive(show));
+  t.match(await archivesOf(other, folder).archive(show), REFUSED);
+});
+
+test('a folder that is no archive, or cannot be read, is not deleted', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  mkdirSync(join(folder, show));
+  writeFileSync(join(folder, show, 'photo.jpg'), 'mine');
+  const archives = archivesOf(store, folder);
+  t.match(await archives.archive(show), { ok: false, error: { code: 'archive_failed', message: /is no archive/ } });
+  writeFileSync(join(folder, show, 'manifest.json'), '{');
+  t.match(await archives.remove(show), {
+    ok: false,
+    error: { message: /cannot be read \(manifest.json is not JSON\)/ },
+  });
+  t.ok(readdirSync(join(folder, show)).includes('photo.jpg'));
+});
+
+test('a show of an earlier release, without origin, continues its interrupted archive', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  await client.hdel(time.key(show, 'show'), 'origin');
+  const dying = { ...store, finishArchive: async () => ({ ok: true, value: null }) as const };
+  t.equal(outcome(await archivesOf(dying, folder).archive(show)), 'overloaded');
+  const header = time.key(show, 'show');
+  await client.hset(header, 'state', 'ended', 'run', String(await client.hget(header, 'run_before')));
+  t.match(await archivesOf(store, folder).archive(show), { ok: true, value: { state: 'archived' } });
+  t.match(await archivesOf(store, folder).remove(show), { ok: true });
+  t.same(readdirSync(folder), []);
+});
+
+test('a user is not erased from the archive of another installation in the place of an own one', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  unwrap(await archivesOf(store, folder).archive(show));
+  renameSync(join(folder, show), join(folder, 'away'));
+  await ended(show, other);
+  unwrap(await archivesOf(other, folder).archive(show));
+  renameSync(join(folder, 'away'), join(temporaryFolder(t), 'away'));
+  const before = readFileSync(join(folder, show, 'manifest.json'), 'utf8');
+  const { logger } = warnings();
+  const report = unwrap(await createErasures({ store, folder, logger }).erase('ann'));
+  t.match(
+    report.remaining.filter((rest) => rest.show === show),
+    [{ reason: 'archive_missing' }],
+  );
+  t.equal(readFileSync(join(folder, show, 'manifest.json'), 'utf8'), before);
+});
