@@ -97,8 +97,10 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
     else await add(count({ commands: responses }));
 
     if (remaining.some(({ retried }) => retried)) return save('waiting');
-    unwrap(await store.finishErasure(user, reportOf('done', store.now())));
-    logger.info({ ...sum, remaining: remaining.length }, 'a user was erased');
+    const isDone = remaining.length === 0;
+    unwrap(await store.finishErasure(user, reportOf(isDone ? 'done' : 'incomplete', store.now())));
+    if (isDone) logger.info(sum, 'a user was erased');
+    else logger.warn({ ...sum, remaining }, 'a user was erased incompletely: the request must be repeated');
   }
 
   function failed(show: string, error: unknown): ErasureRest {

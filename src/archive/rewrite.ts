@@ -12,6 +12,7 @@ import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import type { LedgerRow, UnreadableRow } from '../domain/archive.ts';
 import { type Erased, erasedEntry } from '../domain/erasure.ts';
+import { StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import { moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, linesOf, writeLines } from './lines.ts';
@@ -37,7 +38,10 @@ export class DamagedArchive extends Error {}
 export async function archivedShows(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    throw error;
+    const message =
+      `The archive folder ${folder} cannot be read (${error.code}). ` +
+      'Set ARCHIVE_DIR to a folder that the engine may read and write. A job tries the erasure again.';
+    throw new StampedeError({ code: 'archive_failed', message }, { cause: error });
   });
   const shows = names.map((name) => name.replace(/\.next$/, '')).filter((name) => !name.includes('.'));
   return [...new Set(shows)].sort();
@@ -80,7 +84,7 @@ const exists = (path: string): Promise<boolean> =>
   );
 
 async function removeOwn(folder: string, showId: string): Promise<void> {
-  for (const name of await readdir(folder))
+  for (const name of await readdir(folder).catch(() => []))
     if (name.startsWith(`${showId}.`) && name.endsWith(OWN)) await rm(join(folder, name), { recursive: true });
 }
 

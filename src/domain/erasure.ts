@@ -48,8 +48,8 @@ export interface ErasureRest {
 }
 
 export interface ErasureReport extends ErasureCounts {
-  /** `waiting`: what is left is retried every minute. */
-  readonly state: 'running' | 'waiting' | 'done';
+  /** `waiting`: what is left is retried every minute. `incomplete`: it is not retried. */
+  readonly state: 'running' | 'waiting' | 'done' | 'incomplete';
   readonly requestedAt: number;
   readonly finishedAt: number | null;
   readonly remaining: readonly ErasureRest[];

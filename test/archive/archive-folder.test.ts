@@ -119,11 +119,32 @@ test('a user is not erased from the archive of another installation in the place
   unwrap(await archivesOf(other, folder).archive(show));
   renameSync(join(folder, 'away'), join(temporaryFolder(t), 'away'));
   const before = readFileSync(join(folder, show, 'manifest.json'), 'utf8');
-  const { logger } = warnings();
+  const { logger, lines } = warnings();
   const report = unwrap(await createErasures({ store, folder, logger }).erase('ann'));
+  t.equal(report.state, 'incomplete');
+  t.match(lines.join(''), /a user was erased incompletely.*repeated/);
   t.match(
     report.remaining.filter((rest) => rest.show === show),
     [{ reason: 'archive_missing' }],
   );
   t.equal(readFileSync(join(folder, show, 'manifest.json'), 'utf8'), before);
+});
+
+test('an erasure says which archive is missing, and is done when it was put back', async (t) => {
+  const [root, show] = [temporaryFolder(t), newShow()];
+  const folder = join(root, 'archive');
+  await ended(show);
+  unwrap(await archivesOf(store, folder).archive(show));
+  const { logger } = warnings();
+  const erase = async (path: string) => {
+    const { state, remaining } = unwrap(await createErasures({ store, folder: path, logger }).erase('bea'));
+    return { state, rest: remaining.filter((rest) => rest.show === show) };
+  };
+  t.match(await erase(join(root, 'nowhere')), { state: 'incomplete', rest: [{ reason: 'archive_missing' }] });
+  t.same((await erase(folder)).rest, []);
+  writeFileSync(join(root, 'file'), '');
+  t.match(await createErasures({ store, folder: join(root, 'file'), logger }).erase('cid'), {
+    ok: false,
+    error: { code: 'archive_failed', message: /^The archive folder .* cannot be read \(ENOTDIR\)\. Set ARCHIVE_DIR/ },
+  });
 });

@@ -17,17 +17,18 @@ export const users: Resource = {
         description:
           'Removes their chat, waitlist entries and connections. Orders, the ledger and archives keep a pseudonym, ' +
           'another one in each show, so that they still add up. 202: it takes longer and goes on; read ' +
-          'GET …/erasure. An open hold is waited for, not released. A user who is not known is no error: nothing is ' +
-          'counted. Mint no token for the user from before the request on.',
+          'GET …/erasure. An open hold is waited for, not released. incomplete: something in `remaining` needs you ' +
+          'first; then repeat the request. The sha256 of an archive changes with an erasure. An unknown user is not ' +
+          'an error: all counts are 0. Stop minting tokens for this user before you send this request.',
         params: UserParams,
         response: { 200: Erasure, 202: Erasure },
-        errors: ['unsupported_media_type', 'frame_too_large'],
+        errors: ['archive_failed', 'unsupported_media_type', 'frame_too_large'],
       }),
       async ({ params: { user } }, reply) => {
         const wrong = checkUser(user);
         if (wrong) throw new StampedeError(wrong);
         const report = unwrap(await erasures.erase(user));
-        reply.code(report.state === 'done' ? 200 : 202);
+        reply.code(report.finishedAt === null ? 202 : 200);
         return { ...report, remaining: [...report.remaining] };
       },
     );

@@ -11,8 +11,8 @@ const REASONS: Record<ErasureRest['reason'], string> = {
   hold_open: 'the user has an open hold, which may be paid now; `until`: when it ends at the latest',
   archiving: 'the show is being archived',
   failed: 'Redis or the disk failed',
-  archive_missing: 'the archive is not in ARCHIVE_DIR',
-  archive_damaged: 'the archive cannot be read or proven',
+  archive_missing: 'the archive is not in ARCHIVE_DIR; put it back and repeat the request',
+  archive_damaged: 'the archive cannot be read or proven; restore it from a backup and repeat the request',
   unreadable: 'records name the user and cannot be decoded',
   responses: 'Redis may not be scanned; recorded responses end within 24 hours',
 };
@@ -20,8 +20,10 @@ const REASONS: Record<ErasureRest['reason'], string> = {
 export const Erasure = Type.Object({
   state: Type.Unsafe<ErasureReport['state']>({
     type: 'string',
-    enum: ['running', 'waiting', 'done'],
-    description: 'waiting: what remains is tried again every minute',
+    enum: ['running', 'waiting', 'done', 'incomplete'],
+    description:
+      'waiting: what remains is tried again every minute. incomplete: the erasure ended, and what remains is not ' +
+      'tried again; fix it and repeat the request',
   }),
   requestedAt: Moment,
   finishedAt: MomentOrNull,
