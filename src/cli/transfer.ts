@@ -34,7 +34,7 @@ const EXPORT: Transfer = {
   description: `Writes a show to a file, from which the same show is made on another Redis server: products, sales,
 holds, orders, waitlists, ledger, events and chat. A live show is refused. While the show is read,
 viewers see it, and changes get the error overloaded. The show stays where it is: delete it when it
-was imported elsewhere, because the file lacks what changes after the export.
+was imported elsewhere. The file does not contain changes made after the export.
 
 The file is complete or does not exist: it is written as <file>.partial, read back and renamed. It
 contains names and chat. It exits with 0 if the file was written, and with 1 otherwise.`,
@@ -44,11 +44,10 @@ const IMPORT: Transfer = {
   name: 'import',
   usage: 'stampede import <file>',
   own: {},
-  description: `Makes a show from the file of an export. First it checks the whole file: hash, counts, ledger
-and books. A show with this id must not exist. It appears complete, or not at all: if the command
-ends early, repeat it. Sales open and holds expire at the times at which they would have on the old
-server. Results of keys that changed no stock are not moved. It exits with 0 if the show was
-imported, and with 1 otherwise.`,
+  description: `Imports a show from an export file. First it checks the whole file: hash, counts, ledger and
+books. A show with this id must not exist. It appears complete, or not at all: if the command ends
+early, repeat it. Opening times and hold deadlines do not change. Recorded results of commands that
+changed no stock are not imported. It exits with 0 if the show was imported, and with 1 otherwise.`,
 };
 
 /** Prints to standard error what long work is doing. */

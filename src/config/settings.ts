@@ -265,7 +265,7 @@ export const SETTINGS = Object.freeze({
     parse: duration(LIMITS.retentionMaxMs),
   }),
   archiveDir: setting<string | null>('ARCHIVE_DIR', {
-    help: 'Folder of the archives of shows. All processes with the role control or jobs must share it.',
+    help: 'Folder of the archives of shows, for this installation only. Its control and jobs processes must share it.',
     range: 'a path',
     fallback: null,
     fallbackText: 'DATA_DIR/archive',

@@ -18,6 +18,7 @@ export const archive: Resource = {
         summary: 'Archive an ended show now',
         description:
           'Writes ledger, orders, events and a summary to ARCHIVE_DIR, proves them, and deletes the show from Redis. ' +
+          'Chat is not archived. ' +
           'A show that is not over, or has open holds, is refused. 202: it takes longer; repeat the request without ' +
           'its key, or read GET …/archive. Archiving an archived show changes nothing.',
         body: EmptyBody,

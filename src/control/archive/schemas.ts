@@ -7,7 +7,9 @@ export const ArchiveSummary = Type.Object({
   createdAt: Moment,
   endedAt: Moment,
   archivedAt: Moment,
-  sha256: Type.String({ description: 'Of the manifest, which has the hashes of all files' }),
+  sha256: Type.String({
+    description: 'Of the manifest, which has the hashes of all files. An erasure of a user changes it',
+  }),
   violations: Type.Integer({ minimum: 0, description: 'What was wrong with the books; 0 if they were right' }),
   totals: Type.Object({
     entries: Count,
