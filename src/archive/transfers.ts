@@ -72,6 +72,13 @@ export async function exportShow(
   }
 }
 
+/** Replaces what zlib says about a file that is not gzip, or is cut. */
+function inWords(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'Z_BUF_ERROR') return new Error('it is incomplete; export the show again', { cause: error });
+  return code === 'Z_DATA_ERROR' ? new Error('it is not an export of Stampede, or damaged', { cause: error }) : error;
+}
+
 /** Reads a show from a file. It exists completely, or for no request. */
 export async function importShow({ store, path, onProgress }: TransferOptions): Promise<Result<ExportFile>> {
   const unreadable = `${path} cannot be imported`;
@@ -88,7 +95,7 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
       },
     });
   } catch (error) {
-    return failureOf(error, unreadable);
+    return failureOf(inWords(error), unreadable);
   }
   const { show, header, manifest } = found;
   const begun = await store.beginImport(show.show);

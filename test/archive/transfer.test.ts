@@ -215,10 +215,10 @@ test('a file that is not what was exported is refused in one sentence, and nothi
     return copy;
   };
   const files: Record<string, [Buffer, RegExp]> = {
-    empty: [Buffer.alloc(0), /unexpected end|is empty/],
+    empty: [Buffer.alloc(0), /is incomplete; export|is empty/],
     'an empty gzip': [gzipSync(''), /is empty/],
-    text: [Buffer.from('hello'), /incorrect header/],
-    cut: [original.subarray(0, original.length - 20), /unexpected end/],
+    text: [Buffer.from('hello'), /not an export of Stampede/],
+    cut: [original.subarray(0, original.length - 20), /is incomplete; export/],
     'cut before the manifest': [zipped(rows.slice(0, -1)), /its end is missing/],
     'without a head': [zipped(rows.slice(1)), /not an exported show/],
     'an archive': [zipped([{ at: '1-0', entries: [] }]), /not an exported show/],
