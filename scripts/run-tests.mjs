@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { Parser } from 'tap-parser';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(3, availableParallelism()));
+const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(4, availableParallelism()));
 const FILE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? 3_600 : 180;
 /** Files that have not started by then fail, so that CI ends within 20 minutes. */
 const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 960;
