@@ -43,6 +43,8 @@ function unwrap<T>(result: Result<T>): T {
 const pseudonymOf = (secret: string, showId: string): string =>
   `erased-${createHmac('sha256', secret).update(showId).digest('base64url').slice(0, 20)}`;
 
+const isRetried = (rest: ErasureRest): rest is ErasureRest & { show: string } => rest.retried && rest.show !== null;
+
 const count = (what: Partial<ErasureCounts>): ErasureCounts => ({ ...NOTHING_ERASED, ...what });
 
 export function createErasures({ store, folder, logger }: ErasuresOptions): RunningErasures {
@@ -51,19 +53,27 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
   let draining: Promise<void> | null = null;
   /** Users who were asked for here since their last try. */
   const asked = new Set<string>();
+  /** Why the last try failed, by user. */
+  const failures = new Map<string, unknown>();
 
-  /** Erases one user, show by show. What was done is saved after each. */
-  async function run(user: string): Promise<void> {
-    const { secret, report: before } = unwrap(await store.planErasure(user));
+  /**
+   * Erases one user, show by show. What was done is saved after each. A try that was not asked for
+   * reads only the shows that an earlier one could not finish.
+   */
+  async function run(user: string, isAsked: boolean): Promise<void> {
+    const { secret, report: before, retry: left } = unwrap(await store.planErasure(user));
+    const retry = isAsked ? undefined : left;
     let sum: ErasureCounts = count(pick(before));
-    const remaining: ErasureRest[] = [];
+    const remaining: ErasureRest[] = retry === undefined ? [] : before.remaining.filter(({ retried }) => !retried);
     const reportOf = (state: ErasureReport['state'], finishedAt: number | null): ErasureReport => ({
       ...{ state, requestedAt: before.requestedAt, finishedAt, ...sum },
       remaining: remaining.slice(0, LIMITS.erasureRemainingListed),
     });
     const save = async (state: ErasureReport['state']): Promise<void> => {
+      // A run that does not end is repeated as a whole.
+      const shows = state === 'running' ? retry : remaining.flatMap((rest) => (isRetried(rest) ? [rest.show] : []));
       const planned: PlannedErasure = { secret, triedAt: store.now(), report: reportOf(state, null) };
-      unwrap(await store.saveErasure(user, planned));
+      unwrap(await store.saveErasure(user, shows === undefined ? planned : { ...planned, retry: shows }));
     };
     const add = async (more: ErasureCounts): Promise<void> => {
       if (Object.values(more).every((value) => value === 0)) return;
@@ -71,8 +81,9 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       await save('running');
     };
 
-    const archived = new Set(await archivedShows(folder));
-    for (const showId of unwrap(await store.showIds())) {
+    const isDue = (showId: string): boolean => retry?.includes(showId) !== false;
+    const archived = new Set((await archivedShows(folder)).filter(isDue));
+    for (const showId of retry ?? unwrap(await store.showIds())) {
       checkRunning();
       const erased = { user, pseudonym: pseudonymOf(secret, showId) };
       const done = await store.eraseInShow(showId, erased);
@@ -92,11 +103,12 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       if (rest !== null) remaining.push(rest);
       await add(counts);
     }
+    if (retry !== undefined && remaining.some(isRetried)) return save('waiting');
     const responses = unwrap(await store.eraseResponses(user));
     if (responses === null) remaining.push({ show: null, reason: 'responses', retried: false });
     else await add(count({ commands: responses }));
 
-    if (remaining.some(({ retried }) => retried)) return save('waiting');
+    if (remaining.some(isRetried)) return save('waiting');
     const isDone = remaining.length === 0;
     unwrap(await store.finishErasure(user, reportOf(isDone ? 'done' : 'incomplete', store.now())));
     if (isDone) logger.info(sum, 'a user was erased');
@@ -140,6 +152,14 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       throw new StampedeError({ code: 'draining', message: 'This process stops; another one continues.' });
   }
 
+  /** One user does not stop the others, and is tried again after the usual pause. */
+  async function postpone(user: string, error: unknown): Promise<void> {
+    logger.warn({ err: error }, 'a user could not be erased; it is tried again');
+    failures.set(user, error);
+    const planned = unwrap(await store.planErasure(user));
+    unwrap(await store.saveErasure(user, { ...planned, triedAt: store.now() }));
+  }
+
   /** Erases all planned users once, those included that are planned meanwhile. */
   async function drain(): Promise<void> {
     if (!unwrap(await store.takeEraser(owner))) return;
@@ -152,8 +172,14 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
         const next = unwrap(await store.plannedErasures()).find(isDue);
         if (next === undefined) return;
         tried.add(next.user);
-        asked.delete(next.user);
-        await run(next.user);
+        const isAsked = asked.delete(next.user);
+        try {
+          await run(next.user, isAsked);
+          failures.delete(next.user);
+        } catch (error) {
+          checkRunning();
+          await postpone(next.user, error);
+        }
       }
     } finally {
       clearInterval(renewing);
@@ -180,6 +206,7 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
       work.catch((err: unknown) => logger.warn({ err }, 'users could not be erased; a job tries it again'));
       try {
         await Promise.race([work, deadline]);
+        if (failures.has(user)) throw failures.get(user);
       } catch (error) {
         if (error instanceof StampedeError) return { ok: false, error: error.failure };
         return fail('internal', 'The user is not erased yet. A job tries it again.');

@@ -61,6 +61,8 @@ export interface PlannedErasure {
   /** When it was tried last; 0: not yet. */
   readonly triedAt: number;
   readonly report: ErasureReport;
+  /** Shows that are tried again; all shows if there is no list yet. */
+  readonly retry?: readonly string[];
 }
 
 export type ErasedInShow =

@@ -71,7 +71,7 @@ class ShowErasure {
   private readonly keys: ShowKeys['of'];
   private readonly erased: Erased;
   private readonly bytes: Buffer;
-  private readonly token = randomUUID();
+  private readonly token: string;
 
   constructor(runner: ScriptRunner, moderation: Pick<ModerationStore, 'removeChat'>, showId: string, erased: Erased) {
     this.runner = runner;
@@ -80,6 +80,7 @@ class ShowErasure {
     this.keys = runner.keysOf(showId);
     this.erased = erased;
     this.bytes = Buffer.from(erased.user);
+    this.token = `${erased.pseudonym}.${randomUUID()}`;
   }
 
   async run(): Promise<ErasedInShow> {
@@ -96,10 +97,12 @@ class ShowErasure {
       for (const fields of slices(await this.commandsIn(key)))
         this.counts.commands += numberOf((await this.step({ op: 'commands', name, ...this.erased, fields }))[1]);
     await this.step({ op: 'end' });
-    return { step: 'done', counts: { ...this.counts, shows: 1 }, isUnreadable: this.isUnreadable };
+    // A repeat may find nothing but the pseudonym.
+    const shows = Object.values(this.counts).some((value) => value > 0) ? 1 : 0;
+    return { step: 'done', counts: { ...this.counts, shows }, isUnreadable: this.isUnreadable };
   }
 
-  /** Returns whether the show knows the user. Changes nothing. */
+  /** Returns whether the show knows the user, or is half erased. Changes nothing. */
   async isNamed(): Promise<boolean> {
     const { user } = this.erased;
     const { show, buyers, mutes } = this.keys;
@@ -107,13 +110,19 @@ class ShowErasure {
       Promise.all([client.hexists(buyers, user), client.zscore(mutes, user), client.hget(show, 'eraser')] as const),
     );
     const [buyer, mute, eraser] = unwrap(known);
-    if (buyer === 1 || mute !== null || eraser !== null) return true;
+    if (buyer === 1 || mute !== null || (eraser !== null && this.isOwnMark(eraser))) return true;
     for await (const page of this.entries('chat'))
       if (page.some(([, fields]) => this.messagesIn(fields).size > 0 || this.isAuthor(fields))) return true;
     for await (const page of this.entries('ledger'))
-      if (page.some(([, fields]) => this.eraseIn(fields[1]) !== null)) return true;
+      if (page.some(([, [, bytes]]) => bytes?.includes(this.erased.pseudonym) || this.eraseIn(bytes) !== null))
+        return true;
     for (const [key] of GENERATIONS) if ((await this.commandsIn(key)).length > 0) return true;
     return (await this.cursors()).length > 0;
+  }
+
+  /** Another user may be half erased. Marks of release 0.1.0 do not say whose they are. */
+  private isOwnMark(eraser: string): boolean {
+    return eraser.startsWith(`${this.erased.pseudonym}.`) || !eraser.startsWith('erased-');
   }
 
   /** Returns the reply behind 'ok'. Throws if another process took over. */
@@ -216,25 +225,39 @@ class ShowErasure {
 
   /** Returns the ids of messages of the user in a batch of the history. */
   private messagesIn(fields: readonly Buffer[]): Set<number> {
-    const [, head, , items, , authors] = fields;
-    if (!this.isAuthor(fields) || !head || !items || !authors) return new Set();
-    return this.readable(() => {
-      const users = unpack<string[]>(authors);
-      const [, , firstId] = unpack<ChatHead>(head);
-      const indexes = (unpackAll(items) as Array<[index: number]>).map(([index]) => index);
-      return new Set(indexes.filter((i) => users[i] === this.erased.user).map((i) => firstId + i));
-    }, new Set());
+    return this.isAuthor(fields) ? this.readable(() => this.messagesOf(fields), new Set()) : new Set();
+  }
+
+  /** Throws if the batch cannot be decoded. */
+  private messagesOf([, head, , items, , authors]: readonly Buffer[]): Set<number> {
+    if (!head || !items || !authors) return new Set();
+    const users = unpack<string[]>(authors);
+    const [, , firstId] = unpack<ChatHead>(head);
+    const indexes = (unpackAll(items) as Array<[index: number]>).map(([index]) => index);
+    const ids = indexes.filter((i) => users[i] === this.erased.user).map((i) => firstId + i);
+    if (!ids.every(Number.isSafeInteger)) throw new Error('the ids of messages are not numbers');
+    return new Set(ids);
   }
 
   private withoutMessages(fields: Buffer[]): Buffer[] | null {
     const [h, head, i, items, a, authors] = fields;
     if (!this.isAuthor(fields) || !h || !head || !i || !items || !a || !authors) return fields;
-    const users = pack(unpack<string[]>(authors).map((user) => (user === this.erased.user ? '' : user)));
-    const [node, at, first, shown, count, lastShown] = unpack<[string, ...number[]]>(head) as ChatHead;
-    const piece = new ChatPiece(first, at, shown, items, first + lastShown).without(this.messagesIn(fields));
-    if (piece === null) return null;
-    const last = piece.lastId - first;
-    return [h, pack([node, at, first, piece.count, count, last, users.length]), i, Buffer.from(piece.items), a, users];
+    // A batch that no reader can decode is dropped: its texts are not known to be of other users.
+    return this.readable(() => {
+      const users = pack(unpack<string[]>(authors).map((user) => (user === this.erased.user ? '' : user)));
+      const [node, at, first, shown, count, lastShown] = unpack<[string, ...number[]]>(head) as ChatHead;
+      const piece = new ChatPiece(first, at, shown, items, first + lastShown).without(this.messagesOf(fields));
+      if (piece === null) return null;
+      const last = piece.lastId - first;
+      return [
+        h,
+        pack([node, at, first, piece.count, count, last, users.length]),
+        i,
+        Buffer.from(piece.items),
+        a,
+        users,
+      ];
+    }, null);
   }
 
   /** Returns the reservations of the user up to this position. Later entries are not erased. */
@@ -347,7 +370,8 @@ export function createShowEraser(runner: ScriptRunner, moderation: Pick<Moderati
         return ok({ step: 'done', counts: NOTHING_ERASED, isUnreadable: false });
       return ok(await erasure.run());
     } catch (error) {
-      if (!(error instanceof StampedeError)) throw error;
+      // One show does not stop the others.
+      if (!(error instanceof StampedeError)) return fail('internal', (error as Error).message);
       // It is archived or deleted meanwhile.
       return isGone(error.failure.code) ? ok({ step: 'busy' }) : { ok: false, error: error.failure };
     }

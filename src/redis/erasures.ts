@@ -22,17 +22,48 @@ const LEAVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('
 const userHash = (user: string): string => hash('sha256', `erased\0${user}`, 'base64url');
 const globEscaped = (text: string): string => text.replace(/[\\*?[\]]/g, '\\$&');
 
+/** Returns null for a record that cannot be read: it is planned again. */
+function readPlanned(text: string | null): PlannedErasure | null {
+  try {
+    const planned = JSON.parse(text ?? 'null') as PlannedErasure | null;
+    const { requestedAt, remaining } = planned?.report ?? {};
+    const isPlan =
+      typeof planned?.secret === 'string' &&
+      typeof planned.triedAt === 'number' &&
+      typeof requestedAt === 'number' &&
+      Array.isArray(remaining);
+    return isPlan ? { ...planned, report: { ...NOTHING_ERASED, ...planned.report } } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Is this text one of the values? Names of fields do not count. */
+function hasValue(value: unknown, text: string): boolean {
+  if (typeof value !== 'object' || value === null) return value === text;
+  return Object.values(value).some((one) => hasValue(one, text));
+}
+
+/** Returns whether a recorded response names the user (command-guard.ts). */
+function isNamedIn(record: string | null, user: string): boolean {
+  if (!record?.includes(JSON.stringify(user))) return false;
+  try {
+    return hasValue(JSON.parse(record), user);
+  } catch {
+    return true;
+  }
+}
+
 export function createErasures(runner: ScriptRunner, moderation: Pick<ModerationStore, 'removeChat'>): ErasureStore {
   const { erasures, eraser, erased, shows } = runner.keys;
 
   async function deleteResponses(master: Redis, user: string): Promise<number> {
-    const quoted = JSON.stringify(user);
     const pattern = `${globEscaped(runner.keys.result('', '')).replace('{}', '{*}')}*`;
     let [cursor, deleted] = ['0', 0];
     do {
       const [next, keys] = await master.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT);
       for (const key of keys)
-        if ((await runner.client.get(key))?.includes(quoted)) deleted += await runner.client.unlink(key);
+        if (isNamedIn(await runner.client.get(key), user)) deleted += await runner.client.unlink(key);
       cursor = next;
     } while (cursor !== '0');
     return deleted;
@@ -47,11 +78,12 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
         ...{ state: 'running', requestedAt: now, finishedAt: null, ...NOTHING_ERASED, remaining: [] },
       };
       const planned: PlannedErasure = { secret: randomBytes(32).toString('base64url'), triedAt: 0, report };
-      const read = await runner.guard(async (client) => {
+      return runner.guard(async (client) => {
         await client.hsetnx(erasures, user, JSON.stringify(planned));
-        return client.hget(erasures, user);
+        const known = readPlanned(await client.hget(erasures, user));
+        if (known === null) await client.hset(erasures, user, JSON.stringify(planned));
+        return known ?? planned;
       });
-      return mapped(read, (text) => (text === null ? planned : (JSON.parse(text) as PlannedErasure)));
     },
 
     saveErasure: async (user, planned) =>
@@ -71,14 +103,15 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
         Promise.all([client.hget(erasures, user), client.get(erased(userHash(user)))] as const),
       );
       return mapped(read, ([planned, done]) => {
-        if (planned !== null) return (JSON.parse(planned) as PlannedErasure).report;
+        const running = readPlanned(planned);
+        if (running !== null) return running.report;
         return done === null ? null : (JSON.parse(done) as ErasureReport);
       });
     },
 
     plannedErasures: async () =>
       mapped(await runner.guard((client) => client.hgetall(erasures)), (all) =>
-        Object.entries(all).map(([user, text]) => ({ user, triedAt: (JSON.parse(text) as PlannedErasure).triedAt })),
+        Object.entries(all).map(([user, text]) => ({ user, triedAt: readPlanned(text)?.triedAt ?? 0 })),
       ),
 
     takeEraser: async (owner) =>

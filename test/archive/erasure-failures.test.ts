@@ -1,0 +1,128 @@
+/** Erasures that meet unreadable records, failures, and shows that are left for later. */
+import { join } from 'node:path';
+import { createErasures } from '../../src/archive/index.ts';
+import type { ErasureReport } from '../../src/domain/erasure.ts';
+import { ok } from '../../src/protocol/codes.ts';
+import { pack } from '../../src/redis/records.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { archivesOf, temporaryFolder } from '../support/archives.ts';
+import { keysNaming } from '../support/every-value.ts';
+import { byHost, HOST, StoreFixture, unwrap } from '../support/store-fixture.ts';
+
+const fixture = await StoreFixture.open('err:');
+const { test, store, client, time, hold, confirm, openShow } = fixture;
+const logger = createLogger({ level: 'silent' });
+const nameOf = (user: string): string => `Name of ${user.toUpperCase()}`;
+let users = 0;
+const newUser = (): string => `person-${users++}@example.org`;
+const erasuresOf = (folder: string) => createErasures({ store, folder, logger });
+const erase = async (folder: string, user: string): Promise<ErasureReport> =>
+  unwrap(await erasuresOf(folder).erase(user));
+
+/** As if the pause after a try had passed. */
+async function letRetry(user: string): Promise<void> {
+  const planned = unwrap(await store.planErasure(user));
+  unwrap(await store.saveErasure(user, { ...planned, triedAt: 0 }));
+}
+
+async function say(show: string, users: readonly string[]): Promise<void> {
+  const items = Buffer.concat(users.map((user, i) => pack([i, i, nameOf(user), `secret of ${user}`])));
+  unwrap(await store.appendChat(show, { node: 'n', at: 1_000, count: users.length, items }, [...users]));
+}
+
+test('an unreadable batch of chat is dropped, and stops neither later shows nor other users', async (t) => {
+  const [user, other] = [newUser(), newUser()];
+  const folder = temporaryFolder(t);
+  const shows = [await openShow(), await openShow(), await openShow()];
+  for (const show of shows) for (const one of [user, other]) unwrap(await confirm(show, await hold(show, one)));
+  for (const show of shows) await fixture.skipCommitCheck(show);
+  for (const show of shows) await say(show, [user, other]);
+  const [show = ''] = shows;
+  const chat = time.key(show, 'chat');
+  const [[, fields = []] = []] = (await client.xrangeBuffer(chat, '-', '+')) as unknown as Array<[Buffer, Buffer[]]>;
+  await client.call('XADD', chat, '*', ...fields.with(1, Buffer.from('junk')));
+  await client.call('XADD', chat, '*', ...fields.with(3, Buffer.from([0xc1, 0xc1])));
+  const remaining = [{ show, reason: 'unreadable', retried: false }];
+  t.match(await erase(folder, user), { state: 'incomplete', shows: 3, reservations: 3, messages: 3, remaining });
+  t.match(await erase(folder, other), { state: 'done', shows: 3, reservations: 3, messages: 3 });
+  t.same(await keysNaming(client, fixture.prefix, [user, nameOf(user), other, nameOf(other)]), []);
+});
+
+test('a user whose erasure fails or is planned in an unreadable record does not stop others', async (t) => {
+  const [broken, junk, user] = [newUser(), newUser(), newUser()];
+  const folder = temporaryFolder(t);
+  const show = await openShow();
+  for (const one of [broken, junk, user]) unwrap(await confirm(show, await hold(show, one)));
+  await fixture.skipCommitCheck(show);
+  const eraseResponses: typeof store.eraseResponses = async (one) => {
+    if (one === broken) throw new Error('broken');
+    return store.eraseResponses(one);
+  };
+  const failing = createErasures({ folder, logger, store: { ...store, eraseResponses } });
+  t.match(await failing.erase(broken), { ok: false, error: { code: 'internal' } });
+  await client.hset(`${fixture.prefix}erasures`, junk, 'junk');
+  t.match(unwrap(await failing.erase(user)), { state: 'done', reservations: 1 });
+  t.match(unwrap(await failing.report(junk)), { state: 'done', reservations: 1 }, 'the record is made again');
+  const { triedAt } = unwrap(await store.planErasure(broken));
+  t.ok(triedAt > 0, 'the failed one is tried again after a pause');
+  await letRetry(broken);
+  await erasuresOf(folder).runPlanned();
+  t.match(unwrap(await store.erasureOf(broken)), { state: 'done', reservations: 1 });
+});
+
+test('a retry reads only the shows that are left; the mark of another erasure names no user', async (t) => {
+  const [user, unknown] = [newUser(), newUser()];
+  const folder = temporaryFolder(t);
+  const [held, other] = [await openShow(), await openShow()];
+  const reservation = await hold(held, user);
+  unwrap(await confirm(other, await hold(other, user)));
+  const read: string[] = [];
+  const eraseInShow: typeof store.eraseInShow = (id, erased) => {
+    read.push(id);
+    return store.eraseInShow(id, erased);
+  };
+  const erasures = createErasures({ folder, logger, store: { ...store, eraseInShow } });
+  t.match(unwrap(await erasures.erase(user)), { state: 'waiting', shows: 1 });
+  for (const show of [held, other]) await fixture.skipCommitCheck(show);
+  t.ok(read.includes(other));
+  read.length = 0;
+  await letRetry(user);
+  await erasures.runPlanned();
+  t.same(read, [held]);
+  t.match(unwrap(await erasures.report(user)), {
+    state: 'waiting',
+    shows: 1,
+    remaining: [{ show: held, reason: 'hold_open' }],
+  });
+  unwrap(await confirm(held, reservation));
+  t.match(unwrap(await erasures.erase(user)), { state: 'done', shows: 2, reservations: 2, remaining: { length: 0 } });
+  await client.hset(time.key(other, 'show'), 'erasing', String(store.now()), 'eraser', 'erased-another.run');
+  t.match(await erase(folder, unknown), { state: 'done', shows: 0 });
+  await client.hdel(time.key(other, 'show'), 'erasing', 'eraser');
+});
+
+test('a response is erased if a value is the user, and not if a field or a text has that word', async (t) => {
+  const show = await openShow();
+  const responses = { by: { token: 'x' }, text: { text: 'a "token" b' }, own: { users: [{ user: 'token' }] } };
+  const record = async (name: string, payload: unknown): Promise<void> => {
+    unwrap(await store.once(show, byHost(name), ['body'], async () => ok({ payload })));
+  };
+  for (const [name, payload] of Object.entries(responses)) await record(name, payload);
+  t.match(await erase(temporaryFolder(t), 'token'), { state: 'done', commands: 1 });
+});
+
+test('without ARCHIVE_DIR an archive is missing, and nothing is retried', async (t) => {
+  const user = newUser();
+  const folder = temporaryFolder(t);
+  const show = await openShow();
+  unwrap(await confirm(show, await hold(show, user)));
+  unwrap(await store.endShow(show, HOST));
+  await fixture.skipCommitCheck(show);
+  unwrap(await archivesOf(store, folder).archive(show));
+  const report = await erase(join(folder, 'none'), user);
+  t.equal(report.state, 'incomplete');
+  t.match(
+    report.remaining.find((rest) => rest.show === show),
+    { reason: 'archive_missing', retried: false },
+  );
+});
