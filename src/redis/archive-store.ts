@@ -1,15 +1,7 @@
 /** The end of a show in Redis (lua/archive.lua), and reading it in slices until then. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type {
-  ArchiveStore,
-  ArchiveSummary,
-  Freeze,
-  LedgerRow,
-  Page,
-  RetentionState,
-  UnreadableRow,
-} from '../domain/archive.ts';
+import type { ArchiveStore, ArchiveSummary, Freeze, LedgerRow, Page, RetentionState } from '../domain/archive.ts';
 import { isId } from '../domain/mistakes.ts';
 import type { Scheduler } from '../domain/schedule.ts';
 import { LIMITS } from '../limits.ts';
@@ -22,6 +14,7 @@ import type { Recover } from './recovery.ts';
 import { decodeEvents } from './relay.ts';
 import type { Sales } from './sales.ts';
 import { bytesOf, mapped, numberOf, type ScriptRunner, textOf } from './script-runner.ts';
+import { decoded, isUnreadable, OTHER_TYPE, otherType, unreadableRow } from './unreadable.ts';
 
 const STEPS_MAX = 20;
 /** This process may be verifying the books already. */
@@ -35,6 +28,8 @@ const EXPIRE_MARGIN_MS = 60_000;
 const FORGET_AFTER_MS = 60 * 60 * 1000;
 const INDEX_COUNT = 500;
 const OLDER_NODES = 'A node of an earlier release still serves this show. Archive it when all nodes are upgraded.';
+const NO_RECORD =
+  'The record of this show in Redis cannot be read; the log of the engine names its key. Repair or delete the show.';
 const OLDER_NODES_RETRY_MS = 60_000;
 
 type Entry = [id: Buffer, fields: Buffer[]];
@@ -46,22 +41,6 @@ export interface ArchiveStoreDeps {
   readonly tick: Scheduler['tick'];
 }
 
-/** Decodes a record. One that cannot be decoded stays as it is. */
-function decoded<T>(at: string, bytes: Buffer | undefined, decode: (bytes: Buffer) => T): T | UnreadableRow {
-  const raw = bytes ?? Buffer.alloc(0);
-  try {
-    return decode(raw);
-  } catch {
-    return { at, raw: raw.toString('base64') };
-  }
-}
-
-const unreadableRow =
-  (what: string) =>
-  ([id, bytes]: [string, Buffer]): UnreadableRow => ({ at: `${what} ${id}`, raw: bytes.toString('base64') });
-
-const isUnreadable = (result: Result<unknown>): boolean => !result.ok && result.error.details?.unreadable === true;
-
 const eventIn = (bytes: Buffer): ShowEvent => {
   const [event] = decodeEvents(bytes);
   if (event === undefined) throw new Error('no event');
@@ -71,6 +50,21 @@ const eventIn = (bytes: Buffer): ShowEvent => {
 function reservationIn(bytes: Buffer): ReservationView {
   const { key: _key, firstUntil: _first, ...view } = unpackReservation(bytes);
   return view;
+}
+
+/** A header of another type has no time: it owns no archive. */
+async function noFields(error: Error): Promise<(string | null)[]> {
+  await otherType(async () => null)(error);
+  return ['0'];
+}
+
+/** A show whose record cannot be read is archived, or refused with a remedy, after the default. */
+function retentionIn(view: Buffer | null | undefined): number | undefined {
+  try {
+    return readShow(view as Buffer).retentionMs;
+  } catch {
+    return undefined;
+  }
 }
 
 export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveStoreDeps): ArchiveStore {
@@ -99,11 +93,23 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     return ok(null);
   }
 
+  /** A full Redis refuses this. The show is in the list since it was made, for a later time. */
+  async function plan(showId: string, at: number, ...options: ['LT'] | []): Promise<Result<unknown>> {
+    const planned = await runner.guard((client) =>
+      client.call('ZADD', retentionKey, ...options, String(Math.floor(at)), showId),
+    );
+    return !planned.ok && planned.error.code === 'redis_full' ? ok(null) : planned;
+  }
+
   async function freezeShow(showId: string, owner: string): Promise<Result<Freeze>> {
+    // First: if this process ends, a job goes on when the lease has ended.
+    const planned = await plan(showId, now() + LIMITS.archiveLeaseMs, 'LT');
+    if (!planned.ok) return planned;
     const token = randomUUID();
     let isLast = false;
     for (let attempt = 0; attempt < STEPS_MAX; attempt++) {
       const reply = await step(showId, { op: 'freeze', owner, token, leaseMs: LIMITS.archiveLeaseMs, isLast });
+      if (isUnreadable(reply)) return fail('internal', NO_RECORD, { details: { unreadable: true } });
       if (!reply.ok) return reply;
       const { word, rest } = reply.value;
       switch (word) {
@@ -165,8 +171,11 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     decode: (id: string, bytes: Buffer | undefined) => Row,
   ): Promise<Result<Page<Row>>> {
     const start = from === null ? '-' : `(${from}`;
-    const read = await runner.guard((client) => client.xrangeBuffer(key, start, '+', 'COUNT', count));
+    const read = await runner.guard((client) =>
+      client.xrangeBuffer(key, start, '+', 'COUNT', count).catch(otherType(() => client.getBuffer(key))),
+    );
     return mapped(read, (entries) => {
+      if (Buffer.isBuffer(entries)) return { rows: [decode(OTHER_TYPE, entries)], next: null };
       const rows = (entries as unknown as Entry[]).map(([id, fields]) => decode(String(id), fields[1]));
       const last = (entries as unknown as Entry[]).at(-1);
       return { rows, next: entries.length < count || last === undefined ? null : String(last[0]) };
@@ -179,9 +188,13 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     decode: (field: string, bytes: Buffer) => Row,
   ): Promise<Result<Page<Row>>> {
     const read = await runner.guard((client) =>
-      client.hscanBuffer(key, from ?? '0', 'COUNT', LIMITS.archivePageFields),
+      client
+        .hscanBuffer(key, from ?? '0', 'COUNT', LIMITS.archivePageFields)
+        .catch(otherType(() => client.getBuffer(key))),
     );
-    return mapped(read, ([cursor, flat]) => {
+    return mapped(read, (found) => {
+      if (Buffer.isBuffer(found)) return { rows: [decode(OTHER_TYPE, found)], next: null };
+      const [cursor, flat] = found;
       const rows: Row[] = [];
       for (let i = 0; i + 1 < flat.length; i += 2) rows.push(decode(String(flat[i]), flat[i + 1] as Buffer));
       return { rows, next: String(cursor) === '0' ? null : String(cursor) };
@@ -246,7 +259,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     async identityOf(showId) {
       const { show } = runner.keysOf(showId);
-      const read = await runner.guard((client) => client.hmget(show, 'created', 'origin', 'token'));
+      const read = await runner.guard((client) => client.hmget(show, 'created', 'origin', 'token').catch(noFields));
       return mapped(read, ([created, origin = null, token = null]) =>
         typeof created === 'string' ? { createdAt: Number(created), origin, token } : null,
       );
@@ -261,7 +274,7 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     async condemnShow(showId) {
       // First: if this process ends between the steps, a job deletes the rest.
-      const planned = await runner.guard((client) => client.zadd(retentionKey, now(), showId));
+      const planned = await plan(showId, now());
       return planned.ok ? plain(showId, 'condemn') : planned;
     },
 
@@ -287,9 +300,18 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       const { show, ledger } = runner.keysOf(showId);
       const read = await runner.guard((client) =>
         Promise.all([
-          client.hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created', 'import_at', 'format'),
+          client
+            .hmgetBuffer(show, 'state', 'view', 'ended', 'purge', 'created', 'import_at', 'format')
+            .catch(async (error: Error) => {
+              // Logged with its key.
+              await otherType(async () => null)(error);
+              throw new Error(`${show} cannot be read: it has another type. Delete the show.`);
+            }),
           client.zscore(showsKey, showId),
-          client.xrevrange(ledger, '+', '-', 'COUNT', 1),
+          client.xrevrange(ledger, '+', '-', 'COUNT', 1).catch(async (error: Error) => {
+            await otherType(async () => null)(error);
+            return [];
+          }),
         ] as const),
       );
       return runner.decoded(show, read, ([fields, indexedAt, newest]): RetentionState => {
@@ -302,10 +324,11 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
             return { step: at <= now() ? 'forget' : 'none', at };
           }
           case 'ended': {
-            const { retentionMs = defaultMs } = readShow(view as Buffer);
+            const retentionMs = retentionIn(view) ?? defaultMs;
             // A show of release 0.1.0: its newest ledger entry is about as old.
             const [lastMs] = newest[0]?.[0].split('-') ?? [];
-            return { step: 'archive', at: Number(ended ?? lastMs ?? created) + retentionMs };
+            const endedAt = [ended, lastMs, created].map(Number).find((at) => at > 0) ?? 0;
+            return { step: 'archive', at: endedAt + retentionMs };
           }
           case 'archiving':
             return { step: 'archive', at: 0 };

@@ -68,8 +68,15 @@ function limitsTable(texts: readonly string[], limits: Readonly<Record<string, u
 
 const chunk = (text: string): string => `(function()\n${text}\nend)()`;
 
-/** Without the flag `no-writes` Redis refuses the call when it is out of memory or read-only. */
-const flagsOf = (text: string): string => (headerOf(text, 'options').includes('no-writes') ? "'no-writes'" : '');
+/** Without one of these flags a full Redis refuses the call. `allow-oom`: the call frees memory. */
+const FLAGS = ['no-writes', 'allow-oom'];
+const flagsOf = (text: string): string => {
+  const options = headerOf(text, 'options');
+  return FLAGS.filter((flag) => options.includes(flag))
+    .map((flag) => `'${flag}'`)
+    .join();
+};
+const onlyReads = (text: string): boolean => headerOf(text, 'options').includes('no-writes');
 
 const registration = (script: string, text: string): string => `redis.register_function({
 function_name = '${NAME_MARK}_${script}', flags = { ${flagsOf(text)} },
@@ -140,7 +147,7 @@ function runLines({ text, needed }: Plan, { parts }: LuaFiles): string[] {
     ...(isTimed ? ['Show.read_clock()'] : []),
     ...started.map((part) => `${tableOf(part)}.each_call(${part === ACCESS_PART ? 'need_each' : ''})`),
     ...(isOpened
-      ? [`local error_reply = Show.open(${flagsOf(text) !== ''})`, 'if error_reply then return error_reply end']
+      ? [`local error_reply = Show.open(${onlyReads(text)})`, 'if error_reply then return error_reply end']
       : []),
     needed.includes(HOLDS_PART)
       ? 'return Holds.reported(run(cmsgpack.unpack(argv[2]), argv))'

@@ -95,7 +95,7 @@ const ROWS: readonly Row[] = [
     'full',
     /(^|[\s:-])OOM\b/,
     'Redis is out of memory and accepts no writes',
-    'Raise maxmemory, or delete other data in this Redis. Keep maxmemory-policy noeviction.',
+    'Raise maxmemory, archive or delete ended shows (POST …/archive, DELETE), or delete other data in this Redis.',
   ),
   row(
     'replica',

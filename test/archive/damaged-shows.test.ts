@@ -3,12 +3,13 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createErasures } from '../../src/archive/index.ts';
 import { createRetention } from '../../src/jobs/index.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
-import { outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
+import { HOST, outcome, pluck, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('dam:');
-const { test, store, client, time, openShow } = fixture;
+const { test, store, client, time, openShow, hold, confirm } = fixture;
 const logger = createLogger({ level: 'silent' });
 const headerOf = (show: string): string => time.key(show, 'show');
 
@@ -51,4 +52,88 @@ test('a show whose record has another type is not listed, and the others are', a
   await client.hset(headerOf(junk), 'view', 'junk');
   t.same(pluck(unwrap(await store.listShows()).shows, 'id'), [other]);
   for (const show of [broken, junk]) await fixture.skipCommitCheck(show);
+});
+
+const endedShow = async (): Promise<string> => {
+  const show = await openShow();
+  unwrap(await confirm(show, await hold(show, 'ann')));
+  unwrap(await store.endShow(show, HOST));
+  await fixture.skipCommitCheck(show);
+  return show;
+};
+const keysOf = async (show: string): Promise<string[]> =>
+  (await client.keys('dam:*')).filter((key) => key.includes(`{${show}}`));
+
+/** By what is damaged: whether the show can still be archived. */
+const DAMAGES: Array<[name: string, isArchived: boolean, damage: (show: string) => Promise<unknown>]> = [
+  ...(['rev 5abc', 'live_sales 0x', 'ended never', 'frozen junk', 'erasing junk', 'created junk'] as const).map(
+    (what) => damageOf(what, true),
+  ),
+  ...(['format abc', 'view junk'] as const).map((what) => damageOf(what, false)),
+  ['the record of another type', false, (show) => client.set(headerOf(show), 'junk')],
+  ...['ledger', 'log', 'due', 'products', 'sales', 'stock', 'reservations'].map((name): (typeof DAMAGES)[number] => [
+    `${name} of another type`,
+    true,
+    async (show) => {
+      await client.del(time.key(show, name));
+      await client.set(time.key(show, name), 'junk');
+    },
+  ]),
+];
+function damageOf(what: string, isArchived: boolean): (typeof DAMAGES)[number] {
+  const [field = '', value = ''] = what.split(' ');
+  return [what, isArchived, (show) => client.hset(headerOf(show), field, value)];
+}
+
+for (const [name, isArchived, damage] of DAMAGES)
+  test(`an ended show whose records are damaged (${name}) has an end (I9)`, async (t) => {
+    const archives = archivesOf(store, temporaryFolder(t));
+    const show = await endedShow();
+    await damage(show);
+    await client.zadd('dam:retention', 1, show);
+    const archived = await archives.archive(show);
+    t.equal(archived.ok, isArchived, JSON.stringify(archived));
+    t.match(archived, isArchived ? { value: { state: 'archived' } } : { error: { message: /delete the show/ } });
+    t.equal(outcome(await archives.remove(show)), 'ok');
+    t.same(await keysOf(show), []);
+    t.equal(await client.zscore('dam:retention', show), null);
+  });
+
+test('a live show is deleted only if its record cannot be read', async (t) => {
+  const archives = archivesOf(store, temporaryFolder(t));
+  for (const [field, isDeleted] of [
+    ['', false],
+    ['rev', true],
+    ['offset', true],
+    ['view', true],
+    ['format', true],
+  ] as const) {
+    const show = await openShow();
+    unwrap(await store.startShow(show, HOST));
+    await fixture.skipCommitCheck(show);
+    if (field !== '') await client.hset(headerOf(show), field, 'junk');
+    t.equal(outcome(await archives.remove(show)), isDeleted ? 'ok' : 'illegal_move', field);
+  }
+});
+
+test('a full Redis archives and deletes shows, by request and when they are due (I9)', async (t) => {
+  const archives = archivesOf(store, temporaryFolder(t));
+  const [asked, deleted, due] = [await endedShow(), await endedShow(), await endedShow()];
+  await client.zadd('dam:retention', 1, due);
+  await client.config('SET', 'maxmemory', '1mb');
+  t.match(await archives.archive(asked), { ok: true, value: { state: 'archived' } });
+  t.equal(outcome(await archives.remove(deleted)), 'ok');
+  t.equal(outcome(await archives.remove(asked)), 'ok', 'an archived one too');
+  await createRetention({ store, archives, retentionMs: 0, logger })();
+  t.equal(await client.hget(headerOf(due), 'state'), 'archived');
+  t.same(await keysOf(deleted), []);
+  await client.config('SET', 'maxmemory', '0');
+});
+
+test('before a show is frozen, a job plans to go on if this process ends (I8)', async (t) => {
+  const show = await endedShow();
+  await client.zadd('dam:retention', store.now() + 3_600_000, show);
+  unwrap(await store.freezeShow(show, 'dead'));
+  const inMs = Number(await client.zscore('dam:retention', show)) - store.now();
+  t.ok(inMs <= LIMITS.archiveLeaseMs, `looked at in ${inMs} ms`);
 });

@@ -1,6 +1,6 @@
 -- show: the show that a script works on: its keys, its header, the clock.
 -- Exports Show.keys, now, run_id, epoch, state, offset, rev, recovering, has_erased, format,
--- read_clock, try, read, check_format, must_migrate, open, publish, int.
+-- read_clock, try, refuse, read, check_format, must_migrate, open, publish, int.
 -- @include limits
 local call, floor, format, struct_pack = redis.call, math.floor, string.format, struct.pack
 -- A server without acl_check_cmd cannot say in advance that it will refuse to publish, and the
@@ -37,12 +37,13 @@ local CLOSED = { archiving = 'show_archived', archived = 'show_archived', deleti
 local function only_unreadable(is_read, found, ...)
   local reason = type(found) == 'table' and found.err or tostring(found)
   -- An error of Redis ends the call: after the first write it must not be swallowed.
-  if not is_read and not find(reason, 'cannot be read', 1, true) then error(found) end
+  local is_known = find(reason, 'cannot be read', 1, true) or find(reason, 'WRONGTYPE', 1, true)
+  if not is_read and not is_known then error(found) end
   return is_read, found, ...
 end
 
--- Calls a function that only reads. Returns false if a record cannot be read, otherwise true and
--- its results.
+-- Calls a function that only reads. Returns false if a record or key cannot be read, otherwise true
+-- and its results.
 function Show.try(read_records, ...) return only_unreadable(pcall(read_records, ...)) end
 
 -- Stops a call that needs a record which cannot be read: before its first write, as all records are
@@ -50,6 +51,7 @@ function Show.try(read_records, ...) return only_unreadable(pcall(read_records, 
 local function refuse(key, field)
   error({ err = 'ERR ' .. key .. ' ' .. field .. ' cannot be read' })
 end
+Show.refuse = refuse
 
 -- Returns the table that is packed in a field of a hash. `is_valid`: whether it is such a record.
 function Show.read(key, field, packed, is_valid)
