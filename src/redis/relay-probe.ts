@@ -58,8 +58,15 @@ export class RelayProbe {
     return result;
   }
 
-  /** Publishes and waits. Rejects if Redis does not take the message. */
+  /**
+   * Publishes and waits, twice if necessary: a message before the subscription was renewed is lost,
+   * for example after a restart. Rejects if Redis does not take the message.
+   */
   async roundTrip(client: RedisClient, timeoutMs: number): Promise<boolean> {
+    return (await this.#publish(client, timeoutMs)) || this.#publish(client, timeoutMs);
+  }
+
+  async #publish(client: RedisClient, timeoutMs: number): Promise<boolean> {
     const nonce = newNonce();
     const arrival = this.arrival(nonce, timeoutMs);
     await (this.#subscriber.publish === 'sharded'
