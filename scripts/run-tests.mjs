@@ -8,8 +8,8 @@
  * The tests are compiled once, together with the sources, and each file runs in a plain Node.js
  * process. A file with a line `// slow: REASON` measures real time or the kernel: it runs again if
  * it fails. A file with a line `// heavy: REASON` starts many processes: one such file runs at a
- * time, beside others. Files of the store run a second time, with scripts by EVALSHA and classic
- * publish.
+ * time, beside others. One with `// long: REASON` runs only with STAMPEDE_LONG=1 or by its name.
+ * Files of the store run a second time, with scripts by EVALSHA and classic publish.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -19,10 +19,10 @@ import { fileURLToPath } from 'node:url';
 import { Parser } from 'tap-parser';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(4, availableParallelism()));
+const JOBS = Number(process.env.STAMPEDE_JOBS ?? Math.max(3, availableParallelism()));
 const FILE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? 3_600 : 180;
 /** Files that have not started by then fail, so that CI ends within 20 minutes. */
-const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 1_040;
+const SUITE_SECONDS_MAX = process.env.STAMPEDE_LONG === '1' ? Infinity : 1_080;
 /** What `--fast` runs, without slow files: pure code, Lua, the protocol, one show end to end. */
 const FAST = [
   /^test\/(?:auth|config|domain|fanout|project|protocol|rooms|selling|telemetry)\//,
@@ -184,12 +184,15 @@ function testFiles(names, isFast) {
       file,
       slow: text.match(/^\/\/ slow: (.+)$/m)?.[1] ?? null,
       isHeavy: /^\/\/ heavy: ./m.test(text),
+      isLong: /^\/\/ long: ./m.test(text),
       isFixture: text.includes('StoreFixture.open('),
     };
   });
   if (isFast) return files.filter(({ file, slow }) => slow === null && FAST.some((rule) => rule.test(file)));
-  const again = files.filter(({ file, isFixture }) => isFixture && STORE.test(file));
-  return [...files, ...again.map((entry) => ({ ...entry, modes: OTHER_MODES }))];
+  const runsLong = names.length > 0 || process.env.STAMPEDE_LONG === '1';
+  const chosen = files.filter(({ isLong }) => runsLong || !isLong);
+  const again = chosen.filter(({ file, isFixture }) => isFixture && STORE.test(file));
+  return [...chosen, ...again.map((entry) => ({ ...entry, modes: OTHER_MODES }))];
 }
 
 const since = performance.now();

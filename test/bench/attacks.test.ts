@@ -1,5 +1,6 @@
 // heavy: starts an engine and generator processes twice
 /** Small runs of the scenarios about a killed node and a hostile buyer. */
+// long: a short run of a load test, which itself is run by hand
 import t from 'tap';
 import { bench, unlessBuilt } from './run-bench.ts';
 
