@@ -120,7 +120,8 @@ export class StampedeClient {
       },
     });
     this.#stopWatching = watchForWake(() => this.wake());
-    this.#connection.start();
+    // The caller adds its listeners first.
+    queueMicrotask(() => this.#connection.start());
   }
 
   /** Adds a listener. Returns a function that removes it. */

@@ -100,7 +100,7 @@ export class Connection {
   }
 
   start(): void {
-    this.#connect();
+    if (this.#state.at !== 'closed') this.#connect();
   }
 
   /** Returns false, and sends nothing, without an open connection. */
@@ -198,7 +198,7 @@ export class Connection {
   #refused(status: number): void {
     const isBusy = status >= 500 || status === 429;
     const code = isBusy ? CLOSE.overloaded : (REFUSALS[status] ?? CLOSE.forbidden);
-    this.#lost(code, `The server refused the connection: HTTP ${status}`);
+    this.#lost(code, `The server refused: HTTP ${status}`);
   }
 
   #lost(code: number, reason: string): void {

@@ -30,6 +30,23 @@ t.test('a token function is called once, again after 4201, and at most four time
   t.match(client.status, { code: 4201 });
 });
 
+t.test('a caller that adds its listeners at once sees the first attempt, and why it failed', async (t) => {
+  const seen: string[] = [];
+  class Broken {
+    constructor() {
+      throw new SyntaxError('no such address');
+    }
+  }
+  const client = join(t, 'ws://127.0.0.1:1', { WebSocket: Broken as never });
+  client.on('status', (state) => seen.push('reason' in state ? `${state.at}: ${state.reason}` : state.at));
+  await until(() => client.status.at === 'closed', 'the end');
+  t.same(seen, ['connecting', 'closed: SyntaxError: no such address']);
+  const closed = join(t, 'ws://127.0.0.1:1', { WebSocket: Broken as never });
+  closed.close();
+  await sleep(10);
+  t.match(closed.status, { at: 'closed', code: 1000 }, 'closed before it began');
+});
+
 t.test('a fixed token that has expired ends the client', async (t) => {
   const greet = (visit: Visit): void => {
     visit.say(bye(4201, { message: 'The token has expired.' }));
