@@ -1,19 +1,12 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
-import {
-  commandHelp,
-  commandWithSettings,
-  environment,
-  loadConfig,
-  type OwnFlags,
-  REDIS_PARTS,
-} from '../config/index.ts';
+import { environment, loadConfig, type OwnFlags } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
 import type { Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
 import { type Command, EXIT, print, refuse } from './command.ts';
-import { EMBEDDED_HELP, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
+import { helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const OWN = {
   show: { placeholder: 'id', help: 'the show' },
@@ -55,16 +48,6 @@ compensating entries. Sales whose ledger contradicts itself, or whose records ca
 paused for you to inspect. Exit code 0 if the books are right afterwards.`,
   run: (store, show) => store.reconcile(show, 'cli'),
 };
-
-const help = ({ usage, description, own }: Audit): string =>
-  commandHelp(
-    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
-      ...REDIS_PARTS,
-      'keyPrefix',
-      'dataDir',
-      'logLevel',
-    ]),
-  );
 
 async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   const loaded = loadConfig({ argv, env: environment(), own: audit.own, purpose: 'inspect' });

@@ -1,19 +1,12 @@
 /** `stampede export` and `stampede import`: move a show to another Redis server. */
 import { resolve } from 'node:path';
 import { type ExportFile, exportShow, importShow, type TransferOptions } from '../archive/index.ts';
-import {
-  type ConfigError,
-  commandHelp,
-  commandWithSettings,
-  environment,
-  loadConfig,
-  REDIS_PARTS,
-} from '../config/index.ts';
+import { type ConfigError, environment, loadConfig } from '../config/index.ts';
 import { VERSION } from '../main.ts';
 import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { type Command, EXIT, print, printError, refuse } from './command.ts';
-import { EMBEDDED_HELP, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
+import { helpWithStore as help, isShowId, NO_SHOW, printFailure, withStore } from './with-store.ts';
 
 const SHOW = { show: { placeholder: 'id', help: 'the show' } } as const;
 const PROGRESS_EVERY_MS = 2_000;
@@ -109,16 +102,6 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
 /** An import names the server on which the show exists. */
 const atPlace = (error: Failure, place: string): Failure =>
   error.code === 'already_exists' ? { ...error, message: `${error.message} It is in ${place}.` } : error;
-
-const help = ({ usage, description, own }: Transfer): string =>
-  commandHelp(
-    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
-      ...REDIS_PARTS,
-      'keyPrefix',
-      'dataDir',
-      'logLevel',
-    ]),
-  );
 
 const commandOf = (transfer: Transfer): Command => ({
   help: () => help(transfer),

@@ -1,7 +1,15 @@
 /** Commands on the shows of one Redis: connects, runs one, and closes. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, type ConfigError, prepareFolder } from '../config/index.ts';
+import {
+  type Config,
+  type ConfigError,
+  commandHelp,
+  commandWithSettings,
+  type OwnFlags,
+  prepareFolder,
+  REDIS_PARTS,
+} from '../config/index.ts';
 import { troubleText } from '../domain/health.ts';
 import { describeTarget } from '../domain/redis-target.ts';
 import { LIMITS } from '../limits.ts';
@@ -14,8 +22,25 @@ import { unknownShow } from './unknown-show.ts';
 /** How long an embedded Redis may take to be back. */
 const RESTART_MS_MAX = 10_000;
 
-export const EMBEDDED_HELP = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts
+const EMBEDDED_HELP = `With an embedded Redis it connects to the engine that runs on DATA_DIR, or starts
 the server temporarily if none runs.`;
+
+interface WithStore {
+  readonly usage: string;
+  readonly description: string;
+  readonly own: OwnFlags;
+}
+
+/** Help of a command that needs the Redis of an installation. */
+export const helpWithStore = ({ usage, description, own }: WithStore): string =>
+  commandHelp(
+    commandWithSettings(usage, `${description}\n${EMBEDDED_HELP}`, own, [
+      ...REDIS_PARTS,
+      'keyPrefix',
+      'dataDir',
+      'logLevel',
+    ]),
+  );
 
 /** @param work receives the store and the words for where it is; it returns the exit code. */
 export async function withStore(
