@@ -20,7 +20,7 @@ import { LIMITS } from '../limits.ts';
 import { fail, failure, ok, type Result, StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
+import { ERASURE_PARTIAL, moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
 import { type FileEntry, writeLines } from './lines.ts';
 import {
   checkOwner,
@@ -68,9 +68,10 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   const partialFolder = (showId: string): string => join(folder, `${showId}.${randomUUID()}${PARTIAL}`);
 
   /** Removes what killed runs left. Only the owner of the lease calls it. */
-  async function removePartials(showId: string): Promise<void> {
+  async function removePartials(showId: string, isKept = isOfErasure): Promise<void> {
     for (const name of await readdir(folder))
-      if (name.startsWith(`${showId}.`) && name.endsWith(PARTIAL)) await rm(join(folder, name), { recursive: true });
+      if (name.startsWith(`${showId}.`) && name.endsWith(PARTIAL) && !isKept(name))
+        await rm(join(folder, name), { recursive: true });
   }
 
   /** Throws if a folder in the place of the archive is not of this show. */
@@ -236,7 +237,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
         // Renamed first: a repeat would refuse a folder that is half deleted.
         for (const name of [nextFolder(folder, showId), finalFolder(showId)])
           await rename(name, partialFolder(showId)).catch(ignoreMissing);
-        await removePartials(showId).catch(ignoreMissing);
+        await removePartials(showId, () => false).catch(ignoreMissing);
       } catch (error) {
         return failureOf(showId, error);
       }
@@ -250,6 +251,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   };
 }
 
+const isOfErasure = (name: string): boolean => name.endsWith(ERASURE_PARTIAL);
 const failed = (code: 'draining'): StampedeError['failure'] => ({ code, message: 'This process stops; try again.' });
 
 function unwrap<T>(result: Result<T>): T {

@@ -1,6 +1,7 @@
 /** The file of an exported show: a head, the records of all keys, and a manifest as last line. */
-import { rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import { syncFolder } from './folders.ts';
 import { type FileEntry, hashLines, readLines, writeLines } from './lines.ts';
@@ -137,9 +138,8 @@ export async function writeExport(
   pages: AsyncIterable<RecordPage>,
   examiner: RecordExaminer,
 ): Promise<ExportFile> {
-  const partial = path + PARTIAL;
-  // What a killed run left.
-  await rm(partial, { force: true });
+  // Two exports to one path never write to one file.
+  const partial = `${path}.${randomUUID()}${PARTIAL}`;
   try {
     const counts = new RecordCounts();
     const header: RawRecord[] = [];
@@ -166,12 +166,20 @@ export async function writeExport(
     if (read.file.sha256 !== file.sha256 || read.text !== manifest?.sha256 || show === undefined)
       throw new Error('read back, it differs from what was written');
     await rename(partial, path);
+    await removePartials(path);
     await syncFolder(dirname(path));
     return { head: whole, manifest, show, header, file };
   } catch (error) {
     await rm(partial, { force: true }).catch(() => {});
     throw error;
   }
+}
+
+/** Removes what killed runs left. An export to the same path that still runs fails. */
+async function removePartials(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path)))
+    if (name.startsWith(`${basename(path)}.`) && name.endsWith(PARTIAL))
+      await rm(join(dirname(path), name), { force: true }).catch(() => {});
 }
 
 /** Returns why a file cannot be made at this path, or null. */

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 /** Ends the name of a folder that is not complete. */
 export const PARTIAL = '.partial';
+/** Of a folder that an erasure writes, so that a run that archives does not remove it. */
+export const ERASURE_PARTIAL = `.erasure${PARTIAL}`;
 
 /** A complete folder that is about to take the place of the archive of the show (rewrite.ts). */
 export const nextFolder = (folder: string, showId: string): string => join(folder, `${showId}.next`);

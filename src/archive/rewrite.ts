@@ -14,13 +14,10 @@ import type { LedgerRow, UnreadableRow } from '../domain/archive.ts';
 import { type Erased, erasedEntry } from '../domain/erasure.ts';
 import { StampedeError } from '../protocol/codes.ts';
 import type { ReservationView } from '../protocol/messages.ts';
-import { moveInto, nextFolder, PARTIAL, syncFolder } from './folders.ts';
+import { ERASURE_PARTIAL, moveInto, nextFolder, syncFolder } from './folders.ts';
 import { type FileEntry, linesOf, writeLines } from './lines.ts';
 import { FILES, type FileName, MANIFEST, type Manifest, manifestText, readManifest } from './manifest.ts';
 import { fileProblems, replayFiles } from './replay.ts';
-
-/** Ends the name of folders of this file, so that a run that archives does not remove them. */
-const OWN = `.erasure${PARTIAL}`;
 
 export interface Rewritten {
   readonly manifest: Manifest;
@@ -64,7 +61,7 @@ export async function eraseInArchive(
   });
   if (!(await isNamed(archive, read.manifest, erased)))
     return { ...read, ledgerEntries: 0, orders: 0, isChanged: hasNext };
-  const partial = join(folder, `${showId}.${randomUUID()}${OWN}`);
+  const partial = join(folder, `${showId}.${randomUUID()}${ERASURE_PARTIAL}`);
   try {
     const written = await write(archive, partial, read.manifest, erased, now);
     const current = await readManifest(archive);
@@ -85,12 +82,13 @@ const exists = (path: string): Promise<boolean> =>
 
 async function removeOwn(folder: string, showId: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => []))
-    if (name.startsWith(`${showId}.`) && name.endsWith(OWN)) await rm(join(folder, name), { recursive: true });
+    if (name.startsWith(`${showId}.`) && name.endsWith(ERASURE_PARTIAL))
+      await rm(join(folder, name), { recursive: true });
 }
 
 /** Step 3. */
 async function replace(folder: string, showId: string): Promise<void> {
-  const [archive, old] = [join(folder, showId), join(folder, `${showId}.${randomUUID()}${OWN}`)];
+  const [archive, old] = [join(folder, showId), join(folder, `${showId}.${randomUUID()}${ERASURE_PARTIAL}`)];
   if (await exists(archive)) await rename(archive, old);
   if (!(await moveInto(nextFolder(folder, showId), archive))) throw new Error(`${archive} was written by another run`);
   await syncFolder(folder);

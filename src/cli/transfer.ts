@@ -29,8 +29,8 @@ holds, orders, waitlists, ledger, events and chat. A live show is refused. While
 viewers see it, and changes get the error overloaded. The show stays where it is: delete it when it
 was imported elsewhere. The file does not contain changes made after the export.
 
-The file is complete or does not exist: it is written as <file>.partial, read back and renamed. It
-contains names and chat. It exits with 0 if the file was written, and with 1 otherwise.`,
+The file is complete or does not exist: it is written as <file>.<id>.partial, read back and renamed.
+It contains names and chat. It exits with 0 if the file was written, and with 1 otherwise.`,
 };
 
 const IMPORT: Transfer = {

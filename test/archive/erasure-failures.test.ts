@@ -1,7 +1,11 @@
 /** Erasures that meet unreadable records, failures, and shows that are left for later. */
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { writeExport } from '../../src/archive/export-file.ts';
 import { createErasures } from '../../src/archive/index.ts';
 import type { ErasureReport } from '../../src/domain/erasure.ts';
+import type { ExaminedShow, RecordExaminer, RecordPage } from '../../src/domain/transfer.ts';
 import { ok } from '../../src/protocol/codes.ts';
 import { pack } from '../../src/redis/records.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -125,4 +129,33 @@ test('without ARCHIVE_DIR an archive is missing, and nothing is retried', async 
     report.remaining.find((rest) => rest.show === show),
     { reason: 'archive_missing', retried: false },
   );
+});
+
+test('archiving keeps the folder that an erasure writes, and deleting the show removes it', async (t) => {
+  const folder = temporaryFolder(t);
+  const show = await openShow();
+  unwrap(await store.endShow(show, HOST));
+  await fixture.skipCommitCheck(show);
+  for (const kind of ['run', 'run.erasure']) mkdirSync(join(folder, `${show}.${kind}.partial`));
+  unwrap(await archivesOf(store, folder).archive(show));
+  t.same(readdirSync(folder).sort(), [show, `${show}.run.erasure.partial`].sort());
+  unwrap(await archivesOf(store, folder).remove(show));
+  t.same(readdirSync(folder), []);
+});
+
+test('two exports to one path do not write to one file', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'show');
+  const names: string[] = [];
+  async function* pages(): AsyncGenerator<RecordPage> {
+    for (let turn = 0; turn < 200 && readdirSync(folder).length < 2; turn++) await setImmediate();
+    names.push(...readdirSync(folder));
+    yield { key: 'show', records: [['a', 'b']] } as unknown as RecordPage;
+  }
+  const show = { show: 's', state: 'ended', violations: [] } as unknown as ExaminedShow;
+  const examiner = { add() {}, finish: () => show } as unknown as RecordExaminer;
+  const head = { show: 's', state: 'ended', exportedAt: 1, engine: 'test' } as const;
+  await Promise.allSettled([writeExport(path, head, pages(), examiner), writeExport(path, head, pages(), examiner)]);
+  t.equal(new Set(names).size, 2);
+  t.same(readdirSync(folder), ['show']);
 });
