@@ -9,6 +9,7 @@ import { type FileEntry, hashLines, readLines, writeLines } from './lines.ts';
 const KIND = 'stampede-export';
 const FORMAT = 1;
 const PARTIAL = '.partial';
+const PARTIAL_END = /^[\da-f-]{36}\.partial$/;
 /** A page of the longest records is far shorter. */
 const LINE_CHARS_MAX = 32 * 1024 * 1024;
 /** Twice as fast as the default, and the file is some 10 % larger. */
@@ -166,7 +167,7 @@ export async function writeExport(
     if (read.file.sha256 !== file.sha256 || read.text !== manifest?.sha256 || show === undefined)
       throw new Error('read back, it differs from what was written');
     await rename(partial, path);
-    await removePartials(path);
+    await removePartials(path).catch(() => {});
     await syncFolder(dirname(path));
     return { head: whole, manifest, show, header, file };
   } catch (error) {
@@ -177,9 +178,9 @@ export async function writeExport(
 
 /** Removes what killed runs left. An export to the same path that still runs fails. */
 async function removePartials(path: string): Promise<void> {
-  for (const name of await readdir(dirname(path)))
-    if (name.startsWith(`${basename(path)}.`) && name.endsWith(PARTIAL))
-      await rm(join(dirname(path), name), { force: true }).catch(() => {});
+  const start = `${basename(path)}.`;
+  const isOwn = (name: string): boolean => name.startsWith(start) && PARTIAL_END.test(name.slice(start.length));
+  for (const name of (await readdir(dirname(path))).filter(isOwn)) await rm(join(dirname(path), name), { force: true });
 }
 
 /** Returns why a file cannot be made at this path, or null. */

@@ -1,38 +1,20 @@
 /** Erasures that meet unreadable records, failures, and shows that are left for later. */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { writeExport } from '../../src/archive/export-file.ts';
 import { createErasures } from '../../src/archive/index.ts';
-import type { ErasureReport } from '../../src/domain/erasure.ts';
 import type { ExaminedShow, RecordExaminer, RecordPage } from '../../src/domain/transfer.ts';
 import { ok } from '../../src/protocol/codes.ts';
-import { pack } from '../../src/redis/records.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
+import { erasuresOn, logger, nameOf } from '../support/erasures.ts';
 import { keysNaming } from '../support/every-value.ts';
 import { byHost, HOST, StoreFixture, unwrap } from '../support/store-fixture.ts';
 
 const fixture = await StoreFixture.open('err:');
 const { test, store, client, time, hold, confirm, openShow } = fixture;
-const logger = createLogger({ level: 'silent' });
-const nameOf = (user: string): string => `Name of ${user.toUpperCase()}`;
-let users = 0;
-const newUser = (): string => `person-${users++}@example.org`;
-const erasuresOf = (folder: string) => createErasures({ store, folder, logger });
-const erase = async (folder: string, user: string): Promise<ErasureReport> =>
-  unwrap(await erasuresOf(folder).erase(user));
-
-/** As if the pause after a try had passed. */
-async function letRetry(user: string): Promise<void> {
-  const planned = unwrap(await store.planErasure(user));
-  unwrap(await store.saveErasure(user, { ...planned, triedAt: 0 }));
-}
-
-async function say(show: string, users: readonly string[]): Promise<void> {
-  const items = Buffer.concat(users.map((user, i) => pack([i, i, nameOf(user), `secret of ${user}`])));
-  unwrap(await store.appendChat(show, { node: 'n', at: 1_000, count: users.length, items }, [...users]));
-}
+const { newUser, erasuresOf, erase, letRetry, say } = erasuresOn(fixture);
 
 test('an unreadable batch of chat is dropped, and stops neither later shows nor other users', async (t) => {
   const [user, other] = [newUser(), newUser()];
@@ -147,8 +129,11 @@ test('two exports to one path do not write to one file', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'show');
   const names: string[] = [];
+  // Of an export to another path, which has the same start.
+  const other = `show.gz.${randomUUID()}.partial`;
+  writeFileSync(join(folder, other), '');
   async function* pages(): AsyncGenerator<RecordPage> {
-    for (let turn = 0; turn < 200 && readdirSync(folder).length < 2; turn++) await setImmediate();
+    for (let turn = 0; turn < 200 && readdirSync(folder).length < 3; turn++) await setImmediate();
     names.push(...readdirSync(folder));
     yield { key: 'show', records: [['a', 'b']] } as unknown as RecordPage;
   }
@@ -156,6 +141,6 @@ test('two exports to one path do not write to one file', async (t) => {
   const examiner = { add() {}, finish: () => show } as unknown as RecordExaminer;
   const head = { show: 's', state: 'ended', exportedAt: 1, engine: 'test' } as const;
   await Promise.allSettled([writeExport(path, head, pages(), examiner), writeExport(path, head, pages(), examiner)]);
-  t.equal(new Set(names).size, 2);
-  t.same(readdirSync(folder), ['show']);
+  t.equal(new Set(names).size, 3);
+  t.same(readdirSync(folder).sort(), ['show', other]);
 });

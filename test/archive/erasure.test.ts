@@ -6,12 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { createPrng, type Prng } from '../../bench/generator/prng.ts';
 import { createErasures, verifyArchive } from '../../src/archive/index.ts';
-import type { ErasureReport } from '../../src/domain/erasure.ts';
 import { ok } from '../../src/protocol/codes.ts';
 import type { ReservationView } from '../../src/protocol/messages.ts';
-import { pack } from '../../src/redis/records.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
+import { erasuresOn, logger, nameOf, userName } from '../support/erasures.ts';
 import { filesNaming, keysNaming } from '../support/every-value.ts';
 import { programArguments } from '../support/root.ts';
 import { FIRST_SEED } from '../support/seed.ts';
@@ -20,45 +18,11 @@ import { runStoreUsers } from '../support/store-users.ts';
 
 const fixture = await StoreFixture.open('era:');
 const { test, store, client, time, hold, confirm, openShow } = fixture;
-const logger = createLogger({ level: 'silent' });
-const userName = (n: number): string => `person-${n}@example.org`;
-const nameOf = (user: string): string => `Name of ${user.toUpperCase()}`;
 const USERS = 6;
+const { newUser, erasuresOf, erase, letRetry, say } = erasuresOn(fixture, USERS);
 const KILLS = 3;
-let others = USERS;
-const newUser = (): string => userName(others++);
 const [ADA, EVE] = [userName(0), userName(1)];
 const TEXTS = [ADA, nameOf(ADA), `secret of ${ADA}`];
-const erasuresOf = (folder: string) => createErasures({ store, folder, logger });
-const erase = async (folder: string, user = ADA): Promise<ErasureReport> =>
-  unwrap(await erasuresOf(folder).erase(user));
-
-/** As if the pause after a try had passed. */
-async function letRetry(user: string): Promise<void> {
-  const planned = unwrap(await store.planErasure(user));
-  unwrap(await store.saveErasure(user, { ...planned, triedAt: 0 }));
-}
-
-async function say(show: string, users: readonly string[]): Promise<void> {
-  const items = Buffer.concat(users.map((user, i) => pack([i, i, nameOf(user), `secret of ${user}`])));
-  const cap = {
-    perSecond: 4,
-    marked: [0],
-    ends: endsOf(users.map((user, i) => pack([i, i, nameOf(user), `secret of ${user}`]))),
-  };
-  const batch = { node: 'n', at: 1_000, count: users.length, items };
-  unwrap(await store.appendChat(show, users.length > 3 ? { ...batch, cap } : batch, [...users]));
-}
-
-function endsOf(items: readonly Buffer[]): Buffer {
-  const ends = Buffer.alloc(4 * items.length);
-  let end = 0;
-  for (const [i, item] of items.entries()) {
-    end += item.length;
-    ends.writeUInt32LE(end, 4 * i);
-  }
-  return ends;
-}
 
 /** Users buy, wait, chat, are muted and refused. No hold of Ada is open at the end. */
 async function play(show: string, seed: number): Promise<void> {
@@ -142,7 +106,7 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + 2; seed++)
     const proof = await verifyArchive(join(folder, archived));
     const summary = unwrap(await store.archiveOf(archived));
 
-    const report = await erase(folder);
+    const report = await erase(folder, ADA);
     t.match(report, { state: 'done', shows: 2, archives: 1, remaining: { length: 0 } });
     for (const name of ['messages', 'reservations', 'ledgerEntries', 'commands', 'mutes'] as const)
       t.ok(report[name] > 0, `${report[name]} ${name}`);
@@ -160,7 +124,7 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + 2; seed++)
     t.not(sha256, old);
     t.match(unwrap(await store.archiveOf(archived)), { ...summary, sha256 });
 
-    t.match(await erase(folder), { state: 'done', shows: 0, archives: 0, messages: 0 }, 'a repeat finds nothing');
+    t.match(await erase(folder, ADA), { state: 'done', shows: 0, archives: 0, messages: 0 }, 'a repeat finds nothing');
     for (const show of [live, ended]) t.same((await sumOf(show)).violations, []);
     await end(live);
     unwrap(await archivesOf(store, folder).archive(ended));
@@ -303,7 +267,7 @@ test(`an eraser that is killed at any moment is repeated without a trace (I8), s
     await client.del(`${fixture.prefix}eraser`);
   }
   t.comment(`${kills} of ${KILLS} runs were killed`);
-  await erase(folder);
+  await erase(folder, ADA);
   await checkErased(t, folder);
   t.same((await sumOf(live)).violations, []);
   t.same((await sumOf(ended)).sales, before.ended.sales);
