@@ -246,6 +246,12 @@ export const LIMITS = Object.freeze({
   retentionRetryMs: 60_000,
   retentionShowsPerSweep: 100,
 
+  // Moving a show
+  /** One value of an exported show. The engine writes smaller ones. */
+  importValueBytesMax: 8 * 1024 * 1024,
+  /** Times that have passed may be this far ahead of the clock of the Redis that imports. */
+  importClockAheadMs: 24 * 60 * 60 * 1000,
+
   // Erasing users
   /** Entries that one call may copy to complete a rewritten stream. */
   erasureTailMax: 100,

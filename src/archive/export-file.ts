@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isId } from '../domain/mistakes.ts';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import { syncFolder } from './folders.ts';
 import { type FileEntry, hashLines, readLines, writeLines } from './lines.ts';
@@ -46,36 +47,48 @@ export interface ExportFile {
 const isObject = (row: unknown): row is Record<string, unknown> =>
   typeof row === 'object' && row !== null && !Array.isArray(row);
 
+const MOVABLE: readonly unknown[] = ['planned', 'ended', 'archived'] satisfies MovableState[];
+const HEAD_TEXT_CHARS_MAX = 100;
+const isShort = (value: unknown): boolean => typeof value === 'string' && value.length <= HEAD_TEXT_CHARS_MAX;
+
 /** Throws if the row is not the first one of a file that this release can read. */
 function headOf(row: unknown): ExportHead {
   if (!isObject(row) || row.kind !== KIND) throw new Error('it is not an exported show');
-  const { format } = row;
+  const { format, show, state, exportedAt, engine } = row;
   if (typeof format !== 'number') throw new Error('it has no format');
   if (format > FORMAT) throw new Error(`it has format ${format}; this release knows up to ${FORMAT}: use a newer one`);
+  const isShow = typeof show === 'string' && isId(show);
+  const isHead = format === FORMAT && isShow && MOVABLE.includes(state) && Number.isSafeInteger(exportedAt);
+  if (!isHead || !isShort(engine)) throw new Error('its head is incomplete or wrong');
   return row as unknown as ExportHead;
 }
 
 function manifestOf(row: Record<string, unknown>): ExportManifest {
   const { kind, records, sha256, violations } = row;
-  const isManifest =
-    kind === 'manifest' && isObject(records) && typeof sha256 === 'string' && Array.isArray(violations);
-  if (!isManifest) throw new Error('its manifest is incomplete');
+  const hasCounts = isObject(records) && Object.values(records).every(Number.isSafeInteger);
+  const hasViolations = Array.isArray(violations) && violations.every((each) => typeof each === 'string');
+  if (kind !== 'manifest' || !hasCounts || typeof sha256 !== 'string' || !hasViolations)
+    throw new Error('its manifest is incomplete');
   return row as unknown as ExportManifest;
 }
 
-function pageOf(row: unknown): RecordPage {
-  if (!Array.isArray(row) || typeof row[0] !== 'string') throw new Error('it has a line of another shape');
+function pageOf(row: unknown, line: number): RecordPage {
+  if (!Array.isArray(row) || typeof row[0] !== 'string') throw new Error(`line ${line} has another shape`);
   const [key, ...records] = row as [string, ...RawRecord[]];
   return { key, records };
 }
 
 /** Counts records by key. */
 export class RecordCounts {
-  readonly byKey: Record<string, number> = {};
+  readonly #byKey = new Map<string, number>();
   total = 0;
 
+  get byKey(): Record<string, number> {
+    return Object.fromEntries(this.#byKey);
+  }
+
   add({ key, records }: RecordPage): void {
-    this.byKey[key] = (this.byKey[key] ?? 0) + records.length;
+    this.#byKey.set(key, (this.#byKey.get(key) ?? 0) + records.length);
     this.total += records.length;
   }
 }
@@ -83,20 +96,22 @@ export class RecordCounts {
 /** Calls `onPage` for each page. Throws why the file cannot be read, or is not whole. */
 export async function readPages(
   path: string,
-  onPage: (page: RecordPage) => void | Promise<void>,
+  onPage: (page: RecordPage, line: number) => void | Promise<void>,
 ): Promise<Pick<ExportFile, 'head' | 'manifest' | 'file'>> {
   const counts = new RecordCounts();
   const read: { head?: ExportHead; manifest?: ExportManifest } = {};
+  let line = 0;
   const onRow = (row: unknown, text: () => string): void | Promise<void> => {
+    line += 1;
     if (read.head === undefined) {
       read.head = headOf(row);
       return;
     }
     if (read.manifest !== undefined) throw new Error('it goes on behind its manifest');
     if (!isObject(row)) {
-      const page = pageOf(row);
+      const page = pageOf(row, line);
       counts.add(page);
-      return onPage(page);
+      return onPage(page, line);
     }
     const manifest = manifestOf(row);
     if (manifest.sha256 !== text()) throw new Error('its content differs from the hash in its manifest');
@@ -106,8 +121,10 @@ export async function readPages(
   const { head, manifest } = read;
   if (head === undefined) throw new Error('it is empty');
   if (manifest === undefined) throw new Error('its end is missing');
-  for (const [key, records] of Object.entries({ ...counts.byKey, ...manifest.records }))
-    if (counts.byKey[key] !== records) throw new Error(`it has not as many records of ${key} as its manifest lists`);
+  const [found, listed] = [new Map(Object.entries(counts.byKey)), new Map(Object.entries(manifest.records))];
+  for (const key of new Set([...found.keys(), ...listed.keys()]))
+    if (found.get(key) !== listed.get(key))
+      throw new Error(`it has not as many records of ${key.slice(0, 40)} as its manifest lists`);
   return { head, manifest, file };
 }
 
@@ -118,12 +135,21 @@ function showIn(head: ExportHead, examiner: RecordExaminer): ExaminedShow {
   return show;
 }
 
+function examined(examiner: RecordExaminer, page: RecordPage, line: number): RecordPage {
+  try {
+    return examiner.add(page);
+  } catch (error) {
+    throw new Error(`line ${line}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** Reads a whole file and checks it, without a server. Throws why it cannot be imported. */
 export async function checkExport(path: string, examiner: RecordExaminer): Promise<ExportFile> {
   const header: RawRecord[] = [];
-  const found = await readPages(path, (page) => {
-    examiner.add(page);
-    if (page.key === 'show') header.push(...page.records);
+  const found = await readPages(path, (page, line) => {
+    const { records } = examined(examiner, page, line);
+    if (records.length < page.records.length) throw new Error(`line ${line}: a record of ${page.key} is there twice`);
+    if (page.key === 'show') header.push(...records);
   });
   const { head, manifest } = found;
   const show = showIn(head, examiner);
@@ -149,10 +175,11 @@ export async function writeExport(
     async function* rows(): AsyncGenerator<unknown[]> {
       yield [whole];
       for await (const page of pages) {
-        examiner.add(page);
-        counts.add(page);
-        if (page.key === 'show') header.push(...page.records);
-        yield [[page.key, ...page.records]];
+        // A scan of Redis may return a record twice.
+        const fresh = examiner.add(page);
+        counts.add(fresh);
+        if (fresh.key === 'show') header.push(...fresh.records);
+        if (fresh.records.length > 0) yield [[fresh.key, ...fresh.records]];
       }
     }
     const last = (sha256: string): ExportManifest => {

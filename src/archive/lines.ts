@@ -84,13 +84,23 @@ export async function readLines(
   };
   const hash = createHash('sha256');
   const text = (): string => hash.copy().digest('hex');
+  let number = 0;
   for await (const lines of linesOf(path, onEnd, charsMax))
     for (const line of lines) {
-      const done = onRow(JSON.parse(line), text);
+      number += 1;
+      const done = onRow(rowOf(line, number), text);
       if (done !== undefined) await done;
       if (isHashed) hash.update(`${line}\n`);
     }
   return entry as unknown as FileEntry;
+}
+
+function rowOf(line: string, number: number): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new Error(`line ${number} is no JSON`, { cause });
+  }
 }
 
 /** Reads a file back. `text`: SHA-256 of all lines but the last one. */

@@ -89,9 +89,9 @@ export async function importShow({ store, path, onProgress }: TransferOptions): 
     found = await checkExport(path, {
       ...examiner,
       add(page) {
-        examiner.add(page);
         counts.add(page);
         onProgress?.('checking', counts.total);
+        return examiner.add(page);
       },
     });
   } catch (error) {

@@ -34,7 +34,7 @@ export function checkProduct(product: Product): Failure | null {
   return mistakes.failure();
 }
 
-function isWebAddress(text: string): boolean {
+export function isWebAddress(text: string): boolean {
   if (text.length > LIMITS.urlCharsMax || !URL.canParse(text)) return false;
   const { protocol } = new URL(text);
   return protocol === 'https:' || protocol === 'http:';

@@ -28,8 +28,8 @@ export interface ExaminedShow {
 
 /** Checks the records of one show before they are written anywhere. */
 export interface RecordExaminer {
-  /** Throws what is wrong with the shape of a record. */
-  add(page: RecordPage): void;
+  /** Returns the records that were not there before. Throws what is wrong with one of them. */
+  add(page: RecordPage): RecordPage;
   /** Compares all of them. Throws if they are no show. */
   finish(): ExaminedShow;
 }

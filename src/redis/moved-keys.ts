@@ -25,18 +25,26 @@ export const MOVED_KEYS: Readonly<Partial<Record<ShowKey, KeyType>>> = {
   uniques: 'text',
 };
 
-/** Fields of the header that belong to one server, its nodes, or a step that has ended. */
-const STAYS: ReadonlySet<string> = new Set(
-  'run epoch origin viewers frozen freezer owner lease eraser erasing'.split(' '),
-);
-export const isMovedField = (field: string): boolean => !STAYS.has(field);
+/** Returns undefined for a name that is no key of a show. */
+export const typeOfKey = (key: string): KeyType | undefined =>
+  Object.hasOwn(MOVED_KEYS, key) ? MOVED_KEYS[key as ShowKey] : undefined;
+
+/** The names of the fields of an entry. */
+const ENTRY_FIELDS: Readonly<Record<string, readonly string[]>> = { log: ['e'], ledger: ['e'], chat: ['h', 'i', 'a'] };
 
 /** An entry has an id, and pairs of fields and values. */
-export function isRecordOf(type: KeyType, record: unknown): record is RawRecord {
+export function isRecordOf(key: string, type: KeyType, record: unknown): record is RawRecord {
   if (!Array.isArray(record) || !record.every((value) => typeof value === 'string')) return false;
-  if (type === 'stream') return record.length >= 3 && record.length % 2 === 1;
-  return record.length === (type === 'text' ? 1 : 2);
+  const names = ENTRY_FIELDS[key];
+  if (type !== 'stream' || names === undefined) return record.length === (type === 'text' ? 1 : 2);
+  return record.length === 1 + 2 * names.length && names.every((name, i) => record[1 + 2 * i] === name);
 }
 
 export const latin = (bytes: Buffer): string => bytes.toString('latin1');
 export const bytesIn = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'latin1');
+/** Returns the text of bytes in a file, or null if they are no UTF-8. */
+export function textIn(latin1: string): string | null {
+  const bytes = bytesIn(latin1);
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? text : null;
+}

@@ -5,7 +5,8 @@ import type { MovableState, RawRecord, TransferStore } from '../domain/transfer.
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { ShowKey } from './keys.ts';
-import { bytesIn, isMovedField, latin, MOVED_KEYS } from './moved-keys.ts';
+import { isMovedField } from './moved-header.ts';
+import { bytesIn, latin, MOVED_KEYS, typeOfKey } from './moved-keys.ts';
 import { createRecordExaminer } from './record-examiner.ts';
 import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 
@@ -125,7 +126,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
 
     async readRecords(showId, name, from) {
       const key = runner.keysOf(showId)[name as ShowKey];
-      switch (MOVED_KEYS[name as ShowKey]) {
+      switch (typeOfKey(name)) {
         case 'stream':
           return readStream(key, from, name === 'ledger' ? LIMITS.archivePageEntries : LIMITS.archivePageEvents);
         case 'hash': {
@@ -149,7 +150,7 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
       }
     },
 
-    examineRecords: createRecordExaminer,
+    examineRecords: () => createRecordExaminer(now()),
 
     async beginImport(showId) {
       const token = randomUUID();

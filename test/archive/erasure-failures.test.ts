@@ -138,7 +138,7 @@ test('two exports to one path do not write to one file', async (t) => {
     yield { key: 'show', records: [['a', 'b']] } as unknown as RecordPage;
   }
   const show = { show: 's', state: 'ended', violations: [] } as unknown as ExaminedShow;
-  const examiner = { add() {}, finish: () => show } as unknown as RecordExaminer;
+  const examiner = { add: (page: RecordPage) => page, finish: () => show } as unknown as RecordExaminer;
   const head = { show: 's', state: 'ended', exportedAt: 1, engine: 'test' } as const;
   await Promise.allSettled([writeExport(path, head, pages(), examiner), writeExport(path, head, pages(), examiner)]);
   t.equal(new Set(names).size, 3);

@@ -232,10 +232,10 @@ test('a file that is not what was exported is refused in one sentence, and nothi
     ],
     'rows behind the manifest': [zipped([...rows, ['sales', ['a', 'b']]]), /goes on behind/],
     'no manifest fields': [zipped([...rows.slice(0, -1), { kind: 'manifest' }]), /manifest is incomplete/],
-    'an unknown key': [zipped([head, ['passwords', ['a', 'b']], manifest]), /"passwords" is no key/],
+    'an unknown key': [zipped([head, ['passwords', ['a', 'b']], manifest]), /line 2: passwords is no key/],
     'a record of another shape': [zipped([head, ['sales', ['a']], manifest]), /of sales has another shape/],
     'a number': [zipped([head, ['sales', ['a', 1]], manifest]), /of sales has another shape/],
-    'a line that is no page': [zipped([head, 7, manifest]), /line of another shape/],
+    'a line that is no page': [zipped([head, 7, manifest]), /line 2 has another shape/],
     'no JSON': [gzipSync(`${JSON.stringify(head)}\n{"a`), /JSON/],
     'a gigantic line': [gzipSync(`${JSON.stringify(head)}\n"${'x'.repeat(40 * 1024 * 1024)}"`), /line 2 is too long/],
     ...Object.fromEntries(
@@ -272,7 +272,7 @@ test('a file whose hash was made again is checked against its ledger', async (t)
   };
   const without = (key: string) => (copy: Row[]) => copy.filter(([of]: Row) => of !== key);
   const files: Record<string, [Buffer, RegExp]> = {
-    'no header': [forged((copy) => copy.filter((row) => row[0] !== 'show')), /record of the show cannot be read/],
+    'no header': [forged((copy) => copy.filter((row) => row[0] !== 'show')), /record of the show is missing/],
     'another show': [forged(([head, ...more]) => [{ ...head, show: 'x' }, ...more]), /names another show/],
     'no ledger': [forged(([head, ...more]) => [head, ...without('ledger')(more)]), /books are wrong/],
     'no reservations': [
