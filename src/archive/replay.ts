@@ -142,6 +142,7 @@ export async function verifyArchive(folder: string): Promise<ArchiveVerification
       events: totals.events,
     },
     sales: sales.map(({ id, skus }) => ({ id, skus })),
+    ...(manifest.erasedAt === undefined ? {} : { erasedAt: manifest.erasedAt }),
     violations: [...new Set([...problems, ...replay.violations, ...manifest.violations])],
   };
 }

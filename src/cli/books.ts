@@ -1,8 +1,9 @@
 /** `stampede verify` and `stampede reconcile`: compare a show's ledger with its books. */
+import { join } from 'node:path';
 import { environment, loadConfig, type OwnFlags } from '../config/index.ts';
 import type { ArchiveVerification } from '../domain/archive.ts';
 import type { Reconciliation, Verification } from '../domain/audit.ts';
-import type { Result } from '../protocol/codes.ts';
+import type { Failure, Result } from '../protocol/codes.ts';
 import type { ConnectedStore } from '../redis/index.ts';
 import { verifyArchiveAt } from './archive.ts';
 import { type Command, EXIT, print, refuse } from './command.ts';
@@ -61,12 +62,19 @@ async function run(audit: Audit, argv: readonly string[]): Promise<number> {
   if (!isShowId(show)) return refuse(audit.name, [NO_SHOW]);
   return withStore(audit.name, config, async (store, place) => {
     const found = await audit.run(store, show);
-    if (!found.ok) return printFailure(audit.name, found.error, store, show, place);
+    const archive = join(config.archiveDir, show);
+    if (!found.ok) return printFailure(audit.name, withArchive(found.error, archive), store, show, place);
     print(own.json ? JSON.stringify(found.value, null, 2) : report(found.value));
     const { violations, unpaused } = { unpaused: [], ...found.value };
     return violations.length + unpaused.length === 0 ? EXIT.ok : EXIT.failed;
   });
 }
+
+/** An archived show has no books in Redis, and files to verify. */
+const withArchive = (error: Failure, archive: string): Failure =>
+  error.code === 'show_archived'
+    ? { ...error, message: `${error.message} Use: stampede verify --archive ${archive}` }
+    : error;
 
 function report(found: Verification | Reconciliation | ArchiveVerification): string {
   const { show, entries, reservations, refusals, localRefusals, sales, violations } = found;
@@ -92,6 +100,10 @@ function report(found: Verification | Reconciliation | ArchiveVerification): str
   }
   if ('sha256' in found)
     lines.push(`${found.orders} orders, ${found.events} events`, `manifest sha256 ${found.sha256}`);
+  if ('erasedAt' in found && found.erasedAt !== undefined) {
+    const times = found.erasedAt.map((at) => new Date(at).toISOString());
+    lines.push(`written again when users were erased: ${times.join(', ')}`);
+  }
   lines.push(
     violations.length === 0 ? 'the books are right: 0 violations' : `${violations.length} violations:`,
     ...violations.map((violation) => `  ${violation}`),

@@ -37,10 +37,11 @@ const IMPORT: Transfer = {
   name: 'import',
   usage: 'stampede import <file>',
   own: {},
-  description: `Imports a show from an export file. First it checks the whole file: hash, counts, ledger and
-books. A show with this id must not exist. It appears complete, or not at all: if the command ends
-early, repeat it. Opening times and hold deadlines do not change. Recorded results of commands that
-changed no stock are not imported. It exits with 0 if the show was imported, and with 1 otherwise.`,
+  description: `Imports a show from an export file. First it checks the whole file: hash, counts, each record,
+ledger and books. A show with this id must not exist. It appears complete, or not at all: if the
+command ends early, repeat it. Opening times and hold deadlines do not change. Recorded results of
+commands that changed no stock are not imported. It exits with 0 if the show was imported, and with
+1 otherwise.`,
 };
 
 /** Prints to standard error what long work is doing. */
@@ -95,6 +96,9 @@ async function run(transfer: Transfer, argv: readonly string[]): Promise<number>
     if (!done.ok) return printFailure(name, atPlace(done.error, place), store, String(show), place);
     warnOf(done.value, name, store);
     reportOf(done.value, isExport ? 'written to' : 'imported to', isExport ? file : place);
+    const { show: moved, state } = done.value.show;
+    if (!isExport && state === 'archived')
+      print(`Its files do not move: copy the folder ${moved} of the old ARCHIVE_DIR to ${loaded.config.archiveDir}`);
     return EXIT.ok;
   });
 }

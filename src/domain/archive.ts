@@ -136,4 +136,6 @@ export interface ArchiveVerification extends Verification {
   sha256: string;
   orders: number;
   events: number;
+  /** When a user was erased from it; absent: never. */
+  erasedAt?: number[];
 }

@@ -118,10 +118,11 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + 2; seed++)
       t.same(sums, same, `${name}: the books`);
       t.ok(entries >= earlier && entries <= earlier + 2, 'left waitlists are the only new entries');
     }
-    const { sha256, ...after } = await verifyArchive(join(folder, archived));
+    const { sha256, erasedAt, ...after } = await verifyArchive(join(folder, archived));
     const { sha256: old, ...same } = proof;
     t.same(after, same, 'the archive proves the same');
     t.not(sha256, old);
+    t.equal(erasedAt?.length, 1);
     t.match(unwrap(await store.archiveOf(archived)), { ...summary, sha256 });
 
     t.match(await erase(folder, ADA), { state: 'done', shows: 0, archives: 0, messages: 0 }, 'a repeat finds nothing');
@@ -272,7 +273,7 @@ test(`an eraser that is killed at any moment is repeated without a trace (I8), s
   t.same((await sumOf(live)).violations, []);
   t.same((await sumOf(ended)).sales, before.ended.sales);
   t.same((await sumOf(live)).sales, before.live.sales);
-  const { sha256: _new, ...after } = await verifyArchive(join(folder, archived));
+  const { sha256: _new, erasedAt: _erased, ...after } = await verifyArchive(join(folder, archived));
   const { sha256: _old, ...same } = proof;
   t.same(after, same);
 });

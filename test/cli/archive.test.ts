@@ -40,6 +40,24 @@ t.test('after RETENTION a job archives an ended show, and verify --archive prove
   t.match(text, { code: 0, stdout: /1 orders[\s\S]*the books are right: 0 violations/ });
   t.match(JSON.parse(json.stdout), { sha256: body.sha256, violations: { length: 0 } });
 
+  const moved = join(dataDir, 'friday');
+  const [shown, exported] = await Promise.all([
+    run(['verify', '--show', 'friday', '--data-dir', dataDir]),
+    run(['export', '--show', 'friday', moved, '--data-dir', dataDir]),
+  ]);
+  t.match(shown, { code: 1, stderr: `show_archived: The show is archived. Use: stampede verify --archive ${folder}` });
+  t.match(exported, { code: 0 });
+  const away = join(dataDir, 'away');
+  t.match(await run(['import', moved, '--data-dir', away]), {
+    code: 0,
+    stdout: `copy the folder friday of the old ARCHIVE_DIR to ${join(away, 'archive')}`,
+  });
+  t.match(await call('DELETE', '/users/ann'), { body: { archives: 1 } });
+  t.match(await run(['verify', '--archive', folder]), {
+    code: 0,
+    stdout: /written again when users were erased: 20\d\d-.*Z\n.*0 violations/,
+  });
+
   const [file = ''] = readdirSync(folder).filter((name) => name.startsWith('orders'));
   writeFileSync(join(folder, file), Buffer.from('H4sIAAAAAAAAAwMAAAAAAAAAAAA=', 'base64'));
   t.match(await run(['verify', '--archive', folder]), {

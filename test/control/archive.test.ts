@@ -27,7 +27,7 @@ t.test('a show is archived at once, stays listed and is gone for every request (
   t.match(listed, { id: 'gala', state: 'archived', brands: [{ id: 'acme' }] });
   t.strictSame(listed.archive, archived.body);
 
-  const gone = { status: 410, body: { code: 'show_archived' } };
+  const gone = { status: 410, body: { code: 'show_archived', detail: /GET \/v1\/shows\/\{show\}\/archive returns/ } };
   for (const path of [
     '',
     '/sales',

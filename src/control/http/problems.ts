@@ -77,6 +77,11 @@ function rawRefusal(code: string | undefined): [number, Failure] {
   return [400, failure('invalid_request', 'The bytes are not an HTTP request. Send HTTP/1.1.')];
 }
 
+/** What an API client can do next, for codes that also reach viewers. */
+const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
+  show_archived: ' GET /v1/shows/{show}/archive returns its summary, and `stampede verify --archive` proves its files.',
+};
+
 function problemOf(reason: Failure, instance: string, requestId: string): Problem {
   const { errors, ...details } = (reason.details ?? {}) as Record<string, unknown> & { errors?: Mistake[] };
   const listed =
@@ -86,7 +91,7 @@ function problemOf(reason: Failure, instance: string, requestId: string): Proble
     type: `urn:stampede:problem:${reason.code}`,
     title: ERRORS[reason.code].title,
     status: ERRORS[reason.code].status,
-    detail: reason.message,
+    detail: reason.message + (NEXT_STEPS[reason.code] ?? ''),
     code: reason.code,
     instance,
     requestId,
