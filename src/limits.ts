@@ -171,6 +171,9 @@ export const LIMITS = Object.freeze({
   userIdCharsMax: 128,
   orderRefCharsMax: 128,
   announcementCharsMax: 500,
+  announcementMinMs: 1_000,
+  announcementDefaultMs: 5 * 60 * 1000,
+  announcementMaxMs: 24 * 60 * 60 * 1000,
   urlCharsMax: 2048,
   mistakesListedMax: 50,
 

@@ -10,13 +10,15 @@
 import { StampedeClient } from './client.ts';
 import type { ClientOptions } from './types.ts';
 
+export { checkoutAddress } from '../protocol/checkout.ts';
 export { formatMoney, minorUnitDigits } from '../protocol/currencies.ts';
+export type { Announcement } from '../protocol/messages.ts';
 export type { StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
 export type { ClientCodec } from './codec.ts';
 export type { ConnectionState, SocketClass, SocketLike } from './connection.ts';
 export { newKey } from './keyed-requests.ts';
-export { type Announcement, type ChatMessage, type ShowModel, waitKey } from './model.ts';
+export { type ChatMessage, type ShowModel, waitKey } from './model.ts';
 export type { ClientErrorCode, ClientFailure, Outcome } from './outcome.ts';
 export type { TokenOption } from './token-source.ts';
 export type * from './types.ts';

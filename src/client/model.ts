@@ -4,6 +4,7 @@
  */
 import { LIMITS } from '../protocol/limits.ts';
 import {
+  type Announcement,
   CHAT_TIME_STEP_MS,
   type ChatGroup,
   type Frame,
@@ -30,11 +31,6 @@ export interface ChatMessage {
   readonly mark: number;
 }
 
-export interface Announcement {
-  readonly text: string;
-  readonly at: number;
-}
-
 /** The read side of the model. Its maps change as frames arrive. */
 export interface ShowModel {
   /** null until the first snapshot. */
@@ -52,6 +48,7 @@ export interface ShowModel {
   readonly hearts: number;
   /** Estimated number of different users so far. */
   readonly unique: number;
+  /** It may have ended: compare `until` with `serverNow()`. */
   readonly announcement: Announcement | null;
   readonly epoch: string | null;
   readonly offset: number;
@@ -154,6 +151,7 @@ export class Model implements ShowModel {
     this.epoch = snapshot.epoch;
     this.offset = snapshot.offset;
     this.show = snapshot.show;
+    this.announcement = snapshot.announcement ?? null;
     this.products.clear();
     for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
@@ -177,13 +175,13 @@ export class Model implements ShowModel {
   }
 
   #applyEvent(event: ShowEvent): void {
-    const { show, product, sale, text } = event.data;
+    const { show, product, sale } = event.data;
     switch (event.type) {
       case 'product.removed':
         this.products.delete(idOf(product));
         break;
       case 'announcement':
-        if (typeof text === 'string') this.announcement = { text, at: event.at };
+        this.announcement = event.data.text ? ({ ...event.data, at: event.at } as Announcement) : null;
         break;
       case 'product.pinned':
         if (this.show !== null && (typeof product === 'string' || product === null))
@@ -205,25 +203,18 @@ export class Model implements ShowModel {
   }
 
   #applyState(state: StateView): void {
-    if (state.viewers !== undefined) this.viewers = state.viewers;
-    if (state.peak !== undefined) this.peak = state.peak;
-    if (state.hearts !== undefined) this.hearts = state.hearts;
-    if (state.unique !== undefined) this.unique = state.unique;
+    this.viewers = state.viewers ?? this.viewers;
+    this.peak = state.peak ?? this.peak;
+    this.hearts = state.hearts ?? this.hearts;
+    this.unique = state.unique ?? this.unique;
     for (const patch of state.sales ?? []) this.#applySaleState(patch);
   }
 
-  #applySaleState(patch: SaleStateView): void {
-    const known = this.sales.get(patch.id);
-    if (known === undefined || patch.rev < known.rev) return;
-    const skus = known.skus.map((sku) => ({ ...sku, left: leftOf(patch, sku.sku) ?? sku.left }));
-    this.sales.set(patch.id, {
-      ...known,
-      rev: patch.rev,
-      state: patch.state,
-      opensAt: patch.opensAt,
-      closesAt: patch.closesAt,
-      skus,
-    });
+  #applySaleState({ left, ...newest }: SaleStateView): void {
+    const known = this.sales.get(newest.id);
+    if (known === undefined || newest.rev < known.rev) return;
+    const skus = known.skus.map((sku) => ({ ...sku, left: leftOf(left, sku.sku) ?? sku.left }));
+    this.sales.set(newest.id, { ...known, ...newest, skus });
   }
 
   #applyChat(groups: readonly ChatGroup[]): ChatMessage[] {
@@ -269,7 +260,7 @@ export class Model implements ShowModel {
 }
 
 /** A SKU may be named like a property of every object, such as `constructor`. */
-const leftOf = ({ left }: SaleStateView, sku: string): number | undefined =>
+const leftOf = (left: SaleStateView['left'], sku: string): number | undefined =>
   Object.hasOwn(left, sku) ? left[sku] : undefined;
 
 /** Returns the key of a waitlist entry in `waits`. */

@@ -1,6 +1,6 @@
 /** The log and the relay of shows, as rooms use them; implemented in `src/redis/`. */
 import type { Result } from '../protocol/codes.ts';
-import type { ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
+import type { Announcement, ReservationView, SaleStateView, ShowEvent, Snapshot } from '../protocol/messages.ts';
 import type { ChatAppend, ChatAppended, ChatBatch } from './chat.ts';
 
 /**
@@ -23,6 +23,12 @@ export interface NewHolds {
   /** As given to `reserve`. */
   readonly origin: string;
   changes(): readonly ReservationChange[];
+}
+
+/** Reads the data of an event `announcement`. Returns null if it ended the announcement. */
+export function announcementIn({ text, until }: ShowEvent['data'], at: number): Announcement | null {
+  if (typeof text !== 'string' || text === '') return null;
+  return { text, at, ...(typeof until === 'number' ? { until } : {}) };
 }
 
 /** What one script committed. `rev` grows by one per commit of a show: a hole is a lost one. */

@@ -5,8 +5,16 @@ import type { Brand, ShowState, ShowView } from '../protocol/messages.ts';
 import type { ArchiveSummary } from './archive.ts';
 import type { Actor, CommandMeta } from './command.ts';
 import { Mistakes } from './mistakes.ts';
+import { checkoutMistake, webAddressMistake } from './web-address.ts';
 
-export interface ShowSpec {
+/** How a field with an address is checked. */
+const ADDRESSES = { videoUrl: webAddressMistake, posterUrl: webAddressMistake, checkoutUrl: checkoutMistake } as const;
+type AddressName = keyof typeof ADDRESSES;
+const ADDRESS_NAMES = Object.keys(ADDRESSES) as AddressName[];
+/** null is "none". */
+type Addresses = { [Name in AddressName]?: string | null };
+
+export interface ShowSpec extends Addresses {
   id?: string;
   title: string;
   startsAt?: number | null;
@@ -51,13 +59,29 @@ export interface ShowStore {
   startShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
   /** Ends open sales too; their holds may still be confirmed until they expire. */
   endShow(showId: string, actor: Actor): Promise<Result<ShowView>>;
-  /** With a key, a repeat returns the first offset and viewers get the announcement once. */
+  /**
+   * Replaces the current announcement. With a key, a repeat returns the first offset and viewers
+   * get the announcement once. It ends after `durationMs` (default: `announcementDefaultMs`).
+   */
   announce(
     showId: string,
     text: string,
     actor: Actor,
     repeat?: Omit<CommandMeta, 'actor'>,
+    durationMs?: number,
   ): Promise<Result<{ offset: number }>>;
+  /** Ends the current announcement. */
+  clearAnnouncement(showId: string, actor: Actor): Promise<Result<null>>;
+}
+
+/** Returns the addresses that are given. */
+export const addressesOf = (fields: Addresses): { [Name in AddressName]?: string } =>
+  Object.fromEntries(ADDRESS_NAMES.flatMap((name) => (typeof fields[name] === 'string' ? [[name, fields[name]]] : [])));
+
+/** Returns the show with what a patch changes. null removes an address. */
+export function patchedShow(show: ShowView, patch: ShowPatch): ShowView {
+  const { videoUrl, posterUrl, checkoutUrl, ...rest } = { ...show, ...patch };
+  return { ...rest, ...addressesOf({ videoUrl, posterUrl, checkoutUrl } as Addresses) };
 }
 
 export function checkShowSpec(spec: ShowSpec, nowMs: number): Failure | null {
@@ -76,8 +100,9 @@ export function checkShowPatch(patch: ShowPatch, nowMs: number): Failure | null 
   return mistakes.failure();
 }
 
-export function checkAnnouncement(text: string): Failure | null {
+export function checkAnnouncement(text: string, durationMs: number): Failure | null {
   const mistakes = new Mistakes();
+  mistakes.integer('/durationMs', durationMs, LIMITS.announcementMinMs, LIMITS.announcementMaxMs);
   mistakes.text('/text', text.replaceAll('\n', ' '), LIMITS.announcementCharsMax);
   return mistakes.failure();
 }
@@ -89,6 +114,11 @@ function checkShowFields(mistakes: Mistakes, spec: ShowPatch, nowMs: number): vo
   if (chatShownPerSecond !== undefined)
     mistakes.integer('/chatShownPerSecond', chatShownPerSecond, 0, LIMITS.chatShownPerSecondMax);
   if (retentionMs !== undefined) mistakes.integer('/retentionMs', retentionMs, 0, LIMITS.retentionMaxMs);
+  for (const name of ADDRESS_NAMES) {
+    const address = spec[name];
+    const mistake = typeof address === 'string' ? ADDRESSES[name](address) : null;
+    if (mistake !== null) mistakes.add(`/${name}`, mistake);
+  }
   if (brands !== undefined) checkBrands(mistakes, brands);
 }
 

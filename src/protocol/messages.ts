@@ -52,10 +52,24 @@ export interface ShowView {
   chatShownPerSecond: number;
   /** How long after its end the show is archived; absent: as the engine is configured. */
   retentionMs?: number;
+  /** An MP4 file or an HLS playlist. */
+  videoUrl?: string;
+  /** The image in place of the video before it plays. */
+  posterUrl?: string;
+  /** Template of the checkout link of a hold: `checkout.ts`. */
+  checkoutUrl?: string;
   brands: Brand[];
   /** Id of the pinned product. */
   pinned: string | null;
   createdAt: number;
+}
+
+/** A text of the host for all viewers, also for those who join later. */
+export interface Announcement {
+  text: string;
+  at: number;
+  /** It is shown until then; absent: until the next one. */
+  until?: number;
 }
 
 export type SaleState = 'draft' | 'scheduled' | 'open' | 'paused' | 'ended' | 'cancelled';
@@ -197,6 +211,8 @@ export interface Snapshot {
   products: Product[];
   sales: SaleView[];
   state: StateView;
+  /** Absent if there is none. */
+  announcement?: Announcement;
   /** Products or sales are missing: `page` returns them. */
   more?: string;
 }

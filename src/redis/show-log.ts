@@ -1,10 +1,10 @@
 /** The log and relay of shows: one channel for each show. */
 import type { ChatBatch } from '../domain/chat.ts';
 import { ChatPiece } from '../domain/chat-piece.ts';
-import type { MuteEntry, RoomSnapshot, ShowLog } from '../domain/show-log.ts';
+import { announcementIn, type MuteEntry, type RoomSnapshot, type ShowLog } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import { ok, type Result } from '../protocol/codes.ts';
-import type { ShowEvent } from '../protocol/messages.ts';
+import type { Announcement, ShowEvent } from '../protocol/messages.ts';
 import { viewOf } from './command-reply.ts';
 import { isNewer } from './formats.ts';
 import type { ShowKey } from './keys.ts';
@@ -44,6 +44,11 @@ function readBatch(head: Buffer, items: Buffer): ChatBatch {
   return batch;
 }
 
+/** Returns null for none. Throws if the bytes are not the data of its event. */
+function announcementOf(bytes: Buffer, at: number): Announcement | null {
+  return bytes.length === 0 ? null : announcementIn(unpack<ShowEvent['data']>(bytes), at);
+}
+
 /** Receives the key of a record that cannot be read, and why. */
 type OnUnreadable = (key: ShowKey, what: string, error: unknown) => void;
 
@@ -61,7 +66,7 @@ function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapsho
     }
   }
   const [epoch, offset, revText, nextDue, state, view, created, , hearts, peak, viewers, ...more] = reply;
-  const [products, sales, stock, chat, unique, lastChat, removedIds, mutes] = more;
+  const [products, sales, stock, chat, unique, lastChat, removedIds, mutes, announced, announcedAt] = more;
   const rev = positionOf(revText);
   const removed = new Set((removedIds as Buffer[]).map(numberOf));
   const chatParts = chat as Buffer[];
@@ -70,6 +75,7 @@ function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapsho
   );
   const productsRead = (products as Buffer[]).flatMap((bytes) => readable('products', () => readProduct(bytes)));
   const books = booksOf(stock as Buffer[], sales as Buffer[], rev, (what) => onUnreadable('sales', what, ''));
+  const [announcement] = readable('show', () => announcementOf(announced as Buffer, numberOf(announcedAt)));
   return {
     rev,
     nextDueAt: textOf(nextDue) === '' ? null : positionOf(nextDue),
@@ -83,6 +89,7 @@ function snapshotOf(reply: ScriptReply, onUnreadable: OnUnreadable): RoomSnapsho
       products: productsRead.sort((a, b) => (a.id < b.id ? -1 : 1)),
       sales: books.map(saleView),
       state: { viewers: countOf(viewers), peak: countOf(peak), hearts: countOf(hearts), unique: countOf(unique) },
+      ...(announcement ? { announcement } : {}),
     },
   };
 }

@@ -1,7 +1,15 @@
 /** Shows and products. A change is applied if its version of the show is still the newest. */
 import { randomBytes } from 'node:crypto';
 import { checkProduct, type ProductStore } from '../domain/product.ts';
-import { checkAnnouncement, checkShowPatch, checkShowSpec, type ShowStore } from '../domain/show.ts';
+import {
+  addressesOf,
+  checkAnnouncement,
+  checkShowPatch,
+  checkShowSpec,
+  patchedShow,
+  type ShowStore,
+} from '../domain/show.ts';
+import { LIMITS } from '../limits.ts';
 import { type ErrorCode, fail, ok, type Result } from '../protocol/codes.ts';
 import type { EventType, Product, ShowView } from '../protocol/messages.ts';
 import { bodyHash } from './body-hash.ts';
@@ -78,6 +86,12 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
   const lookAtRetention = (showId: string): Promise<Result<unknown>> =>
     runner.guard((client) => client.zadd(runner.keys.retention, now(), showId));
 
+  /** Releases before this one write the event only. */
+  const announced = (showId: string, data: { text: string; until?: number }, command = {}) => {
+    const args = { announced: true, events: ['announcement'], ...command };
+    return runner.run('show_apply', showId, args, NOTHING, NOTHING, pack(data));
+  };
+
   const getShow = async (showId: string): Promise<Result<ShowView>> => mapped(await read(showId), ({ view }) => view);
 
   return {
@@ -92,6 +106,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         slowModeMs: spec.slowModeMs ?? 0,
         chatShownPerSecond: spec.chatShownPerSecond ?? 0,
         ...(spec.retentionMs === undefined ? {} : { retentionMs: spec.retentionMs }),
+        ...addressesOf(spec),
         brands: spec.brands ?? [],
         pinned: null,
       };
@@ -127,7 +142,7 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
 
     async updateShow(showId, patch) {
       const changed = await change(showId, (show) => {
-        const view = { ...show, ...patch };
+        const view = patchedShow(show, patch);
         const wrong = checkShowPatch(patch, now());
         return wrong ? { ok: false, error: wrong } : ok({ view, events: [['show.updated', { show: view }]] });
       });
@@ -182,17 +197,20 @@ export function createShows(runner: ScriptRunner): ShowStore & ProductStore {
         return ok({ view, events: show.pinned === product ? [] : [['product.pinned', { product }]] });
       }),
 
-    async announce(showId, text, actor, repeat) {
-      const wrong = checkAnnouncement(text);
+    async announce(showId, text, actor, repeat, durationMs = LIMITS.announcementDefaultMs) {
+      const wrong = checkAnnouncement(text, durationMs);
       if (wrong) return { ok: false, error: wrong };
-      const command = repeat === undefined ? {} : { key: repeat.key, actor, body: bodyHash(['announce', text]) };
-      const args = { events: ['announcement'], ...command };
-      const reply = await runner.run('show_apply', showId, args, NOTHING, NOTHING, pack({ text }));
+      // Without a duration, the body is that of release 0.1.0.
+      const body = ['announce', text, ...(durationMs === LIMITS.announcementDefaultMs ? [] : [durationMs])];
+      const command = repeat === undefined ? {} : { key: repeat.key, actor, body: bodyHash(body) };
+      const reply = await announced(showId, { text, until: now() + durationMs }, command);
       if (!reply.ok) return reply;
       const [outcome = '', tag] = reply.value.map(textOf);
       if (isErrorCode(outcome)) return fail(outcome as ErrorCode, undefined, { details: { key: repeat?.key } });
       if (tag === '=') repeat?.onReplayed?.();
       return ok({ offset: Number(outcome) });
     },
+
+    clearAnnouncement: async (showId) => mapped(await announced(showId, { text: '' }), () => null),
   };
 }

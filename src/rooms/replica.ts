@@ -1,8 +1,9 @@
 /** The local copy of one show, kept current by commits in the order Redis made them. */
 import { MUTE_HASH_MARK } from '../domain/moderation.ts';
-import type { Commit, Counts, MuteEntry, RoomSnapshot } from '../domain/show-log.ts';
+import { announcementIn, type Commit, type Counts, type MuteEntry, type RoomSnapshot } from '../domain/show-log.ts';
 import { LIMITS } from '../limits.ts';
 import type {
+  Announcement,
   Product,
   SaleStateView,
   SaleView,
@@ -22,7 +23,7 @@ export class ShowReplica {
   rev = 0;
   /** Time of the next due thing on the Redis clock; null = nothing planned. */
   nextDueAt: number | null = null;
-  /** Grows when the show or its products change. Encodings are cached by it. */
+  /** Grows when the show, its products or the announcement change. Encodings are cached by it. */
   structureVersion = 0;
   /** Grows when sales or counters change. */
   stateVersion = 0;
@@ -33,6 +34,8 @@ export class ShowReplica {
   hasMuteHashes = false;
   readonly products = new Map<string, Product>();
   readonly sales = new Map<string, SaleView>();
+  /** It may have ended: `dropEndedAnnouncement`. */
+  announcement: Announcement | null = null;
   private currentShow: ShowView | null = null;
 
   get show(): ShowView {
@@ -47,6 +50,7 @@ export class ShowReplica {
     this.rev = loaded.rev;
     this.nextDueAt = loaded.nextDueAt;
     this.currentShow = snapshot.show;
+    this.announcement = snapshot.announcement ?? null;
     this.products.clear();
     for (const product of snapshot.products) this.products.set(product.id, product);
     this.sales.clear();
@@ -103,7 +107,14 @@ export class ShowReplica {
       products: [...this.products.values()],
       sales: [...this.sales.values()],
       state: this.countsState(),
+      ...(this.announcement === null ? {} : { announcement: this.announcement }),
     };
+  }
+
+  dropEndedAnnouncement(at: number): void {
+    if (this.announcement?.until === undefined || this.announcement.until > at) return;
+    this.announcement = null;
+    this.structureVersion += 1;
   }
 
   countsState(): StateView {
@@ -124,7 +135,7 @@ export class ShowReplica {
     return { ...this.counts, sales: [...this.sales.values()].map(saleStateOf) };
   }
 
-  private applyEvent({ type, data }: ShowEvent): void {
+  private applyEvent({ at, type, data }: ShowEvent): void {
     switch (type) {
       case 'show.created':
       case 'show.updated':
@@ -148,6 +159,9 @@ export class ShowReplica {
         this.structureVersion += 1;
         return;
       case 'announcement':
+        this.announcement = announcementIn(data, at);
+        this.structureVersion += 1;
+        return;
       case 'chat.removed':
       case 'show.recovered':
         return;

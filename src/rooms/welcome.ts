@@ -64,6 +64,7 @@ export class WelcomeWriter {
 
   /** Returns a welcome with the current snapshot and chat history. */
   full(personal: PersonalWelcome, variant: Variant): Uint8Array {
+    this.replica.dropEndedAnnouncement(personal.at);
     this.counts[variant] += 1;
     return variant === 'json' ? this.fullJson(personal) : this.fullPacked(personal);
   }
@@ -75,6 +76,7 @@ export class WelcomeWriter {
 
   /** Returns a frame that replaces all a client has, recent chat included. One per version. */
   snapshotFrame(at: number): OutgoingFrame {
+    this.replica.dropEndedAnnouncement(at);
     const { epoch, offset } = this.replica;
     const snapshot = { json: () => this.snapshotJson(), msgpack: () => this.snapshotPacked() };
     return this.snapshots.get(`${offset}/${this.catalogVersion}/${this.chatVersion}`, () =>
@@ -123,7 +125,10 @@ export class WelcomeWriter {
 
   private snapshotJson(): string {
     const { epoch, offset } = this.replica;
-    const show = this.json.show.get(this.structureVersion, () => JSON.stringify(this.replica.show));
+    const show = this.json.show.get(this.structureVersion, () => {
+      const { show, announcement } = this.replica;
+      return JSON.stringify(show) + (announcement ? `,"announcement":${JSON.stringify(announcement)}` : '');
+    });
     const rest = this.json.catalog.get(this.catalogVersion, () => {
       const state = JSON.stringify(this.replica.countsState());
       return `${jsonPart(this.jsonCatalog.first())},"state":${state}`;
@@ -132,12 +137,17 @@ export class WelcomeWriter {
   }
 
   private snapshotPacked(): Uint8Array {
-    const { epoch, offset, show } = this.replica;
-    const packedShow = this.packed.show.get(this.structureVersion, () => new Uint8Array(packValue(show)));
-    // The first byte is the header of the snapshot's map, which counts `more`.
+    const { epoch, offset, show, announcement } = this.replica;
+    const packedShow = this.packed.show.get(this.structureVersion, () => {
+      writer.raw(packValue(show));
+      if (announcement) writer.string('announcement').raw(packValue(announcement));
+      return writer.take();
+    });
+    // The first byte is the header of the snapshot's map, which counts the optional fields.
     const rest = this.packed.catalog.get(this.catalogVersion, () => {
       const part = this.packedCatalog.first();
-      packPart(writer.mapHeader('more' in part ? 7 : 6), part);
+      const fields = 6 + ('more' in part ? 1 : 0) + (announcement ? 1 : 0);
+      packPart(writer.mapHeader(fields), part);
       return writer.string('state').raw(packValue(this.replica.countsState())).take();
     });
     writer.raw(rest.subarray(0, 1)).string('epoch').string(epoch).string('offset').number(offset);

@@ -8,7 +8,6 @@ import { SalePanel } from './sale-panel.ts';
 
 const RENDER_MS = 100;
 const TOAST_MS = 6_000;
-const ANNOUNCEMENT_MS = 45_000;
 const ATTEMPTS_BEFORE_WARNING = 3;
 
 const chat = new ChatPanel();
@@ -67,7 +66,7 @@ function renderTop(client: StampedeClient): void {
   setText(byId('who'), you === null ? '' : (you.name ?? 'Guest'));
   const announcement = byId('announcement');
   const text =
-    model.announcement !== null && client.serverNow() - model.announcement.at < ANNOUNCEMENT_MS
+    model.announcement !== null && client.serverNow() < (model.announcement.until ?? Number.POSITIVE_INFINITY)
       ? model.announcement.text
       : '';
   setHidden(announcement, text === '');

@@ -39,6 +39,9 @@ test('a live show and one that is being archived are refused; ended and archived
   const path = join(folder, 'show');
   const show = await openShow();
   unwrap(await confirm(show, await hold(show, 'ann')));
+  const addresses = { videoUrl: 'https://cdn.example/a.mp4', checkoutUrl: 'https://shop.example/{reservation}' };
+  unwrap(await store.updateShow(show, addresses, HOST));
+  unwrap(await store.announce(show, 'Thank you', HOST));
   unwrap(await store.startShow(show, HOST));
   t.match(await exported(show, path), { ok: false, error: { code: 'illegal_move', details: { state: 'live' } } });
   t.same(readdirSync(folder), []);
@@ -52,6 +55,8 @@ test('a live show and one that is being archived are refused; ended and archived
   t.match(await exported(show, path), { ok: true, value: { head: { state: 'ended' } } });
   unwrap(await imported(path));
   t.same(await everythingOf(next.store, show, ['ann']), await everythingOf(store, show, ['ann']));
+  const { snapshot } = unwrap(await next.store.load(show));
+  t.match(snapshot, { show: addresses, announcement: { text: 'Thank you' } });
 
   unwrap(await next.store.condemnShow(show));
   unwrap(await next.store.deleteShow(show));
@@ -62,7 +67,12 @@ test('a live show and one that is being archived are refused; ended and archived
   const summary = done.state === 'archived' ? done.summary : null;
   t.same(unwrap(await next.store.archiveOf(show)), summary);
   t.equal(outcome(await next.store.getShow(show)), 'show_archived');
-  t.match(unwrap(await next.store.listShows()).shows[0], { id: show, state: 'archived', archive: { show } });
+  t.match(unwrap(await next.store.listShows()).shows[0], {
+    id: show,
+    state: 'archived',
+    archive: { show },
+    ...addresses,
+  });
   t.equal(outcome(await exported('ghost', path)), 'archive_failed', 'the file exists');
   t.equal(outcome(await exported('ghost', join(folder, 'ghost'))), 'show_not_found');
 });

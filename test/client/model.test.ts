@@ -63,6 +63,20 @@ t.test('the newest revision of a sale wins in any order (S-2.2, S-2.3)', async (
   t.match(model.sales.get('flash'), { rev: 12, state: 'ended' });
 });
 
+t.test('an announcement comes with a snapshot or an event, and an empty one ends it (W-2.8, E-7.2)', async (t) => {
+  const model = newModel();
+  t.equal(model.announcement, null);
+  model.applyFrame(frame({ events: [event(5, 'announcement', { text: 'Now', until: 90 })] }));
+  t.same(model.announcement, { text: 'Now', until: 90, at: 1 });
+  model.applyFrame(frame({ events: [event(6, 'announcement', { text: '' })] }));
+  t.equal(model.announcement, null);
+  const announcement = { text: 'Later', at: 7, until: 99 };
+  model.applyFrame(frame({ snapshot: { ...snapshot(9), announcement } }));
+  t.same(model.announcement, announcement);
+  model.applyFrame(frame({ snapshot: snapshot(10) }));
+  t.equal(model.announcement, null);
+});
+
 t.test('events change products, pins and the show', async (t) => {
   const model = newModel();
   const events = [

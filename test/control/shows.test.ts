@@ -39,3 +39,80 @@ t.test('a show has a display cap for chat', async (t) => {
   for (const wrong of [-1, 0.5, LIMITS.chatShownPerSecondMax + 1])
     t.match(await patch(wrong), { code: 'invalid_request', errors: [{ path: '/chatShownPerSecond' }] });
 });
+
+t.test('a show has a video, a poster and a checkout link, which may be removed', async (t) => {
+  const { request, post } = await startControl(t);
+  const video = { videoUrl: 'https://cdn.example/live.m3u8', posterUrl: 'http://localhost:9000/p.jpg' };
+  const checkoutUrl = 'https://shop.example/pay/{reservation}?sum={amount}&in={currency}&of={show}.{sale}';
+  const created = await post('/v1/shows', { id: 'gala', title: 'Gala', ...video, checkoutUrl });
+  t.match(created, { status: 201, body: { ...video, checkoutUrl } });
+  const patch = (body: object) => request('/v1/shows/gala', { method: 'PATCH', body });
+  t.match((await patch({ title: 'Gala II' })).body, { title: 'Gala II', ...video, checkoutUrl });
+  const removed = (await patch({ videoUrl: null, checkoutUrl: null })).body;
+  t.match(removed, { posterUrl: video.posterUrl });
+  for (const name of ['videoUrl', 'checkoutUrl']) t.notOk(name in removed, name);
+  t.strictSame((await request('/v1/shows/gala')).body, removed);
+  t.strictSame((await request('/v1/shows')).body.shows, [removed]);
+});
+
+t.test('an address of a show is refused with a reason', async (t) => {
+  const { request, post } = await startControl(t);
+  await post('/v1/shows', { id: 'gala', title: 'Gala' });
+  const long = `https://cdn.example/${'x'.repeat(LIMITS.urlCharsMax)}`;
+  const addresses = [
+    'http://cdn.example/a.mp4',
+    'http://localhost.evil.example',
+    'ftp://a',
+    '/a.mp4',
+    'https://a b',
+    long,
+  ];
+  const cases: Array<[name: string, value: unknown, reason: RegExp]> = [
+    ...['javascript:alert(1)', 'https://user:pw@cdn.example', 'https://', ...addresses].flatMap((value) =>
+      ['videoUrl', 'posterUrl'].map((name): [string, string, RegExp] => [name, value, /./]),
+    ),
+    ['videoUrl', 'http://cdn.example', /https, or http on localhost or 127\.0\.0\.1/],
+    ['checkoutUrl', 'https://shop.example/pay', /Must contain \{reservation\}/],
+    [
+      'checkoutUrl',
+      'https://shop.example/{reservation}/{user}',
+      /Unknown placeholder \{user\}\. Known are \{reservation\}/,
+    ],
+    ['checkoutUrl', 'https://{reservation}.example', /host must not contain/],
+    ['checkoutUrl', 'https://shop.example/{{reservation}}', /brace is left over/],
+    ['checkoutUrl', 'http://shop.example/{reservation}', /https/],
+    ['checkoutUrl', 'javascript:{reservation}', /https/],
+    ['checkoutUrl', `${long}{reservation}`, /./],
+  ];
+  for (const [name, value, reason] of cases) {
+    const refused = await request('/v1/shows/gala', { method: 'PATCH', body: { [name]: value } });
+    const error = { path: `/${name}`, message: reason };
+    t.match(refused, { status: 400, body: { code: 'invalid_request', errors: [error] } }, `${name}: ${value}`);
+  }
+  t.equal((await post('/v1/shows', { title: 'New', videoUrl: 'ftp://a' })).status, 400);
+  t.equal((await post('/v1/shows', { title: 'New', videoUrl: null })).status, 201);
+});
+
+t.test('an announcement has a duration, and may be ended', async (t) => {
+  const { request, post, store } = await startControl(t);
+  await post('/v1/shows', { id: 'gala', title: 'Gala' });
+  const current = async () => {
+    const loaded = await store.load('gala');
+    return loaded.ok ? loaded.value.snapshot.announcement : loaded;
+  };
+  const announce = (more: object) => post('/v1/shows/gala/announcements', { text: 'Soon', ...more });
+  t.equal(await current(), undefined);
+  for (const [more, durationMs] of [
+    [{}, LIMITS.announcementDefaultMs] as const,
+    [{ durationMs: 60_000 }, 60_000] as const,
+  ]) {
+    t.equal((await announce(more)).status, 201);
+    const { text, at = 0, until = 0 } = (await current()) as { text?: string; at?: number; until?: number };
+    t.equal(text, 'Soon');
+    t.ok(Math.abs(until - at - durationMs) < 1_000, `${until - at} ms`);
+  }
+  for (const durationMs of [0, LIMITS.announcementMinMs - 1, LIMITS.announcementMaxMs + 1, 1_000.5])
+    t.match(await announce({ durationMs }), { status: 400, body: { errors: [{ path: '/durationMs' }] } });
+  t.equal((await request('/v1/shows/gala/announcements', { method: 'DELETE' })).status, 204);
+  t.equal(await current(), undefined);
+});

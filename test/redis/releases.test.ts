@@ -27,6 +27,20 @@ test('the previous release goes on with a waitlist that is served in slices', as
   t.match(unwrap(await previous.verify(show)), { violations: { length: 0 } });
 });
 
+test('the previous release keeps the addresses of a show, and its announcements reach all nodes', async (t) => {
+  const show = await openShow();
+  const addresses = { videoUrl: 'https://cdn.example/live.m3u8', checkoutUrl: 'https://shop.example/{reservation}' };
+  unwrap(await store.updateShow(show, addresses, HOST));
+  unwrap(await store.announce(show, 'first', HOST));
+  unwrap(await previous.updateShow(show, { title: 'Renamed' }, HOST));
+  const { snapshot } = unwrap(await store.load(show));
+  t.match(snapshot, { show: { title: 'Renamed', ...addresses }, announcement: { text: 'first' } });
+  t.match(unwrap(await previous.load(show)).snapshot.show, addresses);
+  unwrap(await previous.announce(show, 'second', HOST));
+  const events = unwrap(await store.eventsAfter(show, snapshot.epoch, snapshot.offset));
+  t.match(events, [{ type: 'announcement', data: { text: 'second' } }]);
+});
+
 /** Returns the content of all keys of a show. */
 async function contentOf(show: string): Promise<Record<string, unknown>> {
   const name = `two:{${show}}:show`;

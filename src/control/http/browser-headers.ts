@@ -2,6 +2,7 @@
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import { originTest } from '../../domain/origin.ts';
+import { LOOPBACK_HOSTS } from '../../domain/web-address.ts';
 import { REPLAYED_HEADER } from './idempotency.ts';
 import type { App } from './routing.ts';
 
@@ -17,6 +18,7 @@ export async function registerBrowserHeaders(
   app: App,
   { corsOrigins = [], frameAncestors = [] }: BrowserOptions,
 ): Promise<void> {
+  const videoSites = ['https:', ...LOOPBACK_HOSTS.map((host) => `http://${host}:*`)];
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -30,8 +32,10 @@ export async function registerBrowserHeaders(
         fontSrc: ["'self'", 'data:'],
         // Product images are on any site.
         imgSrc: ["'self'", 'data:', 'https:', 'http:'],
-        // The gateway has another origin.
-        connectSrc: ["'self'", 'ws:', 'wss:'],
+        // Videos are on any site that `videoUrl` may name; `blob:` is for Media Source Extensions.
+        mediaSrc: ["'self'", 'blob:', ...videoSites],
+        // The gateway has another origin. Parts of an HLS video are fetched by a script.
+        connectSrc: ["'self'", 'ws:', 'wss:', ...videoSites],
         manifestSrc: ["'self'"],
       },
     },

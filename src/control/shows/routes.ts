@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { Type } from 'typebox';
 import { EmptyBody } from '../http/fields.ts';
 import { commandOf } from '../http/idempotency.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
@@ -105,6 +106,7 @@ export const shows: Resource = {
       '/shows/:show/announcements',
       showOperation({
         summary: 'Announce a text to all viewers',
+        description: 'It replaces the announcement before. Viewers who join before it ends see it, too.',
         keyed: 'script',
         body: AnnouncementBody,
         response: { 201: Announced },
@@ -112,7 +114,22 @@ export const shows: Resource = {
       async (request, reply) => {
         const command = commandOf(request);
         reply.code(201);
-        return unwrap(await store.announce(request.params.show, request.body.text, command.actor, command));
+        const { text, durationMs } = request.body;
+        return unwrap(await store.announce(request.params.show, text, command.actor, command, durationMs));
+      },
+    );
+    app.delete(
+      '/shows/:show/announcements',
+      showOperation({
+        summary: 'End the announcement before its time',
+        description: 'Changes nothing for viewers if there is none.',
+        response: { 204: Type.Null() },
+        errors: ['unsupported_media_type', 'frame_too_large'],
+      }),
+      async (request, reply) => {
+        unwrap(await store.clearAnnouncement(request.params.show, actorOf(request)));
+        reply.code(204);
+        return null;
       },
     );
   },

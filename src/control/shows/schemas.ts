@@ -1,6 +1,8 @@
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { ListedShow as Listed } from '../../domain/show.ts';
+import { WEB_ADDRESS_RULE } from '../../domain/web-address.ts';
 import { LIMITS } from '../../limits.ts';
+import { CHECKOUT_PLACEHOLDERS } from '../../protocol/checkout.ts';
 import type { ShowState, ShowView } from '../../protocol/messages.ts';
 import { ArchiveSummary } from '../archive/schemas.ts';
 import { Count, Id, Moment, MomentOrNull, Name, StrictObject, Title } from '../http/fields.ts';
@@ -26,6 +28,27 @@ const settings = {
     description: 'The show is archived this long after its end. Default: RETENTION',
   }),
 };
+const address = (description: string, examples: string[]) =>
+  Type.String({ maxLength: LIMITS.urlCharsMax, description, examples });
+const addresses = {
+  videoUrl: address(`An MP4 file or an HLS playlist (${WEB_ADDRESS_RULE})`, ['https://cdn.example/live.m3u8']),
+  posterUrl: address(`Image before the video plays (${WEB_ADDRESS_RULE})`, ['https://cdn.example/gala.jpg']),
+  checkoutUrl: address(
+    `Where a buyer pays for a hold: an address (${WEB_ADDRESS_RULE}) with {reservation} and any of ` +
+      `${CHECKOUT_PLACEHOLDERS.filter((name) => name !== 'reservation')
+        .map((name) => `{${name}}`)
+        .join(', ')}. ` +
+      'The amount is in minor units and for display: confirm checks the amount that was charged.',
+    ['https://shop.example/pay?hold={reservation}'],
+  ),
+};
+const optionalAddresses = {
+  videoUrl: Type.Optional(addresses.videoUrl),
+  posterUrl: Type.Optional(addresses.posterUrl),
+  checkoutUrl: Type.Optional(addresses.checkoutUrl),
+};
+const orNull = <T extends TSchema>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()], { description: 'null: none' }));
 
 export const ShowStateName = Type.Unsafe<ShowState>({
   type: 'string',
@@ -39,6 +62,7 @@ export const ShowSchema = Type.Object(
     startsAt: MomentOrNull,
     ...settings,
     retentionMs: Type.Optional(settings.retentionMs),
+    ...optionalAddresses,
     brands: Type.Array(Type.Object({ id: Id, name: Name })),
     pinned: Type.Union([Id, Type.Null()], { description: 'The product that is presented now' }),
     createdAt: Moment,
@@ -74,6 +98,9 @@ const optional = {
   slowModeMs: Type.Optional(settings.slowModeMs),
   chatShownPerSecond: Type.Optional(settings.chatShownPerSecond),
   retentionMs: Type.Optional(settings.retentionMs),
+  videoUrl: orNull(addresses.videoUrl),
+  posterUrl: orNull(addresses.posterUrl),
+  checkoutUrl: orNull(addresses.checkoutUrl),
   brands: Type.Optional(Type.Array(Brand, { maxItems: LIMITS.brandsPerShowMax })),
 };
 export const NewShow = StrictObject({ id: Type.Optional(Id), title: Title, ...optional });
@@ -84,5 +111,12 @@ export const ShowChange = StrictObject(
 
 export const AnnouncementBody = StrictObject({
   text: Type.String({ minLength: 1, maxLength: LIMITS.announcementCharsMax }),
+  durationMs: Type.Optional(
+    Type.Integer({
+      minimum: LIMITS.announcementMinMs,
+      maximum: LIMITS.announcementMaxMs,
+      description: `How long viewers see it. Default: ${LIMITS.announcementDefaultMs / 60_000} minutes`,
+    }),
+  ),
 });
 export const Announced = Type.Object({ offset: Count }, { description: "Position in the show's event log" });

@@ -1,9 +1,9 @@
 -- show_apply: applies a change of the show or its products with its events. The caller prepared it
 -- from version `ver` of the show.
 -- ARGV[2]: {ver = expected version or nil, view = true or nil, state or nil, put = product id or
--- nil, remove = product id or nil, events = array of types; key, actor and body if a repeated key
--- returns the recorded offset}. ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]:
--- packed event data.
+-- nil, remove = product id or nil, announced = true if the first event is the current announcement,
+-- events = array of types; key, actor and body if a repeated key returns the recorded offset}.
+-- ARGV[3]: packed show record. ARGV[4]: packed product. ARGV[5...]: packed event data.
 -- Returns {'ok', offset}, {'ok', recorded offset, '='} or {'ok', 'stale' | code}.
 -- @include show access events commit idempotency limits
 local call = redis.call
@@ -32,6 +32,7 @@ return function(args, argv)
   if args.state then call('HSET', K.show, 'state', args.state) end
   if args.state == 'ended' and Show.state ~= 'ended' then call('HSET', K.show, 'ended', Show.int(Show.now)) end
   if args.put then call('HSET', K.products, args.put, argv[4]) end
+  if args.announced then call('HSET', K.show, 'announced', argv[5], 'announced_at', Show.int(Show.now)) end
   if args.remove then call('HDEL', K.products, args.remove) end
   Commit.write()
   local offset = Show.int(Show.offset)

@@ -54,6 +54,7 @@ const CASES: Record<string, Case> = {
   'DELETE /v1/shows/:show': { ...to([''], ['/products/tee']), before: [['POST', '/end']] },
   'POST /v1/shows/:show/pin': to(['/pin', { product: 'tee' }], ['/pin', { product: null }]),
   'POST /v1/shows/:show/announcements': to(['/announcements', { text: 'Soon!' }], ['/announcements', { text: 'Now!' }]),
+  'DELETE /v1/shows/:show/announcements': to(['/announcements'], ['/products/tee']),
   'PUT /v1/shows/:show/products/:product': to(['/products/tee', tee], ['/products/bag', tee]),
   'DELETE /v1/shows/:show/products/:product': to(['/products/tee'], ['/products/bag']),
   'DELETE /v1/shows/:show/chat/:message': to(['/chat/1'], ['/chat/2']),
