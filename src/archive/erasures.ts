@@ -170,7 +170,7 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
         const isDue = ({ user, triedAt }: { user: string; triedAt: number }): boolean =>
           !tried.has(user) && (asked.has(user) || triedAt + LIMITS.retentionRetryMs <= store.now());
         const next = unwrap(await store.plannedErasures()).find(isDue);
-        if (next === undefined) return;
+        if (next === undefined || !(await store.checkReleases()).ok) return;
         tried.add(next.user);
         const isAsked = asked.delete(next.user);
         try {
@@ -196,6 +196,8 @@ export function createErasures({ store, folder, logger }: ErasuresOptions): Runn
 
   return {
     async erase(user) {
+      const alone = await store.checkReleases();
+      if (!alone.ok) return alone;
       const planned = await store.planErasure(user);
       if (!planned.ok) return planned;
       asked.add(user);

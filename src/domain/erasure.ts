@@ -85,6 +85,8 @@ export interface ErasureStore {
   /** Takes or renews the right to erase users, which one process has. */
   takeEraser(owner: string): Promise<Result<boolean>>;
   leaveEraser(owner: string): Promise<Result<null>>;
+  /** Fails while a process of release 0.1.0 runs: it would write what was erased. */
+  checkReleases(): Promise<Result<null>>;
   /** Returns all shows in Redis, archived ones included. */
   showIds(): Promise<Result<string[]>>;
   eraseInShow(showId: string, erased: Erased): Promise<Result<ErasedInShow>>;

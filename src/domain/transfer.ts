@@ -35,7 +35,10 @@ export interface RecordExaminer {
 }
 
 export interface TransferStore {
-  /** Refuses changes of a show until it is thawed, or `token` is not renewed in time. */
+  /**
+   * Refuses changes of a show until it is thawed, or `token` is not renewed in time. Fails, as
+   * `beginImport` does, while a process of release 0.1.0 runs.
+   */
   freezeExport(showId: string, token: string): Promise<Result<MovableState>>;
   renewExport(showId: string, token: string): Promise<Result<null>>;
   /** Fails if the show may have changed since it was frozen. */

@@ -5,10 +5,11 @@ import type { ArchiveSummary } from '../domain/archive.ts';
 import { type ErasureReport, type ErasureStore, NOTHING_ERASED, type PlannedErasure } from '../domain/erasure.ts';
 import type { ModerationStore } from '../domain/moderation.ts';
 import { LIMITS } from '../limits.ts';
-import { ok } from '../protocol/codes.ts';
 import { createShowEraser } from './erase-show.ts';
+import { checkReleases } from './older-releases.ts';
 import { pack } from './records.ts';
 import { mapped, type ScriptRunner, textOf } from './script-runner.ts';
+import { allShowIds } from './show-list.ts';
 import { isRefused } from './states.ts';
 
 const SCAN_COUNT = 500;
@@ -55,7 +56,7 @@ function isNamedIn(record: string | null, user: string): boolean {
 }
 
 export function createErasures(runner: ScriptRunner, moderation: Pick<ModerationStore, 'removeChat'>): ErasureStore {
-  const { erasures, eraser, erased, shows } = runner.keys;
+  const { erasures, eraser, erased } = runner.keys;
 
   async function deleteResponses(master: Redis, user: string): Promise<number> {
     const pattern = `${globEscaped(runner.keys.result('', '')).replace('{}', '{*}')}*`;
@@ -123,18 +124,8 @@ export function createErasures(runner: ScriptRunner, moderation: Pick<Moderation
     leaveEraser: async (owner) =>
       mapped(await runner.guard((client) => client.eval(LEAVE, 1, eraser, owner)), () => null),
 
-    async showIds() {
-      const ids: string[] = [];
-      let cursor = '0';
-      do {
-        const scanned = await runner.guard((client) => client.zscan(shows, cursor, 'COUNT', SCAN_COUNT));
-        if (!scanned.ok) return scanned;
-        const [next, flat] = scanned.value;
-        ids.push(...flat.filter((id, i) => i % 2 === 0 && runner.isShowId(shows, id)));
-        cursor = next;
-      } while (cursor !== '0');
-      return ok([...new Set(ids)]);
-    },
+    showIds: () => allShowIds(runner),
+    checkReleases: () => checkReleases(runner),
 
     eraseResponses: (user) =>
       runner.guard(async (client) => {

@@ -54,6 +54,8 @@ export function createKeys(prefix: string) {
     relay: `${prefix}relay`,
     /** Exists while a process lives that knows no newer format of shows (formats.ts). */
     format: (number: number) => `${prefix}format:${number}`,
+    /** Exists while jobs of release 0.1.0 run (older-releases.ts). */
+    olderJobs: `{${prefix}jobs}:clock:stalled-check`,
     /** Id of the process that used a node name last (node-name.ts). */
     node: (name: string) => `${prefix}node:${name}`,
     /** Hash of users who are being erased, and how far (erasures.ts). */

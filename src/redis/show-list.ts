@@ -7,6 +7,23 @@ import { isNewer } from './formats.ts';
 import { readSummary } from './records.ts';
 import type { ScriptRunner } from './script-runner.ts';
 
+const SCAN_COUNT = 500;
+
+/** Returns the ids of all shows, archived ones included. */
+export async function allShowIds(runner: ScriptRunner): Promise<Result<string[]>> {
+  const { shows } = runner.keys;
+  const ids = new Set<string>();
+  let cursor = '0';
+  do {
+    const scanned = await runner.guard((client) => client.zscan(shows, cursor, 'COUNT', SCAN_COUNT));
+    if (!scanned.ok) return scanned;
+    const [next, flat] = scanned.value;
+    for (const [i, id] of flat.entries()) if (i % 2 === 0 && runner.isShowId(shows, id)) ids.add(id);
+    cursor = next;
+  } while (cursor !== '0');
+  return ok([...ids]);
+}
+
 /** Where a page ends: the time at which the show was indexed, and its id. */
 type Position = readonly [at: number, id: string];
 

@@ -7,6 +7,7 @@ import { fail, ok, type Result } from '../protocol/codes.ts';
 import type { ShowKey } from './keys.ts';
 import { isMovedField } from './moved-header.ts';
 import { bytesIn, latin, MOVED_KEYS, typeOfKey } from './moved-keys.ts';
+import { checkReleases } from './older-releases.ts';
 import { createRecordExaminer } from './record-examiner.ts';
 import { mapped, newEpoch, type ScriptRunner, textOf } from './script-runner.ts';
 
@@ -116,8 +117,11 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
   }
 
   return {
-    freezeExport: async (showId, token) =>
-      mapped(await exporting(showId, 'freeze', token), (state) => state as MovableState),
+    async freezeExport(showId, token) {
+      const alone = await checkReleases(runner);
+      if (!alone.ok) return alone;
+      return mapped(await exporting(showId, 'freeze', token), (state) => state as MovableState);
+    },
     renewExport: async (showId, token) => mapped(await exporting(showId, 'renew', token), () => null),
     thawExport: async (showId, token) => mapped(await exporting(showId, 'thaw', token), () => null),
 
@@ -153,6 +157,8 @@ export function createShowTransfer(runner: ScriptRunner): TransferStore {
     examineRecords: () => createRecordExaminer(now()),
 
     async beginImport(showId) {
+      const alone = await checkReleases(runner);
+      if (!alone.ok) return alone;
       const token = randomUUID();
       // First: if this process ends, a job deletes what it wrote.
       const lookAt = now() + FIRST_LOOK_MS;

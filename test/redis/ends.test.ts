@@ -26,6 +26,7 @@ const ENDS: Readonly<Record<Exclude<keyof typeof keys, 'show'>, string>> = {
   format: 'expires',
   relay: 'expires',
   node: 'expires',
+  olderJobs: 'expires after release 0.1.0 has ended',
   running: 'expires',
   result: 'expires',
   memory: 'an entry for each hour of a week',

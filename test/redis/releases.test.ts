@@ -1,8 +1,13 @@
 /** I10: what one release leaves in the middle of something, and the other one finds. */
+import { join } from 'node:path';
 import t from 'tap';
+import { createErasures, exportShow, importShow } from '../../src/archive/index.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { connectPreviousStore, PREVIOUS_MODES } from '../support/previous-release.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { temporaryFolder } from '../support/archives.ts';
+import { connectPreviousStore, createPreviousJobs, PREVIOUS_MODES } from '../support/previous-release.ts';
 import { HOST, outcome, StoreFixture, times, unwrap } from '../support/store-fixture.ts';
+import { until } from '../support/until.ts';
 
 const fixture = await StoreFixture.open('two:', {}, PREVIOUS_MODES);
 const { store, client, openShow, test, hold, release, move } = fixture;
@@ -91,4 +96,57 @@ test('the previous release takes a show that is archived, or deleted, for a miss
   await isMissing('archived');
   unwrap(await store.condemnShow(show));
   await isMissing('deleting');
+});
+
+test('while nodes or jobs of the previous release run, erasures, exports and imports are refused', async (t) => {
+  const [show, other] = [await openShow(), await openShow()];
+  const folder = temporaryFolder(t);
+  const logger = createLogger({ level: 'silent' });
+  let names = 0;
+  const requests = {
+    erase: () => createErasures({ store, folder, logger }).erase('ann'),
+    export: () => exportShow({ store, path: join(folder, `export${names++}`) }, other, 'test'),
+    import: () => importShow({ store, path: join(folder, 'file') }),
+  };
+  const file = await exportShow({ store, path: join(folder, 'file') }, other, 'test');
+  t.equal(outcome(file), 'ok');
+  const areRefused = async (why: RegExp): Promise<void> => {
+    const before = await fixture.recordsOf(other);
+    for (const [name, request] of Object.entries(requests)) {
+      const result = await request();
+      t.match(result, { ok: false, error: { code: 'overloaded', message: why, retryAfterMs: 30_000 } }, name);
+    }
+    t.same(await fixture.recordsOf(other), before);
+    t.same(unwrap(await store.plannedErasures()), []);
+  };
+  const arePossible = async (): Promise<void> => {
+    t.equal(outcome(await requests.export()), 'ok');
+    t.equal(outcome(await requests.import()), 'already_exists');
+    t.equal(outcome(await requests.erase()), 'ok');
+  };
+
+  unwrap(await previous.reportCounts(show, 'node', 7, 1));
+  await areRefused(/^A process of release 0\.1\.0 still runs: it has viewers of the show show\d+\. Replace it/);
+  unwrap(await previous.reportCounts(show, 'node', 0, 0));
+  unwrap(await store.reportCounts(show, 'newer', 3, 0));
+  await arePossible();
+
+  const jobs = await createPreviousJobs(previous, fixture.redis.url, 'two:');
+  await jobs.start();
+  await until(async () => (await client.exists('{two:jobs}:clock:stalled-check')) === 1, 'its jobs run');
+  await areRefused(/it runs jobs/);
+  await jobs.stop();
+  // As if half a minute had passed.
+  t.ok((await client.pttl('{two:jobs}:clock:stalled-check')) <= 30_000);
+  await client.del('{two:jobs}:clock:stalled-check');
+  await arePossible();
+  // A planned erasure waits too.
+  unwrap(await store.planErasure('bob'));
+  unwrap(await previous.reportCounts(show, 'node', 7, 1));
+  const erasures = createErasures({ store, folder, logger });
+  await erasures.runPlanned();
+  t.match(unwrap(await store.erasureOf('bob')), { state: 'running', finishedAt: null });
+  unwrap(await previous.reportCounts(show, 'node', 0, 0));
+  await erasures.runPlanned();
+  t.match(unwrap(await store.erasureOf('bob')), { finishedAt: Number });
 });

@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Jobs } from '../../src/jobs/jobs.ts';
 import type { ConnectedStore } from '../../src/redis/index.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { ROOT } from './root.ts';
 
 const FOLDER = join(ROOT, 'test/fixtures/releases');
@@ -34,4 +36,10 @@ export const PREVIOUS_MODES = { publish: 'sharded' } as const;
 export async function connectPreviousStore(url: string, keyPrefix: string): Promise<ConnectedStore> {
   const { connectStore } = await import(join(unpackPreviousRelease().folder, 'dist/src/redis/index.js'));
   return connectStore({ url, keyPrefix });
+}
+
+/** Returns jobs of the previous release that are not started. */
+export async function createPreviousJobs(store: ConnectedStore, url: string, keyPrefix: string): Promise<Jobs> {
+  const { createJobs } = await import(join(unpackPreviousRelease().folder, 'dist/src/jobs/index.js'));
+  return createJobs({ store, connection: { url }, keyPrefix, logger: createLogger({ level: 'silent' }) });
 }

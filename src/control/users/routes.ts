@@ -19,10 +19,11 @@ export const users: Resource = {
           'another one in each show, so that they still add up. 202: it takes longer and goes on; read ' +
           'GET …/erasure. An open hold is waited for, not released. incomplete: something in `remaining` needs you ' +
           'first; then repeat the request. The sha256 of an archive changes with an erasure. An unknown user is not ' +
-          'an error: all counts are 0. Stop minting tokens for this user before you send this request.',
+          'an error: all counts are 0. It is refused (overloaded) while a process of release 0.1.0 runs. Stop ' +
+          'minting tokens for this user before you send this request.',
         params: UserParams,
         response: { 200: Erasure, 202: Erasure },
-        errors: ['archive_failed', 'unsupported_media_type', 'frame_too_large'],
+        errors: ['archive_failed', 'overloaded', 'unsupported_media_type', 'frame_too_large'],
       }),
       async ({ params: { user } }, reply) => {
         const wrong = checkUser(user);
