@@ -243,6 +243,8 @@ export const LIMITS = Object.freeze({
   archivePageEvents: 50,
   archivePageFields: 100,
   archiveProblemsListed: 100,
+  /** `doctor` warns if the disk of ARCHIVE_DIR has less space. */
+  archiveFreeBytesMin: 2 ** 30,
   /** A show that needs no step now is looked at again after this time at the latest. */
   retentionRecheckMs: 60 * 60 * 1000,
   /** A show that could not be archived, for example while a hold is open. */

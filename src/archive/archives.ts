@@ -13,6 +13,7 @@ import type {
   Archives,
   FrozenShow,
   Page,
+  Removed,
   ShowIdentity,
 } from '../domain/archive.ts';
 import { isId } from '../domain/mistakes.ts';
@@ -67,19 +68,22 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
   /** Each run has its own, so that two of them never write to one file. */
   const partialFolder = (showId: string): string => join(folder, `${showId}.${randomUUID()}${PARTIAL}`);
 
-  /** Removes what killed runs left. Only the owner of the lease calls it. */
-  async function removePartials(showId: string, isKept = isOfErasure): Promise<void> {
-    for (const name of await readdir(folder))
-      if (name.startsWith(`${showId}.`) && name.endsWith(PARTIAL) && !isKept(name))
-        await rm(join(folder, name), { recursive: true });
+  /** Removes what killed runs left. Returns their number. Only the owner of the lease calls it. */
+  async function removePartials(showId: string, isKept = isOfErasure): Promise<number> {
+    const isLeft = (name: string): boolean => name.startsWith(`${showId}.`) && name.endsWith(PARTIAL) && !isKept(name);
+    const names = (await readdir(folder)).filter(isLeft);
+    for (const name of names) await rm(join(folder, name), { recursive: true });
+    return names.length;
   }
 
   /** Throws if a folder in the place of the archive is not of this show. */
-  async function checkFolders(showId: string): Promise<ShowIdentity> {
+  async function checkFolders(showId: string): Promise<{ identity: ShowIdentity; hasArchive: boolean }> {
     const identity = unwrap(await store.identityOf(showId));
     if (identity === null) throw new StampedeError(failure('show_not_found'));
-    for (const name of [finalFolder(showId), nextFolder(folder, showId)]) await checkOwner(name, showId, identity);
-    return identity;
+    // In this order: the next one becomes the final one.
+    const isNext = await checkOwner(nextFolder(folder, showId), showId, identity);
+    const isFinal = await checkOwner(finalFolder(showId), showId, identity);
+    return { identity, hasArchive: isNext || isFinal };
   }
 
   async function run(showId: string): Promise<Result<Archived>> {
@@ -92,7 +96,7 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     const partial = partialFolder(showId);
     try {
       options.prepareFolder(folder);
-      const identity = await checkFolders(showId);
+      const { identity } = await checkFolders(showId);
       await removePartials(showId);
       const manifest = await write(showId, show, identity, partial);
       const hash = await place(showId, manifest, partial);
@@ -115,13 +119,13 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       clearInterval(renewing);
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       await store.thawShow(showId, show.token);
-      return failureOf(showId, error);
+      return failureOf(showId, error, 'The show is as before, because its archive failed.');
     } finally {
       clearInterval(renewing);
     }
   }
 
-  function failureOf(showId: string, error: unknown): Result<never> {
+  function failureOf(showId: string, error: unknown, state: string): Result<never> {
     if (error instanceof StampedeError) return { ok: false, error: error.failure };
     const { message } = error as Error;
     if (error instanceof ForeignArchive) {
@@ -129,10 +133,8 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       reported.add(showId);
       return fail('archive_failed', message, { retryAfterMs: RETRY_MS });
     }
-    logger.error({ err: error, show: showId }, 'a show could not be archived');
-    return fail('archive_failed', `The show is as before, because its archive failed. ${message}`, {
-      retryAfterMs: RETRY_MS,
-    });
+    logger.error({ err: error, show: showId }, 'the archive of a show could not be written or deleted');
+    return fail('archive_failed', `${state} ${message}`, { retryAfterMs: RETRY_MS });
   }
 
   /** Yields the pages of a part. Throws the failure of the store. */
@@ -228,20 +230,29 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
       return work;
     },
 
-    async remove(showId) {
+    async remove(showId, { force = false } = {}) {
       if (!isId(showId)) return fail('show_not_found');
+      let files: Removed['files'] = 'none';
       try {
-        await checkFolders(showId);
-        const condemned = await store.condemnShow(showId);
+        // Looked for first: another deletion moves them only after the show is condemned.
+        const { hasArchive } = await checkFolders(showId);
+        const condemned = await store.condemnShow(showId, { unlessArchived: !hasArchive && !force });
         if (!condemned.ok) return condemned;
+        if (condemned.value === 'kept')
+          return fail('archive_failed', filesMissing(finalFolder(showId)), { retryAfterMs: RETRY_MS });
         // Renamed first: a repeat would refuse a folder that is half deleted.
         for (const name of [nextFolder(folder, showId), finalFolder(showId)])
           await rename(name, partialFolder(showId)).catch(ignoreMissing);
-        await removePartials(showId, () => false).catch(ignoreMissing);
+        const removed = await removePartials(showId, () => false).catch(ignoreMissing);
+        if (condemned.value === 'had_archive') files = hasArchive || removed ? 'deleted' : 'missing';
       } catch (error) {
-        return failureOf(showId, error);
+        return failureOf(showId, error, 'The show is being deleted, and a job tries again to delete its archive.');
       }
-      return store.deleteShow(showId);
+      const deleted = await store.deleteShow(showId);
+      if (!deleted.ok) return deleted;
+      if (files === 'missing')
+        logger.warn({ show: showId, folder }, 'a show was deleted, and the files of its archive were not found');
+      return ok({ files });
     },
 
     async stop() {
@@ -259,6 +270,12 @@ function unwrap<T>(result: Result<T>): T {
   return result.value;
 }
 
+const filesMissing = (folder: string): string =>
+  `The show is archived, and its files, which name its buyers, are not in ${folder}. Nothing was deleted. Put them ` +
+  'there, or set ARCHIVE_DIR to the folder that has them, and repeat the request. With ?force=true the show is ' +
+  'deleted without them.';
+
+/** There is nothing to delete if the folder of the archives is missing, or is no folder. */
 function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

@@ -75,14 +75,14 @@ export const isOfShow = (manifest: Manifest, show: string, { createdAt, origin, 
       (manifest.origin === undefined || origin === null || manifest.origin === origin)));
 
 /**
- * Throws unless the folder has an archive of this show, or does not exist. Any other folder is
- * neither replaced nor deleted: it may belong to another installation.
+ * Returns whether the folder exists. Throws unless it has an archive of this show: any other folder
+ * is neither replaced nor deleted, because it may belong to another installation.
  */
-export async function checkOwner(folder: string, show: string, identity: ShowIdentity): Promise<void> {
-  if ((await stat(folder).catch(() => null)) === null) return;
+export async function checkOwner(folder: string, show: string, identity: ShowIdentity): Promise<boolean> {
+  if ((await stat(folder).catch(() => null)) === null) return false;
   let problem = 'is of another show with this id';
   try {
-    if (isOfShow((await readManifest(folder)).manifest, show, identity)) return;
+    if (isOfShow((await readManifest(folder)).manifest, show, identity)) return true;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     problem = code === 'ENOENT' ? 'is no archive' : `cannot be read (${message})`;

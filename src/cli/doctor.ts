@@ -2,16 +2,19 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
+  archiveFolderProblem,
   type Config,
   commandHelp,
   commandWithSettings,
   environment,
+  freeBytesAt,
   loadConfig,
   prepareFolder,
   REDIS_PARTS,
 } from '../config/index.ts';
-import { type Check, type Checkup, failed, passed, warning } from '../domain/checkup.ts';
+import { type Check, type Checkup, failed, passed, skipped, warning } from '../domain/checkup.ts';
 import { describeTarget, type RedisTarget } from '../domain/redis-target.ts';
+import { LIMITS } from '../limits.ts';
 import { examineRedis, openEmbeddedRedis } from '../redis/index.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { checkupText } from './checkup-text.ts';
@@ -51,20 +54,41 @@ const SHOWN = [
   'redisPublish',
   'keyPrefix',
   'dataDir',
+  'archiveDir',
+  'roles',
   'workers',
   'connectionsMax',
 ] as const;
+const ARCHIVE_REMEDY = 'Set ARCHIVE_DIR to a folder to which the engine may write, in one that exists.';
+const SPACE_REMEDY = 'Free some space, or move the archives to a larger disk and set ARCHIVE_DIR.';
 const help = (): string =>
   commandHelp(commandWithSettings('stampede doctor [--json] [--read-only]', DESCRIPTION, OWN, SHOWN));
 
 /** Checks of this host; a process in another container or under another user may have others. */
-function hostChecks({ workers, connectionsMax }: Config): Check[] {
+function hostChecks(config: Config, isReadOnly: boolean): Check[] {
+  const { workers, connectionsMax } = config;
   const major = Number.parseInt(process.versions.node, 10);
   const node =
     major >= NODE_MAJOR_MIN
       ? passed('node', `Node.js ${process.versions.node}.`)
       : failed('node', `Node.js ${process.versions.node} is too old.`, `Install Node.js ${NODE_MAJOR_MIN} or newer.`);
-  return [node, checkOpenFiles(connectionsMax), checkWorkers(workers)];
+  return [node, checkOpenFiles(connectionsMax), checkWorkers(workers), checkArchiveFolder(config, isReadOnly)];
+}
+
+export function checkArchiveFolder(config: Config, isReadOnly: boolean): Check {
+  const { archiveDir, isArchiveDirDefault, roles } = config;
+  const id = 'archive-folder';
+  if (roles.every((role) => role === 'gateway')) return skipped(id, 'Gateways archive no shows (ROLES).');
+  const problem = archiveFolderProblem(config, { isReadOnly });
+  if (problem !== null)
+    return isArchiveDirDefault
+      ? warning(id, `ARCHIVE_DIR is not set, and ${problem}. Ended shows stay in Redis.`, ARCHIVE_REMEDY)
+      : failed(id, `${problem}. The engine does not start.`, ARCHIVE_REMEDY);
+  const free = freeBytesAt(archiveDir);
+  const space = `${(free / 2 ** 30).toFixed(1)} GiB are free on its disk`;
+  if (free < LIMITS.archiveFreeBytesMin) return warning(id, `${archiveDir}: ${space}.`, SPACE_REMEDY);
+  const tried = isReadOnly ? 'may be written' : 'can be written, a folder in it can be renamed';
+  return passed(id, `${archiveDir} ${tried}, and ${space}.`);
 }
 
 function checkOpenFiles(connectionsMax: number): Check {
@@ -94,7 +118,7 @@ const NOT_REACHED: Omit<Checkup, 'checks'> = {
 
 async function examine(config: Config, isReadOnly: boolean): Promise<{ place: string; checkup: Checkup }> {
   const { keyPrefix, redisScripts: scripts, redisPublish: publish, workers, dataDir } = config;
-  const host = hostChecks(config);
+  const host = hostChecks(config, isReadOnly);
   try {
     const { target, stop } = await openRedis(config);
     const folder = config.redis === null ? [passed('data-folder', `${dataDir} can be written and locked.`)] : [];

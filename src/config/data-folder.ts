@@ -1,6 +1,18 @@
-/** Creates DATA_DIR, its subfolders, and ARCHIVE_DIR. */
-import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+/** Creates DATA_DIR, its subfolders, and ARCHIVE_DIR. Finds out whether archives can be written. */
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
@@ -19,17 +31,78 @@ export function prepareFolder(path: string, setting: 'DATA_DIR' | 'ARCHIVE_DIR' 
   const folder = resolve(path);
   try {
     makeFolder(folder);
-    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    accessSync(folder, USED);
     return folder;
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
     throw new Error(
       `The ${setting === 'DATA_DIR' ? 'data' : 'archive'} folder ${folder} cannot be used: ` +
-        `${REASONS[code] ?? message}. Set ${setting} to a folder to which the engine may write.`,
+        `${reasonOf(cause)}. Set ${setting} to a folder to which the engine may write.`,
       { cause },
     );
   }
 }
+
+const USED = constants.R_OK | constants.W_OK | constants.X_OK;
+
+function reasonOf(cause: unknown): string {
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  return REASONS[code] ?? message;
+}
+
+export interface ArchiveFolder {
+  readonly archiveDir: string;
+  /** ARCHIVE_DIR is not set. Then the folder may be made together with its parents. */
+  readonly isArchiveDirDefault: boolean;
+}
+
+/**
+ * Returns why archives cannot be written, or null. A trial is written into the folder, or into the
+ * one in which it would be made, is renamed and removed: permissions say too little about a network
+ * share. `isReadOnly`: only permissions are read.
+ */
+export function archiveFolderProblem(
+  { archiveDir, isArchiveDirDefault }: ArchiveFolder,
+  { isReadOnly = false } = {},
+): string | null {
+  try {
+    const folder = nearestFolder(archiveDir);
+    // A missing parent is a misspelled path, or a disk that is not mounted.
+    if (!isArchiveDirDefault && folder !== archiveDir && folder !== dirname(archiveDir))
+      return `${archiveDir} cannot be used: the folder ${dirname(archiveDir)} does not exist`;
+    accessSync(folder, USED);
+    if (!isReadOnly) tryFolder(folder);
+    return null;
+  } catch (error) {
+    return `${archiveDir} cannot be used: ${reasonOf(error)}`;
+  }
+}
+
+/** Returns how many bytes the engine may write to the disk of the folder, which may be missing. */
+export function freeBytesAt(folder: string): number {
+  const { bavail, bsize } = statfsSync(nearestFolder(folder));
+  return bavail * bsize;
+}
+
+/** Returns the path, or the folder above it that exists. Throws if that is no folder. */
+function nearestFolder(path: string): string {
+  let at = path;
+  while (lstatSync(at, { throwIfNoEntry: false }) === undefined) at = dirname(at);
+  if (!statSync(at).isDirectory()) throw notAFolder(at);
+  return at;
+}
+
+function tryFolder(folder: string): void {
+  const trial = mkdtempSync(join(folder, '.stampede-'));
+  const renamed = `${trial}.renamed`;
+  try {
+    writeFileSync(join(trial, 'file'), 'A trial of ARCHIVE_DIR, which may be deleted.\n', { flush: true });
+    renameSync(trial, renamed);
+  } finally {
+    for (const path of [trial, renamed]) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+const notAFolder = (path: string): Error => Object.assign(new Error(`${path} is not a folder`), { code: 'ENOTDIR' });
 
 /** Not `recursive`: below /proc, that option of mkdir never returns (Node.js 20). */
 function makeFolder(folder: string): void {
@@ -39,7 +112,7 @@ function makeFolder(folder: string): void {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') {
       if (statSync(folder).isDirectory()) return;
-      throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
+      throw notAFolder(folder);
     }
     if (code !== 'ENOENT' || existsSync(dirname(folder))) throw error;
     makeFolder(dirname(folder));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { RedisTarget } from '../domain/redis-target.ts';
 import { type ConfigError, readCommandLine } from './command-line.ts';
+import { type ArchiveFolder, archiveFolderProblem } from './data-folder.ts';
 import { commandWithSettings, type OwnFlags } from './help.ts';
 import { fileVariable, rawValue } from './raw-values.ts';
 import { REDIS_PARTS, readRedis } from './redis.ts';
@@ -19,10 +20,9 @@ type PartName = (typeof PARTS)[number];
 const isPart = (name: string): boolean => PARTS.some((part) => part === name);
 
 /** The value of every setting, see `SETTINGS`. null means: not set, or any origin. */
-export interface Config extends Omit<Values, PartName> {
+export interface Config extends Omit<Values, PartName>, ArchiveFolder {
   /** null: an embedded Redis in `dataDir`. */
   readonly redis: RedisTarget | null;
-  readonly archiveDir: string;
   /** PEM texts, read from the files. */
   readonly authPublicKeys: readonly string[];
   /** null: the gateway serves plain HTTP and WebSocket. */
@@ -86,11 +86,13 @@ export function loadConfig({ argv, env, own = {}, takesOperands = false, purpose
     roles: Object.freeze(ENGINE_ROLES.filter((role) => values.roles.includes(role))),
     dataDir: resolve(values.dataDir),
     archiveDir: resolve(values.archiveDir ?? join(values.dataDir, 'archive')),
+    isArchiveDirDefault: values.archiveDir === null,
     authPublicKeys: readPublicKeys(values.authPublicKeys, readFile, report),
     tls: purpose === 'serve' ? readTls(tlsPaths, readFile, report) : null,
   });
   // Relations are checked between valid values only: this avoids reporting one error twice.
   if (errors.length === 0) checkRelations(config, purpose, report);
+  if (purpose === 'serve') checkArchiveFolder(config, report, warn);
   const unknown = unknownVariables(env, KNOWN_VARIABLES).map(({ variable: source, meant }) => {
     return { source, problem: `is not a setting and is ignored.${meant === null ? '' : ` Did you mean ${meant}?`}` };
   });
@@ -128,6 +130,18 @@ function warnOfIdleSettings({ redis, metricsPort }: Config, env: LoadOptions['en
   if (redis !== null && isSet(SETTINGS.maxMemory))
     warn('MAXMEMORY', 'has no effect with REDIS_URL. Set maxmemory in the configuration of that Redis.');
   if (metricsPort === null && isSet(SETTINGS.metricsHost)) warn('METRICS_HOST', 'has no effect without METRICS_PORT.');
+}
+
+/** A process that archives does not start with a wrong ARCHIVE_DIR: shows would fill Redis. */
+function checkArchiveFolder(config: Config, report: ReportError, warn: ReportError): void {
+  const problem = config.roles.some((role) => role !== 'gateway') ? archiveFolderProblem(config) : null;
+  if (problem === null) return;
+  if (!config.isArchiveDirDefault) report('ARCHIVE_DIR', problem);
+  else
+    warn(
+      'ARCHIVE_DIR',
+      `is not set, and ${problem}. Ended shows stay in Redis. Set it to a folder to which the engine may write.`,
+    );
 }
 
 function asVariables(flags: ReadonlyMap<string, string>): Readonly<Record<string, string>> {

@@ -82,6 +82,9 @@ export interface RetentionState {
   readonly at: number;
 }
 
+/** Whether the condemned show had an archive. 'kept': it is archived, and nothing was changed. */
+export type Condemned = 'had_archive' | 'had_none' | 'kept';
+
 /** Reads a frozen show, in pages that hold Redis only briefly, and changes its state. */
 export interface ArchiveStore {
   /** Ends what is due, then freezes the show. Renews the lease if `owner` has frozen it before. */
@@ -106,7 +109,7 @@ export interface ArchiveStore {
   /** Deletes the keys of an archived show before they expire; Redis does that without a pause. */
   purgeShow(showId: string): Promise<Result<null>>;
   /** The show exists for no request any more, but its keys do. A live show is refused. */
-  condemnShow(showId: string): Promise<Result<null>>;
+  condemnShow(showId: string, options?: { readonly unlessArchived?: boolean }): Promise<Result<Condemned>>;
   /** Deletes the keys of a condemned show and forgets its id. */
   deleteShow(showId: string): Promise<Result<null>>;
   /** Returns shows to look at now, at most `retentionShowsPerSweep`. */
@@ -122,12 +125,17 @@ export type Archived =
   | { readonly state: 'archived'; readonly summary: ArchiveSummary }
   | { readonly state: 'archiving' };
 
+/** A deleted show. `missing`: it had an archive, whose files were not found. */
+export interface Removed {
+  readonly files: 'none' | 'deleted' | 'missing';
+}
+
 /** Archives shows in files. `src/archive` implements it. */
 export interface Archives {
   /** Archives an ended show, or joins the run that does. Repeatable. */
   archive(showId: string): Promise<Result<Archived>>;
-  /** Deletes a show and its archive. */
-  remove(showId: string): Promise<Result<null>>;
+  /** Deletes a show and its archive. If its files are missing, only with `force`. */
+  remove(showId: string, options?: { readonly force?: boolean }): Promise<Result<Removed>>;
 }
 
 /** What replaying an archive found. */

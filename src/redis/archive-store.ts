@@ -81,7 +81,8 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
     return ok({ word: textOf(word), rest });
   }
 
-  async function plain(showId: string, op: string, more: Record<string, unknown> = {}): Promise<Result<null>> {
+  /** As `step`, with the failures of shows that are not over, or busy. */
+  async function tried(showId: string, op: string, more: Record<string, unknown> = {}): ReturnType<typeof step> {
     const done = await step(showId, { op, ...more });
     if (!done.ok) return done;
     const { word, rest } = done.value;
@@ -90,8 +91,11 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
       return fail('overloaded', 'The show is being archived or exported; try again.', {
         retryAfterMs: LIMITS.archiveLeaseMs,
       });
-    return ok(null);
+    return done;
   }
+
+  const plain = async (...step: Parameters<typeof tried>): Promise<Result<null>> =>
+    mapped(await tried(...step), () => null);
 
   /** A full Redis refuses this. The show is in the list since it was made, for a later time. */
   async function plan(showId: string, at: number, ...options: ['LT'] | []): Promise<Result<unknown>> {
@@ -259,9 +263,12 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     async identityOf(showId) {
       const { show } = runner.keysOf(showId);
-      const read = await runner.guard((client) => client.hmget(show, 'created', 'origin', 'token').catch(noFields));
-      return mapped(read, ([created, origin = null, token = null]) =>
-        typeof created === 'string' ? { createdAt: Number(created), origin, token } : null,
+      const read = await runner.guard((client) =>
+        client.hmget(show, 'created', 'origin', 'token', 'state').catch(noFields),
+      );
+      // A show whose record could not be read has only a state while it is deleted.
+      return mapped(read, ([created = null, origin = null, token = null, state = null]) =>
+        created === null && state === null ? null : { createdAt: Number(created), origin, token },
       );
     },
 
@@ -272,10 +279,13 @@ export function createArchiveStore({ runner, recover, endAll, tick }: ArchiveSto
 
     purgeShow: (showId) => plain(showId, 'purge'),
 
-    async condemnShow(showId) {
+    async condemnShow(showId, { unlessArchived = false } = {}) {
       // First: if this process ends between the steps, a job deletes the rest.
       const planned = await plan(showId, now());
-      return planned.ok ? plain(showId, 'condemn') : planned;
+      if (!planned.ok) return planned;
+      return mapped(await tried(showId, 'condemn', { unlessArchived }), ({ word, rest }) =>
+        word === 'archived' ? 'kept' : textOf(rest[0]) === '1' ? 'had_archive' : 'had_none',
+      );
     },
 
     async deleteShow(showId) {

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { join } from 'node:path';
 import { createErasures, verifyArchive } from '../../src/archive/index.ts';
 import type { ShowIdentity } from '../../src/domain/archive.ts';
+import { createRetention } from '../../src/jobs/index.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { archivesOf, temporaryFolder } from '../support/archives.ts';
 import { HOST, outcome, StoreFixture, unwrap } from '../support/store-fixture.ts';
@@ -14,6 +15,13 @@ const other = await fixture.connectAnother({ keyPrefix: 'own2:' });
 const REFUSED = {
   ok: false,
   error: { code: 'archive_failed', message: /is of another show with this id.*ARCHIVE_DIR, or move this folder away/ },
+};
+const MISSING = {
+  ok: false,
+  error: {
+    code: 'archive_failed',
+    message: /are not in \S+\. Nothing was deleted\. Put them there, or set ARCHIVE_DIR/,
+  },
 };
 let shows = 0;
 const newShow = (): string => `same-${++shows}`;
@@ -54,7 +62,8 @@ test('two installations with one ARCHIVE_DIR lose no archive of a show with the 
   t.match(await others.remove(show), { ok: true });
   t.same(readdirSync(folder), ['away']);
   t.same((await verifyArchive(join(folder, 'away'))).violations, []);
-  t.match(await mine.remove(show), { ok: true }, 'a show whose archive is away can be deleted');
+  t.match(await mine.remove(show), MISSING, 'its archive is away');
+  t.match(await mine.remove(show, { force: true }), { ok: true, value: { files: 'missing' } });
 });
 
 test('an archive that was put back after its show was deleted is not replaced by a new show', async (t) => {
@@ -63,7 +72,7 @@ test('an archive that was put back after its show was deleted is not replaced by
   await ended(show);
   unwrap(await archives.archive(show));
   renameSync(join(folder, show), join(folder, 'away'));
-  unwrap(await archives.remove(show));
+  unwrap(await archives.remove(show, { force: true }));
   renameSync(join(folder, 'away'), join(folder, show));
   await ended(show);
   t.match(await archives.archive(show), REFUSED);
@@ -80,6 +89,94 @@ test('a show that another installation made in the same millisecond is another s
   t.equal(unwrap(await other.identityOf(show))?.createdAt, createdAt);
   unwrap(await archivesOf(store, folder).archive(show));
   t.match(await archivesOf(other, folder).archive(show), REFUSED);
+});
+
+test('an archived show is not deleted where its files are not, unless by force', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  const [never, file] = [newShow(), join(folder, 'file')];
+  writeFileSync(file, '');
+  await ended(show);
+  await ended(never);
+  unwrap(await archivesOf(store, folder).archive(show));
+  const { lines, logger } = warnings();
+  for (const path of [temporaryFolder(t), join(folder, 'nowhere'), file]) {
+    const others = archivesOf(store, path, { logger });
+    t.match(await others.remove(show), MISSING);
+    t.match(await others.remove(show), MISSING, 'a repeat too');
+  }
+  t.equal(outcome(await store.getShow(show)), 'show_archived');
+  t.same((await verifyArchive(join(folder, show))).violations, []);
+  t.equal(lines.length, 0);
+  const others = archivesOf(store, file, { logger });
+  t.same(unwrap(await others.remove(never)), { files: 'none' }, 'a show that was never archived needs no folder');
+  t.same(unwrap(await others.remove(show, { force: true })), { files: 'missing' });
+  t.equal(outcome(await store.getShow(show)), 'show_not_found');
+  t.same((await verifyArchive(join(folder, show))).violations, [], 'the files stay where they are');
+  t.equal(lines.length, 1);
+  t.match(lines[0], new RegExp(`"show":"${show}".*files of its archive were not found`));
+});
+
+test('an archive that appears while its show is deleted is not left behind', async (t) => {
+  const [folder, show] = [temporaryFolder(t), newShow()];
+  await ended(show);
+  const slow: typeof store = {
+    ...store,
+    condemnShow: async (...args) => {
+      unwrap(await archivesOf(store, folder).archive(show));
+      return store.condemnShow(...args);
+    },
+  };
+  t.match(await archivesOf(slow, temporaryFolder(t)).remove(show), MISSING);
+  t.same(unwrap(await archivesOf(store, folder).remove(show)), { files: 'deleted' });
+});
+
+test('a deletion that was killed is finished by any process, after each of its steps (I8)', async (t) => {
+  const never = new Promise<never>(() => {});
+  const dying: Record<string, (died: () => void, show: string) => typeof store> = {
+    'the show is condemned': (died) => ({
+      ...store,
+      condemnShow: async (...args) => {
+        unwrap(await store.condemnShow(...args));
+        died();
+        return never;
+      },
+    }),
+    'the files are deleted': (died) => ({
+      ...store,
+      deleteShow: () => {
+        died();
+        return never;
+      },
+    }),
+  };
+  for (const [step, storeOf] of Object.entries(dying))
+    for (const isElsewhere of [false, true]) {
+      const [folder, show] = [temporaryFolder(t), newShow()];
+      await ended(show);
+      unwrap(await archivesOf(store, folder).archive(show));
+      await new Promise<void>((died) => void archivesOf(storeOf(died, show), folder).remove(show));
+      const left = () => readdirSync(folder).filter((name) => name.startsWith(`${show}.`) || name === show);
+      if (step === 'the files are deleted') t.same(left(), []);
+      // Killed while it deleted them.
+      else if (!isElsewhere) renameSync(join(folder, show), join(folder, `${show}.killed.partial`));
+      const { logger } = warnings();
+      await client.zadd('own:retention', 1, show);
+      const archives = archivesOf(store, isElsewhere ? join(folder, 'nowhere') : folder, { logger });
+      await createRetention({ store, archives, retentionMs: 0, logger })();
+      t.equal(outcome(await store.getShow(show)), 'show_not_found', `${step}, elsewhere: ${isElsewhere}`);
+      t.equal(await client.exists(time.key(show, 'show')), 0);
+      t.equal(await client.zscore('own:retention', show), null);
+      if (!isElsewhere) t.same(left(), []);
+    }
+});
+
+test('a show whose record has another type is deleted also if the first try was killed', async (t) => {
+  const show = newShow();
+  await ended(show);
+  await client.set(time.key(show, 'show'), 'junk');
+  unwrap(await store.condemnShow(show));
+  t.same(unwrap(await archivesOf(store, temporaryFolder(t)).remove(show)), { files: 'none' });
+  t.equal(await client.exists(time.key(show, 'show')), 0);
 });
 
 test('a folder that is no archive, or cannot be read, is not deleted', async (t) => {

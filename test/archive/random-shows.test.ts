@@ -17,6 +17,7 @@ const fixture = await StoreFixture.open('rnd:');
 const { test, store, client, time } = fixture;
 const SHOWS = 3;
 const KILLS = 6;
+const DELETION_KILLS = 2;
 
 /** Returns the ids of the orders of a show that has ended after random sales. */
 async function playShow(show: string, seed: number, actionsPerClient: number): Promise<string[]> {
@@ -59,20 +60,23 @@ test(`an archiver that is killed at any moment loses nothing (I8), seed ${FIRST_
   const orders = await playShow(show, FIRST_SEED, 60);
   await fixture.skipCommitCheck(show);
   const header = time.key(show, 'show');
-  const start = () => {
-    const args = [...programArguments('test/archive/archiver'), fixture.redis.url, fixture.prefix, folder, show];
+  const start = (op: string) => {
+    const args = [...programArguments('test/archive/archiver'), fixture.redis.url, fixture.prefix, folder, show, op];
     return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   };
 
   let kills = 0;
-  for (let run = 0; run < KILLS; run++) {
-    const archiver = start();
+  async function killed(op: string, killMs: number): Promise<void> {
+    const archiver = start(op);
     const ended = once(archiver, 'exit');
     await once(archiver.stdout, 'data');
-    await sleep(random.int(0, 120));
+    await sleep(random.int(0, killMs));
     archiver.kill('SIGKILL');
     const [, signal] = await ended;
     if (signal === 'SIGKILL') kills += 1;
+  }
+  for (let run = 0; run < KILLS; run++) {
+    await killed('archive', 120);
     const state = await client.hget(header, 'state');
     if (state === 'archived') await checkArchive(t, folder, show, orders);
     else
@@ -81,7 +85,7 @@ test(`an archiver that is killed at any moment loses nothing (I8), seed ${FIRST_
     if (state === 'archiving') await client.hset(header, 'lease', '0');
   }
   t.comment(`${kills} of ${KILLS} runs were killed`);
-  const last = start();
+  const last = start('archive');
   const [output] = (await once(last.stdout, 'data')) as [Buffer];
   t.match(String(output), /started/);
   await once(last, 'exit');
@@ -90,4 +94,17 @@ test(`an archiver that is killed at any moment loses nothing (I8), seed ${FIRST_
   await checkArchive(t, folder, show, orders);
   t.ok(existsSync(join(folder, show, 'manifest.json')));
   t.same(readdirSync(folder), [show], 'nothing partial remains');
+
+  for (let run = 0; run < DELETION_KILLS; run++) {
+    await killed('delete', 20);
+    const state = await client.hget(header, 'state');
+    if (state === 'archived') await checkArchive(t, folder, show, orders);
+    else t.ok(state === null || state === 'deleting', `${state}`);
+  }
+  await once(start('delete'), 'exit');
+  t.same(readdirSync(folder), [], 'a repeat deletes the rest');
+  t.same(
+    (await client.keys(`${fixture.prefix}*`)).filter((key) => key.includes(`{${show}}`)),
+    [],
+  );
 });

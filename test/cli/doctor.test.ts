@@ -14,6 +14,7 @@ t.test('exit code 0: every check passed; --json has a stable shape', async (t) =
   t.equal(table.code, 0, table.stdout);
   t.match(table.stdout, /^stampede doctor: unix:.*, KEY_PREFIX shop:$/m);
   t.match(table.stdout, /^ {2}ok {3}persistence {4}appendfsync everysec/m);
+  t.match(table.stdout, /^ {2}\S+ +archive-folder \S+archive can be written, a folder in it can be renamed/m);
   t.match(table.stdout, /^ {2}I1 conservation {5}holds/m);
   t.match(table.stdout, /^\d+ passed, \d+ warnings, 0 failed, 0 skipped$/m);
   t.ok(table.stdout.split('\n').every((line) => line.length <= 100));
@@ -33,12 +34,13 @@ t.test('exit codes 1, 2 and 3: a check failed, wrong usage, Redis cannot be reac
   const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] });
   t.teardown(redis.stop);
   const [evicting, wrong, unreachable] = await Promise.all([
-    run(['doctor'], { REDIS_URL: redis.url }),
+    run(['doctor'], { REDIS_URL: redis.url, ARCHIVE_DIR: '/proc/archive' }),
     run(['doctor', '--jsn'], { REDIS_URL: redis.url }),
     run(['doctor', '--json'], { REDIS_URL: `unix://${temporaryFolder(t)}/no.sock` }),
   ]);
   t.equal(evicting.code, 1);
   t.match(evicting.stdout, /^ {2}FAIL start {10}maxmemory-policy is allkeys-lru/m);
+  t.match(evicting.stdout, /^ {2}FAIL archive-folder \/proc\/archive cannot be used/m);
   t.match(evicting.stdout, /^ {2}I1 conservation {5}BROKEN/m);
   t.match(wrong, { code: 2, stderr: /--jsn/ });
   t.equal(unreachable.code, 3);

@@ -1,6 +1,6 @@
 /** `stampede serve` as one process: start, drain, restart and the processes it leaves. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -13,12 +13,26 @@ t.jobs = 3;
 const DRAIN_MS_MAX = 15_000;
 const apiKeyIn = (stderr: string): string | undefined => stderr.match(/API key {2}(\S+)$/m)?.[1];
 
-t.test('a Redis without an append-only file is named at the start, with what it loses (I11)', async (t) => {
+t.test('a Redis without an append-only file, and no folder for archives, are named at the start (I11)', async (t) => {
   const redis = await startRedis({ appendonly: false });
   t.teardown(() => redis.stop());
-  const engine = await serve(t, [], { ...SHARED_SECRETS, REDIS_URL: redis.url });
+  const DATA_DIR = join(temporaryFolder(t), 'data');
+  writeFileSync(DATA_DIR, '');
+  const engine = await serve(t, [], { ...SHARED_SECRETS, REDIS_URL: redis.url, DATA_DIR });
   t.match(engine.stderr(), /WARNING .*a restart of Redis loses shows and orders.*CONFIG SET appendonly yes/);
   t.match(engine.stdout(), /"level":40.*CONFIG SET appendonly yes/);
+  t.match(
+    engine.stdout(),
+    /"level":40.*"ARCHIVE_DIR is not set, and \S+archive cannot be used: it is not a folder\. Ended shows stay/,
+  );
+  const host = api(engine.ready.control, 'an-api-key-for-tests');
+  await host.liveShow('friday');
+  await host.call('POST', '/shows/friday/end');
+  t.match(await host.call('POST', '/shows/friday/archive'), { status: 503, body: { code: 'archive_failed' } });
+  t.match(await host.call('GET', '/shows/friday'), { body: { state: 'ended' } }, 'it stays in Redis');
+  rmSync(DATA_DIR);
+  t.match(await host.call('POST', '/shows/friday/archive'), { status: 200 }, 'until the folder can be made');
+  t.same(readdirSync(join(DATA_DIR, 'archive')), ['friday']);
 });
 
 t.test('an engine keeps shows and secrets over a drain and a kill -9 (I8)', async (t) => {

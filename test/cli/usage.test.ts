@@ -44,7 +44,8 @@ const WRONG: ReadonlyArray<[argv: string[], env: Record<string, string>, ...says
   [['serv', '--help'], {}, /unknown command 'serv'/],
   [
     ['serve', '--workers', '0', '--colour', 'red'],
-    { GATEWAY_PORT: 'http', REDIS_URL: 'nope' },
+    { GATEWAY_PORT: 'http', REDIS_URL: 'nope', ARCHIVE_DIR: '/proc/archive' },
+    /ARCHIVE_DIR: \/proc\/archive cannot be used: it cannot be created there/,
     /--workers: must be from 1 to 64, got 0/,
     /--colour: is not a flag/,
     /GATEWAY_PORT: must be a whole number/,

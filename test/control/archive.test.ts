@@ -1,5 +1,5 @@
 /** Archiving and deleting shows over HTTP, and the pages of the list. */
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ok } from '../../src/protocol/codes.ts';
@@ -64,8 +64,39 @@ t.test('a live show is not deleted; a repeated key gets the first response', asy
   t.match(await remove(), { status: 204, headers: { 'idempotent-replayed': 'true' } });
 });
 
+t.test('an archived show whose files are elsewhere is deleted by ?force=true, which says so', async (t) => {
+  const control = await startControl(t);
+  const { request, post, archiveDir } = control;
+  await planShow(control);
+  await post('/v1/shows/gala/end');
+  t.equal((await post('/v1/shows/gala/archive')).status, 200);
+  renameSync(join(archiveDir, 'gala'), join(archiveDir, 'away'));
+  const remove = (query: string) =>
+    request(`/v1/shows/gala${query}`, { method: 'DELETE', headers: { 'idempotency-key': 'once' } });
+  const detail = /gala\. Nothing was deleted\. .* With \?force=true the show is deleted without them\.$/;
+  t.match(await remove(''), { status: 503, body: { code: 'archive_failed', detail } });
+  t.match(await remove('?force=yes'), { status: 400, body: { code: 'invalid_request' } });
+  t.match(await remove('?forced=true'), { status: 400, body: { code: 'invalid_request' } });
+  t.equal((await request('/v1/shows/gala/archive')).status, 200, 'it is still listed');
+  t.match(await remove('?force=true'), { status: 200, body: { show: 'gala', files: 'missing' } });
+  t.match(await remove('?force=true'), {
+    status: 200,
+    headers: { 'idempotent-replayed': 'true' },
+    body: { show: 'gala', files: 'missing' },
+  });
+  t.ok(existsSync(join(archiveDir, 'away')));
+  t.equal((await request('/v1/shows/gala')).status, 404);
+
+  await planShow(control, undefined, 'other');
+  await post('/v1/shows/other/end');
+  t.equal((await request('/v1/shows/other?force=true', { method: 'DELETE' })).status, 204, 'it has no archive');
+});
+
 t.test('an archive that takes long, or is made elsewhere, gets 202', async (t) => {
-  const archives = { archive: async () => ok({ state: 'archiving' } as const), remove: async () => ok(null) };
+  const archives = {
+    archive: async () => ok({ state: 'archiving' } as const),
+    remove: async () => ok({ files: 'none' as const }),
+  };
   const { post } = await startControl(t, { archives });
   const expected = { status: 202, body: { show: 'gala', state: 'archiving' } };
   t.match(await post('/v1/shows/gala/archive'), expected);

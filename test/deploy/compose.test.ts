@@ -7,7 +7,7 @@ import { startRedis } from '../../bench/launch/redis-server.ts';
 import { SETTINGS } from '../../src/config/index.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { VERSION } from '../../src/main.ts';
-import { SHARED_SECRETS } from '../cli/program.ts';
+import { SHARED_SECRETS, temporaryFolder } from '../cli/program.ts';
 import { api, watch } from '../cli/viewer.ts';
 import { programArguments } from '../support/root.ts';
 import { environmentOf, readCompose, readImage } from './compose.ts';
@@ -93,7 +93,8 @@ t.test('with the environment of compose the image serves viewers and control API
   t.teardown(() => redis.stop());
   const ports: Record<string, string> = {};
   for (const name of ['GATEWAY_PORT', 'CONTROL_PORT', 'METRICS_PORT']) ports[name] = String(await freePort());
-  const { environment } = engineWith({ ...ports, REDIS_URL: redis.url, HOST: 'my-laptop', WORKERS: '' });
+  const ARCHIVE_DIR = temporaryFolder(t);
+  const { environment } = engineWith({ ...ports, REDIS_URL: redis.url, HOST: 'my-laptop', WORKERS: '', ARCHIVE_DIR });
   const [node, ...flags] = IMAGE.command.slice(0, -2);
   t.equal(node, 'node');
   const engine = new EngineProcess({

@@ -1,22 +1,14 @@
 /** Folders that an engine gets as DATA_DIR: each works, or is refused in one sentence. */
-import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getuid } from 'node:process';
 import t from 'tap';
 import { prepareFolder } from '../../src/config/index.ts';
+import { mounted, needsMount } from '../support/mounted.ts';
 import { holdsIn } from '../support/until.ts';
 import { clientOf, dataFolder, pidOf, startElsewhere } from './embedded-fixture.ts';
 
 t.jobs = 4;
-
-/** Runs a command after a mount on its first argument, which nothing else sees. */
-const mounted = (options: string, folder: string): string[] => {
-  const script = `mount -t tmpfs -o ${options} none "$0" && exec "$@"`;
-  return ['unshare', '--mount', '--map-root-user', 'sh', '-c', script, folder];
-};
-const canMount = spawnSync('unshare', ['-mr', 'sh', '-c', 'mount -t tmpfs none /mnt']).status === 0;
-const needsMount = { skip: canMount ? false : 'needs unshare --mount' };
 
 t.test('a folder that cannot be used is refused in one sentence', async (t) => {
   const parent = dataFolder(t);

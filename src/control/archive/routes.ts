@@ -4,7 +4,7 @@ import { LIMITS } from '../../limits.ts';
 import { EmptyBody } from '../http/fields.ts';
 import { operationsOf, type Resource } from '../http/resource.ts';
 import { refusal, unwrap } from '../http/routing.ts';
-import { ArchiveSummary, Archiving } from './schemas.ts';
+import { ArchiveSummary, Archiving, DeletedWithoutFiles, DeleteQuery } from './schemas.ts';
 
 const { showOperation } = operationsOf('archive');
 
@@ -54,12 +54,18 @@ export const archive: Resource = {
       '/shows/:show',
       showOperation({
         summary: 'Delete a show and its archive',
-        description: 'At once and for good. A live show is refused.',
-        response: { 204: Type.Null() },
+        description:
+          'At once and for good. A live show is refused, and so is an archived one whose files are not in ' +
+          'ARCHIVE_DIR (`archive_failed`): with `?force=true` it is deleted, and the files stay where they are.',
+        querystring: DeleteQuery,
+        response: { 200: DeletedWithoutFiles, 204: Type.Null() },
         errors: ['illegal_move', 'overloaded', 'archive_failed', 'unsupported_media_type', 'frame_too_large'],
       }),
       async (request, reply) => {
-        unwrap(await archives.remove(request.params.show));
+        const { show } = request.params;
+        const force = request.query.force === 'true';
+        const { files } = unwrap(await archives.remove(show, { force }));
+        if (force && files === 'missing') return { show, files };
         reply.code(204);
         return null;
       },

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { Count, Id, Moment, Title } from '../http/fields.ts';
+import { Count, Id, Moment, StrictObject, Title } from '../http/fields.ts';
 
 export const ArchiveSummary = Type.Object({
   show: Id,
@@ -27,5 +27,18 @@ export const ArchiveSummary = Type.Object({
     hearts: Count,
   }),
 });
+
+export const DeleteQuery = StrictObject({
+  force: Type.Optional(
+    Type.Literal('true', {
+      description: 'Deletes an archived show although its files are not in the ARCHIVE_DIR of this process',
+    }),
+  ),
+});
+
+export const DeletedWithoutFiles = Type.Object(
+  { show: Id, files: Type.Literal('missing') },
+  { description: 'Deleted by force. The files of its archive were not found: delete them where they are' },
+);
 
 export const Archiving = Type.Object({ show: Id, state: Type.Literal('archiving') });

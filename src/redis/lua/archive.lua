@@ -6,13 +6,14 @@
 -- ARGV[2]: {op = 'freeze', owner, token, leaseMs, isLast}: only one owner works at a time; isLast:
 -- what is open could not be ended | {op = 'thaw', token}: it is `ended` again | {op = 'finish',
 -- token, keptMs}: the other keys expire after that | {op = 'purge'}: they end now | {op =
--- 'replace', token}: the archive was written again | {op = 'condemn'}: `deleting` | {op = 'delete',
--- idleMs}: also what is left of an import that wrote nothing for so long.
+-- 'replace', token}: the archive was written again | {op = 'condemn', unlessArchived}: `deleting`,
+-- and whether it has an archive | {op = 'delete', idleMs}: also what is left of an import that
+-- wrote nothing for so long.
 -- Deleting needs no readable record. A full Redis is freed by these calls (`allow-oom`); without
 -- functions it refuses only a first write that needs memory, so each step begins with another one.
 -- ARGV[3] of 'finish' and 'replace': packed summary.
--- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and the summary, 'state' and the
--- state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
+-- Returns {'ok', '+', ...}, or {'ok', why not, ...}: 'archived' and perhaps the summary, 'state'
+-- and the state, 'busy', 'recovering', 'sales', 'due', 'format' or 'stale'.
 -- Publishes, without an event, that nodes must load the show again: they find it closed.
 -- @include show access limits
 -- @options no-show allow-oom
@@ -152,15 +153,17 @@ function apply.purge(_, header)
   return { 'ok', '+' }
 end
 
-function apply.condemn(_, header)
+function apply.condemn(args, header)
   if header.state == 'live' and is_readable(header) then return { 'ok', 'state', 'live' } end
   if is_frozen(header) or (header.state == 'archiving' and is_leased(header)) then return { 'ok', 'busy' } end
-  if header.state == 'deleting' then return { 'ok', '+' } end
+  if header.state == 'archived' and args.unlessArchived then return { 'ok', 'archived' } end
+  local had_archive = header.archive and '1' or '0'
+  if header.state == 'deleting' then return { 'ok', '+', had_archive } end
   Access.all()
   if header.state == 'unreadable' then call('UNLINK', K.show) else call('HDEL', K.show, 'run') end
   call('HSET', K.show, 'state', 'deleting')
   close('-', header)
-  return { 'ok', '+' }
+  return { 'ok', '+', had_archive }
 end
 
 function apply.delete(args, header)
