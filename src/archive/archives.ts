@@ -142,11 +142,12 @@ export function createArchives(options: ArchivesOptions): RunningArchives {
     read: (showId: string, from: string | null) => Promise<Result<Page<Row>>>,
     showId: string,
   ): AsyncGenerator<Row[]> {
-    for (let from: string | null = null, isFirst = true; isFirst || from !== null; isFirst = false) {
+    for (let next: Promise<Result<Page<Row>>> | null = read(showId, null); next !== null; ) {
       if (stopping.signal.aborted) throw new StampedeError(failed('draining'));
-      const page: Page<Row> = unwrap(await read(showId, from));
-      yield page.rows;
-      from = page.next;
+      const { rows, next: from }: Page<Row> = unwrap(await next);
+      // Redis reads it while this one is written.
+      next = from === null ? null : read(showId, from);
+      yield rows;
     }
   }
 

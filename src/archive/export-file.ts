@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { isId } from '../domain/mistakes.ts';
 import type { ExaminedShow, MovableState, RawRecord, RecordExaminer, RecordPage } from '../domain/transfer.ts';
 import { syncFolder } from './folders.ts';
-import { type FileEntry, hashLines, readLines, writeLines } from './lines.ts';
+import { type FileEntry, hashFile, readLines, writeLines } from './lines.ts';
 
 const KIND = 'stampede-export';
 const FORMAT = 1;
@@ -190,8 +190,7 @@ export async function writeExport(
     };
     const file = await writeLines(partial, rows(), JSON.stringify, { last, level: GZIP_LEVEL });
     const { show, manifest } = written;
-    const read = await hashLines(partial);
-    if (read.file.sha256 !== file.sha256 || read.text !== manifest?.sha256 || show === undefined)
+    if ((await hashFile(partial)) !== file.sha256 || manifest === undefined || show === undefined)
       throw new Error('read back, it differs from what was written');
     await rename(partial, path);
     await removePartials(path).catch(() => {});

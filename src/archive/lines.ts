@@ -1,7 +1,7 @@
 /** Gzip JSON Lines: written to the disk, and read back with the hash of the file. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { pipeline, Readable } from 'node:stream';
+import { pipeline, Readable, Writable } from 'node:stream';
 import { pipeline as pipelineDone } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 
@@ -103,20 +103,21 @@ function rowOf(line: string, number: number): unknown {
   }
 }
 
-/** Reads a file back. `text`: SHA-256 of all lines but the last one. */
-export async function hashLines(path: string): Promise<{ file: FileEntry; text: string }> {
-  const hash = createHash('sha256');
-  let file: FileEntry | null = null;
-  let last: string[] = [];
-  const onEnd = (found: FileEntry): void => {
-    file = found;
-  };
-  for await (const lines of linesOf(path, onEnd)) {
-    const before = [...last, ...lines.slice(0, -1)];
-    last = lines.slice(-1);
-    if (before.length > 0) hash.update(`${before.join('\n')}\n`);
+/** Yields the bytes of a file, and notes their number and hash. */
+async function* chunksOf(path: string, found: { bytes: number; readonly hash: Hash }): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
+    found.hash.update(chunk);
+    found.bytes += chunk.length;
+    yield chunk;
   }
-  return { file: file as unknown as FileEntry, text: hash.digest('hex') };
+}
+
+/** Reads a file back, and returns its hash. Rejects if it cannot be unpacked. */
+export async function hashFile(path: string): Promise<string> {
+  const found = { bytes: 0, hash: createHash('sha256') };
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  await pipelineDone(Readable.from(chunksOf(path, found)), createGunzip({ chunkSize: CHUNK_BYTES }), nowhere);
+  return found.hash.digest('hex');
 }
 
 /** Yields the lines of a file, some at a time. `onEnd` receives what was read. */
@@ -125,18 +126,11 @@ export async function* linesOf(
   onEnd: (found: FileEntry) => void = () => {},
   charsMax = LINE_CHARS_MAX,
 ): AsyncGenerator<string[]> {
-  const hash = createHash('sha256');
-  let [rows, bytes] = [0, 0];
-  async function* counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      yield chunk;
-    }
-  }
+  const found = { bytes: 0, hash: createHash('sha256') };
+  let rows = 0;
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES }).setEncoding('utf8');
   // An error of the source ends the loop below.
-  pipeline(Readable.from(counted()), gunzip, () => {});
+  pipeline(Readable.from(chunksOf(path, found)), gunzip, () => {});
   // A long line is joined once, at its end.
   let [parts, chars] = [[] as string[], 0];
   for await (const chunk of gunzip as AsyncIterable<string>) {
@@ -155,5 +149,5 @@ export async function* linesOf(
     rows += 1;
     yield [parts.join('')];
   }
-  onEnd({ rows, bytes, sha256: hash.digest('hex') });
+  onEnd({ rows, bytes: found.bytes, sha256: found.hash.digest('hex') });
 }

@@ -35,7 +35,8 @@ function orderProblem(order: ReservationView, replay: LedgerReplay, confirmed: M
     order.state === 'confirmed' &&
     replayed.user === order.user &&
     replayed.sale === order.sale &&
-    String(replayed.items.map(([sku, qty]) => [sku, qty])) === String(order.lines.map(({ sku, qty }) => [sku, qty])) &&
+    replayed.items.length === order.lines.length &&
+    replayed.items.every(([sku, qty], i) => order.lines[i]?.sku === sku && order.lines[i]?.qty === qty) &&
     paid.amount === order.amount &&
     paid.orderRef === (order.orderRef ?? '');
   return isSame ? null : `order ${order.id} differs from the ledger`;

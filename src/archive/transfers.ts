@@ -47,9 +47,10 @@ export async function exportShow(
 
   async function* pages(): AsyncGenerator<RecordPage> {
     for (const key of store.exportKeys(state))
-      for (let from: string | null = null, isFirst = true; isFirst || from !== null; isFirst = false) {
-        const page: Page<RawRecord> = unwrap(await store.readRecords(showId, key, from));
-        from = page.next;
+      for (let next: Promise<Result<Page<RawRecord>>> | null = store.readRecords(showId, key, null); next !== null; ) {
+        const page: Page<RawRecord> = unwrap(await next);
+        // Redis reads it while this one is written.
+        next = page.next === null ? null : store.readRecords(showId, key, page.next);
         if (page.rows.length === 0) continue;
         const records = { key, records: page.rows };
         counts.add(records);

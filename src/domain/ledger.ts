@@ -39,7 +39,7 @@ interface ReplayedSale {
   state: SaleState;
   readonly perBuyer: number;
   readonly skus: Map<string, SkuBooks>;
-  /** user -> units, and user/sku -> units: held and owned. */
+  /** user -> units: held and owned. For SKUs with a limit of their own also user/sku -> units. */
   readonly units: Map<string, number>;
   /** user/sku of all waitlist entries. */
   readonly waitlist: Set<string>;
@@ -65,7 +65,9 @@ const MOVES: Readonly<Record<Move, readonly [from: Column, to: Column]>> = {
 };
 const END_STATES = { confirm: 'confirmed', release: 'released', expire: 'expired' } as const;
 const VIOLATIONS_MAX = 1000;
-const listItems = (items: readonly LedgerItem[]): string => items.map(([sku, qty]) => `${sku}x${qty}`).join();
+const NO_PROBLEMS: readonly string[] = [];
+const isSameItems = (a: readonly LedgerItem[], b: readonly LedgerItem[]): boolean =>
+  a.length === b.length && a.every(([sku, qty], i) => sku === b[i]?.[0] && qty === b[i]?.[1]);
 
 export class LedgerReplay {
   readonly sales = new Map<string, ReplayedSale>();
@@ -194,13 +196,14 @@ export class LedgerReplay {
     if (this.reservations.has(reservation)) this.violate(`reservation ${reservation} made twice (I4)`, id);
     this.reservations.set(reservation, { sale: id, user, state: 'held', items: items.map(([sku, qty]) => [sku, qty]) });
     this.#move(sale, 'hold', items);
-    this.#addUnits(sale, user, items, 1);
     const checkLimit = (units: number, limit: number, of: string): void => {
       if (units > limit) this.violate(`buyer ${user} has ${units} ${of} in sale ${id}, limit ${limit} (I2)`, id);
     };
-    checkLimit(unitsOf(sale, user), perBuyer, 'units');
-    for (const [sku] of items)
-      checkLimit(unitsOf(sale, `${user}/${sku}`), skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY, `of ${sku}`);
+    checkLimit(addUnits(sale, user, items, 1), perBuyer, 'units');
+    for (const [sku] of items) {
+      const limit = skus.get(sku)?.perBuyer;
+      if (limit !== undefined) checkLimit(unitsOf(sale, `${user}/${sku}`), limit, `of ${sku}`);
+    }
   }
 
   #end(
@@ -215,10 +218,10 @@ export class LedgerReplay {
     if (!known) return this.violate(`${what}, which was never held`, sale.id);
     if (known.state !== 'held') this.violate(`${what}, which was ${known.state} (I3)`, sale.id);
     if (known.user !== user || known.sale !== sale.id) this.violate(`${what} names another buyer or sale`);
-    if (listItems(items) !== listItems(known.items)) this.violate(`${what} moves other units than were held`, sale.id);
+    if (!isSameItems(items, known.items)) this.violate(`${what} moves other units than were held`, sale.id);
     known.state = END_STATES[kind];
     this.#move(sale, kind, items);
-    if (kind !== 'confirm') this.#addUnits(sale, known.user, known.items, -1);
+    if (kind !== 'confirm') addUnits(sale, known.user, known.items, -1);
   }
 
   #move(sale: ReplayedSale, kind: Move, items: LedgerEntry[7] | readonly LedgerItem[]): void {
@@ -242,26 +245,22 @@ export class LedgerReplay {
         this.violate(`sale ${sale.id} has no SKU ${sku}`);
         continue;
       }
-      this.#compare(sale, books, 'before', item.slice(2, 6));
+      this.#compare(sale, books, 'before', item, 2);
       change(books, qty);
       this.#checkAfter(sale, books, item);
     }
   }
 
   #checkAfter(sale: ReplayedSale, books: SkuBooks, item: LedgerItem): void {
-    this.#compare(sale, books, 'after', item.slice(6, 10));
+    this.#compare(sale, books, 'after', item, 6);
     for (const problem of conservation(sale.id, books)) this.violate(problem, sale.id);
   }
 
-  #compare(
-    { id }: ReplayedSale,
-    books: SkuBooks,
-    when: 'before' | 'after',
-    counts: ReadonlyArray<string | number>,
-  ): void {
-    const replayed = COLUMNS.map((column) => books[column]);
-    if (replayed.some((count, i) => count !== counts[i]))
-      this.violate(`sale ${id}, ${books.sku}: the books ${when} the entry are ${counts}, replayed ${replayed}`, id);
+  /** The counts of the entry begin at `from`. */
+  #compare({ id }: ReplayedSale, books: SkuBooks, when: 'before' | 'after', item: LedgerItem, from: number): void {
+    if (COLUMNS.every((column, i) => books[column] === item[from + i])) return;
+    const [counts, replayed] = [item.slice(from, from + COLUMNS.length), COLUMNS.map((column) => books[column])];
+    this.violate(`sale ${id}, ${books.sku}: the books ${when} the entry are ${counts}, replayed ${replayed}`, id);
   }
 
   /** Counts the refusals of one call with one code, and checks those that are there in full. */
@@ -292,11 +291,18 @@ export class LedgerReplay {
     )
       this.violate(`refusal ${code} of ${user || ''} in sale ${id} was not justified (${JSON.stringify(details)})`);
   }
+}
 
-  #addUnits(sale: ReplayedSale, user: string, items: readonly LedgerItem[], sign: 1 | -1): void {
-    for (const [sku, qty] of items)
-      for (const owner of [user, `${user}/${sku}`]) sale.units.set(owner, unitsOf(sale, owner) + sign * qty);
+/** Returns the units of the buyer. */
+function addUnits(sale: ReplayedSale, user: string, items: readonly LedgerItem[], sign: 1 | -1): number {
+  let units = unitsOf(sale, user);
+  for (const [sku, qty] of items) {
+    units += sign * qty;
+    const own = `${user}/${sku}`;
+    if (sale.skus.get(sku)?.perBuyer !== undefined) sale.units.set(own, unitsOf(sale, own) + sign * qty);
   }
+  sale.units.set(user, units);
+  return units;
 }
 
 const unitsOf = (sale: ReplayedSale, owner: string): number => sale.units.get(owner) ?? 0;
@@ -320,8 +326,10 @@ function isJustified(
       if (!sale) return false;
       const units = wanted.reduce((sum, [, qty]) => sum + qty, 0);
       if (unitsOf(sale, user) + units > sale.perBuyer) return true;
-      const limitOf = (sku: string): number => sale.skus.get(sku)?.perBuyer ?? Number.POSITIVE_INFINITY;
-      return wanted.some(([sku, qty]) => unitsOf(sale, `${user}/${sku}`) + qty > limitOf(sku));
+      return wanted.some(([sku, qty]) => {
+        const limit = sale.skus.get(sku)?.perBuyer;
+        return limit !== undefined && unitsOf(sale, `${user}/${sku}`) + qty > limit;
+      });
     }
     case 'sale_not_open':
       return sale?.state === 'draft' || sale?.state === 'scheduled';
@@ -344,14 +352,15 @@ const isWaitedFor = (sale: ReplayedSale, sku: string): boolean =>
   [...sale.waitlist].some((entry) => entry.endsWith(`/${sku}`));
 
 /** Checks I1 for one SKU: available + held + sold + withdrawn = allocated, each at least 0. */
-export function conservation(saleId: string, books: SkuBooks): string[] {
+export function conservation(saleId: string, books: SkuBooks): readonly string[] {
   const { sku, allocated, available, held, sold, withdrawn } = books;
+  const isConserved = available + held + sold + withdrawn === allocated;
+  if (isConserved && COLUMNS.every((column) => books[column] >= 0)) return NO_PROBLEMS;
   const problems = COLUMNS.filter((column) => books[column] < 0).map(
     (column) => `sale ${saleId}, ${sku}: ${column} is ${books[column]} (I1)`,
   );
   const sum = `${available} available + ${held} held + ${sold} sold + ${withdrawn} withdrawn`;
-  if (available + held + sold + withdrawn !== allocated)
-    problems.push(`sale ${saleId}, ${sku}: ${sum} is not ${allocated} allocated (I1)`);
+  if (!isConserved) problems.push(`sale ${saleId}, ${sku}: ${sum} is not ${allocated} allocated (I1)`);
   return problems;
 }
 
