@@ -39,7 +39,7 @@ interface ReplayedSale {
   state: SaleState;
   readonly perBuyer: number;
   readonly skus: Map<string, SkuBooks>;
-  /** user -> units: held and owned. For SKUs with a limit of their own also user/sku -> units. */
+  /** user -> units: held and owned. For SKUs with a limit also user/sku -> units. */
   readonly units: Map<string, number>;
   /** user/sku of all waitlist entries. */
   readonly waitlist: Set<string>;

@@ -7,7 +7,7 @@ import { LIMITS } from '../limits.ts';
 import { bytesIn } from './moved-keys.ts';
 import { unpack } from './records.ts';
 import { digits, int, list, match, one, type Shape, tuple } from './shapes.ts';
-import { SHOW, SUMMARY, waitMember } from './stored-shapes.ts';
+import { ANNOUNCEMENT, SHOW, SUMMARY, waitMember } from './stored-shapes.ts';
 
 /** `latest`: the latest time that may have passed. */
 type FieldShape = (latest: number) => Shape;
@@ -57,6 +57,7 @@ const FIELDS: Readonly<Record<string, FieldShape>> = {
   unique: count,
   joined: count,
   idem_since: past,
+  ...{ announced: packed(ANNOUNCEMENT), announced_at: past },
   chat_last: count,
   chat_window: packed(tuple([int(), number, numbers, numbers, numbers])),
   refusal_samples: packed(tuple([int(), int()])),

@@ -38,6 +38,9 @@ const perBuyer = int(L.perBuyerUnitsMax);
 const flag = one(true, false);
 const idOrNull = either(one(null), id);
 
+const webAddress: Shape = (value) =>
+  typeof value === 'string' && isWebAddress(value) ? null : ' is not a web address';
+
 const brands = list(object({ id, name: text(L.nameCharsMax, 1) }), L.brandsPerShowMax);
 const showFields = {
   ...{ id, title, brands },
@@ -48,13 +51,14 @@ const showOptional = {
   // Missing in shows of release 0.1.0.
   chatShownPerSecond: int(L.chatShownPerSecondMax),
   retentionMs: int(L.retentionMaxMs),
+  ...{ videoUrl: webAddress, posterUrl: webAddress, checkoutUrl: text(L.urlCharsMax, 1) },
 };
 export const SHOW = object(showFields, showOptional);
 const SHOW_VIEW = object({ ...showFields, state: one('planned', 'live', 'ended'), createdAt: moment }, showOptional);
 
 export const PRODUCT = object(
   { id, brand: id, title, skus: list(object({ sku }, { title }), L.skusPerProductMax, 1) },
-  { imageUrl: (value) => (typeof value === 'string' && isWebAddress(value) ? null : ' is not a web address') },
+  { imageUrl: webAddress },
 );
 
 const saleState = one('draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled');
@@ -113,10 +117,15 @@ export function LEDGER(value: unknown): string | null {
   return items(value[1]) ?? list(RESERVATION, L.reserveBatchMax * 4, 1)(value.slice(2));
 }
 
+/** Nodes compute the time of a batch, so it may have a fraction. */
+const time: Shape = (value) =>
+  Number.isFinite(value) && (value as number) >= 0 && (value as number) <= MOMENT_MAX_MS ? null : ' is not a time';
 const ofShow = object({ show: SHOW_VIEW });
 const ofSale = object({ sale: SALE_VIEW });
 /** Release 0.1.0 wrote the view. */
 const ofStock = object({}, { id, sale: SALE_VIEW });
+/** An empty one ends the one before. */
+export const ANNOUNCEMENT = object({ text: text(L.announcementCharsMax) }, { until: time });
 const EVENT_DATA: Readonly<Record<EventType, Shape>> = {
   'show.created': ofShow,
   'show.updated': ofShow,
@@ -139,7 +148,7 @@ const EVENT_DATA: Readonly<Record<EventType, Shape>> = {
   'sale.sold_out': ofStock,
   'sale.ended': ofSale,
   'sale.cancelled': ofSale,
-  announcement: object({ text: text(L.announcementCharsMax, 1) }),
+  announcement: ANNOUNCEMENT,
   'chat.removed': object({ ids: list(int(COUNT_MAX, 1), L.chatRemovedPerCallMax, 1) }),
 };
 /** The four values of an event. */
@@ -152,9 +161,6 @@ export function EVENT(value: unknown): string | null {
   return ofData === null ? null : ` (${type})${ofData}`;
 }
 
-/** Nodes compute the time of a batch, so it may have a fraction. */
-const time: Shape = (value) =>
-  Number.isFinite(value) && (value as number) >= 0 && (value as number) <= MOMENT_MAX_MS ? null : ' is not a time';
 export const CHAT_HEAD = tuple([
   ...[text(128, 1), time, int(COUNT_MAX, 1), int(L.chatBatchMessagesMax, 1), int(L.chatBatchMessagesMax, 1)],
   ...[int(L.chatBatchMessagesMax), int(L.importValueBytesMax)],
