@@ -53,22 +53,28 @@ export function writePackages(root, dist) {
 
   const sdk = reach(dist, ['src/client/index.js', 'src/client/index.d.ts']);
   if (sdk.libraries.length > 0) throw new Error(`the SDK needs ${sdk.libraries.join(', ')}`);
-  const msgpack = reach(dist, ['src/client/msgpack.js', 'src/client/msgpack.d.ts']);
+  // Entry points that need a library, which the app installs.
+  const more = ['msgpack', 'react'].map((name) => ({
+    name,
+    ...reach(dist, [`src/client/${name}.js`, `src/client/${name}.d.ts`]),
+  }));
+  const libraries = more.flatMap((entry) => entry.libraries);
+  const exportOf = (name) => ({ types: `./dist/src/client/${name}.d.ts`, default: `./dist/src/client/${name}.js` });
   writePackage(root, dist, 'client', {
     readme: 'src/client/README.md',
-    files: [...new Set([...sdk.files, ...msgpack.files])],
+    files: [...new Set([sdk, ...more].flatMap(({ files }) => files))],
     manifest: {
       name: `@${name}/client`,
       description: 'The SDK for viewers of a Stampede show, for browsers and Node.js.',
       ...common,
       sideEffects: false,
       exports: {
-        '.': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
-        './msgpack': { types: './dist/src/client/msgpack.d.ts', default: './dist/src/client/msgpack.js' },
+        '.': exportOf('index'),
+        ...Object.fromEntries(more.map(({ name }) => [`./${name}`, exportOf(name)])),
         './package.json': './package.json',
       },
-      peerDependencies: versionsOf(msgpack.libraries),
-      peerDependenciesMeta: Object.fromEntries(msgpack.libraries.map((library) => [library, { optional: true }])),
+      peerDependencies: versionsOf(libraries),
+      peerDependenciesMeta: Object.fromEntries(libraries.map((library) => [library, { optional: true }])),
     },
   });
 

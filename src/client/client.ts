@@ -1,13 +1,6 @@
 /** One viewer of one show: combines connection, clock, model and requests. */
 import { LIMITS } from '../protocol/limits.ts';
-import type {
-  Ok,
-  Page,
-  Item as ReservationItem,
-  ReservationView,
-  ServerMessage,
-  Welcome,
-} from '../protocol/messages.ts';
+import type { Page, Item as ReservationItem, ReservationView, ServerMessage, Welcome } from '../protocol/messages.ts';
 import { gatewayBase, gatewayBaseOrNull, showAddress } from './address.ts';
 import { type ClockReading, ServerClock } from './clock.ts';
 import { jsonCodec } from './codec.ts';
@@ -17,10 +10,11 @@ import { GapCloser } from './gap-closer.ts';
 import { Hearts } from './hearts.ts';
 import { KeyedRequests } from './keyed-requests.ts';
 import { Model, type ModelChanges, type ShowModel, waitKey } from './model.ts';
-import { failed, type Outcome } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { PageLoop } from './page-loop.ts';
 import { RefreshLoop } from './refresh-loop.ts';
 import { Requests } from './requests.ts';
+import { countdownOf, reservationResult, waitlistResult } from './results.ts';
 import { SyncLoop } from './sync-loop.ts';
 import { TokenSource } from './token-source.ts';
 import type {
@@ -28,7 +22,6 @@ import type {
   ClientOptions,
   ClientStats,
   CountdownReading,
-  Durability,
   KeyedOptions,
   ReserveResult,
   WaitlistResult,
@@ -53,6 +46,7 @@ export class StampedeClient {
   readonly #gaps: GapCloser;
   readonly #refreshes: RefreshLoop;
   readonly #keyed: KeyedRequests;
+  readonly #wakeJitterMs: () => number;
   readonly #stopWatching: () => void;
   readonly #hearts = new Hearts((n) => void this.#connection.send({ t: 'react', n }));
   #stats = { connects: 0, resumes: 0, snapshots: 0, gaps: 0, frames: 0 };
@@ -61,6 +55,7 @@ export class StampedeClient {
   #movedTo: string | null = null;
   #idleMs = Infinity;
   #you: Welcome['you'] | null = null;
+  #version = 0;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -69,12 +64,13 @@ export class StampedeClient {
       throw new TypeError(
         'This platform has no WebSocket class. Pass one as the option WebSocket, for example that of "ws".',
       );
+    const { random = Math.random } = options;
     const base = gatewayBase(options.url);
     const tokens = new TokenSource(options.token);
     this.#connection = new Connection({
       Socket,
       tokens,
-      random: options.random ?? Math.random,
+      random,
       codec: options.codec ?? jsonCodec,
       url: () => this.#url(base),
       onState: (state) => this.#onState(state),
@@ -85,19 +81,20 @@ export class StampedeClient {
       attemptTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       pendingMax: LIMITS.inFlightPerConnectionMax,
     });
-    this.#keyed = new KeyedRequests(this.#requests);
+    this.#keyed = new KeyedRequests(this.#requests, random);
     this.#sync = new SyncLoop({
       clock: this.#clock,
       exchange: (at) => this.#requests.once((id) => ({ t: 'sync', id, at })),
       receivedAt: () => this.#connection.receivedAt,
       onTimeout: () => this.#connection.restart('The server does not respond.'),
-      random: options.random ?? Math.random,
+      random,
     });
     this.#pages = new PageLoop({
       request: (after) => this.#requests.once((id) => ({ t: 'page', id, after })),
       onPage: (isLast) => {
         this.#model.isComplete = isLast;
         this.#emitter.emit('page', this.#model);
+        this.#changed();
       },
     });
     this.#gaps = new GapCloser({
@@ -117,8 +114,10 @@ export class StampedeClient {
       refresh: (token) => this.#requests.once((id) => ({ t: 'refresh', id, token })),
       onRefreshed: (renewed) => {
         if (this.#you !== null) this.#you = { ...this.#you, ...renewed };
+        this.#changed();
       },
     });
+    this.#wakeJitterMs = () => random() * WAKE_JITTER_MS;
     this.#stopWatching = watchForWake(() => this.wake());
     // The caller adds its listeners first.
     queueMicrotask(() => this.#connection.start());
@@ -147,6 +146,11 @@ export class StampedeClient {
     return this.#connection.state;
   }
 
+  /** Grows with each change of `model`, `you` and `status`. */
+  get version(): number {
+    return this.#version;
+  }
+
   get stats(): ClientStats {
     return this.#stats;
   }
@@ -163,14 +167,7 @@ export class StampedeClient {
 
   /** Returns the time until a sale opens or closes, or null if neither is planned. */
   countdown(saleId: string): CountdownReading | null {
-    const sale = this.#model.sales.get(saleId);
-    if (sale === undefined) return null;
-    const reading = this.#clock.read();
-    const toOpen = sale.state === 'scheduled';
-    const at = toOpen ? sale.opensAt : sale.state === 'open' || sale.state === 'paused' ? sale.closesAt : null;
-    return at === null
-      ? null
-      : { to: toOpen ? 'open' : 'close', at, remainingMs: Math.max(0, at - reading.now), errorMs: reading.errorMs };
+    return countdownOf(this.#model.sales.get(saleId), this.#clock.read());
   }
 
   /**
@@ -185,6 +182,7 @@ export class StampedeClient {
     if (value.leftOut) {
       const message = { id: value.chat, at, name: this.#you?.name ?? '', text: text.trim(), mark: 0 };
       if (this.#model.addOwnChat(message)) this.#emitter.emit('chat', { messages: [message], history: false });
+      this.#changed();
     }
     return { ok: true, value };
   }
@@ -207,7 +205,7 @@ export class StampedeClient {
     const { key, outcome } = await this.#keyed.repeat(request, ['reserve', sale, lines], (id, key) => ({
       ...{ t: 'reserve', id, key, sale, lines },
     }));
-    return this.#reservationOutcome(outcome, key);
+    return reservationResult(outcome, key, this.#model);
   }
 
   /** Releases a hold. */
@@ -215,7 +213,7 @@ export class StampedeClient {
     const { key, outcome } = await this.#keyed.repeat(options, ['release', reservation], (id, key) => ({
       ...{ t: 'release', id, key, reservation },
     }));
-    return this.#reservationOutcome(outcome, key);
+    return reservationResult(outcome, key, this.#model);
   }
 
   /**
@@ -228,6 +226,7 @@ export class StampedeClient {
     if (outcome.ok) {
       const { place } = outcome.value;
       this.#model.waits.set(waitKey(sale, sku), { sale, sku, qty, place, joinedAt: this.serverNow() });
+      this.#changed();
     }
     return outcome;
   }
@@ -235,8 +234,10 @@ export class StampedeClient {
   /** Leaves the waitlist of a SKU. */
   async leaveWaitlist(request: WaitlistRequest): Promise<Outcome<WaitlistResult>> {
     const outcome = await this.#waitlist('leave', request, {});
-    if (outcome.ok || outcome.error.code === 'not_waiting')
+    if (outcome.ok || outcome.error.code === 'not_waiting') {
       this.#model.waits.delete(waitKey(request.sale, request.sku));
+      this.#changed();
+    }
     return outcome;
   }
 
@@ -249,9 +250,7 @@ export class StampedeClient {
     const { key, outcome } = await this.#keyed.repeat(request, [op, sale, sku, more.qty], (id, key) => ({
       ...{ t: 'waitlist', id, key, op, sale, sku, ...more },
     }));
-    if (!outcome.ok) return outcome;
-    const { place, waiting, replayed } = outcome.value.data ?? {};
-    return { ok: true, value: { place: Number(place), waiting: Number(waiting), replayed: replayed === true, key } };
+    return waitlistResult(outcome, key);
   }
 
   /**
@@ -269,7 +268,7 @@ export class StampedeClient {
    */
   wake(): void {
     const { at } = this.#connection.state;
-    if (at === 'waiting') this.#connection.hurry((this.#options.random ?? Math.random)() * WAKE_JITTER_MS);
+    if (at === 'waiting') this.#connection.hurry(this.#wakeJitterMs());
     else if (at === 'open' && this.#connection.silentMs > this.#idleMs)
       this.#connection.restart('It was silent for too long.');
     else if (at === 'open') this.#sync.probe();
@@ -282,22 +281,6 @@ export class StampedeClient {
     this.#refreshes.stop();
     this.#hearts.stop();
     this.#stopWatching();
-  }
-
-  #reservationOutcome(outcome: Outcome<Ok>, key: string): Outcome<ReserveResult> {
-    if (!outcome.ok) return outcome;
-    const reservation = outcome.value.data?.reservation as ReservationView | undefined;
-    if (reservation === undefined) return failed('invalid_message', 'The reply of the server contains no reservation.');
-    const { replayed, durability } = outcome.value.data ?? {};
-    return {
-      ok: true,
-      value: {
-        reservation: this.#model.reservations.get(reservation.id) ?? reservation,
-        replayed: replayed === true,
-        durability: (durability as Durability | undefined) ?? 'unknown',
-        key,
-      },
-    };
   }
 
   #url(base: string): string {
@@ -317,28 +300,36 @@ export class StampedeClient {
       if (state.at === 'closed') this.#requests.close(state.reason);
     }
     // `open` is emitted with the welcome, when the model is updated.
-    if (state.at !== 'open') this.#emitter.emit('status', state);
+    if (state.at === 'open') return;
+    this.#emitter.emit('status', state);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    this.#emitter.emit('change', this.#version);
   }
 
   #onMessage(message: ServerMessage): void {
     switch (message.t) {
       case 'welcome':
         this.#onWelcome(message);
-        return;
+        break;
       case 'frame':
         this.#stats.frames += 1;
-        this.#emitChanges(this.#model.applyFrame(message), message.snapshot !== undefined);
+        this.#apply(() => this.#model.applyFrame(message), message.snapshot !== undefined);
         if (message.state !== undefined) this.#emitter.emit('state', message.state);
         if (message.snapshot !== undefined) this.#pages.restart(message.snapshot.more);
         if (message.missed !== undefined && message.missed > 0) this.#emitter.emit('missed', message.missed);
-        return;
+        break;
       case 'ok': {
         // Now, not when the caller continues: a later message may say that it was lost.
         const { reservation, products } = message.data ?? {};
         if (products !== undefined) this.#model.applyPage(message.data as unknown as Page);
         if (reservation !== undefined) this.#model.applyReservation(reservation as ReservationView);
         this.#requests.onReply(message);
-        return;
+        if (reservation === undefined) return;
+        break;
       }
       case 'error':
         this.#requests.onReply(message);
@@ -346,12 +337,12 @@ export class StampedeClient {
       case 'you':
         this.#model.applyReservation(message.reservation);
         this.#emitter.emit('you', this.#model.reservations.get(message.reservation.id) ?? message.reservation);
-        return;
+        break;
       case 'holdings': {
         const { lost, changed } = this.#model.applyHoldings(message);
         for (const reservation of changed) this.#emitter.emit('you', reservation);
         if (lost.length > 0) this.#emitter.emit('lost', lost);
-        return;
+        break;
       }
       case 'bye':
         this.#movedTo = message.url === undefined ? null : gatewayBaseOrNull(message.url);
@@ -360,6 +351,7 @@ export class StampedeClient {
       default:
         return; // from a newer server
     }
+    this.#changed();
   }
 
   #onWelcome(welcome: Welcome): void {
@@ -369,10 +361,12 @@ export class StampedeClient {
     this.#stats.connects += 1;
     if (welcome.resumed === true) this.#stats.resumes += 1;
     this.#you = welcome.you;
-    const applied = this.#model.applyWelcome(welcome);
-    this.#emitter.emit('status', this.#connection.state);
-    this.#emitter.emit('welcome', welcome);
-    this.#emitChanges(applied, true);
+    this.#apply(() => {
+      const applied = this.#model.applyWelcome(welcome);
+      this.#emitter.emit('status', this.#connection.state);
+      this.#emitter.emit('welcome', welcome);
+      return applied;
+    }, true);
     // A listener may have closed the client: no timer may start then.
     if (this.#connection.state.at !== 'open') return;
     this.#requests.connected();
@@ -383,10 +377,15 @@ export class StampedeClient {
     else this.#pages.continue();
   }
 
-  #emitChanges(applied: ModelChanges, history: boolean): void {
+  /** Changes the model, and emits what changed. `history`: its chat may be older. */
+  #apply(change: () => ModelChanges, history: boolean): void {
+    const { show, epoch, offset: from } = this.#model;
+    const applied = change();
     if (applied.snapshot) {
       this.#stats.snapshots += 1;
       this.#emitter.emit('snapshot', this.#model);
+      const { offset: to } = this.#model;
+      if (show !== null && (from !== to || epoch !== this.#model.epoch)) this.#emitter.emit('gap', { from, to });
     }
     for (const event of applied.events) this.#emitter.emit('event', event);
     if (applied.chat.length > 0) this.#emitter.emit('chat', { messages: applied.chat, history });

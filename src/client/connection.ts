@@ -63,7 +63,6 @@ const REFUSALS: Readonly<Record<number, number>> = {
   401: CLOSE.token_expired,
   403: CLOSE.forbidden,
   404: CLOSE.show_gone,
-  400: CLOSE.bad_frames,
 };
 
 export class Connection {
@@ -76,6 +75,8 @@ export class Connection {
   #bye: Bye | undefined;
   /** No attempt before this local time: the server asked for it. */
   #notBefore = 0;
+  /** The local time of the next attempt. */
+  #attemptAt = 0;
   #expiredTokens = 0;
   #receivedAt = 0;
   #receivedAtWall = 0;
@@ -118,11 +119,11 @@ export class Connection {
   /** Ends the wait for the next attempt within `withinMs`, but not before the server's time. */
   hurry(withinMs: number): void {
     if (this.#state.at !== 'waiting') return;
+    const now = monotonicNowMs();
+    const inMs = Math.min(this.#attemptAt - now, Math.max(this.#notBefore - now, withinMs));
     clearTimeout(this.#timer);
-    const retryInMs = Math.round(Math.max(this.#notBefore - monotonicNowMs(), withinMs));
-    if (retryInMs <= 0) return this.#connect();
-    this.#timer = setTimeout(() => this.#connect(), retryInMs);
-    this.#enter({ ...this.#state, retryInMs });
+    if (inMs <= 0) this.#connect();
+    else this.#wait({ ...this.#state, retryInMs: Math.round(inMs) });
   }
 
   close(): void {
@@ -167,8 +168,7 @@ export class Connection {
     };
     // A close event follows. Only the `ws` package reports the HTTP status of a refused upgrade.
     socket.onerror = (event: { message?: unknown }) => {
-      const status =
-        typeof event.message === 'string' ? /server response: (\d{3})/.exec(event.message)?.[1] : undefined;
+      const status = /server response: (\d{3})/.exec(String(event.message))?.[1];
       if (status !== undefined && this.#socket === socket) this.#refused(isPass ? 503 : Number(status));
     };
     this.#timer = setTimeout(() => this.#lost(ABNORMAL, 'The server sent no welcome in time.'), CONNECT_TIMEOUT_MS);
@@ -208,10 +208,14 @@ export class Connection {
     const policy = this.#renewsToken(why.code) ? 'resume' : closePolicy(why.code);
     if (policy === 'stop') return this.#enter({ at: 'closed', ...why });
     const minMs = bye?.reconnectAfterMs ?? (policy === 'retry' ? RETRY_MIN_MS : 0);
-    const retryInMs = this.#backoff.nextMs(minMs);
     this.#notBefore = monotonicNowMs() + minMs;
-    this.#timer = setTimeout(() => this.#connect(), retryInMs);
-    this.#enter({ at: 'waiting', retryInMs, ...why });
+    this.#wait({ at: 'waiting', retryInMs: this.#backoff.nextMs(minMs), ...why });
+  }
+
+  #wait(state: Extract<ConnectionState, { at: 'waiting' }>): void {
+    this.#attemptAt = monotonicNowMs() + state.retryInMs;
+    this.#timer = setTimeout(() => this.#connect(), state.retryInMs);
+    this.#enter(state);
   }
 
   /** Returns whether the next attempt has a new token. A function may return expired ones. */

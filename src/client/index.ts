@@ -12,7 +12,26 @@ import type { ClientOptions } from './types.ts';
 
 export { checkoutAddress } from '../protocol/checkout.ts';
 export { formatMoney, minorUnitDigits } from '../protocol/currencies.ts';
-export type { Announcement } from '../protocol/messages.ts';
+export type {
+  Announcement,
+  Brand,
+  Bye,
+  Item,
+  Product,
+  ReservationState,
+  ReservationView,
+  Role,
+  SaleSku,
+  SaleState,
+  SaleView,
+  ShowEvent,
+  ShowState,
+  ShowView,
+  Sku,
+  StateView,
+  WaitView,
+  Welcome,
+} from '../protocol/messages.ts';
 export type { StampedeClient } from './client.ts';
 export { type ClockReading, ServerClock } from './clock.ts';
 export type { ClientCodec } from './codec.ts';

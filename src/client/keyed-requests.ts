@@ -7,9 +7,10 @@ import type { KeyedOptions } from './types.ts';
 /** A keyed request is repeated for this long. */
 const DEADLINE_MS = 30_000;
 
-/** Returns a random key. `crypto.randomUUID` does not exist on plain http pages. */
-export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+/** Returns a random key. React Native has no `crypto`, plain http pages no `randomUUID`. */
+export function newKey(random = Math.random): string {
+  const { crypto } = globalThis as { crypto?: Crypto };
+  const bytes = crypto?.getRandomValues(new Uint8Array(16)) ?? Uint8Array.from({ length: 16 }, () => random() * 256);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
@@ -23,10 +24,12 @@ const INTENTS_MAX = 100;
  */
 export class KeyedRequests {
   readonly #requests: Pick<Requests, 'repeat'>;
+  readonly #random: () => number;
   readonly #keys = new Map<string, string>();
 
-  constructor(requests: Pick<Requests, 'repeat'>) {
+  constructor(requests: Pick<Requests, 'repeat'>, random: () => number) {
     this.#requests = requests;
+    this.#random = random;
   }
 
   /** Repeats a request with one key until its result is known. */
@@ -43,7 +46,7 @@ export class KeyedRequests {
   }
 
   #keyOf(intent: string): string {
-    const key = this.#keys.get(intent) ?? newKey();
+    const key = this.#keys.get(intent) ?? newKey(this.#random);
     this.#keys.set(intent, key);
     const [oldest = ''] = this.#keys.keys();
     if (this.#keys.size > INTENTS_MAX) this.#keys.delete(oldest);

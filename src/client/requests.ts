@@ -166,11 +166,4 @@ export class Requests {
   }
 }
 
-function failureOf(message: ErrorMessage): ClientFailure {
-  return {
-    code: message.code,
-    message: message.message,
-    ...(message.retryAfterMs === undefined ? {} : { retryAfterMs: message.retryAfterMs }),
-    ...(message.details === undefined ? {} : { details: message.details }),
-  };
-}
+const failureOf = ({ t: _type, id: _id, at: _at, ...failure }: ErrorMessage): ClientFailure => failure;

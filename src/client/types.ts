@@ -22,7 +22,10 @@ export interface ClientOptions {
   readonly WebSocket?: SocketClass;
   /** Wait this long for the reply to a request. */
   readonly requestTimeoutMs?: number;
-  /** Random numbers in [0, 1) for jitter. Simulations pass a seeded source. */
+  /**
+   * Random numbers in [0, 1) for jitter, and for keys on platforms without `crypto`. Simulations
+   * pass a seeded source.
+   */
   readonly random?: () => number;
 }
 
@@ -51,6 +54,13 @@ export interface ClientEvents {
   missed: number;
   /** The whole model was replaced. */
   snapshot: ShowModel;
+  /**
+   * A snapshot replaced the model because the events since the last one were no longer available:
+   * those after `from`, up to `to`, were not emitted. Chat may be missing too.
+   */
+  gap: { readonly from: number; readonly to: number };
+  /** `model`, `you` or `status` changed: `client.version`. Emitted after the other events. */
+  change: number;
   /** More products and sales of a large show arrived. The model is already updated. */
   page: ShowModel;
   status: ConnectionState;

@@ -4,10 +4,7 @@
  * `client.wake()` themselves.
  */
 
-interface Page {
-  addEventListener(type: string, listener: () => void): void;
-  removeEventListener(type: string, listener: () => void): void;
-}
+type Listen = (type: string, listener: () => void, options: { signal: AbortSignal }) => void;
 
 const TICK_MS = 5_000;
 /** A tick that is later than this missed its time: the machine or the page was suspended. */
@@ -15,19 +12,19 @@ const LATE_MS = 3_000;
 
 /** Calls `wake` after each sign. Returns a function that ends it. */
 export function watchForWake(wake: () => void): () => void {
-  const { document, addEventListener, removeEventListener } = globalThis as {
-    document?: Page & { readonly visibilityState?: string };
-    addEventListener?: Page['addEventListener'];
-    removeEventListener?: Page['removeEventListener'];
+  const { document, addEventListener } = globalThis as {
+    document?: { readonly visibilityState?: string; readonly addEventListener: Listen };
+    addEventListener?: Listen;
   };
-  if (document === undefined || addEventListener === undefined || removeEventListener === undefined) return () => {};
+  if (document === undefined || addEventListener === undefined) return () => {};
+  const ending = new AbortController();
   const onVisible = (): void => {
     if (document.visibilityState !== 'hidden') wake();
   };
-  document.addEventListener('visibilitychange', onVisible);
-  document.addEventListener('resume', wake);
-  addEventListener('online', wake);
-  addEventListener('pageshow', wake);
+  document.addEventListener('visibilitychange', onVisible, ending);
+  document.addEventListener('resume', wake, ending);
+  addEventListener('online', wake, ending);
+  addEventListener('pageshow', wake, ending);
   let tickedAt = Date.now();
   const ticks = setInterval(() => {
     const lateMs = Date.now() - tickedAt - TICK_MS;
@@ -36,9 +33,6 @@ export function watchForWake(wake: () => void): () => void {
   }, TICK_MS);
   return () => {
     clearInterval(ticks);
-    document.removeEventListener('visibilitychange', onVisible);
-    document.removeEventListener('resume', wake);
-    removeEventListener('online', wake);
-    removeEventListener('pageshow', wake);
+    ending.abort();
   };
 }

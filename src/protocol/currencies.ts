@@ -4,7 +4,7 @@
  */
 
 /** Currencies that do not have two decimals. SPEC.md, "Terms", lists the same. */
-export const MINOR_UNIT_DIGITS: Readonly<Record<string, number>> = Object.freeze({
+export const MINOR_UNIT_DIGITS: Readonly<Record<string, number>> = /* @__PURE__ */ Object.freeze({
   ...{ BIF: 0, CLP: 0, DJF: 0, GNF: 0, ISK: 0, JPY: 0, KMF: 0, KRW: 0, PYG: 0, RWF: 0, UGX: 0, UYI: 0 },
   ...{ VND: 0, VUV: 0, XAF: 0, XOF: 0, XPF: 0 },
   ...{ BHD: 3, IQD: 3, JOD: 3, KWD: 3, LYD: 3, OMR: 3, TND: 3 },

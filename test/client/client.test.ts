@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { ClientEvents, StampedeClient } from '../../src/client/index.ts';
 import type { ClientMessage, ServerMessage } from '../../src/protocol/messages.ts';
-import { holdView } from '../support/show-view.ts';
+import { holdView, showView } from '../support/show-view.ts';
 import { announcements, frame, join, joined, serve, type Visit, WELCOME } from './scripted-server.ts';
 
 const ITEM = { sale: 'flash', lines: [{ sku: 'A', qty: 1 }] };
@@ -120,6 +120,40 @@ t.test('a gap is closed by one resume, or by a snapshot if the resume fails (I7,
   visit?.say(announcements(9));
   t.equal((await server.visit(1)).url.search, '', 'without a position the server sends a snapshot');
   t.equal(client.stats.gaps, 2);
+});
+
+t.test('a snapshot in the place of missed events is a gap; each change has a version', async (t) => {
+  const second = { epoch: 'e2', offset: 9, products: [], sales: [], state: {}, show: showView({ title: 'Later' }) };
+  const greet = (visit: Visit, index: number): void =>
+    visit.say(index === 0 ? WELCOME : { ...WELCOME, epoch: 'e2', offset: 9, snapshot: second });
+  const { server, client } = await joined(t, { greet });
+  const gaps: unknown[] = [];
+  client.on('gap', (gap) => gaps.push(gap));
+  const versions: number[] = [];
+  client.on('change', (version) => versions.push(version));
+  const [visit] = server.visits;
+  visit?.say(announcements(4));
+  await next(client, 'change');
+  t.equal(client.model.offset, 4);
+  t.same(versions, [client.version], 'once for one frame, after its events');
+  visit?.socket.close();
+  await next(client, 'gap');
+  await sleep(0);
+  t.same(gaps, [{ from: 4, to: 9 }]);
+  t.equal(versions.at(-1), client.version);
+  t.equal(new Set(versions).size, versions.length);
+});
+
+t.test('waking up does not lengthen the wait for the next attempt', async (t) => {
+  const { server, client } = await joined(t, {}, { random: () => 0.99 });
+  const waits: number[] = [];
+  client.on('status', (state) => state.at === 'waiting' && waits.push(state.retryInMs));
+  server.visits[0]?.socket.close();
+  await next(client, 'status');
+  await sleep(300);
+  client.wake();
+  const [first = 0, second = Infinity] = waits;
+  t.ok(first <= 500 && second <= first - 290, `${first} ms, after 300 ms ${second} ms`);
 });
 
 t.test('a reservation that the server lost is reported as lost (W-7.2)', async (t) => {

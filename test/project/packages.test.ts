@@ -5,7 +5,12 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { launchChromium, skip } from '../browser/chromium.ts';
 import { ROOT } from '../support/root.ts';
+import { serveFolder, writeApp } from './react-app.ts';
+
+/** 8.4.0 is refused by some versions of npm. */
+const VITE = 'vite@8.3.8';
 
 const API_KEY = 'an-api-key-for-tests';
 const { PATH = '', HOME = '' } = process.env;
@@ -41,11 +46,11 @@ function pack(): Record<'engine' | 'client' | 'bench', string> {
 }
 
 /** Installs into `folder`, which is made unless it exists. */
-function install(t: Test, folder: string, tarball: string): string {
+function install(t: Test, folder: string, ...packages: string[]): string {
   const path = join(home, folder);
   mkdirSync(path, { recursive: true });
   if (!readdirSync(path).includes('package.json')) writeFileSync(join(path, 'package.json'), '{"type":"module"}');
-  const { code, stderr } = run(path, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball);
+  const { code, stderr } = run(path, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', ...packages);
   t.equal(code, 0, stderr);
   return path;
 }
@@ -97,13 +102,13 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
   t.equal((await fetch(`${control}/healthz`)).status, 200);
   t.equal((await fetch(`${gateway.replace('ws', 'http')}/healthz`)).status, 200);
 
-  const post = async (path: string, body: unknown): Promise<{ token: string }> => {
+  const post = async (path: string, body: unknown, method = 'POST'): Promise<{ token: string }> => {
     const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
-    const response = await fetch(`${control}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    const response = await fetch(`${control}${path}`, { method, headers, body: JSON.stringify(body) });
     t.ok(response.ok, `${path}: ${response.status}`);
     return (await response.json()) as { token: string };
   };
-  await post('/v1/shows', { id: 'friday', title: 'Friday' });
+  await post('/v1/shows', { id: 'friday', title: 'Friday', brands: [{ id: 'b', name: 'Brand' }] });
   await post('/v1/shows/friday/start', {});
   const { token } = await post('/v1/shows/friday/tokens', { user: 'u-1', name: 'Ada', role: 'buyer' });
 
@@ -131,6 +136,39 @@ t.test('the engine serves, the SDK connects to it, and the load tester loads it'
   const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', '', 'use.ts'];
   const compiled = run(sdk, join(ROOT, 'node_modules/.bin/tsc'), ...flags);
   t.equal(compiled.code, 0, `the types of the SDK are complete\n${compiled.stdout}`);
+
+  await post('/v1/shows/friday/products/tee', { brand: 'b', title: 'Tee', skus: [{ sku: 'TEE' }] }, 'PUT');
+  await post('/v1/shows/friday/sales', {
+    ...{ id: 'drop', title: 'Drop', currency: 'EUR', perBuyer: 1, holdMs: 60_000, opensInMs: 0, durationMs: 600_000 },
+    skus: [{ sku: 'TEE', product: 'tee', price: 1990, quantity: 5 }],
+  });
+  await t.test('an app made with Vite and React compiles, and buys in a browser', async (t) => {
+    const app = install(t, 'app', tarballs.client, 'react', 'react-dom', '@types/react', '@types/react-dom', VITE);
+    writeApp(app);
+    const compiled = run(app, join(ROOT, 'node_modules/.bin/tsc'), '-p', '.');
+    t.equal(compiled.code, 0, `its types are complete\n${compiled.stdout}`);
+    const built = run(app, join(app, 'node_modules/.bin/vite'), 'build');
+    t.equal(built.code, 0, built.stderr);
+    await t.test('in Chromium', { skip }, async (t) => {
+      const url = await serveFolder(t, join(app, 'dist'));
+      const page = await (await launchChromium(t)).newPage();
+      page.setDefaultTimeout(20_000);
+      const errors: string[] = [];
+      page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+      page.on('pageerror', (error) => errors.push(error.message));
+      await page.goto(`${url}/?${new URLSearchParams({ url: gateway, token })}`);
+      await page.locator('#name', { hasText: 'Ada' }).waitFor();
+      t.equal(await page.locator('#price').textContent(), '€19.90');
+      const closes = await page.locator('#closes').textContent();
+      await page.locator('#closes', { hasNotText: String(closes) }).waitFor();
+      await page.getByRole('button', { name: 'Buy' }).click();
+      await page.locator('#outcome', { hasText: 'held' }).waitFor();
+      await page.locator('#left', { hasText: '4' }).waitFor();
+      await page.getByRole('button', { name: 'Buy' }).click();
+      await page.locator('#outcome', { hasText: 'limit_exceeded' }).waitFor();
+      t.same(errors, []);
+    });
+  });
 
   install(t, 'engine', tarballs.bench);
   t.match(run(engine, program, 'bench', '--help'), { code: 0, stdout: /reserve-sockets/ });

@@ -1,0 +1,71 @@
+/** An app as a frontend developer writes it: Vite, React, the packed SDK. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
+import type { Test } from 'tap';
+
+/** With the show's address as query, so that one build serves every test. */
+const APP = `import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { formatMoney } from '@stampede/client';
+import { useCountdown, useReserve, useShow } from '@stampede/client/react';
+
+const { url = '', token = '' } = Object.fromEntries(new URLSearchParams(location.search));
+
+function App() {
+  const { client, sales, status, you } = useShow({ url, show: 'friday', token });
+  const countdown = useCountdown(client, 'drop');
+  const { reserve, isPending, outcome } = useReserve(client);
+  const [sale] = sales;
+  const [sku] = sale?.skus ?? [];
+  if (sale === undefined || sku === undefined) return <p>{status.at}</p>;
+  const buy = () => reserve({ sale: sale.id, lines: [{ sku: sku.sku, qty: 1 }] });
+  return (
+    <main>
+      <p id="name">{you?.name}</p>
+      <p id="price">{formatMoney(sku.price, sale.currency, 'en')}</p>
+      <p id="left">{sku.left}</p>
+      <p id="closes">{countdown === null ? '' : Math.ceil(countdown.remainingMs / 1000)}</p>
+      <button disabled={isPending} onClick={() => void buy()}>Buy</button>
+      <p id="outcome">{outcome === null ? '' : outcome.ok ? outcome.value.reservation.state : outcome.error.code}</p>
+    </main>
+  );
+}
+
+createRoot(document.getElementById('root')!).render(<StrictMode><App /></StrictMode>);
+`;
+const PAGE = `<!doctype html><title>Shop</title><link rel="icon" href="data:,">
+<div id="root"></div><script type="module" src="/src/app.tsx"></script>`;
+const COMPILER = {
+  jsx: 'react-jsx',
+  ...{ strict: true, noEmit: true, module: 'esnext', moduleResolution: 'bundler', target: 'es2022', types: [] },
+};
+const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
+
+export function writeApp(folder: string): void {
+  mkdirSync(join(folder, 'src'), { recursive: true });
+  writeFileSync(join(folder, 'src/app.tsx'), APP);
+  writeFileSync(join(folder, 'index.html'), PAGE);
+  const tsconfig = { compilerOptions: { ...COMPILER, lib: ['es2023', 'dom'] }, include: ['src'] };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig));
+}
+
+/** Serves a folder of files, and returns its URL. */
+export async function serveFolder(t: Test, folder: string): Promise<string> {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? '/', 'http://x').pathname.replace(/^\/$/, '/index.html');
+    try {
+      const bytes = readFileSync(join(folder, path));
+      response.writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' }).end(bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
